@@ -1,0 +1,83 @@
+# Everything that a person or CI does with podshare. `make` alone prints what there is.
+# Needs Python 3.11 or newer, make and PyPI; all else is installed in .venv and .venv-sam.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SAM := .venv-sam/bin/sam
+
+export SAM_CLI_TELEMETRY := 0
+export UV_PYTHON_DOWNLOADS := never
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint types contracts templates build golden lock clean
+
+help: ## Print this help
+	@echo 'podshare: shares one SageMaker HyperPod cluster among teams and accounts'
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/installed ## Install podshare and its tools in .venv (PYTHON=python3.12 chooses another Python)
+	@echo 'podshare is set up; the command is .venv/bin/podshare'
+
+demo: .venv/installed ## Set up, then provision two teams in a sandbox of five AWS accounts and show who can reach what
+	@$(BIN)/python -m podshare_cli demo
+
+test: .venv/installed ## Set up, then run all tests
+	@$(BIN)/python -m pytest -n 2
+
+check: lint types contracts templates build ## Run all that CI runs, except the tests
+
+lint: .venv/installed ## Check style and formatting
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv/installed ## Check types, strictly
+	$(BIN)/mypy functions/podshare podshare_cli podshare_sandbox
+
+contracts: .venv/installed ## Check who may import whom
+	$(BIN)/lint-imports --no-logo
+
+templates: .venv-sam/installed ## Check the CloudFormation templates, also as AWS SAM expands them
+	$(BIN)/cfn-lint template.yaml accounts/member.yaml
+	@mkdir -p .aws-sam
+	$(BIN)/python -m tests.checks.expanded_template > .aws-sam/expanded.json
+	$(BIN)/cfn-lint .aws-sam/expanded.json
+	$(SAM) validate --lint --region us-west-2
+
+build: .venv-sam/installed ## Build what ships to Lambda, ready for `sam deploy`
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(SAM) build # functions/Makefile needs uv
+
+golden: .venv/installed ## Rewrite the golden files from what the code does now; read the diff before committing it
+	$(BIN)/python -m pytest -n 2 --update-golden
+
+lock: .venv/installed ## Resolve all dependencies anew and lock them with hashes, for every platform
+	for set in requirements/uv requirements/dev requirements/sam functions/requirements; do \
+	  $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-strip-extras \
+	    --python-version 3.11 $$set.in --output-file $$set.txt >/dev/null || exit 1; \
+	done
+
+clean: ## Remove all that these commands made
+	rm -rf .venv .venv-sam .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The locks are complete, so nothing is resolved at installation (--no-deps). pip brings uv, which installs the
+# rest five times faster. A .pth file makes the packages importable from the checkout, without a build.
+.venv/installed: requirements/uv.txt requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "podshare needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo missing)." >&2; \
+	  echo "Name another one: make setup PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@echo 'Setting up .venv (once; about a minute)'
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/uv.txt
+	@$(BIN)/uv pip install --quiet --no-deps --require-hashes --compile-bytecode --python $(BIN)/python -r requirements/dev.txt
+	@printf '%s\n' ../../../.. ../../../../functions > "$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')/podshare.pth"
+	@printf '#!/bin/sh\nexec "%s/python" -m podshare_cli "$$@"\n' '$(CURDIR)/$(BIN)' > $(BIN)/podshare
+	@chmod +x $(BIN)/podshare
+	@touch $@
+
+# aws-sam-cli pins its own boto3 and click
+.venv-sam/installed: requirements/sam.txt .venv/installed
+	@echo 'Setting up .venv-sam (once)'
+	@$(BIN)/python -m venv --clear --without-pip .venv-sam
+	@$(BIN)/uv pip install --quiet --no-deps --require-hashes --compile-bytecode --python .venv-sam/bin/python -r requirements/sam.txt
+	@touch $@

@@ -1,0 +1,119 @@
+"""Who should try again.
+
+    Retryable    the same call may succeed in a moment: throttling, a fault of the service, something that
+                 AWS has not made known everywhere yet
+    Pending      the change was asked for and is under way: look again
+    Waiting      nothing can be done before something outside happens: the run ends, and begins anew later
+    Terminal     it fails until a person changes something
+    Superseded   somebody newer acts for this team: stop, quietly
+
+The state machine retries and catches by these names.
+"""
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+
+class Retryable(Exception):  # noqa: N818  # the state machine matches this name
+    """The same call may succeed in a moment."""
+
+
+class Pending(Exception):  # noqa: N818  # as above
+    """The change is under way."""
+
+
+class Waiting(Exception):  # noqa: N818  # as above
+    """Nothing can be done before something outside happens."""
+
+
+class Terminal(Exception):  # noqa: N818  # as above
+    """It fails until a person changes something."""
+
+
+class Superseded(Exception):  # noqa: N818  # as above
+    """Somebody newer acts for this team."""
+
+
+OURS = (Retryable, Pending, Waiting, Terminal, Superseded)
+
+ABSENT = frozenset(
+    {
+        "NoSuchEntity",
+        "ResourceNotFoundException",
+        "ResourceNotFound",
+        "NoSuchAccessPoint",
+        "NoSuchAccessPointPolicy",
+        "NoSuchBucketPolicy",
+        "NotFoundException",
+    }
+)
+
+# codes that botocore's standard mode does not retry by itself, or gives up on (aws-facts.md, sections 1 to 6)
+_RETRYABLE = frozenset(
+    {
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "RequestLimitExceeded",
+        "TooManyRequestsException",
+        "ProvisionedThroughputExceededException",
+        "SlowDown",
+        "ConcurrentModification",
+        "ConflictException",
+        "OperationAborted",
+        "DeleteConflict",
+        "ServiceFailure",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "ServerException",
+        "InternalError",
+        "InternalFailure",
+        "InternalServerError",
+        "InternalServerException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "TransactionConflictException",
+    }
+)
+# codes that mean "not known here yet" with the one message, and a mistake of ours with any other
+_EVENTUAL = {
+    "InvalidParameterException": ("invalid principal", "does not exist", "could not be found"),
+    "MalformedPolicyDocument": ("Invalid principal",),
+    "MalformedPolicy": ("Invalid principal",),
+    "ResourceNotFoundException": ("principalArn",),
+    "InvalidRequestException": ("UPDATING",),
+}
+_SERVER_FAULT = 500
+
+
+def code_of(error: ClientError) -> str:
+    """The error code that AWS sent."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def message_of(error: ClientError) -> str:
+    """The message that AWS sent."""
+    return str(error.response.get("Error", {}).get("Message", ""))
+
+
+def is_absent(error: ClientError) -> bool:
+    """Whether AWS says that there is no such thing."""
+    return code_of(error) in ABSENT
+
+
+def classify(error: Exception, about: str) -> Exception:
+    """The error in podshare's classes, saying what was attempted on what; unknown failures are worth a few retries."""
+    if isinstance(error, OURS):
+        return error
+    text = f"{about}: {error}"
+    if isinstance(error, ClientError):
+        return Retryable(text) if _may_pass(error) else Terminal(text)
+    if isinstance(error, BotoCoreError | OSError):
+        return Retryable(text)
+    return error
+
+
+def _may_pass(error: ClientError) -> bool:
+    code, message = code_of(error), message_of(error)
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    eventual = any(part in message for part in _EVENTUAL.get(code, ()))
+    return code in _RETRYABLE or eventual or status >= _SERVER_FAULT

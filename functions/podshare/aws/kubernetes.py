@@ -1,0 +1,126 @@
+"""A cluster's Kubernetes API, with a short-lived EKS token of a member role.
+
+Importing lightkube takes half a second: nothing imports this module before it talks to a cluster.
+"""
+
+import base64
+import threading
+import time
+
+import httpx2
+import lightkube
+from botocore.auth import SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from lightkube.config.kubeconfig import SingleConfig
+from lightkube.config.models import Cluster, Context, User
+from lightkube.core.exceptions import ApiError
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.core_v1 import Pod, ServiceAccount
+
+from podshare.aws.errors import Pending, Retryable, Terminal
+from podshare.aws.sessions import Accounts, ask_guard
+
+TOKEN_SECONDS = 60  # how long the presigned URL in the token is good for; EKS honours the token for 15 minutes
+_RENEW_AFTER = 600
+_OVER = frozenset({"Succeeded", "Failed"})
+_NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER_FAULT = 404, 409, 429, 500
+
+_connections: dict[tuple[str, str, str, str], tuple[float, "Kubernetes"]] = {}
+_lock = threading.Lock()
+
+
+def token(credentials: dict[str, str], region: str, cluster: str) -> str:
+    """An EKS token: a presigned GetCallerIdentity that names the cluster (aws-iam-authenticator's format)."""
+    request = AWSRequest(
+        method="GET",
+        url=f"https://sts.{region}.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15",
+        headers={"x-k8s-aws-id": cluster},
+    )
+    keys = Credentials(credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"])
+    SigV4QueryAuth(keys, "sts", region, expires=TOKEN_SECONDS).add_auth(request)
+    encoded = base64.urlsafe_b64encode(str(request.url).encode()).decode().rstrip("=")
+    return f"k8s-aws-v1.{encoded}"
+
+
+def connect(accounts: Accounts, work: str, account: str, region: str, cluster: str) -> "Kubernetes":
+    """An EKS cluster's API, as the member role for ``work``.
+
+    Raises Terminal if the member role cannot be assumed.
+    """
+    name = (work, account, region, cluster)
+    with _lock:
+        made, known = _connections.get(name, (0.0, None))
+        if known is None or time.monotonic() - made > _RENEW_AFTER:
+            known = Kubernetes(accounts, account, region, cluster)
+            _connections[name] = (time.monotonic(), known)
+        return known
+
+
+class Kubernetes:
+    """What podshare asks of a cluster. Every method raises Retryable or Terminal where the API refuses."""
+
+    def __init__(self, accounts: Accounts, account: str, region: str, cluster: str) -> None:
+        found = accounts.client("eks", account, region).describe_cluster(name=cluster)["cluster"]
+        self._cluster = cluster
+        self._client = lightkube.Client(
+            config=SingleConfig(
+                context_name=cluster,
+                context=Context(cluster=cluster, user="podshare"),
+                cluster=Cluster(server=found["endpoint"], certificate_auth_data=found["certificateAuthority"]["data"]),
+                user=User(token=token(accounts.credentials(account), region, cluster)),
+            ),
+            field_manager="podshare",
+            timeout=httpx2.Timeout(15),
+        )
+
+    def service_account_labels(self, namespace: str, name: str) -> dict[str, str] | None:
+        """The labels of a service account, or None if there is none."""
+        try:
+            found = self._client.get(ServiceAccount, name, namespace=namespace)
+        except ApiError as error:
+            if _status(error) == _NOT_FOUND:
+                return None
+            raise self._classified(error, f"service account {namespace}/{name}") from error
+        return dict((found.metadata.labels if found.metadata else None) or {})
+
+    def apply_service_account(self, namespace: str, name: str, labels: dict[str, str]) -> None:
+        """Apply a service account (server-side apply). Raises Pending if its namespace does not exist yet."""
+        ask_guard()
+        try:
+            self._client.apply(
+                ServiceAccount(metadata=ObjectMeta(name=name, namespace=namespace, labels=labels)), force=True
+            )
+        except ApiError as error:
+            if _status(error) == _NOT_FOUND:
+                raise Pending(f"namespace {namespace} does not exist yet") from error
+            raise self._classified(error, f"service account {namespace}/{name}") from error
+
+    def delete_service_account(self, namespace: str, name: str) -> None:
+        """Delete a service account; Kubernetes removes its tokens with it."""
+        ask_guard()
+        try:
+            self._client.delete(ServiceAccount, name, namespace=namespace)
+        except ApiError as error:
+            if _status(error) != _NOT_FOUND:
+                raise self._classified(error, f"service account {namespace}/{name}") from error
+
+    def running_pods(self, namespace: str) -> list[str]:
+        """The names of the pods that have not ended."""
+        try:
+            pods = list(self._client.list(Pod, namespace=namespace))
+        except ApiError as error:
+            raise self._classified(error, f"pods of {namespace}") from error
+        return [
+            pod.metadata.name or "" for pod in pods if pod.metadata and not (pod.status and pod.status.phase in _OVER)
+        ]
+
+    def _classified(self, error: ApiError, about: str) -> Exception:
+        text = f"{about} in cluster {self._cluster}: {error.status.message or error}"
+        if _status(error) in (_CONFLICT, _TOO_MANY) or _status(error) >= _SERVER_FAULT:
+            return Retryable(text)
+        return Terminal(f"{text}. Apply accounts/cluster-rbac.yaml to the cluster and deploy accounts/member.yaml.")
+
+
+def _status(error: ApiError) -> int:
+    return int(error.status.code or error.response.status_code)

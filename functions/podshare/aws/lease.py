@@ -1,0 +1,172 @@
+"""One reconciliation of a team at a time, and one writer of a shared document at a time.
+
+A team's lease is one item: who holds it, a fencing number that rises with every taking, and a generation that every
+trigger raises. The holder gives it back only if the generation is the one that it started from; so a trigger that
+finds the lease taken can end, and is not forgotten.
+"""
+
+import contextlib
+import datetime
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from botocore.exceptions import ClientError
+
+from podshare.aws.errors import Retryable, Superseded, code_of
+from podshare.aws.sessions import hub_client
+from podshare.aws.tables import Item, State
+
+_FORGOTTEN = datetime.timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A lease that is held: the numbers by which every change proves it."""
+
+    team: str
+    fence: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """The lease is somebody else's: ``wait_seconds`` until it can be taken over, None while its holder is well."""
+
+    holder: str
+    wait_seconds: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TeamLeases:
+    """The leases of all teams. ``function_timeout``: seconds after which a holder's last function must have ended."""
+
+    state: State
+    function_timeout: int
+
+    def acquire(self, team: str, execution: str, *, new_trigger: bool) -> Hold | Busy:
+        """Take the lease for ``execution`` (its ARN).
+
+        A new trigger raises the generation first. A holder that is running is left alone: it starts over. One that
+        has ended without giving the lease back is taken over, once its functions must have ended too.
+        """
+        item = self._raise_generation(team) if new_trigger else self._item(team)
+        for _ in range(5):
+            holder = str(item.get("holder", ""))
+            if holder and holder != execution and (busy := self._still_busy(holder, item)):
+                return busy
+            if taken := self._take(team, execution, holder):
+                return Hold(team, int(taken["fence"]), int(taken["generation"]))
+            item = self._item(team)
+        raise Retryable(f"team {team}: the lease changed hands five times while it was being taken")
+
+    def check(self, hold: Hold) -> None:
+        """Raise Superseded unless ``hold`` is the newest hold and nothing newer has been asked for."""
+        item = self._item(hold.team)
+        if int(item.get("fence", 0)) != hold.fence:
+            raise Superseded(f"team {hold.team}: another execution has taken over")
+        if int(item.get("generation", 0)) != hold.generation:
+            raise Superseded(f"team {hold.team}: something newer was asked for; this run starts over")
+
+    def is_held(self, hold: Hold) -> bool:
+        """Whether ``hold`` is the newest one, whatever else has been asked for."""
+        return int(self._item(hold.team).get("fence", 0)) == hold.fence
+
+    def release(self, hold: Hold) -> bool:
+        """Give the lease back; False if a newer trigger came, and the holder has to start over.
+
+        Raises Superseded if the lease is no longer the caller's.
+        """
+        given_back = self.state.update(
+            f"team#{hold.team}",
+            "lease",
+            "REMOVE holder, held_at",
+            "fence = :fence AND generation = :generation",
+            fence=hold.fence,
+            generation=hold.generation,
+        )
+        if given_back:
+            return True
+        if not self.is_held(hold):
+            raise Superseded(f"team {hold.team}: another execution has taken over")
+        item = self._item(hold.team)
+        # a repeated call, after a reply that was lost, finds its work done
+        return int(item["generation"]) == hold.generation and "holder" not in item
+
+    def _item(self, team: str) -> Item:
+        return self.state.get(f"team#{team}", "lease") or {}
+
+    def _raise_generation(self, team: str) -> Item:
+        return self.state.update(f"team#{team}", "lease", "ADD generation :one", None, one=1) or {}
+
+    def _take(self, team: str, execution: str, former: str) -> Item | None:
+        condition = "holder = :former" if former else "attribute_not_exists(holder)"
+        values = {"execution": execution, "now": _now().isoformat(), "one": 1}
+        return self.state.update(
+            f"team#{team}",
+            "lease",
+            "SET holder = :execution, held_at = :now ADD fence :one",
+            condition,
+            **({**values, "former": former} if former else values),
+        )
+
+    def _still_busy(self, holder: str, item: Item) -> Busy | None:
+        ended = _ended(holder)
+        if ended is None:
+            return Busy(holder, None)
+        if ended is _UNKNOWN:
+            # DescribeExecution is eventually consistent: a young holder may not be known yet
+            since = datetime.datetime.fromisoformat(str(item.get("held_at", _now().isoformat())))
+            return None if _now() - since > _FORGOTTEN else Busy(holder, self.function_timeout)
+        left = ended + datetime.timedelta(seconds=self.function_timeout + 1) - _now()
+        return Busy(holder, max(1, round(left.total_seconds()))) if left > datetime.timedelta(0) else None
+
+
+_UNKNOWN = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+
+
+def _ended(execution: str) -> datetime.datetime | None:
+    """When an execution ended; None while it runs."""
+    try:
+        found = hub_client("stepfunctions").describe_execution(executionArn=execution)
+    except ClientError as error:
+        if code_of(error) in ("ExecutionDoesNotExist", "InvalidArn"):
+            return _UNKNOWN
+        raise
+    return found.get("stopDate") if found["status"] not in ("RUNNING", "PENDING_REDRIVE") else None
+
+
+@contextlib.contextmanager
+def document_lease(state: State, document: str, function_timeout: int) -> Iterator[Callable[[], None]]:
+    """Be the only writer of a shared document; yields a check to be called right before the write.
+
+    The lease outlasts the function that takes it, so that it never has to be guessed whether its holder still acts.
+    Raises Retryable while somebody else holds it, and from the check if it has run out.
+    """
+    holder = uuid.uuid4().hex
+    expires = int(time.time()) + function_timeout + 5
+    taken = state.update(
+        document,
+        "lease",
+        "SET holder = :holder, expires_at = :expires",
+        "attribute_not_exists(holder) OR expires_at < :now",
+        holder=holder,
+        expires=expires,
+        now=int(time.time()),
+    )
+    if not taken:
+        raise Retryable(f"{document}: somebody else is writing it")
+
+    def check() -> None:
+        if time.time() > expires - 5:
+            raise Retryable(f"{document}: the lease ran out before the document was written")
+
+    try:
+        yield check
+    finally:
+        state.update(document, "lease", "REMOVE holder, expires_at", "holder = :holder", holder=holder)
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)

@@ -1,0 +1,163 @@
+"""AWS clients: one botocore session per process, clients cached per role.
+
+A function acts in every account by the member role for its kind of work. Clients that may change something ask the
+team's lease first, on every call, so that a function that outlives its execution changes nothing.
+"""
+
+import contextlib
+import datetime
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from botocore.model import OperationModel
+
+from podshare.aws.errors import Retryable, Terminal, code_of, message_of
+from podshare.domain.installation import Installation
+
+if TYPE_CHECKING:  # stubs are no dependency of the functions
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_eks import EKSClient
+    from types_boto3_iam import IAMClient
+    from types_boto3_s3 import S3Client
+    from types_boto3_s3control import S3ControlClient
+    from types_boto3_sagemaker import SageMakerClient
+    from types_boto3_stepfunctions import SFNClient
+    from types_boto3_sts import STSClient
+
+# a timeout shorter than the function's own leaves time to tell about it; botocore retries what is throttled
+CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 4},
+    connect_timeout=3,
+    read_timeout=20,
+)
+READING = ("Get", "List", "Describe", "Head", "Query", "Scan", "BatchGet", "AssumeRole")
+_RENEW_BEFORE = datetime.timedelta(minutes=10)
+
+Guard = Callable[[], None]
+
+
+class Accounts:
+    """Clients in other accounts, by the member role for one kind of work."""
+
+    def __init__(self, installation: Installation, work: str) -> None:
+        self._installation = installation
+        self._work = work
+
+    @overload
+    def client(self, service: Literal["iam"], account: str, region: str = ...) -> "IAMClient": ...
+    @overload
+    def client(self, service: Literal["eks"], account: str, region: str = ...) -> "EKSClient": ...
+    @overload
+    def client(self, service: Literal["sagemaker"], account: str, region: str = ...) -> "SageMakerClient": ...
+    @overload
+    def client(self, service: Literal["s3"], account: str, region: str = ...) -> "S3Client": ...
+    @overload
+    def client(self, service: Literal["s3control"], account: str, region: str = ...) -> "S3ControlClient": ...
+    @overload
+    def client(self, service: Literal["sts"], account: str, region: str = ...) -> "STSClient": ...
+    def client(self, service: str, account: str, region: str = "") -> Any:
+        """A client of ``service`` in ``account``.
+
+        Raises Terminal if the member role cannot be assumed, Retryable if STS could not answer.
+        """
+        credentials = _credentials(self._installation, account, self._work)
+        return _client(service, region or self._installation.region, credentials)
+
+    def credentials(self, account: str) -> dict[str, str]:
+        """The access key, secret and token of the member role in ``account``. Errors as in ``client``."""
+        found = _credentials(self._installation, account, self._work)
+        return {name: str(found[name]) for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")}
+
+
+@overload
+def hub_client(service: Literal["dynamodb"]) -> "DynamoDBClient": ...
+@overload
+def hub_client(service: Literal["stepfunctions"]) -> "SFNClient": ...
+def hub_client(service: str) -> Any:
+    """A client in the hub's own account and Region, with the function's own role."""
+    return _client(service, "", None)
+
+
+# ---- changes need a lease --------------------------------------------------------------------------------------
+
+_guards: list[Guard] = []
+
+
+@contextlib.contextmanager
+def changes_guarded_by(guard: Guard) -> Iterator[None]:
+    """Allow changes in member accounts, each after ``guard``, which raises Superseded if the lease is lost.
+
+    A Lambda environment serves one invocation at a time, so one guard per process is enough.
+    """
+    _guards.append(guard)
+    try:
+        yield
+    finally:
+        _guards.remove(guard)
+
+
+def ask_guard() -> None:
+    """Ask whether a change may be made now. Raises Superseded if not, and Terminal where no lease is held."""
+    if not _guards:
+        raise Terminal("a change was attempted without the team's lease")
+    for guard in _guards:
+        guard()
+
+
+def _ask_before_changes(model: OperationModel, **_: Any) -> None:
+    if not model.name.startswith(READING):
+        ask_guard()
+
+
+# ---- one session, one client per role --------------------------------------------------------------------------
+
+_lock = threading.Lock()
+_session: list[boto3.Session] = []
+_clients: dict[tuple[str, str, str], Any] = {}
+_assumed: dict[tuple[str, str], dict[str, Any]] = {}
+
+
+def _client(service: str, region: str, credentials: dict[str, Any] | None) -> Any:
+    name = (service, region, credentials["AccessKeyId"] if credentials else "")
+    with _lock:  # a boto3 session is not safe for threads, its clients are
+        if name not in _clients:
+            if not _session:
+                _session.append(boto3.Session())
+            keys = (
+                {
+                    "aws_access_key_id": credentials["AccessKeyId"],
+                    "aws_secret_access_key": credentials["SecretAccessKey"],
+                    "aws_session_token": credentials["SessionToken"],
+                }
+                if credentials
+                else {}
+            )
+            session: Any = _session[0]
+            client = session.client(service, region_name=region or None, config=CONFIG, **keys)
+            if credentials:
+                client.meta.events.register("before-call", _ask_before_changes)
+            _clients[name] = client
+        return _clients[name]
+
+
+def _credentials(installation: Installation, account: str, work: str) -> dict[str, Any]:
+    known = _assumed.get((account, work))
+    if known and known["Expiration"] - datetime.datetime.now(datetime.UTC) > _RENEW_BEFORE:
+        return known
+    arn = installation.member_role_arn(account, work)
+    sts = _client("sts", installation.region, None)
+    try:
+        response = sts.assume_role(RoleArn=arn, RoleSessionName=f"{installation.prefix}-{work}")
+    except ClientError as error:
+        if code_of(error) == "AccessDenied":
+            raise Terminal(
+                f"account {account}: {arn} cannot be assumed ({message_of(error)}). "
+                "Deploy accounts/member.yaml there, of this version and for this hub."
+            ) from error
+        raise Retryable(f"account {account}: {arn}: {error}") from error
+    _assumed[account, work] = response["Credentials"]
+    return _assumed[account, work]

@@ -1,0 +1,201 @@
+"""The two tables: the registry, which people write, and the state, which is podshare's own.
+
+Both are read with strong consistency: what is decided from them decides about access.
+"""
+
+import datetime
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from podshare.aws.errors import Retryable, code_of
+from podshare.aws.sessions import hub_client
+from podshare.domain.kinds import Key, Kind
+from podshare.domain.records import plain
+
+Item = dict[str, Any]
+_MOST_KEYS = 100  # of one BatchGetItem (DynamoDB quotas)
+
+_serialize = TypeSerializer().serialize
+_deserialize = TypeDeserializer().deserialize
+
+
+def to_item(attributes: Mapping[str, Any]) -> Item:
+    """Attributes as DynamoDB takes them; what is None is left out."""
+    return {name: _serialize(_numbers(value)) for name, value in attributes.items() if value is not None}
+
+
+def from_item(item: Mapping[str, Any]) -> Item:
+    """A DynamoDB item as plain Python values."""
+    return {name: plain(_deserialize(value)) for name, value in item.items()}
+
+
+def _numbers(value: Any) -> Any:
+    """DynamoDB takes Decimal, not float."""
+    match value:
+        case float():
+            return Decimal(str(value))
+        case Mapping():
+            return {name: _numbers(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_numbers(item) for item in value]
+        case _:
+            return value
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The table that people write; podshare only reads it."""
+
+    table: str
+
+    def get(self, ids: Iterable[str]) -> dict[str, Item]:
+        """The records with these ids that exist, by id. Raises Retryable if DynamoDB leaves some unanswered."""
+        found: dict[str, Item] = {}
+        wanted = sorted(set(ids))
+        for start in range(0, len(wanted), _MOST_KEYS):
+            found |= self._batch(wanted[start : start + _MOST_KEYS])
+        return found
+
+    def _batch(self, ids: list[str]) -> dict[str, Item]:
+        keys = [{"id": {"S": record}} for record in ids]
+        response = hub_client("dynamodb").batch_get_item(
+            RequestItems={self.table: {"Keys": keys, "ConsistentRead": True}}
+        )
+        if response.get("UnprocessedKeys"):
+            raise Retryable(f"{self.table}: DynamoDB did not answer for all of {', '.join(ids)}")
+        return {item["id"]["S"]: from_item(item) for item in response["Responses"].get(self.table, [])}
+
+    def scan(self) -> Iterator[Item]:
+        """Every record."""
+        pages = hub_client("dynamodb").get_paginator("scan").paginate(TableName=self.table, ConsistentRead=True)
+        for found in pages:
+            yield from map(from_item, found["Items"])
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The table that only podshare writes: partition key ``id``, sort key ``part``."""
+
+    table: str
+
+    def get(self, item_id: str, part: str) -> Item | None:
+        """One item, or None."""
+        response = hub_client("dynamodb").get_item(
+            TableName=self.table, Key={"id": {"S": item_id}, "part": {"S": part}}, ConsistentRead=True
+        )
+        return from_item(response["Item"]) if "Item" in response else None
+
+    def query(self, item_id: str, part_prefix: str = "") -> list[Item]:
+        """The items of one id whose part begins with ``part_prefix``, in order."""
+        condition, values = "id = :id", {":id": {"S": item_id}}
+        if part_prefix:
+            condition, values = f"{condition} AND begins_with(part, :part)", {**values, ":part": {"S": part_prefix}}
+        pages = (
+            hub_client("dynamodb")
+            .get_paginator("query")
+            .paginate(
+                TableName=self.table,
+                KeyConditionExpression=condition,
+                ExpressionAttributeValues=values,
+                ConsistentRead=True,
+            )
+        )
+        return [from_item(item) for found in pages for item in found["Items"]]
+
+    def put(self, item_id: str, part: str, /, **attributes: Any) -> None:
+        """Write one item whole."""
+        item = to_item({"id": item_id, "part": part, **attributes})
+        hub_client("dynamodb").put_item(TableName=self.table, Item=item)
+
+    def put_once(self, item_id: str, part: str, /, **attributes: Any) -> None:
+        """Write one item unless it is there."""
+        item = to_item({"id": item_id, "part": part, **attributes})
+        try:
+            hub_client("dynamodb").put_item(
+                TableName=self.table, Item=item, ConditionExpression="attribute_not_exists(id)"
+            )
+        except ClientError as error:
+            if code_of(error) != "ConditionalCheckFailedException":
+                raise
+
+    def delete(self, item_id: str, part: str) -> None:
+        """Remove one item, if it is there."""
+        hub_client("dynamodb").delete_item(TableName=self.table, Key={"id": {"S": item_id}, "part": {"S": part}})
+
+    def update(self, item_id: str, part: str, expression: str, condition: str | None, /, **values: Any) -> Item | None:
+        """Update one item and return it whole; None if ``condition`` does not hold.
+
+        ``values`` are the expression's values, without their colons.
+        """
+        request: dict[str, Any] = {
+            "TableName": self.table,
+            "Key": {"id": {"S": item_id}, "part": {"S": part}},
+            "UpdateExpression": expression,
+            "ReturnValues": "ALL_NEW",
+        }
+        if condition:
+            request["ConditionExpression"] = condition
+        if values:
+            request["ExpressionAttributeValues"] = to_item({f":{name}": value for name, value in values.items()})
+        try:
+            return from_item(hub_client("dynamodb").update_item(**request)["Attributes"])
+        except ClientError as error:
+            if code_of(error) == "ConditionalCheckFailedException":
+                return None
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What podshare may have made for a team: named before it is made, until its absence has been read back."""
+
+    state: State
+    team: str
+
+    def keys(self) -> list[Key]:
+        """All that was ever begun and is not known to be gone."""
+        rows = self.state.query(f"team#{self.team}", "resource#")
+        return [Key.parse(str(row["key"])) for row in rows]
+
+    def name(self, key: Key, at: str) -> None:
+        """Write down that ``key`` is about to be made."""
+        self.state.put_once(f"team#{self.team}", f"resource#{key}", key=str(key), named_at=at)
+
+    def begin_drain(self, key: Key, now: datetime.datetime) -> datetime.datetime:
+        """When it was first asked for that the work of this compute quota ends; ``now`` if it is now."""
+        row = self.state.update(
+            f"team#{self.team}",
+            f"resource#{key}",
+            "SET draining_since = if_not_exists(draining_since, :now)",
+            "attribute_exists(id)",
+            now=now.isoformat(),
+        )
+        return datetime.datetime.fromisoformat(str(row["draining_since"])) if row else now
+
+    def end_drain(self, key: Key, run: str) -> None:
+        """Write down that, in this run, the quota may go."""
+        self.state.update(
+            f"team#{self.team}", f"resource#{key}", "SET drained_in = :run", "attribute_exists(id)", run=run
+        )
+
+    def is_drained(self, key: Key, run: str) -> bool:
+        """Whether, in this run, the quota may go."""
+        row = self.state.get(f"team#{self.team}", f"resource#{key}")
+        return row is None or str(row.get("drained_in")) == run
+
+    def keep(self, keys: Collection[Key]) -> None:
+        """Forget the drains of what is desired again, so that a later deletion waits anew."""
+        for row in self.state.query(f"team#{self.team}", f"resource#{Kind.COMPUTE_QUOTA}"):
+            if "draining_since" in row and Key.parse(str(row["key"])) in keys:
+                self.state.update(
+                    f"team#{self.team}", str(row["part"]), "REMOVE draining_since, drained_in", "attribute_exists(id)"
+                )
+
+    def forget(self, key: Key) -> None:
+        """Write down that ``key`` is known to be gone."""
+        self.state.delete(f"team#{self.team}", f"resource#{key}")

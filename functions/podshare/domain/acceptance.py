@@ -1,0 +1,200 @@
+"""Which part of a record counts while something in it is wrong.
+
+Until a bad record is mended nothing that it adds is granted, and everything that it removes is removed. The last
+accepted record bounds what may exist; of that stays only what the new record, as far as it can be understood, still
+asks for. What cannot be understood asks for nothing: a typo never keeps access alive. The compute quota is
+capacity and no access: it stays as it was accepted, because taking it away touches running work.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from podshare.domain.desired import inside
+from podshare.domain.records import (
+    Access,
+    Dataset,
+    DatasetAccess,
+    DatasetGrant,
+    InvalidRecord,
+    Member,
+    Problem,
+    ServiceAccount,
+    Team,
+    parse,
+    parse_team,
+    plain,
+)
+
+Item = Mapping[str, Any]
+R = TypeVar("R", bound=BaseModel)
+P = TypeVar("P", bound=BaseModel)
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted(Generic[R]):
+    """The record that counts (None: nothing is desired) and what is wrong with the one that was written."""
+
+    record: R | None
+    problems: tuple[Problem, ...] = ()
+
+
+def accept_dataset(item: Item | None, last: Dataset | None) -> Accepted[Dataset]:
+    """The dataset that counts. A deleted dataset is a revocation, a bad one keeps no more than it still says."""
+    if item is None:
+        return Accepted(None)
+    try:
+        record = parse(item)
+    except InvalidRecord as error:
+        return Accepted(_narrowed_dataset(item, last), error.problems)
+    return Accepted(record if isinstance(record, Dataset) else None)
+
+
+def _narrowed_dataset(item: Item, last: Dataset | None) -> Dataset | None:
+    written = _understood(Dataset, {**plain(item), "name": last.name if last else ""})
+    if not last or not written:
+        return None
+    place = ("account", "region", "bucket")
+    if any(getattr(written, name) != getattr(last, name) for name in place):
+        return None
+    if written.prefix.startswith(last.prefix):
+        return written
+    return last if last.prefix.startswith(written.prefix) else None
+
+
+def accept_team(
+    item: Item | None, last: Team | None, clusters: Iterable[str], datasets: Mapping[str, Dataset | None]
+) -> Accepted[Team]:
+    """The team that counts.
+
+    ``clusters`` names the clusters that exist; ``datasets`` holds each dataset that ever existed, None where it
+    was deleted. A reference to anything else is a problem of the record.
+    """
+    if item is None:
+        return Accepted(None)
+    try:
+        team = parse_team(item)
+    except InvalidRecord as error:
+        return Accepted(_narrowed_team(item, last, clusters, datasets), error.problems)
+    if problems := tuple(_broken_references(team, clusters, datasets)):
+        return Accepted(_narrowed_team(item, last, clusters, datasets), problems)
+    return Accepted(team)
+
+
+def _broken_references(
+    team: Team, clusters: Iterable[str], datasets: Mapping[str, Dataset | None]
+) -> Iterable[Problem]:
+    record = f"team#{team.name}"
+    if team.cluster not in set(clusters):
+        yield Problem(
+            record,
+            "cluster",
+            team.cluster,
+            "no such cluster",
+            f"Write cluster#{team.cluster} first, or correct the name.",
+        )
+    for row, account in enumerate(team.service_accounts):
+        for column, grant in enumerate(account.datasets):
+            field = f"service_accounts.{row}.datasets.{column}"
+            dataset = datasets.get(grant.dataset)
+            if grant.dataset not in datasets:
+                remedy = f"Write dataset#{grant.dataset} first, or correct the name."
+                yield Problem(record, f"{field}.dataset", grant.dataset, "no such dataset", remedy)
+            elif dataset and not inside(dataset, grant):
+                rule = f"lies outside of dataset {dataset.name}, which is {dataset.prefix} of {dataset.bucket}"
+                remedy = f"Prefixes count from the bucket's root: begin it with {dataset.prefix}"
+                yield Problem(record, f"{field}.prefix", grant.prefix, rule, remedy)
+
+
+# ---- what a record that breaks a rule still asks for ----------------------------------------------------------
+
+
+def _narrowed_team(
+    item: Item, last: Team | None, clusters: Iterable[str], datasets: Mapping[str, Dataset | None]
+) -> Team | None:
+    if last is None:
+        return None
+    written = plain(item)
+    if written.get("cluster") != last.cluster or last.cluster not in set(clusters):
+        return last.model_copy(update={"members": (), "service_accounts": ()})
+    return last.model_copy(
+        update={
+            "access": _narrower_access(last.access, _understood_value(Access, written.get("access", Access.TRAINING))),
+            "members": tuple(_narrowed_members(last.members, _elements(Member, written.get("members")))),
+            "service_accounts": tuple(_narrowed_accounts(last, written.get("service_accounts"), datasets)),
+        }
+    )
+
+
+def _narrower_access(one: Access, other: Access | None) -> Access:
+    if one is other:
+        return one
+    ladder = [Access.NONE, Access.VIEW, Access.EDIT, Access.ADMIN]
+    if one in ladder and other in ladder:
+        return min(one, other, key=ladder.index)
+    return Access.NONE  # training and the others grant different things: neither holds the other
+
+
+def _narrowed_members(last: Iterable[Member], written: Iterable[Member]) -> Iterable[Member]:
+    by_identity = {member.identity: member for member in written}
+    for member in last:
+        now = by_identity.get(member.identity)
+        if now is None:
+            continue
+        if now.trusted_by == member.trusted_by or now.trusted_by is None:
+            yield member
+        elif member.trusted_by is None:
+            yield now
+        elif both := tuple(name for name in member.trusted_by if name in now.trusted_by):
+            yield member.model_copy(update={"trusted_by": both})
+
+
+def _narrowed_accounts(last: Team, written: object, datasets: Mapping[str, Dataset | None]) -> Iterable[ServiceAccount]:
+    rows = [row for row in written if isinstance(row, Mapping)] if isinstance(written, list) else []
+    by_name = {row.get("name"): row for row in rows}
+    for account in last.service_accounts:
+        if row := by_name.get(account.name):
+            grants = _narrowed_grants(account.datasets, _elements(DatasetGrant, row.get("datasets", [])), datasets)
+            yield account.model_copy(update={"datasets": tuple(grants)})
+
+
+def _narrowed_grants(
+    last: Iterable[DatasetGrant], written: Iterable[DatasetGrant], datasets: Mapping[str, Dataset | None]
+) -> Iterable[DatasetGrant]:
+    by_dataset = {grant.dataset: grant for grant in written}
+    for grant in last:
+        now, dataset = by_dataset.get(grant.dataset), datasets.get(grant.dataset)
+        if now is None or dataset is None or not inside(dataset, now):
+            continue
+        prefixes = sorted((grant.prefix, now.prefix), key=len)
+        if not prefixes[1].startswith(prefixes[0]):
+            continue
+        writes = grant.access is now.access is DatasetAccess.READ_WRITE
+        access = DatasetAccess.READ_WRITE if writes else DatasetAccess.READ
+        yield DatasetGrant(dataset=grant.dataset, access=access, prefix=prefixes[1])
+
+
+def _elements(part: type[P], rows: object) -> list[P]:
+    found = rows if isinstance(rows, list) else []
+    return [element for row in found if (element := _understood(part, row)) is not None]
+
+
+def _understood(part: type[P], row: object) -> P | None:
+    """The part of a record in ``row``, its unknown fields left out; None where the rest breaks a rule."""
+    if not isinstance(row, Mapping):
+        return None
+    known = {field.alias or name for name, field in part.model_fields.items()}
+    try:
+        return part.model_validate({name: value for name, value in row.items() if name in known})
+    except ValidationError:
+        return None
+
+
+def _understood_value(kind: type[V], value: object) -> V | None:
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError:
+        return None

@@ -1,0 +1,397 @@
+"""What should be there for a team: a pure function of its records.
+
+Revoking is no second path: what a record no longer asks for is not in the result.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from podshare.domain import names, policies
+from podshare.domain.installation import MANAGED_BY_TAG, TEAM_TAG, Installation
+from podshare.domain.kinds import (
+    AccessEntry,
+    AccessPoint,
+    BucketDelegation,
+    ComputeQuota,
+    Key,
+    Kind,
+    PodIdentityAssociation,
+    Resource,
+    Role,
+    RoleAttachment,
+    ServiceAccount,
+)
+from podshare.domain.records import (
+    Access,
+    Dataset,
+    DatasetAccess,
+    DatasetGrant,
+    Member,
+    Quota,
+    QuotaResource,
+    Team,
+)
+from podshare.domain.records import ServiceAccount as ServiceAccountRecord
+
+NAMESPACE_POLICIES = {
+    Access.TRAINING: "AmazonSagemakerHyperpodTrainingPolicy",
+    Access.VIEW: "AmazonEKSViewPolicy",
+    Access.EDIT: "AmazonEKSEditPolicy",
+    Access.ADMIN: "AmazonEKSAdminPolicy",
+}
+CLUSTER_POLICY = "AmazonSagemakerHyperpodUserClusterPolicy"
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """A cluster record with what only AWS knows: the ARN of its HyperPod cluster."""
+
+    name: str
+    account: str
+    region: str
+    eks_cluster: str
+    hyperpod_arn: str
+
+    def eks_arn(self, partition: str) -> str:
+        return f"arn:{partition}:eks:{self.region}:{self.account}:cluster/{self.eks_cluster}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """A team with everything that its resources are computed from."""
+
+    team: Team
+    cluster: ClusterFacts
+    datasets: Mapping[str, Dataset]
+    installation: Installation
+
+    @property
+    def eks_arn(self) -> str:
+        return self.cluster.eks_arn(self.installation.partition)
+
+    def tags(self, **more: str) -> dict[str, str]:
+        """Ownership and cost allocation: whose, by whom, for which part of the record."""
+        return {
+            TEAM_TAG: self.team.name,
+            MANAGED_BY_TAG: self.installation.manager,
+            "podshare:owner": self.team.owner,
+            "podshare:cluster": self.cluster.name,
+            **{f"podshare:{name.replace('_', '-')}": value for name, value in more.items()},
+        }
+
+    def role_key(self, account: str, name: str) -> Key:
+        return Key(Kind.ROLE, account, "", "", name)
+
+
+def desired(
+    team: Team, cluster: ClusterFacts, datasets: Mapping[str, Dataset], installation: Installation
+) -> dict[Key, Resource]:
+    """Everything that should be there for ``team``.
+
+    ``datasets`` holds the datasets that exist; a grant for one that it lacks is a revoked grant.
+    """
+    wish = _Wish(team, cluster, datasets, installation)
+    resources = (_compute_quota(wish), *_members(wish), *_service_accounts(wish), *_datasets(wish))
+    return {resource.key: resource for resource in resources}
+
+
+# ---- compute -----------------------------------------------------------------------------------------------
+
+
+def _compute_quota(wish: _Wish) -> ComputeQuota:
+    quota = wish.team.quota
+    return ComputeQuota(
+        key=_quota_key(wish),
+        tags=wish.tags(),
+        why="the team's quota",
+        team=wish.team.name,
+        resources=quota_lines(quota.resources),
+        sharing=_sharing(quota),
+        fair_share_weight=quota.fair_share_weight,
+        preempt_team_tasks=quota.preempt_team_tasks,
+        active=quota.active,
+    )
+
+
+def _quota_key(wish: _Wish) -> Key:
+    cluster = wish.cluster
+    hyperpod_id = cluster.hyperpod_arn.rpartition("/")[2]
+    name = f"{hyperpod_id}/{names.compute_quota(wish.installation, wish.team.name)}"
+    return Key(Kind.COMPUTE_QUOTA, cluster.account, cluster.region, cluster.eks_cluster, name)
+
+
+def quota_lines(resources: Iterable[QuotaResource]) -> tuple[Mapping[str, object], ...]:
+    """Quota lines in the terms of the SageMaker API, in an order of their own."""
+    return tuple(sorted((_quota_line(resource) for resource in resources), key=str))
+
+
+def _quota_line(resource: QuotaResource) -> Mapping[str, object]:
+    partition = resource.accelerator_partition
+    line = {
+        "InstanceType": resource.instance_type,
+        "Count": resource.count,
+        "Accelerators": resource.accelerators,
+        "VCpu": resource.vcpu,
+        "MemoryInGiB": resource.memory_gib,
+        "AcceleratorPartition": partition and {"Type": partition.type, "Count": partition.count},
+    }
+    return {name: value for name, value in line.items() if value is not None}
+
+
+def _sharing(quota: Quota) -> Mapping[str, object]:
+    sharing: dict[str, object] = {"Strategy": quota.sharing.strategy}
+    if quota.sharing.borrow_limit is not None:
+        sharing["BorrowLimit"] = quota.sharing.borrow_limit
+    if quota.sharing.absolute_borrow_limits:
+        sharing["AbsoluteBorrowLimits"] = list(quota_lines(quota.sharing.absolute_borrow_limits))
+    return sharing
+
+
+# ---- members -----------------------------------------------------------------------------------------------
+
+
+def _members(wish: _Wish) -> Iterator[Resource]:
+    if wish.team.access is Access.NONE:
+        return
+    for member in wish.team.members:
+        access_role = _cluster_access_role(wish, member)
+        yield access_role
+        yield _access_entry(wish, member, access_role)
+        if member.existing_role:
+            yield _role_attachment(wish, member, member.existing_role)
+        elif not member.permission_set:
+            yield _scientist_role(wish, member, access_role)
+
+
+def _cluster_access_role(wish: _Wish, member: Member) -> Role:
+    account = wish.cluster.account
+    name = names.cluster_access_role(wish.installation, wish.team.name, wish.eks_arn, member.identity)
+    principals = member_principals(wish.installation, wish.team.name, member)
+    return Role(
+        key=wish.role_key(account, name),
+        tags=wish.tags(purpose="cluster-access", member=member.identity),
+        why=f"member {member.identity}",
+        trust=policies.trust_in_account(wish.installation, member.account, principals),
+        closed_trust=policies.trust_nobody(wish.installation, account),
+        policies={"describe-cluster": policies.may_describe_cluster(wish.eks_arn, wish.cluster.hyperpod_arn)},
+        boundary=wish.installation.boundary_arn(account),
+    )
+
+
+def member_principals(installation: Installation, team: str, member: Member) -> tuple[str, ...]:
+    """The ARNs (with ``?`` where IAM Identity Center chooses) of the role by which a member works."""
+    roles = f"arn:{installation.partition}:iam::{member.account}:role"
+    if member.existing_role:
+        return (f"{roles}/{member.existing_role}",)
+    if member.permission_set:
+        tail = f"AWSReservedSSO_{member.permission_set}_{'?' * 16}"
+        home = f"{roles}/aws-reserved/sso.amazonaws.com"
+        # the Region stands in the path except where Identity Center's home is us-east-1 (aws-facts, section 13)
+        return (f"{home}/{tail}", f"{home}/{installation.identity_center_region}/{tail}")
+    return (installation.role_arn(member.account, names.scientist_role(installation, team)),)
+
+
+def _access_entry(wish: _Wish, member: Member, role: Role) -> AccessEntry:
+    cluster = wish.cluster
+    scopes = {NAMESPACE_POLICIES[wish.team.access]: (wish.team.namespace,), CLUSTER_POLICY: ()}
+    return AccessEntry(
+        key=Key(
+            Kind.ACCESS_ENTRY,
+            cluster.account,
+            cluster.region,
+            cluster.eks_cluster,
+            wish.installation.role_arn(cluster.account, role.key.name),
+        ),
+        tags=wish.tags(member=member.identity),
+        why=f"member {member.identity}",
+        needs=frozenset({role.key}),
+        policies={access_policy_arn(wish.installation.partition, name): scope for name, scope in scopes.items()},
+        groups=frozenset(),
+        username=session_username(wish.installation.partition, cluster.account, role.key.name),
+    )
+
+
+def access_policy_arn(partition: str, name: str) -> str:
+    """The ARN of one of EKS's access policies."""
+    return f"arn:{partition}:eks::aws:cluster-access-policy/{name}"
+
+
+def session_username(partition: str, account: str, role: str) -> str:
+    """The Kubernetes user name that EKS gives by default: the audit log then names role and session."""
+    return f"arn:{partition}:sts::{account}:assumed-role/{role}/{{{{SessionName}}}}"
+
+
+def _scientist_role(wish: _Wish, member: Member, access_role: Role) -> Role:
+    installation, account = wish.installation, member.account
+    if member.trusted_by:
+        arns = [f"arn:{installation.partition}:iam::{account}:{name}" for name in member.trusted_by]
+        trust = policies.trust_in_account(installation, account, arns)
+    else:
+        trust = policies.trust_whole_account(installation, account)
+    access_role_arn = installation.role_arn(wish.cluster.account, access_role.key.name)
+    return Role(
+        key=wish.role_key(account, names.scientist_role(installation, wish.team.name)),
+        tags=wish.tags(purpose="data-scientist"),
+        why=f"member {member.identity}",
+        trust=trust,
+        closed_trust=policies.trust_nobody(installation, account),
+        policies={"assume-cluster-access": policies.may_assume(access_role_arn)},
+        boundary=installation.boundary_arn(account),
+    )
+
+
+def _role_attachment(wish: _Wish, member: Member, role: str) -> RoleAttachment:
+    arn = wish.installation.assume_policy_arn(member.account)
+    return RoleAttachment(
+        key=Key(Kind.ROLE_ATTACHMENT, member.account, "", role, arn.rpartition("/")[2]),
+        why=f"member {member.identity}",
+        policy_arn=arn,
+    )
+
+
+# ---- service accounts and data -----------------------------------------------------------------------------
+
+
+def _service_accounts(wish: _Wish) -> Iterator[Resource]:
+    for account in wish.team.service_accounts:
+        role = _data_access_role(wish, account)
+        yield role
+        yield _service_account(wish, account)
+        yield _association(wish, account, role)
+
+
+def _grants(wish: _Wish, account: ServiceAccountRecord) -> Iterator[tuple[DatasetGrant, Dataset]]:
+    for grant in account.datasets:
+        dataset = wish.datasets.get(grant.dataset)
+        if dataset and inside(dataset, grant):
+            yield grant, dataset
+
+
+def inside(dataset: Dataset, grant: DatasetGrant) -> bool:
+    """Whether a grant lies within its dataset; its prefix, like the dataset's, counts from the bucket's root."""
+    return not grant.prefix or grant.prefix.startswith(dataset.prefix)
+
+
+def _data_access_role(wish: _Wish, account: ServiceAccountRecord) -> Role:
+    name = names.data_access_role(wish.installation, wish.team.name, wish.eks_arn, account.name)
+    namespace = wish.team.namespace
+    return Role(
+        key=wish.role_key(wish.cluster.account, name),
+        tags=wish.tags(purpose="data-access", service_account=account.name),
+        why=f"service account {account.name}",
+        trust=policies.trust_pod_identity(wish.cluster.account, wish.eks_arn, namespace, account.name),
+        closed_trust=policies.trust_nobody(wish.installation, wish.cluster.account),
+        policies={
+            f"dataset-{grant.dataset}": policies.document(
+                *policies.data_statements(
+                    _access_point_arn(wish, dataset),
+                    grant.prefix or dataset.prefix,
+                    write=_writes(grant),
+                    sid="Objects",
+                )
+            )
+            for grant, dataset in _grants(wish, account)
+        },
+        boundary=wish.installation.boundary_arn(wish.cluster.account),
+    )
+
+
+def _service_account(wish: _Wish, account: ServiceAccountRecord) -> ServiceAccount:
+    cluster = wish.cluster
+    return ServiceAccount(
+        key=Key(
+            Kind.SERVICE_ACCOUNT,
+            cluster.account,
+            cluster.region,
+            cluster.eks_cluster,
+            f"{wish.team.namespace}/{account.name}",
+        ),
+        tags={"app.kubernetes.io/managed-by": wish.installation.prefix, "podshare/team": wish.team.name},
+        why=f"service account {account.name}",
+        needs=frozenset({_quota_key(wish)}),
+    )
+
+
+def _association(wish: _Wish, account: ServiceAccountRecord, role: Role) -> PodIdentityAssociation:
+    cluster = wish.cluster
+    return PodIdentityAssociation(
+        key=Key(
+            Kind.POD_IDENTITY_ASSOCIATION,
+            cluster.account,
+            cluster.region,
+            cluster.eks_cluster,
+            f"{wish.team.namespace}/{account.name}",
+        ),
+        tags=wish.tags(service_account=account.name),
+        why=f"service account {account.name}",
+        needs=frozenset({role.key}),
+        role_arn=wish.installation.role_arn(cluster.account, role.key.name),
+    )
+
+
+def _datasets(wish: _Wish) -> Iterator[Resource]:
+    for name in sorted(wish.team.datasets):
+        users = [
+            (account, grant)
+            for account in wish.team.service_accounts
+            for grant, dataset in _grants(wish, account)
+            if dataset.name == name
+        ]
+        if users:
+            yield _access_point(wish, wish.datasets[name], users)
+            yield _bucket_delegation(wish, wish.datasets[name], users)
+
+
+_Users = list[tuple[ServiceAccountRecord, DatasetGrant]]
+
+
+def _access_point(wish: _Wish, dataset: Dataset, users: _Users) -> AccessPoint:
+    arn = _access_point_arn(wish, dataset)
+    statements: list[policies.Statement] = []
+    roles: set[Key] = set()
+    for account, grant in users:
+        role = names.data_access_role(wish.installation, wish.team.name, wish.eks_arn, account.name)
+        roles.add(wish.role_key(wish.cluster.account, role))
+        statements += policies.data_statements(
+            arn,
+            grant.prefix or dataset.prefix,
+            write=_writes(grant),
+            sid=role.rpartition("-")[2],
+            principal=wish.installation.role_arn(wish.cluster.account, role),
+        )
+    return AccessPoint(
+        key=Key(Kind.ACCESS_POINT, dataset.account, dataset.region, "", _access_point_name(wish, dataset)),
+        tags=wish.tags(dataset=dataset.name),
+        why=f"dataset {dataset.name}",
+        needs=frozenset(roles),
+        bucket=dataset.bucket,
+        policy=policies.document(*statements),
+    )
+
+
+def _bucket_delegation(wish: _Wish, dataset: Dataset, users: _Users) -> BucketDelegation:
+    return BucketDelegation(
+        key=Key(
+            Kind.BUCKET_DELEGATION,
+            dataset.account,
+            dataset.region,
+            dataset.bucket,
+            f"{wish.team.name}/{dataset.name}",
+        ),
+        why=f"dataset {dataset.name}",
+        write=any(_writes(grant) for _, grant in users),
+    )
+
+
+def _access_point_name(wish: _Wish, dataset: Dataset) -> str:
+    place = f"{dataset.account}/{dataset.region}"
+    return names.access_point(wish.installation, wish.team.name, wish.eks_arn, place, dataset.name)
+
+
+def _access_point_arn(wish: _Wish, dataset: Dataset) -> str:
+    name = _access_point_name(wish, dataset)
+    return f"arn:{wish.installation.partition}:s3:{dataset.region}:{dataset.account}:accesspoint/{name}"
+
+
+def _writes(grant: DatasetGrant) -> bool:
+    return grant.access is DatasetAccess.READ_WRITE

@@ -1,0 +1,58 @@
+"""Where podshare itself is installed: the few facts that every name, ARN and tag is built from."""
+
+from dataclasses import dataclass
+
+TEAM_TAG = "podshare:team"
+MANAGED_BY_TAG = "podshare:managed-by"
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """One deployment of podshare.
+
+    ``prefix`` begins every name that podshare gives (at most 8 characters: the longest access point name is
+    then 46 of 50). ``identity_center_region`` is the home Region of IAM Identity Center; it stands in the
+    path of the roles that Identity Center makes.
+    """
+
+    prefix: str
+    partition: str
+    account: str
+    region: str
+    organization: str
+    identity_center_region: str
+
+    @property
+    def manager(self) -> str:
+        """The value of the tag ``podshare:managed-by``: tells one installation's resources from another's."""
+        return f"{self.prefix}@{self.account}"
+
+    @property
+    def role_path(self) -> str:
+        """The IAM path of the roles that podshare makes."""
+        return f"/{self.prefix}/"
+
+    @property
+    def system_path(self) -> str:
+        """The IAM path of the member stack's roles and boundary, which no podshare function may change."""
+        return f"/{self.prefix}-system/"
+
+    def role_arn(self, account: str, name: str) -> str:
+        """The ARN of a role that podshare makes in ``account``."""
+        return f"arn:{self.partition}:iam::{account}:role{self.role_path}{name}"
+
+    def member_role_arn(self, account: str, work: str) -> str:
+        """The ARN of the member role of ``account`` for one kind of work (read, identity, cluster or data)."""
+        return f"arn:{self.partition}:iam::{account}:role{self.system_path}{self.prefix}-{work}"
+
+    def boundary_arn(self, account: str) -> str:
+        """The permissions boundary of every role that podshare makes in ``account``."""
+        return f"arn:{self.partition}:iam::{account}:policy{self.system_path}{self.prefix}-boundary"
+
+    def assume_policy_arn(self, account: str) -> str:
+        """The member stack's fixed policy, which podshare attaches to roles that people made themselves."""
+        return f"arn:{self.partition}:iam::{account}:policy{self.system_path}{self.prefix}-assume-cluster-access"
+
+    def root_arn(self, account: str) -> str:
+        """The principal that stands for ``account`` as a whole."""
+        return f"arn:{self.partition}:iam::{account}:root"

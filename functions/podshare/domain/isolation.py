@@ -1,0 +1,148 @@
+"""The isolation rules: what must hold between teams, whatever the registry says.
+
+They are held against what AWS and Kubernetes say is there. Isolation is between teams: within a namespace, whoever
+may create pods may use its service accounts.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from podshare.domain import policies
+from podshare.domain.desired import CLUSTER_POLICY, access_policy_arn
+from podshare.domain.installation import Installation
+from podshare.domain.kinds import AccessEntry, AccessPoint, Key, PodIdentityAssociation, Resource, Role
+from podshare.domain.policies import Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A rule that does not hold, and of which thing."""
+
+    key: Key
+    rule: str
+    found: str
+
+    def as_dict(self) -> dict[str, str]:
+        return {**asdict(self), "key": str(self.key)}
+
+
+@dataclass(frozen=True, slots=True)
+class Boundaries:
+    """What a team's own is: its namespace, its clusters, and the principals by which its members work."""
+
+    team: str
+    namespace: str
+    cluster_arns: frozenset[str]
+    member_principals: Mapping[str, frozenset[str]]
+    installation: Installation
+
+
+def violations(own: Boundaries, observed: Iterable[Resource], desired: Mapping[Key, Resource]) -> list[Violation]:
+    """Every isolation rule that ``observed``, all that is there of a team, breaks."""
+    found: list[Violation] = []
+    for resource in observed:
+        wanted = desired.get(resource.key)
+        if wanted is None:
+            found.append(Violation(resource.key, "nothing owned exists outside of what is desired", "still there"))
+        found += [Violation(resource.key, rule, what) for rule, what in _broken(own, resource, wanted)]
+    return found
+
+
+def _broken(own: Boundaries, resource: Resource, wanted: Resource | None) -> Iterator[tuple[str, str]]:
+    match resource:
+        case AccessEntry():
+            yield from _entry(own, resource)
+        case Role():
+            yield from _trust(own, resource)
+        case AccessPoint():
+            yield from _access_point(own, resource, wanted)
+        case PodIdentityAssociation():
+            yield from _association(own, resource)
+
+
+def _entry(own: Boundaries, entry: AccessEntry) -> Iterator[tuple[str, str]]:
+    cluster_wide = access_policy_arn(own.installation.partition, CLUSTER_POLICY)
+    for arn, namespaces in entry.policies.items():
+        if not namespaces and arn != cluster_wide:
+            yield "only the read-only user policy spans the cluster", arn
+        if any(namespace != own.namespace for namespace in namespaces):
+            yield "an entry's scope lies in its own team's namespace", f"{arn} on {', '.join(namespaces)}"
+    for group in entry.groups:
+        if not group.startswith(f"{own.installation.prefix}:{own.team}:"):
+            yield "an entry's groups are its own team's", group
+    if not entry.alive:
+        yield "an entry belongs to the role that exists now", "the role was made anew after its entry"
+
+
+def _trust(own: Boundaries, role: Role) -> Iterator[tuple[str, str]]:
+    for statement in policies.canonical(role.trust):
+        if statement["Effect"] != "Allow":
+            continue
+        principal = statement.get("Principal", {})
+        if principal.keys() == {"Service"}:
+            yield from _trust_in_pods(own, statement)
+        elif principal.keys() == {"AWS"}:
+            yield from _trust_in_members(own, role, statement)
+        else:
+            yield "a trust names accounts or EKS Pod Identity", str(principal)
+
+
+def _trust_in_pods(own: Boundaries, statement: Statement) -> Iterator[tuple[str, str]]:
+    tags = statement.get("Condition", {}).get("StringEquals", {})
+    if statement["Principal"]["Service"] != ["pods.eks.amazonaws.com"]:
+        yield "a service trust is EKS Pod Identity's", str(statement["Principal"])
+    if not set(tags.get("aws:requesttag/eks-cluster-arn", ["?"])) <= own.cluster_arns:
+        yield "a data role's trust requires its own cluster", str(tags)
+    if tags.get("aws:requesttag/kubernetes-namespace") != [own.namespace]:
+        yield "a data role's trust requires its own namespace", str(tags)
+    if len(tags.get("aws:requesttag/kubernetes-service-account", ())) != 1:
+        yield "a data role's trust requires one service account", str(tags)
+
+
+def _trust_in_members(own: Boundaries, role: Role, statement: Statement) -> Iterator[tuple[str, str]]:
+    condition = statement.get("Condition", {})
+    organization = condition.get("StringEquals", {}).get("aws:principalorgid")
+    if organization != [own.installation.organization]:
+        yield "a trust falls when its account leaves the organization", str(condition)
+    principals = set(condition.get("ArnLike", {}).get("aws:principalarn", ()))
+    for arn in statement["Principal"]["AWS"]:
+        account = arn.split(":")[4] if arn.count(":") >= 5 else arn
+        if arn != own.installation.root_arn(account):
+            yield "a trust names an account's root with conditions", arn
+        elif role.key.account == account and role.tags.get("podshare:purpose") == "data-scientist":
+            continue  # the account's own principals, as the account's administrators allow
+        elif account not in own.member_principals or not principals:
+            yield "a trust names only the team's own members", arn
+        elif not principals <= own.member_principals[account]:
+            yield "a trust names only the team's own members", ", ".join(sorted(principals))
+
+
+def _access_point(own: Boundaries, point: AccessPoint, wanted: Resource | None) -> Iterator[tuple[str, str]]:
+    if not point.public_access_blocked:
+        yield "public access is blocked", "a public access block is lifted"
+    for statement in policies.canonical(point.policy):
+        for arn in _arns(statement.get("Principal", {})):
+            if not _is_data_role(own, arn):
+                yield "an access point's principals are the team's own data roles", arn
+    granted = wanted.policy if isinstance(wanted, AccessPoint) else None
+    if point.policy and not policies.same(policies.common(point.policy, granted), point.policy):
+        yield "an access point's prefixes and actions lie within the grants", policies.text(point.policy)[:400]
+
+
+def _association(own: Boundaries, association: PodIdentityAssociation) -> Iterator[tuple[str, str]]:
+    if association.key.name.partition("/")[0] != own.namespace:
+        yield "an association lies in its own team's namespace", association.key.name
+    if not _is_data_role(own, association.role_arn):
+        yield "an association gives the team's own data role", association.role_arn
+
+
+def _is_data_role(own: Boundaries, arn: str) -> bool:
+    """Exact to the end, because one team's name may begin with another's (``vision`` and ``vision-labs``)."""
+    role = re.escape(f"role{own.installation.role_path}{own.installation.prefix}-{own.team}-") + "[0-9a-f]{8}"
+    return re.fullmatch(rf"arn:[^:]+:iam::[0-9]{{12}}:{role}", arn) is not None
+
+
+def _arns(principal: Any) -> list[str]:
+    return [str(arn) for arns in principal.values() for arn in arns]

@@ -1,0 +1,307 @@
+"""The shapes of what podshare owns: one class per kind, equal when nothing needs to change.
+
+``desired`` makes these shapes from records, each kind's ``read`` from what AWS and Kubernetes say; a plan is
+the difference. ``common`` tells what a shape and the desired one both give, which is what a narrowing writes first:
+None where the thing cannot be narrowed in place and has to be made anew.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from enum import IntEnum, StrEnum
+from typing import Any, ClassVar, Self
+
+from podshare.domain import policies
+from podshare.domain.policies import Document
+
+
+class Kind(StrEnum):
+    """The kinds of things that podshare provisions."""
+
+    COMPUTE_QUOTA = "compute_quota"
+    ROLE = "role"
+    ROLE_ATTACHMENT = "role_attachment"
+    ACCESS_ENTRY = "access_entry"
+    SERVICE_ACCOUNT = "service_account"
+    POD_IDENTITY_ASSOCIATION = "pod_identity_association"
+    ACCESS_POINT = "access_point"
+    BUCKET_DELEGATION = "bucket_delegation"
+
+
+class Work(StrEnum):
+    """The kinds of work, each with a function and a role of its own."""
+
+    IDENTITY = "identity"
+    CLUSTER = "cluster"
+    DATA = "data"
+    KUBERNETES = "kubernetes"
+
+
+class Stage(IntEnum):
+    """The order in which a revocation cuts: what ends access soonest comes first, running work last."""
+
+    CLUSTER_ACCESS = 1
+    DATA_ACCESS = 2
+    TRUST = 3
+    POD_IDENTITY = 4
+    REMAINS = 5
+    RUNNING_WORK = 6
+    COMPUTE = 7
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """What identifies a thing: its kind, where it is, and its name there.
+
+    ``container`` is what the name is unique in: the EKS cluster, the bucket of a delegation, the role of an
+    attachment; empty for what is unique in its account (and Region). ``region`` is empty for IAM.
+    """
+
+    kind: Kind
+    account: str
+    region: str
+    container: str
+    name: str
+
+    def __str__(self) -> str:
+        return "|".join((self.kind, self.account, self.region, self.container, self.name))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The key that ``str`` wrote. Raises ValueError for anything else."""
+        kind, account, region, container, name = text.split("|", 4)
+        return cls(Kind(kind), account, region, container, name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """One thing that podshare owns.
+
+    ``why`` tells an auditor what asks for it, ``needs`` what must be there before it; neither is part of what
+    is compared.
+    """
+
+    key: Key
+    tags: Mapping[str, str] = field(default_factory=dict)
+    why: str = field(default="", compare=False)
+    needs: frozenset[Key] = field(default=frozenset(), compare=False)
+
+    work: ClassVar[Work]
+    cut_stage: ClassVar[Stage]
+    remove_stage: ClassVar[Stage]
+
+    def facts(self) -> dict[str, Any]:
+        """What is compared, by field, in plain JSON."""
+        left_out = {"key", "why", "needs"}
+        return {item.name: _plain(getattr(self, item.name)) for item in fields(self) if item.name not in left_out}
+
+    def common(self, desired: Self) -> Self | None:
+        """What this, as observed, and ``desired`` both give. None if it has to be made anew."""
+        return self if same(self, desired) else None
+
+    def cut(self) -> Self | None:
+        """This without the access that it gives; None where only its deletion takes that away."""
+        return None
+
+
+def same(one: Resource | None, other: Resource | None) -> bool:
+    """Whether two shapes need no change to become each other; compared by meaning, not by spelling."""
+    if one is None or other is None:
+        return one is other
+    return one.facts() == other.facts()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        if "Statement" in value:
+            return policies.canonical(value)
+        return {str(key): _plain(item) for key, item in sorted(value.items())}
+    if isinstance(value, tuple | list | frozenset):
+        return [_plain(item) for item in (sorted(value, key=str) if isinstance(value, frozenset) else value)]
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeQuota(Resource):
+    """A team's compute quota; ``resources`` and ``sharing`` are in the terms of the SageMaker API.
+
+    ``status`` is ``settled``, ``moving`` while SageMaker works on it, or ``failed`` where it has to be made anew.
+    """
+
+    work = Work.CLUSTER
+    cut_stage = remove_stage = Stage.COMPUTE
+
+    team: str
+    resources: tuple[Mapping[str, Any], ...]
+    sharing: Mapping[str, Any]
+    fair_share_weight: int
+    preempt_team_tasks: str
+    active: bool
+    status: str = "settled"
+
+    def common(self, desired: Self) -> Self | None:
+        return self  # capacity is no access: it is raised and lowered in place, never cut
+
+
+@dataclass(frozen=True, kw_only=True)
+class Role(Resource):
+    """An IAM role under podshare's path. ``policies`` are its inline policies by name."""
+
+    work = Work.IDENTITY
+    cut_stage = Stage.TRUST
+    remove_stage = Stage.REMAINS
+
+    trust: Document
+    policies: Mapping[str, Document]
+    boundary: str
+    closed_trust: Document = field(compare=False)
+    attached: frozenset[str] = frozenset()
+    max_session_seconds: int = 3600
+
+    def facts(self) -> dict[str, Any]:
+        return {name: value for name, value in super().facts().items() if name != "closed_trust"}
+
+    def common(self, desired: Self) -> Self | None:
+        shared = {
+            name: policy
+            for name in self.policies.keys() & desired.policies.keys()
+            if (policy := policies.common(self.policies[name], desired.policies[name]))
+        }
+        return replace(
+            self,
+            trust=policies.common(self.trust, desired.trust) or self.closed_trust,
+            policies=shared,
+            attached=self.attached & desired.attached,
+            boundary=desired.boundary,
+            max_session_seconds=min(self.max_session_seconds, desired.max_session_seconds),
+        )
+
+    def cut(self) -> Self | None:
+        return replace(self, trust=self.closed_trust)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoleAttachment(Resource):
+    """The member stack's fixed policy on a role that somebody else made; nothing else of it is touched."""
+
+    work = Work.IDENTITY
+    cut_stage = remove_stage = Stage.TRUST
+
+    policy_arn: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccessEntry(Resource):
+    """A principal's entry to a cluster. ``policies`` maps the ARN of an access policy to its namespaces.
+
+    No namespaces means the cluster scope. An entry that is older than its role is not ``alive``: EKS keeps the
+    role's unique id, and the entry then looks healthy while it admits nobody.
+    """
+
+    work = Work.CLUSTER
+    cut_stage = remove_stage = Stage.CLUSTER_ACCESS
+
+    policies: Mapping[str, tuple[str, ...]]
+    groups: frozenset[str]
+    username: str
+    type: str = "STANDARD"
+    alive: bool = True
+
+    def common(self, desired: Self) -> Self | None:
+        if not self.alive or self.type != desired.type or self.username != desired.username:
+            return None
+        shared = {
+            arn: scope
+            for arn in self.policies.keys() & desired.policies.keys()
+            if (scope := _common_scope(self.policies[arn], desired.policies[arn])) is not None
+        }
+        return replace(self, policies=shared, groups=self.groups & desired.groups)
+
+
+def _common_scope(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Namespaces in both scopes; the cluster scope (empty) holds them all. None where there are none."""
+    if not one or not other:
+        return one or other
+    shared = {
+        name for name in (*one, *other) if all(any(policies.covers(wide, name) for wide in s) for s in (one, other))
+    }
+    return tuple(sorted(shared)) or None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceAccount(Resource):
+    """A Kubernetes service account in the team's namespace (labels stand in ``tags``)."""
+
+    work = Work.KUBERNETES
+    cut_stage = remove_stage = Stage.REMAINS
+
+    def common(self, desired: Self) -> Self | None:
+        return self  # it gives nothing by itself
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodIdentityAssociation(Resource):
+    """The role that pods of a service account get through EKS Pod Identity."""
+
+    work = Work.CLUSTER
+    cut_stage = remove_stage = Stage.POD_IDENTITY
+
+    role_arn: str
+    target_role_arn: str | None = None
+    session_tags: bool = True
+
+    def common(self, desired: Self) -> Self | None:
+        access, wanted = self.facts(), desired.facts()
+        access.pop("tags"), wanted.pop("tags")
+        return self if access == wanted else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccessPoint(Resource):
+    """A team's access point for a dataset, with its policy. The bucket, network and public access block are fixed."""
+
+    work = Work.DATA
+    cut_stage = Stage.DATA_ACCESS
+    remove_stage = Stage.REMAINS
+
+    bucket: str
+    policy: Document | None
+    vpc: str | None = None
+    public_access_blocked: bool = True
+
+    def common(self, desired: Self) -> Self | None:
+        fixed = ("bucket", "vpc", "public_access_blocked")
+        if any(getattr(self, name) != getattr(desired, name) for name in fixed):
+            return None
+        return replace(self, policy=policies.common(self.policy, desired.policy))
+
+    def cut(self) -> Self | None:
+        return replace(self, policy=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BucketDelegation(Resource):
+    """A team's share in the statement by which a bucket delegates to podshare's access points.
+
+    ``in_policy`` tells whether the bucket's statement says what all current grants together ask for.
+    """
+
+    work = Work.DATA
+    cut_stage = remove_stage = Stage.REMAINS
+
+    write: bool
+    in_policy: bool = True
+
+    def common(self, desired: Self) -> Self | None:
+        return replace(self, write=self.write and desired.write)
+
+
+SHAPES: Mapping[Kind, type[Resource]] = {
+    Kind.COMPUTE_QUOTA: ComputeQuota,
+    Kind.ROLE: Role,
+    Kind.ROLE_ATTACHMENT: RoleAttachment,
+    Kind.ACCESS_ENTRY: AccessEntry,
+    Kind.SERVICE_ACCOUNT: ServiceAccount,
+    Kind.POD_IDENTITY_ASSOCIATION: PodIdentityAssociation,
+    Kind.ACCESS_POINT: AccessPoint,
+    Kind.BUCKET_DELEGATION: BucketDelegation,
+}

@@ -1,0 +1,53 @@
+"""The deterministic names of everything that podshare makes.
+
+A name says whose the thing is and, by a hash of what identifies it, which one: a lost reply is then harmless,
+because the same thing always gets the same name. Limits: IAM role names 64 characters, access point names 50.
+"""
+
+import hashlib
+
+from podshare.domain.installation import Installation
+
+
+def _hash(length: int, *parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:length]
+
+
+def scientist_role(installation: Installation, team: str) -> str:
+    """The data scientist role of a team in a scientist account (at most 8 + 1 + 40 + 10 characters)."""
+    return f"{installation.prefix}-{team}-scientist"
+
+
+def cluster_access_role(installation: Installation, team: str, cluster_arn: str, member: str) -> str:
+    """The cluster access role of one member of a team."""
+    return f"{installation.prefix}-{team}-{_hash(8, 'cluster_access_role', cluster_arn, member)}"
+
+
+def data_access_role(installation: Installation, team: str, cluster_arn: str, service_account: str) -> str:
+    """The data access role of one service account of a team."""
+    return f"{installation.prefix}-{team}-{_hash(8, 'data_access_role', cluster_arn, service_account)}"
+
+
+def access_point(installation: Installation, team: str, cluster_arn: str, place: str, dataset: str) -> str:
+    """The access point of a team for a dataset; ``place`` is the data account and Region."""
+    tail = _hash(12, "access_point", cluster_arn, team, place, dataset)
+    return f"{installation.prefix}-{team[:24].rstrip('-')}-{tail}"
+
+
+def compute_quota(installation: Installation, team: str) -> str:
+    """The compute quota of a team (at most 63 characters, unique per cluster)."""
+    return f"{installation.prefix}-{team}"
+
+
+def delegation_sid(installation: Installation) -> str:
+    """The Sid of podshare's statement in a bucket policy; Sids are letters and digits only."""
+    letters = "".join(character for character in installation.prefix if character.isalnum())
+    return f"{letters}AccessPoints"
+
+
+def execution(subject: str, event: str) -> str:
+    """The name of the execution that an event starts: the same event always gets the same name.
+
+    At most 80 characters (Step Functions StartExecution).
+    """
+    return f"{subject[:47]}-{_hash(32, event)}"

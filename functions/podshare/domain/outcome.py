@@ -1,0 +1,95 @@
+"""How a reconciliation ended: one state for the team, and whether to go on."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+Result = Mapping[str, Any]
+
+
+class TeamState(StrEnum):
+    """What a team's status says.
+
+    READY: all that the record asks for is there, and was verified. WAITING: something outside has to happen first.
+    DEGRADED: something could not be done. REJECTED: the record is wrong; what it removed is removed. DELETED: nothing
+    is left.
+    """
+
+    READY = "READY"
+    WAITING = "WAITING"
+    DEGRADED = "DEGRADED"
+    REJECTED = "REJECTED"
+    DELETED = "DELETED"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The team's state after a run, in one sentence and with every problem."""
+
+    state: TeamState
+    summary: str
+    problems: tuple[Mapping[str, str], ...]
+
+
+def results_in(found: Any) -> list[Result]:
+    """The results of all changes, out of the state machine's nested lists."""
+    if isinstance(found, Mapping):
+        return [found] if "status" in found else []
+    if isinstance(found, list):
+        return [result for item in found for result in results_in(item)]
+    return []
+
+
+def outcome(plan: Mapping[str, Any], results: Iterable[Result], verification: Mapping[str, Any], error: str) -> Outcome:
+    """The state that follows from a plan, what became of its changes, and the verification."""
+    results = list(results)
+    failed = [_failure(result) for result in results if result["status"] == "failed"]
+    waiting = [_failure(result) for result in results if result["status"] == "waiting"]
+    problems: list[Mapping[str, str]] = [*plan.get("problems", []), *plan.get("obstacles", []), *failed, *waiting]
+    if error:
+        problems.append({"what": error, "remedy": "See the execution; reconcile the team again."})
+    problems += [_violation(item) for item in verification.get("violations", [])]
+    if not waiting and not failed:
+        problems += [_difference(item) for item in verification.get("differences", [])]
+    state = _state(plan, bool(error or failed), bool(waiting), verification)
+    return Outcome(state, _summary(state, results, problems), tuple(problems))
+
+
+def _state(plan: Mapping[str, Any], failed: bool, waiting: bool, verification: Mapping[str, Any]) -> TeamState:
+    if plan.get("problems"):
+        return TeamState.REJECTED
+    if failed or plan.get("obstacles") or verification.get("violations"):
+        return TeamState.DEGRADED
+    if waiting:
+        return TeamState.WAITING
+    if not verification.get("verified"):
+        return TeamState.DEGRADED
+    return TeamState.DELETED if plan.get("deleted") and not verification.get("resources") else TeamState.READY
+
+
+def _failure(result: Result) -> dict[str, str]:
+    thing = f"{result.get('kind', '')} {result.get('name', '')}".replace("_", " ").strip()
+    what = (
+        f"{result.get('action', 'apply')} {thing} in account {result.get('account', '?')}: {result.get('detail', '')}"
+    )
+    return {"what": what, "remedy": "The next reconciliation tries again.", "account": str(result.get("account", ""))}
+
+
+def _violation(item: Mapping[str, str]) -> dict[str, str]:
+    what = f"isolation rule broken: {item['rule']}: {item['found']} ({item['key']})"
+    return {"what": what, "remedy": "The next reconciliation mends what podshare owns; look who changed it."}
+
+
+def _difference(item: Mapping[str, Any]) -> dict[str, str]:
+    what = f"{item['kind']} {item['name']} in account {item['account']} still has to be changed: {item['action']}"
+    return {"what": what.replace("_", " "), "remedy": "The next reconciliation tries again."}
+
+
+def _summary(state: TeamState, results: list[Result], problems: list[Mapping[str, str]]) -> str:
+    done = Counter(str(result.get("action")) for result in results if result["status"] == "done")
+    did = ", ".join(f"{count} {action}" for action, count in sorted(done.items())) or "nothing to change"
+    if not problems:
+        return f"{state}: {did}"
+    return f"{state}: {did}; {problems[0].get('what') or problems[0].get('rule', '')}"[:500]

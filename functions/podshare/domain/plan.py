@@ -1,0 +1,341 @@
+"""The difference between what should be and what is, in the order in which it may be made up.
+
+Revocations come first and in stages, because they cut access; then what is missing is provided in lanes that do not
+wait for each other. A dry run shows this very plan, unexecuted.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from podshare.domain.kinds import Key, Kind, Resource, Stage, Work, same
+
+MOST_CHANGES = 250  # of one run: a state's input may have 256 KiB (Step Functions quotas); the next run goes on
+LONGEST_VALUE = 240
+LONGEST_TEXT = 600
+NAMESPACE_KINDS = frozenset({Kind.COMPUTE_QUOTA, Kind.SERVICE_ACCOUNT})
+
+
+class Action(StrEnum):
+    """What a change does.
+
+    ``cut``, ``narrow`` and ``delete`` only take away, ``create`` and ``update`` only add. ``drain`` waits for the
+    running work of a compute quota that is about to go.
+    """
+
+    CUT = "cut"
+    NARROW = "narrow"
+    DELETE = "delete"
+    DRAIN = "drain"
+    CREATE = "create"
+    UPDATE = "update"
+
+
+REVOKING = frozenset({Action.CUT, Action.NARROW, Action.DELETE})
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """Something of somebody else's stands where podshare's would."""
+
+    key: Key
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """AWS or Kubernetes did not tell what is there."""
+
+    key: Key
+    reason: str
+
+
+Observation = Resource | Foreign | Unreadable | None
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why something is not provided, to whom it matters, and what to do.
+
+    It covers everything of the team, or of one account, or of one bucket.
+    """
+
+    what: str
+    remedy: str
+    account: str = ""
+    bucket: str = ""
+
+    def covers(self, resource: Resource) -> bool:
+        """Whether ``resource`` has to wait for this."""
+        if self.bucket:
+            here = getattr(resource, "bucket", resource.key.container)
+            return here == self.bucket and resource.key.kind in (Kind.ACCESS_POINT, Kind.BUCKET_DELEGATION)
+        return self.account in ("", resource.key.account)
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A field that differs, with bounded values; a longer one ends in the hash of the whole."""
+
+    field: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step: what is done to which thing, and why. It carries identity, not documents."""
+
+    key: Key
+    action: Action
+    work: str
+    why: str
+    differs: tuple[Difference, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "action": self.action.value,
+            "kind": self.key.kind.value,
+            "account": self.key.account,
+            "region": self.key.region,
+            "name": self.key.name,
+            "why": self.why,
+            "differs": [{"field": item.field, "from": item.old, "to": item.new} for item in self.differs],
+            "work": self.work,
+            "key": str(self.key),
+        }
+
+
+Wave = tuple[Change, ...]
+Lane = tuple[Wave, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All changes: revoking ones by stage, providing ones in lanes of waves; ``left`` counts those cut off."""
+
+    revoke: Mapping[Stage, Wave] = field(default_factory=dict)
+    allocate: tuple[Lane, ...] = ()
+    grant: tuple[Lane, ...] = ()
+    obstacles: tuple[Obstacle, ...] = ()
+    left: int = 0
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """Every change, in the order of their stages and waves."""
+        revoking = [change for stage in sorted(self.revoke) for change in self.revoke[stage]]
+        providing = [change for lane in (*self.allocate, *self.grant) for wave in lane for change in wave]
+        return (*revoking, *providing)
+
+    @property
+    def digest(self) -> str:
+        """A hash that tells one plan from another."""
+        return hashlib.sha256(json.dumps([change.as_dict() for change in self.changes]).encode()).hexdigest()[:16]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plan as the state machine runs it and the command shows it."""
+        return {
+            "hash": self.digest,
+            "count": len(self.changes),
+            "left": self.left,
+            "revoke": [
+                {"stage": stage.name.lower(), "changes": [change.as_dict() for change in self.revoke[stage]]}
+                for stage in sorted(self.revoke)
+            ],
+            "allocate": [_lane(lane) for lane in self.allocate],
+            "grant": [_lane(lane) for lane in self.grant],
+            "obstacles": [obstacle.as_dict() for obstacle in self.obstacles],
+        }
+
+
+def _lane(lane: Lane) -> dict[str, Any]:
+    return {"about": lane[0][0].why, "waves": [{"changes": [change.as_dict() for change in wave]} for wave in lane]}
+
+
+def plan(
+    desired: Mapping[Key, Resource],
+    observed: Mapping[Key, Observation],
+    obstacles: Iterable[Obstacle] = (),
+) -> Plan:
+    """What it takes to make ``observed`` equal ``desired``. ``obstacles`` withhold additions, never a revocation."""
+    found = [*obstacles, *_observed_obstacles(desired, observed)]
+    withheld = _withheld(desired, observed, found)
+    revoking = [step for key in sorted(observed) for step in _revoking(desired.get(key), observed[key])]
+    adding = [
+        change
+        for key, resource in desired.items()
+        if key not in withheld and (change := _adding(resource, observed.get(key)))
+    ]
+    kept_revoking, kept_adding = revoking[:MOST_CHANGES], adding[: max(0, MOST_CHANGES - len(revoking))]
+    lanes = _lanes(kept_adding, desired)
+    return Plan(
+        revoke=_by_stage(kept_revoking),
+        allocate=tuple(lane for lane in lanes if _needs_namespace(lane)),
+        grant=tuple(lane for lane in lanes if not _needs_namespace(lane)),
+        obstacles=tuple(found),
+        left=len(revoking) + len(adding) - len(kept_revoking) - len(kept_adding),
+    )
+
+
+def goal(action: Action, desired: Resource | None, observed: Resource | None) -> Resource | None:
+    """What a change leaves behind, from what is desired and there *now*: None means that nothing does.
+
+    A change that has been overtaken leaves what is there: one that takes away never removes what has become desired
+    again, one that adds never adds what no longer is.
+    """
+    if action not in REVOKING:
+        return desired or observed
+    if observed is None:
+        return None
+    if desired:
+        return observed.common(desired)
+    if action is Action.DELETE:
+        return None
+    return observed.cut() or observed
+
+
+def differences(observed: Resource | None, wanted: Resource | None) -> tuple[Difference, ...]:
+    """The fields in which two shapes of the same thing differ."""
+    old = observed.facts() if observed else {}
+    new = wanted.facts() if wanted else {}
+    return tuple(
+        Difference(name, _bounded(old.get(name)), _bounded(new.get(name)))
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    )
+
+
+def _bounded(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True) if value is not None else "absent"
+    if len(text) <= LONGEST_VALUE:
+        return text
+    return f"{text[: LONGEST_VALUE - 24]}… sha256:{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+# ---- taking away -------------------------------------------------------------------------------------------
+
+
+def _revoking(desired: Resource | None, observed: Observation) -> Iterator[tuple[Stage, Change]]:
+    if not isinstance(observed, Resource):
+        return
+    if desired is None:
+        cut = observed.cut()
+        if cut and not same(cut, observed):
+            yield observed.cut_stage, _change(observed, Action.CUT, "no longer desired", observed, cut)
+        if observed.key.kind is Kind.COMPUTE_QUOTA:
+            why = "the team's running work ends before its compute quota goes"
+            yield Stage.RUNNING_WORK, Change(observed.key, Action.DRAIN, Work.KUBERNETES, why)
+        yield observed.remove_stage, _change(observed, Action.DELETE, "no longer desired")
+        return
+    common = observed.common(desired)
+    if common is None:
+        differs = differences(observed, desired)
+        why = f"cannot be changed in place: {', '.join(item.field for item in differs)}"
+        yield observed.cut_stage, Change(observed.key, Action.DELETE, observed.work, why, differs)
+    elif not same(common, observed):
+        yield observed.cut_stage, _change(observed, Action.NARROW, desired.why, observed, common)
+
+
+def _change(
+    resource: Resource, action: Action, why: str, old: Resource | None = None, new: Resource | None = None
+) -> Change:
+    return Change(resource.key, action, resource.work, why, differences(old, new) if new else ())
+
+
+def _by_stage(steps: Iterable[tuple[Stage, Change]]) -> dict[Stage, Wave]:
+    stages: dict[Stage, Wave] = {}
+    for stage, change in steps:
+        stages[stage] = (*stages.get(stage, ()), change)
+    return stages
+
+
+# ---- providing ---------------------------------------------------------------------------------------------
+
+
+def _adding(desired: Resource, observed: Observation) -> Change | None:
+    if observed is None:
+        return Change(desired.key, Action.CREATE, desired.work, desired.why)
+    if not isinstance(observed, Resource):
+        return None
+    kept = observed.common(desired)
+    if kept is None:
+        return Change(desired.key, Action.CREATE, desired.work, desired.why)
+    if differs := differences(kept, desired):
+        return Change(desired.key, Action.UPDATE, desired.work, desired.why, differs)
+    return None
+
+
+def _observed_obstacles(desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]) -> Iterator[Obstacle]:
+    for key, found in observed.items():
+        thing = f"{key.kind.replace('_', ' ')} {key.name} in account {key.account}"
+        if isinstance(found, Foreign) and key in desired:
+            remedy = "podshare changes nothing that it does not own: remove it, or rename the team."
+            yield Obstacle(f"{thing} is not podshare's: {found.found}"[:LONGEST_TEXT], remedy)
+        elif isinstance(found, Unreadable):
+            remedy = "It is left as it is; the next reconciliation tries again."
+            yield Obstacle(f"{thing} cannot be read: {found.reason}"[:LONGEST_TEXT], remedy)
+
+
+def _withheld(
+    desired: Mapping[Key, Resource], observed: Mapping[Key, Observation], obstacles: Iterable[Obstacle]
+) -> set[Key]:
+    """What must wait: covered by an obstacle of the environment, not ours, unreadable, or in need of such a thing."""
+    environment = [obstacle for obstacle in obstacles if not _is_observed(obstacle)]
+    withheld = {key for key, resource in desired.items() if any(one.covers(resource) for one in environment)}
+    withheld |= {key for key in desired if isinstance(observed.get(key), Foreign | Unreadable)}
+    while more := {
+        key
+        for key, resource in desired.items()
+        if key not in withheld and any(need in withheld and observed.get(need) is None for need in resource.needs)
+    }:
+        withheld |= more
+    return withheld
+
+
+def _is_observed(obstacle: Obstacle) -> bool:
+    """Obstacles made of observations concern one thing only, which is withheld by its key."""
+    return " is not podshare's: " in obstacle.what or " cannot be read: " in obstacle.what
+
+
+def _lanes(changes: Iterable[Change], desired: Mapping[Key, Resource]) -> list[Lane]:
+    """Changes that need each other share a lane, in waves: each wave needs only what the ones before provide."""
+    pending = {change.key: change for change in changes}
+    needs = {key: desired[key].needs & pending.keys() for key in pending}
+    depth: dict[Key, int] = {}
+
+    def wave_of(key: Key) -> int:
+        if key not in depth:
+            depth[key] = 1 + max((wave_of(need) for need in needs[key]), default=-1)
+        return depth[key]
+
+    lanes = []
+    for group in _groups(needs):
+        last = max(wave_of(key) for key in group)
+        waves = (tuple(pending[key] for key in group if wave_of(key) == wave) for wave in range(last + 1))
+        lanes.append(tuple(waves))
+    return lanes
+
+
+def _groups(needs: Mapping[Key, frozenset[Key]]) -> list[list[Key]]:
+    """The connected parts of the graph of needs."""
+    group_of: dict[Key, list[Key]] = {}
+    for key, needed in needs.items():
+        merged = [key]
+        for other in {id(group_of[need]): group_of[need] for need in (key, *needed) if need in group_of}.values():
+            merged = [*other, *(item for item in merged if item not in other)]
+        for need in needed:
+            if need not in merged:
+                merged.append(need)
+        for member in merged:
+            group_of[member] = merged
+    return list({id(group): group for group in group_of.values()}.values())
+
+
+def _needs_namespace(lane: Lane) -> bool:
+    return any(change.key.kind in NAMESPACE_KINDS for wave in lane for change in wave)

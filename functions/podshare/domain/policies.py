@@ -1,0 +1,263 @@
+"""IAM policy documents: the ones that podshare writes, and what two documents have in common.
+
+Documents are compared by meaning: the order of statements, and a string against a list of one, are no
+difference. ``common`` never grants what either document withholds; where it cannot prove that two statements
+overlap it grants nothing, which costs a moment of access and never gives any.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from podshare.domain.installation import Installation
+
+Document = Mapping[str, Any]
+Statement = dict[str, Any]
+
+VERSION = "2012-10-17"
+ASSUME = ("sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity")
+READ_OBJECTS = ("s3:GetObject",)
+WRITE_OBJECTS = ("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListMultipartUploadParts", "s3:PutObject")
+
+
+def document(*statements: Statement) -> Document:
+    """A policy document of ``statements``."""
+    return {"Version": VERSION, "Statement": list(statements)}
+
+
+def text(policy: Document) -> str:
+    """The document as AWS counts it: without white space."""
+    return json.dumps(policy, separators=(",", ":"), sort_keys=True)
+
+
+# ---- trust policies ----------------------------------------------------------------------------------------
+
+
+def trust_in_account(installation: Installation, account: str, principals: Iterable[str]) -> Document:
+    """Trust ``principals`` (role or user ARNs, ``?`` and ``*`` allowed) of one account, while it is ours.
+
+    The account's root with a condition, and not the role's ARN, stands as the principal: such a trust survives
+    a recreated role, and needs no role to exist first. Its price is in docs/security.md.
+    """
+    condition = {
+        "ArnLike": {"aws:PrincipalArn": sorted(principals)},
+        "StringEquals": {"aws:PrincipalOrgID": installation.organization},
+    }
+    return document(_trust({"AWS": installation.root_arn(account)}, ASSUME, condition))
+
+
+def trust_whole_account(installation: Installation, account: str) -> Document:
+    """Trust whoever the account itself allows to assume the role, while the account is ours."""
+    condition = {"StringEquals": {"aws:PrincipalOrgID": installation.organization}}
+    return document(_trust({"AWS": installation.root_arn(account)}, ASSUME, condition))
+
+
+def trust_pod_identity(account: str, cluster_arn: str, namespace: str, service_account: str) -> Document:
+    """Trust EKS Pod Identity for exactly one cluster, namespace and service account.
+
+    EKS documents the session tags; whether it also sends aws:SourceAccount and aws:SourceArn is not documented,
+    so that these two hold where they are sent (IfExists).
+    """
+    condition = {
+        "StringEquals": {
+            "aws:RequestTag/eks-cluster-arn": cluster_arn,
+            "aws:RequestTag/kubernetes-namespace": namespace,
+            "aws:RequestTag/kubernetes-service-account": service_account,
+        },
+        "StringEqualsIfExists": {"aws:SourceAccount": account},
+        "ArnEqualsIfExists": {"aws:SourceArn": cluster_arn},
+    }
+    return document(_trust({"Service": "pods.eks.amazonaws.com"}, ("sts:AssumeRole", "sts:TagSession"), condition))
+
+
+def trust_nobody(installation: Installation, account: str) -> Document:
+    """A trust policy that admits nobody: IAM has no empty one."""
+    return document(
+        {"Effect": "Deny", "Principal": {"AWS": installation.root_arn(account)}, "Action": "sts:AssumeRole"}
+    )
+
+
+def _trust(principal: Statement, actions: Iterable[str], condition: Statement) -> Statement:
+    return {"Effect": "Allow", "Principal": principal, "Action": sorted(actions), "Condition": condition}
+
+
+# ---- what roles may do -------------------------------------------------------------------------------------
+
+
+def may_assume(role_arn: str) -> Document:
+    """Allow to assume exactly one role."""
+    return document({"Effect": "Allow", "Action": sorted(ASSUME), "Resource": role_arn})
+
+
+def may_describe_cluster(eks_arn: str, hyperpod_arn: str) -> Document:
+    """Allow what a scientist's tools ask before they talk to Kubernetes; never ssm:StartSession (a node's shell)."""
+    return document(
+        {"Effect": "Allow", "Action": "eks:DescribeCluster", "Resource": eks_arn},
+        {"Effect": "Allow", "Action": "sagemaker:DescribeCluster", "Resource": hyperpod_arn},
+    )
+
+
+def data_statements(
+    access_point_arn: str, prefix: str, *, write: bool, sid: str, principal: str | None = None
+) -> tuple[Statement, Statement]:
+    """List and use the objects under ``prefix`` through an access point.
+
+    With ``principal`` the statements are the access point's own, without it a role's.
+    """
+    who: Statement = {"Principal": {"AWS": principal}} if principal else {}
+    listing: Statement = {
+        "Sid": f"List{sid}",
+        "Effect": "Allow",
+        **who,
+        "Action": "s3:ListBucket",
+        "Resource": access_point_arn,
+    }
+    if prefix:
+        listing["Condition"] = {"StringLike": {"s3:prefix": [prefix, f"{prefix}*"]}}
+    objects: Statement = {
+        "Sid": f"Use{sid}",
+        "Effect": "Allow",
+        **who,
+        "Action": sorted(READ_OBJECTS + (WRITE_OBJECTS if write else ())),
+        "Resource": f"{access_point_arn}/object/{prefix}*",
+    }
+    return listing, objects
+
+
+def delegation(sid: str, bucket_arn: str, account: str, access_points: str, *, write: bool) -> Statement:
+    """The one statement in a bucket policy that lets podshare's access points of the bucket's account decide.
+
+    ``access_points`` is the ARN pattern of podshare's access points. A fixed DataAccessPointAccount makes
+    the statement non-public (S3 user guide, "Blocking public access").
+    """
+    return {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Principal": {"AWS": "*"},
+        "Action": sorted(("s3:ListBucket", *READ_OBJECTS, *(WRITE_OBJECTS if write else ()))),
+        "Resource": [bucket_arn, f"{bucket_arn}/*"],
+        "Condition": {
+            "StringEquals": {"s3:DataAccessPointAccount": account},
+            "ArnLike": {"s3:DataAccessPointArn": access_points},
+        },
+    }
+
+
+# ---- meaning -----------------------------------------------------------------------------------------------
+
+
+def statements(policy: Document | None) -> list[Statement]:
+    """The statements of a document, of which there may be none, one or a list."""
+    found = (policy or {}).get("Statement", [])
+    return [dict(found)] if isinstance(found, Mapping) else [dict(statement) for statement in found]
+
+
+def canonical(policy: Document | None) -> list[Statement]:
+    """The document's meaning: equal for equal documents, whatever their order and spelling."""
+    return sorted((_canonical_statement(statement) for statement in statements(policy)), key=json.dumps)
+
+
+def _canonical_statement(statement: Statement) -> Statement:
+    result: Statement = {}
+    for element in sorted(statement):
+        value = statement[element]
+        if element in ("Action", "NotAction", "Resource", "NotResource"):
+            result[element] = _values(value)
+        elif element in ("Principal", "NotPrincipal"):
+            result[element] = {"AWS": ["*"]} if value == "*" else {kind: _values(value[kind]) for kind in sorted(value)}
+        elif element == "Condition":
+            result[element] = {
+                operator: {key.lower(): _values(value[operator][key]) for key in sorted(value[operator])}
+                for operator in sorted(value)
+            }
+        else:
+            result[element] = value
+    return result
+
+
+def _values(value: Any) -> list[str]:
+    values = value if isinstance(value, list | tuple | set | frozenset) else [value]
+    return sorted({str(item).lower() if isinstance(item, bool) else str(item) for item in values})
+
+
+def same(one: Document | None, other: Document | None) -> bool:
+    """Whether two documents mean the same."""
+    return canonical(one) == canonical(other)
+
+
+def common(one: Document | None, other: Document | None) -> Document | None:
+    """A document that grants only what both grant, and denies what either denies. None where that is nothing."""
+    ones, others = canonical(one), canonical(other)
+    denied = [statement for statement in (*ones, *others) if statement["Effect"] == "Deny"]
+    shared = [
+        both
+        for mine in ones
+        for theirs in others
+        if mine["Effect"] == theirs["Effect"] == "Allow" and (both := _both(mine, theirs))
+    ]
+    if not shared:
+        return None
+    return document(*_without_repeats([*shared, *denied]))
+
+
+def _both(mine: Statement, theirs: Statement) -> Statement | None:
+    if mine == theirs:
+        return theirs
+    elements = {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
+    if set(mine) - elements or set(theirs) - elements:
+        return None  # NotAction and its like: no overlap can be proven
+    result: Statement = {key: theirs[key] for key in ("Sid", "Effect") if key in theirs}
+    for element in ("Action", "Resource"):
+        overlap = _overlap(mine.get(element, ["*"]), theirs.get(element, ["*"]))
+        if not overlap:
+            return None
+        if element in mine or element in theirs:
+            result[element] = overlap
+    if "Principal" in mine or "Principal" in theirs:
+        if mine.get("Principal") != theirs.get("Principal"):
+            return None
+        result["Principal"] = theirs["Principal"]
+    conditions = _stricter(mine.get("Condition", {}), theirs.get("Condition", {}))
+    if conditions is None:
+        return None
+    return {**result, "Condition": conditions} if conditions else result
+
+
+def _stricter(mine: Statement, theirs: Statement) -> Statement | None:
+    """Both conditions at once: those that stand on one side only, and for the same key what satisfies both."""
+    result: Statement = {}
+    for operator in {*mine, *theirs}:
+        result[operator] = {}
+        for key in {*mine.get(operator, {}), *theirs.get(operator, {})}:
+            sides = [side[operator][key] for side in (mine, theirs) if key in side.get(operator, {})]
+            values = sides[0] if len(sides) == 1 or sides[0] == sides[1] else _overlap(sides[0], sides[1])
+            if not values or (len(sides) > 1 and sides[0] != sides[1] and "Not" in operator):
+                return None
+            result[operator][key] = values
+    return result
+
+
+def _overlap(ones: Iterable[str], others: Iterable[str]) -> list[str]:
+    """The narrower of each pair of patterns of which one covers the other."""
+    ones, others = list(ones), list(others)
+    narrower = {one for one in ones if any(covers(other, one) for other in others)}
+    return sorted(narrower | {other for other in others if any(covers(one, other) for one in ones)})
+
+
+def covers(wide: str, narrow: str) -> bool:
+    """Whether the pattern ``wide`` (``*`` and ``?``) matches everything that ``narrow`` matches.
+
+    ``narrow`` is read as text, in which its own wildcards stand for themselves: exact for patterns whose
+    only wildcard is a trailing ``*``, and never too generous for others.
+    """
+    if wide == narrow:
+        return True
+    if any(character in narrow for character in "*?") and not wide.endswith("*"):
+        return False
+    return fnmatchcase(narrow, wide.replace("[", "[[]"))
+
+
+def _without_repeats(found: Iterable[Statement]) -> list[Statement]:
+    unique = {json.dumps(statement, sort_keys=True): statement for statement in found}
+    return list(unique.values())

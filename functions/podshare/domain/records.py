@@ -1,0 +1,402 @@
+"""The registry's records: what a person writes, checked and made precise.
+
+A record that breaks a rule is refused with all its problems at once, each naming the field, the value, the
+rule and the remedy. Limits are those of the AWS APIs that the values reach (SageMaker CreateComputeQuota,
+IAM, EKS, S3), so that nothing is refused half way through a provisioning.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+SCHEMA_VERSION = 1
+PAUSE_ID = "pause#all"
+MOST_MEMBERS = 500
+MOST_SERVICE_ACCOUNTS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One rule that a record breaks, in words for the person who wrote it."""
+
+    record: str
+    field: str
+    value: str
+    rule: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.record}: {self.field} = {self.value}: {self.rule}. {self.remedy}"
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+
+class InvalidRecord(Exception):  # noqa: N818  # named for what it is, as the registry's users see it
+    """A record that cannot be accepted; ``problems`` holds every reason."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+def _no_pattern(text: str) -> str:
+    """Wildcards and policy variables would reach policy documents, where they mean more than they say."""
+    if found := re.search(r"[*?]|\$\{", text):
+        raise ValueError(f"must not contain {found.group()!r}: wildcards and policy variables are refused")
+    return text
+
+
+def _account(value: object) -> object:
+    """A YAML reader makes a number of an unquoted account id, and loses leading zeros: 12 digits or nothing."""
+    if isinstance(value, int) and not isinstance(value, bool) and len(str(value)) == 12:
+        return str(value)
+    return value
+
+
+def _directory(prefix: str) -> str:
+    """A prefix ends with a slash, so that ``images`` does not open ``images-private/``."""
+    if prefix.startswith("/") or "//" in prefix or any(ord(character) < 32 for character in prefix):
+        raise ValueError("must not begin with '/', contain '//' or control characters")
+    return prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
+
+
+def _text(pattern: str, most: int, least: int = 1) -> StringConstraints:
+    return StringConstraints(pattern=pattern, min_length=least, max_length=most)
+
+
+TAG_VALUE = r"^[\w .:/=+\-@]*$"  # what every service here accepts as a tag's value
+AccountId = Annotated[str, BeforeValidator(_account), StringConstraints(pattern=r"^[0-9]{12}$")]
+Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
+RecordName = Annotated[str, _text(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", 63)]
+# 40: `hyperpod-ns-<team>-localqueue` is a label value, at most 63 characters
+TeamName = Annotated[str, _text(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", 40)]
+Bucket = Annotated[str, _text(r"^[a-z0-9][a-z0-9.-]*[a-z0-9]$", 63, 3)]
+Prefix = Annotated[str, StringConstraints(max_length=512), AfterValidator(_no_pattern), AfterValidator(_directory)]
+RoleName = Annotated[str, _text(r"^([\w+=,.@-]+/)*[\w+=,.@-]{1,64}$", 512)]
+PrincipalName = Annotated[str, _text(r"^(role|user)/([\w+=,.@-]+/)*[\w+=,.@-]{1,64}$", 512)]
+PermissionSet = Annotated[str, _text(r"^[\w+=,.@-]+$", 32)]
+EksCluster = Annotated[str, _text(r"^[0-9A-Za-z][A-Za-z0-9_-]*$", 100)]
+HyperPodCluster = Annotated[
+    str,
+    _text(
+        r"^(arn:aws:sagemaker:[a-z0-9-]+:[0-9]{12}:cluster/[a-z0-9]{12}|[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62})$",
+        256,
+    ),
+]
+KubernetesName = Annotated[str, _text(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", 63)]
+Owner = Annotated[str, _text(TAG_VALUE, 256)]
+InstanceType = Annotated[str, _text(r"^ml\.[a-z0-9-]+\.[a-z0-9]+$", 64)]
+Amount = Annotated[int, Field(ge=0, le=10_000_000)]
+Quantity = Annotated[float, Field(ge=0, le=10_000_000)]
+
+
+class _Part(BaseModel):
+    """What every part of a record has in common: unknown fields are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Record(_Part):
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    changed_by: Annotated[str, StringConstraints(max_length=2048)] | None = None
+
+
+class Cluster(_Record):
+    """``cluster#<name>``: a HyperPod cluster orchestrated by EKS, in one account and Region."""
+
+    name: RecordName
+    account: AccountId
+    region: Region
+    eks_cluster: EksCluster
+    hyperpod_cluster: HyperPodCluster
+
+
+class Dataset(_Record):
+    """``dataset#<name>``: a bucket of a data account, or what lies under one prefix of it."""
+
+    name: RecordName
+    account: AccountId
+    region: Region
+    bucket: Bucket
+    prefix: Prefix = ""
+
+
+class Access(StrEnum):
+    """What a team's members may do in its namespace."""
+
+    TRAINING = "training"
+    VIEW = "view"
+    EDIT = "edit"
+    ADMIN = "admin"
+    NONE = "none"
+
+
+class DatasetAccess(StrEnum):
+    """What a service account may do with a dataset."""
+
+    READ = "read"
+    READ_WRITE = "read_write"
+
+
+class Member(_Part):
+    """Who works for a team: the scientists of one account, by exactly one kind of role."""
+
+    account: AccountId
+    existing_role: RoleName | None = None
+    permission_set: PermissionSet | None = None
+    trusted_by: tuple[PrincipalName, ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind_of_role(self) -> Self:
+        if self.existing_role and self.permission_set:
+            raise ValueError("existing_role and permission_set exclude each other")
+        if self.trusted_by is not None and (self.existing_role or self.permission_set):
+            raise ValueError("trusted_by says who may assume the role that podshare makes; this role is not podshare's")
+        if self.trusted_by is not None and not self.trusted_by:
+            raise ValueError("trusted_by is empty: nobody could assume the role; leave it out or name principals")
+        if self.existing_role and self.existing_role.startswith("aws-reserved/"):
+            raise ValueError("a role of IAM Identity Center is named by its permission_set, not by existing_role")
+        if self.existing_role and self.existing_role.startswith("aws-service-role/"):
+            raise ValueError("a service-linked role cannot assume other roles")
+        return self
+
+    @property
+    def identity(self) -> str:
+        """What tells this member from the team's others: the account and the role in it."""
+        if self.existing_role:
+            return f"{self.account}/role/{self.existing_role}"
+        if self.permission_set:
+            return f"{self.account}/permission-set/{self.permission_set}"
+        return self.account
+
+
+class AcceleratorPartition(_Part):
+    """A share of accelerators by MIG profile (SageMaker AcceleratorPartitionConfig)."""
+
+    type: Annotated[str, _text(r"^mig-[1-7]g\.[0-9]{1,3}gb$", 20)]
+    count: Amount
+
+
+class QuotaResource(_Part):
+    """One line of a compute quota: whole instances, or accelerators, vCPUs, memory or partitions of them."""
+
+    instance_type: InstanceType
+    count: Amount | None = None
+    accelerators: Amount | None = None
+    vcpu: Quantity | None = None
+    memory_gib: Quantity | None = None
+    accelerator_partition: AcceleratorPartition | None = None
+
+    @model_validator(mode="after")
+    def _instances_or_parts(self) -> Self:
+        parts = [self.accelerators, self.vcpu, self.memory_gib, self.accelerator_partition]
+        if self.count is None and all(part is None for part in parts):
+            raise ValueError("needs count, or at least one of accelerators, vcpu, memory_gib, accelerator_partition")
+        if self.count is not None and any(part is not None for part in parts):
+            raise ValueError("count means whole instances and excludes accelerators, vcpu, memory_gib and partitions")
+        if self.accelerators is not None and self.accelerator_partition is not None:
+            raise ValueError("accelerators and accelerator_partition exclude each other")
+        return self
+
+
+class Sharing(_Part):
+    """How idle compute is lent and borrowed (SageMaker ResourceSharingConfig).
+
+    ``borrow_limit`` is a percentage of the team's own guaranteed quota. The API takes 0 to 10,000, its
+    documentation once says 1 to 500: podshare accepts what both accept.
+    """
+
+    strategy: Literal["Lend", "DontLend", "LendAndBorrow"]
+    borrow_limit: Annotated[int, Field(ge=1, le=500)] | None = None
+    absolute_borrow_limits: Annotated[tuple[QuotaResource, ...], Field(max_length=15)] = ()
+
+    @model_validator(mode="after")
+    def _only_borrowers_have_limits(self) -> Self:
+        if self.strategy != "LendAndBorrow" and (self.borrow_limit is not None or self.absolute_borrow_limits):
+            raise ValueError(f"a team with strategy {self.strategy} does not borrow: leave the borrow limits out")
+        _one_line_per_instance_type(self.absolute_borrow_limits)
+        return self
+
+
+def _one_line_per_instance_type(resources: Iterable[QuotaResource]) -> None:
+    seen: set[tuple[str, str | None]] = set()
+    for resource in resources:
+        partition = resource.accelerator_partition.type if resource.accelerator_partition else None
+        if (resource.instance_type, partition) in seen:
+            raise ValueError(f"names {resource.instance_type} twice: add the lines up")
+        seen.add((resource.instance_type, partition))
+
+
+class Quota(_Part):
+    """A team's compute quota: all that SageMaker's CreateComputeQuota can express, at most 15 lines."""
+
+    resources: Annotated[tuple[QuotaResource, ...], Field(min_length=1, max_length=15)]
+    fair_share_weight: Annotated[int, Field(ge=0, le=100)] = 0
+    sharing: Sharing = Sharing(strategy="LendAndBorrow", borrow_limit=50)
+    preempt_team_tasks: Literal["Never", "LowerPriority"] = "LowerPriority"
+    active: bool = True
+
+    @model_validator(mode="after")
+    def _each_type_once(self) -> Self:
+        _one_line_per_instance_type(self.resources)
+        return self
+
+
+class DatasetGrant(_Part):
+    """A service account's access to a dataset, or to a prefix inside of the dataset's own."""
+
+    dataset: RecordName
+    access: DatasetAccess
+    prefix: Prefix = ""
+
+
+class ServiceAccount(_Part):
+    """A Kubernetes service account of the team's namespace and the data that its pods reach."""
+
+    name: KubernetesName
+    datasets: Annotated[tuple[DatasetGrant, ...], Field(max_length=50)] = ()
+
+    @model_validator(mode="after")
+    def _each_dataset_once(self) -> Self:
+        names = [grant.dataset for grant in self.datasets]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"grants {', '.join(twice)} twice: a service account has one grant per dataset")
+        if self.name == "default":
+            raise ValueError("every pod that names no service account runs as `default`: use a name of your own")
+        return self
+
+
+class Team(_Record):
+    """``team#<name>``: who may use how much of a cluster, and which data."""
+
+    name: TeamName
+    cluster: RecordName
+    members: Annotated[tuple[Member, ...], Field(max_length=MOST_MEMBERS)]
+    quota: Quota
+    owner: Owner
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+    access: Access = Access.TRAINING
+    service_accounts: Annotated[tuple[ServiceAccount, ...], Field(max_length=MOST_SERVICE_ACCOUNTS)] = ()
+
+    @model_validator(mode="after")
+    def _everyone_once(self) -> Self:
+        _refuse_twice("members", [member.identity for member in self.members])
+        _refuse_twice("service_accounts", [account.name for account in self.service_accounts])
+        return self
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that SageMaker makes for the team's compute quota."""
+        return f"hyperpod-ns-{self.name}"
+
+    @property
+    def datasets(self) -> frozenset[str]:
+        """The names of all datasets that the team has grants for."""
+        return frozenset(grant.dataset for account in self.service_accounts for grant in account.datasets)
+
+
+class Pause(_Record):
+    """``pause#all``: while it exists no new reconciliation begins; deleting it starts them all."""
+
+    name: Literal["all"]
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+    owner: Owner
+
+
+Record = Cluster | Dataset | Team | Pause
+MODELS: Mapping[str, type[Cluster | Dataset | Team | Pause]] = {
+    "cluster": Cluster,
+    "dataset": Dataset,
+    "team": Team,
+    "pause": Pause,
+}
+
+
+def _refuse_twice(field: str, names: list[str]) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{field} names {', '.join(twice)} twice")
+
+
+def kind_and_name(record_id: str) -> tuple[str, str]:
+    """Split ``team#vision`` in two. Raises InvalidRecord for an id of no known kind."""
+    kind, _, name = record_id.partition("#")
+    if kind not in MODELS or not name:
+        kinds = ", ".join(f"{kind}#<name>" for kind in MODELS)
+        raise InvalidRecord([Problem(record_id, "id", record_id, "is no record's id", f"Use one of {kinds}.")])
+    return kind, name
+
+
+def plain(value: Any) -> Any:
+    """An item as DynamoDB returns it, with ordinary numbers and sorted sets: 2, 2.0 and Decimal('2.00') alike."""
+    match value:
+        case Decimal():
+            return int(value) if value == value.to_integral_value() else float(value)
+        case Mapping():
+            return {str(key): plain(item) for key, item in value.items()}
+        case set() | frozenset():
+            return sorted(plain(item) for item in value)
+        case list() | tuple():
+            return [plain(item) for item in value]
+        case _:
+            return value
+
+
+def parse(item: Mapping[str, Any]) -> Record:
+    """The record in a registry item (``id`` and its fields). Raises InvalidRecord with every problem found."""
+    record_id = str(item.get("id", ""))
+    kind, name = kind_and_name(record_id)
+    fields = {key: value for key, value in plain(item).items() if key != "id"}
+    if "name" in fields:
+        raise InvalidRecord(
+            [Problem(record_id, "name", str(fields["name"]), "the name stands in the id", "Remove it.")]
+        )
+    try:
+        return MODELS[kind].model_validate({**fields, "name": name})
+    except ValidationError as error:
+        raise InvalidRecord(_problems(record_id, error)) from None
+
+
+def parse_team(item: Mapping[str, Any]) -> Team:
+    """The team in a registry item. Raises InvalidRecord, also for a record of another kind."""
+    record = parse(item)
+    if not isinstance(record, Team):
+        raise InvalidRecord([Problem(str(item["id"]), "id", str(item["id"]), "is not a team", "Use team#<name>.")])
+    return record
+
+
+_REMEDIES = {
+    "extra_forbidden": "Remove the field, or correct its spelling.",
+    "missing": "Add the field.",
+    "string_pattern_mismatch": "Correct the value.",
+    "enum": "Use one of the values that are named.",
+    "literal_error": "Use one of the values that are named.",
+    "value_error": "Correct the value.",
+}
+
+
+def _problems(record_id: str, error: ValidationError) -> Iterable[Problem]:
+    for detail in error.errors(include_url=False):
+        field = ".".join(str(part) for part in detail["loc"]) or "record"
+        value = "absent" if detail["type"] == "missing" else _shown(detail["input"])
+        rule = detail["msg"].removeprefix("Value error, ")
+        yield Problem(record_id, field, value, rule, _REMEDIES.get(detail["type"], "Correct the value."))
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

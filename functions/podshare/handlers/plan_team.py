@@ -1,0 +1,21 @@
+"""Plan a team: the same plan for a run and for a dry run."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from podshare.aws.lease import Hold
+from podshare.handlers.observed import logger, settings
+from podshare.reconciliation.planning import dry_run, plan_team
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """``{team, lease}`` or ``{team, dry_run: true, records}`` → the plan."""
+    logger.append_keys(team=event["team"], execution=event.get("execution", "dry run"))
+    if event.get("dry_run"):
+        return dry_run(settings, event["team"], event.get("records", []))
+    lease = event["lease"]
+    found = plan_team(settings, Hold(event["team"], lease["fence"], lease["generation"]))
+    logger.info("plan", extra={"hash": found["hash"], "changes": found["count"], "obstacles": found["obstacles"]})
+    return found

@@ -1,0 +1,20 @@
+"""Write down how a run ended, and give the lease back."""
+
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from podshare.handlers.observed import logger, metrics, settings
+from podshare.reconciliation.recording import record
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """``{team, execution, trigger, lease, plan, results, verification, error, waits}`` → ``{state, summary, next}``."""
+    logger.append_keys(team=event["team"], execution=event["execution"])
+    found = record(settings, event)
+    metrics.add_metric(name=f"Teams{found['state'].title()}", unit=MetricUnit.Count, value=1)
+    logger.info("outcome", extra={"state": found["state"], "summary": found["summary"]})
+    return found

@@ -1,0 +1,17 @@
+"""Read everything of a team back and hold it against what is desired and the isolation rules."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from podshare.handlers.observed import logger, settings
+from podshare.reconciliation.verification import verify_team
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """``{team}`` → ``{verified, at, resources, violations, differences}``."""
+    logger.append_keys(team=event["team"], execution=event["execution"])
+    found = verify_team(settings, event["team"])
+    logger.info("verification", extra={"verified": found["verified"], "violations": found["violations"]})
+    return found

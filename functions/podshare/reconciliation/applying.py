@@ -1,0 +1,120 @@
+"""Apply one change: read again what is desired and what is there, and converge.
+
+A change that has been overtaken does nothing; one that was done already is done. After every change what is there is
+read back.
+"""
+
+import dataclasses
+import datetime
+from typing import Any
+
+from podshare.aws.errors import Pending, Superseded, Terminal, Waiting, classify
+from podshare.aws.lease import Hold, TeamLeases
+from podshare.aws.sessions import Accounts, changes_guarded_by
+from podshare.aws.settings import Settings
+from podshare.aws.tables import State
+from podshare.domain.kinds import Key, Resource, same
+from podshare.domain.plan import Action, Foreign, goal
+from podshare.reconciliation.records import desired_resources, read_records
+from podshare.resources import KINDS
+from podshare.resources.context import Context
+from podshare.resources.running_work import await_drain
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Step:
+    """A change as the state machine hands it over, with the lease under which it is made."""
+
+    hold: Hold
+    action: Action
+    key: Key
+
+    @classmethod
+    def of(cls, event: dict[str, Any]) -> "Step":
+        """The step in a function's event."""
+        lease, change = event["lease"], event["change"]
+        hold = Hold(event["team"], int(lease["fence"]), int(lease["generation"]))
+        return cls(hold, Action(change["action"]), Key.parse(change["key"]))
+
+
+def apply(settings: Settings, work: str, step: Step) -> dict[str, Any]:
+    """Make one change and tell what became of it: done, pending, waiting or superseded.
+
+    Raises Retryable or Terminal if it failed; the state machine retries the one and records the other.
+    """
+    try:
+        leases = TeamLeases(State(settings.state), settings.function_timeout)
+        with changes_guarded_by(lambda: leases.check(step.hold)):
+            leases.check(step.hold)
+            status, detail = _converge(settings, work, step)
+    except Pending as pending:
+        status, detail = "pending", str(pending)
+    except Waiting as waiting:
+        status, detail = "waiting", str(waiting)
+    except Superseded as superseded:
+        status, detail = "superseded", str(superseded)
+    except Exception as error:
+        about = f"team {step.hold.team}, account {step.key.account}: {step.action} {step.key.kind} {step.key.name}"
+        failure = classify(error, about)
+        if failure is error:
+            raise
+        raise failure from error
+    return {**_described(step), "status": status, "detail": detail}
+
+
+def _converge(settings: Settings, work: str, step: Step) -> tuple[str, str]:
+    records = read_records(settings, step.hold.team)
+    desired = desired_resources(records, records.known_facts, settings.installation)
+    context = _context(settings, work, step, desired)
+    if step.action is Action.DRAIN:
+        wanted_again = step.key in desired
+        return "done", "kept" if wanted_again else await_drain(context, step.key, settings.drain_seconds)
+    module, wanted = KINDS[step.key.kind], desired.get(step.key)
+    observed = module.read(context, step.key, wanted)
+    if isinstance(observed, Foreign):
+        raise Terminal(f"{step.key.name} is not podshare's: {observed.found}. It is left alone.")
+    target = goal(step.action, wanted, observed)
+    if same(observed, target):
+        return _settled(context, step.key, target)
+    if observed is not None and target is None:
+        module.delete(context, observed)
+    elif target is not None and observed is None:
+        context.inventory.name(step.key, datetime.datetime.now(datetime.UTC).isoformat())
+        module.create(context, target)
+    elif target is not None and observed is not None:
+        module.update(context, observed, target)
+    now = module.read(context, step.key, wanted)
+    if isinstance(now, Foreign) or not same(now, target):
+        raise Pending("asked for, and not read back yet")
+    return _settled(context, step.key, target)
+
+
+def _settled(context: Context, key: Key, target: Resource | None) -> tuple[str, str]:
+    if target is None:
+        context.inventory.forget(key)
+        return "done", "absent"
+    return "done", "as desired"
+
+
+def _context(settings: Settings, work: str, step: Step, desired: dict[Key, Resource]) -> Context:
+    return Context(
+        installation=settings.installation,
+        team=step.hold.team,
+        work=work,
+        accounts=Accounts(settings.installation, work),
+        state=State(settings.state),
+        function_timeout=settings.function_timeout,
+        run=str(step.hold.fence),
+        desired=frozenset(desired),
+    )
+
+
+def _described(step: Step) -> dict[str, Any]:
+    """The change in the execution's history: what was done to which thing."""
+    return {
+        "action": step.action.value,
+        "kind": step.key.kind.value,
+        "account": step.key.account,
+        "name": step.key.name,
+        "key": str(step.key),
+    }

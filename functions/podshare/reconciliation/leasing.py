@@ -1,0 +1,25 @@
+"""Whether an execution may act for its team now."""
+
+from typing import Any
+
+from podshare.aws.lease import Hold, TeamLeases
+from podshare.aws.settings import Settings
+from podshare.aws.tables import Registry, State
+from podshare.domain.records import PAUSE_ID
+
+
+def lease(settings: Settings, team: str, execution: str, *, new_trigger: bool) -> dict[str, Any]:
+    """Take the team's lease.
+
+    ``held`` with its numbers; ``left`` to a holder that runs and will start over; ``busy`` with seconds to wait for
+    a holder that has ended; ``paused`` with the reason, in which case the end of the pause starts the team again.
+    """
+    if new_trigger and (pause := Registry(settings.registry).get([PAUSE_ID]).get(PAUSE_ID)):
+        return {"status": "paused", "reason": str(pause.get("reason", "")), "by": str(pause.get("owner", ""))}
+    leases = TeamLeases(State(settings.state), settings.function_timeout)
+    found = leases.acquire(team, execution, new_trigger=new_trigger)
+    if isinstance(found, Hold):
+        return {"status": "held", "fence": found.fence, "generation": found.generation}
+    if found.wait_seconds is None:
+        return {"status": "left", "holder": found.holder}
+    return {"status": "busy", "holder": found.holder, "wait_seconds": found.wait_seconds}

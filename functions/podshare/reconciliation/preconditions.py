@@ -1,0 +1,214 @@
+"""What has to hold before anything is added, checked all at once and told together."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from podshare.aws.errors import Retryable, Terminal, code_of
+from podshare.domain import limits
+from podshare.domain.desired import ClusterFacts
+from podshare.domain.kinds import AccessPoint, ComputeQuota, Key, Kind, Resource
+from podshare.domain.plan import Action, Change, Obstacle
+from podshare.domain.records import Cluster
+from podshare.reconciliation.records import cluster_facts
+from podshare.resources.context import Context, tag_map
+
+MEMBER_VERSION = "1"
+VERSION_TAG = "podshare:member-version"
+ADD_ONS = ("eks-pod-identity-agent", "amazon-sagemaker-hyperpod-taskgovernance")
+_DEPLOY = "Deploy accounts/member.yaml of this version to the account."
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterCondition:
+    """What AWS says of a cluster; ``facts`` is None if its HyperPod cluster could not be found."""
+
+    facts: ClusterFacts | None
+    instance_types: frozenset[str]
+    obstacles: tuple[Obstacle, ...]
+
+
+def inspect_cluster(context: Context, record: Cluster) -> ClusterCondition:
+    """Find the HyperPod cluster of a record, and everything that keeps it from being shared."""
+    try:
+        sagemaker = context.accounts.client("sagemaker", record.account, record.region)
+        found = sagemaker.describe_cluster(ClusterName=record.hyperpod_cluster)
+        obstacles = [*_hyperpod(context, record, found.get("ClusterStatus", ""), _orchestrator(found))]
+        obstacles += _eks(context, record)
+    except (ClientError, BotoCoreError, Terminal, Retryable) as error:
+        what = f"cluster {record.name} cannot be read in account {record.account}, {record.region}: {error}"
+        remedy = f"Correct cluster#{record.name}, or {_DEPLOY[0].lower()}{_DEPLOY[1:]}"
+        return ClusterCondition(None, frozenset(), (Obstacle(what[:600], remedy),))
+    types = frozenset(str(group.get("InstanceType")) for group in found.get("InstanceGroups", []))
+    return ClusterCondition(cluster_facts(record, found["ClusterArn"]), types, tuple(obstacles))
+
+
+def _orchestrator(found: Mapping[str, object]) -> str:
+    orchestrator = found.get("Orchestrator")
+    eks = orchestrator.get("Eks") if isinstance(orchestrator, dict) else None
+    return str(eks.get("ClusterArn", "")) if isinstance(eks, dict) else ""
+
+
+def _hyperpod(context: Context, record: Cluster, status: str, orchestrator: str) -> Iterator[Obstacle]:
+    if status != "InService":
+        what = f"HyperPod cluster {record.hyperpod_cluster} is {status}, not InService"
+        yield Obstacle(what, "Wait until it is, or repair it; then reconcile.")
+    expected = f"arn:{context.installation.partition}:eks:{record.region}:{record.account}:cluster/{record.eks_cluster}"
+    if orchestrator != expected:
+        what = (
+            f"HyperPod cluster {record.hyperpod_cluster} runs on {orchestrator or 'no EKS cluster'}, not on {expected}"
+        )
+        yield Obstacle(what, f"Correct eks_cluster or hyperpod_cluster in cluster#{record.name}.")
+
+
+def _eks(context: Context, record: Cluster) -> Iterator[Obstacle]:
+    eks = context.accounts.client("eks", record.account, record.region)
+    cluster = eks.describe_cluster(name=record.eks_cluster)["cluster"]
+    mode = cluster.get("accessConfig", {}).get("authenticationMode", "CONFIG_MAP")
+    if mode == "CONFIG_MAP":
+        remedy = "Switch it to API_AND_CONFIG_MAP (aws eks update-cluster-config; it cannot be undone)."
+        yield Obstacle(f"EKS cluster {record.eks_cluster} has authentication mode {mode}", remedy)
+    if cluster["status"] != "ACTIVE":
+        yield Obstacle(f"EKS cluster {record.eks_cluster} is {cluster['status']}", "Wait until it is ACTIVE.")
+    for add_on in ADD_ONS:
+        try:
+            found = eks.describe_addon(clusterName=record.eks_cluster, addonName=add_on)["addon"]
+            status = str(found["status"])
+        except ClientError as error:
+            if code_of(error) != "ResourceNotFoundException":
+                raise
+            status = "absent"
+        if status not in ("ACTIVE", "UPDATING"):
+            remedy = f"Install or repair it: aws eks create-addon --addon-name {add_on}."
+            yield Obstacle(f"add-on {add_on} of EKS cluster {record.eks_cluster} is {status}", remedy)
+
+
+def before_adding(
+    context: Context,
+    desired: Mapping[Key, Resource],
+    adding: Iterable[Change],
+    instance_types: frozenset[str],
+) -> list[Obstacle]:
+    """Everything that keeps ``adding`` from being done, for each place that it touches."""
+    changes = list(adding)
+    found = [*limits.sizes(desired.values()), *_unknown_instances(desired.values(), instance_types)]
+    found += _member_roles(context, changes)
+    for bucket in sorted({(r.bucket, r.key.account, r.key.region) for r in _points(desired, changes)}):
+        found += _bucket(context, *bucket)
+    creating = Counter(
+        (change.key.kind, change.key.account, change.key.region) for change in changes if change.action is Action.CREATE
+    )
+    found += limits.counts(creating, _rooms(context, desired, creating))
+    return found
+
+
+def _unknown_instances(desired: Iterable[Resource], present: frozenset[str]) -> Iterator[Obstacle]:
+    for resource in desired:
+        if isinstance(resource, ComputeQuota):
+            asked = {str(line["InstanceType"]) for line in resource.resources}
+            if unknown := sorted(asked - present):
+                what = f"the cluster has no {', '.join(unknown)}; it has {', '.join(sorted(present))}"
+                yield Obstacle(what, "Correct instance_type in quota.resources.")
+
+
+def _points(desired: Mapping[Key, Resource], changes: Iterable[Change]) -> Iterator[AccessPoint]:
+    for change in changes:
+        resource = desired[change.key]
+        if isinstance(resource, AccessPoint):
+            yield resource
+
+
+def _member_roles(context: Context, changes: Iterable[Change]) -> Iterator[Obstacle]:
+    """The member roles that the changes need: there, and of this version."""
+    needed = {(change.key.account, "read") for change in changes}
+    needed |= {(change.key.account, change.work) for change in changes}
+    for account, work in sorted(needed):
+        try:
+            iam = context.accounts.client("iam", account)
+            name = context.installation.member_role_arn(account, work).rpartition("/")[2]
+            version = tag_map(iam.get_role(RoleName=name)["Role"].get("Tags", [])).get(VERSION_TAG)
+        except (ClientError, BotoCoreError, Terminal, Retryable) as error:
+            yield Obstacle(f"account {account}: member role for {work}: {error}"[:600], _DEPLOY, account=account)
+            continue
+        if version != MEMBER_VERSION:
+            what = f"account {account}: member role for {work} has version {version}, this hub needs {MEMBER_VERSION}"
+            yield Obstacle(what, _DEPLOY, account=account)
+
+
+def _bucket(context: Context, bucket: str, account: str, region: str) -> Iterator[Obstacle]:
+    """A bucket that can be shared: there, in its record's Region, its policy not public.
+
+    One public statement and RestrictPublicBuckets together block all access from other accounts.
+    """
+    try:
+        s3 = context.accounts.client("s3", account, region)
+        # us-east-1 is told as None (S3 API reference, GetBucketLocation)
+        location: Mapping[str, object] = s3.get_bucket_location(Bucket=bucket, ExpectedBucketOwner=account)
+        where = str(location.get("LocationConstraint") or "us-east-1")
+        if where != region:
+            what = f"bucket {bucket} is in {where}, its dataset's record says {region}"
+            yield Obstacle(what, "Correct region in the dataset's record.", account, bucket)
+            return
+        status = s3.get_bucket_policy_status(Bucket=bucket, ExpectedBucketOwner=account)["PolicyStatus"]
+    except (ClientError, BotoCoreError, Terminal, Retryable) as error:
+        if isinstance(error, ClientError) and code_of(error) == "NoSuchBucketPolicy":
+            return
+        remedy = "Correct the dataset's record, or list the bucket in BucketNames of accounts/member.yaml."
+        yield Obstacle(f"bucket {bucket} of account {account} cannot be read: {error}"[:600], remedy, account, bucket)
+        return
+    if status.get("IsPublic"):
+        remedy = "Remove the public statement: access points share the bucket without one."
+        yield Obstacle(f"the policy of bucket {bucket} is public", remedy, account, bucket)
+
+
+def _rooms(
+    context: Context, desired: Mapping[Key, Resource], creating: Mapping[tuple[Kind, str, str], int]
+) -> Iterator[limits.Room]:
+    """How much room is left where something is about to be made."""
+    for kind, account, region in creating:
+        match kind:
+            case Kind.ROLE:
+                summary = context.accounts.client("iam", account).get_account_summary()["SummaryMap"]
+                remedy = "Ask AWS to raise the IAM quota `Roles per account`."
+                yield limits.Room(kind, account, region, summary["Roles"], summary["RolesQuota"], remedy)
+            case Kind.ACCESS_ENTRY:
+                clusters = _containers(desired, kind)
+                present = max(_count_entries(context, account, region, name) for name in clusters)
+                remedy = "EKS fixes this number: let fewer accounts take part, or use another cluster."
+                yield limits.Room(kind, account, region, present, limits.ACCESS_ENTRIES, remedy)
+            case Kind.POD_IDENTITY_ASSOCIATION:
+                clusters = _containers(desired, kind)
+                present = max(_count_associations(context, account, region, name) for name in clusters)
+                remedy = "EKS fixes this number: use fewer service accounts."
+                yield limits.Room(kind, account, region, present, limits.POD_IDENTITY_ASSOCIATIONS, remedy)
+            case Kind.ACCESS_POINT:
+                remedy = "Ask AWS to raise the S3 quota `Access points`."
+                present = _count_access_points(context, account, region)
+                yield limits.Room(kind, account, region, present, limits.ACCESS_POINTS, remedy)
+
+
+def _containers(desired: Mapping[Key, Resource], kind: Kind) -> set[str]:
+    return {key.container for key in desired if key.kind is kind}
+
+
+def _count_entries(context: Context, account: str, region: str, cluster: str) -> int:
+    pages = context.accounts.client("eks", account, region).get_paginator("list_access_entries")
+    return sum(len(page["accessEntries"]) for page in pages.paginate(clusterName=cluster))
+
+
+def _count_associations(context: Context, account: str, region: str, cluster: str) -> int:
+    pages = context.accounts.client("eks", account, region).get_paginator("list_pod_identity_associations")
+    return sum(len(page["associations"]) for page in pages.paginate(clusterName=cluster))
+
+
+def _count_access_points(context: Context, account: str, region: str) -> int:
+    """botocore has no paginator for ListAccessPoints."""
+    s3control = context.accounts.client("s3control", account, region)
+    page = s3control.list_access_points(AccountId=account, MaxResults=1000)
+    count = len(page["AccessPointList"])
+    while token := page.get("NextToken"):
+        page = s3control.list_access_points(AccountId=account, MaxResults=1000, NextToken=token)
+        count += len(page["AccessPointList"])
+    return count

@@ -1,0 +1,65 @@
+"""Record how a run ended, and give the lease back, or go on."""
+
+import datetime
+from typing import Any
+
+from podshare.aws.lease import Hold, TeamLeases
+from podshare.aws.settings import Settings
+from podshare.aws.tables import State
+from podshare.domain.outcome import Outcome, TeamState, outcome, results_in
+
+WAIT_SECONDS = 60
+MOST_WAITS = 60  # of one execution; after an hour the team stays WAITING until something starts it again
+
+
+def record(settings: Settings, event: dict[str, Any]) -> dict[str, Any]:
+    """Write the team's status and give the lease back.
+
+    The result's ``next`` is ``done``, ``again`` (something newer was asked for, or the plan was cut off) or ``wait``.
+    The status is written before the lease is given back, so that no later run's status is overwritten by this one.
+    Raises Superseded if the lease is somebody else's by now.
+    """
+    team, plan, lease = event["team"], event.get("plan", {}), event["lease"]
+    hold = Hold(team, int(lease["fence"]), int(lease["generation"]))
+    state = State(settings.state)
+    leases = TeamLeases(state, settings.function_timeout)
+    verification = event.get("verification") or plan.get("verification") or {}
+    results = results_in(event.get("results", []))
+    found = outcome(plan, results, verification, str(event.get("error") or ""))
+    if leases.is_held(hold):
+        _write_status(state, event, found, verification)
+        if found.state is TeamState.DELETED:
+            state.delete(f"team#{team}", "accepted")
+    released = leases.release(hold)
+    return {
+        "team": team,
+        "state": found.state.value,
+        "summary": found.summary,
+        "next": _next(found.state, released, int(plan.get("left", 0)), int(event.get("waits", 0))),
+        "wait_seconds": WAIT_SECONDS,
+    }
+
+
+def _next(state: TeamState, released: bool, left: int, waits: int) -> str:
+    if not released or left:
+        return "again"
+    return "wait" if state is TeamState.WAITING and waits < MOST_WAITS else "done"
+
+
+def _write_status(state: State, event: dict[str, Any], found: Outcome, verification: dict[str, Any]) -> None:
+    former = state.get(f"team#{event['team']}", "status") or {}
+    verified_at = verification.get("at") if verification.get("verified") else former.get("verified_at")
+    state.put(
+        f"team#{event['team']}",
+        "status",
+        state=found.state.value,
+        at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        verified_at=verified_at,
+        execution=event["execution"],
+        generation=int(event["lease"]["generation"]),
+        summary=found.summary,
+        problems=list(found.problems),
+        changes=int(event.get("plan", {}).get("count", 0)),
+        resources=int(verification.get("resources", 0)),
+        trigger=event.get("trigger", {}),
+    )

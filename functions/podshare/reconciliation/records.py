@@ -1,0 +1,154 @@
+"""What counts for a team now: its records, with what is wrong in them, and what follows from them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from podshare.aws.settings import Settings
+from podshare.aws.tables import Item, Registry, State
+from podshare.domain.acceptance import accept_dataset, accept_team
+from podshare.domain.desired import ClusterFacts, desired
+from podshare.domain.installation import Installation
+from podshare.domain.kinds import Key, Resource
+from podshare.domain.records import Cluster, Dataset, InvalidRecord, Problem, Team, parse, plain
+
+
+@dataclass(frozen=True, slots=True)
+class TeamRecords:
+    """A team's record that counts, with the cluster and the datasets that it refers to.
+
+    ``team`` is None if the record was deleted or never was acceptable; ``written`` tells which. ``datasets`` holds
+    those that exist. ``known_facts`` is what was last learned of the cluster.
+    """
+
+    name: str
+    written: bool
+    team: Team | None
+    cluster: Cluster | None
+    datasets: Mapping[str, Dataset]
+    known_facts: ClusterFacts | None
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+
+
+def desired_resources(
+    records: TeamRecords, facts: ClusterFacts | None, installation: Installation
+) -> dict[Key, Resource]:
+    """Everything that should be there for the team: nothing if it has no record or its cluster is unknown."""
+    if records.team is None or facts is None:
+        return {}
+    return desired(records.team, facts, records.datasets, installation)
+
+
+def read_records(settings: Settings, name: str, instead: Mapping[str, Item | None] | None = None) -> TeamRecords:
+    """Read what counts for team ``name``.
+
+    ``instead`` replaces records of the registry for a dry run; None stands for a deleted one.
+    """
+    return _Reader(Registry(settings.registry), State(settings.state), instead or {}).team(name)
+
+
+def accepted_record(item: Item | None) -> dict[str, Any] | None:
+    """The fields of a record as the state table keeps them."""
+    if item is None:
+        return None
+    fields: dict[str, Any] = json.loads(str(item["record"]))
+    return fields
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    registry: Registry
+    state: State
+    instead: Mapping[str, Item | None]
+
+    def team(self, name: str) -> TeamRecords:
+        item = self._written([f"team#{name}"]).get(f"team#{name}")
+        last = self._last_team(name)
+        cluster_name = _named(item, "cluster") or (last.cluster if last else "")
+        names = _datasets_of(item) | (last.datasets if last else frozenset())
+        ids = {f"dataset#{dataset}" for dataset in names} | {f"cluster#{cluster_name}"}
+        written = self._written(ids)
+        cluster, facts, cluster_notes = self._cluster(cluster_name, written.get(f"cluster#{cluster_name}"))
+        datasets, dataset_notes = self._datasets(names, written)
+        accepted = accept_team(item, last, [cluster.name] if cluster else [], datasets)
+        notes = (*cluster_notes, *dataset_notes) if item else ()
+        return TeamRecords(
+            name=name,
+            written=item is not None,
+            team=accepted.record,
+            cluster=cluster,
+            datasets={name: dataset for name, dataset in datasets.items() if dataset},
+            known_facts=facts,
+            problems=accepted.problems,
+            notes=notes,
+        )
+
+    def _written(self, ids: "set[str] | list[str]") -> dict[str, Item]:
+        found = self.registry.get(record for record in ids if record not in self.instead)
+        replaced = {record: item for record in ids if (item := self.instead.get(record)) is not None}
+        return {**found, **replaced}
+
+    def _last_team(self, name: str) -> Team | None:
+        fields = accepted_record(self.state.get(f"team#{name}", "accepted"))
+        return Team.model_validate(fields) if fields else None
+
+    def _cluster(self, name: str, item: Item | None) -> tuple[Cluster | None, ClusterFacts | None, tuple[str, ...]]:
+        """The cluster that counts: a bad or deleted record of one that is in use changes nothing."""
+        if not name:
+            return None, None, ()
+        stored = self.state.get(f"cluster#{name}", "accepted")
+        fields = accepted_record(stored)
+        last = Cluster.model_validate(fields) if fields else None
+        facts = (
+            cluster_facts(last, str(stored["hyperpod_arn"])) if stored and last and "hyperpod_arn" in stored else None
+        )
+        if item is None:
+            note = f"cluster#{name} was deleted while teams use it: it counts until no team names it"
+            return last, facts, (note,) if last else ()
+        try:
+            record = parse(item)
+        except InvalidRecord as error:
+            return last, facts, (f"cluster#{name} is not acceptable: {error}",)
+        return (record if isinstance(record, Cluster) else None), facts, ()
+
+    def _datasets(
+        self, names: "set[str] | frozenset[str]", written: Mapping[str, Item]
+    ) -> tuple[dict[str, Dataset | None], tuple[str, ...]]:
+        """Each dataset that is or was; None for a deleted one."""
+        found: dict[str, Dataset | None] = {}
+        notes: list[str] = []
+        for name in sorted(names):
+            item = written.get(f"dataset#{name}")
+            fields = accepted_record(self.state.get(f"dataset#{name}", "accepted"))
+            last = Dataset.model_validate(fields) if fields else None
+            accepted = accept_dataset(item, last)
+            if item is None and last:
+                notes.append(f"dataset#{name} was deleted: its grants are revoked")
+            notes += [f"dataset#{name} is not acceptable: {problem}" for problem in accepted.problems]
+            if item is not None or last:
+                found[name] = accepted.record
+        return found, tuple(notes)
+
+
+def cluster_facts(record: Cluster, hyperpod_arn: str) -> ClusterFacts:
+    """A cluster record with the ARN that its HyperPod cluster was found to have."""
+    return ClusterFacts(record.name, record.account, record.region, record.eks_cluster, hyperpod_arn)
+
+
+def _named(item: Item | None, field: str) -> str:
+    value = (item or {}).get(field)
+    return value if isinstance(value, str) else ""
+
+
+def _datasets_of(item: Item | None) -> set[str]:
+    """The datasets that a record names, however wrong the rest of it is."""
+    accounts = plain(item or {}).get("service_accounts")
+    names: set[str] = set()
+    for account in accounts if isinstance(accounts, list) else []:
+        grants = account.get("datasets") if isinstance(account, dict) else None
+        for grant in grants if isinstance(grants, list) else []:
+            if isinstance(grant, dict) and isinstance(grant.get("dataset"), str):
+                names.add(grant["dataset"])
+    return names

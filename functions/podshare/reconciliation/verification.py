@@ -1,0 +1,60 @@
+"""Verify a team: read everything back, and hold it against what is desired and against the isolation rules."""
+
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+from podshare.aws.settings import Settings
+from podshare.domain.desired import ClusterFacts, member_principals
+from podshare.domain.isolation import Boundaries, violations
+from podshare.domain.kinds import Key, Resource
+from podshare.domain.plan import Observation, plan
+from podshare.reconciliation.records import TeamRecords, desired_resources, read_records
+from podshare.reconciliation.survey import reading_context, survey
+from podshare.resources.context import Context
+
+MOST_SHOWN = 20  # violations and differences in the execution's history; a status names them all by their number
+
+
+def verify_team(settings: Settings, team: str) -> dict[str, Any]:
+    """Read everything of a team back, and verify it."""
+    context = reading_context(settings, team)
+    records = read_records(settings, team)
+    desired = desired_resources(records, records.known_facts, settings.installation)
+    observed = survey(context, desired, context.inventory.keys())
+    return verified(context, records, records.known_facts, desired, observed)
+
+
+def verified(
+    context: Context,
+    records: TeamRecords,
+    facts: ClusterFacts | None,
+    desired: Mapping[Key, Resource],
+    observed: Mapping[Key, Observation],
+) -> dict[str, Any]:
+    """Whether what is there is what is desired and keeps teams apart, and all that is not so."""
+    there = [found for found in observed.values() if isinstance(found, Resource)]
+    broken = violations(_boundaries(context, records, facts), there, desired)
+    left = plan(desired, observed)
+    changes = [change.as_dict() for change in left.changes]
+    return {
+        "verified": not broken and not changes and not left.obstacles,
+        "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "resources": len(there),
+        "violations": [violation.as_dict() for violation in broken[:MOST_SHOWN]],
+        "differences": changes[:MOST_SHOWN],
+    }
+
+
+def _boundaries(context: Context, records: TeamRecords, facts: ClusterFacts | None) -> Boundaries:
+    principals: dict[str, frozenset[str]] = {}
+    for member in records.team.members if records.team else ():
+        own = member_principals(context.installation, records.name, member)
+        principals[member.account] = principals.get(member.account, frozenset()) | {*own}
+    return Boundaries(
+        team=records.name,
+        namespace=f"hyperpod-ns-{records.name}",
+        cluster_arns=frozenset({facts.eks_arn(context.installation.partition)} if facts else ()),
+        member_principals=principals,
+        installation=context.installation,
+    )

@@ -1,0 +1,133 @@
+"""EKS access entries: who may enter a cluster, and what they may do there.
+
+An access entry is the only thing that ends the Kubernetes access of a live session (aws-facts.md, section 13).
+"""
+
+import hashlib
+from collections.abc import Collection
+
+from botocore.exceptions import ClientError
+
+from podshare.aws.errors import code_of, is_absent
+from podshare.domain.kinds import AccessEntry, Key, Resource
+from podshare.domain.plan import Foreign
+from podshare.resources.context import Context, as_kind, own_tags
+
+READS = frozenset({"eks:DescribeAccessEntry", "eks:ListAssociatedAccessPolicies", "iam:GetRole"})
+WRITES = frozenset(
+    {
+        "eks:CreateAccessEntry",
+        "eks:UpdateAccessEntry",
+        "eks:DeleteAccessEntry",
+        "eks:AssociateAccessPolicy",
+        "eks:DisassociateAccessPolicy",
+        "eks:TagResource",
+        "eks:UntagResource",
+    }
+)
+
+
+def read(context: Context, key: Key, wanted: Resource | None) -> AccessEntry | Foreign | None:
+    """The entry and its access policies; dead if its role was made after it."""
+    eks = context.accounts.client("eks", key.account, key.region)
+    try:
+        entry = eks.describe_access_entry(clusterName=key.container, principalArn=key.name)["accessEntry"]
+        pages = eks.get_paginator("list_associated_access_policies").paginate(
+            clusterName=key.container, principalArn=key.name
+        )
+        associated = [policy for page in pages for policy in page["associatedAccessPolicies"]]
+    except ClientError as error:
+        if is_absent(error):
+            return None
+        raise
+    if not context.owns(entry.get("tags", {})):
+        return context.foreign(key, entry.get("tags", {}))
+    return AccessEntry(
+        key=key,
+        tags=own_tags(entry.get("tags", {})),
+        policies={
+            policy["policyArn"]: tuple(sorted(policy["accessScope"].get("namespaces", []))) for policy in associated
+        },
+        groups=frozenset(entry.get("kubernetesGroups", [])),
+        username=entry["username"],
+        type=entry["type"],
+        alive=_alive(context, key, entry["createdAt"].timestamp()),
+    )
+
+
+def _alive(context: Context, key: Key, made: float) -> bool:
+    """EKS keeps the role's unique id: an entry made before its role admits nobody, and looks healthy."""
+    iam = context.accounts.client("iam", key.account)
+    try:
+        role = iam.get_role(RoleName=key.name.rpartition("/")[2])["Role"]
+    except ClientError as error:
+        if is_absent(error):
+            return False
+        raise
+    return made >= role["CreateDate"].timestamp()
+
+
+def create(context: Context, wanted: Resource) -> None:
+    """Make the entry, then give it its access policies."""
+    entry = as_kind(AccessEntry, wanted)
+    eks = context.accounts.client("eks", entry.key.account, entry.key.region)
+    try:
+        eks.create_access_entry(
+            clusterName=entry.key.container,
+            principalArn=entry.key.name,
+            type=entry.type,
+            kubernetesGroups=sorted(entry.groups),
+            tags=dict(entry.tags),
+            # one token per run: a lost reply is harmless, and an entry that was deleted is made anew
+            clientRequestToken=hashlib.sha256(f"{entry.key}{context.run}".encode()).hexdigest()[:64],
+        )
+    except ClientError as error:
+        if code_of(error) != "ResourceInUseException":  # it is there: what it says is read again, and mended
+            raise
+        return
+    _associate(context, entry, entry.policies.keys())
+
+
+def update(context: Context, observed: Resource, wanted: Resource) -> None:
+    """Write what differs; what is taken away goes first."""
+    old, new = as_kind(AccessEntry, observed), as_kind(AccessEntry, wanted)
+    eks = context.accounts.client("eks", new.key.account, new.key.region)
+    for arn in sorted(old.policies.keys() - new.policies.keys()):
+        eks.disassociate_access_policy(clusterName=new.key.container, principalArn=new.key.name, policyArn=arn)
+    if old.groups != new.groups:
+        eks.update_access_entry(
+            clusterName=new.key.container, principalArn=new.key.name, kubernetesGroups=sorted(new.groups)
+        )
+    _associate(context, new, {arn for arn, scope in new.policies.items() if old.policies.get(arn) != scope})
+    if old.tags != new.tags:
+        entry = eks.describe_access_entry(clusterName=new.key.container, principalArn=new.key.name)
+        arn = entry["accessEntry"]["accessEntryArn"]
+        if gone := sorted(old.tags.keys() - new.tags.keys()):
+            eks.untag_resource(resourceArn=arn, tagKeys=gone)
+        eks.tag_resource(resourceArn=arn, tags=dict(new.tags))
+
+
+def delete(context: Context, observed: Resource) -> None:
+    """Remove the entry; its access policies go with it."""
+    key = observed.key
+    eks = context.accounts.client("eks", key.account, key.region)
+    try:
+        eks.delete_access_entry(clusterName=key.container, principalArn=key.name)
+    except ClientError as error:
+        if not is_absent(error):
+            raise
+
+
+def _associate(context: Context, entry: AccessEntry, arns: Collection[str]) -> None:
+    """AssociateAccessPolicy replaces the scope of a policy that is associated already (EKS user guide)."""
+    eks = context.accounts.client("eks", entry.key.account, entry.key.region)
+    for arn, namespaces in sorted(entry.policies.items()):
+        if arn in arns:
+            eks.associate_access_policy(
+                clusterName=entry.key.container,
+                principalArn=entry.key.name,
+                policyArn=arn,
+                accessScope=(
+                    {"type": "namespace", "namespaces": list(namespaces)} if namespaces else {"type": "cluster"}
+                ),
+            )

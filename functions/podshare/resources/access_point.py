@@ -1,0 +1,124 @@
+"""S3 access points in data accounts: one per team and dataset, so that grants never share a policy."""
+
+import json
+
+from botocore.exceptions import ClientError
+
+from podshare.aws.errors import code_of, is_absent
+from podshare.domain import policies
+from podshare.domain.kinds import AccessPoint, Key, Resource
+from podshare.domain.plan import Foreign
+from podshare.domain.policies import Document
+from podshare.resources.context import Context, as_kind, own_tags, tag_list, tag_map
+
+READS = frozenset({"s3:GetAccessPoint", "s3:GetAccessPointPolicy", "s3:ListTagsForResource"})
+WRITES = frozenset(
+    {
+        "s3:CreateAccessPoint",
+        "s3:PutAccessPointPolicy",
+        "s3:DeleteAccessPointPolicy",
+        "s3:DeleteAccessPoint",
+        "s3:TagResource",
+        "s3:UntagResource",
+    }
+)
+_BLOCKED = {
+    "BlockPublicAcls": True,
+    "IgnorePublicAcls": True,
+    "BlockPublicPolicy": True,
+    "RestrictPublicBuckets": True,
+}
+
+
+def read(context: Context, key: Key, wanted: Resource | None) -> AccessPoint | Foreign | None:
+    """The access point and its policy."""
+    s3control = context.accounts.client("s3control", key.account, key.region)
+    try:
+        found = s3control.get_access_point(AccountId=key.account, Name=key.name)
+        listed = s3control.list_tags_for_resource(AccountId=key.account, ResourceArn=_arn(context, key))
+    except ClientError as error:
+        if is_absent(error):
+            return None
+        raise
+    tags = tag_map(listed.get("Tags", []))
+    if not context.owns(tags):
+        return context.foreign(key, tags)
+    return AccessPoint(
+        key=key,
+        tags=own_tags(tags),
+        bucket=found["Bucket"],
+        policy=_policy(context, key),
+        vpc=found.get("VpcConfiguration", {}).get("VpcId"),
+        public_access_blocked=found.get("PublicAccessBlockConfiguration") == _BLOCKED,
+    )
+
+
+def create(context: Context, wanted: Resource) -> None:
+    """Make the access point, public access blocked, and give it its policy."""
+    point = as_kind(AccessPoint, wanted)
+    s3control = context.accounts.client("s3control", point.key.account, point.key.region)
+    try:
+        s3control.create_access_point(
+            AccountId=point.key.account,
+            Name=point.key.name,
+            Bucket=point.bucket,
+            BucketAccountId=point.key.account,
+            PublicAccessBlockConfiguration=_BLOCKED,  # type: ignore[arg-type]  # a plain dict of its four fields
+            Tags=tag_list(point.tags),
+        )
+    except ClientError as error:
+        if code_of(error) != "AccessPointAlreadyOwnedByYou":  # it is there: it is read again, and mended
+            raise
+        return
+    _put_policy(context, point.key, point.policy)
+
+
+def update(context: Context, observed: Resource, wanted: Resource) -> None:
+    """Write the policy and the tags; all else about an access point is fixed."""
+    old, new = as_kind(AccessPoint, observed), as_kind(AccessPoint, wanted)
+    if not policies.same(old.policy, new.policy):
+        _put_policy(context, new.key, new.policy)
+    if old.tags != new.tags:
+        s3control = context.accounts.client("s3control", new.key.account, new.key.region)
+        arn = _arn(context, new.key)
+        if gone := sorted(old.tags.keys() - new.tags.keys()):
+            s3control.untag_resource(AccountId=new.key.account, ResourceArn=arn, TagKeys=gone)
+        s3control.tag_resource(AccountId=new.key.account, ResourceArn=arn, Tags=tag_list(new.tags))
+
+
+def delete(context: Context, observed: Resource) -> None:
+    """Remove the access point; its policy goes with it."""
+    key = observed.key
+    s3control = context.accounts.client("s3control", key.account, key.region)
+    try:
+        s3control.delete_access_point(AccountId=key.account, Name=key.name)
+    except ClientError as error:
+        if not is_absent(error):
+            raise
+
+
+def _policy(context: Context, key: Key) -> Document | None:
+    s3control = context.accounts.client("s3control", key.account, key.region)
+    try:
+        policy: Document = json.loads(s3control.get_access_point_policy(AccountId=key.account, Name=key.name)["Policy"])
+    except ClientError as error:
+        if is_absent(error):
+            return None
+        raise
+    return policy
+
+
+def _put_policy(context: Context, key: Key, policy: Document | None) -> None:
+    s3control = context.accounts.client("s3control", key.account, key.region)
+    if policy:
+        s3control.put_access_point_policy(AccountId=key.account, Name=key.name, Policy=policies.text(policy))
+        return
+    try:
+        s3control.delete_access_point_policy(AccountId=key.account, Name=key.name)
+    except ClientError as error:
+        if not is_absent(error):
+            raise
+
+
+def _arn(context: Context, key: Key) -> str:
+    return f"arn:{context.installation.partition}:s3:{key.region}:{key.account}:accesspoint/{key.name}"

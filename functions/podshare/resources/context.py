@@ -1,0 +1,75 @@
+"""What every kind's functions are given: where podshare is installed, clients, and for whom they work."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from podshare.aws.sessions import Accounts
+from podshare.aws.tables import Inventory, State
+from podshare.domain.installation import MANAGED_BY_TAG, TEAM_TAG, Installation
+from podshare.domain.kinds import Key, Resource
+from podshare.domain.plan import Foreign
+
+if TYPE_CHECKING:  # importing it costs half a second, and few functions talk to Kubernetes
+    from podshare.aws.kubernetes import Kubernetes
+
+Shape = TypeVar("Shape", bound=Resource)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """For whom and by which role a kind's functions work.
+
+    ``run`` tells one reconciliation's idempotency tokens from another's; ``desired`` names what stays.
+    """
+
+    installation: Installation
+    team: str
+    work: str
+    accounts: Accounts
+    state: State
+    function_timeout: int
+    run: str = ""
+    desired: frozenset[Key] = frozenset()
+
+    @property
+    def inventory(self) -> Inventory:
+        """The team's inventory."""
+        return Inventory(self.state, self.team)
+
+    def kubernetes(self, key: Key) -> "Kubernetes":
+        """The API of the cluster that ``key`` is in."""
+        from podshare.aws import kubernetes  # noqa: PLC0415  # see above: only where it is needed
+
+        return kubernetes.connect(self.accounts, self.work, key.account, key.region, key.container)
+
+    def owns(self, tags: Mapping[str, str]) -> bool:
+        """Whether tags say that this installation made a thing for this team."""
+        return tags.get(TEAM_TAG) == self.team and tags.get(MANAGED_BY_TAG) == self.installation.manager
+
+    def foreign(self, key: Key, tags: Mapping[str, str]) -> Foreign:
+        """What stands in podshare's way, told by its tags."""
+        owner = tags.get(TEAM_TAG)
+        return Foreign(key, f"it belongs to team {owner}" if owner else "it does not carry podshare's tags")
+
+
+def own_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags that are podshare's to compare."""
+    return {name: value for name, value in tags.items() if name.startswith("podshare:")}
+
+
+def tag_list(tags: Mapping[str, str]) -> list[Any]:
+    """Tags as IAM, SageMaker and S3 take them (any of their types: all have Key and Value)."""
+    return [{"Key": name, "Value": value} for name, value in sorted(tags.items())]
+
+
+def tag_map(tags: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The reverse of ``tag_list``."""
+    return {str(tag["Key"]): str(tag["Value"]) for tag in tags}
+
+
+def as_kind(shape: type[Shape], resource: Resource) -> Shape:
+    """The resource, known to be of its module's kind. Raises TypeError for any other: a mistake in the table."""
+    if not isinstance(resource, shape):
+        raise TypeError(f"{resource.key} is a {type(resource).__name__}, not a {shape.__name__}")
+    return resource

@@ -1,0 +1,112 @@
+"""IAM roles under podshare's path: cluster access, data scientist and data access roles."""
+
+from botocore.exceptions import ClientError
+
+from podshare.aws.errors import code_of, is_absent
+from podshare.domain import policies
+from podshare.domain.kinds import Key, Resource, Role
+from podshare.domain.plan import Foreign
+from podshare.resources.context import Context, as_kind, own_tags, tag_list, tag_map
+
+READS = frozenset({"iam:GetRole", "iam:ListRolePolicies", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies"})
+WRITES = frozenset(
+    {
+        "iam:CreateRole",
+        "iam:TagRole",
+        "iam:UntagRole",
+        "iam:UpdateRole",
+        "iam:UpdateAssumeRolePolicy",
+        "iam:PutRolePermissionsBoundary",
+        "iam:PutRolePolicy",
+        "iam:DeleteRolePolicy",
+        "iam:DetachRolePolicy",
+        "iam:DeleteRole",
+    }
+)
+
+
+def read(context: Context, key: Key, wanted: Resource | None) -> Role | Foreign | None:
+    """The role, its trust and all its policies."""
+    iam = context.accounts.client("iam", key.account)
+    try:
+        role = iam.get_role(RoleName=key.name)["Role"]
+        names = iam.list_role_policies(RoleName=key.name)["PolicyNames"]
+        inline = {name: iam.get_role_policy(RoleName=key.name, PolicyName=name)["PolicyDocument"] for name in names}
+        attached = iam.list_attached_role_policies(RoleName=key.name)["AttachedPolicies"]
+    except ClientError as error:
+        if is_absent(error):
+            return None
+        raise
+    tags = tag_map(role.get("Tags", []))
+    if not context.owns(tags) or role["Path"] != context.installation.role_path:
+        return context.foreign(key, tags)
+    return Role(
+        key=key,
+        tags=own_tags(tags),
+        trust=role["AssumeRolePolicyDocument"],  # type: ignore[arg-type]  # boto3 decodes it; the stubs say str
+        closed_trust=policies.trust_nobody(context.installation, key.account),
+        policies=inline,  # type: ignore[arg-type]  # as above
+        attached=frozenset(policy["PolicyArn"] for policy in attached),
+        boundary=role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", ""),
+        max_session_seconds=role["MaxSessionDuration"],
+    )
+
+
+def create(context: Context, wanted: Resource) -> None:
+    """Make the role, trusted as wanted, and give it its policies."""
+    role = as_kind(Role, wanted)
+    iam = context.accounts.client("iam", role.key.account)
+    try:
+        iam.create_role(
+            Path=context.installation.role_path,
+            RoleName=role.key.name,
+            AssumeRolePolicyDocument=policies.text(role.trust),
+            Description=f"podshare: team {context.team}, {role.why}"[:1000],
+            MaxSessionDuration=role.max_session_seconds,
+            PermissionsBoundary=role.boundary,
+            Tags=tag_list(role.tags),
+        )
+    except ClientError as error:
+        if code_of(error) != "EntityAlreadyExists":  # a reply was lost: what is there is read again, and mended
+            raise
+        return
+    for name, policy in role.policies.items():
+        iam.put_role_policy(RoleName=role.key.name, PolicyName=name, PolicyDocument=policies.text(policy))
+
+
+def update(context: Context, observed: Resource, wanted: Resource) -> None:
+    """Write what differs, the trust first: it is what a cut is about."""
+    old, new = as_kind(Role, observed), as_kind(Role, wanted)
+    iam, name = context.accounts.client("iam", new.key.account), new.key.name
+    if not policies.same(old.trust, new.trust):
+        iam.update_assume_role_policy(RoleName=name, PolicyDocument=policies.text(new.trust))
+    if old.boundary != new.boundary:
+        iam.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=new.boundary)
+    for arn in sorted(old.attached - new.attached):
+        iam.detach_role_policy(RoleName=name, PolicyArn=arn)
+    for policy in sorted(old.policies.keys() - new.policies.keys()):
+        iam.delete_role_policy(RoleName=name, PolicyName=policy)
+    for policy, document in new.policies.items():
+        if not policies.same(old.policies.get(policy), document):
+            iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=policies.text(document))
+    if old.max_session_seconds != new.max_session_seconds:
+        iam.update_role(RoleName=name, MaxSessionDuration=new.max_session_seconds)
+    if gone := sorted(old.tags.keys() - new.tags.keys()):
+        iam.untag_role(RoleName=name, TagKeys=gone)
+    if old.tags != new.tags:
+        iam.tag_role(RoleName=name, Tags=tag_list(new.tags))
+
+
+def delete(context: Context, observed: Resource) -> None:
+    """Take away what the role may do, then the role (IAM refuses to delete one that has policies)."""
+    role = as_kind(Role, observed)
+    iam, name = context.accounts.client("iam", role.key.account), role.key.name
+    try:
+        for arn in sorted(role.attached):
+            iam.detach_role_policy(RoleName=name, PolicyArn=arn)
+        for policy in sorted(role.policies):
+            iam.delete_role_policy(RoleName=name, PolicyName=policy)
+        iam.delete_role(RoleName=name)
+    except ClientError as error:
+        if not is_absent(error):
+            raise

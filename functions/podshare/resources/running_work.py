@@ -1,0 +1,33 @@
+"""A team's running work: deleting its compute quota waits until the work has drained, or long enough."""
+
+import datetime
+
+from podshare.aws.errors import Retryable, Terminal, Waiting
+from podshare.domain.kinds import Key
+from podshare.resources.context import Context
+
+
+def await_drain(context: Context, quota: Key, drain_seconds: int) -> str:
+    """What was found, once the quota may go. Raises Waiting while pods run and the time is not over.
+
+    The time counts from the first call for this deletion, which the inventory remembers.
+    """
+    namespace = f"hyperpod-ns-{context.team}"
+    now = datetime.datetime.now(datetime.UTC)
+    since = context.inventory.begin_drain(quota, now)
+    left = drain_seconds - (now - since).total_seconds()
+    running = _running(context, quota, namespace)
+    if running and left > 0:
+        raise Waiting(
+            f"namespace {namespace}: {len(running)} pods still run ({', '.join(running[:3])}); "
+            f"the compute quota stays for them for up to {round(left)} s"
+        )
+    context.inventory.end_drain(quota, context.run)
+    return f"{len(running)} pods left running after {drain_seconds} s" if running else "no pods run"
+
+
+def _running(context: Context, quota: Key, namespace: str) -> list[str]:
+    try:
+        return context.kubernetes(quota).running_pods(namespace)
+    except (Retryable, Terminal) as error:
+        return [f"unknown, because {error}"]  # a cluster that does not answer holds the quota no longer than work

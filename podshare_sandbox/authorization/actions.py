@@ -1,0 +1,243 @@
+"""What a call must be allowed: its action on each of its resources, and what AWS asks for besides.
+
+Actions, resources and condition keys are AWS's (``catalog``). The tables here hold the exceptions, each for
+a reason, and an operation that none of this covers is refused with NotImplementedError.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from podshare_sandbox.authorization import catalog, request_context, tags
+from podshare_sandbox.authorization.call import Call, Check, unmapped
+from podshare_sandbox.authorization.conditions import Values
+from podshare_sandbox.authorization.principals import organization_of
+from podshare_sandbox.authorization.resources import UNKNOWN, resources_of
+from podshare_sandbox.authorization.sessions import transitive_tags
+
+# botocore's name of a service → its prefix in IAM, where they differ
+PREFIXES = {
+    "dynamodbstreams": "dynamodb",
+    "resourcegroupstaggingapi": "tag",
+    "s3control": "s3",
+    "stepfunctions": "states",
+}
+
+# operations whose permission has another name (Service Authorization Reference, per service)
+_ACTIONS = {
+    "lambda:Invoke": "InvokeFunction",
+    "lambda:InvokeWithResponseStream": "InvokeFunction",
+    "lambda:GetLayerVersionByArn": "GetLayerVersion",
+    "sns:PublishBatch": "Publish",
+    "sqs:SendMessageBatch": "SendMessage",
+    "sqs:DeleteMessageBatch": "DeleteMessage",
+    "sqs:ChangeMessageVisibilityBatch": "ChangeMessageVisibility",
+    "s3:GetPublicAccessBlock": "GetAccountPublicAccessBlock",
+    "s3:PutPublicAccessBlock": "PutAccountPublicAccessBlock",
+    "s3:DeletePublicAccessBlock": "PutAccountPublicAccessBlock",
+}
+
+# operations that anybody may call ("No permissions are required to perform this operation", STS API Reference)
+FREE = {"sts:GetCallerIdentity"}
+
+# operations that tag what they create also need this action on it
+_TAGGING = {
+    "cloudwatch": "TagResource",
+    "dynamodb": "TagResource",
+    "ecr": "TagResource",
+    "eks": "TagResource",
+    "events": "TagResource",
+    "kms": "TagResource",
+    "lambda": "TagResource",
+    "logs": "TagResource",
+    "s3": "TagResource",
+    "sagemaker": "AddTags",
+    "scheduler": "TagResource",
+    "sns": "TagResource",
+    "sqs": "TagQueue",
+    "ssm": "AddTagsToResource",
+    "states": "TagResource",
+}
+_IAM_TAGGING = {"CreateRole": "TagRole", "CreatePolicy": "TagPolicy", "CreateUser": "TagUser"}
+_IAM_TAGGING["CreateInstanceProfile"] = "TagInstanceProfile"
+_CREATING = ("Create", "Put", "Publish")
+
+# operations that hand a role to a service: the service's principal (each service's guide, "iam:PassRole")
+_PASSED_TO = {
+    "lambda:CreateFunction": "lambda.amazonaws.com",
+    "lambda:UpdateFunctionConfiguration": "lambda.amazonaws.com",
+    "states:CreateStateMachine": "states.amazonaws.com",
+    "states:UpdateStateMachine": "states.amazonaws.com",
+    "eks:CreateCluster": "eks.amazonaws.com",
+    "eks:CreateNodegroup": "eks.amazonaws.com",
+    "eks:CreateFargateProfile": "eks-fargate-pods.amazonaws.com",
+    "eks:CreateAddon": "pods.eks.amazonaws.com",
+    "eks:UpdateAddon": "pods.eks.amazonaws.com",
+    "eks:CreatePodIdentityAssociation": "pods.eks.amazonaws.com",
+    "eks:UpdatePodIdentityAssociation": "pods.eks.amazonaws.com",
+    "events:PutRule": "events.amazonaws.com",
+    "events:PutTargets": "events.amazonaws.com",
+    "scheduler:CreateSchedule": "scheduler.amazonaws.com",
+    "scheduler:UpdateSchedule": "scheduler.amazonaws.com",
+    "sagemaker:CreateCluster": "sagemaker.amazonaws.com",
+    "sagemaker:UpdateCluster": "sagemaker.amazonaws.com",
+    "cloudformation:CreateStack": "cloudformation.amazonaws.com",
+    "cloudformation:UpdateStack": "cloudformation.amazonaws.com",
+    "cloudformation:CreateChangeSet": "cloudformation.amazonaws.com",
+    "logs:PutSubscriptionFilter": "logs.amazonaws.com",
+}
+_ROLE_PARAMETERS = {
+    *("role", "rolearn", "noderole", "podexecutionrolearn", "serviceaccountrolearn", "executionrole"),
+}
+
+# operations that DynamoDB authorizes as the single operations that they stand for
+_TRANSACTION_PARTS = {"TransactGetItems", "TransactWriteItems"}
+_PART_ACTIONS = {"Get": "GetItem", "Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem"}
+_PART_ACTIONS["ConditionCheck"] = "ConditionCheckItem"
+
+
+def prefix_of(service: str) -> str:
+    """The prefix of the service's actions in IAM."""
+    return PREFIXES.get(service, service)
+
+
+def checks(call: Call) -> list[Check]:
+    """Everything that ``call`` must be allowed. Raises NotImplementedError for what cannot be mapped."""
+    prefix = prefix_of(call.service)
+    if f"{prefix}:{call.operation}" in FREE:
+        return []
+    if prefix == "dynamodb" and call.operation in _TRANSACTION_PARTS:
+        return [check for part in _transaction(call) for check in _single(part, prefix)]
+    if f"{prefix}:{call.operation}" == "sts:AssumeRole":
+        return [found for name in _session_actions(call) for found in check(call, prefix, name)]
+    return [*_single(call, prefix), *_tag_checks(call, prefix), *_pass_role_checks(call, prefix)]
+
+
+def check(call: Call, prefix: str, action_name: str, resource: str | None = None) -> list[Check]:
+    """``action_name`` on ``resource``, or else on each resource that the call names."""
+    action = catalog.action(prefix, action_name)
+    if action is None:
+        raise unmapped(call, f"AWS has no action {prefix}:{action_name}")
+    context = request_context.context_of(call, prefix)
+    resources = [resource] if resource else resources_of(call, prefix, action)
+    return [
+        Check(action.name, arn, _relevant(action, {**context, **_resource_context(call, arn)})) for arn in resources
+    ]
+
+
+def _single(call: Call, prefix: str) -> list[Check]:
+    return check(call, prefix, _ACTIONS.get(f"{prefix}:{call.operation}", call.operation))
+
+
+def _relevant(action: catalog.Action, context: Mapping[str, Values]) -> dict[str, Values]:
+    """Without the service's keys that AWS does not set for this action; STS sets them for the whole request."""
+    return {
+        key: value
+        for key, value in context.items()
+        if key.startswith(("aws:", "sts:")) or catalog.knows_key(action, key)
+    }
+
+
+def _resource_context(call: Call, arn: str) -> dict[str, Values]:
+    owner = account_of(arn) or call.account
+    context: dict[str, Values] = {"aws:resourceaccount": owner, **tags.resource_context(call, arn)}
+    organization = organization_of(owner)
+    if organization:
+        context["aws:resourceorgid"] = organization
+    return context
+
+
+def account_of(arn: str) -> str:
+    """The account in an ARN; empty where it has none (S3 buckets, AWS's own resources, ``*``)."""
+    fields = arn.split(":")
+    return fields[4] if len(fields) > 4 and fields[4].isdigit() else ""  # the account's field
+
+
+def _transaction(call: Call) -> Iterator[Call]:
+    for item in call.parameters["TransactItems"]:
+        for kind, part in item.items():
+            parameters = {**part, "EnclosingOperation": call.operation}
+            yield replace(call, operation=_PART_ACTIONS[kind], parameters=parameters)
+
+
+def _session_actions(call: Call) -> Iterator[str]:
+    """A session's tags and source identity, given or inherited, need permissions (and trust) of their own."""
+    yield "AssumeRole"
+    if tags.requested_tags(call.parameters) or transitive_tags(call.caller.session):
+        yield "TagSession"
+    if request_context.session_source_identity(call):
+        yield "SetSourceIdentity"
+
+
+def _tag_checks(call: Call, prefix: str) -> list[Check]:
+    if not call.operation.startswith(_CREATING) or not tags.requested_tags(call.parameters):
+        return []
+    action_name = _IAM_TAGGING.get(call.operation) if prefix == "iam" else _TAGGING.get(prefix)
+    if action_name is None:
+        raise unmapped(call, "which permission its tags need")
+    if prefix == "eks":
+        return check(call, prefix, action_name, _created_eks_resource(call))
+    if prefix == "sagemaker":
+        own = [one for one in _single(call, prefix) if UNKNOWN in one.resource] or _single(call, prefix)[-1:]
+        return [found for one in own for found in check(call, prefix, action_name, one.resource)]
+    if prefix == "kms":
+        return check(call, prefix, action_name, f"arn:aws:kms:{call.region}:{call.account}:key/{UNKNOWN}")
+    if prefix == "logs":
+        return [
+            found
+            for one in _single(call, prefix)
+            for found in check(call, prefix, action_name, one.resource.removesuffix(":log-stream:"))
+        ]
+    return [found for one in _single(call, prefix) for found in check(call, prefix, action_name, one.resource)]
+
+
+def _created_eks_resource(call: Call) -> str:
+    """EKS authorizes a creation on the cluster, but its tags on what will be made, whose UUID is not known yet."""
+    kinds = {
+        "CreateAccessEntry": "access-entry",
+        "CreateAddon": "addon",
+        "CreateCluster": "cluster",
+        "CreatePodIdentityAssociation": "podidentityassociation",
+    }
+    kind = kinds.get(call.operation)
+    if kind is None:
+        raise unmapped(call, "which resource its tags are for")
+    action = catalog.action("eks", "TagResource")
+    entry = next(one for one in action.resource_types if one.name == kind) if action else None
+    arns = resources_of(call, "eks", catalog.Action("eks:TagResource", (entry,), frozenset())) if entry else []
+    return arns[0]
+
+
+def _pass_role_checks(call: Call, prefix: str) -> Iterator[Check]:
+    """Handing a role to a service needs iam:PassRole on the role, whatever the service."""
+    service = _PASSED_TO.get(f"{prefix}:{call.operation}")
+    roles = dict.fromkeys(_roles(call.parameters)) if service else {}
+    for role in roles:
+        context: dict[str, Values] = {
+            "iam:passedtoservice": str(service),
+            "aws:requestedregion": call.region,
+            "aws:securetransport": "true",
+            **_resource_context(call, role),
+        }
+        yield Check("iam:PassRole", role, context)
+    if prefix == "iam" and call.operation == "AddRoleToInstanceProfile":
+        yield from _instance_profile_role(call)
+
+
+def _instance_profile_role(call: Call) -> Iterator[Check]:
+    as_role = replace(call, operation="GetRole")
+    for found in check(as_role, "iam", "PassRole"):
+        yield replace(found, context={**found.context, "iam:passedtoservice": "ec2.amazonaws.com"})
+
+
+def _roles(value: Any) -> Iterator[str]:
+    """Every role's ARN in a parameter that names a role (a pod identity's target role is assumed, not passed)."""
+    if isinstance(value, Mapping):
+        for name, member in value.items():
+            if name.lower() in _ROLE_PARAMETERS and isinstance(member, str):
+                yield member
+            else:
+                yield from _roles(member)
+    elif isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        for member in value:
+            yield from _roles(member)

@@ -1,0 +1,188 @@
+"""The decisions themselves: may this principal, or this service, do this here and now? Each is recorded."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from moto.iam.models import Role
+
+from podshare_sandbox import clock
+from podshare_sandbox.authorization import decisions, policy, resource_policies
+from podshare_sandbox.authorization.actions import account_of
+from podshare_sandbox.authorization.call import Check
+from podshare_sandbox.authorization.conditions import Context, Values
+from podshare_sandbox.authorization.decisions import Decision
+from podshare_sandbox.authorization.policy import Findings, Outcome, Policy, PrincipalNames, Request, Verdict
+from podshare_sandbox.authorization.principals import (
+    Principal,
+    authority_of,
+    context_of,
+    now_context,
+    organization_of,
+    role_by_arn,
+)
+from podshare_sandbox.authorization.sessions import Session, SessionRequest, open_session
+
+# Lambda, Step Functions and EventBridge hold credentials for longer than a caller of STS gets by default
+_SERVICE_SESSION = timedelta(hours=6)
+# EKS makes its session tags transitive (EKS User Guide, "Grant Pods access to AWS resources based on tags")
+_TRANSITIVE_TAGS = {"pods.eks.amazonaws.com"}
+
+
+class AccessDenied(Exception):  # noqa: N818  # AWS's own name
+    """A refusal; the text is AWS's sentence."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Temporary credentials of an assumed role."""
+
+    access_key: str
+    secret_key: str
+    token: str
+    expiration: datetime
+
+
+def authorize(principal: Principal, checks: Iterable[Check]) -> None:
+    """Allow all of ``checks``, or raise AccessDenied for the first that is refused."""
+    for check in checks:
+        request = request_of(principal, check)
+        resource = resource_policies.policy_of(check.action, check.resource)
+        findings = find(principal, request, resource.policies)
+        outcome = policy.decide(
+            findings,
+            check.action,
+            same_account=(account_of(check.resource) or principal.account) == principal.account,
+            resource_policy_decides=resource.decides,
+        )
+        settle(principal, request, outcome)
+
+
+def request_of(principal: Principal, check: Check) -> Request:
+    """The check in the context of its principal and of the moment."""
+    return Request(check.action, check.resource, {**now_context(), **context_of(principal), **check.context})
+
+
+def find(principal: Principal, request: Request, resource_policies_: Iterable[Policy]) -> Findings:
+    """What each of the principal's policies and of the resource's says."""
+    return policy.find(authority_of(principal), principal.names, request, resource_policies_)
+
+
+def settle(principal: Principal, request: Request, outcome: Outcome) -> None:
+    """Record the outcome. Raises AccessDenied if it is a refusal."""
+    _record(principal.identity_arn, request, outcome)
+    if not outcome.allowed:
+        raise AccessDenied(_sentence(principal.arn, request, outcome))
+
+
+def _sentence(arn: str, request: Request, outcome: Outcome) -> str:
+    """AWS's words: STS does not say why it refuses silently, S3 puts the resource in quotation marks."""
+    resource = f'"{request.resource}"' if request.action.startswith("s3:") else request.resource
+    sentence = f"User: {arn} is not authorized to perform: {request.action} on resource: {resource}"
+    silent = request.action.startswith("sts:") and outcome.reason.startswith("because")
+    return sentence if silent else f"{sentence} {outcome.reason}"
+
+
+def _record(who: str, request: Request, outcome: Outcome) -> None:
+    decisions.record(Decision(who, request.action, request.resource, outcome.allowed, outcome.reason, clock.now()))
+
+
+# --- AWS services as callers --------------------------------------------------------------------------------
+
+
+def assume_as_service(
+    role_arn: str,
+    service: str,
+    *,
+    session_name: str,
+    source_arn: str | None = None,
+    source_account: str | None = None,
+    request_tags: Mapping[str, str] | None = None,
+) -> Credentials:
+    """Credentials of ``role_arn`` for the AWS service ``service`` (such as ``lambda.amazonaws.com``).
+
+    The role's trust policy decides, with aws:SourceArn, aws:SourceAccount and aws:RequestTag/… in context.
+    Raises AccessDenied where there is no such role or its trust policy does not allow it.
+    """
+    tags = dict(request_tags or {})
+    context: dict[str, Values] = {
+        **_source(source_arn, source_account),
+        **{f"aws:requesttag/{key.lower()}": value for key, value in tags.items()},
+    }
+    if tags:
+        context["aws:tagkeys"] = tuple(tags)
+    role = role_by_arn(role_arn)
+    for action in ("sts:AssumeRole", "sts:TagSession") if tags else ("sts:AssumeRole",):
+        trust = resource_policies.policy_of(action, role_arn).policies
+        _settle_service(service, Request(action, role_arn, _service_context(role_arn, context)), trust)
+    transitive = frozenset(tags) if service in _TRANSITIVE_TAGS else frozenset()
+    return credentials_of(_open(role, SessionRequest(session_name, _SERVICE_SESSION, tags, transitive)))
+
+
+def _open(role: Role | None, request: SessionRequest) -> Session:
+    if role is None:  # deleted since its trust was read
+        raise AccessDenied(f"the role to assume as {request.name} does not exist")
+    return open_session(role, request)
+
+
+def credentials_of(session: Session) -> Credentials:
+    """What the session's holder is given."""
+    return Credentials(session.access_key, session.secret_key, session.token, session.expiration)
+
+
+def check_service_call(
+    service: str,
+    action: str,
+    resource_arn: str,
+    resource_policy: str | Mapping[str, Any] | None,
+    *,
+    source_arn: str | None,
+    source_account: str | None,
+) -> None:
+    """Whether the AWS service ``service`` may do ``action`` by the policy of the resource alone.
+
+    Such as ``events.amazonaws.com`` sending to a queue. ``resource_policy`` None is the policy that the
+    resource has. Raises AccessDenied.
+    """
+    if resource_policy is None:
+        policies = resource_policies.policy_of(action, resource_arn).policies
+    else:
+        policies = (policy.parse(resource_policy),)
+    context = _service_context(resource_arn, _source(source_arn, source_account))
+    _settle_service(service, Request(action, resource_arn, context), policies)
+
+
+def _source(source_arn: str | None, source_account: str | None) -> dict[str, Values]:
+    values = {"aws:sourcearn": source_arn, "aws:sourceaccount": source_account}
+    context: dict[str, Values] = {key: value for key, value in values.items() if value}
+    organization = organization_of(source_account) if source_account else None
+    if organization:
+        context["aws:sourceorgid"] = organization
+    return context
+
+
+def _service_context(resource_arn: str, context: Mapping[str, Values]) -> Context:
+    return {
+        **now_context(),
+        "aws:principalisawsservice": "true",
+        "aws:securetransport": "true",
+        "aws:resourceaccount": account_of(resource_arn),
+        **context,
+    }
+
+
+def _settle_service(service: str, request: Request, policies: Iterable[Policy]) -> None:
+    named: dict[str, Values] = {"aws:principalservicename": service}
+    request = Request(request.action, request.resource, {**request.context, **named})
+    verdict = policy.evaluate_for(policies, request, PrincipalNames(service=service))
+    reasons = {
+        Verdict.DENY: "with an explicit deny in a resource-based policy",
+        Verdict.NOTHING: f"because no resource-based policy allows the {request.action} action",
+    }
+    outcome = Outcome(verdict not in reasons, reasons.get(verdict, "allowed"))
+    _record(service, request, outcome)
+    if not outcome.allowed:
+        raise AccessDenied(
+            f"{service} is not authorized to perform: {request.action} on resource: {request.resource} {outcome.reason}"
+        )

@@ -1,0 +1,96 @@
+"""The policies that resources carry themselves: of queues, topics, buses, functions, keys, tables and roles."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from moto.awslambda.models import lambda_backends
+from moto.dynamodb.models import dynamodb_backends
+from moto.events.models import events_backends
+from moto.kms.models import kms_backends
+from moto.sns.models import sns_backends
+from moto.sqs.models import sqs_backends
+
+from podshare_sandbox.authorization import policy
+from podshare_sandbox.authorization.policy import Policy
+from podshare_sandbox.authorization.principals import role_by_arn
+
+_ARN_FIELDS = 6
+
+
+@dataclass(frozen=True)
+class ResourcePolicy:
+    """A resource's policies; ``decides`` where even its own account needs their leave."""
+
+    policies: tuple[Policy, ...] = ()
+    decides: bool = False
+
+
+def policy_of(action: str, arn: str) -> ResourcePolicy:
+    """What the resource itself says about ``action``; nothing for kinds of resources without policies."""
+    if action.startswith("sts:"):
+        return _trust(arn)
+    fields = arn.split(":", _ARN_FIELDS - 1)
+    if len(fields) < _ARN_FIELDS or fields[2] not in _READERS:
+        return ResourcePolicy()
+    _, _, service, region, account, resource = fields
+    document = _READERS[service](account, region, resource)
+    return ResourcePolicy((policy.parse(document),) if document else (), decides=service == "kms")
+
+
+Document = str | Mapping[str, Any] | None
+
+
+def _trust(arn: str) -> ResourcePolicy:
+    role = role_by_arn(arn)
+    document = role.assume_role_policy_document if role else None
+    return ResourcePolicy((policy.parse(document),) if document else (), decides=True)
+
+
+def _queue(account: str, region: str, name: str) -> Document:
+    queue: Any = sqs_backends[account][region].queues.get(name)
+    return queue.policy if queue else None
+
+
+def _topic(account: str, region: str, name: str) -> Document:
+    topic: Any = sns_backends[account][region].topics.get(f"arn:aws:sns:{region}:{account}:{name}")
+    return topic.policy if topic else None
+
+
+def _bus(account: str, region: str, resource: str) -> Document:
+    kind, _, name = resource.partition("/")
+    bus: Any = events_backends[account][region].event_buses.get(name) if kind == "event-bus" else None
+    return bus.policy if bus else None
+
+
+def _function(account: str, region: str, resource: str) -> Document:
+    kind, _, name = resource.partition(":")
+    if kind != "function":
+        return None
+    arn = f"arn:aws:lambda:{region}:{account}:function:{name.partition(':')[0]}"
+    function = lambda_backends[account][region].get_function_by_arn(arn)
+    statements = function.policy.statements if function else []
+    # AddPermission without a qualifier speaks of the unqualified ARN (moto writes one trailing colon too many)
+    cleaned = [{**statement, "Resource": str(statement["Resource"]).rstrip(":")} for statement in statements]
+    return {"Version": "2012-10-17", "Statement": cleaned} if cleaned else None
+
+
+def _key(account: str, region: str, resource: str) -> Document:
+    key: Any = kms_backends[account][region].keys.get(resource.removeprefix("key/"))
+    return key.policy if key else None
+
+
+def _table(account: str, region: str, resource: str) -> Document:
+    policies: Any = dynamodb_backends[account][region].resource_policies
+    found = policies.get(f"arn:aws:dynamodb:{region}:{account}:{resource}")
+    return found.policy_doc if found else None
+
+
+_READERS: dict[str, Callable[[str, str, str], Document]] = {
+    "sqs": _queue,
+    "sns": _topic,
+    "events": _bus,
+    "lambda": _function,
+    "kms": _key,
+    "dynamodb": _table,
+}

@@ -1,0 +1,354 @@
+"""The network entry of the sandbox: any AWS client, in any process of this machine, reaches moto through it.
+
+Two ways lead in. As an **HTTPS proxy** (``HTTPS_PROXY`` with ``AWS_CA_BUNDLE``) it ends the TLS of whatever AWS
+host a client asks for, so that clients keep their real URLs, host names and signatures. In **endpoint mode**
+(``AWS_ENDPOINT_URL=http://localhost:PORT``) it rebuilds the real URL from the scope of the signature. Both end in
+:meth:`FrontDoor.handle`, which gives the request to a registered virtual host or to moto's in-process stubber,
+just as a botocore client in this process would.
+
+It listens on loopback only, and speaks HTTP/1.1.
+"""
+
+import http.server
+import logging
+import re
+import socketserver
+import ssl
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import parse_qs, urlsplit
+
+import botocore.session
+import trustme
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.compat import HTTPHeaders
+from moto.core.models import botocore_stubber
+from requests.structures import CaseInsensitiveDict
+
+logger = logging.getLogger(__name__)
+
+_AWS_HOST = re.compile(r"[a-z0-9.-]+\.(amazonaws\.com|api\.aws)", re.IGNORECASE)
+_SIGNATURE_SCOPE = re.compile(r"Credential=[^/\s]+/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
+_LOCAL_NAMES = ("localhost", "127.0.0.1")
+_HOP_BY_HOP = {
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "content-length",
+    "expect",
+}
+
+# Signing names that are not the first label of the service's host (botocore's endpointPrefix tells)
+_HOST_PREFIXES = {"sagemaker": "api.sagemaker", "ecr": "api.ecr", "ses": "email"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request with the URL that its client meant, on whichever way it came. The body has no transfer encoding."""
+
+    method: str
+    url: str
+    headers: CaseInsensitiveDict[str] = field(default_factory=CaseInsensitiveDict)
+    body: bytes = b""
+
+    @property
+    def host(self) -> str:
+        """The host name in the URL, in lower case and without a port."""
+        return urlsplit(self.url).hostname or ""
+
+
+@dataclass(frozen=True)
+class Response:
+    """What is sent back; the front door adds the length."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+class VirtualHost(Protocol):
+    """A server other than AWS that lives behind the front door, such as a cluster's Kubernetes API."""
+
+    @property
+    def certificate_authority(self) -> trustme.CA:
+        """Who signs this host's certificates; its clients must be given this CA."""
+
+    def serves(self, host: str) -> bool:
+        """Whether requests to the host name ``host`` (lower case) belong here."""
+
+    def handle(self, request: Request) -> Response:
+        """Answer one request; called from several threads."""
+
+
+class EndpointError(Exception):
+    """A request in endpoint mode does not tell which AWS host it means."""
+
+
+class FrontDoor:
+    """The server. ``port`` 0 takes a free port. ``start`` returns at once; ``stop`` closes the listening socket."""
+
+    def __init__(self, port: int = 0) -> None:
+        self._server = _Server(("127.0.0.1", port), self)
+        self._virtual_hosts: list[VirtualHost] = []
+        self._authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
+        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._contexts_lock = threading.Lock()
+        self._directory = tempfile.TemporaryDirectory(prefix="podshare-sandbox-")
+
+    @property
+    def port(self) -> int:
+        """The port on which it listens."""
+        return int(self._server.server_address[1])
+
+    @property
+    def url(self) -> str:
+        """The URL for ``HTTPS_PROXY`` and for ``AWS_ENDPOINT_URL``."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @cached_property
+    def ca_bundle(self) -> str:
+        """Path of a PEM file with the sandbox's CA alone, in a private temporary directory."""
+        path = Path(self._directory.name) / "ca.pem"
+        self._authority.cert_pem.write_to_path(str(path))
+        return str(path)
+
+    def environment(self) -> dict[str, str]:
+        """Environment variables that lead the AWS CLI, boto3, requests and httpx of a process through the proxy."""
+        return {
+            "HTTPS_PROXY": self.url,
+            "https_proxy": self.url,
+            "NO_PROXY": "",
+            "no_proxy": "",
+            "AWS_CA_BUNDLE": self.ca_bundle,
+            "REQUESTS_CA_BUNDLE": self.ca_bundle,
+            "SSL_CERT_FILE": self.ca_bundle,
+        }
+
+    def register(self, virtual_host: VirtualHost) -> None:
+        """Serve the hosts of ``virtual_host`` from now on, before AWS's."""
+        self._virtual_hosts.append(virtual_host)
+
+    def start(self) -> "FrontDoor":
+        """Serve in the background; returns itself."""
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="front-door").start()
+        return self
+
+    def stop(self) -> None:
+        """Stop listening, and remove the CA's file. Connections that are open end with their clients."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._directory.cleanup()
+
+    def serves(self, host: str) -> bool:
+        """Whether a client may be connected to ``host``."""
+        return self._virtual_host(host) is not None or _AWS_HOST.fullmatch(host) is not None
+
+    def tls_context(self, host: str) -> ssl.SSLContext:
+        """A server context with a certificate for ``host``, made once for each host."""
+        with self._contexts_lock:
+            if host not in self._contexts:
+                virtual_host = self._virtual_host(host)
+                authority = virtual_host.certificate_authority if virtual_host else self._authority
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.set_alpn_protocols(["http/1.1"])
+                authority.issue_cert(host, key_type=trustme.KeyType.ECDSA).configure_cert(context)
+                self._contexts[host] = context
+            return self._contexts[host]
+
+    def handle(self, request: Request) -> Response:
+        """Answer a request that carries its real URL."""
+        virtual_host = self._virtual_host(request.host)
+        return virtual_host.handle(request) if virtual_host else _ask_moto(request)
+
+    def _virtual_host(self, host: str) -> VirtualHost | None:
+        return next((candidate for candidate in self._virtual_hosts if candidate.serves(host)), None)
+
+
+def real_request(request: Request) -> Request:
+    """The request as its client would have sent it to AWS, from one that was sent to an endpoint URL.
+
+    Service and Region come from the signature's scope (header or presigned query). Raises EndpointError.
+    """
+    parts = urlsplit(request.url)
+    signature = request.headers.get("Authorization", "") or f"Credential={_presigned_credential(parts.query)}"
+    scope = _SIGNATURE_SCOPE.search(signature)
+    if scope is None:
+        raise EndpointError("the request has no Signature Version 4 scope that tells its service and Region")
+    label = _leading_label(request.host)
+    host = _aws_host(scope["service"], scope["region"], label, request)
+    headers = request.headers.copy()
+    headers["Host"] = host
+    return replace(request, url=parts._replace(scheme="https", netloc=host).geturl(), headers=headers)
+
+
+def _presigned_credential(query: str) -> str:
+    return parse_qs(query).get("X-Amz-Credential", [""])[0]
+
+
+def _leading_label(host: str) -> str:
+    """What a client has put before ``localhost``, such as a bucket or ``<access point>-<account>``."""
+    return host.removesuffix("localhost").rstrip(".") if host not in _LOCAL_NAMES else ""
+
+
+def _aws_host(service: str, region: str, label: str, request: Request) -> str:
+    if service == "s3":
+        return _s3_host(region, label, request)
+    if service == "dynamodb" and request.headers.get("X-Amz-Target", "").startswith("DynamoDBStreams"):
+        return f"streams.dynamodb.{region}.amazonaws.com"
+    return _hostname(_HOST_PREFIXES.get(service, service), region)
+
+
+def _s3_host(region: str, label: str, request: Request) -> str:
+    if account := request.headers.get("x-amz-account-id"):
+        return f"{account}.s3-control.{region}.amazonaws.com"
+    if label and _is_access_point(region, label):
+        return f"{label}.s3-accesspoint.{region}.amazonaws.com"
+    bucket = f"{label}." if label else ""
+    return f"{bucket}s3.{region}.amazonaws.com"
+
+
+def _is_access_point(region: str, label: str) -> bool:
+    """Whether ``<name>-<account>`` is an access point; a bucket's name may look the same."""
+    from podshare_sandbox.services import access_points  # noqa: PLC0415  # it may import this module
+
+    name, _, account = label.rpartition("-")
+    return access_points.find(account, region, name) is not None
+
+
+@lru_cache
+def _hostname(prefix: str, region: str) -> str:
+    resolver = botocore.session.get_session().get_component("endpoint_resolver")
+    endpoint = resolver.construct_endpoint(prefix, region)
+    if endpoint is None:
+        raise EndpointError(f"there is no endpoint of {prefix} in {region}")
+    return str(endpoint["hostname"])
+
+
+def _ask_moto(request: Request) -> Response:
+    headers = HTTPHeaders()
+    for name, value in request.headers.items():
+        headers[name] = value
+    answer = botocore_stubber.process_request(
+        AWSPreparedRequest(request.method, request.url, headers, request.body, stream_output=False)
+    )
+    if answer is None:
+        return Response(501, {"Content-Type": "text/plain"}, f"{request.host} is not emulated".encode())
+    status, answer_headers, body = answer
+    return Response(
+        int(status),
+        {str(name): str(value) for name, value in answer_headers.items()},
+        body.encode() if isinstance(body, str) else bytes(body or b""),
+    )
+
+
+class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], front_door: FrontDoor) -> None:
+        self.front_door = front_door
+        super().__init__(address, _Connection)
+
+    def server_bind(self) -> None:
+        # HTTPServer looks up the machine's own name here, which can take seconds without a name server
+        socketserver.TCPServer.server_bind(self)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up (a killed Lambda does) is no error of the sandbox's."""
+        logger.debug("connection of %s ended", client_address, exc_info=True)
+
+
+class _Connection(http.server.BaseHTTPRequestHandler):
+    """One client connection; after CONNECT it carries TLS for the one host that was asked for."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # delayed acknowledgements cost 40 ms a request otherwise
+    wbufsize = -1  # headers and body leave in one packet
+    server: _Server
+    tunnel: str | None = None
+
+    def do_CONNECT(self) -> None:
+        host = self.path.rpartition(":")[0].strip("[]").lower()
+        if not self.server.front_door.serves(host):
+            self._send(Response(502, {"Content-Type": "text/plain"}, f"{host} is not in the sandbox".encode()))
+            return
+        self.send_response_only(200, "Connection established")
+        self.end_headers()
+        self.wfile.flush()
+        self._start_tls(host)
+
+    def _start_tls(self, host: str) -> None:
+        secured = self.server.front_door.tls_context(host).wrap_socket(self.connection, server_side=True)
+        self.connection = self.request = secured
+        self.rfile = secured.makefile("rb", self.rbufsize)
+        self.wfile = secured.makefile("wb")
+        self.tunnel = host
+        self.close_connection = False
+
+    def finish(self) -> None:
+        super().finish()
+        if isinstance(self.connection, ssl.SSLSocket):
+            # the server closes only the socket that it accepted, which wrapping has detached
+            self.connection.close()
+
+    def _serve(self) -> None:
+        self._send(self._answer())
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _serve
+
+    def _answer(self) -> Response:
+        request = self._read()
+        try:
+            return self.server.front_door.handle(request if self.tunnel else real_request(request))
+        except EndpointError as error:
+            return Response(403, {"Content-Type": "text/plain"}, f"MissingAuthenticationToken: {error}".encode())
+        except Exception as error:
+            logger.exception("%s %s failed in the sandbox", request.method, request.url)
+            message = f"InternalFailure: {type(error).__name__}: {error}"
+            return Response(500, {"Content-Type": "text/plain"}, message.encode())
+
+    def _read(self) -> Request:
+        headers: CaseInsensitiveDict[str] = CaseInsensitiveDict()
+        for name, value in self.headers.items():
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
+        chunked = headers.pop("Transfer-Encoding", "").lower() == "chunked"
+        body = b"".join(self._chunks()) if chunked else self.rfile.read(int(headers.get("Content-Length", 0)))
+        headers["Content-Length"] = str(len(body))
+        scheme, authority = ("https", self.tunnel) if self.tunnel else ("http", headers.get("Host", "localhost"))
+        return Request(self.command, f"{scheme}://{authority}{self.path}", headers, body)
+
+    def _chunks(self) -> Iterator[bytes]:
+        """The pieces of a body in HTTP's chunked transfer encoding (not ``aws-chunked``, which moto decodes)."""
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass  # trailers
+
+    def _send(self, response: Response) -> None:
+        self.send_response(response.status)
+        declared_length = ""
+        for name, value in response.headers.items():
+            if name.lower() == "content-length":
+                declared_length = value
+            elif name.lower() not in _HOP_BY_HOP | {"server", "date"}:
+                self.send_header(name, value)
+        is_head = self.command == "HEAD"
+        if response.status != http.HTTPStatus.NO_CONTENT:
+            # a HEAD tells the length of the body that it does not send
+            self.send_header(
+                "Content-Length", declared_length if is_head and declared_length else str(len(response.body))
+            )
+        self.end_headers()
+        if not is_head and response.status != http.HTTPStatus.NO_CONTENT:
+            self.wfile.write(response.body)
+        self.wfile.flush()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class's name
+        logger.debug(format, *args)

@@ -1,0 +1,708 @@
+"""Lambda: every function runs unchanged in processes of its own, under the real runtime client (awslambdaric).
+
+An execution environment is one warm process with one Runtime API, the function's variables, the credentials of
+the function's own role and the front door as its way to AWS. Concurrent invocations get environments of their
+own. ``LambdaFunction.invoke`` is where all of moto's invocations pass (the API, Step Functions, event sources),
+so that method is what this module replaces.
+
+Sources: "Understanding the Lambda execution environment lifecycle", "Using the Lambda runtime API" and "How Lambda
+handles errors and retries with asynchronous invocation" in the AWS Lambda Developer Guide.
+"""
+
+import base64
+import http.server
+import importlib.util
+import io
+import json
+import logging
+import os
+import queue
+import signal
+import socket
+import socketserver
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+import zipfile
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from moto.awslambda.exceptions import LambdaClientError
+from moto.awslambda.models import LambdaFunction
+from moto.awslambda.utils import get_backend
+
+from podshare_sandbox import clock
+from podshare_sandbox.front_door import FrontDoor
+from podshare_sandbox.moto_repair import repair
+from podshare_sandbox.service_clients import ServiceRole
+
+logger = logging.getLogger(__name__)
+
+_INIT_SECONDS = 10  # an environment's own time to start, before a function's timeout counts
+_LOG_TAIL_BYTES = 4096
+_RENEW_BEFORE = timedelta(minutes=5)
+_ASYNC_RETRIES = 2
+_ASYNC_PAUSES = (60, 120)  # seconds before the first and the second retry
+_UNQUALIFIED_PARTS = 7  # arn:aws:lambda:<region>:<account>:function:<name>
+_INHERITED_VARIABLES = ("PATH", "LANG", "TMPDIR")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of one invocation: the payload, whether the function failed, and what it printed."""
+
+    payload: bytes
+    failed: bool
+    log_tail: str = ""
+
+    @property
+    def function_error(self) -> str | None:
+        """The value of ``X-Amz-Function-Error``."""
+        return "Unhandled" if self.failed else None
+
+
+class TooManyRequestsError(LambdaClientError):
+    """The function's reserved concurrency is used up."""
+
+    code = 429
+
+    def __init__(self) -> None:
+        super().__init__("TooManyRequestsException", "Rate Exceeded.")
+
+
+class InvalidRequestContentError(LambdaClientError):
+    """The payload is not JSON."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__("InvalidRequestContentException", f"Could not parse request body into json: {problem}")
+
+
+class RoleNotAssumableError(LambdaClientError):
+    """The execution role is gone, or does not trust Lambda."""
+
+    code = 403
+
+    def __init__(self) -> None:
+        super().__init__("AccessDeniedException", "The role defined for the function cannot be assumed by Lambda.")
+
+
+def install(front_door: FrontDoor) -> None:
+    """Run moto's Lambda functions as processes that reach AWS through ``front_door``, until :func:`close`."""
+    global _fleet  # noqa: PLW0603  # moto is one per process, and so are its functions
+    repair(LambdaFunction, "__init__", _keeping_dead_letter_config)
+    repair(LambdaFunction, "update_configuration", _updating_dead_letter_config)
+    repair(LambdaFunction, "get_configuration", _telling_dead_letter_config)
+    repair(LambdaFunction, "invoke", _invoking_a_process)
+    close()
+    _fleet = Fleet(front_door)
+
+
+def register_code(function_arn: str, folder: Path | str) -> None:
+    """Run ``function_arn`` from ``folder`` (a CodeUri) instead of from its deployment package."""
+    _running_fleet().code_folders[_unqualified(function_arn)] = Path(folder).resolve()
+
+
+def warm(function_arn: str) -> None:
+    """Start an environment ahead of the first invocation; returns without waiting for it."""
+    _running_fleet().warm(_find(function_arn))
+
+
+def in_flight() -> int:
+    """How many invocations run, or wait for a retry or to reach their destination."""
+    return _fleet.in_flight if _fleet else 0
+
+
+def close() -> None:
+    """End every process. Asynchronous invocations that still run are given up."""
+    global _fleet  # noqa: PLW0603
+    if _fleet:
+        _fleet.close()
+    _fleet = None
+
+
+def role_of(function: LambdaFunction) -> ServiceRole:
+    """The execution role, as Lambda assumes it."""
+    return ServiceRole(function.role, "lambda.amazonaws.com", function.function_name)
+
+
+def invoke(function: LambdaFunction, payload: bytes) -> Outcome:
+    """Run the function and wait for it, as an event source does."""
+    return _running_fleet().invoke(function, payload)
+
+
+class Fleet:
+    """All execution environments of the sandbox: a pool of warm ones for each function version."""
+
+    def __init__(self, front_door: FrontDoor) -> None:
+        self.front_door = front_door
+        self.code_folders: dict[str, Path] = {}
+        self._events = 0
+        self._idle: dict[str, list[ExecutionEnvironment]] = defaultdict(list)
+        self._busy: dict[str, set[ExecutionEnvironment]] = defaultdict(set)
+        self._lock = threading.Lock()
+        self._packages = tempfile.TemporaryDirectory(prefix="podshare-lambda-")
+
+    @property
+    def in_flight(self) -> int:
+        """Invocations that have not ended: those in an environment, and the asynchronous ones in all their phases."""
+        with self._lock:
+            return self._events + sum(len(environments) for environments in self._busy.values())
+
+    def invoke(self, function: LambdaFunction, payload: bytes) -> Outcome:
+        """Run one invocation to its end, in a warm environment if there is one."""
+        with self._environment(function) as environment:
+            return environment.invoke(payload)
+
+    def warm(self, function: LambdaFunction) -> None:
+        """Add a started environment to the function's pool."""
+        environment = self._start(function)
+        with self._lock:
+            self._idle[function.function_arn].append(environment)
+
+    def close(self) -> None:
+        """Kill every process, also those at work."""
+        with self._lock:
+            everything = [e for pool in (*self._idle.values(), *self._busy.values()) for e in pool]
+            self._idle.clear()
+        for environment in everything:
+            environment.close()
+        self._packages.cleanup()
+
+    def run_in_background(self, invocation: "_AsynchronousInvocation") -> None:
+        """Start an asynchronous invocation, which counts as in flight from now on."""
+        with self._lock:
+            self._events += 1
+        threading.Thread(target=self._run_counted, args=(invocation,), daemon=True, name="lambda event").start()
+
+    def _run_counted(self, invocation: "_AsynchronousInvocation") -> None:
+        try:
+            invocation.run()
+        except Exception:
+            logger.exception("asynchronous invocation of %s ended badly", invocation.function.function_arn)
+        finally:
+            with self._lock:
+                self._events -= 1
+
+    @contextmanager
+    def _environment(self, function: LambdaFunction) -> "Iterator[ExecutionEnvironment]":
+        arn = function.function_arn
+        environment = self._take_idle(function) or self._start(function)
+        with self._lock:
+            if self._is_throttled(function):
+                self._idle[arn].append(environment)
+                raise TooManyRequestsError
+            self._busy[arn].add(environment)
+        try:
+            yield environment
+        finally:
+            with self._lock:
+                self._busy[arn].discard(environment)
+                if environment.alive:
+                    self._idle[arn].append(environment)
+
+    def _is_throttled(self, function: LambdaFunction) -> bool:
+        limit = function.reserved_concurrency
+        return limit is not None and len(self._busy[function.function_arn]) >= int(limit)
+
+    def _take_idle(self, function: LambdaFunction) -> "ExecutionEnvironment | None":
+        """The environment that was used last, if it still is what the function's configuration says."""
+        version = _version_of(function)
+        while True:
+            with self._lock:
+                pool = self._idle[function.function_arn]
+                environment = pool.pop() if pool else None
+            if environment is None or environment.serves(version):
+                return environment
+            environment.close()
+
+    def _start(self, function: LambdaFunction) -> "ExecutionEnvironment":
+        return ExecutionEnvironment(function, self._code_folder(function), self.front_door.environment())
+
+    def _code_folder(self, function: LambdaFunction) -> Path:
+        registered = self.code_folders.get(_unqualified(function.function_arn))
+        return registered or self._unpack(function)
+
+    def _unpack(self, function: LambdaFunction) -> Path:
+        folder = Path(self._packages.name) / function.code_digest.replace("/", "_")
+        if not folder.exists():
+            with zipfile.ZipFile(io.BytesIO(function.code_bytes)) as package:
+                package.extractall(folder)
+        return folder
+
+
+class ExecutionEnvironment:
+    """One process that serves one function version, one invocation at a time."""
+
+    def __init__(self, function: LambdaFunction, code: Path, network: Mapping[str, str]) -> None:
+        if function.layers:
+            raise NotImplementedError(f"{function.function_arn} has layers, which the sandbox does not run")
+        self._function = function
+        self._version = _version_of(function)
+        self._credentials = _assume(function.role, function.function_name)
+        self._log = _LogStream(function)
+        self._runtime_api = _RuntimeApi(function.function_arn)
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  # the command is this interpreter and a module's name
+                [sys.executable, "-m", "awslambdaric", str(function.handler)],
+                cwd=code,
+                env=self._variables(code) | dict(network),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            )
+        except BaseException:
+            self._runtime_api.close()
+            raise
+        threading.Thread(target=self._follow, daemon=True, name=f"lambda {function.function_name}").start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can take another invocation."""
+        return not self._runtime_api.closed and self._process.poll() is None
+
+    def serves(self, version: str) -> bool:
+        """Whether it is alive, runs this ``version`` of the function and its credentials last for a while yet."""
+        expiration: datetime = self._credentials.expiration
+        return self.alive and version == self._version and clock.now() < expiration - _RENEW_BEFORE
+
+    def invoke(self, payload: bytes) -> Outcome:
+        """Run the handler on ``payload``. After a timeout, an exit or a failed start the environment is closed."""
+        request_id, timeout = str(uuid.uuid4()), float(self._function.timeout)
+        self._log.begin()
+        try:
+            self._runtime_api.await_ready(_INIT_SECONDS + timeout)
+            self._runtime_api.submit(_Invocation(request_id, payload, time.time() + timeout))
+            reply = self._runtime_api.await_reply(timeout)
+        except queue.Empty:
+            reply = _timed_out(request_id, timeout)
+        if reply.ends_environment:
+            self.close()
+        return Outcome(reply.payload(request_id), reply.failed, self._log.tail())
+
+    def close(self) -> None:
+        """Kill the process; an invocation that it was running ends as one whose process exited."""
+        self._process.kill()
+        self._runtime_api.close()
+
+    def _follow(self) -> None:
+        """Write what the process prints to its log stream, until it ends."""
+        assert self._process.stdout is not None  # noqa: S101  # it is a pipe
+        for line in self._process.stdout:
+            self._log.write(line.rstrip("\n"))
+        self._runtime_api.process_exited(self._process.wait())
+
+    def _variables(self, code: Path) -> dict[str, str]:
+        """The defined runtime environment variables of the Lambda Developer Guide, and the function's own."""
+        function = self._function
+        return (
+            {name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ}
+            | {name: str(value) for name, value in function.environment_vars.items()}
+            | {
+                "_HANDLER": str(function.handler),
+                "AWS_REGION": function.region,
+                "AWS_DEFAULT_REGION": function.region,
+                "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.run_time}",
+                "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
+                "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
+                "AWS_LAMBDA_FUNCTION_VERSION": _qualifier(function),
+                "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+                "AWS_LAMBDA_LOG_GROUP_NAME": function.logs_group_name,
+                "AWS_LAMBDA_LOG_STREAM_NAME": self._log.name,
+                "AWS_LAMBDA_RUNTIME_API": self._runtime_api.address,
+                "AWS_ACCESS_KEY_ID": self._credentials.access_key,
+                "AWS_SECRET_ACCESS_KEY": self._credentials.secret_key,
+                "AWS_SESSION_TOKEN": self._credentials.token,
+                "LAMBDA_TASK_ROOT": str(code),
+                "LAMBDA_RUNTIME_DIR": str(code),
+                "PYTHONPATH": os.pathsep.join([str(code), *_runtime_client_folder()]),
+                "TZ": ":UTC",
+                # a person's own profiles must not reach into a function
+                "AWS_CONFIG_FILE": os.devnull,
+                "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class _Invocation:
+    request_id: str
+    payload: bytes
+    deadline: float  # seconds since the epoch
+
+
+@dataclass(frozen=True)
+class _Reply:
+    """What came of an invocation: the runtime's own words, or what Lambda says where there are none."""
+
+    content: bytes | None = None
+    failed: bool = False
+    ends_environment: bool = False
+    error_type: str = ""
+    problem: str = ""
+
+    def payload(self, request_id: str) -> bytes:
+        if self.content is not None:
+            return self.content
+        message = f"RequestId: {request_id} Error: {self.problem}"
+        return json.dumps({"errorType": self.error_type, "errorMessage": message}).encode()
+
+
+def _timed_out(request_id: str, seconds: float) -> _Reply:
+    logger.debug("invocation %s timed out", request_id)
+    return _Reply(None, True, True, "Sandbox.Timedout", f"Task timed out after {seconds:.2f} seconds")
+
+
+def _exited(status: int) -> _Reply:
+    if status < 0:
+        reason = f"signal: {signal.strsignal(-status) or -status}".lower()
+    else:
+        reason = f"exit status {status}"
+    problem = f"Runtime exited with error: {reason}" if status else "Runtime exited without providing a reason"
+    return _Reply(None, True, True, "Runtime.ExitError", problem)
+
+
+class _RuntimeApi(socketserver.ThreadingTCPServer):
+    """The Runtime API of one environment: hands out invocations and takes the replies."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, function_arn: str) -> None:
+        super().__init__(("127.0.0.1", 0), _RuntimeApiConnection)
+        self.function_arn = function_arn
+        self.invocations: queue.Queue[_Invocation | None] = queue.Queue()
+        self.closed = False
+        self._replies: queue.Queue[_Reply] = queue.Queue()
+        self._ready = threading.Event()
+        threading.Thread(target=self._accept, daemon=True, name="lambda runtime api").start()
+
+    @property
+    def address(self) -> str:
+        """The value of ``AWS_LAMBDA_RUNTIME_API``."""
+        return f"127.0.0.1:{self.server_address[1]}"
+
+    def await_ready(self, seconds: float) -> None:
+        """Return when the process asks for work, or has ended. Raises queue.Empty after ``seconds``."""
+        if not self._ready.wait(seconds):
+            raise queue.Empty
+
+    def submit(self, invocation: _Invocation) -> None:
+        """Queue work for the process."""
+        self.invocations.put(invocation)
+
+    def await_reply(self, seconds: float) -> _Reply:
+        """The reply to what was submitted. Raises queue.Empty after ``seconds``."""
+        return self._replies.get(timeout=seconds)
+
+    def next_invocation(self) -> _Invocation | None:
+        """Called by the process, which thereby is ready; blocks until there is work, None when there never will be."""
+        self._ready.set()
+        return self.invocations.get()
+
+    def reply(self, reply: _Reply) -> None:
+        """Called by the process."""
+        self._replies.put(reply)
+        self._ready.set()
+
+    def process_exited(self, status: int) -> None:
+        """The process has ended by itself, or was killed."""
+        self.reply(_exited(status))
+        self.close()
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self.closed:
+            return
+        self.closed = True
+        self.invocations.put(None)
+        with suppress(OSError):  # wakes the accepting thread
+            socket.create_connection(self.server_address, timeout=1).close()  # type: ignore[arg-type]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  # the base class's signature
+        """A killed process resets its connection."""
+        logger.debug("runtime connection ended", exc_info=True)
+
+    def _accept(self) -> None:
+        """Serve until closed. ``serve_forever`` would wake up twice a second in each of many idle environments."""
+        while True:
+            connection, address = self.get_request()
+            if self.closed:
+                connection.close()
+                self.server_close()
+                return
+            self.process_request(connection, address)
+
+
+class _RuntimeApiConnection(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # 88 ms an invocation otherwise
+    wbufsize = -1
+    server: _RuntimeApi
+
+    def do_GET(self) -> None:
+        """GET runtime/invocation/next."""
+        invocation = self.server.next_invocation()
+        if invocation is None:
+            self._send(410)
+            return
+        self._send(
+            200,
+            invocation.payload,
+            {
+                "Content-Type": "application/json",
+                "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
+                "Lambda-Runtime-Deadline-Ms": str(int(invocation.deadline * 1000)),
+                "Lambda-Runtime-Invoked-Function-Arn": self.server.function_arn,
+                "Lambda-Runtime-Trace-Id": f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Sampled=0",
+            },
+        )
+
+    def do_POST(self) -> None:
+        """POST runtime/invocation/<id>/response, runtime/invocation/<id>/error or runtime/init/error."""
+        content = self._read()
+        self._send(202, b'{"status":"OK"}')
+        failed = not self.path.endswith("/response")
+        self.server.reply(_Reply(content, failed, ends_environment=self.path.endswith("/init/error")))
+
+    def _read(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        content = b""
+        while size := int(self.rfile.readline(), 16):
+            content += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return content
+
+    def _send(self, status: int, content: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
+        self.send_response_only(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+        self.wfile.flush()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class's name
+        logger.debug(format, *args)
+
+
+class _LogStream:
+    """An environment's stream in the function's log group, and the end of the current invocation's output."""
+
+    def __init__(self, function: LambdaFunction) -> None:
+        self.name = f"{clock.now():%Y/%m/%d}/[{_qualifier(function)}]{uuid.uuid4().hex}"
+        self._group = function.logs_group_name
+        self._lines: deque[str] = deque(maxlen=1000)
+        self._backend = function.logs_backend
+        self._backend.ensure_log_group(self._group)
+        self._backend.create_log_stream(self._group, self.name)
+
+    def begin(self) -> None:
+        """An invocation begins: forget the lines of the one before."""
+        self._lines.clear()
+
+    def write(self, line: str) -> None:
+        """Add a line. A log group that was deleted meanwhile loses it."""
+        self._lines.append(line)
+        event = {"timestamp": int(time.time() * 1000), "message": line}
+        with suppress(Exception):
+            self._backend.put_log_events(self._group, self.name, [event])
+
+    def tail(self) -> str:
+        """The last 4 KB of the current invocation's output."""
+        return "\n".join(list(self._lines)).encode()[-_LOG_TAIL_BYTES:].decode(errors="ignore")
+
+
+@dataclass
+class _AsynchronousInvocation:
+    """An invocation of type Event: tried again twice, then given to the destination and the dead-letter queue."""
+
+    function: LambdaFunction
+    payload: bytes
+    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    def run(self) -> None:
+        """Invoke until it succeeds or the retries are exhausted, then report."""
+        fleet = _running_fleet()
+        outcome = fleet.invoke(self.function, self.payload)
+        attempts = 1
+        while outcome.failed and attempts <= self._retries:
+            clock.sleep(_ASYNC_PAUSES[attempts - 1])
+            outcome = fleet.invoke(self.function, self.payload)
+            attempts += 1
+        self._deliver(outcome, attempts)
+
+    @cached_property
+    def _config(self) -> Mapping[str, Any]:
+        configs = self.function.event_invoke_config
+        return configs[0].config if configs else {}
+
+    @property
+    def _retries(self) -> int:
+        return int(self._config.get("MaximumRetryAttempts", _ASYNC_RETRIES))
+
+    def _deliver(self, outcome: Outcome, attempts: int) -> None:
+        destination = self._config.get("DestinationConfig", {})
+        chosen = destination.get("OnFailure" if outcome.failed else "OnSuccess", {}).get("Destination")
+        if chosen:
+            self._send(chosen, json.dumps(self._record(outcome, attempts)))
+        dead_letters = _dead_letter_config(self.function).get("TargetArn")
+        if outcome.failed and dead_letters:
+            self._send(dead_letters, self.payload.decode(), MessageAttributes=self._attributes(outcome))
+
+    def _send(self, destination: str, message: str, **more: Any) -> None:
+        try:
+            role_of(self.function).send(destination, message, **more)
+        except Exception:
+            # Lambda drops the event too, and counts it in DestinationDeliveryFailures or DeadLetterErrors
+            logger.exception("%s could not send to %s", self.function.function_arn, destination)
+
+    def _attributes(self, outcome: Outcome) -> dict[str, Any]:
+        values = {
+            "RequestID": ("String", self.request_id),
+            "ErrorCode": ("Number", "200"),
+            "ErrorMessage": ("String", _error_message(outcome.payload)[:1024]),
+        }
+        return {name: {"DataType": kind, "StringValue": value} for name, (kind, value) in values.items()}
+
+    def _record(self, outcome: Outcome, attempts: int) -> dict[str, Any]:
+        """The invocation record of "Capturing records of Lambda asynchronous invocations"."""
+        response: dict[str, Any] = {"statusCode": 200, "executedVersion": _qualifier(self.function)}
+        if outcome.failed:
+            response["functionError"] = outcome.function_error
+        return {
+            "version": "1.0",
+            "timestamp": f"{clock.now():%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z",
+            "requestContext": {
+                "requestId": self.request_id,
+                "functionArn": f"{_unqualified(self.function.function_arn)}:{_qualifier(self.function)}",
+                "condition": "RetriesExhausted" if outcome.failed else "Success",
+                "approximateInvokeCount": attempts,
+            },
+            "requestPayload": json.loads(self.payload),
+            "responseContext": response,
+            "responsePayload": json.loads(outcome.payload),
+        }
+
+
+_fleet: Fleet | None = None
+
+
+def _running_fleet() -> Fleet:
+    if _fleet is None:
+        raise RuntimeError("functions.install() has not been called, or close() has")
+    return _fleet
+
+
+def _invoking_a_process(_original: Any) -> Any:
+    def invoke(self: LambdaFunction, body: str | bytes, request_headers: Any, response_headers: Any) -> bytes:
+        kind = request_headers.get("x-amz-invocation-type") or "RequestResponse"
+        payload = _checked_payload(body)
+        response_headers["x-amz-executed-version"] = _qualifier(self)
+        if kind == "DryRun":
+            return b""
+        if kind == "Event":
+            _running_fleet().run_in_background(_AsynchronousInvocation(self, payload))
+            return b""
+        outcome = _running_fleet().invoke(self, payload)
+        if outcome.function_error:
+            response_headers["x-amz-function-error"] = outcome.function_error
+        response_headers["x-amz-log-result"] = base64.b64encode(outcome.log_tail.encode()).decode()
+        return outcome.payload
+
+    return invoke
+
+
+def _checked_payload(body: str | bytes | None) -> bytes:
+    payload = body.encode() if isinstance(body, str) else bytes(body or b"")
+    try:
+        json.loads(payload or b"{}")
+    except ValueError as error:
+        raise InvalidRequestContentError(str(error)) from error
+    return payload or b"{}"
+
+
+# moto's functions forget their DeadLetterConfig; it is kept here and told by GetFunctionConfiguration.
+
+
+def _dead_letter_config(function: LambdaFunction) -> dict[str, str]:
+    config: dict[str, str] = function.__dict__.get("_podshare_dead_letter_config") or {}
+    return config
+
+
+def _keeping_dead_letter_config(original: Any) -> Any:
+    def create(self: LambdaFunction, account_id: str, spec: dict[str, Any], *args: Any, **more: Any) -> None:
+        self.__dict__["_podshare_dead_letter_config"] = spec.get("DeadLetterConfig")
+        original(self, account_id, spec, *args, **more)
+
+    return create
+
+
+def _updating_dead_letter_config(original: Any) -> Any:
+    def update_configuration(self: LambdaFunction, config_updates: dict[str, Any]) -> dict[str, Any]:
+        if "DeadLetterConfig" in config_updates:
+            self.__dict__["_podshare_dead_letter_config"] = config_updates["DeadLetterConfig"]
+        original(self, config_updates)
+        return self.get_configuration()
+
+    return update_configuration
+
+
+def _telling_dead_letter_config(original: Any) -> Any:
+    def get_configuration(self: LambdaFunction, on_create: bool = False) -> dict[str, Any]:
+        config = _dead_letter_config(self)
+        return {**original(self, on_create), **({"DeadLetterConfig": config} if config else {})}
+
+    return get_configuration
+
+
+def _assume(role: str, session_name: str) -> Any:
+    from podshare_sandbox import authorization  # noqa: PLC0415  # it may import this module
+
+    try:
+        return authorization.assume_as_service(role, "lambda.amazonaws.com", session_name=session_name)
+    except Exception as error:
+        raise RoleNotAssumableError from error
+
+
+def _find(function_arn: str) -> LambdaFunction:
+    region, account = function_arn.split(":")[3:5]
+    return get_backend(account, region).get_function(function_arn)
+
+
+def _unqualified(function_arn: str) -> str:
+    return ":".join(function_arn.split(":")[:_UNQUALIFIED_PARTS])
+
+
+def _qualifier(function: LambdaFunction) -> str:
+    arn = function.function_arn.split(":")
+    return arn[7] if len(arn) > _UNQUALIFIED_PARTS else "$LATEST"
+
+
+def _version_of(function: LambdaFunction) -> str:
+    """All of a function's configuration: environments do not outlive a change of it."""
+    return json.dumps(function.get_configuration(), sort_keys=True, default=str)
+
+
+def _error_message(payload: bytes) -> str:
+    with suppress(ValueError, AttributeError):
+        return str(json.loads(payload).get("errorMessage", ""))
+    return ""
+
+
+def _runtime_client_folder() -> list[str]:
+    """The folder of the stand-in for awslambdaric's native module, where that is not installed."""
+    native = importlib.util.find_spec("runtime_client")
+    return [] if native else [str(Path(__file__).with_name("runtime_client"))]

@@ -1,0 +1,248 @@
+"""The sandbox's AWS organization: fixed accounts, one HyperPod cluster, two buckets with data.
+
+======================  ============  ===========  ===================================================
+account                 id            unit         holds
+======================  ============  ===========  ===================================================
+management              999999999999  (root)       AWS Organizations
+platform                111111111111  Platform     podshare's hub, and the HyperPod cluster on EKS
+vision-lab              222222222222  Science      data scientists
+language-lab            444444444444  Science      data scientists
+data-lake               333333333333  Data         the buckets ``curated-images-…`` and ``web-text-…``
+======================  ============  ===========  ===================================================
+
+Everything regional is in us-west-2. Each account has an IAM user ``admin`` with AdministratorAccess,
+whose access key never changes.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+from moto.iam.models import AccessKey, iam_backends
+from moto.organizations import utils as organizations_utils
+from moto.organizations.models import FakeAccount, OrganizationsBackend, organizations_backends
+
+from podshare_sandbox.cloudformation.resources import managed_policies
+
+ORGANIZATION_ID = "o-podshare01"
+ROOT_ID = "r-pods"
+
+MANAGEMENT = "999999999999"
+HUB = "111111111111"
+SCIENTISTS = ("222222222222", "444444444444")
+DATA = "333333333333"
+HUB_REGION = "us-west-2"
+
+EKS_CLUSTER = "hyperpod-eks"
+EKS_CLUSTER_ARN = f"arn:aws:eks:{HUB_REGION}:{HUB}:cluster/{EKS_CLUSTER}"
+ADDONS = ("eks-pod-identity-agent", "amazon-sagemaker-hyperpod-taskgovernance")
+HYPERPOD_CLUSTER = "hyperpod"
+INSTANCE_GROUPS = {"ml.p5.48xlarge": 8, "ml.g5.12xlarge": 4}
+
+IMAGES_BUCKET = f"curated-images-{DATA}"
+TEXT_BUCKET = f"web-text-{DATA}"
+OBJECTS = {
+    IMAGES_BUCKET: (
+        "imagenet/train/n01440764_18.jpg",
+        "imagenet/train/n01440764_36.jpg",
+        "imagenet/val/ILSVRC2012_val_00000001.jpg",
+        "private/faces/0001.jpg",
+        "private/README.md",
+    ),
+    TEXT_BUCKET: (
+        "crawl/2026/01/segment-00000.jsonl.gz",
+        "crawl/2026/01/segment-00001.jsonl.gz",
+        "crawl/2026/02/segment-00000.jsonl.gz",
+        "drafts/filtering.md",
+        "drafts/sample.jsonl",
+    ),
+}
+# somebody else's statement, which podshare must leave alone
+OWNERS_AUDIT = {
+    "Sid": "OwnersAudit",
+    "Effect": "Allow",
+    "Principal": {"AWS": f"arn:aws:iam::{DATA}:root"},
+    "Action": "s3:GetBucketLocation",
+    "Resource": f"arn:aws:s3:::{IMAGES_BUCKET}",
+}
+
+ADMINISTRATOR_ACCESS = "arn:aws:iam::aws:policy/AdministratorAccess"
+_ACCESS_ROLE = "OrganizationAccountAccessRole"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """An organizational unit below the root, and its accounts' ids with their names."""
+
+    id: str
+    name: str
+    accounts: dict[str, str]
+
+
+UNITS = (
+    Unit("ou-pods-platform", "Platform", {HUB: "platform"}),
+    Unit("ou-pods-science1", "Science", dict(zip(SCIENTISTS, ("vision-lab", "language-lab"), strict=True))),
+    Unit("ou-pods-datalake", "Data", {DATA: "data-lake"}),
+)
+ACCOUNTS = (MANAGEMENT, HUB, *SCIENTISTS, DATA)
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A long-term access key."""
+
+    access_key: str
+    secret_key: str
+
+
+class Clients(Protocol):
+    """Makes boto3 clients of an account's administrator."""
+
+    def __call__(self, service: str, account: str, region: str = HUB_REGION) -> Any:
+        """The client of ``service``."""
+
+
+def admin_credentials(account: str) -> Credentials:
+    """The access key of the user ``admin`` of ``account``, the same in every sandbox."""
+    digest = hashlib.sha256(f"podshare-sandbox {account}".encode()).digest()
+    return Credentials("AKIA" + base64.b32encode(digest)[:16].decode(), base64.b64encode(digest)[:40].decode())
+
+
+def organization_id_of(account: str) -> str | None:
+    """The id of the organization that ``account`` is in now, or None."""
+    for partitions in list(organizations_backends.values()):
+        for backend in list(partitions.values()):
+            if backend.org and any(member.id == account for member in list(backend.accounts)):
+                return str(backend.org.id)
+    return None
+
+
+def seed(clients: Clients) -> None:
+    """Make the organization, its administrators, the cluster and the buckets in moto's empty state."""
+    _found_organization()
+    for account in ACCOUNTS:
+        _add_administrator(account)
+    _create_cluster(clients)
+    _create_buckets(clients)
+
+
+def _found_organization() -> None:
+    # moto makes up the ids of an organization and its accounts; these are fixed
+    backend = organizations_backends[MANAGEMENT]["aws"]
+    with (
+        _fixed("make_random_org_id", ORGANIZATION_ID),
+        _fixed("make_random_root_id", ROOT_ID),
+        _fixed("make_random_account_id", MANAGEMENT),
+    ):
+        backend.create_organization(HUB_REGION, FeatureSet="ALL")
+    backend.accounts[0].name = "management"
+    # AWS makes the access role in created accounts only (Organizations user guide, "Accessing member accounts")
+    iam_backends[MANAGEMENT]["aws"].delete_role(_ACCESS_ROLE)
+    for unit in UNITS:
+        with _fixed("make_random_ou_id", unit.id):
+            backend.create_organizational_unit(Name=unit.name, ParentId=ROOT_ID)
+        for account, name in unit.accounts.items():
+            _add_account(backend, account, name).parent_id = unit.id
+
+
+def _add_account(backend: OrganizationsBackend, account: str, name: str) -> FakeAccount:
+    with _fixed("make_random_account_id", account):
+        backend.create_account(AccountName=name, Email=f"{name}@example.com")
+    iam = iam_backends[account]["aws"]
+    # moto leaves out the path, and that the role is an administrator's
+    iam.get_role(_ACCESS_ROLE).path = "/"
+    managed_policies.make_available(account, ADMINISTRATOR_ACCESS)
+    iam.attach_role_policy(ADMINISTRATOR_ACCESS, _ACCESS_ROLE)
+    return backend.get_account_by_id(account)
+
+
+@contextmanager
+def _fixed(generator: str, value: str) -> Iterator[None]:
+    """Let one of moto's generators of random ids answer ``value``."""
+    original = getattr(organizations_utils, generator, None)
+    if original is None:
+        raise RuntimeError(f"moto's organizations.utils.{generator} is gone: the organization needs another look")
+    setattr(organizations_utils, generator, lambda *_: value)
+    try:
+        yield
+    finally:
+        setattr(organizations_utils, generator, original)
+
+
+def _add_administrator(account: str) -> None:
+    # through moto's backend: there is nobody yet who could call IAM
+    iam = iam_backends[account]["aws"]
+    iam.create_user("us-east-1", "admin")
+    managed_policies.make_available(account, ADMINISTRATOR_ACCESS)
+    iam.attach_user_policy(ADMINISTRATOR_ACCESS, "admin")
+    key = AccessKey("admin", prefix="AKIA", account_id=account)
+    credentials = admin_credentials(account)
+    key.access_key_id, key.secret_access_key = credentials.access_key, credentials.secret_key
+    iam.users["admin"].access_keys.append(key)
+    iam.access_keys[key.access_key_id] = key
+
+
+def _create_cluster(clients: Clients) -> None:
+    iam, eks, sagemaker = (clients(service, HUB) for service in ("iam", "eks", "sagemaker"))
+    control_plane = _create_service_role(iam, "hyperpod-eks-control-plane", "eks.amazonaws.com")
+    nodes = _create_service_role(iam, "hyperpod-nodes", "sagemaker.amazonaws.com")
+    network = {"subnetIds": ["subnet-0a1b2c3d4e5f60001", "subnet-0a1b2c3d4e5f60002"]}
+    eks.create_cluster(
+        name=EKS_CLUSTER,
+        roleArn=control_plane,
+        resourcesVpcConfig={**network, "securityGroupIds": ["sg-0a1b2c3d4e5f60001"]},
+        accessConfig={"authenticationMode": "API_AND_CONFIG_MAP"},
+    )
+    for addon in ADDONS:
+        eks.create_addon(clusterName=EKS_CLUSTER, addonName=addon)
+    _age_addons()
+    sagemaker.create_cluster(
+        ClusterName=HYPERPOD_CLUSTER,
+        Orchestrator={"Eks": {"ClusterArn": EKS_CLUSTER_ARN}},
+        InstanceGroups=[_instance_group(kind, count, nodes) for kind, count in INSTANCE_GROUPS.items()],
+        VpcConfig={"SecurityGroupIds": ["sg-0a1b2c3d4e5f60001"], "Subnets": network["subnetIds"]},
+        NodeRecovery="Automatic",
+    )
+
+
+def _age_addons() -> None:
+    """Let the add-ons be as old as the cluster: they would be CREATING for some seconds otherwise."""
+    from podshare_sandbox.services import eks  # noqa: PLC0415  # its authorization asks for organization_id_of
+
+    for addon in eks.addons(eks.cluster_of(EKS_CLUSTER_ARN)).values():
+        addon.created_at -= timedelta(days=30)
+
+
+def _instance_group(instance_type: str, count: int, role: str) -> dict[str, Any]:
+    return {
+        "InstanceGroupName": instance_type.removeprefix("ml.").replace(".", "-"),
+        "InstanceType": instance_type,
+        "InstanceCount": count,
+        "LifeCycleConfig": {"SourceS3Uri": f"s3://sagemaker-hyperpod-{HUB}/lifecycle", "OnCreate": "on_create.sh"},
+        "ExecutionRole": role,
+        "ThreadsPerCore": 1,
+    }
+
+
+def _create_service_role(iam: Any, name: str, service: str) -> str:
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}],
+    }
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]
+    return str(role["Arn"])
+
+
+def _create_buckets(clients: Clients) -> None:
+    s3 = clients("s3", DATA)
+    for bucket, keys in OBJECTS.items():
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": HUB_REGION})
+        for key in keys:
+            s3.put_object(Bucket=bucket, Key=key, Body=f"{bucket}/{key}\n".encode())
+    policy = {"Version": "2012-10-17", "Statement": [OWNERS_AUDIT]}
+    s3.put_bucket_policy(Bucket=IMAGES_BUCKET, Policy=json.dumps(policy))

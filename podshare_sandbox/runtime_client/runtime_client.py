@@ -1,0 +1,67 @@
+"""The four calls of awslambdaric's native ``runtime_client`` module, in Python.
+
+awslambdaric has no wheel with the native module for every platform (none for macOS). There this directory goes on
+the Python path of a Lambda's process; awslambdaric then imports this file in the native module's place.
+"""
+
+import http.client
+import json
+import os
+from typing import Any
+
+_PREFIX = "/2018-06-01/runtime/invocation/"
+
+
+class _RuntimeApi:
+    """One keep-alive connection to the Runtime API."""
+
+    def __init__(self, user_agent: str) -> None:
+        self._user_agent = user_agent
+        self._connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+
+    def call(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[bytes, Any]:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self._connection.request(method, _PREFIX + path, body, {"User-Agent": self._user_agent, **named})
+        response = self._connection.getresponse()
+        content = response.read()
+        if response.status >= http.client.MULTIPLE_CHOICES:
+            raise RuntimeError(f"the Runtime API answered {path} with {response.status}")
+        return content, response.headers
+
+
+_api: _RuntimeApi
+
+
+def initialize_client(user_agent: str) -> None:
+    """Called once, before any other."""
+    global _api  # noqa: PLW0603  # the native module keeps its connection so, too
+    _api = _RuntimeApi(user_agent)
+
+
+def next() -> tuple[bytes, dict[str, Any]]:  # noqa: A001  # the native module's name
+    """Wait for the next event; returns it with the headers that describe the invocation."""
+    content, headers = _api.call("GET", "next")
+    described: dict[str, Any] = {name.title(): value for name, value in headers.items()}
+    described["Lambda-Runtime-Deadline-Ms"] = int(described["Lambda-Runtime-Deadline-Ms"])
+    return content, described
+
+
+def post_invocation_result(
+    request_id: str,
+    result: bytes,
+    content_type: str,
+    invocation_id: str | None = None,  # noqa: ARG001  # only Lambda's own Runtime API knows it
+) -> None:
+    """Send a handler's result."""
+    _api.call("POST", f"{request_id}/response", result, Content_Type=content_type)
+
+
+def post_error(
+    request_id: str,
+    error: str,
+    xray_fault: str | None = None,  # noqa: ARG001  # nothing traces here
+    invocation_id: str | None = None,  # noqa: ARG001
+) -> None:
+    """Send the exception of a handler, as JSON with ``errorType`` and ``errorMessage``."""
+    kind = json.loads(error).get("errorType", "Error")
+    _api.call("POST", f"{request_id}/error", error.encode(), Lambda_Runtime_Function_Error_Type=kind)

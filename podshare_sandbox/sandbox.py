@@ -1,0 +1,270 @@
+"""The sandbox: an AWS organization in one process, with podshare's real stacks on it when asked.
+
+::
+
+    with Sandbox(time_scale=0.02) as sandbox:
+        sandbox.deploy_podshare()
+        sandbox.client("dynamodb").put_item(TableName="podshare-registry", Item=...)
+        sandbox.settle()
+
+Its accounts, cluster and buckets are those of :mod:`podshare_sandbox.organization`. One process holds one
+sandbox at a time, since moto's state is the process's own.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.loaders import Loader
+from moto import mock_aws
+from moto.core.models import botocore_stubber
+from moto.core.responses import BaseResponse
+
+from podshare_sandbox import (
+    authorization,
+    clock,
+    delivery,
+    functions,
+    organization,
+    service_clients,
+    state_machines,
+)
+from podshare_sandbox.authorization import Decision
+from podshare_sandbox.cloudformation import Export, Stack
+from podshare_sandbox.front_door import FrontDoor
+from podshare_sandbox.moto_repair import repair
+from podshare_sandbox.organization import HUB, HUB_REGION
+from podshare_sandbox.services import access_points, buckets, eks, iam, kubernetes, pod_identity, sagemaker, sts
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+# what no module of the sandbox does, beside the properties of templates that have no effect
+_LIMITS = (
+    "Service control policies and resource control policies: stored, not enforced",
+    "CloudTrail, X-Ray and CloudWatch metrics of AWS services: not recorded",
+    "KMS, DynamoDB and S3 encryption at rest: configured, not performed",
+    "Throttling and service quotas other than those of IAM, EKS and S3 access points",
+)
+
+# services whose operations only read and change moto's state. Not Lambda, Step Functions, SQS and EventBridge,
+# whose operations wait for others; S3 does not pass through call_action.
+_SERIAL_SERVICES = {"dynamodb", "eks", "iam", "organizations", "s3control", "sagemaker", "sts"}
+_state_lock = threading.RLock()
+_CLIENT_CONFIG = Config(ignore_configured_endpoint_urls=True, account_id_endpoint_mode="disabled")
+
+
+class Sandbox:
+    """The organization while it runs; a context manager.
+
+    ``time_scale`` is the share of real time that waits and asynchronous states take, ``port`` where the front
+    door listens on loopback (0: a free port).
+    """
+
+    def __init__(self, time_scale: float = 1.0, port: int = 0) -> None:
+        self._time_scale = time_scale
+        self._port = port
+        self._loader = Loader()
+        self._lock = threading.RLock()
+        self._clients: dict[tuple[str, str, str], Any] = {}
+        self._stacks: dict[tuple[str, str, str], Stack] = {}
+        self._exports: dict[tuple[str, str], dict[str, Export]] = {}
+        self._moto: Any = None
+        self._front_door: FrontDoor | None = None
+        self._factory: boto3.Session | None = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # --- life -------------------------------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Start with an empty organization; returns itself. Raises RuntimeError if a sandbox runs already."""
+        if botocore_stubber.enabled:
+            raise RuntimeError("another sandbox (or moto) runs in this process already")
+        clock.set_scale(self._time_scale)
+        self._moto = mock_aws(config={"stepfunctions": {"execute_state_machine": True}})
+        self._moto.start()
+        try:
+            self._front_door = FrontDoor(self._port)
+            _install(self._front_door)
+            organization.seed(self._admin_client)
+            authorization.clear_decisions()
+            self._front_door.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """End every process and thread of the sandbox and drop its state. The second time does nothing."""
+        if self._moto is None:
+            return
+        delivery.close()
+        functions.close()
+        authorization.uninstall()
+        service_clients.forget()
+        if self._front_door:
+            self._front_door.stop()
+        self._moto.stop()
+        self._moto = self._front_door = self._factory = None
+        self._clients.clear()
+        self._stacks.clear()
+        self._exports.clear()
+
+    # --- clients ----------------------------------------------------------------------------------------------
+
+    def client(self, service: str, account: str = HUB, region: str = HUB_REGION) -> Any:
+        """A boto3 client, in this process, of the administrator of ``account``; made once."""
+        key = (service, account, region)
+        with self._lock:
+            if key not in self._clients:
+                credentials = organization.admin_credentials(account)
+                self._clients[key] = self._session().client(
+                    service,
+                    region_name=region,
+                    aws_access_key_id=credentials.access_key,
+                    aws_secret_access_key=credentials.secret_key,
+                    config=_CLIENT_CONFIG,
+                )
+            return self._clients[key]
+
+    def session(self, account: str = HUB, region: str = HUB_REGION) -> boto3.Session:
+        """A boto3 session, in this process, of the administrator of ``account``."""
+        credentials = organization.admin_credentials(account)
+        return boto3.Session(
+            aws_access_key_id=credentials.access_key,
+            aws_secret_access_key=credentials.secret_key,
+            region_name=region,
+            botocore_session=self._botocore_session(),
+        )
+
+    def environment(self, account: str = HUB, region: str = HUB_REGION) -> dict[str, str]:
+        """All environment variables for a process that is to act as the administrator of ``account``."""
+        credentials = organization.admin_credentials(account)
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        return {
+            **inherited,
+            **self._running_front_door.environment(),
+            "AWS_ACCESS_KEY_ID": credentials.access_key,
+            "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+            "AWS_ACCOUNT_ID_ENDPOINT_MODE": "disabled",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    @property
+    def url(self) -> str:
+        """Where the front door listens: the value for ``AWS_ENDPOINT_URL`` and for ``HTTPS_PROXY``."""
+        return self._running_front_door.url
+
+    @property
+    def _running_front_door(self) -> FrontDoor:
+        if self._front_door is None:
+            raise RuntimeError("the sandbox does not run")
+        return self._front_door
+
+    def _admin_client(self, service: str, account: str, region: str = HUB_REGION) -> Any:
+        return self.client(service, account, region)
+
+    def _session(self) -> boto3.Session:
+        """The one session that makes all clients: parsing the service models anew is what makes a client slow."""
+        if self._factory is None:
+            self._factory = boto3.Session(botocore_session=self._botocore_session())
+        return self._factory
+
+    def _botocore_session(self) -> botocore.session.Session:
+        session = botocore.session.Session()
+        session.register_component("data_loader", self._loader)
+        session.set_config_variable("config_file", os.devnull)
+        return session
+
+    # --- stacks -----------------------------------------------------------------------------------------------
+
+    def deploy(
+        self,
+        template_path: Path | str,
+        account: str = HUB,
+        region: str = HUB_REGION,
+        stack_name: str = "podshare",
+        parameters: Mapping[str, Any] | None = None,
+    ) -> dict[str, str]:
+        """Create or update a stack as the account's administrator, and return its outputs.
+
+        Raises TemplateError before anything is touched, StackError when a resource fails.
+        """
+        return self.stack(stack_name, account, region).deploy(Path(template_path), parameters)
+
+    def stack(self, name: str, account: str = HUB, region: str = HUB_REGION) -> Stack:
+        """The stack with this name, empty if it has not been deployed."""
+        key = (account, region, name)
+        if key not in self._stacks:
+            self._stacks[key] = Stack(
+                name,
+                account,
+                region,
+                client=lambda service: self.client(service, account, region),
+                register_code=functions.register_code,
+                exports=self._exports.setdefault((account, region), {}),
+            )
+        return self._stacks[key]
+
+    def deploy_podshare(self, parameters: Mapping[str, Any] | None = None) -> dict[str, str]:
+        """Deploy podshare itself: the hub, the member stacks and the cluster's RBAC; returns the hub's outputs."""
+        raise NotImplementedError
+
+    # --- observation ------------------------------------------------------------------------------------------
+
+    def settle(self, timeout: float = 60.0) -> None:
+        """Wait until no event is being delivered and no execution runs.
+
+        ``timeout`` is in real seconds; TimeoutError names what still runs then.
+        """
+        delivery.settle(timeout)
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """The log of IAM decisions since the start."""
+        return authorization.decisions()
+
+    @property
+    def not_emulated(self) -> list[str]:
+        """What has no effect here: properties of the deployed templates, and what no module does."""
+        properties = [f"{stack.name}: {one}" for stack in self._stacks.values() for one in stack.not_emulated]
+        return [*properties, *_LIMITS]
+
+
+def _install(front_door: FrontDoor) -> None:
+    """Extend and repair moto, each service in turn."""
+    repair(BaseResponse, "call_action", _one_at_a_time)
+    authorization.install()
+    for service in (iam, sts, eks, pod_identity, kubernetes, sagemaker, access_points, buckets, state_machines):
+        service.install()
+    kubernetes.publish(front_door)
+    functions.install(front_door)
+    delivery.install()
+
+
+def _one_at_a_time(original: Callable[[BaseResponse], Any]) -> Callable[[BaseResponse], Any]:
+    """moto's backends are not thread-safe: a condition of DynamoDB's must hold until its write is done."""
+
+    def call_action(response: BaseResponse) -> Any:
+        if response.service_name not in _SERIAL_SERVICES:
+            return original(response)
+        with _state_lock:
+            return original(response)
+
+    return call_action

@@ -1,0 +1,60 @@
+"""The Kubernetes API of each EKS cluster, as small as the sandbox can use it and as strict as the real one.
+
+Clients reach it through the front door at the cluster's endpoint, with TLS by the cluster's own CA and an EKS token;
+the sandbox itself uses :func:`api_of`, which asks nobody. Not emulated: watches, controllers and scheduling (a pod is
+Running until it is deleted), pod subresources such as logs and exec, service account tokens, the ``aws-auth``
+ConfigMap, JSON patch and strategic merge patch.
+"""
+
+from typing import Protocol
+
+from moto.eks.models import Cluster
+
+from podshare_sandbox.front_door import VirtualHost
+from podshare_sandbox.services import eks
+from podshare_sandbox.services.kubernetes.api import KubernetesApi
+from podshare_sandbox.services.kubernetes.endpoint import KubernetesEndpoint
+from podshare_sandbox.services.kubernetes.errors import KubernetesError
+
+__all__ = ["KubernetesApi", "KubernetesEndpoint", "KubernetesError", "api_of", "endpoint_of", "install", "publish"]
+
+_API = "_podshare_kubernetes_api"
+
+
+class Registry(Protocol):
+    """Where virtual hosts are registered: the front door."""
+
+    def register(self, virtual_host: VirtualHost) -> None:
+        """Serve the hosts of ``virtual_host`` from now on."""
+
+
+def install() -> None:
+    """Nothing is left to do: a cluster's API comes up when it is first asked for."""
+
+
+def publish(registry: Registry) -> None:
+    """Register the endpoints of all clusters, and of those to come, with the front door."""
+
+    def open_endpoint(cluster: Cluster) -> None:
+        registry.register(KubernetesEndpoint(cluster, _api(cluster)))
+
+    for cluster in eks.clusters():
+        open_endpoint(cluster)
+    eks.cluster_listeners[:] = [open_endpoint]  # a process has one front door; that of an earlier sandbox is closed
+
+
+def api_of(cluster_arn: str) -> KubernetesApi:
+    """The API of a cluster, for the system itself. Raises KeyError if there is no such cluster."""
+    return _api(eks.cluster_of(cluster_arn))
+
+
+def endpoint_of(cluster_arn: str) -> KubernetesEndpoint:
+    """The endpoint of a cluster, without a network. Raises KeyError if there is no such cluster."""
+    cluster = eks.cluster_of(cluster_arn)
+    return KubernetesEndpoint(cluster, _api(cluster))
+
+
+def _api(cluster: Cluster) -> KubernetesApi:
+    api: KubernetesApi = cluster.__dict__.setdefault(_API, None) or KubernetesApi()
+    cluster.__dict__[_API] = api
+    return api

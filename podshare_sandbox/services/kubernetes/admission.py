@@ -1,0 +1,79 @@
+"""What the API server checks and fills in before it stores an object."""
+
+import re
+from typing import Any
+
+from podshare_sandbox.services.kubernetes import errors
+from podshare_sandbox.services.kubernetes.resources import Resource
+
+Object = dict[str, Any]
+
+_LABEL_NAME = r"([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]"
+_LABEL_KEY = re.compile(rf"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?{_LABEL_NAME}")
+_LABEL_VALUE = re.compile(rf"({_LABEL_NAME})?")
+_LABEL_PROBLEM = (
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start "
+    "and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345')"
+)
+
+
+def validate(resource: Resource, candidate: Object, before: Object | None) -> None:
+    """Raise 422 where the object breaks the rules of its kind; ``before`` is what it replaces."""
+    name = candidate["metadata"]["name"]
+    if problem := resource.names.violation(name):
+        raise errors.invalid(resource, name, "metadata.name", f'Invalid value: "{name}": {problem}')
+    for key, value in (candidate["metadata"].get("labels") or {}).items():
+        if not _LABEL_KEY.fullmatch(key):
+            raise errors.invalid(resource, name, "metadata.labels", f'Invalid value: "{key}": invalid label key')
+        if not isinstance(value, str) or not _LABEL_VALUE.fullmatch(value):
+            raise errors.invalid(resource, name, "metadata.labels", f'Invalid value: "{value}": {_LABEL_PROBLEM}')
+    if resource.kind == "Pod":
+        _validate_pod(resource, candidate, before)
+    if resource.kind in ("RoleBinding", "ClusterRoleBinding"):
+        _validate_binding(resource, candidate, before)
+
+
+def _validate_pod(resource: Resource, pod: Object, before: Object | None) -> None:
+    name = pod["metadata"]["name"]
+    containers = pod.get("spec", {}).get("containers")
+    if not containers:
+        raise errors.invalid(resource, name, "spec.containers", "Required value")
+    for index, container in enumerate(containers):
+        for key in ("name", "image"):
+            if not container.get(key):
+                raise errors.invalid(resource, name, f"spec.containers[{index}].{key}", "Required value")
+    if before and before["spec"] != pod["spec"]:
+        raise errors.invalid(resource, name, "spec", "Forbidden: pod updates may not change fields of the spec")
+
+
+def _validate_binding(resource: Resource, binding: Object, before: Object | None) -> None:
+    name, role = binding["metadata"]["name"], binding.get("roleRef") or {}
+    kinds = ("Role", "ClusterRole") if resource.kind == "RoleBinding" else ("ClusterRole",)
+    if role.get("kind") not in kinds:
+        raise errors.invalid(resource, name, "roleRef.kind", f'Unsupported value: "{role.get("kind", "")}"')
+    if not role.get("name"):
+        raise errors.invalid(resource, name, "roleRef.name", "Required value")
+    if before and before["roleRef"] != role:
+        raise errors.invalid(resource, name, "roleRef", f"Invalid value: {role}: cannot change roleRef")
+    for index, subject in enumerate(binding.get("subjects") or []):
+        if subject.get("kind") not in ("User", "Group", "ServiceAccount"):
+            kind = subject.get("kind", "")
+            raise errors.invalid(resource, name, f"subjects[{index}].kind", f'Unsupported value: "{kind}"')
+        if subject["kind"] == "ServiceAccount" and not subject.get("namespace"):
+            raise errors.invalid(resource, name, f"subjects[{index}].namespace", "Required value")
+
+
+def fill_in(resource: Resource, candidate: Object) -> None:
+    """Set what the API server and its controllers set on a new object. A pod runs until it is deleted."""
+    if resource.kind == "Namespace":
+        candidate["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = candidate["metadata"]["name"]
+        candidate.setdefault("spec", {"finalizers": ["kubernetes"]})
+        candidate["status"] = {"phase": "Active"}
+    if resource.kind == "Pod":
+        spec = candidate["spec"]
+        account = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
+        spec["serviceAccountName"] = spec["serviceAccount"] = account
+        spec.setdefault("restartPolicy", "Always")
+        candidate["status"] = {"phase": "Running"}
+    if resource.kind in ("RoleBinding", "ClusterRoleBinding"):
+        candidate["roleRef"].setdefault("apiGroup", resource.group)

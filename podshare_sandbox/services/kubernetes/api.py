@@ -1,0 +1,363 @@
+"""The objects of one cluster, as its API server keeps them.
+
+Methods that take a :class:`Resource` raise :class:`KubernetesError`. There are no controllers: nothing runs a job,
+and a pod is Running from its creation until it is deleted. Finalizers are kept but nobody waits for them.
+"""
+
+import copy
+import random
+import string
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from podshare_sandbox import clock
+from podshare_sandbox.services.access_policies import ACCESS_POLICIES, Rule
+from podshare_sandbox.services.kubernetes import admission, errors, field_management
+from podshare_sandbox.services.kubernetes.resources import BY_KIND, NAMESPACE, Resource
+
+Object = dict[str, Any]
+Check = Callable[[Object], None]
+
+SYSTEM_MANAGER = "sandbox"
+_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+_USER_FACING_ROLES = {
+    "cluster-admin": "AmazonEKSClusterAdminPolicy",
+    "admin": "AmazonEKSAdminPolicy",
+    "edit": "AmazonEKSEditPolicy",
+    "view": "AmazonEKSViewPolicy",
+}
+_RBAC = "rbac.authorization.k8s.io"
+
+
+def _accept(_: Object) -> None:
+    """No further check."""
+
+
+class KubernetesApi:
+    """The API of one cluster. ``apply``, ``get``, ``delete``, ``objects`` and ``run_pod`` act as the system itself."""
+
+    def __init__(self) -> None:
+        self._objects: dict[tuple[Resource, str, str], Object] = {}
+        self._revision = 0
+        self.lock = threading.RLock()
+        for name in _NAMESPACES:
+            self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        for manifest in _default_roles():
+            self.apply(manifest)
+
+    @property
+    def revision(self) -> str:
+        """The ``resourceVersion`` of the whole store."""
+        return str(self._revision)
+
+    # --- as the system ---
+
+    def apply(self, manifest: Object) -> Object:
+        """Create the object or make its fields those of ``manifest``, status included, whoever owned them.
+
+        Raises KubernetesError for a kind that is not served.
+        """
+        resource = _resource_of(manifest)
+        metadata = manifest["metadata"]
+        return self.server_side_apply(
+            resource, metadata.get("namespace", ""), metadata["name"], manifest, SYSTEM_MANAGER, force=True
+        )
+
+    def get(self, kind: str, namespace: str | None, name: str) -> Object | None:
+        """A copy of the object, None if there is none. ``namespace`` is None for cluster-scoped kinds."""
+        with self.lock:
+            return copy.deepcopy(self._objects.get((BY_KIND[kind], namespace or "", name)))
+
+    def delete(self, kind: str, namespace: str | None, name: str) -> bool:
+        """Delete the object; whether there was one."""
+        try:
+            self.remove(BY_KIND[kind], namespace or "", name)
+        except errors.KubernetesError as error:
+            if error.reason == "NotFound":
+                return False
+            raise
+        return True
+
+    def objects(self, kind: str, namespace: str | None = None) -> list[Object]:
+        """Copies of all objects of a kind, in one namespace or in all, by namespace and name."""
+        return self.list(BY_KIND[kind], namespace or "")
+
+    def run_pod(self, namespace: str, name: str, service_account: str = "default") -> Object:
+        """Start a pod. Raises KubernetesError if the service account or the namespace does not exist."""
+        container = {"name": "main", "image": "public.ecr.aws/docker/library/busybox:stable"}
+        spec = {"serviceAccountName": service_account, "containers": [container]}
+        metadata = {"name": name, "namespace": namespace}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+        return self.create(BY_KIND["Pod"], namespace, pod, SYSTEM_MANAGER)
+
+    # --- as the API server ---
+
+    def read(self, resource: Resource, namespace: str, name: str) -> Object:
+        """A copy of the object. Raises 404."""
+        with self.lock:
+            return copy.deepcopy(self._live(resource, namespace, name))
+
+    def list(self, resource: Resource, namespace: str) -> list[Object]:
+        """Copies of the resource's objects by namespace and name; an empty ``namespace`` means all of them."""
+        with self.lock:
+            found = [
+                (key[1:], each)
+                for key, each in self._objects.items()
+                if key[0] == resource and namespace in ("", key[1])
+            ]
+            return [copy.deepcopy(each) for _, each in sorted(found, key=lambda pair: pair[0])]
+
+    def create(
+        self,
+        resource: Resource,
+        namespace: str,
+        candidate: Object,
+        manager: str,
+        *,
+        check: Check = _accept,
+        dry_run: bool = False,
+    ) -> Object:
+        """Store a new object; ``check`` may refuse it in its final form."""
+        with self.lock:
+            created = copy.deepcopy(candidate)
+            metadata = created.setdefault("metadata", {})
+            metadata.pop("managedFields", None)
+            metadata["name"] = metadata.get("name") or _generated_name(resource, metadata)
+            if (resource, namespace, metadata["name"]) in self._objects:
+                raise errors.already_exists(resource, metadata["name"])
+            self._admit_new(resource, namespace, created)
+            field_management.record_update(None, created, manager)
+            check(created)
+            return self._store(resource, namespace, created, dry_run=dry_run)
+
+    def replace(
+        self,
+        resource: Resource,
+        namespace: str,
+        candidate: Object,
+        manager: str,
+        *,
+        check: Check = _accept,
+        dry_run: bool = False,
+    ) -> Object:
+        """Replace the object; a ``resourceVersion`` in the candidate must be the stored one."""
+        with self.lock:
+            name = candidate["metadata"]["name"]
+            live = self._live(resource, namespace, name)
+            after = copy.deepcopy(candidate)
+            _keep_system_metadata(resource, live, after)
+            after["metadata"]["managedFields"] = live["metadata"].get("managedFields", [])
+            field_management.record_update(live, after, manager)
+            return self._change(resource, namespace, live, after, check, dry_run=dry_run)
+
+    def merge_patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        patch: Object,
+        manager: str,
+        *,
+        check: Check = _accept,
+        dry_run: bool = False,
+    ) -> Object:
+        """RFC 7386: None removes, mappings merge, everything else replaces."""
+        with self.lock:
+            candidate = _merged(self.read(resource, namespace, name), patch)
+            candidate["metadata"]["name"] = name
+            return self.replace(resource, namespace, candidate, manager, check=check, dry_run=dry_run)
+
+    def server_side_apply(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        manifest: Object,
+        manager: str,
+        *,
+        force: bool = False,
+        check: Check = _accept,
+        dry_run: bool = False,
+    ) -> Object:
+        """Make the fields of ``manifest`` the manager's own, and drop those that it no longer names."""
+        with self.lock:
+            live = self._objects.get((resource, namespace, name))
+            result = field_management.applied(live, manifest, manager, force=force)
+            if live is not None:
+                return self._change(resource, namespace, live, result, check, dry_run=dry_run)
+            result["metadata"]["name"] = name
+            self._admit_new(resource, namespace, result)
+            check(result)
+            return self._store(resource, namespace, result, dry_run=dry_run)
+
+    def remove(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        preconditions: Object | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> Object:
+        """Delete the object at once, a namespace with all that is in it; the last state is returned."""
+        with self.lock:
+            live = self._live(resource, namespace, name)
+            for field, wanted in (preconditions or {}).items():
+                if live["metadata"].get(field) != wanted:
+                    found = live["metadata"].get(field)
+                    why = f"Precondition failed: {field} in precondition: {wanted}, {field} in object meta: {found}"
+                    raise errors.conflict(resource, name, why)
+            if resource == NAMESPACE and name in _NAMESPACES[:1] + _NAMESPACES[2:]:
+                raise errors.forbidden(resource, name, "this namespace may not be deleted")
+            if not dry_run:
+                self._revision += 1
+                del self._objects[resource, namespace, name]
+                if resource == NAMESPACE:
+                    self._objects = {key: each for key, each in self._objects.items() if key[1] != name}
+            return live
+
+    def _live(self, resource: Resource, namespace: str, name: str) -> Object:
+        if (resource, namespace, name) not in self._objects:
+            raise errors.not_found(resource, name)
+        return self._objects[resource, namespace, name]
+
+    def _admit_new(self, resource: Resource, namespace: str, created: Object) -> None:
+        metadata = created["metadata"]
+        if resource.namespaced:
+            if (NAMESPACE, "", namespace) not in self._objects:
+                raise errors.not_found(NAMESPACE, namespace)
+            metadata["namespace"] = namespace
+        created["apiVersion"], created["kind"] = resource.api_version, resource.kind
+        admission.validate(resource, created, None)
+        admission.fill_in(resource, created)
+        if resource.kind == "Pod":
+            self._require_service_account(resource, namespace, created)
+        metadata["uid"] = str(uuid.uuid4())
+        metadata["creationTimestamp"] = clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        if "spec" in created:
+            metadata["generation"] = 1
+
+    def _require_service_account(self, resource: Resource, namespace: str, pod: Object) -> None:
+        account = pod["spec"]["serviceAccountName"]
+        if (BY_KIND["ServiceAccount"], namespace, account) not in self._objects:
+            why = f'error looking up service account {namespace}/{account}: serviceaccount "{account}" not found'
+            raise errors.forbidden(resource, pod["metadata"]["name"], why)
+
+    def _change(
+        self, resource: Resource, namespace: str, live: Object, after: Object, check: Check, *, dry_run: bool
+    ) -> Object:
+        """Store a new state; one that equals the old is not written, and keeps its resourceVersion."""
+        name = live["metadata"]["name"]
+        version = after["metadata"].get("resourceVersion")
+        if version and version != live["metadata"]["resourceVersion"]:
+            why = "the object has been modified; please apply your changes to the latest version and try again"
+            raise errors.conflict(resource, name, why)
+        admission.validate(resource, after, live)
+        check(after)
+        if after.get("spec") != live.get("spec"):
+            after["metadata"]["generation"] = live["metadata"].get("generation", 0) + 1
+        after["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
+        if after == live:
+            return copy.deepcopy(live)
+        return self._store(resource, namespace, after, dry_run=dry_run)
+
+    def _store(self, resource: Resource, namespace: str, state: Object, *, dry_run: bool) -> Object:
+        if not dry_run:
+            self._revision += 1
+            state["metadata"]["resourceVersion"] = self.revision
+            is_new = (resource, namespace, state["metadata"]["name"]) not in self._objects
+            self._objects[resource, namespace, state["metadata"]["name"]] = state
+            if resource == NAMESPACE and is_new:
+                self._create_default_service_account(state["metadata"]["name"])
+        return copy.deepcopy(state)
+
+    def _create_default_service_account(self, namespace: str) -> None:
+        metadata = {"name": "default", "namespace": namespace}
+        self.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+
+
+def _resource_of(manifest: Object) -> Resource:
+    resource = BY_KIND.get(manifest["kind"])
+    if resource is None or resource.api_version != manifest["apiVersion"]:
+        message = f'no matches for kind "{manifest["kind"]}" in version "{manifest["apiVersion"]}"'
+        raise errors.bad_request(message)
+    return resource
+
+
+def _generated_name(resource: Resource, metadata: Object) -> str:
+    prefix = metadata.get("generateName")
+    if not prefix:
+        raise errors.invalid(resource, "", "metadata.name", "Required value: name or generateName is required")
+    return str(prefix) + "".join(random.choices(string.ascii_lowercase + string.digits, k=5))  # noqa: S311  # no secret
+
+
+def _keep_system_metadata(resource: Resource, live: Object, after: Object) -> None:
+    after["apiVersion"], after["kind"] = resource.api_version, resource.kind
+    for name in ("uid", "creationTimestamp", "namespace", "generation"):
+        if name in live["metadata"]:
+            after["metadata"][name] = live["metadata"][name]
+
+
+def _merged(target: Any, patch: Any) -> Any:
+    if not isinstance(patch, dict):
+        return copy.deepcopy(patch)
+    merged = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = _merged(merged.get(key), value)
+    return merged
+
+
+def _default_roles() -> Iterator[Object]:
+    """The roles and bindings with which a cluster starts: see "Default roles and role bindings" of Kubernetes' RBAC."""
+    policies = {policy.name: policy.rules for policy in ACCESS_POLICIES.values()}
+    for role, policy in _USER_FACING_ROLES.items():
+        yield _cluster_role(role, policies[policy])
+    discovery = ("/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz")
+    public = ("/healthz", "/livez", "/readyz", "/version", "/version/")
+    yield _cluster_role("system:discovery", (Rule(non_resource_urls=(*discovery, *public), verbs=("get",)),))
+    yield _cluster_role(
+        "system:basic-user",
+        (
+            Rule(("authorization.k8s.io",), ("selfsubjectaccessreviews", "selfsubjectrulesreviews"), ("create",)),
+            Rule(("authentication.k8s.io",), ("selfsubjectreviews",), ("create",)),
+        ),
+    )
+    yield _cluster_role_binding("cluster-admin", "system:masters")
+    yield _cluster_role_binding("system:discovery", "system:authenticated")
+    yield _cluster_role_binding("system:basic-user", "system:authenticated")
+
+
+def _cluster_role(name: str, rules: tuple[Rule, ...]) -> Object:
+    return {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": name, "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}},
+        "rules": [rule_object(rule) for rule in rules],
+    }
+
+
+def _cluster_role_binding(name: str, group: str) -> Object:
+    return {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name, "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}},
+        "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": name},
+        "subjects": [{"apiGroup": _RBAC, "kind": "Group", "name": group}],
+    }
+
+
+def rule_object(rule: Rule) -> Object:
+    """A rule as it stands in a Role."""
+    members = {
+        "apiGroups": rule.api_groups,
+        "resources": rule.resources,
+        "resourceNames": rule.resource_names,
+        "nonResourceURLs": rule.non_resource_urls,
+        "verbs": rule.verbs,
+    }
+    return {name: list(values) for name, values in members.items() if values}

@@ -1,0 +1,171 @@
+"""Who is behind a bearer token: what EKS's authenticator makes of a presigned GetCallerIdentity request.
+
+The rules are those of aws-iam-authenticator, which EKS runs: the token is ``k8s-aws-v1.`` and the base64url of a
+URL of an STS endpoint, presigned over the header ``x-k8s-aws-id`` with the cluster's name, not older than 15
+minutes. The caller's unique id then leads to the access entry; names do not count, so a role that was made anew
+does not get in by the entry of the old one.
+"""
+
+import base64
+import binascii
+import hmac
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from botocore.auth import SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from moto.eks.models import Cluster
+from moto.iam.models import iam_backends
+
+from podshare_sandbox import authorization, clock
+from podshare_sandbox.services.eks import AccessEntry, ClusterExtension
+from podshare_sandbox.services.kubernetes import errors
+
+TOKEN_PREFIX = "k8s-aws-v1."  # noqa: S105  # a prefix, no secret
+CLUSTER_HEADER = "x-k8s-aws-id"
+LIFETIME = timedelta(minutes=15)
+MAX_TOKEN_LENGTH = 16 * 1024
+
+_STS_HOST = re.compile(r"sts(\.(?P<region>[a-z0-9-]+))?\.amazonaws\.com")
+_PARAMETERS = {
+    "Action",
+    "Version",
+    "X-Amz-Algorithm",
+    "X-Amz-Credential",
+    "X-Amz-Date",
+    "X-Amz-Expires",
+    "X-Amz-Security-Token",
+    "X-Amz-Signature",
+    "X-Amz-SignedHeaders",
+}
+
+
+@dataclass(frozen=True)
+class KubernetesUser:
+    """Who asks, in Kubernetes' terms; ``entry`` carries the access policies, None for impersonated users."""
+
+    username: str
+    groups: tuple[str, ...]
+    uid: str = ""
+    extra: dict[str, list[str]] = field(default_factory=dict)
+    entry: AccessEntry | None = None
+
+
+class _BadTokenError(Exception):
+    """The token proves nothing."""
+
+
+def authenticate(cluster: Cluster, authorization_header: str) -> KubernetesUser:
+    """The user behind ``Authorization: Bearer …``. Raises 401, which tells nobody why."""
+    scheme, _, token = authorization_header.partition(" ")
+    if scheme.lower() != "bearer":
+        raise errors.unauthorized()
+    try:
+        caller, access_key = _caller(token.strip(), cluster.name)
+        return _user(caller, access_key, _entry_of(cluster, caller))
+    except (_BadTokenError, authorization.UnknownAccessKey, authorization.ExpiredToken):
+        raise errors.unauthorized() from None
+
+
+def _caller(token: str, cluster_name: str) -> tuple[authorization.Principal, str]:
+    """Who signed the token, and with which access key. Raises if it was not signed for this cluster, or is stale."""
+    if not token.startswith(TOKEN_PREFIX) or len(token) > MAX_TOKEN_LENGTH:
+        raise _BadTokenError
+    encoded = token.removeprefix(TOKEN_PREFIX)
+    try:
+        url = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True).decode()
+        parts = urlsplit(url)
+        parameters = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True))
+    except (ValueError, binascii.Error):
+        raise _BadTokenError from None
+    host = _STS_HOST.fullmatch(parts.netloc)
+    if parts.scheme != "https" or host is None or parts.path not in ("", "/"):
+        raise _BadTokenError
+    _check_parameters(parameters)
+    _check_age(parameters)
+    access_key = parameters["X-Amz-Credential"].split("/")[0]
+    caller = authorization.identify(access_key)
+    _check_signature(parts.netloc, parameters, cluster_name, caller)
+    return caller, access_key
+
+
+def _check_parameters(parameters: dict[str, str]) -> None:
+    required = _PARAMETERS - {"X-Amz-Security-Token"}
+    if not required <= parameters.keys() <= _PARAMETERS:
+        raise _BadTokenError
+    if (parameters["Action"], parameters["X-Amz-Algorithm"]) != ("GetCallerIdentity", "AWS4-HMAC-SHA256"):
+        raise _BadTokenError
+    # the authenticator sends just these two headers, so a signature over others never verifies
+    if parameters["X-Amz-SignedHeaders"] != f"host;{CLUSTER_HEADER}":
+        raise _BadTokenError
+
+
+def _check_age(parameters: dict[str, str]) -> None:
+    """Within 15 minutes of its date. STS does not go by the lower X-Amz-Expires that clients send."""
+    try:
+        signed_at = datetime.strptime(parameters["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        expires = int(parameters["X-Amz-Expires"])
+    except ValueError:
+        raise _BadTokenError from None
+    age = clock.now() - signed_at
+    if not 0 <= expires <= LIFETIME.total_seconds() or not -LIFETIME < age < LIFETIME:
+        raise _BadTokenError
+
+
+def _check_signature(host: str, parameters: dict[str, str], cluster_name: str, caller: authorization.Principal) -> None:
+    try:
+        access_key, date, region, service, _ = parameters["X-Amz-Credential"].split("/")
+    except ValueError:
+        raise _BadTokenError from None
+    secret, session_token = _secret(caller, access_key)
+    if service != "sts" or not parameters["X-Amz-Date"].startswith(date):
+        raise _BadTokenError
+    if parameters.get("X-Amz-Security-Token") != session_token:
+        raise _BadTokenError
+    signed = {name: value for name, value in parameters.items() if name != "X-Amz-Signature"}
+    request = AWSRequest("GET", f"https://{host}/?{urlencode(signed)}", headers={CLUSTER_HEADER: cluster_name})
+    request.context["timestamp"] = parameters["X-Amz-Date"]
+    signer = SigV4QueryAuth(Credentials(access_key, secret), service, region)
+    to_sign = signer.string_to_sign(request, signer.canonical_request(request))
+    if not hmac.compare_digest(signer.signature(to_sign, request), parameters["X-Amz-Signature"]):
+        raise _BadTokenError
+
+
+def _secret(caller: authorization.Principal, access_key: str) -> tuple[str, str | None]:
+    """The secret key behind an access key and, for a session, its token."""
+    if caller.session:
+        return caller.session.secret_key, caller.session.token
+    return str(iam_backends[caller.account]["aws"].access_keys[access_key].secret_access_key), None
+
+
+def _entry_of(cluster: Cluster, caller: authorization.Principal) -> AccessEntry:
+    extension = ClusterExtension.of(cluster)
+    unique_id = caller.user_id.split(":")[0]
+    for entry in list(extension.resources(AccessEntry).values()):
+        if extension.uses_entries and entry.principal_id == unique_id:
+            return entry
+    raise _BadTokenError
+
+
+def _user(caller: authorization.Principal, access_key: str, entry: AccessEntry) -> KubernetesUser:
+    unique_id = caller.user_id.split(":")[0]
+    raw_session = caller.session_name or ""
+    session = raw_session.replace("@", "-")
+    username = entry.username.replace("{{SessionNameRaw}}", raw_session).replace("{{SessionName}}", session)
+    return KubernetesUser(
+        username=username,
+        groups=(*entry.groups, "system:authenticated"),
+        uid=f"aws-iam-authenticator:{caller.account}:{unique_id}",
+        extra={
+            "accessKeyId": [access_key],
+            "arn": [caller.arn],
+            "canonicalArn": [entry.principal_arn],
+            "principalId": [unique_id],
+            "sessionName": [session],
+            "sigs.k8s.io/aws-iam-authenticator/principalId": [unique_id],
+        },
+        entry=entry,
+    )

@@ -1,0 +1,381 @@
+"""A cluster's API endpoint: HTTP in, objects out, with authentication and authorization in between.
+
+It is a virtual host of the front door. Watches are refused: a response has an end here.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import trustme
+import yaml
+from moto.eks.models import Cluster
+
+from podshare_sandbox.front_door import Request, Response
+from podshare_sandbox.services import eks, sagemaker
+from podshare_sandbox.services.eks import ClusterExtension
+from podshare_sandbox.services.kubernetes import discovery, errors, nodes, reviews, selectors
+from podshare_sandbox.services.kubernetes.api import Check, KubernetesApi
+from podshare_sandbox.services.kubernetes.authentication import KubernetesUser, authenticate
+from podshare_sandbox.services.kubernetes.authorizer import Attributes, authorize, escalation
+from podshare_sandbox.services.kubernetes.errors import KubernetesError
+from podshare_sandbox.services.kubernetes.resources import NAMESPACE, Resource, find
+
+Object = dict[str, Any]
+
+APPLY_PATCH = "application/apply-patch+yaml"
+MERGE_PATCH = "application/merge-patch+json"
+_READY_PATHS = ("/healthz", "/livez", "/readyz")
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What a path names: a resource's collection or one object of it."""
+
+    group: str
+    version: str
+    plural: str
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+
+    def attributes(self, verb: str) -> Attributes:
+        """A request for one namespace counts as one in that namespace."""
+        namespace = self.name if self.plural == NAMESPACE.plural and not self.group else self.namespace
+        return Attributes(verb, self.group, self.plural, self.subresource, namespace, self.name)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One authenticated request for objects."""
+
+    user: KubernetesUser
+    method: str
+    target: _Target
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def manager(self) -> str:
+        """The field manager: as named, else the first word of the user agent."""
+        return self.query.get("fieldManager") or self.headers.get("User-Agent", "unknown").split("/")[0]
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether nothing may be stored."""
+        return self.query.get("dryRun") == "All"
+
+    def parsed_body(self) -> Object:
+        """The body as an object; JSON is YAML too."""
+        try:
+            parsed = yaml.safe_load(self.body) if "yaml" in self.content_type else json.loads(self.body)
+        except (ValueError, yaml.YAMLError) as error:
+            raise errors.bad_request(f"the object provided is unrecognized: {error}") from None
+        if not isinstance(parsed, dict):
+            raise errors.bad_request("the object provided is unrecognized: it is not a mapping")
+        return parsed
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the body, without parameters."""
+        return self.headers.get("Content-Type", "application/json").split(";")[0].strip()
+
+
+class KubernetesEndpoint:
+    """The virtual host of one cluster."""
+
+    def __init__(self, cluster: Cluster, api: KubernetesApi) -> None:
+        self._cluster = cluster
+        self._api = api
+
+    @property
+    def certificate_authority(self) -> trustme.CA:
+        """The cluster's own CA, whose certificate DescribeCluster shows."""
+        return ClusterExtension.of(self._cluster).certificate_authority
+
+    def serves(self, host: str) -> bool:
+        """Whether ``host`` is the endpoint, and the cluster still exists."""
+        endpoint = ClusterExtension.of(self._cluster).host.lower()
+        return host.lower() == endpoint and any(cluster is self._cluster for cluster in eks.clusters())
+
+    def handle(self, request: Request) -> Response:
+        """Answer one request."""
+        try:
+            status, body = self._answer(request)
+        except KubernetesError as error:
+            status, body = error.code, error.status
+        if isinstance(body, str):
+            return Response(status, {"Content-Type": "text/plain"}, body.encode())
+        return Response(status, {"Content-Type": "application/json"}, json.dumps(body).encode())
+
+    def _answer(self, request: Request) -> tuple[int, Object | str]:
+        parts = urlsplit(request.url)
+        sagemaker.settle_quotas(self._cluster.arn)
+        user = authenticate(self._cluster, request.headers.get("Authorization", ""))
+        user = self._impersonated(user, request.headers)
+        path = parts.path.rstrip("/") or "/"
+        target = _target(path)
+        if target is None:
+            return self._non_resource(user, request.method, path)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        call = _Call(user, request.method, target, query, request.headers, request.body)
+        if (target.group, target.plural) in reviews.REVIEWS and target.version == "v1":
+            return self._review(call)
+        return self._resource(call)
+
+    def _impersonated(self, user: KubernetesUser, headers: Mapping[str, str]) -> KubernetesUser:
+        name = headers.get("Impersonate-User")
+        if name is None:
+            return user
+        groups = [group.strip() for group in headers.get("Impersonate-Group", "").split(",") if group.strip()]
+        if name.startswith("system:serviceaccount:"):
+            namespace, _, account = name.removeprefix("system:serviceaccount:").partition(":")
+            self._require(user, Attributes("impersonate", "", "serviceaccounts", namespace=namespace, name=account))
+            groups = groups or ["system:serviceaccounts", f"system:serviceaccounts:{namespace}"]
+        else:
+            self._require(user, Attributes("impersonate", "", "users", name=name))
+        for group in groups:
+            if not group.startswith("system:serviceaccounts"):
+                self._require(user, Attributes("impersonate", "", "groups", name=group))
+        return KubernetesUser(username=name, groups=(*groups, "system:authenticated"))
+
+    def _require(self, user: KubernetesUser, attributes: Attributes) -> None:
+        """Raise 403 unless ``user`` may."""
+        if authorize(self._api, user, attributes).allowed:
+            return
+        if attributes.path:
+            why = f'forbidden: User "{user.username}" cannot {attributes.verb} path "{attributes.path}"'
+            raise KubernetesError(403, "Forbidden", why)
+        resource = Resource(attributes.group, "", attributes.resource, "")
+        where = f'in the namespace "{attributes.namespace}"' if attributes.namespace else "at the cluster scope"
+        why = (
+            f'User "{user.username}" cannot {attributes.verb} resource "{attributes.qualified_resource}" '
+            f'in API group "{attributes.group}" {where}'
+        )
+        raise errors.forbidden(resource, attributes.name, why)
+
+    def _non_resource(self, user: KubernetesUser, method: str, path: str) -> tuple[int, Object | str]:
+        self._require(user, Attributes(method.lower(), path=path))
+        if method != "GET":
+            raise errors.method_not_allowed()
+        if path in _READY_PATHS:
+            return 200, "ok"
+        document = discovery.document(path, self._cluster.version)
+        if document is None:
+            raise errors.unknown_path()
+        return 200, document
+
+    def _review(self, call: _Call) -> tuple[int, Object]:
+        target = call.target
+        self._require(call.user, target.attributes("create"))
+        if call.method != "POST":
+            raise errors.method_not_allowed()
+        kind = reviews.REVIEWS[target.group, target.plural]
+        return 201, reviews.review(self._api, call.user, kind, call.parsed_body(), target.namespace)
+
+    # --- objects ---
+
+    def _resource(self, call: _Call) -> tuple[int, Object]:
+        target = call.target
+        verb = _verb(call)
+        self._require(call.user, target.attributes(verb))
+        resource = find(target.group, target.version, target.plural)
+        if resource is None or target.subresource or (target.namespace and not resource.namespaced):
+            raise errors.unknown_path()
+        if verb == "watch":
+            raise errors.method_not_allowed()
+        if resource.namespaced and not target.namespace and verb != "list":
+            raise errors.method_not_allowed()
+        serve = {
+            "get": self._get,
+            "list": self._list,
+            "create": self._create,
+            "update": self._update,
+            "patch": self._patch,
+            "delete": self._delete,
+            "deletecollection": self._delete_collection,
+        }[verb]
+        with self._api.lock:
+            if resource.kind == "Node":
+                nodes.settle(self._api, self._cluster.arn)
+            return serve(call, resource)
+
+    def _get(self, call: _Call, resource: Resource) -> tuple[int, Object]:
+        return 200, self._api.read(resource, call.target.namespace, call.target.name)
+
+    def _list(self, call: _Call, resource: Resource) -> tuple[int, Object]:
+        found = self._selected(call, resource)
+        after = _continue_after(call.query.get("continue", ""))
+        rest = [each for each in found if _key(each) > after]
+        limit = int(call.query.get("limit") or 0) or len(rest)
+        metadata: Object = {"resourceVersion": self._api.revision}
+        if len(rest) > limit:
+            metadata["continue"] = _continue_token(rest[limit - 1])
+            if not {"labelSelector", "fieldSelector"} & call.query.keys():
+                metadata["remainingItemCount"] = len(rest) - limit
+        kind = f"{resource.kind}List"
+        return 200, {"kind": kind, "apiVersion": resource.api_version, "metadata": metadata, "items": rest[:limit]}
+
+    def _selected(self, call: _Call, resource: Resource) -> list[Object]:
+        by_label = selectors.label_matcher(call.query.get("labelSelector", ""))
+        by_field = selectors.field_matcher(call.query.get("fieldSelector", ""), resource)
+        listed = self._api.list(resource, call.target.namespace)
+        return [each for each in listed if by_label(each) and by_field(each)]
+
+    def _create(self, call: _Call, resource: Resource) -> tuple[int, Object]:
+        body = self._body_for(call, resource)
+        body.pop("status", None)
+        check = self._check(call, resource)
+        created = self._api.create(
+            resource, call.target.namespace, body, call.manager, check=check, dry_run=call.is_dry_run
+        )
+        return 201, created
+
+    def _update(self, call: _Call, resource: Resource) -> tuple[int, Object]:
+        body = self._body_for(call, resource)
+        live = self._api.read(resource, call.target.namespace, call.target.name)
+        body.pop("status", None)
+        if "status" in live:
+            body["status"] = live["status"]
+        check = self._check(call, resource)
+        return 200, self._api.replace(
+            resource, call.target.namespace, body, call.manager, check=check, dry_run=call.is_dry_run
+        )
+
+    def _patch(self, call: _Call, resource: Resource) -> tuple[int, Object]:
+        if call.content_type == APPLY_PATCH:
+            return self._apply(call, resource)
+        if call.content_type != MERGE_PATCH:
+            raise errors.unsupported_media_type((MERGE_PATCH, APPLY_PATCH))
+        patch = call.parsed_body()
+        patch.pop("status", None)
+        target, check = call.target, self._check(call, resource)
+        return 200, self._api.merge_patch(
+            resource, target.namespace, target.name, patch, call.manager, check=check, dry_run=call.is_dry_run
+        )
+
+    def _apply(self, call: _Call, resource: Resource) -> tuple[int, Object]:
+        if not call.query.get("fieldManager"):
+            options = Resource("meta.k8s.io", "v1", "patchoptions", "PatchOptions")
+            raise errors.invalid(options, "", "fieldManager", "Required value: is required for apply patch")
+        body = self._body_for(call, resource)
+        if body["metadata"].get("managedFields"):
+            raise errors.bad_request("metadata.managedFields must be nil")
+        body.pop("status", None)
+        target = call.target
+        exists = self._api.get(resource.kind, target.namespace, target.name) is not None
+        if not exists:
+            self._require(call.user, target.attributes("create"))
+        applied = self._api.server_side_apply(
+            resource,
+            target.namespace,
+            target.name,
+            body,
+            call.manager,
+            force=call.query.get("force") == "true",
+            check=self._check(call, resource),
+            dry_run=call.is_dry_run,
+        )
+        return (200 if exists else 201), applied
+
+    def _delete(self, call: _Call, resource: Resource) -> tuple[int, Object]:
+        options = call.parsed_body() if call.body else {}
+        target = call.target
+        deleted = self._api.remove(
+            resource, target.namespace, target.name, options.get("preconditions"), dry_run=call.is_dry_run
+        )
+        details = {"name": target.name, "kind": resource.plural, "uid": deleted["metadata"]["uid"]}
+        if resource.group:
+            details["group"] = resource.group
+        return 200, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+
+    def _delete_collection(self, call: _Call, resource: Resource) -> tuple[int, Object]:
+        for each in self._selected(call, resource):
+            self._api.remove(resource, call.target.namespace, each["metadata"]["name"], dry_run=call.is_dry_run)
+        return 200, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+
+    def _check(self, call: _Call, resource: Resource) -> Check:
+        """The check of a write that needs its final state: RBAC objects must not give more than their writer has."""
+
+        def check(candidate: Object) -> None:
+            if resource.group != "rbac.authorization.k8s.io":
+                return
+            if why := escalation(self._api, call.user, resource, candidate):
+                raise errors.forbidden(resource, candidate["metadata"]["name"], why)
+
+        return check
+
+    def _body_for(self, call: _Call, resource: Resource) -> Object:
+        """The object in the body; it must be what the URL says."""
+        body = call.parsed_body()
+        if (body.get("apiVersion"), body.get("kind")) != (resource.api_version, resource.kind):
+            raise errors.bad_request(
+                f"{resource.kind} in version {resource.version!r} cannot be handled as the object provided: "
+                f"got {body.get('kind')} in {body.get('apiVersion')}"
+            )
+        metadata = body.setdefault("metadata", {})
+        if not isinstance(metadata, dict):
+            raise errors.bad_request("metadata must be a mapping")
+        namespace, name = call.target.namespace, call.target.name
+        if metadata.get("namespace", namespace) != namespace:
+            message = "the namespace of the provided object does not match the namespace sent on the request"
+            raise errors.bad_request(message)
+        if name and metadata.setdefault("name", name) != name:
+            message = f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+            raise errors.bad_request(message)
+        return body
+
+
+def _target(path: str) -> _Target | None:
+    """What a path names, None if that is no resource."""
+    segments = [unquote(segment) for segment in path.strip("/").split("/")]
+    if segments[0] == "api" and len(segments) > 2:
+        target, rest = _Target("", segments[1], ""), segments[2:]
+    elif segments[0] == "apis" and len(segments) > 3:
+        target, rest = _Target(segments[1], segments[2], ""), segments[3:]
+    else:
+        return None
+    if rest[0] == "namespaces" and len(rest) > 2:
+        target, rest = replace(target, namespace=rest[1]), rest[2:]
+    plural, name, *subresource = (*rest, "") if len(rest) == 1 else rest
+    return replace(target, plural=plural, name=name, subresource="/".join(subresource))
+
+
+def _verb(call: _Call) -> str:
+    name = call.target.name
+    verbs = {
+        "GET": "get" if name else "list",
+        "POST": "create",
+        "PUT": "update",
+        "PATCH": "patch",
+        "DELETE": "delete" if name else "deletecollection",
+    }
+    if call.method == "GET" and call.query.get("watch") in ("1", "true"):
+        return "watch"
+    if call.method not in verbs or (call.method in ("PUT", "PATCH") and not name) or (call.method == "POST" and name):
+        raise errors.method_not_allowed()
+    return verbs[call.method]
+
+
+def _key(each: Object) -> tuple[str, str]:
+    return each["metadata"].get("namespace", ""), each["metadata"]["name"]
+
+
+def _continue_token(last: Object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(_key(last)).encode()).decode().rstrip("=")
+
+
+def _continue_after(token: str) -> tuple[str, str]:
+    """The key behind which a page starts. Raises 400 for a token that no page handed out."""
+    if not token:
+        return "", ""
+    try:
+        namespace, name = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    except (ValueError, TypeError, binascii.Error):
+        raise errors.bad_request("continue key is not valid") from None
+    return str(namespace), str(name)

@@ -1,0 +1,68 @@
+"""Label and field selectors of list requests."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from podshare_sandbox.services.kubernetes import errors
+from podshare_sandbox.services.kubernetes.resources import Resource
+
+Matcher = Callable[[dict[str, Any]], bool]
+
+_SET = re.compile(r"(?P<key>\S+)\s+(?P<operator>in|notin)\s*\((?P<values>[^)]*)\)")
+_EQUALITY = re.compile(r"(?P<key>[^=!\s]+)\s*(?P<operator>==|=|!=)\s*(?P<value>[^=!\s]*)")
+_EXISTS = re.compile(r"(?P<absent>!?)\s*(?P<key>[A-Za-z0-9][\w./-]*)")
+_FIELDS = ("metadata.name", "metadata.namespace")
+_POD_FIELDS = ("spec.nodeName", "spec.serviceAccountName", "status.phase")
+
+
+def label_matcher(selector: str) -> Matcher:
+    """Whether an object's labels fit ``selector``. Raises 400 for a selector that cannot be read."""
+    requirements = [_requirement(part.strip()) for part in _split(selector)]
+
+    def matches(each: dict[str, Any]) -> bool:
+        labels = each["metadata"].get("labels") or {}
+        return all(requirement(labels) for requirement in requirements)
+
+    return matches
+
+
+def _split(selector: str) -> list[str]:
+    """The requirements, at the commas that are not in parentheses."""
+    return [part for part in re.split(r",(?![^(]*\))", selector) if part.strip()]
+
+
+def _requirement(text: str) -> Callable[[dict[str, str]], bool]:
+    if match := _SET.fullmatch(text):
+        key, values = match["key"], {value.strip() for value in match["values"].split(",")}
+        if match["operator"] == "in":
+            return lambda labels: labels.get(key) in values
+        return lambda labels: labels.get(key) not in values
+    if match := _EQUALITY.fullmatch(text):
+        key, value = match["key"], match["value"]
+        if match["operator"] == "!=":
+            return lambda labels: labels.get(key) != value
+        return lambda labels: labels.get(key) == value
+    if match := _EXISTS.fullmatch(text):
+        key, wanted = match["key"], not match["absent"]
+        return lambda labels: (key in labels) == wanted
+    raise errors.bad_request(f"unable to parse requirement: {text}")
+
+
+def field_matcher(selector: str, resource: Resource) -> Matcher:
+    """Whether an object's fields fit ``selector``. Raises 400 for a field that the resource cannot be selected by."""
+    known = (*_FIELDS, *(_POD_FIELDS if resource.kind == "Pod" else ()))
+    requirements = []
+    for part in _split(selector):
+        match = _EQUALITY.fullmatch(part.strip())
+        if match is None or match["key"] not in known:
+            raise errors.bad_request(f"field label not supported: {match['key'] if match else part}")
+        requirements.append((match["key"].split("."), match["value"], match["operator"] != "!="))
+    return lambda each: all((_field(each, path) == value) == equal for path, value, equal in requirements)
+
+
+def _field(each: dict[str, Any], path: list[str]) -> str:
+    value: Any = each
+    for key in path:
+        value = value.get(key, {}) if isinstance(value, dict) else {}
+    return value if isinstance(value, str) else ""

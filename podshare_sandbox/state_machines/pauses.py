@@ -1,0 +1,32 @@
+"""Wait states and the pauses between retries follow the sandbox's clock; timeouts stay as declared."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_callback
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
+
+from podshare_sandbox import clock
+from podshare_sandbox.moto_repair import repair
+
+_POLL_SECONDS = 0.02  # between looks at a ``.sync`` task; 0.5 in moto
+
+
+def install() -> None:
+    """Scale the pauses."""
+    repair(WaitFunction, "_wait_interval", _scaled_wait)
+    repair(retrier_decl, "time", _scaled_time)
+    repair(state_task_service_callback, "_DELAY_SECONDS_SYNC_CONDITION_CHECK", lambda _original: _POLL_SECONDS)
+
+
+def _scaled_wait(_original: Any) -> Any:
+    def wait(_self: WaitFunction, env: Any, wait_seconds: float) -> None:
+        # the event is set when the execution is stopped or times out
+        env.program_state_event.wait(clock.scaled(max(0, wait_seconds)))
+
+    return wait
+
+
+def _scaled_time(_original: Any) -> Any:
+    return SimpleNamespace(sleep=clock.sleep)
