@@ -23,7 +23,7 @@ demo: .venv/installed ## Set up, then provision two teams in a sandbox of five A
 	@$(BIN)/python -m podshare_cli demo
 
 test: .venv/installed ## Set up, then run all tests
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: lint types contracts templates build ## Run all that CI runs, except the tests
 
@@ -48,11 +48,11 @@ build: .venv-sam/installed ## Build what ships to Lambda, ready for `sam deploy`
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(SAM) build # functions/Makefile needs uv
 
 golden: .venv/installed ## Rewrite the golden files from what the code does now; read the diff before committing it
-	$(BIN)/python -m pytest -n 2 --update-golden
+	$(BIN)/python -m pytest -n 2 --dist loadfile --update-golden
 
 lock: .venv/installed ## Resolve all dependencies anew and lock them with hashes, for every platform
 	for set in requirements/uv requirements/dev requirements/sam functions/requirements; do \
-	  $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-strip-extras \
+	  $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes \
 	    --python-version 3.11 $$set.in --output-file $$set.txt >/dev/null || exit 1; \
 	done
 

@@ -1,0 +1,1 @@
+"""The command ``podshare``: what admins and data scientists do with the registry, the machine and the sandbox."""

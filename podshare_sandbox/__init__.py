@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Sandbox"]
 
-service_models.parse_once()  # before moto is imported, which parses a good deal
+service_models.share()  # before moto is imported, which parses a good deal
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,7 @@ It listens on loopback only, and speaks HTTP/1.1.
 """
 
 import http.server
+import io
 import logging
 import re
 import socketserver
@@ -20,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from urllib.parse import parse_qs, urlsplit
 
 import botocore.session
@@ -259,7 +260,7 @@ class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         # HTTPServer looks up the machine's own name here, which can take seconds without a name server
         socketserver.TCPServer.server_bind(self)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:  # the base class's signature
         """A client that hangs up (a killed Lambda does) is no error of the sandbox's."""
         logger.debug("connection of %s ended", client_address, exc_info=True)
 
@@ -286,7 +287,7 @@ class _Connection(http.server.BaseHTTPRequestHandler):
     def _start_tls(self, host: str) -> None:
         secured = self.server.front_door.tls_context(host).wrap_socket(self.connection, server_side=True)
         self.connection = self.request = secured
-        self.rfile = secured.makefile("rb", self.rbufsize)
+        self.rfile = cast(io.BufferedIOBase, secured.makefile("rb", self.rbufsize))
         self.wfile = secured.makefile("wb")
         self.tunnel = host
         self.close_connection = False
@@ -297,10 +298,16 @@ class _Connection(http.server.BaseHTTPRequestHandler):
             # the server closes only the socket that it accepted, which wrapping has detached
             self.connection.close()
 
+    def handle_expect_100(self) -> bool:
+        """``Expect: 100-continue``: the client sends its body only once this has left the buffer."""
+        accepted = super().handle_expect_100()
+        self.wfile.flush()
+        return accepted
+
     def _serve(self) -> None:
         self._send(self._answer())
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _serve
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _serve  # noqa: N815  # names of http.server's
 
     def _answer(self) -> Response:
         request = self._read()

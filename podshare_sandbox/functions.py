@@ -364,10 +364,8 @@ def _timed_out(request_id: str, seconds: float) -> _Reply:
 
 
 def _exited(status: int) -> _Reply:
-    if status < 0:
-        reason = f"signal: {signal.strsignal(-status) or -status}".lower()
-    else:
-        reason = f"exit status {status}"
+    killed_by = signal.strsignal(-status) if status < 0 else None
+    reason = f"signal: {killed_by.lower()}" if killed_by else f"exit status {status}"
     problem = f"Runtime exited with error: {reason}" if status else "Runtime exited without providing a reason"
     return _Reply(None, True, True, "Runtime.ExitError", problem)
 
@@ -429,7 +427,7 @@ class _RuntimeApi(socketserver.ThreadingTCPServer):
         with suppress(OSError):  # wakes the accepting thread
             socket.create_connection(self.server_address, timeout=1).close()  # type: ignore[arg-type]
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  # the base class's signature
+    def handle_error(self, request: Any, client_address: Any) -> None:  # the base class's signature
         """A killed process resets its connection."""
         logger.debug("runtime connection ended", exc_info=True)
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
-from moto.iam.models import AccessKey, iam_backends
+from moto.iam.models import iam_backends
 from moto.organizations import utils as organizations_utils
 from moto.organizations.models import FakeAccount, OrganizationsBackend, organizations_backends
 
@@ -180,10 +180,9 @@ def _add_administrator(account: str) -> None:
     iam.create_user("us-east-1", "admin")
     managed_policies.make_available(account, ADMINISTRATOR_ACCESS)
     iam.attach_user_policy(ADMINISTRATOR_ACCESS, "admin")
-    key = AccessKey("admin", prefix="AKIA", account_id=account)
-    credentials = admin_credentials(account)
-    key.access_key_id, key.secret_access_key = credentials.access_key, credentials.secret_key
-    iam.users["admin"].access_keys.append(key)
+    key, fixed = iam.create_access_key("admin"), admin_credentials(account)
+    del iam.access_keys[key.access_key_id]
+    key.access_key_id, key.secret_access_key = fixed.access_key, fixed.secret_key
     iam.access_keys[key.access_key_id] = key
 
 

@@ -20,7 +20,7 @@ from typing import Any, Self
 
 import boto3
 import botocore.session
-from botocore.config import Config
+import yaml
 from botocore.loaders import Loader
 from moto import mock_aws
 from moto.core.models import botocore_stubber
@@ -52,11 +52,10 @@ _LIMITS = (
     "Throttling and service quotas other than those of IAM, EKS and S3 access points",
 )
 
-# services whose operations only read and change moto's state. Not Lambda, Step Functions, SQS and EventBridge,
-# whose operations wait for others; S3 does not pass through call_action.
+# services whose operations only read and change moto's state: not Lambda, Step Functions and SQS, whose operations
+# wait for others, nor those that hand on events
 _SERIAL_SERVICES = {"dynamodb", "eks", "iam", "organizations", "s3control", "sagemaker", "sts"}
 _state_lock = threading.RLock()
-_CLIENT_CONFIG = Config(ignore_configured_endpoint_urls=True, account_id_endpoint_mode="disabled")
 
 
 class Sandbox:
@@ -76,7 +75,7 @@ class Sandbox:
         self._exports: dict[tuple[str, str], dict[str, Export]] = {}
         self._moto: Any = None
         self._front_door: FrontDoor | None = None
-        self._factory: boto3.Session | None = None
+        self._factory: Any = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -96,11 +95,10 @@ class Sandbox:
         self._moto = mock_aws(config={"stepfunctions": {"execute_state_machine": True}})
         self._moto.start()
         try:
-            self._front_door = FrontDoor(self._port)
+            self._front_door = FrontDoor(self._port).start()
             _install(self._front_door)
             organization.seed(self._admin_client)
             authorization.clear_decisions()
-            self._front_door.start()
         except BaseException:
             self.stop()
             raise
@@ -110,6 +108,7 @@ class Sandbox:
         """End every process and thread of the sandbox and drop its state. The second time does nothing."""
         if self._moto is None:
             return
+        self._stop_executions()
         delivery.close()
         functions.close()
         authorization.uninstall()
@@ -121,6 +120,11 @@ class Sandbox:
         self._clients.clear()
         self._stacks.clear()
         self._exports.clear()
+
+    def _stop_executions(self) -> None:
+        for execution in state_machines.running():
+            region, account = execution.split(":")[3:5]
+            self.client("stepfunctions", account, region).stop_execution(executionArn=execution)
 
     # --- clients ----------------------------------------------------------------------------------------------
 
@@ -135,7 +139,6 @@ class Sandbox:
                     region_name=region,
                     aws_access_key_id=credentials.access_key,
                     aws_secret_access_key=credentials.secret_key,
-                    config=_CLIENT_CONFIG,
                 )
             return self._clients[key]
 
@@ -180,7 +183,7 @@ class Sandbox:
     def _admin_client(self, service: str, account: str, region: str = HUB_REGION) -> Any:
         return self.client(service, account, region)
 
-    def _session(self) -> boto3.Session:
+    def _session(self) -> Any:  # a service's name is no literal here
         """The one session that makes all clients: parsing the service models anew is what makes a client slow."""
         if self._factory is None:
             self._factory = boto3.Session(botocore_session=self._botocore_session())
@@ -189,7 +192,10 @@ class Sandbox:
     def _botocore_session(self) -> botocore.session.Session:
         session = botocore.session.Session()
         session.register_component("data_loader", self._loader)
+        # what the user has configured for AWS itself is not meant for the sandbox; moto knows no account endpoints
         session.set_config_variable("config_file", os.devnull)
+        session.set_config_variable("ignore_configured_endpoint_urls", True)
+        session.set_config_variable("account_id_endpoint_mode", "disabled")
         return session
 
     # --- stacks -----------------------------------------------------------------------------------------------
@@ -223,8 +229,31 @@ class Sandbox:
         return self._stacks[key]
 
     def deploy_podshare(self, parameters: Mapping[str, Any] | None = None) -> dict[str, str]:
-        """Deploy podshare itself: the hub, the member stacks and the cluster's RBAC; returns the hub's outputs."""
-        raise NotImplementedError
+        """Deploy podshare's stacks, hub first, and the cluster's RBAC; returns the hub stack's outputs.
+
+        ``parameters`` are the hub stack's, beside the organization's id; a prefix goes to all stacks.
+        """
+        given: dict[str, Any] = {"OrganizationId": organization.ORGANIZATION_ID, **(parameters or {})}
+        outputs = self.deploy(PROJECT / "template.yaml", HUB, HUB_REGION, "podshare", given)
+        shared: dict[str, Any] = {name: given[name] for name in ("OrganizationId", "Prefix") if name in given}
+        for account, own in self._member_parameters().items():
+            member: dict[str, Any] = {"HubAccountId": HUB, **shared, **own}
+            self.deploy(PROJECT / "accounts" / "member.yaml", account, HUB_REGION, "podshare-member", member)
+        self._apply_cluster_rbac(self.stack("podshare").parameters["Prefix"])
+        return outputs
+
+    def _member_parameters(self) -> dict[str, dict[str, str]]:
+        hyperpod = self.client("sagemaker").describe_cluster(ClusterName=organization.HYPERPOD_CLUSTER)
+        cluster = {"EksClusterName": organization.EKS_CLUSTER, "HyperPodClusterArn": hyperpod["ClusterArn"]}
+        own: dict[str, dict[str, str]] = {account: {} for account in organization.SCIENTISTS}
+        return {HUB: cluster, **own, organization.DATA: {"BucketNames": ",".join(organization.OBJECTS)}}
+
+    def _apply_cluster_rbac(self, prefix: str) -> None:
+        """What a cluster's admin does with ``kubectl apply``, after replacing the prefix as the file says."""
+        api = kubernetes.api_of(organization.EKS_CLUSTER_ARN)
+        manifests = (PROJECT / "accounts" / "cluster-rbac.yaml").read_text(encoding="utf-8")
+        for manifest in yaml.safe_load_all(manifests.replace("podshare", prefix)):
+            api.apply(manifest)
 
     # --- observation ------------------------------------------------------------------------------------------
 

@@ -36,7 +36,10 @@ class ServiceRole:
     then: str | None = None
 
     def client(self, service: str, region: str) -> Any:
-        """A client of ``service`` in ``region``. Raises what ``authorization.assume_as_service`` raises, or ClientError."""
+        """A client of ``service`` in ``region``.
+
+        Raises what ``authorization.assume_as_service`` raises, or ClientError from the further role.
+        """
         with _lock:
             known = _clients.get((self, service, region))
         if known is None or clock.now() > known.expiration - _RENEW_BEFORE:

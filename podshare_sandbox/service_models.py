@@ -1,34 +1,40 @@
-"""botocore's service models, parsed once for the whole process.
+"""botocore's service models, found and parsed once for the whole process.
 
 Each botocore session has a loader of its own, and so have moto and the sandbox's extensions: the same
-megabytes of JSON are parsed three to thirty times, which is most of what a start takes. What a loader
-answers is shared by a session's clients already, so it is never changed.
+megabytes of JSON would be parsed three to thirty times, which is most of what a start takes. What a loader
+answers is shared by a session's clients already, so nobody changes it.
 """
 
 import threading
 from collections.abc import Callable
 from typing import Any
 
-from botocore.loaders import JSONFileLoader
+from botocore.loaders import JSONFileLoader, Loader
 
-_parsed: dict[str, Any] = {}
 _lock = threading.Lock()
 
 
-def _once(load_file: Callable[[JSONFileLoader, str], Any]) -> Callable[[JSONFileLoader, str], Any]:
-    def load_file_once(loader: JSONFileLoader, file_path: str) -> Any:
+def share() -> None:
+    """Let all loaders of the process share what any of them has found and parsed; idempotent."""
+    _remember(JSONFileLoader, "load_file", lambda _, file_path: file_path)
+    _remember(Loader, "list_available_services", lambda loader, type_name: (*loader.search_paths, type_name))
+
+
+def _remember(owner: type, name: str, key_of: Callable[..., Any]) -> None:
+    original = getattr(owner, name)
+    if hasattr(original, "_remembers"):
+        return
+    answers: dict[Any, Any] = {}
+
+    def remembered(*arguments: Any, **named: Any) -> Any:
+        key = key_of(*arguments, **named)
         with _lock:
-            if file_path not in _parsed:
-                found = load_file(loader, file_path)
-                if found is None:  # there is no such file, yet
-                    return None
-                _parsed[file_path] = found
-            return _parsed[file_path]
+            answer = answers.get(key)
+        if answer is None:  # new, or a file that is not there: a loader tries several places
+            answer = original(*arguments, **named)
+            with _lock:
+                answers[key] = answer
+        return answer
 
-    return load_file_once
-
-
-def parse_once() -> None:
-    """Let all of the process's loaders share what any of them has parsed; idempotent."""
-    if JSONFileLoader.load_file.__name__ != "load_file_once":
-        JSONFileLoader.load_file = _once(JSONFileLoader.load_file)  # type: ignore[method-assign]
+    remembered._remembers = True  # type: ignore[attr-defined]  # marks what must not be wrapped again
+    setattr(owner, name, remembered)

@@ -63,9 +63,7 @@ def _resource_type(prefix: str, name: str, required: bool) -> ResourceType:
 
 
 def _keys_of(prefix: str, resource_type: str) -> list[str]:
-    keys: list[str] = _DATA.resources.get_resource_type_details(prefix, resource_type).get(
-        "conditionKeys", []
-    )
+    keys: list[str] = _DATA.resources.get_resource_type_details(prefix, resource_type).get("conditionKeys", [])
     return keys
 
 

@@ -1,5 +1,6 @@
 """The hooks into moto: no request reaches a service before it is authenticated and authorized."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlparse
@@ -11,7 +12,7 @@ from moto.core import errors
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse
-from moto.core.routing import get_service_router
+from moto.core.routing import ServiceOperationRouter
 from moto.core.utils import get_service_model
 from moto.s3.exceptions import S3ClientError
 from moto.s3.responses import S3Response
@@ -23,6 +24,9 @@ from podshare_sandbox.authorization.call import Call
 from podshare_sandbox.authorization.principals import ExpiredToken, Principal, UnknownAccessKey, identify
 from podshare_sandbox.authorization.s3_data import DataRequest
 from podshare_sandbox.moto_extension import replace
+
+# a copy: botocore's client of S3 cuts the bucket out of the paths of the model that the whole process shares
+_S3_OPERATIONS = ServiceOperationRouter(copy.deepcopy(get_service_model("s3")))
 
 _FORBIDDEN = 403
 _BAD_REQUEST = 400
@@ -179,7 +183,7 @@ class _Errors:
         return _error(code, "Missing Authentication Token", self._status)
 
 
-class _Refusal(ServiceException):  # noqa: N818  # moto looks for the shape of an error by its class's module
+class _Refusal(ServiceException):  # moto looks for an error's shape by its class's module
     """A refusal of any service; no service models it."""
 
 
@@ -203,7 +207,14 @@ def _hook_s3() -> None:
             return stock(response, bucket_name, authenticated)
         return _delete_allowed_keys(response, refused, lambda: stock(response, bucket_name, True))
 
+    def serialized(response: S3Response, result: ActionResult) -> Any:
+        """An answer to HEAD has no body, hence neither code nor message."""
+        status, headers, body = stock_serialized(response, result)
+        failed = isinstance(result.result, Exception) and response.normalized_request.method == "HEAD"
+        return status, headers, "" if failed else body
+
     replace(ActionAuthenticatorMixin, "_authenticate_and_authorize_s3_action", authorize_s3)
+    stock_serialized = replace(S3Response, "serialized", serialized)
     stock = replace(S3Response, "_bucket_response_delete_keys", delete_keys)
 
 
@@ -241,7 +252,7 @@ def _data_request(response: S3Response, bucket: str, key: str) -> DataRequest:
 
     request = response.normalized_request
     try:
-        operation, uri = get_service_router("s3").match(request)
+        operation, uri = _S3_OPERATIONS.match(request)
     except NotFound as error:
         raise NotImplementedError(f"authorization of {request.method} {request.url}: no operation of S3") from error
     point = access_points.resolve(request.headers.get("host", "")) or access_points.resolve(str(uri.get("Bucket", "")))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from moto.awslambda.exceptions import UnknownFunctionException
 from moto.awslambda.models import lambda_backends
 from moto.dynamodb.models import dynamodb_backends
 from moto.events.models import events_backends
@@ -16,6 +17,7 @@ from podshare_sandbox.authorization.policy import Policy
 from podshare_sandbox.authorization.principals import role_by_arn
 
 _ARN_FIELDS = 6
+_TRUSTED_ACTIONS = {"sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class ResourcePolicy:
 
 def policy_of(action: str, arn: str) -> ResourcePolicy:
     """What the resource itself says about ``action``; nothing for kinds of resources without policies."""
-    if action.startswith("sts:"):
+    if action in _TRUSTED_ACTIONS:
         return _trust(arn)
     fields = arn.split(":", _ARN_FIELDS - 1)
     if len(fields) < _ARN_FIELDS or fields[2] not in _READERS:
@@ -67,12 +69,11 @@ def _function(account: str, region: str, resource: str) -> Document:
     kind, _, name = resource.partition(":")
     if kind != "function":
         return None
-    arn = f"arn:aws:lambda:{region}:{account}:function:{name.partition(':')[0]}"
-    function = lambda_backends[account][region].get_function_by_arn(arn)
-    statements = function.policy.statements if function else []
-    # AddPermission without a qualifier speaks of the unqualified ARN (moto writes one trailing colon too many)
-    cleaned = [{**statement, "Resource": str(statement["Resource"]).rstrip(":")} for statement in statements]
-    return {"Version": "2012-10-17", "Statement": cleaned} if cleaned else None
+    try:
+        statements = lambda_backends[account][region].get_function(name.partition(":")[0]).policy.statements
+    except UnknownFunctionException:
+        return None
+    return {"Version": "2012-10-17", "Statement": statements} if statements else None
 
 
 def _key(account: str, region: str, resource: str) -> Document:

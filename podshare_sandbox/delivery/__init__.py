@@ -10,7 +10,7 @@ pipes and API destinations; SQS as an event source goes moto's way, within SendM
 import time
 
 from podshare_sandbox import functions, state_machines
-from podshare_sandbox.delivery import background, events, schedules, streams
+from podshare_sandbox.delivery import background, events, streams
 from podshare_sandbox.delivery.events import put_event
 from podshare_sandbox.delivery.schedules import fire_schedule
 

@@ -12,10 +12,10 @@ import uuid
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from botocore.exceptions import ClientError
-from jsonpath_ng.ext import parse as parse_path
+from jsonpath_ng.ext.parser import parse as parse_path
 from moto.awslambda.utils import get_backend as lambda_backend
 from moto.events.exceptions import ValidationException
 from moto.events.models import EventsBackend, Rule, events_backends
@@ -28,7 +28,7 @@ from podshare_sandbox.delivery import background
 from podshare_sandbox.moto_repair import repair
 from podshare_sandbox.service_clients import ServiceRole
 
-Event = dict[str, Any]
+Event = Any  # a dictionary; moto's own type of it lacks what services put there
 Target = dict[str, Any]
 
 EVENTS = "events.amazonaws.com"
@@ -326,7 +326,7 @@ def _reaching_other_accounts(original: Any) -> Any:
 
     def put_events(self: EventsBackend, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if len(events) > _MOST_ENTRIES:
-            return _answers(original(self, events))
+            return cast(list[dict[str, Any]], original(self, events))
         return [answer for entry in events for answer in put_one(self, entry)]
 
     def put_one(sender: EventsBackend, entry: dict[str, Any]) -> list[dict[str, Any]]:
@@ -337,15 +337,11 @@ def _reaching_other_accounts(original: Any) -> Any:
             return [{"EventId": event["id"]}]
         token = _sender.set(sender.account_id)
         try:
-            return _answers(original(owner, [entry]))
+            return cast(list[dict[str, Any]], original(owner, [entry]))
         finally:
             _sender.reset(token)
 
     return put_events
-
-
-def _answers(answers: Any) -> list[dict[str, Any]]:
-    return list(answers)
 
 
 def _owner_of(bus: str, caller: EventsBackend) -> EventsBackend:

@@ -30,13 +30,13 @@ def fire_schedule(name: str) -> None:
 
 
 def _rules() -> list[Any]:
-    backends = list(events_backends.iter_backends())
+    backends: list[Any] = list(events_backends.iter_backends())
     buses = [bus for _, _, backend in backends for bus in backend.event_buses.values()]
     return [rule for bus in buses for rule in bus.rules.values() if rule.scheduled_expression]
 
 
 def _schedules() -> list[Any]:
-    backends = list(scheduler_backends.iter_backends())
+    backends: list[Any] = list(scheduler_backends.iter_backends())
     groups = [group for _, _, backend in backends for group in backend.schedule_groups.values()]
     return [schedule for group in groups for schedule in group.schedules.values()]
 

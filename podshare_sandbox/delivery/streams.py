@@ -12,7 +12,7 @@ import zlib
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from botocore.exceptions import ClientError
 from moto.awslambda.exceptions import InvalidParameterValueException
@@ -173,7 +173,7 @@ class _Reader:
 
     def _wants(self, record: Record) -> bool:
         filters = (self.mapping.filter_criteria or {}).get("Filters", [])
-        return not filters or any(EventPattern.load(one["Pattern"]).matches_event(record) for one in filters)
+        return not filters or any(EventPattern.load(one["Pattern"]).matches_event(cast(Any, record)) for one in filters)
 
     def _lane_of(self, record: Record) -> int:
         key = json.dumps(record["dynamodb"]["Keys"], sort_keys=True).encode()

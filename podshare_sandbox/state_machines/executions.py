@@ -11,8 +11,9 @@ import uuid
 from datetime import datetime
 from typing import Any
 
+from moto.core.exceptions import AWSError
 from moto.core.responses import ActionResult
-from moto.stepfunctions.exceptions import AWSError, NameTooLongException, ValidationException
+from moto.stepfunctions.exceptions import InvalidExecutionInput, NameTooLongException, ValidationException
 from moto.stepfunctions.parser.api import ExecutionStatus, HistoryEventType
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend, stepfunctions_parser_backends
@@ -56,7 +57,7 @@ def running() -> list[str]:
     return [
         execution.execution_arn
         for _, _, backend in list(stepfunctions_parser_backends.iter_backends())
-        for machine in list(backend.state_machines)
+        for machine in list(backend.state_machines)  # type: ignore[attr-defined]  # moto types the iterator loosely
         for execution in list(machine.executions)
         if execution.exec_status == ExecutionStatus.RUNNING
     ]
@@ -73,6 +74,7 @@ def _starting_once(original: Any) -> Any:
                 "1 validation error detected: Value at 'input' failed to satisfy constraint: "
                 f"Member must have length less than or equal to {_LARGEST_INPUT}"
             )
+        _check_json(execution_input)
         with _starting:  # two starts of one name are one execution
             before = len(self.describe_state_machine(state_machine_arn).executions)
             execution: Execution = original(self, state_machine_arn, name, execution_input, trace_header)
@@ -82,6 +84,13 @@ def _starting_once(original: Any) -> Any:
         return execution
 
     return start_execution
+
+
+def _check_json(text: str | None) -> None:
+    try:
+        json.loads(text or "{}")
+    except ValueError as error:
+        raise InvalidExecutionInput(f"Invalid State Machine Execution Input: '{error}'") from error
 
 
 def _check_name(name: str) -> None:
@@ -95,7 +104,7 @@ def _ending_once(original: Any) -> Any:
     """An execution that was stopped stays stopped when the task that it was running comes back."""
 
     def terminated(self: BaseExecutionWorkerCommunication) -> None:
-        execution = self.execution
+        execution: Any = self.execution
         if execution.exec_status != ExecutionStatus.RUNNING:
             return
         original(self)
@@ -196,7 +205,7 @@ def _listing(_original: Any) -> Any:
 
 def _telling_history(_original: Any) -> Any:
     def get_execution_history(self: StepFunctionResponse) -> ActionResult:
-        execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+        execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
         events = execution.__dict__.get("_podshare_history") or execution.to_history_output()["events"]
         if self._get_bool_param("reverseOrder"):
             events = events[::-1]

@@ -13,7 +13,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import jsonata
 from jsonata.utils import Utils
@@ -199,7 +199,7 @@ def _sampling_variables(_original: Any) -> Any:
 def _failure(env: Any, cause: str) -> FailureEventException:
     name = StatesErrorName(typ=StatesErrorNameType.StatesQueryEvaluationError)
     told = EvaluationFailedEventDetails(cause=cause, error=name.error_name, state=env.next_state_name)
-    details = EventDetails(evaluationFailedEventDetails=told)
+    details = cast(EventDetails, {"evaluationFailedEventDetails": told})
     event = FailureEvent(env=env, error_name=name, event_type=HistoryEventType.EvaluationFailed, event_details=details)
     env.event_manager.add_event(
         context=env.event_history_context,

@@ -3,7 +3,7 @@
 moto lets a distributed Map succeed whatever becomes of its items. Source: "Using Map state in Distributed mode".
 """
 
-from typing import Any
+from typing import Any, cast
 
 from moto.stepfunctions.parser.api import ExecutionFailedEventDetails, HistoryEventType
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
@@ -55,7 +55,8 @@ def _is_exceeded(failed: int, total: int, eval_input: Any) -> bool:
 def _failure(env: Any) -> FailureEvent:
     name = StatesErrorName(typ=StatesErrorNameType.StatesExceedToleratedFailureThreshold)
     cause = "The specified tolerated failure threshold was exceeded"
-    details = EventDetails(executionFailedEventDetails=ExecutionFailedEventDetails(error=name.error_name, cause=cause))
+    told = ExecutionFailedEventDetails(error=name.error_name, cause=cause)
+    details = cast(EventDetails, {"executionFailedEventDetails": told})
     return FailureEvent(env=env, error_name=name, event_type=HistoryEventType.MapStateFailed, event_details=details)
 
 

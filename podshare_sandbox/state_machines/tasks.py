@@ -12,7 +12,6 @@ from typing import Any
 import botocore.session
 from botocore import xform_name
 from botocore.exceptions import ClientError
-from botocore.model import Shape
 from moto.stepfunctions.parser import models as _loads_the_whole_engine  # noqa: F401
 from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
@@ -50,7 +49,7 @@ class TaskIdentity(StateCredentials):
 
     def __init__(self, machine_role: str, machine_arn: str, own_role: str | None) -> None:
         super().__init__(role_arn=own_role or machine_role)
-        session_name = machine_arn.split(":")[-1][:64]
+        session_name = machine_arn.rpartition(":")[2][:64]
         self.role = ServiceRole(machine_role, "states.amazonaws.com", session_name, machine_arn, own_role)
 
 
@@ -103,7 +102,7 @@ def _acting_in_a_role(_original: Any) -> Any:
     return boto_client_for
 
 
-def _shapes(task: StateTaskService, service: str | None, action: str | None) -> tuple[Shape | None, Shape | None]:
+def _shapes(task: StateTaskService, service: str | None, action: str | None) -> tuple[Any, Any]:
     name = _botocore_name(task._get_boto_service_name(service))
     wanted = task._get_boto_service_action(action)
     model = _models.get_service_model(name)
@@ -192,7 +191,7 @@ def _naming_lambda_errors(_original: Any) -> Any:
 def _telling_an_error_type(original: Any) -> Any:
     """An error payload without ``errorType`` is ``Lambda.Unknown``."""
 
-    class LambdaFunctionErrorException(original):  # type: ignore[misc,valid-type]  # noqa: N818  # moto's own name
+    class LambdaFunctionErrorException(original):  # type: ignore[misc]  # the class to repair
         def __init__(self, function_error: str | None, payload: str) -> None:
             told = json.loads(payload)
             if not isinstance(told, dict) or "errorType" not in told:

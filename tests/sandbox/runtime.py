@@ -96,9 +96,9 @@ class Runtime:
     def messages(self, url: str, account: str = HUB) -> list[dict[str, Any]]:
         """All messages in a queue, with their attributes; they stay invisible for a while."""
         sqs, found = self.client("sqs", account), []
-        while batch := sqs.receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
-        ).get("Messages"):
+        while batch := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]).get(
+            "Messages"
+        ):
             found += batch
         return found
 

@@ -316,7 +316,7 @@ def test_all_policies_together_decide(
 @pytest.fixture
 def accounts() -> Iterator[None]:
     """Three accounts with administrators, and authorization in force."""
-    with mock_aws(config={"lambda": {"use_docker": False}}):
+    with mock_aws():
         authorization.install()
         for module in (iam, sts, eks, access_points, buckets):
             module.install()
@@ -636,11 +636,12 @@ def test_handing_a_role_to_a_service_needs_pass_role(accounts: None, passed: boo
     pass_role = allow("iam:PassRole", target, Condition={"StringEquals": {"iam:PassedToService": service}})
     worker = session_of(allow("states:*"), pass_role, service="stepfunctions")
     definition = json.dumps({"StartAt": "S", "States": {"S": {"Type": "Succeed"}}})
-    request = {"name": "m", "definition": definition, "roleArn": target}
+    request: dict[str, Any] = {"name": "m", "definition": definition, "roleArn": target}
     if passed:
         assert worker.create_state_machine(**request)["stateMachineArn"].endswith(":m")
     else:
-        refused(worker.create_state_machine, "AccessDeniedException", match=f"iam:PassRole on resource: {target}")
+        message = f"iam:PassRole on resource: {target}"
+        refused(worker.create_state_machine, "AccessDeniedException", match=message, **request)
 
 
 def test_leading_keys_confine_a_role_to_its_items(accounts: None) -> None:
@@ -711,7 +712,7 @@ def test_access_policies_can_be_confined_to_namespaces(accounts: None) -> None:
         clusterName="c",
         principalArn=f"arn:aws:iam::{SCIENTIST}:role/x",
     )
-    request = {
+    request: dict[str, Any] = {
         "clusterName": "c",
         "principalArn": role,
         "policyArn": "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy",
@@ -1006,15 +1007,17 @@ def test_a_service_reaches_a_queue_by_its_policy(accounts: None) -> None:
 def test_a_service_invokes_a_function_by_its_permission(accounts: None) -> None:
     """AddPermission is a statement of the function's policy, read with its SourceArn."""
     role = make_role("f", trust=trusting({"Service": "lambda.amazonaws.com"}))
+    s3 = client("s3")
+    s3.create_bucket(Bucket="code", CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_object(Bucket="code", Key="f.zip", Body=b"code")
     lambda_ = client("lambda")
-    function = (
-        lambda_.create_function(
-            FunctionName="f", Runtime="python3.13", Role=role, Handler="h.h", Code={"S3Bucket": "none", "S3Key": "none"}
-        )
-        if _function_code()
-        else None
-    )
-    arn = function["FunctionArn"] if function else ""
+    arn = lambda_.create_function(
+        FunctionName="f",
+        Runtime="python3.13",
+        Role=role,
+        Handler="h.h",
+        Code={"S3Bucket": "code", "S3Key": "f.zip"},
+    )["FunctionArn"]
     lambda_.add_permission(
         FunctionName="f",
         StatementId="s",
@@ -1029,14 +1032,6 @@ def test_a_service_invokes_a_function_by_its_permission(accounts: None) -> None:
         authorization.check_service_call(
             "events.amazonaws.com", "lambda:InvokeFunction", arn, None, source_arn=f"{RULE}2", source_account=HUB
         )
-
-
-def _function_code() -> bool:
-    """A bucket with something that passes as a function's code."""
-    s3 = client("s3")
-    s3.create_bucket(Bucket="none", CreateBucketConfiguration={"LocationConstraint": REGION})
-    s3.put_object(Bucket="none", Key="none", Body=b"code")
-    return True
 
 
 def test_a_decision_takes_less_than_a_millisecond(accounts: None) -> None:

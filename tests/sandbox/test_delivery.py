@@ -1,6 +1,7 @@
 """Events, schedules and stream records reach their targets in the background, as AWS authorises and retries them."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +31,11 @@ def handler(event, context):
         return {"batchItemFailures": [{"itemIdentifier": bad[0]}]}
     if bad:
         raise ValueError("poison")
+"""
+ECHO = """
+import boto3, json, os
+def handler(event, context):
+    boto3.client("sqs").send_message(QueueUrl=os.environ["QUEUE"], MessageBody=json.dumps(event))
 """
 PASS = {"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}}
 
@@ -140,8 +146,7 @@ def test_a_function_needs_its_own_permission(aws: Runtime) -> None:
     """A rule invokes a function only after AddPermission for it."""
     url, _ = aws.queue("invoked")
     role = aws.role("invoked", "lambda.amazonaws.com", ["sqs:SendMessage"])
-    source = 'import boto3, json, os\ndef handler(e, c):\n boto3.client("sqs").send_message(QueueUrl=os.environ["QUEUE"], MessageBody=json.dumps(e))\n'
-    function = aws.function("invoked", source, role, Environment={"Variables": {"QUEUE": url}})
+    function = aws.function("invoked", ECHO, role, Environment={"Variables": {"QUEUE": url}})
     rule = _rule(aws, "invoked", {"Arn": function})
     _put(aws, "invoked", {"n": 1})
     delivery.settle(10)
@@ -264,7 +269,8 @@ def test_a_schedule_calls_its_target_in_its_role(aws: Runtime) -> None:
     assert _bodies(aws, url) == [{"schedule": f"arn:aws:scheduler:{REGION}:{HUB}:schedule/default/tick"}]
 
 
-def test_an_unknown_schedule_cannot_be_fired(aws: Runtime) -> None:
+@pytest.mark.usefixtures("aws")
+def test_an_unknown_schedule_cannot_be_fired() -> None:
     """LookupError names it."""
     with pytest.raises(LookupError, match="no-such"):
         delivery.fire_schedule("no-such")
@@ -315,11 +321,14 @@ class Stream:
         ]
 
 
-def test_a_write_does_not_wait_for_its_readers(aws: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_does_not_wait_for_its_readers(aws: Runtime) -> None:
     """PutItem returns before the function runs, which gets the record as Lambda shapes it."""
     stream = Stream(aws, "shape")
     stream.read()
+    started = time.monotonic()
     stream.write("a", colour="red")
+    assert time.monotonic() - started < 0.15  # no process starts so fast
+    assert any("stream shape" in one or ":shape" in one for one in delivery.in_flight())
     stream.write("a", colour="blue")
     delivery.settle(20)
     records = [record for event in _bodies(aws, stream.url) for record in event["Records"]]

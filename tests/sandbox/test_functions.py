@@ -42,7 +42,9 @@ def aws() -> Iterator[Runtime]:
     """One runtime for all tests here; each uses functions of its own where state matters."""
     with running_runtime() as runtime:
         runtime.role("worker", "lambda.amazonaws.com", ["sqs:SendMessage"])
-        runtime.function("plain", SOURCE, _role("worker"), Environment={"Variables": {"GREETING": "hello"}}, MemorySize=512)
+        runtime.function(
+            "plain", SOURCE, _role("worker"), Environment={"Variables": {"GREETING": "hello"}}, MemorySize=512
+        )
         yield runtime
 
 
@@ -78,9 +80,7 @@ def test_concurrent_invocations_get_environments_of_their_own(aws: Runtime) -> N
     """While one process is busy, another serves."""
     found: list[int] = []
     event = {"sleep": 0.5}
-    threads = [
-        threading.Thread(target=lambda: found.append(_invoke(aws, "plain", event)[0]["pid"])) for _ in range(2)
-    ]
+    threads = [threading.Thread(target=lambda: found.append(_invoke(aws, "plain", event)[0]["pid"])) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -194,7 +194,8 @@ def test_an_event_is_tried_three_times_and_then_reported(aws: Runtime) -> None:
     aws.client("lambda").put_function_event_invoke_config(
         FunctionName="failing", DestinationConfig={"OnFailure": {"Destination": failed}}
     )
-    answer = aws.client("lambda").invoke(FunctionName="failing", InvocationType="Event", Payload=b'{"raise": "KeyError"}')
+    event = {"FunctionName": "failing", "Payload": b'{"raise": "KeyError"}'}
+    answer = aws.client("lambda").invoke(InvocationType="Event", **event)
     assert answer["StatusCode"] == 202
     delivery.settle(20)
     (report,) = (json.loads(message["Body"]) for message in aws.messages(failed_url))
@@ -205,7 +206,8 @@ def test_an_event_is_tried_three_times_and_then_reported(aws: Runtime) -> None:
     (letter,) = aws.messages(dead_url)
     assert json.loads(letter["Body"]) == {"raise": "KeyError"}
     assert letter["MessageAttributes"]["ErrorMessage"]["StringValue"] == "'no good'"
-    assert aws.client("lambda").get_function_configuration(FunctionName="failing")["DeadLetterConfig"] == {"TargetArn": dead}
+    told = aws.client("lambda").get_function_configuration(FunctionName="failing")
+    assert told["DeadLetterConfig"] == {"TargetArn": dead}
 
 
 def test_expiring_credentials_are_renewed(aws: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:

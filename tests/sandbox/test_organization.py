@@ -196,25 +196,35 @@ def test_second_sandbox_of_a_process_is_refused_while_one_runs(sandbox: Sandbox)
         Sandbox().start()
 
 
-def test_nothing_is_left_behind() -> None:
-    """After stop the state is gone, no thread runs, and the next sandbox starts from the beginning."""
-    program = """
-import glob, os, tempfile, threading
+_TWO_SANDBOXES = """
+import json, os, tempfile, threading, time
 from podshare_sandbox import Sandbox
-for _ in range(2):
-    with Sandbox(time_scale=0.02) as sandbox:
-        assert sandbox.client("sqs").list_queues().get("QueueUrls") is None
-        sandbox.client("sqs").create_queue(QueueName="left-behind")
-        sandbox.settle(10)
-assert threading.enumerate() == [threading.main_thread()], threading.enumerate()
-assert not os.listdir(tempfile.gettempdir()), os.listdir(tempfile.gettempdir())
-"""
-    with_temporary_folder = """
-import os, tempfile
+
 with tempfile.TemporaryDirectory() as folder:
     tempfile.tempdir = folder
-""" + "\n".join(f"    {line}" for line in program.splitlines())
+    for _ in range(2):
+        with Sandbox() as sandbox:
+            machines = sandbox.client("stepfunctions")
+            assert machines.list_state_machines()["stateMachines"] == []
+            statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "states.amazonaws.com"}}
+            trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+            role = sandbox.client("iam").create_role(RoleName="machine", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+            states = {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}
+            machine = machines.create_state_machine(
+                name="left-behind", roleArn=role, definition=json.dumps({"StartAt": "Wait", "States": states})
+            )
+            machines.start_execution(stateMachineArn=machine["stateMachineArn"])
+    deadline = time.monotonic() + 5
+    while len(threading.enumerate()) > 1 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert threading.enumerate() == [threading.main_thread()], threading.enumerate()
+    assert os.listdir(folder) == []
+"""
+
+
+def test_nothing_is_left_behind() -> None:
+    """After stop the state is gone and no thread or file is left, even of an execution that was still running."""
     finished = subprocess.run(  # noqa: S603  # our own interpreter
-        [sys.executable, "-c", with_temporary_folder], capture_output=True, text=True, check=False
+        [sys.executable, "-c", _TWO_SANDBOXES], capture_output=True, text=True, check=False
     )
     assert finished.returncode == 0, finished.stderr

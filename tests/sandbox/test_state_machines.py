@@ -9,7 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from podshare_sandbox import delivery
-from podshare_sandbox.state_machines import definitions, expressions
+from podshare_sandbox.state_machines import expressions
+from podshare_sandbox.state_machines.tasks import java_name
 from tests.sandbox.runtime import HUB, REGION, Runtime, document, eventually, running_runtime
 
 INVOKE = "arn:aws:states:::lambda:invoke"
@@ -88,7 +89,13 @@ def one(**state: Any) -> dict[str, Any]:
 def echo(payload: Any, **more: Any) -> dict[str, Any]:
     """A task that invokes ``echo``."""
     arguments = {"FunctionName": "echo", "Payload": payload}
-    return {"Type": "Task", "Resource": INVOKE, "Arguments": arguments, "Output": "{% $states.result.Payload %}", **more}
+    return {
+        "Type": "Task",
+        "Resource": INVOKE,
+        "Arguments": arguments,
+        "Output": "{% $states.result.Payload %}",
+        **more,
+    }
 
 
 # --- JSONata ---------------------------------------------------------------------------------------------------------
@@ -107,7 +114,7 @@ def echo(payload: Any, **more: Any) -> dict[str, Any]:
         ("$hash('a', 'MD5')", "0cc175b9c0f1b6a831c399e269772661"),
         ("$length($uuid())", 36),
         ("$random(7) = $random(7) and $random() < 1", True),
-        ('$parse(\'{"a": [1, null]}\')', {"a": [1, None]}),
+        ("$parse('{\"a\": [1, null]}')", {"a": [1, None]}),
         ("$states.input.none", None),
         ("$map([1, 2], function($v) { $v * $x })", [2, 4]),
         ("($y := 5; $y * $x)", 10),
@@ -145,7 +152,9 @@ def test_an_undefined_result_fails_the_state_with_its_own_error(aws: Runtime) ->
     run = Run(aws, one(**echo("{% $states.input.absent %}")))
     assert (run.status, run.told["error"]) == ("FAILED", "States.QueryEvaluationError")
     assert [event["type"] for event in run.history()].count("EvaluationFailed") == 1
-    caught = echo("{% $states.input.absent %}", Catch=[{"ErrorEquals": ["States.QueryEvaluationError"], "Next": "Done"}])
+    caught = echo(
+        "{% $states.input.absent %}", Catch=[{"ErrorEquals": ["States.QueryEvaluationError"], "Next": "Done"}]
+    )
     run = Run(aws, {"StartAt": "A", "States": {"A": {**caught, "End": True}, "Done": {"Type": "Succeed"}}})
     assert run.status == "SUCCEEDED"
 
@@ -240,9 +249,6 @@ def test_sdk_results_are_plain_json(aws: Runtime) -> None:
 def test_java_spelling_of_services() -> None:
     """The prefix of SDK errors is the name in the AWS SDK for Java."""
     services = ("iam", "eks", "s3", "s3control", "sagemaker", "dynamodb", "organizations", "sfn", "sts")
-    assert [definitions.expressions and name for name in services] == list(services)
-    from podshare_sandbox.state_machines.tasks import java_name  # noqa: PLC0415  # beside what it tests
-
     assert [java_name(name) for name in services] == [
         "Iam", "Eks", "S3", "S3Control", "SageMaker", "DynamoDb", "Organizations", "Sfn", "Sts"
     ]  # fmt: skip
@@ -251,7 +257,7 @@ def test_java_spelling_of_services() -> None:
 def test_a_tasks_credentials_are_assumed_by_the_machines_role(aws: Runtime) -> None:
     """Both the machine's policy and the other role's trust must allow it."""
     state = echo({}, Credentials={"RoleArn": f"arn:aws:iam::{HUB}:role/other"})
-    assert Run(aws, one(**state)).told["error"] == "States.Runtime"
+    assert "is not authorized to perform: sts:AssumeRole" in Run(aws, one(**state)).told["cause"]
     trust = {
         "Effect": "Allow",
         "Principal": {"AWS": f"arn:aws:iam::{HUB}:role/machine"},
@@ -280,7 +286,10 @@ def test_nested_failures_are_caught_where_they_say(aws: Runtime) -> None:
     catch = [{"ErrorEquals": ["Oops"], "Output": "{% $states.errorOutput.Cause %}", "Next": "Caught"}]
     inner = {
         "StartAt": "Both",
-        "States": {"Both": {"Type": "Parallel", "Branches": [branch], "Catch": catch, "End": True}, "Caught": {"Type": "Succeed"}},
+        "States": {
+            "Both": {"Type": "Parallel", "Branches": [branch], "Catch": catch, "End": True},
+            "Caught": {"Type": "Succeed"},
+        },
     }
     run = Run(aws, one(Type="Map", Items=[1, 2, 3], MaxConcurrency=2, ItemProcessor=inner))
     assert run.output == ["a branch"] * 3
@@ -332,11 +341,20 @@ def _distributed(condition: str, **more: Any) -> dict[str, Any]:
             {"A": {"Type": "Choice", "Choices": [{"Condition": "{% true %}", "Next": "A"}], "Default": "Nowhere"}},
             "/States/A/Default",
         ),
-        ({"A": {**echo({}), "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Nowhere"}], "End": True}}, "Catch[0]/Next"),
+        (
+            {"A": {**echo({}), "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Nowhere"}], "End": True}},
+            "Catch[0]/Next",
+        ),
         ({"A": {"Type": "Pass", "Output": "{% 1 + %}", "End": True}}, "INVALID_JSONATA_EXPRESSION"),
         ({"A": {"Type": "Pass", "Output": "{% $never %}", "End": True}}, "Variable $never is not assigned"),
         (
-            {"A": {"Type": "Parallel", "Branches": [{"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}], "End": True}},
+            {
+                "A": {
+                    "Type": "Parallel",
+                    "Branches": [{"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}],
+                    "End": True,
+                }
+            },
             "Duplicate State name: A",
         ),
     ],
@@ -446,8 +464,10 @@ def test_the_history_can_be_paged_reversed_and_stripped(aws: Runtime) -> None:
         "ExecutionSucceeded",
     ]  # fmt: skip
     assert [event["id"] for event in run.history(reverseOrder=True)] == [event["id"] for event in whole][::-1]
-    pages = aws.client("stepfunctions").get_paginator("get_execution_history").paginate(
-        executionArn=run.arn, PaginationConfig={"PageSize": 3}
+    pages = (
+        aws.client("stepfunctions")
+        .get_paginator("get_execution_history")
+        .paginate(executionArn=run.arn, PaginationConfig={"PageSize": 3})
     )
     assert [event["id"] for page in pages for event in page["events"]] == [event["id"] for event in whole]
     assert "secret" in json.dumps(whole, default=str)

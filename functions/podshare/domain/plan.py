@@ -292,7 +292,8 @@ def _withheld(
     while more := {
         key
         for key, resource in desired.items()
-        if key not in withheld and any(need in withheld and observed.get(need) is None for need in resource.needs)
+        if key not in withheld
+        and any(need in withheld and not isinstance(observed.get(need), Resource) for need in resource.needs)
     }:
         withheld |= more
     return withheld

@@ -1,0 +1,106 @@
+"""Where the command acts: credentials, Region and prefix, and the names that follow from them.
+
+It reaches real AWS or a sandbox by the standard environment variables and profiles alone.
+"""
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_lambda import LambdaClient
+    from types_boto3_stepfunctions import SFNClient
+    from types_boto3_sts import STSClient
+
+DEFAULT_PREFIX = "podshare"
+# a dry run's Lambda may take a minute
+_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, read_timeout=75)
+
+
+class Connection:
+    """One installation of podshare, as one caller sees it. Nothing is asked of AWS before it is needed.
+
+    Methods and properties raise botocore's errors.
+    """
+
+    def __init__(
+        self,
+        prefix: str = DEFAULT_PREFIX,
+        profile: str | None = None,
+        region: str | None = None,
+        session: boto3.Session | None = None,
+    ) -> None:
+        self.prefix = prefix
+        self._profile = profile
+        # boto3 reads AWS_DEFAULT_REGION only; the AWS CLI and Lambda go by AWS_REGION
+        self._region = region or os.environ.get("AWS_REGION")
+        self._session = session
+        self._clients: dict[str, Any] = {}
+
+    @cached_property
+    def session(self) -> boto3.Session:
+        """The session that makes the clients."""
+        return self._session or boto3.Session(profile_name=self._profile, region_name=self._region)
+
+    @overload
+    def client(self, service: Literal["dynamodb"]) -> "DynamoDBClient": ...
+    @overload
+    def client(self, service: Literal["lambda"]) -> "LambdaClient": ...
+    @overload
+    def client(self, service: Literal["stepfunctions"]) -> "SFNClient": ...
+    @overload
+    def client(self, service: Literal["sts"]) -> "STSClient": ...
+    def client(self, service: str) -> Any:
+        """The client of a service, made once."""
+        if service not in self._clients:
+            session: Any = self.session  # the stubs know a fixed set of literals only
+            self._clients[service] = session.client(service, config=_CONFIG)
+        return self._clients[service]
+
+    @cached_property
+    def caller(self) -> str:
+        """The ARN of whoever calls."""
+        return str(self.client("sts").get_caller_identity()["Arn"])
+
+    @property
+    def account(self) -> str:
+        """The account that the caller belongs to, which is the hub."""
+        return self.caller.split(":")[4]
+
+    @property
+    def region(self) -> str:
+        """The Region of the hub; empty if none is known."""
+        return self.session.region_name or ""
+
+    @property
+    def registry_table(self) -> str:
+        """The table that admins write."""
+        return f"{self.prefix}-registry"
+
+    @property
+    def state_table(self) -> str:
+        """The table that podshare writes."""
+        return f"{self.prefix}-state"
+
+    @property
+    def plan_function(self) -> str:
+        """The function that answers dry runs."""
+        return f"{self.prefix}-plan-team"
+
+    @property
+    def machine(self) -> str:
+        """The ARN of the state machine that reconciles teams."""
+        partition = self.caller.split(":")[1]
+        return f"arn:{partition}:states:{self.region}:{self.account}:stateMachine:{self.prefix}-reconcile-team"
+
+    @property
+    def place(self) -> str:
+        """The account and Region in words, as far as they are known; asks nobody."""
+        caller = self.__dict__.get("caller")
+        account = f"account {str(caller).split(':')[4]}" if caller else "this account"
+        session = self.__dict__.get("session")
+        return f"{account}, {(session.region_name if session else self._region) or 'no Region'}"

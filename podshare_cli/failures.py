@@ -1,0 +1,85 @@
+"""What went wrong, to which thing, and what to do: how the command tells of every error."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+FAILED, INVALID = 1, 2
+
+
+@dataclass(eq=False)
+class Failure(Exception):  # noqa: N818  # it tells of errors, and of refusals that are none
+    """The command ends here. ``problems`` are those of records, as ``podshare.domain.records.Problem`` tells them."""
+
+    what: str
+    remedy: str = ""
+    exit_code: int = FAILED
+    problems: tuple[Mapping[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        return self.what
+
+    def as_dict(self) -> dict[str, Any]:
+        """The failure for machines."""
+        told = {"what": self.what, "remedy": self.remedy, "problems": [dict(problem) for problem in self.problems]}
+        return {"error": told}
+
+
+def invalid(what: str, remedy: str = "", problems: Iterable[Mapping[str, str]] = ()) -> Failure:
+    """Something that was given is wrong; nothing was done."""
+    return Failure(what, remedy, INVALID, tuple(problems))
+
+
+_ABSENT = frozenset({"ResourceNotFoundException", "StateMachineDoesNotExist"})
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+_UNKNOWN_KEY = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "InvalidSignatureException"})
+_LOG_IN = "Log in again (such as `aws sso login`), or name another profile with --profile."
+
+
+def explain(error: Exception, prefix: str, place: str) -> Failure | None:
+    """What an error of boto3 means to the command's user; None for an error that is not of AWS's making.
+
+    ``place`` names the account and Region that were asked.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # only once it has gone wrong
+
+    if isinstance(error, ClientError):
+        return _explain_answer(error.response.get("Error", {}), error.operation_name, prefix, place)
+    if isinstance(error, BotoCoreError):
+        return _explain_no_answer(error, place)
+    return None
+
+
+def _explain_answer(answer: Mapping[str, Any], operation: str, prefix: str, place: str) -> Failure:
+    code, message = str(answer.get("Code", "")), str(answer.get("Message", ""))
+    if code in _ABSENT:
+        what = f"{operation} in {place}: {message or code}. podshare with the prefix {prefix} is not deployed there."
+        return Failure(what, "Deploy podshare, or correct --region, --profile or --prefix.")
+    if code in _DENIED:
+        what = f"{operation} in {place} was refused: {message}"
+        remedy = f"Attach the managed policy {prefix}-admin (path /{prefix}-system/) to your role, or {prefix}-auditor"
+        return Failure(what, f"{remedy} if you only look.")
+    if code in _EXPIRED:
+        return Failure(f"Your AWS credentials have expired ({operation} in {place}).", _LOG_IN)
+    if code in _UNKNOWN_KEY:
+        return Failure(f"AWS does not know your credentials ({operation} in {place}): {message}", _LOG_IN)
+    return Failure(f"{operation} in {place} failed: {code}: {message}")
+
+
+def _explain_no_answer(error: Exception, place: str) -> Failure:
+    match type(error).__name__:
+        case "NoCredentialsError" | "PartialCredentialsError" | "CredentialRetrievalError":
+            return Failure(f"There are no AWS credentials: {error}", _LOG_IN)
+        case "ProfileNotFound":
+            remedy = "Name one of ~/.aws/config with --profile or AWS_PROFILE."
+            return invalid(f"There is no such profile: {error}", remedy)
+        case "NoRegionError":
+            return invalid("No AWS Region is known.", "Name podshare's Region with --region or AWS_REGION.")
+        case "SSOTokenLoadError" | "UnauthorizedSSOTokenError" | "TokenRetrievalError" | "LoginRefreshRequired":
+            return Failure(f"Your sign-in has ended: {error}", _LOG_IN)
+        case "EndpointConnectionError" | "ConnectTimeoutError" | "ReadTimeoutError" | "ProxyConnectionError":
+            remedy = "Check the network, AWS_ENDPOINT_URL and HTTPS_PROXY."
+            return Failure(f"AWS cannot be reached in {place}: {error}", remedy)
+        case _:
+            return Failure(f"In {place}: {error}")

@@ -1,0 +1,110 @@
+"""The options that every command has, before or after its name, and how a command is declared.
+
+Only typer is imported here: `podshare --help` starts without boto3, pydantic and rich.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from podshare_cli.connection import Connection
+
+_PANEL = "Where and how"
+Profile = Annotated[
+    str | None,
+    typer.Option("--profile", help="The AWS profile to act with (or AWS_PROFILE).", rich_help_panel=_PANEL),
+]
+Region = Annotated[
+    str | None,
+    typer.Option("--region", help="The Region that podshare is deployed in (or AWS_REGION).", rich_help_panel=_PANEL),
+]
+Prefix = Annotated[
+    str | None,
+    typer.Option("--prefix", help="The prefix of this installation's names. [default: podshare]", rich_help_panel=_PANEL),
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print JSON, and nothing else, for machines.", rich_help_panel=_PANEL)
+]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was given of the options that every command has."""
+
+    profile: str | None = None
+    region: str | None = None
+    prefix: str | None = None
+    as_json: bool = False
+
+    @cached_property
+    def connection(self) -> "Connection":
+        """The installation that these options mean."""
+        from podshare_cli.connection import DEFAULT_PREFIX, Connection  # noqa: PLC0415  # boto3 takes its time
+
+        return Connection(self.prefix or DEFAULT_PREFIX, self.profile, self.region)
+
+    def overridden(self, later: "Options") -> "Options":
+        """These options, with those that were given again after the command's name."""
+        return replace(
+            self,
+            profile=later.profile or self.profile,
+            region=later.region or self.region,
+            prefix=later.prefix or self.prefix,
+            as_json=later.as_json or self.as_json,
+        )
+
+
+_in_force = Options()
+
+
+def in_force() -> Options:
+    """The options of the command that runs."""
+    return _in_force
+
+
+def set_in_force(options: Options) -> None:
+    """Take ``options`` for the command that is about to run."""
+    global _in_force  # noqa: PLW0603  # a process runs one command; typer offers no other way to its error handler
+    _in_force = options
+
+
+def takes_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the common options; its first parameter receives them as :class:`Options`."""
+    own = list(inspect.signature(command).parameters.values())[1:]
+    common = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, default, annotation in (
+            ("profile", None, Profile),
+            ("region", None, Region),
+            ("prefix", None, Prefix),
+            ("as_json", False, Json),
+        )
+    ]
+
+    @wraps(command)
+    def with_options(
+        *arguments: Any, profile: str | None, region: str | None, prefix: str | None, as_json: bool, **named: Any
+    ) -> None:
+        set_in_force(in_force().overridden(Options(profile, region, prefix, as_json)))
+        command(in_force(), *arguments, **named)
+
+    parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+    with_options.__signature__ = inspect.Signature([*parameters, *common])  # type: ignore[attr-defined]  # of functions
+    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in (*parameters, *common)}
+    return with_options
+
+
+def group(help_text: str) -> typer.Typer:
+    """A group of commands, such as ``podshare team``."""
+    return typer.Typer(help=help_text, no_args_is_help=True, rich_markup_mode="rich", add_completion=False)
+
+
+def examples(*lines: str) -> str:
+    """The examples at the end of a command's help."""
+    shown = "\n\n".join(f"  [cyan]{line}[/]" for line in lines)
+    return f"[bold]Examples[/]\n\n{shown}"

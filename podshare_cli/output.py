@@ -1,0 +1,100 @@
+"""What the command prints: text for people, or JSON and nothing else for machines.
+
+Data goes to stdout, everything said along the way to stderr.
+"""
+
+import datetime
+import json
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from podshare_cli.failures import Failure
+
+STATE_STYLES = {
+    "READY": "bold green",
+    "DELETED": "green",
+    "WAITING": "bold yellow",
+    "DEGRADED": "bold red",
+    "REJECTED": "bold red",
+    "FAILED": "bold red",
+    "PAUSED": "bold yellow",
+}
+
+
+def stdout() -> Console:
+    """Where data goes. Long lines are folded in a terminal and left whole in a pipe."""
+    console = Console(highlight=False, emoji=False)
+    return console if console.is_terminal else Console(highlight=False, emoji=False, width=200)
+
+
+def stderr() -> Console:
+    """Where progress and errors go."""
+    return Console(stderr=True, highlight=False, emoji=False)
+
+
+def print_json(data: object) -> None:
+    """One JSON document on stdout."""
+    print(json.dumps(data, indent=2, default=_plain))  # noqa: T201  # rich would fold and color it
+
+
+def _plain(value: object) -> object:
+    match value:
+        case datetime.datetime():
+            return value.astimezone(datetime.UTC).isoformat(timespec="seconds")
+        case Decimal():
+            return int(value) if value == value.to_integral_value() else float(value)
+        case set() | frozenset():
+            return sorted(value)
+        case _:
+            return str(value)
+
+
+def print_failure(failure: Failure, *, as_json: bool) -> None:
+    """Tell on stderr what went wrong, to what, and what to do."""
+    console = stderr()
+    if as_json:
+        console.out(json.dumps(failure.as_dict()), highlight=False)
+        return
+    console.print(f"[bold red]✗[/] {escape(failure.what)}", soft_wrap=True)
+    if failure.problems:
+        console.print(problems_table(failure.problems))
+    if failure.remedy:
+        console.print(f"  {escape(failure.remedy)}", soft_wrap=True)
+
+
+def problems_table(problems: Iterable[Mapping[str, str]]) -> Table:
+    """What is wrong in records: which field of which record, its value, the rule and the remedy."""
+    table = Table("record", "field", "value", "rule", "remedy", box=None, header_style="dim", pad_edge=False)
+    for problem in problems:
+        table.add_row(*(escape(str(problem.get(name, ""))) for name in ("record", "field", "value", "rule", "remedy")))
+    return table
+
+
+def state_text(state: str | None) -> str:
+    """A team's state in its color; a dash where podshare has not got to it yet."""
+    if state is None:
+        return "[dim]—[/]"
+    return f"[{STATE_STYLES.get(state, 'bold')}]{escape(state)}[/]"
+
+
+def told_problem(problem: Mapping[str, Any]) -> tuple[str, str]:
+    """A status's problem and its remedy in a line each: of a record's field, or of the world outside."""
+    what = problem.get("what") or f"{problem.get('field')} = {problem.get('value')}: {problem.get('rule')}"
+    return str(what), str(problem.get("remedy", ""))
+
+
+def ago(moment: str | datetime.datetime | None, now: datetime.datetime) -> str:
+    """How long ago something was, in one unit."""
+    if not moment:
+        return "never"
+    at = datetime.datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    seconds = max(0, int((now - at).total_seconds()))
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length} {unit} ago"
+    return f"{seconds} s ago"

@@ -1,0 +1,54 @@
+"""Records and facts that tests start from: a cluster, datasets and a team of two accounts, as people would write them."""
+
+from typing import Any
+
+from podshare.domain.desired import ClusterFacts
+from podshare.domain.installation import Installation
+from podshare.domain.records import Dataset, Team, parse_team
+
+INSTALLATION = Installation(
+    prefix="podshare",
+    partition="aws",
+    account="111111111111",
+    region="us-west-2",
+    organization="o-podshare01",
+    identity_center_region="us-west-2",
+)
+CLUSTER = ClusterFacts(
+    name="main",
+    account="111111111111",
+    region="us-west-2",
+    eks_cluster="hyperpod-eks",
+    hyperpod_arn="arn:aws:sagemaker:us-west-2:111111111111:cluster/abcdefghijkl",
+)
+
+
+def a_dataset(name: str = "imagenet", **fields: Any) -> Dataset:
+    """A dataset: the prefix ``imagenet/`` of a bucket in the data account."""
+    given = {
+        "account": "333333333333",
+        "region": "us-west-2",
+        "bucket": "curated-images-333333333333",
+        "prefix": f"{name}/",
+    }
+    return Dataset.model_validate({"name": name, **given, **fields})
+
+
+def a_team_item(name: str = "vision", **fields: Any) -> dict[str, Any]:
+    """A team's registry item, as a person would write it."""
+    given: dict[str, Any] = {
+        "id": f"team#{name}",
+        "schema": 1,
+        "cluster": "main",
+        "owner": "priya@example.com",
+        "reason": "Trains image models",
+        "members": [{"account": "222222222222"}, {"account": "444444444444"}],
+        "quota": {"resources": [{"instance_type": "ml.p5.48xlarge", "count": 2}]},
+        "service_accounts": [{"name": "trainer", "datasets": [{"dataset": "imagenet", "access": "read"}]}],
+    }
+    return {key: value for key, value in {**given, **fields}.items() if value is not ...}
+
+
+def a_team(name: str = "vision", **fields: Any) -> Team:
+    """The team of ``a_team_item``."""
+    return parse_team(a_team_item(name, **fields))

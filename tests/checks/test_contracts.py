@@ -1,0 +1,78 @@
+"""The import contracts of pyproject.toml: each can fail, and the domain keeps a rule that import-linter cannot see."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("functions/podshare", "podshare_cli", "podshare_sandbox")
+CLOCKS = {"now", "today", "utcnow"}
+VIOLATIONS = {
+    "functions/podshare/domain/planted_upwards.py": "import podshare.aws",
+    "functions/podshare/domain/planted_clock.py": "import time",
+    "functions/podshare/domain/planted_aws.py": "from botocore.exceptions import ClientError",
+    "functions/podshare/aws/planted_upwards.py": "import podshare.resources",
+    "functions/podshare/aws/planted_sandbox.py": "import podshare_sandbox.clock",
+    "functions/podshare/planted_without_layer.py": "",
+    "podshare_sandbox/planted_product.py": "from podshare.domain import names",
+}
+
+
+@pytest.fixture
+def outline(tmp_path: Path) -> Path:
+    """Every module of the packages, empty, beside the real contracts: imports can be planted there."""
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for package in PACKAGES:
+        for module in (ROOT / package).rglob("*.py"):
+            empty = tmp_path / module.relative_to(ROOT)
+            empty.parent.mkdir(parents=True, exist_ok=True)
+            empty.touch()
+    return tmp_path
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603  # our own tool with fixed arguments
+        [Path(sys.executable).with_name("lint-imports"), "--no-logo", "--no-cache"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder / "functions"), str(folder)])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_contracts_hold_without_imports(outline: Path) -> None:
+    """Modules without imports break no contract, so a failure below is the planted imports'."""
+    result = lint_imports(outline)
+
+    assert result.returncode == 0, result.stdout
+    assert "KEPT" in result.stdout
+
+
+def test_every_contract_rejects_planted_violations(outline: Path) -> None:
+    """Imports against the rules break every contract, and the output names each module at fault."""
+    for module, statement in VIOLATIONS.items():
+        (outline / module).write_text(statement)
+
+    result = lint_imports(outline)
+
+    assert result.returncode == 1
+    assert "KEPT" not in result.stdout, result.stdout
+    assert [module for module in VIOLATIONS if Path(module).stem not in result.stdout] == []
+
+
+def test_domain_reads_no_clock() -> None:
+    """Domain modules may use the types of datetime, but take the time as an argument."""
+    calls = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in (ROOT / "functions/podshare/domain").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in CLOCKS
+    ]
+
+    assert calls == []

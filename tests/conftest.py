@@ -1,0 +1,28 @@
+"""What all tests share: golden files and the way to update them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the golden files anew (make golden)")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, Any], None]:
+    """Compare a value with the golden file of that name beside the test, or write it (make golden)."""
+    folder = Path(request.path).parent / "golden"
+
+    def compare(name: str, value: Any) -> None:
+        text = json.dumps(value, indent=2, sort_keys=True, default=str) + "\n"
+        path = folder / f"{name}.json"
+        if request.config.getoption("--update-golden"):
+            folder.mkdir(exist_ok=True)
+            path.write_text(text)
+        assert path.read_text() == text, f"{path.name} differs; if that is right, run `make golden` and review the diff"
+
+    return compare

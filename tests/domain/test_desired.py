@@ -1,0 +1,128 @@
+"""What should be there for a team."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pytest
+
+from podshare.domain.desired import desired
+from podshare.domain.installation import MANAGED_BY_TAG, TEAM_TAG
+from podshare.domain.kinds import AccessEntry, AccessPoint, BucketDelegation, Kind, Resource, Role, RoleAttachment
+from podshare.domain.records import Team
+from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team
+
+
+def wanted(team: Team, *datasets: Any) -> list[Resource]:
+    known = {dataset.name: dataset for dataset in datasets or (a_dataset(),)}
+    return list(desired(team, CLUSTER, known, INSTALLATION).values())
+
+
+T = TypeVar("T")
+
+
+def of(found: list[Resource], shape: type[T]) -> list[T]:
+    return [resource for resource in found if isinstance(resource, shape)]
+
+
+def described(resources: list[Resource]) -> dict[str, Any]:
+    return {str(resource.key): {"why": resource.why, **resource.facts()} for resource in resources}
+
+
+def test_golden_team(golden: Callable[[str, Any], None]) -> None:
+    """A team of two accounts and one dataset gets exactly this."""
+    golden("team", described(wanted(a_team())))
+
+
+def test_golden_member_kinds(golden: Callable[[str, Any], None]) -> None:
+    """Each kind of member gets its own cluster access role, trusted by that member alone."""
+    members = [
+        {"account": "222222222222", "existing_role": "research/Scientist"},
+        {"account": "444444444444", "permission_set": "Data"},
+        {"account": "555555555555", "trusted_by": ["role/Analyst", "user/ada"]},
+    ]
+    golden("member_kinds", described(wanted(a_team(members=members, service_accounts=[]))))
+
+
+def test_golden_grants(golden: Callable[[str, Any], None]) -> None:
+    """Prefixes and actions are as granted, per service account, in one access point per dataset."""
+    accounts = [
+        {"name": "reader", "datasets": [{"dataset": "imagenet", "access": "read", "prefix": "imagenet/train/"}]},
+        {"name": "writer", "datasets": [{"dataset": "imagenet", "access": "read_write"}]},
+    ]
+    golden("grants", described(wanted(a_team(members=[], service_accounts=accounts))))
+
+
+def test_a_permission_set_does_not_admit_a_longer_one() -> None:
+    """`Data` admits AWSReservedSSO_Data_ and sixteen characters, in the two exact paths, and nothing else."""
+    team = a_team(members=[{"account": "444444444444", "permission_set": "Data"}])
+    trust = of(wanted(team), Role)[0].trust["Statement"][0]["Condition"]["ArnLike"]["aws:PrincipalArn"]
+    home = "arn:aws:iam::444444444444:role/aws-reserved/sso.amazonaws.com"
+    assert trust == [
+        f"{home}/AWSReservedSSO_Data_{'?' * 16}",
+        f"{home}/us-west-2/AWSReservedSSO_Data_{'?' * 16}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("access", "policy"),
+    [
+        ("training", "AmazonSagemakerHyperpodTrainingPolicy"),
+        ("view", "AmazonEKSViewPolicy"),
+        ("edit", "AmazonEKSEditPolicy"),
+        ("admin", "AmazonEKSAdminPolicy"),
+    ],
+)
+def test_access_is_scoped_to_the_namespace(access: str, policy: str) -> None:
+    """Each access is one policy on the team's namespace and the user policy on the cluster, never `*`."""
+    for entry in of(wanted(a_team(access=access)), AccessEntry):
+        arns = {arn.rpartition("/")[2]: scope for arn, scope in entry.policies.items()}
+        assert arns == {policy: ("hyperpod-ns-vision",), "AmazonSagemakerHyperpodUserClusterPolicy": ()}
+
+
+def test_without_access_nobody_gets_in() -> None:
+    """Access `none` makes no member's role, entry or attachment; the data side is not touched by it."""
+    kinds = {resource.key.kind for resource in wanted(a_team(access="none"))}
+    assert Kind.ACCESS_ENTRY not in kinds
+    assert Kind.ROLE_ATTACHMENT not in kinds
+    assert {Kind.ACCESS_POINT, Kind.SERVICE_ACCOUNT} <= kinds
+
+
+def test_everything_is_tagged_bounded_and_under_the_path() -> None:
+    """Every role has the boundary and, like all that has tags, says whose it is."""
+    for resource in wanted(a_team()):
+        if isinstance(resource, Role):
+            assert resource.boundary == INSTALLATION.boundary_arn(resource.key.account)
+        if (
+            not isinstance(resource, BucketDelegation | RoleAttachment)
+            and resource.key.kind is not Kind.SERVICE_ACCOUNT
+        ):
+            assert resource.tags[TEAM_TAG] == "vision"
+            assert resource.tags[MANAGED_BY_TAG] == "podshare@111111111111"
+
+
+def test_names_fit_their_limits() -> None:
+    """With the longest team name, role names have at most 64 characters and access point names at most 50."""
+    found = wanted(a_team("v" * 40))
+    assert max(len(role.key.name) for role in of(found, Role)) <= 64
+    assert max(len(point.key.name) for point in of(found, AccessPoint)) <= 50
+
+
+def test_names_tell_teams_apart() -> None:
+    """Teams whose names begin alike share nothing."""
+    one = {resource.key for resource in wanted(a_team("vision")) if resource.key.kind is not Kind.BUCKET_DELEGATION}
+    other = {resource.key for resource in wanted(a_team("vision-labs"))}
+    assert not one & other
+
+
+def test_a_dataset_that_is_gone_is_a_revoked_grant() -> None:
+    """A deleted dataset leaves the service account and takes its access point and statement."""
+    gone = desired(a_team(), CLUSTER, {}, INSTALLATION)
+    assert not [key for key in gone if key.kind in (Kind.ACCESS_POINT, Kind.BUCKET_DELEGATION)]
+    assert [key for key in gone if key.kind is Kind.SERVICE_ACCOUNT]
+    assert all(not role.policies for role in of(list(gone.values()), Role) if role.why == "service account trainer")
+
+
+def test_a_grant_outside_of_its_dataset_opens_nothing() -> None:
+    """A prefix that does not begin with the dataset's never falls back to the whole dataset."""
+    accounts = [{"name": "t", "datasets": [{"dataset": "imagenet", "access": "read", "prefix": "private/"}]}]
+    assert not of(wanted(a_team(service_accounts=accounts)), AccessPoint)

@@ -1,0 +1,104 @@
+"""Policy documents: compared by meaning, narrowed without ever granting more."""
+
+from itertools import product
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podshare.domain import policies
+
+ACTIONS = ["s3:GetObject", "s3:PutObject", "s3:ListBucket"]
+RESOURCES = ["arn:aws:s3:::b/*", "arn:aws:s3:::b/a/*", "arn:aws:s3:::b/a/b/*", "arn:aws:s3:::c/*"]
+PROBES = ["arn:aws:s3:::b/x", "arn:aws:s3:::b/a/x", "arn:aws:s3:::b/a/b/x", "arn:aws:s3:::c/x"]
+PREFIXES = ["", "a/", "a/b/", "c/"]
+
+statements = st.fixed_dictionaries(
+    {
+        "Effect": st.just("Allow"),
+        "Action": st.lists(st.sampled_from(ACTIONS), min_size=1, unique=True),
+        "Resource": st.lists(st.sampled_from(RESOURCES), min_size=1, unique=True),
+    },
+    optional={
+        "Condition": st.sampled_from(PREFIXES).map(lambda prefix: {"StringLike": {"s3:prefix": [prefix, f"{prefix}*"]}})
+    },
+)
+documents = st.lists(statements, max_size=3).map(lambda found: policies.document(*found))
+
+
+def grants(document: policies.Document | None, action: str, resource: str, prefix: str) -> bool:
+    """What IAM would say, for the few elements that these documents use."""
+    return any(
+        action in statement["Action"]
+        and any(policies.covers(pattern, resource) for pattern in statement["Resource"])
+        and all(
+            any(policies.covers(pattern, prefix) for pattern in values)
+            for keys in statement.get("Condition", {}).values()
+            for values in keys.values()
+        )
+        for statement in policies.statements(document)
+    )
+
+
+@given(documents, documents)
+def test_what_two_documents_have_in_common_is_granted_by_both(one: Any, other: Any) -> None:
+    """A narrowing never grants what either document withholds."""
+    both = policies.common(one, other)
+    for action, resource, prefix in product(ACTIONS, PROBES, ["a/x", "c/x", "x"]):
+        if grants(both, action, resource, prefix):
+            assert grants(one, action, resource, prefix)
+            assert grants(other, action, resource, prefix)
+
+
+@given(documents)
+def test_a_document_has_itself_in_common_with_itself(document: Any) -> None:
+    """What does not change loses nothing."""
+    both = policies.common(document, document)
+    for action, resource, prefix in product(ACTIONS, PROBES, ["a/x", "c/x", "x"]):
+        assert grants(both, action, resource, prefix) == grants(document, action, resource, prefix)
+
+
+def test_spelling_and_order_are_no_difference() -> None:
+    """A string against a list of one, and the order of statements and values, mean the same."""
+    one = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": "s3:GetObject", "Resource": ["b", "a"], "Principal": "*"},
+            {"Effect": "Deny", "Action": ["x"], "Resource": "y", "Condition": {"Bool": {"aws:SecureTransport": False}}},
+        ],
+    }
+    other = {
+        "Statement": [
+            {
+                "Resource": ["y"],
+                "Effect": "Deny",
+                "Action": "x",
+                "Condition": {"Bool": {"aws:securetransport": "false"}},
+            },
+            {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["a", "b"], "Principal": {"AWS": "*"}},
+        ]
+    }
+    assert policies.same(one, other)
+
+
+def test_a_narrower_prefix_is_what_both_have_in_common() -> None:
+    """From `a/` to `a/b/` leaves `a/b/` open all the time."""
+    arn = "arn:aws:s3:us-west-2:333333333333:accesspoint/p"
+    wide = policies.document(*policies.data_statements(arn, "a/", write=True, sid="x", principal="arn:r"))
+    narrow = policies.document(*policies.data_statements(arn, "a/b/", write=False, sid="x", principal="arn:r"))
+    assert policies.same(policies.common(wide, narrow), narrow)
+    assert policies.same(policies.common(narrow, wide), narrow)
+
+
+def test_a_denial_stays() -> None:
+    """What either document denies stays denied in what they have in common."""
+    allow = {"Effect": "Allow", "Action": "a", "Resource": "r"}
+    deny = {"Effect": "Deny", "Action": "a", "Resource": "r"}
+    both = policies.common(policies.document(allow, deny), policies.document(allow))
+    assert deny["Effect"] in {statement["Effect"] for statement in policies.statements(both)}
+
+
+def test_nothing_in_common_is_none() -> None:
+    """Documents for different principals share nothing."""
+    one, other = (policies.trust_pod_identity("1", "c", "ns", name) for name in ("a", "b"))
+    assert policies.common(one, other) is None
