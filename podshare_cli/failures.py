@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-FAILED, INVALID = 1, 2
+FAILED, INVALID, INTERRUPTED = 1, 2, 130
 
 
 @dataclass(eq=False)

@@ -25,7 +25,7 @@ Region = Annotated[
 ]
 Prefix = Annotated[
     str | None,
-    typer.Option("--prefix", help="The prefix of this installation's names. [default: podshare]", rich_help_panel=_PANEL),
+    typer.Option("--prefix", help="The prefix of this installation's names (or podshare).", rich_help_panel=_PANEL),
 ]
 Json = Annotated[
     bool, typer.Option("--json", help="Print JSON, and nothing else, for machines.", rich_help_panel=_PANEL)
@@ -86,7 +86,7 @@ def takes_options(command: Callable[..., None]) -> Callable[..., None]:
         )
     ]
 
-    @wraps(command)
+    @wraps(flowing(command))
     def with_options(
         *arguments: Any, profile: str | None, region: str | None, prefix: str | None, as_json: bool, **named: Any
     ) -> None:
@@ -106,5 +106,16 @@ def group(help_text: str) -> typer.Typer:
 
 def examples(*lines: str) -> str:
     """The examples at the end of a command's help."""
-    shown = "\n\n".join(f"  [cyan]{line}[/]" for line in lines)
-    return f"[bold]Examples[/]\n\n{shown}"
+    return "\n".join(["[bold]Examples[/]", *(f"  [cyan]{escaped(line)}[/]" for line in lines)])
+
+
+def escaped(line: str) -> str:
+    """A line in which rich sees no markup (rich.markup.escape would do, but takes its time to import)."""
+    return line.replace("[", r"\[")
+
+
+def flowing(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command's help flow: typer breaks its lines where the docstring does."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    command.__doc__ = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    return command

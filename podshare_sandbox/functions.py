@@ -2,8 +2,9 @@
 
 An execution environment is one warm process with one Runtime API, the function's variables, the credentials of
 the function's own role and the front door as its way to AWS. Concurrent invocations get environments of their
-own. ``LambdaFunction.invoke`` is where all of moto's invocations pass (the API, Step Functions, event sources),
-so that method is what this module replaces.
+own, but a third one of a function waits for a while, before its timeout counts, for one of two to come free: Lambda
+would start a third environment at once, on a machine of its own. ``LambdaFunction.invoke`` is where all of moto's
+invocations pass (the API, Step Functions, event sources), so that method is what this module replaces.
 
 Sources: "Understanding the Lambda execution environment lifecycle", "Using the Lambda runtime API" and "How Lambda
 handles errors and retries with asynchronous invocation" in the AWS Lambda Developer Guide.
@@ -20,8 +21,6 @@ import queue
 import signal
 import socket
 import socketserver
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -43,6 +42,7 @@ from moto.awslambda.utils import get_backend
 from podshare_sandbox import clock
 from podshare_sandbox.front_door import FrontDoor
 from podshare_sandbox.moto_repair import repair
+from podshare_sandbox.processes import Command, Processes, inherited_variables
 from podshare_sandbox.service_clients import ServiceRole
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,8 @@ _RENEW_BEFORE = timedelta(minutes=5)
 _ASYNC_RETRIES = 2
 _ASYNC_PAUSES = (60, 120)  # seconds before the first and the second retry
 _UNQUALIFIED_PARTS = 7  # arn:aws:lambda:<region>:<account>:function:<name>
-_INHERITED_VARIABLES = ("PATH", "LANG", "TMPDIR")
+_ENOUGH_ENVIRONMENTS = 2  # of a function, as long as none is busy for long
+_PATIENCE = 5.0  # real seconds that an invocation waits for an environment before it starts another
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def install(front_door: FrontDoor) -> None:
 
 def register_code(function_arn: str, folder: Path | str) -> None:
     """Run ``function_arn`` from ``folder`` (a CodeUri) instead of from its deployment package."""
-    _running_fleet().code_folders[_unqualified(function_arn)] = Path(folder).resolve()
+    _running_fleet().register_code(_unqualified(function_arn), Path(folder).resolve())
 
 
 def warm(function_arn: str) -> None:
@@ -140,46 +141,52 @@ def invoke(function: LambdaFunction, payload: bytes) -> Outcome:
 
 
 class Fleet:
-    """All execution environments of the sandbox: a pool of warm ones for each function version."""
+    """All execution environments of the sandbox, in pools of one function version each."""
 
     def __init__(self, front_door: FrontDoor) -> None:
         self.front_door = front_door
-        self.code_folders: dict[str, Path] = {}
+        self._code_folders: dict[str, Path] = {}
         self._events = 0
-        self._idle: dict[str, list[ExecutionEnvironment]] = defaultdict(list)
-        self._busy: dict[str, set[ExecutionEnvironment]] = defaultdict(set)
-        self._lock = threading.Lock()
+        self._pools: dict[str, _Pool] = defaultdict(_Pool)
+        self._changed = threading.Condition()
+        self._processes = Processes()
         self._packages = tempfile.TemporaryDirectory(prefix="podshare-lambda-")
 
     @property
     def in_flight(self) -> int:
-        """Invocations that have not ended: those in an environment, and the asynchronous ones in all their phases."""
-        with self._lock:
-            return self._events + sum(len(environments) for environments in self._busy.values())
+        """Invocations that have not ended, in all the phases of the asynchronous ones."""
+        with self._changed:
+            return self._events + sum(pool.invocations for pool in self._pools.values())
+
+    def register_code(self, function_arn: str, folder: Path) -> None:
+        """See :func:`register_code`."""
+        self._code_folders[function_arn] = folder
+        self._processes.prepare()
 
     def invoke(self, function: LambdaFunction, payload: bytes) -> Outcome:
         """Run one invocation to its end, in a warm environment if there is one."""
-        with self._environment(function) as environment:
+        with self._admitted(function) as pool, self._environment(function, pool) as environment:
             return environment.invoke(payload)
 
     def warm(self, function: LambdaFunction) -> None:
         """Add a started environment to the function's pool."""
         environment = self._start(function)
-        with self._lock:
-            self._idle[function.function_arn].append(environment)
+        with self._changed:
+            self._pools[function.function_arn].idle.append(environment)
 
     def close(self) -> None:
         """Kill every process, also those at work."""
-        with self._lock:
-            everything = [e for pool in (*self._idle.values(), *self._busy.values()) for e in pool]
-            self._idle.clear()
+        with self._changed:
+            everything = [environment for pool in self._pools.values() for environment in (*pool.idle, *pool.busy)]
+            self._pools.clear()
         for environment in everything:
             environment.close()
+        self._processes.close()
         self._packages.cleanup()
 
     def run_in_background(self, invocation: "_AsynchronousInvocation") -> None:
         """Start an asynchronous invocation, which counts as in flight from now on."""
-        with self._lock:
+        with self._changed:
             self._events += 1
         threading.Thread(target=self._run_counted, args=(invocation,), daemon=True, name="lambda event").start()
 
@@ -189,46 +196,60 @@ class Fleet:
         except Exception:
             logger.exception("asynchronous invocation of %s ended badly", invocation.function.function_arn)
         finally:
-            with self._lock:
+            with self._changed:
                 self._events -= 1
 
     @contextmanager
-    def _environment(self, function: LambdaFunction) -> "Iterator[ExecutionEnvironment]":
-        arn = function.function_arn
-        environment = self._take_idle(function) or self._start(function)
-        with self._lock:
-            if self._is_throttled(function):
-                self._idle[arn].append(environment)
+    def _admitted(self, function: LambdaFunction) -> "Iterator[_Pool]":
+        """Count the invocation. Raises TooManyRequestsError when the function's reserved concurrency is used up."""
+        limit = function.reserved_concurrency
+        with self._changed:
+            pool = self._pools[function.function_arn]
+            if limit is not None and pool.invocations >= int(limit):
                 raise TooManyRequestsError
-            self._busy[arn].add(environment)
+            pool.invocations += 1
         try:
+            yield pool
+        finally:
+            with self._changed:
+                pool.invocations -= 1
+
+    @contextmanager
+    def _environment(self, function: LambdaFunction, pool: "_Pool") -> "Iterator[ExecutionEnvironment]":
+        with self._changed:
+            self._changed.wait_for(pool.has_room, _PATIENCE)
+            pool.taken += 1
+        environment = None
+        try:
+            environment = self._take_idle(function, pool) or self._start(function)
+            pool.busy.add(environment)
             yield environment
         finally:
-            with self._lock:
-                self._busy[arn].discard(environment)
-                if environment.alive:
-                    self._idle[arn].append(environment)
+            with self._changed:
+                pool.taken -= 1
+                if environment is not None:
+                    pool.busy.discard(environment)
+                    if environment.alive:
+                        pool.idle.append(environment)
+                self._changed.notify_all()
 
-    def _is_throttled(self, function: LambdaFunction) -> bool:
-        limit = function.reserved_concurrency
-        return limit is not None and len(self._busy[function.function_arn]) >= int(limit)
-
-    def _take_idle(self, function: LambdaFunction) -> "ExecutionEnvironment | None":
+    def _take_idle(self, function: LambdaFunction, pool: "_Pool") -> "ExecutionEnvironment | None":
         """The environment that was used last, if it still is what the function's configuration says."""
         version = _version_of(function)
         while True:
-            with self._lock:
-                pool = self._idle[function.function_arn]
-                environment = pool.pop() if pool else None
+            with self._changed:
+                environment = pool.idle.pop() if pool.idle else None
             if environment is None or environment.serves(version):
                 return environment
             environment.close()
 
     def _start(self, function: LambdaFunction) -> "ExecutionEnvironment":
-        return ExecutionEnvironment(function, self._code_folder(function), self.front_door.environment())
+        return ExecutionEnvironment(
+            function, self._code_folder(function), self.front_door.environment(), self._processes
+        )
 
     def _code_folder(self, function: LambdaFunction) -> Path:
-        registered = self.code_folders.get(_unqualified(function.function_arn))
+        registered = self._code_folders.get(_unqualified(function.function_arn))
         return registered or self._unpack(function)
 
     def _unpack(self, function: LambdaFunction) -> Path:
@@ -239,10 +260,24 @@ class Fleet:
         return folder
 
 
+@dataclass
+class _Pool:
+    """The environments of a function version, and the invocations that have one or wait for one."""
+
+    invocations: int = 0
+    taken: int = 0  # environments that are busy, or being started
+    idle: list["ExecutionEnvironment"] = field(default_factory=list)
+    busy: set["ExecutionEnvironment"] = field(default_factory=set)
+
+    def has_room(self) -> bool:
+        """Whether an invocation need not wait."""
+        return bool(self.idle) or self.taken < _ENOUGH_ENVIRONMENTS
+
+
 class ExecutionEnvironment:
     """One process that serves one function version, one invocation at a time."""
 
-    def __init__(self, function: LambdaFunction, code: Path, network: Mapping[str, str]) -> None:
+    def __init__(self, function: LambdaFunction, code: Path, network: Mapping[str, str], processes: Processes) -> None:
         if function.layers:
             raise NotImplementedError(f"{function.function_arn} has layers, which the sandbox does not run")
         self._function = function
@@ -251,16 +286,7 @@ class ExecutionEnvironment:
         self._log = _LogStream(function)
         self._runtime_api = _RuntimeApi(function.function_arn)
         try:
-            self._process = subprocess.Popen(  # noqa: S603  # the command is this interpreter and a module's name
-                [sys.executable, "-m", "awslambdaric", str(function.handler)],
-                cwd=code,
-                env=self._variables(code) | dict(network),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-            )
+            self._process = processes.start(Command(str(function.handler), code, self._variables(code) | dict(network)))
         except BaseException:
             self._runtime_api.close()
             raise
@@ -269,7 +295,7 @@ class ExecutionEnvironment:
     @property
     def alive(self) -> bool:
         """Whether it can take another invocation."""
-        return not self._runtime_api.closed and self._process.poll() is None
+        return not self._runtime_api.closed
 
     def serves(self, version: str) -> bool:
         """Whether it is alive, runs this ``version`` of the function and its credentials last for a while yet."""
@@ -306,7 +332,7 @@ class ExecutionEnvironment:
         """The defined runtime environment variables of the Lambda Developer Guide, and the function's own."""
         function = self._function
         return (
-            {name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ}
+            inherited_variables()
             | {name: str(value) for name, value in function.environment_vars.items()}
             | {
                 "_HANDLER": str(function.handler),

@@ -44,7 +44,6 @@ FREE = {"sts:GetCallerIdentity"}
 _TAGGING = {
     "cloudwatch": "TagResource",
     "dynamodb": "TagResource",
-    "ecr": "TagResource",
     "eks": "TagResource",
     "events": "TagResource",
     "kms": "TagResource",
@@ -60,6 +59,13 @@ _TAGGING = {
 }
 _IAM_TAGGING = {"CreateRole": "TagRole", "CreatePolicy": "TagPolicy", "CreateUser": "TagUser"}
 _IAM_TAGGING["CreateInstanceProfile"] = "TagInstanceProfile"
+_MADE_BY_EKS = {
+    "CreateAccessEntry": "access-entry",
+    "CreateAddon": "addon",
+    "CreateCluster": "cluster",
+    "CreateNodegroup": "nodegroup",
+    "CreatePodIdentityAssociation": "podidentityassociation",
+}
 _CREATING = ("Create", "Put", "Publish")
 
 # operations that hand a role to a service: the service's principal (each service's guide, "iam:PassRole")
@@ -175,37 +181,28 @@ def _tag_checks(call: Call, prefix: str) -> list[Check]:
     action_name = _IAM_TAGGING.get(call.operation) if prefix == "iam" else _TAGGING.get(prefix)
     if action_name is None:
         raise unmapped(call, "which permission its tags need")
+    return [found for arn in _tagged_resources(call, prefix) for found in check(call, prefix, action_name, arn)]
+
+
+def _tagged_resources(call: Call, prefix: str) -> list[str]:
+    """What the tags are for: the resource of the call, or the one that it will make, whose id is not known yet."""
     if prefix == "eks":
-        return check(call, prefix, action_name, _created_eks_resource(call))
-    if prefix == "sagemaker":
-        own = [one for one in _single(call, prefix) if UNKNOWN in one.resource] or _single(call, prefix)[-1:]
-        return [found for one in own for found in check(call, prefix, action_name, one.resource)]
+        return _created_eks_resource(call)
     if prefix == "kms":
-        return check(call, prefix, action_name, f"arn:aws:kms:{call.region}:{call.account}:key/{UNKNOWN}")
-    if prefix == "logs":
-        return [
-            found
-            for one in _single(call, prefix)
-            for found in check(call, prefix, action_name, one.resource.removesuffix(":log-stream:"))
-        ]
-    return [found for one in _single(call, prefix) for found in check(call, prefix, action_name, one.resource)]
+        return [f"arn:aws:kms:{call.region}:{call.account}:key/{UNKNOWN}"]
+    named = [one.resource for one in _single(call, prefix)]
+    if prefix == "sagemaker":
+        return [arn for arn in named if UNKNOWN in arn] or named[-1:]
+    return [arn.removesuffix(":log-stream:") for arn in named]
 
 
-def _created_eks_resource(call: Call) -> str:
-    """EKS authorizes a creation on the cluster, but its tags on what will be made, whose UUID is not known yet."""
-    kinds = {
-        "CreateAccessEntry": "access-entry",
-        "CreateAddon": "addon",
-        "CreateCluster": "cluster",
-        "CreatePodIdentityAssociation": "podidentityassociation",
-    }
-    kind = kinds.get(call.operation)
-    if kind is None:
+def _created_eks_resource(call: Call) -> list[str]:
+    """EKS authorizes a creation on the cluster, but its tags on what will be made."""
+    tagging = catalog.action("eks", "TagResource")
+    types = [one for one in tagging.resource_types if one.name == _MADE_BY_EKS.get(call.operation)] if tagging else []
+    if not tagging or not types:
         raise unmapped(call, "which resource its tags are for")
-    action = catalog.action("eks", "TagResource")
-    entry = next(one for one in action.resource_types if one.name == kind) if action else None
-    arns = resources_of(call, "eks", catalog.Action("eks:TagResource", (entry,), frozenset())) if entry else []
-    return arns[0]
+    return resources_of(call, "eks", replace(tagging, resource_types=tuple(types)))
 
 
 def _pass_role_checks(call: Call, prefix: str) -> Iterator[Check]:

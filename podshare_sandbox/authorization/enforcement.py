@@ -100,6 +100,11 @@ def _authorize_call(response: BaseResponse) -> None:
     call = Call(service, operation, _parameters(response), response.region, caller)
     try:
         authorize.authorize(caller, actions.checks(call))
+    except NotImplementedError:
+        missing = _missing_members(call)
+        if missing:  # AWS validates first
+            raise words.missing(missing) from None
+        raise
     except AccessDenied as denied:
         raise words.denied(str(denied)) from denied
     except UnknownAccessKey as unknown:
@@ -117,6 +122,11 @@ def _parameters(response: BaseResponse) -> Mapping[str, Any]:
     finally:
         if before is not None:
             response.params = before
+
+
+def _missing_members(call: Call) -> list[str]:
+    shape = get_service_model(call.service).operation_model(call.operation).input_shape
+    return [name for name in shape.required_members if name not in call.parameters] if shape else []
 
 
 def _authenticate(response: BaseResponse, words: "_Errors") -> Principal:
@@ -175,6 +185,14 @@ class _Errors:
         """The session is over."""
         code = "ExpiredToken" if self._is_xml or self._keeps_query_codes else "ExpiredTokenException"
         return _error(code, "The security token included in the request is expired", self._status)
+
+    def missing(self, members: list[str]) -> ServiceException:
+        """The request lacks required parameters."""
+        code = "ValidationError" if self._is_xml or self._keeps_query_codes else "ValidationException"
+        reasons = "; ".join(
+            f"Value null at '{name}' failed to satisfy constraint: Member must not be null" for name in members
+        )
+        return _error(code, f"{len(members)} validation error detected: {reasons}", _BAD_REQUEST)
 
     def unsigned(self) -> ServiceException:
         """Nobody signed the request."""

@@ -1,8 +1,10 @@
 """Tags in calls and on resources, as condition keys: aws:RequestTag, aws:TagKeys, aws:ResourceTag."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
+from moto.core.exceptions import ServiceException
 from moto.eks.models import eks_backends
 from moto.iam.models import iam_backends
 
@@ -11,7 +13,7 @@ from podshare_sandbox.authorization.conditions import Values
 from podshare_sandbox.authorization.sessions import PARTITION, tags_of
 
 _TAGS = ("Tags", "tags", "TagSet")
-_TAG_KEYS = ("TagKeys", "tagKeys", "TagKeyList")
+_TAG_KEYS = ("TagKeys", "tagKeys", "TagKeyList")  # UntagLogGroup has its keys in "tags"
 
 
 def requested_tags(parameters: Mapping[str, Any]) -> dict[str, str]:
@@ -19,12 +21,12 @@ def requested_tags(parameters: Mapping[str, Any]) -> dict[str, str]:
     tags: Any = next((parameters[name] for name in _TAGS if parameters.get(name)), {})
     if isinstance(tags, Mapping):
         return {str(key): str(value) for key, value in tags.items()}
-    return dict(_pair(entry) for entry in tags)
+    return dict(_pair(entry) for entry in tags if isinstance(entry, Mapping))
 
 
 def _pair(entry: Mapping[str, Any]) -> tuple[str, str]:
     members = {name.lower().removeprefix("tag"): value for name, value in entry.items()}
-    return str(members["key"]), str(members.get("value", ""))
+    return str(members.get("key", "")), str(members.get("value", ""))
 
 
 def request_context(parameters: Mapping[str, Any], inherited: Mapping[str, str]) -> dict[str, Values]:
@@ -33,7 +35,8 @@ def request_context(parameters: Mapping[str, Any], inherited: Mapping[str, str])
     ``inherited`` are the transitive tags that a session brings to the role that it assumes.
     """
     tags = {**inherited, **requested_tags(parameters)}
-    keys: Iterable[str] = next((parameters[name] for name in _TAG_KEYS if parameters.get(name)), tags)
+    listed = next((parameters[name] for name in (*_TAG_KEYS, "tags") if parameters.get(name)), ())
+    keys: Iterable[str] = [key for key in listed if isinstance(key, str)] or tags
     context: dict[str, Values] = {f"aws:requesttag/{key.lower()}": value for key, value in tags.items()}
     if keys:
         context["aws:tagkeys"] = tuple(keys)
@@ -77,4 +80,25 @@ def _eks_tags(call: Call, arn: str) -> dict[str, str]:
     return next((resource.tags for resource in resources if resource.arn == arn), {})
 
 
-_READERS = {"iam": _iam_tags, "eks": _eks_tags}
+def _sagemaker_tags(call: Call, arn: str) -> dict[str, str]:
+    # imported here: SageMaker's own module stands on this package
+    from podshare_sandbox.services import sagemaker  # noqa: PLC0415
+
+    if arn.split(":", 5)[5].partition("/")[0] not in _SAGEMAKER_TAGGED:
+        return {}
+    caller: Any = call  # the operation asks it for account and Region only
+    with suppress(ServiceException):  # what does not exist has no tags
+        return tags_of(sagemaker.list_tags(caller, ResourceArn=arn)["Tags"])
+    return {}
+
+
+def _access_point_tags(_: Call, arn: str) -> dict[str, str]:
+    # imported here: access points stand on this package
+    from podshare_sandbox.services import access_points  # noqa: PLC0415
+
+    point = access_points.resolve(arn)
+    return point.tags if point else {}
+
+
+_SAGEMAKER_TAGGED = {"cluster", "cluster-scheduler-config", "compute-quota"}
+_READERS = {"iam": _iam_tags, "eks": _eks_tags, "sagemaker": _sagemaker_tags, "s3": _access_point_tags}

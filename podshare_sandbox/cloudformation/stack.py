@@ -140,9 +140,8 @@ class Stack:
         resource = RESOURCE_TYPES[declaration["Type"]](self, logical_id, properties)
         try:
             physical = _converged(resource, before)
-        except (ClientError, BotoCoreError, TemplateError, KeyError) as error:
-            cause = f"missing property {error}" if isinstance(error, KeyError) else str(error)
-            raise StackError(f"{self.name}: {resource.type} {logical_id}: {cause}") from error
+        except (ClientError, BotoCoreError, TemplateError) as error:
+            raise StackError(f"{self.name}: {resource.type} {logical_id}: {error}") from error
         self.not_emulated += [f"{resource.type} {logical_id}: {name}" for name in properties.unread]
         retained = declaration.get("DeletionPolicy") in _RETAINED
         return Deployed(resource.type, dict(properties), physical, retained)
@@ -213,6 +212,7 @@ def _converged(resource: Resource, before: Deployed | None) -> Physical:
         resource.properties.take(*resource.properties)
         return before.physical
     if not _must_be_replaced(resource, before.properties):
+        resource.properties.take(*resource.replaced_by)  # unchanged, so update need not look at them
         return resource.update(before.physical, before.properties)
     name = resource.name_property
     if name and name in before.properties and before.properties[name] == resource.properties.get(name):

@@ -1,17 +1,18 @@
 """What IAM's documents say is evaluated as AWS does, and every call is decided by it."""
 
 import json
+import timeit
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
-from moto.iam.models import iam_backends
 
 from podshare_sandbox import authorization
-from podshare_sandbox.authorization import conditions
+from podshare_sandbox.authorization import actions, authorize, conditions
 from podshare_sandbox.authorization import policy as policies
+from podshare_sandbox.authorization.call import Call, Check
 from podshare_sandbox.authorization.policy import Authority, PrincipalNames, Request, Verdict
 from podshare_sandbox.services import access_points, buckets, eks, iam, sts
 from tests.sandbox.iam_accounts import (
@@ -296,6 +297,7 @@ ACCOUNT, OTHERS = "arn:aws:iam::111111111111:root", "arn:aws:iam::999999999999:r
     ],
 )
 def test_all_policies_together_decide(
+    *,
     authority: Authority,
     resource: policies.Policy | None,
     same_account: bool,
@@ -498,14 +500,9 @@ pytestmark = pytest.mark.filterwarnings("error::UserWarning")
         ("s3", "list_buckets", {}, "AccessDenied", 403, ("s3:ListAllMyBuckets", "*")),
     ],
 )
+@pytest.mark.usefixtures("accounts")
 def test_a_role_without_permissions_is_refused_in_the_services_own_words(
-    accounts: None,
-    service: str,
-    call: str,
-    request_: dict[str, Any],
-    code: str,
-    status: int | None,
-    asked: tuple[str, str] | None,
+    *, service: str, call: str, request_: dict[str, Any], code: str, status: int | None, asked: tuple[str, str] | None
 ) -> None:
     """The refusal names session, action and resource, with the code and status of the service's protocol."""
     client_ = session_client(service, assume(make_role("nobody")))
@@ -517,7 +514,8 @@ def test_a_role_without_permissions_is_refused_in_the_services_own_words(
     assert (decision.principal, decision.allowed) == (f"arn:aws:iam::{HUB}:role/nobody", False)
 
 
-def test_what_a_policy_allows_is_done_and_recorded(accounts: None) -> None:
+@pytest.mark.usefixtures("accounts")
+def test_what_a_policy_allows_is_done_and_recorded() -> None:
     """An allowed call runs, and the log says who used which permission on what."""
     worker = session_of(allow("iam:ListRoles"))
     assert {role["RoleName"] for role in worker.list_roles()["Roles"]} == {"worker"}
@@ -530,7 +528,8 @@ def test_what_a_policy_allows_is_done_and_recorded(accounts: None) -> None:
     )
 
 
-def test_an_unknown_access_key_is_refused(accounts: None) -> None:
+@pytest.mark.usefixtures("accounts")
+def test_an_unknown_access_key_is_refused() -> None:
     """Each protocol has its own code for a key that nobody has."""
     stranger = {"AccessKeyId": "AKIAQQQQQQQQQQQQQQQQ", "SecretAccessKey": "x"}
     refused(session_client("iam", stranger).list_roles, "InvalidClientTokenId", 403)
@@ -538,7 +537,8 @@ def test_an_unknown_access_key_is_refused(accounts: None) -> None:
     refused(session_client("s3", stranger).list_buckets, "InvalidAccessKeyId", 403)
 
 
-def test_a_session_needs_its_own_token(accounts: None) -> None:
+@pytest.mark.usefixtures("accounts")
+def test_a_session_needs_its_own_token() -> None:
     """The access key of a session without its token, or with another one, proves nothing."""
     credentials = assume(make_role("worker", allow("*")))
     forged = {**credentials, "SessionToken": "forged"}
@@ -546,7 +546,8 @@ def test_a_session_needs_its_own_token(accounts: None) -> None:
     refused(session_client("s3", forged).list_buckets, "InvalidToken", 400)
 
 
-def test_an_inactive_key_is_no_key(accounts: None) -> None:
+@pytest.mark.usefixtures("accounts")
+def test_an_inactive_key_is_no_key() -> None:
     """UpdateAccessKey takes effect at once."""
     admin = client("iam")
     admin.create_user(UserName="ann")
@@ -556,7 +557,8 @@ def test_an_inactive_key_is_no_key(accounts: None) -> None:
     refused(session_client("iam", key).list_roles, "InvalidClientTokenId")
 
 
-def test_a_user_has_what_its_groups_have(accounts: None) -> None:
+@pytest.mark.usefixtures("accounts")
+def test_a_user_has_what_its_groups_have() -> None:
     """Policies of a user's groups count as the user's own, ${aws:username} as its name."""
     admin = client("iam")
     admin.create_user(UserName="ann")
@@ -570,7 +572,8 @@ def test_a_user_has_what_its_groups_have(accounts: None) -> None:
     refused(ann.get_user, "AccessDenied", UserName="admin")
 
 
-def test_a_permissions_boundary_limits_a_role(accounts: None) -> None:
+@pytest.mark.usefixtures("accounts")
+def test_a_permissions_boundary_limits_a_role() -> None:
     """What the boundary does not allow is refused, whatever the role's policies say."""
     boundary = client("iam").create_policy(PolicyName="b", PolicyDocument=policy(allow("iam:GetRole")))
     worker = session_of(allow("iam:*"), PermissionsBoundary=boundary["Policy"]["Arn"])
@@ -578,13 +581,15 @@ def test_a_permissions_boundary_limits_a_role(accounts: None) -> None:
     refused(worker.list_roles, "AccessDenied", match="because no permissions boundary allows the iam:ListRoles action")
 
 
-def test_an_administrator_is_limited_by_an_explicit_deny(accounts: None) -> None:
+@pytest.mark.usefixtures("accounts")
+def test_an_administrator_is_limited_by_an_explicit_deny() -> None:
     """The message of an explicit deny names the kind of policy that denies."""
     worker = session_of(allow("*"), {"Effect": "Deny", "Action": "iam:List*", "Resource": "*"})
     refused(worker.list_roles, "AccessDenied", match="with an explicit deny in an identity-based policy")
 
 
-def test_creating_roles_can_be_bound_to_path_and_boundary(accounts: None) -> None:
+@pytest.mark.usefixtures("accounts")
+def test_creating_roles_can_be_bound_to_path_and_boundary() -> None:
     """iam:PermissionsBoundary is the requested boundary on creation and the present one afterwards."""
     admin = client("iam")
     boundary = admin.create_policy(PolicyName="b", PolicyDocument=policy(allow("*")))["Policy"]["Arn"]
@@ -602,7 +607,8 @@ def test_creating_roles_can_be_bound_to_path_and_boundary(accounts: None) -> Non
     refused(worker.put_role_policy, "AccessDenied", RoleName="r", PolicyName="p", PolicyDocument=document)
 
 
-def test_tags_on_creation_need_leave_to_tag(accounts: None) -> None:
+@pytest.mark.usefixtures("accounts")
+def test_tags_on_creation_need_leave_to_tag() -> None:
     """CreateRole with tags needs iam:TagRole too, and aws:RequestTag and aws:TagKeys see the tags."""
     worker = session_of(
         allow("iam:CreateRole", Condition={"StringEquals": {"aws:RequestTag/team": "vision"}}),
@@ -615,7 +621,8 @@ def test_tags_on_creation_need_leave_to_tag(accounts: None) -> None:
     assert worker.create_role(Tags=two[:1], **request)["Role"]["Tags"] == two[:1]
 
 
-def test_resource_tags_are_seen(accounts: None) -> None:
+@pytest.mark.usefixtures("accounts")
+def test_resource_tags_are_seen() -> None:
     """aws:ResourceTag and iam:ResourceTag hold the tags of the role in question."""
     worker = session_of(
         allow("iam:GetRole", Condition={"StringEquals": {"aws:ResourceTag/podshare:team": "vision"}}),
@@ -629,7 +636,8 @@ def test_resource_tags_are_seen(accounts: None) -> None:
 
 
 @pytest.mark.parametrize("passed", [True, False])
-def test_handing_a_role_to_a_service_needs_pass_role(accounts: None, passed: bool) -> None:
+@pytest.mark.usefixtures("accounts")
+def test_handing_a_role_to_a_service_needs_pass_role(passed: bool) -> None:
     """Whoever gives a service a role needs iam:PassRole on it for that service."""
     service = "states.amazonaws.com" if passed else "lambda.amazonaws.com"
     target = make_role("machine", trust=trusting({"Service": "states.amazonaws.com"}))
@@ -644,7 +652,8 @@ def test_handing_a_role_to_a_service_needs_pass_role(accounts: None, passed: boo
         refused(worker.create_state_machine, "AccessDeniedException", match=message, **request)
 
 
-def test_leading_keys_confine_a_role_to_its_items(accounts: None) -> None:
+@pytest.mark.usefixtures("accounts")
+def test_leading_keys_confine_a_role_to_its_items() -> None:
     """dynamodb:LeadingKeys are the partition keys of the items in question, in single calls and in transactions."""
     client("dynamodb").create_table(
         TableName="t",
@@ -666,13 +675,213 @@ def test_leading_keys_confine_a_role_to_its_items(accounts: None) -> None:
     refused(worker.transact_write_items, "AccessDeniedException", match="dynamodb:PutItem", TransactItems=items)
 
 
-def test_an_operation_without_a_known_permission_is_refused_loudly(accounts: None) -> None:
+POD_ROLE = f"arn:aws:iam::{HUB}:role/podshare/pod"
+TAG = {"podshare:team": "vision"}
+TAGS = [{"Key": "podshare:team", "Value": "vision"}]
+HYPERPOD = f"arn:aws:sagemaker:{REGION}:{HUB}:cluster/abcdefghijkl"
+
+
+@pytest.mark.usefixtures("accounts")
+@pytest.mark.parametrize(
+    ("service", "operation", "parameters", "asked"),
+    [
+        (
+            "sagemaker",
+            "CreateComputeQuota",
+            {"ClusterArn": HYPERPOD, "Name": "vision", "Tags": TAGS},
+            [
+                ("sagemaker:CreateComputeQuota", HYPERPOD),
+                ("sagemaker:CreateComputeQuota", f"arn:aws:sagemaker:{REGION}:{HUB}:compute-quota/*"),
+                ("sagemaker:AddTags", f"arn:aws:sagemaker:{REGION}:{HUB}:compute-quota/*"),
+            ],
+        ),
+        (
+            "sagemaker",
+            "UpdateComputeQuota",
+            {"ComputeQuotaId": "q1", "TargetVersion": 1},
+            [("sagemaker:UpdateComputeQuota", f"arn:aws:sagemaker:{REGION}:{HUB}:compute-quota/q1")],
+        ),
+        ("sagemaker", "ListComputeQuotas", {}, [("sagemaker:ListComputeQuotas", "*")]),
+        (
+            "eks",
+            "CreateAccessEntry",
+            {"clusterName": "c", "principalArn": POD_ROLE, "tags": TAG},
+            [
+                ("eks:CreateAccessEntry", f"arn:aws:eks:{REGION}:{HUB}:cluster/c"),
+                ("eks:TagResource", f"arn:aws:eks:{REGION}:{HUB}:access-entry/c/role/{HUB}/pod/*"),
+            ],
+        ),
+        (
+            "eks",
+            "CreatePodIdentityAssociation",
+            {
+                "clusterName": "c",
+                "namespace": "n",
+                "serviceAccount": "s",
+                "roleArn": POD_ROLE,
+                "targetRoleArn": f"arn:aws:iam::{DATA}:role/target",
+                "tags": TAG,
+            },
+            [
+                ("eks:CreatePodIdentityAssociation", f"arn:aws:eks:{REGION}:{HUB}:cluster/c"),
+                ("eks:TagResource", f"arn:aws:eks:{REGION}:{HUB}:podidentityassociation/c/*"),
+                ("iam:PassRole", POD_ROLE),
+            ],
+        ),
+        (
+            "eks-auth",
+            "AssumeRoleForPodIdentity",
+            {"clusterName": "c", "token": "t"},
+            [("eks-auth:AssumeRoleForPodIdentity", f"arn:aws:eks:{REGION}:{HUB}:cluster/c")],
+        ),
+        (
+            "s3control",
+            "CreateAccessPoint",
+            {"AccountId": HUB, "Name": "ap", "Bucket": "b", "Tags": TAGS},
+            [
+                ("s3:CreateAccessPoint", f"arn:aws:s3:{REGION}:{HUB}:accesspoint/ap"),
+                ("s3:TagResource", f"arn:aws:s3:{REGION}:{HUB}:accesspoint/ap"),
+            ],
+        ),
+        ("s3control", "GetAccessPoint", {"AccountId": HUB, "Name": "ap"}, [("s3:GetAccessPoint", "*")]),
+        (
+            "s3control",
+            "PutPublicAccessBlock",
+            {"AccountId": HUB},
+            [("s3:PutAccountPublicAccessBlock", "*")],
+        ),
+        (
+            "dynamodb",
+            "BatchGetItem",
+            {"RequestItems": {"a": {"Keys": []}, "b": {"Keys": []}}},
+            [("dynamodb:BatchGetItem", f"arn:aws:dynamodb:{REGION}:{HUB}:table/{name}") for name in "ab"],
+        ),
+        (
+            "dynamodbstreams",
+            "GetRecords",
+            {"ShardIterator": f"arn:aws:dynamodb:{REGION}:{HUB}:table/t/stream/2026|1|x"},
+            [("dynamodb:GetRecords", f"arn:aws:dynamodb:{REGION}:{HUB}:table/t/stream/2026")],
+        ),
+        (
+            "iam",
+            "CreatePolicy",
+            {"PolicyName": "p", "Path": "/podshare/", "Tags": TAGS},
+            [
+                ("iam:CreatePolicy", f"arn:aws:iam::{HUB}:policy/podshare/p"),
+                ("iam:TagPolicy", f"arn:aws:iam::{HUB}:policy/podshare/p"),
+            ],
+        ),
+        (
+            "iam",
+            "AttachRolePolicy",
+            {"RoleName": "r", "PolicyArn": "arn:aws:iam::aws:policy/IAMReadOnlyAccess"},
+            [("iam:AttachRolePolicy", f"arn:aws:iam::{HUB}:role/r")],
+        ),
+        (
+            "iam",
+            "GetPolicy",
+            {"PolicyArn": "arn:aws:iam::aws:policy/IAMReadOnlyAccess"},
+            [("iam:GetPolicy", "arn:aws:iam::aws:policy/IAMReadOnlyAccess")],
+        ),
+        (
+            "sqs",
+            "CreateQueue",
+            {"QueueName": "q", "tags": TAG},
+            [("sqs:CreateQueue", f"arn:aws:sqs:{REGION}:{HUB}:q"), ("sqs:TagQueue", f"arn:aws:sqs:{REGION}:{HUB}:q")],
+        ),
+        (
+            "lambda",
+            "CreateFunction",
+            {"FunctionName": "f", "Role": POD_ROLE, "Tags": TAG},
+            [
+                ("lambda:CreateFunction", f"arn:aws:lambda:{REGION}:{HUB}:function:f"),
+                ("lambda:TagResource", f"arn:aws:lambda:{REGION}:{HUB}:function:f"),
+                ("iam:PassRole", POD_ROLE),
+            ],
+        ),
+        (
+            "events",
+            "PutTargets",
+            {"Rule": "r", "Targets": [{"Id": "1", "Arn": "arn:aws:sqs:::q", "RoleArn": POD_ROLE}]},
+            [("events:PutTargets", f"arn:aws:events:{REGION}:{HUB}:rule/r"), ("iam:PassRole", POD_ROLE)],
+        ),
+        (
+            "scheduler",
+            "CreateSchedule",
+            {"Name": "s", "GroupName": "g", "Target": {"Arn": "arn:aws:lambda:::f", "RoleArn": POD_ROLE}},
+            [
+                ("scheduler:CreateSchedule", f"arn:aws:scheduler:{REGION}:{HUB}:schedule/g/s"),
+                ("iam:PassRole", POD_ROLE),
+            ],
+        ),
+        (
+            "stepfunctions",
+            "StopExecution",
+            {"executionArn": f"arn:aws:states:{REGION}:{HUB}:execution:m:e"},
+            [("states:StopExecution", f"arn:aws:states:{REGION}:{HUB}:execution:m:e")],
+        ),
+        ("stepfunctions", "SendTaskSuccess", {"taskToken": "t", "output": "{}"}, [("states:SendTaskSuccess", "*")]),
+        (
+            "ssm",
+            "StartSession",
+            {"Target": "i-1"},
+            [
+                ("ssm:StartSession", f"arn:aws:ssm:{REGION}:{HUB}:document/SSM-SessionManagerRunShell"),
+                ("ssm:StartSession", f"arn:aws:ec2:{REGION}:{HUB}:instance/i-1"),
+                ("ssm:StartSession", f"arn:aws:ssm:{REGION}:{HUB}:managed-instance/i-1"),
+            ],
+        ),
+        (
+            "cloudwatch",
+            "PutMetricAlarm",
+            {"AlarmName": "a", "Tags": TAGS},
+            [
+                ("cloudwatch:PutMetricAlarm", f"arn:aws:cloudwatch:{REGION}:{HUB}:alarm:a"),
+                ("cloudwatch:TagResource", f"arn:aws:cloudwatch:{REGION}:{HUB}:alarm:a"),
+            ],
+        ),
+        (
+            "logs",
+            "CreateLogGroup",
+            {"logGroupName": "/g", "tags": TAG},
+            [
+                ("logs:CreateLogGroup", f"arn:aws:logs:{REGION}:{HUB}:log-group:/g:log-stream:"),
+                ("logs:TagResource", f"arn:aws:logs:{REGION}:{HUB}:log-group:/g"),
+            ],
+        ),
+        ("sts", "GetCallerIdentity", {}, []),
+        (
+            "sts",
+            "AssumeRole",
+            {"RoleArn": POD_ROLE, "RoleSessionName": "s", "Tags": TAGS, "SourceIdentity": "ann"},
+            [("sts:AssumeRole", POD_ROLE), ("sts:TagSession", POD_ROLE), ("sts:SetSourceIdentity", POD_ROLE)],
+        ),
+    ],
+)
+def test_a_call_needs_every_action_on_every_resource(
+    service: str, operation: str, parameters: dict[str, Any], asked: list[tuple[str, str]]
+) -> None:
+    """Tags, passed roles, several tables or resources: each is a permission of its own."""
+    caller = authorization.identify(assume(make_role("worker"))["AccessKeyId"])
+    checks = actions.checks(Call(service, operation, parameters, REGION, caller))
+    assert [(check.action, check.resource) for check in checks] == asked
+
+
+@pytest.mark.usefixtures("accounts")
+def test_a_call_without_a_required_parameter_is_invalid() -> None:
+    """Where the resource is not even named, AWS's validation speaks first."""
+    refused(client("dynamodb").get_item, "ValidationException", 400, "'TableName'", Key={"id": {"S": "1"}})
+
+
+@pytest.mark.usefixtures("accounts")
+def test_an_operation_without_a_known_permission_is_refused_loudly() -> None:
     """What cannot be mapped to an action and its resources raises instead of passing."""
     with pytest.raises(NotImplementedError, match="dynamodb:ExecuteStatement"):
         client("dynamodb").execute_statement(Statement="SELECT * FROM t")
 
 
-def test_the_organization_of_the_principal_decides(accounts: None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("accounts")
+def test_the_organization_of_the_principal_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     """aws:PrincipalOrgID is the organization of the caller's account, absent outside of any."""
     arn = make_role(
         "guarded",
@@ -686,7 +895,8 @@ def test_the_organization_of_the_principal_decides(accounts: None, monkeypatch: 
 # --- EKS ------------------------------------------------------------------------------------------------------
 
 
-def test_access_policies_can_be_confined_to_namespaces(accounts: None) -> None:
+@pytest.mark.usefixtures("accounts")
+def test_access_policies_can_be_confined_to_namespaces() -> None:
     """eks:policyArn, eks:accessScope and eks:namespaces see what AssociateAccessPolicy asks for."""
     role = make_role("control-plane", trust=trusting({"Service": "eks.amazonaws.com"}))
     client("eks").create_cluster(
@@ -729,7 +939,7 @@ BUCKET = "images-333333333333"
 
 
 @pytest.fixture
-def bucket(accounts: None) -> Any:
+def bucket(accounts: None) -> Any:  # noqa: ARG001  # a fixture gets what it stands on as an argument
     """The data account's client of S3, with a bucket of three objects."""
     s3 = client("s3", DATA)
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
@@ -738,7 +948,8 @@ def bucket(accounts: None) -> Any:
     return s3
 
 
-def test_reading_needs_the_objects_and_the_prefix(bucket: Any) -> None:
+@pytest.mark.usefixtures("bucket")
+def test_reading_needs_the_objects_and_the_prefix() -> None:
     """GetObject and HeadObject need s3:GetObject on the object; a listing s3:ListBucket with its s3:prefix."""
     reader = session_client(
         "s3",
@@ -764,7 +975,8 @@ def test_reading_needs_the_objects_and_the_prefix(bucket: Any) -> None:
     refused(reader.create_multipart_upload, "AccessDenied", 403, Bucket=BUCKET, Key="train/3")
 
 
-def test_copying_needs_both_ends(bucket: Any) -> None:
+@pytest.mark.usefixtures("bucket")
+def test_copying_needs_both_ends() -> None:
     """CopyObject needs s3:GetObject on the source and s3:PutObject on the target."""
     writer = session_client(
         "s3",
@@ -819,7 +1031,7 @@ def test_across_accounts_the_bucket_must_allow_too(bucket: Any) -> None:
 
 
 @pytest.fixture
-def point(bucket: Any) -> str:
+def point(bucket: Any) -> str:  # noqa: ARG001  # a fixture gets what it stands on as an argument
     """The ARN of an access point on the bucket, to whose objects under ``train/`` a role of the hub has a grant."""
     control = client("s3control", DATA)
     made = control.create_access_point(
@@ -832,7 +1044,7 @@ def point(bucket: Any) -> str:
     )
     arn: str = made["AccessPointArn"]
     role = make_role("pod", allow("s3:GetObject", f"{arn}/object/*"), allow("s3:ListBucket", arn))
-    grants = [
+    grants: list[dict[str, Any]] = [
         {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"{arn}/object/train/*"},
         {
             "Effect": "Allow",
@@ -890,7 +1102,8 @@ def test_an_access_point_needs_the_callers_own_policy(bucket: Any, point: str) -
 # --- resource policies of other services -----------------------------------------------------------------------
 
 
-def test_a_queue_admits_another_account(accounts: None) -> None:
+@pytest.mark.usefixtures("accounts")
+def test_a_queue_admits_another_account() -> None:
     """SQS: both the sender's policy and the queue's are needed."""
     sqs = client("sqs")
     url = sqs.create_queue(QueueName="q")["QueueUrl"]
@@ -911,7 +1124,8 @@ def test_a_queue_admits_another_account(accounts: None) -> None:
     assert authorization.decisions()[-1].allowed
 
 
-def test_a_key_policy_decides_within_its_own_account(accounts: None) -> None:
+@pytest.mark.usefixtures("accounts")
+def test_a_key_policy_decides_within_its_own_account() -> None:
     """KMS: without leave from the key's policy not even the account's administrators get in."""
     kms = client("kms")
     key = kms.create_key(Policy=policy({**allow("kms:*"), "Principal": {"AWS": f"arn:aws:iam::{SCIENTIST}:root"}}))
@@ -934,7 +1148,8 @@ RULE = f"arn:aws:events:{REGION}:{HUB}:rule/r"
         ({"StringEquals": {"aws:PrincipalAccount": HUB}}, False),
     ],
 )
-def test_a_service_assumes_a_role_that_trusts_it(accounts: None, condition: dict[str, Any], admitted: bool) -> None:
+@pytest.mark.usefixtures("accounts")
+def test_a_service_assumes_a_role_that_trusts_it(condition: dict[str, Any], admitted: bool) -> None:
     """The trust policy alone decides, with the source that the service acts for."""
     arn = make_role("target", trust=trusting({"Service": "events.amazonaws.com"}, Condition=condition))
 
@@ -952,7 +1167,8 @@ def test_a_service_assumes_a_role_that_trusts_it(accounts: None, condition: dict
     assert authorization.decisions()[-1].principal == "events.amazonaws.com"
 
 
-def test_a_service_is_refused_by_roles_that_trust_others(accounts: None) -> None:
+@pytest.mark.usefixtures("accounts")
+def test_a_service_is_refused_by_roles_that_trust_others() -> None:
     """Another service's trust, an account's trust, and an absent role all mean no."""
     other = make_role("other", trust=trusting({"Service": "lambda.amazonaws.com"}))
     for arn in (other, make_role("own"), f"arn:aws:iam::{HUB}:role/absent"):
@@ -960,7 +1176,8 @@ def test_a_service_is_refused_by_roles_that_trust_others(accounts: None) -> None
             authorization.assume_as_service(arn, "events.amazonaws.com", session_name="s")
 
 
-def test_pod_identity_tags_are_request_tags_and_then_principal_tags(accounts: None) -> None:
+@pytest.mark.usefixtures("accounts")
+def test_pod_identity_tags_are_request_tags_and_then_principal_tags() -> None:
     """Session tags need sts:TagSession, are seen by the trust as aws:RequestTag, and mark the session."""
     tags = {"kubernetes-namespace": "hyperpod-ns-vision"}
     own = {"StringEquals": {"aws:RequestTag/kubernetes-namespace": "hyperpod-ns-vision"}}
@@ -977,7 +1194,8 @@ def test_pod_identity_tags_are_request_tags_and_then_principal_tags(accounts: No
     assert authorization.identify(found.access_key).tags == tags
 
 
-def test_a_service_reaches_a_queue_by_its_policy(accounts: None) -> None:
+@pytest.mark.usefixtures("accounts")
+def test_a_service_reaches_a_queue_by_its_policy() -> None:
     """check_service_call asks the policy that it is given, or else the one that the resource has."""
     url = client("sqs").create_queue(QueueName="dlq")["QueueUrl"]
     arn = f"arn:aws:sqs:{REGION}:{HUB}:dlq"
@@ -1004,7 +1222,8 @@ def test_a_service_reaches_a_queue_by_its_policy(accounts: None) -> None:
     assert [decision.allowed for decision in authorization.decisions()[-2:]] == [True, False]
 
 
-def test_a_service_invokes_a_function_by_its_permission(accounts: None) -> None:
+@pytest.mark.usefixtures("accounts")
+def test_a_service_invokes_a_function_by_its_permission() -> None:
     """AddPermission is a statement of the function's policy, read with its SourceArn."""
     role = make_role("f", trust=trusting({"Service": "lambda.amazonaws.com"}))
     s3 = client("s3")
@@ -1034,16 +1253,11 @@ def test_a_service_invokes_a_function_by_its_permission(accounts: None) -> None:
         )
 
 
-def test_a_decision_takes_less_than_a_millisecond(accounts: None) -> None:
+@pytest.mark.usefixtures("accounts")
+def test_a_decision_takes_less_than_a_millisecond() -> None:
     """Evaluation is cached by document: a role with 30 statements is decided in well under a millisecond."""
-    import timeit
-
     statements = [allow("s3:GetObject", f"arn:aws:s3:::b{index}/*") for index in range(30)]
     credentials = assume(make_role("worker", *statements))
     principal = authorization.identify(credentials["AccessKeyId"])
-    assert iam_backends[HUB]["aws"].roles
-    from podshare_sandbox.authorization import authorize
-    from podshare_sandbox.authorization.call import Check
-
     check = Check("s3:GetObject", "arn:aws:s3:::b29/k")
     assert timeit.timeit(lambda: authorize.authorize(principal, [check]), number=200) / 200 < 0.001

@@ -12,6 +12,7 @@ from moto import mock_aws
 
 from podshare_sandbox.cloudformation import Export, Stack, StackError, TemplateError
 from podshare_sandbox.cloudformation.resources import RESOURCE_TYPES
+from podshare_sandbox.services import iam
 
 ACCOUNT = "123456789012"  # moto's default, which its own credentials belong to
 REGION = "us-west-2"
@@ -50,7 +51,8 @@ class Deployer:
 
 @pytest.fixture
 def deployer(tmp_path: Path) -> Iterator[Deployer]:
-    """A deployer over an empty moto."""
+    """A deployer over an empty moto, whose IAM takes policies without a Version as AWS does."""
+    iam.install()
     with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
         yield Deployer(tmp_path)
 
@@ -307,6 +309,13 @@ def test_refused_call_names_the_resource(deployer: Deployer) -> None:
         deployer.stack().deploy(path)
 
 
+def test_missing_property_is_named(deployer: Deployer) -> None:
+    """A required property that is not written is an error that names it."""
+    path = deployer.template("Resources: {Table: {Type: AWS::S3::BucketPolicy, Properties: {PolicyDocument: {}}}}")
+    with pytest.raises(StackError, match="AWS::S3::BucketPolicy Table: property Bucket is required"):
+        deployer.stack().deploy(path)
+
+
 def test_member_that_the_api_lacks_is_refused(deployer: Deployer) -> None:
     """A misspelt member deep inside a property is an error, as it is in CloudFormation."""
     path = deployer.template(
@@ -393,6 +402,50 @@ def test_update_of_roles_policies_functions_and_rules(deployer: Deployer) -> Non
     events = deployer.client("events")
     assert json.loads(events.describe_rule(Name=rule)["EventPattern"]) == {"source": ["s3:GetObject"]}
     assert [target["Id"] for target in events.list_targets_by_rule(Rule=rule)["Targets"]] == ["second"]
+
+
+_TAGGED = """
+Resources:
+  Queue: {Type: AWS::SQS::Queue, Properties: {Tags: TAGS}}
+  Topic: {Type: AWS::SNS::Topic, Properties: {Tags: TAGS}}
+  Group: {Type: AWS::Logs::LogGroup, Properties: {Tags: TAGS}}
+  Bus: {Type: AWS::Events::EventBus, Properties: {Name: tagged, Tags: TAGS}}
+  Role:
+    Type: AWS::IAM::Role
+    Properties:
+      Tags: TAGS
+      AssumeRolePolicyDocument:
+        Statement: [{Effect: Allow, Principal: {Service: lambda.amazonaws.com}, Action: "sts:AssumeRole"}]
+  Function:
+    Type: AWS::Lambda::Function
+    Properties: {Handler: app.handler, Runtime: python3.13, Code: ., Role: !GetAtt Role.Arn, Tags: TAGS}
+  Table:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      Tags: TAGS
+      BillingMode: PAY_PER_REQUEST
+      AttributeDefinitions: [{AttributeName: id, AttributeType: S}]
+      KeySchema: [{AttributeName: id, KeyType: HASH}]
+"""
+
+
+def test_update_of_tags(deployer: Deployer) -> None:
+    """New tags are set and those that are no longer written are removed, whatever shape the service wants."""
+    stack = deployer.stack()
+    stack.deploy(deployer.template(_TAGGED.replace("TAGS", "[{Key: a, Value: '1'}, {Key: b, Value: '1'}]")))
+    stack.deploy(deployer.template(_TAGGED.replace("TAGS", "[{Key: b, Value: '2'}, {Key: c, Value: '2'}]")))
+    ref = {name: resource.physical.ref for name, resource in stack.resources.items()}
+    arn = {name: resource.physical.attributes.get("Arn", "") for name, resource in stack.resources.items()}
+    client = deployer.client
+    as_list = [{"Key": "b", "Value": "2"}, {"Key": "c", "Value": "2"}]
+    as_map = {"b": "2", "c": "2"}
+    assert client("sqs").list_queue_tags(QueueUrl=ref["Queue"])["Tags"] == as_map
+    assert client("sns").list_tags_for_resource(ResourceArn=ref["Topic"])["Tags"] == as_list
+    assert client("logs").list_tags_for_resource(resourceArn=arn["Group"].removesuffix(":*"))["tags"] == as_map
+    assert client("events").list_tags_for_resource(ResourceARN=arn["Bus"])["Tags"] == as_list
+    assert client("iam").list_role_tags(RoleName=ref["Role"])["Tags"] == as_list
+    assert client("lambda").list_tags(Resource=arn["Function"])["Tags"] == as_map
+    assert client("dynamodb").list_tags_of_resource(ResourceArn=arn["Table"])["Tags"] == as_list
 
 
 def test_replacement_makes_the_new_before_the_old_goes(deployer: Deployer) -> None:

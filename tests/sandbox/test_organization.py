@@ -11,6 +11,7 @@ import pytest
 
 from podshare_sandbox import Sandbox, organization
 from podshare_sandbox.organization import ACCOUNTS, DATA, HUB, MANAGEMENT, SCIENTISTS
+from podshare_sandbox.services import kubernetes
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +195,18 @@ def test_second_sandbox_of_a_process_is_refused_while_one_runs(sandbox: Sandbox)
     assert sandbox.url
     with pytest.raises(RuntimeError, match="runs in this process already"):
         Sandbox().start()
+
+
+def test_podshare_deploys_and_redeploys(sandbox: Sandbox) -> None:
+    """The real stacks deploy as they are, a second time changes nothing, and the cluster has podshare's roles."""
+    outputs = sandbox.deploy_podshare()
+    hub = dict(sandbox.stack("podshare").resources)
+    assert outputs["RegistryTable"] == "podshare-registry"
+    assert sandbox.deploy_podshare() == outputs
+    assert sandbox.stack("podshare").resources == hub
+    for account in (HUB, *SCIENTISTS, DATA):
+        assert sandbox.stack("podshare-member", account).resources
+    assert kubernetes.api_of(organization.EKS_CLUSTER_ARN).get("ClusterRole", None, "podshare-kubernetes")
 
 
 _TWO_SANDBOXES = """

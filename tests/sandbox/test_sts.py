@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import urlparse
 
 import pytest
-from botocore.awsrequest import AWSRequest
 from botocore.auth import SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from moto import mock_aws
 from moto.core.models import botocore_stubber

@@ -50,17 +50,19 @@ def outcome(plan: Mapping[str, Any], results: Iterable[Result], verification: Ma
     problems: list[Mapping[str, str]] = [*plan.get("problems", []), *plan.get("obstacles", []), *failed, *waiting]
     if error:
         problems.append({"what": error, "remedy": "See the execution; reconcile the team again."})
-    problems += [_violation(item) for item in verification.get("violations", [])]
-    if not waiting and not failed:
-        problems += [_difference(item) for item in verification.get("differences", [])]
-    state = _state(plan, bool(error or failed), bool(waiting), verification)
+    # what is known to be unfinished is told once, as that
+    unfinished = {result.get("key") for result in results if result["status"] != "done"}
+    violations = [item for item in verification.get("violations", []) if item["key"] not in unfinished]
+    problems += [_violation(item) for item in violations]
+    problems += [_difference(item) for item in verification.get("differences", []) if item["key"] not in unfinished]
+    state = _state(plan, bool(error or failed or violations), bool(waiting), verification)
     return Outcome(state, _summary(state, results, problems), tuple(problems))
 
 
 def _state(plan: Mapping[str, Any], failed: bool, waiting: bool, verification: Mapping[str, Any]) -> TeamState:
     if plan.get("problems"):
         return TeamState.REJECTED
-    if failed or plan.get("obstacles") or verification.get("violations"):
+    if failed or plan.get("obstacles"):
         return TeamState.DEGRADED
     if waiting:
         return TeamState.WAITING

@@ -15,7 +15,6 @@ READS = frozenset({"eks:ListPodIdentityAssociations", "eks:DescribePodIdentityAs
 WRITES = frozenset(
     {
         "eks:CreatePodIdentityAssociation",
-        "eks:UpdatePodIdentityAssociation",
         "eks:DeletePodIdentityAssociation",
         "eks:TagResource",
         "eks:UntagResource",

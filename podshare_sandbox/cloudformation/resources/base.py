@@ -39,6 +39,8 @@ class Properties(dict[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         self._read.add(name)
+        if name not in self:
+            raise TemplateError(f"property {name} is required")
         return super().__getitem__(name)
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -99,6 +101,23 @@ class Resource:
         answer: dict[str, Any] = getattr(client, xform_name(operation))(**_fitted(shape, parameters, operation))
         return answer
 
+    def converge_tags(
+        self,
+        before: Mapping[str, Any],
+        service: str,
+        *,
+        tag: str = "TagResource",
+        untag: str = "UntagResource",
+        **resource: str,
+    ) -> None:
+        """Set the tags and remove those that the template no longer has; ``resource`` names it to both operations."""
+        tags = self.properties.get("Tags", [])
+        # changed ones go as well: moto's DynamoDB would keep a second tag with the same key
+        if gone := sorted({key for key, _ in tag_map(before.get("Tags")).items() - tag_map(tags).items()}):
+            self.call(service, untag, TagKeys=gone, **resource)
+        if tags:
+            self.call(service, tag, Tags=tags, **resource)
+
     def physical_name(self) -> str:
         """The name that the template gives, else one made of stack, logical id and a random suffix."""
         given = self.properties.get(self.name_property) if self.name_property else None
@@ -124,13 +143,6 @@ class Resource:
         if bucket != LOCAL_ARTIFACTS or not path.exists():
             raise TemplateError(f"{self.logical_id}: no local artifact at s3://{bucket}/{key}")
         return path
-
-
-def policy(document: Any) -> str:
-    """A policy document as JSON; one without Version gets the version that AWS takes it for."""
-    if isinstance(document, dict):
-        return json.dumps({"Version": "2012-10-17", **document})
-    return str(document)
 
 
 def tag_map(tags: Any) -> dict[str, str]:

@@ -67,11 +67,16 @@ class Function(Resource):
     def update(self, physical: Physical, before: Mapping[str, Any]) -> Physical:
         arn = physical.attributes["Arn"]
         # what the template no longer says goes back to the default
-        defaults: dict[str, Any] = {"Description": "", "Environment": {}, "Layers": [], "MemorySize": 128, "Timeout": 3}
-        settings = {**defaults, **self.properties.take("Architectures", "PackageType", *self._CONFIGURATION)}
-        architectures = settings.pop("Architectures", None)
-        settings.pop("PackageType", None)
+        defaults: dict[str, Any] = {
+            "Description": "",
+            "Environment": {"Variables": {}},
+            "Layers": [],
+            "MemorySize": 128,
+            "Timeout": 3,
+        }
+        settings = {**defaults, **self.properties.take(*self._CONFIGURATION)}
         self.call("lambda", "UpdateFunctionConfiguration", FunctionName=physical.ref, **settings)
+        architectures = self.properties.get("Architectures")
         if architectures != before.get("Architectures"):
             self.call(
                 "lambda",
@@ -80,11 +85,7 @@ class Function(Resource):
                 ZipFile=_placeholder_archive(),
                 Architectures=architectures or ["x86_64"],
             )
-        tags = tag_map(self.properties.get("Tags"))
-        if gone := sorted(tag_map(before.get("Tags")).keys() - tags.keys()):
-            self.call("lambda", "UntagResource", Resource=arn, TagKeys=gone)
-        if tags:
-            self.call("lambda", "TagResource", Resource=arn, Tags=tags)
+        self.converge_tags(before, "lambda", Resource=arn)
         self._converge_concurrency(physical.ref, before)
         self.stack.register_code(arn, self._folder())
         return physical
@@ -173,7 +174,6 @@ class EventSourceMapping(Resource):
         return self._physical(mapping["UUID"])
 
     def update(self, physical: Physical, before: Mapping[str, Any]) -> Physical:
-        self.properties.take("EventSourceArn", "StartingPosition", "StartingPositionTimestamp")
         settings = self.properties.take(*self._SETTINGS)
         self.call("lambda", "UpdateEventSourceMapping", UUID=physical.ref, **settings)
         return physical
@@ -260,7 +260,6 @@ class StateMachine(Resource):
         return Physical(arn, {"Arn": arn, "Name": arn.rpartition(":")[2]})
 
     def update(self, physical: Physical, before: Mapping[str, Any]) -> Physical:
-        self.properties.take("StateMachineType")
         self.call(
             "stepfunctions",
             "UpdateStateMachine",
@@ -268,11 +267,7 @@ class StateMachine(Resource):
             definition=self._definition(),
             **self.properties.take(*self._SETTINGS),
         )
-        tags = tag_map(self.properties.get("Tags"))
-        if gone := sorted(tag_map(before.get("Tags")).keys() - tags.keys()):
-            self.call("stepfunctions", "UntagResource", resourceArn=physical.ref, tagKeys=gone)
-        if tags:
-            self.call("stepfunctions", "TagResource", resourceArn=physical.ref, tags=self.properties["Tags"])
+        self.converge_tags(before, "stepfunctions", ResourceArn=physical.ref)
         return physical
 
     def delete(self, physical: Physical) -> None:

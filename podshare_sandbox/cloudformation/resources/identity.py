@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from podshare_sandbox.cloudformation.resources import managed_policies
-from podshare_sandbox.cloudformation.resources.base import Physical, Resource, policy, tag_map
+from podshare_sandbox.cloudformation.resources.base import Physical, Resource, tag_map
 
 # IAM keeps at most five versions of a managed policy (IAM user guide, "IAM object quotas")
 _POLICY_VERSIONS = 5
@@ -25,7 +25,7 @@ class Role(Resource):
             "iam",
             "CreateRole",
             RoleName=name,
-            AssumeRolePolicyDocument=policy(self.properties["AssumeRolePolicyDocument"]),
+            AssumeRolePolicyDocument=self.properties["AssumeRolePolicyDocument"],
             **self.properties.take("Path", "Description", "MaxSessionDuration", "PermissionsBoundary", "Tags"),
         )["Role"]
         self._converge_policies(name, {})
@@ -37,7 +37,7 @@ class Role(Resource):
             "iam",
             "UpdateAssumeRolePolicy",
             RoleName=name,
-            PolicyDocument=policy(now["AssumeRolePolicyDocument"]),
+            PolicyDocument=now["AssumeRolePolicyDocument"],
         )
         self.call(
             "iam",
@@ -47,9 +47,8 @@ class Role(Resource):
             MaxSessionDuration=now.get("MaxSessionDuration", 3600),
         )
         self._converge_boundary(name, before)
-        self._converge_tags(name, before)
+        self.converge_tags(before, "iam", tag="TagRole", untag="UntagRole", RoleName=name)
         self._converge_policies(name, before)
-        now.get("Path")
         return physical
 
     def delete(self, physical: Physical) -> None:
@@ -67,7 +66,7 @@ class Role(Resource):
                 "PutRolePolicy",
                 RoleName=name,
                 PolicyName=policy_name,
-                PolicyDocument=policy(document),
+                PolicyDocument=document,
             )
         for policy_name in had.keys() - wanted.keys():
             self.call("iam", "DeleteRolePolicy", RoleName=name, PolicyName=policy_name)
@@ -85,13 +84,6 @@ class Role(Resource):
         elif before.get("PermissionsBoundary"):
             self.call("iam", "DeleteRolePermissionsBoundary", RoleName=name)
 
-    def _converge_tags(self, name: str, before: Mapping[str, Any]) -> None:
-        tags = self.properties.get("Tags", [])
-        if gone := sorted(tag_map(before.get("Tags")).keys() - tag_map(tags).keys()):
-            self.call("iam", "UntagRole", RoleName=name, TagKeys=gone)
-        if tags:
-            self.call("iam", "TagRole", RoleName=name, Tags=tags)
-
 
 class ManagedPolicy(Resource):
     type = "AWS::IAM::ManagedPolicy"
@@ -104,21 +96,20 @@ class ManagedPolicy(Resource):
             "iam",
             "CreatePolicy",
             PolicyName=self.physical_name(),
-            PolicyDocument=policy(self.properties["PolicyDocument"]),
+            PolicyDocument=self.properties["PolicyDocument"],
             **self.properties.take("Path", "Description"),
         )["Policy"]["Arn"]
         self._converge_roles(arn, [])
         return Physical(arn, {"PolicyArn": arn})
 
     def update(self, physical: Physical, before: Mapping[str, Any]) -> Physical:
-        self.properties.take("ManagedPolicyName", "Path", "Description")
         if self.properties["PolicyDocument"] != before["PolicyDocument"]:
             self._make_room(physical.ref)
             self.call(
                 "iam",
                 "CreatePolicyVersion",
                 PolicyArn=physical.ref,
-                PolicyDocument=policy(self.properties["PolicyDocument"]),
+                PolicyDocument=self.properties["PolicyDocument"],
                 SetAsDefault=True,
             )
         self._converge_roles(physical.ref, before.get("Roles", []))
@@ -162,7 +153,7 @@ class InlinePolicy(Resource):
                 "PutRolePolicy",
                 RoleName=role,
                 PolicyName=name,
-                PolicyDocument=policy(self.properties["PolicyDocument"]),
+                PolicyDocument=self.properties["PolicyDocument"],
             )
         return Physical(name)
 
@@ -183,7 +174,7 @@ class Key(Resource):
     def create(self) -> Physical:
         settings = self.properties.take("Description", "KeySpec", "KeyUsage", "MultiRegion", "Origin")
         if "KeyPolicy" in self.properties:
-            settings["Policy"] = policy(self.properties["KeyPolicy"])
+            settings["Policy"] = self.properties["KeyPolicy"]
         tags = [{"TagKey": key, "TagValue": tag} for key, tag in tag_map(self.properties.get("Tags")).items()]
         key = self.call("kms", "CreateKey", Tags=tags, **settings)["KeyMetadata"]
         self._converge_rotation(key["KeyId"])
@@ -192,7 +183,7 @@ class Key(Resource):
     def update(self, physical: Physical, before: Mapping[str, Any]) -> Physical:
         key = physical.ref
         if "KeyPolicy" in self.properties:
-            document = policy(self.properties["KeyPolicy"])
+            document = self.properties["KeyPolicy"]
             self.call("kms", "PutKeyPolicy", KeyId=key, PolicyName="default", Policy=document)
         self.call("kms", "UpdateKeyDescription", KeyId=key, Description=self.properties.get("Description", ""))
         if before.get("EnableKeyRotation") != self.properties.get("EnableKeyRotation"):
@@ -246,7 +237,6 @@ class AccessEntry(Resource):
         return Physical(reference, {"AccessEntryArn": arn})
 
     def update(self, physical: Physical, before: Mapping[str, Any]) -> Physical:
-        self.properties.take("Type")
         self.call(
             "eks",
             "UpdateAccessEntry",
@@ -255,7 +245,7 @@ class AccessEntry(Resource):
             **self.properties.take("Username"),
         )
         self._converge_policies(before.get("AccessPolicies", []))
-        self._converge_tags(physical, before)
+        self.converge_tags(before, "eks", ResourceArn=physical.attributes["AccessEntryArn"])
         return physical
 
     def delete(self, physical: Physical) -> None:
@@ -272,13 +262,6 @@ class AccessEntry(Resource):
         for one in associated:
             if one["PolicyArn"] not in arns:
                 self.call("eks", "DisassociateAccessPolicy", **self._identity(), PolicyArn=one["PolicyArn"])
-
-    def _converge_tags(self, physical: Physical, before: Mapping[str, Any]) -> None:
-        arn, tags = physical.attributes["AccessEntryArn"], tag_map(self.properties.get("Tags"))
-        if gone := sorted(tag_map(before.get("Tags")).keys() - tags.keys()):
-            self.call("eks", "UntagResource", ResourceArn=arn, TagKeys=gone)
-        if tags:
-            self.call("eks", "TagResource", ResourceArn=arn, Tags=tags)
 
 
 RESOURCES = (Role, ManagedPolicy, InlinePolicy, Key, Alias, AccessEntry)

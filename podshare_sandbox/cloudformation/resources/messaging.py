@@ -6,13 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from podshare_sandbox.cloudformation.intrinsics import text
-from podshare_sandbox.cloudformation.resources.base import Physical, Resource, policy, tag_map
-
-
-def _attribute(value: Any) -> str:
-    """An SQS or SNS attribute: text, and JSON for what a template writes as an object."""
-    return json.dumps(value) if isinstance(value, dict | list) else text(value)
+from podshare_sandbox.cloudformation.resources.base import Physical, Resource, tag_map
 
 
 class Queue(Resource):
@@ -42,23 +36,17 @@ class Queue(Resource):
             "sqs",
             "CreateQueue",
             QueueName=name,
-            Attributes={key: _attribute(value) for key, value in given.items()},
+            Attributes=given,
             Tags=tag_map(self.properties.get("Tags")),
         )["QueueUrl"]
         return Physical(url, {"Arn": self.arn("sqs", name), "QueueName": name, "QueueUrl": url})
 
     def update(self, physical: Physical, before: Mapping[str, Any]) -> Physical:
-        self.properties.take("FifoQueue")
         given = self.properties.take(*self._ATTRIBUTES)
         reset = {key: self._ATTRIBUTES[key] for key in before if key in self._ATTRIBUTES and key not in given}
-        attributes = {key: _attribute(value) for key, value in {**given, **reset}.items()}
-        if attributes:
+        if attributes := {**given, **reset}:
             self.call("sqs", "SetQueueAttributes", QueueUrl=physical.ref, Attributes=attributes)
-        tags = tag_map(self.properties.get("Tags"))
-        if gone := sorted(tag_map(before.get("Tags")).keys() - tags.keys()):
-            self.call("sqs", "UntagQueue", QueueUrl=physical.ref, TagKeys=gone)
-        if tags:
-            self.call("sqs", "TagQueue", QueueUrl=physical.ref, Tags=tags)
+        self.converge_tags(before, "sqs", tag="TagQueue", untag="UntagQueue", QueueUrl=physical.ref)
         return physical
 
     def delete(self, physical: Physical) -> None:
@@ -69,9 +57,9 @@ class QueuePolicy(Resource):
     type = "AWS::SQS::QueuePolicy"
 
     def create(self) -> Physical:
-        document = policy(self.properties["PolicyDocument"])
         for url in self.properties["Queues"]:
-            self.call("sqs", "SetQueueAttributes", QueueUrl=url, Attributes={"Policy": document})
+            attributes = {"Policy": self.properties["PolicyDocument"]}
+            self.call("sqs", "SetQueueAttributes", QueueUrl=url, Attributes=attributes)
         return Physical(self.generated_name())
 
     def update(self, physical: Physical, before: Mapping[str, Any]) -> Physical:
@@ -103,7 +91,7 @@ class Topic(Resource):
             "sns",
             "CreateTopic",
             Name=name,
-            Attributes={key: _attribute(value) for key, value in given.items()},
+            Attributes=given,
             **self.properties.take("Tags"),
         )["TopicArn"]
         for subscription in self.properties.get("Subscription", []):
@@ -120,15 +108,11 @@ class Topic(Resource):
                     "SetTopicAttributes",
                     TopicArn=physical.ref,
                     AttributeName=key,
-                    AttributeValue=_attribute(value),
+                    AttributeValue=value,
                 )
         for subscription in self.properties.get("Subscription", []):
             self.call("sns", "Subscribe", TopicArn=physical.ref, **subscription)
-        tags = tag_map(self.properties.get("Tags"))
-        if gone := sorted(tag_map(before.get("Tags")).keys() - tags.keys()):
-            self.call("sns", "UntagResource", ResourceArn=physical.ref, TagKeys=gone)
-        if tags:
-            self.call("sns", "TagResource", ResourceArn=physical.ref, Tags=self.properties["Tags"])
+        self.converge_tags(before, "sns", ResourceArn=physical.ref)
         return physical
 
     def delete(self, physical: Physical) -> None:
@@ -140,7 +124,7 @@ class TopicPolicy(Resource):
 
     def create(self) -> Physical:
         for arn in self.properties["Topics"]:
-            self._set(arn, policy(self.properties["PolicyDocument"]))
+            self._set(arn, self.properties["PolicyDocument"])
         return Physical(self.generated_name())
 
     def update(self, physical: Physical, before: Mapping[str, Any]) -> Physical:
@@ -153,10 +137,10 @@ class TopicPolicy(Resource):
         for arn in self.properties["Topics"]:
             self._set(arn, self._owner_only(arn))
 
-    def _set(self, arn: str, document: str) -> None:
+    def _set(self, arn: str, document: Any) -> None:
         self.call("sns", "SetTopicAttributes", TopicArn=arn, AttributeName="Policy", AttributeValue=document)
 
-    def _owner_only(self, arn: str) -> str:
+    def _owner_only(self, arn: str) -> dict[str, Any]:
         """A topic is never without a policy; this one says what IAM says: the owning account's own."""
         statement = {
             "Effect": "Allow",
@@ -164,7 +148,7 @@ class TopicPolicy(Resource):
             "Action": "sns:Publish",
             "Resource": arn,
         }
-        return policy({"Statement": [statement]})
+        return {"Statement": [statement]}
 
 
 class Subscription(Resource):
@@ -186,20 +170,19 @@ class Subscription(Resource):
             "sns",
             "Subscribe",
             **self.properties.take("TopicArn", "Protocol", "Endpoint"),
-            Attributes={key: _attribute(value) for key, value in given.items()},
+            Attributes=given,
             ReturnSubscriptionArn=True,
         )["SubscriptionArn"]
         return Physical(arn, {"Arn": arn})
 
     def update(self, physical: Physical, before: Mapping[str, Any]) -> Physical:
-        self.properties.take("TopicArn", "Protocol", "Endpoint")
         for key, value in self.properties.take(*self._ATTRIBUTES).items():
             self.call(
                 "sns",
                 "SetSubscriptionAttributes",
                 SubscriptionArn=physical.ref,
                 AttributeName=key,
-                AttributeValue=_attribute(value),
+                AttributeValue=value,
             )
         return physical
 
@@ -225,10 +208,11 @@ class EventBus(Resource):
         return Physical(name, {"Arn": arn, "Name": name})
 
     def update(self, physical: Physical, before: Mapping[str, Any]) -> Physical:
-        settings = self.properties.take("EventSourceName", "Tags", *self._SETTINGS)
+        settings = self.properties.take(*self._SETTINGS)
         changed = {key: settings.get(key) for key in self._SETTINGS if settings.get(key) != before.get(key)}
         if changed:
             self.call("events", "UpdateEventBus", Name=physical.ref, **changed)
+        self.converge_tags(before, "events", ResourceARN=physical.attributes["Arn"])
         self._put_policy(physical.ref)
         return physical
 
@@ -237,7 +221,7 @@ class EventBus(Resource):
 
     def _put_policy(self, name: str) -> None:
         if document := self.properties.get("Policy"):
-            self.call("events", "PutPermission", EventBusName=name, Policy=policy(document))
+            self.call("events", "PutPermission", EventBusName=name, Policy=document)
 
 
 class EventBusPolicy(Resource):

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from podshare_sandbox.cloudformation.resources.base import Physical, Resource, tag_map
+from podshare_sandbox.cloudformation.errors import TemplateError
+from podshare_sandbox.cloudformation.resources.base import Physical, Resource
 
 
 class Alarm(Resource):
@@ -52,7 +53,7 @@ class LogGroup(Resource):
     type = "AWS::Logs::LogGroup"
     name_property = "LogGroupName"
     name_limit = 512
-    replaced_by = frozenset({"LogGroupName"})
+    replaced_by = frozenset({"LogGroupName", "LogGroupClass"})
 
     def create(self) -> Physical:
         name = self.physical_name()
@@ -66,13 +67,10 @@ class LogGroup(Resource):
         return Physical(name, {"Arn": self._group_arn(name) + ":*"})
 
     def update(self, physical: Physical, before: Mapping[str, Any]) -> Physical:
-        self.properties.take("KmsKeyId", "LogGroupClass")
+        if self.properties.get("KmsKeyId") != before.get("KmsKeyId"):
+            raise TemplateError(f"{self.logical_id}: an update of KmsKeyId is not emulated")
         self._converge_retention(physical.ref, before)
-        arn, tags = self._group_arn(physical.ref), tag_map(self.properties.get("Tags"))
-        if gone := sorted(tag_map(before.get("Tags")).keys() - tags.keys()):
-            self.call("logs", "UntagResource", resourceArn=arn, tagKeys=gone)
-        if tags:
-            self.call("logs", "TagResource", resourceArn=arn, tags=tags)
+        self.converge_tags(before, "logs", ResourceArn=self._group_arn(physical.ref))
         return physical
 
     def delete(self, physical: Physical) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from podshare_sandbox.cloudformation.errors import TemplateError
-from podshare_sandbox.cloudformation.resources.base import Physical, Resource, policy, tag_map
+from podshare_sandbox.cloudformation.resources.base import Physical, Resource, tag_map
 
 
 class Table(Resource):
@@ -33,8 +33,7 @@ class Table(Resource):
         return self._physical(table)
 
     def update(self, physical: Physical, before: Mapping[str, Any]) -> Physical:
-        self.properties.take("KeySchema", "LocalSecondaryIndexes", "OnDemandThroughput", "Tags")
-        for unchangeable in ("AttributeDefinitions", "GlobalSecondaryIndexes"):
+        for unchangeable in ("AttributeDefinitions", "GlobalSecondaryIndexes", "OnDemandThroughput"):
             if self.properties.get(unchangeable) != before.get(unchangeable):
                 raise TemplateError(f"{self.logical_id}: an update of {unchangeable} is not emulated")
         name = physical.ref
@@ -46,7 +45,7 @@ class Table(Resource):
             settings["StreamSpecification"] = {"StreamEnabled": False}
         self.call("dynamodb", "UpdateTable", TableName=name, **settings)
         self._converge_extras(name, before)
-        self._converge_tags(physical, before)
+        self.converge_tags(before, "dynamodb", ResourceArn=physical.attributes["Arn"])
         return self._physical(self.call("dynamodb", "DescribeTable", TableName=name)["Table"])
 
     def delete(self, physical: Physical) -> None:
@@ -76,13 +75,6 @@ class Table(Resource):
         if expiry != before.get("TimeToLiveSpecification"):
             off = {**before.get("TimeToLiveSpecification", {}), "Enabled": False}
             self.call("dynamodb", "UpdateTimeToLive", TableName=name, TimeToLiveSpecification=expiry or off)
-
-    def _converge_tags(self, physical: Physical, before: Mapping[str, Any]) -> None:
-        arn, tags = physical.attributes["Arn"], self.properties.get("Tags", [])
-        if gone := sorted(tag_map(before.get("Tags")).keys() - tag_map(tags).keys()):
-            self.call("dynamodb", "UntagResource", ResourceArn=arn, TagKeys=gone)
-        if tags:
-            self.call("dynamodb", "TagResource", ResourceArn=arn, Tags=tags)
 
     @staticmethod
     def _physical(table: Mapping[str, Any]) -> Physical:
@@ -156,7 +148,7 @@ class BucketPolicy(Resource):
 
     def create(self) -> Physical:
         bucket = self.properties["Bucket"]
-        self.call("s3", "PutBucketPolicy", Bucket=bucket, Policy=policy(self.properties["PolicyDocument"]))
+        self.call("s3", "PutBucketPolicy", Bucket=bucket, Policy=self.properties["PolicyDocument"])
         return Physical(bucket)
 
     def update(self, physical: Physical, before: Mapping[str, Any]) -> Physical:

@@ -1,0 +1,102 @@
+"""The command as a whole: its groups, and how it ends."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from podshare_cli import pausing, records, sandbox, team
+from podshare_cli.failures import INVALID, Failure, explain
+from podshare_cli.options import Json, Options, Prefix, Profile, Region, examples, flowing, in_force, set_in_force
+
+app = typer.Typer(
+    name="podshare",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    epilog=examples(
+        "podshare team put examples/registry/*.yaml --wait",
+        "podshare team list --profile platform --region us-west-2",
+        "podshare sandbox up",
+        "podshare demo",
+    ),
+)
+app.add_typer(team.app, name="team")
+app.add_typer(records.datasets, name="dataset")
+app.add_typer(records.clusters, name="cluster")
+app.command("pause", epilog=examples('podshare pause --reason "moving the data account"'))(pausing.pause)
+app.command("resume", epilog=examples("podshare resume"))(pausing.resume)
+app.add_typer(sandbox.app, name="sandbox")
+app.command("demo", epilog=examples("podshare demo"))(sandbox.demo)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  # rarely asked
+
+        try:
+            typer.echo(f"podshare {version('podshare')}")
+        except PackageNotFoundError:  # a checkout is on the path without being installed
+            typer.echo("podshare (a checkout)")
+        raise typer.Exit
+
+
+@app.callback()
+@flowing
+def podshare(
+    profile: Profile = None,
+    region: Region = None,
+    prefix: Prefix = None,
+    as_json: Json = False,
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Share one SageMaker HyperPod cluster among the teams and AWS accounts of an organization.
+
+    It acts with the AWS credentials of the environment or of --profile, in podshare's account and Region. Exit codes:
+    0 done, 1 it failed, 2 wrong usage or invalid input.
+    """
+    set_in_force(Options(profile, region, prefix, as_json))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and tell of errors in its own words; returns the exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    set_in_force(Options(as_json="--json" in given))
+    try:
+        return int(app(given, standalone_mode=False, prog_name="podshare") or 0)
+    except BrokenPipeError:  # the reader of the output has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        return _end(error)
+
+
+def _end(error: Exception) -> int:
+    from podshare_cli.output import print_failure  # noqa: PLC0415  # only once it has gone wrong
+
+    failure = error if isinstance(error, Failure) else _usage_failure(error) or _aws_failure(error)
+    if failure is None:
+        raise error
+    print_failure(failure, as_json=in_force().as_json)
+    return failure.exit_code
+
+
+def _usage_failure(error: Exception) -> Failure | None:
+    if isinstance(error, typer.Abort):
+        return Failure("Nothing was done: you stopped it.")
+    if not hasattr(error, "format_message"):  # what typer raises for wrong usage is told by its message alone
+        return None
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "podshare"
+    return Failure(error.format_message(), f"See `{path} --help`.", getattr(error, "exit_code", INVALID))
+
+
+def _aws_failure(error: Exception) -> Failure | None:
+    options = in_force()
+    made = "connection" in options.__dict__
+    prefix = options.prefix or "podshare"
+    place = options.connection.place if made else "this account"
+    return explain(error, prefix, place)

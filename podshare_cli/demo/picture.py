@@ -1,0 +1,59 @@
+"""Who can reach what, and how long it took: what the demo shows of what it has proven."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from podshare.domain.records import Team
+from podshare_cli.demo.proofs import Proof, Reach
+from podshare_cli.executions import Following
+from podshare_cli.output import state_text
+from podshare_cli.runs import STEPS
+
+
+def reaches(team: Team, people: Iterable[Reach], pods: Iterable[Reach]) -> Tree:
+    """A team with everything that its people and its pods reach, each claim with its proof."""
+    quota = ", ".join(_quota(team))
+    tree = Tree(f"[bold]{escape(team.name)}[/]  [dim]on cluster {escape(team.cluster)}, {escape(quota)}[/]")
+    for title, found in (("people", people), ("pods", pods)):
+        branch = tree.add(f"[dim]{title}[/]")
+        for reach in found:
+            branch.add(escape(reach.title)).add(_row_of(reach.proofs))
+    return tree
+
+
+def told(proof: Proof) -> Text:
+    """A proof: green if it held, red with what was found otherwise."""
+    if proof.held:
+        return Text.from_markup(f"[green]✓[/] {escape(proof.claim)}")
+    return Text.from_markup(f"[bold red]✗ {escape(proof.claim)}: {escape(proof.found)}[/]")
+
+
+def timetable(runs: Sequence[tuple[str, Following]]) -> Table:
+    """The executions, and the seconds that each of their steps took."""
+    table = Table("step", box=None, header_style="dim", title_justify="left")
+    for title, _ in runs:
+        table.add_column(escape(title), justify="right")
+    for step in STEPS:
+        table.add_row(step, *(_seconds(following, step) for _, following in runs))
+    table.add_row("changes", *(str(len(following.run.changes)) for _, following in runs), style="dim")
+    table.add_row("outcome", *(state_text(following.run.state) for _, following in runs))
+    return table
+
+
+def _row_of(proofs: Iterable[Proof]) -> Text:
+    return Text("  ").join(told(proof) for proof in proofs)
+
+
+def _seconds(following: Following, step: str) -> str:
+    took = following.run.steps.get(step)
+    return f"{took.seconds:.2f} s" if took else "[dim]—[/]"
+
+
+def _quota(team: Team) -> Iterable[str]:
+    for line in team.quota.resources:
+        amount = f"{line.count} x" if line.count is not None else f"{line.accelerators or 'parts'} accelerators of"
+        yield f"{amount} {line.instance_type}"

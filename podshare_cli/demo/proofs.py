@@ -1,0 +1,291 @@
+"""Who can reach what, proven by doing it: as scientists and as pods do, with credentials of their own.
+
+Every step is a real call by the sandbox's rules: a role is assumed, an EKS token made, the cluster's API asked,
+objects listed, read and written through an access point.
+"""
+
+import base64
+import json
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from http.client import HTTPSConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from podshare.aws.kubernetes import token
+from podshare.domain import names
+from podshare.domain.installation import Installation
+from podshare.domain.records import Dataset, DatasetAccess, DatasetGrant, Member, ServiceAccount, Team
+from podshare_sandbox import Sandbox
+from podshare_sandbox.organization import EKS_CLUSTER, EKS_CLUSTER_ARN, HUB, HUB_REGION, OBJECTS
+from podshare_sandbox.services import pod_identity
+
+Keys = Mapping[str, Any]  # AccessKeyId, SecretAccessKey, SessionToken
+_POD = "podshare-demo"
+_DENIED = ("AccessDenied", "AccessDeniedException")
+_UNAUTHORIZED = 401
+_AWS_ITSELF = Config(ignore_configured_endpoint_urls=True)  # type: ignore[call-arg]  # the stubs lack it
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A claim, and whether what really happened bears it out."""
+
+    claim: str
+    held: bool
+    found: str = ""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What one member, or one grant of a service account, reaches: in a line, and proven."""
+
+    title: str
+    proofs: tuple[Proof, ...]
+
+
+@dataclass(frozen=True)
+class Prover:
+    """Acts as people and pods. ``others`` maps each team to another one, whose things it must not reach."""
+
+    sandbox: Sandbox
+    installation: Installation
+    datasets: Mapping[str, Dataset]
+    others: Mapping[str, Team] = field(default_factory=dict)
+
+    # ---- people --------------------------------------------------------------------------------------------
+
+    def people(self, team: Team) -> Iterator[Reach]:
+        """What each member's scientists may do in the cluster."""
+        for member in team.members:
+            scientist, cluster_role = self._roles(team, member)
+            path = f"{member.account}  {scientist.rpartition(':')[2]} → {cluster_role.rpartition('/')[2]}"
+            title = f"{path} → {team.namespace} ({team.access})"
+            yield Reach(title, tuple(self._proofs_of_person(team, member)))
+
+    def _proofs_of_person(self, team: Team, member: Member) -> Iterator[Proof]:
+        other = self.others[team.name]
+        try:
+            keys = self._cluster_keys(team, member)
+        except ClientError as error:
+            yield Proof("assumes its roles", held=False, found=_told(error))
+            return
+        yield self._may_create_jobs(keys, team.namespace, expected=True)
+        yield self._may_create_jobs(keys, other.namespace, expected=False)
+        yield self._may_not_assume(team, member, other)
+
+    def refused_people(self, team: Team) -> Iterator[Proof]:
+        """That no member of a deleted team comes through any more."""
+        for member in team.members:
+            assume = partial(self._cluster_keys, team, member)
+            yield _refused(f"scientists of {member.account} can no longer assume their cluster access role", assume)
+
+    def _is_cut_from_cluster(self, team: Team, member: Member, keys: Keys) -> Proof:
+        status, _ = self._ask_cluster(keys, "POST", _REVIEWS, _review(team.namespace))
+        claim = f"the open session of a scientist of {member.account} is refused by the cluster"
+        return Proof(claim, status == _UNAUTHORIZED, f"HTTP {status}")
+
+    def _may_create_jobs(self, keys: Keys, namespace: str, *, expected: bool) -> Proof:
+        status, answer = self._ask_cluster(keys, "POST", _REVIEWS, _review(namespace))
+        allowed = bool(answer.get("status", {}).get("allowed"))
+        claim = f"{'may' if expected else 'may not'} create PyTorchJobs in {namespace}"
+        return Proof(claim, allowed is expected, "" if allowed is expected else f"HTTP {status}: {answer}")
+
+    def _may_not_assume(self, team: Team, member: Member, other: Team) -> Proof:
+        keys, (_, foreign) = self._scientist_keys(team, member), self._roles(other, other.members[0])
+        return _refused(f"may not assume a cluster access role of {other.name}", partial(self._assume, keys, foreign))
+
+    def _roles(self, team: Team, member: Member) -> tuple[str, str]:
+        """The ARNs of a member's data scientist role and of its cluster access role."""
+        name = names.cluster_access_role(self.installation, team.name, EKS_CLUSTER_ARN, member.identity)
+        if member.existing_role:
+            scientist = f"arn:aws:iam::{member.account}:role/{member.existing_role}"
+        else:
+            scientist = self.installation.role_arn(member.account, names.scientist_role(self.installation, team.name))
+        return scientist, self.installation.role_arn(HUB, name)
+
+    def _scientist_keys(self, team: Team, member: Member) -> Keys:
+        scientist, _ = self._roles(team, member)
+        principal: Keys | None = None
+        if member.trusted_by:
+            principal = self._assume(None, f"arn:aws:iam::{member.account}:{member.trusted_by[0]}", member.account)
+        return self._assume(principal, scientist, member.account)
+
+    def _cluster_keys(self, team: Team, member: Member) -> Keys:
+        return self._assume(self._scientist_keys(team, member), self._roles(team, member)[1])
+
+    def _assume(self, keys: Keys | None, role: str, account: str = HUB) -> Keys:
+        sts = self._client("sts", keys) if keys else self.sandbox.client("sts", account)
+        answer: Keys = sts.assume_role(RoleArn=role, RoleSessionName="demo")["Credentials"]
+        return answer
+
+    # ---- pods ----------------------------------------------------------------------------------------------
+
+    def pods(self, team: Team) -> Iterator[Reach]:
+        """What the pods of each service account reach; the pods are started, and ended again, by a scientist."""
+        scientist = self._cluster_keys(team, team.members[0])
+        for account in team.service_accounts:
+            with self._pod(scientist, team, account) as keys:
+                for grant in account.datasets:
+                    yield self._grant(team, account, grant, keys)
+
+    def _grant(self, team: Team, account: ServiceAccount, grant: DatasetGrant, keys: Keys) -> Reach:
+        dataset = self.datasets[grant.dataset]
+        prefix = grant.prefix or dataset.prefix
+        writes = grant.access is DatasetAccess.READ_WRITE
+        title = (
+            f"{account.name} → {grant.dataset}: s3://{dataset.bucket}/{prefix} ({'read, write' if writes else 'read'})"
+        )
+        proofs = self._proofs_of_grant(team, dataset, prefix, keys, writes=writes)
+        return Reach(title, tuple(proofs))
+
+    def _proofs_of_grant(
+        self, team: Team, dataset: Dataset, prefix: str, keys: Keys, *, writes: bool
+    ) -> Iterator[Proof]:
+        s3, point = self._client("s3", keys), self._access_point(team, dataset)
+        sample = f"{prefix}{_POD}.txt"
+        if writes:
+            yield _allowed(f"writes {sample}", lambda: s3.put_object(Bucket=point, Key=sample, Body=b"demo"))
+        else:
+            yield _refused(f"may not write {sample}", lambda: s3.put_object(Bucket=point, Key=sample, Body=b"demo"))
+        yield _allowed(f"lists {prefix}", lambda: s3.list_objects_v2(Bucket=point, Prefix=prefix))
+        inside = sample if writes else next(key for key in OBJECTS[dataset.bucket] if key.startswith(prefix))
+        yield _allowed(f"reads {inside}", lambda: s3.get_object(Bucket=point, Key=inside))
+        if writes:
+            yield _allowed(f"deletes {sample}", lambda: s3.delete_object(Bucket=point, Key=sample))
+        outside = next(key for key in OBJECTS[dataset.bucket] if not key.startswith(prefix))
+        yield _refused(f"may not read {outside}", lambda: s3.get_object(Bucket=point, Key=outside))
+        yield _refused("may not list the rest", lambda: s3.list_objects_v2(Bucket=point, Prefix=""))
+        yield _refused("may not go around it", lambda: s3.get_object(Bucket=dataset.bucket, Key=outside))
+
+    def open_sessions(self, team: Team) -> list[Callable[[], Proof]]:
+        """Sessions of all people and pods of a team; each result proves, once the team is gone, that it is cut off."""
+        people = [(member, self._cluster_keys(team, member)) for member in team.members]
+        proofs: list[Callable[[], Proof]] = [
+            partial(self._is_cut_from_cluster, team, member, keys) for member, keys in people
+        ]
+        for account in team.service_accounts:
+            with self._pod(people[0][1], team, account) as keys:
+                proofs += [partial(self._is_cut_from_data, team, account, grant, keys) for grant in account.datasets]
+        return proofs
+
+    def _is_cut_from_data(self, team: Team, account: ServiceAccount, grant: DatasetGrant, keys: Keys) -> Proof:
+        dataset = self.datasets[grant.dataset]
+        claim = f"the credentials of a pod of {account.name} no longer reach {grant.dataset}"
+        prefix, point = grant.prefix or dataset.prefix, self._access_point(team, dataset)
+        try:
+            self._client("s3", keys).list_objects_v2(Bucket=point, Prefix=prefix)
+        except ClientError as error:  # the access point may be unknown by now, or the keys, or the access denied
+            return Proof(claim, held=True, found=_told(error))
+        return Proof(claim, held=False, found="they do")
+
+    @contextmanager
+    def _pod(self, scientist: Keys, team: Team, account: ServiceAccount) -> Iterator[Keys]:
+        """The credentials that a pod gets, which a scientist has started; it is ended in the end."""
+        self._start_pod(scientist, team, account)
+        try:
+            yield self._pod_keys(team, account)
+        finally:
+            self._end_pod(scientist, team, account)
+
+    def _pod_keys(self, team: Team, account: ServiceAccount) -> Keys:
+        found = pod_identity.credentials_of_pod(EKS_CLUSTER_ARN, team.namespace, account.name, _pod_name(account))
+        return {"AccessKeyId": found.access_key, "SecretAccessKey": found.secret_key, "SessionToken": found.token}
+
+    def _start_pod(self, keys: Keys, team: Team, account: ServiceAccount) -> None:
+        container = {"name": "train", "image": "public.ecr.aws/docker/library/python:3.13", "command": ["true"]}
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": _pod_name(account),
+                "namespace": team.namespace,
+                "labels": {"kueue.x-k8s.io/queue-name": f"{team.namespace}-localqueue"},
+            },
+            "spec": {"serviceAccountName": account.name, "restartPolicy": "Never", "containers": [container]},
+        }
+        status, answer = self._ask_cluster(keys, "POST", f"/api/v1/namespaces/{team.namespace}/pods", pod)
+        if status >= 300:
+            raise RuntimeError(f"a scientist of {team.name} could not start a pod: HTTP {status}: {answer}")
+
+    def _end_pod(self, keys: Keys, team: Team, account: ServiceAccount) -> None:
+        self._ask_cluster(keys, "DELETE", f"/api/v1/namespaces/{team.namespace}/pods/{_pod_name(account)}", None)
+
+    def _access_point(self, team: Team, dataset: Dataset) -> str:
+        place = f"{dataset.account}/{dataset.region}"
+        name = names.access_point(self.installation, team.name, EKS_CLUSTER_ARN, place, dataset.name)
+        return f"arn:aws:s3:{dataset.region}:{dataset.account}:accesspoint/{name}"
+
+    # ---- calls ---------------------------------------------------------------------------------------------
+
+    def _client(self, service: str, keys: Keys) -> Any:
+        session: Any = self.sandbox.session(HUB, HUB_REGION)  # the stubs know a fixed set of literals only
+        return session.client(
+            service,
+            aws_access_key_id=keys["AccessKeyId"],
+            aws_secret_access_key=keys["SecretAccessKey"],
+            aws_session_token=keys["SessionToken"],
+            config=_AWS_ITSELF,
+        )
+
+    def _ask_cluster(self, keys: Keys, method: str, path: str, body: Any) -> tuple[int, dict[str, Any]]:
+        """Ask the cluster's API, through the sandbox's front door, as kubectl would with these keys."""
+        cluster = self.sandbox.client("eks", HUB).describe_cluster(name=EKS_CLUSTER)["cluster"]
+        authority = base64.b64decode(cluster["certificateAuthority"]["data"]).decode()
+        door, host = urlsplit(self.sandbox.url), urlsplit(cluster["endpoint"]).hostname or ""
+        connection = HTTPSConnection(
+            door.hostname or "", door.port, context=ssl.create_default_context(cadata=authority), timeout=20
+        )
+        connection.set_tunnel(host, 443)
+        bearer = token(dict(keys), HUB_REGION, EKS_CLUSTER)
+        headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
+        try:
+            connection.request(method, path, json.dumps(body) if body else None, headers)
+            answer = connection.getresponse()
+            text = answer.read()
+        finally:
+            connection.close()
+        return answer.status, json.loads(text) if text else {}
+
+
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+def _review(namespace: str) -> dict[str, Any]:
+    about = {"verb": "create", "group": "kubeflow.org", "resource": "pytorchjobs", "namespace": namespace}
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+    return {**review, "spec": {"resourceAttributes": about}}
+
+
+def _pod_name(account: ServiceAccount) -> str:
+    return f"{_POD}-{account.name.replace('.', '-')}"
+
+
+def _allowed(claim: str, call: Callable[[], Any]) -> Proof:
+    try:
+        call()
+    except ClientError as error:
+        return Proof(claim, held=False, found=_told(error))
+    return Proof(claim, held=True)
+
+
+def _refused(claim: str, call: Callable[[], Any]) -> Proof:
+    try:
+        call()
+    except ClientError as error:
+        return Proof(claim, _is_denied(error), _told(error))
+    return Proof(claim, held=False, found="it was allowed")
+
+
+def _is_denied(error: ClientError) -> bool:
+    return error.response["Error"]["Code"] in _DENIED
+
+
+def _told(error: ClientError) -> str:
+    return f"{error.response['Error']['Code']}: {error.response['Error'].get('Message', '')}"

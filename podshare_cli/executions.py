@@ -1,0 +1,188 @@
+"""The reconciliations of teams as executions of the state machine: start, find, follow."""
+
+import datetime
+import json
+import re
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from podshare.domain import names
+from podshare_cli.connection import Connection
+from podshare_cli.failures import Failure
+from podshare_cli.runs import Happening, Run
+
+BEGIN_SECONDS = 90  # a stream's batch is delivered within seconds; the rest is patience
+_RECENT = 200
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One run of a team."""
+
+    arn: str
+    started: datetime.datetime
+    stopped: datetime.datetime | None
+    status: str
+    trigger: Mapping[str, Any]
+    output: Mapping[str, Any]
+    cause: str
+
+    @property
+    def outcome(self) -> str:
+        """The state that the team came to, or how the execution stands."""
+        if self.output.get("status") in ("left", "paused"):
+            return str(self.output["status"]).upper()
+        return str(self.output.get("state") or self.status)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The run for machines."""
+        return {
+            "execution": self.arn,
+            "started": self.started,
+            "stopped": self.stopped,
+            "trigger": dict(self.trigger),
+            "outcome": self.outcome,
+            "summary": self.output.get("summary") or self.cause,
+        }
+
+
+@dataclass(frozen=True)
+class Executions:
+    """The executions of an installation's state machine."""
+
+    connection: Connection
+
+    def start(self, team: str) -> str:
+        """Reconcile a team now, in the caller's name; returns the execution's ARN."""
+        trigger = {
+            "event": "admin",
+            "record": f"team#{team}",
+            "change": "RECONCILE",
+            "by": self.connection.caller,
+            "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "id": str(uuid.uuid4()),
+        }
+        started = self.connection.client("stepfunctions").start_execution(
+            stateMachineArn=self.connection.machine,
+            name=names.execution(team, f"{trigger['id']}/0"),
+            input=json.dumps({"team": team, "trigger": trigger, "attempt": 0}, sort_keys=True),
+        )
+        return started["executionArn"]
+
+    def of(self, team: str, most: int) -> list[Execution]:
+        """The latest runs of a team, the newest first."""
+        return [self.describe(arn) for arn in islice(self._arns(team), most)]
+
+    def recent(self, team: str) -> set[str]:
+        """The ARNs of a team's runs among the machine's latest: what is not among them later has begun since."""
+        page = self.connection.client("stepfunctions").list_executions(
+            stateMachineArn=self.connection.machine, maxResults=_RECENT
+        )
+        return {item["executionArn"] for item in page["executions"] if _is_of(team, item["name"])}
+
+    def begun_by(self, record_ids: Iterable[str], team: str, known: set[str]) -> str | None:
+        """The run of a team, not among ``known``, that a change of one of the records has started."""
+        wanted = set(record_ids)
+        for arn in self.recent(team) - known:
+            if self.describe(arn).trigger.get("record") in wanted:
+                return arn
+        return None
+
+    def describe(self, arn: str) -> Execution:
+        """One execution, with its trigger and what came of it."""
+        found = self.connection.client("stepfunctions").describe_execution(executionArn=arn)
+        return Execution(
+            arn=arn,
+            started=found["startDate"],
+            stopped=found.get("stopDate"),
+            status=found["status"],
+            trigger=json.loads(found.get("input", "{}")).get("trigger", {}),
+            output=json.loads(found.get("output", "{}")),
+            cause=found.get("cause", ""),
+        )
+
+    def events_after(self, arn: str, last: int) -> list[Mapping[str, Any]]:
+        """The events of an execution's history that came after number ``last``, in their order."""
+        pages = (
+            self.connection.client("stepfunctions")
+            .get_paginator("get_execution_history")
+            .paginate(executionArn=arn, reverseOrder=True)
+        )
+        newest_first: Iterator[Mapping[str, Any]] = (event for page in pages for event in page["events"])
+        events = []
+        for event in newest_first:
+            if int(event["id"]) <= last:
+                break
+            events.append(event)
+        return events[::-1]
+
+    def _arns(self, team: str) -> Iterator[str]:
+        pages = (
+            self.connection.client("stepfunctions")
+            .get_paginator("list_executions")
+            .paginate(stateMachineArn=self.connection.machine)
+        )
+        for page in pages:
+            yield from (item["executionArn"] for item in page["executions"] if _is_of(team, item["name"]))
+
+
+class Following:
+    """A team's reconciliation, followed from the change of its record until it is over.
+
+    ``record_ids`` are the records whose change starts it, ``known`` the runs that were there before; or ``arn`` is
+    the run itself. A run that leaves its team to another one is followed there.
+    """
+
+    def __init__(
+        self,
+        executions: Executions,
+        team: str,
+        *,
+        record_ids: Iterable[str] = (),
+        known: set[str] | None = None,
+        arn: str | None = None,
+    ) -> None:
+        self.run = Run(team)
+        self.arn = arn
+        self._executions = executions
+        self._record_ids = frozenset(record_ids)
+        self._known = known or set()
+        self._patience_ends = time.monotonic() + BEGIN_SECONDS
+
+    def look(self) -> list[Happening]:
+        """Look once; what has happened since the last time. Raises Failure if no run begins."""
+        if self.arn is None:
+            self.arn = self._executions.begun_by(self._record_ids, self.run.team, self._known)
+            if self.arn is None:
+                self._lose_patience()
+                return []
+        happenings = list(self.run.take(self._executions.events_after(self.arn, self.run.last_event)))
+        if self.run.holder:
+            self.arn, self.run = self.run.holder, Run(self.run.team)
+        return happenings
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the team has come to a state."""
+        return self.run.is_over
+
+    def as_dict(self) -> dict[str, Any]:
+        """How it ended, for machines."""
+        run = self.run
+        return {"team": run.team, "state": run.state, "summary": run.summary, "execution": self.arn}
+
+    def _lose_patience(self) -> None:
+        if time.monotonic() > self._patience_ends:
+            function = f"{self._executions.connection.prefix}-registry-changed"
+            raise Failure(
+                f"Team {self.run.team}: the record is written, but no reconciliation began within {BEGIN_SECONDS} s.",
+                f"Look at the logs and the dead-letter queue of the function {function}.",
+            )
+
+
+def _is_of(team: str, name: str) -> bool:
+    return re.fullmatch(rf"{re.escape(team[:47])}-[0-9a-f]{{32}}", name) is not None

@@ -1,0 +1,55 @@
+"""``podshare pause`` and ``podshare resume``: no new reconciliation while somebody works on the accounts."""
+
+# ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
+
+import re
+from typing import Annotated
+
+import typer
+
+from podshare_cli.options import Options, takes_options
+
+
+@takes_options
+def pause(
+    options: Options,
+    reason: Annotated[str, typer.Option("--reason", help="Why, for those who wonder.", show_default=False)],
+) -> None:
+    """Let no new reconciliation begin; those that run come to their end.
+
+    What is asked for meanwhile is done when podshare resumes.
+    """
+    from podshare.domain.records import PAUSE_ID, InvalidRecord, parse
+    from podshare_cli.failures import invalid
+    from podshare_cli.tables import Registry
+
+    caller = options.connection.caller
+    # an owner may become a tag's value, which knows fewer characters than the name of a session
+    item = {"id": PAUSE_ID, "schema": 1, "reason": reason, "owner": re.sub(r"[^\w .:/=+\-@]", "_", caller)[:256]}
+    try:
+        parse(item)
+    except InvalidRecord as error:
+        problems = [problem.as_dict() for problem in error.problems]
+        raise invalid("The reason cannot be recorded.", problems=problems) from None
+    Registry(options.connection).put({**item, "changed_by": caller})
+    _tell(options, paused=True, told=f"podshare is paused: {reason} (resume with `podshare resume`)")
+
+
+@takes_options
+def resume(options: Options) -> None:
+    """Let reconciliations begin again; every team is reconciled."""
+    from podshare.domain.records import PAUSE_ID
+    from podshare_cli.tables import Registry
+
+    was_paused = Registry(options.connection).delete(PAUSE_ID)
+    told = "podshare goes on; every team is reconciled" if was_paused else "it was not paused"
+    _tell(options, paused=False, told=told)
+
+
+def _tell(options: Options, *, paused: bool, told: str) -> None:
+    from podshare_cli.output import print_json, stderr
+
+    if options.as_json:
+        print_json({"paused": paused})
+    else:
+        stderr().print(told, soft_wrap=True, markup=False)

@@ -1,0 +1,92 @@
+"""Reconciliations as a person watches them: a line for each step as it happens, and what is under way below."""
+
+import datetime
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from podshare_cli.executions import Following
+from podshare_cli.output import state_text
+from podshare_cli.runs import Happening
+
+_LONGEST_DOING = 78
+
+
+def watch(console: Console | None, followings: Sequence[Following], look_seconds: float = 1.0) -> None:
+    """Follow reconciliations until all are over, telling on ``console``; None tells nothing.
+
+    ``look_seconds`` is the pause between two looks at the histories.
+    """
+    if console is None:
+        _wait(followings, look_seconds)
+        return
+    with Watching(console, followings) as watching:
+        while watching.look():
+            time.sleep(look_seconds)
+
+
+def _wait(followings: Sequence[Following], look_seconds: float) -> None:
+    while open_ones := [following for following in followings if not following.is_over]:
+        for following in open_ones:
+            following.look()
+        time.sleep(look_seconds)
+
+
+class Watching:
+    """The lines and the moving part of several reconciliations."""
+
+    def __init__(self, console: Console, followings: Sequence[Following]) -> None:
+        self._console = console
+        self._followings = followings
+        self._started = datetime.datetime.now(datetime.UTC)
+        self._width = max((len(following.run.team) for following in followings), default=0)
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("[bold]{task.description}[/]"),
+            TextColumn("[dim]{task.fields[doing]}[/]"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "Watching":
+        self._progress.start()
+        for following in self._followings:
+            team = following.run.team
+            self._tasks[team] = self._progress.add_task(team.ljust(self._width), total=None, doing="is asked for")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def look(self) -> bool:
+        """Look once at all that is not over; whether some is left."""
+        looked = [following for following in self._followings if not following.is_over]
+        happened = [(happening, following.run.team) for following in looked for happening in following.look()]
+        for happening, team in sorted(happened, key=lambda each: each[0].at):
+            self._tell(team, happening)
+        for following in looked:
+            self._show(following)
+        return any(not following.is_over for following in self._followings)
+
+    def _tell(self, team: str, happening: Happening) -> None:
+        seconds = max(0.0, (happening.at - self._started).total_seconds())
+        note = f"  [dim]{escape(happening.note)}[/]" if happening.note else ""
+        line = f"[dim]{seconds:6.1f} s[/]  {team.ljust(self._width)}  {happening.mark} {happening.text}{note}"
+        self._console.print(line, soft_wrap=True)
+
+    def _show(self, following: Following) -> None:
+        run = following.run
+        if run.is_over:
+            now = datetime.datetime.now(datetime.UTC)
+            self._tell(run.team, Happening(now, "[bold]=[/]", state_text(run.state)))
+            self._progress.remove_task(self._tasks[run.team])
+            return
+        doing = "; ".join(run.doing.values()) or (f"{len(run.changes)} of {run.planned} changes" if run.planned else "")
+        shown = doing if len(doing) <= _LONGEST_DOING else f"{doing[: _LONGEST_DOING - 1]}…"
+        self._progress.update(self._tasks[run.team], doing=escape(shown))

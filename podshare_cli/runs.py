@@ -1,0 +1,186 @@
+"""A reconciliation as its execution history tells it: every step, every change, and how it ended.
+
+Pure: it takes the events of Step Functions' GetExecutionHistory, in their order and as often as new ones come.
+The states that it knows are those of ``statemachines/reconcile_team.asl.yaml``.
+"""
+
+import datetime
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.markup import escape
+
+from podshare_cli import words
+
+STEPS = (
+    "LeaseTeam",
+    "PlanTeam",
+    "RevokeAccess",
+    "AllocateCompute",
+    "GrantAccess",
+    "VerifyTeam",
+    "RecordOutcome",
+)
+_BEGIN_CHANGE = frozenset({"BeginCut", "BeginQuota", "BeginGrant"})
+_LOOK_AGAIN = frozenset({"LookAgainAtCut", "LookAgainAtQuota", "LookAgainAtGrant"})
+_CHANGE_OVER = frozenset({"CutOver", "QuotaOver", "GrantOver"})
+_ENDS = {
+    "ExecutionFailed": "executionFailedEventDetails",
+    "ExecutionTimedOut": "executionTimedOutEventDetails",
+    "ExecutionAborted": "executionAbortedEventDetails",
+}
+
+
+@dataclass(frozen=True)
+class Happening:
+    """Something worth a line of progress, in markup."""
+
+    at: datetime.datetime
+    mark: str
+    text: str
+    note: str = ""
+
+
+@dataclass
+class Step:
+    """How long one step of a run took, over all its repetitions."""
+
+    seconds: float = 0.0
+    entered: datetime.datetime | None = None
+
+    def enter(self, at: datetime.datetime) -> None:
+        self.entered = at
+
+    def leave(self, at: datetime.datetime) -> None:
+        if self.entered:
+            self.seconds += (at - self.entered).total_seconds()
+            self.entered = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change that was made, or could not be, and how long that took in seconds."""
+
+    description: Mapping[str, Any]
+    status: str
+    seconds: float
+
+
+@dataclass
+class Run:
+    """One reconciliation of one team, as far as its history has been taken."""
+
+    team: str
+    last_event: int = 0
+    steps: dict[str, Step] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    planned: int = 0
+    doing: dict[str, str] = field(default_factory=dict)  # what is under way, by the change's key and action
+    state: str | None = None
+    summary: str = ""
+    holder: str = ""  # the execution that acts in this one's place
+    is_over: bool = False
+    _began: dict[str, tuple[datetime.datetime, str]] = field(default_factory=dict)  # when, and why
+    _outcome: Mapping[str, Any] = field(default_factory=dict)
+
+    def take(self, events: Iterable[Mapping[str, Any]]) -> Iterator[Happening]:
+        """Take further events; yields what is worth telling."""
+        for event in events:
+            self.last_event = int(event["id"])
+            at: datetime.datetime = event["timestamp"]
+            if entered := event.get("stateEnteredEventDetails"):
+                yield from self._entered(at, entered["name"], _data(entered.get("input")))
+            elif left := event.get("stateExitedEventDetails"):
+                yield from self._left(at, left["name"], _data(left.get("output")))
+            elif event["type"] == "ExecutionSucceeded":
+                yield from self._succeeded(at, _data(event.get("executionSucceededEventDetails", {}).get("output")))
+            elif event["type"] in _ENDS:
+                yield self._ended_badly(at, event["type"], event.get(_ENDS[event["type"]]) or {})
+
+    def _entered(self, at: datetime.datetime, name: str, data: Mapping[str, Any]) -> Iterator[Happening]:
+        if name in STEPS:
+            self.steps.setdefault(name, Step()).enter(at)
+        if name in _BEGIN_CHANGE and "action" in data:
+            self._began.setdefault(_identity(data), (at, str(data.get("why", ""))))
+            self.doing[_identity(data)] = f"{data['action']} {words.thing(data)}"
+        elif name in _LOOK_AGAIN and "action" in data:
+            self.doing[_identity(data)] = f"{data['action']} {words.thing(data)}: {data.get('detail', '')}"
+        elif name in _CHANGE_OVER and "action" in data:
+            yield self._change_over(at, data)
+        elif name == "WaitForFormerHolder":
+            yield Happening(at, "[yellow]…[/]", "waits for the functions of an earlier run that ended badly")
+        elif name == "WaitForNextAttempt":
+            self._end(str(self._outcome.get("state", "WAITING")), str(self._outcome.get("summary", "")))
+            yield Happening(at, "[yellow]…[/]", f"waits: {escape(self.summary)}")
+
+    def _left(self, at: datetime.datetime, name: str, data: Mapping[str, Any]) -> Iterator[Happening]:
+        if name in self.steps:
+            self.steps[name].leave(at)
+        if name == "PlanTeam" and "count" in data:
+            self.planned, self.doing = int(data.get("count", 0)), {}
+            yield Happening(at, "[cyan]•[/]", _told_plan(data))
+        elif name == "VerifyTeam" and "verified" in data:
+            mark = "[green]✓[/]" if data["verified"] else "[red]✗[/]"
+            told = "verified" if data["verified"] else "not verified"
+            yield Happening(at, mark, f"{told}: read back {data.get('resources', 0)} resources")
+        elif name == "RecordOutcome":
+            self._outcome = data
+            if data.get("next") == "again":
+                yield Happening(at, "[cyan]•[/]", "something newer was asked for meanwhile: begins again")
+
+    def _change_over(self, at: datetime.datetime, data: Mapping[str, Any]) -> Happening:
+        identity, status = _identity(data), str(data.get("status", ""))
+        began, why = self._began.pop(identity, (at, ""))
+        self.doing.pop(identity, None)
+        self.changes.append(Change(data, status, (at - began).total_seconds()))
+        mark = {"done": "[green]✓[/]", "waiting": "[yellow]…[/]", "superseded": "[dim]↷[/]"}.get(status, "[red]✗[/]")
+        detail = why if status == "done" else str(data.get("detail", ""))
+        return Happening(at, mark, f"{words.action(str(data['action']))} {escape(words.thing(data))}", detail)
+
+    def _succeeded(self, at: datetime.datetime, data: Mapping[str, Any]) -> Iterator[Happening]:
+        match data.get("status"):
+            case "left":
+                self.holder, self.is_over = str(data.get("holder", "")), True
+            case "paused":
+                self._end("PAUSED", f"podshare is paused: {data.get('reason', '')} ({data.get('by', '')})")
+                yield Happening(at, "[yellow]…[/]", escape(self.summary))
+            case _:
+                self._end(str(data.get("state", "FAILED")), str(data.get("summary", "")))
+
+    def _ended_badly(self, at: datetime.datetime, kind: str, details: Mapping[str, Any]) -> Happening:
+        told = f"the execution {kind.removeprefix('Execution').lower()}: {details.get('error', '')}"
+        self._end("FAILED", f"{told} {_told_cause(details.get('cause', ''))}".strip())
+        return Happening(at, "[red]✗[/]", escape(self.summary))
+
+    def _end(self, state: str, summary: str) -> None:
+        self.state, self.summary, self.is_over, self.doing = state, summary, True, {}
+
+
+def _data(text: str | None) -> Mapping[str, Any]:
+    """An event's input or output; empty where Step Functions has cut it off."""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _identity(change: Mapping[str, Any]) -> str:
+    return f"{change['action']} {change.get('key', change.get('name'))}"
+
+
+def _told_plan(plan: Mapping[str, Any]) -> str:
+    count = int(plan.get("count", 0))
+    revoked = sum(len(stage["changes"]) for stage in plan.get("revoke", []))
+    told = [f"planned {count} change{'' if count == 1 else 's'}" if count else "nothing to change"]
+    told += [f"{revoked} of them take{'s' if revoked == 1 else ''} away"] if revoked else []
+    for name, many in (("problems", "wrong in the record"), ("obstacles", "in the way")):
+        told += [f"[yellow]{len(plan[name])} {many}[/]"] if plan.get(name) else []
+    return ", ".join(told)
+
+
+def _told_cause(cause: str) -> str:
+    """A Lambda's error message out of the JSON that Step Functions puts into a cause."""
+    return str(_data(cause).get("errorMessage", cause))[:400]

@@ -1,0 +1,175 @@
+"""``podshare sandbox`` and ``podshare demo``: an AWS organization on this machine, with podshare deployed."""
+
+# ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
+
+import os
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from podshare_cli.failures import Failure, invalid
+from podshare_cli.options import examples, flowing, group, in_force
+
+if TYPE_CHECKING:
+    from podshare_cli.sandbox_file import RunningSandbox
+    from podshare_sandbox import Sandbox
+
+app = group("The sandbox: an AWS organization on this machine, with podshare deployed; no account, no cost.")
+
+
+@app.command(epilog=examples("podshare sandbox up", "podshare sandbox up --port 4567 --time-scale 1"))
+@flowing
+def up(
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Where it listens; 0 is any free port.")] = 0,
+    time_scale: Annotated[
+        float,
+        typer.Option("--time-scale", min=0.001, max=10.0, help="The share of real time that AWS's own waits take."),
+    ] = 0.1,
+) -> None:
+    """Serve the sandbox until Ctrl-C, and tell how to reach it. It listens on loopback only."""
+    from podshare_cli import sandbox_file
+
+    if running := sandbox_file.RunningSandbox.find():
+        raise Failure(
+            f"A sandbox runs already, as process {running.process} at http://{running.host}:{running.port}.",
+            "Use it with `podshare sandbox exec`, or end it first.",
+        )
+    stopped = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, lambda *_: stopped.set())
+    with _started(time_scale, port) as sandbox:
+        path = _running(sandbox).write()
+        try:
+            _tell_how_to_reach(sandbox)
+            while not stopped.wait(1.0):  # in short waits, so that a signal is seen on every platform
+                pass
+        finally:
+            sandbox_file.forget(path)
+
+
+@app.command(
+    "exec",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    epilog=examples(
+        "podshare sandbox exec --account 111111111111 -- podshare team put examples/registry/*.yaml --wait",
+        "podshare sandbox exec --account 222222222222 -- aws iam list-roles --path-prefix /podshare/",
+        "podshare sandbox exec --account 333333333333 -- python my_boto3_script.py",
+    ),
+)
+@flowing
+def execute(
+    command: Annotated[
+        list[str], typer.Argument(metavar="COMMAND…", help="The command and its arguments.", show_default=False)
+    ],
+    account: Annotated[str, typer.Option("--account", help="The account to act in.", show_default=False)],
+    region: Annotated[str | None, typer.Option("--region", help="The Region to act in. [default: the hub's]")] = None,
+) -> None:
+    """Run any command as the administrator of one of the sandbox's accounts. Its exit code is the command's."""
+    from podshare_cli.sandbox_file import RunningSandbox
+
+    running = RunningSandbox.find()
+    if running is None:
+        raise Failure("No sandbox is running.", "Start one in another terminal: podshare sandbox up")
+    if account not in running.keys:
+        raise invalid(f"The sandbox has no account {account}.", f"Its accounts are {', '.join(sorted(running.keys))}.")
+    environment = running.environment_of(account, region or in_force().region or running.region)
+    try:
+        os.execvpe(command[0], command, environment)  # noqa: S606  # the user's own command, without a shell
+    except OSError as error:
+        raise invalid(f"{command[0]} cannot be run: {error.strerror}") from None
+
+
+@flowing
+def demo() -> None:
+    """Provision two teams in a sandbox, prove who can reach what, delete one of them: podshare's main job, whole.
+
+    It takes half a minute and needs nothing. The exit code is 0 only if everything was verified and proven.
+    """
+    began = time.monotonic()
+    from podshare_cli.demo.story import tell
+
+    if not tell(began):
+        raise Failure("The demo did not hold: see the lines marked ✗ above.")
+
+
+def _started(time_scale: float, port: int) -> "Sandbox":
+    from podshare_cli.output import stderr
+    from podshare_sandbox import Sandbox
+
+    sandbox = Sandbox(time_scale=time_scale, port=port)
+    with stderr().status("Starting an AWS organization, and deploying podshare in it"):
+        try:
+            sandbox.start()
+            sandbox.deploy_podshare()
+        except OSError as error:
+            sandbox.stop()
+            raise Failure(
+                f"The sandbox cannot listen on port {port}: {error.strerror}.", "Choose another --port."
+            ) from None
+        except BaseException:
+            sandbox.stop()
+            raise
+    return sandbox
+
+
+def _running(sandbox: "Sandbox") -> "RunningSandbox":
+    from urllib.parse import urlsplit
+
+    from podshare_cli.sandbox_file import RunningSandbox
+    from podshare_sandbox.organization import ACCOUNTS, HUB, HUB_REGION, admin_credentials
+
+    address = urlsplit(sandbox.url)
+    own = sandbox.environment(HUB, HUB_REGION)
+    keys = {account: admin_credentials(account) for account in ACCOUNTS}
+    return RunningSandbox(
+        process=os.getpid(),
+        host=address.hostname or "127.0.0.1",
+        port=address.port or 0,
+        region=HUB_REGION,
+        environment={
+            name: value for name, value in own.items() if name.startswith("AWS_") or os.environ.get(name) != value
+        },
+        keys={account: (key.access_key, key.secret_key) for account, key in keys.items()},
+    )
+
+
+def _tell_how_to_reach(sandbox: "Sandbox") -> None:
+    from podshare_cli.output import stdout
+    from podshare_sandbox.organization import HUB, HUB_REGION
+
+    console = stdout()
+    bundle = sandbox.environment(HUB, HUB_REGION)["AWS_CA_BUNDLE"]
+    console.print(
+        f"[bold green]✓[/] The sandbox is up at [bold]{sandbox.url}[/], with podshare deployed. Ctrl-C ends it.\n"
+    )
+    console.print("Any command, as an account's administrator:")
+    console.print(f"  podshare sandbox exec --account {HUB} -- podshare team list\n", style="cyan")
+    console.print("Any AWS SDK, with an access key of below:")
+    console.print(f"  export AWS_ENDPOINT_URL={sandbox.url} AWS_REGION={HUB_REGION}\n", style="cyan")
+    console.print("As an HTTPS proxy, which also serves access points and the cluster's Kubernetes API by their names:")
+    console.print(f"  export HTTPS_PROXY={sandbox.url} AWS_CA_BUNDLE={bundle} AWS_REGION={HUB_REGION}\n", style="cyan")
+    console.print(_accounts())
+    console.print("\n[dim]Not emulated:[/]")
+    for limit in sandbox.not_emulated:
+        console.print(f"  [dim]- {limit}[/]")
+
+
+def _accounts() -> Any:
+    from rich.table import Table
+
+    from podshare_sandbox.organization import ACCOUNTS, DATA, HUB, MANAGEMENT, SCIENTISTS, admin_credentials
+
+    holds = {
+        MANAGEMENT: "AWS Organizations",
+        HUB: "podshare, the HyperPod cluster",
+        DATA: "the buckets with data",
+        **dict.fromkeys(SCIENTISTS, "data scientists"),
+    }
+    table = Table("account", "holds", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", box=None, header_style="dim")
+    for account in ACCOUNTS:
+        key = admin_credentials(account)
+        table.add_row(account, holds[account], key.access_key, key.secret_key)
+    return table

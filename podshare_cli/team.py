@@ -1,0 +1,387 @@
+"""``podshare team``: teams, from the record to the proof that it is so."""
+
+# ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
+
+import contextlib
+import datetime
+import sys
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from podshare_cli.failures import FAILED, INTERRUPTED, Failure, invalid
+from podshare_cli.options import Options, examples, group, takes_options
+
+if TYPE_CHECKING:
+    from podshare_cli.executions import Following
+
+app = group("Teams: write their records, see what would change, follow what happens.")
+
+_WATCH_SECONDS = 2
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The team's name, such as vision.", show_default=False)]
+Files = Annotated[
+    list[str],
+    typer.Argument(metavar="FILE…", help="YAML files with records; - is standard input.", show_default=False),
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Follow until it is READY, DEGRADED, REJECTED or WAITING.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@app.command(
+    epilog=examples(
+        "podshare team put examples/registry/*.yaml --wait",
+        "podshare team put team-vision.yaml --dry-run",
+        "podshare team get vision --yaml | sed 's/count: 4/count: 6/' | podshare team put -",
+    )
+)
+@takes_options
+def put(
+    options: Options,
+    files: Files,
+    wait: Wait = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show what would change.")] = False,
+) -> None:
+    """Write the records of teams, and of the clusters and datasets that they name.
+
+    All records are checked first; if anything is wrong, nothing is written. With --wait the exit code is 1 unless
+    every team becomes READY.
+    """
+    from podshare_cli import writing
+    from podshare_cli.documents import WRITING_ORDER, kind_of, name_of, read_records
+
+    items = read_records(files, WRITING_ORDER)
+    writing.check_references(options.connection, items)
+    if dry_run:
+        _show_plans(options, items, _teams_in(options, items))
+        return
+    from podshare_cli.executions import Executions
+
+    executions = Executions(options.connection)
+    teams = [name_of(item) for item in items if kind_of(item) == "team"]
+    known = {team: executions.recent(team) for team in teams} if wait else {}
+    written = []
+    for one in writing.put_records(options.connection, items):
+        written.append(one)
+        if not options.as_json:
+            _say(f"{one.item['id']}: {one.result}")
+    changed = {name_of(one.item) for one in written if kind_of(one.item) == "team" and one.result != "unchanged"}
+    followings = _followings(executions, known, changed) if wait else []
+    ended = _follow(options, followings)
+    if options.as_json:
+        from podshare_cli.output import print_json
+
+        print_json({"records": [one.as_dict() for one in written], "teams": [one.as_dict() for one in ended]})
+    elif wait:
+        for team in sorted(known.keys() - changed):
+            _print_status(options, team)
+    settled = {team: _state(options, team) for team in known.keys() - changed}
+    _require({**settled, **{one.run.team: one.run.state for one in ended}}, "READY")
+
+
+@app.command(epilog=examples("podshare team get vision", "podshare team get vision --yaml > team-vision.yaml"))
+@takes_options
+def get(
+    options: Options,
+    name: Name,
+    as_yaml: Annotated[bool, typer.Option("--yaml", help="Print YAML that can be put again.")] = False,
+) -> None:
+    """Show a team's record, as it stands in the registry."""
+    from podshare_cli.records import show_record
+
+    show_record(options, f"team#{name}", as_yaml=as_yaml)
+
+
+@app.command("list", epilog=examples("podshare team list", "podshare team list --json | jq -r '.[] | .team'"))
+@takes_options
+def list_teams(options: Options) -> None:
+    """List the teams: their state, compute, data, and why one is not ready."""
+    from podshare_cli import team_views
+    from podshare_cli.output import print_json, stdout
+
+    rows = team_views.overview(options.connection)
+    if options.as_json:
+        print_json(rows)
+    else:
+        stdout().print(team_views.table(rows, _now()))
+
+
+@app.command(
+    epilog=examples(
+        "podshare team delete vision --wait", "podshare team delete vision --yes", "podshare team plan vision --delete"
+    )
+)
+@takes_options
+def delete(options: Options, name: Name, wait: Wait = False, yes: Yes = False) -> None:
+    """Delete a team's record: its access is cut at once, its running work drains, then everything of it is removed.
+
+    With --wait the exit code is 1 unless the team becomes DELETED.
+    """
+    from podshare_cli.executions import Executions
+    from podshare_cli.tables import Registry
+
+    registry = Registry(options.connection)
+    if registry.get(f"team#{name}") is None:
+        raise Failure(f"There is no team {name} in {options.connection.registry_table}.", "See `podshare team list`.")
+    if not yes:
+        _confirm(name, f"Everything that team {name} can reach will be cut and removed.")
+    executions = Executions(options.connection)
+    known = executions.recent(name) if wait else set()
+    registry.delete(f"team#{name}")
+    if not options.as_json:
+        _say(f"team#{name}: deleted")
+    ended = _follow(options, _followings(executions, {name: known}, {name}) if wait else [])
+    if options.as_json:
+        from podshare_cli.output import print_json
+
+        print_json({"id": f"team#{name}", "result": "deleted", "teams": [one.as_dict() for one in ended]})
+    _require({one.run.team: one.run.state for one in ended}, "DELETED")
+
+
+@app.command(
+    epilog=examples(
+        "podshare team plan vision",
+        "podshare team plan team-vision.yaml datasets.yaml",
+        "podshare team plan vision --delete",
+        "podshare team plan vision --json | jq '.[0].revoke'",
+    )
+)
+@takes_options
+def plan(
+    options: Options,
+    what: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME|FILE…", help="Teams, or YAML files with candidates.", show_default=False),
+    ],
+    deleting: Annotated[bool, typer.Option("--delete", help="Show what deleting the teams would do.")] = False,
+) -> None:
+    """Show what a reconciliation would change, in its order; nothing is changed.
+
+    With files: what it would change if their records were in the registry, for all teams that they concern.
+    The exit code is 1 if a record is not acceptable.
+    """
+    from podshare_cli import writing
+    from podshare_cli.documents import WRITING_ORDER, read_records
+
+    files = [each for each in what if _is_file(each)]
+    if files and len(files) != len(what):
+        raise invalid("Name teams or files, not both.", f"These are files: {', '.join(files)}")
+    if files and deleting:
+        raise invalid("--delete goes with the names of teams.", "Name the teams instead of files.")
+    if files:
+        items = read_records(files, WRITING_ORDER)
+        writing.check_references(options.connection, items)
+        _show_plans(options, items, _teams_in(options, items))
+        return
+    for name in what:
+        _require_known(options, name)
+    _show_plans(options, [{"id": f"team#{name}", "deleted": True} for name in what] if deleting else [], what)
+
+
+@app.command(
+    epilog=examples("podshare team status", "podshare team status vision", "podshare team status vision --watch")
+)
+@takes_options
+def status(
+    options: Options,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One team; all without it.", show_default=False)
+    ] = None,
+    watching: Annotated[bool, typer.Option("--watch", help="Show it live until Ctrl-C.")] = False,
+) -> None:
+    """Show how teams stand: state, verification, problems with their remedies, last execution, resources."""
+    from podshare_cli.output import print_json
+
+    if watching and options.as_json:
+        raise invalid("--watch and --json exclude each other.", "Call it again and again with --json instead.")
+    if name:
+        _require_known(options, name)
+    if watching:
+        _watch_status(options, name)
+    elif options.as_json:
+        print_json(_statuses(options, name))
+    else:
+        _print_status(options, name)
+
+
+@app.command(epilog=examples("podshare team reconcile vision", "podshare team reconcile vision --wait"))
+@takes_options
+def reconcile(options: Options, name: Name, wait: Wait = False) -> None:
+    """Reconcile a team now, whatever its record's state: repair what was changed behind podshare's back.
+
+    With --wait the exit code is 1 unless the team becomes READY, or DELETED if it has no record.
+    """
+    from podshare_cli.executions import Executions, Following
+    from podshare_cli.tables import Registry
+
+    _require_known(options, name)
+    executions = Executions(options.connection)
+    arn = executions.start(name)
+    if not options.as_json:
+        _say(f"team#{name}: reconciling ({arn})")
+    ended = _follow(options, [Following(executions, name, arn=arn)] if wait else [])
+    if options.as_json:
+        from podshare_cli.output import print_json
+
+        print_json({"team": name, "execution": arn, "teams": [one.as_dict() for one in ended]})
+    good = "READY" if not ended or Registry(options.connection).get(f"team#{name}") else "DELETED"
+    _require({one.run.team: one.run.state for one in ended}, good)
+
+
+@app.command(epilog=examples("podshare team history vision", "podshare team history vision --last 100 --json"))
+@takes_options
+def history(
+    options: Options,
+    name: Name,
+    last: Annotated[int, typer.Option("--last", min=1, max=1000, help="How many, the newest first.")] = 20,
+) -> None:
+    """List a team's reconciliations: when, what started them, who, and how they ended."""
+    from podshare_cli import team_views
+    from podshare_cli.executions import Executions
+    from podshare_cli.output import print_json, stdout
+
+    found = Executions(options.connection).of(name, last)
+    if not found:
+        _require_known(options, name)
+    if options.as_json:
+        print_json([execution.as_dict() for execution in found])
+    else:
+        stdout().print(team_views.history_table(found))
+
+
+# ---- what the commands share ---------------------------------------------------------------------------------
+
+
+def _followings(executions: Any, known: dict[str, set[str]], changed: Iterable[str]) -> "list[Following]":
+    from podshare_cli.executions import Following
+
+    return [
+        Following(executions, team, record_ids=[f"team#{team}"], known=known[team]) for team in known if team in changed
+    ]
+
+
+def _follow(options: Options, followings: "list[Following]") -> "list[Following]":
+    """Follow until all are over; Ctrl-C leaves the reconciliations running."""
+    if followings:
+        from podshare_cli.output import stderr
+        from podshare_cli.progress import watch
+
+        try:
+            watch(None if options.as_json else stderr(), followings)
+        except KeyboardInterrupt:
+            raise Failure("You stopped watching; podshare goes on.", "See podshare team status.", INTERRUPTED) from None
+        for each in followings:
+            if each.run.state not in ("READY", "DELETED") and not options.as_json:
+                _say(f"{each.run.team}: {each.run.summary}")
+    return followings
+
+
+def _require(states: dict[str, str | None], good: str) -> None:
+    bad = {team: state for team, state in states.items() if state != good}
+    if bad:
+        told = ", ".join(f"{team} is {state or 'not reconciled yet'}" for team, state in sorted(bad.items()))
+        name = next(iter(sorted(bad)))
+        raise Failure(f"Not {good}: {told}.", f"See why: podshare team status {name}", FAILED)
+
+
+def _state(options: Options, team: str) -> str | None:
+    from podshare_cli.tables import State
+
+    found = State(options.connection).status(f"team#{team}")
+    return str(found["state"]) if found else None
+
+
+def _require_known(options: Options, name: str) -> None:
+    """Refuse a team that neither the registry nor podshare's state knows."""
+    from podshare_cli.tables import Registry
+
+    if Registry(options.connection).get(f"team#{name}") is None and _state(options, name) is None:
+        raise Failure(
+            f"There is no team {name}, and there was none ({options.connection.place}).", "See `podshare team list`."
+        )
+
+
+def _is_file(name: str) -> bool:
+    """Whether an argument names a file rather than a team; a team's name has no dot and no slash."""
+    return name == "-" or "." in name or "/" in name
+
+
+def _teams_in(options: Options, items: "list[dict[str, Any]]") -> list[str]:
+    """The teams that records concern: those written, and those that use the clusters and datasets written."""
+    from podshare_cli import writing
+    from podshare_cli.documents import kind_of, name_of
+
+    teams = {name_of(item) for item in items if kind_of(item) == "team"}
+    for item in items:
+        if kind_of(item) != "team":
+            teams.update(writing.teams_naming(options.connection, str(item["id"])))
+    return sorted(teams)
+
+
+def _show_plans(options: Options, records: "list[dict[str, Any]]", teams: "Iterable[str]") -> None:
+    from podshare_cli import planning, words
+    from podshare_cli.output import print_json, stdout
+
+    plans = [planning.dry_run(options.connection, team, records) for team in teams]
+    if options.as_json:
+        print_json(plans)
+    else:
+        console = stdout()
+        if not plans:
+            console.print("No team uses these records: nothing would change.")
+        for found in plans:
+            for line in words.plan(found):
+                console.print(line, soft_wrap=True)
+    if bad := [found["team"] for found in plans if found.get("problems")]:
+        raise Failure(f"Not acceptable: the record of {', '.join(bad)}; nothing that it adds would be granted.")
+
+
+def _statuses(options: Options, name: str | None) -> Any:
+    from podshare_cli import team_views
+
+    return team_views.status(options.connection, name) if name else team_views.overview(options.connection)
+
+
+def _print_status(options: Options, name: str | None) -> None:
+    from podshare_cli.output import stdout
+
+    stdout().print(_status_view(options, name))
+
+
+def _status_view(options: Options, name: str | None) -> Any:
+    from podshare_cli import team_views
+
+    found = _statuses(options, name)
+    return team_views.detail(found, _now()) if name else team_views.table(found, _now())
+
+
+def _watch_status(options: Options, name: str | None) -> None:
+    from rich.live import Live
+
+    from podshare_cli.output import stdout
+
+    view = Live(_status_view(options, name), console=stdout(), auto_refresh=False)
+    with view as live, contextlib.suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(_WATCH_SECONDS)
+            live.update(_status_view(options, name), refresh=True)
+
+
+def _confirm(name: str, what: str) -> None:
+    """Let the person type the name of what is about to go."""
+    if not sys.stdin.isatty():
+        raise invalid(f"{what} Nobody can be asked here.", "Say --yes if it is meant.")
+    _say(what)
+    if typer.prompt(f"Type {name} to go on", default="", show_default=False, err=True).strip() != name:
+        raise Failure("That is not the name: nothing was deleted.")
+
+
+def _say(text: str) -> None:
+    from podshare_cli.output import stderr
+
+    stderr().print(text, soft_wrap=True, markup=False)
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)

@@ -1,0 +1,168 @@
+"""How teams stand, as data and as tables."""
+
+import datetime
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from podshare_cli import words
+from podshare_cli.connection import Connection
+from podshare_cli.documents import name_of
+from podshare_cli.executions import Execution
+from podshare_cli.output import ago, problems_table, state_text, told_problem
+from podshare_cli.tables import Registry, State
+
+Row = dict[str, Any]
+
+
+def overview(connection: Connection) -> list[Row]:
+    """One row for each team that has a record, or of which something may be left."""
+    records = {name_of(item): item for item in Registry(connection).all_of("team")}
+    statuses = State(connection).statuses("team")
+    left = {name for name, status in statuses.items() if status["state"] != "DELETED"}
+    return [_row(name, records.get(name), statuses.get(name, {})) for name in sorted(records.keys() | left)]
+
+
+def status(connection: Connection, team: str) -> Row:
+    """All that is known of one team."""
+    item, state = Registry(connection).get(f"team#{team}"), State(connection)
+    found = state.status(f"team#{team}") or {}
+    return {
+        **_row(team, item, found),
+        "summary": found.get("summary"),
+        "problems": found.get("problems", []),
+        "execution": found.get("execution"),
+        "trigger": found.get("trigger"),
+        "resources": sorted(state.resources(team)),
+    }
+
+
+def _row(name: str, item: Mapping[str, Any] | None, status: Mapping[str, Any]) -> Row:
+    problems = status.get("problems", [])
+    return {
+        "team": name,
+        "state": status.get("state"),
+        "record": item is not None,
+        "cluster": (item or {}).get("cluster"),
+        "members": [_member(member) for member in (item or {}).get("members", [])],
+        "quota": [_quota(line) for line in (item or {}).get("quota", {}).get("resources", [])],
+        "datasets": sorted(
+            {
+                str(grant.get("dataset"))
+                for account in (item or {}).get("service_accounts", [])
+                for grant in account.get("datasets", [])
+            }
+        ),
+        "at": status.get("at"),
+        "verified_at": status.get("verified_at"),
+        "reason": told_problem(problems[0])[0] if problems else None,
+    }
+
+
+def _member(member: Mapping[str, Any]) -> str:
+    kind = member.get("existing_role") or member.get("permission_set")
+    return f"{member.get('account')}/{kind}" if kind else str(member.get("account"))
+
+
+def _quota(line: Mapping[str, Any]) -> str:
+    parts = [f"{line['count']} x"] if "count" in line else []
+    parts.append(str(line.get("instance_type")))
+    parts += [f"{line[name]} {name}" for name in ("accelerators", "vcpu", "memory_gib") if name in line]
+    if partition := line.get("accelerator_partition"):
+        parts.append(f"{partition.get('count')} x {partition.get('type')}")
+    return " ".join(parts)
+
+
+# ---- for people ------------------------------------------------------------------------------------------------
+
+
+def table(rows: Iterable[Row], now: datetime.datetime) -> RenderableType:
+    """One line for each team."""
+    found = list(rows)
+    if not found:
+        return Text("There are no teams. Write one: podshare team put FILE")
+    shown = Table("team", "state", "cluster", "members", "quota", "datasets", "verified", "why not", box=None)
+    shown.header_style = "dim"
+    for row in found:
+        state = state_text(row["state"]) + ("" if row["record"] else " [dim](no record)[/]")
+        shown.add_row(
+            f"[bold]{escape(row['team'])}[/]",
+            state,
+            escape(str(row["cluster"] or "")),
+            str(len(row["members"])),
+            escape("\n".join(row["quota"])),
+            escape("\n".join(row["datasets"])),
+            ago(row["verified_at"], now),
+            escape(row["reason"] or ""),
+        )
+    return shown
+
+
+def detail(found: Row, now: datetime.datetime) -> RenderableType:
+    """All that is known of one team."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim")
+    facts.add_column(overflow="fold")
+    trigger = found["trigger"] or {}
+    for label, value in (
+        ("state", state_text(found["state"])),
+        ("verified", ago(found["verified_at"], now)),
+        ("last run", f"{ago(found['at'], now)}, {escape(_told_trigger(trigger))}" if found["at"] else "never"),
+        ("execution", escape(found["execution"] or "—")),
+        ("summary", escape(found["summary"] or "—")),
+    ):
+        facts.add_row(label, value)
+    parts: list[RenderableType] = [f"[bold]{escape(found['team'])}[/]", facts, *_problems(found["problems"])]
+    parts.append(_resources(found["resources"]) if found["resources"] else "[dim]nothing is provisioned[/]")
+    return Group(*(Text.from_markup(part) if isinstance(part, str) else part for part in parts))
+
+
+def _problems(problems: Iterable[Mapping[str, Any]]) -> Iterable[RenderableType]:
+    found = list(problems)
+    if in_record := [problem for problem in found if "field" in problem]:
+        yield problems_table(in_record)
+    for problem in found:
+        if "field" not in problem:
+            what, remedy = told_problem(problem)
+            yield Text.from_markup(f"[bold red]✗[/] {escape(what)}\n  [dim]→[/] {escape(remedy)}")
+
+
+def _resources(keys: Iterable[str]) -> Tree:
+    by_account: dict[str, list[str]] = defaultdict(list)
+    for key in keys:
+        by_account[key.split("|")[1]].append(words.thing_of_key(key).rpartition(" in ")[0])
+    tree = Tree(f"[dim]{sum(map(len, by_account.values()))} resources[/]", guide_style="dim")
+    for account, things in sorted(by_account.items()):
+        branch = tree.add(f"account {account}")
+        for told in sorted(things):
+            branch.add(escape(told))
+    return tree
+
+
+def history_table(executions: Iterable[Execution]) -> Table:
+    """One line for each run."""
+    shown = Table("when", "took", "what started it", "who", "outcome", "summary", box=None, header_style="dim")
+    for execution in executions:
+        output, took = execution.output, "runs"
+        if execution.stopped:
+            took = f"{(execution.stopped - execution.started).total_seconds():.1f} s"
+        summary = str(output.get("summary") or execution.cause)
+        shown.add_row(
+            execution.started.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+            took,
+            escape(_told_trigger(execution.trigger)),
+            escape(str(execution.trigger.get("by", "")).rpartition(":")[2]),
+            state_text(execution.outcome),
+            escape(summary.partition("\n")[0][:160]),
+        )
+    return shown
+
+
+def _told_trigger(trigger: Mapping[str, Any]) -> str:
+    return " ".join(str(trigger[name]) for name in ("event", "change", "record") if trigger.get(name))

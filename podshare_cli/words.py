@@ -1,0 +1,104 @@
+"""How changes are called when a person reads them: the same words in a plan, in progress and in a status."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.markup import escape
+
+STAGES = {
+    "cluster_access": "cluster access",
+    "data_access": "data access",
+    "trust": "who may assume the roles",
+    "pod_identity": "pods' identities",
+    "remains": "roles and access points",
+    "running_work": "running work",
+    "compute": "compute quota",
+}
+_ACTION_STYLES = {
+    "cut": "red",
+    "narrow": "red",
+    "delete": "red",
+    "drain": "yellow",
+    "create": "green",
+    "update": "green",
+}
+
+
+def thing(change: Mapping[str, Any]) -> str:
+    """What a change is about: kind, name and place. It needs ``kind``, ``name``, ``account`` and ``key``."""
+    kind, name = str(change["kind"]), str(change["name"])
+    container = str(change.get("key", "")).split("|")[3:4]
+    inside = container[0] if container else ""
+    called = kind.replace("_", " ")
+    match kind:
+        case "access_entry":  # its name is the ARN of the role that it admits
+            told = f"{called} of {name.rpartition('/')[2]}"
+        case "compute_quota":  # its name is <HyperPod cluster id>/<quota>
+            told = f"{called} {name.rpartition('/')[2]}"
+        case "bucket_delegation":
+            told = f"delegation in bucket {inside} to {name}"
+        case "role_attachment":
+            told = f"attachment of policy {name} to role {inside}"
+        case _:
+            told = f"{called} {name}"
+    return f"{told} in {change['account']}"
+
+
+def thing_of_key(key: str) -> str:
+    """The same for the key of a resource: ``kind|account|region|container|name``."""
+    kind, account, _, _, name = key.split("|", 4)
+    return thing({"kind": kind, "account": account, "name": name, "key": key})
+
+
+def action(name: str) -> str:
+    """An action, in markup: red takes away, green gives."""
+    return f"[{_ACTION_STYLES.get(name, 'bold')}]{escape(name):<6}[/]"
+
+
+def plan(found: Mapping[str, Any]) -> Iterator[str]:
+    """A plan in words, in the order in which it would be carried out; lines of markup."""
+    yield _heading(found)
+    stages = [stage for stage in found["revoke"] if stage["changes"]]
+    if stages:
+        yield "  First is taken away, stage by stage:"
+    for number, stage in enumerate(stages, 1):
+        yield f"    {number}. {STAGES.get(stage['stage'], stage['stage'].replace('_', ' '))}"
+        for change in stage["changes"]:
+            yield from _change(change)
+    lanes = [*found["allocate"], *found["grant"]]
+    if lanes:
+        yield f"  {'Then' if stages else 'What'} is provided, what does not depend on each other at the same time:"
+    for lane in lanes:
+        yield f"    • {escape(str(lane['about']))}"
+        for wave in lane["waves"]:
+            for change in wave["changes"]:
+                yield from _change(change)
+    if found.get("left"):
+        yield f"  [yellow]{found['left']} more changes follow in the next run.[/]"
+    yield from _hindrances(found)
+
+
+def _heading(found: Mapping[str, Any]) -> str:
+    count = int(found["count"]) + int(found.get("left", 0))
+    changes = "nothing would change" if not count else f"{count} change{'s' if count > 1 else ''}"
+    deleted = " [red](deleted)[/]" if found.get("deleted") else ""
+    return f"[bold]{escape(str(found['team']))}[/]{deleted}: {changes} [dim]({found['hash']})[/]"
+
+
+def _change(change: Mapping[str, Any]) -> Iterator[str]:
+    why = f" [dim]— {escape(change['why'])}[/]" if change.get("why") else ""
+    yield f"       {action(change['action'])} {escape(thing(change))}{why}"
+    for one in change.get("differs", []):
+        yield f"              [dim]{escape(one['field'])}:[/] {escape(one['from'])} [dim]→[/] {escape(one['to'])}"
+
+
+def _hindrances(found: Mapping[str, Any]) -> Iterator[str]:
+    for problem in found.get("problems", []):
+        told = f"{problem['record']}: {problem['field']} = {problem['value']}: {problem['rule']}"
+        yield f"  [bold red]✗ wrong in the record[/] {escape(told)}"
+        yield f"      {escape(problem['remedy'])}"
+    for obstacle in found.get("obstacles", []):
+        yield f"  [bold yellow]! in the way[/] {escape(obstacle['what'])}"
+        yield f"      {escape(obstacle['remedy'])}"
+    for note in found.get("notes", []):
+        yield f"  [dim]note[/] {escape(note)}"

@@ -1,0 +1,217 @@
+"""The process from which execution environments are forked. Runs by itself, as ``python -P fork_server.py FD``.
+
+It has imported libraries that functions commonly use, and nothing else: no function's code, nothing that reads the
+environment while it is imported (aws_lambda_powertools and awslambdaric do), nothing that starts threads. A fork takes
+on its own variables, folder, output and module path, and then is what ``python -m awslambdaric`` would have become.
+
+FD is a Unix socket of type SOCK_SEQPACKET. Each message is a JSON object. ``{"start": ID, "handler", "folder",
+"variables"}`` comes with two file descriptors: the output, and where the exit status is written, as text and negative
+for a signal, once the fork has ended. ``{"kill": ID}`` kills it. When the socket is closed, all forks are killed.
+
+Needs Linux: os.pidfd_open tells of a fork's end without a signal handler.
+"""
+
+import gc
+import importlib
+import json
+import os
+import runpy
+import selectors
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import UnknownServiceError
+from botocore.loaders import JSONFileLoader, Loader
+
+_LARGEST_MESSAGE = 1 << 18  # bytes; a function's variables are 4 KB at most
+_LIBRARIES = (
+    *("boto3", "boto3.dynamodb.types", "botocore.endpoint", "botocore.retries.standard", "botocore.signers"),
+    *("asyncio", "concurrent.futures.thread", "http.client", "logging.config", "uuid", "zoneinfo"),
+    *("httpx2", "lightkube", "lightkube.resources.core_v1", "pydantic.networks", "pydantic.root_model", "simplejson"),
+    *("pydantic.deprecated.class_validators", "yaml"),
+)
+_SERVICES = ("dynamodb", "eks", "iam", "lambda", "s3", "s3control", "sagemaker", "sqs", "stepfunctions", "sts")
+_FILES_OF_A_SERVICE = ("service-2", "endpoint-rule-set-1", "paginators-1", "waiters-2")
+_FILES = ("_retry", "endpoints", "partitions", "sdk-default-configuration")
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What a fork has to become."""
+
+    handler: str
+    folder: str
+    variables: dict[str, str]
+    output: int
+
+    def run(self) -> None:
+        """Become it, and run the runtime client until it ends."""
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for descriptor, standard in ((nothing, 0), (self.output, 1), (self.output, 2)):
+            os.dup2(descriptor, standard)
+        os.close(nothing)
+        os.close(self.output)
+        os.chdir(self.folder)
+        os.environ.clear()
+        os.environ.update(self.variables)
+        time.tzset()
+        sys.path[:0] = [self.folder, *filter(None, self.variables.get("PYTHONPATH", "").split(os.pathsep))]
+        sys.argv = ["awslambdaric", self.handler]
+        runpy.run_module("awslambdaric", run_name="__main__", alter_sys=True)
+
+
+@dataclass(frozen=True)
+class _Fork:
+    """A process that has not been waited for, so that its process id is its own."""
+
+    name: str
+    process_id: int
+    descriptor: int  # readable when the process has ended
+    status: int  # where its exit status goes
+
+    def kill(self) -> None:
+        os.kill(self.process_id, signal.SIGKILL)
+
+    def bury(self) -> None:
+        """Wait for the process, which has ended, and tell its exit status."""
+        _, wait_status = os.waitpid(self.process_id, 0)
+        with suppress(BrokenPipeError):  # nobody listens any more
+            os.write(self.status, str(os.waitstatus_to_exitcode(wait_status)).encode())
+        self.close()
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+        os.close(self.status)
+
+
+class ForkServer:
+    """Starts and kills processes as the other end of ``control`` says."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._forks: dict[str, _Fork] = {}
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(control, selectors.EVENT_READ)
+
+    def serve(self) -> Launch | None:
+        """Return in each fork, with what that has to become, and here with None once ``control`` is closed."""
+        while True:
+            for key, _ in self._selector.select():
+                if key.data is not None:
+                    self._bury(key.data)
+                    continue
+                message, descriptors, _, _ = socket.recv_fds(self._control, _LARGEST_MESSAGE, 2)
+                if not message:
+                    self._kill_all()
+                    return None
+                launch = self._obey(json.loads(message), descriptors)
+                if launch:
+                    return launch
+
+    def _obey(self, message: dict[str, Any], descriptors: list[int]) -> Launch | None:
+        if "kill" in message:
+            if message["kill"] in self._forks:
+                self._forks[message["kill"]].kill()
+            return None
+        output, status = descriptors
+        process_id = os.fork()
+        if process_id == 0:
+            os.close(status)
+            self._let_go()
+            return Launch(message["handler"], message["folder"], message["variables"], output)
+        os.close(output)
+        fork = _Fork(message["start"], process_id, os.pidfd_open(process_id), status)
+        self._forks[fork.name] = fork
+        self._selector.register(fork.descriptor, selectors.EVENT_READ, fork)
+        return None
+
+    def _bury(self, fork: _Fork) -> None:
+        self._selector.unregister(fork.descriptor)
+        del self._forks[fork.name]
+        fork.bury()
+
+    def _kill_all(self) -> None:
+        for fork in self._forks.values():
+            fork.kill()
+        for fork in list(self._forks.values()):
+            self._bury(fork)
+
+    def _let_go(self) -> None:
+        """In a fork: close what is the server's own."""
+        self._selector.close()
+        self._control.close()
+        for other in self._forks.values():
+            other.close()
+
+
+def _import_libraries() -> None:
+    for name in _LIBRARIES:
+        with suppress(ImportError):  # the functions at hand may do without
+            importlib.import_module(name)
+
+
+def _parse_models() -> None:
+    """Parse botocore's larger files once. The first loader of a fork gets what was parsed, any other its own.
+
+    Nothing is shared, since botocore changes models in place.
+    """
+    parsed: dict[str, Any] = {}
+    loader, load_file = Loader(), JSONFileLoader.load_file
+    for name in _model_files(loader):
+        for path in loader.search_paths:
+            file_path = str(Path(path, name))
+            content = load_file(loader.file_loader, file_path)
+            if content is not None:
+                parsed[file_path] = content
+
+    def load_parsed_file(self: JSONFileLoader, file_path: str) -> Any:
+        return parsed.pop(str(file_path), None) or load_file(self, file_path)
+
+    JSONFileLoader.load_file = load_parsed_file
+
+
+def _model_files(loader: Loader) -> list[str]:
+    files = list(_FILES)
+    for service in _SERVICES:
+        for kind in _FILES_OF_A_SERVICE:
+            with suppress(UnknownServiceError):
+                files.append(str(Path(service, loader.determine_latest_version(service, kind), kind)))
+    return files
+
+
+def _find_services() -> None:
+    """Look through botocore's directories once; a loader does it for each kind of file."""
+    find = Loader.list_available_services
+    found: dict[tuple[str, ...], list[str]] = {}
+
+    def list_available_services(self: Loader, type_name: str) -> list[str]:
+        key = (*self.search_paths, type_name)
+        if key not in found:
+            found[key] = find(self, type_name)
+        return list(found[key])
+
+    Loader.list_available_services = list_available_services
+    for kind in _FILES_OF_A_SERVICE:
+        Loader().list_available_services(kind)
+
+
+def main() -> None:
+    """Prepare, serve, and in a fork run what was asked for."""
+    _import_libraries()
+    _find_services()
+    _parse_models()
+    gc.collect()
+    gc.freeze()  # collections in forks leave alone, and shared, what is here now
+    launch = ForkServer(socket.socket(fileno=int(sys.argv[1]))).serve()
+    if launch:
+        launch.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""Bad days: bad records, absent accounts, foreign things, missing permissions, pauses."""
+
+import json
+
+from podshare_sandbox.services import sagemaker
+from tests.builders import a_team_item
+from tests.scenarios.world import CLUSTER, DATA, DATASETS, HUB, LANGUAGE, REGION, VISION, World, refused
+
+MEMBERS = [{"account": VISION}, {"account": LANGUAGE}]
+READER = [{"name": "reader", "datasets": [{"dataset": "imagenet", "access": "read"}]}]
+STRANGER = "555555555555"  # an account in which the member stack was never deployed
+
+
+def what(status: dict[str, object]) -> str:
+    return json.dumps(status["problems"])
+
+
+def test_a_bad_record_is_rejected_and_still_removes(world: World) -> None:
+    """A typo in one field, a member removed and one added: the removal is done, the addition waits, the reason is told."""
+    world.put_team("alpha", members=MEMBERS, service_accounts=READER)
+    leaver = world.cluster_access("alpha", LANGUAGE)
+    status = world.put_team("alpha", members=[*MEMBERS[:1], {"account": DATA}], owner="", service_accounts=READER)
+    assert status["state"] == "REJECTED"
+    (problem,) = status["problems"]
+    assert (problem["record"], problem["field"]) == ("team#alpha", "owner")
+    assert problem["rule"]
+    assert problem["remedy"]
+    assert refused(lambda: world.may_submit(leaver, "alpha"))
+    assert world.may_submit(world.cluster_access("alpha", VISION), "alpha")
+    status = world.put_team("alpha", members=MEMBERS, service_accounts=READER)
+    assert status["state"] == "READY"
+    assert world.may_submit(world.cluster_access("alpha", LANGUAGE), "alpha")
+
+
+def test_a_bad_record_of_a_new_team_touches_nothing(world: World) -> None:
+    """A record with an unknown field and an unknown dataset makes nothing at all."""
+    with world.calls() as made:
+        status = world.put_team("bravo", acces="view", service_accounts=[{"name": "r", "datasets": [{"dataset": "x"}]}])
+    assert status["state"] == "REJECTED"
+    assert made == []
+
+
+def test_a_record_of_no_known_kind_is_told_so(world: World) -> None:
+    """An id of no kind, and a dataset with a bad bucket, get a status that says what is wrong."""
+    world.put({"id": "robot#r2d2"}, {**DATASETS[0], "id": "dataset#bad", "bucket": "No_Such"})
+    assert world.state("robot#r2d2", "status")["state"] == "REJECTED"
+    assert "bucket" in json.dumps(world.state("dataset#bad", "status"))
+    world.delete("robot#r2d2", "dataset#bad")
+
+
+def test_an_account_that_cannot_be_reached_stops_nobody_else(world: World) -> None:
+    """One account without the member stack: the others work, the team is DEGRADED and says which account and why."""
+    status = world.put_team("charlie", members=[*MEMBERS[:1], {"account": STRANGER}], service_accounts=READER)
+    assert status["state"] == "DEGRADED"
+    assert STRANGER in what(status)
+    assert "Deploy accounts/member.yaml" in what(status)
+    assert world.may_submit(world.cluster_access("charlie", VISION), "charlie")
+
+
+def test_what_is_missing_is_told_together(world: World) -> None:
+    """Unknown instance type, absent bucket, absent member role: all in one status, and nothing half-made."""
+    world.put({**DATASETS[0], "id": "dataset#nowhere", "bucket": "no-such-bucket-333333333333"})
+    with world.calls() as made:
+        status = world.put_team(
+            "delta",
+            members=[{"account": STRANGER}],
+            quota={"resources": [{"instance_type": "ml.p4d.24xlarge", "count": 1}]},
+            service_accounts=[{"name": "r", "datasets": [{"dataset": "nowhere", "access": "read"}]}],
+        )
+    assert status["state"] == "DEGRADED"
+    for reason in ("ml.p4d.24xlarge", "no-such-bucket-333333333333", STRANGER):
+        assert reason in what(status)
+    assert made == []
+
+
+def test_what_would_be_too_large_is_refused_before_anything_is_touched(world: World) -> None:
+    """A role's policies over IAM's limit: the count, the limit and the remedy, and no call."""
+    datasets = [{**DATASETS[0], "id": f"dataset#many-{number}"} for number in range(40)]
+    world.put(*datasets)
+    grants = [
+        {"dataset": f"many-{number}", "access": "read_write", "prefix": f"imagenet/{'x' * 100}/{number}/"}
+        for number in range(40)
+    ]
+    with world.calls() as made:
+        status = world.put_team("echo", members=[], service_accounts=[{"name": "greedy", "datasets": grants}])
+    assert status["state"] == "DEGRADED"
+    assert "the limit is 10,240" in what(status)
+    assert made == []
+
+
+def test_a_foreign_role_with_our_name_is_left_alone(world: World) -> None:
+    """Somebody's role stands where the scientist role would: it is named, not touched, and the rest goes on."""
+    iam = world.sandbox.client("iam", LANGUAGE)
+    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{LANGUAGE}:root"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    iam.create_role(RoleName="podshare-foxtrot-scientist", AssumeRolePolicyDocument=document)
+    status = world.put_team("foxtrot", members=MEMBERS, service_accounts=READER)
+    assert status["state"] == "DEGRADED"
+    assert "is not podshare's" in what(status)
+    assert world.may_submit(world.cluster_access("foxtrot", VISION), "foxtrot")
+    world.delete("team#foxtrot")
+    assert iam.get_role(RoleName="podshare-foxtrot-scientist")["Role"]["Path"] == "/"
+    assert world.status("foxtrot")["state"] == "DELETED"
+
+
+def test_a_permission_that_is_taken_away_is_named(world: World) -> None:
+    """Without one permission that it uses, the run fails with that permission named; given back, it is repaired."""
+    iam = world.sandbox.client("iam", DATA)
+    deny = {"Effect": "Deny", "Action": "s3:PutAccessPointPolicy", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+    iam.put_role_policy(RoleName="podshare-data", PolicyName="experiment", PolicyDocument=document)
+    status = world.put_team("golf", members=MEMBERS[:1], service_accounts=READER)
+    assert status["state"] == "DEGRADED"
+    assert "s3:PutAccessPointPolicy" in what(status)
+    assert world.may_submit(world.cluster_access("golf", VISION), "golf")
+    iam.delete_role_policy(RoleName="podshare-data", PolicyName="experiment")
+    assert world.reconcile("golf")["state"] == "READY"
+
+
+def test_a_cluster_in_use_cannot_be_deleted_away(world: World) -> None:
+    """Its record is gone, and nothing changes for the teams that name it."""
+    world.put_team("hotel", members=MEMBERS[:1], service_accounts=[])
+    with world.calls() as made:
+        world.delete("cluster#main")
+    assert made == []
+    assert world.may_submit(world.cluster_access("hotel", VISION), "hotel")
+    world.put(CLUSTER)
+    assert world.status("hotel")["state"] == "READY"
+
+
+def test_a_cluster_that_is_not_ready_is_waited_for(world: World) -> None:
+    """An add-on that is missing is told with its remedy, and no quota is asked for that could only fail."""
+    eks = world.sandbox.client("eks", HUB)
+    eks.delete_addon(clusterName="hyperpod-eks", addonName="eks-pod-identity-agent")
+    with world.calls() as made:
+        status = world.put_team("india", members=MEMBERS[:1], service_accounts=[])
+    assert status["state"] == "DEGRADED"
+    assert "eks-pod-identity-agent" in what(status)
+    assert made == []
+    eks.create_addon(clusterName="hyperpod-eks", addonName="eks-pod-identity-agent")
+
+
+def test_a_pause_stops_new_runs_and_forgets_nothing(world: World) -> None:
+    """What is written during a pause is done when it ends."""
+    world.put({"id": "pause#all", "reason": "moving house", "owner": "priya@example.com"})
+    world.put_team("juliet", members=[], service_accounts=[])
+    assert world.status("juliet") == {}
+    assert json.loads(world.executions("juliet")[0]["output"])["reason"] == "moving house"
+    world.delete("pause#all")
+    assert world.status("juliet")["state"] == "READY"
+
+
+def test_a_quota_that_cannot_be_made_is_told(world: World) -> None:
+    """SageMaker keeps failing: the reason that it gives is in the team's status, and access waits for nobody."""
+    for _ in range(120):
+        sagemaker.fail_next("CreateComputeQuota", "no capacity for the webhook")
+    status = world.put_team("kilo", members=MEMBERS[:1], service_accounts=[])
+    assert status["state"] == "DEGRADED"
+    assert "no capacity for the webhook" in what(status)
+    assert world.may_submit(world.cluster_access("kilo", VISION), "kilo")
+
+
+def test_the_dry_run_is_the_plan(world: World) -> None:
+    """Planning a record that is not written shows what would be done, and changes nothing anywhere."""
+    item = a_team_item("lima", members=MEMBERS[:1], service_accounts=READER)
+    before = world.sandbox.client("dynamodb").scan(TableName="podshare-state", Select="COUNT")["Count"]
+    with world.calls() as made:
+        planned = world.plan("lima", item)
+    assert made == []
+    assert world.sandbox.client("dynamodb").scan(TableName="podshare-state", Select="COUNT")["Count"] == before
+    assert planned["count"] > 0
+    world.put(item)
+    told = json.loads(world.executions("lima")[-1]["output"])
+    assert told["state"] == "READY"
+    assert f"{planned['count']} create" in told["summary"]
+
+
+def test_a_dry_run_of_a_deletion_names_what_would_go(world: World) -> None:
+    """The plan of a deleted record is all cuts."""
+    planned = world.plan("lima", {"id": "team#lima", "deleted": True})
+    assert planned["deleted"] is True
+    assert planned["grant"] == planned["allocate"] == []
+    assert planned["revoke"][0]["stage"] == "cluster_access"
+
+
+def test_regions_are_kept_apart(world: World) -> None:
+    """A dataset whose record names the wrong Region is told so before its bucket is touched."""
+    world.put({**DATASETS[0], "id": "dataset#elsewhere", "region": "eu-west-1"})
+    grants = [{"name": "r", "datasets": [{"dataset": "elsewhere", "access": "read"}]}]
+    status = world.put_team("mike", members=[], service_accounts=grants)
+    assert status["state"] == "DEGRADED"
+    assert f"is in {REGION}, its dataset's record says eu-west-1" in what(status)

@@ -1,0 +1,98 @@
+"""A deleted team: everything is cut, then removed, and what others own means what it meant."""
+
+import json
+import threading
+import time
+
+import pytest
+from botocore.exceptions import ClientError
+
+from podshare_sandbox.services import kubernetes
+from tests.builders import a_team_item
+from tests.scenarios.world import EKS_ARN, IMAGES, LANGUAGE, VISION, World, refused
+
+MEMBERS = [{"account": VISION}, {"account": LANGUAGE}]
+GRANTS = [
+    {"name": "trainer", "datasets": [{"dataset": "imagenet", "access": "read"}, {"dataset": "crawl", "access": "read"}]}
+]
+
+
+def test_after_deletion_nothing_is_left(world: World) -> None:
+    """Two teams come and go: no role, entry, association, access point, statement or quota of podshare's remains."""
+    owners = world.bucket_statements(IMAGES)
+    world.put(
+        a_team_item("vision", members=MEMBERS, service_accounts=GRANTS),
+        a_team_item("language", members=MEMBERS, service_accounts=GRANTS),
+    )
+    assert [world.status(team)["state"] for team in ("vision", "language")] == ["READY", "READY"]
+    session = world.cluster_access("vision", VISION)
+    pod = world.pod("vision", "trainer").client("s3")
+    point = world.access_point("vision", "imagenet")
+    kubernetes.api_of(EKS_ARN).delete("Pod", "hyperpod-ns-vision", "trainer-0")
+    with world.calls() as made:
+        world.delete("team#vision")
+    assert world.status("vision")["state"] == "DELETED"
+    assert refused(lambda: world.may_submit(session, "vision"))
+    with pytest.raises(ClientError) as gone:
+        pod.list_objects_v2(Bucket=point, Prefix="imagenet/")
+    assert gone.value.response["Error"]["Code"] in ("AccessDenied", "NoSuchAccessPoint")
+    assert world.may_submit(world.cluster_access("language", VISION), "language")
+    order = [call.partition(" ")[2] for call in made]
+    assert order.index("eks:DeleteAccessEntry") < order.index("s3:DeleteAccessPointPolicy")
+    assert order.index("s3:DeleteAccessPointPolicy") < order.index("iam:UpdateAssumeRolePolicy")
+    assert order.index("iam:UpdateAssumeRolePolicy") < order.index("eks:DeletePodIdentityAssociation")
+    assert order.index("eks:DeletePodIdentityAssociation") < order.index("iam:DeleteRole")
+    assert order[-1] == "sagemaker:DeleteComputeQuota"
+    world.delete("team#language")
+    assert world.leftovers() == []
+    assert world.bucket_statements(IMAGES) == owners
+    assert world.denied() == []
+
+
+def test_the_quota_stays_while_work_runs_and_access_does_not(world: World) -> None:
+    """A pod still runs: access is cut at once, the team waits, no lease is held, and the quota goes with the pod."""
+    world.put_team("november", members=MEMBERS[:1], service_accounts=[{"name": "trainer"}])
+    session = world.cluster_access("november", VISION)
+    world.run_pod("november", "trainer")
+    world.delete("team#november", settle=False)
+    for _ in range(200):
+        if world.status("november").get("state") == "WAITING":
+            break
+        time.sleep(0.1)
+    assert world.status("november")["state"] == "WAITING"
+    assert "1 pods still run (worker-0)" in json.dumps(world.status("november")["problems"])
+    assert refused(lambda: world.may_submit(session, "november"))
+    assert world.leftovers() == ["podshare-november"]
+    assert "holder" not in world.state("team#november", "lease")
+    kubernetes.api_of(EKS_ARN).delete("Pod", "hyperpod-ns-november", "worker-0")
+    world.sandbox.settle(60)
+    assert world.status("november")["state"] == "DELETED"
+    assert world.leftovers() == []
+
+
+def test_work_that_does_not_end_holds_the_quota_no_longer_than_is_set(world: World) -> None:
+    """After the time that the template sets the quota goes, whatever still runs."""
+    world.put_team("oscar", members=[], service_accounts=[{"name": "trainer"}])
+    world.run_pod("oscar", "trainer")
+    world.delete("team#oscar")
+    assert world.status("oscar")["state"] == "DELETED"
+    assert kubernetes.api_of(EKS_ARN).get("Pod", "hyperpod-ns-oscar", "worker-0")
+
+
+def test_a_team_that_is_wanted_again_meanwhile_keeps_its_quota(world: World) -> None:
+    """Deleted and written again while its work runs: the quota never goes, and access comes back."""
+    world.put_team("papa", members=MEMBERS[:1], service_accounts=[{"name": "trainer"}])
+    quotas = world.sandbox.client("sagemaker").list_compute_quotas(NameContains="podshare-papa")
+    world.run_pod("papa", "trainer")
+    world.delete("team#papa", settle=False)
+    waiter = threading.Event()
+    for _ in range(200):
+        if world.status("papa").get("state") == "WAITING":
+            break
+        waiter.wait(0.1)
+    world.put_team("papa", members=MEMBERS[:1], service_accounts=[{"name": "trainer"}])
+    assert world.status("papa")["state"] == "READY"
+    assert world.may_submit(world.cluster_access("papa", VISION), "papa")
+    again = world.sandbox.client("sagemaker").list_compute_quotas(NameContains="podshare-papa")
+    ids = [[one["ComputeQuotaId"] for one in found["ComputeQuotaSummaries"]] for found in (quotas, again)]
+    assert ids[0] == ids[1]

@@ -1,0 +1,269 @@
+"""The sandbox as its people see it: admins who write records, scientists who submit jobs, pods that read data."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+import httpx2
+import lightkube
+from botocore.exceptions import ClientError
+from lightkube.config.kubeconfig import SingleConfig
+from lightkube.config.models import Cluster, Context, User
+from lightkube.core.exceptions import ApiError
+from lightkube.models.authorization_v1 import ResourceAttributes, SelfSubjectAccessReviewSpec
+from lightkube.resources.authorization_v1 import SelfSubjectAccessReview
+
+from podshare.aws.kubernetes import token
+from podshare.aws.tables import from_item, to_item
+from podshare_sandbox import Sandbox
+from podshare_sandbox.services import kubernetes, pod_identity
+from tests.builders import a_team_item
+
+HUB, DATA = "111111111111", "333333333333"
+VISION, LANGUAGE = "222222222222", "444444444444"
+REGION = "us-west-2"
+EKS_ARN = f"arn:aws:eks:{REGION}:{HUB}:cluster/hyperpod-eks"
+IMAGES, TEXT = f"curated-images-{DATA}", f"web-text-{DATA}"
+CLUSTER = {
+    "id": "cluster#main",
+    "account": HUB,
+    "region": REGION,
+    "eks_cluster": "hyperpod-eks",
+    "hyperpod_cluster": "hyperpod",
+}
+DATASETS = [
+    {"id": "dataset#imagenet", "account": DATA, "region": REGION, "bucket": IMAGES, "prefix": "imagenet/"},
+    {"id": "dataset#crawl", "account": DATA, "region": REGION, "bucket": TEXT, "prefix": "crawl/"},
+    {"id": "dataset#drafts", "account": DATA, "region": REGION, "bucket": TEXT, "prefix": "drafts/"},
+]
+MUTATING = ("Create", "Put", "Update", "Delete", "Attach", "Detach", "Associate", "Disassociate", "Tag", "Untag", "Add")
+
+Item = dict[str, Any]
+
+
+class World:
+    """A sandbox with podshare deployed, and a cluster and three datasets in the registry."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.outputs: dict[str, str] = {}
+
+    # ---- admins ----
+
+    def put(self, *items: Item, settle: bool = True) -> None:
+        """Write records, and wait until everything is quiet."""
+        for item in items:
+            self.sandbox.client("dynamodb").put_item(TableName="podshare-registry", Item=to_item(item))
+        if settle:
+            self.sandbox.settle(90)
+
+    def put_team(self, name: str, **fields: Any) -> Item:
+        """Write a team and return its status."""
+        self.put(a_team_item(name, **fields))
+        return self.status(name)
+
+    def delete(self, *ids: str, settle: bool = True) -> None:
+        """Delete records, and wait until everything is quiet."""
+        for record in ids:
+            self.sandbox.client("dynamodb").delete_item(TableName="podshare-registry", Key={"id": {"S": record}})
+        if settle:
+            self.sandbox.settle(90)
+
+    def reconcile(self, team: str) -> Item:
+        """Start a reconciliation by hand and return the execution's output."""
+        machine = f"arn:aws:states:{REGION}:{HUB}:stateMachine:podshare-reconcile-team"
+        trigger = {"event": "admin", "record": f"team#{team}", "change": "", "by": "", "at": "", "id": ""}
+        started = self.sandbox.client("stepfunctions").start_execution(
+            stateMachineArn=machine, input=json.dumps({"team": team, "trigger": trigger})
+        )
+        self.sandbox.settle(90)
+        found = self.sandbox.client("stepfunctions").describe_execution(executionArn=started["executionArn"])
+        output: Item = json.loads(found.get("output", "{}"))
+        return {**output, "status": found["status"], "executionArn": started["executionArn"]}
+
+    def status(self, team: str) -> Item:
+        """What podshare says of a team."""
+        return self.state(f"team#{team}", "status")
+
+    def state(self, item_id: str, part: str) -> Item:
+        """An item of podshare's own table; empty if there is none."""
+        found = self.sandbox.client("dynamodb").get_item(
+            TableName="podshare-state", Key={"id": {"S": item_id}, "part": {"S": part}}
+        )
+        return from_item(found["Item"]) if "Item" in found else {}
+
+    def plan(self, team: str, *items: Item) -> Item:
+        """The dry run."""
+        payload = json.dumps({"team": team, "dry_run": True, "records": items})
+        answer = self.sandbox.client("lambda").invoke(FunctionName="podshare-plan-team", Payload=payload.encode())
+        found: Item = json.loads(answer["Payload"].read())
+        assert "errorMessage" not in found, found
+        return found
+
+    def executions(self, team: str) -> list[Item]:
+        """The executions of a team, newest first, with their outputs."""
+        states = self.sandbox.client("stepfunctions")
+        machine = f"arn:aws:states:{REGION}:{HUB}:stateMachine:podshare-reconcile-team"
+        pages = states.get_paginator("list_executions").paginate(stateMachineArn=machine)
+        found = [execution for page in pages for execution in page["executions"]]
+        described = [states.describe_execution(executionArn=execution["executionArn"]) for execution in found]
+        return [execution for execution in described if json.loads(execution["input"])["team"] == team]
+
+    @contextmanager
+    def calls(self) -> Iterator[list[str]]:
+        """The mutating calls outside of podshare's own table that are made meanwhile, as ``principal action``."""
+        before = len(self.sandbox.decisions)
+        made: list[str] = []
+        yield made
+        for decision in self.sandbox.decisions[before:]:
+            service, _, name = decision.action.partition(":")
+            if service not in ("dynamodb", "logs", "states", "lambda", "xray", "sqs") and name.startswith(MUTATING):
+                made.append(f"{decision.principal.rpartition('/')[2]} {decision.action}")
+
+    def denied(self) -> list[str]:
+        """What podshare's own roles were refused."""
+        own = "role/podshare-system/"
+        return [
+            f"{one.principal.rpartition('/')[2]} {one.action} {one.resource}"
+            for one in self.sandbox.decisions
+            if not one.allowed and own in one.principal
+        ]
+
+    # ---- scientists ----
+
+    def session(self, role_arn: str, via: boto3.Session, name: str = "ada") -> boto3.Session:
+        """Assume a role. Raises ClientError AccessDenied where its trust, or the caller's policies, say no."""
+        credentials = via.client("sts", region_name=REGION).assume_role(RoleArn=role_arn, RoleSessionName=name)
+        keys = credentials["Credentials"]
+        return boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], region_name=REGION)
+
+    def scientist(self, team: str, account: str, role: str = "") -> boto3.Session:
+        """A session of the team's scientist role in an account, or of the account's own ``role``."""
+        name = role or f"podshare/podshare-{team}-scientist"
+        return self.session(f"arn:aws:iam::{account}:role/{name}", self.sandbox.session(account, REGION))
+
+    def cluster_access(self, team: str, account: str, member: str = "") -> boto3.Session:
+        """A scientist's session of the member's own cluster access role."""
+        return self.session(self.cluster_access_role(team, member or account), self.scientist(team, account))
+
+    def cluster_access_role(self, team: str, member: str) -> str:
+        """The ARN of the cluster access role of a member, found by its tags."""
+        iam = self.sandbox.client("iam", HUB)
+        for role in iam.list_roles(PathPrefix="/podshare/")["Roles"]:
+            tags = {tag["Key"]: tag["Value"] for tag in iam.list_role_tags(RoleName=role["RoleName"])["Tags"]}
+            if tags.get("podshare:team") == team and tags.get("podshare:member") == member:
+                return str(role["Arn"])
+        raise LookupError(f"no cluster access role of {team} for {member}")
+
+    def may(self, session: boto3.Session, verb: str, group: str, resource: str, namespace: str) -> bool:
+        """What the cluster answers to a scientist's access review. Raises PermissionError if it lets nobody in."""
+        spec = SelfSubjectAccessReviewSpec(
+            resourceAttributes=ResourceAttributes(verb=verb, group=group, resource=resource, namespace=namespace)
+        )
+        try:
+            review = self.kubernetes(session).create(SelfSubjectAccessReview(spec=spec))
+        except ApiError as error:
+            raise PermissionError(error.status.message) from error
+        return bool(review.status and review.status.allowed)
+
+    def may_submit(self, session: boto3.Session, team: str) -> bool:
+        """Whether a PyTorchJob may be created in a team's namespace."""
+        return self.may(session, "create", "kubeflow.org", "pytorchjobs", f"hyperpod-ns-{team}")
+
+    def kubernetes(self, session: boto3.Session) -> lightkube.Client:
+        """A scientist's kubectl: an EKS token of the session, against the cluster's real address."""
+        frozen = session.get_credentials()
+        assert frozen is not None
+        keys = frozen.get_frozen_credentials()
+        assert keys.token
+        names = {"AccessKeyId": keys.access_key, "SecretAccessKey": keys.secret_key, "SessionToken": keys.token}
+        cluster = self.sandbox.client("eks", HUB).describe_cluster(name="hyperpod-eks")["cluster"]
+        return lightkube.Client(
+            config=SingleConfig(
+                context_name="hyperpod-eks",
+                context=Context(cluster="hyperpod-eks", user="scientist"),
+                cluster=Cluster(
+                    server=cluster["endpoint"], certificate_auth_data=cluster["certificateAuthority"]["data"]
+                ),
+                user=User(token=token(names, REGION, "hyperpod-eks")),
+            ),
+            proxy=self.sandbox.url,
+            timeout=httpx2.Timeout(20),
+        )
+
+    # ---- pods ----
+
+    def run_pod(self, team: str, service_account: str, name: str = "worker-0") -> None:
+        """Let a pod of the team run under a service account."""
+        api = kubernetes.api_of(EKS_ARN)
+        if api.get("Pod", f"hyperpod-ns-{team}", name) is None:
+            api.run_pod(f"hyperpod-ns-{team}", name, service_account)
+
+    def pod(self, team: str, service_account: str) -> boto3.Session:
+        """A session with what EKS Pod Identity gives to a pod of the team."""
+        name = f"{service_account}-0"
+        self.run_pod(team, service_account, name)
+        found = pod_identity.credentials_of_pod(EKS_ARN, f"hyperpod-ns-{team}", service_account, name)
+        return boto3.Session(found.access_key, found.secret_key, found.token, region_name=REGION)
+
+    def access_point(self, team: str, dataset: str) -> str:
+        """The ARN of a team's access point for a dataset, found by its tags."""
+        s3control = self.sandbox.client("s3control", DATA)
+        for point in s3control.list_access_points(AccountId=DATA)["AccessPointList"]:
+            arn = str(point["AccessPointArn"])
+            listed = s3control.list_tags_for_resource(AccountId=DATA, ResourceArn=arn)["Tags"]
+            tags = {tag["Key"]: tag["Value"] for tag in listed}
+            if tags.get("podshare:team") == team and tags.get("podshare:dataset") == dataset:
+                return arn
+        raise LookupError(f"no access point of {team} for {dataset}")
+
+    def leftovers(self) -> list[str]:
+        """Everything of podshare's in any account, but for its stacks and its tables."""
+        found: list[str] = []
+        for account in (HUB, VISION, LANGUAGE, DATA):
+            iam = self.sandbox.client("iam", account)
+            found += [role["Arn"] for role in iam.list_roles(PathPrefix="/podshare/")["Roles"]]
+            others = [role for role in iam.list_roles()["Roles"] if "/podshare-system/" not in role["Path"]]
+            for role in others:
+                attached = iam.list_attached_role_policies(RoleName=role["RoleName"])["AttachedPolicies"]
+                found += [f"{role['Arn']} {one['PolicyName']}" for one in attached if "podshare" in one["PolicyName"]]
+        eks = self.sandbox.client("eks", HUB)
+        entries = eks.list_access_entries(clusterName="hyperpod-eks")["accessEntries"]
+        found += [arn for arn in entries if ":role/podshare/" in arn]
+        found += [
+            one["associationId"]
+            for one in eks.list_pod_identity_associations(clusterName="hyperpod-eks")["associations"]
+        ]
+        points = self.sandbox.client("s3control", DATA).list_access_points(AccountId=DATA)["AccessPointList"]
+        found += [point["Name"] for point in points]
+        found += [
+            statement.get("Sid", "")
+            for bucket in (IMAGES, TEXT)
+            for statement in self.bucket_statements(bucket)
+            if "podshare" in statement.get("Sid", "")
+        ]
+        quotas = self.sandbox.client("sagemaker", HUB).list_compute_quotas()["ComputeQuotaSummaries"]
+        return found + [quota["Name"] for quota in quotas if quota["Status"] != "Deleted"]
+
+    def bucket_statements(self, bucket: str) -> list[Item]:
+        """The statements of a bucket's policy."""
+        try:
+            policy = self.sandbox.client("s3", DATA).get_bucket_policy(Bucket=bucket)["Policy"]
+        except ClientError:
+            return []
+        statements: list[Item] = json.loads(policy)["Statement"]
+        return statements
+
+
+def refused(call: Any) -> bool:
+    """Whether a call is refused for want of permission, and by nothing else."""
+    try:
+        call()
+    except ClientError as error:
+        assert error.response["Error"]["Code"] in ("AccessDenied", "AccessDeniedException", "403"), error
+        return True
+    except PermissionError:
+        return True
+    return False

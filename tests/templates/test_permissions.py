@@ -1,0 +1,566 @@
+"""What the deployed stacks allow: the policies as IAM holds them, and what those who bear them can do."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from podshare import resources
+from podshare_sandbox import authorization, clock
+from podshare_sandbox.authorization import catalog
+from podshare_sandbox.organization import (
+    DATA,
+    EKS_CLUSTER,
+    HUB,
+    HUB_REGION,
+    HYPERPOD_CLUSTER,
+    IMAGES_BUCKET,
+    ORGANIZATION_ID,
+    SCIENTISTS,
+)
+from podshare_sandbox.sandbox import Sandbox
+
+SCIENTIST = SCIENTISTS[0]
+ACCOUNTS = (HUB, DATA, *SCIENTISTS)
+SYSTEM = "/podshare-system/"
+MANAGER = f"podshare@{HUB}"
+FUNCTIONS = (
+    *("registry-changed", "execution-ended", "lease-team", "plan-team", "verify-team", "record-outcome"),
+    *("apply-identity", "apply-cluster", "apply-data", "apply-kubernetes"),
+)
+MAY_ASSUME = {
+    ("plan-team", "read"),
+    ("verify-team", "read"),
+    ("apply-identity", "identity"),
+    ("apply-cluster", "cluster"),
+    ("apply-data", "data"),
+    ("apply-kubernetes", "kubernetes"),
+}
+MEMBER_ROLES = {
+    HUB: {"read", "identity", "cluster", "kubernetes"},
+    DATA: {"read", "identity", "data"},
+    **{account: {"read", "identity"} for account in SCIENTISTS},
+}
+HUB_ROLES = {*FUNCTIONS, "reconcile-team"}
+
+# IAM quotas, "IAM and STS character limits": characters without white space
+TRUST_POLICY, INLINE_POLICIES, MANAGED_POLICY = 2_048, 10_240, 6_144
+
+EVERYTHING = json.dumps(
+    {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]},
+)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement and who bears it."""
+
+    bearer: str
+    allows: bool
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    condition: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """The organization with podshare's stacks."""
+    with Sandbox(time_scale=0.001) as running:
+        running.deploy_podshare()
+        yield running
+
+
+# --- the policies as IAM holds them -------------------------------------------------------------------------------
+
+
+def listed(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, list) else (value,)
+
+
+def size(document: Any) -> int:
+    return len(json.dumps(document, separators=(",", ":")))
+
+
+def managed_policies(sandbox: Sandbox, account: str) -> dict[str, Any]:
+    """The documents of the stacks' managed policies by their names."""
+    iam = sandbox.client("iam", account)
+    return {
+        policy["PolicyName"]: iam.get_policy_version(PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"])[
+            "PolicyVersion"
+        ]["Document"]
+        for policy in iam.list_policies(Scope="Local", PathPrefix=SYSTEM)["Policies"]
+    }
+
+
+def inline_policies(sandbox: Sandbox, account: str, role: str) -> list[Any]:
+    iam = sandbox.client("iam", account)
+    names = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    return [iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names]
+
+
+def system_roles(sandbox: Sandbox, account: str) -> list[dict[str, Any]]:
+    roles: list[dict[str, Any]] = sandbox.client("iam", account).list_roles(PathPrefix=SYSTEM)["Roles"]
+    return roles
+
+
+def statements(sandbox: Sandbox, account: str) -> Iterator[Statement]:
+    """Every statement in every policy of the stacks of ``account``."""
+    documents = list(managed_policies(sandbox, account).items())
+    for role in system_roles(sandbox, account):
+        documents += [(role["RoleName"], one) for one in inline_policies(sandbox, account, role["RoleName"])]
+    for bearer, document in documents:
+        for one in document["Statement"]:
+            yield Statement(
+                bearer,
+                one["Effect"] == "Allow",
+                listed(one.get("Action", [])),
+                listed(one["Resource"]),
+                one.get("Condition", {}),
+            )
+
+
+def all_statements(sandbox: Sandbox) -> Iterator[Statement]:
+    for account in ACCOUNTS:
+        yield from statements(sandbox, account)
+
+
+def action(name: str) -> catalog.Action:
+    found = catalog.action(*name.split(":"))
+    assert found is not None, f"AWS has no action {name}"
+    return found
+
+
+def test_roles_are_those_of_the_design(sandbox: Sandbox) -> None:
+    """An account has the member roles that it needs, and no others: no cluster role without a cluster."""
+    for account, works in MEMBER_ROLES.items():
+        expected = works | (HUB_ROLES if account == HUB else set())
+        assert {role["RoleName"] for role in system_roles(sandbox, account)} == {f"podshare-{one}" for one in expected}
+
+
+def test_every_trust_has_conditions(sandbox: Sandbox) -> None:
+    """Each role trusts a service of this account, or named functions of the hub while it is in the organization."""
+    for account in ACCOUNTS:
+        for role in system_roles(sandbox, account):
+            (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+            name, principal, condition = role["RoleName"], statement["Principal"], statement["Condition"]
+
+            assert statement["Action"] == "sts:AssumeRole", name
+            if name.removeprefix("podshare-") in HUB_ROLES:
+                assert principal.keys() == {"Service"}, name
+                assert {key for keys in condition.values() for key in keys} == {"aws:SourceAccount", "aws:SourceArn"}
+            else:
+                functions = listed(condition["ArnEquals"]["aws:PrincipalArn"])
+                assert principal == {"AWS": f"arn:aws:iam::{HUB}:root"}, name
+                assert condition["StringEquals"] == {"aws:PrincipalOrgID": ORGANIZATION_ID}, name
+                assert all("*" not in function and f"role{SYSTEM}podshare-" in function for function in functions), name
+
+
+def test_policies_fit(sandbox: Sandbox) -> None:
+    """Every document is within IAM's limits, counted without white space."""
+    for account in ACCOUNTS:
+        for name, document in managed_policies(sandbox, account).items():
+            assert size(document) <= MANAGED_POLICY, name
+        for role in system_roles(sandbox, account):
+            name = role["RoleName"]
+            assert size(role["AssumeRolePolicyDocument"]) <= TRUST_POLICY, name
+            assert sum(map(size, inline_policies(sandbox, account, name))) <= INLINE_POLICIES, name
+
+
+def test_actions_are_named(sandbox: Sandbox) -> None:
+    """Policies spell out actions that AWS has: a wildcard would grow with AWS, a typing mistake grants nothing."""
+    for statement in all_statements(sandbox):
+        for name in statement.actions:
+            assert "*" not in name, statement
+            action(name)
+
+
+def test_resources_are_named_where_they_can_be(sandbox: Sandbox) -> None:
+    """``*`` as a resource stands only for actions that AWS authorizes on no resource."""
+    for statement in all_statements(sandbox):
+        if statement.allows and "*" in statement.resources:
+            assert not [name for name in statement.actions if action(name).resource_types], statement
+
+
+def test_condition_keys_are_set_by_aws(sandbox: Sandbox) -> None:
+    """A service's condition key is used only with actions for which AWS sets it; otherwise it would never match."""
+    for statement in all_statements(sandbox):
+        for key in (key.lower() for keys in statement.condition.values() for key in keys):
+            of_request = key.startswith(("aws:requesttag/", "aws:resourcetag/")) or not key.startswith("aws:")
+            for name in statement.actions if of_request else ():
+                assert catalog.knows_key(action(name), key), (name, key)
+
+
+def test_who_may_assume_roles_stays_in_the_organization(sandbox: Sandbox) -> None:
+    """Every hub role that may assume another is denied it outside of the organization, unless AWS cannot tell."""
+    iam = sandbox.client("iam")
+    deny = {
+        "Effect": "Deny",
+        "Action": "sts:AssumeRole",
+        "Resource": "*",
+        "Condition": {
+            "StringNotEquals": {"aws:ResourceOrgID": ORGANIZATION_ID},
+            "Null": {"aws:ResourceOrgID": "false"},
+        },
+    }
+    baseline = managed_policies(sandbox, HUB)["podshare-functions"]["Statement"]
+    assuming = {one.bearer for one in statements(sandbox, HUB) if one.allows and "sts:AssumeRole" in one.actions}
+    assuming -= managed_policies(sandbox, HUB).keys()
+
+    assert assuming == {f"podshare-{function}" for function, _ in MAY_ASSUME}
+    assert deny in [{name: value for name, value in one.items() if name != "Sid"} for one in baseline]
+    for role in assuming:
+        attached = iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+        assert "podshare-functions" in [policy["PolicyName"] for policy in attached], role
+
+
+def test_system_path_is_only_read(sandbox: Sandbox) -> None:
+    """No member role is allowed anything but reading under the path of the stacks' own roles and policies."""
+    for account, works in MEMBER_ROLES.items():
+        bearers = {f"podshare-{work}" for work in works}
+        for statement in statements(sandbox, account):
+            named = any(f"{SYSTEM}" in resource for resource in statement.resources)
+            if statement.allows and named and statement.bearer in bearers:
+                assert all(name.startswith(("iam:Get", "iam:List")) for name in statement.actions), statement
+
+
+def test_member_roles_write_only_what_kinds_declare(sandbox: Sandbox) -> None:
+    """What a member role may change is what the kinds of things that podshare owns say they change."""
+    kinds = [import_module(f"{resources.__name__}.{module.name}") for module in iter_modules(resources.__path__)]
+    declared = {name for kind in kinds for name in getattr(kind, "WRITES", ())}
+    works = {f"podshare-{work}" for account in MEMBER_ROLES for work in MEMBER_ROLES[account]}
+    granted = {
+        name
+        for statement in all_statements(sandbox)
+        if statement.allows and statement.bearer in works
+        for name in statement.actions
+        if not name.partition(":")[2].startswith(("Get", "List", "Describe"))
+    }
+
+    assert granted
+    assert granted <= declared
+
+
+# --- what those who bear them can do ------------------------------------------------------------------------------
+
+Clients = Callable[[str], Any]
+
+
+def clients_of(sandbox: Sandbox, credentials: dict[str, str]) -> Clients:
+    @cache
+    def client(service: str) -> Any:
+        return sandbox.session().client(  # type: ignore[call-overload]  # boto3's stubs want a literal
+            service,
+            region_name=HUB_REGION,
+            aws_access_key_id=credentials["AccessKeyId"],
+            aws_secret_access_key=credentials["SecretAccessKey"],
+            aws_session_token=credentials["SessionToken"],
+        )
+
+    return client
+
+
+def function(sandbox: Sandbox, name: str) -> Clients:
+    """The clients of a hub function."""
+    role = f"arn:aws:iam::{HUB}:role{SYSTEM}podshare-{name}"
+    found = authorization.assume_as_service(role, "lambda.amazonaws.com", session_name="test")
+    keys = {"AccessKeyId": found.access_key, "SecretAccessKey": found.secret_key, "SessionToken": found.token}
+    return clients_of(sandbox, keys)
+
+
+def member(sandbox: Sandbox, work: str, account: str) -> Clients:
+    """The clients of a member role, as its hub function assumes it."""
+    name = next(name for name, its_work in MAY_ASSUME if its_work == work)
+    arn = f"arn:aws:iam::{account}:role{SYSTEM}podshare-{work}"
+    sts = function(sandbox, name)("sts")
+    return clients_of(sandbox, sts.assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"])
+
+
+def denied(call: Callable[..., Any], **parameters: Any) -> bool:
+    """Whether IAM refuses a call; any other error is raised."""
+    try:
+        call(**parameters)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("AccessDenied", "AccessDeniedException"):
+            return True
+        raise
+    return False
+
+
+def trust(account: str = HUB) -> str:
+    statement = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "sts:AssumeRole"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def boundary(account: str) -> str:
+    return f"arn:aws:iam::{account}:policy{SYSTEM}podshare-boundary"
+
+
+def team_role(sandbox: Sandbox, name: str, account: str = HUB) -> str:
+    """A role as podshare makes them; its ARN."""
+    request = {"RoleName": name, "Path": "/podshare/", "AssumeRolePolicyDocument": trust()}
+    role = sandbox.client("iam", account).create_role(**request, PermissionsBoundary=boundary(account))["Role"]
+    return str(role["Arn"])
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_assumes_its_own_member_role_alone(sandbox: Sandbox, name: str) -> None:
+    """Each function can assume the member role for its work in any account, and no other."""
+    sts = function(sandbox, name)("sts")
+    for account, works in MEMBER_ROLES.items():
+        for work in works:
+            arn = f"arn:aws:iam::{account}:role{SYSTEM}podshare-{work}"
+            refused = denied(sts.assume_role, RoleArn=arn, RoleSessionName="test")
+            assert refused == ((name, work) not in MAY_ASSUME), (account, work)
+
+
+def test_identity_makes_no_role_without_the_boundary(sandbox: Sandbox) -> None:
+    """A role under podshare's path comes with the boundary or not at all; elsewhere none is made."""
+    iam = member(sandbox, "identity", SCIENTIST)("iam")
+    role = {"RoleName": "podshare-vision-scientist", "Path": "/podshare/", "AssumeRolePolicyDocument": trust(SCIENTIST)}
+
+    assert denied(iam.create_role, **role)
+    assert denied(iam.create_role, **role, PermissionsBoundary="arn:aws:iam::aws:policy/AdministratorAccess")
+    assert denied(iam.create_role, **{**role, "Path": "/"}, PermissionsBoundary=boundary(SCIENTIST))
+    assert denied(iam.create_role, **{**role, "Path": SYSTEM}, PermissionsBoundary=boundary(SCIENTIST))
+    assert not denied(iam.create_role, **role, PermissionsBoundary=boundary(SCIENTIST))
+    assert not denied(iam.put_role_policy, RoleName=role["RoleName"], PolicyName="own", PolicyDocument=EVERYTHING)
+    assert denied(iam.delete_role_permissions_boundary, RoleName=role["RoleName"])
+
+
+def test_identity_widens_no_role_without_the_boundary(sandbox: Sandbox) -> None:
+    """A role that lost its boundary gets no policy, but its trust is cut and its policies go."""
+    sandbox.client("iam").create_role(
+        RoleName="podshare-lost-0badcafe", Path="/podshare/", AssumeRolePolicyDocument=trust()
+    )
+    sandbox.client("iam").put_role_policy(
+        RoleName="podshare-lost-0badcafe", PolicyName="old", PolicyDocument=EVERYTHING
+    )
+    iam = member(sandbox, "identity", HUB)("iam")
+    role = {"RoleName": "podshare-lost-0badcafe"}
+
+    assert denied(iam.put_role_policy, **role, PolicyName="own", PolicyDocument=EVERYTHING)
+    assert not denied(iam.update_assume_role_policy, **role, PolicyDocument=trust())
+    assert not denied(iam.delete_role_policy, **role, PolicyName="old")
+
+
+def test_identity_gives_peoples_roles_one_policy(sandbox: Sandbox) -> None:
+    """A role that people made gets the stack's fixed policy and nothing else; podshare's own gets no managed one."""
+    sandbox.client("iam", SCIENTIST).create_role(RoleName="researcher", AssumeRolePolicyDocument=trust(SCIENTIST))
+    team_role(sandbox, "podshare-text-scientist", SCIENTIST)
+    iam = member(sandbox, "identity", SCIENTIST)("iam")
+    fixed = f"arn:aws:iam::{SCIENTIST}:policy{SYSTEM}podshare-assume-cluster-access"
+
+    assert not denied(iam.attach_role_policy, RoleName="researcher", PolicyArn=fixed)
+    assert denied(
+        iam.attach_role_policy, RoleName="researcher", PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess"
+    )
+    assert denied(iam.update_assume_role_policy, RoleName="researcher", PolicyDocument=trust())
+    assert denied(iam.put_role_policy, RoleName="researcher", PolicyName="own", PolicyDocument=EVERYTHING)
+    assert denied(iam.attach_role_policy, RoleName="podshare-text-scientist", PolicyArn=fixed)
+
+
+def test_peoples_roles_reach_cluster_access_roles_alone(sandbox: Sandbox) -> None:
+    """The fixed policy lets a role ask for what podshare made in a cluster's account, and for nothing elsewhere."""
+    arns = {account: team_role(sandbox, "podshare-vision-00000005", account) for account in (HUB, DATA)}
+    for account in arns:
+        iam = sandbox.client("iam", account)
+        iam.update_assume_role_policy(RoleName="podshare-vision-00000005", PolicyDocument=trust(SCIENTIST))
+    iam = sandbox.client("iam", SCIENTIST)
+    person = iam.create_role(RoleName="analyst", AssumeRolePolicyDocument=trust(SCIENTIST))["Role"]["Arn"]
+    fixed = f"arn:aws:iam::{SCIENTIST}:policy{SYSTEM}podshare-assume-cluster-access"
+    iam.attach_role_policy(RoleName="analyst", PolicyArn=fixed)
+    session = sandbox.client("sts", SCIENTIST).assume_role(RoleArn=person, RoleSessionName="ana")["Credentials"]
+    sts = clients_of(sandbox, session)("sts")
+
+    assert not denied(sts.assume_role, RoleArn=arns[HUB], RoleSessionName="ana")
+    assert denied(sts.assume_role, RoleArn=arns[DATA], RoleSessionName="ana")
+
+
+def test_identity_cannot_touch_the_member_stack(sandbox: Sandbox) -> None:
+    """The roles and policies of the stack itself cannot be changed through it."""
+    iam = member(sandbox, "identity", HUB)("iam")
+    fixed = f"arn:aws:iam::{HUB}:policy{SYSTEM}podshare-assume-cluster-access"
+
+    for role in ("podshare-identity", "podshare-read", "podshare-plan-team"):
+        assert not denied(iam.get_role, RoleName=role)
+        assert denied(iam.update_assume_role_policy, RoleName=role, PolicyDocument=trust())
+        assert denied(iam.attach_role_policy, RoleName=role, PolicyArn=fixed)
+        assert denied(iam.delete_role, RoleName=role)
+    assert denied(iam.create_policy_version, PolicyArn=boundary(HUB), PolicyDocument=EVERYTHING, SetAsDefault=True)
+
+
+def test_cluster_lets_in_teams_roles_alone(sandbox: Sandbox) -> None:
+    """An access entry is for a role under podshare's path, in no group but a team's, by its own name."""
+    eks = member(sandbox, "cluster", HUB)("eks")
+    role = team_role(sandbox, "podshare-vision-00000001")
+    stranger = sandbox.client("iam").create_role(RoleName="stranger", AssumeRolePolicyDocument=trust())["Role"]["Arn"]
+    system = f"arn:aws:iam::{HUB}:role{SYSTEM}podshare-identity"
+    entry = {"clusterName": EKS_CLUSTER, "principalArn": role}
+
+    assert denied(eks.create_access_entry, **{**entry, "principalArn": stranger})
+    assert denied(eks.create_access_entry, **{**entry, "principalArn": system})
+    assert denied(eks.create_access_entry, **entry, type="EC2_LINUX")
+    assert denied(eks.create_access_entry, **entry, kubernetesGroups=["podshare:kubernetes"])
+    assert denied(eks.create_access_entry, **entry, kubernetesGroups=["podshare:vision:debug", "cluster-admins"])
+    assert denied(eks.create_access_entry, **entry, username="someone-else")
+    assert not denied(eks.create_access_entry, **entry, kubernetesGroups=["podshare:vision:debug"])
+    assert denied(eks.update_access_entry, **entry, kubernetesGroups=["podshare:kubernetes"])
+    assert not denied(eks.update_access_entry, **entry, kubernetesGroups=[])
+
+
+def test_cluster_opens_teams_namespaces_alone(sandbox: Sandbox) -> None:
+    """Access policies go to whole, single namespaces of teams; only the read-only user policy spans the cluster."""
+    eks = member(sandbox, "cluster", HUB)("eks")
+    entry = {"clusterName": EKS_CLUSTER, "principalArn": team_role(sandbox, "podshare-vision-00000002")}
+    eks.create_access_entry(**entry)
+
+    def refused(policy: str, *namespaces: str) -> bool:
+        scope = {"type": "namespace", "namespaces": list(namespaces)} if namespaces else {"type": "cluster"}
+        arn = f"arn:aws:eks::aws:cluster-access-policy/{policy}"
+        return denied(eks.associate_access_policy, **entry, policyArn=arn, accessScope=scope)
+
+    assert not refused("AmazonSagemakerHyperpodTrainingPolicy", "hyperpod-ns-vision")
+    assert not refused("AmazonEKSEditPolicy", "hyperpod-ns-vision")
+    assert not refused("AmazonSagemakerHyperpodUserClusterPolicy")
+    assert refused("AmazonEKSEditPolicy", "kube-system")
+    assert refused("AmazonEKSEditPolicy", "hyperpod-ns-vision", "default")
+    assert refused("AmazonEKSEditPolicy", "hyperpod-ns-*")
+    assert refused("AmazonEKSEditPolicy")
+    assert refused("AmazonEKSClusterAdminPolicy")
+    assert refused("AmazonEKSClusterAdminPolicy", "hyperpod-ns-vision")
+    assert denied(
+        eks.associate_access_policy,
+        **entry,
+        policyArn="arn:aws:eks::aws:cluster-access-policy/AmazonEKSEditPolicy",
+        accessScope={"type": "namespace"},
+    )
+
+
+def test_cluster_cannot_raise_podshares_own_entries(sandbox: Sandbox) -> None:
+    """The access entries of the stack itself are out of the cluster role's reach."""
+    eks = member(sandbox, "cluster", HUB)("eks")
+    for name in ("podshare-read", "podshare-kubernetes"):
+        entry = {"clusterName": EKS_CLUSTER, "principalArn": f"arn:aws:iam::{HUB}:role{SYSTEM}{name}"}
+        policy = "arn:aws:eks::aws:cluster-access-policy/AmazonSagemakerHyperpodUserClusterPolicy"
+        assert denied(eks.update_access_entry, **entry, kubernetesGroups=["podshare:vision:debug"])
+        assert denied(eks.associate_access_policy, **entry, policyArn=policy, accessScope={"type": "cluster"})
+        assert denied(eks.delete_access_entry, **entry)
+
+
+def test_cluster_leaves_others_associations_alone(sandbox: Sandbox) -> None:
+    """podshare gives pods no role but its own, under its own tag, and deletes only what has the tag."""
+    eks = member(sandbox, "cluster", HUB)("eks")
+    role = team_role(sandbox, "podshare-vision-00000003")
+    place = {"clusterName": EKS_CLUSTER, "namespace": "hyperpod-ns-vision"}
+    own, other = {"podshare:managed-by": MANAGER}, {"podshare:managed-by": "podshare@999999999999"}
+    foreign = sandbox.client("eks").create_pod_identity_association(**place, serviceAccount="theirs", roleArn=role)
+    identity = f"arn:aws:iam::{HUB}:role{SYSTEM}podshare-identity"
+    create = eks.create_pod_identity_association
+
+    assert denied(create, **place, serviceAccount="ours", roleArn=role)
+    assert denied(create, **place, serviceAccount="ours", roleArn=role, tags=other)
+    assert denied(create, **place, serviceAccount="ours", roleArn=identity, tags=own)
+    made = create(**place, serviceAccount="ours", roleArn=role, tags=own)["association"]["associationId"]
+    delete = eks.delete_pod_identity_association
+    assert denied(delete, clusterName=EKS_CLUSTER, associationId=foreign["association"]["associationId"])
+    assert not denied(delete, clusterName=EKS_CLUSTER, associationId=made)
+
+
+def test_cluster_leaves_others_quotas_alone(sandbox: Sandbox) -> None:
+    """Quotas are made under podshare's own tag, and only what has it is deleted: a deletion touches running work."""
+    sagemaker, admin = member(sandbox, "cluster", HUB)("sagemaker"), sandbox.client("sagemaker")
+    quota = {
+        "ClusterArn": admin.describe_cluster(ClusterName=HYPERPOD_CLUSTER)["ClusterArn"],
+        "ComputeQuotaConfig": {
+            "ComputeQuotaResources": [{"InstanceType": "ml.g5.12xlarge", "Count": 1}],
+            "ResourceSharingConfig": {"Strategy": "DontLend"},
+        },
+    }
+    names = [{"Name": name, "ComputeQuotaTarget": {"TeamName": name}} for name in ("theirs", "ours")]
+    theirs = admin.create_compute_quota(**quota, **names[0])["ComputeQuotaId"]
+
+    assert denied(sagemaker.create_compute_quota, **quota, **names[1])
+    tags = [{"Key": "podshare:managed-by", "Value": MANAGER}]
+    ours = sagemaker.create_compute_quota(**quota, **names[1], Tags=tags)["ComputeQuotaId"]
+    clock.sleep(30)
+    assert denied(sagemaker.delete_compute_quota, ComputeQuotaId=theirs)
+    assert not denied(sagemaker.delete_compute_quota, ComputeQuotaId=ours)
+
+
+def test_kubernetes_role_only_finds_the_cluster(sandbox: Sandbox) -> None:
+    """In AWS itself the role that speaks to Kubernetes can do nothing else."""
+    eks = member(sandbox, "kubernetes", HUB)("eks")
+
+    assert not denied(eks.describe_cluster, name=EKS_CLUSTER)
+    assert denied(eks.list_access_entries, clusterName=EKS_CLUSTER)
+
+
+def test_data_keeps_to_listed_buckets_and_own_access_points(sandbox: Sandbox) -> None:
+    """Only the listed buckets' policies and access points of podshare's names are changed, and no object is read."""
+    clients = member(sandbox, "data", DATA)
+    s3, s3control = clients("s3"), clients("s3control")
+    sandbox.client("s3", DATA).create_bucket(
+        Bucket="payroll-333333333333", CreateBucketConfiguration={"LocationConstraint": HUB_REGION}
+    )
+    policy = s3.get_bucket_policy(Bucket=IMAGES_BUCKET)["Policy"]
+    point = {"AccountId": DATA, "Bucket": IMAGES_BUCKET}
+
+    assert not denied(s3.put_bucket_policy, Bucket=IMAGES_BUCKET, Policy=policy)
+    assert denied(s3.put_bucket_policy, Bucket="payroll-333333333333", Policy=policy)
+    assert denied(s3.get_object, Bucket=IMAGES_BUCKET, Key="private/README.md")
+    assert denied(s3.list_objects_v2, Bucket=IMAGES_BUCKET)
+    assert not denied(s3control.create_access_point, **point, Name="podshare-vision-000000000001")
+    assert denied(s3control.create_access_point, **point, Name="finance")
+
+
+def test_reading_changes_nothing(sandbox: Sandbox) -> None:
+    """The role of the planner and the verifier is allowed reading alone, and no objects."""
+    for account in ACCOUNTS:
+        for statement in statements(sandbox, account):
+            if statement.bearer == "podshare-read":
+                assert all(name.partition(":")[2].startswith(("Get", "List", "Describe")) for name in statement.actions)
+                assert not {"s3:GetObject", "s3:ListBucket"} & set(statement.actions)
+
+
+def test_the_boundary_holds_a_role_that_allows_everything(sandbox: Sandbox) -> None:
+    """Whatever podshare's roles are given, they only assume, describe the cluster, and use podshare's access points."""
+    arn = team_role(sandbox, "podshare-vision-00000004")
+    iam = sandbox.client("iam")
+    iam.put_role_policy(RoleName="podshare-vision-00000004", PolicyName="all", PolicyDocument=EVERYTHING)
+    session = sandbox.client("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+    clients = clients_of(sandbox, session)
+
+    assert not denied(clients("eks").describe_cluster, name=EKS_CLUSTER)
+    assert denied(clients("eks").list_access_entries, clusterName=EKS_CLUSTER)
+    assert denied(clients("iam").list_roles)
+    assert denied(clients("dynamodb").scan, TableName="podshare-registry")
+    assert denied(clients("s3").list_buckets)
+    assert denied(
+        clients("sts").assume_role, RoleArn=f"arn:aws:iam::{HUB}:role{SYSTEM}podshare-read", RoleSessionName="test"
+    )
+
+
+@pytest.mark.parametrize(("policy", "writes"), [("podshare-admin", True), ("podshare-auditor", False)])
+def test_people_write_the_registry_never_the_state(sandbox: Sandbox, policy: str, writes: bool) -> None:
+    """Admins write the registry, auditors read; the state is podshare's own."""
+    iam = sandbox.client("iam")
+    role = iam.create_role(RoleName=f"{policy}-person", AssumeRolePolicyDocument=trust())["Role"]["Arn"]
+    iam.attach_role_policy(RoleName=f"{policy}-person", PolicyArn=f"arn:aws:iam::{HUB}:policy{SYSTEM}{policy}")
+    session = sandbox.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+    clients = clients_of(sandbox, session)
+    dynamodb, states = clients("dynamodb"), clients("stepfunctions")
+    machine = f"arn:aws:states:{HUB_REGION}:{HUB}:stateMachine:podshare-reconcile-team"
+    key = {"id": {"S": "team#nobody"}}
+
+    assert not denied(dynamodb.scan, TableName="podshare-registry")
+    assert not denied(dynamodb.scan, TableName="podshare-state")
+    assert not denied(states.list_executions, stateMachineArn=machine)
+    assert denied(dynamodb.delete_item, TableName="podshare-registry", Key=key) != writes
+    assert denied(dynamodb.delete_item, TableName="podshare-state", Key={**key, "part": {"S": "status"}})
+    assert denied(dynamodb.delete_table, TableName="podshare-registry")
