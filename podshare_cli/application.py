@@ -1,5 +1,6 @@
 """The command as a whole: its groups, and how it ends."""
 
+import itertools
 import os
 import sys
 from typing import Annotated
@@ -56,13 +57,14 @@ def podshare(
     It acts with the AWS credentials of the environment or of --profile, in podshare's account and Region. Exit codes:
     0 done, 1 it failed, 2 wrong usage or invalid input.
     """
-    set_in_force(Options(profile, region, prefix, as_json))
+    set_in_force(in_force().overridden(Options(profile, region, prefix, as_json)))
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and tell of errors in its own words; returns the exit code."""
     given = sys.argv[1:] if arguments is None else arguments
-    set_in_force(Options(as_json="--json" in given))
+    # wrong usage is told before the options are known; what follows `--` is another command's
+    set_in_force(Options(as_json="--json" in itertools.takewhile(lambda word: word != "--", given)))
     try:
         return int(app(given, standalone_mode=False, prog_name="podshare") or 0)
     except BrokenPipeError:  # the reader of the output has seen enough, as `head` does

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from podshare_cli.executions import Following
 from podshare_cli.output import state_text
 from podshare_cli.runs import Happening
-
-_LONGEST_DOING = 78
 
 
 def watch(console: Console | None, followings: Sequence[Following], look_seconds: float = 1.0) -> None:
@@ -46,9 +45,10 @@ class Watching:
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("[bold]{task.description}[/]"),
-            TextColumn("[dim]{task.fields[doing]}[/]"),
+            TextColumn("[dim]{task.fields[doing]}[/]", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
             TimeElapsedColumn(),
             console=console,
+            expand=True,
             transient=True,
             disable=not console.is_terminal,
         )
@@ -88,5 +88,4 @@ class Watching:
             self._progress.remove_task(self._tasks[run.team])
             return
         doing = "; ".join(run.doing.values()) or (f"{len(run.changes)} of {run.planned} changes" if run.planned else "")
-        shown = doing if len(doing) <= _LONGEST_DOING else f"{doing[: _LONGEST_DOING - 1]}…"
-        self._progress.update(self._tasks[run.team], doing=escape(shown))
+        self._progress.update(self._tasks[run.team], doing=escape(doing))

@@ -136,8 +136,10 @@ class Run:
         self.doing.pop(identity, None)
         self.changes.append(Change(data, status, (at - began).total_seconds()))
         mark = {"done": "[green]✓[/]", "waiting": "[yellow]…[/]", "superseded": "[dim]↷[/]"}.get(status, "[red]✗[/]")
-        detail = why if status == "done" else str(data.get("detail", ""))
-        return Happening(at, mark, f"{words.action(str(data['action']))} {escape(words.thing(data))}", detail)
+        # what is taken away has the one reason that nothing asks for it any more
+        reason = "" if data["action"] in ("cut", "delete") else why
+        note = reason if status == "done" else str(data.get("detail", ""))
+        return Happening(at, mark, f"{words.action(str(data['action']))} {escape(words.thing(data))}", note)
 
     def _succeeded(self, at: datetime.datetime, data: Mapping[str, Any]) -> Iterator[Happening]:
         match data.get("status"):

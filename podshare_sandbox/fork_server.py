@@ -26,12 +26,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import UnknownServiceError
+import boto3
+from botocore.exceptions import DataNotFoundError
 from botocore.loaders import JSONFileLoader, Loader
 
 _LARGEST_MESSAGE = 1 << 18  # bytes; a function's variables are 4 KB at most
 _LIBRARIES = (
-    *("boto3", "boto3.dynamodb.types", "botocore.endpoint", "botocore.retries.standard", "botocore.signers"),
+    *("boto3.dynamodb.types", "boto3.s3.inject", "botocore.endpoint", "botocore.retries.standard", "botocore.signers"),
     *("asyncio", "concurrent.futures.thread", "http.client", "logging.config", "uuid", "zoneinfo"),
     *("httpx2", "lightkube", "lightkube.resources.core_v1", "pydantic.networks", "pydantic.root_model", "simplejson"),
     *("pydantic.deprecated.class_validators", "yaml"),
@@ -156,33 +157,11 @@ def _import_libraries() -> None:
             importlib.import_module(name)
 
 
-def _parse_models() -> None:
-    """Parse botocore's larger files once. The first loader of a fork gets what was parsed, any other its own.
-
-    Nothing is shared, since botocore changes models in place.
-    """
-    parsed: dict[str, Any] = {}
-    loader, load_file = Loader(), JSONFileLoader.load_file
-    for name in _model_files(loader):
-        for path in loader.search_paths:
-            file_path = str(Path(path, name))
-            content = load_file(loader.file_loader, file_path)
-            if content is not None:
-                parsed[file_path] = content
-
-    def load_parsed_file(self: JSONFileLoader, file_path: str) -> Any:
-        return parsed.pop(str(file_path), None) or load_file(self, file_path)
-
-    JSONFileLoader.load_file = load_parsed_file
-
-
-def _model_files(loader: Loader) -> list[str]:
-    files = list(_FILES)
-    for service in _SERVICES:
-        for kind in _FILES_OF_A_SERVICE:
-            with suppress(UnknownServiceError):
-                files.append(str(Path(service, loader.determine_latest_version(service, kind), kind)))
-    return files
+def _loader() -> Loader:
+    """A loader that looks where those of boto3's sessions do."""
+    loader = Loader()
+    loader.search_paths.append(str(Path(boto3.__file__).parent / "data"))
+    return loader
 
 
 def _find_services() -> None:
@@ -196,9 +175,38 @@ def _find_services() -> None:
             found[key] = find(self, type_name)
         return list(found[key])
 
-    Loader.list_available_services = list_available_services
+    Loader.list_available_services = list_available_services  # type: ignore[method-assign]  # in this process alone
     for kind in _FILES_OF_A_SERVICE:
-        Loader().list_available_services(kind)
+        _loader().list_available_services(kind)
+
+
+def _parse_models() -> None:
+    """Parse botocore's larger files once. The first loader of a fork gets what was parsed, any other its own.
+
+    Nothing is shared, since botocore changes models in place.
+    """
+    parsed: dict[str, Any] = {}
+    loader, load_file = _loader(), JSONFileLoader.load_file
+    for name in _model_files(loader):
+        for path in loader.search_paths:
+            file_path = str(Path(path, name))
+            content = load_file(loader.file_loader, file_path)
+            if content is not None:
+                parsed[file_path] = content
+
+    def load_parsed_file(self: JSONFileLoader, file_path: str) -> Any:
+        return parsed.pop(str(file_path), None) or load_file(self, file_path)
+
+    JSONFileLoader.load_file = load_parsed_file  # type: ignore[method-assign]
+
+
+def _model_files(loader: Loader) -> list[str]:
+    files = list(_FILES)
+    for service in _SERVICES:
+        for kind in _FILES_OF_A_SERVICE:
+            with suppress(DataNotFoundError):
+                files.append(str(Path(service, loader.determine_latest_version(service, kind), kind)))
+    return files
 
 
 def main() -> None:

@@ -81,6 +81,11 @@ def fail_next(operation: str, reason: str) -> None:
     _failures().setdefault(operation, []).append(reason)
 
 
+def fail_no_more() -> None:
+    """Forget the failures that were asked for and have not come true."""
+    _failures().clear()
+
+
 def _failures() -> dict[str, list[str]]:
     # on some backend, so that moto's reset drops what was not used
     failures: dict[str, list[str]] = _backend(_ANY_ACCOUNT, "us-east-1").__dict__.setdefault("_podshare_failures", {})

@@ -158,6 +158,8 @@ def test_a_quota_that_cannot_be_made_is_told(world: World) -> None:
     assert status["state"] == "DEGRADED"
     assert "no capacity for the webhook" in what(status)
     assert world.may_submit(world.cluster_access("kilo", VISION), "kilo")
+    sagemaker.fail_no_more()
+    assert world.reconcile("kilo")["state"] == "READY"
 
 
 def test_the_dry_run_is_the_plan(world: World) -> None:

@@ -30,6 +30,9 @@ def read(context: Context, key: Key, wanted: Resource | None) -> Role | Foreign 
     iam = context.accounts.client("iam", key.account)
     try:
         role = iam.get_role(RoleName=key.name)["Role"]
+        tags = tag_map(role.get("Tags", []))
+        if not context.owns(tags) or role["Path"] != context.installation.role_path:
+            return context.foreign(key, tags)
         names = iam.list_role_policies(RoleName=key.name)["PolicyNames"]
         inline = {name: iam.get_role_policy(RoleName=key.name, PolicyName=name)["PolicyDocument"] for name in names}
         attached = iam.list_attached_role_policies(RoleName=key.name)["AttachedPolicies"]
@@ -37,9 +40,6 @@ def read(context: Context, key: Key, wanted: Resource | None) -> Role | Foreign 
         if is_absent(error):
             return None
         raise
-    tags = tag_map(role.get("Tags", []))
-    if not context.owns(tags) or role["Path"] != context.installation.role_path:
-        return context.foreign(key, tags)
     return Role(
         key=key,
         tags=own_tags(tags),

@@ -1,0 +1,347 @@
+"""The command against podshare in a sandbox, as an admin who has no more than the policy for admins."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from podshare_cli.application import main
+from podshare_sandbox import Sandbox
+from podshare_sandbox.organization import HUB, HUB_REGION
+
+PROJECT = Path(__file__).resolve().parents[2]
+EXAMPLES = PROJECT / "examples" / "registry"
+FILES = [str(EXAMPLES / f"{name}.yaml") for name in ("team-vision", "datasets", "cluster-main")]
+SYSTEM_PATH = f"arn:aws:iam::{HUB}:policy/podshare-system"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a call of the command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        """What it printed as JSON."""
+        return json.loads(self.out)
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """An organization with podshare deployed, in which `admin` and `auditor` have just their managed policies."""
+    with Sandbox(time_scale=0.02) as running, pytest.MonkeyPatch.context() as patch:
+        running.deploy_podshare()
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        patch.setenv("AWS_CONFIG_FILE", os.devnull)
+        patch.setenv("AWS_REGION", HUB_REGION)
+        for name, value in _keys_of_new_user(running, "operator", "podshare-admin").items():
+            patch.setenv(name, value)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def provisioned(sandbox: Sandbox) -> Ended:  # noqa: ARG001  # the sandbox sets the environment
+    """The call that provisions team vision, with the cluster and the datasets that it names."""
+    with pytest.MonkeyPatch.context() as patch:
+        lines: list[str] = []
+        patch.setattr("builtins.print", lambda text, **_: lines.append(text))
+        code = main(["team", "put", *FILES, "--wait", "--json"])
+    return Ended(code, "\n".join(lines), "")
+
+
+@pytest.fixture
+def podshare(provisioned: Ended, capsys: pytest.CaptureFixture[str]) -> Command:  # noqa: ARG001  # the team is there
+    """Calls the command."""
+
+    def call(*words: str) -> Ended:
+        capsys.readouterr()
+        code = main(list(words))
+        return Ended(code, *capsys.readouterr())
+
+    return call
+
+
+def _keys_of_new_user(sandbox: Sandbox, name: str, policy: str | None) -> dict[str, str]:
+    iam = sandbox.client("iam", HUB)
+    iam.create_user(UserName=name)
+    if policy:
+        iam.attach_user_policy(UserName=name, PolicyArn=f"{SYSTEM_PATH}/{policy}")
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+
+
+def _edited(tmp_path: Path, before: str, after: str) -> str:
+    """The example team with one passage changed."""
+    text = (EXAMPLES / "team-vision.yaml").read_text(encoding="utf-8")
+    assert before in text
+    path = tmp_path / "team-vision.yaml"
+    path.write_text(text.replace(before, after), encoding="utf-8")
+    return str(path)
+
+
+def test_put_writes_in_order_and_waits_until_the_team_is_ready(provisioned: Ended) -> None:
+    """The answer is one JSON document: what became of each record, and where each team stands."""
+    assert provisioned.code == 0
+    answer = provisioned.data
+    assert [(record["id"], record["result"]) for record in answer["records"]] == [
+        ("cluster#main", "created"),
+        ("dataset#imagenet", "created"),
+        ("dataset#web-crawl", "created"),
+        ("dataset#drafts", "created"),
+        ("team#vision", "created"),
+    ]
+    (team,) = answer["teams"]
+    assert (team["team"], team["state"]) == ("vision", "READY")
+    assert ":execution:podshare-reconcile-team:vision-" in team["execution"]
+
+
+def test_put_of_what_is_there_already_writes_nothing(podshare: Command) -> None:
+    """Rewriting a record with the same meaning starts nothing, and --wait does not wait for it."""
+    ended = podshare("team", "put", *FILES, "--wait", "--json")
+    assert ended.code == 0
+    assert {record["result"] for record in ended.data["records"]} == {"unchanged"}
+
+
+def test_a_record_is_signed_by_its_writer(podshare: Command) -> None:
+    """Who wrote a record stands in it, and in the record that a person is shown."""
+    assert podshare("team", "get", "vision", "--json").data["changed_by"] == f"arn:aws:iam::{HUB}:user/operator"
+    assert "user/operator" in podshare("team", "get", "vision").out
+    assert "user/operator" not in podshare("team", "get", "vision", "--yaml").out
+
+
+def test_the_list_shows_each_team_in_a_line(podshare: Command) -> None:
+    """State, cluster, members, quota and datasets, for people and for machines."""
+    (row,) = podshare("team", "list", "--json").data
+    assert row["verified_at"]
+    assert {name: row[name] for name in ("team", "state", "cluster", "members", "quota", "datasets", "reason")} == {
+        "team": "vision",
+        "state": "READY",
+        "cluster": "main",
+        "members": ["222222222222", "444444444444"],
+        "quota": ["4 x ml.p5.48xlarge"],
+        "datasets": ["drafts", "imagenet"],
+        "reason": None,
+    }
+    shown = podshare("team", "list").out
+    assert all(word in shown for word in ("vision", "READY", "main", "imagenet", "ago"))
+
+
+def test_the_status_of_a_team_is_whole(podshare: Command) -> None:
+    """Machines get every resource by its key, people a tree of them by account."""
+    found = podshare("team", "status", "vision", "--json").data
+    assert found["state"] == "READY"
+    assert found["problems"] == []
+    assert found["trigger"]["event"] == "registry"
+    assert len(found["resources"]) == 14
+    shown = podshare("team", "status", "vision").out
+    assert "account 333333333333" in shown
+    assert "delegation in bucket curated-images-333333333333 to vision/imagenet" in shown
+
+
+def test_a_dry_run_shows_what_a_candidate_would_change_and_changes_nothing(podshare: Command, tmp_path: Path) -> None:
+    """A raised quota is one update with the field that differs; the registry keeps the old record."""
+    file = _edited(tmp_path, "count: 4", "count: 6")
+    for words in (["plan", file], ["put", file, "--dry-run"]):
+        (plan,) = podshare("team", *words, "--json").data
+        assert plan["count"] == 1
+        shown = podshare("team", *words).out
+        assert "update compute quota podshare-vision in 111111111111" in shown
+        assert '"Count": 4' in shown
+        assert '"Count": 6' in shown
+    assert podshare("team", "get", "vision", "--json").data["quota"]["resources"][0]["count"] == 4
+
+
+def test_a_plan_of_a_deletion_cuts_access_first_and_compute_last(podshare: Command) -> None:
+    """The order of the stages is the order of the revocation."""
+    (plan,) = podshare("team", "plan", "vision", "--delete", "--json").data
+    stages = [stage["stage"] for stage in plan["revoke"]]
+    assert (stages[0], stages[-1]) == ("cluster_access", "compute")
+    shown = podshare("team", "plan", "vision", "--delete").out
+    assert shown.index("1. cluster access") < shown.index("compute quota")
+
+
+def test_a_plan_with_nothing_to_do_says_so(podshare: Command) -> None:
+    """A provisioned team needs nothing."""
+    assert "nothing would change" in podshare("team", "plan", "vision").out
+
+
+def test_a_candidate_dataset_is_planned_for_the_teams_that_use_it(podshare: Command, tmp_path: Path) -> None:
+    """A file without teams still concerns those that name its records."""
+    path = tmp_path / "imagenet.yaml"
+    path.write_text(podshare("dataset", "get", "imagenet", "--yaml").out.replace("imagenet/", "imagenet/train/"))
+    (plan,) = podshare("team", "plan", str(path), "--json").data
+    assert plan["team"] == "vision"
+    assert {change["action"] for stage in plan["revoke"] for change in stage["changes"]} == {"narrow"}
+
+
+def test_a_reference_to_nothing_is_refused_before_anything_is_written(podshare: Command, tmp_path: Path) -> None:
+    """A dataset that never existed is told with the field that names it; the registry stays as it was."""
+    ended = podshare("team", "put", _edited(tmp_path, "dataset: imagenet", "dataset: imagnet"), "--json")
+    assert ended.code == 2
+    (problem,) = json.loads(ended.err)["error"]["problems"]
+    assert (problem["record"], problem["field"], problem["value"]) == (
+        "team#vision",
+        "service_accounts.0.datasets.0.dataset",
+        "imagnet",
+    )
+    assert podshare("team", "list", "--json").data[0]["datasets"] == ["drafts", "imagenet"]
+
+
+def test_a_cluster_in_use_is_not_deleted(podshare: Command) -> None:
+    """The refusal names the teams, and the record stays."""
+    ended = podshare("cluster", "delete", "main")
+    assert ended.code == 1
+    assert "used by 1 team: vision" in ended.err
+    assert podshare("cluster", "list", "--json").data[0]["teams"] == ["vision"]
+
+
+def test_a_dataset_in_use_is_deleted_on_demand_only(podshare: Command) -> None:
+    """Who cannot be asked is told which teams would lose it; an unused dataset goes without a question."""
+    ended = podshare("dataset", "delete", "imagenet")
+    assert ended.code == 2
+    assert "imagenet: vision" in ended.err
+    assert podshare("dataset", "delete", "web-crawl", "--json").data["reconciled"] == []
+    assert [row["dataset"] for row in podshare("dataset", "list", "--json").data] == ["drafts", "imagenet"]
+
+
+def test_an_admin_starts_a_run_in_their_own_name(podshare: Command) -> None:
+    """`reconcile --wait` follows the run to its end; the history names who asked for it."""
+    ended = podshare("team", "reconcile", "vision", "--wait")
+    assert ended.code == 0
+    assert "READY" in ended.err
+    latest = podshare("team", "history", "vision", "--json").data[0]
+    assert latest["trigger"]["event"] == "admin"
+    assert latest["trigger"]["by"] == f"arn:aws:iam::{HUB}:user/operator"
+    assert latest["outcome"] == "READY"
+    assert "user/operator" in podshare("team", "history", "vision").out
+
+
+def test_a_pause_holds_new_runs_until_it_is_over(podshare: Command) -> None:
+    """While podshare is paused a run ends at once, and says who paused it and why."""
+    assert podshare("pause", "--reason", "moving the data account").code == 0
+    try:
+        ended = podshare("team", "reconcile", "vision", "--wait", "--json")
+        assert ended.code == 1
+        assert ended.data["teams"][0]["state"] == "PAUSED"
+        assert "moving the data account" in ended.data["teams"][0]["summary"]
+    finally:
+        assert podshare("resume", "--json").data == {"paused": False}
+
+
+@pytest.mark.parametrize(
+    "words", [("team", "get"), ("team", "delete", "--yes"), ("team", "status"), ("team", "plan"), ("dataset", "get")]
+)
+def test_what_is_not_there_is_told_by_name(podshare: Command, words: tuple[str, ...]) -> None:
+    """A mistyped name is a failure that says where it was looked for."""
+    ended = podshare(*words, "visoin")
+    assert ended.code == 1
+    assert "visoin" in ended.err
+    assert ended.out == ""
+
+
+def test_a_deletion_needs_the_name_or_yes(podshare: Command) -> None:
+    """Without a terminal to ask at, nothing is deleted."""
+    assert podshare("team", "delete", "vision").code == 2
+    assert podshare("team", "get", "vision").code == 0
+
+
+def test_another_prefix_is_another_installation(podshare: Command) -> None:
+    """Where nothing is deployed, the remedy names the options that choose the place."""
+    ended = podshare("team", "list", "--region", "eu-west-1")
+    assert ended.code == 1
+    assert "not deployed" in ended.err
+    assert "--region" in ended.err
+
+
+def test_an_auditor_looks_and_does_not_touch(
+    podshare: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The policy for auditors allows all that shows; a refusal names the policy that would allow the rest."""
+    for name, value in _keys_of_new_user(sandbox, "auditor", "podshare-auditor").items():
+        monkeypatch.setenv(name, value)
+    for words in (["list"], ["status", "vision"], ["get", "vision"], ["history", "vision"]):
+        assert podshare("team", *words).code == 0
+    ended = podshare("team", "delete", "vision", "--yes")
+    assert ended.code == 1
+    assert "podshare-admin" in ended.err
+
+
+@pytest.mark.parametrize("way", ["proxy", "endpoint"])
+@pytest.mark.usefixtures("provisioned")
+def test_another_process_reaches_it_by_standard_variables(sandbox: Sandbox, way: str) -> None:
+    """The command has no switch for the sandbox: a proxy, or an endpoint URL, is all that leads there."""
+    environment = sandbox.environment(HUB, HUB_REGION)
+    if way == "endpoint":
+        proxies = ("HTTPS_PROXY", "https_proxy", "AWS_CA_BUNDLE")
+        environment = {name: value for name, value in environment.items() if name not in proxies}
+        environment["AWS_ENDPOINT_URL"] = sandbox.url
+    ended = _run(["team", "list", "--json"], environment)
+    assert [row["team"] for row in json.loads(ended)] == ["vision"]
+
+
+def test_a_sandbox_is_served_found_and_forgotten(tmp_path: Path) -> None:
+    """`sandbox up` tells how to reach it, `sandbox exec` acts in any account of it, Ctrl-C ends it without a trace."""
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    up = [sys.executable, "-m", "podshare_cli", "sandbox", "up", "--time-scale", "0.02"]
+    with subprocess.Popen(up, env=environment, stdout=subprocess.PIPE, text=True, cwd=PROJECT) as serving:  # noqa: S603  # our own
+        try:
+            file = _wait_for(tmp_path / "podshare" / "sandbox.json", serving)
+            account = "222222222222"
+            script = "import boto3; print(boto3.client('sts').get_caller_identity()['Arn'])"
+            command = ["sandbox", "exec", "--account", account, "--", sys.executable, "-c", script]
+            assert _run(command, environment).strip() == f"arn:aws:iam::{account}:user/admin"
+        finally:
+            serving.send_signal(signal.SIGINT)
+            told = serving.communicate(timeout=30)[0]
+    assert serving.returncode == 0
+    assert not file.exists()
+    assert all(
+        word in told for word in ("AWS_ENDPOINT_URL=", "HTTPS_PROXY=", "AWS_CA_BUNDLE=", "Not emulated", account)
+    )
+
+
+def test_deletion_waits_until_nothing_is_left(podshare: Command) -> None:
+    """The last test, because it takes the team away: its record, its resources, and its line in the list."""
+    ended = podshare("team", "delete", "vision", "--yes", "--wait", "--json")
+    assert ended.code == 0
+    assert ended.data["teams"][0]["state"] == "DELETED"
+    found = podshare("team", "status", "vision", "--json").data
+    assert (found["state"], found["record"], found["resources"]) == ("DELETED", False, [])
+    assert podshare("team", "list", "--json").data == []
+    assert podshare("cluster", "delete", "main").code == 0
+
+
+def _run(words: list[str], environment: dict[str, str]) -> str:
+    """What the command prints as a process of its own."""
+    command = [sys.executable, "-m", "podshare_cli", *words]
+    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run(  # noqa: S603  # our own
+        command, env={**environment, **path}, capture_output=True, text=True, check=False, cwd=PROJECT, timeout=60
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def _wait_for(file: Path, process: "subprocess.Popen[str]") -> Path:
+    """The file, once it is there; the process that is to write it must not end before."""
+    patience_ends = time.monotonic() + 60
+    while not file.exists():
+        assert process.poll() is None
+        assert time.monotonic() < patience_ends
+        time.sleep(0.1)
+    return file

@@ -1,0 +1,89 @@
+"""Plans in words: what a dry run shows."""
+
+from typing import Any
+
+from rich.text import Text
+
+from podshare_cli import words
+
+
+def _change(action: str, kind: str, name: str, container: str = "", **more: Any) -> dict[str, Any]:
+    account = "111111111111"
+    key = f"{kind}|{account}|us-west-2|{container}|{name}"
+    return {"action": action, "kind": kind, "account": account, "region": "", "name": name, "key": key, **more}
+
+
+def _plan(**parts: Any) -> dict[str, Any]:
+    empty: dict[str, Any] = {"team": "vision", "hash": "0f", "count": 0, "left": 0}
+    return {**empty, "revoke": [], "allocate": [], "grant": [], "obstacles": [], "problems": [], "notes": [], **parts}
+
+
+def _lines(plan: dict[str, Any]) -> list[str]:
+    return [Text.from_markup(line).plain for line in words.plan(plan)]
+
+
+def test_a_plan_tells_what_is_cut_first_in_its_order_then_what_is_provided() -> None:
+    """Stages are numbered in the order in which they cut; what is provided comes after them."""
+    entry = "arn:aws:iam::111111111111:role/podshare/podshare-vision-1a2b3c4d"
+    plan = _plan(
+        count=3,
+        revoke=[
+            {"stage": "cluster_access", "changes": [_change("delete", "access_entry", entry, why="no longer desired")]},
+            {"stage": "trust", "changes": [_change("cut", "role", "podshare-vision-1a2b3c4d")]},
+        ],
+        grant=[{"about": "dataset drafts", "waves": [{"changes": [_change("create", "access_point", "podshare-v")]}]}],
+    )
+    assert _lines(plan) == [
+        "vision: 3 changes (0f)",
+        "  First is taken away, stage by stage:",
+        "    1. cluster access",
+        "       delete access entry of podshare-vision-1a2b3c4d in 111111111111 — no longer desired",
+        "    2. who may assume the roles",
+        "       cut    role podshare-vision-1a2b3c4d in 111111111111",
+        "  Then is provided, what does not depend on each other at the same time:",
+        "    • dataset drafts",
+        "       create access point podshare-v in 111111111111",
+    ]
+
+
+def test_differences_stand_below_their_change() -> None:
+    """A person sees which field goes from what to what; brackets in values are no markup."""
+    differs = [{"field": "resources", "from": '[{"Count": 4}]', "to": '[{"Count": 6}]'}]
+    quota = _change("update", "compute_quota", "abcdefghijkl/podshare-vision", "hyperpod-eks", differs=differs)
+    lines = _lines(_plan(count=1, allocate=[{"about": "the team's quota", "waves": [{"changes": [quota]}]}]))
+    assert lines[-2:] == [
+        "       update compute quota podshare-vision in 111111111111",
+        '              resources: [{"Count": 4}] → [{"Count": 6}]',
+    ]
+
+
+def test_a_plan_without_changes_says_so() -> None:
+    """Nothing to do is one line."""
+    assert _lines(_plan()) == ["vision: nothing would change (0f)"]
+
+
+def test_problems_obstacles_and_notes_come_with_their_remedies() -> None:
+    """What keeps a plan from being whole is told after it, with what to do."""
+    problem = {"record": "team#vision", "field": "cluster", "value": "x", "rule": "no such cluster", "remedy": "Fix."}
+    obstacle = {"what": "bucket b is public", "remedy": "Block it.", "account": "", "bucket": "b"}
+    lines = _lines(_plan(problems=[problem], obstacles=[obstacle], notes=["dataset#old was deleted"], left=7))
+    assert lines == [
+        "vision: 7 changes (0f)",
+        "  7 more changes follow in the next run.",
+        "  ✗ wrong in the record team#vision: cluster = x: no such cluster",
+        "      Fix.",
+        "  ! in the way bucket b is public",
+        "      Block it.",
+        "  note dataset#old was deleted",
+    ]
+
+
+def test_things_are_called_by_what_a_person_knows_them_by() -> None:
+    """Shared documents and attachments are told as such, not as if they were podshare's whole."""
+    delegation = _change("delete", "bucket_delegation", "vision/imagenet", "curated-images")
+    attachment = _change("create", "role_attachment", "podshare-assume-cluster-access", "research/Researcher")
+    assert words.thing(delegation) == "delegation in bucket curated-images to vision/imagenet in 111111111111"
+    assert (
+        words.thing_of_key(attachment["key"])
+        == "attachment of policy podshare-assume-cluster-access to role research/Researcher in 111111111111"
+    )

@@ -1,0 +1,63 @@
+"""How a run ended, and when READY may be said."""
+
+from typing import Any
+
+import pytest
+
+from podshare.domain.outcome import TeamState, outcome, results_in
+
+HELD = {"verified": True, "at": "2026-11-21T12:00:00+00:00", "resources": 3, "violations": [], "differences": []}
+BROKEN = {**HELD, "verified": False, "violations": [{"key": "k", "rule": "r", "found": "f"}]}
+LEFT = {
+    **HELD,
+    "verified": False,
+    "differences": [{"key": "k", "kind": "role", "name": "n", "account": "1", "action": "update"}],
+}
+DONE = {"status": "done", "action": "create", "key": "a"}
+FAILED = {
+    "status": "failed",
+    "action": "create",
+    "kind": "role",
+    "name": "n",
+    "account": "1",
+    "detail": "d",
+    "key": "k",
+}
+WAITING = {
+    "status": "waiting",
+    "action": "drain",
+    "kind": "compute_quota",
+    "name": "q",
+    "account": "1",
+    "detail": "d",
+    "key": "k",
+}
+
+
+@pytest.mark.parametrize(
+    ("plan", "results", "verification", "error", "state"),
+    [
+        ({}, [DONE], HELD, "", TeamState.READY),
+        ({"deleted": True}, [DONE], {**HELD, "resources": 0}, "", TeamState.DELETED),
+        ({}, [DONE], BROKEN, "", TeamState.DEGRADED),
+        ({}, [DONE], LEFT, "", TeamState.DEGRADED),
+        ({}, [DONE], {}, "", TeamState.DEGRADED),
+        ({}, [DONE, FAILED], HELD, "", TeamState.DEGRADED),
+        ({}, [DONE, WAITING], {**BROKEN}, "", TeamState.WAITING),
+        ({}, [FAILED, WAITING], HELD, "", TeamState.DEGRADED),
+        ({"obstacles": [{"what": "w", "remedy": "r"}]}, [DONE], HELD, "", TeamState.DEGRADED),
+        ({"problems": [{"rule": "r"}]}, [DONE], HELD, "", TeamState.REJECTED),
+        ({}, [DONE], HELD, "the verifier failed", TeamState.DEGRADED),
+    ],
+)  # fmt: skip
+def test_ready_means_verified(plan: Any, results: Any, verification: Any, error: str, state: TeamState) -> None:
+    """READY is said only when everything was done and a verification held; each other state has its reason."""
+    found = outcome(plan, results, verification, error)
+    assert found.state is state
+    if state not in (TeamState.READY, TeamState.DELETED) and verification:
+        assert found.problems
+
+
+def test_results_are_found_wherever_the_machine_puts_them() -> None:
+    """Stages, branches, lanes and waves nest differently; a lane with one result may lose its list."""
+    assert results_in([[[DONE], FAILED], [[[DONE, [WAITING]]]]]) == [DONE, FAILED, DONE, WAITING]

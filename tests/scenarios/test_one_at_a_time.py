@@ -1,0 +1,106 @@
+"""One reconciliation of a team at a time: leases, fences, takeovers, and shared documents."""
+
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from tests.builders import a_team_item
+from tests.scenarios.world import HUB, IMAGES, LANGUAGE, REGION, TEXT, VISION, World
+
+MACHINE = f"arn:aws:states:{REGION}:{HUB}:stateMachine:podshare-reconcile-team"
+
+
+def start(world: World, team: str, name: str) -> str:
+    trigger = {"event": "admin", "record": f"team#{team}", "change": "", "by": "", "at": "", "id": name}
+    given = json.dumps({"team": team, "trigger": trigger})
+    started = world.sandbox.client("stepfunctions").start_execution(stateMachineArn=MACHINE, name=name, input=given)
+    return str(started["executionArn"])
+
+
+def apply_cut(world: World, team: str, fence: int, generation: int, key: str) -> dict[str, Any]:
+    change = {"action": "delete", "key": key}
+    event = {"team": team, "lease": {"fence": fence, "generation": generation}, "execution": "e", "change": change}
+    answer = world.sandbox.client("lambda").invoke(
+        FunctionName="podshare-apply-cluster", Payload=json.dumps(event).encode()
+    )
+    found: dict[str, Any] = json.loads(answer["Payload"].read())
+    return found
+
+
+def test_many_triggers_at_once_end_in_one_truth(world: World) -> None:
+    """Ten edits and starts within a moment: the last record is what is there, and the lease is free."""
+    for count in range(1, 6):
+        world.put(
+            a_team_item("alpha", quota={"resources": [{"instance_type": "ml.p5.48xlarge", "count": count}]}),
+            settle=False,
+        )
+        start(world, "alpha", f"alpha-by-hand-{count}")
+    world.sandbox.settle(120)
+    assert world.status("alpha")["state"] == "READY"
+    sagemaker = world.sandbox.client("sagemaker")
+    (quota,) = sagemaker.list_compute_quotas(NameContains="podshare-alpha")["ComputeQuotaSummaries"]
+    assert quota["ComputeQuotaConfig"]["ComputeQuotaResources"][0]["Count"] == 5
+    lease = world.state("team#alpha", "lease")
+    assert "holder" not in lease
+    assert lease["generation"] >= 10
+
+
+def test_a_function_that_outlived_its_execution_changes_nothing(world: World) -> None:
+    """A change that carries an older fence, or an older generation, is superseded and touches nothing."""
+    world.put_team("bravo", members=[{"account": VISION}], service_accounts=[])
+    lease = world.state("team#bravo", "lease")
+    role = world.cluster_access_role("bravo", VISION)
+    key = f"access_entry|{HUB}|{REGION}|hyperpod-eks|{role}"
+    with world.calls() as made:
+        stale = apply_cut(world, "bravo", int(lease["fence"]) - 1, int(lease["generation"]), key)
+        old = apply_cut(world, "bravo", int(lease["fence"]), int(lease["generation"]) - 1, key)
+    assert (stale["status"], old["status"]) == ("superseded", "superseded")
+    assert made == []
+
+
+def test_a_change_that_was_overtaken_removes_nothing_that_is_desired(world: World) -> None:
+    """Even with the newest fence, a deletion of what the record asks for does nothing."""
+    world.put_team("charlie", members=[{"account": VISION}], service_accounts=[])
+    lease = world.state("team#charlie", "lease")
+    key = f"access_entry|{HUB}|{REGION}|hyperpod-eks|{world.cluster_access_role('charlie', VISION)}"
+    with world.calls() as made:
+        found = apply_cut(world, "charlie", int(lease["fence"]), int(lease["generation"]), key)
+    assert (found["status"], made) == ("done", [])
+
+
+def test_shared_documents_lose_nothing(world: World) -> None:
+    """Eight teams write the same two bucket policies at once: every grant works, the owner's statement stays."""
+    names = [f"echo-{number}" for number in range(8)]
+    datasets = [{"dataset": "imagenet", "access": "read"}, {"dataset": "crawl", "access": "read"}]
+    for name in names:
+        world.put(a_team_item(name, members=[], service_accounts=[{"name": "r", "datasets": datasets}]), settle=False)
+    world.sandbox.settle(180)
+    assert {world.status(name)["state"] for name in names} == {"READY"}
+    assert [statement["Sid"] for statement in world.bucket_statements(IMAGES)] == [
+        "OwnersAudit",
+        "podshareAccessPoints",
+    ]
+    for name in names:
+        s3 = world.pod(name, "r").client("s3")
+        assert s3.list_objects_v2(Bucket=world.access_point(name, "crawl"), Prefix="crawl/")["Contents"]
+    world.delete(*(f"team#{name}" for name in names[:7]))
+    assert len(world.bucket_statements(TEXT)) == 1
+    kept = world.pod(names[7], "r").client("s3")
+    assert kept.list_objects_v2(Bucket=world.access_point(names[7], "crawl"), Prefix="crawl/")["Contents"]
+
+
+def test_an_edit_during_a_run_is_not_forgotten(world: World) -> None:
+    """A member removed while the team is still being provisioned is gone in the end, and its account left clean."""
+    members = [{"account": VISION}, {"account": LANGUAGE}]
+    world.put(a_team_item("foxtrot", members=members, service_accounts=[]), settle=False)
+    waiter = threading.Event()
+    for _ in range(100):
+        if "holder" in world.state("team#foxtrot", "lease"):
+            break
+        waiter.wait(0.05)
+    world.put(a_team_item("foxtrot", members=members[:1], service_accounts=[]))
+    assert world.status("foxtrot")["state"] == "READY"
+    with pytest.raises(LookupError):
+        world.cluster_access_role("foxtrot", LANGUAGE)
