@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
 from podshare.domain import names
@@ -17,6 +17,7 @@ from podshare_cli.runs import Happening, Run
 
 BEGIN_SECONDS = 90  # a stream's batch is delivered within seconds; the rest is patience
 _RECENT = 200
+_NEWS = 100  # events of one page: what has happened since the last look is few
 
 
 @dataclass(frozen=True)
@@ -110,15 +111,12 @@ class Executions:
         pages = (
             self.connection.client("stepfunctions")
             .get_paginator("get_execution_history")
-            .paginate(executionArn=arn, reverseOrder=True)
+            .paginate(executionArn=arn, reverseOrder=True, PaginationConfig={"PageSize": _NEWS})
         )
         newest_first: Iterator[Mapping[str, Any]] = (event for page in pages for event in page["events"])
-        events = []
-        for event in newest_first:
-            if int(event["id"]) <= last:
-                break
-            events.append(event)
-        return events[::-1]
+        # by number: while events are added, a page may repeat what the one before it has shown
+        events = {int(event["id"]): event for event in takewhile(lambda event: int(event["id"]) > last, newest_first)}
+        return [events[number] for number in sorted(events)]
 
     def _arns(self, team: str) -> Iterator[str]:
         pages = (

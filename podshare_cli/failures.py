@@ -58,8 +58,11 @@ def _explain_answer(answer: Mapping[str, Any], operation: str, prefix: str, plac
         return Failure(what, "Deploy podshare, or correct --region, --profile or --prefix.")
     if code in _DENIED:
         what = f"{operation} in {place} was refused: {message}"
-        remedy = f"Attach the managed policy {prefix}-admin (path /{prefix}-system/) to your role, or {prefix}-auditor"
-        return Failure(what, f"{remedy} if you only look.")
+        remedy = (
+            f"Attach the managed policy {prefix}-admin (path /{prefix}-system/) to your role, or {prefix}-auditor if "
+            f"you only look. If podshare is deployed elsewhere, correct --region, --profile or --prefix."
+        )
+        return Failure(what, remedy)
     if code in _EXPIRED:
         return Failure(f"Your AWS credentials have expired ({operation} in {place}).", _LOG_IN)
     if code in _UNKNOWN_KEY:

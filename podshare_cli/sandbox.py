@@ -6,6 +6,8 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -40,7 +42,7 @@ def up(
     stopped = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, lambda *_: stopped.set())
-    with _started(time_scale, port) as sandbox:
+    with _deployed(time_scale, port) as sandbox:
         path = _running(sandbox).write()
         try:
             _tell_how_to_reach(sandbox)
@@ -95,24 +97,27 @@ def demo() -> None:
         raise Failure("The demo did not hold: see the lines marked ✗ above.")
 
 
-def _started(time_scale: float, port: int) -> "Sandbox":
+@contextmanager
+def _deployed(time_scale: float, port: int) -> "Iterator[Sandbox]":
     from podshare_cli.output import stderr
     from podshare_sandbox import Sandbox
 
     sandbox = Sandbox(time_scale=time_scale, port=port)
-    with stderr().status("Starting an AWS organization, and deploying podshare in it"):
-        try:
-            sandbox.start()
+    try:
+        with stderr().status("Starting an AWS organization, and deploying podshare in it"):
+            _start(sandbox, port)
             sandbox.deploy_podshare()
-        except OSError as error:
-            sandbox.stop()
-            raise Failure(
-                f"The sandbox cannot listen on port {port}: {error.strerror}.", "Choose another --port."
-            ) from None
-        except BaseException:
-            sandbox.stop()
-            raise
-    return sandbox
+        yield sandbox
+    finally:
+        sandbox.stop()
+
+
+def _start(sandbox: "Sandbox", port: int) -> None:
+    try:
+        sandbox.start()
+    except OSError as error:
+        what = f"The sandbox cannot listen on port {port}: {error.strerror}."
+        raise Failure(what, "Choose another --port.") from None
 
 
 def _running(sandbox: "Sandbox") -> "RunningSandbox":

@@ -19,6 +19,7 @@ from podshare_cli.output import ago, problems_table, state_text, told_problem
 from podshare_cli.tables import Registry, State
 
 Row = dict[str, Any]
+_UNITS = {"accelerators": "accelerators", "vcpu": "vCPU", "memory_gib": "GiB"}
 
 
 def overview(connection: Connection) -> list[Row]:
@@ -71,12 +72,13 @@ def _member(member: Mapping[str, Any]) -> str:
 
 
 def _quota(line: Mapping[str, Any]) -> str:
-    parts = [f"{line['count']} x"] if "count" in line else []
-    parts.append(str(line.get("instance_type")))
-    parts += [f"{line[name]} {name}" for name in ("accelerators", "vcpu", "memory_gib") if name in line]
+    instance_type = str(line.get("instance_type"))
+    if "count" in line:
+        return f"{line['count']} x {instance_type}"
+    parts = [f"{line[name]} {unit}" for name, unit in _UNITS.items() if name in line]
     if partition := line.get("accelerator_partition"):
         parts.append(f"{partition.get('count')} x {partition.get('type')}")
-    return " ".join(parts)
+    return f"{', '.join(parts)} of {instance_type}"
 
 
 # ---- for people ------------------------------------------------------------------------------------------------

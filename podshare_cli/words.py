@@ -88,7 +88,8 @@ def _heading(found: Mapping[str, Any]) -> str:
 def _change(change: Mapping[str, Any]) -> Iterator[str]:
     why = f" [dim]— {escape(change['why'])}[/]" if change.get("why") else ""
     yield f"       {action(change['action'])} {escape(thing(change))}{why}"
-    for one in change.get("differs", []):
+    # what a cut or a deletion takes away is all of it
+    for one in change.get("differs", []) if change["action"] in ("narrow", "update") else ():
         yield f"              [dim]{escape(one['field'])}:[/] {escape(one['from'])} [dim]→[/] {escape(one['to'])}"
 
 

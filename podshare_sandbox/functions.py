@@ -2,8 +2,8 @@
 
 An execution environment is one warm process with one Runtime API, the function's variables, the credentials of
 the function's own role and the front door as its way to AWS. Concurrent invocations get environments of their
-own, but a third one of a function waits for a while, before its timeout counts, for one of two to come free: Lambda
-would start a third environment at once, on a machine of its own. ``LambdaFunction.invoke`` is where all of moto's
+own, but each waits for a while, before its timeout counts, for a busy one to come free: Lambda would start another at
+once, on a machine of its own, while here a start may take longer than the wait. ``LambdaFunction.invoke`` is where all of moto's
 invocations pass (the API, Step Functions, event sources), so that method is what this module replaces.
 
 Sources: "Understanding the Lambda execution environment lifecycle", "Using the Lambda runtime API" and "How Lambda
@@ -53,8 +53,7 @@ _RENEW_BEFORE = timedelta(minutes=5)
 _ASYNC_RETRIES = 2
 _ASYNC_PAUSES = (60, 120)  # seconds before the first and the second retry
 _UNQUALIFIED_PARTS = 7  # arn:aws:lambda:<region>:<account>:function:<name>
-_ENOUGH_ENVIRONMENTS = 2  # of a function, as long as none is busy for long
-_PATIENCE = 5.0  # real seconds that an invocation waits for an environment before it starts another
+_PATIENCE = (0.3, 10.0)  # real seconds that an invocation waits before it starts the second, and each further one
 
 
 @dataclass(frozen=True)
@@ -217,7 +216,9 @@ class Fleet:
     @contextmanager
     def _environment(self, function: LambdaFunction, pool: "_Pool") -> "Iterator[ExecutionEnvironment]":
         with self._changed:
-            self._changed.wait_for(pool.has_room, _PATIENCE)
+            arrived = time.monotonic()
+            while (left := arrived + pool.patience - time.monotonic()) > 0:
+                self._changed.wait(left)
             pool.taken += 1
         environment = None
         try:
@@ -269,9 +270,12 @@ class _Pool:
     idle: list["ExecutionEnvironment"] = field(default_factory=list)
     busy: set["ExecutionEnvironment"] = field(default_factory=set)
 
-    def has_room(self) -> bool:
-        """Whether an invocation need not wait."""
-        return bool(self.idle) or self.taken < _ENOUGH_ENVIRONMENTS
+    @property
+    def patience(self) -> float:
+        """For how many seconds an invocation waits as long as nothing changes."""
+        if self.idle or not self.taken:
+            return 0.0
+        return _PATIENCE[0] if self.taken == 1 else _PATIENCE[1]
 
 
 class ExecutionEnvironment:

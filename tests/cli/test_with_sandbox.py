@@ -260,12 +260,18 @@ def test_a_deletion_needs_the_name_or_yes(podshare: Command) -> None:
     assert podshare("team", "get", "vision").code == 0
 
 
-def test_another_prefix_is_another_installation(podshare: Command) -> None:
-    """Where nothing is deployed, the remedy names the options that choose the place."""
-    ended = podshare("team", "list", "--region", "eu-west-1")
-    assert ended.code == 1
-    assert "not deployed" in ended.err
-    assert "--region" in ended.err
+def test_where_nothing_is_deployed_the_remedy_names_what_chooses_the_place(
+    podshare: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """podshare's admins get AccessDenied in another Region, as from AWS; administrators learn that it is not there."""
+    operators = podshare("team", "list", "--region", "eu-west-1")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, sandbox.environment(HUB, HUB_REGION)[name])
+    administrators = podshare("team", "list", "--prefix", "other")
+    assert (operators.code, administrators.code) == (1, 1)
+    assert "not deployed" in administrators.err
+    assert "the prefix other" in administrators.err
+    assert all("--region" in ended.err for ended in (operators, administrators))
 
 
 def test_an_auditor_looks_and_does_not_touch(

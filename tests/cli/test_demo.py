@@ -1,0 +1,34 @@
+"""The demo holds: what `make demo` shows is so."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def test_the_demo_proves_everything_that_it_shows() -> None:
+    """Two teams come and one goes; every claim is proven, both directions of it, and the exit code says so."""
+    ended = subprocess.run(  # our own
+        [sys.executable, "-m", "podshare_cli", "demo"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=PROJECT,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "✗" not in ended.stdout
+    for claim in (
+        "may create PyTorchJobs in hyperpod-ns-vision",
+        "may not create PyTorchJobs in hyperpod-ns-language",
+        "may not assume a cluster access role of language",
+        "reads imagenet/train/n01440764_18.jpg",
+        "may not read private/faces/0001.jpg",
+        "writes drafts/vision/podshare-demo.txt",
+        "nothing of language is left in any account",
+        "team vision reaches all that it reached before, and no more",
+    ):
+        assert f"✓ {claim}" in ended.stdout

@@ -1,0 +1,255 @@
+"""Least privilege, by use: what is used is granted, what is granted is used, and what was tampered with is mended.
+
+The module plays a team's whole life with every kind of tampering in between, and then holds the decisions that IAM
+made against what the stacks grant.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from podshare_sandbox.services import kubernetes
+from tests.builders import a_team_item
+from tests.scenarios.world import DATA, EKS_ARN, HUB, IMAGES, REGION, VISION, World
+
+ACCOUNTS = (HUB, VISION, DATA)
+READER = [{"name": "reader", "datasets": [{"dataset": "imagenet", "access": "read"}]}]
+
+# granted, and not used by the life that this module plays; each with its reason
+UNUSED = {
+    ("podshare-registry-changed", "dynamodb:ListStreams"): "the event source mapping's own poller asks for it on AWS",
+    ("podshare-registry-changed", "sqs:SendMessage"): "only for a record that fails again and again (test_delivery)",
+    ("podshare-execution-ended", "*"): "only after an execution that ended badly (test_takeover)",
+    (
+        "podshare-lease-team",
+        "states:DescribeExecution",
+    ): "only where another execution holds the lease (test_one_at_a_time)",
+}
+
+
+def role_of(world: World, why: str) -> str:
+    iam = world.sandbox.client("iam", HUB)
+    for role in iam.list_roles(PathPrefix="/podshare/")["Roles"]:
+        tags = {tag["Key"]: tag["Value"] for tag in iam.list_role_tags(RoleName=role["RoleName"])["Tags"]}
+        if why in (tags.get("podshare:member"), tags.get("podshare:service-account")):
+            return str(role["RoleName"])
+    raise LookupError(why)
+
+
+def quota(world: World) -> dict[str, Any]:
+    found = world.sandbox.client("sagemaker").list_compute_quotas(NameContains="podshare-vision")
+    described: dict[str, Any] = world.sandbox.client("sagemaker").describe_compute_quota(
+        ComputeQuotaId=found["ComputeQuotaSummaries"][0]["ComputeQuotaId"]
+    )
+    return described
+
+
+def iam(world: World) -> Any:
+    return world.sandbox.client("iam", HUB)
+
+
+def eks(world: World) -> Any:
+    return world.sandbox.client("eks", HUB)
+
+
+def entry(world: World) -> dict[str, str]:
+    return {"clusterName": "hyperpod-eks", "principalArn": world.cluster_access_role("vision", VISION)}
+
+
+def association(world: World) -> dict[str, Any]:
+    found = eks(world).list_pod_identity_associations(clusterName="hyperpod-eks")["associations"][0]
+    return {"clusterName": "hyperpod-eks", "associationId": found["associationId"]}
+
+
+def open_trust(world: World) -> None:
+    statement = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{DATA}:root"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam(world).update_assume_role_policy(RoleName=role_of(world, VISION), PolicyDocument=document)
+
+
+def open_policy(world: World) -> None:
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
+    iam(world).put_role_policy(
+        RoleName=role_of(world, "reader"), PolicyName="more", PolicyDocument=json.dumps(document)
+    )
+
+
+def altered_policy(world: World) -> None:
+    name = role_of(world, "reader")
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
+    iam(world).put_role_policy(RoleName=name, PolicyName="dataset-imagenet", PolicyDocument=json.dumps(document))
+
+
+def other_boundary(world: World) -> None:
+    arn = "arn:aws:iam::aws:policy/AdministratorAccess"
+    iam(world).put_role_permissions_boundary(RoleName=role_of(world, "reader"), PermissionsBoundary=arn)
+
+
+def wide_access_point(world: World) -> None:
+    s3control, arn = world.sandbox.client("s3control", DATA), world.access_point("vision", "imagenet")
+    name = arn.rpartition("/")[2]
+    policy = json.loads(s3control.get_access_point_policy(AccountId=DATA, Name=name)["Policy"])
+    policy["Statement"][1]["Resource"] = f"{arn}/object/*"
+    s3control.put_access_point_policy(AccountId=DATA, Name=name, Policy=json.dumps(policy))
+
+
+def no_statement(world: World) -> None:
+    s3 = world.sandbox.client("s3", DATA)
+    policy = {"Version": "2012-10-17", "Statement": world.bucket_statements(IMAGES)[:1]}
+    s3.put_bucket_policy(Bucket=IMAGES, Policy=json.dumps(policy))
+
+
+def other_statement(world: World) -> None:
+    s3, statements = world.sandbox.client("s3", DATA), world.bucket_statements(IMAGES)
+    statements[1]["Action"] = ["s3:GetObject", "s3:ListBucket", "s3:PutObject"]
+    s3.put_bucket_policy(Bucket=IMAGES, Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}))
+
+
+def other_quota(world: World) -> None:
+    found = quota(world)
+    world.sandbox.client("sagemaker").update_compute_quota(
+        ComputeQuotaId=found["ComputeQuotaId"],
+        TargetVersion=found["ComputeQuotaVersion"],
+        ComputeQuotaTarget={"TeamName": "vision", "FairShareWeight": 99},
+    )
+    quota(world)
+
+
+def deleted_role(world: World) -> None:
+    name = role_of(world, "reader")
+    for policy in iam(world).list_role_policies(RoleName=name)["PolicyNames"]:
+        iam(world).delete_role_policy(RoleName=name, PolicyName=policy)
+    iam(world).delete_role(RoleName=name)
+
+
+ADMIN_ACCESS = "arn:aws:iam::aws:policy/AdministratorAccess"
+CLUSTER_ADMIN = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+TRAINING = "arn:aws:eks::aws:cluster-access-policy/AmazonSagemakerHyperpodTrainingPolicy"
+TAMPERING: dict[str, Callable[[World], object]] = {
+    "trust opened": open_trust,
+    "policy added to a role": open_policy,
+    "policy of a role altered": altered_policy,
+    "policy of a role removed": lambda w: iam(w).delete_role_policy(RoleName=role_of(w, "reader"), PolicyName="dataset-imagenet"),
+    "managed policy attached": lambda w: iam(w).attach_role_policy(RoleName=role_of(w, "reader"), PolicyArn=ADMIN_ACCESS),
+    "boundary replaced": other_boundary,
+    "boundary removed": lambda w: iam(w).delete_role_permissions_boundary(RoleName=role_of(w, "reader")),
+    "longer sessions": lambda w: iam(w).update_role(RoleName=role_of(w, VISION), MaxSessionDuration=43200),
+    "tag of a role changed": lambda w: iam(w).tag_role(RoleName=role_of(w, VISION), Tags=[{"Key": "podshare:owner", "Value": "x"}]),
+    "tag added to a role": lambda w: iam(w).tag_role(RoleName=role_of(w, VISION), Tags=[{"Key": "podshare:extra", "Value": "x"}]),
+    "role deleted": deleted_role,
+    "entry scoped wider": lambda w: eks(w).associate_access_policy(**entry(w), policyArn=TRAINING, accessScope={"type": "namespace", "namespaces": ["hyperpod-ns-*"]}),
+    "entry made cluster admin": lambda w: eks(w).associate_access_policy(**entry(w), policyArn=CLUSTER_ADMIN, accessScope={"type": "cluster"}),
+    "entry without its policy": lambda w: eks(w).disassociate_access_policy(**entry(w), policyArn=TRAINING),
+    "group added to an entry": lambda w: eks(w).update_access_entry(**entry(w), kubernetesGroups=["podshare:kubernetes"]),
+    "entry renamed": lambda w: eks(w).update_access_entry(**entry(w), username="admin"),
+    "entry deleted": lambda w: eks(w).delete_access_entry(**entry(w)),
+    "tag of an entry changed": lambda w: eks(w).tag_resource(resourceArn=eks(w).describe_access_entry(**entry(w))["accessEntry"]["accessEntryArn"], tags={"podshare:owner": "x", "podshare:extra": "y"}),
+    "association pointed elsewhere": lambda w: eks(w).update_pod_identity_association(**association(w), roleArn=w.cluster_access_role("vision", VISION)),
+    "association deleted": lambda w: eks(w).delete_pod_identity_association(**association(w)),
+    "tag of an association changed": lambda w: eks(w).tag_resource(resourceArn=eks(w).describe_pod_identity_association(**association(w))["association"]["associationArn"], tags={"podshare:owner": "x", "podshare:extra": "y"}),
+    "access point policy widened": wide_access_point,
+    "access point policy removed": lambda w: w.sandbox.client("s3control", DATA).delete_access_point_policy(AccountId=DATA, Name=w.access_point("vision", "imagenet").rpartition("/")[2]),
+    "access point deleted": lambda w: w.sandbox.client("s3control", DATA).delete_access_point(AccountId=DATA, Name=w.access_point("vision", "imagenet").rpartition("/")[2]),
+    "tag of an access point changed": lambda w: w.sandbox.client("s3control", DATA).tag_resource(AccountId=DATA, ResourceArn=w.access_point("vision", "imagenet"), Tags=[{"Key": "podshare:owner", "Value": "x"}, {"Key": "podshare:extra", "Value": "y"}]),
+    "our bucket statement removed": no_statement,
+    "our bucket statement altered": other_statement,
+    "bucket policy removed": lambda w: w.sandbox.client("s3", DATA).delete_bucket_policy(Bucket=IMAGES),
+    "quota changed": other_quota,
+    "tag of a quota changed": lambda w: w.sandbox.client("sagemaker").add_tags(ResourceArn=quota(w)["ComputeQuotaArn"], Tags=[{"Key": "podshare:owner", "Value": "x"}, {"Key": "podshare:extra", "Value": "y"}]),
+    "service account deleted": lambda w: kubernetes.api_of(EKS_ARN).delete("ServiceAccount", "hyperpod-ns-vision", "reader"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def team(world: World) -> None:
+    """A team with a scientist and a pod that reads, and a role of the account's own beside them."""
+    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{VISION}:root"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    world.sandbox.client("iam", VISION).create_role(RoleName="Researcher", AssumeRolePolicyDocument=document)
+    world.put_team("vision", members=[{"account": VISION}], service_accounts=READER)
+
+
+@pytest.mark.parametrize("kind", TAMPERING)
+def test_tampering_is_found_and_mended(world: World, kind: str) -> None:
+    """Whatever was changed behind podshare's back is as the record says after one run, and the next finds nothing."""
+    TAMPERING[kind](world)
+    mended = world.reconcile("vision")
+    assert (mended["state"], mended["summary"] != "READY: nothing to change") == ("READY", True), mended
+    with world.calls() as made:
+        assert world.reconcile("vision")["summary"] == "READY: nothing to change"
+    assert made == []
+
+
+def test_the_rest_of_a_life(world: World) -> None:
+    """Narrowed, moved, lent a role of others, and deleted: nothing is left."""
+    writer = [{"name": "reader", "datasets": [{"dataset": "imagenet", "access": "read_write"}]}]
+    members = [{"account": VISION, "existing_role": "Researcher"}, {"account": VISION}]
+    assert world.put_team("vision", members=members, service_accounts=writer)["state"] == "READY"
+    more = {"resources": [{"instance_type": "ml.p5.48xlarge", "count": 4}]}
+    assert world.put_team("vision", members=members[:1], service_accounts=READER, quota=more)["state"] == "READY"
+    world.put_team(
+        "other", members=[], service_accounts=[{"name": "r", "datasets": [{"dataset": "crawl", "access": "read"}]}]
+    )
+    world.plan("vision", a_team_item("vision", owner="somebody@example.com"))
+    world.sandbox.client("s3", DATA).put_bucket_policy(
+        Bucket=IMAGES, Policy=json.dumps({"Version": "2012-10-17", "Statement": world.bucket_statements(IMAGES)[-1:]})
+    )
+    world.delete("team#vision", "team#other")
+    assert [world.status(name)["state"] for name in ("vision", "other")] == ["DELETED", "DELETED"]
+    assert world.leftovers() == []
+
+
+def granted(world: World, account: str, role: str) -> set[str]:
+    """Every action that a role's policies allow."""
+    client = world.sandbox.client("iam", account)
+    documents = [
+        client.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        for name in client.list_role_policies(RoleName=role)["PolicyNames"]
+    ]
+    for policy in client.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+        version = client.get_policy(PolicyArn=policy["PolicyArn"])["Policy"]["DefaultVersionId"]
+        found = client.get_policy_version(PolicyArn=policy["PolicyArn"], VersionId=version)
+        documents.append(found["PolicyVersion"]["Document"])
+    actions: set[str] = set()
+    for document in documents:
+        for statement in document["Statement"]:
+            if statement["Effect"] == "Allow":
+                named = statement["Action"]
+                actions |= {named} if isinstance(named, str) else set(named)
+    return {action for action in actions if not action.startswith(("logs:", "xray:"))}
+
+
+def test_what_was_used_was_granted(world: World) -> None:
+    """None of podshare's own roles was refused anything in all of this."""
+    assert world.denied() == []
+
+
+def test_what_is_granted_is_used(world: World) -> None:
+    """Each action that a function or member role is granted was used, but for those that are listed with a reason."""
+    used: dict[tuple[str, str], set[str]] = {}
+    for decision in world.sandbox.decisions:
+        if decision.allowed and ":role/podshare-system/" in decision.principal:
+            place = (decision.principal.split(":")[4], decision.principal.rpartition("/")[2])
+            used.setdefault(place, set()).add(decision.action)
+    by_role: dict[str, tuple[set[str], set[str]]] = {}
+    for account in ACCOUNTS:
+        for role in world.sandbox.client("iam", account).list_roles(PathPrefix="/podshare-system/")["Roles"]:
+            name = role["RoleName"]
+            grants, uses = by_role.setdefault(name, (set(), set()))
+            grants |= granted(world, account, name)
+            uses |= used.get((account, name), set())
+    unused = {(name, action) for name, (grants, uses) in by_role.items() for action in grants - uses}
+    unexplained = {pair for pair in unused if pair not in UNUSED and (pair[0], "*") not in UNUSED}
+    listed = "\n".join(f"{role} {action}" for role, action in sorted(unexplained))
+    assert listed == "", listed
+
+
+def test_the_functions_act_in_their_own_region_and_account_only(world: World) -> None:
+    """No decision of podshare's roles concerns the management account, or another Region's cluster."""
+    resources = {one.resource for one in world.sandbox.decisions if ":role/podshare-system/" in one.principal}
+    assert not [resource for resource in resources if "999999999999" in resource]
+    assert not [
+        resource for resource in resources if resource.startswith("arn:aws:eks:") and f":{REGION}:" not in resource
+    ]
