@@ -58,6 +58,7 @@ class Launch:
             os.dup2(descriptor, standard)
         os.close(nothing)
         os.close(self.output)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         os.chdir(self.folder)
         os.environ.clear()
         os.environ.update(self.variables)
@@ -211,6 +212,7 @@ def _model_files(loader: Loader) -> list[str]:
 
 def main() -> None:
     """Prepare, serve, and in a fork run what was asked for."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the sandbox, which closes the socket
     _import_libraries()
     _find_services()
     _parse_models()

@@ -3,8 +3,8 @@
 An execution environment is one warm process with one Runtime API, the function's variables, the credentials of
 the function's own role and the front door as its way to AWS. Concurrent invocations get environments of their
 own, but each waits for a while, before its timeout counts, for a busy one to come free: Lambda would start another at
-once, on a machine of its own, while here a start may take longer than the wait. ``LambdaFunction.invoke`` is where all of moto's
-invocations pass (the API, Step Functions, event sources), so that method is what this module replaces.
+once, on a machine of its own, while here a start may take longer than the wait. ``LambdaFunction.invoke`` is where
+all of moto's invocations pass (the API, Step Functions, event sources), so that method is what this module replaces.
 
 Sources: "Understanding the Lambda execution environment lifecycle", "Using the Lambda runtime API" and "How Lambda
 handles errors and retries with asynchronous invocation" in the AWS Lambda Developer Guide.

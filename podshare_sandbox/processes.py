@@ -53,16 +53,19 @@ class Processes:
         self._lock = threading.Lock()
         self._server: _ForkServer | None = None
         self._may_fork = _can_fork()
+        self._closed = False
 
     def prepare(self) -> None:
         """Start the fork server, which takes a second to be ready; returns at once."""
         with self._lock:
-            if self._may_fork and self._server is None:
+            if self._may_fork and self._server is None and not self._closed:
                 self._server = _ForkServer()
 
     def start(self, command: Command) -> Process:
-        """Start ``command``. Raises OSError if that is impossible."""
+        """Start ``command``. Raises OSError if that is impossible, ChildProcessError (one of them) once closed."""
         self.prepare()
+        if self._closed:
+            raise ChildProcessError("no process is started any more: the sandbox ends")
         if self._server and not _has_early_variables(command):
             with suppress(BrokenPipeError, ConnectionResetError):  # the server has died
                 return self._server.start(command)
@@ -71,7 +74,7 @@ class Processes:
     def close(self) -> None:
         """End the fork server and all its forks."""
         with self._lock:
-            self._may_fork = False
+            self._closed = True
             if self._server:
                 self._server.close()
             self._server = None

@@ -1,5 +1,6 @@
 """The plan: what has to change, in the order that cuts access soonest, and never more than is needed."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -181,6 +182,15 @@ def test_a_huge_plan_is_cut_off_and_cuts_come_first() -> None:
     assert found.left > 0
     assert all(change.action in (Action.CUT, Action.DELETE) for change in found.changes)
     assert min(found.revoke) is Stage.CLUSTER_ACCESS
+
+
+def test_a_plan_fits_into_a_state() -> None:
+    """However long its differences are, a plan stays under the 256 KiB of a state's input, and says what is left."""
+    old = wanted(a_team(members=[{"account": f"{number:012}"} for number in range(1, 300)], access="admin"))
+    new = wanted(a_team(members=[{"account": f"{number:012}"} for number in range(1, 300)], owner="x" * 200))
+    found = plan(new, old)
+    assert found.left > 0
+    assert len(json.dumps(found.as_dict())) < 200_000
 
 
 def test_a_tampered_role_is_narrowed_at_once() -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from typing import Any
 
 import pytest
@@ -215,3 +216,29 @@ def test_a_session_keeps_its_name_in_the_cluster(world: World) -> None:
         clusterName="hyperpod-eks", principalArn=world.cluster_access_role("vision", VISION)
     )["accessEntry"]
     assert entry["username"].endswith("/{{SessionName}}")
+
+
+def test_every_substitution_is_resolved(world: World) -> None:
+    """The deployed machine names functions that exist, and nothing is left to be filled in."""
+    states = world.sandbox.client("stepfunctions")
+    machine = states.describe_state_machine(stateMachineArn=world.outputs["ReconcileTeamMachine"])
+    definition = machine["definition"]
+    assert "${" not in definition
+    functions = set(re.findall(r"arn:aws:lambda:[^\"]+", definition))
+    assert len(functions) == 8
+    for arn in functions:
+        world.sandbox.client("lambda").get_function(FunctionName=arn)
+
+
+def test_a_function_reports_in_structured_lines(world: World) -> None:
+    """Every line of a function's log names the team and the execution."""
+    logs = world.sandbox.client("logs")
+    group = "/aws/lambda/podshare-apply-identity"
+    lines = [
+        json.loads(event["message"])
+        for stream in logs.describe_log_streams(logGroupName=group)["logStreams"]
+        for event in logs.get_log_events(logGroupName=group, logStreamName=stream["logStreamName"])["events"]
+        if event["message"].startswith("{")
+    ]
+    assert lines
+    assert all(line["team"] in TEAMS and line["execution"].startswith("arn:aws:states:") for line in lines)

@@ -20,12 +20,12 @@ READER = [{"name": "reader", "datasets": [{"dataset": "imagenet", "access": "rea
 # granted, and not used by the life that this module plays; each with its reason
 UNUSED = {
     ("podshare-registry-changed", "dynamodb:ListStreams"): "the event source mapping's own poller asks for it on AWS",
-    ("podshare-registry-changed", "sqs:SendMessage"): "only for a record that fails again and again (test_delivery)",
-    ("podshare-execution-ended", "*"): "only after an execution that ended badly (test_takeover)",
-    (
-        "podshare-lease-team",
-        "states:DescribeExecution",
-    ): "only where another execution holds the lease (test_one_at_a_time)",
+    ("podshare-registry-changed", "sqs:SendMessage"): "for a record that fails again and again (test_delivery)",
+    ("podshare-execution-ended", "*"): "after an execution that ended badly (test_takeover)",
+    ("podshare-lease-team", "states:DescribeExecution"): "where another execution holds the lease (test_one_at_a_time)",
+    ("podshare-lease-team", "dynamodb:GetItem"): "where a run starts over (test_one_at_a_time)",
+    ("podshare-plan-team", "dynamodb:UpdateItem"): "where a team is wanted again while its work drains (test_removal)",
+    ("podshare-plan-team", "dynamodb:DeleteItem"): "for what went without podshare and is no longer desired",
 }
 
 
@@ -158,7 +158,7 @@ TAMPERING: dict[str, Callable[[World], object]] = {
     "bucket policy removed": lambda w: w.sandbox.client("s3", DATA).delete_bucket_policy(Bucket=IMAGES),
     "quota changed": other_quota,
     "tag of a quota changed": lambda w: w.sandbox.client("sagemaker").add_tags(ResourceArn=quota(w)["ComputeQuotaArn"], Tags=[{"Key": "podshare:owner", "Value": "x"}, {"Key": "podshare:extra", "Value": "y"}]),
-    "service account deleted": lambda w: kubernetes.api_of(EKS_ARN).delete("ServiceAccount", "hyperpod-ns-vision", "reader"),
+    "service account deleted": lambda _: kubernetes.api_of(EKS_ARN).delete("ServiceAccount", "hyperpod-ns-vision", "reader"),
 }  # fmt: skip
 
 

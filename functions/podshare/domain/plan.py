@@ -13,7 +13,9 @@ from typing import Any
 
 from podshare.domain.kinds import Key, Kind, Resource, Stage, Work, same
 
-MOST_CHANGES = 250  # of one run: a state's input may have 256 KiB (Step Functions quotas); the next run goes on
+# of one run: a state's input may have 256 KiB (Step Functions quotas); what does not fit is done by the next run
+MOST_CHANGES = 250
+MOST_BYTES = 120_000
 LONGEST_VALUE = 240
 LONGEST_TEXT = 600
 NAMESPACE_KINDS = frozenset({Kind.COMPUTE_QUOTA, Kind.SERVICE_ACCOUNT})
@@ -172,7 +174,8 @@ def plan(
         for key, resource in desired.items()
         if key not in withheld and (change := _adding(resource, observed.get(key)))
     ]
-    kept_revoking, kept_adding = revoking[:MOST_CHANGES], adding[: max(0, MOST_CHANGES - len(revoking))]
+    fitting = _fitting([*(change for _, change in revoking), *adding])
+    kept_revoking, kept_adding = revoking[:fitting], adding[: max(0, fitting - len(revoking))]
     lanes = _lanes(kept_adding, desired)
     return Plan(
         revoke=_by_stage(kept_revoking),
@@ -181,6 +184,16 @@ def plan(
         obstacles=tuple(found),
         left=len(revoking) + len(adding) - len(kept_revoking) - len(kept_adding),
     )
+
+
+def _fitting(changes: Iterable[Change]) -> int:
+    """How many of ``changes``, in their order, one run can carry."""
+    size = 0
+    for count, change in enumerate(changes):
+        size += len(json.dumps(change.as_dict()))
+        if count >= MOST_CHANGES or size > MOST_BYTES:
+            return count
+    return MOST_CHANGES
 
 
 def goal(action: Action, desired: Resource | None, observed: Resource | None) -> Resource | None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from podshare.handlers.observed import logger, settings
+from podshare.handlers.environment import logger, settings
 from podshare.reconciliation.leasing import lease
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.aws.lease import Hold
-from podshare.handlers.observed import logger, settings
+from podshare.handlers.environment import logger, settings
 from podshare.reconciliation.planning import dry_run, plan_team
 
 

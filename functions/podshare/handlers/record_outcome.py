@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from podshare.handlers.observed import logger, metrics, settings
+from podshare.handlers.environment import logger, metrics, settings
 from podshare.reconciliation.recording import record
 
 

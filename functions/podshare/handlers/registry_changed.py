@@ -7,7 +7,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from podshare.handlers.observed import logger, settings
+from podshare.handlers.environment import logger, settings
 from podshare.reconciliation.triggers import registry_changed
 
 processor = BatchProcessor(event_type=EventType.DynamoDBStreams)

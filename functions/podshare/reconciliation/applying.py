@@ -8,7 +8,9 @@ import dataclasses
 import datetime
 from typing import Any
 
-from podshare.aws.errors import Pending, Superseded, Terminal, Waiting, classify
+from botocore.exceptions import ClientError
+
+from podshare.aws.errors import Pending, Superseded, Terminal, Waiting, classify, is_absent
 from podshare.aws.lease import Hold, TeamLeases
 from podshare.aws.sessions import Accounts, changes_guarded_by
 from podshare.aws.settings import Settings
@@ -76,13 +78,18 @@ def _converge(settings: Settings, work: str, step: Step) -> tuple[str, str]:
     target = goal(step.action, wanted, observed)
     if same(observed, target):
         return _settled(context, step.key, target)
-    if observed is not None and target is None:
-        module.delete(context, observed)
-    elif target is not None and observed is None:
-        context.inventory.name(step.key, datetime.datetime.now(datetime.UTC).isoformat())
-        module.create(context, target)
-    elif target is not None and observed is not None:
-        module.update(context, observed, target)
+    try:
+        if observed is not None and target is None:
+            module.delete(context, observed)
+        elif target is not None and observed is None:
+            context.inventory.name(step.key, datetime.datetime.now(datetime.UTC).isoformat())
+            module.create(context, target)
+        elif target is not None and observed is not None:
+            module.update(context, observed, target)
+    except ClientError as error:
+        if is_absent(error):  # what was made a moment ago may not be known everywhere yet
+            raise Pending(f"not known everywhere yet: {error}") from error
+        raise
     now = module.read(context, step.key, wanted)
     if isinstance(now, Foreign) or not same(now, target):
         raise Pending("asked for, and not read back yet")

@@ -88,6 +88,8 @@ def _keep_accepted(context: Context, records: TeamRecords, cluster: ClusterCondi
     """Keep what was accepted: it bounds what a later, bad record leaves in force."""
     if records.team:
         context.state.put(f"team#{records.name}", "accepted", record=records.team.model_dump_json(by_alias=True))
+    elif not records.written:
+        context.state.delete(f"team#{records.name}", "accepted")
     if cluster and cluster.facts and records.cluster:
         context.state.put(
             f"cluster#{records.cluster.name}",

@@ -1,6 +1,8 @@
 """Record how a run ended, and give the lease back, or go on."""
 
+import contextlib
 import datetime
+import json
 from typing import Any
 
 from podshare.aws.lease import Hold, TeamLeases
@@ -25,11 +27,9 @@ def record(settings: Settings, event: dict[str, Any]) -> dict[str, Any]:
     leases = TeamLeases(state, settings.function_timeout)
     verification = event.get("verification") or plan.get("verification") or {}
     results = results_in(event.get("results", []))
-    found = outcome(plan, results, verification, str(event.get("error") or ""))
+    found = outcome(plan, results, verification, _reason(event.get("error")))
     if leases.is_held(hold):
         _write_status(state, event, found, verification)
-        if found.state is TeamState.DELETED:
-            state.delete(f"team#{team}", "accepted")
     released = leases.release(hold)
     return {
         "team": team,
@@ -38,6 +38,16 @@ def record(settings: Settings, event: dict[str, Any]) -> dict[str, Any]:
         "next": _next(found.state, released, int(plan.get("left", 0)), int(event.get("waits", 0))),
         "wait_seconds": WAIT_SECONDS,
     }
+
+
+def _reason(error: dict[str, str] | None) -> str:
+    """What a failed step said, without the stack trace that a function's error carries."""
+    if not error:
+        return ""
+    cause = error.get("Cause", "")
+    with contextlib.suppress(ValueError):
+        cause = json.loads(cause)["errorMessage"]
+    return f"{error.get('Error', 'failure')}: {cause}"
 
 
 def _next(state: TeamState, released: bool, left: int, waits: int) -> str:

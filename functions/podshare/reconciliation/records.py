@@ -121,14 +121,17 @@ class _Reader:
         notes: list[str] = []
         for name in sorted(names):
             item = written.get(f"dataset#{name}")
-            fields = accepted_record(self.state.get(f"dataset#{name}", "accepted"))
-            last = Dataset.model_validate(fields) if fields else None
-            accepted = accept_dataset(item, last)
-            if item is None and last:
-                notes.append(f"dataset#{name} was deleted: its grants are revoked")
+            accepted = accept_dataset(item, None)
+            if accepted.record is None:  # only what is gone or bad needs what was accepted before
+                fields = accepted_record(self.state.get(f"dataset#{name}", "accepted"))
+                last = Dataset.model_validate(fields) if fields else None
+                accepted = accept_dataset(item, last)
+                if item is None and last is None:
+                    continue
+                if item is None:
+                    notes.append(f"dataset#{name} was deleted: its grants are revoked")
             notes += [f"dataset#{name} is not acceptable: {problem}" for problem in accepted.problems]
-            if item is not None or last:
-                found[name] = accepted.record
+            found[name] = accepted.record
         return found, tuple(notes)
 
 

@@ -15,6 +15,7 @@ from podshare.domain import names
 from podshare.domain.records import Cluster, Dataset, InvalidRecord, Pause, Team, parse, plain
 
 MOST_ATTEMPTS = 5
+FIRST_PAUSE_SECONDS = 30
 
 
 def registry_changed(settings: Settings, record: Mapping[str, Any]) -> list[str]:
@@ -52,12 +53,15 @@ def registry_changed(settings: Settings, record: Mapping[str, Any]) -> list[str]
 
 
 def start(settings: Settings, team: str, trigger: Mapping[str, Any], attempt: int = 0) -> None:
-    """Start a team's reconciliation; the same trigger is the same execution."""
+    """Start a team's reconciliation; the same trigger is the same execution. Each further attempt pauses longer."""
+    given = {"team": team, "trigger": dict(trigger), "attempt": attempt}
+    if attempt:
+        given["pause_seconds"] = FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)
     try:
         hub_client("stepfunctions").start_execution(
             stateMachineArn=settings.machine,
             name=names.execution(_execution_subject(team), f"{trigger['id']}/{attempt}"),
-            input=json.dumps({"team": team, "trigger": dict(trigger), "attempt": attempt}, sort_keys=True),
+            input=json.dumps(given, sort_keys=True),
         )
     except ClientError as error:
         if code_of(error) != "ExecutionAlreadyExists":  # a redelivered event

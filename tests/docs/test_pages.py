@@ -1,0 +1,185 @@
+"""Whatever the documentation names exists: commands, options, files, links, names of deployed things."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+import typer.main
+import yaml
+from botocore import xform_name
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
+
+from podshare.domain.records import parse
+from podshare_cli.application import app
+from tests.docs.pages import DECISIONS, PAGES, ROOT, Page
+
+TARGETS = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+STACKS = {"podshare-member"}  # what the reader is told to call the member stack
+# files that tools make, or that readers write: none of these is the project's
+READERS_FILES = {"samconfig.toml", "team-vision.yaml", "datasets.yaml", "cluster.yaml", "my_script.py"}
+TOP = {path.name for path in ROOT.iterdir()} - {".venv", ".venv-sam", ".aws-sam"}
+
+
+def words(line: str) -> list[str]:
+    """A command line as its words; shell syntax that is no argument (|, &&, ;) stands by itself."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="|;&")
+    lexer.whitespace_split = True
+    return list(lexer)
+
+
+def calls(page: Page, program: str) -> Iterator[list[str]]:
+    """The arguments of each call of ``program`` in shell blocks and code spans."""
+    for line in (*page.commands, *page.spans):
+        try:
+            found = words(line)
+        except ValueError:  # a span with a lone quotation mark is no command line
+            continue
+        for place, word in enumerate(found):
+            starts = place == 0 or found[place - 1] in ("|", "||", "&&", ";", "--") or "xargs" in found[:place]
+            if word.rpartition("/")[2] == program and starts and not word.startswith("functions"):
+                rest = found[place + 1 :]
+                ends = [rest.index(stop) for stop in ("|", "&&", ";", "||") if stop in rest]
+                yield rest[: min(ends)] if ends else rest
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_make_targets_exist(page: Page) -> None:
+    """Every `make` command that is named is one of the Makefile's."""
+    for arguments in calls(page, "make"):
+        assert {word for word in arguments if "=" not in word} <= TARGETS, arguments
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_commands_and_options_exist(page: Page) -> None:
+    """Every `podshare` command that is named exists and has the options that it is called with."""
+    for arguments in calls(page, "podshare"):
+        command: Any = whole_command()
+        options = {option for parameter in command.params for option in parameter.opts}
+        for place, word in enumerate(arguments):
+            if word == "--":  # what follows is another command's
+                break
+            if word.startswith("-") and len(word) > 1:
+                assert word in options | {"--help"}, f"podshare {' '.join(arguments)}: no option {word}"
+            elif hasattr(command, "commands"):
+                assert word in command.commands, f"podshare {' '.join(arguments[: place + 1])}: no such command"
+                command = command.commands[word]
+                options |= {option for parameter in command.params for option in parameter.opts}
+
+
+# what the AWS CLI adds to the API: commands, and options of every command
+AWS_CLI_COMMANDS = {
+    ("cloudformation", "deploy"): {"stack-name", "template-file", "capabilities", "parameter-overrides"},
+    ("eks", "update-kubeconfig"): {"name", "role-arn", "alias"},
+    ("sso", "login"): set(),
+}
+AWS_CLI_OPTIONS = {"region", "profile", "query", "output"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_aws_commands_exist(page: Page) -> None:
+    """Every `aws` command that is named is an operation of the API, with its required parameters where it is whole."""
+    loader = Loader()
+    for service, command, *arguments in (call for call in calls(page, "aws") if len(call) > 1):
+        options = {word[2:] for word in arguments if word.startswith("--")} - AWS_CLI_OPTIONS
+        if (service, command) in AWS_CLI_COMMANDS:
+            assert options <= AWS_CLI_COMMANDS[service, command], (command, options)
+            continue
+        model = ServiceModel(loader.load_service_model(service, "service-2"))
+        operations = {xform_name(name, "-"): name for name in model.operation_names}
+        assert command in operations, f"aws {service} {command}"
+        shape = model.operation_model(operations[command]).input_shape
+        parameters = {xform_name(name, "-") for name in shape.members} if shape else set()
+        required = {xform_name(name, "-") for name in shape.required_members} if shape else set()
+        assert {option.removeprefix("no-") for option in options} <= parameters, (command, options)
+        if any("aws " in line and command in line for line in page.commands):
+            assert required <= {option.removeprefix("no-") for option in options}, (command, required)
+
+
+def is_path(span: str) -> bool:
+    """Whether a code span is a path of the project, rather than a URL's, an ARN's or an IAM path."""
+    looks = re.fullmatch(r"[\w.*-]+(/[\w.*-]+)*/?", span) and (
+        "/" in span or re.search(r"\.(py|md|ya?ml|toml|svg)$", span)
+    )
+    return bool(looks) and span.split("/", maxsplit=1)[0] in TOP and span not in READERS_FILES
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_files_exist(page: Page) -> None:
+    """Every file and folder of the project that is named in prose or a command exists."""
+    named = [span for span in page.spans if is_path(span)]
+    for command in page.commands:
+        named += [word.removeprefix("file://") for word in words(command) if is_path(word.removeprefix("file://"))]
+
+    for name in named:
+        assert list(ROOT.glob(name.rstrip("/"))), f"{page}: {name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_relative_links_resolve(page: Page) -> None:
+    """Links and pictures lead to files, and to headings, that are there."""
+    for link in page.links:
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.path.parent / path).resolve() if path else page.path
+        assert target.exists(), f"{page}: {link}"
+        assert not anchor or anchor in Page(target).anchors, f"{page}: {link}"
+
+
+@cache
+def whole_command() -> Any:
+    """The command with its groups, as it parses its arguments."""
+    return typer.main.get_command(app)
+
+
+@cache
+def deployed_names() -> set[str]:
+    """All names that the templates give, with the prefix podshare."""
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "template.yaml", ROOT / "accounts/member.yaml")]
+    names = re.findall(r"(?:Name|RoleName|QueueName): !Sub \"?([\w$\{\}/-]+)", "\n".join(texts))
+    return {name.replace("${Prefix}", "podshare").rpartition("/")[2] for name in names}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_deployed_names_exist(page: Page) -> None:
+    """Every table, function, role, policy, queue and alarm of podshare's that is named is in a template."""
+    code = "\n".join((*page.spans, *page.commands))
+    # what goes on with a placeholder or a hash is a name that podshare gives to a team's things
+    named = set(re.findall(r"(?<![\w-])podshare-[a-z]+(?:-[a-z]+)*(?![\w-]*[<*]|-?[\w*<])", code))
+    made_for_teams = {"podshare-vision-scientist", "podshare-system"}
+
+    assert named - made_for_teams - STACKS <= deployed_names(), page
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_environment_variables_exist(page: Page) -> None:
+    """Every PODSHARE_… variable that is named is one that the functions get."""
+    given = re.findall(r"^ +(PODSHARE_\w+):", (ROOT / "template.yaml").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert set(re.findall(r"PODSHARE_\w+", page.text)) <= set(given)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_records_are_acceptable(page: Page) -> None:
+    """Every record that is shown could be put as it stands."""
+    for block in page.blocks("yaml"):
+        for record in yaml.safe_load_all(block):
+            assert parse(record)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_nothing_of_this_machine_is_named(page: Page) -> None:
+    """No page names a path of the machine that it was written on."""
+    assert not re.search(r"(?<![\w.$/])/(work|root|tmp|home|Users)/", page.text)
+
+
+def test_decisions_are_numbered_in_order() -> None:
+    """Decision records are numbered from one without gaps, in their file names as in their titles, and say what was decided."""
+    assert [page.path.name[:4] for page in DECISIONS] == [f"{number:04}" for number in range(1, len(DECISIONS) + 1)]
+    for page in DECISIONS:
+        assert page.text.startswith(f"# {page.path.name[:4]}: "), page
+        assert re.search(r"^Decided: ", page.text, re.MULTILINE), page

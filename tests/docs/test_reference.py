@@ -1,0 +1,337 @@
+"""The reference tables say what the code says: fields, statuses, states, alarms, parameters, functions, roles, limits."""
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from podshare.domain import isolation, limits, records
+from podshare.domain.desired import NAMESPACE_POLICIES
+from podshare.domain.kinds import Stage
+from podshare.domain.outcome import TeamState
+from podshare.domain.plan import MOST_CHANGES
+from podshare.reconciliation.recording import MOST_WAITS, WAIT_SECONDS
+from podshare.reconciliation.triggers import MOST_ATTEMPTS
+from podshare_sandbox import organization
+from podshare_sandbox.cloudformation import template
+from tests.docs.pages import OPERATIONS, README, REGISTRY, ROOT, SANDBOX, SECURITY, code
+
+HUB = template.read(ROOT / "template.yaml")
+MEMBER = template.read(ROOT / "accounts/member.yaml")
+# parsed, because importing it takes longer than all of these tests
+SANDBOX_MODULE = ast.parse((ROOT / "podshare_sandbox/sandbox.py").read_text(encoding="utf-8"))
+
+MODELS: dict[str, type[BaseModel]] = {
+    "`cluster#<name>`": records.Cluster,
+    "`dataset#<name>`": records.Dataset,
+    "`team#<name>`": records.Team,
+    "`pause#all`": records.Pause,
+    "`members`": records.Member,
+    "`quota`": records.Quota,
+    "`resources`": records.QuotaResource,
+    "`accelerator_partition`": records.AcceleratorPartition,
+    "`sharing`": records.Sharing,
+    "`service_accounts`": records.ServiceAccount,
+    "`datasets`": records.DatasetGrant,
+}
+OF_EVERY_RECORD = {"schema", "changed_by"}
+NAMED_BY_ID = {records.Cluster, records.Dataset, records.Team, records.Pause}
+
+
+def name(text: Any) -> str:
+    """A name in a template, with the prefix podshare; CloudFormation's functions are dicts here."""
+    value = text["Fn::Sub"] if isinstance(text, dict) else text
+    return str(value).replace("${Prefix}", "podshare")
+
+
+def of_type(resource_type: str, where: Any = HUB) -> list[dict[str, Any]]:
+    return [r["Properties"] for r in where["Resources"].values() if r["Type"] == resource_type]
+
+
+# ---- the registry ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("heading", MODELS)
+def test_fields_are_those_of_the_models(heading: str) -> None:
+    """Each table of fields has the model's fields, says which are required, and tells the defaults."""
+    model = MODELS[heading]
+    left_out = OF_EVERY_RECORD | ({"name"} if model in NAMED_BY_ID else set())
+    fields = {field.alias or key: field for key, field in model.model_fields.items()}
+    fields = {key: field for key, field in fields.items() if key not in left_out}
+
+    rows = {code(row[0])[0]: row for row in REGISTRY.table(heading)}
+
+    assert rows.keys() == fields.keys()
+    for key, field in fields.items():
+        assert rows[key][1] == ("yes" if field.is_required() else "no"), key
+        default = field.default
+        if default is not PydanticUndefined and default not in (None, "", ()) and not isinstance(default, BaseModel):
+            shown = str(getattr(default, "value", default))
+            assert code(rows[key][2]) == [shown.lower() if isinstance(default, bool) else shown], key
+
+
+def test_fields_of_every_record_are_told() -> None:
+    """What all records have in common stands in one table."""
+    common = {field.alias or key for key, field in records.Cluster.model_fields.items()} & OF_EVERY_RECORD
+
+    assert {code(row[0])[0] for row in REGISTRY.table("What every record has")} == {"id", *common}
+
+
+def test_limits_of_fields_are_told() -> None:
+    """The greatest lengths and numbers that the models allow stand with their fields."""
+    for heading, model in MODELS.items():
+        rows = {code(row[0])[0]: row[3] for row in REGISTRY.table(heading)}
+        schema = model.model_json_schema(by_alias=True)["properties"]
+        for field, cell in rows.items():
+            alternatives = [schema[field], *schema[field].get("anyOf", [])]
+            for limit in ("maxItems", "maximum", "minItems"):
+                for found in (one[limit] for one in alternatives if one.get(limit, 0) not in (0, 10_000_000)):
+                    assert f"{found:,}" in cell, f"{heading} {field}: {limit} {found}"
+
+
+def test_access_levels_and_their_policies_are_told() -> None:
+    """Each level of access stands with the EKS access policy that it gives."""
+    rows = {code(row[0])[0]: row[1] for row in REGISTRY.tables("`team#<name>`")[1]}
+
+    assert rows.keys() == set(records.Access)
+    for access, policy in NAMESPACE_POLICIES.items():
+        assert code(rows[access])[0] == policy
+
+
+def test_statuses_are_told() -> None:
+    """The table of statuses has those of teams, and the one of records that only are judged."""
+    rows = REGISTRY.table("Statuses")
+
+    assert {code(row[0])[0] for row in rows} == {*TeamState, "ACCEPTED"}
+
+
+def test_statuses_that_are_named_exist() -> None:
+    """No page names a status that podshare does not write."""
+    known = {*TeamState, "ACCEPTED", "ARN", "CONFIG_MAP", "API", "API_AND_CONFIG_MAP", "NAME"}
+    for page in (README, REGISTRY, OPERATIONS, SECURITY):
+        named = {span for span in page.spans if re.fullmatch(r"[A-Z]+(_[A-Z]+)*", span)}
+        named -= {span for span in named if span.startswith(("AWS_", "HTTPS_"))}
+        assert named <= known, page
+
+
+# ---- operations ---------------------------------------------------------------------------------------------
+
+
+def states(machine: Any) -> set[str]:
+    """The names of all states, nested ones among them."""
+    found: set[str] = set()
+    if isinstance(machine, dict):
+        found |= set(machine.get("States", {}))
+        for value in machine.values():
+            found |= states(value)
+    elif isinstance(machine, list):
+        found |= {name for value in machine for name in states(value)}
+    return found
+
+
+def test_states_are_told() -> None:
+    """The table of states has every state of the machine, and no other."""
+    machine = yaml.safe_load((ROOT / "statemachines/reconcile_team.asl.yaml").read_text(encoding="utf-8"))
+
+    told = [state for row in OPERATIONS.table("States") for state in code(row[0])]
+
+    assert sorted(told) == sorted(states(machine))
+
+
+def test_stages_are_told_in_their_order() -> None:
+    """The stages of a revocation stand in the order in which they cut."""
+    stages = [stage.name.lower() for stage in sorted(Stage)]
+
+    told = [span for span in re.findall(r"`(\w+)`", OPERATIONS.section("How a reconciliation runs")) if span in stages]
+
+    assert told == stages
+
+
+def test_alarms_are_told() -> None:
+    """The table of alarms has those of the template, and no other."""
+    alarms = {name(alarm["AlarmName"]) for alarm in of_type("AWS::CloudWatch::Alarm")}
+
+    assert {code(row[0])[0] for row in OPERATIONS.table("Alarms")} == alarms
+
+
+def test_metrics_are_told() -> None:
+    """One metric per outcome."""
+    told = set(re.findall(r"`(Teams[A-Z]\w+)`", OPERATIONS.text))
+
+    assert told == {f"Teams{state.title()}" for state in TeamState}
+
+
+def test_limits_are_told() -> None:
+    """The table of limits has the numbers that are checked."""
+    cells = {row[0]: row[1] for row in OPERATIONS.table("Quotas and limits")}
+    numbers = (
+        ("trust policy", limits.TRUST_POLICY),
+        ("inline policies", limits.INLINE_POLICIES),
+        ("access point policy", limits.ACCESS_POINT_POLICY),
+        ("bucket policy", limits.BUCKET_POLICY),
+        ("access entries", limits.ACCESS_ENTRIES),
+        ("pod identity", limits.POD_IDENTITY_ASSOCIATIONS),
+        ("access points of", limits.ACCESS_POINTS),
+        ("changes of one run", MOST_CHANGES),
+        ("minutes that one execution waits", MOST_WAITS * WAIT_SECONDS // 60),
+        ("runs in a row", MOST_ATTEMPTS),
+    )
+    for beginning, number in numbers:
+        (told,) = (value for what, value in cells.items() if what.startswith(beginning))
+        assert told.split(" ")[0] == f"{number:,}", beginning
+
+
+def test_limits_in_the_readme_are_those_of_the_code() -> None:
+    """The README's limits are the same numbers."""
+    section = README.section("Limits")
+    for number in (records.MOST_MEMBERS, records.MOST_SERVICE_ACCOUNTS, MOST_CHANGES, limits.ACCESS_ENTRIES):
+        assert re.search(rf"\b{number:,}\b", section), number
+
+
+# ---- deployment ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("heading", "where"),
+    [("2. The hub", HUB), ("3. The member stack, in every account that takes part", MEMBER)],
+    ids=["hub", "member"],
+)
+def test_parameters_are_told(heading: str, where: Any) -> None:
+    """The tables of parameters have those of the templates, with their defaults."""
+    rows = {code(row[0])[0]: row[1] for row in README.table(heading)}
+
+    assert rows.keys() == where["Parameters"].keys()
+    for parameter, about in where["Parameters"].items():
+        default = about.get("Default")
+        told = "required" if default is None else "empty" if default == "" else f"`{default}`"
+        assert rows[parameter] == told, parameter
+
+
+def test_parameters_in_commands_exist() -> None:
+    """Every parameter that a deployment command sets is one of the stack's."""
+    for command in README.commands:
+        given = re.findall(r"(?:ParameterKey=|(?<=\s))([A-Z]\w+)(?:=|,)", command)
+        own = MEMBER if "podshare-member" in command else HUB
+        if "--parameter" in command:
+            assert {word for word in given if word in {*HUB["Parameters"], *MEMBER["Parameters"]}} <= own[
+                "Parameters"
+            ].keys()
+            assert given
+
+
+def test_outputs_that_are_named_exist() -> None:
+    """The output that tells the member stacks' parameters is there."""
+    assert "MemberStackParameters" in README.spans
+    assert "MemberStackParameters" in HUB["Outputs"]
+
+
+# ---- security -----------------------------------------------------------------------------------------------
+
+
+def roles(where: Any) -> dict[str, dict[str, Any]]:
+    return {name(role["RoleName"]): role for role in of_type("AWS::IAM::Role", where)}
+
+
+def statements(role: dict[str, Any]) -> list[dict[str, Any]]:
+    """The statements of a role's inline policies; what hangs on a condition is the second part of an If."""
+    policies = [policy["Fn::If"][1] if "Fn::If" in policy else policy for policy in role["Policies"]]
+    return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+
+
+def test_functions_are_told() -> None:
+    """The table of functions has every function, with the member role that it may assume."""
+    functions = {name(function["FunctionName"]) for function in of_type("AWS::Serverless::Function")}
+    rows = {code(row[0])[0]: row for row in SECURITY.table("The hub's functions")}
+
+    assert rows.keys() == functions
+    for function, row in rows.items():
+        own = statements(roles(HUB)[function])
+        assumed = [name(one["Resource"]).rpartition("/")[2] for one in own if one["Action"] == "sts:AssumeRole"]
+        assert code(row[2]) == assumed, function
+        does = {
+            action for one in own for action in ([one["Action"]] if isinstance(one["Action"], str) else one["Action"])
+        }
+        assert ("executions" in row[3]) == any(action.startswith("states:") for action in does), function
+        assert ("starts" in row[3]) == ("states:StartExecution" in does), function
+        assert ("writes state" in row[1]) == bool(does & {"dynamodb:UpdateItem", "dynamodb:PutItem"}), function
+
+
+def test_no_function_writes_the_registry() -> None:
+    """As the page says: no function's role may change the registry."""
+    for function, role in roles(HUB).items():
+        for one in statements(role):
+            if one["Resource"] == {"Fn::GetAtt": ["RegistryTable", "Arn"]} or one["Resource"] == {
+                "Fn::GetAtt": "RegistryTable.Arn"
+            }:
+                actions = [one["Action"]] if isinstance(one["Action"], str) else one["Action"]
+                assert set(actions) <= {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Scan"}, function
+
+
+def test_member_roles_are_told() -> None:
+    """The table of member roles has every one, with the functions that its trust names."""
+    rows = {code(row[0])[0]: row for row in SECURITY.table("The member roles")}
+
+    assert rows.keys() == roles(MEMBER).keys()
+    for role, about in roles(MEMBER).items():
+        (trust,) = about["AssumeRolePolicyDocument"]["Statement"]
+        arns = trust["Condition"]["ArnEquals"]["aws:PrincipalArn"]
+        trusted = [name(arn).rpartition("/")[2] for arn in (arns if isinstance(arns, list) else [arns])]
+        assert code(rows[role][1]) == trusted, role
+
+
+def test_isolation_rules_are_told() -> None:
+    """The list of isolation rules has each rule that verification can report, in its words."""
+    source = Path(isolation.__file__).read_text(encoding="utf-8")
+    rules = re.findall(r'(?:yield |Violation\(resource\.key, )"([^"]+)"', source)
+
+    told = re.findall(r"^- (.+)$", SECURITY.section("Isolation").partition("What this does not cover")[0], re.MULTILINE)
+
+    assert rules
+    assert sorted(told) == sorted(set(rules))
+
+
+# ---- the sandbox --------------------------------------------------------------------------------------------
+
+
+def test_accounts_of_the_sandbox_are_told() -> None:
+    """The table of accounts is the organization, with cluster and buckets."""
+    table = SANDBOX.table("The organization")
+
+    assert {code(row[0])[0] for row in table} == set(organization.ACCOUNTS)
+    text = SANDBOX.section("The organization")
+    for fact in (
+        organization.EKS_CLUSTER,
+        organization.HYPERPOD_CLUSTER,
+        organization.ORGANIZATION_ID,
+        *organization.OBJECTS,
+    ):
+        assert f"`{fact}`" in text
+    for kind, count in organization.INSTANCE_GROUPS.items():
+        assert f"{count} `{kind}`" in text
+
+
+def test_what_is_not_emulated_is_told() -> None:
+    """Each limit that the sandbox prints stands on the page, in the same words."""
+    (printed,) = (
+        ast.literal_eval(node.value)
+        for node in SANDBOX_MODULE.body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "_LIMITS"
+    )
+    told = SANDBOX.section("What is not emulated")
+
+    assert printed
+    for limit in printed:
+        assert f"- {limit}\n" in told
+
+
+def test_the_python_interface_is_the_sandboxs() -> None:
+    """What the page calls on a sandbox, its class has."""
+    (sandbox,) = (node for node in SANDBOX_MODULE.body if isinstance(node, ast.ClassDef))
+    has = {node.name for node in sandbox.body if isinstance(node, ast.FunctionDef)}
+
+    assert set(re.findall(r"(?<![\w./])sandbox\.([a-z]\w+)", SANDBOX.text)) <= has
