@@ -15,7 +15,7 @@ from podshare.domain.desired import NAMESPACE_POLICIES
 from podshare.domain.kinds import Stage
 from podshare.domain.outcome import TeamState
 from podshare.domain.plan import MOST_CHANGES
-from podshare.reconciliation.recording import MOST_WAITS, WAIT_SECONDS
+from podshare.reconciliation.recording import MOST_WAITS
 from podshare.reconciliation.triggers import MOST_ATTEMPTS
 from podshare_sandbox import organization
 from podshare_sandbox.cloudformation import template
@@ -178,7 +178,7 @@ def test_limits_are_told() -> None:
         ("pod identity", limits.POD_IDENTITY_ASSOCIATIONS),
         ("access points of", limits.ACCESS_POINTS),
         ("changes of one run", MOST_CHANGES),
-        ("minutes that one execution waits", MOST_WAITS * WAIT_SECONDS // 60),
+        ("times that one execution waits", MOST_WAITS),
         ("runs in a row", MOST_ATTEMPTS),
     )
     for beginning, number in numbers:

@@ -141,12 +141,18 @@ def test_a_cluster_that_is_not_ready_is_waited_for(world: World) -> None:
 
 
 def test_a_pause_stops_new_runs_and_forgets_nothing(world: World) -> None:
-    """What is written during a pause is done when it ends."""
+    """What is written during a pause, and what is deleted, is done when it ends."""
+    world.put_team("papa", members=MEMBERS[:1], service_accounts=[])
+    leaver = world.cluster_access("papa", VISION)
     world.put({"id": "pause#all", "reason": "moving house", "owner": "priya@example.com"})
     world.put_team("juliet", members=[], service_accounts=[])
     assert world.status("juliet") == {}
     assert json.loads(world.executions("juliet")[0]["output"])["reason"] == "moving house"
+    world.delete("team#papa")
+    assert world.may_submit(leaver, "papa")
     world.delete("pause#all")
+    assert refused(lambda: world.may_submit(leaver, "papa"))
+    assert world.status("papa")["state"] == "DELETED"
     assert world.status("juliet")["state"] == "READY"
 
 

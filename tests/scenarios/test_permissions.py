@@ -196,7 +196,9 @@ def test_the_rest_of_a_life(world: World) -> None:
     world.sandbox.client("s3", DATA).put_bucket_policy(
         Bucket=IMAGES, Policy=json.dumps({"Version": "2012-10-17", "Statement": world.bucket_statements(IMAGES)[-1:]})
     )
+    world.put({"id": "pause#all", "reason": "a look at it first", "owner": "priya@example.com"})
     world.delete("team#vision", "team#other")
+    world.delete("pause#all")
     assert [world.status(name)["state"] for name in ("vision", "other")] == ["DELETED", "DELETED"]
     assert world.leftovers() == []
 

@@ -47,7 +47,7 @@ ABSENT = frozenset(
     }
 )
 
-# codes that botocore's standard mode does not retry by itself, or gives up on (aws-facts.md, sections 1 to 6)
+# codes that botocore's standard mode does not retry by itself, or gives up on (each service's API reference)
 _RETRYABLE = frozenset(
     {
         "Throttling",

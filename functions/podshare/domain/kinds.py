@@ -176,7 +176,7 @@ class Role(Resource):
         )
 
     def cut(self) -> Self | None:
-        return replace(self, trust=self.closed_trust)
+        return replace(self, trust=self.closed_trust, policies={}, attached=frozenset())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from typing import Any
 
 from podshare.aws.lease import Hold, TeamLeases
 from podshare.aws.settings import Settings
-from podshare.aws.tables import Registry, State
+from podshare.aws.tables import Item, Registry, State
 from podshare.domain.records import PAUSE_ID
 
 
@@ -14,7 +14,7 @@ def lease(settings: Settings, team: str, execution: str, *, new_trigger: bool) -
     ``held`` with its numbers; ``left`` to a holder that runs and will start over; ``busy`` with seconds to wait for
     a holder that has ended; ``paused`` with the reason, in which case the end of the pause starts the team again.
     """
-    if new_trigger and (pause := Registry(settings.registry).get([PAUSE_ID]).get(PAUSE_ID)):
+    if new_trigger and (pause := _pause(settings, team)):
         return {"status": "paused", "reason": str(pause.get("reason", "")), "by": str(pause.get("owner", ""))}
     leases = TeamLeases(State(settings.state), settings.function_timeout)
     found = leases.acquire(team, execution, new_trigger=new_trigger)
@@ -23,3 +23,15 @@ def lease(settings: Settings, team: str, execution: str, *, new_trigger: bool) -
     if found.wait_seconds is None:
         return {"status": "left", "holder": found.holder}
     return {"status": "busy", "holder": found.holder, "wait_seconds": found.wait_seconds}
+
+
+def _pause(settings: Settings, team: str) -> Item | None:
+    """The record that pauses podshare, after writing down that this team waits for its end.
+
+    It is read again after that: a pause that ended in between may have missed the team.
+    """
+    registry = Registry(settings.registry)
+    if PAUSE_ID not in registry.get([PAUSE_ID]):
+        return None
+    State(settings.state).put(PAUSE_ID, f"waiting#{team}", team=team)
+    return registry.get([PAUSE_ID]).get(PAUSE_ID)

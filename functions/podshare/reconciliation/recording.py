@@ -10,8 +10,9 @@ from podshare.aws.settings import Settings
 from podshare.aws.tables import State
 from podshare.domain.outcome import Outcome, TeamState, outcome, results_in
 
-WAIT_SECONDS = 60
-MOST_WAITS = 60  # of one execution; after an hour the team stays WAITING until something starts it again
+FIRST_WAIT_SECONDS = 60
+LONGEST_WAIT_SECONDS = 3600
+MOST_WAITS = 240  # of one execution: eight days in all, more than a drain may take (template.yaml, DrainSeconds)
 
 
 def record(settings: Settings, event: dict[str, Any]) -> dict[str, Any]:
@@ -30,13 +31,13 @@ def record(settings: Settings, event: dict[str, Any]) -> dict[str, Any]:
     found = outcome(plan, results, verification, _reason(event.get("error")))
     if leases.is_held(hold):
         _write_status(state, event, found, verification)
-    released = leases.release(hold)
+    released, waits = leases.release(hold), int(event.get("waits", 0))
     return {
         "team": team,
         "state": found.state.value,
         "summary": found.summary,
-        "next": _next(found.state, released, int(plan.get("left", 0)), int(event.get("waits", 0))),
-        "wait_seconds": WAIT_SECONDS,
+        "next": _next(found.state, released, int(plan.get("left", 0)), waits),
+        "wait_seconds": min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (waits // 10)),
     }
 
 

@@ -12,7 +12,7 @@ from podshare.aws.sessions import hub_client
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, Registry, State, from_item
 from podshare.domain import names
-from podshare.domain.records import Cluster, Dataset, InvalidRecord, Pause, Team, parse, plain
+from podshare.domain.records import PAUSE_ID, Cluster, Dataset, InvalidRecord, Pause, Team, parse, plain
 
 MOST_ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 30
@@ -34,8 +34,7 @@ def registry_changed(settings: Settings, record: Mapping[str, Any]) -> list[str]
         _judge(State(settings.state), record_id, registry.get([record_id]).get(record_id))
         teams = sorted(_users(registry.scan(), kind, name))
     elif kind == "pause":
-        # what was asked for during a pause is done when it ends
-        teams = [] if image else sorted(str(item["id"]).partition("#")[2] for item in registry.scan() if _is_team(item))
+        teams = [] if image else _paused_teams(State(settings.state))
     else:
         _judge(State(settings.state), record_id, image)
         teams = []
@@ -49,7 +48,14 @@ def registry_changed(settings: Settings, record: Mapping[str, Any]) -> list[str]
     }
     for team in teams:
         start(settings, team, trigger)
+        if kind == "pause":
+            State(settings.state).delete(PAUSE_ID, f"waiting#{team}")
     return teams
+
+
+def _paused_teams(state: State) -> list[str]:
+    """The teams for which something was asked during the pause, deleted ones too."""
+    return [str(row["team"]) for row in state.query(PAUSE_ID, "waiting#")]
 
 
 def start(settings: Settings, team: str, trigger: Mapping[str, Any], attempt: int = 0) -> None:

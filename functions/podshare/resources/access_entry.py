@@ -1,6 +1,7 @@
 """EKS access entries: who may enter a cluster, and what they may do there.
 
-An access entry is the only thing that ends the Kubernetes access of a live session (aws-facts.md, section 13).
+An EKS token proves identity, not permission (it is a presigned GetCallerIdentity, which cannot be denied), so that
+only its access entry ends the Kubernetes access of a live session.
 """
 
 import hashlib
