@@ -3,7 +3,7 @@
 Each botocore session has a loader of its own, and so have moto and the sandbox's extensions: the same
 megabytes of JSON would be parsed three to thirty times, which is most of what a start takes. What a loader
 answers is shared by a session's clients already, so nobody changes it, but for S3's: botocore's clients edit the
-models of S3 and S3 Control in place (botocore.utils, remove_bucket_from_url_paths_from_model), and these are not shared.
+models of S3 and S3 Control in place (botocore.utils, remove_bucket_from_url_paths_from_model): these stay unshared.
 """
 
 import threading

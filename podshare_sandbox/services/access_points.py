@@ -9,8 +9,6 @@ restrictions, and limitations", "Access point compatibility", "Access point alia
 access points"; error codes also from AWS's CloudFormation handler of AWS::S3::AccessPoint.
 """
 
-# ruff: noqa: N803  # parameters of operations are called as in the API
-
 import json
 import re
 import secrets

@@ -6,7 +6,7 @@ is that of the EKS API reference (botocore's model) and of the user guide's page
 What belongs to a cluster hangs on moto's cluster object and goes with it.
 """
 
-# ruff: noqa: N803  # operations take their parameters by AWS's names
+# operations take their parameters by AWS's names
 
 import base64
 import re

@@ -6,7 +6,7 @@ external id are those of the user guide's pages "Grant Pods access to AWS resour
 AWS resources using EKS Pod Identity Target IAM Roles".
 """
 
-# ruff: noqa: N803  # operations take their parameters by AWS's names
+# operations take their parameters by AWS's names
 
 import json
 import re

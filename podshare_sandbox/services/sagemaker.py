@@ -13,8 +13,6 @@ Sources: SageMaker API Reference (all operations and limits, as in botocore's mo
 "SageMaker HyperPod task governance" with its pages on policies, setup, and troubleshooting.
 """
 
-# ruff: noqa: N803  # parameters of operations are called as in the API
-
 import ipaddress
 import re
 import secrets

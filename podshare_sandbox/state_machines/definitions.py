@@ -188,7 +188,7 @@ def _with_decimal_percentages(definition: str) -> str:
 
 
 def _checking_new_machines(original: Any) -> Any:
-    def create(self: Any, name: str, definition: str, roleArn: str, **more: Any) -> Any:  # noqa: N803  # moto's
+    def create(self: Any, name: str, definition: str, roleArn: str, **more: Any) -> Any:  # moto's
         arn = f"arn:aws:states:{self.region_name}:{self.account_id}:stateMachine:{name}"
         self._validate_definition(definition=definition)
         _check(definition, roleArn, arn)
