@@ -17,7 +17,7 @@ from podshare_cli.runs import Happening, Run
 
 BEGIN_SECONDS = 90  # a stream's batch is delivered within seconds; the rest is patience
 _RECENT = 200
-_NEWS = 100  # events of one page: what has happened since the last look is few
+_NEWS = 25  # events of one page: what has happened since the last look is few
 
 
 @dataclass(frozen=True)

@@ -235,6 +235,8 @@ class Sandbox:
         """
         given: dict[str, Any] = {"OrganizationId": organization.ORGANIZATION_ID, **(parameters or {})}
         outputs = self.deploy(PROJECT / "template.yaml", HUB, HUB_REGION, "podshare", given)
+        for function in self.client("lambda").list_functions()["Functions"]:
+            functions.warm(function["FunctionArn"])  # on the core that the member stacks leave idle
         shared: dict[str, Any] = {name: given[name] for name in ("OrganizationId", "Prefix") if name in given}
         for account, own in self._member_parameters().items():
             member: dict[str, Any] = {"HubAccountId": HUB, **shared, **own}

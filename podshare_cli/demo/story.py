@@ -27,7 +27,7 @@ from podshare_sandbox.organization import HUB, HUB_REGION, ORGANIZATION_ID
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "registry"
 LEAVING = "language"
 _TIME_SCALE = 0.02  # AWS's own waits take a fiftieth of their time; functions take what they take
-_LOOK_SECONDS = 0.25
+_LOOK_SECONDS = 0.5
 _RESEARCHER, _ANALYST = ("222222222222", "/research/", "LanguageResearcher"), ("444444444444", "/", "Analyst")
 
 
