@@ -11,6 +11,10 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from podshare.domain import names
+from podshare.domain.desired import member_principals
+from podshare.domain.installation import Installation
+from podshare.domain.records import Access, Cluster, InvalidRecord, parse, parse_team
 from podshare_cli import words
 from podshare_cli.connection import Connection
 from podshare_cli.documents import name_of
@@ -40,8 +44,33 @@ def status(connection: Connection, team: str) -> Row:
         "problems": found.get("problems", []),
         "execution": found.get("execution"),
         "trigger": found.get("trigger"),
+        "ways_in": _ways_in(connection, item),
         "resources": sorted(state.resources(team)),
     }
+
+
+def _ways_in(connection: Connection, item: Mapping[str, Any] | None) -> list[dict[str, str]]:
+    """For each member of an acceptable record, the role to work as and the cluster access role to assume from it."""
+    try:
+        team = parse_team(item or {"id": ""})
+        cluster = parse(Registry(connection).get(f"cluster#{team.cluster}") or {"id": ""})
+    except InvalidRecord:
+        return []
+    if not isinstance(cluster, Cluster) or team.access is Access.NONE:
+        return []
+    # names and ARNs follow from the prefix alone; the organization is no part of them
+    own = Installation(connection.prefix, "aws", connection.account, connection.region, "", connection.region)
+    eks_arn = f"arn:aws:eks:{cluster.region}:{cluster.account}:cluster/{cluster.eks_cluster}"
+    return [
+        {
+            "member": member.identity,
+            "role": member_principals(own, team.name, member)[0],
+            "cluster_access_role": own.role_arn(
+                cluster.account, names.cluster_access_role(own, team.name, eks_arn, member.identity)
+            ),
+        }
+        for member in team.members
+    ]
 
 
 def _row(name: str, item: Mapping[str, Any] | None, status: Mapping[str, Any]) -> Row:
@@ -121,6 +150,8 @@ def detail(found: Row, now: datetime.datetime) -> RenderableType:
     ):
         facts.add_row(label, value)
     parts: list[RenderableType] = [f"[bold]{escape(found['team'])}[/]", facts, *_problems(found["problems"])]
+    if found["ways_in"]:
+        parts.append(_told_ways_in(found["ways_in"]))
     parts.append(_resources(found["resources"]) if found["resources"] else "[dim]nothing is provisioned[/]")
     return Group(*(Text.from_markup(part) if isinstance(part, str) else part for part in parts))
 
@@ -133,6 +164,13 @@ def _problems(problems: Iterable[Mapping[str, Any]]) -> Iterable[RenderableType]
         if "field" not in problem:
             what, remedy = told_problem(problem)
             yield Text.from_markup(f"[bold red]✗[/] {escape(what)}\n  [dim]→[/] {escape(remedy)}")
+
+
+def _told_ways_in(ways: Iterable[Mapping[str, str]]) -> Tree:
+    tree = Tree("[dim]scientists assume, from the role they work as[/]", guide_style="dim")
+    for way in ways:
+        tree.add(f"{escape(way['role'])} → {escape(way['cluster_access_role'])}")
+    return tree
 
 
 def _resources(keys: Iterable[str]) -> Tree:

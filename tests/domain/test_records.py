@@ -53,6 +53,11 @@ def test_every_problem_is_told_at_once() -> None:
         ({"quota": {"resources": [{"instance_type": "ml.p5.48xlarge", "count": -1}]}}, "count"),
         ({"quota": {"resources": [{"instance_type": "m5.large", "count": 1}]}}, "instance_type"),
         ({"access": "root"}, "access"),
+        ({"owner": "a\u0301da"}, "owner"),
+        ({"members": [{"account": "222222222222", "existing_role": "R\u00f4le"}]}, "existing_role"),
+        ({"members": [{"account": "222222222222", "permission_set": "D\u0430ta"}]}, "permission_set"),
+        ({"members": [{"account": "\u0662" * 12}]}, "account"),
+        ({"service_accounts": [{"name": "a..b"}]}, "name"),
         ({"reason": ...}, "reason"),
         ({"schema": 2}, "schema"),
         ({"service_accounts": [{"name": "Trainer"}]}, "name"),
@@ -104,3 +109,14 @@ def test_a_record_of_another_kind_is_no_team() -> None:
     """Only team# records are teams."""
     with pytest.raises(InvalidRecord):
         parse_team({"id": "robot#r2d2"})
+
+
+@pytest.mark.parametrize("bucket", ["ab", "A-bucket", "a..b", "-bucket", "bucket-", "under_score", "b" * 64, "a*b"])
+def test_a_bucket_name_is_one_that_s3_allows(bucket: str) -> None:
+    """Bucket names are 3 to 63 of a-z, 0-9, dots and dashes, each label whole (S3 user guide, naming rules)."""
+    assert problems_of({"id": "dataset#d", "account": "333333333333", "region": "us-west-2", "bucket": bucket})
+
+
+def test_owners_have_names_in_any_script() -> None:
+    """An owner is a tag's value, in which AWS allows letters of any script."""
+    assert a_team(owner="Zo\u00eb \u6797").owner == "Zo\u00eb \u6797"

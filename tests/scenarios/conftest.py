@@ -13,6 +13,6 @@ def world() -> Iterator[World]:
     """An organization with podshare, one cluster and three datasets."""
     with Sandbox(time_scale=0.02) as sandbox:
         found = World(sandbox)
-        found.outputs = sandbox.deploy_podshare({"DrainSeconds": "10"})
+        found.outputs = sandbox.deploy_podshare({"DrainSeconds": "20"})
         found.put(CLUSTER, *DATASETS)
         yield found

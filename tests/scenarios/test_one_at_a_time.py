@@ -37,7 +37,7 @@ def test_many_triggers_at_once_end_in_one_truth(world: World) -> None:
             settle=False,
         )
         start(world, "alpha", f"alpha-by-hand-{count}")
-    world.sandbox.settle(120)
+    world.sandbox.settle(240)
     assert world.status("alpha")["state"] == "READY"
     sagemaker = world.sandbox.client("sagemaker")
     (quota,) = sagemaker.list_compute_quotas(NameContains="podshare-alpha")["ComputeQuotaSummaries"]
@@ -76,7 +76,7 @@ def test_shared_documents_lose_nothing(world: World) -> None:
     datasets = [{"dataset": "imagenet", "access": "read"}, {"dataset": "crawl", "access": "read"}]
     for name in names:
         world.put(a_team_item(name, members=[], service_accounts=[{"name": "r", "datasets": datasets}]), settle=False)
-    world.sandbox.settle(180)
+    world.sandbox.settle(240)
     assert {world.status(name)["state"] for name in names} == {"READY"}
     assert [statement["Sid"] for statement in world.bucket_statements(IMAGES)] == [
         "OwnersAudit",

@@ -65,7 +65,7 @@ def test_the_quota_stays_while_work_runs_and_access_does_not(world: World) -> No
     assert world.leftovers() == ["podshare-november"]
     assert "holder" not in world.state("team#november", "lease")
     kubernetes.api_of(EKS_ARN).delete("Pod", "hyperpod-ns-november", "worker-0")
-    world.sandbox.settle(60)
+    world.sandbox.settle(240)
     assert world.status("november")["state"] == "DELETED"
     assert world.leftovers() == []
 

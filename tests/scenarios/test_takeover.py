@@ -27,7 +27,7 @@ def test_a_holder_that_died_is_taken_over() -> None:
         fence = int(world.state("team#golf", "lease")["fence"])
         began = time.monotonic()
         states.stop_execution(executionArn=running[0]["executionArn"])
-        sandbox.settle(120)
+        sandbox.settle(240)
         assert world.status("golf")["state"] == "READY"
         assert int(world.state("team#golf", "lease")["fence"]) > fence
         assert time.monotonic() - began >= 30

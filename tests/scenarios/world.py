@@ -57,7 +57,7 @@ class World:
         for item in items:
             self.sandbox.client("dynamodb").put_item(TableName="podshare-registry", Item=to_item(item))
         if settle:
-            self.sandbox.settle(90)
+            self.sandbox.settle(240)
 
     def put_team(self, name: str, **fields: Any) -> Item:
         """Write a team and return its status."""
@@ -69,7 +69,7 @@ class World:
         for record in ids:
             self.sandbox.client("dynamodb").delete_item(TableName="podshare-registry", Key={"id": {"S": record}})
         if settle:
-            self.sandbox.settle(90)
+            self.sandbox.settle(240)
 
     def reconcile(self, team: str) -> Item:
         """Start a reconciliation by hand and return the execution's output."""
@@ -78,7 +78,7 @@ class World:
         started = self.sandbox.client("stepfunctions").start_execution(
             stateMachineArn=machine, input=json.dumps({"team": team, "trigger": trigger})
         )
-        self.sandbox.settle(90)
+        self.sandbox.settle(240)
         found = self.sandbox.client("stepfunctions").describe_execution(executionArn=started["executionArn"])
         output: Item = json.loads(found.get("output", "{}"))
         return {**output, "status": found["status"], "executionArn": started["executionArn"]}

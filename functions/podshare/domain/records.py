@@ -79,17 +79,17 @@ def _text(pattern: str, most: int, least: int = 1) -> StringConstraints:
     return StringConstraints(pattern=pattern, min_length=least, max_length=most)
 
 
-TAG_VALUE = r"^[\w .:/=+\-@]*$"  # what every service here accepts as a tag's value
+TAG_VALUE = r"^[\p{L}\p{N}_ .:/=+\-@]*$"  # what every service here accepts as a tag's value
 AccountId = Annotated[str, BeforeValidator(_account), StringConstraints(pattern=r"^[0-9]{12}$")]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
 RecordName = Annotated[str, _text(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", 63)]
 # 40: `hyperpod-ns-<team>-localqueue` is a label value, at most 63 characters
 TeamName = Annotated[str, _text(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", 40)]
-Bucket = Annotated[str, _text(r"^[a-z0-9][a-z0-9.-]*[a-z0-9]$", 63, 3)]
+Bucket = Annotated[str, _text(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$", 63, 3)]
 Prefix = Annotated[str, StringConstraints(max_length=512), AfterValidator(_no_pattern), AfterValidator(_directory)]
-RoleName = Annotated[str, _text(r"^([\w+=,.@-]+/)*[\w+=,.@-]{1,64}$", 512)]
-PrincipalName = Annotated[str, _text(r"^(role|user)/([\w+=,.@-]+/)*[\w+=,.@-]{1,64}$", 512)]
-PermissionSet = Annotated[str, _text(r"^[\w+=,.@-]+$", 32)]
+RoleName = Annotated[str, _text(r"^([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$", 512)]
+PrincipalName = Annotated[str, _text(r"^(role|user)/([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$", 512)]
+PermissionSet = Annotated[str, _text(r"^[A-Za-z0-9_+=,.@-]+$", 32)]
 EksCluster = Annotated[str, _text(r"^[0-9A-Za-z][A-Za-z0-9_-]*$", 100)]
 HyperPodCluster = Annotated[
     str,
@@ -98,7 +98,7 @@ HyperPodCluster = Annotated[
         256,
     ),
 ]
-KubernetesName = Annotated[str, _text(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", 63)]
+KubernetesName = Annotated[str, _text(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$", 63)]
 Owner = Annotated[str, _text(TAG_VALUE, 256)]
 InstanceType = Annotated[str, _text(r"^ml\.[a-z0-9-]+\.[a-z0-9]+$", 64)]
 Amount = Annotated[int, Field(ge=0, le=10_000_000)]
@@ -217,12 +217,12 @@ class QuotaResource(_Part):
 class Sharing(_Part):
     """How idle compute is lent and borrowed (SageMaker ResourceSharingConfig).
 
-    ``borrow_limit`` is a percentage of the team's own guaranteed quota. The API takes 0 to 10,000, its
-    documentation once says 1 to 500: podshare accepts what both accept.
+    ``borrow_limit`` is a percentage of the team's own guaranteed quota. The API's model takes 0 to 10,000, its
+    documentation also says 1 to 500: what SageMaker itself refuses is told in the team's status.
     """
 
     strategy: Literal["Lend", "DontLend", "LendAndBorrow"]
-    borrow_limit: Annotated[int, Field(ge=1, le=500)] | None = None
+    borrow_limit: Annotated[int, Field(ge=0, le=10_000)] | None = None
     absolute_borrow_limits: Annotated[tuple[QuotaResource, ...], Field(max_length=15)] = ()
 
     @model_validator(mode="after")
