@@ -19,6 +19,8 @@ from moto.core.common_types import TYPE_RESPONSE
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionContext, ActionResult, BaseResponse
 
+from podshare_sandbox.moto_repair import replace
+
 Operation = Callable[..., "dict[str, Any] | None"]
 Item = TypeVar("Item")
 
@@ -180,18 +182,6 @@ def page(
     start = int(token or 0)
     end = start + min(max_results or largest, largest)
     return list(items[start:end]), str(end) if end < len(items) else None
-
-
-def replace(owner: Any, name: str, replacement: Any) -> Any:
-    """Put ``replacement`` in the place of moto's ``owner.name``; returns what was there.
-
-    Raises RuntimeError when an upgrade of moto took the symbol away: the repair needs mending.
-    """
-    if not hasattr(owner, name):
-        raise RuntimeError(f"moto has no {owner.__name__}.{name} any more: mend this repair")
-    stock = getattr(owner, name)
-    setattr(owner, name, replacement)
-    return stock
 
 
 def _honour_http_status() -> None:

@@ -1,4 +1,4 @@
-"""How a symbol of moto is replaced: once, and only while it is there."""
+"""How a symbol of moto is replaced: only while it is there, so that an upgrade shows what needs another look."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,15 +6,20 @@ from typing import Any
 _made: set[tuple[Any, str, Any]] = set()
 
 
-def repair(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-    """Replace ``owner.name`` (of a class or a module) by ``make(original)``; the second time does nothing.
+def replace(owner: Any, name: str, replacement: Any) -> Any:
+    """Put ``replacement`` in the place of ``owner.name`` (of a class or a module); returns what was there.
 
     Raises RuntimeError where moto no longer has the symbol, since the repair then needs another look.
     """
-    if (owner, name, make) in _made:
-        return
-    original = getattr(owner, name, None)
-    if original is None:
-        raise RuntimeError(f"moto's {owner.__name__}.{name} is gone: {make.__module__} repairs nothing")
-    setattr(owner, name, make(original))
-    _made.add((owner, name, make))
+    if not hasattr(owner, name):
+        raise RuntimeError(f"moto's {owner.__name__}.{name} is gone: mend this repair")
+    stock = getattr(owner, name)
+    setattr(owner, name, replacement)
+    return stock
+
+
+def repair(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+    """Replace ``owner.name`` by ``make(original)``; the second time does nothing. Errors as in ``replace``."""
+    if (owner, name, make) not in _made:
+        replace(owner, name, make(getattr(owner, name, None)))
+        _made.add((owner, name, make))

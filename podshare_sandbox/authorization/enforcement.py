@@ -23,7 +23,7 @@ from podshare_sandbox.authorization.authorize import AccessDenied
 from podshare_sandbox.authorization.call import Call
 from podshare_sandbox.authorization.principals import ExpiredToken, Principal, UnknownAccessKey, identify
 from podshare_sandbox.authorization.s3_data import DataRequest
-from podshare_sandbox.moto_extension import replace
+from podshare_sandbox.moto_repair import replace
 
 # a copy: botocore's client of S3 cuts the bucket out of the paths of the model that the whole process shares
 _S3_OPERATIONS = ServiceOperationRouter(copy.deepcopy(get_service_model("s3")))

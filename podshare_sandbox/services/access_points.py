@@ -26,7 +26,8 @@ from moto.s3.responses import S3Response
 from moto.s3control.models import S3ControlBackend, s3control_backends
 
 from podshare_sandbox import clock
-from podshare_sandbox.moto_extension import Caller, ServiceExtension, page, replace
+from podshare_sandbox.moto_extension import Caller, ServiceExtension, page
+from podshare_sandbox.moto_repair import replace
 from podshare_sandbox.services import buckets
 
 MOST_PER_REGION = 10_000  # of one account (S3 User Guide, restrictions)

@@ -27,7 +27,7 @@ from moto.s3.exceptions import S3ClientError
 from moto.s3.models import FakeBucket, PublicAccessBlock, S3Backend, s3_backends
 from moto.s3control.models import s3control_backends
 
-from podshare_sandbox.moto_extension import replace
+from podshare_sandbox.moto_repair import replace
 
 Document = dict[str, Any]
 

@@ -29,7 +29,8 @@ from moto.iam.utils import generate_access_key_id_from_account_id
 
 from podshare_sandbox.authorization import grammar
 from podshare_sandbox.authorization.sessions import PARTITION
-from podshare_sandbox.moto_extension import broken_constraints, operation_model, replace
+from podshare_sandbox.moto_extension import broken_constraints, operation_model
+from podshare_sandbox.moto_repair import replace
 
 # quotas, by their default values; AWS raises the first to 8,192 on request
 LONGEST_TRUST_POLICY = 2048  # characters, white space included

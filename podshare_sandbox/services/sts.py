@@ -33,7 +33,8 @@ from podshare_sandbox.authorization.sessions import (
     tags_of,
     transitive_tags,
 )
-from podshare_sandbox.moto_extension import Caller, ServiceExtension, replace
+from podshare_sandbox.moto_extension import Caller, ServiceExtension
+from podshare_sandbox.moto_repair import replace
 
 DEFAULT_DURATION = 3600
 LONGEST_CHAINED_DURATION = 3600

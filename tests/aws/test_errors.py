@@ -2,6 +2,7 @@
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
+from botocore.parsers import ResponseParserError
 
 from podshare.aws.errors import Retryable, Superseded, Terminal, classify
 
@@ -27,6 +28,8 @@ def aws(code: str, message: str = "", status: int = 400) -> ClientError:
         aws("MalformedPolicy", "Invalid principal in policy"),
         aws("ResourceNotFoundException", "The specified principalArn could not be found"),
         ConnectTimeoutError(endpoint_url="https://eks.us-west-2.amazonaws.com"),
+        ResponseParserError("Unable to parse response: <html>Bad Gateway</html>"),
+        ConnectionResetError(),
     ],
 )
 def test_what_may_pass_is_retried(error: Exception) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from podshare_sandbox import moto_extension
+from podshare_sandbox import moto_repair
 from podshare_sandbox.moto_extension import ServiceExtension, broken_constraints, operation_model, page
 from podshare_sandbox.services import eks
 from tests.sandbox.eks_accounts import CLUSTER, add_administrators, client, make_cluster, refused
@@ -90,4 +90,4 @@ def test_an_error_carries_its_status_and_members() -> None:
 def test_a_symbol_that_moto_lost_is_told() -> None:
     """Replacing a symbol that is not there raises RuntimeError naming it."""
     with pytest.raises(RuntimeError, match=r"ServiceExtension\.vanished"):
-        moto_extension.replace(ServiceExtension, "vanished", None)
+        moto_repair.replace(ServiceExtension, "vanished", None)

@@ -2,6 +2,7 @@
 
 import json
 
+from podshare_sandbox.sandbox import PROJECT
 from podshare_sandbox.services import sagemaker
 from tests.builders import a_team_item
 from tests.scenarios.world import CLUSTER, DATA, DATASETS, HUB, LANGUAGE, REGION, VISION, World, refused
@@ -198,3 +199,26 @@ def test_regions_are_kept_apart(world: World) -> None:
     status = world.put_team("mike", members=[], service_accounts=grants)
     assert status["state"] == "DEGRADED"
     assert f"is in {REGION}, its dataset's record says eu-west-1" in what(status)
+
+
+def test_a_bucket_that_its_owner_deleted_is_let_go(world: World) -> None:
+    """Bucket and access point are gone without podshare: the team that used them can still be deleted whole."""
+    s3, bucket = world.sandbox.client("s3", DATA), f"short-lived-{DATA}"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    member = {"BucketNames": f"curated-images-{DATA},web-text-{DATA},{bucket}"}
+    world.sandbox.deploy(
+        PROJECT / "accounts" / "member.yaml",
+        DATA,
+        REGION,
+        "podshare-member",
+        {"HubAccountId": HUB, "OrganizationId": "o-podshare01", **member},
+    )
+    world.put({"id": "dataset#brief", "account": DATA, "region": REGION, "bucket": bucket})
+    grants = [{"name": "r", "datasets": [{"dataset": "brief", "access": "read"}]}]
+    assert world.put_team("november", members=[], service_accounts=grants)["state"] == "READY"
+    name = world.access_point("november", "brief").rpartition("/")[2]
+    world.sandbox.client("s3control", DATA).delete_access_point(AccountId=DATA, Name=name)
+    s3.delete_bucket_policy(Bucket=bucket)
+    s3.delete_bucket(Bucket=bucket)
+    world.delete("team#november")
+    assert world.status("november")["state"] == "DELETED"

@@ -11,6 +11,7 @@ The state machine retries and catches by these names.
 """
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 
 class Retryable(Exception):  # noqa: N818  # the state machine matches this name
@@ -107,8 +108,8 @@ def classify(error: Exception, about: str) -> Exception:
     text = f"{about}: {error}"
     if isinstance(error, ClientError):
         return Retryable(text) if _may_pass(error) else Terminal(text)
-    if isinstance(error, BotoCoreError | OSError):
-        return Retryable(text)
+    if isinstance(error, BotoCoreError | ResponseParserError | OSError):
+        return Retryable(text)  # no answer, or one that is not AWS's, from something on the way
     return error
 
 

@@ -78,7 +78,7 @@ class Kubernetes:
         """The labels of a service account, or None if there is none."""
         try:
             found = self._client.get(ServiceAccount, name, namespace=namespace)
-        except ApiError as error:
+        except httpx2.HTTPError as error:
             if _status(error) == _NOT_FOUND:
                 return None
             raise self._classified(error, f"service account {namespace}/{name}") from error
@@ -91,7 +91,7 @@ class Kubernetes:
             self._client.apply(
                 ServiceAccount(metadata=ObjectMeta(name=name, namespace=namespace, labels=labels)), force=True
             )
-        except ApiError as error:
+        except httpx2.HTTPError as error:
             if _status(error) == _NOT_FOUND:
                 raise Pending(f"namespace {namespace} does not exist yet") from error
             raise self._classified(error, f"service account {namespace}/{name}") from error
@@ -101,7 +101,7 @@ class Kubernetes:
         ask_guard()
         try:
             self._client.delete(ServiceAccount, name, namespace=namespace)
-        except ApiError as error:
+        except httpx2.HTTPError as error:
             if _status(error) != _NOT_FOUND:
                 raise self._classified(error, f"service account {namespace}/{name}") from error
 
@@ -109,18 +109,22 @@ class Kubernetes:
         """The names of the pods that have not ended."""
         try:
             pods = list(self._client.list(Pod, namespace=namespace))
-        except ApiError as error:
+        except httpx2.HTTPError as error:
             raise self._classified(error, f"pods of {namespace}") from error
         return [
             pod.metadata.name or "" for pod in pods if pod.metadata and not (pod.status and pod.status.phase in _OVER)
         ]
 
-    def _classified(self, error: ApiError, about: str) -> Exception:
-        text = f"{about} in cluster {self._cluster}: {error.status.message or error}"
-        if _status(error) in (_CONFLICT, _TOO_MANY) or _status(error) >= _SERVER_FAULT:
+    def _classified(self, error: httpx2.HTTPError, about: str) -> Exception:
+        """An error without a status is one of the connection, or an answer that is not the API server's."""
+        said = error.status.message if isinstance(error, ApiError) else None
+        text = f"{about} in cluster {self._cluster}: {said or error!r}"
+        if _status(error) in (0, _CONFLICT, _TOO_MANY) or _status(error) >= _SERVER_FAULT:
             return Retryable(text)
         return Terminal(f"{text}. Apply accounts/cluster-rbac.yaml to the cluster and deploy accounts/member.yaml.")
 
 
-def _status(error: ApiError) -> int:
-    return int(error.status.code or error.response.status_code)
+def _status(error: httpx2.HTTPError) -> int:
+    if isinstance(error, ApiError):
+        return int(error.status.code or error.response.status_code)
+    return error.response.status_code if isinstance(error, httpx2.HTTPStatusError) else 0

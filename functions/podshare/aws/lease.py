@@ -150,7 +150,7 @@ def document_lease(state: State, document: str, function_timeout: int) -> Iterat
         document,
         "lease",
         "SET holder = :holder, expires_at = :expires",
-        "attribute_not_exists(holder) OR expires_at < :now",
+        "attribute_not_exists(holder) OR expires_at < :now OR holder = :holder",  # ours: a reply was lost
         holder=holder,
         expires=expires,
         now=int(time.time()),

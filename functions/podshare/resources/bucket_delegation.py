@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.errors import Retryable, Terminal, is_absent
+from podshare.aws.errors import Retryable, Terminal, code_of, is_absent
 from podshare.aws.lease import document_lease
 from podshare.domain import names, policies
 from podshare.domain.kinds import BucketDelegation, Key, Resource
@@ -121,7 +121,7 @@ def _policy(context: Context, key: Key) -> Document | None:
             s3.get_bucket_policy(Bucket=key.container, ExpectedBucketOwner=key.account)["Policy"]
         )
     except ClientError as error:
-        if is_absent(error):
+        if is_absent(error) or code_of(error) == "NoSuchBucket":  # its owner deleted it: our statement went with it
             return None
         raise
     return policy
