@@ -61,3 +61,9 @@ def test_ready_means_verified(plan: Any, results: Any, verification: Any, error:
 def test_results_are_found_wherever_the_machine_puts_them() -> None:
     """Stages, branches, lanes and waves nest differently; a lane with one result may lose its list."""
     assert results_in([[[DONE], FAILED], [[[DONE, [WAITING]]]]]) == [DONE, FAILED, DONE, WAITING]
+
+
+@pytest.mark.parametrize(("detail", "may_pass"), [("Retryable: throttled", True), ("Terminal: denied", False)])
+def test_a_fault_that_may_pass_is_told_from_one_that_needs_a_person(detail: str, may_pass: bool) -> None:
+    """Only what may succeed by itself is tried again by itself."""
+    assert outcome({}, [{**FAILED, "detail": detail}], HELD, "").may_pass is may_pass

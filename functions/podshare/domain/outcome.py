@@ -26,11 +26,15 @@ class TeamState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The team's state after a run, in one sentence and with every problem."""
+    """The team's state after a run, in one sentence and with every problem.
+
+    ``may_pass`` tells whether something failed that may succeed by itself after a while.
+    """
 
     state: TeamState
     summary: str
     problems: tuple[Mapping[str, str], ...]
+    may_pass: bool = False
 
 
 def results_in(found: Any) -> list[Result]:
@@ -56,7 +60,8 @@ def outcome(plan: Mapping[str, Any], results: Iterable[Result], verification: Ma
     problems += [_violation(item) for item in violations]
     problems += [_difference(item) for item in verification.get("differences", []) if item["key"] not in unfinished]
     state = _state(plan, bool(error or failed or violations), bool(waiting), verification)
-    return Outcome(state, _summary(state, results, problems), tuple(problems))
+    may_pass = any(str(result.get("detail", "")).startswith("Retryable:") for result in results)
+    return Outcome(state, _summary(state, results, problems), tuple(problems), may_pass)
 
 
 def _state(plan: Mapping[str, Any], failed: bool, waiting: bool, verification: Mapping[str, Any]) -> TeamState:

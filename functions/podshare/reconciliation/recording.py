@@ -12,13 +12,15 @@ from podshare.domain.outcome import Outcome, TeamState, outcome, results_in
 
 FIRST_WAIT_SECONDS = 60
 LONGEST_WAIT_SECONDS = 3600
+MOST_RETRIES = 10  # of what failed although it might have passed, such as a lease whose holder was killed
 MOST_WAITS = 240  # of one execution: eight days in all, more than a drain may take (template.yaml, DrainSeconds)
 
 
 def record(settings: Settings, event: dict[str, Any]) -> dict[str, Any]:
     """Write the team's status and give the lease back.
 
-    The result's ``next`` is ``done``, ``again`` (something newer was asked for, or the plan was cut off) or ``wait``.
+    The result's ``next`` is ``done``, ``again`` (something newer was asked for, or the plan was cut off) or ``wait``
+    (for something outside, or for a fault to pass).
     The status is written before the lease is given back, so that no later run's status is overwritten by this one.
     Raises Superseded if the lease is somebody else's by now.
     """
@@ -36,7 +38,7 @@ def record(settings: Settings, event: dict[str, Any]) -> dict[str, Any]:
         "team": team,
         "state": found.state.value,
         "summary": found.summary,
-        "next": _next(found.state, released, int(plan.get("left", 0)), waits),
+        "next": _next(found, released, int(plan.get("left", 0)), waits),
         "wait_seconds": min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (waits // 10)),
     }
 
@@ -51,10 +53,12 @@ def _reason(error: dict[str, str] | None) -> str:
     return f"{error.get('Error', 'failure')}: {cause}"
 
 
-def _next(state: TeamState, released: bool, left: int, waits: int) -> str:
+def _next(found: Outcome, released: bool, left: int, waits: int) -> str:
     if not released or left:
         return "again"
-    return "wait" if state is TeamState.WAITING and waits < MOST_WAITS else "done"
+    if found.state is TeamState.WAITING:
+        return "wait" if waits < MOST_WAITS else "done"
+    return "wait" if found.may_pass and waits < MOST_RETRIES else "done"
 
 
 def _write_status(state: State, event: dict[str, Any], found: Outcome, verification: dict[str, Any]) -> None:
