@@ -65,6 +65,7 @@ class _Known:
 
     def __init__(self, connection: Connection, candidates: Mapping[str, Item], teams: Iterable[Item]) -> None:
         self._state = State(connection)
+        self._own_paths = (f"/{connection.prefix}/", f"/{connection.prefix}-system/")
         wanted = {
             f"{kind}#{name}"
             for team in teams
@@ -78,7 +79,7 @@ class _Known:
         """What is wrong with a team's references."""
         clusters = [name for name in _clusters(team) if self._exists(f"cluster#{name}")]
         datasets = {name: self._dataset(name) for name in _datasets(team) if self._exists(f"dataset#{name}")}
-        return accept_team(team, None, clusters, datasets).problems
+        return accept_team(team, None, clusters, datasets, self._own_paths).problems
 
     def _exists(self, record_id: str) -> bool:
         return record_id in self._records or self._state.was_accepted(record_id)

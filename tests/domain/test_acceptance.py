@@ -138,6 +138,15 @@ def test_a_reference_to_a_deleted_dataset_is_a_revocation() -> None:
     assert found.record == a_team()
 
 
+def test_nobody_is_a_member_by_a_role_of_podshares_own() -> None:
+    """Another team's scientist role, or a member role, as `existing_role` would let one team in by another's door."""
+    for role in ("podshare/podshare-language-scientist", "podshare-system/podshare-read"):
+        item = a_team_item(members=[{"account": "222222222222", "existing_role": role}])
+        found = accept_team(item, None, ["main"], DATASETS, ("/podshare/", "/podshare-system/"))
+        assert "is a role of podshare's own" in str(found.problems[0])
+        assert found.record is None
+
+
 def test_a_prefix_outside_of_the_dataset_is_an_error() -> None:
     """Prefixes count from the bucket's root: the remedy says how to write it."""
     accounts = [{"name": "trainer", "datasets": [{"dataset": "imagenet", "access": "read", "prefix": "train/"}]}]

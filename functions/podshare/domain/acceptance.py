@@ -6,7 +6,7 @@ asks for. What cannot be understood asks for nothing: a typo never keeps access 
 capacity and no access: it stays as it was accepted, because taking it away touches running work.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -66,10 +66,15 @@ def _narrowed_dataset(item: Item, last: Dataset | None) -> Dataset | None:
 
 
 def accept_team(
-    item: Item | None, last: Team | None, clusters: Iterable[str], datasets: Mapping[str, Dataset | None]
+    item: Item | None,
+    last: Team | None,
+    clusters: Iterable[str],
+    datasets: Mapping[str, Dataset | None],
+    own_paths: Sequence[str] = (),
 ) -> Accepted[Team]:
     """The team that counts.
 
+    ``own_paths`` are the IAM paths of podshare's own roles, by which nobody may be a member.
     ``clusters`` names the clusters that exist; ``datasets`` holds each dataset that ever existed, None where it
     was deleted. A reference to anything else is a problem of the record.
     """
@@ -79,7 +84,8 @@ def accept_team(
         team = parse_team(item)
     except InvalidRecord as error:
         return Accepted(_narrowed_team(item, last, clusters, datasets), error.problems)
-    if problems := tuple(_broken_references(team, clusters, datasets)):
+    problems = (*_broken_references(team, clusters, datasets), *_own_roles(team, own_paths))
+    if problems:
         return Accepted(_narrowed_team(item, last, clusters, datasets), problems)
     return Accepted(team)
 
@@ -107,6 +113,15 @@ def _broken_references(
                 rule = f"lies outside of dataset {dataset.name}, which is {dataset.prefix} of {dataset.bucket}"
                 remedy = f"Prefixes count from the bucket's root: begin it with {dataset.prefix}"
                 yield Problem(record, f"{field}.prefix", grant.prefix, rule, remedy)
+
+
+def _own_roles(team: Team, own_paths: Sequence[str]) -> Iterable[Problem]:
+    """A member by a role that podshare made would get in by another team's membership."""
+    for row, member in enumerate(team.members):
+        if member.existing_role and f"/{member.existing_role}".startswith(tuple(own_paths)):
+            rule = "is a role of podshare's own"
+            remedy = "Leave existing_role out: podshare makes the team's own data scientist role."
+            yield Problem(f"team#{team.name}", f"members.{row}.existing_role", member.existing_role, rule, remedy)
 
 
 # ---- what a record that breaks a rule still asks for ----------------------------------------------------------

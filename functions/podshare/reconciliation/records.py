@@ -46,7 +46,8 @@ def read_records(settings: Settings, name: str, instead: Mapping[str, Item | Non
 
     ``instead`` replaces records of the registry for a dry run; None stands for a deleted one.
     """
-    return _Reader(Registry(settings.registry), State(settings.state), instead or {}).team(name)
+    own_paths = (settings.installation.role_path, settings.installation.system_path)
+    return _Reader(Registry(settings.registry), State(settings.state), instead or {}, own_paths).team(name)
 
 
 def accepted_record(item: Item | None) -> dict[str, Any] | None:
@@ -62,6 +63,7 @@ class _Reader:
     registry: Registry
     state: State
     instead: Mapping[str, Item | None]
+    own_paths: tuple[str, str]
 
     def team(self, name: str) -> TeamRecords:
         item = self._written([f"team#{name}"]).get(f"team#{name}")
@@ -72,7 +74,7 @@ class _Reader:
         written = self._written(ids)
         cluster, facts, cluster_notes = self._cluster(cluster_name, written.get(f"cluster#{cluster_name}"))
         datasets, dataset_notes = self._datasets(names, written)
-        accepted = accept_team(item, last, [cluster.name] if cluster else [], datasets)
+        accepted = accept_team(item, last, [cluster.name] if cluster else [], datasets, self.own_paths)
         notes = (*cluster_notes, *dataset_notes) if item else ()
         return TeamRecords(
             name=name,
