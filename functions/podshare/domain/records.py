@@ -23,7 +23,6 @@ from pydantic import (
     model_validator,
 )
 
-SCHEMA_VERSION = 1
 PAUSE_ID = "pause#all"
 MOST_MEMBERS = 500
 MOST_SERVICE_ACCOUNTS = 100

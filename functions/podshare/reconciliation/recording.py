@@ -48,7 +48,7 @@ def _reason(error: dict[str, str] | None) -> str:
     if not error:
         return ""
     cause = error.get("Cause", "")
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, KeyError, TypeError):  # a cause that is no function's error stays as it is
         cause = json.loads(cause)["errorMessage"]
     return f"{error.get('Error', 'failure')}: {cause}"
 
