@@ -37,7 +37,19 @@ _LIBRARIES = (
     *("httpx2", "lightkube", "lightkube.resources.core_v1", "pydantic.networks", "pydantic.root_model", "simplejson"),
     *("pydantic.deprecated.class_validators", "yaml"),
 )
-_SERVICES = ("dynamodb", "eks", "iam", "lambda", "s3", "s3control", "sagemaker", "sqs", "stepfunctions", "sts")
+_SERVICES = (
+    "dynamodb",
+    "eks",
+    "iam",
+    "lambda",
+    "organizations",
+    "s3",
+    "s3control",
+    "sagemaker",
+    "sqs",
+    "stepfunctions",
+    "sts",
+)
 _FILES_OF_A_SERVICE = ("service-2", "endpoint-rule-set-1", "paginators-1", "waiters-2")
 _FILES = ("_retry", "endpoints", "partitions", "sdk-default-configuration")
 

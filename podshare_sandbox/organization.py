@@ -11,13 +11,15 @@ data-lake               333333333333  Data         the buckets ``curated-images-
 ======================  ============  ===========  ===================================================
 
 Everything regional is in us-west-2. Each account has an IAM user ``admin`` with AdministratorAccess,
-whose access key never changes.
+whose access key never changes; so has each account that is created later, whose id is known beforehand
+(:func:`created_account`).
 """
 
 import base64
 import hashlib
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,6 +29,7 @@ from moto.iam.models import iam_backends
 from moto.organizations import utils as organizations_utils
 from moto.organizations.models import FakeAccount, OrganizationsBackend, organizations_backends
 
+from podshare_sandbox.authorization import accounts
 from podshare_sandbox.cloudformation.resources import managed_policies
 
 ORGANIZATION_ID = "o-podshare01"
@@ -72,7 +75,10 @@ OWNERS_AUDIT = {
 }
 
 ADMINISTRATOR_ACCESS = "arn:aws:iam::aws:policy/AdministratorAccess"
-_ACCESS_ROLE = "OrganizationAccountAccessRole"
+ACCESS_ROLE = "OrganizationAccountAccessRole"
+
+_CREATED = ("555555555555", "666666666666", "777777777777", "888888888888")
+_generators = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -113,20 +119,23 @@ def admin_credentials(account: str) -> Credentials:
     return Credentials("AKIA" + base64.b32encode(digest)[:16].decode(), base64.b64encode(digest)[:40].decode())
 
 
+def created_account(number: int) -> str:
+    """The id of the ``number``-th account (from 1) that is created in a sandbox, the same in every sandbox."""
+    if number <= len(_CREATED):
+        return _CREATED[number - 1]
+    digest = hashlib.sha256(f"podshare-sandbox account {number}".encode()).digest()
+    return f"{int.from_bytes(digest[:8]) % 10**12:012d}"
+
+
 def organization_id_of(account: str) -> str | None:
     """The id of the organization that ``account`` is in now, or None."""
-    for partitions in list(organizations_backends.values()):
-        for backend in list(partitions.values()):
-            if backend.org and any(member.id == account for member in list(backend.accounts)):
-                return str(backend.org.id)
-    return None
+    backend = accounts.organization_with(account)
+    return str(accounts.root_of(backend).organization_id) if backend else None
 
 
 def seed(clients: Clients) -> None:
     """Make the organization, its administrators, the cluster and the buckets in moto's empty state."""
     _found_organization()
-    for account in ACCOUNTS:
-        _add_administrator(account)
     _create_cluster(clients)
     _create_buckets(clients)
 
@@ -142,28 +151,39 @@ def _found_organization() -> None:
         backend.create_organization(HUB_REGION, FeatureSet="ALL")
     backend.accounts[0].name = "management"
     # AWS makes the access role in created accounts only (Organizations user guide, "Accessing member accounts")
-    iam_backends[MANAGEMENT]["aws"].delete_role(_ACCESS_ROLE)
+    iam_backends[MANAGEMENT]["aws"].delete_role(ACCESS_ROLE)
+    _add_administrator(MANAGEMENT)
     for unit in UNITS:
         with _fixed("make_random_ou_id", unit.id):
             backend.create_organizational_unit(Name=unit.name, ParentId=ROOT_ID)
         for account, name in unit.accounts.items():
-            _add_account(backend, account, name).parent_id = unit.id
+            open_account(backend, account, name, f"{name}@example.com").parent_id = unit.id
 
 
-def _add_account(backend: OrganizationsBackend, account: str, name: str) -> FakeAccount:
-    with _fixed("make_random_account_id", account):
-        backend.create_account(AccountName=name, Email=f"{name}@example.com")
+def open_account(
+    backend: OrganizationsBackend,
+    account: str,
+    name: str,
+    email: str,
+    *,
+    access_role: str = ACCESS_ROLE,
+    tags: Sequence[dict[str, str]] = (),
+) -> FakeAccount:
+    """Open an account in the root of an organization, with its administrators."""
+    with _generators, _fixed("make_random_account_id", account):
+        backend.create_account(AccountName=name, Email=email, RoleName=access_role, Tags=tags)
     iam = iam_backends[account]["aws"]
     # moto leaves out the path, and that the role is an administrator's
-    iam.get_role(_ACCESS_ROLE).path = "/"
+    iam.get_role(access_role).path = "/"
     managed_policies.make_available(account, ADMINISTRATOR_ACCESS)
-    iam.attach_role_policy(ADMINISTRATOR_ACCESS, _ACCESS_ROLE)
+    iam.attach_role_policy(ADMINISTRATOR_ACCESS, access_role)
+    _add_administrator(account)
     return backend.get_account_by_id(account)
 
 
 @contextmanager
 def _fixed(generator: str, value: str) -> Iterator[None]:
-    """Let one of moto's generators of random ids answer ``value``."""
+    """Let one of moto's generators of random ids answer ``value``. Only one thread at a time may do that."""
     original = getattr(organizations_utils, generator, None)
     if original is None:
         raise RuntimeError(f"moto's organizations.utils.{generator} is gone: the organization needs another look")

@@ -13,7 +13,7 @@ sandbox at a time, since moto's state is the process's own.
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,22 +31,35 @@ from podshare_sandbox import (
     clock,
     delivery,
     functions,
+    moto_shortcuts,
     organization,
     service_clients,
     state_machines,
 )
 from podshare_sandbox.authorization import Decision
 from podshare_sandbox.cloudformation import Export, Stack
+from podshare_sandbox.cloudformation.stack_sets import StackSet, StackSets
 from podshare_sandbox.front_door import FrontDoor
 from podshare_sandbox.moto_repair import repair
-from podshare_sandbox.organization import HUB, HUB_REGION
-from podshare_sandbox.services import access_points, buckets, eks, iam, kubernetes, pod_identity, sagemaker, sts
+from podshare_sandbox.organization import HUB, HUB_REGION, MANAGEMENT
+from podshare_sandbox.services import (
+    access_points,
+    buckets,
+    eks,
+    iam,
+    kubernetes,
+    organizations,
+    pod_identity,
+    sagemaker,
+    sts,
+)
 
 PROJECT = Path(__file__).resolve().parents[1]
+_SCIENCE = next(unit.id for unit in organization.UNITS if unit.name == "Science")
 
 # what no module of the sandbox does, beside the properties of templates that have no effect
 _LIMITS = (
-    "Service control policies and resource control policies: stored, not enforced",
+    "Resource control policies: stored, not enforced",
     "CloudTrail, X-Ray and CloudWatch metrics of AWS services: not recorded",
     "KMS, DynamoDB and S3 encryption at rest: configured, not performed",
     "Throttling and service quotas other than those of IAM, EKS and S3 access points",
@@ -73,6 +86,7 @@ class Sandbox:
         self._clients: dict[tuple[str, str, str], Any] = {}
         self._stacks: dict[tuple[str, str, str], Stack] = {}
         self._exports: dict[tuple[str, str], dict[str, Export]] = {}
+        self._stack_sets = self._new_stack_sets()
         self._moto: Any = None
         self._front_door: FrontDoor | None = None
         self._factory: Any = None
@@ -98,6 +112,7 @@ class Sandbox:
             self._front_door = FrontDoor(self._port).start()
             _install(self._front_door)
             organization.seed(self._admin_client)
+            delivery.listen("aws.organizations", self._stack_sets.organization_changed)
             authorization.clear_decisions()
         except BaseException:
             self.stop()
@@ -120,6 +135,7 @@ class Sandbox:
         self._clients.clear()
         self._stacks.clear()
         self._exports.clear()
+        self._stack_sets = self._new_stack_sets()
 
     def _stop_executions(self) -> None:
         for execution in state_machines.running():
@@ -231,24 +247,32 @@ class Sandbox:
     def deploy_podshare(self, parameters: Mapping[str, Any] | None = None) -> dict[str, str]:
         """Deploy podshare's stacks, hub first, and the cluster's RBAC; returns the hub stack's outputs.
 
-        ``parameters`` are the hub stack's, beside the organization's id; a prefix goes to all stacks.
+        The scientists' accounts get theirs from the StackSet ``podshare-member``, now and when further ones come.
+        ``parameters`` are the hub stack's, beside the organization's and its management account's id; a prefix
+        goes to all stacks.
         """
-        given: dict[str, Any] = {"OrganizationId": organization.ORGANIZATION_ID, **(parameters or {})}
+        its_own = {"OrganizationId": organization.ORGANIZATION_ID, "ManagementAccountId": MANAGEMENT}
+        given: dict[str, Any] = {**its_own, **(parameters or {})}
         outputs = self.deploy(PROJECT / "template.yaml", HUB, HUB_REGION, "podshare", given)
         for function in self.client("lambda").list_functions()["Functions"]:
             functions.warm(function["FunctionArn"])  # on the core that the member stacks leave idle
+        accounts = PROJECT / "accounts"
         shared: dict[str, Any] = {name: given[name] for name in ("OrganizationId", "Prefix") if name in given}
+        shared["HubAccountId"] = HUB
+        management = {**shared, "HubRegion": HUB_REGION}
+        # where AWS Organizations tells of its events
+        self.deploy(accounts / "management.yaml", MANAGEMENT, "us-east-1", "podshare-management", management)
         for account, own in self._member_parameters().items():
-            member: dict[str, Any] = {"HubAccountId": HUB, **shared, **own}
-            self.deploy(PROJECT / "accounts" / "member.yaml", account, HUB_REGION, "podshare-member", member)
+            self.deploy(accounts / "member.yaml", account, HUB_REGION, "podshare-member", {**shared, **own})
+        self.deploy_stack_set("podshare-member", accounts / "member.yaml", shared, [_SCIENCE])
         self._apply_cluster_rbac(self.stack("podshare").parameters["Prefix"])
         return outputs
 
     def _member_parameters(self) -> dict[str, dict[str, str]]:
+        """What the member stacks of the accounts that hold something get of their own."""
         hyperpod = self.client("sagemaker").describe_cluster(ClusterName=organization.HYPERPOD_CLUSTER)
         cluster = {"EksClusterName": organization.EKS_CLUSTER, "HyperPodClusterArn": hyperpod["ClusterArn"]}
-        own: dict[str, dict[str, str]] = {account: {} for account in organization.SCIENTISTS}
-        return {HUB: cluster, **own, organization.DATA: {"BucketNames": ",".join(organization.OBJECTS)}}
+        return {HUB: cluster, organization.DATA: {"BucketNames": ",".join(organization.OBJECTS)}}
 
     def _apply_cluster_rbac(self, prefix: str) -> None:
         """What a cluster's admin does with ``kubectl apply``, after replacing the prefix as the file says."""
@@ -257,10 +281,42 @@ class Sandbox:
         for manifest in yaml.safe_load_all(manifests.replace("podshare", prefix)):
             api.apply(manifest)
 
+    # --- stack sets -------------------------------------------------------------------------------------------
+
+    def deploy_stack_set(
+        self,
+        name: str,
+        template_path: Path | str,
+        parameters: Mapping[str, Any],
+        organizational_units: Sequence[str],
+        region: str = HUB_REGION,
+    ) -> StackSet:
+        """Create or update a service-managed StackSet with automatic deployment.
+
+        The accounts that are in the units, or in units below, get their stacks before this returns; what comes and
+        goes later, see :mod:`podshare_sandbox.cloudformation.stack_sets`. Raises as ``deploy`` does.
+        """
+        return self._stack_sets.deploy(name, Path(template_path), parameters, organizational_units, region)
+
+    def stack_set(self, name: str) -> StackSet:
+        """The StackSet with this name, and through it its stacks. Raises KeyError."""
+        return self._stack_sets[name]
+
+    def hold_stack_sets(self, account: str) -> None:
+        """Let no StackSet deploy to ``account`` or remove from it, until :meth:`release_stack_sets`."""
+        self._stack_sets.hold(account)
+
+    def release_stack_sets(self, account: str) -> None:
+        """Let StackSets reach ``account`` again; what it missed comes after their usual delay."""
+        self._stack_sets.release(account)
+
+    def _new_stack_sets(self) -> StackSets:
+        return StackSets(MANAGEMENT, self.stack)
+
     # --- observation ------------------------------------------------------------------------------------------
 
     def settle(self, timeout: float = 60.0) -> None:
-        """Wait until no event is being delivered and no execution runs.
+        """Wait until no event is being delivered, no execution runs and no StackSet has work to do.
 
         ``timeout`` is in real seconds; TimeoutError names what still runs then.
         """
@@ -280,9 +336,11 @@ class Sandbox:
 
 def _install(front_door: FrontDoor) -> None:
     """Extend and repair moto, each service in turn."""
+    moto_shortcuts.install()
     repair(BaseResponse, "call_action", _one_at_a_time)
     authorization.install()
-    for service in (iam, sts, eks, pod_identity, kubernetes, sagemaker, access_points, buckets, state_machines):
+    services = (iam, sts, organizations, eks, pod_identity, kubernetes, sagemaker, access_points, buckets)
+    for service in (*services, state_machines):
         service.install()
     kubernetes.publish(front_door)
     functions.install(front_door)

@@ -2,7 +2,7 @@
 
 ``install()`` puts it in front of moto. ``policy`` and ``conditions`` evaluate documents and know nothing of
 AWS's state; ``actions``, ``resources``, ``request_context`` and ``s3_data`` say what a call asks for;
-``principals`` and ``sessions`` who asks; ``authorize`` decides; ``enforcement`` hooks all that into moto.
+``principals``, ``sessions`` and ``accounts`` who asks; ``authorize`` decides; ``enforcement`` hooks all that into moto.
 """
 
 from podshare_sandbox.authorization.authorize import (
@@ -13,7 +13,13 @@ from podshare_sandbox.authorization.authorize import (
 )
 from podshare_sandbox.authorization.decisions import Decision, clear_decisions, decisions
 from podshare_sandbox.authorization.enforcement import install, uninstall
-from podshare_sandbox.authorization.principals import ExpiredToken, Principal, UnknownAccessKey, identify
+from podshare_sandbox.authorization.principals import (
+    ExpiredToken,
+    Principal,
+    UnknownAccessKey,
+    UnusableAccount,
+    identify,
+)
 
 __all__ = [
     "AccessDenied",
@@ -22,6 +28,7 @@ __all__ = [
     "ExpiredToken",
     "Principal",
     "UnknownAccessKey",
+    "UnusableAccount",
     "assume_as_service",
     "check_service_call",
     "clear_decisions",

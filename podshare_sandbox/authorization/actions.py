@@ -49,6 +49,7 @@ _TAGGING = {
     "kms": "TagResource",
     "lambda": "TagResource",
     "logs": "TagResource",
+    "organizations": "TagResource",
     "s3": "TagResource",
     "sagemaker": "AddTags",
     "scheduler": "TagResource",

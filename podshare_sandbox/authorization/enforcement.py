@@ -21,7 +21,13 @@ from werkzeug.exceptions import NotFound
 from podshare_sandbox.authorization import actions, authorize, s3_data
 from podshare_sandbox.authorization.authorize import AccessDenied
 from podshare_sandbox.authorization.call import Call
-from podshare_sandbox.authorization.principals import ExpiredToken, Principal, UnknownAccessKey, identify
+from podshare_sandbox.authorization.principals import (
+    ExpiredToken,
+    Principal,
+    UnknownAccessKey,
+    UnusableAccount,
+    identify,
+)
 from podshare_sandbox.authorization.s3_data import DataRequest
 from podshare_sandbox.moto_repair import replace
 
@@ -135,6 +141,8 @@ def _authenticate(response: BaseResponse, words: "_Errors") -> Principal:
         raise words.unsigned()
     try:
         principal = identify(response.get_access_key())
+    except UnusableAccount as unusable:
+        raise words.denied(str(unusable)) from unusable
     except UnknownAccessKey as unknown:
         raise words.unknown_key() from unknown
     except ExpiredToken as expired:
@@ -254,6 +262,9 @@ def _authenticate_s3(response: S3Response) -> Principal:
         raise _s3_error("AccessDenied", "Access Denied", _FORBIDDEN)
     try:
         principal = identify(response.get_access_key())
+    except UnusableAccount as unusable:
+        message = "There is a problem with your AWS account that prevents the operation from completing successfully."
+        raise _s3_error("AccountProblem", message, _FORBIDDEN) from unusable
     except UnknownAccessKey as unknown:
         message = "The AWS Access Key Id you provided does not exist in our records."
         raise _s3_error("InvalidAccessKeyId", message, _FORBIDDEN) from unknown

@@ -1,7 +1,7 @@
 """Evaluation of IAM policy documents: what a set of policies says about one request, without any AWS state.
 
-Source: IAM User Guide, "Policy evaluation logic" and its pages on requests within one account, across
-accounts, permissions boundaries and session policies.
+Sources: IAM User Guide, "Policy evaluation logic" and its pages on requests within one account, across
+accounts, permissions boundaries and session policies; AWS Organizations User Guide, "SCP evaluation".
 """
 
 import json
@@ -215,11 +215,15 @@ def _excludes(statement: Statement, names: PrincipalNames) -> Verdict:
 
 @dataclass(frozen=True)
 class Authority:
-    """The policies that speak for a principal; ``boundary`` and ``session`` None where there is no such limit."""
+    """The policies that speak for a principal; ``boundary``, ``session`` and ``control`` None where nothing limits.
+
+    ``control`` are the service control policies, level by level from the account up to the organization's root.
+    """
 
     identity: tuple[Policy, ...] = ()
     boundary: Policy | None = None
     session: tuple[Policy, ...] | None = None
+    control: tuple[tuple[Policy, ...], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -237,6 +241,7 @@ class Findings:
     identity: Verdict
     boundary: Verdict
     session: Verdict
+    control: Verdict
     resource: Verdict
 
     def explicit_deny(self) -> Outcome | None:
@@ -248,6 +253,7 @@ class Findings:
 
     def _by_kind(self) -> tuple[tuple[str, Verdict], ...]:
         return (
+            (_CONTROL, self.control),
             ("identity-based policy", self.identity),
             ("permissions boundary", self.boundary),
             ("session policy", self.session),
@@ -259,6 +265,7 @@ class Findings:
         return next((kind for kind, verdict in self._by_kind() if kind in kinds and not verdict), None)
 
 
+_CONTROL = "service control policy"
 _LIMITS = ("permissions boundary", "session policy")
 _PRINCIPAL_SIDE = ("identity-based policy", *_LIMITS)
 _RESOURCE_SIDE = "resource-based policy"
@@ -272,8 +279,15 @@ def find(
         identity=evaluate(authority.identity, request),
         boundary=Verdict.ALLOW if authority.boundary is None else evaluate((authority.boundary,), request),
         session=Verdict.ALLOW if authority.session is None else evaluate(authority.session, request),
+        control=Verdict.ALLOW if authority.control is None else _evaluate_levels(authority.control, request),
         resource=evaluate_for(resource_policies, request, names),
     )
+
+
+def _evaluate_levels(levels: Iterable[tuple[Policy, ...]], request: Request) -> Verdict:
+    """Every level must allow, and none deny ("SCP evaluation")."""
+    verdicts = [evaluate(level, request) for level in levels]
+    return Verdict.DENY if Verdict.DENY in verdicts else min(verdicts)
 
 
 def decide(findings: Findings, action: str, *, same_account: bool, resource_policy_decides: bool = False) -> Outcome:
@@ -285,7 +299,8 @@ def decide(findings: Findings, action: str, *, same_account: bool, resource_poli
     denied = findings.explicit_deny()
     if denied:
         return denied
-    silent = _silent_policy(findings, same_account, resource_policy_decides)
+    # no policy of a resource gets round what the organization does not allow
+    silent = findings.first_silent(_CONTROL) or _silent_policy(findings, same_account, resource_policy_decides)
     if silent:
         return Outcome(False, f"because no {silent} allows the {action} action")
     return Outcome(True, "allowed")

@@ -8,10 +8,12 @@ from typing import Any
 from moto.iam.models import ManagedPolicy, Role, User, iam_backends
 
 from podshare_sandbox import clock
-from podshare_sandbox.authorization import policy
+from podshare_sandbox.authorization import accounts, policy
 from podshare_sandbox.authorization.conditions import Values
 from podshare_sandbox.authorization.policy import Authority, Policy, PrincipalNames
 from podshare_sandbox.authorization.sessions import PARTITION, Session, live_role, session_of, tags_of
+
+_SERVICE_LINKED = "/aws-service-role/"
 
 
 class UnknownAccessKey(Exception):  # noqa: N818  # named like AWS's own errors
@@ -20,6 +22,13 @@ class UnknownAccessKey(Exception):  # noqa: N818  # named like AWS's own errors
 
 class ExpiredToken(Exception):  # noqa: N818
     """The session's credentials have expired."""
+
+
+class UnusableAccount(UnknownAccessKey):
+    """The access key is live, but AWS has suspended or closed its account, or is closing it.
+
+    What services answer then is not documented, but for S3 ("Error responses") and for roles in such an account.
+    """
 
 
 @dataclass(frozen=True)
@@ -48,8 +57,10 @@ class Principal:
 
 
 def identify(access_key: str) -> Principal:
-    """The principal behind ``access_key``. Raises UnknownAccessKey or ExpiredToken."""
+    """The principal behind ``access_key``. Raises UnknownAccessKey (or UnusableAccount) or ExpiredToken."""
     account = account_of_key(access_key)
+    if not accounts.is_usable(account):
+        raise UnusableAccount(f"The account {account} is {accounts.state_of(account)}")
     session = session_of(account, access_key)
     if session:
         return _session_principal(session)
@@ -115,6 +126,8 @@ def authority_of(principal: Principal) -> Authority:
         identity=_attached(role),
         boundary=_boundary(backend, role.permissions_boundary_arn),
         session=tuple(policy.parse(text) for text in principal.session.request.policies) or None,
+        # "SCPs do not affect any service-linked role"
+        control=None if role.path.startswith(_SERVICE_LINKED) else accounts.control_policies(principal.account),
     )
 
 
@@ -123,7 +136,10 @@ def _user_authority(backend: Any, principal: Principal) -> Authority:
     if user is None:
         raise UnknownAccessKey(principal.arn)
     groups = backend.get_groups_for_user(user.name)
-    return Authority(identity=tuple(one for holder in (user, *groups) for one in _attached(holder)))
+    return Authority(
+        identity=tuple(one for holder in (user, *groups) for one in _attached(holder)),
+        control=accounts.control_policies(principal.account),
+    )
 
 
 def _attached(holder: Any) -> tuple[Policy, ...]:

@@ -12,7 +12,7 @@ from moto.kms.models import kms_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
-from podshare_sandbox.authorization import policy
+from podshare_sandbox.authorization import accounts, policy
 from podshare_sandbox.authorization.policy import Policy
 from podshare_sandbox.authorization.principals import role_by_arn
 
@@ -44,8 +44,9 @@ Document = str | Mapping[str, Any] | None
 
 
 def _trust(arn: str) -> ResourcePolicy:
+    """Nobody can assume a role in an account that is suspended or closed, whomever it trusts."""
     role = role_by_arn(arn)
-    document = role.assume_role_policy_document if role else None
+    document = role.assume_role_policy_document if role and accounts.is_usable(role.account_id) else None
     return ResourcePolicy((policy.parse(document),) if document else (), decides=True)
 
 

@@ -378,24 +378,36 @@ def _cloudwatch(call: Call) -> Named:
 
 def _organizations(call: Call) -> Named:
     """Resources belong to the management account, whoever asks."""
-    organization = next(
-        (backend[PARTITION].org for backend in list(organizations_backends.values()) if backend[PARTITION].org), None
+    backend = next(
+        (backend[PARTITION] for backend in list(organizations_backends.values()) if backend[PARTITION].org), None
     )
-    if organization is None:
+    if backend is None:
         return _one("any", "*")
-    ids = [
-        call.first(name)
-        for name in ("AccountId", "ResourceId", "TargetId", "ChildId", "ParentId", "RootId", "OrganizationalUnitId")
-    ]
-    ids += [call.first("SourceParentId"), call.first("DestinationParentId"), call.first("PolicyId")]
-    kinds = {"ou-": "ou", "r-": "root", "p-": "policy", "h-": "handshake"}
-    arns = [
-        f"arn:{PARTITION}:organizations::{organization.master_account_id}:"
-        f"{next((kind for prefix, kind in kinds.items() if one.startswith(prefix)), 'account')}/{organization.id}/{one}"
-        for one in ids
-        if one
-    ]
-    return Named(arns={"any": tuple(arns)}) if arns else Named()
+    ids = [call.first(name) for name in _ORGANIZATIONS_IDS]
+    if call.operation == "CreatePolicy":
+        ids.append(f"p-{UNKNOWN}")
+    arns = tuple(_organizations_arn(call, backend, one) for one in ids if one)
+    return Named(arns={"any": arns}) if arns else Named()
+
+
+_ORGANIZATIONS_IDS = (
+    *("AccountId", "ResourceId", "TargetId", "ChildId", "ParentId", "RootId", "OrganizationalUnitId"),
+    *("SourceParentId", "DestinationParentId", "PolicyId", "HandshakeId"),
+)
+_ORGANIZATIONS_KINDS = {"ou-": "ou", "r-": "root", "h-": "handshake"}
+
+
+def _organizations_arn(call: Call, backend: Any, one: str) -> str:
+    owner, where = backend.account_id, backend.org.id
+    if one.startswith("p-"):
+        policy = next((policy for policy in list(backend.policies) if policy.id == one), None)
+        kind = str(policy.type if policy else call.first("Type")).lower()
+        if policy and policy.aws_managed:
+            return f"arn:{PARTITION}:organizations::aws:policy/{kind}/{one}"
+        return f"arn:{PARTITION}:organizations::{owner}:policy/{where}/{kind}/{one}"
+    kind = next((kind for prefix, kind in _ORGANIZATIONS_KINDS.items() if one.startswith(prefix)), "account")
+    middle = f"{where}/invite" if kind == "handshake" else where  # the sandbox's only handshakes
+    return f"arn:{PARTITION}:organizations::{owner}:{kind}/{middle}/{one}"
 
 
 def _ssm(call: Call) -> Named:

@@ -30,12 +30,13 @@ class Export:
 
 @dataclass(frozen=True)
 class Deployed:
-    """A resource as it was last deployed."""
+    """A resource as it was last deployed; ``needs`` are the logical ids of those that it refers to."""
 
     type: str
     properties: Mapping[str, Any]
     physical: Physical
     retained: bool
+    needs: frozenset[str]
 
 
 class Stack:
@@ -85,22 +86,24 @@ class Stack:
         plain = template.expand(source, values, self.region)
         exports = {name: export.value for name, export in self._exports.items()}
         evaluator = Evaluator(plain, {**checked, **self._pseudo_parameters()}, exports)
-        order = _creation_order(plain, evaluator)
+        needs = _needs(plain, evaluator)
+        order = in_order(needs, "resources")
         self.folder, self.parameters, self.not_emulated = path.resolve().parent, values, []
-        self._deploy_resources({name: plain["Resources"][name] for name in order}, evaluator)
+        self._deploy_resources({name: plain["Resources"][name] for name in order}, evaluator, needs)
         self._set_outputs(plain.get("Outputs", {}), evaluator)
         return self.outputs
 
     def delete(self) -> None:
         """Delete the resources in reverse order, except those that are retained by their DeletionPolicy.
 
-        Raises StackError at the first that cannot be deleted; nothing but another deletion is possible then.
+        Raises StackError when some cannot be deleted: they stay, and what they need, and nothing but another
+        deletion is possible then.
         """
         self._delete_failed = True
         self._withdraw_exports(keep=set())
         self._delete_resources(list(self.resources))
         self._delete_failed = False
-        self.outputs, self.parameters = {}, {}
+        self.outputs, self.parameters, self.not_emulated = {}, {}, []
 
     def _pseudo_parameters(self) -> dict[str, str]:
         return {
@@ -112,13 +115,15 @@ class Stack:
             "AWS::URLSuffix": "amazonaws.com",
         }
 
-    def _deploy_resources(self, declarations: Mapping[str, Any], evaluator: Evaluator) -> None:
+    def _deploy_resources(
+        self, declarations: Mapping[str, Any], evaluator: Evaluator, needs: Mapping[str, set[str]]
+    ) -> None:
         existing, replaced = self.resources, {}
         self.resources = {}
         try:
             for logical_id, declaration in declarations.items():
                 before = existing.get(logical_id)
-                after = self._deploy_resource(logical_id, declaration, evaluator, before)
+                after = self._deploy_resource(logical_id, declaration, evaluator, before, needs[logical_id])
                 self.resources[logical_id] = after
                 if before and before.physical.ref != after.physical.ref:
                     replaced[logical_id] = before
@@ -134,7 +139,12 @@ class Stack:
         self.resources = {name: self.resources[name] for name in declarations}
 
     def _deploy_resource(
-        self, logical_id: str, declaration: Mapping[str, Any], evaluator: Evaluator, before: Deployed | None
+        self,
+        logical_id: str,
+        declaration: Mapping[str, Any],
+        evaluator: Evaluator,
+        before: Deployed | None,
+        needs: set[str],
     ) -> Deployed:
         properties = Properties(evaluator.evaluate(declaration.get("Properties", {})))
         resource = RESOURCE_TYPES[declaration["Type"]](self, logical_id, properties)
@@ -144,12 +154,23 @@ class Stack:
             raise StackError(f"{self.name}: {resource.type} {logical_id}: {error}") from error
         self.not_emulated += [f"{resource.type} {logical_id}: {name}" for name in properties.unread]
         retained = declaration.get("DeletionPolicy") in _RETAINED
-        return Deployed(resource.type, dict(properties), physical, retained)
+        return Deployed(resource.type, dict(properties), physical, retained, frozenset(needs))
 
     def _delete_resources(self, logical_ids: list[str]) -> None:
+        failures: list[StackError] = []
+        needed: set[str] = set()
         for logical_id in reversed(logical_ids):
-            self._delete_resource(logical_id, self.resources[logical_id])
-            del self.resources[logical_id]
+            deployed = self.resources[logical_id]
+            try:
+                if logical_id not in needed:
+                    self._delete_resource(logical_id, deployed)
+                    del self.resources[logical_id]
+            except StackError as failure:
+                failures.append(failure)
+            if logical_id in self.resources:
+                needed |= deployed.needs
+        if failures:
+            raise StackError("; ".join(str(failure) for failure in failures))
 
     def _delete_resource(self, logical_id: str, deployed: Deployed) -> None:
         if deployed.retained:
@@ -183,7 +204,8 @@ class Stack:
                 del self._exports[name]
 
 
-def _creation_order(plain: Template, evaluator: Evaluator) -> list[str]:
+def _needs(plain: Template, evaluator: Evaluator) -> dict[str, set[str]]:
+    """Which other resources each resource of this stack depends on."""
     resources = {name: one for name, one in plain["Resources"].items() if evaluator.applies(one)}
     unknown = sorted({one["Type"] for one in resources.values()} - set(RESOURCE_TYPES))
     if unknown:
@@ -198,7 +220,7 @@ def _creation_order(plain: Template, evaluator: Evaluator) -> list[str]:
         if unresolved := sorted(referred - set(resources) - set(evaluator.refs)):
             raise TemplateError(f"Unresolved resource dependencies [{', '.join(unresolved)}] in the template")
         dependencies[logical_id] = (named | referred) & set(resources)
-    return in_order(dependencies, "resources")
+    return dependencies
 
 
 def _converged(resource: Resource, before: Deployed | None) -> Physical:

@@ -11,10 +11,10 @@ import time
 
 from podshare_sandbox import functions, state_machines
 from podshare_sandbox.delivery import background, events, streams
-from podshare_sandbox.delivery.events import put_event
+from podshare_sandbox.delivery.events import listen, put_event
 from podshare_sandbox.delivery.schedules import fire_schedule
 
-__all__ = ["close", "fire_schedule", "in_flight", "install", "put_event", "settle"]
+__all__ = ["close", "fire_schedule", "in_flight", "install", "listen", "put_event", "settle"]
 
 _LOOK_PAUSE = 0.02  # real seconds between two looks
 _QUIET_LOOKS = 3
@@ -30,6 +30,7 @@ def install() -> None:
 def close() -> None:
     """Give up what is under way; nothing is delivered any more until :func:`install`."""
     background.close()
+    events.forget()
     streams.forget()
 
 

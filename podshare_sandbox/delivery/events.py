@@ -2,15 +2,17 @@
 
 Each delivery is authorised as on AWS: a target's role is assumed as ``events.amazonaws.com`` and its call decided; for
 a function, queue or topic without one, the resource's policy decides. Sources: "EventBridge targets", "Input
-transformation", "Using dead-letter queues", "Sending events between accounts" in the EventBridge User Guide.
+transformation", "Using dead-letter queues", "Sending and receiving events between AWS accounts" in the EventBridge
+User Guide.
 """
 
 import json
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -43,8 +45,18 @@ _PLACEHOLDER = re.compile(r"<([A-Za-z0-9_.\-]+)>")
 _NEEDS_ROLE = {"states", "events"}
 _POLICY_ACTIONS = {"lambda": "lambda:InvokeFunction", "sqs": "sqs:SendMessage", "sns": "sns:Publish"}
 
-# an event on its way to another bus, which keeps its id, account, Region, time and resources
-_forwarded: ContextVar[Event | None] = ContextVar("forwarded event", default=None)
+
+@dataclass(frozen=True)
+class _Forwarded:
+    """An event on its way from a bus of ``account`` to another; it keeps id, account, Region, time and resources."""
+
+    event: Event
+    account: str
+
+
+_forwarded: ContextVar[_Forwarded | None] = ContextVar("forwarded event", default=None)
+# those who hear of a source's events beside the rules: services that AWS tells by other ways
+_listeners: dict[str, list[Callable[[], None]]] = {}
 # the account that called PutEvents, perhaps for a bus of another
 _sender: ContextVar[str | None] = ContextVar("sender", default=None)
 
@@ -79,7 +91,19 @@ def put_event(account: str, region: str, event: Mapping[str, Any], bus: str = "d
         **json.loads(json.dumps(event)),
     }
     _offer(whole, account, region, bus)
+    for tell in _listeners.get(whole["source"], []):
+        tell()
     return str(whole["id"])
+
+
+def listen(source: str, tell: Callable[[], None]) -> None:
+    """Call ``tell`` after each event that the AWS service ``source`` puts on a bus, until :func:`forget`."""
+    _listeners.setdefault(source, []).append(tell)
+
+
+def forget() -> None:
+    """Nobody listens any more."""
+    _listeners.clear()
 
 
 def _offer(event: Event, account: str, region: str, bus: str) -> None:
@@ -122,6 +146,8 @@ class _Delivery:
         self.rule, self.target, self.event = rule, target, event
         self.arn: str = target["Arn"]
         self._policy = target.get("RetryPolicy") or {}
+        forwarded = _forwarded.get()
+        self._came_from = forwarded.account if forwarded else None
 
     def run(self) -> None:
         """Try, try again as the retry policy says, and end in the dead-letter queue if need be."""
@@ -169,13 +195,13 @@ class _Delivery:
         return {"MessageGroupId": group} if group else {}
 
     def _forward(self) -> None:
-        """To another bus. An event that has come from another account goes no further than that."""
-        account = self.arn.split(":")[4]
-        if self.event["account"] != self.rule.account_id and account != self.rule.account_id:
+        """To another bus: neither from another account on to a third, nor to a third bus of one account."""
+        here, account = self.rule.account_id, self.arn.split(":")[4]
+        if (self.event["account"] != here and account != here) or self._came_from == here == account:
             return
         detail = json.dumps(self.event["detail"])
         entry = {"Source": self.event["source"], "DetailType": self.event["detail-type"], "Detail": detail}
-        token = _forwarded.set(self.event)
+        token = _forwarded.set(_Forwarded(self.event, here))
         try:
             client = self._call(lambda: self._role().client("events", self.arn.split(":")[3]))
             self._call(lambda: client.put_events(Entries=[{**entry, "EventBusName": self.arn}]))
@@ -331,10 +357,13 @@ def _reaching_other_accounts(original: Any) -> Any:
 
     def put_one(sender: EventsBackend, entry: dict[str, Any]) -> list[dict[str, Any]]:
         owner = _owner_of(entry.get("EventBusName") or "default", sender)
-        event = _forwarded.get()
-        if event is not None:
-            _offer(event, owner.account_id, owner.region_name, entry["EventBusName"].split("/")[-1])
-            return [{"EventId": event["id"]}]
+        forwarded = _forwarded.get()
+        if forwarded is not None:
+            _offer(forwarded.event, owner.account_id, owner.region_name, entry["EventBusName"].split("/")[-1])
+            return [{"EventId": forwarded.event["id"]}]
+        if str(entry.get("Source")).startswith("aws."):
+            # only AWS's services speak for themselves (EventBridge API, PutEvents)
+            return [{"ErrorCode": "NotAuthorizedForSourceException", "ErrorMessage": "Not authorized for the source."}]
         token = _sender.set(sender.account_id)
         try:
             return cast(list[dict[str, Any]], original(owner, [entry]))

@@ -13,6 +13,7 @@ import botocore.session
 from botocore import xform_name
 from botocore.exceptions import ClientError
 from moto.stepfunctions.parser import models as _loads_the_whole_engine  # noqa: F401
+from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (
@@ -29,6 +30,9 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_lambda import (
     StateTaskServiceLambda,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_sfn import (
+    StateTaskServiceSfn,
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task import StateTask
 from moto.stepfunctions.parser.asl.utils import boto_client
@@ -63,9 +67,11 @@ def install() -> None:
     repair(resource_eval_s3, "boto_client_for", _acting_in_a_role)
     repair(StateTaskService, "_normalise_parameters", _spelling_parameters)
     repair(StateTaskService, "_normalise_response", _spelling_responses)
-    repair(StateTaskServiceAwsSdk, "_eval_service_task", _answering_in_json)
+    for service in (StateTaskServiceAwsSdk, StateTaskServiceSfn):
+        repair(service, "_eval_service_task", _answering_in_json)
     repair(StateTaskServiceAwsSdk, "_normalise_service_error_name", _naming_services)
     repair(StateTaskServiceLambda, "_error_cause_from_client_error", _naming_lambda_errors)
+    repair(StateTaskServiceSfn, "_from_error", _naming_execution_errors)
     repair(lambda_eval_utils, "LambdaFunctionErrorException", _telling_an_error_type)
     repair(ErrorEqualsDecl, "_eval_body", _matching_errors)
 
@@ -144,7 +150,7 @@ def _spelling_responses(_original: Any) -> Any:
 
 
 def _answering_in_json(original: Any) -> Any:
-    def eval_service_task(self: StateTaskServiceAwsSdk, env: Any, *args: Any, **more: Any) -> None:
+    def eval_service_task(self: StateTaskService, env: Any, *args: Any, **more: Any) -> None:
         original(self, env, *args, **more)
         env.stack.append(_as_json(env.stack.pop()))
 
@@ -186,6 +192,20 @@ def _naming_lambda_errors(_original: Any) -> Any:
         return f"Lambda.{name}", f"{told['Message']} ({details})"
 
     return staticmethod(error_and_cause)
+
+
+def _naming_execution_errors(original: Any) -> Any:
+    """Errors of StartExecution; one that its model lacks, a refusal by IAM, is ``AWSStepFunctionsException``."""
+
+    def from_error(self: StateTaskServiceSfn, env: Any, ex: Exception) -> Any:
+        event = original(self, env=env, ex=ex)
+        if type(ex) is ClientError:
+            told: Any = event.event_details
+            told["taskFailedEventDetails"]["error"] = "StepFunctions.AWSStepFunctionsException"
+            event.error_name = CustomErrorName("StepFunctions.AWSStepFunctionsException")
+        return event
+
+    return from_error
 
 
 def _telling_an_error_type(original: Any) -> Any:

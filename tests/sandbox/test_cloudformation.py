@@ -522,6 +522,38 @@ def test_deletion_leaves_only_what_is_retained(everything: tuple[Deployer, Stack
     assert len(deployer.client("s3").list_buckets()["Buckets"]) == 1
 
 
+def test_deletion_goes_as_far_as_it_can(deployer: Deployer) -> None:
+    """What cannot be deleted stays with the stack, and what it needs; all else goes, and a further try ends it."""
+    stack = deployer.stack()
+    trust = '{Statement: [{Effect: Allow, Principal: {Service: lambda.amazonaws.com}, Action: "sts:AssumeRole"}]}'
+    stack.deploy(
+        deployer.template(
+            f"""
+            Resources:
+              Needed: {{Type: AWS::SQS::Queue, Properties: {{QueueName: needed}}}}
+              Policy:
+                Type: AWS::IAM::ManagedPolicy
+                Properties:
+                  ManagedPolicyName: in-use
+                  PolicyDocument: {{Statement: [{{Effect: Allow, Action: "sqs:*", Resource: !GetAtt Needed.Arn}}]}}
+              Role: {{Type: AWS::IAM::Role, Properties: {{AssumeRolePolicyDocument: {trust}}}}}
+              Other: {{Type: AWS::SQS::Queue, Properties: {{QueueName: other}}}}
+            """
+        )
+    )
+    iam, policy = deployer.client("iam"), stack.resources["Policy"].physical.ref
+    iam.create_user(UserName="somebody")
+    iam.attach_user_policy(UserName="somebody", PolicyArn=policy)
+
+    with pytest.raises(StackError, match="AWS::IAM::ManagedPolicy Policy"):
+        stack.delete()
+    assert stack.resources.keys() == {"Needed", "Policy"}
+
+    iam.detach_user_policy(UserName="somebody", PolicyArn=policy)
+    stack.delete()
+    assert stack.resources == {}
+
+
 def test_exports_belong_to_one_stack(deployer: Deployer) -> None:
     """Another stack may import an export, but not export the same name; it ends with its stack."""
     exporting = (

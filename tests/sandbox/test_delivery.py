@@ -13,6 +13,8 @@ from podshare_sandbox import delivery
 from podshare_sandbox.delivery import events
 from tests.sandbox.runtime import HUB, OTHER, REGION, Runtime, document, running_runtime, statement
 
+THIRD = "333333333333"
+
 STREAM_ACTIONS = (
     "dynamodb:GetRecords",
     "dynamodb:GetShardIterator",
@@ -225,15 +227,86 @@ def test_a_bus_refuses_accounts_that_its_policy_does_not_name(aws: Runtime) -> N
     assert _bodies(aws, url) == []
 
 
-def _bus_behind_a_queue(aws: Runtime, name: str, policy: bool = True) -> tuple[str, str]:
-    bus = aws.client("events")
+def test_a_bus_may_admit_one_source_alone(aws: Runtime) -> None:
+    """``events:source`` in a bus policy is the event's ("Using IAM policy conditions in Amazon EventBridge")."""
+    url, arn = _bus_behind_a_queue(aws, "choosy-hub", source="wanted")
+    forwarder = aws.role("forwarder-3", "events.amazonaws.com", ["events:PutEvents"], account=OTHER)
+    for source in ("wanted", "unwanted"):
+        _rule(aws, source, {"Arn": arn, "RoleArn": forwarder}, account=OTHER)
+        delivery.put_event(OTHER, REGION, {"source": source, "detail-type": "T", "detail": {}})
+    delivery.settle(10)
+    assert [event["source"] for event in _bodies(aws, url)] == ["wanted"]
+
+
+def test_an_event_from_another_account_goes_to_no_third(aws: Runtime) -> None:
+    """It reaches a second bus of the account that received it ("Sending and receiving events between AWS accounts")."""
+    url, arn = _bus_behind_a_queue(aws, "third-hub", account=THIRD, admitted=HUB)
+    own_url, own = _bus_behind_a_queue(aws, "second-hub", admitted=HUB)
+    _, first = _bus_behind_a_queue(aws, "first-hub")
+    inner = aws.role("inner", "events.amazonaws.com", ["events:PutEvents"])
+    for name, target in (("abroad", arn), ("within", own)):
+        _forward(aws, "first-hub", name, target, inner)
+    forwarder = aws.role("forwarder-4", "events.amazonaws.com", ["events:PutEvents"], account=OTHER)
+    _rule(aws, "far", {"Arn": first, "RoleArn": forwarder}, account=OTHER)
+    delivery.put_event(OTHER, REGION, {"source": "far", "detail-type": "T", "detail": {}})
+    delivery.settle(10)
+    assert _bodies(aws, url, THIRD) == []
+    assert [event["source"] for event in _bodies(aws, own_url)] == ["far"]
+
+
+def test_an_event_goes_to_no_third_bus_of_an_account(aws: Runtime) -> None:
+    """From the first bus to the second, but no further ("Sending and receiving events between AWS accounts")."""
+    urls = {}
+    for name in ("bus-2", "bus-3"):
+        urls[name], _ = _bus_behind_a_queue(aws, name, admitted=HUB)
+    inner = aws.role("chain", "events.amazonaws.com", ["events:PutEvents"])
+    bus = f"arn:aws:events:{REGION}:{HUB}:event-bus/"
+    _rule(aws, "chained", {"Arn": f"{bus}bus-2", "RoleArn": inner})
+    _forward(aws, "bus-2", "on", f"{bus}bus-3", inner)
+    delivery.put_event(HUB, REGION, {"source": "chained", "detail-type": "T", "detail": {}})
+    delivery.settle(10)
+    assert [event["source"] for event in _bodies(aws, urls["bus-2"])] == ["chained"]
+    assert _bodies(aws, urls["bus-3"]) == []
+
+
+def test_nobody_speaks_for_an_aws_service(aws: Runtime) -> None:
+    """PutEvents refuses sources that begin with ``aws.`` (EventBridge API, PutEvents); moto takes them."""
+    entry = {"Source": "aws.organizations", "DetailType": "T", "Detail": "{}"}
+    answer = aws.client("events").put_events(Entries=[entry, {**entry, "Source": "mine"}])
+    assert [one.get("ErrorCode") for one in answer["Entries"]] == ["NotAuthorizedForSourceException", None]
+    assert answer["FailedEntryCount"] == 1
+
+
+@pytest.mark.usefixtures("aws")
+def test_services_may_listen_to_a_source() -> None:
+    """Whoever listens is called after each event of the source, and of no other."""
+    heard: list[str] = []
+    delivery.listen("listened", lambda: heard.append("event"))
+    for source in ("listened", "other", "listened"):
+        delivery.put_event(HUB, REGION, {"source": source, "detail-type": "T", "detail": {}})
+    assert heard == ["event"] * 2
+
+
+def _forward(aws: Runtime, bus: str, name: str, target: str, role: str) -> None:
+    """Let a bus hand all its events on to another."""
+    events = aws.client("events")
+    events.put_rule(Name=name, EventBusName=bus, EventPattern='{"account": [{"exists": true}]}')
+    events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "on", "Arn": target, "RoleArn": role}])
+
+
+def _bus_behind_a_queue(
+    aws: Runtime, name: str, *, policy: bool = True, account: str = HUB, admitted: str = OTHER, source: str = ""
+) -> tuple[str, str]:
+    bus = aws.client("events", account)
     arn = bus.create_event_bus(Name=name)["EventBusArn"]
     if policy:
-        allowed = {**statement("events:PutEvents", resource=arn), "Sid": "other", "Principal": {"AWS": OTHER}}
+        allowed = {**statement("events:PutEvents", resource=arn), "Sid": "other", "Principal": {"AWS": admitted}}
+        if source:
+            allowed["Condition"] = {"StringEquals": {"events:source": source}}
         bus.put_permission(EventBusName=name, Policy=json.dumps(document(allowed)))
-    url, queue = aws.queue(f"{name}-queue")
+    url, queue = aws.queue(f"{name}-queue", account)
     rule = bus.put_rule(Name="all", EventBusName=name, EventPattern='{"account": [{"exists": true}]}')["RuleArn"]
-    aws.open_queue(url, queue, rule)
+    aws.open_queue(url, queue, rule, account)
     bus.put_targets(Rule="all", EventBusName=name, Targets=[{"Id": "one", "Arn": queue}])
     return url, str(arn)
 

@@ -91,11 +91,21 @@ def test_account_that_leaves_loses_its_organization(sandbox: Sandbox) -> None:
     assert organization.organization_id_of(MANAGEMENT) == organization.ORGANIZATION_ID
     assert organization.organization_id_of("555555555555") is None
     organizations = sandbox.client("organizations", MANAGEMENT)
-    created = organizations.create_account(AccountName="visitor", Email="visitor@example.com")
-    visitor = created["CreateAccountStatus"]["AccountId"]
+    organizations.create_account(AccountName="visitor", Email="visitor@example.com")
+    sandbox.settle()
+    visitor = organization.created_account(1)
     assert organization.organization_id_of(visitor) == organization.ORGANIZATION_ID
     organizations.remove_account_from_organization(AccountId=visitor)
     assert organization.organization_id_of(visitor) is None
+
+
+def test_the_ids_of_created_accounts_are_known_beforehand() -> None:
+    """The n-th created account has the same twelve digits everywhere, and no two are alike."""
+    ids = [organization.created_account(number) for number in range(1, 101)]
+    assert ids[:4] == ["555555555555", "666666666666", "777777777777", "888888888888"]
+    assert ids[4] == organization.created_account(5)
+    assert len({*ids, *ACCOUNTS}) == 105
+    assert all(len(one) == 12 and one.isdigit() for one in ids)
 
 
 def test_environment_serves_any_process(sandbox: Sandbox) -> None:
@@ -204,8 +214,9 @@ def test_podshare_deploys_and_redeploys(sandbox: Sandbox) -> None:
     assert outputs["RegistryTable"] == "podshare-registry"
     assert sandbox.deploy_podshare() == outputs
     assert sandbox.stack("podshare").resources == hub
-    for account in (HUB, *SCIENTISTS, DATA):
+    for account in (HUB, DATA):
         assert sandbox.stack("podshare-member", account).resources
+    assert sandbox.stack_set("podshare-member").instances.keys() == set(SCIENTISTS)
     assert kubernetes.api_of(organization.EKS_CLUSTER_ARN).get("ClusterRole", None, "podshare-kubernetes")
 
 

@@ -30,11 +30,13 @@ def handler(event, context):
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[Runtime]:
-    """One runtime with a function ``echo`` and a role ``machine`` that may invoke it."""
+    """One runtime with a function ``echo``, and a role ``machine`` that may invoke it and start executions."""
     with running_runtime() as runtime:
         worker = runtime.role("worker", "lambda.amazonaws.com")
         runtime.function("echo", SOURCE, worker)
-        runtime.role("machine", "states.amazonaws.com", ["lambda:InvokeFunction", "iam:GetRole"])
+        executions = ["states:StartExecution", "states:DescribeExecution", "states:StopExecution"]
+        runtime.role("machine", "states.amazonaws.com", ["lambda:InvokeFunction", "iam:GetRole", *executions])
+        runtime.role("starts-nothing", "states.amazonaws.com", ["lambda:InvokeFunction"])
         yield runtime
 
 
@@ -326,6 +328,72 @@ def _distributed(condition: str, **more: Any) -> dict[str, Any]:
         },
     }
     return one(Type="Map", Items=[1, 2, 3, 4], ItemProcessor=inner, **more)
+
+
+def test_an_item_of_a_distributed_map_is_an_execution_of_its_own(aws: Runtime) -> None:
+    """``Execution`` in its context is the item's: its input is what ItemSelector chose, its ARN has the Map's label."""
+    told = {"input": "{% $states.context.Execution.Input %}", "arn": "{% $states.context.Execution.Id %}"}
+    inner = {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+        "StartAt": "Tell",
+        "States": {"Tell": {"Type": "Pass", "Output": told, "End": True}},
+    }
+    selector = {"item": "{% $states.context.Map.Item.Value %}", "outer": "{% $outer %}"}
+    state = {"Type": "Map", "Label": "each", "Items": [1, 2], "MaxConcurrency": 1, "ItemSelector": selector}
+    states = {
+        "Set": {"Type": "Pass", "Assign": {"outer": "known"}, "Next": "Each"},
+        "Each": {**state, "ItemProcessor": inner, "End": True},
+    }
+    run = Run(aws, {"StartAt": "Set", "States": states})
+    assert [item["input"] for item in run.output] == [{"item": number, "outer": "known"} for number in (1, 2)]
+    prefix = run.machine.replace(":stateMachine:", ":execution:") + "/each:"
+    assert len({item["arn"] for item in run.output if item["arn"].startswith(prefix)}) == 2
+
+
+def test_a_distributed_map_may_have_no_items(aws: Runtime) -> None:
+    """An empty list is an empty result."""
+    state = _distributed("{% false %}")["States"]["Only"]
+    assert Run(aws, one(**{**state, "Items": []})).output == []
+
+
+@pytest.mark.parametrize("lacking", ["states:StartExecution", "states:DescribeExecution", "states:StopExecution"])
+def test_a_distributed_map_needs_permissions_on_its_own_machine(aws: Runtime, lacking: str) -> None:
+    """The role starts, follows and stops the items' executions ("IAM policies for using Distributed Map states")."""
+    actions = {"states:StartExecution", "states:DescribeExecution", "states:StopExecution"} - {lacking}
+    name = f"without-{lacking.partition(':')[2]}"
+    aws.role(name, "states.amazonaws.com", sorted(actions))
+    run = Run(aws, _distributed("{% false %}"), role=name)
+    assert run.told["error"] == "States.Permissions"
+    assert f"is not authorized to perform: {lacking}" in run.told["cause"]
+
+
+# --- executions that start executions --------------------------------------------------------------------------------
+
+
+def test_a_task_starts_an_execution_and_does_not_wait(aws: Runtime) -> None:
+    """Input may be an object; a second start under the name of one that ended is an error of its own name."""
+    inner = create(aws, one(Type="Pass", Output="{% $states.input %}"))
+    run = Run(aws, _starting(inner, "once"))
+    assert run.output["ExecutionArn"] == inner.replace(":stateMachine:", ":execution:") + ":once"
+    delivery.settle(10)
+    told = aws.client("stepfunctions").describe_execution(executionArn=run.output["ExecutionArn"])
+    assert json.loads(told["output"]) == {"n": 1}
+    assert Run(aws, _starting(inner, "once", n=2)).told["error"] == "StepFunctions.ExecutionAlreadyExistsException"
+
+
+def test_a_refused_start_of_an_execution_has_step_functions_own_error_name(aws: Runtime) -> None:
+    """IAM's refusal is no error of the API's model; a machine that does not exist is."""
+    existing = create(aws, one(Type="Pass"))
+    refused = Run(aws, _starting(existing, "refused"), role="starts-nothing")
+    assert refused.told["error"] == "StepFunctions.AWSStepFunctionsException"
+    assert "is not authorized to perform: states:StartExecution" in refused.told["cause"]
+    unknown = Run(aws, _starting(existing + "-gone", "unknown"))
+    assert unknown.told["error"] == "StepFunctions.StateMachineDoesNotExistException"
+
+
+def _starting(machine: str, name: str, n: int = 1) -> dict[str, Any]:
+    arguments = {"StateMachineArn": machine, "Name": name, "Input": {"n": n}}
+    return one(Type="Task", Resource="arn:aws:states:::states:startExecution", Arguments=arguments)
 
 
 # --- definitions -----------------------------------------------------------------------------------------------------

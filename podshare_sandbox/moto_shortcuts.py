@@ -1,0 +1,82 @@
+"""What moto works out anew for each request, or for nobody: a sandbox makes thousands of requests.
+
+Every answer stays as it is; it only comes sooner.
+"""
+
+import inspect
+from typing import Any
+
+from moto.core import responses
+from moto.core.model import Shape
+from moto.core.routing import SmithyRule
+from moto.core.serialize import AttributePickerContext, ResponseSerializer, XFormedAttributePicker
+from moto.stepfunctions.parser.api import HistoryEventList
+from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
+
+from podshare_sandbox.moto_repair import repair
+
+
+def install() -> None:
+    """Take the shortcuts. Raises RuntimeError where a symbol of moto is gone."""
+    repair(ResponseSerializer, "get_value", _remembering_names)
+    repair(responses, "method_names_from_class", _looking_up)
+    repair(SmithyRule, "_compile_builder", _building_nothing)
+    repair(EventManager, "get_event_history", _copying_no_event)
+
+
+def _remembering_names(stock: Any) -> Any:
+    """The names under which a dictionary may hold a member of a structure depend on the member alone.
+
+    moto works them out for each value, and most members of most values are absent: of the sixty kinds of details of an
+    execution's event all but one.
+    """
+
+    def get_value(self: ResponseSerializer, value: Any, key: str, shape: Shape) -> Any:
+        picker = self._value_picker
+        if type(value) is not dict or type(picker) is not XFormedAttributePicker or picker.response_transformers:
+            return stock(self, value, key, shape)
+        known: dict[tuple[str, bool], tuple[str, ...]] = shape.__dict__.setdefault("_podshare_names", {})
+        place = key, hasattr(shape, "parent")  # moto notes the parent late, and some names follow from it
+        if place not in known:
+            names = picker.get_possible_keys(AttributePickerContext(value, key, shape))
+            known[place] = tuple(dict.fromkeys(names))
+        return next((value[name] for name in known[place] if name in value), None)
+
+    return get_value
+
+
+class _Methods:
+    """The names of a class's methods, of which moto only asks whether one is there."""
+
+    def __init__(self, owner: type) -> None:
+        self._owner = owner
+
+    def __contains__(self, name: str) -> bool:
+        return inspect.isfunction(getattr(self._owner, name, None))
+
+
+def _looking_up(_stock: Any) -> Any:
+    """moto lists all members of the class, for each request."""
+    return _Methods
+
+
+def _building_nothing(_stock: Any) -> Any:
+    """werkzeug compiles code that builds a URL from each rule; moto only matches URLs."""
+
+    def build(_rule: SmithyRule, **_values: Any) -> Any:
+        raise NotImplementedError("the sandbox matches URLs, and builds none")
+
+    def compile_builder(_rule: SmithyRule, append_unknown: bool = True) -> Any:  # noqa: ARG001  # werkzeug's own
+        return build
+
+    return compile_builder
+
+
+def _copying_no_event(_stock: Any) -> Any:
+    """An execution's events never change once they are there; moto copies all of them, deeply, for each look."""
+
+    def get_event_history(self: EventManager) -> HistoryEventList:
+        with self._mutex:
+            return list(self._history_event_list)
+
+    return get_event_history

@@ -1,0 +1,78 @@
+"""What moto need not work out for each request: the answers stay the same."""
+
+from typing import Any
+
+import pytest
+from moto.core import responses
+from moto.core.routing import SmithyRule, _create_map
+from moto.core.serialize import JSONSerializer, XFormedAttributePicker
+from moto.core.utils import get_service_model
+from moto.stepfunctions.parser.api import HistoryEventType
+from moto.stepfunctions.parser.asl.eval.event.event_manager import EventHistoryContext, EventManager
+
+from podshare_sandbox import moto_shortcuts
+
+EVENT = {"id": 1, "type": "ExecutionStarted", "timestamp": 0, "execution_started_event_details": {"input": "{}"}}
+
+
+@pytest.fixture(autouse=True)
+def shortcuts() -> None:
+    """All of them, as every sandbox takes them."""
+    moto_shortcuts.install()
+
+
+def serialized(result: Any) -> str:
+    """The body of an answer to GetExecutionHistory."""
+    operation = get_service_model("stepfunctions").operation_model("GetExecutionHistory")
+    return str(JSONSerializer(operation, value_picker=XFormedAttributePicker()).serialize(result)["body"])
+
+
+def test_the_names_of_members_are_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second answer needs none anew, and says the same; a name in moto's own spelling is found too."""
+    first = serialized({"events": [EVENT]})
+    monkeypatch.setattr(XFormedAttributePicker, "get_possible_keys", lambda *_: pytest.fail("worked out again"))
+    assert serialized({"events": [EVENT]}) == first
+    assert '"executionStartedEventDetails": {"input": "{}"}' in first
+
+
+def test_objects_are_read_as_ever() -> None:
+    """What is no dictionary says by itself how its members are called."""
+
+    class Event:
+        id = 1
+        type = "ExecutionStarted"
+
+    assert serialized({"events": [Event()]}) == '{"events": [{"type": "ExecutionStarted", "id": 1}]}'
+
+
+def test_methods_are_looked_up_by_name() -> None:
+    """Functions count, inherited and added later too; other members do not."""
+
+    class Handler(responses.BaseResponse):
+        attribute = "not a method"
+
+    names = responses.method_names_from_class(Handler)
+    assert "added" not in names
+    Handler.added = lambda _: None  # type: ignore[attr-defined]  # as operations are added to moto
+    assert "added" in names
+    assert "call_action" in names
+    assert "attribute" not in names
+
+
+def test_urls_are_matched_and_never_built() -> None:
+    """No code is compiled for building a URL, which moto never does."""
+    operation = get_service_model("eks").operation_model("DescribeCluster")
+    rule = SmithyRule("/clusters/<name>", operations=[operation], methods=["GET"])
+    urls = _create_map([rule]).bind("localhost")
+    assert urls.match("/clusters/main", method="GET")[1] == {"name": "main"}
+    with pytest.raises(NotImplementedError):
+        rule.build({"name": "main"})
+
+
+def test_a_look_at_a_history_copies_no_event() -> None:
+    """The list is the reader's own, its events are those that were added."""
+    manager = EventManager()
+    manager.add_event(EventHistoryContext.of_program_start(), HistoryEventType.ExecutionStarted)
+    looks = [manager.get_event_history() for _ in range(2)]
+    assert looks[0][0] is looks[1][0]
+    assert looks[0] is not looks[1]
