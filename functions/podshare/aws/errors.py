@@ -4,11 +4,14 @@
                  AWS has not made known everywhere yet
     Pending      the change was asked for and is under way: look again
     Waiting      nothing can be done before something outside happens: the run ends, and begins anew later
-    Terminal     it fails until a person changes something
+    Terminal     it fails until a person changes something; NoMemberRole: until an account has its member role
     Superseded   somebody newer acts for this team: stop, quietly
 
 The state machine retries and catches by these names.
 """
+
+import contextlib
+from collections.abc import Iterator
 
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
@@ -28,6 +31,10 @@ class Waiting(Exception):  # noqa: N818  # as above
 
 class Terminal(Exception):  # noqa: N818  # as above
     """It fails until a person changes something."""
+
+
+class NoMemberRole(Terminal):
+    """An account has no member role, or does not let the hub assume it."""
 
 
 class Superseded(Exception):  # noqa: N818  # as above
@@ -111,6 +118,18 @@ def classify(error: Exception, about: str) -> Exception:
     if isinstance(error, BotoCoreError | ResponseParserError | OSError):
         return Retryable(text)  # no answer, or one that is not AWS's, from something on the way
     return error
+
+
+@contextlib.contextmanager
+def classified(about: str) -> Iterator[None]:
+    """Raise errors in podshare's classes, saying what was attempted."""
+    try:
+        yield
+    except Exception as error:
+        failure = classify(error, about)
+        if failure is error:
+            raise
+        raise failure from error
 
 
 def _may_pass(error: ClientError) -> bool:

@@ -1,27 +1,30 @@
 """AWS clients: one botocore session per process, clients cached per role.
 
-A function acts in every account by the member role for its kind of work. Clients that may change something ask the
-team's lease first, on every call, so that a function that outlives its execution changes nothing.
+A function acts in every account by the member role for its kind of work; where that role was made anew since, the
+client notices. Clients that may change something ask the team's lease first, on every call, so that a function that
+outlives its execution changes nothing.
 """
 
 import contextlib
 import datetime
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import boto3
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from botocore.model import OperationModel
 
-from podshare.aws.errors import Retryable, Terminal, code_of, message_of
+from podshare.aws.errors import NoMemberRole, Retryable, Terminal, code_of, message_of
 from podshare.domain.installation import Installation
 
 if TYPE_CHECKING:  # stubs are no dependency of the functions
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_eks import EKSClient
     from types_boto3_iam import IAMClient
+    from types_boto3_organizations import OrganizationsClient
     from types_boto3_s3 import S3Client
     from types_boto3_s3control import S3ControlClient
     from types_boto3_sagemaker import SageMakerClient
@@ -36,6 +39,9 @@ CONFIG = Config(
 )
 READING = ("Get", "List", "Describe", "Head", "Query", "Scan", "BatchGet", "AssumeRole")
 _RENEW_BEFORE = datetime.timedelta(minutes=10)
+# what services answer to credentials that they do not know (query APIs, JSON APIs, S3); that a session whose role is
+# gone is answered so is observed in the sandbox, and documented nowhere
+_GONE = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId"})
 
 Guard = Callable[[], None]
 
@@ -46,6 +52,7 @@ class Accounts:
     def __init__(self, installation: Installation, work: str) -> None:
         self._installation = installation
         self._work = work
+        self._tags: dict[str, dict[str, str]] = {}
 
     @overload
     def client(self, service: Literal["iam"], account: str, region: str = ...) -> "IAMClient": ...
@@ -58,28 +65,47 @@ class Accounts:
     @overload
     def client(self, service: Literal["s3control"], account: str, region: str = ...) -> "S3ControlClient": ...
     @overload
+    def client(self, service: Literal["organizations"], account: str, region: str = ...) -> "OrganizationsClient": ...
+    @overload
     def client(self, service: Literal["sts"], account: str, region: str = ...) -> "STSClient": ...
     def client(self, service: str, account: str, region: str = "") -> Any:
         """A client of ``service`` in ``account``.
 
-        Raises Terminal if the member role cannot be assumed, Retryable if STS could not answer.
+        Raises NoMemberRole if the member role cannot be assumed, Retryable if STS could not answer.
         """
         credentials = _credentials(self._installation, account, self._work)
-        return _client(service, region or self._installation.region, credentials)
+
+        def renew() -> dict[str, Any]:
+            return _renewed(self._installation, account, self._work, credentials)
+
+        return _client(service, region or self._installation.region, credentials, renew)
 
     def credentials(self, account: str) -> dict[str, str]:
         """The access key, secret and token of the member role in ``account``. Errors as in ``client``."""
         found = _credentials(self._installation, account, self._work)
         return {name: str(found[name]) for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")}
 
+    def member_tags(self, account: str) -> Mapping[str, str]:
+        """The tags of the member role in ``account``, read once: what its member stack says of itself.
+
+        Errors as in ``client``; ClientError if IAM could not answer.
+        """
+        if account not in self._tags:
+            name = self._installation.member_role_arn(account, self._work).rpartition("/")[2]
+            role = self.client("iam", account).get_role(RoleName=name)["Role"]
+            self._tags[account] = {tag["Key"]: tag["Value"] for tag in role.get("Tags", [])}
+        return self._tags[account]
+
 
 @overload
 def hub_client(service: Literal["dynamodb"]) -> "DynamoDBClient": ...
 @overload
+def hub_client(service: Literal["organizations"]) -> "OrganizationsClient": ...
+@overload
 def hub_client(service: Literal["stepfunctions"]) -> "SFNClient": ...
 def hub_client(service: str) -> Any:
     """A client in the hub's own account and Region, with the function's own role."""
-    return _client(service, "", None)
+    return _client(service, "")
 
 
 # ---- changes need a lease --------------------------------------------------------------------------------------
@@ -121,7 +147,12 @@ _clients: dict[tuple[str, str, str], Any] = {}
 _assumed: dict[tuple[str, str], dict[str, Any]] = {}
 
 
-def _client(service: str, region: str, credentials: dict[str, Any] | None) -> Any:
+def _client(
+    service: str,
+    region: str,
+    credentials: dict[str, Any] | None = None,
+    renew: Callable[[], dict[str, Any]] | None = None,
+) -> Any:
     name = (service, region, credentials["AccessKeyId"] if credentials else "")
     with _lock:  # a boto3 session is not safe for threads, its clients are
         if name not in _clients:
@@ -140,6 +171,8 @@ def _client(service: str, region: str, credentials: dict[str, Any] | None) -> An
             client = session.client(service, region_name=region or None, config=CONFIG, **keys)
             if credentials:
                 client.meta.events.register("before-call", _ask_before_changes)
+            if renew:
+                client.meta.events.register_first("needs-retry", _signing_anew(renew))
             _clients[name] = client
         return _clients[name]
 
@@ -149,15 +182,46 @@ def _credentials(installation: Installation, account: str, work: str) -> dict[st
     if known and known["Expiration"] - datetime.datetime.now(datetime.UTC) > _RENEW_BEFORE:
         return known
     arn = installation.member_role_arn(account, work)
-    sts = _client("sts", installation.region, None)
+    sts = _client("sts", installation.region)
     try:
         response = sts.assume_role(RoleArn=arn, RoleSessionName=f"{installation.prefix}-{work}")
     except ClientError as error:
         if code_of(error) == "AccessDenied":
-            raise Terminal(
+            raise NoMemberRole(
                 f"account {account}: {arn} cannot be assumed ({message_of(error)}). "
-                "Deploy accounts/member.yaml there, of this version and for this hub."
+                f"Deploy {_stack_of(work)} there, of this version and for this hub."
             ) from error
         raise Retryable(f"account {account}: {arn}: {error}") from error
     _assumed[account, work] = response["Credentials"]
     return _assumed[account, work]
+
+
+def _renewed(installation: Installation, account: str, work: str, gone: dict[str, Any]) -> dict[str, Any]:
+    if _assumed.get((account, work)) is gone:
+        _assumed.pop((account, work), None)  # another thread may have been faster
+    return _credentials(installation, account, work)
+
+
+def _signing_anew(renew: Callable[[], dict[str, Any]]) -> Callable[..., int | None]:
+    """Repeats a call whose role is gone, once, by the role that has its name now.
+
+    A member stack that goes and comes back makes its roles anew, and the sessions of the old ones end.
+    """
+
+    def needs_retry(
+        response: tuple[Any, Mapping[str, Any]] | None, attempts: int, request_dict: dict[str, Any], **_: Any
+    ) -> int | None:
+        code = response[1].get("Error", {}).get("Code") if response else ""
+        if code not in _GONE or attempts > 1:
+            return None
+        keys = renew()
+        request_dict["context"].setdefault("signing", {})["request_credentials"] = Credentials(
+            keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"]
+        )
+        return 0  # seconds before the call is made again
+
+    return needs_retry
+
+
+def _stack_of(work: str) -> str:
+    return "accounts/management.yaml" if work == "organization" else "accounts/member.yaml"

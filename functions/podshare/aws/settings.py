@@ -2,11 +2,19 @@
 
 import os
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from podshare.domain.installation import Installation
+
+
+class OrganizationAccess(StrEnum):
+    """How the hub reads the organization: by a role of the management account, or as a delegated administrator."""
+
+    MANAGEMENT_ROLE = "management-role"
+    DELEGATED_ADMINISTRATOR = "delegated-administrator"
 
 
 class Settings(BaseModel):
@@ -17,10 +25,14 @@ class Settings(BaseModel):
     prefix: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{1,7}$")]
     account: Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
     organization: Annotated[str, StringConstraints(pattern=r"^o-[a-z0-9]{10,32}$")]
+    management_account: Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
+    organization_access: OrganizationAccess
     identity_center_region: str
     registry: str
     state: str
     machine: str
+    lifecycle: str
+    member_role_wait: Annotated[int, Field(ge=0)]
     drain_seconds: Annotated[int, Field(ge=0)]
     function_timeout: Annotated[int, Field(ge=1, le=900)]
     region: str

@@ -55,26 +55,23 @@ class Registry:
 
     def get(self, ids: Iterable[str]) -> dict[str, Item]:
         """The records with these ids that exist, by id. Raises Retryable if DynamoDB leaves some unanswered."""
-        found: dict[str, Item] = {}
-        wanted = sorted(set(ids))
-        for start in range(0, len(wanted), _MOST_KEYS):
-            found |= self._batch(wanted[start : start + _MOST_KEYS])
-        return found
-
-    def _batch(self, ids: list[str]) -> dict[str, Item]:
-        keys = [{"id": {"S": record}} for record in ids]
-        response = hub_client("dynamodb").batch_get_item(
-            RequestItems={self.table: {"Keys": keys, "ConsistentRead": True}}
-        )
-        if response.get("UnprocessedKeys"):
-            raise Retryable(f"{self.table}: DynamoDB did not answer for all of {', '.join(ids)}")
-        return {item["id"]["S"]: from_item(item) for item in response["Responses"].get(self.table, [])}
+        keys = [{"id": {"S": record}} for record in sorted(set(ids))]
+        return {str(item["id"]): item for item in _batch_get(self.table, keys)}
 
     def scan(self) -> Iterator[Item]:
         """Every record."""
         pages = hub_client("dynamodb").get_paginator("scan").paginate(TableName=self.table, ConsistentRead=True)
         for found in pages:
             yield from map(from_item, found["Items"])
+
+
+def _batch_get(table: str, keys: list[dict[str, Any]]) -> Iterator[Item]:
+    for start in range(0, len(keys), _MOST_KEYS):
+        wanted: Any = {table: {"Keys": keys[start : start + _MOST_KEYS], "ConsistentRead": True}}
+        response = hub_client("dynamodb").batch_get_item(RequestItems=wanted)
+        if response.get("UnprocessedKeys"):
+            raise Retryable(f"{table}: DynamoDB did not answer for all of {len(keys)} items")
+        yield from map(from_item, response["Responses"].get(table, []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +86,18 @@ class State:
             TableName=self.table, Key={"id": {"S": item_id}, "part": {"S": part}}, ConsistentRead=True
         )
         return from_item(response["Item"]) if "Item" in response else None
+
+    def get_parts(self, item_id: str, parts: Iterable[str]) -> list[Item]:
+        """Those of the named items that exist. Raises Retryable if DynamoDB leaves some unanswered."""
+        keys = [{"id": {"S": item_id}, "part": {"S": part}} for part in sorted(set(parts))]
+        return list(_batch_get(self.table, keys)) if keys else []
+
+    def scan(self, part: str) -> Iterator[Item]:
+        """The items of every id with this part, such as all statuses; reads the whole table."""
+        request: Any = {"TableName": self.table, "ConsistentRead": True}
+        request |= {"FilterExpression": "part = :part", "ExpressionAttributeValues": {":part": {"S": part}}}
+        for found in hub_client("dynamodb").get_paginator("scan").paginate(**request):
+            yield from map(from_item, found["Items"])
 
     def query(self, item_id: str, part_prefix: str = "") -> list[Item]:
         """The items of one id whose part begins with ``part_prefix``, in order."""
@@ -122,6 +131,22 @@ class State:
         except ClientError as error:
             if code_of(error) != "ConditionalCheckFailedException":
                 raise
+
+    def replace(self, item_id: str, part: str, revision: int | None, /, **attributes: Any) -> bool:
+        """Write one item whole if it still has this ``revision`` (None: if it is not there); tells whether it had."""
+        request: Any = {"TableName": self.table, "Item": to_item({"id": item_id, "part": part, **attributes})}
+        if revision is None:
+            request["ConditionExpression"] = "attribute_not_exists(id)"
+        else:
+            request["ConditionExpression"] = "revision = :revision"
+            request["ExpressionAttributeValues"] = {":revision": {"N": str(revision)}}
+        try:
+            hub_client("dynamodb").put_item(**request)
+        except ClientError as error:
+            if code_of(error) == "ConditionalCheckFailedException":
+                return False
+            raise
+        return True
 
     def delete(self, item_id: str, part: str) -> None:
         """Remove one item, if it is there."""

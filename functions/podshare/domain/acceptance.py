@@ -13,19 +13,21 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from podshare.domain.desired import inside
+from podshare.domain.enrollments import Enrolled
 from podshare.domain.records import (
     Access,
     Dataset,
     DatasetAccess,
     DatasetGrant,
     InvalidRecord,
-    Member,
+    Membership,
     Problem,
     ServiceAccount,
     Team,
     parse,
     parse_team,
     plain,
+    understood,
 )
 
 Item = Mapping[str, Any]
@@ -54,7 +56,7 @@ def accept_dataset(item: Item | None, last: Dataset | None) -> Accepted[Dataset]
 
 
 def _narrowed_dataset(item: Item, last: Dataset | None) -> Dataset | None:
-    written = _understood(Dataset, {**plain(item), "name": last.name if last else ""})
+    written = understood(Dataset, {**plain(item), "name": last.name if last else ""})
     if not last or not written:
         return None
     place = ("account", "region", "bucket")
@@ -71,23 +73,38 @@ def accept_team(
     clusters: Iterable[str],
     datasets: Mapping[str, Dataset | None],
     own_paths: Sequence[str] = (),
+    *,
+    enrolled: Enrolled | None = None,
 ) -> Accepted[Team]:
     """The team that counts.
 
-    ``own_paths`` are the IAM paths of podshare's own roles, by which nobody may be a member.
+    ``own_paths`` are the IAM paths of podshare's own roles, by which nobody may be a member. ``enrolled`` is what an
+    enrollment makes of the team, in place of ``item``.
     ``clusters`` names the clusters that exist; ``datasets`` holds each dataset that ever existed, None where it
     was deleted. A reference to anything else is a problem of the record.
     """
+    item = enrolled.item if enrolled else item
     if item is None:
-        return Accepted(None)
+        return _deleted_team(last)
+    if enrolled and enrolled.problems:
+        return Accepted(_narrowed_team(item, last, clusters, datasets), enrolled.problems)
     try:
-        team = parse_team(item)
+        team = parse_team(item, made_by_enrollment=enrolled is not None)
     except InvalidRecord as error:
         return Accepted(_narrowed_team(item, last, clusters, datasets), error.problems)
     problems = (*_broken_references(team, clusters, datasets), *_own_roles(team, own_paths))
     if problems:
         return Accepted(_narrowed_team(item, last, clusters, datasets), problems)
     return Accepted(team)
+
+
+def _deleted_team(last: Team | None) -> Accepted[Team]:
+    """A team whose record is gone: nothing, unless the record said that its deletion is a mistake."""
+    if last is None or not last.deletion_protection:
+        return Accepted(None)
+    rule = "the record was deleted while deletion_protection was on: the team stays as it was accepted"
+    remedy = "Write the record again. To delete the team, turn deletion_protection off first."
+    return Accepted(last, (Problem(f"team#{last.name}", "deletion_protection", "true", rule, remedy),))
 
 
 def _broken_references(
@@ -138,7 +155,7 @@ def _narrowed_team(
     return last.model_copy(
         update={
             "access": _narrower_access(last.access, _understood_value(Access, written.get("access", Access.TRAINING))),
-            "members": tuple(_narrowed_members(last.members, _elements(Member, written.get("members")))),
+            "members": tuple(_narrowed_members(last.members, _elements(Membership, written.get("members")))),
             "service_accounts": tuple(_narrowed_accounts(last, written.get("service_accounts"), datasets)),
         }
     )
@@ -153,18 +170,23 @@ def _narrower_access(one: Access, other: Access | None) -> Access:
     return Access.NONE  # training and the others grant different things: neither holds the other
 
 
-def _narrowed_members(last: Iterable[Member], written: Iterable[Member]) -> Iterable[Member]:
+def _narrowed_members(last: Iterable[Membership], written: Iterable[Membership]) -> Iterable[Membership]:
     by_identity = {member.identity: member for member in written}
     for member in last:
         now = by_identity.get(member.identity)
         if now is None:
             continue
-        if now.trusted_by == member.trusted_by or now.trusted_by is None:
-            yield member
-        elif member.trusted_by is None:
-            yield now
-        elif both := tuple(name for name in member.trusted_by if name in now.trusted_by):
-            yield member.model_copy(update={"trusted_by": both})
+        excluded = tuple(sorted({*member.exclude_accounts, *now.exclude_accounts}))
+        for trusted_by in _common_trust(member.trusted_by, now.trusted_by):
+            yield member.model_copy(update={"trusted_by": trusted_by, "exclude_accounts": excluded})
+
+
+def _common_trust(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> Iterable[tuple[str, ...] | None]:
+    """Whom both lines trust; None stands for the whole account. Nothing where they agree on nobody."""
+    if one is None or other is None:
+        yield other if one is None else one
+    elif both := tuple(name for name in one if name in other):
+        yield both
 
 
 def _narrowed_accounts(last: Team, written: object, datasets: Mapping[str, Dataset | None]) -> Iterable[ServiceAccount]:
@@ -194,18 +216,7 @@ def _narrowed_grants(
 
 def _elements(part: type[P], rows: object) -> list[P]:
     found = rows if isinstance(rows, list) else []
-    return [element for row in found if (element := _understood(part, row)) is not None]
-
-
-def _understood(part: type[P], row: object) -> P | None:
-    """The part of a record in ``row``, its unknown fields left out; None where the rest breaks a rule."""
-    if not isinstance(row, Mapping):
-        return None
-    known = {field.alias or name for name, field in part.model_fields.items()}
-    try:
-        return part.model_validate({name: value for name, value in row.items() if name in known})
-    except ValidationError:
-        return None
+    return [element for row in found if (element := understood(part, row)) is not None]
 
 
 def _understood_value(kind: type[V], value: object) -> V | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from podshare.domain import names, policies
+from podshare.domain.accounts import Account, is_gone
 from podshare.domain.installation import MANAGED_BY_TAG, TEAM_TAG, Installation
 from podshare.domain.kinds import (
     AccessEntry,
@@ -21,12 +22,12 @@ from podshare.domain.kinds import (
     RoleAttachment,
     ServiceAccount,
 )
+from podshare.domain.membership import Member, members
 from podshare.domain.records import (
     Access,
     Dataset,
     DatasetAccess,
     DatasetGrant,
-    Member,
     Quota,
     QuotaResource,
     Team,
@@ -61,6 +62,7 @@ class _Wish:
     """A team with everything that its resources are computed from."""
 
     team: Team
+    members: tuple[Member, ...]
     cluster: ClusterFacts
     datasets: Mapping[str, Dataset]
     installation: Installation
@@ -84,13 +86,19 @@ class _Wish:
 
 
 def desired(
-    team: Team, cluster: ClusterFacts, datasets: Mapping[str, Dataset], installation: Installation
+    team: Team,
+    cluster: ClusterFacts,
+    datasets: Mapping[str, Dataset],
+    accounts: Mapping[str, Account],
+    installation: Installation,
 ) -> dict[Key, Resource]:
     """Everything that should be there for ``team``.
 
-    ``datasets`` holds the datasets that exist; a grant for one that it lacks is a revoked grant.
+    ``datasets`` holds the datasets that exist; a grant for one that it lacks is a revoked grant, and so is one for
+    data of an account that takes no part any more. ``accounts`` is what is known of the organization's accounts.
     """
-    wish = _Wish(team, cluster, datasets, installation)
+    present = {name: dataset for name, dataset in datasets.items() if not is_gone(accounts, dataset.account)}
+    wish = _Wish(team, members(team.members, accounts), cluster, present, installation)
     resources = (_compute_quota(wish), *_members(wish), *_service_accounts(wish), *_datasets(wish))
     return {resource.key: resource for resource in resources}
 
@@ -153,7 +161,7 @@ def _sharing(quota: Quota) -> Mapping[str, object]:
 def _members(wish: _Wish) -> Iterator[Resource]:
     if wish.team.access is Access.NONE:
         return
-    for member in wish.team.members:
+    for member in wish.members:
         access_role = _cluster_access_role(wish, member)
         yield access_role
         yield _access_entry(wish, member, access_role)
@@ -170,7 +178,7 @@ def _cluster_access_role(wish: _Wish, member: Member) -> Role:
     return Role(
         key=wish.role_key(account, name),
         tags=wish.tags(purpose="cluster-access", member=member.identity),
-        why=f"member {member.identity}",
+        why=member.why,
         trust=policies.trust_in_account(wish.installation, member.account, principals),
         closed_trust=policies.trust_nobody(wish.installation, account),
         policies={"describe-cluster": policies.may_describe_cluster(wish.eks_arn, wish.cluster.hyperpod_arn)},
@@ -203,7 +211,7 @@ def _access_entry(wish: _Wish, member: Member, role: Role) -> AccessEntry:
             wish.installation.role_arn(cluster.account, role.key.name),
         ),
         tags=wish.tags(member=member.identity),
-        why=f"member {member.identity}",
+        why=member.why,
         needs=frozenset({role.key}),
         policies={access_policy_arn(wish.installation.partition, name): scope for name, scope in scopes.items()},
         groups=frozenset(),
@@ -232,7 +240,7 @@ def _scientist_role(wish: _Wish, member: Member, access_role: Role) -> Role:
     return Role(
         key=wish.role_key(account, names.scientist_role(installation, wish.team.name)),
         tags=wish.tags(purpose="data-scientist"),
-        why=f"member {member.identity}",
+        why=member.why,
         trust=trust,
         closed_trust=policies.trust_nobody(installation, account),
         policies={"assume-cluster-access": policies.may_assume(access_role_arn)},
@@ -244,7 +252,7 @@ def _role_attachment(wish: _Wish, member: Member, role: str) -> RoleAttachment:
     arn = wish.installation.assume_policy_arn(member.account)
     return RoleAttachment(
         key=Key(Kind.ROLE_ATTACHMENT, member.account, "", role, arn.rpartition("/")[2]),
-        why=f"member {member.identity}",
+        why=member.why,
         policy_arn=arn,
     )
 

@@ -46,11 +46,17 @@ class Installation:
         return f"arn:{self.partition}:iam::{account}:role{self.system_path}{self.prefix}-{work}"
 
     def boundary_arn(self, account: str) -> str:
-        """The permissions boundary of every role that podshare makes in ``account``."""
+        """The permissions boundary of every role that podshare makes in ``account``, whichever stack's it is.
+
+        IAM knows it by a longer name, which ends with the id of the account's present member stack.
+        """
         return f"arn:{self.partition}:iam::{account}:policy{self.system_path}{self.prefix}-boundary"
 
     def assume_policy_arn(self, account: str) -> str:
-        """The member stack's fixed policy, which podshare attaches to roles that people made themselves."""
+        """The member stack's fixed policy, which podshare attaches to roles that people made themselves.
+
+        IAM knows it by a longer name, as with the boundary.
+        """
         return f"arn:{self.partition}:iam::{account}:policy{self.system_path}{self.prefix}-assume-cluster-access"
 
     def root_arn(self, account: str) -> str:

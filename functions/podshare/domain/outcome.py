@@ -28,12 +28,14 @@ class TeamState(StrEnum):
 class Outcome:
     """The team's state after a run, in one sentence and with every problem.
 
-    ``may_pass`` tells whether something failed that may succeed by itself after a while.
+    ``waits`` tells whether anything waits for something outside, ``may_pass`` whether something failed that may
+    succeed by itself after a while.
     """
 
     state: TeamState
     summary: str
-    problems: tuple[Mapping[str, str], ...]
+    problems: tuple[Mapping[str, Any], ...]
+    waits: bool = False
     may_pass: bool = False
 
 
@@ -51,7 +53,7 @@ def outcome(plan: Mapping[str, Any], results: Iterable[Result], verification: Ma
     results = list(results)
     failed = [_failure(result) for result in results if result["status"] == "failed"]
     waiting = [_failure(result) for result in results if result["status"] == "waiting"]
-    problems: list[Mapping[str, str]] = [*plan.get("problems", []), *plan.get("obstacles", []), *failed, *waiting]
+    problems: list[Mapping[str, Any]] = [*plan.get("problems", []), *plan.get("obstacles", []), *failed, *waiting]
     if error:
         problems.append({"what": error, "remedy": "See the execution; reconcile the team again."})
     # what is known to be unfinished is told once, as that
@@ -59,17 +61,20 @@ def outcome(plan: Mapping[str, Any], results: Iterable[Result], verification: Ma
     violations = [item for item in verification.get("violations", []) if item["key"] not in unfinished]
     problems += [_violation(item) for item in violations]
     problems += [_difference(item) for item in verification.get("differences", []) if item["key"] not in unfinished]
-    state = _state(plan, bool(error or failed or violations), bool(waiting), verification)
+    obstacles = plan.get("obstacles", [])
+    waits = bool(waiting) or any(obstacle.get("waits") for obstacle in obstacles)
+    blocked = not all(obstacle.get("waits") for obstacle in obstacles)
+    state = _state(plan, bool(error or failed or violations or blocked), waits, verification)
     may_pass = any(str(result.get("detail", "")).startswith("Retryable:") for result in results)
-    return Outcome(state, _summary(state, results, problems), tuple(problems), may_pass)
+    return Outcome(state, _summary(state, results, problems), tuple(problems), waits, may_pass)
 
 
-def _state(plan: Mapping[str, Any], failed: bool, waiting: bool, verification: Mapping[str, Any]) -> TeamState:
+def _state(plan: Mapping[str, Any], failed: bool, waits: bool, verification: Mapping[str, Any]) -> TeamState:
     if plan.get("problems"):
         return TeamState.REJECTED
-    if failed or plan.get("obstacles"):
+    if failed:
         return TeamState.DEGRADED
-    if waiting:
+    if waits:
         return TeamState.WAITING
     if not verification.get("verified"):
         return TeamState.DEGRADED
@@ -94,7 +99,7 @@ def _difference(item: Mapping[str, Any]) -> dict[str, str]:
     return {"what": what.replace("_", " "), "remedy": "The next reconciliation tries again."}
 
 
-def _summary(state: TeamState, results: list[Result], problems: list[Mapping[str, str]]) -> str:
+def _summary(state: TeamState, results: list[Result], problems: list[Mapping[str, Any]]) -> str:
     done = Counter(str(result.get("action")) for result in results if result["status"] == "done")
     did = ", ".join(f"{count} {action}" for action, count in sorted(done.items())) or "nothing to change"
     if not problems:

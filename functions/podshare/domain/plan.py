@@ -18,6 +18,7 @@ MOST_CHANGES = 250
 MOST_BYTES = 120_000
 LONGEST_VALUE = 240
 LONGEST_TEXT = 600
+MOST_LEFT_BEHIND = 50  # told of one team; the inventory names them all
 NAMESPACE_KINDS = frozenset({Kind.COMPUTE_QUOTA, Kind.SERVICE_ACCOUNT})
 
 
@@ -49,26 +50,42 @@ class Foreign:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """AWS or Kubernetes did not tell what is there."""
+    """AWS or Kubernetes did not tell what is there; ``no_role`` because the account has no member role to ask by."""
+
+    key: Key
+    reason: str
+    no_role: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """Something that nobody can clean any more, in an account that has gone; nothing waits for it."""
 
     key: Key
     reason: str
 
+    def as_dict(self) -> dict[str, str]:
+        """What a status and the audit tell of it."""
+        what = f"{self.key.kind.replace('_', ' ')} {self.key.name} in account {self.key.account} is left behind"
+        remedy = "Whoever has the account may delete it; podshare does so if the account comes back."
+        return {"what": f"{what}: {self.reason}"[:LONGEST_TEXT], "remedy": remedy, "account": self.key.account}
 
-Observation = Resource | Foreign | Unreadable | None
+
+Observation = Resource | Foreign | Unreadable | LeftBehind | None
 
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
     """Why something is not provided, to whom it matters, and what to do.
 
-    It covers everything of the team, or of one account, or of one bucket.
+    It covers everything of the team, or of one account, or of one bucket. ``waits`` tells that it is expected to pass.
     """
 
     what: str
     remedy: str
     account: str = ""
     bucket: str = ""
+    waits: bool = False
 
     def covers(self, resource: Resource) -> bool:
         """Whether ``resource`` has to wait for this."""
@@ -77,7 +94,7 @@ class Obstacle:
             return here == self.bucket and resource.key.kind in (Kind.ACCESS_POINT, Kind.BUCKET_DELEGATION)
         return self.account in ("", resource.key.account)
 
-    def as_dict(self) -> dict[str, str]:
+    def as_dict(self) -> dict[str, str | bool]:
         return asdict(self)
 
 
@@ -126,6 +143,7 @@ class Plan:
     allocate: tuple[Lane, ...] = ()
     grant: tuple[Lane, ...] = ()
     obstacles: tuple[Obstacle, ...] = ()
+    left_behind: tuple[LeftBehind, ...] = ()
     left: int = 0
 
     @property
@@ -153,6 +171,7 @@ class Plan:
             "allocate": [_lane(lane) for lane in self.allocate],
             "grant": [_lane(lane) for lane in self.grant],
             "obstacles": [obstacle.as_dict() for obstacle in self.obstacles],
+            "left_behind": [thing.as_dict() for thing in self.left_behind[:MOST_LEFT_BEHIND]],
         }
 
 
@@ -166,8 +185,9 @@ def plan(
     obstacles: Iterable[Obstacle] = (),
 ) -> Plan:
     """What it takes to make ``observed`` equal ``desired``. ``obstacles`` withhold additions, never a revocation."""
-    found = [*obstacles, *_observed_obstacles(desired, observed)]
-    withheld = _withheld(desired, observed, found)
+    environment = tuple(obstacles)
+    found = (*environment, *_observed_obstacles(desired, observed))
+    withheld = _withheld(desired, observed, environment)
     revoking = [step for key in sorted(observed) for step in _revoking(desired.get(key), observed[key])]
     adding = [
         change
@@ -181,7 +201,8 @@ def plan(
         revoke=_by_stage(kept_revoking),
         allocate=tuple(lane for lane in lanes if _needs_namespace(lane)),
         grant=tuple(lane for lane in lanes if not _needs_namespace(lane)),
-        obstacles=tuple(found),
+        obstacles=found,
+        left_behind=tuple(found for found in observed.values() if isinstance(found, LeftBehind)),
         left=len(revoking) + len(adding) - len(kept_revoking) - len(kept_adding),
     )
 
@@ -290,16 +311,15 @@ def _observed_obstacles(desired: Mapping[Key, Resource], observed: Mapping[Key, 
         if isinstance(found, Foreign) and key in desired:
             remedy = "podshare changes nothing that it does not own: remove it, or rename the team."
             yield Obstacle(f"{thing} is not podshare's: {found.found}"[:LONGEST_TEXT], remedy)
-        elif isinstance(found, Unreadable):
+        elif isinstance(found, Unreadable) and not (found.no_role and key in desired):  # told once per account
             remedy = "It is left as it is; the next reconciliation tries again."
             yield Obstacle(f"{thing} cannot be read: {found.reason}"[:LONGEST_TEXT], remedy)
 
 
 def _withheld(
-    desired: Mapping[Key, Resource], observed: Mapping[Key, Observation], obstacles: Iterable[Obstacle]
+    desired: Mapping[Key, Resource], observed: Mapping[Key, Observation], environment: Iterable[Obstacle]
 ) -> set[Key]:
     """What must wait: covered by an obstacle of the environment, not ours, unreadable, or in need of such a thing."""
-    environment = [obstacle for obstacle in obstacles if not _is_observed(obstacle)]
     withheld = {key for key, resource in desired.items() if any(one.covers(resource) for one in environment)}
     withheld |= {key for key in desired if isinstance(observed.get(key), Foreign | Unreadable)}
     while more := {
@@ -310,11 +330,6 @@ def _withheld(
     }:
         withheld |= more
     return withheld
-
-
-def _is_observed(obstacle: Obstacle) -> bool:
-    """Obstacles made of observations concern one thing only, which is withheld by its key."""
-    return " is not podshare's: " in obstacle.what or " cannot be read: " in obstacle.what
 
 
 def _lanes(changes: Iterable[Change], desired: Mapping[Key, Resource]) -> list[Lane]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -20,12 +20,19 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
+
+from podshare.domain.accounts import Account
+from podshare.domain.templates import DISPLAY, FIGURES, refuse_unknown, rendered
 
 PAUSE_ID = "pause#all"
 MOST_MEMBERS = 500
 MOST_SERVICE_ACCOUNTS = 100
+
+P = TypeVar("P", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,13 @@ Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")
 RecordName = Annotated[str, _text(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", 63)]
 # 40: `hyperpod-ns-<team>-localqueue` is a label value, at most 63 characters
 TeamName = Annotated[str, _text(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", 40)]
+# 27: an enrollment's teams are named after it, a hyphen and the account's id
+EnrollmentName = Annotated[str, _text(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", 27)]
+OrganizationalUnit = Annotated[  # AWS Organizations API reference, Parent
+    str, _text(r"^(r-[0-9a-z]{4,32}|ou-[0-9a-z]{4,32}-[a-z0-9]{8,32})$", 68)
+]
+TagKey = Annotated[str, _text(TAG_VALUE, 128)]
+TagValue = Annotated[str, _text(TAG_VALUE, 256, 0)]
 Bucket = Annotated[str, _text(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$", 63, 3)]
 Prefix = Annotated[str, StringConstraints(max_length=512), AfterValidator(_no_pattern), AfterValidator(_directory)]
 RoleName = Annotated[str, _text(r"^([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$", 512)]
@@ -152,10 +166,49 @@ class DatasetAccess(StrEnum):
     READ_WRITE = "read_write"
 
 
-class Member(_Part):
-    """Who works for a team: the scientists of one account, by exactly one kind of role."""
+class AccountTag(_Part):
+    """A tag of an account in AWS Organizations, compared exactly."""
 
-    account: AccountId
+    key: TagKey
+    value: TagValue
+
+
+class Selection(_Part):
+    """Accounts of the organization, chosen anew at every reconciliation: those of a unit, or those with a tag."""
+
+    organizational_unit: OrganizationalUnit | None = None
+    account_tag: AccountTag | None = None
+    exclude_accounts: Annotated[tuple[AccountId, ...], Field(max_length=MOST_MEMBERS)] = ()
+
+    @model_validator(mode="after")
+    def _one_selector(self) -> Self:
+        if self.organizational_unit and self.account_tag:
+            raise ValueError("organizational_unit and account_tag exclude each other")
+        return self
+
+    @property
+    def selector(self) -> str:
+        """What selects, in words; empty where nothing does."""
+        if self.organizational_unit:
+            return f"organizational unit {self.organizational_unit}"
+        return f"account tag {self.account_tag.key}={self.account_tag.value}" if self.account_tag else ""
+
+    def selects(self, account: Account) -> bool:
+        """Whether ``account`` is selected now; units below the named one count.
+
+        Never the management account: service control policies and service-managed StackSets leave it out (AWS
+        Organizations user guide), so that neither the guard rails nor the member role of other accounts are there.
+        """
+        if not account.takes_part or account.management or account.id in self.exclude_accounts:
+            return False
+        if self.organizational_unit:
+            return self.organizational_unit in account.path
+        return self.account_tag is not None and account.tags.get(self.account_tag.key) == self.account_tag.value
+
+
+class MemberRole(_Part):
+    """By which role scientists work: podshare's own, one that is there, or a permission set's."""
+
     existing_role: RoleName | None = None
     permission_set: PermissionSet | None = None
     trusted_by: tuple[PrincipalName, ...] | None = None
@@ -175,13 +228,30 @@ class Member(_Part):
         return self
 
     @property
-    def identity(self) -> str:
-        """What tells this member from the team's others: the account and the role in it."""
+    def role(self) -> str:
+        """What tells this role from an account's others; empty for the one that podshare makes."""
         if self.existing_role:
-            return f"{self.account}/role/{self.existing_role}"
-        if self.permission_set:
-            return f"{self.account}/permission-set/{self.permission_set}"
-        return self.account
+            return f"/role/{self.existing_role}"
+        return f"/permission-set/{self.permission_set}" if self.permission_set else ""
+
+
+class Membership(MemberRole, Selection):
+    """Who works for a team: the scientists of one account, or of every selected one, by exactly one kind of role."""
+
+    account: AccountId | None = None
+
+    @model_validator(mode="after")
+    def _account_or_selector(self) -> Self:
+        if bool(self.account) == bool(self.selector):
+            raise ValueError("needs exactly one of account, organizational_unit and account_tag")
+        if self.account and self.exclude_accounts:
+            raise ValueError("exclude_accounts belongs to a selector; a single account is left out by its own line")
+        return self
+
+    @property
+    def identity(self) -> str:
+        """What tells this line from the team's others: whose accounts, and the role in them."""
+        return f"{self.account or self.selector}{self.role}"
 
 
 class AcceleratorPartition(_Part):
@@ -285,12 +355,13 @@ class Team(_Record):
 
     name: TeamName
     cluster: RecordName
-    members: Annotated[tuple[Member, ...], Field(max_length=MOST_MEMBERS)]
+    members: Annotated[tuple[Membership, ...], Field(max_length=MOST_MEMBERS)]
     quota: Quota
     owner: Owner
     reason: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
     access: Access = Access.TRAINING
     service_accounts: Annotated[tuple[ServiceAccount, ...], Field(max_length=MOST_SERVICE_ACCOUNTS)] = ()
+    deletion_protection: bool = False
 
     @model_validator(mode="after")
     def _everyone_once(self) -> Self:
@@ -309,6 +380,53 @@ class Team(_Record):
         return frozenset(grant.dataset for account in self.service_accounts for grant in account.datasets)
 
 
+class TeamTemplate(_Part):
+    """The team that an enrollment makes for each account.
+
+    ``${account.id}``, ``${account.name}`` and ``${account.tags.KEY}`` may stand in ``owner`` and ``reason``, which are
+    for display: an account may rename itself. A tag alone may stand for a whole figure of ``quota``. Nothing else takes
+    placeholders: what an account says of itself never decides which dataset, cluster or role it gets.
+    """
+
+    cluster: RecordName
+    quota: Mapping[str, Any]
+    owner: Annotated[str, StringConstraints(min_length=1, max_length=256)]
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+    access: Access = Access.TRAINING
+    service_accounts: Annotated[tuple[ServiceAccount, ...], Field(max_length=MOST_SERVICE_ACCOUNTS)] = ()
+    member: MemberRole = MemberRole()
+
+    @field_validator("owner", "reason")
+    @classmethod
+    def _display_only(cls, text: str) -> str:
+        refuse_unknown(text, DISPLAY)
+        return text
+
+    @field_validator("quota")
+    @classmethod
+    def _quota_with_figures(cls, quota: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A quota whose placeholders stand for figures: it is checked with a 1 for each."""
+        refuse_unknown(quota, FIGURES, alone=True)
+        try:
+            Quota.model_validate(rendered(quota, lambda _: "1"))
+        except ValidationError as error:
+            raise ValueError("; ".join(f"{_field(one)}: {_rule(one)}" for one in error.errors())) from None
+        return quota
+
+
+class Enrollment(_Record, Selection):
+    """``enrollment#<name>``: each account that is selected gets a team of its own, while it is selected."""
+
+    name: EnrollmentName
+    team: TeamTemplate
+
+    @model_validator(mode="after")
+    def _selects(self) -> Self:
+        if not self.selector:
+            raise ValueError("needs organizational_unit or account_tag")
+        return self
+
+
 class Pause(_Record):
     """``pause#all``: while it exists no new reconciliation begins; deleting it starts them all."""
 
@@ -317,11 +435,12 @@ class Pause(_Record):
     owner: Owner
 
 
-Record = Cluster | Dataset | Team | Pause
-MODELS: Mapping[str, type[Cluster | Dataset | Team | Pause]] = {
+Record = Cluster | Dataset | Team | Enrollment | Pause
+MODELS: Mapping[str, type[Record]] = {
     "cluster": Cluster,
     "dataset": Dataset,
     "team": Team,
+    "enrollment": Enrollment,
     "pause": Pause,
 }
 
@@ -340,6 +459,12 @@ def kind_and_name(record_id: str) -> tuple[str, str]:
     return kind, name
 
 
+def enrolled(team: str) -> tuple[str, str] | None:
+    """The enrollment and the account that a team's name stands for; None for a team with a record of its own."""
+    found = re.fullmatch(r"(.+)-([0-9]{12})", team)
+    return (found[1], found[2]) if found else None
+
+
 def plain(value: Any) -> Any:
     """An item as DynamoDB returns it, with ordinary numbers and sorted sets: 2, 2.0 and Decimal('2.00') alike."""
     match value:
@@ -355,8 +480,11 @@ def plain(value: Any) -> Any:
             return value
 
 
-def parse(item: Mapping[str, Any]) -> Record:
-    """The record in a registry item (``id`` and its fields). Raises InvalidRecord with every problem found."""
+def parse(item: Mapping[str, Any], *, made_by_enrollment: bool = False) -> Record:
+    """The record in a registry item (``id`` and its fields). Raises InvalidRecord with every problem found.
+
+    ``made_by_enrollment``: the item was made from an enrollment, whose names no written record may have.
+    """
     record_id = str(item.get("id", ""))
     kind, name = kind_and_name(record_id)
     fields = {key: value for key, value in plain(item).items() if key != "id"}
@@ -364,18 +492,32 @@ def parse(item: Mapping[str, Any]) -> Record:
         raise InvalidRecord(
             [Problem(record_id, "name", str(fields["name"]), "the name stands in the id", "Remove it.")]
         )
+    if kind == "team" and enrolled(name) and not made_by_enrollment:
+        rule = "names that end in an account's id are for the teams that enrollments make"
+        raise InvalidRecord([Problem(record_id, "id", record_id, rule, "Choose another name.")])
     try:
         return MODELS[kind].model_validate({**fields, "name": name})
     except ValidationError as error:
         raise InvalidRecord(_problems(record_id, error)) from None
 
 
-def parse_team(item: Mapping[str, Any]) -> Team:
+def parse_team(item: Mapping[str, Any], *, made_by_enrollment: bool = False) -> Team:
     """The team in a registry item. Raises InvalidRecord, also for a record of another kind."""
-    record = parse(item)
+    record = parse(item, made_by_enrollment=made_by_enrollment)
     if not isinstance(record, Team):
         raise InvalidRecord([Problem(str(item["id"]), "id", str(item["id"]), "is not a team", "Use team#<name>.")])
     return record
+
+
+def understood(part: type[P], row: object) -> P | None:
+    """The part of a record in ``row``, its unknown fields left out; None where the rest breaks a rule."""
+    if not isinstance(row, Mapping):
+        return None
+    known = {field.alias or name for name, field in part.model_fields.items()}
+    try:
+        return part.model_validate({name: value for name, value in row.items() if name in known})
+    except ValidationError:
+        return None
 
 
 _REMEDIES = {
@@ -390,10 +532,17 @@ _REMEDIES = {
 
 def _problems(record_id: str, error: ValidationError) -> Iterable[Problem]:
     for detail in error.errors(include_url=False):
-        field = ".".join(str(part) for part in detail["loc"]) or "record"
         value = "absent" if detail["type"] == "missing" else _shown(detail["input"])
-        rule = detail["msg"].removeprefix("Value error, ")
-        yield Problem(record_id, field, value, rule, _REMEDIES.get(detail["type"], "Correct the value."))
+        remedy = _REMEDIES.get(detail["type"], "Correct the value.")
+        yield Problem(record_id, _field(detail), value, _rule(detail), remedy)
+
+
+def _field(detail: ErrorDetails) -> str:
+    return ".".join(str(part) for part in detail["loc"]) or "record"
+
+
+def _rule(detail: ErrorDetails) -> str:
+    return detail["msg"].removeprefix("Value error, ")
 
 
 def _shown(value: object) -> str:

@@ -10,8 +10,14 @@ from podshare.reconciliation.leasing import lease
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """``{team, execution, new_trigger}`` → ``{status: held|busy|left|paused, fence, generation, wait_seconds}``."""
+    """``{team, execution, new_trigger, waits}`` → ``{status: held|busy|left|paused, …}``."""
     logger.append_keys(team=event["team"], execution=event["execution"])
-    found = lease(settings, event["team"], event["execution"], new_trigger=bool(event["new_trigger"]))
+    found = lease(
+        settings,
+        event["team"],
+        event["execution"],
+        new_trigger=bool(event["new_trigger"]),
+        waited=bool(event.get("waits")),
+    )
     logger.info("lease", extra=found)
     return found

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.errors import Pending, Superseded, Terminal, Waiting, classify, is_absent
+from podshare.aws.errors import NoMemberRole, Pending, Superseded, Terminal, Waiting, classified, is_absent
 from podshare.aws.lease import Hold, TeamLeases
 from podshare.aws.sessions import Accounts, changes_guarded_by
 from podshare.aws.settings import Settings
@@ -44,23 +44,18 @@ def apply(settings: Settings, work: str, step: Step) -> dict[str, Any]:
 
     Raises Retryable or Terminal if it failed; the state machine retries the one and records the other.
     """
+    about = f"team {step.hold.team}, account {step.key.account}: {step.action} {step.key.kind} {step.key.name}"
     try:
         leases = TeamLeases(State(settings.state), settings.function_timeout)
-        with changes_guarded_by(lambda: leases.check(step.hold)):
+        with classified(about), changes_guarded_by(lambda: leases.check(step.hold)):
             leases.check(step.hold)
             status, detail = _converge(settings, work, step)
     except Pending as pending:
         status, detail = "pending", str(pending)
-    except Waiting as waiting:
+    except (Waiting, NoMemberRole) as waiting:  # the next plan tells whether the role is late or will not come back
         status, detail = "waiting", str(waiting)
     except Superseded as superseded:
         status, detail = "superseded", str(superseded)
-    except Exception as error:
-        about = f"team {step.hold.team}, account {step.key.account}: {step.action} {step.key.kind} {step.key.name}"
-        failure = classify(error, about)
-        if failure is error:
-            raise
-        raise failure from error
     return {**_described(step), "status": status, "detail": detail}
 
 

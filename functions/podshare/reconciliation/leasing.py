@@ -8,14 +8,16 @@ from podshare.aws.tables import Item, Registry, State
 from podshare.domain.records import PAUSE_ID
 
 
-def lease(settings: Settings, team: str, execution: str, *, new_trigger: bool) -> dict[str, Any]:
-    """Take the team's lease.
+def lease(settings: Settings, team: str, execution: str, *, new_trigger: bool, waited: bool = False) -> dict[str, Any]:
+    """Take the team's lease; ``waited``: after a wait of this execution's, in which others may have run.
 
     ``held`` with its numbers; ``left`` to a holder that runs and will start over; ``busy`` with seconds to wait for
     a holder that has ended; ``paused`` with the reason, in which case the end of the pause starts the team again.
     """
     if new_trigger and (pause := _pause(settings, team)):
         return {"status": "paused", "reason": str(pause.get("reason", "")), "by": str(pause.get("owner", ""))}
+    if waited and (other := _taken_over_by(settings, team, execution)):
+        return {"status": "left", "holder": other}
     leases = TeamLeases(State(settings.state), settings.function_timeout)
     found = leases.acquire(team, execution, new_trigger=new_trigger)
     if isinstance(found, Hold):
@@ -23,6 +25,14 @@ def lease(settings: Settings, team: str, execution: str, *, new_trigger: bool) -
     if found.wait_seconds is None:
         return {"status": "left", "holder": found.holder}
     return {"status": "busy", "holder": found.holder, "wait_seconds": found.wait_seconds}
+
+
+def _taken_over_by(settings: Settings, team: str, execution: str) -> str | None:
+    """The execution that ran while this one waited, if one did: it waits now, if anything is still waited for."""
+    state = State(settings.state)
+    last = str((state.get(f"team#{team}", "status") or {}).get("execution", ""))
+    holder = str((state.get(f"team#{team}", "lease") or {}).get("holder", ""))
+    return last if last and execution not in (last, holder) else None
 
 
 def _pause(settings: Settings, team: str) -> Item | None:

@@ -1,40 +1,55 @@
 """Plan a team: what counts, what is there, what has to change, and what stands in the way."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from podshare.aws.errors import Retryable, Terminal
 from podshare.aws.lease import Hold, TeamLeases
+from podshare.aws.organizations import describe
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, State
+from podshare.domain.accounts import Account
 from podshare.domain.desired import ClusterFacts
 from podshare.domain.kinds import Key, Resource
-from podshare.domain.plan import Observation, Plan, plan
-from podshare.reconciliation.preconditions import ClusterCondition, before_adding, inspect_cluster
+from podshare.domain.plan import LONGEST_TEXT, LeftBehind, Observation, Obstacle, Plan, Unreadable, plan
+from podshare.reconciliation.accounts import begin_waiting, end_waiting, is_listed, keep_uses, observe
+from podshare.reconciliation.preconditions import (
+    ClusterCondition,
+    before_adding,
+    inspect_cluster,
+    late_member_roles,
+)
 from podshare.reconciliation.records import TeamRecords, desired_resources, read_records
 from podshare.reconciliation.survey import reading_context, survey
 from podshare.reconciliation.verification import verified
 from podshare.resources.context import Context
 
+MOST_UNKNOWN = 20  # accounts that one plan reads from the organization, within a function's time
+
 
 def plan_team(settings: Settings, hold: Hold) -> dict[str, Any]:
     """The plan for a team as the state machine runs it.
 
-    What counts of the records is kept, and what is known to be gone is forgotten. A plan with nothing to do carries
-    its verification: what was just read is what is desired. Raises Superseded if the lease is lost.
+    What counts of the records is kept, what is known to be gone is forgotten, and an account whose member role is late
+    is marked as waiting. A plan with nothing to do carries its verification: what was just read is what is desired.
+    Raises Superseded if the lease is lost.
     """
     leases = TeamLeases(State(settings.state), settings.function_timeout)
     context = reading_context(settings, hold.team)
-    records = read_records(settings, hold.team)
+    records, obstacles = _with_unknown_accounts(read_records(settings, hold.team), lambda one: observe(settings, one))
     cluster = _inspect(context, records)
     leases.check(hold)
-    _keep_accepted(context, records, cluster)
-    surveyed = _survey(context, records, cluster)
+    former = _keep_accepted(context, records, cluster)
+    surveyed = _survey(settings, context, records, cluster, obstacles)
     leases.check(hold)
     context.inventory.keep(surveyed.desired)
     for key, found in surveyed.observed.items():
         if found is None and key not in surveyed.desired:
             context.inventory.forget(key)
+    _keep_accounts(settings, context, records, surveyed, former)
     return _described(context, records, surveyed)
 
 
@@ -45,8 +60,29 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, A
     """
     instead = {str(item["id"]): None if item.get("deleted") is True else item for item in items}
     context = reading_context(settings, team)
-    records = read_records(settings, team, instead)
-    return _described(context, records, _survey(context, records, _inspect(context, records)))
+    written = read_records(settings, team, instead)
+    records, obstacles = _with_unknown_accounts(written, lambda account: describe(settings, account))
+    return _described(context, records, _survey(settings, context, records, _inspect(context, records), obstacles))
+
+
+def _with_unknown_accounts(
+    records: TeamRecords, read: Callable[[str], Account]
+) -> tuple[TeamRecords, tuple[Obstacle, ...]]:
+    """The records with the accounts that they name and of which nothing is known yet, read from the organization."""
+    unknown = sorted(records.named_accounts - records.accounts.keys())
+    accounts, obstacles = dict(records.accounts), list[Obstacle]()
+    for account in unknown[:MOST_UNKNOWN]:
+        try:
+            accounts[account] = read(account)
+        except (ClientError, BotoCoreError, Terminal, Retryable) as error:
+            what = f"nothing is known of account {account}, and the organization cannot be read: {error}"
+            remedy = "Deploy accounts/management.yaml, or make the hub a delegated administrator (README)."
+            obstacles.append(Obstacle(what[:LONGEST_TEXT], remedy))
+            break
+    if not obstacles and unknown[MOST_UNKNOWN:]:
+        what = f"nothing is known yet of {len(unknown) - MOST_UNKNOWN} of the accounts that the record names"
+        obstacles.append(Obstacle(what, "Wait: they are read in turn. `podshare sweep` reads all at once.", waits=True))
+    return replace(records, accounts=accounts), tuple(obstacles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,39 +93,61 @@ class _Surveyed:
     facts: ClusterFacts | None
     desired: Mapping[Key, Resource]
     observed: Mapping[Key, Observation]
+    obstacles: tuple[Obstacle, ...]
 
 
 def _inspect(context: Context, records: TeamRecords) -> ClusterCondition | None:
     return inspect_cluster(context, records.cluster) if records.team and records.cluster else None
 
 
-def _survey(context: Context, records: TeamRecords, cluster: ClusterCondition | None) -> _Surveyed:
+def _survey(
+    settings: Settings,
+    context: Context,
+    records: TeamRecords,
+    cluster: ClusterCondition | None,
+    obstacles: tuple[Obstacle, ...],
+) -> _Surveyed:
     facts = (cluster.facts if cluster else None) or records.known_facts
     if records.team and facts is None:
         # to plan now would be to revoke everything: nothing is known of where it should be
-        return _Surveyed(cluster, None, {}, {})
+        return _Surveyed(cluster, None, {}, {}, obstacles)
     desired = desired_resources(records, facts, context.installation)
-    return _Surveyed(cluster, facts, desired, survey(context, desired, context.inventory.keys()))
+    observed = survey(settings, context, desired, context.inventory.keys())
+    if records.selects and not is_listed(settings):
+        what = "the organization has not been listed yet: what the selectors mean is not known"
+        obstacles = (*obstacles, Obstacle(what, "Run `podshare sweep` once after the deployment."))
+    late = late_member_roles(settings, records.accounts, desired, observed)
+    return _Surveyed(cluster, facts, desired, observed, (*obstacles, *late))
 
 
 def _plan(context: Context, surveyed: _Surveyed) -> Plan:
     """The plan; what it adds is planned only once all that stands in its way is known."""
-    found = plan(surveyed.desired, surveyed.observed)
+    found = plan(surveyed.desired, surveyed.observed, surveyed.obstacles)
     adding = [change for lane in (*found.allocate, *found.grant) for wave in lane for change in wave]
     cluster = surveyed.cluster
     if not adding:
-        return found if surveyed.facts or not cluster else Plan(obstacles=cluster.obstacles)
+        return found if surveyed.facts or not cluster else Plan(obstacles=(*surveyed.obstacles, *cluster.obstacles))
     types = cluster.instance_types if cluster else frozenset[str]()
-    obstacles = [*(cluster.obstacles if cluster else ()), *before_adding(context, surveyed.desired, adding, types)]
+    obstacles = [
+        *surveyed.obstacles,
+        *(cluster.obstacles if cluster else ()),
+        *before_adding(context, surveyed.desired, adding, types),
+    ]
     return plan(surveyed.desired, surveyed.observed, obstacles)
 
 
-def _keep_accepted(context: Context, records: TeamRecords, cluster: ClusterCondition | None) -> None:
-    """Keep what was accepted: it bounds what a later, bad record leaves in force."""
+def _keep_accepted(context: Context, records: TeamRecords, cluster: ClusterCondition | None) -> frozenset[str]:
+    """Keep what was accepted: it bounds what a later, bad record leaves in force.
+
+    Returns the accounts that the team was last known to have something for. Those that it is about to have something
+    for are written down before it has.
+    """
+    team = f"team#{records.name}"
+    former = frozenset(str(account) for account in (context.state.get(team, "accounts") or {}).get("accounts", ()))
     if records.team:
-        context.state.put(f"team#{records.name}", "accepted", record=records.team.model_dump_json(by_alias=True))
+        context.state.put(team, "accepted", record=records.team.model_dump_json(by_alias=True))
     elif not records.written:
-        context.state.delete(f"team#{records.name}", "accepted")
+        context.state.delete(team, "accepted")
     if cluster and cluster.facts and records.cluster:
         context.state.put(
             f"cluster#{records.cluster.name}",
@@ -99,6 +157,28 @@ def _keep_accepted(context: Context, records: TeamRecords, cluster: ClusterCondi
         )
     for name, dataset in records.datasets.items():
         context.state.put(f"dataset#{name}", "accepted", record=dataset.model_dump_json(by_alias=True))
+    return former
+
+
+def _keep_accounts(
+    settings: Settings, context: Context, records: TeamRecords, surveyed: _Surveyed, former: frozenset[str]
+) -> None:
+    """Keep which accounts the team has something for, and which of them wait for their member role."""
+    observed = surveyed.observed
+    now = records.named_accounts | {member.account for member in records.members}
+    now |= {key.account for key, found in observed.items() if found is not None or key in surveyed.desired}
+    team = f"team#{records.name}"
+    if now != former:
+        keep_uses(settings, records.name, former, former | now)
+        context.state.put(team, "accounts", accounts=sorted(now))
+        keep_uses(settings, records.name, former | now, now)
+    silent = {key.account for key, found in observed.items() if isinstance(found, Unreadable) and found.no_role}
+    for account in sorted(silent):
+        begin_waiting(settings, account)
+    answering = {key.account for key, found in observed.items() if not isinstance(found, Unreadable | LeftBehind)}
+    for account in sorted(answering - silent):
+        if account in records.accounts and records.accounts[account].waiting_since:
+            end_waiting(settings, account)
 
 
 def _described(context: Context, records: TeamRecords, surveyed: _Surveyed) -> dict[str, Any]:

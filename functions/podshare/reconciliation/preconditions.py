@@ -1,5 +1,6 @@
 """What has to hold before anything is added, checked all at once and told together."""
 
+import datetime
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -7,15 +8,17 @@ from dataclasses import dataclass
 from botocore.exceptions import BotoCoreError, ClientError
 
 from podshare.aws.errors import Retryable, Terminal, code_of
+from podshare.aws.settings import Settings
 from podshare.domain import limits
+from podshare.domain.accounts import Account
 from podshare.domain.desired import ClusterFacts
 from podshare.domain.kinds import AccessPoint, ComputeQuota, Key, Kind, Resource
-from podshare.domain.plan import Action, Change, Obstacle
+from podshare.domain.plan import LONGEST_TEXT, Action, Change, Observation, Obstacle, Unreadable
 from podshare.domain.records import Cluster
 from podshare.reconciliation.records import cluster_facts
 from podshare.resources.context import Context, tag_map
 
-MEMBER_VERSION = "1"
+MEMBER_VERSION = "2"
 VERSION_TAG = "podshare:member-version"
 ADD_ONS = ("eks-pod-identity-agent", "amazon-sagemaker-hyperpod-taskgovernance")
 _DEPLOY = "Deploy accounts/member.yaml of this version to the account."
@@ -40,7 +43,7 @@ def inspect_cluster(context: Context, record: Cluster) -> ClusterCondition:
     except (ClientError, BotoCoreError, Terminal, Retryable) as error:
         what = f"cluster {record.name} cannot be read in account {record.account}, {record.region}: {error}"
         remedy = f"Correct cluster#{record.name}, or {_DEPLOY[0].lower()}{_DEPLOY[1:]}"
-        return ClusterCondition(None, frozenset(), (Obstacle(what[:600], remedy),))
+        return ClusterCondition(None, frozenset(), (Obstacle(what[:LONGEST_TEXT], remedy),))
     types = frozenset(str(group.get("InstanceType")) for group in found.get("InstanceGroups", []))
     return ClusterCondition(cluster_facts(record, found["ClusterArn"]), types, tuple(obstacles))
 
@@ -120,6 +123,37 @@ def _points(desired: Mapping[Key, Resource], changes: Iterable[Change]) -> Itera
             yield resource
 
 
+def late_member_roles(
+    settings: Settings,
+    accounts: Mapping[str, Account],
+    desired: Mapping[Key, Resource],
+    observed: Mapping[Key, Observation],
+) -> Iterator[Obstacle]:
+    """One obstacle for each account that could not be asked for want of its member role.
+
+    A StackSet makes the role some minutes after an account has joined: it is waited for, and after
+    ``member_role_wait`` seconds the account is parked.
+    """
+    late = {
+        key.account: found.reason
+        for key, found in observed.items()
+        if key in desired and isinstance(found, Unreadable) and found.no_role
+    }
+    now = datetime.datetime.now(datetime.UTC)
+    for account, reason in sorted(late.items()):
+        since = accounts[account].waiting_since if account in accounts else ""
+        began = datetime.datetime.fromisoformat(since) if since else now
+        patient = account in accounts and (now - began).total_seconds() < settings.member_role_wait
+        told = began.isoformat(timespec="seconds")
+        if patient:
+            what = f"account {account} waits for its member role since {told}: {reason}"
+            remedy = "Nothing, while the StackSet deploys it. The rest of the team is provided meanwhile."
+        else:
+            what = f"account {account} is parked: no member role since {told}: {reason}"
+            remedy = f"{_DEPLOY} The sweep tries again."
+        yield Obstacle(what[:LONGEST_TEXT], remedy, account=account, waits=patient)
+
+
 def _member_roles(context: Context, changes: Iterable[Change]) -> Iterator[Obstacle]:
     """The member roles that the changes need: there, and of this version."""
     needed = {(change.key.account, "read") for change in changes}
@@ -130,7 +164,9 @@ def _member_roles(context: Context, changes: Iterable[Change]) -> Iterator[Obsta
             name = context.installation.member_role_arn(account, work).rpartition("/")[2]
             version = tag_map(iam.get_role(RoleName=name)["Role"].get("Tags", [])).get(VERSION_TAG)
         except (ClientError, BotoCoreError, Terminal, Retryable) as error:
-            yield Obstacle(f"account {account}: member role for {work}: {error}"[:600], _DEPLOY, account=account)
+            yield Obstacle(
+                f"account {account}: member role for {work}: {error}"[:LONGEST_TEXT], _DEPLOY, account=account
+            )
             continue
         if version != MEMBER_VERSION:
             what = f"account {account}: member role for {work} has version {version}, this hub needs {MEMBER_VERSION}"
@@ -156,7 +192,9 @@ def _bucket(context: Context, bucket: str, account: str, region: str) -> Iterato
         if isinstance(error, ClientError) and code_of(error) == "NoSuchBucketPolicy":
             return
         remedy = "Correct the dataset's record, or list the bucket in BucketNames of accounts/member.yaml."
-        yield Obstacle(f"bucket {bucket} of account {account} cannot be read: {error}"[:600], remedy, account, bucket)
+        yield Obstacle(
+            f"bucket {bucket} of account {account} cannot be read: {error}"[:LONGEST_TEXT], remedy, account, bucket
+        )
         return
     if status.get("IsPublic"):
         remedy = "Remove the public statement: access points share the bucket without one."

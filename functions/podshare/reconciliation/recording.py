@@ -8,7 +8,7 @@ from typing import Any
 from podshare.aws.lease import Hold, TeamLeases
 from podshare.aws.settings import Settings
 from podshare.aws.tables import State
-from podshare.domain.outcome import Outcome, TeamState, outcome, results_in
+from podshare.domain.outcome import Outcome, outcome, results_in
 
 FIRST_WAIT_SECONDS = 60
 LONGEST_WAIT_SECONDS = 3600
@@ -56,13 +56,13 @@ def _reason(error: dict[str, str] | None) -> str:
 def _next(found: Outcome, released: bool, left: int, waits: int) -> str:
     if not released or left:
         return "again"
-    if found.state is TeamState.WAITING:
+    if found.waits:
         return "wait" if waits < MOST_WAITS else "done"
     return "wait" if found.may_pass and waits < MOST_RETRIES else "done"
 
 
 def _write_status(state: State, event: dict[str, Any], found: Outcome, verification: dict[str, Any]) -> None:
-    former = state.get(f"team#{event['team']}", "status") or {}
+    former, plan = state.get(f"team#{event['team']}", "status") or {}, event.get("plan", {})
     verified_at = verification.get("at") if verification.get("verified") else former.get("verified_at")
     state.put(
         f"team#{event['team']}",
@@ -74,7 +74,8 @@ def _write_status(state: State, event: dict[str, Any], found: Outcome, verificat
         generation=int(event["lease"]["generation"]),
         summary=found.summary,
         problems=list(found.problems),
-        changes=int(event.get("plan", {}).get("count", 0)),
+        left_behind=plan.get("left_behind", []),
+        changes=int(plan.get("count", 0)),
         resources=int(verification.get("resources", 0)),
         trigger=event.get("trigger", {}),
     )

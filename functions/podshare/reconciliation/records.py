@@ -1,17 +1,21 @@
 """What counts for a team now: its records, with what is wrong in them, and what follows from them."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, Registry, State
 from podshare.domain.acceptance import accept_dataset, accept_team
+from podshare.domain.accounts import Account, is_gone
 from podshare.domain.desired import ClusterFacts, desired
+from podshare.domain.enrollments import Enrolled, team_of
 from podshare.domain.installation import Installation
 from podshare.domain.kinds import Key, Resource
-from podshare.domain.records import Cluster, Dataset, InvalidRecord, Problem, Team, parse, plain
+from podshare.domain.membership import Member, members
+from podshare.domain.records import Cluster, Dataset, InvalidRecord, Problem, Team, enrolled, parse, plain
+from podshare.reconciliation.accounts import all_known_accounts, known_accounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +23,8 @@ class TeamRecords:
     """A team's record that counts, with the cluster and the datasets that it refers to.
 
     ``team`` is None if the record was deleted or never was acceptable; ``written`` tells which. ``datasets`` holds
-    those that exist. ``known_facts`` is what was last learned of the cluster.
+    those that exist. ``known_facts`` is what was last learned of the cluster. ``accounts`` is what is known of the
+    accounts that the records name; of all accounts if members are selected.
     """
 
     name: str
@@ -28,8 +33,27 @@ class TeamRecords:
     cluster: Cluster | None
     datasets: Mapping[str, Dataset]
     known_facts: ClusterFacts | None
+    accounts: Mapping[str, Account]
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Everyone who works for the team now."""
+        return members(self.team.members, self.accounts) if self.team else ()
+
+    @property
+    def named_accounts(self) -> frozenset[str]:
+        """The accounts that the records name, those of members and those of data."""
+        lines = self.team.members if self.team else ()
+        return frozenset(line.account for line in lines if line.account) | {
+            dataset.account for dataset in self.datasets.values()
+        }
+
+    @property
+    def selects(self) -> bool:
+        """Whether members are selected from the organization's accounts."""
+        return self.team is not None and any(line.selector for line in self.team.members)
 
 
 def desired_resources(
@@ -38,7 +62,7 @@ def desired_resources(
     """Everything that should be there for the team: nothing if it has no record or its cluster is unknown."""
     if records.team is None or facts is None:
         return {}
-    return desired(records.team, facts, records.datasets, installation)
+    return desired(records.team, facts, records.datasets, records.accounts, installation)
 
 
 def read_records(settings: Settings, name: str, instead: Mapping[str, Item | None] | None = None) -> TeamRecords:
@@ -46,8 +70,7 @@ def read_records(settings: Settings, name: str, instead: Mapping[str, Item | Non
 
     ``instead`` replaces records of the registry for a dry run; None stands for a deleted one.
     """
-    own_paths = (settings.installation.role_path, settings.installation.system_path)
-    return _Reader(Registry(settings.registry), State(settings.state), instead or {}, own_paths).team(name)
+    return _Reader(settings, Registry(settings.registry), State(settings.state), instead or {}).team(name)
 
 
 def accepted_record(item: Item | None) -> dict[str, Any] | None:
@@ -60,13 +83,14 @@ def accepted_record(item: Item | None) -> dict[str, Any] | None:
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
+    settings: Settings
     registry: Registry
     state: State
     instead: Mapping[str, Item | None]
-    own_paths: tuple[str, str]
 
     def team(self, name: str) -> TeamRecords:
-        item = self._written([f"team#{name}"]).get(f"team#{name}")
+        derived = self._enrolled(name)
+        item = derived.item if derived else self._written([f"team#{name}"]).get(f"team#{name}")
         last = self._last_team(name)
         cluster_name = _named(item, "cluster") or (last.cluster if last else "")
         names = _datasets_of(item) | (last.datasets if last else frozenset())
@@ -74,18 +98,41 @@ class _Reader:
         written = self._written(ids)
         cluster, facts, cluster_notes = self._cluster(cluster_name, written.get(f"cluster#{cluster_name}"))
         datasets, dataset_notes = self._datasets(names, written)
-        accepted = accept_team(item, last, [cluster.name] if cluster else [], datasets, self.own_paths)
-        notes = (*cluster_notes, *dataset_notes) if item else ()
-        return TeamRecords(
+        own_paths = (self.settings.installation.role_path, self.settings.installation.system_path)
+        clusters = [cluster.name] if cluster else []
+        accepted = accept_team(item, last, clusters, datasets, own_paths, enrolled=derived)
+        records = TeamRecords(
             name=name,
             written=item is not None,
             team=accepted.record,
             cluster=cluster,
             datasets={name: dataset for name, dataset in datasets.items() if dataset},
             known_facts=facts,
+            accounts={},
             problems=accepted.problems,
-            notes=notes,
+            notes=(*cluster_notes, *dataset_notes) if item else (),
         )
+        return self._with_accounts(records)
+
+    def _enrolled(self, name: str) -> Enrolled | None:
+        """What an enrollment makes of the team; None if its name is no enrollment's, or it has a record of its own."""
+        found = enrolled(name)
+        if found is None or self._written([f"team#{name}"]):
+            return None
+        enrollment, account = (f"enrollment#{found[0]}", found[1])
+        item = self._written([enrollment]).get(enrollment)
+        known = known_accounts(self.settings, [account])
+        return team_of(item, known[account]) if item and account in known else Enrolled(None)
+
+    def _with_accounts(self, records: TeamRecords) -> TeamRecords:
+        known = all_known_accounts(self.settings) if records.selects else None
+        accounts = known_accounts(self.settings, records.named_accounts) if known is None else known
+        gone = [
+            f"account {account} is {accounts[account].state}: nobody works from it, and nothing of its data is shared"
+            for account in sorted(records.named_accounts)
+            if is_gone(accounts, account)
+        ]
+        return replace(records, accounts=accounts, notes=(*records.notes, *gone, *_idle_selectors(records, accounts)))
 
     def _written(self, ids: "set[str] | list[str]") -> dict[str, Item]:
         found = self.registry.get(record for record in ids if record not in self.instead)
@@ -140,6 +187,12 @@ class _Reader:
 def cluster_facts(record: Cluster, hyperpod_arn: str) -> ClusterFacts:
     """A cluster record with the ARN that its HyperPod cluster was found to have."""
     return ClusterFacts(record.name, record.account, record.region, record.eks_cluster, hyperpod_arn)
+
+
+def _idle_selectors(records: TeamRecords, accounts: Mapping[str, Account]) -> Iterator[str]:
+    for line in records.team.members if records.team else ():
+        if line.selector and not any(line.selects(account) for account in accounts.values()):
+            yield f"{line.selector} selects no account now"
 
 
 def _named(item: Item | None, field: str) -> str:

@@ -3,16 +3,19 @@
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from podshare.aws.errors import OURS, classify
+from podshare.aws.errors import OURS, NoMemberRole, classify
 from podshare.aws.sessions import Accounts
 from podshare.aws.settings import Settings
 from podshare.aws.tables import State
-from podshare.domain.kinds import Key, Resource
-from podshare.domain.plan import Observation, Unreadable
+from podshare.domain.accounts import is_gone
+from podshare.domain.kinds import Key, Kind, Resource
+from podshare.domain.plan import LeftBehind, Observation, Unreadable
+from podshare.reconciliation.accounts import known_accounts
 from podshare.resources import KINDS
 from podshare.resources.context import Context
 
 READERS = 8  # reading is waiting for AWS; more gain nothing at 512 MiB and meet IAM's throttles
+_NO_ROLE = "the account no longer has podshare's member role, and nothing of the team's is wanted there"
 
 
 def reading_context(settings: Settings, team: str) -> Context:
@@ -27,13 +30,29 @@ def reading_context(settings: Settings, team: str) -> Context:
     )
 
 
-def survey(context: Context, desired: Mapping[Key, Resource], known: Iterable[Key]) -> dict[Key, Observation]:
-    """What is there of ``desired`` and of ``known``; what cannot be read is told as such, and stops nothing."""
+def survey(
+    settings: Settings, context: Context, desired: Mapping[Key, Resource], known: Iterable[Key]
+) -> dict[Key, Observation]:
+    """What is there of ``desired`` and of ``known``; what cannot be read is told as such, and stops nothing.
+
+    What is no longer desired and lies in an account that has gone, or has no member role any more, is left behind: it
+    is not what gives access, which is cut where the cluster is. In a cluster's own account nothing is, as
+    long as the account is there.
+    """
     keys = sorted({*desired, *known})
+    accounts = known_accounts(settings, {key.account for key in keys})
+    wanted_in = {key.account for key in desired}
+    clusters_in = {key.account for key in keys if key.kind is Kind.COMPUTE_QUOTA}
 
     def read(key: Key) -> Observation:
+        if is_gone(accounts, key.account) and key not in desired:
+            return LeftBehind(key, f"the account is {accounts[key.account].state}")
         try:
             return KINDS[key.kind].read(context, key, desired.get(key))
+        except NoMemberRole as error:
+            if key.account in wanted_in | clusters_in:
+                return Unreadable(key, str(error), no_role=True)
+            return LeftBehind(key, _NO_ROLE)
         except Exception as error:  # whatever it is, it concerns one thing and must not hide the others
             failure = classify(error, str(key))
             if failure is error and not isinstance(error, OURS):

@@ -2,7 +2,7 @@
 
 import datetime
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -12,7 +12,8 @@ from podshare.aws.sessions import hub_client
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, Registry, State, from_item
 from podshare.domain import names
-from podshare.domain.records import PAUSE_ID, Cluster, Dataset, InvalidRecord, Pause, Team, parse, plain
+from podshare.domain.records import PAUSE_ID, Dataset, InvalidRecord, parse, plain
+from podshare.reconciliation.concerned import teams_of_record
 
 MOST_ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 30
@@ -21,18 +22,17 @@ FIRST_PAUSE_SECONDS = 30
 def registry_changed(settings: Settings, record: Mapping[str, Any]) -> list[str]:
     """Start the reconciliations that one record of the registry's stream asks for; returns the teams.
 
-    A cluster or dataset record is also judged, so that its writer sees what is wrong with it before a team uses it.
+    A record that is no team's is also judged, so that its writer sees what is wrong with it before a team uses it.
     """
     change = record["dynamodb"]
     record_id = str(change["Keys"]["id"]["S"])
     kind, _, name = record_id.partition("#")
     image = from_item(change["NewImage"]) if "NewImage" in change else None
-    registry = Registry(settings.registry)
     if kind == "team":
         teams = [name]
-    elif kind in ("cluster", "dataset"):
-        _judge(State(settings.state), record_id, registry.get([record_id]).get(record_id))
-        teams = sorted(_users(registry.scan(), kind, name))
+    elif kind in ("cluster", "dataset", "enrollment"):
+        _judge(State(settings.state), record_id, Registry(settings.registry).get([record_id]).get(record_id))
+        teams = teams_of_record(settings, kind, name)
     elif kind == "pause":
         teams = [] if image else _paused_teams(State(settings.state))
     else:
@@ -60,18 +60,28 @@ def _paused_teams(state: State) -> list[str]:
 
 def start(settings: Settings, team: str, trigger: Mapping[str, Any], attempt: int = 0) -> None:
     """Start a team's reconciliation; the same trigger is the same execution. Each further attempt pauses longer."""
-    given = {"team": team, "trigger": dict(trigger), "attempt": attempt}
+    name, given = execution(team, trigger, attempt)
+    start_once(settings.machine, name, given)
+
+
+def execution(team: str, trigger: Mapping[str, Any], attempt: int = 0) -> tuple[str, dict[str, Any]]:
+    """The name and the input of a team's reconciliation: the same trigger has the same."""
+    given: dict[str, Any] = {"team": team, "trigger": dict(trigger), "attempt": attempt}
     if attempt:
         given["pause_seconds"] = FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)
+    return names.execution(_execution_subject(team), f"{trigger['id']}/{attempt}"), given
+
+
+def start_once(machine: str, name: str, given: Mapping[str, Any]) -> str:
+    """Start the execution of this name unless it was started before; returns its ARN."""
     try:
         hub_client("stepfunctions").start_execution(
-            stateMachineArn=settings.machine,
-            name=names.execution(_execution_subject(team), f"{trigger['id']}/{attempt}"),
-            input=json.dumps(given, sort_keys=True),
+            stateMachineArn=machine, name=name, input=json.dumps(given, sort_keys=True)
         )
     except ClientError as error:
         if code_of(error) != "ExecutionAlreadyExists":  # a redelivered event
             raise
+    return f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
 
 
 def execution_ended(settings: Settings, detail: Mapping[str, Any]) -> str | None:
@@ -97,24 +107,6 @@ def _execution_subject(team: str) -> str:
     return "".join(character if character.isascii() and character.isalnum() else "-" for character in team) or "team"
 
 
-def _users(items: Iterable[Item], kind: str, name: str) -> Iterable[str]:
-    """The teams that name a cluster or dataset, also in records that are not acceptable."""
-    for item in filter(_is_team, items):
-        uses = item.get("cluster") == name if kind == "cluster" else _mentions(item.get("service_accounts"), name)
-        if uses:
-            yield str(item["id"]).partition("#")[2]
-
-
-def _mentions(value: Any, name: str) -> bool:
-    if isinstance(value, Mapping):
-        return value.get("dataset") == name or any(_mentions(item, name) for item in value.values())
-    return isinstance(value, list) and any(_mentions(item, name) for item in value)
-
-
-def _is_team(item: Item) -> bool:
-    return str(item.get("id", "")).startswith("team#")
-
-
 def _judge(state: State, record_id: str, item: Item | None) -> None:
     """Write whether a record is acceptable, and keep it if it is."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -130,7 +122,7 @@ def _judge(state: State, record_id: str, item: Item | None) -> None:
     match found:
         case Dataset():
             state.put(record_id, "accepted", record=found.model_dump_json(by_alias=True))
-        case Cluster() | Team() | Pause():
+        case _:
             pass  # a cluster is kept by the planner, which knows its HyperPod cluster's ARN
     state.put(record_id, "status", state="ACCEPTED", at=now, problems=[])
 

@@ -8,7 +8,7 @@ from podshare.aws.settings import Settings
 from podshare.domain.desired import ClusterFacts, member_principals
 from podshare.domain.isolation import Boundaries, violations
 from podshare.domain.kinds import Key, Resource
-from podshare.domain.plan import Observation, plan
+from podshare.domain.plan import Observation, Unreadable, plan
 from podshare.reconciliation.records import TeamRecords, desired_resources, read_records
 from podshare.reconciliation.survey import reading_context, survey
 from podshare.resources.context import Context
@@ -21,7 +21,7 @@ def verify_team(settings: Settings, team: str) -> dict[str, Any]:
     context = reading_context(settings, team)
     records = read_records(settings, team)
     desired = desired_resources(records, records.known_facts, settings.installation)
-    observed = survey(context, desired, context.inventory.keys())
+    observed = survey(settings, context, desired, context.inventory.keys())
     return verified(context, records, records.known_facts, desired, observed)
 
 
@@ -36,9 +36,10 @@ def verified(
     there = [found for found in observed.values() if isinstance(found, Resource)]
     broken = violations(_boundaries(context, records, facts), there, desired)
     left = plan(desired, observed)
+    unread = any(isinstance(found, Unreadable) for found in observed.values())
     changes = [change.as_dict() for change in left.changes]
     return {
-        "verified": not broken and not changes and not left.obstacles,
+        "verified": not broken and not changes and not left.obstacles and not unread,
         "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "resources": len(there),
         "violations": [violation.as_dict() for violation in broken[:MOST_SHOWN]],
@@ -48,7 +49,7 @@ def verified(
 
 def _boundaries(context: Context, records: TeamRecords, facts: ClusterFacts | None) -> Boundaries:
     principals: dict[str, frozenset[str]] = {}
-    for member in records.team.members if records.team else ():
+    for member in records.members:
         own = member_principals(context.installation, records.name, member)
         principals[member.account] = principals.get(member.account, frozenset()) | {*own}
     return Boundaries(

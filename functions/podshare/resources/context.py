@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from podshare.aws.errors import Terminal
 from podshare.aws.sessions import Accounts
 from podshare.aws.tables import Inventory, State
 from podshare.domain.installation import MANAGED_BY_TAG, TEAM_TAG, Installation
@@ -42,6 +43,19 @@ class Context:
         from podshare.aws import kubernetes  # noqa: PLC0415  # see above: only where it is needed
 
         return kubernetes.connect(self.accounts, self.work, key.account, key.region, key.container)
+
+    def member_policy(self, account: str, tag: str) -> str:
+        """The ARN of the policy that the member stack of ``account`` names in ``tag``.
+
+        Raises Terminal if the stack is of an earlier version, which names none.
+        """
+        arn = self.accounts.member_tags(account).get(tag)
+        if arn is None:
+            role = self.installation.member_role_arn(account, self.work)
+            raise Terminal(
+                f"account {account}: {role} has no tag {tag}. Deploy accounts/member.yaml of this version there."
+            )
+        return arn
 
     def owns(self, tags: Mapping[str, str]) -> bool:
         """Whether tags say that this installation made a thing for this team."""

@@ -8,9 +8,11 @@ from podshare.domain.kinds import Key, Resource, Role
 from podshare.domain.plan import Foreign
 from podshare.resources.context import Context, as_kind, own_tags, tag_list, tag_map
 
+BOUNDARY_TAG = "podshare:boundary"
 READS = frozenset({"iam:GetRole", "iam:ListRolePolicies", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies"})
 WRITES = frozenset(
     {
+        "iam:GetRole",
         "iam:CreateRole",
         "iam:TagRole",
         "iam:UntagRole",
@@ -47,7 +49,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> Role | Foreign 
         closed_trust=policies.trust_nobody(context.installation, key.account),
         policies=inline,  # type: ignore[arg-type]  # as above
         attached=frozenset(policy["PolicyArn"] for policy in attached),
-        boundary=role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", ""),
+        boundary=_boundary(context, key.account, role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", "")),
         max_session_seconds=role["MaxSessionDuration"],
     )
 
@@ -63,7 +65,7 @@ def create(context: Context, wanted: Resource) -> None:
             AssumeRolePolicyDocument=policies.text(role.trust),
             Description=f"podshare: team {context.team}, {role.why}"[:1000],
             MaxSessionDuration=role.max_session_seconds,
-            PermissionsBoundary=role.boundary,
+            PermissionsBoundary=context.member_policy(role.key.account, BOUNDARY_TAG),
             Tags=tag_list(role.tags),
         )
     except ClientError as error:
@@ -81,7 +83,8 @@ def update(context: Context, observed: Resource, wanted: Resource) -> None:
     if not policies.same(old.trust, new.trust):
         iam.update_assume_role_policy(RoleName=name, PolicyDocument=policies.text(new.trust))
     if old.boundary != new.boundary:
-        iam.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=new.boundary)
+        boundary = context.member_policy(new.key.account, BOUNDARY_TAG)
+        iam.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=boundary)
     for arn in sorted(old.attached - new.attached):
         iam.detach_role_policy(RoleName=name, PolicyArn=arn)
     for policy in sorted(old.policies.keys() - new.policies.keys()):
@@ -110,3 +113,14 @@ def delete(context: Context, observed: Resource) -> None:
     except ClientError as error:
         if not is_absent(error):
             raise
+
+
+def _boundary(context: Context, account: str, found: str) -> str:
+    """The boundary by the name that desired has for it, if it is the present member stack's; any other as it is.
+
+    The stacks of version 1 named theirs as desired does, and name none in a tag.
+    """
+    desired = context.installation.boundary_arn(account)
+    if found == context.accounts.member_tags(account).get(BOUNDARY_TAG, desired):
+        return desired
+    return f"{found} of an earlier stack" if found == desired else found

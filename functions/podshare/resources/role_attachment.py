@@ -1,7 +1,7 @@
 """The member stack's fixed policy on a role that somebody else made.
 
 Several teams may name the same role, so that the attachment is shared: the state table says for whom it is there, and
-it goes with the last of them.
+it goes with the last of them. What an earlier member stack of the account left attached goes too.
 """
 
 from botocore.exceptions import ClientError
@@ -11,16 +11,23 @@ from podshare.aws.lease import document_lease
 from podshare.domain.kinds import Key, Resource, RoleAttachment
 from podshare.resources.context import Context, as_kind
 
-READS = frozenset({"iam:ListAttachedRolePolicies"})
-WRITES = frozenset({"iam:GetRole", "iam:AttachRolePolicy", "iam:DetachRolePolicy"})
+POLICY_TAG = "podshare:assume-policy"
+READS = frozenset({"iam:GetRole", "iam:ListAttachedRolePolicies"})
+WRITES = frozenset({"iam:GetRole", "iam:ListAttachedRolePolicies", "iam:AttachRolePolicy", "iam:DetachRolePolicy"})
 
 
 def read(context: Context, key: Key, wanted: Resource | None) -> RoleAttachment | None:
-    """The team's share in the attachment; its ``policy_arn`` is empty where the policy is not attached."""
+    """The team's share in the attachment.
+
+    Its ``policy_arn`` is empty where the policy is not attached, or an earlier stack's is. Raises NoMemberRole without
+    a member role, share or not: so a new account's is waited for.
+    """
+    desired = context.installation.assume_policy_arn(key.account)
+    # the stacks of version 1 named theirs as desired does, and name none in a tag
+    present = context.accounts.member_tags(key.account).get(POLICY_TAG, desired)
     if context.state.get(_document(key), _grant(context)) is None:
         return None
-    arn = context.installation.assume_policy_arn(key.account)
-    return RoleAttachment(key=key, policy_arn=arn if arn in _attached(context, key) else "")
+    return RoleAttachment(key=key, policy_arn=desired if _attached(context, key) == {present} else "")
 
 
 def create(context: Context, wanted: Resource) -> None:
@@ -28,21 +35,24 @@ def create(context: Context, wanted: Resource) -> None:
 
     Raises Terminal if there is no such role.
     """
-    attachment = as_kind(RoleAttachment, wanted)
-    iam, role = context.accounts.client("iam", attachment.key.account), _role_name(attachment.key)
-    with document_lease(context.state, _document(attachment.key), context.function_timeout) as check:
-        context.state.put_once(_document(attachment.key), _grant(context))
+    key = as_kind(RoleAttachment, wanted).key
+    iam, role = context.accounts.client("iam", key.account), _role_name(key)
+    policy = context.member_policy(key.account, POLICY_TAG)
+    with document_lease(context.state, _document(key), context.function_timeout) as check:
+        context.state.put_once(_document(key), _grant(context))
         try:
             arn = iam.get_role(RoleName=role)["Role"]["Arn"]
             check()
-            iam.attach_role_policy(RoleName=role, PolicyArn=attachment.policy_arn)
+            for earlier in sorted(_attached(context, key) - {policy}):
+                iam.detach_role_policy(RoleName=role, PolicyArn=earlier)
+            iam.attach_role_policy(RoleName=role, PolicyArn=policy)
         except ClientError as error:
             if not is_absent(error):
                 raise
             arn = ""
-    if not arn.endswith(f":role/{attachment.key.container}"):
+    if not arn.endswith(f":role/{key.container}"):
         raise Terminal(
-            f"account {attachment.key.account} has no role {attachment.key.container}: create it, "
+            f"account {key.account} has no role {key.container}: create it, "
             "or correct existing_role (with its path) in the team's record."
         )
 
@@ -61,8 +71,8 @@ def delete(context: Context, observed: Resource) -> None:
         if all(share["part"] == _grant(context) for share in shares):
             check()
             try:
-                arn = context.installation.assume_policy_arn(key.account)
-                iam.detach_role_policy(RoleName=_role_name(key), PolicyArn=arn)
+                for arn in sorted(_attached(context, key)):
+                    iam.detach_role_policy(RoleName=_role_name(key), PolicyArn=arn)
             except ClientError as error:
                 if not is_absent(error):
                     raise
@@ -70,10 +80,13 @@ def delete(context: Context, observed: Resource) -> None:
 
 
 def _attached(context: Context, key: Key) -> set[str]:
+    """The policies of the account's member stacks, present and earlier, that the role has."""
+    ours = context.installation.assume_policy_arn(key.account)
     iam = context.accounts.client("iam", key.account)
     try:
         pages = iam.get_paginator("list_attached_role_policies").paginate(RoleName=_role_name(key))
-        return {policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"]}
+        attached = [policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"]]
+        return {arn for arn in attached if arn.startswith(ours)}
     except ClientError as error:
         if is_absent(error):
             return set()

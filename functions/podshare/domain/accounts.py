@@ -1,0 +1,39 @@
+"""The organization's accounts as podshare knows them, and how records select among them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+ACTIVE = "ACTIVE"
+DEPARTED = "DEPARTED"  # podshare's own word: the organization says that it has no such account
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account as AWS Organizations last described it.
+
+    ``state`` is Organizations' (PENDING_ACTIVATION, ACTIVE, SUSPENDED, PENDING_CLOSURE, CLOSED) or DEPARTED; ``path``
+    leads from the root to the unit that holds the account. ``waiting_since`` is when its member role was first missed
+    (ISO 8601), empty while it is not.
+    """
+
+    id: str
+    name: str = ""
+    state: str = ACTIVE
+    path: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    management: bool = False
+    waiting_since: str = ""
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether its people and its data may be part of a team: only while Organizations calls it active."""
+        return self.state == ACTIVE
+
+    def as_dict(self) -> dict[str, object]:
+        """What an execution's history tells of it."""
+        return {"account": self.id, "name": self.name, "state": self.state, "path": list(self.path)}
+
+
+def is_gone(accounts: Mapping[str, Account], account: str) -> bool:
+    """Whether ``account`` is known to take no part. One of which nothing is known is not gone."""
+    return account in accounts and not accounts[account].takes_part

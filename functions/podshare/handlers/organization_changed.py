@@ -1,0 +1,16 @@
+"""Start the lifecycle of the accounts that an event of AWS Organizations is about."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from podshare.handlers.environment import logger, settings
+from podshare.reconciliation.lifecycle import organization_changed
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """An EventBridge event with source ``aws.organizations`` → ``{execution}``."""
+    execution = organization_changed(settings, event)
+    logger.info("organization changed", extra={"event": event["detail"].get("eventName"), "execution": execution})
+    return {"execution": execution}

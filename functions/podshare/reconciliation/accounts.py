@@ -1,0 +1,131 @@
+"""What podshare knows of the organization's accounts, and which teams have something for which of them."""
+
+import datetime
+from collections.abc import Collection, Iterable
+
+from podshare.aws import organizations
+from podshare.aws.errors import Retryable
+from podshare.aws.settings import Settings
+from podshare.aws.tables import Item, State
+from podshare.domain.accounts import DEPARTED, Account
+
+ORGANIZATION = "organization"
+_MOST_TRIES = 5
+
+
+def observe(settings: Settings, account: str, *, named: bool = True) -> Account:
+    """Read an account afresh and write down what it is; what never was in the organization only if it is ``named``.
+
+    What is written was read after what it replaces had been written, so that of two readers at once the later one's
+    answer stays. Raises Retryable if others keep writing; otherwise as ``organizations.describe``.
+    """
+    state = State(settings.state)
+    for _ in range(_MOST_TRIES):
+        row = state.get(ORGANIZATION, _part(account)) or {}
+        found = organizations.describe(settings, account)
+        if found.state == DEPARTED and not row and not named:
+            return found
+        if state.replace(ORGANIZATION, _part(account), row.get("revision"), **_row(found, row)):
+            return found
+    raise Retryable(f"account {account}: it was written {_MOST_TRIES} times while it was being read")
+
+
+def _row(account: Account, former: Item) -> Item:
+    # a member role is waited for anew where an account has moved: another StackSet may reach it there
+    stays = account.takes_part and list(account.path) == former.get("path")
+    return {
+        **account.as_dict(),
+        "tags": dict(account.tags),
+        "management": account.management,
+        "at": _now(),
+        "revision": int(former.get("revision", 0)) + 1,
+        "waiting_since": former.get("waiting_since") if stays else None,
+    }
+
+
+def known_accounts(settings: Settings, accounts: Iterable[str]) -> dict[str, Account]:
+    """What is known of these accounts; those of which nothing is known are left out."""
+    return _accounts(State(settings.state).get_parts(ORGANIZATION, map(_part, accounts)))
+
+
+def all_known_accounts(settings: Settings) -> dict[str, Account]:
+    """Every account that was ever seen, those that have departed too."""
+    return _accounts(State(settings.state).query(ORGANIZATION, "account#"))
+
+
+def _accounts(rows: Iterable[Item]) -> dict[str, Account]:
+    return {str(row["account"]): _account(row) for row in rows}
+
+
+def _account(row: Item) -> Account:
+    return Account(
+        id=str(row["account"]),
+        name=str(row.get("name", "")),
+        state=str(row["state"]),
+        path=tuple(row.get("path", ())),
+        tags=row.get("tags", {}),
+        management=bool(row.get("management")),
+        waiting_since=str(row.get("waiting_since", "")),
+    )
+
+
+def is_listed(settings: Settings) -> bool:
+    """Whether the whole organization was ever listed: before that, selectors would find too few."""
+    return State(settings.state).get(ORGANIZATION, "listed") is not None
+
+
+def mark_listed(settings: Settings) -> None:
+    """Write down that the whole organization has been listed."""
+    State(settings.state).put(ORGANIZATION, "listed", at=_now())
+
+
+# ---- member roles that are late --------------------------------------------------------------------------------
+
+
+def begin_waiting(settings: Settings, account: str) -> None:
+    """Write down that an account's member role is missing, since now if it was there before."""
+    State(settings.state).update(
+        ORGANIZATION,
+        _part(account),
+        "SET waiting_since = if_not_exists(waiting_since, :now) ADD revision :one",
+        "attribute_exists(id)",
+        now=_now(),
+        one=1,
+    )
+
+
+def end_waiting(settings: Settings, account: str) -> None:
+    """Write down that an account has its member role."""
+    State(settings.state).update(
+        ORGANIZATION, _part(account), "REMOVE waiting_since ADD revision :one", "attribute_exists(waiting_since)", one=1
+    )
+
+
+# ---- which teams have something for which account --------------------------------------------------------------
+
+
+def users_of(settings: Settings, account: str) -> set[str]:
+    """The teams that have something for an account, or have left something behind in it."""
+    return {str(row["team"]) for row in State(settings.state).query(ORGANIZATION, f"use#{account}#")}
+
+
+def all_users(settings: Settings) -> set[str]:
+    """The teams that have something for any account."""
+    return {str(row["team"]) for row in State(settings.state).query(ORGANIZATION, "use#")}
+
+
+def keep_uses(settings: Settings, team: str, former: Collection[str], now: Collection[str]) -> None:
+    """Write down which accounts a team has something for, so that what becomes of one finds the team."""
+    state = State(settings.state)
+    for account in sorted(set(now) - set(former)):
+        state.put(ORGANIZATION, f"use#{account}#{team}", account=account, team=team)
+    for account in sorted(set(former) - set(now)):
+        state.delete(ORGANIZATION, f"use#{account}#{team}")
+
+
+def _part(account: str) -> str:
+    return f"account#{account}"
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

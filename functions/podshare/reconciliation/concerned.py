@@ -1,0 +1,95 @@
+"""Which teams a change may concern. Too many are harmless, one too few is not."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from podshare.aws.settings import Settings
+from podshare.aws.tables import Item, Registry
+from podshare.domain.accounts import Account
+from podshare.domain.enrollments import team_name
+from podshare.domain.records import Membership, Selection, enrolled, plain, understood
+from podshare.reconciliation.accounts import all_known_accounts, all_users, users_of
+
+
+def teams_of_record(settings: Settings, kind: str, name: str) -> list[str]:
+    """The teams that a cluster, dataset or enrollment concerns, also by records that are not acceptable."""
+    items = list(Registry(settings.registry).scan())
+    if kind == "enrollment":
+        return sorted({*_enrolled_by(items, name, settings), *_made_by(all_users(settings), {name})})
+    using = [item for item in items if _uses(item, kind, name)]
+    teams = {_name(item) for item in using if _is(item, "team")}
+    enrollments = {_name(item) for item in using if _is(item, "enrollment")}
+    for enrollment in enrollments:
+        teams |= {*_enrolled_by(items, enrollment, settings)}
+    return sorted(teams | {*_made_by(all_users(settings), enrollments)} if enrollments else teams)
+
+
+def teams_of_account(settings: Settings, account: Account) -> list[str]:
+    """The teams that an account concerns: those that have something for it, and those that name or select it now."""
+    items = list(Registry(settings.registry).scan())
+    datasets = {_name(item) for item in items if _is(item, "dataset") and item.get("account") == account.id}
+    teams = users_of(settings, account.id)
+    for item in items:
+        touched = _selects(item, account) or any(_mentions(item, dataset) for dataset in datasets)
+        if touched and _is(item, "team"):
+            teams.add(_name(item))
+        elif _is(item, "enrollment") and _selects(item, account):
+            teams.add(team_name(_name(item), account.id))
+    return sorted(teams)
+
+
+def all_teams(settings: Settings) -> set[str]:
+    """Every team that has a record, or that an enrollment makes now."""
+    items = list(Registry(settings.registry).scan())
+    teams = {_name(item) for item in items if _is(item, "team")}
+    for item in items:
+        if _is(item, "enrollment"):
+            teams |= {*_enrolled_by(items, _name(item), settings)}
+    return teams
+
+
+def _enrolled_by(items: Iterable[Item], enrollment: str, settings: Settings) -> Iterator[str]:
+    accounts = all_known_accounts(settings)
+    for item in items:
+        if _is(item, "enrollment") and _name(item) == enrollment:
+            for account in accounts.values():
+                if _selects(item, account):
+                    yield team_name(enrollment, account.id)
+
+
+def _made_by(teams: Iterable[str], enrollments: set[str]) -> Iterator[str]:
+    for team in teams:
+        if (found := enrolled(team)) and found[0] in enrollments:
+            yield team
+
+
+def _selects(item: Item, account: Account) -> bool:
+    """Whether a record names or selects the account, as far as the record can be understood."""
+    fields = plain(item)
+    if _is(item, "enrollment"):
+        selection = understood(Selection, fields)
+        return selection is not None and selection.selects(account)
+    rows = fields.get("members") if _is(item, "team") else None
+    lines = [understood(Membership, row) for row in rows] if isinstance(rows, list) else []
+    return any(line and (line.account == account.id or line.selects(account)) for line in lines)
+
+
+def _uses(item: Item, kind: str, name: str) -> bool:
+    fields = item.get("team", {}) if _is(item, "enrollment") else item
+    if not isinstance(fields, Mapping):
+        return False
+    return fields.get("cluster") == name if kind == "cluster" else _mentions(fields.get("service_accounts"), name)
+
+
+def _mentions(value: Any, dataset: str) -> bool:
+    if isinstance(value, Mapping):
+        return value.get("dataset") == dataset or any(_mentions(item, dataset) for item in value.values())
+    return isinstance(value, list) and any(_mentions(item, dataset) for item in value)
+
+
+def _is(item: Item, kind: str) -> bool:
+    return str(item.get("id", "")).startswith(f"{kind}#")
+
+
+def _name(item: Item) -> str:
+    return str(item["id"]).partition("#")[2]
