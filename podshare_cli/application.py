@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from podshare_cli import pausing, records, sandbox, team
+from podshare_cli import accounts, pausing, records, sandbox, sweeping, team
 from podshare_cli.failures import INVALID, Failure, explain
 from podshare_cli.options import Json, Options, Prefix, Profile, Region, examples, flowing, in_force, set_in_force
 
@@ -19,6 +19,7 @@ app = typer.Typer(
     epilog=examples(
         "podshare team put examples/registry/*.yaml --wait",
         "podshare team list --profile platform --region us-west-2",
+        "podshare account list",
         "podshare sandbox up",
         "podshare demo",
     ),
@@ -26,6 +27,11 @@ app = typer.Typer(
 app.add_typer(team.app, name="team")
 app.add_typer(records.datasets, name="dataset")
 app.add_typer(records.clusters, name="cluster")
+app.add_typer(records.enrollments, name="enrollment")
+app.add_typer(accounts.app, name="account")
+app.command("sweep", epilog=examples("podshare sweep", "podshare sweep --no-wait", "podshare sweep --last --json"))(
+    sweeping.sweep
+)
 app.command("pause", epilog=examples('podshare pause --reason "moving the data account"'))(pausing.pause)
 app.command("resume", epilog=examples("podshare resume"))(pausing.resume)
 app.add_typer(sandbox.app, name="sandbox")

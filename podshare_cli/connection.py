@@ -94,8 +94,16 @@ class Connection:
     @property
     def machine(self) -> str:
         """The ARN of the state machine that reconciles teams."""
+        return self._machine("reconcile-team")
+
+    @property
+    def sweep_machine(self) -> str:
+        """The ARN of the state machine that sweeps all accounts and teams."""
+        return self._machine("sweep-teams")
+
+    def _machine(self, name: str) -> str:
         partition = self.caller.split(":")[1]
-        return f"arn:{partition}:states:{self.region}:{self.account}:stateMachine:{self.prefix}-reconcile-team"
+        return f"arn:{partition}:states:{self.region}:{self.account}:stateMachine:{self.prefix}-{name}"
 
     @property
     def place(self) -> str:

@@ -11,7 +11,7 @@ from podshare.domain.records import InvalidRecord, Problem, parse
 from podshare_cli.failures import invalid
 
 Item = dict[str, Any]
-WRITING_ORDER = ("cluster", "dataset", "team")  # what is referred to comes first
+WRITING_ORDER = ("cluster", "dataset", "enrollment", "team")  # what is referred to comes first
 STDIN = "-"
 
 

@@ -1,4 +1,4 @@
-"""The reconciliations of teams as executions of the state machine: start, find, follow."""
+"""The reconciliations of teams, and sweeps, as executions of the state machines: start, find, follow."""
 
 import datetime
 import json
@@ -13,7 +13,7 @@ from typing import Any
 from podshare.domain import names
 from podshare_cli.connection import Connection
 from podshare_cli.failures import Failure
-from podshare_cli.runs import Happening, Run
+from podshare_cli.runs import Happening, Run, SweepRun
 
 BEGIN_SECONDS = 90  # a stream's batch is delivered within seconds; the rest is patience
 _RECENT = 200
@@ -53,7 +53,7 @@ class Execution:
 
 @dataclass(frozen=True)
 class Executions:
-    """The executions of an installation's state machine."""
+    """The executions of an installation's state machines."""
 
     connection: Connection
 
@@ -71,6 +71,15 @@ class Executions:
             stateMachineArn=self.connection.machine,
             name=names.execution(team, f"{trigger['id']}/0"),
             input=json.dumps({"team": team, "trigger": trigger, "attempt": 0}, sort_keys=True),
+        )
+        return started["executionArn"]
+
+    def start_sweep(self) -> str:
+        """Sweep all accounts and teams now, in the caller's name; returns the execution's ARN."""
+        started = self.connection.client("stepfunctions").start_execution(
+            stateMachineArn=self.connection.sweep_machine,
+            name=names.execution("sweep", str(uuid.uuid4())),
+            input=json.dumps({"by": self.connection.caller}),
         )
         return started["executionArn"]
 
@@ -164,6 +173,22 @@ class Following:
         return happenings
 
     @property
+    def name(self) -> str:
+        """The team."""
+        return self.run.team
+
+    @property
+    def doing(self) -> str:
+        """What is under way."""
+        run = self.run
+        return "; ".join(run.doing.values()) or (f"{len(run.changes)} of {run.planned} changes" if run.planned else "")
+
+    @property
+    def state(self) -> str | None:
+        """The state that the team has come to."""
+        return self.run.state
+
+    @property
     def is_over(self) -> bool:
         """Whether the team has come to a state."""
         return self.run.is_over
@@ -180,6 +205,36 @@ class Following:
                 f"Team {self.run.team}: the record is written, but no reconciliation began within {BEGIN_SECONDS} s.",
                 f"Look at the logs and the dead-letter queue of the function {function}.",
             )
+
+
+class FollowingSweep:
+    """A sweep, followed until it is over."""
+
+    name = "sweep"
+
+    def __init__(self, executions: Executions, arn: str) -> None:
+        self.run = SweepRun()
+        self.arn = arn
+        self._executions = executions
+
+    def look(self) -> list[Happening]:
+        """Look once; what has happened since the last time."""
+        return list(self.run.take(self._executions.events_after(self.arn, self.run.last_event)))
+
+    @property
+    def doing(self) -> str:
+        """What is under way."""
+        return self.run.doing
+
+    @property
+    def state(self) -> str | None:
+        """How it ended."""
+        return self.run.state
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self.run.is_over
 
 
 def _is_of(team: str, name: str) -> bool:

@@ -23,6 +23,13 @@ STATE_STYLES = {
     "REJECTED": "bold red",
     "FAILED": "bold red",
     "PAUSED": "bold yellow",
+    "SWEPT": "bold green",
+    "ACTIVE": "green",
+    "PENDING_ACTIVATION": "yellow",
+    "SUSPENDED": "red",
+    "PENDING_CLOSURE": "red",
+    "CLOSED": "dim",
+    "DEPARTED": "dim",
 }
 
 
@@ -76,7 +83,7 @@ def problems_table(problems: Iterable[Mapping[str, str]]) -> Table:
 
 
 def state_text(state: str | None) -> str:
-    """A team's state in its color; a dash where podshare has not got to it yet."""
+    """A team's or account's state in its color; a dash where podshare has not got to it yet."""
     if state is None:
         return "[dim]—[/]"
     return f"[{STATE_STYLES.get(state, 'bold')}]{escape(state)}[/]"
@@ -86,6 +93,11 @@ def told_problem(problem: Mapping[str, Any]) -> tuple[str, str]:
     """A status's problem and its remedy in a line each: of a record's field, or of the world outside."""
     what = problem.get("what") or f"{problem.get('field')} = {problem.get('value')}: {problem.get('rule')}"
     return str(what), str(problem.get("remedy", ""))
+
+
+def told_left_behind(thing: Mapping[str, Any]) -> str:
+    """What nobody can clean any more, because its account has gone; in markup."""
+    return f"[yellow]-[/] {escape(str(thing['what']))}\n  [dim]→[/] {escape(str(thing.get('remedy', '')))}"
 
 
 def ago(moment: str | datetime.datetime | None, now: datetime.datetime) -> str:

@@ -1,21 +1,44 @@
-"""Reconciliations as a person watches them: a line for each step as it happens, and what is under way below."""
+"""Executions as a person watches them: a line for each step as it happens, and what is under way below."""
 
 import datetime
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from podshare_cli.executions import Following
 from podshare_cli.output import state_text
 from podshare_cli.runs import Happening
 
 
-def watch(console: Console | None, followings: Sequence[Following], look_seconds: float = 1.0) -> None:
-    """Follow reconciliations until all are over, telling on ``console``; None tells nothing.
+class Followed(Protocol):
+    """What can be watched: a team's reconciliation, or a sweep."""
+
+    @property
+    def name(self) -> str:
+        """What stands at the beginning of its lines."""
+
+    @property
+    def doing(self) -> str:
+        """What is under way."""
+
+    @property
+    def state(self) -> str | None:
+        """How it ended."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+
+    def look(self) -> list[Happening]:
+        """What has happened since the last look."""
+
+
+def watch(console: Console | None, followings: Sequence[Followed], look_seconds: float = 1.0) -> None:
+    """Follow executions until all are over, telling on ``console``; None tells nothing.
 
     ``look_seconds`` is the pause between two looks at the histories.
     """
@@ -27,7 +50,7 @@ def watch(console: Console | None, followings: Sequence[Following], look_seconds
             time.sleep(look_seconds)
 
 
-def _wait(followings: Sequence[Following], look_seconds: float) -> None:
+def _wait(followings: Sequence[Followed], look_seconds: float) -> None:
     while open_ones := [following for following in followings if not following.is_over]:
         for following in open_ones:
             following.look()
@@ -35,13 +58,13 @@ def _wait(followings: Sequence[Following], look_seconds: float) -> None:
 
 
 class Watching:
-    """The lines and the moving part of several reconciliations."""
+    """The lines and the moving part of several executions."""
 
-    def __init__(self, console: Console, followings: Sequence[Following]) -> None:
+    def __init__(self, console: Console, followings: Sequence[Followed]) -> None:
         self._console = console
         self._followings = followings
         self._started = datetime.datetime.now(datetime.UTC)
-        self._width = max((len(following.run.team) for following in followings), default=0)
+        self._width = max((len(following.name) for following in followings), default=0)
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("[bold]{task.description}[/]"),
@@ -57,8 +80,8 @@ class Watching:
     def __enter__(self) -> "Watching":
         self._progress.start()
         for following in self._followings:
-            team = following.run.team
-            self._tasks[team] = self._progress.add_task(team.ljust(self._width), total=None, doing="is asked for")
+            name = following.name
+            self._tasks[name] = self._progress.add_task(name.ljust(self._width), total=None, doing="is asked for")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -67,25 +90,24 @@ class Watching:
     def look(self) -> bool:
         """Look once at all that is not over; whether some is left."""
         looked = [following for following in self._followings if not following.is_over]
-        happened = [(happening, following.run.team) for following in looked for happening in following.look()]
-        for happening, team in sorted(happened, key=lambda each: each[0].at):
-            self._tell(team, happening)
+        happened = [(happening, following.name) for following in looked for happening in following.look()]
+        for happening, name in sorted(happened, key=lambda each: each[0].at):
+            self._tell(name, happening)
         for following in looked:
             self._show(following)
         return any(not following.is_over for following in self._followings)
 
-    def _tell(self, team: str, happening: Happening) -> None:
+    def _tell(self, name: str, happening: Happening) -> None:
         seconds = max(0.0, (happening.at - self._started).total_seconds())
         note = f"  [dim]{escape(happening.note)}[/]" if happening.note else ""
-        line = f"[dim]{seconds:6.1f} s[/]  {team.ljust(self._width)}  {happening.mark} {happening.text}{note}"
+        line = f"[dim]{seconds:6.1f} s[/]  {name.ljust(self._width)}  {happening.mark} {happening.text}{note}"
         self._console.print(line, soft_wrap=True)
 
-    def _show(self, following: Following) -> None:
-        run = following.run
-        if run.is_over:
+    def _show(self, following: Followed) -> None:
+        task = self._tasks[following.name]
+        if following.is_over:
             now = datetime.datetime.now(datetime.UTC)
-            self._tell(run.team, Happening(now, "[bold]=[/]", state_text(run.state)))
-            self._progress.remove_task(self._tasks[run.team])
+            self._tell(following.name, Happening(now, "[bold]=[/]", state_text(following.state)))
+            self._progress.remove_task(task)
             return
-        doing = "; ".join(run.doing.values()) or (f"{len(run.changes)} of {run.planned} changes" if run.planned else "")
-        self._progress.update(self._tasks[run.team], doing=escape(doing))
+        self._progress.update(task, doing=escape(following.doing))

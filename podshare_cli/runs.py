@@ -1,7 +1,7 @@
-"""A reconciliation as its execution history tells it: every step, every change, and how it ended.
+"""Reconciliations and sweeps as their execution histories tell them: every step, every change, and how they ended.
 
 Pure: it takes the events of Step Functions' GetExecutionHistory, in their order and as often as new ones come.
-The states that it knows are those of ``statemachines/reconcile_team.asl.yaml``.
+The states that it knows are those of ``statemachines/reconcile_team.asl.yaml`` and ``sweep_teams.asl.yaml``.
 """
 
 import datetime
@@ -122,7 +122,8 @@ class Run:
             self.planned, self.doing = int(data.get("count", 0)), {}
             yield Happening(at, "[cyan]•[/]", _told_plan(data))
         elif name == "VerifyTeam" and "verified" in data:
-            mark = "[green]✓[/]" if data["verified"] else "[red]✗[/]"
+            # without a violation nobody reaches what they may not: something is still to come
+            mark = "[green]✓[/]" if data["verified"] else "[red]✗[/]" if data.get("violations") else "[yellow]…[/]"
             told = "verified" if data["verified"] else "not verified"
             yield Happening(at, mark, f"{told}: read back {data.get('resources', 0)} resources")
         elif name == "RecordOutcome":
@@ -152,12 +153,65 @@ class Run:
                 self._end(str(data.get("state", "FAILED")), str(data.get("summary", "")))
 
     def _ended_badly(self, at: datetime.datetime, kind: str, details: Mapping[str, Any]) -> Happening:
-        told = f"the execution {kind.removeprefix('Execution').lower()}: {details.get('error', '')}"
-        self._end("FAILED", f"{told} {_told_cause(details.get('cause', ''))}".strip())
+        self._end("FAILED", _told_end(kind, details))
         return Happening(at, "[red]✗[/]", escape(self.summary))
 
     def _end(self, state: str, summary: str) -> None:
         self.state, self.summary, self.is_over, self.doing = state, summary, True, {}
+
+
+_SWEEP_DOES = {
+    "ListAccounts": "lists the organization's accounts",
+    "ReadAccounts": "reads each account",
+    "ListTeams": "lists the teams",
+    "ReconcileTeams": "reconciles each team",
+    "Summarize": "sums up",
+}
+_SWEEP_FOUND = {"ListAccounts": "account", "ListTeams": "team"}
+
+
+@dataclass
+class SweepRun:
+    """One sweep of all accounts and teams, as far as its history has been taken."""
+
+    last_event: int = 0
+    doing: str = ""
+    state: str | None = None  # SWEPT, PAUSED or FAILED
+    told: str = ""  # why it is not SWEPT
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    is_over: bool = False
+    _at: str = ""  # the state that it is in
+
+    def take(self, events: Iterable[Mapping[str, Any]]) -> Iterator[Happening]:
+        """Take further events; yields what is worth telling."""
+        for event in events:
+            self.last_event = int(event["id"])
+            if entered := event.get("stateEnteredEventDetails"):
+                self._at = entered["name"]
+                self.doing = _SWEEP_DOES.get(self._at, self.doing)
+            elif succeeded := event.get("taskSucceededEventDetails"):
+                yield from self._listed(event["timestamp"], _data(succeeded.get("output")).get("Payload", {}))
+            elif event["type"] == "ExecutionSucceeded":
+                self._succeeded(_data(event.get("executionSucceededEventDetails", {}).get("output")))
+            elif event["type"] in _ENDS:
+                self._end("FAILED", _told_end(event["type"], event.get(_ENDS[event["type"]]) or {}))
+
+    def _listed(self, at: datetime.datetime, page: Mapping[str, Any]) -> Iterator[Happening]:
+        if self._at in _SWEEP_FOUND and page.get("items"):
+            count = len(page["items"])
+            more = ", and more to come" if page.get("after") else ""
+            told = f"{count} {_SWEEP_FOUND[self._at]}{'' if count == 1 else 's'} to look at{more}"
+            yield Happening(at, "[cyan]•[/]", told)
+
+    def _succeeded(self, data: Mapping[str, Any]) -> None:
+        if data.get("paused"):
+            self._end("PAUSED", str(data["paused"]))
+        else:
+            self.summary = data
+            self._end("SWEPT", "")
+
+    def _end(self, state: str, told: str) -> None:
+        self.state, self.told, self.is_over, self.doing = state, told, True, ""
 
 
 def _data(text: str | None) -> Mapping[str, Any]:
@@ -181,6 +235,11 @@ def _told_plan(plan: Mapping[str, Any]) -> str:
     for name, many in (("problems", "wrong in the record"), ("obstacles", "in the way")):
         told += [f"[yellow]{len(plan[name])} {many}[/]"] if plan.get(name) else []
     return ", ".join(told)
+
+
+def _told_end(kind: str, details: Mapping[str, Any]) -> str:
+    told = f"the execution {kind.removeprefix('Execution').lower()}: {details.get('error', '')}"
+    return f"{told} {_told_cause(details.get('cause', ''))}".strip()
 
 
 def _told_cause(cause: str) -> str:

@@ -2,12 +2,14 @@
 
 # ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
 
+import json
 import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +18,7 @@ from podshare_cli.failures import Failure, invalid
 from podshare_cli.options import examples, flowing, group, in_force
 
 if TYPE_CHECKING:
+    from podshare_cli.sandbox_control import Control
     from podshare_cli.sandbox_file import RunningSandbox
     from podshare_sandbox import Sandbox
 
@@ -33,6 +36,7 @@ def up(
 ) -> None:
     """Serve the sandbox until Ctrl-C, and tell how to reach it. It listens on loopback only."""
     from podshare_cli import sandbox_file
+    from podshare_cli.sandbox_control import Control
 
     if running := sandbox_file.RunningSandbox.find():
         raise Failure(
@@ -42,8 +46,8 @@ def up(
     stopped = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, lambda *_: stopped.set())
-    with _deployed(time_scale, port) as sandbox:
-        path = _running(sandbox).write()
+    with _deployed(time_scale, port) as sandbox, Control(sandbox) as control:
+        path = _running(sandbox, control).write()
         try:
             _tell_how_to_reach(sandbox)
             while not stopped.wait(1.0):  # in short waits, so that a signal is seen on every platform
@@ -70,18 +74,45 @@ def execute(
     region: Annotated[str | None, typer.Option("--region", help="The Region to act in. [default: the hub's]")] = None,
 ) -> None:
     """Run any command as the administrator of one of the sandbox's accounts. Its exit code is the command's."""
-    from podshare_cli.sandbox_file import RunningSandbox
-
-    running = RunningSandbox.find()
-    if running is None:
-        raise Failure("No sandbox is running.", "Start one in another terminal: podshare sandbox up")
-    if account not in running.keys:
-        raise invalid(f"The sandbox has no account {account}.", f"Its accounts are {', '.join(sorted(running.keys))}.")
-    environment = running.environment_of(account, region or in_force().region or running.region)
+    running = _found()
+    environment = running.environment_of(_key_of(running, account), region or in_force().region or running.region)
     try:
         os.execvpe(command[0], command, environment)  # noqa: S606  # the user's own command, without a shell
     except OSError as error:
         raise invalid(f"{command[0]} cannot be run: {error.strerror}") from None
+
+
+@app.command(
+    epilog=examples(
+        "podshare sandbox send events/registry-changed.json",
+        "podshare sandbox send events/move-account.json",
+        "podshare sandbox send events/nightly-sweep.json",
+    )
+)
+@flowing
+def send(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A sample, such as those of events/.", show_default=False)
+    ],
+) -> None:
+    """Play a sample of a trigger on the sandbox, as AWS would: an event, a table's changes, or a schedule.
+
+    An event is put on the default bus of the account and Region that it names; what a stream's batch tells of is
+    written; a schedule fires. Then it waits until podshare is quiet, and tells which executions followed. An event is a
+    hint: what is true is read afresh, so that a sample about an account that is not there gives nobody anything, and
+    one that is sent twice is the same execution.
+    """
+    from podshare_cli.output import print_json, stdout
+    from podshare_cli.sandbox_control import ask
+
+    sample = _sample(file)
+    answer = ask(_found(), {"sample": sample, "name": file.stem})
+    if in_force().as_json:
+        print_json(answer)
+    else:
+        stdout().print(_followed(answer))
+    if answer["still"]:
+        raise Failure(f"podshare is not quiet yet: {answer['still']}", "See podshare team status, in sandbox exec.")
 
 
 @flowing
@@ -95,6 +126,58 @@ def demo() -> None:
 
     if not tell(began):
         raise Failure("The demo did not hold: see the lines marked ✗ above.")
+
+
+def _found() -> "RunningSandbox":
+    from podshare_cli.sandbox_file import RunningSandbox
+
+    running = RunningSandbox.find()
+    if running is None:
+        raise Failure("No sandbox is running.", "Start one in another terminal: podshare sandbox up")
+    return running
+
+
+def _key_of(running: "RunningSandbox", account: str) -> tuple[str, str]:
+    """The access key of an account's administrator; accounts that were created since are asked for."""
+    from podshare_cli.sandbox_control import ask
+
+    if account in running.keys:
+        return running.keys[account]
+    try:
+        access_key, secret_key = ask(running, {"keys_of": account})["keys"]
+    except Failure as failure:
+        told = f"Those that it began with are {', '.join(sorted(running.keys))}."
+        raise invalid(failure.what, told) from None
+    return access_key, secret_key
+
+
+def _sample(file: Path) -> dict[str, Any]:
+    try:
+        sample = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise invalid(f"{file} cannot be read: {error.strerror}", "Samples are in events/.") from None
+    except ValueError as error:
+        raise invalid(f"{file} is not JSON: {error}") from None
+    if not isinstance(sample, dict):
+        raise invalid(f"{file} holds no event.", "See events/README.md for what a sample holds.")
+    return sample
+
+
+def _followed(answer: dict[str, Any]) -> Any:
+    from rich.console import Group
+    from rich.markup import escape
+    from rich.table import Table
+    from rich.text import Text
+
+    happened = Text(f"{answer['happened']}")
+    if not answer["executions"]:
+        return Group(happened, Text("No execution followed: no rule takes it, or it was played before.", style="dim"))
+    table = Table("machine", "execution", "status", "took", "what came of it", box=None, header_style="dim")
+    for each in answer["executions"]:
+        took = "" if each["seconds"] is None else f"{each['seconds']} s"
+        name = each["execution"].rpartition(":")[2]
+        table.add_row(each["machine"], name, each["status"], took, escape(each["outcome"]))
+    return Group(happened, table)
 
 
 @contextmanager
@@ -120,7 +203,7 @@ def _start(sandbox: "Sandbox", port: int) -> None:
         raise Failure(what, "Choose another --port.") from None
 
 
-def _running(sandbox: "Sandbox") -> "RunningSandbox":
+def _running(sandbox: "Sandbox", control: "Control") -> "RunningSandbox":
     from urllib.parse import urlsplit
 
     from podshare_cli.sandbox_file import RunningSandbox
@@ -138,6 +221,8 @@ def _running(sandbox: "Sandbox") -> "RunningSandbox":
             name: value for name, value in own.items() if name.startswith("AWS_") or os.environ.get(name) != value
         },
         keys={account: (key.access_key, key.secret_key) for account, key in keys.items()},
+        control_port=control.port,
+        control_key=control.key,
     )
 
 

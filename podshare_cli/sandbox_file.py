@@ -22,7 +22,7 @@ class RunningSandbox:
     """A sandbox as another process sees it.
 
     ``environment`` is what any process needs to reach it, ``keys`` the access key and secret of each account's
-    administrator.
+    administrator; on ``control_port`` it answers who knows ``control_key``.
     """
 
     process: int
@@ -31,6 +31,8 @@ class RunningSandbox:
     region: str
     environment: Mapping[str, str]
     keys: Mapping[str, tuple[str, str]]
+    control_port: int
+    control_key: str
 
     @property
     def answers(self) -> bool:
@@ -41,10 +43,10 @@ class RunningSandbox:
         except OSError:
             return False
 
-    def environment_of(self, account: str, region: str) -> dict[str, str]:
-        """All variables for a process that acts as the administrator of ``account``, its own ones included."""
+    def environment_of(self, key: tuple[str, str], region: str) -> dict[str, str]:
+        """All variables for a process that acts with an access key and its secret, its own ones included."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        access_key, secret_key = self.keys[account]
+        access_key, secret_key = key
         acting = {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key}
         return {**inherited, **self.environment, **acting, "AWS_REGION": region, "AWS_DEFAULT_REGION": region}
 

@@ -1,5 +1,6 @@
 """podshare's two tables, as an admin sees them: the registry to read and write, the state to read."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from podshare.aws.tables import from_item, to_item
+from podshare.domain.accounts import Account
 from podshare_cli.connection import Connection
 
 Item = dict[str, Any]
+ORGANIZATION = "organization"  # the id of all rows about accounts and sweeps
 _MOST_KEYS = 100  # of one BatchGetItem (DynamoDB quotas)
 
 
@@ -37,11 +40,12 @@ class Registry:
             wanted = [str(key["id"]["S"]) for key in left] + wanted
         return found
 
-    def all_of(self, kind: str) -> list[Item]:
-        """Every record of a kind, by name."""
+    def all_of(self, *kinds: str) -> list[Item]:
+        """Every record of some kinds, by id."""
         pages = self._client.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True)
         items = [from_item(item) for page in pages for item in page["Items"]]
-        return sorted((item for item in items if item["id"].startswith(f"{kind}#")), key=lambda item: str(item["id"]))
+        wanted = tuple(f"{kind}#" for kind in kinds)
+        return sorted((item for item in items if item["id"].startswith(wanted)), key=lambda item: str(item["id"]))
 
     def put(self, item: Mapping[str, Any]) -> None:
         """Write one record whole."""
@@ -82,35 +86,71 @@ class State:
         """Whether a record was ever acceptable, also if it has been deleted."""
         return self._get(record_id, "accepted") is not None
 
+    def accepted(self, record_id: str) -> Item | None:
+        """The record that counts, as podshare last accepted it: the only one that an enrollment's team has."""
+        found = self._get(record_id, "accepted")
+        return _accepted_record(found) if found else None
+
     def statuses(self, kind: str) -> dict[str, Item]:
         """The statuses of all records of a kind, by name."""
+        return {str(item["id"]).partition("#")[2]: item for item in self._scan(kind, "status")}
+
+    def all_accepted(self, kind: str) -> dict[str, Item]:
+        """The records of a kind that count, by name."""
+        return {str(item["id"]).partition("#")[2]: _accepted_record(item) for item in self._scan(kind, "accepted")}
+
+    def resources(self, team: str) -> Iterator[str]:
+        """The keys of everything that podshare may have made for a team: ``kind|account|region|container|name``."""
+        return (str(item["key"]) for item in self._query(f"team#{team}", "resource#"))
+
+    def accounts(self) -> list[Item]:
+        """The organization's accounts, and those that have left it, by id."""
+        return list(self._query(ORGANIZATION, "account#"))
+
+    def account(self, account: str) -> Item | None:
+        """One account, or None if podshare has never read it."""
+        return self._get(ORGANIZATION, f"account#{account}")
+
+    def uses(self, account: str = "") -> Iterator[tuple[str, str]]:
+        """Which team has something for which account, or had and cannot clean it: of one account, or of all."""
+        for item in self._query(ORGANIZATION, f"use#{account}#" if account else "use#"):
+            yield str(item["account"]), str(item["team"])
+
+    def listed_at(self) -> str | None:
+        """When the organization was last listed as a whole."""
+        found = self._get(ORGANIZATION, "listed")
+        return str(found["at"]) if found else None
+
+    def last_sweep(self) -> Item | None:
+        """The summary of the last sweep that came to its end."""
+        return self._get(ORGANIZATION, "sweep")
+
+    def _scan(self, kind: str, part: str) -> Iterator[Item]:
         pages = (
             self.connection.client("dynamodb")
             .get_paginator("scan")
             .paginate(
                 TableName=self.connection.state_table,
                 FilterExpression="part = :part AND begins_with(id, :kind)",
-                ExpressionAttributeValues={":part": {"S": "status"}, ":kind": {"S": f"{kind}#"}},
+                ExpressionAttributeValues={":part": {"S": part}, ":kind": {"S": f"{kind}#"}},
             )
         )
-        items = [from_item(item) for page in pages for item in page["Items"]]
-        return {str(item["id"]).partition("#")[2]: item for item in items}
+        for page in pages:
+            yield from map(from_item, page["Items"])
 
-    def resources(self, team: str) -> Iterator[str]:
-        """The keys of everything that podshare may have made for a team: ``kind|account|region|container|name``."""
+    def _query(self, item_id: str, part: str) -> Iterator[Item]:
         pages = (
             self.connection.client("dynamodb")
             .get_paginator("query")
             .paginate(
                 TableName=self.connection.state_table,
                 KeyConditionExpression="id = :id AND begins_with(part, :part)",
-                ExpressionAttributeValues={":id": {"S": f"team#{team}"}, ":part": {"S": "resource#"}},
+                ExpressionAttributeValues={":id": {"S": item_id}, ":part": {"S": part}},
                 ConsistentRead=True,
             )
         )
         for page in pages:
-            for item in page["Items"]:
-                yield str(item["key"]["S"])
+            yield from map(from_item, page["Items"])
 
     def _get(self, record_id: str, part: str) -> Item | None:
         answer = self.connection.client("dynamodb").get_item(
@@ -119,3 +159,26 @@ class State:
             ConsistentRead=True,
         )
         return from_item(answer["Item"]) if "Item" in answer else None
+
+
+def _accepted_record(item: Mapping[str, Any]) -> Item:
+    """The record in a row of what was accepted, as a person would write it: without the fields that say nothing."""
+    said = json.loads(str(item["record"]), object_hook=_without_blanks)
+    return {"id": item["id"], **{name: value for name, value in said.items() if name != "name"}}
+
+
+def _without_blanks(fields: Mapping[str, Any]) -> Item:
+    return {name: value for name, value in fields.items() if value not in (None, "", [])}
+
+
+def account_of(item: Mapping[str, Any]) -> Account:
+    """The account in a row about it, as selectors see it."""
+    return Account(
+        id=str(item["account"]),
+        name=str(item.get("name", "")),
+        state=str(item["state"]),
+        path=tuple(item.get("path", ())),
+        tags=item.get("tags", {}),
+        management=bool(item.get("management")),
+        waiting_since=str(item.get("waiting_since", "")),
+    )

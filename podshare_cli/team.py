@@ -6,7 +6,7 @@ import contextlib
 import datetime
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -43,13 +43,13 @@ def put(
     wait: Wait = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show what would change.")] = False,
 ) -> None:
-    """Write the records of teams, and of the clusters and datasets that they name.
+    """Write the records of teams, of enrollments, and of the clusters and datasets that they name.
 
     All records are checked first; if anything is wrong, nothing is written. With --wait the exit code is 1 unless
-    every team becomes READY.
+    every team becomes READY, those of the enrollments too.
     """
     from podshare_cli import writing
-    from podshare_cli.documents import WRITING_ORDER, kind_of, name_of, read_records
+    from podshare_cli.documents import WRITING_ORDER, read_records
 
     items = read_records(files, WRITING_ORDER)
     writing.check_references(options.connection, items)
@@ -59,15 +59,16 @@ def put(
     from podshare_cli.executions import Executions
 
     executions = Executions(options.connection)
-    teams = [name_of(item) for item in items if kind_of(item) == "team"]
-    known = {team: executions.recent(team) for team in teams} if wait else {}
+    records = _records_of_teams(options, items) if wait else {}
+    known = {team: executions.recent(team) for team in records}
     written = []
     for one in writing.put_records(options.connection, items):
         written.append(one)
         if not options.as_json:
             _say(f"{one.item['id']}: {one.result}")
-    changed = {name_of(one.item) for one in written if kind_of(one.item) == "team" and one.result != "unchanged"}
-    followings = _followings(executions, known, changed) if wait else []
+    new = {one.item["id"] for one in written if one.result != "unchanged"}
+    changed = {team for team, record_id in records.items() if record_id in new}
+    followings = _followings(executions, known, {team: records[team] for team in changed})
     ended = _follow(options, followings)
     if options.as_json:
         from podshare_cli.output import print_json
@@ -87,10 +88,18 @@ def get(
     name: Name,
     as_yaml: Annotated[bool, typer.Option("--yaml", help="Print YAML that can be put again.")] = False,
 ) -> None:
-    """Show a team's record, as it stands in the registry."""
-    from podshare_cli.records import show_record
+    """Show a team's record, as it stands in the registry, or as its enrollment made it."""
+    from podshare_cli.records import print_record, show_record
+    from podshare_cli.tables import State
 
-    show_record(options, f"team#{name}", as_yaml=as_yaml)
+    made_by = _enrollment_of(name)
+    item = State(options.connection).accepted(f"team#{name}") if made_by else None
+    if item:
+        origin = f"enrollment#{made_by}"
+        remark = f"made by {origin}: change it there"
+        print_record(options, {**item, "origin": origin} if options.as_json else item, remark)
+    else:
+        show_record(options, f"team#{name}", as_yaml=as_yaml)
 
 
 @app.command("list", epilog=examples("podshare team list", "podshare team list --json | jq -r '.[] | .team'"))
@@ -121,6 +130,7 @@ def delete(options: Options, name: Name, wait: Wait = False, yes: Yes = False) -
     from podshare_cli.executions import Executions
     from podshare_cli.tables import Registry
 
+    _refuse_enrolled(options, name)
     registry = Registry(options.connection)
     if registry.get(f"team#{name}") is None:
         raise Failure(f"There is no team {name} in {options.connection.registry_table}.", "See `podshare team list`.")
@@ -131,7 +141,7 @@ def delete(options: Options, name: Name, wait: Wait = False, yes: Yes = False) -
     registry.delete(f"team#{name}")
     if not options.as_json:
         _say(f"team#{name}: deleted")
-    ended = _follow(options, _followings(executions, {name: known}, {name}) if wait else [])
+    ended = _follow(options, _followings(executions, {name: known}, {name: f"team#{name}"}) if wait else [])
     if options.as_json:
         from podshare_cli.output import print_json
 
@@ -176,6 +186,8 @@ def plan(
         return
     for name in what:
         _require_known(options, name)
+        if deleting:
+            _refuse_enrolled(options, name)
     _show_plans(options, [{"id": f"team#{name}", "deleted": True} for name in what] if deleting else [], what)
 
 
@@ -210,10 +222,9 @@ def status(
 def reconcile(options: Options, name: Name, wait: Wait = False) -> None:
     """Reconcile a team now, whatever its record's state: repair what was changed behind podshare's back.
 
-    With --wait the exit code is 1 unless the team becomes READY, or DELETED if it has no record.
+    With --wait the exit code is 1 unless the team becomes READY, or DELETED if no record and no enrollment asks for it.
     """
     from podshare_cli.executions import Executions, Following
-    from podshare_cli.tables import Registry
 
     _require_known(options, name)
     executions = Executions(options.connection)
@@ -225,7 +236,7 @@ def reconcile(options: Options, name: Name, wait: Wait = False) -> None:
         from podshare_cli.output import print_json
 
         print_json({"team": name, "execution": arn, "teams": [one.as_dict() for one in ended]})
-    good = "READY" if not ended or Registry(options.connection).get(f"team#{name}") else "DELETED"
+    good = "READY" if not ended or _is_wanted(options, name) else "DELETED"
     _require({one.run.team: one.run.state for one in ended}, good)
 
 
@@ -253,12 +264,25 @@ def history(
 # ---- what the commands share ---------------------------------------------------------------------------------
 
 
-def _followings(executions: Any, known: dict[str, set[str]], changed: Iterable[str]) -> "list[Following]":
+def _followings(executions: Any, known: dict[str, set[str]], changed: Mapping[str, str]) -> "list[Following]":
+    """Follow the teams of ``changed``, each begun by the change of the record that stands with it."""
     from podshare_cli.executions import Following
 
     return [
-        Following(executions, team, record_ids=[f"team#{team}"], known=known[team]) for team in known if team in changed
+        Following(executions, team, record_ids=[changed[team]], known=known[team]) for team in known if team in changed
     ]
+
+
+def _records_of_teams(options: Options, items: "list[dict[str, Any]]") -> dict[str, str]:
+    """Each team that records ask for, with the id of the record: its own, or the enrollment that makes it."""
+    from podshare_cli import writing
+    from podshare_cli.documents import kind_of, name_of
+
+    records = {name_of(item): str(item["id"]) for item in items if kind_of(item) == "team"}
+    for item in items:
+        if kind_of(item) == "enrollment":
+            records |= dict.fromkeys(writing.enrolled_by(options.connection, item), str(item["id"]))
+    return records
 
 
 def _follow(options: Options, followings: "list[Following]") -> "list[Following]":
@@ -302,21 +326,48 @@ def _require_known(options: Options, name: str) -> None:
         )
 
 
+def _enrollment_of(name: str) -> str | None:
+    """The enrollment that makes the teams of such a name, or None."""
+    from podshare.domain.records import enrolled
+
+    found = enrolled(name)
+    return found[0] if found else None
+
+
+def _refuse_enrolled(options: Options, name: str) -> None:
+    """Refuse to delete a team that an enrollment makes: it would be made again."""
+    from podshare.domain.records import enrolled
+    from podshare_cli.tables import Registry
+
+    found = enrolled(name)
+    if found and Registry(options.connection).get(f"enrollment#{found[0]}"):
+        enrollment, account = found
+        what = f"Team {name} has no record of its own: enrollment {enrollment} makes it for account {account}."
+        remedy = (
+            f"Put {account} among its exclude_accounts, or delete it whole: podshare enrollment delete {enrollment}"
+        )
+        raise Failure(what, remedy)
+
+
+def _is_wanted(options: Options, name: str) -> bool:
+    """Whether a record or an enrollment asks for a team; what podshare accepted goes once nothing does."""
+    from podshare_cli.tables import Registry, State
+
+    if _enrollment_of(name):
+        return State(options.connection).accepted(f"team#{name}") is not None
+    return Registry(options.connection).get(f"team#{name}") is not None
+
+
 def _is_file(name: str) -> bool:
     """Whether an argument names a file rather than a team; a team's name has no dot and no slash."""
     return name == "-" or "." in name or "/" in name
 
 
 def _teams_in(options: Options, items: "list[dict[str, Any]]") -> list[str]:
-    """The teams that records concern: those written, and those that use the clusters and datasets written."""
+    """The teams that records concern: those written, those enrolled, and those that use what is written."""
     from podshare_cli import writing
-    from podshare_cli.documents import kind_of, name_of
 
-    teams = {name_of(item) for item in items if kind_of(item) == "team"}
-    for item in items:
-        if kind_of(item) != "team":
-            teams.update(writing.teams_naming(options.connection, str(item["id"])))
-    return sorted(teams)
+    return sorted({team for item in items for team in writing.teams_concerned(options.connection, item)})
 
 
 def _show_plans(options: Options, records: "list[dict[str, Any]]", teams: "Iterable[str]") -> None:

@@ -14,30 +14,35 @@ from rich.tree import Tree
 from podshare.domain import names
 from podshare.domain.desired import member_principals
 from podshare.domain.installation import Installation
-from podshare.domain.records import Access, Cluster, InvalidRecord, parse, parse_team
+from podshare.domain.membership import members
+from podshare.domain.records import Access, Cluster, InvalidRecord, enrolled, parse, parse_team
 from podshare_cli import words
 from podshare_cli.connection import Connection
 from podshare_cli.documents import name_of
 from podshare_cli.executions import Execution
-from podshare_cli.output import ago, problems_table, state_text, told_problem
-from podshare_cli.tables import Registry, State
+from podshare_cli.output import ago, problems_table, state_text, told_left_behind, told_problem
+from podshare_cli.tables import Registry, State, account_of
 
 Row = dict[str, Any]
 _UNITS = {"accelerators": "accelerators", "vcpu": "vCPU", "memory_gib": "GiB"}
 
 
 def overview(connection: Connection) -> list[Row]:
-    """One row for each team that has a record, or of which something may be left."""
+    """One row for each team that has a record, that an enrollment has made, or of which something may be left."""
+    state = State(connection)
     records = {name_of(item): item for item in Registry(connection).all_of("team")}
-    statuses = State(connection).statuses("team")
-    left = {name for name, status in statuses.items() if status["state"] != "DELETED"}
-    return [_row(name, records.get(name), statuses.get(name, {})) for name in sorted(records.keys() | left)]
+    statuses = state.statuses("team")
+    left = {name for name, status in statuses.items() if status["state"] != "DELETED" or status.get("left_behind")}
+    made = state.all_accepted("team") if any(map(enrolled, left)) else {}
+    items = {**{name: item for name, item in made.items() if enrolled(name)}, **records}
+    return [_row(name, items.get(name), statuses.get(name, {})) for name in sorted(records.keys() | left)]
 
 
 def status(connection: Connection, team: str) -> Row:
     """All that is known of one team."""
-    item, state = Registry(connection).get(f"team#{team}"), State(connection)
-    found = state.status(f"team#{team}") or {}
+    state, record_id = State(connection), f"team#{team}"
+    item = state.accepted(record_id) if enrolled(team) else Registry(connection).get(record_id)
+    found = state.status(record_id) or {}
     return {
         **_row(team, item, found),
         "summary": found.get("summary"),
@@ -50,9 +55,12 @@ def status(connection: Connection, team: str) -> Row:
 
 
 def _ways_in(connection: Connection, item: Mapping[str, Any] | None) -> list[dict[str, str]]:
-    """For each member of an acceptable record, the role to work as and the cluster access role to assume from it."""
+    """For each member of an acceptable record, the role to work as and the cluster access role to assume from it.
+
+    Whom selectors mean follows from the accounts as podshare last read them.
+    """
     try:
-        team = parse_team(item or {"id": ""})
+        team = parse_team(item or {"id": ""}, made_by_enrollment=True)
         cluster = parse(Registry(connection).get(f"cluster#{team.cluster}") or {"id": ""})
     except InvalidRecord:
         return []
@@ -61,24 +69,28 @@ def _ways_in(connection: Connection, item: Mapping[str, Any] | None) -> list[dic
     # names and ARNs follow from the prefix alone; the organization is no part of them
     own = Installation(connection.prefix, "aws", connection.account, connection.region, "", connection.region)
     eks_arn = f"arn:aws:eks:{cluster.region}:{cluster.account}:cluster/{cluster.eks_cluster}"
+    accounts = {account.id: account for account in map(account_of, State(connection).accounts())}
     return [
         {
             "member": member.identity,
+            "selector": member.selector,
             "role": member_principals(own, team.name, member)[0],
             "cluster_access_role": own.role_arn(
                 cluster.account, names.cluster_access_role(own, team.name, eks_arn, member.identity)
             ),
         }
-        for member in team.members
+        for member in members(team.members, accounts)
     ]
 
 
 def _row(name: str, item: Mapping[str, Any] | None, status: Mapping[str, Any]) -> Row:
     problems = status.get("problems", [])
+    made_by = enrolled(name)
     return {
         "team": name,
         "state": status.get("state"),
-        "record": item is not None,
+        "record": item is not None and not made_by,
+        "enrollment": made_by[0] if made_by else None,
         "cluster": (item or {}).get("cluster"),
         "members": [_member(member) for member in (item or {}).get("members", [])],
         "quota": [_quota(line) for line in (item or {}).get("quota", {}).get("resources", [])],
@@ -92,12 +104,15 @@ def _row(name: str, item: Mapping[str, Any] | None, status: Mapping[str, Any]) -
         "at": status.get("at"),
         "verified_at": status.get("verified_at"),
         "reason": told_problem(problems[0])[0] if problems else None,
+        "left_behind": status.get("left_behind", []),
     }
 
 
 def _member(member: Mapping[str, Any]) -> str:
+    tag = member.get("account_tag") or {}
+    who = member.get("account") or member.get("organizational_unit") or f"{tag.get('key')}={tag.get('value')}"
     kind = member.get("existing_role") or member.get("permission_set")
-    return f"{member.get('account')}/{kind}" if kind else str(member.get("account"))
+    return f"{who}/{kind}" if kind else str(who)
 
 
 def _quota(line: Mapping[str, Any]) -> str:
@@ -121,18 +136,36 @@ def table(rows: Iterable[Row], now: datetime.datetime) -> RenderableType:
     shown = Table("team", "state", "cluster", "members", "quota", "datasets", "verified", "why not", box=None)
     shown.header_style = "dim"
     for row in found:
-        state = state_text(row["state"]) + ("" if row["record"] else " [dim](no record)[/]")
         shown.add_row(
             f"[bold]{escape(row['team'])}[/]",
-            state,
+            f"{state_text(row['state'])}{_told_origin(row)}",
             escape(str(row["cluster"] or "")),
-            str(len(row["members"])),
+            escape(_told_members(row["members"])),
             escape("\n".join(row["quota"])),
             escape("\n".join(row["datasets"])),
             ago(row["verified_at"], now),
-            escape(row["reason"] or ""),
+            escape(row["reason"] or _told_remains(row["left_behind"])),
         )
     return shown
+
+
+def _told_origin(row: Row) -> str:
+    if row["enrollment"]:
+        return f" [dim](enrollment {escape(row['enrollment'])})[/]"
+    return "" if row["record"] else " [dim](no record)[/]"
+
+
+def _told_members(found: Iterable[str]) -> str:
+    """How many members are named, and the selectors, which may mean many."""
+    lines = list(found)
+    selectors = [line for line in lines if not line[:12].isdigit()]
+    named = len(lines) - len(selectors)
+    return "\n".join([*([str(named)] if named or not selectors else []), *selectors])
+
+
+def _told_remains(things: Iterable[Mapping[str, Any]]) -> str:
+    accounts = sorted({str(thing.get("account")) for thing in things})
+    return f"something is left behind in {', '.join(accounts)}" if accounts else ""
 
 
 def detail(found: Row, now: datetime.datetime) -> RenderableType:
@@ -142,7 +175,7 @@ def detail(found: Row, now: datetime.datetime) -> RenderableType:
     facts.add_column(overflow="fold")
     trigger = found["trigger"] or {}
     for label, value in (
-        ("state", state_text(found["state"])),
+        ("state", f"{state_text(found['state'])}{_told_origin(found)}"),
         ("verified", ago(found["verified_at"], now)),
         ("last run", f"{ago(found['at'], now)}, {escape(_told_trigger(trigger))}" if found["at"] else "never"),
         ("execution", escape(found["execution"] or "—")),
@@ -150,6 +183,7 @@ def detail(found: Row, now: datetime.datetime) -> RenderableType:
     ):
         facts.add_row(label, value)
     parts: list[RenderableType] = [f"[bold]{escape(found['team'])}[/]", facts, *_problems(found["problems"])]
+    parts += map(told_left_behind, found["left_behind"])
     if found["ways_in"]:
         parts.append(_told_ways_in(found["ways_in"]))
     parts.append(_resources(found["resources"]) if found["resources"] else "[dim]nothing is provisioned[/]")
@@ -169,7 +203,8 @@ def _problems(problems: Iterable[Mapping[str, Any]]) -> Iterable[RenderableType]
 def _told_ways_in(ways: Iterable[Mapping[str, str]]) -> Tree:
     tree = Tree("[dim]scientists assume, from the role they work as[/]", guide_style="dim")
     for way in ways:
-        tree.add(f"{escape(way['role'])} → {escape(way['cluster_access_role'])}")
+        by = f" [dim]by {escape(way['selector'])}[/]" if way["selector"] else ""
+        tree.add(f"{escape(way['role'])} → {escape(way['cluster_access_role'])}{by}")
     return tree
 
 

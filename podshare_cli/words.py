@@ -99,7 +99,11 @@ def _hindrances(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"  [bold red]✗ wrong in the record[/] {escape(told)}"
         yield f"      {escape(problem['remedy'])}"
     for obstacle in found.get("obstacles", []):
-        yield f"  [bold yellow]! in the way[/] {escape(obstacle['what'])}"
+        called = "… waits" if obstacle.get("waits") else "! in the way"
+        yield f"  [bold yellow]{called}[/] {escape(obstacle['what'])}"
         yield f"      {escape(obstacle['remedy'])}"
+    for thing in found.get("left_behind", []):
+        yield f"  [yellow]-[/] {escape(thing['what'])}"
+        yield f"      {escape(thing['remedy'])}"
     for note in found.get("notes", []):
         yield f"  [dim]note[/] {escape(note)}"

@@ -1,15 +1,19 @@
 """Writing records: what they refer to is checked first, and what is there already is not written again."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from podshare.domain.acceptance import accept_team
-from podshare.domain.records import Dataset, InvalidRecord, Problem, parse, plain
+from podshare.domain.enrollments import team_name, team_of
+from podshare.domain.records import Dataset, InvalidRecord, Problem, enrolled, parse, plain
+from podshare.domain.templates import rendered
 from podshare_cli.connection import Connection
 from podshare_cli.documents import Item, kind_of, name_of
 from podshare_cli.failures import invalid
-from podshare_cli.tables import Registry, State
+from podshare_cli.tables import Registry, State, account_of
+
+_SOME_ACCOUNT = "000000000000"  # which one does not matter to what a template refers to
 
 
 @dataclass(frozen=True)
@@ -41,45 +45,95 @@ def put_records(connection: Connection, items: Sequence[Item]) -> Iterator[Writt
 
 
 def check_references(connection: Connection, items: Sequence[Item]) -> None:
-    """Refuse teams that name a cluster or dataset which is neither among ``items`` nor in the registry.
+    """Refuse teams and enrollments that name a cluster or dataset which is neither among ``items`` nor in the registry.
 
     Raises Failure (exit code 2) with every problem.
     """
-    teams = [item for item in items if kind_of(item) == "team"]
-    records = _Known(connection, {item["id"]: item for item in items}, teams)
-    problems = [problem for team in teams for problem in records.problems(team)]
+    naming = [item for item in items if kind_of(item) in ("team", "enrollment")]
+    records = _Known(connection, {item["id"]: item for item in items}, naming)
+    problems = [problem for item in naming for problem in records.problems(item)]
     if problems:
         many = "1 reference leads" if len(problems) == 1 else f"{len(problems)} references lead"
         raise invalid(f"{many} nowhere; nothing was written", problems=[problem.as_dict() for problem in problems])
 
 
+def teams_concerned(connection: Connection, item: Item) -> list[str]:
+    """The teams that are reconciled once a record is written as ``item``."""
+    if kind_of(item) == "team":
+        return [name_of(item)]
+    if kind_of(item) == "enrollment":
+        return sorted({*enrolled_by(connection, item), *teams_enrolled(connection, [name_of(item)])})
+    return teams_naming(connection, str(item["id"]))
+
+
 def teams_naming(connection: Connection, record_id: str) -> list[str]:
-    """The names of the teams whose record names a cluster or dataset."""
+    """The names of the teams whose record, or whose enrollment's, names a cluster or dataset."""
+    naming = _naming(connection, record_id)
+    teams = [name_of(item) for item in naming if kind_of(item) == "team"]
+    return sorted([*teams, *teams_enrolled(connection, _enrollments(naming))])
+
+
+def enrollments_naming(connection: Connection, record_id: str) -> list[str]:
+    """The names of the enrollments whose teams use a cluster or dataset, whether or not they have any."""
+    return _enrollments(_naming(connection, record_id))
+
+
+def enrolled_by(connection: Connection, enrollment: Item) -> list[str]:
+    """The teams that an enrollment, if it says ``enrollment``, makes for the accounts that podshare knows."""
+    accounts = map(account_of, State(connection).accounts())
+    return [
+        team_name(name_of(enrollment), account.id)
+        for account in accounts
+        if team_of(enrollment, account).item is not None
+    ]
+
+
+def teams_enrolled(connection: Connection, enrollments: Iterable[str]) -> list[str]:
+    """The teams that enrollments have made, as far as something of them is left."""
+    wanted = set(enrollments)
+    if not wanted:
+        return []
+    statuses = State(connection).statuses("team")
+    return sorted(
+        team
+        for team, status in statuses.items()
+        if status["state"] != "DELETED" and (made_by := enrolled(team)) and made_by[0] in wanted
+    )
+
+
+def _naming(connection: Connection, record_id: str) -> list[Item]:
     kind, _, name = record_id.partition("#")
-    teams = Registry(connection).all_of("team")
-    return [name_of(team) for team in teams if name in (_clusters(team) if kind == "cluster" else _datasets(team))]
+    names = _clusters if kind == "cluster" else _datasets
+    return [item for item in Registry(connection).all_of("team", "enrollment") if name in names(item)]
+
+
+def _enrollments(items: Iterable[Item]) -> list[str]:
+    return [name_of(item) for item in items if kind_of(item) == "enrollment"]
 
 
 class _Known:
-    """The clusters and datasets that some teams refer to, as they would be once everything is written."""
+    """The clusters and datasets that some records refer to, as they would be once everything is written."""
 
-    def __init__(self, connection: Connection, candidates: Mapping[str, Item], teams: Iterable[Item]) -> None:
+    def __init__(self, connection: Connection, candidates: Mapping[str, Item], naming: Iterable[Item]) -> None:
         self._state = State(connection)
         self._own_paths = (f"/{connection.prefix}/", f"/{connection.prefix}-system/")
         wanted = {
             f"{kind}#{name}"
-            for team in teams
-            for kind, names in (("cluster", _clusters(team)), ("dataset", _datasets(team)))
+            for item in naming
+            for kind, names in (("cluster", _clusters(item)), ("dataset", _datasets(item)))
             for name in names
         }
         absent = wanted - candidates.keys()
         self._records = {**Registry(connection).get_all(absent), **candidates} if absent else dict(candidates)
 
-    def problems(self, team: Item) -> tuple[Problem, ...]:
-        """What is wrong with a team's references."""
-        clusters = [name for name in _clusters(team) if self._exists(f"cluster#{name}")]
-        datasets = {name: self._dataset(name) for name in _datasets(team) if self._exists(f"dataset#{name}")}
-        return accept_team(team, None, clusters, datasets, self._own_paths).problems
+    def problems(self, item: Item) -> tuple[Problem, ...]:
+        """What is wrong with the references of a team, or of an enrollment's team."""
+        clusters = [name for name in _clusters(item) if self._exists(f"cluster#{name}")]
+        datasets = {name: self._dataset(name) for name in _datasets(item) if self._exists(f"dataset#{name}")}
+        if kind_of(item) == "team":
+            return accept_team(item, None, clusters, datasets, self._own_paths).problems
+        found = accept_team(_some_team(item), None, clusters, datasets, self._own_paths).problems
+        return tuple(_of_template(problem, item["id"]) for problem in found)
 
     def _exists(self, record_id: str) -> bool:
         return record_id in self._records or self._state.was_accepted(record_id)
@@ -96,14 +150,32 @@ def _content(item: Mapping[str, Any]) -> Any:
     return {name: value for name, value in plain(item).items() if name != "changed_by"}
 
 
-def _clusters(team: Mapping[str, Any]) -> set[str]:
-    name = team.get("cluster")
+def _some_team(enrollment: Item) -> Item:
+    """The team of some account by an acceptable enrollment; where a placeholder stands, any figure would do."""
+    fields = rendered(enrollment["team"], lambda _: "1")
+    members = [{**fields.pop("member", {}), "account": _SOME_ACCOUNT}]
+    return {"id": "team#any", "schema": 1, **fields, "members": members}
+
+
+def _of_template(problem: Problem, record_id: str) -> Problem:
+    field = problem.field.replace("members.0", "member")
+    return replace(problem, record=record_id, field=f"team.{field}")
+
+
+def _team_fields(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A team's fields, or those of the team that an enrollment makes."""
+    fields = item.get("team", {}) if kind_of(item) == "enrollment" else item
+    return fields if isinstance(fields, Mapping) else {}
+
+
+def _clusters(item: Mapping[str, Any]) -> set[str]:
+    name = _team_fields(item).get("cluster")
     return {name} if isinstance(name, str) else set()
 
 
-def _datasets(team: Mapping[str, Any]) -> set[str]:
+def _datasets(item: Mapping[str, Any]) -> set[str]:
     """The datasets that a record names, which need not be acceptable."""
-    accounts = team.get("service_accounts")
+    accounts = _team_fields(item).get("service_accounts")
     rows = [row for row in accounts if isinstance(row, Mapping)] if isinstance(accounts, list) else []
     grants = [grant for row in rows if isinstance(row.get("datasets"), list) for grant in row["datasets"]]
     return {str(grant["dataset"]) for grant in grants if isinstance(grant, Mapping) and "dataset" in grant}

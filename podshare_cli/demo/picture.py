@@ -55,5 +55,8 @@ def _seconds(following: Following, step: str) -> str:
 
 def _quota(team: Team) -> Iterable[str]:
     for line in team.quota.resources:
-        amount = f"{line.count} x" if line.count is not None else f"{line.accelerators or 'parts'} accelerators of"
-        yield f"{amount} {line.instance_type}"
+        if line.count is not None:
+            yield f"{line.count} x {line.instance_type}"
+        else:
+            many = "accelerator" if line.accelerators == 1 else "accelerators"
+            yield f"{line.accelerators or 'parts of'} {many} of {line.instance_type}"

@@ -9,8 +9,8 @@ import json
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from http.client import HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +21,8 @@ from botocore.exceptions import ClientError
 from podshare.aws.kubernetes import token
 from podshare.domain import names
 from podshare.domain.installation import Installation
-from podshare.domain.records import Dataset, DatasetAccess, DatasetGrant, Member, ServiceAccount, Team
+from podshare.domain.membership import Member, members
+from podshare.domain.records import Dataset, DatasetAccess, DatasetGrant, ServiceAccount, Team
 from podshare_sandbox import Sandbox
 from podshare_sandbox.organization import EKS_CLUSTER, EKS_CLUSTER_ARN, HUB, HUB_REGION, OBJECTS
 from podshare_sandbox.services import pod_identity
@@ -52,25 +53,25 @@ class Reach:
 
 @dataclass(frozen=True)
 class Prover:
-    """Acts as people and pods. ``others`` maps each team to another one, whose things it must not reach."""
+    """Acts as people and pods. ``teams`` are all teams: none may reach another one's things."""
 
     sandbox: Sandbox
     installation: Installation
     datasets: Mapping[str, Dataset]
-    others: Mapping[str, Team] = field(default_factory=dict)
+    teams: Mapping[str, Team]
 
     # ---- people --------------------------------------------------------------------------------------------
 
     def people(self, team: Team) -> Iterator[Reach]:
         """What each member's scientists may do in the cluster."""
-        for member in team.members:
+        for member in _members(team):
             scientist, cluster_role = self._roles(team, member)
             path = f"{member.account}  {scientist.rpartition(':')[2]} → {cluster_role.rpartition('/')[2]}"
             title = f"{path} → {team.namespace} ({team.access})"
             yield Reach(title, tuple(self._proofs_of_person(team, member)))
 
     def _proofs_of_person(self, team: Team, member: Member) -> Iterator[Proof]:
-        other = self.others[team.name]
+        other = self._neighbor(team)
         try:
             keys = self._cluster_keys(team, member)
         except ClientError as error:
@@ -82,7 +83,7 @@ class Prover:
 
     def refused_people(self, team: Team) -> Iterator[Proof]:
         """That no member of a deleted team comes through any more."""
-        for member in team.members:
+        for member in _members(team):
             assume = partial(self._cluster_keys, team, member)
             yield _refused(f"scientists of {member.account} can no longer assume their cluster access role", assume)
 
@@ -97,8 +98,12 @@ class Prover:
         claim = f"{'may' if expected else 'may not'} create PyTorchJobs in {namespace}"
         return Proof(claim, allowed is expected, "" if allowed is expected else f"HTTP {status}: {answer}")
 
+    def _neighbor(self, team: Team) -> Team:
+        """Another team, whose things this one must not reach."""
+        return next(other for other in self.teams.values() if other.name != team.name)
+
     def _may_not_assume(self, team: Team, member: Member, other: Team) -> Proof:
-        keys, (_, foreign) = self._scientist_keys(team, member), self._roles(other, other.members[0])
+        keys, (_, foreign) = self._scientist_keys(team, member), self._roles(other, _members(other)[0])
         return _refused(f"may not assume a cluster access role of {other.name}", partial(self._assume, keys, foreign))
 
     def _roles(self, team: Team, member: Member) -> tuple[str, str]:
@@ -129,7 +134,7 @@ class Prover:
 
     def pods(self, team: Team) -> Iterator[Reach]:
         """What the pods of each service account reach; the pods are started, and ended again, by a scientist."""
-        scientist = self._cluster_keys(team, team.members[0])
+        scientist = self._cluster_keys(team, _members(team)[0])
         for account in team.service_accounts:
             with self._pod(scientist, team, account) as keys:
                 for grant in account.datasets:
@@ -166,7 +171,7 @@ class Prover:
 
     def open_sessions(self, team: Team) -> list[Callable[[], Proof]]:
         """Sessions of all people and pods of a team; each result proves, once the team is gone, that it is cut off."""
-        people = [(member, self._cluster_keys(team, member)) for member in team.members]
+        people = [(member, self._cluster_keys(team, member)) for member in _members(team)]
         proofs: list[Callable[[], Proof]] = [
             partial(self._is_cut_from_cluster, team, member, keys) for member, keys in people
         ]
@@ -224,9 +229,12 @@ class Prover:
 
     # ---- calls ---------------------------------------------------------------------------------------------
 
+    @cached_property
+    def _session(self) -> Any:  # the stubs know a fixed set of literals only
+        return self.sandbox.session(HUB, HUB_REGION)
+
     def _client(self, service: str, keys: Keys) -> Any:
-        session: Any = self.sandbox.session(HUB, HUB_REGION)  # the stubs know a fixed set of literals only
-        return session.client(
+        return self._session.client(
             service,
             aws_access_key_id=keys["AccessKeyId"],
             aws_secret_access_key=keys["SecretAccessKey"],
@@ -261,6 +269,10 @@ def _review(namespace: str) -> dict[str, Any]:
     about = {"verb": "create", "group": "kubeflow.org", "resource": "pytorchjobs", "namespace": namespace}
     review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
     return {**review, "spec": {"resourceAttributes": about}}
+
+
+def _members(team: Team) -> tuple[Member, ...]:
+    return members(team.members, {})
 
 
 def _pod_name(account: ServiceAccount) -> str:

@@ -9,7 +9,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 def test_the_demo_proves_everything_that_it_shows() -> None:
-    """Two teams come and one goes; every claim is proven, both directions of it, and the exit code says so."""
+    """Two teams and an account come, one of each goes; every claim is proven, both ways, and the exit code says so."""
     ended = subprocess.run(  # our own
         [sys.executable, "-m", "podshare_cli", "demo"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -28,7 +28,13 @@ def test_the_demo_proves_everything_that_it_shows() -> None:
         "reads imagenet/train/n01440764_18.jpg",
         "may not read private/faces/0001.jpg",
         "writes drafts/vision/podshare-demo.txt",
-        "nothing of language is left in any account",
+        "may create PyTorchJobs in hyperpod-ns-science-555555555555",
+        "reads crawl/2026/01/segment-00000.jsonl.gz",
+        "the open session of a scientist of 555555555555 is refused by the cluster",
+        "the credentials of a pod of explorer no longer reach web-crawl",
+        "nothing of language is left in any account of the organization",
+        "nothing of science-555555555555 is left in any account of the organization",
+        "role podshare-science-555555555555-scientist, which nobody can clean any more in 555555555555, is listed",
         "team vision reaches all that it reached before, and no more",
     ):
         assert f"✓ {claim}" in ended.stdout

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.text import Text
 
-from podshare_cli.runs import Happening, Run
+from podshare_cli.runs import Happening, Run, SweepRun
 
 BEGAN = datetime.datetime(2026, 11, 21, 12, 0, tzinfo=datetime.UTC)
 CHANGE = {
@@ -60,6 +60,17 @@ def test_a_run_tells_its_plan_its_changes_and_its_end() -> None:
     ]
     assert happenings[1].note == "member 222222222222"
     assert (run.state, run.is_over, run.steps["PlanTeam"].seconds, run.changes[0].seconds) == ("READY", True, 1.0, 1.0)
+
+
+def test_a_team_that_is_not_whole_yet_is_told_from_one_that_breaks_a_rule() -> None:
+    """What is still to come is no alarm; a broken isolation rule is."""
+    history, run = _History(), Run("vision")
+    history.leave("VerifyTeam", {"verified": False, "resources": 8, "violations": []})
+    history.leave("VerifyTeam", {"verified": False, "resources": 9, "violations": [{"rule": "foreign scope"}]})
+    assert _told(run.take(history.events)) == [
+        "… not verified: read back 8 resources",
+        "✗ not verified: read back 9 resources",
+    ]
 
 
 def test_a_change_under_way_is_shown_until_it_is_over() -> None:
@@ -132,3 +143,38 @@ def test_data_that_was_cut_off_is_no_error() -> None:
     history.add("StateExited", stateExitedEventDetails={"name": "PlanTeam"})
     list(run.take(history.events))
     assert run.steps["PlanTeam"].seconds == 1.0
+
+
+def test_a_sweep_tells_how_much_there_is_to_look_at_and_ends_with_its_summary() -> None:
+    """Pages of accounts and teams are lines of progress; the output of the last step is the summary."""
+    history, run = _History(), SweepRun()
+    history.enter("ListAccounts")
+    page = {"Payload": {"items": ["111111111111"], "after": "111111111111", "paused": ""}}
+    history.add("TaskSucceeded", taskSucceededEventDetails={"output": json.dumps(page)})
+    history.enter("ReadAccounts")
+    assert _told(list(run.take(history.events))) == ["• 1 account to look at, and more to come"]
+    assert run.doing == "reads each account"
+    history.enter("ListTeams")
+    page = {"Payload": {"items": ["vision", "language"], "after": "", "paused": ""}}
+    history.add("TaskSucceeded", taskSucceededEventDetails={"output": json.dumps(page)})
+    output = json.dumps({"at": "2026-11-21T12:00:00+00:00", "counts": {"in_sync": 2}})
+    history.add("ExecutionSucceeded", executionSucceededEventDetails={"output": output})
+    assert _told(list(run.take(history.events[run.last_event :]))) == ["• 2 teams to look at"]
+    assert (run.state, run.is_over, run.summary["counts"]) == ("SWEPT", True, {"in_sync": 2})
+
+
+def test_a_sweep_during_a_pause_sweeps_nothing() -> None:
+    """Why is told; there is no summary."""
+    history, run = _History(), SweepRun()
+    history.add("ExecutionSucceeded", executionSucceededEventDetails={"output": '{"paused": "podshare is paused: m"}'})
+    assert list(run.take(history.events)) == []
+    assert (run.state, run.told, run.summary) == ("PAUSED", "podshare is paused: m", {})
+
+
+def test_a_sweep_that_fails_is_told_by_its_cause() -> None:
+    """The teams may have been swept all the same; what failed is the execution's own error."""
+    history, run = _History(), SweepRun()
+    details = {"error": "AccountsNotListed", "cause": '{"errorMessage": "no access"}'}
+    history.add("ExecutionFailed", executionFailedEventDetails=details)
+    assert list(run.take(history.events)) == []
+    assert (run.state, run.told) == ("FAILED", "the execution failed: AccountsNotListed no access")

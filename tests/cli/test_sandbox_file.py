@@ -36,6 +36,8 @@ def running() -> Iterator[RunningSandbox]:
             region="us-west-2",
             environment={"HTTPS_PROXY": "http://127.0.0.1:1", "AWS_CA_BUNDLE": "/ca.pem"},
             keys={"111111111111": ("AKIAHUB", "secret")},
+            control_port=1,  # where nobody listens
+            control_key="00",
         )
 
 
@@ -112,7 +114,7 @@ def test_the_environment_is_the_accounts_and_nobody_elses(
     """Profiles, tokens and endpoints of the caller's own AWS do not leak into the sandbox's commands."""
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
         monkeypatch.setenv(name, "mine")
-    environment = running.environment_of("111111111111", "us-east-1")
+    environment = running.environment_of(running.keys["111111111111"], "us-east-1")
     assert not {"AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"} & environment.keys()
     assert environment["AWS_ACCESS_KEY_ID"] == "AKIAHUB"
     assert environment["AWS_REGION"] == environment["AWS_DEFAULT_REGION"] == "us-east-1"
@@ -134,6 +136,38 @@ def test_exec_in_an_account_that_is_not_there_names_those_that_are(
     running.write()
     assert main(["sandbox", "exec", "--account", "1", "--", "true"]) == 2
     assert "111111111111" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(
+    ("text", "told"), [(None, "cannot be read"), ("{", "is not JSON"), ("[]", "holds no event")], ids=str
+)
+def test_what_holds_no_event_is_not_sent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None, told: str
+) -> None:
+    """A file that is absent, or no JSON object, is wrong input, told by its name before a sandbox is looked for."""
+    file = tmp_path / "sample.json"
+    if text is not None:
+        file.write_text(text)
+    assert main(["sandbox", "send", str(file)]) == 2
+    assert f"{file} {told}" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("home")
+def test_send_without_a_sandbox_says_how_to_start_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """There is nothing to play the sample on."""
+    assert main(["sandbox", "send", "events/move-account.json"]) == 1
+    assert "podshare sandbox up" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("home")
+def test_a_sandbox_that_does_not_answer_is_told_as_such(
+    running: RunningSandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its port may be somebody else's by now."""
+    running.write()
+    assert main(["sandbox", "send", "events/move-account.json"]) == 1
+    assert "does not answer" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("home")

@@ -1,5 +1,6 @@
 """The command against podshare in a sandbox, as an admin who has no more than the policy for admins."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -10,12 +11,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
+from podshare.aws.tables import to_item
 from podshare_cli.application import main
+from podshare_cli.failures import Failure
+from podshare_cli.sandbox_control import Control, ask
+from podshare_cli.sandbox_file import RunningSandbox
 from podshare_sandbox import Sandbox
-from podshare_sandbox.organization import HUB, HUB_REGION
+from podshare_sandbox.organization import ACCOUNTS, HUB, HUB_REGION, SCIENTISTS, admin_credentials
 
 PROJECT = Path(__file__).resolve().parents[2]
 EXAMPLES = PROJECT / "examples" / "registry"
@@ -74,6 +80,48 @@ def podshare(provisioned: Ended, capsys: pytest.CaptureFixture[str]) -> Command:
         return Ended(code, *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def served(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The sandbox as `sandbox send` finds it."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    address = urlsplit(sandbox.url)
+    with Control(sandbox) as control:
+        host, port = address.hostname or "", address.port or 0
+        RunningSandbox(os.getpid(), host, port, HUB_REGION, {}, {}, control.port, control.key).write()
+        yield
+
+
+@pytest.fixture
+def enrolled(podshare: Command, sandbox: Sandbox) -> Iterator[str]:
+    """The team that enrollment science has made for an account, whose member role is awaited; its name."""
+    assert podshare("enrollment", "put", str(EXAMPLES / "enrollment-science.yaml")).code == 0
+    sandbox.settle()
+    account, at = "777777777777", "2026-11-21T12:00:00+00:00"
+    team = f"science-{account}"
+    path = ["r-pods", "ou-pods-science1"]
+    known = {"account": account, "name": "robots", "state": "ACTIVE", "path": path, "tags": {"gpus": "2"}}
+    record = {"cluster": "main", "members": [{"account": account, "existing_role": None}], "quota": {"resources": []}}
+    gone = {"what": "role r in account 777777777777 is left behind", "remedy": "Delete it.", "account": account}
+    waits = {"what": f"account {account} has no member role", "remedy": "It is awaited.", "account": account}
+    rows = [
+        {"id": "organization", "part": f"account#{account}", **known, "revision": 1, "at": at, "waiting_since": at},
+        {"id": "organization", "part": f"use#{account}#{team}", "account": account, "team": team},
+        {"id": f"team#{team}", "part": "accepted", "record": json.dumps(record)},
+        {
+            **{"id": f"team#{team}", "part": "status", "state": "WAITING", "at": at, "execution": "arn:x"},
+            **{"problems": [waits], "left_behind": [gone], "summary": "WAITING: nothing to change"},
+        },
+    ]
+    state = sandbox.client("dynamodb")
+    for row in rows:
+        state.put_item(TableName="podshare-state", Item=to_item(row))
+    yield team
+    for row in rows:
+        state.delete_item(TableName="podshare-state", Key=to_item({"id": row["id"], "part": row["part"]}))
+    assert podshare("enrollment", "delete", "science", "--yes").code == 0
+    sandbox.settle()
 
 
 def _keys_of_new_user(sandbox: Sandbox, name: str, policy: str | None) -> dict[str, str]:
@@ -200,6 +248,182 @@ def test_a_reference_to_nothing_is_refused_before_anything_is_written(podshare: 
         "imagnet",
     )
     assert podshare("team", "list", "--json").data[0]["datasets"] == ["drafts", "imagenet"]
+
+
+def test_a_sweep_looks_at_every_account_and_team_and_sums_up(podshare: Command) -> None:
+    """What is as it should be ends with 0; the last summary can be shown again without another sweep."""
+    ended = podshare("sweep", "--json")
+    assert ended.code == 0
+    assert (ended.data["counts"]["in_sync"], ended.data["accounts"]["ACTIVE"]) == (1, len(ACCOUNTS))
+    assert podshare("sweep", "--last", "--json").data["execution"] == ended.data["execution"]
+    shown = podshare("sweep")
+    assert shown.code == 0
+    assert "1 in sync" in shown.out
+    assert "1 team to look at" in shown.err
+    assert "SWEPT" in shown.err
+
+
+def test_a_sweep_need_not_be_waited_for(podshare: Command, sandbox: Sandbox) -> None:
+    """Its execution is told at once; a sweep that never was started cannot be left alone."""
+    assert ":execution:podshare-sweep-teams:sweep-" in podshare("sweep", "--no-wait", "--json").data["execution"]
+    sandbox.settle()
+    assert podshare("sweep", "--no-wait", "--last").code == 2
+
+
+def test_a_sweep_that_finds_something_wrong_ends_with_1(podshare: Command, sandbox: Sandbox) -> None:
+    """The summary is told with its reasons, and which kind of wrong makes the exit code."""
+    row = sandbox.client("dynamodb").get_item(
+        TableName="podshare-state", Key=to_item({"id": "organization", "part": "sweep"})
+    )["Item"]
+    reason = {"team": "vision", "state": "degraded", "what": "bucket b is public", "remedy": "Block it."}
+    bad = to_item({"counts": {"in_sync": 0, "degraded": 1}, "reasons": [reason]})
+    sandbox.client("dynamodb").put_item(TableName="podshare-state", Item={**row, **bad})
+    ended = podshare("sweep", "--last")
+    assert ended.code == 1
+    assert all(word in ended.out for word in ("1 degraded", "vision", "bucket b is public", "Block it."))
+    assert "1 degraded" in ended.err
+    sandbox.client("dynamodb").put_item(TableName="podshare-state", Item=row)
+
+
+def test_accounts_are_listed_with_their_place_and_their_teams(podshare: Command) -> None:
+    """Each account of the organization is a line; filters leave those that are asked for."""
+    rows = {row["account"]: row for row in podshare("account", "list", "--json").data}
+    assert rows.keys() == set(ACCOUNTS)
+    assert rows[SCIENTISTS[0]] == {
+        "account": SCIENTISTS[0],
+        "name": "vision-lab",
+        "state": "ACTIVE",
+        "path": ["r-pods", "ou-pods-science1"],
+        "teams": ["vision"],
+        "waiting_since": None,
+    }
+    assert podshare("account", "list", "--state", "suspended", "--json").data == []
+    assert set(SCIENTISTS) <= {row["account"] for row in podshare("account", "list", "--team", "vision", "--json").data}
+    shown = podshare("account", "list").out
+    assert all(word in shown for word in ("vision-lab", "r-pods/ou-pods-science1", "last listed"))
+
+
+def test_an_account_is_shown_with_what_its_teams_want_of_it(podshare: Command, enrolled: str) -> None:
+    """Tags, how long its member role is awaited, and of each team what is about this account."""
+    found = podshare("account", "get", "777777777777", "--json").data
+    assert (found["tags"], found["waiting_since"]) == ({"gpus": "2"}, "2026-11-21T12:00:00+00:00")
+    (team,) = found["teams"]
+    assert (team["team"], team["state"]) == (enrolled, "WAITING")
+    assert [len(team[name]) for name in ("problems", "left_behind")] == [1, 1]
+    shown = podshare("account", "get", "777777777777").out
+    assert all(word in shown for word in ("gpus=2", "robots", "has no member role", "left behind", "Delete it."))
+
+
+def test_an_account_that_podshare_has_not_seen_is_told_how_to_be_seen(podshare: Command) -> None:
+    """An id that is none is wrong input; one that is not known is not found."""
+    assert podshare("account", "get", "vision-lab").code == 2
+    ended = podshare("account", "get", "888888888888")
+    assert ended.code == 1
+    assert "podshare sweep" in ended.err
+
+
+def test_the_team_of_an_enrollment_is_shown_like_any_other(podshare: Command, enrolled: str) -> None:
+    """It has no record in the registry: what podshare made of the enrollment stands in for it, and is told as such."""
+    row = next(row for row in podshare("team", "list", "--json").data if row["team"] == enrolled)
+    assert (row["enrollment"], row["record"], row["members"]) == ("science", False, ["777777777777"])
+    assert "(enrollment science)" in podshare("team", "list").out
+    shown = podshare("team", "status", enrolled).out
+    assert all(word in shown for word in ("(enrollment science)", "has no member role", "left behind", "Delete it."))
+    assert "made by enrollment#science" in podshare("team", "get", enrolled).out
+    assert podshare("team", "get", enrolled, "--json").data["origin"] == "enrollment#science"
+
+
+def test_the_team_of_an_enrollment_is_not_deleted_by_itself(podshare: Command, enrolled: str) -> None:
+    """It would be made again; the refusal names the enrollment."""
+    for words in (["delete", enrolled, "--yes"], ["plan", enrolled, "--delete"]):
+        ended = podshare("team", *words)
+        assert ended.code == 1
+        assert "exclude_accounts" in ended.err
+        assert "podshare enrollment delete science" in ended.err
+
+
+def test_an_enrollment_is_shown_with_its_teams(podshare: Command, enrolled: str) -> None:
+    """Its teams use what it names, and would end with it."""
+    (row,) = podshare("enrollment", "list", "--json").data
+    assert (row["organizational_unit"], row["teams"]) == ("ou-pods-science1", [enrolled])
+    assert f"{', '.join(SCIENTISTS)}" in podshare("enrollment", "list").out
+    datasets = {row["dataset"]: row["teams"] for row in podshare("dataset", "list", "--json").data}
+    assert datasets["web-crawl"] == [enrolled]
+    assert "${account.name}" in podshare("enrollment", "get", "science", "--yaml").out
+    ended = podshare("enrollment", "delete", "science")
+    assert ended.code == 2
+    assert enrolled in ended.err
+
+
+def test_an_enrollment_that_refers_to_nothing_is_refused(podshare: Command, tmp_path: Path) -> None:
+    """The problem names the enrollment's own field; nothing is written."""
+    file = tmp_path / "enrollment.yaml"
+    text = (EXAMPLES / "enrollment-science.yaml").read_text(encoding="utf-8")
+    file.write_text(text.replace("dataset: web-crawl", "dataset: web-crwal"), encoding="utf-8")
+    ended = podshare("enrollment", "put", str(file), "--json")
+    assert ended.code == 2
+    (problem,) = json.loads(ended.err)["error"]["problems"]
+    assert (problem["record"], problem["field"]) == (
+        "enrollment#science",
+        "team.service_accounts.0.datasets.0.dataset",
+    )
+    assert podshare("enrollment", "list", "--json").data == []
+
+
+@pytest.mark.usefixtures("served")
+def test_a_sample_is_played_and_what_followed_is_told(podshare: Command) -> None:
+    """An event starts what its rule starts; sent again it is the same event, and nothing follows."""
+    event = str(PROJECT / "events" / "create-account-result-failed.json")
+    first = json.loads(podshare("--json", "sandbox", "send", event).out)
+    (execution,) = first["executions"]
+    assert (execution["machine"], execution["status"]) == ("podshare-account-lifecycle", "SUCCEEDED")
+    assert "EMAIL_ALREADY_EXISTS" in execution["outcome"]
+    assert first["still"] == ""
+    again = podshare("sandbox", "send", event)
+    assert again.code == 0
+    assert "No execution followed" in again.out
+
+
+@pytest.mark.usefixtures("served")
+def test_records_and_schedules_are_played_too(podshare: Command) -> None:
+    """A stream's batch is written, so that the table tells of it; a schedule is found by the sample's name."""
+    records = podshare("sandbox", "send", str(PROJECT / "events" / "registry-changed.json"))
+    assert "4 changes were written to podshare-registry" in records.out
+    assert "podshare-reconcile-team" in records.out
+    sweep = podshare("sandbox", "send", str(PROJECT / "events" / "nightly-sweep.json"))
+    assert "the schedule podshare-nightly-sweep fired" in sweep.out
+    assert "podshare-sweep-teams" in sweep.out
+
+
+@pytest.mark.usefixtures("served")
+def test_what_is_no_sample_is_refused(podshare: Command, tmp_path: Path) -> None:
+    """A JSON object that is no event, no batch and no schedule's input is wrong input, told by the sandbox."""
+    (tmp_path / "nightly-sweep.json").write_text('{"by": "me"}')
+    (tmp_path / "mine.json").write_text('{"by": "schedule"}')
+    for name, told in (("nightly-sweep", "podshare-nightly-sweep sends"), ("mine", "names no schedule")):
+        ended = podshare("sandbox", "send", str(tmp_path / f"{name}.json"))
+        assert ended.code == 2
+        assert told in ended.err
+
+
+@pytest.mark.usefixtures("served")
+def test_the_sandbox_answers_those_alone_who_know_its_key() -> None:
+    """Whoever cannot read the private file is turned away, and does not keep others from being answered."""
+    running = RunningSandbox.find()
+    assert running is not None
+    with pytest.raises(Failure, match="does not answer"):
+        ask(dataclasses.replace(running, control_key="00" * 32), {"keys_of": HUB})
+    assert ask(running, {"keys_of": HUB})["keys"] == list(dataclasses.astuple(admin_credentials(HUB)))
+
+
+@pytest.mark.usefixtures("served")
+def test_exec_knows_the_accounts_that_have_come_since(podshare: Command) -> None:
+    """Keys are asked of the sandbox; one that it has never had is wrong input."""
+    ended = podshare("sandbox", "exec", "--account", "888888888888", "--", "true")
+    assert ended.code == 2
+    assert "no account 888888888888" in ended.err
+    ended = podshare("sandbox", "exec", "--account", HUB, "--", "no-such-command")  # its keys are not in the file here
+    assert "no-such-command" in ended.err
 
 
 def test_a_cluster_in_use_is_not_deleted(podshare: Command) -> None:

@@ -66,7 +66,10 @@ def test_problems_obstacles_and_notes_come_with_their_remedies() -> None:
     """What keeps a plan from being whole is told after it, with what to do."""
     problem = {"record": "team#vision", "field": "cluster", "value": "x", "rule": "no such cluster", "remedy": "Fix."}
     obstacle = {"what": "bucket b is public", "remedy": "Block it.", "account": "", "bucket": "b"}
-    lines = _lines(_plan(problems=[problem], obstacles=[obstacle], notes=["dataset#old was deleted"], left=7))
+    late = {"what": "no member role in 555555555555", "remedy": "It is awaited.", "waits": True}
+    gone = {"what": "role r in account 666666666666 is left behind", "remedy": "Delete it.", "account": "666666666666"}
+    plan = _plan(problems=[problem], obstacles=[obstacle, late], left_behind=[gone], notes=["dataset#old was deleted"])
+    lines = _lines({**plan, "left": 7})
     assert lines == [
         "vision: 7 changes (0f)",
         "  7 more changes follow in the next run.",
@@ -74,6 +77,10 @@ def test_problems_obstacles_and_notes_come_with_their_remedies() -> None:
         "      Fix.",
         "  ! in the way bucket b is public",
         "      Block it.",
+        "  … waits no member role in 555555555555",
+        "      It is awaited.",
+        "  - role r in account 666666666666 is left behind",
+        "      Delete it.",
         "  note dataset#old was deleted",
     ]
 

@@ -1,0 +1,119 @@
+"""The organization's accounts, as data and as tables."""
+
+import datetime
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from podshare_cli.connection import Connection
+from podshare_cli.output import ago, state_text, told_left_behind, told_problem
+from podshare_cli.tables import State
+
+Row = dict[str, Any]
+_NEVER_LISTED = "The organization has not been listed yet: podshare sweep"
+
+
+def overview(connection: Connection) -> list[Row]:
+    """One row for each account that podshare has ever read, those that have left the organization too."""
+    state = State(connection)
+    teams = defaultdict(list)
+    for account, team in state.uses():
+        teams[account].append(team)
+    return [_row(item, teams[str(item["account"])]) for item in state.accounts()]
+
+
+def whole(connection: Connection, account: str) -> Row | None:
+    """All that is known of one account; None if podshare has never read it."""
+    state = State(connection)
+    item = state.account(account)
+    if item is None:
+        return None
+    teams = [team for _, team in state.uses(account)]
+    return {
+        **_row(item, teams),
+        "tags": item.get("tags", {}),
+        "at": item.get("at"),
+        "revision": item.get("revision"),
+        "teams": [_team(account, team, state.status(f"team#{team}") or {}) for team in sorted(teams)],
+    }
+
+
+def _row(item: Mapping[str, Any], teams: Iterable[str]) -> Row:
+    return {
+        "account": item["account"],
+        "name": item.get("name"),
+        "state": item.get("state"),
+        "path": item.get("path", []),
+        "teams": sorted(teams),
+        "waiting_since": item.get("waiting_since"),
+    }
+
+
+def _team(account: str, team: str, status: Mapping[str, Any]) -> Row:
+    """How a team stands, and what of it is about the account."""
+    about = {
+        name: [thing for thing in status.get(name, []) if thing.get("account") == account]
+        for name in ("problems", "left_behind")
+    }
+    return {"team": team, "state": status.get("state"), "at": status.get("at"), **about}
+
+
+# ---- for people ------------------------------------------------------------------------------------------------
+
+
+def table(rows: Iterable[Row], listed_at: str | None, now: datetime.datetime) -> RenderableType:
+    """One line for each account, and how old the list is."""
+    found = list(rows)
+    listed = f"The organization was last listed {ago(listed_at, now)}." if listed_at else _NEVER_LISTED
+    if not found:
+        return Text(f"There are no such accounts. {listed}")
+    shown = Table("account", "name", "state", "path", "teams", "waiting since", box=None)
+    shown.header_style = "dim"
+    for row in found:
+        shown.add_row(
+            f"[bold]{escape(row['account'])}[/]",
+            escape(row["name"] or ""),
+            state_text(row["state"]),
+            escape("/".join(row["path"])),
+            escape("\n".join(row["teams"])),
+            ago(row["waiting_since"], now) if row["waiting_since"] else "",
+        )
+    return Group(shown, Text(listed, style="dim"))
+
+
+def detail(found: Row, now: datetime.datetime) -> RenderableType:
+    """All that is known of one account."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim")
+    facts.add_column(overflow="fold")
+    waiting = f"since {ago(found['waiting_since'], now)}" if found["waiting_since"] else "no"
+    for label, value in (
+        ("name", escape(found["name"] or "—")),
+        ("state", state_text(found["state"])),
+        ("path", escape("/".join(found["path"]) or "—")),
+        ("tags", escape("\n".join(f"{key}={value}" for key, value in sorted(found["tags"].items())) or "—")),
+        ("read", ago(found["at"], now)),
+        ("waits for its member role", waiting),
+    ):
+        facts.add_row(label, value)
+    teams = _teams(found["teams"]) if found["teams"] else "[dim]no team has anything in it[/]"
+    parts: list[RenderableType] = [f"[bold]{escape(found['account'])}[/]", facts, teams]
+    return Group(*(Text.from_markup(part) if isinstance(part, str) else part for part in parts))
+
+
+def _teams(teams: Iterable[Row]) -> Tree:
+    tree = Tree("[dim]teams that have something in it[/]", guide_style="dim")
+    for team in teams:
+        branch = tree.add(f"[bold]{escape(team['team'])}[/] {state_text(team['state'])}")
+        for problem in team["problems"]:
+            what, remedy = told_problem(problem)
+            branch.add(f"[bold red]✗[/] {escape(what)}\n  [dim]→[/] {escape(remedy)}")
+        for thing in team["left_behind"]:
+            branch.add(told_left_behind(thing))
+    return tree

@@ -1,0 +1,88 @@
+"""``podshare account``: the organization's accounts, as podshare last read them."""
+
+# ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
+
+import datetime
+import re
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from podshare_cli.failures import Failure, invalid
+from podshare_cli.options import Options, examples, group, takes_options
+
+app = group("Accounts: the organization's, their state and place in it, and the teams that have something in them.")
+
+
+class AccountState(StrEnum):
+    """AWS Organizations' states of an account, and podshare's own for one that is no longer in it."""
+
+    PENDING_ACTIVATION = "PENDING_ACTIVATION"
+    ACTIVE = "ACTIVE"
+    SUSPENDED = "SUSPENDED"
+    PENDING_CLOSURE = "PENDING_CLOSURE"
+    CLOSED = "CLOSED"
+    DEPARTED = "DEPARTED"
+
+
+@app.command(
+    "list",
+    epilog=examples(
+        "podshare account list",
+        "podshare account list --state suspended",
+        "podshare account list --team vision --json | jq -r '.[].account'",
+    ),
+)
+@takes_options
+def list_accounts(
+    options: Options,
+    state: Annotated[
+        AccountState | None, typer.Option("--state", case_sensitive=False, help="Those in this state only.")
+    ] = None,
+    team: Annotated[
+        str | None, typer.Option("--team", metavar="NAME", help="Those that this team has something in only.")
+    ] = None,
+) -> None:
+    """List the accounts that podshare knows: state, place in the organization, teams, and whose member role is awaited.
+
+    It tells what podshare last read: an event of the organization, or the nightly sweep, lets it read again.
+    """
+    from podshare_cli import account_views
+    from podshare_cli.output import print_json, stdout
+    from podshare_cli.tables import State
+
+    rows = account_views.overview(options.connection)
+    rows = [row for row in rows if state in (None, row["state"]) and (team is None or team in row["teams"])]
+    if options.as_json:
+        print_json(rows)
+        return
+    listed_at = State(options.connection).listed_at()
+    stdout().print(account_views.table(rows, listed_at, datetime.datetime.now(datetime.UTC)))
+
+
+@app.command("get", epilog=examples("podshare account get 222222222222", "podshare account get 222222222222 --json"))
+@takes_options
+def get_account(
+    options: Options,
+    account: Annotated[str, typer.Argument(metavar="ID", help="The account's id, 12 digits.", show_default=False)],
+) -> None:
+    """Show all that podshare knows of an account, and how each team stands that has something in it.
+
+    What nobody can clean any more, because the account has gone, is listed with each team.
+    """
+    from podshare_cli import account_views
+    from podshare_cli.output import print_json, stdout
+
+    if not re.fullmatch(r"[0-9]{12}", account):
+        raise invalid(f"{account} is no account's id.", "An account's id has 12 digits.")
+    found = account_views.whole(options.connection, account)
+    if found is None:
+        raise Failure(
+            f"podshare has not seen account {account} in the organization ({options.connection.place}).",
+            "If it is there, have the organization listed: podshare sweep",
+        )
+    if options.as_json:
+        print_json(found)
+    else:
+        stdout().print(account_views.detail(found, datetime.datetime.now(datetime.UTC)))

@@ -1,0 +1,122 @@
+"""The organization's part in the demo: an account that comes and goes, and what podshare makes of it, followed live."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from podshare_cli.executions import Executions, Following
+from podshare_cli.runs import Happening
+from podshare_sandbox import Sandbox
+from podshare_sandbox.organization import MANAGEMENT, UNITS
+
+if TYPE_CHECKING:
+    from types_boto3_stepfunctions import SFNClient
+    from types_boto3_stepfunctions.type_defs import ExecutionListItemTypeDef
+
+SCIENCE = next(unit for unit in UNITS if unit.name == "Science")
+_PATIENCE_SECONDS = 30.0
+
+
+def create_account(sandbox: Sandbox, name: str) -> str:
+    """Create an account with AWS Organizations; returns its id once it is there. Raises TimeoutError."""
+    organizations = _organizations(sandbox)
+    asked = organizations.create_account(AccountName=name, Email=f"{name}@example.com")["CreateAccountStatus"]
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        found = organizations.describe_create_account_status(CreateAccountRequestId=asked["Id"])["CreateAccountStatus"]
+        if found["State"] == "SUCCEEDED":
+            return str(found["AccountId"])
+        time.sleep(0.05)
+    raise TimeoutError(f"the account {name} was not created within {_PATIENCE_SECONDS:.0f} s")
+
+
+def move_into_science(sandbox: Sandbox, account: str) -> None:
+    """Move an account from the root, where all begin, into the unit Science."""
+    organizations = _organizations(sandbox)
+    parent = organizations.list_parents(ChildId=account)["Parents"][0]["Id"]
+    organizations.move_account(AccountId=account, SourceParentId=parent, DestinationParentId=SCIENCE.id)
+
+
+def leave(sandbox: Sandbox, account: str) -> None:
+    """Let an account leave the organization, as its own admin may."""
+    sandbox.client("organizations", account, "us-east-1").leave_organization()
+
+
+def _organizations(sandbox: Sandbox) -> Any:
+    return sandbox.client("organizations", MANAGEMENT, "us-east-1")
+
+
+class FollowingAccount:
+    """The organization's events about an account, and the reconciliation of its team that follows from them.
+
+    ``machine`` is the ARN of the state machine that follows events; its executions in ``told`` are no news, and each
+    that is told of is added. WAITING is not the end; ``waits`` is called once when the team has come to that.
+    """
+
+    def __init__(
+        self, executions: Executions, machine: str, team: str, told: set[str], waits: Callable[[], None] | None = None
+    ) -> None:
+        self.name = team
+        self._told = told
+        self._waits = waits
+        self._executions = executions
+        self._machine = machine
+        self._team: Following | None = None
+        self._patience_ends = time.monotonic() + _PATIENCE_SECONDS
+
+    def look(self) -> list[Happening]:
+        """Look once; what has happened since the last time. Raises TimeoutError if no reconciliation begins."""
+        happenings = [self._event(execution) for execution in self._news()]
+        if self._team:
+            happenings += self._team.look()
+            if self.state == "WAITING" and self._waits:
+                self._waits()
+                self._waits = None
+        elif time.monotonic() > self._patience_ends:
+            raise TimeoutError(f"no event of the organization led to a reconciliation of {self.name}")
+        return happenings
+
+    @property
+    def following(self) -> Following:
+        """The team's reconciliation. Raises RuntimeError before there is one."""
+        if self._team is None:
+            raise RuntimeError(f"no reconciliation of {self.name} has begun yet")
+        return self._team
+
+    @property
+    def doing(self) -> str:
+        """What is under way."""
+        return self._team.doing if self._team else "nobody has told of it yet"
+
+    @property
+    def state(self) -> str | None:
+        """The state that the team has come to."""
+        return self._team.state if self._team else None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the team has come to a state that lasts."""
+        return self._team is not None and self._team.is_over and self.state != "WAITING"
+
+    def _news(self) -> "list[ExecutionListItemTypeDef]":
+        """The executions that have ended since the last look, the oldest first."""
+        page = self._states.list_executions(stateMachineArn=self._machine)
+        found = [one for one in page["executions"] if one["status"] != "RUNNING"]
+        return [one for one in reversed(found) if one["executionArn"] not in self._told]
+
+    def _event(self, execution: "ExecutionListItemTypeDef") -> Happening:
+        self._told.add(execution["executionArn"])
+        found = self._states.describe_execution(executionArn=execution["executionArn"])
+        output = json.loads(found.get("output", "{}"))
+        for team in output.get("teams", ()):
+            if team["team"] == self.name and self._team is None:
+                self._team = Following(self._executions, self.name, arn=team["execution"])
+        teams = ", ".join(team["team"] for team in output.get("teams", ()))
+        name = json.loads(found["input"])["event"]["detail"]["eventName"]
+        note = output.get("reason") or f"concerns {teams}"
+        return Happening(found["stopDate"], "[cyan]•[/]", f"the organization tells of {name}", note)
+
+    @property
+    def _states(self) -> "SFNClient":
+        return self._executions.connection.client("stepfunctions")

@@ -1,0 +1,51 @@
+"""A sweep's summary, for people."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+_STYLES = {
+    "in_sync": "green",
+    "repaired": "cyan",
+    "degraded": "bold red",
+    "waiting": "yellow",
+    "rejected": "bold red",
+    "unfinished": "bold red",
+    "deleted": "dim",
+}
+
+
+def summary(found: Mapping[str, Any]) -> RenderableType:
+    """How many teams and accounts stand how, and the reason of each team that is not in sync."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim")
+    facts.add_column(overflow="fold")
+    facts.add_row("sweep of", escape(str(found.get("at", "—"))))
+    facts.add_row("teams", _told(found.get("counts", {})) or "none")
+    facts.add_row("accounts", _told(found.get("accounts", {})) or "none")
+    reasons = found.get("reasons", [])
+    parts: list[RenderableType] = [facts]
+    if reasons:
+        shown = Table("team", "state", "why", "what to do", box=None, header_style="dim", pad_edge=False)
+        for reason in reasons:
+            shown.add_row(
+                f"[bold]{escape(str(reason['team']))}[/]",
+                _styled(str(reason.get("state", "")), str(reason.get("state", ""))),
+                escape(str(reason.get("what", ""))),
+                escape(str(reason.get("remedy", ""))),
+            )
+        parts += [Text(), shown]
+    return Group(*parts)
+
+
+def _told(counts: Mapping[str, Any]) -> str:
+    """The counts that are not zero, in markup."""
+    return ", ".join(_styled(name, f"{count} {name}") for name, count in counts.items() if count)
+
+
+def _styled(outcome: str, text: str) -> str:
+    return f"[{_STYLES.get(outcome, 'default')}]{escape(text.replace('_', ' ').lower())}[/]"

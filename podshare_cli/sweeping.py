@@ -1,0 +1,93 @@
+"""``podshare sweep``: look at every account and every team now, and sum up how they stand."""
+
+# ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from podshare_cli.failures import INTERRUPTED, Failure, invalid
+from podshare_cli.options import Options, takes_options
+
+if TYPE_CHECKING:
+    from podshare_cli.executions import FollowingSweep
+
+_BAD = ("degraded", "rejected", "unfinished")
+
+
+@takes_options
+def sweep(
+    options: Options,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Start it, and do not follow it.")] = False,
+    last: Annotated[bool, typer.Option("--last", help="Start none; show the summary of the last one.")] = False,
+) -> None:
+    """Read every account of the organization, reconcile every team, and print one summary.
+
+    It finds whatever no event told, and repairs it; podshare does the same by itself every night. The exit code is 1 if
+    a team is DEGRADED or REJECTED, or was not finished.
+    """
+    if last and no_wait:
+        raise invalid("--last and --no-wait exclude each other.", "--last starts nothing that could be waited for.")
+    if last:
+        _show(options, _last(options))
+        return
+    from podshare_cli.executions import Executions, FollowingSweep
+
+    executions = Executions(options.connection)
+    arn = executions.start_sweep()
+    if not options.as_json:
+        _say(f"sweeping ({arn})")
+    if not no_wait:
+        following = FollowingSweep(executions, arn)
+        _follow(options, following)
+        _show(options, {**following.run.summary, "execution": arn})
+    elif options.as_json:
+        from podshare_cli.output import print_json
+
+        print_json({"execution": arn})
+
+
+def _last(options: Options) -> Mapping[str, Any]:
+    from podshare_cli.tables import State
+
+    found = State(options.connection).last_sweep()
+    if found is None:
+        raise Failure(f"No sweep has come to its end yet ({options.connection.place}).", "Start one: podshare sweep")
+    return {name: value for name, value in found.items() if name not in ("id", "part")}
+
+
+def _follow(options: Options, following: "FollowingSweep") -> None:
+    """Follow it until it is over. Raises Failure unless every account and team was looked at."""
+    from podshare_cli.output import stderr
+    from podshare_cli.progress import watch
+
+    try:
+        watch(None if options.as_json else stderr(), [following])
+    except KeyboardInterrupt:
+        raise Failure("You stopped watching; the sweep goes on.", "See podshare sweep --last.", INTERRUPTED) from None
+    run = following.run
+    if run.state == "PAUSED":
+        raise Failure(f"Nothing was swept: {run.told}", "End the pause: podshare resume")
+    if run.state == "FAILED":
+        remedy = f"See the execution {following.arn}, and what was last summed up: podshare sweep --last"
+        raise Failure(f"The sweep failed: {run.told}", remedy)
+
+
+def _show(options: Options, summary: Mapping[str, Any]) -> None:
+    from podshare_cli import sweep_views
+    from podshare_cli.output import print_json, stdout
+
+    if options.as_json:
+        print_json(summary)
+    else:
+        stdout().print(sweep_views.summary(summary))
+    counts = summary.get("counts", {})
+    if bad := [f"{counts[name]} {name}" for name in _BAD if counts.get(name)]:
+        raise Failure(f"Not every team is as it should be: {', '.join(bad)}.", "See why: podshare team status NAME")
+
+
+def _say(text: str) -> None:
+    from podshare_cli.output import stderr
+
+    stderr().print(text, soft_wrap=True, markup=False)
