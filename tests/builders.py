@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from podshare.domain.accounts import Account
 from podshare.domain.desired import ClusterFacts
 from podshare.domain.installation import Installation
 from podshare.domain.records import Dataset, Team, parse_team
@@ -21,6 +22,7 @@ CLUSTER = ClusterFacts(
     eks_cluster="hyperpod-eks",
     hyperpod_arn="arn:aws:sagemaker:us-west-2:111111111111:cluster/abcdefghijkl",
 )
+ROOT, SCIENCE, BELOW_SCIENCE = "r-pods", "ou-pods-science1", "ou-pods-genomics"
 
 
 def a_dataset(name: str = "imagenet", **fields: Any) -> Dataset:
@@ -52,3 +54,25 @@ def a_team_item(name: str = "vision", **fields: Any) -> dict[str, Any]:
 def a_team(name: str = "vision", **fields: Any) -> Team:
     """The team of ``a_team_item``."""
     return parse_team(a_team_item(name, **fields))
+
+
+def an_account(account: str = "555555555555", **fields: Any) -> Account:
+    """An active account of the unit Science."""
+    return Account(**{"id": account, "name": "genomics-lab", "path": (ROOT, SCIENCE), **fields})
+
+
+def an_enrollment_item(name: str = "science", **fields: Any) -> dict[str, Any]:
+    """An enrollment's registry item: each account of the unit Science gets a team of its own."""
+    given: dict[str, Any] = {
+        "id": f"enrollment#{name}",
+        "schema": 1,
+        "organizational_unit": SCIENCE,
+        "team": {
+            "cluster": "main",
+            "owner": "${account.tags.owner}",
+            "reason": "The people of ${account.name}",
+            "quota": {"resources": [{"instance_type": "ml.g5.12xlarge", "accelerators": "${account.tags.gpus}"}]},
+            "service_accounts": [{"name": "trainer", "datasets": [{"dataset": "imagenet", "access": "read"}]}],
+        },
+    }
+    return {key: value for key, value in {**given, **fields}.items() if value is not ...}

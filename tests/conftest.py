@@ -26,3 +26,13 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, Any], None]:
         assert path.read_text() == text, f"{path.name} differs; if that is right, run `make golden` and review the diff"
 
     return compare
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the figures that tests measured (``record_property``), whichever process ran them."""
+    reports = terminalreporter.stats.get("passed", [])
+    figures = [figure for report in reports for figure in report.user_properties]
+    if figures:
+        terminalreporter.section("measured")
+        for name, value in figures:
+            terminalreporter.write_line(f"{name}: {value}")

@@ -93,5 +93,6 @@ README = Page(ROOT / "README.md")
 REGISTRY, OPERATIONS, SECURITY, SANDBOX = (
     Page(ROOT / "docs" / f"{name}.md") for name in ("registry", "operations", "security", "sandbox")
 )
+EVENTS = Page(ROOT / "events" / "README.md")
 DECISIONS = [Page(path) for path in sorted((ROOT / "docs/decisions").glob("*.md"))]
-PAGES = [README, *map(Page, sorted((ROOT / "docs").glob("*.md"))), *DECISIONS]
+PAGES = [README, *map(Page, sorted((ROOT / "docs").glob("*.md"))), EVENTS, *DECISIONS]

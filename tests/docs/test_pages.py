@@ -18,9 +18,12 @@ from podshare_cli.application import app
 from tests.docs.pages import DECISIONS, PAGES, ROOT, Page
 
 TARGETS = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-STACKS = {"podshare-member"}  # what the reader is told to call the member stack
+STACKS = {"podshare-management", "podshare-member"}  # what the reader is told to call the stacks
+TEMPLATES = ("template.yaml", "accounts/management.yaml", "accounts/member.yaml")
 # files that tools make, or that readers write: none of these is the project's
-READERS_FILES = {"samconfig.toml", "team-vision.yaml", "datasets.yaml", "cluster.yaml", "my_script.py"}
+READERS_FILES = {
+    *("samconfig.toml", "team-vision.yaml", "datasets.yaml", "cluster.yaml", "enrollment.yaml", "my_script.py")
+}
 TOP = {path.name for path in ROOT.iterdir()} - {".venv", ".venv-sam", ".aws-sam"}
 
 
@@ -139,9 +142,10 @@ def whole_command() -> Any:
 @cache
 def deployed_names() -> set[str]:
     """All names that the templates give, with the prefix podshare."""
-    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "template.yaml", ROOT / "accounts/member.yaml")]
-    names = re.findall(r"(?:Name|RoleName|QueueName): !Sub \"?([\w$\{\}/-]+)", "\n".join(texts))
-    return {name.replace("${Prefix}", "podshare").rpartition("/")[2] for name in names}
+    texts = [(ROOT / path).read_text(encoding="utf-8") for path in TEMPLATES]
+    names = re.findall(r"(?:Name|RoleName|QueueName): !Sub(?:\n +-)? \"?([\w$\{\}/-]+)", "\n".join(texts))
+    whole = {name.replace("${Prefix}", "podshare").rpartition("/")[2] for name in names}
+    return whole | {name.removesuffix("-${Stack}") for name in whole}  # what a page names by its beginning
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)

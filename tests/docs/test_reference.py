@@ -1,4 +1,4 @@
-"""The reference tables say what the code says: fields, statuses, states, alarms, parameters, functions, roles, limits."""
+"""The reference tables say what the code says: fields, states, events, alarms, parameters, functions, roles, limits."""
 
 import ast
 import re
@@ -11,18 +11,24 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from podshare.domain import isolation, limits, records
+from podshare.domain.accounts import Account
 from podshare.domain.desired import NAMESPACE_POLICIES
 from podshare.domain.kinds import Stage
 from podshare.domain.outcome import TeamState
-from podshare.domain.plan import MOST_CHANGES
+from podshare.domain.plan import MOST_CHANGES, MOST_LEFT_BEHIND
+from podshare.domain.templates import DISPLAY, FIGURES
+from podshare.reconciliation.planning import MOST_UNKNOWN
 from podshare.reconciliation.recording import MOST_WAITS
+from podshare.reconciliation.sweeping import LONGEST_REASON, MOST_ITEMS, MOST_REASONS, OUTCOMES
 from podshare.reconciliation.triggers import MOST_ATTEMPTS
+from podshare_cli.accounts import AccountState
 from podshare_sandbox import organization
 from podshare_sandbox.cloudformation import template
 from tests.docs.pages import OPERATIONS, README, REGISTRY, ROOT, SANDBOX, SECURITY, code
 
 HUB = template.read(ROOT / "template.yaml")
 MEMBER = template.read(ROOT / "accounts/member.yaml")
+MANAGEMENT = template.read(ROOT / "accounts/management.yaml")
 # parsed, because importing it takes longer than all of these tests
 SANDBOX_MODULE = ast.parse((ROOT / "podshare_sandbox/sandbox.py").read_text(encoding="utf-8"))
 
@@ -30,8 +36,12 @@ MODELS: dict[str, type[BaseModel]] = {
     "`cluster#<name>`": records.Cluster,
     "`dataset#<name>`": records.Dataset,
     "`team#<name>`": records.Team,
+    "`enrollment#<name>`": records.Enrollment,
+    "`team`": records.TeamTemplate,
+    "`member`": records.MemberRole,
     "`pause#all`": records.Pause,
-    "`members`": records.Member,
+    "`members`": records.Membership,
+    "`account_tag`": records.AccountTag,
     "`quota`": records.Quota,
     "`resources`": records.QuotaResource,
     "`accelerator_partition`": records.AcceleratorPartition,
@@ -40,7 +50,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "`datasets`": records.DatasetGrant,
 }
 OF_EVERY_RECORD = {"schema", "changed_by"}
-NAMED_BY_ID = {records.Cluster, records.Dataset, records.Team, records.Pause}
+NAMED_BY_ID = {records.Cluster, records.Dataset, records.Team, records.Enrollment, records.Pause}
 
 
 def name(text: Any) -> str:
@@ -103,6 +113,29 @@ def test_access_levels_and_their_policies_are_told() -> None:
         assert code(rows[access])[0] == policy
 
 
+def test_placeholders_are_told_where_they_may_stand() -> None:
+    """Each placeholder stands with the fields that take it, and no other field does."""
+    rows = {code(row[0])[0]: code(row[2]) for row in REGISTRY.table("Placeholders")}
+
+    assert rows.keys() == {"${account.id}", "${account.name}", "${account.tags.KEY}"}
+    for placeholder, fields in rows.items():
+        fact = placeholder.removeprefix("${").removesuffix("}")
+        assert ("quota" in fields) == bool(FIGURES.fullmatch(fact)), placeholder
+        assert ({"owner", "reason"} <= {*fields}) == bool(DISPLAY.fullmatch(fact)), placeholder
+
+
+def test_lengths_of_names_are_told() -> None:
+    """The longest names of records, of teams and of enrollments."""
+    longest = {
+        model: model.model_json_schema()["properties"]["name"]["maxLength"]
+        for model in (records.Dataset, records.Team, records.Enrollment)
+    }
+    told = REGISTRY.section("What every record has")
+
+    assert f"at most {longest[records.Dataset]} characters, a team's at most {longest[records.Team]} " in told
+    assert f"an enrollment's at most {longest[records.Enrollment]}." in told
+
+
 def test_statuses_are_told() -> None:
     """The table of statuses has those of teams, and the one of records that only are judged."""
     rows = REGISTRY.table("Statuses")
@@ -112,7 +145,18 @@ def test_statuses_are_told() -> None:
 
 def test_statuses_that_are_named_exist() -> None:
     """No page names a status that podshare does not write."""
-    known = {*TeamState, "ACCEPTED", "ARN", "CONFIG_MAP", "API", "API_AND_CONFIG_MAP", "NAME"}
+    known = {
+        *TeamState,
+        *AccountState,
+        "ACCEPTED",
+        "FAILED",
+        "KEY",
+        "ARN",
+        "CONFIG_MAP",
+        "API",
+        "API_AND_CONFIG_MAP",
+        "NAME",
+    }
     for page in (README, REGISTRY, OPERATIONS, SECURITY):
         named = {span for span in page.spans if re.fullmatch(r"[A-Z]+(_[A-Z]+)*", span)}
         named -= {span for span in named if span.startswith(("AWS_", "HTTPS_"))}
@@ -134,13 +178,88 @@ def states(machine: Any) -> set[str]:
     return found
 
 
-def test_states_are_told() -> None:
-    """The table of states has every state of the machine, and no other."""
-    machine = yaml.safe_load((ROOT / "statemachines/reconcile_team.asl.yaml").read_text(encoding="utf-8"))
+@pytest.mark.parametrize(
+    ("heading", "number", "name_of_machine"),
+    [
+        ("States", 0, "reconcile_team"),
+        ("Following the organization", 1, "account_lifecycle"),
+        ("The sweep", 0, "sweep_teams"),
+    ],
+)
+def test_states_are_told(heading: str, number: int, name_of_machine: str) -> None:
+    """The table of states of each machine has every state, and no other."""
+    machine = yaml.safe_load((ROOT / f"statemachines/{name_of_machine}.asl.yaml").read_text(encoding="utf-8"))
 
-    told = [state for row in OPERATIONS.table("States") for state in code(row[0])]
+    told = [state for row in OPERATIONS.tables(heading)[number] for state in code(row[0])]
 
     assert sorted(told) == sorted(states(machine))
+
+
+def test_events_are_told() -> None:
+    """The table of events has each that a rule forwards, and no other."""
+    forwarded = [
+        event
+        for rule in of_type("AWS::Events::Rule", MANAGEMENT)
+        for event in rule["EventPattern"]["detail"]["eventName"]
+    ]
+
+    told = [event for row in OPERATIONS.tables("Following the organization")[0] for event in code(row[0])]
+
+    assert sorted(told) == sorted(forwarded)
+
+
+def test_states_of_accounts_are_told() -> None:
+    """The table of account states has each, and says of the active one alone that it takes part."""
+    rows = {code(row[0])[0]: row[1] for row in OPERATIONS.table("States of an account")}
+
+    assert rows.keys() == {*AccountState}
+    assert {state: Account("555555555555", state=state).takes_part for state in rows} == {
+        state: takes_part == "yes" for state, takes_part in rows.items()
+    }
+
+
+def test_parts_of_the_organization_are_told() -> None:
+    """The table of what is known of the organization has every part of that id which the code names."""
+    sources = "".join(
+        (ROOT / "functions/podshare/reconciliation" / name).read_text(encoding="utf-8")
+        for name in ("accounts.py", "sweeping.py")
+    )
+    named = {*re.findall(r'ORGANIZATION, f?"(\w+)', sources), *re.findall(r'return f"(\w+)#\{account\}"', sources)}
+
+    told = {code(row[0])[0].partition("#")[0] for row in OPERATIONS.tables("States of an account")[1]}
+
+    assert told == named
+
+
+def test_the_summary_of_a_sweep_is_told() -> None:
+    """The tables of a summary have its fields and its counts, and the text its limits."""
+    fields, counts = OPERATIONS.tables("The sweep")[1:]
+
+    assert [code(row[0])[0] for row in fields] == ["at", "counts", "accounts", "reasons"]
+    assert sorted(code(row[0])[0] for row in counts) == sorted(OUTCOMES)
+    told = OPERATIONS.section("The sweep")
+    for number in (f"at most {MOST_REASONS}", f"of {LONGEST_REASON} characters", f"up to {MOST_ITEMS:,} accounts"):
+        assert number in told
+
+
+def test_what_is_told_of_concurrency_and_patience_is_the_machines() -> None:
+    """How many accounts and teams at once, and how often a sweep looks at a team."""
+    machine = (ROOT / "statemachines/sweep_teams.asl.yaml").read_text(encoding="utf-8")
+    rows = {state: row[1] for row in OPERATIONS.table("The sweep") for state in code(row[0])}
+
+    assert re.findall(r"MaxConcurrency: (\d+)", machine) == ["5", "10"]
+    assert ("five at once" in rows["ReadAccounts"], "ten at once" in rows["ReconcileTeams"]) == (True, True)
+    (looks,) = re.findall(r"looks < (\d+)", machine)
+    (pause,) = re.findall(r"Seconds: (\d+)\n", machine.partition("WaitForTeam:")[2])[:1]
+    assert f"every {pause} s up to {looks} times" in rows["SweepTeam"]
+
+
+def test_queues_are_told() -> None:
+    """The table of what was set aside has every queue, and where it is."""
+    queues = {name(queue["QueueName"]): "hub" for queue in of_type("AWS::SQS::Queue")}
+    queues |= {name(queue["QueueName"]): "management" for queue in of_type("AWS::SQS::Queue", MANAGEMENT)}
+
+    assert {code(row[0])[0]: row[1].split(" ")[0] for row in OPERATIONS.table("What was set aside")} == queues
 
 
 def test_stages_are_told_in_their_order() -> None:
@@ -153,17 +272,20 @@ def test_stages_are_told_in_their_order() -> None:
 
 
 def test_alarms_are_told() -> None:
-    """The table of alarms has those of the template, and no other."""
-    alarms = {name(alarm["AlarmName"]) for alarm in of_type("AWS::CloudWatch::Alarm")}
+    """The table of alarms has those of the templates, and no other."""
+    alarms = [
+        name(alarm["AlarmName"]) for where in (HUB, MANAGEMENT) for alarm in of_type("AWS::CloudWatch::Alarm", where)
+    ]
 
-    assert {code(row[0])[0] for row in OPERATIONS.table("Alarms")} == alarms
+    assert sorted(alarm for row in OPERATIONS.table("Alarms") for alarm in code(row[0])) == sorted(alarms)
 
 
 def test_metrics_are_told() -> None:
-    """One metric per outcome."""
-    told = set(re.findall(r"`(Teams[A-Z]\w+)`", OPERATIONS.text))
+    """One metric per outcome of a team, and of a sweep."""
+    told = set(re.findall(r"`((?:Teams|Sweep)[A-Z]\w+)`", OPERATIONS.section("Reading an execution as an audit")))
 
-    assert told == {f"Teams{state.title()}" for state in TeamState}
+    of_sweeps = {f"Sweep{outcome.title().replace('_', '')}" for outcome in OUTCOMES}
+    assert told == {f"Teams{state.title()}" for state in TeamState} | of_sweeps
 
 
 def test_limits_are_told() -> None:
@@ -178,12 +300,19 @@ def test_limits_are_told() -> None:
         ("pod identity", limits.POD_IDENTITY_ASSOCIATIONS),
         ("access points of", limits.ACCESS_POINTS),
         ("changes of one run", MOST_CHANGES),
+        ("accounts that one plan reads", MOST_UNKNOWN),
+        ("accounts and teams of one page", MOST_ITEMS),
         ("times that one execution waits", MOST_WAITS),
         ("runs in a row", MOST_ATTEMPTS),
     )
     for beginning, number in numbers:
         (told,) = (value for what, value in cells.items() if what.startswith(beginning))
         assert told.split(" ")[0] == f"{number:,}", beginning
+
+
+def test_how_much_is_told_of_what_is_left_behind() -> None:
+    """A status tells of so many things and no more."""
+    assert f"at most {MOST_LEFT_BEHIND}" in OPERATIONS.section("What is left behind")
 
 
 def test_limits_in_the_readme_are_those_of_the_code() -> None:
@@ -198,8 +327,12 @@ def test_limits_in_the_readme_are_those_of_the_code() -> None:
 
 @pytest.mark.parametrize(
     ("heading", "where"),
-    [("2. The hub", HUB), ("3. The member stack, in every account that takes part", MEMBER)],
-    ids=["hub", "member"],
+    [
+        ("2. The hub", HUB),
+        ("3. The management account", MANAGEMENT),
+        ("4. The member stack, in every account that takes part", MEMBER),
+    ],
+    ids=["hub", "management", "member"],
 )
 def test_parameters_are_told(heading: str, where: Any) -> None:
     """The tables of parameters have those of the templates, with their defaults."""
@@ -216,18 +349,26 @@ def test_parameters_in_commands_exist() -> None:
     """Every parameter that a deployment command sets is one of the stack's."""
     for command in README.commands:
         given = re.findall(r"(?:ParameterKey=|(?<=\s))([A-Z]\w+)(?:=|,)", command)
-        own = MEMBER if "podshare-member" in command else HUB
+        own = MEMBER if "podshare-member" in command else MANAGEMENT if "podshare-management" in command else HUB
         if "--parameter" in command:
-            assert {word for word in given if word in {*HUB["Parameters"], *MEMBER["Parameters"]}} <= own[
-                "Parameters"
-            ].keys()
+            known = {parameter for where in (HUB, MANAGEMENT, MEMBER) for parameter in where["Parameters"]}
+            assert {*given} & known <= own["Parameters"].keys()
             assert given
 
 
+def test_commands_that_make_a_stack_give_what_it_requires() -> None:
+    """Each stack's first command names every required parameter."""
+    for stack, where in (("podshare-management", MANAGEMENT), ("podshare-member", MEMBER), ("sam deploy", HUB)):
+        required = {parameter for parameter, about in where["Parameters"].items() if "Default" not in about}
+        first = next(command for command in README.commands if stack in command and "--parameter" in command)
+        assert required <= {*re.findall(r"(\w+)(?==)", first), *re.findall(r"ParameterKey=(\w+)", first)}, stack
+
+
 def test_outputs_that_are_named_exist() -> None:
-    """The output that tells the member stacks' parameters is there."""
-    assert "MemberStackParameters" in README.spans
-    assert "MemberStackParameters" in HUB["Outputs"]
+    """The outputs that tell the other stacks' parameters are there."""
+    for output in ("MemberStackParameters", "ManagementStackParameters"):
+        assert output in README.spans
+        assert output in HUB["Outputs"]
 
 
 # ---- security -----------------------------------------------------------------------------------------------
@@ -244,7 +385,7 @@ def statements(role: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_functions_are_told() -> None:
-    """The table of functions has every function, with the member role that it may assume."""
+    """The table of functions has every function, with the roles that it may assume in other accounts."""
     functions = {name(function["FunctionName"]) for function in of_type("AWS::Serverless::Function")}
     rows = {code(row[0])[0]: row for row in SECURITY.table("The hub's functions")}
 
@@ -252,6 +393,8 @@ def test_functions_are_told() -> None:
     for function, row in rows.items():
         own = statements(roles(HUB)[function])
         assumed = [name(one["Resource"]).rpartition("/")[2] for one in own if one["Action"] == "sts:AssumeRole"]
+        if {"Ref": "OrganizationPolicy"} in roles(HUB)[function]["ManagedPolicyArns"]:
+            assumed.append("podshare-organization")
         assert code(row[2]) == assumed, function
         does = {
             action for one in own for action in ([one["Action"]] if isinstance(one["Action"], str) else one["Action"])
@@ -284,6 +427,16 @@ def test_member_roles_are_told() -> None:
         assert code(rows[role][1]) == trusted, role
 
 
+def test_roles_of_the_management_account_are_told() -> None:
+    """The table of its roles has both, the reading one with the functions that its trust names."""
+    rows = {code(row[0])[0]: row for row in SECURITY.table("The organization")}
+
+    assert rows.keys() == roles(MANAGEMENT).keys()
+    (trust,) = roles(MANAGEMENT)["podshare-organization"]["AssumeRolePolicyDocument"]["Statement"]
+    trusted = [name(arn).rpartition("/")[2] for arn in trust["Condition"]["ArnEquals"]["aws:PrincipalArn"]]
+    assert code(rows["podshare-organization"][1]) == trusted
+
+
 def test_isolation_rules_are_told() -> None:
     """The list of isolation rules has each rule that verification can report, in its words."""
     source = Path(isolation.__file__).read_text(encoding="utf-8")
@@ -304,7 +457,11 @@ def test_accounts_of_the_sandbox_are_told() -> None:
 
     assert {code(row[0])[0] for row in table} == set(organization.ACCOUNTS)
     text = SANDBOX.section("The organization")
+    for unit in organization.UNITS:
+        assert {code(row[0])[0] for row in table if unit.id in row[2]} == unit.accounts.keys()
+    assert f"{organization.created_account(1)}, {organization.created_account(2)}" in text
     for fact in (
+        organization.ROOT_ID,
         organization.EKS_CLUSTER,
         organization.HYPERPOD_CLUSTER,
         organization.ORGANIZATION_ID,

@@ -6,7 +6,7 @@ import pytest
 
 from podshare.domain.acceptance import accept_dataset, accept_team
 from podshare.domain.records import Access, Dataset, Team
-from tests.builders import a_dataset, a_team, a_team_item
+from tests.builders import ROOT, SCIENCE, a_dataset, a_team, a_team_item
 
 DATASETS: dict[str, Dataset | None] = {"imagenet": a_dataset(), "web": a_dataset("web")}
 
@@ -93,6 +93,18 @@ def test_an_unknown_field_in_a_member_keeps_it() -> None:
     assert found == a_team()
 
 
+def test_a_selection_is_narrowed_by_what_is_excluded() -> None:
+    """In a bad record, an account that is excluded now or was before stays out; a selector that changed selects nobody."""
+    last = a_team(members=[{"organizational_unit": SCIENCE, "exclude_accounts": ["555555555555"]}])
+    item = a_team_item(owner="", members=[{"organizational_unit": SCIENCE, "exclude_accounts": ["666666666666"]}])
+    found = accepted(item, last)
+    assert found
+    assert found.members[0].exclude_accounts == ("555555555555", "666666666666")
+    moved = accepted(a_team_item(owner="", members=[{"organizational_unit": ROOT}]), last)
+    assert moved
+    assert moved.members == ()
+
+
 def test_fewer_trusted_principals_count_at_once() -> None:
     """Of two lists of principals the intersection stays; a list narrows an account that was trusted whole."""
     wide = a_team(members=[{"account": "222222222222"}])
@@ -171,3 +183,16 @@ def test_a_bad_dataset_narrows_at_once() -> None:
     assert narrow
     assert narrow.prefix == "imagenet/a/"
     assert accept_dataset(dataset_item(oops=1, prefix=""), a_dataset()).record == a_dataset()
+
+
+def test_a_protected_team_outlives_its_record() -> None:
+    """A team with deletion protection stays as it was accepted when its record is deleted, and says how to go on."""
+    protected = a_team(deletion_protection=True)
+    found = accept_team(None, protected, ["main"], DATASETS)
+    assert found.record == protected
+    assert "turn deletion_protection off first" in found.problems[0].remedy
+
+
+def test_protection_that_was_turned_off_protects_nothing() -> None:
+    """What counts is the last accepted record: one without protection goes with its record."""
+    assert accept_team(None, a_team(deletion_protection=False), ["main"], DATASETS).record is None

@@ -9,12 +9,12 @@ from podshare.domain.desired import desired
 from podshare.domain.installation import MANAGED_BY_TAG, TEAM_TAG
 from podshare.domain.kinds import AccessEntry, AccessPoint, BucketDelegation, Kind, Resource, Role, RoleAttachment
 from podshare.domain.records import Team
-from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team
+from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team, an_account
 
 
 def wanted(team: Team, *datasets: Any) -> list[Resource]:
     known = {dataset.name: dataset for dataset in datasets or (a_dataset(),)}
-    return list(desired(team, CLUSTER, known, INSTALLATION).values())
+    return list(desired(team, CLUSTER, known, {}, INSTALLATION).values())
 
 
 T = TypeVar("T")
@@ -116,10 +116,25 @@ def test_names_tell_teams_apart() -> None:
 
 def test_a_dataset_that_is_gone_is_a_revoked_grant() -> None:
     """A deleted dataset leaves the service account and takes its access point and statement."""
-    gone = desired(a_team(), CLUSTER, {}, INSTALLATION)
+    gone = desired(a_team(), CLUSTER, {}, {}, INSTALLATION)
     assert not [key for key in gone if key.kind in (Kind.ACCESS_POINT, Kind.BUCKET_DELEGATION)]
     assert [key for key in gone if key.kind is Kind.SERVICE_ACCOUNT]
     assert all(not role.policies for role in of(list(gone.values()), Role) if role.why == "service account trainer")
+
+
+def test_the_data_of_an_account_that_has_gone_are_revoked() -> None:
+    """A data account that takes no part any more takes its datasets out of every team; one not yet known does not."""
+    accounts = {"333333333333": an_account("333333333333", state="SUSPENDED")}
+    gone = desired(a_team(), CLUSTER, {"imagenet": a_dataset()}, accounts, INSTALLATION)
+    assert gone == desired(a_team(), CLUSTER, {}, {}, INSTALLATION)
+
+
+def test_a_member_whose_account_has_gone_has_nothing() -> None:
+    """An account that takes no part has no role, no access entry and no cluster access role."""
+    accounts = {"444444444444": an_account("444444444444", state="DEPARTED")}
+    gone = desired(a_team(), CLUSTER, {"imagenet": a_dataset()}, accounts, INSTALLATION)
+    stayed = a_team(members=[{"account": "222222222222"}])
+    assert gone == desired(stayed, CLUSTER, {"imagenet": a_dataset()}, {}, INSTALLATION)
 
 
 def test_a_grant_outside_of_its_dataset_opens_nothing() -> None:

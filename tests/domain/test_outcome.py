@@ -32,6 +32,7 @@ WAITING = {
     "detail": "d",
     "key": "k",
 }
+LATE = {"what": "account 5 waits for its member role", "remedy": "nothing", "waits": True}
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,8 @@ WAITING = {
         ({}, [DONE, WAITING], {**BROKEN}, "", TeamState.WAITING),
         ({}, [FAILED, WAITING], HELD, "", TeamState.DEGRADED),
         ({"obstacles": [{"what": "w", "remedy": "r"}]}, [DONE], HELD, "", TeamState.DEGRADED),
+        ({"obstacles": [LATE]}, [DONE], HELD, "", TeamState.WAITING),
+        ({"obstacles": [LATE, {"what": "w", "remedy": "r", "waits": False}]}, [], HELD, "", TeamState.DEGRADED),
         ({"problems": [{"rule": "r"}]}, [DONE], HELD, "", TeamState.REJECTED),
         ({}, [DONE], HELD, "the verifier failed", TeamState.DEGRADED),
     ],
@@ -67,3 +70,10 @@ def test_results_are_found_wherever_the_machine_puts_them() -> None:
 def test_a_fault_that_may_pass_is_told_from_one_that_needs_a_person(detail: str, may_pass: bool) -> None:
     """Only what may succeed by itself is tried again by itself."""
     assert outcome({}, [{**FAILED, "detail": detail}], HELD, "").may_pass is may_pass
+
+
+def test_what_waits_is_waited_for_whatever_else_failed() -> None:
+    """A parked account does not end the wait for another one."""
+    parked = {"what": "account 6 is parked", "remedy": "deploy", "waits": False}
+    assert outcome({"obstacles": [LATE, parked]}, [], HELD, "").waits
+    assert not outcome({"obstacles": [parked]}, [], HELD, "").waits

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from podshare.domain.desired import desired
 from podshare.domain.kinds import AccessEntry, AccessPoint, ComputeQuota, Key, Kind, Resource, Role, Stage, same
-from podshare.domain.plan import Action, Foreign, Obstacle, Unreadable, goal, plan
+from podshare.domain.plan import Action, Foreign, LeftBehind, Obstacle, Unreadable, goal, plan
 from podshare.domain.records import Team
 from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team
 
@@ -19,7 +19,7 @@ Resources = dict[Key, Resource]
 
 def wanted(team: Team | None, **datasets: Any) -> Resources:
     known = {"imagenet": a_dataset(), **datasets}
-    return desired(team, CLUSTER, known, INSTALLATION) if team else {}
+    return desired(team, CLUSTER, known, {}, INSTALLATION) if team else {}
 
 
 def kinds_by_stage(there: Resources, want: Resources) -> dict[str, set[str]]:
@@ -154,6 +154,30 @@ def test_what_cannot_be_read_is_neither_added_nor_removed() -> None:
     found = plan(want, unreadable)
     assert found.changes == ()
     assert len(found.obstacles) == len(want)
+
+
+def test_what_is_left_behind_is_told_and_stops_nothing() -> None:
+    """Things in an account that has gone are listed; everything else is planned as if they were not there."""
+    there, gone = wanted(a_team()), wanted(a_team(members=[{"account": "222222222222"}]))
+    lost = {key: LeftBehind(key, "the account is DEPARTED") for key in there if key.account == "444444444444"}
+    found = plan(gone, {**there, **lost})
+    assert {thing.key for thing in found.left_behind} == lost.keys()
+    assert not found.obstacles
+    assert not [change for change in found.changes if change.key.account == "444444444444"]
+    assert (
+        "role podshare-vision-scientist in account 444444444444 is left behind"
+        in found.as_dict()["left_behind"][0]["what"]
+    )
+
+
+def test_an_account_without_its_member_role_is_told_once() -> None:
+    """What waits for a member role is withheld without an obstacle for each thing; what needs no such role is not."""
+    want = wanted(a_team())
+    late = {key: Unreadable(key, "no role", no_role=True) for key in want if key.account == "444444444444"}
+    waits = Obstacle("account 444444444444 waits", "nothing", account="444444444444", waits=True)
+    found = plan(want, late, [waits])
+    assert found.obstacles == (waits,)
+    assert {change.key for change in found.changes} == want.keys() - late.keys()
 
 
 def test_capacity_is_raised_and_lowered_in_place() -> None:

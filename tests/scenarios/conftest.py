@@ -9,10 +9,16 @@ from tests.scenarios.world import CLUSTER, DATASETS, World
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
+def deployment() -> dict[str, str]:
+    """The hub stack's parameters; a file of scenarios may have its own."""
+    return {"DrainSeconds": "20"}
+
+
+@pytest.fixture(scope="module")
+def world(deployment: dict[str, str]) -> Iterator[World]:
     """An organization with podshare, one cluster and three datasets."""
     with Sandbox(time_scale=0.02) as sandbox:
         found = World(sandbox)
-        found.outputs = sandbox.deploy_podshare({"DrainSeconds": "20"})
+        found.outputs = sandbox.deploy_podshare(deployment)
         found.put(CLUSTER, *DATASETS)
         yield found

@@ -1,6 +1,7 @@
 """The sandbox as its people see it: admins who write records, scientists who submit jobs, pods that read data."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,9 +22,10 @@ from podshare_sandbox import Sandbox
 from podshare_sandbox.services import kubernetes, pod_identity
 from tests.builders import a_team_item
 
-HUB, DATA = "111111111111", "333333333333"
+HUB, DATA, MANAGEMENT = "111111111111", "333333333333", "999999999999"
 VISION, LANGUAGE = "222222222222", "444444444444"
 REGION = "us-west-2"
+ROOT, SCIENCE, PLATFORM = "r-pods", "ou-pods-science1", "ou-pods-platform"
 EKS_ARN = f"arn:aws:eks:{REGION}:{HUB}:cluster/hyperpod-eks"
 IMAGES, TEXT = f"curated-images-{DATA}", f"web-text-{DATA}"
 CLUSTER = {
@@ -130,6 +132,98 @@ class World:
             for one in self.sandbox.decisions
             if not one.allowed and own in one.principal
         ]
+
+    # ---- the organization ----
+
+    @property
+    def organizations(self) -> Any:
+        """AWS Organizations, as the management account's administrator."""
+        return self.sandbox.client("organizations", MANAGEMENT, "us-east-1")
+
+    def create_accounts(self, *names: str, tags: dict[str, str] | None = None) -> list[str]:
+        """New accounts in the organization's root, and their ids."""
+        given = [{"Key": key, "Value": value} for key, value in (tags or {}).items()]
+        asked = [
+            self.organizations.create_account(AccountName=name, Email=f"{name}@example.com", Tags=given)
+            for name in names
+        ]
+        return [self._created(one["CreateAccountStatus"]["Id"]) for one in asked]
+
+    def _created(self, request: str) -> str:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            found = self.organizations.describe_create_account_status(CreateAccountRequestId=request)
+            if found["CreateAccountStatus"]["State"] == "SUCCEEDED":
+                return str(found["CreateAccountStatus"]["AccountId"])
+            time.sleep(0.05)
+        raise TimeoutError(f"{request} did not succeed")
+
+    def move(self, account: str, to: str, settle: bool = True) -> None:
+        """Move an account to another unit."""
+        parent = self.organizations.list_parents(ChildId=account)["Parents"][0]["Id"]
+        self.organizations.move_account(AccountId=account, SourceParentId=parent, DestinationParentId=to)
+        if settle:
+            self.sandbox.settle(240)
+
+    def join(self, name: str, unit: str = SCIENCE, tags: dict[str, str] | None = None) -> str:
+        """A new account in a unit, once everything is quiet; its id."""
+        (account,) = self.create_accounts(name, tags=tags)
+        self.move(account, unit)
+        return account
+
+    def accounts(self) -> list[Item]:
+        """What podshare knows of the organization's accounts."""
+        names = {"#id": "id"}
+        found = self.sandbox.client("dynamodb").query(
+            TableName="podshare-state",
+            KeyConditionExpression="#id = :id AND begins_with(part, :part)",
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues={":id": {"S": "organization"}, ":part": {"S": "account#"}},
+        )
+        return [from_item(item) for item in found["Items"]]
+
+    def sweep(self) -> Item:
+        """Sweep, and return the execution's output with its status."""
+        machine = f"arn:aws:states:{REGION}:{HUB}:stateMachine:podshare-sweep-teams"
+        states = self.sandbox.client("stepfunctions")
+        started = states.start_execution(stateMachineArn=machine, input='{"by": "test"}')
+        self.sandbox.settle(240)
+        found = states.describe_execution(executionArn=started["executionArn"])
+        output: Item = json.loads(found.get("output", "{}"))
+        return {**output, "status": found["status"]}
+
+    def lifecycles(self) -> list[Item]:
+        """The executions that followed events of the organization, newest first, with input and output."""
+        machine = f"arn:aws:states:{REGION}:{HUB}:stateMachine:podshare-account-lifecycle"
+        states = self.sandbox.client("stepfunctions")
+        pages = states.get_paginator("list_executions").paginate(stateMachineArn=machine)
+        arns = [execution["executionArn"] for page in pages for execution in page["executions"]]
+        described = [states.describe_execution(executionArn=arn) for arn in arns]
+        return [
+            {
+                "status": one["status"],
+                "event": json.loads(one["input"])["event"],
+                "output": json.loads(one.get("output", "{}")),
+            }
+            for one in described
+        ]
+
+    def works(self, team: str, account: str, service_account: str = "trainer", dataset: str = "imagenet") -> bool:
+        """Whether a scientist of the account completes the whole path: assume, submit, read."""
+        try:
+            submits = self.may_submit(self.cluster_access(team, account), team)
+        except (ClientError, LookupError, PermissionError):
+            return False
+        return submits and self.reads(team, service_account, dataset)
+
+    def reads(self, team: str, service_account: str = "trainer", dataset: str = "imagenet") -> bool:
+        """Whether a pod of the team reads an object of a dataset."""
+        try:
+            point = self.access_point(team, dataset)
+            listed = self.pod(team, service_account).client("s3").list_objects_v2(Bucket=point, Prefix=f"{dataset}/")
+        except (ClientError, LookupError):
+            return False
+        return bool(listed.get("Contents"))
 
     # ---- scientists ----
 

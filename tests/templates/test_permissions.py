@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from podshare import resources
-from podshare_sandbox import authorization, clock
+from podshare_sandbox import authorization, clock, delivery
 from podshare_sandbox.authorization import catalog
 from podshare_sandbox.organization import (
     DATA,
@@ -21,19 +21,22 @@ from podshare_sandbox.organization import (
     HUB_REGION,
     HYPERPOD_CLUSTER,
     IMAGES_BUCKET,
+    MANAGEMENT,
     ORGANIZATION_ID,
     SCIENTISTS,
 )
 from podshare_sandbox.sandbox import Sandbox
 
 SCIENTIST = SCIENTISTS[0]
-ACCOUNTS = (HUB, DATA, *SCIENTISTS)
+ACCOUNTS = (MANAGEMENT, HUB, DATA, *SCIENTISTS)
 SYSTEM = "/podshare-system/"
 MANAGER = f"podshare@{HUB}"
 FUNCTIONS = (
     *("registry-changed", "execution-ended", "lease-team", "plan-team", "verify-team", "record-outcome"),
     *("apply-identity", "apply-cluster", "apply-data", "apply-kubernetes"),
+    *("organization-changed", "read-account", "list-sweep", "sweep-team", "summarize-sweep"),
 )
+MACHINES = ("reconcile-team", "account-lifecycle", "sweep-teams")
 MAY_ASSUME = {
     ("plan-team", "read"),
     ("verify-team", "read"),
@@ -41,17 +44,23 @@ MAY_ASSUME = {
     ("apply-cluster", "cluster"),
     ("apply-data", "data"),
     ("apply-kubernetes", "kubernetes"),
+    ("plan-team", "organization"),
+    ("read-account", "organization"),
+    ("list-sweep", "organization"),
 }
 MEMBER_ROLES = {
+    MANAGEMENT: {"organization"},
     HUB: {"read", "identity", "cluster", "kubernetes"},
     DATA: {"read", "identity", "data"},
     **{account: {"read", "identity"} for account in SCIENTISTS},
 }
-HUB_ROLES = {*FUNCTIONS, "reconcile-team"}
+# those that AWS's services assume
+SERVICE_ROLES = {HUB: {*FUNCTIONS, *MACHINES, "nightly-sweep"}, MANAGEMENT: {"forward-events"}}
 
 # IAM quotas, "IAM and STS character limits": characters without white space
 TRUST_POLICY, INLINE_POLICIES, MANAGED_POLICY = 2_048, 10_240, 6_144
 
+ANY_EVENT = json.dumps({"account": [{"exists": True}]})
 EVERYTHING = json.dumps(
     {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]},
 )
@@ -139,7 +148,7 @@ def action(name: str) -> catalog.Action:
 def test_roles_are_those_of_the_design(sandbox: Sandbox) -> None:
     """An account has the member roles that it needs, and no others: no cluster role without a cluster."""
     for account, works in MEMBER_ROLES.items():
-        expected = works | (HUB_ROLES if account == HUB else set())
+        expected = works | SERVICE_ROLES.get(account, set())
         assert {role["RoleName"] for role in system_roles(sandbox, account)} == {f"podshare-{one}" for one in expected}
 
 
@@ -151,7 +160,7 @@ def test_every_trust_has_conditions(sandbox: Sandbox) -> None:
             name, principal, condition = role["RoleName"], statement["Principal"], statement["Condition"]
 
             assert statement["Action"] == "sts:AssumeRole", name
-            if name.removeprefix("podshare-") in HUB_ROLES:
+            if name.removeprefix("podshare-") in SERVICE_ROLES.get(account, set()):
                 assert principal.keys() == {"Service"}, name
                 assert {key for keys in condition.values() for key in keys} == {"aws:SourceAccount", "aws:SourceArn"}
             else:
@@ -209,14 +218,17 @@ def test_who_may_assume_roles_stays_in_the_organization(sandbox: Sandbox) -> Non
         },
     }
     baseline = managed_policies(sandbox, HUB)["podshare-functions"]["Statement"]
-    assuming = {one.bearer for one in statements(sandbox, HUB) if one.allows and "sts:AssumeRole" in one.actions}
-    assuming -= managed_policies(sandbox, HUB).keys()
+    bearers = {one.bearer for one in statements(sandbox, HUB) if one.allows and "sts:AssumeRole" in one.actions}
+    assuming = set()
+    for role in SERVICE_ROLES[HUB]:
+        attached = iam.list_attached_role_policies(RoleName=f"podshare-{role}")["AttachedPolicies"]
+        policies = {policy["PolicyName"] for policy in attached}
+        if bearers & {f"podshare-{role}", *policies}:
+            assuming.add(role)
+            assert "podshare-functions" in policies, role
 
-    assert assuming == {f"podshare-{function}" for function, _ in MAY_ASSUME}
+    assert assuming == {function for function, _ in MAY_ASSUME}
     assert deny in [{name: value for name, value in one.items() if name != "Sid"} for one in baseline]
-    for role in assuming:
-        attached = iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
-        assert "podshare-functions" in [policy["PolicyName"] for policy in attached], role
 
 
 def test_system_path_is_only_read(sandbox: Sandbox) -> None:
@@ -292,19 +304,35 @@ def denied(call: Callable[..., Any], **parameters: Any) -> bool:
     return False
 
 
-def trust(account: str = HUB) -> str:
-    statement = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "sts:AssumeRole"}
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+def trust(account: str = HUB, **principal: str) -> str:
+    """Trusts ``account``, or another ``principal`` instead."""
+    trusted = principal or {"AWS": f"arn:aws:iam::{account}:root"}
+    return document(Principal=trusted, Action="sts:AssumeRole")
 
 
-def boundary(account: str) -> str:
-    return f"arn:aws:iam::{account}:policy{SYSTEM}podshare-boundary"
+def document(**statement: Any) -> str:
+    """A policy of one Allow statement."""
+    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement}]})
+
+
+def stack_policy(sandbox: Sandbox, account: str, tag: str) -> str:
+    """The ARN of a policy of the account's member stack, as its roles tell it."""
+    tags = sandbox.client("iam", account).list_role_tags(RoleName="podshare-identity")["Tags"]
+    return next(str(one["Value"]) for one in tags if one["Key"] == tag)
+
+
+def boundary(sandbox: Sandbox, account: str) -> str:
+    return stack_policy(sandbox, account, "podshare:boundary")
+
+
+def assume_policy(sandbox: Sandbox, account: str) -> str:
+    return stack_policy(sandbox, account, "podshare:assume-policy")
 
 
 def team_role(sandbox: Sandbox, name: str, account: str = HUB) -> str:
     """A role as podshare makes them; its ARN."""
     request = {"RoleName": name, "Path": "/podshare/", "AssumeRolePolicyDocument": trust()}
-    role = sandbox.client("iam", account).create_role(**request, PermissionsBoundary=boundary(account))["Role"]
+    role = sandbox.client("iam", account).create_role(**request, PermissionsBoundary=boundary(sandbox, account))["Role"]
     return str(role["Arn"])
 
 
@@ -326,9 +354,9 @@ def test_identity_makes_no_role_without_the_boundary(sandbox: Sandbox) -> None:
 
     assert denied(iam.create_role, **role)
     assert denied(iam.create_role, **role, PermissionsBoundary="arn:aws:iam::aws:policy/AdministratorAccess")
-    assert denied(iam.create_role, **{**role, "Path": "/"}, PermissionsBoundary=boundary(SCIENTIST))
-    assert denied(iam.create_role, **{**role, "Path": SYSTEM}, PermissionsBoundary=boundary(SCIENTIST))
-    assert not denied(iam.create_role, **role, PermissionsBoundary=boundary(SCIENTIST))
+    assert denied(iam.create_role, **{**role, "Path": "/"}, PermissionsBoundary=boundary(sandbox, SCIENTIST))
+    assert denied(iam.create_role, **{**role, "Path": SYSTEM}, PermissionsBoundary=boundary(sandbox, SCIENTIST))
+    assert not denied(iam.create_role, **role, PermissionsBoundary=boundary(sandbox, SCIENTIST))
     assert not denied(iam.put_role_policy, RoleName=role["RoleName"], PolicyName="own", PolicyDocument=EVERYTHING)
     assert denied(iam.delete_role_permissions_boundary, RoleName=role["RoleName"])
 
@@ -354,7 +382,7 @@ def test_identity_gives_peoples_roles_one_policy(sandbox: Sandbox) -> None:
     sandbox.client("iam", SCIENTIST).create_role(RoleName="researcher", AssumeRolePolicyDocument=trust(SCIENTIST))
     team_role(sandbox, "podshare-text-scientist", SCIENTIST)
     iam = member(sandbox, "identity", SCIENTIST)("iam")
-    fixed = f"arn:aws:iam::{SCIENTIST}:policy{SYSTEM}podshare-assume-cluster-access"
+    fixed = assume_policy(sandbox, SCIENTIST)
 
     assert not denied(iam.attach_role_policy, RoleName="researcher", PolicyArn=fixed)
     assert denied(
@@ -365,6 +393,26 @@ def test_identity_gives_peoples_roles_one_policy(sandbox: Sandbox) -> None:
     assert denied(iam.attach_role_policy, RoleName="podshare-text-scientist", PolicyArn=fixed)
 
 
+@pytest.mark.parametrize("suffix", ["", "-of-an-earlier-stack"])
+def test_identity_takes_earlier_stacks_policies_and_gives_none(sandbox: Sandbox, suffix: str) -> None:
+    """What an earlier stack of the account left behind can be taken from a role, and neither given nor bound to."""
+    owner = sandbox.client("iam", SCIENTIST)
+    role, path = f"student{suffix}", {"Path": SYSTEM, "PolicyDocument": EVERYTHING}
+    owner.create_role(RoleName=role, AssumeRolePolicyDocument=trust(SCIENTIST))
+    limit = owner.create_policy(PolicyName=f"podshare-boundary{suffix}", **path)["Policy"]["Arn"]
+    earlier = owner.create_policy(PolicyName=f"podshare-assume-cluster-access{suffix}", **path)["Policy"]["Arn"]
+    own = owner.create_policy(PolicyName=f"podshare-assume-cluster-access-own{suffix}", PolicyDocument=EVERYTHING)
+    iam = member(sandbox, "identity", SCIENTIST)("iam")
+    new = {"RoleName": f"podshare-old{suffix}", "Path": "/podshare/", "AssumeRolePolicyDocument": trust(SCIENTIST)}
+
+    assert denied(iam.create_role, **new, PermissionsBoundary=limit)
+    assert denied(iam.attach_role_policy, RoleName=role, PolicyArn=earlier)
+    for arn in (earlier, own["Policy"]["Arn"]):
+        owner.attach_role_policy(RoleName=role, PolicyArn=arn)
+    assert not denied(iam.detach_role_policy, RoleName=role, PolicyArn=earlier)
+    assert denied(iam.detach_role_policy, RoleName=role, PolicyArn=own["Policy"]["Arn"])
+
+
 def test_peoples_roles_reach_cluster_access_roles_alone(sandbox: Sandbox) -> None:
     """The fixed policy lets a role ask for what podshare made in a cluster's account, and for nothing elsewhere."""
     arns = {account: team_role(sandbox, "podshare-vision-00000005", account) for account in (HUB, DATA)}
@@ -373,7 +421,7 @@ def test_peoples_roles_reach_cluster_access_roles_alone(sandbox: Sandbox) -> Non
         iam.update_assume_role_policy(RoleName="podshare-vision-00000005", PolicyDocument=trust(SCIENTIST))
     iam = sandbox.client("iam", SCIENTIST)
     person = iam.create_role(RoleName="analyst", AssumeRolePolicyDocument=trust(SCIENTIST))["Role"]["Arn"]
-    fixed = f"arn:aws:iam::{SCIENTIST}:policy{SYSTEM}podshare-assume-cluster-access"
+    fixed = assume_policy(sandbox, SCIENTIST)
     iam.attach_role_policy(RoleName="analyst", PolicyArn=fixed)
     session = sandbox.client("sts", SCIENTIST).assume_role(RoleArn=person, RoleSessionName="ana")["Credentials"]
     sts = clients_of(sandbox, session)("sts")
@@ -385,14 +433,16 @@ def test_peoples_roles_reach_cluster_access_roles_alone(sandbox: Sandbox) -> Non
 def test_identity_cannot_touch_the_member_stack(sandbox: Sandbox) -> None:
     """The roles and policies of the stack itself cannot be changed through it."""
     iam = member(sandbox, "identity", HUB)("iam")
-    fixed = f"arn:aws:iam::{HUB}:policy{SYSTEM}podshare-assume-cluster-access"
+    fixed = assume_policy(sandbox, HUB)
 
     for role in ("podshare-identity", "podshare-read", "podshare-plan-team"):
         assert not denied(iam.get_role, RoleName=role)
         assert denied(iam.update_assume_role_policy, RoleName=role, PolicyDocument=trust())
         assert denied(iam.attach_role_policy, RoleName=role, PolicyArn=fixed)
         assert denied(iam.delete_role, RoleName=role)
-    assert denied(iam.create_policy_version, PolicyArn=boundary(HUB), PolicyDocument=EVERYTHING, SetAsDefault=True)
+    assert denied(
+        iam.create_policy_version, PolicyArn=boundary(sandbox, HUB), PolicyDocument=EVERYTHING, SetAsDefault=True
+    )
 
 
 def test_cluster_lets_in_teams_roles_alone(sandbox: Sandbox) -> None:
@@ -519,6 +569,99 @@ def test_data_keeps_to_listed_buckets_and_own_access_points(sandbox: Sandbox) ->
     assert denied(s3control.create_access_point, **point, Name="finance")
 
 
+def test_the_organization_is_only_read(sandbox: Sandbox) -> None:
+    """The role in the management account tells of accounts, and can neither change one nor read anything else."""
+    clients = member(sandbox, "organization", MANAGEMENT)
+    organization = clients("organizations")
+
+    assert not denied(organization.list_accounts)
+    assert not denied(organization.describe_account, AccountId=SCIENTIST)
+    assert not denied(organization.list_parents, ChildId=SCIENTIST)
+    assert not denied(organization.list_tags_for_resource, ResourceId=SCIENTIST)
+    assert denied(organization.tag_resource, ResourceId=SCIENTIST, Tags=[{"Key": "pool", "Value": "all"}])
+    assert denied(organization.remove_account_from_organization, AccountId=SCIENTIST)
+    assert denied(organization.list_policies, Filter="SERVICE_CONTROL_POLICY")
+    assert denied(clients("iam").list_roles)
+
+
+def test_a_function_reads_the_organization_only_through_the_role(sandbox: Sandbox) -> None:
+    """The hub's account is a member like any other, unless it is made a delegated administrator."""
+    for name in {function for function, work in MAY_ASSUME if work == "organization"}:
+        assert denied(function(sandbox, name)("organizations").list_accounts)
+
+
+def queue_behind(sandbox: Sandbox, bus: str) -> str:
+    """The URL of a queue that gets every event of a bus of the hub's."""
+    sqs, events = sandbox.client("sqs"), sandbox.client("events")
+    url = sqs.create_queue(QueueName=f"{bus}-arrivals")["QueueUrl"]
+    arn = f"arn:aws:sqs:{HUB_REGION}:{HUB}:{bus}-arrivals"
+    rule = events.put_rule(Name="all", EventBusName=bus, EventPattern=ANY_EVENT)["RuleArn"]
+    allowed = {"Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn}
+    policy = document(**allowed, Condition={"ArnEquals": {"aws:SourceArn": rule}})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    events.put_targets(Rule="all", EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
+    return str(url)
+
+
+def test_the_hubs_bus_admits_the_management_account_alone(sandbox: Sandbox) -> None:
+    """An organization event of another account does not arrive, nor another event of the management account."""
+    bus = f"arn:aws:events:{HUB_REGION}:{HUB}:event-bus/podshare-organization"
+    url = queue_behind(sandbox, "podshare-organization")
+    service = trust(Service="events.amazonaws.com")
+    for account in (DATA, MANAGEMENT):
+        iam = sandbox.client("iam", account)
+        role = iam.create_role(RoleName="forwarder", AssumeRolePolicyDocument=service)["Role"]["Arn"]
+        iam.put_role_policy(RoleName="forwarder", PolicyName="all", PolicyDocument=EVERYTHING)
+        abroad = sandbox.client("events", account, "us-east-1")
+        abroad.put_rule(Name="everything", EventPattern=ANY_EVENT)
+        abroad.put_targets(Rule="everything", Targets=[{"Id": "hub", "Arn": bus, "RoleArn": role}])
+        for source in ("aws.organizations", "aws.health"):
+            detail = {"eventName": "Unheard", "eventID": f"{account}-{source}"}
+            event = {"source": source, "detail-type": "AWS API Call via CloudTrail", "detail": detail}
+            delivery.put_event(account, "us-east-1", event)
+    sandbox.settle()
+
+    messages = sandbox.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+    arrived = [json.loads(message["Body"]) for message in messages]
+    assert [(event["account"], event["source"]) for event in arrived] == [(MANAGEMENT, "aws.organizations")]
+
+
+def test_an_event_of_the_organization_starts_an_execution(sandbox: Sandbox) -> None:
+    """From the management account over both buses, the function and the machine; told twice, it is one execution."""
+    machine = f"arn:aws:states:{HUB_REGION}:{HUB}:stateMachine:podshare-account-lifecycle"
+    states = sandbox.client("stepfunctions")
+    before = len(states.list_executions(stateMachineArn=machine)["executions"])
+    request = {"accountId": SCIENTIST, "sourceParentId": "r-pods", "destinationParentId": "ou-pods-science1"}
+    detail = {
+        "eventSource": "organizations.amazonaws.com",
+        "eventName": "MoveAccount",
+        "eventID": "0a5e9f2c-7f0a-4d1e-9b1c-1f6f0e8c2a11",
+        "requestParameters": request,
+        "responseElements": None,
+    }
+    event = {"source": "aws.organizations", "detail-type": "AWS API Call via CloudTrail", "detail": detail}
+
+    for _ in range(2):
+        delivery.put_event(MANAGEMENT, "us-east-1", event)
+    sandbox.settle()
+
+    assert len(states.list_executions(stateMachineArn=machine)["executions"]) == before + 1
+
+
+def test_the_night_starts_a_sweep(sandbox: Sandbox) -> None:
+    """Scheduler starts it in its own role, with an input that says so."""
+    machine = f"arn:aws:states:{HUB_REGION}:{HUB}:stateMachine:podshare-sweep-teams"
+    states = sandbox.client("stepfunctions")
+
+    delivery.fire_schedule("podshare-nightly-sweep")
+    sandbox.settle()
+
+    (execution,) = states.list_executions(stateMachineArn=machine)["executions"]
+    told = states.describe_execution(executionArn=execution["executionArn"])
+    assert json.loads(told["input"]) == {"by": "schedule"}
+    assert told["status"] == "SUCCEEDED"
+
+
 def test_reading_changes_nothing(sandbox: Sandbox) -> None:
     """The role of the planner and the verifier is allowed reading alone, and no objects."""
     for account in ACCOUNTS:
@@ -555,12 +698,15 @@ def test_people_write_the_registry_never_the_state(sandbox: Sandbox, policy: str
     session = sandbox.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
     clients = clients_of(sandbox, session)
     dynamodb, states = clients("dynamodb"), clients("stepfunctions")
-    machine = f"arn:aws:states:{HUB_REGION}:{HUB}:stateMachine:podshare-reconcile-team"
+    prefix = f"arn:aws:states:{HUB_REGION}:{HUB}:stateMachine:podshare-"
     key = {"id": {"S": "team#nobody"}}
 
     assert not denied(dynamodb.scan, TableName="podshare-registry")
     assert not denied(dynamodb.scan, TableName="podshare-state")
-    assert not denied(states.list_executions, stateMachineArn=machine)
+    for machine in MACHINES:
+        assert not denied(states.list_executions, stateMachineArn=f"{prefix}{machine}")
+    assert denied(states.start_execution, stateMachineArn=f"{prefix}account-lifecycle")
+    assert denied(states.start_execution, stateMachineArn=f"{prefix}sweep-teams") != writes
     assert denied(dynamodb.delete_item, TableName="podshare-registry", Key=key) != writes
     assert denied(dynamodb.delete_item, TableName="podshare-state", Key={**key, "part": {"S": "status"}})
     assert denied(dynamodb.delete_table, TableName="podshare-registry")

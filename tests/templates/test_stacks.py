@@ -1,6 +1,7 @@
 """The templates as they are written: valid, each function on its own, nothing unencrypted, unlogged or unbounded."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,15 @@ from podshare_sandbox.cloudformation import template
 from tests.checks.expanded_template import ROOT, expanded
 
 MEMBER = ROOT / "accounts" / "member.yaml"
+MANAGEMENT = ROOT / "accounts" / "management.yaml"
 RBAC = ROOT / "accounts" / "cluster-rbac.yaml"
 _REGION = "us-west-2"
+# what AWS Organizations tells in the management account that may concern podshare; each is a rule's name in short
+EVENTS = {
+    *("CreateAccountResult", "AccountJoinedOrganization", "MoveAccount", "TagResource", "UntagResource"),
+    *("CloseAccount", "CloseAccountResult", "RemoveAccountFromOrganization", "AccountDepartedOrganization"),
+    *("CreateOrganizationalUnit", "UpdateOrganizationalUnit", "DeleteOrganizationalUnit"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +33,25 @@ def hub() -> dict[str, Any]:
     return resources
 
 
+@pytest.fixture(scope="module")
+def management() -> dict[str, Any]:
+    """The management account's resources."""
+    resources: dict[str, Any] = template.read(MANAGEMENT)["Resources"]
+    return resources
+
+
 def of_type(resources: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
     return {name: resource["Properties"] for name, resource in resources.items() if resource["Type"] == kind}
 
 
-@pytest.mark.parametrize("path", [ROOT / "template.yaml", MEMBER], ids=lambda path: path.name)
-def test_templates_are_valid(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("path", "region"),
+    [(ROOT / "template.yaml", _REGION), (MEMBER, _REGION), (MANAGEMENT, "us-east-1")],
+    ids=["template.yaml", "member.yaml", "management.yaml"],
+)
+def test_templates_are_valid(path: Path, region: str) -> None:
     """cfn-lint has nothing to say about the templates as they are written, warnings included."""
-    assert lint_file(path, config=ManualArgs(regions=[_REGION])) == []
+    assert lint_file(path, config=ManualArgs(regions=[region])) == []
 
 
 def test_expanded_template_is_valid() -> None:
@@ -45,12 +64,25 @@ def test_member_template_suits_stack_sets() -> None:
     assert "Transform" not in template.read(MEMBER)
 
 
+def test_member_policies_stay_and_are_in_no_later_stacks_way() -> None:
+    """Each managed policy of the member stack is retained, by a name that no other stack of the account gives."""
+    resources = template.read(MEMBER)["Resources"]
+    policies = of_type(resources, "AWS::IAM::ManagedPolicy")
+
+    assert len(policies) == 2
+    for logical_id, policy in policies.items():
+        assert resources[logical_id]["DeletionPolicy"] == resources[logical_id]["UpdateReplacePolicy"] == "Retain"
+        name, stack = policy["ManagedPolicyName"]["Fn::Sub"]
+        assert name.endswith("-${Stack}")
+        assert stack == {"Stack": {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}}
+
+
 def test_each_function_has_its_own_role(hub: dict[str, Any]) -> None:
     """No two functions share a role, and each role bears its function's name."""
     functions = of_type(hub, "AWS::Lambda::Function")
     roles = [function["Role"]["Fn::GetAtt"][0] for function in functions.values()]
 
-    assert len(functions) == len(set(roles)) == 10
+    assert len(functions) == len(set(roles)) == 15
     for logical_id, function in functions.items():
         role = hub[function["Role"]["Fn::GetAtt"][0]]["Properties"]
         assert role["RoleName"] == function["FunctionName"], logical_id
@@ -70,15 +102,32 @@ def test_function_roles_are_for_lambda_on_behalf_of_this_account(hub: dict[str, 
         assert sources[0]["Fn::Sub"].endswith(f":function:{function['FunctionName']['Fn::Sub']}"), logical_id
 
 
-def test_machine_calls_exactly_its_functions(hub: dict[str, Any]) -> None:
-    """The state machine may call the functions that it is given, no more and no fewer."""
-    (machine,) = of_type(hub, "AWS::StepFunctions::StateMachine").values()
-    statements = hub["ReconcileTeamRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+@pytest.mark.parametrize(("machine", "functions"), [("ReconcileTeam", 8), ("AccountLifecycle", 1), ("SweepTeams", 4)])
+def test_a_machine_calls_exactly_its_functions(hub: dict[str, Any], machine: str, functions: int) -> None:
+    """A state machine may call the functions that it is given, no more and no fewer."""
+    statements = hub[f"{machine}Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
     callable_functions = next(s["Resource"] for s in statements if s["Action"] == "lambda:InvokeFunction")
 
-    given = list(machine["DefinitionSubstitutions"].values())
+    given = [arn for arn in hub[machine]["Properties"]["DefinitionSubstitutions"].values() if "Fn::GetAtt" in arn]
     assert callable_functions == given
-    assert len(given) == 8
+    assert len(given) == functions
+
+
+def test_who_starts_executions(hub: dict[str, Any]) -> None:
+    """account-lifecycle starts reconciliations, a sweep the executions of its own items, and reconcile-team none."""
+    startable = {
+        machine: [
+            json.dumps(statement["Resource"])
+            for statement in hub[f"{machine}Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+            if statement["Action"] == "states:StartExecution"
+        ]
+        for machine in of_type(hub, "AWS::StepFunctions::StateMachine")
+    }
+
+    assert startable["ReconcileTeam"] == []
+    assert startable["AccountLifecycle"] == ['{"Ref": "ReconcileTeam"}']
+    assert len(startable["SweepTeams"]) == 1
+    assert ":stateMachine:${Prefix}-sweep-teams" in startable["SweepTeams"][0]
 
 
 def test_tables_outlive_mistakes(hub: dict[str, Any]) -> None:
@@ -94,36 +143,82 @@ def test_tables_outlive_mistakes(hub: dict[str, Any]) -> None:
 
 
 def test_logs_end(hub: dict[str, Any]) -> None:
-    """Every function and the machine write to a log group of the stack's, which is not kept for ever."""
+    """Every function and every machine writes to a log group of the stack's, which is not kept for ever."""
     groups = of_type(hub, "AWS::Logs::LogGroup")
     functions = of_type(hub, "AWS::Lambda::Function")
 
     assert {function["LoggingConfig"]["LogGroup"]["Ref"] for function in functions.values()} < groups.keys()
-    assert len(groups) == len(functions) + 1
+    machines = of_type(hub, "AWS::StepFunctions::StateMachine")
+    assert len(groups) == len(functions) + len(machines)
     assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
 
 
-def test_nothing_is_lost_silently(hub: dict[str, Any]) -> None:
-    """Every queue is encrypted and has an alarm, and both ways into podshare end in a queue when all retries fail."""
-    queues = of_type(hub, "AWS::SQS::Queue")
-    watched = [json.dumps(alarm.get("Dimensions", [])) for alarm in of_type(hub, "AWS::CloudWatch::Alarm").values()]
-    (mapping,) = of_type(hub, "AWS::Lambda::EventSourceMapping").values()
-    (rule,) = of_type(hub, "AWS::Events::Rule").values()
-    (asynchronous,) = of_type(hub, "AWS::Lambda::EventInvokeConfig").values()
+def ways_in(resources: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Where each of the ways in sends what it gives up."""
+    for kind in ("AWS::Lambda::EventSourceMapping", "AWS::Lambda::EventInvokeConfig"):
+        for one in of_type(resources, kind).values():
+            yield one["DestinationConfig"]["OnFailure"]["Destination"]
+    for rule in of_type(resources, "AWS::Events::Rule").values():
+        yield from (target["DeadLetterConfig"]["Arn"] for target in rule["Targets"])
+    for schedule in of_type(resources, "AWS::Scheduler::Schedule").values():
+        yield schedule["Target"]["DeadLetterConfig"]["Arn"]
+
+
+@pytest.mark.parametrize(("stack", "ways"), [("hub", 6), ("management", len(EVENTS))])
+def test_nothing_is_lost_silently(request: pytest.FixtureRequest, stack: str, ways: int) -> None:
+    """Every queue is encrypted and has an alarm, and every way into podshare ends in one when all retries fail."""
+    resources: dict[str, Any] = request.getfixturevalue(stack)
+    queues = of_type(resources, "AWS::SQS::Queue")
+    alarms = of_type(resources, "AWS::CloudWatch::Alarm").values()
+    watched = [json.dumps(alarm.get("Dimensions", [])) for alarm in alarms]
+    ends = [end["Fn::GetAtt"][0] for end in ways_in(resources)]
 
     assert all(queue["SqsManagedSseEnabled"] is True for queue in queues.values())
-    assert all(any(name in dimensions for dimensions in watched) for name in queues)
-    assert mapping["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0] in queues
-    assert rule["Targets"][0]["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0] in queues
-    assert asynchronous["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0] in queues
+    assert all(any(f'"{name}"' in dimensions for dimensions in watched) for name in queues)
+    assert set(ends) == queues.keys()
+    assert len(ends) == ways
 
 
-def test_alarms_watch_every_function(hub: dict[str, Any]) -> None:
-    """The alarm on failing functions counts all of them."""
-    metrics = hub["FunctionsAlarm"]["Properties"]["Metrics"]
-    watched = {m["MetricStat"]["Metric"]["Dimensions"][0]["Value"]["Ref"] for m in metrics if "MetricStat" in m}
+def counted(alarms: dict[str, dict[str, Any]]) -> list[str]:
+    """The logical ids of what the alarms' metrics are about."""
+    metrics = [metric for alarm in alarms.values() for metric in alarm.get("Metrics", []) if "MetricStat" in metric]
+    return [metric["MetricStat"]["Metric"]["Dimensions"][0]["Value"]["Ref"] for metric in metrics]
 
-    assert watched == of_type(hub, "AWS::Lambda::Function").keys()
+
+def test_alarms_watch_every_function_and_every_machine(hub: dict[str, Any]) -> None:
+    """The alarms count failed invocations of all functions, and executions of all machines that ended badly."""
+    alarms = of_type(hub, "AWS::CloudWatch::Alarm")
+    machines = of_type(hub, "AWS::StepFunctions::StateMachine")
+    functions = {name: alarm for name, alarm in alarms.items() if name.endswith("FunctionsAlarm")}
+
+    assert sorted(counted(functions)) == sorted(of_type(hub, "AWS::Lambda::Function"))
+    assert sorted(counted({"executions": alarms["ExecutionsAlarm"]})) == sorted([*machines] * 3)
+    # CloudWatch user guide, "Create a CloudWatch alarm based on a metric math expression"
+    assert all(len(counted({"one": alarm})) <= 10 for alarm in alarms.values())
+
+
+def test_each_event_has_a_rule_by_its_name(management: dict[str, Any]) -> None:
+    """A rule matches the source and one event name, never the detail type, and bears that name."""
+    rules = of_type(management, "AWS::Events::Rule")
+
+    assert rules.keys() == EVENTS
+    for event, rule in rules.items():
+        assert rule["EventPattern"] == {"source": ["aws.organizations"], "detail": {"eventName": [event]}}
+        assert rule["Name"]["Fn::Sub"] == "${Prefix}" + re.sub("[A-Z]", lambda letter: f"-{letter[0].lower()}", event)
+        (target,) = rule["Targets"]
+        assert target["Arn"]["Fn::Sub"].endswith(":${HubRegion}:${HubAccountId}:event-bus/${Prefix}-organization")
+        assert target["RoleArn"] == {"Fn::GetAtt": ["ForwardEventsRole", "Arn"]}
+
+
+def test_both_ways_of_reading_the_organization_allow_the_same(hub: dict[str, Any], management: dict[str, Any]) -> None:
+    """What the management account's role may do, the functions may do themselves as a delegated administrator."""
+    role = management["OrganizationRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    branches = [one["Fn::If"] for one in hub["OrganizationPolicy"]["Properties"]["PolicyDocument"]["Statement"]]
+    themselves = json.dumps([otherwise for _, _, otherwise in branches])
+
+    assert {condition for condition, _, _ in branches} == {"ReadsByManagementRole"}
+    assert branches[0][1]["Action"] == "sts:AssumeRole"
+    assert json.loads(themselves.replace("ManagementAccountId", "AWS::AccountId")) == role
 
 
 def rules_of_cluster() -> Iterator[dict[str, Any]]:

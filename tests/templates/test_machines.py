@@ -1,0 +1,225 @@
+"""account-lifecycle and sweep-teams as they are written, with small functions in the places of podshare's."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.checks.expanded_template import ROOT
+from tests.sandbox.runtime import HUB, Runtime, eventually, running_runtime
+
+READ_ACCOUNT = """
+import json, os, pathlib
+class Terminal(Exception): pass
+def handler(event, context):
+    told = event.get("event", event)
+    if "account" in event:
+        pathlib.Path(os.environ["FOLDER"], event["account"]).touch()
+    if told.get("account") == "broken":
+        raise Terminal("no such account")
+    return {"reason": told.get("reason", ""), "accounts": [], "teams": told.get("teams", [])}
+"""
+LIST_SWEEP = """
+import json, os, pathlib
+class Terminal(Exception): pass
+def handler(event, context):
+    script = json.loads(pathlib.Path(os.environ["FOLDER"], "script").read_text())
+    pages = script[event["what"]]
+    if pages == "unreadable":
+        raise Terminal("the organization cannot be read")
+    number = int(event["after"] or 0)
+    after = str(number + 1) if number + 1 < len(pages) else ""
+    return {"items": pages[number], "after": after, "paused": script.get("paused", "")}
+"""
+SWEEP_TEAM = """
+import json, os, pathlib
+class Terminal(Exception): pass
+def handler(event, context):
+    pathlib.Path(os.environ["FOLDER"], f"{event['team']}-{event['looks']}").write_text(json.dumps(event["sweep"]))
+    if event["team"] == "broken":
+        raise Terminal("no such team")
+    done = event["team"] != "endless" and event["looks"] >= (2 if event["team"] == "slow" else 0)
+    return {"team": event["team"], "status": "done" if done else "pending", "outcome": ""}
+"""
+SUMMARIZE_SWEEP = """
+def handler(event, context):
+    return {"summary of": event["sweep"]}
+"""
+
+
+class Machines:
+    """The machines, and the folder in which their functions note their calls."""
+
+    def __init__(self, aws: Runtime, folder: Path) -> None:
+        self._client = aws.client("stepfunctions")
+        self.folder = folder
+        worker = aws.role("worker", "lambda.amazonaws.com")
+        sources = {
+            "ReadAccountFunction": READ_ACCOUNT,
+            "ListSweepFunction": LIST_SWEEP,
+            "SweepTeamFunction": SWEEP_TEAM,
+            "SummarizeSweepFunction": SUMMARIZE_SWEEP,
+        }
+        variables = {"Variables": {"FOLDER": str(folder)}}
+        self._arns = {
+            name: aws.function(name, source, worker, Environment=variables) for name, source in sources.items()
+        }
+        actions = ["lambda:InvokeFunction", "states:StartExecution", "states:DescribeExecution", "states:StopExecution"]
+        self._role = aws.role("machine", "states.amazonaws.com", [*actions, "iam:GetRole"])
+        self._arns["ReconcileTeamMachine"] = self._create("reconcile-team", json.dumps(RECONCILE_TEAM))
+        for name in ("account_lifecycle", "sweep_teams"):
+            self._create(name, self._substituted(name))
+
+    def run(self, name: str, data: Any) -> dict[str, Any]:
+        """Execute a machine; returns what DescribeExecution tells of its end."""
+        for note in self.folder.iterdir():
+            if note.name != "script":
+                note.unlink()
+        machine = self._arns["ReconcileTeamMachine"].replace("reconcile-team", name)
+        arn = self._client.start_execution(stateMachineArn=machine, input=json.dumps(data))["executionArn"]
+        told: dict[str, Any] = eventually(lambda: self._ended(arn), 20)
+        return told
+
+    def follow(self, **event: Any) -> dict[str, Any]:
+        """Execute account-lifecycle for an event."""
+        return self.run("account_lifecycle", {"event": event})
+
+    def sweep(self, accounts: Any, teams: Any, **script: Any) -> dict[str, Any]:
+        """Execute sweep-teams, which is told these pages of accounts and teams."""
+        self.folder.joinpath("script").write_text(json.dumps({"accounts": accounts, "teams": teams, **script}))
+        return self.run("sweep_teams", {"by": "test"})
+
+    @property
+    def notes(self) -> set[str]:
+        """The accounts that were read, and the teams that were swept with the number of the look."""
+        return {note.name for note in self.folder.iterdir()} - {"script"}
+
+    def _create(self, name: str, definition: str) -> str:
+        answer = self._client.create_state_machine(name=name, definition=definition, roleArn=self._role)
+        return str(answer["stateMachineArn"])
+
+    def _substituted(self, name: str) -> str:
+        text = (ROOT / "statemachines" / f"{name}.asl.yaml").read_text(encoding="utf-8")
+        for key, arn in self._arns.items():
+            text = text.replace(f"${{{key}}}", arn)
+        return json.dumps(yaml.safe_load(text))
+
+    def _ended(self, arn: str) -> Any:
+        told = self._client.describe_execution(executionArn=arn)
+        return told if told["status"] != "RUNNING" else None
+
+
+RECONCILE_TEAM = {"QueryLanguage": "JSONata", "StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    with running_runtime() as aws:
+        yield Machines(aws, tmp_path_factory.mktemp("notes"))
+
+
+def team(name: str, execution: str) -> dict[str, Any]:
+    return {"team": name, "name": execution, "input": {"team": name, "trigger": {"event": "organization"}}}
+
+
+# --- account-lifecycle --------------------------------------------------------------------------------------------
+
+
+def test_the_teams_of_an_account_are_reconciled(machines: Machines) -> None:
+    """Each team gets an execution by the name that its event gave; told again, they are the same executions."""
+    teams = [team("vision", "vision-1"), team("language", "language-1")]
+    prefix = f"arn:aws:states:us-west-2:{HUB}:execution:reconcile-team:"
+
+    first, second = (json.loads(machines.follow(teams=teams)["output"]) for _ in range(2))
+
+    assert first["teams"] == [
+        {"team": "vision", "status": "started", "execution": f"{prefix}vision-1"},
+        {"team": "language", "status": "started", "execution": f"{prefix}language-1"},
+    ]
+    assert second == first
+
+
+def test_an_account_may_be_named_without_an_event(machines: Machines) -> None:
+    """A person can have one account looked at."""
+    assert machines.run("account_lifecycle", {"account": "555555555555"})["status"] == "SUCCEEDED"
+    assert machines.notes == {"555555555555"}
+
+
+def test_an_event_of_no_concern_ends_quietly(machines: Machines) -> None:
+    """Without teams nothing is started, and the output has the reason."""
+    told = machines.follow(reason="the creation failed")
+
+    assert told["status"] == "SUCCEEDED"
+    assert json.loads(told["output"]) == {"reason": "the creation failed", "accounts": [], "teams": []}
+
+
+def test_an_account_that_cannot_be_read_fails_the_execution(machines: Machines) -> None:
+    """The alarm on failed executions counts it, and the cause is the function's."""
+    told = machines.follow(account="broken")
+
+    assert (told["status"], told["error"]) == ("FAILED", "AccountNotRead")
+    assert "no such account" in told["cause"]
+
+
+def test_a_team_that_cannot_be_started_holds_up_no_other(machines: Machines) -> None:
+    """The others are started, and the execution fails, so that a person hears of the one."""
+    told = machines.follow(teams=[team("odd", "odd" * 30), team("even", "even-1")])
+
+    assert (told["status"], told["error"]) == ("FAILED", "TeamsNotReconciled")
+    assert "odd" in told["cause"]
+    assert "even" not in told["cause"]
+    assert json.loads(machines.follow(teams=[team("even", "even-1")])["output"])["teams"][0]["status"] == "started"
+
+
+# --- sweep-teams --------------------------------------------------------------------------------------------------
+
+
+def test_a_sweep_looks_at_every_account_and_every_team(machines: Machines) -> None:
+    """All pages are read, a pending team is looked at until it is done, and the output is the summary."""
+    told = machines.sweep([["111", "222"], ["333"]], [["vision"], ["slow", "language"]])
+
+    sweep = json.loads(told["output"])["summary of"]
+    assert machines.notes == {"111", "222", "333", "vision-0", "language-0", "slow-0", "slow-1", "slow-2"}
+    assert sweep["id"] == told["name"]
+    assert sweep["at"].startswith(f"{told['startDate'].astimezone():%Y-}")
+    assert json.loads((machines.folder / "slow-2").read_text()) == sweep
+
+
+def test_a_sweep_of_nothing_is_summed_up(machines: Machines) -> None:
+    """A page without items, as of an empty registry, is no error."""
+    assert machines.sweep([[]], [[]])["status"] == "SUCCEEDED"
+    assert machines.notes == set()
+
+
+def test_what_fails_in_a_sweep_stops_no_other(machines: Machines) -> None:
+    """An account and a team that fail are left behind, and the sweep succeeds."""
+    told = machines.sweep([["broken", "222"]], [["broken", "vision"]])
+
+    assert told["status"] == "SUCCEEDED"
+    assert machines.notes == {"broken", "222", "broken-0", "vision-0"}
+
+
+def test_a_team_that_takes_too_long_does_not_hold_up_the_sweep(machines: Machines) -> None:
+    """After sixty looks, ten minutes, the sweep goes on without it."""
+    assert machines.sweep([[]], [["endless"]])["status"] == "SUCCEEDED"
+    assert len(machines.notes) == 60
+
+
+def test_a_pause_ends_a_sweep_quietly(machines: Machines) -> None:
+    """Nothing is read and nothing started while podshare is paused; the output has the reason."""
+    told = machines.sweep([["111"]], [["vision"]], paused="maintenance")
+
+    assert json.loads(told["output"]) == {"paused": "maintenance"}
+    assert machines.notes == set()
+
+
+def test_teams_are_swept_where_the_organization_cannot_be_read(machines: Machines) -> None:
+    """Drift is mended all the same; then the execution fails, so that a person hears of it."""
+    told = machines.sweep("unreadable", [["vision"]])
+
+    assert (told["status"], told["error"]) == ("FAILED", "AccountsNotListed")
+    assert "the organization cannot be read" in told["cause"]
+    assert machines.notes == {"vision-0"}
