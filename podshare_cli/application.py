@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from podshare_cli import accounts, pausing, records, sandbox, sweeping, team
+from podshare_cli import accounts, approving, pausing, records, sandbox, sweeping, team
 from podshare_cli.failures import INVALID, Failure, explain
 from podshare_cli.options import Json, Options, Prefix, Profile, Region, examples, flowing, in_force, set_in_force
 
@@ -32,6 +32,10 @@ app.add_typer(accounts.app, name="account")
 app.command("sweep", epilog=examples("podshare sweep", "podshare sweep --no-wait", "podshare sweep --last --json"))(
     sweeping.sweep
 )
+app.command(
+    "approve",
+    epilog=examples("podshare approve", "podshare approve vision 3f2a9c01b7de", "podshare approve --all --yes"),
+)(approving.approve)
 app.command("pause", epilog=examples('podshare pause --reason "moving the data account"'))(pausing.pause)
 app.command("resume", epilog=examples("podshare resume"))(pausing.resume)
 app.add_typer(sandbox.app, name="sandbox")

@@ -19,6 +19,7 @@ STATE_STYLES = {
     "READY": "bold green",
     "DELETED": "green",
     "WAITING": "bold yellow",
+    "HELD": "bold yellow",
     "DEGRADED": "bold red",
     "REJECTED": "bold red",
     "FAILED": "bold red",

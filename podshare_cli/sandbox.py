@@ -117,7 +117,7 @@ def send(
 
 @flowing
 def demo() -> None:
-    """Provision two teams in a sandbox, prove who can reach what, delete one of them: podshare's main job, whole.
+    """Let teams and an account come, prove who can reach what, let one of each go: podshare's main job, whole.
 
     It takes half a minute and needs nothing. The exit code is 0 only if everything was verified and proven.
     """

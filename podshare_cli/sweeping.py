@@ -13,7 +13,7 @@ from podshare_cli.options import Options, takes_options
 if TYPE_CHECKING:
     from podshare_cli.executions import FollowingSweep
 
-_BAD = ("degraded", "rejected", "unfinished")
+_BAD = ("degraded", "held", "rejected", "unfinished")
 
 
 @takes_options
@@ -25,7 +25,7 @@ def sweep(
     """Read every account of the organization, reconcile every team, and print one summary.
 
     It finds whatever no event told, and repairs it; podshare does the same by itself every night. The exit code is 1 if
-    a team is DEGRADED or REJECTED, or was not finished.
+    a team is DEGRADED, HELD or REJECTED, or was not finished.
     """
     if last and no_wait:
         raise invalid("--last and --no-wait exclude each other.", "--last starts nothing that could be waited for.")

@@ -99,6 +99,10 @@ class State:
         """The records of a kind that count, by name."""
         return {str(item["id"]).partition("#")[2]: _accepted_record(item) for item in self._scan(kind, "accepted")}
 
+    def held(self) -> dict[str, Item]:
+        """What each team that is held back waits for: the plan's ``hash``, and ``since`` when."""
+        return {str(item["id"]).partition("#")[2]: item for item in self._scan("team", "held")}
+
     def resources(self, team: str) -> Iterator[str]:
         """The keys of everything that podshare may have made for a team: ``kind|account|region|container|name``."""
         return (str(item["key"]) for item in self._query(f"team#{team}", "resource#"))

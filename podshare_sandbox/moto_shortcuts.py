@@ -15,6 +15,8 @@ from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 
 from podshare_sandbox.moto_repair import repair
 
+_ABSENT = object()
+
 
 def install() -> None:
     """Take the shortcuts. Raises RuntimeError where a symbol of moto is gone."""
@@ -40,7 +42,8 @@ def _remembering_names(stock: Any) -> Any:
         if place not in known:
             names = picker.get_possible_keys(AttributePickerContext(value, key, shape))
             known[place] = tuple(dict.fromkeys(names))
-        return next((value[name] for name in known[place] if name in value), None)
+        found = (value.get(name, _ABSENT) for name in known[place])  # in one step: others may change it meanwhile
+        return next((one for one in found if one is not _ABSENT), None)
 
     return get_value
 

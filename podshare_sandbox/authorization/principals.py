@@ -132,7 +132,7 @@ def authority_of(principal: Principal) -> Authority:
 
 
 def _user_authority(backend: Any, principal: Principal) -> Authority:
-    user = next((user for user in backend.users.values() if user.id == principal.user_id), None)
+    user = next((user for user in list(backend.users.values()) if user.id == principal.user_id), None)
     if user is None:
         raise UnknownAccessKey(principal.arn)
     groups = backend.get_groups_for_user(user.name)

@@ -79,10 +79,10 @@ def _one(resource_type: str, arn: str) -> Named:
 def _iam(call: Call) -> Named:
     backend: Any = iam_backends[call.account][PARTITION]
     names = {
-        "RoleNameWithPath": (call.first("RoleName"), backend.roles.values()),
-        "UserNameWithPath": (call.first("UserName"), backend.users.values()),
-        "GroupNameWithPath": (call.first("GroupName"), backend.groups.values()),
-        "InstanceProfileNameWithPath": (call.first("InstanceProfileName"), backend.instance_profiles.values()),
+        "RoleNameWithPath": (call.first("RoleName"), list(backend.roles.values())),
+        "UserNameWithPath": (call.first("UserName"), list(backend.users.values())),
+        "GroupNameWithPath": (call.first("GroupName"), list(backend.groups.values())),
+        "InstanceProfileNameWithPath": (call.first("InstanceProfileName"), list(backend.instance_profiles.values())),
         "PolicyNameWithPath": (call.first("PolicyName"), ()),
     }
     creation_path = call.first("Path") or "/"

@@ -1,0 +1,72 @@
+"""What of a plan takes access away for good, so that too much of it at once can wait for a person.
+
+A record that went by mistake looks like one that went on purpose, and an emptied table like a thousand of them. What
+podshare repairs, narrows or moves is not meant: only what somebody has access by, and nobody asks for any more.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from podshare.domain.accounts import Account, is_gone
+from podshare.domain.kinds import AccessEntry, Key, Kind, Resource
+from podshare.domain.plan import Action, Change, Observation, Plan
+from podshare.domain.records import enrolled
+
+_GIVES_ACCESS = frozenset({Kind.ACCESS_ENTRY, Kind.ACCESS_POINT, Kind.POD_IDENTITY_ASSOCIATION})
+_TAKES_FOR_GOOD = frozenset({Action.CUT, Action.DELETE, Action.DRAIN})
+
+
+def losses(
+    team: str,
+    found: Plan,
+    desired: Mapping[Key, Resource],
+    observed: Mapping[Key, Observation],
+    accounts: Mapping[str, Account],
+) -> tuple[Change, ...]:
+    """The changes by which somebody loses access that no record asks for any more.
+
+    Those of an account that has gone are no mistake of a record's: the organization confirms them.
+    """
+    own = enrolled(team)
+    if own and is_gone(accounts, own[1]):
+        return ()
+    return tuple(
+        change
+        for change in _for_good(found, desired)
+        if change.key.kind in _GIVES_ACCESS and not is_gone(accounts, _whose(change.key, observed))
+    )
+
+
+def accounts_of(observed: Mapping[Key, Observation]) -> set[str]:
+    """The accounts whose departure would explain a loss."""
+    return {_whose(key, observed) for key in observed if key.kind in _GIVES_ACCESS}
+
+
+def without_losses(found: Plan, desired: Mapping[Key, Resource]) -> Plan:
+    """The plan without anything that goes for good; what it repairs, narrows and adds stays."""
+    kept = {
+        stage: tuple(change for change in changes if not _goes(change, desired))
+        for stage, changes in found.revoke.items()
+    }
+    return replace(found, revoke={stage: changes for stage, changes in kept.items() if changes})
+
+
+def digest(changes: Iterable[Change], since: str) -> str:
+    """What an approval names: these losses, held back since then. Approved once, it approves no later plan."""
+    text = "\n".join([since, *sorted(f"{change.action} {change.key}" for change in changes)])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _for_good(found: Plan, desired: Mapping[Key, Resource]) -> Iterator[Change]:
+    return (change for changes in found.revoke.values() for change in changes if _goes(change, desired))
+
+
+def _goes(change: Change, desired: Mapping[Key, Resource]) -> bool:
+    return change.key not in desired and change.action in _TAKES_FOR_GOOD
+
+
+def _whose(key: Key, observed: Mapping[Key, Observation]) -> str:
+    """The member's account of an access entry, as its tag says; of anything else the account that it is in."""
+    found = observed.get(key)
+    return found.tags.get("podshare:member", "")[:12] if isinstance(found, AccessEntry) else key.account

@@ -1,0 +1,96 @@
+"""How many teams may lose access within an hour before a person has to agree."""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from podshare.aws.settings import Settings
+from podshare.aws.tables import Registry, State
+from podshare.domain import blast_radius
+from podshare.domain.kinds import Key, Resource
+from podshare.domain.plan import Change, Observation, Plan
+from podshare.reconciliation.accounts import ORGANIZATION, all_users, known_accounts
+
+MOST_SHOWN = 100  # keys of what is held back, in the execution's history
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What waits for a person: the hash that an approval names, how many teams have lost access, and what would go."""
+
+    hash: str
+    limit: int
+    losses: tuple[Change, ...]
+    keys: tuple[Key, ...]
+
+    def as_dict(self, team: str) -> dict[str, Any]:
+        """What the status and the audit tell."""
+        what = (
+            f"plan {self.hash} would take {len(self.losses)} grants from team {team}, after {self.limit} teams have "
+            "lost access within an hour"
+        )
+        remedy = f"If this is meant: podshare approve {team} {self.hash}. If not: write the records again."
+        return {"hash": self.hash, "what": what, "remedy": remedy, "keys": [str(key) for key in self.keys[:MOST_SHOWN]]}
+
+
+def hold_back(
+    settings: Settings,
+    team: str,
+    found: Plan,
+    desired: Mapping[Key, Resource],
+    observed: Mapping[Key, Observation],
+) -> tuple[Plan, Held | None]:
+    """The plan as it may be carried out now, and what of it waits for a person.
+
+    What was held back once stays so until it is approved or no longer planned, whatever hour it is.
+    """
+    state = State(settings.state)
+    accounts = known_accounts(settings, blast_radius.accounts_of(observed) - {""})
+    losses = blast_radius.losses(team, found, desired, observed, accounts)
+    row = state.get(f"team#{team}", "held")
+    if not losses:
+        if row:
+            state.delete(f"team#{team}", "held")
+        return found, None
+    limit = max(settings.most_teams_losing, len(all_users(settings)) * settings.most_percent_losing // 100)
+    if row is None and _count(state, team, limit):
+        return found, None
+    since = str(row["since"]) if row else _now().isoformat()
+    digest = blast_radius.digest(losses, since)
+    if row and _is_approved(settings, team, digest):
+        _count(state, team, None)
+        state.delete(f"team#{team}", "held")
+        return found, None
+    state.put(f"team#{team}", "held", since=since, hash=digest)
+    kept = blast_radius.without_losses(found, desired)
+    keys = tuple({change.key for change in found.changes} - {change.key for change in kept.changes})
+    return kept, Held(digest, limit, losses, keys)
+
+
+def _count(state: State, team: str, limit: int | None) -> bool:
+    """Count a team among those that lose access within this hour; False if that would be more than ``limit``.
+
+    One item for all teams, changed under a condition: a thousand plans at once cannot pass it together.
+    """
+    hour = _now().strftime("%Y-%m-%dT%H")
+    room = "" if limit is None else " AND (size(teams) < :limit OR contains(teams, :team))"
+    values: dict[str, Any] = {"began": hour, "one": {team}}
+    if limit is not None:
+        values |= {"limit": limit, "team": team}
+    for _ in range(2):  # another plan may begin the hour in between
+        if state.update(ORGANIZATION, "losses", "ADD teams :one", f"began = :began{room}", **values):
+            return True
+        begins = "attribute_not_exists(began) OR began < :began"
+        if state.update(ORGANIZATION, "losses", "SET began = :began, teams = :one", begins, began=hour, one={team}):
+            return True
+    return False
+
+
+def _is_approved(settings: Settings, team: str, digest: str) -> bool:
+    record = f"approval#{team}"
+    return (Registry(settings.registry).get([record]).get(record) or {}).get("plan") == digest
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)

@@ -1,0 +1,102 @@
+"""``podshare approve``: let teams lose what was held back because too many had lost access at once."""
+
+# ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from podshare_cli.failures import Failure, invalid
+from podshare_cli.options import Options, takes_options
+
+_Held = Mapping[str, Mapping[str, Any]]
+
+
+@takes_options
+def approve(
+    options: Options,
+    team: Annotated[str | None, typer.Argument(help="The team that may lose access.", show_default=False)] = None,
+    plan: Annotated[
+        str | None, typer.Argument(help="The plan's hash, as the status tells.", show_default=False)
+    ] = None,
+    *,
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the audit.")] = "approved by hand",
+    every: Annotated[bool, typer.Option("--all", help="Approve what every team waits for.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Approve that a team loses what its plan would take from it; without a team, show what waits.
+
+    An approval names one plan of one team. The plan is made anew, and carried out only if it is still the same.
+    """
+    from podshare_cli.tables import State
+
+    held = State(options.connection).held()
+    if every and team:
+        raise invalid("--all and a team exclude each other.", "Leave one of them out.")
+    if every:
+        _agree(held, yes=yes)
+        _write(options, {name: str(row["hash"]) for name, row in held.items()}, reason)
+    elif team is None:
+        _show(options, held)
+    else:
+        _write(options, {team: _checked(held, team, plan)}, reason)
+
+
+def _checked(held: _Held, team: str, plan: str | None) -> str:
+    if team not in held:
+        raise Failure(f"Team {team} waits for no approval.", "podshare approve shows those that do.")
+    waiting = str(held[team]["hash"])
+    if plan != waiting:
+        told = f"Team {team} waits for plan {waiting}, not for {plan or 'one without a name'}."
+        raise invalid(told, f"Look at it: podshare team status {team}")
+    return waiting
+
+
+def _agree(held: _Held, *, yes: bool) -> None:
+    told = f"{len(held)} teams would lose access: {', '.join(sorted(held)) or 'none'}."
+    if held and not yes and not typer.confirm(f"{told} Approve them all?", err=True):
+        raise typer.Abort
+
+
+def _write(options: Options, plans: Mapping[str, str], reason: str) -> None:
+    from podshare.domain.records import InvalidRecord, parse
+    from podshare_cli.output import print_json, stderr
+    from podshare_cli.tables import Registry
+
+    caller = options.connection.caller
+    # as for a pause: an owner knows fewer characters than the name of a session
+    owner = re.sub(r"[^\w .:/=+\-@]", "_", caller)[:256]
+    for team, plan in sorted(plans.items()):
+        item = {"id": f"approval#{team}", "schema": 1, "plan": plan, "owner": owner, "reason": reason}
+        try:
+            parse(item)
+        except InvalidRecord as error:
+            problems = [problem.as_dict() for problem in error.problems]
+            raise invalid("The approval cannot be recorded.", problems=problems) from None
+        Registry(options.connection).put({**item, "changed_by": caller})
+    if options.as_json:
+        print_json({"approved": dict(sorted(plans.items()))})
+    else:
+        for team, plan in sorted(plans.items()):
+            stderr().print(f"approved: plan {plan} of team {team}", soft_wrap=True, markup=False)
+        if not plans:
+            stderr().print("no team waits for an approval")
+
+
+def _show(options: Options, held: _Held) -> None:
+    from rich.table import Table
+
+    from podshare_cli.output import print_json, stderr, stdout
+
+    rows = [{"team": name, "plan": row["hash"], "since": row["since"]} for name, row in sorted(held.items())]
+    if options.as_json:
+        print_json(rows)
+    elif not rows:
+        stderr().print("no team waits for an approval")
+    else:
+        shown = Table("team", "plan", "held since", box=None, header_style="dim", pad_edge=False)
+        for row in rows:
+            shown.add_row(row["team"], row["plan"], row["since"])
+        stdout().print(shown)

@@ -1,0 +1,65 @@
+"""What of a plan takes access away for good."""
+
+from podshare.domain.blast_radius import accounts_of, digest, losses, without_losses
+from podshare.domain.desired import desired
+from podshare.domain.kinds import Key, Kind, Resource
+from podshare.domain.plan import Action, plan
+from podshare.domain.records import Team, parse_team
+from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team, a_team_item, an_account
+
+
+def wanted(team: Team | None) -> dict[Key, Resource]:
+    return desired(team, CLUSTER, {"imagenet": a_dataset()}, {}, INSTALLATION) if team else {}
+
+
+def test_a_deleted_team_loses_its_entries_its_data_and_its_associations() -> None:
+    """What gives access counts: access entries, access points and associations; what only serves them does not."""
+    there = wanted(a_team())
+    found = losses("vision", plan({}, there), {}, there, {})
+    assert {change.key.kind for change in found} == {
+        Kind.ACCESS_ENTRY,
+        Kind.ACCESS_POINT,
+        Kind.POD_IDENTITY_ASSOCIATION,
+    }
+
+
+def test_a_member_or_a_grant_that_goes_is_a_loss() -> None:
+    """A record that asks for less takes access away, from whom it names no more."""
+    there, want = wanted(a_team()), wanted(a_team(members=[{"account": "222222222222"}]))
+    (loss,) = {change.key for change in losses("vision", plan(want, there), want, there, {})}
+    assert loss.kind is Kind.ACCESS_ENTRY
+
+
+def test_what_is_repaired_or_narrowed_is_no_loss() -> None:
+    """Tampering is mended at once, however many teams it concerns."""
+    there, want = wanted(a_team(access="admin")), wanted(a_team(access="view"))
+    assert plan(want, there).changes
+    assert losses("vision", plan(want, there), want, there, {}) == ()
+
+
+def test_a_departure_that_the_organization_confirms_is_no_mistake() -> None:
+    """What goes because its account has gone counts for nothing: a member's, and all of an enrolled team's."""
+    there = wanted(a_team(members=[{"account": "222222222222"}], service_accounts=[]))
+    assert accounts_of(there) == {"222222222222"}
+    gone = {"222222222222": an_account("222222222222", state="DEPARTED")}
+    assert losses("vision", plan({}, there), {}, there, gone) == ()
+    item = a_team_item("science-222222222222", members=[{"account": "222222222222"}])
+    own = wanted(parse_team(item, made_by_enrollment=True))
+    assert losses("science-222222222222", plan({}, own), {}, own, gone) == ()
+
+
+def test_what_is_held_back_leaves_the_rest_of_the_plan() -> None:
+    """Additions and repairs go on; nothing of what goes for good is cut, drained or deleted."""
+    there, want = wanted(a_team()), wanted(a_team("other"))
+    kept = without_losses(plan(want, there), want)
+    assert {change.action for change in kept.changes} == {Action.CREATE}
+    assert len(kept.changes) == len(want)
+
+
+def test_an_approval_is_for_one_plan_of_one_time() -> None:
+    """The same losses, held back another time, or other losses, have another hash."""
+    there = wanted(a_team())
+    found = losses("vision", plan({}, there), {}, there, {})
+    assert digest(found, "2026-11-22T10:00:00") != digest(found, "2026-11-22T11:00:00")
+    assert digest(found, "2026-11-22T10:00:00") != digest(found[1:], "2026-11-22T10:00:00")
+    assert digest(reversed(found), "2026-11-22T10:00:00") == digest(found, "2026-11-22T10:00:00")

@@ -1,0 +1,77 @@
+"""Too much at once waits for a person: an emptied table is a thousand small plans."""
+
+import pytest
+
+from tests.builders import a_team_item
+from tests.scenarios.world import VISION, Item, World, refused
+
+NAMES = tuple(f"team-{number}" for number in range(6))
+LIMIT = 2
+
+
+@pytest.fixture(scope="module")
+def deployment() -> dict[str, str]:
+    """Two teams an hour may lose access."""
+    return {"DrainSeconds": "1", "MostTeamsLosingAccess": str(LIMIT), "MostPercentLosingAccess": "0"}
+
+
+def a_small_team(name: str) -> Item:
+    quota = {"resources": [{"instance_type": "ml.g5.12xlarge", "accelerators": 1}]}
+    return a_team_item(name, members=[{"account": VISION}], quota=quota, service_accounts=[])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def emptied(world: World) -> None:
+    """Six teams at work, and then a table without them."""
+    world.put(*(a_small_team(name) for name in NAMES))
+    assert {world.status(name)["state"] for name in NAMES} == {"READY"}
+    world.delete(*(f"team#{name}" for name in NAMES))
+
+
+def held(world: World) -> list[str]:
+    return [name for name in NAMES if world.status(name)["state"] == "HELD"]
+
+
+def test_only_so_many_teams_lose_access(world: World) -> None:
+    """All teams were deleted at once: as many as the limit are, the others stay at work and say what to do."""
+    assert len(held(world)) == len(NAMES) - LIMIT
+    for name in held(world):
+        assert world.may_submit(world.cluster_access(name, VISION), name)
+        (problem,) = world.status(name)["problems"]
+        digest = world.state(f"team#{name}", "held")["hash"]
+        assert problem["remedy"].startswith(f"If this is meant: podshare approve {name} {digest}.")
+
+
+def test_a_sweep_does_not_do_it_either(world: World) -> None:
+    """What is held stays held, whatever starts a reconciliation, and the sweep counts it."""
+    before = held(world)
+    assert world.sweep()["counts"]["held"] == len(before)
+    assert held(world) == before
+
+
+def test_an_approval_is_for_one_team_and_one_plan(world: World) -> None:
+    """Approved by its hash, a team loses access; another hash, or another team's, approves nothing."""
+    first, second = held(world)[:2]
+    session = world.cluster_access(first, VISION)
+    approval = {"schema": 1, "owner": "priya@example.com", "reason": "The teams have ended"}
+    digest = world.state(f"team#{first}", "held")["hash"]
+    world.put({"id": f"approval#{second}", "plan": digest, **approval})
+    world.put({"id": f"approval#{first}", "plan": "0" * 12, **approval})
+    assert {first, second} <= set(held(world))
+    world.put({"id": f"approval#{first}", "plan": digest, **approval})
+    assert world.status(first)["state"] == "DELETED"
+    assert refused(lambda: world.may_submit(session, first))
+    assert second in held(world)
+
+
+def test_a_restored_record_ends_the_wait(world: World) -> None:
+    """Whoever writes the record again keeps the team; an approval of before approves no later deletion."""
+    name = held(world)[0]
+    digest = world.state(f"team#{name}", "held")["hash"]
+    world.put(a_small_team(name))
+    assert world.status(name)["state"] == "READY"
+    assert world.state(f"team#{name}", "held") == {}
+    world.put({"id": f"approval#{name}", "plan": digest, "schema": 1, "owner": "p@example.com", "reason": "late"})
+    world.delete(f"team#{name}")
+    assert world.status(name)["state"] == "HELD"
+    assert world.state(f"team#{name}", "held")["hash"] != digest
