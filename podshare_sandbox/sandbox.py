@@ -35,6 +35,7 @@ from podshare_sandbox import (
     organization,
     service_clients,
     state_machines,
+    trail,
 )
 from podshare_sandbox.authorization import Decision
 from podshare_sandbox.cloudformation import Export, Stack
@@ -60,7 +61,7 @@ _SCIENCE = next(unit.id for unit in organization.UNITS if unit.name == "Science"
 # what no module of the sandbox does, beside the properties of templates that have no effect
 _LIMITS = (
     "Resource control policies: stored, not enforced",
-    "CloudTrail, X-Ray and CloudWatch metrics of AWS services: not recorded",
+    "Trails of CloudTrail, X-Ray and CloudWatch metrics of AWS services: not recorded",
     "KMS, DynamoDB and S3 encryption at rest: configured, not performed",
     "Throttling and service quotas other than those of IAM, EKS and S3 access points",
 )
@@ -126,6 +127,7 @@ class Sandbox:
         self._stop_executions()
         delivery.close()
         functions.close()
+        trail.stop()
         authorization.uninstall()
         service_clients.forget()
         if self._front_door:
@@ -244,12 +246,15 @@ class Sandbox:
             )
         return self._stacks[key]
 
-    def deploy_podshare(self, parameters: Mapping[str, Any] | None = None) -> dict[str, str]:
+    def deploy_podshare(
+        self, parameters: Mapping[str, Any] | None = None, *, with_drift: bool = False
+    ) -> dict[str, str]:
         """Deploy podshare's stacks, hub first, and the cluster's RBAC; returns the hub stack's outputs.
 
         The scientists' accounts get theirs from the StackSet ``podshare-member``, now and when further ones come.
         ``parameters`` are the hub stack's, beside the organization's and its management account's id; a prefix
-        goes to all stacks.
+        goes to all stacks. ``with_drift``: the stacks that tell the hub of calls too, and a trail, see
+        :meth:`start_trail`.
         """
         its_own = {"OrganizationId": organization.ORGANIZATION_ID, "ManagementAccountId": MANAGEMENT}
         given: dict[str, Any] = {**its_own, **(parameters or {})}
@@ -266,7 +271,22 @@ class Sandbox:
             self.deploy(accounts / "member.yaml", account, HUB_REGION, "podshare-member", {**shared, **own})
         self.deploy_stack_set("podshare-member", accounts / "member.yaml", shared, [_SCIENCE])
         self._apply_cluster_rbac(self.stack("podshare").parameters["Prefix"])
+        if with_drift:
+            self._deploy_drift({name: value for name, value in management.items() if name != "OrganizationId"})
+            self.start_trail()
         return outputs
+
+    def _deploy_drift(self, parameters: Mapping[str, Any]) -> None:
+        """Where IAM tells of its calls in every account, and where the cluster and the data are."""
+        path = PROJECT / "accounts" / "drift.yaml"
+        for account in (HUB, organization.DATA):
+            for region in (HUB_REGION, trail.REGION_OF_IAM):
+                self.deploy(path, account, region, "podshare-drift", parameters)
+        self.deploy_stack_set("podshare-drift", path, parameters, [_SCIENCE], trail.REGION_OF_IAM)
+
+    def start_trail(self) -> None:
+        """Let CloudTrail tell of calls to IAM, EKS, SageMaker and S3 too, from now on; see :mod:`.trail`."""
+        trail.start()
 
     def _member_parameters(self) -> dict[str, dict[str, str]]:
         """What the member stacks of the accounts that hold something get of their own."""
@@ -345,6 +365,7 @@ def _install(front_door: FrontDoor) -> None:
     kubernetes.publish(front_door)
     functions.install(front_door)
     delivery.install()
+    trail.install()
 
 
 def _one_at_a_time(original: Callable[[BaseResponse], Any]) -> Callable[[BaseResponse], Any]:

@@ -18,8 +18,8 @@ from podshare_cli.application import app
 from tests.docs.pages import DECISIONS, PAGES, ROOT, Page
 
 TARGETS = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-STACKS = {"podshare-management", "podshare-member"}  # what the reader is told to call the stacks
-TEMPLATES = ("template.yaml", "accounts/management.yaml", "accounts/member.yaml")
+STACKS = {"podshare-management", "podshare-member", "podshare-drift"}  # what the reader is told to call the stacks
+TEMPLATES = ("template.yaml", "accounts/management.yaml", "accounts/member.yaml", "accounts/drift.yaml")
 # files that tools make, or that readers write: none of these is the project's
 READERS_FILES = {
     *("samconfig.toml", "team-vision.yaml", "datasets.yaml", "cluster.yaml", "enrollment.yaml", "my_script.py")

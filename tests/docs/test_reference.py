@@ -29,8 +29,12 @@ from tests.docs.pages import OPERATIONS, README, REGISTRY, ROOT, SANDBOX, SECURI
 HUB = template.read(ROOT / "template.yaml")
 MEMBER = template.read(ROOT / "accounts/member.yaml")
 MANAGEMENT = template.read(ROOT / "accounts/management.yaml")
+DRIFT = template.read(ROOT / "accounts/drift.yaml")
 # parsed, because importing it takes longer than all of these tests
 SANDBOX_MODULE = ast.parse((ROOT / "podshare_sandbox/sandbox.py").read_text(encoding="utf-8"))
+
+# of the other accounts, by their names
+STACKS = {"podshare-member": MEMBER, "podshare-management": MANAGEMENT, "podshare-drift": DRIFT}
 
 MODELS: dict[str, type[BaseModel]] = {
     "`cluster#<name>`": records.Cluster,
@@ -258,6 +262,7 @@ def test_queues_are_told() -> None:
     """The table of what was set aside has every queue, and where it is."""
     queues = {name(queue["QueueName"]): "hub" for queue in of_type("AWS::SQS::Queue")}
     queues |= {name(queue["QueueName"]): "management" for queue in of_type("AWS::SQS::Queue", MANAGEMENT)}
+    queues |= {name(queue["QueueName"]): "drift" for queue in of_type("AWS::SQS::Queue", DRIFT)}
 
     assert {code(row[0])[0]: row[1].split(" ")[0] for row in OPERATIONS.table("What was set aside")} == queues
 
@@ -274,7 +279,9 @@ def test_stages_are_told_in_their_order() -> None:
 def test_alarms_are_told() -> None:
     """The table of alarms has those of the templates, and no other."""
     alarms = [
-        name(alarm["AlarmName"]) for where in (HUB, MANAGEMENT) for alarm in of_type("AWS::CloudWatch::Alarm", where)
+        name(alarm["AlarmName"])
+        for where in (HUB, MANAGEMENT, DRIFT)
+        for alarm in of_type("AWS::CloudWatch::Alarm", where)
     ]
 
     assert sorted(alarm for row in OPERATIONS.table("Alarms") for alarm in code(row[0])) == sorted(alarms)
@@ -286,6 +293,17 @@ def test_metrics_are_told() -> None:
 
     of_sweeps = {f"Sweep{outcome.title().replace('_', '')}" for outcome in OUTCOMES}
     assert told == {f"Teams{state.title()}" for state in TeamState} | of_sweeps
+
+
+def test_figures_are_told() -> None:
+    """The table of metrics has those that handlers name in full, each with the functions that emit it."""
+    emitted: dict[str, set[str]] = {}
+    for path in (ROOT / "functions/podshare/handlers").glob("*.py"):
+        for metric in re.findall(r'add_metric\(name="(\w+)"', path.read_text(encoding="utf-8")):
+            emitted.setdefault(metric, set()).add(f"podshare-{path.stem.replace('_', '-')}")
+
+    told = OPERATIONS.tables("Logs, metrics and traces")[1]
+    assert {code(row[0])[0]: set(code(row[1])) for row in told} == emitted
 
 
 def test_limits_are_told() -> None:
@@ -331,8 +349,9 @@ def test_limits_in_the_readme_are_those_of_the_code() -> None:
         ("2. The hub", HUB),
         ("3. The management account", MANAGEMENT),
         ("4. The member stack, in every account that takes part", MEMBER),
+        ("8. Drift, healed at once", DRIFT),
     ],
-    ids=["hub", "management", "member"],
+    ids=["hub", "management", "member", "drift"],
 )
 def test_parameters_are_told(heading: str, where: Any) -> None:
     """The tables of parameters have those of the templates, with their defaults."""
@@ -349,16 +368,16 @@ def test_parameters_in_commands_exist() -> None:
     """Every parameter that a deployment command sets is one of the stack's."""
     for command in README.commands:
         given = re.findall(r"(?:ParameterKey=|(?<=\s))([A-Z]\w+)(?:=|,)", command)
-        own = MEMBER if "podshare-member" in command else MANAGEMENT if "podshare-management" in command else HUB
+        own = next((where for stack, where in STACKS.items() if stack in command), HUB)
         if "--parameter" in command:
-            known = {parameter for where in (HUB, MANAGEMENT, MEMBER) for parameter in where["Parameters"]}
+            known = {parameter for where in (HUB, *STACKS.values()) for parameter in where["Parameters"]}
             assert {*given} & known <= own["Parameters"].keys()
             assert given
 
 
 def test_commands_that_make_a_stack_give_what_it_requires() -> None:
     """Each stack's first command names every required parameter."""
-    for stack, where in (("podshare-management", MANAGEMENT), ("podshare-member", MEMBER), ("sam deploy", HUB)):
+    for stack, where in {**STACKS, "sam deploy": HUB}.items():
         required = {parameter for parameter, about in where["Parameters"].items() if "Default" not in about}
         first = next(command for command in README.commands if stack in command and "--parameter" in command)
         assert required <= {*re.findall(r"(\w+)(?==)", first), *re.findall(r"ParameterKey=(\w+)", first)}, stack
@@ -366,7 +385,7 @@ def test_commands_that_make_a_stack_give_what_it_requires() -> None:
 
 def test_outputs_that_are_named_exist() -> None:
     """The outputs that tell the other stacks' parameters are there."""
-    for output in ("MemberStackParameters", "ManagementStackParameters"):
+    for output in ("MemberStackParameters", "ManagementStackParameters", "DriftStackParameters"):
         assert output in README.spans
         assert output in HUB["Outputs"]
 
@@ -416,11 +435,13 @@ def test_no_function_writes_the_registry() -> None:
 
 
 def test_member_roles_are_told() -> None:
-    """The table of member roles has every one, with the functions that its trust names."""
+    """The table of member roles has every one, with the functions that its trust names, or EventBridge."""
     rows = {code(row[0])[0]: row for row in SECURITY.table("The member roles")}
 
     assert rows.keys() == roles(MEMBER).keys()
-    for role, about in roles(MEMBER).items():
+    assert rows.pop("podshare-forward-drift")[1] == "EventBridge"
+    for role in rows:
+        about = roles(MEMBER)[role]
         (trust,) = about["AssumeRolePolicyDocument"]["Statement"]
         arns = trust["Condition"]["ArnEquals"]["aws:PrincipalArn"]
         trusted = [name(arn).rpartition("/")[2] for arn in (arns if isinstance(arns, list) else [arns])]

@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.events.models import EventPattern
 
+from podshare.domain.resource_events import touched
 from podshare_sandbox import organization
 from podshare_sandbox.cloudformation import template
+from tests.builders import INSTALLATION
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "events").glob("*.json"))}
+OF_DRIFT = sorted(name for name in SAMPLES if name.startswith("drift-"))
 OF_THE_ORGANIZATION = sorted(name for name, sample in SAMPLES.items() if sample.get("source") == "aws.organizations")
 # told in the member's account, where podshare has no rule
 OF_MEMBERS = {"AcceptHandshake", "LeaveOrganization"}
@@ -28,6 +32,32 @@ def _patterns() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 PATTERNS = dict(_patterns())
+
+
+def _drift_patterns() -> dict[str, EventPattern]:
+    """What each rule of the drift stack matches, by the rule's name without the prefix."""
+    rules = [
+        resource["Properties"]
+        for resource in template.read(ROOT / "accounts/drift.yaml")["Resources"].values()
+        if resource["Type"] == "AWS::Events::Rule"
+    ]
+    return {
+        rule["Name"]["Fn::Sub"].removeprefix("${Prefix}-"): EventPattern.load(
+            json.dumps(_with_prefix(rule["EventPattern"]))
+        )
+        for rule in rules
+    }
+
+
+def _with_prefix(value: Any) -> Any:
+    match value:
+        case {"Fn::Sub": str(text)}:
+            return text.replace("${Prefix}", "podshare")
+        case dict():
+            return {name: _with_prefix(member) for name, member in value.items()}
+        case list():
+            return [_with_prefix(member) for member in value]
+    return value
 
 
 def _kebab(name: str) -> str:
@@ -73,11 +103,32 @@ def test_an_envelope_is_eventbridges(name: str) -> None:
     assert ("serviceEventDetails" in detail) == (detail["eventType"] == "AwsServiceEvent")
 
 
+def test_each_drift_rule_takes_the_sample_of_its_name_alone() -> None:
+    """One sample for each service, taken by the rule of its name and by no other, and not where the call failed."""
+    patterns = _drift_patterns()
+    assert sorted(patterns) == OF_DRIFT
+    for name in OF_DRIFT:
+        sample = SAMPLES[name]
+        failed = {**sample, "detail": {**sample["detail"], "errorCode": "AccessDenied"}}
+        assert [rule for rule, pattern in patterns.items() if pattern.matches_event(sample)] == [name]
+        assert not [rule for rule, pattern in patterns.items() if pattern.matches_event(failed)]
+
+
+@pytest.mark.parametrize("name", OF_DRIFT)
+def test_a_sample_of_drift_leads_to_its_team(name: str) -> None:
+    """Account and Region agree in envelope and detail, and what the call names is the team's, or the bucket."""
+    event, detail = SAMPLES[name], SAMPLES[name]["detail"]
+    assert (event["account"], event["time"]) == (detail["recipientAccountId"], detail["eventTime"])
+    assert event["region"] == detail["awsRegion"]
+    found = touched(event, INSTALLATION)
+    assert found.teams == {"vision"} or found.buckets == {"curated-images-333333333333"}
+
+
 def test_no_two_samples_are_the_same_event() -> None:
     """Ids tell events apart: one that had another's would be taken for its redelivery."""
-    ids = [SAMPLES[name]["detail"]["eventID"] for name in OF_THE_ORGANIZATION]
+    ids = [SAMPLES[name]["detail"]["eventID"] for name in (*OF_THE_ORGANIZATION, *OF_DRIFT)]
     assert len(set(ids)) == len(ids)
-    envelopes = [SAMPLES[name]["id"] for name in (*OF_THE_ORGANIZATION, "execution-ended")]
+    envelopes = [SAMPLES[name]["id"] for name in (*OF_THE_ORGANIZATION, *OF_DRIFT, "execution-ended")]
     assert len(set(envelopes)) == len(envelopes)
 
 
@@ -90,7 +141,7 @@ def test_the_accounts_are_the_sandboxs() -> None:
 
 def test_every_sample_is_told_of() -> None:
     """The page of the samples names each, and no other."""
-    told = re.findall(r"`([a-z-]+)\.json`", (ROOT / "events/README.md").read_text(encoding="utf-8"))
+    told = re.findall(r"`([a-z0-9-]+)\.json`", (ROOT / "events/README.md").read_text(encoding="utf-8"))
     assert sorted(told) == sorted(SAMPLES)
 
 

@@ -42,6 +42,8 @@ UNUSED = {
     ("podshare-nightly-sweep", "sqs:SendMessage"): "for a sweep that cannot be started",
     ("podshare-sweep-teams", "states:DescribeExecution"): "a distributed Map asks for it on AWS",
     ("podshare-sweep-teams", "states:StopExecution"): "where a sweep is stopped",
+    ("podshare-resource-changed", "*"): "for calls, which are told where there is a trail (test_drift)",
+    ("podshare-forward-drift", "*"): "for calls, which are told where there is a trail (test_drift)",
     ("podshare-plan-team", "dynamodb:DeleteItem"): "for what went without podshare and is no longer desired",
 }
 

@@ -35,11 +35,13 @@ FUNCTIONS = (
     *("registry-changed", "execution-ended", "lease-team", "plan-team", "verify-team", "record-outcome"),
     *("apply-identity", "apply-cluster", "apply-data", "apply-kubernetes"),
     *("organization-changed", "read-account", "list-sweep", "sweep-team", "summarize-sweep"),
+    "resource-changed",
 )
 MACHINES = ("reconcile-team", "account-lifecycle", "sweep-teams")
 MAY_ASSUME = {
     ("plan-team", "read"),
     ("verify-team", "read"),
+    ("resource-changed", "read"),
     ("apply-identity", "identity"),
     ("apply-cluster", "cluster"),
     ("apply-data", "data"),
@@ -55,7 +57,11 @@ MEMBER_ROLES = {
     **{account: {"read", "identity"} for account in SCIENTISTS},
 }
 # those that AWS's services assume
-SERVICE_ROLES = {HUB: {*FUNCTIONS, *MACHINES, "nightly-sweep"}, MANAGEMENT: {"forward-events"}}
+SERVICE_ROLES = {
+    MANAGEMENT: {"forward-events"},
+    HUB: {*FUNCTIONS, *MACHINES, "nightly-sweep", "forward-drift"},
+    **{account: {"forward-drift"} for account in (DATA, *SCIENTISTS)},
+}
 
 # IAM quotas, "IAM and STS character limits": characters without white space
 TRUST_POLICY, INLINE_POLICIES, MANAGED_POLICY = 2_048, 10_240, 6_144
@@ -624,6 +630,31 @@ def test_the_hubs_bus_admits_the_management_account_alone(sandbox: Sandbox) -> N
     messages = sandbox.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
     arrived = [json.loads(message["Body"]) for message in messages]
     assert [(event["account"], event["source"]) for event in arrived] == [(MANAGEMENT, "aws.organizations")]
+
+
+def test_the_bus_for_calls_admits_the_organization_and_four_sources(sandbox: Sandbox) -> None:
+    """Every account of the organization may tell of calls to the four services, and of nothing else."""
+    bus = f"arn:aws:events:{HUB_REGION}:{HUB}:event-bus/podshare-drift"
+    url = queue_behind(sandbox, "podshare-drift")
+    iam = sandbox.client("iam", SCIENTIST)
+    role = iam.create_role(RoleName="forwarder", AssumeRolePolicyDocument=trust(Service="events.amazonaws.com"))
+    iam.put_role_policy(RoleName="forwarder", PolicyName="all", PolicyDocument=EVERYTHING)
+    abroad = sandbox.client("events", SCIENTIST, "us-east-1")
+    abroad.put_rule(Name="everything", EventPattern=ANY_EVENT)
+    target = {"Id": "hub", "Arn": bus, "RoleArn": role["Role"]["Arn"]}
+    abroad.put_targets(Rule="everything", Targets=[target])
+    for source in ("aws.iam", "aws.eks", "aws.sagemaker", "aws.s3", "aws.health", "aws.organizations"):
+        detail = {"eventName": "Unheard", "eventID": source}
+        event = {"source": source, "detail-type": "AWS API Call via CloudTrail", "detail": detail}
+        delivery.put_event(SCIENTIST, "us-east-1", event)
+    sandbox.settle()
+    mine = {"Source": "aws.iam", "DetailType": "AWS API Call via CloudTrail", "Detail": "{}", "EventBusName": bus}
+    assert sandbox.client("events", SCIENTIST).put_events(Entries=[mine])["FailedEntryCount"] == 1
+
+    messages = sandbox.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+    arrived = [json.loads(message["Body"]) for message in messages]
+    assert {event["account"] for event in arrived} == {SCIENTIST}
+    assert sorted(event["source"] for event in arrived) == ["aws.eks", "aws.iam", "aws.s3", "aws.sagemaker"]
 
 
 def test_an_event_of_the_organization_starts_an_execution(sandbox: Sandbox) -> None:

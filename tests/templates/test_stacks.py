@@ -16,6 +16,7 @@ from tests.checks.expanded_template import ROOT, expanded
 
 MEMBER = ROOT / "accounts" / "member.yaml"
 MANAGEMENT = ROOT / "accounts" / "management.yaml"
+DRIFT = ROOT / "accounts" / "drift.yaml"
 RBAC = ROOT / "accounts" / "cluster-rbac.yaml"
 _REGION = "us-west-2"
 # what AWS Organizations tells in the management account that may concern podshare; each is a rule's name in short
@@ -40,14 +41,21 @@ def management() -> dict[str, Any]:
     return resources
 
 
+@pytest.fixture(scope="module")
+def drift() -> dict[str, Any]:
+    """The resources of the stack that tells of calls."""
+    resources: dict[str, Any] = template.read(DRIFT)["Resources"]
+    return resources
+
+
 def of_type(resources: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
     return {name: resource["Properties"] for name, resource in resources.items() if resource["Type"] == kind}
 
 
 @pytest.mark.parametrize(
     ("path", "region"),
-    [(ROOT / "template.yaml", _REGION), (MEMBER, _REGION), (MANAGEMENT, "us-east-1")],
-    ids=["template.yaml", "member.yaml", "management.yaml"],
+    [(ROOT / "template.yaml", _REGION), (MEMBER, _REGION), (MANAGEMENT, "us-east-1"), (DRIFT, "us-east-1")],
+    ids=["template.yaml", "member.yaml", "management.yaml", "drift.yaml"],
 )
 def test_templates_are_valid(path: Path, region: str) -> None:
     """cfn-lint has nothing to say about the templates as they are written, warnings included."""
@@ -59,9 +67,10 @@ def test_expanded_template_is_valid() -> None:
     assert lint(json.dumps(expanded()), config=ManualArgs(regions=[_REGION])) == []
 
 
-def test_member_template_suits_stack_sets() -> None:
-    """The member stack has no transform: service-managed StackSets take none (CloudFormation user guide)."""
-    assert "Transform" not in template.read(MEMBER)
+@pytest.mark.parametrize("path", [MEMBER, DRIFT], ids=["member.yaml", "drift.yaml"])
+def test_stacks_of_members_suit_stack_sets(path: Path) -> None:
+    """They have no transform: service-managed StackSets take none (CloudFormation user guide)."""
+    assert "Transform" not in template.read(path)
 
 
 def test_member_policies_stay_and_are_in_no_later_stacks_way() -> None:
@@ -82,7 +91,7 @@ def test_each_function_has_its_own_role(hub: dict[str, Any]) -> None:
     functions = of_type(hub, "AWS::Lambda::Function")
     roles = [function["Role"]["Fn::GetAtt"][0] for function in functions.values()]
 
-    assert len(functions) == len(set(roles)) == 15
+    assert len(functions) == len(set(roles)) == 16
     for logical_id, function in functions.items():
         role = hub[function["Role"]["Fn::GetAtt"][0]]["Properties"]
         assert role["RoleName"] == function["FunctionName"], logical_id
@@ -164,7 +173,7 @@ def ways_in(resources: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield schedule["Target"]["DeadLetterConfig"]["Arn"]
 
 
-@pytest.mark.parametrize(("stack", "ways"), [("hub", 6), ("management", len(EVENTS))])
+@pytest.mark.parametrize(("stack", "ways"), [("hub", 8), ("management", len(EVENTS)), ("drift", 4)])
 def test_nothing_is_lost_silently(request: pytest.FixtureRequest, stack: str, ways: int) -> None:
     """Every queue is encrypted and has an alarm, and every way into podshare ends in one when all retries fail."""
     resources: dict[str, Any] = request.getfixturevalue(stack)
@@ -208,6 +217,42 @@ def test_each_event_has_a_rule_by_its_name(management: dict[str, Any]) -> None:
         (target,) = rule["Targets"]
         assert target["Arn"]["Fn::Sub"].endswith(":${HubRegion}:${HubAccountId}:event-bus/${Prefix}-organization")
         assert target["RoleArn"] == {"Fn::GetAtt": ["ForwardEventsRole", "Arn"]}
+
+
+def test_calls_of_four_services_are_told_to_the_hub(hub: dict[str, Any], drift: dict[str, Any]) -> None:
+    """A rule for each service, to the hub's bus for them, by names that change something; IAM's where it tells."""
+    rules = of_type(drift, "AWS::Events::Rule")
+    sources = [rule["EventPattern"]["source"][0] for rule in rules.values()]
+
+    assert sources == ["aws.iam", "aws.eks", "aws.sagemaker", "aws.s3"]
+    assert drift["IamCalls"]["Condition"] == "HasCallsOfIam"
+    for rule in rules.values():
+        pattern = rule["EventPattern"]
+        assert rule["Name"] == {"Fn::Sub": f"${{Prefix}}-drift-{pattern['source'][0].removeprefix('aws.')}"}
+        assert pattern["detail"]["errorCode"] == [{"exists": False}]
+        named = re.findall(r'"eventName": \[([^]]*)\]', json.dumps(pattern))
+        assert named
+        assert not re.findall('"(?:Get|List|Describe)', " ".join(named))
+        (target,) = rule["Targets"]
+        assert target["Arn"]["Fn::Sub"].endswith(":${HubRegion}:${HubAccountId}:event-bus/${Prefix}-drift")
+        assert target["RoleArn"]["Fn::Sub"].endswith(":role/${Prefix}-system/${Prefix}-forward-drift")
+    policy = hub["DriftBusPolicy"]["Properties"]["Statement"]
+    assert policy["Condition"]["StringEquals"]["events:source"] == sources
+    assert of_type(hub, "AWS::Events::Rule")["ResourceChangedCall"]["EventPattern"]["source"] == sources
+
+
+def test_forwarding_of_calls_is_bound(drift: dict[str, Any]) -> None:
+    """The role that forwards stands in the member stack, for rules of these names, and puts on that bus alone."""
+    role = template.read(MEMBER)["Resources"]["ForwardDriftRole"]["Properties"]
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    (allowed,) = role["Policies"][0]["PolicyDocument"]["Statement"]
+
+    assert trust["Principal"] == {"Service": "events.amazonaws.com"}
+    assert trust["Condition"]["ArnLikeIfExists"]["aws:SourceArn"]["Fn::Sub"].endswith(":rule/${Prefix}-drift-*")
+    assert trust["Condition"]["StringEqualsIfExists"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+    assert allowed["Action"] == "events:PutEvents"
+    assert allowed["Resource"]["Fn::Sub"].endswith(":events:*:${HubAccountId}:event-bus/${Prefix}-drift")
+    assert not of_type(drift, "AWS::IAM::Role")  # a stack in each Region would meet its name
 
 
 def test_both_ways_of_reading_the_organization_allow_the_same(hub: dict[str, Any], management: dict[str, Any]) -> None:

@@ -33,6 +33,8 @@ class Settings(BaseModel):
     machine: str
     lifecycle: str
     member_role_wait: Annotated[int, Field(ge=0)]
+    most_teams_losing: Annotated[int, Field(ge=1)]
+    most_percent_losing: Annotated[int, Field(ge=0, le=100)]
     drain_seconds: Annotated[int, Field(ge=0)]
     function_timeout: Annotated[int, Field(ge=1, le=900)]
     region: str

@@ -15,6 +15,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from podshare.domain.desired import inside
 from podshare.domain.enrollments import Enrolled
 from podshare.domain.records import (
+    MOST_MEMBERS,
     Access,
     Dataset,
     DatasetAccess,
@@ -24,6 +25,7 @@ from podshare.domain.records import (
     Problem,
     ServiceAccount,
     Team,
+    bounded,
     parse,
     parse_team,
     plain,
@@ -92,7 +94,7 @@ def accept_team(
         team = parse_team(item, made_by_enrollment=enrolled is not None)
     except InvalidRecord as error:
         return Accepted(_narrowed_team(item, last, clusters, datasets), error.problems)
-    problems = (*_broken_references(team, clusters, datasets), *_own_roles(team, own_paths))
+    problems = bounded((*_broken_references(team, clusters, datasets), *_own_roles(team, own_paths)))
     if problems:
         return Accepted(_narrowed_team(item, last, clusters, datasets), problems)
     return Accepted(team)
@@ -177,6 +179,8 @@ def _narrowed_members(last: Iterable[Membership], written: Iterable[Membership])
         if now is None:
             continue
         excluded = tuple(sorted({*member.exclude_accounts, *now.exclude_accounts}))
+        if len(excluded) > MOST_MEMBERS:
+            continue  # more than a line can say, and to leave some out would let them in
         for trusted_by in _common_trust(member.trusted_by, now.trusted_by):
             yield member.model_copy(update={"trusted_by": trusted_by, "exclude_accounts": excluded})
 
@@ -191,7 +195,7 @@ def _common_trust(one: tuple[str, ...] | None, other: tuple[str, ...] | None) ->
 
 def _narrowed_accounts(last: Team, written: object, datasets: Mapping[str, Dataset | None]) -> Iterable[ServiceAccount]:
     rows = [row for row in written if isinstance(row, Mapping)] if isinstance(written, list) else []
-    by_name = {row.get("name"): row for row in rows}
+    by_name = {name: row for row in rows if isinstance(name := row.get("name"), str)}
     for account in last.service_accounts:
         if row := by_name.get(account.name):
             grants = _narrowed_grants(account.datasets, _elements(DatasetGrant, row.get("datasets", [])), datasets)

@@ -78,11 +78,16 @@ class _Wish:
             MANAGED_BY_TAG: self.installation.manager,
             "podshare:owner": self.team.owner,
             "podshare:cluster": self.cluster.name,
-            **{f"podshare:{name.replace('_', '-')}": value for name, value in more.items()},
+            **{f"podshare:{name.replace('_', '-')}": _tag_value(value) for name, value in more.items()},
         }
 
     def role_key(self, account: str, name: str) -> Key:
         return Key(Kind.ROLE, account, "", "", name)
+
+
+def _tag_value(text: str) -> str:
+    """``text`` as a tag can hold it: a role's name may have commas, and with its path be longer (IAM API, Tag)."""
+    return text.replace(",", "_")[:256]
 
 
 def desired(

@@ -10,6 +10,7 @@ from podshare.domain.records import (
     InvalidRecord,
     Problem,
     Selection,
+    bounded,
     parse,
     plain,
     understood,
@@ -59,7 +60,7 @@ def team_of(enrollment: Item, account: Account) -> Enrolled:
     except MissingTag as missing:
         remedy = "Tag the account in AWS Organizations, or exclude it."
         problem = Problem(str(enrollment["id"]), "team", "a placeholder", str(missing), remedy)
-        return Enrolled(item, (*problems, problem))
+        return Enrolled(item, bounded((problem, *problems)))
 
 
 def _selection(enrollment: Item) -> Selection | None:

@@ -13,13 +13,15 @@ class TeamState(StrEnum):
     """What a team's status says.
 
     READY: all that the record asks for is there, and was verified. WAITING: something outside has to happen first.
-    DEGRADED: something could not be done. REJECTED: the record is wrong; what it removed is removed. DELETED: nothing
-    is left.
+    DEGRADED: something could not be done. HELD: too many teams have lost access at once, so that a person has to
+    approve what this one would lose. REJECTED: the record is wrong; what it removed is removed. DELETED: nothing is
+    left.
     """
 
     READY = "READY"
     WAITING = "WAITING"
     DEGRADED = "DEGRADED"
+    HELD = "HELD"
     REJECTED = "REJECTED"
     DELETED = "DELETED"
 
@@ -54,10 +56,14 @@ def outcome(plan: Mapping[str, Any], results: Iterable[Result], verification: Ma
     failed = [_failure(result) for result in results if result["status"] == "failed"]
     waiting = [_failure(result) for result in results if result["status"] == "waiting"]
     problems: list[Mapping[str, Any]] = [*plan.get("problems", []), *plan.get("obstacles", []), *failed, *waiting]
+    held = plan.get("held")
+    if held:
+        problems.append({"what": held["what"], "remedy": held["remedy"]})
     if error:
         problems.append({"what": error, "remedy": "See the execution; reconcile the team again."})
     # what is known to be unfinished is told once, as that
     unfinished = {result.get("key") for result in results if result["status"] != "done"}
+    unfinished |= set(held["keys"]) if held else set()
     violations = [item for item in verification.get("violations", []) if item["key"] not in unfinished]
     problems += [_violation(item) for item in violations]
     problems += [_difference(item) for item in verification.get("differences", []) if item["key"] not in unfinished]
@@ -72,6 +78,8 @@ def outcome(plan: Mapping[str, Any], results: Iterable[Result], verification: Ma
 def _state(plan: Mapping[str, Any], failed: bool, waits: bool, verification: Mapping[str, Any]) -> TeamState:
     if plan.get("problems"):
         return TeamState.REJECTED
+    if plan.get("held"):
+        return TeamState.HELD
     if failed:
         return TeamState.DEGRADED
     if waits:

@@ -31,19 +31,32 @@ from podshare.domain.templates import DISPLAY, FIGURES, refuse_unknown, rendered
 PAUSE_ID = "pause#all"
 MOST_MEMBERS = 500
 MOST_SERVICE_ACCOUNTS = 100
+MOST_PROBLEMS = 50  # of one record: with their texts they fit into a state's output (Step Functions quotas, 256 KiB)
+MOST_BYTES = 380_000  # of a record as it is kept once accepted: an item may have 400 KB (DynamoDB quotas)
+LONGEST_PREFIX = 512
+LONGEST_TEAM = 40  # `hyperpod-ns-<team>-localqueue` is a label value, at most 63 characters
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_DEEPEST = 32  # levels of an attribute (DynamoDB quotas)
 
 P = TypeVar("P", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One rule that a record breaks, in words for the person who wrote it."""
+    """One rule that a record breaks, in words for the person who wrote it.
+
+    No text is empty or endless, and all of them print: what is not ASCII is spelled out, so that a look-alike shows.
+    """
 
     record: str
     field: str
     value: str
     rule: str
     remedy: str
+
+    def __post_init__(self) -> None:
+        for name, longest in _LONGEST.items():
+            object.__setattr__(self, name, _legible(getattr(self, name), longest))
 
     def __str__(self) -> str:
         return f"{self.record}: {self.field} = {self.value}: {self.rule}. {self.remedy}"
@@ -52,11 +65,29 @@ class Problem:
         return asdict(self)
 
 
+_LONGEST = {"record": 120, "field": 120, "value": 120, "rule": 600, "remedy": 600}
+
+
+def _legible(text: str, longest: int) -> str:
+    shown = text if text.isascii() and text.isprintable() else text.encode("unicode_escape").decode("ascii")
+    return (shown if len(shown) <= longest else f"{shown[: longest - 3]}...") or "(empty)"
+
+
+def bounded(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """The first MOST_PROBLEMS; of more the last tells how many."""
+    found = tuple(problems)
+    if len(found) <= MOST_PROBLEMS:
+        return found
+    more = len(found) - MOST_PROBLEMS + 1
+    rest = Problem(found[0].record, "record", f"{more:,} more", "these are not all of its problems", "Mend them first.")
+    return (*found[: MOST_PROBLEMS - 1], rest)
+
+
 class InvalidRecord(Exception):  # noqa: N818  # named for what it is, as the registry's users see it
-    """A record that cannot be accepted; ``problems`` holds every reason."""
+    """A record that cannot be accepted; ``problems`` holds every reason, or the first of very many."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(problems)
+        self.problems = bounded(problems)
         super().__init__("\n".join(map(str, self.problems)))
 
 
@@ -74,32 +105,48 @@ def _account(value: object) -> object:
     return value
 
 
+def _number(value: object) -> object:
+    """Digits alone, with a point or without: Python would also take True, nan, 1_0 and white space for numbers."""
+    if isinstance(value, bool) or (isinstance(value, str) and not re.fullmatch(r"[0-9]+(\.[0-9]+)?", value)):
+        raise ValueError("must be a number, in digits")
+    return value
+
+
+def _not_reserved(text: str) -> str:
+    """EKS user guide, "Tag basics"."""
+    if text.lower().startswith("aws:"):
+        raise ValueError("must not begin with 'aws:', which AWS keeps to itself in the values of tags")
+    return text
+
+
 def _directory(prefix: str) -> str:
     """A prefix ends with a slash, so that ``images`` does not open ``images-private/``."""
     if prefix.startswith("/") or "//" in prefix or any(ord(character) < 32 for character in prefix):
         raise ValueError("must not begin with '/', contain '//' or control characters")
-    return prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
+    directory = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
+    if len(directory) > LONGEST_PREFIX:
+        raise ValueError(f"must have at most {LONGEST_PREFIX} characters, the slash at its end among them")
+    return directory
 
 
-def _text(pattern: str, most: int, least: int = 1) -> StringConstraints:
-    return StringConstraints(pattern=pattern, min_length=least, max_length=most)
+def _text(pattern: str | None, most: int, least: int = 1) -> StringConstraints:
+    return StringConstraints(pattern=pattern, min_length=least, max_length=most, strict=True)  # bytes are no text
 
 
 TAG_VALUE = r"^[\p{L}\p{N}_ .:/=+\-@]*$"  # what every service here accepts as a tag's value
-AccountId = Annotated[str, BeforeValidator(_account), StringConstraints(pattern=r"^[0-9]{12}$")]
-Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
-RecordName = Annotated[str, _text(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", 63)]
-# 40: `hyperpod-ns-<team>-localqueue` is a label value, at most 63 characters
-TeamName = Annotated[str, _text(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", 40)]
+AccountId = Annotated[str, BeforeValidator(_account), _text(r"^[0-9]{12}$", 12)]
+Region = Annotated[str, _text(r"^[a-z]{2}(-[a-z]+)+-[0-9]$", 25)]
+RecordName = Annotated[str, _text(f"^{_NAME.pattern}$", 63)]
+TeamName = Annotated[str, _text(f"^{_NAME.pattern}$", LONGEST_TEAM)]
 # 27: an enrollment's teams are named after it, a hyphen and the account's id
-EnrollmentName = Annotated[str, _text(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", 27)]
+EnrollmentName = Annotated[str, _text(f"^{_NAME.pattern}$", 27)]
 OrganizationalUnit = Annotated[  # AWS Organizations API reference, Parent
     str, _text(r"^(r-[0-9a-z]{4,32}|ou-[0-9a-z]{4,32}-[a-z0-9]{8,32})$", 68)
 ]
 TagKey = Annotated[str, _text(TAG_VALUE, 128)]
 TagValue = Annotated[str, _text(TAG_VALUE, 256, 0)]
 Bucket = Annotated[str, _text(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$", 63, 3)]
-Prefix = Annotated[str, StringConstraints(max_length=512), AfterValidator(_no_pattern), AfterValidator(_directory)]
+Prefix = Annotated[str, _text(None, LONGEST_PREFIX, 0), AfterValidator(_no_pattern), AfterValidator(_directory)]
 RoleName = Annotated[str, _text(r"^([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$", 512)]
 PrincipalName = Annotated[str, _text(r"^(role|user)/([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$", 512)]
 PermissionSet = Annotated[str, _text(r"^[A-Za-z0-9_+=,.@-]+$", 32)]
@@ -112,10 +159,11 @@ HyperPodCluster = Annotated[
     ),
 ]
 KubernetesName = Annotated[str, _text(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$", 63)]
-Owner = Annotated[str, _text(TAG_VALUE, 256)]
+Owner = Annotated[str, _text(TAG_VALUE, 256), AfterValidator(_not_reserved)]
+Reason = Annotated[str, _text(None, 1024)]
 InstanceType = Annotated[str, _text(r"^ml\.[a-z0-9-]+\.[a-z0-9]+$", 64)]
-Amount = Annotated[int, Field(ge=0, le=10_000_000)]
-Quantity = Annotated[float, Field(ge=0, le=10_000_000)]
+Amount = Annotated[int, BeforeValidator(_number), Field(ge=0, le=10_000_000)]
+Quantity = Annotated[float, BeforeValidator(_number), Field(ge=0, le=10_000_000)]
 
 
 class _Part(BaseModel):
@@ -125,8 +173,8 @@ class _Part(BaseModel):
 
 
 class _Record(_Part):
-    schema_version: Literal[1] = Field(default=1, alias="schema")
-    changed_by: Annotated[str, StringConstraints(max_length=2048)] | None = None
+    schema_version: Annotated[Literal[1], BeforeValidator(_number)] = Field(default=1, alias="schema")
+    changed_by: Annotated[str, _text(None, 2048, 0)] | None = None
 
 
 class Cluster(_Record):
@@ -254,10 +302,42 @@ class Membership(MemberRole, Selection):
         return f"{self.account or self.selector}{self.role}"
 
 
+Profile = Literal[  # SageMaker API reference, MIGProfileType
+    "mig-1g.5gb",
+    "mig-1g.10gb",
+    "mig-1g.18gb",
+    "mig-1g.20gb",
+    "mig-1g.23gb",
+    "mig-1g.35gb",
+    "mig-1g.45gb",
+    "mig-1g.47gb",
+    "mig-2g.10gb",
+    "mig-2g.20gb",
+    "mig-2g.35gb",
+    "mig-2g.45gb",
+    "mig-2g.47gb",
+    "mig-3g.20gb",
+    "mig-3g.40gb",
+    "mig-3g.71gb",
+    "mig-3g.90gb",
+    "mig-3g.93gb",
+    "mig-4g.20gb",
+    "mig-4g.40gb",
+    "mig-4g.71gb",
+    "mig-4g.90gb",
+    "mig-4g.93gb",
+    "mig-7g.40gb",
+    "mig-7g.80gb",
+    "mig-7g.141gb",
+    "mig-7g.180gb",
+    "mig-7g.186gb",
+]
+
+
 class AcceleratorPartition(_Part):
     """A share of accelerators by MIG profile (SageMaker AcceleratorPartitionConfig)."""
 
-    type: Annotated[str, _text(r"^mig-[1-7]g\.[0-9]{1,3}gb$", 20)]
+    type: Profile
     count: Amount
 
 
@@ -291,7 +371,7 @@ class Sharing(_Part):
     """
 
     strategy: Literal["Lend", "DontLend", "LendAndBorrow"]
-    borrow_limit: Annotated[int, Field(ge=0, le=10_000)] | None = None
+    borrow_limit: Annotated[int, BeforeValidator(_number), Field(ge=0, le=10_000)] | None = None
     absolute_borrow_limits: Annotated[tuple[QuotaResource, ...], Field(max_length=15)] = ()
 
     @model_validator(mode="after")
@@ -315,7 +395,7 @@ class Quota(_Part):
     """A team's compute quota: all that SageMaker's CreateComputeQuota can express, at most 15 lines."""
 
     resources: Annotated[tuple[QuotaResource, ...], Field(min_length=1, max_length=15)]
-    fair_share_weight: Annotated[int, Field(ge=0, le=100)] = 0
+    fair_share_weight: Annotated[int, BeforeValidator(_number), Field(ge=0, le=100)] = 0
     sharing: Sharing = Sharing(strategy="LendAndBorrow", borrow_limit=50)
     preempt_team_tasks: Literal["Never", "LowerPriority"] = "LowerPriority"
     active: bool = True
@@ -358,7 +438,7 @@ class Team(_Record):
     members: Annotated[tuple[Membership, ...], Field(max_length=MOST_MEMBERS)]
     quota: Quota
     owner: Owner
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+    reason: Reason
     access: Access = Access.TRAINING
     service_accounts: Annotated[tuple[ServiceAccount, ...], Field(max_length=MOST_SERVICE_ACCOUNTS)] = ()
     deletion_protection: bool = False
@@ -390,8 +470,8 @@ class TeamTemplate(_Part):
 
     cluster: RecordName
     quota: Mapping[str, Any]
-    owner: Annotated[str, StringConstraints(min_length=1, max_length=256)]
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+    owner: Annotated[str, _text(None, 256)]
+    reason: Reason
     access: Access = Access.TRAINING
     service_accounts: Annotated[tuple[ServiceAccount, ...], Field(max_length=MOST_SERVICE_ACCOUNTS)] = ()
     member: MemberRole = MemberRole()
@@ -427,20 +507,30 @@ class Enrollment(_Record, Selection):
         return self
 
 
+class Approval(_Record):
+    """``approval#<team>``: a person agrees that a team loses what one plan, named by its hash, would take from it."""
+
+    name: TeamName
+    plan: Annotated[str, _text(r"^[0-9a-f]{12}$", 12)]
+    owner: Owner
+    reason: Reason
+
+
 class Pause(_Record):
     """``pause#all``: while it exists no new reconciliation begins; deleting it starts them all."""
 
     name: Literal["all"]
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+    reason: Reason
     owner: Owner
 
 
-Record = Cluster | Dataset | Team | Enrollment | Pause
+Record = Cluster | Dataset | Team | Enrollment | Approval | Pause
 MODELS: Mapping[str, type[Record]] = {
     "cluster": Cluster,
     "dataset": Dataset,
     "team": Team,
     "enrollment": Enrollment,
+    "approval": Approval,
     "pause": Pause,
 }
 
@@ -459,25 +549,41 @@ def kind_and_name(record_id: str) -> tuple[str, str]:
     return kind, name
 
 
+def is_name(name: object, longest: int = 63) -> bool:
+    """Whether a record can have this name, a team's with ``longest`` 40; of any other there is nothing to look for."""
+    return isinstance(name, str) and len(name) <= longest and bool(_NAME.fullmatch(name))
+
+
 def enrolled(team: str) -> tuple[str, str] | None:
     """The enrollment and the account that a team's name stands for; None for a team with a record of its own."""
     found = re.fullmatch(r"(.+)-([0-9]{12})", team)
     return (found[1], found[2]) if found else None
 
 
-def plain(value: Any) -> Any:
-    """An item as DynamoDB returns it, with ordinary numbers and sorted sets: 2, 2.0 and Decimal('2.00') alike."""
+def plain(value: Any, depth: int = 0) -> Any:
+    """An item as DynamoDB returns it, with ordinary numbers and sorted sets: 2, 2.0 and Decimal('2.00') alike.
+
+    What no item can hold, a number without end or a value below the deepest level, becomes what no field takes.
+    """
+    if depth > _DEEPEST:
+        return None
     match value:
         case Decimal():
-            return int(value) if value == value.to_integral_value() else float(value)
+            return _number_or_text(value)
         case Mapping():
-            return {str(key): plain(item) for key, item in value.items()}
+            return {str(key): plain(item, depth + 1) for key, item in value.items()}
         case set() | frozenset():
-            return sorted(plain(item) for item in value)
+            return sorted((plain(item, depth + 1) for item in value), key=repr)  # binaries have no order of their own
         case list() | tuple():
-            return [plain(item) for item in value]
+            return [plain(item, depth + 1) for item in value]
         case _:
             return value
+
+
+def _number_or_text(value: Decimal) -> int | float | str:
+    if not value.is_finite() or value.adjusted() > 125:  # DynamoDB quotas, numbers
+        return str(value)
+    return int(value) if value == value.to_integral_value() else float(value)
 
 
 def parse(item: Mapping[str, Any], *, made_by_enrollment: bool = False) -> Record:
@@ -485,20 +591,24 @@ def parse(item: Mapping[str, Any], *, made_by_enrollment: bool = False) -> Recor
 
     ``made_by_enrollment``: the item was made from an enrollment, whose names no written record may have.
     """
-    record_id = str(item.get("id", ""))
+    given = item.get("id", "")
+    record_id = given if isinstance(given, str) else _shown(given)
     kind, name = kind_and_name(record_id)
     fields = {key: value for key, value in plain(item).items() if key != "id"}
     if "name" in fields:
-        raise InvalidRecord(
-            [Problem(record_id, "name", str(fields["name"]), "the name stands in the id", "Remove it.")]
-        )
+        rule = "the name stands in the id"
+        raise InvalidRecord([Problem(record_id, "name", _shown(fields["name"]), rule, "Remove it.")])
     if kind == "team" and enrolled(name) and not made_by_enrollment:
         rule = "names that end in an account's id are for the teams that enrollments make"
         raise InvalidRecord([Problem(record_id, "id", record_id, rule, "Choose another name.")])
     try:
-        return MODELS[kind].model_validate({**fields, "name": name})
+        record = MODELS[kind].model_validate({**fields, "name": name})
     except ValidationError as error:
         raise InvalidRecord(_problems(record_id, error)) from None
+    if (size := len(record.model_dump_json(by_alias=True).encode())) > MOST_BYTES:
+        rule = f"has {size:,} bytes with all defaults written out, the limit is {MOST_BYTES:,}"
+        raise InvalidRecord([Problem(record_id, "record", "too large", rule, "Split it.")])
+    return record
 
 
 def parse_team(item: Mapping[str, Any], *, made_by_enrollment: bool = False) -> Team:
@@ -546,5 +656,4 @@ def _rule(detail: ErrorDetails) -> str:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return ascii(value)

@@ -5,14 +5,13 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.domain.kinds import Work
-from podshare.handlers.environment import logger, settings
+from podshare.handlers.environment import logged, logger, settings
 from podshare.reconciliation.applying import Step, apply
 
 
-@logger.inject_lambda_context
+@logged
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """``{team, lease, change}`` → the change with its ``status``: done, pending, waiting or superseded."""
-    logger.append_keys(team=event["team"], execution=event["execution"], change=event["change"]["key"])
     found = apply(settings, Work.KUBERNETES, Step.of(event))
     logger.info("change", extra={"action": found["action"], "status": found["status"], "detail": found["detail"]})
     return found

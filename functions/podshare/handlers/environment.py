@@ -1,9 +1,50 @@
 """What every function has in common: its settings, its logs and its metrics."""
 
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any, TypeVar
+
 from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.aws.settings import Settings
 
 settings = Settings.from_environment()
 logger = Logger()
 metrics = Metrics()
+
+_Result = TypeVar("_Result")
+
+
+def logged(
+    handler: Callable[[dict[str, Any], LambdaContext], _Result],
+) -> Callable[[dict[str, Any], LambdaContext], _Result]:
+    """Let every line of an invocation name the team, the account and the execution that it is for.
+
+    A failure gets such a line too: the runtime's own tells of nothing but the request.
+    """
+
+    @wraps(handler)
+    def wrapped(event: dict[str, Any], context: LambdaContext) -> _Result:
+        logger.append_keys(**dict(_subject(event)))
+        try:
+            return handler(event, context)
+        except Exception as error:
+            logger.warning("failed", extra={"error": type(error).__name__, "reason": str(error)})
+            raise
+
+    return logger.inject_lambda_context(wrapped, clear_state=True)
+
+
+def _subject(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What an event of a state machine is about; any other trigger's is told where it has been understood."""
+    if "team" in event:
+        yield "team", str(event["team"])
+        yield "execution", str(event.get("execution", "dry run" if event.get("dry_run") else ""))
+    elif "execution" in event:
+        yield "execution", str(event["execution"])
+    if "change" in event:
+        yield "change", str(event["change"].get("key", ""))
+        yield "account", str(event["change"].get("account", ""))
+    elif "account" in event:
+        yield "account", str(event["account"])

@@ -2,16 +2,18 @@
 
 from typing import Any
 
+from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from podshare.handlers.environment import logger, settings
+from podshare.handlers.environment import logged, logger, metrics, settings
 from podshare.reconciliation.leasing import lease
+from podshare.reconciliation.measuring import lease_age
 
 
-@logger.inject_lambda_context
+@metrics.log_metrics
+@logged
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """``{team, execution, new_trigger, waits}`` → ``{status: held|busy|left|paused, …}``."""
-    logger.append_keys(team=event["team"], execution=event["execution"])
     found = lease(
         settings,
         event["team"],
@@ -19,5 +21,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         new_trigger=bool(event["new_trigger"]),
         waited=bool(event.get("waits")),
     )
+    held_for = 0.0 if found["status"] == "held" else lease_age(settings, event["team"])
+    metrics.add_metric(name="LeaseHeldSeconds", unit=MetricUnit.Seconds, value=held_for)
     logger.info("lease", extra=found)
     return found

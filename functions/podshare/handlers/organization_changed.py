@@ -4,13 +4,15 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from podshare.handlers.environment import logger, settings
+from podshare.domain.organization_events import subject_of
+from podshare.handlers.environment import logged, logger, settings
 from podshare.reconciliation.lifecycle import organization_changed
 
 
-@logger.inject_lambda_context
+@logged
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """An EventBridge event with source ``aws.organizations`` → ``{execution}``."""
+    logger.append_keys(account=", ".join(subject_of(event).accounts))
     execution = organization_changed(settings, event)
     logger.info("organization changed", extra={"event": event["detail"].get("eventName"), "execution": execution})
     return {"execution": execution}

@@ -5,14 +5,13 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.aws.lease import Hold
-from podshare.handlers.environment import logger, settings
+from podshare.handlers.environment import logged, logger, settings
 from podshare.reconciliation.planning import dry_run, plan_team
 
 
-@logger.inject_lambda_context
+@logged
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """``{team, lease}`` or ``{team, dry_run: true, records}`` → the plan."""
-    logger.append_keys(team=event["team"], execution=event.get("execution", "dry run"))
     if event.get("dry_run"):
         return dry_run(settings, event["team"], event.get("records", []))
     lease = event["lease"]

@@ -5,16 +5,20 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.aws.errors import classified
-from podshare.handlers.environment import logger, settings
+from podshare.domain.organization_events import subject_of
+from podshare.handlers.environment import logged, logger, settings
 from podshare.reconciliation.lifecycle import account_changed, account_read
 
 
-@logger.inject_lambda_context
+@logged
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """``{event}`` or, in a sweep, ``{account}`` → ``{reason, accounts, teams: [{team, name, input}]}``."""
+    """``{event}`` or, in a sweep, ``{account}``, and ``execution`` → ``{reason, accounts, teams: […]}``."""
+    if "event" in event:
+        logger.append_keys(account=", ".join(subject_of(event["event"]).accounts))
     with classified(f"read account {event.get('account', 'of an event')}"):
         found = (
             account_changed(settings, event["event"]) if "event" in event else account_read(settings, event["account"])
         )
-    logger.info("accounts", extra={"accounts": found["accounts"], "reason": found["reason"]})
+    teams = [team["team"] for team in found["teams"]]
+    logger.info("account read", extra={"found": found["accounts"], "teams": teams, "reason": found["reason"]})
     return found

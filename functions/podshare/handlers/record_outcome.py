@@ -5,16 +5,17 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from podshare.handlers.environment import logger, metrics, settings
+from podshare.handlers.environment import logged, logger, metrics, settings
+from podshare.reconciliation.measuring import parked_accounts
 from podshare.reconciliation.recording import record
 
 
 @metrics.log_metrics
-@logger.inject_lambda_context
+@logged
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """``{team, execution, trigger, lease, plan, results, verification, error, waits}`` → ``{state, summary, next}``."""
-    logger.append_keys(team=event["team"], execution=event["execution"])
     found = record(settings, event)
     metrics.add_metric(name=f"Teams{found['state'].title()}", unit=MetricUnit.Count, value=1)
+    metrics.add_metric(name="AccountsParked", unit=MetricUnit.Count, value=parked_accounts(event.get("plan", {})))
     logger.info("outcome", extra={"state": found["state"], "summary": found["summary"]})
     return found

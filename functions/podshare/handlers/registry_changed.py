@@ -7,8 +7,8 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from podshare.handlers.environment import logger, settings
-from podshare.reconciliation.triggers import registry_changed
+from podshare.handlers.environment import logged, logger, settings
+from podshare.reconciliation.triggers import execution, registry_changed
 
 processor = BatchProcessor(event_type=EventType.DynamoDBStreams)
 
@@ -16,10 +16,14 @@ processor = BatchProcessor(event_type=EventType.DynamoDBStreams)
 def started(record: DynamoDBRecord) -> None:
     """Start what one record of the stream asks for."""
     teams = registry_changed(settings, record.raw_event)
-    logger.info("registry changed", extra={"event": record.event_id, "teams": teams})
+    told = {"event": record.event_id, "record": record.raw_event["dynamodb"]["Keys"]["id"]["S"]}
+    logger.info("registry changed", extra={**told, "teams": len(teams)})
+    for team in teams:
+        started_as, _ = execution(team, {"id": record.event_id})
+        logger.info("reconciliation started", extra={**told, "team": team, "execution": started_as})
 
 
-@logger.inject_lambda_context
+@logged
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """A batch of the registry's stream → the records that have to come again."""
     return process_partial_response(event, record_handler=started, processor=processor, context=context)

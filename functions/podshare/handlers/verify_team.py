@@ -4,14 +4,13 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from podshare.handlers.environment import logger, settings
+from podshare.handlers.environment import logged, logger, settings
 from podshare.reconciliation.verification import verify_team
 
 
-@logger.inject_lambda_context
+@logged
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """``{team}`` → ``{verified, at, resources, violations, differences}``."""
-    logger.append_keys(team=event["team"], execution=event["execution"])
     found = verify_team(settings, event["team"])
     logger.info("verification", extra={"verified": found["verified"], "violations": found["violations"]})
     return found

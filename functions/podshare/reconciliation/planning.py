@@ -16,6 +16,7 @@ from podshare.domain.desired import ClusterFacts
 from podshare.domain.kinds import Key, Resource
 from podshare.domain.plan import LONGEST_TEXT, LeftBehind, Observation, Obstacle, Plan, Unreadable, plan
 from podshare.reconciliation.accounts import begin_waiting, end_waiting, is_listed, keep_uses, observe
+from podshare.reconciliation.blast_radius import hold_back
 from podshare.reconciliation.preconditions import (
     ClusterCondition,
     before_adding,
@@ -33,8 +34,9 @@ MOST_UNKNOWN = 20  # accounts that one plan reads from the organization, within 
 def plan_team(settings: Settings, hold: Hold) -> dict[str, Any]:
     """The plan for a team as the state machine runs it.
 
-    What counts of the records is kept, what is known to be gone is forgotten, and an account whose member role is late
-    is marked as waiting. A plan with nothing to do carries its verification: what was just read is what is desired.
+    What counts of the records is kept, what is known to be gone is forgotten, an account whose member role is late is
+    marked as waiting, and what takes access from more teams than may lose it in an hour is held back. A plan with
+    nothing to do carries its verification: what was just read is what is desired.
     Raises Superseded if the lease is lost.
     """
     leases = TeamLeases(State(settings.state), settings.function_timeout)
@@ -46,11 +48,12 @@ def plan_team(settings: Settings, hold: Hold) -> dict[str, Any]:
     surveyed = _survey(settings, context, records, cluster, obstacles)
     leases.check(hold)
     context.inventory.keep(surveyed.desired)
-    for key, found in surveyed.observed.items():
-        if found is None and key not in surveyed.desired:
+    for key, there in surveyed.observed.items():
+        if there is None and key not in surveyed.desired:
             context.inventory.forget(key)
     _keep_accounts(settings, context, records, surveyed, former)
-    return _described(context, records, surveyed)
+    found, held = hold_back(settings, hold.team, _plan(context, surveyed), surveyed.desired, surveyed.observed)
+    return {**_described(context, records, surveyed, found), **({"held": held.as_dict(hold.team)} if held else {})}
 
 
 def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, Any]:
@@ -62,7 +65,8 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, A
     context = reading_context(settings, team)
     written = read_records(settings, team, instead)
     records, obstacles = _with_unknown_accounts(written, lambda account: describe(settings, account))
-    return _described(context, records, _survey(settings, context, records, _inspect(context, records), obstacles))
+    surveyed = _survey(settings, context, records, _inspect(context, records), obstacles)
+    return _described(context, records, surveyed, _plan(context, surveyed))
 
 
 def _with_unknown_accounts(
@@ -181,8 +185,7 @@ def _keep_accounts(
             end_waiting(settings, account)
 
 
-def _described(context: Context, records: TeamRecords, surveyed: _Surveyed) -> dict[str, Any]:
-    found = _plan(context, surveyed)
+def _described(context: Context, records: TeamRecords, surveyed: _Surveyed, found: Plan) -> dict[str, Any]:
     verification = (
         {} if found.changes else verified(context, records, surveyed.facts, surveyed.desired, surveyed.observed)
     )

@@ -93,7 +93,7 @@ def summarize(settings: Settings, sweep: Mapping[str, str], execution: str) -> d
     return summary
 
 
-OUTCOMES = ("in_sync", "repaired", "degraded", "waiting", "rejected", "deleted", "unfinished")
+OUTCOMES = ("in_sync", "repaired", "degraded", "waiting", "held", "rejected", "deleted", "unfinished")
 
 
 def _outcome(status: Item, sweep: Mapping[str, str]) -> str:

@@ -37,7 +37,7 @@ def registry_changed(settings: Settings, record: Mapping[str, Any]) -> list[str]
         teams = [] if image else _paused_teams(State(settings.state))
     else:
         _judge(State(settings.state), record_id, image)
-        teams = []
+        teams = [name] if kind == "approval" and image else []
     trigger = {
         "event": "registry",
         "record": record_id,

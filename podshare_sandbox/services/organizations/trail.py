@@ -11,7 +11,6 @@ departureTime (API Reference): that they stand in serviceEventDetails, with the 
 """
 
 import json
-import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,8 +19,7 @@ from moto.core.responses import BaseResponse
 from moto.organizations.models import OrganizationsBackend
 from moto.organizations.responses import OrganizationsResponse
 
-from podshare_sandbox import authorization, clock, delivery
-from podshare_sandbox.authorization import Principal, UnknownAccessKey
+from podshare_sandbox import clock, delivery, trail
 from podshare_sandbox.moto_repair import replace
 
 REGION = "us-east-1"
@@ -53,19 +51,19 @@ def tell_creation(organization: OrganizationsBackend, status: dict[str, Any]) ->
 
 def tell_joining(organization: OrganizationsBackend, account: str, method: str) -> None:
     """AccountJoinedOrganization, by the method Created or INVITED, as the API Reference spells them."""
-    details = {"accountId": account, "joinedMethod": method, "joinedTime": _moment(clock.now())}
+    details = {"accountId": account, "joinedMethod": method, "joinedTime": trail.moment(clock.now())}
     _tell_service(organization, "AccountJoinedOrganization", details)
 
 
 def tell_departure(organization: OrganizationsBackend, account: str, method: str) -> None:
     """AccountDepartedOrganization, by the method LEFT, REMOVED or CLEANED."""
-    details = {"accountId": account, "departureMethod": method, "departureTime": _moment(clock.now())}
+    details = {"accountId": account, "departureMethod": method, "departureTime": trail.moment(clock.now())}
     _tell_service(organization, "AccountDepartedOrganization", details)
 
 
 def tell_closure(organization: OrganizationsBackend, account: str, requested: datetime) -> None:
     """CloseAccountResult, of a closure that succeeded."""
-    times = {"requestedTimestamp": _moment(requested), "completedTimestamp": _moment(clock.now())}
+    times = {"requestedTimestamp": trail.moment(requested), "completedTimestamp": trail.moment(clock.now())}
     status = {"accountId": account, "state": "SUCCEEDED", **times}
     _tell_service(organization, "CloseAccountResult", {"closeAccountStatus": status})
 
@@ -78,101 +76,46 @@ def _tell_service(organization: OrganizationsBackend, name: str, details: dict[s
         "userAgent": SOURCE,
     }
     said = {"requestParameters": None, "responseElements": None, "serviceEventDetails": details}
-    detail = {**_record(name, management), **by, **said, "eventType": "AwsServiceEvent"}
+    detail = {**trail.record(name, management, SOURCE, REGION), **by, **said, "eventType": "AwsServiceEvent"}
     _put(management, "AWS Service Event via CloudTrail", detail)
 
 
 def _tell_call(response: OrganizationsResponse, operation: str, answer: TYPE_RESPONSE) -> None:
-    try:
-        caller = authorization.identify(response.get_access_key())
-    except (UnknownAccessKey, authorization.ExpiredToken):
-        return  # CloudTrail has no account to tell
+    caller = trail.caller_of(response)
+    if caller is None:
+        return
     status, _, body = answer
     result = json.loads(body or "{}")
-    failed = {"errorCode": _error_code(result), "errorMessage": _message(result)} if status >= _FAILED else {}
-    detail = {
-        **_record(operation, caller.account),
-        "userIdentity": _identity(caller, response.get_access_key()),
-        "sourceIPAddress": "127.0.0.1",
-        "userAgent": response.headers.get("User-Agent", ""),
-        **failed,
-        "requestParameters": _in_words_of_the_trail(json.loads(response.body or "{}")) or None,
-        "responseElements": None if failed else _in_words_of_the_trail(result) or None,
-        "requestID": str(uuid.uuid4()),
-        "eventType": "AwsApiCall",
-    }
+    detail = trail.call_record(
+        operation,
+        SOURCE,
+        REGION,
+        caller,
+        response,
+        asked=_in_words_of_the_trail(json.loads(response.body or "{}")),
+        answered=_in_words_of_the_trail(result),
+        error=_error(result) if status >= _FAILED else {},
+    )
     _put(caller.account, "AWS API Call via CloudTrail", detail)
-
-
-def _record(name: str, account: str) -> dict[str, Any]:
-    return {
-        "eventVersion": "1.08",
-        "eventTime": f"{clock.now():%Y-%m-%dT%H:%M:%SZ}",
-        "eventSource": SOURCE,
-        "eventName": name,
-        "awsRegion": REGION,
-        "eventID": str(uuid.uuid4()),
-        "readOnly": False,
-        "managementEvent": True,
-        "recipientAccountId": account,
-        "eventCategory": "Management",
-    }
 
 
 def _put(account: str, kind: str, detail: dict[str, Any]) -> None:
     delivery.put_event(account, REGION, {"source": "aws.organizations", "detail-type": kind, "detail": detail})
 
 
-def _identity(caller: Principal, access_key: str) -> dict[str, Any]:
-    """ "CloudTrail userIdentity element": of a user or of an assumed role."""
-    identity = {
-        "type": "AssumedRole" if caller.session else "IAMUser",
-        "principalId": caller.user_id,
-        "arn": caller.arn,
-        "accountId": caller.account,
-        "accessKeyId": access_key,
-    }
-    if caller.session is None:
-        return {**identity, "userName": caller.arn.rpartition("/")[2]}
-    issuer = {
-        "type": "Role",
-        "principalId": caller.session.role_id,
-        "arn": caller.role_arn,
-        "accountId": caller.account,
-        "userName": str(caller.role_arn).rpartition("/")[2],
-    }
-    began = {"creationDate": f"{caller.session.issued_at:%Y-%m-%dT%H:%M:%SZ}", "mfaAuthenticated": "false"}
-    return {**identity, "sessionContext": {"sessionIssuer": issuer, "attributes": began}}
-
-
-def _error_code(result: dict[str, Any]) -> str:
-    """CloudTrail shortens the code of a refusal."""
-    code = str(result.get("__type", "")).rpartition("#")[2]
-    return "AccessDenied" if code == "AccessDeniedException" else code
-
-
-def _message(result: dict[str, Any]) -> str:
-    return str(result.get("message") or result.get("Message") or "")
+def _error(result: dict[str, Any]) -> dict[str, str]:
+    message = str(result.get("message") or result.get("Message") or "")
+    return {"Code": str(result.get("__type", "")).rpartition("#")[2], "Message": message}
 
 
 def _in_words_of_the_trail(value: Any, name: str = "") -> Any:
     """An API's members begin with small letters in CloudTrail; what identifies people is hidden."""
     if isinstance(value, dict):
-        return {_small(key): _in_words_of_the_trail(member, _small(key)) for key, member in value.items()}
+        return {trail.small(key): _in_words_of_the_trail(member, trail.small(key)) for key, member in value.items()}
     if isinstance(value, list):
         return [_in_words_of_the_trail(member) for member in value]
     if name in _HIDDEN:
         return "****"
     if name.endswith("Timestamp"):
-        return _moment(value if isinstance(value, datetime) else datetime.fromtimestamp(float(value), UTC))
+        return trail.moment(value if isinstance(value, datetime) else datetime.fromtimestamp(float(value), UTC))
     return value
-
-
-def _small(name: str) -> str:
-    return name[:1].lower() + name[1:]
-
-
-def _moment(moment: datetime) -> str:
-    """``Sep 16, 2020 9:20:50 PM``."""
-    hour = moment.hour % 12 or 12
-    return f"{moment:%b} {moment.day}, {moment.year} {hour}:{moment:%M:%S %p}"

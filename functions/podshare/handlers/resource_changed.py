@@ -1,0 +1,19 @@
+"""Start the reconciliation of every team whose resources a call may have touched."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from podshare.handlers.environment import logged, logger, settings
+from podshare.reconciliation.drift import resource_changed
+
+
+@logged
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """An EventBridge event of detail type ``AWS API Call via CloudTrail`` → ``{executions, reason}``."""
+    found = resource_changed(settings, event)
+    told = {"event": event["detail"].get("eventName"), "reason": found["reason"]}
+    logger.info("resource changed", extra={**told, "teams": len(found["executions"])})
+    for team, execution in found["executions"].items():
+        logger.info("reconciliation started", extra={**told, "team": team, "execution": execution})
+    return found

@@ -1,0 +1,37 @@
+"""What people are alarmed by, in figures: leases that are held for long, and accounts that cannot be worked in."""
+
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+from podshare.aws.settings import Settings
+from podshare.aws.tables import Item, State
+
+
+def lease_age(settings: Settings, team: str) -> float:
+    """For how many seconds a team's lease has been held by whoever holds it; 0 while nobody does."""
+    return _age(State(settings.state).get(f"team#{team}", "lease") or {})
+
+
+def oldest_lease(settings: Settings) -> float:
+    """For how many seconds the lease that was taken first has been held, of all teams; 0 if none is."""
+    leases = State(settings.state).scan("lease")
+    return max((_age(item) for item in leases if str(item["id"]).startswith("team#")), default=0.0)
+
+
+def parked_accounts(plan: Mapping[str, Any]) -> int:
+    """In how many accounts of a team nothing can be done until somebody has mended their member stack."""
+    return len(
+        {
+            obstacle["account"]
+            for obstacle in plan.get("obstacles", [])
+            if obstacle.get("account") and not obstacle.get("bucket") and not obstacle.get("waits")
+        }
+    )
+
+
+def _age(lease: Item) -> float:
+    if not lease.get("holder"):
+        return 0.0
+    held_at = datetime.datetime.fromisoformat(str(lease["held_at"]))
+    return (datetime.datetime.now(datetime.UTC) - held_at).total_seconds()

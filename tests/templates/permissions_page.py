@@ -1,0 +1,245 @@
+"""Renders docs/permissions.md: what every role and policy of podshare's stacks allows, read from the templates.
+
+``make golden`` writes the page anew; a wildcard that nobody has given a reason for is an error.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from podshare_sandbox.authorization import catalog
+from podshare_sandbox.cloudformation import template
+from tests.checks.expanded_template import ROOT
+from tests.scenarios.test_permissions import UNUSED
+
+PAGE = ROOT / "docs" / "permissions.md"
+HUB, MEMBER, MANAGEMENT = (
+    template.read(ROOT / path)["Resources"]
+    for path in ("template.yaml", "accounts/member.yaml", "accounts/management.yaml")
+)
+STACKS = {
+    "The hub": HUB,
+    "Accounts that take part": MEMBER,
+    "The management account": MANAGEMENT,
+}
+INTRODUCTION = """# Permissions
+
+What every role and policy of podshare's stacks allows, and why nothing narrower would do. This page is written by `make golden` from the templates; a test fails where it differs from them, and another where a role on the running sandbox is granted or uses anything else. What the roles are for stands in [the security model](security.md).
+
+- `ACCOUNT` and `REGION` are those of the stack, `HUB`, `HUB_REGION`, `MANAGEMENT` and `ORGANIZATION` those that its parameters name. Other words in capitals are parameters too. The prefix is `podshare`.
+- **On `*`**: AWS authorizes these actions on no resource (Service Authorization Reference), so that no narrower one can be named. A test looks each of them up.
+- What hangs on a parameter, as the ways to read the organization do, is listed whatever the parameter says.
+- **Not in every life**: an action that a team's usual life does not use, and when it is used. A test plays that life and finds all others used.
+"""
+
+# what a wildcard within a resource stands for, and why it cannot be spelled out
+_ANY_ACCOUNT = "any account of the organization may take part; each role's own trust, and the Deny, draw the line"
+_RANDOM = "its ARN ends in a random id"
+_RUN = "an execution's name is not known before"
+WILDCARDS = {
+    "arn:aws:eks:REGION:ACCOUNT:access-entry/EKS_CLUSTER/*": "reads any entry, so that one that is not podshare's is told",
+    "arn:aws:eks:REGION:ACCOUNT:access-entry/EKS_CLUSTER/role/ACCOUNT/podshare-*": (
+        "the name of a team's role, and a random id; the conditions ask for podshare's path"
+    ),
+    "arn:aws:eks:REGION:ACCOUNT:addon/EKS_CLUSTER/*": _RANDOM,
+    "arn:aws:eks:REGION:ACCOUNT:podidentityassociation/EKS_CLUSTER/*": _RANDOM,
+    "arn:aws:events:*:HUB:event-bus/podshare-drift": "the Region of the hub is no parameter of this stack",
+    **{
+        f"arn:aws:iam::*:role/podshare-system/podshare-{work}": _ANY_ACCOUNT
+        for work in ("cluster", "data", "identity", "kubernetes", "read")
+    },
+    "arn:aws:iam::*:role/podshare/*": "the cluster accounts' roles; the trust of each names the one role that it admits",
+    "arn:aws:iam::ACCOUNT:role/*": "a role that people made, by any name; the policy that may be attached is one",
+    "arn:aws:iam::ACCOUNT:role/podshare-*": "IAM asks for a role that does not exist by its name alone",
+    "arn:aws:iam::ACCOUNT:role/podshare-system/*": "reads the stack's own roles",
+    "arn:aws:iam::ACCOUNT:role/podshare/*": "roles of teams, which come and go",
+    "arn:aws:organizations::ACCOUNT:account/ORGANIZATION/*": "any account may be selected",
+    "arn:aws:organizations::ACCOUNT:ou/ORGANIZATION/ou-*": "any unit may be selected",
+    "arn:aws:organizations::MANAGEMENT:account/ORGANIZATION/*": "any account may be selected",
+    "arn:aws:organizations::MANAGEMENT:ou/ORGANIZATION/ou-*": "any unit may be selected",
+    "arn:aws:s3:*:*:accesspoint/podshare-*": "a limit: the role's own policy names its access points",
+    "arn:aws:s3:*:*:accesspoint/podshare-*/object/*": "a limit: the role's own policy names its prefixes",
+    "arn:aws:s3:*:ACCOUNT:accesspoint/podshare-*": "access points of teams, in the Region of their bucket",
+    "arn:aws:sagemaker:REGION:ACCOUNT:compute-quota/*": f"{_RANDOM}; the condition asks for podshare's tag where one is changed",
+    "arn:aws:states:REGION:ACCOUNT:execution:podshare-account-lifecycle:*": _RUN,
+    "arn:aws:states:REGION:ACCOUNT:execution:podshare-reconcile-team:*": _RUN,
+    "arn:aws:states:REGION:ACCOUNT:execution:podshare-sweep-teams/*": _RUN,
+    "arn:aws:states:REGION:ACCOUNT:execution:podshare-sweep-teams:*": _RUN,
+}
+
+
+@dataclass(frozen=True)
+class Bearer:
+    """A role or a managed policy with its statements, each with the name of the policy that it stands in."""
+
+    name: str
+    trust: str
+    policies: tuple[str, ...]
+    statements: tuple[dict[str, Any], ...]
+
+
+def page() -> str:
+    """The page. Raises KeyError for a wildcard without a reason."""
+    parts = [INTRODUCTION]
+    for heading, resources in STACKS.items():
+        parts.append(f"## {heading}\n")
+        parts += [_section(bearer) for bearer in bearers(resources)]
+    return "\n".join(parts)
+
+
+def bearers(resources: dict[str, Any]) -> Iterator[Bearer]:
+    """The roles and managed policies of a template, in its order."""
+    for resource in resources.values():
+        properties = resource["Properties"]
+        if resource["Type"] == "AWS::IAM::ManagedPolicy":
+            yield Bearer(_policy(properties), "", (), tuple(_statements(properties["PolicyDocument"])))
+        elif resource["Type"] == "AWS::IAM::Role":
+            inline = [one for policy in properties.get("Policies", []) for one in _alternatives(policy)]
+            yield Bearer(
+                _text(properties["RoleName"]),
+                _trust(properties["AssumeRolePolicyDocument"]["Statement"]),
+                tuple(_policy(resources[one["Ref"]]["Properties"]) for one in properties.get("ManagedPolicyArns", [])),
+                tuple(one for policy in inline for one in _statements(policy["PolicyDocument"])),
+            )
+
+
+def wildcards() -> set[str]:
+    """The resources with a wildcard in them that anything is allowed on, as the page writes them."""
+    return {
+        resource
+        for resources in STACKS.values()
+        for bearer in bearers(resources)
+        for statement in bearer.statements
+        if statement["Effect"] == "Allow"
+        for resource in _listed(statement["Resource"])
+        if "*" in resource and resource != "*"
+    }
+
+
+def _section(bearer: Bearer) -> str:
+    lines = [f"### `{bearer.name}`\n"]
+    if bearer.trust:
+        lines.append(f"Assumed by {bearer.trust}.\n")
+    if bearer.policies:
+        lines.append(f"Has the policies {', '.join(f'`{name}`' for name in bearer.policies)} too.\n")
+    lines += [
+        "| statement | actions | on | only if | why a wildcard | not in every life |",
+        "|---|---|---|---|---|---|",
+    ]
+    return "\n".join([*lines, *(_row(bearer, statement) for statement in bearer.statements), ""])
+
+
+def _row(bearer: Bearer, statement: dict[str, Any]) -> str:
+    actions, resources = _listed(statement.get("Action", [])), _listed(statement["Resource"])
+    cells = (
+        statement["Sid"] + (" (Deny)" if statement["Effect"] == "Deny" else ""),
+        _code(actions) or f"all but<br>{_code(_listed(statement['NotAction']))}",
+        _code(resources),
+        "<br>".join(_conditions(statement.get("Condition", {}))),
+        "<br>".join(dict.fromkeys(_reasons(statement["Effect"], actions, resources))),
+        "<br>".join(_unused(bearer.name, actions)),
+    )
+    return f"| {' | '.join(cell or '-' for cell in cells)} |"
+
+
+def _reasons(effect: str, actions: list[str], resources: list[str]) -> Iterator[str]:
+    for resource in resources:
+        if effect == "Deny":
+            yield "a Deny is meant to be wide"
+        elif resource == "*":
+            if any(_action(name).resource_types for name in actions):
+                raise LookupError(f"{actions} could name what they are allowed on")
+            yield "no resource-level permissions"
+        elif "*" in resource:
+            yield WILDCARDS[resource]
+
+
+def _unused(role: str, actions: list[str]) -> Iterator[str]:
+    whole = UNUSED.get((role, "*"))
+    for action in actions:
+        reason = UNUSED.get((role, action), whole if not action.startswith(("logs:", "xray:")) else None)
+        if reason:
+            yield f"`{action}`: {reason}"
+
+
+def _action(name: str) -> catalog.Action:
+    found = catalog.action(*name.split(":"))
+    if found is None:
+        raise LookupError(f"AWS has no action {name}")
+    return found
+
+
+def _conditions(conditions: dict[str, Any]) -> Iterator[str]:
+    for operator, keys in conditions.items():
+        for key, value in keys.items():
+            yield f"{operator} `{_text(key)}` {_code(_listed(value))}"
+
+
+def _trust(statements: list[dict[str, Any]]) -> str:
+    (statement,) = statements
+    who = _code([one for named in statement["Principal"].values() for one in _listed(named)])
+    return f"{who} if {'; '.join(_conditions(statement['Condition']))}"
+
+
+def _policy(properties: dict[str, Any]) -> str:
+    """A policy's name; the id that tells a member stack's from its predecessor's is left out."""
+    name = properties["ManagedPolicyName"]["Fn::Sub"]
+    return _text({"Fn::Sub": name if isinstance(name, str) else name[0].removesuffix("-${Stack}")})
+
+
+def _statements(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for statement in document["Statement"]:
+        yield from _alternatives(statement)
+
+
+def _alternatives(value: dict[str, Any]) -> list[dict[str, Any]]:
+    """What hangs on a condition, whether or not it holds."""
+    return [one for one in value["Fn::If"][1:] if "Ref" not in one] if "Fn::If" in value else [value]
+
+
+def _listed(value: Any) -> list[str]:
+    if isinstance(value, dict) and "Fn::If" in value:
+        return [*_listed(value["Fn::If"][1]), *_listed(value["Fn::If"][2])]
+    values = value if isinstance(value, list) else [value]
+    return [_text(one) for one in values if not (isinstance(one, dict) and one.get("Ref") == "AWS::NoValue")]
+
+
+_WORDS = {
+    "AWS::AccountId": "ACCOUNT",
+    "AWS::Region": "REGION",
+    "AWS::Partition": "aws",
+    "Prefix": "podshare",
+    "HubAccountId": "HUB",
+    "HubRegion": "HUB_REGION",
+    "ManagementAccountId": "MANAGEMENT",
+    "OrganizationId": "ORGANIZATION",
+    "EksClusterName": "EKS_CLUSTER",
+    "HyperPodClusterArn": "HYPERPOD_CLUSTER_ARN",
+    "BucketNames": "BUCKET_NAMES",
+    "ClusterAccountIds": "CLUSTER_ACCOUNTS",
+}
+
+
+def _text(value: Any) -> str:
+    """A value of a template in words: parameters in capitals, a resource by its logical id."""
+    match value:
+        case {"Fn::Sub": str(text)}:
+            for name, word in _WORDS.items():
+                text = text.replace(f"${{{name}}}", word)
+            return text
+        case {"Ref": name}:
+            return _WORDS.get(str(name), str(name))
+        case {"Fn::GetAtt": [name, "Arn"] | str(name)}:
+            return str(name).removesuffix(".Arn")
+        case {"Fn::GetAtt": [name, attribute]}:
+            return f"{name}.{attribute}"
+        case {"Fn::Split": _}:
+            return "arn:aws:s3:::BUCKET_NAMES (each)"
+        case dict():
+            raise LookupError(f"a function that the page does not know: {json.dumps(value)}")
+    return str(value)
+
+
+def _code(values: list[str]) -> str:
+    return "<br>".join(f"`{value}`" for value in values)
