@@ -96,3 +96,25 @@ def test_a_team_that_is_wanted_again_meanwhile_keeps_its_quota(world: World) -> 
     again = world.sandbox.client("sagemaker").list_compute_quotas(NameContains="podshare-papa")
     ids = [[one["ComputeQuotaId"] for one in found["ComputeQuotaSummaries"]] for found in (quotas, again)]
     assert ids[0] == ids[1]
+
+
+def test_what_was_made_is_removed_also_after_the_inventory_was_lost(world: World) -> None:
+    """What a run finds by its names it remembers: a lost state table keeps nobody's access alive."""
+    members = [{"account": VISION}, {"account": LANGUAGE}]
+    world.put_team("lost", members=members)
+    leaver = world.cluster_access("lost", LANGUAGE)
+    client = world.sandbox.client("dynamodb")
+    rows = client.query(
+        TableName="podshare-state",
+        KeyConditionExpression="id = :id AND begins_with(part, :part)",
+        ExpressionAttributeValues={":id": {"S": "team#lost"}, ":part": {"S": "resource#"}},
+    )["Items"]
+    assert rows
+    for row in rows:
+        client.delete_item(TableName="podshare-state", Key={"id": row["id"], "part": row["part"]})
+    assert world.reconcile("lost")["summary"] == "READY: nothing to change"
+    world.put_team("lost", members=members[:1])
+    assert refused(lambda: world.may_submit(leaver, "lost"))
+    world.delete("team#lost")
+    assert world.status("lost")["state"] == "DELETED"
+    assert not [thing for thing in world.leftovers() if "podshare-lost-" in thing]

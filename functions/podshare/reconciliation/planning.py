@@ -1,5 +1,6 @@
 """Plan a team: what counts, what is there, what has to change, and what stands in the way."""
 
+import datetime
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -48,9 +49,7 @@ def plan_team(settings: Settings, hold: Hold) -> dict[str, Any]:
     surveyed = _survey(settings, context, records, cluster, obstacles)
     leases.check(hold)
     context.inventory.keep(surveyed.desired)
-    for key, there in surveyed.observed.items():
-        if there is None and key not in surveyed.desired:
-            context.inventory.forget(key)
+    _keep_inventory(context, surveyed)
     _keep_accounts(settings, context, records, surveyed, former)
     found, held = hold_back(settings, hold.team, _plan(context, surveyed), surveyed.desired, surveyed.observed)
     return {**_described(context, records, surveyed, found), **({"held": held.as_dict(hold.team)} if held else {})}
@@ -162,6 +161,19 @@ def _keep_accepted(context: Context, records: TeamRecords, cluster: ClusterCondi
     for name, dataset in records.datasets.items():
         context.state.put(f"dataset#{name}", "accepted", record=dataset.model_dump_json(by_alias=True))
     return former
+
+
+def _keep_inventory(context: Context, surveyed: _Surveyed) -> None:
+    """Keep what is there, also what was found by its name alone, and forget what is known to be gone.
+
+    What is not in the inventory would be looked for no more once nobody asks for it, and give access for ever.
+    """
+    named = set(context.inventory.keys())
+    for key, there in surveyed.observed.items():
+        if there is None and key not in surveyed.desired:
+            context.inventory.forget(key)
+        elif isinstance(there, Resource) and key not in named:
+            context.inventory.name(key, datetime.datetime.now(datetime.UTC).isoformat())
 
 
 def _keep_accounts(
