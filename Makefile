@@ -9,7 +9,7 @@ export SAM_CLI_TELEMETRY := 0
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types contracts templates build golden lock clean
+.PHONY: help setup demo test simulate check lint types contracts templates build golden lock clean
 
 help: ## Print this help
 	@echo 'podshare: shares one SageMaker HyperPod cluster among teams and accounts'
@@ -19,13 +19,16 @@ help: ## Print this help
 setup: .venv/installed ## Install podshare and its tools in .venv (PYTHON=python3.12 chooses another Python)
 	@echo 'podshare is set up; the command is .venv/bin/podshare'
 
-demo: .venv/installed ## Set up, then provision two teams in a sandbox of five AWS accounts and show who can reach what
+demo: .venv/installed ## Set up, then let teams and an account come and go in a sandbox, and show who can reach what
 	@$(BIN)/python -m podshare_cli demo
 
 test: .venv/installed ## Set up, then run all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
-check: lint types contracts templates build ## Run all that CI runs, except the tests
+simulate: .venv/installed ## Break podshare on purpose: SEED=7 replays a simulation, RUNS=20 says how many schedules
+	@$(BIN)/python -m tests.simulation --seed '$(SEED)' --runs '$(RUNS)'
+
+check: lint types contracts templates build ## Run all that CI runs, except the simulation and the tests
 
 lint: .venv/installed ## Check style and formatting
 	$(BIN)/ruff check
@@ -38,7 +41,7 @@ contracts: .venv/installed ## Check who may import whom
 	$(BIN)/lint-imports --no-logo
 
 templates: .venv-sam/installed ## Check the CloudFormation templates, also as AWS SAM expands them
-	$(BIN)/cfn-lint template.yaml accounts/management.yaml accounts/member.yaml
+	$(BIN)/cfn-lint template.yaml accounts/management.yaml accounts/member.yaml accounts/drift.yaml
 	@mkdir -p .aws-sam
 	$(BIN)/python -m tests.checks.expanded_template > .aws-sam/expanded.json
 	$(BIN)/cfn-lint .aws-sam/expanded.json

@@ -1,0 +1,254 @@
+"""What is really there, read from the sandbox's own state and not through podshare: the judge of every schedule."""
+
+import itertools
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from moto.iam.models import iam_backends
+
+from podshare_sandbox.services import access_points, buckets, eks, kubernetes, pod_identity
+from tests.scenarios.world import DATA, EKS_ARN, HUB, IMAGES, LANGUAGE, REGION, TEXT, VISION, World
+
+OWN_PATH, SYSTEM_PATH = "/podshare/", "/podshare-system/"
+OWN_SID = "podshareAccessPoints"
+_STACK_ID = re.compile(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")  # ends the name of a member stack's policy
+VOLATILE = ("CreationTime", "LastModifiedTime", "ComputeQuotaId", "ComputeQuotaArn", "ComputeQuotaVersion")
+
+Facts = dict[str, Any]
+Grant = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Reality:
+    """Everything that podshare owns and everything that it does not, by the key that its inventory would have."""
+
+    owned: Mapping[str, Facts]
+    foreign: Mapping[str, Facts]
+
+    def of(self, team: str) -> dict[str, Facts]:
+        """What a team owns alone; bucket policies are everybody's."""
+        return {key: facts for key, facts in self.owned.items() if facts.get("team") == team}
+
+    def grants(self) -> frozenset[Grant]:
+        """Everything that gives anybody anything, in pieces so small that each is given whole or not at all."""
+        return frozenset(grant for key, facts in self.owned.items() for grant in _grants(key, facts))
+
+
+def look(world: World) -> Reality:
+    """Everything in all accounts as it is now."""
+    owned: dict[str, Facts] = {}
+    foreign: dict[str, Facts] = {}
+    for key, facts, is_own in (*_roles(), *_cluster(), *_quotas(world), *_data()):
+        (owned if is_own else foreign)[key] = facts
+    return Reality(owned, foreign)
+
+
+Found = tuple[str, Facts, bool]
+
+
+def _roles() -> Iterator[Found]:
+    for account in (HUB, VISION, LANGUAGE, DATA):
+        for role in list(iam_backends[account]["aws"].roles.values()):
+            attached = sorted(role.managed_policies)
+            own = [arn for arn in attached if "policy/podshare" in arn and role.path != SYSTEM_PATH]
+            facts = {
+                "path": role.path,
+                "trust": _document(role.assume_role_policy_document),
+                "policies": {name: _document(text) for name, text in sorted(role.policies.items())},
+                "boundary": role.permissions_boundary_arn,
+                "seconds": role.max_session_duration,
+            }
+            if role.path == OWN_PATH:
+                tags = _tags(role.tags)
+                key = f"role|{account}|||{role.name}"
+                yield key, {**facts, "attached": attached, "tags": tags, "team": tags.get("podshare:team")}, True
+                continue
+            yield f"role|{account}|||{role.name}", {**facts, "attached": sorted({*attached} - {*own})}, False
+            for arn in own:
+                name = _STACK_ID.sub("", arn.rpartition("/")[2])
+                yield f"role_attachment|{account}||{role.name}|{name}", {"attached": arn}, True
+
+
+def _cluster() -> Iterator[Found]:
+    extension = eks.ClusterExtension.of(eks.cluster_of(EKS_ARN))
+    place = f"{HUB}|{REGION}|hyperpod-eks"
+    for entry in list(extension.resources(eks.AccessEntry).values()):
+        facts = {
+            "policies": {arn: one["accessScope"] for arn, one in sorted(entry.policies.items())},
+            "groups": sorted(entry.groups),
+            "username": entry.username,
+            "tags": dict(entry.tags),
+            "team": entry.tags.get("podshare:team"),
+        }
+        yield f"access_entry|{place}|{entry.principal_arn}", facts, f":role{OWN_PATH}" in entry.principal_arn
+    for one in list(extension.resources(pod_identity.Association).values()):
+        facts = {"role": one.role_arn, "tags": dict(one.tags), "team": one.tags.get("podshare:team")}
+        key = f"pod_identity_association|{place}|{one.namespace}/{one.service_account}"
+        yield key, facts, "podshare:team" in one.tags
+    for account in kubernetes.api_of(EKS_ARN).objects("ServiceAccount"):
+        metadata = account["metadata"]
+        if metadata["name"] == "default":  # comes with its namespace
+            continue
+        labels = metadata.get("labels", {})
+        key = f"service_account|{place}|{metadata['namespace']}/{metadata['name']}"
+        yield key, {"tags": labels, "team": labels.get("podshare/team")}, "podshare/team" in labels
+
+
+def _quotas(world: World) -> Iterator[Found]:
+    sagemaker = world.sandbox.client("sagemaker", HUB)
+    for quota in sagemaker.list_compute_quotas()["ComputeQuotaSummaries"]:
+        facts = {name: value for name, value in quota.items() if name not in VOLATILE}
+        facts["team"] = quota["ComputeQuotaTarget"]["TeamName"]
+        hyperpod = quota["ClusterArn"].rpartition("/")[2]
+        yield f"compute_quota|{HUB}|{REGION}|hyperpod-eks|{hyperpod}/{quota['Name']}", facts, True
+
+
+def _data() -> Iterator[Found]:
+    for point in access_points._all_access_points():
+        facts = {
+            "bucket": point.bucket,
+            "policy": _document(point.policy),
+            "block": point.public_access_block,
+            "tags": dict(point.tags),
+            "team": point.tags.get("podshare:team"),
+        }
+        yield f"access_point|{point.account}|{point.region}||{point.name}", facts, "podshare:team" in point.tags
+    for name in (IMAGES, TEXT):
+        bucket = buckets.find(name)
+        policy = _document(bucket.policy if bucket else None) or {"Statement": []}
+        for statement in _as_list(policy["Statement"]):
+            sid = statement.get("Sid", "")
+            facts = {"policy": {"Statement": [statement]}}
+            yield f"statement|{DATA}|{REGION}|{name}|{sid}", facts, sid.startswith("podshare")
+
+
+# ---- what it gives ---------------------------------------------------------------------------------------------
+
+
+def _grants(key: str, facts: Facts) -> Iterator[Grant]:
+    kind, name = key.split("|", 1)
+    if kind == "access_entry":
+        for arn, scope in facts["policies"].items():
+            for namespace in scope.get("namespaces") or ["the whole cluster"]:
+                yield "may in the cluster", name, arn, namespace
+        yield from (("is in the group", name, group) for group in facts["groups"])
+    elif kind == "pod_identity_association":
+        yield "pods are", name, facts["role"]
+    elif kind == "role_attachment":
+        yield "has the policy", name
+    elif kind == "role":
+        yield from (("trusts", name, *piece) for piece in _pieces(facts["trust"]))
+        for policy in facts["policies"].values():
+            yield from (("may", name, *piece) for piece in _pieces(policy))
+        yield from (("has the policy", name, arn) for arn in facts["attached"])
+    elif kind in ("access_point", "statement"):
+        yield from (("admits", name, *piece) for piece in _pieces(facts["policy"]))
+
+
+def _pieces(document: Any) -> Iterator[Grant]:
+    """What a policy allows, one action on one resource by one principal under one value of each condition at a time.
+
+    A principal by its unique id (AROA…) is a role that is gone: nobody.
+    """
+    for statement in _as_list((document or {}).get("Statement", [])):
+        if statement["Effect"] != "Allow":
+            continue
+        principals = [
+            f"{kind} {one}"
+            for kind, names in _principals(statement).items()
+            for one in _as_list(names)
+            if not str(one).startswith("AROA")
+        ]
+        conditions = [
+            [f"{operator} {key} {value}" for value in _as_list(values)]
+            for operator, keys in sorted(statement.get("Condition", {}).items())
+            for key, values in sorted(keys.items())
+        ]
+        actions, resources = _as_list(statement["Action"]), _as_list(statement.get("Resource", ""))
+        for piece in itertools.product(principals, actions, resources, *conditions):
+            yield tuple(str(part) for part in piece)
+
+
+def _principals(statement: Facts) -> dict[str, Any]:
+    found = statement.get("Principal", {"": "the role"})
+    return found if isinstance(found, dict) else {"": found}
+
+
+def people(reality: Reality) -> frozenset[tuple[str, str, str, str]]:
+    """Who may really do what in which namespace: an entry, and the people whom the trust of its role admits."""
+    found = set()
+    for key, facts in reality.owned.items():
+        if not key.startswith("access_entry|"):
+            continue
+        role = reality.owned.get(f"role|{HUB}|||{key.rpartition('/')[2]}", {"trust": {}})
+        for piece in _pieces(role["trust"]):
+            admitted = next(part for part in piece if "aws:PrincipalArn" in part).rpartition(" ")[2]
+            account, name = admitted.split(":")[4], admitted.partition(":role/")[2]
+            for arn, scope in facts["policies"].items():
+                for namespace in scope.get("namespaces") or []:
+                    found.add((account, name, namespace.removeprefix("hyperpod-ns-"), arn.rpartition("/")[2]))
+    return frozenset(found)
+
+
+def pods(reality: Reality) -> frozenset[tuple[str, str, str, str]]:
+    """Which pods may really read or write which objects: an association, and an access point that admits its role."""
+    found = set()
+    for key, facts in reality.owned.items():
+        if not key.startswith("pod_identity_association|"):
+            continue
+        namespace, account = key.rpartition("|")[2].split("/")
+        for point in (one for name, one in reality.owned.items() if name.startswith("access_point|")):
+            for principal, action, resource, *_ in _pieces(point["policy"]):
+                prefix = resource.partition("/object/")[2].removesuffix("*")
+                access = {"s3:GetObject": "read", "s3:PutObject": "write"}.get(action)
+                if access and facts["role"] in principal:
+                    found.add((namespace.removeprefix("hyperpod-ns-"), account, access, prefix))
+    return frozenset(found)
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------
+
+
+def _document(text: Any) -> Any:
+    """A policy document in one spelling: lists sorted, and lists of one element unwrapped."""
+    if text is None:
+        return None
+    return _plain(json.loads(text) if isinstance(text, str | bytes) else text)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in sorted(value.items())}
+    if isinstance(value, list):
+        plain = sorted((_plain(one) for one in value), key=lambda one: json.dumps(one, sort_keys=True))
+        return plain[0] if len(plain) == 1 else plain
+    return value
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _tags(tags: Any) -> dict[str, str]:
+    return dict(tags) if isinstance(tags, dict) else {tag["Key"]: tag["Value"] for tag in tags or []}
+
+
+def differences(one: Mapping[str, Facts], other: Mapping[str, Facts]) -> list[str]:
+    """The keys of what is not the same in both, with the fields that differ."""
+    return list(_differences(one, other, sorted(one.keys() | other.keys())))
+
+
+def _differences(one: Mapping[str, Facts], other: Mapping[str, Facts], keys: Iterable[str]) -> Iterator[str]:
+    for key in keys:
+        if key not in one or key not in other:
+            yield f"{key} is {'there' if key in one else 'missing'}"
+        elif fields := [
+            name for name in one[key].keys() | other[key].keys() if one[key].get(name) != other[key].get(name)
+        ]:
+            told = ", ".join(
+                f"{name}: {one[key].get(name)} instead of {other[key].get(name)}" for name in sorted(fields)
+            )
+            yield f"{key}: {told}"[:600]

@@ -1,0 +1,138 @@
+"""The life that every schedule lives through: two teams come, one narrows while it widens, and both go.
+
+What each chapter should give is written down by hand too, so that the run without faults is held to something.
+"""
+
+import json
+from dataclasses import dataclass
+
+from podshare_sandbox import Sandbox
+from tests.builders import a_team_item
+from tests.scenarios.world import CLUSTER, DATASETS, LANGUAGE, VISION, Item, World
+
+TEAMS = ("alpha", "beta")
+EXISTING_ROLE = "LabScientist"
+# nobody asks whether a run of removals is meant, and no work keeps a compute quota
+PARAMETERS = {"DrainSeconds": "0", "FunctionTimeoutSeconds": "30", "MostTeamsLosingAccess": "10000"}
+TIME_SCALE = 0.005
+
+_READ_IMAGES = {"dataset": "imagenet", "access": "read"}
+_READ_CRAWL = {"dataset": "crawl", "access": "read"}
+_WRITE_DRAFTS = {"dataset": "drafts", "access": "read_write", "prefix": "drafts/alpha/"}
+_READ_DRAFTS = {**_WRITE_DRAFTS, "access": "read"}
+_TRAINING, _VIEW = "AmazonSagemakerHyperpodTrainingPolicy", "AmazonEKSViewPolicy"
+
+
+def _quota(count: int) -> Item:
+    return {"resources": [{"instance_type": "ml.p5.48xlarge", "count": count}]}
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """What the admins write at once, what every team should be then, and who may then do what.
+
+    ``people`` are (account, role name, team, access policy); ``pods`` are (team, service account, access, prefix).
+    """
+
+    name: str
+    records: tuple[Item, ...]
+    deleted: tuple[str, ...]
+    state: str
+    people: frozenset[tuple[str, str, str, str]]
+    pods: frozenset[tuple[str, str, str, str]]
+
+
+CHAPTERS = (
+    Chapter(
+        name="onboarding",
+        records=(
+            a_team_item(
+                "alpha",
+                members=[{"account": VISION}, {"account": LANGUAGE, "existing_role": EXISTING_ROLE}],
+                service_accounts=[{"name": "trainer", "datasets": [_READ_IMAGES, _WRITE_DRAFTS]}],
+            ),
+            a_team_item(
+                "beta",
+                members=[{"account": LANGUAGE}],
+                quota=_quota(1),
+                service_accounts=[{"name": "trainer", "datasets": [_READ_IMAGES]}],
+            ),
+        ),
+        deleted=(),
+        state="READY",
+        people=frozenset(
+            {
+                (VISION, "podshare/podshare-alpha-scientist", "alpha", _TRAINING),
+                (LANGUAGE, EXISTING_ROLE, "alpha", _TRAINING),
+                (LANGUAGE, "podshare/podshare-beta-scientist", "beta", _TRAINING),
+            }
+        ),
+        pods=frozenset(
+            {
+                ("alpha", "trainer", "read", "imagenet/"),
+                ("alpha", "trainer", "read", "drafts/alpha/"),
+                ("alpha", "trainer", "write", "drafts/alpha/"),
+                ("beta", "trainer", "read", "imagenet/"),
+            }
+        ),
+    ),
+    Chapter(
+        name="change",
+        records=(
+            a_team_item(
+                "alpha",
+                access="view",
+                members=[{"account": VISION}],
+                quota=_quota(3),
+                service_accounts=[{"name": "trainer", "datasets": [_READ_CRAWL, _READ_DRAFTS]}],
+            ),
+            a_team_item(
+                "beta",
+                members=[{"account": LANGUAGE}, {"account": VISION}],
+                quota=_quota(1),
+                service_accounts=[{"name": "reader", "datasets": [_READ_IMAGES]}],
+            ),
+        ),
+        deleted=(),
+        state="READY",
+        people=frozenset(
+            {
+                (VISION, "podshare/podshare-alpha-scientist", "alpha", _VIEW),
+                (LANGUAGE, "podshare/podshare-beta-scientist", "beta", _TRAINING),
+                (VISION, "podshare/podshare-beta-scientist", "beta", _TRAINING),
+            }
+        ),
+        pods=frozenset(
+            {
+                ("alpha", "trainer", "read", "crawl/"),
+                ("alpha", "trainer", "read", "drafts/alpha/"),
+                ("beta", "reader", "read", "imagenet/"),
+            }
+        ),
+    ),
+    Chapter(
+        name="removal",
+        records=(),
+        deleted=tuple(f"team#{team}" for team in TEAMS),
+        state="DELETED",
+        people=frozenset(),
+        pods=frozenset(),
+    ),
+)
+
+
+def opened(sandbox: Sandbox) -> World:
+    """The world in which the story takes place, before its first chapter."""
+    world = World(sandbox)
+    world.outputs = sandbox.deploy_podshare(PARAMETERS)
+    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{LANGUAGE}:root"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    sandbox.client("iam", LANGUAGE).create_role(RoleName=EXISTING_ROLE, AssumeRolePolicyDocument=document)
+    world.put(CLUSTER, *DATASETS)
+    return world
+
+
+def write(world: World, chapter: Chapter) -> None:
+    """Let the admins write a chapter, without waiting for what comes of it."""
+    world.put(*chapter.records, settle=False)
+    world.delete(*chapter.deleted, settle=False)
