@@ -50,16 +50,16 @@ def test_a_record_of_no_known_kind_is_told_so(world: World) -> None:
 
 
 def test_an_account_that_cannot_be_reached_stops_nobody_else(world: World) -> None:
-    """One account without the member stack: the others work, the team is DEGRADED and says which account and why."""
+    """One account that is none of the organization's: the others work, the team is DEGRADED and says which and why."""
     status = world.put_team("charlie", members=[*MEMBERS[:1], {"account": STRANGER}], service_accounts=READER)
     assert status["state"] == "DEGRADED"
     assert STRANGER in what(status)
-    assert "Deploy accounts/member.yaml" in what(status)
+    assert "is not in the organization" in what(status)
     assert world.may_submit(world.cluster_access("charlie", VISION), "charlie")
 
 
 def test_what_is_missing_is_told_together(world: World) -> None:
-    """Unknown instance type, absent bucket, absent member role: all in one status, and nothing half-made."""
+    """Unknown instance type, absent bucket, unknown account: all in one status, and nothing half-made."""
     world.put({**DATASETS[0], "id": "dataset#nowhere", "bucket": "no-such-bucket-333333333333"})
     with world.calls() as made:
         status = world.put_team(

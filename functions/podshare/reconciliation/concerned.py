@@ -7,7 +7,7 @@ from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, Registry
 from podshare.domain.accounts import Account
 from podshare.domain.enrollments import team_name
-from podshare.domain.records import Membership, Selection, enrolled, plain, understood
+from podshare.domain.records import LONGEST_TEAM, Membership, Selection, enrolled, is_name, plain, understood
 from podshare.reconciliation.accounts import all_known_accounts, all_users, users_of
 
 
@@ -27,7 +27,7 @@ def teams_of_record(settings: Settings, kind: str, name: str) -> list[str]:
 def teams_of_account(settings: Settings, account: Account) -> list[str]:
     """The teams that an account concerns: those that have something for it, and those that name or select it now."""
     items = list(Registry(settings.registry).scan())
-    datasets = {_name(item) for item in items if _is(item, "dataset") and item.get("account") == account.id}
+    datasets = {_name(item) for item in items if _is(item, "dataset") and str(item.get("account")) == account.id}
     teams = users_of(settings, account.id)
     for item in items:
         touched = _selects(item, account) or any(_mentions(item, dataset) for dataset in datasets)
@@ -88,7 +88,9 @@ def _mentions(value: Any, dataset: str) -> bool:
 
 
 def _is(item: Item, kind: str) -> bool:
-    return str(item.get("id", "")).startswith(f"{kind}#")
+    """Whether a record is of this kind; one that is called as no team can be is none."""
+    found, _, name = str(item["id"]).partition("#")
+    return found == kind and (kind != "team" or is_name(name, LONGEST_TEAM))
 
 
 def _name(item: Item) -> str:

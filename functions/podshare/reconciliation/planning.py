@@ -1,7 +1,7 @@
 """Plan a team: what counts, what is there, what has to change, and what stands in the way."""
 
 import datetime
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from podshare.aws.lease import Hold, TeamLeases
 from podshare.aws.organizations import describe
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, State
-from podshare.domain.accounts import Account
+from podshare.domain.accounts import DEPARTED, Account
 from podshare.domain.desired import ClusterFacts
 from podshare.domain.kinds import Key, Resource
 from podshare.domain.plan import LONGEST_TEXT, LeftBehind, Observation, Obstacle, Plan, Unreadable, plan
@@ -119,8 +119,18 @@ def _survey(
     if records.selects and not is_listed(settings):
         what = "the organization has not been listed yet: what the selectors mean is not known"
         obstacles = (*obstacles, Obstacle(what, "Run `podshare sweep` once after the deployment."))
+    obstacles = (*obstacles, *_not_in_the_organization(records))
     late = late_member_roles(settings, records.accounts, desired, observed)
     return _Surveyed(cluster, facts, desired, observed, (*obstacles, *late))
+
+
+def _not_in_the_organization(records: TeamRecords) -> Iterator[Obstacle]:
+    """A record that names an account which the organization does not have says so until it is mended."""
+    for account in sorted(records.named_accounts & records.accounts.keys()):
+        if records.accounts[account].state == DEPARTED:
+            what = f"account {account} is not in the organization, or not any more"
+            remedy = "Correct its id, or take it out of the team's members or the dataset's record."
+            yield Obstacle(what, remedy, account=account)
 
 
 def _plan(context: Context, surveyed: _Surveyed) -> Plan:

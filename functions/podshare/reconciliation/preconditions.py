@@ -110,10 +110,11 @@ def before_adding(
 def _unknown_instances(desired: Iterable[Resource], present: frozenset[str]) -> Iterator[Obstacle]:
     for resource in desired:
         if isinstance(resource, ComputeQuota):
-            asked = {str(line["InstanceType"]) for line in resource.resources}
+            borrowed = resource.sharing.get("AbsoluteBorrowLimits", ())
+            asked = {str(line["InstanceType"]) for line in (*resource.resources, *borrowed)}
             if unknown := sorted(asked - present):
                 what = f"the cluster has no {', '.join(unknown)}; it has {', '.join(sorted(present))}"
-                yield Obstacle(what, "Correct instance_type in quota.resources.")
+                yield Obstacle(what, "Correct instance_type in quota.resources, or in absolute_borrow_limits.")
 
 
 def _points(desired: Mapping[Key, Resource], changes: Iterable[Change]) -> Iterator[AccessPoint]:

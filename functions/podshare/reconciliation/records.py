@@ -14,7 +14,7 @@ from podshare.domain.enrollments import Enrolled, team_of
 from podshare.domain.installation import Installation
 from podshare.domain.kinds import Key, Resource
 from podshare.domain.membership import Member, members
-from podshare.domain.records import Cluster, Dataset, InvalidRecord, Problem, Team, enrolled, parse, plain
+from podshare.domain.records import Cluster, Dataset, InvalidRecord, Problem, Team, enrolled, is_name, parse, plain
 from podshare.reconciliation.accounts import all_known_accounts, known_accounts
 
 
@@ -197,7 +197,7 @@ def _idle_selectors(records: TeamRecords, accounts: Mapping[str, Account]) -> It
 
 def _named(item: Item | None, field: str) -> str:
     value = (item or {}).get(field)
-    return value if isinstance(value, str) else ""
+    return value if isinstance(value, str) and is_name(value) else ""
 
 
 def _datasets_of(item: Item | None) -> set[str]:
@@ -207,6 +207,6 @@ def _datasets_of(item: Item | None) -> set[str]:
     for account in accounts if isinstance(accounts, list) else []:
         grants = account.get("datasets") if isinstance(account, dict) else None
         for grant in grants if isinstance(grants, list) else []:
-            if isinstance(grant, dict) and isinstance(grant.get("dataset"), str):
+            if isinstance(grant, dict) and is_name(grant.get("dataset")):
                 names.add(grant["dataset"])
     return names

@@ -9,7 +9,7 @@ from podshare.aws import organizations
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, Registry, State
 from podshare.domain.outcome import TeamState
-from podshare.domain.records import PAUSE_ID
+from podshare.domain.records import LONGEST_TEAM, PAUSE_ID, is_name
 from podshare.reconciliation.accounts import ORGANIZATION, all_known_accounts, mark_listed
 from podshare.reconciliation.concerned import all_teams
 from podshare.reconciliation.triggers import start
@@ -50,7 +50,8 @@ def _teams(settings: Settings) -> set[str]:
 
 
 def _statuses(settings: Settings) -> list[Item]:
-    return [item for item in State(settings.state).scan("status") if str(item["id"]).startswith("team#")]
+    found = State(settings.state).scan("status")
+    return [item for item in found if str(item["id"]).startswith("team#") and is_name(_team(item), LONGEST_TEAM)]
 
 
 def _team(status: Item) -> str:

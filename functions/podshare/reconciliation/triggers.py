@@ -10,9 +10,9 @@ from botocore.exceptions import ClientError
 from podshare.aws.errors import code_of
 from podshare.aws.sessions import hub_client
 from podshare.aws.settings import Settings
-from podshare.aws.tables import Item, Registry, State, from_item
+from podshare.aws.tables import Item, Registry, State
 from podshare.domain import names
-from podshare.domain.records import PAUSE_ID, Dataset, InvalidRecord, parse, plain
+from podshare.domain.records import LONGEST_TEAM, PAUSE_ID, Dataset, InvalidRecord, is_name, parse, plain
 from podshare.reconciliation.concerned import teams_of_record
 
 MOST_ATTEMPTS = 5
@@ -27,28 +27,28 @@ def registry_changed(settings: Settings, record: Mapping[str, Any]) -> list[str]
     change = record["dynamodb"]
     record_id = str(change["Keys"]["id"]["S"])
     kind, _, name = record_id.partition("#")
-    image = from_item(change["NewImage"]) if "NewImage" in change else None
-    if kind == "team":
-        teams = [name]
+    image = change.get("NewImage")
+    teams: list[str] = []
+    if kind in ("team", "approval") and is_name(name, LONGEST_TEAM):
+        teams = [name] if kind == "team" or image else []
     elif kind in ("cluster", "dataset", "enrollment"):
-        _judge(State(settings.state), record_id, Registry(settings.registry).get([record_id]).get(record_id))
         teams = teams_of_record(settings, kind, name)
-    elif kind == "pause":
-        teams = [] if image else _paused_teams(State(settings.state))
-    else:
-        _judge(State(settings.state), record_id, image)
-        teams = [name] if kind == "approval" and image else []
+    elif record_id == PAUSE_ID and not image:
+        teams = _paused_teams(State(settings.state))
+    if kind != "team" or not teams:  # a team is judged by its reconciliation
+        _judge(State(settings.state), record_id, Registry(settings.registry).get([record_id]).get(record_id))
     trigger = {
         "event": "registry",
         "record": record_id,
         "change": record["eventName"],
-        "by": str((image or {}).get("changed_by", "")),
+        # as far as it can be one: an execution's input has at most 256 KiB (Step Functions quotas)
+        "by": str((image or {}).get("changed_by", {}).get("S", ""))[:2048],
         "at": _time(change.get("ApproximateCreationDateTime")),
         "id": record["eventID"],
     }
     for team in teams:
         start(settings, team, trigger)
-        if kind == "pause":
+        if record_id == PAUSE_ID:
             State(settings.state).delete(PAUSE_ID, f"waiting#{team}")
     return teams
 

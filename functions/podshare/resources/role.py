@@ -1,5 +1,7 @@
 """IAM roles under podshare's path: cluster access, data scientist and data access roles."""
 
+import re
+
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import code_of, is_absent
@@ -63,7 +65,7 @@ def create(context: Context, wanted: Resource) -> None:
             Path=context.installation.role_path,
             RoleName=role.key.name,
             AssumeRolePolicyDocument=policies.text(role.trust),
-            Description=f"podshare: team {context.team}, {role.why}"[:1000],
+            Description=_description(context, role),
             MaxSessionDuration=role.max_session_seconds,
             PermissionsBoundary=context.member_policy(role.key.account, BOUNDARY_TAG),
             Tags=tag_list(role.tags),
@@ -113,6 +115,11 @@ def delete(context: Context, observed: Resource) -> None:
     except ClientError as error:
         if not is_absent(error):
             raise
+
+
+def _description(context: Context, role: Role) -> str:
+    """Whose and why, in the letters that IAM takes (CreateRole, Description): tags that select have any."""
+    return re.sub(r"[^\x20-\x7e]", "?", f"podshare: team {context.team}, {role.why}")[:1000]
 
 
 def _boundary(context: Context, account: str, found: str) -> str:
