@@ -127,12 +127,14 @@ def test_condition_holds_until_its_write_is_done(sandbox: Sandbox) -> None:
         BillingMode="PAY_PER_REQUEST",
     )
 
+    refused = dynamodb.exceptions.ConditionalCheckFailedException  # botocore makes it at its first use, in no lock
+
     def succeeds(lease: str) -> bool:
         try:
             dynamodb.put_item(
                 TableName="leases", Item={"id": {"S": lease}}, ConditionExpression="attribute_not_exists(id)"
             )
-        except dynamodb.exceptions.ConditionalCheckFailedException:
+        except refused:
             return False
         return True
 
