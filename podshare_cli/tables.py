@@ -8,7 +8,6 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from podshare.aws.tables import from_item, to_item
-from podshare.domain.accounts import Account
 from podshare_cli.connection import Connection
 
 Item = dict[str, Any]
@@ -173,16 +172,3 @@ def _accepted_record(item: Mapping[str, Any]) -> Item:
 
 def _without_blanks(fields: Mapping[str, Any]) -> Item:
     return {name: value for name, value in fields.items() if value not in (None, "", [])}
-
-
-def account_of(item: Mapping[str, Any]) -> Account:
-    """The account in a row about it, as selectors see it."""
-    return Account(
-        id=str(item["account"]),
-        name=str(item.get("name", "")),
-        state=str(item["state"]),
-        path=tuple(item.get("path", ())),
-        tags=item.get("tags", {}),
-        management=bool(item.get("management")),
-        waiting_since=str(item.get("waiting_since", "")),
-    )

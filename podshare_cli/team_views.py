@@ -12,6 +12,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from podshare.domain import names
+from podshare.domain.accounts import Account
 from podshare.domain.desired import member_principals
 from podshare.domain.installation import Installation
 from podshare.domain.membership import members
@@ -21,7 +22,7 @@ from podshare_cli.connection import Connection
 from podshare_cli.documents import name_of
 from podshare_cli.executions import Execution
 from podshare_cli.output import ago, problems_table, state_text, told_left_behind, told_problem
-from podshare_cli.tables import Registry, State, account_of
+from podshare_cli.tables import Registry, State
 
 Row = dict[str, Any]
 _UNITS = {"accelerators": "accelerators", "vcpu": "vCPU", "memory_gib": "GiB"}
@@ -69,7 +70,7 @@ def _ways_in(connection: Connection, item: Mapping[str, Any] | None) -> list[dic
     # names and ARNs follow from the prefix alone; the organization is no part of them
     own = Installation(connection.prefix, "aws", connection.account, connection.region, "", connection.region)
     eks_arn = f"arn:aws:eks:{cluster.region}:{cluster.account}:cluster/{cluster.eks_cluster}"
-    accounts = {account.id: account for account in map(account_of, State(connection).accounts())}
+    accounts = {account.id: account for account in map(Account.of_row, State(connection).accounts())}
     return [
         {
             "member": member.identity,

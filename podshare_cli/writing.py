@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from podshare.domain.acceptance import accept_team
+from podshare.domain.accounts import Account
 from podshare.domain.enrollments import team_name, team_of
 from podshare.domain.records import Dataset, InvalidRecord, Problem, enrolled, parse, plain
 from podshare.domain.templates import rendered
 from podshare_cli.connection import Connection
 from podshare_cli.documents import Item, kind_of, name_of
 from podshare_cli.failures import invalid
-from podshare_cli.tables import Registry, State, account_of
+from podshare_cli.tables import Registry, State
 
 _SOME_ACCOUNT = "000000000000"  # which one does not matter to what a template refers to
 
@@ -80,7 +81,7 @@ def enrollments_naming(connection: Connection, record_id: str) -> list[str]:
 
 def enrolled_by(connection: Connection, enrollment: Item) -> list[str]:
     """The teams that an enrollment, if it says ``enrollment``, makes for the accounts that podshare knows."""
-    accounts = map(account_of, State(connection).accounts())
+    accounts = map(Account.of_row, State(connection).accounts())
     return [
         team_name(name_of(enrollment), account.id)
         for account in accounts

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 ACTIVE = "ACTIVE"
 DEPARTED = "DEPARTED"  # podshare's own word: the organization says that it has no such account
@@ -23,6 +24,19 @@ class Account:
     tags: Mapping[str, str] = field(default_factory=dict)
     management: bool = False
     waiting_since: str = ""
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Self:
+        """The account in a row of the state table."""
+        return cls(
+            id=str(row["account"]),
+            name=str(row.get("name", "")),
+            state=str(row["state"]),
+            path=tuple(row.get("path", ())),
+            tags=row.get("tags", {}),
+            management=bool(row.get("management")),
+            waiting_since=str(row.get("waiting_since", "")),
+        )
 
     @property
     def takes_part(self) -> bool:

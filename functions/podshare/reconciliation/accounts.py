@@ -54,19 +54,7 @@ def all_known_accounts(settings: Settings) -> dict[str, Account]:
 
 
 def _accounts(rows: Iterable[Item]) -> dict[str, Account]:
-    return {str(row["account"]): _account(row) for row in rows}
-
-
-def _account(row: Item) -> Account:
-    return Account(
-        id=str(row["account"]),
-        name=str(row.get("name", "")),
-        state=str(row["state"]),
-        path=tuple(row.get("path", ())),
-        tags=row.get("tags", {}),
-        management=bool(row.get("management")),
-        waiting_since=str(row.get("waiting_since", "")),
-    )
+    return {str(row["account"]): Account.of_row(row) for row in rows}
 
 
 def is_listed(settings: Settings) -> bool:

@@ -1,6 +1,7 @@
 """How many teams may lose access within an hour before a person has to agree."""
 
 import datetime
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +47,8 @@ def hold_back(
     What was held back once stays so until it is approved or no longer planned, whatever hour it is.
     """
     state = State(settings.state)
-    accounts = known_accounts(settings, blast_radius.accounts_of(observed) - {""})
+    # most plans take nothing away, and need no account for it
+    accounts = known_accounts(settings, blast_radius.accounts_of(observed) - {""}) if found.revoke else {}
     losses = blast_radius.losses(team, found, desired, observed, accounts)
     row = state.get(f"team#{team}", "held")
     if not losses:
@@ -59,7 +61,7 @@ def hold_back(
     since = str(row["since"]) if row else _now().isoformat()
     digest = blast_radius.digest(losses, since)
     if row and _is_approved(settings, team, digest):
-        _count(state, team, None)
+        _count(state, team, sys.maxsize)  # an approved team counts, and needs no room
         state.delete(f"team#{team}", "held")
         return found, None
     state.put(f"team#{team}", "held", since=since, hash=digest)
@@ -68,20 +70,18 @@ def hold_back(
     return kept, Held(digest, limit, losses, keys)
 
 
-def _count(state: State, team: str, limit: int | None) -> bool:
+def _count(state: State, team: str, limit: int) -> bool:
     """Count a team among those that lose access within this hour; False if that would be more than ``limit``.
 
     One item for all teams, changed under a condition: a thousand plans at once cannot pass it together.
     """
     hour = _now().strftime("%Y-%m-%dT%H")
-    room = "" if limit is None else " AND (size(teams) < :limit OR contains(teams, :team))"
-    values: dict[str, Any] = {"began": hour, "one": {team}}
-    if limit is not None:
-        values |= {"limit": limit, "team": team}
+    counts = "began = :began AND (size(teams) < :limit OR contains(teams, :team))"
+    begins = "attribute_not_exists(began) OR began < :began"
+    values: dict[str, Any] = {"began": hour, "one": {team}, "limit": limit, "team": team}
     for _ in range(2):  # another plan may begin the hour in between
-        if state.update(ORGANIZATION, "losses", "ADD teams :one", f"began = :began{room}", **values):
+        if state.update(ORGANIZATION, "losses", "ADD teams :one", counts, **values):
             return True
-        begins = "attribute_not_exists(began) OR began < :began"
         if state.update(ORGANIZATION, "losses", "SET began = :began, teams = :one", begins, began=hour, one={team}):
             return True
     return False

@@ -14,14 +14,12 @@ from podshare.reconciliation.accounts import all_known_accounts, all_users, user
 def teams_of_record(settings: Settings, kind: str, name: str) -> list[str]:
     """The teams that a cluster, dataset or enrollment concerns, also by records that are not acceptable."""
     items = list(Registry(settings.registry).scan())
-    if kind == "enrollment":
-        return sorted({*_enrolled_by(items, name, settings), *_made_by(all_users(settings), {name})})
-    using = [item for item in items if _uses(item, kind, name)]
+    using = [item for item in items if _uses(item, kind, name)] if kind != "enrollment" else []
     teams = {_name(item) for item in using if _is(item, "team")}
-    enrollments = {_name(item) for item in using if _is(item, "enrollment")}
-    for enrollment in enrollments:
-        teams |= {*_enrolled_by(items, enrollment, settings)}
-    return sorted(teams | {*_made_by(all_users(settings), enrollments)} if enrollments else teams)
+    enrollments = {name} if kind == "enrollment" else {_name(item) for item in using if _is(item, "enrollment")}
+    if enrollments:
+        teams |= {*_enrolled_by(items, enrollments, settings), *_made_by(all_users(settings), enrollments)}
+    return sorted(teams)
 
 
 def teams_of_account(settings: Settings, account: Account) -> list[str]:
@@ -41,20 +39,15 @@ def teams_of_account(settings: Settings, account: Account) -> list[str]:
 def all_teams(settings: Settings) -> set[str]:
     """Every team that has a record, or that an enrollment makes now."""
     items = list(Registry(settings.registry).scan())
-    teams = {_name(item) for item in items if _is(item, "team")}
-    for item in items:
-        if _is(item, "enrollment"):
-            teams |= {*_enrolled_by(items, _name(item), settings)}
-    return teams
+    enrollments = {_name(item) for item in items if _is(item, "enrollment")}
+    return {_name(item) for item in items if _is(item, "team")} | {*_enrolled_by(items, enrollments, settings)}
 
 
-def _enrolled_by(items: Iterable[Item], enrollment: str, settings: Settings) -> Iterator[str]:
+def _enrolled_by(items: Iterable[Item], enrollments: set[str], settings: Settings) -> Iterator[str]:
     accounts = all_known_accounts(settings)
     for item in items:
-        if _is(item, "enrollment") and _name(item) == enrollment:
-            for account in accounts.values():
-                if _selects(item, account):
-                    yield team_name(enrollment, account.id)
+        if _is(item, "enrollment") and _name(item) in enrollments:
+            yield from (team_name(_name(item), one.id) for one in accounts.values() if _selects(item, one))
 
 
 def _made_by(teams: Iterable[str], enrollments: set[str]) -> Iterator[str]:

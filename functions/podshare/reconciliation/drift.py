@@ -16,7 +16,7 @@ from podshare.aws.settings import Settings
 from podshare.aws.tables import State
 from podshare.domain.resource_events import NAMESPACE, Touched, access_point_stem, touched
 from podshare.reconciliation.accounts import users_of
-from podshare.reconciliation.triggers import execution, start_once
+from podshare.reconciliation.triggers import execution, start_once, trigger_of
 
 WINDOW_SECONDS = 300
 
@@ -90,16 +90,9 @@ def _is_known(settings: Settings, team: str) -> bool:
 
 
 def _start(settings: Settings, team: str, event: Mapping[str, Any], *, own: bool) -> str:
-    detail = event["detail"]
-    identity = detail.get("userIdentity")
-    trigger = {
-        "event": "drift",
-        "record": f"team#{team}",
-        "change": str(detail.get("eventName", "")),
-        "by": str(identity.get("arn", "")) if isinstance(identity, Mapping) else "",
-        "at": str(event.get("time", "")),
-        "id": f"own calls/{_window(event)}" if own else str(detail.get("eventID") or event["id"]),
-    }
+    trigger = trigger_of(event, "drift", f"team#{team}")
+    if own:
+        trigger["id"] = f"own calls/{_window(event)}"
     name, given = execution(team, trigger)
     # a pause as long as the window: all calls of the window are made by then, also those that are told late
     return start_once(settings.machine, name, {**given, "pause_seconds": WINDOW_SECONDS} if own else given)

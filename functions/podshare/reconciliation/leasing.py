@@ -2,24 +2,25 @@
 
 from typing import Any
 
-from podshare.aws.lease import Hold, TeamLeases
+from podshare.aws.lease import AsksFor, Hold, TeamLeases
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, Registry, State
 from podshare.domain.records import PAUSE_ID
 
 
-def lease(settings: Settings, team: str, execution: str, *, new_trigger: bool, waited: bool = False) -> dict[str, Any]:
+def lease(settings: Settings, team: str, execution: str, *, asks_for: AsksFor, waited: bool = False) -> dict[str, Any]:
     """Take the team's lease; ``waited``: after a wait of this execution's, in which others may have run.
 
-    ``held`` with its numbers; ``left`` to a holder that runs and will start over; ``busy`` with seconds to wait for
-    a holder that has ended; ``paused`` with the reason, in which case the end of the pause starts the team again.
+    ``held`` with its numbers; ``left`` to a holder that runs and will start over or look again; ``busy`` with seconds
+    to wait for a holder that has ended; ``paused`` with the reason, in which case the end of the pause starts the team
+    again.
     """
-    if new_trigger and (pause := _pause(settings, team)):
+    if asks_for != "nothing new" and (pause := _pause(settings, team)):
         return {"status": "paused", "reason": str(pause.get("reason", "")), "by": str(pause.get("owner", ""))}
     if waited and (other := _taken_over_by(settings, team, execution)):
         return {"status": "left", "holder": other}
     leases = TeamLeases(State(settings.state), settings.function_timeout)
-    found = leases.acquire(team, execution, new_trigger=new_trigger)
+    found = leases.acquire(team, execution, asks_for=asks_for)
     if isinstance(found, Hold):
         return {"status": "held", "fence": found.fence, "generation": found.generation}
     if found.wait_seconds is None:

@@ -9,7 +9,7 @@ from podshare.domain.accounts import Account
 from podshare.domain.organization_events import subject_of
 from podshare.reconciliation.accounts import observe
 from podshare.reconciliation.concerned import teams_of_account
-from podshare.reconciliation.triggers import execution, start_once
+from podshare.reconciliation.triggers import event_id, execution, start_once, trigger_of
 
 
 def organization_changed(settings: Settings, event: Mapping[str, Any]) -> str:
@@ -17,7 +17,7 @@ def organization_changed(settings: Settings, event: Mapping[str, Any]) -> str:
 
     An event that comes again is the same execution: CloudTrail's own id of it stays the same.
     """
-    name = names.execution(str(event["detail"].get("eventName", "event")), _id(event))
+    name = names.execution(str(event["detail"].get("eventName", "event")), event_id(event))
     return start_once(settings.lifecycle, name, {"event": dict(event)})
 
 
@@ -47,19 +47,5 @@ def account_read(settings: Settings, account: str) -> dict[str, Any]:
 
 
 def _reconciliation(team: str, account: Account, event: Mapping[str, Any]) -> dict[str, Any]:
-    detail = event["detail"]
-    identity = detail.get("userIdentity")
-    trigger = {
-        "event": "organization",
-        "record": f"account#{account.id}",
-        "change": str(detail.get("eventName", "")),
-        "by": str(identity.get("arn", "")) if isinstance(identity, Mapping) else "",
-        "at": str(event.get("time", "")),
-        "id": _id(event),
-    }
-    name, given = execution(team, trigger)
+    name, given = execution(team, trigger_of(event, "organization", f"account#{account.id}"))
     return {"team": team, "name": name, "input": given}
-
-
-def _id(event: Mapping[str, Any]) -> str:
-    return str(event["detail"].get("eventID") or event["id"])

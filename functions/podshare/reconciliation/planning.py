@@ -90,12 +90,13 @@ def _with_unknown_accounts(
 
 @dataclass(frozen=True, slots=True)
 class _Surveyed:
-    """What is desired and what is there; both empty where it is not known where a team's things are."""
+    """What is desired, what is there, and what the inventory knew; all empty where a team's place is not known."""
 
     cluster: ClusterCondition | None
     facts: ClusterFacts | None
     desired: Mapping[Key, Resource]
     observed: Mapping[Key, Observation]
+    known: frozenset[Key]
     obstacles: tuple[Obstacle, ...]
 
 
@@ -113,15 +114,16 @@ def _survey(
     facts = (cluster.facts if cluster else None) or records.known_facts
     if records.team and facts is None:
         # to plan now would be to revoke everything: nothing is known of where it should be
-        return _Surveyed(cluster, None, {}, {}, obstacles)
+        return _Surveyed(cluster, None, {}, {}, frozenset(), obstacles)
     desired = desired_resources(records, facts, context.installation)
-    observed = survey(settings, context, desired, context.inventory.keys())
+    known = frozenset(context.inventory.keys())
+    observed = survey(settings, context, desired, known)
     if records.selects and not is_listed(settings):
         what = "the organization has not been listed yet: what the selectors mean is not known"
         obstacles = (*obstacles, Obstacle(what, "Run `podshare sweep` once after the deployment."))
     obstacles = (*obstacles, *_not_in_the_organization(records))
     late = late_member_roles(settings, records.accounts, desired, observed)
-    return _Surveyed(cluster, facts, desired, observed, (*obstacles, *late))
+    return _Surveyed(cluster, facts, desired, observed, known, (*obstacles, *late))
 
 
 def _not_in_the_organization(records: TeamRecords) -> Iterator[Obstacle]:
@@ -178,11 +180,10 @@ def _keep_inventory(context: Context, surveyed: _Surveyed) -> None:
 
     What is not in the inventory would be looked for no more once nobody asks for it, and give access for ever.
     """
-    named = set(context.inventory.keys())
     for key, there in surveyed.observed.items():
         if there is None and key not in surveyed.desired:
             context.inventory.forget(key)
-        elif isinstance(there, Resource) and key not in named:
+        elif isinstance(there, Resource) and key not in surveyed.known:
             context.inventory.name(key, datetime.datetime.now(datetime.UTC).isoformat())
 
 

@@ -72,6 +72,25 @@ def execution(team: str, trigger: Mapping[str, Any], attempt: int = 0) -> tuple[
     return names.execution(_execution_subject(team), f"{trigger['id']}/{attempt}"), given
 
 
+def trigger_of(event: Mapping[str, Any], kind: str, record: str) -> dict[str, Any]:
+    """What an execution tells of the CloudTrail event that started it: which call, by whom, when."""
+    detail = event["detail"]
+    identity = detail.get("userIdentity")
+    return {
+        "event": kind,
+        "record": record,
+        "change": str(detail.get("eventName", "")),
+        "by": str(identity.get("arn", "")) if isinstance(identity, Mapping) else "",
+        "at": str(event.get("time", "")),
+        "id": event_id(event),
+    }
+
+
+def event_id(event: Mapping[str, Any]) -> str:
+    """CloudTrail's own id of an event, which stays the same when the event comes again."""
+    return str(event["detail"].get("eventID") or event["id"])
+
+
 def start_once(machine: str, name: str, given: Mapping[str, Any]) -> str:
     """Start the execution of this name unless it was started before; returns its ARN."""
     try:
