@@ -5,6 +5,7 @@ and EventBridge take on AWS; pauses run at a fiftieth of real time.
 """
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,10 +14,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from podshare_sandbox import Sandbox, delivery, trail
+from tests.builders import a_team_item
 from tests.scenarios.test_permissions import READER, TAMPERING, granted
 from tests.scenarios.world import CLUSTER, DATA, DATASETS, HUB, IMAGES, REGION, VISION, Item, World
 
-# some of every service: test_permissions holds that a run mends each
 # one of each service: that a run mends every kind is test_permissions' matter, that it begins is this one's
 KINDS = (
     "trust opened",
@@ -33,7 +34,7 @@ def world() -> Iterator[World]:
     """An organization with podshare and a trail, one cluster and three datasets."""
     with Sandbox(time_scale=0.02) as sandbox:
         found = World(sandbox)
-        found.outputs = sandbox.deploy_podshare({"DrainSeconds": "20"}, with_drift=True)
+        found.outputs = sandbox.deploy_podshare({"DrainSeconds": "0"}, with_drift=True)
         found.put(CLUSTER, *DATASETS)
         yield found
 
@@ -149,6 +150,34 @@ def test_a_long_name_is_found_by_what_an_access_point_has_room_for(world: World,
     world.sandbox.settle(120)
     assert [trigger["change"] for trigger in of_others(world, onboarded)] == ["DeleteAccessPointPolicy"]
     assert world.reads(onboarded, "reader", "crawl")
+
+
+def test_calls_without_end_keep_no_run_from_ending(world: World) -> None:
+    """While somebody calls on a role of the team's all the time, a narrowing is carried out, verified and recorded."""
+    iam = world.sandbox.client("iam", VISION)
+    before = len(of_others(world, "vision"))
+    is_over = threading.Event()
+
+    def call_without_end() -> None:
+        while not is_over.wait(0.2):
+            iam.tag_role(RoleName="podshare-vision-scientist", Tags=[{"Key": "podshare:team", "Value": "vision"}])
+
+    caller = threading.Thread(target=call_without_end)
+    caller.start()
+    try:
+        asked = int(world.state("team#vision", "lease")["generation"])
+        world.put(a_team_item("vision", members=[{"account": VISION}], service_accounts=[]), settle=False)
+        deadline = time.monotonic() + 60
+        while (status := world.status("vision"))["generation"] <= asked and time.monotonic() < deadline:
+            time.sleep(0.1)
+        calls = len(of_others(world, "vision")) - before
+    finally:
+        is_over.set()
+        caller.join()
+    assert (status["state"], status["generation"]) == ("READY", asked + 1)
+    assert calls > 5
+    world.sandbox.settle(120)
+    assert world.status("vision")["summary"] == "READY: nothing to change"
 
 
 def test_what_is_not_podshares_leads_to_nothing(world: World) -> None:

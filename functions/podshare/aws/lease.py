@@ -2,7 +2,9 @@
 
 A team's lease is one item: who holds it, a fencing number that rises with every taking, and a generation that every
 trigger raises. The holder gives it back only if the generation is the one that it started from; so a trigger that
-finds the lease taken can end, and is not forgotten.
+finds the lease taken can end, and is not forgotten. One that only asks to look again at what is there leaves a mark
+instead of a generation: the holder ends what it does before it looks again, so that whoever makes such triggers
+without end cannot keep it from ending.
 """
 
 import contextlib
@@ -11,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from botocore.exceptions import ClientError
 
@@ -19,6 +22,9 @@ from podshare.aws.sessions import hub_client
 from podshare.aws.tables import Item, State
 
 _FORGOTTEN = datetime.timedelta(hours=1)
+
+
+AsksFor = Literal["a new plan", "another look", "nothing new"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +51,13 @@ class TeamLeases:
     state: State
     function_timeout: int
 
-    def acquire(self, team: str, execution: str, *, new_trigger: bool) -> Hold | Busy:
-        """Take the lease for ``execution`` (its ARN).
+    def acquire(self, team: str, execution: str, *, asks_for: AsksFor) -> Hold | Busy:
+        """Take the lease for ``execution`` (its ARN), after leaving word of what it asks for.
 
-        A new trigger raises the generation first. A holder that is running is left alone: it starts over. One that
-        has ended without giving the lease back is taken over, once its functions must have ended too.
+        A holder that is running is left alone: it starts over, or looks again. One that has ended without giving the
+        lease back is taken over, once its functions must have ended too.
         """
-        item = self._raise_generation(team) if new_trigger else self._item(team)
+        item = self._leave_word(team, asks_for)
         for _ in range(5):
             holder = str(item.get("holder", ""))
             if holder and holder != execution and (busy := self._still_busy(holder, item)):
@@ -74,7 +80,7 @@ class TeamLeases:
         return int(self._item(hold.team).get("fence", 0)) == hold.fence
 
     def release(self, hold: Hold) -> bool:
-        """Give the lease back; False if a newer trigger came, and the holder has to start over.
+        """Give the lease back; False if a newer trigger came, and the holder has to start over or to look again.
 
         Raises Superseded if the lease is no longer the caller's.
         """
@@ -82,7 +88,7 @@ class TeamLeases:
             f"team#{hold.team}",
             "lease",
             "REMOVE holder, held_at",
-            "fence = :fence AND generation = :generation",
+            "fence = :fence AND generation = :generation AND attribute_not_exists(look_again)",
             fence=hold.fence,
             generation=hold.generation,
         )
@@ -97,8 +103,14 @@ class TeamLeases:
     def _item(self, team: str) -> Item:
         return self.state.get(f"team#{team}", "lease") or {}
 
-    def _raise_generation(self, team: str) -> Item:
-        return self.state.update(f"team#{team}", "lease", "ADD generation :one", None, one=1) or {}
+    def _leave_word(self, team: str, asks_for: AsksFor) -> Item:
+        match asks_for:
+            case "a new plan":
+                return self.state.update(f"team#{team}", "lease", "ADD generation :one", None, one=1) or {}
+            case "another look":
+                return self.state.update(f"team#{team}", "lease", "SET look_again = :yes", None, yes=True) or {}
+            case "nothing new":
+                return self._item(team)
 
     def _take(self, team: str, execution: str, former: str) -> Item | None:
         condition = "holder = :former" if former else "attribute_not_exists(holder)"
@@ -106,7 +118,7 @@ class TeamLeases:
         return self.state.update(
             f"team#{team}",
             "lease",
-            "SET holder = :execution, held_at = :now ADD fence :one",
+            "SET holder = :execution, held_at = :now ADD fence :one REMOVE look_again",
             condition,
             **({**values, "former": former} if former else values),
         )

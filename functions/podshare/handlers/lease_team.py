@@ -1,10 +1,12 @@
 """Take a team's lease for an execution, unless podshare is paused or another execution acts for the team."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from podshare.aws.lease import AsksFor
 from podshare.handlers.environment import logged, logger, metrics, settings
 from podshare.reconciliation.leasing import lease
 from podshare.reconciliation.measuring import lease_age
@@ -13,15 +15,20 @@ from podshare.reconciliation.measuring import lease_age
 @metrics.log_metrics
 @logged
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """``{team, execution, new_trigger, waits}`` → ``{status: held|busy|left|paused, …}``."""
+    """``{team, execution, trigger, new_trigger, waits}`` → ``{status: held|busy|left|paused, …}``."""
     found = lease(
         settings,
         event["team"],
         event["execution"],
-        new_trigger=bool(event["new_trigger"]),
+        asks_for=_asks_for(event) if event["new_trigger"] else "nothing new",
         waited=bool(event.get("waits")),
     )
     held_for = 0.0 if found["status"] == "held" else lease_age(settings, event["team"])
     metrics.add_metric(name="LeaseHeldSeconds", unit=MetricUnit.Seconds, value=held_for)
     logger.info("lease", extra=found)
     return found
+
+
+def _asks_for(event: Mapping[str, Any]) -> AsksFor:
+    """A call of AWS changes nothing of what is wanted, all else may."""
+    return "another look" if event["trigger"].get("event") == "drift" else "a new plan"
