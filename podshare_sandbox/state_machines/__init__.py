@@ -2,7 +2,7 @@
 
 One module a concern. moto must have been started with ``{"stepfunctions": {"execute_state_machine": True}}``.
 
-Not emulated: Express workflows' logs, activities' own clients, RedriveExecution, TestState, Map's ItemBatcher limits,
+Not emulated: Express workflows' logs, activities' own clients, TestState, Map's ItemBatcher limits,
 X-Ray. A definition's ``TimeoutSeconds`` runs in real time; ``Wait`` and ``Retry`` pauses run at the clock's scale.
 """
 

@@ -22,6 +22,7 @@ from moto.stepfunctions.responses import StepFunctionResponse
 from podshare_sandbox import clock
 from podshare_sandbox.moto_extension import page
 from podshare_sandbox.moto_repair import repair
+from podshare_sandbox.state_machines import redriving
 
 _LONGEST_NAME = 80
 _ILLEGAL_IN_NAMES = re.compile(r"[\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f\ufffe\uffff\ud800-\udfff]")
@@ -50,6 +51,7 @@ def install() -> None:
     repair(StepFunctionResponse, "list_executions", _listing)
     repair(StepFunctionResponse, "stop_execution", _stopping)
     repair(StepFunctionResponse, "get_execution_history", _telling_history)
+    redriving.install(_emit)
 
 
 def running() -> list[str]:
@@ -101,11 +103,15 @@ def _check_name(name: str) -> None:
 
 
 def _ending_once(original: Any) -> Any:
-    """An execution that was stopped stays stopped when the task that it was running comes back."""
+    """An execution that was stopped stays stopped when the task that it was running comes back.
+
+    So does one that has been redriven since: it runs in another worker.
+    """
 
     def terminated(self: BaseExecutionWorkerCommunication) -> None:
         execution: Any = self.execution
-        if execution.exec_status != ExecutionStatus.RUNNING:
+        is_present = execution.exec_worker._execution_communication is self
+        if execution.exec_status != ExecutionStatus.RUNNING or not is_present:
             return
         original(self)
         if execution.exec_status == ExecutionStatus.TIMED_OUT:
@@ -162,12 +168,21 @@ def _describing(_original: Any) -> Any:
             "outputDetails": {"included": True} if _output(execution) is not None else None,
             "error": execution.error,
             "cause": execution.cause,
-            "redriveCount": 0,
-            "redriveStatus": "NOT_REDRIVABLE",
+            **_redrives(execution),
         }
         return ActionResult({key: value for key, value in answer.items() if value is not None})
 
     return describe_execution
+
+
+def _redrives(execution: Any) -> dict[str, Any]:
+    attempts, reason = redriving.attempts_of(execution), redriving.why_not(execution)
+    return {
+        "redriveCount": attempts.count,
+        "redriveDate": attempts.redriven,
+        "redriveStatus": "NOT_REDRIVABLE" if reason else "REDRIVABLE",
+        "redriveStatusReason": reason or None,
+    }
 
 
 def _output(execution: Any) -> str | None:
@@ -194,7 +209,8 @@ def _listing(_original: Any) -> Any:
                 "status": execution.status,
                 "startDate": execution.start_date,
                 **({"stopDate": execution.stop_date} if execution.stop_date else {}),
-                "redriveCount": 0,
+                "redriveCount": redriving.attempts_of(execution).count,
+                **({"redriveDate": date} if (date := redriving.attempts_of(execution).redriven) else {}),
             }
             for execution in executions
         ]
@@ -206,7 +222,7 @@ def _listing(_original: Any) -> Any:
 def _telling_history(_original: Any) -> Any:
     def get_execution_history(self: StepFunctionResponse) -> ActionResult:
         execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
-        events = execution.__dict__.get("_podshare_history") or execution.to_history_output()["events"]
+        events = redriving.history_of(execution)
         if self._get_bool_param("reverseOrder"):
             events = events[::-1]
         if self._get_bool_param("includeExecutionData") is False:
@@ -232,6 +248,7 @@ def _emit(execution: Any, status: str) -> None:
     from podshare_sandbox import delivery  # noqa: PLC0415  # it starts executions
 
     output = _output(execution) if status == ExecutionStatus.SUCCEEDED else None
+    attempts = redriving.attempts_of(execution)
     is_small = len(execution.execution_input.encode()) + len((output or "").encode()) <= _LARGEST_EVENT_DATA
     detail = {
         "executionArn": execution.execution_arn,
@@ -244,9 +261,9 @@ def _emit(execution: Any, status: str) -> None:
         "output": output if is_small else None,
         "stateMachineVersionArn": None,
         "stateMachineAliasArn": None,
-        "redriveCount": 0,
-        "redriveDate": None,
-        "redriveStatus": "NOT_REDRIVABLE",
+        "redriveCount": attempts.count,
+        "redriveDate": _milliseconds(attempts.redriven) if attempts.redriven else None,
+        "redriveStatus": "NOT_REDRIVABLE" if redriving.why_not(execution) else "REDRIVABLE",
         "inputDetails": {"included": is_small},
         "outputDetails": {"included": is_small} if output is not None else None,
         "error": execution.error,

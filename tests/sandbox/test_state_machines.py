@@ -502,6 +502,45 @@ def test_stopping_ends_an_execution_at_once(aws: Runtime) -> None:
     assert client.get_execution_history(executionArn=arn)["events"][-1]["type"] == "ExecutionAborted"
 
 
+def test_a_failed_execution_is_redriven_from_the_state_that_failed(aws: Runtime) -> None:
+    """It goes on under its ARN, with its variables, and what was done is not done again (API reference)."""
+    first = echo({"n": 1}, Assign={"n": "{% $states.result.Payload.n %}"}, Next="Second")
+    find = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:iam:getRole", "Arguments": {"RoleName": "late"}}
+    second = {**find, "Output": "{% $n + 1 %}", "End": True}
+    run = Run(aws, {"StartAt": "First", "States": {"First": first, "Second": second}})
+    assert (run.status, run.told["redriveStatus"]) == ("FAILED", "REDRIVABLE")
+    aws.role("late", "lambda.amazonaws.com")
+    states = aws.client("stepfunctions")
+    assert "redriveDate" in states.redrive_execution(executionArn=run.arn)
+    told = eventually(run._ended)
+    assert (told["status"], told["output"], told["redriveCount"]) == ("SUCCEEDED", "2", 1)
+    history = run.history()
+    assert [event["id"] for event in history] == [*range(1, len(history) + 1)]
+    entered = [event["stateEnteredEventDetails"]["name"] for event in history if "stateEnteredEventDetails" in event]
+    assert entered == ["First", "Second", "Second"]
+    assert "ExecutionRedriven" in {event["type"] for event in history}
+    assert _refusal(states.redrive_execution, executionArn=run.arn) == "ExecutionNotRedrivable"
+
+
+def test_a_stopped_execution_is_redriven_whatever_its_task_still_does(aws: Runtime) -> None:
+    """The function of the first attempt runs on; its return neither ends nor feeds the second."""
+    states = aws.client("stepfunctions")
+    machine = create(aws, one(**echo({"sleep": 1})))
+    arn = states.start_execution(stateMachineArn=machine, input="{}")["executionArn"]
+    time.sleep(0.5)
+    states.stop_execution(executionArn=arn)
+    states.redrive_execution(executionArn=arn)
+    time.sleep(0.8)
+    assert states.describe_execution(executionArn=arn)["status"] == "RUNNING"
+    told = eventually(lambda: _ended(states, arn))
+    assert (told["status"], told["redriveCount"]) == ("SUCCEEDED", 1)
+
+
+def _ended(states: Any, arn: str) -> Any:
+    told = states.describe_execution(executionArn=arn)
+    return told if told["status"] != "RUNNING" else None
+
+
 def test_a_machines_timeout_ends_it(aws: Runtime) -> None:
     """It is in real time, and tells its stop date (moto does not)."""
     run = Run(aws, {**one(Type="Wait", Seconds=10_000), "TimeoutSeconds": 1})

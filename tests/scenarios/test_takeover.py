@@ -1,34 +1,72 @@
-"""An execution that ended badly leaves its lease behind: the team is started again, and finished."""
+"""An execution that ended badly leaves its lease behind: the team is started again, and finished, by one run at a time."""
 
 import threading
 import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
 
 from podshare_sandbox import Sandbox
 from tests.builders import a_team_item
-from tests.scenarios.world import CLUSTER, DATASETS, HUB, REGION, VISION, World
-
-MACHINE = f"arn:aws:states:{REGION}:{HUB}:stateMachine:podshare-reconcile-team"
+from tests.scenarios.world import CLUSTER, DATASETS, VISION, World
 
 
-def test_a_holder_that_died_is_taken_over() -> None:
-    """An aborted execution leaves its lease; the rule starts the team again, which waits and then finishes the work."""
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    """An organization with podshare, one cluster and three datasets; functions have ended after half a minute."""
     with Sandbox(time_scale=0.02) as sandbox:
-        world = World(sandbox)
-        sandbox.deploy_podshare({"FunctionTimeoutSeconds": "30"})
-        world.put(CLUSTER, *DATASETS)
-        world.put(a_team_item("golf", service_accounts=[]), settle=False)
-        states = sandbox.client("stepfunctions")
-        waiter = threading.Event()
-        for _ in range(200):
-            running = states.list_executions(stateMachineArn=MACHINE, statusFilter="RUNNING")["executions"]
-            if running and "holder" in world.state("team#golf", "lease"):
-                break
-            waiter.wait(0.05)
-        fence = int(world.state("team#golf", "lease")["fence"])
-        began = time.monotonic()
-        states.stop_execution(executionArn=running[0]["executionArn"])
-        sandbox.settle(240)
-        assert world.status("golf")["state"] == "READY"
-        assert int(world.state("team#golf", "lease")["fence"]) > fence
-        assert time.monotonic() - began >= 30
-        assert world.may_submit(world.cluster_access("golf", VISION), "golf")
+        found = World(sandbox)
+        found.outputs = sandbox.deploy_podshare({"FunctionTimeoutSeconds": "30"})
+        found.put(CLUSTER, *DATASETS)
+        yield found
+
+
+def aborted(world: World, team: str) -> str:
+    """Onboard a team, and stop its run once that holds the lease; the execution's ARN."""
+    world.put(a_team_item(team, service_accounts=[]), settle=False)
+    waiter = threading.Event()
+    for _ in range(400):
+        if "holder" in (lease := world.state(f"team#{team}", "lease")):
+            break
+        waiter.wait(0.05)
+    arn = str(lease["holder"])
+    states(world).stop_execution(executionArn=arn)
+    return arn
+
+
+def states(world: World) -> Any:
+    return world.sandbox.client("stepfunctions")
+
+
+def test_a_holder_that_died_is_taken_over(world: World) -> None:
+    """An aborted execution leaves its lease; the rule starts the team again, which waits and then finishes the work."""
+    began = time.monotonic()
+    former = aborted(world, "golf")
+    fence = int(world.state("team#golf", "lease")["fence"])
+    world.sandbox.settle(240)
+    assert world.status("golf")["state"] == "READY"
+    assert int(world.state("team#golf", "lease")["fence"]) > fence
+    assert time.monotonic() - began >= 30
+    assert world.may_submit(world.cluster_access("golf", VISION), "golf")
+    with world.calls() as made:
+        states(world).redrive_execution(executionArn=former)
+        world.sandbox.settle(60)
+    assert states(world).describe_execution(executionArn=former)["status"] == "SUCCEEDED"
+    assert made == []  # whoever is redriven once another has finished the work finds nothing to do
+    assert "holder" not in world.state("team#golf", "lease")
+
+
+def test_a_holder_that_is_redriven_keeps_its_lease(world: World) -> None:
+    """While another waits to take over, the redriven run is the holder again: the other leaves the team to it."""
+    former = aborted(world, "hotel")
+    fence = int(world.state("team#hotel", "lease")["fence"])
+    states(world).redrive_execution(executionArn=former)
+    world.sandbox.settle(120)
+    assert world.status("hotel")["state"] == "READY"
+    assert states(world).describe_execution(executionArn=former)["status"] == "SUCCEEDED"
+    assert {run["status"] for run in world.executions("hotel")} == {"SUCCEEDED"}
+    lease = world.state("team#hotel", "lease")
+    assert "holder" not in lease
+    assert int(lease["fence"]) >= fence
+    assert world.may_submit(world.cluster_access("hotel", VISION), "hotel")
