@@ -325,15 +325,22 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         for name, value in self.headers.items():
             headers[name] = f"{headers[name]},{value}" if name in headers else value
         chunked = headers.pop("Transfer-Encoding", "").lower() == "chunked"
-        body = b"".join(self._chunks()) if chunked else self.rfile.read(int(headers.get("Content-Length", 0)))
+        body = b"".join(self._chunks()) if chunked else self._exactly(int(headers.get("Content-Length", 0)))
         headers["Content-Length"] = str(len(body))
         scheme, authority = ("https", self.tunnel) if self.tunnel else ("http", headers.get("Host", "localhost"))
         return Request(self.command, f"{scheme}://{authority}{self.path}", headers, body)
 
+    def _exactly(self, size: int) -> bytes:
+        """What a client that dies while it sends has asked for is not carried out."""
+        body = self.rfile.read(size)
+        if len(body) < size:
+            raise ConnectionAbortedError(f"{len(body)} of {size} bytes came")
+        return body
+
     def _chunks(self) -> Iterator[bytes]:
         """The pieces of a body in HTTP's chunked transfer encoding (not ``aws-chunked``, which moto decodes)."""
         while size := int(self.rfile.readline().split(b";")[0], 16):
-            yield self.rfile.read(size)
+            yield self._exactly(size)
             self.rfile.readline()
         while self.rfile.readline().strip():
             pass  # trailers

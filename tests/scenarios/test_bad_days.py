@@ -89,6 +89,45 @@ def test_what_would_be_too_large_is_refused_before_anything_is_touched(world: Wo
     assert made == []
 
 
+def test_a_bucket_policy_without_room_is_told_before_anything_is_touched(world: World) -> None:
+    """The owner's policy leaves less than podshare's statement needs: size, limit and remedy, and the owner's is kept."""
+    s3, bucket = world.sandbox.client("s3", DATA), "web-text-333333333333"
+    full = [f"arn:aws:s3:::{bucket}/{'x' * 500}/{number}" for number in range(37)]
+    audit = {"Sid": "OwnersOwn", "Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{DATA}:root"}}
+    policy = {"Version": "2012-10-17", "Statement": [{**audit, "Action": "s3:GetObject", "Resource": full}]}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    grants = [{"dataset": "imagenet", "access": "read"}, {"dataset": "crawl", "access": "read"}]
+    with world.calls() as made:
+        status = world.put_team("oscar", members=[], service_accounts=[{"name": "r", "datasets": grants}])
+    assert status["state"] == "DEGRADED"
+    assert f"the policy of bucket {bucket} would have" in what(status)
+    assert "the limit is 20,480" in what(status)
+    assert not [call for call in made if bucket in str(call)]
+    assert json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"]) == policy
+    s3.delete_bucket_policy(Bucket=bucket)
+    assert world.reconcile("oscar")["state"] == "READY"
+    assert world.reads("oscar", "r", "crawl")
+
+
+def test_a_record_that_an_older_version_accepted_is_not_guessed_at(world: World) -> None:
+    """What counted before breaks a rule of today, and so does what is written: the run says so and changes nothing."""
+    world.put_team("quebec", members=MEMBERS[:1], service_accounts=[])
+    stored = {**json.loads(world.state("team#quebec", "accepted")["record"]), "access": "owner"}
+    world.sandbox.client("dynamodb").update_item(
+        TableName="podshare-state",
+        Key={"id": {"S": "team#quebec"}, "part": {"S": "accepted"}},
+        UpdateExpression="SET #record = :record",
+        ExpressionAttributeNames={"#record": "record"},
+        ExpressionAttributeValues={":record": {"S": json.dumps(stored)}},
+    )
+    with world.calls() as made:
+        status = world.put_team("quebec", members=[], access="owner", service_accounts=[])
+    assert status["state"] == "DEGRADED"
+    assert "breaks a rule of this version" in what(status)
+    assert made == []
+    assert world.may_submit(world.cluster_access("quebec", VISION), "quebec")
+
+
 def test_a_foreign_role_with_our_name_is_left_alone(world: World) -> None:
     """Somebody's role stands where the scientist role would: it is named, not touched, and the rest goes on."""
     iam = world.sandbox.client("iam", LANGUAGE)

@@ -17,6 +17,12 @@ GRANTS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def deployment() -> dict[str, str]:
+    """Work is waited for long enough to see it."""
+    return {"DrainSeconds": "10"}
+
+
 def test_after_deletion_nothing_is_left(world: World) -> None:
     """Two teams come and go: no role, entry, association, access point, statement or quota of podshare's remains."""
     owners = world.bucket_statements(IMAGES)

@@ -43,6 +43,13 @@ def sizes(desired: Iterable[Resource]) -> Iterator[Obstacle]:
                 yield from _too_large(resource.key, "policy", size, ACCESS_POINT_POLICY, remedy)
 
 
+def bucket_policy(bucket: str, account: str, size: int) -> Iterator[Obstacle]:
+    """A bucket policy that would be too large with podshare's statement in it."""
+    if size > BUCKET_POLICY:
+        what = f"the policy of bucket {bucket} would have {size:,} characters, the limit is {BUCKET_POLICY:,}"
+        yield Obstacle(what, "Ask its owner to shorten it: podshare adds one statement.", account, bucket)
+
+
 def _role_sizes(role: Role) -> Iterator[Obstacle]:
     trust = len(policies.text(role.trust))
     remedy = "Name fewer principals in trusted_by, or ask AWS to raise the quota `Role trust policy length`."

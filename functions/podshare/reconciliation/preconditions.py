@@ -1,9 +1,11 @@
 """What has to hold before anything is added, checked all at once and told together."""
 
+import contextlib
 import datetime
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -12,15 +14,17 @@ from podshare.aws.settings import Settings
 from podshare.domain import limits
 from podshare.domain.accounts import Account
 from podshare.domain.desired import ClusterFacts
-from podshare.domain.kinds import AccessPoint, ComputeQuota, Key, Kind, Resource
+from podshare.domain.kinds import AccessPoint, BucketDelegation, ComputeQuota, Key, Kind, Resource
 from podshare.domain.plan import LONGEST_TEXT, Action, Change, Observation, Obstacle, Unreadable
 from podshare.domain.records import Cluster
 from podshare.reconciliation.records import cluster_facts
+from podshare.resources import bucket_delegation
 from podshare.resources.context import Context, tag_map
 
 MEMBER_VERSION = "2"
 VERSION_TAG = "podshare:member-version"
 ADD_ONS = ("eks-pod-identity-agent", "amazon-sagemaker-hyperpod-taskgovernance")
+R = TypeVar("R", bound=Resource)
 _DEPLOY = "Deploy accounts/member.yaml of this version to the account."
 
 
@@ -98,8 +102,10 @@ def before_adding(
     changes = list(adding)
     found = [*limits.sizes(desired.values()), *_unknown_instances(desired.values(), instance_types)]
     found += _member_roles(context, changes)
-    for bucket in sorted({(r.bucket, r.key.account, r.key.region) for r in _points(desired, changes)}):
+    for bucket in sorted({(r.bucket, r.key.account, r.key.region) for r in _of_kind(AccessPoint, desired, changes)}):
         found += _bucket(context, *bucket)
+    for delegation in _of_kind(BucketDelegation, desired, changes):
+        found += _bucket_policy(context, delegation)
     creating = Counter(
         (change.key.kind, change.key.account, change.key.region) for change in changes if change.action is Action.CREATE
     )
@@ -117,10 +123,10 @@ def _unknown_instances(desired: Iterable[Resource], present: frozenset[str]) -> 
                 yield Obstacle(what, "Correct instance_type in quota.resources, or in absolute_borrow_limits.")
 
 
-def _points(desired: Mapping[Key, Resource], changes: Iterable[Change]) -> Iterator[AccessPoint]:
+def _of_kind(kind: type[R], desired: Mapping[Key, Resource], changes: Iterable[Change]) -> Iterator[R]:
     for change in changes:
         resource = desired[change.key]
-        if isinstance(resource, AccessPoint):
+        if isinstance(resource, kind):
             yield resource
 
 
@@ -200,6 +206,13 @@ def _bucket(context: Context, bucket: str, account: str, region: str) -> Iterato
     if status.get("IsPublic"):
         remedy = "Remove the public statement: access points share the bucket without one."
         yield Obstacle(f"the policy of bucket {bucket} is public", remedy, account, bucket)
+
+
+def _bucket_policy(context: Context, delegation: BucketDelegation) -> Iterator[Obstacle]:
+    """Room for podshare's statement; a bucket that cannot be read has its obstacle already."""
+    with contextlib.suppress(ClientError, BotoCoreError, Terminal, Retryable):
+        key = delegation.key
+        yield from limits.bucket_policy(key.container, key.account, bucket_delegation.size(context, delegation))
 
 
 def _rooms(

@@ -1,10 +1,12 @@
 """What counts for a team now: its records, with what is wrong in them, and what follows from them."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeVar
 
+from pydantic import BaseModel, ValidationError
+
+from podshare.aws.errors import Terminal
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, Registry, State
 from podshare.domain.acceptance import accept_dataset, accept_team
@@ -16,6 +18,8 @@ from podshare.domain.kinds import Key, Resource
 from podshare.domain.membership import Member, members
 from podshare.domain.records import Cluster, Dataset, InvalidRecord, Problem, Team, enrolled, is_name, parse, plain
 from podshare.reconciliation.accounts import all_known_accounts, known_accounts
+
+R = TypeVar("R", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +77,21 @@ def read_records(settings: Settings, name: str, instead: Mapping[str, Item | Non
     return _Reader(settings, Registry(settings.registry), State(settings.state), instead or {}).team(name)
 
 
-def accepted_record(item: Item | None) -> dict[str, Any] | None:
-    """The fields of a record as the state table keeps them."""
-    if item is None:
+def _accepted(kind: type[R], record: str, stored: Item | None) -> R | None:
+    """The record that was accepted last, as the state table keeps it.
+
+    Raises Terminal if this version of podshare would not accept it any more: what it gives is not known then, and
+    neither taken away nor added to.
+    """
+    if stored is None:
         return None
-    fields: dict[str, Any] = json.loads(str(item["record"]))
-    return fields
+    try:
+        return kind.model_validate_json(str(stored["record"]))
+    except ValidationError as error:
+        raise Terminal(
+            f"{record}, as it was accepted before, breaks a rule of this version of podshare: nothing is changed. "
+            f"Deploy the former version, mend the record, and deploy this one again. {error}"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,16 +153,14 @@ class _Reader:
         return {**found, **replaced}
 
     def _last_team(self, name: str) -> Team | None:
-        fields = accepted_record(self.state.get(f"team#{name}", "accepted"))
-        return Team.model_validate(fields) if fields else None
+        return _accepted(Team, f"team#{name}", self.state.get(f"team#{name}", "accepted"))
 
     def _cluster(self, name: str, item: Item | None) -> tuple[Cluster | None, ClusterFacts | None, tuple[str, ...]]:
         """The cluster that counts: a bad or deleted record of one that is in use changes nothing."""
         if not name:
             return None, None, ()
         stored = self.state.get(f"cluster#{name}", "accepted")
-        fields = accepted_record(stored)
-        last = Cluster.model_validate(fields) if fields else None
+        last = _accepted(Cluster, f"cluster#{name}", stored)
         facts = (
             cluster_facts(last, str(stored["hyperpod_arn"])) if stored and last and "hyperpod_arn" in stored else None
         )
@@ -172,8 +183,7 @@ class _Reader:
             item = written.get(f"dataset#{name}")
             accepted = accept_dataset(item, None)
             if accepted.record is None:  # only what is gone or bad needs what was accepted before
-                fields = accepted_record(self.state.get(f"dataset#{name}", "accepted"))
-                last = Dataset.model_validate(fields) if fields else None
+                last = _accepted(Dataset, f"dataset#{name}", self.state.get(f"dataset#{name}", "accepted"))
                 accepted = accept_dataset(item, last)
                 if item is None and last is None:
                     continue

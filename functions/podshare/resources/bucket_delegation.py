@@ -11,11 +11,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.errors import Retryable, Terminal, code_of, is_absent
+from podshare.aws.errors import Retryable, code_of, is_absent
 from podshare.aws.lease import document_lease
 from podshare.domain import names, policies
 from podshare.domain.kinds import BucketDelegation, Key, Resource
-from podshare.domain.limits import BUCKET_POLICY
 from podshare.domain.policies import Document, Statement
 from podshare.resources.context import Context, as_kind
 
@@ -48,6 +47,14 @@ def update(context: Context, observed: Resource, wanted: Resource) -> None:
     create(context, wanted)
 
 
+def size(context: Context, wanted: BucketDelegation) -> int:
+    """How many characters the bucket's policy would have with the team's share in it."""
+    key = wanted.key
+    others = (row for row in context.state.query(_document(key), "grant#") if row["part"] != _share(key))
+    asked = _statement(context, key, [*others, {"write": wanted.write}])
+    return len(policies.text(_merged(context, _policy(context, key), asked)))
+
+
 def delete(context: Context, observed: Resource) -> None:
     """Take back the team's share, and write the statement, which goes with the last share."""
     _write(context, observed.key, without=_share(observed.key))
@@ -68,14 +75,10 @@ def _write(context: Context, key: Key, without: str = "") -> None:
 
 def _put(context: Context, key: Key, policy: Document) -> None:
     s3 = context.accounts.client("s3", key.account, key.region)
-    size = len(policies.text(policy))
-    if size > BUCKET_POLICY:
-        raise Terminal(
-            f"the policy of bucket {key.container} would have {size:,} bytes, the limit is {BUCKET_POLICY:,}: "
-            "ask its owner to shorten it."
-        )
     if policies.statements(policy):
-        s3.put_bucket_policy(Bucket=key.container, Policy=json.dumps(policy), ExpectedBucketOwner=key.account)
+        # as short as it is counted
+        text = json.dumps(policy, separators=(",", ":"))
+        s3.put_bucket_policy(Bucket=key.container, Policy=text, ExpectedBucketOwner=key.account)
     else:
         s3.delete_bucket_policy(Bucket=key.container, ExpectedBucketOwner=key.account)
     if not policies.same(_policy(context, key), policy):
