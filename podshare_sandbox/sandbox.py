@@ -29,6 +29,7 @@ from moto.core.responses import BaseResponse
 from podshare_sandbox import (
     authorization,
     clock,
+    consistency,
     delivery,
     functions,
     moto_shortcuts,
@@ -76,11 +77,13 @@ class Sandbox:
     """The organization while it runs; a context manager.
 
     ``time_scale`` is the share of real time that waits and asynchronous states take, ``port`` where the front
-    door listens on loopback (0: a free port).
+    door listens on loopback (0: a free port). With a ``lag_seed`` changes become known as late as AWS's do, each by
+    a delay that the seed draws, see :mod:`podshare_sandbox.consistency`; without, at once.
     """
 
-    def __init__(self, time_scale: float = 1.0, port: int = 0) -> None:
+    def __init__(self, time_scale: float = 1.0, port: int = 0, lag_seed: int | None = None) -> None:
         self._time_scale = time_scale
+        self._lag_seed = lag_seed
         self._port = port
         self._loader = Loader()
         self._lock = threading.RLock()
@@ -107,12 +110,14 @@ class Sandbox:
         if botocore_stubber.enabled:
             raise RuntimeError("another sandbox (or moto) runs in this process already")
         clock.set_scale(self._time_scale)
+        consistency.begin(None)
         self._moto = mock_aws(config={"stepfunctions": {"execute_state_machine": True}})
         self._moto.start()
         try:
             self._front_door = FrontDoor(self._port).start()
             _install(self._front_door)
             organization.seed(self._admin_client)
+            consistency.begin(self._lag_seed)
             delivery.listen("aws.organizations", self._stack_sets.organization_changed)
             authorization.clear_decisions()
         except BaseException:
@@ -128,6 +133,7 @@ class Sandbox:
         delivery.close()
         functions.close()
         trail.stop()
+        consistency.begin(None)
         authorization.uninstall()
         service_clients.forget()
         if self._front_door:

@@ -7,7 +7,7 @@ from typing import Any
 
 from moto.iam.models import ManagedPolicy, Role, User, iam_backends
 
-from podshare_sandbox import clock
+from podshare_sandbox import clock, consistency
 from podshare_sandbox.authorization import accounts, policy
 from podshare_sandbox.authorization.conditions import Values
 from podshare_sandbox.authorization.policy import Authority, Policy, PrincipalNames
@@ -119,9 +119,10 @@ def authority_of(principal: Principal) -> Authority:
     backend = iam_backends[principal.account][PARTITION]
     if principal.session is None:
         return _user_authority(backend, principal)
-    role = live_role(principal.session)
-    if role is None:
+    live = live_role(principal.session)
+    if live is None:
         raise UnknownAccessKey(principal.arn)
+    role = role_as_known(live, "authorization") or live
     return Authority(
         identity=_attached(role),
         boundary=_boundary(backend, role.permissions_boundary_arn),
@@ -213,3 +214,9 @@ def role_by_arn(arn: str) -> Role | None:
     if account not in iam_backends:
         return None
     return next((role for role in list(iam_backends[account][PARTITION].roles.values()) if role.arn == arn), None)
+
+
+def role_as_known(role: Role, reader: str) -> Role | None:
+    """``role`` as ``reader`` knows it by now, None while it does not: a former role of its name is another one."""
+    found = consistency.Known[Role]("role", role.account_id).to(reader, role.name.lower(), role)
+    return found if found is not None and found.id == role.id else None

@@ -14,7 +14,7 @@ from moto.sqs.models import sqs_backends
 
 from podshare_sandbox.authorization import accounts, policy
 from podshare_sandbox.authorization.policy import Policy
-from podshare_sandbox.authorization.principals import role_by_arn
+from podshare_sandbox.authorization.principals import role_as_known, role_by_arn
 
 _ARN_FIELDS = 6
 _TRUSTED_ACTIONS = {"sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession"}
@@ -46,7 +46,8 @@ Document = str | Mapping[str, Any] | None
 def _trust(arn: str) -> ResourcePolicy:
     """Nobody can assume a role in an account that is suspended or closed, whomever it trusts."""
     role = role_by_arn(arn)
-    document = role.assume_role_policy_document if role and accounts.is_usable(role.account_id) else None
+    known = role_as_known(role, "authorization") if role and accounts.is_usable(role.account_id) else None
+    document = known.assume_role_policy_document if known else None
     return ResourcePolicy((policy.parse(document),) if document else (), decides=True)
 
 

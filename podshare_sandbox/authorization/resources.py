@@ -14,6 +14,7 @@ from moto.kms.models import kms_backends
 from moto.organizations.models import organizations_backends
 from moto.sagemaker.models import sagemaker_backends
 
+from podshare_sandbox import consistency
 from podshare_sandbox.authorization.call import Call, unmapped
 from podshare_sandbox.authorization.catalog import Action, ResourceType, resource_arn
 from podshare_sandbox.authorization.sessions import PARTITION
@@ -78,8 +79,11 @@ def _one(resource_type: str, arn: str) -> Named:
 
 def _iam(call: Call) -> Named:
     backend: Any = iam_backends[call.account][PARTITION]
+    roles = {role.name.lower(): role for role in list(backend.roles.values())}
+    # a role that IAM does not know yet has no path for it
+    known = consistency.Known[Any]("role", call.account).all_to("iam", roles)
     names = {
-        "RoleNameWithPath": (call.first("RoleName"), list(backend.roles.values())),
+        "RoleNameWithPath": (call.first("RoleName"), known.values()),
         "UserNameWithPath": (call.first("UserName"), list(backend.users.values())),
         "GroupNameWithPath": (call.first("GroupName"), list(backend.groups.values())),
         "InstanceProfileNameWithPath": (call.first("InstanceProfileName"), list(backend.instance_profiles.values())),
@@ -100,7 +104,7 @@ def _iam(call: Call) -> Named:
     return Named(variables, {kind: (arn,) for kind, arn in arns.items() if arn})
 
 
-def _path_of(name: str, entities: list[Any], creation_path: str) -> str:
+def _path_of(name: str, entities: Iterable[Any], creation_path: str) -> str:
     """The path, without its leading slash, of the existing entity, else the one that the call asks for."""
     path = next((entity.path for entity in entities if entity.name == name), creation_path)
     return str(path)[1:]

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from moto.s3.models import s3_backends
 
+from podshare_sandbox import consistency
 from podshare_sandbox.authorization import catalog, policy
 from podshare_sandbox.authorization.authorize import find, request_of, settle
 from podshare_sandbox.authorization.call import Check
@@ -195,7 +196,7 @@ def _authorize_at_access_point(principal: Principal, check: DataCheck, point: "A
     }
     if principal.account != owner and point.restricts_cross_account:
         _refuse(principal, check, context)
-    point_policies = (policy.parse(point.policy),) if point.policy else ()
+    point_policies = (policy.parse(point.enforced_policy),) if point.enforced_policy else ()
     at_point = request_of(principal, Check(check.action, _access_point_arn(check, point), context))
     findings = find(principal, at_point, point_policies)
     outcome = policy.decide(findings, check.action, same_account=principal.account == point.account)
@@ -235,7 +236,8 @@ def _bucket(name: str) -> tuple[str, tuple[Policy, ...]]:
     for account, backends in list(s3_backends.items()):
         bucket: Any = backends["aws"].buckets.get(name)
         if bucket is not None:
-            return account, (policy.parse(_text(bucket.policy)),) if bucket.policy else ()
+            enforced = consistency.Known[bytes]("bucket-policy", "").to("requests", name, bucket.policy)
+            return account, (policy.parse(_text(enforced)),) if enforced else ()
     return "", ()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from podshare_sandbox import consistency
 from podshare_sandbox.cloudformation import parameters, template
 from podshare_sandbox.cloudformation.errors import StackError, TemplateError
 from podshare_sandbox.cloudformation.intrinsics import Evaluator, in_order, text
@@ -70,6 +71,7 @@ class Stack:
         self._delete_failed = False
         self._exports: dict[str, Export] = {} if exports is None else exports
 
+    @consistency.at_once()  # CloudFormation waits until what it has made is known
     def deploy(self, path: Path, given: Mapping[str, Any] | None = None) -> dict[str, str]:
         """Create the stack from the template at ``path``, or update it, and return its outputs.
 
@@ -93,6 +95,7 @@ class Stack:
         self._set_outputs(plain.get("Outputs", {}), evaluator)
         return self.outputs
 
+    @consistency.at_once()
     def delete(self) -> None:
         """Delete the resources in reverse order, except those that are retained by their DeletionPolicy.
 

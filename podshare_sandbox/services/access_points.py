@@ -25,7 +25,7 @@ from moto.s3.models import S3Backend
 from moto.s3.responses import S3Response
 from moto.s3control.models import S3ControlBackend, s3control_backends
 
-from podshare_sandbox import clock
+from podshare_sandbox import clock, consistency
 from podshare_sandbox.moto_extension import Caller, ServiceExtension, page
 from podshare_sandbox.moto_repair import replace
 from podshare_sandbox.services import buckets
@@ -54,6 +54,7 @@ _SUB_RESOURCES = {
 }
 
 _s3control = ServiceExtension("s3control")
+_known_policies = consistency.Known[Any]("access-point-policy", "")
 
 
 class _Policy(buckets.StoredPolicy):
@@ -87,6 +88,11 @@ class AccessPoint:
     @property
     def arn(self) -> str:
         return f"arn:aws:s3:{self.region}:{self.account}:accesspoint/{self.name}"
+
+    @property
+    def enforced_policy(self) -> Any:
+        """The policy as requests meet it by now."""
+        return _known_policies.to("requests", self.arn, self.policy)
 
     @property
     def network_origin(self) -> str:
@@ -131,6 +137,10 @@ def _access_points(account: str) -> dict[tuple[str, str], AccessPoint]:
     backend: S3ControlBackend = s3control_backends[account]["aws"]
     store: dict[tuple[str, str], AccessPoint] = backend.__dict__.setdefault("_podshare_access_points", {})
     return store
+
+
+def _known_points(caller: Caller) -> consistency.Known[AccessPoint]:
+    return consistency.Known("access-point", f"{caller.account} {caller.region}")
 
 
 def _all_access_points() -> list[AccessPoint]:
@@ -216,6 +226,7 @@ def create_access_point(
         tags=_merged_tags({}, Tags or []),
     )
     owned[caller.region, Name] = access_point
+    _known_points(caller).changed(Name, None)
     return {"AccessPointArn": access_point.arn, "Alias": access_point.alias}
 
 
@@ -285,11 +296,9 @@ def list_access_points(
     Errors: InvalidNextToken (400), AccessDenied (403: another account).
     """
     _check_account(caller, AccountId)
-    summaries = [
-        _summary(each)
-        for (region, _), each in sorted(_access_points(AccountId).items(), key=lambda item: item[0])
-        if region == caller.region
-    ]
+    now = {name: each for (region, name), each in _access_points(AccountId).items() if region == caller.region}
+    known = _known_points(caller).all_to("lists", now)
+    summaries = [_summary(known[name]) for name in sorted(known)]
     wanted = {"Bucket": Bucket, "DataSourceId": DataSourceId, "DataSourceType": DataSourceType}
     listed = [
         summary for summary in summaries if all(value in (None, summary[member]) for member, value in wanted.items())
@@ -305,6 +314,7 @@ def delete_access_point(caller: Caller, *, AccountId: str, Name: str) -> None:
     """DeleteAccessPoint, together with its policy. Errors: NoSuchAccessPoint (404), AccessDenied (403)."""
     access_point = _get(caller, AccountId, Name)
     del _access_points(AccountId)[access_point.region, access_point.name]
+    _known_points(caller).changed(access_point.name, access_point)
 
 
 def put_access_point_policy(caller: Caller, *, AccountId: str, Name: str, Policy: str) -> None:
@@ -319,6 +329,7 @@ def put_access_point_policy(caller: Caller, *, AccountId: str, Name: str, Policy
     public = not access_point.vpc and buckets.is_public(document, of_access_point=True)
     if public and _blocks_public_policy(access_point):
         raise buckets.access_denied()
+    _known_policies.changed(access_point.arn, access_point.policy)
     access_point.policy = Policy
 
 
@@ -357,7 +368,9 @@ def _policy_of(access_point: AccessPoint) -> buckets.Document:
 
 def delete_access_point_policy(caller: Caller, *, AccountId: str, Name: str) -> None:
     """DeleteAccessPointPolicy; nothing happens where there is none. Errors: NoSuchAccessPoint (404)."""
-    _get(caller, AccountId, Name).policy = None
+    access_point = _get(caller, AccountId, Name)
+    _known_policies.changed(access_point.arn, access_point.policy)
+    access_point.policy = None
 
 
 def get_access_point_policy_status(caller: Caller, *, AccountId: str, Name: str) -> dict[str, Any]:

@@ -27,6 +27,8 @@ from moto.s3.exceptions import S3ClientError
 from moto.s3.models import FakeBucket, PublicAccessBlock, S3Backend, s3_backends
 from moto.s3control.models import s3control_backends
 
+from podshare_sandbox import consistency
+from podshare_sandbox.authorization.principals import role_as_known, role_by_arn
 from podshare_sandbox.moto_repair import replace
 
 Document = dict[str, Any]
@@ -108,7 +110,8 @@ def _exists(principal: str) -> bool:
     if session := _SESSION_PRINCIPAL.fullmatch(principal):
         roles = iam_backends[session["account"]]["aws"].roles.values()
         return any(role.name == session["role"] for role in roles)
-    return _unique_id(principal) is not None
+    role = role_by_arn(principal)
+    return role_as_known(role, "s3") is not None if role else _unique_id(principal) is not None
 
 
 def _stored_principal(principal: str) -> str:
@@ -437,6 +440,9 @@ def _is_narrow(cidr: str) -> bool:
 # --- buckets ------------------------------------------------------------------------------------------
 
 
+known_policies = consistency.Known[bytes]("bucket-policy", "")
+
+
 def find(name: str) -> FakeBucket | None:
     """The bucket called ``name``, of whichever account."""
     if name not in s3_backends.bucket_accounts:
@@ -507,6 +513,7 @@ def _put_bucket_policy(backend: S3Backend, bucket_name: str, policy: bytes) -> N
     document = check_policy(policy, _kind_in(bucket))
     if is_public(document) and blocks_public_policy(bucket):
         raise access_denied()
+    known_policies.changed(bucket_name, bucket.policy)
     bucket.policy = policy
 
 
@@ -516,7 +523,9 @@ def _get_bucket_policy(backend: S3Backend, bucket_name: str) -> bytes | None:
 
 
 def _delete_bucket_policy(backend: S3Backend, bucket_name: str) -> None:
-    _own_bucket(backend, bucket_name).policy = None
+    bucket = _own_bucket(backend, bucket_name)
+    known_policies.changed(bucket_name, bucket.policy)
+    bucket.policy = None
 
 
 def _policy_is_public(policy: bytes | str) -> bool:

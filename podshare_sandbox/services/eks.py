@@ -12,7 +12,7 @@ import base64
 import re
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
@@ -20,10 +20,11 @@ import trustme
 from moto.core.exceptions import ServiceException
 from moto.eks import exceptions as moto_exceptions
 from moto.eks.models import Cluster, EKSBackend, eks_backends
-from moto.iam.models import iam_backends
+from moto.iam.models import Role, iam_backends
 from moto.utilities.utils import get_partition
 
-from podshare_sandbox import authorization, clock
+from podshare_sandbox import authorization, clock, consistency
+from podshare_sandbox.authorization.principals import role_as_known
 from podshare_sandbox.moto_extension import Caller, ServiceExtension, page
 from podshare_sandbox.services.access_policies import ACCESS_POLICIES, CLUSTER_ADMIN
 
@@ -261,13 +262,15 @@ def cluster_of(cluster_arn: str) -> Cluster:
 
 
 def principal_id(principal_arn: str) -> str | None:
-    """The unique id (AROA…, AIDA…) of the role or user that has this ARN now, None if nobody has it."""
+    """The unique id (AROA…, AIDA…) of the role or user that has this ARN, None if EKS knows of nobody."""
     match = _PRINCIPAL.fullmatch(principal_arn)
     if match is None:
         return None
     backend = iam_backends[match["account"]][get_partition("us-east-1")]
     principals: dict[str, Any] = backend.roles if match["kind"] == "role" else backend.users
-    return next((str(each.id) for each in list(principals.values()) if each.arn == principal_arn), None)
+    found = next((each for each in list(principals.values()) if each.arn == principal_arn), None)
+    known = role_as_known(found, "eks") if isinstance(found, Role) else found
+    return str(known.id) if known else None
 
 
 def find_cluster(caller: Caller, name: str) -> Cluster:
@@ -446,14 +449,25 @@ def _cluster_with_entries(caller: Caller, name: str, *, changes: bool = False) -
     return cluster
 
 
-def _entry(cluster: Cluster, principal_arn: str) -> AccessEntry:
-    entry = ClusterExtension.of(cluster).resources(AccessEntry).get(principal_arn)
+def known_entries(cluster: Cluster) -> consistency.Known[AccessEntry]:
+    """What is known of the cluster's access entries, by their principals."""
+    return consistency.Known("access-entry", cluster.arn)
+
+
+def _entry(cluster: Cluster, principal_arn: str, *, to_change: bool = False) -> AccessEntry:
+    """The entry as it is known by now, or, to be changed, as it is. Raises ResourceNotFoundException."""
+    now = ClusterExtension.of(cluster).resources(AccessEntry).get(principal_arn)
+    known = known_entries(cluster).to("eks", principal_arn, now)
+    entry = now if known and to_change else known
     if entry is None:
         message = (
             "The specified principalArn could not be found. You can view your available access entries "
             "with 'list-access-entries'."
         )
         raise error("ResourceNotFound", message, clusterName=cluster.name)
+    if to_change:
+        former = replace(entry, policies=dict(entry.policies), groups=list(entry.groups), tags=dict(entry.tags))
+        known_entries(cluster).changed(principal_arn, former)
     return entry
 
 
@@ -501,6 +515,7 @@ def _new_entry(cluster: Cluster, request: dict[str, Any]) -> AccessEntry:
         request=request,
     )
     ClusterExtension.of(cluster).resources(AccessEntry)[arn] = entry
+    known_entries(cluster).changed(arn, None)
     return entry
 
 
@@ -560,7 +575,7 @@ def update_access_entry(
     **_: Any,
 ) -> dict[str, Any]:
     """UpdateAccessEntry: groups and username, each replaced if given."""
-    entry = _entry(_cluster_with_entries(caller, clusterName, changes=True), principalArn)
+    entry = _entry(_cluster_with_entries(caller, clusterName, changes=True), principalArn, to_change=True)
     if entry.type != "STANDARD":
         raise error("InvalidRequest", f"An access entry of type {entry.type} can't be updated")
     _check_username(username or "")
@@ -575,7 +590,7 @@ def update_access_entry(
 def delete_access_entry(caller: Caller, clusterName: str, principalArn: str) -> None:
     """DeleteAccessEntry; its associations go with it."""
     cluster = _cluster_with_entries(caller, clusterName, changes=True)
-    _entry(cluster, principalArn)
+    _entry(cluster, principalArn, to_change=True)
     del ClusterExtension.of(cluster).resources(AccessEntry)[principalArn]
 
 
@@ -588,8 +603,9 @@ def list_access_entries(
     nextToken: str | None = None,
 ) -> dict[str, Any]:
     """ListAccessEntries."""
-    entries = ClusterExtension.of(_cluster_with_entries(caller, clusterName)).resources(AccessEntry)
-    arns = [arn for arn, entry in list(entries.items()) if associatedPolicyArn in (None, *entry.policies)]
+    cluster = _cluster_with_entries(caller, clusterName)
+    entries = known_entries(cluster).all_to("lists", ClusterExtension.of(cluster).resources(AccessEntry))
+    arns = [arn for arn, entry in entries.items() if associatedPolicyArn in (None, *entry.policies)]
     listed, token = one_page(arns, maxResults, nextToken)
     return {"accessEntries": listed, "nextToken": token}
 
@@ -611,7 +627,7 @@ def associate_access_policy(
     caller: Caller, clusterName: str, principalArn: str, policyArn: str, accessScope: dict[str, Any]
 ) -> dict[str, Any]:
     """AssociateAccessPolicy; a policy that is associated already gets the new scope."""
-    entry = _entry(_cluster_with_entries(caller, clusterName, changes=True), principalArn)
+    entry = _entry(_cluster_with_entries(caller, clusterName, changes=True), principalArn, to_change=True)
     if entry.type != "STANDARD":
         message = f"Access policies can't be associated to access entries of type {entry.type}"
         raise error("InvalidParameter", message, clusterName=clusterName)
@@ -655,7 +671,7 @@ def _checked_scope(scope: dict[str, Any]) -> dict[str, Any]:
 @operation
 def disassociate_access_policy(caller: Caller, clusterName: str, principalArn: str, policyArn: str) -> None:
     """DisassociateAccessPolicy."""
-    entry = _entry(_cluster_with_entries(caller, clusterName, changes=True), principalArn)
+    entry = _entry(_cluster_with_entries(caller, clusterName, changes=True), principalArn, to_change=True)
     if entry.policies.pop(policyArn, None) is None:
         message = "No access policy association was found for the specified policyArn and principalArn"
         raise error("ResourceNotFound", message, clusterName=clusterName)

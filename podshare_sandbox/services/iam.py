@@ -6,9 +6,11 @@ and a role made anew under the same ARN is another principal.
 Sources: IAM API Reference; IAM User Guide, "IAM and AWS STS quotas" and "AWS JSON policy elements: Principal".
 """
 
+import copy
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -27,7 +29,9 @@ from moto.iam.policy_validation import IAMPolicyDocumentValidator, IAMTrustPolic
 from moto.iam.responses import IamResponse
 from moto.iam.utils import generate_access_key_id_from_account_id
 
+from podshare_sandbox import consistency
 from podshare_sandbox.authorization import grammar
+from podshare_sandbox.authorization.principals import role_as_known
 from podshare_sandbox.authorization.sessions import PARTITION
 from podshare_sandbox.moto_extension import broken_constraints, operation_model
 from podshare_sandbox.moto_repair import replace
@@ -40,6 +44,7 @@ MOST_ATTACHED_POLICIES = 20
 MOST_POLICY_VERSIONS = 5
 MOST_TAGS = 50
 
+_FAILED = 400
 _PRINCIPAL_ARN = re.compile(r"arn:aws:iam::(?P<account>\d{12}):(?P<kind>role|user)/.+")
 _SESSION_ARN = re.compile(r"arn:aws:sts::(?P<account>\d{12}):assumed-role/(?P<role>[^/]+)/[\w+=,.@-]+")
 _ACCOUNT = re.compile(r"\d{12}|arn:aws:iam::\d{12}:root")
@@ -122,7 +127,8 @@ def _is_known(principal: str) -> bool:
         account = session["account"]
         roles = list(iam_backends[account][PARTITION].roles.values()) if account in iam_backends else []
         return any(role.name == session["role"] for role in roles)
-    return _entity(principal) is not None
+    entity = _entity(principal)
+    return role_as_known(entity, "iam") is not None if isinstance(entity, Role) else entity is not None
 
 
 def _all_ids() -> Iterator[str]:
@@ -173,10 +179,13 @@ def _repair_roles() -> None:
         return role
 
     def get_role(backend: IAMBackend, role_name: str) -> Role:
-        for role in list(backend.get_roles()):
-            if role.name.lower() == role_name.lower():
-                return role
-        raise NotFoundException(f"The role with name {role_name} cannot be found.")
+        """Reads answer what is known by now; what changes a role needs it to be there, and to be known."""
+        role, action = _role_named(backend, role_name), _action.get()
+        known = _known_roles(backend).to("iam", role_name.lower(), role) if action else role
+        found = known if known is None or action.startswith(_READS) else role
+        if found is None:
+            raise NotFoundException(f"The role with name {role_name} cannot be found.")
+        return found
 
     def update_role(backend: IAMBackend, role_name: str, description: str | None, duration: str | None) -> Role:
         """What the call leaves out stays as it is."""
@@ -223,6 +232,10 @@ def _repair_roles() -> None:
     replace(IAMBackend, "update_assume_role_policy", update_assume_role_policy)
     replace(IAMBackend, "put_role_permissions_boundary", put_boundary)
     replace(IAMBackend, "tag_role", tag_role)
+
+
+def _role_named(backend: IAMBackend, name: str) -> Role | None:
+    return next((role for role in list(backend.get_roles()) if role.name.lower() == name.lower()), None)
 
 
 def _check_boundary(backend: IAMBackend, arn: str | None) -> None:
@@ -378,6 +391,50 @@ def _repair_users() -> None:
     stock_delete = replace(IAMBackend, "delete_user", delete_user)
 
 
+# --- what is known of roles ---------------------------------------------------------------------------------
+
+_READS = ("Get", "List")
+# the operation that is being called, where changes become known late
+_action: ContextVar[str] = ContextVar("action", default="")
+
+
+def _known_roles(backend: IAMBackend) -> consistency.Known[Role]:
+    return consistency.Known("role", backend.account_id)
+
+
+def _make_changes_of_roles_known() -> None:
+    def list_roles(backend: IAMBackend, *arguments: Any) -> Any:
+        now = {role.name.lower(): role for role in list(backend.get_roles())}
+        known = _known_roles(backend).all_to("iam", now)
+        view = copy.copy(backend)
+        view.roles = {role.id: role for role in known.values()}
+        return stock_list(view, *arguments)
+
+    def call_action(response: IamResponse) -> Any:
+        if not consistency.is_on():
+            return stock(response)
+        action, name = response._get_action(), response.querystring.get("RoleName", [""])[0]
+        before = _role_named(response.backend, name)
+        former = _copied(before) if before else None
+        token = _action.set(action)
+        try:
+            answer = stock(response)
+        finally:
+            _action.reset(token)
+        if name and not action.startswith(_READS) and answer[0] < _FAILED:
+            _known_roles(response.backend).changed(name.lower(), former)
+        return answer
+
+    stock_list = replace(IAMBackend, "list_roles", list_roles)
+    stock = replace(IamResponse, "call_action", call_action)
+
+
+def _copied(role: Role) -> Role:
+    former = copy.copy(role)
+    former.policies, former.managed_policies = dict(role.policies), dict(role.managed_policies)
+    return former
+
+
 # --- parameters ---------------------------------------------------------------------------------------------
 
 
@@ -412,3 +469,4 @@ def install() -> None:
     _repair_managed_policies()
     _repair_users()
     _hold_parameters_against_the_model()
+    _make_changes_of_roles_known()

@@ -11,13 +11,13 @@ AWS resources using EKS Pod Identity Target IAM Roles".
 import json
 import re
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import boto3
 from moto.eks.models import Cluster
 
-from podshare_sandbox import authorization, clock
+from podshare_sandbox import authorization, clock, consistency
 from podshare_sandbox.moto_extension import Caller
 from podshare_sandbox.services import eks, kubernetes
 from podshare_sandbox.services.eks import ClusterExtension, ClusterResource, error, operation
@@ -46,6 +46,11 @@ class Association(ClusterResource):
     disable_session_tags: bool
     policy: str | None
     request: dict[str, Any]
+
+    @property
+    def subject(self) -> str:
+        """Whose association it is."""
+        return f"{self.namespace}/{self.service_account}"
 
     @property
     def cluster_name(self) -> str:
@@ -94,12 +99,21 @@ def _associations(cluster: Cluster) -> dict[str, Association]:
     return ClusterExtension.of(cluster).resources(Association)
 
 
-def _association(caller: Caller, cluster_name: str, association_id: str) -> Association:
-    association = _associations(eks.find_cluster(caller, cluster_name)).get(association_id)
-    if association is None:
+def _known(cluster: Cluster) -> consistency.Known[Association]:
+    return consistency.Known("pod-identity-association", cluster.arn)
+
+
+def _association(caller: Caller, cluster_name: str, association_id: str, *, to_change: bool = False) -> Association:
+    """The association as it is known by now, or, to be changed, as it is. Raises ResourceNotFoundException."""
+    cluster = eks.find_cluster(caller, cluster_name)
+    association = _associations(cluster).get(association_id)
+    known = _known(cluster).to("eks", association.subject, association) if association else None
+    if association is None or known is None or known.id != association_id:
         message = f"No pod identity association found for associationId: {association_id}"
         raise error("ResourceNotFound", message, clusterName=cluster_name)
-    return association
+    if to_change:
+        _known(cluster).changed(association.subject, replace(association, tags=dict(association.tags)))
+    return association if to_change else known
 
 
 @operation
@@ -132,6 +146,7 @@ def create_pod_identity_association(caller: Caller, clusterName: str, **request:
     )
     _check_target_and_policy(association)
     _associations(cluster)[identifier] = association
+    _known(cluster).changed(association.subject, None)
     return {"association": association.described()}
 
 
@@ -181,7 +196,7 @@ def update_pod_identity_association(
     caller: Caller, clusterName: str, associationId: str, **changes: Any
 ) -> dict[str, Any]:
     """UpdatePodIdentityAssociation; pods see it when their agent's credentials are renewed."""
-    association = _association(caller, clusterName, associationId)
+    association = _association(caller, clusterName, associationId, to_change=True)
     names = {
         "roleArn": "role_arn",
         "targetRoleArn": "target_role_arn",
@@ -202,7 +217,7 @@ def update_pod_identity_association(
 @operation
 def delete_pod_identity_association(caller: Caller, clusterName: str, associationId: str) -> dict[str, Any]:
     """DeletePodIdentityAssociation. Credentials that pods hold stay valid until they expire."""
-    association = _association(caller, clusterName, associationId)
+    association = _association(caller, clusterName, associationId, to_change=True)
     del _associations(eks.find_cluster(caller, clusterName))[associationId]
     return {"association": association.described()}
 
@@ -218,9 +233,11 @@ def list_pod_identity_associations(
     nextToken: str | None = None,
 ) -> dict[str, Any]:
     """ListPodIdentityAssociations: summaries, which leave out the role, the times and the tags."""
+    cluster = eks.find_cluster(caller, clusterName)
+    now = {association.subject: association for association in list(_associations(cluster).values())}
     summaries = [
         association.summarized()
-        for association in list(_associations(eks.find_cluster(caller, clusterName)).values())
+        for association in _known(cluster).all_to("lists", now).values()
         if namespace in (None, association.namespace) and serviceAccount in (None, association.service_account)
     ]
     listed, token = eks.one_page(summaries, maxResults, nextToken)
@@ -243,7 +260,8 @@ def credentials_of_pod(
     agent = eks.addons(cluster).get(AGENT_ADDON)
     if agent is None or agent.status != "ACTIVE":
         raise PodIdentityError(f"the add-on {AGENT_ADDON} is not ACTIVE on cluster {cluster.name}")
-    association = _find(cluster, namespace, service_account)
+    subject = f"{namespace}/{service_account}"
+    association = _known(cluster).to("pods", subject, _find(cluster, namespace, service_account))
     if association is None:
         raise PodIdentityError(f"no association for service account {namespace}/{service_account} on {cluster.name}")
     tags = {} if association.disable_session_tags else _session_tags(association, pod)

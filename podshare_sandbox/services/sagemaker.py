@@ -18,7 +18,7 @@ import re
 import secrets
 import string
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from threading import RLock
@@ -28,7 +28,7 @@ from botocore.model import StructureShape
 from moto.core.exceptions import ServiceException
 from moto.sagemaker.models import SageMakerModelBackend, sagemaker_backends
 
-from podshare_sandbox import clock
+from podshare_sandbox import clock, consistency
 from podshare_sandbox.moto_extension import Caller, ServiceExtension, operation_model, page
 from podshare_sandbox.services import eks
 
@@ -488,6 +488,8 @@ def _finish(store: dict[str, Definition], definition: Definition, change: Change
             definition.versions[-1] = change.before
         if not failure and change.doing == "Deleting":
             store.pop(definition.id, None)
+            known = _known(_eks_cluster_arn(definition), definition.kind)
+            known.changed(definition.name, replace(definition, change=change))
 
 
 def _unmet_precondition(definition: Definition, change: Change) -> str | None:
@@ -506,7 +508,9 @@ def _eks_cluster_arn(definition: Definition) -> str:
     raise RuntimeError(f"{definition.arn} has no cluster: DeleteCluster refuses while definitions exist")
 
 
-def _new_change(operation: str, doing: str, before: Fields) -> Change:
+def _new_change(operation: str, doing: str, before: Fields, name: str = "") -> Change:
+    if operation == "CreateComputeQuota" and consistency.fails(name):
+        fail_next(operation, "Internal failure.")
     reasons = _failures().get(operation)
     return Change(doing, before, reasons.pop(0) if reasons else None)
 
@@ -526,9 +530,10 @@ def _create(caller: Caller, kind: Kind, request: Fields) -> Fields:
             cluster_arn=cluster.arn,
             tags=request.get("Tags", []),
             versions=[{name: request[name] for name in kind.members if name in request}],
-            change=_new_change(f"Create{kind.title}", "Creating", {}),
+            change=_new_change(f"Create{kind.title}", "Creating", {}, request["Name"]),
         )
         store[definition.id] = definition
+        _known(_eks_cluster_arn(definition), kind).changed(definition.name, None)
     return {kind.member("Id"): definition.id, kind.member("Arn"): definition.arn}
 
 
@@ -600,6 +605,19 @@ def _delete(caller: Caller, kind: Kind, definition_id: str) -> None:
         definition.modified = clock.now()
 
 
+def _known(eks_cluster_arn: str, kind: Kind) -> consistency.Known[Definition]:
+    """What is known of a cluster's definitions; its EKS cluster's ARN is the same in every sandbox."""
+    return consistency.Known(kind.arn_type, eks_cluster_arn)
+
+
+def _known_definitions(caller: Caller, kind: Kind) -> Iterator[Definition]:
+    """What is listed by now."""
+    definitions = _definitions(caller, kind)
+    for cluster in list(clusters(caller.account, caller.region).values()):
+        now = {each.name: each for each in definitions if each.cluster_arn == cluster.arn}
+        yield from _known(cluster.eks_cluster_arn or cluster.arn, kind).all_to("lists", now).values()
+
+
 def _list(
     caller: Caller,
     kind: Kind,
@@ -619,7 +637,7 @@ def _list(
     listed, token = _listed(
         (
             {name: value for name, value in each.described(each.version).items() if name in shown}
-            for each in _definitions(caller, kind)
+            for each in _known_definitions(caller, kind)
             if NameContains in each.name and Status in (None, each.status) and ClusterArn in (None, each.cluster_arn)
         ),
         order=lambda each: each[SortBy],

@@ -1,10 +1,12 @@
 """IAM roles under podshare's path: cluster access, data scientist and data access roles."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.errors import code_of, is_absent
+from podshare.aws.errors import Pending, code_of, is_absent, message_of
 from podshare.domain import policies
 from podshare.domain.kinds import Key, Resource, Role
 from podshare.domain.plan import Foreign
@@ -41,7 +43,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> Role | Foreign 
         inline = {name: iam.get_role_policy(RoleName=key.name, PolicyName=name)["PolicyDocument"] for name in names}
         attached = iam.list_attached_role_policies(RoleName=key.name)["AttachedPolicies"]
     except ClientError as error:
-        if is_absent(error):
+        if is_absent(error) or _is_unknown(error, key):
             return None
         raise
     return Role(
@@ -74,13 +76,18 @@ def create(context: Context, wanted: Resource) -> None:
         if code_of(error) != "EntityAlreadyExists":  # a reply was lost: what is there is read again, and mended
             raise
         return
-    for name, policy in role.policies.items():
-        iam.put_role_policy(RoleName=role.key.name, PolicyName=name, PolicyDocument=policies.text(policy))
+    with _patient(role.key):
+        for name, policy in role.policies.items():
+            iam.put_role_policy(RoleName=role.key.name, PolicyName=name, PolicyDocument=policies.text(policy))
 
 
 def update(context: Context, observed: Resource, wanted: Resource) -> None:
     """Write what differs, the trust first: it is what a cut is about."""
-    old, new = as_kind(Role, observed), as_kind(Role, wanted)
+    with _patient(wanted.key):
+        _update(context, as_kind(Role, observed), as_kind(Role, wanted))
+
+
+def _update(context: Context, old: Role, new: Role) -> None:
     iam, name = context.accounts.client("iam", new.key.account), new.key.name
     if not policies.same(old.trust, new.trust):
         iam.update_assume_role_policy(RoleName=name, PolicyDocument=policies.text(new.trust))
@@ -113,8 +120,28 @@ def delete(context: Context, observed: Resource) -> None:
             iam.delete_role_policy(RoleName=name, PolicyName=policy)
         iam.delete_role(RoleName=name)
     except ClientError as error:
-        if not is_absent(error):
+        if not (is_absent(error) or _is_unknown(error, role.key)):
             raise
+
+
+@contextmanager
+def _patient(key: Key) -> Iterator[None]:
+    """Raise Pending where IAM does not know the role yet."""
+    try:
+        yield
+    except ClientError as error:
+        if is_absent(error) or _is_unknown(error, key):
+            raise Pending(f"role {key.name} is not known everywhere yet") from error
+        raise
+
+
+def _is_unknown(error: ClientError, key: Key) -> bool:
+    """Whether IAM refuses because it does not know the role, not yet or not any more.
+
+    Only a role that it knows has a path for it, and the member role may act on podshare's path alone.
+    """
+    by_name = rf"on resource: (\S+:)?role[/ ]{re.escape(key.name)}(\s|$)"
+    return code_of(error) == "AccessDenied" and re.search(by_name, message_of(error)) is not None
 
 
 def _description(context: Context, role: Role) -> str:

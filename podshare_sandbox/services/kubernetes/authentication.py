@@ -21,7 +21,7 @@ from moto.eks.models import Cluster
 from moto.iam.models import iam_backends
 
 from podshare_sandbox import authorization, clock
-from podshare_sandbox.services.eks import AccessEntry, ClusterExtension
+from podshare_sandbox.services.eks import AccessEntry, ClusterExtension, known_entries
 from podshare_sandbox.services.kubernetes import errors
 
 TOKEN_PREFIX = "k8s-aws-v1."  # noqa: S105  # a prefix, no secret
@@ -144,7 +144,7 @@ def _secret(caller: authorization.Principal, access_key: str) -> tuple[str, str 
 def _entry_of(cluster: Cluster, caller: authorization.Principal) -> AccessEntry:
     extension = ClusterExtension.of(cluster)
     unique_id = caller.user_id.split(":")[0]
-    for entry in list(extension.resources(AccessEntry).values()):
+    for entry in known_entries(cluster).all_to("cluster", extension.resources(AccessEntry)).values():
         if extension.uses_entries and entry.principal_id == unique_id:
             return entry
     raise _BadTokenError
