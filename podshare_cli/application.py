@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from podshare_cli import accounts, approving, pausing, records, sandbox, sweeping, team
+from podshare_cli import accounts, approving, capacity, pausing, records, sandbox, sweeping, team
 from podshare_cli.failures import INVALID, Failure, explain
 from podshare_cli.options import Json, Options, Prefix, Profile, Region, examples, flowing, in_force, set_in_force
 
@@ -32,6 +32,14 @@ app.add_typer(accounts.app, name="account")
 app.command("sweep", epilog=examples("podshare sweep", "podshare sweep --no-wait", "podshare sweep --last --json"))(
     sweeping.sweep
 )
+app.command(
+    "capacity",
+    epilog=examples(
+        "podshare capacity",
+        "podshare capacity --cluster main",
+        "podshare capacity --json | jq '.[].instance_types[] | {instance_type, free, unit}'",
+    ),
+)(capacity.capacity)
 app.command(
     "approve",
     epilog=examples("podshare approve", "podshare approve vision 3f2a9c01b7de", "podshare approve --all --yes"),

@@ -16,7 +16,15 @@ STDIN = "-"
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML in which a field that is written twice is an error; PyYAML would keep the last one in silence."""
+    """YAML in which a field that is written twice is an error, and a moment is the text that stands there.
+
+    PyYAML would keep the last one in silence, and make a moment without an offset one of some zone.
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  # PyYAML's stubs call it an instance's
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()

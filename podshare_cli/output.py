@@ -18,6 +18,7 @@ from podshare_cli.failures import Failure
 STATE_STYLES = {
     "READY": "bold green",
     "DELETED": "green",
+    "ENDED": "green",
     "WAITING": "bold yellow",
     "HELD": "bold yellow",
     "DEGRADED": "bold red",

@@ -48,6 +48,7 @@ def status(connection: Connection, team: str) -> Row:
         **_row(team, item, found),
         "summary": found.get("summary"),
         "problems": found.get("problems", []),
+        "notes": found.get("notes", []),
         "execution": found.get("execution"),
         "trigger": found.get("trigger"),
         "ways_in": _ways_in(connection, item),
@@ -184,6 +185,7 @@ def detail(found: Row, now: datetime.datetime) -> RenderableType:
     ):
         facts.add_row(label, value)
     parts: list[RenderableType] = [f"[bold]{escape(found['team'])}[/]", facts, *_problems(found["problems"])]
+    parts += [f"[yellow]![/] {escape(str(note))}" for note in found["notes"]]
     parts += map(told_left_behind, found["left_behind"])
     if found["ways_in"]:
         parts.append(_told_ways_in(found["ways_in"]))

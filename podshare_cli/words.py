@@ -33,7 +33,7 @@ def thing(change: Mapping[str, Any]) -> str:
     match kind:
         case "access_entry":  # its name is the ARN of the role that it admits
             told = f"{called} of {name.rpartition('/')[2]}"
-        case "compute_quota":  # its name is <HyperPod cluster id>/<quota>
+        case "compute_quota" | "cluster_scheduler_config":  # its name begins with the HyperPod cluster's id
             told = f"{called} {name.rpartition('/')[2]}"
         case "bucket_delegation":
             told = f"delegation in bucket {inside} to {name}"
@@ -81,7 +81,7 @@ def plan(found: Mapping[str, Any]) -> Iterator[str]:
 def _heading(found: Mapping[str, Any]) -> str:
     count = int(found["count"]) + int(found.get("left", 0))
     changes = "nothing would change" if not count else f"{count} change{'s' if count > 1 else ''}"
-    deleted = " [red](deleted)[/]" if found.get("deleted") else ""
+    deleted = " [red](deleted)[/]" if found.get("deleted") else " [red](ended)[/]" if found.get("ended") else ""
     return f"[bold]{escape(str(found['team']))}[/]{deleted}: {changes} [dim]({found['hash']})[/]"
 
 

@@ -3,14 +3,14 @@
 EventBridge rules and schedules (:mod:`.events`, :mod:`.schedules`) and DynamoDB streams with Lambda event source
 mappings (:mod:`.streams`). moto either delivers within the call that causes the event, or not at all.
 
-Not emulated: time does not fire schedules and scheduled rules, :func:`fire_schedule` does; EventBridge archives,
+Not emulated: time fires no schedules and rules that recur, :func:`fire_schedule` does; EventBridge archives,
 pipes and API destinations; SQS as an event source goes moto's way, within SendMessage.
 """
 
 import time
 
 from podshare_sandbox import functions, state_machines
-from podshare_sandbox.delivery import background, events, streams
+from podshare_sandbox.delivery import background, events, schedules, streams
 from podshare_sandbox.delivery.events import listen, put_event
 from podshare_sandbox.delivery.schedules import fire_schedule
 
@@ -25,6 +25,7 @@ def install() -> None:
     background.restart()
     events.install()
     streams.install()
+    schedules.install()
 
 
 def close() -> None:
@@ -32,6 +33,7 @@ def close() -> None:
     background.close()
     events.forget()
     streams.forget()
+    schedules.forget()
 
 
 def in_flight() -> list[str]:

@@ -1,17 +1,75 @@
-"""Schedules: EventBridge Scheduler's, and rules with a ``ScheduleExpression``. They fire when they are told to."""
+"""Schedules: EventBridge Scheduler's, and rules with a ``ScheduleExpression``.
+
+Those of one moment, ``at(...)``, fire at that moment, in real time; all others when they are told to. Source: the
+EventBridge Scheduler User Guide, "Schedule types" and "Deletion after schedule completion".
+"""
 
 import json
+import re
+import threading
 import uuid
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from moto.events.models import Rule, events_backends
-from moto.scheduler.models import Schedule, scheduler_backends
+from moto.scheduler.models import EventBridgeSchedulerBackend, Schedule, scheduler_backends
 
 from podshare_sandbox import clock
 from podshare_sandbox.delivery import background, events
+from podshare_sandbox.moto_repair import repair
 from podshare_sandbox.service_clients import ServiceRole
 
 _SCHEDULER = "scheduler.amazonaws.com"
+_ONE_MOMENT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
+
+
+_timers: dict[str, threading.Timer] = {}  # by the schedule's ARN
+
+
+def install() -> None:
+    """Let schedules of one moment fire by themselves."""
+    repair(EventBridgeSchedulerBackend, "create_schedule", _awaited)
+    repair(EventBridgeSchedulerBackend, "update_schedule", _awaited)
+
+
+def forget() -> None:
+    """Let no schedule fire any more."""
+    while _timers:
+        _timers.popitem()[1].cancel()
+
+
+def _awaited(original: Any) -> Any:
+    def changed(self: EventBridgeSchedulerBackend, **settings: Any) -> Schedule:
+        schedule: Schedule = original(self, **settings)
+        if settings.get("action_after_completion"):  # moto's update passes it by
+            schedule.action_after_completion = settings["action_after_completion"]
+        _await(self, schedule)
+        return schedule
+
+    return changed
+
+
+def _await(backend: EventBridgeSchedulerBackend, schedule: Schedule) -> None:
+    if former := _timers.pop(schedule.arn, None):
+        former.cancel()
+    found = _ONE_MOMENT.fullmatch(schedule.schedule_expression)
+    if not found:
+        return
+    moment = datetime.fromisoformat(found[1]).replace(tzinfo=ZoneInfo(schedule.schedule_expression_timezone))
+
+    def fire() -> None:
+        group = backend.schedule_groups.get(schedule.group_name)
+        present = group.schedules.get(schedule.name) if group else None
+        if present is not schedule or schedule.state != "ENABLED":
+            return
+        background.run(f"schedule {schedule.name}", lambda: _send(schedule))
+        if schedule.action_after_completion == "DELETE":
+            backend.delete_schedule(schedule.group_name, schedule.name)
+
+    _timers[schedule.arn] = timer = threading.Timer(max(0.0, (moment - clock.now()).total_seconds()), fire)
+    timer.daemon = True
+    timer.start()
 
 
 def fire_schedule(name: str) -> None:

@@ -195,10 +195,31 @@ def test_the_status_of_a_team_is_whole(podshare: Command) -> None:
     assert found["state"] == "READY"
     assert found["problems"] == []
     assert found["trigger"]["event"] == "registry"
-    assert len(found["resources"]) == 14
+    assert len(found["resources"]) == 15
     shown = podshare("team", "status", "vision").out
     assert "account 333333333333" in shown
     assert "delegation in bucket curated-images-333333333333 to vision/imagenet" in shown
+
+
+def test_capacity_shows_who_has_what(podshare: Command) -> None:
+    """Each instance type with its teams' guarantees and what is free, as numbers for scripts and as bars for people."""
+    (found,) = podshare("capacity", "--cluster", "main", "--json").data
+    rows = {row["instance_type"]: row for row in found["instance_types"]}
+    assert (found["over_commitment"], rows["ml.g5.12xlarge"]["free"]) == ("refuse", 16)
+    assert rows["ml.p5.48xlarge"]["teams"] == [
+        {"team": "vision", "quota": ["4 instances"], "guaranteed": 32, "lends": 32, "borrow_limit": 16}
+    ]
+    drawn = podshare("capacity").out
+    assert "32 of 64 accelerators guaranteed" in drawn
+    (vision,) = (line for line in drawn.splitlines() if line.startswith("vision"))
+    assert vision.split() == ["vision", "█" * 20, "32", "32", "16", "4", "instances"]
+
+
+def test_a_cluster_that_cannot_be_read_is_told_and_ends_with_1(podshare: Command) -> None:
+    """The report of what can be read comes all the same."""
+    ended = podshare("capacity", "--cluster", "main", "--cluster", "absent", "--json")
+    assert [one["cluster"] for one in ended.data] == ["main", "absent"]
+    assert (ended.code, "there is no cluster#absent in the registry" in ended.err) == (1, True)
 
 
 def test_a_dry_run_shows_what_a_candidate_would_change_and_changes_nothing(podshare: Command, tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ STACKS = {"podshare-member": MEMBER, "podshare-management": MANAGEMENT, "podshar
 
 MODELS: dict[str, type[BaseModel]] = {
     "`cluster#<name>`": records.Cluster,
+    "`scheduler`": records.Scheduler,
+    "`priority_classes`": records.PriorityClass,
     "`dataset#<name>`": records.Dataset,
     "`team#<name>`": records.Team,
     "`enrollment#<name>`": records.Enrollment,

@@ -16,8 +16,24 @@ from podshare.aws.sessions import Accounts
 from podshare.aws.tables import State
 from podshare.domain import policies
 from podshare.domain.installation import Installation
-from podshare.domain.kinds import AccessEntry, AccessPoint, ComputeQuota, Kind, PodIdentityAssociation, Resource, Role
-from podshare.resources import access_entry, access_point, compute_quota, pod_identity_association, role
+from podshare.domain.kinds import (
+    AccessEntry,
+    AccessPoint,
+    ClusterSchedulerConfig,
+    ComputeQuota,
+    Kind,
+    PodIdentityAssociation,
+    Resource,
+    Role,
+)
+from podshare.resources import (
+    access_entry,
+    access_point,
+    cluster_scheduler_config,
+    compute_quota,
+    pod_identity_association,
+    role,
+)
 from podshare.resources.context import Context
 
 CREATE: Mapping[type[Resource], Any] = {
@@ -26,6 +42,7 @@ CREATE: Mapping[type[Resource], Any] = {
     PodIdentityAssociation: pod_identity_association.create,
     AccessPoint: access_point.create,
     ComputeQuota: compute_quota.create,
+    ClusterSchedulerConfig: cluster_scheduler_config.ask_for,
 }
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")

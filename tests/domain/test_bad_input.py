@@ -8,6 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, get_args
 
@@ -21,7 +22,7 @@ from podshare.aws.tables import from_item, to_item
 from podshare.domain import limits, policies
 from podshare.domain.acceptance import accept_dataset, accept_team
 from podshare.domain.accounts import Account
-from podshare.domain.desired import desired
+from podshare.domain.desired import ClusterFacts, desired
 from podshare.domain.enrollments import Enrolled, team_of
 from podshare.domain.kinds import AccessPoint, Key, Resource, Role
 from podshare.domain.membership import members
@@ -29,6 +30,7 @@ from podshare.domain.records import (
     MODELS,
     MOST_BYTES,
     MOST_PROBLEMS,
+    Cluster,
     Dataset,
     Enrollment,
     InvalidRecord,
@@ -85,9 +87,11 @@ def judged(item: Mapping[str, Any]) -> Record | None:
     return record
 
 
-def holds(team: Team, datasets: Mapping[str, Dataset | None] = DATASETS) -> dict[Key, Resource]:
+def holds(
+    team: Team, datasets: Mapping[str, Dataset | None] = DATASETS, cluster: ClusterFacts = CLUSTER
+) -> dict[Key, Resource]:
     """What is desired for a team, all of which AWS would take or podshare refuse for its size."""
-    resources = desired(team, CLUSTER, {name: one for name, one in datasets.items() if one}, {}, INSTALLATION)
+    resources = desired(team, cluster, {name: one for name, one in datasets.items() if one}, {}, INSTALLATION)
     assert wrong_requests(INSTALLATION, team.name, resources.values()) == []
     too_large = {obstacle.what for obstacle in limits.sizes(resources.values())}
     for one in resources.values():
@@ -126,7 +130,7 @@ def granted(team: Team) -> set[tuple[str, ...]]:
 A_FULL_TEAM = a_team_item(
     members=[
         {"account": "222222222222", "existing_role": "research/LanguageResearcher"},
-        {"account": "222222222222", "permission_set": "Pretraining"},
+        {"account": "222222222222", "permission_set": "Pretraining", "expires": "2033-01-31T18:00:00Z"},
         {"account": "444444444444", "trusted_by": ["role/Analyst", "user/ada"]},
         {"organizational_unit": SCIENCE, "exclude_accounts": ["666666666666"]},
         {"account_tag": {"key": "pool", "value": "shared"}, "permission_set": "Pretraining"},
@@ -148,10 +152,14 @@ A_FULL_TEAM = a_team_item(
     },
     access="edit",
     service_accounts=[
-        {"name": "trainer", "datasets": [{"dataset": "imagenet", "access": "read"}]},
+        {
+            "name": "trainer",
+            "datasets": [{"dataset": "imagenet", "access": "read", "expires": "2033-01-31T19:00:00+01:00"}],
+        },
         {"name": "curator", "datasets": [{"dataset": "web", "access": "read_write", "prefix": "web/clean/"}]},
     ],
     deletion_protection=False,
+    expires="2034-01-31T18:00Z",
     changed_by="arn:aws:iam::111111111111:user/admin",
 )
 A_CLUSTER = {
@@ -161,6 +169,12 @@ A_CLUSTER = {
     "region": "us-west-2",
     "eks_cluster": "hyperpod-eks",
     "hyperpod_cluster": "hyperpod",
+    "over_commitment": "refuse",
+    "scheduler": {
+        "priority_classes": [{"name": "training", "weight": 60}, {"name": "inference", "weight": 90}],
+        "fair_share": True,
+        "idle_resource_sharing": False,
+    },
 }
 A_DATASET = {
     "id": "dataset#imagenet",
@@ -247,6 +261,8 @@ def test_every_record_is_refused_in_words_or_works(item: Item) -> None:
         found = accepted(item, None)
         if found:
             holds(found)
+    if isinstance(record, Cluster):
+        holds(a_team(), cluster=replace(CLUSTER, scheduler=record.scheduler))
 
 
 @thorough(600)
@@ -396,6 +412,9 @@ def test_one_more_than_the_longest_is_refused(fits: Item, too_long: Item) -> Non
         (A_DATASET, {"id": "dataset#" + "d" * 63}, {"id": "dataset#" + "d" * 64}),
         (A_CLUSTER, {"eks_cluster": "e" * 100}, {"eks_cluster": "e" * 101}),
         (A_CLUSTER, {"hyperpod_cluster": "h" * 63}, {"hyperpod_cluster": "h" * 64}),
+        (A_CLUSTER, {"scheduler": {"priority_classes": [{"name": "p" * 40, "weight": 100}]}}, {"scheduler": {"priority_classes": [{"name": "p" * 41, "weight": 100}]}}),
+        (A_CLUSTER, {"scheduler": {"priority_classes": [{"name": f"p{n}", "weight": 0} for n in range(10)]}}, {"scheduler": {"priority_classes": [{"name": f"p{n}", "weight": 0} for n in range(11)]}}),
+        (A_CLUSTER, {"scheduler": {"priority_classes": [{"name": "p", "weight": 100}]}}, {"scheduler": {"priority_classes": [{"name": "p", "weight": 101}]}}),
         (A_CLUSTER, {"region": "ap-southeast-2"}, {"region": f"us-{'a' * 60}-2"}),
         (an_enrollment_item(), {"id": "enrollment#" + "e" * 27}, {"id": "enrollment#" + "e" * 28}),
         (an_enrollment_item(organizational_unit=...), {"account_tag": {"key": "k" * 128, "value": "v" * 256}}, {"account_tag": {"key": "k", "value": "v" * 257}}),

@@ -1,14 +1,24 @@
 """What should be there for a team."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
 
 from podshare.domain.desired import desired
 from podshare.domain.installation import MANAGED_BY_TAG, TEAM_TAG
-from podshare.domain.kinds import AccessEntry, AccessPoint, BucketDelegation, Kind, Resource, Role, RoleAttachment
-from podshare.domain.records import Team
+from podshare.domain.kinds import (
+    AccessEntry,
+    AccessPoint,
+    BucketDelegation,
+    ClusterSchedulerConfig,
+    Kind,
+    Resource,
+    Role,
+    RoleAttachment,
+)
+from podshare.domain.records import Scheduler, Team
 from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team, an_account
 
 
@@ -50,6 +60,19 @@ def test_golden_grants(golden: Callable[[str, Any], None]) -> None:
         {"name": "writer", "datasets": [{"dataset": "imagenet", "access": "read_write"}]},
     ]
     golden("grants", described(wanted(a_team(members=[], service_accounts=accounts))))
+
+
+def test_golden_scheduler(golden: Callable[[str, Any], None]) -> None:
+    """All teams of a cluster want the same scheduler config, which names none of them; without a record none."""
+    classes = [{"name": "training", "weight": 60}, {"name": "inference", "weight": 90}]
+    cluster = replace(CLUSTER, scheduler=Scheduler.model_validate({"priority_classes": classes}))
+    one, other = (
+        of([*desired(a_team(name), cluster, {}, {}, INSTALLATION).values()], ClusterSchedulerConfig)
+        for name in ("vision", "language")
+    )
+    assert one == other
+    assert of(wanted(a_team()), ClusterSchedulerConfig) == []
+    golden("scheduler", described([*one]))
 
 
 def test_a_permission_set_does_not_admit_a_longer_one() -> None:

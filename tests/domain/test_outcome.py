@@ -77,3 +77,10 @@ def test_what_waits_is_waited_for_whatever_else_failed() -> None:
     parked = {"what": "account 6 is parked", "remedy": "deploy", "waits": False}
     assert outcome({"obstacles": [LATE, parked]}, [], HELD, "").waits
     assert not outcome({"obstacles": [parked]}, [], HELD, "").waits
+
+
+def test_what_an_obstacle_keeps_waiting_is_told_once() -> None:
+    """A quota that is refused is no difference besides."""
+    obstacle = {"what": "the quota does not fit", "remedy": "lower it", "waits": False, "only": "k"}
+    found = outcome({"obstacles": [obstacle]}, [DONE], LEFT, "")
+    assert [problem["what"] for problem in found.problems] == ["the quota does not fit"]

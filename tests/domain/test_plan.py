@@ -147,6 +147,19 @@ def test_an_obstacle_withholds_what_it_covers_and_no_revocation() -> None:
     assert {change.key.account for change in found.changes if change.action is Action.DELETE} >= {"555555555555"}
 
 
+def test_an_obstacle_of_one_thing_withholds_it_and_what_needs_it_to_be_there() -> None:
+    """A quota that is refused keeps its namespace's service accounts waiting; one that is not raised, nothing."""
+    want = wanted(a_team())
+    (quota,) = (key for key in want if key.kind is Kind.COMPUTE_QUOTA)
+    refused = Obstacle("the quota does not fit", "lower it", only=str(quota))
+    there: Resources = {}
+    waits = want.keys() - {change.key for change in plan(want, there, [refused]).changes}
+    assert {key.kind for key in waits} == {Kind.COMPUTE_QUOTA, Kind.SERVICE_ACCOUNT}
+    there = wanted(a_team(service_accounts=[], quota={"resources": [{"instance_type": "ml.p5.48xlarge", "count": 1}]}))
+    waits = want.keys() - there.keys() - {change.key for change in plan(want, there, [refused]).changes}
+    assert waits == set()
+
+
 def test_what_cannot_be_read_is_neither_added_nor_removed() -> None:
     """Unreadable is not absent: nothing is done to it, and it is said."""
     want = wanted(a_team())

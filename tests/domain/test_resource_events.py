@@ -72,6 +72,18 @@ def test_ids_are_kept_where_nothing_names_the_team() -> None:
     assert a_call("eks", "UpdatePodIdentityAssociation", asked).associations == {("main", "a-1")}
 
 
+def test_a_scheduler_config_is_told_by_the_kind_of_call_or_by_its_arn() -> None:
+    """Its id tells no cluster and no team: all that share one there are meant."""
+    arn = f"arn:aws:sagemaker:us-west-2:{HUB}:cluster-scheduler-config/h920ig0dk7tk"
+    asked = {"clusterSchedulerConfigId": "h920ig0dk7tk", "schedulerConfig": {"fairShare": "Disabled"}}
+    for found in (
+        a_call("sagemaker", "UpdateClusterSchedulerConfig", asked),
+        a_call("sagemaker", "DeleteTags", {"resourceArn": arn}),
+    ):
+        assert (found.schedulers, found.teams, found.quotas, found.account) == (True, frozenset(), frozenset(), HUB)
+    assert not a_call("sagemaker", "DeleteComputeQuota", {"computeQuotaId": "h920ig0dk7tk"}).schedulers
+
+
 @pytest.mark.parametrize(
     ("service", "name", "asked"),
     [

@@ -1,5 +1,8 @@
 """Too much at once waits for a person: an emptied table is a thousand small plans."""
 
+import time
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from tests.builders import a_team_item
@@ -75,3 +78,17 @@ def test_a_restored_record_ends_the_wait(world: World) -> None:
     world.delete(f"team#{name}")
     assert world.status(name)["state"] == "HELD"
     assert world.state(f"team#{name}", "held")["hash"] != digest
+
+
+def test_the_clock_needs_no_approval_and_an_end_in_the_past_does(world: World) -> None:
+    """What has ended by itself is revoked whatever the count; a record that is written with its end in the past is held."""
+    world.put(a_small_team("clock"), a_small_team("mistake"))
+    end = (datetime.now(UTC) + timedelta(seconds=6)).replace(microsecond=0)
+    world.put({**a_small_team("clock"), "expires": f"{end:%Y-%m-%dT%H:%M:%SZ}"})
+    assert {world.status(name)["state"] for name in ("clock", "mistake")} == {"READY"}
+    time.sleep(max(0.0, (end - datetime.now(UTC)).total_seconds()) + 0.3)
+    world.sandbox.settle(120)
+    assert world.status("clock")["state"] == "ENDED"
+    world.put({**a_small_team("mistake"), "expires": "2020-01-31T18:00:00Z"})
+    assert world.status("mistake")["state"] == "HELD"
+    assert world.may_submit(world.cluster_access("mistake", VISION), "mistake")

@@ -14,6 +14,7 @@ from podshare_sandbox import delivery
 from podshare_sandbox.services import kubernetes
 from tests.builders import a_team_item
 from tests.scenarios.world import (
+    CLUSTER,
     DATA,
     EKS_ARN,
     HUB,
@@ -44,6 +45,12 @@ UNUSED = {
     ("podshare-sweep-teams", "states:StopExecution"): "where a sweep is stopped",
     ("podshare-resource-changed", "*"): "for calls, which are told where there is a trail (test_drift)",
     ("podshare-forward-drift", "*"): "for calls, which are told where there is a trail (test_drift)",
+    ("podshare-plan-team", "scheduler:CreateSchedule"): "where something of a team ends (test_expiry)",
+    ("podshare-plan-team", "scheduler:UpdateSchedule"): "where it ends at another moment (test_expiry)",
+    ("podshare-plan-team", "scheduler:DeleteSchedule"): "where it ends no more (test_expiry)",
+    ("podshare-plan-team", "iam:PassRole"): "for the role in which the schedule starts a run (test_expiry)",
+    ("podshare-plan-team", "events:PutEvents"): "where something ends soon (test_expiry)",
+    ("podshare-team-schedule", "*"): "at the moment at which something ends (test_expiry)",
     ("podshare-plan-team", "dynamodb:DeleteItem"): "for what went without podshare and is no longer desired",
 }
 
@@ -146,6 +153,23 @@ def other_quota(world: World) -> None:
     quota(world)
 
 
+def scheduler(world: World) -> dict[str, Any]:
+    found = world.sandbox.client("sagemaker").list_cluster_scheduler_configs()
+    described: dict[str, Any] = world.sandbox.client("sagemaker").describe_cluster_scheduler_config(
+        ClusterSchedulerConfigId=found["ClusterSchedulerConfigSummaries"][0]["ClusterSchedulerConfigId"]
+    )
+    return described
+
+
+def other_scheduler(world: World) -> None:
+    found = scheduler(world)
+    world.sandbox.client("sagemaker").update_cluster_scheduler_config(
+        ClusterSchedulerConfigId=found["ClusterSchedulerConfigId"],
+        TargetVersion=found["ClusterSchedulerConfigVersion"],
+        SchedulerConfig={"FairShare": "Disabled"},
+    )
+
+
 def deleted_role(world: World) -> None:
     name = role_of(world, "reader")
     for policy in iam(world).list_role_policies(RoleName=name)["PolicyNames"]:
@@ -188,6 +212,9 @@ TAMPERING: dict[str, Callable[[World], object]] = {
     "bucket policy removed": lambda w: w.sandbox.client("s3", DATA).delete_bucket_policy(Bucket=IMAGES),
     "quota changed": other_quota,
     "tag of a quota changed": lambda w: w.sandbox.client("sagemaker").add_tags(ResourceArn=quota(w)["ComputeQuotaArn"], Tags=[{"Key": "podshare:owner", "Value": "x"}, {"Key": "podshare:extra", "Value": "y"}]),
+    "scheduler changed": other_scheduler,
+    "scheduler deleted": lambda w: w.sandbox.client("sagemaker").delete_cluster_scheduler_config(ClusterSchedulerConfigId=scheduler(w)["ClusterSchedulerConfigId"]),
+    "tag of the scheduler changed": lambda w: w.sandbox.client("sagemaker").add_tags(ResourceArn=scheduler(w)["ClusterSchedulerConfigArn"], Tags=[{"Key": "podshare:cluster", "Value": "x"}, {"Key": "podshare:extra", "Value": "y"}]),
     "service account deleted": lambda _: kubernetes.api_of(EKS_ARN).delete("ServiceAccount", "hyperpod-ns-vision", "reader"),
 }  # fmt: skip
 
@@ -198,6 +225,7 @@ def team(world: World) -> None:
     trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{VISION}:root"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     world.sandbox.client("iam", VISION).create_role(RoleName="Researcher", AssumeRolePolicyDocument=document)
+    world.put({**CLUSTER, "scheduler": {"priority_classes": [{"name": "training", "weight": 60}]}})
     world.put_team("vision", members=[{"account": VISION}], service_accounts=READER)
 
 

@@ -339,7 +339,9 @@ class World:
             if "podshare" in statement.get("Sid", "")
         ]
         quotas = self.sandbox.client("sagemaker", HUB).list_compute_quotas()["ComputeQuotaSummaries"]
-        return found + [quota["Name"] for quota in quotas if quota["Status"] != "Deleted"]
+        found += [quota["Name"] for quota in quotas if quota["Status"] != "Deleted"]
+        configs = self.sandbox.client("sagemaker", HUB).list_cluster_scheduler_configs()
+        return found + [config["Name"] for config in configs["ClusterSchedulerConfigSummaries"]]
 
     def bucket_statements(self, bucket: str) -> list[Item]:
         """The statements of a bucket's policy."""

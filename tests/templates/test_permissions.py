@@ -59,7 +59,7 @@ MEMBER_ROLES = {
 # those that AWS's services assume
 SERVICE_ROLES = {
     MANAGEMENT: {"forward-events"},
-    HUB: {*FUNCTIONS, *MACHINES, "nightly-sweep", "forward-drift"},
+    HUB: {*FUNCTIONS, *MACHINES, "nightly-sweep", "team-schedule", "forward-drift"},
     **{account: {"forward-drift"} for account in (DATA, *SCIENTISTS)},
 }
 
@@ -547,6 +547,26 @@ def test_cluster_leaves_others_quotas_alone(sandbox: Sandbox) -> None:
     clock.sleep(30)
     assert denied(sagemaker.delete_compute_quota, ComputeQuotaId=theirs)
     assert not denied(sagemaker.delete_compute_quota, ComputeQuotaId=ours)
+
+
+def test_cluster_leaves_others_scheduler_configs_alone(sandbox: Sandbox) -> None:
+    """A scheduler config is made under podshare's own tag, and only what has it is changed or deleted."""
+    sagemaker, admin = member(sandbox, "cluster", HUB)("sagemaker"), sandbox.client("sagemaker")
+    cluster = admin.describe_cluster(ClusterName=HYPERPOD_CLUSTER)["ClusterArn"]
+    config = {"ClusterArn": cluster, "SchedulerConfig": {"FairShare": "Enabled"}}
+    theirs = admin.create_cluster_scheduler_config(Name="theirs", **config)["ClusterSchedulerConfigId"]
+    clock.sleep(30)
+    change = {"ClusterSchedulerConfigId": theirs, "TargetVersion": 1}
+
+    assert denied(sagemaker.update_cluster_scheduler_config, **change)
+    assert denied(sagemaker.delete_cluster_scheduler_config, ClusterSchedulerConfigId=theirs)
+    admin.delete_cluster_scheduler_config(ClusterSchedulerConfigId=theirs)
+    clock.sleep(30)
+    assert denied(sagemaker.create_cluster_scheduler_config, Name="ours", **config)
+    tags = [{"Key": "podshare:managed-by", "Value": MANAGER}]
+    ours = sagemaker.create_cluster_scheduler_config(Name="ours", **config, Tags=tags)["ClusterSchedulerConfigId"]
+    clock.sleep(30)
+    assert not denied(sagemaker.delete_cluster_scheduler_config, ClusterSchedulerConfigId=ours)
 
 
 def test_kubernetes_role_only_finds_the_cluster(sandbox: Sandbox) -> None:

@@ -23,11 +23,13 @@ from podshare.domain.installation import Installation
 if TYPE_CHECKING:  # stubs are no dependency of the functions
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_eks import EKSClient
+    from types_boto3_events import EventBridgeClient
     from types_boto3_iam import IAMClient
     from types_boto3_organizations import OrganizationsClient
     from types_boto3_s3 import S3Client
     from types_boto3_s3control import S3ControlClient
     from types_boto3_sagemaker import SageMakerClient
+    from types_boto3_scheduler import EventBridgeSchedulerClient
     from types_boto3_stepfunctions import SFNClient
     from types_boto3_sts import STSClient
 
@@ -100,7 +102,11 @@ class Accounts:
 @overload
 def hub_client(service: Literal["dynamodb"]) -> "DynamoDBClient": ...
 @overload
+def hub_client(service: Literal["events"]) -> "EventBridgeClient": ...
+@overload
 def hub_client(service: Literal["organizations"]) -> "OrganizationsClient": ...
+@overload
+def hub_client(service: Literal["scheduler"]) -> "EventBridgeSchedulerClient": ...
 @overload
 def hub_client(service: Literal["stepfunctions"]) -> "SFNClient": ...
 def hub_client(service: str) -> Any:

@@ -177,7 +177,11 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What podshare may have made for a team: named before it is made, until its absence has been read back."""
+    """What podshare may have made for a team: named before it is made, until its absence has been read back.
+
+    A row is marked as changing from before a change until that is read back: what a killed or overtaken function may
+    have done is known of, although AWS tells of it late.
+    """
 
     state: State
     team: str
@@ -188,8 +192,31 @@ class Inventory:
         return [Key.parse(str(row["key"])) for row in rows]
 
     def name(self, key: Key, at: str) -> None:
-        """Write down that ``key`` is about to be made."""
+        """Write down that ``key`` is there."""
         self.state.put_once(f"team#{self.team}", f"resource#{key}", key=str(key), named_at=at)
+
+    def begin(self, key: Key, at: str) -> None:
+        """Write down that ``key`` is about to be made or changed, until ``settle`` or ``forget``."""
+        team, part = f"team#{self.team}", f"resource#{key}"
+        expression = "SET changing_since = :at REMOVE doubted_in"
+        if not self.state.update(team, part, expression, "attribute_exists(id)", at=at):
+            self.state.put_once(team, part, key=str(key), named_at=at, changing_since=at)
+
+    def settle(self, key: Key) -> None:
+        """Write down that the last change of ``key`` was read back, or is long enough ago."""
+        expression = "REMOVE changing_since, doubted_in"
+        self.state.update(f"team#{self.team}", f"resource#{key}", expression, "attribute_exists(changing_since)")
+
+    def changing(self) -> dict[Key, Item]:
+        """The rows of what was begun to be changed and has not been read back since."""
+        rows = self.state.query(f"team#{self.team}", "resource#")
+        return {Key.parse(str(row["key"])): row for row in rows if "changing_since" in row}
+
+    def doubt(self, key: Key, attempt: str) -> None:
+        """Write down in which attempt it was not known first what became of ``key``."""
+        expression = "SET doubted_in = :attempt"
+        condition = "attribute_exists(changing_since)"
+        self.state.update(f"team#{self.team}", f"resource#{key}", expression, condition, attempt=attempt)
 
     def begin_drain(self, key: Key, now: datetime.datetime) -> datetime.datetime:
         """When it was first asked for that the work of this compute quota ends; ``now`` if it is now."""

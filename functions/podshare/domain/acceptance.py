@@ -8,6 +8,7 @@ capacity and no access: it stays as it was accepted, because taking it away touc
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -22,6 +23,7 @@ from podshare.domain.records import (
     DatasetGrant,
     InvalidRecord,
     Membership,
+    Moment,
     Problem,
     ServiceAccount,
     Team,
@@ -36,6 +38,7 @@ Item = Mapping[str, Any]
 R = TypeVar("R", bound=BaseModel)
 P = TypeVar("P", bound=BaseModel)
 V = TypeVar("V")
+_EXPIRES: TypeAdapter[datetime | None] = TypeAdapter(Moment | None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +155,22 @@ def _narrowed_team(
     if last is None:
         return None
     written = plain(item)
-    if written.get("cluster") != last.cluster or last.cluster not in set(clusters):
+    expires = _understood_value(_EXPIRES, written.get("expires"))
+    is_elsewhere = written.get("cluster") != last.cluster or last.cluster not in set(clusters)
+    if is_elsewhere or (expires is None and written.get("expires") is not None):
         return last.model_copy(update={"members": (), "service_accounts": ()})
     return last.model_copy(
         update={
+            "expires": _sooner(last.expires, expires),
             "access": _narrower_access(last.access, _understood_value(Access, written.get("access", Access.TRAINING))),
             "members": tuple(_narrowed_members(last.members, _elements(Membership, written.get("members")))),
             "service_accounts": tuple(_narrowed_accounts(last, written.get("service_accounts"), datasets)),
         }
     )
+
+
+def _sooner(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min((moment for moment in (one, other) if moment), default=None)
 
 
 def _narrower_access(one: Access, other: Access | None) -> Access:
@@ -182,7 +192,13 @@ def _narrowed_members(last: Iterable[Membership], written: Iterable[Membership])
         if len(excluded) > MOST_MEMBERS:
             continue  # more than a line can say, and to leave some out would let them in
         for trusted_by in _common_trust(member.trusted_by, now.trusted_by):
-            yield member.model_copy(update={"trusted_by": trusted_by, "exclude_accounts": excluded})
+            yield member.model_copy(
+                update={
+                    "trusted_by": trusted_by,
+                    "exclude_accounts": excluded,
+                    "expires": _sooner(member.expires, now.expires),
+                }
+            )
 
 
 def _common_trust(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> Iterable[tuple[str, ...] | None]:
@@ -215,7 +231,8 @@ def _narrowed_grants(
             continue
         writes = grant.access is now.access is DatasetAccess.READ_WRITE
         access = DatasetAccess.READ_WRITE if writes else DatasetAccess.READ
-        yield DatasetGrant(dataset=grant.dataset, access=access, prefix=prefixes[1])
+        expires = _sooner(grant.expires, now.expires)
+        yield DatasetGrant(dataset=grant.dataset, access=access, prefix=prefixes[1], expires=expires)
 
 
 def _elements(part: type[P], rows: object) -> list[P]:
@@ -223,8 +240,9 @@ def _elements(part: type[P], rows: object) -> list[P]:
     return [element for row in found if (element := understood(part, row)) is not None]
 
 
-def _understood_value(kind: type[V], value: object) -> V | None:
+def _understood_value(kind: type[V] | TypeAdapter[V], value: object) -> V | None:
+    adapter = kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)
     try:
-        return TypeAdapter(kind).validate_python(value)
+        return adapter.validate_python(value)
     except ValidationError:
         return None

@@ -13,6 +13,7 @@ from podshare.domain.kinds import (
     AccessEntry,
     AccessPoint,
     BucketDelegation,
+    ClusterSchedulerConfig,
     ComputeQuota,
     Key,
     Kind,
@@ -30,6 +31,7 @@ from podshare.domain.records import (
     DatasetGrant,
     Quota,
     QuotaResource,
+    Scheduler,
     Team,
 )
 from podshare.domain.records import ServiceAccount as ServiceAccountRecord
@@ -52,6 +54,7 @@ class ClusterFacts:
     region: str
     eks_cluster: str
     hyperpod_arn: str
+    scheduler: Scheduler | None = None
 
     def eks_arn(self, partition: str) -> str:
         return f"arn:{partition}:eks:{self.region}:{self.account}:cluster/{self.eks_cluster}"
@@ -104,7 +107,13 @@ def desired(
     """
     present = {name: dataset for name, dataset in datasets.items() if not is_gone(accounts, dataset.account)}
     wish = _Wish(team, members(team.members, accounts), cluster, present, installation)
-    resources = (_compute_quota(wish), *_members(wish), *_service_accounts(wish), *_datasets(wish))
+    resources = (
+        _compute_quota(wish),
+        *_scheduler_config(wish),
+        *_members(wish),
+        *_service_accounts(wish),
+        *_datasets(wish),
+    )
     return {resource.key: resource for resource in resources}
 
 
@@ -158,6 +167,30 @@ def _sharing(quota: Quota) -> Mapping[str, object]:
     if quota.sharing.absolute_borrow_limits:
         sharing["AbsoluteBorrowLimits"] = list(quota_lines(quota.sharing.absolute_borrow_limits))
     return sharing
+
+
+def _scheduler_config(wish: _Wish) -> Iterator[ClusterSchedulerConfig]:
+    """The cluster's one, of which each of its teams has a share. It is not the team's: its tags name none."""
+    cluster = wish.cluster
+    if cluster.scheduler is None:
+        return
+    hyperpod_id = cluster.hyperpod_arn.rpartition("/")[2]
+    name = f"{hyperpod_id}/{names.cluster_scheduler_config(wish.installation)}"
+    classes = sorted(cluster.scheduler.priority_classes, key=lambda one: one.name)
+    yield ClusterSchedulerConfig(
+        key=Key(Kind.CLUSTER_SCHEDULER_CONFIG, cluster.account, cluster.region, cluster.eks_cluster, name),
+        tags={MANAGED_BY_TAG: wish.installation.manager, "podshare:cluster": cluster.name},
+        why="the cluster's scheduler",
+        config={
+            "PriorityClasses": [{"Name": one.name, "Weight": one.weight} for one in classes],
+            "FairShare": _enabled(cluster.scheduler.fair_share),
+            "IdleResourceSharing": _enabled(cluster.scheduler.idle_resource_sharing),
+        },
+    )
+
+
+def _enabled(wanted: bool) -> str:
+    return "Enabled" if wanted else "Disabled"
 
 
 # ---- members -----------------------------------------------------------------------------------------------

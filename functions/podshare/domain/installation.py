@@ -33,6 +33,11 @@ class Installation:
         return f"/{self.prefix}/"
 
     @property
+    def schedule_role_arn(self) -> str:
+        """The role in which EventBridge Scheduler starts a team's reconciliation."""
+        return f"arn:{self.partition}:iam::{self.account}:role{self.system_path}{self.prefix}-team-schedule"
+
+    @property
     def system_path(self) -> str:
         """The IAM path of the member stack's roles and boundary, which no podshare function may change."""
         return f"/{self.prefix}-system/"

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     """The kinds of things that podshare provisions."""
 
     COMPUTE_QUOTA = "compute_quota"
+    CLUSTER_SCHEDULER_CONFIG = "cluster_scheduler_config"
     ROLE = "role"
     ROLE_ATTACHMENT = "role_attachment"
     ACCESS_ENTRY = "access_entry"
@@ -140,6 +141,23 @@ class ComputeQuota(Resource):
 
     def common(self, desired: Self) -> Self | None:
         return self  # capacity is no access: it is raised and lowered in place, never cut
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterSchedulerConfig(Resource):
+    """A team's share in the scheduler config of its cluster, in the terms of the SageMaker API.
+
+    ``status`` is as a compute quota's, or ``absent`` where the share is written down and no config is there.
+    """
+
+    work = Work.CLUSTER
+    cut_stage = remove_stage = Stage.COMPUTE
+
+    config: Mapping[str, Any]
+    status: str = "settled"
+
+    def common(self, desired: Self) -> Self | None:
+        return self  # the order of tasks is no access: it is changed in place, never cut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -297,6 +315,7 @@ class BucketDelegation(Resource):
 
 SHAPES: Mapping[Kind, type[Resource]] = {
     Kind.COMPUTE_QUOTA: ComputeQuota,
+    Kind.CLUSTER_SCHEDULER_CONFIG: ClusterSchedulerConfig,
     Kind.ROLE: Role,
     Kind.ROLE_ATTACHMENT: RoleAttachment,
     Kind.ACCESS_ENTRY: AccessEntry,

@@ -39,6 +39,16 @@ def compute_quota(installation: Installation, team: str) -> str:
     return f"{installation.prefix}-{team}"
 
 
+def schedule(installation: Installation, team: str) -> str:
+    """The schedule of the moment at which something of a team ends next (at most 64 characters)."""
+    return f"{installation.prefix}-team-{team}"
+
+
+def cluster_scheduler_config(installation: Installation) -> str:
+    """The scheduler config of a cluster, which all its teams share (at most 63 characters, unique per cluster)."""
+    return f"{installation.prefix}-scheduler"
+
+
 def delegation_sid(installation: Installation) -> str:
     """The Sid of podshare's statement in a bucket policy; Sids are letters and digits only."""
     letters = "".join(character for character in installation.prefix if character.isalnum())

@@ -14,8 +14,8 @@ class TeamState(StrEnum):
 
     READY: all that the record asks for is there, and was verified. WAITING: something outside has to happen first.
     DEGRADED: something could not be done. HELD: too many teams have lost access at once, so that a person has to
-    approve what this one would lose. REJECTED: the record is wrong; what it removed is removed. DELETED: nothing is
-    left.
+    approve what this one would lose. REJECTED: the record is wrong; what it removed is removed. ENDED: the team's time
+    is over, and nothing is left. DELETED: the record is gone, and nothing is left.
     """
 
     READY = "READY"
@@ -23,6 +23,7 @@ class TeamState(StrEnum):
     DEGRADED = "DEGRADED"
     HELD = "HELD"
     REJECTED = "REJECTED"
+    ENDED = "ENDED"
     DELETED = "DELETED"
 
 
@@ -64,6 +65,7 @@ def outcome(plan: Mapping[str, Any], results: Iterable[Result], verification: Ma
     # what is known to be unfinished is told once, as that
     unfinished = {result.get("key") for result in results if result["status"] != "done"}
     unfinished |= set(held["keys"]) if held else set()
+    unfinished |= {obstacle["only"] for obstacle in plan.get("obstacles", []) if obstacle.get("only")}
     violations = [item for item in verification.get("violations", []) if item["key"] not in unfinished]
     problems += [_violation(item) for item in violations]
     problems += [_difference(item) for item in verification.get("differences", []) if item["key"] not in unfinished]
@@ -86,7 +88,15 @@ def _state(plan: Mapping[str, Any], failed: bool, waits: bool, verification: Map
         return TeamState.WAITING
     if not verification.get("verified"):
         return TeamState.DEGRADED
-    return TeamState.DELETED if plan.get("deleted") and not verification.get("resources") else TeamState.READY
+    return _at_rest(plan, verification)
+
+
+def _at_rest(plan: Mapping[str, Any], verification: Mapping[str, Any]) -> TeamState:
+    if not verification.get("resources") and plan.get("deleted"):
+        return TeamState.DELETED
+    if not verification.get("resources") and plan.get("ended"):
+        return TeamState.ENDED
+    return TeamState.READY
 
 
 def _failure(result: Result) -> dict[str, str]:

@@ -46,6 +46,7 @@ class Foreign:
 
     key: Key
     found: str
+    remedy: str = "podshare changes nothing that it does not own: remove it, or rename the team."
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,8 @@ Observation = Resource | Foreign | Unreadable | LeftBehind | None
 class Obstacle:
     """Why something is not provided, to whom it matters, and what to do.
 
-    It covers everything of the team, or of one account, or of one bucket. ``waits`` tells that it is expected to pass.
+    It covers everything of the team, or of one account, or of one bucket, or ``only`` the thing with this key.
+    ``waits`` tells that it is expected to pass.
     """
 
     what: str
@@ -86,9 +88,12 @@ class Obstacle:
     account: str = ""
     bucket: str = ""
     waits: bool = False
+    only: str = ""
 
     def covers(self, resource: Resource) -> bool:
         """Whether ``resource`` has to wait for this."""
+        if self.only:
+            return str(resource.key) == self.only
         if self.bucket:
             here = getattr(resource, "bucket", resource.key.container)
             return here == self.bucket and resource.key.kind in (Kind.ACCESS_POINT, Kind.BUCKET_DELEGATION)
@@ -309,8 +314,7 @@ def _observed_obstacles(desired: Mapping[Key, Resource], observed: Mapping[Key, 
     for key, found in observed.items():
         thing = f"{key.kind.replace('_', ' ')} {key.name} in account {key.account}"
         if isinstance(found, Foreign) and key in desired:
-            remedy = "podshare changes nothing that it does not own: remove it, or rename the team."
-            yield Obstacle(f"{thing} is not podshare's: {found.found}"[:LONGEST_TEXT], remedy)
+            yield Obstacle(f"{thing} is not podshare's: {found.found}"[:LONGEST_TEXT], found.remedy)
         elif isinstance(found, Unreadable) and not (found.no_role and key in desired):  # told once per account
             remedy = "It is left as it is; the next reconciliation tries again."
             yield Obstacle(f"{thing} cannot be read: {found.reason}"[:LONGEST_TEXT], remedy)

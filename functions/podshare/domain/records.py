@@ -8,6 +8,7 @@ IAM, EKS, S3), so that nothing is refused half way through a provisioning.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -35,7 +36,9 @@ MOST_PROBLEMS = 50  # of one record: with their texts they fit into a state's ou
 MOST_BYTES = 380_000  # of a record as it is kept once accepted: an item may have 400 KB (DynamoDB quotas)
 LONGEST_PREFIX = 512
 LONGEST_TEAM = 40  # `hyperpod-ns-<team>-localqueue` is a label value, at most 63 characters
+LONGEST_PRIORITY_CLASS = 40  # SageMaker API reference, PriorityClass
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_MOMENT = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})")
 _DEEPEST = 32  # levels of an attribute (DynamoDB quotas)
 
 P = TypeVar("P", bound=BaseModel)
@@ -112,6 +115,15 @@ def _number(value: object) -> object:
     return value
 
 
+def _moment(value: object) -> object:
+    """A moment that means the same to everybody: a date alone, or a time without an offset, does not."""
+    if isinstance(value, str) and _MOMENT.fullmatch(value):
+        return datetime.fromisoformat(value).astimezone(UTC)
+    if isinstance(value, datetime) and value.tzinfo:
+        return value.astimezone(UTC)
+    raise ValueError("must be a moment like 2027-01-31T18:00:00Z, or with an offset like +01:00 in the place of Z")
+
+
 def _not_reserved(text: str) -> str:
     """EKS user guide, "Tag basics"."""
     if text.lower().startswith("aws:"):
@@ -163,6 +175,7 @@ Owner = Annotated[str, _text(TAG_VALUE, 256), AfterValidator(_not_reserved)]
 Reason = Annotated[str, _text(None, 1024)]
 InstanceType = Annotated[str, _text(r"^ml\.[a-z0-9-]+\.[a-z0-9]+$", 64)]
 Amount = Annotated[int, BeforeValidator(_number), Field(ge=0, le=10_000_000)]
+Moment = Annotated[datetime, BeforeValidator(_moment)]
 Quantity = Annotated[float, BeforeValidator(_number), Field(ge=0, le=10_000_000)]
 
 
@@ -177,6 +190,26 @@ class _Record(_Part):
     changed_by: Annotated[str, _text(None, 2048, 0)] | None = None
 
 
+class PriorityClass(_Part):
+    """A class that tasks may name, and how far ahead its weight puts them (SageMaker PriorityClass)."""
+
+    name: Annotated[str, _text(f"^{_NAME.pattern}$", LONGEST_PRIORITY_CLASS)]
+    weight: Annotated[int, BeforeValidator(_number), Field(ge=0, le=100)]
+
+
+class Scheduler(_Part):
+    """How a cluster's tasks are ordered and its idle compute is shared (SageMaker SchedulerConfig)."""
+
+    priority_classes: Annotated[tuple[PriorityClass, ...], Field(max_length=10)] = ()
+    fair_share: bool = True
+    idle_resource_sharing: bool = False
+
+    @model_validator(mode="after")
+    def _each_class_once(self) -> Self:
+        _refuse_twice("priority_classes", [one.name for one in self.priority_classes])
+        return self
+
+
 class Cluster(_Record):
     """``cluster#<name>``: a HyperPod cluster orchestrated by EKS, in one account and Region."""
 
@@ -185,6 +218,8 @@ class Cluster(_Record):
     region: Region
     eks_cluster: EksCluster
     hyperpod_cluster: HyperPodCluster
+    over_commitment: Literal["refuse", "warn"] = "warn"
+    scheduler: Scheduler | None = None
 
 
 class Dataset(_Record):
@@ -287,6 +322,7 @@ class Membership(MemberRole, Selection):
     """Who works for a team: the scientists of one account, or of every selected one, by exactly one kind of role."""
 
     account: AccountId | None = None
+    expires: Moment | None = None
 
     @model_validator(mode="after")
     def _account_or_selector(self) -> Self:
@@ -412,6 +448,7 @@ class DatasetGrant(_Part):
     dataset: RecordName
     access: DatasetAccess
     prefix: Prefix = ""
+    expires: Moment | None = None
 
 
 class ServiceAccount(_Part):
@@ -442,6 +479,7 @@ class Team(_Record):
     access: Access = Access.TRAINING
     service_accounts: Annotated[tuple[ServiceAccount, ...], Field(max_length=MOST_SERVICE_ACCOUNTS)] = ()
     deletion_protection: bool = False
+    expires: Moment | None = None
 
     @model_validator(mode="after")
     def _everyone_once(self) -> Self:

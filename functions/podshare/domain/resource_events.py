@@ -26,6 +26,7 @@ _DOCUMENTS = ("policy", "document", "config")
 _ACCESS_POINT = re.compile(r"(.+)-[0-9a-f]{12}")
 _ROLE = re.compile(r"(.+)-(?:scientist|[0-9a-f]{8})")
 _QUOTA_ID = re.compile(r"compute-quota/([a-z0-9]{12})|([a-z0-9]{12})")
+_SCHEDULER = ":cluster-scheduler-config/"
 _ASSOCIATION = re.compile(r":podidentityassociation/([^/]+)/([^/]+)")
 
 
@@ -34,8 +35,9 @@ class Touched:
     """What a call may have touched, where it was made.
 
     ``teams`` are told by names, and may not exist; of access points ``stems`` hold as much of the team's name as their
-    own has room for. Compute quotas and pod identity associations (cluster, id) are told by ids, which tell no team.
-    ``own``: one of podshare's own roles called. Without anything ``reason`` tells why there is nothing to do.
+    own have room for. Compute quotas and pod identity associations (cluster, id) are told by ids, which tell no team.
+    ``schedulers``: the scheduler config of a cluster there, which all its teams share. ``own``: one of podshare's own
+    roles called. Without anything ``reason`` tells why there is nothing to do.
     """
 
     account: str = ""
@@ -45,6 +47,7 @@ class Touched:
     buckets: frozenset[str] = frozenset()
     quotas: frozenset[str] = frozenset()
     associations: frozenset[tuple[str, str]] = frozenset()
+    schedulers: bool = False
     own: bool = False
     reason: str = ""
 
@@ -75,9 +78,11 @@ def touched(event: Mapping[str, Any], installation: Installation) -> Touched:
             if source == "sagemaker" and (match := _QUOTA_ID.fullmatch(_resource(text))) and key != "name"
         ),
         associations=frozenset(_associations(told)),
+        schedulers="ClusterSchedulerConfig" in name or any(_SCHEDULER in text for _, text in told),
         own=is_own_caller(detail, installation),
     )
-    names_nothing = not (found.teams or found.stems or found.buckets or found.quotas or found.associations)
+    of_one_kind = (found.teams, found.stems, found.buckets, found.quotas, found.associations, found.schedulers)
+    names_nothing = not any(of_one_kind)
     return Touched(reason=f"{name} names nothing of podshare's") if names_nothing else found
 
 

@@ -1,4 +1,4 @@
-"""Plan a team: the same plan for a run and for a dry run."""
+"""Plan a team: the same plan for a run and for a dry run. And tell what there is to plan with."""
 
 from typing import Any
 
@@ -6,15 +6,20 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.aws.lease import Hold
 from podshare.handlers.environment import logged, logger, settings
+from podshare.reconciliation.capacity import report
+from podshare.reconciliation.doubts import attempt_of
 from podshare.reconciliation.planning import dry_run, plan_team
 
 
 @logged
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """``{team, lease}`` or ``{team, dry_run: true, records}`` → the plan."""
+    """``{team, lease}`` or ``{team, dry_run: true, records}`` → the plan; ``{capacity: cluster}`` → who has what."""
+    if "capacity" in event:
+        return report(settings, str(event["capacity"]))
     if event.get("dry_run"):
         return dry_run(settings, event["team"], event.get("records", []))
     lease = event["lease"]
-    found = plan_team(settings, Hold(event["team"], lease["fence"], lease["generation"]))
+    attempt = attempt_of(event["execution"], event["waits"])
+    found = plan_team(settings, Hold(event["team"], lease["fence"], lease["generation"]), attempt)
     logger.info("plan", extra={"hash": found["hash"], "changes": found["count"], "obstacles": found["obstacles"]})
     return found

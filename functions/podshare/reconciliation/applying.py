@@ -76,15 +76,11 @@ def _converge(settings: Settings, work: str, step: Step) -> tuple[str, str]:
         raise Terminal(f"{step.key.name} is not podshare's: {observed.found}. It is left alone.")
     target = goal(step.action, wanted, observed)
     if same(observed, target):
+        if target is None and step.key in context.inventory.changing():
+            raise Waiting("it may have been made a moment ago, and not be known everywhere yet")
         return _settled(context, step.key, target)
     try:
-        if observed is not None and target is None:
-            module.delete(context, observed)
-        elif target is not None and observed is None:
-            context.inventory.name(step.key, datetime.datetime.now(datetime.UTC).isoformat())
-            module.create(context, target)
-        elif target is not None and observed is not None:
-            module.update(context, observed, target)
+        _change(context, step.key, observed, target)
     except ClientError as error:
         if is_absent(error):  # what was made a moment ago may not be known everywhere yet
             raise Pending(f"not known everywhere yet: {error}") from error
@@ -95,10 +91,25 @@ def _converge(settings: Settings, work: str, step: Step) -> tuple[str, str]:
     return _settled(context, step.key, target)
 
 
+def _change(context: Context, key: Key, observed: Resource | None, target: Resource | None) -> None:
+    """Make ``target`` of what is there, and write down beforehand that it is being made or changed."""
+    module = KINDS[key.kind]
+    if target is not None:
+        context.inventory.begin(key, datetime.datetime.now(datetime.UTC).isoformat())
+        if observed is None:
+            module.create(context, target)
+        else:
+            module.update(context, observed, target)
+    elif observed is not None:
+        context.inventory.settle(key)  # it was seen: once it is absent, it has gone
+        module.delete(context, observed)
+
+
 def _settled(context: Context, key: Key, target: Resource | None) -> tuple[str, str]:
     if target is None:
         context.inventory.forget(key)
         return "done", "absent"
+    context.inventory.settle(key)
     return "done", "as desired"
 
 

@@ -41,6 +41,7 @@ def _teams(settings: Settings, found: Touched) -> set[str]:
         *_of_buckets(settings, found),
         *_of_quotas(settings, found),
         *_of_associations(settings, found),
+        *_of_schedulers(settings, found),
     }
 
 
@@ -77,6 +78,13 @@ def _of_associations(settings: Settings, found: Touched) -> Iterator[str]:
             yield about["association"]["namespace"].removeprefix(NAMESPACE)
         except (ClientError, NoMemberRole) as error:
             _pass_if_gone(error)
+
+
+def _of_schedulers(settings: Settings, found: Touched) -> Iterator[str]:
+    """The teams with a share in a scheduler config there, of whichever cluster."""
+    place = f"scheduler#{found.account}/{found.region}"
+    for share in State(settings.state).query(place, "share#") if found.schedulers else ():
+        yield str(share["part"]).rpartition("/")[2]
 
 
 def _pass_if_gone(error: ClientError | NoMemberRole) -> None:

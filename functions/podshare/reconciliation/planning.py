@@ -18,6 +18,8 @@ from podshare.domain.kinds import Key, Resource
 from podshare.domain.plan import LONGEST_TEXT, LeftBehind, Observation, Obstacle, Plan, Unreadable, plan
 from podshare.reconciliation.accounts import begin_waiting, end_waiting, is_listed, keep_uses, observe
 from podshare.reconciliation.blast_radius import hold_back
+from podshare.reconciliation.capacity import Fit, check_fit, forget_claim
+from podshare.reconciliation.doubts import as_obstacle, doubtful
 from podshare.reconciliation.preconditions import (
     ClusterCondition,
     before_adding,
@@ -26,19 +28,20 @@ from podshare.reconciliation.preconditions import (
 )
 from podshare.reconciliation.records import TeamRecords, desired_resources, read_records
 from podshare.reconciliation.survey import reading_context, survey
+from podshare.reconciliation.terms import keep_terms
 from podshare.reconciliation.verification import verified
 from podshare.resources.context import Context
 
 MOST_UNKNOWN = 20  # accounts that one plan reads from the organization, within a function's time
 
 
-def plan_team(settings: Settings, hold: Hold) -> dict[str, Any]:
+def plan_team(settings: Settings, hold: Hold, attempt: str) -> dict[str, Any]:
     """The plan for a team as the state machine runs it.
 
     What counts of the records is kept, what is known to be gone is forgotten, an account whose member role is late is
     marked as waiting, and what takes access from more teams than may lose it in an hour is held back. A plan with
     nothing to do carries its verification: what was just read is what is desired.
-    Raises Superseded if the lease is lost.
+    ``attempt`` tells the plans of a run apart (:mod:`.doubts`). Raises Superseded if the lease is lost.
     """
     leases = TeamLeases(State(settings.state), settings.function_timeout)
     context = reading_context(settings, hold.team)
@@ -46,12 +49,16 @@ def plan_team(settings: Settings, hold: Hold) -> dict[str, Any]:
     cluster = _inspect(context, records)
     leases.check(hold)
     former = _keep_accepted(context, records, cluster)
-    surveyed = _survey(settings, context, records, cluster, obstacles)
+    surveyed = _survey(settings, context, records, cluster, obstacles, claim=True)
     leases.check(hold)
     context.inventory.keep(surveyed.desired)
+    surveyed = _doubted(surveyed, doubtful(context, surveyed.desired, surveyed.observed, attempt))
     _keep_inventory(context, surveyed)
     _keep_accounts(settings, context, records, surveyed, former)
-    found, held = hold_back(settings, hold.team, _plan(context, surveyed), surveyed.desired, surveyed.observed)
+    # what ends by the clock is no mistake of a record's; what a record lets end in the past may be
+    asked = desired_resources(records, surveyed.facts, context.installation, but=keep_terms(settings, records))
+    asked = {**asked, **surveyed.desired}
+    found, held = hold_back(settings, hold.team, _plan(context, surveyed), asked, surveyed.observed)
     return {**_described(context, records, surveyed, found), **({"held": held.as_dict(hold.team)} if held else {})}
 
 
@@ -64,7 +71,7 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, A
     context = reading_context(settings, team)
     written = read_records(settings, team, instead)
     records, obstacles = _with_unknown_accounts(written, lambda account: describe(settings, account))
-    surveyed = _survey(settings, context, records, _inspect(context, records), obstacles)
+    surveyed = _survey(settings, context, records, _inspect(context, records), obstacles, claim=False)
     return _described(context, records, surveyed, _plan(context, surveyed))
 
 
@@ -98,10 +105,16 @@ class _Surveyed:
     observed: Mapping[Key, Observation]
     known: frozenset[Key]
     obstacles: tuple[Obstacle, ...]
+    notes: tuple[str, ...] = ()
+    doubtful: frozenset[Key] = frozenset()
+
+
+def _doubted(surveyed: _Surveyed, keys: frozenset[Key]) -> _Surveyed:
+    return replace(surveyed, obstacles=(*surveyed.obstacles, *map(as_obstacle, sorted(keys))), doubtful=keys)
 
 
 def _inspect(context: Context, records: TeamRecords) -> ClusterCondition | None:
-    return inspect_cluster(context, records.cluster) if records.team and records.cluster else None
+    return inspect_cluster(context, records.cluster) if records.in_force and records.cluster else None
 
 
 def _survey(
@@ -110,9 +123,11 @@ def _survey(
     records: TeamRecords,
     cluster: ClusterCondition | None,
     obstacles: tuple[Obstacle, ...],
+    *,
+    claim: bool,
 ) -> _Surveyed:
     facts = (cluster.facts if cluster else None) or records.known_facts
-    if records.team and facts is None:
+    if records.in_force and facts is None:
         # to plan now would be to revoke everything: nothing is known of where it should be
         return _Surveyed(cluster, None, {}, {}, frozenset(), obstacles)
     desired = desired_resources(records, facts, context.installation)
@@ -123,7 +138,23 @@ def _survey(
         obstacles = (*obstacles, Obstacle(what, "Run `podshare sweep` once after the deployment."))
     obstacles = (*obstacles, *_not_in_the_organization(records))
     late = late_member_roles(settings, records.accounts, desired, observed)
-    return _Surveyed(cluster, facts, desired, observed, known, (*obstacles, *late))
+    fit = _fit(context, records, cluster, desired, claim=claim)
+    return _Surveyed(cluster, facts, desired, observed, known, (*obstacles, *late, *fit.obstacles), fit.notes)
+
+
+def _fit(
+    context: Context,
+    records: TeamRecords,
+    cluster: ClusterCondition | None,
+    desired: Mapping[Key, Resource],
+    *,
+    claim: bool,
+) -> Fit:
+    if cluster and records.cluster:
+        return check_fit(context, records.cluster, cluster, desired, claim=claim)
+    if claim and records.known_facts and not desired:
+        forget_claim(context, records.known_facts, records.name)
+    return Fit()
 
 
 def _not_in_the_organization(records: TeamRecords) -> Iterator[Obstacle]:
@@ -142,7 +173,7 @@ def _plan(context: Context, surveyed: _Surveyed) -> Plan:
     cluster = surveyed.cluster
     if not adding:
         return found if surveyed.facts or not cluster else Plan(obstacles=(*surveyed.obstacles, *cluster.obstacles))
-    types = cluster.instance_types if cluster else frozenset[str]()
+    types = cluster.nodes.keys() if cluster else ()
     obstacles = [
         *surveyed.obstacles,
         *(cluster.obstacles if cluster else ()),
@@ -181,7 +212,7 @@ def _keep_inventory(context: Context, surveyed: _Surveyed) -> None:
     What is not in the inventory would be looked for no more once nobody asks for it, and give access for ever.
     """
     for key, there in surveyed.observed.items():
-        if there is None and key not in surveyed.desired:
+        if there is None and key not in surveyed.desired and key not in surveyed.doubtful:
             context.inventory.forget(key)
         elif isinstance(there, Resource) and key not in surveyed.known:
             context.inventory.name(key, datetime.datetime.now(datetime.UTC).isoformat())
@@ -215,8 +246,9 @@ def _described(context: Context, records: TeamRecords, surveyed: _Surveyed, foun
     return {
         "team": records.name,
         "deleted": not records.written,
+        "ended": records.team is not None and records.in_force is None,
         **found.as_dict(),
         "problems": [problem.as_dict() for problem in records.problems],
-        "notes": list(records.notes),
+        "notes": [*records.notes, *surveyed.notes],
         "verification": verification,
     }

@@ -3,7 +3,7 @@
 import contextlib
 import datetime
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from podshare.aws.errors import Retryable, Terminal, code_of
 from podshare.aws.settings import Settings
 from podshare.domain import limits
 from podshare.domain.accounts import Account
+from podshare.domain.capacity import Nodes, nodes
 from podshare.domain.desired import ClusterFacts
 from podshare.domain.kinds import AccessPoint, BucketDelegation, ComputeQuota, Key, Kind, Resource
 from podshare.domain.plan import LONGEST_TEXT, Action, Change, Observation, Obstacle, Unreadable
@@ -21,7 +22,7 @@ from podshare.reconciliation.records import cluster_facts
 from podshare.resources import bucket_delegation
 from podshare.resources.context import Context, tag_map
 
-MEMBER_VERSION = "2"
+MEMBER_VERSION = "3"
 VERSION_TAG = "podshare:member-version"
 ADD_ONS = ("eks-pod-identity-agent", "amazon-sagemaker-hyperpod-taskgovernance")
 R = TypeVar("R", bound=Resource)
@@ -33,7 +34,7 @@ class ClusterCondition:
     """What AWS says of a cluster; ``facts`` is None if its HyperPod cluster could not be found."""
 
     facts: ClusterFacts | None
-    instance_types: frozenset[str]
+    nodes: Mapping[str, Nodes]
     obstacles: tuple[Obstacle, ...]
 
 
@@ -47,9 +48,9 @@ def inspect_cluster(context: Context, record: Cluster) -> ClusterCondition:
     except (ClientError, BotoCoreError, Terminal, Retryable) as error:
         what = f"cluster {record.name} cannot be read in account {record.account}, {record.region}: {error}"
         remedy = f"Correct cluster#{record.name}, or {_DEPLOY[0].lower()}{_DEPLOY[1:]}"
-        return ClusterCondition(None, frozenset(), (Obstacle(what[:LONGEST_TEXT], remedy),))
-    types = frozenset(str(group.get("InstanceType")) for group in found.get("InstanceGroups", []))
-    return ClusterCondition(cluster_facts(record, found["ClusterArn"]), types, tuple(obstacles))
+        return ClusterCondition(None, {}, (Obstacle(what[:LONGEST_TEXT], remedy),))
+    there = nodes(found.get("InstanceGroups", []))
+    return ClusterCondition(cluster_facts(record, found["ClusterArn"]), there, tuple(obstacles))
 
 
 def _orchestrator(found: Mapping[str, object]) -> str:
@@ -96,7 +97,7 @@ def before_adding(
     context: Context,
     desired: Mapping[Key, Resource],
     adding: Iterable[Change],
-    instance_types: frozenset[str],
+    instance_types: Collection[str],
 ) -> list[Obstacle]:
     """Everything that keeps ``adding`` from being done, for each place that it touches."""
     changes = list(adding)
@@ -113,12 +114,12 @@ def before_adding(
     return found
 
 
-def _unknown_instances(desired: Iterable[Resource], present: frozenset[str]) -> Iterator[Obstacle]:
+def _unknown_instances(desired: Iterable[Resource], present: Collection[str]) -> Iterator[Obstacle]:
     for resource in desired:
         if isinstance(resource, ComputeQuota):
             borrowed = resource.sharing.get("AbsoluteBorrowLimits", ())
             asked = {str(line["InstanceType"]) for line in (*resource.resources, *borrowed)}
-            if unknown := sorted(asked - present):
+            if unknown := sorted(asked - set(present)):
                 what = f"the cluster has no {', '.join(unknown)}; it has {', '.join(sorted(present))}"
                 yield Obstacle(what, "Correct instance_type in quota.resources, or in absolute_borrow_limits.")
 

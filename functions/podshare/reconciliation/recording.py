@@ -74,6 +74,7 @@ def _write_status(state: State, event: dict[str, Any], found: Outcome, verificat
         generation=int(event["lease"]["generation"]),
         summary=found.summary,
         problems=list(found.problems),
+        notes=plan.get("notes", []),
         left_behind=plan.get("left_behind", []),
         changes=int(plan.get("count", 0)),
         resources=int(verification.get("resources", 0)),

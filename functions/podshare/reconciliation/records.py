@@ -1,7 +1,8 @@
 """What counts for a team now: its records, with what is wrong in them, and what follows from them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -9,10 +10,12 @@ from pydantic import BaseModel, ValidationError
 from podshare.aws.errors import Terminal
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, Registry, State
+from podshare.domain import expiry
 from podshare.domain.acceptance import accept_dataset, accept_team
 from podshare.domain.accounts import Account, is_gone
 from podshare.domain.desired import ClusterFacts, desired
 from podshare.domain.enrollments import Enrolled, team_of
+from podshare.domain.expiry import Term
 from podshare.domain.installation import Installation
 from podshare.domain.kinds import Key, Resource
 from podshare.domain.membership import Member, members
@@ -28,7 +31,7 @@ class TeamRecords:
 
     ``team`` is None if the record was deleted or never was acceptable; ``written`` tells which. ``datasets`` holds
     those that exist. ``known_facts`` is what was last learned of the cluster. ``accounts`` is what is known of the
-    accounts that the records name; of all accounts if members are selected.
+    accounts that the records name; of all accounts if members are selected. ``as_of`` is when they were read.
     """
 
     name: str
@@ -40,11 +43,17 @@ class TeamRecords:
     accounts: Mapping[str, Account]
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
+    as_of: datetime
+
+    @property
+    def in_force(self) -> Team | None:
+        """What of the team's record has not ended; None if there is none, or if the team has."""
+        return expiry.in_force(self.team, self.as_of) if self.team else None
 
     @property
     def members(self) -> tuple[Member, ...]:
         """Everyone who works for the team now."""
-        return members(self.team.members, self.accounts) if self.team else ()
+        return members(self.in_force.members, self.accounts) if self.in_force else ()
 
     @property
     def named_accounts(self) -> frozenset[str]:
@@ -61,12 +70,16 @@ class TeamRecords:
 
 
 def desired_resources(
-    records: TeamRecords, facts: ClusterFacts | None, installation: Installation
+    records: TeamRecords, facts: ClusterFacts | None, installation: Installation, but: Collection[Term] = ()
 ) -> dict[Key, Resource]:
-    """Everything that should be there for the team: nothing if it has no record or its cluster is unknown."""
-    if records.team is None or facts is None:
+    """Everything that should be there for the team: nothing if it has no record or its cluster is unknown.
+
+    What has ended is no part of it, but for the terms in ``but``.
+    """
+    team = expiry.in_force(records.team, records.as_of, but) if records.team else None
+    if team is None or facts is None:
         return {}
-    return desired(records.team, facts, records.datasets, records.accounts, installation)
+    return desired(team, facts, records.datasets, records.accounts, installation)
 
 
 def read_records(settings: Settings, name: str, instead: Mapping[str, Item | None] | None = None) -> TeamRecords:
@@ -114,6 +127,7 @@ class _Reader:
         own_paths = (self.settings.installation.role_path, self.settings.installation.system_path)
         clusters = [cluster.name] if cluster else []
         accepted = accept_team(item, last, clusters, datasets, own_paths, enrolled=derived)
+        now = datetime.now(UTC)
         records = TeamRecords(
             name=name,
             written=item is not None,
@@ -123,7 +137,8 @@ class _Reader:
             known_facts=facts,
             accounts={},
             problems=accepted.problems,
-            notes=(*cluster_notes, *dataset_notes) if item else (),
+            notes=(*cluster_notes, *dataset_notes, *_terms(accepted.record, now)) if item else (),
+            as_of=now,
         )
         return self._with_accounts(records)
 
@@ -196,7 +211,15 @@ class _Reader:
 
 def cluster_facts(record: Cluster, hyperpod_arn: str) -> ClusterFacts:
     """A cluster record with the ARN that its HyperPod cluster was found to have."""
-    return ClusterFacts(record.name, record.account, record.region, record.eks_cluster, hyperpod_arn)
+    return ClusterFacts(
+        record.name, record.account, record.region, record.eks_cluster, hyperpod_arn, scheduler=record.scheduler
+    )
+
+
+def _terms(team: Team | None, now: datetime) -> Iterator[str]:
+    if team:
+        yield from (f"{term.what} has ended at {term.at}" for term in expiry.ended(team, now))
+        yield from (f"{term.what} ends at {term.at}" for term in expiry.ending(team, now))
 
 
 def _idle_selectors(records: TeamRecords, accounts: Mapping[str, Account]) -> Iterator[str]:

@@ -94,7 +94,7 @@ def summarize(settings: Settings, sweep: Mapping[str, str], execution: str) -> d
     return summary
 
 
-OUTCOMES = ("in_sync", "repaired", "degraded", "waiting", "held", "rejected", "deleted", "unfinished")
+OUTCOMES = ("in_sync", "repaired", "degraded", "waiting", "held", "rejected", "ended", "deleted", "unfinished")
 
 
 def _outcome(status: Item, sweep: Mapping[str, str]) -> str:

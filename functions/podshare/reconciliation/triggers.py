@@ -115,7 +115,8 @@ def execution_ended(settings: Settings, detail: Mapping[str, Any]) -> str | None
         "change": detail["status"],
         "by": "",
         "at": _time(detail.get("stopDate", 0) / 1000),
-        "id": detail["executionArn"],
+        # whoever is redriven may end badly once more
+        "id": f"{detail['executionArn']}/{detail.get('redriveCount', 0)}",
     }
     start(settings, team, trigger, attempt)
     return team

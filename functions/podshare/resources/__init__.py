@@ -9,6 +9,7 @@ from podshare.resources import (
     access_entry,
     access_point,
     bucket_delegation,
+    cluster_scheduler_config,
     compute_quota,
     pod_identity_association,
     role,
@@ -37,6 +38,7 @@ class KindModule(Protocol):
 
 KINDS: Mapping[Kind, KindModule] = {
     Kind.COMPUTE_QUOTA: compute_quota,
+    Kind.CLUSTER_SCHEDULER_CONFIG: cluster_scheduler_config,
     Kind.ROLE: role,
     Kind.ROLE_ATTACHMENT: role_attachment,
     Kind.ACCESS_ENTRY: access_entry,

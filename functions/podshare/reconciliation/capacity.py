@@ -1,0 +1,173 @@
+"""Whether a team's quota fits into its cluster beside all others, and who has what there."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from podshare.aws.errors import Retryable, Terminal
+from podshare.aws.settings import Settings
+from podshare.aws.tables import Registry
+from podshare.domain import capacity
+from podshare.domain.capacity import Allocation, Commitment, OverCommitment
+from podshare.domain.desired import ClusterFacts
+from podshare.domain.kinds import ComputeQuota, Key, Resource
+from podshare.domain.plan import LONGEST_TEXT, Obstacle
+from podshare.domain.records import Cluster, InvalidRecord, parse
+from podshare.reconciliation.preconditions import ClusterCondition, inspect_cluster
+from podshare.reconciliation.survey import reading_context
+from podshare.resources.context import Context
+
+CLAIM_SECONDS = 3600  # by then a quota that was let through is made, or is planned anew
+MOST_TRIES = 5
+Claims = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What is told of a team's quota: what keeps it from growing, and what there is to know."""
+
+    obstacles: tuple[Obstacle, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def check_fit(
+    context: Context, cluster: Cluster, found: ClusterCondition, desired: Mapping[Key, Resource], *, claim: bool
+) -> Fit:
+    """Hold the quota in ``desired`` against the cluster's nodes and all other quotas there.
+
+    Where over-commitment is refused, what is let through is claimed, so that teams that are planned at the same time
+    do not get the same nodes: ``claim`` is False for a dry run, which only heeds the claims of others.
+    Raises Retryable if others keep claiming in between.
+    """
+    quota = next((one for one in desired.values() if isinstance(one, ComputeQuota)), None)
+    if quota is None or found.facts is None:
+        return Fit()
+    wanted = Allocation(quota.team, quota.resources if quota.active else (), quota.sharing)
+    refuses = cluster.over_commitment == "refuse"
+    for _ in range(MOST_TRIES):
+        row = context.state.get(_claims_of(found.facts), "claims") or {}
+        try:
+            given = _with_claims(_allocations(context, found.facts), row, wanted.team)
+        except (ClientError, BotoCoreError, Terminal, Retryable) as error:
+            return _unreadable(cluster, quota, error)
+        over = capacity.over_commitments(found.nodes, given, wanted)
+        refused = [one for one in over if one.raised] if refuses else []
+        keeps = refuses and not refused and _is_raised(wanted, given)
+        if not claim or _claimed(context, found.facts, row, wanted.team, wanted if keeps else None):
+            return Fit(
+                tuple(_obstacle(cluster, quota, one) for one in refused),
+                tuple(_note(one) for one in over if one not in refused),
+            )
+    raise Retryable(f"cluster {cluster.name}: other teams' quotas were let through {MOST_TRIES} times meanwhile")
+
+
+def forget_claim(context: Context, facts: ClusterFacts, team: str) -> None:
+    """A team that has no quota any more claims nothing."""
+    row = context.state.get(_claims_of(facts), "claims")
+    if row and team in row["teams"]:
+        _claimed(context, facts, row, team, None)
+
+
+def report(settings: Settings, name: str) -> dict[str, Any]:
+    """Who has what on a cluster; ``problem`` tells why it cannot be said."""
+    record_id, context = f"cluster#{name}", reading_context(settings, "")
+    item = Registry(settings.registry).get([record_id]).get(record_id)
+    try:
+        record = parse(item) if item else None
+    except InvalidRecord as error:
+        return {"cluster": name, "problem": str(error)}
+    if not isinstance(record, Cluster):
+        return {"cluster": name, "problem": f"there is no {record_id} in the registry"}
+    found = inspect_cluster(context, record)
+    if found.facts is None:
+        return {"cluster": name, "problem": found.obstacles[0].what}
+    try:
+        there = _allocations(context, found.facts)
+    except (ClientError, BotoCoreError, Terminal, Retryable) as error:
+        return {"cluster": name, "problem": f"its compute quotas cannot be read: {error}"[:LONGEST_TEXT]}
+    return {
+        "cluster": name,
+        "over_commitment": record.over_commitment,
+        "instance_types": capacity.report(capacity.commitments(found.nodes, there)),
+    }
+
+
+def _allocations(context: Context, facts: ClusterFacts) -> list[Allocation]:
+    """What every quota of the cluster guarantees, whoever made it."""
+    client = context.accounts.client("sagemaker", facts.account, facts.region)
+    pages = client.get_paginator("list_compute_quotas").paginate(ClusterArn=facts.hyperpod_arn)
+    listed: Iterable[Mapping[str, Any]] = (one for page in pages for one in page.get("ComputeQuotaSummaries", []))
+    return [found for one in listed if (found := capacity.allocation(one))]
+
+
+def _is_raised(wanted: Allocation, given: Iterable[Allocation]) -> bool:
+    before = next((each for each in given if each.team == wanted.team), Allocation(wanted.team, (), {}))
+    return any(wanted.share(name).exceeds(before.share(name)) for name in wanted.types)
+
+
+def _obstacle(cluster: Cluster, quota: ComputeQuota, one: OverCommitment) -> Obstacle:
+    found = one.commitment
+    what = f"the quota of {quota.team} would over-commit the cluster by {_by(found)}. {found}"
+    if found.will_fit:
+        remedy = "Wait: the nodes that it needs were asked for and are not there yet."
+    else:
+        remedy = (
+            f"Lower a quota, add nodes, or set `over_commitment: warn` in cluster#{cluster.name}; then reconcile. "
+            "The rest of the team is provided, and a quota that it has stays as it is."
+        )
+    return Obstacle(what[:LONGEST_TEXT], remedy, waits=found.will_fit, only=str(quota.key))
+
+
+def _note(one: OverCommitment) -> str:
+    return f"the cluster is over-committed by {_by(one.commitment)}. {one.commitment}"[:LONGEST_TEXT]
+
+
+def _by(found: Commitment) -> str:
+    return f"{found.in_units(-found.free):g} {found.unit}"
+
+
+def _unreadable(cluster: Cluster, quota: ComputeQuota, error: Exception) -> Fit:
+    what = f"whether the quota of {quota.team} fits is not known: compute quotas cannot be listed: {error}"
+    if cluster.over_commitment == "warn":
+        return Fit(notes=(what[:LONGEST_TEXT],))
+    remedy = "The quota stays as it is; the next reconciliation tries again."
+    return Fit((Obstacle(what[:LONGEST_TEXT], remedy, only=str(quota.key)),))
+
+
+# ---- claims -------------------------------------------------------------------------------------------------------
+
+
+def _claims_of(facts: ClusterFacts) -> str:
+    return f"capacity#{facts.hyperpod_arn.rpartition('/')[2]}"
+
+
+def _with_claims(there: list[Allocation], row: Mapping[str, Any], team: str) -> list[Allocation]:
+    """What is guaranteed, and what was let through for other teams and is not there yet."""
+    given = {each.team: each for each in there}
+    for other, claim in _live(row).items():
+        claimed = Allocation(other, tuple(claim["resources"]), given[other].sharing if other in given else {})
+        if other != team and _is_raised(claimed, there):
+            given[other] = claimed
+    return list(given.values())
+
+
+def _live(row: Mapping[str, Any]) -> Claims:
+    return {team: claim for team, claim in row.get("teams", {}).items() if claim["until"] > time.time()}
+
+
+def _claimed(
+    context: Context, facts: ClusterFacts, row: Mapping[str, Any], team: str, wanted: Allocation | None
+) -> bool:
+    """Write down what is let through for a team, or that nothing is; False if another plan wrote in between."""
+    claims = _live(row)
+    resources = [dict(line) for line in wanted.resources] if wanted else []
+    if claims.get(team, {}).get("resources", []) == resources:
+        return True
+    claims.pop(team, None)
+    if wanted:
+        claims[team] = {"resources": resources, "until": int(time.time()) + CLAIM_SECONDS}
+    revision = int(row["revision"]) if row else None
+    return context.state.replace(_claims_of(facts), "claims", revision, revision=(revision or 0) + 1, teams=claims)

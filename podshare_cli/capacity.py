@@ -1,0 +1,142 @@
+"""``podshare capacity``: what of each cluster is guaranteed to whom, and what is left."""
+
+# ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from podshare_cli.failures import Failure
+from podshare_cli.options import Options, takes_options
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from podshare_cli.connection import Connection
+
+_WIDTH = 40  # of a bar
+Report = Mapping[str, Any]
+
+
+@takes_options
+def capacity(
+    options: Options,
+    cluster: Annotated[
+        list[str] | None, typer.Option("--cluster", metavar="NAME", help="This cluster only; may be given again.")
+    ] = None,
+) -> None:
+    """Draw what of each cluster is guaranteed to which team, lent and borrowed, and what is free.
+
+    It shows the compute quotas that SageMaker has now, those of others too, against the cluster's nodes. A team lends
+    what it leaves idle, and borrows up to its limit: what is lent at the moment Kueue knows alone. The exit code is 1
+    if a cluster cannot be read.
+    """
+    from podshare_cli.output import print_json, stdout
+
+    names = cluster or _clusters(options.connection)
+    reports = [read_capacity(options.connection, name) for name in names]
+    if options.as_json:
+        print_json(reports)
+    elif not reports:
+        stdout().print("There are no clusters. Write one: podshare cluster put FILE")
+    else:
+        for part in (part for report in reports for part in drawn(report)):
+            stdout().print(part)
+    if bad := [f"{report['cluster']}: {report['problem']}" for report in reports if "problem" in report]:
+        raise Failure(f"Not every cluster can be read. {' '.join(bad)}", "See podshare cluster list.")
+
+
+def _clusters(connection: "Connection") -> list[str]:
+    from podshare_cli.documents import name_of
+    from podshare_cli.tables import Registry
+
+    return [name_of(item) for item in Registry(connection).all_of("cluster")]
+
+
+def read_capacity(connection: "Connection", cluster: str) -> dict[str, Any]:
+    """Who has what on a cluster, read by the function that plans: it may look into any cluster's account.
+
+    Raises Failure if the function fails.
+    """
+    answer = connection.client("lambda").invoke(
+        FunctionName=connection.plan_function, Payload=json.dumps({"capacity": cluster}).encode()
+    )
+    told = json.loads(answer["Payload"].read())
+    if answer.get("FunctionError"):
+        what = f"Cluster {cluster} could not be read by {connection.plan_function}: {told.get('errorMessage', told)}"
+        raise Failure(what, f"Its log group is /aws/lambda/{connection.plan_function}.")
+    return dict(told)
+
+
+# ---- for people ------------------------------------------------------------------------------------------------
+
+
+def drawn(report: Report) -> Iterator["RenderableType"]:
+    """A cluster's types one after the other, each with a bar for every team."""
+    if "problem" in report:
+        return
+    from rich.markup import escape
+
+    yield f"[bold]{escape(report['cluster'])}[/] [dim](over_commitment: {escape(report['over_commitment'])})[/]"
+    for one in report["instance_types"]:
+        yield ""
+        yield _heading(one)
+        yield _bars(one)
+        yield from _remarks(one)
+
+
+def _heading(one: Report) -> str:
+    from rich.markup import escape
+
+    nodes = one["nodes"]
+    asked = f", {nodes['target']} asked for" if nodes["target"] != nodes["current"] else ""
+    sums = f"{one['guaranteed']:g} of {one['capacity']:g} {one['unit']} guaranteed"
+    over = f" [bold red]over-committed by {one['over_committed']:g}[/]" if one["over_committed"] else ""
+    return f"[bold]{escape(one['instance_type'])}[/]  {nodes['current']} nodes{asked}  {sums}{over}"
+
+
+def _bars(one: Report) -> "RenderableType":
+    """Each team's part of the whole: the bars together fill what is guaranteed."""
+    from rich.bar import Bar
+    from rich.markup import escape
+    from rich.table import Table
+
+    heads = ("team", "", "guaranteed", "lends", "may borrow", "quota")
+    shown = Table(*heads, box=None, header_style="dim", pad_edge=False)
+    size, begin = max(one["capacity"], one["guaranteed"], 1), 0.0
+    for team in one["teams"]:
+        end = min(size, begin + team["guaranteed"])
+        color = "red" if end > one["capacity"] else "green"
+        shown.add_row(
+            escape(team["team"]),
+            Bar(size, begin, end, width=_WIDTH, color=color),
+            f"{team['guaranteed']:g}",
+            _amount(team["lends"]),
+            _amount(team["borrow_limit"]),
+            escape(", ".join(team["quota"])),
+        )
+        begin = end
+    shown.add_row("[dim]free[/]", Bar(size, begin, begin + one["free"], width=_WIDTH, color="blue"), f"{one['free']:g}")
+    return shown
+
+
+def _amount(found: float) -> str:
+    return f"{found:g}" if found else "[dim]-[/]"
+
+
+def _remarks(one: Report) -> Iterator[str]:
+    from rich.markup import escape
+
+    for each in one["partitions"]:
+        more = "no one knows how many more fit" if each["free"] is None else f"{each['free']} more would fit"
+        teams = ", ".join(f"{team} {count}" for team, count in _most_first(each["teams"].items()))
+        yield f"  {escape(each['type'])}: {escape(teams)}; {more}"
+    if one["uncounted"]:
+        teams = escape(", ".join(one["uncounted"]))
+        yield f"  [yellow]not counted:[/] parts of instances of {teams}: podshare does not know what one offers"
+
+
+def _most_first(counts: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    return sorted(counts, key=lambda each: (-each[1], each[0]))

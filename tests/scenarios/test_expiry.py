@@ -1,0 +1,142 @@
+"""Access that ends by itself: at its moment, by a schedule of its own, and announced before."""
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.builders import a_team_item
+from tests.scenarios.world import HUB, LANGUAGE, REGION, VISION, Item, World, refused
+
+LATER = "2033-01-31T18:00:00Z"
+
+
+def in_seconds(seconds: int) -> datetime:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).replace(microsecond=0)
+
+
+def written(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def await_moment(world: World, moment: datetime) -> None:
+    """Until the moment has come, and all that follows from it is done."""
+    time.sleep(max(0.0, (moment - datetime.now(UTC)).total_seconds()) + 0.3)
+    world.sandbox.settle(120)
+
+
+def schedules(world: World) -> dict[str, Item]:
+    """The expressions of the teams' schedules by name."""
+    scheduler = world.sandbox.client("scheduler")
+    names = [one["Name"] for one in scheduler.list_schedules()["Schedules"] if "-team-" in one["Name"]]
+    return {name: scheduler.get_schedule(Name=name)["ScheduleExpression"] for name in names}
+
+
+@pytest.fixture(scope="module")
+def announced(world: World) -> Iterator[Any]:
+    """A rule of the operator's own, which brings podshare's events to a queue; the details that it has brought."""
+    sqs, events = world.sandbox.client("sqs"), world.sandbox.client("events")
+    url = sqs.create_queue(QueueName="announced")["QueueUrl"]
+    arn = f"arn:aws:sqs:{REGION}:{HUB}:announced"
+    rule = events.put_rule(Name="announced", EventPattern=json.dumps({"source": ["podshare"]}))["RuleArn"]
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    events.put_targets(Rule="announced", Targets=[{"Id": "queue", "Arn": arn}])
+
+    def details() -> list[Item]:
+        told = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        return [json.loads(message["Body"])["detail"] for message in told]
+
+    yield details
+
+
+def test_a_member_and_a_grant_end_at_their_moment(world: World, announced: Any) -> None:
+    """At the moment both are refused, with nobody doing anything; everybody and everything else goes on."""
+    grants: list[Item] = [{"dataset": "imagenet", "access": "read"}, {"dataset": "crawl", "access": "read"}]
+    members: list[Item] = [{"account": VISION}, {"account": LANGUAGE}]
+    world.put_team("alpha", members=members, service_accounts=[{"name": "trainer", "datasets": grants}])
+    end = in_seconds(10)
+    members[0]["expires"] = grants[1]["expires"] = written(end)
+    status = world.put_team("alpha", members=members, service_accounts=[{"name": "trainer", "datasets": grants}])
+    assert status["summary"] == "READY: nothing to change"
+    assert schedules(world)["podshare-team-alpha"] == f"at({end:%Y-%m-%dT%H:%M:%S})"
+    assert [one["what"] for one in announced()] == ["dataset crawl of service account trainer", f"member {VISION}"]
+    leaver = world.cluster_access("alpha", VISION)
+    assert world.may_submit(leaver, "alpha")
+    assert world.reads("alpha", "trainer", "crawl")
+    await_moment(world, end)
+    assert refused(lambda: world.may_submit(leaver, "alpha"))
+    assert not world.reads("alpha", "trainer", "crawl")
+    assert world.works("alpha", LANGUAGE)
+    status = world.status("alpha")
+    assert (status["state"], status["trigger"]["event"]) == ("READY", "schedule")
+    assert "podshare-team-alpha" not in schedules(world)
+    notes = world.plan("alpha", a_team_item("alpha", members=members[:1], service_accounts=[]))["notes"]
+    assert notes == [f"member {VISION} has ended at {written(end)}"]
+    assert announced() == []
+
+
+def test_a_team_ends_and_comes_back_with_more_time(world: World) -> None:
+    """The whole team goes, its quota too, and its record stays: with a later end all of it is provided again."""
+    world.put_team("bravo", members=[{"account": VISION}])
+    session = world.cluster_access("bravo", VISION)
+    end = in_seconds(6)
+    assert world.put_team("bravo", members=[{"account": VISION}], expires=written(end))["state"] == "READY"
+    await_moment(world, end)
+    assert world.status("bravo")["state"] == "ENDED"
+    assert refused(lambda: world.may_submit(session, "bravo"))
+    quotas = world.sandbox.client("sagemaker").list_compute_quotas(NameContains="podshare-bravo")
+    assert quotas["ComputeQuotaSummaries"] == []
+    assert world.put_team("bravo", members=[{"account": VISION}], expires=LATER)["state"] == "READY"
+    assert world.works("bravo", VISION)
+
+
+def test_the_schedule_follows_the_record(world: World) -> None:
+    """Another end moves the schedule, the same end leaves it alone, no end removes it, and so does the team's deletion."""
+    name = "podshare-team-charlie"
+    world.put_team("charlie", members=[], service_accounts=[], expires=LATER)
+    assert schedules(world)[name] == "at(2033-01-28T18:00:00)"
+    before = len(world.sandbox.decisions)
+    world.reconcile("charlie")
+    assert not [one for one in world.sandbox.decisions[before:] if one.action.startswith("scheduler:")]
+    world.put_team("charlie", members=[], service_accounts=[], expires="2034-01-31T18:00:00Z")
+    assert schedules(world)[name] == "at(2034-01-28T18:00:00)"
+    world.put_team("charlie", members=[], service_accounts=[])
+    assert name not in schedules(world)
+    assert world.state("team#charlie", "terms") == {}
+    world.put_team("charlie", members=[], service_accounts=[], expires=LATER)
+    world.delete("team#charlie")
+    assert name not in schedules(world)
+
+
+def test_a_lost_schedule_is_no_more_than_a_late_one(world: World) -> None:
+    """Somebody deleted it, and the moment has passed: the next run, by the sweep at the latest, takes the access away."""
+    world.put_team("delta", members=[{"account": VISION}], service_accounts=[])
+    session = world.cluster_access("delta", VISION)
+    end = in_seconds(6)
+    world.put_team("delta", members=[{"account": VISION, "expires": written(end)}], service_accounts=[])
+    world.sandbox.client("scheduler").delete_schedule(Name="podshare-team-delta")
+    await_moment(world, end)
+    assert world.may_submit(session, "delta")
+    world.sweep()
+    assert refused(lambda: world.may_submit(session, "delta"))
+    assert world.denied() == []
+
+
+def test_what_is_granted_for_this_is_used(world: World) -> None:
+    """The planner makes, moves and removes schedules and hands them a role, announces, and the role starts runs."""
+    used = {(one.principal.rpartition("/")[2], one.action) for one in world.sandbox.decisions if one.allowed}
+    planner = ("scheduler:CreateSchedule", "scheduler:UpdateSchedule", "scheduler:DeleteSchedule")
+    for action in (*planner, "iam:PassRole", "events:PutEvents"):
+        assert ("podshare-plan-team", action) in used
+    assert ("podshare-team-schedule", "states:StartExecution") in used
