@@ -7,6 +7,7 @@ Functions API reference, and "Automating Step Functions event delivery with Even
 import json
 import re
 import threading
+import time
 import uuid
 from datetime import datetime
 from typing import Any
@@ -133,6 +134,8 @@ def _stopping(_original: Any) -> Any:
 
 def _abort(execution: Any, error: str | None, cause: str | None) -> None:
     """End the execution at once; a Lambda function that one of its tasks called runs on."""
+    while execution.exec_worker.env is None:  # its thread has not begun
+        time.sleep(0.001)
     history = execution.to_history_output()["events"]
     execution.stop_date = clock.now()
     execution.error, execution.cause = error, cause

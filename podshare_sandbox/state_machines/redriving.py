@@ -99,7 +99,7 @@ def why_not(execution: Any) -> str:
 
 def _redrive(execution: Any) -> None:
     earlier = attempts_of(execution)
-    entered: _Entered = execution.exec_worker.env._podshare_entered
+    entered: _Entered | None = getattr(execution.exec_worker.env, "_podshare_entered", None)
     events = history_of(execution)
     now = clock.now()
     redriven = {
@@ -114,7 +114,8 @@ def _redrive(execution: Any) -> None:
     execution.stop_date = execution.error = execution.cause = None
     worker = execution._get_start_execution_worker()
     worker.__class__ = _Redriven
-    worker.entered = entered
+    worker.env = _environment(worker, entered)  # before it runs, so that it can be stopped at once
+    worker.first_state = entered.state if entered else None
     execution.exec_worker = worker
     execution.exec_status = ExecutionStatus.RUNNING
     worker.start()
@@ -123,17 +124,22 @@ def _redrive(execution: Any) -> None:
 class _Redriven(ExecutionWorker):
     """Runs the program from a state in its middle."""
 
-    entered: _Entered
+    first_state: str | None  # None: the execution was stopped before it came to any
 
     def _execution_logic(self) -> None:
         program: Any = copy.copy(self._get_evaluation_entrypoint())  # a definition is parsed once for all executions
-        program.start_at = StartAt(self.entered.state)
-        env: Any = self._get_evaluation_environment()
-        env.states.reset(input_value=copy.deepcopy(self.entered.given))
-        env.variable_store._inner_scope.update(copy.deepcopy(self.entered.variables))
-        self.env = env
-        program.eval(env)
+        program.start_at = StartAt(self.first_state) if self.first_state else program.start_at
+        program.eval(self.env)
         self._execution_communication.terminated()
+
+
+def _environment(worker: ExecutionWorker, entered: _Entered | None) -> Any:
+    env: Any = worker._get_evaluation_environment()
+    if entered is None:
+        return env
+    env.states.reset(input_value=copy.deepcopy(entered.given))
+    env.variable_store._inner_scope.update(copy.deepcopy(entered.variables))
+    return env
 
 
 def history_of(execution: Any) -> list[dict[str, Any]]:
