@@ -9,7 +9,7 @@ export SAM_CLI_TELEMETRY := 0
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test simulate check lint types contracts templates build golden lock clean
+.PHONY: help setup demo test simulate mutants check lint types contracts templates build golden lock clean
 
 help: ## Print this help
 	@echo 'podshare: shares one SageMaker HyperPod cluster among teams and accounts'
@@ -27,6 +27,9 @@ test: .venv/installed ## Set up, then run all tests
 
 simulate: .venv/installed ## Break podshare on purpose: SEED=7 replays a simulation, RUNS=20 says how many schedules
 	@$(BIN)/python -m tests.simulation --seed '$(SEED)' --runs '$(RUNS)'
+
+mutants: .venv/installed ## Break copies of podshare, and prove that the simulator sees it
+	@$(BIN)/python -m tests.simulation --mutants
 
 check: lint types contracts templates build ## Run all that CI runs, except the tests
 

@@ -26,7 +26,7 @@ def test_make_alone_prints_help() -> None:
 
     assert result.returncode == 0
     assert re.findall(r"^  make (\S+) +\S", result.stdout, re.MULTILINE) == COMMANDS
-    assert {"setup", "demo", "test", "check", "build", "lock", "clean"} <= set(COMMANDS)
+    assert {"setup", "demo", "test", "simulate", "check", "build", "lock", "clean"} <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -33,6 +33,17 @@ def test_a_bad_record_is_rejected_and_still_removes(world: World) -> None:
     assert world.may_submit(world.cluster_access("alpha", LANGUAGE), "alpha")
 
 
+def test_a_cluster_in_use_cannot_be_deleted_away(world: World) -> None:
+    """Its record is gone, and nothing changes for the teams that name it."""
+    world.put_team("hotel", members=MEMBERS[:1], service_accounts=[])
+    with world.calls() as made:
+        world.delete("cluster#main")
+    assert made == []
+    assert world.may_submit(world.cluster_access("hotel", VISION), "hotel")
+    world.put(CLUSTER)
+    assert world.status("hotel")["state"] == "READY"
+
+
 def test_a_bad_record_of_a_new_team_touches_nothing(world: World) -> None:
     """A record with an unknown field and an unknown dataset makes nothing at all."""
     with world.calls() as made:
@@ -155,17 +166,6 @@ def test_a_permission_that_is_taken_away_is_named(world: World) -> None:
     assert world.may_submit(world.cluster_access("golf", VISION), "golf")
     iam.delete_role_policy(RoleName="podshare-data", PolicyName="experiment")
     assert world.reconcile("golf")["state"] == "READY"
-
-
-def test_a_cluster_in_use_cannot_be_deleted_away(world: World) -> None:
-    """Its record is gone, and nothing changes for the teams that name it."""
-    world.put_team("hotel", members=MEMBERS[:1], service_accounts=[])
-    with world.calls() as made:
-        world.delete("cluster#main")
-    assert made == []
-    assert world.may_submit(world.cluster_access("hotel", VISION), "hotel")
-    world.put(CLUSTER)
-    assert world.status("hotel")["state"] == "READY"
 
 
 def test_a_cluster_that_is_not_ready_is_waited_for(world: World) -> None:

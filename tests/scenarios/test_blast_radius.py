@@ -15,7 +15,7 @@ LIMIT = 2
 @pytest.fixture(scope="module")
 def deployment() -> dict[str, str]:
     """Two teams an hour may lose access."""
-    return {"DrainSeconds": "1", "MostTeamsLosingAccess": str(LIMIT), "MostPercentLosingAccess": "0"}
+    return {"DrainSeconds": "0", "MostTeamsLosingAccess": str(LIMIT), "MostPercentLosingAccess": "0"}
 
 
 def a_small_team(name: str) -> Item:

@@ -9,12 +9,6 @@ TAGS = {"owner": "rosalind@example.com", "gpus": "4"}
 POOLED = {"account_tag": {"key": "pool", "value": "shared"}}
 
 
-@pytest.fixture(scope="module")
-def deployment() -> dict[str, str]:
-    """Deleted teams do not wait long for their work to end."""
-    return {"DrainSeconds": "1"}
-
-
 @pytest.fixture(scope="module", autouse=True)
 def records(world: World) -> None:
     """An enrollment of the unit Science, and a team of whichever account has a tag, written before anyone joins."""

@@ -18,7 +18,7 @@ SHARED = {"pool": "shared"}
 @pytest.fixture(scope="module")
 def deployment() -> dict[str, str]:
     """Accounts are parked soon."""
-    return {"DrainSeconds": "1", "MemberRoleWaitSeconds": str(LIMIT)}
+    return {"DrainSeconds": "0", "MemberRoleWaitSeconds": str(LIMIT)}
 
 
 @pytest.fixture(scope="module", autouse=True)

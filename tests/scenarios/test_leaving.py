@@ -16,12 +16,6 @@ from tests.scenarios.world import DATA, HUB, LANGUAGE, PLATFORM, REGION, SCIENCE
 TAGS = {"owner": "rosalind@example.com", "gpus": "2"}
 
 
-@pytest.fixture(scope="module")
-def deployment() -> dict[str, str]:
-    """Deleted teams do not wait long for their work to end."""
-    return {"DrainSeconds": "1"}
-
-
 @pytest.fixture(scope="module", autouse=True)
 def records(world: World) -> None:
     """An enrollment of the unit Science, and a team of two accounts that are not concerned."""

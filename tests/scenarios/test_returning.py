@@ -16,12 +16,6 @@ RESEARCHER = "labs/Researcher"
 
 
 @pytest.fixture(scope="module")
-def deployment() -> dict[str, str]:
-    """Deleted teams do not wait long for their work to end."""
-    return {"DrainSeconds": "1"}
-
-
-@pytest.fixture(scope="module")
 def labs(world: World) -> str:
     """A unit whose accounts' people work by a role that each account made itself."""
     made = world.organizations.create_organizational_unit(Name="Labs", ParentId=SCIENCE)

@@ -9,9 +9,10 @@ import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,16 +21,22 @@ import pytest
 from podshare_sandbox import authorization, functions
 from podshare_sandbox.authorization import Decision
 from podshare_sandbox.authorization.authorize import decisions
+from podshare_sandbox.delivery import background, events, streams
 from podshare_sandbox.front_door import FrontDoor, Request, Response
 
 PLAIN = ("throttled", "denied", "failed", "unavailable", "lost_before", "lost_after", "killed_before", "killed_after")
 """What AWS, the network and Lambda do: refused by throttling, by IAM, by two service errors; no reply and no effect;
 effect and no reply; the function killed right before the call and right after it."""
-EVENTS = ("triggered", "rewritten", "aborted")
-"""What else happens meanwhile: one more trigger; the records deleted and written again; the run stopped while its
-functions go on."""
+EVENTS = ("triggered", "rewritten", "contested", "tampered", "taken", "suspended", "aborted", "redriven")
+"""What else happens meanwhile: one more trigger; the records deleted and written again; other records written by a
+second admin, and these again at once; access taken away by hand; a name taken by somebody else; an account suspended,
+and reinstated later; the runs stopped while their functions go on, and in addition redriven."""
+DELIVERIES = ("twice", "late", "never")
+"""What becomes of an event on its way to podshare."""
 AFTER = frozenset({"lost_after", "killed_after"})
 
+STREAM, BUS = "registry-stream", "event-bus"
+_LATE_SECONDS = 400  # longer than a run takes here
 _OWN_ROLE = ":role/podshare-system/"
 _VOLATILE = re.compile(
     r"(?<=compute-quota/)[a-z0-9]+|(?<=/)a-[a-z0-9]+$|(?<=:execution:podshare-reconcile-team:)\S+"
@@ -38,6 +45,7 @@ _VOLATILE = re.compile(
 _ACCESS_KEY = re.compile(r"Credential=([^/%]+)(?:/|%2F)")
 _GIVEN_KEY = re.compile(rb"<AccessKeyId>(\w+)</AccessKeyId>")
 _STOCK_HANDLE, _STOCK_RECORD = FrontDoor.handle, decisions.record
+_STOCK_ADD, _STOCK_DELIVER = streams._Lane.add, events.deliver
 
 
 @dataclass(frozen=True, order=True)
@@ -55,8 +63,27 @@ class Call:
         """The same, whichever of them it is."""
         return Call(self.chapter, self.principal, self.action, self.resource)
 
+    @property
+    def kind(self) -> tuple[str, str, str]:
+        """Its class: who does what to which kind of thing, in whichever chapter."""
+        return self.principal, self.action, _kind_of(self.resource)
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """The faults that it can meet."""
+        return DELIVERIES if self.principal in (STREAM, BUS) else PLAIN
+
     def __str__(self) -> str:
         return f"{self.chapter}: {self.principal} {self.action} {self.resource} ({self.nth + 1})"
+
+
+def _kind_of(resource: str) -> str:
+    thing, *item = resource.split(" ")
+    if thing.startswith("/"):  # /api/v1/namespaces/<name>/<kind>/<name>
+        return thing.split("/")[5]
+    if item:  # resource#role|<account>|…, team#<name>, lease
+        return " ".join(re.split(r"\||(?<=#)(?!(?<=resource#))", part)[0] for part in item)
+    return thing.split(":", 5)[-1].partition("/")[0] if "/" in thing else ""
 
 
 @dataclass(frozen=True, order=True)
@@ -115,10 +142,43 @@ class Weather:
             if underway and underway.call is None:
                 self._identified(underway, decision.principal, decision.action, decision.resource)
 
+        def add(lane: Any, records: Sequence[Any]) -> None:
+            for one in records:
+                self._bring(STREAM, one["dynamodb"]["Keys"]["id"]["S"], partial(_STOCK_ADD, lane, [one]))
+
+        def deliver(rule: Any, event: Any) -> None:
+            if not rule.name.startswith("podshare"):
+                _STOCK_DELIVER(rule, event)
+                return
+            what = f"{rule.name} {event['detail'].get('eventName') or event['detail'].get('status')}"
+            self._bring(BUS, what, partial(_STOCK_DELIVER, rule, event))
+
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(FrontDoor, "handle", handle)
             patch.setattr(decisions, "record", record)
+            patch.setattr(streams._Lane, "add", add)
+            patch.setattr(events, "deliver", deliver)
             yield
+
+    def _bring(self, principal: str, what: str, bring: Callable[[], None]) -> None:
+        """Bring an event to podshare: once and now, unless a fault says otherwise."""
+        call, fault = self._meet(Call(self.chapter, principal, "deliver", what))
+        kind = fault.kind if fault else ""
+        if kind == "never":
+            self.on_event(kind, call)
+        elif kind == "late":
+            background.run(f"{call}, late", lambda: _bring_late(bring))
+        else:
+            bring()
+        if kind == "twice":
+            bring()
+
+    def _meet(self, first: Call) -> tuple[Call, Fault | None]:
+        """Which of the same calls this is, and the fault that it meets."""
+        with self._lock:
+            call = replace(first, nth=self.made[first])
+            self.made[first] += 1
+            return call, self._due(call)
 
     def _handle(self, door: FrontDoor, request: Request) -> Response:
         underway = self._thread.underway = _Underway(request)
@@ -142,12 +202,8 @@ class Weather:
         if _OWN_ROLE not in principal:
             return
         named = _VOLATILE.sub("*", resource + _item(underway.request))
-        first = Call(self.chapter, principal.rpartition("/")[2], action, named)
-        with self._lock:
-            underway.call = Call(first.chapter, first.principal, first.action, first.resource, self.made[first])
-            self.made[first] += 1
-            underway.fault = self._due(underway.call)
-        fault = underway.fault
+        underway.call, fault = self._meet(Call(self.chapter, principal.rpartition("/")[2], action, named))
+        underway.fault = fault
         if fault is None or fault.kind in AFTER:
             return
         if fault.kind in EVENTS:
@@ -158,16 +214,26 @@ class Weather:
             raise _Refused(_refusal(fault.kind, underway.request))
 
     def _due(self, call: Call) -> Fault | None:
-        for fault in self.faults:
-            if fault.call.first == call.first and fault.call.nth <= call.nth < fault.call.nth + fault.times:
-                self.struck.append((call, fault))
-                return fault
-        return None
+        fault = self._by_call.get(call.first)
+        if fault is None or not fault.call.nth <= call.nth < fault.call.nth + fault.times:
+            return None
+        self.struck.append((call, fault))
+        return fault
+
+    @cached_property
+    def _by_call(self) -> dict[Call, Fault]:
+        """Each call meets one fault at most."""
+        return {fault.call.first: fault for fault in self.faults}
 
     def _strike_dead(self, underway: _Underway) -> None:
         if underway.fault and underway.fault.kind.startswith("killed"):
             self.functions.kill(underway.request)
         raise SystemExit  # ends the connection's thread without a word, and with it the connection
+
+
+def _bring_late(bring: Callable[[], None]) -> None:
+    background.pause(_LATE_SECONDS)
+    bring()
 
 
 @dataclass
@@ -176,6 +242,12 @@ class Functions:
 
     _origins: dict[str, str] = field(default_factory=dict)
     _killed: set[str] = field(default_factory=set)
+
+    def start_anew(self) -> None:
+        """End all functions that are idle: what has just started makes calls that it never makes again."""
+        for pool in list(functions._running_fleet()._pools.values()):
+            while pool.idle:
+                pool.idle.pop().close()
 
     def watch(self, request: Request, response: Response) -> None:
         """Remember who was given which credentials."""
@@ -215,7 +287,7 @@ def _item(request: Request) -> str:
     body: dict[str, Any] = json.loads(request.body)
     key = body.get("Key") or body.get("Item") or {}
     told = [next(iter(key[name].values())) for name in ("id", "part") if name in key]
-    told += [str(one) for one in (body.get("ExpressionAttributeValues", {}) if not key else {}).values()]
+    told += [str(*one.values()) for one in (body.get("ExpressionAttributeValues", {}) if not key else {}).values()]
     return "".join(f" {one}" for one in told)
 
 

@@ -1,5 +1,6 @@
 """What is really there, read from the sandbox's own state and not through podshare: the judge of every schedule."""
 
+import functools
 import itertools
 import json
 import re
@@ -7,14 +8,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from moto.dynamodb.models import dynamodb_backends
 from moto.iam.models import iam_backends
 
+from podshare.aws.tables import from_item
 from podshare_sandbox.services import access_points, buckets, eks, kubernetes, pod_identity
-from tests.scenarios.world import DATA, EKS_ARN, HUB, IMAGES, LANGUAGE, REGION, TEXT, VISION, World
+from tests.scenarios.world import DATA, EKS_ARN, HUB, IMAGES, LANGUAGE, REGION, TEXT, VISION, Item, World
 
 OWN_PATH, SYSTEM_PATH = "/podshare/", "/podshare-system/"
 OWN_SID = "podshareAccessPoints"
-_STACK_ID = re.compile(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")  # ends the name of a member stack's policy
+_BY_CHANCE = re.compile(
+    r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|(?<=:cluster/)[a-z0-9]{12}\b|(?<=hyperpod-eks\|)[a-z0-9]{12}(?=/)"
+)
+"""A member stack's id, which ends the names of its policies, and the HyperPod cluster's: no two sandboxes have the same."""
 VOLATILE = ("CreationTime", "LastModifiedTime", "ComputeQuotaId", "ComputeQuotaArn", "ComputeQuotaVersion")
 
 Facts = dict[str, Any]
@@ -46,19 +52,39 @@ def look(world: World) -> Reality:
     return Reality(owned, foreign)
 
 
+def state() -> list[Item]:
+    """Every item of podshare's own table, read past its API: whoever looks at every call must look fast."""
+    return [from_item(row.to_json()["Attributes"]) for row in _rows()]
+
+
+def inventory() -> set[str]:
+    """The keys of everything that podshare has written down as its own."""
+    return {portable(row.attrs["key"].value) for row in _rows() if row.attrs["part"].value.startswith("resource#")}
+
+
+def _rows() -> Iterator[Any]:
+    for rows in list(dynamodb_backends[HUB][REGION].tables["podshare-state"].items.values()):
+        yield from list(rows.values())
+
+
+def portable(text: str) -> str:
+    """A name as any sandbox would have it."""
+    return _BY_CHANCE.sub("*", text)
+
+
 Found = tuple[str, Facts, bool]
 
 
 def _roles() -> Iterator[Found]:
     for account in (HUB, VISION, LANGUAGE, DATA):
         for role in list(iam_backends[account]["aws"].roles.values()):
-            attached = sorted(role.managed_policies)
+            attached = sorted(portable(arn) for arn in role.managed_policies)
             own = [arn for arn in attached if "policy/podshare" in arn and role.path != SYSTEM_PATH]
             facts = {
                 "path": role.path,
                 "trust": _document(role.assume_role_policy_document),
                 "policies": {name: _document(text) for name, text in sorted(role.policies.items())},
-                "boundary": role.permissions_boundary_arn,
+                "boundary": portable(role.permissions_boundary_arn or ""),
                 "seconds": role.max_session_duration,
             }
             if role.path == OWN_PATH:
@@ -68,7 +94,7 @@ def _roles() -> Iterator[Found]:
                 continue
             yield f"role|{account}|||{role.name}", {**facts, "attached": sorted({*attached} - {*own})}, False
             for arn in own:
-                name = _STACK_ID.sub("", arn.rpartition("/")[2])
+                name = arn.rpartition("/")[2].removesuffix("*")
                 yield f"role_attachment|{account}||{role.name}|{name}", {"attached": arn}, True
 
 
@@ -101,9 +127,8 @@ def _quotas(world: World) -> Iterator[Found]:
     sagemaker = world.sandbox.client("sagemaker", HUB)
     for quota in sagemaker.list_compute_quotas()["ComputeQuotaSummaries"]:
         facts = {name: value for name, value in quota.items() if name not in VOLATILE}
-        facts["team"] = quota["ComputeQuotaTarget"]["TeamName"]
-        hyperpod = quota["ClusterArn"].rpartition("/")[2]
-        yield f"compute_quota|{HUB}|{REGION}|hyperpod-eks|{hyperpod}/{quota['Name']}", facts, True
+        facts |= {"team": quota["ComputeQuotaTarget"]["TeamName"], "ClusterArn": portable(quota["ClusterArn"])}
+        yield f"compute_quota|{HUB}|{REGION}|hyperpod-eks|*/{quota['Name']}", facts, True
 
 
 def _data() -> Iterator[Found]:
@@ -213,10 +238,17 @@ def pods(reality: Reality) -> frozenset[tuple[str, str, str, str]]:
 
 
 def _document(text: Any) -> Any:
-    """A policy document in one spelling: lists sorted, and lists of one element unwrapped."""
-    if text is None:
+    """A policy document in one spelling: lists sorted, and lists of one element unwrapped. Nobody may change it."""
+    if not text:
         return None
-    return _plain(json.loads(text) if isinstance(text, str | bytes) else text)
+    if not isinstance(text, str | bytes):
+        text = json.dumps(text)
+    return _parsed(text if isinstance(text, str) else text.decode())
+
+
+@functools.lru_cache(maxsize=4096)
+def _parsed(text: str) -> Any:
+    return _plain(json.loads(portable(text)))
 
 
 def _plain(value: Any) -> Any:

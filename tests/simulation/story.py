@@ -1,5 +1,6 @@
-"""The life that every schedule lives through: two teams come, one narrows while it widens, and both go.
+"""The life that every schedule lives through: two teams come, one narrows while the other widens, and both go.
 
+Between, an account is closed, which an event tells, and reinstated, which only a sweep finds.
 What each chapter should give is written down by hand too, so that the run without faults is held to something.
 """
 
@@ -7,13 +8,14 @@ import json
 from dataclasses import dataclass
 
 from podshare_sandbox import Sandbox
+from podshare_sandbox.services import organizations
 from tests.builders import a_team_item
-from tests.scenarios.world import CLUSTER, DATASETS, LANGUAGE, VISION, Item, World
+from tests.scenarios.world import CLUSTER, DATASETS, HUB, LANGUAGE, REGION, VISION, Item, World
 
 TEAMS = ("alpha", "beta")
 EXISTING_ROLE = "LabScientist"
 # nobody asks whether a run of removals is meant, and no work keeps a compute quota
-PARAMETERS = {"DrainSeconds": "0", "FunctionTimeoutSeconds": "30", "MostTeamsLosingAccess": "10000"}
+PARAMETERS = {"DrainSeconds": "0", "FunctionTimeoutSeconds": "12", "MostTeamsLosingAccess": "10000"}
 TIME_SCALE = 0.005
 
 _READ_IMAGES = {"dataset": "imagenet", "access": "read"}
@@ -29,96 +31,113 @@ def _quota(count: int) -> Item:
 
 @dataclass(frozen=True)
 class Chapter:
-    """What the admins write at once, what every team should be then, and who may then do what.
+    """What the admins do at once, what every team should be then, and who may then do what.
 
     ``people`` are (account, role name, team, access policy); ``pods`` are (team, service account, access, prefix).
+    ``rival`` names the chapter whose records a second admin writes where two are at odds.
     """
 
     name: str
-    records: tuple[Item, ...]
-    deleted: tuple[str, ...]
-    state: str
     people: frozenset[tuple[str, str, str, str]]
     pods: frozenset[tuple[str, str, str, str]]
+    records: tuple[Item, ...] = ()
+    deleted: tuple[str, ...] = ()
+    closed: str = ""
+    reinstated: str = ""
+    rival: str = ""
+    state: str = "READY"
+
+    @property
+    def is_of_accounts(self) -> bool:
+        """Whether the organization changes, and not the registry."""
+        return bool(self.closed or self.reinstated)
 
 
-CHAPTERS = (
-    Chapter(
-        name="onboarding",
-        records=(
-            a_team_item(
-                "alpha",
-                members=[{"account": VISION}, {"account": LANGUAGE, "existing_role": EXISTING_ROLE}],
-                service_accounts=[{"name": "trainer", "datasets": [_READ_IMAGES, _WRITE_DRAFTS]}],
-            ),
-            a_team_item(
-                "beta",
-                members=[{"account": LANGUAGE}],
-                quota=_quota(1),
-                service_accounts=[{"name": "trainer", "datasets": [_READ_IMAGES]}],
-            ),
+ONBOARDING = Chapter(
+    name="onboarding",
+    rival="change",
+    records=(
+        a_team_item(
+            "alpha",
+            members=[{"account": VISION}, {"account": LANGUAGE, "existing_role": EXISTING_ROLE}],
+            service_accounts=[{"name": "trainer", "datasets": [_READ_IMAGES, _WRITE_DRAFTS]}],
         ),
-        deleted=(),
-        state="READY",
-        people=frozenset(
-            {
-                (VISION, "podshare/podshare-alpha-scientist", "alpha", _TRAINING),
-                (LANGUAGE, EXISTING_ROLE, "alpha", _TRAINING),
-                (LANGUAGE, "podshare/podshare-beta-scientist", "beta", _TRAINING),
-            }
-        ),
-        pods=frozenset(
-            {
-                ("alpha", "trainer", "read", "imagenet/"),
-                ("alpha", "trainer", "read", "drafts/alpha/"),
-                ("alpha", "trainer", "write", "drafts/alpha/"),
-                ("beta", "trainer", "read", "imagenet/"),
-            }
+        a_team_item(
+            "beta",
+            members=[{"account": LANGUAGE}],
+            quota=_quota(1),
+            service_accounts=[{"name": "trainer", "datasets": [_READ_IMAGES]}],
         ),
     ),
-    Chapter(
-        name="change",
-        records=(
-            a_team_item(
-                "alpha",
-                access="view",
-                members=[{"account": VISION}],
-                quota=_quota(3),
-                service_accounts=[{"name": "trainer", "datasets": [_READ_CRAWL, _READ_DRAFTS]}],
-            ),
-            a_team_item(
-                "beta",
-                members=[{"account": LANGUAGE}, {"account": VISION}],
-                quota=_quota(1),
-                service_accounts=[{"name": "reader", "datasets": [_READ_IMAGES]}],
-            ),
-        ),
-        deleted=(),
-        state="READY",
-        people=frozenset(
-            {
-                (VISION, "podshare/podshare-alpha-scientist", "alpha", _VIEW),
-                (LANGUAGE, "podshare/podshare-beta-scientist", "beta", _TRAINING),
-                (VISION, "podshare/podshare-beta-scientist", "beta", _TRAINING),
-            }
-        ),
-        pods=frozenset(
-            {
-                ("alpha", "trainer", "read", "crawl/"),
-                ("alpha", "trainer", "read", "drafts/alpha/"),
-                ("beta", "reader", "read", "imagenet/"),
-            }
-        ),
+    people=frozenset(
+        {
+            (VISION, "podshare/podshare-alpha-scientist", "alpha", _TRAINING),
+            (LANGUAGE, EXISTING_ROLE, "alpha", _TRAINING),
+            (LANGUAGE, "podshare/podshare-beta-scientist", "beta", _TRAINING),
+        }
     ),
-    Chapter(
-        name="removal",
-        records=(),
-        deleted=tuple(f"team#{team}" for team in TEAMS),
-        state="DELETED",
-        people=frozenset(),
-        pods=frozenset(),
+    pods=frozenset(
+        {
+            ("alpha", "trainer", "read", "imagenet/"),
+            ("alpha", "trainer", "read", "drafts/alpha/"),
+            ("alpha", "trainer", "write", "drafts/alpha/"),
+            ("beta", "trainer", "read", "imagenet/"),
+        }
     ),
 )
+
+CHANGE = Chapter(
+    name="change",
+    rival="onboarding",
+    records=(
+        a_team_item(
+            "alpha",
+            access="view",
+            members=[{"account": VISION}],
+            quota=_quota(3),
+            service_accounts=[{"name": "trainer", "datasets": [_READ_CRAWL, _READ_DRAFTS]}],
+        ),
+        a_team_item(
+            "beta",
+            members=[{"account": LANGUAGE}, {"account": VISION}],
+            quota=_quota(1),
+            service_accounts=[{"name": "reader", "datasets": [_READ_IMAGES]}],
+        ),
+    ),
+    people=frozenset(
+        {
+            (VISION, "podshare/podshare-alpha-scientist", "alpha", _VIEW),
+            (LANGUAGE, "podshare/podshare-beta-scientist", "beta", _TRAINING),
+            (VISION, "podshare/podshare-beta-scientist", "beta", _TRAINING),
+        }
+    ),
+    pods=frozenset(
+        {
+            ("alpha", "trainer", "read", "crawl/"),
+            ("alpha", "trainer", "read", "drafts/alpha/"),
+            ("beta", "reader", "read", "imagenet/"),
+        }
+    ),
+)
+
+ABSENCE = Chapter(
+    name="absence",
+    closed=LANGUAGE,
+    people=frozenset(one for one in CHANGE.people if one[0] != LANGUAGE),
+    pods=CHANGE.pods,
+)
+
+RETURN = Chapter(name="return", reinstated=LANGUAGE, people=CHANGE.people, pods=CHANGE.pods)
+
+REMOVAL = Chapter(
+    name="removal",
+    deleted=tuple(f"team#{team}" for team in TEAMS),
+    state="DELETED",
+    people=frozenset(),
+    pods=frozenset(),
+)
+
+CHAPTERS = (ONBOARDING, CHANGE, ABSENCE, RETURN, REMOVAL)
 
 
 def opened(sandbox: Sandbox) -> World:
@@ -133,6 +152,17 @@ def opened(sandbox: Sandbox) -> World:
 
 
 def write(world: World, chapter: Chapter) -> None:
-    """Let the admins write a chapter, without waiting for what comes of it."""
+    """Let the admins do what a chapter is about, without waiting for what comes of it."""
     world.put(*chapter.records, settle=False)
     world.delete(*chapter.deleted, settle=False)
+    if chapter.closed:
+        world.organizations.close_account(AccountId=chapter.closed)
+    if chapter.reinstated:
+        organizations.reinstate(chapter.reinstated)
+        begin_sweep(world)
+
+
+def begin_sweep(world: World) -> None:
+    """Let every account and every team be looked at, as every night."""
+    machine = f"arn:aws:states:{REGION}:{HUB}:stateMachine:podshare-sweep-teams"
+    world.sandbox.client("stepfunctions").start_execution(stateMachineArn=machine, input='{"by": "simulation"}')

@@ -1,9 +1,15 @@
 """The simulator itself: what it plays can be played again, it leaves out no call, and it sees what it is there to see."""
 
+from collections import Counter
+
+import pytest
+
 from tests.scenarios.world import HUB
-from tests.simulation.faults import PLAIN, Call, Fault
+from tests.simulation.faults import BUS, DELIVERIES, PLAIN, Call, Fault
+from tests.simulation.life import Violation, copied, stage
+from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.reality import Reality, differences
-from tests.simulation.simulator import FAULTS_AT_ONCE, Recording, every_fault, is_slow, schedules
+from tests.simulation.schedules import Coverage, dealt, every_fault, promised, schedules
 
 CALLS = {
     Call(chapter, "podshare-identity", f"iam:{action}", f"arn:aws:iam::{HUB}:role/podshare/podshare-alpha-{number}"): 2
@@ -11,7 +17,7 @@ CALLS = {
     for action in ("GetRole", "CreateRole", "UpdateAssumeRolePolicy")
     for number in range(20)
 }
-RECORDING = Recording(CALLS, Reality({}, {}), {})
+ONE = Call("change", "podshare-read", "eks:DescribeAddon", f"arn:aws:eks:us-west-2:{HUB}:addon/hyperpod-eks/agent/*")
 POINT = "access_point|333333333333|us-west-2||podshare-alpha-0"
 
 
@@ -28,31 +34,75 @@ def a_point(*resources: str) -> Reality:
 
 def test_a_seed_tells_all() -> None:
     """The same seed gives the same schedules, another seed gives others."""
-    first, same, other = (next(schedules(RECORDING, seed)) for seed in (7, 7, 8))
+    first, same, other = (next(schedules(CALLS, seed)) for seed in (7, 7, 8))
     assert first == same
     assert first != other
 
 
 def test_one_call_more_leaves_the_others_as_they_are() -> None:
     """What strikes a call hangs on the seed and that call alone: a recording that has one more changes no other."""
-    more = Recording({**CALLS, Call("change", "podshare-read", "iam:GetRole", "another"): 1}, RECORDING.before, {})
-    added = set(every_fault(more, 7)) - set(every_fault(RECORDING, 7))
-    assert {fault.call.resource for fault in added} == {"another"}
+    added = set(every_fault({**CALLS, ONE: 1}, 7)) - set(every_fault(CALLS, 7))
+    assert {fault.call.resource for fault in added} == {ONE.resource}
 
 
-def test_every_call_meets_every_fault() -> None:
-    """First every call meets one fault, in the end all of them; what has to be waited for comes last."""
-    faults = every_fault(RECORDING, 7)
-    assert {fault.call.first for fault in faults[: len(CALLS)]} == set(CALLS)
-    assert {(fault.call.first, fault.kind) for fault in faults} >= {(call, kind) for call in CALLS for kind in PLAIN}
-    slow = [is_slow(fault) for fault in faults]
-    assert slow == sorted(slow)
+def test_every_call_meets_every_fault_in_the_end() -> None:
+    """Who plays on leaves out nothing."""
+    faults = every_fault(CALLS, 7)
+    assert {(fault.call.first, fault.kind) for fault in faults} == {(call, kind) for call in CALLS for kind in PLAIN}
+
+
+def test_what_is_promised_is_met() -> None:
+    """Every call meets a fault, and every class of calls every fault, also where it has a single call."""
+    calls = {**CALLS, ONE: 1}
+    faults = promised(calls, 7)
+    coverage = Coverage(frozenset(calls))
+    assert {fault.call.first for fault in coverage.missing(faults)} == set(calls)
+    coverage.add([(fault.call, fault) for fault in faults])
+    assert coverage.missing(faults) == []
+    assert coverage.of_calls == set(calls)
+    assert coverage.of_classes == coverage.classes
+    assert Counter(fault.call.first for fault in faults)[ONE] == len(PLAIN)
+
+
+def test_what_did_not_strike_is_missing() -> None:
+    """A fault at a call that was not made this time is owed."""
+    faults = promised(CALLS, 7)
+    coverage = Coverage(frozenset(CALLS))
+    coverage.add([(fault.call, fault) for fault in faults[1:]])
+    assert faults[0].call.first in {fault.call for fault in coverage.missing(faults)}
+
+
+def test_events_get_lost_and_calls_do_not() -> None:
+    """What is brought to podshare comes twice, late or never; what podshare asks for is refused or not answered."""
+    event = Call("absence", BUS, "deliver", "podshare-organization CloseAccountResult")
+    assert {fault.kind for fault in promised({event: 1}, 7)} == set(DELIVERIES)
 
 
 def test_a_schedule_has_one_fault_at_each_call() -> None:
-    """Faults at the same call would hide each other."""
-    schedule = next(schedules(RECORDING, 7))
-    assert len({fault.call.first for fault in schedule.faults}) == len(schedule.faults) == FAULTS_AT_ONCE + 1
+    """Faults at the same call would hide each other; none is left out."""
+    faults = promised({**CALLS, ONE: 1}, 7)
+    hands = [schedule.faults for schedule in dealt(faults, CALLS, 7, size=30)]
+    assert all(len({fault.call.first for fault in hand}) == len(hand) for hand in hands)
+    assert {fault for hand in hands for fault in hand} >= set(faults)
+
+
+@pytest.mark.parametrize(
+    ("resource", "kind"),
+    [
+        (f"arn:aws:iam::{HUB}:role/podshare/podshare-alpha-6479e989", "role"),
+        (f"arn:aws:dynamodb:us-west-2:{HUB}:table/podshare-state team#alpha lease", "team# lease"),
+        (
+            f"arn:aws:dynamodb:us-west-2:{HUB}:table/podshare-state team#alpha resource#role|{HUB}|||x",
+            "team# resource#role",
+        ),
+        (f"arn:aws:dynamodb:us-west-2:{HUB}:table/podshare-state bucket#images grant#alpha/imagenet", "bucket# grant#"),
+        ("/api/v1/namespaces/hyperpod-ns-alpha/serviceaccounts/trainer", "serviceaccounts"),
+        ("arn:aws:s3:::curated-images", ""),
+    ],
+)
+def test_calls_are_of_one_class_by_the_kind_of_thing(resource: str, kind: str) -> None:
+    """Which team's or bucket's a thing is makes no class of its own."""
+    assert Call("change", "podshare-read", "read", resource).kind == ("podshare-read", "read", kind)
 
 
 def test_what_is_given_in_addition_is_seen() -> None:
@@ -79,3 +129,21 @@ def test_a_fault_is_told_in_one_line() -> None:
     """Somebody who reads the shortest schedule knows what happened where, and how often."""
     fault = Fault(Call("change", "podshare-data", "s3:PutBucketPolicy", "arn:aws:s3:::images", 1), "lost_after", 5)
     assert str(fault) == "lost_after x5 at change: podshare-data s3:PutBucketPolicy arn:aws:s3:::images (2)"
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_changes_what_is_there(mutant: Mutant) -> None:
+    """Each mutant finds the place that it changes, exactly once: what has moved since would prove nothing."""
+    with copied() as folder:
+        before = (folder / mutant.path).read_text(encoding="utf-8")
+        mutant.change(folder)
+        assert (folder / mutant.path).read_text(encoding="utf-8") != before
+
+
+def test_a_mutant_is_seen() -> None:
+    """Of a thing that was made without being written down the simulator tells at once; `make mutants` plays them all."""
+    mutant = next(one for one in MUTANTS if one.name == "what is made is not written down first")
+    with copied() as folder:
+        mutant.change(folder)
+        with stage(folder, 7) as mutated, pytest.raises(Violation, match=mutant.rule):
+            mutated.record()

@@ -1,0 +1,412 @@
+"""One life of the story, with somebody who looks after every change and holds it against the rules.
+
+A life without faults tells all calls and what every chapter ends in. In any other podshare is started again after each
+chapter until all is as it was there; a few times have to be enough.
+"""
+
+import datetime
+import itertools
+import json
+import re
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from podshare_sandbox import Sandbox
+from podshare_sandbox.sandbox import PROJECT
+from podshare_sandbox.services import organizations
+from tests.scenarios.world import DATA, HUB, IMAGES, MUTATING, REGION, VISION, World
+from tests.simulation import reality, story
+from tests.simulation.faults import Call, Fault, Functions, Weather
+from tests.simulation.reality import Grant, Reality
+from tests.simulation.schedules import Schedule
+from tests.simulation.story import CHAPTERS, TEAMS, Chapter
+
+MOST_RECONCILIATIONS = 5  # of one chapter in which no fault strikes, until it has to have ended as without faults
+_DEPLOYED = ("template.yaml", "functions", "statemachines", "accounts")
+# a lease that is left behind is taken over after a function's timeout, in real time: less than an admin may choose
+_SHORTEST_TIMEOUT = re.compile(r"(FunctionTimeoutSeconds:\n    Type: Number\n    Default: \d+\n    MinValue:) \d+")
+_MACHINE = f"arn:aws:states:{REGION}:{HUB}:stateMachine:podshare-reconcile-team"
+_SETTLE_SECONDS = 300
+_NOT_ABOUT_ACCESS = ("dynamodb", "logs", "states", "lambda", "sqs", "sts")
+_MOST_TOLD = 8
+
+
+class Violation(Exception):  # noqa: N818  # what a schedule breaks is no error of the simulator's
+    """A rule was broken."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The story without faults: which calls it makes, how often, and what each chapter ends in."""
+
+    calls: dict[Call, int]
+    before: Reality
+    ends: dict[str, Reality]
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came of a schedule: what it struck, and the rule that it broke, if any."""
+
+    schedule: Schedule
+    struck: tuple[tuple[Call, Fault], ...]
+    most_reconciliations: int
+    seconds: float
+    broken: str = ""
+
+
+class Stage:
+    """A sandbox in which the story is lived through, again and again."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.before = reality.look(world)
+        self._functions = Functions()
+
+    def record(self) -> Recording:
+        """Live without faults, twice: what is done once and for all, as for accounts never heard of, is done then."""
+        lives = [_Life(self.world, Weather(self._functions), None, self.before) for _ in range(2)]
+        for life in lives:
+            life.live()
+        return Recording(dict(lives[-1].weather.made), self.before, lives[-1].ends)
+
+    def play(self, schedule: Schedule, recording: Recording) -> Played:
+        """Live with faults. The stage is of no further use after a rule was broken."""
+        began, broken = time.monotonic(), ""
+        life = _Life(self.world, Weather(self._functions, list(schedule.faults)), recording, self.before)
+        try:
+            life.live()
+        except Violation as violation:
+            broken = str(violation)
+        struck = tuple(life.weather.struck)
+        return Played(schedule, struck, life.most_reconciliations, time.monotonic() - began, broken)
+
+
+@contextmanager
+def copied(project: Path = PROJECT) -> Iterator[Path]:
+    """A copy of all that is deployed: who edits podshare meanwhile does not edit what is simulated."""
+    with tempfile.TemporaryDirectory(prefix="podshare-simulated-") as folder:
+        for name in _DEPLOYED:
+            source = project / name
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, Path(folder) / name)
+        template = Path(folder) / "template.yaml"
+        template.write_text(_SHORTEST_TIMEOUT.sub(r"\1 1", template.read_text(encoding="utf-8")), encoding="utf-8")
+        yield Path(folder)
+
+
+@contextmanager
+def stage(project: Path, seed: int) -> Iterator[Stage]:
+    """A new sandbox with podshare, deployed from a folder, before the first chapter. ``seed`` is of what AWS lags."""
+    with pytest.MonkeyPatch.context() as patch, Sandbox(story.TIME_SCALE, lag_seed=seed) as sandbox:
+        patch.setattr("podshare_sandbox.sandbox.PROJECT", project)
+        yield Stage(story.opened(sandbox))
+
+
+class _Life:
+    """The story once."""
+
+    def __init__(self, world: World, weather: Weather, recording: Recording | None, before: Reality) -> None:
+        self.world, self.weather, self.recording, self.before = world, weather, recording, before
+        self.ends: dict[str, Reality] = {}
+        self.most_reconciliations = 0
+        self._chapter = CHAPTERS[0]
+        self._allowed: frozenset[Grant] = frozenset()
+        self._broken: list[str] = []
+        self._slices: dict[str, Any] = {team: {} for team in TEAMS}
+        self._changed: dict[str, datetime.datetime] = {}
+        self._looking = threading.Lock()
+        self._foreign = dict(before.foreign)
+        self._taken: list[str] = []  # names of access points that somebody else has now
+        self._suspended = self._untold = False  # in this chapter
+        weather.on_call, weather.on_event = self._after_call, self._on_event
+
+    def live(self) -> None:
+        """Every chapter in turn. Raises Violation."""
+        self.weather.functions.start_anew()
+        with self.weather.blowing():
+            for chapter in CHAPTERS:
+                self._chapter = chapter
+                self._suspended = self._untold = False
+                self._allowed = self._grants_of(self.weather.chapter) | self._grants_of(chapter.name)
+                self.weather.chapter = chapter.name
+                story.write(self.world, chapter)
+                self._until_quiet(chapter)
+                self.ends[chapter.name] = reality.look(self.world)
+                self._held(self._remains(chapter))
+            self.weather.chapter = ""
+
+    def _grants_of(self, chapter: str) -> frozenset[Grant]:
+        if self.recording is None or not chapter:
+            return frozenset()
+        return self.recording.ends[chapter].grants()
+
+    def _held(self, broken: Iterable[str]) -> None:
+        self._broken += broken
+        if self._broken:
+            told = list(dict.fromkeys(self._broken))[:_MOST_TOLD]
+            raise Violation("\n".join([f"in chapter {self._chapter.name}:", *told]))
+
+    # ---- until quiet ----
+
+    def _until_quiet(self, chapter: Chapter) -> None:
+        """Reconcile until all is as it should be. What a rule, a retry or the run itself mends needs nobody.
+
+        A reconciliation that meets a fault may fail; of those that meet none a few have to be enough.
+        """
+        undisturbed, sweeping = 0, itertools.cycle((True, False))
+        self._settle()
+        while waiting := self._waiting(chapter):
+            if undisturbed == MOST_RECONCILIATIONS:
+                told = [f"{team}: {self.world.status(team)}" for team in waiting]
+                self._held([f"not as without faults after {undisturbed} reconciliations: {one}" for one in told])
+            struck = len(self.weather.struck)
+            self._let_leases_run_out()
+            self._start_again(chapter, waiting, sweeping=next(sweeping))
+            self._settle()
+            undisturbed += len(self.weather.struck) == struck
+            self.most_reconciliations = max(self.most_reconciliations, undisturbed)
+
+    def _waiting(self, chapter: Chapter) -> list[str]:
+        """The teams that are not yet as they should be."""
+        waiting = [team for team in TEAMS if self._unfinished(team, chapter)]
+        self._held(told for team in TEAMS for told in self._forgotten(team, chapter, unfinished=team in waiting))
+        return [*TEAMS] if self._is_suspended() or self._taken else waiting
+
+    def _settle(self) -> None:
+        try:
+            self.world.sandbox.settle(_SETTLE_SECONDS)
+        except TimeoutError as error:
+            self._held([f"it does not come to rest: {error}", *self._last_steps()])
+        self._held([])
+
+    def _last_steps(self) -> Iterator[str]:
+        """What the executions that run did last."""
+        for one in self._states.list_executions(stateMachineArn=_MACHINE, statusFilter="RUNNING")["executions"]:
+            found = self._states.get_execution_history(
+                executionArn=one["executionArn"], reverseOrder=True, maxResults=5
+            )
+            for event in found["events"]:
+                details = next((value for name, value in event.items() if name.endswith("Details")), "")
+                yield f"{event['timestamp']:%H:%M:%S} {event['type']} {str(details)[:200]}"
+
+    def _start_again(self, chapter: Chapter, teams: Iterable[str], *, sweeping: bool) -> None:
+        """What an admin would do. What no event told is for the sweep to find, before what it has found is mended."""
+        if self._is_suspended():
+            organizations.reinstate(VISION)
+        self._give_back()
+        if sweeping and (chapter.is_of_accounts or self._suspended or self._untold):
+            story.begin_sweep(self.world)
+            return
+        for team in teams:
+            self.world.reconcile(team)
+
+    def _is_suspended(self) -> bool:
+        return bool(organizations.state_of(VISION) != "ACTIVE")
+
+    def _unfinished(self, team: str, chapter: Chapter) -> bool:
+        if self.world.status(team).get("state") != chapter.state:
+            return True
+        if self.recording is None:
+            return False
+        return bool(reality.differences(reality.look(self.world).of(team), self.recording.ends[chapter.name].of(team)))
+
+    def _forgotten(self, team: str, chapter: Chapter, *, unfinished: bool) -> Iterator[str]:
+        """At rest the newest trigger has been answered, unless no event told of it or its run was given up."""
+        status, lease = self.world.status(team), self.world.state(f"team#{team}", "lease")
+        if not self.recording or not lease or "holder" in lease or self._suspended or self._untold:
+            return
+        answered = status.get("generation") == lease.get("generation")
+        wrong = unfinished and status.get("state") == chapter.state and not chapter.is_of_accounts
+        if (wrong or not answered) and self._ended_well(team):
+            what = "an edit" if answered else "a trigger"
+            yield f"at rest, and {what} of team {team} is forgotten: lease {lease}, status {status}"
+
+    def _ended_well(self, team: str) -> bool:
+        found = self.world.executions(team)
+        return bool(found) and found[0]["status"] == "SUCCEEDED"
+
+    def _let_leases_run_out(self) -> None:
+        """At rest nothing happens until the lease of a function that was killed runs out: that time is not waited for."""
+        dynamodb = self.world.sandbox.client("dynamodb")
+        for row in reality.state():
+            if row["part"] == "lease" and "expires_at" in row:
+                dynamodb.update_item(
+                    TableName="podshare-state",
+                    Key={"id": {"S": row["id"]}, "part": {"S": "lease"}},
+                    UpdateExpression="SET expires_at = :past",
+                    ExpressionAttributeValues={":past": {"N": "0"}},
+                )
+
+    # ---- the rules, at the end of a chapter ----
+
+    def _remains(self, chapter: Chapter) -> Iterator[str]:
+        """What is not as it should be once all is quiet."""
+        now = self.ends[chapter.name]
+        yield from (f"foreign: {one}" for one in reality.differences(now.foreign, self._foreign))
+        yield from (f"orphan: {one}" for one in self._orphans(now))
+        if reality.people(now) != chapter.people or reality.pods(now) != chapter.pods:
+            yield f"people {sorted(reality.people(now) ^ chapter.people)}, pods {sorted(reality.pods(now) ^ chapter.pods)}"
+        if self.recording:
+            wanted = self.recording.ends[chapter.name]
+            yield from (f"end: {one}" for one in reality.differences(now.owned, wanted.owned))
+        for row in reality.state():
+            if row["part"] == "lease" and "holder" in row and "fence" in row:
+                yield f"lease of {row['id']} is held by {row['holder']}"
+
+    def _orphans(self, now: Reality) -> Iterator[str]:
+        """What is owned and not named in the inventory: nobody would ever take it away."""
+        named = reality.inventory()
+        shared = any(key.startswith("bucket_delegation|") for key in named)
+        for key in now.owned:
+            if key not in named and not (key.startswith("statement|") and shared):
+                yield f"{key} is in no inventory"
+
+    # ---- the rules, at every moment ----
+
+    def _after_call(self, call: Call) -> None:
+        service, _, name = call.action.partition(":")
+        is_status = call.resource.endswith(" status") and name == "PutItem"
+        changes = name.startswith((*MUTATING, "PATCH", "POST", "DELETE")) and "selfsubject" not in call.resource
+        if not is_status and (service in _NOT_ABOUT_ACCESS or not changes):
+            return
+        with self._looking:
+            now = reality.look(self.world)
+            self._broken += self._at_every_moment(now, call)
+            if is_status and " team#" in call.resource:
+                self._broken += self._of_status(call.resource.split(" ")[-2].removeprefix("team#"), now)
+
+    def _at_every_moment(self, now: Reality, call: Call) -> Iterator[str]:
+        for team in TEAMS:
+            if (found := now.of(team)) != self._slices[team]:
+                self._slices[team] = found
+                self._changed[team] = datetime.datetime.now(datetime.UTC)
+        if self.recording:
+            for grant in sorted(now.grants() - self._allowed):
+                yield f"after {call}, neither the old nor the new record grants: {' '.join(grant)}"
+        yield from self._added_before_cut(now, call)
+        yield from (f"after {call}, orphan: {one}" for one in self._orphans(now))
+        yield from (f"after {call}, foreign: {one}" for one in reality.differences(now.foreign, self._foreign))
+
+    def _added_before_cut(self, now: Reality, call: Call) -> Iterator[str]:
+        """Where nothing fails, a team has all of its new access only once it has lost all of its old."""
+        if not self.recording or self.weather.faults:
+            return
+        for team in TEAMS:
+            before, after = (Reality(one, {}).grants() for one in self._before_and_after(team))
+            has = Reality(now.of(team), {}).grants()
+            if (old := has & (before - after)) and (new := has & (after - before)):
+                yield f"after {call}, {' '.join(min(new))} before {' '.join(min(old))} was cut"
+
+    def _before_and_after(self, team: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        assert self.recording
+        names = [chapter.name for chapter in CHAPTERS]
+        place = names.index(self._chapter.name)
+        former = self.recording.ends[names[place - 1]] if place else self.recording.before
+        return former.of(team), self.recording.ends[self._chapter.name].of(team)
+
+    def _of_status(self, team: str, now: Reality) -> Iterator[str]:
+        """READY tells the truth, and a verification's time that is not before the last change."""
+        status = self.world.status(team)
+        if status.get("state") != "READY" or not self.recording:
+            return
+        ends = [self.recording.ends[one.name].of(team) for one in CHAPTERS if one.state == "READY"]
+        if now.of(team) not in ends and not self._suspended:
+            wanted = self.recording.ends[self._chapter.name].of(team)
+            yield f"READY, and untrue: {'; '.join(reality.differences(now.of(team), wanted))}"
+        verified = datetime.datetime.fromisoformat(status.get("verified_at") or "0001-01-01T00:00:00+00:00")
+        changed = self._changed.get(team, verified).replace(microsecond=0)
+        if verified < changed:
+            yield f"READY, verified at {verified}, changed at {changed}"
+
+    # ---- what happens meanwhile ----
+
+    def _on_event(self, kind: str, call: Call) -> None:
+        acts: dict[str, Callable[[], object]] = {
+            "never": self._leave_untold,
+            "triggered": self._trigger,
+            "rewritten": self._rewrite,
+            "contested": self._contest,
+            "tampered": self._tamper,
+            "taken": lambda: self._take(call.resource.rpartition("/")[2]),
+            "suspended": self._suspend,
+            "aborted": self._abort,
+            "redriven": self._redrive,
+        }
+        thread = threading.Thread(target=acts[kind], daemon=True)
+        thread.start()
+        thread.join(10)
+
+    def _leave_untold(self) -> None:
+        self._untold = True
+
+    def _trigger(self) -> None:
+        for team in TEAMS:
+            given = {"event": "admin", "record": f"team#{team}", "change": "", "by": "", "at": "", "id": ""}
+            self._states.start_execution(stateMachineArn=_MACHINE, input=json.dumps({"team": team, "trigger": given}))
+
+    def _rewrite(self) -> None:
+        for record in self._chapter.records:
+            self.world.delete(record["id"], settle=False)
+        self.world.put(*self._chapter.records, settle=False)
+
+    def _contest(self) -> None:
+        """Two admins at once: one writes what the team shall not have, and the other has the last word."""
+        rival = next((one for one in CHAPTERS if one.name == self._chapter.rival), None)
+        if rival:
+            self._allowed |= self._grants_of(rival.name)
+            self.world.put(*rival.records, *self._chapter.records, settle=False)
+
+    def _tamper(self) -> None:
+        """Somebody deletes access entries of team alpha by hand."""
+        eks = self.world.sandbox.client("eks", HUB)
+        for entry in eks.list_access_entries(clusterName="hyperpod-eks")["accessEntries"]:
+            if ":role/podshare/podshare-alpha" in entry:
+                eks.delete_access_entry(clusterName="hyperpod-eks", principalArn=entry)
+
+    def _take(self, name: str) -> None:
+        """Somebody makes an access point of a name that podshare is about to use."""
+        key = f"access_point|{DATA}|{REGION}||{name}"
+        with self._looking:
+            self.world.sandbox.client("s3control", DATA).create_access_point(AccountId=DATA, Name=name, Bucket=IMAGES)
+            self._foreign[key] = reality.look(self.world).foreign[key]
+        self._taken.append(name)
+
+    def _give_back(self) -> None:
+        while self._taken:
+            name = self._taken.pop()
+            self._foreign.pop(f"access_point|{DATA}|{REGION}||{name}")
+            self.world.sandbox.client("s3control", DATA).delete_access_point(AccountId=DATA, Name=name)
+
+    def _suspend(self) -> None:
+        """AWS suspends an account, of which no event tells; it is reinstated once all is quiet."""
+        if not self._is_suspended():
+            self._suspended = True
+            organizations.suspend(VISION)
+
+    def _abort(self) -> list[str]:
+        stopped = []
+        for one in self._states.list_executions(stateMachineArn=_MACHINE, statusFilter="RUNNING")["executions"]:
+            with suppress(ClientError):  # it has ended meanwhile
+                self._states.stop_execution(executionArn=one["executionArn"])
+                stopped.append(str(one["executionArn"]))
+        return stopped
+
+    def _redrive(self) -> None:
+        for execution in self._abort():
+            with suppress(ClientError):
+                self._states.redrive_execution(executionArn=execution)
+
+    @property
+    def _states(self) -> Any:
+        return self.world.sandbox.client("stepfunctions")

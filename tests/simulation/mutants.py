@@ -1,0 +1,211 @@
+"""Proves that the simulator sees what it is there to see: podshare with one rule of its own broken, on purpose.
+
+Each mutant is a copy of what is deployed in which one place is changed. It is played under the faults that bring the
+change to light, and has to break a rule; podshare as it is breaks none under all of these faults together.
+"""
+
+import concurrent.futures
+import multiprocessing
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.simulation.faults import Call, Fault
+from tests.simulation.life import Played, Recording, copied, stage
+from tests.simulation.schedules import OUTLASTING, Schedule
+
+_AT_ONCE = 2
+_SEED = 7
+
+
+@dataclass(frozen=True)
+class Place:
+    """The first call of the story with these words in it, and what happens there."""
+
+    fault: str
+    chapter: str
+    principal: str
+    action: str
+    resource: str = ""
+    times: int = 1
+
+    def found_in(self, recording: Recording) -> Fault:
+        """The fault at that call. Raises StopIteration if the story makes no such call."""
+        call = next(call for call in sorted(recording.calls) if self._names(call))
+        return Fault(call, self.fault, self.times)
+
+    def _names(self, call: Call) -> bool:
+        here = (call.chapter, call.principal, call.action) == (self.chapter, self.principal, self.action)
+        return here and self.resource in call.resource
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """``edits``: what stands in a file, exactly once, and what stands there instead. ``rule``: words of what it breaks."""
+
+    name: str
+    path: str
+    edits: tuple[tuple[str, str], ...]
+    rule: str
+    places: tuple[Place, ...] = ()
+
+    def schedule(self, recording: Recording) -> Schedule:
+        """The faults that bring it to light."""
+        return Schedule(tuple(place.found_in(recording) for place in self.places))
+
+    def change(self, folder: Path) -> None:
+        """Change a copy of the project. Raises ValueError if what is to be changed is not there, exactly once."""
+        path = folder / self.path
+        text = path.read_text(encoding="utf-8")
+        for old, new in self.edits:
+            if text.count(old) != 1:
+                raise ValueError(f"{self.path} has {text.count(old)} times, not once: {old}")
+            text = text.replace(old, new)
+        path.write_text(text, encoding="utf-8")
+
+
+_RECONCILIATION, _DOMAIN = "functions/podshare/reconciliation", "functions/podshare/domain"
+_VERIFYING = ("podshare-verify-team", "dynamodb:Query", "team#alpha resource#")
+
+MUTANTS = (
+    Mutant(
+        "grants come before cuts",
+        "statemachines/reconcile_team.asl.yaml",
+        (
+            ("Default: RevokeAccess", "Default: ProvideAccess"),
+            (
+                'revoked: "{% $states.result %}"\n    Next: ProvideAccess',
+                'revoked: "{% $states.result %}"\n    Next: VerifyTeam',
+            ),
+            (
+                'provided: "{% $states.result %}"\n    Next: VerifyTeam',
+                'provided: "{% $states.result %}"\n    Next: RevokeAccess',
+            ),
+        ),
+        "was cut",
+    ),
+    Mutant(
+        "what is no longer desired keeps its access point",
+        f"{_DOMAIN}/plan.py",
+        (
+            (
+                "    if desired is None:\n        cut = ",
+                "    if desired is None:\n        if observed.key.kind is Kind.ACCESS_POINT:\n            return\n        cut = ",
+            ),
+        ),
+        "was cut",
+    ),
+    Mutant(
+        "an access point admits to the whole dataset",
+        f"{_DOMAIN}/desired.py",
+        (
+            (
+                "            arn,\n            grant.prefix or dataset.prefix,\n",
+                "            arn,\n            dataset.prefix,\n",
+            ),
+        ),
+        "neither the old nor the new record grants",
+    ),
+    Mutant(
+        "verification is skipped",
+        f"{_DOMAIN}/outcome.py",
+        (
+            ('    if not verification.get("verified"):\n        return TeamState.DEGRADED\n', ""),
+            (
+                '    violations = [item for item in verification.get("violations", [])',
+                "    violations = [item for item in ()",
+            ),
+        ),
+        "READY, and untrue",
+        (Place("tampered", "onboarding", *_VERIFYING),),
+    ),
+    Mutant(
+        "a verification's time is that of an earlier one",
+        f"{_RECONCILIATION}/recording.py",
+        (
+            (
+                'verified_at = verification.get("at") if verification.get("verified") else former.get("verified_at")',
+                'verified_at = former.get("verified_at") or verification.get("at")',
+            ),
+        ),
+        "READY, verified at",
+    ),
+    Mutant(
+        "what is made is not written down first",
+        f"{_RECONCILIATION}/applying.py",
+        (("        context.inventory.begin(key, datetime.datetime.now(datetime.UTC).isoformat())\n", ""),),
+        "is in no inventory",
+    ),
+    Mutant(
+        "what goes is forgotten before it has gone",
+        f"{_RECONCILIATION}/applying.py",
+        (
+            (
+                "        module.delete(context, observed)\n",
+                "        context.inventory.forget(key)\n        module.delete(context, observed)\n",
+            ),
+        ),
+        "is in no inventory",
+        (Place("killed_before", "removal", "podshare-identity", "iam:DeleteRole", "alpha", OUTLASTING),),
+    ),
+    Mutant(
+        "a refusal counts as absence",
+        "functions/podshare/aws/errors.py",
+        (("    return code_of(error) in ABSENT\n", '    return code_of(error) in {*ABSENT, "AccessDenied"}\n'),),
+        "is in no inventory",
+        (Place("denied", "removal", "podshare-identity", "iam:GetRole", "role/podshare/podshare-alpha"),),
+    ),
+    Mutant(
+        "a lease is given back whatever was asked for meanwhile",
+        "functions/podshare/aws/lease.py",
+        (('"fence = :fence AND generation = :generation AND', '"fence = :fence AND generation >= :generation AND'),),
+        "is forgotten",
+        (Place("contested", "change", *_VERIFYING),),
+    ),
+    Mutant(
+        "nobody asks whose a thing is",
+        "functions/podshare/resources/context.py",
+        (
+            (
+                "        return tags.get(TEAM_TAG) == self.team and tags.get(MANAGED_BY_TAG) == self.installation.manager\n",
+                "        return True\n",
+            ),
+        ),
+        "foreign",
+        (Place("taken", "onboarding", "podshare-data", "s3:CreateAccessPoint", "podshare-beta"),),
+    ),
+)
+
+
+def prove(say: Callable[[str], None]) -> bool:
+    """Whether every mutant breaks its rule, and podshare itself, under all their faults, none."""
+    began = time.monotonic()
+    with copied() as project:
+        with stage(project, _SEED) as ours:
+            recording = ours.record()
+        faults = {fault.call: fault for mutant in MUTANTS for fault in mutant.schedule(recording).faults}
+        with concurrent.futures.ProcessPoolExecutor(_AT_ONCE, multiprocessing.get_context("spawn")) as pool:
+            itself = pool.submit(_played, project, None, Schedule(tuple(faults.values())), recording)
+            found = [pool.submit(_played, project, one, one.schedule(recording), recording) for one in MUTANTS]
+            broken = itself.result().broken
+            say(f"podshare itself ({itself.result().seconds:.0f} s): {broken or 'breaks no rule'}")
+            seen = [_is_seen(mutant, one.result(), say) for mutant, one in zip(MUTANTS, found, strict=True)]
+    say(f"mutants {len(MUTANTS)}, seen {sum(seen)}, seconds {time.monotonic() - began:.0f}")
+    return not broken and all(seen)
+
+
+def _is_seen(mutant: Mutant, found: Played, say: Callable[[str], None]) -> bool:
+    seen = mutant.rule in found.broken
+    told = found.broken.replace("\n", " ")[:300] or "breaks no rule"
+    say(f"{mutant.name} ({found.seconds:.0f} s): {'' if seen else 'NOT SEEN, '}{told}")
+    return seen
+
+
+def _played(project: Path, mutant: Mutant | None, schedule: Schedule, recording: Recording) -> Played:
+    """Play a schedule on a stage of its own, with the mutant in podshare's place."""
+    with copied(project) as folder:
+        if mutant:
+            mutant.change(folder)
+        with stage(folder, _SEED) as mutated:
+            return mutated.play(schedule, recording)

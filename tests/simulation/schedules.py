@@ -1,0 +1,155 @@
+"""Which faults strike where: drawn from a seed, so that a schedule can be played again."""
+
+import itertools
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.simulation.faults import PLAIN, Call, Fault
+
+FAULTS_AT_ONCE = 180
+# SDKs make 4 attempts; a fault that outlasts them reaches podshare itself
+OUTLASTING = 5
+# one that is denied is tried no second time, and a process that is killed costs most of a second
+_OUTLASTING_SHARES = dict.fromkeys(PLAIN, 0.25) | {"denied": 0, "killed_before": 0.1, "killed_after": 0.1}
+_QUICK_EVENTS = ("triggered", "rewritten", "contested", "tampered", "taken", "suspended")
+_SLOW_EVENTS = ("aborted", "redriven")
+_CONCERNING_TEAMS = ("onboarding", "change")  # the chapters in which something else may happen meanwhile
+
+Kind = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Faults at calls of the story."""
+
+    faults: tuple[Fault, ...]
+
+
+def promised(calls: Mapping[Call, int], seed: int) -> list[Fault]:
+    """Faults such that every call meets one, and every class of calls every kind of fault."""
+    faults = []
+    for kind, members in sorted(_classes(calls).items()):
+        chance = _chance(seed, kind)
+        chance.shuffle(members)
+        kinds = [*members[0].faults]
+        chance.shuffle(kinds)
+        for number in range(max(len(members), len(kinds))):
+            call = members[number % len(members)]
+            faults.append(_fault(call, calls[call], kinds[number % len(kinds)], seed))
+    return faults
+
+
+def every_fault(calls: Mapping[Call, int], seed: int) -> list[Fault]:
+    """Each kind of fault at each call, in an order of chance."""
+    faults = [_fault(call, count, kind, seed) for call, count in calls.items() for kind in call.faults]
+    return sorted(faults, key=lambda one: _chance(seed, one).random())
+
+
+def schedules(calls: Mapping[Call, int], seed: int, size: int = FAULTS_AT_ONCE) -> Iterator[Schedule]:
+    """What is promised, then every fault there is, then all again as another seed has it; without end."""
+    yield from dealt(promised(calls, seed), calls, seed, size)
+    for seed_now in itertools.count(seed):
+        yield from dealt(every_fault(calls, seed_now), calls, seed_now, size)
+
+
+def dealt(faults: Iterable[Fault], calls: Iterable[Call], seed: int, size: int = FAULTS_AT_ONCE) -> Iterator[Schedule]:
+    """Schedules of ``size`` faults, at each call one at most, with something else that happens meanwhile.
+
+    All have about as many. What ends a run without its lease, which is waited for, happens in every third.
+    """
+    waiting = sorted(faults, key=lambda one: _chance(seed, one).random())
+    rounds = max([-(-len(waiting) // size), *Counter(one.call.first for one in waiting).values()], default=0)
+    hands: list[dict[Call, Fault]] = [{} for _ in range(rounds)]
+    for fault in waiting:
+        open_hands = [hand for hand in hands if fault.call.first not in hand]
+        min(open_hands, key=len)[fault.call.first] = fault
+    places = sorted(call for call in calls if call.chapter in _CONCERNING_TEAMS and call.faults is PLAIN)
+    for number, hand in enumerate(hands):
+        chance = _chance(seed, number)
+        kinds = [_QUICK_EVENTS[number % len(_QUICK_EVENTS)]]
+        kinds += [_SLOW_EVENTS[number // 3 % 2]] if number % 3 == 1 else []
+        others = [Fault(chance.choice(free), kind) for kind in kinds if (free := _places(kind, places, hand))]
+        yield Schedule((*others, *hand.values()))
+
+
+def _places(event: str, calls: Iterable[Call], taken: Mapping[Call, Fault]) -> list[Call]:
+    """The calls at which something else may happen that meet no fault.
+
+    What is tampered with just before a verification is found by it; a name is taken just before it is needed.
+    """
+    free = [call for call in calls if call not in taken]
+    if event == "tampered":
+        return [
+            one for one in free if one.principal == "podshare-verify-team" and one.resource.endswith("alpha resource#")
+        ]
+    return [one for one in free if one.action == "s3:CreateAccessPoint"] if event == "taken" else free
+
+
+def _classes(calls: Iterable[Call]) -> dict[Kind, list[Call]]:
+    found = defaultdict(list)
+    for call in sorted(calls):
+        found[call.kind].append(call)
+    return found
+
+
+def _fault(call: Call, count: int, kind: str, seed: int) -> Fault:
+    """Chance is drawn anew for each: a call more or less in the recording leaves the others' as they are."""
+    chance = _chance(seed, call, kind)
+    nth = Call(call.chapter, call.principal, call.action, call.resource, chance.randrange(count))
+    outlasts = chance.random() < _OUTLASTING_SHARES.get(kind, 0)
+    return Fault(nth, kind, OUTLASTING if outlasts else 1)
+
+
+def _chance(*given: Any) -> random.Random:
+    return random.Random(" ".join(map(str, given)))  # noqa: S311  # a simulation has no secrets
+
+
+# ---- what has been met -----------------------------------------------------------------------------------------
+
+
+@dataclass
+class Coverage:
+    """Which calls, and which classes of calls, have met which faults, of those that the story makes every time."""
+
+    calls: frozenset[Call]
+    struck: Counter[str] = field(default_factory=Counter)
+    met: dict[str, set[Call]] = field(default_factory=lambda: defaultdict(set))
+
+    def add(self, struck: Sequence[tuple[Call, Fault]]) -> None:
+        """What a schedule has struck."""
+        for call, fault in struck:
+            self.struck[fault.kind] += 1
+            self.met[fault.kind].add(call.first)
+
+    @property
+    def of_calls(self) -> frozenset[Call]:
+        """The calls that have met at least one fault."""
+        return self.calls.intersection(*[set().union(*self.met.values())])
+
+    @property
+    def of_classes(self) -> frozenset[tuple[Kind, str]]:
+        """The pairs of a class of calls and a kind of fault that have met."""
+        return frozenset((call.kind, kind) for kind, calls in self.met.items() for call in calls) & self.classes
+
+    @property
+    def classes(self) -> frozenset[tuple[Kind, str]]:
+        """All such pairs that are promised."""
+        return frozenset((call.kind, kind) for call in self.calls for kind in call.faults)
+
+    def missing(self, faults: Iterable[Fault]) -> list[Fault]:
+        """Those of ``faults`` without which a promise is not kept, at the first of the same calls."""
+        calls, classes = self.calls - self.of_calls, self.classes - self.of_classes
+        found = [one for one in faults if one.call.first in calls or (one.call.kind, one.kind) in classes]
+        return [Fault(one.call.first, one.kind) for one in found]
+
+    def table(self) -> list[tuple[str, str, str]]:
+        """Rows: a fault, how often it struck, how many calls it has met."""
+        rows = [("fault", "struck", "calls covered")]
+        for kind, count in self.struck.items():
+            rows.append((kind, str(count), f"{len(self.met[kind] & self.calls)} of {len(self.calls)}"))
+        rows.append(("all", str(self.struck.total()), f"{len(self.of_calls)} of {len(self.calls)}"))
+        pairs = f"{len(self.of_classes)} of {len(self.classes)}"
+        return [*rows, ("classes of calls, by fault", "", pairs)]
