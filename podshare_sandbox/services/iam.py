@@ -148,7 +148,14 @@ def _checked(check: Callable[[str], grammar.Document], text: str) -> grammar.Doc
 # --- roles --------------------------------------------------------------------------------------------------
 
 
+def _roles(backend: IAMBackend) -> list[Role]:
+    """moto gives its dictionary's own view away, and whoever walks it may meet a role that is just being made."""
+    return list(backend.roles.values())
+
+
 def _repair_roles() -> None:
+    replace(IAMBackend, "get_roles", _roles)
+
     def create_role(  # noqa: PLR0917  # the signature is moto's
         backend: IAMBackend,
         role_name: str,
