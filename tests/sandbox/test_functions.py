@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from podshare_sandbox import clock, delivery, functions
-from tests.sandbox.runtime import Runtime, running_runtime
+from tests.sandbox.runtime import Runtime, eventually, running_runtime
 
 SOURCE = """
 import json, os, sys, time
@@ -164,8 +164,12 @@ def test_output_goes_to_the_log_group_and_the_log_tail(aws: Runtime) -> None:
     _invoke(aws, "talking", {"word": "first"})
     answer = aws.client("lambda").invoke(FunctionName="talking", Payload=b'{"word": "second"}', LogType="Tail")
     assert base64.b64decode(answer["LogResult"]).decode() == 'event {"word": "second"}'
-    logged = aws.client("logs").filter_log_events(logGroupName="/aws/lambda/talking")["events"]
-    assert [event["message"] for event in logged] == ['event {"word": "first"}', 'event {"word": "second"}']
+    logs, both = aws.client("logs"), ['event {"word": "first"}', 'event {"word": "second"}']
+
+    def logged() -> list[str]:
+        return [event["message"] for event in logs.filter_log_events(logGroupName="/aws/lambda/talking")["events"]]
+
+    assert eventually(lambda: logged() == both)  # a thread of its own writes them
 
 
 def test_registered_code_is_used_instead_of_the_package(aws: Runtime, tmp_path: Path) -> None:
@@ -180,10 +184,12 @@ def test_a_warmed_function_has_started_before_its_first_invocation(aws: Runtime)
     """The process is there, but the handler has not run."""
     arn = aws.function("warmed", SOURCE, _role("worker"))
     functions.warm(arn)
-    time.sleep(0.3)
+    time.sleep(1)  # it starts in the background
     invoked = time.time()
     assert _invoke(aws, "warmed", {})[0]["started"] < invoked
-    assert len(aws.client("logs").filter_log_events(logGroupName="/aws/lambda/warmed")["events"]) == 1
+    logs = aws.client("logs")  # which a thread of its own writes
+    events = eventually(lambda: logs.filter_log_events(logGroupName="/aws/lambda/warmed")["events"])
+    assert len(events) == 1
 
 
 def test_an_event_is_tried_three_times_and_then_reported(aws: Runtime) -> None:
