@@ -207,6 +207,10 @@ class Inventory:
         expression = "REMOVE changing_since, doubted_in"
         self.state.update(f"team#{self.team}", f"resource#{key}", expression, "attribute_exists(changing_since)")
 
+    def is_changing(self, key: Key) -> bool:
+        """Whether a change of ``key`` was begun and has not been read back since."""
+        return "changing_since" in (self.state.get(f"team#{self.team}", f"resource#{key}") or {})
+
     def changing(self) -> dict[Key, Item]:
         """The rows of what was begun to be changed and has not been read back since."""
         rows = self.state.query(f"team#{self.team}", "resource#")

@@ -19,7 +19,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     if event.get("dry_run"):
         return dry_run(settings, event["team"], event.get("records", []))
     lease = event["lease"]
-    attempt = attempt_of(event["execution"], event["waits"])
+    # an execution that began before an upgrade tells no waits
+    attempt = attempt_of(event["execution"], event.get("waits", 0))
     found = plan_team(settings, Hold(event["team"], lease["fence"], lease["generation"]), attempt)
     logger.info("plan", extra={"hash": found["hash"], "changes": found["count"], "obstacles": found["obstacles"]})
     return found

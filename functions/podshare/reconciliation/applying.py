@@ -76,7 +76,7 @@ def _converge(settings: Settings, work: str, step: Step) -> tuple[str, str]:
         raise Terminal(f"{step.key.name} is not podshare's: {observed.found}. It is left alone.")
     target = goal(step.action, wanted, observed)
     if same(observed, target):
-        if target is None and step.key in context.inventory.changing():
+        if target is None and context.inventory.is_changing(step.key):
             raise Waiting("it may have been made a moment ago, and not be known everywhere yet")
         return _settled(context, step.key, target)
     try:

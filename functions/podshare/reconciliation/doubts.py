@@ -21,7 +21,9 @@ def doubtful(
     """What cannot be believed yet: it is a minute after its last change, or in a later attempt of a run that waited."""
     now, found = datetime.datetime.now(datetime.UTC), set[Key]()
     for key, row in context.inventory.changing().items():
-        there = observed.get(key)
+        if key not in observed:
+            continue  # not looked at: where the team's things are is not known
+        there = observed[key]
         if not (there is None or isinstance(there, Resource)) or not same(there, desired.get(key)):
             continue  # unreadable, or to be changed again
         since = datetime.datetime.fromisoformat(str(row["changing_since"]))

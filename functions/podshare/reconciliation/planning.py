@@ -56,8 +56,9 @@ def plan_team(settings: Settings, hold: Hold, attempt: str) -> dict[str, Any]:
     _keep_inventory(context, surveyed)
     _keep_accounts(settings, context, records, surveyed, former)
     # what ends by the clock is no mistake of a record's; what a record lets end in the past may be
-    asked = desired_resources(records, surveyed.facts, context.installation, but=keep_terms(settings, records))
-    asked = {**asked, **surveyed.desired}
+    terms, asked = keep_terms(settings, records), surveyed.desired
+    if terms:
+        asked = desired_resources(records, surveyed.facts, context.installation, but=terms)
     found, held = hold_back(settings, hold.team, _plan(context, surveyed), asked, surveyed.observed)
     return {**_described(context, records, surveyed, found), **({"held": held.as_dict(hold.team)} if held else {})}
 

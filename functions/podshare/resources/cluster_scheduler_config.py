@@ -15,7 +15,7 @@ from podshare.aws.lease import document_lease
 from podshare.domain.installation import MANAGED_BY_TAG
 from podshare.domain.kinds import ClusterSchedulerConfig, Key, Resource
 from podshare.domain.plan import Foreign
-from podshare.resources.compute_quota import FAILED, MOVING
+from podshare.resources.compute_quota import MOVING, status_of, write_tags
 from podshare.resources.context import Context, as_kind, own_tags, tag_list, tag_map
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> ClusterSchedule
         return None
     if found is None or foreign:
         return ClusterSchedulerConfig(key=key, config={}, status="absent")
-    return ClusterSchedulerConfig(key=key, tags=own_tags(tags), config=_config(found), status=_status(found))
+    return ClusterSchedulerConfig(key=key, tags=own_tags(tags), config=_config(found), status=status_of(found))
 
 
 def create(context: Context, wanted: Resource) -> None:
@@ -109,7 +109,7 @@ def _change(
     context: Context, client: "SageMakerClient", found: Mapping[str, Any], config: ClusterSchedulerConfig
 ) -> None:
     """Make the config that is there the one that is wanted; what SageMaker could not make is made anew."""
-    tags, arn, status = _tags(client, found), found["ClusterSchedulerConfigArn"], _status(found)
+    tags, status = _tags(client, found), status_of(found)
     if not _owned(context, tags):
         raise Terminal(f"the cluster's scheduler config {found['Name']} is not podshare's. It is left alone.")
     if status == "moving":
@@ -118,10 +118,7 @@ def _change(
         client.delete_cluster_scheduler_config(ClusterSchedulerConfigId=found["ClusterSchedulerConfigId"])
         reason = found.get("FailureReason", "no reason given")
         raise Pending(f"scheduler config {config.key.name} is {found['Status']} ({reason}): it is made anew")
-    if own_tags(tags) != dict(config.tags):
-        if gone := sorted(own_tags(tags).keys() - config.tags.keys()):
-            client.delete_tags(ResourceArn=arn, TagKeys=gone)
-        client.add_tags(ResourceArn=arn, Tags=tag_list(config.tags))
+    write_tags(client, found["ClusterSchedulerConfigArn"], own_tags(tags), config.tags)
     if _config(found) == dict(config.config):
         return
     client.update_cluster_scheduler_config(
@@ -174,10 +171,6 @@ def _tags(client: "SageMakerClient", found: Mapping[str, Any] | None) -> dict[st
 def _owned(context: Context, tags: Mapping[str, str]) -> bool:
     """Whether this installation made it, for whichever team."""
     return tags.get(MANAGED_BY_TAG) == context.installation.manager
-
-
-def _status(found: Mapping[str, Any]) -> str:
-    return "moving" if found["Status"] in MOVING else "failed" if found["Status"] in FAILED else "settled"
 
 
 def _config(found: Mapping[str, Any]) -> dict[str, Any]:

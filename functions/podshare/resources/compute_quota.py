@@ -52,7 +52,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> ComputeQuota | 
         fair_share_weight=target.get("FairShareWeight", 0),
         preempt_team_tasks=config.get("PreemptTeamTasks", "LowerPriority"),
         active=quota.get("ActivationState", "Enabled") == "Enabled",
-        status="moving" if quota["Status"] in MOVING else "failed" if quota["Status"] in FAILED else "settled",
+        status=status_of(quota),
     )
 
 
@@ -87,16 +87,27 @@ def update(context: Context, observed: Resource, wanted: Resource) -> None:
         client.delete_compute_quota(ComputeQuotaId=quota["ComputeQuotaId"])
         reason = quota.get("FailureReason", "no reason given")
         raise Pending(f"compute quota {new.key.name} is {quota['Status']} ({reason}): it is made anew")
-    if old.tags != new.tags:
-        if gone := sorted(old.tags.keys() - new.tags.keys()):
-            client.delete_tags(ResourceArn=quota["ComputeQuotaArn"], TagKeys=gone)
-        client.add_tags(ResourceArn=quota["ComputeQuotaArn"], Tags=tag_list(new.tags))
+    write_tags(client, quota["ComputeQuotaArn"], old.tags, new.tags)
     if {**old.facts(), "tags": None} == {**new.facts(), "tags": None}:
         return
     client.update_compute_quota(
         ComputeQuotaId=quota["ComputeQuotaId"], TargetVersion=quota["ComputeQuotaVersion"], **_request(new)
     )
     raise Pending(f"compute quota {new.key.name} is being updated")
+
+
+def status_of(found: Mapping[str, Any]) -> str:
+    """Whether SageMaker works on a quota or a scheduler config, has failed, or neither: as kinds tell it."""
+    return "moving" if found["Status"] in MOVING else "failed" if found["Status"] in FAILED else "settled"
+
+
+def write_tags(client: "SageMakerClient", arn: str, old: Mapping[str, str], new: Mapping[str, str]) -> None:
+    """Make the tags ``new``, if they are not."""
+    if old == new:
+        return
+    if gone := sorted(old.keys() - new.keys()):
+        client.delete_tags(ResourceArn=arn, TagKeys=gone)
+    client.add_tags(ResourceArn=arn, Tags=tag_list(new))
 
 
 def delete(context: Context, observed: Resource) -> None:
