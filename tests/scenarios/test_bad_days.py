@@ -2,6 +2,9 @@
 
 import json
 
+import pytest
+
+from podshare_sandbox.front_door import FrontDoor, Request, Response
 from podshare_sandbox.sandbox import PROJECT
 from podshare_sandbox.services import sagemaker
 from tests.builders import a_team_item
@@ -261,3 +264,29 @@ def test_a_bucket_that_its_owner_deleted_is_let_go(world: World) -> None:
     s3.delete_bucket(Bucket=bucket)
     world.delete("team#november")
     assert world.status("november")["state"] == "DELETED"
+
+
+@pytest.mark.parametrize("function", ["plan-team", "verify-team", "lease-team", "record-outcome"])
+def test_a_throttled_table_is_an_error_that_is_retried(
+    world: World, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    """What the SDK gives up on has the name by which the state machine tries again, and says what was attempted."""
+    stock = FrontDoor.handle
+
+    def handle(door: FrontDoor, request: Request) -> Response:
+        if "//dynamodb." not in request.url:
+            return stock(door, request)
+        return Response(400, {"Content-Type": "application/x-amz-json-1.0"}, b'{"__type": "ThrottlingException"}')
+
+    monkeypatch.setattr(FrontDoor, "handle", handle)
+    event = {
+        "team": "lima",
+        "execution": "e",
+        "trigger": {},
+        "new_trigger": True,
+        "lease": {"fence": 1, "generation": 1},
+    }
+    answer = world.sandbox.client("lambda").invoke(FunctionName=f"podshare-{function}", Payload=json.dumps(event))
+    error = json.loads(answer["Payload"].read())
+    assert error["errorType"] == "Retryable"
+    assert error["errorMessage"].startswith(f"{function.replace('-', ' ')} lima: ")

@@ -5,11 +5,11 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.domain.kinds import Work
-from podshare.handlers.environment import logged, logger, settings
+from podshare.handlers.environment import as_handler, logger, settings
 from podshare.reconciliation.applying import Step, apply
 
 
-@logged
+@as_handler
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """``{team, lease, change}`` → the change with its ``status``: done, pending, waiting or superseded."""
     found = apply(settings, Work.KUBERNETES, Step.of(event))

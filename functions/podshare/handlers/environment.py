@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from podshare.aws.errors import classified
 from podshare.aws.settings import Settings
 
 settings = Settings.from_environment()
@@ -16,19 +17,22 @@ metrics = Metrics()
 _Result = TypeVar("_Result")
 
 
-def logged(
+def as_handler(
     handler: Callable[[dict[str, Any], LambdaContext], _Result],
 ) -> Callable[[dict[str, Any], LambdaContext], _Result]:
-    """Let every line of an invocation name the team, the account and the execution that it is for.
+    """Let every line of an invocation name what it is for, and every error be of a class that state machines retry.
 
-    A failure gets such a line too: the runtime's own tells of nothing but the request.
+    A failure gets a line too: the runtime's own tells of nothing but the request.
     """
+    work = handler.__module__.rpartition(".")[2].replace("_", " ")
 
     @wraps(handler)
     def wrapped(event: dict[str, Any], context: LambdaContext) -> _Result:
-        logger.append_keys(**dict(_subject(event)))
+        subject = dict(_subject(event))
+        logger.append_keys(**subject)
         try:
-            return handler(event, context)
+            with classified(" ".join((work, *(subject[name] for name in ("team", "account") if name in subject)))):
+                return handler(event, context)
         except Exception as error:
             logger.warning("failed", extra={"error": type(error).__name__, "reason": str(error)})
             raise

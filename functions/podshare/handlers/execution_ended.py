@@ -5,11 +5,11 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from podshare.handlers.environment import logged, logger, settings
+from podshare.handlers.environment import as_handler, logger, settings
 from podshare.reconciliation.triggers import execution_ended
 
 
-@logged
+@as_handler
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """A ``Step Functions Execution Status Change`` → ``{team}``, None once it was tried often enough."""
     logger.append_keys(execution=event["detail"]["executionArn"], team=json.loads(event["detail"]["input"])["team"])

@@ -7,13 +7,13 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.aws.lease import AsksFor
-from podshare.handlers.environment import logged, logger, metrics, settings
+from podshare.handlers.environment import as_handler, logger, metrics, settings
 from podshare.reconciliation.leasing import lease
 from podshare.reconciliation.measuring import lease_age
 
 
 @metrics.log_metrics
-@logged
+@as_handler
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """``{team, execution, trigger, new_trigger, waits}`` → ``{status: held|busy|left|paused, …}``."""
     found = lease(

@@ -4,15 +4,13 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from podshare.aws.errors import classified
-from podshare.handlers.environment import logged, logger, settings
+from podshare.handlers.environment import as_handler, logger, settings
 from podshare.reconciliation.sweeping import page
 
 
-@logged
+@as_handler
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """``{what: accounts|teams, after, listed, execution}`` → ``{items, after, paused}``."""
-    with classified(f"list {event['what']}"):
-        found = page(settings, event["what"], event["after"], listed=bool(event.get("listed")))
+    found = page(settings, event["what"], event["after"], listed=bool(event.get("listed")))
     logger.info("page", extra={"what": event["what"], "count": len(found["items"]), "paused": found["paused"]})
     return found

@@ -5,11 +5,11 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.domain.organization_events import subject_of
-from podshare.handlers.environment import logged, logger, settings
+from podshare.handlers.environment import as_handler, logger, settings
 from podshare.reconciliation.lifecycle import organization_changed
 
 
-@logged
+@as_handler
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """An EventBridge event with source ``aws.organizations`` → ``{execution}``."""
     logger.append_keys(account=", ".join(subject_of(event).accounts))

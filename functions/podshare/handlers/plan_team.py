@@ -5,13 +5,13 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.aws.lease import Hold
-from podshare.handlers.environment import logged, logger, settings
+from podshare.handlers.environment import as_handler, logger, settings
 from podshare.reconciliation.capacity import report
 from podshare.reconciliation.doubts import attempt_of
 from podshare.reconciliation.planning import dry_run, plan_team
 
 
-@logged
+@as_handler
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """``{team, lease}`` or ``{team, dry_run: true, records}`` → the plan; ``{capacity: cluster}`` → who has what."""
     if "capacity" in event:

@@ -4,21 +4,17 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from podshare.aws.errors import classified
 from podshare.domain.organization_events import subject_of
-from podshare.handlers.environment import logged, logger, settings
+from podshare.handlers.environment import as_handler, logger, settings
 from podshare.reconciliation.lifecycle import account_changed, account_read
 
 
-@logged
+@as_handler
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """``{event}`` or, in a sweep, ``{account}``, and ``execution`` → ``{reason, accounts, teams: […]}``."""
     if "event" in event:
         logger.append_keys(account=", ".join(subject_of(event["event"]).accounts))
-    with classified(f"read account {event.get('account', 'of an event')}"):
-        found = (
-            account_changed(settings, event["event"]) if "event" in event else account_read(settings, event["account"])
-        )
+    found = account_changed(settings, event["event"]) if "event" in event else account_read(settings, event["account"])
     teams = [team["team"] for team in found["teams"]]
     logger.info("account read", extra={"found": found["accounts"], "teams": teams, "reason": found["reason"]})
     return found

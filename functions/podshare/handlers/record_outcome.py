@@ -5,13 +5,13 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from podshare.handlers.environment import logged, logger, metrics, settings
+from podshare.handlers.environment import as_handler, logger, metrics, settings
 from podshare.reconciliation.measuring import parked_accounts
 from podshare.reconciliation.recording import record
 
 
 @metrics.log_metrics
-@logged
+@as_handler
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """``{team, execution, trigger, lease, plan, results, verification, error, waits}`` → ``{state, summary, next}``."""
     found = record(settings, event)

@@ -7,7 +7,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from podshare.handlers.environment import logged, logger, settings
+from podshare.handlers.environment import as_handler, logger, settings
 from podshare.reconciliation.triggers import execution, registry_changed
 
 processor = BatchProcessor(event_type=EventType.DynamoDBStreams)
@@ -23,7 +23,7 @@ def started(record: DynamoDBRecord) -> None:
         logger.info("reconciliation started", extra={**told, "team": team, "execution": started_as})
 
 
-@logged
+@as_handler
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """A batch of the registry's stream → the records that have to come again."""
     return process_partial_response(event, record_handler=started, processor=processor, context=context)

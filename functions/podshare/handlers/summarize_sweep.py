@@ -5,18 +5,16 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from podshare.aws.errors import classified
-from podshare.handlers.environment import logged, logger, metrics, settings
+from podshare.handlers.environment import as_handler, logger, metrics, settings
 from podshare.reconciliation.measuring import oldest_lease
 from podshare.reconciliation.sweeping import summarize
 
 
 @metrics.log_metrics
-@logged
+@as_handler
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """``{sweep, execution}`` → ``{at, counts, accounts, reasons}``."""
-    with classified("sum up the sweep"):
-        found = summarize(settings, event["sweep"], event["execution"])
+    found = summarize(settings, event["sweep"], event["execution"])
     for outcome, count in found["counts"].items():
         metrics.add_metric(name=f"Sweep{outcome.title().replace('_', '')}", unit=MetricUnit.Count, value=count)
     metrics.add_metric(name="SweepsSummarized", unit=MetricUnit.Count, value=1)

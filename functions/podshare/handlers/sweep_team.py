@@ -4,15 +4,13 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from podshare.aws.errors import classified
-from podshare.handlers.environment import logged, logger, settings
+from podshare.handlers.environment import as_handler, logger, settings
 from podshare.reconciliation.sweeping import sweep_team
 
 
-@logged
+@as_handler
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """``{team, sweep, looks, execution}`` → ``{team, status: pending|done, outcome}``."""
-    with classified(f"sweep team {event['team']}"):
-        found = sweep_team(settings, event["team"], event["sweep"], int(event["looks"]))
+    found = sweep_team(settings, event["team"], event["sweep"], int(event["looks"]))
     logger.info("sweep", extra={"status": found["status"], "outcome": found["outcome"]})
     return found

@@ -4,11 +4,11 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from podshare.handlers.environment import logged, logger, settings
+from podshare.handlers.environment import as_handler, logger, settings
 from podshare.reconciliation.verification import verify_team
 
 
-@logged
+@as_handler
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """``{team}`` → ``{verified, at, resources, violations, differences}``."""
     found = verify_team(settings, event["team"])
