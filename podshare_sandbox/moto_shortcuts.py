@@ -4,18 +4,22 @@ Every answer stays as it is; it only comes sooner.
 """
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from moto.core import responses
 from moto.core.model import Shape
 from moto.core.routing import SmithyRule
 from moto.core.serialize import AttributePickerContext, ResponseSerializer, XFormedAttributePicker
+from moto.dynamodb.exceptions import ItemSizeTooLarge
+from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.stepfunctions.parser.api import HistoryEventList
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 
 from podshare_sandbox.moto_repair import repair
 
 _ABSENT = object()
+_LARGEST_ITEM = 405_000  # bytes, moto's own reading of the 400 KB of DynamoDB's quotas
 
 
 def install() -> None:
@@ -24,6 +28,7 @@ def install() -> None:
     repair(responses, "method_names_from_class", _looking_up)
     repair(SmithyRule, "_compile_builder", _building_nothing)
     repair(EventManager, "get_event_history", _copying_no_event)
+    repair(Item, "__init__", _measuring_once)
 
 
 def _remembering_names(stock: Any) -> Any:
@@ -83,3 +88,17 @@ def _copying_no_event(_stock: Any) -> Any:
             return list(self._history_event_list)
 
     return get_event_history
+
+
+def _measuring_once(_stock: Any) -> Any:
+    """moto measures all of a new item again at each of its attributes: minutes, for some thousands of them."""
+
+    def init(self: Item, hash_key: DynamoType, range_key: DynamoType | None, attrs: Mapping[str, Any]) -> None:
+        self.hash_key, self.range_key = hash_key, range_key
+        self.attrs = LimitedSizeDict()
+        for name, value in attrs.items():
+            dict.__setitem__(self.attrs, name, DynamoType(value))
+        if self.size() > _LARGEST_ITEM:
+            raise ItemSizeTooLarge
+
+    return init

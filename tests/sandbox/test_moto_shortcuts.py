@@ -7,6 +7,8 @@ from moto.core import responses
 from moto.core.routing import SmithyRule, _create_map
 from moto.core.serialize import JSONSerializer, XFormedAttributePicker
 from moto.core.utils import get_service_model
+from moto.dynamodb.exceptions import ItemSizeTooLarge
+from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.stepfunctions.parser.api import HistoryEventType
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventHistoryContext, EventManager
 
@@ -76,3 +78,16 @@ def test_a_look_at_a_history_copies_no_event() -> None:
     looks = [manager.get_event_history() for _ in range(2)]
     assert looks[0][0] is looks[1][0]
     assert looks[0] is not looks[1]
+
+
+def test_an_item_is_measured_once_and_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An item of many attributes may be as large as moto lets it be, and not a byte larger."""
+    key, names = DynamoType({"S": "x"}), [f"{number:04}" for number in range(9_000)]
+    measured: list[DynamoType] = []
+    stock = DynamoType.size
+    monkeypatch.setattr(DynamoType, "size", lambda value: measured.append(value) or stock(value))
+    largest = {name: {"S": "x" * 41} for name in names}
+    assert Item(key, None, largest).size() == 405_000
+    assert len(measured) < 3 * len(names)
+    with pytest.raises(ItemSizeTooLarge):
+        Item(key, None, largest | {"0000": {"S": "x" * 42}})

@@ -14,8 +14,14 @@ from tests.scenarios.world import CLUSTER, DATASETS, HUB, LANGUAGE, REGION, VISI
 
 TEAMS = ("alpha", "beta")
 EXISTING_ROLE = "LabScientist"
-# nobody asks whether a run of removals is meant, and no work keeps a compute quota
-PARAMETERS = {"DrainSeconds": "0", "FunctionTimeoutSeconds": "12", "MostTeamsLosingAccess": "10000"}
+# nobody asks whether a run of removals is meant, no work keeps a compute quota, and an account that was suspended, of
+# which no event tells, is not waited for
+PARAMETERS = {
+    "DrainSeconds": "0",
+    "FunctionTimeoutSeconds": "12",
+    "MemberRoleWaitSeconds": "2",
+    "MostTeamsLosingAccess": "10000",
+}
 TIME_SCALE = 0.005
 
 _READ_IMAGES = {"dataset": "imagenet", "access": "read"}
