@@ -2,7 +2,7 @@
 
 import datetime
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -16,7 +16,7 @@ from podshare.domain.accounts import Account
 from podshare.domain.desired import member_principals
 from podshare.domain.installation import Installation
 from podshare.domain.membership import members
-from podshare.domain.records import Access, Cluster, InvalidRecord, enrolled, parse, parse_team
+from podshare.domain.records import Access, Cluster, InvalidRecord, clusters_of, enrolled, parse, parse_team
 from podshare_cli import words
 from podshare_cli.connection import Connection
 from podshare_cli.documents import name_of
@@ -63,26 +63,32 @@ def _ways_in(connection: Connection, item: Mapping[str, Any] | None) -> list[dic
     """
     try:
         team = parse_team(item or {"id": ""}, made_by_enrollment=True)
-        cluster = parse(Registry(connection).get(f"cluster#{team.cluster}") or {"id": ""})
+        clusters = [parse(Registry(connection).get(f"cluster#{name}") or {"id": ""}) for name in team.quotas]
     except InvalidRecord:
         return []
-    if not isinstance(cluster, Cluster) or team.access is Access.NONE:
+    if team.access is Access.NONE:
         return []
     # names and ARNs follow from the prefix alone; the organization is no part of them
     own = Installation(connection.prefix, "aws", connection.account, connection.region, "", connection.region)
-    eks_arn = f"arn:aws:eks:{cluster.region}:{cluster.account}:cluster/{cluster.eks_cluster}"
     accounts = {account.id: account for account in map(Account.of_row, State(connection).accounts())}
     return [
         {
             "member": member.identity,
             "selector": member.selector,
+            "cluster": cluster.name,
             "role": member_principals(own, team.name, member)[0],
             "cluster_access_role": own.role_arn(
-                cluster.account, names.cluster_access_role(own, team.name, eks_arn, member.identity)
+                cluster.account, names.cluster_access_role(own, team.name, _eks_arn(cluster), member.identity)
             ),
         }
+        for cluster in clusters
+        if isinstance(cluster, Cluster)
         for member in members(team.members, accounts)
     ]
+
+
+def _eks_arn(cluster: Cluster) -> str:
+    return f"arn:aws:eks:{cluster.region}:{cluster.account}:cluster/{cluster.eks_cluster}"
 
 
 def _row(name: str, item: Mapping[str, Any] | None, status: Mapping[str, Any]) -> Row:
@@ -93,9 +99,9 @@ def _row(name: str, item: Mapping[str, Any] | None, status: Mapping[str, Any]) -
         "state": status.get("state"),
         "record": item is not None and not made_by,
         "enrollment": made_by[0] if made_by else None,
-        "cluster": (item or {}).get("cluster"),
+        "clusters": [*clusters_of(item or {})],
         "members": [_member(member) for member in (item or {}).get("members", [])],
-        "quota": [_quota(line) for line in (item or {}).get("quota", {}).get("resources", [])],
+        "quota": [*_quotas(item or {})],
         "datasets": sorted(
             {
                 str(grant.get("dataset"))
@@ -117,6 +123,12 @@ def _member(member: Mapping[str, Any]) -> str:
     return f"{who}/{kind}" if kind else str(who)
 
 
+def _quotas(item: Mapping[str, Any]) -> Iterator[str]:
+    yield from map(_quota, item.get("quota", {}).get("resources", []))
+    for row in item["cluster"] if isinstance(item.get("cluster"), list) else ():
+        yield from (f"{row.get('cluster')}: {_quota(line)}" for line in row.get("quota", {}).get("resources", []))
+
+
 def _quota(line: Mapping[str, Any]) -> str:
     instance_type = str(line.get("instance_type"))
     if "count" in line:
@@ -135,13 +147,13 @@ def table(rows: Iterable[Row], now: datetime.datetime) -> RenderableType:
     found = list(rows)
     if not found:
         return Text("There are no teams. Write one: podshare team put FILE")
-    shown = Table("team", "state", "cluster", "members", "quota", "datasets", "verified", "why not", box=None)
+    shown = Table("team", "state", "clusters", "members", "quota", "datasets", "verified", "why not", box=None)
     shown.header_style = "dim"
     for row in found:
         shown.add_row(
             f"[bold]{escape(row['team'])}[/]",
             f"{state_text(row['state'])}{_told_origin(row)}",
-            escape(str(row["cluster"] or "")),
+            escape("\n".join(row["clusters"])),
             escape(_told_members(row["members"])),
             escape("\n".join(row["quota"])),
             escape("\n".join(row["datasets"])),
@@ -207,7 +219,8 @@ def _told_ways_in(ways: Iterable[Mapping[str, str]]) -> Tree:
     tree = Tree("[dim]scientists assume, from the role they work as[/]", guide_style="dim")
     for way in ways:
         by = f" [dim]by {escape(way['selector'])}[/]" if way["selector"] else ""
-        tree.add(f"{escape(way['role'])} → {escape(way['cluster_access_role'])}{by}")
+        on = f" [dim]on {escape(way['cluster'])}[/]"
+        tree.add(f"{escape(way['role'])} → {escape(way['cluster_access_role'])}{on}{by}")
     return tree
 
 

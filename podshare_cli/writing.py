@@ -7,7 +7,7 @@ from typing import Any
 from podshare.domain.acceptance import accept_team
 from podshare.domain.accounts import Account
 from podshare.domain.enrollments import team_name, team_of
-from podshare.domain.records import Dataset, InvalidRecord, Problem, enrolled, parse, plain
+from podshare.domain.records import Dataset, InvalidRecord, Problem, clusters_of, enrolled, parse, plain
 from podshare.domain.templates import rendered
 from podshare_cli.connection import Connection
 from podshare_cli.documents import Item, kind_of, name_of
@@ -170,8 +170,7 @@ def _team_fields(item: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _clusters(item: Mapping[str, Any]) -> set[str]:
-    name = _team_fields(item).get("cluster")
-    return {name} if isinstance(name, str) else set()
+    return {*clusters_of(_team_fields(item))}
 
 
 def _datasets(item: Mapping[str, Any]) -> set[str]:

@@ -136,7 +136,7 @@ def organization_id_of(account: str) -> str | None:
 def seed(clients: Clients) -> None:
     """Make the organization, its administrators, the cluster and the buckets in moto's empty state."""
     _found_organization()
-    _create_cluster(clients)
+    create_cluster(clients, HUB, HUB_REGION, EKS_CLUSTER, HYPERPOD_CLUSTER)
     _create_buckets(clients)
 
 
@@ -206,34 +206,36 @@ def _add_administrator(account: str) -> None:
     iam.access_keys[key.access_key_id] = key
 
 
-def _create_cluster(clients: Clients) -> None:
-    iam, eks, sagemaker = (clients(service, HUB) for service in ("iam", "eks", "sagemaker"))
-    control_plane = _create_service_role(iam, "hyperpod-eks-control-plane", "eks.amazonaws.com")
-    nodes = _create_service_role(iam, "hyperpod-nodes", "sagemaker.amazonaws.com")
+def create_cluster(clients: Clients, account: str, region: str, name: str, hyperpod: str) -> str:
+    """Make an EKS cluster with its add-ons, and a HyperPod cluster on it, whose ARN is returned."""
+    iam, eks, sagemaker = (clients(service, account, region) for service in ("iam", "eks", "sagemaker"))
+    control_plane = _create_service_role(iam, f"{name}-control-plane", "eks.amazonaws.com")
+    nodes = _create_service_role(iam, f"{hyperpod}-nodes", "sagemaker.amazonaws.com")
     network = {"subnetIds": ["subnet-0a1b2c3d4e5f60001", "subnet-0a1b2c3d4e5f60002"]}
-    eks.create_cluster(
-        name=EKS_CLUSTER,
+    cluster = eks.create_cluster(
+        name=name,
         roleArn=control_plane,
         resourcesVpcConfig={**network, "securityGroupIds": ["sg-0a1b2c3d4e5f60001"]},
         accessConfig={"authenticationMode": "API_AND_CONFIG_MAP"},
-    )
+    )["cluster"]
     for addon in ADDONS:
-        eks.create_addon(clusterName=EKS_CLUSTER, addonName=addon)
-    _age_addons()
-    sagemaker.create_cluster(
-        ClusterName=HYPERPOD_CLUSTER,
-        Orchestrator={"Eks": {"ClusterArn": EKS_CLUSTER_ARN}},
+        eks.create_addon(clusterName=name, addonName=addon)
+    _age_addons(cluster["arn"])
+    made = sagemaker.create_cluster(
+        ClusterName=hyperpod,
+        Orchestrator={"Eks": {"ClusterArn": cluster["arn"]}},
         InstanceGroups=[_instance_group(kind, count, nodes) for kind, count in INSTANCE_GROUPS.items()],
         VpcConfig={"SecurityGroupIds": ["sg-0a1b2c3d4e5f60001"], "Subnets": network["subnetIds"]},
         NodeRecovery="Automatic",
     )
+    return str(made["ClusterArn"])
 
 
-def _age_addons() -> None:
+def _age_addons(cluster_arn: str) -> None:
     """Let the add-ons be as old as the cluster: they would be CREATING for some seconds otherwise."""
     from podshare_sandbox.services import eks  # noqa: PLC0415  # its authorization asks for organization_id_of
 
-    for addon in eks.addons(eks.cluster_of(EKS_CLUSTER_ARN)).values():
+    for addon in eks.addons(eks.cluster_of(cluster_arn)).values():
         addon.created_at -= timedelta(days=30)
 
 

@@ -300,9 +300,21 @@ class Sandbox:
         cluster = {"EksClusterName": organization.EKS_CLUSTER, "HyperPodClusterArn": hyperpod["ClusterArn"]}
         return {HUB: cluster, organization.DATA: {"BucketNames": ",".join(organization.OBJECTS)}}
 
-    def _apply_cluster_rbac(self, prefix: str) -> None:
+    def add_cluster(self, account: str, region: str, name: str, hyperpod: str) -> None:
+        """Make a further cluster, and let podshare share it: the account's member stack, and the cluster's RBAC.
+
+        Scientists' accounts may use it once it is among ``ClusterAccountIds`` of their member stack.
+        """
+        arn = organization.create_cluster(self.client, account, region, name, hyperpod)
+        hub = self.stack("podshare").parameters
+        shared = {"OrganizationId": hub["OrganizationId"], "Prefix": hub["Prefix"], "HubAccountId": HUB}
+        own = {"EksClusterName": name, "HyperPodClusterArn": arn}
+        self.deploy(PROJECT / "accounts" / "member.yaml", account, region, "podshare-member", {**shared, **own})
+        self._apply_cluster_rbac(hub["Prefix"], f"arn:aws:eks:{region}:{account}:cluster/{name}")
+
+    def _apply_cluster_rbac(self, prefix: str, cluster_arn: str = organization.EKS_CLUSTER_ARN) -> None:
         """What a cluster's admin does with ``kubectl apply``, after replacing the prefix as the file says."""
-        api = kubernetes.api_of(organization.EKS_CLUSTER_ARN)
+        api = kubernetes.api_of(cluster_arn)
         manifests = (PROJECT / "accounts" / "cluster-rbac.yaml").read_text(encoding="utf-8")
         for manifest in yaml.safe_load_all(manifests.replace("podshare", prefix)):
             api.apply(manifest)

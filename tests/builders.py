@@ -22,6 +22,13 @@ CLUSTER = ClusterFacts(
     eks_cluster="hyperpod-eks",
     hyperpod_arn="arn:aws:sagemaker:us-west-2:111111111111:cluster/abcdefghijkl",
 )
+EAST = ClusterFacts(
+    name="east",
+    account="555555555555",
+    region="us-east-2",
+    eks_cluster="east-eks",
+    hyperpod_arn="arn:aws:sagemaker:us-east-2:555555555555:cluster/mnopqrstuvwx",
+)
 ROOT, SCIENCE, BELOW_SCIENCE = "r-pods", "ou-pods-science1", "ou-pods-genomics"
 
 
@@ -49,6 +56,13 @@ def a_team_item(name: str = "vision", **fields: Any) -> dict[str, Any]:
         "service_accounts": [{"name": "trainer", "datasets": [{"dataset": "imagenet", "access": "read"}]}],
     }
     return {key: value for key, value in {**given, **fields}.items() if value is not ...}
+
+
+def a_team_item_on(*clusters: str, **fields: Any) -> dict[str, Any]:
+    """A team's item as it would be written for several clusters, with the same quota on each."""
+    item = a_team_item(**fields)
+    quota = item.pop("quota")
+    return {**item, "cluster": [{"cluster": cluster, "quota": quota} for cluster in clusters]}
 
 
 def a_team(name: str = "vision", **fields: Any) -> Team:

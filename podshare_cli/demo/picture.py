@@ -17,7 +17,7 @@ from podshare_cli.runs import STEPS
 def reaches(team: Team, people: Iterable[Reach], pods: Iterable[Reach]) -> Tree:
     """A team with everything that its people and its pods reach, each claim with its proof."""
     quota = ", ".join(_quota(team))
-    tree = Tree(f"[bold]{escape(team.name)}[/]  [dim]on cluster {escape(team.cluster)}, {escape(quota)}[/]")
+    tree = Tree(f"[bold]{escape(team.name)}[/]  [dim]on cluster {escape(', '.join(team.quotas))}, {escape(quota)}[/]")
     for title, found in (("people", people), ("pods", pods)):
         branch = tree.add(f"[dim]{title}[/]")
         for reach in found:
@@ -54,7 +54,7 @@ def _seconds(following: Following, step: str) -> str:
 
 
 def _quota(team: Team) -> Iterable[str]:
-    for line in team.quota.resources:
+    for line in (line for quota in team.quotas.values() for line in quota.resources):
         if line.count is not None:
             yield f"{line.count} x {line.instance_type}"
         else:

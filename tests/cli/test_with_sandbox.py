@@ -176,10 +176,10 @@ def test_the_list_shows_each_team_in_a_line(podshare: Command) -> None:
     """State, cluster, members, quota and datasets, for people and for machines."""
     (row,) = podshare("team", "list", "--json").data
     assert row["verified_at"]
-    assert {name: row[name] for name in ("team", "state", "cluster", "members", "quota", "datasets", "reason")} == {
+    assert {name: row[name] for name in ("team", "state", "clusters", "members", "quota", "datasets", "reason")} == {
         "team": "vision",
         "state": "READY",
-        "cluster": "main",
+        "clusters": ["main"],
         "members": ["222222222222", "444444444444"],
         "quota": ["4 x ml.p5.48xlarge"],
         "datasets": ["drafts", "imagenet"],

@@ -42,6 +42,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "`priority_classes`": records.PriorityClass,
     "`dataset#<name>`": records.Dataset,
     "`team#<name>`": records.Team,
+    "`cluster`": records.ClusterQuota,
     "`enrollment#<name>`": records.Enrollment,
     "`team`": records.TeamTemplate,
     "`member`": records.MemberRole,

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from podshare.domain.acceptance import accept_dataset, accept_team
-from podshare.domain.records import Access, Dataset, Team
-from tests.builders import ROOT, SCIENCE, a_dataset, a_team, a_team_item
+from podshare.domain.records import Access, Dataset, InvalidRecord, Team, parse_team
+from tests.builders import ROOT, SCIENCE, a_dataset, a_team, a_team_item, a_team_item_on
 
 DATASETS: dict[str, Dataset | None] = {"imagenet": a_dataset(), "web": a_dataset("web")}
 
@@ -134,6 +134,36 @@ def test_another_cluster_that_does_not_exist_cuts_and_keeps_the_quota() -> None:
     found = accepted(a_team_item(cluster="typo"))
     assert found
     assert (found.members, found.service_accounts, found.quota) == ((), (), a_team().quota)
+
+
+def test_a_bad_record_closes_the_clusters_that_it_names_no_more() -> None:
+    """A typo in one cluster's name ends access there alone, keeps all quotas, and what was closed stays so."""
+    last = parse_team(a_team_item_on("main", "east"))
+    found = accept_team(a_team_item_on("main", "eats"), last, ["main", "east"], DATASETS)
+    assert found.record
+    assert (found.closed, found.record.members, found.record.quotas) == ({"east"}, last.members, last.quotas)
+    (problem,) = found.problems
+    assert (problem.field, problem.value) == ("cluster.1.cluster", "eats")
+    again = accept_team(
+        a_team_item_on("main", "east", owner=""), found.record, ["main", "east"], DATASETS, closed=found.closed
+    )
+    assert again.closed == {"east"}
+    mended = accept_team(a_team_item_on("main", "east"), found.record, ["main", "east"], DATASETS, closed=found.closed)
+    assert (mended.record, mended.closed) == (last, frozenset())
+
+
+def test_one_quota_for_each_cluster() -> None:
+    """A single cluster needs a quota beside it, a list has one for each and names each cluster once."""
+    item, several = a_team_item(), a_team_item_on("main", "main")
+    for wrong, field in (
+        ({name: value for name, value in item.items() if name != "quota"}, "quota"),
+        ({**several, "quota": item["quota"]}, "quota"),
+        (several, "record"),
+        ({**several, "cluster": []}, "record"),
+    ):
+        with pytest.raises(InvalidRecord) as refused:
+            parse_team(wrong)
+        assert field in [problem.field for problem in refused.value.problems]
 
 
 def test_a_reference_to_a_dataset_that_never_existed_is_an_error() -> None:

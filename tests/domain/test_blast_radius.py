@@ -9,7 +9,7 @@ from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team, a_team_item
 
 
 def wanted(team: Team | None) -> dict[Key, Resource]:
-    return desired(team, CLUSTER, {"imagenet": a_dataset()}, {}, INSTALLATION) if team else {}
+    return desired(team, [CLUSTER], {"imagenet": a_dataset()}, {}, INSTALLATION) if team else {}
 
 
 def test_a_deleted_team_loses_its_entries_its_data_and_its_associations() -> None:

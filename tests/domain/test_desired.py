@@ -18,13 +18,13 @@ from podshare.domain.kinds import (
     Role,
     RoleAttachment,
 )
-from podshare.domain.records import Scheduler, Team
-from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team, an_account
+from podshare.domain.records import Scheduler, Team, parse_team
+from tests.builders import CLUSTER, EAST, INSTALLATION, a_dataset, a_team, a_team_item_on, an_account
 
 
 def wanted(team: Team, *datasets: Any) -> list[Resource]:
     known = {dataset.name: dataset for dataset in datasets or (a_dataset(),)}
-    return list(desired(team, CLUSTER, known, {}, INSTALLATION).values())
+    return list(desired(team, [CLUSTER], known, {}, INSTALLATION).values())
 
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ def test_golden_scheduler(golden: Callable[[str, Any], None]) -> None:
     classes = [{"name": "training", "weight": 60}, {"name": "inference", "weight": 90}]
     cluster = replace(CLUSTER, scheduler=Scheduler.model_validate({"priority_classes": classes}))
     one, other = (
-        of([*desired(a_team(name), cluster, {}, {}, INSTALLATION).values()], ClusterSchedulerConfig)
+        of([*desired(a_team(name), [cluster], {}, {}, INSTALLATION).values()], ClusterSchedulerConfig)
         for name in ("vision", "language")
     )
     assert one == other
@@ -139,7 +139,7 @@ def test_names_tell_teams_apart() -> None:
 
 def test_a_dataset_that_is_gone_is_a_revoked_grant() -> None:
     """A deleted dataset leaves the service account and takes its access point and statement."""
-    gone = desired(a_team(), CLUSTER, {}, {}, INSTALLATION)
+    gone = desired(a_team(), [CLUSTER], {}, {}, INSTALLATION)
     assert not [key for key in gone if key.kind in (Kind.ACCESS_POINT, Kind.BUCKET_DELEGATION)]
     assert [key for key in gone if key.kind is Kind.SERVICE_ACCOUNT]
     assert all(not role.policies for role in of(list(gone.values()), Role) if role.why == "service account trainer")
@@ -148,19 +148,44 @@ def test_a_dataset_that_is_gone_is_a_revoked_grant() -> None:
 def test_the_data_of_an_account_that_has_gone_are_revoked() -> None:
     """A data account that takes no part any more takes its datasets out of every team; one not yet known does not."""
     accounts = {"333333333333": an_account("333333333333", state="SUSPENDED")}
-    gone = desired(a_team(), CLUSTER, {"imagenet": a_dataset()}, accounts, INSTALLATION)
-    assert gone == desired(a_team(), CLUSTER, {}, {}, INSTALLATION)
+    gone = desired(a_team(), [CLUSTER], {"imagenet": a_dataset()}, accounts, INSTALLATION)
+    assert gone == desired(a_team(), [CLUSTER], {}, {}, INSTALLATION)
 
 
 def test_a_member_whose_account_has_gone_has_nothing() -> None:
     """An account that takes no part has no role, no access entry and no cluster access role."""
     accounts = {"444444444444": an_account("444444444444", state="DEPARTED")}
-    gone = desired(a_team(), CLUSTER, {"imagenet": a_dataset()}, accounts, INSTALLATION)
+    gone = desired(a_team(), [CLUSTER], {"imagenet": a_dataset()}, accounts, INSTALLATION)
     stayed = a_team(members=[{"account": "222222222222"}])
-    assert gone == desired(stayed, CLUSTER, {"imagenet": a_dataset()}, {}, INSTALLATION)
+    assert gone == desired(stayed, [CLUSTER], {"imagenet": a_dataset()}, {}, INSTALLATION)
 
 
 def test_a_grant_outside_of_its_dataset_opens_nothing() -> None:
     """A prefix that does not begin with the dataset's never falls back to the whole dataset."""
     accounts = [{"name": "t", "datasets": [{"dataset": "imagenet", "access": "read", "prefix": "private/"}]}]
     assert not of(wanted(a_team(service_accounts=accounts)), AccessPoint)
+
+
+def test_golden_two_clusters(golden: Callable[[str, Any], None]) -> None:
+    """On each cluster a team has all of its own; the data scientist role may assume the access roles of both."""
+    team = parse_team(a_team_item_on("main", "east", members=[{"account": "222222222222"}]))
+    found = desired(team, [EAST, CLUSTER], {"imagenet": a_dataset()}, {}, INSTALLATION)
+    assert {resource.cluster for resource in found.values()} == {"main", "east", ""}
+    golden("two_clusters", described([*found.values()]))
+
+
+def test_a_cluster_more_changes_nothing_on_the_others() -> None:
+    """What a team has on one cluster is the same with a second, but for what its people and its data share."""
+    known = {"imagenet": a_dataset()}
+    alone = desired(parse_team(a_team_item_on("main")), [CLUSTER], known, {}, INSTALLATION)
+    both = desired(parse_team(a_team_item_on("main", "east")), [CLUSTER, EAST], known, {}, INSTALLATION)
+    changed = {key for key, resource in alone.items() if both[key] != resource}
+    assert {key.name for key in changed} == {"podshare-vision-scientist"}
+
+
+def test_on_a_closed_cluster_there_is_a_quota_and_nothing_else() -> None:
+    """Nobody has access where the record cannot be trusted, and running work stays."""
+    team = parse_team(a_team_item_on("main", "east"))
+    found = desired(team, [CLUSTER, EAST], {"imagenet": a_dataset()}, {}, INSTALLATION, closed={"east"})
+    assert [key.kind for key, resource in found.items() if resource.cluster == "east"] == [Kind.COMPUTE_QUOTA]
+    assert not any("555555555555" in str(resource.facts()) for resource in found.values() if resource.cluster != "east")

@@ -12,7 +12,7 @@ from podshare.domain.kinds import AccessEntry, AccessPoint, Key, Kind, PodIdenti
 from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team
 
 TEAM = a_team()
-WANTED = desired(TEAM, CLUSTER, {"imagenet": a_dataset()}, {}, INSTALLATION)
+WANTED = desired(TEAM, [CLUSTER], {"imagenet": a_dataset()}, {}, INSTALLATION)
 OWN = Boundaries(
     team="vision",
     namespace="hyperpod-ns-vision",

@@ -8,13 +8,13 @@ from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team
 
 def test_an_ordinary_team_fits() -> None:
     """Nothing is said of a team within all limits."""
-    assert list(limits.sizes(desired(a_team(), CLUSTER, {"imagenet": a_dataset()}, {}, INSTALLATION).values())) == []
+    assert list(limits.sizes(desired(a_team(), [CLUSTER], {"imagenet": a_dataset()}, {}, INSTALLATION).values())) == []
 
 
 def test_a_trust_with_too_many_principals_is_told() -> None:
     """Forty principals make a trust policy of more than 2,048 characters."""
     members = [{"account": "222222222222", "trusted_by": [f"role/Analyst-{number:03}" for number in range(40)]}]
-    (found,) = limits.sizes(desired(a_team(members=members), CLUSTER, {}, {}, INSTALLATION).values())
+    (found,) = limits.sizes(desired(a_team(members=members), [CLUSTER], {}, {}, INSTALLATION).values())
     assert "the limit is 2,048" in found.what
     assert "trusted_by" in found.remedy
 
@@ -24,7 +24,9 @@ def test_a_service_account_with_too_many_datasets_is_told() -> None:
     names = [f"dataset-{number}" for number in range(50)]
     accounts = [{"name": "trainer", "datasets": [{"dataset": name, "access": "read"} for name in names]}]
     datasets = {name: a_dataset(name) for name in names}
-    found = list(limits.sizes(desired(a_team(service_accounts=accounts), CLUSTER, datasets, {}, INSTALLATION).values()))
+    found = list(
+        limits.sizes(desired(a_team(service_accounts=accounts), [CLUSTER], datasets, {}, INSTALLATION).values())
+    )
     assert ["the limit is 10,240" in one.what for one in found] == [True]
 
 

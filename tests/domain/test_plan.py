@@ -19,7 +19,7 @@ Resources = dict[Key, Resource]
 
 def wanted(team: Team | None, **datasets: Any) -> Resources:
     known = {"imagenet": a_dataset(), **datasets}
-    return desired(team, CLUSTER, known, {}, INSTALLATION) if team else {}
+    return desired(team, [CLUSTER], known, {}, INSTALLATION) if team else {}
 
 
 def kinds_by_stage(there: Resources, want: Resources) -> dict[str, set[str]]:

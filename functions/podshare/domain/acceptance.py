@@ -6,7 +6,7 @@ asks for. What cannot be understood asks for nothing: a typo never keeps access 
 capacity and no access: it stays as it was accepted, because taking it away touches running work.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -28,6 +28,7 @@ from podshare.domain.records import (
     ServiceAccount,
     Team,
     bounded,
+    clusters_of,
     parse,
     parse_team,
     plain,
@@ -43,10 +44,14 @@ _EXPIRES: TypeAdapter[datetime | None] = TypeAdapter(Moment | None)
 
 @dataclass(frozen=True, slots=True)
 class Accepted(Generic[R]):
-    """The record that counts (None: nothing is desired) and what is wrong with the one that was written."""
+    """The record that counts (None: nothing is desired) and what is wrong with the one that was written.
+
+    ``closed`` names the clusters of a team on which it keeps its quota, and nobody has access.
+    """
 
     record: R | None
     problems: tuple[Problem, ...] = ()
+    closed: frozenset[str] = frozenset()
 
 
 def accept_dataset(item: Item | None, last: Dataset | None) -> Accepted[Dataset]:
@@ -75,32 +80,40 @@ def _narrowed_dataset(item: Item, last: Dataset | None) -> Dataset | None:
 def accept_team(
     item: Item | None,
     last: Team | None,
-    clusters: Iterable[str],
+    clusters: Collection[str],
     datasets: Mapping[str, Dataset | None],
     own_paths: Sequence[str] = (),
     *,
     enrolled: Enrolled | None = None,
+    closed: Collection[str] = (),
 ) -> Accepted[Team]:
     """The team that counts.
 
-    ``own_paths`` are the IAM paths of podshare's own roles, by which nobody may be a member. ``enrolled`` is what an
-    enrollment makes of the team, in place of ``item``.
+    ``last`` is what was accepted before, with the clusters that were ``closed`` then. ``own_paths`` are the IAM paths
+    of podshare's own roles, by which nobody may be a member. ``enrolled`` is what an enrollment makes of the team, in
+    place of ``item``.
     ``clusters`` names the clusters that exist; ``datasets`` holds each dataset that ever existed, None where it
     was deleted. A reference to anything else is a problem of the record.
     """
     item = enrolled.item if enrolled else item
     if item is None:
         return _deleted_team(last)
-    if enrolled and enrolled.problems:
-        return Accepted(_narrowed_team(item, last, clusters, datasets), enrolled.problems)
-    try:
-        team = parse_team(item, made_by_enrollment=enrolled is not None)
-    except InvalidRecord as error:
-        return Accepted(_narrowed_team(item, last, clusters, datasets), error.problems)
-    problems = bounded((*_broken_references(team, clusters, datasets), *_own_roles(team, own_paths)))
-    if problems:
-        return Accepted(_narrowed_team(item, last, clusters, datasets), problems)
-    return Accepted(team)
+    problems = enrolled.problems if enrolled else ()
+    if not problems:
+        try:
+            team = parse_team(item, made_by_enrollment=enrolled is not None)
+        except InvalidRecord as error:
+            problems = error.problems
+        else:
+            problems = bounded((*_broken_references(team, clusters, datasets), *_own_roles(team, own_paths)))
+            if not problems:
+                return Accepted(team)
+    if last is None:
+        return Accepted(None, problems)
+    asked_for = {*clusters_of(plain(item))} & {*clusters} - {*closed}
+    if not last.quotas.keys() & asked_for:
+        return Accepted(_without_access(last), problems)
+    return Accepted(_narrowed_team(item, last, datasets), problems, frozenset(last.quotas.keys() - asked_for))
 
 
 def _deleted_team(last: Team | None) -> Accepted[Team]:
@@ -113,17 +126,13 @@ def _deleted_team(last: Team | None) -> Accepted[Team]:
 
 
 def _broken_references(
-    team: Team, clusters: Iterable[str], datasets: Mapping[str, Dataset | None]
+    team: Team, clusters: Collection[str], datasets: Mapping[str, Dataset | None]
 ) -> Iterable[Problem]:
     record = f"team#{team.name}"
-    if team.cluster not in set(clusters):
-        yield Problem(
-            record,
-            "cluster",
-            team.cluster,
-            "no such cluster",
-            f"Write cluster#{team.cluster} first, or correct the name.",
-        )
+    for row, name in enumerate(team.quotas):
+        if name not in clusters:
+            field = "cluster" if isinstance(team.cluster, str) else f"cluster.{row}.cluster"
+            yield Problem(record, field, name, "no such cluster", f"Write cluster#{name} first, or correct the name.")
     for row, account in enumerate(team.service_accounts):
         for column, grant in enumerate(account.datasets):
             field = f"service_accounts.{row}.datasets.{column}"
@@ -149,16 +158,11 @@ def _own_roles(team: Team, own_paths: Sequence[str]) -> Iterable[Problem]:
 # ---- what a record that breaks a rule still asks for ----------------------------------------------------------
 
 
-def _narrowed_team(
-    item: Item, last: Team | None, clusters: Iterable[str], datasets: Mapping[str, Dataset | None]
-) -> Team | None:
-    if last is None:
-        return None
+def _narrowed_team(item: Item, last: Team, datasets: Mapping[str, Dataset | None]) -> Team:
     written = plain(item)
     expires = _understood_value(_EXPIRES, written.get("expires"))
-    is_elsewhere = written.get("cluster") != last.cluster or last.cluster not in set(clusters)
-    if is_elsewhere or (expires is None and written.get("expires") is not None):
-        return last.model_copy(update={"members": (), "service_accounts": ()})
+    if expires is None and written.get("expires") is not None:
+        return _without_access(last)
     return last.model_copy(
         update={
             "expires": _sooner(last.expires, expires),
@@ -167,6 +171,10 @@ def _narrowed_team(
             "service_accounts": tuple(_narrowed_accounts(last, written.get("service_accounts"), datasets)),
         }
     )
+
+
+def _without_access(last: Team) -> Team:
+    return last.model_copy(update={"members": (), "service_accounts": ()})
 
 
 def _sooner(one: datetime | None, other: datetime | None) -> datetime | None:

@@ -3,8 +3,8 @@
 Revoking is no second path: what a record no longer asks for is not in the result.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from podshare.domain import names, policies
 from podshare.domain.accounts import Account, is_gone
@@ -42,6 +42,7 @@ NAMESPACE_POLICIES = {
     Access.EDIT: "AmazonEKSEditPolicy",
     Access.ADMIN: "AmazonEKSAdminPolicy",
 }
+CLUSTER_TAG = "podshare:cluster"
 CLUSTER_POLICY = "AmazonSagemakerHyperpodUserClusterPolicy"
 
 
@@ -62,9 +63,10 @@ class ClusterFacts:
 
 @dataclass(frozen=True, slots=True)
 class _Wish:
-    """A team with everything that its resources are computed from."""
+    """A team on one of its clusters, with everything that its resources there are computed from."""
 
     team: Team
+    quota: Quota
     members: tuple[Member, ...]
     cluster: ClusterFacts
     datasets: Mapping[str, Dataset]
@@ -80,7 +82,7 @@ class _Wish:
             TEAM_TAG: self.team.name,
             MANAGED_BY_TAG: self.installation.manager,
             "podshare:owner": self.team.owner,
-            "podshare:cluster": self.cluster.name,
+            CLUSTER_TAG: self.cluster.name,
             **{f"podshare:{name.replace('_', '-')}": _tag_value(value) for name, value in more.items()},
         }
 
@@ -95,33 +97,61 @@ def _tag_value(text: str) -> str:
 
 def desired(
     team: Team,
-    cluster: ClusterFacts,
+    clusters: Iterable[ClusterFacts],
     datasets: Mapping[str, Dataset],
     accounts: Mapping[str, Account],
     installation: Installation,
+    *,
+    closed: Collection[str] = (),
 ) -> dict[Key, Resource]:
-    """Everything that should be there for ``team``.
+    """Everything that should be there for ``team`` on those of its clusters that are known.
 
     ``datasets`` holds the datasets that exist; a grant for one that it lacks is a revoked grant, and so is one for
     data of an account that takes no part any more. ``accounts`` is what is known of the organization's accounts.
+    On the clusters in ``closed`` the team has its quota, and nobody has access.
     """
     present = {name: dataset for name, dataset in datasets.items() if not is_gone(accounts, dataset.account)}
-    wish = _Wish(team, members(team.members, accounts), cluster, present, installation)
-    resources = (
-        _compute_quota(wish),
-        *_scheduler_config(wish),
-        *_members(wish),
-        *_service_accounts(wish),
-        *_datasets(wish),
-    )
-    return {resource.key: resource for resource in resources}
+    nobody = team.model_copy(update={"members": (), "service_accounts": ()})
+    found: dict[Key, Resource] = {}
+    for cluster in sorted(clusters, key=lambda one: one.name):
+        if quota := team.quotas.get(cluster.name):
+            here = nobody if cluster.name in closed else team
+            wish = _Wish(here, quota, members(here.members, accounts), cluster, present, installation)
+            for resource in _on_one_cluster(wish):
+                found[resource.key] = _shared(found.get(resource.key), resource)
+    return found
+
+
+def _on_one_cluster(wish: _Wish) -> Iterator[Resource]:
+    own = (_compute_quota(wish), *_scheduler_config(wish), *_members(wish), *_service_accounts(wish), *_datasets(wish))
+    for resource in own:
+        yield replace(resource, cluster=wish.cluster.name)
+
+
+def _shared(other: Resource | None, resource: Resource) -> Resource:
+    """What several clusters of a team ask for: a data scientist role assumes the cluster access roles of them all."""
+    if other is None:
+        return resource
+    if isinstance(other, Role) and isinstance(resource, Role):
+        statements = {
+            name: [*policies.statements(other.policies[name]), *policies.statements(policy)]
+            for name, policy in resource.policies.items()
+        }
+        clusters = _tag_value(f"{other.tags[CLUSTER_TAG]} {resource.tags[CLUSTER_TAG]}")
+        return replace(
+            other,
+            policies={name: policies.document(*found) for name, found in statements.items()},
+            tags={**other.tags, CLUSTER_TAG: clusters},
+            cluster="",
+        )
+    return replace(other, cluster="")
 
 
 # ---- compute -----------------------------------------------------------------------------------------------
 
 
 def _compute_quota(wish: _Wish) -> ComputeQuota:
-    quota = wish.team.quota
+    quota = wish.quota
     return ComputeQuota(
         key=_quota_key(wish),
         tags=wish.tags(),
@@ -179,7 +209,7 @@ def _scheduler_config(wish: _Wish) -> Iterator[ClusterSchedulerConfig]:
     classes = sorted(cluster.scheduler.priority_classes, key=lambda one: one.name)
     yield ClusterSchedulerConfig(
         key=Key(Kind.CLUSTER_SCHEDULER_CONFIG, cluster.account, cluster.region, cluster.eks_cluster, name),
-        tags={MANAGED_BY_TAG: wish.installation.manager, "podshare:cluster": cluster.name},
+        tags={MANAGED_BY_TAG: wish.installation.manager, CLUSTER_TAG: cluster.name},
         why="the cluster's scheduler",
         config={
             "PriorityClasses": [{"Name": one.name, "Weight": one.weight} for one in classes],

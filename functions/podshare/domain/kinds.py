@@ -77,14 +77,15 @@ class Key:
 class Resource:
     """One thing that podshare owns.
 
-    ``why`` tells an auditor what asks for it, ``needs`` what must be there before it; neither is part of what
-    is compared.
+    ``why`` tells an auditor what asks for it, ``needs`` what must be there before it, ``cluster`` for which of the
+    team's clusters alone it is, empty where for all; none of them is part of what is compared.
     """
 
     key: Key
     tags: Mapping[str, str] = field(default_factory=dict)
     why: str = field(default="", compare=False)
     needs: frozenset[Key] = field(default=frozenset(), compare=False)
+    cluster: str = field(default="", compare=False)
 
     work: ClassVar[Work]
     cut_stage: ClassVar[Stage]
@@ -92,7 +93,7 @@ class Resource:
 
     def facts(self) -> dict[str, Any]:
         """What is compared, by field, in plain JSON."""
-        left_out = {"key", "why", "needs"}
+        left_out = {"key", "why", "needs", "cluster"}
         return {item.name: _plain(getattr(self, item.name)) for item in fields(self) if item.name not in left_out}
 
     def common(self, desired: Self) -> Self | None:

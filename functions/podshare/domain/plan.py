@@ -79,7 +79,8 @@ Observation = Resource | Foreign | Unreadable | LeftBehind | None
 class Obstacle:
     """Why something is not provided, to whom it matters, and what to do.
 
-    It covers everything of the team, or of one account, or of one bucket, or ``only`` the thing with this key.
+    It covers everything of the team, or of one account, or of one bucket, or what is for one cluster alone, or ``only``
+    the thing with this key.
     ``waits`` tells that it is expected to pass.
     """
 
@@ -89,6 +90,7 @@ class Obstacle:
     bucket: str = ""
     waits: bool = False
     only: str = ""
+    cluster: str = ""
 
     def covers(self, resource: Resource) -> bool:
         """Whether ``resource`` has to wait for this."""
@@ -97,6 +99,8 @@ class Obstacle:
         if self.bucket:
             here = getattr(resource, "bucket", resource.key.container)
             return here == self.bucket and resource.key.kind in (Kind.ACCESS_POINT, Kind.BUCKET_DELEGATION)
+        if self.cluster:
+            return self.cluster == resource.cluster
         return self.account in ("", resource.key.account)
 
     def as_dict(self) -> dict[str, str | bool]:

@@ -18,13 +18,16 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     StringConstraints,
+    Tag,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from podshare.domain.accounts import Account
 from podshare.domain.templates import DISPLAY, FIGURES, refuse_unknown, rendered
@@ -32,6 +35,7 @@ from podshare.domain.templates import DISPLAY, FIGURES, refuse_unknown, rendered
 PAUSE_ID = "pause#all"
 MOST_MEMBERS = 500
 MOST_SERVICE_ACCOUNTS = 100
+MOST_CLUSTERS = 10  # of one team
 MOST_PROBLEMS = 50  # of one record: with their texts they fit into a state's output (Step Functions quotas, 256 KiB)
 MOST_BYTES = 380_000  # of a record as it is kept once accepted: an item may have 400 KB (DynamoDB quotas)
 LONGEST_PREFIX = 512
@@ -442,6 +446,24 @@ class Quota(_Part):
         return self
 
 
+class ClusterQuota(_Part):
+    """A cluster that a team works on, and its compute quota there."""
+
+    cluster: RecordName
+    quota: Quota
+
+
+def _one_or_several(given: object) -> str:
+    return "<several>" if isinstance(given, list | tuple) else "<one>"
+
+
+Clusters = Annotated[
+    Annotated[RecordName, Tag("<one>")]
+    | Annotated[tuple[ClusterQuota, ...], Field(max_length=MOST_CLUSTERS), Tag("<several>")],
+    Discriminator(_one_or_several),
+]
+
+
 class DatasetGrant(_Part):
     """A service account's access to a dataset, or to a prefix inside of the dataset's own."""
 
@@ -468,12 +490,15 @@ class ServiceAccount(_Part):
 
 
 class Team(_Record):
-    """``team#<name>``: who may use how much of a cluster, and which data."""
+    """``team#<name>``: who may use how much of which clusters, and which data.
+
+    ``cluster`` is the name of one, whose quota stands in ``quota``, or a list of several, each with its own.
+    """
 
     name: TeamName
-    cluster: RecordName
+    cluster: Clusters
     members: Annotated[tuple[Membership, ...], Field(max_length=MOST_MEMBERS)]
-    quota: Quota
+    quota: Annotated[Quota | None, Field(validate_default=True)] = None
     owner: Owner
     reason: Reason
     access: Access = Access.TRAINING
@@ -481,15 +506,36 @@ class Team(_Record):
     deletion_protection: bool = False
     expires: Moment | None = None
 
+    @field_validator("quota")
+    @classmethod
+    def _one_quota_for_each_cluster(cls, quota: Quota | None, info: ValidationInfo) -> Quota | None:
+        cluster = info.data.get("cluster")
+        if isinstance(cluster, str) and quota is None:
+            raise PydanticCustomError("missing", "Field required")
+        if isinstance(cluster, tuple) and quota is not None:
+            raise ValueError("stands beside each cluster where a team has several")
+        return quota
+
     @model_validator(mode="after")
     def _everyone_once(self) -> Self:
+        if isinstance(self.cluster, tuple):
+            _refuse_twice("cluster", [one.cluster for one in self.cluster])
+            if not self.cluster:
+                raise ValueError("cluster is an empty list: a team works on at least one")
         _refuse_twice("members", [member.identity for member in self.members])
         _refuse_twice("service_accounts", [account.name for account in self.service_accounts])
         return self
 
     @property
+    def quotas(self) -> Mapping[str, Quota]:
+        """The team's compute quota on each of its clusters."""
+        if isinstance(self.cluster, tuple):
+            return {one.cluster: one.quota for one in self.cluster}
+        return {self.cluster: self.quota} if self.quota else {}
+
+    @property
     def namespace(self) -> str:
-        """The namespace that SageMaker makes for the team's compute quota."""
+        """The namespace that SageMaker makes for the team's compute quota, on each of its clusters."""
         return f"hyperpod-ns-{self.name}"
 
     @property
@@ -598,6 +644,13 @@ def enrolled(team: str) -> tuple[str, str] | None:
     return (found[1], found[2]) if found else None
 
 
+def clusters_of(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """The clusters that a team's record names, however wrong the rest of it is."""
+    given = fields.get("cluster")
+    named = [row.get("cluster") for row in given if isinstance(row, Mapping)] if isinstance(given, list) else [given]
+    return tuple(dict.fromkeys(str(name) for name in named if is_name(name)))
+
+
 def plain(value: Any, depth: int = 0) -> Any:
     """An item as DynamoDB returns it, with ordinary numbers and sorted sets: 2, 2.0 and Decimal('2.00') alike.
 
@@ -686,7 +739,7 @@ def _problems(record_id: str, error: ValidationError) -> Iterable[Problem]:
 
 
 def _field(detail: ErrorDetails) -> str:
-    return ".".join(str(part) for part in detail["loc"]) or "record"
+    return ".".join(str(part) for part in detail["loc"] if not str(part).startswith("<")) or "record"
 
 
 def _rule(detail: ErrorDetails) -> str:

@@ -61,10 +61,9 @@ def apply(settings: Settings, work: str, step: Step) -> dict[str, Any]:
 
 def _converge(settings: Settings, work: str, step: Step) -> tuple[str, str]:
     records = read_records(settings, step.hold.team)
-    if records.team and records.known_facts is None:
-        raise Terminal(
-            f"nothing is known of cluster {records.team.cluster}: without it everything would seem undesired"
-        )
+    if records.team and not records.known_facts.keys() & records.team.quotas.keys():
+        unknown = ", ".join(records.team.quotas)
+        raise Terminal(f"nothing is known of cluster {unknown}: without it everything would seem undesired")
     desired = desired_resources(records, records.known_facts, settings.installation)
     context = _context(settings, work, step, desired)
     if step.action is Action.DRAIN:

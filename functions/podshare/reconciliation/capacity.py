@@ -42,7 +42,9 @@ def check_fit(
     do not get the same nodes: ``claim`` is False for a dry run, which only heeds the claims of others.
     Raises Retryable if others keep claiming in between.
     """
-    quota = next((one for one in desired.values() if isinstance(one, ComputeQuota)), None)
+    quota = next(
+        (one for one in desired.values() if isinstance(one, ComputeQuota) and one.cluster == cluster.name), None
+    )
     if quota is None or found.facts is None:
         return Fit()
     wanted = Allocation(quota.team, quota.resources if quota.active else (), quota.sharing)

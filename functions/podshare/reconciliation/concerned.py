@@ -7,7 +7,16 @@ from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, Registry
 from podshare.domain.accounts import Account
 from podshare.domain.enrollments import team_name
-from podshare.domain.records import LONGEST_TEAM, Membership, Selection, enrolled, is_name, plain, understood
+from podshare.domain.records import (
+    LONGEST_TEAM,
+    Membership,
+    Selection,
+    clusters_of,
+    enrolled,
+    is_name,
+    plain,
+    understood,
+)
 from podshare.reconciliation.accounts import all_known_accounts, all_users, users_of
 
 
@@ -71,7 +80,7 @@ def _uses(item: Item, kind: str, name: str) -> bool:
     fields = item.get("team", {}) if _is(item, "enrollment") else item
     if not isinstance(fields, Mapping):
         return False
-    return fields.get("cluster") == name if kind == "cluster" else _mentions(fields.get("service_accounts"), name)
+    return name in clusters_of(fields) if kind == "cluster" else _mentions(fields.get("service_accounts"), name)
 
 
 def _mentions(value: Any, dataset: str) -> bool:

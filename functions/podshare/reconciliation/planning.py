@@ -32,6 +32,7 @@ from podshare.reconciliation.terms import keep_terms
 from podshare.reconciliation.verification import verified
 from podshare.resources.context import Context
 
+Clusters = Mapping[str, ClusterCondition]
 MOST_UNKNOWN = 20  # accounts that one plan reads from the organization, within a function's time
 
 
@@ -46,10 +47,10 @@ def plan_team(settings: Settings, hold: Hold, attempt: str) -> dict[str, Any]:
     leases = TeamLeases(State(settings.state), settings.function_timeout)
     context = reading_context(settings, hold.team)
     records, obstacles = _with_unknown_accounts(read_records(settings, hold.team), lambda one: observe(settings, one))
-    cluster = _inspect(context, records)
+    clusters = _inspect(context, records)
     leases.check(hold)
-    former = _keep_accepted(context, records, cluster)
-    surveyed = _survey(settings, context, records, cluster, obstacles, claim=True)
+    former = _keep_accepted(context, records, clusters)
+    surveyed = _survey(settings, context, records, clusters, obstacles, claim=True)
     leases.check(hold)
     context.inventory.keep(surveyed.desired)
     surveyed = _doubted(surveyed, doubtful(context, surveyed.desired, surveyed.observed, attempt))
@@ -100,8 +101,8 @@ def _with_unknown_accounts(
 class _Surveyed:
     """What is desired, what is there, and what the inventory knew; all empty where a team's place is not known."""
 
-    cluster: ClusterCondition | None
-    facts: ClusterFacts | None
+    clusters: Clusters
+    facts: Mapping[str, ClusterFacts]
     desired: Mapping[Key, Resource]
     observed: Mapping[Key, Observation]
     known: frozenset[Key]
@@ -114,23 +115,24 @@ def _doubted(surveyed: _Surveyed, keys: frozenset[Key]) -> _Surveyed:
     return replace(surveyed, obstacles=(*surveyed.obstacles, *map(as_obstacle, sorted(keys))), doubtful=keys)
 
 
-def _inspect(context: Context, records: TeamRecords) -> ClusterCondition | None:
-    return inspect_cluster(context, records.cluster) if records.in_force and records.cluster else None
+def _inspect(context: Context, records: TeamRecords) -> Clusters:
+    asked_for = records.clusters if records.in_force else {}
+    return {name: inspect_cluster(context, cluster) for name, cluster in asked_for.items()}
 
 
 def _survey(
     settings: Settings,
     context: Context,
     records: TeamRecords,
-    cluster: ClusterCondition | None,
+    clusters: Clusters,
     obstacles: tuple[Obstacle, ...],
     *,
     claim: bool,
 ) -> _Surveyed:
-    facts = (cluster.facts if cluster else None) or records.known_facts
-    if records.in_force and facts is None:
+    facts = {**records.known_facts, **{name: one.facts for name, one in clusters.items() if one.facts}}
+    if records.in_force and not facts.keys() & records.in_force.quotas.keys():
         # to plan now would be to revoke everything: nothing is known of where it should be
-        return _Surveyed(cluster, None, {}, {}, frozenset(), obstacles)
+        return _Surveyed(clusters, {}, {}, {}, frozenset(), obstacles)
     desired = desired_resources(records, facts, context.installation)
     known = frozenset(context.inventory.keys())
     observed = survey(settings, context, desired, known)
@@ -139,23 +141,20 @@ def _survey(
         obstacles = (*obstacles, Obstacle(what, "Run `podshare sweep` once after the deployment."))
     obstacles = (*obstacles, *_not_in_the_organization(records))
     late = late_member_roles(settings, records.accounts, desired, observed)
-    fit = _fit(context, records, cluster, desired, claim=claim)
-    return _Surveyed(cluster, facts, desired, observed, known, (*obstacles, *late, *fit.obstacles), fit.notes)
+    fits = [*_fits(context, records, clusters, desired, claim=claim)]
+    obstacles = (*obstacles, *late, *(obstacle for fit in fits for obstacle in fit.obstacles))
+    return _Surveyed(clusters, facts, desired, observed, known, obstacles, tuple(n for fit in fits for n in fit.notes))
 
 
-def _fit(
-    context: Context,
-    records: TeamRecords,
-    cluster: ClusterCondition | None,
-    desired: Mapping[Key, Resource],
-    *,
-    claim: bool,
-) -> Fit:
-    if cluster and records.cluster:
-        return check_fit(context, records.cluster, cluster, desired, claim=claim)
-    if claim and records.known_facts and not desired:
-        forget_claim(context, records.known_facts, records.name)
-    return Fit()
+def _fits(
+    context: Context, records: TeamRecords, clusters: Clusters, desired: Mapping[Key, Resource], *, claim: bool
+) -> Iterator[Fit]:
+    """Whether the team's quota on each cluster fits there; a cluster without one is left to others."""
+    for name, cluster in clusters.items():
+        yield check_fit(context, records.clusters[name], cluster, desired, claim=claim)
+    for name, facts in records.known_facts.items() if claim else ():
+        if name not in clusters and not any(resource.cluster == name for resource in desired.values()):
+            forget_claim(context, facts, records.name)
 
 
 def _not_in_the_organization(records: TeamRecords) -> Iterator[Obstacle]:
@@ -171,19 +170,32 @@ def _plan(context: Context, surveyed: _Surveyed) -> Plan:
     """The plan; what it adds is planned only once all that stands in its way is known."""
     found = plan(surveyed.desired, surveyed.observed, surveyed.obstacles)
     adding = [change for lane in (*found.allocate, *found.grant) for wave in lane for change in wave]
-    cluster = surveyed.cluster
+    clusters = _alone_or_each(surveyed.clusters)
     if not adding:
-        return found if surveyed.facts or not cluster else Plan(obstacles=(*surveyed.obstacles, *cluster.obstacles))
-    types = cluster.nodes.keys() if cluster else ()
+        # of a cluster of which nothing is known nothing is planned: it is told why
+        unknown = [one for name in surveyed.clusters.keys() - surveyed.facts.keys() for one in clusters[name].obstacles]
+        return replace(found, obstacles=(*found.obstacles, *unknown))
     obstacles = [
         *surveyed.obstacles,
-        *(cluster.obstacles if cluster else ()),
-        *before_adding(context, surveyed.desired, adding, types),
+        *(obstacle for cluster in clusters.values() for obstacle in cluster.obstacles),
+        *before_adding(
+            context, surveyed.desired, adding, {name: cluster.nodes.keys() for name, cluster in clusters.items()}
+        ),
     ]
     return plan(surveyed.desired, surveyed.observed, obstacles)
 
 
-def _keep_accepted(context: Context, records: TeamRecords, cluster: ClusterCondition | None) -> frozenset[str]:
+def _alone_or_each(clusters: Clusters) -> Clusters:
+    """What keeps a team's only cluster from being shared keeps all of the team waiting."""
+    if len(clusters) != 1:
+        return clusters
+    return {
+        name: replace(one, obstacles=tuple(replace(obstacle, cluster="") for obstacle in one.obstacles))
+        for name, one in clusters.items()
+    }
+
+
+def _keep_accepted(context: Context, records: TeamRecords, clusters: Clusters) -> frozenset[str]:
     """Keep what was accepted: it bounds what a later, bad record leaves in force.
 
     Returns the accounts that the team was last known to have something for. Those that it is about to have something
@@ -192,16 +204,15 @@ def _keep_accepted(context: Context, records: TeamRecords, cluster: ClusterCondi
     team = f"team#{records.name}"
     former = frozenset(str(account) for account in (context.state.get(team, "accounts") or {}).get("accounts", ()))
     if records.team:
-        context.state.put(team, "accepted", record=records.team.model_dump_json(by_alias=True))
+        written = records.team.model_dump_json(by_alias=True)
+        context.state.put(team, "accepted", record=written, closed=sorted(records.closed))
     elif not records.written:
         context.state.delete(team, "accepted")
-    if cluster and cluster.facts and records.cluster:
-        context.state.put(
-            f"cluster#{records.cluster.name}",
-            "accepted",
-            record=records.cluster.model_dump_json(by_alias=True),
-            hyperpod_arn=cluster.facts.hyperpod_arn,
-        )
+    for name, cluster in clusters.items():
+        if cluster.facts:
+            written = records.clusters[name].model_dump_json(by_alias=True)
+            arn = cluster.facts.hyperpod_arn
+            context.state.put(f"cluster#{name}", "accepted", record=written, hyperpod_arn=arn)
     for name, dataset in records.datasets.items():
         context.state.put(f"dataset#{name}", "accepted", record=dataset.model_dump_json(by_alias=True))
     return former

@@ -4,7 +4,7 @@ import contextlib
 import datetime
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -48,9 +48,10 @@ def inspect_cluster(context: Context, record: Cluster) -> ClusterCondition:
     except (ClientError, BotoCoreError, Terminal, Retryable) as error:
         what = f"cluster {record.name} cannot be read in account {record.account}, {record.region}: {error}"
         remedy = f"Correct cluster#{record.name}, or {_DEPLOY[0].lower()}{_DEPLOY[1:]}"
-        return ClusterCondition(None, {}, (Obstacle(what[:LONGEST_TEXT], remedy),))
+        return ClusterCondition(None, {}, (Obstacle(what[:LONGEST_TEXT], remedy, cluster=record.name),))
     there = nodes(found.get("InstanceGroups", []))
-    return ClusterCondition(cluster_facts(record, found["ClusterArn"]), there, tuple(obstacles))
+    told = tuple(replace(obstacle, cluster=record.name) for obstacle in obstacles)
+    return ClusterCondition(cluster_facts(record, found["ClusterArn"]), there, told)
 
 
 def _orchestrator(found: Mapping[str, object]) -> str:
@@ -97,9 +98,12 @@ def before_adding(
     context: Context,
     desired: Mapping[Key, Resource],
     adding: Iterable[Change],
-    instance_types: Collection[str],
+    instance_types: Mapping[str, Collection[str]],
 ) -> list[Obstacle]:
-    """Everything that keeps ``adding`` from being done, for each place that it touches."""
+    """Everything that keeps ``adding`` from being done, for each place that it touches.
+
+    ``instance_types`` are those of each of the team's clusters.
+    """
     changes = list(adding)
     found = [*limits.sizes(desired.values()), *_unknown_instances(desired.values(), instance_types)]
     found += _member_roles(context, changes)
@@ -114,14 +118,18 @@ def before_adding(
     return found
 
 
-def _unknown_instances(desired: Iterable[Resource], present: Collection[str]) -> Iterator[Obstacle]:
+def _unknown_instances(
+    desired: Iterable[Resource], instance_types: Mapping[str, Collection[str]]
+) -> Iterator[Obstacle]:
     for resource in desired:
         if isinstance(resource, ComputeQuota):
+            present = instance_types.get(resource.cluster, ())
             borrowed = resource.sharing.get("AbsoluteBorrowLimits", ())
             asked = {str(line["InstanceType"]) for line in (*resource.resources, *borrowed)}
             if unknown := sorted(asked - set(present)):
-                what = f"the cluster has no {', '.join(unknown)}; it has {', '.join(sorted(present))}"
-                yield Obstacle(what, "Correct instance_type in quota.resources, or in absolute_borrow_limits.")
+                what = f"cluster {resource.cluster} has no {', '.join(unknown)}; it has {', '.join(sorted(present))}"
+                remedy = "Correct instance_type in quota.resources, or in absolute_borrow_limits."
+                yield Obstacle(what, remedy, cluster=resource.cluster)
 
 
 def _of_kind(kind: type[R], desired: Mapping[Key, Resource], changes: Iterable[Change]) -> Iterator[R]:
@@ -227,12 +235,12 @@ def _rooms(
                 remedy = "Ask AWS to raise the IAM quota `Roles per account`."
                 yield limits.Room(kind, account, region, summary["Roles"], summary["RolesQuota"], remedy)
             case Kind.ACCESS_ENTRY:
-                clusters = _containers(desired, kind)
+                clusters = _containers(desired, kind, account, region)
                 present = max(_count_entries(context, account, region, name) for name in clusters)
                 remedy = "EKS fixes this number: let fewer accounts take part, or use another cluster."
                 yield limits.Room(kind, account, region, present, limits.ACCESS_ENTRIES, remedy)
             case Kind.POD_IDENTITY_ASSOCIATION:
-                clusters = _containers(desired, kind)
+                clusters = _containers(desired, kind, account, region)
                 present = max(_count_associations(context, account, region, name) for name in clusters)
                 remedy = "EKS fixes this number: use fewer service accounts."
                 yield limits.Room(kind, account, region, present, limits.POD_IDENTITY_ASSOCIATIONS, remedy)
@@ -242,8 +250,8 @@ def _rooms(
                 yield limits.Room(kind, account, region, present, limits.ACCESS_POINTS, remedy)
 
 
-def _containers(desired: Mapping[Key, Resource], kind: Kind) -> set[str]:
-    return {key.container for key in desired if key.kind is kind}
+def _containers(desired: Mapping[Key, Resource], kind: Kind, account: str, region: str) -> set[str]:
+    return {key.container for key in desired if (key.kind, key.account, key.region) == (kind, account, region)}
 
 
 def _count_entries(context: Context, account: str, region: str, cluster: str) -> int:

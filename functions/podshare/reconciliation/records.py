@@ -19,7 +19,18 @@ from podshare.domain.expiry import Term
 from podshare.domain.installation import Installation
 from podshare.domain.kinds import Key, Resource
 from podshare.domain.membership import Member, members
-from podshare.domain.records import Cluster, Dataset, InvalidRecord, Problem, Team, enrolled, is_name, parse, plain
+from podshare.domain.records import (
+    Cluster,
+    Dataset,
+    InvalidRecord,
+    Problem,
+    Team,
+    clusters_of,
+    enrolled,
+    is_name,
+    parse,
+    plain,
+)
 from podshare.reconciliation.accounts import all_known_accounts, known_accounts
 
 R = TypeVar("R", bound=BaseModel)
@@ -27,19 +38,21 @@ R = TypeVar("R", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class TeamRecords:
-    """A team's record that counts, with the cluster and the datasets that it refers to.
+    """A team's record that counts, with the clusters and the datasets that it refers to.
 
-    ``team`` is None if the record was deleted or never was acceptable; ``written`` tells which. ``datasets`` holds
-    those that exist. ``known_facts`` is what was last learned of the cluster. ``accounts`` is what is known of the
+    ``team`` is None if the record was deleted or never was acceptable; ``written`` tells which. ``closed`` names those
+    of its clusters on which nobody has access. ``datasets`` holds those that exist. ``known_facts`` is what was last
+    learned of the clusters, of those that anything is known of. ``accounts`` is what is known of the
     accounts that the records name; of all accounts if members are selected. ``as_of`` is when they were read.
     """
 
     name: str
     written: bool
     team: Team | None
-    cluster: Cluster | None
+    closed: frozenset[str]
+    clusters: Mapping[str, Cluster]
     datasets: Mapping[str, Dataset]
-    known_facts: ClusterFacts | None
+    known_facts: Mapping[str, ClusterFacts]
     accounts: Mapping[str, Account]
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
@@ -70,16 +83,16 @@ class TeamRecords:
 
 
 def desired_resources(
-    records: TeamRecords, facts: ClusterFacts | None, installation: Installation, but: Collection[Term] = ()
+    records: TeamRecords, facts: Mapping[str, ClusterFacts], installation: Installation, but: Collection[Term] = ()
 ) -> dict[Key, Resource]:
-    """Everything that should be there for the team: nothing if it has no record or its cluster is unknown.
+    """Everything that should be there for the team: nothing if it has no record, or on clusters that are unknown.
 
     What has ended is no part of it, but for the terms in ``but``.
     """
     team = expiry.in_force(records.team, records.as_of, but) if records.team else None
-    if team is None or facts is None:
+    if team is None:
         return {}
-    return desired(team, facts, records.datasets, records.accounts, installation)
+    return desired(team, facts.values(), records.datasets, records.accounts, installation, closed=records.closed)
 
 
 def read_records(settings: Settings, name: str, instead: Mapping[str, Item | None] | None = None) -> TeamRecords:
@@ -117,27 +130,28 @@ class _Reader:
     def team(self, name: str) -> TeamRecords:
         derived = self._enrolled(name)
         item = derived.item if derived else self._written([f"team#{name}"]).get(f"team#{name}")
-        last = self._last_team(name)
-        cluster_name = _named(item, "cluster") or (last.cluster if last else "")
+        last, closed = self._last_team(name)
+        named = {*clusters_of(plain(item or {})), *(last.quotas if last else ())}
         names = _datasets_of(item) | (last.datasets if last else frozenset())
-        ids = {f"dataset#{dataset}" for dataset in names} | {f"cluster#{cluster_name}"}
-        written = self._written(ids)
-        cluster, facts, cluster_notes = self._cluster(cluster_name, written.get(f"cluster#{cluster_name}"))
+        written = self._written({f"dataset#{dataset}" for dataset in names} | {f"cluster#{name}" for name in named})
+        clusters, facts, cluster_notes = self._clusters(named, written)
         datasets, dataset_notes = self._datasets(names, written)
         own_paths = (self.settings.installation.role_path, self.settings.installation.system_path)
-        clusters = [cluster.name] if cluster else []
-        accepted = accept_team(item, last, clusters, datasets, own_paths, enrolled=derived)
+        accepted = accept_team(item, last, clusters, datasets, own_paths, enrolled=derived, closed=closed)
+        asked_for = accepted.record.quotas if accepted.record else clusters_of(plain(item or {}))
+        told = [*filter(None, map(cluster_notes.get, asked_for)), *dataset_notes]
         now = datetime.now(UTC)
         records = TeamRecords(
             name=name,
             written=item is not None,
             team=accepted.record,
-            cluster=cluster,
+            closed=accepted.closed,
+            clusters={name: cluster for name, cluster in clusters.items() if name in asked_for},
             datasets={name: dataset for name, dataset in datasets.items() if dataset},
             known_facts=facts,
             accounts={},
             problems=accepted.problems,
-            notes=(*cluster_notes, *dataset_notes, *_terms(accepted.record, now)) if item else (),
+            notes=(*told, *_terms(accepted.record, now)) if item else (),
             as_of=now,
         )
         return self._with_accounts(records)
@@ -167,13 +181,26 @@ class _Reader:
         replaced = {record: item for record in ids if (item := self.instead.get(record)) is not None}
         return {**found, **replaced}
 
-    def _last_team(self, name: str) -> Team | None:
-        return _accepted(Team, f"team#{name}", self.state.get(f"team#{name}", "accepted"))
+    def _last_team(self, name: str) -> tuple[Team | None, frozenset[str]]:
+        """The team that was accepted last, and on which of its clusters nobody had access."""
+        stored = self.state.get(f"team#{name}", "accepted")
+        return _accepted(Team, f"team#{name}", stored), frozenset((stored or {}).get("closed", ()))
 
-    def _cluster(self, name: str, item: Item | None) -> tuple[Cluster | None, ClusterFacts | None, tuple[str, ...]]:
+    def _clusters(
+        self, names: Collection[str], written: Mapping[str, Item]
+    ) -> tuple[dict[str, Cluster], dict[str, ClusterFacts], dict[str, str]]:
+        """Each cluster that counts, with what was learned of it last, and what there is to tell."""
+        found: dict[str, Cluster] = {}
+        facts: dict[str, ClusterFacts] = {}
+        notes: dict[str, str] = {}
+        for name in sorted(names):
+            cluster, known, notes[name] = self._cluster(name, written.get(f"cluster#{name}"))
+            found |= {name: cluster} if cluster else {}
+            facts |= {name: known} if known else {}
+        return found, facts, notes
+
+    def _cluster(self, name: str, item: Item | None) -> tuple[Cluster | None, ClusterFacts | None, str]:
         """The cluster that counts: a bad or deleted record of one that is in use changes nothing."""
-        if not name:
-            return None, None, ()
         stored = self.state.get(f"cluster#{name}", "accepted")
         last = _accepted(Cluster, f"cluster#{name}", stored)
         facts = (
@@ -181,12 +208,12 @@ class _Reader:
         )
         if item is None:
             note = f"cluster#{name} was deleted while teams use it: it counts until no team names it"
-            return last, facts, (note,) if last else ()
+            return last, facts, note if last else ""
         try:
             record = parse(item)
         except InvalidRecord as error:
-            return last, facts, (f"cluster#{name} is not acceptable: {error}",)
-        return (record if isinstance(record, Cluster) else None), facts, ()
+            return last, facts, f"cluster#{name} is not acceptable: {error}"
+        return (record if isinstance(record, Cluster) else None), facts, ""
 
     def _datasets(
         self, names: "set[str] | frozenset[str]", written: Mapping[str, Item]
@@ -226,11 +253,6 @@ def _idle_selectors(records: TeamRecords, accounts: Mapping[str, Account]) -> It
     for line in records.team.members if records.team else ():
         if line.selector and not any(line.selects(account) for account in accounts.values()):
             yield f"{line.selector} selects no account now"
-
-
-def _named(item: Item | None, field: str) -> str:
-    value = (item or {}).get(field)
-    return value if isinstance(value, str) and is_name(value) else ""
 
 
 def _datasets_of(item: Item | None) -> set[str]:

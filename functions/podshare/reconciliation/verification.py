@@ -28,7 +28,7 @@ def verify_team(settings: Settings, team: str) -> dict[str, Any]:
 def verified(
     context: Context,
     records: TeamRecords,
-    facts: ClusterFacts | None,
+    facts: Mapping[str, ClusterFacts],
     desired: Mapping[Key, Resource],
     observed: Mapping[Key, Observation],
 ) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def verified(
     }
 
 
-def _boundaries(context: Context, records: TeamRecords, facts: ClusterFacts | None) -> Boundaries:
+def _boundaries(context: Context, records: TeamRecords, facts: Mapping[str, ClusterFacts]) -> Boundaries:
     principals: dict[str, frozenset[str]] = {}
     for member in records.members:
         own = member_principals(context.installation, records.name, member)
@@ -55,7 +55,7 @@ def _boundaries(context: Context, records: TeamRecords, facts: ClusterFacts | No
     return Boundaries(
         team=records.name,
         namespace=f"hyperpod-ns-{records.name}",
-        cluster_arns=frozenset({facts.eks_arn(context.installation.partition)} if facts else ()),
+        cluster_arns=frozenset(one.eks_arn(context.installation.partition) for one in facts.values()),
         member_principals=principals,
         installation=context.installation,
     )
