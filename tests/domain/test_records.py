@@ -100,7 +100,7 @@ def test_every_example_is_acceptable() -> None:
 
     import yaml  # noqa: PLC0415
 
-    files = sorted(Path("examples/registry").glob("*.yaml"))
+    files = sorted(Path("examples/registry").rglob("*.yaml"))
     records = [parse(item) for file in files for item in yaml.safe_load_all(file.read_text())]
     assert sum(isinstance(record, Team) for record in records) >= 2
 
