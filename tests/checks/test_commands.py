@@ -47,14 +47,15 @@ def test_commands_are_not_mistaken_for_files() -> None:
 
 
 def test_ci_runs_every_check() -> None:
-    """.ci/run leaves out nothing that `make check` runs, and ends with the tests."""
+    """.ci/run leaves out nothing that `make check` runs, simulates what can be replayed, and ends with the tests."""
     script = (ROOT / ".ci/run").read_text(encoding="utf-8")
     checks = re.search(r"^check: (.*?) ##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     steps = re.search(r"^for step in (.*);", script, re.MULTILINE)
 
     assert checks is not None
     assert steps is not None
-    assert steps[1].split() == ["setup", *checks[1].split(), "test"]
+    assert steps[1].split() == ["setup", *checks[1].split(), "simulate", "test"]
+    assert re.search(r"^export SEED=\d+$", script, re.MULTILINE)
 
 
 @pytest.mark.parametrize("python", ["/nowhere/python3", "/usr/bin/false"])
