@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from podshare_cli import accounts, approving, capacity, pausing, records, sandbox, sweeping, team
+from podshare_cli import access, accounts, approving, capacity, pausing, records, sandbox, sweeping, team
 from podshare_cli.failures import INVALID, Failure, explain
 from podshare_cli.options import Json, Options, Prefix, Profile, Region, examples, flowing, in_force, set_in_force
 
@@ -29,6 +29,7 @@ app.add_typer(records.datasets, name="dataset")
 app.add_typer(records.clusters, name="cluster")
 app.add_typer(records.enrollments, name="enrollment")
 app.add_typer(accounts.app, name="account")
+app.add_typer(access.app, name="access")
 app.command("sweep", epilog=examples("podshare sweep", "podshare sweep --no-wait", "podshare sweep --last --json"))(
     sweeping.sweep
 )

@@ -124,6 +124,10 @@ class State:
         found = self._get(ORGANIZATION, "listed")
         return str(found["at"]) if found else None
 
+    def proofs(self) -> dict[str, Item]:
+        """What is kept with the proof of each team, by the team's name."""
+        return {str(item["part"]).partition("#")[2]: item for item in self._query("proof", "team#")}
+
     def last_sweep(self) -> Item | None:
         """The summary of the last sweep that came to its end."""
         return self._get(ORGANIZATION, "sweep")

@@ -1,11 +1,13 @@
 """A sandbox with podshare deployed, made once for each file of scenarios."""
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from podshare_sandbox import Sandbox
-from tests.scenarios.world import CLUSTER, DATASETS, World
+from tests.scenarios.world import CLUSTER, DATASETS, HUB, REGION, Item, World
 
 
 @pytest.fixture(scope="module")
@@ -22,3 +24,28 @@ def world(deployment: dict[str, str]) -> Iterator[World]:
         found.outputs = sandbox.deploy_podshare(deployment)
         found.put(CLUSTER, *DATASETS)
         yield found
+
+
+@pytest.fixture(scope="module")
+def announced(world: World) -> Iterator[Any]:
+    """A rule of the operator's own, which brings podshare's events to a queue; the details that it has brought."""
+    sqs, events = world.sandbox.client("sqs"), world.sandbox.client("events")
+    url = sqs.create_queue(QueueName="announced")["QueueUrl"]
+    arn = f"arn:aws:sqs:{REGION}:{HUB}:announced"
+    rule = events.put_rule(Name="announced", EventPattern=json.dumps({"source": ["podshare"]}))["RuleArn"]
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    events.put_targets(Rule="announced", Targets=[{"Id": "queue", "Arn": arn}])
+
+    def details() -> list[Item]:
+        told = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        return [json.loads(message["Body"])["detail"] for message in told]
+
+    yield details

@@ -1,15 +1,11 @@
 """Access that ends by itself: at its moment, by a schedule of its own, and announced before."""
 
-import json
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
 from tests.builders import a_team_item
-from tests.scenarios.world import HUB, LANGUAGE, REGION, VISION, Item, World, refused
+from tests.scenarios.world import LANGUAGE, VISION, Item, World, refused
 
 LATER = "2033-01-31T18:00:00Z"
 
@@ -33,31 +29,6 @@ def schedules(world: World) -> dict[str, Item]:
     scheduler = world.sandbox.client("scheduler")
     names = [one["Name"] for one in scheduler.list_schedules()["Schedules"] if "-team-" in one["Name"]]
     return {name: scheduler.get_schedule(Name=name)["ScheduleExpression"] for name in names}
-
-
-@pytest.fixture(scope="module")
-def announced(world: World) -> Iterator[Any]:
-    """A rule of the operator's own, which brings podshare's events to a queue; the details that it has brought."""
-    sqs, events = world.sandbox.client("sqs"), world.sandbox.client("events")
-    url = sqs.create_queue(QueueName="announced")["QueueUrl"]
-    arn = f"arn:aws:sqs:{REGION}:{HUB}:announced"
-    rule = events.put_rule(Name="announced", EventPattern=json.dumps({"source": ["podshare"]}))["RuleArn"]
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": "events.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": arn,
-        "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
-    }
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
-    events.put_targets(Rule="announced", Targets=[{"Id": "queue", "Arn": arn}])
-
-    def details() -> list[Item]:
-        told = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
-        return [json.loads(message["Body"])["detail"] for message in told]
-
-    yield details
 
 
 def test_a_member_and_a_grant_end_at_their_moment(world: World, announced: Any) -> None:

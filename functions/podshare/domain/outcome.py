@@ -68,11 +68,14 @@ def outcome(plan: Mapping[str, Any], results: Iterable[Result], verification: Ma
     unfinished |= {obstacle["only"] for obstacle in plan.get("obstacles", []) if obstacle.get("only")}
     violations = [item for item in verification.get("violations", []) if item["key"] not in unfinished]
     problems += [_violation(item) for item in violations]
+    told = unfinished | {item["key"] for item in violations}
+    excess = [item for item in verification.get("proof", {}).get("broken", []) if told.isdisjoint(item["keys"])]
+    problems += [_excess(item) for item in excess]
     problems += [_difference(item) for item in verification.get("differences", []) if item["key"] not in unfinished]
     obstacles = plan.get("obstacles", [])
     waits = bool(waiting) or any(obstacle.get("waits") for obstacle in obstacles)
     blocked = not all(obstacle.get("waits") for obstacle in obstacles)
-    state = _state(plan, bool(error or failed or violations or blocked), waits, verification)
+    state = _state(plan, bool(error or failed or violations or excess or blocked), waits, verification)
     may_pass = any(str(result.get("detail", "")).startswith("Retryable:") for result in results)
     return Outcome(state, _summary(state, results, problems), tuple(problems), waits, may_pass)
 
@@ -110,6 +113,11 @@ def _failure(result: Result) -> dict[str, str]:
 def _violation(item: Mapping[str, str]) -> dict[str, str]:
     what = f"isolation rule broken: {item['rule']}: {item['found']} ({item['key']})"
     return {"what": what, "remedy": "The next reconciliation mends what podshare owns; look who changed it."}
+
+
+def _excess(item: Mapping[str, Any]) -> dict[str, str]:
+    what = f"the proof fails: {item['what']} ({', '.join(item['keys'])})"
+    return {"what": what, "remedy": "The next reconciliation takes it away; look who gave it."}
 
 
 def _difference(item: Mapping[str, Any]) -> dict[str, str]:

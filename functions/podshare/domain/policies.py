@@ -258,6 +258,26 @@ def covers(wide: str, narrow: str) -> bool:
     return fnmatchcase(narrow, wide.replace("[", "[[]"))
 
 
+def overlap(one: str, other: str) -> bool:
+    """Whether two patterns (``*`` and ``?``) match a text in common."""
+    to_try, tried = [(0, 0)], set[tuple[int, int]]()
+    while to_try:
+        here = to_try.pop()
+        if here in tried:
+            continue
+        tried.add(here)
+        first, second = here
+        if here == (len(one), len(other)):
+            return True
+        mine, theirs = one[first : first + 1], other[second : second + 1]
+        if mine == "*" or theirs == "*":
+            to_try += [(first + 1, second)] if mine else []
+            to_try += [(first, second + 1)] if theirs else []
+        elif mine and theirs and (mine == theirs or "?" in (mine, theirs)):
+            to_try.append((first + 1, second + 1))
+    return False
+
+
 def _without_repeats(found: Iterable[Statement]) -> list[Statement]:
     unique = {json.dumps(statement, sort_keys=True): statement for statement in found}
     return list(unique.values())

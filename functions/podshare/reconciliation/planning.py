@@ -26,6 +26,7 @@ from podshare.reconciliation.preconditions import (
     inspect_cluster,
     late_member_roles,
 )
+from podshare.reconciliation.proving import prove, watch
 from podshare.reconciliation.records import TeamRecords, desired_resources, read_records
 from podshare.reconciliation.survey import reading_context, survey
 from podshare.reconciliation.terms import keep_terms
@@ -56,12 +57,18 @@ def plan_team(settings: Settings, hold: Hold, attempt: str) -> dict[str, Any]:
     surveyed = _doubted(surveyed, doubtful(context, surveyed.desired, surveyed.observed, attempt))
     _keep_inventory(context, surveyed)
     _keep_accounts(settings, context, records, surveyed, former)
+    if surveyed.is_placed:
+        watch(context, surveyed.desired, surveyed.observed, records.as_of.isoformat(timespec="seconds"))
     # what ends by the clock is no mistake of a record's; what a record lets end in the past may be
     terms, asked = keep_terms(settings, records), surveyed.desired
     if terms:
         asked = desired_resources(records, surveyed.facts, context.installation, but=terms)
     found, held = hold_back(settings, hold.team, _plan(context, surveyed), asked, surveyed.observed)
-    return {**_described(context, records, surveyed, found), **({"held": held.as_dict(hold.team)} if held else {})}
+    described = _described(context, records, surveyed, found)
+    if surveyed.is_placed and not found.changes:
+        verification = prove(context, surveyed.desired, surveyed.observed, described["verification"])
+        described = {**described, "verification": verification}
+    return {**described, **({"held": held.as_dict(hold.team)} if held else {})}
 
 
 def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, Any]:
@@ -99,7 +106,10 @@ def _with_unknown_accounts(
 
 @dataclass(frozen=True, slots=True)
 class _Surveyed:
-    """What is desired, what is there, and what the inventory knew; all empty where a team's place is not known."""
+    """What is desired, what is there, and what the inventory knew; all empty where the team is not placed.
+
+    It is not where nothing is known yet of its cluster, which tells where its things would be.
+    """
 
     clusters: Clusters
     facts: Mapping[str, ClusterFacts]
@@ -109,6 +119,7 @@ class _Surveyed:
     obstacles: tuple[Obstacle, ...]
     notes: tuple[str, ...] = ()
     doubtful: frozenset[Key] = frozenset()
+    is_placed: bool = True
 
 
 def _doubted(surveyed: _Surveyed, keys: frozenset[Key]) -> _Surveyed:
@@ -132,7 +143,7 @@ def _survey(
     facts = {**records.known_facts, **{name: one.facts for name, one in clusters.items() if one.facts}}
     if records.in_force and not facts.keys() & records.in_force.quotas.keys():
         # to plan now would be to revoke everything: nothing is known of where it should be
-        return _Surveyed(clusters, {}, {}, {}, frozenset(), obstacles)
+        return _Surveyed(clusters, {}, {}, {}, frozenset(), obstacles, is_placed=False)
     desired = desired_resources(records, facts, context.installation)
     known = frozenset(context.inventory.keys())
     observed = survey(settings, context, desired, known)

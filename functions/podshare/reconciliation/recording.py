@@ -78,5 +78,6 @@ def _write_status(state: State, event: dict[str, Any], found: Outcome, verificat
         left_behind=plan.get("left_behind", []),
         changes=int(plan.get("count", 0)),
         resources=int(verification.get("resources", 0)),
+        proof=verification.get("proof", {}).get("digest"),
         trigger=event.get("trigger", {}),
     )

@@ -2,17 +2,18 @@
 
 import datetime
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.errors import Retryable, code_of
+from podshare.aws.errors import code_of
 from podshare.aws.sessions import hub_client
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, State
 from podshare.domain import expiry, names
 from podshare.domain.expiry import Term
+from podshare.reconciliation.announcing import announce
 from podshare.reconciliation.records import TeamRecords
 
 ENDS_SOON = "Access Ends Soon"
@@ -37,7 +38,7 @@ def keep_terms(settings: Settings, records: TeamRecords) -> frozenset[Term]:
         _unschedule(settings, records.name)
     soon = expiry.ending(records.team, records.as_of) if records.team else ()
     told = frozenset(row.get("announced", ()))
-    _announce(records.name, [term for term in soon if str(term) not in told])
+    announce(records.name, ENDS_SOON, [_plain(term) for term in soon if str(term) not in told])
     if terms:
         kept = {"terms": [_plain(term) for term in terms], "announced": [str(term) for term in soon]}
         state.put(*part, **kept, scheduled=moment.isoformat() if moment else "")
@@ -86,15 +87,3 @@ def _unschedule(settings: Settings, team: str) -> None:
     except ClientError as error:
         if code_of(error) != "ResourceNotFoundException":
             raise
-
-
-def _announce(team: str, terms: Iterable[Term]) -> None:
-    """Say it on the hub's default event bus; twice rather than never."""
-    entries: list[Any] = [
-        {"Source": "podshare", "DetailType": ENDS_SOON, "Detail": json.dumps({"team": team, **_plain(term)})}
-        for term in terms
-    ]
-    for first in range(0, len(entries), 10):  # EventBridge API reference, PutEvents
-        answer = hub_client("events").put_events(Entries=entries[first : first + 10])
-        if answer["FailedEntryCount"]:
-            raise Retryable(f"team {team}: an event was not taken: {answer['Entries']}")

@@ -9,6 +9,7 @@ from podshare.domain.desired import ClusterFacts, member_principals
 from podshare.domain.isolation import Boundaries, violations
 from podshare.domain.kinds import Key, Resource
 from podshare.domain.plan import Observation, Unreadable, plan
+from podshare.reconciliation.proving import prove
 from podshare.reconciliation.records import TeamRecords, desired_resources, read_records
 from podshare.reconciliation.survey import reading_context, survey
 from podshare.resources.context import Context
@@ -17,12 +18,12 @@ MOST_SHOWN = 20  # violations and differences in the execution's history; a stat
 
 
 def verify_team(settings: Settings, team: str) -> dict[str, Any]:
-    """Read everything of a team back, and verify it."""
+    """Read everything of a team back, verify it, and keep its proof."""
     context = reading_context(settings, team)
     records = read_records(settings, team)
     desired = desired_resources(records, records.known_facts, settings.installation)
     observed = survey(settings, context, desired, context.inventory.keys())
-    return verified(context, records, records.known_facts, desired, observed)
+    return prove(context, desired, observed, verified(context, records, records.known_facts, desired, observed))
 
 
 def verified(

@@ -1,0 +1,126 @@
+"""The proofs of the teams, as the state table keeps them, and what somebody gave behind podshare's back.
+
+Beside its proof a team's row holds what podshare ever granted and what is still there of it. So what a record no longer
+asks for is not mistaken for what somebody else gave.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from podshare.aws.tables import Item
+from podshare.domain.kinds import Key, Resource
+from podshare.domain.plan import Observation, Unreadable
+from podshare.domain.proof import LONGEST_TEXT, MOST_TOLD, Proof, beyond, packed, refusals, unpacked
+from podshare.domain.reach import Access, reach
+from podshare.reconciliation.announcing import announce
+from podshare.resources.context import Context
+
+PROOFS = "proof"  # the id of all teams' proofs, so that one query reads them and a role can be held to them
+PROOF_FAILED = "Proof Failed"
+
+
+def watch(context: Context, desired: Mapping[Key, Resource], observed: Mapping[Key, Observation], read_at: str) -> None:
+    """Write down what somebody gave behind podshare's back, before the run takes it away, and what it is to grant.
+
+    It is announced with the next proof, so that no cut waits for an event to be taken. Without a row nothing is known
+    of what was granted, and nothing is found.
+    """
+    found, wanted = _reaches(context, desired, observed)
+    row = context.state.get(PROOFS, _part(context.team))
+    known = _granted(row) if row else frozenset({*found, *wanted})
+    if row is None or beyond(wanted, known):
+        text = _packed({*known, *wanted})
+        context.state.update(PROOFS, _part(context.team), "SET granted = :granted", None, granted=text)
+    if widened := _told(beyond(found, {*known, *wanted})):
+        news = {"found": widened[:MOST_TOLD], "count": len(widened), "at": read_at, "announced": False}
+        context.state.update(PROOFS, _part(context.team), "SET widened = :widened", None, widened=news)
+
+
+def prove(
+    context: Context,
+    desired: Mapping[Key, Resource],
+    observed: Mapping[Key, Observation],
+    verification: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Keep the proof of what was just read; returns the verification with the proof's summary.
+
+    Announces what podshare never granted, whether it is still there or not. What was granted and is still to be taken
+    away makes the proof fail, and is no news. Raises Retryable if the event is not taken.
+    """
+    found, wanted = _reaches(context, desired, observed)
+    rows = {str(row["part"]): row for row in context.state.query(PROOFS)}
+    row = rows.get(_part(context.team), {})
+    excess = beyond(found, wanted)
+    proof = Proof(
+        team=context.team,
+        read_at=str(verification["at"]),
+        access=found,
+        excess=excess,
+        violations=tuple(verification["violations"]),
+        unread=tuple(f"{key}: {one.reason}" for key, one in observed.items() if isinstance(one, Unreadable)),
+        refusals=refusals(found, excess, _others(context.team, rows.values())),
+    )
+    never_granted = beyond(excess, _granted(row))
+    widened = _announced(context, row, proof, never_granted, {str(key) for key in desired})
+    _keep(context, proof, {*wanted, *(set(found) - never_granted)}, widened)
+    return {**verification, "verified": verification["verified"] and proof.holds, "proof": proof.summary()}
+
+
+def _others(team: str, rows: Iterable[Item]) -> dict[str, Mapping[str, Any]]:
+    """The proofs of all other teams that have anything, as they were worked out last."""
+    documents = (unpacked(str(row["document"])) for row in rows if "document" in row and row["part"] != _part(team))
+    return {document["team"]: document for document in documents if document["access"]}
+
+
+def _announced(
+    context: Context, row: Item, proof: Proof, never_granted: Collection[Access], wanted: Collection[str]
+) -> Mapping[str, Any] | None:
+    """What was found last that nobody granted, once it is announced; None if nothing ever was."""
+    last: Mapping[str, Any] | None = row.get("widened") or None
+    # what is no longer wanted may break a rule until it is gone
+    broken = [f"{one['rule']}: {one['found']}" for one in proof.violations if one["key"] in wanted]
+    there = [*_told(never_granted), *broken]
+    if not there and (last is None or last["announced"]):
+        return last
+    told = there if last is None or last["announced"] else [*last["found"]]
+    news = {"found": told[:MOST_TOLD], "count": len(told), "at": proof.read_at, "taken_away": not there}
+    announce(context.team, PROOF_FAILED, [news])
+    return {**news, "announced": True}
+
+
+def _told(found: Iterable[Access]) -> list[str]:
+    return [str(one)[:LONGEST_TEXT] for one in sorted(found)]
+
+
+def _reaches(
+    context: Context, desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]
+) -> tuple[tuple[Access, ...], tuple[Access, ...]]:
+    there = [found for found in observed.values() if isinstance(found, Resource)]
+    keys = {*desired, *(found.key for found in there)}
+    return reach(there, keys, context.installation), reach([*desired.values()], keys, context.installation)
+
+
+def _part(team: str) -> str:
+    return f"team#{team}"
+
+
+def _granted(row: Mapping[str, Any]) -> frozenset[Access]:
+    return frozenset(Access.of_dict(one) for one in unpacked(str(row["granted"]))) if "granted" in row else frozenset()
+
+
+def _packed(found: Iterable[Access]) -> str:
+    return packed([one.as_dict() for one in sorted(found)])
+
+
+def _keep(context: Context, proof: Proof, granted: Iterable[Access], widened: Mapping[str, Any] | None) -> None:
+    """Keep a proof, unless that of a later reading is there: a function may outlive its execution."""
+    context.state.update(
+        PROOFS,
+        _part(context.team),
+        "SET document = :document, granted = :granted, widened = :widened, read_at = :read_at",
+        "attribute_not_exists(read_at) OR read_at <= :read_at",
+        document=packed(proof.as_dict()),
+        granted=_packed(granted),
+        widened=widened or {},
+        read_at=proof.read_at,
+    )

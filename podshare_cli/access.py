@@ -1,0 +1,174 @@
+"""``podshare access``: who reaches what, by the proofs that podshare works out from what AWS and Kubernetes say."""
+
+# ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
+
+import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from podshare_cli.failures import Failure, invalid
+from podshare_cli.options import Options, examples, group, takes_options
+
+if TYPE_CHECKING:
+    from podshare_cli.proofs import Known, Line, Place
+
+app = group("Access: who reaches what, as read back from AWS and Kubernetes by each team's last run.")
+
+
+class Verb(StrEnum):
+    """What somebody can do: with data, or (``use``) with a cluster."""
+
+    LIST = "list"
+    READ = "read"
+    WRITE = "write"
+    USE = "use"
+
+
+@app.command(
+    "who-can",
+    epilog=examples(
+        "podshare access who-can read dataset#imagenet",
+        "podshare access who-can write s3://curated-images-333333333333/imagenet/train/",
+        "podshare access who-can use cluster#main",
+        "podshare access who-can read dataset#imagenet --json | jq -r '.access[].who' | sort -u",
+    ),
+)
+@takes_options
+def who_can(
+    options: Options,
+    verb: Annotated[Verb, typer.Argument(metavar="list|read|write|use", show_default=False)],
+    what: Annotated[
+        str, typer.Argument(metavar="WHAT", help="dataset#NAME, s3://BUCKET/KEY or cluster#NAME.", show_default=False)
+    ],
+) -> None:
+    """Tell who can list, read or write data, or use a cluster.
+
+    A key or prefix that ends with a slash means all that is below it; whoever reaches a part of it is told, with that
+    part. People are told too who can only read by a pod: whoever may make pods in a namespace may use its service
+    accounts.
+    """
+    from podshare_cli import proofs
+
+    if (verb is Verb.USE) != what.startswith("cluster#"):
+        raise invalid(f"{verb} does not go with {what}.", "list, read and write go with data, use with cluster#NAME.")
+    place = _place(options, what)
+    known = proofs.read(options.connection)
+    _show(options, known, proofs.who_can(known, verb, place), f"Nobody can {verb} {what}.")
+
+
+@app.command(
+    "of",
+    epilog=examples(
+        "podshare access of 222222222222",
+        "podshare access of arn:aws:iam::222222222222:role/LanguageResearcher",
+        "podshare access of system:serviceaccount:hyperpod-ns-vision:trainer",
+    ),
+)
+@takes_options
+def of(
+    options: Options,
+    principal: Annotated[
+        str,
+        typer.Argument(
+            metavar="PRINCIPAL", help="An account's id, an ARN, or a service account's user name.", show_default=False
+        ),
+    ],
+) -> None:
+    """Tell all that an account's principals, a role, a user or a service account can reach.
+
+    Of one of podshare's own roles it tells what whoever is in it can reach.
+    """
+    from podshare_cli import proofs
+
+    is_account = len(principal) == 12 and principal.isdigit()
+    if not (is_account or principal.startswith(("arn:", "system:serviceaccount:"))):
+        what = f"{principal} is no account, ARN or service account."
+        raise invalid(what, "Such as 222222222222, or system:serviceaccount:hyperpod-ns-vision:trainer.")
+    known = proofs.read(options.connection)
+    _show(options, known, proofs.of(known, principal), f"{principal} reaches nothing by podshare.")
+
+
+@app.command("matrix", epilog=examples("podshare access matrix", "podshare access matrix --json"))
+@takes_options
+def matrix(options: Options) -> None:
+    """Show each team with what it may do in each cluster and with each dataset."""
+    from podshare_cli import access_views, proofs
+    from podshare_cli.output import print_json, stdout
+
+    known = proofs.read(options.connection)
+    rows = proofs.matrix(known, proofs.places(options.connection))
+    if options.as_json:
+        print_json({**known.ages(), "teams": rows})
+        return
+    stdout().print(access_views.matrix(rows))
+    _tell_age(known)
+
+
+@app.command(
+    "proof", epilog=examples("podshare access proof vision", "podshare access proof vision --json > proof-vision.json")
+)
+@takes_options
+def proof(
+    options: Options, team: Annotated[str, typer.Argument(metavar="TEAM", help="Such as vision.", show_default=False)]
+) -> None:
+    """Show a team's proof: who reaches what, and that nobody of another team does.
+
+    It was worked out when the team was last verified: after its last run, at the latest by the last sweep.
+    `podshare team reconcile TEAM --wait` makes a new one. The exit code is 1 if the proof fails.
+    """
+    from podshare_cli import access_views, proofs
+    from podshare_cli.output import print_json, stdout
+
+    known = proofs.read(options.connection)
+    found = known.proofs.get(team)
+    if found is None:
+        raise Failure(f"There is no proof of team {team}.", f"podshare team reconcile {team} --wait")
+    if options.as_json:
+        print_json(found.as_dict())
+    else:
+        stdout().print(access_views.proof(found, _now()))
+    if not found.document["holds"]:
+        raise Failure(f"The proof of team {team} fails.", "See docs/operations.md, When a proof fails.")
+
+
+def _place(options: Options, what: str) -> "Place":
+    from podshare_cli import proofs
+
+    if what.startswith("s3://"):
+        return proofs.place_of_url(what)
+    if not what.startswith(("dataset#", "cluster#")):
+        raise invalid(f"{what} is no dataset, cluster or S3 URL.", "Write dataset#NAME, cluster#NAME or s3://BUCKET/.")
+    found = proofs.places(options.connection).get(what)
+    if found is None:
+        kind, _, name = what.partition("#")
+        raise Failure(f"There is no {kind} {name} in {options.connection.registry_table}.", f"podshare {kind} list")
+    return found
+
+
+def _show(options: Options, known: "Known", lines: "list[Line]", nobody: str) -> None:
+    from podshare_cli import access_views
+    from podshare_cli.output import print_json, stdout
+
+    if options.as_json:
+        print_json({**known.ages(), "access": [line.as_dict() for line in lines]})
+        return
+    stdout().print(access_views.table(lines) if lines else nobody)
+    _tell_age(known)
+
+
+def _tell_age(known: "Known") -> None:
+    """How old the oldest of the facts are, and of which teams there are none."""
+    from podshare_cli.output import ago, stderr
+
+    ages = known.ages()
+    if moments := sorted(ages["read_at"].values()):
+        told = f"as read from AWS and Kubernetes, of the team looked at longest ago {ago(moments[0], _now())}"
+        stderr().print(told, style="dim", soft_wrap=True)
+    if known.missing:
+        stderr().print(f"Nothing is proven yet of: {', '.join(known.missing)}", style="yellow", soft_wrap=True)
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)

@@ -1,0 +1,146 @@
+"""Who reaches what, as tables."""
+
+import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from podshare.domain.reach import ASSUME, Access, in_bucket, in_cluster
+from podshare_cli.output import ago
+from podshare_cli.proofs import Line, Proof
+
+_WORDS = {  # EKS user guide, "Review access policy permissions"; SageMaker AI developer guide, HyperPod with EKS
+    "AmazonSagemakerHyperpodTrainingPolicy": "training jobs, jobs and pods, and logs",
+    "AmazonSagemakerHyperpodUserClusterPolicy": "see nodes, queues and namespaces",
+    "AmazonEKSViewPolicy": "read all but secrets",
+    "AmazonEKSEditPolicy": "change workloads, read secrets",
+    "AmazonEKSAdminPolicy": "change all, roles and their bindings too",
+    "AmazonEKSClusterAdminPolicy": "everything, everywhere",
+}
+
+
+def table(lines: Iterable[Line]) -> Table:
+    """One line for each way in."""
+    shown = Table("team", "who", "may", "of", "through", box=None, header_style="dim", pad_edge=False)
+    for line in lines:
+        style = "" if line.granted else "bold red"
+        cells = (line.team, _who(line.access.who), _may(line), _place(line.access), _through(line.access))
+        shown.add_row(*map(escape, cells), style=style)
+    return shown
+
+
+def matrix(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
+    """Teams by places."""
+    found = list(rows)
+    if not found:
+        return Text("No team reaches anything, or none has a proof yet.")
+    columns = sorted({place for row in found for place in row["may"]})
+    shown = Table("team", *map(escape, columns), box=None, header_style="dim", pad_edge=False)
+    for row in found:
+        cells = [
+            escape(", ".join(_short(may) for may in row["may"].get(place, []))) or "[dim]-[/]" for place in columns
+        ]
+        shown.add_row(f"[bold]{escape(row['team'])}[/]{'' if row['holds'] else ' [bold red]✗[/]'}", *cells)
+    return shown
+
+
+def proof(found: Proof, now: datetime.datetime) -> RenderableType:
+    """All that a team's proof says."""
+    document = found.document
+    verdict = "[bold green]holds[/]" if document["holds"] else "[bold red]fails[/]"
+    parts: list[RenderableType] = [
+        f"[bold]{escape(found.team)}[/]  {verdict}, read {ago(document['read_at'], now)} ({document['read_at']})",
+        f"[dim]sha256:{found.digest}[/]",
+        *_problems(document),
+        *_section("people", [line for line in found.lines if in_cluster(line.access)]),
+        *_section("who may take which role", [line for line in found.lines if line.access.may[:1] == (ASSUME,)]),
+        *_section("data", [line for line in found.lines if in_bucket(line.access)]),
+        *_section("else, by the roles' policies", [line for line in found.lines if not line.access.where]),
+        "",
+        *_refusals(document),
+        *_widened(found.widened, now),
+    ]
+    return Group(*(Text.from_markup(part) if isinstance(part, str) else part for part in parts))
+
+
+def _section(heading: str, lines: list[Line]) -> Iterator[RenderableType]:
+    yield ""
+    if not lines:
+        yield f"[bold]{heading}[/]: nobody"
+        return
+    yield f"[bold]{heading}[/]"
+    shown = Table(box=None, show_header=False, pad_edge=False)
+    for line in lines:
+        cells = (_who(line.access.who), _may(line), _place(line.access), _through(line.access))
+        shown.add_row(*map(escape, cells), style="" if line.granted else "bold red")
+    yield shown
+
+
+def _problems(document: Mapping[str, Any]) -> Iterator[str]:
+    yield from (f"[bold red]✗[/] {escape(one['what'])}" for one in document["broken"])
+    yield from (f"[yellow]?[/] not read: {escape(one)}" for one in document["unread"])
+
+
+def _refusals(document: Mapping[str, Any]) -> Iterator[str]:
+    """Each other team: what is shared with it, what should not be, or that there is neither."""
+    yield "[bold]other teams[/]"
+    for one in document["refusals"]:
+        shared = f"shared: {escape(', '.join(one['shared']))}" if one["shared"] else "nothing is shared"
+        if one["broken"]:
+            yield f"[bold red]✗[/] {escape(one['team'])}: {shared}; and what should not be:"
+        else:
+            yield f"[green]✓[/] {escape(one['team'])}: {shared}; nothing else of either reaches the other's"
+        yield from (f"    [bold red]{escape(what)}[/]" for what in one["broken"])
+    if document["refused"]:
+        names = escape(", ".join(document["refused"]))
+        yield f"[green]✓[/] nothing of these reaches this team's, and nothing of this team's reaches theirs: {names}"
+    if not document["refusals"] and not document["refused"]:
+        yield "[dim]no other team has anything[/]"
+
+
+def _widened(widened: Mapping[str, Any], now: datetime.datetime) -> Iterator[str]:
+    if not widened:
+        return
+    done = "taken away" if widened["taken_away"] else "[bold red]still there[/]"
+    yield ""
+    yield f"[bold]last found that nobody granted[/], {ago(widened['at'], now)}, {done}"
+    yield from (f"  {escape(str(one))}" for one in widened["found"])
+
+
+def _who(who: str) -> str:
+    """A principal without what all ARNs have, and an account's root as what it means."""
+    if who == "*":
+        return "anybody"
+    if who.startswith("arn:") and who.endswith(":root"):
+        return f"whom account {who.split(':')[4]} allows"
+    if who.startswith("system:serviceaccount:"):
+        namespace, name = who.split(":")[2:4]
+        return f"pods as {name} in {namespace}"
+    return f"{who.split(':')[4]} {who.split(':')[5]}" if who.startswith("arn:") and who.count(":") >= 5 else who
+
+
+def _may(line: Line) -> str:
+    told = ", ".join(_short(may) for may in line.access.may)
+    return told if line.granted else f"{told} (nobody granted it)"
+
+
+def _short(may: str) -> str:
+    name = may.removesuffix("!")
+    return _WORDS.get(name, name) + ("!" if may.endswith("!") else "")
+
+
+def _place(access: Access) -> str:
+    if in_bucket(access):
+        return f"s3://{access.where.rpartition(':')[2]}/{access.what}"
+    if in_cluster(access):
+        cluster = access.where.rpartition("/")[2]
+        return f"all of {cluster}" if access.what == "*" else f"{access.what} on {cluster}"
+    return access.where or access.what
+
+
+def _through(access: Access) -> str:
+    return " → ".join(one.rpartition("/")[2] if one.startswith("arn:") else _who(one) for one in access.through)
