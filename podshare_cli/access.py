@@ -128,7 +128,7 @@ def proof(
     if options.as_json:
         print_json(found.as_dict())
     else:
-        stdout().print(access_views.proof(found, _now()))
+        stdout().print(access_views.proof(found, proofs.refusals(known, team), _now()))
     if not found.document["holds"]:
         raise Failure(f"The proof of team {team} fails.", "See docs/operations.md, When a proof fails.")
 

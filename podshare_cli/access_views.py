@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from podshare.domain.proof import Refusal
 from podshare.domain.reach import ASSUME, Access, in_bucket, in_cluster
 from podshare_cli.output import ago
 from podshare_cli.proofs import Line, Proof
@@ -25,12 +26,27 @@ _WORDS = {  # EKS user guide, "Review access policy permissions"; SageMaker AI d
 
 def table(lines: Iterable[Line]) -> Table:
     """One line for each way in."""
-    shown = Table("team", "who", "may", "of", "through", box=None, header_style="dim", pad_edge=False)
+    shown = _folding("team", "who", "may", "of", "through")
     for line in lines:
-        style = "" if line.granted else "bold red"
-        cells = (line.team, _who(line.access.who), _may(line), _place(line.access), _through(line.access))
-        shown.add_row(*map(escape, cells), style=style)
+        shown.add_row(escape(line.team), *_cells(line), style=_style(line))
     return shown
+
+
+def _folding(*columns: str) -> Table:
+    """A table that shows long ARNs whole."""
+    shown = Table(box=None, show_header=any(columns), header_style="dim", pad_edge=False)
+    for column in columns:
+        shown.add_column(column, overflow="fold")
+    return shown
+
+
+def _cells(line: Line) -> Iterator[str]:
+    access = line.access
+    return map(escape, (_who(access.who), _may(line), _place(access), _through(access)))
+
+
+def _style(line: Line) -> str:
+    return "" if line.granted else "bold red"
 
 
 def matrix(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
@@ -48,8 +64,8 @@ def matrix(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
     return shown
 
 
-def proof(found: Proof, now: datetime.datetime) -> RenderableType:
-    """All that a team's proof says."""
+def proof(found: Proof, others: Iterable[Refusal], now: datetime.datetime) -> RenderableType:
+    """All that a team's proof says, and what it and the other teams' say of each other."""
     document = found.document
     verdict = "[bold green]holds[/]" if document["holds"] else "[bold red]fails[/]"
     parts: list[RenderableType] = [
@@ -57,11 +73,10 @@ def proof(found: Proof, now: datetime.datetime) -> RenderableType:
         f"[dim]sha256:{found.digest}[/]",
         *_problems(document),
         *_section("people", [line for line in found.lines if in_cluster(line.access)]),
-        *_section("who may take which role", [line for line in found.lines if line.access.may[:1] == (ASSUME,)]),
         *_section("data", [line for line in found.lines if in_bucket(line.access)]),
-        *_section("else, by the roles' policies", [line for line in found.lines if not line.access.where]),
-        "",
-        *_refusals(document),
+        *_section("roles", [line for line in found.lines if line.access.may[:1] == (ASSUME,)]),
+        *_section("what the roles' own policies allow", [line for line in found.lines if not line.access.where]),
+        *_other_teams(list(others)),
         *_widened(found.widened, now),
     ]
     return Group(*(Text.from_markup(part) if isinstance(part, str) else part for part in parts))
@@ -69,15 +84,12 @@ def proof(found: Proof, now: datetime.datetime) -> RenderableType:
 
 def _section(heading: str, lines: list[Line]) -> Iterator[RenderableType]:
     yield ""
-    if not lines:
-        yield f"[bold]{heading}[/]: nobody"
-        return
-    yield f"[bold]{heading}[/]"
-    shown = Table(box=None, show_header=False, pad_edge=False)
+    yield f"[bold]{heading}[/]" if lines else f"[bold]{heading}[/]: nobody"
+    shown = _folding("", "", "", "")
     for line in lines:
-        cells = (_who(line.access.who), _may(line), _place(line.access), _through(line.access))
-        shown.add_row(*map(escape, cells), style="" if line.granted else "bold red")
-    yield shown
+        shown.add_row(*_cells(line), style=_style(line))
+    if lines:
+        yield shown
 
 
 def _problems(document: Mapping[str, Any]) -> Iterator[str]:
@@ -85,21 +97,19 @@ def _problems(document: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"[yellow]?[/] not read: {escape(one)}" for one in document["unread"])
 
 
-def _refusals(document: Mapping[str, Any]) -> Iterator[str]:
-    """Each other team: what is shared with it, what should not be, or that there is neither."""
-    yield "[bold]other teams[/]"
-    for one in document["refusals"]:
-        shared = f"shared: {escape(', '.join(one['shared']))}" if one["shared"] else "nothing is shared"
-        if one["broken"]:
-            yield f"[bold red]✗[/] {escape(one['team'])}: {shared}; and what should not be:"
-        else:
-            yield f"[green]✓[/] {escape(one['team'])}: {shared}; nothing else of either reaches the other's"
-        yield from (f"    [bold red]{escape(what)}[/]" for what in one["broken"])
-    if document["refused"]:
-        names = escape(", ".join(document["refused"]))
-        yield f"[green]✓[/] nothing of these reaches this team's, and nothing of this team's reaches theirs: {names}"
-    if not document["refusals"] and not document["refused"]:
-        yield "[dim]no other team has anything[/]"
+def _other_teams(others: list[Refusal]) -> Iterator[str]:
+    """Which teams have nothing of this one's and it nothing of theirs, and what is shared with the others."""
+    yield ""
+    yield f"[bold]other teams[/]{'' if others else ': none has anything'}"
+    for one in others:
+        for what in one.broken:
+            yield f"[bold red]✗[/] {escape(one.team)}: {escape(what)}"
+        if one.shared:
+            but = "nothing of either reaches the other's, but for what both were granted:"
+            yield f"[green]✓[/] {escape(one.team)}: {but}" if not one.broken else "    shared, as both were granted:"
+            yield from (f"    {escape(what)}" for what in one.shared)
+    if apart := [one.team for one in others if not (one.shared or one.broken)]:
+        yield f"[green]✓[/] nothing of either reaches the other's: {escape(', '.join(apart))}"
 
 
 def _widened(widened: Mapping[str, Any], now: datetime.datetime) -> Iterator[str]:
@@ -139,7 +149,7 @@ def _place(access: Access) -> str:
     if in_cluster(access):
         cluster = access.where.rpartition("/")[2]
         return f"all of {cluster}" if access.what == "*" else f"{access.what} on {cluster}"
-    return access.where or access.what
+    return _who(access.where or access.what)
 
 
 def _through(access: Access) -> str:

@@ -6,8 +6,9 @@ from functools import cached_property
 from typing import Any
 
 from podshare.domain import policies
+from podshare.domain import proof as domain
 from podshare.domain.desired import CLUSTER_POLICY
-from podshare.domain.proof import digest, unpacked
+from podshare.domain.proof import Refusal, digest, unpacked
 from podshare.domain.reach import ANYBODY, Access, account_of, by_pods, in_bucket, in_cluster
 from podshare_cli.connection import Connection
 from podshare_cli.failures import invalid
@@ -95,6 +96,17 @@ def read(connection: Connection) -> Known:
     }
     there = {team for team, status in state.statuses("team").items() if status.get("state") not in _GONE}
     return Known(found, tuple(sorted(there - found.keys())))
+
+
+def refusals(known: Known, team: str) -> tuple[Refusal, ...]:
+    """What a team and each other have of each other by the latest proofs of both.
+
+    A team's own proof tells the others as they were when it was made; a team that came later is here too.
+    """
+    lines = known.proofs[team].lines
+    others = {name: proof.document for name, proof in known.proofs.items() if name != team and proof.lines}
+    excess = frozenset(line.access for line in lines if not line.granted)
+    return domain.refusals([line.access for line in lines], excess, others)
 
 
 # ---- places ----------------------------------------------------------------------------------------------------

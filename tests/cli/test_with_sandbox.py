@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from podshare.aws.tables import to_item
+from podshare.domain.proof import packed, unpacked
 from podshare_cli.application import main
 from podshare_cli.failures import Failure
 from podshare_cli.sandbox_control import Control, ask
@@ -220,6 +221,90 @@ def test_a_cluster_that_cannot_be_read_is_told_and_ends_with_1(podshare: Command
     ended = podshare("capacity", "--cluster", "main", "--cluster", "absent", "--json")
     assert [one["cluster"] for one in ended.data] == ["main", "absent"]
     assert (ended.code, "there is no cluster#absent in the registry" in ended.err) == (1, True)
+
+
+def test_who_can_read_a_dataset_is_told_with_the_way(podshare: Command) -> None:
+    """Pods by their service account, people by the pods that they may make; a key, a prefix and a dataset are asked alike."""
+    found = podshare("access", "who-can", "read", "dataset#imagenet", "--json").data
+    pod = "system:serviceaccount:hyperpod-ns-vision:trainer"
+    people = {f"arn:aws:iam::{account}:role/podshare/podshare-vision-scientist" for account in SCIENTISTS}
+    assert {row["who"] for row in found["access"]} == {pod, *people}
+    assert [row["what"] for row in found["access"] if row["who"] == pod] == ["imagenet/*"]
+    assert (found["read_at"].keys(), found["without_proof"]) == ({"vision"}, [])
+    bucket = "s3://curated-images-333333333333"
+    shown = podshare("access", "who-can", "read", f"{bucket}/imagenet/train/0001.jpg")
+    assert "pods as trainer in hyperpod-ns-vision" in shown.out
+    assert "as read from AWS and Kubernetes" in shown.err
+    assert "Nobody can write" in podshare("access", "who-can", "write", "dataset#imagenet").out
+    assert "Nobody can read" in podshare("access", "who-can", "read", f"{bucket}/private/").out
+
+
+def test_who_can_use_a_cluster_is_told_by_namespace(podshare: Command) -> None:
+    """Each principal with its namespace; the right to see nodes, which everybody has, is left out."""
+    rows = podshare("access", "who-can", "use", "cluster#main", "--json").data["access"]
+    assert {(row["what"], *row["may"]) for row in rows} == {
+        ("hyperpod-ns-vision", "AmazonSagemakerHyperpodTrainingPolicy")
+    }
+    assert len(rows) == 2
+    assert "training jobs" in podshare("access", "who-can", "use", "cluster#main").out
+
+
+def test_all_that_an_account_or_a_role_reaches_is_told(podshare: Command) -> None:
+    """In the cluster, of data by pods, and which roles it may take; a role of podshare's is asked for likewise."""
+    rows = podshare("access", "of", SCIENTISTS[0], "--json").data["access"]
+    assert {row["what"] for row in rows if ":s3:::" in row["where"]} == {"imagenet/*", "drafts/vision/*"}
+    assert "hyperpod-ns-vision" in {row["what"] for row in rows}
+    through = {row["through"][0] for row in rows if row["what"] == "hyperpod-ns-vision"}
+    (role,) = through
+    same = podshare("access", "of", role, "--json").data["access"]
+    assert {row["what"] for row in same if ":s3:::" in row["where"]} == {"imagenet/*", "drafts/vision/*"}
+    assert "reaches nothing" in podshare("access", "of", "999999999999").out
+
+
+def test_the_matrix_has_each_team_and_place(podshare: Command) -> None:
+    """What a team may in a cluster and with a dataset stands in its cell."""
+    (row,) = podshare("access", "matrix", "--json").data["teams"]
+    assert row["may"] == {
+        "cluster#main": ["AmazonSagemakerHyperpodTrainingPolicy"],
+        "dataset#drafts": ["list", "read", "write"],
+        "dataset#imagenet": ["list", "read"],
+    }
+    assert "dataset#imagenet" in podshare("access", "matrix").out
+
+
+def test_a_proof_is_shown_with_its_time_and_hash(podshare: Command) -> None:
+    """People, data and other teams; the hash is that of the team's last run."""
+    found = podshare("access", "proof", "vision", "--json").data
+    assert (found["holds"], found["broken"]) == (True, [])
+    shown = podshare("access", "proof", "vision")
+    assert shown.code == 0
+    assert all(word in shown.out for word in ("holds", found["digest"], "ago", "people", "data", "other teams"))
+
+
+def test_a_question_that_means_nothing_is_refused(podshare: Command) -> None:
+    """Wrong words are wrong usage; what is not there, and a proof that fails, end with 1."""
+    wrong = (["who-can", "use", "dataset#imagenet"], ["who-can", "read", "imagenet"], ["of", "vision-lab"])
+    assert [podshare("access", *words).code for words in (*wrong, ["who-can", "read", "s3://b/*"])] == [2, 2, 2, 2]
+    assert podshare("access", "who-can", "read", "dataset#absent").code == 1
+    assert podshare("access", "proof", "absent").code == 1
+
+
+def test_a_proof_that_fails_ends_with_1_and_names_what_nobody_granted(podshare: Command, sandbox: Sandbox) -> None:
+    """What should not be stands out in the proof, in the matrix and in the answers."""
+    key = to_item({"id": "proof", "part": "team#vision"})
+    row = sandbox.client("dynamodb").get_item(TableName="podshare-state", Key=key)["Item"]
+    document = unpacked(row["document"]["S"])
+    found = {**document["access"][0], "who": "arn:aws:iam::555555555555:root", "granted": False}
+    broken = [{"what": "555555555555 is let in, which nobody granted", "keys": ["role|x"]}]
+    bad = {**document, "holds": False, "access": [*document["access"], found], "broken": broken}
+    widened = {"found": ["somebody may"], "count": 1, "at": document["read_at"], "taken_away": False}
+    changed = to_item({"document": packed(bad), "widened": widened})
+    sandbox.client("dynamodb").put_item(TableName="podshare-state", Item={**row, **changed})
+    ended = podshare("access", "proof", "vision")
+    assert ended.code == 1
+    assert all(word in ended.out for word in ("fails", "is let in", "nobody granted it", "still there", "somebody may"))
+    assert "nobody granted it" in podshare("access", "of", "555555555555").out
+    sandbox.client("dynamodb").put_item(TableName="podshare-state", Item=row)
 
 
 def test_a_dry_run_shows_what_a_candidate_would_change_and_changes_nothing(podshare: Command, tmp_path: Path) -> None:

@@ -37,7 +37,6 @@ UNUSED = {
     ("podshare-execution-ended", "*"): "after an execution that ended badly (test_takeover)",
     ("podshare-lease-team", "states:DescribeExecution"): "where another execution holds the lease (test_one_at_a_time)",
     ("podshare-lease-team", "dynamodb:GetItem"): "where a run starts over (test_one_at_a_time)",
-    ("podshare-plan-team", "dynamodb:UpdateItem"): "where a team is wanted again while its work drains (test_removal)",
     ("podshare-organization-changed", "sqs:SendMessage"): "for an event that fails again and again",
     ("podshare-organization", "organizations:ListParents"): "where Organizations tells no path of an account",
     ("podshare-nightly-sweep", "sqs:SendMessage"): "for a sweep that cannot be started",

@@ -5,6 +5,7 @@ understood could only take away from it, and are passed over; a ``NotAction`` an
 What no document of the team's own things says (RBAC bindings, entries and statements of others) is no part of it.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -218,14 +219,14 @@ class _There:
             yield from (_Gift(("what RBAC grants",), cluster, f"group {group}", by=by) for group in entry.groups)
 
     def _in_data(self, arn: str, role: Role) -> Iterator[_Gift]:
-        statements = _allowed(role.policies.values())
+        statements = _by_resource(_allowed(role.policies.values()))
         for point_arn, point in self.points.items():
             by_point = self.given_by_points[point_arn]
             named = by_point.get(arn, set()) | by_point.get(ANYBODY, set())
             within = point.key.account == role.key.account
             if not named and not within:
                 continue
-            own = _uses(statements, point_arn)
+            own = _uses([*statements[point_arn], *statements[ANYBODY]], point_arn)
             # within an account either policy suffices (IAM user guide, "Policy evaluation logic")
             yield from self._merged(point_arn, point, own | named if within else _agreed(own, named))
 
@@ -263,6 +264,20 @@ def _allowed(documents: Iterable[policies.Document | None]) -> list[Statement]:
 def _listed(statement: Statement, element: str) -> list[str]:
     """What ``element`` lists; everything where it is left out or turned round (``NotAction``)."""
     return list(statement.get(element, [ANYBODY]))
+
+
+def _by_resource(statements: Iterable[Statement]) -> Mapping[str, list[Statement]]:
+    """Statements by the access point that they are about; those with a pattern of them by ``*``."""
+    found = defaultdict[str, list[Statement]](list)
+    for statement in statements:
+        heads = {resource.partition(_OBJECT)[0] for resource in _listed(statement, "Resource")}
+        for head in {ANYBODY if _is_pattern(head) else head for head in heads}:
+            found[head].append(statement)
+    return found
+
+
+def _is_pattern(text: str) -> bool:
+    return "*" in text or "?" in text
 
 
 def _principals(statement: Statement) -> set[str]:
@@ -318,18 +333,13 @@ def _uses(statements: Iterable[Statement], point: str) -> set[Use]:
     for statement in statements:
         actions = _listed(statement, "Action")
         for resource in _listed(statement, "Resource"):
-            itself, keys = _is(resource, point), _keys_in(resource, point)
+            itself, keys = policies.covers(resource, point), _keys_in(resource, point)
             if itself and _any_is(actions, "list"):
                 found |= {("list", prefix) for prefix in _listed_prefixes(statement)}
             found |= {(verb, keys) for verb in ("read", "write") if keys and _any_is(actions, verb)}
             if itself or keys:
                 found |= {(action, keys or ANYBODY) for action in actions if not _is_a_verb(action)}
     return found
-
-
-def _is(resource: str, arn: str) -> bool:
-    """Whether a policy's resource may mean ``arn``."""
-    return resource == arn or (("*" in resource or "?" in resource) and policies.overlap(resource, arn))
 
 
 def _any_is(actions: Iterable[str], verb: str) -> bool:
@@ -351,8 +361,7 @@ def _keys_in(resource: str, point: str) -> str:
     head, _, keys = resource.partition(_OBJECT)
     if head == point:
         return keys
-    wide = "*" in head or "?" in head
-    return ANYBODY if wide and policies.overlap(resource, f"{point}{_OBJECT}*") else ""
+    return ANYBODY if _is_pattern(head) and policies.overlap(resource, f"{point}{_OBJECT}*") else ""
 
 
 def _agreed(ones: Iterable[Use], others: Iterable[Use]) -> set[Use]:
