@@ -51,6 +51,7 @@ def status(connection: Connection, team: str) -> Row:
         "notes": found.get("notes", []),
         "execution": found.get("execution"),
         "trigger": found.get("trigger"),
+        "proof": found.get("proof"),
         "ways_in": _ways_in(connection, item),
         "resources": sorted(state.resources(team)),
     }
@@ -194,6 +195,7 @@ def detail(found: Row, now: datetime.datetime) -> RenderableType:
         ("last run", f"{ago(found['at'], now)}, {escape(_told_trigger(trigger))}" if found["at"] else "never"),
         ("execution", escape(found["execution"] or "—")),
         ("summary", escape(found["summary"] or "—")),
+        ("proof", f"sha256:{found['proof']}" if found["proof"] else "—"),
     ):
         facts.add_row(label, value)
     parts: list[RenderableType] = [f"[bold]{escape(found['team'])}[/]", facts, *_problems(found["problems"])]
