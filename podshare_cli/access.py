@@ -133,6 +133,47 @@ def proof(
         raise Failure(f"The proof of team {team} fails.", "See docs/operations.md, When a proof fails.")
 
 
+@app.command(
+    "probe",
+    epilog=examples("podshare access probe vision", "podshare access probe vision --service-account trainer --json"),
+)
+@takes_options
+def probe(
+    options: Options,
+    team: Annotated[str, typer.Argument(metavar="TEAM", help="Such as vision.", show_default=False)],
+    service_account: Annotated[
+        str | None, typer.Option("--service-account", metavar="NAME", help="This one only; all without it.")
+    ] = None,
+    image: Annotated[
+        str, typer.Option("--image", metavar="IMAGE", help="An image of the AWS CLI that the cluster can pull.")
+    ] = "public.ecr.aws/aws-cli/aws-cli:latest",
+) -> None:
+    """Try what a team's pods reach, by pods: list and read through the access points, and be refused elsewhere.
+
+    For each service account with data a short-lived pod runs in the team's namespace, and is deleted again; nothing is
+    written. What shall be reached follows from the team's proof, what shall be refused from all proofs. Your
+    credentials must be those of the cluster's account, and may need to create, read and delete pods there. The exit
+    code is 1 if anything is not as it shall be.
+    """
+    from podshare_cli import access_views, probing, proofs
+    from podshare_cli.output import print_json, stdout
+
+    known = proofs.read(options.connection)
+    if team not in known.proofs:
+        raise Failure(f"There is no proof of team {team}.", f"podshare team reconcile {team} --wait")
+    names = probing.service_accounts(known, team)
+    if service_account and service_account not in names:
+        raise Failure(f"Service account {service_account} of team {team} has no data.", f"podshare access proof {team}")
+    chosen = [service_account] if service_account else sorted(names)
+    results = [one for name in chosen for one in probing.probe(options.connection, known, team, name, image)]
+    if options.as_json:
+        print_json([one.as_dict() for one in results])
+    else:
+        stdout().print(access_views.probed(results))
+    if bad := [one.check.what for one in results if not one.holds]:
+        raise Failure(f"{len(bad)} of {len(results)} checks do not hold; the first: {bad[0]}", "See what was found.")
+
+
 def _place(options: Options, what: str) -> "Place":
     from podshare_cli import proofs
 

@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -13,6 +13,9 @@ from podshare.domain.proof import Refusal
 from podshare.domain.reach import ASSUME, Access, in_bucket, in_cluster
 from podshare_cli.output import ago
 from podshare_cli.proofs import Line, Proof
+
+if TYPE_CHECKING:  # it imports lightkube, which takes its time
+    from podshare_cli.probing import Result
 
 _WORDS = {  # EKS user guide, "Review access policy permissions"; SageMaker AI developer guide, HyperPod with EKS
     "AmazonSagemakerHyperpodTrainingPolicy": "training jobs, jobs and pods, and logs",
@@ -110,6 +113,15 @@ def _other_teams(others: list[Refusal]) -> Iterator[str]:
             yield from (f"    {escape(what)}" for what in one.shared)
     if apart := [one.team for one in others if not (one.shared or one.broken)]:
         yield f"[green]✓[/] nothing of either reaches the other's: {escape(', '.join(apart))}"
+
+
+def probed(results: "Iterable[Result]") -> RenderableType:
+    """What came of each check."""
+    shown = _folding("", "service account", "tried", "found")
+    for one in results:
+        mark = "[green]✓[/]" if one.holds else "[bold red]✗[/]"
+        shown.add_row(mark, escape(one.service_account), escape(one.check.what), escape(one.found))
+    return shown if shown.rows else Text("No service account of the team has data.")
 
 
 def _widened(widened: Mapping[str, Any], now: datetime.datetime) -> Iterator[str]:

@@ -47,6 +47,7 @@ from podshare_sandbox.organization import HUB, HUB_REGION, MANAGEMENT
 from podshare_sandbox.services import (
     access_points,
     buckets,
+    containers,
     eks,
     iam,
     kubernetes,
@@ -377,7 +378,7 @@ def _install(front_door: FrontDoor) -> None:
     moto_shortcuts.install()
     repair(BaseResponse, "call_action", _one_at_a_time)
     authorization.install()
-    services = (iam, sts, organizations, eks, pod_identity, kubernetes, sagemaker, access_points, buckets)
+    services = (iam, sts, organizations, eks, pod_identity, kubernetes, containers, sagemaker, access_points, buckets)
     for service in (*services, state_machines):
         service.install()
     kubernetes.publish(front_door)

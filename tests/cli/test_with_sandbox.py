@@ -22,7 +22,8 @@ from podshare_cli.failures import Failure
 from podshare_cli.sandbox_control import Control, ask
 from podshare_cli.sandbox_file import RunningSandbox
 from podshare_sandbox import Sandbox
-from podshare_sandbox.organization import ACCOUNTS, HUB, HUB_REGION, SCIENTISTS, admin_credentials
+from podshare_sandbox.organization import ACCOUNTS, EKS_CLUSTER_ARN, HUB, HUB_REGION, SCIENTISTS, admin_credentials
+from podshare_sandbox.services import kubernetes
 
 PROJECT = Path(__file__).resolve().parents[2]
 EXAMPLES = PROJECT / "examples" / "registry"
@@ -305,6 +306,31 @@ def test_a_proof_that_fails_ends_with_1_and_names_what_nobody_granted(podshare: 
     assert all(word in ended.out for word in ("fails", "is let in", "nobody granted it", "still there", "somebody may"))
     assert "nobody granted it" in podshare("access", "of", "555555555555").out
     sandbox.client("dynamodb").put_item(TableName="podshare-state", Item=row)
+
+
+def test_a_probe_tries_it_by_pods_and_leaves_none(
+    podshare: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is granted is listed and read, all else refused; what is not as it shall be ends with 1."""
+    refused = podshare("access", "probe", "vision")
+    assert (refused.code, "eks:DescribeCluster" in refused.err) == (1, True)  # the policy for admins opens no cluster
+    admin = admin_credentials(HUB)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", admin.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", admin.secret_key)
+    monkeypatch.setenv("HTTPS_PROXY", sandbox.url)
+    ended = podshare("access", "probe", "vision", "--json")
+    assert ended.code == 0, ended.err
+    tried = {(row["what"].split()[0], row["wanted"]) for row in ended.data}
+    assert tried == {("list", "allowed"), ("read", "allowed"), ("list", "refused"), ("read", "refused")}
+    reached = podshare("access", "who-can", "read", "dataset#imagenet", "--json").data["access"]
+    point = {"AccountId": "333333333333", "Name": reached[0]["through"][-1].rpartition("/")[2]}
+    s3control = sandbox.client("s3control", "333333333333")
+    policy = s3control.get_access_point_policy(**point)["Policy"]
+    s3control.delete_access_point_policy(**point)
+    ended = podshare("access", "probe", "vision", "--service-account", "trainer")
+    s3control.put_access_point_policy(**point, Policy=policy)
+    assert (ended.code, "imagenet/* through its access point" in ended.err) == (1, True)
+    assert kubernetes.api_of(EKS_CLUSTER_ARN).objects("Pod", "hyperpod-ns-vision") == []
 
 
 def test_a_dry_run_shows_what_a_candidate_would_change_and_changes_nothing(podshare: Command, tmp_path: Path) -> None:

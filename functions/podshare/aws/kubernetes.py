@@ -37,7 +37,8 @@ def token(credentials: dict[str, str], region: str, cluster: str) -> str:
         url=f"https://sts.{region}.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15",
         headers={"x-k8s-aws-id": cluster},
     )
-    keys = Credentials(credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"])
+    # a user's keys have no session token
+    keys = Credentials(credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials.get("SessionToken"))
     SigV4QueryAuth(keys, "sts", region, expires=TOKEN_SECONDS).add_auth(request)
     encoded = base64.urlsafe_b64encode(str(request.url).encode()).decode().rstrip("=")
     return f"k8s-aws-v1.{encoded}"

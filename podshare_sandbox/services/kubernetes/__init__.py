@@ -2,8 +2,8 @@
 
 Clients reach it through the front door at the cluster's endpoint, with TLS by the cluster's own CA and an EKS token;
 the sandbox itself uses :func:`api_of`, which asks nobody. Not emulated: watches, controllers and scheduling (a pod is
-Running until it is deleted), pod subresources such as logs and exec, service account tokens, the ``aws-auth``
-ConfigMap, JSON patch and strategic merge patch.
+Running until it is deleted, or until its containers of the AWS CLI's image have ended), pod subresources but logs,
+service account tokens, the ``aws-auth`` ConfigMap, JSON patch and strategic merge patch.
 """
 
 from typing import Protocol

@@ -1,7 +1,8 @@
 """The objects of one cluster, as its API server keeps them.
 
 Methods that take a :class:`Resource` raise :class:`KubernetesError`. There are no controllers: nothing runs a job,
-and a pod is Running from its creation until it is deleted. Finalizers are kept but nobody waits for them.
+and a pod is Running from its creation until it is deleted, or until somebody writes another status. Finalizers are
+kept but nobody waits for them.
 """
 
 import copy
@@ -41,6 +42,7 @@ class KubernetesApi:
     def __init__(self) -> None:
         self._objects: dict[tuple[Resource, str, str], Object] = {}
         self._revision = 0
+        self.logs: dict[tuple[str, str, str], str] = {}  # of containers, by namespace, pod and container
         self.lock = threading.RLock()
         for name in _NAMESPACES:
             self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})

@@ -6,7 +6,7 @@ It is a virtual host of the front door. Watches are refused: a response has an e
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -30,6 +30,8 @@ Object = dict[str, Any]
 APPLY_PATCH = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
 _READY_PATHS = ("/healthz", "/livez", "/readyz")
+# called with the cluster's ARN, its API and the pod that a client has made
+pod_listeners: list[Callable[[str, KubernetesApi, Object], None]] = []
 
 
 @dataclass(frozen=True)
@@ -180,11 +182,13 @@ class KubernetesEndpoint:
 
     # --- objects ---
 
-    def _resource(self, call: _Call) -> tuple[int, Object]:
+    def _resource(self, call: _Call) -> tuple[int, Object | str]:
         target = call.target
         verb = _verb(call)
         self._require(call.user, target.attributes(verb))
         resource = find(target.group, target.version, target.plural)
+        if resource and resource.kind == "Pod" and (verb, target.subresource) == ("get", "log"):
+            return self._log(call, resource)
         if resource is None or target.subresource or (target.namespace and not resource.namespaced):
             raise errors.unknown_path()
         if verb == "watch":
@@ -207,6 +211,18 @@ class KubernetesEndpoint:
 
     def _get(self, call: _Call, resource: Resource) -> tuple[int, Object]:
         return 200, self._api.read(resource, call.target.namespace, call.target.name)
+
+    def _log(self, call: _Call, resource: Resource) -> tuple[int, str]:
+        """What a container has printed; of several one must be named."""
+        target = call.target
+        pod = self._api.read(resource, target.namespace, target.name)
+        names = [container["name"] for container in pod["spec"]["containers"]]
+        name = call.query.get("container") or (names[0] if len(names) == 1 else "")
+        if name not in names:
+            raise errors.bad_request(
+                f"a container name must be specified for pod {target.name}, choose one of: {names}"
+            )
+        return 200, self._api.logs.get((target.namespace, target.name, name), "")
 
     def _list(self, call: _Call, resource: Resource) -> tuple[int, Object]:
         found = self._selected(call, resource)
@@ -234,6 +250,9 @@ class KubernetesEndpoint:
         created = self._api.create(
             resource, call.target.namespace, body, call.manager, check=check, dry_run=call.is_dry_run
         )
+        if resource.kind == "Pod" and not call.is_dry_run:
+            for listener in pod_listeners:
+                listener(self._cluster.arn, self._api, created)
         return 201, created
 
     def _update(self, call: _Call, resource: Resource) -> tuple[int, Object]:
