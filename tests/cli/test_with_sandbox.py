@@ -298,7 +298,7 @@ def test_a_proof_that_fails_ends_with_1_and_names_what_nobody_granted(podshare: 
     found = {**document["access"][0], "who": "arn:aws:iam::555555555555:root", "granted": False}
     broken = [{"what": "555555555555 is let in, which nobody granted", "keys": ["role|x"]}]
     bad = {**document, "holds": False, "access": [*document["access"], found], "broken": broken}
-    widened = {"found": ["somebody may"], "count": 1, "at": document["read_at"], "taken_away": False}
+    widened = {"found": ["somebody may"], "at": document["read_at"], "taken_away": False}
     changed = to_item({"document": packed(bad), "widened": widened})
     sandbox.client("dynamodb").put_item(TableName="podshare-state", Item={**row, **changed})
     ended = podshare("access", "proof", "vision")

@@ -107,6 +107,15 @@ def test_without_an_association_or_an_entry_a_role_leads_nowhere() -> None:
     assert not [found for found in dead if in_cluster(found) and entry.key.name in found.through]
 
 
+def test_nobody_is_in_a_role_that_is_gone() -> None:
+    """An access point that still names it, or the id that IAM leaves in its place, lets nobody in."""
+    role, point = one(Role, "service account trainer"), one(AccessPoint)
+    rest = {key: found for key, found in VISION.items() if key != role.key}
+    assert proven("vision", rest, VISION, {}).holds
+    named = with_statement(point.policy, Principal={"AWS": "AROAEXAMPLEEXAMPLE123"}, Action="s3:*", Resource="*")
+    assert proven("vision", {**rest, point.key: replace(point, policy=named)}, VISION, {}).holds
+
+
 LANGUAGES_ROOT = "arn:aws:iam::555555555555:root"
 LANGUAGES_ROLE = "arn:aws:iam::111111111111:role/podshare/podshare-language-12345678"
 POINT = "arn:aws:s3:us-west-2:333333333333:accesspoint"

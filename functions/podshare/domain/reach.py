@@ -5,6 +5,7 @@ understood could only take away from it, and are passed over; a ``NotAction`` an
 What no document of the team's own things says (RBAC bindings, entries and statements of others) is no part of it.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -41,6 +42,7 @@ MAKE_NO_PODS = frozenset(
 _VERBS = {"list": ("s3:ListBucket",), "read": policies.READ_OBJECTS, "write": policies.WRITE_OBJECTS}
 _PODS = "pods.eks.amazonaws.com"
 _OBJECT = "/object/"
+_DELETED = re.compile(r"A[A-Z]{3}[A-Z0-9]{12,}")  # IAM user guide, "IAM identifiers", unique identifiers
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -123,7 +125,7 @@ def in_bucket(access: Access) -> bool:
 def by_pods(people: Iterable[Access], data: Collection[Access]) -> Iterator[Access]:
     """What people reach by pods: whoever may make pods in a namespace may use its service accounts.
 
-    ``data`` is what service accounts reach. RBAC and access policies that are not known to do less may make pods.
+    ``data`` is what service accounts reach. An access policy that is not known to do less may make pods.
     """
     for person in people:
         if not in_cluster(person) or {*person.may} <= MAKE_NO_PODS:
@@ -134,11 +136,12 @@ def by_pods(people: Iterable[Access], data: Collection[Access]) -> Iterator[Acce
                 yield replace(one, who=person.who, through=(*person.through, one.who, *one.through))
 
 
-def reach(things: Collection[Resource], known: Iterable[Key], installation: Installation) -> tuple[Access, ...]:
+def reach(things: Collection[Resource], known: Collection[Key], installation: Installation) -> tuple[Access, ...]:
     """Everything that anybody may do by the documents of ``things``.
 
-    ``known`` are the keys of all access points that are there or shall be: a role's policy about one of them counts
-    as far as the access point's policy agrees, about anything else by itself.
+    ``known`` are the keys of all things that are there or shall be: a role's policy about one of the access points
+    counts as far as the access point's policy agrees, about anything else by itself, and nobody is in a role that is
+    not there.
     """
     there = _There(things, known, installation)
     return tuple(sorted({*there.trusted(), *there.given(), *there.given_to_others()}))
@@ -158,7 +161,7 @@ class _Gift:
 class _There:
     """All things of a team that are there, by what they have to do with each other."""
 
-    def __init__(self, things: Collection[Resource], known: Iterable[Key], installation: Installation) -> None:
+    def __init__(self, things: Collection[Resource], known: Collection[Key], installation: Installation) -> None:
         self.installation = installation
         self.roles = {self._role_arn(one.key): one for one in things if isinstance(one, Role)}
         self.entries = [one for one in things if isinstance(one, AccessEntry)]
@@ -167,6 +170,7 @@ class _There:
         self.given_by_points = {arn: _given(one.policy, arn) for arn, one in self.points.items()}
         named = {self._point_arn(key) for key in known if key.kind is Kind.ACCESS_POINT}
         self.known_points = frozenset({*self.points, *named})
+        self.known_roles = frozenset({*self.roles, *(self._role_arn(key) for key in known if key.kind is Kind.ROLE)})
 
     def _role_arn(self, key: Key) -> str:
         return self.installation.role_arn(key.account, key.name)
@@ -242,7 +246,7 @@ class _There:
         """What access points give to principals that are none of the team's roles."""
         for arn, point in self.points.items():
             for who, uses in self.given_by_points[arn].items():
-                if who not in self.roles:
+                if who not in self.known_roles:
                     for gift in self._merged(arn, point, uses):
                         yield Access(who, gift.may, gift.where, gift.what, gift.through, gift.by)
 
@@ -281,8 +285,10 @@ def _is_pattern(text: str) -> bool:
 
 
 def _principals(statement: Statement) -> set[str]:
+    """Whom a statement names. The id that stands for a principal which was deleted is nobody's any more."""
     named = statement.get("Principal", {"AWS": [ANYBODY]})
-    return {who if kind == "AWS" else f"{kind.lower()}:{who}" for kind, found in named.items() for who in found}
+    found = {who if kind == "AWS" else f"{kind.lower()}:{who}" for kind, names in named.items() for who in names}
+    return {who for who in found if not _DELETED.fullmatch(who)}
 
 
 def _trusted(role: Role, organization: str) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -32,7 +32,7 @@ def watch(context: Context, desired: Mapping[Key, Resource], observed: Mapping[K
         text = _packed({*known, *wanted})
         context.state.update(PROOFS, _part(context.team), "SET granted = :granted", None, granted=text)
     if widened := _told(beyond(found, {*known, *wanted})):
-        news = {"found": widened[:MOST_TOLD], "count": len(widened), "at": read_at, "announced": False}
+        news = {"found": widened[:MOST_TOLD], "at": read_at, "announced": False}
         context.state.update(PROOFS, _part(context.team), "SET widened = :widened", None, widened=news)
 
 
@@ -77,13 +77,14 @@ def _announced(
 ) -> Mapping[str, Any] | None:
     """What was found last that nobody granted, once it is announced; None if nothing ever was."""
     last: Mapping[str, Any] | None = row.get("widened") or None
+    before = [] if last is None or last["announced"] else [*last["found"]]
     # what is no longer wanted may break a rule until it is gone
     broken = [f"{one['rule']}: {one['found']}" for one in proof.violations if one["key"] in wanted]
     there = [*_told(never_granted), *broken]
-    if not there and (last is None or last["announced"]):
+    told = [*dict.fromkeys([*before, *there])]
+    if not told:
         return last
-    told = there if last is None or last["announced"] else [*last["found"]]
-    news = {"found": told[:MOST_TOLD], "count": len(told), "at": proof.read_at, "taken_away": not there}
+    news = {"found": told[:MOST_TOLD], "at": proof.read_at, "taken_away": not there}
     announce(context.team, PROOF_FAILED, [news])
     return {**news, "announced": True}
 
