@@ -13,6 +13,11 @@ LEFT = {
     "verified": False,
     "differences": [{"key": "k", "kind": "role", "name": "n", "account": "1", "action": "update"}],
 }
+EXCESS = {
+    **HELD,
+    "verified": False,
+    "proof": {"digest": "d", "holds": False, "broken": [{"what": "somebody may assume", "keys": ["role|x", "k"]}]},
+}
 DONE = {"status": "done", "action": "create", "key": "a"}
 FAILED = {
     "status": "failed",
@@ -42,6 +47,8 @@ LATE = {"what": "account 5 waits for its member role", "remedy": "nothing", "wai
         ({"deleted": True}, [DONE], {**HELD, "resources": 0}, "", TeamState.DELETED),
         ({}, [DONE], BROKEN, "", TeamState.DEGRADED),
         ({}, [DONE], LEFT, "", TeamState.DEGRADED),
+        ({}, [DONE], EXCESS, "", TeamState.DEGRADED),
+        ({}, [DONE, WAITING], EXCESS, "", TeamState.WAITING),
         ({}, [DONE], {}, "", TeamState.DEGRADED),
         ({}, [DONE, FAILED], HELD, "", TeamState.DEGRADED),
         ({}, [DONE, WAITING], {**BROKEN}, "", TeamState.WAITING),
@@ -84,3 +91,12 @@ def test_what_an_obstacle_keeps_waiting_is_told_once() -> None:
     obstacle = {"what": "the quota does not fit", "remedy": "lower it", "waits": False, "only": "k"}
     found = outcome({"obstacles": [obstacle]}, [DONE], LEFT, "")
     assert [problem["what"] for problem in found.problems] == ["the quota does not fit"]
+
+
+def test_what_nobody_granted_is_told_once() -> None:
+    """A proof that fails names it, unless an isolation rule or an unfinished change has told of the same thing."""
+    (problem,) = outcome({}, [DONE], EXCESS, "").problems
+    assert "somebody may assume" in problem["what"]
+    both = outcome({}, [DONE], {**EXCESS, "violations": BROKEN["violations"]}, "").problems
+    assert [one["what"].partition(":")[0] for one in both] == ["isolation rule broken"]
+    assert len(outcome({}, [FAILED], EXCESS, "").problems) == 1
