@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
+from itertools import product
 from typing import Any, get_args
 
 import botocore.session
@@ -520,7 +521,7 @@ def test_a_prefix_says_only_what_it_says() -> None:
         resources = holds(team, {"imagenet": record})
         (point,) = (one for one in resources.values() if isinstance(one, AccessPoint))
         (_, objects) = policies.statements(json.loads(policies.text(point.policy or {})))
-        assert objects["Resource"].endswith(f"/object/{record.prefix}*")
+        assert objects["Resource"] == [f"{ARN}{point.key.name}/object/{record.prefix}*"]
 
 
 def test_a_role_with_a_comma_and_a_long_path_is_a_member() -> None:
@@ -560,6 +561,7 @@ def test_a_policy_over_its_limit_is_an_obstacle(fields: Item, what: str) -> None
 
 # ---- overlapping prefixes ------------------------------------------------------------------------------------------
 
+ARN = "arn:aws:s3:us-west-2:333333333333:accesspoint/"
 INNER = {"outer": a_dataset("outer", prefix="data/"), "inner": a_dataset("inner", prefix="data/private/")}
 
 
@@ -569,11 +571,11 @@ def allowed(resources: Mapping[Key, Resource]) -> set[tuple[str, str, str]]:
     for point in (one for one in resources.values() if isinstance(one, AccessPoint)):
         for statement in policies.statements(point.policy):
             role = statement["Principal"]["AWS"].rpartition("/")[2]
-            actions = statement["Action"]
-            where = statement["Resource"].partition("/object/")[2] or str(
-                statement["Condition"]["StringLike"]["s3:prefix"]
-            )
-            found |= {(action, role, where) for action in ([actions] if isinstance(actions, str) else actions)}
+            if statement["Action"] == "s3:ListBucket":
+                found |= {("s3:ListBucket", role, where) for where in statement["Condition"]["StringLike"]["s3:prefix"]}
+            else:
+                wheres = [resource.partition("/object/")[2] for resource in statement["Resource"]]
+                found |= {(action, role, where) for action, where in product(statement["Action"], wheres)}
     return found
 
 

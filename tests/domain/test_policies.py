@@ -84,10 +84,18 @@ def test_spelling_and_order_are_no_difference() -> None:
 def test_a_narrower_prefix_is_what_both_have_in_common() -> None:
     """From `a/` to `a/b/` leaves `a/b/` open all the time."""
     arn = "arn:aws:s3:us-west-2:333333333333:accesspoint/p"
-    wide = policies.document(*policies.data_statements(arn, "a/", write=True, sid="x", principal="arn:r"))
-    narrow = policies.document(*policies.data_statements(arn, "a/b/", write=False, sid="x", principal="arn:r"))
+    wide = policies.document(*policies.data_statements(arn, reads=["a/"], writes=["a/"], sid="x", principal="arn:r"))
+    narrow = policies.document(*policies.data_statements(arn, reads=["a/b/"], sid="x", principal="arn:r"))
     assert policies.same(policies.common(wide, narrow), narrow)
     assert policies.same(policies.common(narrow, wide), narrow)
+
+
+def test_no_sid_stands_twice_in_what_is_common() -> None:
+    """AWS refuses a document with a Sid twice: where two statements of one overlap with one of the other, one keeps it."""
+    ours = {"Sid": "Read", "Effect": "Allow", "Action": ["a", "b"], "Resource": "r/*"}
+    theirs = [{"Effect": "Allow", "Action": action, "Resource": "r/*"} for action in ("a", "b")]
+    both = policies.common(policies.document(*theirs), policies.document(ours))
+    assert sorted(one.get("Sid", "") for one in policies.statements(both)) == ["", "Read"]
 
 
 def test_a_denial_stays() -> None:

@@ -9,6 +9,7 @@ capacity and no access: it stays as it was accepted, because taking it away touc
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import product
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -229,18 +230,35 @@ def _narrowed_accounts(last: Team, written: object, datasets: Mapping[str, Datas
 def _narrowed_grants(
     last: Iterable[DatasetGrant], written: Iterable[DatasetGrant], datasets: Mapping[str, Dataset | None]
 ) -> Iterable[DatasetGrant]:
-    by_dataset = {grant.dataset: grant for grant in written}
-    for grant in last:
-        now, dataset = by_dataset.get(grant.dataset), datasets.get(grant.dataset)
-        if now is None or dataset is None or not inside(dataset, now):
+    """What any of the last accepted grants and any of those written have in common.
+
+    Of several with one dataset and prefix, of which a record may name one, the most that is sure to be one of them.
+    """
+    found: dict[str, DatasetGrant] = {}
+    for grant, now in product(last, list(written)):
+        dataset = datasets.get(grant.dataset)
+        if grant.dataset != now.dataset or dataset is None or not inside(dataset, now):
             continue
-        prefixes = sorted((grant.prefix, now.prefix), key=len)
-        if not prefixes[1].startswith(prefixes[0]):
-            continue
-        writes = grant.access is now.access is DatasetAccess.READ_WRITE
-        access = DatasetAccess.READ_WRITE if writes else DatasetAccess.READ
-        expires = _sooner(grant.expires, now.expires)
-        yield DatasetGrant(dataset=grant.dataset, access=access, prefix=prefixes[1], expires=expires)
+        both = _common_grant(grant, now)
+        if both and (both.identity not in found or _gives(both, found[both.identity])):
+            found[both.identity] = both
+    return found.values()
+
+
+def _common_grant(one: DatasetGrant, other: DatasetGrant) -> DatasetGrant | None:
+    """What two grants of a dataset both give; None if neither's prefix lies in the other's."""
+    wide, narrow = sorted((one.prefix, other.prefix), key=len)
+    if not narrow.startswith(wide):
+        return None
+    access = one.access if one.access is other.access else DatasetAccess.READ
+    expires = _sooner(one.expires, other.expires)
+    return DatasetGrant(dataset=one.dataset, access=access, prefix=narrow, expires=expires)
+
+
+def _gives(one: DatasetGrant, other: DatasetGrant) -> bool:
+    """Whether ``one`` gives all that ``other``, of the same dataset and prefix, does."""
+    lasts = one.expires is None or _sooner(one.expires, other.expires) == other.expires
+    return lasts and one.access in (other.access, DatasetAccess.READ_WRITE)
 
 
 def _elements(part: type[P], rows: object) -> list[P]:

@@ -336,11 +336,14 @@ def _service_accounts(wish: _Wish) -> Iterator[Resource]:
         yield _association(wish, account, role)
 
 
-def _grants(wish: _Wish, account: ServiceAccountRecord) -> Iterator[tuple[DatasetGrant, Dataset]]:
+def _grants(wish: _Wish, account: ServiceAccountRecord) -> dict[str, list[DatasetGrant]]:
+    """The account's grants that count, by their dataset."""
+    found: dict[str, list[DatasetGrant]] = {}
     for grant in account.datasets:
         dataset = wish.datasets.get(grant.dataset)
         if dataset and inside(dataset, grant):
-            yield grant, dataset
+            found.setdefault(grant.dataset, []).append(grant)
+    return found
 
 
 def inside(dataset: Dataset, grant: DatasetGrant) -> bool:
@@ -358,15 +361,8 @@ def _data_access_role(wish: _Wish, account: ServiceAccountRecord) -> Role:
         trust=policies.trust_pod_identity(wish.cluster.account, wish.eks_arn, namespace, account.name),
         closed_trust=policies.trust_nobody(wish.installation, wish.cluster.account),
         policies={
-            f"dataset-{grant.dataset}": policies.document(
-                *policies.data_statements(
-                    _access_point_arn(wish, dataset),
-                    grant.prefix or dataset.prefix,
-                    write=_writes(grant),
-                    sid="Objects",
-                )
-            )
-            for grant, dataset in _grants(wish, account)
+            f"dataset-{name}": policies.document(*_statements(wish, wish.datasets[name], grants, sid="Objects"))
+            for name, grants in _grants(wish, account).items()
         },
         boundary=wish.installation.boundary_arn(wish.cluster.account),
     )
@@ -407,34 +403,27 @@ def _association(wish: _Wish, account: ServiceAccountRecord, role: Role) -> PodI
 
 def _datasets(wish: _Wish) -> Iterator[Resource]:
     for name in sorted(wish.team.datasets):
-        users = [
-            (account, grant)
+        users = {
+            account.name: grants
             for account in wish.team.service_accounts
-            for grant, dataset in _grants(wish, account)
-            if dataset.name == name
-        ]
+            if (grants := _grants(wish, account).get(name))
+        }
         if users:
             yield _access_point(wish, wish.datasets[name], users)
             yield _bucket_delegation(wish, wish.datasets[name], users)
 
 
-_Users = list[tuple[ServiceAccountRecord, DatasetGrant]]
+_Users = Mapping[str, list[DatasetGrant]]  # of one dataset, by service account
 
 
 def _access_point(wish: _Wish, dataset: Dataset, users: _Users) -> AccessPoint:
-    arn = _access_point_arn(wish, dataset)
     statements: list[policies.Statement] = []
     roles: set[Key] = set()
-    for account, grant in users:
-        role = names.data_access_role(wish.installation, wish.team.name, wish.eks_arn, account.name)
+    for account, grants in users.items():
+        role = names.data_access_role(wish.installation, wish.team.name, wish.eks_arn, account)
         roles.add(wish.role_key(wish.cluster.account, role))
-        statements += policies.data_statements(
-            arn,
-            grant.prefix or dataset.prefix,
-            write=_writes(grant),
-            sid=role.rpartition("-")[2],
-            principal=wish.installation.role_arn(wish.cluster.account, role),
-        )
+        principal = wish.installation.role_arn(wish.cluster.account, role)
+        statements += _statements(wish, dataset, grants, role.rpartition("-")[2], principal)
     return AccessPoint(
         key=Key(Kind.ACCESS_POINT, dataset.account, dataset.region, "", _access_point_name(wish, dataset)),
         tags=wish.tags(dataset=dataset.name),
@@ -442,6 +431,20 @@ def _access_point(wish: _Wish, dataset: Dataset, users: _Users) -> AccessPoint:
         needs=frozenset(roles),
         bucket=dataset.bucket,
         policy=policies.document(*statements),
+    )
+
+
+def _statements(
+    wish: _Wish, dataset: Dataset, grants: Iterable[DatasetGrant], sid: str, principal: str | None = None
+) -> Iterator[policies.Statement]:
+    """What a service account's grants of a dataset give together; a grant that ends keeps nothing of the others."""
+    granted = [(grant.prefix or dataset.prefix, grant.access is DatasetAccess.READ_WRITE) for grant in grants]
+    return policies.data_statements(
+        _access_point_arn(wish, dataset),
+        reads=[prefix for prefix, _ in granted],
+        writes=[prefix for prefix, writes in granted if writes],
+        sid=sid,
+        principal=principal,
     )
 
 
@@ -455,7 +458,7 @@ def _bucket_delegation(wish: _Wish, dataset: Dataset, users: _Users) -> BucketDe
             f"{wish.team.name}/{dataset.name}",
         ),
         why=f"dataset {dataset.name}",
-        write=any(_writes(grant) for _, grant in users),
+        write=any(grant.access is DatasetAccess.READ_WRITE for grants in users.values() for grant in grants),
     )
 
 
@@ -467,7 +470,3 @@ def _access_point_name(wish: _Wish, dataset: Dataset) -> str:
 def _access_point_arn(wish: _Wish, dataset: Dataset) -> str:
     name = _access_point_name(wish, dataset)
     return f"arn:{wish.installation.partition}:s3:{dataset.region}:{dataset.account}:accesspoint/{name}"
-
-
-def _writes(grant: DatasetGrant) -> bool:
-    return grant.access is DatasetAccess.READ_WRITE

@@ -51,7 +51,7 @@ def _named(member: Membership) -> str:
 
 
 def _granted(account: str, grant: DatasetGrant) -> str:
-    return f"dataset {grant.dataset} of service account {account}"
+    return f"dataset {grant.identity} of service account {account}"
 
 
 def in_force(team: Team, now: datetime, but: Collection[Term] = ()) -> Team | None:

@@ -185,10 +185,11 @@ class Role(Resource):
             for name in self.policies.keys() & desired.policies.keys()
             if (policy := policies.common(self.policies[name], desired.policies[name]))
         }
+        # two sets of prefixes may have more in common than either has: a cut that AWS refused would leave access alive
         return replace(
             self,
             trust=policies.common(self.trust, desired.trust) or self.closed_trust,
-            policies=shared,
+            policies=shared if policies.size(shared.values()) <= policies.INLINE_POLICIES else {},
             attached=self.attached & desired.attached,
             boundary=desired.boundary,
             max_session_seconds=min(self.max_session_seconds, desired.max_session_seconds),
@@ -291,7 +292,8 @@ class AccessPoint(Resource):
         fixed = ("bucket", "vpc", "public_access_blocked")
         if any(getattr(self, name) != getattr(desired, name) for name in fixed):
             return None
-        return replace(self, policy=policies.common(self.policy, desired.policy))
+        shared = policies.common(self.policy, desired.policy)
+        return replace(self, policy=shared if policies.size([shared]) <= policies.ACCESS_POINT_POLICY else None)
 
     def cut(self) -> Self | None:
         return replace(self, policy=None)

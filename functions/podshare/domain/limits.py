@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from podshare.domain import policies
 from podshare.domain.kinds import AccessPoint, Key, Kind, Resource, Role
 from podshare.domain.plan import Obstacle
+from podshare.domain.policies import ACCESS_POINT_POLICY, INLINE_POLICIES
 
 TRUST_POLICY = 2_048  # IAM quotas; can be raised to 8,192
-INLINE_POLICIES = 10_240  # IAM quotas, all inline policies of a role together; fixed
-ACCESS_POINT_POLICY = 20 * 1024  # S3 user guide, "Access points restrictions and limitations"
 BUCKET_POLICY = 20 * 1024  # S3 user guide, "Bucket policies"
 ACCESS_ENTRIES = 3_000  # EKS quotas, per cluster; fixed
 POD_IDENTITY_ASSOCIATIONS = 5_000  # EKS quotas, per cluster; fixed
@@ -38,9 +37,10 @@ def sizes(desired: Iterable[Resource]) -> Iterator[Obstacle]:
             case Role():
                 yield from _role_sizes(resource)
             case AccessPoint() if resource.policy:
-                size = len(policies.text(resource.policy))
                 remedy = "Split the dataset, or grant it to fewer service accounts."
-                yield from _too_large(resource.key, "policy", size, ACCESS_POINT_POLICY, remedy)
+                yield from _too_large(
+                    resource.key, "policy", policies.size([resource.policy]), ACCESS_POINT_POLICY, remedy
+                )
 
 
 def bucket_policy(bucket: str, account: str, size: int) -> Iterator[Obstacle]:
@@ -51,10 +51,9 @@ def bucket_policy(bucket: str, account: str, size: int) -> Iterator[Obstacle]:
 
 
 def _role_sizes(role: Role) -> Iterator[Obstacle]:
-    trust = len(policies.text(role.trust))
     remedy = "Name fewer principals in trusted_by, or ask AWS to raise the quota `Role trust policy length`."
-    yield from _too_large(role.key, "trust policy", trust, TRUST_POLICY, remedy)
-    inline = sum(len(policies.text(policy)) for policy in role.policies.values())
+    yield from _too_large(role.key, "trust policy", policies.size([role.trust]), TRUST_POLICY, remedy)
+    inline = policies.size(role.policies.values())
     remedy = "Grant fewer datasets to one service account: give each its own."
     yield from _too_large(role.key, "inline policies", inline, INLINE_POLICIES, remedy)
 

@@ -6,7 +6,7 @@ overlap it grants nothing, which costs a moment of access and never gives any.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -17,6 +17,8 @@ Statement = dict[str, Any]
 
 VERSION = "2012-10-17"
 ASSUME = ("sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity")
+INLINE_POLICIES = 10_240  # IAM quotas, all inline policies of a role together; fixed
+ACCESS_POINT_POLICY = 20 * 1024  # S3 user guide, "Access points restrictions and limitations"
 READ_OBJECTS = ("s3:GetObject",)
 WRITE_OBJECTS = ("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListMultipartUploadParts", "s3:PutObject")
 
@@ -29,6 +31,11 @@ def document(*statements: Statement) -> Document:
 def text(policy: Document) -> str:
     """The document as AWS counts it: without white space."""
     return json.dumps(policy, separators=(",", ":"), sort_keys=True)
+
+
+def size(policies: Iterable[Document | None]) -> int:
+    """How many characters documents have together, as AWS counts them."""
+    return sum(len(text(policy)) for policy in policies if policy)
 
 
 # ---- trust policies ----------------------------------------------------------------------------------------
@@ -99,30 +106,39 @@ def may_describe_cluster(eks_arn: str, hyperpod_arn: str) -> Document:
 
 
 def data_statements(
-    access_point_arn: str, prefix: str, *, write: bool, sid: str, principal: str | None = None
-) -> tuple[Statement, Statement]:
-    """List and use the objects under ``prefix`` through an access point.
+    access_point_arn: str,
+    *,
+    reads: Iterable[str],
+    writes: Iterable[str] = (),
+    sid: str,
+    principal: str | None = None,
+) -> Iterator[Statement]:
+    """List and read what lies under the prefixes ``reads``, and write what lies under ``writes``.
 
-    With ``principal`` the statements are the access point's own, without it a role's.
+    With ``principal`` the statements are the access point's own, without it a role's. Prefixes inside of others are
+    left out, and each action stands in one statement: what two such documents have in common is then exactly what
+    both grant.
     """
     who: Statement = {"Principal": {"AWS": principal}} if principal else {}
-    listing: Statement = {
-        "Sid": f"List{sid}",
-        "Effect": "Allow",
-        **who,
-        "Action": "s3:ListBucket",
-        "Resource": access_point_arn,
-    }
-    if prefix:
-        listing["Condition"] = {"StringLike": {"s3:prefix": [prefix, f"{prefix}*"]}}
-    objects: Statement = {
-        "Sid": f"Use{sid}",
-        "Effect": "Allow",
-        **who,
-        "Action": sorted(READ_OBJECTS + (WRITE_OBJECTS if write else ())),
-        "Resource": f"{access_point_arn}/object/{prefix}*",
-    }
-    return listing, objects
+    statement: Statement = {"Effect": "Allow", **who}
+    readable, writable = outermost(reads), outermost(writes)
+    listing: Statement = {"Sid": f"List{sid}", **statement, "Action": "s3:ListBucket", "Resource": access_point_arn}
+    if "" not in readable:
+        listing["Condition"] = {"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in readable]}}
+    yield listing
+    for name, actions, prefixes in (("Read", READ_OBJECTS, readable), ("Write", WRITE_OBJECTS, writable)):
+        if prefixes:
+            objects = [f"{access_point_arn}/object/{prefix}*" for prefix in prefixes]
+            yield {"Sid": f"{name}{sid}", **statement, "Action": sorted(actions), "Resource": objects}
+
+
+def outermost(prefixes: Iterable[str]) -> list[str]:
+    """Those of ``prefixes`` that lie in no other."""
+    found: list[str] = []
+    for prefix in sorted(set(prefixes)):  # a prefix comes right before all that lies in it
+        if not found or not prefix.startswith(found[-1]):
+            found.append(prefix)
+    return found
 
 
 def delegation(sid: str, bucket_arn: str, account: str, access_points: str, *, write: bool) -> Statement:
@@ -279,5 +295,11 @@ def overlap(one: str, other: str) -> bool:
 
 
 def _without_repeats(found: Iterable[Statement]) -> list[Statement]:
+    """Each statement once, and each Sid, which must not stand twice in a document (IAM user guide, "Sid")."""
     unique = {json.dumps(statement, sort_keys=True): statement for statement in found}
+    seen: set[str] = set()
+    for text, statement in unique.items():
+        if statement.get("Sid") in seen:
+            unique[text] = {element: value for element, value in statement.items() if element != "Sid"}
+        seen.add(statement.get("Sid", ""))
     return list(unique.values())

@@ -465,12 +465,20 @@ Clusters = Annotated[
 
 
 class DatasetGrant(_Part):
-    """A service account's access to a dataset, or to a prefix inside of the dataset's own."""
+    """A service account's access to a dataset, or to a prefix inside of the dataset's own.
+
+    A service account may have several grants of a dataset; it then has what any of them gives.
+    """
 
     dataset: RecordName
     access: DatasetAccess
     prefix: Prefix = ""
     expires: Moment | None = None
+
+    @property
+    def identity(self) -> str:
+        """What tells this grant from the service account's others, in the words of its record."""
+        return f"{self.dataset} at {self.prefix}" if self.prefix else self.dataset
 
 
 class ServiceAccount(_Part):
@@ -480,10 +488,8 @@ class ServiceAccount(_Part):
     datasets: Annotated[tuple[DatasetGrant, ...], Field(max_length=50)] = ()
 
     @model_validator(mode="after")
-    def _each_dataset_once(self) -> Self:
-        names = [grant.dataset for grant in self.datasets]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"grants {', '.join(twice)} twice: a service account has one grant per dataset")
+    def _each_grant_once(self) -> Self:
+        _refuse_twice("datasets", [grant.identity for grant in self.datasets])
         if self.name == "default":
             raise ValueError("every pod that names no service account runs as `default`: use a name of your own")
         return self
