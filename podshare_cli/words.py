@@ -37,6 +37,8 @@ def thing(change: Mapping[str, Any]) -> str:
             told = f"{called} {name.rpartition('/')[2]}"
         case "bucket_delegation":
             told = f"delegation in bucket {inside} to {name}"
+        case "kms_grant":  # its name begins with the installation and the team
+            told = f"grant of key {inside} for {' '.join(name.split('/')[-2:])}"
         case "role_attachment":
             told = f"attachment of policy {name} to role {inside}"
         case _:

@@ -14,6 +14,8 @@ Documented as eventual, without numbers:
   Guide, "Create access entries", "Assign an IAM role to a Kubernetes service account"). That an entry is not found
   right after its creation is what Terraform's provider waits for.
 - S3: "Bucket configurations have an eventual consistency model" (S3 User Guide, "Amazon S3 data consistency model").
+- KMS: "there might be a brief delay, usually less than five minutes, until the grant is available throughout KMS" (KMS
+  API Reference, CreateGrant); a grantee that it does not know yet is an InvalidArnException to Terraform's provider.
 
 Assumptions: all numbers; that lists are behind creations and deletions (those of SageMaker and S3 Control too), while a
 compute quota or an access point is found by its own name or id at once; that GetBucketPolicy and GetAccessPointPolicy
@@ -36,7 +38,8 @@ from podshare_sandbox import clock
 
 # the shortest and the longest, in seconds, of each kind of thing for each of its readers
 DELAYS: dict[str, dict[str, tuple[float, float]]] = {
-    "role": {"iam": (0, 4), "eks": (2, 15), "s3": (2, 15), "authorization": (2, 15)},
+    "role": {"iam": (0, 4), "eks": (2, 15), "s3": (2, 15), "kms": (2, 15), "authorization": (2, 15)},
+    "kms-grant": {"authorization": (0, 15)},
     "access-entry": {"eks": (0, 4), "lists": (0, 8), "cluster": (1, 10)},
     "pod-identity-association": {"eks": (0, 4), "lists": (0, 8), "pods": (1, 10)},
     "compute-quota": {"lists": (0, 8)},

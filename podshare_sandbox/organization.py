@@ -7,7 +7,8 @@ management              999999999999  (root)       AWS Organizations
 platform                111111111111  Platform     podshare's hub, and the HyperPod cluster on EKS
 vision-lab              222222222222  Science      data scientists
 language-lab            444444444444  Science      data scientists
-data-lake               333333333333  Data         the buckets ``curated-images-…`` and ``web-text-…``
+data-lake               333333333333  Data         the buckets ``curated-images-…``, ``web-text-…`` and
+                                                   ``clinical-scans-…``, which a KMS key encrypts
 ======================  ============  ===========  ===================================================
 
 Everything regional is in us-west-2. Each account has an IAM user ``admin`` with AdministratorAccess,
@@ -26,6 +27,7 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from moto.iam.models import iam_backends
+from moto.kms.models import kms_backends
 from moto.organizations import utils as organizations_utils
 from moto.organizations.models import FakeAccount, OrganizationsBackend, organizations_backends
 
@@ -48,6 +50,8 @@ HYPERPOD_CLUSTER = "hyperpod"
 INSTANCE_GROUPS = {"ml.p5.48xlarge": 8, "ml.g5.12xlarge": 4}
 
 IMAGES_BUCKET = f"curated-images-{DATA}"
+SCANS_BUCKET = f"clinical-scans-{DATA}"
+SCANS_KEY = f"arn:aws:kms:{HUB_REGION}:{DATA}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 TEXT_BUCKET = f"web-text-{DATA}"
 OBJECTS = {
     IMAGES_BUCKET: (
@@ -64,6 +68,11 @@ OBJECTS = {
         "drafts/filtering.md",
         "drafts/sample.jsonl",
     ),
+    SCANS_BUCKET: (
+        "scans/2026/patient-0001.dcm",
+        "scans/2026/patient-0002.dcm",
+        "reports/2026/patient-0001.pdf",
+    ),
 }
 # somebody else's statement, which podshare must leave alone
 OWNERS_AUDIT = {
@@ -77,6 +86,10 @@ OWNERS_AUDIT = {
 ADMINISTRATOR_ACCESS = "arn:aws:iam::aws:policy/AdministratorAccess"
 ACCESS_ROLE = "OrganizationAccountAccessRole"
 
+_BY_KEY = {
+    "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": SCANS_KEY},
+    "BucketKeyEnabled": True,
+}
 _CREATED = ("555555555555", "666666666666", "777777777777", "888888888888")
 _generators = threading.Lock()
 
@@ -259,10 +272,25 @@ def _create_service_role(iam: Any, name: str, service: str) -> str:
     return str(role["Arn"])
 
 
+def _create_key() -> None:
+    """The key that encrypts a bucket, with the policy that KMS gives: the account's own IAM policies decide.
+
+    Through moto's backend, which gives ids at random: this one is fixed.
+    """
+    backend = kms_backends[DATA][HUB_REGION]
+    key = backend.create_key(None, "ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT", "clinical scans", None)
+    del backend.keys[key.id]
+    key.id, key.arn = SCANS_KEY.rpartition("/")[2], SCANS_KEY
+    backend.keys[key.id] = key
+
+
 def _create_buckets(clients: Clients) -> None:
     s3 = clients("s3", DATA)
+    _create_key()
     for bucket, keys in OBJECTS.items():
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": HUB_REGION})
+        if bucket == SCANS_BUCKET:
+            s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [_BY_KEY]})
         for key in keys:
             s3.put_object(Bucket=bucket, Key=key, Body=f"{bucket}/{key}\n".encode())
     policy = {"Version": "2012-10-17", "Statement": [OWNERS_AUDIT]}

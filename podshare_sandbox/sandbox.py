@@ -50,6 +50,7 @@ from podshare_sandbox.services import (
     containers,
     eks,
     iam,
+    kms,
     kubernetes,
     organizations,
     pod_identity,
@@ -299,7 +300,8 @@ class Sandbox:
         """What the member stacks of the accounts that hold something get of their own."""
         hyperpod = self.client("sagemaker").describe_cluster(ClusterName=organization.HYPERPOD_CLUSTER)
         cluster = {"EksClusterName": organization.EKS_CLUSTER, "HyperPodClusterArn": hyperpod["ClusterArn"]}
-        return {HUB: cluster, organization.DATA: {"BucketNames": ",".join(organization.OBJECTS)}}
+        data = {"BucketNames": ",".join(organization.OBJECTS), "KmsKeyArns": organization.SCANS_KEY}
+        return {HUB: cluster, organization.DATA: data}
 
     def add_cluster(self, account: str, region: str, name: str, hyperpod: str) -> None:
         """Make a further cluster, and let podshare share it: the account's member stack, and the cluster's RBAC.
@@ -379,7 +381,7 @@ def _install(front_door: FrontDoor) -> None:
     repair(BaseResponse, "call_action", _one_at_a_time)
     authorization.install()
     services = (iam, sts, organizations, eks, pod_identity, kubernetes, containers, sagemaker, access_points, buckets)
-    for service in (*services, state_machines):
+    for service in (*services, kms, state_machines):
         service.install()
     kubernetes.publish(front_door)
     functions.install(front_door)

@@ -29,6 +29,7 @@ EAST = ClusterFacts(
     eks_cluster="east-eks",
     hyperpod_arn="arn:aws:sagemaker:us-east-2:555555555555:cluster/mnopqrstuvwx",
 )
+KMS_KEY = "arn:aws:kms:us-west-2:333333333333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 ROOT, SCIENCE, BELOW_SCIENCE = "r-pods", "ou-pods-science1", "ou-pods-genomics"
 
 

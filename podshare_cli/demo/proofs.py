@@ -147,11 +147,13 @@ class Prover:
         title = (
             f"{account.name} → {grant.dataset}: s3://{dataset.bucket}/{prefix} ({'read, write' if writes else 'read'})"
         )
-        proofs = self._proofs_of_grant(team, dataset, prefix, keys, writes=writes)
+        granted = tuple(one.prefix or dataset.prefix for one in account.datasets if one.dataset == grant.dataset)
+        outside = next(key for key in OBJECTS[dataset.bucket] if not key.startswith(granted))
+        proofs = self._proofs_of_grant(team, dataset, prefix, outside, keys, writes=writes)
         return Reach(title, tuple(proofs))
 
     def _proofs_of_grant(
-        self, team: Team, dataset: Dataset, prefix: str, keys: Keys, *, writes: bool
+        self, team: Team, dataset: Dataset, prefix: str, outside: str, keys: Keys, *, writes: bool
     ) -> Iterator[Proof]:
         s3, point = self._client("s3", keys), self._access_point(team, dataset)
         sample = f"{prefix}{_POD}.txt"
@@ -164,7 +166,6 @@ class Prover:
         yield _allowed(f"reads {inside}", lambda: s3.get_object(Bucket=point, Key=inside))
         if writes:
             yield _allowed(f"deletes {sample}", lambda: s3.delete_object(Bucket=point, Key=sample))
-        outside = next(key for key in OBJECTS[dataset.bucket] if not key.startswith(prefix))
         yield _refused(f"may not read {outside}", lambda: s3.get_object(Bucket=point, Key=outside))
         yield _refused("may not list the rest", lambda: s3.list_objects_v2(Bucket=point, Prefix=""))
         yield _refused("may not go around it", lambda: s3.get_object(Bucket=dataset.bucket, Key=outside))

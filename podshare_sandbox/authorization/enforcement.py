@@ -18,7 +18,7 @@ from moto.s3.exceptions import S3ClientError
 from moto.s3.responses import S3Response
 from werkzeug.exceptions import NotFound
 
-from podshare_sandbox.authorization import actions, authorize, s3_data
+from podshare_sandbox.authorization import actions, authorize, s3_data, s3_encryption
 from podshare_sandbox.authorization.authorize import AccessDenied
 from podshare_sandbox.authorization.call import Call
 from podshare_sandbox.authorization.principals import (
@@ -253,6 +253,7 @@ def _authorize_s3(response: S3Response, bucket: str, key: str) -> None:
     try:
         for check in s3_data.checks(request):
             s3_data.authorize(caller, check, response.region)
+        authorize.authorize(caller, s3_encryption.checks(caller, request))
     except AccessDenied as denied:
         raise _s3_error("AccessDenied", str(denied), _FORBIDDEN) from denied
 

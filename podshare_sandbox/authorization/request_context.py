@@ -84,6 +84,18 @@ def _s3_control(call: Call) -> Keys:
     }
 
 
+def _kms(call: Call) -> Keys:
+    constraints = tuple(call.parameters.get("Constraints") or ())
+    return {
+        "kms:calleraccount": call.account,
+        "kms:granteeprincipal": call.first("GranteePrincipal"),
+        "kms:grantoperations": tuple(call.parameters.get("Operations") or ()),
+        "kms:grantconstrainttype": constraints[0] if constraints else "",
+        "kms:retiringprincipal": call.first("RetiringPrincipal"),
+        "kms:grantisforawsresource": "false" if call.operation in ("CreateGrant", "ListGrants", "RevokeGrant") else "",
+    }
+
+
 def _lambda(call: Call) -> Keys:
     function = call.first("FunctionName")
     if call.operation in ("CreateEventSourceMapping", "UpdateEventSourceMapping") and not function.startswith("arn:"):
@@ -169,6 +181,7 @@ _KEYS: dict[str, Callable[[Call], Keys]] = {
     "sts": _sts,
     "eks": _eks,
     "s3": _s3_control,
+    "kms": _kms,
     "lambda": _lambda,
     "events": _events,
     "sns": _sns,

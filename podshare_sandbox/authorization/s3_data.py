@@ -153,7 +153,15 @@ def _context(request: DataRequest) -> dict[str, Values]:
     headers = {key: request.headers[name] for name, key in _HEADER_KEYS.items() if name in request.headers}
     signature = {"s3:authtype": "REST-QUERY-STRING" if "X-Amz-Signature" in request.query else "REST-HEADER"}
     signature["s3:signatureversion"] = "AWS4-HMAC-SHA256"
-    return {"aws:securetransport": "true", **signature, **query, **headers}
+    network = {"aws:sourcevpc": vpc} if (vpc := _source_vpc()) else {}
+    return {"aws:securetransport": "true", **signature, **query, **headers, **network}
+
+
+def _source_vpc() -> str | None:
+    # imported here: access points stand on this package
+    from podshare_sandbox.services import access_points  # noqa: PLC0415
+
+    return access_points.source_vpc()
 
 
 # --- deciding -----------------------------------------------------------------------------------------------

@@ -13,7 +13,9 @@ import json
 import re
 import secrets
 import string
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -424,6 +426,28 @@ def list_tags_for_resource(caller: Caller, *, AccountId: str, ResourceArn: str) 
 
 # --- data requests ------------------------------------------------------------------------------------
 
+_network = threading.local()
+
+
+@contextmanager
+def from_vpc(vpc: str) -> Iterator[None]:
+    """Let the requests of this thread come through a gateway endpoint in ``vpc`` meanwhile: the sandbox has no network.
+
+    An access point whose origin is a VPC answers to that one alone (S3 User Guide, "Creating access points restricted
+    to a virtual private cloud").
+    """
+    _network.vpc = vpc
+    try:
+        yield
+    finally:
+        _network.vpc = None
+
+
+def source_vpc() -> str | None:
+    """The VPC that this thread's requests come from; None for the internet."""
+    found: str | None = getattr(_network, "vpc", None)
+    return found
+
 
 def _host_of(request: Any) -> str:
     return str(request.headers.get("host", ""))
@@ -433,7 +457,7 @@ def _check_access_point(response: S3Response) -> AccessPoint | None:
     """The access point that the request's host or bucket names.
 
     Raises NoSuchAccessPoint (404) or InvalidAccessPointAliasError (400) for one that does not exist, and
-    AccessDenied (403) where only a VPC gets in: the sandbox has none.
+    AccessDenied (403) where only a VPC gets in, from elsewhere.
     """
     written = response.__dict__["_podshare_written_bucket"]
     access_point = resolve(written)
@@ -441,7 +465,7 @@ def _check_access_point(response: S3Response) -> AccessPoint | None:
         raise _no_such_access_point()
     if access_point is None and written.endswith("-s3alias"):
         raise buckets.error("InvalidAccessPointAliasError", "The specified access point alias name is not valid.")
-    if access_point and access_point.vpc:
+    if access_point and access_point.vpc not in (None, source_vpc()):
         raise buckets.access_denied()
     return access_point
 

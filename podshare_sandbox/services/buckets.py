@@ -102,7 +102,8 @@ def _arn(unique_id: str) -> str | None:
     return None
 
 
-def _exists(principal: str) -> bool:
+def is_known_principal(principal: str, service: str) -> bool:
+    """Whether ``principal`` is there, and ``service`` knows of it by now."""
     if principal == "*" or _ACCOUNT_PRINCIPAL.fullmatch(principal) or re.fullmatch(r"\d{12}", principal):
         return True
     if _UNIQUE_ID.fullmatch(principal):
@@ -111,16 +112,18 @@ def _exists(principal: str) -> bool:
         roles = iam_backends[session["account"]]["aws"].roles.values()
         return any(role.name == session["role"] for role in roles)
     role = role_by_arn(principal)
-    return role_as_known(role, "s3") is not None if role else _unique_id(principal) is not None
+    return role_as_known(role, service) is not None if role else _unique_id(principal) is not None
 
 
-def _stored_principal(principal: str) -> str:
+def stored_principal(principal: str) -> str:
+    """``principal`` as AWS keeps it: a role or user by its unique id."""
     if re.fullmatch(r"\d{12}", principal):
         return f"arn:aws:iam::{principal}:root"
     return _unique_id(principal) or principal
 
 
-def _shown_principal(principal: str) -> str:
+def shown_principal(principal: str) -> str:
+    """``principal`` as AWS shows what it keeps: by ARN, or by its unique id if it was deleted."""
     return (_arn(principal) if _UNIQUE_ID.fullmatch(principal) else None) or principal
 
 
@@ -148,10 +151,10 @@ class StoredPolicy:
 
     def __get__(self, owner: Any, kind: type | None = None) -> Any:
         stored = owner.__dict__.get(self._attribute)
-        return None if stored is None else encode(_with_principals(json.loads(stored), _shown_principal))
+        return None if stored is None else encode(_with_principals(json.loads(stored), shown_principal))
 
     def __set__(self, owner: Any, value: bytes | str | None) -> None:
-        stored = None if value is None else encode(_with_principals(json.loads(value), _stored_principal))
+        stored = None if value is None else encode(_with_principals(json.loads(value), stored_principal))
         owner.__dict__[self._attribute] = stored
 
 
@@ -359,7 +362,7 @@ def _check_principals(statement: Document) -> None:
 def _is_valid_principal(kind: str, value: str) -> bool:
     match kind:
         case "AWS":
-            return _exists(value)
+            return is_known_principal(value, "s3")
         case "Service":
             return bool(_SERVICE.fullmatch(value))
         case "CanonicalUser":

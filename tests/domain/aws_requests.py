@@ -22,6 +22,7 @@ from podshare.domain.kinds import (
     ClusterSchedulerConfig,
     ComputeQuota,
     Kind,
+    KmsGrant,
     PodIdentityAssociation,
     Resource,
     Role,
@@ -31,6 +32,7 @@ from podshare.resources import (
     access_point,
     cluster_scheduler_config,
     compute_quota,
+    kms_grant,
     pod_identity_association,
     role,
 )
@@ -42,6 +44,7 @@ CREATE: Mapping[type[Resource], Any] = {
     PodIdentityAssociation: pod_identity_association.create,
     AccessPoint: access_point.create,
     ComputeQuota: compute_quota.create,
+    KmsGrant: kms_grant.create,
     ClusterSchedulerConfig: cluster_scheduler_config.ask_for,
 }
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")

@@ -47,6 +47,7 @@ from tests.builders import (
     CLUSTER,
     EAST,
     INSTALLATION,
+    KMS_KEY,
     SCIENCE,
     a_dataset,
     a_team,
@@ -193,6 +194,8 @@ A_DATASET = {
     "region": "us-west-2",
     "bucket": "images",
     "prefix": "a/",
+    "kms_key": KMS_KEY,
+    "vpc": "vpc-0123456789abcdef0",
 }
 A_PAUSE = {"id": "pause#all", "reason": "moving house", "owner": "priya@example.com"}
 BASES: list[Item] = [A_FULL_TEAM, A_TEAM_ON_TWO, an_enrollment_item(), A_CLUSTER, A_DATASET, A_PAUSE]
@@ -420,6 +423,8 @@ def test_one_more_than_the_longest_is_refused(fits: Item, too_long: Item) -> Non
         (A_DATASET, {"bucket": "bbb"}, {"bucket": "bb"}),
         (A_DATASET, {"prefix": "p" * 511}, {"prefix": "p" * 512}),
         (A_DATASET, {"prefix": "p" * 511 + "/"}, {"prefix": "p" * 512 + "/"}),
+        (A_DATASET, {"kms_key": KMS_KEY.replace("1234abcd-12ab-34cd-56ef-1234567890ab", f"mrk-{'0' * 32}")}, {"kms_key": f"{KMS_KEY}0"}),
+        (A_DATASET, {"vpc": "vpc-01234567"}, {"vpc": "vpc-0123456789abcdef01"}),
         (A_DATASET, {"id": "dataset#" + "d" * 63}, {"id": "dataset#" + "d" * 64}),
         (A_CLUSTER, {"eks_cluster": "e" * 100}, {"eks_cluster": "e" * 101}),
         (A_CLUSTER, {"hyperpod_cluster": "h" * 63}, {"hyperpod_cluster": "h" * 64}),
@@ -485,6 +490,8 @@ NAMING: Mapping[str, Callable[[str], Item]] = {
     "dataset": lambda text: a_team_item(service_accounts=[{"name": "s", "datasets": [{"dataset": f"d{text}", "access": "read"}]}]),
     "instance_type": lambda text: a_team_item(quota={"resources": [{"instance_type": f"ml.p5.48xlarge{text}", "count": 1}]}),
     "bucket": lambda text: {**A_DATASET, "bucket": f"bucket{text}"},
+    "kms_key": lambda text: {**A_DATASET, "kms_key": f"{KMS_KEY}{text}"},
+    "vpc": lambda text: {**A_DATASET, "vpc": f"vpc-0123456789abcdef0{text}"},
     "region": lambda text: {**A_DATASET, "region": f"us-west-2{text}"},
     "eks_cluster": lambda text: {**A_CLUSTER, "eks_cluster": f"c{text}"},
     "hyperpod_cluster": lambda text: {**A_CLUSTER, "hyperpod_cluster": f"c{text}"},
@@ -522,6 +529,23 @@ def test_a_prefix_says_only_what_it_says() -> None:
         (point,) = (one for one in resources.values() if isinstance(one, AccessPoint))
         (_, objects) = policies.statements(json.loads(policies.text(point.policy or {})))
         assert objects["Resource"] == [f"{ARN}{point.key.name}/object/{record.prefix}*"]
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        (KMS_KEY.replace("key/1234abcd-12ab-34cd-56ef-1234567890ab", "alias/scans"), "names an alias"),
+        ("alias/aws/s3", "names an alias"),
+        (KMS_KEY.replace("333333333333", "444444444444"), "must be a key of account 333333333333 in us-west-2"),
+        (KMS_KEY.replace("us-west-2", "us-east-1"), "must be a key of account 333333333333 in us-west-2"),
+        (KMS_KEY.rpartition("/")[2], "String should match"),
+    ],
+)
+def test_a_key_is_one_that_podshare_may_grant(key: str, told: str) -> None:
+    """An alias, and a key of another account or Region than the bucket's, are refused in words."""
+    with pytest.raises(InvalidRecord) as refused:
+        parse({**A_DATASET, "kms_key": key})
+    assert told in str(refused.value.problems[0])
 
 
 def test_a_role_with_a_comma_and_a_long_path_is_a_member() -> None:

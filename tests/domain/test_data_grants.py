@@ -44,7 +44,7 @@ def item(accounts: dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 
 def wanted(team: Team) -> dict[Any, Resource]:
-    return dict(desired(team, CLUSTER, DATASETS, {}, INSTALLATION))
+    return dict(desired(team, [CLUSTER], DATASETS, {}, INSTALLATION))
 
 
 def asked(team: Team) -> Reach:

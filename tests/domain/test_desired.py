@@ -14,12 +14,13 @@ from podshare.domain.kinds import (
     BucketDelegation,
     ClusterSchedulerConfig,
     Kind,
+    KmsGrant,
     Resource,
     Role,
     RoleAttachment,
 )
 from podshare.domain.records import Scheduler, Team, parse_team
-from tests.builders import CLUSTER, EAST, INSTALLATION, a_dataset, a_team, a_team_item_on, an_account
+from tests.builders import CLUSTER, EAST, INSTALLATION, KMS_KEY, a_dataset, a_team, a_team_item_on, an_account
 
 
 def wanted(team: Team, *datasets: Any) -> list[Resource]:
@@ -60,6 +61,15 @@ def test_golden_grants(golden: Callable[[str, Any], None]) -> None:
         {"name": "writer", "datasets": [{"dataset": "imagenet", "access": "read_write"}]},
     ]
     golden("grants", described(wanted(a_team(members=[], service_accounts=accounts))))
+
+
+def test_golden_keys(golden: Callable[[str, Any], None]) -> None:
+    """Each data role has one grant for each operation of a key that its datasets need, and may use it by S3 alone."""
+    datasets = [a_dataset(name, kms_key=KMS_KEY) for name in ("imagenet", "scans")]
+    grants = [{"dataset": "imagenet", "access": "read"}, {"dataset": "scans", "access": "read_write"}]
+    accounts = [{"name": "reader", "datasets": grants[:1]}, {"name": "writer", "datasets": grants}]
+    found = wanted(a_team(members=[], service_accounts=accounts), *datasets)
+    golden("keys", described([one for one in found if isinstance(one, KmsGrant | Role)]))
 
 
 def test_golden_scheduler(golden: Callable[[str, Any], None]) -> None:

@@ -8,11 +8,11 @@ import pytest
 
 from podshare.domain.desired import desired, member_principals
 from podshare.domain.isolation import Boundaries, violations
-from podshare.domain.kinds import AccessEntry, AccessPoint, Key, Kind, PodIdentityAssociation, Resource, Role
-from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team
+from podshare.domain.kinds import AccessEntry, AccessPoint, Key, Kind, KmsGrant, PodIdentityAssociation, Resource, Role
+from tests.builders import CLUSTER, INSTALLATION, KMS_KEY, a_dataset, a_team
 
 TEAM = a_team()
-WANTED = desired(TEAM, [CLUSTER], {"imagenet": a_dataset()}, {}, INSTALLATION)
+WANTED = desired(TEAM, [CLUSTER], {"imagenet": a_dataset(kms_key=KMS_KEY)}, {}, INSTALLATION)
 OWN = Boundaries(
     team="vision",
     namespace="hyperpod-ns-vision",
@@ -103,6 +103,18 @@ def test_an_access_point_grants_no_more_than_asked() -> None:
         for one in violations(OWN, [replace(point, policy={"Statement": wide}, public_access_blocked=False)], WANTED)
     }
     assert rules == {"public access is blocked", "an access point's prefixes and actions lie within the grants"}
+
+
+def test_a_key_is_granted_to_the_teams_own_data_roles() -> None:
+    """A grant for another team's role, for an account, or for a role that is gone, is told."""
+    grant = next(one for one in WANTED.values() if isinstance(one, KmsGrant))
+    for grantee in (
+        "arn:aws:iam::111111111111:role/podshare/podshare-vision-labs-12345678",
+        "arn:aws:iam::111111111111:root",
+        "AROAEXAMPLEEXAMPLE01",
+    ):
+        found = violations(OWN, [replace(grant, grantees=grant.grantees | {grantee})], WANTED)
+        assert [one.rule for one in found] == ["a key is granted to the team's own data roles"]
 
 
 def test_an_association_stays_at_home() -> None:

@@ -1,6 +1,6 @@
 """What would not fit is told with the count, the limit and the remedy."""
 
-from podshare.domain import limits
+from podshare.domain import limits, policies
 from podshare.domain.desired import desired
 from podshare.domain.kinds import Kind
 from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team
@@ -28,6 +28,18 @@ def test_a_service_account_with_too_many_datasets_is_told() -> None:
         limits.sizes(desired(a_team(service_accounts=accounts), [CLUSTER], datasets, {}, INSTALLATION).values())
     )
     assert ["the limit is 10,240" in one.what for one in found] == [True]
+
+
+def test_a_bucket_policy_that_nobody_can_write_is_told() -> None:
+    """A deleted principal in a foreign statement matters where podshare's has to be written, and nowhere else."""
+    dead = {"Sid": "Former", "Effect": "Allow", "Principal": {"AWS": "AROAEXAMPLEEXAMPLE01"}, "Action": "s3:GetObject"}
+    ours = {"Sid": "ours", "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject"}
+    before, after = policies.document(dead), policies.document(dead, ours)
+    (found,) = limits.bucket_policy("images", "333333333333", before, after)
+    assert "statement Former names AROAEXAMPLEEXAMPLE01" in found.what
+    assert "Ask its owner" in found.remedy
+    assert [*limits.bucket_policy("images", "333333333333", after, after)] == []
+    assert [*limits.bucket_policy("images", "333333333333", None, policies.document(ours))] == []
 
 
 def test_the_last_place_may_be_taken_and_no_more() -> None:

@@ -20,7 +20,7 @@ Things = dict[Any, Resource]
 
 
 def things(name: str = "vision", **fields: Any) -> Things:
-    return desired(a_team(name, **fields), CLUSTER, DATASETS, {}, INSTALLATION)
+    return desired(a_team(name, **fields), [CLUSTER], DATASETS, {}, INSTALLATION)
 
 
 VISION = things(service_accounts=[
@@ -92,7 +92,7 @@ def test_a_pod_reaches_what_role_and_access_point_both_allow() -> None:
 def test_within_an_account_either_policy_is_enough() -> None:
     """Data in the cluster's own account is reached by the role's policy alone (IAM user guide)."""
     home = {"imagenet": a_dataset(account="111111111111")}
-    found = desired(a_team(), CLUSTER, home, {}, INSTALLATION)
+    found = desired(a_team(), [CLUSTER], home, {}, INSTALLATION)
     point = next(each for each in found.values() if isinstance(each, AccessPoint))
     rest = reach([*{**found, point.key: replace(point, policy=None)}.values()], found, INSTALLATION)
     assert {(each.may, each.what) for each in rest if in_bucket(each)} == {(("list", "read"), "imagenet/*")}
@@ -233,7 +233,7 @@ def test_the_greatest_team_fits_into_a_state_item() -> None:
         members=[{"account": f"{number:012}"} for number in range(500)],
         service_accounts=[{"name": f"s{number}", "datasets": grants} for number in range(80)],
     )
-    wanted = desired(team, CLUSTER, datasets, {}, INSTALLATION)
+    wanted = desired(team, [CLUSTER], datasets, {}, INSTALLATION)
     proof = proven("vision", wanted, wanted, {})
     assert len(proof.access) > 5000
     assert 2 * len(packed(proof.as_dict())) < 380_000

@@ -19,6 +19,7 @@ from tests.scenarios.world import (
     EKS_ARN,
     HUB,
     IMAGES,
+    KMS_KEY,
     LANGUAGE,
     MANAGEMENT,
     REGION,
@@ -28,7 +29,8 @@ from tests.scenarios.world import (
 )
 
 ACCOUNTS = (HUB, VISION, DATA, MANAGEMENT)
-READER = [{"name": "reader", "datasets": [{"dataset": "imagenet", "access": "read"}]}]
+READ_SCANS = {"dataset": "scans", "access": "read"}
+READER = [{"name": "reader", "datasets": [{"dataset": "imagenet", "access": "read"}, READ_SCANS]}]
 
 # granted, and not used by the life that this module plays; each with its reason
 UNUSED = {
@@ -176,6 +178,19 @@ def deleted_role(world: World) -> None:
     iam(world).delete_role(RoleName=name)
 
 
+def kms(world: World) -> Any:
+    return world.sandbox.client("kms", DATA)
+
+
+def key_grant(world: World) -> dict[str, Any]:
+    found: dict[str, Any] = kms(world).list_grants(KeyId=KMS_KEY)["Grants"][0]
+    return found
+
+
+def revoked_grant(world: World) -> None:
+    kms(world).revoke_grant(KeyId=KMS_KEY, GrantId=key_grant(world)["GrantId"])
+
+
 ADMIN_ACCESS = "arn:aws:iam::aws:policy/AdministratorAccess"
 CLUSTER_ADMIN = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
 TRAINING = "arn:aws:eks::aws:cluster-access-policy/AmazonSagemakerHyperpodTrainingPolicy"
@@ -209,6 +224,8 @@ TAMPERING: dict[str, Callable[[World], object]] = {
     "our bucket statement removed": no_statement,
     "our bucket statement altered": other_statement,
     "bucket policy removed": lambda w: w.sandbox.client("s3", DATA).delete_bucket_policy(Bucket=IMAGES),
+    "grant of a key revoked": revoked_grant,
+    "grant of a key doubled": lambda w: kms(w).create_grant(KeyId=KMS_KEY, Name=key_grant(w)["Name"], GranteePrincipal=f"arn:aws:iam::{HUB}:root", Operations=["Decrypt"]),
     "quota changed": other_quota,
     "tag of a quota changed": lambda w: w.sandbox.client("sagemaker").add_tags(ResourceArn=quota(w)["ComputeQuotaArn"], Tags=[{"Key": "podshare:owner", "Value": "x"}, {"Key": "podshare:extra", "Value": "y"}]),
     "scheduler changed": other_scheduler,
@@ -241,7 +258,7 @@ def test_tampering_is_found_and_mended(world: World, kind: str) -> None:
 
 def test_the_rest_of_a_life(world: World) -> None:
     """Narrowed, moved, lent a role of others, and deleted: nothing is left."""
-    writer = [{"name": "reader", "datasets": [{"dataset": "imagenet", "access": "read_write"}]}]
+    writer = [{"name": "reader", "datasets": [{"dataset": "imagenet", "access": "read_write"}, READ_SCANS]}]
     members = [{"account": VISION, "existing_role": "Researcher"}, {"account": VISION}]
     assert world.put_team("vision", members=members, service_accounts=writer)["state"] == "READY"
     more = {"resources": [{"instance_type": "ml.p5.48xlarge", "count": 4}]}

@@ -27,7 +27,8 @@ VISION, LANGUAGE = "222222222222", "444444444444"
 REGION = "us-west-2"
 ROOT, SCIENCE, PLATFORM = "r-pods", "ou-pods-science1", "ou-pods-platform"
 EKS_ARN = f"arn:aws:eks:{REGION}:{HUB}:cluster/hyperpod-eks"
-IMAGES, TEXT = f"curated-images-{DATA}", f"web-text-{DATA}"
+IMAGES, TEXT, SCANS = f"curated-images-{DATA}", f"web-text-{DATA}", f"clinical-scans-{DATA}"
+KMS_KEY = f"arn:aws:kms:{REGION}:{DATA}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 CLUSTER = {
     "id": "cluster#main",
     "account": HUB,
@@ -39,8 +40,29 @@ DATASETS = [
     {"id": "dataset#imagenet", "account": DATA, "region": REGION, "bucket": IMAGES, "prefix": "imagenet/"},
     {"id": "dataset#crawl", "account": DATA, "region": REGION, "bucket": TEXT, "prefix": "crawl/"},
     {"id": "dataset#drafts", "account": DATA, "region": REGION, "bucket": TEXT, "prefix": "drafts/"},
+    {
+        "id": "dataset#scans",
+        "account": DATA,
+        "region": REGION,
+        "bucket": SCANS,
+        "prefix": "scans/",
+        "kms_key": KMS_KEY,
+    },
 ]
-MUTATING = ("Create", "Put", "Update", "Delete", "Attach", "Detach", "Associate", "Disassociate", "Tag", "Untag", "Add")
+MUTATING = (
+    "Create",
+    "Revoke",
+    "Put",
+    "Update",
+    "Delete",
+    "Attach",
+    "Detach",
+    "Associate",
+    "Disassociate",
+    "Tag",
+    "Untag",
+    "Add",
+)
 
 Item = dict[str, Any]
 
@@ -332,9 +354,10 @@ class World:
         ]
         points = self.sandbox.client("s3control", DATA).list_access_points(AccountId=DATA)["AccessPointList"]
         found += [point["Name"] for point in points]
+        found += [grant["Name"] for grant in self.sandbox.client("kms", DATA).list_grants(KeyId=KMS_KEY)["Grants"]]
         found += [
             statement.get("Sid", "")
-            for bucket in (IMAGES, TEXT)
+            for bucket in (IMAGES, TEXT, SCANS)
             for statement in self.bucket_statements(bucket)
             if "podshare" in statement.get("Sid", "")
         ]

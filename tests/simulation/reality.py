@@ -12,8 +12,21 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.iam.models import iam_backends
 
 from podshare.aws.tables import from_item
-from podshare_sandbox.services import access_points, buckets, eks, kubernetes, pod_identity
-from tests.scenarios.world import DATA, EKS_ARN, HUB, IMAGES, LANGUAGE, REGION, TEXT, VISION, Item, World
+from podshare_sandbox.services import access_points, buckets, eks, kms, kubernetes, pod_identity
+from tests.scenarios.world import (
+    DATA,
+    EKS_ARN,
+    HUB,
+    IMAGES,
+    KMS_KEY,
+    LANGUAGE,
+    REGION,
+    SCANS,
+    TEXT,
+    VISION,
+    Item,
+    World,
+)
 
 OWN_PATH, SYSTEM_PATH = "/podshare/", "/podshare-system/"
 OWN_SID = "podshareAccessPoints"
@@ -141,7 +154,12 @@ def _data() -> Iterator[Found]:
             "team": point.tags.get("podshare:team"),
         }
         yield f"access_point|{point.account}|{point.region}||{point.name}", facts, "podshare:team" in point.tags
-    for name in (IMAGES, TEXT):
+    key = kms.find(DATA, REGION, KMS_KEY.rpartition("/")[2])
+    for grant in list(key.grants.values()) if key else ():
+        grantee = buckets.shown_principal(grant.grantee_principal)
+        facts = {"grantee": grantee, "operations": grant.operations, "team": grant.name.split("/")[2]}
+        yield f"kms_grant|{DATA}|{REGION}|{KMS_KEY.rpartition('/')[2]}|{grant.name}", facts, True
+    for name in (IMAGES, TEXT, SCANS):
         bucket = buckets.find(name)
         policy = _document(bucket.policy if bucket else None) or {"Statement": []}
         for statement in _as_list(policy["Statement"]):
@@ -169,6 +187,8 @@ def _grants(key: str, facts: Facts) -> Iterator[Grant]:
         for policy in facts["policies"].values():
             yield from (("may", name, *piece) for piece in _pieces(policy))
         yield from (("has the policy", name, arn) for arn in facts["attached"])
+    elif kind == "kms_grant" and not facts["grantee"].startswith("AROA"):
+        yield from (("may use the key", name, facts["grantee"], operation) for operation in facts["operations"])
     elif kind in ("access_point", "statement"):
         yield from (("admits", name, *piece) for piece in _pieces(facts["policy"]))
 

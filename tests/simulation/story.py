@@ -28,6 +28,7 @@ _READ_IMAGES = {"dataset": "imagenet", "access": "read"}
 _READ_CRAWL = {"dataset": "crawl", "access": "read"}
 _WRITE_DRAFTS = {"dataset": "drafts", "access": "read_write", "prefix": "drafts/alpha/"}
 _READ_DRAFTS = {**_WRITE_DRAFTS, "access": "read"}
+_READ_SCANS = {"dataset": "scans", "access": "read"}
 _TRAINING, _VIEW = "AmazonSagemakerHyperpodTrainingPolicy", "AmazonEKSViewPolicy"
 
 
@@ -72,7 +73,7 @@ ONBOARDING = Chapter(
             "beta",
             members=[{"account": LANGUAGE}],
             quota=_quota(1),
-            service_accounts=[{"name": "trainer", "datasets": [_READ_IMAGES]}],
+            service_accounts=[{"name": "trainer", "datasets": [_READ_IMAGES, _READ_SCANS]}],
         ),
     ),
     people=frozenset(
@@ -88,6 +89,7 @@ ONBOARDING = Chapter(
             ("alpha", "trainer", "read", "drafts/alpha/"),
             ("alpha", "trainer", "write", "drafts/alpha/"),
             ("beta", "trainer", "read", "imagenet/"),
+            ("beta", "trainer", "read", "scans/"),
         }
     ),
 )

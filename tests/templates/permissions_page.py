@@ -54,6 +54,7 @@ WILDCARDS = {
     "arn:aws:iam::ACCOUNT:role/podshare-*": "IAM asks for a role that does not exist by its name alone",
     "arn:aws:iam::ACCOUNT:role/podshare-system/*": "reads the stack's own roles",
     "arn:aws:iam::ACCOUNT:role/podshare/*": "roles of teams, which come and go",
+    "arn:aws:kms:*:*:key/*": "a limit, through S3 alone: the role's own policy names its keys",
     "arn:aws:organizations::ACCOUNT:account/ORGANIZATION/*": "any account may be selected",
     "arn:aws:organizations::ACCOUNT:ou/ORGANIZATION/ou-*": "any unit may be selected",
     "arn:aws:organizations::MANAGEMENT:account/ORGANIZATION/*": "any account may be selected",
@@ -219,6 +220,7 @@ _WORDS = {
     "EksClusterName": "EKS_CLUSTER",
     "HyperPodClusterArn": "HYPERPOD_CLUSTER_ARN",
     "BucketNames": "BUCKET_NAMES",
+    "KmsKeyArns": "KMS_KEY_ARNS",
     "ClusterAccountIds": "CLUSTER_ACCOUNTS",
 }
 
@@ -236,8 +238,9 @@ def _text(value: Any) -> str:
             return str(name).removesuffix(".Arn")
         case {"Fn::GetAtt": [name, attribute]}:
             return f"{name}.{attribute}"
-        case {"Fn::Split": _}:
-            return "arn:aws:s3:::BUCKET_NAMES (each)"
+        case {"Fn::Split": [_, {"Fn::Join": ["", list(parts)]}]}:
+            named = [part["Fn::Join"][1] if isinstance(part, dict) else part for part in parts]
+            return f"{''.join(map(_text, named))} (each)"
         case dict():
             raise LookupError(f"a function that the page does not know: {json.dumps(value)}")
     return str(value)

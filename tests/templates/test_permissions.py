@@ -23,6 +23,7 @@ from podshare_sandbox.organization import (
     IMAGES_BUCKET,
     MANAGEMENT,
     ORGANIZATION_ID,
+    SCANS_KEY,
     SCIENTISTS,
 )
 from podshare_sandbox.sandbox import Sandbox
@@ -593,6 +594,30 @@ def test_data_keeps_to_listed_buckets_and_own_access_points(sandbox: Sandbox) ->
     assert denied(s3.list_objects_v2, Bucket=IMAGES_BUCKET)
     assert not denied(s3control.create_access_point, **point, Name="podshare-vision-000000000001")
     assert denied(s3control.create_access_point, **point, Name="finance")
+
+
+def test_data_grants_listed_keys_to_data_roles_alone(sandbox: Sandbox) -> None:
+    """Only listed keys are granted, to roles of podshare's in a cluster's account, for reading and writing objects."""
+    kms = member(sandbox, "data", DATA)("kms")
+    administrator = sandbox.client("iam", HUB)
+    for path, name in (("/podshare/", "podshare-vision-0000000k"), ("/", "podshare-outsider")):
+        pods = {"Effect": "Allow", "Principal": {"Service": "pods.eks.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        trust = json.dumps({"Version": "2012-10-17", "Statement": [pods]})
+        administrator.create_role(Path=path, RoleName=name, AssumeRolePolicyDocument=trust)
+    own = {"GranteePrincipal": f"arn:aws:iam::{HUB}:role/podshare/podshare-vision-0000000k", "Operations": ["Decrypt"]}
+    unlisted = sandbox.client("kms", DATA).create_key()["KeyMetadata"]["KeyId"]
+
+    assert not denied(kms.create_grant, KeyId=SCANS_KEY, **own)
+    assert denied(kms.create_grant, KeyId=unlisted, **own)
+    for other in (
+        {"GranteePrincipal": f"arn:aws:iam::{HUB}:role/podshare-outsider"},
+        {"GranteePrincipal": f"arn:aws:iam::{SCIENTISTS[0]}:role/podshare/podshare-vision-scientist"},
+        {"GranteePrincipal": f"arn:aws:iam::{HUB}:root"},
+        {"Operations": ["Decrypt", "CreateGrant"]},
+    ):
+        assert denied(kms.create_grant, KeyId=SCANS_KEY, **{**own, **other}), other
+    assert denied(kms.decrypt, KeyId=SCANS_KEY, CiphertextBlob=b"x")
+    assert denied(kms.put_key_policy, KeyId=SCANS_KEY, PolicyName="default", Policy="{}")
 
 
 def test_the_organization_is_only_read(sandbox: Sandbox) -> None:

@@ -80,6 +80,9 @@ _RETRYABLE = frozenset(
         "RequestTimeout",
         "RequestTimeoutException",
         "TransactionConflictException",
+        "DependencyTimeoutException",  # of KMS
+        "KMSInternalException",
+        "InvalidArnException",  # of KMS: a grantee that was made a moment ago, as Terraform's provider found
     }
 )
 # codes that mean "not known here yet" with the one message, and a mistake of ours with any other

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # stubs are no dependency of the functions
     from types_boto3_eks import EKSClient
     from types_boto3_events import EventBridgeClient
     from types_boto3_iam import IAMClient
+    from types_boto3_kms import KMSClient
     from types_boto3_organizations import OrganizationsClient
     from types_boto3_s3 import S3Client
     from types_boto3_s3control import S3ControlClient
@@ -66,6 +67,8 @@ class Accounts:
     def client(self, service: Literal["s3"], account: str, region: str = ...) -> "S3Client": ...
     @overload
     def client(self, service: Literal["s3control"], account: str, region: str = ...) -> "S3ControlClient": ...
+    @overload
+    def client(self, service: Literal["kms"], account: str, region: str = ...) -> "KMSClient": ...
     @overload
     def client(self, service: Literal["organizations"], account: str, region: str = ...) -> "OrganizationsClient": ...
     @overload

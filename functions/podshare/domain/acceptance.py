@@ -70,8 +70,8 @@ def _narrowed_dataset(item: Item, last: Dataset | None) -> Dataset | None:
     written = understood(Dataset, {**plain(item), "name": last.name if last else ""})
     if not last or not written:
         return None
-    place = ("account", "region", "bucket")
-    if any(getattr(written, name) != getattr(last, name) for name in place):
+    fixed = ("account", "region", "bucket", "kms_key", "vpc")
+    if any(getattr(written, name) != getattr(last, name) for name in fixed):
         return None
     if written.prefix.startswith(last.prefix):
         return written

@@ -17,6 +17,7 @@ from podshare.domain.kinds import (
     ComputeQuota,
     Key,
     Kind,
+    KmsGrant,
     PodIdentityAssociation,
     Resource,
     Role,
@@ -334,6 +335,7 @@ def _service_accounts(wish: _Wish) -> Iterator[Resource]:
         yield role
         yield _service_account(wish, account)
         yield _association(wish, account, role)
+        yield from _kms_grants(wish, account, role)
 
 
 def _grants(wish: _Wish, account: ServiceAccountRecord) -> dict[str, list[DatasetGrant]]:
@@ -361,7 +363,10 @@ def _data_access_role(wish: _Wish, account: ServiceAccountRecord) -> Role:
         trust=policies.trust_pod_identity(wish.cluster.account, wish.eks_arn, namespace, account.name),
         closed_trust=policies.trust_nobody(wish.installation, wish.cluster.account),
         policies={
-            f"dataset-{name}": policies.document(*_statements(wish, wish.datasets[name], grants, sid="Objects"))
+            f"dataset-{name}": policies.document(
+                *_statements(wish, wish.datasets[name], grants, sid="Objects"),
+                *(policies.may_use_key(key, _key_operations(grants)) for key in _key_of(wish.datasets[name])),
+            )
             for name, grants in _grants(wish, account).items()
         },
         boundary=wish.installation.boundary_arn(wish.cluster.account),
@@ -401,6 +406,36 @@ def _association(wish: _Wish, account: ServiceAccountRecord, role: Role) -> PodI
     )
 
 
+def _kms_grants(wish: _Wish, account: ServiceAccountRecord, role: Role) -> Iterator[KmsGrant]:
+    """For each key that the account's data are encrypted by: what reading, and where granted writing, needs of it."""
+    needed = {
+        (key, operation)
+        for name, grants in _grants(wish, account).items()
+        for key in _key_of(wish.datasets[name])
+        for operation in _key_operations(grants)
+    }
+    for key, operation in sorted(needed):
+        _, _, _, region, owner, resource = key.split(":")
+        name = names.kms_grant(wish.installation, wish.team.name, role.key.name, operation)
+        yield KmsGrant(
+            key=Key(Kind.KMS_GRANT, owner, region, resource.removeprefix("key/"), name),
+            why=f"service account {account.name}",
+            needs=frozenset({role.key}),
+            grantees=frozenset({wish.installation.role_arn(wish.cluster.account, role.key.name)}),
+            operations=frozenset({operation}),
+        )
+
+
+def _key_of(dataset: Dataset) -> tuple[str, ...]:
+    return (dataset.kms_key,) if dataset.kms_key else ()
+
+
+def _key_operations(grants: Iterable[DatasetGrant]) -> tuple[str, ...]:
+    """What S3 asks of KMS for a reader, and for a writer, whose multipart uploads are read too (S3 API reference)."""
+    writes = any(grant.access is DatasetAccess.READ_WRITE for grant in grants)
+    return ("Decrypt", "GenerateDataKey") if writes else ("Decrypt",)
+
+
 def _datasets(wish: _Wish) -> Iterator[Resource]:
     for name in sorted(wish.team.datasets):
         users = {
@@ -431,6 +466,8 @@ def _access_point(wish: _Wish, dataset: Dataset, users: _Users) -> AccessPoint:
         needs=frozenset(roles),
         bucket=dataset.bucket,
         policy=policies.document(*statements),
+        vpc=dataset.vpc,
+        kms_key=dataset.kms_key,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from podshare.domain import policies
 from podshare.domain.desired import CLUSTER_POLICY, access_policy_arn
 from podshare.domain.installation import Installation
-from podshare.domain.kinds import AccessEntry, AccessPoint, Key, PodIdentityAssociation, Resource, Role
+from podshare.domain.kinds import AccessEntry, AccessPoint, Key, KmsGrant, PodIdentityAssociation, Resource, Role
 from podshare.domain.policies import Statement
 
 
@@ -60,6 +60,8 @@ def _broken(own: Boundaries, resource: Resource, wanted: Resource | None) -> Ite
             yield from _access_point(own, resource, wanted)
         case PodIdentityAssociation():
             yield from _association(own, resource)
+        case KmsGrant():
+            yield from _key(own, resource)
 
 
 def _entry(own: Boundaries, entry: AccessEntry) -> Iterator[tuple[str, str]]:
@@ -136,6 +138,12 @@ def _association(own: Boundaries, association: PodIdentityAssociation) -> Iterat
         yield "an association lies in its own team's namespace", association.key.name
     if not _is_data_role(own, association.role_arn):
         yield "an association gives the team's own data role", association.role_arn
+
+
+def _key(own: Boundaries, grant: KmsGrant) -> Iterator[tuple[str, str]]:
+    for arn in grant.grantees:
+        if not _is_data_role(own, arn):
+            yield "a key is granted to the team's own data roles", arn
 
 
 def _is_data_role(own: Boundaries, arn: str) -> bool:

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     POD_IDENTITY_ASSOCIATION = "pod_identity_association"
     ACCESS_POINT = "access_point"
     BUCKET_DELEGATION = "bucket_delegation"
+    KMS_GRANT = "kms_grant"
 
 
 class Work(StrEnum):
@@ -93,8 +94,8 @@ class Resource:
 
     def facts(self) -> dict[str, Any]:
         """What is compared, by field, in plain JSON."""
-        left_out = {"key", "why", "needs", "cluster"}
-        return {item.name: _plain(getattr(self, item.name)) for item in fields(self) if item.name not in left_out}
+        compared = [item.name for item in fields(self) if item.compare and item.name != "key"]
+        return {name: _plain(getattr(self, name)) for name in compared}
 
     def common(self, desired: Self) -> Self | None:
         """What this, as observed, and ``desired`` both give. None if it has to be made anew."""
@@ -175,9 +176,6 @@ class Role(Resource):
     closed_trust: Document = field(compare=False)
     attached: frozenset[str] = frozenset()
     max_session_seconds: int = 3600
-
-    def facts(self) -> dict[str, Any]:
-        return {name: value for name, value in super().facts().items() if name != "closed_trust"}
 
     def common(self, desired: Self) -> Self | None:
         shared = {
@@ -277,7 +275,10 @@ class PodIdentityAssociation(Resource):
 
 @dataclass(frozen=True, kw_only=True)
 class AccessPoint(Resource):
-    """A team's access point for a dataset, with its policy. The bucket, network and public access block are fixed."""
+    """A team's access point for a dataset, with its policy. The bucket, network and public access block are fixed.
+
+    ``kms_key`` is the key that the dataset's record names, of which the access point itself knows nothing.
+    """
 
     work = Work.DATA
     cut_stage = Stage.DATA_ACCESS
@@ -287,6 +288,7 @@ class AccessPoint(Resource):
     policy: Document | None
     vpc: str | None = None
     public_access_blocked: bool = True
+    kms_key: str | None = field(default=None, compare=False)
 
     def common(self, desired: Self) -> Self | None:
         fixed = ("bucket", "vpc", "public_access_blocked")
@@ -316,6 +318,22 @@ class BucketDelegation(Resource):
         return replace(self, write=self.write and desired.write)
 
 
+@dataclass(frozen=True, kw_only=True)
+class KmsGrant(Resource):
+    """The leave of a KMS key that a data role may do one operation with it; fixed once it is made.
+
+    One grant for each operation, so that a change of access adds one or takes one away and never has to do both.
+    ``constrained`` tells of a condition that podshare does not make.
+    """
+
+    work = Work.DATA
+    cut_stage = remove_stage = Stage.DATA_ACCESS
+
+    grantees: frozenset[str]
+    operations: frozenset[str]
+    constrained: bool = False
+
+
 SHAPES: Mapping[Kind, type[Resource]] = {
     Kind.COMPUTE_QUOTA: ComputeQuota,
     Kind.CLUSTER_SCHEDULER_CONFIG: ClusterSchedulerConfig,
@@ -326,4 +344,5 @@ SHAPES: Mapping[Kind, type[Resource]] = {
     Kind.POD_IDENTITY_ASSOCIATION: PodIdentityAssociation,
     Kind.ACCESS_POINT: AccessPoint,
     Kind.BUCKET_DELEGATION: BucketDelegation,
+    Kind.KMS_GRANT: KmsGrant,
 }

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from podshare.domain import policies
 from podshare.domain.kinds import AccessPoint, Key, Kind, Resource, Role
-from podshare.domain.plan import Obstacle
-from podshare.domain.policies import ACCESS_POINT_POLICY, INLINE_POLICIES
+from podshare.domain.plan import LONGEST_TEXT, Obstacle
+from podshare.domain.policies import ACCESS_POINT_POLICY, INLINE_POLICIES, Document
 
 TRUST_POLICY = 2_048  # IAM quotas; can be raised to 8,192
 BUCKET_POLICY = 20 * 1024  # S3 user guide, "Bucket policies"
+REVIVE = "Ask its owner to take that principal out: podshare changes no statement but its own."
 ACCESS_ENTRIES = 3_000  # EKS quotas, per cluster; fixed
 POD_IDENTITY_ASSOCIATIONS = 5_000  # EKS quotas, per cluster; fixed
 ACCESS_POINTS = 10_000  # S3 quotas, per account and Region
@@ -38,16 +39,24 @@ def sizes(desired: Iterable[Resource]) -> Iterator[Obstacle]:
                 yield from _role_sizes(resource)
             case AccessPoint() if resource.policy:
                 remedy = "Split the dataset, or grant it to fewer service accounts."
-                yield from _too_large(
-                    resource.key, "policy", policies.size([resource.policy]), ACCESS_POINT_POLICY, remedy
-                )
+                size = policies.size([resource.policy])
+                yield from _too_large(resource.key, "policy", size, ACCESS_POINT_POLICY, remedy)
 
 
-def bucket_policy(bucket: str, account: str, size: int) -> Iterator[Obstacle]:
-    """A bucket policy that would be too large with podshare's statement in it."""
-    if size > BUCKET_POLICY:
+def bucket_policy(bucket: str, account: str, before: Document | None, after: Document) -> Iterator[Obstacle]:
+    """A bucket policy that S3 would refuse with podshare's statement in it, for its size or for another statement."""
+    if (size := policies.size([after])) > BUCKET_POLICY:
         what = f"the policy of bucket {bucket} would have {size:,} characters, the limit is {BUCKET_POLICY:,}"
         yield Obstacle(what, "Ask its owner to shorten it: podshare adds one statement.", account, bucket)
+    dead = [*policies.dead_principals(after)]
+    if dead and not policies.same(before, after):
+        yield Obstacle(unwritable(bucket, dead), REVIVE, account, bucket)
+
+
+def unwritable(bucket: str, dead: Iterable[str]) -> str:
+    """Why S3 takes no policy of the bucket any more, whoever writes it."""
+    why = f"S3 refuses every policy of bucket {bucket} while one of its statements names who was deleted"
+    return f"{why}: {', '.join(dead)}."[:LONGEST_TEXT]
 
 
 def _role_sizes(role: Role) -> Iterator[Obstacle]:

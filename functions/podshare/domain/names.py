@@ -49,6 +49,11 @@ def cluster_scheduler_config(installation: Installation) -> str:
     return f"{installation.prefix}-scheduler"
 
 
+def kms_grant(installation: Installation, team: str, data_role: str, operation: str) -> str:
+    """The grant of a key to a data role for one operation (at most 256 characters); whose it is, it alone tells."""
+    return f"{installation.manager.replace('@', '/')}/{team}/{data_role.rpartition('-')[2]}/{operation}"
+
+
 def delegation_sid(installation: Installation) -> str:
     """The Sid of podshare's statement in a bucket policy; Sids are letters and digits only."""
     letters = "".join(character for character in installation.prefix if character.isalnum())

@@ -79,8 +79,8 @@ Observation = Resource | Foreign | Unreadable | LeftBehind | None
 class Obstacle:
     """Why something is not provided, to whom it matters, and what to do.
 
-    It covers everything of the team, or of one account, or of one bucket, or what is for one cluster alone, or ``only``
-    the thing with this key.
+    It covers everything of the team, or of one account, or of one bucket, or the grants of one KMS key (its ARN), or
+    what is for one cluster alone, or ``only`` the thing with this key.
     ``waits`` tells that it is expected to pass.
     """
 
@@ -91,6 +91,7 @@ class Obstacle:
     waits: bool = False
     only: str = ""
     cluster: str = ""
+    kms_key: str = ""
 
     def covers(self, resource: Resource) -> bool:
         """Whether ``resource`` has to wait for this."""
@@ -101,6 +102,8 @@ class Obstacle:
             return here == self.bucket and resource.key.kind in (Kind.ACCESS_POINT, Kind.BUCKET_DELEGATION)
         if self.cluster:
             return self.cluster == resource.cluster
+        if self.kms_key:
+            return resource.key.kind is Kind.KMS_GRANT and self.kms_key.endswith(f":key/{resource.key.container}")
         return self.account in ("", resource.key.account)
 
     def as_dict(self) -> dict[str, str | bool]:

@@ -6,6 +6,7 @@ overlap it grants nothing, which costs a moment of access and never gives any.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
@@ -132,6 +133,21 @@ def data_statements(
             yield {"Sid": f"{name}{sid}", **statement, "Action": sorted(actions), "Resource": objects}
 
 
+def may_use_key(key_arn: str, operations: Iterable[str]) -> Statement:
+    """Allow operations of KMS by S3 alone, in the name of the role.
+
+    S3's encryption context is the object's ARN, or the bucket's where it uses a bucket key (S3 user guide, "Using
+    SSE-KMS encryption"); access point and bucket decide which objects.
+    """
+    return {
+        "Sid": "UseKey",
+        "Effect": "Allow",
+        "Action": sorted(f"kms:{operation}" for operation in operations),
+        "Resource": key_arn,
+        "Condition": {"StringEquals": {"kms:ViaService": f"s3.{key_arn.split(':')[3]}.amazonaws.com"}},
+    }
+
+
 def outermost(prefixes: Iterable[str]) -> list[str]:
     """Those of ``prefixes`` that lie in no other."""
     found: list[str] = []
@@ -167,6 +183,18 @@ def statements(policy: Document | None) -> list[Statement]:
     """The statements of a document, of which there may be none, one or a list."""
     found = (policy or {}).get("Statement", [])
     return [dict(found)] if isinstance(found, Mapping) else [dict(statement) for statement in found]
+
+
+def dead_principals(policy: Document | None) -> Iterator[str]:
+    """The statements that name a role or user that was deleted, each with what AWS shows of it: its unique id.
+
+    AWS takes no policy with such a statement, not even the one that is there (IAM user guide, "Principal").
+    """
+    for statement in canonical(policy):
+        principals = {**statement.get("Principal", {}), **statement.get("NotPrincipal", {})}
+        for principal in principals.get("AWS", ()):
+            if re.fullmatch(r"A(RO|ID)A[A-Z0-9]{12,}", principal):
+                yield f"statement {statement.get('Sid', 'without a Sid')} names {principal}"
 
 
 def canonical(policy: Document | None) -> list[Statement]:

@@ -128,6 +128,13 @@ def _moment(value: object) -> object:
     raise ValueError("must be a moment like 2027-01-31T18:00:00Z, or with an offset like +01:00 in the place of Z")
 
 
+def _no_alias(value: object) -> object:
+    """A grant is of a key, whatever becomes of the alias by which somebody called it."""
+    if isinstance(value, str) and "alias/" in value:
+        raise ValueError("names an alias, which may come to mean another key: use the key's ARN")
+    return value
+
+
 def _not_reserved(text: str) -> str:
     """EKS user guide, "Tag basics"."""
     if text.lower().startswith("aws:"):
@@ -166,6 +173,12 @@ Prefix = Annotated[str, _text(None, LONGEST_PREFIX, 0), AfterValidator(_no_patte
 RoleName = Annotated[str, _text(r"^([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$", 512)]
 PrincipalName = Annotated[str, _text(r"^(role|user)/([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$", 512)]
 PermissionSet = Annotated[str, _text(r"^[A-Za-z0-9_+=,.@-]+$", 32)]
+KmsKey = Annotated[
+    str,
+    BeforeValidator(_no_alias),
+    _text(r"^arn:aws:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$", 256),
+]
+Vpc = Annotated[str, _text(r"^vpc-[0-9a-f]{8,17}$", 21)]
 EksCluster = Annotated[str, _text(r"^[0-9A-Za-z][A-Za-z0-9_-]*$", 100)]
 HyperPodCluster = Annotated[
     str,
@@ -234,6 +247,17 @@ class Dataset(_Record):
     region: Region
     bucket: Bucket
     prefix: Prefix = ""
+    kms_key: KmsKey | None = None
+    vpc: Vpc | None = None
+
+    @model_validator(mode="after")
+    def _key_beside_the_bucket(self) -> Self:
+        if self.kms_key and self.kms_key.split(":")[3:5] != [self.region, self.account]:
+            raise ValueError(
+                f"kms_key must be a key of account {self.account} in {self.region}, as the bucket is: S3 encrypts by "
+                "keys of its Region, and podshare may grant no other account's"
+            )
+        return self
 
 
 class Access(StrEnum):

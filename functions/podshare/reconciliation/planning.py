@@ -15,7 +15,8 @@ from podshare.aws.tables import Item, State
 from podshare.domain.accounts import DEPARTED, Account
 from podshare.domain.desired import ClusterFacts
 from podshare.domain.kinds import Key, Resource
-from podshare.domain.plan import LONGEST_TEXT, LeftBehind, Observation, Obstacle, Plan, Unreadable, plan
+from podshare.domain.plan import LONGEST_TEXT, Action, LeftBehind, Observation, Obstacle, Plan, Unreadable, plan
+from podshare.reconciliation import buckets
 from podshare.reconciliation.accounts import begin_waiting, end_waiting, is_listed, keep_uses, observe
 from podshare.reconciliation.blast_radius import hold_back
 from podshare.reconciliation.capacity import Fit, check_fit, forget_claim
@@ -263,6 +264,7 @@ def _keep_accounts(
 
 
 def _described(context: Context, records: TeamRecords, surveyed: _Surveyed, found: Plan) -> dict[str, Any]:
+    created = [change.key for change in found.changes if change.action is Action.CREATE]
     verification = (
         {} if found.changes else verified(context, records, surveyed.facts, surveyed.desired, surveyed.observed)
     )
@@ -272,6 +274,6 @@ def _described(context: Context, records: TeamRecords, surveyed: _Surveyed, foun
         "ended": records.team is not None and records.in_force is None,
         **found.as_dict(),
         "problems": [problem.as_dict() for problem in records.problems],
-        "notes": [*records.notes, *surveyed.notes],
+        "notes": [*records.notes, *surveyed.notes, *buckets.notes(context, surveyed.desired, created)],
         "verification": verification,
     }

@@ -1,11 +1,9 @@
 """What has to hold before anything is added, checked all at once and told together."""
 
-import contextlib
 import datetime
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -15,17 +13,16 @@ from podshare.domain import limits
 from podshare.domain.accounts import Account
 from podshare.domain.capacity import Nodes, nodes
 from podshare.domain.desired import ClusterFacts
-from podshare.domain.kinds import AccessPoint, BucketDelegation, ComputeQuota, Key, Kind, Resource
+from podshare.domain.kinds import ComputeQuota, Key, Kind, Resource
 from podshare.domain.plan import LONGEST_TEXT, Action, Change, Observation, Obstacle, Unreadable
 from podshare.domain.records import Cluster
+from podshare.reconciliation.buckets import unfit_data
 from podshare.reconciliation.records import cluster_facts
-from podshare.resources import bucket_delegation
 from podshare.resources.context import Context, tag_map
 
-MEMBER_VERSION = "3"
+MEMBER_VERSION = "4"
 VERSION_TAG = "podshare:member-version"
 ADD_ONS = ("eks-pod-identity-agent", "amazon-sagemaker-hyperpod-taskgovernance")
-R = TypeVar("R", bound=Resource)
 _DEPLOY = "Deploy accounts/member.yaml of this version to the account."
 
 
@@ -107,10 +104,7 @@ def before_adding(
     changes = list(adding)
     found = [*limits.sizes(desired.values()), *_unknown_instances(desired.values(), instance_types)]
     found += _member_roles(context, changes)
-    for bucket in sorted({(r.bucket, r.key.account, r.key.region) for r in _of_kind(AccessPoint, desired, changes)}):
-        found += _bucket(context, *bucket)
-    for delegation in _of_kind(BucketDelegation, desired, changes):
-        found += _bucket_policy(context, delegation)
+    found += unfit_data(context, desired, {change.key for change in changes})
     creating = Counter(
         (change.key.kind, change.key.account, change.key.region) for change in changes if change.action is Action.CREATE
     )
@@ -130,13 +124,6 @@ def _unknown_instances(
                 what = f"cluster {resource.cluster} has no {', '.join(unknown)}; it has {', '.join(sorted(present))}"
                 remedy = "Correct instance_type in quota.resources, or in absolute_borrow_limits."
                 yield Obstacle(what, remedy, cluster=resource.cluster)
-
-
-def _of_kind(kind: type[R], desired: Mapping[Key, Resource], changes: Iterable[Change]) -> Iterator[R]:
-    for change in changes:
-        resource = desired[change.key]
-        if isinstance(resource, kind):
-            yield resource
 
 
 def late_member_roles(
@@ -187,41 +174,6 @@ def _member_roles(context: Context, changes: Iterable[Change]) -> Iterator[Obsta
         if version != MEMBER_VERSION:
             what = f"account {account}: member role for {work} has version {version}, this hub needs {MEMBER_VERSION}"
             yield Obstacle(what, _DEPLOY, account=account)
-
-
-def _bucket(context: Context, bucket: str, account: str, region: str) -> Iterator[Obstacle]:
-    """A bucket that can be shared: there, in its record's Region, its policy not public.
-
-    One public statement and RestrictPublicBuckets together block all access from other accounts.
-    """
-    try:
-        s3 = context.accounts.client("s3", account, region)
-        # us-east-1 is told as None (S3 API reference, GetBucketLocation)
-        location: Mapping[str, object] = s3.get_bucket_location(Bucket=bucket, ExpectedBucketOwner=account)
-        where = str(location.get("LocationConstraint") or "us-east-1")
-        if where != region:
-            what = f"bucket {bucket} is in {where}, its dataset's record says {region}"
-            yield Obstacle(what, "Correct region in the dataset's record.", account, bucket)
-            return
-        status = s3.get_bucket_policy_status(Bucket=bucket, ExpectedBucketOwner=account)["PolicyStatus"]
-    except (ClientError, BotoCoreError, Terminal, Retryable) as error:
-        if isinstance(error, ClientError) and code_of(error) == "NoSuchBucketPolicy":
-            return
-        remedy = "Correct the dataset's record, or list the bucket in BucketNames of accounts/member.yaml."
-        yield Obstacle(
-            f"bucket {bucket} of account {account} cannot be read: {error}"[:LONGEST_TEXT], remedy, account, bucket
-        )
-        return
-    if status.get("IsPublic"):
-        remedy = "Remove the public statement: access points share the bucket without one."
-        yield Obstacle(f"the policy of bucket {bucket} is public", remedy, account, bucket)
-
-
-def _bucket_policy(context: Context, delegation: BucketDelegation) -> Iterator[Obstacle]:
-    """Room for podshare's statement; a bucket that cannot be read has its obstacle already."""
-    with contextlib.suppress(ClientError, BotoCoreError, Terminal, Retryable):
-        key = delegation.key
-        yield from limits.bucket_policy(key.container, key.account, bucket_delegation.size(context, delegation))
 
 
 def _rooms(

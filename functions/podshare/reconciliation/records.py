@@ -1,8 +1,9 @@
 """What counts for a team now: its records, with what is wrong in them, and what follows from them."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import product
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -139,19 +140,21 @@ class _Reader:
         own_paths = (self.settings.installation.role_path, self.settings.installation.system_path)
         accepted = accept_team(item, last, clusters, datasets, own_paths, enrolled=derived, closed=closed)
         asked_for = accepted.record.quotas if accepted.record else clusters_of(plain(item or {}))
-        told = [*filter(None, map(cluster_notes.get, asked_for)), *dataset_notes]
+        in_use = {name: cluster for name, cluster in clusters.items() if name in asked_for}
         now = datetime.now(UTC)
+        told = [*filter(None, map(cluster_notes.get, asked_for)), *dataset_notes]
+        told += [*_far(accepted.record, in_use.values(), datasets), *_terms(accepted.record, now)]
         records = TeamRecords(
             name=name,
             written=item is not None,
             team=accepted.record,
             closed=accepted.closed,
-            clusters={name: cluster for name, cluster in clusters.items() if name in asked_for},
+            clusters=in_use,
             datasets={name: dataset for name, dataset in datasets.items() if dataset},
             known_facts=facts,
             accounts={},
             problems=accepted.problems,
-            notes=(*told, *_terms(accepted.record, now)) if item else (),
+            notes=tuple(told) if item else (),
             as_of=now,
         )
         return self._with_accounts(records)
@@ -241,6 +244,14 @@ def cluster_facts(record: Cluster, hyperpod_arn: str) -> ClusterFacts:
     return ClusterFacts(
         record.name, record.account, record.region, record.eks_cluster, hyperpod_arn, scheduler=record.scheduler
     )
+
+
+def _far(team: Team | None, clusters: Iterable[Cluster], datasets: Mapping[str, Dataset | None]) -> Iterator[str]:
+    names = sorted(team.datasets) if team else ()
+    for cluster, dataset in product(clusters, filter(None, map(datasets.get, names))):
+        if dataset.region != cluster.region:
+            where = f"dataset {dataset.name} is in {dataset.region}, cluster {cluster.name} in {cluster.region}"
+            yield f"{where}: each read costs the transfer between Regions, and takes longer"
 
 
 def _terms(team: Team | None, now: datetime) -> Iterator[str]:

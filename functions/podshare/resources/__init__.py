@@ -11,6 +11,7 @@ from podshare.resources import (
     bucket_delegation,
     cluster_scheduler_config,
     compute_quota,
+    kms_grant,
     pod_identity_association,
     role,
     role_attachment,
@@ -46,4 +47,5 @@ KINDS: Mapping[Kind, KindModule] = {
     Kind.POD_IDENTITY_ASSOCIATION: pod_identity_association,
     Kind.ACCESS_POINT: access_point,
     Kind.BUCKET_DELEGATION: bucket_delegation,
+    Kind.KMS_GRANT: kms_grant,
 }

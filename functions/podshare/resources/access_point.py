@@ -1,6 +1,7 @@
 """S3 access points in data accounts: one per team and dataset, so that grants never share a policy."""
 
 import json
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -61,14 +62,17 @@ def create(context: Context, wanted: Resource) -> None:
     """
     point = as_kind(AccessPoint, wanted)
     s3control = context.accounts.client("s3control", point.key.account, point.key.region)
+    request: Any = {
+        "AccountId": point.key.account,
+        "Name": point.key.name,
+        "Bucket": point.bucket,
+        "BucketAccountId": point.key.account,
+        "Tags": tag_list(point.tags),
+    }
+    if point.vpc:
+        request["VpcConfiguration"] = {"VpcId": point.vpc}
     try:
-        s3control.create_access_point(
-            AccountId=point.key.account,
-            Name=point.key.name,
-            Bucket=point.bucket,
-            BucketAccountId=point.key.account,
-            Tags=tag_list(point.tags),
-        )
+        s3control.create_access_point(**request)
     except ClientError as error:
         if code_of(error) != "AccessPointAlreadyOwnedByYou":  # it is there: it is read again, and mended
             raise

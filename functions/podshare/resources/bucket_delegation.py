@@ -11,9 +11,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.errors import Retryable, code_of, is_absent
+from podshare.aws.errors import Retryable, Terminal, code_of, is_absent
 from podshare.aws.lease import document_lease
-from podshare.domain import names, policies
+from podshare.domain import limits, names, policies
 from podshare.domain.kinds import BucketDelegation, Key, Resource
 from podshare.domain.policies import Document, Statement
 from podshare.resources.context import Context, as_kind
@@ -47,12 +47,12 @@ def update(context: Context, observed: Resource, wanted: Resource) -> None:
     create(context, wanted)
 
 
-def size(context: Context, wanted: BucketDelegation) -> int:
-    """How many characters the bucket's policy would have with the team's share in it."""
+def preview(context: Context, wanted: BucketDelegation) -> tuple[Document | None, Document]:
+    """The bucket's policy as it is, and as it would be with the team's share in it."""
     key = wanted.key
     others = (row for row in context.state.query(_document(key), "grant#") if row["part"] != _share(key))
-    asked = _statement(context, key, [*others, {"write": wanted.write}])
-    return len(policies.text(_merged(context, _policy(context, key), asked)))
+    before = _policy(context, key)
+    return before, _merged(context, before, _statement(context, key, [*others, {"write": wanted.write}]))
 
 
 def delete(context: Context, observed: Resource) -> None:
@@ -78,7 +78,12 @@ def _put(context: Context, key: Key, policy: Document) -> None:
     if policies.statements(policy):
         # as short as it is counted
         text = json.dumps(policy, separators=(",", ":"))
-        s3.put_bucket_policy(Bucket=key.container, Policy=text, ExpectedBucketOwner=key.account)
+        try:
+            s3.put_bucket_policy(Bucket=key.container, Policy=text, ExpectedBucketOwner=key.account)
+        except ClientError as error:
+            if code_of(error) == "MalformedPolicy" and (dead := [*policies.dead_principals(policy)]):
+                raise Terminal(f"{limits.unwritable(key.container, dead)} {limits.REVIVE}") from error
+            raise
     else:
         s3.delete_bucket_policy(Bucket=key.container, ExpectedBucketOwner=key.account)
     if not policies.same(_policy(context, key), policy):

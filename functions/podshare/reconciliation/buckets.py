@@ -1,0 +1,130 @@
+"""What has to hold of buckets and KMS keys before data is shared through them."""
+
+import contextlib
+from collections.abc import Collection, Iterator, Mapping
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from podshare.aws.errors import Retryable, Terminal, code_of
+from podshare.domain import limits
+from podshare.domain.kinds import AccessPoint, BucketDelegation, Key, KmsGrant, PodIdentityAssociation, Resource
+from podshare.domain.plan import LONGEST_TEXT, Obstacle
+from podshare.resources import bucket_delegation
+from podshare.resources.context import Context
+
+_FAILURES = (ClientError, BotoCoreError, Terminal, Retryable)
+_AWS_MANAGED = "alias/aws/s3"
+
+
+def unfit_data(context: Context, desired: Mapping[Key, Resource], adding: Collection[Key]) -> Iterator[Obstacle]:
+    """Everything about buckets and keys that keeps the data among ``adding`` from being shared, once for each."""
+    wanted = [desired[key] for key in adding]
+    points = [one for one in wanted if isinstance(one, AccessPoint)]
+    for place in sorted({(point.bucket, point.key.account, point.key.region) for point in points}):
+        if unfit := [*_bucket(context, *place)]:
+            yield from unfit
+        else:
+            yield from _encryption(context, *place, desired)
+    for delegation in wanted:
+        if isinstance(delegation, BucketDelegation):
+            yield from _bucket_policy(context, delegation)
+    grants = [one.key for one in wanted if isinstance(one, KmsGrant)]
+    for account, region, key in sorted({(one.account, one.region, one.container) for one in grants}):
+        yield from _kms_key(context, account, region, key)
+
+
+def _bucket(context: Context, bucket: str, account: str, region: str) -> Iterator[Obstacle]:
+    """A bucket that can be shared: there, in its record's Region, its policy not public.
+
+    One public statement and RestrictPublicBuckets together block all access from other accounts.
+    """
+    try:
+        s3 = context.accounts.client("s3", account, region)
+        # us-east-1 is told as None (S3 API reference, GetBucketLocation)
+        location: Mapping[str, object] = s3.get_bucket_location(Bucket=bucket, ExpectedBucketOwner=account)
+        where = str(location.get("LocationConstraint") or "us-east-1")
+        if where != region:
+            what = f"bucket {bucket} is in {where}, its dataset's record says {region}"
+            yield Obstacle(what, "Correct region in the dataset's record.", account, bucket)
+            return
+        status = s3.get_bucket_policy_status(Bucket=bucket, ExpectedBucketOwner=account)["PolicyStatus"]
+    except _FAILURES as error:
+        if isinstance(error, ClientError) and code_of(error) == "NoSuchBucketPolicy":
+            return
+        remedy = "Correct the dataset's record, or list the bucket in BucketNames of accounts/member.yaml."
+        yield Obstacle(
+            f"bucket {bucket} of account {account} cannot be read: {error}"[:LONGEST_TEXT], remedy, account, bucket
+        )
+        return
+    if status.get("IsPublic"):
+        remedy = "Remove the public statement: access points share the bucket without one."
+        yield Obstacle(f"the policy of bucket {bucket} is public", remedy, account, bucket)
+
+
+def _bucket_policy(context: Context, delegation: BucketDelegation) -> Iterator[Obstacle]:
+    """A policy that takes podshare's statement; a bucket that cannot be read has its obstacle already."""
+    with contextlib.suppress(*_FAILURES):
+        key = delegation.key
+        yield from limits.bucket_policy(key.container, key.account, *bucket_delegation.preview(context, delegation))
+
+
+def notes(context: Context, desired: Mapping[Key, Resource], creating: Collection[Key]) -> Iterator[str]:
+    """What whoever shares a bucket for the first time should know of it, and what keeps nothing from being shared.
+
+    Objects that other accounts wrote are theirs unless the bucket owns all that is in it (S3 user guide, "Controlling
+    ownership of objects"): the bucket's policies, and so access points, say nothing of them.
+    """
+    points = [one for key in creating if isinstance(one := desired[key], AccessPoint)]
+    for bucket, account, region in sorted({(point.bucket, point.key.account, point.key.region) for point in points}):
+        with contextlib.suppress(*_FAILURES):  # without such a setting, or without an answer, there is nothing to tell
+            s3 = context.accounts.client("s3", account, region)
+            found = s3.get_bucket_ownership_controls(Bucket=bucket, ExpectedBucketOwner=account)
+            owners = {rule["ObjectOwnership"] for rule in found["OwnershipControls"]["Rules"]}
+            if owners - {"BucketOwnerEnforced"}:
+                yield f"bucket {bucket} has object ownership {', '.join(owners)}: what others own in it stays closed"
+
+
+def _encryption(
+    context: Context, bucket: str, account: str, region: str, desired: Mapping[Key, Resource]
+) -> Iterator[Obstacle]:
+    """A bucket whose objects the pods can decrypt: by S3's own keys, or by one that the team's datasets name."""
+    named = {one.kms_key for one in desired.values() if isinstance(one, AccessPoint) and one.bucket == bucket}
+    clusters = {one.key.account for one in desired.values() if isinstance(one, PodIdentityAssociation)}
+    try:
+        s3 = context.accounts.client("s3", account, region)
+        found = s3.get_bucket_encryption(Bucket=bucket, ExpectedBucketOwner=account)
+        rules = found["ServerSideEncryptionConfiguration"]["Rules"]
+    except _FAILURES as error:
+        if isinstance(error, ClientError) and code_of(error) == "ServerSideEncryptionConfigurationNotFoundError":
+            return
+        what = f"how bucket {bucket} of account {account} encrypts cannot be read: {error}"
+        yield Obstacle(what[:LONGEST_TEXT], "Deploy accounts/member.yaml of this version there.", account, bucket)
+        return
+    for default in (rule.get("ApplyServerSideEncryptionByDefault") for rule in rules):
+        if default is None or not default["SSEAlgorithm"].startswith("aws:kms"):
+            continue
+        key = default.get("KMSMasterKeyID", _AWS_MANAGED)
+        if key.endswith(_AWS_MANAGED):
+            if clusters - {account}:
+                what = f"bucket {bucket} encrypts by the key that AWS manages, which no other account may use"
+                yield Obstacle(what, "Encrypt it and its objects by a key of your own, or by SSE-S3.", account, bucket)
+        elif key not in named:  # one without an ARN is looked for in the writer's account (PutBucketEncryption)
+            remedy = "Name that key in kms_key of the dataset's record, and by its ARN in the bucket's encryption."
+            yield Obstacle(f"bucket {bucket} encrypts by {key}, which no dataset names", remedy, account, bucket)
+
+
+def _kms_key(context: Context, account: str, region: str, key: str) -> Iterator[Obstacle]:
+    """A key that podshare may grant, and by which S3 can encrypt."""
+    arn = f"arn:{context.installation.partition}:kms:{region}:{account}:key/{key}"
+    try:
+        found = context.accounts.client("kms", account, region).describe_key(KeyId=key)["KeyMetadata"]
+    except _FAILURES as error:
+        remedy = "List it in KmsKeyArns of accounts/member.yaml; its policy must let the account's IAM policies decide."
+        yield Obstacle(f"KMS key {arn} cannot be read: {error}"[:LONGEST_TEXT], remedy, account, kms_key=arn)
+        return
+    if found.get("KeyState") != "Enabled":
+        remedy = "Enable it, or correct kms_key in the dataset's record."
+        yield Obstacle(f"KMS key {arn} is {found.get('KeyState')}", remedy, account, kms_key=arn)
+    if found.get("KeySpec", "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT":
+        what = f"KMS key {arn} is {found.get('KeySpec')}: S3 encrypts by symmetric keys alone"
+        yield Obstacle(what, "Correct kms_key in the dataset's record.", account, kms_key=arn)
