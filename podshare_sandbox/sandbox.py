@@ -300,7 +300,11 @@ class Sandbox:
         """What the member stacks of the accounts that hold something get of their own."""
         hyperpod = self.client("sagemaker").describe_cluster(ClusterName=organization.HYPERPOD_CLUSTER)
         cluster = {"EksClusterName": organization.EKS_CLUSTER, "HyperPodClusterArn": hyperpod["ClusterArn"]}
-        data = {"BucketNames": ",".join(organization.OBJECTS), "KmsKeyArns": organization.SCANS_KEY}
+        data = {
+            "BucketNames": ",".join(organization.OBJECTS),
+            "KmsKeyArns": organization.SCANS_KEY,
+            "TargetRoles": "true",
+        }
         return {HUB: cluster, organization.DATA: data}
 
     def add_cluster(self, account: str, region: str, name: str, hyperpod: str) -> None:

@@ -84,8 +84,12 @@ def test_spelling_and_order_are_no_difference() -> None:
 def test_a_narrower_prefix_is_what_both_have_in_common() -> None:
     """From `a/` to `a/b/` leaves `a/b/` open all the time."""
     arn = "arn:aws:s3:us-west-2:333333333333:accesspoint/p"
-    wide = policies.document(*policies.data_statements(arn, reads=["a/"], writes=["a/"], sid="x", principal="arn:r"))
-    narrow = policies.document(*policies.data_statements(arn, reads=["a/b/"], sid="x", principal="arn:r"))
+    wide = policies.document(
+        *policies.data_statements(arn, f"{arn}/object", reads=["a/"], writes=["a/"], sid="x", principal="arn:r")
+    )
+    narrow = policies.document(
+        *policies.data_statements(arn, f"{arn}/object", reads=["a/b/"], sid="x", principal="arn:r")
+    )
     assert policies.same(policies.common(wide, narrow), narrow)
     assert policies.same(policies.common(narrow, wide), narrow)
 

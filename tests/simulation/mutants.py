@@ -101,8 +101,8 @@ MUTANTS = (
         f"{_DOMAIN}/desired.py",
         (
             (
-                "            arn,\n            grant.prefix or dataset.prefix,\n",
-                "            arn,\n            dataset.prefix,\n",
+                "    granted = [(grant.prefix or dataset.prefix, ",
+                "    granted = [(dataset.prefix, ",
             ),
         ),
         "neither the old nor the new record grants",

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from podshare.domain.desired import inside
+from podshare.domain.desired import inside, share_a_role
 from podshare.domain.enrollments import Enrolled
 from podshare.domain.records import (
     MOST_MEMBERS,
@@ -70,7 +70,7 @@ def _narrowed_dataset(item: Item, last: Dataset | None) -> Dataset | None:
     written = understood(Dataset, {**plain(item), "name": last.name if last else ""})
     if not last or not written:
         return None
-    fixed = ("account", "region", "bucket", "kms_key", "vpc")
+    fixed = ("account", "region", "bucket", "kms_key", "vpc", "data_role")
     if any(getattr(written, name) != getattr(last, name) for name in fixed):
         return None
     if written.prefix.startswith(last.prefix):
@@ -106,7 +106,8 @@ def accept_team(
         except InvalidRecord as error:
             problems = error.problems
         else:
-            problems = bounded((*_broken_references(team, clusters, datasets), *_own_roles(team, own_paths)))
+            broken = (*_broken_references(team, clusters, datasets), *_mixed_roles(team, datasets))
+            problems = bounded((*broken, *_own_roles(team, own_paths)))
             if not problems:
                 return Accepted(team)
     if last is None:
@@ -145,6 +146,17 @@ def _broken_references(
                 rule = f"lies outside of dataset {dataset.name}, which is {dataset.prefix} of {dataset.bucket}"
                 remedy = f"Prefixes count from the bucket's root: begin it with {dataset.prefix}"
                 yield Problem(record, f"{field}.prefix", grant.prefix, rule, remedy)
+
+
+def _mixed_roles(team: Team, datasets: Mapping[str, Dataset | None]) -> Iterable[Problem]:
+    for row, account in enumerate(team.service_accounts):
+        used = [dataset for grant in account.datasets if (dataset := datasets.get(grant.dataset))]
+        if not share_a_role(used):
+            targets = sorted({dataset.name for dataset in used if dataset.data_role == "target"})
+            rule = "have data_role target: they go neither with other datasets nor with those of another account"
+            remedy = "Pods end up in one role: give these datasets service accounts of their own, one for each account."
+            field = f"service_accounts.{row}.datasets"
+            yield Problem(f"team#{team.name}", field, ", ".join(targets), rule, remedy)
 
 
 def _own_roles(team: Team, own_paths: Sequence[str]) -> Iterable[Problem]:

@@ -331,21 +331,36 @@ def _role_attachment(wish: _Wish, member: Member, role: str) -> RoleAttachment:
 
 def _service_accounts(wish: _Wish) -> Iterator[Resource]:
     for account in wish.team.service_accounts:
-        role = _data_access_role(wish, account)
+        target = _target_role(wish, account)
+        role = _data_access_role(wish, account, target)
         yield role
         yield _service_account(wish, account)
-        yield _association(wish, account, role)
-        yield from _kms_grants(wish, account, role)
+        yield _association(wish, account, role, target)
+        if target:
+            yield target
+        else:
+            yield from _kms_grants(wish, account, role)
 
 
 def _grants(wish: _Wish, account: ServiceAccountRecord) -> dict[str, list[DatasetGrant]]:
-    """The account's grants that count, by their dataset."""
+    """The account's grants that count, by their dataset.
+
+    An association has one target role: of datasets that cannot share one, those with access points count.
+    """
     found: dict[str, list[DatasetGrant]] = {}
     for grant in account.datasets:
         dataset = wish.datasets.get(grant.dataset)
         if dataset and inside(dataset, grant):
             found.setdefault(grant.dataset, []).append(grant)
-    return found
+    if share_a_role(wish.datasets[name] for name in found):
+        return found
+    return {name: grants for name, grants in found.items() if wish.datasets[name].data_role != "target"}
+
+
+def share_a_role(datasets: Iterable[Dataset]) -> bool:
+    """Whether one service account can use all of these: through access points, or one account's by a target role."""
+    roles = {dataset.account if dataset.data_role == "target" else "" for dataset in datasets}
+    return len(roles) < 2
 
 
 def inside(dataset: Dataset, grant: DatasetGrant) -> bool:
@@ -353,7 +368,43 @@ def inside(dataset: Dataset, grant: DatasetGrant) -> bool:
     return not grant.prefix or grant.prefix.startswith(dataset.prefix)
 
 
-def _data_access_role(wish: _Wish, account: ServiceAccountRecord) -> Role:
+def _target_role(wish: _Wish, account: ServiceAccountRecord) -> Role | None:
+    """The role in the data account, where its owner wants it there; None where the data have access points."""
+    granted = _grants(wish, account)
+    used = [wish.datasets[name] for name in granted if wish.datasets[name].data_role == "target"]
+    if not used:
+        return None
+    installation, owner = wish.installation, used[0].account
+    data_role = names.data_access_role(installation, wish.team.name, wish.eks_arn, account.name)
+    return Role(
+        key=wish.role_key(owner, names.target_role(installation, wish.team.name, wish.eks_arn, account.name)),
+        tags=wish.tags(purpose="data-target", service_account=account.name),
+        why=f"service account {account.name}",
+        trust=policies.trust_data_role(
+            installation,
+            installation.role_arn(wish.cluster.account, data_role),
+            wish.eks_arn,
+            wish.team.namespace,
+            account.name,
+        ),
+        closed_trust=policies.trust_nobody(installation, owner),
+        policies=_dataset_policies(wish, granted),
+        boundary=installation.boundary_arn(owner),
+        buckets=frozenset((dataset.bucket, dataset.region, dataset.kms_key) for dataset in used),
+    )
+
+
+def _dataset_policies(wish: _Wish, granted: Mapping[str, list[DatasetGrant]]) -> dict[str, policies.Document]:
+    return {
+        f"dataset-{name}": policies.document(
+            *_statements(wish, wish.datasets[name], grants, sid="Objects"),
+            *(policies.may_use_key(key, _key_operations(grants)) for key in _key_of(wish.datasets[name])),
+        )
+        for name, grants in granted.items()
+    }
+
+
+def _data_access_role(wish: _Wish, account: ServiceAccountRecord, target: Role | None) -> Role:
     name = names.data_access_role(wish.installation, wish.team.name, wish.eks_arn, account.name)
     namespace = wish.team.namespace
     return Role(
@@ -362,15 +413,17 @@ def _data_access_role(wish: _Wish, account: ServiceAccountRecord) -> Role:
         why=f"service account {account.name}",
         trust=policies.trust_pod_identity(wish.cluster.account, wish.eks_arn, namespace, account.name),
         closed_trust=policies.trust_nobody(wish.installation, wish.cluster.account),
-        policies={
-            f"dataset-{name}": policies.document(
-                *_statements(wish, wish.datasets[name], grants, sid="Objects"),
-                *(policies.may_use_key(key, _key_operations(grants)) for key in _key_of(wish.datasets[name])),
-            )
-            for name, grants in _grants(wish, account).items()
-        },
+        policies=(
+            {"assume-target": policies.may_assume(_arn_of(wish, target), policies.CHAIN)}
+            if target
+            else _dataset_policies(wish, _grants(wish, account))
+        ),
         boundary=wish.installation.boundary_arn(wish.cluster.account),
     )
+
+
+def _arn_of(wish: _Wish, role: Role) -> str:
+    return wish.installation.role_arn(role.key.account, role.key.name)
 
 
 def _service_account(wish: _Wish, account: ServiceAccountRecord) -> ServiceAccount:
@@ -389,7 +442,7 @@ def _service_account(wish: _Wish, account: ServiceAccountRecord) -> ServiceAccou
     )
 
 
-def _association(wish: _Wish, account: ServiceAccountRecord, role: Role) -> PodIdentityAssociation:
+def _association(wish: _Wish, account: ServiceAccountRecord, role: Role, target: Role | None) -> PodIdentityAssociation:
     cluster = wish.cluster
     return PodIdentityAssociation(
         key=Key(
@@ -401,8 +454,9 @@ def _association(wish: _Wish, account: ServiceAccountRecord, role: Role) -> PodI
         ),
         tags=wish.tags(service_account=account.name),
         why=f"service account {account.name}",
-        needs=frozenset({role.key}),
-        role_arn=wish.installation.role_arn(cluster.account, role.key.name),
+        needs=frozenset({role.key, *([target.key] if target else [])}),
+        role_arn=_arn_of(wish, role),
+        target_role_arn=_arn_of(wish, target) if target else None,
     )
 
 
@@ -443,7 +497,7 @@ def _datasets(wish: _Wish) -> Iterator[Resource]:
             for account in wish.team.service_accounts
             if (grants := _grants(wish, account).get(name))
         }
-        if users:
+        if users and wish.datasets[name].data_role != "target":
             yield _access_point(wish, wish.datasets[name], users)
             yield _bucket_delegation(wish, wish.datasets[name], users)
 
@@ -476,8 +530,9 @@ def _statements(
 ) -> Iterator[policies.Statement]:
     """What a service account's grants of a dataset give together; a grant that ends keeps nothing of the others."""
     granted = [(grant.prefix or dataset.prefix, grant.access is DatasetAccess.READ_WRITE) for grant in grants]
+    point, bucket = _access_point_arn(wish, dataset), f"arn:{wish.installation.partition}:s3:::{dataset.bucket}"
     return policies.data_statements(
-        _access_point_arn(wish, dataset),
+        *((bucket, bucket) if dataset.data_role == "target" else (point, f"{point}/object")),
         reads=[prefix for prefix, _ in granted],
         writes=[prefix for prefix, writes in granted if writes],
         sid=sid,

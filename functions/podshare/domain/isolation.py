@@ -92,9 +92,13 @@ def _trust(own: Boundaries, role: Role) -> Iterator[tuple[str, str]]:
 
 
 def _trust_in_pods(own: Boundaries, statement: Statement) -> Iterator[tuple[str, str]]:
-    tags = statement.get("Condition", {}).get("StringEquals", {})
     if statement["Principal"]["Service"] != ["pods.eks.amazonaws.com"]:
         yield "a service trust is EKS Pod Identity's", str(statement["Principal"])
+    yield from _session_tags(own, statement)
+
+
+def _session_tags(own: Boundaries, statement: Statement) -> Iterator[tuple[str, str]]:
+    tags = statement.get("Condition", {}).get("StringEquals", {})
     if not set(tags.get("aws:requesttag/eks-cluster-arn", ["?"])) <= own.cluster_arns:
         yield "a data role's trust requires its own cluster", str(tags)
     if tags.get("aws:requesttag/kubernetes-namespace") != [own.namespace]:
@@ -109,6 +113,11 @@ def _trust_in_members(own: Boundaries, role: Role, statement: Statement) -> Iter
     if organization != [own.installation.organization]:
         yield "a trust falls when its account leaves the organization", str(condition)
     principals = set(condition.get("ArnLike", {}).get("aws:principalarn", ()))
+    if role.tags.get("podshare:purpose") == "data-target":
+        if not principals or not all(_is_data_role(own, arn) for arn in principals):
+            yield "a target role trusts the team's own data role", str(condition)
+        yield from _session_tags(own, statement)
+        return
     for arn in statement["Principal"]["AWS"]:
         account = arn.split(":")[4] if arn.count(":") >= 5 else arn
         if arn != own.installation.root_arn(account):
@@ -136,8 +145,9 @@ def _access_point(own: Boundaries, point: AccessPoint, wanted: Resource | None) 
 def _association(own: Boundaries, association: PodIdentityAssociation) -> Iterator[tuple[str, str]]:
     if association.key.name.partition("/")[0] != own.namespace:
         yield "an association lies in its own team's namespace", association.key.name
-    if not _is_data_role(own, association.role_arn):
-        yield "an association gives the team's own data role", association.role_arn
+    for arn in filter(None, (association.role_arn, association.target_role_arn)):
+        if not _is_data_role(own, arn):
+            yield "an association gives the team's own data role", arn
 
 
 def _key(own: Boundaries, grant: KmsGrant) -> Iterator[tuple[str, str]]:

@@ -164,7 +164,10 @@ class ClusterSchedulerConfig(Resource):
 
 @dataclass(frozen=True, kw_only=True)
 class Role(Resource):
-    """An IAM role under podshare's path. ``policies`` are its inline policies by name."""
+    """An IAM role under podshare's path. ``policies`` are its inline policies by name.
+
+    ``buckets`` are those that a target role uses by itself: name, Region, and the KMS key that its dataset names.
+    """
 
     work = Work.IDENTITY
     cut_stage = Stage.TRUST
@@ -176,6 +179,7 @@ class Role(Resource):
     closed_trust: Document = field(compare=False)
     attached: frozenset[str] = frozenset()
     max_session_seconds: int = 3600
+    buckets: frozenset[tuple[str, str, str | None]] = field(default=frozenset(), compare=False)
 
     def common(self, desired: Self) -> Self | None:
         shared = {

@@ -28,6 +28,11 @@ def data_access_role(installation: Installation, team: str, cluster_arn: str, se
     return f"{installation.prefix}-{team}-{_hash(8, 'data_access_role', cluster_arn, service_account)}"
 
 
+def target_role(installation: Installation, team: str, cluster_arn: str, service_account: str) -> str:
+    """The role in a data account that pods of one service account of a team end up in."""
+    return f"{installation.prefix}-{team}-{_hash(8, 'target_role', cluster_arn, service_account)}"
+
+
 def access_point(installation: Installation, team: str, cluster_arn: str, place: str, dataset: str) -> str:
     """The access point of a team for a dataset; ``place`` is the data account and Region."""
     tail = _hash(12, "access_point", cluster_arn, team, place, dataset)

@@ -18,6 +18,7 @@ Statement = dict[str, Any]
 
 VERSION = "2012-10-17"
 ASSUME = ("sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity")
+CHAIN = ("sts:AssumeRole", "sts:TagSession")
 INLINE_POLICIES = 10_240  # IAM quotas, all inline policies of a role together; fixed
 ACCESS_POINT_POLICY = 20 * 1024  # S3 user guide, "Access points restrictions and limitations"
 READ_OBJECTS = ("s3:GetObject",)
@@ -68,15 +69,37 @@ def trust_pod_identity(account: str, cluster_arn: str, namespace: str, service_a
     so that these two hold where they are sent (IfExists).
     """
     condition = {
-        "StringEquals": {
-            "aws:RequestTag/eks-cluster-arn": cluster_arn,
-            "aws:RequestTag/kubernetes-namespace": namespace,
-            "aws:RequestTag/kubernetes-service-account": service_account,
-        },
+        "StringEquals": _session_tags(cluster_arn, namespace, service_account),
         "StringEqualsIfExists": {"aws:SourceAccount": account},
         "ArnEqualsIfExists": {"aws:SourceArn": cluster_arn},
     }
-    return document(_trust({"Service": "pods.eks.amazonaws.com"}, ("sts:AssumeRole", "sts:TagSession"), condition))
+    return document(_trust({"Service": "pods.eks.amazonaws.com"}, CHAIN, condition))
+
+
+def trust_data_role(
+    installation: Installation, role_arn: str, cluster_arn: str, namespace: str, service_account: str
+) -> Document:
+    """Trust one data access role of a cluster's account, for the pods of one service account.
+
+    EKS chains the roles, and its session tags come along (EKS user guide, "EKS Pod Identity Target IAM Roles").
+    """
+    condition = {
+        "ArnLike": {"aws:PrincipalArn": role_arn},
+        "StringEquals": {
+            "aws:PrincipalOrgID": installation.organization,
+            **_session_tags(cluster_arn, namespace, service_account),
+        },
+    }
+    principal = {"AWS": installation.root_arn(role_arn.split(":")[4])}
+    return document(_trust(principal, CHAIN, condition))
+
+
+def _session_tags(cluster_arn: str, namespace: str, service_account: str) -> dict[str, str]:
+    return {
+        "aws:RequestTag/eks-cluster-arn": cluster_arn,
+        "aws:RequestTag/kubernetes-namespace": namespace,
+        "aws:RequestTag/kubernetes-service-account": service_account,
+    }
 
 
 def trust_nobody(installation: Installation, account: str) -> Document:
@@ -93,9 +116,9 @@ def _trust(principal: Statement, actions: Iterable[str], condition: Statement) -
 # ---- what roles may do -------------------------------------------------------------------------------------
 
 
-def may_assume(role_arn: str) -> Document:
+def may_assume(role_arn: str, actions: Iterable[str] = ASSUME) -> Document:
     """Allow to assume exactly one role."""
-    return document({"Effect": "Allow", "Action": sorted(ASSUME), "Resource": role_arn})
+    return document({"Effect": "Allow", "Action": sorted(actions), "Resource": role_arn})
 
 
 def may_describe_cluster(eks_arn: str, hyperpod_arn: str) -> Document:
@@ -107,7 +130,8 @@ def may_describe_cluster(eks_arn: str, hyperpod_arn: str) -> Document:
 
 
 def data_statements(
-    access_point_arn: str,
+    listed_arn: str,
+    objects_arn: str,
     *,
     reads: Iterable[str],
     writes: Iterable[str] = (),
@@ -116,20 +140,21 @@ def data_statements(
 ) -> Iterator[Statement]:
     """List and read what lies under the prefixes ``reads``, and write what lies under ``writes``.
 
-    With ``principal`` the statements are the access point's own, without it a role's. Prefixes inside of others are
+    ``listed_arn`` is the access point or bucket, ``objects_arn`` what its keys are appended to. With ``principal`` the
+    statements are the access point's own, without it a role's. Prefixes inside of others are
     left out, and each action stands in one statement: what two such documents have in common is then exactly what
     both grant.
     """
     who: Statement = {"Principal": {"AWS": principal}} if principal else {}
     statement: Statement = {"Effect": "Allow", **who}
     readable, writable = outermost(reads), outermost(writes)
-    listing: Statement = {"Sid": f"List{sid}", **statement, "Action": "s3:ListBucket", "Resource": access_point_arn}
+    listing: Statement = {"Sid": f"List{sid}", **statement, "Action": "s3:ListBucket", "Resource": listed_arn}
     if "" not in readable:
         listing["Condition"] = {"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in readable]}}
     yield listing
     for name, actions, prefixes in (("Read", READ_OBJECTS, readable), ("Write", WRITE_OBJECTS, writable)):
         if prefixes:
-            objects = [f"{access_point_arn}/object/{prefix}*" for prefix in prefixes]
+            objects = [f"{objects_arn}/{prefix}*" for prefix in prefixes]
             yield {"Sid": f"{name}{sid}", **statement, "Action": sorted(actions), "Resource": objects}
 
 

@@ -249,6 +249,13 @@ class Dataset(_Record):
     prefix: Prefix = ""
     kms_key: KmsKey | None = None
     vpc: Vpc | None = None
+    data_role: Literal["access_point", "target"] = "access_point"
+
+    @model_validator(mode="after")
+    def _network_of_access_points(self) -> Self:
+        if self.vpc and self.data_role == "target":
+            raise ValueError("vpc is the network of access points, of which a dataset with data_role target has none")
+        return self
 
     @model_validator(mode="after")
     def _key_beside_the_bucket(self) -> Self:

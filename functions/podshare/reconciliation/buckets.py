@@ -2,16 +2,18 @@
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from podshare.aws.errors import Retryable, Terminal, code_of
 from podshare.domain import limits
-from podshare.domain.kinds import AccessPoint, BucketDelegation, Key, KmsGrant, PodIdentityAssociation, Resource
+from podshare.domain.kinds import AccessPoint, BucketDelegation, Key, KmsGrant, PodIdentityAssociation, Resource, Role
 from podshare.domain.plan import LONGEST_TEXT, Obstacle
 from podshare.resources import bucket_delegation
 from podshare.resources.context import Context
 
+TARGET_ROLES_TAG = "podshare:target-roles"
 _FAILURES = (ClientError, BotoCoreError, Terminal, Retryable)
 _AWS_MANAGED = "alias/aws/s3"
 
@@ -19,12 +21,17 @@ _AWS_MANAGED = "alias/aws/s3"
 def unfit_data(context: Context, desired: Mapping[Key, Resource], adding: Collection[Key]) -> Iterator[Obstacle]:
     """Everything about buckets and keys that keeps the data among ``adding`` from being shared, once for each."""
     wanted = [desired[key] for key in adding]
+    for role in wanted:
+        if isinstance(role, Role) and role.buckets:
+            yield from _target_role(context, role)
     points = [one for one in wanted if isinstance(one, AccessPoint)]
     for place in sorted({(point.bucket, point.key.account, point.key.region) for point in points}):
         if unfit := [*_bucket(context, *place)]:
             yield from unfit
         else:
-            yield from _encryption(context, *place, desired)
+            named = {one.kms_key for one in desired.values() if isinstance(one, AccessPoint) and one.bucket == place[0]}
+            clusters = {one.key.account for one in desired.values() if isinstance(one, PodIdentityAssociation)}
+            yield from _encryption(context, *place, named, clusters)
     for delegation in wanted:
         if isinstance(delegation, BucketDelegation):
             yield from _bucket_policy(context, delegation)
@@ -84,12 +91,24 @@ def notes(context: Context, desired: Mapping[Key, Resource], creating: Collectio
                 yield f"bucket {bucket} has object ownership {', '.join(owners)}: what others own in it stays closed"
 
 
-def _encryption(
-    context: Context, bucket: str, account: str, region: str, desired: Mapping[Key, Resource]
+def _target_role(context: Context, role: Role) -> Iterator[Obstacle]:
+    """An account whose owner lets roles of its own use its buckets, and buckets that they can use."""
+    account, only = role.key.account, str(role.key)
+    found: list[Obstacle] = []
+    for bucket, region, key in sorted(role.buckets, key=str):
+        place = (context, bucket, account, region)
+        found += [*_bucket(*place)] or _encryption(*place, {key}, {account})
+    with contextlib.suppress(*_FAILURES):  # an account without its member role has its obstacle already
+        if context.accounts.member_tags(account).get(TARGET_ROLES_TAG) != "true":
+            what = f"account {account} lets no role of its own use its buckets, as data_role target asks for"
+            found.append(Obstacle(what, "Set TargetRoles of accounts/member.yaml to true there, or use access points."))
+    yield from (replace(one, account="", bucket="", only=only) for one in found)
+
+
+def _encryption(  # noqa: PLR0917  # a place, and for whom
+    context: Context, bucket: str, account: str, region: str, named: Collection[str | None], users: Collection[str]
 ) -> Iterator[Obstacle]:
-    """A bucket whose objects the pods can decrypt: by S3's own keys, or by one that the team's datasets name."""
-    named = {one.kms_key for one in desired.values() if isinstance(one, AccessPoint) and one.bucket == bucket}
-    clusters = {one.key.account for one in desired.values() if isinstance(one, PodIdentityAssociation)}
+    """A bucket whose objects ``users`` can decrypt: by S3's own keys, or by one that the team's datasets name."""
     try:
         s3 = context.accounts.client("s3", account, region)
         found = s3.get_bucket_encryption(Bucket=bucket, ExpectedBucketOwner=account)
@@ -105,7 +124,7 @@ def _encryption(
             continue
         key = default.get("KMSMasterKeyID", _AWS_MANAGED)
         if key.endswith(_AWS_MANAGED):
-            if clusters - {account}:
+            if {*users} - {account}:
                 what = f"bucket {bucket} encrypts by the key that AWS manages, which no other account may use"
                 yield Obstacle(what, "Encrypt it and its objects by a key of your own, or by SSE-S3.", account, bucket)
         elif key not in named:  # one without an ARN is looked for in the writer's account (PutBucketEncryption)

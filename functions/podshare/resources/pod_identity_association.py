@@ -47,15 +47,19 @@ def create(context: Context, wanted: Resource) -> None:
     association = as_kind(PodIdentityAssociation, wanted)
     namespace, _, name = association.key.name.partition("/")
     eks = context.accounts.client("eks", association.key.account, association.key.region)
+    about = f"{association.key}{association.target_role_arn or ''}{context.run}"
+    request: Any = {
+        "clusterName": association.key.container,
+        "namespace": namespace,
+        "serviceAccount": name,
+        "roleArn": association.role_arn,
+        "tags": dict(association.tags),
+        "clientRequestToken": hashlib.sha256(about.encode()).hexdigest()[:64],
+    }
+    if association.target_role_arn:
+        request["targetRoleArn"] = association.target_role_arn
     try:
-        eks.create_pod_identity_association(
-            clusterName=association.key.container,
-            namespace=namespace,
-            serviceAccount=name,
-            roleArn=association.role_arn,
-            tags=dict(association.tags),
-            clientRequestToken=hashlib.sha256(f"{association.key}{context.run}".encode()).hexdigest()[:64],
-        )
+        eks.create_pod_identity_association(**request)
     except ClientError as error:
         if code_of(error) != "ResourceInUseException":  # it is there: what it says is read again, and mended
             raise
