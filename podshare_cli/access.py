@@ -115,7 +115,8 @@ def proof(
 ) -> None:
     """Show a team's proof: who reaches what, and that nobody of another team does.
 
-    It was worked out when the team was last verified: after its last run, at the latest by the last sweep.
+    It was worked out when the team was last verified: after its last run, at the latest by the last sweep. What it says
+    of other teams is shown by the latest proofs of them all.
     `podshare team reconcile TEAM --wait` makes a new one. The exit code is 1 if the proof fails.
     """
     from podshare_cli import access_views, proofs

@@ -127,7 +127,8 @@ def probed(results: "Iterable[Result]") -> RenderableType:
 def _widened(widened: Mapping[str, Any], now: datetime.datetime) -> Iterator[str]:
     if not widened:
         return
-    done = "taken away" if widened["taken_away"] else "[bold red]still there[/]"
+    # what a run has just found is not told as taken away before the run has looked again
+    done = "taken away" if widened.get("taken_away") else "[bold red]still there[/]"
     yield ""
     yield f"[bold]last found that nobody granted[/], {ago(widened['at'], now)}, {done}"
     yield from (f"  {escape(str(one))}" for one in widened["found"])
