@@ -82,11 +82,29 @@ def test_a_pod_reaches_what_role_and_access_point_both_allow() -> None:
         assert not [found for found in rest if in_bucket(found) and found.who.endswith(":trainer")]
     narrow = policies.document(
         *policies.data_statements(
-            f"arn:aws:s3:us-west-2:333333333333:accesspoint/{point.key.name}", "imagenet/val/", write=False, sid="x"
+            (arn := f"arn:aws:s3:us-west-2:333333333333:accesspoint/{point.key.name}"),
+            f"{arn}/object",
+            reads=["imagenet/val/"],
+            sid="x",
         )
     )
     fewer = reached(changed(role, replace(role, policies={"dataset-imagenet": narrow})).values())
     assert {found.what for found in fewer if in_bucket(found) and found.who.endswith(":trainer")} == {"imagenet/val/*"}
+
+
+def test_a_pod_reaches_what_its_target_role_may() -> None:
+    """Data through a role in their owner's account are told by bucket and keys, with both roles on the way."""
+    datasets = {"imagenet": a_dataset(data_role="target")}
+    found = desired(a_team(), [CLUSTER], datasets, {}, INSTALLATION)
+    by_user = {one.who: one for one in reach([*found.values()], found, INSTALLATION) if in_bucket(one)}
+    data = by_user["system:serviceaccount:hyperpod-ns-vision:trainer"]
+    assert (data.may, data.what) == (("list", "read"), "imagenet/*")
+    assert len(by_user) == 2, "besides the pod only its data role, which pods alone are in"
+    assert data.where == f"arn:aws:s3:::{datasets['imagenet'].bucket}"
+    assert [role.split(":")[4] for role in data.through] == ["333333333333"]
+    role = next(key for key in found if key.kind is Kind.ROLE and key.account == "333333333333")
+    without = {key: one for key, one in found.items() if key != role}
+    assert not [one for one in reach([*without.values()], found, INSTALLATION) if in_bucket(one)]
 
 
 def test_within_an_account_either_policy_is_enough() -> None:

@@ -25,6 +25,7 @@ GIVING_NOTHING = frozenset(
         Kind.ROLE_ATTACHMENT,  # it lets a role ask; the trust of each cluster access role decides
         Kind.SERVICE_ACCOUNT,
         Kind.BUCKET_DELEGATION,  # it lets access points decide, and each access point is looked at
+        Kind.KMS_GRANT,  # whoever has it still needs the objects, which access points give
     }
 )
 ANYBODY = "*"
@@ -206,7 +207,8 @@ class _There:
     def given(self) -> Iterator[Access]:
         """What each entrant of each role may do by it."""
         for arn, role in self.roles.items():
-            gifts = [*self._in_clusters(arn), *self._in_data(arn, role), *self._by_policies(role)]
+            gifts = [*self._in_clusters(arn), *self._in_data(arn, role), *self._in_buckets(role)]
+            gifts += self._by_policies(role)
             for who, keys in self._entrants(arn, role):
                 for gift in gifts:
                     through = (arn, *gift.through)
@@ -230,15 +232,28 @@ class _There:
             within = point.key.account == role.key.account
             if not named and not within:
                 continue
-            own = _uses([*statements[point_arn], *statements[ANYBODY]], point_arn)
+            own = _uses([*statements[point_arn], *statements[ANYBODY]], point_arn, f"{point_arn}{_OBJECT}")
             # within an account either policy suffices (IAM user guide, "Policy evaluation logic")
             yield from self._merged(point_arn, point, own | named if within else _agreed(own, named))
+
+    def _in_buckets(self, role: Role) -> Iterator[_Gift]:
+        """What a role may do in buckets without an access point, as one in the account of the data."""
+        statements = _allowed(role.policies.values())
+        buckets = {self._bucket_in(resource) for one in statements for resource in _listed(one, "Resource")}
+        for bucket in sorted(buckets - {""}):
+            yield from _gifts(_uses(statements, bucket, f"{bucket}/"), bucket, (), (str(role.key),))
+
+    def _bucket_in(self, resource: str) -> str:
+        """The ARN of the bucket that a policy's resource is about; empty for anything else, a pattern of them too."""
+        bucket = resource.partition("/")[0]
+        is_bucket = bucket.startswith(f"arn:{self.installation.partition}:s3:::") and not _is_pattern(bucket)
+        return bucket if is_bucket else ""
 
     def _by_policies(self, role: Role) -> Iterator[_Gift]:
         by = (str(role.key),)
         for statement in _allowed(role.policies.values()):
             for resource in _listed(statement, "Resource"):
-                if resource.partition(_OBJECT)[0] not in self.known_points:
+                if resource.partition(_OBJECT)[0] not in self.known_points and not self._bucket_in(resource):
                     yield _Gift(tuple(_listed(statement, "Action")), "", resource, by=by)
         yield from (_Gift(("whatever it allows",), "", policy, by=by) for policy in role.attached)
 
@@ -253,9 +268,14 @@ class _There:
     def _merged(self, arn: str, point: AccessPoint, uses: Collection["Use"]) -> Iterator[_Gift]:
         """The uses of an access point, those of the same keys in one."""
         bucket = f"arn:{self.installation.partition}:s3:::{point.bucket}"
-        for what in sorted({pattern for _, pattern in uses}):
-            may = sorted({verb for verb, pattern in uses if pattern == what}, key=_in_order)
-            yield _Gift(tuple(may), bucket, what, (arn,), (str(point.key),))
+        return _gifts(uses, bucket, (arn,), (str(point.key),))
+
+
+def _gifts(uses: Collection["Use"], bucket: str, through: tuple[str, ...], by: tuple[str, ...]) -> Iterator[_Gift]:
+    """The uses of a bucket, those of the same keys in one."""
+    for what in sorted({pattern for _, pattern in uses}):
+        may = sorted({verb for verb, pattern in uses if pattern == what}, key=_in_order)
+        yield _Gift(tuple(may), bucket, what, through, by)
 
 
 # ---- documents ---------------------------------------------------------------------------------------------
@@ -329,17 +349,20 @@ def _given(policy: policies.Document | None, point: str) -> dict[str, set[Use]]:
     found: dict[str, set[Use]] = {}
     for statement in _allowed([policy]):
         for who in _principals(statement):
-            found[who] = found.get(who, set()) | _uses([statement], point)
+            found[who] = found.get(who, set()) | _uses([statement], point, f"{point}{_OBJECT}")
     return found
 
 
-def _uses(statements: Iterable[Statement], point: str) -> set[Use]:
-    """What statements allow with an access point: verbs with the keys, and actions that are no verb of podshare's."""
+def _uses(statements: Iterable[Statement], place: str, objects: str) -> set[Use]:
+    """What statements allow with an access point or a bucket: verbs with the keys, and actions that are no verb.
+
+    ``objects`` is what stands before the keys in the ARNs of its objects.
+    """
     found: set[Use] = set()
     for statement in statements:
         actions = _listed(statement, "Action")
         for resource in _listed(statement, "Resource"):
-            itself, keys = policies.covers(resource, point), _keys_in(resource, point)
+            itself, keys = policies.covers(resource, place), _keys_in(resource, objects)
             if itself and _any_is(actions, "list"):
                 found |= {("list", prefix) for prefix in _listed_prefixes(statement)}
             found |= {(verb, keys) for verb in ("read", "write") if keys and _any_is(actions, verb)}
@@ -362,12 +385,11 @@ def _listed_prefixes(statement: Statement) -> set[str]:
     return {one for one in prefixes if not any(one != other and policies.covers(other, one) for other in prefixes)}
 
 
-def _keys_in(resource: str, point: str) -> str:
-    """The keys of an access point's objects that ``resource`` names; empty if none."""
-    head, _, keys = resource.partition(_OBJECT)
-    if head == point:
-        return keys
-    return ANYBODY if _is_pattern(head) and policies.overlap(resource, f"{point}{_OBJECT}*") else ""
+def _keys_in(resource: str, objects: str) -> str:
+    """The keys of the objects that ``resource`` names; empty if none."""
+    if resource.startswith(objects):
+        return resource.removeprefix(objects)
+    return ANYBODY if _is_pattern(resource) and policies.overlap(resource, f"{objects}*") else ""
 
 
 def _agreed(ones: Iterable[Use], others: Iterable[Use]) -> set[Use]:
