@@ -117,6 +117,7 @@ class _Known:
 
     def __init__(self, connection: Connection, candidates: Mapping[str, Item], naming: Iterable[Item]) -> None:
         self._state = State(connection)
+        self._prefix = connection.prefix
         self._own_paths = (f"/{connection.prefix}/", f"/{connection.prefix}-system/")
         wanted = {
             f"{kind}#{name}"
@@ -132,7 +133,7 @@ class _Known:
         clusters = [name for name in _clusters(item) if self._exists(f"cluster#{name}")]
         datasets = {name: self._dataset(name) for name in _datasets(item) if self._exists(f"dataset#{name}")}
         if kind_of(item) == "team":
-            return accept_team(item, None, clusters, datasets, self._own_paths).problems
+            return accept_team(item, None, clusters, datasets, self._own_paths, prefix=self._prefix).problems
         found = accept_team(_some_team(item), None, clusters, datasets, self._own_paths).problems
         return tuple(_of_template(problem, item["id"]) for problem in found)
 

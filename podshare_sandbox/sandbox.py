@@ -12,6 +12,7 @@ sandbox at a time, since moto's state is the process's own.
 """
 
 import os
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -323,7 +324,7 @@ class Sandbox:
         """What a cluster's admin does with ``kubectl apply``, after replacing the prefix as the file says."""
         api = kubernetes.api_of(cluster_arn)
         manifests = (PROJECT / "accounts" / "cluster-rbac.yaml").read_text(encoding="utf-8")
-        for manifest in yaml.safe_load_all(manifests.replace("podshare", prefix)):
+        for manifest in yaml.safe_load_all(re.sub("podshare(?!/)", prefix, manifests)):
             api.apply(manifest)
 
     # --- stack sets -------------------------------------------------------------------------------------------

@@ -55,6 +55,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "`sharing`": records.Sharing,
     "`service_accounts`": records.ServiceAccount,
     "`datasets`": records.DatasetGrant,
+    "`rbac`": records.GroupRules,
+    "`rules`": records.RbacRule,
 }
 OF_EVERY_RECORD = {"schema", "changed_by"}
 NAMED_BY_ID = {records.Cluster, records.Dataset, records.Team, records.Enrollment, records.Pause}

@@ -14,7 +14,7 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 from podshare.aws.errors import Pending
 from podshare.aws.sessions import Accounts
 from podshare.aws.tables import State
-from podshare.domain import policies
+from podshare.domain import policies, rbac
 from podshare.domain.installation import Installation
 from podshare.domain.kinds import (
     AccessEntry,
@@ -23,6 +23,8 @@ from podshare.domain.kinds import (
     ComputeQuota,
     Kind,
     KmsGrant,
+    KubernetesRole,
+    KubernetesRoleBinding,
     PodIdentityAssociation,
     Resource,
     Role,
@@ -153,6 +155,8 @@ def _wrong_names(resource: Resource) -> Iterator[str]:
         namespace, _, name = key.name.partition("/")
         if not LABEL.fullmatch(namespace) or not SUBDOMAIN.fullmatch(name) or max(map(len, (namespace, name))) > 63:
             yield f"{key.name} is no service account"
+    if isinstance(resource, KubernetesRole | KubernetesRoleBinding):
+        yield from _wrong_rbac(resource)
     for name, value in resource.tags.items():
         if not TAG_VALUE.fullmatch(value) or value.lower().startswith("aws:"):
             yield f"tag {name} = {value!r}"
@@ -163,3 +167,13 @@ def _wrong_names(resource: Resource) -> Iterator[str]:
             document or {}
         ):
             yield f"policy {document}"
+
+
+def _wrong_rbac(resource: KubernetesRole | KubernetesRoleBinding) -> Iterator[str]:
+    """What the API server or podshare's admission policies would refuse of a Role or its binding."""
+    name = resource.key.name.partition("/")[2]
+    if not SUBDOMAIN.fullmatch(name) or len(name) > 253:
+        yield f"{name} is no name of a role"
+    for rule in resource.rules if isinstance(resource, KubernetesRole) else ():
+        if why := rbac.refusal(rule.api_groups, rule.resources, rule.verbs, rule.resource_names):
+            yield f"{rule}: {why}"

@@ -127,7 +127,10 @@ def granted(team: Team, closed: Collection[str] = ()) -> set[tuple[str, ...]]:
     """Who gets in, and which service account may use which dataset, on each cluster of a team's record."""
     people = {("member", member.identity) for member in members(team.members, {})}
     pods = {("pod", account.name, grant.dataset) for account in team.service_accounts for grant in account.datasets}
-    return {(cluster, *one) for cluster in team.quotas.keys() - {*closed} for one in people | pods}
+    groups = {("group", group) for group in team.kubernetes_groups}
+    rules = {("rule", line.group, str(rule)) for line in team.rbac for rule in line.rules}
+    everything = people | pods | groups | rules
+    return {(cluster, *one) for cluster in team.quotas.keys() - {*closed} for one in everything}
 
 
 # ---- records that are nearly right ------------------------------------------------------------------------------
@@ -162,6 +165,16 @@ A_FULL_TEAM = a_team_item(
             "datasets": [{"dataset": "imagenet", "access": "read", "expires": "2033-01-31T19:00:00+01:00"}],
         },
         {"name": "curator", "datasets": [{"dataset": "web", "access": "read_write", "prefix": "web/clean/"}]},
+    ],
+    kubernetes_groups=["podshare:vision:operators", "podshare:vision:auditors"],
+    rbac=[
+        {
+            "group": "podshare:vision:operators",
+            "rules": [
+                {"api_groups": [""], "resources": ["configmaps", "pods/exec"], "verbs": ["get", "create"]},
+                {"api_groups": [""], "resources": ["secrets"], "verbs": ["get"], "resource_names": ["registry"]},
+            ],
+        }
     ],
     deletion_protection=False,
     expires="2034-01-31T18:00Z",
@@ -403,10 +416,12 @@ def test_what_is_as_long_as_it_may_be_works(
         ({"members": [{"account": f"{n:012}"} for n in range(500)]}, {"members": [{"account": f"{n:012}"} for n in range(501)]}),
         ({"quota": {"resources": [{"instance_type": f"ml.p{n}.48xlarge", "count": 1} for n in range(15)]}}, {"quota": {"resources": [{"instance_type": f"ml.p{n}.48xlarge", "count": 1} for n in range(16)]}}),
         ({"quota": {"resources": [{"instance_type": "ml.p5.48xlarge", "count": 10**7}]}}, {"quota": {"resources": [{"instance_type": "ml.p5.48xlarge", "count": 10**7 + 1}]}}),
+        ({"kubernetes_groups": [f"podshare:vision:g{n}" for n in range(10)]}, {"kubernetes_groups": [f"podshare:vision:g{n}" for n in range(11)]}),
+        ({"kubernetes_groups": ["podshare:vision:" + "g" * 40]}, {"kubernetes_groups": ["podshare:vision:" + "g" * 41]}),
         ({"service_accounts": [{"name": f"s{n}"} for n in range(100)]}, {"service_accounts": [{"name": f"s{n}"} for n in range(101)]}),
         ({"service_accounts": [{"name": "s", "datasets": [{"dataset": "imagenet", "access": "read", "prefix": "imagenet/" + "p" * 502}]}]}, {"service_accounts": [{"name": "s", "datasets": [{"dataset": "imagenet", "access": "read", "prefix": "imagenet/" + "p" * 503}]}]}),
     ],
-    ids=["name", "owner", "reason", "changed_by", "cluster", "service account", "account", "role", "permission set", "path", "members", "lines", "count", "accounts", "prefix"],
+    ids=["name", "owner", "reason", "changed_by", "cluster", "service account", "account", "role", "permission set", "path", "members", "lines", "count", "groups", "group", "accounts", "prefix"],
 )  # fmt: skip
 def test_one_more_than_the_longest_is_refused(fits: Item, too_long: Item) -> None:
     """What is as long as it may be makes what AWS takes; one more is refused."""
@@ -479,6 +494,14 @@ INJECTIONS = [
     "*", "?", "${aws:username}", "${account.id}", "a*", "../*", "a\nb", 'a"b', "a'b", "a:b/../*", "a\x00b",
     'x","Resource":"*', "a\u200bb", "\u0430dmin", "a b", "a|b", "a#b",
 ]  # fmt: skip
+
+
+def a_rule(**fields: Any) -> Item:
+    rule = {"api_groups": [""], "resources": ["pods"], "verbs": ["get"], **fields}
+    group = "podshare:vision:ops"
+    return a_team_item(kubernetes_groups=[group], rbac=[{"group": group, "rules": [rule]}])
+
+
 NAMING: Mapping[str, Callable[[str], Item]] = {
     "id": lambda text: {**a_team_item(), "id": f"team#{text}"},
     "cluster": lambda text: a_team_item(cluster=text),
@@ -487,6 +510,10 @@ NAMING: Mapping[str, Callable[[str], Item]] = {
     "trusted_by": lambda text: a_team_item(members=[{"account": "2" * 12, "trusted_by": [f"role/Data{text}"]}]),
     "permission_set": lambda text: a_team_item(members=[{"account": "2" * 12, "permission_set": f"Data{text}"}]),
     "service account": lambda text: a_team_item(service_accounts=[{"name": f"s{text}"}]),
+    "kubernetes_groups": lambda text: a_team_item(kubernetes_groups=[f"podshare:vision:o{text}"]),
+    "verbs": lambda text: a_rule(verbs=["get", f"list{text}"]),
+    "resources": lambda text: a_rule(resources=[f"pods{text}"]),
+    "resource_names": lambda text: a_rule(resource_names=[f"one{text}"]),
     "dataset": lambda text: a_team_item(service_accounts=[{"name": "s", "datasets": [{"dataset": f"d{text}", "access": "read"}]}]),
     "instance_type": lambda text: a_team_item(quota={"resources": [{"instance_type": f"ml.p5.48xlarge{text}", "count": 1}]}),
     "bucket": lambda text: {**A_DATASET, "bucket": f"bucket{text}"},

@@ -171,6 +171,23 @@ def other_scheduler(world: World) -> None:
     )
 
 
+OPERATORS = ("hyperpod-ns-vision", "podshare-operators")
+RBAC: dict[str, Any] = {
+    "kubernetes_groups": ["podshare:vision:operators"],
+    "rbac": [
+        {
+            "group": "podshare:vision:operators",
+            "rules": [{"api_groups": [""], "resources": ["configmaps"], "verbs": ["get"]}],
+        }
+    ],
+}
+
+
+def tampered(kind: str, **fields: Any) -> None:
+    api = kubernetes.api_of(EKS_ARN)
+    api.apply({**(api.get(kind, *OPERATORS) or {}), **fields})
+
+
 def deleted_role(world: World) -> None:
     name = role_of(world, "reader")
     for policy in iam(world).list_role_policies(RoleName=name)["PolicyNames"]:
@@ -232,6 +249,10 @@ TAMPERING: dict[str, Callable[[World], object]] = {
     "scheduler deleted": lambda w: w.sandbox.client("sagemaker").delete_cluster_scheduler_config(ClusterSchedulerConfigId=scheduler(w)["ClusterSchedulerConfigId"]),
     "tag of the scheduler changed": lambda w: w.sandbox.client("sagemaker").add_tags(ResourceArn=scheduler(w)["ClusterSchedulerConfigArn"], Tags=[{"Key": "podshare:cluster", "Value": "x"}, {"Key": "podshare:extra", "Value": "y"}]),
     "service account deleted": lambda _: kubernetes.api_of(EKS_ARN).delete("ServiceAccount", "hyperpod-ns-vision", "reader"),
+    "role in the cluster widened": lambda _: tampered("Role", rules=[{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]),
+    "role in the cluster deleted": lambda _: kubernetes.api_of(EKS_ARN).delete("Role", *OPERATORS),
+    "binding in the cluster widened": lambda _: tampered("RoleBinding", subjects=[{"kind": "User", "name": "mallory", "apiGroup": "rbac.authorization.k8s.io"}]),
+    "binding in the cluster deleted": lambda _: kubernetes.api_of(EKS_ARN).delete("RoleBinding", *OPERATORS),
 }  # fmt: skip
 
 
@@ -242,7 +263,7 @@ def team(world: World) -> None:
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     world.sandbox.client("iam", VISION).create_role(RoleName="Researcher", AssumeRolePolicyDocument=document)
     world.put({**CLUSTER, "scheduler": {"priority_classes": [{"name": "training", "weight": 60}]}})
-    world.put_team("vision", members=[{"account": VISION}], service_accounts=READER)
+    world.put_team("vision", members=[{"account": VISION}], service_accounts=READER, **RBAC)
 
 
 @pytest.mark.parametrize("kind", TAMPERING)

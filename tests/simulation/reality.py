@@ -134,6 +134,12 @@ def _cluster() -> Iterator[Found]:
         labels = metadata.get("labels", {})
         key = f"service_account|{place}|{metadata['namespace']}/{metadata['name']}"
         yield key, {"tags": labels, "team": labels.get("podshare/team")}, "podshare/team" in labels
+    for kind, called in (("Role", "kubernetes_role"), ("RoleBinding", "kubernetes_role_binding")):
+        for one in kubernetes.api_of(EKS_ARN).objects(kind):
+            metadata, labels = one["metadata"], one["metadata"].get("labels", {})
+            facts = {"tags": labels, "team": labels.get("podshare/team")}
+            facts |= {name: one[name] for name in ("rules", "roleRef", "subjects") if name in one}
+            yield f"{called}|{place}|{metadata['namespace']}/{metadata['name']}", facts, "podshare/team" in labels
 
 
 def _quotas(world: World) -> Iterator[Found]:
@@ -178,6 +184,12 @@ def _grants(key: str, facts: Facts) -> Iterator[Grant]:
             for namespace in scope.get("namespaces") or ["the whole cluster"]:
                 yield "may in the cluster", name, arn, namespace
         yield from (("is in the group", name, group) for group in facts["groups"])
+    elif kind == "kubernetes_role":
+        for rule in facts["rules"]:
+            pieces = itertools.product(rule["apiGroups"], rule["resources"], rule["verbs"])
+            yield from (("has the right", name, *piece) for piece in pieces)
+    elif kind == "kubernetes_role_binding":
+        yield from (("is bound", name, one["kind"], one["name"], facts["roleRef"]["name"]) for one in facts["subjects"])
     elif kind == "pod_identity_association":
         yield "pods are", name, facts["role"]
     elif kind == "role_attachment":

@@ -32,6 +32,12 @@ _READ_SCANS = {"dataset": "scans", "access": "read"}
 _TRAINING, _VIEW = "AmazonSagemakerHyperpodTrainingPolicy", "AmazonEKSViewPolicy"
 
 
+def _rbac(verb: str) -> Item:
+    group = "podshare:alpha:operators"
+    rules = [{"api_groups": [""], "resources": ["configmaps"], "verbs": ["get", verb]}]
+    return {"kubernetes_groups": [group], "rbac": [{"group": group, "rules": rules}]}
+
+
 def _quota(count: int) -> Item:
     return {"resources": [{"instance_type": "ml.p5.48xlarge", "count": count}]}
 
@@ -68,6 +74,7 @@ ONBOARDING = Chapter(
             "alpha",
             members=[{"account": VISION}, {"account": LANGUAGE, "existing_role": EXISTING_ROLE}],
             service_accounts=[{"name": "trainer", "datasets": [_READ_IMAGES, _WRITE_DRAFTS]}],
+            **_rbac("create"),
         ),
         a_team_item(
             "beta",
@@ -104,6 +111,7 @@ CHANGE = Chapter(
             members=[{"account": VISION}],
             quota=_quota(3),
             service_accounts=[{"name": "trainer", "datasets": [_READ_CRAWL, _READ_DRAFTS]}],
+            **_rbac("list"),
         ),
         a_team_item(
             "beta",

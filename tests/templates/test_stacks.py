@@ -284,9 +284,29 @@ def test_cluster_rules_are_bound_to_the_groups_of_the_access_entries() -> None:
 
 
 def test_cluster_rules_name_what_they_allow() -> None:
-    """No wildcard in the cluster, no secrets, no impersonation, and pods are only looked at."""
+    """No wildcard in the cluster, no secrets, no impersonation; rights over rights are those that policies hold."""
+    writes = {"serviceaccounts", "roles", "rolebindings"}
     for rule in rules_of_cluster():
         assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
-        assert not {"secrets", "pods/exec", "roles", "rolebindings"} & set(rule["resources"])
-        assert not {"impersonate", "bind", "escalate", "deletecollection"} & set(rule["verbs"])
-        assert rule["resources"] == ["serviceaccounts"] or set(rule["verbs"]) <= {"get", "list"}
+        assert not {"secrets", "pods/exec", "clusterroles", "clusterrolebindings"} & set(rule["resources"])
+        assert not {"impersonate", "deletecollection"} & set(rule["verbs"])
+        assert rule["resources"] == ["roles"] or not {"bind", "escalate"} & set(rule["verbs"])
+        assert set(rule["verbs"]) <= {"get", "list"} or set(rule["resources"]) <= writes
+
+
+def test_whatever_podshare_writes_in_the_cluster_is_held_by_a_policy() -> None:
+    """Each resource that podshare's cluster role may change is among those that podshare-own-objects denies elsewhere."""
+    manifests = list(yaml.safe_load_all(RBAC.read_text(encoding="utf-8")))
+    (own,) = (
+        one
+        for one in manifests
+        if one["metadata"]["name"] == "podshare-own-objects" and "matchConstraints" in one["spec"]
+    )
+    held = {resource for rule in own["spec"]["matchConstraints"]["resourceRules"] for resource in rule["resources"]}
+    written = {
+        name for rule in rules_of_cluster() if {"create", "delete"} & {*rule["verbs"]} for name in rule["resources"]
+    }
+    assert written <= held
+    bindings = [one["spec"] for one in manifests if "policyName" in one.get("spec", {})]
+    denying = {spec["policyName"] for spec in bindings if spec["validationActions"] == ["Deny"]}
+    assert {"podshare-own-objects", "podshare-roles", "podshare-role-bindings"} <= denying

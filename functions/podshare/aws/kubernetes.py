@@ -6,17 +6,20 @@ Importing lightkube takes half a second: nothing imports this module before it t
 import base64
 import threading
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import httpx2
 import lightkube
 from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from lightkube.codecs import from_dict
 from lightkube.config.kubeconfig import SingleConfig
 from lightkube.config.models import Cluster, Context, User
 from lightkube.core.exceptions import ApiError
-from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import Pod, ServiceAccount
+from lightkube.resources.rbac_authorization_v1 import Role, RoleBinding
 
 from podshare.aws.errors import Pending, Retryable, Terminal
 from podshare.aws.sessions import Accounts, ask_guard
@@ -25,6 +28,8 @@ TOKEN_SECONDS = 60  # how long the presigned URL in the token is good for; EKS h
 _RENEW_AFTER = 600
 _OVER = frozenset({"Succeeded", "Failed"})
 _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER_FAULT = 404, 409, 429, 500
+
+_KINDS: Mapping[str, Any] = {kind.__name__: kind for kind in (ServiceAccount, Role, RoleBinding)}
 
 _connections: dict[tuple[str, str, str, str], tuple[float, "Kubernetes"]] = {}
 _lock = threading.Lock()
@@ -75,36 +80,35 @@ class Kubernetes:
             timeout=httpx2.Timeout(15),
         )
 
-    def service_account_labels(self, namespace: str, name: str) -> dict[str, str] | None:
-        """The labels of a service account, or None if there is none."""
+    def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+        """An object as it is, or None if there is none."""
         try:
-            found = self._client.get(ServiceAccount, name, namespace=namespace)
+            found = self._client.get(_KINDS[kind], name, namespace=namespace)
         except httpx2.HTTPError as error:
             if _status(error) == _NOT_FOUND:
                 return None
-            raise self._classified(error, f"service account {namespace}/{name}") from error
-        return dict((found.metadata.labels if found.metadata else None) or {})
+            raise self._classified(error, f"{kind} {namespace}/{name}") from error
+        return dict(found.to_dict())
 
-    def apply_service_account(self, namespace: str, name: str, labels: dict[str, str]) -> None:
-        """Apply a service account (server-side apply). Raises Pending if its namespace does not exist yet."""
+    def apply(self, manifest: Mapping[str, Any]) -> None:
+        """Apply an object (server-side apply). Raises Pending if its namespace does not exist yet."""
         ask_guard()
+        namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
         try:
-            self._client.apply(
-                ServiceAccount(metadata=ObjectMeta(name=name, namespace=namespace, labels=labels)), force=True
-            )
+            self._client.apply(from_dict(dict(manifest)), force=True)
         except httpx2.HTTPError as error:
             if _status(error) == _NOT_FOUND:
                 raise Pending(f"namespace {namespace} does not exist yet") from error
-            raise self._classified(error, f"service account {namespace}/{name}") from error
+            raise self._classified(error, f"{manifest['kind']} {namespace}/{name}") from error
 
-    def delete_service_account(self, namespace: str, name: str) -> None:
-        """Delete a service account; Kubernetes removes its tokens with it."""
+    def delete(self, kind: str, namespace: str, name: str) -> None:
+        """Delete an object; Kubernetes removes a service account's tokens with it."""
         ask_guard()
         try:
-            self._client.delete(ServiceAccount, name, namespace=namespace)
+            self._client.delete(_KINDS[kind], name, namespace=namespace)
         except httpx2.HTTPError as error:
             if _status(error) != _NOT_FOUND:
-                raise self._classified(error, f"service account {namespace}/{name}") from error
+                raise self._classified(error, f"{kind} {namespace}/{name}") from error
 
     def running_pods(self, namespace: str) -> list[str]:
         """The names of the pods that have not ended."""

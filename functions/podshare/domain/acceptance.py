@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from podshare.domain.desired import inside, share_a_role
+from podshare.domain.desired import as_rule, inside, share_a_role
 from podshare.domain.enrollments import Enrolled
 from podshare.domain.records import (
     MOST_MEMBERS,
@@ -22,10 +22,12 @@ from podshare.domain.records import (
     Dataset,
     DatasetAccess,
     DatasetGrant,
+    GroupRules,
     InvalidRecord,
     Membership,
     Moment,
     Problem,
+    RbacRule,
     ServiceAccount,
     Team,
     bounded,
@@ -87,12 +89,13 @@ def accept_team(
     *,
     enrolled: Enrolled | None = None,
     closed: Collection[str] = (),
+    prefix: str = "",
 ) -> Accepted[Team]:
     """The team that counts.
 
     ``last`` is what was accepted before, with the clusters that were ``closed`` then. ``own_paths`` are the IAM paths
     of podshare's own roles, by which nobody may be a member. ``enrolled`` is what an enrollment makes of the team, in
-    place of ``item``.
+    place of ``item``. ``prefix`` is what the team's Kubernetes groups begin with.
     ``clusters`` names the clusters that exist; ``datasets`` holds each dataset that ever existed, None where it
     was deleted. A reference to anything else is a problem of the record.
     """
@@ -107,7 +110,7 @@ def accept_team(
             problems = error.problems
         else:
             broken = (*_broken_references(team, clusters, datasets), *_mixed_roles(team, datasets))
-            problems = bounded((*broken, *_own_roles(team, own_paths)))
+            problems = bounded((*broken, *_own_roles(team, own_paths), *_own_groups(team, prefix)))
             if not problems:
                 return Accepted(team)
     if last is None:
@@ -168,6 +171,14 @@ def _own_roles(team: Team, own_paths: Sequence[str]) -> Iterable[Problem]:
             yield Problem(f"team#{team.name}", f"members.{row}.existing_role", member.existing_role, rule, remedy)
 
 
+def _own_groups(team: Team, prefix: str) -> Iterable[Problem]:
+    """A group of another installation's prefix is that one's, whatever team it names."""
+    for row, group in enumerate(team.kubernetes_groups):
+        if prefix and not group.startswith(f"{prefix}:"):
+            remedy = f"Begin it with {prefix}:{team.name}:"
+            yield Problem(f"team#{team.name}", f"kubernetes_groups.{row}", group, "is not the team's", remedy)
+
+
 # ---- what a record that breaks a rule still asks for ----------------------------------------------------------
 
 
@@ -182,12 +193,13 @@ def _narrowed_team(item: Item, last: Team, datasets: Mapping[str, Dataset | None
             "access": _narrower_access(last.access, _understood_value(Access, written.get("access", Access.TRAINING))),
             "members": tuple(_narrowed_members(last.members, _elements(Membership, written.get("members")))),
             "service_accounts": tuple(_narrowed_accounts(last, written.get("service_accounts"), datasets)),
+            **_narrowed_groups(last, written),
         }
     )
 
 
 def _without_access(last: Team) -> Team:
-    return last.model_copy(update={"members": (), "service_accounts": ()})
+    return last.model_copy(update={"members": (), "service_accounts": (), "kubernetes_groups": (), "rbac": ()})
 
 
 def _sooner(one: datetime | None, other: datetime | None) -> datetime | None:
@@ -271,6 +283,30 @@ def _gives(one: DatasetGrant, other: DatasetGrant) -> bool:
     """Whether ``one`` gives all that ``other``, of the same dataset and prefix, does."""
     lasts = one.expires is None or _sooner(one.expires, other.expires) == other.expires
     return lasts and one.access in (other.access, DatasetAccess.READ_WRITE)
+
+
+def _narrowed_groups(last: Team, written: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """The groups in both records, and of what they may do the rules that lie within one of the written ones."""
+    named = written.get("kubernetes_groups")
+    groups = tuple(group for group in last.kubernetes_groups if isinstance(named, list) and group in named)
+    rows = [row for row in _listed(written.get("rbac")) if isinstance(row, Mapping)]
+    allowed: dict[str, list[RbacRule]] = {}
+    for row in rows:
+        if isinstance(group := row.get("group"), str):
+            allowed.setdefault(group, []).extend(_elements(RbacRule, row.get("rules")))
+    lines = [_narrowed_rules(line, allowed.get(line.group, [])) for line in last.rbac if line.group in groups]
+    return {"kubernetes_groups": groups, "rbac": tuple(line for line in lines if line.rules)}
+
+
+def _narrowed_rules(last: GroupRules, allowed: Iterable[RbacRule]) -> GroupRules:
+    wide = [as_rule(rule) for rule in allowed]
+    return last.model_copy(
+        update={"rules": tuple(rule for rule in last.rules if any(one.covers(as_rule(rule)) for one in wide))}
+    )
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _elements(part: type[P], rows: object) -> list[P]:

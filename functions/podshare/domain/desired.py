@@ -18,6 +18,9 @@ from podshare.domain.kinds import (
     Key,
     Kind,
     KmsGrant,
+    KubernetesRole,
+    KubernetesRoleBinding,
+    KubernetesRule,
     PodIdentityAssociation,
     Resource,
     Role,
@@ -32,6 +35,7 @@ from podshare.domain.records import (
     DatasetGrant,
     Quota,
     QuotaResource,
+    RbacRule,
     Scheduler,
     Team,
 )
@@ -87,6 +91,11 @@ class _Wish:
             **{f"podshare:{name.replace('_', '-')}": _tag_value(value) for name, value in more.items()},
         }
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """Ownership of objects in the cluster."""
+        return {"app.kubernetes.io/managed-by": self.installation.prefix, "podshare/team": self.team.name}
+
     def role_key(self, account: str, name: str) -> Key:
         return Key(Kind.ROLE, account, "", "", name)
 
@@ -112,7 +121,7 @@ def desired(
     On the clusters in ``closed`` the team has its quota, and nobody has access.
     """
     present = {name: dataset for name, dataset in datasets.items() if not is_gone(accounts, dataset.account)}
-    nobody = team.model_copy(update={"members": (), "service_accounts": ()})
+    nobody = team.model_copy(update={"members": (), "service_accounts": (), "kubernetes_groups": (), "rbac": ()})
     found: dict[Key, Resource] = {}
     for cluster in sorted(clusters, key=lambda one: one.name):
         if quota := team.quotas.get(cluster.name):
@@ -124,7 +133,14 @@ def desired(
 
 
 def _on_one_cluster(wish: _Wish) -> Iterator[Resource]:
-    own = (_compute_quota(wish), *_scheduler_config(wish), *_members(wish), *_service_accounts(wish), *_datasets(wish))
+    own = (
+        _compute_quota(wish),
+        *_scheduler_config(wish),
+        *_members(wish),
+        *_service_accounts(wish),
+        *_kubernetes_roles(wish),
+        *_datasets(wish),
+    )
     for resource in own:
         yield replace(resource, cluster=wish.cluster.name)
 
@@ -283,7 +299,7 @@ def _access_entry(wish: _Wish, member: Member, role: Role) -> AccessEntry:
         why=member.why,
         needs=frozenset({role.key}),
         policies={access_policy_arn(wish.installation.partition, name): scope for name, scope in scopes.items()},
-        groups=frozenset(),
+        groups=frozenset(wish.team.kubernetes_groups),
         username=session_username(wish.installation.partition, cluster.account, role.key.name),
     )
 
@@ -427,16 +443,9 @@ def _arn_of(wish: _Wish, role: Role) -> str:
 
 
 def _service_account(wish: _Wish, account: ServiceAccountRecord) -> ServiceAccount:
-    cluster = wish.cluster
     return ServiceAccount(
-        key=Key(
-            Kind.SERVICE_ACCOUNT,
-            cluster.account,
-            cluster.region,
-            cluster.eks_cluster,
-            f"{wish.team.namespace}/{account.name}",
-        ),
-        tags={"app.kubernetes.io/managed-by": wish.installation.prefix, "podshare/team": wish.team.name},
+        key=_namespaced_key(wish, Kind.SERVICE_ACCOUNT, account.name),
+        tags=wish.labels,
         why=f"service account {account.name}",
         needs=frozenset({_quota_key(wish)}),
     )
@@ -488,6 +497,38 @@ def _key_operations(grants: Iterable[DatasetGrant]) -> tuple[str, ...]:
     """What S3 asks of KMS for a reader, and for a writer, whose multipart uploads are read too (S3 API reference)."""
     writes = any(grant.access is DatasetAccess.READ_WRITE for grant in grants)
     return ("Decrypt", "GenerateDataKey") if writes else ("Decrypt",)
+
+
+def _kubernetes_roles(wish: _Wish) -> Iterator[Resource]:
+    for line in wish.team.rbac:
+        why = f"Kubernetes group {line.group}"
+        role = KubernetesRole(
+            key=_namespaced_key(wish, Kind.KUBERNETES_ROLE, names.kubernetes_role(wish.installation, line.group)),
+            tags=wish.labels,
+            why=why,
+            needs=frozenset({_quota_key(wish)}),
+            rules=tuple(sorted({as_rule(rule) for rule in line.rules})),
+        )
+        yield role
+        yield KubernetesRoleBinding(
+            key=replace(role.key, kind=Kind.KUBERNETES_ROLE_BINDING),
+            tags=wish.labels,
+            why=why,
+            needs=frozenset({_quota_key(wish), role.key}),
+            role=f"Role {role.key.name.partition('/')[2]}",
+            subjects=frozenset({f"Group {line.group}"}),
+        )
+
+
+def as_rule(rule: RbacRule) -> KubernetesRule:
+    """A rule of a record as it stands in a Role, in an order of its own."""
+    lists = (rule.api_groups, rule.resources, rule.verbs, rule.resource_names)
+    return KubernetesRule(*(tuple(sorted({*listed})) for listed in lists))
+
+
+def _namespaced_key(wish: _Wish, kind: Kind, name: str) -> Key:
+    cluster = wish.cluster
+    return Key(kind, cluster.account, cluster.region, cluster.eks_cluster, f"{wish.team.namespace}/{name}")
 
 
 def _datasets(wish: _Wish) -> Iterator[Resource]:

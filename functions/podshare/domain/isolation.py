@@ -9,10 +9,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from podshare.domain import policies
+from podshare.domain import policies, rbac
 from podshare.domain.desired import CLUSTER_POLICY, access_policy_arn
 from podshare.domain.installation import Installation
-from podshare.domain.kinds import AccessEntry, AccessPoint, Key, KmsGrant, PodIdentityAssociation, Resource, Role
+from podshare.domain.kinds import (
+    AccessEntry,
+    AccessPoint,
+    Key,
+    KmsGrant,
+    KubernetesRole,
+    KubernetesRoleBinding,
+    PodIdentityAssociation,
+    Resource,
+    Role,
+)
 from podshare.domain.policies import Statement
 
 
@@ -62,6 +72,10 @@ def _broken(own: Boundaries, resource: Resource, wanted: Resource | None) -> Ite
             yield from _association(own, resource)
         case KmsGrant():
             yield from _key(own, resource)
+        case KubernetesRole():
+            yield from _kubernetes_role(own, resource)
+        case KubernetesRoleBinding():
+            yield from _kubernetes_role_binding(own, resource)
 
 
 def _entry(own: Boundaries, entry: AccessEntry) -> Iterator[tuple[str, str]]:
@@ -154,6 +168,22 @@ def _key(own: Boundaries, grant: KmsGrant) -> Iterator[tuple[str, str]]:
     for arn in grant.grantees:
         if not _is_data_role(own, arn):
             yield "a key is granted to the team's own data roles", arn
+
+
+def _kubernetes_role(own: Boundaries, role: KubernetesRole) -> Iterator[tuple[str, str]]:
+    if role.key.name.partition("/")[0] != own.namespace:
+        yield "a Kubernetes role lies in its own team's namespace", role.key.name
+    for rule in role.rules:
+        if why := rbac.refusal(rule.api_groups, rule.resources, rule.verbs, rule.resource_names):
+            yield "a Kubernetes role gives nothing that reaches further", why
+
+
+def _kubernetes_role_binding(own: Boundaries, binding: KubernetesRoleBinding) -> Iterator[tuple[str, str]]:
+    if binding.key.name.partition("/")[0] != own.namespace:
+        yield "a Kubernetes role lies in its own team's namespace", binding.key.name
+    for subject in sorted(binding.subjects):
+        if not subject.startswith(f"Group {own.installation.prefix}:{own.team}:"):
+            yield "a Kubernetes role is bound to its own team's groups", subject
 
 
 def _is_data_role(own: Boundaries, arn: str) -> bool:

@@ -6,7 +6,7 @@ None where the thing cannot be narrowed in place and has to be made anew.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import IntEnum, StrEnum
 from typing import Any, ClassVar, Self
 
@@ -23,6 +23,8 @@ class Kind(StrEnum):
     ROLE_ATTACHMENT = "role_attachment"
     ACCESS_ENTRY = "access_entry"
     SERVICE_ACCOUNT = "service_account"
+    KUBERNETES_ROLE = "kubernetes_role"
+    KUBERNETES_ROLE_BINDING = "kubernetes_role_binding"
     POD_IDENTITY_ASSOCIATION = "pod_identity_association"
     ACCESS_POINT = "access_point"
     BUCKET_DELEGATION = "bucket_delegation"
@@ -118,6 +120,8 @@ def _plain(value: Any) -> Any:
         if "Statement" in value:
             return policies.canonical(value)
         return {str(key): _plain(item) for key, item in sorted(value.items())}
+    if isinstance(value, KubernetesRule):
+        return asdict(value)
     if isinstance(value, tuple | list | frozenset):
         return [_plain(item) for item in (sorted(value, key=str) if isinstance(value, frozenset) else value)]
     return value
@@ -260,6 +264,55 @@ class ServiceAccount(Resource):
         return self  # it gives nothing by itself
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class KubernetesRule:
+    """One rule of a Kubernetes Role: each verb on each resource of each API group; no names means all of them."""
+
+    api_groups: tuple[str, ...]
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+    resource_names: tuple[str, ...] = ()
+    non_resource_urls: tuple[str, ...] = ()
+
+    def covers(self, other: Self) -> bool:
+        """Whether whatever ``other`` gives, this gives too."""
+        if self.resource_names and not (other.resource_names and {*other.resource_names} <= {*self.resource_names}):
+            return False
+        lists = ("api_groups", "resources", "verbs", "non_resource_urls")
+        return all({*getattr(other, name)} <= {*getattr(self, name)} for name in lists)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KubernetesRole(Resource):
+    """What a Kubernetes group may do in the team's namespace, beside the access policy (labels stand in ``tags``)."""
+
+    work = Work.KUBERNETES
+    cut_stage = Stage.CLUSTER_ACCESS
+    remove_stage = Stage.REMAINS
+
+    rules: tuple[KubernetesRule, ...]
+
+    def common(self, desired: Self) -> Self | None:
+        kept = tuple(rule for rule in self.rules if any(wide.covers(rule) for wide in desired.rules))
+        return replace(self, rules=kept)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KubernetesRoleBinding(Resource):
+    """Who has a Role in the team's namespace; ``role`` and ``subjects`` are a kind and a name each."""
+
+    work = Work.KUBERNETES
+    cut_stage = remove_stage = Stage.CLUSTER_ACCESS
+
+    role: str
+    subjects: frozenset[str]
+
+    def common(self, desired: Self) -> Self | None:
+        if self.role != desired.role:
+            return None  # Kubernetes lets nobody change a binding's role
+        return replace(self, subjects=self.subjects & desired.subjects)
+
+
 @dataclass(frozen=True, kw_only=True)
 class PodIdentityAssociation(Resource):
     """The role that pods of a service account get through EKS Pod Identity."""
@@ -345,6 +398,8 @@ SHAPES: Mapping[Kind, type[Resource]] = {
     Kind.ROLE_ATTACHMENT: RoleAttachment,
     Kind.ACCESS_ENTRY: AccessEntry,
     Kind.SERVICE_ACCOUNT: ServiceAccount,
+    Kind.KUBERNETES_ROLE: KubernetesRole,
+    Kind.KUBERNETES_ROLE_BINDING: KubernetesRoleBinding,
     Kind.POD_IDENTITY_ASSOCIATION: PodIdentityAssociation,
     Kind.ACCESS_POINT: AccessPoint,
     Kind.BUCKET_DELEGATION: BucketDelegation,

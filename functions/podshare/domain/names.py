@@ -59,6 +59,11 @@ def kms_grant(installation: Installation, team: str, data_role: str, operation: 
     return f"{installation.manager.replace('@', '/')}/{team}/{data_role.rpartition('-')[2]}/{operation}"
 
 
+def kubernetes_role(installation: Installation, group: str) -> str:
+    """The Role of a Kubernetes group, and its binding, in the team's namespace; a group is named by its last part."""
+    return f"{installation.prefix}-{group.rpartition(':')[2]}"
+
+
 def delegation_sid(installation: Installation) -> str:
     """The Sid of podshare's statement in a bucket policy; Sids are letters and digits only."""
     letters = "".join(character for character in installation.prefix if character.isalnum())

@@ -19,7 +19,9 @@ MOST_BYTES = 120_000
 LONGEST_VALUE = 240
 LONGEST_TEXT = 600
 MOST_LEFT_BEHIND = 50  # told of one team; the inventory names them all
-NAMESPACE_KINDS = frozenset({Kind.COMPUTE_QUOTA, Kind.SERVICE_ACCOUNT})
+NAMESPACE_KINDS = frozenset(
+    {Kind.COMPUTE_QUOTA, Kind.SERVICE_ACCOUNT, Kind.KUBERNETES_ROLE, Kind.KUBERNETES_ROLE_BINDING}
+)
 
 
 class Action(StrEnum):

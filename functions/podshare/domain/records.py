@@ -29,6 +29,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from podshare.domain import rbac
 from podshare.domain.accounts import Account
 from podshare.domain.templates import DISPLAY, FIGURES, refuse_unknown, rendered
 
@@ -526,6 +527,38 @@ class ServiceAccount(_Part):
         return self
 
 
+# not only what Kubernetes takes: a wildcard is refused in words, by the rule
+_ApiGroup = Annotated[str, _text(r"^[a-z0-9.*-]*$", 253, 0)]
+_KubernetesResource = Annotated[str, _text(r"^[a-z0-9.*-]+(/[a-z0-9*-]+)?$", 253)]
+_Verb = Annotated[str, _text(r"^[A-Za-z*]+$", 63)]
+_ObjectName = Annotated[str, _text(r"^[A-Za-z0-9._:-]+$", 253)]
+KubernetesGroup = Annotated[  # <prefix>:<team>:<name>
+    str, _text(r"^[a-z][a-z0-9]{1,7}:[a-z0-9-]{1,40}:[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$", 90)
+]
+
+
+class RbacRule(_Part):
+    """One rule of a Kubernetes Role (rbac.authorization.k8s.io/v1, PolicyRule), in the team's own namespace."""
+
+    api_groups: Annotated[tuple[_ApiGroup, ...], Field(min_length=1, max_length=10)]
+    resources: Annotated[tuple[_KubernetesResource, ...], Field(min_length=1, max_length=30)]
+    verbs: Annotated[tuple[_Verb, ...], Field(min_length=1, max_length=8)]
+    resource_names: Annotated[tuple[_ObjectName, ...], Field(max_length=30)] = ()
+
+    @model_validator(mode="after")
+    def _stays_in_the_namespace(self) -> Self:
+        if why := rbac.refusal(self.api_groups, self.resources, self.verbs, self.resource_names):
+            raise ValueError(why)
+        return self
+
+
+class GroupRules(_Part):
+    """What one of the team's Kubernetes groups may do in its namespace, beside the access policy."""
+
+    group: KubernetesGroup
+    rules: Annotated[tuple[RbacRule, ...], Field(min_length=1, max_length=20)]
+
+
 class Team(_Record):
     """``team#<name>``: who may use how much of which clusters, and which data.
 
@@ -540,6 +573,8 @@ class Team(_Record):
     reason: Reason
     access: Access = Access.TRAINING
     service_accounts: Annotated[tuple[ServiceAccount, ...], Field(max_length=MOST_SERVICE_ACCOUNTS)] = ()
+    kubernetes_groups: Annotated[tuple[KubernetesGroup, ...], Field(max_length=10)] = ()
+    rbac: Annotated[tuple[GroupRules, ...], Field(max_length=10)] = ()
     deletion_protection: bool = False
     expires: Moment | None = None
 
@@ -552,6 +587,16 @@ class Team(_Record):
         if isinstance(cluster, tuple) and quota is not None:
             raise ValueError("stands beside each cluster where a team has several")
         return quota
+
+    @model_validator(mode="after")
+    def _own_groups(self) -> Self:
+        _refuse_twice("kubernetes_groups", list(self.kubernetes_groups))
+        _refuse_twice("rbac", [line.group for line in self.rbac])
+        if foreign := [group for group in self.kubernetes_groups if group.split(":")[1] != self.name]:
+            raise ValueError(f"{', '.join(foreign)}: the groups of a team begin with podshare:{self.name}:")
+        if unknown := sorted({line.group for line in self.rbac} - {*self.kubernetes_groups}):
+            raise ValueError(f"rbac names {', '.join(unknown)}, which kubernetes_groups does not: nobody is in it")
+        return self
 
     @model_validator(mode="after")
     def _everyone_once(self) -> Self:

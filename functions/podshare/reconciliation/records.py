@@ -137,8 +137,11 @@ class _Reader:
         written = self._written({f"dataset#{dataset}" for dataset in names} | {f"cluster#{name}" for name in named})
         clusters, facts, cluster_notes = self._clusters(named, written)
         datasets, dataset_notes = self._datasets(names, written)
+        prefix = self.settings.installation.prefix
         own_paths = (self.settings.installation.role_path, self.settings.installation.system_path)
-        accepted = accept_team(item, last, clusters, datasets, own_paths, enrolled=derived, closed=closed)
+        accepted = accept_team(
+            item, last, clusters, datasets, own_paths, enrolled=derived, closed=closed, prefix=prefix
+        )
         asked_for = accepted.record.quotas if accepted.record else clusters_of(plain(item or {}))
         in_use = {name: cluster for name, cluster in clusters.items() if name in asked_for}
         now = datetime.now(UTC)

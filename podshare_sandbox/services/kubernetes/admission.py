@@ -1,12 +1,15 @@
 """What the API server checks and fills in before it stores an object."""
 
+import ipaddress
 import re
+from collections.abc import Iterator
 from typing import Any
 
-from podshare_sandbox.services.kubernetes import errors
+from podshare_sandbox.services.kubernetes import admission_policies, errors, pod_security
 from podshare_sandbox.services.kubernetes.resources import Resource
 
 Object = dict[str, Any]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _LABEL_NAME = r"([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]"
 _LABEL_KEY = re.compile(rf"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?{_LABEL_NAME}")
@@ -31,6 +34,45 @@ def validate(resource: Resource, candidate: Object, before: Object | None) -> No
         _validate_pod(resource, candidate, before)
     if resource.kind in ("RoleBinding", "ClusterRoleBinding"):
         _validate_binding(resource, candidate, before)
+    if resource.kind == "Namespace":
+        _validate_pod_security(resource, candidate)
+    if resource.kind == "NetworkPolicy":
+        _validate_network_policy(resource, candidate)
+    admission_policies.validate(resource, candidate)
+
+
+def _validate_pod_security(resource: Resource, namespace: Object) -> None:
+    for key, value in (namespace["metadata"].get("labels") or {}).items():
+        if key.startswith(pod_security.LABEL) and value not in pod_security.LEVELS:
+            field = f"metadata.labels[{key}]"
+            why = f'Unsupported value: "{value}": not emulated, or misspelled'
+            raise errors.invalid(resource, namespace["metadata"]["name"], field, why)
+
+
+def _validate_network_policy(resource: Resource, policy: Object) -> None:
+    name, spec = policy["metadata"]["name"], policy.get("spec") or {}
+    if "podSelector" not in spec:
+        raise errors.invalid(resource, name, "spec.podSelector", "Required value")
+    for block in _ip_blocks(spec):
+        try:
+            outer = ipaddress.ip_network(block["cidr"])
+            inside = [ipaddress.ip_network(one) for one in block.get("except") or ()]
+        except (KeyError, ValueError) as error:
+            raise errors.invalid(resource, name, "ipBlock.cidr", f"Invalid value: {error}") from None
+        if not all(_lies_in(one, outer) for one in inside):
+            raise errors.invalid(resource, name, "ipBlock.except", "must be a strict subset of `cidr`")
+
+
+def _lies_in(one: Network, outer: Network) -> bool:
+    if isinstance(one, ipaddress.IPv4Network):
+        return isinstance(outer, ipaddress.IPv4Network) and one != outer and one.subnet_of(outer)
+    return isinstance(outer, ipaddress.IPv6Network) and one != outer and one.subnet_of(outer)
+
+
+def _ip_blocks(spec: Object) -> Iterator[Object]:
+    for direction, side in (("ingress", "from"), ("egress", "to")):
+        for rule in spec.get(direction) or ():
+            yield from (peer["ipBlock"] for peer in rule.get(side) or () if "ipBlock" in peer)
 
 
 def _validate_pod(resource: Resource, pod: Object, before: Object | None) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from podshare_sandbox import clock
 from podshare_sandbox.services.access_policies import ACCESS_POLICIES, Rule
-from podshare_sandbox.services.kubernetes import admission, errors, field_management
+from podshare_sandbox.services.kubernetes import admission, errors, field_management, pod_security
 from podshare_sandbox.services.kubernetes.resources import BY_KIND, NAMESPACE, Resource
 
 Object = dict[str, Any]
@@ -218,6 +218,8 @@ class KubernetesApi:
                 del self._objects[resource, namespace, name]
                 if resource == NAMESPACE:
                     self._objects = {key: each for key, each in self._objects.items() if key[1] != name}
+                if resource.kind == "ServiceAccount" and name == "default":
+                    self._create_default_service_account(namespace)  # as its controller does
             return live
 
     def _live(self, resource: Resource, namespace: str, name: str) -> Object:
@@ -236,6 +238,9 @@ class KubernetesApi:
         admission.fill_in(resource, created)
         if resource.kind == "Pod":
             self._require_service_account(resource, namespace, created)
+            labels = self._objects[NAMESPACE, "", namespace]["metadata"].get("labels") or {}
+            if why := pod_security.refusal(labels, "enforce", created):
+                raise errors.forbidden(resource, metadata["name"], why)
         metadata["uid"] = str(uuid.uuid4())
         metadata["creationTimestamp"] = clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
         if "spec" in created:

@@ -12,6 +12,7 @@ import hmac
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from botocore.auth import SigV4QueryAuth
@@ -52,6 +53,10 @@ class KubernetesUser:
     uid: str = ""
     extra: dict[str, list[str]] = field(default_factory=dict)
     entry: AccessEntry | None = None
+
+    def info(self) -> dict[str, Any]:
+        """``UserInfo`` of authentication.k8s.io/v1."""
+        return {"username": self.username, "uid": self.uid, "groups": list(self.groups), "extra": self.extra}
 
 
 class _BadTokenError(Exception):

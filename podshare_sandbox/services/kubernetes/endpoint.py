@@ -7,7 +7,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -18,7 +18,16 @@ from moto.eks.models import Cluster
 from podshare_sandbox.front_door import Request, Response
 from podshare_sandbox.services import eks, sagemaker
 from podshare_sandbox.services.eks import ClusterExtension
-from podshare_sandbox.services.kubernetes import discovery, errors, nodes, reviews, selectors
+from podshare_sandbox.services.kubernetes import (
+    admission_policies,
+    discovery,
+    errors,
+    nodes,
+    pod_security,
+    reviews,
+    selectors,
+)
+from podshare_sandbox.services.kubernetes.admission_policies import AdmissionRequest
 from podshare_sandbox.services.kubernetes.api import Check, KubernetesApi
 from podshare_sandbox.services.kubernetes.authentication import KubernetesUser, authenticate
 from podshare_sandbox.services.kubernetes.authorizer import Attributes, authorize, escalation
@@ -61,6 +70,7 @@ class _Call:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def manager(self) -> str:
@@ -107,15 +117,17 @@ class KubernetesEndpoint:
 
     def handle(self, request: Request) -> Response:
         """Answer one request."""
+        warnings: list[str] = []
         try:
-            status, body = self._answer(request)
+            status, body = self._answer(request, warnings)
         except KubernetesError as error:
             status, body = error.code, error.status
+        headers = {"Warning": ", ".join(f"299 - {json.dumps(one)}" for one in warnings)} if warnings else {}
         if isinstance(body, str):
-            return Response(status, {"Content-Type": "text/plain"}, body.encode())
-        return Response(status, {"Content-Type": "application/json"}, json.dumps(body).encode())
+            return Response(status, {**headers, "Content-Type": "text/plain"}, body.encode())
+        return Response(status, {**headers, "Content-Type": "application/json"}, json.dumps(body).encode())
 
-    def _answer(self, request: Request) -> tuple[int, Object | str]:
+    def _answer(self, request: Request, warnings: list[str]) -> tuple[int, Object | str]:
         parts = urlsplit(request.url)
         sagemaker.settle_quotas(self._cluster.arn)
         user = authenticate(self._cluster, request.headers.get("Authorization", ""))
@@ -125,7 +137,7 @@ class KubernetesEndpoint:
         if target is None:
             return self._non_resource(user, request.method, path)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        call = _Call(user, request.method, target, query, request.headers, request.body)
+        call = _Call(user, request.method, target, query, request.headers, request.body, warnings)
         if (target.group, target.plural) in reviews.REVIEWS and target.version == "v1":
             return self._review(call)
         return self._resource(call)
@@ -305,6 +317,7 @@ class KubernetesEndpoint:
     def _delete(self, call: _Call, resource: Resource) -> tuple[int, Object]:
         options = call.parsed_body() if call.body else {}
         target = call.target
+        self._admit(call, resource, self._api.read(resource, target.namespace, target.name), None)
         deleted = self._api.remove(
             resource, target.namespace, target.name, options.get("preconditions"), dry_run=call.is_dry_run
         )
@@ -315,19 +328,34 @@ class KubernetesEndpoint:
 
     def _delete_collection(self, call: _Call, resource: Resource) -> tuple[int, Object]:
         for each in self._selected(call, resource):
+            self._admit(call, resource, each, None)
             self._api.remove(resource, call.target.namespace, each["metadata"]["name"], dry_run=call.is_dry_run)
         return 200, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
 
     def _check(self, call: _Call, resource: Resource) -> Check:
-        """The check of a write that needs its final state: RBAC objects must not give more than their writer has."""
+        """What needs the final state of a write: RBAC objects must not give more than their writer has; admission."""
 
         def check(candidate: Object) -> None:
-            if resource.group != "rbac.authorization.k8s.io":
-                return
-            if why := escalation(self._api, call.user, resource, candidate):
-                raise errors.forbidden(resource, candidate["metadata"]["name"], why)
+            name = candidate["metadata"]["name"]
+            if resource.group == "rbac.authorization.k8s.io" and (
+                why := escalation(self._api, call.user, resource, candidate)
+            ):
+                raise errors.forbidden(resource, name, why)
+            self._admit(call, resource, self._api.get(resource.kind, call.target.namespace, name), candidate)
 
         return check
+
+    def _admit(self, call: _Call, resource: Resource, before: Object | None, after: Object | None) -> None:
+        """Ask the admission policies, and keep what they and Pod Security warn of."""
+        operation = "DELETE" if after is None else "UPDATE" if before else "CREATE"
+        name = (after or before or {})["metadata"]["name"]
+        namespace = call.target.namespace
+        request = AdmissionRequest(call.user, operation, resource, namespace, name, after, before)
+        call.warnings.extend(admission_policies.admit(self._api, request))
+        if resource.kind == "Pod" and operation == "CREATE" and after:
+            labels = (self._api.get("Namespace", None, namespace) or {"metadata": {}})["metadata"].get("labels") or {}
+            if would := pod_security.refusal(labels, "warn", after):
+                call.warnings.append(would.replace("violates", "would violate", 1))
 
     def _body_for(self, call: _Call, resource: Resource) -> Object:
         """The object in the body; it must be what the URL says."""

@@ -61,6 +61,7 @@ class Resource:
 
 
 _RBAC = "rbac.authorization.k8s.io"
+_ADMISSION = "admissionregistration.k8s.io"
 _KUEUE = "kueue.x-k8s.io"
 
 RESOURCES = (
@@ -72,7 +73,14 @@ RESOURCES = (
     Resource("", "v1", "secrets", "Secret"),
     Resource("", "v1", "resourcequotas", "ResourceQuota", short_names=("quota",)),
     Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", short_names=("pvc",)),
+    Resource("apps", "v1", "deployments", "Deployment", short_names=("deploy",)),
     Resource("batch", "v1", "jobs", "Job"),
+    Resource("batch", "v1", "cronjobs", "CronJob", short_names=("cj",)),
+    Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", short_names=("netpol",)),
+    Resource(_ADMISSION, "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy", namespaced=False),
+    Resource(
+        _ADMISSION, "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", namespaced=False
+    ),
     Resource(_RBAC, "v1", "roles", "Role", names=PATH_SEGMENT),
     Resource(_RBAC, "v1", "rolebindings", "RoleBinding", names=PATH_SEGMENT),
     Resource(_RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False, names=PATH_SEGMENT),

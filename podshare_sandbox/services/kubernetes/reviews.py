@@ -25,7 +25,7 @@ def review(api: KubernetesApi, user: KubernetesUser, kind: str, body: Object, na
     group = AUTHENTICATION if kind == "SelfSubjectReview" else AUTHORIZATION
     spec = body.get("spec") or {}
     if kind == "SelfSubjectReview":
-        status = {"userInfo": _user_info(user)}
+        status = {"userInfo": user.info()}
     elif kind == "SelfSubjectRulesReview":
         status = _rules_status(api, user, spec)
     elif kind == "SelfSubjectAccessReview":
@@ -38,10 +38,6 @@ def review(api: KubernetesApi, user: KubernetesUser, kind: str, body: Object, na
     metadata = {"creationTimestamp": None, **body.get("metadata", {})}
     answer = {"kind": kind, "apiVersion": f"{group}/v1", "metadata": metadata, "spec": spec, "status": status}
     return {name: value for name, value in answer.items() if name != "spec" or kind != "SelfSubjectReview"}
-
-
-def _user_info(user: KubernetesUser) -> Object:
-    return {"username": user.username, "uid": user.uid, "groups": list(user.groups), "extra": user.extra}
 
 
 def _subject(spec: Object) -> KubernetesUser:

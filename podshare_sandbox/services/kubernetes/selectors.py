@@ -1,7 +1,7 @@
 """Label and field selectors of list requests."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from podshare_sandbox.services.kubernetes import errors
@@ -14,6 +14,20 @@ _EQUALITY = re.compile(r"(?P<key>[^=!\s]+)\s*(?P<operator>==|=|!=)\s*(?P<value>[
 _EXISTS = re.compile(r"(?P<absent>!?)\s*(?P<key>[A-Za-z0-9][\w./-]*)")
 _FIELDS = ("metadata.name", "metadata.namespace")
 _POD_FIELDS = ("spec.nodeName", "spec.serviceAccountName", "status.phase")
+
+
+def selected(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    """Whether labels fit a LabelSelector (meta/v1); an empty one fits all. Raises KeyError for an unknown operator."""
+    operators: dict[str, Callable[[str, list[str]], bool]] = {
+        "In": lambda key, values: labels.get(key) in values,
+        "NotIn": lambda key, values: labels.get(key) not in values,
+        "Exists": lambda key, _: key in labels,
+        "DoesNotExist": lambda key, _: key not in labels,
+    }
+    return all(labels.get(key) == value for key, value in (selector.get("matchLabels") or {}).items()) and all(
+        operators[one["operator"]](one["key"], one.get("values") or [])
+        for one in selector.get("matchExpressions") or []
+    )
 
 
 def label_matcher(selector: str) -> Matcher:

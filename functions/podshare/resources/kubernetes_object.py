@@ -1,0 +1,51 @@
+"""What all objects in a team's namespace have in common: podshare's labels tell whose they are."""
+
+from typing import Any
+
+from podshare.domain.kinds import Key, Kind, Resource
+from podshare.domain.manifests import manifest, place
+from podshare.domain.plan import Foreign
+from podshare.resources.context import Context
+
+READS = frozenset({"eks:DescribeCluster"})
+WRITES = frozenset({"eks:DescribeCluster"})
+
+_CALLED = {
+    Kind.SERVICE_ACCOUNT: "ServiceAccount",
+    Kind.KUBERNETES_ROLE: "Role",
+    Kind.KUBERNETES_ROLE_BINDING: "RoleBinding",
+}
+_MANAGED_BY = "app.kubernetes.io/managed-by"
+_TEAM = "podshare/team"
+
+
+def owned(context: Context, key: Key) -> dict[str, Any] | Foreign | None:
+    """The object as Kubernetes has it, if there is one and it is the team's."""
+    found = context.kubernetes(key).get(_CALLED[key.kind], *place(key))
+    if found is None:
+        return None
+    labels = labels_of(found)
+    if labels.get(_MANAGED_BY) != context.installation.prefix or labels.get(_TEAM) != context.team:
+        return Foreign(key, "it does not carry podshare's labels")
+    return found
+
+
+def labels_of(found: dict[str, Any]) -> dict[str, str]:
+    """Those of an object's labels that are podshare's to compare."""
+    labels = found.get("metadata", {}).get("labels") or {}
+    return {name: labels[name] for name in (_MANAGED_BY, _TEAM) if name in labels}
+
+
+def create(context: Context, wanted: Resource) -> None:
+    """Apply the object. Raises Pending while SageMaker has not made the namespace."""
+    context.kubernetes(wanted.key).apply(manifest(wanted))
+
+
+def update(context: Context, observed: Resource, wanted: Resource) -> None:
+    """Apply it again."""
+    create(context, wanted)
+
+
+def delete(context: Context, observed: Resource) -> None:
+    """Delete the object."""
+    context.kubernetes(observed.key).delete(_CALLED[observed.key.kind], *place(observed.key))

@@ -1,0 +1,29 @@
+"""Roles in a team's namespace: what the team's Kubernetes groups may do there.
+
+The API server lets podshare write a Role that gives more than podshare itself has, because its ClusterRole has
+``escalate``; the admission policies in accounts/cluster-rbac.yaml say which, and where.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from podshare.domain.kinds import Key, KubernetesRole, KubernetesRule, Resource
+from podshare.domain.plan import Foreign
+from podshare.resources.context import Context
+from podshare.resources.kubernetes_object import READS, WRITES, create, delete, labels_of, owned, update
+
+__all__ = ["READS", "WRITES", "create", "delete", "read", "update"]
+
+
+def read(context: Context, key: Key, wanted: Resource | None) -> KubernetesRole | Foreign | None:
+    """The Role and its rules."""
+    found = owned(context, key)
+    if not isinstance(found, dict):
+        return found
+    rules = {_rule(rule) for rule in found.get("rules") or ()}
+    return KubernetesRole(key=key, tags=labels_of(found), rules=tuple(sorted(rules)))
+
+
+def _rule(rule: Mapping[str, Any]) -> KubernetesRule:
+    lists = ("apiGroups", "resources", "verbs", "resourceNames", "nonResourceURLs")
+    return KubernetesRule(*(tuple(sorted({*(rule.get(name) or ())})) for name in lists))
