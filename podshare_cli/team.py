@@ -192,6 +192,41 @@ def plan(
 
 
 @app.command(
+    epilog=examples(
+        "podshare team manifests vision",
+        "podshare team manifests vision --cluster main | kubectl apply --server-side -f -",
+    )
+)
+@takes_options
+def manifests(
+    options: Options,
+    name: Name,
+    cluster: Annotated[str | None, typer.Option("--cluster", metavar="NAME", help="In which of its clusters.")] = None,
+) -> None:
+    """Print what a person has to apply for a team in a cluster whose record says `kubernetes_api: false`.
+
+    Elsewhere podshare applies it by itself, and this prints nothing.
+    """
+    import yaml
+
+    from podshare_cli import planning
+    from podshare_cli.output import print_json
+
+    _require_known(options, name)
+    by_cluster = planning.dry_run(options.connection, name, [])["manifests"]
+    if cluster is None and len(by_cluster) > 1:
+        where = ", ".join(sorted(by_cluster))
+        raise Failure(f"Team {name} has objects in several clusters: {where}.", "Choose one with --cluster.")
+    found = by_cluster.get(cluster or next(iter(by_cluster), ""), [])
+    if options.as_json:
+        print_json(found)
+    elif found:
+        typer.echo(yaml.safe_dump_all(found, sort_keys=False), nl=False)
+    else:
+        _say(f"There is nothing to apply for team {name}: podshare does it by itself, or the team has no cluster.")
+
+
+@app.command(
     epilog=examples("podshare team status", "podshare team status vision", "podshare team status vision --watch")
 )
 @takes_options

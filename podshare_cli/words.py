@@ -13,6 +13,7 @@ STAGES = {
     "remains": "roles and access points",
     "running_work": "running work",
     "compute": "compute quota",
+    "namespace": "the namespace, once it is empty",
 }
 _ACTION_STYLES = {
     "cut": "red",

@@ -25,6 +25,7 @@ from podshare.domain.kinds import (
     KmsGrant,
     KubernetesRole,
     KubernetesRoleBinding,
+    Namespace,
     PodIdentityAssociation,
     Resource,
     Role,
@@ -155,6 +156,8 @@ def _wrong_names(resource: Resource) -> Iterator[str]:
         namespace, _, name = key.name.partition("/")
         if not LABEL.fullmatch(namespace) or not SUBDOMAIN.fullmatch(name) or max(map(len, (namespace, name))) > 63:
             yield f"{key.name} is no service account"
+    if isinstance(resource, Namespace) and (not LABEL.fullmatch(key.name) or len(key.name) > 63):
+        yield f"{key.name} is no namespace"
     if isinstance(resource, KubernetesRole | KubernetesRoleBinding):
         yield from _wrong_rbac(resource)
     for name, value in resource.tags.items():

@@ -200,6 +200,8 @@ A_CLUSTER = {
         "fair_share": True,
         "idle_resource_sharing": False,
     },
+    "namespace_hardening": "enforce",
+    "kubernetes_api": True,
 }
 A_DATASET = {
     "id": "dataset#imagenet",
@@ -289,7 +291,8 @@ def test_every_record_is_refused_in_words_or_works(item: Item) -> None:
         if found:
             holds(found)
     if isinstance(record, Cluster):
-        holds(a_team(), cluster=replace(CLUSTER, scheduler=record.scheduler))
+        hardening = record.namespace_hardening
+        holds(a_team(), cluster=replace(CLUSTER, scheduler=record.scheduler, namespace_hardening=hardening))
 
 
 @thorough(600)

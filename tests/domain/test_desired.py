@@ -125,9 +125,9 @@ def test_everything_is_tagged_bounded_and_under_the_path() -> None:
     for resource in wanted(a_team()):
         if isinstance(resource, Role):
             assert resource.boundary == INSTALLATION.boundary_arn(resource.key.account)
-        if (
-            not isinstance(resource, BucketDelegation | RoleAttachment)
-            and resource.key.kind is not Kind.SERVICE_ACCOUNT
+        if not isinstance(resource, BucketDelegation | RoleAttachment) and resource.key.kind not in (
+            Kind.SERVICE_ACCOUNT,
+            Kind.NAMESPACE,
         ):
             assert resource.tags[TEAM_TAG] == "vision"
             assert resource.tags[MANAGED_BY_TAG] == "podshare@111111111111"

@@ -65,6 +65,7 @@ def test_removal_cuts_access_before_it_tidies_up() -> None:
         "REMAINS": {"delete role", "delete access_point", "delete service_account", "delete bucket_delegation"},
         "RUNNING_WORK": {"drain compute_quota"},
         "COMPUTE": {"delete compute_quota"},
+        "NAMESPACE": {"delete namespace"},
     }
 
 
@@ -111,11 +112,11 @@ def test_a_dead_entry_is_made_anew() -> None:
 
 
 def test_only_what_needs_the_namespace_waits_for_the_quota() -> None:
-    """The quota's lane holds the service accounts and nothing else; roles and entries have lanes of their own."""
+    """The quota's lane holds the namespace with its service accounts and nothing else; roles and entries have lanes of their own."""
     found = plan(wanted(a_team()), {})
     allocated = {change.key.kind for lane in found.allocate for wave in lane for change in wave}
     granted = {change.key.kind for lane in found.grant for wave in lane for change in wave}
-    assert allocated == {Kind.COMPUTE_QUOTA, Kind.SERVICE_ACCOUNT}
+    assert allocated == {Kind.COMPUTE_QUOTA, Kind.NAMESPACE, Kind.SERVICE_ACCOUNT}
     assert not allocated & granted
     entry_lanes = [lane for lane in found.grant if any(c.key.kind is Kind.ACCESS_ENTRY for wave in lane for c in wave)]
     assert len(entry_lanes) == 2
@@ -154,7 +155,7 @@ def test_an_obstacle_of_one_thing_withholds_it_and_what_needs_it_to_be_there() -
     refused = Obstacle("the quota does not fit", "lower it", only=str(quota))
     there: Resources = {}
     waits = want.keys() - {change.key for change in plan(want, there, [refused]).changes}
-    assert {key.kind for key in waits} == {Kind.COMPUTE_QUOTA, Kind.SERVICE_ACCOUNT}
+    assert {key.kind for key in waits} == {Kind.COMPUTE_QUOTA, Kind.NAMESPACE, Kind.SERVICE_ACCOUNT}
     there = wanted(a_team(service_accounts=[], quota={"resources": [{"instance_type": "ml.p5.48xlarge", "count": 1}]}))
     waits = want.keys() - there.keys() - {change.key for change in plan(want, there, [refused]).changes}
     assert waits == set()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from podshare.domain import rbac
+from podshare.domain import hardening, rbac
 from tests.checks.expanded_template import ROOT
 from tests.sandbox.kubernetes_servers import ApiServer, path_of, started
 
@@ -152,3 +152,133 @@ def test_who_is_bound_may_do_what_the_role_says(server: ApiServer) -> None:
         review["spec"] = {"user": "ada", "groups": [group], "resourceAttributes": asked}  # type: ignore[assignment]
         _, answer, _ = server.ask("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
         assert answer["status"]["allowed"] is (expected == 200)
+
+
+# ---- what holds the teams --------------------------------------------------------------------------------------
+
+ENFORCED, REPORTED = "hyperpod-ns-strict", "hyperpod-ns-told"
+MERGE = "application/merge-patch+json"
+QUEUED = {"kueue.x-k8s.io/queue-name": f"{ENFORCED}-localqueue"}
+CONTAINERS = [{"name": "main", "image": "busybox"}]
+ADA = "arn:aws:sts::111111111111:assumed-role/podshare-strict-0123abcd/ada"
+JOB_CONTROLLER = "system:serviceaccount:kube-system:job-controller"
+
+
+@pytest.fixture(scope="module")
+def hardened(server: ApiServer) -> ApiServer:
+    """A namespace of each level, in which Ada and the job controller may write whatever there is."""
+    rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
+    for namespace, level in ((ENFORCED, "enforce"), (REPORTED, "report")):
+        labels = hardening.labels(namespace.removeprefix("hyperpod-ns-"), level)
+        server.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}})
+        server.apply(thing("ServiceAccount", "default", {}, namespace))
+        server.apply(role("everything", *rules, labels={}, namespace=namespace))
+        subjects = [{"kind": "User", "name": name, "apiGroup": RBAC} for name in (ADA, JOB_CONTROLLER)]
+        reference = {"apiGroup": RBAC, "kind": "Role", "name": "everything"}
+        server.apply(thing("RoleBinding", "everything", {}, namespace, roleRef=reference, subjects=subjects))
+    return server
+
+
+def create(server: ApiServer, manifest: Object, user: str = ADA, group: str = "") -> tuple[int, Object, str]:
+    return server.ask("POST", f"{path_of(manifest, collection=True)}?dryRun=All", manifest, user=user, group=group)
+
+
+def pod(labels: Object | None = None, namespace: str = ENFORCED, **spec: Any) -> Object:
+    return thing("Pod", "one", labels or {}, namespace, spec={"containers": CONTAINERS, **spec})
+
+
+def workload(version: str, kind: str, labels: Object, inner: Object, namespace: str = ENFORCED) -> Object:
+    template = {"metadata": {"labels": {"app": "x", **inner}}, "spec": {"containers": CONTAINERS}}
+    if kind != "Deployment":
+        template["spec"] = {**template["spec"], "restartPolicy": "Never"}
+    spec: Object = {"template": template}
+    if kind == "Deployment":
+        spec["selector"] = {"matchLabels": {"app": "x"}}
+    if kind == "CronJob":
+        spec = {"schedule": "0 3 * * *", "jobTemplate": {"metadata": {"labels": inner}, "spec": spec}}
+    return {**thing(kind, "one", labels, namespace, spec=spec), "apiVersion": version}
+
+
+def test_work_without_the_teams_queue_is_refused(hardened: ApiServer) -> None:
+    """Pods, jobs and what makes them carry the queue where Kueue looks for it; another team's queue is none."""
+    job, deployment, cron = ("batch/v1", "Job"), ("apps/v1", "Deployment"), ("batch/v1", "CronJob")
+    other = {"kueue.x-k8s.io/queue-name": "hyperpod-ns-audio-localqueue"}
+    for manifest in (
+        pod(QUEUED), workload(*job, QUEUED, {}), workload(*deployment, {}, QUEUED), workload(*cron, {}, QUEUED),
+    ):  # fmt: skip
+        status, answer, _ = create(hardened, manifest)
+        assert status == 201, answer
+    for manifest in (
+        pod(), pod(other), workload(*job, {}, QUEUED), workload(*deployment, QUEUED, {}), workload(*cron, QUEUED, {}),
+        workload(*job, other, {}),
+    ):  # fmt: skip
+        status, answer, _ = create(hardened, manifest)
+        assert (status, "work carries the team's queue" in answer["message"]) == (403, True), answer
+    assert create(hardened, pod(), JOB_CONTROLLER)[0] == 201
+    own = f"system:serviceaccount:{ENFORCED}:default"
+    assert create(hardened, pod(), own, "system:masters")[0] == 403
+
+
+def test_a_report_refuses_nothing_and_warns(hardened: ApiServer) -> None:
+    """At `report` the same work is let in, and whoever sends it is told."""
+    status, _, warned = create(hardened, pod(namespace=REPORTED, hostNetwork=True))
+    assert status == 201
+    assert "work carries the team's queue" in warned
+    assert "would violate PodSecurity" in warned
+    assert "host namespaces (hostNetwork=true)" in warned
+    assert create(hardened, pod(namespace=OTHER), "anybody", "system:masters")[2] == ""
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        ({"hostNetwork": True}, "host namespaces (hostNetwork=true)"),
+        ({"hostIPC": True, "hostPID": True}, "host namespaces"),
+        ({"volumes": [{"name": "root", "hostPath": {"path": "/"}}]}, "hostPath volumes"),
+        ({"containers": [{**CONTAINERS[0], "securityContext": {"privileged": True}}]}, "privileged"),
+        ({"containers": [{**CONTAINERS[0], "securityContext": {"capabilities": {"add": ["SYS_ADMIN"]}}}]}, "SYS_ADMIN"),
+        ({"containers": [{**CONTAINERS[0], "ports": [{"containerPort": 1, "hostPort": 1}]}]}, "hostPort"),
+    ],
+)
+def test_a_pod_that_asks_for_its_node_is_refused(hardened: ApiServer, spec: Object, why: str) -> None:
+    """Pod Security `baseline`: no host namespaces, paths, ports, privileges or capabilities."""
+    status, answer, _ = create(hardened, pod(QUEUED, **spec))
+    assert (status, why in answer["message"]) == (403, True), answer
+
+
+def test_what_efa_and_shared_memory_need_is_allowed(hardened: ApiServer) -> None:
+    """EFA's devices come by a device plugin, and shared memory as a volume in memory: neither needs the node."""
+    memory = {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "64Gi"}}
+    limits = {"limits": {"vpc.amazonaws.com/efa": "32", "nvidia.com/gpu": "8"}}
+    container = {**CONTAINERS[0], "resources": limits, "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}]}  # noqa: S108
+    assert create(hardened, pod(QUEUED, volumes=[memory], containers=[container]))[0] == 201
+
+
+def test_nobody_opens_the_way_to_instance_metadata(hardened: ApiServer) -> None:
+    """Network policies add up: in an enforced namespace only podshare says what pods reach, and its own policy stays."""
+    egress = {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]}
+    ingress = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}]}
+    assert create(hardened, thing("NetworkPolicy", "open", {}, ENFORCED, spec=egress))[0] == 403
+    assert create(hardened, thing("NetworkPolicy", "open", {}, ENFORCED, spec=ingress))[0] == 201
+    labels = {**OWN, "podshare/team": "strict"}
+    own = thing("NetworkPolicy", "podshare-no-instance-metadata", labels, ENFORCED)
+    own["spec"] = dict(hardening.network_policy("enforce") or {})
+    assert as_podshare(hardened, "POST", own, dry=False)[0] == 201
+    assert hardened.ask("DELETE", path_of(own), user=ADA)[0] == 403
+    assert as_podshare(hardened, "DELETE", own)[0] == 200
+
+
+def test_podshare_changes_its_own_labels_of_namespaces_of_teams_only(hardened: ApiServer) -> None:
+    """No other label, no annotation, no other namespace, and no other team's name."""
+
+    def labelled(name: str, **metadata: Any) -> int:
+        path = f"/api/v1/namespaces/{name}?dryRun=All"
+        return hardened.ask("PATCH", path, {"metadata": metadata}, user="x", group="podshare:kubernetes", kind=MERGE)[0]
+
+    assert labelled(TEAM, labels=hardening.labels("vision", "enforce")) == 200
+    assert labelled(ENFORCED, labels=dict.fromkeys(hardening.LABELS)) == 200
+    assert labelled(TEAM, labels={"podshare/team": "audio"}) == 403
+    assert labelled(TEAM, labels={"kubernetes.io/metadata.name": "x"}) == 403
+    assert labelled(TEAM, labels={"istio-injection": "enabled"}) == 403
+    assert labelled(TEAM, annotations={"x": "y"}) == 403
+    assert labelled("kube-public", labels={"podshare/hardening": "enforce"}) == 403

@@ -1,9 +1,16 @@
-"""A team's own rights in its namespace: given, changed, healed and taken away."""
+"""A team's namespace: its own rights in it, and what keeps its pods inside, given, changed, healed and taken away."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
+
+from lightkube.core.exceptions import ApiError
+from lightkube.resources.core_v1 import Pod
 
 from podshare_sandbox.services import kubernetes
-from tests.scenarios.world import EKS_ARN, REGION, VISION, World
+from tests.builders import a_team_item
+from tests.scenarios.world import CLUSTER, EKS_ARN, REGION, VISION, World
 
 GROUP = "podshare:vision:operators"
 NAMESPACE = "hyperpod-ns-vision"
@@ -15,6 +22,18 @@ LEASES = {"api_groups": ["coordination.k8s.io"], "resources": ["leases"], "verbs
 
 def rbac(*rules: dict[str, Any]) -> dict[str, Any]:
     return {"kubernetes_groups": [GROUP], "rbac": [{"group": GROUP, "rules": [*rules]}]}
+
+
+def private_rbac() -> dict[str, Any]:
+    group = "podshare:private:operators"
+    return {"kubernetes_groups": [group], "rbac": [{"group": group, "rules": [CONFIG]}]}
+
+
+@contextmanager
+def out_of_reach() -> Iterator[None]:
+    """Let the cluster's endpoint answer nobody, as a private one does outside of its VPC."""
+    with patch.object(kubernetes.KubernetesEndpoint, "serves", return_value=False):
+        yield
 
 
 def put(world: World, **fields: Any) -> Any:
@@ -57,6 +76,7 @@ def test_a_teams_own_rights_come_change_heal_and_go(world: World) -> None:
     assert put(world)["state"] == "READY"
     assert rights() == set()
     assert api.objects("Role", NAMESPACE) == api.objects("RoleBinding", NAMESPACE) == []
+    assert any("isolation is not verified" in note for note in world.status("vision")["notes"])
     entry = world.sandbox.client("eks", "111111111111", REGION).describe_access_entry(
         clusterName="hyperpod-eks", principalArn=world.cluster_access_role("vision", VISION)
     )
@@ -64,3 +84,77 @@ def test_a_teams_own_rights_come_change_heal_and_go(world: World) -> None:
     world.delete("team#vision")
     assert world.status("vision")["state"] == "DELETED"
     assert world.leftovers() == []
+
+
+def test_a_namespace_is_reported_on_then_enforced_then_let_go(world: World) -> None:
+    """The cluster's record decides; what others change is healed, and with the record's field podshare's things go."""
+    api = kubernetes.api_of(EKS_ARN)
+
+    def labels() -> dict[str, str]:
+        found = (api.get("Namespace", None, NAMESPACE) or {})["metadata"]["labels"]
+        own = ("podshare/", "pod-security.kubernetes.io/")
+        return {name.rpartition("/")[2]: value for name, value in found.items() if name.startswith(own)}
+
+    def put_level(**level: Any) -> list[str]:
+        world.put({**CLUSTER, **level})
+        assert world.status("vision")["state"] == "READY", world.status("vision")
+        return list(world.status("vision")["notes"])
+
+    assert put(world)["state"] == "READY"
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "stray"}}
+    pod["spec"] = {"containers": [{"name": "main", "image": "busybox"}]}  # type: ignore[assignment]
+
+    def submits() -> bool:
+        client = world.kubernetes(world.cluster_access("vision", VISION))
+        try:
+            client.create(Pod.from_dict(pod), namespace=NAMESPACE)
+        except ApiError as error:
+            assert "work carries the team's queue" in (error.status.message or "")
+            return False
+        api.delete("Pod", NAMESPACE, "stray")
+        return True
+
+    assert "is report" in put_level(namespace_hardening="report")[0]
+    assert labels() == {"team": "vision", "hardening": "report", "audit": "baseline", "warn": "baseline"}
+    assert submits()
+    assert put_level(namespace_hardening="enforce") == []
+    assert labels()["enforce"] == "baseline"
+    assert not submits()
+    (policy,) = api.objects("NetworkPolicy", NAMESPACE)
+    blocks = [peer["ipBlock"]["except"] for peer in policy["spec"]["egress"][0]["to"] if "ipBlock" in peer]
+    assert blocks == [["169.254.169.254/32"], ["fd00:ec2::254/128"]]
+
+    api.apply({**policy, "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]}})
+    namespace = api.get("Namespace", None, NAMESPACE) or {}
+    lifted = {**namespace["metadata"]["labels"], "podshare/hardening": "off"}
+    api.apply({**namespace, "metadata": {**namespace["metadata"], "labels": lifted}})
+    assert world.reconcile("vision")["summary"] == "READY: 1 update"
+    assert not submits()
+    assert api.objects("NetworkPolicy", NAMESPACE)[0]["spec"] == policy["spec"]
+
+    assert "is off" in put_level()[0]
+    assert labels() == {"team": "vision"}
+    assert api.objects("NetworkPolicy", NAMESPACE) == []
+    assert submits()
+
+
+def test_a_cluster_whose_api_is_out_of_reach_is_a_persons_to_look_after(world: World) -> None:
+    """podshare asks the cluster nothing, says what is to be applied by hand, and waits the whole time for work it cannot see."""
+    private = {**CLUSTER, "kubernetes_api": False, "namespace_hardening": "enforce"}
+    plan = world.plan("private", private, a_team_item("private", service_accounts=READER, **private_rbac()))
+    kinds = [one["kind"] for one in plan["manifests"]["main"]]
+    assert kinds == ["Namespace", "NetworkPolicy", "Role", "RoleBinding", "ServiceAccount"]
+    assert any("5 objects are for a person to apply" in note for note in plan["notes"])
+    api = kubernetes.api_of(EKS_ARN)
+    world.delete("team#vision")
+    with out_of_reach():
+        world.put(private)
+        assert world.put_team("private", members=MEMBERS, service_accounts=READER, **private_rbac())["state"] == "READY"
+        assert any("isolation is not verified" in note for note in world.status("private")["notes"])
+        assert world.reconcile("private")["summary"] == "READY: nothing to change"
+        for manifest in plan["manifests"]["main"]:
+            api.apply(manifest)
+        world.delete("team#private")
+    assert world.status("private")["state"] == "DELETED"
+    assert world.leftovers() == []
+    world.put(CLUSTER)

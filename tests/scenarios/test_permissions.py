@@ -12,6 +12,7 @@ import pytest
 
 from podshare_sandbox import delivery
 from podshare_sandbox.services import kubernetes
+from podshare_sandbox.services.kubernetes.resources import BY_KIND
 from tests.builders import a_team_item
 from tests.scenarios.world import (
     CLUSTER,
@@ -183,9 +184,17 @@ RBAC: dict[str, Any] = {
 }
 
 
-def tampered(kind: str, **fields: Any) -> None:
+NO_METADATA = ("hyperpod-ns-vision", "podshare-no-instance-metadata")
+
+
+def tampered(kind: str, place: tuple[str, str] = OPERATORS, **fields: Any) -> None:
     api = kubernetes.api_of(EKS_ARN)
-    api.apply({**(api.get(kind, *OPERATORS) or {}), **fields})
+    api.apply({**(api.get(kind, *place) or {}), **fields})
+
+
+def labelled(labels: dict[str, str | None]) -> None:
+    namespace, patch = BY_KIND["Namespace"], {"metadata": {"labels": labels}}
+    kubernetes.api_of(EKS_ARN).merge_patch(namespace, "", "hyperpod-ns-vision", patch, "kubectl")
 
 
 def deleted_role(world: World) -> None:
@@ -249,6 +258,10 @@ TAMPERING: dict[str, Callable[[World], object]] = {
     "scheduler deleted": lambda w: w.sandbox.client("sagemaker").delete_cluster_scheduler_config(ClusterSchedulerConfigId=scheduler(w)["ClusterSchedulerConfigId"]),
     "tag of the scheduler changed": lambda w: w.sandbox.client("sagemaker").add_tags(ResourceArn=scheduler(w)["ClusterSchedulerConfigArn"], Tags=[{"Key": "podshare:cluster", "Value": "x"}, {"Key": "podshare:extra", "Value": "y"}]),
     "service account deleted": lambda _: kubernetes.api_of(EKS_ARN).delete("ServiceAccount", "hyperpod-ns-vision", "reader"),
+    "labels of the namespace removed": lambda _: labelled({"podshare/team": None, "pod-security.kubernetes.io/enforce": None}),
+    "hardening lifted": lambda _: labelled({"podshare/hardening": "off"}),
+    "network policy opened": lambda _: tampered("NetworkPolicy", NO_METADATA, spec={"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]}),
+    "network policy deleted": lambda _: kubernetes.api_of(EKS_ARN).delete("NetworkPolicy", *NO_METADATA),
     "role in the cluster widened": lambda _: tampered("Role", rules=[{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]),
     "role in the cluster deleted": lambda _: kubernetes.api_of(EKS_ARN).delete("Role", *OPERATORS),
     "binding in the cluster widened": lambda _: tampered("RoleBinding", subjects=[{"kind": "User", "name": "mallory", "apiGroup": "rbac.authorization.k8s.io"}]),
@@ -262,7 +275,8 @@ def team(world: World) -> None:
     trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{VISION}:root"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     world.sandbox.client("iam", VISION).create_role(RoleName="Researcher", AssumeRolePolicyDocument=document)
-    world.put({**CLUSTER, "scheduler": {"priority_classes": [{"name": "training", "weight": 60}]}})
+    scheduler = {"priority_classes": [{"name": "training", "weight": 60}]}
+    world.put({**CLUSTER, "scheduler": scheduler, "namespace_hardening": "enforce"})
     world.put_team("vision", members=[{"account": VISION}], service_accounts=READER, **RBAC)
 
 

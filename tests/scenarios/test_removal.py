@@ -76,13 +76,40 @@ def test_the_quota_stays_while_work_runs_and_access_does_not(world: World) -> No
     assert world.leftovers() == []
 
 
-def test_work_that_does_not_end_holds_the_quota_no_longer_than_is_set(world: World) -> None:
-    """After the time that the template sets the quota goes, whatever still runs."""
+def test_a_name_is_reserved_until_its_namespace_is_empty(world: World) -> None:
+    """Work that does not end holds the quota no longer than is set, and the name until nothing is left of the old team."""
+    api, namespace = kubernetes.api_of(EKS_ARN), "hyperpod-ns-oscar"
     world.put_team("oscar", members=[], service_accounts=[{"name": "trainer"}])
     world.run_pod("oscar", "trainer")
+    api.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "own", "namespace": namespace}})
+    former = (api.get("ServiceAccount", namespace, "default") or {})["metadata"]["uid"]
+    world.delete("team#oscar", settle=False)
+    told = "1 pods (worker-0), 1 service accounts (own)"
+    assert awaited(world, "oscar", told), world.status("oscar")
+    assert world.leftovers() == []
+    world.put(a_team_item("oscar", members=MEMBERS[:1], service_accounts=[{"name": "trainer"}]), settle=False)
+    assert awaited(world, "oscar", "a team of this name was deleted"), world.status("oscar")
+    assert world.leftovers() == ["arn:aws:iam::222222222222:role/podshare/podshare-oscar-scientist"]
+    assert api.get("ServiceAccount", namespace, "trainer") is None
+    world.end_pods("oscar")
+    api.delete("ServiceAccount", namespace, "own")
+    world.sandbox.settle(240)
+    assert world.status("oscar")["state"] == "READY"
+    assert world.may_submit(world.cluster_access("oscar", VISION), "oscar")
+    assert (api.get("ServiceAccount", namespace, "default") or {})["metadata"]["uid"] != former
     world.delete("team#oscar")
-    assert world.status("oscar")["state"] == "DELETED"
-    assert kubernetes.api_of(EKS_ARN).get("Pod", "hyperpod-ns-oscar", "worker-0")
+    assert "podshare/team" not in (api.get("Namespace", None, namespace) or {})["metadata"]["labels"]
+
+
+def awaited(world: World, team: str, text: str) -> bool:
+    """Whether a team comes to wait, with ``text`` among its problems."""
+    waiter = threading.Event()
+    for _ in range(300):
+        status = world.status(team)
+        if status.get("state") == "WAITING" and text in json.dumps(status["problems"]):
+            return True
+        waiter.wait(0.1)
+    return False
 
 
 def test_a_team_that_is_wanted_again_meanwhile_keeps_its_quota(world: World) -> None:

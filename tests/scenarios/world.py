@@ -89,7 +89,10 @@ class World:
         return self.status(name)
 
     def delete(self, *ids: str, settle: bool = True) -> None:
-        """Delete records, and wait until everything is quiet."""
+        """Delete records, and wait until everything is quiet: the teams' work ends with them."""
+        if settle:
+            for record in ids:
+                self.end_pods(record.partition("#")[2])
         for record in ids:
             self.sandbox.client("dynamodb").delete_item(TableName="podshare-registry", Key={"id": {"S": record}})
         if settle:
@@ -316,6 +319,12 @@ class World:
         api = kubernetes.api_of(EKS_ARN)
         if api.get("Pod", f"hyperpod-ns-{team}", name) is None:
             api.run_pod(f"hyperpod-ns-{team}", name, service_account)
+
+    def end_pods(self, team: str) -> None:
+        """Let all pods of a team come to their end: a deleted team is not gone before."""
+        api = kubernetes.api_of(EKS_ARN)
+        for pod in api.objects("Pod", f"hyperpod-ns-{team}"):
+            api.delete("Pod", pod["metadata"]["namespace"], pod["metadata"]["name"])
 
     def pod(self, team: str, service_account: str) -> boto3.Session:
         """A session with what EKS Pod Identity gives to a pod of the team."""

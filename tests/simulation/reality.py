@@ -12,6 +12,7 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.iam.models import iam_backends
 
 from podshare.aws.tables import from_item
+from podshare.domain.hardening import LABELS
 from podshare_sandbox.services import access_points, buckets, eks, kms, kubernetes, pod_identity
 from tests.scenarios.world import (
     DATA,
@@ -134,12 +135,22 @@ def _cluster() -> Iterator[Found]:
         labels = metadata.get("labels", {})
         key = f"service_account|{place}|{metadata['namespace']}/{metadata['name']}"
         yield key, {"tags": labels, "team": labels.get("podshare/team")}, "podshare/team" in labels
+    for one in kubernetes.api_of(EKS_ARN).objects("Namespace"):
+        labels = {name: value for name, value in one["metadata"]["labels"].items() if name in LABELS}
+        policies = [policy["spec"] for policy in kubernetes.api_of(EKS_ARN).objects("NetworkPolicy", _name(one))]
+        if labels or policies:
+            facts = {"tags": labels, "team": labels.get("podshare/team"), "network": policies}
+            yield f"namespace|{place}|{_name(one)}", facts, True
     for kind, called in (("Role", "kubernetes_role"), ("RoleBinding", "kubernetes_role_binding")):
         for one in kubernetes.api_of(EKS_ARN).objects(kind):
             metadata, labels = one["metadata"], one["metadata"].get("labels", {})
             facts = {"tags": labels, "team": labels.get("podshare/team")}
             facts |= {name: one[name] for name in ("rules", "roleRef", "subjects") if name in one}
             yield f"{called}|{place}|{metadata['namespace']}/{metadata['name']}", facts, "podshare/team" in labels
+
+
+def _name(found: Facts) -> str:
+    return str(found["metadata"]["name"])
 
 
 def _quotas(world: World) -> Iterator[Found]:

@@ -163,7 +163,7 @@ def opened(sandbox: Sandbox) -> World:
     trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{LANGUAGE}:root"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     sandbox.client("iam", LANGUAGE).create_role(RoleName=EXISTING_ROLE, AssumeRolePolicyDocument=document)
-    world.put(CLUSTER, *DATASETS)
+    world.put({**CLUSTER, "namespace_hardening": "enforce"}, *DATASETS)
     return world
 
 

@@ -285,7 +285,7 @@ def test_cluster_rules_are_bound_to_the_groups_of_the_access_entries() -> None:
 
 def test_cluster_rules_name_what_they_allow() -> None:
     """No wildcard in the cluster, no secrets, no impersonation; rights over rights are those that policies hold."""
-    writes = {"serviceaccounts", "roles", "rolebindings"}
+    writes = {"serviceaccounts", "roles", "rolebindings", "networkpolicies", "namespaces"}
     for rule in rules_of_cluster():
         assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
         assert not {"secrets", "pods/exec", "clusterroles", "clusterrolebindings"} & set(rule["resources"])

@@ -18,8 +18,10 @@ from lightkube.codecs import from_dict
 from lightkube.config.kubeconfig import SingleConfig
 from lightkube.config.models import Cluster, Context, User
 from lightkube.core.exceptions import ApiError
-from lightkube.resources.core_v1 import Pod, ServiceAccount
+from lightkube.resources.core_v1 import Namespace, Pod, ServiceAccount
+from lightkube.resources.networking_v1 import NetworkPolicy
 from lightkube.resources.rbac_authorization_v1 import Role, RoleBinding
+from lightkube.types import PatchType
 
 from podshare.aws.errors import Pending, Retryable, Terminal
 from podshare.aws.sessions import Accounts, ask_guard
@@ -29,7 +31,7 @@ _RENEW_AFTER = 600
 _OVER = frozenset({"Succeeded", "Failed"})
 _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER_FAULT = 404, 409, 429, 500
 
-_KINDS: Mapping[str, Any] = {kind.__name__: kind for kind in (ServiceAccount, Role, RoleBinding)}
+_KINDS: Mapping[str, Any] = {kind.__name__: kind for kind in (ServiceAccount, Role, RoleBinding, NetworkPolicy)}
 
 _connections: dict[tuple[str, str, str, str], tuple[float, "Kubernetes"]] = {}
 _lock = threading.Lock()
@@ -109,6 +111,35 @@ class Kubernetes:
         except httpx2.HTTPError as error:
             if _status(error) != _NOT_FOUND:
                 raise self._classified(error, f"{kind} {namespace}/{name}") from error
+
+    def names(self, kind: str, namespace: str) -> list[str]:
+        """The names of all objects of a kind in a namespace."""
+        try:
+            found = list(self._client.list(_KINDS[kind], namespace=namespace))
+        except httpx2.HTTPError as error:
+            raise self._classified(error, f"each {kind} of {namespace}") from error
+        return [one.metadata.name or "" for one in found if one.metadata]
+
+    def namespace_labels(self, name: str) -> dict[str, str] | None:
+        """The labels of a namespace, or None if there is none."""
+        try:
+            found = self._client.get(Namespace, name)
+        except httpx2.HTTPError as error:
+            if _status(error) == _NOT_FOUND:
+                return None
+            raise self._classified(error, f"namespace {name}") from error
+        return dict((found.metadata.labels if found.metadata else None) or {})
+
+    def label_namespace(self, name: str, labels: Mapping[str, str | None]) -> None:
+        """Set labels of a namespace, and remove those that are None. Raises Pending if it does not exist yet."""
+        ask_guard()
+        patch = {"metadata": {"labels": dict(labels)}}
+        try:
+            self._client.patch(Namespace, name, patch, patch_type=PatchType.MERGE)
+        except httpx2.HTTPError as error:
+            if _status(error) == _NOT_FOUND:
+                raise Pending(f"namespace {name} does not exist yet") from error
+            raise self._classified(error, f"namespace {name}") from error
 
     def running_pods(self, namespace: str) -> list[str]:
         """The names of the pods that have not ended."""

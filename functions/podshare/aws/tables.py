@@ -244,6 +244,15 @@ class Inventory:
         row = self.state.get(f"team#{self.team}", f"resource#{key}")
         return row is None or str(row.get("drained_in")) == run
 
+    def vacate(self, namespace: Key, since: str) -> None:
+        """Write down that the team has left its namespace, until ``forget``: nobody is to use it before it is empty."""
+        expression = "SET vacating_since = if_not_exists(vacating_since, :since)"
+        self.state.update(f"team#{self.team}", f"resource#{namespace}", expression, "attribute_exists(id)", since=since)
+
+    def is_vacating(self, namespace: Key) -> bool:
+        """Whether the namespace was left, and was not seen empty since."""
+        return "vacating_since" in (self.state.get(f"team#{self.team}", f"resource#{namespace}") or {})
+
     def keep(self, keys: Collection[Key]) -> None:
         """Forget the drains of what is desired again, so that a later deletion waits anew."""
         for row in self.state.query(f"team#{self.team}", f"resource#{Kind.COMPUTE_QUOTA}"):

@@ -6,10 +6,11 @@ Revoking is no second path: what a record no longer asks for is not in the resul
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from podshare.domain import names, policies
+from podshare.domain import hardening, names, policies
 from podshare.domain.accounts import Account, is_gone
 from podshare.domain.installation import MANAGED_BY_TAG, TEAM_TAG, Installation
 from podshare.domain.kinds import (
+    SHAPES,
     AccessEntry,
     AccessPoint,
     BucketDelegation,
@@ -21,11 +22,13 @@ from podshare.domain.kinds import (
     KubernetesRole,
     KubernetesRoleBinding,
     KubernetesRule,
+    Namespace,
     PodIdentityAssociation,
     Resource,
     Role,
     RoleAttachment,
     ServiceAccount,
+    Work,
 )
 from podshare.domain.membership import Member, members
 from podshare.domain.records import (
@@ -61,6 +64,14 @@ class ClusterFacts:
     eks_cluster: str
     hyperpod_arn: str
     scheduler: Scheduler | None = None
+    namespace_hardening: str = "off"
+    kubernetes_api: bool = True
+
+    def is_out_of_reach(self, key: Key) -> bool:
+        """Whether ``key`` is an object of this cluster that a person takes care of, because podshare asks no API."""
+        place = (self.account, self.region, self.eks_cluster)
+        is_object = SHAPES[key.kind].work is Work.KUBERNETES
+        return is_object and not self.kubernetes_api and place == (key.account, key.region, key.container)
 
     def eks_arn(self, partition: str) -> str:
         return f"arn:{partition}:eks:{self.region}:{self.account}:cluster/{self.eks_cluster}"
@@ -94,7 +105,7 @@ class _Wish:
     @property
     def labels(self) -> dict[str, str]:
         """Ownership of objects in the cluster."""
-        return {"app.kubernetes.io/managed-by": self.installation.prefix, "podshare/team": self.team.name}
+        return names.labels(self.installation, self.team.name)
 
     def role_key(self, account: str, name: str) -> Key:
         return Key(Kind.ROLE, account, "", "", name)
@@ -118,7 +129,8 @@ def desired(
 
     ``datasets`` holds the datasets that exist; a grant for one that it lacks is a revoked grant, and so is one for
     data of an account that takes no part any more. ``accounts`` is what is known of the organization's accounts.
-    On the clusters in ``closed`` the team has its quota, and nobody has access.
+    On the clusters in ``closed`` the team has its quota, and nobody has access. Objects of a cluster whose API podshare
+    does not use are ``by_hand``.
     """
     present = {name: dataset for name, dataset in datasets.items() if not is_gone(accounts, dataset.account)}
     nobody = team.model_copy(update={"members": (), "service_accounts": (), "kubernetes_groups": (), "rbac": ()})
@@ -128,14 +140,23 @@ def desired(
             here = nobody if cluster.name in closed else team
             wish = _Wish(here, quota, members(here.members, accounts), cluster, present, installation)
             for resource in _on_one_cluster(wish):
-                found[resource.key] = _shared(found.get(resource.key), resource)
+                if not cluster.is_out_of_reach(resource.key):
+                    found[resource.key] = _shared(found.get(resource.key), resource)
     return found
+
+
+def by_hand(team: Team, cluster: ClusterFacts, installation: Installation) -> list[Resource]:
+    """The objects of the team that a person applies, because podshare does not use the cluster's API."""
+    quota = team.quotas.get(cluster.name)
+    wanted = _on_one_cluster(_Wish(team, quota, (), cluster, {}, installation)) if quota else ()
+    return [resource for resource in wanted if cluster.is_out_of_reach(resource.key)]
 
 
 def _on_one_cluster(wish: _Wish) -> Iterator[Resource]:
     own = (
         _compute_quota(wish),
         *_scheduler_config(wish),
+        _namespace(wish),
         *_members(wish),
         *_service_accounts(wish),
         *_kubernetes_roles(wish),
@@ -233,6 +254,17 @@ def _scheduler_config(wish: _Wish) -> Iterator[ClusterSchedulerConfig]:
             "FairShare": _enabled(cluster.scheduler.fair_share),
             "IdleResourceSharing": _enabled(cluster.scheduler.idle_resource_sharing),
         },
+    )
+
+
+def _namespace(wish: _Wish) -> Namespace:
+    cluster = wish.cluster
+    return Namespace(
+        key=Key(Kind.NAMESPACE, cluster.account, cluster.region, cluster.eks_cluster, wish.team.namespace),
+        tags=hardening.labels(wish.team.name, cluster.namespace_hardening),
+        why="the team's namespace",
+        needs=frozenset({_quota_key(wish)}),
+        network_policy=hardening.network_policy(cluster.namespace_hardening),
     )
 
 

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     ROLE = "role"
     ROLE_ATTACHMENT = "role_attachment"
     ACCESS_ENTRY = "access_entry"
+    NAMESPACE = "namespace"
     SERVICE_ACCOUNT = "service_account"
     KUBERNETES_ROLE = "kubernetes_role"
     KUBERNETES_ROLE_BINDING = "kubernetes_role_binding"
@@ -50,6 +51,7 @@ class Stage(IntEnum):
     REMAINS = 5
     RUNNING_WORK = 6
     COMPUTE = 7
+    NAMESPACE = 8
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -254,6 +256,23 @@ def _common_scope(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ..
 
 
 @dataclass(frozen=True, kw_only=True)
+class Namespace(Resource):
+    """A team's namespace, which SageMaker makes: of podshare's are some labels (in ``tags``) and a network policy.
+
+    One that is ``vacating`` was left by a team that was deleted: it is nobody's until it is empty.
+    """
+
+    work = Work.KUBERNETES
+    cut_stage = remove_stage = Stage.NAMESPACE
+
+    network_policy: Mapping[str, Any] | None = None
+    vacating: bool = False
+
+    def common(self, desired: Self) -> Self | None:
+        return None if self.vacating else self  # what holds a team is no access: it is changed in place
+
+
+@dataclass(frozen=True, kw_only=True)
 class ServiceAccount(Resource):
     """A Kubernetes service account in the team's namespace (labels stand in ``tags``)."""
 
@@ -397,6 +416,7 @@ SHAPES: Mapping[Kind, type[Resource]] = {
     Kind.ROLE: Role,
     Kind.ROLE_ATTACHMENT: RoleAttachment,
     Kind.ACCESS_ENTRY: AccessEntry,
+    Kind.NAMESPACE: Namespace,
     Kind.SERVICE_ACCOUNT: ServiceAccount,
     Kind.KUBERNETES_ROLE: KubernetesRole,
     Kind.KUBERNETES_ROLE_BINDING: KubernetesRoleBinding,

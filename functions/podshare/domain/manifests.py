@@ -1,8 +1,20 @@
 """The objects that podshare wants in a cluster, as Kubernetes takes them: to be applied, or printed for a person."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from podshare.domain.kinds import Key, KubernetesRole, KubernetesRoleBinding, KubernetesRule, Resource, ServiceAccount
+from podshare.domain import names
+from podshare.domain.hardening import TEAM_LABEL
+from podshare.domain.installation import Installation
+from podshare.domain.kinds import (
+    Key,
+    KubernetesRole,
+    KubernetesRoleBinding,
+    KubernetesRule,
+    Namespace,
+    Resource,
+    ServiceAccount,
+)
 
 Manifest = dict[str, Any]
 _RBAC = "rbac.authorization.k8s.io"
@@ -17,6 +29,9 @@ def place(key: Key) -> tuple[str, str]:
 def manifest(resource: Resource) -> Manifest:
     """The object that ``resource`` is in the cluster. Raises TypeError if it is none."""
     match resource:
+        case Namespace():
+            metadata = {"name": resource.key.name, "labels": dict(sorted(resource.tags.items()))}
+            return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
         case ServiceAccount():
             return _object("v1", "ServiceAccount", resource)
         case KubernetesRole():
@@ -30,6 +45,30 @@ def manifest(resource: Resource) -> Manifest:
             }
         case _:
             raise TypeError(f"{resource.key} is no object of Kubernetes")
+
+
+def manifests(installation: Installation, resources: Iterable[Resource]) -> list[Manifest]:
+    """All objects that ``resources`` are, namespaces first."""
+    found: list[Manifest] = []
+    for resource in sorted(resources, key=lambda one: (not isinstance(one, Namespace), one.key)):
+        found.append(manifest(resource))
+        if isinstance(resource, Namespace) and resource.network_policy:
+            found.append(network_policy(installation, resource))
+    return found
+
+
+def network_policy(installation: Installation, namespace: Namespace) -> Manifest:
+    """The network policy of a team's namespace."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {
+            "namespace": namespace.key.name,
+            "name": names.network_policy(installation),
+            "labels": names.labels(installation, namespace.tags[TEAM_LABEL]),
+        },
+        "spec": dict(namespace.network_policy or {}),
+    }
 
 
 def _object(version: str, kind: str, resource: Resource) -> Manifest:

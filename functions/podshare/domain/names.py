@@ -64,6 +64,16 @@ def kubernetes_role(installation: Installation, group: str) -> str:
     return f"{installation.prefix}-{group.rpartition(':')[2]}"
 
 
+def labels(installation: Installation, team: str) -> dict[str, str]:
+    """What tells an object in the cluster as podshare's, and whose it is."""
+    return {"app.kubernetes.io/managed-by": installation.prefix, "podshare/team": team}
+
+
+def network_policy(installation: Installation) -> str:
+    """The network policy of a team's namespace."""
+    return f"{installation.prefix}-no-instance-metadata"
+
+
 def delegation_sid(installation: Installation) -> str:
     """The Sid of podshare's statement in a bucket policy; Sids are letters and digits only."""
     letters = "".join(character for character in installation.prefix if character.isalnum())

@@ -20,7 +20,13 @@ LONGEST_VALUE = 240
 LONGEST_TEXT = 600
 MOST_LEFT_BEHIND = 50  # told of one team; the inventory names them all
 NAMESPACE_KINDS = frozenset(
-    {Kind.COMPUTE_QUOTA, Kind.SERVICE_ACCOUNT, Kind.KUBERNETES_ROLE, Kind.KUBERNETES_ROLE_BINDING}
+    {
+        Kind.COMPUTE_QUOTA,
+        Kind.NAMESPACE,
+        Kind.SERVICE_ACCOUNT,
+        Kind.KUBERNETES_ROLE,
+        Kind.KUBERNETES_ROLE_BINDING,
+    }
 )
 
 
@@ -62,16 +68,16 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class LeftBehind:
-    """Something that nobody can clean any more, in an account that has gone; nothing waits for it."""
+    """Something that podshare cannot clean any more, in an account that has gone; nothing waits for it."""
 
     key: Key
     reason: str
+    remedy: str = "Whoever has the account may delete it; podshare does so if the account comes back."
 
     def as_dict(self) -> dict[str, str]:
         """What a status and the audit tell of it."""
         what = f"{self.key.kind.replace('_', ' ')} {self.key.name} in account {self.key.account} is left behind"
-        remedy = "Whoever has the account may delete it; podshare does so if the account comes back."
-        return {"what": f"{what}: {self.reason}"[:LONGEST_TEXT], "remedy": remedy, "account": self.key.account}
+        return {"what": f"{what}: {self.reason}"[:LONGEST_TEXT], "remedy": self.remedy, "account": self.key.account}
 
 
 Observation = Resource | Foreign | Unreadable | LeftBehind | None

@@ -113,6 +113,11 @@ def _account(value: object) -> object:
     return value
 
 
+def _off(value: object) -> object:
+    """A YAML reader makes False of an unquoted ``off`` (YAML 1.1, Boolean)."""
+    return "off" if value is False else value
+
+
 def _number(value: object) -> object:
     """Digits alone, with a point or without: Python would also take True, nan, 1_0 and white space for numbers."""
     if isinstance(value, bool) or (isinstance(value, str) and not re.fullmatch(r"[0-9]+(\.[0-9]+)?", value)):
@@ -238,6 +243,8 @@ class Cluster(_Record):
     hyperpod_cluster: HyperPodCluster
     over_commitment: Literal["refuse", "warn"] = "warn"
     scheduler: Scheduler | None = None
+    namespace_hardening: Annotated[Literal["off", "report", "enforce"], BeforeValidator(_off)] = "off"
+    kubernetes_api: bool = True
 
 
 class Dataset(_Record):

@@ -13,8 +13,11 @@ from podshare.aws.organizations import describe
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, State
 from podshare.domain.accounts import DEPARTED, Account
-from podshare.domain.desired import ClusterFacts
+from podshare.domain.desired import ClusterFacts, by_hand
+from podshare.domain.hardening import not_verified
+from podshare.domain.installation import Installation
 from podshare.domain.kinds import Key, Resource
+from podshare.domain.manifests import Manifest, manifests
 from podshare.domain.plan import LONGEST_TEXT, Action, LeftBehind, Observation, Obstacle, Plan, Unreadable, plan
 from podshare.reconciliation import buckets
 from podshare.reconciliation.accounts import begin_waiting, end_waiting, is_listed, keep_uses, observe
@@ -26,6 +29,7 @@ from podshare.reconciliation.preconditions import (
     before_adding,
     inspect_cluster,
     late_member_roles,
+    reserved_names,
 )
 from podshare.reconciliation.proving import prove, watch
 from podshare.reconciliation.records import TeamRecords, desired_resources, read_records
@@ -75,14 +79,16 @@ def plan_team(settings: Settings, hold: Hold, attempt: str) -> dict[str, Any]:
 def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, Any]:
     """The plan for a team if the registry held ``items``; nothing is written.
 
-    An item ``{"id": …, "deleted": true}`` stands for a record's deletion.
+    An item ``{"id": …, "deleted": true}`` stands for a record's deletion. ``manifests`` are the objects that a person
+    has to apply, by the cluster whose API podshare does not use.
     """
     instead = {str(item["id"]): None if item.get("deleted") is True else item for item in items}
     context = reading_context(settings, team)
     written = read_records(settings, team, instead)
     records, obstacles = _with_unknown_accounts(written, lambda account: describe(settings, account))
     surveyed = _survey(settings, context, records, _inspect(context, records), obstacles, claim=False)
-    return _described(context, records, surveyed, _plan(context, surveyed))
+    objects = _by_hand(records, surveyed.facts, context.installation)
+    return {**_described(context, records, surveyed, _plan(context, surveyed)), "manifests": objects}
 
 
 def _with_unknown_accounts(
@@ -147,7 +153,7 @@ def _survey(
         return _Surveyed(clusters, {}, {}, {}, frozenset(), obstacles, is_placed=False)
     desired = desired_resources(records, facts, context.installation)
     known = frozenset(context.inventory.keys())
-    observed = survey(settings, context, desired, known)
+    observed = survey(settings, context, desired, known, facts)
     if records.selects and not is_listed(settings):
         what = "the organization has not been listed yet: what the selectors mean is not known"
         obstacles = (*obstacles, Obstacle(what, "Run `podshare sweep` once after the deployment."))
@@ -155,7 +161,34 @@ def _survey(
     late = late_member_roles(settings, records.accounts, desired, observed)
     fits = [*_fits(context, records, clusters, desired, claim=claim)]
     obstacles = (*obstacles, *late, *(obstacle for fit in fits for obstacle in fit.obstacles))
-    return _Surveyed(clusters, facts, desired, observed, known, obstacles, tuple(n for fit in fits for n in fit.notes))
+    obstacles = (*obstacles, *reserved_names(desired, observed))
+    notes = (*(note for fit in fits for note in fit.notes), *_cluster_notes(records, facts, context.installation))
+    return _Surveyed(clusters, facts, desired, observed, known, obstacles, notes)
+
+
+def _cluster_notes(
+    records: TeamRecords, facts: Mapping[str, ClusterFacts], installation: Installation
+) -> Iterator[str]:
+    """What podshare does not see to in the team's clusters."""
+    for name in records.in_force.quotas if records.in_force else ():
+        if name in facts:
+            one = facts[name]
+            if told := not_verified(name, one.namespace_hardening, kubernetes_api=one.kubernetes_api):
+                yield told
+    for name, objects in _by_hand(records, facts, installation).items():
+        command = f"podshare team manifests {records.name} --cluster {name} | kubectl apply --server-side -f -"
+        yield f"{len(objects)} objects are for a person to apply (kubernetes_api: false): {command}"
+
+
+def _by_hand(
+    records: TeamRecords, facts: Mapping[str, ClusterFacts], installation: Installation
+) -> dict[str, list[Manifest]]:
+    """What a person applies in each cluster whose API podshare does not use."""
+    if records.in_force is None:
+        return {}
+    team = records.in_force
+    objects = {name: manifests(installation, by_hand(team, one, installation)) for name, one in facts.items()}
+    return {name: found for name, found in objects.items() if found}
 
 
 def _fits(
@@ -231,12 +264,13 @@ def _keep_accepted(context: Context, records: TeamRecords, clusters: Clusters) -
 
 
 def _keep_inventory(context: Context, surveyed: _Surveyed) -> None:
-    """Keep what is there, also what was found by its name alone, and forget what is known to be gone.
+    """Keep what is there, also what was found by its name alone; forget what is gone, or a person's to look after now.
 
     What is not in the inventory would be looked for no more once nobody asks for it, and give access for ever.
     """
     for key, there in surveyed.observed.items():
-        if there is None and key not in surveyed.desired and key not in surveyed.doubtful:
+        out_of_reach = any(one.is_out_of_reach(key) for one in surveyed.facts.values())
+        if out_of_reach or (there is None and key not in surveyed.desired and key not in surveyed.doubtful):
             context.inventory.forget(key)
         elif isinstance(there, Resource) and key not in surveyed.known:
             context.inventory.name(key, datetime.datetime.now(datetime.UTC).isoformat())

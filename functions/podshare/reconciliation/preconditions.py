@@ -13,7 +13,7 @@ from podshare.domain import limits
 from podshare.domain.accounts import Account
 from podshare.domain.capacity import Nodes, nodes
 from podshare.domain.desired import ClusterFacts
-from podshare.domain.kinds import ComputeQuota, Key, Kind, Resource
+from podshare.domain.kinds import ComputeQuota, Key, Kind, Namespace, Resource
 from podshare.domain.plan import LONGEST_TEXT, Action, Change, Observation, Obstacle, Unreadable
 from podshare.domain.records import Cluster
 from podshare.reconciliation.buckets import unfit_data
@@ -155,6 +155,18 @@ def late_member_roles(
             what = f"account {account} is parked: no member role since {told}: {reason}"
             remedy = f"{_DEPLOY} The sweep tries again."
         yield Obstacle(what[:LONGEST_TEXT], remedy, account=account, waits=patient)
+
+
+def reserved_names(desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]) -> Iterator[Obstacle]:
+    """One obstacle where a team has the name of one that was deleted, whose namespace is not empty yet.
+
+    Whoever comes in would meet the pods and service accounts of those who were there before.
+    """
+    for key, found in observed.items():
+        if key in desired and isinstance(found, Namespace) and found.vacating:
+            what = f"a team of this name was deleted, and its namespace {key.name} is not empty yet"
+            remedy = f"Wait, or delete all that is left, volume claims too: kubectl delete namespace {key.name}"
+            yield Obstacle(what, remedy, account=key.account, waits=True)
 
 
 def _member_roles(context: Context, changes: Iterable[Change]) -> Iterator[Obstacle]:

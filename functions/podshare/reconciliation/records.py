@@ -245,7 +245,14 @@ class _Reader:
 def cluster_facts(record: Cluster, hyperpod_arn: str) -> ClusterFacts:
     """A cluster record with the ARN that its HyperPod cluster was found to have."""
     return ClusterFacts(
-        record.name, record.account, record.region, record.eks_cluster, hyperpod_arn, scheduler=record.scheduler
+        record.name,
+        record.account,
+        record.region,
+        record.eks_cluster,
+        hyperpod_arn,
+        scheduler=record.scheduler,
+        namespace_hardening=record.namespace_hardening,
+        kubernetes_api=record.kubernetes_api,
     )
 
 

@@ -8,6 +8,7 @@ from podshare.aws.sessions import Accounts
 from podshare.aws.settings import Settings
 from podshare.aws.tables import State
 from podshare.domain.accounts import is_gone
+from podshare.domain.desired import ClusterFacts
 from podshare.domain.kinds import Key, Kind, Resource
 from podshare.domain.plan import LeftBehind, Observation, Unreadable
 from podshare.reconciliation.accounts import known_accounts
@@ -16,6 +17,9 @@ from podshare.resources.context import Context
 
 READERS = 8  # reading is waiting for AWS; more gain nothing at 512 MiB and meet IAM's throttles
 _NO_ROLE = "the account no longer has podshare's member role, and nothing of the team's is wanted there"
+
+_NO_API = "podshare does not use the cluster's API any more (kubernetes_api: false)"
+_BY_HAND = "It is yours now: keep it as `podshare team manifests` prints it, or delete it with kubectl."
 
 
 def reading_context(settings: Settings, team: str) -> Context:
@@ -31,13 +35,17 @@ def reading_context(settings: Settings, team: str) -> Context:
 
 
 def survey(
-    settings: Settings, context: Context, desired: Mapping[Key, Resource], known: Iterable[Key]
+    settings: Settings,
+    context: Context,
+    desired: Mapping[Key, Resource],
+    known: Iterable[Key],
+    facts: Mapping[str, ClusterFacts],
 ) -> dict[Key, Observation]:
     """What is there of ``desired`` and of ``known``; what cannot be read is told as such, and stops nothing.
 
     What is no longer desired and lies in an account that has gone, or has no member role any more, is left behind: it
     is not what gives access, which is cut where the cluster is. In a cluster's own account nothing is, as
-    long as the account is there.
+    long as the account is there. So is an object of the cluster of ``facts`` if podshare does not use its API.
     """
     keys = sorted({*desired, *known})
     accounts = known_accounts(settings, {key.account for key in keys})
@@ -47,6 +55,8 @@ def survey(
     def read(key: Key) -> Observation:
         if is_gone(accounts, key.account) and key not in desired:
             return LeftBehind(key, f"the account is {accounts[key.account].state}")
+        if any(one.is_out_of_reach(key) for one in facts.values()):
+            return LeftBehind(key, _NO_API, _BY_HAND)
         try:
             return KINDS[key.kind].read(context, key, desired.get(key))
         except NoMemberRole as error:

@@ -3,7 +3,7 @@
 import datetime
 
 from podshare.aws.errors import Retryable, Terminal, Waiting
-from podshare.domain.kinds import Key
+from podshare.domain.kinds import Key, Kind
 from podshare.resources.context import Context
 
 
@@ -15,18 +15,23 @@ def await_drain(context: Context, quota: Key, drain_seconds: int) -> str:
     namespace = f"hyperpod-ns-{context.team}"
     now = datetime.datetime.now(datetime.UTC)
     since = context.inventory.begin_drain(quota, now)
-    left = drain_seconds - (now - since).total_seconds()
+    seconds = drain_seconds - (now - since).total_seconds()
     running = _running(context, quota, namespace)
-    if running and left > 0:
+    if running and seconds > 0:
         raise Waiting(
             f"namespace {namespace}: {len(running)} pods still run ({', '.join(running[:3])}); "
-            f"the compute quota stays for them for up to {round(left)} s"
+            f"the compute quota stays for them for up to {round(seconds)} s"
         )
+    left = Key(Kind.NAMESPACE, quota.account, quota.region, quota.container, namespace)
+    context.inventory.vacate(left, now.isoformat())
     context.inventory.end_drain(quota, context.run)
     return f"{len(running)} pods left running after {drain_seconds} s" if running else "no pods run"
 
 
 def _running(context: Context, quota: Key, namespace: str) -> list[str]:
+    """What runs; where podshare does not look into the cluster, something may run for as long as it may at all."""
+    if not any(key.kind is Kind.NAMESPACE for key in context.inventory.keys()):  # noqa: SIM118  # it is no mapping
+        return ["unknown, because podshare does not look into the cluster"]
     try:
         return context.kubernetes(quota).running_pods(namespace)
     except (Retryable, Terminal) as error:

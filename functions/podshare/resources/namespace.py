@@ -1,0 +1,102 @@
+"""A team's namespace: SageMaker makes it with the compute quota; podshare labels it, and sees it empty afterwards.
+
+What is left in it when a team has gone (pods, service accounts with their tokens, bindings) would be the next team's of
+that name: the name stays reserved until the namespace is empty.
+"""
+
+from collections.abc import Mapping
+
+from podshare.aws.errors import Waiting
+from podshare.domain import names
+from podshare.domain.hardening import HARDENING_LABEL, LABELS, POD_SECURITY_LABELS, TEAM_LABEL
+from podshare.domain.kinds import Key, Kind, Namespace, Resource
+from podshare.domain.manifests import network_policy
+from podshare.domain.plan import Foreign
+from podshare.resources.context import Context, as_kind
+
+READS = frozenset({"eks:DescribeCluster"})
+WRITES = frozenset({"eks:DescribeCluster"})
+_SHOWN = 3
+_OF_OTHERS = "Remove these labels, or let namespace_hardening of the cluster's record be off."
+
+
+def read(context: Context, key: Key, wanted: Resource | None) -> Namespace | Foreign | None:
+    """podshare's labels and its network policy; None if it has neither there."""
+    labels = context.kubernetes(key).namespace_labels(key.name)
+    if labels is None:
+        return None
+    team = labels.get(TEAM_LABEL)
+    if team not in (None, context.team):
+        return Foreign(key, f"its label says that it belongs to team {team}")
+    if taken := _labels_of_others(labels, wanted.tags if wanted else {}):
+        return Foreign(key, f"it has labels of others: {', '.join(taken)}", _OF_OTHERS)
+    policy = context.kubernetes(key).get("NetworkPolicy", key.name, names.network_policy(context.installation))
+    if team is None and policy is None:
+        return None
+    own = LABELS if HARDENING_LABEL in labels else {TEAM_LABEL}
+    return Namespace(
+        key=key,
+        tags={name: value for name, value in labels.items() if name in own},
+        network_policy=policy.get("spec") if policy else None,
+        vacating=context.inventory.is_vacating(key),
+    )
+
+
+def _labels_of_others(labels: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
+    """Labels of Pod Security that podshare would change, although it did not write them."""
+    if HARDENING_LABEL in labels or HARDENING_LABEL not in wanted:
+        return []
+    return [
+        f"{name}={labels[name]}" for name in POD_SECURITY_LABELS if labels.get(name) not in (None, wanted.get(name))
+    ]
+
+
+def create(context: Context, wanted: Resource) -> None:
+    """Label the namespace. Raises Pending while SageMaker has not made it."""
+    namespace = as_kind(Namespace, wanted)
+    api = context.kubernetes(wanted.key)
+    if namespace.network_policy:
+        api.apply(network_policy(context.installation, namespace))
+    api.label_namespace(wanted.key.name, dict(namespace.tags))
+
+
+def update(context: Context, observed: Resource, wanted: Resource) -> None:
+    """Write what differs. Raises Waiting while the namespace is not empty of a team that was deleted."""
+    old, new = as_kind(Namespace, observed), as_kind(Namespace, wanted)
+    if old.vacating:
+        raise Waiting(f"namespace {old.key.name} is not empty of the team that was deleted")
+    if old.network_policy and not new.network_policy:
+        context.kubernetes(old.key).delete("NetworkPolicy", old.key.name, names.network_policy(context.installation))
+    gone: dict[str, str | None] = dict.fromkeys(old.tags.keys() - new.tags.keys())
+    if gone:
+        context.kubernetes(old.key).label_namespace(old.key.name, gone)
+    create(context, new)
+
+
+def delete(context: Context, observed: Resource) -> None:
+    """Take podshare's things out of the namespace once it is empty, after the quota. Raises Waiting until then.
+
+    Its ``default`` service account is deleted too: Kubernetes makes it anew, and its old tokens are good for nothing.
+    """
+    key = observed.key
+    going = {*context.inventory.keys()} - context.desired
+    if any(one.kind is Kind.COMPUTE_QUOTA and one.container == key.container for one in going):
+        raise Waiting(f"namespace {key.name} is kept as it is until the compute quota has gone")
+    api = context.kubernetes(key)
+    if left := remains(context, key):
+        raise Waiting(f"namespace {key.name} is not empty: {left}. The team's name is free once nothing is left in it")
+    api.delete("ServiceAccount", key.name, "default")
+    api.delete("NetworkPolicy", key.name, names.network_policy(context.installation))
+    api.label_namespace(key.name, dict.fromkeys(observed.tags))
+
+
+def remains(context: Context, key: Key) -> str:
+    """What a team has left in its namespace, in words; empty if nothing."""
+    api = context.kubernetes(key)
+    found = {
+        "pods": api.running_pods(key.name),
+        "service accounts": [name for name in api.names("ServiceAccount", key.name) if name != "default"],
+        "role bindings": api.names("RoleBinding", key.name),
+    }
+    told = [f"{len(left)} {what} ({', '.join(sorted(left)[:_SHOWN])})" for what, left in found.items() if left]
+    return ", ".join(told)
