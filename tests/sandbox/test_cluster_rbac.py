@@ -282,3 +282,24 @@ def test_podshare_changes_its_own_labels_of_namespaces_of_teams_only(hardened: A
     assert labelled(TEAM, labels={"istio-injection": "enabled"}) == 403
     assert labelled(TEAM, annotations={"x": "y"}) == 403
     assert labelled("kube-public", labels={"podshare/hardening": "enforce"}) == 403
+
+
+def test_a_policy_that_cannot_be_evaluated_refuses(server: ApiServer) -> None:
+    """`failurePolicy: Fail`: an object without what an expression asks for is refused, and the reason is its error."""
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
+    for name, kind, spec in (
+        ("fails", "ValidatingAdmissionPolicy", {
+            "failurePolicy": "Fail", "matchConstraints": {"resourceRules": [rule]},
+            "validations": [{"expression": "object.data.absent == 'x'"}],
+        }),
+        ("fails", "ValidatingAdmissionPolicyBinding", {"policyName": "fails", "validationActions": ["Deny"]}),
+    ):  # fmt: skip
+        version = "admissionregistration.k8s.io/v1"
+        server.apply({"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec})
+    deadline = time.monotonic() + 30
+    manifest = thing("ConfigMap", "one", {}, OTHER, data={"x": "y"})
+    while (answer := create(server, manifest, "anybody", "system:masters"))[0] == 201:
+        assert time.monotonic() < deadline
+    assert answer[0] in (403, 422), answer
+    assert "resulted in error" in answer[1]["message"]
+    assert create(server, thing("ConfigMap", "one", {}, OTHER, data={"absent": "x"}), "a", "system:masters")[0] == 201

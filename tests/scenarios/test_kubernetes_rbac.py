@@ -1,10 +1,14 @@
 """A team's namespace: its own rights in it, and what keeps its pods inside, given, changed, healed and taken away."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+import yaml
 from lightkube.core.exceptions import ApiError
 from lightkube.resources.core_v1 import Pod
 
@@ -151,6 +155,12 @@ def test_a_cluster_whose_api_is_out_of_reach_is_a_persons_to_look_after(world: W
         world.put(private)
         assert world.put_team("private", members=MEMBERS, service_accounts=READER, **private_rbac())["state"] == "READY"
         assert any("isolation is not verified" in note for note in world.status("private")["notes"])
+        command = [sys.executable, "-m", "podshare_cli", "team", "manifests", "private"]
+        environment = {**os.environ, **world.sandbox.environment()}
+        printed = subprocess.run(  # noqa: S603  # our own
+            command, env=environment, check=True, capture_output=True, text=True, timeout=60
+        )
+        assert [*yaml.safe_load_all(printed.stdout)] == plan["manifests"]
         assert world.reconcile("private")["summary"] == "READY: nothing to change"
         for manifest in plan["manifests"]["main"]:
             api.apply(manifest)

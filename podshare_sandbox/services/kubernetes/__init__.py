@@ -1,9 +1,10 @@
 """The Kubernetes API of each EKS cluster, as small as the sandbox can use it and as strict as the real one.
 
 Clients reach it through the front door at the cluster's endpoint, with TLS by the cluster's own CA and an EKS token;
-the sandbox itself uses :func:`api_of`, which asks nobody. Not emulated: watches, controllers and scheduling (a pod is
-Running until it is deleted, or until its containers of the AWS CLI's image have ended), pod subresources but logs,
-service account tokens, the ``aws-auth`` ConfigMap, JSON patch and strategic merge patch.
+the sandbox itself uses :func:`api_of`, which asks nobody. Admission policies and Pod Security are in force; a
+NetworkPolicy is kept, and has no effect. Not emulated: watches, controllers and scheduling (a pod is Running until it
+is deleted, or until its containers of the AWS CLI's image have ended), pod subresources but logs, service account
+tokens, the ``aws-auth`` ConfigMap, JSON patch and strategic merge patch.
 """
 
 from typing import Protocol
