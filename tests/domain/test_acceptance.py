@@ -196,6 +196,25 @@ def test_a_prefix_outside_of_the_dataset_is_an_error() -> None:
     assert "begin it with imagenet/" in str(found.problems[0])
 
 
+def test_one_service_account_has_one_way_to_its_data() -> None:
+    """Datasets with a target role go neither with others nor with those of another account: the problem says so."""
+    known = {
+        "imagenet": a_dataset(),
+        "scans": a_dataset("scans", data_role="target"),
+        "reports": a_dataset("reports", data_role="target"),
+        "other": a_dataset("other", data_role="target", account="555555555555"),
+    }
+
+    def problems(*names: str) -> tuple[Any, ...]:
+        rows = [{"name": "t", "datasets": [{"dataset": name, "access": "read"} for name in names]}]
+        return accept_team(a_team_item(service_accounts=rows), None, ["main"], known).problems
+
+    assert (problems("imagenet"), problems("scans", "reports")) == ((), ())
+    (mixed,), (apart,) = problems("imagenet", "scans"), problems("scans", "other")
+    assert (mixed.field, mixed.value, apart.value) == ("service_accounts.0.datasets", "scans", "other, scans")
+    assert "service accounts of their own" in mixed.remedy
+
+
 def dataset_item(**fields: Any) -> dict[str, Any]:
     return {"id": "dataset#imagenet", **a_dataset().model_dump(by_alias=True, exclude={"name"}), **fields}
 

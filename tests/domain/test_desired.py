@@ -72,6 +72,33 @@ def test_golden_keys(golden: Callable[[str, Any], None]) -> None:
     golden("keys", described([one for one in found if isinstance(one, KmsGrant | Role)]))
 
 
+def test_golden_target(golden: Callable[[str, Any], None]) -> None:
+    """The pods of a service account end up in one role of the data account, which the data access role may assume."""
+    datasets = [a_dataset(name, data_role="target", kms_key=KMS_KEY) for name in ("imagenet", "scans")]
+    grants = [{"dataset": "imagenet", "access": "read"}, {"dataset": "scans", "access": "read_write"}]
+    found = wanted(a_team(members=[], service_accounts=[{"name": "trainer", "datasets": grants}]), *datasets)
+    assert {resource.key.kind for resource in found} == {
+        Kind.COMPUTE_QUOTA,
+        Kind.ROLE,
+        Kind.SERVICE_ACCOUNT,
+        Kind.POD_IDENTITY_ASSOCIATION,
+    }
+    golden("target", described(found))
+
+
+def test_a_mixture_opens_nothing_that_an_owner_has_closed() -> None:
+    """Beside datasets with access points, and of two accounts, those with a target role give nothing."""
+    datasets = [a_dataset(), a_dataset("scans", data_role="target")]
+    other = a_dataset("other", data_role="target", account="555555555555")
+    grants = [{"dataset": name, "access": "read"} for name in ("imagenet", "scans", "other")]
+    one, two = (
+        a_team(members=[], service_accounts=[{"name": "t", "datasets": some}]) for some in (grants[:2], grants[1:])
+    )
+    alone = a_team(members=[], service_accounts=[{"name": "t", "datasets": grants[:1]}])
+    assert wanted(one, *datasets) == wanted(alone, datasets[0])
+    assert not [role for role in of(wanted(two, datasets[1], other), Role) if role.policies]
+
+
 def test_golden_scheduler(golden: Callable[[str, Any], None]) -> None:
     """All teams of a cluster want the same scheduler config, which names none of them; without a record none."""
     classes = [{"name": "training", "weight": 60}, {"name": "inference", "weight": 90}]

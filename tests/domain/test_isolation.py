@@ -105,6 +105,25 @@ def test_an_access_point_grants_no_more_than_asked() -> None:
     assert rules == {"public access is blocked", "an access point's prefixes and actions lie within the grants"}
 
 
+def test_a_target_role_trusts_the_teams_own_data_role() -> None:
+    """Another team's role, everybody in the account, or another namespace's pods, are told."""
+    wanted = desired(TEAM, CLUSTER, {"imagenet": a_dataset(data_role="target")}, {}, INSTALLATION)
+    assert violations(OWN, wanted.values(), wanted) == []
+    target = next(one for one in wanted.values() if isinstance(one, Role) and one.key.account == "333333333333")
+    language = "arn:aws:iam::111111111111:role/podshare/podshare-language-12345678"
+    own, tag = "a target role trusts the team's own data role", "aws:RequestTag/kubernetes-namespace"
+    for broken, rule in (
+        (with_condition(target, "ArnLike", "aws:PrincipalArn", language), own),
+        (with_condition(target, "ArnLike", "aws:PrincipalArn", "*"), own),
+        (with_condition(target, "StringEquals", tag, "hyperpod-ns-language"), "its own namespace"),
+        (with_condition(target, "StringEquals", "aws:PrincipalOrgID", "o-other"), "falls when its account leaves"),
+    ):
+        assert any(rule in one.rule for one in violations(OWN, [broken], wanted)), rule
+    association = next(one for one in wanted.values() if isinstance(one, PodIdentityAssociation))
+    stolen = replace(association, target_role_arn=language)
+    assert any("own data role" in found.rule for found in violations(OWN, [stolen], wanted))
+
+
 def test_a_key_is_granted_to_the_teams_own_data_roles() -> None:
     """A grant for another team's role, for an account, or for a role that is gone, is told."""
     grant = next(one for one in WANTED.values() if isinstance(one, KmsGrant))

@@ -62,6 +62,7 @@ WILDCARDS = {
     "arn:aws:s3:*:*:accesspoint/podshare-*": "a limit: the role's own policy names its access points",
     "arn:aws:s3:*:*:accesspoint/podshare-*/object/*": "a limit: the role's own policy names its prefixes",
     "arn:aws:s3:*:ACCOUNT:accesspoint/podshare-*": "access points of teams, in the Region of their bucket",
+    "arn:aws:s3:::BUCKET_NAMES/* (each)": "a limit: the role's own policy names its prefixes",
     "arn:aws:sagemaker:REGION:ACCOUNT:cluster-scheduler-config/*": f"{_RANDOM}; the condition asks for podshare's tag where one is changed",
     "arn:aws:sagemaker:REGION:ACCOUNT:compute-quota/*": f"{_RANDOM}; the condition asks for podshare's tag where one is changed",
     "arn:aws:scheduler:REGION:ACCOUNT:schedule/default/podshare-team-*": "the schedule of a team, by the team's name",
