@@ -30,6 +30,14 @@ def test_a_member_or_a_grant_that_goes_is_a_loss() -> None:
     assert loss.kind is Kind.ACCESS_ENTRY
 
 
+def test_a_target_role_that_goes_is_a_loss() -> None:
+    """It stands for the access points that it spares: a deleted dataset takes access away in either case."""
+    target = {"imagenet": a_dataset(data_role="target")}
+    there, want = (desired(a_team(members=[]), CLUSTER, known, {}, INSTALLATION) for known in (target, {}))
+    (loss,) = {change.key for change in losses("vision", plan(want, there), want, there, {})}
+    assert (loss.kind, loss.account) == (Kind.ROLE, "333333333333")
+
+
 def test_what_is_repaired_or_narrowed_is_no_loss() -> None:
     """Tampering is mended at once, however many teams it concerns."""
     there, want = wanted(a_team(access="admin")), wanted(a_team(access="view"))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from podshare.domain.accounts import Account, is_gone
-from podshare.domain.kinds import AccessEntry, Key, Kind, Resource
+from podshare.domain.kinds import AccessEntry, Key, Kind, Resource, Role
 from podshare.domain.plan import Action, Change, Observation, Plan
 from podshare.domain.records import enrolled
 
@@ -34,13 +34,13 @@ def losses(
     return tuple(
         change
         for change in _for_good(found, desired)
-        if change.key.kind in _GIVES_ACCESS and not is_gone(accounts, _whose(change.key, observed))
+        if _gives_access(change.key, observed) and not is_gone(accounts, _whose(change.key, observed))
     )
 
 
 def accounts_of(observed: Mapping[Key, Observation]) -> set[str]:
     """The accounts whose departure would explain a loss."""
-    return {_whose(key, observed) for key in observed if key.kind in _GIVES_ACCESS}
+    return {_whose(key, observed) for key in observed if _gives_access(key, observed)}
 
 
 def without_losses(found: Plan, desired: Mapping[Key, Resource]) -> Plan:
@@ -64,6 +64,13 @@ def _for_good(found: Plan, desired: Mapping[Key, Resource]) -> Iterator[Change]:
 
 def _goes(change: Change, desired: Mapping[Key, Resource]) -> bool:
     return change.key not in desired and change.action in _TAKES_FOR_GOOD
+
+
+def _gives_access(key: Key, observed: Mapping[Key, Observation]) -> bool:
+    """Whether somebody has access by it: by a target role too, which stands for the access points that it spares."""
+    found = observed.get(key)
+    is_target = isinstance(found, Role) and found.tags.get("podshare:purpose") == "data-target"
+    return is_target or key.kind in _GIVES_ACCESS
 
 
 def _whose(key: Key, observed: Mapping[Key, Observation]) -> str:
