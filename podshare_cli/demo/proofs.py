@@ -155,7 +155,7 @@ class Prover:
     def _proofs_of_grant(
         self, team: Team, dataset: Dataset, prefix: str, outside: str, keys: Keys, *, writes: bool
     ) -> Iterator[Proof]:
-        s3, point = self._client("s3", keys), self._access_point(team, dataset)
+        s3, point = self._client("s3", keys), self._way_to(team, dataset)
         sample = f"{prefix}{_POD}.txt"
         if writes:
             yield _allowed(f"writes {sample}", lambda: s3.put_object(Bucket=point, Key=sample, Body=b"demo"))
@@ -168,7 +168,8 @@ class Prover:
             yield _allowed(f"deletes {sample}", lambda: s3.delete_object(Bucket=point, Key=sample))
         yield _refused(f"may not read {outside}", lambda: s3.get_object(Bucket=point, Key=outside))
         yield _refused("may not list the rest", lambda: s3.list_objects_v2(Bucket=point, Prefix=""))
-        yield _refused("may not go around it", lambda: s3.get_object(Bucket=dataset.bucket, Key=outside))
+        if dataset.data_role == "access_point":
+            yield _refused("may not go around it", lambda: s3.get_object(Bucket=dataset.bucket, Key=outside))
 
     def open_sessions(self, team: Team) -> list[Callable[[], Proof]]:
         """Sessions of all people and pods of a team; each result proves, once the team is gone, that it is cut off."""
@@ -184,7 +185,7 @@ class Prover:
     def _is_cut_from_data(self, team: Team, account: ServiceAccount, grant: DatasetGrant, keys: Keys) -> Proof:
         dataset = self.datasets[grant.dataset]
         claim = f"the credentials of a pod of {account.name} no longer reach {grant.dataset}"
-        prefix, point = grant.prefix or dataset.prefix, self._access_point(team, dataset)
+        prefix, point = grant.prefix or dataset.prefix, self._way_to(team, dataset)
         try:
             self._client("s3", keys).list_objects_v2(Bucket=point, Prefix=prefix)
         except ClientError as error:  # the access point may be unknown by now, or the keys, or the access denied
@@ -222,6 +223,10 @@ class Prover:
 
     def _end_pod(self, keys: Keys, team: Team, account: ServiceAccount) -> None:
         self._ask_cluster(keys, "DELETE", f"/api/v1/namespaces/{team.namespace}/pods/{_pod_name(account)}", None)
+
+    def _way_to(self, team: Team, dataset: Dataset) -> str:
+        """What pods name as the bucket: the team's access point, or the bucket itself by a target role."""
+        return self._access_point(team, dataset) if dataset.data_role == "access_point" else dataset.bucket
 
     def _access_point(self, team: Team, dataset: Dataset) -> str:
         place = f"{dataset.account}/{dataset.region}"

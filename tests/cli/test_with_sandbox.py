@@ -153,6 +153,8 @@ def test_put_writes_in_order_and_waits_until_the_team_is_ready(provisioned: Ende
         ("dataset#imagenet", "created"),
         ("dataset#web-crawl", "created"),
         ("dataset#drafts", "created"),
+        ("dataset#clinical-scans", "created"),
+        ("dataset#clinical-reports", "created"),
         ("team#vision", "created"),
     ]
     (team,) = answer["teams"]
@@ -572,7 +574,8 @@ def test_a_dataset_in_use_is_deleted_on_demand_only(podshare: Command) -> None:
     assert ended.code == 2
     assert "imagenet: vision" in ended.err
     assert podshare("dataset", "delete", "web-crawl", "--json").data["reconciled"] == []
-    assert [row["dataset"] for row in podshare("dataset", "list", "--json").data] == ["drafts", "imagenet"]
+    left = [row["dataset"] for row in podshare("dataset", "list", "--json").data]
+    assert left == ["clinical-reports", "clinical-scans", "drafts", "imagenet"]
 
 
 def test_an_admin_starts_a_run_in_their_own_name(podshare: Command) -> None:
