@@ -97,6 +97,8 @@ def test_a_schedule_has_one_fault_at_each_call() -> None:
         ),
         (f"arn:aws:dynamodb:us-west-2:{HUB}:table/podshare-state bucket#images grant#alpha/imagenet", "bucket# grant#"),
         ("/api/v1/namespaces/hyperpod-ns-alpha/serviceaccounts/trainer", "serviceaccounts"),
+        ("/api/v1/namespaces/hyperpod-ns-alpha", "namespaces"),
+        ("/apis/rbac.authorization.k8s.io/v1/namespaces/hyperpod-ns-alpha/roles/podshare-operators", "roles"),
         ("arn:aws:s3:::curated-images", ""),
     ],
 )
