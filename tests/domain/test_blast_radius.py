@@ -33,7 +33,7 @@ def test_a_member_or_a_grant_that_goes_is_a_loss() -> None:
 def test_a_target_role_that_goes_is_a_loss() -> None:
     """It stands for the access points that it spares: a deleted dataset takes access away in either case."""
     target = {"imagenet": a_dataset(data_role="target")}
-    there, want = (desired(a_team(members=[]), CLUSTER, known, {}, INSTALLATION) for known in (target, {}))
+    there, want = (desired(a_team(members=[]), [CLUSTER], known, {}, INSTALLATION) for known in (target, {}))
     (loss,) = {change.key for change in losses("vision", plan(want, there), want, there, {})}
     assert (loss.kind, loss.account) == (Kind.ROLE, "333333333333")
 

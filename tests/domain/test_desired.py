@@ -79,6 +79,7 @@ def test_golden_target(golden: Callable[[str, Any], None]) -> None:
     found = wanted(a_team(members=[], service_accounts=[{"name": "trainer", "datasets": grants}]), *datasets)
     assert {resource.key.kind for resource in found} == {
         Kind.COMPUTE_QUOTA,
+        Kind.NAMESPACE,
         Kind.ROLE,
         Kind.SERVICE_ACCOUNT,
         Kind.POD_IDENTITY_ASSOCIATION,
@@ -221,8 +222,11 @@ def test_a_cluster_more_changes_nothing_on_the_others() -> None:
 
 
 def test_on_a_closed_cluster_there_is_a_quota_and_nothing_else() -> None:
-    """Nobody has access where the record cannot be trusted, and running work stays."""
+    """Nobody has access where the record cannot be trusted, and running work stays, in the namespace that it has."""
     team = parse_team(a_team_item_on("main", "east"))
     found = desired(team, [CLUSTER, EAST], {"imagenet": a_dataset()}, {}, INSTALLATION, closed={"east"})
-    assert [key.kind for key, resource in found.items() if resource.cluster == "east"] == [Kind.COMPUTE_QUOTA]
+    assert {key.kind for key, resource in found.items() if resource.cluster == "east"} == {
+        Kind.COMPUTE_QUOTA,
+        Kind.NAMESPACE,
+    }
     assert not any("555555555555" in str(resource.facts()) for resource in found.values() if resource.cluster != "east")

@@ -107,7 +107,7 @@ def test_an_access_point_grants_no_more_than_asked() -> None:
 
 def test_a_target_role_trusts_the_teams_own_data_role() -> None:
     """Another team's role, everybody in the account, or another namespace's pods, are told."""
-    wanted = desired(TEAM, CLUSTER, {"imagenet": a_dataset(data_role="target")}, {}, INSTALLATION)
+    wanted = desired(TEAM, [CLUSTER], {"imagenet": a_dataset(data_role="target")}, {}, INSTALLATION)
     assert violations(OWN, wanted.values(), wanted) == []
     target = next(one for one in wanted.values() if isinstance(one, Role) and one.key.account == "333333333333")
     language = "arn:aws:iam::111111111111:role/podshare/podshare-language-12345678"

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from podshare.domain import policies
 from podshare.domain.desired import desired
-from podshare.domain.kinds import AccessEntry, AccessPoint, Kind, PodIdentityAssociation, Resource, Role
+from podshare.domain.kinds import (
+    AccessEntry,
+    AccessPoint,
+    Kind,
+    KubernetesRoleBinding,
+    PodIdentityAssociation,
+    Resource,
+    Role,
+)
 from podshare.domain.proof import Proof, beyond, digest, packed, refusals, unpacked
 from podshare.domain.reach import GIVING, GIVING_NOTHING, Access, by_pods, in_bucket, in_cluster, reach
 from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team
@@ -105,6 +113,20 @@ def test_a_pod_reaches_what_its_target_role_may() -> None:
     role = next(key for key in found if key.kind is Kind.ROLE and key.account == "333333333333")
     without = {key: one for key, one in found.items() if key != role}
     assert not [one for one in reach([*without.values()], found, INSTALLATION) if in_bucket(one)]
+
+
+def test_what_a_group_may_do_is_told_by_its_role() -> None:
+    """A group has what its binding's Role says, in its namespace; another Role's or subject's stands out."""
+    rules = [{"api_groups": [""], "resources": ["pods/log"], "verbs": ["get"]}]
+    found = things(kubernetes_groups=["podshare:vision:ops"], rbac=[{"group": "podshare:vision:ops", "rules": rules}])
+    wanted = reach([*found.values()], found, INSTALLATION)
+    (group,) = [each for each in wanted if each.who == "podshare:vision:ops"]
+    assert (group.may, group.what) == (("get pods/log",), "hyperpod-ns-vision")
+    assert not [*by_pods([group], wanted)]
+    binding = next(each for each in found.values() if isinstance(each, KubernetesRoleBinding))
+    for other in (replace(binding, role="ClusterRole admin"), replace(binding, subjects=frozenset({"Group x"}))):
+        widened = reach([*{**found, binding.key: other}.values()], found, INSTALLATION)
+        assert [each.what for each in beyond(widened, wanted)] == ["hyperpod-ns-vision"]
 
 
 def test_within_an_account_either_policy_is_enough() -> None:

@@ -79,7 +79,7 @@ class Proof:
 
     def summary(self) -> dict[str, Any]:
         """What an execution and a status tell of it."""
-        people = {one.who for one in self.access if in_cluster(one)}
+        people = {one.who for one in self.access if in_cluster(one) and account_of(one.who)}
         data = {one.who for one in self.access if in_bucket(one)}
         return {
             "digest": digest(self.as_dict()),

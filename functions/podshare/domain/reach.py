@@ -11,19 +11,33 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from podshare.domain import policies
+from podshare.domain import policies, rbac
 from podshare.domain.installation import Installation
-from podshare.domain.kinds import AccessEntry, AccessPoint, Key, Kind, PodIdentityAssociation, Resource, Role
+from podshare.domain.kinds import (
+    AccessEntry,
+    AccessPoint,
+    Key,
+    Kind,
+    KubernetesRole,
+    KubernetesRoleBinding,
+    PodIdentityAssociation,
+    Resource,
+    Role,
+)
 from podshare.domain.policies import Statement
 
 # the kinds whose documents give something to somebody, and those that give nothing by themselves
-GIVING = frozenset({Kind.ROLE, Kind.ACCESS_ENTRY, Kind.POD_IDENTITY_ASSOCIATION, Kind.ACCESS_POINT})
+GIVING = frozenset(
+    {Kind.ROLE, Kind.ACCESS_ENTRY, Kind.POD_IDENTITY_ASSOCIATION, Kind.ACCESS_POINT, Kind.KUBERNETES_ROLE_BINDING}
+)
 GIVING_NOTHING = frozenset(
     {
         Kind.COMPUTE_QUOTA,
         Kind.CLUSTER_SCHEDULER_CONFIG,
         Kind.ROLE_ATTACHMENT,  # it lets a role ask; the trust of each cluster access role decides
         Kind.SERVICE_ACCOUNT,
+        Kind.NAMESPACE,
+        Kind.KUBERNETES_ROLE,  # its bindings give what it says
         Kind.BUCKET_DELEGATION,  # it lets access points decide, and each access point is looked at
         Kind.KMS_GRANT,  # whoever has it still needs the objects, which access points give
     }
@@ -50,10 +64,11 @@ _DELETED = re.compile(r"A[A-Z]{3}[A-Z0-9]{12,}")  # IAM user guide, "IAM identif
 class Access:
     """Somebody may do something somewhere.
 
-    ``who`` is the ARN of a principal (``*`` and ``?`` allowed; an account's root stands for everybody in it), or a
-    service account by its Kubernetes user name. ``where`` is the ARN of a cluster, a bucket or a role, ``what`` the
-    namespace or the keys in it, as a pattern; for the actions of a policy ``where`` is empty and ``what`` the policy's
-    resource. ``through`` are the role and the access point on the way, ``by`` the keys of the things that say so.
+    ``who`` is the ARN of a principal (``*`` and ``?`` allowed; an account's root stands for everybody in it), a
+    service account by its Kubernetes user name, or a Kubernetes group. ``where`` is the ARN of a cluster, a bucket or a
+    role, ``what`` the namespace or the keys in it, as a pattern; for the actions of a policy ``where`` is empty and
+    ``what`` the policy's resource. ``through`` are the role and the access point on the way, ``by`` the keys of the
+    things that say so.
     """
 
     who: str
@@ -126,15 +141,20 @@ def in_bucket(access: Access) -> bool:
 def by_pods(people: Iterable[Access], data: Collection[Access]) -> Iterator[Access]:
     """What people reach by pods: whoever may make pods in a namespace may use its service accounts.
 
-    ``data`` is what service accounts reach. An access policy that is not known to do less may make pods.
+    ``data`` is what service accounts reach. An access policy that is not known to do less may make pods, and so may
+    whoever may write anything by a Role.
     """
     for person in people:
-        if not in_cluster(person) or {*person.may} <= MAKE_NO_PODS:
+        if not in_cluster(person) or all(_makes_no_pods(one) for one in person.may):
             continue
         users = service_account_user(person.what, ANYBODY)
         for one in data:
             if policies.covers(users, one.who):
                 yield replace(one, who=person.who, through=(*person.through, one.who, *one.through))
+
+
+def _makes_no_pods(may: str) -> bool:
+    return may in MAKE_NO_PODS or may.partition(" ")[0] in rbac.READING
 
 
 def reach(things: Collection[Resource], known: Collection[Key], installation: Installation) -> tuple[Access, ...]:
@@ -145,7 +165,7 @@ def reach(things: Collection[Resource], known: Collection[Key], installation: In
     not there.
     """
     there = _There(things, known, installation)
-    return tuple(sorted({*there.trusted(), *there.given(), *there.given_to_others()}))
+    return tuple(sorted({*there.trusted(), *there.given(), *there.given_to_others(), *there.given_to_groups()}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +187,8 @@ class _There:
         self.roles = {self._role_arn(one.key): one for one in things if isinstance(one, Role)}
         self.entries = [one for one in things if isinstance(one, AccessEntry)]
         self.associations = [one for one in things if isinstance(one, PodIdentityAssociation)]
+        self.bindings = [one for one in things if isinstance(one, KubernetesRoleBinding)]
+        self.kubernetes_roles = {one.key: one for one in things if isinstance(one, KubernetesRole)}
         self.points = {self._point_arn(one.key): one for one in things if isinstance(one, AccessPoint)}
         self.given_by_points = {arn: _given(one.policy, arn) for arn, one in self.points.items()}
         named = {self._point_arn(key) for key in known if key.kind is Kind.ACCESS_POINT}
@@ -265,6 +287,21 @@ class _There:
                     for gift in self._merged(arn, point, uses):
                         yield Access(who, gift.may, gift.where, gift.what, gift.through, gift.by)
 
+    def given_to_groups(self) -> Iterator[Access]:
+        """What the subjects of each binding, groups as a rule, may do by its Role."""
+        for binding in self.bindings:
+            namespace = binding.key.name.partition("/")[0]
+            kind, _, name = binding.role.partition(" ")
+            role = self.kubernetes_roles.get(
+                replace(binding.key, kind=Kind.KUBERNETES_ROLE, name=f"{namespace}/{name}")
+            )
+            known = kind == "Role" and role is not None
+            may = _verbs(role) if known else (f"whatever {binding.role} allows",)
+            by = (str(binding.key), *([str(role.key)] if role else []))
+            for subject in binding.subjects if may else ():
+                who = subject.removeprefix("Group ")
+                yield Access(who, may, self._cluster_arn(binding.key), namespace, by=by)
+
     def _merged(self, arn: str, point: AccessPoint, uses: Collection["Use"]) -> Iterator[_Gift]:
         """The uses of an access point, those of the same keys in one."""
         bucket = f"arn:{self.installation.partition}:s3:::{point.bucket}"
@@ -276,6 +313,18 @@ def _gifts(uses: Collection["Use"], bucket: str, through: tuple[str, ...], by: t
     for what in sorted({pattern for _, pattern in uses}):
         may = sorted({verb for verb, pattern in uses if pattern == what}, key=_in_order)
         yield _Gift(tuple(may), bucket, what, through, by)
+
+
+def _verbs(role: KubernetesRole | None) -> tuple[str, ...]:
+    """What a Role's rules allow, a verb on a resource each."""
+    rules = role.rules if role else ()
+    found = {
+        " ".join((verb, resource, *([f"named {', '.join(rule.resource_names)}"] if rule.resource_names else [])))
+        for rule in rules
+        for verb in rule.verbs
+        for resource in (*rule.resources, *rule.non_resource_urls)
+    }
+    return tuple(sorted(found))
 
 
 # ---- documents ---------------------------------------------------------------------------------------------
