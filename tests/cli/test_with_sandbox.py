@@ -199,7 +199,7 @@ def test_the_status_of_a_team_is_whole(podshare: Command) -> None:
     assert found["state"] == "READY"
     assert found["problems"] == []
     assert found["trigger"]["event"] == "registry"
-    assert len(found["resources"]) == 15
+    assert len(found["resources"]) == 16
     shown = podshare("team", "status", "vision").out
     assert "account 333333333333" in shown
     assert "delegation in bucket curated-images-333333333333 to vision/imagenet" in shown
@@ -348,11 +348,11 @@ def test_a_dry_run_shows_what_a_candidate_would_change_and_changes_nothing(podsh
     assert podshare("team", "get", "vision", "--json").data["quota"]["resources"][0]["count"] == 4
 
 
-def test_a_plan_of_a_deletion_cuts_access_first_and_compute_last(podshare: Command) -> None:
-    """The order of the stages is the order of the revocation."""
+def test_a_plan_of_a_deletion_cuts_access_first_and_the_namespace_last(podshare: Command) -> None:
+    """The order of the stages is the order of the revocation; the namespace is let go once the quota is gone."""
     (plan,) = podshare("team", "plan", "vision", "--delete", "--json").data
     stages = [stage["stage"] for stage in plan["revoke"]]
-    assert (stages[0], stages[-1]) == ("cluster_access", "compute")
+    assert (stages[0], *stages[-2:]) == ("cluster_access", "compute", "namespace")
     shown = podshare("team", "plan", "vision", "--delete").out
     assert shown.index("1. cluster access") < shown.index("compute quota")
 
