@@ -36,7 +36,7 @@ from tests.templates.test_permissions import (
 TEMPLATES = {
     path.name: template.read(path)
     for path in sorted((ROOT / "accounts").glob("*.yaml"))
-    if "Resources" in path.read_text()
+    if "AWSTemplateFormatVersion" in path.read_text()
 }
 TEMPLATES["template.yaml"] = expanded()
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
