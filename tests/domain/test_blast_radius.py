@@ -5,7 +5,7 @@ from podshare.domain.desired import desired
 from podshare.domain.kinds import Key, Kind, Resource
 from podshare.domain.plan import Action, plan
 from podshare.domain.records import Team, parse_team
-from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team, a_team_item, an_account
+from tests.builders import CLUSTER, EAST, INSTALLATION, a_dataset, a_team, a_team_item, a_team_item_on, an_account
 
 
 def wanted(team: Team | None) -> dict[Key, Resource]:
@@ -54,6 +54,18 @@ def test_a_departure_that_the_organization_confirms_is_no_mistake() -> None:
     item = a_team_item("science-222222222222", members=[{"account": "222222222222"}])
     own = wanted(parse_team(item, made_by_enrollment=True))
     assert losses("science-222222222222", plan({}, own), {}, own, gone) == ()
+
+
+def test_what_is_held_back_keeps_its_share_in_what_serves_it() -> None:
+    """A dataset or a cluster that stays, stays in use: its part of roles and access points is not narrowed away."""
+    member, two = [{"account": "222222222222"}], parse_team(a_team_item_on("main", "east"))
+    places, known = [CLUSTER, EAST], {"imagenet": a_dataset()}
+    there = desired(two, places, known, {}, INSTALLATION)
+    want = desired(a_team(members=member), places, {}, {}, INSTALLATION)
+    found = plan(want, there)
+    changed = {change.key.kind for change in found.changes if change.action in (Action.NARROW, Action.UPDATE)}
+    assert Kind.ROLE in changed
+    assert without_losses(found, want).changes == ()
 
 
 def test_what_is_held_back_leaves_the_rest_of_the_plan() -> None:

@@ -197,7 +197,8 @@ def test_what_a_bucket_is_set_to_keeps_it_from_nobody(world: World, ownership: A
     s3.put_public_access_block(Bucket=IMAGES, PublicAccessBlockConfiguration=dict.fromkeys(blocks, blocked))
     planned = world.plan("echo", a_team_item("echo", **team(grant("imagenet"))))
     told = [] if ownership == "BucketOwnerEnforced" else [f"bucket {IMAGES} has object ownership {ownership}"]
-    assert (planned["obstacles"], [note.partition(":")[0] for note in planned["notes"]]) == ([], told)
+    notes = [note.partition(":")[0] for note in planned["notes"] if "bucket" in note]
+    assert (planned["obstacles"], notes) == ([], told)
 
 
 def test_another_region_is_told_with_its_cost(world: World) -> None:

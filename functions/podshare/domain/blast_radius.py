@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from podshare.domain.accounts import Account, is_gone
-from podshare.domain.kinds import AccessEntry, Key, Kind, Resource, Role
-from podshare.domain.plan import Action, Change, Observation, Plan
+from podshare.domain.kinds import AccessEntry, AccessPoint, BucketDelegation, Key, Kind, Resource, Role
+from podshare.domain.plan import Action, Change, Lane, Observation, Plan
 from podshare.domain.records import enrolled
 
 _GIVES_ACCESS = frozenset({Kind.ACCESS_ENTRY, Kind.ACCESS_POINT, Kind.POD_IDENTITY_ASSOCIATION})
+_CHANGES = frozenset({Action.NARROW, Action.UPDATE})
 _TAKES_FOR_GOOD = frozenset({Action.CUT, Action.DELETE, Action.DRAIN})
 
 
@@ -44,12 +45,32 @@ def accounts_of(observed: Mapping[Key, Observation]) -> set[str]:
 
 
 def without_losses(found: Plan, desired: Mapping[Key, Resource]) -> Plan:
-    """The plan without anything that goes for good; what it repairs, narrows and adds stays."""
-    kept = {
-        stage: tuple(change for change in changes if not _goes(change, desired))
-        for stage, changes in found.revoke.items()
-    }
-    return replace(found, revoke={stage: changes for stage, changes in kept.items() if changes})
+    """The plan without anything that goes for good, or that is changed because something else does.
+
+    What it repairs, narrows and adds elsewhere stays.
+    """
+
+    def waits(change: Change) -> bool:
+        return _goes(change, desired) or (change.action in _CHANGES and _serves_others(desired[change.key]))
+
+    def rest(lanes: Iterable[Lane]) -> tuple[Lane, ...]:
+        kept = ((tuple(change for change in wave if not waits(change)) for wave in lane) for lane in lanes)
+        return tuple(lane for lane in (tuple(filter(None, waves)) for waves in kept) if lane)
+
+    revoke = {stage: tuple(one for one in changes if not waits(one)) for stage, changes in found.revoke.items()}
+    return replace(
+        found,
+        revoke={stage: changes for stage, changes in revoke.items() if changes},
+        allocate=rest(found.allocate),
+        grant=rest(found.grant),
+    )
+
+
+def _serves_others(resource: Resource) -> bool:
+    """Whether a thing holds the share of another in what that one gives: a grant's part of a role's policies."""
+    if isinstance(resource, Role):
+        return resource.tags.get("podshare:purpose") != "cluster-access"
+    return isinstance(resource, AccessPoint | BucketDelegation)
 
 
 def digest(changes: Iterable[Change], since: str) -> str:
