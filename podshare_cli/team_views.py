@@ -13,7 +13,7 @@ from rich.tree import Tree
 
 from podshare.domain import names
 from podshare.domain.accounts import Account
-from podshare.domain.desired import member_principals
+from podshare.domain.desired import member_principals, role_holder
 from podshare.domain.installation import Installation
 from podshare.domain.membership import members
 from podshare.domain.records import Access, Cluster, InvalidRecord, clusters_of, enrolled, parse, parse_team
@@ -79,7 +79,7 @@ def _ways_in(connection: Connection, item: Mapping[str, Any] | None) -> list[dic
             "cluster": cluster.name,
             "role": member_principals(own, team.name, member)[0],
             "cluster_access_role": own.role_arn(
-                cluster.account, names.cluster_access_role(own, team.name, _eks_arn(cluster), member.identity)
+                cluster.account, names.cluster_access_role(own, team.name, _eks_arn(cluster), role_holder(team, member))
             ),
         }
         for cluster in clusters

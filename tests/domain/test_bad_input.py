@@ -159,6 +159,7 @@ A_FULL_TEAM = a_team_item(
         "active": True,
     },
     access="edit",
+    access_role="per_member",
     service_accounts=[
         {
             "name": "trainer",
@@ -182,6 +183,7 @@ A_FULL_TEAM = a_team_item(
 )
 A_TEAM_ON_TWO = {
     **{name: value for name, value in A_FULL_TEAM.items() if name != "quota"},
+    "access_role": "per_team",
     "cluster": [
         {"cluster": "main", "quota": A_FULL_TEAM["quota"]},
         {"cluster": "east", "quota": {"resources": [{"instance_type": "ml.p5.48xlarge", "count": 2}]}},

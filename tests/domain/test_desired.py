@@ -230,3 +230,20 @@ def test_on_a_closed_cluster_there_is_a_quota_and_nothing_else() -> None:
         Kind.NAMESPACE,
     }
     assert not any("555555555555" in str(resource.facts()) for resource in found.values() if resource.cluster != "east")
+
+
+def test_golden_one_role_for_all(golden: Callable[[str, Any], None]) -> None:
+    """All members share a cluster access role, whose one statement names them, and an access entry."""
+    members = [{"account": "222222222222", "existing_role": "research/Scientist"}, {"account": "444444444444"}]
+    golden("one_role_for_all", described(wanted(a_team(members=members, access_role="per_team", service_accounts=[]))))
+
+
+def test_a_member_less_narrows_a_shared_trust_and_nothing_else() -> None:
+    """What two trusts of several accounts have in common is the trust of those that are in both."""
+    more, fewer = (
+        of(wanted(a_team(members=members, access_role="per_team")), Role)[0]
+        for members in ([{"account": "222222222222"}, {"account": "444444444444"}], [{"account": "444444444444"}])
+    )
+    common = more.common(fewer)
+    assert common
+    assert common.facts()["trust"] == fewer.facts()["trust"]

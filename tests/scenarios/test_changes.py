@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from podshare.domain.desired import ALL_MEMBERS
 from tests.scenarios.world import (
     DATA,
     DATASETS,
@@ -185,6 +186,25 @@ def test_a_quota_that_failed_is_made_anew(world: World) -> None:
     sagemaker.fail_next("CreateComputeQuota", "Kueue webhook did not answer")
     assert world.put_team("juliet", members=[], service_accounts=[])["state"] == "READY"
     assert quota_of(world, "juliet")["Status"] == "Created"
+
+
+def test_members_may_share_a_role(world: World) -> None:
+    """All members work by one role and one entry; who is removed gets no new session, and the others notice nothing."""
+    members = [{"account": VISION}, {"account": LANGUAGE}]
+    world.put_team("shared", members=members, access_role="per_team", service_accounts=[])
+    status = world.status("shared")
+    listed = world.sandbox.client("eks", HUB).list_access_entries(clusterName="hyperpod-eks")["accessEntries"]
+    entries = [arn for arn in listed if "/podshare-shared-" in arn]
+    assert (status["state"], len(entries)) == ("READY", 1)
+    assert any("who is removed keeps open sessions" in note for note in status["notes"])
+    stays, goes = (world.cluster_access("shared", account, ALL_MEMBERS) for account in (VISION, LANGUAGE))
+    with world.calls() as made:
+        world.put_team("shared", members=members[:1], access_role="per_team", service_accounts=[])
+    assert not [call for call in made if "AccessEntry" in call]
+    assert refused(lambda: world.cluster_access("shared", LANGUAGE, ALL_MEMBERS))
+    assert world.may_submit(goes, "shared"), "as the note says: EKS looks at the role, not at its trust"
+    assert world.may_submit(stays, "shared")
+    assert world.may_submit(world.cluster_access("shared", VISION, ALL_MEMBERS), "shared")
 
 
 def test_no_permission_was_missing(world: World) -> None:

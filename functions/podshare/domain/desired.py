@@ -50,6 +50,7 @@ NAMESPACE_POLICIES = {
     Access.EDIT: "AmazonEKSEditPolicy",
     Access.ADMIN: "AmazonEKSAdminPolicy",
 }
+ALL_MEMBERS = "all members"  # share a cluster access role where a team has one
 CLUSTER_TAG = "podshare:cluster"
 CLUSTER_POLICY = "AmazonSagemakerHyperpodUserClusterPolicy"
 
@@ -278,29 +279,47 @@ def _enabled(wanted: bool) -> str:
 def _members(wish: _Wish) -> Iterator[Resource]:
     if wish.team.access is Access.NONE:
         return
-    for member in wish.members:
-        access_role = _cluster_access_role(wish, member)
+    for who, group in _sharing_a_role(wish):
+        access_role = _cluster_access_role(wish, who, group)
         yield access_role
-        yield _access_entry(wish, member, access_role)
-        if member.existing_role:
-            yield _role_attachment(wish, member, member.existing_role)
-        elif not member.permission_set:
-            yield _scientist_role(wish, member, access_role)
+        yield _access_entry(wish, who, access_role)
+        for member in group:
+            if member.existing_role:
+                yield _role_attachment(wish, member, member.existing_role)
+            elif not member.permission_set:
+                yield _scientist_role(wish, member, access_role)
 
 
-def _cluster_access_role(wish: _Wish, member: Member) -> Role:
+def _sharing_a_role(wish: _Wish) -> Iterator[tuple[str, tuple[Member, ...]]]:
+    """Who has a cluster access role together: each member has one, or all of them the same."""
+    if wish.team.access_role == "per_member":
+        yield from ((member.identity, (member,)) for member in wish.members)
+    elif wish.members:
+        yield ALL_MEMBERS, wish.members
+
+
+def role_holder(team: Team, member: Member) -> str:
+    """Whose cluster access role a member assumes, as its name and its tag tell."""
+    return ALL_MEMBERS if team.access_role == "per_team" else member.identity
+
+
+def _cluster_access_role(wish: _Wish, who: str, group: tuple[Member, ...]) -> Role:
     account = wish.cluster.account
-    name = names.cluster_access_role(wish.installation, wish.team.name, wish.eks_arn, member.identity)
-    principals = member_principals(wish.installation, wish.team.name, member)
+    name = names.cluster_access_role(wish.installation, wish.team.name, wish.eks_arn, who)
+    principals = {arn for member in group for arn in member_principals(wish.installation, wish.team.name, member)}
     return Role(
         key=wish.role_key(account, name),
-        tags=wish.tags(purpose="cluster-access", member=member.identity),
-        why=member.why,
-        trust=policies.trust_in_account(wish.installation, member.account, principals),
+        tags=wish.tags(purpose="cluster-access", member=who),
+        why=_why(who, group),
+        trust=policies.trust_in_accounts(wish.installation, {member.account for member in group}, principals),
         closed_trust=policies.trust_nobody(wish.installation, account),
         policies={"describe-cluster": policies.may_describe_cluster(wish.eks_arn, wish.cluster.hyperpod_arn)},
         boundary=wish.installation.boundary_arn(account),
     )
+
+
+def _why(who: str, group: tuple[Member, ...]) -> str:
+    return ALL_MEMBERS if who == ALL_MEMBERS else group[0].why
 
 
 def member_principals(installation: Installation, team: str, member: Member) -> tuple[str, ...]:
@@ -316,7 +335,7 @@ def member_principals(installation: Installation, team: str, member: Member) -> 
     return (installation.role_arn(member.account, names.scientist_role(installation, team)),)
 
 
-def _access_entry(wish: _Wish, member: Member, role: Role) -> AccessEntry:
+def _access_entry(wish: _Wish, who: str, role: Role) -> AccessEntry:
     cluster = wish.cluster
     scopes = {NAMESPACE_POLICIES[wish.team.access]: (wish.team.namespace,), CLUSTER_POLICY: ()}
     return AccessEntry(
@@ -327,8 +346,8 @@ def _access_entry(wish: _Wish, member: Member, role: Role) -> AccessEntry:
             cluster.eks_cluster,
             wish.installation.role_arn(cluster.account, role.key.name),
         ),
-        tags=wish.tags(member=member.identity),
-        why=member.why,
+        tags=wish.tags(member=who),
+        why=role.why,
         needs=frozenset({role.key}),
         policies={access_policy_arn(wish.installation.partition, name): scope for name, scope in scopes.items()},
         groups=frozenset(wish.team.kubernetes_groups),
@@ -350,7 +369,7 @@ def _scientist_role(wish: _Wish, member: Member, access_role: Role) -> Role:
     installation, account = wish.installation, member.account
     if member.trusted_by:
         arns = [f"arn:{installation.partition}:iam::{account}:{name}" for name in member.trusted_by]
-        trust = policies.trust_in_account(installation, account, arns)
+        trust = policies.trust_in_accounts(installation, [account], arns)
     else:
         trust = policies.trust_whole_account(installation, account)
     access_role_arn = installation.role_arn(wish.cluster.account, access_role.key.name)

@@ -140,8 +140,20 @@ def _trust_in_members(own: Boundaries, role: Role, statement: Statement) -> Iter
             continue  # the account's own principals, as the account's administrators allow
         elif account not in own.member_principals or not principals:
             yield "a trust names only the team's own members", arn
-        elif not principals <= own.member_principals[account]:
-            yield "a trust names only the team's own members", ", ".join(sorted(principals))
+    if strangers := {arn for arn in principals if not _is_member(own, arn)} - _in_own_account(role, principals):
+        yield "a trust names only the team's own members", ", ".join(sorted(strangers))
+
+
+def _is_member(own: Boundaries, arn: str) -> bool:
+    """Whether a principal is a member's; only the account in its ARN can match it (IAM, aws:PrincipalArn)."""
+    account = arn.split(":")[4] if arn.count(":") >= 5 else ""
+    return arn in own.member_principals.get(account, ())
+
+
+def _in_own_account(role: Role, principals: Iterable[str]) -> set[str]:
+    """The principals that a data scientist role may trust besides: those of the account that it is in."""
+    is_scientist = role.tags.get("podshare:purpose") == "data-scientist"
+    return {arn for arn in principals if is_scientist and f"::{role.key.account}:" in arn}
 
 
 def _access_point(own: Boundaries, point: AccessPoint, wanted: Resource | None) -> Iterator[tuple[str, str]]:

@@ -60,7 +60,7 @@ def unwritable(bucket: str, dead: Iterable[str]) -> str:
 
 
 def _role_sizes(role: Role) -> Iterator[Obstacle]:
-    remedy = "Name fewer principals in trusted_by, or ask AWS to raise the quota `Role trust policy length`."
+    remedy = "Name fewer principals in trusted_by; with access_role: per_team, name fewer members or choose per_member."
     yield from _too_large(role.key, "trust policy", policies.size([role.trust]), TRUST_POLICY, remedy)
     inline = policies.size(role.policies.values())
     remedy = "Grant fewer datasets to one service account: give each its own."

@@ -43,17 +43,18 @@ def size(policies: Iterable[Document | None]) -> int:
 # ---- trust policies ----------------------------------------------------------------------------------------
 
 
-def trust_in_account(installation: Installation, account: str, principals: Iterable[str]) -> Document:
-    """Trust ``principals`` (role or user ARNs, ``?`` and ``*`` allowed) of one account, while it is ours.
+def trust_in_accounts(installation: Installation, accounts: Iterable[str], principals: Iterable[str]) -> Document:
+    """Trust ``principals`` (role or user ARNs, ``?`` and ``*`` allowed in names) of ``accounts``, while these are ours.
 
-    The account's root with a condition, and not the role's ARN, stands as the principal: such a trust survives
+    The accounts' roots with a condition, and not the roles' ARNs, stand as principals: such a trust survives
     a recreated role, and needs no role to exist first. Its price is in docs/security.md.
     """
     condition = {
         "ArnLike": {"aws:PrincipalArn": sorted(principals)},
         "StringEquals": {"aws:PrincipalOrgID": installation.organization},
     }
-    return document(_trust({"AWS": installation.root_arn(account)}, ASSUME, condition))
+    roots = sorted({installation.root_arn(account) for account in accounts})
+    return document(_trust({"AWS": roots}, ASSUME, condition))
 
 
 def trust_whole_account(installation: Installation, account: str) -> Document:
@@ -284,13 +285,20 @@ def _both(mine: Statement, theirs: Statement) -> Statement | None:
         if element in mine or element in theirs:
             result[element] = overlap
     if "Principal" in mine or "Principal" in theirs:
-        if mine.get("Principal") != theirs.get("Principal"):
+        both = _both_principals(mine.get("Principal", {}), theirs.get("Principal", {}))
+        if not both:
             return None
-        result["Principal"] = theirs["Principal"]
+        result["Principal"] = both
     conditions = _stricter(mine.get("Condition", {}), theirs.get("Condition", {}))
     if conditions is None:
         return None
     return {**result, "Condition": conditions} if conditions else result
+
+
+def _both_principals(mine: Mapping[str, list[str]], theirs: Mapping[str, list[str]]) -> Statement:
+    """Whom both name, in the same words."""
+    shared = {kind: sorted({*mine[kind]} & {*theirs[kind]}) for kind in mine.keys() & theirs.keys()}
+    return {kind: names for kind, names in shared.items() if names}
 
 
 def _stricter(mine: Statement, theirs: Statement) -> Statement | None:

@@ -579,6 +579,7 @@ class Team(_Record):
     owner: Owner
     reason: Reason
     access: Access = Access.TRAINING
+    access_role: Literal["per_member", "per_team"] = "per_member"
     service_accounts: Annotated[tuple[ServiceAccount, ...], Field(max_length=MOST_SERVICE_ACCOUNTS)] = ()
     kubernetes_groups: Annotated[tuple[KubernetesGroup, ...], Field(max_length=10)] = ()
     rbac: Annotated[tuple[GroupRules, ...], Field(max_length=10)] = ()

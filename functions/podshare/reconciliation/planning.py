@@ -12,11 +12,12 @@ from podshare.aws.lease import Hold, TeamLeases
 from podshare.aws.organizations import describe
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, State
+from podshare.domain import limits, policies
 from podshare.domain.accounts import DEPARTED, Account
-from podshare.domain.desired import ClusterFacts, by_hand
+from podshare.domain.desired import ALL_MEMBERS, ClusterFacts, by_hand
 from podshare.domain.hardening import not_verified
 from podshare.domain.installation import Installation
-from podshare.domain.kinds import Key, Resource
+from podshare.domain.kinds import Key, Resource, Role
 from podshare.domain.manifests import Manifest, manifests
 from podshare.domain.plan import LONGEST_TEXT, Action, LeftBehind, Observation, Obstacle, Plan, Unreadable, plan
 from podshare.reconciliation import buckets
@@ -162,8 +163,20 @@ def _survey(
     fits = [*_fits(context, records, clusters, desired, claim=claim)]
     obstacles = (*obstacles, *late, *(obstacle for fit in fits for obstacle in fit.obstacles))
     obstacles = (*obstacles, *reserved_names(desired, observed))
-    notes = (*(note for fit in fits for note in fit.notes), *_cluster_notes(records, facts, context.installation))
-    return _Surveyed(clusters, facts, desired, observed, known, obstacles, notes)
+    notes = [note for fit in fits for note in fit.notes]
+    notes += [*_cluster_notes(records, facts, context.installation), *_shared_role_notes(desired.values())]
+    return _Surveyed(clusters, facts, desired, observed, known, obstacles, tuple(notes))
+
+
+def _shared_role_notes(desired: Iterable[Resource]) -> Iterator[str]:
+    """What it costs that all members share a cluster access role."""
+    for role in desired:
+        if isinstance(role, Role) and role.why == ALL_MEMBERS:
+            size = policies.size([role.trust])
+            yield (
+                "access_role: per_team: who is removed keeps open sessions for up to an hour; "
+                f"the trust policy of {role.key.name} has {size:,} of {limits.TRUST_POLICY:,} characters"
+            )
 
 
 def _cluster_notes(
