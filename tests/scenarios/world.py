@@ -327,10 +327,11 @@ class World:
             api.delete("Pod", pod["metadata"]["namespace"], pod["metadata"]["name"])
 
     def pod(self, team: str, service_account: str) -> boto3.Session:
-        """A session with what EKS Pod Identity gives to a pod of the team."""
-        name = f"{service_account}-0"
+        """A session with what EKS Pod Identity gives to a pod of the team, which it may use when the pod has ended."""
+        name, namespace = f"{service_account}-0", f"hyperpod-ns-{team}"
         self.run_pod(team, service_account, name)
-        found = pod_identity.credentials_of_pod(EKS_ARN, f"hyperpod-ns-{team}", service_account, name)
+        found = pod_identity.credentials_of_pod(EKS_ARN, namespace, service_account, name)
+        kubernetes.api_of(EKS_ARN).delete("Pod", namespace, name)
         return boto3.Session(found.access_key, found.secret_key, found.token, region_name=REGION)
 
     def access_point(self, team: str, dataset: str) -> str:
