@@ -97,7 +97,7 @@ class History:
 
     def wanted(self, team: str) -> frozenset[Key]:
         """What the team should have by what podshare knows now."""
-        return frozenset(desired_resources(read_records(SETTINGS, team), FACTS, SETTINGS.installation))
+        return frozenset(desired_resources(read_records(SETTINGS, team), {"main": FACTS}, SETTINGS.installation))
 
     def brings_in(self, team: str) -> bool:
         """Whether podshare gives the account's people anything by this team."""
