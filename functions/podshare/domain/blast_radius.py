@@ -69,7 +69,7 @@ def without_losses(found: Plan, desired: Mapping[Key, Resource]) -> Plan:
 def _serves_others(resource: Resource) -> bool:
     """Whether a thing holds the share of another in what that one gives: a grant's part of a role's policies."""
     if isinstance(resource, Role):
-        return resource.tags.get("podshare:purpose") != "cluster-access"
+        return resource.purpose != "cluster-access"
     return isinstance(resource, AccessPoint | BucketDelegation)
 
 
@@ -90,7 +90,7 @@ def _goes(change: Change, desired: Mapping[Key, Resource]) -> bool:
 def _gives_access(key: Key, observed: Mapping[Key, Observation]) -> bool:
     """Whether somebody has access by it: by a target role too, which stands for the access points that it spares."""
     found = observed.get(key)
-    is_target = isinstance(found, Role) and found.tags.get("podshare:purpose") == "data-target"
+    is_target = isinstance(found, Role) and found.purpose == "data-target"
     return is_target or key.kind in _GIVES_ACCESS
 
 

@@ -310,16 +310,12 @@ def _cluster_access_role(wish: _Wish, who: str, group: tuple[Member, ...]) -> Ro
     return Role(
         key=wish.role_key(account, name),
         tags=wish.tags(purpose="cluster-access", member=who),
-        why=_why(who, group),
+        why=who if who == ALL_MEMBERS else group[0].why,
         trust=policies.trust_in_accounts(wish.installation, {member.account for member in group}, principals),
         closed_trust=policies.trust_nobody(wish.installation, account),
         policies={"describe-cluster": policies.may_describe_cluster(wish.eks_arn, wish.cluster.hyperpod_arn)},
         boundary=wish.installation.boundary_arn(account),
     )
-
-
-def _why(who: str, group: tuple[Member, ...]) -> str:
-    return ALL_MEMBERS if who == ALL_MEMBERS else group[0].why
 
 
 def member_principals(installation: Installation, team: str, member: Member) -> tuple[str, ...]:

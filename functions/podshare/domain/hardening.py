@@ -6,7 +6,8 @@ The labels say how far: Kubernetes goes by its own, the admission policies in ac
 from collections.abc import Mapping
 from typing import Any
 
-TEAM_LABEL = "podshare/team"
+from podshare.domain.installation import TEAM_LABEL
+
 HARDENING_LABEL = "podshare/hardening"
 _POD_SECURITY = "pod-security.kubernetes.io/"
 POD_SECURITY_LABELS = tuple(f"{_POD_SECURITY}{mode}" for mode in ("audit", "enforce", "warn"))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 TEAM_TAG = "podshare:team"
 MANAGED_BY_TAG = "podshare:managed-by"
+TEAM_LABEL, MANAGED_BY_LABEL = "podshare/team", "app.kubernetes.io/managed-by"  # of objects in a cluster
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,7 @@ def _trust_in_members(own: Boundaries, role: Role, statement: Statement) -> Iter
     if organization != [own.installation.organization]:
         yield "a trust falls when its account leaves the organization", str(condition)
     principals = set(condition.get("ArnLike", {}).get("aws:principalarn", ()))
-    if role.tags.get("podshare:purpose") == "data-target":
+    if role.purpose == "data-target":
         if not principals or not all(_is_data_role(own, arn) for arn in principals):
             yield "a target role trusts the team's own data role", str(condition)
         yield from _session_tags(own, statement)
@@ -136,7 +136,7 @@ def _trust_in_members(own: Boundaries, role: Role, statement: Statement) -> Iter
         account = arn.split(":")[4] if arn.count(":") >= 5 else arn
         if arn != own.installation.root_arn(account):
             yield "a trust names an account's root with conditions", arn
-        elif role.key.account == account and role.tags.get("podshare:purpose") == "data-scientist":
+        elif role.key.account == account and role.purpose == "data-scientist":
             continue  # the account's own principals, as the account's administrators allow
         elif account not in own.member_principals or not principals:
             yield "a trust names only the team's own members", arn
@@ -152,7 +152,7 @@ def _is_member(own: Boundaries, arn: str) -> bool:
 
 def _in_own_account(role: Role, principals: Iterable[str]) -> set[str]:
     """The principals that a data scientist role may trust besides: those of the account that it is in."""
-    is_scientist = role.tags.get("podshare:purpose") == "data-scientist"
+    is_scientist = role.purpose == "data-scientist"
     return {arn for arn in principals if is_scientist and f"::{role.key.account}:" in arn}
 
 

@@ -187,6 +187,11 @@ class Role(Resource):
     max_session_seconds: int = 3600
     buckets: frozenset[tuple[str, str, str | None]] = field(default=frozenset(), compare=False)
 
+    @property
+    def purpose(self) -> str:
+        """What it is for, as its tag says."""
+        return self.tags.get("podshare:purpose", "")
+
     def common(self, desired: Self) -> Self | None:
         shared = {
             name: policy

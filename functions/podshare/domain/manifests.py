@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from podshare.domain import names
-from podshare.domain.hardening import TEAM_LABEL
-from podshare.domain.installation import Installation
+from podshare.domain.installation import TEAM_LABEL, Installation
 from podshare.domain.kinds import (
     Key,
     KubernetesRole,

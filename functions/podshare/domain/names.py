@@ -6,7 +6,7 @@ because the same thing always gets the same name. Limits: IAM role names 64 char
 
 import hashlib
 
-from podshare.domain.installation import Installation
+from podshare.domain.installation import MANAGED_BY_LABEL, TEAM_LABEL, Installation
 
 
 def _hash(length: int, *parts: str) -> str:
@@ -66,7 +66,7 @@ def kubernetes_role(installation: Installation, group: str) -> str:
 
 def labels(installation: Installation, team: str) -> dict[str, str]:
     """What tells an object in the cluster as podshare's, and whose it is."""
-    return {"app.kubernetes.io/managed-by": installation.prefix, "podshare/team": team}
+    return {MANAGED_BY_LABEL: installation.prefix, TEAM_LABEL: team}
 
 
 def network_policy(installation: Installation) -> str:

@@ -132,7 +132,8 @@ class _Reader:
         derived = self._enrolled(name)
         item = derived.item if derived else self._written([f"team#{name}"]).get(f"team#{name}")
         last, closed = self._last_team(name)
-        named = {*clusters_of(plain(item or {})), *(last.quotas if last else ())}
+        asked_for = clusters_of(plain(item or {}))
+        named = {*asked_for, *(last.quotas if last else ())}
         names = _datasets_of(item) | (last.datasets if last else frozenset())
         written = self._written({f"dataset#{dataset}" for dataset in names} | {f"cluster#{name}" for name in named})
         clusters, facts, cluster_notes = self._clusters(named, written)
@@ -142,10 +143,10 @@ class _Reader:
         accepted = accept_team(
             item, last, clusters, datasets, own_paths, enrolled=derived, closed=closed, prefix=prefix
         )
-        asked_for = accepted.record.quotas if accepted.record else clusters_of(plain(item or {}))
-        in_use = {name: cluster for name, cluster in clusters.items() if name in asked_for}
+        counting = accepted.record.quotas if accepted.record else asked_for
+        in_use = {name: cluster for name, cluster in clusters.items() if name in counting}
         now = datetime.now(UTC)
-        told = [*filter(None, map(cluster_notes.get, asked_for)), *dataset_notes]
+        told = [*filter(None, map(cluster_notes.get, counting)), *dataset_notes]
         told += [*_far(accepted.record, in_use.values(), datasets), *_terms(accepted.record, now)]
         records = TeamRecords(
             name=name,

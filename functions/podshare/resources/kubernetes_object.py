@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from podshare.domain import names
+from podshare.domain.installation import MANAGED_BY_LABEL, TEAM_LABEL
 from podshare.domain.kinds import Key, Kind, Resource
 from podshare.domain.manifests import manifest, place
 from podshare.domain.plan import Foreign
@@ -15,8 +17,6 @@ _CALLED = {
     Kind.KUBERNETES_ROLE: "Role",
     Kind.KUBERNETES_ROLE_BINDING: "RoleBinding",
 }
-_MANAGED_BY = "app.kubernetes.io/managed-by"
-_TEAM = "podshare/team"
 
 
 def owned(context: Context, key: Key) -> dict[str, Any] | Foreign | None:
@@ -24,8 +24,7 @@ def owned(context: Context, key: Key) -> dict[str, Any] | Foreign | None:
     found = context.kubernetes(key).get(_CALLED[key.kind], *place(key))
     if found is None:
         return None
-    labels = labels_of(found)
-    if labels.get(_MANAGED_BY) != context.installation.prefix or labels.get(_TEAM) != context.team:
+    if labels_of(found) != names.labels(context.installation, context.team):
         return Foreign(key, "it does not carry podshare's labels")
     return found
 
@@ -33,7 +32,7 @@ def owned(context: Context, key: Key) -> dict[str, Any] | Foreign | None:
 def labels_of(found: dict[str, Any]) -> dict[str, str]:
     """Those of an object's labels that are podshare's to compare."""
     labels = found.get("metadata", {}).get("labels") or {}
-    return {name: labels[name] for name in (_MANAGED_BY, _TEAM) if name in labels}
+    return {name: labels[name] for name in (MANAGED_BY_LABEL, TEAM_LABEL) if name in labels}
 
 
 def create(context: Context, wanted: Resource) -> None:

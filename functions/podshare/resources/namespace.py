@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from podshare.aws.errors import Waiting
 from podshare.domain import names
-from podshare.domain.hardening import HARDENING_LABEL, LABELS, POD_SECURITY_LABELS, TEAM_LABEL
+from podshare.domain.hardening import HARDENING_LABEL, LABELS, POD_SECURITY_LABELS
+from podshare.domain.installation import TEAM_LABEL
 from podshare.domain.kinds import Key, Kind, Namespace, Resource
 from podshare.domain.manifests import network_policy
 from podshare.domain.plan import Foreign
