@@ -10,7 +10,12 @@ from typing import Any
 from moto.core import responses
 from moto.core.model import Shape
 from moto.core.routing import SmithyRule
-from moto.core.serialize import AttributePickerContext, ResponseSerializer, XFormedAttributePicker
+from moto.core.serialize import (
+    AttributePickerContext,
+    BaseJSONSerializer,
+    ResponseSerializer,
+    XFormedAttributePicker,
+)
 from moto.dynamodb.exceptions import ItemSizeTooLarge
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.stepfunctions.parser.api import HistoryEventList
@@ -19,12 +24,14 @@ from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 from podshare_sandbox.moto_repair import repair
 
 _ABSENT = object()
+_SENT_AS_STORED = frozenset({"S", "N", "BOOL", "NULL", "SS", "NS"})  # binary values are not
 _LARGEST_ITEM = 405_000  # bytes, moto's own reading of the 400 KB of DynamoDB's quotas
 
 
 def install() -> None:
     """Take the shortcuts. Raises RuntimeError where a symbol of moto is gone."""
     repair(ResponseSerializer, "get_value", _remembering_names)
+    repair(BaseJSONSerializer, "_serialize_type_structure", _sending_values_as_stored)
     repair(responses, "method_names_from_class", _looking_up)
     repair(SmithyRule, "_compile_builder", _building_nothing)
     repair(EventManager, "get_event_history", _copying_no_event)
@@ -51,6 +58,30 @@ def _remembering_names(stock: Any) -> Any:
         return next((one for one in found if one is not _ABSENT), None)
 
     return get_value
+
+
+def _sending_values_as_stored(stock: Any) -> Any:
+    """DynamoDB's values are stored as they are sent; moto asks each of them for each of the ten kinds of a value."""
+
+    def serialize_type_structure(self: BaseJSONSerializer, serialized: Any, value: Any, shape: Any, key: str) -> None:
+        if shape.name == "AttributeValue" and _is_sent_as_stored(value):
+            self._default_serialize(serialized, value, shape, key)
+        else:
+            stock(self, serialized, value, shape, key)
+
+    return serialize_type_structure
+
+
+def _is_sent_as_stored(value: Any) -> bool:
+    if type(value) is not dict or len(value) != 1:
+        return False
+    ((kind, content),) = value.items()
+    match kind:
+        case "M":
+            return all(map(_is_sent_as_stored, content.values()))
+        case "L":
+            return all(map(_is_sent_as_stored, content))
+    return kind in _SENT_AS_STORED
 
 
 class _Methods:

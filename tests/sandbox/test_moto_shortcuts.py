@@ -47,6 +47,31 @@ def test_objects_are_read_as_ever() -> None:
     assert serialized({"events": [Event()]}) == '{"events": [{"type": "ExecutionStarted", "id": 1}]}'
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"S": "name"},
+        {"N": "1"},
+        {"NULL": True},
+        {"SS": ["a", "b"]},
+        {"M": {"deep": {"L": [{"BOOL": False}, {"M": {}}]}}},
+        {"B": "AQI="},
+        {"L": [{"B": "AQI="}, {"S": ""}]},
+    ],
+)
+def test_an_item_is_sent_as_moto_would_send_it(monkeypatch: pytest.MonkeyPatch, value: Any) -> None:
+    """Values that are stored as they are sent, and binary ones, which are not, come out as without the shortcut."""
+    model = get_service_model("dynamodb").operation_model("GetItem")
+
+    def body() -> str:
+        serializer = JSONSerializer(model, value_picker=XFormedAttributePicker())
+        return str(serializer.serialize({"Item": {"name": value}})["body"])
+
+    short = body()
+    monkeypatch.setattr(moto_shortcuts, "_is_sent_as_stored", lambda _value: False)
+    assert body() == short
+
+
 def test_methods_are_looked_up_by_name() -> None:
     """Functions count, inherited and added later too; other members do not."""
 

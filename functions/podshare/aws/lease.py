@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
@@ -114,7 +114,7 @@ class TeamLeases:
 
     def _take(self, team: str, execution: str, former: str) -> Item | None:
         condition = "holder = :former" if former else "attribute_not_exists(holder)"
-        values = {"execution": execution, "now": _now().isoformat(), "one": 1}
+        values: dict[str, Any] = {"execution": execution, "now": _now().isoformat(), "one": 1}
         return self.state.update(
             f"team#{team}",
             "lease",

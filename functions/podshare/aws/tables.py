@@ -4,6 +4,7 @@ Both are read with strong consistency: what is decided from them decides about a
 """
 
 import datetime
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -55,23 +56,14 @@ class Registry:
 
     def get(self, ids: Iterable[str]) -> dict[str, Item]:
         """The records with these ids that exist, by id. Raises Retryable if DynamoDB leaves some unanswered."""
-        keys = [{"id": {"S": record}} for record in sorted(set(ids))]
-        return {str(item["id"]): item for item in _batch_get(self.table, keys)}
+        found = _batch_get([(self.table, _record_key(record)) for record in set(ids)])
+        return {str(item["id"]): item for item in found[self.table]}
 
     def scan(self) -> Iterator[Item]:
         """Every record."""
         pages = hub_client("dynamodb").get_paginator("scan").paginate(TableName=self.table, ConsistentRead=True)
         for found in pages:
             yield from map(from_item, found["Items"])
-
-
-def _batch_get(table: str, keys: list[dict[str, Any]]) -> Iterator[Item]:
-    for start in range(0, len(keys), _MOST_KEYS):
-        wanted: Any = {table: {"Keys": keys[start : start + _MOST_KEYS], "ConsistentRead": True}}
-        response = hub_client("dynamodb").batch_get_item(RequestItems=wanted)
-        if response.get("UnprocessedKeys"):
-            raise Retryable(f"{table}: DynamoDB did not answer for all of {len(keys)} items")
-        yield from map(from_item, response["Responses"].get(table, []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +75,13 @@ class State:
     def get(self, item_id: str, part: str) -> Item | None:
         """One item, or None."""
         response = hub_client("dynamodb").get_item(
-            TableName=self.table, Key={"id": {"S": item_id}, "part": {"S": part}}, ConsistentRead=True
+            TableName=self.table, Key=_state_key(item_id, part), ConsistentRead=True
         )
         return from_item(response["Item"]) if "Item" in response else None
 
     def get_parts(self, item_id: str, parts: Iterable[str]) -> list[Item]:
         """Those of the named items that exist. Raises Retryable if DynamoDB leaves some unanswered."""
-        keys = [{"id": {"S": item_id}, "part": {"S": part}} for part in sorted(set(parts))]
-        return list(_batch_get(self.table, keys)) if keys else []
+        return _batch_get([(self.table, _state_key(item_id, part)) for part in set(parts)])[self.table]
 
     def scan(self, part: str) -> Iterator[Item]:
         """The items of every id with this part, such as all statuses; reads the whole table."""
@@ -150,21 +141,33 @@ class State:
 
     def delete(self, item_id: str, part: str) -> None:
         """Remove one item, if it is there."""
-        hub_client("dynamodb").delete_item(TableName=self.table, Key={"id": {"S": item_id}, "part": {"S": part}})
+        hub_client("dynamodb").delete_item(TableName=self.table, Key=_state_key(item_id, part))
 
-    def update(self, item_id: str, part: str, expression: str, condition: str | None, /, **values: Any) -> Item | None:
+    def update(
+        self,
+        item_id: str,
+        part: str,
+        expression: str,
+        condition: str | None,
+        /,
+        *,
+        names: Mapping[str, str] | None = None,
+        **values: Any,
+    ) -> Item | None:
         """Update one item and return it whole; None if ``condition`` does not hold.
 
-        ``values`` are the expression's values, without their colons.
+        ``values`` are the expression's values, without their colons; ``names`` its names, with their number signs.
         """
         request: dict[str, Any] = {
             "TableName": self.table,
-            "Key": {"id": {"S": item_id}, "part": {"S": part}},
+            "Key": _state_key(item_id, part),
             "UpdateExpression": expression,
             "ReturnValues": "ALL_NEW",
         }
         if condition:
             request["ConditionExpression"] = condition
+        if names:
+            request["ExpressionAttributeNames"] = names
         if values:
             request["ExpressionAttributeValues"] = to_item({f":{name}": value for name, value in values.items()})
         try:
@@ -173,6 +176,42 @@ class State:
             if code_of(error) == "ConditionalCheckFailedException":
                 return None
             raise
+
+
+def read_together(
+    registry: Registry, ids: Collection[str], state: State, part: str, of: Collection[str]
+) -> tuple[dict[str, Item], dict[str, Item]]:
+    """The records with these ``ids``, and the state's ``part`` of each id in ``of``: those that exist, by id.
+
+    One request for a hundred of them. Raises Retryable if DynamoDB leaves some unanswered.
+    """
+    records = [(registry.table, _record_key(record)) for record in set(ids)]
+    found = _batch_get([*records, *((state.table, _state_key(item_id, part)) for item_id in set(of))])
+    written, kept = found[registry.table], found[state.table]
+    return {str(item["id"]): item for item in written}, {str(item["id"]): item for item in kept}
+
+
+def _batch_get(wanted: list[tuple[str, Any]]) -> dict[str, list[Item]]:
+    """The items with these keys that exist, by table."""
+    found: dict[str, list[Item]] = defaultdict(list)
+    for start in range(0, len(wanted), _MOST_KEYS):
+        request: dict[str, Any] = {}
+        for table, key in wanted[start : start + _MOST_KEYS]:
+            request.setdefault(table, {"Keys": [], "ConsistentRead": True})["Keys"].append(key)
+        response = hub_client("dynamodb").batch_get_item(RequestItems=request)
+        if response.get("UnprocessedKeys"):
+            raise Retryable(f"{', '.join(request)}: DynamoDB did not answer for all of {len(wanted)} items")
+        for table, items in response["Responses"].items():
+            found[table] += map(from_item, items)
+    return found
+
+
+def _record_key(record: str) -> dict[str, Any]:
+    return {"id": {"S": record}}
+
+
+def _state_key(item_id: str, part: str) -> dict[str, Any]:
+    return {"id": {"S": item_id}, "part": {"S": part}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,10 +236,15 @@ class Inventory:
 
     def begin(self, key: Key, at: str) -> None:
         """Write down that ``key`` is about to be made or changed, until ``settle`` or ``forget``."""
-        team, part = f"team#{self.team}", f"resource#{key}"
-        expression = "SET changing_since = :at REMOVE doubted_in"
-        if not self.state.update(team, part, expression, "attribute_exists(id)", at=at):
-            self.state.put_once(team, part, key=str(key), named_at=at, changing_since=at)
+        self.state.update(
+            f"team#{self.team}",
+            f"resource#{key}",
+            "SET changing_since = :at, named_at = if_not_exists(named_at, :at), #key = :key REMOVE doubted_in",
+            None,
+            names={"#key": "key"},  # a reserved word of DynamoDB
+            at=at,
+            key=str(key),
+        )
 
     def settle(self, key: Key) -> None:
         """Write down that the last change of ``key`` was read back, or is long enough ago."""

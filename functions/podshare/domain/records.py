@@ -205,7 +205,8 @@ Quantity = Annotated[float, BeforeValidator(_number), Field(ge=0, le=10_000_000)
 class _Part(BaseModel):
     """What every part of a record has in common: unknown fields are errors, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # most functions, most of the time, validate few of these: what is not used is not built at a cold start
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class _Record(_Part):

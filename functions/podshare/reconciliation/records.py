@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from podshare.aws.errors import Terminal
 from podshare.aws.settings import Settings
-from podshare.aws.tables import Item, Registry, State
+from podshare.aws.tables import Item, Registry, State, read_together
 from podshare.domain import expiry
 from podshare.domain.acceptance import accept_dataset, accept_team
 from podshare.domain.accounts import Account, is_gone
@@ -129,15 +129,18 @@ class _Reader:
     instead: Mapping[str, Item | None]
 
     def team(self, name: str) -> TeamRecords:
-        derived = self._enrolled(name)
-        item = derived.item if derived else self._written([f"team#{name}"]).get(f"team#{name}")
-        last, closed = self._last_team(name)
+        enrollment = f"enrollment#{found[0]}" if (found := enrolled(name)) else None
+        written, accepted_before = self._read(filter(None, [f"team#{name}", enrollment]), [f"team#{name}"])
+        derived = self._enrolled(name, written)
+        item = derived.item if derived else written.get(f"team#{name}")
+        last, closed = _last_team(name, accepted_before.get(f"team#{name}"))
         asked_for = clusters_of(plain(item or {}))
         named = {*asked_for, *(last.quotas if last else ())}
         names = _datasets_of(item) | (last.datasets if last else frozenset())
-        written = self._written({f"dataset#{dataset}" for dataset in names} | {f"cluster#{name}" for name in named})
-        clusters, facts, cluster_notes = self._clusters(named, written)
-        datasets, dataset_notes = self._datasets(names, written)
+        referred = {f"dataset#{dataset}" for dataset in names} | {f"cluster#{name}" for name in named}
+        written, accepted_before = self._read(referred, referred)
+        clusters, facts, cluster_notes = _clusters(named, written, accepted_before)
+        datasets, dataset_notes = _datasets(names, written, accepted_before)
         prefix = self.settings.installation.prefix
         own_paths = (self.settings.installation.role_path, self.settings.installation.system_path)
         accepted = accept_team(
@@ -163,13 +166,13 @@ class _Reader:
         )
         return self._with_accounts(records)
 
-    def _enrolled(self, name: str) -> Enrolled | None:
+    def _enrolled(self, name: str, written: Mapping[str, Item]) -> Enrolled | None:
         """What an enrollment makes of the team; None if its name is no enrollment's, or it has a record of its own."""
         found = enrolled(name)
-        if found is None or self._written([f"team#{name}"]):
+        if found is None or f"team#{name}" in written:
             return None
-        enrollment, account = (f"enrollment#{found[0]}", found[1])
-        item = self._written([enrollment]).get(enrollment)
+        enrollment, account = found
+        item = written.get(f"enrollment#{enrollment}")
         known = known_accounts(self.settings, [account])
         return team_of(item, known[account]) if item and account in known else Enrolled(None)
 
@@ -183,64 +186,69 @@ class _Reader:
         ]
         return replace(records, accounts=accounts, notes=(*records.notes, *gone, *_idle_selectors(records, accounts)))
 
-    def _written(self, ids: "set[str] | list[str]") -> dict[str, Item]:
-        found = self.registry.get(record for record in ids if record not in self.instead)
+    def _read(self, records: Iterable[str], accepted: Collection[str]) -> tuple[dict[str, Item], dict[str, Item]]:
+        """These records as they are written, and what was accepted of those in ``accepted`` last."""
+        ids = list(records)
+        asked = [record for record in ids if record not in self.instead]
+        written, accepted_before = read_together(self.registry, asked, self.state, "accepted", accepted)
         replaced = {record: item for record in ids if (item := self.instead.get(record)) is not None}
-        return {**found, **replaced}
+        return {**written, **replaced}, accepted_before
 
-    def _last_team(self, name: str) -> tuple[Team | None, frozenset[str]]:
-        """The team that was accepted last, and on which of its clusters nobody had access."""
-        stored = self.state.get(f"team#{name}", "accepted")
-        return _accepted(Team, f"team#{name}", stored), frozenset((stored or {}).get("closed", ()))
 
-    def _clusters(
-        self, names: Collection[str], written: Mapping[str, Item]
-    ) -> tuple[dict[str, Cluster], dict[str, ClusterFacts], dict[str, str]]:
-        """Each cluster that counts, with what was learned of it last, and what there is to tell."""
-        found: dict[str, Cluster] = {}
-        facts: dict[str, ClusterFacts] = {}
-        notes: dict[str, str] = {}
-        for name in sorted(names):
-            cluster, known, notes[name] = self._cluster(name, written.get(f"cluster#{name}"))
-            found |= {name: cluster} if cluster else {}
-            facts |= {name: known} if known else {}
-        return found, facts, notes
+def _last_team(name: str, stored: Item | None) -> tuple[Team | None, frozenset[str]]:
+    """The team that was accepted last, and on which of its clusters nobody had access."""
+    return _accepted(Team, f"team#{name}", stored), frozenset((stored or {}).get("closed", ()))
 
-    def _cluster(self, name: str, item: Item | None) -> tuple[Cluster | None, ClusterFacts | None, str]:
-        """The cluster that counts: a bad or deleted record of one that is in use changes nothing."""
-        stored = self.state.get(f"cluster#{name}", "accepted")
-        last = _accepted(Cluster, f"cluster#{name}", stored)
-        facts = (
-            cluster_facts(last, str(stored["hyperpod_arn"])) if stored and last and "hyperpod_arn" in stored else None
-        )
-        if item is None:
-            note = f"cluster#{name} was deleted while teams use it: it counts until no team names it"
-            return last, facts, note if last else ""
-        try:
-            record = parse(item)
-        except InvalidRecord as error:
-            return last, facts, f"cluster#{name} is not acceptable: {error}"
-        return (record if isinstance(record, Cluster) else None), facts, ""
 
-    def _datasets(
-        self, names: "set[str] | frozenset[str]", written: Mapping[str, Item]
-    ) -> tuple[dict[str, Dataset | None], tuple[str, ...]]:
-        """Each dataset that is or was; None for a deleted one."""
-        found: dict[str, Dataset | None] = {}
-        notes: list[str] = []
-        for name in sorted(names):
-            item = written.get(f"dataset#{name}")
-            accepted = accept_dataset(item, None)
-            if accepted.record is None:  # only what is gone or bad needs what was accepted before
-                last = _accepted(Dataset, f"dataset#{name}", self.state.get(f"dataset#{name}", "accepted"))
-                accepted = accept_dataset(item, last)
-                if item is None and last is None:
-                    continue
-                if item is None:
-                    notes.append(f"dataset#{name} was deleted: its grants are revoked")
-            notes += [f"dataset#{name} is not acceptable: {problem}" for problem in accepted.problems]
-            found[name] = accepted.record
-        return found, tuple(notes)
+def _clusters(
+    names: Collection[str], written: Mapping[str, Item], accepted_before: Mapping[str, Item]
+) -> tuple[dict[str, Cluster], dict[str, ClusterFacts], dict[str, str]]:
+    """Each cluster that counts, with what was learned of it last, and what there is to tell."""
+    found: dict[str, Cluster] = {}
+    facts: dict[str, ClusterFacts] = {}
+    notes: dict[str, str] = {}
+    for name in sorted(names):
+        record = f"cluster#{name}"
+        cluster, known, notes[name] = _cluster(record, written.get(record), accepted_before.get(record))
+        found |= {name: cluster} if cluster else {}
+        facts |= {name: known} if known else {}
+    return found, facts, notes
+
+
+def _cluster(name: str, item: Item | None, stored: Item | None) -> tuple[Cluster | None, ClusterFacts | None, str]:
+    """The cluster that counts: a bad or deleted record of one that is in use changes nothing."""
+    last = _accepted(Cluster, name, stored)
+    facts = cluster_facts(last, str(stored["hyperpod_arn"])) if stored and last and "hyperpod_arn" in stored else None
+    if item is None:
+        note = f"{name} was deleted while teams use it: it counts until no team names it"
+        return last, facts, note if last else ""
+    try:
+        record = parse(item)
+    except InvalidRecord as error:
+        return last, facts, f"{name} is not acceptable: {error}"
+    return (record if isinstance(record, Cluster) else None), facts, ""
+
+
+def _datasets(
+    names: Collection[str], written: Mapping[str, Item], accepted_before: Mapping[str, Item]
+) -> tuple[dict[str, Dataset | None], tuple[str, ...]]:
+    """Each dataset that is or was; None for a deleted one."""
+    found: dict[str, Dataset | None] = {}
+    notes: list[str] = []
+    for name in sorted(names):
+        record = f"dataset#{name}"
+        item = written.get(record)
+        accepted = accept_dataset(item, None)
+        if accepted.record is None:  # only what is gone or bad needs what was accepted before
+            last = _accepted(Dataset, record, accepted_before.get(record))
+            accepted = accept_dataset(item, last)
+            if item is None and last is None:
+                continue
+            if item is None:
+                notes.append(f"{record} was deleted: its grants are revoked")
+        notes += [f"{record} is not acceptable: {problem}" for problem in accepted.problems]
+        found[name] = accepted.record
+    return found, tuple(notes)
 
 
 def cluster_facts(record: Cluster, hyperpod_arn: str) -> ClusterFacts:
