@@ -4,6 +4,7 @@ A process that imports boto3 and parses its models takes a second of CPU; a fork
 hundredths. See :mod:`podshare_sandbox.fork_server`, which no other module may import: it is a program of its own.
 """
 
+import atexit
 import json
 import os
 import socket
@@ -47,37 +48,39 @@ class Process(Protocol):
 
 
 class Processes:
-    """Starts commands, by way of a fork server that it runs until it is closed."""
+    """Starts commands, by way of the fork server where there may be one, and ends them when it is closed."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._server: _ForkServer | None = None
         self._may_fork = _can_fork()
+        self._forked: list[_ForkedProcess] = []
         self._closed = False
 
     def prepare(self) -> None:
         """Start the fork server, which takes a second to be ready; returns at once."""
-        with self._lock:
-            if self._may_fork and self._server is None and not self._closed:
-                self._server = _ForkServer()
+        if self._may_fork and not self._closed:
+            _fork_server()
 
     def start(self, command: Command) -> Process:
         """Start ``command``. Raises OSError if that is impossible, ChildProcessError (one of them) once closed."""
-        self.prepare()
         if self._closed:
             raise ChildProcessError("no process is started any more: the sandbox ends")
-        if self._server and not _has_early_variables(command):
+        if self._may_fork and not _has_early_variables(command):
             with suppress(BrokenPipeError, ConnectionResetError):  # the server has died
-                return self._server.start(command)
+                return self._fork(command)
         return _start_alone(command)
 
+    def _fork(self, command: Command) -> "_ForkedProcess":
+        process = _fork_server().start(command)
+        self._forked.append(process)
+        if self._closed:  # meanwhile
+            process.kill()
+        return process
+
     def close(self) -> None:
-        """End the fork server and all its forks."""
-        with self._lock:
-            self._closed = True
-            if self._server:
-                self._server.close()
-            self._server = None
+        """Kill all forks, and start nothing any more."""
+        self._closed = True
+        for process in self._forked:
+            process.kill()
 
 
 def inherited_variables() -> dict[str, str]:
@@ -111,6 +114,20 @@ def _start_alone(command: Command) -> Process:
         text=True,
         errors="replace",
     )
+
+
+_starting = threading.Lock()
+_server: "_ForkServer | None" = None
+
+
+def _fork_server() -> "_ForkServer":
+    """The fork server, started if there is none: one serves all sandboxes of this process, and ends with it."""
+    global _server  # noqa: PLW0603  # one process has one
+    with _starting:
+        if _server is None or _server.has_ended():
+            _server = _ForkServer()
+            atexit.register(_server.close)
+        return _server
 
 
 class _ForkServer:
@@ -152,6 +169,10 @@ class _ForkServer:
         """Kill a fork, unless it or the server has ended."""
         with suppress(OSError):
             self._control.send(json.dumps({"kill": name}).encode())
+
+    def has_ended(self) -> bool:
+        """Whether it has died."""
+        return self._process.poll() is not None
 
     def close(self) -> None:
         """Let the server kill its forks and end."""
