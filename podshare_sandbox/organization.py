@@ -222,8 +222,8 @@ def _add_administrator(account: str) -> None:
 def create_cluster(clients: Clients, account: str, region: str, name: str, hyperpod: str) -> str:
     """Make an EKS cluster with its add-ons, and a HyperPod cluster on it, whose ARN is returned."""
     iam, eks, sagemaker = (clients(service, account, region) for service in ("iam", "eks", "sagemaker"))
-    control_plane = _create_service_role(iam, f"{name}-control-plane", "eks.amazonaws.com")
-    nodes = _create_service_role(iam, f"{hyperpod}-nodes", "sagemaker.amazonaws.com")
+    control_plane = _create_service_role(iam, f"{name}-control-plane-{region}", "eks.amazonaws.com")
+    nodes = _create_service_role(iam, f"{hyperpod}-nodes-{region}", "sagemaker.amazonaws.com")
     network = {"subnetIds": ["subnet-0a1b2c3d4e5f60001", "subnet-0a1b2c3d4e5f60002"]}
     cluster = eks.create_cluster(
         name=name,

@@ -281,7 +281,7 @@ class Sandbox:
         for account, own in self._member_parameters().items():
             self.deploy(accounts / "member.yaml", account, HUB_REGION, "podshare-member", {**shared, **own})
         self.deploy_stack_set("podshare-member", accounts / "member.yaml", shared, [_SCIENCE])
-        self._apply_cluster_rbac(self.stack("podshare").parameters["Prefix"])
+        self._open_cluster(organization.EKS_CLUSTER_ARN)
         if with_drift:
             self._deploy_drift({name: value for name, value in management.items() if name != "OrganizationId"})
             self.start_trail()
@@ -302,7 +302,7 @@ class Sandbox:
     def _member_parameters(self) -> dict[str, dict[str, str]]:
         """What the member stacks of the accounts that hold something get of their own."""
         hyperpod = self.client("sagemaker").describe_cluster(ClusterName=organization.HYPERPOD_CLUSTER)
-        cluster = {"EksClusterName": organization.EKS_CLUSTER, "HyperPodClusterArn": hyperpod["ClusterArn"]}
+        cluster = {"EksClusterArns": organization.EKS_CLUSTER_ARN, "HyperPodClusterArns": hyperpod["ClusterArn"]}
         data = {
             "BucketNames": ",".join(organization.OBJECTS),
             "KmsKeyArns": organization.SCANS_KEY,
@@ -311,19 +311,33 @@ class Sandbox:
         return {HUB: cluster, organization.DATA: data}
 
     def add_cluster(self, account: str, region: str, name: str, hyperpod: str) -> None:
-        """Make a further cluster, and let podshare share it: the account's member stack, and the cluster's RBAC.
+        """Make a further cluster, and let podshare share it: the account's member stack, and what the cluster needs.
 
-        Scientists' accounts may use it once it is among ``ClusterAccountIds`` of their member stack.
+        Scientists' accounts may use it once its account is among ``ClusterAccountIds`` of their member stack.
         """
-        arn = organization.create_cluster(self.client, account, region, name, hyperpod)
+        eks_arn = f"arn:aws:eks:{region}:{account}:cluster/{name}"
+        arns = (eks_arn, organization.create_cluster(self.client, account, region, name, hyperpod))
         hub = self.stack("podshare").parameters
         shared = {"OrganizationId": hub["OrganizationId"], "Prefix": hub["Prefix"], "HubAccountId": HUB}
-        own = {"EksClusterName": name, "HyperPodClusterArn": arn}
-        self.deploy(PROJECT / "accounts" / "member.yaml", account, region, "podshare-member", {**shared, **own})
-        self._apply_cluster_rbac(hub["Prefix"], f"arn:aws:eks:{region}:{account}:cluster/{name}")
+        before = self.stack("podshare-member", account).parameters
+        listed = {
+            parameter: ",".join(filter(None, (before.get(parameter, ""), arn)))
+            for parameter, arn in zip(("EksClusterArns", "HyperPodClusterArns"), arns, strict=True)
+        }
+        template = PROJECT / "accounts" / "member.yaml"
+        self.deploy(template, account, HUB_REGION, "podshare-member", {**shared, **listed})
+        self._open_cluster(eks_arn)
 
-    def _apply_cluster_rbac(self, prefix: str, cluster_arn: str = organization.EKS_CLUSTER_ARN) -> None:
-        """What a cluster's admin does with ``kubectl apply``, after replacing the prefix as the file says."""
+    def _open_cluster(self, cluster_arn: str) -> None:
+        """Let podshare's own roles into a cluster, as its admin does: entries, and ``kubectl apply``.
+
+        The prefix in the manifests is replaced as the file says.
+        """
+        prefix = self.stack("podshare").parameters["Prefix"]
+        region, account, cluster = cluster_arn.split(":", 5)[3:]
+        name = cluster.removeprefix("cluster/")
+        parameters = {"Prefix": prefix, "EksClusterName": name}
+        self.deploy(PROJECT / "accounts" / "cluster.yaml", account, region, f"podshare-cluster-{name}", parameters)
         api = kubernetes.api_of(cluster_arn)
         manifests = (PROJECT / "accounts" / "cluster-rbac.yaml").read_text(encoding="utf-8")
         for manifest in yaml.safe_load_all(re.sub("podshare(?!/)", prefix, manifests)):

@@ -18,8 +18,13 @@ from podshare_cli.application import app
 from tests.docs.pages import DECISIONS, PAGES, ROOT, Page
 
 TARGETS = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-STACKS = {"podshare-management", "podshare-member", "podshare-drift"}  # what the reader is told to call the stacks
-TEMPLATES = ("template.yaml", "accounts/management.yaml", "accounts/member.yaml", "accounts/drift.yaml")
+STACKS = {
+    "podshare-management",
+    "podshare-member",
+    "podshare-cluster",
+    "podshare-drift",
+}  # what the reader is told to call the stacks
+TEMPLATES = ("template.yaml", *(f"accounts/{name}.yaml" for name in ("management", "member", "cluster", "drift")))
 # files that tools make, or that readers write: none of these is the project's
 READERS_FILES = {
     *("samconfig.toml", "team-vision.yaml", "datasets.yaml", "cluster.yaml", "enrollment.yaml", "my_script.py")

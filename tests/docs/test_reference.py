@@ -28,13 +28,19 @@ from tests.docs.pages import OPERATIONS, README, REGISTRY, ROOT, SANDBOX, SECURI
 
 HUB = template.read(ROOT / "template.yaml")
 MEMBER = template.read(ROOT / "accounts/member.yaml")
+CLUSTER = template.read(ROOT / "accounts/cluster.yaml")
 MANAGEMENT = template.read(ROOT / "accounts/management.yaml")
 DRIFT = template.read(ROOT / "accounts/drift.yaml")
 # parsed, because importing it takes longer than all of these tests
 SANDBOX_MODULE = ast.parse((ROOT / "podshare_sandbox/sandbox.py").read_text(encoding="utf-8"))
 
 # of the other accounts, by their names
-STACKS = {"podshare-member": MEMBER, "podshare-management": MANAGEMENT, "podshare-drift": DRIFT}
+STACKS = {
+    "podshare-member": MEMBER,
+    "podshare-management": MANAGEMENT,
+    "podshare-cluster": CLUSTER,
+    "podshare-drift": DRIFT,
+}
 
 MODELS: dict[str, type[BaseModel]] = {
     "`cluster#<name>`": records.Cluster,
@@ -354,9 +360,10 @@ def test_limits_in_the_readme_are_those_of_the_code() -> None:
         ("2. The hub", HUB),
         ("3. The management account", MANAGEMENT),
         ("4. The member stack, in every account that takes part", MEMBER),
+        ("5. Each cluster", CLUSTER),
         ("8. Drift, healed at once", DRIFT),
     ],
-    ids=["hub", "management", "member", "drift"],
+    ids=["hub", "management", "member", "cluster", "drift"],
 )
 def test_parameters_are_told(heading: str, where: Any) -> None:
     """The tables of parameters have those of the templates, with their defaults."""

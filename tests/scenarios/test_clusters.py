@@ -1,4 +1,4 @@
-"""A team on two clusters: one in the hub's account, one in another account and Region."""
+"""A team on several clusters: of the hub's account, and of another, in one Region and in another."""
 
 from typing import Any
 
@@ -123,3 +123,22 @@ def test_what_goes_goes_everywhere(world: World, east: str) -> None:
     assert entries(world, east, EAST, "east-eks") == quotas(world, east, EAST) == []
     assert world.sandbox.client("iam", east).list_roles(PathPrefix="/podshare/")["Roles"] == []
     assert [call for call in world.denied() if "us-west-2:333333333333:cluster/hyperpod" not in call] == []
+
+
+def test_two_clusters_of_one_account(world: World, east: str) -> None:
+    """An account shares clusters of two Regions by one set of roles, and what leaves one of them stays on the other."""
+    world.sandbox.add_cluster(east, "us-west-2", "west-eks", "west")
+    place = {"account": east, "region": "us-west-2", "eks_cluster": "west-eks", "hyperpod_cluster": "west"}
+    world.put({**CLUSTER, **place, "id": "cluster#west"})
+    before = len(world.denied())
+    west = {**TWO[1], "cluster": "west"}
+    world.put({**on(TWO[1], west), "id": "team#twins"})
+    assert world.status("twins")["state"] == "READY"
+    (here,), (there,) = entries(world, east, "us-west-2", "west-eks"), entries(world, east, EAST, "east-eks")
+    assert here != there
+    world.put({**on(west), "id": "team#twins"})
+    assert world.status("twins")["state"] == "READY"
+    assert entries(world, east, EAST, "east-eks") == quotas(world, east, EAST) == []
+    assert entries(world, east, "us-west-2", "west-eks") == [here]
+    assert quotas(world, east, "us-west-2") == ["podshare-twins"]
+    assert len(world.denied()) == before

@@ -36,14 +36,15 @@ What every role and policy of podshare's stacks allows, and why nothing narrower
 # what a wildcard within a resource stands for, and why it cannot be spelled out
 _ANY_ACCOUNT = "any account of the organization may take part; each role's own trust, and the Deny, draw the line"
 _RANDOM = "its ARN ends in a random id"
+_TAGGED = f"{_RANDOM}; the conditions ask for a cluster's Region, and for podshare's tag where one is changed"
 _RUN = "an execution's name is not known before"
 WILDCARDS = {
-    "arn:aws:eks:REGION:ACCOUNT:access-entry/EKS_CLUSTER/*": "reads any entry, so that one that is not podshare's is told",
-    "arn:aws:eks:REGION:ACCOUNT:access-entry/EKS_CLUSTER/role/ACCOUNT/podshare-*": (
-        "the name of a team's role, and a random id; the conditions ask for podshare's path"
+    "access-entry/* of EKS_CLUSTER_ARNS (each)": "reads any entry, so that one that is not podshare's is told",
+    "arn:aws:eks:*:ACCOUNT:access-entry/*/role/ACCOUNT/podshare-*": (
+        "the name of a team's role, and a random id; the conditions ask for podshare's path, the Deny for the clusters"
     ),
-    "arn:aws:eks:REGION:ACCOUNT:addon/EKS_CLUSTER/*": _RANDOM,
-    "arn:aws:eks:REGION:ACCOUNT:podidentityassociation/EKS_CLUSTER/*": _RANDOM,
+    "addon/* of EKS_CLUSTER_ARNS (each)": _RANDOM,
+    "podidentityassociation/* of EKS_CLUSTER_ARNS (each)": _RANDOM,
     "arn:aws:events:*:HUB:event-bus/podshare-drift": "the Region of the hub is no parameter of this stack",
     **{
         f"arn:aws:iam::*:role/podshare-system/podshare-{work}": _ANY_ACCOUNT
@@ -63,8 +64,8 @@ WILDCARDS = {
     "arn:aws:s3:*:*:accesspoint/podshare-*/object/*": "a limit: the role's own policy names its prefixes",
     "arn:aws:s3:*:ACCOUNT:accesspoint/podshare-*": "access points of teams, in the Region of their bucket",
     "arn:aws:s3:::BUCKET_NAMES/* (each)": "a limit: the role's own policy names its prefixes",
-    "arn:aws:sagemaker:REGION:ACCOUNT:cluster-scheduler-config/*": f"{_RANDOM}; the condition asks for podshare's tag where one is changed",
-    "arn:aws:sagemaker:REGION:ACCOUNT:compute-quota/*": f"{_RANDOM}; the condition asks for podshare's tag where one is changed",
+    "arn:aws:sagemaker:*:ACCOUNT:cluster-scheduler-config/*": _TAGGED,
+    "arn:aws:sagemaker:*:ACCOUNT:compute-quota/*": _TAGGED,
     "arn:aws:scheduler:REGION:ACCOUNT:schedule/default/podshare-team-*": "the schedule of a team, by the team's name",
     "arn:aws:states:REGION:ACCOUNT:execution:podshare-account-lifecycle:*": _RUN,
     "arn:aws:states:REGION:ACCOUNT:execution:podshare-reconcile-team:*": _RUN,
@@ -135,11 +136,12 @@ def _section(bearer: Bearer) -> str:
 
 
 def _row(bearer: Bearer, statement: dict[str, Any]) -> str:
-    actions, resources = _listed(statement.get("Action", [])), _listed(statement["Resource"])
+    actions = _listed(statement.get("Action", []))
+    resources = _listed(statement["Resource"] if "Resource" in statement else statement["NotResource"])
     cells = (
         statement["Sid"] + (" (Deny)" if statement["Effect"] == "Deny" else ""),
         _code(actions) or f"all but<br>{_code(_listed(statement['NotAction']))}",
-        _code(resources),
+        _code(resources) if "Resource" in statement else f"all but<br>{_code(resources)}",
         "<br>".join(_conditions(statement.get("Condition", {}))),
         "<br>".join(dict.fromkeys(_reasons(statement["Effect"], actions, resources))),
         "<br>".join(_unused(bearer.name, actions)),
@@ -203,10 +205,26 @@ def _alternatives(value: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _listed(value: Any) -> list[str]:
-    if isinstance(value, dict) and "Fn::If" in value:
-        return [*_listed(value["Fn::If"][1]), *_listed(value["Fn::If"][2])]
+    match value:
+        case {"Fn::If": [_, then, otherwise]}:
+            return [*_listed(then), *_listed(otherwise)]
+        case {"Fn::Split": [":", {"Fn::Join": [":", arns]}]}:
+            return [f"the Regions of {_text(arns)}"]
+        case {"Fn::Split": [",", {"Fn::Join": [",", list(parts)]}]}:
+            return [_text(part["Fn::Join"][1] if "Fn::Join" in part else part) for part in parts]
+        case {"Fn::Split": [",", {"Fn::Join": ["", [{"Fn::Join": ["/*,", list(kinds)]}, "/*"]]}]}:
+            return [_replaced(kind) for kind in kinds]
+        case {"Fn::Split": [",", {"Fn::Join": ["", [{"Fn::Join": _} as kind, "/*"]]}]}:
+            return [_replaced(kind)]
     values = value if isinstance(value, list) else [value]
     return [_text(one) for one in values if not (isinstance(one, dict) and one.get("Ref") == "AWS::NoValue")]
+
+
+def _replaced(value: Any) -> str:
+    """What a cluster has of a kind, for each of a list of clusters: their ARNs with the kind's name in them."""
+    kind, split = value["Fn::Join"]
+    arns = split["Fn::Split"][1]["Fn::Join"][1]
+    return f"{kind.removeprefix(':')}* of {_text(arns)} (each)"
 
 
 _WORDS = {
@@ -218,8 +236,8 @@ _WORDS = {
     "HubRegion": "HUB_REGION",
     "ManagementAccountId": "MANAGEMENT",
     "OrganizationId": "ORGANIZATION",
-    "EksClusterName": "EKS_CLUSTER",
-    "HyperPodClusterArn": "HYPERPOD_CLUSTER_ARN",
+    "EksClusterArns": "EKS_CLUSTER_ARNS",
+    "HyperPodClusterArns": "HYPERPOD_CLUSTER_ARNS",
     "BucketNames": "BUCKET_NAMES",
     "KmsKeyArns": "KMS_KEY_ARNS",
     "ClusterAccountIds": "CLUSTER_ACCOUNTS",

@@ -25,8 +25,10 @@ from podshare_sandbox.organization import (
     ORGANIZATION_ID,
     SCANS_KEY,
     SCIENTISTS,
+    create_cluster,
 )
 from podshare_sandbox.sandbox import Sandbox
+from tests.checks.expanded_template import ROOT
 
 SCIENTIST = SCIENTISTS[0]
 ACCOUNTS = (MANAGEMENT, HUB, DATA, *SCIENTISTS)
@@ -136,7 +138,7 @@ def statements(sandbox: Sandbox, account: str) -> Iterator[Statement]:
                 bearer,
                 one["Effect"] == "Allow",
                 listed(one.get("Action", [])),
-                listed(one["Resource"]),
+                listed(one.get("Resource", [])),
                 one.get("Condition", {}),
             )
 
@@ -186,6 +188,18 @@ def test_policies_fit(sandbox: Sandbox) -> None:
             name = role["RoleName"]
             assert size(role["AssumeRolePolicyDocument"]) <= TRUST_POLICY, name
             assert sum(map(size, inline_policies(sandbox, account, name))) <= INLINE_POLICIES, name
+
+
+def test_four_clusters_fit(sandbox: Sandbox) -> None:
+    """The member stack has room for as many clusters as the README says: IAM would refuse a policy that is too long."""
+    of = f"{HUB_REGION}:{HUB}:cluster"
+    four = {
+        "EksClusterArns": ",".join(f"arn:aws:eks:{of}/hyperpod-production-{number}" for number in range(4)),
+        "HyperPodClusterArns": ",".join(f"arn:aws:sagemaker:{of}/abcdefghijk{number}" for number in range(4)),
+    }
+    one = sandbox.stack("podshare-member").parameters
+    for parameters in ({**one, **four}, one):
+        sandbox.deploy(ROOT / "accounts" / "member.yaml", stack_name="podshare-member", parameters=parameters)
 
 
 def test_actions_are_named(sandbox: Sandbox) -> None:
@@ -270,12 +284,12 @@ def test_member_roles_write_only_what_kinds_declare(sandbox: Sandbox) -> None:
 Clients = Callable[[str], Any]
 
 
-def clients_of(sandbox: Sandbox, credentials: dict[str, str]) -> Clients:
+def clients_of(sandbox: Sandbox, credentials: dict[str, str], region: str = HUB_REGION) -> Clients:
     @cache
     def client(service: str) -> Any:
         return sandbox.session().client(  # type: ignore[call-overload]  # boto3's stubs want a literal
             service,
-            region_name=HUB_REGION,
+            region_name=region,
             aws_access_key_id=credentials["AccessKeyId"],
             aws_secret_access_key=credentials["SecretAccessKey"],
             aws_session_token=credentials["SessionToken"],
@@ -292,12 +306,12 @@ def function(sandbox: Sandbox, name: str) -> Clients:
     return clients_of(sandbox, keys)
 
 
-def member(sandbox: Sandbox, work: str, account: str) -> Clients:
+def member(sandbox: Sandbox, work: str, account: str, region: str = HUB_REGION) -> Clients:
     """The clients of a member role, as its hub function assumes it."""
     name = next(name for name, its_work in MAY_ASSUME if its_work == work)
     arn = f"arn:aws:iam::{account}:role{SYSTEM}podshare-{work}"
     sts = function(sandbox, name)("sts")
-    return clients_of(sandbox, sts.assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"])
+    return clients_of(sandbox, sts.assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"], region)
 
 
 def denied(call: Callable[..., Any], **parameters: Any) -> bool:
@@ -508,6 +522,45 @@ def test_cluster_cannot_raise_podshares_own_entries(sandbox: Sandbox) -> None:
         assert denied(eks.update_access_entry, **entry, kubernetesGroups=["podshare:vision:debug"])
         assert denied(eks.associate_access_policy, **entry, policyArn=policy, accessScope={"type": "cluster"})
         assert denied(eks.delete_access_entry, **entry)
+
+
+def test_a_cluster_that_is_not_listed_is_out_of_reach(sandbox: Sandbox) -> None:
+    """Of the account's clusters only those in the stack's lists are changed or read, by name and by Region."""
+    role = team_role(sandbox, "podshare-elsewhere-00000001")
+    for name, region in (("other-eks", HUB_REGION), (EKS_CLUSTER, "us-east-2")):
+        create_cluster(sandbox.client, HUB, region, name, f"{name}-of-{region}")
+        admin, entry = sandbox.client("eks", HUB, region), {"clusterName": name, "principalArn": role}
+        admin.create_access_entry(**entry)
+        arn = admin.describe_access_entry(**entry)["accessEntry"]["accessEntryArn"]
+        place = {"clusterName": name, "namespace": "hyperpod-ns-vision", "serviceAccount": "ours"}
+        tags = {"podshare:managed-by": MANAGER}
+        made = admin.create_pod_identity_association(**place, roleArn=role, tags=tags)["association"]
+        association = {"clusterName": name, "associationId": made["associationId"]}
+        (eks, reading) = (member(sandbox, work, HUB, region)("eks") for work in ("cluster", "read"))
+
+        assert denied(eks.create_access_entry, **entry)
+        assert denied(eks.update_access_entry, **entry, kubernetesGroups=[])
+        assert denied(eks.delete_access_entry, **entry)
+        assert denied(eks.tag_resource, resourceArn=arn, tags=tags)
+        assert denied(eks.tag_resource, resourceArn=made["associationArn"], tags=tags)
+        assert denied(eks.create_pod_identity_association, **place, roleArn=role, tags=tags)
+        assert denied(eks.delete_pod_identity_association, **association)
+        assert denied(reading.describe_cluster, name=name)
+        assert denied(reading.describe_access_entry, **entry)
+        assert denied(reading.describe_pod_identity_association, **association)
+
+
+def test_quotas_of_other_regions_are_out_of_reach(sandbox: Sandbox) -> None:
+    """Quotas and scheduler configs are read and tagged where the clusters of the stack's list are."""
+    for work in ("cluster", "read"):
+        for region, expected in ((HUB_REGION, False), ("us-east-1", True)):
+            sagemaker = member(sandbox, work, HUB, region)("sagemaker")
+            for kind in ("compute-quota", "cluster-scheduler-config"):
+                arn = f"arn:aws:sagemaker:{region}:{HUB}:{kind}/abcdefghijkl"
+                try:
+                    assert denied(sagemaker.list_tags, ResourceArn=arn) == expected, (work, arn)
+                except ClientError as error:
+                    assert not expected, error
 
 
 def test_cluster_leaves_others_associations_alone(sandbox: Sandbox) -> None:

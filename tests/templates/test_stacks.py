@@ -16,6 +16,7 @@ from tests.checks.expanded_template import ROOT, expanded
 
 MEMBER = ROOT / "accounts" / "member.yaml"
 MANAGEMENT = ROOT / "accounts" / "management.yaml"
+CLUSTER = ROOT / "accounts" / "cluster.yaml"
 DRIFT = ROOT / "accounts" / "drift.yaml"
 RBAC = ROOT / "accounts" / "cluster-rbac.yaml"
 _REGION = "us-west-2"
@@ -54,8 +55,11 @@ def of_type(resources: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("path", "region"),
-    [(ROOT / "template.yaml", _REGION), (MEMBER, _REGION), (MANAGEMENT, "us-east-1"), (DRIFT, "us-east-1")],
-    ids=["template.yaml", "member.yaml", "management.yaml", "drift.yaml"],
+    [
+        *((path, _REGION) for path in (ROOT / "template.yaml", MEMBER, CLUSTER)),
+        *((path, "us-east-1") for path in (MANAGEMENT, DRIFT)),
+    ],
+    ids=["template.yaml", "member.yaml", "cluster.yaml", "management.yaml", "drift.yaml"],
 )
 def test_templates_are_valid(path: Path, region: str) -> None:
     """cfn-lint has nothing to say about the templates as they are written, warnings included."""
@@ -272,10 +276,10 @@ def rules_of_cluster() -> Iterator[dict[str, Any]]:
 
 
 def test_cluster_rules_are_bound_to_the_groups_of_the_access_entries() -> None:
-    """The manifests bind exactly the groups that the member stack's access entries give, by the default prefix."""
+    """The manifests bind exactly the groups that the cluster stack's access entries give, by the default prefix."""
     manifests = list(yaml.safe_load_all(RBAC.read_text(encoding="utf-8")))
     bound = {subject["name"] for manifest in manifests for subject in manifest.get("subjects", [])}
-    entries = of_type(template.read(MEMBER)["Resources"], "AWS::EKS::AccessEntry").values()
+    entries = of_type(template.read(CLUSTER)["Resources"], "AWS::EKS::AccessEntry").values()
     given = {
         group["Fn::Sub"].replace("${Prefix}", "podshare") for entry in entries for group in entry["KubernetesGroups"]
     }

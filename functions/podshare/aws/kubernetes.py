@@ -157,7 +157,7 @@ class Kubernetes:
         text = f"{about} in cluster {self._cluster}: {said or error!r}"
         if _status(error) in (0, _CONFLICT, _TOO_MANY) or _status(error) >= _SERVER_FAULT:
             return Retryable(text)
-        return Terminal(f"{text}. Apply accounts/cluster-rbac.yaml to the cluster and deploy accounts/member.yaml.")
+        return Terminal(f"{text}. Apply accounts/cluster-rbac.yaml to the cluster and deploy accounts/cluster.yaml.")
 
 
 def _status(error: httpx2.HTTPError) -> int:
