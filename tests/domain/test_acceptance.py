@@ -154,12 +154,12 @@ def test_a_bad_record_closes_the_clusters_that_it_names_no_more() -> None:
 
 def test_one_quota_for_each_cluster() -> None:
     """A single cluster needs a quota beside it, a list has one for each and names each cluster once."""
-    item, several = a_team_item(), a_team_item_on("main", "main")
+    item, several = a_team_item(), a_team_item_on("main", "east")
     for wrong, field in (
         ({name: value for name, value in item.items() if name != "quota"}, "quota"),
         ({**several, "quota": item["quota"]}, "quota"),
-        (several, "record"),
-        ({**several, "cluster": []}, "record"),
+        (a_team_item_on("main", "main"), "cluster"),
+        ({**several, "cluster": []}, "cluster"),
     ):
         with pytest.raises(InvalidRecord) as refused:
             parse_team(wrong)

@@ -189,6 +189,13 @@ A_TEAM_ON_TWO = {
         {"cluster": "east", "quota": {"resources": [{"instance_type": "ml.p5.48xlarge", "count": 2}]}},
     ],
 }
+A_TEMPLATE = an_enrollment_item()["team"]
+AN_ENROLLMENT_ON_TWO = an_enrollment_item(
+    team={
+        **{name: value for name, value in A_TEMPLATE.items() if name != "quota"},
+        "cluster": [{"cluster": name, "quota": A_TEMPLATE["quota"]} for name in ("main", "east")],
+    }
+)
 A_CLUSTER = {
     "id": "cluster#main",
     "schema": 1,
@@ -215,7 +222,15 @@ A_DATASET = {
     "vpc": "vpc-0123456789abcdef0",
 }
 A_PAUSE = {"id": "pause#all", "reason": "moving house", "owner": "priya@example.com"}
-BASES: list[Item] = [A_FULL_TEAM, A_TEAM_ON_TWO, an_enrollment_item(), A_CLUSTER, A_DATASET, A_PAUSE]
+BASES: list[Item] = [
+    A_FULL_TEAM,
+    A_TEAM_ON_TWO,
+    an_enrollment_item(),
+    AN_ENROLLMENT_ON_TWO,
+    A_CLUSTER,
+    A_DATASET,
+    A_PAUSE,
+]
 
 UGLY_TEXTS = [
     "", " ", "\n", "\x00", "*", "?", "..", "../../x", "/", "//", "a//b", "'", '"', "\\", "a\nb", "\u202e", "\u200b",
@@ -329,14 +344,18 @@ def test_what_is_left_of_a_spoiled_dataset_lies_in_the_last_one(item: Item) -> N
 
 
 @thorough(400)
-@given(spoiled([an_enrollment_item()]), st.dictionaries(st.sampled_from(["owner", "gpus"]), texts), texts)
+@given(
+    spoiled([an_enrollment_item(), AN_ENROLLMENT_ON_TWO]),
+    st.dictionaries(st.sampled_from(["owner", "gpus"]), texts),
+    texts,
+)
 def test_an_enrolled_team_is_refused_in_words_or_works(item: Item, tags: dict[str, str], name: str) -> None:
     """400 spoiled enrollments, of accounts with any name and tags: each team is refused, or AWS takes what it gets."""
     generated["enrollments"] += 1
     item["id"] = "enrollment#science"
     made = team_of(item, an_account(tags=tags, name=name))
     assert len(made.problems) <= MOST_PROBLEMS
-    found = accept_team(None, None, ["main"], DATASETS, OWN_PATHS, enrolled=made)
+    found = accept_team(None, None, ["main", "east"], DATASETS, OWN_PATHS, enrolled=made)
     if found.record:
         holds(found.record)
 

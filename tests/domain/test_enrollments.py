@@ -12,11 +12,12 @@ from tests.builders import a_dataset, a_team_item, an_account, an_enrollment_ite
 
 ACCOUNT = an_account(tags={"owner": "rosalind@example.com", "gpus": "4"})
 DATASETS = {"imagenet": a_dataset()}
+FIGURE = "${account.tags.gpus}"
 
 
 def made(enrolled: Enrolled, last: Team | None = None) -> tuple[Team | None, list[str]]:
     """The team that counts and what is wrong."""
-    accepted = accept_team(None, last, ["main"], DATASETS, enrolled=enrolled)
+    accepted = accept_team(None, last, ["main", "east"], DATASETS, enrolled=enrolled)
     return accepted.record, [problem.field for problem in accepted.problems]
 
 
@@ -34,6 +35,54 @@ def test_a_selected_account_gets_the_team_of_the_template() -> None:
     assert (team.owner, team.reason) == ("rosalind@example.com", "The people of genomics-lab")
     assert team.quota.resources[0].accelerators == 4
     assert team.datasets == {"imagenet"}
+
+
+def on(*clusters: str, figure: str = FIGURE) -> dict[str, Any]:
+    """An enrollment whose teams work on these clusters."""
+    item = an_enrollment_item()
+    quota = {"resources": [{"instance_type": "ml.g5.12xlarge", "accelerators": figure}]}
+    fields = {name: value for name, value in item["team"].items() if name != "quota"}
+    return {**item, "team": {**fields, "cluster": [{"cluster": name, "quota": quota} for name in clusters]}}
+
+
+def test_a_template_may_name_several_clusters() -> None:
+    """The team works on each of them, with a quota of its own in which the account's figures are filled in."""
+    team, problems = made(team_of(on("main", "east"), ACCOUNT))
+    assert team is not None, problems
+    assert [(name, quota.resources[0].accelerators) for name, quota in team.quotas.items()] == [
+        ("main", 4),
+        ("east", 4),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cluster", "quota", "told"),
+    [
+        ([], ..., "at least one"),
+        (on("main", "main")["team"]["cluster"], ..., "twice"),
+        (on(*(f"c{number}" for number in range(11)))["team"]["cluster"], ..., "at most 10"),
+        (on("main")["team"]["cluster"], {"resources": []}, "team.quota"),
+        (on("${account.tags.where}")["team"]["cluster"], ..., "team.cluster.0.cluster"),
+        (on("main", figure="${account.name}")["team"]["cluster"], ..., "team.cluster.0.quota"),
+        ("main", ..., "team.quota"),
+    ],
+)
+def test_a_template_names_each_cluster_once_with_a_quota(cluster: Any, quota: Any, told: str) -> None:
+    """A list is held against a team's rules for one, and its placeholders against those of a template."""
+    item = on()
+    item["team"] |= {"cluster": cluster} | ({} if quota is ... else {"quota": quota})
+    with pytest.raises(InvalidRecord, match=told):
+        parse(item)
+
+
+def test_a_typo_in_a_template_s_cluster_closes_that_one() -> None:
+    """A bad enrollment that no longer names a cluster ends its teams' access there, and keeps the others'."""
+    last, _ = made(team_of(on("main", "east"), ACCOUNT))
+    bad = on("main", "eats")
+    bad["team"]["colour"] = "blue"
+    accepted = accept_team(None, last, ["main", "east"], DATASETS, enrolled=team_of(bad, ACCOUNT))
+    assert accepted.problems
+    assert accepted.closed == {"east"}
 
 
 def test_an_account_that_is_not_selected_has_no_team() -> None:

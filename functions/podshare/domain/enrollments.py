@@ -71,6 +71,11 @@ def _selection(enrollment: Item) -> Selection | None:
 def _filled(item: dict[str, Any], account: Account) -> dict[str, Any]:
     """Only these fields take placeholders; anywhere else one is refused by the field's own rule."""
     fact = facts_of(account)
-    return {
-        name: rendered(value, fact) if name in ("owner", "reason", "quota") else value for name, value in item.items()
-    }
+
+    def filled(fields: Item) -> dict[str, Any]:
+        filling = ("owner", "reason", "quota")
+        return {name: rendered(value, fact) if name in filling else value for name, value in fields.items()}
+
+    if isinstance(item.get("cluster"), list):
+        item = {**item, "cluster": [filled(row) if isinstance(row, Mapping) else row for row in item["cluster"]]}
+    return filled(item)

@@ -47,6 +47,8 @@ _MOMENT = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})
 _DEEPEST = 32  # levels of an attribute (DynamoDB quotas)
 
 P = TypeVar("P", bound=BaseModel)
+C = TypeVar("C")  # clusters of a team, or of a template
+Q = TypeVar("Q")  # a quota, or a template of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -493,15 +495,52 @@ class ClusterQuota(_Part):
     quota: Quota
 
 
+def _quota_with_figures(quota: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A quota whose placeholders stand for figures: it is checked with a 1 for each."""
+    refuse_unknown(quota, FIGURES, alone=True)
+    try:
+        Quota.model_validate(rendered(quota, lambda _: "1"))
+    except ValidationError as error:
+        raise ValueError("; ".join(f"{_field(one)}: {_rule(one)}" for one in error.errors())) from None
+    return quota
+
+
+QuotaTemplate = Annotated[Mapping[str, Any], AfterValidator(_quota_with_figures)]
+
+
+class ClusterQuotaTemplate(_Part):
+    """A cluster that the teams of an enrollment work on, and their compute quota there."""
+
+    cluster: RecordName
+    quota: QuotaTemplate
+
+
 def _one_or_several(given: object) -> str:
     return "<several>" if isinstance(given, list | tuple) else "<one>"
 
 
-Clusters = Annotated[
-    Annotated[RecordName, Tag("<one>")]
-    | Annotated[tuple[ClusterQuota, ...], Field(max_length=MOST_CLUSTERS), Tag("<several>")],
-    Discriminator(_one_or_several),
-]
+def _each_cluster_once(clusters: C) -> C:
+    if isinstance(clusters, tuple):
+        _refuse_twice("cluster", [one.cluster for one in clusters])
+        if not clusters:
+            raise ValueError("cluster is an empty list: a team works on at least one")
+    return clusters
+
+
+def _one_quota_for_each_cluster(quota: Q, info: ValidationInfo) -> Q:
+    cluster = info.data.get("cluster")
+    if isinstance(cluster, str) and quota is None:
+        raise PydanticCustomError("missing", "Field required")
+    if isinstance(cluster, tuple) and quota is not None:
+        raise ValueError("stands beside each cluster where a team has several")
+    return quota
+
+
+_One = Annotated[RecordName, Tag("<one>")]
+_Several = (Field(max_length=MOST_CLUSTERS), Tag("<several>"))
+_OneOrSeveral = (Discriminator(_one_or_several), AfterValidator(_each_cluster_once))
+Clusters = Annotated[_One | Annotated[tuple[ClusterQuota, ...], *_Several], *_OneOrSeveral]
+ClusterTemplates = Annotated[_One | Annotated[tuple[ClusterQuotaTemplate, ...], *_Several], *_OneOrSeveral]
 
 
 class DatasetGrant(_Part):
@@ -587,15 +626,7 @@ class Team(_Record):
     deletion_protection: bool = False
     expires: Moment | None = None
 
-    @field_validator("quota")
-    @classmethod
-    def _one_quota_for_each_cluster(cls, quota: Quota | None, info: ValidationInfo) -> Quota | None:
-        cluster = info.data.get("cluster")
-        if isinstance(cluster, str) and quota is None:
-            raise PydanticCustomError("missing", "Field required")
-        if isinstance(cluster, tuple) and quota is not None:
-            raise ValueError("stands beside each cluster where a team has several")
-        return quota
+    _quota_for_each_cluster = field_validator("quota")(_one_quota_for_each_cluster)
 
     @model_validator(mode="after")
     def _own_groups(self) -> Self:
@@ -609,10 +640,6 @@ class Team(_Record):
 
     @model_validator(mode="after")
     def _everyone_once(self) -> Self:
-        if isinstance(self.cluster, tuple):
-            _refuse_twice("cluster", [one.cluster for one in self.cluster])
-            if not self.cluster:
-                raise ValueError("cluster is an empty list: a team works on at least one")
         _refuse_twice("members", [member.identity for member in self.members])
         _refuse_twice("service_accounts", [account.name for account in self.service_accounts])
         return self
@@ -643,30 +670,21 @@ class TeamTemplate(_Part):
     placeholders: what an account says of itself never decides which dataset, cluster or role it gets.
     """
 
-    cluster: RecordName
-    quota: Mapping[str, Any]
+    cluster: ClusterTemplates
+    quota: Annotated[QuotaTemplate | None, Field(validate_default=True)] = None
     owner: Annotated[str, _text(None, 256)]
     reason: Reason
     access: Access = Access.TRAINING
     service_accounts: Annotated[tuple[ServiceAccount, ...], Field(max_length=MOST_SERVICE_ACCOUNTS)] = ()
     member: MemberRole = MemberRole()
 
+    _quota_for_each_cluster = field_validator("quota")(_one_quota_for_each_cluster)
+
     @field_validator("owner", "reason")
     @classmethod
     def _display_only(cls, text: str) -> str:
         refuse_unknown(text, DISPLAY)
         return text
-
-    @field_validator("quota")
-    @classmethod
-    def _quota_with_figures(cls, quota: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A quota whose placeholders stand for figures: it is checked with a 1 for each."""
-        refuse_unknown(quota, FIGURES, alone=True)
-        try:
-            Quota.model_validate(rendered(quota, lambda _: "1"))
-        except ValidationError as error:
-            raise ValueError("; ".join(f"{_field(one)}: {_rule(one)}" for one in error.errors())) from None
-        return quota
 
 
 class Enrollment(_Record, Selection):
