@@ -246,6 +246,27 @@ def test_what_both_teams_were_granted_is_shared() -> None:
     assert refusal.shared == shared
 
 
+def test_an_outline_tells_others_as_much_as_the_proof() -> None:
+    """Where nobody has what was not granted, teams find in each other's outlines what they find in the documents."""
+    both = [{"account": "222222222222", "existing_role": "Researcher"}]
+    grants = [{"name": "reader", "datasets": [{"dataset": "imagenet", "access": "read", "prefix": "imagenet/a/"}]}]
+    shared = things("audio", members=both, service_accounts=grants)
+    teams = {"vision": VISION, "language": LANGUAGE, "audio": shared, "nobody": things("nobody", members=[])}
+    proofs = {name: proven(name, found, found, {}) for name, found in teams.items()}
+    documents = {name: proof.as_dict() for name, proof in proofs.items()}
+    outlines = {name: proof.outline() for name, proof in proofs.items()}
+    for name, found in teams.items():
+        of_documents = proven(name, found, found, documents)
+        assert proven(name, found, found, outlines) == of_documents
+        assert any(each.shared for each in of_documents.refusals)
+
+
+def test_outlines_of_a_thousand_teams_are_one_page() -> None:
+    """What a run reads of a thousand teams of this size fits into one page of DynamoDB's, 1 MB, with room to spare."""
+    proof = proven("vision", VISION, VISION, {})
+    assert 1000 * len(packed(proof.outline())) < 2**20 / 2
+
+
 def test_whoever_may_make_pods_reaches_what_they_read() -> None:
     """A member of the team reads by its service accounts; one who may only look, or of another team, does not."""
     people, data = [each for each in WANTED if in_cluster(each)], [each for each in WANTED if in_bucket(each)]

@@ -77,6 +77,18 @@ class Proof:
             "refused": [one.team for one in self.refusals if not one.shared and not one.broken],
         }
 
+    def outline(self) -> dict[str, Any]:
+        """As much of the document as another team's refusals need, unless one of the two has what nobody granted."""
+        granted = [one for one in self.access if one not in self.excess]
+        data = {Access("", (), one.where, one.what) for one in granted if in_bucket(one)}
+        people = {Access(one.who, (), one.where, "") for one in granted if in_cluster(one)}
+        return {
+            "team": self.team,
+            "anything": bool(self.access),
+            "excess": bool(self.excess),
+            "access": [{**one.as_dict(), "granted": True} for one in sorted(data | people)],
+        }
+
     def summary(self) -> dict[str, Any]:
         """What an execution and a status tell of it."""
         people = {one.who for one in self.access if in_cluster(one) and account_of(one.who)}
@@ -124,7 +136,10 @@ def beyond(found: Iterable[Access], granted: Collection[Access]) -> frozenset[Ac
 def refusals(
     own: Iterable[Access], excess: frozenset[Access], others: Mapping[str, Mapping[str, Any]]
 ) -> tuple[Refusal, ...]:
-    """Team by team, what this one and each of ``others`` have in common; those by the documents of their proofs."""
+    """Team by team, what this one and each of ``others`` have in common; those by the documents of their proofs.
+
+    Of a team without excess the outline will do, if there is none in ``excess`` either.
+    """
     granted = frozenset(own) - excess
     return tuple(_refusal(team, granted, excess, others[team]) for team in sorted(others))
 

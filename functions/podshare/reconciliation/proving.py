@@ -1,7 +1,8 @@
 """The proofs of the teams, as the state table keeps them, and what somebody gave behind podshare's back.
 
 Beside its proof a team's row holds what podshare ever granted and what is still there of it. So what a record no longer
-asks for is not mistaken for what somebody else gave.
+asks for is not mistaken for what somebody else gave. A second row has the proof's outline: it is what each run reads of
+every other team, and a fifteenth of the first.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -17,6 +18,8 @@ from podshare.resources.context import Context
 
 PROOFS = "proof"  # the id of all teams' proofs, so that one query reads them and a role can be held to them
 PROOF_FAILED = "Proof Failed"
+_OUTLINE = "outline#"  # and a team's name: where its proof's outline stands
+_NOT_LATER = "attribute_not_exists(read_at) OR read_at <= :read_at"
 
 
 def watch(context: Context, desired: Mapping[Key, Resource], observed: Mapping[Key, Observation], read_at: str) -> None:
@@ -48,8 +51,7 @@ def prove(
     away makes the proof fail, and is no news. Raises Retryable if the event is not taken.
     """
     found, wanted = _reaches(context, desired, observed)
-    rows = {str(row["part"]): row for row in context.state.query(PROOFS)}
-    row = rows.get(_part(context.team), {})
+    row = context.state.get(PROOFS, _part(context.team)) or {}
     excess = beyond(found, wanted)
     proof = Proof(
         team=context.team,
@@ -58,7 +60,7 @@ def prove(
         excess=excess,
         violations=tuple(verification["violations"]),
         unread=tuple(f"{key}: {one.reason}" for key, one in observed.items() if isinstance(one, Unreadable)),
-        refusals=refusals(found, excess, _others(context.team, rows.values())),
+        refusals=refusals(found, excess, _others(context, in_full=bool(excess))),
     )
     never_granted = beyond(excess, _granted(row))
     widened = _announced(context, row, proof, never_granted, {str(key) for key in desired})
@@ -66,10 +68,13 @@ def prove(
     return {**verification, "verified": verification["verified"] and proof.holds, "proof": proof.summary()}
 
 
-def _others(team: str, rows: Iterable[Item]) -> dict[str, Mapping[str, Any]]:
-    """The proofs of all other teams that have anything, as they were worked out last."""
-    documents = (unpacked(str(row["document"])) for row in rows if "document" in row and row["part"] != _part(team))
-    return {document["team"]: document for document in documents if document["access"]}
+def _others(context: Context, *, in_full: bool) -> dict[str, Mapping[str, Any]]:
+    """The proofs of all other teams that have anything, as they were worked out last; the outline, where it will do."""
+    rows = (row for row in context.state.query(PROOFS, _OUTLINE) if row["part"] != _OUTLINE + context.team)
+    outlines = [outline for row in rows if (outline := unpacked(str(row["document"])))["anything"]]
+    needed = [_part(outline["team"]) for outline in outlines if in_full or outline["excess"]]
+    documents = (unpacked(str(row["document"])) for row in context.state.get_parts(PROOFS, needed))
+    return {document["team"]: document for document in (*outlines, *documents)}
 
 
 def _announced(
@@ -114,14 +119,22 @@ def _packed(found: Iterable[Access]) -> str:
 
 
 def _keep(context: Context, proof: Proof, granted: Iterable[Access], widened: Mapping[str, Any] | None) -> None:
-    """Keep a proof, unless that of a later reading is there: a function may outlive its execution."""
+    """Keep a proof and its outline, unless those of a later reading are there: a function may outlive its execution."""
     context.state.update(
         PROOFS,
         _part(context.team),
         "SET document = :document, granted = :granted, widened = :widened, read_at = :read_at",
-        "attribute_not_exists(read_at) OR read_at <= :read_at",
+        _NOT_LATER,
         document=packed(proof.as_dict()),
         granted=_packed(granted),
         widened=widened or {},
+        read_at=proof.read_at,
+    )
+    context.state.update(
+        PROOFS,
+        _OUTLINE + context.team,
+        "SET document = :document, read_at = :read_at",
+        _NOT_LATER,
+        document=packed(proof.outline()),
         read_at=proof.read_at,
     )
