@@ -1,14 +1,14 @@
 """CloudTrail: what is told on EventBridge of the calls that change something.
 
-Organizations is told always (:mod:`podshare_sandbox.services.organizations.trail`); IAM, EKS, SageMaker and S3 once a
-trail is started, on the default bus of the caller's account, in the call's Region, IAM's in us-east-1. AWS takes some
-minutes for that.
+Organizations is told always (:mod:`podshare_sandbox.services.organizations.trail`); IAM, EKS, SageMaker, S3 and KMS
+once a trail is started, on the default bus of the caller's account, in the call's Region, IAM's in us-east-1. AWS takes
+some minutes for that.
 
 Sources: "CloudTrail record contents", "CloudTrail userIdentity element", "Events from AWS services via CloudTrail" in
 the EventBridge User Guide. That EKS' parameters are told by their names in the URL, encoded as they stood there, is
 seen in published events of AssociateAccessPolicy; S3's ``bucketName`` and ``bucketPolicy`` in those of
-PutBucketPolicy. The parameters of all others are the API's own with small letters at the beginning, which is how
-CloudTrail writes what is published of them.
+PutBucketPolicy. KMS tells the key among ``resources`` (KMS Developer Guide, "RevokeGrant"). The parameters of all
+others are the API's own with small letters at the beginning, which is how CloudTrail writes what is published of them.
 """
 
 import copy
@@ -35,8 +35,8 @@ from podshare_sandbox.moto_repair import repair
 
 REGION_OF_IAM = "us-east-1"
 
-_READS = ("Describe", "Get", "List", "Head", "Simulate", "Generate")
-_SERVICES = ("iam", "eks", "sagemaker", "s3control")
+_READS = ("Describe", "Get", "List", "Head", "Simulate", "Generate", "Encrypt", "Decrypt", "ReEncrypt")
+_SERVICES = ("iam", "eks", "sagemaker", "s3control", "kms")
 _BUCKET_CALLS = {
     "PutBucketPolicy": "PutBucketPolicy",
     "DeleteBucketPolicy": "DeleteBucketPolicy",
@@ -186,7 +186,24 @@ def _tell(response: BaseResponse, operation: str, caller: Principal, answer: TYP
     told = {"asked": asked, "answered": answered, "error": error}
     region = REGION_OF_IAM if service == "iam" else response.region
     name = "s3" if service == "s3control" else service
-    _put(name, call_record(operation, f"{name}.amazonaws.com", region, caller, response, **told))
+    record_of_call = call_record(operation, f"{name}.amazonaws.com", region, caller, response, **told)
+    _put(name, {**record_of_call, **(_about_a_key(record_of_call) if service == "kms" else {})})
+
+
+def _about_a_key(told: Mapping[str, Any]) -> dict[str, Any]:
+    """The key among ``resources``; of RetireGrant nothing that was asked is told ("RetireGrant", as above)."""
+    asked, account = told["requestParameters"] or {}, told["recipientAccountId"]
+    if "keyId" not in asked:
+        return {}
+    key = f"arn:aws:kms:{told['awsRegion']}:{account}:key/{asked['keyId'].rpartition('/')[2]}"
+    resources = [{"accountId": account, "type": "AWS::KMS::Key", "ARN": key}]
+    if told["eventName"] != "RetireGrant":
+        return {"resources": resources}
+    return {
+        "resources": resources,
+        "requestParameters": None,
+        "additionalEventData": {"grantId": asked.get("grantId")},
+    }
 
 
 def _telling_bucket_calls(original: Callable[..., TYPE_RESPONSE]) -> Callable[..., TYPE_RESPONSE]:

@@ -85,6 +85,22 @@ def test_a_scheduler_config_is_told_by_the_kind_of_call_or_by_its_arn() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("CreateGrant", {"keyId": "k-1", "granteePrincipal": ROLE, "operations": ["Decrypt"]}),
+        ("RevokeGrant", {"keyId": "k-1", "grantId": "abcde"}),
+        ("RetireGrant", None),
+    ],
+)
+def test_a_grant_is_told_by_its_key(name: str, asked: Any) -> None:
+    """The key stands among the resources of each of the calls, of one that retires a grant nowhere else."""
+    key = f"arn:aws:kms:us-west-2:{DATA}:key/k-1"
+    found = a_call("kms", name, asked, account=DATA, resources=[{"type": "AWS::KMS::Key", "ARN": key}, "?"])
+    assert (found.keys, found.teams) == ({(DATA, "us-west-2", "k-1")}, frozenset())
+    assert not a_call("kms", name, asked, account=DATA, resources=[{"ARN": f"{key}/x"}, {"ARN": 7}]).keys
+
+
+@pytest.mark.parametrize(
     ("service", "name", "asked"),
     [
         ("iam", "DeleteRole", {"roleName": "backup"}),

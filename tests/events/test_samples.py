@@ -116,12 +116,13 @@ def test_each_drift_rule_takes_the_sample_of_its_name_alone() -> None:
 
 @pytest.mark.parametrize("name", OF_DRIFT)
 def test_a_sample_of_drift_leads_to_its_team(name: str) -> None:
-    """Account and Region agree in envelope and detail, and what the call names is the team's, or the bucket."""
+    """Account and Region agree in envelope and detail, and what the call names is the team's, the bucket or the key."""
     event, detail = SAMPLES[name], SAMPLES[name]["detail"]
     assert (event["account"], event["time"]) == (detail["recipientAccountId"], detail["eventTime"])
     assert event["region"] == detail["awsRegion"]
     found = touched(event, INSTALLATION)
-    assert found.teams == {"vision"} or found.buckets == {"curated-images-333333333333"}
+    key = (organization.DATA, organization.HUB_REGION, organization.SCANS_KEY.rpartition("/")[2])
+    assert found.teams == {"vision"} or found.buckets == {"curated-images-333333333333"} or found.keys == {key}
 
 
 def test_no_two_samples_are_the_same_event() -> None:

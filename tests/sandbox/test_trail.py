@@ -1,4 +1,4 @@
-"""What CloudTrail tells of calls to IAM, EKS, SageMaker and S3."""
+"""What CloudTrail tells of calls to IAM, EKS, SageMaker, S3 and KMS."""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from podshare_sandbox import Sandbox, delivery, trail
-from podshare_sandbox.organization import DATA, EKS_CLUSTER, HUB, HUB_REGION, IMAGES_BUCKET
+from podshare_sandbox.organization import DATA, EKS_CLUSTER, HUB, HUB_REGION, IMAGES_BUCKET, SCANS_KEY
 
 Event = dict[str, Any]
 TRUST = json.dumps(
@@ -127,6 +127,21 @@ def test_calls_about_buckets_are_told_in_the_buckets_region(sandbox: Sandbox, to
     assert (detail["eventName"], detail["awsRegion"]) == ("PutBucketPolicy", HUB_REGION)
     assert detail["requestParameters"]["bucketName"] == IMAGES_BUCKET
     assert detail["requestParameters"]["bucketPolicy"] == json.loads(policy)
+
+
+def test_calls_about_grants_tell_the_key(sandbox: Sandbox, told: list[Event]) -> None:
+    """It stands among the resources, of RetireGrant there alone ("RetireGrant", KMS developer guide); uses are not told."""
+    kms, key = sandbox.client("kms", DATA), SCANS_KEY.rpartition("/")[2]
+    grantee = {"GranteePrincipal": f"arn:aws:iam::{DATA}:root", "RetiringPrincipal": f"arn:aws:iam::{DATA}:root"}
+    ids = [kms.create_grant(KeyId=SCANS_KEY, Name=name, Operations=["Decrypt"], **grantee)["GrantId"] for name in "ab"]
+    kms.revoke_grant(KeyId=key, GrantId=ids[0])
+    kms.retire_grant(KeyId=SCANS_KEY, GrantId=ids[1])
+    kms.encrypt(KeyId=key, Plaintext=b"x")
+    details = [event["detail"] for event in told]
+    assert [detail["eventName"] for detail in details] == ["CreateGrant", "CreateGrant", "RevokeGrant", "RetireGrant"]
+    assert {resource["ARN"] for detail in details for resource in detail["resources"]} == {SCANS_KEY}
+    assert details[2]["requestParameters"] == {"keyId": key, "grantId": ids[0]}
+    assert (details[3]["requestParameters"], details[3]["additionalEventData"]) == (None, {"grantId": ids[1]})
 
 
 def test_calls_about_access_points_are_s3s(sandbox: Sandbox, told: list[Event]) -> None:

@@ -26,6 +26,7 @@ KINDS = (
     "our bucket statement removed",
     "quota changed",
     "scheduler changed",
+    "grant of a key revoked",
 )
 LONG = "a-team-with-a-name-of-its-own"
 

@@ -741,7 +741,7 @@ def test_the_bus_for_calls_admits_the_organization_and_four_sources(sandbox: San
     abroad.put_rule(Name="everything", EventPattern=ANY_EVENT)
     target = {"Id": "hub", "Arn": bus, "RoleArn": role["Role"]["Arn"]}
     abroad.put_targets(Rule="everything", Targets=[target])
-    for source in ("aws.iam", "aws.eks", "aws.sagemaker", "aws.s3", "aws.health", "aws.organizations"):
+    for source in ("aws.iam", "aws.eks", "aws.sagemaker", "aws.s3", "aws.kms", "aws.health", "aws.organizations"):
         detail = {"eventName": "Unheard", "eventID": source}
         event = {"source": source, "detail-type": "AWS API Call via CloudTrail", "detail": detail}
         delivery.put_event(SCIENTIST, "us-east-1", event)
@@ -752,7 +752,7 @@ def test_the_bus_for_calls_admits_the_organization_and_four_sources(sandbox: San
     messages = sandbox.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
     arrived = [json.loads(message["Body"]) for message in messages]
     assert {event["account"] for event in arrived} == {SCIENTIST}
-    assert sorted(event["source"] for event in arrived) == ["aws.eks", "aws.iam", "aws.s3", "aws.sagemaker"]
+    assert sorted(event["source"] for event in arrived) == ["aws.eks", "aws.iam", "aws.kms", "aws.s3", "aws.sagemaker"]
 
 
 def test_an_event_of_the_organization_starts_an_execution(sandbox: Sandbox) -> None:

@@ -27,6 +27,7 @@ _ACCESS_POINT = re.compile(r"(.+)-[0-9a-f]{12}")
 _ROLE = re.compile(r"(.+)-(?:scientist|[0-9a-f]{8})")
 _QUOTA_ID = re.compile(r"compute-quota/([a-z0-9]{12})|([a-z0-9]{12})")
 _SCHEDULER = ":cluster-scheduler-config/"
+_KEY = re.compile(r"arn:[^:]+:kms:([^:]+):([0-9]{12}):key/([^/:]+)")
 _ASSOCIATION = re.compile(r":podidentityassociation/([^/]+)/([^/]+)")
 
 
@@ -35,9 +36,10 @@ class Touched:
     """What a call may have touched, where it was made.
 
     ``teams`` are told by names, and may not exist; of access points ``stems`` hold as much of the team's name as their
-    own have room for. Compute quotas and pod identity associations (cluster, id) are told by ids, which tell no team.
-    ``schedulers``: the scheduler config of a cluster there, which all its teams share. ``own``: one of podshare's own
-    roles called. Without anything ``reason`` tells why there is nothing to do.
+    own have room for. Compute quotas and pod identity associations (cluster, id) are told by ids, which tell no team,
+    grants of KMS ``keys`` (account, Region, id) by the key. ``schedulers``: the scheduler config of a cluster there,
+    which all its teams share. ``own``: one of podshare's own roles called. Without anything ``reason`` tells why there
+    is nothing to do.
     """
 
     account: str = ""
@@ -47,6 +49,7 @@ class Touched:
     buckets: frozenset[str] = frozenset()
     quotas: frozenset[str] = frozenset()
     associations: frozenset[tuple[str, str]] = frozenset()
+    keys: frozenset[tuple[str, str, str]] = frozenset()
     schedulers: bool = False
     own: bool = False
     reason: str = ""
@@ -78,11 +81,12 @@ def touched(event: Mapping[str, Any], installation: Installation) -> Touched:
             if source == "sagemaker" and (match := _QUOTA_ID.fullmatch(_resource(text))) and key != "name"
         ),
         associations=frozenset(_associations(told)),
+        keys=frozenset(_keys(detail)),
         schedulers="ClusterSchedulerConfig" in name or any(_SCHEDULER in text for _, text in told),
         own=is_own_caller(detail, installation),
     )
-    of_one_kind = (found.teams, found.stems, found.buckets, found.quotas, found.associations, found.schedulers)
-    names_nothing = not any(of_one_kind)
+    by_id = (found.quotas, found.associations, found.keys)
+    names_nothing = not any((found.teams, found.stems, found.buckets, *by_id, found.schedulers))
     return Touched(reason=f"{name} names nothing of podshare's") if names_nothing else found
 
 
@@ -123,6 +127,15 @@ def _associations(told: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
             yield match[1], match[2]
     if "associationid" in keys and (cluster := keys.get("clustername") or keys.get("name")):
         yield cluster, keys["associationid"]
+
+
+def _keys(detail: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """The keys that a call is about: of RetireGrant nothing else is told (KMS developer guide, "RetireGrant")."""
+    resources = detail.get("resources")
+    for resource in resources if isinstance(resources, list) else ():
+        if match := _KEY.fullmatch(str(_mapping(resource).get("ARN"))):
+            region, account, key = match.groups()
+            yield account, region, key
 
 
 def _told(value: Any, key: str = "") -> Iterator[tuple[str, str]]:

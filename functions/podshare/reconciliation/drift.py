@@ -14,6 +14,7 @@ from podshare.aws.errors import NoMemberRole, is_absent
 from podshare.aws.sessions import Accounts
 from podshare.aws.settings import Settings
 from podshare.aws.tables import State
+from podshare.domain.kinds import Kind
 from podshare.domain.resource_events import NAMESPACE, Touched, access_point_stem, touched
 from podshare.reconciliation.accounts import users_of
 from podshare.reconciliation.triggers import execution, start_once, trigger_of
@@ -42,6 +43,7 @@ def _teams(settings: Settings, found: Touched) -> set[str]:
         *_of_quotas(settings, found),
         *_of_associations(settings, found),
         *_of_schedulers(settings, found),
+        *_of_keys(settings, found),
     }
 
 
@@ -85,6 +87,13 @@ def _of_schedulers(settings: Settings, found: Touched) -> Iterator[str]:
     place = f"scheduler#{found.account}/{found.region}"
     for share in State(settings.state).query(place, "share#") if found.schedulers else ():
         yield str(share["part"]).rpartition("/")[2]
+
+
+def _of_keys(settings: Settings, found: Touched) -> Iterator[str]:
+    """The teams that podshare grants a key: a grant that is gone was told by an id that nobody knows."""
+    for account, region, key in found.keys:
+        grants = f"resource#{Kind.KMS_GRANT}|{account}|{region}|{key}|"
+        yield from (team for team in users_of(settings, account) if State(settings.state).query(f"team#{team}", grants))
 
 
 def _pass_if_gone(error: ClientError | NoMemberRole) -> None:
