@@ -40,6 +40,7 @@ _LATE_SECONDS = 400  # longer than a run takes here
 _OWN_ROLE = ":role/podshare-system/"
 _VOLATILE = re.compile(
     r"(?<=compute-quota/)[a-z0-9]+|(?<=/)a-[a-z0-9]+$|(?<=:execution:podshare-reconcile-team:)\S+"
+    r"|(?<=cluster-scheduler-config/)[a-z0-9]+|(?<= share#)[a-z0-9]{12}(?=/)|(?<= made#)[a-z0-9]{12}"
     r"|(?<=cluster/)[a-z0-9]{12}(?!\S)|(?<=hyperpod-eks\|)[a-z0-9]{12}(?=/)|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 )
 _ACCESS_KEY = re.compile(r"Credential=([^/%]+)(?:/|%2F)")

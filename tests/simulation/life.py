@@ -269,7 +269,7 @@ class _Life:
         named = reality.inventory()
         shared = any(key.startswith("bucket_delegation|") for key in named)
         for key in now.owned:
-            if key not in named and not (key.startswith("statement|") and shared):
+            if key not in named and not (key.startswith("statement|") and shared) and not key.startswith("schedule|"):
                 yield f"{key} is in no inventory"
 
     # ---- the rules, at every moment ----

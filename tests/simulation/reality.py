@@ -10,10 +10,11 @@ from typing import Any
 
 from moto.dynamodb.models import dynamodb_backends
 from moto.iam.models import iam_backends
+from moto.scheduler.models import scheduler_backends
 
 from podshare.aws.tables import from_item
 from podshare.domain.hardening import LABELS
-from podshare_sandbox.services import access_points, buckets, eks, kms, kubernetes, pod_identity
+from podshare_sandbox.services import access_points, buckets, eks, kms, kubernetes, pod_identity, sagemaker
 from tests.scenarios.world import (
     DATA,
     EKS_ARN,
@@ -61,7 +62,7 @@ def look(world: World) -> Reality:
     """Everything in all accounts as it is now."""
     owned: dict[str, Facts] = {}
     foreign: dict[str, Facts] = {}
-    for key, facts, is_own in (*_roles(), *_cluster(), *_quotas(world), *_data()):
+    for key, facts, is_own in (*_roles(), *_cluster(), *_quotas(world), *_scheduler(), *_schedules(), *_data()):
         (owned if is_own else foreign)[key] = facts
     return Reality(owned, foreign)
 
@@ -154,11 +155,29 @@ def _name(found: Facts) -> str:
 
 
 def _quotas(world: World) -> Iterator[Found]:
-    sagemaker = world.sandbox.client("sagemaker", HUB)
-    for quota in sagemaker.list_compute_quotas()["ComputeQuotaSummaries"]:
+    client = world.sandbox.client("sagemaker", HUB)
+    for quota in client.list_compute_quotas()["ComputeQuotaSummaries"]:
         facts = {name: value for name, value in quota.items() if name not in VOLATILE}
         facts |= {"team": quota["ComputeQuotaTarget"]["TeamName"], "ClusterArn": portable(quota["ClusterArn"])}
         yield f"compute_quota|{HUB}|{REGION}|hyperpod-eks|*/{quota['Name']}", facts, True
+
+
+def _scheduler() -> Iterator[Found]:
+    for config in sagemaker._settled(sagemaker._store(HUB, REGION, sagemaker.SCHEDULER)):
+        key = f"cluster_scheduler_config|{HUB}|{REGION}|hyperpod-eks|*/{config.name}"
+        yield key, {"config": config.fields["SchedulerConfig"]}, True
+
+
+def _schedules() -> Iterator[Found]:
+    """When a team is looked at because something of it ends; the state table, not the inventory, knows of it."""
+    for group in list(scheduler_backends[HUB][REGION].schedule_groups.values()):
+        for schedule in list(group.schedules.values()):
+            team = json.loads(schedule.target.get("Input", "{}")).get("team")
+            yield (
+                f"schedule|{HUB}|{REGION}||{schedule.name}",
+                {"at": schedule.schedule_expression, "team": team},
+                bool(team),
+            )
 
 
 def _data() -> Iterator[Found]:
@@ -253,7 +272,7 @@ def people(reality: Reality) -> frozenset[tuple[str, str, str, str]]:
             continue
         role = reality.owned.get(f"role|{HUB}|||{key.rpartition('/')[2]}", {"trust": {}})
         for piece in _pieces(role["trust"]):
-            admitted = next(part for part in piece if "aws:PrincipalArn" in part).rpartition(" ")[2]
+            admitted = next(part for part in piece if "aws:principalarn" in part).rpartition(" ")[2]
             account, name = admitted.split(":")[4], admitted.partition(":role/")[2]
             for arn, scope in facts["policies"].items():
                 for namespace in scope.get("namespaces") or []:
@@ -296,11 +315,16 @@ def _parsed(text: str) -> Any:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _plain(one) for name, one in sorted(value.items())}
+        return {name: _plain(_conditions(one) if name == "Condition" else one) for name, one in sorted(value.items())}
     if isinstance(value, list):
         plain = sorted((_plain(one) for one in value), key=lambda one: json.dumps(one, sort_keys=True))
         return plain[0] if len(plain) == 1 else plain
     return value
+
+
+def _conditions(found: Facts) -> Facts:
+    """Their keys are the same in any case (IAM user guide, "Condition")."""
+    return {operator: {key.lower(): values for key, values in keys.items()} for operator, keys in found.items()}
 
 
 def _as_list(value: Any) -> list[Any]:

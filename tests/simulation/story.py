@@ -29,6 +29,7 @@ _READ_CRAWL = {"dataset": "crawl", "access": "read"}
 _WRITE_DRAFTS = {"dataset": "drafts", "access": "read_write", "prefix": "drafts/alpha/"}
 _READ_DRAFTS = {**_WRITE_DRAFTS, "access": "read"}
 _READ_SCANS = {"dataset": "scans", "access": "read"}
+_SOON, _LATE = "2032-01-31T18:00:00Z", "2033-01-31T18:00:00Z"  # the moments themselves are no part of the story
 _TRAINING, _VIEW = "AmazonSagemakerHyperpodTrainingPolicy", "AmazonEKSViewPolicy"
 
 
@@ -74,10 +75,12 @@ ONBOARDING = Chapter(
             "alpha",
             members=[{"account": VISION}, {"account": LANGUAGE, "existing_role": EXISTING_ROLE}],
             service_accounts=[{"name": "trainer", "datasets": [_READ_IMAGES, _WRITE_DRAFTS]}],
+            expires=_SOON,
             **_rbac("create"),
         ),
         a_team_item(
             "beta",
+            access_role="per_team",
             members=[{"account": LANGUAGE}],
             quota=_quota(1),
             service_accounts=[{"name": "trainer", "datasets": [_READ_IMAGES, _READ_SCANS]}],
@@ -111,10 +114,12 @@ CHANGE = Chapter(
             members=[{"account": VISION}],
             quota=_quota(3),
             service_accounts=[{"name": "trainer", "datasets": [_READ_CRAWL, _READ_DRAFTS]}],
+            expires=_LATE,
             **_rbac("list"),
         ),
         a_team_item(
             "beta",
+            access_role="per_team",
             members=[{"account": LANGUAGE}, {"account": VISION}],
             quota=_quota(1),
             service_accounts=[{"name": "reader", "datasets": [_READ_IMAGES]}],
@@ -163,7 +168,8 @@ def opened(sandbox: Sandbox) -> World:
     trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{LANGUAGE}:root"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     sandbox.client("iam", LANGUAGE).create_role(RoleName=EXISTING_ROLE, AssumeRolePolicyDocument=document)
-    world.put({**CLUSTER, "namespace_hardening": "enforce"}, *DATASETS)
+    scheduler = {"priority_classes": [{"name": "training", "weight": 60}]}
+    world.put({**CLUSTER, "namespace_hardening": "enforce", "scheduler": scheduler}, *DATASETS)
     return world
 
 
