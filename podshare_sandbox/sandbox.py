@@ -174,12 +174,13 @@ class Sandbox:
     def session(self, account: str = HUB, region: str = HUB_REGION) -> boto3.Session:
         """A boto3 session, in this process, of the administrator of ``account``."""
         credentials = organization.admin_credentials(account)
-        return boto3.Session(
-            aws_access_key_id=credentials.access_key,
-            aws_secret_access_key=credentials.secret_key,
-            region_name=region,
-            botocore_session=self._botocore_session(),
-        )
+        return self.session_of(credentials.access_key, credentials.secret_key, None, region)
+
+    def session_of(
+        self, access_key: str, secret_key: str, token: str | None, region: str = HUB_REGION
+    ) -> boto3.Session:
+        """A boto3 session, in this process, of whoever has these credentials."""
+        return boto3.Session(access_key, secret_key, token, region, botocore_session=self._botocore_session())
 
     def environment(self, account: str = HUB, region: str = HUB_REGION) -> dict[str, str]:
         """All environment variables for a process that is to act as the administrator of ``account``."""

@@ -256,7 +256,7 @@ class World:
         """Assume a role. Raises ClientError AccessDenied where its trust, or the caller's policies, say no."""
         credentials = via.client("sts", region_name=REGION).assume_role(RoleArn=role_arn, RoleSessionName=name)
         keys = credentials["Credentials"]
-        return boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], region_name=REGION)
+        return self.sandbox.session_of(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], REGION)
 
     def scientist(self, team: str, account: str, role: str = "") -> boto3.Session:
         """A session of the team's scientist role in an account, or of the account's own ``role``."""
@@ -332,7 +332,7 @@ class World:
         self.run_pod(team, service_account, name)
         found = pod_identity.credentials_of_pod(EKS_ARN, namespace, service_account, name)
         kubernetes.api_of(EKS_ARN).delete("Pod", namespace, name)
-        return boto3.Session(found.access_key, found.secret_key, found.token, region_name=REGION)
+        return self.sandbox.session_of(found.access_key, found.secret_key, found.token, REGION)
 
     def access_point(self, team: str, dataset: str) -> str:
         """The ARN of a team's access point for a dataset, found by its tags."""
