@@ -106,8 +106,11 @@ def _row(name: str, item: Mapping[str, Any] | None, status: Mapping[str, Any]) -
         "datasets": sorted(
             {
                 str(grant.get("dataset"))
-                for account in (item or {}).get("service_accounts", [])
-                for grant in account.get("datasets", [])
+                for grants in (
+                    (item or {}).get("file_systems", []),
+                    *(account.get("datasets", []) for account in (item or {}).get("service_accounts", [])),
+                )
+                for grant in grants
             }
         ),
         "at": status.get("at"),

@@ -10,6 +10,7 @@ STAGES = {
     "data_access": "data access",
     "trust": "who may assume the roles",
     "pod_identity": "pods' identities",
+    "cached_data": "what file systems hold",
     "remains": "roles and access points",
     "running_work": "running work",
     "compute": "compute quota",
@@ -38,6 +39,10 @@ def thing(change: Mapping[str, Any]) -> str:
             told = f"{called} {name.rpartition('/')[2]}"
         case "bucket_delegation":
             told = f"delegation in bucket {inside} to {name}"
+        case "file_system_delegation":  # its name ends with the file system
+            told = f"delegation in bucket {inside} to {name.rpartition('/')[2]} for {name.rpartition('/')[0]}"
+        case "data_repository_association":
+            told = f"{called} of {name} in {inside}"
         case "kms_grant":  # its name begins with the installation and the team
             told = f"grant of key {inside} for {' '.join(name.split('/')[-2:])}"
         case "role_attachment":

@@ -176,7 +176,11 @@ def _clusters(item: Mapping[str, Any]) -> set[str]:
 
 def _datasets(item: Mapping[str, Any]) -> set[str]:
     """The datasets that a record names, which need not be acceptable."""
-    accounts = _team_fields(item).get("service_accounts")
-    rows = [row for row in accounts if isinstance(row, Mapping)] if isinstance(accounts, list) else []
-    grants = [grant for row in rows if isinstance(row.get("datasets"), list) for grant in row["datasets"]]
-    return {str(grant["dataset"]) for grant in grants if isinstance(grant, Mapping) and "dataset" in grant}
+    fields = _team_fields(item)
+    grants = [*_rows(fields.get("file_systems"))]
+    grants += [grant for row in _rows(fields.get("service_accounts")) for grant in _rows(row.get("datasets"))]
+    return {str(grant["dataset"]) for grant in grants if "dataset" in grant}
+
+
+def _rows(value: object) -> list[Mapping[str, Any]]:
+    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []

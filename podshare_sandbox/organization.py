@@ -4,7 +4,8 @@
 account                 id            unit         holds
 ======================  ============  ===========  ===================================================
 management              999999999999  (root)       AWS Organizations
-platform                111111111111  Platform     podshare's hub, and the HyperPod cluster on EKS
+platform                111111111111  Platform     podshare's hub, the HyperPod cluster on EKS, and a
+                                                   file system of FSx for Lustre
 vision-lab              222222222222  Science      data scientists
 language-lab            444444444444  Science      data scientists
 data-lake               333333333333  Data         the buckets ``curated-images-…``, ``web-text-…`` and
@@ -47,6 +48,7 @@ EKS_CLUSTER = "hyperpod-eks"
 EKS_CLUSTER_ARN = f"arn:aws:eks:{HUB_REGION}:{HUB}:cluster/{EKS_CLUSTER}"
 ADDONS = ("eks-pod-identity-agent", "amazon-sagemaker-hyperpod-taskgovernance")
 HYPERPOD_CLUSTER = "hyperpod"
+FILE_SYSTEM = "fs-0a1b2c3d4e5f60001"
 INSTANCE_GROUPS = {"ml.p5.48xlarge": 8, "ml.g5.12xlarge": 4}
 
 IMAGES_BUCKET = f"curated-images-{DATA}"
@@ -150,6 +152,7 @@ def seed(clients: Clients) -> None:
     """Make the organization, its administrators, the cluster and the buckets in moto's empty state."""
     _found_organization()
     create_cluster(clients, HUB, HUB_REGION, EKS_CLUSTER, HYPERPOD_CLUSTER)
+    _add_file_system()
     _create_buckets(clients)
 
 
@@ -250,6 +253,13 @@ def _age_addons(cluster_arn: str) -> None:
 
     for addon in eks.addons(eks.cluster_of(cluster_arn)).values():
         addon.created_at -= timedelta(days=30)
+
+
+def _add_file_system() -> None:
+    """One beside the cluster's nodes."""
+    from podshare_sandbox.services import fsx  # noqa: PLC0415  # its authorization asks for organization_id_of
+
+    fsx.add_file_system(HUB, HUB_REGION, FILE_SYSTEM, "subnet-0a1b2c3d4e5f60001")
 
 
 def _instance_group(instance_type: str, count: int, role: str) -> dict[str, Any]:

@@ -51,6 +51,7 @@ from podshare_sandbox.services import (
     buckets,
     containers,
     eks,
+    fsx,
     iam,
     kms,
     kubernetes,
@@ -73,7 +74,7 @@ _LIMITS = (
 
 # services whose operations only read and change moto's state: not Lambda, Step Functions and SQS, whose operations
 # wait for others, nor those that hand on events
-_SERIAL_SERVICES = {"dynamodb", "eks", "iam", "organizations", "s3control", "sagemaker", "sts"}
+_SERIAL_SERVICES = {"dynamodb", "eks", "fsx", "iam", "organizations", "s3control", "sagemaker", "sts"}
 _state_lock = threading.RLock()
 
 
@@ -303,7 +304,11 @@ class Sandbox:
     def _member_parameters(self) -> dict[str, dict[str, str]]:
         """What the member stacks of the accounts that hold something get of their own."""
         hyperpod = self.client("sagemaker").describe_cluster(ClusterName=organization.HYPERPOD_CLUSTER)
-        cluster = {"EksClusterArns": organization.EKS_CLUSTER_ARN, "HyperPodClusterArns": hyperpod["ClusterArn"]}
+        cluster = {
+            "EksClusterArns": organization.EKS_CLUSTER_ARN,
+            "HyperPodClusterArns": hyperpod["ClusterArn"],
+            "FileSystemArns": f"arn:aws:fsx:{HUB_REGION}:{HUB}:file-system/{organization.FILE_SYSTEM}",
+        }
         data = {
             "BucketNames": ",".join(organization.OBJECTS),
             "KmsKeyArns": organization.SCANS_KEY,
@@ -413,7 +418,7 @@ def _install(front_door: FrontDoor) -> None:
     repair(BaseResponse, "call_action", _one_at_a_time)
     authorization.install()
     services = (iam, sts, organizations, eks, pod_identity, kubernetes, containers, sagemaker, access_points, buckets)
-    for service in (*services, kms, state_machines):
+    for service in (*services, kms, fsx, state_machines):
         service.install()
     kubernetes.publish(front_door)
     functions.install(front_door)

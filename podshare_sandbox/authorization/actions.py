@@ -46,6 +46,7 @@ _TAGGING = {
     "dynamodb": "TagResource",
     "eks": "TagResource",
     "events": "TagResource",
+    "fsx": "TagResource",
     "kms": "TagResource",
     "lambda": "TagResource",
     "logs": "TagResource",
@@ -117,7 +118,8 @@ def checks(call: Call) -> list[Check]:
         return [check for part in _transaction(call) for check in _single(part, prefix)]
     if f"{prefix}:{call.operation}" == "sts:AssumeRole":
         return [found for name in _session_actions(call) for found in check(call, prefix, name)]
-    return [*_single(call, prefix), *_tag_checks(call, prefix), *_pass_role_checks(call, prefix)]
+    found = [*_single(call, prefix), *_tag_checks(call, prefix), *_pass_role_checks(call, prefix)]
+    return [*found, *_linked_role_checks(call, prefix)]
 
 
 def check(call: Call, prefix: str, action_name: str, resource: str | None = None) -> list[Check]:
@@ -192,7 +194,7 @@ def _tagged_resources(call: Call, prefix: str) -> list[str]:
     if prefix == "kms":
         return [f"arn:aws:kms:{call.region}:{call.account}:key/{UNKNOWN}"]
     named = [one.resource for one in _single(call, prefix)]
-    if prefix == "sagemaker":
+    if prefix in ("fsx", "sagemaker"):
         return [arn for arn in named if UNKNOWN in arn] or named[-1:]
     return [arn.removesuffix(":log-stream:") for arn in named]
 
@@ -220,6 +222,24 @@ def _pass_role_checks(call: Call, prefix: str) -> Iterator[Check]:
         yield Check("iam:PassRole", role, context)
     if prefix == "iam" and call.operation == "AddRoleToInstanceProfile":
         yield from _instance_profile_role(call)
+
+
+def _linked_role_checks(call: Call, prefix: str) -> Iterator[Check]:
+    """A link to a bucket makes the file system's service-linked role, and lets it use the bucket, as the caller.
+
+    FSx for Lustre User Guide, "Adding permissions to use data repositories in Amazon S3".
+    """
+    if f"{prefix}:{call.operation}" != "fsx:CreateDataRepositoryAssociation":
+        return
+    # imported here: FSx's own module stands on this package
+    from podshare_sandbox.services import fsx  # noqa: PLC0415
+
+    file_system = call.first("FileSystemId")
+    role = fsx.role_arn(call.account, file_system)
+    context: dict[str, Values] = {"aws:requestedregion": call.region, **_resource_context(call, role)}
+    if not fsx.has_role(call.account, file_system):
+        yield Check("iam:CreateServiceLinkedRole", role, {**context, "iam:awsservicename": fsx.LINK_SERVICE})
+    yield from (Check(f"iam:{name}", role, context) for name in ("AttachRolePolicy", "PutRolePolicy"))
 
 
 def _instance_profile_role(call: Call) -> Iterator[Check]:

@@ -451,6 +451,21 @@ def _s3_control(call: Call) -> Named:
     return Named(_given(Account=call.first("AccountId"), AccessPointName=name))
 
 
+def _fsx(call: Call) -> Named:
+    """An association's ARN holds its file system, and an id that AWS has yet to give to a new one."""
+    # imported here: FSx's own module stands on this package
+    from podshare_sandbox.services import fsx  # noqa: PLC0415
+
+    if arn := call.first("ResourceARN"):
+        return _one("any", arn)
+    file_system, association = call.first("FileSystemId"), call.first("AssociationId")
+    if association:
+        unknown = f"arn:aws:fsx:{call.region}:{call.account}:association/{UNKNOWN}/{association}"
+        return _one("association", fsx.arn_of(call.account, call.region, association) or unknown)
+    made = {"FileSystemIdOrFileCacheId": file_system, "DataRepositoryAssociationId": UNKNOWN}
+    return Named(_given(FileSystemId=file_system, **made))
+
+
 def _nothing(_: Call) -> Named:
     return Named()
 
@@ -475,6 +490,7 @@ _NAMED: dict[str, Callable[[Call], Named]] = {
     "ssm": _ssm,
     "cloudformation": _cloudformation,
     "s3": _s3_control,
+    "fsx": _fsx,
     "tag": _nothing,
     "ec2": _nothing,
 }

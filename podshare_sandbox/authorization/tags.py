@@ -100,5 +100,18 @@ def _access_point_tags(_: Call, arn: str) -> dict[str, str]:
     return point.tags if point else {}
 
 
+def _fsx_tags(call: Call, arn: str) -> dict[str, str]:
+    # imported here: FSx's own module stands on this package
+    from podshare_sandbox.services import fsx  # noqa: PLC0415
+
+    return fsx.tags_of(call.account, call.region, arn)
+
+
 _SAGEMAKER_TAGGED = {"cluster", "cluster-scheduler-config", "compute-quota"}
-_READERS = {"iam": _iam_tags, "eks": _eks_tags, "sagemaker": _sagemaker_tags, "s3": _access_point_tags}
+_READERS = {
+    "iam": _iam_tags,
+    "eks": _eks_tags,
+    "sagemaker": _sagemaker_tags,
+    "s3": _access_point_tags,
+    "fsx": _fsx_tags,
+}

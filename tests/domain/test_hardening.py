@@ -102,6 +102,6 @@ def test_without_the_api_a_person_applies_what_podshare_would() -> None:
     assert not [one for one in without.values() if one.work is Work.KUBERNETES]
     assert [one for one in without.values() if isinstance(one, PodIdentityAssociation)]
     facts = replace(CLUSTER, namespace_hardening="enforce", kubernetes_api=False)
-    found = manifests(INSTALLATION, by_hand(a_team(), facts, INSTALLATION))
+    found = manifests(INSTALLATION, by_hand(a_team(), facts, {}, INSTALLATION))
     assert [one["kind"] for one in found] == ["Namespace", "NetworkPolicy", "ServiceAccount"]
-    assert by_hand(a_team(), CLUSTER, INSTALLATION) == []
+    assert by_hand(a_team(), CLUSTER, {}, INSTALLATION) == []

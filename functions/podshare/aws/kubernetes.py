@@ -18,7 +18,7 @@ from lightkube.codecs import from_dict
 from lightkube.config.kubeconfig import SingleConfig
 from lightkube.config.models import Cluster, Context, User
 from lightkube.core.exceptions import ApiError
-from lightkube.resources.core_v1 import Namespace, Pod, ServiceAccount
+from lightkube.resources.core_v1 import Namespace, PersistentVolume, PersistentVolumeClaim, Pod, ServiceAccount
 from lightkube.resources.networking_v1 import NetworkPolicy
 from lightkube.resources.rbac_authorization_v1 import Role, RoleBinding
 from lightkube.types import PatchType
@@ -31,7 +31,8 @@ _RENEW_AFTER = 600
 _OVER = frozenset({"Succeeded", "Failed"})
 _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER_FAULT = 404, 409, 429, 500
 
-_KINDS: Mapping[str, Any] = {kind.__name__: kind for kind in (ServiceAccount, Role, RoleBinding, NetworkPolicy)}
+_SERVED = (ServiceAccount, Role, RoleBinding, NetworkPolicy, PersistentVolume, PersistentVolumeClaim)
+_KINDS: Mapping[str, Any] = {kind.__name__: kind for kind in _SERVED}
 
 _connections: dict[tuple[str, str, str, str], tuple[float, "Kubernetes"]] = {}
 _lock = threading.Lock()
@@ -83,7 +84,7 @@ class Kubernetes:
         )
 
     def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
-        """An object as it is, or None if there is none."""
+        """An object as it is, or None if there is none. ``namespace`` is empty for what lies in none."""
         try:
             found = self._client.get(_KINDS[kind], name, namespace=namespace)
         except httpx2.HTTPError as error:
@@ -95,7 +96,7 @@ class Kubernetes:
     def apply(self, manifest: Mapping[str, Any]) -> None:
         """Apply an object (server-side apply). Raises Pending if its namespace does not exist yet."""
         ask_guard()
-        namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
+        namespace, name = manifest["metadata"].get("namespace", ""), manifest["metadata"]["name"]
         try:
             self._client.apply(from_dict(dict(manifest)), force=True)
         except httpx2.HTTPError as error:

@@ -22,8 +22,10 @@ from podshare.domain.installation import Installation
 
 if TYPE_CHECKING:  # stubs are no dependency of the functions
     from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_ec2 import EC2Client
     from types_boto3_eks import EKSClient
     from types_boto3_events import EventBridgeClient
+    from types_boto3_fsx import FSxClient
     from types_boto3_iam import IAMClient
     from types_boto3_kms import KMSClient
     from types_boto3_organizations import OrganizationsClient
@@ -69,6 +71,10 @@ class Accounts:
     def client(self, service: Literal["s3control"], account: str, region: str = ...) -> "S3ControlClient": ...
     @overload
     def client(self, service: Literal["kms"], account: str, region: str = ...) -> "KMSClient": ...
+    @overload
+    def client(self, service: Literal["fsx"], account: str, region: str = ...) -> "FSxClient": ...
+    @overload
+    def client(self, service: Literal["ec2"], account: str, region: str = ...) -> "EC2Client": ...
     @overload
     def client(self, service: Literal["organizations"], account: str, region: str = ...) -> "OrganizationsClient": ...
     @overload

@@ -9,12 +9,12 @@ capacity and no access: it stays as it was accepted, because taking it away touc
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import product
+from itertools import combinations, product
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from podshare.domain.desired import as_rule, inside, share_a_role
+from podshare.domain.desired import as_rule, share_a_role, without_access
 from podshare.domain.enrollments import Enrolled
 from podshare.domain.records import (
     MOST_MEMBERS,
@@ -22,6 +22,7 @@ from podshare.domain.records import (
     Dataset,
     DatasetAccess,
     DatasetGrant,
+    FileSystemGrant,
     GroupRules,
     InvalidRecord,
     Membership,
@@ -110,6 +111,7 @@ def accept_team(
             problems = error.problems
         else:
             broken = (*_broken_references(team, clusters, datasets), *_mixed_roles(team, datasets))
+            broken = (*broken, *_overlapping_links(team, datasets))
             problems = bounded((*broken, *_own_roles(team, own_paths), *_own_groups(team, prefix)))
             if not problems:
                 return Accepted(team)
@@ -117,7 +119,7 @@ def accept_team(
         return Accepted(None, problems)
     asked_for = {*clusters_of(plain(item))} & {*clusters} - {*closed}
     if not last.quotas.keys() & asked_for:
-        return Accepted(_without_access(last), problems)
+        return Accepted(without_access(last), problems)
     return Accepted(_narrowed_team(item, last, datasets), problems, frozenset(last.quotas.keys() - asked_for))
 
 
@@ -138,17 +140,37 @@ def _broken_references(
         if name not in clusters:
             field = "cluster" if isinstance(team.cluster, str) else f"cluster.{row}.cluster"
             yield Problem(record, field, name, "no such cluster", f"Write cluster#{name} first, or correct the name.")
+    for field, grant in _grants(team):
+        dataset = datasets.get(grant.dataset)
+        if grant.dataset not in datasets:
+            remedy = f"Write dataset#{grant.dataset} first, or correct the name."
+            yield Problem(record, f"{field}.dataset", grant.dataset, "no such dataset", remedy)
+        elif dataset and not dataset.holds(grant.prefix):
+            rule = f"lies outside of dataset {dataset.name}, which is {dataset.prefix} of {dataset.bucket}"
+            remedy = f"Prefixes count from the bucket's root: begin it with {dataset.prefix}"
+            yield Problem(record, f"{field}.prefix", grant.prefix, rule, remedy)
+
+
+def _grants(team: Team) -> Iterable[tuple[str, DatasetGrant | FileSystemGrant]]:
+    """Every grant of a dataset, with its place in the record."""
     for row, account in enumerate(team.service_accounts):
-        for column, grant in enumerate(account.datasets):
-            field = f"service_accounts.{row}.datasets.{column}"
-            dataset = datasets.get(grant.dataset)
-            if grant.dataset not in datasets:
-                remedy = f"Write dataset#{grant.dataset} first, or correct the name."
-                yield Problem(record, f"{field}.dataset", grant.dataset, "no such dataset", remedy)
-            elif dataset and not inside(dataset, grant):
-                rule = f"lies outside of dataset {dataset.name}, which is {dataset.prefix} of {dataset.bucket}"
-                remedy = f"Prefixes count from the bucket's root: begin it with {dataset.prefix}"
-                yield Problem(record, f"{field}.prefix", grant.prefix, rule, remedy)
+        yield from ((f"service_accounts.{row}.datasets.{column}", one) for column, one in enumerate(account.datasets))
+    yield from ((f"file_systems.{row}", one) for row, one in enumerate(team.file_systems))
+
+
+def _overlapping_links(team: Team, datasets: Mapping[str, Dataset | None]) -> Iterable[Problem]:
+    """A file system links no two directories to data of which one's lie in the other's (FSx for Lustre user guide)."""
+    for (one, grant), (two, other) in combinations(enumerate(team.file_systems), 2):
+        links = [(datasets.get(each.dataset), each) for each in (grant, other)]
+        places = [(dataset.bucket, each.prefix or dataset.prefix) for dataset, each in links if dataset]
+        if grant.file_system == other.file_system and len(places) > 1 and _overlap(*places):
+            rule = f"overlaps with file_systems.{one}, and {other.file_system} links no data twice"
+            remedy = "Leave one of them out, or link it to another file system."
+            yield Problem(f"team#{team.name}", f"file_systems.{two}.dataset", other.dataset, rule, remedy)
+
+
+def _overlap(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    return one[0] == other[0] and (one[1].startswith(other[1]) or other[1].startswith(one[1]))
 
 
 def _mixed_roles(team: Team, datasets: Mapping[str, Dataset | None]) -> Iterable[Problem]:
@@ -186,20 +208,17 @@ def _narrowed_team(item: Item, last: Team, datasets: Mapping[str, Dataset | None
     written = plain(item)
     expires = _understood_value(_EXPIRES, written.get("expires"))
     if expires is None and written.get("expires") is not None:
-        return _without_access(last)
+        return without_access(last)
     return last.model_copy(
         update={
             "expires": _sooner(last.expires, expires),
             "access": _narrower_access(last.access, _understood_value(Access, written.get("access", Access.TRAINING))),
             "members": tuple(_narrowed_members(last.members, _elements(Membership, written.get("members")))),
             "service_accounts": tuple(_narrowed_accounts(last, written.get("service_accounts"), datasets)),
+            "file_systems": tuple(_narrowed_links(last, written.get("file_systems"), datasets)),
             **_narrowed_groups(last, written),
         }
     )
-
-
-def _without_access(last: Team) -> Team:
-    return last.model_copy(update={"members": (), "service_accounts": (), "kubernetes_groups": (), "rbac": ()})
 
 
 def _sooner(one: datetime | None, other: datetime | None) -> datetime | None:
@@ -261,7 +280,7 @@ def _narrowed_grants(
     found: dict[str, DatasetGrant] = {}
     for grant, now in product(last, list(written)):
         dataset = datasets.get(grant.dataset)
-        if grant.dataset != now.dataset or dataset is None or not inside(dataset, now):
+        if grant.dataset != now.dataset or dataset is None or not dataset.holds(now.prefix):
             continue
         both = _common_grant(grant, now)
         if both and (both.identity not in found or _gives(both, found[both.identity])):
@@ -277,6 +296,21 @@ def _common_grant(one: DatasetGrant, other: DatasetGrant) -> DatasetGrant | None
     access = one.access if one.access is other.access else DatasetAccess.READ
     expires = _sooner(one.expires, other.expires)
     return DatasetGrant(dataset=one.dataset, access=access, prefix=narrow, expires=expires)
+
+
+def _narrowed_links(last: Team, written: object, datasets: Mapping[str, Dataset | None]) -> Iterable[FileSystemGrant]:
+    """What the last accepted grants through file systems and those written have in common; one for each claim."""
+    by_claim = {(now.file_system, now.identity): now for now in _elements(FileSystemGrant, written)}
+    for grant in last.file_systems:
+        now, dataset = by_claim.get((grant.file_system, grant.identity)), datasets.get(grant.dataset)
+        if now and dataset and dataset.holds(now.prefix):
+            both = _common_grant(_plain_grant(grant), _plain_grant(now))
+            if both:
+                yield grant.model_copy(update=both.model_dump(exclude={"dataset"}))
+
+
+def _plain_grant(grant: FileSystemGrant) -> DatasetGrant:
+    return DatasetGrant(dataset=grant.dataset, access=grant.access, prefix=grant.prefix, expires=grant.expires)
 
 
 def _gives(one: DatasetGrant, other: DatasetGrant) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from podshare.domain import hardening, names, policies
 from podshare.domain.accounts import Account, is_gone
+from podshare.domain.file_systems import FileSystemFacts, Links
 from podshare.domain.installation import MANAGED_BY_TAG, TEAM_TAG, Installation
 from podshare.domain.kinds import (
     SHAPES,
@@ -57,7 +58,7 @@ CLUSTER_POLICY = "AmazonSagemakerHyperpodUserClusterPolicy"
 
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:
-    """A cluster record with what only AWS knows: the ARN of its HyperPod cluster."""
+    """A cluster record with what only AWS knows: the ARN of its HyperPod cluster, and a team's file systems there."""
 
     name: str
     account: str
@@ -67,6 +68,7 @@ class ClusterFacts:
     scheduler: Scheduler | None = None
     namespace_hardening: str = "off"
     kubernetes_api: bool = True
+    file_systems: tuple[FileSystemFacts, ...] = ()
 
     def is_out_of_reach(self, key: Key) -> bool:
         """Whether ``key`` is an object of this cluster that a person takes care of, because podshare asks no API."""
@@ -134,7 +136,7 @@ def desired(
     does not use are ``by_hand``.
     """
     present = {name: dataset for name, dataset in datasets.items() if not is_gone(accounts, dataset.account)}
-    nobody = team.model_copy(update={"members": (), "service_accounts": (), "kubernetes_groups": (), "rbac": ()})
+    nobody = without_access(team)
     found: dict[Key, Resource] = {}
     for cluster in sorted(clusters, key=lambda one: one.name):
         if quota := team.quotas.get(cluster.name):
@@ -146,10 +148,18 @@ def desired(
     return found
 
 
-def by_hand(team: Team, cluster: ClusterFacts, installation: Installation) -> list[Resource]:
+def without_access(team: Team) -> Team:
+    """The team with its quotas alone: nobody gets in, and nothing reaches data."""
+    gone = ("members", "service_accounts", "file_systems", "kubernetes_groups", "rbac")
+    return team.model_copy(update=dict.fromkeys(gone, ()))
+
+
+def by_hand(
+    team: Team, cluster: ClusterFacts, datasets: Mapping[str, Dataset], installation: Installation
+) -> list[Resource]:
     """The objects of the team that a person applies, because podshare does not use the cluster's API."""
     quota = team.quotas.get(cluster.name)
-    wanted = _on_one_cluster(_Wish(team, quota, (), cluster, {}, installation)) if quota else ()
+    wanted = _on_one_cluster(_Wish(team, quota, (), cluster, datasets, installation)) if quota else ()
     return [resource for resource in wanted if cluster.is_out_of_reach(resource.key)]
 
 
@@ -162,6 +172,7 @@ def _on_one_cluster(wish: _Wish) -> Iterator[Resource]:
         *_service_accounts(wish),
         *_kubernetes_roles(wish),
         *_datasets(wish),
+        *Links(wish.team, wish.cluster, wish.installation, wish.tags(), wish.labels).to(wish.datasets),
     )
     for resource in own:
         yield replace(resource, cluster=wish.cluster.name)
@@ -413,7 +424,7 @@ def _grants(wish: _Wish, account: ServiceAccountRecord) -> dict[str, list[Datase
     found: dict[str, list[DatasetGrant]] = {}
     for grant in account.datasets:
         dataset = wish.datasets.get(grant.dataset)
-        if dataset and inside(dataset, grant):
+        if dataset and dataset.holds(grant.prefix):
             found.setdefault(grant.dataset, []).append(grant)
     if share_a_role(wish.datasets[name] for name in found):
         return found
@@ -424,11 +435,6 @@ def share_a_role(datasets: Iterable[Dataset]) -> bool:
     """Whether one service account can use all of these: through access points, or one account's by a target role."""
     roles = {dataset.account if dataset.data_role == "target" else "" for dataset in datasets}
     return len(roles) < 2
-
-
-def inside(dataset: Dataset, grant: DatasetGrant) -> bool:
-    """Whether a grant lies within its dataset; its prefix, like the dataset's, counts from the bucket's root."""
-    return not grant.prefix or grant.prefix.startswith(dataset.prefix)
 
 
 def _target_role(wish: _Wish, account: ServiceAccountRecord) -> Role | None:

@@ -1,14 +1,14 @@
 """Access that ends by itself: what of a record is in force at a moment, and when that changes next.
 
-A record says when a team, a member or a dataset grant ends. Nothing is deleted from it: what has ended is no longer
-desired, and comes back if somebody gives it more time.
+A record says when a team, a member or a grant of a dataset ends. Nothing is deleted from it: what has ended is no
+longer desired, and comes back if somebody gives it more time.
 """
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from podshare.domain.records import DatasetGrant, Membership, Team
+from podshare.domain.records import DatasetGrant, FileSystemGrant, Membership, Team
 
 WARNING = timedelta(days=3)  # before something ends, an event says so
 
@@ -44,6 +44,9 @@ def _terms(team: Team) -> Iterator[Term]:
         for grant in account.datasets:
             if grant.expires:
                 yield Term(grant.expires, _granted(account.name, grant))
+    for link in team.file_systems:
+        if link.expires:
+            yield Term(link.expires, _linked(link))
 
 
 def _named(member: Membership) -> str:
@@ -52,6 +55,10 @@ def _named(member: Membership) -> str:
 
 def _granted(account: str, grant: DatasetGrant) -> str:
     return f"dataset {grant.identity} of service account {account}"
+
+
+def _linked(grant: FileSystemGrant) -> str:
+    return f"dataset {grant.identity} in file system {grant.file_system}"
 
 
 def in_force(team: Team, now: datetime, but: Collection[Term] = ()) -> Team | None:
@@ -73,7 +80,9 @@ def in_force(team: Team, now: datetime, but: Collection[Term] = ()) -> Team | No
         for account in team.service_accounts
     )
     members = (member for member in team.members if lasts(member.expires, _named(member)))
-    return team.model_copy(update={"members": tuple(members), "service_accounts": tuple(accounts)})
+    links = (link for link in team.file_systems if lasts(link.expires, _linked(link)))
+    kept = {"members": tuple(members), "service_accounts": tuple(accounts), "file_systems": tuple(links)}
+    return team.model_copy(update=kept)
 
 
 def ended(team: Team, now: datetime) -> tuple[Term, ...]:

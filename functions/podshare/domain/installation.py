@@ -65,6 +65,14 @@ class Installation:
         """
         return f"arn:{self.partition}:iam::{account}:policy{self.system_path}{self.prefix}-assume-cluster-access"
 
+    def file_system_role_arn(self, account: str, file_system: str) -> str:
+        """The service-linked role by which Amazon FSx uses the buckets that a file system is linked to.
+
+        FSx for Lustre user guide, "Using service-linked roles".
+        """
+        path = "aws-service-role/s3.data-source.lustre.fsx.amazonaws.com"
+        return f"arn:{self.partition}:iam::{account}:role/{path}/AWSServiceRoleForFSxS3Access_{file_system}"
+
     def root_arn(self, account: str) -> str:
         """The principal that stands for ``account`` as a whole."""
         return f"arn:{self.partition}:iam::{account}:root"

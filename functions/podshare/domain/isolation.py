@@ -9,16 +9,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from podshare.domain import policies, rbac
+from podshare.domain import names, policies, rbac
 from podshare.domain.desired import CLUSTER_POLICY, access_policy_arn
 from podshare.domain.installation import Installation
 from podshare.domain.kinds import (
     AccessEntry,
     AccessPoint,
+    DataRepositoryAssociation,
+    FileSystemDelegation,
     Key,
     KmsGrant,
     KubernetesRole,
     KubernetesRoleBinding,
+    PersistentVolume,
+    PersistentVolumeClaim,
     PodIdentityAssociation,
     Resource,
     Role,
@@ -70,6 +74,15 @@ def _broken(own: Boundaries, resource: Resource, wanted: Resource | None) -> Ite
             yield from _access_point(own, resource, wanted)
         case PodIdentityAssociation():
             yield from _association(own, resource)
+        case FileSystemDelegation():
+            yield from _file_system(resource, wanted)
+        case DataRepositoryAssociation():
+            yield from _link(own, resource, wanted)
+        case PersistentVolume():
+            yield from _volume(own, resource, wanted)
+        case PersistentVolumeClaim():
+            if resource.key.name.partition("/")[0] != own.namespace:
+                yield "a volume claim lies in its own team's namespace", resource.key.name
         case KmsGrant():
             yield from _key(own, resource)
         case KubernetesRole():
@@ -180,6 +193,35 @@ def _key(own: Boundaries, grant: KmsGrant) -> Iterator[tuple[str, str]]:
     for arn in grant.grantees:
         if not _is_data_role(own, arn):
             yield "a key is granted to the team's own data roles", arn
+
+
+def _file_system(delegation: FileSystemDelegation, wanted: Resource | None) -> Iterator[tuple[str, str]]:
+    granted = wanted if isinstance(wanted, FileSystemDelegation) else None
+    if granted and ((delegation.write and not granted.write) or not delegation.prefix.startswith(granted.prefix)):
+        yield "a bucket admits a file system to what is granted through it", delegation.prefix
+
+
+def _link(own: Boundaries, link: DataRepositoryAssociation, wanted: Resource | None) -> Iterator[tuple[str, str]]:
+    if not link.key.name.startswith(_directory(own)):
+        yield "a file system links data into its own team's directory", link.key.name
+    granted = wanted if isinstance(wanted, DataRepositoryAssociation) else None
+    if granted and not link.repository.startswith(granted.repository):
+        yield "a file system links what is granted", link.repository
+    if granted and not link.exports <= granted.exports:
+        yield "what is granted to read is never exported", ", ".join(sorted(link.exports))
+
+
+def _volume(own: Boundaries, volume: PersistentVolume, wanted: Resource | None) -> Iterator[tuple[str, str]]:
+    if volume.claim.partition("/")[0] != own.namespace:
+        yield "a volume is for a claim in its own team's namespace", volume.claim
+    if not volume.mounts.startswith(_directory(own)):
+        yield "a volume mounts its own team's directory", volume.mounts
+    if isinstance(wanted, PersistentVolume) and wanted.is_read_only and not volume.is_read_only:
+        yield "what is granted to read is mounted to be read", str(volume.spec.get("mountOptions"))
+
+
+def _directory(own: Boundaries) -> str:
+    return names.file_system_path(own.installation, own.team, "").rstrip("/") + "/"
 
 
 def _kubernetes_role(own: Boundaries, role: KubernetesRole) -> Iterator[tuple[str, str]]:

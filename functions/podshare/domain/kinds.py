@@ -30,6 +30,10 @@ class Kind(StrEnum):
     ACCESS_POINT = "access_point"
     BUCKET_DELEGATION = "bucket_delegation"
     KMS_GRANT = "kms_grant"
+    FILE_SYSTEM_DELEGATION = "file_system_delegation"
+    DATA_REPOSITORY_ASSOCIATION = "data_repository_association"
+    PERSISTENT_VOLUME = "persistent_volume"
+    PERSISTENT_VOLUME_CLAIM = "persistent_volume_claim"
 
 
 class Work(StrEnum):
@@ -48,10 +52,11 @@ class Stage(IntEnum):
     DATA_ACCESS = 2
     TRUST = 3
     POD_IDENTITY = 4
-    REMAINS = 5
-    RUNNING_WORK = 6
-    COMPUTE = 7
-    NAMESPACE = 8
+    CACHED_DATA = 5
+    REMAINS = 6
+    RUNNING_WORK = 7
+    COMPUTE = 8
+    NAMESPACE = 9
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -415,6 +420,113 @@ class KmsGrant(Resource):
     constrained: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class FileSystemDelegation(Resource):
+    """A team's share in the statements by which a bucket admits the service-linked role of a file system.
+
+    Cut, it leaves what Amazon FSx needs of the bucket itself, and no object: the association goes after the access.
+    ``in_policy`` is as a bucket delegation's.
+    """
+
+    work = Work.DATA
+    cut_stage = Stage.DATA_ACCESS
+    remove_stage = Stage.REMAINS
+
+    account: str
+    file_system: str
+    prefix: str
+    read: bool = True
+    write: bool
+    in_policy: bool = True
+
+    def common(self, desired: Self) -> Self | None:
+        if (self.account, self.prefix) != (desired.account, desired.prefix):
+            return None
+        return replace(self, read=self.read and desired.read, write=self.write and desired.write)
+
+    def cut(self) -> Self | None:
+        return replace(self, read=False, write=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRepositoryAssociation(Resource):
+    """The link from a directory of a file system (its key's name) to what lies under a prefix of a bucket.
+
+    ``status`` is ``settled``, ``moving``, ``misconfigured`` or ``failed``. Path and repository are fixed.
+    """
+
+    work = Work.CLUSTER
+    cut_stage = Stage.DATA_ACCESS
+    remove_stage = Stage.CACHED_DATA
+
+    repository: str
+    imports: frozenset[str]
+    exports: frozenset[str]
+    status: str = "settled"
+
+    def common(self, desired: Self) -> Self | None:
+        return replace(self, exports=self.exports & desired.exports) if self.repository == desired.repository else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersistentVolume(Resource):
+    """A directory of a file system as a volume for one claim (labels stand in ``tags``).
+
+    ``spec`` is in the terms of Kubernetes, without the capacity, which a file system only gains. ``usable`` tells that
+    the volume is neither on its way out nor left over from a claim that was deleted.
+    """
+
+    work = Work.KUBERNETES
+    cut_stage = remove_stage = Stage.CACHED_DATA
+
+    spec: Mapping[str, Any]
+    capacity_gib: int = field(compare=False)
+    usable: bool = True
+
+    @property
+    def claim(self) -> str:
+        """The claim that it is for: namespace and name."""
+        found = self.spec.get("claimRef", {})
+        return f"{found.get('namespace', '')}/{found.get('name', '')}"
+
+    @property
+    def mounts(self) -> str:
+        """What is mounted of the file system, a directory that ends with a slash."""
+        mount_name: str = self.spec.get("csi", {}).get("volumeAttributes", {}).get("mountname", "")
+        return f"/{mount_name.partition('/')[2]}/" if "/" in mount_name else "/"
+
+    @property
+    def file_system(self) -> str:
+        """The file system in the name by which it is mounted (FSx for Lustre user guide, its DNS name)."""
+        dns_name: str = self.spec.get("csi", {}).get("volumeAttributes", {}).get("dnsname", "")
+        return dns_name.partition(".")[0]
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether nodes mount it so that nobody can write."""
+        return "ro" in self.spec.get("mountOptions", ())
+
+    def common(self, desired: Self) -> Self | None:
+        fixed = ("accessModes", "claimRef", "csi", "volumeMode")  # of which the first two are a claim's, too
+        kept = self.usable and all(self.spec.get(name) == desired.spec.get(name) for name in fixed)
+        return replace(self, spec=desired.spec) if kept else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersistentVolumeClaim(Resource):
+    """The team's claim to a volume (labels stand in ``tags``), which Kubernetes lets nobody change; as a volume's."""
+
+    work = Work.KUBERNETES
+    cut_stage = remove_stage = Stage.DATA_ACCESS
+
+    spec: Mapping[str, Any]
+    capacity_gib: int = field(compare=False)
+    usable: bool = True
+
+    def common(self, desired: Self) -> Self | None:
+        return self if self.usable and self.spec == desired.spec else None
+
+
 SHAPES: Mapping[Kind, type[Resource]] = {
     Kind.COMPUTE_QUOTA: ComputeQuota,
     Kind.CLUSTER_SCHEDULER_CONFIG: ClusterSchedulerConfig,
@@ -429,4 +541,8 @@ SHAPES: Mapping[Kind, type[Resource]] = {
     Kind.ACCESS_POINT: AccessPoint,
     Kind.BUCKET_DELEGATION: BucketDelegation,
     Kind.KMS_GRANT: KmsGrant,
+    Kind.FILE_SYSTEM_DELEGATION: FileSystemDelegation,
+    Kind.DATA_REPOSITORY_ASSOCIATION: DataRepositoryAssociation,
+    Kind.PERSISTENT_VOLUME: PersistentVolume,
+    Kind.PERSISTENT_VOLUME_CLAIM: PersistentVolumeClaim,
 }

@@ -16,6 +16,7 @@ BUCKET_POLICY = 20 * 1024  # S3 user guide, "Bucket policies"
 REVIVE = "Ask its owner to take that principal out: podshare changes no statement but its own."
 ACCESS_ENTRIES = 3_000  # EKS quotas, per cluster; fixed
 POD_IDENTITY_ASSOCIATIONS = 5_000  # EKS quotas, per cluster; fixed
+DATA_REPOSITORY_ASSOCIATIONS = 8  # FSx for Lustre quotas, per file system; fixed
 ACCESS_POINTS = 10_000  # S3 quotas, per account and Region
 
 

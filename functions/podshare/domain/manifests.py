@@ -11,6 +11,8 @@ from podshare.domain.kinds import (
     KubernetesRoleBinding,
     KubernetesRule,
     Namespace,
+    PersistentVolume,
+    PersistentVolumeClaim,
     Resource,
     ServiceAccount,
 )
@@ -20,8 +22,8 @@ _RBAC = "rbac.authorization.k8s.io"
 
 
 def place(key: Key) -> tuple[str, str]:
-    """The namespace and the name of an object."""
-    namespace, _, name = key.name.partition("/")
+    """The namespace and the name of an object; a volume is in none."""
+    namespace, _, name = key.name.rpartition("/")
     return namespace, name
 
 
@@ -42,6 +44,12 @@ def manifest(resource: Resource) -> Manifest:
                 "roleRef": {"apiGroup": _RBAC, "kind": kind, "name": name},
                 "subjects": [_group(subject) for subject in sorted(resource.subjects)],
             }
+        case PersistentVolume():
+            spec = {**resource.spec, "capacity": _storage(resource.capacity_gib)}
+            return {**_object("v1", "PersistentVolume", resource), "spec": spec}
+        case PersistentVolumeClaim():
+            spec = {**resource.spec, "resources": {"requests": _storage(resource.capacity_gib)}}
+            return {**_object("v1", "PersistentVolumeClaim", resource), "spec": spec}
         case _:
             raise TypeError(f"{resource.key} is no object of Kubernetes")
 
@@ -72,11 +80,13 @@ def network_policy(installation: Installation, namespace: Namespace) -> Manifest
 
 def _object(version: str, kind: str, resource: Resource) -> Manifest:
     namespace, name = place(resource.key)
-    return {
-        "apiVersion": version,
-        "kind": kind,
-        "metadata": {"namespace": namespace, "name": name, "labels": dict(sorted(resource.tags.items()))},
-    }
+    within = {"namespace": namespace} if namespace else {}
+    labels = dict(sorted(resource.tags.items()))
+    return {"apiVersion": version, "kind": kind, "metadata": {**within, "name": name, "labels": labels}}
+
+
+def _storage(gib: int) -> dict[str, str]:
+    return {"storage": f"{gib}Gi"}
 
 
 def rule_of(rule: KubernetesRule) -> Manifest:

@@ -5,6 +5,7 @@ because the same thing always gets the same name. Limits: IAM role names 64 char
 """
 
 import hashlib
+import re
 
 from podshare.domain.installation import MANAGED_BY_LABEL, TEAM_LABEL, Installation
 
@@ -59,6 +60,16 @@ def kms_grant(installation: Installation, team: str, data_role: str, operation: 
     return f"{installation.manager.replace('@', '/')}/{team}/{data_role.rpartition('-')[2]}/{operation}"
 
 
+def persistent_volume(installation: Installation, team: str, cluster_arn: str, dataset: str) -> str:
+    """The volume of a team for a dataset; of all kinds of Kubernetes objects it alone lies in no namespace."""
+    return f"{installation.prefix}-{team}-{_hash(12, 'persistent_volume', cluster_arn, team, dataset)}"
+
+
+def file_system_path(installation: Installation, team: str, dataset: str) -> str:
+    """The directory of a team for a dataset in any file system (at most 4,096 characters)."""
+    return f"/{installation.prefix}/{team}/{dataset}/"
+
+
 def kubernetes_role(installation: Installation, group: str) -> str:
     """The Role of a Kubernetes group, and its binding, in the team's namespace; a group is named by its last part."""
     return f"{installation.prefix}-{group.rpartition(':')[2]}"
@@ -75,9 +86,23 @@ def network_policy(installation: Installation) -> str:
 
 
 def delegation_sid(installation: Installation) -> str:
-    """The Sid of podshare's statement in a bucket policy; Sids are letters and digits only."""
-    letters = "".join(character for character in installation.prefix if character.isalnum())
-    return f"{letters}AccessPoints"
+    """The Sid of podshare's statement to access points in a bucket policy; Sids are letters and digits only."""
+    return f"{_letters(installation)}AccessPoints"
+
+
+def file_system_sid(installation: Installation, account: str, file_system: str) -> str:
+    """What the Sids of a file system's statements in a bucket policy begin with."""
+    return f"{_letters(installation)}FileSystem{_hash(8, 'file_system', account, file_system)}"
+
+
+def is_own_sid(installation: Installation, sid: str) -> bool:
+    """Whether a statement with this Sid in a bucket policy is podshare's."""
+    of_file_systems = rf"{_letters(installation)}FileSystem[0-9a-f]{{8}}(Bucket|Read|Link|Write)"
+    return re.fullmatch(rf"{delegation_sid(installation)}|{of_file_systems}", sid) is not None
+
+
+def _letters(installation: Installation) -> str:
+    return "".join(character for character in installation.prefix if character.isalnum())
 
 
 def execution(subject: str, event: str) -> str:

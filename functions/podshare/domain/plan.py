@@ -30,6 +30,9 @@ NAMESPACE_KINDS = frozenset(
 )
 
 
+IN_BUCKETS = frozenset({Kind.ACCESS_POINT, Kind.BUCKET_DELEGATION, Kind.FILE_SYSTEM_DELEGATION})
+
+
 class Action(StrEnum):
     """What a change does.
 
@@ -107,7 +110,7 @@ class Obstacle:
             return str(resource.key) == self.only
         if self.bucket:
             here = getattr(resource, "bucket", resource.key.container)
-            return here == self.bucket and resource.key.kind in (Kind.ACCESS_POINT, Kind.BUCKET_DELEGATION)
+            return here == self.bucket and resource.key.kind in IN_BUCKETS
         if self.cluster:
             return self.cluster == resource.cluster
         if self.kms_key:

@@ -24,6 +24,8 @@ ACCESS_POINT_POLICY = 20 * 1024  # S3 user guide, "Access points restrictions an
 READ_OBJECTS = ("s3:GetObject",)
 WRITE_OBJECTS = ("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListMultipartUploadParts", "s3:PutObject")
 
+LINKING = ("s3:Get*", "s3:List*", "s3:PutObject")  # of whoever links a file system, whatever the link is for
+
 
 def document(*statements: Statement) -> Document:
     """A policy document of ``statements``."""
@@ -200,6 +202,40 @@ def delegation(sid: str, bucket_arn: str, account: str, access_points: str, *, w
             "ArnLike": {"s3:DataAccessPointArn": access_points},
         },
     }
+
+
+def file_system_delegation(
+    sid: str,
+    bucket_arn: str,
+    *,
+    root_arn: str,
+    role_arn: str,
+    caller_arn: str,
+    reads: Iterable[str],
+    writes: Iterable[str],
+) -> Iterator[Statement]:
+    """The statements in a bucket policy that let Amazon FSx link a file system to prefixes of the bucket.
+
+    The service-linked role has what AWS asks for, objects by their prefix ("Using service-linked roles for Amazon
+    FSx"). The account's root stands for it, because Amazon FSx makes it with the first link, and a policy may name no
+    role before. ``caller_arn`` is who links: Amazon FSx sees in the caller's name whether it may use the bucket
+    ("Unable to validate access to an S3 bucket when creating a DRA"), and the caller may in no other way.
+    """
+    who: Statement = {"Effect": "Allow", "Principal": {"AWS": root_arn}}
+    by_role: Statement = {"Condition": {"ArnEquals": {"aws:PrincipalArn": role_arn}}}
+    bucket = ["s3:Get*", "s3:List*", "s3:PutBucketNotification"]
+    yield {"Sid": f"{sid}Bucket", **who, "Action": bucket, "Resource": bucket_arn, **by_role}
+    readable, writable = ([f"{bucket_arn}/{prefix}*" for prefix in outermost(some)] for some in (reads, writes))
+    if readable:
+        yield {"Sid": f"{sid}Read", **who, "Action": ["s3:Get*"], "Resource": readable, **by_role}
+        linking: Statement = {
+            "ArnEquals": {"aws:PrincipalArn": caller_arn},
+            "Bool": {"aws:ViaAWSService": "true"},
+        }
+        asked = {"Action": sorted(LINKING), "Resource": [bucket_arn, *readable], "Condition": linking}
+        yield {"Sid": f"{sid}Link", **who, **asked}
+    if writable:
+        yield {"Sid": f"{sid}Write", **who, "Action": sorted(WRITE_OBJECTS), "Resource": writable, **by_role}
 
 
 # ---- meaning -----------------------------------------------------------------------------------------------

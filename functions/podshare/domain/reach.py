@@ -16,10 +16,13 @@ from podshare.domain.installation import Installation
 from podshare.domain.kinds import (
     AccessEntry,
     AccessPoint,
+    DataRepositoryAssociation,
+    FileSystemDelegation,
     Key,
     Kind,
     KubernetesRole,
     KubernetesRoleBinding,
+    PersistentVolume,
     PodIdentityAssociation,
     Resource,
     Role,
@@ -28,7 +31,15 @@ from podshare.domain.policies import Statement
 
 # the kinds whose documents give something to somebody, and those that give nothing by themselves
 GIVING = frozenset(
-    {Kind.ROLE, Kind.ACCESS_ENTRY, Kind.POD_IDENTITY_ASSOCIATION, Kind.ACCESS_POINT, Kind.KUBERNETES_ROLE_BINDING}
+    {
+        Kind.ROLE,
+        Kind.ACCESS_ENTRY,
+        Kind.POD_IDENTITY_ASSOCIATION,
+        Kind.ACCESS_POINT,
+        Kind.KUBERNETES_ROLE_BINDING,
+        Kind.FILE_SYSTEM_DELEGATION,
+        Kind.PERSISTENT_VOLUME,
+    }
 )
 GIVING_NOTHING = frozenset(
     {
@@ -40,6 +51,8 @@ GIVING_NOTHING = frozenset(
         Kind.KUBERNETES_ROLE,  # its bindings give what it says
         Kind.BUCKET_DELEGATION,  # it lets access points decide, and each access point is looked at
         Kind.KMS_GRANT,  # whoever has it still needs the objects, which access points give
+        Kind.DATA_REPOSITORY_ASSOCIATION,  # it brings data into a directory, which volumes give
+        Kind.PERSISTENT_VOLUME_CLAIM,  # the volume says which claim may have it
     }
 )
 ANYBODY = "*"
@@ -165,7 +178,8 @@ def reach(things: Collection[Resource], known: Collection[Key], installation: In
     not there.
     """
     there = _There(things, known, installation)
-    return tuple(sorted({*there.trusted(), *there.given(), *there.given_to_others(), *there.given_to_groups()}))
+    found = {*there.trusted(), *there.given(), *there.given_to_others(), *there.given_to_groups()}
+    return tuple(sorted({*found, *there.given_to_file_systems(), *there.given_by_volumes()}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +203,9 @@ class _There:
         self.associations = [one for one in things if isinstance(one, PodIdentityAssociation)]
         self.bindings = [one for one in things if isinstance(one, KubernetesRoleBinding)]
         self.kubernetes_roles = {one.key: one for one in things if isinstance(one, KubernetesRole)}
+        self.volumes = [one for one in things if isinstance(one, PersistentVolume)]
+        self.delegations = [one for one in things if isinstance(one, FileSystemDelegation)]
+        self.links = [one for one in things if isinstance(one, DataRepositoryAssociation)]
         self.points = {self._point_arn(one.key): one for one in things if isinstance(one, AccessPoint)}
         self.given_by_points = {arn: _given(one.policy, arn) for arn, one in self.points.items()}
         named = {self._point_arn(key) for key in known if key.kind is Kind.ACCESS_POINT}
@@ -301,6 +318,38 @@ class _There:
             for subject in binding.subjects if may else ():
                 who = subject.removeprefix("Group ")
                 yield Access(who, may, self._cluster_arn(binding.key), namespace, by=by)
+
+    def given_to_file_systems(self) -> Iterator[Access]:
+        """What Amazon FSx may do in buckets, by the role of each file system."""
+        for one in self.delegations:
+            may = (*(["list", "read"] if one.read else []), *(["write"] if one.write else []))
+            who = self.installation.file_system_role_arn(one.account, one.file_system)
+            bucket = f"arn:{self.installation.partition}:s3:::{one.key.container}"
+            if may:
+                yield Access(who, may, bucket, f"{one.prefix}{ANYBODY}", by=(str(one.key),))
+
+    def given_by_volumes(self) -> Iterator[Access]:
+        """What all pods of a claim's namespace may do: in a directory of a file system, and in what is linked to it.
+
+        What is written there reaches the bucket where the link exports it.
+        """
+        for volume in self.volumes:
+            user = service_account_user(volume.claim.partition("/")[0], ANYBODY)
+            through, by = (self._file_system_arn(volume),), (str(volume.key),)
+            may = ("list", "read") if volume.is_read_only else ("list", "read", "write")
+            yield Access(user, may, through[0], f"{volume.mounts}{ANYBODY}", by=by)
+            for link in self.links:
+                if link.key.container == volume.file_system and policies.overlap(
+                    f"{volume.mounts}{ANYBODY}", f"{link.key.name}{ANYBODY}"
+                ):
+                    bucket, _, prefix = link.repository.removeprefix("s3://").partition("/")
+                    given = may if link.exports else may[:2]
+                    where = f"arn:{self.installation.partition}:s3:::{bucket}"
+                    yield Access(user, given, where, f"{prefix}{ANYBODY}", through, (*by, str(link.key)))
+
+    def _file_system_arn(self, volume: PersistentVolume) -> str:
+        place = f"{volume.key.region}:{volume.key.account}"
+        return f"arn:{self.installation.partition}:fsx:{place}:file-system/{volume.file_system}"
 
     def _merged(self, arn: str, point: AccessPoint, uses: Collection["Use"]) -> Iterator[_Gift]:
         """The uses of an access point, those of the same keys in one."""

@@ -37,6 +37,7 @@ PAUSE_ID = "pause#all"
 MOST_MEMBERS = 500
 MOST_SERVICE_ACCOUNTS = 100
 MOST_CLUSTERS = 10  # of one team
+MOST_FILE_SYSTEM_GRANTS = 40  # of one team, on all of its clusters
 MOST_PROBLEMS = 50  # of one record: with their texts they fit into a state's output (Step Functions quotas, 256 KiB)
 MOST_BYTES = 380_000  # of a record as it is kept once accepted: an item may have 400 KB (DynamoDB quotas)
 LONGEST_PREFIX = 512
@@ -187,6 +188,7 @@ KmsKey = Annotated[
     _text(r"^arn:aws:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$", 256),
 ]
 Vpc = Annotated[str, _text(r"^vpc-[0-9a-f]{8,17}$", 21)]
+FileSystemId = Annotated[str, _text(r"^fs-[0-9a-f]{8,18}$", 21)]  # FSx API reference, FileSystemId
 EksCluster = Annotated[str, _text(r"^[0-9A-Za-z][A-Za-z0-9_-]*$", 100)]
 HyperPodCluster = Annotated[
     str,
@@ -261,6 +263,10 @@ class Dataset(_Record):
     kms_key: KmsKey | None = None
     vpc: Vpc | None = None
     data_role: Literal["access_point", "target"] = "access_point"
+
+    def holds(self, prefix: str) -> bool:
+        """Whether a grant's prefix lies in the dataset; both count from the bucket's root, and none means all of it."""
+        return not prefix or prefix.startswith(self.prefix)
 
     @model_validator(mode="after")
     def _network_of_access_points(self) -> Self:
@@ -574,6 +580,25 @@ class ServiceAccount(_Part):
         return self
 
 
+class FileSystemGrant(_Part):
+    """A dataset, or a prefix inside of it, as a directory of an FSx for Lustre file system in a cluster's account.
+
+    All pods of the team's namespace may mount it. ``cluster`` is named where the team has several.
+    """
+
+    file_system: FileSystemId
+    dataset: RecordName
+    access: DatasetAccess
+    prefix: Prefix = ""
+    cluster: RecordName | None = None
+    expires: Moment | None = None
+
+    @property
+    def identity(self) -> str:
+        """What tells this grant from the team's others: its volume claim is named after the dataset."""
+        return f"{self.dataset} on {self.cluster}" if self.cluster else self.dataset
+
+
 # not only what Kubernetes takes: a wildcard is refused in words, by the rule
 _ApiGroup = Annotated[str, _text(r"^[a-z0-9.*-]*$", 253, 0)]
 _KubernetesResource = Annotated[str, _text(r"^[a-z0-9.*-]+(/[a-z0-9*-]+)?$", 253)]
@@ -621,6 +646,7 @@ class Team(_Record):
     access: Access = Access.TRAINING
     access_role: Literal["per_member", "per_team"] = "per_member"
     service_accounts: Annotated[tuple[ServiceAccount, ...], Field(max_length=MOST_SERVICE_ACCOUNTS)] = ()
+    file_systems: Annotated[tuple[FileSystemGrant, ...], Field(max_length=MOST_FILE_SYSTEM_GRANTS)] = ()
     kubernetes_groups: Annotated[tuple[KubernetesGroup, ...], Field(max_length=10)] = ()
     rbac: Annotated[tuple[GroupRules, ...], Field(max_length=10)] = ()
     deletion_protection: bool = False
@@ -644,6 +670,19 @@ class Team(_Record):
         _refuse_twice("service_accounts", [account.name for account in self.service_accounts])
         return self
 
+    @model_validator(mode="after")
+    def _each_claim_on_one_cluster(self) -> Self:
+        _refuse_twice("file_systems", [grant.identity for grant in self.file_systems])
+        if isinstance(self.cluster, tuple) and any(grant.cluster is None for grant in self.file_systems):
+            raise ValueError("file_systems names no cluster: a team of several says which each file system belongs to")
+        if unknown := sorted({grant.cluster for grant in self.file_systems if grant.cluster} - self.quotas.keys()):
+            raise ValueError(f"file_systems names {', '.join(unknown)}, on which the team has no quota")
+        return self
+
+    def file_systems_on(self, cluster: str) -> tuple[FileSystemGrant, ...]:
+        """The team's grants through file systems of one of its clusters."""
+        return tuple(grant for grant in self.file_systems if grant.cluster in (None, cluster))
+
     @property
     def quotas(self) -> Mapping[str, Quota]:
         """The team's compute quota on each of its clusters."""
@@ -659,7 +698,8 @@ class Team(_Record):
     @property
     def datasets(self) -> frozenset[str]:
         """The names of all datasets that the team has grants for."""
-        return frozenset(grant.dataset for account in self.service_accounts for grant in account.datasets)
+        through_pods = (grant.dataset for account in self.service_accounts for grant in account.datasets)
+        return frozenset({*through_pods, *(grant.dataset for grant in self.file_systems)})
 
 
 class TeamTemplate(_Part):

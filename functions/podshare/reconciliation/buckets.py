@@ -8,9 +8,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from podshare.aws.errors import Retryable, Terminal, code_of
 from podshare.domain import limits
-from podshare.domain.kinds import AccessPoint, BucketDelegation, Key, KmsGrant, PodIdentityAssociation, Resource, Role
+from podshare.domain.kinds import (
+    AccessPoint,
+    BucketDelegation,
+    FileSystemDelegation,
+    Key,
+    KmsGrant,
+    PodIdentityAssociation,
+    Resource,
+    Role,
+)
 from podshare.domain.plan import LONGEST_TEXT, Obstacle
-from podshare.resources import bucket_delegation
+from podshare.resources import bucket_delegation, file_system_delegation
 from podshare.resources.context import Context
 
 TARGET_ROLES_TAG = "podshare:target-roles"
@@ -35,6 +44,8 @@ def unfit_data(context: Context, desired: Mapping[Key, Resource], adding: Collec
     for delegation in wanted:
         if isinstance(delegation, BucketDelegation):
             yield from _bucket_policy(context, delegation)
+        if isinstance(delegation, FileSystemDelegation):
+            yield from _linked(context, delegation)
     grants = [one.key for one in wanted if isinstance(one, KmsGrant)]
     for account, region, key in sorted({(one.account, one.region, one.container) for one in grants}):
         yield from _kms_key(context, account, region, key)
@@ -68,11 +79,23 @@ def _bucket(context: Context, bucket: str, account: str, region: str) -> Iterato
         yield Obstacle(f"the policy of bucket {bucket} is public", remedy, account, bucket)
 
 
-def _bucket_policy(context: Context, delegation: BucketDelegation) -> Iterator[Obstacle]:
-    """A policy that takes podshare's statement; a bucket that cannot be read has its obstacle already."""
+def _bucket_policy(context: Context, delegation: BucketDelegation | FileSystemDelegation) -> Iterator[Obstacle]:
+    """A policy that takes podshare's statements; a bucket that cannot be read has its obstacle already."""
     with contextlib.suppress(*_FAILURES):
-        key = delegation.key
-        yield from limits.bucket_policy(key.container, key.account, *bucket_delegation.preview(context, delegation))
+        found = (
+            bucket_delegation.preview(context, delegation)
+            if isinstance(delegation, BucketDelegation)
+            else file_system_delegation.preview(context, delegation)
+        )
+        yield from limits.bucket_policy(delegation.key.container, delegation.key.account, *found)
+
+
+def _linked(context: Context, delegation: FileSystemDelegation) -> Iterator[Obstacle]:
+    """A bucket that Amazon FSx can be let into, which has no key of KMS: what is in its way is in no access point's."""
+    key = delegation.key
+    place = (context, key.container, key.account, key.region)
+    found = [*_bucket(*place)] or [*_encryption(*place, (), {delegation.account}), *_bucket_policy(context, delegation)]
+    yield from (replace(one, account="", bucket="", only=str(key)) for one in found)
 
 
 def notes(context: Context, desired: Mapping[Key, Resource], creating: Collection[Key]) -> Iterator[str]:

@@ -80,7 +80,9 @@ def _uses(item: Item, kind: str, name: str) -> bool:
     fields = item.get("team", {}) if _is(item, "enrollment") else item
     if not isinstance(fields, Mapping):
         return False
-    return name in clusters_of(fields) if kind == "cluster" else _mentions(fields.get("service_accounts"), name)
+    if kind == "cluster":
+        return name in clusters_of(fields)
+    return any(_mentions(fields.get(field), name) for field in ("service_accounts", "file_systems"))
 
 
 def _mentions(value: Any, dataset: str) -> bool:

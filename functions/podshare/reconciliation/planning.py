@@ -25,6 +25,7 @@ from podshare.reconciliation.accounts import begin_waiting, end_waiting, is_list
 from podshare.reconciliation.blast_radius import hold_back
 from podshare.reconciliation.capacity import Fit, check_fit, forget_claim
 from podshare.reconciliation.doubts import as_obstacle, doubtful
+from podshare.reconciliation.file_systems import inspect_file_systems, keep_file_systems
 from podshare.reconciliation.preconditions import (
     ClusterCondition,
     before_adding,
@@ -54,10 +55,10 @@ def plan_team(settings: Settings, hold: Hold, attempt: str) -> dict[str, Any]:
     leases = TeamLeases(State(settings.state), settings.function_timeout)
     context = reading_context(settings, hold.team)
     records, obstacles = _with_unknown_accounts(read_records(settings, hold.team), lambda one: observe(settings, one))
-    clusters = _inspect(context, records)
+    clusters, linked = _inspect(context, records)
     leases.check(hold)
     former = _keep_accepted(context, records, clusters)
-    surveyed = _survey(settings, context, records, clusters, obstacles, claim=True)
+    surveyed = _survey(settings, context, records, clusters, (*obstacles, *linked), claim=True)
     leases.check(hold)
     context.inventory.keep(surveyed.desired)
     surveyed = _doubted(surveyed, doubtful(context, surveyed.desired, surveyed.observed, attempt))
@@ -87,7 +88,8 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, A
     context = reading_context(settings, team)
     written = read_records(settings, team, instead)
     records, obstacles = _with_unknown_accounts(written, lambda account: describe(settings, account))
-    surveyed = _survey(settings, context, records, _inspect(context, records), obstacles, claim=False)
+    clusters, linked = _inspect(context, records)
+    surveyed = _survey(settings, context, records, clusters, (*obstacles, *linked), claim=False)
     objects = _by_hand(records, surveyed.facts, context.installation)
     return {**_described(context, records, surveyed, _plan(context, surveyed)), "manifests": objects}
 
@@ -134,9 +136,18 @@ def _doubted(surveyed: _Surveyed, keys: frozenset[Key]) -> _Surveyed:
     return replace(surveyed, obstacles=(*surveyed.obstacles, *map(as_obstacle, sorted(keys))), doubtful=keys)
 
 
-def _inspect(context: Context, records: TeamRecords) -> Clusters:
-    asked_for = records.clusters if records.in_force else {}
-    return {name: inspect_cluster(context, cluster) for name, cluster in asked_for.items()}
+def _inspect(context: Context, records: TeamRecords) -> tuple[Clusters, tuple[Obstacle, ...]]:
+    """What AWS says of the team's clusters, and what keeps datasets from being linked to file systems there."""
+    team, found, obstacles = records.in_force, dict[str, ClusterCondition](), list[Obstacle]()
+    for name, cluster in records.clusters.items() if team else ():
+        found[name] = condition = inspect_cluster(context, cluster)
+        if team and condition.facts and team.file_systems_on(name):
+            known = records.known_facts[name].file_systems if name in records.known_facts else ()
+            facts = replace(condition.facts, file_systems=known)
+            looked = inspect_file_systems(context, team, facts, condition.subnets, records.datasets)
+            found[name] = replace(condition, facts=looked.facts, notes=looked.notes)
+            obstacles += looked.obstacles
+    return found, tuple(obstacles)
 
 
 def _survey(
@@ -164,6 +175,7 @@ def _survey(
     obstacles = (*obstacles, *late, *(obstacle for fit in fits for obstacle in fit.obstacles))
     obstacles = (*obstacles, *reserved_names(desired, observed))
     notes = [note for fit in fits for note in fit.notes]
+    notes += [note for cluster in clusters.values() for note in cluster.notes]
     notes += [*_cluster_notes(records, facts, context.installation), *_shared_role_notes(desired.values())]
     return _Surveyed(clusters, facts, desired, observed, known, obstacles, tuple(notes))
 
@@ -200,8 +212,8 @@ def _by_hand(
     if records.in_force is None:
         return {}
     team = records.in_force
-    objects = {name: manifests(installation, by_hand(team, one, installation)) for name, one in facts.items()}
-    return {name: found for name, found in objects.items() if found}
+    objects = {name: by_hand(team, one, records.datasets, installation) for name, one in facts.items()}
+    return {name: manifests(installation, found) for name, found in objects.items() if found}
 
 
 def _fits(
@@ -271,6 +283,7 @@ def _keep_accepted(context: Context, records: TeamRecords, clusters: Clusters) -
             written = records.clusters[name].model_dump_json(by_alias=True)
             arn = cluster.facts.hyperpod_arn
             context.state.put(f"cluster#{name}", "accepted", record=written, hyperpod_arn=arn)
+            keep_file_systems(context.state, cluster.facts)
     for name, dataset in records.datasets.items():
         context.state.put(f"dataset#{name}", "accepted", record=dataset.model_dump_json(by_alias=True))
     return former

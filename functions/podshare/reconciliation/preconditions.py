@@ -4,6 +4,7 @@ import datetime
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -17,6 +18,7 @@ from podshare.domain.kinds import ComputeQuota, Key, Kind, Namespace, Resource
 from podshare.domain.plan import LONGEST_TEXT, Action, Change, Observation, Obstacle, Unreadable
 from podshare.domain.records import Cluster
 from podshare.reconciliation.buckets import unfit_data
+from podshare.reconciliation.file_systems import unfit_links
 from podshare.reconciliation.records import cluster_facts
 from podshare.resources.context import Context, tag_map
 
@@ -28,11 +30,16 @@ _DEPLOY = "Deploy accounts/member.yaml of this version to the account."
 
 @dataclass(frozen=True, slots=True)
 class ClusterCondition:
-    """What AWS says of a cluster; ``facts`` is None if its HyperPod cluster could not be found."""
+    """What AWS says of a cluster; ``facts`` is None if its HyperPod cluster could not be found.
+
+    ``subnets`` are those that its nodes may be in.
+    """
 
     facts: ClusterFacts | None
     nodes: Mapping[str, Nodes]
     obstacles: tuple[Obstacle, ...]
+    subnets: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
 
 def inspect_cluster(context: Context, record: Cluster) -> ClusterCondition:
@@ -48,7 +55,14 @@ def inspect_cluster(context: Context, record: Cluster) -> ClusterCondition:
         return ClusterCondition(None, {}, (Obstacle(what[:LONGEST_TEXT], remedy, cluster=record.name),))
     there = nodes(found.get("InstanceGroups", []))
     told = tuple(replace(obstacle, cluster=record.name) for obstacle in obstacles)
-    return ClusterCondition(cluster_facts(record, found["ClusterArn"]), there, told)
+    return ClusterCondition(cluster_facts(record, found["ClusterArn"]), there, told, frozenset(_subnets(found)))
+
+
+def _subnets(found: Mapping[str, Any]) -> Iterator[str]:
+    """A cluster's own, and those of its instance groups that have others."""
+    yield from found.get("VpcConfig", {}).get("Subnets", ())
+    for group in found.get("InstanceGroups", ()):
+        yield from group.get("OverrideVpcConfig", {}).get("Subnets", ())
 
 
 def _orchestrator(found: Mapping[str, object]) -> str:
@@ -105,6 +119,7 @@ def before_adding(
     found = [*limits.sizes(desired.values()), *_unknown_instances(desired.values(), instance_types)]
     found += _member_roles(context, changes)
     found += unfit_data(context, desired, {change.key for change in changes})
+    found += unfit_links(context, desired, {change.key for change in changes})
     creating = Counter(
         (change.key.kind, change.key.account, change.key.region) for change in changes if change.action is Action.CREATE
     )

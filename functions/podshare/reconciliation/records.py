@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import product
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -33,6 +33,7 @@ from podshare.domain.records import (
     plain,
 )
 from podshare.reconciliation.accounts import all_known_accounts, known_accounts
+from podshare.reconciliation.file_systems import known_file_systems
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -149,6 +150,8 @@ class _Reader:
         counting = accepted.record.quotas if accepted.record else asked_for
         in_use = {name: cluster for name, cluster in clusters.items() if name in counting}
         now = datetime.now(UTC)
+        if accepted.record:
+            facts = {one: self._with_file_systems(facts[one], accepted.record) for one in facts}
         told = [*filter(None, map(cluster_notes.get, counting)), *dataset_notes]
         told += [*_far(accepted.record, in_use.values(), datasets), *_terms(accepted.record, now)]
         records = TeamRecords(
@@ -165,6 +168,10 @@ class _Reader:
             as_of=now,
         )
         return self._with_accounts(records)
+
+    def _with_file_systems(self, facts: ClusterFacts, team: Team) -> ClusterFacts:
+        """With what was learned of the file systems that the team has there."""
+        return replace(facts, file_systems=known_file_systems(self.state, facts.name, team))
 
     def _enrolled(self, name: str, written: Mapping[str, Item]) -> Enrolled | None:
         """What an enrollment makes of the team; None if its name is no enrollment's, or it has a record of its own."""
@@ -287,11 +294,10 @@ def _idle_selectors(records: TeamRecords, accounts: Mapping[str, Account]) -> It
 
 def _datasets_of(item: Item | None) -> set[str]:
     """The datasets that a record names, however wrong the rest of it is."""
-    accounts = plain(item or {}).get("service_accounts")
-    names: set[str] = set()
-    for account in accounts if isinstance(accounts, list) else []:
-        grants = account.get("datasets") if isinstance(account, dict) else None
-        for grant in grants if isinstance(grants, list) else []:
-            if isinstance(grant, dict) and is_name(grant.get("dataset")):
-                names.add(grant["dataset"])
-    return names
+    fields = plain(item or {})
+    lists = [fields.get("file_systems"), *(row.get("datasets") for row in _rows(fields.get("service_accounts")))]
+    return {grant["dataset"] for grants in lists for grant in _rows(grants) if is_name(grant.get("dataset"))}
+
+
+def _rows(value: object) -> list[dict[str, Any]]:
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []

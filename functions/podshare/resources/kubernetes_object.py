@@ -1,4 +1,4 @@
-"""What all objects in a team's namespace have in common: podshare's labels tell whose they are."""
+"""What all objects of a team in a cluster have in common: podshare's labels tell whose they are."""
 
 from typing import Any
 
@@ -16,6 +16,8 @@ _CALLED = {
     Kind.SERVICE_ACCOUNT: "ServiceAccount",
     Kind.KUBERNETES_ROLE: "Role",
     Kind.KUBERNETES_ROLE_BINDING: "RoleBinding",
+    Kind.PERSISTENT_VOLUME: "PersistentVolume",
+    Kind.PERSISTENT_VOLUME_CLAIM: "PersistentVolumeClaim",
 }
 
 

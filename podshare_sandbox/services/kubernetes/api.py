@@ -15,7 +15,7 @@ from typing import Any
 
 from podshare_sandbox import clock
 from podshare_sandbox.services.access_policies import ACCESS_POLICIES, Rule
-from podshare_sandbox.services.kubernetes import admission, errors, field_management, pod_security
+from podshare_sandbox.services.kubernetes import admission, errors, field_management, pod_security, volumes
 from podshare_sandbox.services.kubernetes.resources import BY_KIND, NAMESPACE, Resource
 
 Object = dict[str, Any]
@@ -213,14 +213,37 @@ class KubernetesApi:
                     raise errors.conflict(resource, name, why)
             if resource == NAMESPACE and name in _NAMESPACES[:1] + _NAMESPACES[2:]:
                 raise errors.forbidden(resource, name, "this namespace may not be deleted")
-            if not dry_run:
+            if not dry_run and self._is_in_use(resource, live):
+                self._revision += 1
+                live["metadata"].setdefault("deletionTimestamp", clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+            elif not dry_run:
                 self._revision += 1
                 del self._objects[resource, namespace, name]
                 if resource == NAMESPACE:
                     self._objects = {key: each for key, each in self._objects.items() if key[1] != name}
                 if resource.kind == "ServiceAccount" and name == "default":
                     self._create_default_service_account(namespace)  # as its controller does
+                self._settle_volumes(resource)
             return live
+
+    def _is_in_use(self, resource: Resource, live: Object) -> bool:
+        others = ((kind, each) for (kind, _, _), each in self._objects.items())
+        return resource in (volumes.VOLUME, volumes.CLAIM) and volumes.is_in_use(resource, live, others)
+
+    def _settle_volumes(self, touched: Resource) -> None:
+        """Bind claims, and let go what was deleted and is not in use any more, as the controllers do."""
+        if touched.kind not in ("PersistentVolume", "PersistentVolumeClaim", "Pod", "Namespace"):
+            return
+        for resource in (volumes.CLAIM, volumes.VOLUME):
+            for key, each in list(self._objects.items()):
+                leaving = key[0] == resource and "deletionTimestamp" in each["metadata"]
+                if leaving and not self._is_in_use(resource, each):
+                    del self._objects[key]
+        found = {
+            kind: [each for key, each in self._objects.items() if key[0] == kind]
+            for kind in (volumes.VOLUME, volumes.CLAIM)
+        }
+        volumes.bind(found[volumes.VOLUME], found[volumes.CLAIM])
 
     def _live(self, resource: Resource, namespace: str, name: str) -> Object:
         if (resource, namespace, name) not in self._objects:
@@ -278,6 +301,7 @@ class KubernetesApi:
             self._objects[resource, namespace, state["metadata"]["name"]] = state
             if resource == NAMESPACE and is_new:
                 self._create_default_service_account(state["metadata"]["name"])
+            self._settle_volumes(resource)
         return copy.deepcopy(state)
 
     def _create_default_service_account(self, namespace: str) -> None:

@@ -72,6 +72,7 @@ RESOURCES = (
     Resource("", "v1", "configmaps", "ConfigMap", short_names=("cm",)),
     Resource("", "v1", "secrets", "Secret"),
     Resource("", "v1", "resourcequotas", "ResourceQuota", short_names=("quota",)),
+    Resource("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False, short_names=("pv",)),
     Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", short_names=("pvc",)),
     Resource("apps", "v1", "deployments", "Deployment", short_names=("deploy",)),
     Resource("batch", "v1", "jobs", "Job"),

@@ -1,0 +1,29 @@
+"""Volumes that mount a team's directory of a file system, each for one claim."""
+
+from podshare.domain.kinds import Key, PersistentVolume, Resource
+from podshare.domain.plan import Foreign
+from podshare.resources.context import Context
+from podshare.resources.kubernetes_object import READS, WRITES, create, labels_of, owned
+from podshare.resources.volumes import delete, is_leaving, storage, update
+
+__all__ = ["READS", "WRITES", "create", "delete", "read", "update"]
+
+_LEFT_OVER = ("Released", "Failed")  # its claim was deleted, and no other can be bound to it
+_BOUND = ("resourceVersion", "uid")  # what Kubernetes writes into claimRef when it binds the claim
+
+
+def read(context: Context, key: Key, wanted: Resource | None) -> PersistentVolume | Foreign | None:
+    """The volume, whatever it mounts."""
+    found = owned(context, key)
+    if not isinstance(found, dict):
+        return found
+    spec = dict(found["spec"])
+    if claim := spec.get("claimRef"):
+        spec["claimRef"] = {name: value for name, value in claim.items() if name not in _BOUND}
+    return PersistentVolume(
+        key=key,
+        tags=labels_of(found),
+        capacity_gib=storage(spec.pop("capacity", {})),
+        spec=spec,
+        usable=not is_leaving(found) and (found.get("status") or {}).get("phase") not in _LEFT_OVER,
+    )

@@ -1,0 +1,39 @@
+"""Claims in a team's namespace to the volumes that mount the team's directories."""
+
+from podshare.aws.errors import Pending, Waiting
+from podshare.domain.kinds import Key, PersistentVolumeClaim, Resource
+from podshare.domain.plan import Foreign
+from podshare.resources import kubernetes_object, volumes
+from podshare.resources.context import Context
+from podshare.resources.kubernetes_object import READS, WRITES, labels_of, owned
+from podshare.resources.volumes import delete, is_leaving, storage
+
+__all__ = ["READS", "WRITES", "create", "delete", "read", "update"]
+
+
+def read(context: Context, key: Key, wanted: Resource | None) -> PersistentVolumeClaim | Foreign | None:
+    """The claim; one that has lost its volume is of no use."""
+    found = owned(context, key)
+    if not isinstance(found, dict):
+        return found
+    spec = dict(found["spec"])
+    return PersistentVolumeClaim(
+        key=key,
+        tags=labels_of(found),
+        capacity_gib=storage(spec.pop("resources", {}).get("requests", {})),
+        spec=spec,
+        usable=not is_leaving(found) and (found.get("status") or {}).get("phase") != "Lost",
+    )
+
+
+def create(context: Context, wanted: Resource) -> None:
+    """Apply the claim. Raises Waiting while there is no namespace: its quota may never come."""
+    try:
+        kubernetes_object.create(context, wanted)
+    except Pending as pending:
+        raise Waiting(str(pending)) from pending
+
+
+def update(context: Context, observed: Resource, wanted: Resource) -> None:
+    """Apply it again. Raises Waiting for one that has to go first."""
+    volumes.update(context, observed, wanted)

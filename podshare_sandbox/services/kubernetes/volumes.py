@@ -1,0 +1,119 @@
+"""Persistent volumes and claims: what may be written, what is bound to what, and what stays while it is in use.
+
+Sources: Kubernetes documentation, "Persistent Volumes" (binding, reserving a volume, storage object in use protection),
+and API validation of the two kinds. Not emulated: classes, provisioners and reclaiming, which keep a volume as with
+``Retain``.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from podshare_sandbox.services.kubernetes import errors
+from podshare_sandbox.services.kubernetes.resources import BY_KIND, Resource
+
+Object = dict[str, Any]
+
+VOLUME, CLAIM = BY_KIND["PersistentVolume"], BY_KIND["PersistentVolumeClaim"]
+_QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?([KMGTPE]i?|k|m)?")
+_SOURCES = ("csi", "hostPath", "nfs", "local")
+_MODES = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")
+_OVER = ("Succeeded", "Failed")
+
+
+def validate(resource: Resource, candidate: Object, before: Object | None) -> None:
+    """Raise 422 where a volume or a claim breaks the rules of its kind, or changes what nobody may change."""
+    name, spec = candidate["metadata"]["name"], candidate.get("spec") or {}
+    former = before.get("spec") if before else None
+    checks = _volume(spec, former) if resource == VOLUME else _claim(spec, former)
+    for field, problem in (*_modes(spec), *checks):
+        raise errors.invalid(resource, name, field, problem)
+
+
+def _modes(spec: Object) -> Iterator[tuple[str, str]]:
+    modes = spec.get("accessModes") or []
+    if not modes:
+        yield "spec.accessModes", "Required value"
+    yield from (("spec.accessModes", f'Unsupported value: "{mode}"') for mode in modes if mode not in _MODES)
+
+
+def _volume(spec: Object, former: Object | None) -> Iterator[tuple[str, str]]:
+    yield from _quantity("spec.capacity", (spec.get("capacity") or {}).get("storage"))
+    sources = [name for name in _SOURCES if name in spec]
+    if len(sources) != 1:
+        problem = "Forbidden: may not specify more than 1 volume type" if sources else "Required value: a volume type"
+        yield "spec", problem
+    missing = [name for name in ("driver", "volumeHandle") if "csi" in spec and not spec["csi"].get(name)]
+    yield from ((f"spec.csi.{name}", "Required value") for name in missing)
+    if former and any(spec.get(name) != former.get(name) for name in _SOURCES):
+        yield "spec.persistentvolumesource", "Forbidden: spec.persistentvolumesource is immutable after creation"
+
+
+def _claim(spec: Object, former: Object | None) -> Iterator[tuple[str, str]]:
+    requests = (spec.get("resources") or {}).get("requests") or {}
+    yield from _quantity("spec.resources[storage]", requests.get("storage"))
+    if former and {**spec, "resources": None} != {**former, "resources": None}:
+        yield "spec", "Forbidden: spec is immutable after creation except resources.requests for bound claims"
+
+
+def _quantity(field: str, value: Any) -> Iterator[tuple[str, str]]:
+    if value is None:
+        yield field, "Required value"
+    elif not _QUANTITY.fullmatch(str(value)):
+        yield field, f'Invalid value: "{value}": quantities must match the regular expression'
+
+
+# --- controllers ----------------------------------------------------------------------------------------------
+
+
+def is_in_use(resource: Resource, found: Object, objects: Iterable[tuple[Resource, Object]]) -> bool:
+    """Whether a deletion has to wait: a claim for the pods that use it, a volume for the claim that is bound to it."""
+    metadata = found["metadata"]
+    others = list(objects)
+    if resource == CLAIM:
+        pods = (one for kind, one in others if kind.kind == "Pod" and _is_of(one, metadata["namespace"]))
+        return any(metadata["name"] in _claims_of(pod) for pod in pods)
+    claim = found["spec"].get("claimRef") or {}
+    bound = (one["metadata"] for kind, one in others if kind == CLAIM)
+    return bool(claim.get("uid")) and any(one["uid"] == claim["uid"] for one in bound)
+
+
+def _is_of(pod: Object, namespace: str) -> bool:
+    return pod["metadata"]["namespace"] == namespace and (pod.get("status") or {}).get("phase") not in _OVER
+
+
+def _claims_of(pod: Object) -> set[str]:
+    volumes = pod["spec"].get("volumes") or []
+    return {one["persistentVolumeClaim"]["claimName"] for one in volumes if "persistentVolumeClaim" in one}
+
+
+def bind(volumes: Iterable[Object], claims: Iterable[Object]) -> None:
+    """Bind each claim to the volume that it names and that is reserved for it, and set the phases of all of them."""
+    there = {one["metadata"]["name"]: one for one in volumes}
+    asking = list(claims)
+    by_uid = {one["metadata"]["uid"]: one for one in asking}
+    for claim in asking:
+        volume = there.get(claim["spec"].get("volumeName", ""))
+        was_bound = (claim.get("status") or {}).get("phase") in ("Bound", "Lost")
+        if volume and _reserved(volume, claim) and _fits(volume, claim):
+            volume["spec"].setdefault("claimRef", {})["uid"] = claim["metadata"]["uid"]
+            claim["status"] = {"phase": "Bound", "accessModes": volume["spec"]["accessModes"]}
+        else:
+            claim["status"] = {"phase": "Lost" if was_bound and not volume else "Pending"}
+    for volume in there.values():
+        uid = (volume["spec"].get("claimRef") or {}).get("uid")
+        volume["status"] = {"phase": "Available" if not uid else "Bound" if uid in by_uid else "Released"}
+
+
+def _reserved(volume: Object, claim: Object) -> bool:
+    """Whether a volume is for this claim, and for no other one that had its name before."""
+    asked, metadata = volume["spec"].get("claimRef"), claim["metadata"]
+    if not asked:
+        return True
+    same = (asked.get("namespace"), asked.get("name")) == (metadata["namespace"], metadata["name"])
+    return same and asked.get("uid") in (None, metadata["uid"])
+
+
+def _fits(volume: Object, claim: Object) -> bool:
+    modes = {*claim["spec"]["accessModes"]} <= {*volume["spec"]["accessModes"]}
+    return modes and volume["spec"].get("storageClassName", "") == claim["spec"].get("storageClassName", "")
