@@ -4,6 +4,7 @@ from typing import Any
 
 from podshare.domain.accounts import Account
 from podshare.domain.desired import ClusterFacts
+from podshare.domain.file_systems import FileSystemFacts
 from podshare.domain.installation import Installation
 from podshare.domain.records import Dataset, Team, parse_team
 
@@ -15,12 +16,16 @@ INSTALLATION = Installation(
     organization="o-podshare01",
     identity_center_region="us-west-2",
 )
+FILE_SYSTEM = FileSystemFacts(
+    "fs-0123456789abcdef0", "fs-0123456789abcdef0.fsx.us-west-2.amazonaws.com", "abcdefgh", 1200
+)
 CLUSTER = ClusterFacts(
     name="main",
     account="111111111111",
     region="us-west-2",
     eks_cluster="hyperpod-eks",
     hyperpod_arn="arn:aws:sagemaker:us-west-2:111111111111:cluster/abcdefghijkl",
+    file_systems=(FILE_SYSTEM,),
 )
 EAST = ClusterFacts(
     name="east",

@@ -11,7 +11,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
-from podshare.aws.errors import Pending
+from podshare.aws.errors import Pending, Waiting
 from podshare.aws.sessions import Accounts
 from podshare.aws.tables import State
 from podshare.domain import policies, rbac
@@ -21,11 +21,14 @@ from podshare.domain.kinds import (
     AccessPoint,
     ClusterSchedulerConfig,
     ComputeQuota,
+    DataRepositoryAssociation,
     Kind,
     KmsGrant,
     KubernetesRole,
     KubernetesRoleBinding,
     Namespace,
+    PersistentVolume,
+    PersistentVolumeClaim,
     PodIdentityAssociation,
     Resource,
     Role,
@@ -35,6 +38,7 @@ from podshare.resources import (
     access_point,
     cluster_scheduler_config,
     compute_quota,
+    data_repository_association,
     kms_grant,
     pod_identity_association,
     role,
@@ -48,6 +52,7 @@ CREATE: Mapping[type[Resource], Any] = {
     AccessPoint: access_point.create,
     ComputeQuota: compute_quota.create,
     KmsGrant: kms_grant.create,
+    DataRepositoryAssociation: data_repository_association.create,
     ClusterSchedulerConfig: cluster_scheduler_config.ask_for,
 }
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -139,7 +144,7 @@ def wrong_requests(installation: Installation, team: str, resources: Iterable[Re
     unknown = {text: resource for resource in resources if (text := f"{team} {resource}") not in _right}
     for resource in unknown.values():
         if create := CREATE.get(type(resource)):
-            with suppress(Pending):  # it was asked for
+            with suppress(Pending, Waiting):  # it was asked for
                 create(context, resource)
         _wrong.extend(_wrong_names(resource))
     if not _wrong:
@@ -158,6 +163,8 @@ def _wrong_names(resource: Resource) -> Iterator[str]:
             yield f"{key.name} is no service account"
     if isinstance(resource, Namespace) and (not LABEL.fullmatch(key.name) or len(key.name) > 63):
         yield f"{key.name} is no namespace"
+    if isinstance(resource, PersistentVolume | PersistentVolumeClaim):
+        yield from _wrong_volume(resource)
     if isinstance(resource, KubernetesRole | KubernetesRoleBinding):
         yield from _wrong_rbac(resource)
     for name, value in resource.tags.items():
@@ -170,6 +177,18 @@ def _wrong_names(resource: Resource) -> Iterator[str]:
             document or {}
         ):
             yield f"policy {document}"
+
+
+def _wrong_volume(resource: PersistentVolume | PersistentVolumeClaim) -> Iterator[str]:
+    """What the API server or podshare's admission policies would refuse of a volume or a claim."""
+    name = resource.key.name.rpartition("/")[2]
+    if not SUBDOMAIN.fullmatch(name) or len(name) > 253:
+        yield f"{name} is no name of a volume or claim"
+    if isinstance(resource, PersistentVolume):
+        team, attributes = resource.claim.partition("/")[0], resource.spec["csi"]["volumeAttributes"]
+        directory = f"[A-Za-z0-9_-]{{1,8}}/podshare/{team.removeprefix('hyperpod-ns-')}/[a-z0-9-]+"
+        if not re.fullmatch(directory, attributes["mountname"]):
+            yield f"{attributes['mountname']} is not the team's directory"
 
 
 def _wrong_rbac(resource: KubernetesRole | KubernetesRoleBinding) -> Iterator[str]:

@@ -130,7 +130,11 @@ def granted(team: Team, closed: Collection[str] = ()) -> set[tuple[str, ...]]:
     groups = {("group", group) for group in team.kubernetes_groups}
     rules = {("rule", line.group, str(rule)) for line in team.rbac for rule in line.rules}
     everything = people | pods | groups | rules
-    return {(cluster, *one) for cluster in team.quotas.keys() - {*closed} for one in everything}
+    there = team.quotas.keys() - {*closed}
+    links = {
+        (cluster, "link", one.file_system, one.dataset) for cluster in there for one in team.file_systems_on(cluster)
+    }
+    return {(cluster, *one) for cluster in there for one in everything} | links
 
 
 # ---- records that are nearly right ------------------------------------------------------------------------------
@@ -167,6 +171,16 @@ A_FULL_TEAM = a_team_item(
         },
         {"name": "curator", "datasets": [{"dataset": "web", "access": "read_write", "prefix": "web/clean/"}]},
     ],
+    file_systems=[
+        {"file_system": "fs-0123456789abcdef0", "dataset": "imagenet", "access": "read"},
+        {
+            "file_system": "fs-0123456789abcdef0",
+            "dataset": "web",
+            "access": "read_write",
+            "prefix": "web/clean/",
+            "expires": "2033-01-31T18:00:00Z",
+        },
+    ],
     kubernetes_groups=["podshare:vision:operators", "podshare:vision:auditors"],
     rbac=[
         {
@@ -184,6 +198,7 @@ A_FULL_TEAM = a_team_item(
 A_TEAM_ON_TWO = {
     **{name: value for name, value in A_FULL_TEAM.items() if name != "quota"},
     "access_role": "per_team",
+    "file_systems": [{**line, "cluster": "main"} for line in A_FULL_TEAM["file_systems"]],
     "cluster": [
         {"cluster": "main", "quota": A_FULL_TEAM["quota"]},
         {"cluster": "east", "quota": {"resources": [{"instance_type": "ml.p5.48xlarge", "count": 2}]}},
@@ -382,6 +397,10 @@ def _leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
+def a_link(dataset: str = "imagenet", **fields: Any) -> Item:
+    return {"file_system": "fs-0123456789abcdef0", "dataset": dataset, "access": "read_write", **fields}
+
+
 # ---- teams at every limit -----------------------------------------------------------------------------------------
 
 
@@ -418,7 +437,8 @@ def test_what_is_as_long_as_it_may_be_works(
     """150 teams at the limits of their fields: what is accepted is taken by AWS, or told to be too large."""
     grants = [{"dataset": "whole", "access": "read_write", "prefix": prefix}]
     accounts = [{"name": pod, "datasets": grants} for pod in pods]
-    record = judged(a_team_item(name, owner=owner, members=who, service_accounts=accounts))
+    links = [a_link("whole", prefix=prefix)]
+    record = judged(a_team_item(name, owner=owner, members=who, service_accounts=accounts, file_systems=links))
     generated["at the limits, refused" if record is None else "at the limits, accepted"] += 1
     if isinstance(record, Team):
         holds(record, {"whole": a_dataset("whole", prefix="")})
@@ -441,11 +461,14 @@ def test_what_is_as_long_as_it_may_be_works(
         ({"quota": {"resources": [{"instance_type": f"ml.p{n}.48xlarge", "count": 1} for n in range(15)]}}, {"quota": {"resources": [{"instance_type": f"ml.p{n}.48xlarge", "count": 1} for n in range(16)]}}),
         ({"quota": {"resources": [{"instance_type": "ml.p5.48xlarge", "count": 10**7}]}}, {"quota": {"resources": [{"instance_type": "ml.p5.48xlarge", "count": 10**7 + 1}]}}),
         ({"kubernetes_groups": [f"podshare:vision:g{n}" for n in range(10)]}, {"kubernetes_groups": [f"podshare:vision:g{n}" for n in range(11)]}),
+        ({"file_systems": [a_link(f"d{n}") for n in range(40)]}, {"file_systems": [a_link(f"d{n}") for n in range(41)]}),
+        ({"file_systems": [a_link(file_system="fs-" + "0" * 18)]}, {"file_systems": [a_link(file_system="fs-" + "0" * 19)]}),
+        ({"file_systems": [a_link(prefix="imagenet/" + "p" * 502)]}, {"file_systems": [a_link(prefix="imagenet/" + "p" * 503)]}),
         ({"kubernetes_groups": ["podshare:vision:" + "g" * 40]}, {"kubernetes_groups": ["podshare:vision:" + "g" * 41]}),
         ({"service_accounts": [{"name": f"s{n}"} for n in range(100)]}, {"service_accounts": [{"name": f"s{n}"} for n in range(101)]}),
         ({"service_accounts": [{"name": "s", "datasets": [{"dataset": "imagenet", "access": "read", "prefix": "imagenet/" + "p" * 502}]}]}, {"service_accounts": [{"name": "s", "datasets": [{"dataset": "imagenet", "access": "read", "prefix": "imagenet/" + "p" * 503}]}]}),
     ],
-    ids=["name", "owner", "reason", "changed_by", "cluster", "service account", "account", "role", "permission set", "path", "members", "lines", "count", "groups", "group", "accounts", "prefix"],
+    ids=["name", "owner", "reason", "changed_by", "cluster", "service account", "account", "role", "permission set", "path", "members", "lines", "count", "groups", "links", "file system", "prefix of a link", "group", "accounts", "prefix"],
 )  # fmt: skip
 def test_one_more_than_the_longest_is_refused(fits: Item, too_long: Item) -> None:
     """What is as long as it may be makes what AWS takes; one more is refused."""
