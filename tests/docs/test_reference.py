@@ -61,6 +61,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "`sharing`": records.Sharing,
     "`service_accounts`": records.ServiceAccount,
     "`datasets`": records.DatasetGrant,
+    "`file_systems`": records.FileSystemGrant,
     "`rbac`": records.GroupRules,
     "`rules`": records.RbacRule,
 }

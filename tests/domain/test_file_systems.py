@@ -122,11 +122,16 @@ def test_from_write_to_read_the_export_ends_first() -> None:
 
 @pytest.mark.parametrize(
     "dataset",
-    [a_dataset(region="us-east-1"), a_dataset(kms_key=KMS_KEY), a_dataset(vpc="vpc-0123456789abcdef0")],
-    ids=["another Region", "a key", "a network"],
+    [
+        a_dataset(region="us-east-1"),
+        a_dataset(kms_key=KMS_KEY),
+        a_dataset(vpc="vpc-0123456789abcdef0"),
+        a_dataset(data_role="target"),
+    ],
+    ids=["another Region", "a key", "a network", "a target role"],
 )
 def test_what_amazon_fsx_may_not_reach_is_not_linked(dataset: Dataset) -> None:
-    """A dataset of another Region, behind a key or for one network alone is in no file system, and no more if it was."""
+    """A dataset of another Region, behind a key, for one network or one role is in no file system, and no more if it was."""
     assert linked(team(link()), dataset) == {}
 
 

@@ -53,6 +53,8 @@ UNUSED = {
     ("podshare-plan-team", "iam:PassRole"): "for the role in which the schedule starts a run (test_expiry)",
     ("podshare-plan-team", "events:PutEvents"): "where something ends soon (test_expiry)",
     ("podshare-team-schedule", "*"): "at the moment at which something ends (test_expiry)",
+    ("podshare-cluster", "s3:Get*"): "Amazon FSx asks for single ones of these when it links a bucket",
+    ("podshare-cluster", "s3:List*"): "as s3:Get*",
     ("podshare-plan-team", "dynamodb:DeleteItem"): "for what went without podshare and is no longer desired",
 }
 

@@ -50,8 +50,12 @@ WILDCARDS = {
         f"arn:aws:iam::*:role/podshare-system/podshare-{work}": _ANY_ACCOUNT
         for work in ("cluster", "data", "identity", "kubernetes", "read")
     },
+    "arn:aws:fsx:REGION:ACCOUNT:association/*": f"{_RANDOM}; the condition asks for podshare's tag where one is changed",
     "arn:aws:iam::*:role/podshare/*": "the cluster accounts' roles; the trust of each names the one role that it admits",
     "arn:aws:iam::ACCOUNT:role/*": "a role that people made, by any name; the policy that may be attached is one",
+    "arn:aws:iam::ACCOUNT:role/aws-service-role/s3.data-source.lustre.fsx.amazonaws.com/*": (
+        "Amazon FSx makes one for each file system, and lets nobody else change it"
+    ),
     "arn:aws:iam::ACCOUNT:role/podshare-*": "IAM asks for a role that does not exist by its name alone",
     "arn:aws:iam::ACCOUNT:role/podshare-system/*": "reads the stack's own roles",
     "arn:aws:iam::ACCOUNT:role/podshare/*": "roles of teams, which come and go",
@@ -63,6 +67,7 @@ WILDCARDS = {
     "arn:aws:s3:*:*:accesspoint/podshare-*": "a limit: the role's own policy names its access points",
     "arn:aws:s3:*:*:accesspoint/podshare-*/object/*": "a limit: the role's own policy names its prefixes",
     "arn:aws:s3:*:ACCOUNT:accesspoint/podshare-*": "access points of teams, in the Region of their bucket",
+    "arn:aws:s3:::*": "the bucket of a dataset, in any account; its policy names the prefixes, and only services may ask",
     "arn:aws:s3:::BUCKET_NAMES/* (each)": "a limit: the role's own policy names its prefixes",
     "arn:aws:sagemaker:*:ACCOUNT:cluster-scheduler-config/*": _TAGGED,
     "arn:aws:sagemaker:*:ACCOUNT:compute-quota/*": _TAGGED,

@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from podshare import resources
+from podshare.domain import policies
 from podshare_sandbox import authorization, clock, delivery
 from podshare_sandbox.authorization import catalog
 from podshare_sandbox.organization import (
@@ -203,9 +204,14 @@ def test_four_clusters_fit(sandbox: Sandbox) -> None:
 
 
 def test_actions_are_named(sandbox: Sandbox) -> None:
-    """Policies spell out actions that AWS has: a wildcard would grow with AWS, a typing mistake grants nothing."""
+    """Policies spell out actions that AWS has: a wildcard would grow with AWS, a typing mistake grants nothing.
+
+    But for what Amazon FSx asks for in podshare's name, which AWS tells by wildcards only.
+    """
     for statement in all_statements(sandbox):
         for name in statement.actions:
+            if name in policies.LINKING and "aws:ViaAWSService" in statement.condition.get("Bool", {}):
+                continue
             assert "*" not in name, statement
             action(name)
 

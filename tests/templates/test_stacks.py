@@ -290,6 +290,7 @@ def test_cluster_rules_are_bound_to_the_groups_of_the_access_entries() -> None:
 def test_cluster_rules_name_what_they_allow() -> None:
     """No wildcard in the cluster, no secrets, no impersonation; rights over rights are those that policies hold."""
     writes = {"serviceaccounts", "roles", "rolebindings", "networkpolicies", "namespaces"}
+    writes |= {"persistentvolumes", "persistentvolumeclaims"}
     for rule in rules_of_cluster():
         assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
         assert not {"secrets", "pods/exec", "clusterroles", "clusterrolebindings"} & set(rule["resources"])
@@ -299,18 +300,19 @@ def test_cluster_rules_name_what_they_allow() -> None:
 
 
 def test_whatever_podshare_writes_in_the_cluster_is_held_by_a_policy() -> None:
-    """Each resource that podshare's cluster role may change is among those that podshare-own-objects denies elsewhere."""
+    """Each resource that podshare's cluster role may change is among those that a policy denies elsewhere."""
     manifests = list(yaml.safe_load_all(RBAC.read_text(encoding="utf-8")))
-    (own,) = (
-        one
+    own = [
+        one["spec"]
         for one in manifests
-        if one["metadata"]["name"] == "podshare-own-objects" and "matchConstraints" in one["spec"]
-    )
-    held = {resource for rule in own["spec"]["matchConstraints"]["resourceRules"] for resource in rule["resources"]}
+        if one["metadata"]["name"] in ("podshare-own-objects", "podshare-volumes") and "matchConstraints" in one["spec"]
+    ]
+    rules = [rule for spec in own for rule in spec["matchConstraints"]["resourceRules"]]
+    held = {resource for rule in rules for resource in rule["resources"]}
     written = {
         name for rule in rules_of_cluster() if {"create", "delete"} & {*rule["verbs"]} for name in rule["resources"]
     }
     assert written <= held
     bindings = [one["spec"] for one in manifests if "policyName" in one.get("spec", {})]
     denying = {spec["policyName"] for spec in bindings if spec["validationActions"] == ["Deny"]}
-    assert {"podshare-own-objects", "podshare-roles", "podshare-role-bindings"} <= denying
+    assert {"podshare-own-objects", "podshare-volumes", "podshare-roles", "podshare-role-bindings"} <= denying

@@ -55,6 +55,9 @@ def refusal(grant: FileSystemGrant, dataset: Dataset, cluster: "ClusterFacts") -
     if dataset.kms_key:
         what = f"a key of KMS encrypts dataset {dataset.name}, and podshare grants keys to roles of its own only"
         return what, "Let the pods use its access point (service_accounts), or encrypt a copy by SSE-S3."
+    if dataset.data_role == "target":
+        what = f"dataset {dataset.name} has data_role target: its owner wants the bucket's policy left alone"
+        return what, "Let the pods use its target role (service_accounts), or give it data_role access_point."
     if dataset.vpc:
         what = f"dataset {dataset.name} may be reached from {dataset.vpc} only, and Amazon FSx reaches it from its own"
         return what, "Let the pods use its access point (service_accounts), or take vpc out of the dataset's record."
