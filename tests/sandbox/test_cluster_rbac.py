@@ -94,6 +94,61 @@ def test_podshare_neither_takes_over_nor_deletes_what_others_made(server: ApiSer
     assert as_podshare(server, "DELETE", thing("ServiceAccount", "default", namespace="kube-public"))[0] in (403, 404)
 
 
+def volume(name: str = "podshare-vision-0123456789ab", labels: Object | None = None, **changed: Any) -> Object:
+    """A volume as podshare makes them, with members of its spec changed by their paths."""
+    attributes = {"dnsname": "fs-01234567.fsx.us-west-2.amazonaws.com", "mountname": "abcdefgh/podshare/vision/web"}
+    spec: Object = {
+        "capacity": {"storage": "1200Gi"},
+        "accessModes": ["ReadOnlyMany"],
+        "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": TEAM, "name": "web"},
+        "csi": {"driver": "fsx.csi.aws.com", "volumeHandle": "fs-01234567/web", "volumeAttributes": attributes},
+        "persistentVolumeReclaimPolicy": "Retain",
+        "storageClassName": "",
+    }
+    for path, value in changed.items():
+        *way, last = path.split("_")
+        place = spec
+        for step in way:
+            place = place[step]
+        place[last] = value
+    metadata = {"name": name, "labels": OWN if labels is None else labels}
+    return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": spec}
+
+
+def test_podshare_makes_volumes_of_a_teams_own_directories_only(server: ApiServer) -> None:
+    """Another team's directory, all of a file system, a claim elsewhere or a path of the node: podshare can make none."""
+    assert as_podshare(server, "POST", volume())[0] == 201
+    for wrong in (
+        volume("other-0123456789ab"),
+        volume(labels={}),
+        volume(labels={**OWN, "podshare/team": "audio"}),
+        volume(claimRef_namespace=OTHER),
+        volume(claimRef_namespace="kube-public"),
+        volume(csi_volumeAttributes_mountname="abcdefgh"),
+        volume(csi_volumeAttributes_mountname="abcdefgh/podshare/audio/web"),
+        volume(csi_volumeAttributes_mountname="abcdefgh/podshare/vision/../audio"),
+        volume(csi_volumeAttributes_mountname="abcdefgh/podshare/vision/web/x"),
+        volume(csi_volumeAttributes={"dnsname": "fs-01234567.fsx.us-west-2.amazonaws.com"}),
+        volume(csi_driver="efs.csi.aws.com"),
+        volume(persistentVolumeReclaimPolicy="Delete"),
+    ):
+        assert as_podshare(server, "POST", wrong)[0] in (403, 422), wrong  # 422: what is not there cannot be compared
+    theirs = volume("podshare-theirs", labels={})
+    server.apply(theirs)
+    assert as_podshare(server, "DELETE", theirs)[0] == 403
+    node = volume(csi_volumeAttributes_mountname="x")
+    node["spec"] = {name: value for name, value in node["spec"].items() if name != "csi"} | {"hostPath": {"path": "/"}}
+    assert as_podshare(server, "POST", node)[0] == 403
+
+
+def test_podshare_makes_claims_for_their_team_only(server: ApiServer) -> None:
+    """A claim in another namespace, or without the labels of its team, is refused."""
+    spec = {"accessModes": ["ReadOnlyMany"], "resources": {"requests": {"storage": "1200Gi"}}, "storageClassName": ""}
+    assert as_podshare(server, "POST", thing("PersistentVolumeClaim", "web", spec=spec))[0] == 201
+    for wrong in ({"labels": {}}, {"namespace": OTHER}, {"namespace": "kube-public"}):
+        assert as_podshare(server, "POST", thing("PersistentVolumeClaim", "web", spec=spec, **wrong))[0] == 403
+
+
 GROUPS = [["batch"], [RBAC], ["kueue.x-k8s.io", ""], ["*"]]
 RESOURCES = [
     ["configmaps"], ["secrets"], ["pods", "pods/exec"], ["roles"], ["services/proxy"], ["serviceaccounts/token"],

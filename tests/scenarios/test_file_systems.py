@@ -60,11 +60,6 @@ def objects(world: World, prefix: str) -> set[str]:
     return {one["Key"].removeprefix(prefix) for one in found.get("Contents", [])}
 
 
-def own(made: list[str]) -> list[str]:
-    """Of the calls those that podshare made: Amazon FSx asks S3 for itself."""
-    return [call for call in made if not call.startswith("AWSServiceRole")]
-
-
 def sids(world: World) -> list[str]:
     return [one["Sid"] for one in world.bucket_statements(TEXT) if "FileSystem" in one["Sid"]]
 
@@ -91,7 +86,7 @@ def test_pods_mount_their_teams_directories_and_nothing_else(world: World) -> No
     assert mounts == {"crawl": f"e5f60001{CRAWL[:-1]}", "drafts": f"e5f60001{DRAFTS[:-1]}"}
     with world.calls() as made:
         assert world.reconcile("vision")["summary"] == "READY: nothing to change"
-    assert own(made) == []
+    assert made == []
     assert world.denied() == []
 
 
@@ -126,7 +121,7 @@ def test_tampering_is_found_and_mended(world: World) -> None:
     assert len(sids(world)) == 4
     with world.calls() as made:
         assert world.reconcile("vision")["summary"] == "READY: nothing to change"
-    assert own(made) == []
+    assert made == []
 
 
 def test_a_narrowed_grant_exports_no_more_while_its_pods_run(world: World, mounted: Any) -> None:
@@ -169,7 +164,7 @@ def test_what_is_revoked_is_released(world: World) -> None:
     assert world.sandbox.client("fsx", HUB).describe_data_repository_associations()["Associations"] == []
     assert kubernetes.api_of(EKS_ARN).objects("PersistentVolume") == []
     assert world.bucket_statements(TEXT) == before
-    order = [call.partition(" ")[2] for call in own(made)]
+    order = [call.partition(" ")[2] for call in made]
     cut, released = order.index("s3:PutBucketPolicy"), order.index("fsx:DeleteDataRepositoryAssociation")
     assert cut < released < len(order) - 1 - order[::-1].index("s3:DeleteBucketPolicy")
     world.delete("team#vision")

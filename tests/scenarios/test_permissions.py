@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from podshare_sandbox import delivery
+from podshare_sandbox.organization import FILE_SYSTEM
 from podshare_sandbox.services import kubernetes
 from podshare_sandbox.services.kubernetes.resources import BY_KIND
 from tests.builders import a_team_item
@@ -31,6 +32,7 @@ from tests.scenarios.world import (
 
 ACCOUNTS = (HUB, VISION, DATA, MANAGEMENT)
 READ_SCANS = {"dataset": "scans", "access": "read"}
+LINKED = [{"file_system": FILE_SYSTEM, "dataset": "crawl", "access": "read_write"}]
 READER = [{"name": "reader", "datasets": [{"dataset": "imagenet", "access": "read"}, READ_SCANS]}]
 
 # granted, and not used by the life that this module plays; each with its reason
@@ -219,6 +221,17 @@ def revoked_grant(world: World) -> None:
     kms(world).revoke_grant(KeyId=KMS_KEY, GrantId=key_grant(world)["GrantId"])
 
 
+def tampered_link(world: World) -> None:
+    """Tags of an association changed, and the claim to its volume deleted."""
+    client = world.sandbox.client("fsx", HUB)
+    (link,) = client.describe_data_repository_associations()["Associations"]
+    changed = {"podshare:owner": "x", "podshare:extra": "y"}
+    client.tag_resource(
+        ResourceARN=link["ResourceARN"], Tags=[{"Key": key, "Value": value} for key, value in changed.items()]
+    )
+    kubernetes.api_of(EKS_ARN).delete("PersistentVolumeClaim", "hyperpod-ns-vision", "crawl")
+
+
 ADMIN_ACCESS = "arn:aws:iam::aws:policy/AdministratorAccess"
 CLUSTER_ADMIN = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
 TRAINING = "arn:aws:eks::aws:cluster-access-policy/AmazonSagemakerHyperpodTrainingPolicy"
@@ -254,6 +267,7 @@ TAMPERING: dict[str, Callable[[World], object]] = {
     "bucket policy removed": lambda w: w.sandbox.client("s3", DATA).delete_bucket_policy(Bucket=IMAGES),
     "grant of a key revoked": revoked_grant,
     "grant of a key doubled": lambda w: kms(w).create_grant(KeyId=KMS_KEY, Name=key_grant(w)["Name"], GranteePrincipal=f"arn:aws:iam::{HUB}:root", Operations=["Decrypt"]),
+    "link and claim of a file system": tampered_link,
     "quota changed": other_quota,
     "tag of a quota changed": lambda w: w.sandbox.client("sagemaker").add_tags(ResourceArn=quota(w)["ComputeQuotaArn"], Tags=[{"Key": "podshare:owner", "Value": "x"}, {"Key": "podshare:extra", "Value": "y"}]),
     "scheduler changed": other_scheduler,
@@ -279,7 +293,7 @@ def team(world: World) -> None:
     world.sandbox.client("iam", VISION).create_role(RoleName="Researcher", AssumeRolePolicyDocument=document)
     scheduler = {"priority_classes": [{"name": "training", "weight": 60}]}
     world.put({**CLUSTER, "scheduler": scheduler, "namespace_hardening": "enforce"})
-    world.put_team("vision", members=[{"account": VISION}], service_accounts=READER, **RBAC)
+    world.put_team("vision", members=[{"account": VISION}], service_accounts=READER, file_systems=LINKED, **RBAC)
 
 
 @pytest.mark.parametrize("kind", TAMPERING)
@@ -297,7 +311,9 @@ def test_the_rest_of_a_life(world: World) -> None:
     """Narrowed, moved, lent a role of others, and deleted: nothing is left."""
     writer = [{"name": "reader", "datasets": [{"dataset": "imagenet", "access": "read_write"}, READ_SCANS]}]
     members = [{"account": VISION, "existing_role": "Researcher"}, {"account": VISION}]
-    assert world.put_team("vision", members=members, service_accounts=writer)["state"] == "READY"
+    read = [{**link, "access": "read"} for link in LINKED]
+    narrowed = {"members": members, "service_accounts": writer, "file_systems": read}
+    assert world.put_team("vision", **narrowed)["state"] == "READY"
     more = {"resources": [{"instance_type": "ml.p5.48xlarge", "count": 4}]}
     assert world.put_team("vision", members=members[:1], service_accounts=READER, quota=more)["state"] == "READY"
     world.put_team(

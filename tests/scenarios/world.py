@@ -140,12 +140,17 @@ class World:
 
     @contextmanager
     def calls(self) -> Iterator[list[str]]:
-        """The mutating calls outside of podshare's own table that are made meanwhile, as ``principal action``."""
+        """The mutating calls outside of podshare's own table that are made meanwhile, as ``principal action``.
+
+        Those that an AWS service makes by itself, such as Amazon FSx at a bucket, are left out.
+        """
         before = len(self.sandbox.decisions)
         made: list[str] = []
         yield made
         for decision in self.sandbox.decisions[before:]:
             service, _, name = decision.action.partition(":")
+            if "/aws-service-role/" in decision.principal:
+                continue
             if service not in ("dynamodb", "logs", "states", "lambda", "xray", "sqs") and name.startswith(MUTATING):
                 made.append(f"{decision.principal.rpartition('/')[2]} {decision.action}")
 
@@ -373,6 +378,9 @@ class World:
         ]
         quotas = self.sandbox.client("sagemaker", HUB).list_compute_quotas()["ComputeQuotaSummaries"]
         found += [quota["Name"] for quota in quotas if quota["Status"] != "Deleted"]
+        links = self.sandbox.client("fsx", HUB).describe_data_repository_associations()["Associations"]
+        found += [link["FileSystemPath"] for link in links]
+        found += [volume["metadata"]["name"] for volume in kubernetes.api_of(EKS_ARN).objects("PersistentVolume")]
         configs = self.sandbox.client("sagemaker", HUB).list_cluster_scheduler_configs()
         return found + [config["Name"] for config in configs["ClusterSchedulerConfigSummaries"]]
 
