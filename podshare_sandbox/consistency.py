@@ -17,11 +17,12 @@ Documented as eventual, without numbers:
 - KMS: "there might be a brief delay, usually less than five minutes, until the grant is available throughout KMS" (KMS
   API Reference, CreateGrant); a grantee that it does not know yet is an InvalidArnException to Terraform's provider.
 
-Assumptions: all numbers; that lists are behind creations and deletions (those of SageMaker and S3 Control too), while a
-compute quota or an access point is found by its own name or id at once; that GetBucketPolicy and GetAccessPointPolicy
-answer what was written last, and only what is enforced is behind; that a role's deletion ends its sessions at once;
-that creation meets the names of all that is there; how often a compute quota fails. Left out, that is known at once:
-changes of users, groups and the versions of managed policies, SCPs, tags in conditions, and all of the other services.
+Assumptions: all numbers; that lists are behind creations and deletions (those of SageMaker, FSx and S3 Control too),
+while a compute quota or an access point is found by its own name or id at once; that GetBucketPolicy and
+GetAccessPointPolicy answer what was written last, and only what is enforced is behind; that a role's deletion ends its
+sessions at once; that creation meets the names of all that is there; how often a compute quota fails. Left out, that
+is known at once: changes of users, groups and the versions of managed policies, SCPs, tags in conditions, and all of
+the other services.
 
 CloudFormation waits until what it makes is known, which :func:`at_once` stands for.
 """
@@ -44,6 +45,7 @@ DELAYS: dict[str, dict[str, tuple[float, float]]] = {
     "pod-identity-association": {"eks": (0, 4), "lists": (0, 8), "pods": (1, 10)},
     "compute-quota": {"lists": (0, 8)},
     "cluster-scheduler-config": {"lists": (0, 8)},
+    "data-repository-association": {"lists": (0, 8)},
     "access-point": {"lists": (0, 8)},
     "access-point-policy": {"requests": (0, 8)},
     "bucket-policy": {"requests": (0, 8)},

@@ -10,8 +10,9 @@ repository association lifecycle state", "Using service-linked roles", "Unable t
 creating a DRA". The permissions that it wants of the caller are those of "Adding permissions to use data repositories
 in Amazon S3"; the other ways there, over the bucket's policy, are not taken.
 
-Assumptions: an association is found at once by its file system; one that has lost its access to the bucket becomes
-MISCONFIGURED at the next look, and its data stay; a request that repeats another's token within the day returns it.
+Assumptions: lists are behind creations and deletions, see ``consistency``; an association that has lost its access to
+the bucket becomes MISCONFIGURED at the next look, and its data stay; a request that repeats another's token returns
+what that one made, while it is there.
 Not emulated: making file systems by the API, data repository tasks, event notifications, capacity, other kinds of FSx.
 """
 
@@ -20,7 +21,7 @@ Not emulated: making file systems by the API, data repository tasks, event notif
 import json
 import secrets
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from threading import RLock
@@ -30,7 +31,7 @@ from moto.core.exceptions import ServiceException
 from moto.fsx.models import fsx_backends
 from moto.iam.models import iam_backends
 
-from podshare_sandbox import authorization, clock
+from podshare_sandbox import authorization, clock, consistency
 from podshare_sandbox.authorization import s3_data
 from podshare_sandbox.authorization.principals import Principal
 from podshare_sandbox.authorization.s3_data import DataCheck
@@ -138,6 +139,11 @@ def files(account: str, region: str, file_system: str) -> dict[str, bytes]:
     return found
 
 
+def associations(account: str, region: str) -> list[Association]:
+    """All associations of an account and Region, as they are now."""
+    return _settled(_store(account, region))
+
+
 def write(account: str, region: str, file_system: str, path: str, body: bytes) -> None:
     """What a client writes; it is exported if the directory's association does so and the bucket lets it."""
     store = _store(account, region)
@@ -168,6 +174,7 @@ def _settled(store: _Store) -> list[Association]:
 def _finish(store: _Store, association: Association) -> None:
     if association.doing == "DELETING":
         del store.associations[association.id]
+        _known(association).changed(association.id, replace(association))
         if not association.delete_data:
             kept = {f"{association.path}{name}": body for name, body in association.held.items()}
             store.data.setdefault(association.file_system, {}).update(kept)
@@ -176,6 +183,10 @@ def _finish(store: _Store, association: Association) -> None:
     association.doing = None
     if first and association.batch_import:
         _import_objects(association, _EVENTS)
+
+
+def _known(association: Association) -> consistency.Known[Association]:
+    return consistency.Known("data-repository-association", f"{association.account} {association.region}")
 
 
 def _import(association: Association) -> None:
@@ -340,6 +351,7 @@ def create_data_repository_association(
     _check_bucket(caller, wanted)
     _let_role_use(caller.account, FileSystemId, wanted.bucket)
     store.associations[wanted.id] = wanted
+    _known(wanted).changed(wanted.id, None)
     if ClientRequestToken:
         store.tokens[ClientRequestToken] = wanted.id
     return {"Association": _described(wanted)}
@@ -402,7 +414,9 @@ def describe_data_repository_associations(
     NextToken: str | None = None,
 ) -> Fields:
     """DescribeDataRepositoryAssociations, 25 a page. Errors: DataRepositoryAssociationNotFound, BadRequest."""
-    found = {one.id: one for one in _settled(_store(caller.account, caller.region))}
+    there = {one.id: one for one in _settled(_store(caller.account, caller.region))}
+    place = f"{caller.account} {caller.region}"
+    found = consistency.Known[Association]("data-repository-association", place).all_to("lists", there)
     for name in AssociationIds or ():
         if name not in found:
             raise _no_such(name)
@@ -431,7 +445,7 @@ def _described(one: Association) -> Fields:
             "AutoImportPolicy": {"Events": one.imports} if one.imports else None,
             "AutoExportPolicy": {"Events": one.exports} if one.exports else None,
         },
-        "Tags": [{"Key": key, "Value": value} for key, value in sorted(one.tags.items())],
+        "Tags": [{"Key": key, "Value": value} for key, value in sorted(one.tags.items())] or None,
         "CreationTime": one.created,
     }
 

@@ -267,7 +267,7 @@ class _Life:
     def _orphans(self, now: Reality) -> Iterator[str]:
         """What is owned and not named in the inventory: nobody would ever take it away."""
         named = reality.inventory()
-        shared = any(key.startswith("bucket_delegation|") for key in named)
+        shared = any(key.startswith(("bucket_delegation|", "file_system_delegation|")) for key in named)
         for key in now.owned:
             if key not in named and not (key.startswith("statement|") and shared) and not key.startswith("schedule|"):
                 yield f"{key} is in no inventory"

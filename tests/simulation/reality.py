@@ -14,7 +14,7 @@ from moto.scheduler.models import scheduler_backends
 
 from podshare.aws.tables import from_item
 from podshare.domain.hardening import LABELS
-from podshare_sandbox.services import access_points, buckets, eks, kms, kubernetes, pod_identity, sagemaker
+from podshare_sandbox.services import access_points, buckets, eks, fsx, kms, kubernetes, pod_identity, sagemaker
 from tests.scenarios.world import (
     DATA,
     EKS_ARN,
@@ -37,6 +37,13 @@ _BY_CHANCE = re.compile(
 )
 """A member stack's id, which ends the names of its policies, and the HyperPod cluster's: no two sandboxes have the same."""
 VOLATILE = ("CreationTime", "LastModifiedTime", "ComputeQuotaId", "ComputeQuotaArn", "ComputeQuotaVersion")
+
+_OBJECTS = {
+    "Role": "kubernetes_role",
+    "RoleBinding": "kubernetes_role_binding",
+    "PersistentVolume": "persistent_volume",
+    "PersistentVolumeClaim": "persistent_volume_claim",
+}
 
 Facts = dict[str, Any]
 Grant = tuple[str, ...]
@@ -62,7 +69,8 @@ def look(world: World) -> Reality:
     """Everything in all accounts as it is now."""
     owned: dict[str, Facts] = {}
     foreign: dict[str, Facts] = {}
-    for key, facts, is_own in (*_roles(), *_cluster(), *_quotas(world), *_scheduler(), *_schedules(), *_data()):
+    found = (*_roles(), *_cluster(), *_quotas(world), *_scheduler(), *_schedules(), *_data(), *_links())
+    for key, facts, is_own in found:
         (owned if is_own else foreign)[key] = facts
     return Reality(owned, foreign)
 
@@ -93,6 +101,8 @@ Found = tuple[str, Facts, bool]
 def _roles() -> Iterator[Found]:
     for account in (HUB, VISION, LANGUAGE, DATA):
         for role in list(iam_backends[account]["aws"].roles.values()):
+            if role.path.startswith("/aws-service-role/"):  # Amazon FSx makes it with the first link, and keeps it
+                continue
             attached = sorted(portable(arn) for arn in role.managed_policies)
             own = [arn for arn in attached if "policy/podshare" in arn and role.path != SYSTEM_PATH]
             facts = {
@@ -142,12 +152,19 @@ def _cluster() -> Iterator[Found]:
         if labels or policies:
             facts = {"tags": labels, "team": labels.get("podshare/team"), "network": policies}
             yield f"namespace|{place}|{_name(one)}", facts, True
-    for kind, called in (("Role", "kubernetes_role"), ("RoleBinding", "kubernetes_role_binding")):
+    for kind, called in _OBJECTS.items():
         for one in kubernetes.api_of(EKS_ARN).objects(kind):
             metadata, labels = one["metadata"], one["metadata"].get("labels", {})
             facts = {"tags": labels, "team": labels.get("podshare/team")}
-            facts |= {name: one[name] for name in ("rules", "roleRef", "subjects") if name in one}
-            yield f"{called}|{place}|{metadata['namespace']}/{metadata['name']}", facts, "podshare/team" in labels
+            facts |= {name: _without_ids(one[name]) for name in ("rules", "roleRef", "subjects", "spec") if name in one}
+            name = "/".join(metadata[part] for part in ("namespace", "name") if part in metadata)
+            yield f"{called}|{place}|{name}", facts, "podshare/team" in labels
+
+
+def _without_ids(part: Any) -> Any:
+    """Without what Kubernetes writes into a volume when it binds a claim, which no two claims have in common."""
+    claim = part.get("claimRef") if isinstance(part, dict) else None
+    return {**part, "claimRef": {key: claim[key] for key in ("namespace", "name")}} if claim else part
 
 
 def _name(found: Facts) -> str:
@@ -204,6 +221,14 @@ def _data() -> Iterator[Found]:
             yield f"statement|{DATA}|{REGION}|{name}|{sid}", facts, sid.startswith("podshare")
 
 
+def _links() -> Iterator[Found]:
+    for one in fsx.associations(HUB, REGION):
+        facts = {"repository": one.repository, "imports": one.imports, "exports": one.exports, "tags": dict(one.tags)}
+        facts["team"] = one.tags.get("podshare:team")
+        key = f"data_repository_association|{HUB}|{REGION}|{one.file_system}|{one.path}"
+        yield key, facts, "podshare:team" in one.tags
+
+
 # ---- what it gives ---------------------------------------------------------------------------------------------
 
 
@@ -229,10 +254,22 @@ def _grants(key: str, facts: Facts) -> Iterator[Grant]:
         for policy in facts["policies"].values():
             yield from (("may", name, *piece) for piece in _pieces(policy))
         yield from (("has the policy", name, arn) for arn in facts["attached"])
-    elif kind == "kms_grant" and not facts["grantee"].startswith("AROA"):
+    else:
+        yield from _grants_of_data(kind, name, facts)
+
+
+def _grants_of_data(kind: str, name: str, facts: Facts) -> Iterator[Grant]:
+    if kind == "kms_grant" and not facts["grantee"].startswith("AROA"):
         yield from (("may use the key", name, facts["grantee"], operation) for operation in facts["operations"])
     elif kind in ("access_point", "statement"):
         yield from (("admits", name, *piece) for piece in _pieces(facts["policy"]))
+    elif kind == "data_repository_association":
+        yield "links", name, facts["repository"]
+        yield from (("exports", name, facts["repository"], event) for event in facts["exports"])
+    elif kind == "persistent_volume":
+        spec = facts["spec"]
+        mode = "read" if "ro" in spec["mountOptions"] else "write"
+        yield "mounts", name, spec["csi"]["volumeAttributes"]["mountname"], spec["claimRef"]["namespace"], mode
 
 
 def _pieces(document: Any) -> Iterator[Grant]:

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 
 from podshare_sandbox import Sandbox
+from podshare_sandbox.organization import FILE_SYSTEM
 from podshare_sandbox.services import organizations
 from tests.builders import a_team_item
 from tests.scenarios.world import CLUSTER, DATASETS, HUB, LANGUAGE, REGION, VISION, Item, World
@@ -30,6 +31,7 @@ _WRITE_DRAFTS = {"dataset": "drafts", "access": "read_write", "prefix": "drafts/
 _READ_DRAFTS = {**_WRITE_DRAFTS, "access": "read"}
 _READ_SCANS = {"dataset": "scans", "access": "read"}
 _SOON, _LATE = "2032-01-31T18:00:00Z", "2033-01-31T18:00:00Z"  # the moments themselves are no part of the story
+_MOUNT_CRAWL = {"file_system": FILE_SYSTEM, "dataset": "crawl", "access": "read_write"}
 _TRAINING, _VIEW = "AmazonSagemakerHyperpodTrainingPolicy", "AmazonEKSViewPolicy"
 
 
@@ -76,6 +78,7 @@ ONBOARDING = Chapter(
             members=[{"account": VISION}, {"account": LANGUAGE, "existing_role": EXISTING_ROLE}],
             service_accounts=[{"name": "trainer", "datasets": [_READ_IMAGES, _WRITE_DRAFTS]}],
             expires=_SOON,
+            file_systems=[_MOUNT_CRAWL],
             **_rbac("create"),
         ),
         a_team_item(
@@ -115,6 +118,7 @@ CHANGE = Chapter(
             quota=_quota(3),
             service_accounts=[{"name": "trainer", "datasets": [_READ_CRAWL, _READ_DRAFTS]}],
             expires=_LATE,
+            file_systems=[{**_MOUNT_CRAWL, "access": "read"}],
             **_rbac("list"),
         ),
         a_team_item(

@@ -98,9 +98,13 @@ def update(context: Context, observed: Resource, wanted: Resource) -> None:
     _write_tags(_client(context, new.key), found["ResourceARN"], old.tags, new.tags)
     if {**old.facts(), "tags": None} == {**new.facts(), "tags": None}:
         return
-    _client(context, new.key).update_data_repository_association(
-        AssociationId=found["AssociationId"], S3=_policies(new), ClientRequestToken=_token(context, new)
-    )
+    try:
+        _client(context, new.key).update_data_repository_association(
+            AssociationId=found["AssociationId"], S3=_policies(new), ClientRequestToken=_token(context, new)
+        )
+    except ClientError as error:
+        if code_of(error) not in _GONE:  # lists may still hold it
+            raise
     was = f", which was misconfigured: {reason}" if old.status == "misconfigured" else ""
     raise Waiting(f"file system {new.key.container} updates the link of {new.key.name}{was}")
 
