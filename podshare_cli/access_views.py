@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from podshare.domain.proof import Refusal
-from podshare.domain.reach import ASSUME, Access, in_bucket, in_cluster
+from podshare.domain.reach import ANYBODY, ASSUME, Access, in_bucket, in_cluster, in_file_system
 from podshare_cli.output import ago
 from podshare_cli.proofs import Line, Proof
 
@@ -77,6 +77,7 @@ def proof(found: Proof, others: Iterable[Refusal], now: datetime.datetime) -> Re
         *_problems(document),
         *_section("people", [line for line in found.lines if in_cluster(line.access)]),
         *_section("data", [line for line in found.lines if in_bucket(line.access)]),
+        *_section("file systems", [line for line in found.lines if in_file_system(line.access)]),
         *_section("roles", [line for line in found.lines if line.access.may[:1] == (ASSUME,)]),
         *_section("what the roles' own policies allow", [line for line in found.lines if not line.access.where]),
         *_other_teams(list(others)),
@@ -142,7 +143,7 @@ def _who(who: str) -> str:
         return f"whom account {who.split(':')[4]} allows"
     if who.startswith("system:serviceaccount:"):
         namespace, name = who.split(":")[2:4]
-        return f"pods as {name} in {namespace}"
+        return f"all pods in {namespace}" if name == ANYBODY else f"pods as {name} in {namespace}"
     return f"{who.split(':')[4]} {who.split(':')[5]}" if who.startswith("arn:") and who.count(":") >= 5 else who
 
 
@@ -159,6 +160,8 @@ def _short(may: str) -> str:
 def _place(access: Access) -> str:
     if in_bucket(access):
         return f"s3://{access.where.rpartition(':')[2]}/{access.what}"
+    if in_file_system(access):
+        return f"{access.where.rpartition('/')[2]}:{access.what}"
     if in_cluster(access):
         cluster = access.where.rpartition("/")[2]
         return f"all of {cluster}" if access.what == "*" else f"{access.what} on {cluster}"

@@ -21,7 +21,7 @@ from lightkube.resources.core_v1 import Pod
 
 from podshare.aws.kubernetes import token
 from podshare.domain.kinds import Key, Kind
-from podshare.domain.reach import Access, in_bucket
+from podshare.domain.reach import ANYBODY, Access, in_bucket
 from podshare_cli.connection import Connection
 from podshare_cli.failures import Failure
 from podshare_cli.proofs import Known, Line
@@ -74,9 +74,14 @@ def service_accounts(known: Known, team: str) -> dict[str, list[Line]]:
     """What each service account of a team was granted in buckets, by its name in the cluster."""
     found: dict[str, list[Line]] = {}
     for line in known.proofs[team].lines:
-        if line.granted and in_bucket(line.access) and line.access.who.startswith("system:serviceaccount:"):
+        if line.granted and in_bucket(line.access) and _is_of_one_account(line.access):
             found.setdefault(line.access.who.rpartition(":")[2], []).append(line)
     return found
+
+
+def _is_of_one_account(access: Access) -> bool:
+    """Whether a service account reaches it by its role, and not every pod of the namespace by a volume."""
+    return access.who.startswith("system:serviceaccount:") and not access.who.endswith(ANYBODY)
 
 
 def probe(connection: Connection, known: Known, team: str, name: str, image: str) -> list[Result]:
@@ -121,7 +126,8 @@ def _elsewhere(lines: Sequence[Line]) -> Iterator[Check]:
 def _of_strangers(known: Known, team: str) -> Iterator[Check]:
     """The access points of other teams are refused, those of shared datasets too."""
     others = [line for name, proof in sorted(known.proofs.items()) if name != team for line in proof.lines]
-    found = {(_point(one.access), one) for one in others if in_bucket(one.access) and one.access.through}
+    by_roles = [one for one in others if in_bucket(one.access) and not one.access.who.endswith(ANYBODY)]
+    found = {(_point(one.access), one) for one in by_roles if one.access.through}
     points = dict(sorted(found, key=lambda pair: (pair[1].team, pair[1].access)))
     for point, one in list(points.items())[:MOST_STRANGERS]:
         what = f"list {_url(one.access)} through team {one.team}'s access point"

@@ -22,7 +22,7 @@ from podshare.domain.kinds import (
 )
 from podshare.domain.manifests import manifests
 from podshare.domain.plan import Action, plan
-from podshare.domain.proof import beyond
+from podshare.domain.proof import beyond, refusals
 from podshare.domain.reach import by_pods, reach
 from podshare.domain.records import Dataset, InvalidRecord, Team, parse_team
 from tests.builders import (
@@ -251,6 +251,21 @@ def test_a_volume_of_everything_is_beyond_what_was_granted() -> None:
         tampered = replace(volume, spec=spec)
         assert beyond(reach([*{**READ, volume.key: tampered}.values()], READ, INSTALLATION), granted)
         assert any(rule in one.rule for one in violations(own, [tampered], READ)), rule
+
+
+def test_a_volume_of_another_teams_directory_breaks_that_teams_refusal() -> None:
+    """Who mounts all of a file system is told with every team that has a directory there."""
+    volume = of(READ, PersistentVolume)
+    csi = volume.spec["csi"]
+    whole = {**csi, "volumeAttributes": {**csi["volumeAttributes"], "mountname": FILE_SYSTEM.mount_name}}
+    other = linked(a_team("audio", members=[], service_accounts=[], file_systems=[link("web")]))
+    theirs = reach([*other.values()], other, INSTALLATION)
+    proof = {"access": [{**one.as_dict(), "granted": True} for one in theirs]}
+    for things, broken in ((READ, False), ({volume.key: replace(volume, spec={**volume.spec, "csi": whole})}, True)):
+        found = reach([*things.values()], READ, INSTALLATION)
+        excess = beyond(found, reach([*READ.values()], READ, INSTALLATION))
+        (told,) = refusals(found, excess, {"audio": proof})
+        assert bool(told.broken) == broken
 
 
 def test_a_link_of_more_than_was_granted_is_told() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from podshare.domain.reach import ANYBODY, Access, account_of, in_bucket, in_cluster
+from podshare.domain.reach import ANYBODY, Access, account_of, in_bucket, in_cluster, in_file_system
 
 MOST_TOLD = 20  # of what is wrong, in an execution's history, in an event and with another team; the proof has it all
 LONGEST_TEXT = 400
@@ -181,5 +181,5 @@ def _concerns(excess: Access, others: Collection[Access]) -> bool:
 
 
 def _is_own_place(access: Access) -> bool:
-    """A namespace or keys of a bucket: what spans a cluster is every team's."""
-    return in_bucket(access) or (in_cluster(access) and access.what != ANYBODY)
+    """A namespace, keys of a bucket or a directory of a file system: what spans a cluster is every team's."""
+    return in_bucket(access) or in_file_system(access) or (in_cluster(access) and access.what != ANYBODY)

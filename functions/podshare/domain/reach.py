@@ -78,10 +78,10 @@ class Access:
     """Somebody may do something somewhere.
 
     ``who`` is the ARN of a principal (``*`` and ``?`` allowed; an account's root stands for everybody in it), a
-    service account by its Kubernetes user name, or a Kubernetes group. ``where`` is the ARN of a cluster, a bucket or a
-    role, ``what`` the namespace or the keys in it, as a pattern; for the actions of a policy ``where`` is empty and
-    ``what`` the policy's resource. ``through`` are the role and the access point on the way, ``by`` the keys of the
-    things that say so.
+    service account by its Kubernetes user name, or a Kubernetes group. ``where`` is the ARN of a cluster, a bucket, a
+    file system or a role, ``what`` the namespace, the keys or the paths in it, as a pattern; for the actions of a
+    policy ``where`` is empty and ``what`` the policy's resource. ``through`` are the role and the access point, or the
+    file system, on the way, ``by`` the keys of the things that say so.
     """
 
     who: str
@@ -149,6 +149,11 @@ def in_cluster(access: Access) -> bool:
 def in_bucket(access: Access) -> bool:
     """Whether it is about data."""
     return ":s3:::" in access.where
+
+
+def in_file_system(access: Access) -> bool:
+    """Whether it is about a directory of a file system."""
+    return ":fsx:" in access.where
 
 
 def by_pods(people: Iterable[Access], data: Collection[Access]) -> Iterator[Access]:
