@@ -119,3 +119,13 @@ def test_what_a_volume_and_a_claim_are_is_never_changed(api: KubernetesApi) -> N
     claim(api, resources={"requests": {"storage": "2Gi"}})
     with pytest.raises(KubernetesError, match="Required value"):
         claim(api, "small", resources={})
+
+
+def test_what_is_empty_or_false_is_left_out(api: KubernetesApi) -> None:
+    """A volume of no class that is not read-only says neither; a claim of no class says so (Kubernetes' Go types)."""
+    volume(api, csi={**CSI, "readOnly": False})
+    claim(api)
+    (made,), (asked,) = api.objects("PersistentVolume"), api.objects("PersistentVolumeClaim")
+    assert made["spec"]["csi"] == CSI
+    assert "storageClassName" not in made["spec"]
+    assert (asked["spec"]["storageClassName"], asked["spec"]["volumeMode"]) == ("", "Filesystem")

@@ -127,13 +127,13 @@ class Links:
         )
 
     def _claim(self, volume: PersistentVolume) -> PersistentVolumeClaim:
-        fields = ("accessModes", "storageClassName", "volumeMode")
+        shared = {name: volume.spec[name] for name in ("accessModes", "volumeMode")}
         return PersistentVolumeClaim(
             key=self._object(Kind.PERSISTENT_VOLUME_CLAIM, volume.claim),
             tags=self.labels,
             why=volume.why,
             needs=frozenset({volume.key}),
-            spec={**{name: volume.spec[name] for name in fields}, "volumeName": volume.key.name},
+            spec={**shared, "storageClassName": "", "volumeName": volume.key.name},  # of no class: none is provisioned
             capacity_gib=volume.capacity_gib,
         )
 
@@ -146,7 +146,7 @@ def _volume_spec(facts: FileSystemFacts, path: str, claim: Mapping[str, str], *,
 
     The driver mounts ``<dnsname>@tcp:/<mountname>``, which may go on to a directory (FSx for Lustre user guide,
     "Mounting specific filesets"). The handle only has to be unique: kubelet takes two volumes with one handle for the
-    same. A driver is not told a volume's readOnly, but its mount options.
+    same. A driver is not told a volume's readOnly, but its mount options. What is empty or false the API leaves out.
     """
     directory = path.rstrip("/")
     return {
@@ -155,12 +155,11 @@ def _volume_spec(facts: FileSystemFacts, path: str, claim: Mapping[str, str], *,
         "csi": {
             "driver": CSI_DRIVER,
             "volumeHandle": f"{facts.file_system}{directory}",
-            "readOnly": read_only,
+            **({"readOnly": True} if read_only else {}),
             "volumeAttributes": {"dnsname": facts.dns_name, "mountname": f"{facts.mount_name}{directory}"},
         },
         "mountOptions": [*(["ro"] if read_only else []), "flock"],
         "persistentVolumeReclaimPolicy": "Retain",
-        "storageClassName": "",
         "volumeMode": "Filesystem",
     }
 

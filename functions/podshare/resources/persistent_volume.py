@@ -8,6 +8,8 @@ from podshare.resources.volumes import delete, is_leaving, storage, update
 
 __all__ = ["READS", "WRITES", "create", "delete", "read", "update"]
 
+# of all that Kubernetes tells of a volume, for some of which it has defaults
+_WRITTEN = ("accessModes", "claimRef", "csi", "mountOptions", "persistentVolumeReclaimPolicy", "volumeMode")
 _LEFT_OVER = ("Released", "Failed")  # its claim was deleted, and no other can be bound to it
 _BOUND = ("resourceVersion", "uid")  # what Kubernetes writes into claimRef when it binds the claim
 
@@ -17,13 +19,13 @@ def read(context: Context, key: Key, wanted: Resource | None) -> PersistentVolum
     found = owned(context, key)
     if not isinstance(found, dict):
         return found
-    spec = dict(found["spec"])
+    spec = {name: value for name, value in found["spec"].items() if name in _WRITTEN}
     if claim := spec.get("claimRef"):
         spec["claimRef"] = {name: value for name, value in claim.items() if name not in _BOUND}
     return PersistentVolume(
         key=key,
         tags=labels_of(found),
-        capacity_gib=storage(spec.pop("capacity", {})),
+        capacity_gib=storage(found["spec"].get("capacity", {})),
         spec=spec,
         usable=not is_leaving(found) and (found.get("status") or {}).get("phase") not in _LEFT_OVER,
     )

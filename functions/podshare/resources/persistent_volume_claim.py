@@ -10,18 +10,19 @@ from podshare.resources.volumes import delete, is_leaving, storage
 
 __all__ = ["READS", "WRITES", "create", "delete", "read", "update"]
 
+_WRITTEN = ("accessModes", "storageClassName", "volumeMode", "volumeName")  # as with volumes
+
 
 def read(context: Context, key: Key, wanted: Resource | None) -> PersistentVolumeClaim | Foreign | None:
     """The claim; one that has lost its volume is of no use."""
     found = owned(context, key)
     if not isinstance(found, dict):
         return found
-    spec = dict(found["spec"])
     return PersistentVolumeClaim(
         key=key,
         tags=labels_of(found),
-        capacity_gib=storage(spec.pop("resources", {}).get("requests", {})),
-        spec=spec,
+        capacity_gib=storage(found["spec"].get("resources", {}).get("requests", {})),
+        spec={name: value for name, value in found["spec"].items() if name in _WRITTEN},
         usable=not is_leaving(found) and (found.get("status") or {}).get("phase") != "Lost",
     )
 

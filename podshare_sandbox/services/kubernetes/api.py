@@ -294,6 +294,8 @@ class KubernetesApi:
         return self._store(resource, namespace, after, dry_run=dry_run)
 
     def _store(self, resource: Resource, namespace: str, state: Object, *, dry_run: bool) -> Object:
+        if resource in (volumes.VOLUME, volumes.CLAIM):
+            volumes.fill_in(resource, state)
         if not dry_run:
             self._revision += 1
             state["metadata"]["resourceVersion"] = self.revision

@@ -63,6 +63,18 @@ def _quantity(field: str, value: Any) -> Iterator[tuple[str, str]]:
         yield field, f'Invalid value: "{value}": quantities must match the regular expression'
 
 
+def fill_in(resource: Resource, candidate: Object) -> None:
+    """Set the defaults, and leave out what the API's types leave out of their JSON: empty names, and what is false."""
+    spec = candidate["spec"]
+    spec.setdefault("volumeMode", "Filesystem")
+    if resource == VOLUME:
+        spec.setdefault("persistentVolumeReclaimPolicy", "Retain")
+        if not spec.get("storageClassName"):
+            spec.pop("storageClassName", None)
+        if not spec.get("csi", {}).get("readOnly", True):
+            del spec["csi"]["readOnly"]
+
+
 # --- controllers ----------------------------------------------------------------------------------------------
 
 
