@@ -50,7 +50,7 @@ WILDCARDS = {
         f"arn:aws:iam::*:role/podshare-system/podshare-{work}": _ANY_ACCOUNT
         for work in ("cluster", "data", "identity", "kubernetes", "read")
     },
-    "arn:aws:fsx:REGION:ACCOUNT:association/*": f"{_RANDOM}; the condition asks for podshare's tag where one is changed",
+    "arn:aws:fsx:*:ACCOUNT:association/*": f"{_RANDOM}; the condition asks for podshare's tag where one is changed",
     "arn:aws:iam::*:role/podshare/*": "the cluster accounts' roles; the trust of each names the one role that it admits",
     "arn:aws:iam::ACCOUNT:role/*": "a role that people made, by any name; the policy that may be attached is one",
     "arn:aws:iam::ACCOUNT:role/aws-service-role/s3.data-source.lustre.fsx.amazonaws.com/*": (

@@ -191,15 +191,19 @@ def test_policies_fit(sandbox: Sandbox) -> None:
             assert sum(map(size, inline_policies(sandbox, account, name))) <= INLINE_POLICIES, name
 
 
-def test_four_clusters_fit(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize(
+    ("room", "file_systems"), [(4, {"FileSystemArns": ""}), (2, {})], ids=["alone", "with file systems"]
+)
+def test_clusters_of_one_account_fit(sandbox: Sandbox, room: int, file_systems: dict[str, str]) -> None:
     """The member stack has room for as many clusters as the README says: IAM would refuse a policy that is too long."""
     of = f"{HUB_REGION}:{HUB}:cluster"
-    four = {
-        "EksClusterArns": ",".join(f"arn:aws:eks:{of}/hyperpod-production-{number}" for number in range(4)),
-        "HyperPodClusterArns": ",".join(f"arn:aws:sagemaker:{of}/abcdefghijk{number}" for number in range(4)),
+    many = {
+        "EksClusterArns": ",".join(f"arn:aws:eks:{of}/hyperpod-production-{number}" for number in range(room)),
+        "HyperPodClusterArns": ",".join(f"arn:aws:sagemaker:{of}/abcdefghijk{number}" for number in range(room)),
     }
     one = sandbox.stack("podshare-member").parameters
-    for parameters in ({**one, **four}, one):
+    without = {**one, **file_systems}  # one step at a time: what goes may go after what comes
+    for parameters in (without, {**without, **many}, without, one):
         sandbox.deploy(ROOT / "accounts" / "member.yaml", stack_name="podshare-member", parameters=parameters)
 
 
