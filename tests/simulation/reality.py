@@ -81,8 +81,9 @@ def state() -> list[Item]:
 
 
 def inventory() -> set[str]:
-    """The keys of everything that podshare has written down as its own."""
-    return {portable(row.attrs["key"].value) for row in _rows() if row.attrs["part"].value.startswith("resource#")}
+    """The keys of everything that podshare has written down as its own, by their rows: moto adds the rest bit by bit."""
+    parts = (str(row.attrs["part"].value) for row in _rows())
+    return {portable(part.removeprefix("resource#")) for part in parts if part.startswith("resource#")}
 
 
 def _rows() -> Iterator[Any]:

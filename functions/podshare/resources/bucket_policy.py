@@ -22,9 +22,8 @@ from podshare.resources.context import Context
 READS = frozenset({"s3:GetBucketPolicy"})
 WRITES = frozenset({"s3:PutBucketPolicy", "s3:DeleteBucketPolicy"})
 
-Share = Mapping[
-    str, Any
-]  # of a team: ``write``, and of a file system ``account``, ``file_system``, ``prefix``, ``read``
+# a team's row: ``write``, and of a file system ``account``, ``file_system``, ``prefix`` and ``read``
+Share = Mapping[str, Any]
 
 
 def share(context: Context, key: Key) -> Share | None:
