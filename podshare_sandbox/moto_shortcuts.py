@@ -9,6 +9,7 @@ from typing import Any
 
 from moto.core import responses
 from moto.core.model import Shape
+from moto.core.parse import QueryParser
 from moto.core.routing import SmithyRule
 from moto.core.serialize import (
     AttributePickerContext,
@@ -32,6 +33,7 @@ def install() -> None:
     """Take the shortcuts. Raises RuntimeError where a symbol of moto is gone."""
     repair(ResponseSerializer, "get_value", _remembering_names)
     repair(BaseJSONSerializer, "_serialize_type_structure", _sending_values_as_stored)
+    repair(QueryParser, "_do_parse", _reading_a_dictionary)
     repair(responses, "method_names_from_class", _looking_up)
     repair(SmithyRule, "_compile_builder", _building_nothing)
     repair(EventManager, "get_event_history", _copying_no_event)
@@ -82,6 +84,15 @@ def _is_sent_as_stored(value: Any) -> bool:
         case "L":
             return all(map(_is_sent_as_stored, content))
     return kind in _SENT_AS_STORED
+
+
+def _reading_a_dictionary(stock: Any) -> Any:
+    """werkzeug's values of a request raise an exception for each absent name, and most members of a call are absent."""
+
+    def do_parse(self: QueryParser, request: Mapping[str, Any], shape: Shape) -> Any:
+        return stock(self, {**request, "values": request["values"].to_dict()}, shape)
+
+    return do_parse
 
 
 class _Methods:

@@ -1,9 +1,11 @@
 """What moto need not work out for each request: the answers stay the same."""
 
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from moto.core import responses
+from moto.core.parse import QueryParser
 from moto.core.routing import SmithyRule, _create_map
 from moto.core.serialize import JSONSerializer, XFormedAttributePicker
 from moto.core.utils import get_service_model
@@ -11,6 +13,7 @@ from moto.dynamodb.exceptions import ItemSizeTooLarge
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.stepfunctions.parser.api import HistoryEventType
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventHistoryContext, EventManager
+from werkzeug.wrappers import Request
 
 from podshare_sandbox import moto_shortcuts
 
@@ -70,6 +73,16 @@ def test_an_item_is_sent_as_moto_would_send_it(monkeypatch: pytest.MonkeyPatch, 
     short = body()
     monkeypatch.setattr(moto_shortcuts, "_is_sent_as_stored", lambda _value: False)
     assert body() == short
+
+
+def test_parameters_are_read_as_ever() -> None:
+    """Lists, structures and what is absent come out of a form as they were sent."""
+    sent = "RoleName=a&Path=/x/&Tags.member.1.Key=team&Tags.member.1.Value=&Tags.member.2.Key=b&Tags.member.2.Value=c"
+    values = Request.from_values(method="POST", data=dict(parse_qsl(sent, keep_blank_values=True))).values
+    parser = QueryParser(get_service_model("iam").operation_model("CreateRole"))
+    asked = {"method": "POST", "values": values, "headers": {}, "body": b"", "url_path": "/", "url_params": {}}
+    tags = [{"Key": "team", "Value": ""}, {"Key": "b", "Value": "c"}]
+    assert parser.parse(asked) == {"RoleName": "a", "Path": "/x/", "Tags": tags}
 
 
 def test_methods_are_looked_up_by_name() -> None:
