@@ -56,9 +56,10 @@ class Recording:
 
 @dataclass(frozen=True)
 class Played:
-    """What came of a schedule: what it struck, and the rule that it broke, if any."""
+    """What came of a schedule: the calls that were made, what it struck, and the rule that it broke, if any."""
 
     schedule: Schedule
+    made: frozenset[Call]
     struck: tuple[tuple[Call, Fault], ...]
     most_reconciliations: int
     seconds: float
@@ -88,8 +89,8 @@ class Stage:
             life.live()
         except Violation as violation:
             broken = str(violation)
-        struck = tuple(life.weather.struck)
-        return Played(schedule, struck, life.most_reconciliations, time.monotonic() - began, broken)
+        made, struck = frozenset(life.weather.made), tuple(life.weather.struck)
+        return Played(schedule, made, struck, life.most_reconciliations, time.monotonic() - began, broken)
 
 
 @contextmanager

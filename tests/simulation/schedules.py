@@ -3,7 +3,7 @@
 import itertools
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,8 @@ _OUTLASTING_SHARES = dict.fromkeys(PLAIN, 0.25) | {"denied": 0, "killed_before":
 _QUICK_EVENTS = ("triggered", "rewritten", "contested", "tampered", "taken", "suspended")
 _SLOW_EVENTS = ("aborted", "redriven")
 _CONCERNING_TEAMS = ("onboarding", "change")  # the chapters in which something else may happen meanwhile
+
+_MOST_BY_CHANCE = 0.01  # share of the recorded calls; where more are made no longer, the story has changed
 
 Kind = tuple[str, str, str]
 
@@ -117,12 +119,24 @@ class Coverage:
     calls: frozenset[Call]
     struck: Counter[str] = field(default_factory=Counter)
     met: dict[str, set[Call]] = field(default_factory=lambda: defaultdict(set))
+    made: Counter[Call] = field(default_factory=Counter)
+    schedules: int = 0
 
-    def add(self, struck: Sequence[tuple[Call, Fault]]) -> None:
-        """What a schedule has struck."""
+    def add(self, made: Collection[Call], struck: Sequence[tuple[Call, Fault]]) -> None:
+        """The calls that were made while a schedule was played, and what it has struck."""
+        self.schedules += 1
+        self.made.update(made)
         for call, fault in struck:
             self.struck[fault.kind] += 1
             self.met[fault.kind].add(call.first)
+
+    def leave_out_chance(self) -> frozenset[Call]:
+        """Leave out the calls that most schedules have not made, which are by chance; all stay if they are many."""
+        rare = frozenset(call for call in self.calls if self.made[call] * 2 < self.schedules)
+        if len(rare) > len(self.calls) * _MOST_BY_CHANCE:
+            return frozenset()
+        self.calls -= rare
+        return rare
 
     @property
     def of_calls(self) -> frozenset[Call]:

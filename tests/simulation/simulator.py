@@ -40,7 +40,7 @@ class Report:
         """What came of one schedule."""
         self.schedules += 1
         self.most_reconciliations = max(self.most_reconciliations, played.most_reconciliations)
-        self.coverage.add(played.struck)
+        self.coverage.add(played.made, played.struck)
         if played.broken:
             self.broken = self.broken or played
 
@@ -71,6 +71,8 @@ def simulate(seed: int, runs: int, say: Progress) -> Report:
         else:
             faults = promised(calls, seed)
             _play(dealt(faults, calls, seed), open_stages, report, say)
+            for call in sorted(report.coverage.leave_out_chance()):
+                say(f"made by chance, and promised nothing: {call}")
             for _ in range(_MOST_FOLLOW_UPS):
                 if report.broken or not (left := report.coverage.missing(faults)):
                     break

@@ -57,7 +57,7 @@ def test_what_is_promised_is_met() -> None:
     faults = promised(calls, 7)
     coverage = Coverage(frozenset(calls))
     assert {fault.call.first for fault in coverage.missing(faults)} == set(calls)
-    coverage.add([(fault.call, fault) for fault in faults])
+    coverage.add(CALLS, [(fault.call, fault) for fault in faults])
     assert coverage.missing(faults) == []
     assert coverage.of_calls == set(calls)
     assert coverage.of_classes == coverage.classes
@@ -68,8 +68,21 @@ def test_what_did_not_strike_is_missing() -> None:
     """A fault at a call that was not made this time is owed."""
     faults = promised(CALLS, 7)
     coverage = Coverage(frozenset(CALLS))
-    coverage.add([(fault.call, fault) for fault in faults[1:]])
+    coverage.add(CALLS, [(fault.call, fault) for fault in faults[1:]])
     assert faults[0].call.first in {fault.call for fault in coverage.missing(faults)}
+
+
+def test_calls_by_chance_are_promised_nothing_and_are_few() -> None:
+    """A call that few schedules make is left out; where many are, none is, so that what has gone is told as missing."""
+    coverage = Coverage(frozenset({**CALLS, ONE: 1}))
+    for made in ({**CALLS, ONE: 1}, CALLS, CALLS):
+        coverage.add(made, [])
+    assert coverage.leave_out_chance() == {ONE}
+    assert coverage.calls == frozenset(CALLS)
+    coverage = Coverage(frozenset(CALLS))
+    coverage.add([*CALLS][10:], [])
+    assert coverage.leave_out_chance() == frozenset()
+    assert coverage.calls == frozenset(CALLS)
 
 
 def test_events_get_lost_and_calls_do_not() -> None:
