@@ -69,7 +69,7 @@ def a_role(sandbox: Sandbox, name: str) -> str:
 def assumed(sandbox: Sandbox, role: str) -> boto3.Session:
     sts = sandbox.session(HUB).client("sts")
     keys = sts.assume_role(RoleArn=role, RoleSessionName="ada")["Credentials"]
-    return boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], region_name=HUB_REGION)
+    return sandbox.session_of(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
 
 
 def answers(call: Callable[[], Any]) -> bool:

@@ -61,7 +61,7 @@ def reader(sandbox: Sandbox) -> Iterator[Any]:
 def session(sandbox: Sandbox) -> boto3.Session:
     sts = sandbox.client("sts", HUB)
     keys = sts.assume_role(RoleArn=READER, RoleSessionName="test")["Credentials"]
-    return boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], region_name=HUB_REGION)
+    return sandbox.session_of(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
 
 
 def grant(sandbox: Sandbox, *operations: str, **more: Any) -> str:

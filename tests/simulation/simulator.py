@@ -30,15 +30,18 @@ class Report:
 
     coverage: Coverage
     made: int = 0
-    schedules: int = 0
     most_reconciliations: int = 0
     seconds: float = 0
     broken: Played | None = None
     missing: list[str] = field(default_factory=list)
 
+    @property
+    def schedules(self) -> int:
+        """How many schedules have been played."""
+        return self.coverage.schedules
+
     def add(self, played: Played) -> None:
         """What came of one schedule."""
-        self.schedules += 1
         self.most_reconciliations = max(self.most_reconciliations, played.most_reconciliations)
         self.coverage.add(played.made, played.struck)
         if played.broken:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from podshare.domain.desired import as_rule, share_a_role, without_access
 from podshare.domain.enrollments import Enrolled
+from podshare.domain.file_systems import overlap
 from podshare.domain.records import (
     MOST_MEMBERS,
     Access,
@@ -162,15 +163,11 @@ def _overlapping_links(team: Team, datasets: Mapping[str, Dataset | None]) -> It
     """A file system links no two directories to data of which one's lie in the other's (FSx for Lustre user guide)."""
     for (one, grant), (two, other) in combinations(enumerate(team.file_systems), 2):
         links = [(datasets.get(each.dataset), each) for each in (grant, other)]
-        places = [(dataset.bucket, each.prefix or dataset.prefix) for dataset, each in links if dataset]
-        if grant.file_system == other.file_system and len(places) > 1 and _overlap(*places):
+        places = [f"{dataset.bucket}/{each.prefix or dataset.prefix}" for dataset, each in links if dataset]
+        if grant.file_system == other.file_system and len(places) > 1 and overlap(*places):
             rule = f"overlaps with file_systems.{one}, and {other.file_system} links no data twice"
             remedy = "Leave one of them out, or link it to another file system."
             yield Problem(f"team#{team.name}", f"file_systems.{two}.dataset", other.dataset, rule, remedy)
-
-
-def _overlap(one: tuple[str, str], other: tuple[str, str]) -> bool:
-    return one[0] == other[0] and (one[1].startswith(other[1]) or other[1].startswith(one[1]))
 
 
 def _mixed_roles(team: Team, datasets: Mapping[str, Dataset | None]) -> Iterable[Problem]:

@@ -64,6 +64,12 @@ def refusal(grant: FileSystemGrant, dataset: Dataset, cluster: "ClusterFacts") -
     return None
 
 
+def overlap(one: str, other: str) -> bool:
+    """Whether one of two directories lies in the other, or is the same."""
+    first, second = (f"{path.rstrip('/')}/" for path in (one, other))
+    return first.startswith(second) or second.startswith(first)
+
+
 @dataclass(frozen=True, slots=True)
 class Links:
     """A team's grants through the file systems of one of its clusters, and what its things there carry."""

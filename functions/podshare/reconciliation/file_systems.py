@@ -10,7 +10,7 @@ from podshare.aws.errors import Retryable, Terminal, code_of
 from podshare.aws.tables import State
 from podshare.domain import limits, names
 from podshare.domain.desired import ClusterFacts
-from podshare.domain.file_systems import FileSystemFacts, refusal
+from podshare.domain.file_systems import FileSystemFacts, overlap, refusal
 from podshare.domain.kinds import DataRepositoryAssociation, Key, Kind, Resource
 from podshare.domain.plan import LONGEST_TEXT, Obstacle
 from podshare.domain.records import Dataset, Team
@@ -32,9 +32,9 @@ class FileSystems:
 
 def known_file_systems(state: State, cluster: str, team: Team) -> tuple[FileSystemFacts, ...]:
     """What was last learned of the file systems that the team's record names on ``cluster``."""
-    wanted = sorted({grant.file_system for grant in team.file_systems_on(cluster)})
-    rows = (state.get(f"cluster#{cluster}", _part(name)) for name in wanted)
-    return tuple(FileSystemFacts.of_row(row) for row in rows if row)
+    parts = {_part(grant.file_system) for grant in team.file_systems_on(cluster)}
+    rows = sorted(state.get_parts(f"cluster#{cluster}", parts), key=lambda row: str(row["part"]))
+    return tuple(map(FileSystemFacts.of_row, rows))
 
 
 def keep_file_systems(state: State, facts: ClusterFacts) -> None:
@@ -168,12 +168,7 @@ def _crowded(
             remedy = f"Amazon FSx fixes their number at {limits.DATA_REPOSITORY_ASSOCIATIONS}: use another one."
             yield Obstacle(what[:LONGEST_TEXT], remedy, only=str(one.key))
         for path, repository in present.items():
-            if _overlap(one.key.name, path) or _overlap(one.repository, repository):
+            if overlap(one.key.name, path) or overlap(one.repository, repository):
                 what = f"file system {file_system} links {path} to {repository} already, and overlaps would be refused"
                 remedy = "Use another file system, or let the pods use the access point."
                 yield Obstacle(f"{what}: {one.repository}"[:LONGEST_TEXT], remedy, only=str(one.key))
-
-
-def _overlap(one: str, other: str) -> bool:
-    first, second = (f"{path.rstrip('/')}/" for path in (one, other))
-    return first.startswith(second) or second.startswith(first)

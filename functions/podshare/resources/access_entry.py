@@ -4,7 +4,6 @@ An EKS token proves identity, not permission (it is a presigned GetCallerIdentit
 only its access entry ends the Kubernetes access of a live session.
 """
 
-import hashlib
 from collections.abc import Collection
 
 from botocore.exceptions import ClientError
@@ -80,7 +79,7 @@ def create(context: Context, wanted: Resource) -> None:
             kubernetesGroups=sorted(entry.groups),
             tags=dict(entry.tags),
             # one token per run: a lost reply is harmless, and an entry that was deleted is made anew
-            clientRequestToken=hashlib.sha256(f"{entry.key}{context.run}".encode()).hexdigest()[:64],
+            clientRequestToken=context.request_token(str(entry.key)),
         )
     except ClientError as error:
         if code_of(error) != "ResourceInUseException":  # it is there: what it says is read again, and mended

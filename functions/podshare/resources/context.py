@@ -1,5 +1,6 @@
 """What every kind's functions are given: where podshare is installed, clients, and for whom they work."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -32,6 +33,10 @@ class Context:
     function_timeout: int
     run: str = ""
     desired: frozenset[Key] = frozenset()
+
+    def request_token(self, about: str) -> str:
+        """The same for a request that is repeated in a run, another one in the next: 32 characters."""
+        return hashlib.sha256(f"{about} {self.run}".encode()).hexdigest()[:32]
 
     @property
     def inventory(self) -> Inventory:

@@ -5,7 +5,6 @@ two can share. All changes are asynchronous, one at a time for each file system,
 its lease for so long, but ends and begins anew.
 """
 
-import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -166,9 +165,7 @@ def _policies(association: DataRepositoryAssociation) -> Any:
 
 
 def _token(context: Context, association: DataRepositoryAssociation) -> str:
-    """The same for a request that is repeated in a run, at most 63 characters."""
-    about = f"{context.run} {association.key} {association.repository} {sorted(association.exports)}"
-    return hashlib.sha256(about.encode()).hexdigest()[:32]
+    return context.request_token(f"{association.key} {association.repository} {sorted(association.exports)}")
 
 
 def _write_tags(client: "FSxClient", arn: str, old: Mapping[str, str], new: Mapping[str, str]) -> None:

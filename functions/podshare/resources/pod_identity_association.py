@@ -1,6 +1,5 @@
 """EKS Pod Identity associations: the role that pods of a service account get."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,14 +46,13 @@ def create(context: Context, wanted: Resource) -> None:
     association = as_kind(PodIdentityAssociation, wanted)
     namespace, _, name = association.key.name.partition("/")
     eks = context.accounts.client("eks", association.key.account, association.key.region)
-    about = f"{association.key}{association.target_role_arn or ''}{context.run}"
     request: Any = {
         "clusterName": association.key.container,
         "namespace": namespace,
         "serviceAccount": name,
         "roleArn": association.role_arn,
         "tags": dict(association.tags),
-        "clientRequestToken": hashlib.sha256(about.encode()).hexdigest()[:64],
+        "clientRequestToken": context.request_token(f"{association.key} {association.target_role_arn}"),
     }
     if association.target_role_arn:
         request["targetRoleArn"] = association.target_role_arn
