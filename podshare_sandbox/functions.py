@@ -18,6 +18,7 @@ import json
 import logging
 import os
 import queue
+import select
 import signal
 import socket
 import socketserver
@@ -42,13 +43,14 @@ from moto.awslambda.utils import get_backend
 from podshare_sandbox import clock
 from podshare_sandbox.front_door import FrontDoor
 from podshare_sandbox.moto_repair import repair
-from podshare_sandbox.processes import Command, Processes, inherited_variables
+from podshare_sandbox.processes import Command, Process, Processes, inherited_variables
 from podshare_sandbox.service_clients import ServiceRole
 
 logger = logging.getLogger(__name__)
 
 _INIT_SECONDS = 10  # an environment's own time to start, before a function's timeout counts
 _LOG_TAIL_BYTES = 4096
+_PIPE_BYTES = 1 << 16
 _RENEW_BEFORE = timedelta(minutes=5)
 _ASYNC_RETRIES = 2
 _ASYNC_PAUSES = (60, 120)  # seconds before the first and the second retry
@@ -294,6 +296,7 @@ class ExecutionEnvironment:
         except BaseException:
             self._runtime_api.close()
             raise
+        self._output = _Output(self._process, self._log)
         threading.Thread(target=self._follow, daemon=True, name=f"lambda {function.function_name}").start()
 
     @property
@@ -318,6 +321,7 @@ class ExecutionEnvironment:
             reply = _timed_out(request_id, timeout)
         if reply.ends_environment:
             self.close()
+        self._output.read_what_is_there()
         return Outcome(reply.payload(request_id), reply.failed, self._log.tail())
 
     def close(self) -> None:
@@ -327,9 +331,7 @@ class ExecutionEnvironment:
 
     def _follow(self) -> None:
         """Write what the process prints to its log stream, until it ends."""
-        assert self._process.stdout is not None  # noqa: S101  # it is a pipe
-        for line in self._process.stdout:
-            self._log.write(line.rstrip("\n"))
+        self._output.read_to_the_end()
         self._runtime_api.process_exited(self._process.wait())
 
     def _variables(self, code: Path) -> dict[str, str]:
@@ -551,6 +553,44 @@ class _LogStream:
     def tail(self) -> str:
         """The last 4 KB of the current invocation's output."""
         return "\n".join(list(self._lines)).encode()[-_LOG_TAIL_BYTES:].decode(errors="ignore")
+
+
+class _Output:
+    """A process's output on its way to the log: a thread follows it, and whoever has a reply reads what came before.
+
+    The reply takes another way than the output, and may be faster than the thread.
+    """
+
+    def __init__(self, process: Process, log: _LogStream) -> None:
+        assert process.stdout is not None  # noqa: S101  # it is a pipe
+        self._pipe = process.stdout
+        self._log = log
+        self._reading = threading.Lock()
+        self._begun = b""  # a line of which the end has not come
+        self._ended = False
+        os.set_blocking(self._pipe.fileno(), False)
+
+    def read_to_the_end(self) -> None:
+        """Return when the process, and each of its own, has closed its output."""
+        readable = select.poll()
+        readable.register(self._pipe, select.POLLIN)
+        while not self._ended:
+            readable.poll()
+            self.read_what_is_there()
+
+    def read_what_is_there(self) -> None:
+        """Write to the log all that has been printed so far."""
+        with self._reading, suppress(BlockingIOError):
+            while not self._ended:
+                self._take(os.read(self._pipe.fileno(), _PIPE_BYTES))
+
+    def _take(self, chunk: bytes) -> None:
+        self._ended = not chunk
+        *lines, self._begun = (self._begun + chunk).split(b"\n")
+        if self._ended and self._begun:
+            lines.append(self._begun)
+        for line in lines:
+            self._log.write(line.decode(errors="replace"))
 
 
 @dataclass
