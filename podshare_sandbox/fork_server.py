@@ -1,12 +1,14 @@
 """The process from which execution environments are forked. Runs by itself, as ``python -P fork_server.py FD``.
 
-It has imported libraries that functions commonly use, and nothing else: no function's code, nothing that reads the
-environment while it is imported (aws_lambda_powertools and awslambdaric do), nothing that starts threads. A fork takes
-on its own variables, folder, output and module path, and then is what ``python -m awslambdaric`` would have become.
+It has imported libraries that functions commonly use: nothing that reads the environment while it is imported
+(aws_lambda_powertools and awslambdaric do), nothing that starts threads. Of a function's code it imports what it is
+told is pure, and forgets that in forks that run other code. A fork takes on its own variables, folder, output and
+module path, and then is what ``python -m awslambdaric`` would have become.
 
-FD is a Unix socket of type SOCK_SEQPACKET. Each message is a JSON object. ``{"start": ID, "handler", "folder",
-"variables"}`` comes with two file descriptors: the output, and where the exit status is written, as text and negative
-for a signal, once the fork has ended. ``{"kill": ID}`` kills it. When the socket is closed, all forks are killed.
+FD is a Unix socket of type SOCK_SEQPACKET. Each message is a JSON object. ``{"import": PACKAGE, "folder"}`` imports.
+``{"start": ID, "handler", "folder", "variables"}`` comes with two file descriptors: the output, and where the exit
+status is written, as text and negative for a signal, once the fork has ended. ``{"kill": ID}`` kills it. When the
+socket is closed, all forks are killed.
 
 Needs Linux: os.pidfd_open tells of a fork's end without a signal handler.
 """
@@ -15,27 +17,34 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import runpy
 import selectors
 import signal
 import socket
 import sys
 import time
+import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
+import pydantic
 from botocore.exceptions import DataNotFoundError
+from botocore.hooks import EventAliaser
 from botocore.loaders import JSONFileLoader, Loader
+from botocore.utils import EVENT_ALIASES
 
 _LARGEST_MESSAGE = 1 << 18  # bytes; a function's variables are 4 KB at most
 _LIBRARIES = (
     *("boto3.dynamodb.types", "boto3.s3.inject", "botocore.endpoint", "botocore.retries.standard", "botocore.signers"),
     *("asyncio", "concurrent.futures.thread", "http.client", "logging.config", "uuid", "zoneinfo"),
-    *("httpx2", "lightkube", "lightkube.resources.core_v1", "pydantic.networks", "pydantic.root_model", "simplejson"),
-    *("pydantic.deprecated.class_validators", "yaml"),
+    *("encodings.idna", "h2.connection", "httpcore2", "httpx2", "simplejson", "truststore", "yaml"),
+    *("lightkube", "lightkube.codecs", "lightkube.generic_resource", "lightkube.resources.core_v1"),
+    *("lightkube.resources.networking_v1", "lightkube.resources.rbac_authorization_v1"),
+    *("pydantic.deprecated.class_validators", "pydantic.networks", "pydantic.root_model"),
 )
 _SERVICES = (
     "dynamodb",
@@ -52,6 +61,29 @@ _SERVICES = (
 )
 _FILES_OF_A_SERVICE = ("service-2", "endpoint-rule-set-1", "paginators-1", "waiters-2")
 _FILES = ("_retry", "endpoints", "partitions", "sdk-default-configuration")
+
+
+@dataclass(frozen=True)
+class _Package:
+    """A package of a function's code: a module of it and the modules below, and where they are."""
+
+    name: str
+    folder: str
+
+    def load(self) -> None:
+        """Import it all, and build the models that build themselves when they are used."""
+        sys.path.insert(0, self.folder)
+        try:
+            for found in pkgutil.iter_modules(importlib.import_module(self.name).__path__):
+                _build_models(importlib.import_module(f"{self.name}.{found.name}"))
+        finally:
+            sys.path.remove(self.folder)
+
+    def forget(self) -> None:
+        """Let it be imported anew, from elsewhere."""
+        for name in list(sys.modules):
+            if name.partition(".")[0] == self.name.partition(".")[0]:
+                del sys.modules[name]
 
 
 @dataclass(frozen=True)
@@ -110,6 +142,7 @@ class ForkServer:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._forks: dict[str, _Fork] = {}
+        self._package: _Package | None = None
         self._selector = selectors.DefaultSelector()
         self._selector.register(control, selectors.EVENT_READ)
 
@@ -129,6 +162,9 @@ class ForkServer:
                     return launch
 
     def _obey(self, message: dict[str, Any], descriptors: list[int]) -> Launch | None:
+        if "import" in message:
+            self._preload(_Package(message["import"], message["folder"]))
+            return None
         if "kill" in message:
             if message["kill"] in self._forks:
                 self._forks[message["kill"]].kill()
@@ -138,12 +174,27 @@ class ForkServer:
         if process_id == 0:
             os.close(status)
             self._let_go()
+            if self._package and self._package.folder != message["folder"]:
+                self._package.forget()
             return Launch(message["handler"], message["folder"], message["variables"], output)
         os.close(output)
         fork = _Fork(message["start"], process_id, os.pidfd_open(process_id), status)
         self._forks[fork.name] = fork
         self._selector.register(fork.descriptor, selectors.EVENT_READ, fork)
         return None
+
+    def _preload(self, package: _Package) -> None:
+        if package == self._package:
+            return
+        if self._package:
+            self._package.forget()
+        self._package = package
+        try:
+            package.load()
+        except Exception:  # those that need it fail by themselves
+            traceback.print_exc()
+            package.forget()
+        _keep_what_is_here()
 
     def _bury(self, fork: _Fork) -> None:
         self._selector.unregister(fork.descriptor)
@@ -162,6 +213,17 @@ class ForkServer:
         self._control.close()
         for other in self._forks.values():
             other.close()
+
+
+def _build_models(module: Any) -> None:
+    for found in list(vars(module).values()):
+        if isinstance(found, type) and found.__module__ == module.__name__ and issubclass(found, pydantic.BaseModel):
+            found.model_rebuild()
+
+
+def _keep_what_is_here() -> None:
+    gc.collect()
+    gc.freeze()  # collections in forks leave alone, and shared, what is here now
 
 
 def _import_libraries() -> None:
@@ -191,6 +253,22 @@ def _find_services() -> None:
     Loader.list_available_services = list_available_services  # type: ignore[method-assign]  # in this process alone
     for kind in _FILES_OF_A_SERVICE:
         _loader().list_available_services(kind)
+
+
+def _share_names() -> None:
+    """A client registers some hundred handlers, and botocore works out their names anew for each client."""
+    stock = EventAliaser.__init__
+    names: dict[str, str] = {}
+
+    def init(self: EventAliaser, event_emitter: Any, event_aliases: dict[str, str] | None = None) -> None:
+        stock(self, event_emitter, event_aliases)
+        if event_aliases is None or event_aliases == EVENT_ALIASES:
+            self.__dict__["_alias_name_cache"] = names
+
+    EventAliaser.__init__ = init  # type: ignore[assignment,method-assign]  # in this process alone
+    session = boto3.Session("none", "none", "none", "us-west-2")
+    for service in _SERVICES:
+        session.client(service)  # type: ignore[call-overload]  # the name is no literal
 
 
 def _parse_models() -> None:
@@ -227,9 +305,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the sandbox, which closes the socket
     _import_libraries()
     _find_services()
+    _share_names()
     _parse_models()
-    gc.collect()
-    gc.freeze()  # collections in forks leave alone, and shared, what is here now
+    _keep_what_is_here()
     launch = ForkServer(socket.socket(fileno=int(sys.argv[1]))).serve()
     if launch:
         launch.run()

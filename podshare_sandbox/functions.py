@@ -113,6 +113,11 @@ def register_code(function_arn: str, folder: Path | str) -> None:
     _running_fleet().register_code(_unqualified(function_arn), Path(folder).resolve())
 
 
+def preload(package: str, folder: Path) -> None:
+    """Import a package of the functions' code once for all environments; it must not look at its surroundings."""
+    _running_fleet().preload(package, folder.resolve())
+
+
 def warm(function_arn: str) -> None:
     """Start an environment ahead of the first invocation; returns without waiting for it."""
     _running_fleet().warm(_find(function_arn))
@@ -163,6 +168,10 @@ class Fleet:
         """See :func:`register_code`."""
         self._code_folders[function_arn] = folder
         self._processes.prepare()
+
+    def preload(self, package: str, folder: Path) -> None:
+        """See :func:`preload`."""
+        self._processes.preload(package, folder)
 
     def invoke(self, function: LambdaFunction, payload: bytes) -> Outcome:
         """Run one invocation to its end, in a warm environment if there is one."""

@@ -60,6 +60,12 @@ class Processes:
         if self._may_fork and not self._closed:
             _fork_server()
 
+    def preload(self, package: str, folder: Path) -> None:
+        """Import a pure package of the code in ``folder`` once, for all that is forked for it; returns at once."""
+        if self._may_fork and not self._closed:
+            with suppress(BrokenPipeError, ConnectionResetError):  # the server has died
+                _fork_server().preload(package, folder)
+
     def start(self, command: Command) -> Process:
         """Start ``command``. Raises OSError if that is impossible, ChildProcessError (one of them) once closed."""
         if self._closed:
@@ -164,6 +170,10 @@ class _ForkServer:
             os.close(output_end)
             os.close(status_end)
         return process
+
+    def preload(self, package: str, folder: Path) -> None:
+        """Ask it to import a package. Errors as in ``start``."""
+        self._control.send(json.dumps({"import": package, "folder": str(folder)}).encode())
 
     def kill(self, name: str) -> None:
         """Kill a fork, unless it or the server has ended."""

@@ -271,6 +271,7 @@ class Sandbox:
         """
         its_own = {"OrganizationId": organization.ORGANIZATION_ID, "ManagementAccountId": MANAGEMENT}
         given: dict[str, Any] = {**its_own, **(parameters or {})}
+        functions.preload("podshare.domain", PROJECT / "functions")  # pure, see the contracts in pyproject.toml
         outputs = self.deploy(PROJECT / "template.yaml", HUB, HUB_REGION, "podshare", given)
         for function in self.client("lambda").list_functions()["Functions"]:
             functions.warm(function["FunctionArn"])  # on the core that the member stacks leave idle

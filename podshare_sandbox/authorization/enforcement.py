@@ -119,15 +119,12 @@ def _authorize_call(response: BaseResponse) -> None:
 
 def _parameters(response: BaseResponse) -> Mapping[str, Any]:
     """The call's parameters by botocore's model; an operation that it lacks has none."""
-    before = response.__dict__.get("params")
-    try:
-        response.parse_parameters(response.normalized_request)
-        return dict(response.params or {})
-    except OperationNotFoundError:
-        return {}
-    finally:
-        if before is not None:
-            response.params = before
+    if response.__dict__.get("params") is None:  # moto has parsed those of some services
+        try:
+            response.parse_parameters(response.normalized_request)
+        except OperationNotFoundError:
+            return {}
+    return dict(response.params or {})
 
 
 def _missing_members(call: Call) -> list[str]:

@@ -92,13 +92,14 @@ def compile_expression(expression: str) -> jsonata.Jsonata:
     return compiled
 
 
-def references(expression: str) -> set[str]:
+@lru_cache(maxsize=2048)
+def references(expression: str) -> frozenset[str]:
     """The names, without ``$``, of variables and functions that ``expression`` takes from its surroundings."""
     code = _LITERALS.sub("''", expression)
     own = set(_ASSIGNED.findall(code)) | set(_BOUND_BY_OPERATOR.findall(code))
     for parameters in _PARAMETERS.findall(code):
         own |= set(_REFERENCES.findall(parameters))
-    return set(_REFERENCES.findall(code)) - own
+    return frozenset(set(_REFERENCES.findall(code)) - own)
 
 
 @lru_cache(maxsize=1)
@@ -169,17 +170,19 @@ def _as_json(expression: str, result: Any) -> Any:
         ) from error
 
 
-def _variables(env: Any) -> dict[str, Any]:
+def _variables(env: Any, expression: str) -> dict[str, Any]:
     store: VariableStore = env.variable_store
+    assigned = {**store._outer_scope, **store._inner_scope}
+    if "states" not in references(expression):
+        return assigned
     # JSON through and through: the context object holds dates
-    states = json.loads(to_json_str(env.states._states_data))
-    return {**store._outer_scope, **store._inner_scope, "states": states}
+    return {**assigned, "states": json.loads(to_json_str(env.states._states_data))}
 
 
 def _evaluating_jsonata(_original: Any) -> Any:
     def evaluate_in(self: StringJSONata, env: Any) -> None:
         try:
-            env.stack.append(evaluate(self.expression, _variables(env)))
+            env.stack.append(evaluate(self.expression, _variables(env, self.expression)))
         except QueryEvaluationError as error:
             raise _failure(env, str(error)) from error
 
@@ -189,7 +192,7 @@ def _evaluating_jsonata(_original: Any) -> Any:
 def _sampling_variables(_original: Any) -> Any:
     def sample(self: StringVariableSample, env: Any) -> None:
         try:
-            env.stack.append(evaluate(self.expression, _variables(env)))
+            env.stack.append(evaluate(self.expression, _variables(env, self.expression)))
         except QueryEvaluationError as error:
             raise _failure(env, str(error)) from error
 

@@ -21,6 +21,7 @@ from moto.stepfunctions.responses import StepFunctionResponse
 
 from podshare_sandbox import clock
 from podshare_sandbox.moto_repair import repair
+from podshare_sandbox.moto_shortcuts.executions import JsonCopies
 
 _MOST_REDRIVES = 1000
 _PERIOD_SECONDS = 14 * 24 * 3600
@@ -71,8 +72,8 @@ def _remembering(original: Any) -> Any:
 
     def eval_body(self: CommonStateField, env: Any) -> None:
         if not env.is_frame():
-            variables = copy.deepcopy(env.variable_store._inner_scope)
-            env._podshare_entered = _Entered(self.name, copy.deepcopy(env.states.get_input()), variables)
+            variables = JsonCopies.deepcopy(env.variable_store._inner_scope)
+            env._podshare_entered = _Entered(self.name, env.states.get_input(), variables)
         original(self, env)
 
     return eval_body

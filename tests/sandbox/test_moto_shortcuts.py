@@ -1,22 +1,40 @@
 """What moto need not work out for each request: the answers stay the same."""
 
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
+from botocore.compat import HTTPHeaders
+from moto.core import request as moto_request
 from moto.core import responses
 from moto.core.parse import QueryParser
 from moto.core.routing import SmithyRule, _create_map
 from moto.core.serialize import JSONSerializer, XFormedAttributePicker
 from moto.core.utils import get_service_model
-from moto.dynamodb.exceptions import ItemSizeTooLarge
+from moto.dynamodb.exceptions import ConditionalCheckFailed, ItemSizeTooLarge
+from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
+from moto.ec2.models import ec2_backends
 from moto.stepfunctions.parser.api import HistoryEventType
+from moto.stepfunctions.parser.asl.component.common.path import result_path
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventHistoryContext, EventManager
 from werkzeug.wrappers import Request
 
 from podshare_sandbox import moto_shortcuts
+from podshare_sandbox.moto_shortcuts import executions, tables
 
+TABLE: dict[str, Any] = {
+    "throughput": None,
+    "global_indexes": None,
+    "indexes": None,
+    "streams": None,
+    "billing_mode": "PAY_PER_REQUEST",
+    "sse_specification": None,
+    "tags": [],
+    "deletion_protection_enabled": False,
+    "warm_throughput": None,
+}
 EVENT = {"id": 1, "type": "ExecutionStarted", "timestamp": 0, "execution_started_event_details": {"input": "{}"}}
 
 
@@ -71,7 +89,7 @@ def test_an_item_is_sent_as_moto_would_send_it(monkeypatch: pytest.MonkeyPatch, 
         return str(serializer.serialize({"Item": {"name": value}})["body"])
 
     short = body()
-    monkeypatch.setattr(moto_shortcuts, "_is_sent_as_stored", lambda _value: False)
+    monkeypatch.setattr(tables, "_is_sent_as_stored", lambda _value: False)
     assert body() == short
 
 
@@ -129,3 +147,69 @@ def test_an_item_is_measured_once_and_as_ever(monkeypatch: pytest.MonkeyPatch) -
     assert len(measured) < 3 * len(names)
     with pytest.raises(ItemSizeTooLarge):
         Item(key, None, largest | {"0000": {"S": "x" * 42}})
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "headers", "body"),
+    [
+        ("POST", "https://dynamodb.us-west-2.amazonaws.com/", {"X-Amz-Target": "DynamoDB_20120810.GetItem"}, b"{}"),
+        ("POST", "https://iam.amazonaws.com/", {"Content-Type": "application/x-www-form-urlencoded"}, b"Action=ListRoles"),
+        ("GET", "https://b.s3.us-west-2.amazonaws.com/a%20b//c%2Fd%C3%A9?prefix=x%2Fy&policy", {"x-amz-meta-a_b": "1"}, b""),
+        ("PUT", "http://localhost:4566/key", {"Host": "b.s3.amazonaws.com", "Content-Length": "3"}, b"abc"),
+        ("GET", "https://eks.us-west-2.amazonaws.com", {"Transfer-Encoding": "chunked"}, b""),
+    ],
+)  # fmt: skip
+def test_a_requests_environment_is_that_of_werkzeug(
+    method: str, url: str, headers: dict[str, str], body: bytes
+) -> None:
+    """Paths, queries, headers, lengths and bodies are what the test client makes of them."""
+    given = HTTPHeaders()
+    for name, value in headers.items():
+        given[name] = value
+    ours = moto_request.Request.from_primitives(method, url, given, body)
+    theirs = moto_request.Request.from_primitives(method, url, given, body.decode())  # the way around is for bytes
+    assert ours.get_data() == theirs.get_data() == body
+    assert (ours.raw_url, ours.url) == (theirs.raw_url, theirs.url)
+    differing = {name for name in ours.environ | theirs.environ if ours.environ.get(name) != theirs.environ.get(name)}
+    assert differing <= {"wsgi.input", "werkzeug.request"}
+
+
+def test_an_update_is_parsed_once_and_fills_copies() -> None:
+    """The second of two updates of one text leaves the first's values alone, in all kinds of clauses."""
+    backend = DynamoDBBackend("us-west-2", "111111111111")
+    keys = [{"AttributeName": "id", "KeyType": "HASH"}]
+    backend.create_table("t", schema=keys, attr=[{"AttributeName": "id", "AttributeType": "S"}], **TABLE)
+    text = "SET a = :a, b = if_not_exists(b, :b) ADD n :n REMOVE gone"
+    for number in ("1", "2"):
+        values = {":a": {"S": number}, ":b": {"S": f"first {number}"}, ":n": {"N": number}}
+        found = backend.update_item("t", {"id": {"S": "x"}}, text, {}, values, condition_expression="a <> :a")
+    told = found.to_json()["Attributes"]
+    assert told == {"id": {"S": "x"}, "a": {"S": "2"}, "b": {"S": "first 1"}, "n": {"N": "3"}}
+    with pytest.raises(ConditionalCheckFailed):
+        backend.update_item("t", {"id": {"S": "x"}}, text, {}, values, condition_expression="a <> :a")
+
+
+def test_values_are_compared_as_ever() -> None:
+    """Texts by their letters, numbers by what they are worth, and neither with the other."""
+    assert DynamoType({"S": "10"}) < DynamoType({"S": "9"})
+    assert DynamoType({"N": "9"}) < DynamoType({"N": "10"})
+    assert DynamoType({"S": "9"}) != DynamoType({"N": "9"})
+
+
+def test_what_an_execution_knows_is_copied_all_the_way_down() -> None:
+    """A copy of JSON is equal and shares no object or list; what is no JSON is copied too."""
+    known = {"a": [{"b": 1}, None, "c"], "at": datetime(2026, 1, 1, tzinfo=UTC)}
+    copied = executions.JsonCopies.deepcopy(known)
+    assert copied == known
+    copied["a"][0]["b"] = 2
+    assert known["a"][0]["b"] == 1  # type: ignore[index]  # a list
+
+
+def test_a_program_is_named_shortly() -> None:
+    """Neither a thread's name nor a logged error holds the whole program."""
+    assert str(result_path.ResultPath("$")) == "ResultPath"
+
+
+def test_an_image_is_made_for_nobody() -> None:
+    """EC2 of a new account knows no machine image until one is registered."""
+    assert ec2_backends["111111111111"]["us-west-2"].describe_images() == []

@@ -95,6 +95,37 @@ os._exit(0)
 
 
 @forking
+def test_pure_code_is_imported_once_and_only_for_its_own_folder(starter: Processes, tmp_path: Path) -> None:
+    """Forks of a folder find its package imported and its models built; those of another folder import their own."""
+    model = (
+        "import os, pydantic\nclass Team(pydantic.BaseModel, defer_build=True):\n    name: str\nPROCESS = os.getpid()\n"
+    )
+    source = """
+import os, pure.models
+found = pure.models
+print(found.PROCESS == os.getppid(), found.Team.__pydantic_complete__, found.__file__, flush=True)
+os._exit(0)
+"""
+    commands = []
+    for name in ("ours", "theirs"):
+        folder = tmp_path / name
+        (folder / "pure").mkdir(parents=True)
+        (folder / "pure" / "__init__.py").touch()
+        (folder / "pure" / "models.py").write_text(model)
+        commands.append(_command(folder, source))
+    starter.preload("pure", tmp_path / "ours")
+    told = [_output(starter.start(command)).strip() for command in commands]
+    assert told == [f"True True {tmp_path}/ours/pure/models.py", f"False False {tmp_path}/theirs/pure/models.py"]
+
+
+@forking
+def test_code_that_cannot_be_imported_fails_where_it_is_used(starter: Processes, tmp_path: Path) -> None:
+    """What is asked to be imported and cannot be keeps no other command from starting."""
+    starter.preload("absent", tmp_path)
+    assert _output(starter.start(_command(tmp_path, "print('well', flush=True)\nimport os\nos._exit(0)"))) == "well\n"
+
+
+@forking
 def test_what_the_interpreter_reads_first_needs_a_process_of_its_own(starter: Processes, tmp_path: Path) -> None:
     """A variable that a fork could not honour any more is honoured all the same."""
     told, status = _report(starter, _command(tmp_path, REPORTING, PYTHONHASHSEED="0"))

@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # stubs are no dependency of the functions
 
 # a timeout shorter than the function's own leaves time to tell about it; botocore retries what is throttled
 CONFIG = Config(
+    user_agent="podshare",  # in the trails of all accounts; botocore would put its own together anew for each call
     retries={"mode": "standard", "total_max_attempts": 4},
     connect_timeout=3,
     read_timeout=20,

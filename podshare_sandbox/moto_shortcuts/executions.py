@@ -1,0 +1,79 @@
+"""Step Functions: an execution's data, which are JSON, and its events."""
+
+import copy
+from functools import lru_cache
+from typing import Any
+
+from moto.stepfunctions.parser.api import HistoryEventList
+from moto.stepfunctions.parser.asl.component.common.path import result_path
+from moto.stepfunctions.parser.asl.component.component import Component
+from moto.stepfunctions.parser.asl.eval import states
+from moto.stepfunctions.parser.asl.eval.environment import Environment
+from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
+
+from podshare_sandbox.moto_repair import repair
+
+_PATHS = 500
+
+
+def install() -> None:
+    """Take the shortcuts. Raises RuntimeError where a symbol of moto is gone."""
+    repair(states, "copy", _copying_json)
+    repair(result_path, "parse", _parsing_paths_once)
+    repair(Environment, "program_state", _copying_the_state_alone)
+    repair(EventManager, "get_event_history", _copying_no_event)
+    repair(Component, "__str__", _naming_the_class)
+
+
+class JsonCopies:
+    """What ``copy`` is to values that have any type, for those that are JSON."""
+
+    @classmethod
+    def deepcopy(cls, value: Any) -> Any:
+        """A copy of objects and lists, all the way down, that shares what cannot change."""
+        if type(value) is dict:
+            return {name: cls.deepcopy(one) for name, one in value.items()}
+        if type(value) is list:
+            return [cls.deepcopy(one) for one in value]
+        return value if type(value) in _UNCHANGING else copy.deepcopy(value)
+
+
+_UNCHANGING = (str, int, float, bool, type(None))
+
+
+def _copying_json(_stock: Any) -> Any:
+    """moto copies all that an execution knows for each look at it, as if it could be anything: a third of its time."""
+    return JsonCopies
+
+
+def _parsing_paths_once(stock: Any) -> Any:
+    """moto builds a parser for each ``ResultPath`` that it comes by; the parsed path takes the data as arguments."""
+    return lru_cache(maxsize=_PATHS)(stock)
+
+
+def _copying_the_state_alone(_stock: Any) -> Any:
+    """What a program's state refers to is replaced, never changed."""
+
+    def program_state(self: Environment) -> Any:
+        return copy.copy(self._program_state)
+
+    return program_state
+
+
+def _naming_the_class(_stock: Any) -> Any:
+    """moto names each thread of a Parallel by its whole program, and logs that for each error that a state catches."""
+
+    def name(self: Component) -> str:
+        return type(self).__name__
+
+    return name
+
+
+def _copying_no_event(_stock: Any) -> Any:
+    """An execution's events never change once they are there; moto copies all of them, deeply, for each look."""
+
+    def get_event_history(self: EventManager) -> HistoryEventList:
+        with self._mutex:
+            return list(self._history_event_list)
+
+    return get_event_history
