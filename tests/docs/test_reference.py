@@ -266,8 +266,8 @@ def test_what_is_told_of_concurrency_and_patience_is_the_machines() -> None:
     assert re.findall(r"MaxConcurrency: (\d+)", machine) == ["5", "10"]
     assert ("five at once" in rows["ReadAccounts"], "ten at once" in rows["ReconcileTeams"]) == (True, True)
     (looks,) = re.findall(r"looks < (\d+)", machine)
-    (pause,) = re.findall(r"Seconds: (\d+)\n", machine.partition("WaitForTeam:")[2])[:1]
-    assert f"every {pause} s up to {looks} times" in rows["SweepTeam"]
+    ((first, longest),) = re.findall(r"Seconds: .*\[(\d+) \* \$looks, (\d+)\]", machine)
+    assert f"looked at after {first} s, then ever later up to {longest} s, {looks} times" in rows["SweepTeam"]
 
 
 def test_queues_are_told() -> None:

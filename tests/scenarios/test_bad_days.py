@@ -180,12 +180,14 @@ def test_a_cluster_that_is_not_ready_is_waited_for(world: World) -> None:
     assert status["state"] == "DEGRADED"
     assert "eks-pod-identity-agent" in what(status)
     assert made == []
-    eks.create_addon(clusterName="hyperpod-eks", addonName="eks-pod-identity-agent")
+    addon = {"clusterName": "hyperpod-eks", "addonName": "eks-pod-identity-agent"}
+    eks.create_addon(**addon)
+    eks.get_waiter("addon_active").wait(**addon, WaiterConfig={"Delay": 0.05, "MaxAttempts": 200})
 
 
 def test_a_pause_stops_new_runs_and_forgets_nothing(world: World) -> None:
     """What is written during a pause, and what is deleted, is done when it ends."""
-    world.put_team("papa", members=MEMBERS[:1], service_accounts=[])
+    assert world.put_team("papa", members=MEMBERS[:1], service_accounts=[])["state"] == "READY"
     leaver = world.cluster_access("papa", VISION)
     world.put({"id": "pause#all", "reason": "moving house", "owner": "priya@example.com"})
     world.put_team("juliet", members=[], service_accounts=[])
@@ -201,7 +203,7 @@ def test_a_pause_stops_new_runs_and_forgets_nothing(world: World) -> None:
 
 def test_a_quota_that_cannot_be_made_is_told(world: World) -> None:
     """SageMaker keeps failing: the reason that it gives is in the team's status, and access waits for nobody."""
-    for _ in range(120):
+    for _ in range(200):
         sagemaker.fail_next("CreateComputeQuota", "no capacity for the webhook")
     status = world.put_team("kilo", members=MEMBERS[:1], service_accounts=[])
     assert status["state"] == "DEGRADED"

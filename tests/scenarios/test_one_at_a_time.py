@@ -70,6 +70,26 @@ def test_a_change_that_was_overtaken_removes_nothing_that_is_desired(world: Worl
     assert (found["status"], made) == ("done", [])
 
 
+def test_what_is_desired_is_read_once_for_a_hold(world: World) -> None:
+    """A second change under one hold reads no record again; an edit ends the hold, and what was read with it."""
+    world.put_team("delta", members=[{"account": VISION}], service_accounts=[])
+    lease = world.state("team#delta", "lease")
+    hold = int(lease["fence"]), int(lease["generation"])
+    key = f"access_entry|{HUB}|{REGION}|hyperpod-eks|{world.cluster_access_role('delta', VISION)}"
+    assert apply_cut(world, "delta", *hold, key)["status"] == "done"
+    before = len(world.sandbox.decisions)
+    assert apply_cut(world, "delta", *hold, key)["status"] == "done"
+    made = [decision.action for decision in world.sandbox.decisions[before:]]
+    assert "dynamodb:GetItem" in made
+    assert "dynamodb:BatchGetItem" not in made
+    world.put_team("delta", members=[], service_accounts=[])
+    assert apply_cut(world, "delta", *hold, key)["status"] == "superseded"
+    world.put_team("delta", members=[{"account": VISION}], service_accounts=[])
+    lease = world.state("team#delta", "lease")
+    assert apply_cut(world, "delta", int(lease["fence"]), int(lease["generation"]), key)["status"] == "done"
+    assert world.may_submit(world.cluster_access("delta", VISION), "delta")
+
+
 def test_shared_documents_lose_nothing(world: World) -> None:
     """Five teams write the same two bucket policies at once: every grant works, the owner's statement stays."""
     names = [f"echo-{number}" for number in range(5)]

@@ -73,6 +73,7 @@ class World:
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self.outputs: dict[str, str] = {}
+        self._ended: dict[tuple[Any, ...], Item] = {}
 
     # ---- admins ----
 
@@ -135,8 +136,18 @@ class World:
         machine = f"arn:aws:states:{REGION}:{HUB}:stateMachine:podshare-reconcile-team"
         pages = states.get_paginator("list_executions").paginate(stateMachineArn=machine)
         found = [execution for page in pages for execution in page["executions"]]
-        described = [states.describe_execution(executionArn=execution["executionArn"]) for execution in found]
+        described = [self._described(execution) for execution in found]
         return [execution for execution in described if json.loads(execution["input"])["team"] == team]
+
+    def _described(self, listed: Item) -> Item:
+        """An execution as a whole; one that has ended stays what it is, unless it is redriven."""
+        end = (listed["executionArn"], listed["status"], listed.get("stopDate"))
+        if end in self._ended:
+            return self._ended[end]
+        found: Item = self.sandbox.client("stepfunctions").describe_execution(executionArn=listed["executionArn"])
+        if (found["status"], found.get("stopDate")) == end[1:] and ("output" in found or "cause" in found):
+            self._ended[end] = found
+        return found
 
     @contextmanager
     def calls(self) -> Iterator[list[str]]:

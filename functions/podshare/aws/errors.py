@@ -25,6 +25,10 @@ class Pending(Exception):  # noqa: N818  # as above
     """The change is under way."""
 
 
+class Failed(Pending):
+    """What AWS was asked for has failed, and is asked for anew."""
+
+
 class Waiting(Exception):  # noqa: N818  # as above
     """Nothing can be done before something outside happens."""
 

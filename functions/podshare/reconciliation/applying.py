@@ -1,16 +1,19 @@
-"""Apply one change: read again what is desired and what is there, and converge.
+"""Apply one change: read what is desired and what is there, and converge.
 
 A change that has been overtaken does nothing; one that was done already is done. After every change what is there is
-read back.
+read back. What is desired is read once for the changes that a warm function makes under one hold of the lease, which
+is checked before each of them; see docs/decisions/0031.
 """
 
 import dataclasses
 import datetime
+import time
+from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.errors import NoMemberRole, Pending, Superseded, Terminal, Waiting, classified, is_absent
+from podshare.aws.errors import Failed, NoMemberRole, Pending, Superseded, Terminal, Waiting, classified, is_absent
 from podshare.aws.lease import Hold, TeamLeases
 from podshare.aws.sessions import Accounts, changes_guarded_by
 from podshare.aws.settings import Settings
@@ -42,8 +45,10 @@ class Step:
 def apply(settings: Settings, work: str, step: Step) -> dict[str, Any]:
     """Make one change and tell what became of it: done, pending, waiting or superseded.
 
-    Raises Retryable or Terminal if it failed; the state machine retries the one and records the other.
+    ``failure`` is what AWS told of an attempt that it could not carry out and that is made anew, else empty. Raises
+    Retryable or Terminal if the change failed; the state machine retries the one and records the other.
     """
+    failure = ""
     about = f"team {step.hold.team}, account {step.key.account}: {step.action} {step.key.kind} {step.key.name}"
     try:
         leases = TeamLeases(State(settings.state), settings.function_timeout)
@@ -52,19 +57,16 @@ def apply(settings: Settings, work: str, step: Step) -> dict[str, Any]:
             status, detail = _converge(settings, work, step)
     except Pending as pending:
         status, detail = "pending", str(pending)
+        failure = detail if isinstance(pending, Failed) else ""
     except (Waiting, NoMemberRole) as waiting:  # the next plan tells whether the role is late or will not come back
         status, detail = "waiting", str(waiting)
     except Superseded as superseded:
         status, detail = "superseded", str(superseded)
-    return {**_described(step), "status": status, "detail": detail}
+    return {**_described(step), "status": status, "detail": detail, "failure": failure}
 
 
 def _converge(settings: Settings, work: str, step: Step) -> tuple[str, str]:
-    records = read_records(settings, step.hold.team)
-    if records.team and not records.known_facts.keys() & records.team.quotas.keys():
-        unknown = ", ".join(records.team.quotas)
-        raise Terminal(f"nothing is known of cluster {unknown}: without it everything would seem undesired")
-    desired = desired_resources(records, records.known_facts, settings.installation)
+    desired = _desired(settings, step.hold)
     context = _context(settings, work, step, desired)
     if step.action is Action.DRAIN:
         wanted_again = step.key in desired
@@ -90,6 +92,29 @@ def _converge(settings: Settings, work: str, step: Step) -> tuple[str, str]:
     return _settled(context, step.key, target)
 
 
+_FRESH_SECONDS = 60.0
+_known: dict[Hold, tuple[float, Mapping[Key, Resource]]] = {}  # of one hold at most
+
+
+def _desired(settings: Settings, hold: Hold) -> Mapping[Key, Resource]:
+    """What is desired under ``hold``, read anew after a minute: some of it ends by the clock."""
+    known = _known.get(hold)
+    if known and time.monotonic() - known[0] < _FRESH_SECONDS:
+        return known[1]
+    read_at, desired = time.monotonic(), _read_desired(settings, hold.team)
+    _known.clear()
+    _known[hold] = read_at, desired
+    return desired
+
+
+def _read_desired(settings: Settings, team: str) -> Mapping[Key, Resource]:
+    records = read_records(settings, team)
+    if records.team and not records.known_facts.keys() & records.team.quotas.keys():
+        unknown = ", ".join(records.team.quotas)
+        raise Terminal(f"nothing is known of cluster {unknown}: without it everything would seem undesired")
+    return desired_resources(records, records.known_facts, settings.installation)
+
+
 def _change(context: Context, key: Key, observed: Resource | None, target: Resource | None) -> None:
     """Make ``target`` of what is there, and write down beforehand that it is being made or changed."""
     module = KINDS[key.kind]
@@ -112,7 +137,7 @@ def _settled(context: Context, key: Key, target: Resource | None) -> tuple[str, 
     return "done", "as desired"
 
 
-def _context(settings: Settings, work: str, step: Step, desired: dict[Key, Resource]) -> Context:
+def _context(settings: Settings, work: str, step: Step, desired: Mapping[Key, Resource]) -> Context:
     return Context(
         installation=settings.installation,
         team=step.hold.team,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.errors import Pending, Terminal, code_of, is_absent
+from podshare.aws.errors import Failed, Pending, Terminal, code_of, is_absent
 from podshare.aws.lease import document_lease
 from podshare.domain.installation import MANAGED_BY_TAG
 from podshare.domain.kinds import ClusterSchedulerConfig, Key, Resource
@@ -117,7 +117,7 @@ def _change(
     if status == "failed":
         client.delete_cluster_scheduler_config(ClusterSchedulerConfigId=found["ClusterSchedulerConfigId"])
         reason = found.get("FailureReason", "no reason given")
-        raise Pending(f"scheduler config {config.key.name} is {found['Status']} ({reason}): it is made anew")
+        raise Failed(f"scheduler config {config.key.name} is {found['Status']} ({reason}): it is made anew")
     write_tags(client, found["ClusterSchedulerConfigArn"], own_tags(tags), config.tags)
     if _config(found) == dict(config.config):
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.errors import Pending, Waiting, code_of, is_absent
+from podshare.aws.errors import Failed, Pending, Waiting, code_of, is_absent
 from podshare.domain.kinds import SHAPES, ComputeQuota, Key, Resource, Stage
 from podshare.domain.plan import Foreign
 from podshare.resources.context import Context, as_kind, own_tags, tag_list, tag_map
@@ -86,7 +86,7 @@ def update(context: Context, observed: Resource, wanted: Resource) -> None:
     if old.status == "failed":
         client.delete_compute_quota(ComputeQuotaId=quota["ComputeQuotaId"])
         reason = quota.get("FailureReason", "no reason given")
-        raise Pending(f"compute quota {new.key.name} is {quota['Status']} ({reason}): it is made anew")
+        raise Failed(f"compute quota {new.key.name} is {quota['Status']} ({reason}): it is made anew")
     write_tags(client, quota["ComputeQuotaArn"], old.tags, new.tags)
     if {**old.facts(), "tags": None} == {**new.facts(), "tags": None}:
         return
