@@ -36,7 +36,7 @@ def test_a_member_and_a_grant_end_at_their_moment(world: World, announced: Any) 
     grants: list[Item] = [{"dataset": "imagenet", "access": "read"}, {"dataset": "crawl", "access": "read"}]
     members: list[Item] = [{"account": VISION}, {"account": LANGUAGE}]
     world.put_team("alpha", members=members, service_accounts=[{"name": "trainer", "datasets": grants}])
-    end = in_seconds(10)
+    end = in_seconds(20)
     members[0]["expires"] = grants[1]["expires"] = written(end)
     status = world.put_team("alpha", members=members, service_accounts=[{"name": "trainer", "datasets": grants}])
     assert status["summary"] == "READY: nothing to change"
@@ -61,7 +61,7 @@ def test_a_team_ends_and_comes_back_with_more_time(world: World) -> None:
     """The whole team goes, its quota too, and its record stays: with a later end all of it is provided again."""
     world.put_team("bravo", members=[{"account": VISION}])
     session = world.cluster_access("bravo", VISION)
-    end = in_seconds(6)
+    end = in_seconds(15)
     assert world.put_team("bravo", members=[{"account": VISION}], expires=written(end))["state"] == "READY"
     await_moment(world, end)
     assert world.status("bravo")["state"] == "ENDED"
@@ -94,7 +94,7 @@ def test_a_lost_schedule_is_no_more_than_a_late_one(world: World) -> None:
     """Somebody deleted it, and the moment has passed: the next run, by the sweep at the latest, takes the access away."""
     world.put_team("delta", members=[{"account": VISION}], service_accounts=[])
     session = world.cluster_access("delta", VISION)
-    end = in_seconds(6)
+    end = in_seconds(15)
     world.put_team("delta", members=[{"account": VISION, "expires": written(end)}], service_accounts=[])
     world.sandbox.client("scheduler").delete_schedule(Name="podshare-team-delta")
     await_moment(world, end)

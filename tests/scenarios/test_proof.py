@@ -140,6 +140,24 @@ def test_what_cannot_be_taken_away_makes_the_proof_fail(world: World, announced:
     assert not world.may_submit(world.cluster_access("vision", VISION), "language")
 
 
+def test_a_trust_that_is_not_narrowed_yet_is_no_news(world: World, announced: Any) -> None:
+    """What podshare granted to an account, and has to take away, makes the proof fail; no event tells of it."""
+    members = [{"account": LANGUAGE}, {"account": VISION}]
+    fields: Item = {"access_role": "per_team", "service_accounts": []}
+    assert world.put_team("shared", members=members, **fields)["state"] == "READY"
+    announced()
+    world.put({"id": "pause#all", "reason": "a look at it first", "owner": "priya@example.com"})
+    world.put_team("shared", members=members[:1], **fields)
+    answer = world.sandbox.client("lambda").invoke(FunctionName="podshare-verify-team", Payload=b'{"team": "shared"}')
+    found = json.loads(answer["Payload"].read())
+    assert (found["verified"], proof(world, "shared")["holds"]) == (False, False)
+    assert VISION in json.dumps(found["violations"])
+    assert announced() == []
+    world.delete("pause#all")
+    assert (world.status("shared")["state"], proof(world, "shared")["holds"]) == ("READY", True)
+    world.delete("team#shared")
+
+
 def test_what_is_revoked_is_no_news_and_nobody_is_left_in_the_proof(world: World, announced: Any) -> None:
     """A deleted team's proof holds and names nobody; no event tells of what a record no longer asks for."""
     announced()

@@ -63,7 +63,8 @@ def prove(
         refusals=refusals(found, excess, _others(context, in_full=bool(excess))),
     )
     never_granted = beyond(excess, _granted(row))
-    widened = _announced(context, row, proof, never_granted, {str(key) for key in desired})
+    going = {key for one in excess - never_granted for key in one.by}
+    widened = _announced(context, row, proof, never_granted, {str(key) for key in desired} - going)
     _keep(context, proof, {*wanted, *(set(found) - never_granted)}, widened)
     return {**verification, "verified": verification["verified"] and proof.holds, "proof": proof.summary()}
 
@@ -78,13 +79,16 @@ def _others(context: Context, *, in_full: bool) -> dict[str, Mapping[str, Any]]:
 
 
 def _announced(
-    context: Context, row: Item, proof: Proof, never_granted: Collection[Access], wanted: Collection[str]
+    context: Context, row: Item, proof: Proof, never_granted: Collection[Access], staying: Collection[str]
 ) -> Mapping[str, Any] | None:
-    """What was found last that nobody granted, once it is announced; None if nothing ever was."""
+    """What was found last that nobody granted, once it is announced; None if nothing ever was.
+
+    Of the rules that are broken those count that things break which are ``staying`` as they are.
+    """
     last: Mapping[str, Any] | None = row.get("widened") or None
     before = [] if last is None or last["announced"] else [*last["found"]]
-    # what is no longer wanted may break a rule until it is gone
-    broken = [f"{one['rule']}: {one['found']}" for one in proof.violations if one["key"] in wanted]
+    # what is no longer wanted, or gives what it is to give no longer, may break a rule until that is gone
+    broken = [f"{one['rule']}: {one['found']}" for one in proof.violations if one["key"] in staying]
     there = [*_told(never_granted), *broken]
     told = [*dict.fromkeys([*before, *there])]
     if not told:
