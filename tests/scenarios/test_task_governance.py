@@ -51,6 +51,8 @@ def guaranteed(world: World) -> Iterator[None]:
     world.put_team("alpha", quota=quota(4), members=MEMBER, service_accounts=[])
     yield
     world.delete("team#alpha", "team#bravo", "team#charlie")
+    cluster = world.sandbox.client("sagemaker", HUB).describe_cluster(ClusterName="hyperpod")["ClusterArn"]
+    assert world.state(f"capacity#{cluster.rpartition('/')[2]}", "claims")["teams"] == {}  # written at once by all
     world.put(CLUSTER)
 
 

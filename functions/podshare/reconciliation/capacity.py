@@ -67,10 +67,12 @@ def check_fit(
 
 
 def forget_claim(context: Context, facts: ClusterFacts, team: str) -> None:
-    """A team that has no quota any more claims nothing."""
-    row = context.state.get(_claims_of(facts), "claims")
-    if row and team in row["teams"]:
-        _claimed(context, facts, row, team, None)
+    """A team that has no quota any more claims nothing. Raises Retryable if others keep claiming in between."""
+    for _ in range(MOST_TRIES):
+        row = context.state.get(_claims_of(facts), "claims")
+        if not row or team not in row["teams"] or _claimed(context, facts, row, team, None):
+            return
+    raise Retryable(f"cluster {facts.name}: other teams' claims were written {MOST_TRIES} times meanwhile")
 
 
 def report(settings: Settings, name: str) -> dict[str, Any]:
