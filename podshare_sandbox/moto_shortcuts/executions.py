@@ -2,15 +2,22 @@
 
 import copy
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 from moto.stepfunctions.parser.api import HistoryEventList
 from moto.stepfunctions.parser.asl.component.common.path import result_path
+from moto.stepfunctions.parser.asl.component.common.string import string_expression
 from moto.stepfunctions.parser.asl.component.component import Component
+from moto.stepfunctions.parser.asl.component.state.exec import execute_state
+from moto.stepfunctions.parser.asl.component.state.exec.state_map import state_map
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service
 from moto.stepfunctions.parser.asl.eval import states
 from moto.stepfunctions.parser.asl.eval.environment import Environment
+from moto.stepfunctions.parser.asl.eval.event import event_manager
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 
+from podshare_sandbox.json_copy import json_copy
 from podshare_sandbox.moto_repair import repair
 
 _PATHS = 500
@@ -18,32 +25,17 @@ _PATHS = 500
 
 def install() -> None:
     """Take the shortcuts. Raises RuntimeError where a symbol of moto is gone."""
-    repair(states, "copy", _copying_json)
+    for module in (states, result_path, string_expression, execute_state, state_map, state_task_service, event_manager):
+        repair(module, "copy", _copying_json)
     repair(result_path, "parse", _parsing_paths_once)
     repair(Environment, "program_state", _copying_the_state_alone)
     repair(EventManager, "get_event_history", _copying_no_event)
     repair(Component, "__str__", _naming_the_class)
 
 
-class JsonCopies:
-    """What ``copy`` is to values that have any type, for those that are JSON."""
-
-    @classmethod
-    def deepcopy(cls, value: Any) -> Any:
-        """A copy of objects and lists, all the way down, that shares what cannot change."""
-        if type(value) is dict:
-            return {name: cls.deepcopy(one) for name, one in value.items()}
-        if type(value) is list:
-            return [cls.deepcopy(one) for one in value]
-        return value if type(value) in _UNCHANGING else copy.deepcopy(value)
-
-
-_UNCHANGING = (str, int, float, bool, type(None))
-
-
 def _copying_json(_stock: Any) -> Any:
     """moto copies all that an execution knows for each look at it, as if it could be anything: a third of its time."""
-    return JsonCopies
+    return SimpleNamespace(deepcopy=json_copy)
 
 
 def _parsing_paths_once(stock: Any) -> Any:

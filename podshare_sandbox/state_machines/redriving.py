@@ -20,8 +20,8 @@ from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 from moto.stepfunctions.responses import StepFunctionResponse
 
 from podshare_sandbox import clock
+from podshare_sandbox.json_copy import json_copy
 from podshare_sandbox.moto_repair import repair
-from podshare_sandbox.moto_shortcuts.executions import JsonCopies
 
 _MOST_REDRIVES = 1000
 _PERIOD_SECONDS = 14 * 24 * 3600
@@ -72,7 +72,7 @@ def _remembering(original: Any) -> Any:
 
     def eval_body(self: CommonStateField, env: Any) -> None:
         if not env.is_frame():
-            variables = JsonCopies.deepcopy(env.variable_store._inner_scope)
+            variables = json_copy(env.variable_store._inner_scope)
             env._podshare_entered = _Entered(self.name, env.states.get_input(), variables)
         original(self, env)
 

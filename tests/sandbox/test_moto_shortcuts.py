@@ -22,7 +22,8 @@ from moto.stepfunctions.parser.asl.eval.event.event_manager import EventHistoryC
 from werkzeug.wrappers import Request
 
 from podshare_sandbox import moto_shortcuts
-from podshare_sandbox.moto_shortcuts import executions, tables
+from podshare_sandbox.json_copy import json_copy
+from podshare_sandbox.moto_shortcuts import tables
 
 TABLE: dict[str, Any] = {
     "throughput": None,
@@ -199,7 +200,7 @@ def test_values_are_compared_as_ever() -> None:
 def test_what_an_execution_knows_is_copied_all_the_way_down() -> None:
     """A copy of JSON is equal and shares no object or list; what is no JSON is copied too."""
     known = {"a": [{"b": 1}, None, "c"], "at": datetime(2026, 1, 1, tzinfo=UTC)}
-    copied = executions.JsonCopies.deepcopy(known)
+    copied = json_copy(known)
     assert copied == known
     copied["a"][0]["b"] = 2
     assert known["a"][0]["b"] == 1  # type: ignore[index]  # a list

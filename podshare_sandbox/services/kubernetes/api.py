@@ -5,7 +5,6 @@ and a pod is Running from its creation until it is deleted, or until somebody wr
 kept but nobody waits for them.
 """
 
-import copy
 import random
 import string
 import threading
@@ -14,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from podshare_sandbox import clock
+from podshare_sandbox.json_copy import json_copy
 from podshare_sandbox.services.access_policies import ACCESS_POLICIES, Rule
 from podshare_sandbox.services.kubernetes import admission, errors, field_management, pod_security, volumes
 from podshare_sandbox.services.kubernetes.resources import BY_KIND, NAMESPACE, Resource
@@ -70,7 +70,7 @@ class KubernetesApi:
     def get(self, kind: str, namespace: str | None, name: str) -> Object | None:
         """A copy of the object, None if there is none. ``namespace`` is None for cluster-scoped kinds."""
         with self.lock:
-            return copy.deepcopy(self._objects.get((BY_KIND[kind], namespace or "", name)))
+            return json_copy(self._objects.get((BY_KIND[kind], namespace or "", name)))
 
     def delete(self, kind: str, namespace: str | None, name: str) -> bool:
         """Delete the object; whether there was one."""
@@ -99,7 +99,7 @@ class KubernetesApi:
     def read(self, resource: Resource, namespace: str, name: str) -> Object:
         """A copy of the object. Raises 404."""
         with self.lock:
-            return copy.deepcopy(self._live(resource, namespace, name))
+            return json_copy(self._live(resource, namespace, name))
 
     def list(self, resource: Resource, namespace: str) -> list[Object]:
         """Copies of the resource's objects by namespace and name; an empty ``namespace`` means all of them."""
@@ -109,7 +109,7 @@ class KubernetesApi:
                 for key, each in self._objects.items()
                 if key[0] == resource and namespace in ("", key[1])
             ]
-            return [copy.deepcopy(each) for _, each in sorted(found, key=lambda pair: pair[0])]
+            return [json_copy(each) for _, each in sorted(found, key=lambda pair: pair[0])]
 
     def create(
         self,
@@ -123,7 +123,7 @@ class KubernetesApi:
     ) -> Object:
         """Store a new object; ``check`` may refuse it in its final form."""
         with self.lock:
-            created = copy.deepcopy(candidate)
+            created = json_copy(candidate)
             metadata = created.setdefault("metadata", {})
             metadata.pop("managedFields", None)
             metadata["name"] = metadata.get("name") or _generated_name(resource, metadata)
@@ -148,7 +148,7 @@ class KubernetesApi:
         with self.lock:
             name = candidate["metadata"]["name"]
             live = self._live(resource, namespace, name)
-            after = copy.deepcopy(candidate)
+            after = json_copy(candidate)
             _keep_system_metadata(resource, live, after)
             after["metadata"]["managedFields"] = live["metadata"].get("managedFields", [])
             field_management.record_update(live, after, manager)
@@ -290,7 +290,7 @@ class KubernetesApi:
             after["metadata"]["generation"] = live["metadata"].get("generation", 0) + 1
         after["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
         if after == live:
-            return copy.deepcopy(live)
+            return json_copy(live)
         return self._store(resource, namespace, after, dry_run=dry_run)
 
     def _store(self, resource: Resource, namespace: str, state: Object, *, dry_run: bool) -> Object:
@@ -304,7 +304,7 @@ class KubernetesApi:
             if resource == NAMESPACE and is_new:
                 self._create_default_service_account(state["metadata"]["name"])
             self._settle_volumes(resource)
-        return copy.deepcopy(state)
+        return json_copy(state)
 
     def _create_default_service_account(self, namespace: str) -> None:
         metadata = {"name": "default", "namespace": namespace}
@@ -335,7 +335,7 @@ def _keep_system_metadata(resource: Resource, live: Object, after: Object) -> No
 
 def _merged(target: Any, patch: Any) -> Any:
     if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
+        return json_copy(patch)
     merged = dict(target) if isinstance(target, dict) else {}
     for key, value in patch.items():
         if value is None:
