@@ -15,6 +15,7 @@ Needs Linux: os.pidfd_open tells of a fork's end without a signal handler.
 
 import gc
 import importlib
+import importlib.machinery
 import json
 import os
 import pkgutil
@@ -25,6 +26,7 @@ import socket
 import sys
 import time
 import traceback
+import types
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -239,6 +241,15 @@ def _loader() -> Loader:
     return loader
 
 
+def _read_headers_quickly() -> None:
+    """By the sandbox's own module, which stands by itself as this program does."""
+    path = Path(__file__).with_name("http_headers.py")
+    loader = importlib.machinery.SourceFileLoader(path.stem, str(path))
+    module = types.ModuleType(path.stem)
+    loader.exec_module(module)
+    module.install()
+
+
 def _find_services() -> None:
     """Look through botocore's directories once; a loader does it for each kind of file."""
     find = Loader.list_available_services
@@ -304,6 +315,7 @@ def main() -> None:
     """Prepare, serve, and in a fork run what was asked for."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the sandbox, which closes the socket
     _import_libraries()
+    _read_headers_quickly()
     _find_services()
     _share_names()
     _parse_models()

@@ -23,6 +23,7 @@ from typing import Any, Self
 import boto3
 import botocore.session
 import yaml
+from botocore.config import Config
 from botocore.loaders import Loader
 from moto import mock_aws
 from moto.core.models import botocore_stubber
@@ -34,6 +35,7 @@ from podshare_sandbox import (
     consistency,
     delivery,
     functions,
+    http_headers,
     moto_shortcuts,
     organization,
     service_clients,
@@ -227,6 +229,7 @@ class Sandbox:
         session.set_config_variable("config_file", os.devnull)
         session.set_config_variable("ignore_configured_endpoint_urls", True)
         session.set_config_variable("account_id_endpoint_mode", "disabled")
+        session.set_default_client_config(Config(user_agent="sandbox"))  # else put together anew for each call
         return session
 
     # --- stacks -----------------------------------------------------------------------------------------------
@@ -415,6 +418,7 @@ def _spare_the_collector() -> None:
 
 def _install(front_door: FrontDoor) -> None:
     """Extend and repair moto, each service in turn."""
+    http_headers.install()
     moto_shortcuts.install()
     repair(BaseResponse, "call_action", _one_at_a_time)
     authorization.install()
