@@ -23,7 +23,7 @@ demo: .venv/installed ## Set up, then let teams and an account come and go in a 
 	@$(BIN)/python -m podshare_cli demo
 
 test: .venv/installed ## Set up, then run all tests
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 simulate: .venv/installed ## Break podshare on purpose: SEED=7 replays a simulation, RUNS=20 says how many schedules
 	@$(BIN)/python -m tests.simulation --seed '$(SEED)' --runs '$(RUNS)'
