@@ -26,10 +26,12 @@ def parse_headers(
             raise http.client.LineTooLong("header line")
         if len(found) == _MOST_LINES:
             raise http.client.HTTPException(f"got more than {_MOST_LINES} headers")
-        name, _, value = line.decode("iso-8859-1").rstrip("\r\n").partition(":")
-        if name[:1] in (" ", "\t") and found:  # obs-fold of RFC 9112
-            found[-1] = (found[-1][0], f"{found[-1][1]} {line.decode('iso-8859-1').strip()}")
+        text = line.decode("iso-8859-1").rstrip("\r\n")
+        if text.startswith((" ", "\t")) and found:  # obs-fold of RFC 9112
+            name, value = found.pop()
+            found.append((name, f"{value} {text.strip()}"))
         else:
+            name, _, value = text.partition(":")
             found.append((name, value.strip(" \t")))
     message = _class()
     for name, value in found:

@@ -138,8 +138,8 @@ def _environment(worker: ExecutionWorker, entered: _Entered | None) -> Any:
     env: Any = worker._get_evaluation_environment()
     if entered is None:
         return env
-    env.states.reset(input_value=copy.deepcopy(entered.given))
-    env.variable_store._inner_scope.update(copy.deepcopy(entered.variables))
+    env.states.reset(input_value=entered.given)  # which it copies
+    env.variable_store._inner_scope.update(json_copy(entered.variables))
     return env
 
 

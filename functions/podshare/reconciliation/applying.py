@@ -25,6 +25,9 @@ from podshare.resources import KINDS
 from podshare.resources.context import Context
 from podshare.resources.running_work import await_drain
 
+_FRESH_SECONDS = 60.0
+_known: dict[Hold, tuple[float, Mapping[Key, Resource]]] = {}  # when it was read, what is desired; of one hold at most
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Step:
@@ -90,10 +93,6 @@ def _converge(settings: Settings, work: str, step: Step) -> tuple[str, str]:
     if isinstance(now, Foreign) or not same(now, target):
         raise Pending("asked for, and not read back yet")
     return _settled(context, step.key, target)
-
-
-_FRESH_SECONDS = 60.0
-_known: dict[Hold, tuple[float, Mapping[Key, Resource]]] = {}  # of one hold at most
 
 
 def _desired(settings: Settings, hold: Hold) -> Mapping[Key, Resource]:

@@ -5,11 +5,11 @@ the API server only for lists that it merges by key. Ownership is kept where Kub
 ``metadata.managedFields``, in its FieldsV1 encoding. See the Kubernetes page "Server-Side Apply".
 """
 
-import copy
 from collections.abc import Iterator
 from typing import Any
 
 from podshare_sandbox import clock
+from podshare_sandbox.json_copy import json_copy
 from podshare_sandbox.services.kubernetes import errors
 
 Path = tuple[str, ...]
@@ -69,19 +69,19 @@ def record_update(before: Object | None, after: Object, manager: str) -> None:
 def applied(live: Object | None, manifest: Object, manager: str, *, force: bool) -> Object:
     """``live`` after ``manager`` has applied ``manifest``. Raises a conflict where another manager owns a field."""
     if live is None:
-        created = copy.deepcopy(manifest)
+        created = json_copy(manifest)
         created.setdefault("metadata", {})
         _record(created, {(manager, "Apply"): set(fields(manifest))})
         return created
     owners = owners_of(live)
     wanted = set(fields(manifest))
     _resolve_conflicts(live, manifest, owners, (manager, "Apply"), force=force)
-    result = copy.deepcopy(live)
+    result = json_copy(live)
     for path in owners.get((manager, "Apply"), set()) - wanted:
         if not any(path in owned for owner, owned in owners.items() if owner != (manager, "Apply")):
             _remove(result, path)
     for path in sorted(wanted):
-        _set(result, path, copy.deepcopy(_value(manifest, path)))
+        _set(result, path, json_copy(_value(manifest, path)))
     owners[manager, "Apply"] = wanted
     _record(result, owners)
     return result
