@@ -260,11 +260,12 @@ def test_work_without_the_teams_queue_is_refused(hardened: ApiServer) -> None:
     other = {"kueue.x-k8s.io/queue-name": "hyperpod-ns-audio-localqueue"}
     for manifest in (
         pod(QUEUED), workload(*job, QUEUED, {}), workload(*deployment, {}, QUEUED), workload(*cron, {}, QUEUED),
+        workload(*job, {}, QUEUED),  # the API server gives a job without labels those of its template
     ):  # fmt: skip
         status, answer, _ = create(hardened, manifest)
         assert status == 201, answer
     for manifest in (
-        pod(), pod(other), workload(*job, {}, QUEUED), workload(*deployment, QUEUED, {}), workload(*cron, QUEUED, {}),
+        pod(), pod(other), workload(*job, {"app": "x"}, QUEUED), workload(*deployment, QUEUED, {}), workload(*cron, QUEUED, {}),
         workload(*job, other, {}),
     ):  # fmt: skip
         status, answer, _ = create(hardened, manifest)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from podshare_sandbox.services.kubernetes import admission_policies, errors, pod_security, volumes
+from podshare_sandbox.services.kubernetes import admission_policies, batch, errors, pod_security, volumes
 from podshare_sandbox.services.kubernetes.resources import Resource
 
 Object = dict[str, Any]
@@ -40,6 +40,7 @@ def validate(resource: Resource, candidate: Object, before: Object | None) -> No
         _validate_network_policy(resource, candidate)
     if resource in (volumes.VOLUME, volumes.CLAIM):
         volumes.validate(resource, candidate, before)
+    batch.validate(resource, candidate, before)
     admission_policies.validate(resource, candidate)
 
 

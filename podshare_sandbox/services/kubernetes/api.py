@@ -15,7 +15,7 @@ from typing import Any
 from podshare_sandbox import clock
 from podshare_sandbox.json_copy import json_copy
 from podshare_sandbox.services.access_policies import ACCESS_POLICIES, Rule
-from podshare_sandbox.services.kubernetes import admission, errors, field_management, pod_security, volumes
+from podshare_sandbox.services.kubernetes import admission, batch, errors, field_management, pod_security, volumes
 from podshare_sandbox.services.kubernetes.resources import BY_KIND, NAMESPACE, Resource
 
 Object = dict[str, Any]
@@ -43,6 +43,7 @@ class KubernetesApi:
         self._objects: dict[tuple[Resource, str, str], Object] = {}
         self._revision = 0
         self.logs: dict[tuple[str, str, str], str] = {}  # of containers, by namespace, pod and container
+        self.mutating_webhooks: list[Callable[[Resource, Object], None]] = []  # they change what is about to be made
         self.lock = threading.RLock()
         for name in _NAMESPACES:
             self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
@@ -257,6 +258,9 @@ class KubernetesApi:
                 raise errors.not_found(NAMESPACE, namespace)
             metadata["namespace"] = namespace
         created["apiVersion"], created["kind"] = resource.api_version, resource.kind
+        batch.fill_in(resource, created)
+        for webhook in self.mutating_webhooks:
+            webhook(resource, created)
         admission.validate(resource, created, None)
         admission.fill_in(resource, created)
         if resource.kind == "Pod":
@@ -265,6 +269,8 @@ class KubernetesApi:
             if why := pod_security.refusal(labels, "enforce", created):
                 raise errors.forbidden(resource, metadata["name"], why)
         metadata["uid"] = str(uuid.uuid4())
+        if resource == batch.JOB:
+            batch.select_pods(created)
         metadata["creationTimestamp"] = clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
         if "spec" in created:
             metadata["generation"] = 1
