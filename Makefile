@@ -1,5 +1,5 @@
 # Everything that a person or CI does with podshare. `make` alone prints what there is.
-# Needs Python 3.11 or newer, make and PyPI; all else is installed in .venv and .venv-sam.
+# Needs Python 3.11 or newer, make and PyPI; all else is installed in .venv, .venv-sam and .venv-clients.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -22,7 +22,7 @@ setup: .venv/installed ## Install podshare and its tools in .venv (PYTHON=python
 demo: .venv/installed ## Set up, then let teams and an account come and go in a sandbox, and show who can reach what
 	@$(BIN)/python -m podshare_cli demo
 
-test: .venv/installed ## Set up, then run all tests
+test: .venv/installed .venv-clients/installed ## Set up, then run all tests
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 simulate: .venv/installed ## Break podshare on purpose: SEED=7 replays a simulation, RUNS=20 says how many schedules
@@ -53,17 +53,17 @@ templates: .venv-sam/installed ## Check the CloudFormation templates, also as AW
 build: .venv-sam/installed ## Build what ships to Lambda, ready for `sam deploy`
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(SAM) build # functions/Makefile needs uv
 
-golden: .venv/installed ## Rewrite the golden files from what the code does now; read the diff before committing it
+golden: .venv/installed .venv-clients/installed ## Rewrite the golden files from what the code does now; read the diff before committing it
 	$(BIN)/python -m pytest -n 2 --dist loadfile --update-golden
 
 lock: .venv/installed ## Resolve all dependencies anew and lock them with hashes, for every platform
-	for set in requirements/uv requirements/dev requirements/sam functions/requirements; do \
+	for set in requirements/uv requirements/dev requirements/sam requirements/clients functions/requirements; do \
 	  $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes \
 	    --python-version 3.11 $$set.in --output-file $$set.txt >/dev/null || exit 1; \
 	done
 
 clean: ## Remove all that these commands made
-	rm -rf .venv .venv-sam .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-sam .venv-clients .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The locks are complete, so nothing is resolved at installation (--no-deps). pip brings uv, which installs the
@@ -81,9 +81,11 @@ clean: ## Remove all that these commands made
 	@chmod +x $(BIN)/podshare
 	@touch $@
 
-# aws-sam-cli pins its own boto3 and click
+# aws-sam-cli and the AWS CLI pin their own boto3, botocore and click
 .venv-sam/installed: requirements/sam.txt .venv/installed
-	@echo 'Setting up .venv-sam (once)'
-	@$(BIN)/python -m venv --clear --without-pip .venv-sam
-	@$(BIN)/uv pip install --quiet --no-deps --require-hashes --compile-bytecode --python .venv-sam/bin/python -r requirements/sam.txt
+.venv-clients/installed: requirements/clients.txt .venv/installed
+.venv-sam/installed .venv-clients/installed:
+	@echo 'Setting up $(@D) (once)'
+	@$(BIN)/python -m venv --clear --without-pip $(@D)
+	@$(BIN)/uv pip install --quiet --no-deps --require-hashes --compile-bytecode --python $(@D)/bin/python -r $<
 	@touch $@

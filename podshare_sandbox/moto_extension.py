@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 import botocore.session
-from botocore.model import ListShape, MapShape, OperationModel, Shape, StringShape, StructureShape
+from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StringShape, StructureShape
 from botocore.validate import ParamValidator
 from moto.core.common_types import TYPE_RESPONSE
 from moto.core.exceptions import ServiceException
@@ -36,9 +36,14 @@ class Caller:
         self.access_key: str = response.access_key
 
 
+def service_model(service: str) -> ServiceModel:
+    """botocore's model of ``service`` (botocore's name)."""
+    return _session.get_service_model(service)
+
+
 def operation_model(service: str, name: str) -> OperationModel:
     """botocore's model of ``name`` (CamelCase) in ``service`` (botocore's name)."""
-    return _session.get_service_model(service).operation_model(name)
+    return service_model(service).operation_model(name)
 
 
 def response_class(moto_service: str) -> type[BaseResponse]:

@@ -51,6 +51,7 @@ from podshare_sandbox.organization import HUB, HUB_REGION, MANAGEMENT
 from podshare_sandbox.services import (
     access_points,
     buckets,
+    cloudformation,
     containers,
     eks,
     fsx,
@@ -126,6 +127,7 @@ class Sandbox:
             organization.seed(self._admin_client)
             consistency.begin(self._lag_seed)
             delivery.listen("aws.organizations", self._stack_sets.organization_changed)
+            cloudformation.serve(self.stack, lambda: list(self._stacks.values()), self._stack_sets)
             authorization.clear_decisions()
             _spare_the_collector()
         except BaseException:
@@ -251,7 +253,7 @@ class Sandbox:
     def stack(self, name: str, account: str = HUB, region: str = HUB_REGION) -> Stack:
         """The stack with this name, empty if it has not been deployed."""
         key = (account, region, name)
-        if key not in self._stacks:
+        if key not in self._stacks or self._stacks[key].deleted:
             self._stacks[key] = Stack(
                 name,
                 account,
@@ -423,7 +425,7 @@ def _install(front_door: FrontDoor) -> None:
     repair(BaseResponse, "call_action", _one_at_a_time)
     authorization.install()
     services = (iam, sts, organizations, eks, pod_identity, kubernetes, containers, sagemaker, access_points, buckets)
-    for service in (*services, kms, fsx, state_machines):
+    for service in (*services, kms, fsx, cloudformation, state_machines):
         service.install()
     kubernetes.publish(front_door)
     functions.install(front_door)

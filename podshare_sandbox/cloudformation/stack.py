@@ -1,6 +1,6 @@
 """One CloudFormation stack: created, updated and deleted resource by resource.
 
-Stacks are the sandbox's own; the CloudFormation API of moto does not know them.
+Stacks are the sandbox's own; :mod:`podshare_sandbox.services.cloudformation` is their API.
 """
 
 import uuid
@@ -68,29 +68,37 @@ class Stack:
         self.outputs: dict[str, str] = {}
         self.resources: dict[str, Deployed] = {}
         self.not_emulated: list[str] = []
+        self.deleted = False  # a new stack of its name is another one
         self._delete_failed = False
         self._exports: dict[str, Export] = {} if exports is None else exports
 
-    @consistency.at_once()  # CloudFormation waits until what it has made is known
     def deploy(self, path: Path, given: Mapping[str, Any] | None = None) -> dict[str, str]:
         """Create the stack from the template at ``path``, or update it, and return its outputs.
 
         A parameter that is not given keeps its previous value, then its default, as with ``aws cloudformation
         deploy``. Raises TemplateError before anything is touched, StackError when a resource fails.
         """
+        source = template.read(path)
+        previous = {name: value for name, value in self.parameters.items() if name in source.get("Parameters", {})}
+        return self.deploy_template(source, path.resolve().parent, {**previous, **(given or {})})
+
+    @consistency.at_once()  # CloudFormation waits until what it has made is known
+    def deploy_template(self, source: Template, folder: Path, given: Mapping[str, Any]) -> dict[str, str]:
+        """Create or update the stack from a template whose artifacts lie in ``folder``; what is not given is default.
+
+        Raises as :meth:`deploy`.
+        """
         if self._delete_failed:
             raise StackError(f"Stack:{self.stack_id} is in DELETE_FAILED state and can not be updated.")
-        source = template.read(path)
         declared = source.get("Parameters", {})
-        previous = {name: value for name, value in self.parameters.items() if name in declared}
-        values = parameters.given_or_default(declared, {**previous, **(given or {})})
+        values = parameters.given_or_default(declared, given)
         checked = parameters.checked(declared, values)
         plain = template.expand(source, values, self.region)
         exports = {name: export.value for name, export in self._exports.items()}
         evaluator = Evaluator(plain, {**checked, **self._pseudo_parameters()}, exports)
         needs = _needs(plain, evaluator)
         order = in_order(needs, "resources")
-        self.folder, self.parameters, self.not_emulated = path.resolve().parent, values, []
+        self.folder, self.parameters, self.not_emulated, self.deleted = folder, values, [], False
         self._deploy_resources({name: plain["Resources"][name] for name in order}, evaluator, needs)
         self._set_outputs(plain.get("Outputs", {}), evaluator)
         return self.outputs
@@ -106,6 +114,7 @@ class Stack:
         self._withdraw_exports(keep=set())
         self._delete_resources(list(self.resources))
         self._delete_failed = False
+        self.deleted = True
         self.outputs, self.parameters, self.not_emulated = {}, {}, []
 
     def _pseudo_parameters(self) -> dict[str, str]:

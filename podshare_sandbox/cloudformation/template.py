@@ -15,7 +15,7 @@ except ImportError:
 
 from podshare_sandbox.cloudformation.errors import TemplateError
 
-__all__ = ["LOCAL_ARTIFACTS", "SafeLoader", "Template", "expand", "read"]
+__all__ = ["LOCAL_ARTIFACTS", "SafeLoader", "Template", "expand", "parse", "read"]
 
 Template = dict[str, Any]
 
@@ -89,15 +89,20 @@ _Loader.add_multi_constructor("!", _intrinsic)
 
 def read(path: Path) -> Template:
     """The template in a YAML or JSON file. Raises TemplateError where CloudFormation would refuse its form."""
+    return parse(path.read_text(encoding="utf-8"), path.name)
+
+
+def parse(body: str, name: str = "Template") -> Template:
+    """The template in a text of YAML or JSON, which ``name`` names in errors. Raises TemplateError as ``read``."""
     try:
-        template = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # derives from SafeLoader
+        template = yaml.load(body, _Loader)  # noqa: S506  # derives from SafeLoader
     except yaml.YAMLError as error:
-        raise TemplateError(f"{path.name}: {error}") from error
+        raise TemplateError(f"{name}: {error}") from error
     if not isinstance(template, dict) or not template.get("Resources"):
-        raise TemplateError(f"{path.name}: at least one Resources member must be defined")
+        raise TemplateError(f"{name}: at least one Resources member must be defined")
     unknown = set(template) - _SECTIONS
     if unknown:
-        raise TemplateError(f"{path.name}: sections not emulated: {', '.join(sorted(unknown))}")
+        raise TemplateError(f"{name}: sections not emulated: {', '.join(sorted(unknown))}")
     return template
 
 

@@ -29,7 +29,7 @@ TEMPLATES = ("template.yaml", *(f"accounts/{name}.yaml" for name in ("management
 READERS_FILES = {
     *("samconfig.toml", "team-vision.yaml", "datasets.yaml", "cluster.yaml", "enrollment.yaml", "my_script.py")
 }
-TOP = {path.name for path in ROOT.iterdir()} - {".venv", ".venv-sam", ".aws-sam"}
+TOP = {path.name for path in ROOT.iterdir()} - {".venv", ".venv-sam", ".venv-clients", ".aws-sam"}
 
 
 def words(line: str) -> list[str]:
