@@ -599,7 +599,8 @@ def test_a_namespace_has_a_service_account_and_takes_all_with_it(admin: Call) ->
     assert admin("POST", "/api/v1/namespaces", manifest)[0] == 201
     assert admin("GET", "/api/v1/namespaces/team/serviceaccounts/default")[0] == 200
     assert admin("POST", "/api/v1/namespaces", {**manifest, "metadata": {"name": "a.b"}})[0] == 422
-    assert admin("DELETE", "/api/v1/namespaces/team")[1]["status"] == "Success"
+    assert admin("DELETE", "/api/v1/namespaces/team")[1]["status"] == {"phase": "Terminating"}
+    assert admin("GET", "/api/v1/namespaces/team")[0] == 404
     assert system().objects("ServiceAccount", "team") == []
     assert admin("DELETE", "/api/v1/namespaces/kube-system")[0] == 403
 

@@ -1,35 +1,23 @@
 """What the API server checks and fills in before it stores an object."""
 
 import ipaddress
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from podshare_sandbox.services.kubernetes import admission_policies, batch, errors, pod_security, volumes
 from podshare_sandbox.services.kubernetes.resources import Resource
+from podshare_sandbox.services.kubernetes.validation import metadata
 
 Object = dict[str, Any]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-_LABEL_NAME = r"([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]"
-_LABEL_KEY = re.compile(rf"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?{_LABEL_NAME}")
-_LABEL_VALUE = re.compile(rf"({_LABEL_NAME})?")
-_LABEL_PROBLEM = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start "
-    "and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345')"
-)
 
 
 def validate(resource: Resource, candidate: Object, before: Object | None) -> None:
     """Raise 422 where the object breaks the rules of its kind; ``before`` is what it replaces."""
     name = candidate["metadata"]["name"]
-    if problem := resource.names.violation(name):
-        raise errors.invalid(resource, name, "metadata.name", f'Invalid value: "{name}": {problem}')
-    for key, value in (candidate["metadata"].get("labels") or {}).items():
-        if not _LABEL_KEY.fullmatch(key):
-            raise errors.invalid(resource, name, "metadata.labels", f'Invalid value: "{key}": invalid label key')
-        if not isinstance(value, str) or not _LABEL_VALUE.fullmatch(value):
-            raise errors.invalid(resource, name, "metadata.labels", f'Invalid value: "{value}": {_LABEL_PROBLEM}')
+    earlier = before["metadata"] if before else None
+    if found := list(metadata.problems(resource, candidate["metadata"], earlier)):
+        raise errors.invalid_fields(resource, name, found)
     if resource.kind == "Pod":
         _validate_pod(resource, candidate, before)
     if resource.kind in ("RoleBinding", "ClusterRoleBinding"):
@@ -112,7 +100,7 @@ def fill_in(resource: Resource, candidate: Object) -> None:
     """Set what the API server and its controllers set on a new object. A pod runs until it is deleted."""
     if resource.kind == "Namespace":
         candidate["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = candidate["metadata"]["name"]
-        candidate.setdefault("spec", {"finalizers": ["kubernetes"]})
+        candidate["spec"] = {"finalizers": ["kubernetes"]}
         candidate["status"] = {"phase": "Active"}
     if resource.kind == "Pod":
         spec = candidate["spec"]

@@ -1,8 +1,7 @@
 """The objects of one cluster, as its API server keeps them.
 
-Methods that take a :class:`Resource` raise :class:`KubernetesError`. There are no controllers: nothing runs a job,
-and a pod is Running from its creation until it is deleted, or until somebody writes another status. Finalizers are
-kept but nobody waits for them.
+Methods that take a :class:`Resource` raise :class:`KubernetesError`. Nothing runs a job, and a pod is Running from its
+creation until it is deleted, or until somebody writes another status.
 """
 
 import random
@@ -15,13 +14,24 @@ from typing import Any
 from podshare_sandbox import clock
 from podshare_sandbox.json_copy import json_copy
 from podshare_sandbox.services.access_policies import ACCESS_POLICIES, Rule
-from podshare_sandbox.services.kubernetes import admission, batch, errors, field_management, pod_security, volumes
+from podshare_sandbox.services.kubernetes import (
+    admission,
+    batch,
+    errors,
+    field_management,
+    lifecycle,
+    pod_security,
+    volumes,
+)
+from podshare_sandbox.services.kubernetes.lifecycle import Propagation
 from podshare_sandbox.services.kubernetes.resources import BY_KIND, NAMESPACE, Resource
+from podshare_sandbox.services.kubernetes.store import Store
 
 Object = dict[str, Any]
 Check = Callable[[Object], None]
 
 SYSTEM_MANAGER = "sandbox"
+_SERVICE_ACCOUNT = BY_KIND["ServiceAccount"]
 _NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 _USER_FACING_ROLES = {
     "cluster-admin": "AmazonEKSClusterAdminPolicy",
@@ -29,6 +39,8 @@ _USER_FACING_ROLES = {
     "edit": "AmazonEKSEditPolicy",
     "view": "AmazonEKSViewPolicy",
 }
+_SYSTEM_METADATA = ("generation", "deletionTimestamp", "deletionGracePeriodSeconds")
+_PRECONDITIONS = ("uid", "resourceVersion")  # what an apply may say of the object that it means
 _RBAC = "rbac.authorization.k8s.io"
 
 
@@ -40,8 +52,7 @@ class KubernetesApi:
     """The API of one cluster. ``apply``, ``get``, ``delete``, ``objects`` and ``run_pod`` act as the system itself."""
 
     def __init__(self) -> None:
-        self._objects: dict[tuple[Resource, str, str], Object] = {}
-        self._revision = 0
+        self._store = Store()
         self.logs: dict[tuple[str, str, str], str] = {}  # of containers, by namespace, pod and container
         self.mutating_webhooks: list[Callable[[Resource, Object], None]] = []  # they change what is about to be made
         self.lock = threading.RLock()
@@ -53,7 +64,7 @@ class KubernetesApi:
     @property
     def revision(self) -> str:
         """The ``resourceVersion`` of the whole store."""
-        return str(self._revision)
+        return str(self._store.revision)
 
     # --- as the system ---
 
@@ -63,7 +74,8 @@ class KubernetesApi:
         Raises KubernetesError for a kind that is not served.
         """
         resource = _resource_of(manifest)
-        metadata = manifest["metadata"]
+        metadata = {name: value for name, value in manifest["metadata"].items() if name not in _PRECONDITIONS}
+        manifest = {**manifest, "metadata": metadata}
         return self.server_side_apply(
             resource, metadata.get("namespace", ""), metadata["name"], manifest, SYSTEM_MANAGER, force=True
         )
@@ -71,12 +83,12 @@ class KubernetesApi:
     def get(self, kind: str, namespace: str | None, name: str) -> Object | None:
         """A copy of the object, None if there is none. ``namespace`` is None for cluster-scoped kinds."""
         with self.lock:
-            return json_copy(self._objects.get((BY_KIND[kind], namespace or "", name)))
+            return json_copy(self._store.find(BY_KIND[kind], namespace or "", name))
 
     def delete(self, kind: str, namespace: str | None, name: str) -> bool:
-        """Delete the object; whether there was one."""
+        """Delete the object and its dependents, as ``kubectl delete`` does; whether there was one."""
         try:
-            self.remove(BY_KIND[kind], namespace or "", name)
+            self.remove(BY_KIND[kind], namespace or "", name, propagation="Background")
         except errors.KubernetesError as error:
             if error.reason == "NotFound":
                 return False
@@ -105,12 +117,7 @@ class KubernetesApi:
     def list(self, resource: Resource, namespace: str) -> list[Object]:
         """Copies of the resource's objects by namespace and name; an empty ``namespace`` means all of them."""
         with self.lock:
-            found = [
-                (key[1:], each)
-                for key, each in self._objects.items()
-                if key[0] == resource and namespace in ("", key[1])
-            ]
-            return [json_copy(each) for _, each in sorted(found, key=lambda pair: pair[0])]
+            return [json_copy(each) for each in self._store.of(resource, namespace)]
 
     def create(
         self,
@@ -126,14 +133,17 @@ class KubernetesApi:
         with self.lock:
             created = json_copy(candidate)
             metadata = created.setdefault("metadata", {})
-            metadata.pop("managedFields", None)
+            for name in ("managedFields", "deletionTimestamp", "deletionGracePeriodSeconds"):
+                metadata.pop(name, None)
+            if metadata.get("resourceVersion"):
+                raise errors.internal("resourceVersion should not be set on objects to be created")
             metadata["name"] = metadata.get("name") or _generated_name(resource, metadata)
-            if (resource, namespace, metadata["name"]) in self._objects:
+            if self._store.find(resource, namespace, metadata["name"]):
                 raise errors.already_exists(resource, metadata["name"])
             self._admit_new(resource, namespace, created)
             field_management.record_update(None, created, manager)
             check(created)
-            return self._store(resource, namespace, created, dry_run=dry_run)
+            return self._keep(resource, created, dry_run=dry_run)
 
     def replace(
         self,
@@ -147,13 +157,29 @@ class KubernetesApi:
     ) -> Object:
         """Replace the object; a ``resourceVersion`` in the candidate must be the stored one."""
         with self.lock:
-            name = candidate["metadata"]["name"]
+            name, uid = candidate["metadata"]["name"], candidate["metadata"].get("uid")
             live = self._live(resource, namespace, name)
-            after = json_copy(candidate)
-            _keep_system_metadata(resource, live, after)
-            after["metadata"]["managedFields"] = live["metadata"].get("managedFields", [])
-            field_management.record_update(live, after, manager)
-            return self._change(resource, namespace, live, after, check, dry_run=dry_run)
+            if uid and uid != live["metadata"]["uid"]:
+                found = live["metadata"]["uid"]
+                why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {found}"
+                raise errors.conflict(resource, name, why)
+            return self._update(resource, live, candidate, manager, check, dry_run=dry_run)
+
+    def _update(
+        self,
+        resource: Resource,
+        live: Object,
+        candidate: Object,
+        manager: str,
+        check: Check,
+        *,
+        dry_run: bool,
+    ) -> Object:
+        after = json_copy(candidate)
+        after["metadata"]["managedFields"] = live["metadata"].get("managedFields", [])
+        _keep_system_fields(resource, live, after)
+        field_management.record_update(live, after, manager)
+        return self._change(resource, live, after, check, dry_run=dry_run)
 
     def merge_patch(
         self,
@@ -168,9 +194,8 @@ class KubernetesApi:
     ) -> Object:
         """RFC 7386: None removes, mappings merge, everything else replaces."""
         with self.lock:
-            candidate = _merged(self.read(resource, namespace, name), patch)
-            candidate["metadata"]["name"] = name
-            return self.replace(resource, namespace, candidate, manager, check=check, dry_run=dry_run)
+            live = self._live(resource, namespace, name)
+            return self._update(resource, live, _merged(live, patch), manager, check, dry_run=dry_run)
 
     def server_side_apply(
         self,
@@ -186,14 +211,20 @@ class KubernetesApi:
     ) -> Object:
         """Make the fields of ``manifest`` the manager's own, and drop those that it no longer names."""
         with self.lock:
-            live = self._objects.get((resource, namespace, name))
+            live = self._store.find(resource, namespace, name)
             result = field_management.applied(live, manifest, manager, force=force)
             if live is not None:
-                return self._change(resource, namespace, live, result, check, dry_run=dry_run)
+                given = {key: manifest["metadata"][key] for key in _PRECONDITIONS if manifest["metadata"].get(key)}
+                result["metadata"] |= given
+                _keep_system_fields(resource, live, result)
+                return self._change(resource, live, result, check, dry_run=dry_run)
+            if uid := manifest["metadata"].get("uid"):
+                why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+                raise errors.conflict(resource, name, why)
             result["metadata"]["name"] = name
             self._admit_new(resource, namespace, result)
             check(result)
-            return self._store(resource, namespace, result, dry_run=dry_run)
+            return self._keep(resource, result, dry_run=dry_run)
 
     def remove(
         self,
@@ -202,9 +233,10 @@ class KubernetesApi:
         name: str,
         preconditions: Object | None = None,
         *,
+        propagation: Propagation | None = None,
         dry_run: bool = False,
     ) -> Object:
-        """Delete the object at once, a namespace with all that is in it; the last state is returned."""
+        """Delete the object, or mark it as deleted if something holds it. The last state is returned."""
         with self.lock:
             live = self._live(resource, namespace, name)
             for field, wanted in (preconditions or {}).items():
@@ -214,48 +246,32 @@ class KubernetesApi:
                     raise errors.conflict(resource, name, why)
             if resource == NAMESPACE and name in _NAMESPACES[:1] + _NAMESPACES[2:]:
                 raise errors.forbidden(resource, name, "this namespace may not be deleted")
-            if not dry_run and self._is_in_use(resource, live):
-                self._revision += 1
-                live["metadata"].setdefault("deletionTimestamp", clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
-            elif not dry_run:
-                self._revision += 1
-                del self._objects[resource, namespace, name]
-                if resource == NAMESPACE:
-                    self._objects = {key: each for key, each in self._objects.items() if key[1] != name}
-                if resource.kind == "ServiceAccount" and name == "default":
-                    self._create_default_service_account(namespace)  # as its controller does
-                self._settle_volumes(resource)
-            return live
+            if not dry_run:
+                lifecycle.delete(self._store, resource, live, propagation)
+                deleted = json_copy(live)
+                self._settle()
+                return deleted
+            return json_copy(live)
 
-    def _is_in_use(self, resource: Resource, live: Object) -> bool:
-        others = ((kind, each) for (kind, _, _), each in self._objects.items())
-        return resource in (volumes.VOLUME, volumes.CLAIM) and volumes.is_in_use(resource, live, others)
-
-    def _settle_volumes(self, touched: Resource) -> None:
-        """Bind claims, and let go what was deleted and is not in use any more, as the controllers do."""
-        if touched.kind not in ("PersistentVolume", "PersistentVolumeClaim", "Pod", "Namespace"):
-            return
-        for resource in (volumes.CLAIM, volumes.VOLUME):
-            for key, each in list(self._objects.items()):
-                leaving = key[0] == resource and "deletionTimestamp" in each["metadata"]
-                if leaving and not self._is_in_use(resource, each):
-                    del self._objects[key]
-        found = {
-            kind: [each for key, each in self._objects.items() if key[0] == kind]
-            for kind in (volumes.VOLUME, volumes.CLAIM)
-        }
-        volumes.bind(found[volumes.VOLUME], found[volumes.CLAIM])
+    def _settle(self) -> None:
+        lifecycle.settle(self._store)
+        for namespace in self._store.of(NAMESPACE):
+            name = namespace["metadata"]["name"]
+            if not (lifecycle.is_terminating(namespace) or self._store.find(_SERVICE_ACCOUNT, name, "default")):
+                metadata = {"name": "default", "namespace": name}  # as the service account controller makes it
+                self.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
 
     def _live(self, resource: Resource, namespace: str, name: str) -> Object:
-        if (resource, namespace, name) not in self._objects:
+        live = self._store.find(resource, namespace, name)
+        if live is None:
             raise errors.not_found(resource, name)
-        return self._objects[resource, namespace, name]
+        return live
 
     def _admit_new(self, resource: Resource, namespace: str, created: Object) -> None:
         metadata = created["metadata"]
         if resource.namespaced:
-            if (NAMESPACE, "", namespace) not in self._objects:
-                raise errors.not_found(NAMESPACE, namespace)
+            if lifecycle.is_terminating(self._live(NAMESPACE, "", namespace)):
+                raise errors.namespace_terminating(resource, metadata["name"], namespace)
             metadata["namespace"] = namespace
         created["apiVersion"], created["kind"] = resource.api_version, resource.kind
         batch.fill_in(resource, created)
@@ -263,9 +279,11 @@ class KubernetesApi:
             webhook(resource, created)
         admission.validate(resource, created, None)
         admission.fill_in(resource, created)
+        if resource in volumes.PROTECTION:
+            volumes.protect(resource, created)
         if resource.kind == "Pod":
             self._require_service_account(resource, namespace, created)
-            labels = self._objects[NAMESPACE, "", namespace]["metadata"].get("labels") or {}
+            labels = self._live(NAMESPACE, "", namespace)["metadata"].get("labels") or {}
             if why := pod_security.refusal(labels, "enforce", created):
                 raise errors.forbidden(resource, metadata["name"], why)
         metadata["uid"] = str(uuid.uuid4())
@@ -277,16 +295,16 @@ class KubernetesApi:
 
     def _require_service_account(self, resource: Resource, namespace: str, pod: Object) -> None:
         account = pod["spec"]["serviceAccountName"]
-        if (BY_KIND["ServiceAccount"], namespace, account) not in self._objects:
+        if self._store.find(_SERVICE_ACCOUNT, namespace, account) is None:
             why = f'error looking up service account {namespace}/{account}: serviceaccount "{account}" not found'
             raise errors.forbidden(resource, pod["metadata"]["name"], why)
 
-    def _change(
-        self, resource: Resource, namespace: str, live: Object, after: Object, check: Check, *, dry_run: bool
-    ) -> Object:
+    def _change(self, resource: Resource, live: Object, after: Object, check: Check, *, dry_run: bool) -> Object:
         """Store a new state; one that equals the old is not written, and keeps its resourceVersion."""
         name = live["metadata"]["name"]
         version = after["metadata"].get("resourceVersion")
+        if version and not version.isdecimal():
+            raise errors.internal(f'strconv.ParseUint: parsing "{version}": invalid syntax')
         if version and version != live["metadata"]["resourceVersion"]:
             why = "the object has been modified; please apply your changes to the latest version and try again"
             raise errors.conflict(resource, name, why)
@@ -297,24 +315,18 @@ class KubernetesApi:
         after["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
         if after == live:
             return json_copy(live)
-        return self._store(resource, namespace, after, dry_run=dry_run)
+        return self._keep(resource, after, dry_run=dry_run)
 
-    def _store(self, resource: Resource, namespace: str, state: Object, *, dry_run: bool) -> Object:
+    def _keep(self, resource: Resource, state: Object, *, dry_run: bool) -> Object:
         if resource in (volumes.VOLUME, volumes.CLAIM):
             volumes.fill_in(resource, state)
         if not dry_run:
-            self._revision += 1
-            state["metadata"]["resourceVersion"] = self.revision
-            is_new = (resource, namespace, state["metadata"]["name"]) not in self._objects
-            self._objects[resource, namespace, state["metadata"]["name"]] = state
-            if resource == NAMESPACE and is_new:
-                self._create_default_service_account(state["metadata"]["name"])
-            self._settle_volumes(resource)
+            self._store.put(resource, state)
+            lifecycle.release(self._store, resource, state)
+            kept = json_copy(state)
+            self._settle()
+            return kept
         return json_copy(state)
-
-    def _create_default_service_account(self, namespace: str) -> None:
-        metadata = {"name": "default", "namespace": namespace}
-        self.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
 
 
 def _resource_of(manifest: Object) -> Resource:
@@ -332,11 +344,19 @@ def _generated_name(resource: Resource, metadata: Object) -> str:
     return str(prefix) + "".join(random.choices(string.ascii_lowercase + string.digits, k=5))  # noqa: S311  # no secret
 
 
-def _keep_system_metadata(resource: Resource, live: Object, after: Object) -> None:
+def _keep_system_fields(resource: Resource, live: Object, after: Object) -> None:
+    """Set what nobody changes by writing it; what identifies the object is taken over where it is not given."""
     after["apiVersion"], after["kind"] = resource.api_version, resource.kind
-    for name in ("uid", "creationTimestamp", "namespace", "generation"):
-        if name in live["metadata"]:
-            after["metadata"][name] = live["metadata"][name]
+    if resource == NAMESPACE:  # its finalizers are changed by deletion alone
+        after["spec"] = json_copy(live["spec"])
+    metadata, before = after["metadata"], live["metadata"]
+    for name in _SYSTEM_METADATA:
+        metadata.pop(name, None)
+        if name in before:
+            metadata[name] = before[name]
+    for name in ("name", "namespace", "uid", "creationTimestamp"):
+        if name in before:
+            metadata[name] = metadata.get(name) or before[name]
 
 
 def _merged(target: Any, patch: Any) -> Any:

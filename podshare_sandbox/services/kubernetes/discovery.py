@@ -7,8 +7,6 @@ from podshare_sandbox.services.kubernetes.reviews import REVIEWS
 
 Object = dict[str, Any]
 
-_VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update"]
-
 
 def document(path: str, version: str) -> Object | None:
     """The discovery document at ``path`` on a cluster of Kubernetes ``version``, None if there is none."""
@@ -70,6 +68,6 @@ def _entry(resource: Resource) -> Object:
         "singularName": resource.kind.lower(),
         "namespaced": resource.namespaced,
         "kind": resource.kind,
-        "verbs": _VERBS,
+        "verbs": list(resource.verbs),
         **({"shortNames": list(resource.short_names)} if resource.short_names else {}),
     }

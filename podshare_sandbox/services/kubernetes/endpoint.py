@@ -22,7 +22,9 @@ from podshare_sandbox.services.kubernetes import (
     admission_policies,
     discovery,
     errors,
+    lifecycle,
     nodes,
+    options,
     pod_security,
     reviews,
     selectors,
@@ -199,14 +201,17 @@ class KubernetesEndpoint:
         verb = _verb(call)
         self._require(call.user, target.attributes(verb))
         resource = find(target.group, target.version, target.plural)
-        if resource and resource.kind == "Pod" and (verb, target.subresource) == ("get", "log"):
-            return self._log(call, resource)
-        if resource is None or target.subresource or (target.namespace and not resource.namespaced):
+        if resource is None or (target.namespace and not resource.namespaced):
             raise errors.unknown_path()
-        if verb == "watch":
+        if resource.namespaced and not target.namespace and target.name:
+            raise errors.unknown_path()
+        if target.subresource:
+            return self._subresource(call, resource, verb)
+        if verb == "watch" or verb not in resource.verbs:
             raise errors.method_not_allowed()
         if resource.namespaced and not target.namespace and verb != "list":
             raise errors.method_not_allowed()
+        options.validate(verb, call.query, is_apply=call.content_type == APPLY_PATCH)
         serve = {
             "get": self._get,
             "list": self._list,
@@ -220,6 +225,13 @@ class KubernetesEndpoint:
             if resource.kind == "Node":
                 nodes.settle(self._api, self._cluster.arn)
             return serve(call, resource)
+
+    def _subresource(self, call: _Call, resource: Resource, verb: str) -> tuple[int, Object | str]:
+        if resource.kind == "Pod" and (verb, call.target.subresource) == ("get", "log"):
+            return self._log(call, resource)
+        if (verb, call.target.subresource) == ("get", "status") and resource.has_status:
+            return self._get(call, resource)
+        raise errors.unknown_path()
 
     def _get(self, call: _Call, resource: Resource) -> tuple[int, Object]:
         return 200, self._api.read(resource, call.target.namespace, call.target.name)
@@ -240,7 +252,7 @@ class KubernetesEndpoint:
         found = self._selected(call, resource)
         after = _continue_after(call.query.get("continue", ""))
         rest = [each for each in found if _key(each) > after]
-        limit = int(call.query.get("limit") or 0) or len(rest)
+        limit = options.limit(call.query) or len(rest)
         metadata: Object = {"resourceVersion": self._api.revision}
         if len(rest) > limit:
             metadata["continue"] = _continue_token(rest[limit - 1])
@@ -291,9 +303,6 @@ class KubernetesEndpoint:
         )
 
     def _apply(self, call: _Call, resource: Resource) -> tuple[int, Object]:
-        if not call.query.get("fieldManager"):
-            options = Resource("meta.k8s.io", "v1", "patchoptions", "PatchOptions")
-            raise errors.invalid(options, "", "fieldManager", "Required value: is required for apply patch")
         body = self._body_for(call, resource)
         if body["metadata"].get("managedFields"):
             raise errors.bad_request("metadata.managedFields must be nil")
@@ -308,29 +317,44 @@ class KubernetesEndpoint:
             target.name,
             body,
             call.manager,
-            force=call.query.get("force") == "true",
+            force=options.is_set(call.query, "force"),
             check=self._check(call, resource),
             dry_run=call.is_dry_run,
         )
         return (200 if exists else 201), applied
 
     def _delete(self, call: _Call, resource: Resource) -> tuple[int, Object]:
-        options = call.parsed_body() if call.body else {}
+        given = options.deletion(call.query, call.parsed_body() if call.body else {})
         target = call.target
-        self._admit(call, resource, self._api.read(resource, target.namespace, target.name), None)
-        deleted = self._api.remove(
-            resource, target.namespace, target.name, options.get("preconditions"), dry_run=call.is_dry_run
-        )
+        deleted = self._remove(call, resource, self._api.read(resource, target.namespace, target.name), given)
+        is_held = lifecycle.is_held(resource, deleted)
+        if is_held or resource.returns_deleted:
+            waits = given.get("propagationPolicy") == "Foreground" or given.get("orphanDependents") is False
+            return (202 if is_held and waits else 200), deleted
         details = {"name": target.name, "kind": resource.plural, "uid": deleted["metadata"]["uid"]}
         if resource.group:
             details["group"] = resource.group
         return 200, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
 
     def _delete_collection(self, call: _Call, resource: Resource) -> tuple[int, Object]:
-        for each in self._selected(call, resource):
-            self._admit(call, resource, each, None)
-            self._api.remove(resource, call.target.namespace, each["metadata"]["name"], dry_run=call.is_dry_run)
-        return 200, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+        given = options.deletion(call.query, call.parsed_body() if call.body else {})
+        selected = self._selected(call, resource)
+        for each in selected:
+            if self._api.get(resource.kind, call.target.namespace, each["metadata"]["name"]):
+                self._remove(call, resource, each, given)
+        kind, metadata = f"{resource.kind}List", {"resourceVersion": self._api.revision}
+        return 200, {"kind": kind, "apiVersion": resource.api_version, "metadata": metadata, "items": selected}
+
+    def _remove(self, call: _Call, resource: Resource, live: Object, given: Object) -> Object:
+        self._admit(call, resource, live, None)
+        return self._api.remove(
+            resource,
+            call.target.namespace,
+            live["metadata"]["name"],
+            given.get("preconditions"),
+            propagation=options.propagation(given),
+            dry_run=bool(given.get("dryRun")),
+        )
 
     def _check(self, call: _Call, resource: Resource) -> Check:
         """What needs the final state of a write: RBAC objects must not give more than their writer has; admission."""

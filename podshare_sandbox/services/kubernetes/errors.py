@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from podshare_sandbox.services.kubernetes.field_problems import Problem
 from podshare_sandbox.services.kubernetes.resources import Resource
 
 
@@ -13,7 +14,7 @@ class KubernetesError(Exception):
         super().__init__(message)
         self.code = code
         self.reason = reason
-        self.status = {
+        self.status: dict[str, Any] = {
             "kind": "Status",
             "apiVersion": "v1",
             "metadata": {},
@@ -64,10 +65,17 @@ def apply_conflict(conflicts: Sequence[tuple[str, str]]) -> KubernetesError:
 
 def invalid(resource: Resource, name: str, field: str, problem: str) -> KubernetesError:
     """422: a field has a value that validation refuses."""
-    about = _about(resource, name, causes=[{"reason": "FieldValueInvalid", "message": problem, "field": field}])
+    return invalid_fields(resource, name, [Problem(field, "FieldValueInvalid", problem)])
+
+
+def invalid_fields(resource: Resource, name: str, problems: Sequence[Problem]) -> KubernetesError:
+    """422: validation refuses some fields, each with a cause of its own."""
+    about = _about(resource, name, causes=[problem.cause() for problem in problems])
     about["kind"] = resource.kind
     qualified = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
-    return KubernetesError(422, "Invalid", f'{qualified} "{name}" is invalid: {field}: {problem}', about)
+    listed = ", ".join(map(str, problems))
+    listed = f"[{listed}]" if len(problems) > 1 else listed
+    return KubernetesError(422, "Invalid", f'{qualified} "{name}" is invalid: {listed}', about)
 
 
 def bad_request(message: str) -> KubernetesError:
@@ -75,10 +83,24 @@ def bad_request(message: str) -> KubernetesError:
     return KubernetesError(400, "BadRequest", message)
 
 
+def internal(message: str) -> KubernetesError:
+    """500 without a reason: what the API server does not expect of a client."""
+    return KubernetesError(500, "", message)
+
+
 def forbidden(resource: Resource, name: str, why: str) -> KubernetesError:
     """403: admission or authorization refuses."""
     named = f'{resource.qualified} "{name}"' if name else resource.qualified
     return KubernetesError(403, "Forbidden", f"{named} is forbidden: {why}", _about(resource, name))
+
+
+def namespace_terminating(resource: Resource, name: str, namespace: str) -> KubernetesError:
+    """403: nothing is created in a namespace that is being deleted."""
+    message = f"unable to create new content in namespace {namespace} because it is being terminated"
+    error = forbidden(resource, name, message)
+    cause = {"reason": "NamespaceTerminating", "message": f"namespace {namespace} is being terminated"}
+    error.status["details"]["causes"] = [{**cause, "field": "metadata.namespace"}]
+    return error
 
 
 def unauthorized() -> KubernetesError:

@@ -37,6 +37,14 @@ DNS_SUBDOMAIN = NameRule(
 PATH_SEGMENT = NameRule(r"(?!\.\.?$)[^/%]+", 253, "may not be '.', may not be '..', may not contain '/' or '%'")
 
 
+_WITHOUT_STATUS = {
+    "ClusterRole", "ClusterRoleBinding", "ConfigMap", "NetworkPolicy", "ResourceFlavor", "Role", "RoleBinding",
+    "Secret", "ServiceAccount", "ValidatingAdmissionPolicyBinding", "WorkloadPriorityClass",
+}  # fmt: skip
+_RETURNED = {"PersistentVolume", "PersistentVolumeClaim", "Pod", "ResourceQuota", "ServiceAccount"}
+VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update")
+
+
 @dataclass(frozen=True)
 class Resource:
     """One kind of object. ``plural`` is its name in URLs and rules."""
@@ -53,6 +61,21 @@ class Resource:
     def api_version(self) -> str:
         """``apiVersion`` of its objects."""
         return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def has_status(self) -> bool:
+        """Whether its objects have the subresource ``status``."""
+        return self.kind not in _WITHOUT_STATUS
+
+    @property
+    def returns_deleted(self) -> bool:
+        """Whether a deletion is answered with the object, rather than with a Status."""
+        return self.kind in _RETURNED
+
+    @property
+    def verbs(self) -> tuple[str, ...]:
+        """What can be asked of its objects, apart from watching them."""
+        return tuple(verb for verb in VERBS if self.kind != "Namespace" or verb != "deletecollection")
 
     @property
     def qualified(self) -> str:

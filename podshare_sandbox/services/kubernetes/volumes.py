@@ -6,19 +6,24 @@ and API validation of the two kinds. Not emulated: classes, provisioners and rec
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
+from podshare_sandbox.json_copy import json_copy
 from podshare_sandbox.services.kubernetes import errors
 from podshare_sandbox.services.kubernetes.resources import BY_KIND, Resource
+from podshare_sandbox.services.kubernetes.store import Store
 
 Object = dict[str, Any]
 
 VOLUME, CLAIM = BY_KIND["PersistentVolume"], BY_KIND["PersistentVolumeClaim"]
+_POD = BY_KIND["Pod"]
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?([KMGTPE]i?|k|m)?")
 _SOURCES = ("csi", "hostPath", "nfs", "local")
 _MODES = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")
 _OVER = ("Succeeded", "Failed")
+# the finalizers that hold what is in use
+PROTECTION = {VOLUME: "kubernetes.io/pv-protection", CLAIM: "kubernetes.io/pvc-protection"}
 
 
 def validate(resource: Resource, candidate: Object, before: Object | None) -> None:
@@ -75,23 +80,31 @@ def fill_in(resource: Resource, candidate: Object) -> None:
             del spec["csi"]["readOnly"]
 
 
+def protect(resource: Resource, created: Object) -> None:
+    """Hold a new volume or claim while it is in use, as the admission plugin StorageObjectInUseProtection does."""
+    metadata = created["metadata"]
+    if PROTECTION[resource] not in (metadata.get("finalizers") or []):
+        metadata["finalizers"] = [*(metadata.get("finalizers") or []), PROTECTION[resource]]
+
+
 # --- controllers ----------------------------------------------------------------------------------------------
 
 
-def is_in_use(resource: Resource, found: Object, objects: Iterable[tuple[Resource, Object]]) -> bool:
+def is_in_use(resource: Resource, found: Object, store: Store) -> bool:
     """Whether a deletion has to wait: a claim for the pods that use it, a volume for the claim that is bound to it."""
     metadata = found["metadata"]
-    others = list(objects)
     if resource == CLAIM:
-        pods = (one for kind, one in others if kind.kind == "Pod" and _is_of(one, metadata["namespace"]))
-        return any(metadata["name"] in _claims_of(pod) for pod in pods)
+        pods = store.of(_POD, metadata["namespace"])
+        return any(metadata["name"] in _claims_of(pod) for pod in pods if _is_on_a_node(pod))
     claim = found["spec"].get("claimRef") or {}
-    bound = (one["metadata"] for kind, one in others if kind == CLAIM)
+    bound = (one["metadata"] for one in store.of(CLAIM))
     return bool(claim.get("uid")) and any(one["uid"] == claim["uid"] for one in bound)
 
 
-def _is_of(pod: Object, namespace: str) -> bool:
-    return pod["metadata"]["namespace"] == namespace and (pod.get("status") or {}).get("phase") not in _OVER
+def _is_on_a_node(pod: Object) -> bool:
+    """No pod is started whose claim is leaving, so one that waits for a node counts as little as one that is over."""
+    phase = (pod.get("status") or {}).get("phase")
+    return phase not in _OVER and (phase != "Pending" or bool(pod["spec"].get("nodeName")))
 
 
 def _claims_of(pod: Object) -> set[str]:
@@ -99,22 +112,36 @@ def _claims_of(pod: Object) -> set[str]:
     return {one["persistentVolumeClaim"]["claimName"] for one in volumes if "persistentVolumeClaim" in one}
 
 
-def bind(volumes: Iterable[Object], claims: Iterable[Object]) -> None:
+def bind(store: Store) -> None:
     """Bind each claim to the volume that it names and that is reserved for it, and set the phases of all of them."""
+    volumes, claims = store.of(VOLUME), store.of(CLAIM)
     there = {one["metadata"]["name"]: one for one in volumes}
-    asking = list(claims)
-    by_uid = {one["metadata"]["uid"]: one for one in asking}
-    for claim in asking:
+    bound = {one["metadata"]["uid"] for one in claims}
+    for claim in claims:
+        before = json_copy(claim)
         volume = there.get(claim["spec"].get("volumeName", ""))
         was_bound = (claim.get("status") or {}).get("phase") in ("Bound", "Lost")
         if volume and _reserved(volume, claim) and _fits(volume, claim):
-            volume["spec"].setdefault("claimRef", {})["uid"] = claim["metadata"]["uid"]
+            _name_claim(store, volume, claim)
             claim["status"] = {"phase": "Bound", "accessModes": volume["spec"]["accessModes"]}
         else:
             claim["status"] = {"phase": "Lost" if was_bound and not volume else "Pending"}
-    for volume in there.values():
+        if claim != before:
+            store.put(CLAIM, claim)
+    for volume in volumes:
         uid = (volume["spec"].get("claimRef") or {}).get("uid")
-        volume["status"] = {"phase": "Available" if not uid else "Bound" if uid in by_uid else "Released"}
+        status = {"phase": "Available" if not uid else "Bound" if uid in bound else "Released"}
+        if volume.get("status") != status:
+            volume["status"] = status
+            store.put(VOLUME, volume)
+
+
+def _name_claim(store: Store, volume: Object, claim: Object) -> None:
+    """Write into a volume which claim it is bound to, by uid."""
+    uid = claim["metadata"]["uid"]
+    if (volume["spec"].get("claimRef") or {}).get("uid") != uid:
+        volume["spec"].setdefault("claimRef", {})["uid"] = uid
+        store.put(VOLUME, volume)
 
 
 def _reserved(volume: Object, claim: Object) -> bool:
