@@ -190,7 +190,11 @@ def is_operator(name: str) -> bool:
 
 
 def holds(operator: str, key: str, expected: tuple[str, ...], context: Context, *, variables: bool) -> bool:
-    """Whether one condition holds. Raises NotImplementedError for an operator that IAM does not have."""
+    """Whether one condition holds. Raises NotImplementedError for an operator that IAM does not have.
+
+    Without a set operator several values of a key equal nothing ("Using IAM policy conditions in Amazon EventBridge":
+    ``StringEquals`` with two sources refuses a pattern with both).
+    """
     if not is_operator(operator):
         raise NotImplementedError(f"condition operator {operator}")
     actual = context.get(key.lower())
@@ -201,15 +205,17 @@ def holds(operator: str, key: str, expected: tuple[str, ...], context: Context, 
     negated = base in _NEGATIONS
     if actual is None or actual == ():
         return rest.endswith("IfExists") or quantifier == _ALL or (negated and quantifier != _ANY)
+    values = (actual,) if isinstance(actual, str) else actual
+    if quantifier and not any(values):  # "a null dataset, such as an empty string"
+        return quantifier == _ALL
     test = _TESTS[_NEGATIONS.get(base, base)]
     scope = context if variables else None
 
     def matches(value: str) -> bool:
         return any(test(one, value, scope) for one in expected)
 
-    values = (actual,) if isinstance(actual, str) else actual
     if quantifier == _ALL:
         return all(matches(value) != negated for value in values)
     if quantifier == _ANY:
         return any(matches(value) != negated for value in values)
-    return any(map(matches, values)) != negated
+    return (len(values) == 1 and matches(values[0])) != negated

@@ -1,7 +1,8 @@
 """Evaluation of IAM policy documents: what a set of policies says about one request, without any AWS state.
 
 Sources: IAM User Guide, "Policy evaluation logic" and its pages on requests within one account, across
-accounts, permissions boundaries and session policies; AWS Organizations User Guide, "SCP evaluation".
+accounts, permissions boundaries and session policies, "Principal" and "NotPrincipal"; AWS Organizations User Guide,
+"SCP evaluation" and "RCP evaluation".
 """
 
 import json
@@ -33,6 +34,8 @@ class Statement:
 
 
 Policy = tuple[Statement, ...]
+
+_EVERYBODY = "*"
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Verdict(IntEnum):
     ALLOW = 2
     """Allowed, within permissions boundary and session policy."""
     DIRECT = 3
-    """A resource policy names the very user or role session: no implicit deny limits that."""
+    """A resource policy names the very user or role session, or everybody: no implicit deny limits that."""
     DENY = 4
 
 
@@ -103,7 +106,7 @@ def _principals(statement: Mapping[str, Any], element: str) -> Mapping[str, tupl
     if principals is None:
         return None
     if principals == "*":
-        return {"AWS": ("*",)}
+        return {"AWS": (_EVERYBODY,)}
     return {kind: tuple(_listed(names)) for kind, names in principals.items()}
 
 
@@ -136,11 +139,13 @@ def evaluate(policies: Iterable[Policy], request: Request) -> Verdict:
     return verdict
 
 
-def evaluate_for(policies: Iterable[Policy], request: Request, names: PrincipalNames) -> Verdict:
-    """What the policies of a resource say about the principal with ``names``."""
+def evaluate_for(
+    policies: Iterable[Policy], request: Request, names: PrincipalNames, *, is_bounded: bool = False
+) -> Verdict:
+    """What the policies of a resource say about the principal with ``names``, who may have a permissions boundary."""
     verdict = Verdict.NOTHING
     for statement in (statement for policy in policies for statement in policy):
-        means = _means(statement, names)
+        means = _means(statement, names, is_bounded)
         if means and _applies(statement, request):
             if not statement.allow:
                 return Verdict.DENY
@@ -174,23 +179,26 @@ def _covers_resource(statement: Statement, request: Request) -> bool:
     return any(arn_like(pattern, request.resource, context) for pattern in statement.resources)
 
 
-def _means(statement: Statement, names: PrincipalNames) -> Verdict:
+def _means(statement: Statement, names: PrincipalNames, is_bounded: bool) -> Verdict:
     """How directly the statement's principal element means the caller; NOTHING if it does not."""
     if statement.not_principals is not None:
-        return _excludes(statement, names)
-    return max((_matches(name, names) for name in _relevant(statement.principals, names)), default=Verdict.NOTHING)
+        return _excludes(statement, names, is_bounded)
+    principals = statement.principals or {}
+    if names.service:
+        return _means_service(statement, principals, names.service)
+    return max((_matches(name, names) for name in principals.get("AWS", ())), default=Verdict.NOTHING)
 
 
-def _relevant(principals: Mapping[str, tuple[str, ...]] | None, names: PrincipalNames) -> tuple[str, ...]:
-    return (principals or {}).get("Service" if names.service else "AWS", ())
+def _means_service(statement: Statement, principals: Mapping[str, tuple[str, ...]], service: str) -> Verdict:
+    """A denial to everybody denies services too; what allows everybody is not documented to allow them."""
+    everybody = not statement.allow and _EVERYBODY in principals.get("AWS", ())
+    return Verdict.ALLOW if everybody or service in principals.get("Service", ()) else Verdict.NOTHING
 
 
 def _matches(name: str, names: PrincipalNames) -> Verdict:
-    if name == "*" or (names.service and name == names.service):
-        return Verdict.ALLOW
-    if names.service:
-        return Verdict.NOTHING
-    if name == names.arn or (names.role_arn is None and name == names.unique_id):
+    # "Permissions boundaries and session policies do not limit permissions granted using the aws:PrincipalArn
+    # condition key with a wildcard(*) in the Principal element" ("Policy evaluation for requests within a single account")
+    if name in (_EVERYBODY, names.arn) or (names.role_arn is None and name == names.unique_id):
         return Verdict.DIRECT
     if name in (names.role_arn, names.unique_id):
         return Verdict.ALLOW
@@ -201,15 +209,20 @@ def _is_account(name: str, account: str) -> bool:
     return name in (account, f"arn:aws:iam::{account}:root")
 
 
-def _excludes(statement: Statement, names: PrincipalNames) -> Verdict:
-    """NotPrincipal with Deny spares a principal only if its account, its role and itself are all listed."""
-    listed = _relevant(statement.not_principals, names)
+def _excludes(statement: Statement, names: PrincipalNames, is_bounded: bool) -> Verdict:
+    """NotPrincipal with Deny spares a principal only if its account, its role and itself are all listed.
+
+    One with a permissions boundary it never spares: "… will always deny any IAM principal that has a permissions
+    boundary policy attached, regardless of the values specified in the NotPrincipal element".
+    """
+    principals = statement.not_principals or {}
     if names.service:
-        return Verdict.NOTHING if names.service in listed else Verdict.ALLOW
+        return Verdict.NOTHING if names.service in principals.get("Service", ()) else Verdict.ALLOW
+    listed = principals.get("AWS", ())
     forms = [names.arn in listed, any(_is_account(name, names.account) for name in listed)]
     if names.role_arn:
         forms.append(names.role_arn in listed or names.unique_id in listed)
-    spared = any(forms) if statement.allow else all(forms)
+    spared = any(forms) if statement.allow else all(forms) and not is_bounded
     return Verdict.NOTHING if spared else Verdict.ALLOW
 
 
@@ -243,6 +256,7 @@ class Findings:
     session: Verdict
     control: Verdict
     resource: Verdict
+    resource_control: Verdict
 
     def explicit_deny(self) -> Outcome | None:
         for kind, verdict in self._by_kind():
@@ -253,6 +267,7 @@ class Findings:
 
     def _by_kind(self) -> tuple[tuple[str, Verdict], ...]:
         return (
+            ("resource control policy", self.resource_control),
             (_CONTROL, self.control),
             ("identity-based policy", self.identity),
             ("permissions boundary", self.boundary),
@@ -272,16 +287,31 @@ _RESOURCE_SIDE = "resource-based policy"
 
 
 def find(
-    authority: Authority, names: PrincipalNames, request: Request, resource_policies: Iterable[Policy]
+    authority: Authority,
+    names: PrincipalNames,
+    request: Request,
+    resource_policies: Iterable[Policy],
+    resource_control: Iterable[Policy] = (),
 ) -> Findings:
-    """Each kind of policy's verdict; a limit that does not exist allows."""
+    """Each kind of policy's verdict; a limit that does not exist allows.
+
+    ``resource_control`` are the resource control policies above the resource's account.
+    """
+    is_bounded = authority.boundary is not None
     return Findings(
         identity=evaluate(authority.identity, request),
         boundary=Verdict.ALLOW if authority.boundary is None else evaluate((authority.boundary,), request),
         session=Verdict.ALLOW if authority.session is None else evaluate(authority.session, request),
         control=Verdict.ALLOW if authority.control is None else _evaluate_levels(authority.control, request),
-        resource=evaluate_for(resource_policies, request, names),
+        resource=evaluate_for(resource_policies, request, names, is_bounded=is_bounded),
+        resource_control=evaluate_resource_control(resource_control, request, names),
     )
+
+
+def evaluate_resource_control(policies: Iterable[Policy], request: Request, names: PrincipalNames) -> Verdict:
+    """DENY or ALLOW: RCPFullAWSAccess stays attached to every level, so that only a deny limits ("RCP syntax")."""
+    denied = evaluate_for(policies, request, names) is Verdict.DENY
+    return Verdict.DENY if denied else Verdict.ALLOW
 
 
 def _evaluate_levels(levels: Iterable[tuple[Policy, ...]], request: Request) -> Verdict:

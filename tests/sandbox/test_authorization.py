@@ -45,6 +45,9 @@ CONTEXT: conditions.Context = {
     "s3:max-keys": "10",
     "s3:prefix": "imagenet/train/",
     "x:empty": (),
+    "x:blank": "",
+    "x:blanks": ("",),
+    "x:one": ("cost",),
 }
 
 
@@ -119,6 +122,18 @@ CONTEXT: conditions.Context = {
         ("ForAnyValue:StringNotEquals", "x:absent", ["cost"], False),
         ("ForAnyValue:StringEqualsIfExists", "x:absent", ["cost"], True),
         ("ForAllValues:ArnLike", "aws:PrincipalArn", ["arn:aws:iam::222222222222:*"], True),
+        # "… if the context key value resolves to a null dataset, such as an empty string"
+        ("ForAllValues:StringLike", "x:blank", ["a/*"], True),
+        ("ForAllValues:StringEquals", "x:blanks", ["a"], True),
+        ("ForAnyValue:StringNotLike", "x:blank", ["a/*"], False),
+        ("ForAnyValue:StringNotEqualsIfExists", "x:blank", ["a"], False),
+        ("StringLike", "x:blank", ["*"], True),
+        ("StringNotLike", "x:blank", ["a/*"], True),
+        ("Null", "x:blank", ["true"], True),
+        # several values without a set operator equal nothing ("Using IAM policy conditions in Amazon EventBridge")
+        ("StringEquals", "aws:TagKeys", ["team", "cost"], False),
+        ("StringNotEquals", "aws:TagKeys", ["team", "cost"], True),
+        ("StringEquals", "x:one", ["team", "cost"], True),
     ],
 )
 def test_a_condition_holds_as_its_operator_says(operator: str, key: str, expected: list[str], holds: bool) -> None:
@@ -214,8 +229,8 @@ def test_variables_exist_since_version_2012_only() -> None:
 @pytest.mark.parametrize(
     ("principal", "names", "verdict"),
     [
-        ("*", NAMES, Verdict.ALLOW),
-        ({"AWS": "*"}, NAMES, Verdict.ALLOW),
+        ("*", NAMES, Verdict.DIRECT),
+        ({"AWS": "*"}, NAMES, Verdict.DIRECT),
         ({"AWS": ROLE}, NAMES, Verdict.ALLOW),
         ({"AWS": "AROA1"}, NAMES, Verdict.ALLOW),
         ({"AWS": "AROA2"}, NAMES, Verdict.NOTHING),
@@ -252,6 +267,23 @@ def test_not_principal_spares_only_who_is_listed_in_all_forms(listed: list[str],
     assert policies.evaluate_for([document], OBJECT, NAMES) is verdict
 
 
+@pytest.mark.parametrize(
+    ("principal", "verdict"),
+    [
+        ({"Principal": "*"}, Verdict.DENY),
+        ({"Principal": {"AWS": "*"}}, Verdict.DENY),
+        ({"Principal": {"AWS": "111111111111"}}, Verdict.NOTHING),
+        ({"NotPrincipal": {"AWS": "*"}}, Verdict.DENY),
+        ({"NotPrincipal": {"Service": "events.amazonaws.com"}}, Verdict.NOTHING),
+    ],
+)
+def test_a_denial_to_everybody_denies_services_too(principal: dict[str, Any], verdict: Verdict) -> None:
+    """ "*" in a denial means AWS services as well, and only a denial ("AWS JSON policy elements: Principal")."""
+    service = PrincipalNames(service="events.amazonaws.com")
+    denial = parsed({"Effect": "Deny", "Action": "*", "Resource": "*", **principal})
+    assert policies.evaluate_for([denial], OBJECT, service) is verdict
+
+
 ALLOWS, DENIES, SILENT = parsed(allow("*")), parsed(deny("*")), parsed(allow("ec2:*"))
 
 
@@ -261,6 +293,9 @@ def speaking(effect: str, principal: str) -> policies.Policy:
 
 
 ACCOUNT, OTHERS = "arn:aws:iam::111111111111:root", "arn:aws:iam::999999999999:root"
+SPARING = parsed(
+    {"Effect": "Deny", "NotPrincipal": {"AWS": [SESSION, ROLE, ACCOUNT]}, "Action": "*", "Resource": "*"}
+)
 
 
 @pytest.mark.parametrize(
@@ -279,6 +314,13 @@ ACCOUNT, OTHERS = "arn:aws:iam::111111111111:root", "arn:aws:iam::999999999999:r
         (Authority((), SILENT), speaking("Allow", ROLE), True, False, False, "because no permissions boundary"),
         (Authority((), None, (SILENT,)), speaking("Allow", ROLE), True, False, False, "because no session policy"),
         (Authority((), SILENT, (SILENT,)), speaking("Allow", SESSION), True, False, True, ""),
+        # IAM User Guide, "Policy evaluation for requests within a single account": a wildcard is limited by neither
+        (Authority((), SILENT, (SILENT,)), speaking("Allow", "*"), True, False, True, ""),
+        (Authority((), DENIES), speaking("Allow", "*"), True, False, False, "with an explicit deny in a permissions"),
+        (Authority((ALLOWS,), SILENT), speaking("Allow", "*"), False, False, False, "because no permissions boundary"),
+        # IAM User Guide, "NotPrincipal": a denial spares nobody who has a permissions boundary
+        (Authority((ALLOWS,)), SPARING, True, False, True, ""),
+        (Authority((ALLOWS,), ALLOWS), SPARING, True, False, False, "with an explicit deny in a resource-based policy"),
         (Authority(), speaking("Allow", ACCOUNT), True, False, False, "because no identity-based policy"),
         (Authority((ALLOWS,)), speaking("Deny", ACCOUNT), True, False, False, "with an explicit deny in a resource-"),
         (Authority((ALLOWS,)), speaking("Allow", OTHERS), True, False, True, ""),
