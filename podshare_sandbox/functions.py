@@ -138,7 +138,7 @@ def close() -> None:
 
 def role_of(function: LambdaFunction) -> ServiceRole:
     """The execution role, as Lambda assumes it."""
-    return ServiceRole(function.role, "lambda.amazonaws.com", function.function_name)
+    return ServiceRole(function.role, "lambda.amazonaws.com", function.function_name, region=function.region)
 
 
 def invoke(function: LambdaFunction, payload: bytes) -> Outcome:
@@ -297,7 +297,7 @@ class ExecutionEnvironment:
             raise NotImplementedError(f"{function.function_arn} has layers, which the sandbox does not run")
         self._function = function
         self._version = _version_of(function)
-        self._credentials = _assume(function.role, function.function_name)
+        self._credentials = _assume(function.role, function.function_name, function.region)
         self._log = _LogStream(function)
         self._runtime_api = _RuntimeApi(function.function_arn)
         try:
@@ -745,11 +745,11 @@ def _telling_dead_letter_config(original: Any) -> Any:
     return get_configuration
 
 
-def _assume(role: str, session_name: str) -> Any:
+def _assume(role: str, session_name: str, region: str) -> Any:
     from podshare_sandbox import authorization  # noqa: PLC0415  # it may import this module
 
     try:
-        return authorization.assume_as_service(role, "lambda.amazonaws.com", session_name=session_name)
+        return authorization.assume_as_service(role, "lambda.amazonaws.com", session_name=session_name, region=region)
     except Exception as error:
         raise RoleNotAssumableError from error
 

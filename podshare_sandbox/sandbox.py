@@ -69,7 +69,6 @@ _SCIENCE = next(unit.id for unit in organization.UNITS if unit.name == "Science"
 
 # what no module of the sandbox does, beside the properties of templates that have no effect
 _LIMITS = (
-    "Resource control policies: stored, not enforced",
     "Trails of CloudTrail, X-Ray and CloudWatch metrics of AWS services: not recorded",
     "KMS, DynamoDB and S3 encryption at rest: configured, not performed",
     "Throttling and service quotas other than those of IAM, EKS and S3 access points",

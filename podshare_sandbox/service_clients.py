@@ -26,7 +26,8 @@ _CONFIG = Config(
 class ServiceRole:
     """A role as one service assumes it: ``principal`` is the service's, such as ``lambda.amazonaws.com``.
 
-    ``then`` is a further role, which the first one assumes (a task's ``Credentials``).
+    ``then`` is a further role, which the first one assumes (a task's ``Credentials``); ``region`` is the service's,
+    where no ``source_arn`` tells it.
     """
 
     arn: str
@@ -34,6 +35,7 @@ class ServiceRole:
     session_name: str
     source_arn: str | None = None
     then: str | None = None
+    region: str | None = None
 
     def client(self, service: str, region: str) -> Any:
         """A client of ``service`` in ``region``.
@@ -78,6 +80,7 @@ class ServiceRole:
             session_name=self.session_name,
             source_arn=self.source_arn,
             source_account=source_account,
+            region=self.region,
         )
         return assumed.access_key, assumed.secret_key, assumed.token, assumed.expiration
 

@@ -1,7 +1,7 @@
-"""The accounts behind principals: whether AWS lets them be used, and the service control policies above them.
+"""The accounts behind principals and resources: whether AWS lets them be used, and the control policies above them.
 
-Sources: AWS Organizations User Guide, "Monitor the state of your AWS accounts", "Service control policies (SCPs)"
-and "SCP evaluation".
+Sources: AWS Organizations User Guide, "Monitor the state of your AWS accounts", "Service control policies (SCPs)",
+"SCP evaluation" and "Resource control policies (RCPs)".
 """
 
 from typing import Any
@@ -15,6 +15,7 @@ from podshare_sandbox.authorization.sessions import PARTITION
 
 ACTIVE = "ACTIVE"
 CONTROL_POLICY = "SERVICE_CONTROL_POLICY"
+RESOURCE_CONTROL_POLICY = "RESOURCE_CONTROL_POLICY"
 
 
 def state_of(account: str) -> str:
@@ -57,25 +58,50 @@ def lineage(organization: OrganizationsBackend, entity: Any) -> list[Any]:
     return found
 
 
+def path_of(account: str) -> str | None:
+    """The entity path of ``account`` (``o-…/r-…/ou-…/``), None outside of any organization.
+
+    Source: IAM User Guide, "Understand the AWS Organizations entity path".
+    """
+    organization = organization_with(account)
+    member = _member(organization, account) if organization else None
+    if organization is None or member is None:
+        return None
+    above = [unit.id for unit in reversed(lineage(organization, member)[1:])]
+    return "/".join([root_of(organization).organization_id, *above, ""])
+
+
 def control_policies(account: str) -> tuple[tuple[Policy, ...], ...] | None:
     """The service control policies of each level above ``account``, its own first; None where nothing limits it.
 
     They never limit the management account, nor an account outside of any organization.
     """
+    return _levels(account, CONTROL_POLICY)
+
+
+def resource_control_policies(account: str) -> tuple[Policy, ...]:
+    """The resource control policies of all levels above ``account``; none for the management account and outside."""
+    levels = _levels(account, RESOURCE_CONTROL_POLICY) or ()
+    return tuple(policy for level in levels for policy in level)
+
+
+def _levels(account: str, kind: str) -> tuple[tuple[Policy, ...], ...] | None:
     organization = organization_with(account)
-    if organization is None or account == organization.account_id or not _controls(organization):
+    if organization is None or account == organization.account_id or not _controls(organization, kind):
         return None
-    member = next((one for one in list(organization.accounts) if one.id == account), None)
-    return tuple(map(_attached, lineage(organization, member))) if member else None
+    member = _member(organization, account)
+    return tuple(_attached(target, kind) for target in lineage(organization, member)) if member else None
 
 
-def _controls(organization: OrganizationsBackend) -> bool:
-    """Whether more than FullAWSAccess is attached anywhere: as the last policy of its target it cannot be detached."""
-    attached = any(
-        one.attachments for one in list(organization.policies) if one.type == CONTROL_POLICY and not one.aws_managed
-    )
-    return attached and any(kind["Type"] == CONTROL_POLICY for kind in root_of(organization).policy_types)
+def _member(organization: OrganizationsBackend, account: str) -> Any:
+    return next((one for one in list(organization.accounts) if one.id == account), None)
 
 
-def _attached(target: Any) -> tuple[Policy, ...]:
-    return tuple(policy.parse(one.content) for one in list(target.attached_policies) if one.type == CONTROL_POLICY)
+def _controls(organization: OrganizationsBackend, kind: str) -> bool:
+    """Whether more than AWS's own policy of the kind is attached: that one alone limits nothing, and stays attached."""
+    attached = any(one.attachments for one in list(organization.policies) if one.type == kind and not one.aws_managed)
+    return attached and any(enabled["Type"] == kind for enabled in root_of(organization).policy_types)
+
+
+def _attached(target: Any, kind: str) -> tuple[Policy, ...]:
+    return tuple(policy.parse(one.content) for one in list(target.attached_policies) if one.type == kind)

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from podshare_sandbox.authorization import catalog, request_context, tags
+from podshare_sandbox.authorization import catalog, global_keys, request_context, tags
 from podshare_sandbox.authorization.call import Call, Check, unmapped
 from podshare_sandbox.authorization.conditions import Values
-from podshare_sandbox.authorization.principals import organization_of
 from podshare_sandbox.authorization.resources import UNKNOWN, resources_of
 from podshare_sandbox.authorization.sessions import transitive_tags
 
@@ -149,11 +148,7 @@ def _relevant(action: catalog.Action, context: Mapping[str, Values]) -> dict[str
 
 def _resource_context(call: Call, arn: str) -> dict[str, Values]:
     owner = account_of(arn) or call.account
-    context: dict[str, Values] = {"aws:resourceaccount": owner, **tags.resource_context(call, arn)}
-    organization = organization_of(owner)
-    if organization:
-        context["aws:resourceorgid"] = organization
-    return context
+    return {**global_keys.of_resource(owner), **tags.resource_context(call, arn)}
 
 
 def account_of(arn: str) -> str:
@@ -216,7 +211,7 @@ def _pass_role_checks(call: Call, prefix: str) -> Iterator[Check]:
         context: dict[str, Values] = {
             "iam:passedtoservice": str(service),
             "aws:requestedregion": call.region,
-            "aws:securetransport": "true",
+            **call.origin,
             **_resource_context(call, role),
         }
         yield Check("iam:PassRole", role, context)
@@ -236,7 +231,11 @@ def _linked_role_checks(call: Call, prefix: str) -> Iterator[Check]:
 
     file_system = call.first("FileSystemId")
     role = fsx.role_arn(call.account, file_system)
-    context: dict[str, Values] = {"aws:requestedregion": call.region, **_resource_context(call, role)}
+    context: dict[str, Values] = {
+        "aws:requestedregion": call.region,
+        **global_keys.on_behalf("fsx.amazonaws.com"),
+        **_resource_context(call, role),
+    }
     if not fsx.has_role(call.account, file_system):
         yield Check("iam:CreateServiceLinkedRole", role, {**context, "iam:awsservicename": fsx.LINK_SERVICE})
     yield from (Check(f"iam:{name}", role, context) for name in ("AttachRolePolicy", "PutRolePolicy"))

@@ -8,7 +8,7 @@ from typing import Any
 from moto.iam.models import Role
 
 from podshare_sandbox import clock
-from podshare_sandbox.authorization import decisions, policy, resource_policies
+from podshare_sandbox.authorization import decisions, global_keys, policy, resource_control, resource_policies
 from podshare_sandbox.authorization.actions import account_of
 from podshare_sandbox.authorization.call import Check
 from podshare_sandbox.authorization.conditions import Context, Values
@@ -18,11 +18,11 @@ from podshare_sandbox.authorization.principals import (
     Principal,
     authority_of,
     context_of,
+    is_service_linked,
     now_context,
-    organization_of,
     role_by_arn,
 )
-from podshare_sandbox.authorization.sessions import Session, SessionRequest, open_session
+from podshare_sandbox.authorization.sessions import Session, SessionRequest, live_role, open_session
 
 # Lambda, Step Functions and EventBridge hold credentials for longer than a caller of STS gets by default
 _SERVICE_SESSION = timedelta(hours=6)
@@ -71,8 +71,16 @@ def request_of(principal: Principal, check: Check) -> Request:
 
 
 def find(principal: Principal, request: Request, resource_policies_: Iterable[Policy]) -> Findings:
-    """What each of the principal's policies and of the resource's says."""
-    return policy.find(authority_of(principal), principal.names, request, resource_policies_)
+    """What each of the principal's policies, of the resource's and of the organization's says."""
+    role = live_role(principal.session) if principal.session else None
+    limits = () if role and is_service_linked(role) else _resource_control(request)
+    return policy.find(authority_of(principal), principal.names, request, resource_policies_, limits)
+
+
+def _resource_control(request: Request) -> tuple[Policy, ...]:
+    """The resource control policies of the account that the resource lies in."""
+    owner = account_of(request.resource) or str(request.context.get("aws:resourceaccount", ""))
+    return resource_control.policies_for(request.action, request.resource, owner)
 
 
 def settle(principal: Principal, request: Request, outcome: Outcome) -> None:
@@ -105,15 +113,18 @@ def assume_as_service(
     source_arn: str | None = None,
     source_account: str | None = None,
     request_tags: Mapping[str, str] | None = None,
+    region: str | None = None,
 ) -> Credentials:
     """Credentials of ``role_arn`` for the AWS service ``service`` (such as ``lambda.amazonaws.com``).
 
     The role's trust policy decides, with aws:SourceArn, aws:SourceAccount and aws:RequestTag/… in context.
+    ``region`` is that of STS which the service asks, by default its source's.
     Raises AccessDenied where there is no such role or its trust policy does not allow it.
     """
     tags = dict(request_tags or {})
     context: dict[str, Values] = {
-        **_source(source_arn, source_account),
+        **global_keys.of_source(source_arn, source_account),
+        "aws:requestedregion": region or global_keys.region_of(source_arn),
         **{f"aws:requesttag/{key.lower()}": value for key, value in tags.items()},
     }
     if tags:
@@ -121,7 +132,7 @@ def assume_as_service(
     role = role_by_arn(role_arn)
     for action in ("sts:AssumeRole", "sts:TagSession") if tags else ("sts:AssumeRole",):
         trust = resource_policies.policy_of(action, role_arn).policies
-        _settle_service(service, Request(action, role_arn, _service_context(role_arn, context)), trust)
+        _settle_service(service, Request(action, role_arn, _service_context(service, role_arn, context)), trust)
     transitive = frozenset(tags) if service in _TRANSITIVE_TAGS else frozenset()
     return credentials_of(_open(role, SessionRequest(session_name, _SERVICE_SESSION, tags, transitive)))
 
@@ -155,38 +166,34 @@ def check_service_call(
         policies = resource_policies.policy_of(action, resource_arn).policies
     else:
         policies = (policy.parse(resource_policy),)
-    context = _service_context(resource_arn, _source(source_arn, source_account))
+    asked = {"aws:requestedregion": global_keys.region_of(resource_arn, source_arn)}
+    source = global_keys.of_source(source_arn, source_account)
+    context = _service_context(service, resource_arn, {**asked, **source})
     _settle_service(service, Request(action, resource_arn, context), policies)
 
 
-def _source(source_arn: str | None, source_account: str | None) -> dict[str, Values]:
-    values = {"aws:sourcearn": source_arn, "aws:sourceaccount": source_account}
-    context: dict[str, Values] = {key: value for key, value in values.items() if value}
-    organization = organization_of(source_account) if source_account else None
-    if organization:
-        context["aws:sourceorgid"] = organization
-    return context
-
-
-def _service_context(resource_arn: str, context: Mapping[str, Values]) -> Context:
+def _service_context(service: str, resource_arn: str, context: Mapping[str, Values]) -> Context:
     return {
         **now_context(),
+        **global_keys.in_role(service),
+        **global_keys.of_resource(account_of(resource_arn)),
         "aws:principalisawsservice": "true",
-        "aws:securetransport": "true",
-        "aws:resourceaccount": account_of(resource_arn),
+        "aws:principalservicename": service,
         **context,
     }
 
 
 def _settle_service(service: str, request: Request, policies: Iterable[Policy]) -> None:
-    named: dict[str, Values] = {"aws:principalservicename": service}
-    request = Request(request.action, request.resource, {**request.context, **named})
-    verdict = policy.evaluate_for(policies, request, PrincipalNames(service=service))
+    names = PrincipalNames(service=service)
+    limited = policy.evaluate_resource_control(_resource_control(request), request, names)
+    verdict = policy.evaluate_for(policies, request, names)
     reasons = {
         Verdict.DENY: "with an explicit deny in a resource-based policy",
         Verdict.NOTHING: f"because no resource-based policy allows the {request.action} action",
     }
     outcome = Outcome(verdict not in reasons, reasons.get(verdict, "allowed"))
+    if limited is Verdict.DENY:
+        outcome = Outcome(False, "with an explicit deny in a resource control policy")
     _record(service, request, outcome)
     if not outcome.allowed:
         raise AccessDenied(

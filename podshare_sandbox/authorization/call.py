@@ -17,6 +17,8 @@ class Call:
     parameters: Mapping[str, Any]
     region: str
     caller: Principal
+    origin: Mapping[str, Values] = field(default_factory=dict)
+    """The condition keys of the request's way to AWS (``global_keys``)."""
 
     @property
     def account(self) -> str:

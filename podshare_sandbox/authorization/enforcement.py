@@ -18,7 +18,7 @@ from moto.s3.exceptions import S3ClientError
 from moto.s3.responses import S3Response
 from werkzeug.exceptions import NotFound
 
-from podshare_sandbox.authorization import actions, authorize, s3_data, s3_encryption
+from podshare_sandbox.authorization import actions, authorize, global_keys, s3_data, s3_encryption
 from podshare_sandbox.authorization.authorize import AccessDenied
 from podshare_sandbox.authorization.call import Call
 from podshare_sandbox.authorization.principals import (
@@ -103,7 +103,8 @@ def _authorize_call(response: BaseResponse) -> None:
     operation = response._get_action()
     if not operation:
         return  # no operation of the service: moto answers 404
-    call = Call(service, operation, _parameters(response), response.region, caller)
+    origin = global_keys.of_client(response.headers.get("User-Agent", ""))
+    call = Call(service, operation, _parameters(response), response.region, caller, origin)
     try:
         authorize.authorize(caller, actions.checks(call))
     except NotImplementedError:

@@ -1,4 +1,4 @@
-"""The grammar of identity, session and trust policies, as IAM and STS check it when a document is handed in.
+"""The grammar of identity, session, trust and control policies, as AWS checks it when a document is handed in.
 
 Source: IAM User Guide, "Grammar of the IAM JSON policy language"; the sentences are the services' own.
 """
@@ -37,6 +37,20 @@ def check_identity_policy(text: str) -> Document:
             raise Malformed("Policy document should not specify a principal.")
         if "Resource" not in statement and "NotResource" not in statement:
             raise Malformed("Policy statement must contain resources.")
+    return document
+
+
+def check_resource_control_policy(text: str) -> Document:
+    """The document of a customer's resource control policy. Raises Malformed.
+
+    Source: AWS Organizations User Guide, "RCP syntax": it denies, to everybody, actions of services that it names.
+    """
+    document = _parsed(text)
+    for statement in statements(document):
+        if statement["Effect"] != "Deny" or statement.get("Principal") != "*" or "NotAction" in statement:
+            raise Malformed(_SYNTAX)
+        if "*" in listed(statement["Action"]) or not {"Resource", "NotResource"} & statement.keys():
+            raise Malformed(_SYNTAX)
     return document
 
 

@@ -197,7 +197,7 @@ def _means_service(statement: Statement, principals: Mapping[str, tuple[str, ...
 
 def _matches(name: str, names: PrincipalNames) -> Verdict:
     # "Permissions boundaries and session policies do not limit permissions granted using the aws:PrincipalArn
-    # condition key with a wildcard(*) in the Principal element" ("Policy evaluation for requests within a single account")
+    # condition key with a wildcard(*) in the Principal element" (on requests within a single account)
     if name in (_EVERYBODY, names.arn) or (names.role_arn is None and name == names.unique_id):
         return Verdict.DIRECT
     if name in (names.role_arn, names.unique_id):

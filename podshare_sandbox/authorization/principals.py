@@ -13,8 +13,6 @@ from podshare_sandbox.authorization.conditions import Values
 from podshare_sandbox.authorization.policy import Authority, Policy, PrincipalNames
 from podshare_sandbox.authorization.sessions import PARTITION, Session, live_role, session_of, tags_of
 
-_SERVICE_LINKED = "/aws-service-role/"
-
 
 class UnknownAccessKey(Exception):  # noqa: N818  # named like AWS's own errors
     """No live principal has this access key: AWS answers InvalidClientTokenId, or its service's word for it."""
@@ -127,9 +125,13 @@ def authority_of(principal: Principal) -> Authority:
         identity=_attached(role),
         boundary=_boundary(backend, role.permissions_boundary_arn),
         session=tuple(policy.parse(text) for text in principal.session.request.policies) or None,
-        # "SCPs do not affect any service-linked role"
-        control=None if role.path.startswith(_SERVICE_LINKED) else accounts.control_policies(principal.account),
+        control=None if is_service_linked(role) else accounts.control_policies(principal.account),
     )
+
+
+def is_service_linked(role: Role) -> bool:
+    """Whether no control policy limits what ``role`` does: "SCPs do not affect any service-linked role", nor RCPs."""
+    return str(role.path).startswith("/aws-service-role/")
 
 
 def _user_authority(backend: Any, principal: Principal) -> Authority:
@@ -181,10 +183,15 @@ def context_of(principal: Principal) -> dict[str, Values]:
     organization = organization_of(principal.account)
     if organization:
         context["aws:principalorgid"] = organization
+    path = accounts.path_of(principal.account)
+    if path:
+        context["aws:principalorgpaths"] = (path,)
     if principal.session is None:
         context["aws:username"] = principal.arn.rsplit("/", 1)[-1]
         return context
     context["aws:tokenissuetime"] = _date(principal.session.issued_at)
+    # "… only when the principal uses temporary credentials", of which those of roles never tell of MFA
+    context["aws:multifactorauthpresent"] = "false"
     if principal.session.request.source_identity:
         context["aws:sourceidentity"] = principal.session.request.source_identity
     return context

@@ -19,11 +19,14 @@ def context_of(call: Call, prefix: str) -> dict[str, Values]:
     inherited = transitive_tags(call.caller.session) if call.operation == "AssumeRole" else {}
     return {
         "aws:requestedregion": call.region,
-        "aws:securetransport": "true",
+        **{key: value for key, value in call.origin.items() if (prefix, key) not in _UNSUPPORTED},
         **tags.request_context(call.parameters, inherited),
         **{key: value for key, value in keys.items() if value},
     }
 
+
+# "The following services do not currently support aws:ViaAWSService"
+_UNSUPPORTED = {(prefix, "aws:viaawsservice") for prefix in ("ec2", "glue", "lakeformation", "opsworks")}
 
 Keys = Mapping[str, Values]
 

@@ -12,12 +12,12 @@ from urllib.parse import unquote
 from moto.s3.models import s3_backends
 
 from podshare_sandbox import consistency
-from podshare_sandbox.authorization import catalog, policy
+from podshare_sandbox.authorization import catalog, global_keys, policy
 from podshare_sandbox.authorization.authorize import find, request_of, settle
 from podshare_sandbox.authorization.call import Check
 from podshare_sandbox.authorization.conditions import Values
 from podshare_sandbox.authorization.policy import Findings, Outcome, Policy, Verdict
-from podshare_sandbox.authorization.principals import Principal, organization_of
+from podshare_sandbox.authorization.principals import Principal
 
 if TYPE_CHECKING:
     from podshare_sandbox.services.access_points import AccessPoint
@@ -153,8 +153,8 @@ def _context(request: DataRequest) -> dict[str, Values]:
     headers = {key: request.headers[name] for name, key in _HEADER_KEYS.items() if name in request.headers}
     signature = {"s3:authtype": "REST-QUERY-STRING" if "X-Amz-Signature" in request.query else "REST-HEADER"}
     signature["s3:signatureversion"] = "AWS4-HMAC-SHA256"
-    network = {"aws:sourcevpc": vpc} if (vpc := _source_vpc()) else {}
-    return {"aws:securetransport": "true", **signature, **query, **headers, **network}
+    origin = global_keys.of_client(request.headers.get("user-agent", ""), _source_vpc())
+    return {**origin, **signature, **query, **headers}
 
 
 def _source_vpc() -> str | None:
@@ -254,16 +254,12 @@ def _text(document: bytes | str) -> str:
 
 
 def _bucket_context(check: DataCheck, owner: str, region: str) -> dict[str, Values]:
-    context: dict[str, Values] = {
+    return {
         **check.context,
+        **global_keys.of_resource(owner),
         "aws:requestedregion": region,
-        "aws:resourceaccount": owner,
         "s3:resourceaccount": owner,
     }
-    organization = organization_of(owner) if owner else None
-    if organization:
-        context["aws:resourceorgid"] = organization
-    return context
 
 
 def _bucket_arn(check: DataCheck) -> str:

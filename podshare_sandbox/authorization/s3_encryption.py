@@ -11,9 +11,10 @@ from typing import Any
 from moto.kms.models import kms_backends
 from moto.s3.models import FakeBucket
 
+from podshare_sandbox.authorization import global_keys
 from podshare_sandbox.authorization.call import Check
 from podshare_sandbox.authorization.conditions import Values
-from podshare_sandbox.authorization.principals import Principal, organization_of
+from podshare_sandbox.authorization.principals import Principal
 from podshare_sandbox.authorization.s3_data import DataRequest
 
 _READING = {"GetObject", "HeadObject", "SelectObjectContent"}
@@ -74,16 +75,14 @@ def _use(principal: Principal, action: str, bucket: FakeBucket, kms_key: str | N
     # a key that is not named by its ARN is one of the account that asks (PutBucketEncryption)
     arn = kms_key if kms_key.startswith("arn:") else _key_of(principal.account, region, kms_key)
     context: dict[str, Values] = {
+        **global_keys.on_behalf("s3.amazonaws.com"),
+        **global_keys.of_resource(arn.split(":")[4]),
         "aws:requestedregion": region,
-        "aws:securetransport": "true",
-        "aws:resourceaccount": arn.split(":")[4],
         "kms:calleraccount": principal.account,
         "kms:viaservice": f"s3.{region}.amazonaws.com",
         "kms:encryptioncontext:aws:s3:arn": encrypted,
         "kms:encryptioncontextkeys": ("aws:s3:arn",),
     }
-    if organization := organization_of(arn.split(":")[4]):
-        context["aws:resourceorgid"] = organization
     yield Check(f"kms:{action}", arn, context)
 
 

@@ -32,14 +32,14 @@ from moto.fsx.models import fsx_backends
 from moto.iam.models import iam_backends
 
 from podshare_sandbox import authorization, clock, consistency
-from podshare_sandbox.authorization import s3_data
-from podshare_sandbox.authorization.principals import Principal
+from podshare_sandbox.authorization import global_keys, s3_data
 from podshare_sandbox.authorization.s3_data import DataCheck
 from podshare_sandbox.moto_extension import Caller, ServiceExtension, page
 from podshare_sandbox.services import buckets, subnets
 
 CHANGE_SECONDS = {"CREATING": 40.0, "UPDATING": 10.0, "DELETING": 20.0}
 MOST_ASSOCIATIONS = 8  # of one file system (FSx for Lustre User Guide, "Quotas")
+_SERVICE = "fsx.amazonaws.com"
 LINK_SERVICE = "s3.data-source.lustre.fsx.amazonaws.com"
 _EVENTS = ("NEW", "CHANGED", "DELETED")
 
@@ -235,15 +235,11 @@ def _may(association: Association, action: str, key: str = "") -> bool:
     role = role_arn(association.account, association.file_system)
     try:
         session = authorization.assume_as_service(role, LINK_SERVICE, session_name="FSx")
-        _decide(authorization.identify(session.access_key), action, association.bucket, key, association.region)
+        check = DataCheck(action, association.bucket, key, None, global_keys.in_role(_SERVICE))
+        s3_data.authorize(authorization.identify(session.access_key), check, association.region)
     except authorization.AccessDenied:
         return False
     return True
-
-
-def _decide(principal: Principal, action: str, bucket: str, key: str, region: str, **context: str) -> None:
-    values: Any = {"aws:securetransport": "true", **context}
-    s3_data.authorize(principal, DataCheck(action, bucket, key, None, values), region)
 
 
 # --- the service-linked role -----------------------------------------------------------------------------
@@ -389,10 +385,13 @@ def _check_bucket(caller: Caller, wanted: Association) -> None:
         raise _error("BadRequest", "Automatic import needs a bucket in the file system's own Region.")
     try:
         principal = authorization.identify(caller.access_key)
-        asked = {"aws:viaawsservice": "true"}
-        _decide(principal, "s3:ListBucket", wanted.bucket, "", caller.region, **asked)
-        for action in ("s3:GetObject", "s3:PutObject"):
-            _decide(principal, action, wanted.bucket, f"{wanted.prefix}any", caller.region, **asked)
+        for action, key in (
+            ("ListBucket", ""),
+            ("GetObject", f"{wanted.prefix}any"),
+            ("PutObject", f"{wanted.prefix}any"),
+        ):
+            check = DataCheck(f"s3:{action}", wanted.bucket, key, None, global_keys.on_behalf(_SERVICE))
+            s3_data.authorize(principal, check, caller.region)
     except authorization.AccessDenied as denied:
         raise _error(
             "BadRequest",

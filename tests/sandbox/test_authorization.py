@@ -293,9 +293,7 @@ def speaking(effect: str, principal: str) -> policies.Policy:
 
 
 ACCOUNT, OTHERS = "arn:aws:iam::111111111111:root", "arn:aws:iam::999999999999:root"
-SPARING = parsed(
-    {"Effect": "Deny", "NotPrincipal": {"AWS": [SESSION, ROLE, ACCOUNT]}, "Action": "*", "Resource": "*"}
-)
+SPARING = parsed({"Effect": "Deny", "NotPrincipal": {"AWS": [SESSION, ROLE, ACCOUNT]}, "Action": "*", "Resource": "*"})
 
 
 @pytest.mark.parametrize(
@@ -931,6 +929,115 @@ def test_the_organization_of_the_principal_decides(monkeypatch: pytest.MonkeyPat
     refused(client("sts", SCIENTIST).assume_role, "AccessDenied", RoleArn=arn, RoleSessionName="s2")
     monkeypatch.setattr("podshare_sandbox.organization.organization_id_of", {SCIENTIST: "o-1"}.get)
     assert chain(client("sts", SCIENTIST), arn)["AccessKeyId"]
+
+
+# --- global condition keys (IAM User Guide, "AWS global condition context keys") ------------------------------
+
+
+@pytest.mark.parametrize(
+    ("condition", "allowed"),
+    [
+        ({"Bool": {"aws:ViaAWSService": "false"}}, True),
+        ({"Null": {"aws:ViaAWSService": "true"}}, False),
+        ({"IpAddress": {"aws:SourceIp": "127.0.0.0/8"}}, True),
+        ({"IpAddress": {"aws:SourceIp": "203.0.113.0/24"}}, False),
+        ({"StringLike": {"aws:UserAgent": "Boto3/*"}}, True),
+        ({"StringLike": {"aws:UserAgent": "curl/*"}}, False),
+        ({"Bool": {"aws:MultiFactorAuthPresent": "false"}}, True),
+        ({"BoolIfExists": {"aws:MultiFactorAuthPresent": "true"}}, False),
+        ({"Null": {"aws:MultiFactorAuthAge": "true"}}, True),
+        ({"StringEquals": {"aws:RequestedRegion": "us-east-1"}}, True),  # "IAM calls are always made to us-east-1"
+    ],
+)
+@pytest.mark.usefixtures("accounts")
+def test_a_sessions_request_tells_where_it_comes_from(condition: dict[str, Any], allowed: bool) -> None:
+    """A client's own request: not by a service, from its address, with its user agent, without MFA."""
+    worker = session_of(allow("iam:ListRoles", Condition=condition))
+    if allowed:
+        assert worker.list_roles()["Roles"]
+    else:
+        refused(worker.list_roles, "AccessDenied")
+
+
+@pytest.mark.usefixtures("accounts")
+def test_long_term_credentials_say_nothing_of_mfa() -> None:
+    """ "The key is not present in … requests that are made using long-term credentials"."""
+    admin = client("iam")
+    admin.create_user(UserName="ann")
+    without = allow("iam:ListRoles", Condition={"Null": {"aws:MultiFactorAuthPresent": "true"}})
+    admin.put_user_policy(UserName="ann", PolicyName="own", PolicyDocument=policy(without))
+    ann = session_client("iam", admin.create_access_key(UserName="ann")["AccessKey"])
+    assert "Roles" in ann.list_roles()
+
+
+@pytest.mark.parametrize(("via", "allowed"), [("true", True), ("false", False)])
+@pytest.mark.usefixtures("accounts")
+def test_s3_asks_kms_in_the_callers_name(*, via: str, allowed: bool) -> None:
+    """A forward access session: aws:ViaAWSService is true, and neither address nor user agent is the caller's."""
+    s3, kms = client("s3"), client("kms")
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    s3.create_bucket(Bucket="encrypted", CreateBucketConfiguration={"LocationConstraint": REGION})
+    condition = {
+        "Bool": {"aws:ViaAWSService": via},
+        "NotIpAddress": {"aws:SourceIp": "127.0.0.1/32"},
+        "StringNotLike": {"aws:UserAgent": "Boto3/*"},
+    }
+    worker = session_of(allow("s3:PutObject"), allow("kms:GenerateDataKey", Condition=condition), service="s3")
+    put = {"Bucket": "encrypted", "Key": "k", "ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
+    if allowed:
+        assert worker.put_object(**put)["ETag"]
+    else:
+        refused(worker.put_object, "AccessDenied", match="kms:GenerateDataKey", **put)
+
+
+@pytest.mark.usefixtures("accounts")
+def test_a_request_from_a_vpc_shows_no_public_address() -> None:
+    """ "aws:SourceIp … except when the requester uses a VPC endpoint"; then aws:SourceVpc is there."""
+    worker = session_of(
+        allow("s3:ListAllMyBuckets", Condition={"Null": {"aws:SourceIp": "true", "aws:SourceVpc": "false"}}),
+        service="s3",
+    )
+    refused(worker.list_buckets, "AccessDenied")
+    with access_points.from_vpc("vpc-0a1b2c3d"):
+        assert worker.list_buckets()["Buckets"] == []
+
+
+@pytest.mark.parametrize(
+    ("condition", "admitted"),
+    [
+        ({"StringEquals": {"aws:RequestedRegion": REGION}}, True),
+        ({"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}, False),
+        ({"StringEquals": {"aws:ResourceAccount": HUB}}, True),
+        ({"StringEquals": {"aws:ResourceOrgID": "o-1"}}, True),
+        ({"StringEquals": {"aws:SourceOrgID": "o-1"}}, True),
+        ({"Bool": {"aws:ViaAWSService": "false"}}, True),
+        ({"Bool": {"aws:PrincipalIsAWSService": "true"}}, True),
+        ({"StringEquals": {"aws:UserAgent": "events.amazonaws.com"}}, True),
+        ({"IpAddress": {"aws:SourceIp": "127.0.0.0/8"}}, False),
+        ({"Null": {"aws:PrincipalOrgID": "true", "aws:MultiFactorAuthPresent": "true"}}, True),
+    ],
+)
+@pytest.mark.usefixtures("accounts")
+def test_a_services_request_tells_of_its_resource(
+    condition: dict[str, Any], admitted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Region and organization of the resource are told with a service's own request, and for a role's trust."""
+    monkeypatch.setattr("podshare_sandbox.organization.organization_id_of", {HUB: "o-1"}.get)
+    queue = f"arn:aws:sqs:{REGION}:{HUB}:q"
+    statement = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Condition": condition}
+    opened = policy({**statement, "Action": "sqs:SendMessage", "Resource": queue})
+    role = make_role("target", trust=policy({**statement, "Action": "sts:AssumeRole"}))
+
+    def ask() -> None:
+        source = {"source_arn": RULE, "source_account": HUB}
+        authorization.check_service_call("events.amazonaws.com", "sqs:SendMessage", queue, opened, **source)
+        authorization.assume_as_service(role, "events.amazonaws.com", session_name="rule", **source)
+
+    if admitted:
+        ask()
+    else:
+        with pytest.raises(authorization.AccessDenied):
+            ask()
 
 
 # --- EKS ------------------------------------------------------------------------------------------------------

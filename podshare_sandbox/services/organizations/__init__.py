@@ -2,7 +2,7 @@
 
 moto answers anybody, at once and without any event: here reads are for the management account and delegated
 administrators, writes for the management account; creation and closure take their time; each change is told on
-EventBridge (:mod:`.trail`). States of accounts and service control policies are enforced by ``authorization``.
+EventBridge (:mod:`.trail`). States of accounts and control policies are enforced by ``authorization``.
 
 Not emulated: the days before a created account may leave, and the payment method that it needs then; quotas of the
 organization as a whole; what becomes of the resources in an account that is suspended or closed; accounts that were

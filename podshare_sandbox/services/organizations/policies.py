@@ -1,4 +1,4 @@
-"""Service control policies as AWS takes them: only well-formed ones, only where enabled, and never the last away."""
+"""Control policies as AWS takes them: only well-formed ones, only where enabled, and never the last away."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from moto.organizations.models import FakePolicy, OrganizationsBackend
 
 from podshare_sandbox.authorization import grammar
-from podshare_sandbox.authorization.accounts import CONTROL_POLICY, root_of
+from podshare_sandbox.authorization.accounts import CONTROL_POLICY, RESOURCE_CONTROL_POLICY, root_of
 from podshare_sandbox.moto_extension import Caller
 from podshare_sandbox.services.organizations.access import (
     constraint_violation,
@@ -17,6 +17,11 @@ from podshare_sandbox.services.organizations.access import (
 # "Quotas for AWS Organizations"
 LONGEST_CONTROL_POLICY = 5120  # characters
 MOST_ATTACHED_POLICIES = 5  # of one type to one target
+
+_GRAMMARS = {
+    CONTROL_POLICY: grammar.check_identity_policy,
+    RESOURCE_CONTROL_POLICY: grammar.check_resource_control_policy,
+}
 
 
 def create_policy(caller: Caller, *, Content: str, Type: str, **request: Any) -> dict[str, Any]:
@@ -40,16 +45,13 @@ def update_policy(caller: Caller, *, PolicyId: str, **changes: str) -> dict[str,
 
 
 def _check(kind: str, content: str) -> None:
-    """A control policy is written like an identity policy ("SCP syntax")."""
+    """A service control policy is written like an identity policy ("SCP syntax")."""
     try:
-        if kind == CONTROL_POLICY:
-            grammar.check_identity_policy(content)
-        else:
-            json.loads(content)
+        _GRAMMARS.get(kind, json.loads)(content)
     except ValueError as error:
         message = "The provided policy document does not meet the requirements of the specified policy type."
         raise extension.error("MalformedPolicyDocumentException", message) from error
-    if kind == CONTROL_POLICY and len(content) > LONGEST_CONTROL_POLICY:
+    if kind in _GRAMMARS and len(content) > LONGEST_CONTROL_POLICY:
         message = "You have exceeded the maximum length of a policy document."
         raise constraint_violation("POLICY_CONTENT_LIMIT_EXCEEDED", message)
 
@@ -78,13 +80,15 @@ def detach_policy(caller: Caller, *, PolicyId: str, TargetId: str) -> None:
     """DetachPolicy.
 
     Errors that moto lets pass: TargetNotFoundException, PolicyNotAttachedException, ConstraintViolationException
-    for the last one: "every root, OU, and account must have at least one SCP attached".
+    for the last one ("every root, OU, and account must have at least one SCP attached") and for RCPFullAWSAccess,
+    which "can't be detached".
     """
     organization = managed_by(caller.account)
     policy, target = organization.get_policy_by_id(PolicyId), _target(organization, TargetId)
     if policy not in target.attached_policies:
         raise extension.error("PolicyNotAttachedException", "The policy isn't attached to the specified target.")
-    if policy.type == CONTROL_POLICY and len(_of_kind(target, policy)) == 1:
+    stays = policy.type == RESOURCE_CONTROL_POLICY and policy.aws_managed
+    if stays or (policy.type == CONTROL_POLICY and len(_of_kind(target, policy)) == 1):
         message = "You cannot remove the last policy attached to the specified target."
         raise constraint_violation("MIN_POLICY_TYPE_ATTACHMENT_LIMIT_EXCEEDED", message)
     organization.detach_policy(PolicyId=PolicyId, TargetId=TargetId)
