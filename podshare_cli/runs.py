@@ -18,14 +18,13 @@ STEPS = (
     "LeaseTeam",
     "PlanTeam",
     "RevokeAccess",
-    "AllocateCompute",
-    "GrantAccess",
+    "ProvideAccess",
     "VerifyTeam",
     "RecordOutcome",
 )
-_BEGIN_CHANGE = frozenset({"BeginCut", "BeginQuota", "BeginGrant"})
-_LOOK_AGAIN = frozenset({"LookAgainAtCut", "LookAgainAtQuota", "LookAgainAtGrant"})
-_CHANGE_OVER = frozenset({"CutOver", "QuotaOver", "GrantOver"})
+_BEGIN_CHANGE = frozenset({"BeginCut", "BeginProvision"})
+_LOOK_AGAIN = frozenset({"LookAgainAtCut", "LookAgainAtProvision"})
+_CHANGE_OVER = frozenset({"CutOver", "ProvisionOver"})
 _ENDS = {
     "ExecutionFailed": "executionFailedEventDetails",
     "ExecutionTimedOut": "executionTimedOutEventDetails",

@@ -16,7 +16,8 @@ from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
 from podshare_sandbox.moto_repair import repair
 from podshare_sandbox.service_clients import ServiceRole
-from podshare_sandbox.state_machines import expressions
+from podshare_sandbox.state_machines import expressions, scopes
+from podshare_sandbox.state_machines.scopes import Definition, Scope
 
 _LONGEST_NAME = 80
 _LARGEST_DEFINITION = 1024 * 1024  # bytes
@@ -24,8 +25,6 @@ _NOT_A_ROLE = (
     "Neither the global service principal states.amazonaws.com, nor the regional one is authorized to assume "
     "the provided role."
 )
-
-Definition = dict[str, Any]
 
 
 class InvalidDefinition(AWSError):  # noqa: N818  # the name on the wire
@@ -56,24 +55,12 @@ def install() -> None:
 
 def problems_of(definition: Definition) -> list[str]:
     """Everything that AWS would refuse in a definition that moto's grammar accepts."""
-    machines = list(_machines(definition, "", definition.get("QueryLanguage", "JSONPath")))
+    found = list(scopes.scopes_of(definition))
     return [
         problem
-        for path, machine, _ in machines
-        for problem in (*_transition_problems(path, machine), *_name_problems(path, machine))
-    ] + [*_duplicates(machines), *_expression_problems(machines)]
-
-
-def _machines(machine: Definition, path: str, language: str) -> Iterator[tuple[str, Definition, str]]:
-    """The machine itself, and those within its Map and Parallel states, with path and query language."""
-    yield path, machine, language
-    for name, state in machine.get("States", {}).items():
-        here, inherited = f"{path}/States/{name}", state.get("QueryLanguage", language)
-        for field in ("ItemProcessor", "Iterator"):
-            if field in state:
-                yield from _machines(state[field], f"{here}/{field}", inherited)
-        for index, branch in enumerate(state.get("Branches", [])):
-            yield from _machines(branch, f"{here}/Branches[{index}]", inherited)
+        for scope in found
+        for problem in (*_transition_problems(scope.path, scope.machine), *_name_problems(scope.path, scope.machine))
+    ] + [*_duplicates(found), *_expression_problems(found), *scopes.problems_of(definition)]
 
 
 def _targets(state: Definition) -> Iterator[tuple[str, str]]:
@@ -116,19 +103,19 @@ def _name_problems(path: str, machine: Definition) -> Iterator[str]:
             yield f"STATE_NAME_TOO_LONG: State name exceeds {_LONGEST_NAME} characters: {name} at {path}/States"
 
 
-def _duplicates(machines: list[tuple[str, Definition, str]]) -> Iterator[str]:
-    names = [name for _, machine, _ in machines for name in machine.get("States", {})]
+def _duplicates(found: list[Scope]) -> Iterator[str]:
+    names = [name for scope in found for name in scope.states]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"DUPLICATE_STATE_NAME: Duplicate State name: {name}"
 
 
-def _expression_problems(machines: list[tuple[str, Definition, str]]) -> Iterator[str]:
-    assigned = {name for _, machine, _ in machines for state in _states(machine) for name in _assigned(state)}
+def _expression_problems(found: list[Scope]) -> Iterator[str]:
+    assigned = {name for scope in found for name, _ in scope.assigned()}
     known = assigned | {"states"} | expressions.built_in_functions()
-    for path, machine, language in machines:
-        for name, state in machine.get("States", {}).items():
-            if state.get("QueryLanguage", language) == "JSONata":
-                for place, expression in _expressions(state, f"{path}/States/{name}"):
+    for scope in found:
+        for name, state in scope.states.items():
+            if state.get("QueryLanguage", scope.language) == "JSONata":
+                for place, expression in _expressions(state, f"{scope.path}/States/{name}"):
                     yield from _problems_in(expression, place, known)
 
 
@@ -140,16 +127,6 @@ def _problems_in(expression: str, place: str, known: set[str] | frozenset[str]) 
         return
     for name in sorted(expressions.references(expression) - known):
         yield f"INVALID_JSONATA_EXPRESSION: Variable ${name} is not assigned by any state at {place}"
-
-
-def _states(machine: Definition) -> Iterator[Definition]:
-    yield from machine.get("States", {}).values()
-
-
-def _assigned(state: Definition) -> Iterator[str]:
-    for holder in (state, *state.get("Catch", []), *state.get("Choices", [])):
-        for name in holder.get("Assign", {}):
-            yield name.removesuffix(".$")
 
 
 def _expressions(value: Any, place: str) -> Iterator[tuple[str, str]]:

@@ -171,8 +171,7 @@ def test_the_execution_tells_the_story(world: World) -> None:
         "LeaseTeam",
         "PlanTeam",
         "RevokeAccess",
-        "AllocateCompute",
-        "GrantAccess",
+        "ProvideAccess",
         "VerifyTeam",
         "RecordOutcome",
     ):

@@ -1,4 +1,4 @@
-"""account-lifecycle and sweep-teams as they are written, with small functions in the places of podshare's."""
+"""The state machines as they are written, with small functions in the places of podshare's."""
 
 import json
 from collections.abc import Iterator
@@ -48,6 +48,27 @@ SUMMARIZE_SWEEP = """
 def handler(event, context):
     return {"summary of": event["sweep"]}
 """
+PLAN_TEAM = """
+import json, os, pathlib
+def handler(event, context):
+    return json.loads(pathlib.Path(os.environ["FOLDER"], "script").read_text())["plan"]
+"""
+APPLY = """
+import json, os, pathlib
+def handler(event, context):
+    change = event["change"]
+    looks = pathlib.Path(os.environ["FOLDER"], change["name"])
+    count = len(looks.read_text()) if looks.exists() else 0
+    looks.write_text("." * (count + 1))
+    told = {"status": "done", "detail": "as desired", "failure": ""}
+    if change["name"].startswith("never"):
+        told = {"status": "pending", "detail": "Creating", "failure": "" if count else "no capacity"}
+    return {**change, **told}
+"""
+RECORD_OUTCOME = """
+def handler(event, context):
+    return {**event, "next": "done"}
+"""
 
 
 class Machines:
@@ -62,6 +83,11 @@ class Machines:
             "ListSweepFunction": LIST_SWEEP,
             "SweepTeamFunction": SWEEP_TEAM,
             "SummarizeSweepFunction": SUMMARIZE_SWEEP,
+            "LeaseTeamFunction": 'def handler(event, context):\n    return {"status": "held"}',
+            "PlanTeamFunction": PLAN_TEAM,
+            **{f"Apply{work}Function": APPLY for work in ("Identity", "Cluster", "Data", "Kubernetes")},
+            "VerifyTeamFunction": 'def handler(event, context):\n    return {"verified": True}',
+            "RecordOutcomeFunction": RECORD_OUTCOME,
         }
         variables = {"Variables": {"FOLDER": str(folder)}}
         self._arns = {
@@ -70,7 +96,7 @@ class Machines:
         actions = ["lambda:InvokeFunction", "states:StartExecution", "states:DescribeExecution", "states:StopExecution"]
         self._role = aws.role("machine", "states.amazonaws.com", [*actions, "iam:GetRole"])
         self._arns["ReconcileTeamMachine"] = self._create("reconcile-team", json.dumps(RECONCILE_TEAM))
-        for name in ("account_lifecycle", "sweep_teams"):
+        for name in ("account_lifecycle", "reconcile_team", "sweep_teams"):
             self._create(name, self._substituted(name))
 
     def run(self, name: str, data: Any) -> dict[str, Any]:
@@ -91,6 +117,14 @@ class Machines:
         """Execute sweep-teams, which is told these pages of accounts and teams."""
         self.folder.joinpath("script").write_text(json.dumps({"accounts": accounts, "teams": teams, **script}))
         return self.run("sweep_teams", {"by": "test"})
+
+    def reconcile(self, **plan: Any) -> dict[str, Any]:
+        """Execute reconcile-team with a plan; returns what RecordOutcome was told."""
+        whole = {"count": 1, "revoke": [], "allocate": [], "grant": [], "verification": {}, **plan}
+        self.folder.joinpath("script").write_text(json.dumps({"plan": whole}))
+        told = self.run("reconcile_team", {"team": "vision", "trigger": {"event": "admin"}})
+        recorded: dict[str, Any] = json.loads(told["output"])
+        return recorded
 
     @property
     def notes(self) -> set[str]:
@@ -119,6 +153,23 @@ RECONCILE_TEAM = {"QueryLanguage": "JSONata", "StartAt": "Done", "States": {"Don
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     with running_runtime() as aws:
         yield Machines(aws, tmp_path_factory.mktemp("notes"))
+
+
+def a_change(name: str) -> dict[str, str]:
+    """A change as a plan has it, which some applier makes."""
+    return {"action": "create", "name": name, "work": "cluster"}
+
+
+def a_lane(*waves: list[str]) -> dict[str, Any]:
+    """A lane whose waves have changes of these names."""
+    return {"about": "", "waves": [{"changes": [a_change(name) for name in wave]} for wave in waves]}
+
+
+def details(recorded: dict[str, Any]) -> dict[str, str]:
+    """What became of each change, by its name."""
+    return {
+        result["name"]: f"{result['status']}: {result['detail']}" for group in recorded["results"] for result in group
+    }
 
 
 def team(name: str, execution: str) -> dict[str, Any]:
@@ -172,6 +223,37 @@ def test_a_team_that_cannot_be_started_holds_up_no_other(machines: Machines) -> 
     assert "odd" in told["cause"]
     assert "even" not in told["cause"]
     assert json.loads(machines.follow(teams=[team("even", "even-1")])["output"])["teams"][0]["status"] == "started"
+
+
+# --- reconcile-team -----------------------------------------------------------------------------------------------
+
+
+def test_compute_and_access_are_provided_in_lanes(machines: Machines) -> None:
+    """Each lane of both lists goes wave by wave, and one that fails stops no other; without any nothing is provided."""
+    lanes = {
+        "allocate": [a_lane(["quota"], ["binding", "account"])],
+        "grant": [a_lane(["never"], ["after"]), a_lane(["role"])],
+    }
+    assert set(details(machines.reconcile(**lanes))) == {"quota", "binding", "account", "never", "role"}
+    assert "after" not in machines.notes
+    assert details(machines.reconcile(grant=lanes["grant"][1:])) == {"role": "done: as desired"}
+    assert details(machines.reconcile(allocate=lanes["allocate"][:1]))["quota"] == "done: as desired"
+    assert machines.reconcile()["results"] == []
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"allocate": [a_lane(["never"])]},
+        {"grant": [a_lane(["never"])]},
+        {"revoke": [{"stage": "compute", "changes": [a_change("never")]}]},
+    ],
+    ids=["allocate", "grant", "revoke"],
+)
+def test_a_change_that_never_settles_tells_what_aws_said(machines: Machines, plan: dict[str, Any]) -> None:
+    """The reason of an attempt that AWS could not carry out is kept, although later looks do not tell it."""
+    assert details(machines.reconcile(**plan)) == {"never": "failed: did not settle: no capacity"}
+    assert len((machines.folder / "never").read_text()) == 100
 
 
 # --- sweep-teams --------------------------------------------------------------------------------------------------
