@@ -72,6 +72,15 @@ def _key(key: str) -> str:
     return re.sub(r"/(\$\{|<).*", "/", key).lower()
 
 
+@lru_cache(maxsize=1024)
+def is_multivalued(key: str) -> bool:
+    """Whether a service's condition key may hold several values: AWS's types of those begin with ``ArrayOf``."""
+    prefix = key.partition(":")[0]
+    if not _DATA.services.service_exists(prefix) or not _DATA.conditions.condition_key_exists(prefix, key):
+        return False
+    return str(_DATA.conditions.get_condition_key_details(prefix, key)["type"]).startswith("ArrayOf")
+
+
 def knows_key(found: Action, key: str) -> bool:
     """Whether AWS sets the condition key ``key`` (lower case) for this action."""
     return key in found.condition_keys or f"{key.partition('/')[0]}/" in found.condition_keys

@@ -1,5 +1,6 @@
 """Condition keys that a call's own parameters give: one function per service that has such keys."""
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -107,13 +108,32 @@ def _lambda(call: Call) -> Keys:
 
 
 def _events(call: Call) -> Keys:
+    """Of events that are put, or that the rule's pattern asks for ("Using IAM policy conditions in EventBridge")."""
+    # imported here: delivery stands on this package
+    from podshare_sandbox.delivery import events  # noqa: PLC0415
+
     targets = tuple(target["Arn"] for target in call.parameters.get("Targets") or ())
     entries = call.parameters.get("Entries") or ()
+    pattern = _pattern(call.first("EventPattern"))
     return {
         "events:targetarn": targets,
-        "events:source": tuple(entry.get("Source", "") for entry in entries),
-        "events:detail-type": tuple(entry.get("DetailType", "") for entry in entries),
+        "events:source": tuple(entry.get("Source", "") for entry in entries) or _texts(pattern, "source"),
+        "events:detail-type": tuple(entry.get("DetailType", "") for entry in entries) or _texts(pattern, "detail-type"),
+        "events:eventbusinvocation": "true" if events.is_forwarding() else "false",
     }
+
+
+def _pattern(text: str) -> Mapping[str, Any]:
+    """What is no pattern EventBridge itself refuses."""
+    try:
+        pattern = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return pattern if isinstance(pattern, Mapping) else {}
+
+
+def _texts(pattern: Mapping[str, Any], member: str) -> tuple[str, ...]:
+    return tuple(value for value in pattern.get(member) or () if isinstance(value, str))
 
 
 def _sns(call: Call) -> Keys:

@@ -96,6 +96,11 @@ def put_event(account: str, region: str, event: Mapping[str, Any], bus: str = "d
     return str(whole["id"])
 
 
+def is_forwarding() -> bool:
+    """Whether what is asked of EventBridge now is a rule's own, which hands an event on to another bus."""
+    return _forwarded.get() is not None
+
+
 def listen(source: str, tell: Callable[[], None]) -> None:
     """Call ``tell`` after each event that the AWS service ``source`` puts on a bus, until :func:`forget`."""
     _listeners.setdefault(source, []).append(tell)

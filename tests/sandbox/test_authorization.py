@@ -1040,6 +1040,48 @@ def test_a_services_request_tells_of_its_resource(
             ask()
 
 
+@pytest.mark.parametrize(
+    ("pattern", "allowed"),
+    [
+        ({"source": ["aws.ec2"]}, True),
+        ({"source": ["aws.ec2", "aws.ecs"]}, False),
+        ({"source": ["aws.s3"]}, False),
+        ({"detail-type": ["T"]}, False),
+        ({"source": [{"prefix": "aws."}]}, False),
+    ],
+)
+@pytest.mark.usefixtures("accounts")
+def test_rules_are_confined_by_the_sources_of_their_pattern(*, pattern: dict[str, Any], allowed: bool) -> None:
+    """events:source of PutRule holds what the pattern asks for ("Using IAM policy conditions in Amazon EventBridge")."""
+    either = {"StringEquals": {"events:source": ["aws.ec2", "aws.ecs"]}}
+    worker = session_of(allow("events:PutRule", Condition=either), service="events")
+    if allowed:
+        assert worker.put_rule(Name="r", EventPattern=json.dumps(pattern))["RuleArn"]
+    else:
+        refused(worker.put_rule, "AccessDeniedException", Name="r", EventPattern=json.dumps(pattern))
+
+
+@pytest.mark.parametrize(
+    ("operator", "sources", "allowed"),
+    [
+        ("ForAllValues:StringEquals", ["mine", "mine"], True),
+        ("ForAllValues:StringEquals", ["mine", "yours"], False),
+        ("StringEquals", ["mine"], True),
+        ("StringEquals", ["mine", "mine"], False),
+    ],
+)
+@pytest.mark.usefixtures("accounts")
+def test_put_events_tells_a_source_for_each_entry(operator: str, sources: list[str], allowed: bool) -> None:
+    """events:source is an ArrayOfString (Service Authorization Reference), which needs a set operator."""
+    own = {operator: {"events:source": "mine"}, "Null": {"events:source": "false"}}
+    worker = session_of(allow("events:PutEvents", Condition=own), service="events")
+    entries = [{"Source": source, "DetailType": "T", "Detail": "{}"} for source in sources]
+    if allowed:
+        assert worker.put_events(Entries=entries)["FailedEntryCount"] == 0
+    else:
+        refused(worker.put_events, "AccessDeniedException", Entries=entries)
+
+
 # --- EKS ------------------------------------------------------------------------------------------------------
 
 

@@ -229,13 +229,31 @@ def test_a_bus_refuses_accounts_that_its_policy_does_not_name(aws: Runtime) -> N
 
 def test_a_bus_may_admit_one_source_alone(aws: Runtime) -> None:
     """``events:source`` in a bus policy is the event's ("Using IAM policy conditions in Amazon EventBridge")."""
-    url, arn = _bus_behind_a_queue(aws, "choosy-hub", source="wanted")
+    wanted = {"ForAllValues:StringEquals": {"events:source": "wanted"}, "Null": {"events:source": "false"}}
+    url, arn = _bus_behind_a_queue(aws, "choosy-hub", condition=wanted)
     forwarder = aws.role("forwarder-3", "events.amazonaws.com", ["events:PutEvents"], account=OTHER)
     for source in ("wanted", "unwanted"):
         _rule(aws, source, {"Arn": arn, "RoleArn": forwarder}, account=OTHER)
         delivery.put_event(OTHER, REGION, {"source": source, "detail-type": "T", "detail": {}})
     delivery.settle(10)
     assert [event["source"] for event in _bodies(aws, url)] == ["wanted"]
+
+
+def test_a_bus_can_tell_forwarded_events_from_put_ones(aws: Runtime) -> None:
+    """events:eventBusInvocation is true where a rule forwards, false for a direct PutEvents (guide, policy conditions)."""
+    for name, forwarded in (("true-hub", "true"), ("false-hub", "false")):
+        url, arn = _bus_behind_a_queue(aws, name, condition={"Bool": {"events:eventBusInvocation": forwarded}})
+        forwarder = aws.role(f"forwarder-{forwarded}", "events.amazonaws.com", ["events:PutEvents"], account=OTHER)
+        _rule(aws, f"abroad-{forwarded}", {"Arn": arn, "RoleArn": forwarder}, account=OTHER)
+        delivery.put_event(OTHER, REGION, {"source": f"abroad-{forwarded}", "detail-type": "T", "detail": {}})
+        delivery.settle(10)
+        assert len(_bodies(aws, url)) == (forwarded == "true")
+        entry = {"Source": "mine", "DetailType": "T", "Detail": "{}", "EventBusName": arn}
+        if forwarded == "true":
+            with pytest.raises(ClientError, match="AccessDenied"):
+                aws.client("events", OTHER).put_events(Entries=[entry])
+        else:
+            assert aws.client("events", OTHER).put_events(Entries=[entry])["FailedEntryCount"] == 0
 
 
 def test_an_event_from_another_account_goes_to_no_third(aws: Runtime) -> None:
@@ -295,14 +313,14 @@ def _forward(aws: Runtime, bus: str, name: str, target: str, role: str) -> None:
 
 
 def _bus_behind_a_queue(
-    aws: Runtime, name: str, *, policy: bool = True, account: str = HUB, admitted: str = OTHER, source: str = ""
+    aws: Runtime, name: str, *, policy: bool = True, account: str = HUB, admitted: str = OTHER, condition: Any = None
 ) -> tuple[str, str]:
     bus = aws.client("events", account)
     arn = bus.create_event_bus(Name=name)["EventBusArn"]
     if policy:
         allowed = {**statement("events:PutEvents", resource=arn), "Sid": "other", "Principal": {"AWS": admitted}}
-        if source:
-            allowed["Condition"] = {"StringEquals": {"events:source": source}}
+        if condition:
+            allowed["Condition"] = condition
         bus.put_permission(EventBusName=name, Policy=json.dumps(document(allowed)))
     url, queue = aws.queue(f"{name}-queue", account)
     rule = bus.put_rule(Name="all", EventBusName=name, EventPattern='{"account": [{"exists": true}]}')["RuleArn"]

@@ -8,6 +8,7 @@ import pytest
 
 from podshare.domain import policies
 from podshare_sandbox import authorization
+from podshare_sandbox.authorization import catalog
 from podshare_sandbox.cloudformation import template
 from podshare_sandbox.organization import DATA, EKS_CLUSTER, HUB, HUB_REGION, IMAGES_BUCKET
 from podshare_sandbox.sandbox import Sandbox
@@ -101,6 +102,57 @@ def test_no_function_is_called_by_a_service_for_others() -> None:
     assert permissions
     for name, permission in permissions:
         assert permission.get("SourceArn"), name
+
+
+# --- conditions that hold when they should ---------------------------------------------------------------------------
+
+# of requests that tell several values (IAM User Guide, "AWS global condition context keys")
+MULTIVALUED = {"aws:TagKeys", "aws:CalledVia", "aws:PrincipalOrgPaths", "aws:ResourceOrgPaths", "aws:SourceOrgPaths"}
+# a request without groups lets in nobody by a group
+HARMLESS_WITHOUT = {"eks:kubernetesGroups"}
+
+
+def conditions(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The effect and condition of every statement of any kind of policy within ``value``."""
+    if isinstance(value, dict):
+        if "Effect" in value and "Condition" in value:
+            yield value["Effect"], value["Condition"]
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from conditions(one)
+
+
+def is_multivalued(key: str) -> bool:
+    return key in MULTIVALUED or catalog.is_multivalued(key)
+
+
+def test_keys_of_several_values_are_compared_as_sets() -> None:
+    """A key that may hold several values needs a set operator, and no other key has one.
+
+    Source: IAM User Guide, "Single-valued vs. multivalued context keys".
+    """
+    found = [
+        (operator, key)
+        for _, condition in conditions(list(TEMPLATES.values()))
+        for operator, tests in condition.items()
+        for key in tests
+        if operator != "Null"
+    ]
+    assert {key for _, key in found if is_multivalued(key)} >= {"events:source", "eks:namespaces"}
+    for operator, key in found:
+        assert operator.startswith("For") == is_multivalued(key), (operator, key)
+
+
+def test_what_holds_for_all_values_holds_for_none_only_where_that_is_harmless() -> None:
+    """ForAllValues allows a request that does not tell the key at all, unless Null asks for it beside.
+
+    Source: IAM User Guide, "Set operators for multivalued context keys".
+    """
+    for effect, condition in conditions(list(TEMPLATES.values())):
+        keys_of_all = {key for operator, tests in condition.items() if operator.startswith("ForAll") for key in tests}
+        there = {key for key, absent in condition.get("Null", {}).items() if absent == "false"}
+        assert effect == "Deny" or keys_of_all <= there | HARMLESS_WITHOUT, condition
 
 
 def test_pod_identity_is_no_confused_deputy() -> None:

@@ -740,29 +740,43 @@ def test_the_hubs_bus_admits_the_management_account_alone(sandbox: Sandbox) -> N
     assert [(event["account"], event["source"]) for event in arrived] == [(MANAGEMENT, "aws.organizations")]
 
 
-def test_the_bus_for_calls_admits_the_organization_and_four_sources(sandbox: Sandbox) -> None:
-    """Every account of the organization may tell of calls to the four services, and of nothing else."""
+def test_the_bus_for_calls_admits_the_forwarding_role_and_five_sources(sandbox: Sandbox) -> None:
+    """The member stack's role for it may report calls to the five services, no other role and no other event."""
     bus = f"arn:aws:events:{HUB_REGION}:{HUB}:event-bus/podshare-drift"
     url = queue_behind(sandbox, "podshare-drift")
     iam = sandbox.client("iam", SCIENTIST)
-    role = iam.create_role(RoleName="forwarder", AssumeRolePolicyDocument=trust(Service="events.amazonaws.com"))
+    other = iam.create_role(RoleName="forwarder", AssumeRolePolicyDocument=trust(Service="events.amazonaws.com"))
     iam.put_role_policy(RoleName="forwarder", PolicyName="all", PolicyDocument=EVERYTHING)
     abroad = sandbox.client("events", SCIENTIST, "us-east-1")
-    abroad.put_rule(Name="everything", EventPattern=ANY_EVENT)
-    target = {"Id": "hub", "Arn": bus, "RoleArn": role["Role"]["Arn"]}
-    abroad.put_targets(Rule="everything", Targets=[target])
+    own = f"arn:aws:iam::{SCIENTIST}:role{SYSTEM}podshare-forward-drift"
+    for name, role in (("podshare-drift-all", own), ("everything", other["Role"]["Arn"])):
+        abroad.put_rule(Name=name, EventPattern=ANY_EVENT)
+        abroad.put_targets(Rule=name, Targets=[{"Id": "hub", "Arn": bus, "RoleArn": role}])
     for source in ("aws.iam", "aws.eks", "aws.sagemaker", "aws.s3", "aws.kms", "aws.health", "aws.organizations"):
         detail = {"eventName": "Unheard", "eventID": source}
         event = {"source": source, "detail-type": "AWS API Call via CloudTrail", "detail": detail}
         delivery.put_event(SCIENTIST, "us-east-1", event)
     sandbox.settle()
     mine = {"Source": "aws.iam", "DetailType": "AWS API Call via CloudTrail", "Detail": "{}", "EventBusName": bus}
-    assert sandbox.client("events", SCIENTIST).put_events(Entries=[mine])["FailedEntryCount"] == 1
+    assert denied(sandbox.client("events", SCIENTIST).put_events, Entries=[mine])
 
     messages = sandbox.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
     arrived = [json.loads(message["Body"]) for message in messages]
     assert {event["account"] for event in arrived} == {SCIENTIST}
     assert sorted(event["source"] for event in arrived) == ["aws.eks", "aws.iam", "aws.kms", "aws.s3", "aws.sagemaker"]
+
+
+def test_a_boundary_keeps_the_hubs_principals_off_the_bus_for_calls(sandbox: Sandbox) -> None:
+    """A team's role, whose boundary is silent, is refused: a bare wildcard principal would pass over the boundary.
+
+    Source: IAM User Guide, "Policy evaluation for requests within a single account".
+    """
+    bus = f"arn:aws:events:{HUB_REGION}:{HUB}:event-bus/podshare-drift"
+    arn = team_role(sandbox, "podshare-vision-00000006")
+    session = sandbox.client("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+    entry = {"Source": "aws.iam", "DetailType": "AWS API Call via CloudTrail", "Detail": "{}", "EventBusName": bus}
+
+    assert denied(clients_of(sandbox, session)("events").put_events, Entries=[entry])
 
 
 def test_an_event_of_the_organization_starts_an_execution(sandbox: Sandbox) -> None:

@@ -241,7 +241,9 @@ def test_calls_of_five_services_are_told_to_the_hub(hub: dict[str, Any], drift: 
         assert target["Arn"]["Fn::Sub"].endswith(":${HubRegion}:${HubAccountId}:event-bus/${Prefix}-drift")
         assert target["RoleArn"]["Fn::Sub"].endswith(":role/${Prefix}-system/${Prefix}-forward-drift")
     policy = hub["DriftBusPolicy"]["Properties"]["Statement"]
-    assert policy["Condition"]["StringEquals"]["events:source"] == sources
+    assert policy["Condition"]["ForAllValues:StringEquals"]["events:source"] == sources
+    role = policy["Condition"]["ArnLike"]["aws:PrincipalArn"]["Fn::Sub"]
+    assert role.endswith(":iam::*:role/${Prefix}-system/${Prefix}-forward-drift")
     assert of_type(hub, "AWS::Events::Rule")["ResourceChangedCall"]["EventPattern"]["source"] == sources
 
 

@@ -22,7 +22,7 @@ from podshare.reconciliation.file_systems import unfit_links
 from podshare.reconciliation.records import cluster_facts
 from podshare.resources.context import Context, tag_map
 
-MEMBER_VERSION = "5"
+MEMBER_VERSION = "6"
 VERSION_TAG = "podshare:member-version"
 ADD_ONS = ("eks-pod-identity-agent", "amazon-sagemaker-hyperpod-taskgovernance")
 _DEPLOY = "Deploy accounts/member.yaml of this version to the account."
