@@ -6,7 +6,7 @@ from typing import Any
 
 from podshare_sandbox.services.kubernetes import admission_policies, batch, errors, pod_security, volumes
 from podshare_sandbox.services.kubernetes.resources import Resource
-from podshare_sandbox.services.kubernetes.validation import metadata
+from podshare_sandbox.services.kubernetes.validation import metadata, rbac
 
 Object = dict[str, Any]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -16,12 +16,16 @@ def validate(resource: Resource, candidate: Object, before: Object | None) -> No
     """Raise 422 where the object breaks the rules of its kind; ``before`` is what it replaces."""
     name = candidate["metadata"]["name"]
     earlier = before["metadata"] if before else None
-    if found := list(metadata.problems(resource, candidate["metadata"], earlier)):
+    found = list(metadata.problems(resource, candidate["metadata"], earlier))
+    if resource.kind in ("Role", "ClusterRole"):
+        found += rbac.role_problems(resource, candidate)
+    if resource.kind in ("RoleBinding", "ClusterRoleBinding"):
+        rbac.fill_in(candidate)
+        found += rbac.binding_problems(resource, candidate, before)
+    if found:
         raise errors.invalid_fields(resource, name, found)
     if resource.kind == "Pod":
         _validate_pod(resource, candidate, before)
-    if resource.kind in ("RoleBinding", "ClusterRoleBinding"):
-        _validate_binding(resource, candidate, before)
     if resource.kind == "Namespace":
         _validate_pod_security(resource, candidate)
     if resource.kind == "NetworkPolicy":
@@ -79,23 +83,6 @@ def _validate_pod(resource: Resource, pod: Object, before: Object | None) -> Non
         raise errors.invalid(resource, name, "spec", "Forbidden: pod updates may not change fields of the spec")
 
 
-def _validate_binding(resource: Resource, binding: Object, before: Object | None) -> None:
-    name, role = binding["metadata"]["name"], binding.get("roleRef") or {}
-    kinds = ("Role", "ClusterRole") if resource.kind == "RoleBinding" else ("ClusterRole",)
-    if role.get("kind") not in kinds:
-        raise errors.invalid(resource, name, "roleRef.kind", f'Unsupported value: "{role.get("kind", "")}"')
-    if not role.get("name"):
-        raise errors.invalid(resource, name, "roleRef.name", "Required value")
-    if before and before["roleRef"] != role:
-        raise errors.invalid(resource, name, "roleRef", f"Invalid value: {role}: cannot change roleRef")
-    for index, subject in enumerate(binding.get("subjects") or []):
-        if subject.get("kind") not in ("User", "Group", "ServiceAccount"):
-            kind = subject.get("kind", "")
-            raise errors.invalid(resource, name, f"subjects[{index}].kind", f'Unsupported value: "{kind}"')
-        if subject["kind"] == "ServiceAccount" and not subject.get("namespace"):
-            raise errors.invalid(resource, name, f"subjects[{index}].namespace", "Required value")
-
-
 def fill_in(resource: Resource, candidate: Object) -> None:
     """Set what the API server and its controllers set on a new object. A pod runs until it is deleted."""
     if resource.kind == "Namespace":
@@ -108,5 +95,3 @@ def fill_in(resource: Resource, candidate: Object) -> None:
         spec["serviceAccountName"] = spec["serviceAccount"] = account
         spec.setdefault("restartPolicy", "Always")
         candidate["status"] = {"phase": "Running"}
-    if resource.kind in ("RoleBinding", "ClusterRoleBinding"):
-        candidate["roleRef"].setdefault("apiGroup", resource.group)

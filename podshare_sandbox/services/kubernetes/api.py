@@ -8,15 +8,16 @@ import random
 import string
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from podshare_sandbox import clock
 from podshare_sandbox.json_copy import json_copy
-from podshare_sandbox.services.access_policies import ACCESS_POLICIES, Rule
 from podshare_sandbox.services.kubernetes import (
     admission,
+    aggregation,
     batch,
+    default_roles,
     errors,
     field_management,
     lifecycle,
@@ -33,15 +34,8 @@ Check = Callable[[Object], None]
 SYSTEM_MANAGER = "sandbox"
 _SERVICE_ACCOUNT = BY_KIND["ServiceAccount"]
 _NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
-_USER_FACING_ROLES = {
-    "cluster-admin": "AmazonEKSClusterAdminPolicy",
-    "admin": "AmazonEKSAdminPolicy",
-    "edit": "AmazonEKSEditPolicy",
-    "view": "AmazonEKSViewPolicy",
-}
 _SYSTEM_METADATA = ("generation", "deletionTimestamp", "deletionGracePeriodSeconds")
 _PRECONDITIONS = ("uid", "resourceVersion")  # what an apply may say of the object that it means
-_RBAC = "rbac.authorization.k8s.io"
 
 
 def _accept(_: Object) -> None:
@@ -58,7 +52,7 @@ class KubernetesApi:
         self.lock = threading.RLock()
         for name in _NAMESPACES:
             self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-        for manifest in _default_roles():
+        for manifest in default_roles.manifests():
             self.apply(manifest)
 
     @property
@@ -84,6 +78,15 @@ class KubernetesApi:
         """A copy of the object, None if there is none. ``namespace`` is None for cluster-scoped kinds."""
         with self.lock:
             return json_copy(self._store.find(BY_KIND[kind], namespace or "", name))
+
+    def view(self, kind: str, namespace: str | None = None) -> list[Object]:
+        """All objects of a kind as they are kept, in one namespace or in all: to be read, never to be changed."""
+        with self.lock:
+            return self._store.of(BY_KIND[kind], namespace or "")
+
+    def find(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        """The object as it is kept, None if there is none: to be read, never to be changed."""
+        return self._store.find(resource, namespace, name)
 
     def delete(self, kind: str, namespace: str | None, name: str) -> bool:
         """Delete the object and its dependents, as ``kubectl delete`` does; whether there was one."""
@@ -254,11 +257,19 @@ class KubernetesApi:
             return json_copy(live)
 
     def _settle(self) -> None:
+        """Do what the controllers of what was touched do."""
         lifecycle.settle(self._store)
+        touched = self._store.take_touched()
+        if aggregation.CLUSTER_ROLE in touched:
+            aggregation.settle(self._store)
+        if {NAMESPACE, _SERVICE_ACCOUNT} & touched:
+            self._create_default_service_accounts()
+
+    def _create_default_service_accounts(self) -> None:
         for namespace in self._store.of(NAMESPACE):
             name = namespace["metadata"]["name"]
             if not (lifecycle.is_terminating(namespace) or self._store.find(_SERVICE_ACCOUNT, name, "default")):
-                metadata = {"name": "default", "namespace": name}  # as the service account controller makes it
+                metadata = {"name": "default", "namespace": name}
                 self.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
 
     def _live(self, resource: Resource, namespace: str, name: str) -> Object:
@@ -369,54 +380,3 @@ def _merged(target: Any, patch: Any) -> Any:
         else:
             merged[key] = _merged(merged.get(key), value)
     return merged
-
-
-def _default_roles() -> Iterator[Object]:
-    """The roles and bindings with which a cluster starts: see "Default roles and role bindings" of Kubernetes' RBAC."""
-    policies = {policy.name: policy.rules for policy in ACCESS_POLICIES.values()}
-    for role, policy in _USER_FACING_ROLES.items():
-        yield _cluster_role(role, policies[policy])
-    discovery = ("/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz")
-    public = ("/healthz", "/livez", "/readyz", "/version", "/version/")
-    yield _cluster_role("system:discovery", (Rule(non_resource_urls=(*discovery, *public), verbs=("get",)),))
-    yield _cluster_role(
-        "system:basic-user",
-        (
-            Rule(("authorization.k8s.io",), ("selfsubjectaccessreviews", "selfsubjectrulesreviews"), ("create",)),
-            Rule(("authentication.k8s.io",), ("selfsubjectreviews",), ("create",)),
-        ),
-    )
-    yield _cluster_role_binding("cluster-admin", "system:masters")
-    yield _cluster_role_binding("system:discovery", "system:authenticated")
-    yield _cluster_role_binding("system:basic-user", "system:authenticated")
-
-
-def _cluster_role(name: str, rules: tuple[Rule, ...]) -> Object:
-    return {
-        "apiVersion": f"{_RBAC}/v1",
-        "kind": "ClusterRole",
-        "metadata": {"name": name, "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}},
-        "rules": [rule_object(rule) for rule in rules],
-    }
-
-
-def _cluster_role_binding(name: str, group: str) -> Object:
-    return {
-        "apiVersion": f"{_RBAC}/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": name, "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}},
-        "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": name},
-        "subjects": [{"apiGroup": _RBAC, "kind": "Group", "name": group}],
-    }
-
-
-def rule_object(rule: Rule) -> Object:
-    """A rule as it stands in a Role."""
-    members = {
-        "apiGroups": rule.api_groups,
-        "resources": rule.resources,
-        "resourceNames": rule.resource_names,
-        "nonResourceURLs": rule.non_resource_urls,
-        "verbs": rule.verbs,
-    }
-    return {name: list(values) for name, values in members.items() if values}

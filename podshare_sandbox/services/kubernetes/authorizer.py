@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from podshare_sandbox.services.access_policies import ACCESS_POLICIES, Rule
-from podshare_sandbox.services.kubernetes.api import KubernetesApi, rule_object
+from podshare_sandbox.services.kubernetes.api import KubernetesApi
 from podshare_sandbox.services.kubernetes.authentication import KubernetesUser
-from podshare_sandbox.services.kubernetes.resources import Resource
+from podshare_sandbox.services.kubernetes.resources import BY_KIND
 
 Object = dict[str, Any]
 
@@ -99,24 +99,27 @@ def _in_scope(scope: Object, namespace: str) -> bool:
 
 def _rbac_rules(api: KubernetesApi, user: KubernetesUser, namespace: str) -> Iterator[tuple[Rule, str]]:
     """The rules that bindings give the user in a namespace, or cluster-wide if it is empty."""
-    bindings = api.objects("ClusterRoleBinding") + (api.objects("RoleBinding", namespace) if namespace else [])
+    bindings = api.view("ClusterRoleBinding") + (api.view("RoleBinding", namespace) if namespace else [])
     for binding in bindings:
-        if any(_is_subject(subject, user) for subject in binding.get("subjects") or []):
+        inside = binding["metadata"].get("namespace", "")
+        if any(_is_subject(subject, user, inside) for subject in binding.get("subjects") or []):
             role = binding["roleRef"]
             source = f'{binding["kind"]} "{binding["metadata"]["name"]}" of {role["kind"]} "{role["name"]}"'
             yield from ((rule, source) for rule in _rules_of(api, role, binding["metadata"].get("namespace")))
 
 
-def _is_subject(subject: Object, user: KubernetesUser) -> bool:
+def _is_subject(subject: Object, user: KubernetesUser, namespace: str) -> bool:
+    """A service account without a namespace is one of the binding's own."""
     if subject["kind"] == "User":
         return bool(subject["name"] == user.username)
     if subject["kind"] == "Group":
         return subject["name"] in user.groups
-    return user.username == f"system:serviceaccount:{subject['namespace']}:{subject['name']}"
+    return user.username == f"system:serviceaccount:{subject.get('namespace') or namespace}:{subject['name']}"
 
 
 def _rules_of(api: KubernetesApi, role_ref: Object, namespace: str | None) -> list[Rule]:
-    role = api.get(role_ref["kind"], namespace if role_ref["kind"] == "Role" else None, role_ref["name"])
+    kind = BY_KIND[role_ref["kind"]]
+    role = api.find(kind, (namespace or "") if kind.namespaced else "", role_ref["name"])
     return rules_in(role) if role else []
 
 
@@ -139,41 +142,13 @@ def rules_for(api: KubernetesApi, user: KubernetesUser, namespace: str) -> list[
     return [rule for rule, _ in _rbac_rules(api, user, namespace)]
 
 
-def escalation(api: KubernetesApi, user: KubernetesUser, resource: Resource, candidate: Object) -> str | None:
-    """Why a role or binding would give more than its writer holds; None if it does not.
-
-    Whoever may ``escalate`` roles, or ``bind`` the role, may give anything; else RBAC must give the writer each rule.
-    """
-    namespace = candidate["metadata"].get("namespace", "")
-    if resource.kind in ("Role", "ClusterRole"):
-        wanted = rules_in(candidate)
-        name = candidate["metadata"]["name"]
-        exempting = Attributes("escalate", resource.group, resource.plural, namespace=namespace, name=name)
-    else:
-        role = candidate["roleRef"]
-        wanted = _rules_of(api, role, namespace)
-        exempting = Attributes(
-            "bind", resource.group, f"{role['kind'].lower()}s", namespace=namespace, name=role["name"]
-        )
-    if authorize(api, user, exempting).allowed:
-        return None
-    held = rules_for(api, user, namespace)
-    missing = [rule for rule in wanted if not all(any(covers(own, one) for own in held) for one in _single(rule))]
-    if not missing:
-        return None
-    groups = " ".join(f'"{group}"' for group in user.groups)
-    listed = "\n".join(str(rule_object(rule)) for rule in missing)
-    who = f'user "{user.username}" (groups=[{groups}])'
-    return f"{who} is attempting to grant RBAC permissions not currently held:\n{listed}"
-
-
-def _single(rule: Rule) -> Iterator[Attributes]:
-    """A rule taken apart into single permissions; ``*`` stands for itself."""
-    for verb in rule.verbs:
-        for url in rule.non_resource_urls:
-            yield Attributes(verb, path=url)
-        for group in rule.api_groups:
-            for resource in rule.resources:
-                plural, _, subresource = resource.partition("/")
-                for name in rule.resource_names or ("",):
-                    yield Attributes(verb, group, plural, subresource, name=name)
+def rule_object(rule: Rule) -> Object:
+    """A rule as it stands in a Role."""
+    members = {
+        "apiGroups": rule.api_groups,
+        "resources": rule.resources,
+        "resourceNames": rule.resource_names,
+        "nonResourceURLs": rule.non_resource_urls,
+        "verbs": rule.verbs,
+    }
+    return {name: list(values) for name, values in members.items() if values}

@@ -22,6 +22,7 @@ from podshare_sandbox.services.kubernetes import (
     admission_policies,
     discovery,
     errors,
+    escalation,
     lifecycle,
     nodes,
     options,
@@ -32,9 +33,9 @@ from podshare_sandbox.services.kubernetes import (
 from podshare_sandbox.services.kubernetes.admission_policies import AdmissionRequest
 from podshare_sandbox.services.kubernetes.api import Check, KubernetesApi
 from podshare_sandbox.services.kubernetes.authentication import KubernetesUser, authenticate
-from podshare_sandbox.services.kubernetes.authorizer import Attributes, authorize, escalation
+from podshare_sandbox.services.kubernetes.authorizer import Attributes, authorize
 from podshare_sandbox.services.kubernetes.errors import KubernetesError
-from podshare_sandbox.services.kubernetes.resources import NAMESPACE, Resource, find
+from podshare_sandbox.services.kubernetes.resources import NAMESPACE, RBAC, Resource, find
 
 Object = dict[str, Any]
 
@@ -361,11 +362,11 @@ class KubernetesEndpoint:
 
         def check(candidate: Object) -> None:
             name = candidate["metadata"]["name"]
-            if resource.group == "rbac.authorization.k8s.io" and (
-                why := escalation(self._api, call.user, resource, candidate)
-            ):
-                raise errors.forbidden(resource, name, why)
-            self._admit(call, resource, self._api.get(resource.kind, call.target.namespace, name), candidate)
+            before = self._api.get(resource.kind, call.target.namespace, name)
+            if resource.group == RBAC:
+                url_name = call.target.name
+                escalation.check(self._api, call.user, resource, candidate, before=before, url_name=url_name)
+            self._admit(call, resource, before, candidate)
 
         return check
 

@@ -12,12 +12,12 @@ class NameRule:
     """What a name must look like, in the words of the API server."""
 
     pattern: str
-    longest: int
+    longest: int | None
     description: str
 
     def violation(self, name: str) -> str | None:
         """Why ``name`` is refused, None if it is not."""
-        if len(name) > self.longest:
+        if self.longest is not None and len(name) > self.longest:
             return f"must be no more than {self.longest} characters"
         return None if re.fullmatch(self.pattern, name) else self.description
 
@@ -34,7 +34,7 @@ DNS_SUBDOMAIN = NameRule(
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start "
     f"and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '{_SUBDOMAIN}')",
 )
-PATH_SEGMENT = NameRule(r"(?!\.\.?$)[^/%]+", 253, "may not be '.', may not be '..', may not contain '/' or '%'")
+PATH_SEGMENT = NameRule(r"(?!\.\.?$)[^/%]+", None, "may not be '.', may not be '..', may not contain '/' or '%'")
 
 
 _WITHOUT_STATUS = {
@@ -83,7 +83,7 @@ class Resource:
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
 
-_RBAC = "rbac.authorization.k8s.io"
+RBAC = "rbac.authorization.k8s.io"
 _ADMISSION = "admissionregistration.k8s.io"
 _KUEUE = "kueue.x-k8s.io"
 
@@ -105,10 +105,10 @@ RESOURCES = (
     Resource(
         _ADMISSION, "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", namespaced=False
     ),
-    Resource(_RBAC, "v1", "roles", "Role", names=PATH_SEGMENT),
-    Resource(_RBAC, "v1", "rolebindings", "RoleBinding", names=PATH_SEGMENT),
-    Resource(_RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False, names=PATH_SEGMENT),
-    Resource(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False, names=PATH_SEGMENT),
+    Resource(RBAC, "v1", "roles", "Role", names=PATH_SEGMENT),
+    Resource(RBAC, "v1", "rolebindings", "RoleBinding", names=PATH_SEGMENT),
+    Resource(RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False, names=PATH_SEGMENT),
+    Resource(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False, names=PATH_SEGMENT),
     Resource("kubeflow.org", "v1", "pytorchjobs", "PyTorchJob"),
     Resource("sagemaker.amazonaws.com", "v1", "hyperpodpytorchjobs", "HyperPodPyTorchJob"),
     Resource(_KUEUE, "v1beta1", "localqueues", "LocalQueue"),

@@ -3,9 +3,9 @@
 from typing import Any
 
 from podshare_sandbox.services.kubernetes import errors
-from podshare_sandbox.services.kubernetes.api import KubernetesApi, rule_object
+from podshare_sandbox.services.kubernetes.api import KubernetesApi
 from podshare_sandbox.services.kubernetes.authentication import KubernetesUser
-from podshare_sandbox.services.kubernetes.authorizer import Attributes, authorize, rules_for
+from podshare_sandbox.services.kubernetes.authorizer import Attributes, authorize, rule_object, rules_for
 
 Object = dict[str, Any]
 

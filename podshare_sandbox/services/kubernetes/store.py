@@ -17,6 +17,7 @@ class Store:
         self._objects: dict[Resource, dict[_Key, Object]] = {}
         self._owned: dict[tuple[Resource, _Key], Object] = {}
         self._leaving: dict[tuple[Resource, _Key], Object] = {}
+        self._touched: set[Resource] = set()
 
     def find(self, resource: Resource, namespace: str, name: str) -> Object | None:
         """The object, None if there is none. ``namespace`` is empty for what has none."""
@@ -40,12 +41,18 @@ class Store:
         """The objects that were deleted and are still held."""
         return [(resource, each) for (resource, _), each in self._leaving.items()]
 
+    def take_touched(self) -> set[Resource]:
+        """The resources of which an object was put or dropped since this was asked last."""
+        touched, self._touched = self._touched, set()
+        return touched
+
     def put(self, resource: Resource, state: Object) -> None:
         """Keep a new state of an object, under a new ``resourceVersion``."""
         key = _key(state)
         self.revision += 1
         state["metadata"]["resourceVersion"] = str(self.revision)
         self._objects.setdefault(resource, {})[key] = state
+        self._touched.add(resource)
         for index, field in ((self._owned, "ownerReferences"), (self._leaving, "deletionTimestamp")):
             if state["metadata"].get(field):
                 index[resource, key] = state
@@ -57,6 +64,7 @@ class Store:
         key = _key(state)
         self.revision += 1
         del self._objects[resource][key]
+        self._touched.add(resource)
         for index in (self._owned, self._leaving):
             index.pop((resource, key), None)
 
