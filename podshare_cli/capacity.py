@@ -135,7 +135,7 @@ def _remarks(one: Report) -> Iterator[str]:
         yield f"  {escape(each['type'])}: {escape(teams)}; {more}"
     if one["uncounted"]:
         teams = escape(", ".join(one["uncounted"]))
-        yield f"  [yellow]not counted:[/] parts of instances of {teams}: podshare does not know what one offers"
+        yield f"  [yellow]unknown:[/] parts of instances of {teams}: EC2 publishes nothing about this type"
 
 
 def _most_first(counts: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:

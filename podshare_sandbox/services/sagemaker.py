@@ -13,7 +13,9 @@ Sources: SageMaker API Reference (all operations and limits, as in botocore's mo
 "SageMaker HyperPod task governance" with its pages on policies, setup, and troubleshooting.
 """
 
+import gzip
 import ipaddress
+import json
 import re
 import secrets
 import string
@@ -21,9 +23,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from threading import RLock
 from typing import Any
 
+import moto
 from botocore.model import StructureShape
 from moto.core.exceptions import ServiceException
 from moto.sagemaker.models import SageMakerModelBackend, sagemaker_backends
@@ -50,23 +54,25 @@ class Capacity:
     memory_gib: float
 
 
-# Amazon EC2 User Guide, "Amazon EC2 instance types"; a type that is not here is not filled in pro rata.
-CAPACITIES = {
-    "ml.c5.large": Capacity(0, 2, 4),
-    "ml.c5.4xlarge": Capacity(0, 16, 32),
-    "ml.m5.xlarge": Capacity(0, 4, 16),
-    "ml.m5.4xlarge": Capacity(0, 16, 64),
-    "ml.g5.xlarge": Capacity(1, 4, 16),
-    "ml.g5.8xlarge": Capacity(1, 32, 128),
-    "ml.g5.12xlarge": Capacity(4, 48, 192),
-    "ml.g5.48xlarge": Capacity(8, 192, 768),
-    "ml.p4d.24xlarge": Capacity(8, 96, 1152),
-    "ml.p4de.24xlarge": Capacity(8, 96, 1152),
-    "ml.p5.48xlarge": Capacity(8, 192, 2048),
-    "ml.p5e.48xlarge": Capacity(8, 192, 2048),
-    "ml.p5en.48xlarge": Capacity(8, 192, 2048),
-    "ml.trn1.32xlarge": Capacity(16, 128, 512),
-}
+@cache
+def capacity(instance_type: str) -> Capacity | None:
+    """What an instance of a type such as ``ml.p5.48xlarge`` offers, as EC2 publishes it; None where it does not."""
+    described = _published().get(instance_type.removeprefix("ml."))
+    if described is None:
+        return None
+    gpus = (described.get("GpuInfo") or {}).get("Gpus", [])
+    devices = (described.get("NeuronInfo") or {}).get("NeuronDevices", [])
+    accelerators = sum(each["Count"] for each in (*gpus, *devices))
+    return Capacity(accelerators, described["VCpuInfo"]["DefaultVCpus"], described["MemoryInfo"]["SizeInMiB"] / 1024)
+
+
+@cache
+def _published() -> dict[str, Any]:
+    """DescribeInstanceTypes of all types, from moto's copy: importing its EC2 takes more than a second."""
+    path = Path(moto.__file__).parent / "ec2" / "resources" / "instance_types.json.gz"
+    return dict(json.loads(gzip.decompress(path.read_bytes())))
+
+
 _ANY_ACCOUNT = "123456789012"
 _SLICES_PER_ACCELERATOR = 7  # of a GPU under Multi-Instance GPU (NVIDIA MIG User Guide)
 
@@ -733,31 +739,31 @@ def _check_resources(resources: list[Fields]) -> None:
             raise _invalid("Accelerators cannot be combined with AcceleratorPartition.")
         if "Count" not in resource and not amounts:
             raise _invalid(f"No amount is specified for {resource['InstanceType']}.")
-        capacity = CAPACITIES.get(resource["InstanceType"])
-        if capacity and not capacity.accelerators and amounts & {"Accelerators", "AcceleratorPartition"}:
+        offered = capacity(resource["InstanceType"])
+        if offered and not offered.accelerators and amounts & {"Accelerators", "AcceleratorPartition"}:
             raise _invalid(f"{resource['InstanceType']} has no accelerators.")
 
 
 def _filled_in(resource: Fields) -> Fields:
-    capacity = CAPACITIES.get(resource["InstanceType"])
-    if capacity is None or "Count" in resource:
+    offered = capacity(resource["InstanceType"])
+    if offered is None or "Count" in resource:
         return resource
-    share = _share(resource, capacity)
-    amounts = {"VCpu": capacity.vcpu * share, "MemoryInGiB": capacity.memory_gib * share}
+    share = _share(resource, offered)
+    amounts = {"VCpu": offered.vcpu * share, "MemoryInGiB": offered.memory_gib * share}
     none = {} if "AcceleratorPartition" in resource else {"Accelerators": 0}
     return amounts | none | resource
 
 
-def _share(resource: Fields, capacity: Capacity) -> float:
+def _share(resource: Fields, offered: Capacity) -> float:
     """How many instances the amounts are worth, by accelerators, else by vCPU, else by memory."""
     if partition := resource.get("AcceleratorPartition"):
         slices = int(re.findall(r"\d+", partition["Type"])[0])
-        return float(partition["Count"] * slices / (_SLICES_PER_ACCELERATOR * capacity.accelerators))
+        return float(partition["Count"] * slices / (_SLICES_PER_ACCELERATOR * offered.accelerators))
     if "Accelerators" in resource:
-        return float(resource["Accelerators"] / capacity.accelerators)
+        return float(resource["Accelerators"] / offered.accelerators)
     if "VCpu" in resource:
-        return float(resource["VCpu"] / capacity.vcpu)
-    return float(resource["MemoryInGiB"] / capacity.memory_gib)
+        return float(resource["VCpu"] / offered.vcpu)
+    return float(resource["MemoryInGiB"] / offered.memory_gib)
 
 
 def settle_quotas(eks_cluster_arn: str) -> None:

@@ -1,19 +1,30 @@
 """Who has how much of a cluster: every kind of line counts in shares of an instance, and none is promised twice."""
 
+import gzip
+import json
 import re
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+import botocore.session
+import moto
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podshare.domain import capacity
 from podshare.domain.capacity import Allocation, Nodes, Share, commitments, over_commitments, report, share
-from podshare_sandbox.services import sagemaker
+from podshare.domain.instance_types import Instance, instance
 
 P5, P4D, G5, M5 = "ml.p5.48xlarge", "ml.p4d.24xlarge", "ml.g5.12xlarge", "ml.m5.xlarge"
 THERE = {P5: Nodes(8, 8), G5: Nodes(4, 4)}
+# what DescribeInstanceTypes answers, from moto's copy of it
+_PUBLISHED = Path(moto.__file__).parent / "ec2" / "resources" / "instance_types.json.gz"
+INSTANCES = {
+    f"ml.{name}": instance(each) for name, each in json.loads(gzip.decompress(_PUBLISHED.read_bytes())).items()
+}
+GB200 = Instance(4, 144, 960, 186)  # of P6e-GB200 UltraServers, which DescribeInstanceTypes leaves out
 
 
 def line(instance_type: str = P5, **amounts: Any) -> dict[str, Any]:
@@ -25,12 +36,13 @@ def partition(profile: str, count: int, instance_type: str = P4D) -> dict[str, A
 
 
 def team(name: str, *lines: dict[str, Any], **sharing: Any) -> Allocation:
-    return Allocation(name, lines, {"Strategy": "DontLend", **sharing})
+    return Allocation(name, lines, {"Strategy": "DontLend", **sharing}, INSTANCES)
 
 
 def taken(*lines: dict[str, Any]) -> float:
     """How many instances the lines take."""
-    return sum((found for one in lines if (found := share(one))), Share()).instances
+    worth = (share(each, INSTANCES.get(each["InstanceType"], GB200)) for each in lines)
+    return sum((part for part in worth if part), Share()).instances
 
 
 def test_whole_instances_and_their_parts_add_up() -> None:
@@ -71,8 +83,7 @@ def test_whatever_is_scarcest_decides() -> None:
 )
 def test_as_many_partitions_fit_as_nvidia_says(profile: str, instance_type: str, fit: int) -> None:
     """So many instances of a profile fit on one accelerator (NVIDIA MIG User Guide), and one more does not."""
-    known = capacity.instance(instance_type)
-    assert known
+    known = INSTANCES.get(instance_type, GB200)
     assert taken(partition(profile, fit * known.accelerators, instance_type)) <= 1
     assert taken(partition(profile, (fit + 1) * known.accelerators, instance_type)) > 1
 
@@ -85,24 +96,51 @@ def test_partitions_that_share_an_accelerator_are_not_counted_twice() -> None:
 def test_what_is_not_known_is_told_and_not_counted() -> None:
     """Parts of a type that podshare does not know count for nothing, whole instances of it do."""
     found = commitments(
-        {"ml.x9.large": Nodes(1, 1)}, [team("a", line("ml.x9.large", VCpu=4)), team("b", line("ml.x9.large", Count=1))]
+        {"ml.x9.large": Nodes(1, 1)},
+        [team("a", line("ml.x9.large", VCpu=4)), team("b", line("ml.x9.large", Count=1))],
+        INSTANCES,
     )
     (row,) = report(found)
     assert (row["guaranteed"], row["free"], row["uncounted"], row["unit"]) == (1, 0, ["a"], "instances")
-    assert share(line(M5, Accelerators=1)) is None
-    assert share(partition("1g.5gb", 1, G5)) is None
+    assert share(line(M5, Accelerators=1), INSTANCES[M5]) is None
+    assert share(partition("1g.9gb", 1, M5), INSTANCES[M5]) is None
 
 
-def test_types_that_the_sandbox_knows_offer_the_same_here() -> None:
-    """Two tables of the same facts, written apart, agree."""
-    for name, other in sagemaker.CAPACITIES.items():
-        known = capacity.instance(name)
-        assert known
-        assert (known.accelerators, known.vcpu, known.memory_gib) == (
-            other.accelerators,
-            other.vcpu,
-            other.memory_gib,
-        ), name
+def test_every_type_of_hyperpod_is_known() -> None:
+    """What EC2 publishes tells of each type that SageMaker's API takes for a cluster, but for one that it does not publish."""
+    types = set(botocore.session.get_session().get_service_model("sagemaker").shape_for("ClusterInstanceType").enum)
+
+    assert types - INSTANCES.keys() == {"ml.p6e-gb200.36xlarge"}
+    assert all(INSTANCES[name].vcpu and INSTANCES[name].memory_gib for name in types & INSTANCES.keys())
+    assert {name for name in types & INSTANCES.keys() if INSTANCES[name].accelerators} == {
+        name for name in types & INSTANCES.keys() if re.match(r"ml\.(p|g|trn)", name)
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "offers"),
+    [
+        (P5, Instance(8, 192, 2048, 80)),
+        ("ml.g7e.12xlarge", Instance(2, 48, 512, 96)),
+        ("ml.t3.2xlarge", Instance(0, 8, 32)),
+        ("ml.trn1.32xlarge", Instance(16, 128, 512)),
+        ("ml.c5n.18xlarge", Instance(0, 72, 192)),
+    ],
+)
+def test_an_instance_offers_what_ec2_publishes(name: str, offers: Instance) -> None:
+    """GPUs and Neuron devices count as accelerators (Amazon EC2 instance types guide)."""
+    assert INSTANCES[name] == offers
+
+
+def test_whether_an_unknown_type_is_over_committed_is_told_as_unknown() -> None:
+    """Parts of a type that EC2 does not publish make it unknown; asking for more of them is told apart from keeping them."""
+    mine, more = team("a", line("ml.x9.large", VCpu=4)), team("a", line("ml.x9.large", VCpu=8))
+    others = [team("b", line("ml.x9.large", Count=1))]
+    assert capacity.uncounted(others, mine, INSTANCES) == {"ml.x9.large": True}
+    assert capacity.uncounted([*others, mine], mine, INSTANCES) == {"ml.x9.large": False}
+    assert capacity.uncounted([*others, mine], more, INSTANCES) == {"ml.x9.large": True}
+    assert capacity.uncounted([mine], team("b", line("ml.x9.large", Count=1)), INSTANCES) == {"ml.x9.large": True}
+    assert capacity.uncounted(others, team("c", line(Accelerators=1)), INSTANCES) == {}
 
 
 def test_nodes_are_those_that_are_there_and_stay() -> None:
@@ -141,18 +179,20 @@ def test_only_what_is_raised_is_held_against_a_team() -> None:
         ((line(Count=5),), True),
         ((line(Accelerators=33),), True),
     ):
-        (found,) = over_commitments(THERE, others, team("b", *lines))
+        (found,) = over_commitments(THERE, others, team("b", *lines), INSTANCES)
         assert (found.commitment.instance_type, found.raised) == (P5, raised), lines
-    assert over_commitments(THERE, others, team("b", line(Count=2))) == []
-    assert over_commitments(THERE, others, team("c", line(G5, Count=3))) == []
-    assert [one.raised for one in over_commitments(THERE, others[:1], team("c", line(Count=3)))] == [True]
+    assert over_commitments(THERE, others, team("b", line(Count=2)), INSTANCES) == []
+    assert over_commitments(THERE, others, team("c", line(G5, Count=3)), INSTANCES) == []
+    assert [one.raised for one in over_commitments(THERE, others[:1], team("c", line(Count=3)), INSTANCES)] == [True]
 
 
 def test_who_has_what_is_told_in_bounded_words() -> None:
     """The largest first, in the words of the record, and of many teams how many more."""
-    few = commitments(THERE, [team("small", line(Accelerators=4)), team("big", line(Count=9))])[P5]
+    few = commitments(THERE, [team("small", line(Accelerators=4)), team("big", line(Count=9))], INSTANCES)[P5]
     assert str(few) == f"{P5}: 76 of 64 accelerators (8 nodes) are guaranteed: big 9 instances, small 4 accelerators"
-    many = commitments(THERE, [team(f"a-team-with-a-long-name-{one:03}", line(Count=1)) for one in range(500)])[P5]
+    many = commitments(
+        THERE, [team(f"a-team-with-a-long-name-{one:03}", line(Count=1)) for one in range(500)], INSTANCES
+    )[P5]
     assert len(str(many)) < 500
     assert re.search(r", and 4[0-9]{2} more teams$", str(many))
 
@@ -165,7 +205,7 @@ def test_the_report_has_what_is_drawn() -> None:
         team("guest", line(M5, Count=1), Strategy="LendAndBorrow", AbsoluteBorrowLimits=[line(Accelerators=4)]),
         team("sliced", partition("1g.10gb", 14, P5), Strategy="Lend"),
     ]
-    found = {row["instance_type"]: row for row in report(commitments(THERE, quotas))}
+    found = {row["instance_type"]: row for row in report(commitments(THERE, quotas, INSTANCES))}
     row = found[P5]
     assert (row["capacity"], row["guaranteed"], row["free"], row["over_committed"]) == (64, 26, 38, 0)
     told = {one["team"]: (one["guaranteed"], one["lends"], one["borrow_limit"]) for one in row["teams"]}
@@ -194,12 +234,12 @@ def test_what_is_let_through_never_over_commits_and_a_lowering_always_passes(
 ) -> None:
     """Whatever the quotas: after a raise that is let through exact sums fit, and the way back is always open."""
     given_quotas = [team(str(number), *each) for number, each in enumerate(others)] + [team("me", *before)]
-    raised = [one for one in over_commitments(THERE, given_quotas, team("me", *after)) if one.raised]
+    raised = [one for one in over_commitments(THERE, given_quotas, team("me", *after), INSTANCES) if one.raised]
     grows = team("me", *after).share(P5).exceeds(team("me", *before).share(P5))
     if grows and not raised:
         assert _exactly([*(one for each in others for one in each), *after]) <= 8
     there = [team(str(number), *each) for number, each in enumerate(others)] + [team("me", *before, *after)]
-    assert not [one for one in over_commitments(THERE, there, team("me", *before)) if one.raised]
+    assert not [one for one in over_commitments(THERE, there, team("me", *before), INSTANCES) if one.raised]
 
 
 def _exactly(held: list[dict[str, Any]]) -> Fraction:
@@ -219,6 +259,6 @@ def test_what_only_lacks_nodes_that_were_asked_for_will_fit() -> None:
     """Six nodes of eight have come: a quota of seven waits for them, one of nine does not fit at all."""
     coming = {P5: Nodes(6, 8)}
     for count, fits in ((7, True), (8, True), (9, False)):
-        (found,) = over_commitments(coming, [], team("a", line(Count=count)))
+        (found,) = over_commitments(coming, [], team("a", line(Count=count)), INSTANCES)
         assert (found.raised, found.commitment.will_fit) == (True, fits)
     assert "(6 nodes, 8 asked for)" in str(found.commitment)

@@ -372,7 +372,8 @@ def test_the_rest_of_a_life(world: World) -> None:
     world.put_team(
         "other", members=[], service_accounts=[{"name": "r", "datasets": [{"dataset": "crawl", "access": "read"}]}]
     )
-    world.plan("vision", a_team_item("vision", owner="somebody@example.com"))
+    parts = {"resources": [{"instance_type": "ml.g5.12xlarge", "accelerators": 2}]}
+    world.plan("vision", a_team_item("vision", owner="somebody@example.com", quota=parts))
     world.sandbox.client("s3", DATA).put_bucket_policy(
         Bucket=IMAGES, Policy=json.dumps({"Version": "2012-10-17", "Statement": world.bucket_statements(IMAGES)[-1:]})
     )

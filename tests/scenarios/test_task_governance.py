@@ -88,6 +88,20 @@ def test_a_new_team_that_does_not_fit_waits_for_room(world: World) -> None:
 
 
 @pytest.mark.usefixtures("guaranteed")
+def test_parts_of_a_type_that_nobody_publishes_are_told_as_unknown(world: World) -> None:
+    """Where over-commitment is refused and EC2 says nothing of a type, parts of it are refused, and whole instances counted."""
+    parts = {"resources": [{"instance_type": "ml.p6e-gb200.36xlarge", "accelerators": 2}]}
+    status = world.put_team("bravo", quota=parts, members=[], service_accounts=[])
+    assert status["state"] == "DEGRADED"
+    (told,) = (problem for problem in status["problems"] if "unknown" in problem["what"])
+    assert "over-committed in ml.p6e-gb200.36xlarge is unknown: EC2 publishes nothing" in told["what"]
+    assert "whole instances of ml.p6e-gb200.36xlarge" in told["remedy"]
+    assert "bravo" not in quotas(world)
+    known = {"resources": [{"instance_type": P5, "accelerators": 8}]}
+    assert world.put_team("bravo", quota=known, members=[], service_accounts=[])["state"] == "READY"
+
+
+@pytest.mark.usefixtures("guaranteed")
 def test_teams_at_the_same_time_do_not_get_the_same_nodes(world: World) -> None:
     """Of two teams that are put at once, each with all that is free, exactly one gets it."""
     fields: dict[str, Any] = {"quota": quota(2), "members": [], "service_accounts": []}
@@ -110,6 +124,28 @@ def test_where_it_is_not_refused_it_is_told(world: World) -> None:
     assert world.reconcile("delta")["summary"] == "READY: nothing to change"
     assert world.status("delta")["notes"] == status["notes"]
     assert world.put_team("delta", **{**fields, "quota": quota(6)})["notes"] == status["notes"][1:]
+    world.delete("team#delta")
+
+
+def test_a_quota_is_described_as_its_record_says(world: World) -> None:
+    """The description is written, changed in place, put back after a change by hand, and emptied with the record's."""
+    client = world.sandbox.client("sagemaker", HUB)
+
+    def described() -> dict[str, Any]:
+        found = client.list_compute_quotas(NameContains="podshare-delta")["ComputeQuotaSummaries"]
+        return dict(client.describe_compute_quota(ComputeQuotaId=found[0]["ComputeQuotaId"]))
+
+    fields: dict[str, Any] = {"members": [], "service_accounts": []}
+    world.put_team("delta", quota={**quota(1), "description": "Trains image models"}, **fields)
+    assert described()["Description"] == "Trains image models"
+    told = described()
+    client.update_compute_quota(
+        ComputeQuotaId=told["ComputeQuotaId"], TargetVersion=told["ComputeQuotaVersion"], Description="by hand"
+    )
+    assert world.reconcile("delta")["state"] == "READY"
+    assert described()["Description"] == "Trains image models"
+    world.put_team("delta", quota=quota(1), **fields)
+    assert described().get("Description", "") == ""
     world.delete("team#delta")
 
 
@@ -168,8 +204,9 @@ def test_a_changed_scheduler_is_updated_in_place(world: World) -> None:
     """A change of the cluster's record updates the config once, and touches nothing else of its teams."""
     before = scheduler(world)
     with world.calls() as made:
-        world.put({**CLUSTER, "scheduler": {**SCHEDULER, "fair_share": False}})
+        world.put({**CLUSTER, "scheduler": {**SCHEDULER, "fair_share": False, "description": "Two classes"}})
     after = scheduler(world)
+    assert after["Description"] == "Two classes"
     assert (after["ClusterSchedulerConfigId"], after["SchedulerConfig"]["FairShare"]) == (
         before["ClusterSchedulerConfigId"],
         "Disabled",

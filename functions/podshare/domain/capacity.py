@@ -2,18 +2,21 @@
 
 A quota guarantees whole instances, or parts of them: accelerators, partitions of accelerators, vCPUs, memory. All are
 counted alike, as shares of one instance, and what a quota leaves out SageMaker fills in pro rata. Nodes are those that
-are there and are to stay: neither one that has not come yet nor one that is about to go is anybody's.
+are there and are to stay: neither one that has not come yet nor one that is about to go is anybody's. What an instance
+offers is needed for parts of instances only; where EC2 publishes nothing about a type, their worth is unknown.
 
-Sources: SageMaker API reference, ComputeQuotaResourceConfig and ClusterInstanceGroupDetails; Amazon EC2 User Guide,
-"Amazon EC2 instance types"; NVIDIA MIG User Guide, "Supported MIG profiles".
+Sources: SageMaker API reference, ComputeQuotaResourceConfig and ClusterInstanceGroupDetails; NVIDIA MIG User Guide,
+"Supported MIG profiles".
 """
 
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
+
+from podshare.domain.instance_types import Instance, Instances
 
 Line = Mapping[str, Any]
 
@@ -22,63 +25,6 @@ MEMORY_SLICES = 8  # of its memory
 LONGEST_TABLE = 330  # characters of "who has what" in one sentence
 _NOTHING_MORE = 1e-6  # sums of shares are not exact
 _LEAVING = frozenset({"CreateFailed", "CreateRollbackFailed", "Deleting", "Deleted"})
-
-
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """What one instance offers; ``accelerator_memory`` is an accelerator's where it can be partitioned.
-
-    In GB, as the profile of the whole accelerator is called: 80 where that is ``mig-7g.80gb``.
-    """
-
-    accelerators: int
-    vcpu: float
-    memory_gib: float
-    accelerator_memory: int = 0
-
-
-_INSTANCES = {
-    "p4d.24xlarge": Instance(8, 96, 1152, 40),
-    "p4de.24xlarge": Instance(8, 96, 1152, 80),
-    "p5.4xlarge": Instance(1, 16, 256, 80),
-    "p5.48xlarge": Instance(8, 192, 2048, 80),
-    "p5e.48xlarge": Instance(8, 192, 2048, 141),
-    "p5en.48xlarge": Instance(8, 192, 2048, 141),
-    "p6-b200.48xlarge": Instance(8, 192, 2048, 180),
-    "p6-b300.48xlarge": Instance(8, 192, 4096),
-    "p6e-gb200.36xlarge": Instance(4, 144, 960, 186),
-    "trn1.32xlarge": Instance(16, 128, 512),
-    "trn1n.32xlarge": Instance(16, 128, 512),
-    "trn2.3xlarge": Instance(1, 12, 128),
-    "trn2.48xlarge": Instance(16, 192, 2048),
-}
-# families whose sizes follow one rule, with their GiB per vCPU
-_GIB_PER_VCPU = {
-    **dict.fromkeys(("c5", "c6a", "c6g", "c6i", "c7g", "c8a", "c8g"), 2.0),
-    **dict.fromkeys(("g4dn", "g5", "g6", "m5", "m6a", "m6g", "m6i", "m7g", "m7i", "m8a", "m8g"), 4.0),
-    **dict.fromkeys(("g6e", "gr6", "i3en", "r5d", "r6i", "r7i"), 8.0),
-    "c5n": 2.625,
-}
-_ACCELERATORS = {  # of families of one accelerator in most sizes
-    **{family: {"12xlarge": 4, "24xlarge": 4, "48xlarge": 8} for family in ("g5", "g6", "g6e")},
-    "g4dn": {"12xlarge": 4},
-    "gr6": {},
-}
-_VCPU = {"medium": 1, "large": 2, "xlarge": 4}
-
-
-def instance(instance_type: str) -> Instance | None:
-    """What an instance of a type such as ``ml.p5.48xlarge`` offers; None for one that is not known here."""
-    name = instance_type.removeprefix("ml.")
-    family, _, size = name.partition(".")
-    if name in _INSTANCES or family not in _GIB_PER_VCPU:
-        return _INSTANCES.get(name)
-    times = re.fullmatch(r"([0-9]+)xlarge", size)
-    vcpu = 4 * int(times[1]) if times else _VCPU.get(size)
-    if vcpu is None:
-        return None
-    accelerators = _ACCELERATORS[family].get(size, 1) if family in _ACCELERATORS else 0
-    return Instance(accelerators, vcpu, vcpu * _GIB_PER_VCPU[family])
 
 
 # ---- what a quota's lines are worth ------------------------------------------------------------------------------
@@ -110,36 +56,38 @@ class Share:
         return any(one > than + _NOTHING_MORE for one, than in zip(self._parts, other._parts, strict=True))
 
 
-def share(line: Line) -> Share | None:
-    """What a line of a quota, in the terms of the SageMaker API, is worth; None if its type is not known so far."""
+def share(line: Line, instance: Instance | None) -> Share | None:
+    """What a line of a quota, in the terms of the SageMaker API, is worth; None where that is unknown.
+
+    ``instance`` is what the line's type offers, None where that is unknown.
+    """
     if "Count" in line:
         return Share(*[float(line["Count"])] * 4)
-    one = instance(str(line["InstanceType"]))
-    if one is None:
+    if instance is None:
         return None
-    accelerators = _accelerators(line, one)
+    accelerators = _accelerators(line, instance)
     if accelerators is None:
         return None
     compute, accelerator_memory = accelerators
-    vcpu = float(line["VCpu"]) / one.vcpu if "VCpu" in line else None
-    memory = float(line["MemoryInGiB"]) / one.memory_gib if "MemoryInGiB" in line else None
+    vcpu = float(line["VCpu"]) / instance.vcpu if "VCpu" in line else None
+    memory = float(line["MemoryInGiB"]) / instance.memory_gib if "MemoryInGiB" in line else None
     rest = min(compute, accelerator_memory) or vcpu or memory or 0.0
     return Share(compute, accelerator_memory, rest if vcpu is None else vcpu, rest if memory is None else memory)
 
 
-def _accelerators(line: Line, one: Instance) -> tuple[float, float] | None:
+def _accelerators(line: Line, instance: Instance) -> tuple[float, float] | None:
     """Compute and memory of the accelerators in a line; of a partition each counts, and either may be the scarcer."""
     partition = line.get("AcceleratorPartition")
     if not partition:
         whole = float(line.get("Accelerators") or 0)
-        if not one.accelerators:
+        if not instance.accelerators:
             return None if whole else (0.0, 0.0)
-        return whole / one.accelerators, whole / one.accelerators
+        return whole / instance.accelerators, whole / instance.accelerators
     profile = re.fullmatch(r"mig-([0-9])g\.([0-9]+)gb", str(partition["Type"]))
-    if not (profile and one.accelerators and one.accelerator_memory):
+    if not (profile and instance.accelerators and instance.accelerator_memory):
         return None
-    memory = round(int(profile[2]) * MEMORY_SLICES / one.accelerator_memory)
-    count = float(partition["Count"]) / one.accelerators
+    memory = round(int(profile[2]) * MEMORY_SLICES / instance.accelerator_memory)
+    count = float(partition["Count"]) / instance.accelerators
     return count * int(profile[1]) / COMPUTE_SLICES, count * memory / MEMORY_SLICES
 
 
@@ -201,11 +149,19 @@ def _nodes(group: Mapping[str, Any]) -> Iterator[tuple[str, Nodes]]:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """A team's compute quota: what it guarantees, and how its idle compute is shared."""
+    """A team's compute quota: what it guarantees, and how its idle compute is shared.
+
+    ``instances`` is what is known of its types.
+    """
 
     team: str
     resources: tuple[Line, ...]
     sharing: Mapping[str, Any]
+    instances: Instances = field(default_factory=dict, compare=False)
+
+    def knowing(self, instances: Instances) -> "Allocation":
+        """The same quota, with what its types offer."""
+        return replace(self, instances=instances)
 
     def lines(self, instance_type: str) -> tuple[Line, ...]:
         """What it guarantees of one type."""
@@ -213,7 +169,18 @@ class Allocation:
 
     def share(self, instance_type: str) -> Share:
         """What it guarantees of one type, so far as that is known."""
-        return _sum(self.lines(instance_type))
+        return self._sum(self.lines(instance_type))
+
+    def uncounted(self, instance_type: str) -> tuple[Line, ...]:
+        """Its lines of one type whose worth is unknown."""
+        lines = self.lines(instance_type)
+        return tuple(line for line in lines if share(line, self.instances.get(instance_type)) is None)
+
+    def raises(self, before: "Allocation", instance_type: str) -> bool:
+        """Whether it guarantees more of a type than ``before``, or something else whose worth is unknown."""
+        lines = self.uncounted(instance_type)
+        changed = bool(lines) and lines != before.uncounted(instance_type)
+        return changed or self.share(instance_type).exceeds(before.share(instance_type))
 
     @property
     def lends(self) -> bool:
@@ -225,13 +192,17 @@ class Allocation:
         if self.sharing.get("Strategy") != "LendAndBorrow":
             return 0.0
         if limits := self.sharing.get("AbsoluteBorrowLimits"):
-            return _sum(line for line in limits if line["InstanceType"] == instance_type).instances
+            return self._sum(line for line in limits if line["InstanceType"] == instance_type).instances
         return self.share(instance_type).instances * float(self.sharing.get("BorrowLimit", 50)) / 100
 
     @property
     def types(self) -> set[str]:
         """The instance types that it is about."""
         return {str(line["InstanceType"]) for line in (*self.resources, *self.sharing.get("AbsoluteBorrowLimits", ()))}
+
+    def _sum(self, lines: Iterable[Line]) -> Share:
+        worth = (share(line, self.instances.get(str(line["InstanceType"]))) for line in lines)
+        return sum((part for part in worth if part), Share())
 
 
 def allocation(summary: Mapping[str, Any]) -> Allocation | None:
@@ -246,20 +217,17 @@ def allocation(summary: Mapping[str, Any]) -> Allocation | None:
     )
 
 
-def _sum(lines: Iterable[Line]) -> Share:
-    return sum((found for line in lines if (found := share(line))), Share())
-
-
 # ---- who has what ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Commitment:
-    """What of one instance type is guaranteed to whom."""
+    """What of one instance type is guaranteed to whom; ``instance`` is what one offers, None if that is unknown."""
 
     instance_type: str
     nodes: Nodes
     allocations: tuple[Allocation, ...]
+    instance: Instance | None = None
 
     @cached_property
     def guaranteed(self) -> Share:
@@ -283,21 +251,18 @@ class Commitment:
 
     @property
     def unit(self) -> str:
-        """What a person counts: accelerators, or instances where there are none."""
-        one = instance(self.instance_type)
-        return "accelerators" if one and one.accelerators else "instances"
+        """What a person counts: accelerators, or instances where there are none or that is unknown."""
+        return "accelerators" if self.instance and self.instance.accelerators else "instances"
 
     def in_units(self, instances: float) -> float:
         """So many instances, in accelerators where the type has any."""
-        one = instance(self.instance_type)
-        return round(instances * (one.accelerators or 1 if one else 1), 2)
+        accelerators = self.instance.accelerators if self.instance else 0
+        return round(instances * (accelerators or 1), 2)
 
     @property
     def uncounted(self) -> list[str]:
-        """The teams with a line whose worth is not known."""
-        return sorted(
-            {each.team for each in self.allocations for line in each.lines(self.instance_type) if share(line) is None}
-        )
+        """The teams with a line whose worth is unknown."""
+        return sorted(each.team for each in self.allocations if each.uncounted(self.instance_type))
 
     def partitions(self) -> Iterator[dict[str, Any]]:
         """Each accelerator partition that somebody has: to whom how many are guaranteed, and how many more would fit.
@@ -313,7 +278,8 @@ class Commitment:
             yield {"type": profile, "teams": teams, "free": self._room_for(profile)}
 
     def _room_for(self, profile: str) -> int | None:
-        one = share({"InstanceType": self.instance_type, "AcceleratorPartition": {"Type": profile, "Count": 1}})
+        partition = {"InstanceType": self.instance_type, "AcceleratorPartition": {"Type": profile, "Count": 1}}
+        one = share(partition, self.instance)
         if one is None:
             return None
         left = [self.nodes.lasting - self.guaranteed.compute, self.nodes.lasting - self.guaranteed.accelerator_memory]
@@ -341,12 +307,19 @@ class Commitment:
         return f"{table}, and {left} more teams" if left else table
 
 
-def commitments(there: Mapping[str, Nodes], allocations: Iterable[Allocation]) -> dict[str, Commitment]:
+def commitments(
+    there: Mapping[str, Nodes], allocations: Iterable[Allocation], instances: Instances
+) -> dict[str, Commitment]:
     """Who has what, by instance type; types that quotas name and the cluster lacks are among them."""
-    quotas = tuple(sorted(allocations, key=lambda each: each.team))
+    quotas = tuple(sorted((each.knowing(instances) for each in allocations), key=lambda each: each.team))
     types = sorted({*there, *(name for each in quotas for name in each.types)})
     return {
-        name: Commitment(name, there.get(name, Nodes()), tuple(each for each in quotas if name in each.types))
+        name: Commitment(
+            name,
+            there.get(name, Nodes()),
+            tuple(each for each in quotas if name in each.types),
+            instances.get(name),
+        )
         for name in types
     }
 
@@ -360,20 +333,39 @@ class OverCommitment:
 
 
 def over_commitments(
-    there: Mapping[str, Nodes], allocations: Iterable[Allocation], wanted: Allocation
+    there: Mapping[str, Nodes], allocations: Iterable[Allocation], wanted: Allocation, instances: Instances
 ) -> list[OverCommitment]:
     """The types that ``wanted``, in the place of its team's present quota, has a part in and that are over-committed.
 
     What a team lowers or leaves as it is was guaranteed before: it is never ``raised``.
     """
-    given = list(allocations)
-    before = next((each for each in given if each.team == wanted.team), Allocation(wanted.team, (), {}))
-    others = [each for each in given if each.team != wanted.team]
+    before, others = _apart(allocations, wanted, instances)
+    wanted = wanted.knowing(instances)
     return [
-        OverCommitment(found, wanted.share(name).exceeds(before.share(name)))
-        for name, found in commitments(there, [*others, wanted]).items()
+        OverCommitment(found, wanted.raises(before, name))
+        for name, found in commitments(there, [*others, wanted], instances).items()
         if found.is_over and wanted.lines(name)
     ]
+
+
+def uncounted(allocations: Iterable[Allocation], wanted: Allocation, instances: Instances) -> dict[str, bool]:
+    """The types of ``wanted`` of which somebody's part is unknown, and whether ``wanted`` asks for more of each."""
+    before, others = _apart(allocations, wanted, instances)
+    wanted = wanted.knowing(instances)
+    return {
+        name: wanted.raises(before, name)
+        for name in sorted(wanted.types)
+        if wanted.lines(name) and any(each.uncounted(name) for each in (*others, wanted))
+    }
+
+
+def _apart(
+    allocations: Iterable[Allocation], wanted: Allocation, instances: Instances
+) -> tuple[Allocation, list[Allocation]]:
+    """The present quota of ``wanted``'s team, and those of the others."""
+    given = {each.team: each.knowing(instances) for each in allocations}
+    before = given.pop(wanted.team, Allocation(wanted.team, (), {}, instances))
+    return before, list(given.values())
 
 
 def report(found: Mapping[str, Commitment]) -> list[dict[str, Any]]:

@@ -212,6 +212,7 @@ def _compute_quota(wish: _Wish) -> ComputeQuota:
         fair_share_weight=quota.fair_share_weight,
         preempt_team_tasks=quota.preempt_team_tasks,
         active=quota.active,
+        description=quota.description,
     )
 
 
@@ -261,6 +262,7 @@ def _scheduler_config(wish: _Wish) -> Iterator[ClusterSchedulerConfig]:
         key=Key(Kind.CLUSTER_SCHEDULER_CONFIG, cluster.account, cluster.region, cluster.eks_cluster, name),
         tags={MANAGED_BY_TAG: wish.installation.manager, CLUSTER_TAG: cluster.name},
         why="the cluster's scheduler",
+        description=cluster.scheduler.description,
         config={
             "PriorityClasses": [{"Name": one.name, "Weight": one.weight} for one in classes],
             "FairShare": _enabled(cluster.scheduler.fair_share),

@@ -150,6 +150,7 @@ class ComputeQuota(Resource):
     fair_share_weight: int
     preempt_team_tasks: str
     active: bool
+    description: str = ""
     status: str = "settled"
 
     def common(self, desired: Self) -> Self | None:
@@ -167,6 +168,7 @@ class ClusterSchedulerConfig(Resource):
     cut_stage = remove_stage = Stage.COMPUTE
 
     config: Mapping[str, Any]
+    description: str = ""
     status: str = "settled"
 
     def common(self, desired: Self) -> Self | None:

@@ -187,6 +187,8 @@ KmsKey = Annotated[
     BeforeValidator(_no_alias),
     _text(r"^arn:aws:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$", 256),
 ]
+# of a compute quota or a scheduler config: anything but control characters (SageMaker API, EntityDescription)
+Description = Annotated[str, _text(r"^\P{C}*$", 1024, 0)]
 Vpc = Annotated[str, _text(r"^vpc-[0-9a-f]{8,17}$", 21)]
 FileSystemId = Annotated[str, _text(r"^fs-[0-9a-f]{8,18}$", 21)]  # FSx API reference, FileSystemId
 EksCluster = Annotated[str, _text(r"^[0-9A-Za-z][A-Za-z0-9_-]*$", 100)]
@@ -228,6 +230,7 @@ class PriorityClass(_Part):
 class Scheduler(_Part):
     """How a cluster's tasks are ordered and its idle compute is shared (SageMaker SchedulerConfig)."""
 
+    description: Description = ""
     priority_classes: Annotated[tuple[PriorityClass, ...], Field(max_length=10)] = ()
     fair_share: bool = True
     idle_resource_sharing: bool = False
@@ -482,6 +485,7 @@ def _one_line_per_instance_type(resources: Iterable[QuotaResource]) -> None:
 class Quota(_Part):
     """A team's compute quota: all that SageMaker's CreateComputeQuota can express, at most 15 lines."""
 
+    description: Description = ""
     resources: Annotated[tuple[QuotaResource, ...], Field(min_length=1, max_length=15)]
     fair_share_weight: Annotated[int, BeforeValidator(_number), Field(ge=0, le=100)] = 0
     sharing: Sharing = Sharing(strategy="LendAndBorrow", borrow_limit=50)

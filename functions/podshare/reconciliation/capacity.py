@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -13,9 +13,11 @@ from podshare.aws.tables import Registry
 from podshare.domain import capacity
 from podshare.domain.capacity import Allocation, Commitment, OverCommitment
 from podshare.domain.desired import ClusterFacts
+from podshare.domain.instance_types import Instance, Instances
 from podshare.domain.kinds import ComputeQuota, Key, Resource
 from podshare.domain.plan import LONGEST_TEXT, Obstacle
 from podshare.domain.records import Cluster, InvalidRecord, parse
+from podshare.reconciliation.instance_types import published
 from podshare.reconciliation.preconditions import ClusterCondition, inspect_cluster
 from podshare.reconciliation.survey import reading_context
 from podshare.resources.context import Context
@@ -52,16 +54,26 @@ def check_fit(
     for _ in range(MOST_TRIES):
         row = context.state.get(_claims_of(found.facts), "claims") or {}
         try:
-            given = _with_claims(_allocations(context, found.facts), row, wanted.team)
+            there = _allocations(context, found.facts)
+            instances = _instances(context, found, [*there, *_claimed_quotas(row), wanted], wanted.types)
+            given = _with_claims(there, row, wanted.team, instances)
         except (ClientError, BotoCoreError, Terminal, Retryable) as error:
             return _unreadable(cluster, quota, error)
-        over = capacity.over_commitments(found.nodes, given, wanted)
+        over = capacity.over_commitments(found.nodes, given, wanted, instances)
         refused = [one for one in over if one.raised] if refuses else []
-        keeps = refuses and not refused and _is_raised(wanted, given)
+        unknown = capacity.uncounted(given, wanted, instances)
+        unsure = [name for name, raised in unknown.items() if raised and refuses]
+        keeps = refuses and not refused and not unsure and _is_raised(wanted, given, instances)
         if not claim or _claimed(context, found.facts, row, wanted.team, wanted if keeps else None):
             return Fit(
-                tuple(_obstacle(cluster, quota, one) for one in refused),
-                tuple(_note(one) for one in over if one not in refused),
+                (
+                    *(_obstacle(cluster, quota, one) for one in refused),
+                    *(_unknown_obstacle(cluster, quota, name) for name in unsure),
+                ),
+                (
+                    *(_note(one) for one in over if one not in refused),
+                    *(_unknown(cluster, name) for name in unknown if name not in unsure),
+                ),
             )
     raise Retryable(f"cluster {cluster.name}: other teams' quotas were let through {MOST_TRIES} times meanwhile")
 
@@ -90,13 +102,26 @@ def report(settings: Settings, name: str) -> dict[str, Any]:
         return {"cluster": name, "problem": found.obstacles[0].what}
     try:
         there = _allocations(context, found.facts)
+        instances = published(context, found.facts, {*found.nodes, *(name for each in there for name in each.types)})
     except (ClientError, BotoCoreError, Terminal, Retryable) as error:
         return {"cluster": name, "problem": f"its compute quotas cannot be read: {error}"[:LONGEST_TEXT]}
     return {
         "cluster": name,
         "over_commitment": record.over_commitment,
-        "instance_types": capacity.report(capacity.commitments(found.nodes, there)),
+        "instance_types": capacity.report(capacity.commitments(found.nodes, there, instances)),
     }
+
+
+def _instances(
+    context: Context, condition: ClusterCondition, quotas: list[Allocation], types: set[str]
+) -> dict[str, Instance]:
+    """What the types offer, if that matters: whole instances that fit are counted without it."""
+    whole = all("Count" in line for each in quotas for name in types for line in each.lines(name))
+    if condition.facts is None or (
+        whole and not capacity.over_commitments(condition.nodes, quotas[:-1], quotas[-1], {})
+    ):
+        return {}
+    return published(context, condition.facts, types)
 
 
 def _allocations(context: Context, facts: ClusterFacts) -> list[Allocation]:
@@ -107,9 +132,10 @@ def _allocations(context: Context, facts: ClusterFacts) -> list[Allocation]:
     return [found for one in listed if (found := capacity.allocation(one))]
 
 
-def _is_raised(wanted: Allocation, given: Iterable[Allocation]) -> bool:
+def _is_raised(wanted: Allocation, given: Iterable[Allocation], instances: Instances) -> bool:
     before = next((each for each in given if each.team == wanted.team), Allocation(wanted.team, (), {}))
-    return any(wanted.share(name).exceeds(before.share(name)) for name in wanted.types)
+    wanted, before = wanted.knowing(instances), before.knowing(instances)
+    return any(wanted.raises(before, name) for name in wanted.types)
 
 
 def _obstacle(cluster: Cluster, quota: ComputeQuota, one: OverCommitment) -> Obstacle:
@@ -127,6 +153,21 @@ def _obstacle(cluster: Cluster, quota: ComputeQuota, one: OverCommitment) -> Obs
 
 def _note(one: OverCommitment) -> str:
     return f"the cluster is over-committed by {_by(one.commitment)}. {one.commitment}"[:LONGEST_TEXT]
+
+
+def _unknown(cluster: Cluster, instance_type: str) -> str:
+    return (
+        f"whether cluster {cluster.name} is over-committed in {instance_type} is unknown: EC2 publishes nothing about "
+        f"this type in {cluster.region}, so that parts of its instances cannot be counted"
+    )[:LONGEST_TEXT]
+
+
+def _unknown_obstacle(cluster: Cluster, quota: ComputeQuota, instance_type: str) -> Obstacle:
+    remedy = (
+        f"Give {quota.team} whole instances of {instance_type} (`count`), or set `over_commitment: warn` in "
+        f"cluster#{cluster.name}; then reconcile. The rest of the team is provided."
+    )
+    return Obstacle(_unknown(cluster, instance_type), remedy, only=str(quota.key))
 
 
 def _by(found: Commitment) -> str:
@@ -148,14 +189,18 @@ def _claims_of(facts: ClusterFacts) -> str:
     return f"capacity#{facts.hyperpod_arn.rpartition('/')[2]}"
 
 
-def _with_claims(there: list[Allocation], row: Mapping[str, Any], team: str) -> list[Allocation]:
+def _with_claims(there: list[Allocation], row: Mapping[str, Any], team: str, instances: Instances) -> list[Allocation]:
     """What is guaranteed, and what was let through for other teams and is not there yet."""
     given = {each.team: each for each in there}
-    for other, claim in _live(row).items():
-        claimed = Allocation(other, tuple(claim["resources"]), given[other].sharing if other in given else {})
-        if other != team and _is_raised(claimed, there):
-            given[other] = claimed
+    for claimed in _claimed_quotas(row):
+        if claimed.team != team and _is_raised(claimed, there, instances):
+            sharing = given[claimed.team].sharing if claimed.team in given else {}
+            given[claimed.team] = replace(claimed, sharing=sharing)
     return list(given.values())
+
+
+def _claimed_quotas(row: Mapping[str, Any]) -> list[Allocation]:
+    return [Allocation(team, tuple(claim["resources"]), {}) for team, claim in _live(row).items()]
 
 
 def _live(row: Mapping[str, Any]) -> Claims:

@@ -48,7 +48,13 @@ def read(context: Context, key: Key, wanted: Resource | None) -> ClusterSchedule
         return None
     if found is None or foreign:
         return ClusterSchedulerConfig(key=key, config={}, status="absent")
-    return ClusterSchedulerConfig(key=key, tags=own_tags(tags), config=_config(found), status=status_of(found))
+    return ClusterSchedulerConfig(
+        key=key,
+        tags=own_tags(tags),
+        config=_config(found),
+        description=found.get("Description", ""),
+        status=status_of(found),
+    )
 
 
 def create(context: Context, wanted: Resource) -> None:
@@ -95,6 +101,7 @@ def ask_for(context: Context, config: ClusterSchedulerConfig) -> str | None:
         made = client.create_cluster_scheduler_config(
             Name=config.key.name.partition("/")[2],
             ClusterArn=_cluster_arn(context, config.key),
+            Description=config.description,
             SchedulerConfig=_request(config),
             Tags=tag_list(config.tags),
         )
@@ -119,11 +126,12 @@ def _change(
         reason = found.get("FailureReason", "no reason given")
         raise Failed(f"scheduler config {config.key.name} is {found['Status']} ({reason}): it is made anew")
     write_tags(client, found["ClusterSchedulerConfigArn"], own_tags(tags), config.tags)
-    if _config(found) == dict(config.config):
+    if (found.get("Description", ""), _config(found)) == (config.description, dict(config.config)):
         return
     client.update_cluster_scheduler_config(
         ClusterSchedulerConfigId=found["ClusterSchedulerConfigId"],
         TargetVersion=found["ClusterSchedulerConfigVersion"],
+        Description=config.description,
         SchedulerConfig=_request(config),
     )
     raise Pending(f"scheduler config {config.key.name} is being updated")

@@ -52,6 +52,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> ComputeQuota | 
         fair_share_weight=target.get("FairShareWeight", 0),
         preempt_team_tasks=config.get("PreemptTeamTasks", "LowerPriority"),
         active=quota.get("ActivationState", "Enabled") == "Enabled",
+        description=quota.get("Description", ""),
         status=status_of(quota),
     )
 
@@ -171,6 +172,7 @@ def _cluster_arn(context: Context, key: Key) -> str:
 
 def _request(quota: ComputeQuota) -> dict[str, Any]:
     return {
+        "Description": quota.description,
         "ComputeQuotaConfig": {
             "ComputeQuotaResources": [dict(line) for line in quota.resources],
             "ResourceSharingConfig": dict(quota.sharing),

@@ -49,7 +49,7 @@ def _manifest(instance: Object) -> Object:
 
 
 def _capacity(instance_type: str) -> dict[str, str]:
-    capacity = sagemaker.CAPACITIES.get(instance_type)
+    capacity = sagemaker.capacity(instance_type)
     if capacity is None:
         return {}
     resources = {"cpu": f"{capacity.vcpu:g}", "memory": f"{capacity.memory_gib:g}Gi"}
