@@ -24,6 +24,7 @@ from podshare_sandbox.services.kubernetes import (
     pod_security,
     volumes,
 )
+from podshare_sandbox.services.kubernetes.journal import Journal
 from podshare_sandbox.services.kubernetes.lifecycle import Propagation
 from podshare_sandbox.services.kubernetes.resources import BY_KIND, NAMESPACE, Resource
 from podshare_sandbox.services.kubernetes.store import Store
@@ -58,7 +59,12 @@ class KubernetesApi:
     @property
     def revision(self) -> str:
         """The ``resourceVersion`` of the whole store."""
-        return str(self._store.revision)
+        return str(self.journal.revision)
+
+    @property
+    def journal(self) -> Journal:
+        """The changes of all objects, for watches and controllers."""
+        return self._store.journal
 
     # --- as the system ---
 
@@ -332,8 +338,7 @@ class KubernetesApi:
         if resource in (volumes.VOLUME, volumes.CLAIM):
             volumes.fill_in(resource, state)
         if not dry_run:
-            self._store.put(resource, state)
-            lifecycle.release(self._store, resource, state)
+            lifecycle.keep(self._store, resource, state)
             kept = json_copy(state)
             self._settle()
             return kept

@@ -50,15 +50,16 @@ def delete(store: Store, resource: Resource, live: Object, propagation: Propagat
             live["status"] = {**(live.get("status") or {}), "phase": "Terminating"}
         else:
             metadata["deletionGracePeriodSeconds"] = 0
-    store.put(resource, live)
-    release(store, resource, live)
+    keep(store, resource, live)
     return live
 
 
-def release(store: Store, resource: Resource, live: Object) -> None:
-    """Let a deleted object go if no finalizer holds it."""
-    if "deletionTimestamp" in live["metadata"] and not is_held(resource, live):
-        store.drop(resource, live)
+def keep(store: Store, resource: Resource, state: Object) -> None:
+    """Store a new state of an object; a deleted one that no finalizer holds goes in its place."""
+    if "deletionTimestamp" in state["metadata"] and not is_held(resource, state):
+        store.drop(resource, state)
+    else:
+        store.put(resource, state)
 
 
 def is_held(resource: Resource, live: Object) -> bool:
@@ -100,8 +101,7 @@ def _end_namespace(store: Store, namespace: Object) -> bool:
         return False
     namespace["status"]["conditions"] = conditions
     namespace["spec"] = {"finalizers": finalizers} if finalizers else {}
-    store.put(NAMESPACE, namespace)
-    release(store, NAMESPACE, namespace)
+    keep(store, NAMESPACE, namespace)
     return True
 
 
@@ -231,5 +231,4 @@ def _set_finalizers(metadata: Object, finalizers: list[str]) -> None:
 
 def _remove_finalizer(store: Store, resource: Resource, each: Object, finalizer: str) -> None:
     _set_finalizers(each["metadata"], [one for one in _finalizers(each) if one != finalizer])
-    store.put(resource, each)
-    release(store, resource, each)
+    keep(store, resource, each)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from podshare_sandbox.services.kubernetes.journal import Journal
 from podshare_sandbox.services.kubernetes.resources import Resource
 
 Object = dict[str, Any]
@@ -13,7 +14,7 @@ class Store:
     """All writes and removals go through :meth:`put` and :meth:`drop`. What is returned is the object itself."""
 
     def __init__(self) -> None:
-        self.revision = 0
+        self.journal = Journal()
         self._objects: dict[Resource, dict[_Key, Object]] = {}
         self._owned: dict[tuple[Resource, _Key], Object] = {}
         self._leaving: dict[tuple[Resource, _Key], Object] = {}
@@ -49,8 +50,7 @@ class Store:
     def put(self, resource: Resource, state: Object) -> None:
         """Keep a new state of an object, under a new ``resourceVersion``."""
         key = _key(state)
-        self.revision += 1
-        state["metadata"]["resourceVersion"] = str(self.revision)
+        self.journal.stored(resource, state)
         self._objects.setdefault(resource, {})[key] = state
         self._touched.add(resource)
         for index, field in ((self._owned, "ownerReferences"), (self._leaving, "deletionTimestamp")):
@@ -62,7 +62,7 @@ class Store:
     def drop(self, resource: Resource, state: Object) -> None:
         """Keep an object no longer."""
         key = _key(state)
-        self.revision += 1
+        self.journal.removed(resource, state)
         del self._objects[resource][key]
         self._touched.add(resource)
         for index in (self._owned, self._leaving):
