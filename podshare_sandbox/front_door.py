@@ -17,6 +17,7 @@ import socketserver
 import ssl
 import tempfile
 import threading
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 _AWS_HOST = re.compile(r"[a-z0-9.-]+\.(amazonaws\.com|api\.aws)", re.IGNORECASE)
 _SIGNATURE_SCOPE = re.compile(r"Credential=[^/\s]+/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
+_S3_HOST = re.compile(r"(^|\.)s3[.-]")
 _LOCAL_NAMES = ("localhost", "127.0.0.1")
 _HOP_BY_HOP = {
     "connection",
@@ -243,9 +245,17 @@ def _ask_moto(request: Request) -> Response:
     status, answer_headers, body = answer
     return Response(
         int(status),
-        {str(name): str(value) for name, value in answer_headers.items()},
+        _with_request_id({str(name): str(value) for name, value in answer_headers.items()}, request.host),
         body.encode() if isinstance(body, str) else bytes(body or b""),
     )
+
+
+def _with_request_id(headers: dict[str, str], host: str) -> dict[str, str]:
+    """Each answer of AWS has one (AWS General Reference, "Request identifiers"), S3's under a name of its own."""
+    if {"x-amzn-requestid", "x-amz-request-id"} & {name.lower() for name in headers}:
+        return headers
+    name = "x-amz-request-id" if _S3_HOST.search(host) else "x-amzn-RequestId"
+    return {**headers, name: str(uuid.uuid4())}
 
 
 class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):

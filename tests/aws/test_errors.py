@@ -22,6 +22,8 @@ def aws(code: str, message: str = "", status: int = 400) -> ClientError:
         aws("ConcurrentModification"),
         aws("OperationAborted", status=409),
         aws("Whatever", status=503),
+        aws("404", status=404),  # as botocore calls what a proxy answers
+        aws("", status=403),
         aws("InvalidParameterException", "The specified principalArn is invalid: invalid principal"),
         aws("InvalidParameterException", "Role provided in the request does not exist."),
         aws("MalformedPolicyDocument", 'Invalid principal in policy: "AWS":"arn"'),

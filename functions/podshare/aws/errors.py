@@ -98,6 +98,8 @@ _EVENTUAL = {
     "InvalidRequestException": ("UPDATING",),
 }
 _SERVER_FAULT = 500
+# no answer, or one that is not AWS's, from something on the way
+_NO_ANSWER = (BotoCoreError, ResponseParserError, OSError)
 
 
 def code_of(error: ClientError) -> str:
@@ -115,6 +117,13 @@ def is_absent(error: ClientError) -> bool:
     return code_of(error) in ABSENT
 
 
+def reason_of(error: Exception) -> str:
+    """What a reading met, in words; an answer that lacks what it must have fails as anything may, such as KeyError."""
+    if isinstance(error, OURS + _NO_ANSWER + (ClientError,)):
+        return str(error)
+    return f"the answer is not as documented ({type(error).__name__}: {error})"
+
+
 def classify(error: Exception, about: str) -> Exception:
     """The error in podshare's classes, saying what was attempted on what; unknown failures are worth a few retries."""
     if isinstance(error, OURS):
@@ -122,8 +131,8 @@ def classify(error: Exception, about: str) -> Exception:
     text = f"{about}: {error}"
     if isinstance(error, ClientError):
         return Retryable(text) if _may_pass(error) else Terminal(text)
-    if isinstance(error, BotoCoreError | ResponseParserError | OSError):
-        return Retryable(text)  # no answer, or one that is not AWS's, from something on the way
+    if isinstance(error, _NO_ANSWER):
+        return Retryable(text)
     return error
 
 
@@ -143,4 +152,5 @@ def _may_pass(error: ClientError) -> bool:
     code, message = code_of(error), message_of(error)
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     eventual = any(part in message for part in _EVENTUAL.get(code, ()))
-    return code in _RETRYABLE or eventual or status >= _SERVER_FAULT
+    is_from_elsewhere = not code or code == str(status)  # botocore's code for an error that does not tell AWS's
+    return code in _RETRYABLE or eventual or is_from_elsewhere or status >= _SERVER_FAULT

@@ -4,10 +4,11 @@ Importing lightkube takes half a second: nothing imports this module before it t
 """
 
 import base64
+import contextlib
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import httpx2
 import lightkube
@@ -29,11 +30,13 @@ from podshare.aws.sessions import Accounts, ask_guard
 TOKEN_SECONDS = 60  # how long the presigned URL in the token is good for; EKS honours the token for 15 minutes
 _RENEW_AFTER = 600
 _OVER = frozenset({"Succeeded", "Failed"})
-_NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER_FAULT = 404, 409, 429, 500
+_UNAUTHORIZED, _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER_FAULT = 401, 404, 409, 429, 500
+_SILENT_SECONDS = 15  # of the timeout below: a cluster that does not answer is not asked for each object anew
 
 _SERVED = (ServiceAccount, Role, RoleBinding, NetworkPolicy, PersistentVolume, PersistentVolumeClaim)
 _KINDS: Mapping[str, Any] = {kind.__name__: kind for kind in _SERVED}
 
+_Answer = TypeVar("_Answer")
 _connections: dict[tuple[str, str, str, str], tuple[float, "Kubernetes"]] = {}
 _lock = threading.Lock()
 
@@ -67,101 +70,161 @@ def connect(accounts: Accounts, work: str, account: str, region: str, cluster: s
 
 
 class Kubernetes:
-    """What podshare asks of a cluster. Every method raises Retryable or Terminal where the API refuses."""
+    """What podshare asks of a cluster.
+
+    Every method raises Retryable or Terminal where the API refuses, and Retryable for what is no answer of an API
+    server: from something on the way, or not what was asked for. Where it then turns out that another cluster has the
+    name by now, that one is asked.
+    """
 
     def __init__(self, accounts: Accounts, account: str, region: str, cluster: str) -> None:
-        found = accounts.client("eks", account, region).describe_cluster(name=cluster)["cluster"]
-        self._cluster = cluster
-        self._client = lightkube.Client(
-            config=SingleConfig(
-                context_name=cluster,
-                context=Context(cluster=cluster, user="podshare"),
-                cluster=Cluster(server=found["endpoint"], certificate_auth_data=found["certificateAuthority"]["data"]),
-                user=User(token=token(accounts.credentials(account), region, cluster)),
-            ),
-            field_manager="podshare",
-            timeout=httpx2.Timeout(15),
-        )
+        self._accounts, self._account, self._region, self._cluster = accounts, account, region, cluster
+        self._lock = threading.Lock()
+        self._silent_until = 0.0
+        self._target = self._described()
+        self._client = self._connected(self._target)
 
     def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
         """An object as it is, or None if there is none. ``namespace`` is empty for what lies in none."""
-        try:
-            found = self._client.get(_KINDS[kind], name, namespace=namespace)
-        except httpx2.HTTPError as error:
-            if _status(error) == _NOT_FOUND:
-                return None
-            raise self._classified(error, f"{kind} {namespace}/{name}") from error
-        return dict(found.to_dict())
+        return self._get(_KINDS[kind], f"{kind} {namespace}/{name}", namespace, name)
 
     def apply(self, manifest: Mapping[str, Any]) -> None:
         """Apply an object (server-side apply). Raises Pending if its namespace does not exist yet."""
         ask_guard()
         namespace, name = manifest["metadata"].get("namespace", ""), manifest["metadata"]["name"]
         try:
-            self._client.apply(from_dict(dict(manifest)), force=True)
-        except httpx2.HTTPError as error:
-            if _status(error) == _NOT_FOUND:
-                raise Pending(f"namespace {namespace} does not exist yet") from error
-            raise self._classified(error, f"{manifest['kind']} {namespace}/{name}") from error
+            self._ask(
+                f"{manifest['kind']} {namespace}/{name}",
+                lambda client: client.apply(from_dict(dict(manifest)), force=True),
+            )
+        except _Absent as absent:
+            raise Pending(f"namespace {namespace} does not exist yet") from absent
 
     def delete(self, kind: str, namespace: str, name: str) -> None:
         """Delete an object; Kubernetes removes a service account's tokens with it."""
         ask_guard()
-        try:
-            self._client.delete(_KINDS[kind], name, namespace=namespace)
-        except httpx2.HTTPError as error:
-            if _status(error) != _NOT_FOUND:
-                raise self._classified(error, f"{kind} {namespace}/{name}") from error
+        with contextlib.suppress(_Absent):
+            self._ask(
+                f"{kind} {namespace}/{name}", lambda client: client.delete(_KINDS[kind], name, namespace=namespace)
+            )
 
     def names(self, kind: str, namespace: str) -> list[str]:
         """The names of all objects of a kind in a namespace."""
-        try:
-            found = list(self._client.list(_KINDS[kind], namespace=namespace))
-        except httpx2.HTTPError as error:
-            raise self._classified(error, f"each {kind} of {namespace}") from error
-        return [one.metadata.name or "" for one in found if one.metadata]
+        return self._ask(
+            f"each {kind} of {namespace}",
+            lambda client: [_name(one) for one in client.list(_KINDS[kind], namespace=namespace)],
+        )
 
     def namespace_labels(self, name: str) -> dict[str, str] | None:
         """The labels of a namespace, or None if there is none."""
-        try:
-            found = self._client.get(Namespace, name)
-        except httpx2.HTTPError as error:
-            if _status(error) == _NOT_FOUND:
-                return None
-            raise self._classified(error, f"namespace {name}") from error
-        return dict((found.metadata.labels if found.metadata else None) or {})
+        found = self._get(Namespace, f"namespace {name}", "", name)
+        return found and dict(found["metadata"].get("labels") or {})
 
     def label_namespace(self, name: str, labels: Mapping[str, str | None]) -> None:
         """Set labels of a namespace, and remove those that are None. Raises Pending if it does not exist yet."""
         ask_guard()
         patch = {"metadata": {"labels": dict(labels)}}
         try:
-            self._client.patch(Namespace, name, patch, patch_type=PatchType.MERGE)
-        except httpx2.HTTPError as error:
-            if _status(error) == _NOT_FOUND:
-                raise Pending(f"namespace {name} does not exist yet") from error
-            raise self._classified(error, f"namespace {name}") from error
+            self._ask(
+                f"namespace {name}",
+                lambda client: client.patch(Namespace, name, patch, patch_type=PatchType.MERGE),
+            )
+        except _Absent as absent:
+            raise Pending(f"namespace {name} does not exist yet") from absent
 
     def running_pods(self, namespace: str) -> list[str]:
         """The names of the pods that have not ended."""
-        try:
-            pods = list(self._client.list(Pod, namespace=namespace))
-        except httpx2.HTTPError as error:
-            raise self._classified(error, f"pods of {namespace}") from error
-        return [
-            pod.metadata.name or "" for pod in pods if pod.metadata and not (pod.status and pod.status.phase in _OVER)
-        ]
+        return self._ask(
+            f"pods of {namespace}",
+            lambda client: [
+                _name(pod)
+                for pod in client.list(Pod, namespace=namespace)
+                if not (pod.status and pod.status.phase in _OVER)
+            ],
+        )
 
-    def _classified(self, error: httpx2.HTTPError, about: str) -> Exception:
-        """An error without a status is one of the connection, or an answer that is not the API server's."""
-        said = error.status.message if isinstance(error, ApiError) else None
-        text = f"{about} in cluster {self._cluster}: {said or error!r}"
-        if _status(error) in (0, _CONFLICT, _TOO_MANY) or _status(error) >= _SERVER_FAULT:
+    def _get(self, kind: Any, about: str, namespace: str, name: str) -> dict[str, Any] | None:
+        def read(client: lightkube.Client) -> dict[str, Any]:
+            found = client.get(kind, name, namespace=namespace)
+            if _name(found) != name:
+                raise ValueError(f"it is of {_name(found)}")
+            return dict(found.to_dict())
+
+        try:
+            return self._ask(about, read)
+        except _Absent:
+            return None
+
+    def _ask(self, about: str, ask: Callable[[lightkube.Client], _Answer]) -> _Answer:
+        """The answer; of the cluster that has the name by now, where another one was asked. Raises _Absent on a 404."""
+        if time.monotonic() < self._silent_until:
+            raise Retryable(f"{about} in cluster {self._cluster}: it did not answer within {_SILENT_SECONDS} s")
+        client = self._client
+        try:
+            return ask(client)
+        except Exception as error:  # whatever comes is no answer: proxies send anything
+            status = _status(error)
+            if status in (0, _UNAUTHORIZED) and self._is_replaced(client):
+                return self._ask(about, ask)
+            if isinstance(error, httpx2.TimeoutException):
+                self._silent_until = time.monotonic() + _SILENT_SECONDS
+            raise self._classified(error, status, about) from error
+
+    def _is_replaced(self, client: lightkube.Client) -> bool:
+        """Whether the cluster's name, or the member role's, leads elsewhere than ``client``; then so does the next."""
+        with self._lock, contextlib.suppress(Exception):  # without an answer nothing is known of it
+            if self._client is client and (found := self._described()) != self._target:
+                self._client, self._target = self._connected(found), found
+        return self._client is not client
+
+    def _described(self) -> tuple[str, str, str]:
+        """Endpoint and CA of the cluster, and the access key that the token is signed by."""
+        eks = self._accounts.client("eks", self._account, self._region)
+        found = eks.describe_cluster(name=self._cluster)["cluster"]
+        key = self._accounts.credentials(self._account)["AccessKeyId"]
+        return found["endpoint"], found["certificateAuthority"]["data"], key
+
+    def _connected(self, target: tuple[str, str, str]) -> lightkube.Client:
+        endpoint, authority, _ = target
+        return lightkube.Client(
+            config=SingleConfig(
+                context_name=self._cluster,
+                context=Context(cluster=self._cluster, user="podshare"),
+                cluster=Cluster(server=endpoint, certificate_auth_data=authority),
+                user=User(token=token(self._accounts.credentials(self._account), self._region, self._cluster)),
+            ),
+            field_manager="podshare",
+            timeout=httpx2.Timeout(_SILENT_SECONDS),
+        )
+
+    def _classified(self, error: Exception, status: int, about: str) -> Exception:
+        if status == _NOT_FOUND:
+            return _Absent(about)
+        said = error.status.message if isinstance(error, ApiError) and status else None
+        text = f"{about} in cluster {self._cluster}: {said or repr(error)}"
+        if status in (0, _CONFLICT, _TOO_MANY) or status >= _SERVER_FAULT:
             return Retryable(text)
         return Terminal(f"{text}. Apply accounts/cluster-rbac.yaml to the cluster and deploy accounts/cluster.yaml.")
 
 
-def _status(error: httpx2.HTTPError) -> int:
-    if isinstance(error, ApiError):
-        return int(error.status.code or error.response.status_code)
-    return error.response.status_code if isinstance(error, httpx2.HTTPStatusError) else 0
+class _Absent(Exception):  # noqa: N818  # it is an answer
+    """The API server has no such object, or no such namespace."""
+
+
+def _status(error: Exception) -> int:
+    """The status that an API server answered; 0 for an error of the connection, and for any other answer.
+
+    A proxy's 404 tells nothing of an object: an API server's carries a Status of the same code (Kubernetes API
+    conventions, "Response Status Kind").
+    """
+    if not isinstance(error, ApiError) or error.status.code != error.response.status_code:
+        return 0
+    return int(error.status.code)
+
+
+def _name(found: Any) -> str:
+    """The name of an object. Raises ValueError for what is none."""
+    name = found.metadata.name if found.metadata else None
+    if not name:
+        raise ValueError("the answer is no object")
+    return str(name)

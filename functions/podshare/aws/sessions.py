@@ -7,6 +7,7 @@ outlives its execution changes nothing.
 
 import contextlib
 import datetime
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -48,6 +49,9 @@ _RENEW_BEFORE = datetime.timedelta(minutes=10)
 # what services answer to credentials that they do not know (query APIs, JSON APIs, S3); that a session whose role is
 # gone is answered so is observed in the sandbox, and documented nowhere
 _GONE = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId"})
+
+_REQUEST_IDS = frozenset({"x-amzn-requestid", "x-amz-request-id"})  # the latter is S3's
+_REFUSED = 300  # and above: botocore raises what the answer says
 
 Guard = Callable[[], None]
 
@@ -155,6 +159,22 @@ def _ask_before_changes(model: OperationModel, **_: Any) -> None:
         ask_guard()
 
 
+def _require_an_answer(http_response: Any, model: OperationModel, **_: Any) -> None:
+    """Raise Retryable for a success that AWS did not send, or not whole: botocore takes either for one without members.
+
+    Each answer of AWS carries a request id (AWS General Reference, "Request identifiers").
+    """
+    if http_response.status_code >= _REFUSED:
+        return
+    if not _REQUEST_IDS & {name.lower() for name in http_response.headers}:
+        raise Retryable(f"{model.name} was answered by something on the way to AWS: there is no request id")
+    if "json" in model.service_model.protocol and http_response.content:
+        try:
+            json.loads(http_response.content)
+        except ValueError as error:
+            raise Retryable(f"the answer to {model.name} cannot be parsed: {error}") from error
+
+
 # ---- one session, one client per role --------------------------------------------------------------------------
 
 _lock = threading.Lock()
@@ -185,6 +205,7 @@ def _client(
             )
             session: Any = _session[0]
             client = session.client(service, region_name=region or None, config=CONFIG, **keys)
+            client.meta.events.register("after-call", _require_an_answer)
             if credentials:
                 client.meta.events.register("before-call", _ask_before_changes)
             if renew:

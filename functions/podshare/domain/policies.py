@@ -32,6 +32,14 @@ def document(*statements: Statement) -> Document:
     return {"Version": VERSION, "Statement": list(statements)}
 
 
+def parse(text: str) -> Document:
+    """The policy in a text. Raises ValueError for what is none, which is no policy without statements either."""
+    found = json.loads(text)
+    if not isinstance(found, dict) or "Statement" not in found:
+        raise ValueError("the answer is no policy")
+    return found
+
+
 def text(policy: Document) -> str:
     """The document as AWS counts it: without white space."""
     return json.dumps(policy, separators=(",", ":"), sort_keys=True)

@@ -13,7 +13,18 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.errors import Failed, NoMemberRole, Pending, Superseded, Terminal, Waiting, classified, is_absent
+from podshare.aws.errors import (
+    Failed,
+    NoMemberRole,
+    Pending,
+    Retryable,
+    Superseded,
+    Terminal,
+    Waiting,
+    classified,
+    is_absent,
+    reason_of,
+)
 from podshare.aws.lease import Hold, TeamLeases
 from podshare.aws.sessions import Accounts, changes_guarded_by
 from podshare.aws.settings import Settings
@@ -74,8 +85,8 @@ def _converge(settings: Settings, work: str, step: Step) -> tuple[str, str]:
     if step.action is Action.DRAIN:
         wanted_again = step.key in desired
         return "done", "kept" if wanted_again else await_drain(context, step.key, settings.drain_seconds)
-    module, wanted = KINDS[step.key.kind], desired.get(step.key)
-    observed = module.read(context, step.key, wanted)
+    wanted = desired.get(step.key)
+    observed = _read(context, step.key, wanted)
     if isinstance(observed, Foreign):
         raise Terminal(f"{step.key.name} is not podshare's: {observed.found}. It is left alone.")
     target = goal(step.action, wanted, observed)
@@ -89,10 +100,18 @@ def _converge(settings: Settings, work: str, step: Step) -> tuple[str, str]:
         if is_absent(error):  # what was made a moment ago may not be known everywhere yet
             raise Pending(f"not known everywhere yet: {error}") from error
         raise
-    now = module.read(context, step.key, wanted)
+    now = _read(context, step.key, wanted)
     if isinstance(now, Foreign) or not same(now, target):
         raise Pending("asked for, and not read back yet")
     return _settled(context, step.key, target)
+
+
+def _read(context: Context, key: Key, wanted: Resource | None) -> Resource | Foreign | None:
+    """What is there. Raises Retryable where the answer lacks what it must have."""
+    try:
+        return KINDS[key.kind].read(context, key, wanted)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise Retryable(reason_of(error)) from error
 
 
 def _desired(settings: Settings, hold: Hold) -> Mapping[Key, Resource]:

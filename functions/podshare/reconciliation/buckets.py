@@ -4,9 +4,9 @@ import contextlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from podshare.aws.errors import Retryable, Terminal, code_of
+from podshare.aws.errors import code_of, reason_of
 from podshare.domain import limits
 from podshare.domain.kinds import (
     AccessPoint,
@@ -23,7 +23,6 @@ from podshare.resources import bucket_delegation, file_system_delegation
 from podshare.resources.context import Context
 
 TARGET_ROLES_TAG = "podshare:target-roles"
-_FAILURES = (ClientError, BotoCoreError, Terminal, Retryable)
 _AWS_MANAGED = "alias/aws/s3"
 
 
@@ -66,13 +65,12 @@ def _bucket(context: Context, bucket: str, account: str, region: str) -> Iterato
             yield Obstacle(what, "Correct region in the dataset's record.", account, bucket)
             return
         status = s3.get_bucket_policy_status(Bucket=bucket, ExpectedBucketOwner=account)["PolicyStatus"]
-    except _FAILURES as error:
+    except Exception as error:  # whatever it is, it concerns this alone
         if isinstance(error, ClientError) and code_of(error) == "NoSuchBucketPolicy":
             return
         remedy = "Correct the dataset's record, or list the bucket in BucketNames of accounts/member.yaml."
-        yield Obstacle(
-            f"bucket {bucket} of account {account} cannot be read: {error}"[:LONGEST_TEXT], remedy, account, bucket
-        )
+        what = f"bucket {bucket} of account {account} cannot be read: {reason_of(error)}"
+        yield Obstacle(what[:LONGEST_TEXT], remedy, account, bucket)
         return
     if status.get("IsPublic"):
         remedy = "Remove the public statement: access points share the bucket without one."
@@ -81,7 +79,7 @@ def _bucket(context: Context, bucket: str, account: str, region: str) -> Iterato
 
 def _bucket_policy(context: Context, delegation: BucketDelegation | FileSystemDelegation) -> Iterator[Obstacle]:
     """A policy that takes podshare's statements; a bucket that cannot be read has its obstacle already."""
-    with contextlib.suppress(*_FAILURES):
+    with contextlib.suppress(Exception):
         found = (
             bucket_delegation.preview(context, delegation)
             if isinstance(delegation, BucketDelegation)
@@ -106,7 +104,7 @@ def notes(context: Context, desired: Mapping[Key, Resource], creating: Collectio
     """
     points = [one for key in creating if isinstance(one := desired[key], AccessPoint)]
     for bucket, account, region in sorted({(point.bucket, point.key.account, point.key.region) for point in points}):
-        with contextlib.suppress(*_FAILURES):  # without such a setting, or without an answer, there is nothing to tell
+        with contextlib.suppress(Exception):  # without such a setting, or without an answer, there is nothing to tell
             s3 = context.accounts.client("s3", account, region)
             found = s3.get_bucket_ownership_controls(Bucket=bucket, ExpectedBucketOwner=account)
             owners = {rule["ObjectOwnership"] for rule in found["OwnershipControls"]["Rules"]}
@@ -121,7 +119,7 @@ def _target_role(context: Context, role: Role) -> Iterator[Obstacle]:
     for bucket, region, key in sorted(role.buckets, key=str):
         place = (context, bucket, account, region)
         found += [*_bucket(*place)] or _encryption(*place, {key}, {account})
-    with contextlib.suppress(*_FAILURES):  # an account without its member role has its obstacle already
+    with contextlib.suppress(Exception):  # an account without its member role has its obstacle already
         if context.accounts.member_tags(account).get(TARGET_ROLES_TAG) != "true":
             what = f"account {account} lets no role of its own use its buckets, as data_role target asks for"
             found.append(Obstacle(what, "Set TargetRoles of accounts/member.yaml to true there, or use access points."))
@@ -136,10 +134,10 @@ def _encryption(  # noqa: PLR0917  # a place, and for whom
         s3 = context.accounts.client("s3", account, region)
         found = s3.get_bucket_encryption(Bucket=bucket, ExpectedBucketOwner=account)
         rules = found["ServerSideEncryptionConfiguration"]["Rules"]
-    except _FAILURES as error:
+    except Exception as error:  # as above
         if isinstance(error, ClientError) and code_of(error) == "ServerSideEncryptionConfigurationNotFoundError":
             return
-        what = f"how bucket {bucket} of account {account} encrypts cannot be read: {error}"
+        what = f"how bucket {bucket} of account {account} encrypts cannot be read: {reason_of(error)}"
         yield Obstacle(what[:LONGEST_TEXT], "Deploy accounts/member.yaml of this version there.", account, bucket)
         return
     for default in (rule.get("ApplyServerSideEncryptionByDefault") for rule in rules):
@@ -160,9 +158,9 @@ def _kms_key(context: Context, account: str, region: str, key: str) -> Iterator[
     arn = f"arn:{context.installation.partition}:kms:{region}:{account}:key/{key}"
     try:
         found = context.accounts.client("kms", account, region).describe_key(KeyId=key)["KeyMetadata"]
-    except _FAILURES as error:
+    except Exception as error:  # as above
         remedy = "List it in KmsKeyArns of accounts/member.yaml; its policy must let the account's IAM policies decide."
-        yield Obstacle(f"KMS key {arn} cannot be read: {error}"[:LONGEST_TEXT], remedy, account, kms_key=arn)
+        yield Obstacle(f"KMS key {arn} cannot be read: {reason_of(error)}"[:LONGEST_TEXT], remedy, account, kms_key=arn)
         return
     if found.get("KeyState") != "Enabled":
         remedy = "Enable it, or correct kms_key in the dataset's record."

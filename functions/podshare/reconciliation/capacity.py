@@ -5,9 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from podshare.aws.errors import Retryable, Terminal
+from podshare.aws.errors import Retryable, reason_of
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Registry
 from podshare.domain import capacity
@@ -57,7 +55,7 @@ def check_fit(
             there = _allocations(context, found.facts)
             instances = _instances(context, found, [*there, *_claimed_quotas(row), wanted], wanted.types)
             given = _with_claims(there, row, wanted.team, instances)
-        except (ClientError, BotoCoreError, Terminal, Retryable) as error:
+        except Exception as error:  # whatever it is, the rest of the team does not wait for it
             return _unreadable(cluster, quota, error)
         over = capacity.over_commitments(found.nodes, given, wanted, instances)
         refused = [one for one in over if one.raised] if refuses else []
@@ -103,8 +101,8 @@ def report(settings: Settings, name: str) -> dict[str, Any]:
     try:
         there = _allocations(context, found.facts)
         instances = published(context, found.facts, {*found.nodes, *(name for each in there for name in each.types)})
-    except (ClientError, BotoCoreError, Terminal, Retryable) as error:
-        return {"cluster": name, "problem": f"its compute quotas cannot be read: {error}"[:LONGEST_TEXT]}
+    except Exception as error:  # as above
+        return {"cluster": name, "problem": f"its compute quotas cannot be read: {reason_of(error)}"[:LONGEST_TEXT]}
     return {
         "cluster": name,
         "over_commitment": record.over_commitment,
@@ -128,7 +126,7 @@ def _allocations(context: Context, facts: ClusterFacts) -> list[Allocation]:
     """What every quota of the cluster guarantees, whoever made it."""
     client = context.accounts.client("sagemaker", facts.account, facts.region)
     pages = client.get_paginator("list_compute_quotas").paginate(ClusterArn=facts.hyperpod_arn)
-    listed: Iterable[Mapping[str, Any]] = (one for page in pages for one in page.get("ComputeQuotaSummaries", []))
+    listed: Iterable[Mapping[str, Any]] = (one for page in pages for one in page["ComputeQuotaSummaries"])
     return [found for one in listed if (found := capacity.allocation(one))]
 
 
@@ -175,7 +173,7 @@ def _by(found: Commitment) -> str:
 
 
 def _unreadable(cluster: Cluster, quota: ComputeQuota, error: Exception) -> Fit:
-    what = f"whether the quota of {quota.team} fits is not known: compute quotas cannot be listed: {error}"
+    what = f"whether the quota of {quota.team} fits is not known: compute quotas cannot be listed: {reason_of(error)}"
     if cluster.over_commitment == "warn":
         return Fit(notes=(what[:LONGEST_TEXT],))
     remedy = "The quota stays as it is; the next reconciliation tries again."

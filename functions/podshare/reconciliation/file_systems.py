@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from podshare.aws.errors import Retryable, Terminal, code_of
+from podshare.aws.errors import Terminal, code_of, reason_of
 from podshare.aws.tables import State
 from podshare.domain import limits, names
 from podshare.domain.desired import ClusterFacts
@@ -17,7 +17,6 @@ from podshare.domain.records import Dataset, Team
 from podshare.resources.context import Context
 from podshare.resources.data_repository_association import associations
 
-_FAILURES = (ClientError, BotoCoreError, Terminal, Retryable)
 _LIST_IT = "List it in FileSystemArns of accounts/member.yaml in the cluster's account, or correct the record."
 
 
@@ -65,10 +64,10 @@ def inspect_file_systems(
             continue
         try:
             found = _described(context, facts, grant.file_system)
-        except _FAILURES as error:
+        except Exception as error:  # whatever it is, it concerns this alone
             if grant.file_system not in learned:  # what is known already was found before: its links tell of faults
                 what = f"file system {grant.file_system} cannot be read in account {facts.account}, {facts.region}"
-                obstacles.append(Obstacle(f"{what}: {error}"[:LONGEST_TEXT], _LIST_IT, only=only))
+                obstacles.append(Obstacle(f"{what}: {reason_of(error)}"[:LONGEST_TEXT], _LIST_IT, only=only))
             continue
         unfit = [replace(one, only=only) for one in _unfit(grant.file_system, found)]
         obstacles += unfit
@@ -128,9 +127,9 @@ def _far(
         unknown = sorted({*subnets, *own} - zones.keys())
         ec2 = context.accounts.client("ec2", facts.account, facts.region)
         described = ec2.describe_subnets(SubnetIds=unknown)["Subnets"] if unknown else []
-    except _FAILURES as error:
+    except Exception as error:  # as above
         what = f"whether {found['FileSystemId']} is in a zone of cluster {facts.name} is not known"
-        yield f"{what}: {error}"[:LONGEST_TEXT]
+        yield f"{what}: {reason_of(error)}"[:LONGEST_TEXT]
         return
     zones |= {subnet["SubnetId"]: subnet["AvailabilityZone"] for subnet in described}
     theirs, ours = ({zones[one] for one in some if one in zones} for some in (own, subnets))
@@ -146,8 +145,8 @@ def unfit_links(context: Context, desired: Mapping[Key, Resource], adding: Colle
         mine = [one for one in wanted if (one.key.account, one.key.region, one.key.container) == place]
         try:
             there = associations(context, *place)
-        except _FAILURES as error:
-            what = f"the links of file system {place[2]} cannot be read: {error}"
+        except Exception as error:  # as above
+            what = f"the links of file system {place[2]} cannot be read: {reason_of(error)}"
             yield from (Obstacle(what[:LONGEST_TEXT], _LIST_IT, only=str(one.key)) for one in mine)
             continue
         yield from _crowded(place[2], there, [one for one in mine if one.key in adding])

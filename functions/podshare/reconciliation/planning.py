@@ -5,9 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from podshare.aws.errors import Retryable, Terminal
+from podshare.aws.errors import reason_of
 from podshare.aws.lease import Hold, TeamLeases
 from podshare.aws.organizations import describe
 from podshare.aws.settings import Settings
@@ -103,8 +101,8 @@ def _with_unknown_accounts(
     for account in unknown[:MOST_UNKNOWN]:
         try:
             accounts[account] = read(account)
-        except (ClientError, BotoCoreError, Terminal, Retryable) as error:
-            what = f"nothing is known of account {account}, and the organization cannot be read: {error}"
+        except Exception as error:  # whatever it is, what is known of the other accounts counts
+            what = f"nothing is known of account {account}, and the organization cannot be read: {reason_of(error)}"
             remedy = "Deploy accounts/management.yaml, or make the hub a delegated administrator (README)."
             obstacles.append(Obstacle(what[:LONGEST_TEXT], remedy))
             break

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from podshare.aws.errors import Retryable, Terminal, code_of
+from podshare.aws.errors import code_of, reason_of
 from podshare.aws.settings import Settings
 from podshare.domain import limits
 from podshare.domain.accounts import Account
@@ -47,15 +47,16 @@ def inspect_cluster(context: Context, record: Cluster) -> ClusterCondition:
     try:
         sagemaker = context.accounts.client("sagemaker", record.account, record.region)
         found = sagemaker.describe_cluster(ClusterName=record.hyperpod_cluster)
+        facts, there = cluster_facts(record, found["ClusterArn"]), nodes(found.get("InstanceGroups", []))
+        subnets = frozenset(_subnets(found))
         obstacles = [*_hyperpod(context, record, found.get("ClusterStatus", ""), _orchestrator(found))]
         obstacles += _eks(context, record)
-    except (ClientError, BotoCoreError, Terminal, Retryable) as error:
-        what = f"cluster {record.name} cannot be read in account {record.account}, {record.region}: {error}"
+    except Exception as error:  # whatever it is: nothing can be shared there, and access is still taken away
+        what = f"cluster {record.name} cannot be read in account {record.account}, {record.region}: {reason_of(error)}"
         remedy = f"Correct cluster#{record.name}, or {_DEPLOY[0].lower()}{_DEPLOY[1:]}"
         return ClusterCondition(None, {}, (Obstacle(what[:LONGEST_TEXT], remedy, cluster=record.name),))
-    there = nodes(found.get("InstanceGroups", []))
     told = tuple(replace(obstacle, cluster=record.name) for obstacle in obstacles)
-    return ClusterCondition(cluster_facts(record, found["ClusterArn"]), there, told, frozenset(_subnets(found)))
+    return ClusterCondition(facts, there, told, subnets)
 
 
 def _subnets(found: Mapping[str, Any]) -> Iterator[str]:
@@ -123,7 +124,8 @@ def before_adding(
     creating = Counter(
         (change.key.kind, change.key.account, change.key.region) for change in changes if change.action is Action.CREATE
     )
-    found += limits.counts(creating, _rooms(context, desired, creating))
+    for place in creating:
+        found += _crowded(context, desired, {place: creating[place]})
     return found
 
 
@@ -193,14 +195,26 @@ def _member_roles(context: Context, changes: Iterable[Change]) -> Iterator[Obsta
             iam = context.accounts.client("iam", account)
             name = context.installation.member_role_arn(account, work).rpartition("/")[2]
             version = tag_map(iam.get_role(RoleName=name)["Role"].get("Tags", [])).get(VERSION_TAG)
-        except (ClientError, BotoCoreError, Terminal, Retryable) as error:
-            yield Obstacle(
-                f"account {account}: member role for {work}: {error}"[:LONGEST_TEXT], _DEPLOY, account=account
-            )
+        except Exception as error:  # as above
+            what = f"account {account}: member role for {work}: {reason_of(error)}"
+            yield Obstacle(what[:LONGEST_TEXT], _DEPLOY, account=account)
             continue
         if version != MEMBER_VERSION:
             what = f"account {account}: member role for {work} has version {version}, this hub needs {MEMBER_VERSION}"
             yield Obstacle(what, _DEPLOY, account=account)
+
+
+def _crowded(
+    context: Context, desired: Mapping[Key, Resource], creating: Mapping[tuple[Kind, str, str], int]
+) -> list[Obstacle]:
+    """Places without room for what is about to be made there; one that does not say how much it has is left alone."""
+    try:
+        return [*limits.counts(creating, _rooms(context, desired, creating))]
+    except Exception as error:  # as above
+        ((kind, account, _),) = creating
+        what = f"account {account}: whether there is room for a {kind.replace('_', ' ')} is not known"
+        remedy = "The next reconciliation tries again."
+        return [Obstacle(f"{what}: {reason_of(error)}"[:LONGEST_TEXT], remedy, account=account)]
 
 
 def _rooms(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from podshare.aws.errors import OURS, NoMemberRole, classify
+from podshare.aws.errors import NoMemberRole, reason_of
 from podshare.aws.sessions import Accounts
 from podshare.aws.settings import Settings
 from podshare.aws.tables import State
@@ -64,10 +64,7 @@ def survey(
                 return Unreadable(key, str(error), no_role=True)
             return LeftBehind(key, _NO_ROLE)
         except Exception as error:  # whatever it is, it concerns one thing and must not hide the others
-            failure = classify(error, str(key))
-            if failure is error and not isinstance(error, OURS):
-                raise
-            return Unreadable(key, str(failure))
+            return Unreadable(key, reason_of(error))
 
     with ThreadPoolExecutor(READERS) as pool:
         return dict(zip(keys, pool.map(read, keys), strict=True))

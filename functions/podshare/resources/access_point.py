@@ -1,6 +1,5 @@
 """S3 access points in data accounts: one per team and dataset, so that grants never share a policy."""
 
-import json
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -107,12 +106,11 @@ def delete(context: Context, observed: Resource) -> None:
 def _policy(context: Context, key: Key) -> Document | None:
     s3control = context.accounts.client("s3control", key.account, key.region)
     try:
-        policy: Document = json.loads(s3control.get_access_point_policy(AccountId=key.account, Name=key.name)["Policy"])
+        return policies.parse(s3control.get_access_point_policy(AccountId=key.account, Name=key.name)["Policy"])
     except ClientError as error:
         if is_absent(error):
             return None
         raise
-    return policy
 
 
 def _put_policy(context: Context, key: Key, policy: Document | None) -> None:

@@ -139,14 +139,11 @@ def _to_file_system(
 def _policy(context: Context, key: Key) -> Document | None:
     s3 = context.accounts.client("s3", key.account, key.region)
     try:
-        policy: Document = json.loads(
-            s3.get_bucket_policy(Bucket=key.container, ExpectedBucketOwner=key.account)["Policy"]
-        )
+        return policies.parse(s3.get_bucket_policy(Bucket=key.container, ExpectedBucketOwner=key.account)["Policy"])
     except ClientError as error:
         if is_absent(error) or code_of(error) == "NoSuchBucket":  # its owner deleted it: our statements went with it
             return None
         raise
-    return policy
 
 
 def _shares(context: Context, key: Key) -> list[Share]:

@@ -155,7 +155,7 @@ def _find(context: Context, client: "SageMakerClient", key: Key) -> Mapping[str,
         return found
     pages = client.get_paginator("list_cluster_scheduler_configs").paginate(ClusterArn=_cluster_arn(context, key))
     for page in pages:
-        for summary in page.get("ClusterSchedulerConfigSummaries", []):
+        for summary in page["ClusterSchedulerConfigSummaries"]:
             if found := _described(client, summary["ClusterSchedulerConfigId"]):
                 return found
     return None

@@ -150,7 +150,7 @@ def _find(context: Context, client: "SageMakerClient", key: Key) -> Mapping[str,
         ClusterArn=_cluster_arn(context, key), NameContains=_name(key)
     )
     for page in pages:
-        for summary in page.get("ComputeQuotaSummaries", []):
+        for summary in page["ComputeQuotaSummaries"]:
             if summary["Name"] == _name(key) and summary["Status"] != "Deleted":
                 try:
                     return client.describe_compute_quota(ComputeQuotaId=summary["ComputeQuotaId"])

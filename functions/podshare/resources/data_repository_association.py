@@ -142,10 +142,10 @@ def associations(context: Context, account: str, region: str, file_system: str) 
     found: list[Mapping[str, Any]] = []
     try:
         page = client.describe_data_repository_associations(**of_file_system)
-        found += page.get("Associations", [])
+        found += page["Associations"]
         while token := page.get("NextToken"):  # botocore has no paginator for it
             page = client.describe_data_repository_associations(**of_file_system, NextToken=token)
-            found += page.get("Associations", [])
+            found += page["Associations"]
     except ClientError as error:
         if code_of(error) in _GONE:
             return []
