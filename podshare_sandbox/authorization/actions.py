@@ -185,7 +185,7 @@ def _tag_checks(call: Call, prefix: str) -> list[Check]:
 def _tagged_resources(call: Call, prefix: str) -> list[str]:
     """What the tags are for: the resource of the call, or the one that it will make, whose id is not known yet."""
     if prefix == "eks":
-        return _created_eks_resource(call)
+        return _tagged_by_eks(call)
     if prefix == "kms":
         return [f"arn:aws:kms:{call.region}:{call.account}:key/{UNKNOWN}"]
     named = [one.resource for one in _single(call, prefix)]
@@ -194,10 +194,22 @@ def _tagged_resources(call: Call, prefix: str) -> list[str]:
     return [arn.removesuffix(":log-stream:") for arn in named]
 
 
-def _created_eks_resource(call: Call) -> list[str]:
-    """EKS authorizes a creation on the cluster, but its tags on what will be made."""
+def _tagged_by_eks(call: Call) -> list[str]:
+    """EKS does not document against which resource it holds the tags of a creation: any answer has to be allowed.
+
+    It may be what will be made (Service Authorization Reference), the cluster (which AWS's own tests of hybrid nodes
+    allow), or the operation's path (as is reported of CreateAddon: ``arn:aws:eks:…:/createaddon``).
+    """
+    made = _resources_of_type(call, _MADE_BY_EKS.get(call.operation, ""))
+    if call.operation == "CreateCluster":
+        return made
+    path = f"arn:aws:eks:{call.region}:{call.account}:/{call.operation.lower()}"
+    return [*made, *_resources_of_type(call, "cluster"), path]
+
+
+def _resources_of_type(call: Call, kind: str) -> list[str]:
     tagging = catalog.action("eks", "TagResource")
-    types = [one for one in tagging.resource_types if one.name == _MADE_BY_EKS.get(call.operation)] if tagging else []
+    types = [one for one in tagging.resource_types if one.name == kind] if tagging else []
     if not tagging or not types:
         raise unmapped(call, "which resource its tags are for")
     return resources_of(call, "eks", replace(tagging, resource_types=tuple(types)))

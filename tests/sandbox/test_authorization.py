@@ -748,6 +748,8 @@ HYPERPOD = f"arn:aws:sagemaker:{REGION}:{HUB}:cluster/abcdefghijkl"
             [
                 ("eks:CreateAccessEntry", f"arn:aws:eks:{REGION}:{HUB}:cluster/c"),
                 ("eks:TagResource", f"arn:aws:eks:{REGION}:{HUB}:access-entry/c/role/{HUB}/pod/*"),
+                ("eks:TagResource", f"arn:aws:eks:{REGION}:{HUB}:cluster/c"),
+                ("eks:TagResource", f"arn:aws:eks:{REGION}:{HUB}:/createaccessentry"),
             ],
         ),
         (
@@ -764,6 +766,8 @@ HYPERPOD = f"arn:aws:sagemaker:{REGION}:{HUB}:cluster/abcdefghijkl"
             [
                 ("eks:CreatePodIdentityAssociation", f"arn:aws:eks:{REGION}:{HUB}:cluster/c"),
                 ("eks:TagResource", f"arn:aws:eks:{REGION}:{HUB}:podidentityassociation/c/*"),
+                ("eks:TagResource", f"arn:aws:eks:{REGION}:{HUB}:cluster/c"),
+                ("eks:TagResource", f"arn:aws:eks:{REGION}:{HUB}:/createpodidentityassociation"),
                 ("iam:PassRole", POD_ROLE),
             ],
         ),

@@ -43,6 +43,10 @@ WILDCARDS = {
     "arn:aws:eks:*:ACCOUNT:access-entry/*/role/ACCOUNT/podshare-*": (
         "the name of a team's role, and a random id; the conditions ask for podshare's path, the Deny for the clusters"
     ),
+    "arn:aws:eks:*:ACCOUNT:*": (
+        "what EKS holds the tags of a creation against is not documented; the Deny leaves the listed clusters, their "
+        "entries and associations, and paths of the API, the conditions podshare's own tags"
+    ),
     "addon/* of EKS_CLUSTER_ARNS (each)": _RANDOM,
     "podidentityassociation/* of EKS_CLUSTER_ARNS (each)": _RANDOM,
     "arn:aws:events:*:HUB:event-bus/podshare-drift": "the Region of the hub is no parameter of this stack",
@@ -216,13 +220,21 @@ def _listed(value: Any) -> list[str]:
         case {"Fn::Split": [":", {"Fn::Join": [":", arns]}]}:
             return [f"the Regions of {_text(arns)}"]
         case {"Fn::Split": [",", {"Fn::Join": [",", list(parts)]}]}:
-            return [_text(part["Fn::Join"][1] if "Fn::Join" in part else part) for part in parts]
-        case {"Fn::Split": [",", {"Fn::Join": ["", [{"Fn::Join": ["/*,", list(kinds)]}, "/*"]]}]}:
-            return [_replaced(kind) for kind in kinds]
+            return [text for part in parts for text in _several(part)]
         case {"Fn::Split": [",", {"Fn::Join": ["", [{"Fn::Join": _} as kind, "/*"]]}]}:
             return [_replaced(kind)]
     values = value if isinstance(value, list) else [value]
     return [_text(one) for one in values if not (isinstance(one, dict) and one.get("Ref") == "AWS::NoValue")]
+
+
+def _several(part: Any) -> list[str]:
+    """What stands for one ARN or more in a list that is joined by commas."""
+    match part:
+        case {"Fn::Join": [",", arns]}:
+            return [_text(arns)]
+        case {"Fn::Join": ["", [{"Fn::Join": ["/*,", list(kinds)]}, "/*"]]}:
+            return [_replaced(kind) for kind in kinds]
+    return [_text(part)]
 
 
 def _replaced(value: Any) -> str:

@@ -560,6 +560,43 @@ def test_a_cluster_that_is_not_listed_is_out_of_reach(sandbox: Sandbox) -> None:
         assert denied(reading.describe_pod_identity_association, **association)
 
 
+def test_tags_of_a_creation_pass_whatever_eks_holds_them_against(sandbox: Sandbox) -> None:
+    """Not documented: the thing to be made, its cluster, or the operation's path. Each is allowed, with own tags alone."""
+    eks, tags = member(sandbox, "cluster", HUB)("eks"), {"podshare:managed-by": MANAGER, "podshare:team": "vision"}
+    role = team_role(sandbox, "podshare-vision-00000007")
+    entry = {"clusterName": EKS_CLUSTER, "principalArn": role}
+    place = {"clusterName": EKS_CLUSTER, "namespace": "hyperpod-ns-vision", "serviceAccount": "tagged"}
+    foreign = {**tags, "Name": "vision"}
+
+    assert denied(eks.create_access_entry, **entry, tags=foreign)
+    assert denied(eks.create_access_entry, **entry, tags={"podshare:team": "vision"})
+    assert denied(eks.create_pod_identity_association, **place, roleArn=role, tags=foreign)
+    authorization.clear_decisions()
+    eks.create_access_entry(**entry, tags=tags)
+    eks.create_pod_identity_association(**place, roleArn=role, tags=tags)
+    asked = {one.resource for one in authorization.decisions() if one.action == "eks:TagResource" and one.allowed}
+    where = f"arn:aws:eks:{HUB_REGION}:{HUB}:"
+    assert asked == {
+        f"{where}access-entry/{EKS_CLUSTER}/role/{HUB}/podshare-vision-00000007/*",
+        f"{where}podidentityassociation/{EKS_CLUSTER}/*",
+        f"{where}cluster/{EKS_CLUSTER}",
+        f"{where}/createaccessentry",
+        f"{where}/createpodidentityassociation",
+    }
+
+
+def test_who_tags_at_creation_gives_a_cluster_no_other_tags(sandbox: Sandbox) -> None:
+    """What is allowed for creations leaves other clusters, node groups and everybody's tags out of reach."""
+    eks, tags = member(sandbox, "cluster", HUB)("eks"), {"podshare:managed-by": MANAGER}
+    where = f"arn:aws:eks:{HUB_REGION}:{HUB}:"
+
+    assert denied(eks.tag_resource, resourceArn=f"{where}cluster/{EKS_CLUSTER}", tags={"Environment": "production"})
+    assert denied(eks.tag_resource, resourceArn=f"{where}cluster/{EKS_CLUSTER}", tags={**tags, "Environment": "test"})
+    assert denied(eks.untag_resource, resourceArn=f"{where}cluster/{EKS_CLUSTER}", tagKeys=["podshare:managed-by"])
+    for other in ("cluster/other", f"nodegroup/{EKS_CLUSTER}/workers/a-1", "access-entry/other/role/1/podshare-x/a-1"):
+        assert denied(eks.tag_resource, resourceArn=f"{where}{other}", tags=tags), other
+
+
 def test_quotas_of_other_regions_are_out_of_reach(sandbox: Sandbox) -> None:
     """Quotas and scheduler configs are read and tagged where the clusters of the stack's list are."""
     for work in ("cluster", "read"):
