@@ -130,13 +130,22 @@ def test_a_job_that_has_not_started_may_be_told_where_it_runs(server: ApiServer)
 
 
 @pytest.mark.parametrize(
-    "field", ["podFailurePolicy", "successPolicy", "backoffLimitPerIndex", "maxFailedIndexes", "managedBy"]
+    ("field", "value"),
+    [
+        ("podFailurePolicy", {"rules": []}),
+        ("successPolicy", {"rules": []}),
+        ("backoffLimitPerIndex", 1),
+        ("maxFailedIndexes", 1),
+        ("managedBy", "example.com/controller"),
+    ],
 )
-def test_fields_that_nothing_heeds_here_are_refused(tmp_path_factory: pytest.TempPathFactory, field: str) -> None:
+def test_fields_that_nothing_heeds_here_are_refused(
+    tmp_path_factory: pytest.TempPathFactory, field: str, value: Any
+) -> None:
     """The sandbox refuses what it does not emulate, where a real server would take it."""
     with started("sandbox", tmp_path_factory.mktemp("cluster")) as server:
         server.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-        status, answer = create(server, job(**{field: 1}))
+        status, answer = create(server, job(**{field: value}))
     assert (status, "not emulated" in answer["message"]) == (422, True)
 
 

@@ -204,7 +204,9 @@ class KubernetesApi:
         """RFC 7386: None removes, mappings merge, everything else replaces."""
         with self.lock:
             live = self._live(resource, namespace, name)
-            return self._update(resource, live, _merged(live, patch), manager, check, dry_run=dry_run)
+            merged = _merged(live, patch)
+            _require_same(resource, live, merged)
+            return self._update(resource, live, merged, manager, check, dry_run=dry_run)
 
     def server_side_apply(
         self,
@@ -373,6 +375,18 @@ def _keep_system_fields(resource: Resource, live: Object, after: Object) -> None
     for name in ("name", "namespace", "uid", "creationTimestamp"):
         if name in before:
             metadata[name] = metadata.get(name) or before[name]
+
+
+def _require_same(resource: Resource, live: Object, patched: Object) -> None:
+    """Raise where a patch makes an object one of another namespace (400), name or kind (422)."""
+    before, after = live["metadata"], patched["metadata"]
+    if after.get("namespace") != before.get("namespace"):
+        message = "the namespace of the provided object does not match the namespace sent on the request"
+        raise errors.bad_request(message)
+    for name in ("apiVersion", "kind"):
+        if patched.get(name) != live[name]:
+            problem = f'Invalid value: "{patched.get(name)}": the patched object is a {resource.kind}'
+            raise errors.invalid(resource, before["name"], "patch", problem)
 
 
 def _merged(target: Any, patch: Any) -> Any:

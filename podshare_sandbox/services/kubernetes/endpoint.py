@@ -34,6 +34,7 @@ from podshare_sandbox.services.kubernetes.admission_policies import AdmissionReq
 from podshare_sandbox.services.kubernetes.api import Check, KubernetesApi
 from podshare_sandbox.services.kubernetes.authentication import KubernetesUser, authenticate
 from podshare_sandbox.services.kubernetes.authorizer import Attributes, authorize
+from podshare_sandbox.services.kubernetes.decoding import decode, decode_apply, decode_patch
 from podshare_sandbox.services.kubernetes.errors import KubernetesError
 from podshare_sandbox.services.kubernetes.resources import NAMESPACE, RBAC, Resource, find
 
@@ -269,7 +270,7 @@ class KubernetesEndpoint:
         return [each for each in listed if by_label(each) and by_field(each)]
 
     def _create(self, call: _Call, resource: Resource) -> tuple[int, Object]:
-        body = self._body_for(call, resource)
+        body = self._whole_body(call, resource)
         body.pop("status", None)
         check = self._check(call, resource)
         created = self._api.create(
@@ -281,7 +282,7 @@ class KubernetesEndpoint:
         return 201, created
 
     def _update(self, call: _Call, resource: Resource) -> tuple[int, Object]:
-        body = self._body_for(call, resource)
+        body = self._whole_body(call, resource)
         live = self._api.read(resource, call.target.namespace, call.target.name)
         body.pop("status", None)
         if "status" in live:
@@ -297,6 +298,7 @@ class KubernetesEndpoint:
         if call.content_type != MERGE_PATCH:
             raise errors.unsupported_media_type((MERGE_PATCH, APPLY_PATCH))
         patch = call.parsed_body()
+        call.warnings.extend(decode_patch(resource, patch, call.query.get("fieldValidation", "")))
         patch.pop("status", None)
         target, check = call.target, self._check(call, resource)
         return 200, self._api.merge_patch(
@@ -307,6 +309,7 @@ class KubernetesEndpoint:
         body = self._body_for(call, resource)
         if body["metadata"].get("managedFields"):
             raise errors.bad_request("metadata.managedFields must be nil")
+        decode_apply(resource, body)
         body.pop("status", None)
         target = call.target
         exists = self._api.get(resource.kind, target.namespace, target.name) is not None
@@ -381,6 +384,12 @@ class KubernetesEndpoint:
             labels = (self._api.get("Namespace", None, namespace) or {"metadata": {}})["metadata"].get("labels") or {}
             if would := pod_security.refusal(labels, "warn", after):
                 call.warnings.append(would.replace("violates", "would violate", 1))
+
+    def _whole_body(self, call: _Call, resource: Resource) -> Object:
+        """The object in the body, without fields that its kind does not declare."""
+        body = self._body_for(call, resource)
+        call.warnings.extend(decode(resource, body, call.query.get("fieldValidation", "")))
+        return body
 
     def _body_for(self, call: _Call, resource: Resource) -> Object:
         """The object in the body; it must be what the URL says."""

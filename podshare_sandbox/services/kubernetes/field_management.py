@@ -96,7 +96,7 @@ def _resolve_conflicts(
         for owner, owned in owners.items()
         if owner != applier
         for taken in owned
-        if _overlap(path, taken) and _value(live, path) != _value(manifest, path)
+        if _overlap(path, taken) and not _agree(_value(live, path), _value(manifest, path))
     ]
     if conflicts and not force:
         raise errors.apply_conflict(
@@ -107,6 +107,11 @@ def _resolve_conflicts(
         )
     for owner, path in conflicts:
         owners[owner] = {taken for taken in owners[owner] if not _overlap(path, taken)}
+
+
+def _agree(live: Any, applied: Any) -> bool:
+    """Whether applying a value changes nothing: a mapping that is applied empty merges into what is there."""
+    return bool(live == applied) or (applied == {} and isinstance(live, dict))
 
 
 def _overlap(one: Path, other: Path) -> bool:
@@ -166,12 +171,15 @@ def _set(target: Object, path: Path, value: Any) -> None:
         if not isinstance(target.get(key), dict):
             target[key] = {}
         target = target[key]
-    target[path[-1]] = value
+    if not (value == {} and isinstance(target.get(path[-1]), dict)):
+        target[path[-1]] = value
 
 
 def _remove(target: Object, path: Path) -> None:
-    """Remove a leaf, and the mappings that it leaves empty."""
+    """Remove a leaf, and the mappings that it leaves empty; not what others have put into a mapping."""
     if path[0] not in target:
+        return
+    if len(path) == 1 and isinstance(target[path[0]], dict) and target[path[0]]:
         return
     if len(path) > 1 and isinstance(target[path[0]], dict):
         _remove(target[path[0]], path[1:])
