@@ -15,6 +15,7 @@ import gc
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -63,6 +64,7 @@ from podshare_sandbox.services import (
     sagemaker,
     sts,
 )
+from podshare_sandbox.services.kubernetes import controllers
 
 PROJECT = Path(__file__).resolve().parents[1]
 _SCIENCE = next(unit.id for unit in organization.UNITS if unit.name == "Science")
@@ -78,6 +80,7 @@ _LIMITS = (
 # wait for others, nor those that hand on events
 _SERIAL_SERVICES = {"dynamodb", "eks", "fsx", "iam", "organizations", "s3control", "sagemaker", "sts"}
 _state_lock = threading.RLock()
+_LOOK_PAUSE = 0.01  # real seconds between two looks at what controllers do
 
 
 class Sandbox:
@@ -139,6 +142,8 @@ class Sandbox:
         if self._moto is None:
             return
         self._stop_executions()
+        controllers.close()
+        containers.close()
         delivery.close()
         functions.close()
         trail.stop()
@@ -389,11 +394,17 @@ class Sandbox:
     # --- observation ------------------------------------------------------------------------------------------
 
     def settle(self, timeout: float = 60.0) -> None:
-        """Wait until no event is being delivered, no execution runs and no StackSet has work to do.
+        """Wait until no event is being delivered, no execution runs, and no StackSet and no cluster has work to do.
 
-        ``timeout`` is in real seconds; TimeoutError names what still runs then.
+        Pods go on running, and jobs that wait for quota go on waiting. ``timeout`` is in real seconds; TimeoutError
+        names what still runs then.
         """
+        deadline = time.monotonic() + timeout
         delivery.settle(timeout)
+        while busy := controllers.busy():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"after {timeout} s still running: {', '.join(busy)}")
+            time.sleep(_LOOK_PAUSE)
 
     @property
     def decisions(self) -> list[Decision]:
@@ -423,7 +434,19 @@ def _install(front_door: FrontDoor) -> None:
     moto_shortcuts.install()
     repair(BaseResponse, "call_action", _one_at_a_time)
     authorization.install()
-    services = (iam, sts, organizations, eks, pod_identity, kubernetes, containers, sagemaker, access_points, buckets)
+    services = (
+        iam,
+        sts,
+        organizations,
+        eks,
+        pod_identity,
+        kubernetes,
+        containers,
+        controllers,
+        sagemaker,
+        access_points,
+        buckets,
+    )
     for service in (*services, kms, fsx, cloudformation, state_machines):
         service.install()
     kubernetes.publish(front_door)

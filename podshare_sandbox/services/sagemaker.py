@@ -41,6 +41,8 @@ CHANGE_SECONDS = {"Creating": 4.0, "Updating": 3.0, "Deleting": 3.0}
 
 _sagemaker = ServiceExtension("sagemaker")
 _lock = RLock()
+# called with the ARN of the EKS cluster whose quotas or scheduler config are about to change
+change_listeners: list[Callable[[str], None]] = []
 
 Fields = dict[str, Any]
 
@@ -52,6 +54,8 @@ class Capacity:
     accelerators: int
     vcpu: float
     memory_gib: float
+    efa_interfaces: int = 0
+    accelerator: str = "nvidia.com/gpu"  # the resource that its device plugin offers
 
 
 @cache
@@ -63,7 +67,13 @@ def capacity(instance_type: str) -> Capacity | None:
     gpus = (described.get("GpuInfo") or {}).get("Gpus", [])
     devices = (described.get("NeuronInfo") or {}).get("NeuronDevices", [])
     accelerators = sum(each["Count"] for each in (*gpus, *devices))
-    return Capacity(accelerators, described["VCpuInfo"]["DefaultVCpus"], described["MemoryInfo"]["SizeInMiB"] / 1024)
+    return Capacity(
+        accelerators,
+        described["VCpuInfo"]["DefaultVCpus"],
+        described["MemoryInfo"]["SizeInMiB"] / 1024,
+        (described["NetworkInfo"].get("EfaInfo") or {}).get("MaximumEfaInterfaces", 0),
+        "aws.amazon.com/neurondevice" if devices else "nvidia.com/gpu",
+    )
 
 
 @cache
@@ -401,6 +411,11 @@ class Change:
         return clock.passed(self.since, CHANGE_SECONDS[self.doing])
 
     @property
+    def seconds_left(self) -> float:
+        """Real seconds until it is over."""
+        return max(0.0, clock.scaled(CHANGE_SECONDS[self.doing]) - (clock.now() - self.since).total_seconds())
+
+    @property
     def done(self) -> str:
         return self.doing.removesuffix("ing") + "ed"
 
@@ -540,6 +555,7 @@ def _create(caller: Caller, kind: Kind, request: Fields) -> Fields:
         )
         store[definition.id] = definition
         _known(_eks_cluster_arn(definition), kind).changed(definition.name, None)
+    _tell_of_change(definition)
     return {kind.member("Id"): definition.id, kind.member("Arn"): definition.arn}
 
 
@@ -599,6 +615,7 @@ def _update(caller: Caller, kind: Kind, request: Fields) -> Fields:
         definition.failure = None
         definition.versions.append(fields)
         definition.modified = clock.now()
+    _tell_of_change(definition)
     return {kind.member("Arn"): definition.arn, kind.member("Version"): definition.version}
 
 
@@ -609,6 +626,12 @@ def _delete(caller: Caller, kind: Kind, definition_id: str) -> None:
         definition.change = _new_change(f"Delete{kind.title}", "Deleting", definition.fields)
         definition.failure = None
         definition.modified = clock.now()
+    _tell_of_change(definition)
+
+
+def _tell_of_change(definition: Definition) -> None:
+    for listener in list(change_listeners):
+        listener(_eks_cluster_arn(definition))
 
 
 def _known(eks_cluster_arn: str, kind: Kind) -> consistency.Known[Definition]:
@@ -773,9 +796,16 @@ def settle_quotas(eks_cluster_arn: str) -> None:
         _settled(_store(account, region, kind))
 
 
+def seconds_until_settled(eks_cluster_arn: str) -> float | None:
+    """Real seconds until the first of the changes under way is over; None without any."""
+    _, _, _, region, account, _ = eks_cluster_arn.split(":", 5)
+    changes = [each.change for kind in KINDS for each in list(_store(account, region, kind).values())]
+    return min((change.seconds_left for change in changes if change), default=None)
+
+
 def _shape_queues(quota: Definition, change: Change) -> None:
     """The team's namespace and queues (Developer Guide, task governance commands; the HyperPod CLI's names)."""
-    from podshare_sandbox.services import kubernetes  # noqa: PLC0415  # it imports this module
+    from podshare_sandbox.services import kubernetes, task_governance  # noqa: PLC0415  # they import this module
 
     api = kubernetes.api_of(_eks_cluster_arn(quota))
     namespace = f"hyperpod-ns-{quota.team}"
@@ -794,6 +824,8 @@ def _shape_queues(quota: Definition, change: Change) -> None:
                 },
             }
         )
+        for flavor in task_governance.flavors(quota.fields):
+            api.apply(flavor)
         api.apply(
             {
                 "apiVersion": "kueue.x-k8s.io/v1beta1",
@@ -802,6 +834,7 @@ def _shape_queues(quota: Definition, change: Change) -> None:
                 "spec": {
                     "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
                     "fairSharing": {"weight": str(quota.fields["ComputeQuotaTarget"]["FairShareWeight"])},
+                    **task_governance.cluster_queue(quota.fields),
                 },
             }
         )

@@ -1,8 +1,8 @@
-"""Containers of the AWS CLI's image run as their pod; all others go on until their pod is deleted."""
+"""Containers run as their pod: the AWS CLI, and commands that are known; all others go on until it is deleted."""
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +11,6 @@ from moto import mock_aws
 from podshare_sandbox import authorization, clock
 from podshare_sandbox.services import containers, eks, kubernetes, pod_identity, sts
 from podshare_sandbox.services.containers import IMAGE, NO_CREDENTIALS, REFUSED, USAGE
-from podshare_sandbox.services.kubernetes import endpoint
 from tests.sandbox.eks_accounts import (
     CLUSTER,
     CLUSTER_ARN,
@@ -24,6 +23,7 @@ from tests.sandbox.eks_accounts import (
 )
 
 NAMESPACE, ACCOUNT = "hyperpod-ns-vision", "trainer"
+BUSYBOX = "public.ecr.aws/docker/library/busybox:stable"
 WHO = ["sts", "get-caller-identity", "--region", REGION]
 
 
@@ -43,7 +43,7 @@ def cluster() -> Iterator[None]:
         api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         api.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT, "namespace": NAMESPACE}})
         yield
-        endpoint.pod_listeners.clear()
+        containers.close()
     authorization.uninstall()
 
 
@@ -57,16 +57,19 @@ def run(image: str, *commands: list[str]) -> dict[str, Any]:
         "metadata": {"name": "probe", "namespace": NAMESPACE},
         "spec": {"serviceAccountName": ACCOUNT, "containers": made, "restartPolicy": "Never"},
     }
-    pod = api.create(kubernetes.api.BY_KIND["Pod"], NAMESPACE, manifest, "kubectl")
-    for listener in endpoint.pod_listeners:
-        listener(CLUSTER_ARN, api, pod)
+    api.create(kubernetes.api.BY_KIND["Pod"], NAMESPACE, manifest, "kubectl")
+    return until(lambda status: status["phase"] != "Running")
+
+
+def until(condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """The pod's status once it is as told."""
     deadline = time.monotonic() + 10
-    while image.startswith(IMAGE) and time.monotonic() < deadline:
-        found = api.get("Pod", NAMESPACE, "probe")
-        if found and found["status"]["phase"] != "Running":
+    while time.monotonic() < deadline:
+        found = kubernetes.api_of(CLUSTER_ARN).get("Pod", NAMESPACE, "probe")
+        if found and condition(found["status"]):
             return dict(found["status"])
         time.sleep(0.01)
-    return dict(pod["status"])
+    raise AssertionError(found)
 
 
 def codes(status: dict[str, Any]) -> list[int]:
@@ -96,6 +99,56 @@ def test_without_an_association_there_are_no_credentials() -> None:
     assert codes(run(IMAGE, WHO)) == [NO_CREDENTIALS]
 
 
-def test_any_other_image_goes_on() -> None:
-    """Nobody knows what it would do."""
-    assert run("public.ecr.aws/docker/library/busybox:stable", ["sleep", "1"])["phase"] == "Running"
+def make(policy: str, *containers: dict[str, Any], **more: Any) -> None:
+    """Make a pod as a client does."""
+    named = [{"name": f"c{number}", "image": BUSYBOX, **each} for number, each in enumerate(containers)]
+    manifest: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "probe", "namespace": NAMESPACE},
+        "spec": {"containers": named, "restartPolicy": policy, **more},
+    }
+    kubernetes.api_of(CLUSTER_ARN).create(kubernetes.api.BY_KIND["Pod"], NAMESPACE, manifest, "kubectl")
+
+
+@pytest.mark.parametrize("container", [{}, {"args": ["python", "train.py"]}])
+def test_what_is_not_known_goes_on(container: dict[str, Any]) -> None:
+    """Nobody knows what an image's own command, or a program, would do: the pod is Running and ready."""
+    make("Never", container)
+    status = until(lambda status: status["phase"] == "Running")
+    assert {one["type"]: one["status"] for one in status["conditions"]}["Ready"] == "True"
+    assert [one["ready"] for one in status["containerStatuses"]] == [True]
+    assert not containers.running()
+
+
+def test_commands_that_are_known_end_their_containers() -> None:
+    """The pod fails if one of its containers does (Kubernetes documentation, "Pod phase"); logs tell each one's words."""
+    make("Never", {"command": ["sh", "-c", "echo hello $WHO; exit 3"], "env": [{"name": "WHO", "value": "world"}]},
+         {"command": ["sleep", "1"]})  # fmt: skip
+    status = until(lambda status: status["phase"] == "Failed")
+    assert codes(status) == [3, 0]
+    assert kubernetes.api_of(CLUSTER_ARN).logs[NAMESPACE, "probe", "c0"] == "hello world\n"
+
+
+def test_a_container_starts_again_as_its_pod_says() -> None:
+    """OnFailure restarts failures, Always everything (Kubernetes documentation, "Container restart policy")."""
+    make("OnFailure", {"command": ["false"]})
+    status = until(lambda status: status["containerStatuses"][0]["restartCount"] >= 2)
+    assert status["phase"] == "Running"
+    assert kubernetes.api_of(CLUSTER_ARN).delete("Pod", NAMESPACE, "probe")
+    make("Always", {"command": ["true"]})
+    until(lambda status: status["containerStatuses"][0]["restartCount"] >= 2)
+
+
+def test_init_containers_come_first() -> None:
+    """Where one fails for good, no other container starts (Kubernetes documentation, "Init Containers")."""
+    make("Never", {"command": ["true"]}, initContainers=[{"name": "first", "image": BUSYBOX, "command": ["false"]}])
+    until(lambda status: status["phase"] == "Failed")
+
+
+def test_a_deleted_pods_containers_end() -> None:
+    """Nothing goes on for a pod that is gone."""
+    make("Never", {"command": ["sleep", "infinity"]})
+    assert len(containers.running()) == 1
+    kubernetes.api_of(CLUSTER_ARN).delete("Pod", NAMESPACE, "probe")
+    assert not containers.running()

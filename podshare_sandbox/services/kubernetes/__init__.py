@@ -2,11 +2,13 @@
 
 Clients reach it through the front door at the cluster's endpoint, with TLS by the cluster's own CA and an EKS token;
 the sandbox itself uses :func:`api_of`, which asks nobody. Admission policies and Pod Security are in force; a
-NetworkPolicy is kept, and has no effect. Not emulated: watches, controllers and scheduling (a pod is Running until it
-is deleted, or until its containers of the AWS CLI's image have ended), pod subresources but logs, service account
-tokens, the ``aws-auth`` ConfigMap, JSON patch and strategic merge patch.
+NetworkPolicy is kept, and has no effect. Work is run by :mod:`.controllers`, pods by
+:mod:`podshare_sandbox.services.containers`. Not emulated: watches, scheduling (every pod is placed at once), pod
+subresources but logs, service account tokens, the ``aws-auth`` ConfigMap, JSON patch and strategic merge patch.
 """
 
+import threading
+from collections.abc import Callable
 from typing import Protocol
 
 from moto.eks.models import Cluster
@@ -20,6 +22,9 @@ from podshare_sandbox.services.kubernetes.errors import KubernetesError
 __all__ = ["KubernetesApi", "KubernetesEndpoint", "KubernetesError", "api_of", "endpoint_of", "install", "publish"]
 
 _API = "_podshare_kubernetes_api"
+_lock = threading.RLock()
+# called with each cluster and its API when it comes up
+api_listeners: list[Callable[[Cluster, KubernetesApi], None]] = []
 
 
 class Registry(Protocol):
@@ -30,7 +35,8 @@ class Registry(Protocol):
 
 
 def install() -> None:
-    """Nothing is left to do: a cluster's API comes up when it is first asked for."""
+    """Begin without listeners; a cluster's API comes up when it is first asked for."""
+    api_listeners.clear()
 
 
 def publish(registry: Registry) -> None:
@@ -56,6 +62,10 @@ def endpoint_of(cluster_arn: str) -> KubernetesEndpoint:
 
 
 def _api(cluster: Cluster) -> KubernetesApi:
-    api: KubernetesApi = cluster.__dict__.setdefault(_API, None) or KubernetesApi()
-    cluster.__dict__[_API] = api
-    return api
+    with _lock:
+        if _API not in cluster.__dict__:
+            api = cluster.__dict__[_API] = KubernetesApi()
+            for listener in api_listeners:
+                listener(cluster, api)
+        found: KubernetesApi = cluster.__dict__[_API]
+        return found

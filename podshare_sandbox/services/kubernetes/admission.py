@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
-from podshare_sandbox.services.kubernetes import admission_policies, batch, errors, pod_security, volumes
+from podshare_sandbox.services.kubernetes import admission_policies, batch, errors, pod_security, pods, volumes
 from podshare_sandbox.services.kubernetes.resources import Resource
 from podshare_sandbox.services.kubernetes.validation import metadata, rbac
 
@@ -94,4 +94,4 @@ def fill_in(resource: Resource, candidate: Object) -> None:
         account = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
         spec["serviceAccountName"] = spec["serviceAccount"] = account
         spec.setdefault("restartPolicy", "Always")
-        candidate["status"] = {"phase": "Running"}
+        candidate["status"] = pods.started(candidate)

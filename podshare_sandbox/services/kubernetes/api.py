@@ -1,7 +1,7 @@
 """The objects of one cluster, as its API server keeps them.
 
-Methods that take a :class:`Resource` raise :class:`KubernetesError`. Nothing runs a job, and a pod is Running from its
-creation until it is deleted, or until somebody writes another status.
+Methods that take a :class:`Resource` raise :class:`KubernetesError`. A pod is Running from its creation until it is
+deleted, or until somebody writes another status.
 """
 
 import random

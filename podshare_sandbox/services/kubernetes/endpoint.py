@@ -6,7 +6,7 @@ It is a virtual host of the front door. Watches are refused: a response has an e
 import base64
 import binascii
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -43,8 +43,6 @@ Object = dict[str, Any]
 APPLY_PATCH = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
 _READY_PATHS = ("/healthz", "/livez", "/readyz")
-# called with the cluster's ARN, its API and the pod that a client has made
-pod_listeners: list[Callable[[str, KubernetesApi, Object], None]] = []
 
 
 @dataclass(frozen=True)
@@ -276,9 +274,6 @@ class KubernetesEndpoint:
         created = self._api.create(
             resource, call.target.namespace, body, call.manager, check=check, dry_run=call.is_dry_run
         )
-        if resource.kind == "Pod" and not call.is_dry_run:
-            for listener in pod_listeners:
-                listener(self._cluster.arn, self._api, created)
         return 201, created
 
     def _update(self, call: _Call, resource: Resource) -> tuple[int, Object]:

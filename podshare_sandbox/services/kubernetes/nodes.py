@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from podshare_sandbox.services import sagemaker
+from podshare_sandbox.services import sagemaker, task_governance
+from podshare_sandbox.services.kubernetes import quantities
 from podshare_sandbox.services.kubernetes.api import KubernetesApi
 
 Object = dict[str, Any]
@@ -49,8 +50,5 @@ def _manifest(instance: Object) -> Object:
 
 
 def _capacity(instance_type: str) -> dict[str, str]:
-    capacity = sagemaker.capacity(instance_type)
-    if capacity is None:
-        return {}
-    resources = {"cpu": f"{capacity.vcpu:g}", "memory": f"{capacity.memory_gib:g}Gi"}
-    return resources | ({"nvidia.com/gpu": str(capacity.accelerators)} if capacity.accelerators else {})
+    amounts = task_governance.of_instance(sagemaker.capacity(instance_type))
+    return {name: quantities.written(amount, name) for name, amount in amounts.items()}
