@@ -3,6 +3,10 @@
 Source: IAM User Guide, "AWS global condition context keys", the availability of each, and "Forward access sessions".
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 from podshare_sandbox.authorization import accounts
 from podshare_sandbox.authorization.conditions import Values
 from podshare_sandbox.authorization.principals import organization_of
@@ -11,18 +15,42 @@ _LOOPBACK = "127.0.0.1"
 """Every client of the sandbox is on its machine."""
 _ADDRESS_OF_SERVICES = "192.0.2.1"
 """Stands for the addresses of AWS's services; nobody has it (RFC 5737), so that no range of one's own covers it."""
+_TELL_WHO_CALLED = {"cloudformation.amazonaws.com"}
+"""Those of the services that the sandbox plays in a caller's name which set aws:CalledVia ("CalledVia services")."""
 _HOME_OF_GLOBAL_SERVICES = "us-east-1"
+
+_acting: ContextVar[str | None] = ContextVar("service that acts on the caller's behalf", default=None)
 
 
 def of_client(user_agent: str, vpc: str | None = None) -> dict[str, Values]:
-    """A request that a client makes itself; from a VPC it comes through an endpoint, and shows no public address."""
+    """A request that a client makes itself; from a VPC it comes through an endpoint, and shows no public address.
+
+    Within :func:`acting` it is one of a service.
+    """
+    if service := _acting.get():
+        return on_behalf(service)
     network = {"aws:sourcevpc": vpc} if vpc else {"aws:sourceip": _LOOPBACK}
     return {"aws:viaawsservice": "false", "aws:useragent": user_agent, "aws:securetransport": "true", **network}
 
 
 def on_behalf(service: str) -> dict[str, Values]:
-    """A request that ``service`` makes with the caller's own permissions, from an address of its own."""
-    return {**_of_service(service), "aws:viaawsservice": "true"}
+    """A request that ``service`` makes with the caller's own permissions, from an address of its own.
+
+    It does so with temporary credentials, a user's too ("aws:MultiFactorAuthPresent").
+    """
+    via: dict[str, Values] = {"aws:calledvia": (service,), "aws:calledviafirst": service, "aws:calledvialast": service}
+    told = via if service in _TELL_WHO_CALLED else {}
+    return {**_of_service(service), "aws:viaawsservice": "true", "aws:multifactorauthpresent": "false", **told}
+
+
+@contextmanager
+def acting(service: str) -> Iterator[None]:
+    """Let what this thread asks of AWS meanwhile be asked by ``service`` on the caller's behalf."""
+    token = _acting.set(service)
+    try:
+        yield
+    finally:
+        _acting.reset(token)
 
 
 def in_role(service: str) -> dict[str, Values]:

@@ -12,12 +12,14 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from podshare_sandbox import consistency
+from podshare_sandbox.authorization import global_keys
 from podshare_sandbox.cloudformation import parameters, template
 from podshare_sandbox.cloudformation.errors import StackError, TemplateError
 from podshare_sandbox.cloudformation.intrinsics import Evaluator, in_order, text
 from podshare_sandbox.cloudformation.resources import RESOURCE_TYPES, Physical, Properties, Resource
 from podshare_sandbox.cloudformation.template import Template
 
+_SERVICE = "cloudformation.amazonaws.com"
 _RETAINED = {"Retain", "RetainExceptOnCreate"}
 
 
@@ -83,6 +85,7 @@ class Stack:
         return self.deploy_template(source, path.resolve().parent, {**previous, **(given or {})})
 
     @consistency.at_once()  # CloudFormation waits until what it has made is known
+    @global_keys.acting(_SERVICE)
     def deploy_template(self, source: Template, folder: Path, given: Mapping[str, Any]) -> dict[str, str]:
         """Create or update the stack from a template whose artifacts lie in ``folder``; what is not given is default.
 
@@ -104,6 +107,7 @@ class Stack:
         return self.outputs
 
     @consistency.at_once()
+    @global_keys.acting(_SERVICE)
     def delete(self) -> None:
         """Delete the resources in reverse order, except those that are retained by their DeletionPolicy.
 

@@ -52,6 +52,7 @@ def _failing_beyond_the_threshold(original: Any) -> Any:
 def _authorise(env: Any, run: Any) -> None:
     """The machine's role starts the items' executions, and follows and stops them."""
     from podshare_sandbox import authorization  # noqa: PLC0415  # these may import this module
+    from podshare_sandbox.authorization import global_keys  # noqa: PLC0415
     from podshare_sandbox.authorization.authorize import authorize  # noqa: PLC0415
     from podshare_sandbox.authorization.call import Check  # noqa: PLC0415
 
@@ -67,7 +68,12 @@ def _authorise(env: Any, run: Any) -> None:
         )
         role = authorization.identify(credentials.access_key)
         asked = (("states:StartExecution", machine), ("states:DescribeExecution", item), ("states:StopExecution", item))
-        authorize(role, [Check(action, resource) for action, resource in asked])
+        context = {
+            **global_keys.in_role("states.amazonaws.com"),
+            **global_keys.of_resource(role.account),
+            "aws:requestedregion": global_keys.region_of(machine),
+        }
+        authorize(role, [Check(action, resource, context) for action, resource in asked])
     except authorization.AccessDenied as refusal:
         raise _failure(env, StatesErrorNameType.StatesPermissions, str(refusal)) from refusal
 

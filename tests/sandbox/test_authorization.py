@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from podshare_sandbox.authorization import actions, conditions
 from podshare_sandbox.authorization import policy as policies
 from podshare_sandbox.authorization.call import Call
 from podshare_sandbox.authorization.policy import Authority, PrincipalNames, Request, Verdict
+from podshare_sandbox.cloudformation import Stack
 from podshare_sandbox.services import access_points, buckets, eks, iam, sts
 from tests.sandbox.iam_accounts import (
     DATA,
@@ -992,6 +994,29 @@ def test_s3_asks_kms_in_the_callers_name(*, via: str, allowed: bool) -> None:
         assert worker.put_object(**put)["ETag"]
     else:
         refused(worker.put_object, "AccessDenied", match="kms:GenerateDataKey", **put)
+
+
+@pytest.mark.usefixtures("accounts")
+def test_cloudformation_acts_on_the_callers_behalf(tmp_path: Path) -> None:
+    """aws:ViaAWSService and aws:CalledVia tell a stack's requests from its caller's own ("Forward access sessions")."""
+    via = {
+        "Bool": {"aws:ViaAWSService": "true"},
+        "ForAnyValue:StringEquals": {"aws:CalledVia": "cloudformation.amazonaws.com"},
+        "StringEquals": {"aws:CalledViaLast": "cloudformation.amazonaws.com"},
+    }
+    keys = assume(make_role("deployer", allow("sqs:*", Condition=via)))
+
+    def client_of(service: str) -> Any:
+        return session_client(service, keys)
+
+    path = tmp_path / "template.yaml"
+    path.write_text("Resources: {Queue: {Type: AWS::SQS::Queue, Properties: {QueueName: q}}}")
+    refused(client_of("sqs").create_queue, "AccessDenied", QueueName="q")
+    stack = Stack("demo", HUB, REGION, client=client_of, register_code={}.__setitem__)
+    stack.deploy(path)
+    assert client("sqs").list_queues()["QueueUrls"]
+    stack.delete()
+    refused(client_of("sqs").create_queue, "AccessDenied", QueueName="q")
 
 
 @pytest.mark.usefixtures("accounts")
