@@ -19,6 +19,9 @@ if TYPE_CHECKING:  # it imports lightkube, which takes its time
 
 _WORDS = {  # EKS user guide, "Review access policy permissions"; SageMaker AI developer guide, HyperPod with EKS
     "AmazonSagemakerHyperpodTrainingPolicy": "training jobs, jobs and pods, and logs",
+    "AmazonSagemakerHyperpodInferencePolicy": "endpoints, Ray services, pods, and logs",
+    "AmazonSagemakerHyperpodSpacePolicy": "spaces",
+    "AmazonSagemakerHyperpodSpaceTemplatePolicy": "read templates of spaces",
     "AmazonSagemakerHyperpodUserClusterPolicy": "see nodes, queues and namespaces",
     "AmazonEKSViewPolicy": "read all but secrets",
     "AmazonEKSEditPolicy": "change workloads, read secrets",

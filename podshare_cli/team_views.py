@@ -16,7 +16,7 @@ from podshare.domain.accounts import Account
 from podshare.domain.desired import member_principals, role_holder
 from podshare.domain.installation import Installation
 from podshare.domain.membership import members
-from podshare.domain.records import Access, Cluster, InvalidRecord, clusters_of, enrolled, parse, parse_team
+from podshare.domain.records import Cluster, InvalidRecord, clusters_of, enrolled, parse, parse_team
 from podshare_cli import words
 from podshare_cli.connection import Connection
 from podshare_cli.documents import name_of
@@ -67,7 +67,7 @@ def _ways_in(connection: Connection, item: Mapping[str, Any] | None) -> list[dic
         clusters = [parse(Registry(connection).get(f"cluster#{name}") or {"id": ""}) for name in team.quotas]
     except InvalidRecord:
         return []
-    if team.access is Access.NONE:
+    if not team.access_kinds:
         return []
     # names and ARNs follow from the prefix alone; the organization is no part of them
     own = Installation(connection.prefix, "aws", connection.account, connection.region, "", connection.region)

@@ -67,7 +67,7 @@ class Prover:
         for member in _members(team):
             scientist, cluster_role = self._roles(team, member)
             path = f"{member.account}  {scientist.rpartition(':')[2]} → {cluster_role.rpartition('/')[2]}"
-            title = f"{path} → {team.namespace} ({team.access})"
+            title = f"{path} → {team.namespace} ({', '.join(team.access_kinds)})"
             yield Reach(title, tuple(self._proofs_of_person(team, member)))
 
     def _proofs_of_person(self, team: Team, member: Member) -> Iterator[Proof]:

@@ -100,6 +100,9 @@ _WORKLOAD_READ = (
     _rule("kueue.x-k8s.io", "localqueues workloads", READ),
 )
 
+# SageMaker AI developer guide, "Generating a dashboard connection URL": the API server answers a connection once made
+_RAY_DASHBOARD = _rule("connection.access.sagemaker.amazonaws.com", "raydashboardconnections", ("create",))
+
 _TRAINING = (
     _rule("ray.io", "rayclusters rayjobs raycronjobs", FULL),
     _rule("sagemaker.amazonaws.com", "hyperpodpytorchjobs", FULL),
@@ -107,6 +110,7 @@ _TRAINING = (
     _rule("batch", "jobs", FULL),
     _rule("", "pods", FULL),
     *_WORKLOAD_READ,
+    _RAY_DASHBOARD,
 )
 
 _INFERENCE = (
@@ -120,7 +124,20 @@ _INFERENCE = (
     *_WORKLOAD_READ,
     _rule("autoscaling", "horizontalpodautoscalers", READ),
     _rule("networking.k8s.io", "ingresses", READ),
+    _RAY_DASHBOARD,
 )
+
+_SPACE_TEMPLATES = "workspacetemplates"
+
+_SPACE = (
+    _rule("workspace.jupyter.org", "workspaces", FULL),
+    _rule("workspace.jupyter.org", f"{_SPACE_TEMPLATES} workspaceaccessstrategies workspaceintegrationtemplates", READ),
+    _rule("connection.workspace.jupyter.org", "workspaceconnections", ("create",)),
+    _rule("", "pods services serviceaccounts persistentvolumeclaims events resourcequotas bindings", READ),
+    _rule("apps", "daemonsets deployments replicasets", READ),
+)
+
+_SPACE_TEMPLATE = (_rule("workspace.jupyter.org", _SPACE_TEMPLATES, READ),)
 
 _USER_CLUSTER = (
     _rule("", "namespaces nodes", READ),
@@ -137,6 +154,8 @@ _POLICIES = (
     AccessPolicy("AmazonEKSSecretReaderPolicy", (_rule("", "secrets", READ),)),
     AccessPolicy("AmazonEKSViewPolicy", _VIEW),
     AccessPolicy("AmazonSagemakerHyperpodInferencePolicy", _INFERENCE),
+    AccessPolicy("AmazonSagemakerHyperpodSpacePolicy", _SPACE),
+    AccessPolicy("AmazonSagemakerHyperpodSpaceTemplatePolicy", _SPACE_TEMPLATE),
     AccessPolicy("AmazonSagemakerHyperpodTrainingPolicy", _TRAINING),
     AccessPolicy("AmazonSagemakerHyperpodUserClusterPolicy", _USER_CLUSTER),
 )

@@ -80,6 +80,28 @@ def test_a_typo_never_keeps_access_alive(written: str, left: Access) -> None:
     assert found.access is left
 
 
+@pytest.mark.parametrize(
+    ("last", "written", "left"),
+    [
+        (["training", "space"], ["space", "inference"], Access.SPACE),
+        (["training", "space", "view"], ["training", "space", "view"], ("training", "space", "view")),
+        (["training", "edit"], "training", Access.TRAINING),
+        (["training", "edit"], ["admin", "training"], ("training", "edit")),
+        (["training", "edit"], ["view", "trainig"], Access.VIEW),
+        (["edit", "view"], ["admin"], Access.EDIT),
+        (["training", "space"], "none", Access.NONE),
+        (["training", "space"], [], Access.NONE),
+        (["training", "space"], {"training": True}, Access.NONE),
+        (["training", "space"], [["training"], "space"], Access.SPACE),
+    ],
+)
+def test_of_lists_of_access_the_kinds_in_both_count(last: list[str], written: Any, left: Any) -> None:
+    """While something else is wrong, a kind that is in one list alone gives nothing."""
+    found = accepted(a_team_item(owner="", access=written), a_team(access=last))
+    assert found
+    assert found.access == left
+
+
 def test_a_member_with_a_typo_in_its_account_loses_access() -> None:
     """An element that cannot be understood asks for nothing; the others stay."""
     found = accepted(a_team_item(members=[{"account": "22222222222"}, {"account": "444444444444"}]))

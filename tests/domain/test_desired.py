@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from podshare.domain import policies
 from podshare.domain.desired import desired
 from podshare.domain.installation import MANAGED_BY_TAG, TEAM_TAG
 from podshare.domain.kinds import (
@@ -128,6 +129,7 @@ def test_a_permission_set_does_not_admit_a_longer_one() -> None:
     ("access", "policy"),
     [
         ("training", "AmazonSagemakerHyperpodTrainingPolicy"),
+        ("inference", "AmazonSagemakerHyperpodInferencePolicy"),
         ("view", "AmazonEKSViewPolicy"),
         ("edit", "AmazonEKSEditPolicy"),
         ("admin", "AmazonEKSAdminPolicy"),
@@ -138,6 +140,37 @@ def test_access_is_scoped_to_the_namespace(access: str, policy: str) -> None:
     for entry in of(wanted(a_team(access=access)), AccessEntry):
         arns = {arn.rpartition("/")[2]: scope for arn, scope in entry.policies.items()}
         assert arns == {policy: ("hyperpod-ns-vision",), "AmazonSagemakerHyperpodUserClusterPolicy": ()}
+
+
+def test_kinds_of_access_stand_side_by_side() -> None:
+    """A list gives each kind's policy; the templates of spaces lie in a namespace that all teams read.
+
+    SageMaker AI developer guide, "Setting up an Amazon EKS cluster in Studio", the table of cluster-access policies.
+    """
+    for entry in of(wanted(a_team(access=["training", "inference", "space"])), AccessEntry):
+        assert {arn.rpartition("/")[2]: scope for arn, scope in entry.policies.items()} == {
+            "AmazonSagemakerHyperpodTrainingPolicy": ("hyperpod-ns-vision",),
+            "AmazonSagemakerHyperpodInferencePolicy": ("hyperpod-ns-vision",),
+            "AmazonSagemakerHyperpodSpacePolicy": ("hyperpod-ns-vision",),
+            "AmazonSagemakerHyperpodSpaceTemplatePolicy": ("jupyter-k8s-shared",),
+            "AmazonSagemakerHyperpodUserClusterPolicy": (),
+        }
+
+
+@pytest.mark.parametrize(("word", "listed"), [("training", ["training"]), ("space", ["space"]), ("none", ["none"])])
+def test_a_list_of_one_kind_means_the_word(word: str, listed: list[str]) -> None:
+    """What a record with one word means does not depend on how it is spelled."""
+    assert wanted(a_team(access=word)) == wanted(a_team(access=listed))
+
+
+def test_a_role_asks_about_itself_alone() -> None:
+    """hyp looks up the role that it acts as, and that role's entry: the policy names those, and no other's."""
+    found = wanted(a_team())
+    for role in (one for one in of(found, Role) if one.purpose == "cluster-access"):
+        allowed = {one["Action"][0]: one["Resource"] for one in policies.canonical(role.policies["describe-cluster"])}
+        assert allowed["iam:GetRole"] == [f"arn:aws:iam::111111111111:role/podshare/{role.key.name}"]
+        entry = f"access-entry/hyperpod-eks/role/111111111111/{role.key.name}/*"
+        assert allowed["eks:DescribeAccessEntry"] == [f"arn:aws:eks:us-west-2:111111111111:{entry}"]
 
 
 def test_without_access_nobody_gets_in() -> None:

@@ -85,6 +85,20 @@ def test_a_typo_in_a_template_s_cluster_closes_that_one() -> None:
     assert accepted.closed == {"east"}
 
 
+def test_a_template_may_name_a_preset_and_several_kinds_of_access() -> None:
+    """Enrolled teams have no groups of their own making; the preset's group is named after each team."""
+    item = an_enrollment_item()
+    item["team"] |= {"access": ["training", "space"], "rbac": "debug"}
+    parse(item)
+    team, problems = made(team_of(item, ACCOUNT))
+    assert not problems
+    assert team is not None
+    assert (team.access, team.rbac) == (("training", "space"), "debug")
+    item["team"]["rbac"] = []
+    with pytest.raises(InvalidRecord, match="rbac"):
+        parse(item)
+
+
 def test_an_account_that_is_not_selected_has_no_team() -> None:
     """An account outside of the unit, excluded or not active has no team."""
     assert team_of(an_enrollment_item(), an_account(path=("r-pods",))) == Enrolled(None)

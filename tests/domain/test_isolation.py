@@ -47,6 +47,20 @@ def test_what_is_desired_breaks_no_rule() -> None:
     assert violations(OWN, WANTED.values(), WANTED) == []
 
 
+def test_the_templates_of_spaces_are_no_teams_own() -> None:
+    """Their policy may reach the namespace that all teams read, and no other policy may."""
+    shared = "jupyter-k8s-shared"
+    team = desired(a_team(access=["training", "space"]), [CLUSTER], {"imagenet": a_dataset()}, {}, INSTALLATION)
+    assert violations(OWN, team.values(), team) == []
+    templates = "arn:aws:eks::aws:cluster-access-policy/AmazonSagemakerHyperpodSpaceTemplatePolicy"
+    widened = {
+        "arn:aws:eks::aws:cluster-access-policy/AmazonEKSEditPolicy": (shared,),
+        templates: (shared, "hyperpod-ns-language"),
+    }
+    found = violations(OWN, [replace(entry(), policies=widened)], WANTED)
+    assert [one.rule for one in found] == ["an entry's scope lies in its own team's namespace"] * 2
+
+
 def test_what_is_not_desired_is_a_violation() -> None:
     """Something owned that nothing asks for is told."""
     found = violations(OWN, WANTED.values(), {})

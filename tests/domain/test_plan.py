@@ -69,6 +69,18 @@ def test_removal_cuts_access_before_it_tidies_up() -> None:
     }
 
 
+def test_fewer_kinds_of_access_are_cut_before_anything_is_added() -> None:
+    """From a list to another, what only the old one gives goes in the first stage; what both give stays throughout."""
+    old, new = wanted(a_team(access=["training", "space"])), wanted(a_team(access=["training", "inference"]))
+    found = plan(new, old)
+    assert {change.action for change in found.revoke[Stage.CLUSTER_ACCESS]} == {Action.NARROW}
+    for change in found.revoke[Stage.CLUSTER_ACCESS]:
+        narrowed = goal(change.action, new[change.key], old[change.key])
+        assert isinstance(narrowed, AccessEntry)
+        names = {arn.rpartition("/")[2] for arn in narrowed.policies}
+        assert names == {"AmazonSagemakerHyperpodTrainingPolicy", "AmazonSagemakerHyperpodUserClusterPolicy"}
+
+
 def test_a_removed_member_touches_nobody_else() -> None:
     """Removing one member's account changes only what is named for that account."""
     found = plan(wanted(a_team(members=[{"account": "222222222222"}])), wanted(a_team()))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from podshare.domain.acceptance import accept_team
-from podshare.domain.desired import desired
+from podshare.domain.desired import PRESETS, desired
 from podshare.domain.isolation import Boundaries, violations
 from podshare.domain.kinds import (
     AccessEntry,
@@ -19,6 +19,7 @@ from podshare.domain.kinds import (
 )
 from podshare.domain.manifests import manifest
 from podshare.domain.plan import Action, plan
+from podshare.domain.rbac import refusal
 from podshare.domain.records import InvalidRecord, Team, parse_team
 from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team, a_team_item
 
@@ -73,6 +74,37 @@ def test_a_group_gets_a_role_in_its_own_namespace_and_everybodys_entry_is_in_it(
     entries = [one for one in found.values() if isinstance(one, AccessEntry)]
     assert len(entries) == 2
     assert {entry.groups for entry in entries} == {frozenset({GROUP})}
+
+
+def test_the_debug_preset_is_a_group_of_all_members() -> None:
+    """`rbac: debug` lets all members into pods and ConfigMaps, by rules that a record might spell out itself."""
+    found = wanted(rbac="debug")
+    entries = [one for one in found.values() if isinstance(one, AccessEntry)]
+    assert {entry.groups for entry in entries} == {frozenset({"podshare:vision:debug"})}
+    role = role_in(found)
+    assert role.key.name == "hyperpod-ns-vision/podshare-debug"
+    assert binding_in(found).subjects == frozenset({"Group podshare:vision:debug"})
+    given = {(verb, resource) for rule in role.rules for resource in rule.resources for verb in rule.verbs}
+    assert {("create", "pods/exec"), ("get", "pods/portforward"), ("create", "configmaps")} <= given
+    assert {resource for _, resource in given} == {"pods/exec", "pods/portforward", "configmaps"}
+    for preset in PRESETS.values():
+        for rule in preset:
+            assert refusal(rule.api_groups, rule.resources, rule.verbs, rule.resource_names) is None
+
+
+def test_a_preset_is_named_in_full() -> None:
+    """An unknown one is refused with those that there are; beside it stand groups without rules."""
+    assert "'debug'" in problems(rbac="debg")
+    assert isinstance(parse_team(a_team_item(rbac="debug", kubernetes_groups=[GROUP])), Team)
+
+
+def test_of_a_preset_nothing_is_kept_unless_it_is_still_named() -> None:
+    """While something else is wrong, a preset counts where both records name it."""
+    last = a_team(rbac="debug")
+    for written, left in (("debug", "debug"), ([], ()), ("debg", ()), (None, ())):
+        found = accept_team(a_team_item(owner="", rbac=written), last, ["main"], {"imagenet": a_dataset()})
+        assert found.record
+        assert found.record.rbac == left
 
 
 def test_groups_are_the_teams_own() -> None:

@@ -343,6 +343,9 @@ def test_access_policies_carry_eks_and_hyperpod_names() -> None:
         "AmazonEKSViewPolicy",
         "AmazonEKSEditPolicy",
         "AmazonEKSAdminPolicy",
+        "AmazonSagemakerHyperpodInferencePolicy",
+        "AmazonSagemakerHyperpodSpacePolicy",
+        "AmazonSagemakerHyperpodSpaceTemplatePolicy",
         "AmazonSagemakerHyperpodTrainingPolicy",
         "AmazonSagemakerHyperpodUserClusterPolicy",
     ):

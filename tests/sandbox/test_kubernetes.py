@@ -270,6 +270,7 @@ def test_a_recreated_role_does_not_get_in_by_the_old_entry() -> None:
 
 # --- authorization ---
 
+CONNECTION = "connection.access.sagemaker.amazonaws.com"
 GRANTS = [
     # policy, verb, group, resource, allowed
     ("AmazonEKSViewPolicy", "get", "", "pods", True),
@@ -293,11 +294,34 @@ GRANTS = [
     ("AmazonSagemakerHyperpodTrainingPolicy", "get", "", "secrets", False),
     ("AmazonSagemakerHyperpodTrainingPolicy", "create", "", "persistentvolumeclaims", False),
     ("AmazonSagemakerHyperpodTrainingPolicy", "deletecollection", "", "pods", False),
+    ("AmazonSagemakerHyperpodTrainingPolicy", "create", CONNECTION, "raydashboardconnections", True),
+    ("AmazonSagemakerHyperpodTrainingPolicy", "list", CONNECTION, "raydashboardconnections", False),
+    ("AmazonSagemakerHyperpodTrainingPolicy", "create", "", "pods/exec", False),
+    ("AmazonSagemakerHyperpodTrainingPolicy", "create", "", "configmaps", False),
+    ("AmazonSagemakerHyperpodInferencePolicy", "create", CONNECTION, "raydashboardconnections", True),
+    ("AmazonSagemakerHyperpodInferencePolicy", "create", "ray.io", "rayservices", True),
+    ("AmazonSagemakerHyperpodInferencePolicy", "create", "ray.io", "rayjobs", False),
+    ("AmazonSagemakerHyperpodSpacePolicy", "delete", "workspace.jupyter.org", "workspaces", True),
+    ("AmazonSagemakerHyperpodSpacePolicy", "list", "workspace.jupyter.org", "workspaceaccessstrategies", True),
+    ("AmazonSagemakerHyperpodSpacePolicy", "list", "workspace.jupyter.org", "workspaceintegrationtemplates", True),
+    ("AmazonSagemakerHyperpodSpacePolicy", "create", "workspace.jupyter.org", "workspacetemplates", False),
+    ("AmazonSagemakerHyperpodSpacePolicy", "create", "connection.workspace.jupyter.org", "workspaceconnections", True),
+    ("AmazonSagemakerHyperpodSpacePolicy", "get", "connection.workspace.jupyter.org", "workspaceconnections", False),
+    ("AmazonSagemakerHyperpodSpacePolicy", "get", "", "persistentvolumeclaims", True),
+    ("AmazonSagemakerHyperpodSpacePolicy", "create", "", "pods", False),
+    ("AmazonSagemakerHyperpodSpacePolicy", "get", "apps", "statefulsets", False),
+    ("AmazonSagemakerHyperpodSpaceTemplatePolicy", "list", "workspace.jupyter.org", "workspacetemplates", True),
+    ("AmazonSagemakerHyperpodSpaceTemplatePolicy", "create", "workspace.jupyter.org", "workspacetemplates", False),
+    ("AmazonSagemakerHyperpodSpaceTemplatePolicy", "get", "workspace.jupyter.org", "workspaces", False),
 ]
 
 
 def test_access_policies_grant_what_their_documentation_says() -> None:
-    """In the scope's namespace as documented, in no other, and nothing at the cluster's scope."""
+    """In the scope's namespace as documented, in no other, and nothing at the cluster's scope.
+
+    EKS user guide, "Review access policy permissions"; SageMaker AI developer guide, "Setting up an Amazon EKS cluster
+    in Studio".
+    """
     role = make_member()
     call = as_role(role)
     for policy in sorted({grant[0] for grant in GRANTS}):

@@ -47,6 +47,7 @@ WILDCARDS = {
         "what EKS holds the tags of a creation against is not documented; the Deny leaves the listed clusters, their "
         "entries and associations, and paths of the API, the conditions podshare's own tags"
     ),
+    "access-entry/role/* of EKS_CLUSTER_ARNS (each)": "a limit: the role's own policy names its entry",
     "addon/* of EKS_CLUSTER_ARNS (each)": _RANDOM,
     "podidentityassociation/* of EKS_CLUSTER_ARNS (each)": _RANDOM,
     "arn:aws:events:*:HUB:event-bus/podshare-drift": "the Region of the hub is no parameter of this stack",
@@ -221,8 +222,8 @@ def _listed(value: Any) -> list[str]:
             return [f"the Regions of {_text(arns)}"]
         case {"Fn::Split": [",", {"Fn::Join": [",", list(parts)]}]}:
             return [text for part in parts for text in _several(part)]
-        case {"Fn::Split": [",", {"Fn::Join": ["", [{"Fn::Join": _} as kind, "/*"]]}]}:
-            return [_replaced(kind)]
+        case {"Fn::Split": [",", {"Fn::Join": ["", [{"Fn::Join": _} as kind, "/*" | "/role/*" as tail]]}]}:
+            return [_replaced(kind, tail)]
     values = value if isinstance(value, list) else [value]
     return [_text(one) for one in values if not (isinstance(one, dict) and one.get("Ref") == "AWS::NoValue")]
 
@@ -237,11 +238,11 @@ def _several(part: Any) -> list[str]:
     return [_text(part)]
 
 
-def _replaced(value: Any) -> str:
+def _replaced(value: Any, tail: str = "/*") -> str:
     """What a cluster has of a kind, for each of a list of clusters: their ARNs with the kind's name in them."""
     kind, split = value["Fn::Join"]
     arns = split["Fn::Split"][1]["Fn::Join"][1]
-    return f"{kind.removeprefix(':')}* of {_text(arns)} (each)"
+    return f"{kind.removeprefix(':')}{tail[1:]} of {_text(arns)} (each)"
 
 
 _WORDS = {

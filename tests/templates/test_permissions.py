@@ -496,7 +496,10 @@ def test_cluster_lets_in_teams_roles_alone(sandbox: Sandbox) -> None:
 
 
 def test_cluster_opens_teams_namespaces_alone(sandbox: Sandbox) -> None:
-    """Access policies go to whole, single namespaces of teams; only the read-only user policy spans the cluster."""
+    """Access policies go to whole, single namespaces of teams, the one that reads templates of spaces to theirs.
+
+    Only the read-only user policy spans the cluster.
+    """
     eks = member(sandbox, "cluster", HUB)("eks")
     entry = {"clusterName": EKS_CLUSTER, "principalArn": team_role(sandbox, "podshare-vision-00000002")}
     eks.create_access_entry(**entry)
@@ -509,6 +512,15 @@ def test_cluster_opens_teams_namespaces_alone(sandbox: Sandbox) -> None:
     assert not refused("AmazonSagemakerHyperpodTrainingPolicy", "hyperpod-ns-vision")
     assert not refused("AmazonEKSEditPolicy", "hyperpod-ns-vision")
     assert not refused("AmazonSagemakerHyperpodUserClusterPolicy")
+    for policy in ("Inference", "Space"):
+        assert not refused(f"AmazonSagemakerHyperpod{policy}Policy", "hyperpod-ns-vision")
+        assert refused(f"AmazonSagemakerHyperpod{policy}Policy", "jupyter-k8s-shared")
+    templates = "AmazonSagemakerHyperpodSpaceTemplatePolicy"
+    assert not refused(templates, "jupyter-k8s-shared")
+    assert refused(templates, "hyperpod-ns-vision")
+    assert refused(templates, "jupyter-k8s-shared", "kube-system")
+    assert refused(templates, "*")
+    assert refused(templates)
     assert refused("AmazonEKSEditPolicy", "kube-system")
     assert refused("AmazonEKSEditPolicy", "hyperpod-ns-vision", "default")
     assert refused("AmazonEKSEditPolicy", "hyperpod-ns-*")

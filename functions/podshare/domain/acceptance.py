@@ -209,7 +209,7 @@ def _narrowed_team(item: Item, last: Team, datasets: Mapping[str, Dataset | None
     return last.model_copy(
         update={
             "expires": _sooner(last.expires, expires),
-            "access": _narrower_access(last.access, _understood_value(Access, written.get("access", Access.TRAINING))),
+            "access": _narrower_access(last, written),
             "members": tuple(_narrowed_members(last.members, _elements(Membership, written.get("members")))),
             "service_accounts": tuple(_narrowed_accounts(last, written.get("service_accounts"), datasets)),
             "file_systems": tuple(_narrowed_links(last, written.get("file_systems"), datasets)),
@@ -222,13 +222,19 @@ def _sooner(one: datetime | None, other: datetime | None) -> datetime | None:
     return min((moment for moment in (one, other) if moment), default=None)
 
 
-def _narrower_access(one: Access, other: Access | None) -> Access:
-    if one is other:
-        return one
-    ladder = [Access.NONE, Access.VIEW, Access.EDIT, Access.ADMIN]
-    if one in ladder and other in ladder:
-        return min(one, other, key=ladder.index)
-    return Access.NONE  # training and the others grant different things: neither holds the other
+def _narrower_access(last: Team, written: Item) -> Access | tuple[Access, ...]:
+    """The kinds in both records, of view, edit and admin the narrower; no other kind holds another."""
+    given = written.get("access", Access.TRAINING)
+    read = (_understood_value(Access, kind) for kind in (given if isinstance(given, list) else [given]))
+    now = [kind for kind in read if kind is not None]
+    ladder = (Access.VIEW, Access.EDIT, Access.ADMIN)
+    both = {one for one in last.access_kinds if one in now}
+    both |= {
+        min(one, other, key=ladder.index) for one in last.access_kinds for other in now if {one, other} <= {*ladder}
+    }
+    widest = max((kind for kind in both if kind in ladder), key=ladder.index, default=None)
+    kept = tuple(kind for kind in Access if kind in both and (kind not in ladder or kind is widest))
+    return kept if len(kept) > 1 else kept[0] if kept else Access.NONE
 
 
 def _narrowed_members(last: Iterable[Membership], written: Iterable[Membership]) -> Iterable[Membership]:
@@ -316,7 +322,7 @@ def _gives(one: DatasetGrant, other: DatasetGrant) -> bool:
     return lasts and one.access in (other.access, DatasetAccess.READ_WRITE)
 
 
-def _narrowed_groups(last: Team, written: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+def _narrowed_groups(last: Team, written: Mapping[str, Any]) -> dict[str, Any]:
     """The groups in both records, and of what they may do the rules that lie within one of the written ones."""
     named = written.get("kubernetes_groups")
     groups = tuple(group for group in last.kubernetes_groups if isinstance(named, list) and group in named)
@@ -325,8 +331,10 @@ def _narrowed_groups(last: Team, written: Mapping[str, Any]) -> dict[str, tuple[
     for row in rows:
         if isinstance(group := row.get("group"), str):
             allowed.setdefault(group, []).extend(_elements(RbacRule, row.get("rules")))
-    lines = [_narrowed_rules(line, allowed.get(line.group, [])) for line in last.rbac if line.group in groups]
-    return {"kubernetes_groups": groups, "rbac": tuple(line for line in lines if line.rules)}
+    lines = [_narrowed_rules(line, allowed.get(line.group, [])) for line in last.rbac_lines if line.group in groups]
+    rules = tuple(line for line in lines if line.rules)
+    same_preset = isinstance(last.rbac, str) and written.get("rbac") == last.rbac
+    return {"kubernetes_groups": groups, "rbac": last.rbac if same_preset else rules}
 
 
 def _narrowed_rules(last: GroupRules, allowed: Iterable[RbacRule]) -> GroupRules:

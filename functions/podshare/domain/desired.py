@@ -37,6 +37,7 @@ from podshare.domain.records import (
     Dataset,
     DatasetAccess,
     DatasetGrant,
+    Preset,
     Quota,
     QuotaResource,
     RbacRule,
@@ -47,6 +48,8 @@ from podshare.domain.records import ServiceAccount as ServiceAccountRecord
 
 NAMESPACE_POLICIES = {
     Access.TRAINING: "AmazonSagemakerHyperpodTrainingPolicy",
+    Access.INFERENCE: "AmazonSagemakerHyperpodInferencePolicy",
+    Access.SPACE: "AmazonSagemakerHyperpodSpacePolicy",
     Access.VIEW: "AmazonEKSViewPolicy",
     Access.EDIT: "AmazonEKSEditPolicy",
     Access.ADMIN: "AmazonEKSAdminPolicy",
@@ -54,6 +57,19 @@ NAMESPACE_POLICIES = {
 ALL_MEMBERS = "all members"  # share a cluster access role where a team has one
 CLUSTER_TAG = "podshare:cluster"
 CLUSTER_POLICY = "AmazonSagemakerHyperpodUserClusterPolicy"
+# reads the templates of spaces, which all teams share (SageMaker AI developer guide, "Add users and set up service
+# accounts", access entry policies)
+TEMPLATE_POLICY = "AmazonSagemakerHyperpodSpaceTemplatePolicy"
+TEMPLATE_NAMESPACE = "jupyter-k8s-shared"
+# kubectl exec and port-forward ask for `get` where they use WebSockets, since Kubernetes 1.35 for `create` as well
+PRESETS: Mapping[Preset, tuple[KubernetesRule, ...]] = {
+    "debug": (
+        KubernetesRule(
+            ("",), ("configmaps",), ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+        ),
+        KubernetesRule(("",), ("pods/exec", "pods/portforward"), ("create", "get")),
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +306,7 @@ def _enabled(wanted: bool) -> str:
 
 
 def _members(wish: _Wish) -> Iterator[Resource]:
-    if wish.team.access is Access.NONE:
+    if not wish.team.access_kinds:
         return
     for who, group in _sharing_a_role(wish):
         access_role = _cluster_access_role(wish, who, group)
@@ -326,7 +342,11 @@ def _cluster_access_role(wish: _Wish, who: str, group: tuple[Member, ...]) -> Ro
         why=who if who == ALL_MEMBERS else group[0].why,
         trust=policies.trust_in_accounts(wish.installation, {member.account for member in group}, principals),
         closed_trust=policies.trust_nobody(wish.installation, account),
-        policies={"describe-cluster": policies.may_describe_cluster(wish.eks_arn, wish.cluster.hyperpod_arn)},
+        policies={
+            "describe-cluster": policies.may_describe_cluster(
+                wish.eks_arn, wish.cluster.hyperpod_arn, wish.installation.role_arn(account, name)
+            )
+        },
         boundary=wish.installation.boundary_arn(account),
     )
 
@@ -346,7 +366,11 @@ def member_principals(installation: Installation, team: str, member: Member) -> 
 
 def _access_entry(wish: _Wish, who: str, role: Role) -> AccessEntry:
     cluster = wish.cluster
-    scopes = {NAMESPACE_POLICIES[wish.team.access]: (wish.team.namespace,), CLUSTER_POLICY: ()}
+    kinds = wish.team.access_kinds
+    scopes: dict[str, tuple[str, ...]] = {NAMESPACE_POLICIES[kind]: (wish.team.namespace,) for kind in kinds}
+    scopes[CLUSTER_POLICY] = ()
+    if Access.SPACE in kinds:
+        scopes[TEMPLATE_POLICY] = (TEMPLATE_NAMESPACE,)
     return AccessEntry(
         key=Key(
             Kind.ACCESS_ENTRY,
@@ -359,7 +383,7 @@ def _access_entry(wish: _Wish, who: str, role: Role) -> AccessEntry:
         why=role.why,
         needs=frozenset({role.key}),
         policies={access_policy_arn(wish.installation.partition, name): scope for name, scope in scopes.items()},
-        groups=frozenset(wish.team.kubernetes_groups),
+        groups=frozenset({*wish.team.kubernetes_groups, *_rules_of_groups(wish)}),
         username=session_username(wish.installation.partition, cluster.account, role.key.name),
     )
 
@@ -555,14 +579,14 @@ def _key_operations(grants: Iterable[DatasetGrant]) -> tuple[str, ...]:
 
 
 def _kubernetes_roles(wish: _Wish) -> Iterator[Resource]:
-    for line in wish.team.rbac:
-        why = f"Kubernetes group {line.group}"
+    for group, rules in _rules_of_groups(wish).items():
+        why = f"Kubernetes group {group}"
         role = KubernetesRole(
-            key=_namespaced_key(wish, Kind.KUBERNETES_ROLE, names.kubernetes_role(wish.installation, line.group)),
+            key=_namespaced_key(wish, Kind.KUBERNETES_ROLE, names.kubernetes_role(wish.installation, group)),
             tags=wish.labels,
             why=why,
             needs=frozenset({_quota_key(wish)}),
-            rules=tuple(sorted({as_rule(rule) for rule in line.rules})),
+            rules=rules,
         )
         yield role
         yield KubernetesRoleBinding(
@@ -571,8 +595,15 @@ def _kubernetes_roles(wish: _Wish) -> Iterator[Resource]:
             why=why,
             needs=frozenset({_quota_key(wish), role.key}),
             role=f"Role {role.key.name.partition('/')[2]}",
-            subjects=frozenset({f"Group {line.group}"}),
+            subjects=frozenset({f"Group {group}"}),
         )
+
+
+def _rules_of_groups(wish: _Wish) -> Mapping[str, tuple[KubernetesRule, ...]]:
+    """What each group of the team may do beside the access policies; a preset has a group of its own name."""
+    if isinstance(preset := wish.team.rbac, str):
+        return {names.kubernetes_group(wish.installation, wish.team.name, preset): PRESETS[preset]}
+    return {line.group: tuple(sorted({as_rule(rule) for rule in line.rules})) for line in preset}
 
 
 def as_rule(rule: RbacRule) -> KubernetesRule:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from podshare.domain import names, policies, rbac
-from podshare.domain.desired import CLUSTER_POLICY, access_policy_arn
+from podshare.domain.desired import CLUSTER_POLICY, TEMPLATE_NAMESPACE, TEMPLATE_POLICY, access_policy_arn
 from podshare.domain.installation import Installation
 from podshare.domain.kinds import (
     AccessEntry,
@@ -93,10 +93,12 @@ def _broken(own: Boundaries, resource: Resource, wanted: Resource | None) -> Ite
 
 def _entry(own: Boundaries, entry: AccessEntry) -> Iterator[tuple[str, str]]:
     cluster_wide = access_policy_arn(own.installation.partition, CLUSTER_POLICY)
+    templates = access_policy_arn(own.installation.partition, TEMPLATE_POLICY)
     for arn, namespaces in entry.policies.items():
         if not namespaces and arn != cluster_wide:
             yield "only the read-only user policy spans the cluster", arn
-        if any(namespace != own.namespace for namespace in namespaces):
+        shared = {TEMPLATE_NAMESPACE} if arn == templates else set()
+        if not {*namespaces} <= {own.namespace} | shared:
             yield "an entry's scope lies in its own team's namespace", f"{arn} on {', '.join(namespaces)}"
     for group in entry.groups:
         if not group.startswith(f"{own.installation.prefix}:{own.team}:"):

@@ -70,6 +70,11 @@ def file_system_path(installation: Installation, team: str, dataset: str) -> str
     return f"/{installation.prefix}/{team}/{dataset}/"
 
 
+def kubernetes_group(installation: Installation, team: str, name: str) -> str:
+    """One of a team's Kubernetes groups."""
+    return f"{installation.prefix}:{team}:{name}"
+
+
 def kubernetes_role(installation: Installation, group: str) -> str:
     """The Role of a Kubernetes group, and its binding, in the team's namespace; a group is named by its last part."""
     return f"{installation.prefix}-{group.rpartition(':')[2]}"

@@ -132,11 +132,28 @@ def may_assume(role_arn: str, actions: Iterable[str] = ASSUME) -> Document:
     return document({"Effect": "Allow", "Action": sorted(actions), "Resource": role_arn})
 
 
-def may_describe_cluster(eks_arn: str, hyperpod_arn: str) -> Document:
-    """Allow what a scientist's tools ask before they talk to Kubernetes; never ssm:StartSession (a node's shell)."""
+def may_describe_cluster(eks_arn: str, hyperpod_arn: str, role_arn: str) -> Document:
+    """Allow what a scientist's tools ask before they talk to Kubernetes; never ssm:StartSession (a node's shell).
+
+    ``hyp set-cluster-context`` looks up the role that it acts as, for the path in its ARN, and then the role's access
+    entry, whose ARN has no path and ends in a random id; ``hyp list-cluster`` lists the Region's clusters, which IAM
+    authorizes on no resource (sagemaker-hyperpod 3.12.0; Service Authorization Reference).
+    """
+    region, account, cluster = eks_arn.split(":")[3], eks_arn.split(":")[4], eks_arn.rpartition("/")[2]
+    entry = f"access-entry/{cluster}/role/{account}/{role_arn.rpartition('/')[2]}/*"
+    entry_arn = ":".join((*eks_arn.split(":")[:5], entry))
+    allow: Statement = {"Effect": "Allow"}
     return document(
-        {"Effect": "Allow", "Action": "eks:DescribeCluster", "Resource": eks_arn},
-        {"Effect": "Allow", "Action": "sagemaker:DescribeCluster", "Resource": hyperpod_arn},
+        {**allow, "Action": "eks:DescribeCluster", "Resource": eks_arn},
+        {**allow, "Action": "sagemaker:DescribeCluster", "Resource": hyperpod_arn},
+        {**allow, "Action": "iam:GetRole", "Resource": role_arn},
+        {**allow, "Action": "eks:DescribeAccessEntry", "Resource": entry_arn},
+        {
+            **allow,
+            "Action": "sagemaker:ListClusters",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"aws:RequestedRegion": region}},
+        },
     )
 
 

@@ -58,12 +58,14 @@ GIVING_NOTHING = frozenset(
 ANYBODY = "*"
 ASSUME = "assume"
 FROM_OUTSIDE = "from outside of the organization"
-# access policies that let nobody make pods (EKS user guide, "Review access policy permissions")
+# access policies that let nobody make pods (EKS user guide, "Review access policy permissions"; SageMaker AI developer
+# guide, "Setting up an Amazon EKS cluster in Studio")
 MAKE_NO_PODS = frozenset(
     {
         "AmazonEKSAdminViewPolicy",
         "AmazonEKSSecretReaderPolicy",
         "AmazonEKSViewPolicy",
+        "AmazonSagemakerHyperpodSpaceTemplatePolicy",
         "AmazonSagemakerHyperpodUserClusterPolicy",
     }
 )
@@ -470,12 +472,19 @@ def _uses(statements: Iterable[Statement], place: str, objects: str) -> set[Use]
                 found |= {("list", prefix) for prefix in _listed_prefixes(statement)}
             found |= {(verb, keys) for verb in ("read", "write") if keys and _any_is(actions, verb)}
             if itself or keys:
-                found |= {(action, keys or ANYBODY) for action in actions if not _is_a_verb(action)}
+                found |= {
+                    (action, keys or ANYBODY) for action in actions if _is_of_s3(action) and not _is_a_verb(action)
+                }
     return found
 
 
 def _any_is(actions: Iterable[str], verb: str) -> bool:
     return any(policies.covers(action.lower(), one.lower()) for action in actions for one in _VERBS[verb])
+
+
+def _is_of_s3(action: str) -> bool:
+    """Whether it may be done with a bucket: no action of another service is, whatever its statement's resource."""
+    return policies.overlap(action.lower(), "s3:*")
 
 
 def _is_a_verb(action: str) -> bool:

@@ -288,9 +288,11 @@ class Dataset(_Record):
 
 
 class Access(StrEnum):
-    """What a team's members may do in its namespace."""
+    """What a team's members may do in its namespace: a kind of access, each by an access policy of its own."""
 
     TRAINING = "training"
+    INFERENCE = "inference"
+    SPACE = "space"
     VIEW = "view"
     EDIT = "edit"
     ADMIN = "admin"
@@ -553,6 +555,24 @@ Clusters = Annotated[_One | Annotated[tuple[ClusterQuota, ...], *_Several], *_On
 ClusterTemplates = Annotated[_One | Annotated[tuple[ClusterQuotaTemplate, ...], *_Several], *_OneOrSeveral]
 
 
+def _side_by_side(access: Access | tuple[Access, ...]) -> Access | tuple[Access, ...]:
+    """What a list of kinds may say: each once, and ``none`` beside no other."""
+    if isinstance(access, tuple):
+        _refuse_twice("access", list(access))
+        if not access:
+            raise ValueError("access is an empty list: `none` lets nobody in")
+        if Access.NONE in access and len(access) > 1:
+            raise ValueError("access names none beside others: leave out the one or the others")
+    return access
+
+
+AccessKinds = Annotated[
+    Annotated[Access, Tag("<one>")] | Annotated[tuple[Access, ...], Field(max_length=len(Access)), Tag("<several>")],
+    Discriminator(_one_or_several),
+    AfterValidator(_side_by_side),
+]
+
+
 class DatasetGrant(_Part):
     """A service account's access to a dataset, or to a prefix inside of the dataset's own.
 
@@ -635,10 +655,18 @@ class GroupRules(_Part):
     rules: Annotated[tuple[RbacRule, ...], Field(min_length=1, max_length=20)]
 
 
+Preset = Literal["debug"]
+Rbac = Annotated[
+    Annotated[Preset, Tag("<one>")] | Annotated[tuple[GroupRules, ...], Field(max_length=10), Tag("<several>")],
+    Discriminator(_one_or_several),
+]
+
+
 class Team(_Record):
     """``team#<name>``: who may use how much of which clusters, and which data.
 
-    ``cluster`` is the name of one, whose quota stands in ``quota``, or a list of several, each with its own.
+    ``cluster`` is the name of one, whose quota stands in ``quota``, or a list of several, each with its own. ``access``
+    is one kind or a list of them; ``rbac`` the name of a preset, for all members, or rules for the team's groups.
     """
 
     name: TeamName
@@ -647,12 +675,12 @@ class Team(_Record):
     quota: Annotated[Quota | None, Field(validate_default=True)] = None
     owner: Owner
     reason: Reason
-    access: Access = Access.TRAINING
+    access: AccessKinds = Access.TRAINING
     access_role: Literal["per_member", "per_team"] = "per_member"
     service_accounts: Annotated[tuple[ServiceAccount, ...], Field(max_length=MOST_SERVICE_ACCOUNTS)] = ()
     file_systems: Annotated[tuple[FileSystemGrant, ...], Field(max_length=MOST_FILE_SYSTEM_GRANTS)] = ()
     kubernetes_groups: Annotated[tuple[KubernetesGroup, ...], Field(max_length=10)] = ()
-    rbac: Annotated[tuple[GroupRules, ...], Field(max_length=10)] = ()
+    rbac: Rbac = ()
     deletion_protection: bool = False
     expires: Moment | None = None
 
@@ -661,10 +689,10 @@ class Team(_Record):
     @model_validator(mode="after")
     def _own_groups(self) -> Self:
         _refuse_twice("kubernetes_groups", list(self.kubernetes_groups))
-        _refuse_twice("rbac", [line.group for line in self.rbac])
+        _refuse_twice("rbac", [line.group for line in self.rbac_lines])
         if foreign := [group for group in self.kubernetes_groups if group.split(":")[1] != self.name]:
             raise ValueError(f"{', '.join(foreign)}: the groups of a team begin with podshare:{self.name}:")
-        if unknown := sorted({line.group for line in self.rbac} - {*self.kubernetes_groups}):
+        if unknown := sorted({line.group for line in self.rbac_lines} - {*self.kubernetes_groups}):
             raise ValueError(f"rbac names {', '.join(unknown)}, which kubernetes_groups does not: nobody is in it")
         return self
 
@@ -686,6 +714,17 @@ class Team(_Record):
     def file_systems_on(self, cluster: str) -> tuple[FileSystemGrant, ...]:
         """The team's grants through file systems of one of its clusters."""
         return tuple(grant for grant in self.file_systems if grant.cluster in (None, cluster))
+
+    @property
+    def access_kinds(self) -> tuple[Access, ...]:
+        """Every kind of access that members have; empty for ``none``."""
+        kinds = self.access if isinstance(self.access, tuple) else (self.access,)
+        return tuple(kind for kind in kinds if kind is not Access.NONE)
+
+    @property
+    def rbac_lines(self) -> tuple[GroupRules, ...]:
+        """The rules that the record spells out; empty where it names a preset."""
+        return self.rbac if isinstance(self.rbac, tuple) else ()
 
     @property
     def quotas(self) -> Mapping[str, Quota]:
@@ -718,7 +757,8 @@ class TeamTemplate(_Part):
     quota: Annotated[QuotaTemplate | None, Field(validate_default=True)] = None
     owner: Annotated[str, _text(None, 256)]
     reason: Reason
-    access: Access = Access.TRAINING
+    access: AccessKinds = Access.TRAINING
+    rbac: Preset | None = None
     service_accounts: Annotated[tuple[ServiceAccount, ...], Field(max_length=MOST_SERVICE_ACCOUNTS)] = ()
     member: MemberRole = MemberRole()
 
