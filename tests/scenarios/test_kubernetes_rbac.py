@@ -44,6 +44,38 @@ def put(world: World, **fields: Any) -> Any:
     return world.put_team("vision", members=MEMBERS, service_accounts=READER, **fields)
 
 
+def test_kinds_of_access_come_and_go_side_by_side(world: World) -> None:
+    """A list gives every kind's rights; of fewer only those stay that are still named, templates of spaces among it."""
+    asked = {
+        ("kubeflow.org", "pytorchjobs", "create", NAMESPACE),
+        ("ray.io", "rayservices", "create", NAMESPACE),
+        ("workspace.jupyter.org", "workspaces", "create", NAMESPACE),
+        ("workspace.jupyter.org", "workspacetemplates", "list", "jupyter-k8s-shared"),
+        ("workspace.jupyter.org", "workspaces", "list", "jupyter-k8s-shared"),
+        ("", "pods/exec", "create", NAMESPACE),
+        ("", "pods/portforward", "get", NAMESPACE),
+        ("", "configmaps", "create", NAMESPACE),
+        ("", "configmaps", "create", "default"),
+        ("", "secrets", "list", NAMESPACE),
+    }
+    assert put(world, access=["training", "inference", "space"], rbac="debug")["state"] == "READY"
+    session = world.cluster_access("vision", VISION)
+
+    def rights() -> set[str]:
+        return {kind for group, kind, verb, namespace in asked if world.may(session, verb, group, kind, namespace)}
+
+    debugging = {"pods/exec", "pods/portforward", "configmaps"}
+    assert rights() == {"pytorchjobs", "rayservices", "workspaces", "workspacetemplates"} | debugging
+    assert world.reconcile("vision")["summary"] == "READY: nothing to change"
+
+    with world.calls() as made:
+        assert put(world, access=["training", "view"])["state"] == "READY"
+    assert rights() == {"pytorchjobs"}
+    actions = [call.rpartition(":")[2] for call in made]
+    assert "DisassociateAccessPolicy" in actions, made
+    assert "DisassociateAccessPolicy" not in actions[actions.index("AssociateAccessPolicy") :]
+
+
 def test_a_teams_own_rights_come_change_heal_and_go(world: World) -> None:
     """Rules of a record are a member's rights in the team's namespace alone; what others change is undone."""
     api = kubernetes.api_of(EKS_ARN)
