@@ -1,6 +1,7 @@
 """Work starts, runs and ends: jobs, cron jobs and training jobs, by their controllers and through Kueue."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -422,4 +423,298 @@ def test_work_that_is_started_past_its_queue_is_held_back(world: World) -> None:
     world.scientist.patch(Job, name, {"spec": {"suspend": False}}, namespace=VISION, patch_type=PatchType.MERGE)
     world.until("Job", name, lambda found: found["spec"]["suspend"])
     world.await_(lambda: world.pods(name), lambda found: not found)
+    world.delete("Job", name)
+
+
+def test_without_quota_pending_work_stays_pending_and_running_work_goes_on(world: World) -> None:
+    """A deleted compute quota takes its queues along, and nobody ends what runs (README, "What was not verified")."""
+    sagemaker = world.sandbox.client("sagemaker")
+    namespace, arn = "hyperpod-ns-short", sagemaker.describe_cluster(ClusterName="hyperpod")["ClusterArn"]
+    made = sagemaker.create_compute_quota(
+        Name="short",
+        ClusterArn=arn,
+        ComputeQuotaConfig={
+            "ComputeQuotaResources": [{"InstanceType": "ml.p5.48xlarge", "Accelerators": 4}],
+            "ResourceSharingConfig": {"Strategy": "DontLend"},
+        },
+        ComputeQuotaTarget={"TeamName": "short"},
+    )
+    world.await_(lambda: [each.metadata.name for each in world.admin.list(Namespace)], lambda all_: namespace in all_)
+    running = world.make(job("sleep", "infinity", gpus=4, namespace=namespace), world.admin)
+    world.until("Job", running, lambda found: (found.get("status") or {}).get("active"), namespace)
+    waiting = world.make(job("true", gpus=4, namespace=namespace), world.admin)
+    assert "4 more needed" in world.reason(waiting, "QuotaReserved", namespace)["message"]
+    sagemaker.delete_compute_quota(ComputeQuotaId=made["ComputeQuotaId"])
+    told = f"LocalQueue {namespace}-localqueue doesn't exist"
+    world.await_(lambda: world.reason(waiting, "QuotaReserved", namespace)["message"], lambda found: found == told)
+    assert world.get("Job", running, namespace)["status"]["active"] == 1
+    assert world.get("Job", waiting, namespace)["spec"]["suspend"] is True
+    world.admin.delete(Namespace, namespace)
+    world.await_(
+        lambda: [each.metadata.name for each in world.admin.list(Namespace)], lambda all_: namespace not in all_
+    )
+    world.await_(containers.running, lambda found: not found)
+
+
+def test_a_quota_that_grows_starts_what_waits_for_it(world: World) -> None:
+    """Nobody has to look at the cluster meanwhile."""
+    name = world.make(job("true", gpus=12))
+    assert world.reason(name, "QuotaReserved")["reason"] == "Pending"
+    resize_vision(world, 3)
+    world.until("Job", name, condition("Complete"))
+    resize_vision(world, 1)
+
+
+def resize_vision(world: World, instances: int) -> None:
+    """Give a team another quota, and wait until it has it."""
+    sagemaker = world.sandbox.client("sagemaker")
+    [quota] = sagemaker.list_compute_quotas(NameContains="vision")["ComputeQuotaSummaries"]
+    sagemaker.update_compute_quota(
+        ComputeQuotaId=quota["ComputeQuotaId"],
+        TargetVersion=quota["ComputeQuotaVersion"],
+        ComputeQuotaConfig={
+            "ComputeQuotaResources": [{"InstanceType": TYPE, "Count": instances}],
+            "ResourceSharingConfig": {"Strategy": "LendAndBorrow", "BorrowLimit": 100},
+        },
+    )
+    quota_id = quota["ComputeQuotaId"]
+    world.await_(
+        lambda: sagemaker.describe_compute_quota(ComputeQuotaId=quota_id), lambda found: found["Status"] == "Updated"
+    )
+
+
+# ---- cron jobs ---------------------------------------------------------------------------------------------------
+
+
+def cron_job(*command: str, **spec: Any) -> Object:
+    inner = job(*command, queued=spec.pop("queued", False))
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": inner["metadata"],
+        "spec": {
+            "schedule": "* * * * *",
+            "jobTemplate": {"metadata": {"labels": inner["metadata"]["labels"]}, "spec": inner["spec"]},
+            **spec,
+        },
+    }
+
+
+def jobs_of(world: World, cron: str) -> list[Object]:
+    """The jobs that a cron job has made, by name."""
+    listed = (each.to_dict() for each in world.admin.list(Job, namespace=VISION))
+    return [each for each in listed if any(ref["name"] == cron for ref in each["metadata"].get("ownerReferences", ()))]
+
+
+def test_a_cron_job_makes_jobs_at_its_times(world: World) -> None:
+    """Their names tell the minute, old ones are forgotten, and suspension stops it (Kubernetes documentation, "CronJob")."""
+    name = world.make(cron_job("true", successfulJobsHistoryLimit=2), world.admin)
+    made = world.await_(
+        lambda: [each["metadata"]["name"] for each in jobs_of(world, name)], lambda all_: len(all_) == 2
+    )
+    assert all(each.startswith(f"{name}-") for each in made)
+    first, second = (int(each.rpartition("-")[2]) for each in sorted(made))
+    assert second - first == 1
+    later = world.await_(
+        lambda: sorted(each["metadata"]["name"] for each in jobs_of(world, name)), lambda all_: min(all_) > max(made)
+    )
+    assert len(later) <= 3  # one may have just begun
+    assert {"lastScheduleTime", "lastSuccessfulTime"} <= world.get("CronJob", name)["status"].keys()
+    patch = {"spec": {"suspend": True}}
+    world.admin.patch(CronJob, name, patch, namespace=VISION, patch_type=PatchType.MERGE)
+    world.until("CronJob", name, lambda found: found["spec"]["suspend"] and not found["status"].get("active"))
+    world.admin.delete(CronJob, name, namespace=VISION, cascade=CascadeType.BACKGROUND)
+    world.await_(lambda: jobs_of(world, name), lambda found: not found)
+
+
+def test_a_cron_job_that_forbids_concurrency_waits_for_its_job(world: World) -> None:
+    """Replace ends the job that runs instead (Kubernetes documentation, "CronJob", concurrency policy)."""
+    name = world.make(cron_job("sleep", "150", concurrencyPolicy="Forbid"), world.admin)
+    [one] = world.await_(lambda: jobs_of(world, name), bool)
+    most = 1
+    while not condition("Complete")(world.get("Job", one["metadata"]["name"])):
+        most = max(most, sum(not condition("Complete")(each) for each in jobs_of(world, name)))
+    assert most == 1
+    patch = {"spec": {"concurrencyPolicy": "Replace"}}
+    world.admin.patch(CronJob, name, patch, namespace=VISION, patch_type=PatchType.MERGE)
+    running = {each["metadata"]["name"] for each in jobs_of(world, name) if not condition("Complete")(each)}
+    world.await_(
+        lambda: {each["metadata"]["name"] for each in jobs_of(world, name)}, lambda all_: not running & all_ and all_
+    )
+    world.admin.delete(CronJob, name, namespace=VISION, cascade=CascadeType.BACKGROUND)
+    world.await_(lambda: jobs_of(world, name), lambda found: not found)
+
+
+def test_a_cron_jobs_jobs_go_through_the_queue(world: World) -> None:
+    """The label stands in the job's template (Kueue documentation, "Run A CronJob")."""
+    name = world.make(cron_job("true", queued=True), world.admin)
+    [made, *_] = world.await_(lambda: jobs_of(world, name), bool)
+    assert condition("Admitted")(world.await_(lambda: world.workload(made["metadata"]["name"]), bool))
+    world.admin.delete(CronJob, name, namespace=VISION, cascade=CascadeType.BACKGROUND)
+
+
+# ---- training ----------------------------------------------------------------------------------------------------
+
+
+def pytorch_job(*command: str, gpus: int = 0, workers: int = 1, policy: str = "OnFailure", **run_policy: Any) -> Object:
+    made = job(*command, gpus=gpus)
+    inner = {"spec": {"containers": [container(*command, gpus=gpus)]}}
+    specs = {"Master": 1, "Worker": workers}
+    made["spec"] = {
+        "runPolicy": run_policy,
+        "pytorchReplicaSpecs": {
+            role: {"replicas": replicas, "restartPolicy": policy, "template": inner} for role, replicas in specs.items()
+        },
+    }
+    return {**made, "apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob"}
+
+
+def hyperpod_job(*command: str, gpus: int = 0, replicas: int = 2, **run_policy: Any) -> Object:
+    made = job(*command, gpus=gpus)
+    inner = {"spec": {"containers": [container(*command, gpus=gpus)]}}
+    groups = [{"name": "pod", "replicas": replicas, "template": inner}]
+    made["spec"] = {"nprocPerNode": "1", "runPolicy": run_policy, "replicaSpecs": groups}
+    return {**made, "apiVersion": "sagemaker.amazonaws.com/v1", "kind": "HyperPodPyTorchJob"}
+
+
+def test_a_pytorch_job_trains_and_succeeds(world: World) -> None:
+    """Master and workers know each other, and the master's end is the job's (Kubeflow training operator 1.8)."""
+    script = 'echo "$RANK of $WORLD_SIZE at $MASTER_ADDR:$MASTER_PORT"; sleep 20'
+    name = world.make(pytorch_job("sh", "-c", script, gpus=1, workers=2))
+    running = world.until("PyTorchJob", name, condition("Running"))
+    assert running["status"]["replicaStatuses"]["Worker"]["active"] == 2
+    assert condition("Created")(running)
+    assert not condition("Suspended")(running)
+    pods = {pod["metadata"]["name"]: pod for pod in world.pods(name)}
+    assert pods.keys() == {f"{name}-master-0", f"{name}-worker-0", f"{name}-worker-1"}
+    labels = pods[f"{name}-worker-1"]["metadata"]["labels"]
+    assert labels["training.kubeflow.org/job-name"] == name
+    assert (labels["training.kubeflow.org/replica-type"], labels["training.kubeflow.org/replica-index"]) == (
+        "worker",
+        "1",
+    )
+    workload = world.workload(name) or {}
+    assert [(each["name"], each["count"]) for each in workload["spec"]["podSets"]] == [("master", 1), ("worker", 2)]
+    done = world.until("PyTorchJob", name, condition("Succeeded"))
+    assert not condition("Running")(done)
+    assert "completionTime" in done["status"]
+    assert "".join(world.admin.log(f"{name}-worker-1", namespace=VISION)) == f"2 of 3 at {name}-master-0:23456\n"
+    world.await_(lambda: world.workload(name), lambda found: condition("Finished")(found or {}))
+
+
+@pytest.mark.parametrize(
+    ("command", "fields", "message"),
+    [
+        (("sh", "-c", "exit 1"), {"policy": "Never"}, "is failed because 1 Master replica(s) failed."),
+        (("sh", "-c", "exit 1"), {"policy": "ExitCode"}, "is failed because 1 Master replica(s) failed."),
+        (("sh", "-c", "exit 1"), {"backoffLimit": 1}, "has reached the specified backoff limit"),
+        (("sleep", "infinity"), {"activeDeadlineSeconds": 10}, "was active longer than specified deadline"),
+    ],
+)
+def test_a_pytorch_job_fails(world: World, command: tuple[str, ...], fields: Object, message: str) -> None:
+    """By a replica that is not started again, its backoff limit or its deadline (Kubeflow training operator 1.8)."""
+    name = world.make(pytorch_job(*command, workers=0, **fields))
+    failed = world.until("PyTorchJob", name, condition("Failed"))
+    [told] = [each["message"] for each in failed["status"]["conditions"] if each["type"] == "Failed"]
+    assert message in told
+    world.delete("PyTorchJob", name)
+    world.await_(lambda: world.pods(name), lambda found: not found)
+
+
+def test_a_hyperpod_job_waits_runs_and_completes(world: World) -> None:
+    """Its pods are named and labelled as the SageMaker HyperPod CLI looks for them; spares count for the quota."""
+    manifest = hyperpod_job("sh", "-c", "sleep 20; echo $RANK", gpus=4)
+    manifest["spec"]["replicaSpecs"][0]["spares"] = 1
+    waiting = world.make(manifest)
+    assert "current podset request (12) > maximum capacity (8)" in world.reason(waiting, "QuotaReserved")["message"]
+    suspended = world.until("HyperPodPyTorchJob", waiting, condition("Suspended"))
+    assert condition("Created")(suspended)
+    world.delete("HyperPodPyTorchJob", waiting)
+    name = world.make(hyperpod_job("sh", "-c", "sleep 20; echo $RANK", gpus=4))
+    running = world.until("HyperPodPyTorchJob", name, condition("Running"))
+    assert {pod["name"] for pod in running["status"]["jobPods"]} == {f"{name}-pod-0", f"{name}-pod-1"}
+    listed = [pod.metadata.name for pod in world.admin.list(Pod, namespace=VISION, labels={"HPJob": name})]
+    assert sorted(str(each) for each in listed) == [f"{name}-pod-0", f"{name}-pod-1"]
+    done = world.until("HyperPodPyTorchJob", name, condition("Completed"))
+    true = [each["type"] for each in done["status"]["conditions"] if each["status"] == "True"]
+    assert true[-1] == "Completed"  # which the CLI shows as the job's status
+    world.await_(lambda: world.pods(name), lambda found: not found)  # cleanPodPolicy is All unless it is given
+
+
+def test_a_hyperpod_job_starts_again_as_often_as_it_may(world: World) -> None:
+    """jobMaxRetryCount, and then it has failed; with cleanPodPolicy None its pods stay."""
+    name = world.make(hyperpod_job("false", replicas=1, jobMaxRetryCount=2, cleanPodPolicy="None"))
+    failed = world.until("HyperPodPyTorchJob", name, condition("Failed"))
+    assert failed["status"]["restartCount"] == 2
+    assert [pod["status"]["phase"] for pod in world.pods(name)] == ["Failed"]
+    world.delete("HyperPodPyTorchJob", name)
+
+
+# ---- admission, and what it costs --------------------------------------------------------------------------------
+
+
+def test_pod_security_refuses_the_pods_of_a_job(world: World) -> None:
+    """The job itself is taken; its controller tries again, until the namespace lets it ("Pod Security Admission")."""
+    enforced = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "baseline"}}}
+    world.admin.patch(Namespace, VISION, enforced, patch_type=PatchType.MERGE)
+    manifest = job("true", queued=False)
+    manifest["spec"]["template"]["spec"]["hostNetwork"] = True
+    name = world.make(manifest)
+    world.until("Job", name, lambda found: (found.get("status") or {}).get("startTime"))
+    assert world.pods(name) == []
+    gone = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": None}}}
+    world.admin.patch(Namespace, VISION, gone, patch_type=PatchType.MERGE)
+    world.until("Job", name, condition("Complete"))
+
+
+def test_admission_policies_see_the_controller_that_makes_a_pod(world: World) -> None:
+    """A job's pods are made by kube-system's job-controller (Kubernetes documentation, "Using RBAC Authorization")."""
+    group = "admissionregistration.k8s.io"
+    policy: Object = {
+        "apiVersion": f"{group}/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": "no-job-controller"},
+        "spec": {
+            "matchConstraints": {
+                "resourceRules": [
+                    {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+                ]
+            },
+            "validations": [
+                {"expression": "request.userInfo.username != 'system:serviceaccount:kube-system:job-controller'"}
+            ],
+        },
+    }
+    binding = {
+        "apiVersion": f"{group}/v1",
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": "no-job-controller"},
+        "spec": {"policyName": "no-job-controller", "validationActions": ["Deny"]},
+    }
+    made = [world.admin.create(from_dict(each)) for each in (policy, binding)]
+    refused, let = world.make(job("true", queued=False)), world.make(pytorch_job("true", workers=0))
+    world.until("PyTorchJob", let, condition("Succeeded"))
+    assert world.pods(refused) == []
+    for each in made:
+        world.admin.delete(type(each), "no-job-controller")
+    world.delete("Job", refused)
+
+
+def test_controllers_that_have_nothing_to_do_do_not_run(world: World) -> None:
+    """Once work has ended, or waits for nothing that time brings, no thread of theirs is left."""
+    name = world.make(job("true", gpus=9))
+    world.reason(name, "QuotaReserved")
+    world.sandbox.settle()
+    world.await_(
+        lambda: [each.name for each in threading.enumerate() if each.name.startswith(("controllers", "pod "))],
+        lambda found: not found,
+    )
+    world.delete("Job", name)
+
+
+def test_settling_does_not_wait_for_work(world: World) -> None:
+    """It waits for the controllers, not for pods."""
+    name = world.make(job("sleep", "infinity", queued=False))
+    world.sandbox.settle(timeout=10)
+    assert world.get("Job", name)["status"]["active"] == 1
     world.delete("Job", name)
