@@ -22,7 +22,7 @@ LONGEST_CRON_JOB_NAME = 52  # the jobs' names append the time of their schedule
 LONGEST_JOB_NAME = 63  # it is the value of a label of the job's pods
 _COUNTS = ("parallelism", "completions", "backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished")
 _NOT_EMULATED = ("podFailurePolicy", "successPolicy", "backoffLimitPerIndex", "maxFailedIndexes", "managedBy")
-_TEMPLATE_LABELS = ("batch.kubernetes.io/controller-uid", "controller-uid", "batch.kubernetes.io/job-name", "job-name")
+TEMPLATE_LABELS = ("batch.kubernetes.io/controller-uid", "controller-uid", "batch.kubernetes.io/job-name", "job-name")
 # a job that has not started yet may still be told where its pods run: that is how Kueue starts it
 _MUTABLE_IN_SUSPENSION = ("nodeSelector", "tolerations", "schedulingGates", "affinity")
 _LABELLING = ("labels", "annotations")
@@ -69,8 +69,8 @@ def select_pods(job: Object) -> None:
     metadata, template = job["metadata"], job["spec"]["template"]
     values = (metadata["uid"], metadata["uid"], metadata["name"], metadata["name"])
     inner = template.setdefault("metadata", {})
-    inner["labels"] = {**(inner.get("labels") or {}), **dict(zip(_TEMPLATE_LABELS, values, strict=True))}
-    job["spec"]["selector"] = {"matchLabels": {_TEMPLATE_LABELS[0]: metadata["uid"]}}
+    inner["labels"] = {**(inner.get("labels") or {}), **dict(zip(TEMPLATE_LABELS, values, strict=True))}
+    job["spec"]["selector"] = {"matchLabels": {TEMPLATE_LABELS[0]: metadata["uid"]}}
 
 
 def validate(resource: Resource, candidate: Object, before: Object | None) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from podshare_sandbox.json_copy import json_copy
 from podshare_sandbox.services.kubernetes import quantities, selectors
+from podshare_sandbox.services.kubernetes.batch import TEMPLATE_LABELS
 from podshare_sandbox.services.kubernetes.controllers.client import ControllerClient, controller_of, owner_reference
 from podshare_sandbox.services.kubernetes.controllers.conditions import find, is_true, set_condition
 from podshare_sandbox.services.kubernetes.controllers.frameworks import FRAMEWORKS, Framework, jobs_of
@@ -110,9 +111,18 @@ def _workload(client: ControllerClient, framework: Framework, job: Object) -> Ob
             "queueName": _queue_name(job),
             "priority": priority,
             **(named if priority_class else {}),
-            "podSets": [{"name": each.name, "count": each.count, "template": each.template} for each in groups],
+            "podSets": [
+                {"name": each.name, "count": each.count, "template": _unmarked(each.template)} for each in groups
+            ],
         },
     }
+
+
+def _unmarked(template: Object) -> Object:
+    """A template without the labels by which a job knows its pods."""
+    marked = template.get("metadata") or {}
+    kept = {key: value for key, value in (marked.get("labels") or {}).items() if key not in TEMPLATE_LABELS}
+    return {**template, "metadata": {**marked, "labels": kept}}
 
 
 def workload_name(job: Object) -> str:
