@@ -51,7 +51,6 @@ def test_a_policy_that_is_wrong_or_not_emulated_is_refused(manifest: Object, fie
 @pytest.mark.parametrize(
     "spec",
     [
-        {},
         {"podSelector": {}, "egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/33"}}]}]},
         {"podSelector": {}, "egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["11.0.0.1/32"]}}]}]},
         {"podSelector": {}, "ingress": [{"from": [{"ipBlock": {"cidr": "::/0", "except": ["10.0.0.1/32"]}}]}]},
@@ -66,12 +65,33 @@ def test_a_network_policy_is_well_formed(spec: Object) -> None:
     assert refused.value.code == 422
 
 
-def test_a_level_of_pod_security_that_is_not_emulated_is_refused() -> None:
-    """`restricted` would be taken for nothing; a real cluster knows it."""
-    labels = {f"{pod_security.LABEL}enforce": "restricted"}
+@pytest.mark.parametrize(("label", "value"), [("enforce", "strict"), ("enforce-version", "v1.30")])
+def test_a_level_of_pod_security_exists(label: str, value: str) -> None:
+    """One of the three of the Pod Security Standards; a version other than the latest is not emulated."""
+    labels = {f"{pod_security.LABEL}{label}": value}
     with pytest.raises(KubernetesError) as refused:
         KubernetesApi().apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x", "labels": labels}})
-    assert "not emulated, or misspelled" in str(refused.value)
+    assert (refused.value.code, value in str(refused.value)) == (422, True)
+
+
+def test_a_restricted_namespace_asks_pods_to_renounce() -> None:
+    """Each control of "Pod Security Standards", level restricted, beside those of baseline."""
+    labels, harmless = {f"{pod_security.LABEL}enforce": "restricted"}, {"name": "main", "image": "x"}
+    refused = pod_security.refusal(labels, "enforce", {"spec": {"containers": [harmless]}})
+    assert refused
+    for control in ("allowPrivilegeEscalation", "unrestricted capabilities", "runAsNonRoot", "seccompProfile"):
+        assert control in refused
+    context: Object = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True}
+    context["seccompProfile"] = {"type": "RuntimeDefault"}
+    careful = {**harmless, "securityContext": context}
+    pod = {"spec": {"containers": [careful], "volumes": [{"name": "v", "emptyDir": {}}]}}
+    assert pod_security.refusal(labels, "enforce", pod) is None
+    for spoilt in (
+        {"spec": {"containers": [careful], "volumes": [{"name": "v", "nfs": {"server": "s", "path": "/"}}]}},
+        {"spec": {"containers": [{**careful, "securityContext": {**context, "runAsUser": 0}}]}},
+        {"spec": {"containers": [careful], "hostNetwork": True}},
+    ):
+        assert pod_security.refusal(labels, "enforce", spoilt)
 
 
 def test_the_default_service_account_is_made_anew() -> None:

@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 
 from podshare_sandbox.services.kubernetes import schemas
+from podshare_sandbox.services.kubernetes.authentication import KubernetesUser
+from podshare_sandbox.services.kubernetes.authorizer import Attributes
+from podshare_sandbox.services.kubernetes.impersonation import impersonated
 from podshare_sandbox.services.kubernetes.resources import BY_KIND
 from tests.sandbox.kubernetes_servers import Answer, ApiServer, sandbox
 
@@ -146,3 +149,197 @@ def test_an_apply_may_say_which_object_it_means(server: ApiServer) -> None:
     assert server.ask("PUT", f"{CONFIGS}/u", meant)[0] == 500
     meant["metadata"] = {"name": "made", "resourceVersion": "1"}
     assert server.ask("POST", CONFIGS, meant)[0] == 500
+
+
+# --- kinds --------------------------------------------------------------------------------------------------------
+
+
+def refused(server: ApiServer, path: str, body: Object) -> tuple[int, list[str]]:
+    """The status and the fields of a creation that is refused."""
+    status, answer, _ = server.ask("POST", path, body)
+    return status, [cause["field"] for cause in answer.get("details", {}).get("causes", [])]
+
+
+def policy(**spec: Any) -> Object:
+    kind = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}
+    return {**kind, "metadata": {"name": "p"}, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"egress": [{"ports": [{"port": 0}]}]}, "spec.egress[0].ports[0].port"),
+        ({"egress": [{"ports": [{"port": "no_name"}]}]}, "spec.egress[0].ports[0].port"),
+        ({"egress": [{"ports": [{"port": 10, "endPort": 5}]}]}, "spec.egress[0].ports[0].endPort"),
+        ({"egress": [{"ports": [{"endPort": 5}]}]}, "spec.egress[0].ports[0].port"),
+        ({"ingress": [{"ports": [{"protocol": "ICMP"}]}]}, "spec.ingress[0].ports[0].protocol"),
+        ({"ingress": [{"from": [{}]}]}, "spec.ingress[0].from[0]"),
+        ({"ingress": [{"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}, "podSelector": {}}]}]}, "spec.ingress[0].from[0]"),
+        ({"ingress": [{"from": [{"ipBlock": {}}]}]}, "spec.ingress[0].from[0].ipBlock.cidr"),
+        ({"ingress": [{"from": [{"ipBlock": {"cidr": "10.0.0.1"}}]}]}, "spec.ingress[0].from[0].ipBlock.cidr"),
+        ({"podSelector": {"matchLabels": {"a": "-"}}}, "spec.podSelector.matchLabels"),
+        ({"policyTypes": ["Both"]}, "spec.policyTypes[0]"),
+    ],
+)
+def test_a_network_policy_that_is_wrong_is_refused(server: ApiServer, spec: Object, field: str) -> None:
+    """422 with the field (``pkg/apis/networking/validation``)."""
+    path = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies?dryRun=All"
+    assert refused(server, path, policy(**spec)) == (422, [field])
+
+
+def test_a_network_policy_gets_its_defaults(server: ApiServer) -> None:
+    """It selects all pods, is about ingress, and about egress if it has such rules; ports are of TCP."""
+    path = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies?dryRun=All"
+    made = server.ask("POST", path, policy(egress=[{"ports": [{"port": 53}]}]))[1]["spec"]
+    assert (made["podSelector"], made["policyTypes"]) == ({}, ["Ingress", "Egress"])
+    assert made["egress"][0]["ports"] == [{"port": 53, "protocol": "TCP"}]
+
+
+SOURCE = {"driver": "fsx.csi.aws.com", "volumeHandle": "fs-1"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"capacity": {"storage": "0"}}, "spec.capacity[storage]"),
+        ({"capacity": {"storage": "1Gi", "cpu": "1"}}, "spec.capacity"),
+        ({"accessModes": []}, "spec.accessModes"),
+        ({"accessModes": ["ReadWriteOncePod", "ReadOnlyMany"]}, "spec.accessModes"),
+        ({"volumeMode": "File"}, "spec.volumeMode"),
+        ({"persistentVolumeReclaimPolicy": "Keep"}, "spec.persistentVolumeReclaimPolicy"),
+        ({"storageClassName": "a_b"}, "spec.storageClassName"),
+        ({"csi": {**SOURCE, "driver": "a_b"}}, "spec.csi.driver"),
+        ({"nfs": {"server": "s", "path": "/"}}, "spec.nfs"),
+    ],
+)
+def test_a_volume_that_is_wrong_is_refused(server: ApiServer, changed: Object, field: str) -> None:
+    """422 with the field (``ValidatePersistentVolume``)."""
+    spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadOnlyMany"], "csi": SOURCE, **changed}
+    body = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "v"}, "spec": spec}
+    assert refused(server, "/api/v1/persistentvolumes?dryRun=All", body) == (422, [field])
+
+
+MAIN = {"name": "main", "image": "busybox"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"containers": []}, "spec.containers"),
+        ({"containers": [{**MAIN, "name": "M_"}]}, "spec.containers[0].name"),
+        ({"containers": [MAIN, MAIN]}, "spec.containers[1].name"),
+        ({"containers": [{"name": "main"}]}, "spec.containers[0].image"),
+        ({"containers": [MAIN], "initContainers": [MAIN]}, "spec.containers[0].name"),
+        ({"containers": [MAIN], "restartPolicy": "Sometimes"}, "spec.restartPolicy"),
+        ({"containers": [MAIN], "volumes": [{"name": "V"}]}, "spec.volumes[0].name"),
+        ({"containers": [{**MAIN, "volumeMounts": [{"name": "v", "mountPath": "/v"}]}]},
+         "spec.containers[0].volumeMounts[0].name"),
+    ],
+)  # fmt: skip
+def test_a_pod_that_is_wrong_is_refused(server: ApiServer, spec: Object, field: str) -> None:
+    """422 with the field (``ValidatePodSpec``)."""
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec}
+    assert refused(server, "/api/v1/namespaces/default/pods?dryRun=All", body) == (422, [field])
+
+
+def test_of_a_running_pod_the_image_alone_is_changed(server: ApiServer) -> None:
+    """And its deadline, and tolerations that are added (``ValidatePodUpdate``)."""
+    path = "/api/v1/namespaces/default/pods"
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "fixed"}, "spec": {"containers": [MAIN]}}
+    _, made, _ = server.ask("POST", path, body)
+    made["spec"]["containers"][0]["image"] = "busybox:stable"
+    status, made, _ = server.ask("PUT", f"{path}/fixed", made)
+    assert (status, made["spec"]["containers"][0]["image"]) == (200, "busybox:stable")
+    made["spec"]["serviceAccountName"] = "other"
+    assert server.ask("PUT", f"{path}/fixed", made)[0] == 422
+
+
+@pytest.mark.parametrize(
+    ("labels", "field"),
+    [
+        ({"a" * 64: "x"}, "metadata.labels"),
+        ({"/a": "x"}, "metadata.labels"),
+        ({f"{'a' * 254}/a": "x"}, "metadata.labels"),
+        ({"a..b/c": "x"}, "metadata.labels"),
+        ({"a": "x" * 64}, "metadata.labels"),
+        ({"a": "x y"}, "metadata.labels"),
+    ],
+)
+def test_a_label_that_is_wrong_is_refused(server: ApiServer, labels: Object, field: str) -> None:
+    """422 (Kubernetes documentation, "Labels and Selectors", syntax and character set)."""
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "l", "labels": labels}}
+    status, fields = refused(server, CONFIGS, body)
+    assert (status, set(fields)) == (422, {field})
+
+
+def test_annotations_have_room_for_256_kib(server: ApiServer) -> None:
+    """Keys and values together (``ValidateAnnotations``)."""
+    body = config("annotated")
+    body["metadata"]["annotations"] = {"a": "x" * (256 * 1024)}
+    assert refused(server, CONFIGS, body) == (422, ["metadata.annotations"])
+
+
+def test_configuration_that_is_immutable_stays(server: ApiServer) -> None:
+    """ConfigMaps and Secrets alike; a Secret's type is fixed at any rate, and its plain text becomes data."""
+    server.ask("POST", CONFIGS, config("fixed", data={"a": "1"}, immutable=True))
+    for changed in ({"data": {"a": "2"}}, {"immutable": False}):
+        assert server.ask("PATCH", f"{CONFIGS}/fixed", changed, kind=MERGE)[0] == 422
+    assert server.ask("PATCH", f"{CONFIGS}/fixed", {"metadata": {"labels": {"a": "b"}}}, kind=MERGE)[0] == 200
+    secrets = "/api/v1/namespaces/default/secrets"
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"a": "1"}}
+    made = server.ask("POST", secrets, secret)[1]
+    assert (made["data"], made["type"], "stringData" in made) == ({"a": "MQ=="}, "Opaque", False)
+    assert server.ask("PATCH", f"{secrets}/s", {"type": "other"}, kind=MERGE)[0] == 422
+    assert refused(server, CONFIGS, config("keys", data={"a/b": "1"})) == (422, ["data[a/b]"])
+
+
+# --- reviews and selectors ----------------------------------------------------------------------------------------
+
+REVIEWS = "/apis/authorization.k8s.io/v1"
+ASKED = {"verb": "get", "resource": "pods"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "code"),
+    [
+        ("SelfSubjectAccessReview", {}, 422),
+        ("SelfSubjectAccessReview", {"resourceAttributes": ASKED, "nonResourceAttributes": {"path": "/"}}, 422),
+        ("SelfSubjectAccessReview", {"resourceAttributes": "pods"}, 400),
+        ("SelfSubjectAccessReview", {"resourceAttributes": {"verb": 1}}, 400),
+        ("SubjectAccessReview", {"resourceAttributes": ASKED}, 422),
+        ("SubjectAccessReview", {"user": "x"}, 422),
+        ("SelfSubjectRulesReview", {}, 400),
+    ],
+)
+def test_a_review_that_asks_nothing_is_refused(server: ApiServer, kind: str, spec: Object, code: int) -> None:
+    """422 with the field, 400 for what cannot be read (``pkg/apis/authorization/validation``)."""
+    body = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
+    assert server.ask("POST", f"{REVIEWS}/{kind.lower()}s", body)[0] == code
+
+
+@pytest.mark.parametrize("selector", ["a=-b", "a,", ",a", "-a", "a in (x y)", "a b", "a/b/c=d"])
+def test_a_selector_that_cannot_be_read_is_refused(server: ApiServer, selector: str) -> None:
+    """400: keys and values are those of labels (Kubernetes documentation, "Labels and Selectors")."""
+    assert server.ask("GET", f"{CONFIGS}?labelSelector={selector}")[0] == 400
+
+
+def test_each_right_to_impersonate_is_asked_for() -> None:
+    """User, every group that is named, uid and extra values, each by its own right ("User Impersonation")."""
+    asked: list[Attributes] = []
+    admin = KubernetesUser("admin", ("system:authenticated",))
+    headers = {
+        "Impersonate-User": "system:serviceaccount:default:robot",
+        "Impersonate-Group": "system:serviceaccounts, team",
+        "Impersonate-Uid": "u",
+        "Impersonate-Extra-Reason": "audit",
+    }
+    found = impersonated(admin, headers, lambda _, attributes: asked.append(attributes))
+    assert [(one.qualified_resource, one.namespace, one.name) for one in asked] == [
+        ("serviceaccounts", "default", "robot"),
+        ("groups", "", "system:serviceaccounts"),
+        ("groups", "", "team"),
+        ("uids", "", "u"),
+        ("userextras/reason", "", "audit"),
+    ]
+    assert (found.groups, found.uid) == (("system:serviceaccounts", "team", "system:authenticated"), "u")
+    assert found.extra == {"reason": ["audit"]}

@@ -94,7 +94,6 @@ def test_a_pod_that_is_over_uses_nothing(api: KubernetesApi) -> None:
     ("changed", "field"),
     [
         ({"capacity": ...}, "spec.capacity"),
-        ({"capacity": {"storage": "much"}}, "spec.capacity"),
         ({"accessModes": ["ReadOnly"]}, "spec.accessModes"),
         ({"csi": ...}, "spec"),
         ({"hostPath": {"path": "/"}}, "spec"),
@@ -109,14 +108,13 @@ def test_a_volume_is_well_formed(api: KubernetesApi, changed: Object, field: str
 
 
 def test_what_a_volume_and_a_claim_are_is_never_changed(api: KubernetesApi) -> None:
-    """The source of a volume and all of a claim but its size are fixed; mount options may be changed."""
+    """The source of a volume and all of a claim are fixed; mount options may be changed."""
     volume(api)
     claim(api)
     for change in (lambda: volume(api, csi={**CSI, "volumeHandle": "x"}), lambda: claim(api, volumeName="other")):
         with pytest.raises(KubernetesError, match="immutable"):
             change()
     volume(api, mountOptions=["ro"])
-    claim(api, resources={"requests": {"storage": "2Gi"}})
     with pytest.raises(KubernetesError, match="Required value"):
         claim(api, "small", resources={})
 
@@ -129,3 +127,13 @@ def test_what_is_empty_or_false_is_left_out(api: KubernetesApi) -> None:
     assert made["spec"]["csi"] == CSI
     assert "storageClassName" not in made["spec"]
     assert (asked["spec"]["storageClassName"], asked["spec"]["volumeMode"]) == ("", "Filesystem")
+
+
+def test_a_claim_of_a_volume_made_by_hand_never_grows(api: KubernetesApi) -> None:
+    """Only what a storage class provisioned is resized (admission plugin PersistentVolumeClaimResize); less is 422."""
+    volume(api)
+    claim(api)
+    for size, code in (("2Gi", 403), ("1Mi", 422)):
+        with pytest.raises(KubernetesError) as refused:
+            claim(api, resources={"requests": {"storage": size}})
+        assert refused.value.code == code

@@ -1,86 +1,82 @@
 """What the API server checks and fills in before it stores an object."""
 
-import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
-from podshare_sandbox.services.kubernetes import admission_policies, batch, errors, pod_security, pods, volumes
+from podshare_sandbox.services.kubernetes import admission_policies, batch, errors, pod_security, pods
+from podshare_sandbox.services.kubernetes.field_problems import Problem, unsupported
 from podshare_sandbox.services.kubernetes.resources import Resource
-from podshare_sandbox.services.kubernetes.validation import metadata, rbac
+from podshare_sandbox.services.kubernetes.validation import (
+    configuration,
+    metadata,
+    network_policies,
+    pod_specs,
+    rbac,
+    storage,
+)
 
 Object = dict[str, Any]
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_NOT_RESIZABLE = (
+    "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"
+)
 
 
 def validate(resource: Resource, candidate: Object, before: Object | None) -> None:
-    """Raise 422 where the object breaks the rules of its kind; ``before`` is what it replaces."""
-    name = candidate["metadata"]["name"]
+    """Set the defaults of the kind, and raise 422 where the object breaks its rules; ``before`` is what it replaces."""
+    _set_defaults(resource, candidate)
     earlier = before["metadata"] if before else None
     found = list(metadata.problems(resource, candidate["metadata"], earlier))
-    if resource.kind in ("Role", "ClusterRole"):
-        found += rbac.role_problems(resource, candidate)
-    if resource.kind in ("RoleBinding", "ClusterRoleBinding"):
-        rbac.fill_in(candidate)
-        found += rbac.binding_problems(resource, candidate, before)
+    found += _problems(resource, candidate, before)
     if found:
-        raise errors.invalid_fields(resource, name, found)
-    if resource.kind == "Pod":
-        _validate_pod(resource, candidate, before)
-    if resource.kind == "Namespace":
-        _validate_pod_security(resource, candidate)
-    if resource.kind == "NetworkPolicy":
-        _validate_network_policy(resource, candidate)
-    if resource in (volumes.VOLUME, volumes.CLAIM):
-        volumes.validate(resource, candidate, before)
+        raise errors.invalid_fields(resource, candidate["metadata"]["name"], found)
+    if resource.kind == "PersistentVolumeClaim" and storage.grows(candidate, before):
+        _require_growing_class(resource, candidate)
     batch.validate(resource, candidate, before)
     admission_policies.validate(resource, candidate)
 
 
-def _validate_pod_security(resource: Resource, namespace: Object) -> None:
+def _set_defaults(resource: Resource, candidate: Object) -> None:
+    configuration.fill_in(resource, candidate)
+    if resource.kind in ("RoleBinding", "ClusterRoleBinding"):
+        rbac.fill_in(candidate)
+    if resource.kind == "NetworkPolicy":
+        network_policies.fill_in(candidate)
+    for name in ("labels", "annotations"):
+        if candidate["metadata"].get(name) in ({}, None):
+            candidate["metadata"].pop(name, None)
+
+
+def _problems(resource: Resource, candidate: Object, before: Object | None) -> Iterator[Problem]:
+    match resource.kind:
+        case "Role" | "ClusterRole":
+            yield from rbac.role_problems(resource, candidate)
+        case "RoleBinding" | "ClusterRoleBinding":
+            yield from rbac.binding_problems(resource, candidate, before)
+        case "NetworkPolicy":
+            yield from network_policies.problems(candidate)
+        case "PersistentVolume":
+            yield from storage.volume_problems(candidate, before)
+        case "PersistentVolumeClaim":
+            yield from storage.claim_problems(candidate, before)
+        case "ConfigMap" | "Secret":
+            yield from configuration.problems(resource, candidate, before)
+        case "Pod":
+            yield from pod_specs.problems(candidate, before)
+        case "Namespace":
+            yield from _pod_security_labels(candidate)
+
+
+def _pod_security_labels(namespace: Object) -> Iterator[Problem]:
     for key, value in (namespace["metadata"].get("labels") or {}).items():
-        if key.startswith(pod_security.LABEL) and value not in pod_security.LEVELS:
-            field = f"metadata.labels[{key}]"
-            why = f'Unsupported value: "{value}": not emulated, or misspelled'
-            raise errors.invalid(resource, namespace["metadata"]["name"], field, why)
+        allowed = ("latest",) if key.endswith("-version") else pod_security.LEVELS
+        if key.startswith(pod_security.LABEL) and value not in allowed:
+            yield unsupported(f"metadata.labels[{key}]", value, allowed)
 
 
-def _validate_network_policy(resource: Resource, policy: Object) -> None:
-    name, spec = policy["metadata"]["name"], policy.get("spec") or {}
-    if "podSelector" not in spec:
-        raise errors.invalid(resource, name, "spec.podSelector", "Required value")
-    for block in _ip_blocks(spec):
-        try:
-            outer = ipaddress.ip_network(block["cidr"])
-            inside = [ipaddress.ip_network(one) for one in block.get("except") or ()]
-        except (KeyError, ValueError) as error:
-            raise errors.invalid(resource, name, "ipBlock.cidr", f"Invalid value: {error}") from None
-        if not all(_lies_in(one, outer) for one in inside):
-            raise errors.invalid(resource, name, "ipBlock.except", "must be a strict subset of `cidr`")
-
-
-def _lies_in(one: Network, outer: Network) -> bool:
-    if isinstance(one, ipaddress.IPv4Network):
-        return isinstance(outer, ipaddress.IPv4Network) and one != outer and one.subnet_of(outer)
-    return isinstance(outer, ipaddress.IPv6Network) and one != outer and one.subnet_of(outer)
-
-
-def _ip_blocks(spec: Object) -> Iterator[Object]:
-    for direction, side in (("ingress", "from"), ("egress", "to")):
-        for rule in spec.get(direction) or ():
-            yield from (peer["ipBlock"] for peer in rule.get(side) or () if "ipBlock" in peer)
-
-
-def _validate_pod(resource: Resource, pod: Object, before: Object | None) -> None:
-    name = pod["metadata"]["name"]
-    containers = pod.get("spec", {}).get("containers")
-    if not containers:
-        raise errors.invalid(resource, name, "spec.containers", "Required value")
-    for index, container in enumerate(containers):
-        for key in ("name", "image"):
-            if not container.get(key):
-                raise errors.invalid(resource, name, f"spec.containers[{index}].{key}", "Required value")
-    if before and before["spec"] != pod["spec"]:
-        raise errors.invalid(resource, name, "spec", "Forbidden: pod updates may not change fields of the spec")
+def _require_growing_class(resource: Resource, claim: Object) -> None:
+    """Only what a storage class provisioned grows (admission plugin PersistentVolumeClaimResize); here none does."""
+    raise errors.forbidden(resource, claim["metadata"]["name"], _NOT_RESIZABLE)
 
 
 def fill_in(resource: Resource, candidate: Object) -> None:

@@ -25,6 +25,7 @@ from podshare_sandbox import authorization, clock
 from podshare_sandbox.services.eks import AccessEntry, ClusterExtension, known_entries
 from podshare_sandbox.services.kubernetes import errors
 
+ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED = "system:anonymous", "system:authenticated", "system:unauthenticated"
 TOKEN_PREFIX = "k8s-aws-v1."  # noqa: S105  # a prefix, no secret
 CLUSTER_HEADER = "x-k8s-aws-id"
 LIFETIME = timedelta(minutes=15)
@@ -57,6 +58,10 @@ class KubernetesUser:
     def info(self) -> dict[str, Any]:
         """``UserInfo`` of authentication.k8s.io/v1."""
         return {"username": self.username, "uid": self.uid, "groups": list(self.groups), "extra": self.extra}
+
+
+# EKS, from Kubernetes 1.32 on, takes requests without a token for /healthz, /livez and /readyz only (EKS user guide)
+ANONYMOUS_USER = KubernetesUser(ANONYMOUS, (UNAUTHENTICATED,))
 
 
 class _BadTokenError(Exception):
@@ -162,7 +167,7 @@ def _user(caller: authorization.Principal, access_key: str, entry: AccessEntry) 
     username = entry.username.replace("{{SessionNameRaw}}", raw_session).replace("{{SessionName}}", session)
     return KubernetesUser(
         username=username,
-        groups=(*entry.groups, "system:authenticated"),
+        groups=(*entry.groups, AUTHENTICATED),
         uid=f"aws-iam-authenticator:{caller.account}:{unique_id}",
         extra={
             "accessKeyId": [access_key],

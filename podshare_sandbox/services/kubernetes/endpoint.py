@@ -23,6 +23,7 @@ from podshare_sandbox.services.kubernetes import (
     discovery,
     errors,
     escalation,
+    impersonation,
     lifecycle,
     nodes,
     options,
@@ -32,7 +33,7 @@ from podshare_sandbox.services.kubernetes import (
 )
 from podshare_sandbox.services.kubernetes.admission_policies import AdmissionRequest
 from podshare_sandbox.services.kubernetes.api import Check, KubernetesApi
-from podshare_sandbox.services.kubernetes.authentication import KubernetesUser, authenticate
+from podshare_sandbox.services.kubernetes.authentication import ANONYMOUS_USER, KubernetesUser, authenticate
 from podshare_sandbox.services.kubernetes.authorizer import Attributes, authorize
 from podshare_sandbox.services.kubernetes.decoding import decode, decode_apply, decode_patch
 from podshare_sandbox.services.kubernetes.errors import KubernetesError
@@ -42,6 +43,8 @@ Object = dict[str, Any]
 
 APPLY_PATCH = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
+_WHOLE = ("application/json", "application/yaml")  # the formats of whole objects
+_OF_NAMESPACES = ("status", "finalize")  # subresources of a namespace, not resources in it
 _READY_PATHS = ("/healthz", "/livez", "/readyz")
 
 
@@ -123,7 +126,7 @@ class KubernetesEndpoint:
         try:
             status, body = self._answer(request, warnings)
         except KubernetesError as error:
-            status, body = error.code, error.status
+            status, body = error.code, error.status if request.method != "HEAD" else ""
         headers = {"Warning": ", ".join(f"299 - {json.dumps(one)}" for one in warnings)} if warnings else {}
         if isinstance(body, str):
             return Response(status, {**headers, "Content-Type": "text/plain"}, body.encode())
@@ -132,9 +135,12 @@ class KubernetesEndpoint:
     def _answer(self, request: Request, warnings: list[str]) -> tuple[int, Object | str]:
         parts = urlsplit(request.url)
         sagemaker.settle_quotas(self._cluster.arn)
-        user = authenticate(self._cluster, request.headers.get("Authorization", ""))
-        user = self._impersonated(user, request.headers)
         path = parts.path.rstrip("/") or "/"
+        if path in _READY_PATHS and "Authorization" not in request.headers:
+            user = ANONYMOUS_USER
+        else:
+            user = authenticate(self._cluster, request.headers.get("Authorization", ""))
+        user = impersonation.impersonated(user, request.headers, self._require)
         target = _target(path)
         if target is None:
             return self._non_resource(user, request.method, path)
@@ -143,22 +149,6 @@ class KubernetesEndpoint:
         if (target.group, target.plural) in reviews.REVIEWS and target.version == "v1":
             return self._review(call)
         return self._resource(call)
-
-    def _impersonated(self, user: KubernetesUser, headers: Mapping[str, str]) -> KubernetesUser:
-        name = headers.get("Impersonate-User")
-        if name is None:
-            return user
-        groups = [group.strip() for group in headers.get("Impersonate-Group", "").split(",") if group.strip()]
-        if name.startswith("system:serviceaccount:"):
-            namespace, _, account = name.removeprefix("system:serviceaccount:").partition(":")
-            self._require(user, Attributes("impersonate", "", "serviceaccounts", namespace=namespace, name=account))
-            groups = groups or ["system:serviceaccounts", f"system:serviceaccounts:{namespace}"]
-        else:
-            self._require(user, Attributes("impersonate", "", "users", name=name))
-        for group in groups:
-            if not group.startswith("system:serviceaccounts"):
-                self._require(user, Attributes("impersonate", "", "groups", name=group))
-        return KubernetesUser(username=name, groups=(*groups, "system:authenticated"))
 
     def _require(self, user: KubernetesUser, attributes: Attributes) -> None:
         """Raise 403 unless ``user`` may."""
@@ -183,7 +173,7 @@ class KubernetesEndpoint:
             return 200, "ok"
         document = discovery.document(path, self._cluster.version)
         if document is None:
-            raise errors.unknown_path()
+            return 404, "404 page not found"
         return 200, document
 
     def _review(self, call: _Call) -> tuple[int, Object]:
@@ -382,6 +372,8 @@ class KubernetesEndpoint:
 
     def _whole_body(self, call: _Call, resource: Resource) -> Object:
         """The object in the body, without fields that its kind does not declare."""
+        if call.content_type not in _WHOLE:
+            raise errors.unsupported_media_type(_WHOLE)
         body = self._body_for(call, resource)
         call.warnings.extend(decode(resource, body, call.query.get("fieldValidation", "")))
         return body
@@ -416,7 +408,7 @@ def _target(path: str) -> _Target | None:
         target, rest = _Target(segments[1], segments[2], ""), segments[3:]
     else:
         return None
-    if rest[0] == "namespaces" and len(rest) > 2:
+    if rest[0] == NAMESPACE.plural and len(rest) > 2 and rest[2] not in _OF_NAMESPACES:
         target, rest = replace(target, namespace=rest[1]), rest[2:]
     plural, name, *subresource = (*rest, "") if len(rest) == 1 else rest
     return replace(target, plural=plural, name=name, subresource="/".join(subresource))

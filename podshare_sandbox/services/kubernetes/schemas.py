@@ -7,7 +7,6 @@ Kubeflow, SageMaker) keep every field; their metadata is held against ObjectMeta
 import base64
 import binascii
 import importlib
-import re
 import types
 import typing
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+from podshare_sandbox.services.kubernetes import quantities
 from podshare_sandbox.services.kubernetes.resources import Resource
 
 Object = dict[str, Any]
@@ -39,7 +39,6 @@ _ANYTHING = {"fieldsV1", "extra"}
 _SCALARS: dict[Any, tuple[type, ...]] = {str: (str,), bool: (bool,), int: (int,), float: (int, float), datetime: (str,)}
 _JSON = {str: "string", bool: "bool", int: "number", float: "number", dict: "object", list: "array"}
 _GO = {str: "string", bool: "bool", int: "int32", float: "float64", datetime: "v1.Time"}
-_QUANTITY = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?")
 _QUANTITY_PROBLEM = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 
 
@@ -117,7 +116,7 @@ def _of_value(value: Any, hint: Any, keys: Keys) -> Iterator[Misfit]:
             yield _mismatch(value, keys, "intstr.IntOrString")
     elif origin is list:
         yield from _of_list(value, arguments[0], keys)
-    elif hint is dict:
+    elif dict in (hint, origin):
         yield from _of_map(value, keys)
     elif hint in _SCALARS:
         if not _is_scalar(value, hint):
@@ -148,10 +147,18 @@ def _of_map(value: Any, keys: Keys) -> Iterator[Misfit]:
         return
     for key, member in value.items():
         if keys[-1] in _QUANTITIES:
-            if isinstance(member, bool) or not _QUANTITY.fullmatch(str(member)):
+            if isinstance(member, bool) or not _is_quantity(member):
                 yield Misfit((*keys, key), _QUANTITY_PROBLEM)
         elif not isinstance(member, str | None):
             yield _mismatch(member, (*keys, key), "string")
+
+
+def _is_quantity(value: Any) -> bool:
+    try:
+        quantities.parse(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_base64(text: str) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from podshare_sandbox.services.kubernetes import errors
 from podshare_sandbox.services.kubernetes.resources import Resource
+from podshare_sandbox.services.kubernetes.validation import metadata
 
 Matcher = Callable[[dict[str, Any]], bool]
 
@@ -42,11 +43,16 @@ def label_matcher(selector: str) -> Matcher:
 
 
 def _split(selector: str) -> list[str]:
-    """The requirements, at the commas that are not in parentheses."""
-    return [part for part in re.split(r",(?![^(]*\))", selector) if part.strip()]
+    """The requirements, at the commas that are not in parentheses. Raises 400 for a comma that nothing follows."""
+    parts = re.split(r",(?![^(]*\))", selector)
+    if len(parts) > 1 and not all(part.strip() for part in parts):
+        raise errors.bad_request("unable to parse requirement: found '', expected: identifier after ','")
+    return [part for part in parts if part.strip()]
 
 
 def _requirement(text: str) -> Callable[[dict[str, str]], bool]:
+    if match := _SET.fullmatch(text) or _EQUALITY.fullmatch(text) or _EXISTS.fullmatch(text):
+        _check(match.groupdict())
     if match := _SET.fullmatch(text):
         key, values = match["key"], {value.strip() for value in match["values"].split(",")}
         if match["operator"] == "in":
@@ -61,6 +67,16 @@ def _requirement(text: str) -> Callable[[dict[str, str]], bool]:
         key, wanted = match["key"], not match["absent"]
         return lambda labels: (key in labels) == wanted
     raise errors.bad_request(f"unable to parse requirement: {text}")
+
+
+def _check(requirement: Mapping[str, str]) -> None:
+    """Raise 400 for what is no key, or no value, of a label."""
+    values = [*requirement.get("values", "").split(","), requirement.get("value", "")]
+    for why in metadata.key_violations(requirement["key"]):
+        raise errors.bad_request(f'unable to parse requirement: key: Invalid value: "{requirement["key"]}": {why}')
+    for value in values:
+        for why in metadata.value_violations(value.strip()):
+            raise errors.bad_request(f'unable to parse requirement: values: Invalid value: "{value.strip()}": {why}')
 
 
 def field_matcher(selector: str, resource: Resource) -> Matcher:

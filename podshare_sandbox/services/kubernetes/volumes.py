@@ -1,16 +1,13 @@
-"""Persistent volumes and claims: what may be written, what is bound to what, and what stays while it is in use.
+"""Persistent volumes and claims: what is bound to what, and what stays while it is in use.
 
-Sources: Kubernetes documentation, "Persistent Volumes" (binding, reserving a volume, storage object in use protection),
-and API validation of the two kinds. Not emulated: classes, provisioners and reclaiming, which keep a volume as with
+Source: Kubernetes documentation, "Persistent Volumes" (binding, reserving a volume, storage object in use protection).
+Not emulated: classes, provisioners and reclaiming, which keep a volume as with
 ``Retain``.
 """
 
-import re
-from collections.abc import Iterator
 from typing import Any
 
 from podshare_sandbox.json_copy import json_copy
-from podshare_sandbox.services.kubernetes import errors
 from podshare_sandbox.services.kubernetes.resources import BY_KIND, Resource
 from podshare_sandbox.services.kubernetes.store import Store
 
@@ -18,54 +15,9 @@ Object = dict[str, Any]
 
 VOLUME, CLAIM = BY_KIND["PersistentVolume"], BY_KIND["PersistentVolumeClaim"]
 _POD = BY_KIND["Pod"]
-_QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?([KMGTPE]i?|k|m)?")
-_SOURCES = ("csi", "hostPath", "nfs", "local")
-_MODES = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")
 _OVER = ("Succeeded", "Failed")
 # the finalizers that hold what is in use
 PROTECTION = {VOLUME: "kubernetes.io/pv-protection", CLAIM: "kubernetes.io/pvc-protection"}
-
-
-def validate(resource: Resource, candidate: Object, before: Object | None) -> None:
-    """Raise 422 where a volume or a claim breaks the rules of its kind, or changes what nobody may change."""
-    name, spec = candidate["metadata"]["name"], candidate.get("spec") or {}
-    former = before.get("spec") if before else None
-    checks = _volume(spec, former) if resource == VOLUME else _claim(spec, former)
-    for field, problem in (*_modes(spec), *checks):
-        raise errors.invalid(resource, name, field, problem)
-
-
-def _modes(spec: Object) -> Iterator[tuple[str, str]]:
-    modes = spec.get("accessModes") or []
-    if not modes:
-        yield "spec.accessModes", "Required value"
-    yield from (("spec.accessModes", f'Unsupported value: "{mode}"') for mode in modes if mode not in _MODES)
-
-
-def _volume(spec: Object, former: Object | None) -> Iterator[tuple[str, str]]:
-    yield from _quantity("spec.capacity", (spec.get("capacity") or {}).get("storage"))
-    sources = [name for name in _SOURCES if name in spec]
-    if len(sources) != 1:
-        problem = "Forbidden: may not specify more than 1 volume type" if sources else "Required value: a volume type"
-        yield "spec", problem
-    missing = [name for name in ("driver", "volumeHandle") if "csi" in spec and not spec["csi"].get(name)]
-    yield from ((f"spec.csi.{name}", "Required value") for name in missing)
-    if former and any(spec.get(name) != former.get(name) for name in _SOURCES):
-        yield "spec.persistentvolumesource", "Forbidden: spec.persistentvolumesource is immutable after creation"
-
-
-def _claim(spec: Object, former: Object | None) -> Iterator[tuple[str, str]]:
-    requests = (spec.get("resources") or {}).get("requests") or {}
-    yield from _quantity("spec.resources[storage]", requests.get("storage"))
-    if former and {**spec, "resources": None} != {**former, "resources": None}:
-        yield "spec", "Forbidden: spec is immutable after creation except resources.requests for bound claims"
-
-
-def _quantity(field: str, value: Any) -> Iterator[tuple[str, str]]:
-    if value is None:
-        yield field, "Required value"
-    elif not _QUANTITY.fullmatch(str(value)):
-        yield field, f'Invalid value: "{value}": quantities must match the regular expression'
 
 
 def fill_in(resource: Resource, candidate: Object) -> None:

@@ -1,4 +1,5 @@
-"""What the API server refuses of an object, kind by kind; sources are its validation and the API reference.
+"""What the API server refuses of an object, kind by kind, and the defaults that it sets before it looks.
 
-Fields that the sandbox gives no meaning to are held against their types only (:mod:`schemas`).
+Sources are its API reference and its validation; fields that the sandbox gives no meaning to are held against their
+types only (:mod:`podshare_sandbox.services.kubernetes.schemas`).
 """
