@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from podshare_cli import access, accounts, approving, capacity, pausing, records, sandbox, sweeping, team
+from podshare_cli.doctor import command as doctor
 from podshare_cli.failures import INVALID, Failure, explain
 from podshare_cli.options import Json, Options, Prefix, Profile, Region, examples, flowing, in_force, set_in_force
 
@@ -41,6 +42,15 @@ app.command(
         "podshare capacity --json | jq '.[].instance_types[] | {instance_type, free, unit}'",
     ),
 )(capacity.capacity)
+app.command(
+    "doctor",
+    epilog=examples(
+        "podshare doctor",
+        "podshare doctor --assume-role ReadOnly --all",
+        "podshare doctor --profile-of 999999999999=management --profile-of 333333333333=data",
+        "podshare doctor --assume-role ReadOnly --json | jq '.[] | select(.status == \"problem\")'",
+    ),
+)(doctor.doctor)
 app.command(
     "approve",
     epilog=examples("podshare approve", "podshare approve vision 3f2a9c01b7de", "podshare approve --all --yes"),

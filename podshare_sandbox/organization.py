@@ -154,6 +154,17 @@ def seed(clients: Clients) -> None:
     create_cluster(clients, HUB, HUB_REGION, EKS_CLUSTER, HYPERPOD_CLUSTER)
     _add_file_system()
     _create_buckets(clients)
+    _start_trail(clients)
+
+
+def _start_trail(clients: Clients) -> None:
+    """The organization's trail, without which EventBridge would hear of no change of the organization."""
+    bucket = f"trails-{MANAGEMENT}"
+    clients("s3", MANAGEMENT, "us-east-1").create_bucket(Bucket=bucket)
+    trail = clients("cloudtrail", MANAGEMENT, "us-east-1")
+    settings = {"IsMultiRegionTrail": True, "IsOrganizationTrail": True}
+    trail.create_trail(Name="organization", S3BucketName=bucket, **settings)
+    trail.start_logging(Name="organization")
 
 
 def _found_organization() -> None:

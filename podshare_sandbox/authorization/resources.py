@@ -466,6 +466,11 @@ def _fsx(call: Call) -> Named:
     return Named(_given(FileSystemId=file_system, **made))
 
 
+def _cloudtrail(call: Call) -> Named:
+    name = call.first("Name", "TrailName", "TrailNameList")
+    return _one("trail", name) if name.startswith("arn:") else Named(_given(TrailName=name))
+
+
 def _nothing(_: Call) -> Named:
     return Named()
 
@@ -493,4 +498,5 @@ _NAMED: dict[str, Callable[[Call], Named]] = {
     "fsx": _fsx,
     "tag": _nothing,
     "ec2": _nothing,
+    "cloudtrail": _cloudtrail,
 }

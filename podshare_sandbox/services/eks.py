@@ -375,6 +375,14 @@ def describe_cluster(caller: Caller, name: str) -> dict[str, Any]:
     return {"cluster": _described(find_cluster(caller, name))}
 
 
+# what a cluster has unless its creation says otherwise (EKS API reference, VpcConfigRequest)
+_OPEN_ENDPOINT = {
+    "endpointPublicAccess": True,
+    "endpointPrivateAccess": False,
+    "publicAccessCidrs": ["0.0.0.0/0"],
+}
+
+
 def _described(cluster: Cluster) -> dict[str, Any]:
     extension = ClusterExtension.of(cluster)
     return {
@@ -384,7 +392,7 @@ def _described(cluster: Cluster) -> dict[str, Any]:
         "version": cluster.version,
         "endpoint": cluster.endpoint,
         "roleArn": cluster.role_arn,
-        "resourcesVpcConfig": cluster.resources_vpc_config,
+        "resourcesVpcConfig": {**_OPEN_ENDPOINT, **cluster.resources_vpc_config},
         "kubernetesNetworkConfig": cluster.kubernetes_network_config,
         "logging": cluster.logging,
         "identity": cluster.identity,

@@ -1,0 +1,144 @@
+"""``podshare doctor``: all checks in turn, as a table or as JSON."""
+
+# ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from podshare_cli.failures import Failure, invalid
+from podshare_cli.options import Options, takes_options
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from podshare_cli.connection import Connection
+    from podshare_cli.doctor.accounts import Accounts
+    from podshare_cli.doctor.findings import Finding
+    from podshare_cli.doctor.members import Part
+
+_SIGNS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "problem": "[bold red]✗[/]", "unknown": "[dim]?[/]"}
+
+
+@takes_options
+def doctor(
+    options: Options,
+    assume_role: Annotated[
+        str | None,
+        typer.Option("--assume-role", metavar="NAME", help="The role to assume in every other account; it only reads."),
+    ] = None,
+    profile_of: Annotated[
+        list[str] | None,
+        typer.Option("--profile-of", metavar="ID=PROFILE", help="The AWS profile for one account; may be repeated."),
+    ] = None,
+    account: Annotated[
+        list[str] | None,
+        typer.Option("--account", metavar="ID", help="Look at these member accounts only; may be repeated."),
+    ] = None,
+    all_findings: Annotated[bool, typer.Option("--all", help="Show what is in order too.")] = False,
+) -> None:
+    """Check an environment and every account that takes part, before and after a deployment. Nothing is changed.
+
+    It checks the organization (features, trusted access, trail), the hub (tables, state machines, runtime,
+    concurrency, event buses, alarms and who hears of them, the last sweep, refusals by policies), each cluster of the
+    registry (HyperPod and EKS status, authentication mode, Kubernetes version, endpoint, add-ons, access policies,
+    room), and each account (member stack's version and parameters, room, trails). Each finding says what to run.
+
+    In the hub's account it acts with your credentials, in others with --assume-role or --profile-of: reading rights
+    such as AWS's ReadOnlyAccess suffice. What you may not look at is `unknown`. The exit code is 1 if there is a
+    problem; warnings and unknown findings leave it 0.
+    """
+    from podshare_cli.doctor.accounts import Accounts
+    from podshare_cli.doctor.findings import Status
+    from podshare_cli.output import print_json, stdout
+
+    accounts = Accounts(options.connection, assume_role, _profiles(profile_of or []))
+    found = list(_looking(_findings(accounts, set(account or ())), quiet=options.as_json))
+    shown = [finding for finding in found if all_findings or finding.status is not Status.OK]
+    if options.as_json:
+        print_json([finding.as_dict() for finding in found])
+    else:
+        if shown:
+            stdout().print(_table(shown))
+        stdout().print(_summary(found))
+    problems = [finding for finding in found if finding.status is Status.PROBLEM]
+    if problems:
+        first = f"{problems[0].where}: {problems[0].what}"
+        raise Failure(f"{len(problems)} problems, the first: {first}", "Run what stands beside each, then again.")
+
+
+def _profiles(given: list[str]) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in given]
+    if wrong := [account for account, _, profile in pairs if not profile]:
+        raise invalid(f"--profile-of {wrong[0]} names no profile.", "Write ID=PROFILE, such as 222222222222=vision.")
+    return {account: profile for account, _, profile in pairs}
+
+
+def _findings(accounts: "Accounts", only: set[str]) -> Iterator["Finding"]:
+    from podshare_cli.doctor import clusters, hub, members, organization
+
+    connection = accounts.connection
+    environment = hub.environment(connection)
+    yield from hub.absent(connection) if environment is None else hub.findings(connection)
+    yield from organization.findings(accounts, environment or {})
+    if environment is None:
+        return
+    records = _records(connection)
+    for record in records["cluster"]:
+        yield from clusters.findings(accounts, record)
+    for part in _parts(connection, records).values():
+        if not only or part.account in only:
+            yield from members.findings(accounts, part)
+
+
+def _records(connection: "Connection") -> dict[str, list[dict[str, Any]]]:
+    from podshare_cli.tables import Registry
+
+    registry = Registry(connection)
+    return {kind: registry.all_of(kind) for kind in ("cluster", "dataset", "team")}
+
+
+def _parts(connection: "Connection", records: Mapping[str, list[dict[str, Any]]]) -> dict[str, "Part"]:
+    """The accounts that records name, and those that podshare has something in for members that were selected."""
+    from podshare_cli.doctor.members import parts
+    from podshare_cli.tables import State
+
+    members_of_teams = [member for team in records["team"] for member in team.get("members", ())]
+    named = [str(member["account"]) for member in members_of_teams if "account" in member]
+    used = [account for account, _ in State(connection).uses()]
+    partition = connection.caller.split(":")[1]
+    others = {str(record["account"]) for kind in ("cluster", "dataset") for record in records[kind]}
+    members = sorted({*named, *(account for account in used if account not in others)})
+    return parts(records["cluster"], records["dataset"], members, connection.account, partition)
+
+
+def _looking(findings: Iterable["Finding"], *, quiet: bool) -> Iterator["Finding"]:
+    """The findings as they come, telling on stderr meanwhile what is looked at."""
+    from podshare_cli.output import stderr
+
+    if quiet:
+        yield from findings
+        return
+    with stderr().status("Looking at the hub") as status:
+        for finding in findings:
+            status.update(f"Looking at {finding.where}: {finding.check}")
+            yield finding
+
+
+def _table(findings: Iterable["Finding"]) -> "Table":
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("", "where", "check", "finding", "run", box=None, header_style="dim", pad_edge=False)
+    for finding in findings:
+        row = (finding.where, finding.check, finding.what, finding.run)
+        table.add_row(_SIGNS[finding.status], *(escape(cell) for cell in row))
+    return table
+
+
+def _summary(findings: Iterable["Finding"]) -> str:
+    from collections import Counter
+
+    counts = Counter(str(finding.status) for finding in findings)
+    return ", ".join(f"{counts[name]} {name}" for name in ("problem", "warning", "unknown", "ok"))

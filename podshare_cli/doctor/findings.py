@@ -1,0 +1,82 @@
+"""What a check found, and how a check that AWS refuses ends."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+WARN_FROM = 0.8  # of a quota that cannot be raised at once
+
+_ABSENT = ("ResourceNotFoundException", "NoSuchEntity", "StateMachineDoesNotExist", "TrailNotFoundException")
+
+
+class Status(StrEnum):
+    """How a finding stands; UNKNOWN where the caller may not look, or nothing is there to look at yet."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: where, what it is, how it stands, and what to run about it."""
+
+    where: str
+    check: str
+    status: Status
+    what: str
+    run: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The finding for scripts."""
+        return {**asdict(self), "status": str(self.status)}
+
+
+Check = Callable[[], Iterable[Finding]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where findings are about: ``organization``, ``hub``, ``cluster main`` or ``account 222222222222``."""
+
+    name: str
+
+    def ok(self, check: str, what: str) -> Finding:
+        """All is well."""
+        return Finding(self.name, check, Status.OK, what)
+
+    def warning(self, check: str, what: str, run: str = "") -> Finding:
+        """Podshare works, and something should be looked at."""
+        return Finding(self.name, check, Status.WARNING, what, run)
+
+    def problem(self, check: str, what: str, run: str = "") -> Finding:
+        """Podshare does not work here until it is mended."""
+        return Finding(self.name, check, Status.PROBLEM, what, run)
+
+    def unknown(self, check: str, what: str, run: str = "") -> Finding:
+        """It could not be looked at."""
+        return Finding(self.name, check, Status.UNKNOWN, what, run)
+
+    def room(self, check: str, present: int, most: int, remedy: str) -> Finding:
+        """How much of a quota is in use: a warning from 80 percent, a problem where nothing is left."""
+        told = f"{present:,} of {most:,} in use"
+        if present >= most:
+            return self.problem(check, told, remedy)
+        return self.warning(check, told, remedy) if present >= WARN_FROM * most else self.ok(check, told)
+
+    def made(self, check: str, look: Check) -> Iterator[Finding]:
+        """The findings of a check; one that AWS refuses is UNKNOWN, and stops no other."""
+        try:
+            yield from look()
+        except ClientError as error:
+            code, operation = error.response["Error"]["Code"], error.operation_name
+            if code in _ABSENT:
+                yield self.problem(check, f"{operation}: {error.response['Error'].get('Message', code)}")
+            else:
+                yield self.unknown(check, f"{operation} answered {code}: {error.response['Error'].get('Message', '')}")
+        except BotoCoreError as error:
+            yield self.unknown(check, f"not reached: {error}")
