@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -22,12 +23,36 @@ if TYPE_CHECKING:
     from podshare_cli.sandbox_file import RunningSandbox
     from podshare_sandbox import Sandbox
 
+
+def _file_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", name):
+        raise typer.BadParameter("lowercase letters, digits and hyphens, at most 40")
+    return name
+
+
+Name = Annotated[
+    str,
+    typer.Option(
+        "--name",
+        envvar="PODSHARE_SANDBOX",
+        callback=_file_name,
+        help="Which sandbox, where several run side by side.",
+    ),
+]
+
 app = group("The sandbox: an AWS organization on this machine, with podshare deployed; no account, no cost.")
 
 
-@app.command(epilog=examples("podshare sandbox up", "podshare sandbox up --port 4567 --time-scale 1"))
+@app.command(
+    epilog=examples(
+        "podshare sandbox up",
+        "podshare sandbox up --port 4567 --time-scale 1",
+        "podshare sandbox up --name second",
+    )
+)
 @flowing
 def up(
+    name: Name = "sandbox",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Where it listens; 0 is any free port.")] = 0,
     time_scale: Annotated[
         float,
@@ -38,18 +63,18 @@ def up(
     from podshare_cli import sandbox_file
     from podshare_cli.sandbox_control import Control
 
-    if running := sandbox_file.RunningSandbox.find():
+    if running := sandbox_file.RunningSandbox.find(name):
         raise Failure(
             f"A sandbox runs already, as process {running.process} at http://{running.host}:{running.port}.",
-            "Use it with `podshare sandbox exec`, or end it first.",
+            "Use it with `podshare sandbox exec`, end it first, or start another beside it with --name.",
         )
     stopped = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, lambda *_: stopped.set())
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, lambda *_: stopped.set())
     with _deployed(time_scale, port) as sandbox, Control(sandbox) as control:
-        path = _running(sandbox, control).write()
+        path = _running(sandbox, control, name).write()
         try:
-            _tell_how_to_reach(sandbox)
+            _tell_how_to_reach(sandbox, name)
             while not stopped.wait(1.0):  # in short waits, so that a signal is seen on every platform
                 pass
         finally:
@@ -72,9 +97,10 @@ def execute(
     ],
     account: Annotated[str, typer.Option("--account", help="The account to act in.", show_default=False)],
     region: Annotated[str | None, typer.Option("--region", help="The Region to act in. [default: the hub's]")] = None,
+    name: Name = "sandbox",
 ) -> None:
     """Run any command as the administrator of one of the sandbox's accounts. Its exit code is the command's."""
-    running = _found()
+    running = _found(name)
     environment = running.environment_of(_key_of(running, account), region or in_force().region or running.region)
     try:
         os.execvpe(command[0], command, environment)  # noqa: S606  # the user's own command, without a shell
@@ -94,6 +120,7 @@ def send(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="A sample, such as those of events/.", show_default=False)
     ],
+    name: Name = "sandbox",
 ) -> None:
     """Play a sample of a trigger on the sandbox, as AWS would: an event, a table's changes, or a schedule.
 
@@ -106,7 +133,7 @@ def send(
     from podshare_cli.sandbox_control import ask
 
     sample = _sample(file)
-    answer = ask(_found(), {"sample": sample, "name": file.stem})
+    answer = ask(_found(name), {"sample": sample, "name": file.stem})
     if in_force().as_json:
         print_json(answer)
     else:
@@ -128,12 +155,13 @@ def demo() -> None:
         raise Failure("The demo did not hold: see the lines marked ✗ above.")
 
 
-def _found() -> "RunningSandbox":
-    from podshare_cli.sandbox_file import RunningSandbox
+def _found(name: str) -> "RunningSandbox":
+    from podshare_cli.sandbox_file import MAIN, RunningSandbox
 
-    running = RunningSandbox.find()
+    running = RunningSandbox.find(name)
     if running is None:
-        raise Failure("No sandbox is running.", "Start one in another terminal: podshare sandbox up")
+        which = "" if name == MAIN else f" --name {name}"
+        raise Failure("No sandbox is running.", f"Start one in another terminal: podshare sandbox up{which}")
     return running
 
 
@@ -203,7 +231,7 @@ def _start(sandbox: "Sandbox", port: int) -> None:
         raise Failure(what, "Choose another --port.") from None
 
 
-def _running(sandbox: "Sandbox", control: "Control") -> "RunningSandbox":
+def _running(sandbox: "Sandbox", control: "Control", name: str) -> "RunningSandbox":
     from urllib.parse import urlsplit
 
     from podshare_cli.sandbox_file import RunningSandbox
@@ -223,11 +251,13 @@ def _running(sandbox: "Sandbox", control: "Control") -> "RunningSandbox":
         keys={account: (key.access_key, key.secret_key) for account, key in keys.items()},
         control_port=control.port,
         control_key=control.key,
+        name=name,
     )
 
 
-def _tell_how_to_reach(sandbox: "Sandbox") -> None:
+def _tell_how_to_reach(sandbox: "Sandbox", name: str) -> None:
     from podshare_cli.output import stdout
+    from podshare_cli.sandbox_file import MAIN
     from podshare_sandbox.organization import HUB, HUB_REGION
 
     console = stdout()
@@ -236,9 +266,10 @@ def _tell_how_to_reach(sandbox: "Sandbox") -> None:
         f"[bold green]✓[/] The sandbox is up at [bold]{sandbox.url}[/], with podshare deployed. Ctrl-C ends it.\n"
     )
     console.print("Any command, as an account's administrator:")
-    console.print(f"  podshare sandbox exec --account {HUB} -- podshare team list\n", style="cyan")
+    which = "" if name == MAIN else f"--name {name} "
+    console.print(f"  podshare sandbox exec {which}--account {HUB} -- podshare team list\n", style="cyan")
     console.print("Any AWS SDK, with an access key of below:")
-    console.print(f"  export AWS_ENDPOINT_URL={sandbox.url} AWS_REGION={HUB_REGION}\n", style="cyan")
+    console.print(f"  export AWS_ENDPOINT_URL={sandbox.endpoint} AWS_REGION={HUB_REGION}\n", style="cyan")
     console.print("As an HTTPS proxy, which also serves access points and the cluster's Kubernetes API by their names:")
     console.print(f"  export HTTPS_PROXY={sandbox.url} AWS_CA_BUNDLE={bundle} AWS_REGION={HUB_REGION}\n", style="cyan")
     console.print(_accounts())

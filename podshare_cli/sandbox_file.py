@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-_NAME = "sandbox.json"
+MAIN = "sandbox"
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class RunningSandbox:
     keys: Mapping[str, tuple[str, str]]
     control_port: int
     control_key: str
+    name: str = MAIN
 
     @property
     def answers(self) -> bool:
@@ -55,16 +56,16 @@ class RunningSandbox:
         for directory in _directories():
             try:
                 _make_private(directory)
-                return _write_private(directory / _NAME, json.dumps(asdict(self)))
+                return _write_private(directory / f"{self.name}.json", json.dumps(asdict(self)))
             except OSError:
                 continue
         raise OSError("no directory for the sandbox's file: XDG_RUNTIME_DIR, the cache and the temporary one refuse it")
 
     @classmethod
-    def find(cls) -> Self | None:
-        """The sandbox that runs now, or None."""
+    def find(cls, name: str = MAIN) -> Self | None:
+        """The sandbox of this name that runs now, or None."""
         for directory in _directories():
-            if (found := cls._read(directory / _NAME)) and found.answers:
+            if (found := cls._read(directory / f"{name}.json")) and found.answers:
                 return found
         return None
 

@@ -32,6 +32,8 @@ from botocore.compat import HTTPHeaders
 from moto.core.models import botocore_stubber
 from requests.structures import CaseInsensitiveDict
 
+from podshare_sandbox.authorization import signatures
+
 logger = logging.getLogger(__name__)
 
 _AWS_HOST = re.compile(r"[a-z0-9.-]+\.(amazonaws\.com|api\.aws)", re.IGNORECASE)
@@ -46,6 +48,8 @@ _HOP_BY_HOP = {
     "content-length",
     "expect",
 }
+
+_ANY_REGION = "us-east-1"
 
 # Signing names that are not the first label of the service's host (botocore's endpointPrefix tells)
 _HOST_PREFIXES = {"sagemaker": "api.sagemaker", "ecr": "api.ecr", "ses": "email"}
@@ -111,8 +115,13 @@ class FrontDoor:
 
     @property
     def url(self) -> str:
-        """The URL for ``HTTPS_PROXY`` and for ``AWS_ENDPOINT_URL``."""
+        """The URL for ``HTTPS_PROXY``."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def endpoint(self) -> str:
+        """The URL for ``AWS_ENDPOINT_URL``: a name, since SDKs put buckets and accounts before it."""
+        return f"http://localhost:{self.port}"
 
     @cached_property
     def ca_bundle(self) -> str:
@@ -184,7 +193,9 @@ def real_request(request: Request) -> Request:
     if scope is None:
         raise EndpointError("the request has no Signature Version 4 scope that tells its service and Region")
     label = _leading_label(request.host)
-    host = _aws_host(scope["service"], scope["region"], label, request)
+    # a Region that AWS does not have is refused by the service, in its own words
+    region = scope["region"] if signatures.region_exists(scope["region"]) else _ANY_REGION
+    host = _aws_host(scope["service"], region, label, request)
     headers = request.headers.copy()
     headers["Host"] = host
     return replace(request, url=parts._replace(scheme="https", netloc=host).geturl(), headers=headers)
@@ -322,7 +333,8 @@ class _Connection(http.server.BaseHTTPRequestHandler):
     def _answer(self) -> Response:
         request = self._read()
         try:
-            return self.server.front_door.handle(request if self.tunnel else real_request(request))
+            with signatures.looked_at(request.method, request.url, request.headers, request.body):
+                return self.server.front_door.handle(request if self.tunnel else real_request(request))
         except EndpointError as error:
             return Response(403, {"Content-Type": "text/plain"}, f"MissingAuthenticationToken: {error}".encode())
         except Exception as error:

@@ -210,8 +210,13 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """Where the front door listens: the value for ``AWS_ENDPOINT_URL`` and for ``HTTPS_PROXY``."""
+        """Where the front door listens: the value for ``HTTPS_PROXY``."""
         return self._running_front_door.url
+
+    @property
+    def endpoint(self) -> str:
+        """The value for ``AWS_ENDPOINT_URL``."""
+        return self._running_front_door.endpoint
 
     @property
     def _running_front_door(self) -> FrontDoor:

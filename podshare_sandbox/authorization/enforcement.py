@@ -18,7 +18,7 @@ from moto.s3.exceptions import S3ClientError
 from moto.s3.responses import S3Response
 from werkzeug.exceptions import NotFound
 
-from podshare_sandbox.authorization import actions, authorize, global_keys, s3_data, s3_encryption
+from podshare_sandbox.authorization import actions, authorize, global_keys, s3_data, s3_encryption, signatures
 from podshare_sandbox.authorization.authorize import AccessDenied
 from podshare_sandbox.authorization.call import Call
 from podshare_sandbox.authorization.principals import (
@@ -42,6 +42,7 @@ _REFUSALS = [
     *("AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"),
     *("InvalidClientTokenId", "UnrecognizedClientException", "ExpiredToken", "ExpiredTokenException"),
     *("MissingAuthenticationToken", "MissingAuthenticationTokenException"),
+    *("SignatureDoesNotMatch", "InvalidSignatureException"),
 ]
 
 _enforced = False
@@ -147,6 +148,8 @@ def _authenticate(response: BaseResponse, words: "_Errors") -> Principal:
         raise words.expired() from expired
     if principal.session and _token(response) != principal.session.token:
         raise words.unknown_key()
+    if wrong := signatures.what_is_wrong():
+        raise words.wrongly_signed(wrong)
     return principal
 
 
@@ -186,6 +189,11 @@ class _Errors:
         """No such access key, or a token that is not its own."""
         code = "InvalidClientTokenId" if self._is_xml or self._keeps_query_codes else "UnrecognizedClientException"
         return _error(code, "The security token included in the request is invalid.", self._status)
+
+    def wrongly_signed(self, message: str) -> ServiceException:
+        """The key's secret was another one, or the Region is none of AWS's."""
+        code = "SignatureDoesNotMatch" if self._is_xml or self._keeps_query_codes else "InvalidSignatureException"
+        return _error(code, message, self._status)
 
     def expired(self) -> ServiceException:
         """The session is over."""
@@ -271,6 +279,8 @@ def _authenticate_s3(response: S3Response) -> Principal:
         raise _s3_error("ExpiredToken", "The provided token has expired.", _BAD_REQUEST) from expired
     if principal.session and _token(response) != principal.session.token:
         raise _s3_error("InvalidToken", "The provided token is malformed or otherwise invalid.", _BAD_REQUEST)
+    if wrong := signatures.what_is_wrong():
+        raise _s3_error("SignatureDoesNotMatch", wrong, _FORBIDDEN)
     return principal
 
 

@@ -93,6 +93,18 @@ def test_a_sandbox_that_has_ended_is_not_found(running: RunningSandbox) -> None:
 
 
 @pytest.mark.usefixtures("home")
+@pytest.mark.usefixtures("home")
+def test_sandboxes_with_names_stand_side_by_side(running: RunningSandbox) -> None:
+    """Each is found by its own name, and forgetting one leaves the other."""
+    second = dataclasses.replace(running, name="second")
+    running.write()
+    path = second.write()
+
+    assert (RunningSandbox.find(), RunningSandbox.find("second")) == (running, second)
+    forget(path)
+    assert (RunningSandbox.find(), RunningSandbox.find("second")) == (running, None)
+
+
 def test_a_broken_file_is_no_sandbox(running: RunningSandbox) -> None:
     """An older version's file, or half a file, is passed over."""
     running.write().write_text('{"process": 1')

@@ -5,6 +5,7 @@ import http.client
 import io
 import json
 import os
+import socket
 import ssl
 import subprocess
 import sys
@@ -81,6 +82,91 @@ def test_an_unknown_key_is_refused() -> None:
             "sts", region_name=REGION, aws_access_key_id="AKIAAAAAAAAAAAAAAAAA", aws_secret_access_key="x"
         ).get_caller_identity()
     assert refusal.value.response["Error"]["Code"] == "InvalidClientTokenId"
+
+
+def _refused(
+    aws: Runtime, service: str, operation: str, secret: str = "x" * 40, region: str = REGION, **more: Any
+) -> str:
+    """The error code that a client gets which signs with this secret, for this Region."""
+    make: Any = boto3.Session().client
+    door = aws.front_door
+    client = make(
+        service,
+        region_name=region,
+        aws_access_key_id=aws.key(HUB).access_key_id,
+        aws_secret_access_key=secret,
+        config=Config(retries={"total_max_attempts": 1}, **more.pop("config", {})),
+        **more,
+    )
+    from moto.core.models import botocore_stubber  # noqa: PLC0415  # nothing else here may use it
+
+    client.meta.events.unregister("before-send", botocore_stubber)
+    with pytest.raises(ClientError) as refusal:
+        getattr(client, operation)()
+    assert door
+    return str(refusal.value.response["Error"]["Code"])
+
+
+@pytest.mark.parametrize("way", ["proxy", "endpoint"])
+@pytest.mark.parametrize(
+    ("service", "operation", "code"),
+    [
+        ("sts", "get_caller_identity", "SignatureDoesNotMatch"),
+        ("iam", "list_roles", "SignatureDoesNotMatch"),
+        ("dynamodb", "list_tables", "InvalidSignatureException"),
+        ("eks", "list_clusters", "InvalidSignatureException"),
+        ("s3", "list_buckets", "SignatureDoesNotMatch"),
+    ],
+)
+def test_a_wrong_secret_is_refused(aws: Runtime, way: str, service: str, operation: str, code: str) -> None:
+    """The access key's own secret must have signed, in whichever protocol (IAM User Guide, "Create a signed AWS API request")."""
+    door = aws.front_door
+    if way == "proxy":
+        more: dict[str, Any] = {"config": {"proxies": {"https": door.url}}, "verify": door.ca_bundle}
+    else:
+        more = {"endpoint_url": f"http://localhost:{door.port}"}
+    assert _refused(aws, service, operation, **more) == code
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "code"),
+    [
+        ("sts", "get_caller_identity", "SignatureDoesNotMatch"),
+        ("dynamodb", "list_tables", "InvalidSignatureException"),
+        ("s3", "list_buckets", "SignatureDoesNotMatch"),
+    ],
+)
+def test_an_unknown_region_is_refused_in_aws_words(aws: Runtime, service: str, operation: str, code: str) -> None:
+    """A signature for a Region that AWS does not have is none (IAM User Guide, "Troubleshoot signing issues")."""
+    secret, endpoint = aws.key(HUB).secret_access_key, f"http://localhost:{aws.front_door.port}"
+    assert _refused(aws, service, operation, secret, "us-west-9", endpoint_url=endpoint) == code
+
+
+def test_presigned_links_are_checked_too(aws: Runtime) -> None:
+    """A link whose object was changed after it was signed is refused with 403."""
+    s3 = _bare(
+        aws, "s3", REGION, Config(signature_version="s3v4"), endpoint_url=f"http://localhost:{aws.front_door.port}"
+    )
+    s3.put_object(Bucket="things", Key="mine", Body=b"x")
+    link = s3.generate_presigned_url("get_object", Params={"Bucket": "things", "Key": "mine"})
+    with urllib.request.urlopen(link) as answer:  # noqa: S310  # a link to the front door
+        assert answer.read() == b"x"
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        urllib.request.urlopen(link.replace("/mine?", "/other?"))  # noqa: S310  # a link to the front door
+    assert refusal.value.code == 403
+
+
+def test_s3_control_by_the_printed_endpoint(aws: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An SDK puts the account before the endpoint's host, whose names below `localhost` are loopback (RFC 6761)."""
+    stock = socket.getaddrinfo
+
+    def resolve(host: str, *rest: Any, **named: Any) -> Any:
+        return stock("127.0.0.1" if host.endswith(".localhost") else host, *rest, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)  # not every system's resolver follows the RFC
+    assert aws.front_door.endpoint == f"http://localhost:{aws.front_door.port}"
+    control = _bare(aws, "s3control", REGION, Config(), endpoint_url=aws.front_door.endpoint)
+    assert control.list_access_points(AccountId=HUB)["AccessPointList"] == []
 
 
 @pytest.mark.parametrize("size", [0, 10, 300_000])
