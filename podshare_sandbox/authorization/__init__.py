@@ -1,8 +1,9 @@
 """IAM on every call: who calls, what their policies and the resource's say, and a log of the answers.
 
 ``install()`` puts it in front of moto. ``policy`` and ``conditions`` evaluate documents and know nothing of
-AWS's state; ``actions``, ``resources``, ``request_context`` and ``s3_data`` say what a call asks for;
-``principals``, ``sessions`` and ``accounts`` who asks; ``authorize`` decides; ``enforcement`` hooks all that into moto.
+AWS's state; ``actions``, ``resources``, ``request_context`` and ``s3_data`` say what a call asks for, ``global_keys``
+on which way; ``principals``, ``sessions`` and ``accounts`` who asks; ``resource_policies`` and ``resource_control``
+what limits access to the resource; ``authorize`` decides; ``enforcement`` hooks all that into moto.
 """
 
 from podshare_sandbox.authorization.authorize import (

@@ -179,6 +179,7 @@ def _service_context(service: str, resource_arn: str, context: Mapping[str, Valu
         **global_keys.of_resource(account_of(resource_arn)),
         "aws:principalisawsservice": "true",
         "aws:principalservicename": service,
+        "aws:principalservicenameslist": (service,),
         **context,
     }
 

@@ -189,11 +189,14 @@ def is_operator(name: str) -> bool:
     return quantifier in ("", _ALL, _ANY) and (base in _TESTS or base in _NEGATIONS)
 
 
-def holds(operator: str, key: str, expected: tuple[str, ...], context: Context, *, variables: bool) -> bool:
+def holds(
+    operator: str, key: str, expected: tuple[str, ...], context: Context, *, variables: bool, denies: bool = False
+) -> bool:
     """Whether one condition holds. Raises NotImplementedError for an operator that IAM does not have.
 
-    Without a set operator several values of a key equal nothing ("Using IAM policy conditions in Amazon EventBridge":
-    ``StringEquals`` with two sources refuses a pattern with both).
+    Several values need a set operator. Without one ``StringEquals`` allows nothing ("Using IAM policy conditions in
+    Amazon EventBridge": a pattern with two sources); what else AWS does is not documented: the condition of a statement
+    that ``denies`` holds, that of another does not.
     """
     if not is_operator(operator):
         raise NotImplementedError(f"condition operator {operator}")
@@ -218,4 +221,4 @@ def holds(operator: str, key: str, expected: tuple[str, ...], context: Context, 
         return all(matches(value) != negated for value in values)
     if quantifier == _ANY:
         return any(matches(value) != negated for value in values)
-    return (len(values) == 1 and matches(values[0])) != negated
+    return denies if len(values) > 1 else matches(values[0]) != negated

@@ -158,7 +158,7 @@ def _applies(statement: Statement, request: Request) -> bool:
         _covers_action(statement, request.action)
         and _covers_resource(statement, request)
         and all(
-            holds(operator, key, expected, request.context, variables=statement.variables)
+            holds(operator, key, expected, request.context, variables=statement.variables, denies=not statement.allow)
             for operator, key, expected in statement.conditions
         )
     )

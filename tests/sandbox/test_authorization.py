@@ -132,9 +132,9 @@ CONTEXT: conditions.Context = {
         ("StringLike", "x:blank", ["*"], True),
         ("StringNotLike", "x:blank", ["a/*"], True),
         ("Null", "x:blank", ["true"], True),
-        # several values without a set operator equal nothing ("Using IAM policy conditions in Amazon EventBridge")
+        # several values need a set operator ("Using IAM policy conditions in Amazon EventBridge")
         ("StringEquals", "aws:TagKeys", ["team", "cost"], False),
-        ("StringNotEquals", "aws:TagKeys", ["team", "cost"], True),
+        ("StringNotEquals", "aws:TagKeys", ["other"], False),
         ("StringEquals", "x:one", ["team", "cost"], True),
     ],
 )
@@ -179,7 +179,7 @@ ROLE = "arn:aws:iam::111111111111:role/r"
 SESSION = "arn:aws:sts::111111111111:assumed-role/r/s"
 NAMES = PrincipalNames("111111111111", SESSION, ROLE, "AROA1")
 USER = PrincipalNames("111111111111", "arn:aws:iam::111111111111:user/ann", None, "AIDA1")
-OBJECT = Request("s3:GetObject", "arn:aws:s3:::b/k", {"aws:username": "ann"})
+OBJECT = Request("s3:GetObject", "arn:aws:s3:::b/k", {"aws:username": "ann", "aws:tagkeys": ("team", "cost")})
 
 
 def parsed(*statements: dict[str, Any], version: str = "2012-10-17") -> policies.Policy:
@@ -213,6 +213,10 @@ def deny(action: Any, resource: Any = "*", **elements: Any) -> dict[str, Any]:
         ([{"Effect": "Deny", "Action": "*", "NotResource": "arn:aws:s3:::c/*"}], Verdict.DENY),
         ([allow("*", Condition={"StringEquals": {"aws:username": "ann"}, "Null": {"x:y": "false"}})], Verdict.NOTHING),
         ([allow("*", Condition={"StringEquals": {"aws:username": ["bob", "ann"]}})], Verdict.ALLOW),
+        # several values without a set operator: whatever AWS does, nothing is allowed by it, and everything denied
+        ([allow("*", Condition={"StringEquals": {"aws:TagKeys": ["team", "cost"]}})], Verdict.NOTHING),
+        ([allow("*"), deny("*", Condition={"StringEquals": {"aws:TagKeys": "team"}})], Verdict.DENY),
+        ([allow("*"), deny("*", Condition={"StringNotEquals": {"aws:TagKeys": "team"}})], Verdict.DENY),
     ],
 )
 def test_identity_policies_allow_deny_or_say_nothing(statements: list[dict[str, Any]], verdict: Verdict) -> None:
