@@ -40,7 +40,7 @@ from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaFunction
 from moto.awslambda.utils import get_backend
 
-from podshare_sandbox import clock
+from podshare_sandbox import clock, concurrency
 from podshare_sandbox.front_door import FrontDoor
 from podshare_sandbox.moto_repair import repair
 from podshare_sandbox.processes import Command, Process, Processes, inherited_variables
@@ -54,6 +54,8 @@ _PIPE_BYTES = 1 << 16
 _RENEW_BEFORE = timedelta(minutes=5)
 _ASYNC_RETRIES = 2
 _ASYNC_PAUSES = (60, 120)  # seconds before the first and the second retry
+_LONGEST_ASYNC_PAUSE = 300  # seconds between attempts of a throttled event
+_OLDEST_EVENT = 21600
 _UNQUALIFIED_PARTS = 7  # arn:aws:lambda:<region>:<account>:function:<name>
 _PATIENCE = (0.3, 10.0)  # real seconds that an invocation waits before it starts the second, and each further one
 
@@ -70,15 +72,6 @@ class Outcome:
     def function_error(self) -> str | None:
         """The value of ``X-Amz-Function-Error``."""
         return "Unhandled" if self.failed else None
-
-
-class TooManyRequestsError(LambdaClientError):
-    """The function's reserved concurrency is used up."""
-
-    code = 429
-
-    def __init__(self) -> None:
-        super().__init__("TooManyRequestsException", "Rate Exceeded.")
 
 
 class InvalidRequestContentError(LambdaClientError):
@@ -104,6 +97,7 @@ def install(front_door: FrontDoor) -> None:
     repair(LambdaFunction, "update_configuration", _updating_dead_letter_config)
     repair(LambdaFunction, "get_configuration", _telling_dead_letter_config)
     repair(LambdaFunction, "invoke", _invoking_a_process)
+    concurrency.install()
     close()
     _fleet = Fleet(front_door)
 
@@ -211,12 +205,10 @@ class Fleet:
 
     @contextmanager
     def _admitted(self, function: LambdaFunction) -> "Iterator[_Pool]":
-        """Count the invocation. Raises TooManyRequestsError when the function's reserved concurrency is used up."""
-        limit = function.reserved_concurrency
+        """Count the invocation. Raises ThrottledError when concurrency is used up, the function's or the account's."""
         with self._changed:
             pool = self._pools[function.function_arn]
-            if limit is not None and pool.invocations >= int(limit):
-                raise TooManyRequestsError
+            concurrency.admit(function, {arn: each.invocations for arn, each in self._pools.items()})
             pool.invocations += 1
         try:
             yield pool
@@ -609,17 +601,27 @@ class _AsynchronousInvocation:
     function: LambdaFunction
     payload: bytes
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    arrived: datetime = field(default_factory=clock.now)
 
     def run(self) -> None:
         """Invoke until it succeeds or the retries are exhausted, then report."""
-        fleet = _running_fleet()
-        outcome = fleet.invoke(self.function, self.payload)
-        attempts = 1
+        outcome, attempts = self._invoke(), 1
         while outcome.failed and attempts <= self._retries:
             clock.sleep(_ASYNC_PAUSES[attempts - 1])
-            outcome = fleet.invoke(self.function, self.payload)
+            outcome = self._invoke()
             attempts += 1
         self._deliver(outcome, attempts)
+
+    def _invoke(self) -> Outcome:
+        """A throttled event stays in the queue, for as long as it may be old, and this is no attempt."""
+        pause = 1
+        while not clock.passed(self.arrived, self._oldest):
+            try:
+                return _running_fleet().invoke(self.function, self.payload)
+            except concurrency.ThrottledError:
+                clock.sleep(pause)
+                pause = min(2 * pause, _LONGEST_ASYNC_PAUSE)
+        return Outcome(b"null", failed=True)
 
     @cached_property
     def _config(self) -> Mapping[str, Any]:
@@ -629,6 +631,10 @@ class _AsynchronousInvocation:
     @property
     def _retries(self) -> int:
         return int(self._config.get("MaximumRetryAttempts", _ASYNC_RETRIES))
+
+    @property
+    def _oldest(self) -> float:
+        return float(self._config.get("MaximumEventAgeInSeconds", _OLDEST_EVENT))
 
     def _deliver(self, outcome: Outcome, attempts: int) -> None:
         destination = self._config.get("DestinationConfig", {})

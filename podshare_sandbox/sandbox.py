@@ -33,6 +33,7 @@ from moto.core.responses import BaseResponse
 from podshare_sandbox import (
     authorization,
     clock,
+    concurrency,
     consistency,
     delivery,
     functions,
@@ -73,7 +74,7 @@ _SCIENCE = next(unit.id for unit in organization.UNITS if unit.name == "Science"
 _LIMITS = (
     "Trails of CloudTrail, X-Ray and CloudWatch metrics of AWS services: not recorded",
     "KMS, DynamoDB and S3 encryption at rest: configured, not performed",
-    "Throttling and service quotas other than those of IAM, EKS and S3 access points",
+    "Throttling and service quotas other than those of IAM, EKS, S3 access points and Lambda's concurrency",
 )
 
 # services whose operations only read and change moto's state: not Lambda, Step Functions and SQS, whose operations
@@ -283,7 +284,11 @@ class Sandbox:
         goes to all stacks. ``with_drift``: the stacks that tell the hub of calls too, and a trail, see
         :meth:`start_trail`.
         """
-        its_own = {"OrganizationId": organization.ORGANIZATION_ID, "ManagementAccountId": MANAGEMENT}
+        its_own = {
+            "OrganizationId": organization.ORGANIZATION_ID,
+            "ManagementAccountId": MANAGEMENT,
+            "LambdaConcurrency": concurrency.limit(HUB, HUB_REGION),
+        }
         given: dict[str, Any] = {**its_own, **(parameters or {})}
         functions.preload("podshare.domain", PROJECT / "functions")  # pure, see the contracts in pyproject.toml
         outputs = self.deploy(PROJECT / "template.yaml", HUB, HUB_REGION, "podshare", given)

@@ -229,24 +229,27 @@ class _Batch:
         self._reader, self._mapping = reader, reader.mapping
         self._records, self._arrived = list(records), arrived
         self._attempts = 0
+        self._unreached = 0  # invocations in a row that did not come to the function
 
     def run(self) -> None:
         """Invoke, retry from the first failed record, split if asked for, and give up by the mapping's limits."""
         while self._records and self._reader.is_active:
-            outcome = self._invoke()
+            outcome, reached = self._invoke()
             failed = self._first_failure(outcome)
             if failed is None:
                 return
-            self._attempts = 1 if failed else self._attempts + 1
+            self._unreached = 0 if reached else self._unreached + 1
+            if reached:
+                self._attempts = 1 if failed else self._attempts + 1
             self._records = self._records[failed:]
             condition = self._given_up()
             if condition:
                 self._discard(condition, outcome)
                 return
-            if self._mapping.bisect_on_error and not failed and len(self._records) > 1:
+            if reached and self._mapping.bisect_on_error and not failed and len(self._records) > 1:
                 self._split()
                 return
-            background.pause(min(2 ** (self._attempts - 1), _LONGEST_PAUSE))
+            background.pause(min(2 ** ((self._unreached or self._attempts) - 1), _LONGEST_PAUSE))
 
     def _split(self) -> None:
         """Halves do not count as retries."""
@@ -254,14 +257,19 @@ class _Batch:
         for half in (self._records[:middle], self._records[middle:]):
             _Batch(self._reader, half, self._arrived).run()
 
-    def _invoke(self) -> functions.Outcome:
+    def _invoke(self) -> tuple[functions.Outcome, bool]:
+        """What came of it, and whether the batch reached the function.
+
+        Throttles and errors of the service do not count as attempts ("How Lambda processes records from stream and
+        queue-based event sources").
+        """
         region, account = self._mapping.function_arn.split(":")[3:5]
         payload = json.dumps({"Records": self._records}).encode()
         try:
             function = lambda_backend(account, region).get_function(self._mapping.function_arn)
-            return functions.invoke(function, payload)
+            return functions.invoke(function, payload), True
         except Exception as error:  # throttled, or the role cannot be assumed: Lambda tries again
-            return functions.Outcome(json.dumps({"errorMessage": str(error)}).encode(), failed=True)
+            return functions.Outcome(json.dumps({"errorMessage": str(error)}).encode(), failed=True), False
 
     def _first_failure(self, outcome: functions.Outcome) -> int | None:
         """The index of the first record that failed; None if none did, 0 if all did."""

@@ -225,6 +225,15 @@ def test_a_sweep_that_is_overdue(world: World) -> None:
     assert has_fired("podshare-sweep-overdue", last + day)
 
 
+def test_a_sweep_in_which_most_failed(world: World) -> None:
+    """A sweep tolerates each item that fails; where most did its execution fails, and that calls a person."""
+    until(lambda: alarms.state_of("podshare-executions") == OK)
+    began = clock.now()
+    with denied(world, "sweep-team", "states:StartExecution"):
+        assert world.sweep()["error"] == "MostNotSwept"
+    assert has_fired("podshare-executions", began)
+
+
 def test_an_account_that_is_waited_for_in_vain(world: World) -> None:
     """An account whose member stack does not come is parked after a while, and that calls a person."""
     began = clock.now()

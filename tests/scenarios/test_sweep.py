@@ -1,5 +1,6 @@
 """The sweep: whatever no event told is found by it, and it ends in one summary."""
 
+import json
 from typing import Any
 
 import pytest
@@ -109,9 +110,48 @@ def test_a_sweep_that_cannot_list_the_organization_sweeps_the_teams_and_fails(wo
     policies = {one: iam.get_role_policy(RoleName=name, PolicyName=one) for one in _policies(iam, name)}
     for one in policies:
         iam.delete_role_policy(RoleName=name, PolicyName=one)
-    assert world.sweep()["status"] == "FAILED"
+    found = world.sweep()
+    for one, policy in policies.items():
+        iam.put_role_policy(RoleName=name, PolicyName=one, PolicyDocument=json.dumps(policy["PolicyDocument"]))
+    assert (found["status"], found["error"]) == ("FAILED", "AccountsNotListed")
     assert world.works("science", VISION)
     assert organizations.state_of(VISION) == "ACTIVE"
+
+
+@pytest.mark.parametrize(
+    ("function", "cause"), [("read-account", " accounts were not swept"), ("sweep-team", "2 of 2 teams were not swept")]
+)
+def test_a_sweep_in_which_most_failed_has_failed(world: World, function: str, cause: str) -> None:
+    """Every item's failure is tolerated, so that one stops no other; but a sweep that did nothing does not succeed.
+
+    It is summed up all the same.
+    """
+    iam, name = world.sandbox.client("iam", HUB), f"podshare-{function}"
+    statement = {"Effect": "Deny", "Action": ["dynamodb:*", "states:*"], "Resource": "*"}
+    deny = {"Version": "2012-10-17", "Statement": [statement]}
+    iam.put_role_policy(RoleName=name, PolicyName="fault", PolicyDocument=json.dumps(deny))
+    try:
+        found = world.sweep()
+    finally:
+        iam.delete_role_policy(RoleName=name, PolicyName="fault")
+    assert (found["status"], found["error"]) == ("FAILED", "MostNotSwept")
+    assert cause in found["cause"]
+    kept = world.state("organization", "sweep")
+    assert cause in kept["failed"]
+    assert max(kept["accounts"]["unread"], kept["counts"]["unfinished"]) > 0
+    assert world.sweep()["failed"] == ""
+
+
+def test_the_items_may_be_executions_of_the_labelled_machine(world: World) -> None:
+    """Whether Step Functions comes for a Map's items as the machine or as the machine with the Map's label is open.
+
+    The role of the sweep trusts both, and no other machine.
+    """
+    (trust,) = world.sandbox.client("iam").get_role(RoleName="podshare-sweep-teams")["Role"][
+        "AssumeRolePolicyDocument"
+    ]["Statement"]
+    machine = f"arn:aws:states:us-west-2:{HUB}:stateMachine:podshare-sweep-teams"
+    assert trust["Condition"]["ArnLike"] == {"aws:SourceArn": [machine, f"{machine}/*"]}
 
 
 def _policies(iam: Any, role: str) -> list[str]:

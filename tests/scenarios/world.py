@@ -224,14 +224,14 @@ class World:
         return [from_item(item) for item in found["Items"]]
 
     def sweep(self) -> Item:
-        """Sweep, and return the execution's output with its status."""
+        """Sweep, and return the execution's output with its status, and its error and cause if it failed."""
         machine = f"arn:aws:states:{REGION}:{HUB}:stateMachine:podshare-sweep-teams"
         states = self.sandbox.client("stepfunctions")
         started = states.start_execution(stateMachineArn=machine, input='{"by": "test"}')
         self.sandbox.settle(240)
         found = states.describe_execution(executionArn=started["executionArn"])
         output: Item = json.loads(found.get("output", "{}"))
-        return {**output, "status": found["status"]}
+        return {**output, **{name: found[name] for name in ("status", "error", "cause") if name in found}}
 
     def lifecycles(self) -> list[Item]:
         """The executions that followed events of the organization, newest first, with input and output."""

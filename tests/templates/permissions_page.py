@@ -81,6 +81,7 @@ WILDCARDS = {
     "arn:aws:states:REGION:ACCOUNT:execution:podshare-reconcile-team:*": _RUN,
     "arn:aws:states:REGION:ACCOUNT:execution:podshare-sweep-teams/*": _RUN,
     "arn:aws:states:REGION:ACCOUNT:execution:podshare-sweep-teams:*": _RUN,
+    "arn:aws:states:REGION:ACCOUNT:stateMachine:podshare-sweep-teams/*": "the machine with the label of a Map of its own",
 }
 
 

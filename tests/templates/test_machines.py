@@ -45,8 +45,10 @@ def handler(event, context):
     return {"team": event["team"], "status": "done" if done else "pending", "outcome": ""}
 """
 SUMMARIZE_SWEEP = """
+import json, os, pathlib
 def handler(event, context):
-    return {"summary of": event["sweep"]}
+    script = json.loads(pathlib.Path(os.environ["FOLDER"], "script").read_text())
+    return {"summary of": event["sweep"], "listed": event["listed"], "failed": script.get("failed", "")}
 """
 PLAN_TEAM = """
 import json, os, pathlib
@@ -137,7 +139,7 @@ class Machines:
 
     def _substituted(self, name: str) -> str:
         text = (ROOT / "statemachines" / f"{name}.asl.yaml").read_text(encoding="utf-8")
-        for key, arn in self._arns.items():
+        for key, arn in {**self._arns, "FunctionTimeoutSeconds": "60", "LambdaConcurrency": "10"}.items():
             text = text.replace(f"${{{key}}}", arn)
         return json.dumps(yaml.safe_load(text))
 
@@ -263,7 +265,9 @@ def test_a_sweep_looks_at_every_account_and_every_team(machines: Machines) -> No
     """All pages are read, a pending team is looked at until it is done, and the output is the summary."""
     told = machines.sweep([["111", "222"], ["333"]], [["vision"], ["slow", "language"]])
 
-    sweep = json.loads(told["output"])["summary of"]
+    summary = json.loads(told["output"])
+    sweep = summary["summary of"]
+    assert summary["listed"] == {"accounts": 3, "teams": 3}
     assert machines.notes == {"111", "222", "333", "vision-0", "language-0", "slow-0", "slow-1", "slow-2"}
     assert sweep["id"] == told["name"]
     assert sweep["at"].startswith(f"{told['startDate'].astimezone():%Y-}")
@@ -305,3 +309,10 @@ def test_teams_are_swept_where_the_organization_cannot_be_read(machines: Machine
     assert (told["status"], told["error"]) == ("FAILED", "AccountsNotListed")
     assert "the organization cannot be read" in told["cause"]
     assert machines.notes == {"vision-0"}
+
+
+def test_a_sweep_that_missed_most_fails(machines: Machines) -> None:
+    """The Maps tolerate every failed item, so that what was written decides: the summary says what was missed."""
+    told = machines.sweep([["111"]], [["broken"]], failed="1 of 1 teams were not swept")
+
+    assert (told["status"], told["error"], told["cause"]) == ("FAILED", "MostNotSwept", "1 of 1 teams were not swept")

@@ -27,6 +27,11 @@ class TeamState(StrEnum):
     DELETED = "DELETED"
 
 
+# what begins the detail of a change that failed only for now: podshare's own word, and what Step Functions calls an
+# invocation that Lambda refused, did not finish or did not answer
+_MAY_PASS = ("Retryable:", "Lambda.", "Sandbox.Timedout:", "Runtime.ExitError:", "States.Timeout:")
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The team's state after a run, in one sentence and with every problem.
@@ -76,7 +81,7 @@ def outcome(plan: Mapping[str, Any], results: Iterable[Result], verification: Ma
     waits = bool(waiting) or any(obstacle.get("waits") for obstacle in obstacles)
     blocked = not all(obstacle.get("waits") for obstacle in obstacles)
     state = _state(plan, bool(error or failed or violations or excess or blocked), waits, verification)
-    may_pass = any(str(result.get("detail", "")).startswith("Retryable:") for result in results)
+    may_pass = any(str(result.get("detail", "")).startswith(_MAY_PASS) for result in results)
     return Outcome(state, _summary(state, results, problems), tuple(problems), waits, may_pass)
 
 

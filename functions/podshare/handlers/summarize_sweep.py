@@ -13,8 +13,8 @@ from podshare.reconciliation.sweeping import summarize
 @metrics.log_metrics
 @as_handler
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """``{sweep, execution}`` → ``{at, counts, accounts, reasons}``."""
-    found = summarize(settings, event["sweep"], event["execution"])
+    """``{sweep, listed: {accounts, teams}, execution}`` → ``{at, counts, accounts, reasons, failed}``."""
+    found = summarize(settings, event["sweep"], event["execution"], event.get("listed", {}))
     for outcome, count in found["counts"].items():
         metrics.add_metric(name=f"Sweep{outcome.title().replace('_', '')}", unit=MetricUnit.Count, value=count)
     metrics.add_metric(name="SweepsSummarized", unit=MetricUnit.Count, value=1)

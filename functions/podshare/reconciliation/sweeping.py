@@ -8,6 +8,7 @@ from typing import Any
 from podshare.aws import organizations
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, Registry, State
+from podshare.domain.accounts import Account
 from podshare.domain.outcome import TeamState
 from podshare.domain.records import LONGEST_TEAM, PAUSE_ID, is_name
 from podshare.reconciliation.accounts import ORGANIZATION, all_known_accounts, mark_listed
@@ -17,6 +18,8 @@ from podshare.reconciliation.triggers import start
 MOST_ITEMS = 2000  # names in one page: a state's output may have 256 KiB (Step Functions quotas)
 MOST_REASONS = 200
 LONGEST_REASON = 300
+
+Summary = dict[str, Any]
 
 
 def page(settings: Settings, what: str, after: str, *, listed: bool = False) -> dict[str, Any]:
@@ -75,23 +78,47 @@ def sweep_team(settings: Settings, team: str, sweep: Mapping[str, str], looks: i
     return {"team": team, "status": "pending", "outcome": ""}
 
 
-def summarize(settings: Settings, sweep: Mapping[str, str], execution: str) -> dict[str, Any]:
-    """What the sweep found, written down as the last one's summary."""
+def summarize(settings: Settings, sweep: Mapping[str, str], execution: str, listed: Mapping[str, int]) -> Summary:
+    """What the sweep found, written down as the last one's summary.
+
+    ``listed`` counts the accounts and teams that it set out for. ``failed`` tells if most of either were not swept,
+    and is empty otherwise.
+    """
     statuses = _statuses(settings)
     teams = [status for status in statuses if status.get("state") != TeamState.DELETED or status.get("left_behind")]
-    accounts = all_known_accounts(settings).values()
     found = [(status, _outcome(status, sweep)) for status in teams]
+    swept = {str(status["id"]) for status in statuses if _since(status, sweep)}
+    unswept = max(0, listed.get("teams", 0) - len(swept))  # also those that have no status yet
+    rows = State(settings.state).query(ORGANIZATION, "account#")
+    accounts = [Account.of_row(row) for row in rows]
+    unread = max(0, listed.get("accounts", 0) - sum(_since(row, sweep) for row in rows))
+    counts = Counter(outcome for _, outcome in found)
+    counts["unfinished"] = max(counts["unfinished"], unswept)
+    missed = {"accounts": unread, "teams": unswept - len(_running(settings) - swept)}  # who runs on was not missed
     summary = {
         "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "counts": {**dict.fromkeys(OUTCOMES, 0), **Counter(outcome for _, outcome in found)},
+        "counts": {**dict.fromkeys(OUTCOMES, 0), **counts},
         "accounts": {
             **Counter(account.state for account in accounts),
             "waiting": sum(bool(account.waiting_since) for account in accounts),
+            "unread": unread,
         },
         "reasons": [reason for status, outcome in found for reason in _reasons(status, outcome)][:MOST_REASONS],
+        "failed": _failed(missed, listed),
     }
     State(settings.state).put(ORGANIZATION, "sweep", **summary, sweep=sweep["id"], execution=execution)
     return summary
+
+
+def _running(settings: Settings) -> set[str]:
+    """The teams that are being reconciled."""
+    return {str(lease["id"]) for lease in State(settings.state).scan("lease") if lease.get("holder")}
+
+
+def _failed(missed: Mapping[str, int], listed: Mapping[str, int]) -> str:
+    """A sentence on what was mostly missed."""
+    told = [f"{missed[what]} of {total} {what}" for what, total in listed.items() if 2 * missed[what] > total]
+    return f"{' and '.join(told)} were not swept: see the Map Run of the execution" if told else ""
 
 
 OUTCOMES = ("in_sync", "repaired", "degraded", "waiting", "held", "rejected", "ended", "deleted", "unfinished")
