@@ -605,15 +605,16 @@ class _AsynchronousInvocation:
 
     def run(self) -> None:
         """Invoke until it succeeds or the retries are exhausted, then report."""
-        outcome, attempts = self._invoke(), 1
-        while outcome.failed and attempts <= self._retries:
+        attempts, outcome = 0, None
+        while (told := self._invoke()) is not None:
+            attempts, outcome = attempts + 1, told
+            if not outcome.failed or attempts > self._retries:
+                return self._deliver(outcome, attempts, "RetriesExhausted" if outcome.failed else "Success")
             clock.sleep(_ASYNC_PAUSES[attempts - 1])
-            outcome = self._invoke()
-            attempts += 1
-        self._deliver(outcome, attempts)
+        return self._deliver(outcome or Outcome(b"null", failed=True), attempts, "EventAgeExceeded")
 
-    def _invoke(self) -> Outcome:
-        """A throttled event stays in the queue, for as long as it may be old, and this is no attempt."""
+    def _invoke(self) -> Outcome | None:
+        """A throttled event stays in the queue, which is no attempt; None once it is older than it may be."""
         pause = 1
         while not clock.passed(self.arrived, self._oldest):
             try:
@@ -621,7 +622,7 @@ class _AsynchronousInvocation:
             except concurrency.ThrottledError:
                 clock.sleep(pause)
                 pause = min(2 * pause, _LONGEST_ASYNC_PAUSE)
-        return Outcome(b"null", failed=True)
+        return None
 
     @cached_property
     def _config(self) -> Mapping[str, Any]:
@@ -636,11 +637,11 @@ class _AsynchronousInvocation:
     def _oldest(self) -> float:
         return float(self._config.get("MaximumEventAgeInSeconds", _OLDEST_EVENT))
 
-    def _deliver(self, outcome: Outcome, attempts: int) -> None:
+    def _deliver(self, outcome: Outcome, attempts: int, condition: str) -> None:
         destination = self._config.get("DestinationConfig", {})
         chosen = destination.get("OnFailure" if outcome.failed else "OnSuccess", {}).get("Destination")
         if chosen:
-            self._send(chosen, json.dumps(self._record(outcome, attempts)))
+            self._send(chosen, json.dumps(self._record(outcome, attempts, condition)))
         dead_letters = _dead_letter_config(self.function).get("TargetArn")
         if outcome.failed and dead_letters:
             self._send(dead_letters, self.payload.decode(), MessageAttributes=self._attributes(outcome))
@@ -660,7 +661,7 @@ class _AsynchronousInvocation:
         }
         return {name: {"DataType": kind, "StringValue": value} for name, (kind, value) in values.items()}
 
-    def _record(self, outcome: Outcome, attempts: int) -> dict[str, Any]:
+    def _record(self, outcome: Outcome, attempts: int, condition: str) -> dict[str, Any]:
         """The invocation record of "Capturing records of Lambda asynchronous invocations"."""
         response: dict[str, Any] = {"statusCode": 200, "executedVersion": _qualifier(self.function)}
         if outcome.failed:
@@ -671,7 +672,7 @@ class _AsynchronousInvocation:
             "requestContext": {
                 "requestId": self.request_id,
                 "functionArn": f"{_unqualified(self.function.function_arn)}:{_qualifier(self.function)}",
-                "condition": "RetriesExhausted" if outcome.failed else "Success",
+                "condition": condition,
                 "approximateInvokeCount": attempts,
             },
             "requestPayload": json.loads(self.payload),
