@@ -51,7 +51,7 @@ def begin(aws: Runtime, folder: Path, function: str, name: str) -> threading.Thr
     """Invoke a function and return once it has begun."""
     thread = threading.Thread(target=invoke, args=(aws, function, name))
     thread.start()
-    eventually(lambda: (folder / f"begun-{name}").exists())
+    eventually((folder / f"begun-{name}").exists)
     return thread
 
 
@@ -131,7 +131,7 @@ def test_a_throttled_event_waits(aws: Runtime, tmp_path: Path) -> None:
     aws.client("lambda").invoke(FunctionName="second", InvocationType="Event", Payload=b'{"name": "later"}')
     (tmp_path / "go").touch()
     running.join()
-    eventually(lambda: (tmp_path / "begun-later").exists())
+    eventually((tmp_path / "begun-later").exists)
 
 
 def test_a_throttled_event_gets_too_old(aws: Runtime, tmp_path: Path) -> None:
