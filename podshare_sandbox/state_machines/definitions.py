@@ -16,7 +16,7 @@ from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
 from podshare_sandbox.moto_repair import repair
 from podshare_sandbox.service_clients import ServiceRole
-from podshare_sandbox.state_machines import expressions, scopes
+from podshare_sandbox.state_machines import scopes
 from podshare_sandbox.state_machines.scopes import Definition, Scope
 
 _LONGEST_NAME = 80
@@ -60,7 +60,7 @@ def problems_of(definition: Definition) -> list[str]:
         problem
         for scope in found
         for problem in (*_transition_problems(scope.path, scope.machine), *_name_problems(scope.path, scope.machine))
-    ] + [*_duplicates(found), *_expression_problems(found), *scopes.problems_of(definition)]
+    ] + [*_duplicates(found), *scopes.problems_of(definition)]
 
 
 def _targets(state: Definition) -> Iterator[tuple[str, str]]:
@@ -107,39 +107,6 @@ def _duplicates(found: list[Scope]) -> Iterator[str]:
     names = [name for scope in found for name in scope.states]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"DUPLICATE_STATE_NAME: Duplicate State name: {name}"
-
-
-def _expression_problems(found: list[Scope]) -> Iterator[str]:
-    assigned = {name for scope in found for name, _ in scope.assigned()}
-    known = assigned | {"states"} | expressions.built_in_functions()
-    for scope in found:
-        for name, state in scope.states.items():
-            if state.get("QueryLanguage", scope.language) == "JSONata":
-                for place, expression in _expressions(state, f"{scope.path}/States/{name}"):
-                    yield from _problems_in(expression, place, known)
-
-
-def _problems_in(expression: str, place: str, known: set[str] | frozenset[str]) -> Iterator[str]:
-    try:
-        expressions.compile_expression(expression)
-    except expressions.QueryEvaluationError as error:
-        yield f"INVALID_JSONATA_EXPRESSION: {error} at {place}"
-        return
-    for name in sorted(expressions.references(expression) - known):
-        yield f"INVALID_JSONATA_EXPRESSION: Variable ${name} is not assigned by any state at {place}"
-
-
-def _expressions(value: Any, place: str) -> Iterator[tuple[str, str]]:
-    """The JSONata in a state's own fields; its inner machines are looked at for themselves."""
-    if isinstance(value, str) and value.startswith("{%") and value.endswith("%}"):
-        yield place, value[2:-2].strip()
-    elif isinstance(value, dict):
-        for key, member in value.items():
-            if key not in {"ItemProcessor", "Iterator", "Branches"}:
-                yield from _expressions(member, f"{place}/{key}")
-    elif isinstance(value, list):
-        for index, member in enumerate(value):
-            yield from _expressions(member, f"{place}[{index}]")
 
 
 def _parsing_once(original: Any) -> Any:

@@ -95,11 +95,16 @@ def compile_expression(expression: str) -> jsonata.Jsonata:
 @lru_cache(maxsize=2048)
 def references(expression: str) -> frozenset[str]:
     """The names, without ``$``, of variables and functions that ``expression`` takes from its surroundings."""
-    code = _LITERALS.sub("''", expression)
+    code = without_literals(expression)
     own = set(_ASSIGNED.findall(code)) | set(_BOUND_BY_OPERATOR.findall(code))
     for parameters in _PARAMETERS.findall(code):
         own |= set(_REFERENCES.findall(parameters))
     return frozenset(set(_REFERENCES.findall(code)) - own)
+
+
+def without_literals(expression: str) -> str:
+    """The expression with empty strings in the places of its strings and comments."""
+    return _LITERALS.sub("''", expression)
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,7 @@ Sources: Step Functions developer guide, "Passing data between states with varia
 "Transforming data with JSONata".
 """
 
+import re
 from typing import Any
 
 import pytest
@@ -92,7 +93,104 @@ def test_scopes_beside_each_other_may_assign_the_same_names() -> None:
     assert problems_of(a_machine(branches, a_map(inner(K=a_pass(x=3))))) == []
 
 
+def reads(expression: str) -> dict[str, Any]:
+    """A Pass state that reads what an expression refers to."""
+    return {"Type": "Pass", "Output": f"{{% {expression} %}}", "End": True}
+
+
+OUT_OF_SCOPE = {
+    "an inner variable outside": a_machine(a_map(inner(I=a_pass(x=1))), reads("$x")),
+    "a variable of another branch": a_machine(a_parallel(inner(I=a_pass(x=1)), inner(J=reads("$x")))),
+    "an outer variable in a Distributed Map": a_machine(a_pass(x=1), a_map(inner(I=reads("$x")), "DISTRIBUTED")),
+    "one further in": a_machine(a_pass(x=1), a_map(inner(I=a_parallel(inner(J=reads("$x")))), "DISTRIBUTED")),
+    "a variable of nobody": a_machine(reads("$x")),
+}
+
+
+@pytest.mark.parametrize("machine", OUT_OF_SCOPE.values(), ids=OUT_OF_SCOPE)
+def test_a_variable_is_read_within_its_scope(machine: dict[str, Any]) -> None:
+    """Scopes read their own and outer variables, a Distributed Map's items only their own; AWS fails at run time."""
+    (problem,) = problems_of(machine)
+    assert "Variable $x is not assigned by any state of its scope" in problem
+
+
+IN_SCOPE = {
+    "an outer variable in a Map": a_machine(a_pass(x=1), a_map(inner(I=reads("$x")))),
+    "in a branch of an iteration": a_machine(a_pass(x=1), a_map(inner(I=a_parallel(inner(J=reads("$x")))))),
+    "in what a Distributed Map gives its items": a_machine(
+        a_pass(x=1), a_map(inner(I=DONE), "DISTRIBUTED", ItemSelector={"x": "{% $x %}"})
+    ),
+    "a Distributed Map's own": a_machine(a_map(inner(I={**a_pass(x=1), "End": False, "Next": "J"}, J=reads("$x")))),
+    "an outer catcher's": a_machine(caught(x=1), reads("$x")),
+    "an expression's own": a_machine(reads("($y := 2; $map([1], function($v) { $v + $y }))")),
+}
+
+
+@pytest.mark.parametrize("machine", IN_SCOPE.values(), ids=IN_SCOPE)
+def test_what_is_in_scope_may_be_read(machine: dict[str, Any]) -> None:
+    """Parallel branches and Map iterations can access variables of outer scopes."""
+    assert problems_of(machine) == []
+
+
+TASK = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Arguments": {"FunctionName": "f"}, "End": True}
+CATCH = {"ErrorEquals": ["States.ALL"], "Next": "B"}
+RESULT, ERROR = "{% $states.result %}", "{% $states.errorOutput.Error %}"
+ELSEWHERE = {
+    "result in Arguments": {**TASK, "Arguments": {"FunctionName": RESULT}},
+    "result in a catcher": {**TASK, "Catch": [{**CATCH, "Output": RESULT}]},
+    "result in a Pass state": {"Type": "Pass", "Output": RESULT, "End": True},
+    "result in Items": a_map(inner(I=DONE), Items=RESULT),
+    "result in a Choice": {"Type": "Choice", "Choices": [{"Condition": RESULT, "Next": "B"}], "Default": "B"},
+    "error in Output": {**TASK, "Output": ERROR},
+    "error in Assign": {**TASK, "Assign": {"x": ERROR}},
+    "error in a Fail state": {"Type": "Fail", "Cause": ERROR},
+    "a field that $states has not": {"Type": "Pass", "Output": "{% $states.output %}", "End": True},
+}
+
+
+@pytest.mark.parametrize("state", ELSEWHERE.values(), ids=ELSEWHERE)
+def test_states_fields_are_read_where_they_are(state: dict[str, Any]) -> None:
+    """Reading ``$states.result`` or ``errorOutput`` elsewhere "will be caught at creation" (Reserved variable)."""
+    machine = {"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": state, "B": DONE}}
+    assert next(problem for problem in problems_of(machine) if "not reachable" not in problem).startswith(
+        "INVALID_JSONATA_EXPRESSION: $states."
+    )
+
+
+def test_states_fields_are_there_after_a_task_and_in_its_catcher() -> None:
+    """Assign and Output of a Task have the result, those of its catcher the error; a text that names them is text."""
+    catch = {**CATCH, "Assign": {"e": ERROR}, "Output": ERROR}
+    task = {**TASK, "Assign": {"x": RESULT}, "Output": "{% $states.result & '$states.errorOutput' %}", "Catch": [catch]}
+    machine = {"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": task, "B": DONE}}
+    assert problems_of(machine) == []
+
+
+@pytest.mark.parametrize("name", ["states", "_x", "1x", "a-b", "a b", "", "x" * 81])
+def test_variable_names_are_identifiers(name: str) -> None:
+    """At most 80 characters, as Unicode Standard Annex #31 has identifiers; ``states`` is reserved."""
+    (problem,) = problems_of(a_machine(a_pass(**{name: 1})))
+    assert problem.startswith("INVALID_VARIABLE_NAME")
+
+
+@pytest.mark.parametrize("name", ["x", "x_1", "größe", "x" * 80])
+def test_identifiers_are_variable_names(name: str) -> None:
+    """Letters of any script, digits and underscores behind the first."""
+    assert problems_of(a_machine(a_pass(**{name: 1}))) == []
+
+
+@pytest.mark.parametrize("name", ["partition", "range", "hash", "random", "uuid", "parse", "sum"])
+def test_functions_of_step_functions_are_known(name: str) -> None:
+    """JSONata's own, and those that Step Functions adds ("Transforming data with JSONata")."""
+    assert problems_of(a_machine(reads(f"${name}"))) == []
+
+
+def test_eval_is_not_there() -> None:
+    """``$eval`` is the one function of JSONata that Step Functions has not."""
+    assert len(problems_of(a_machine(reads("$eval('1')")))) == 1
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "statemachines").iterdir()), ids=lambda path: path.stem)
 def test_podshares_machines_keep_the_scopes(path: Any) -> None:
-    """AWS would refuse the deployment otherwise."""
-    assert problems_of(yaml.safe_load(path.read_text(encoding="utf-8"))) == []
+    """AWS would refuse the deployment otherwise; substitutions are made before it looks."""
+    substituted = re.sub(r"\$\{\w+\}", "10", path.read_text(encoding="utf-8"))
+    assert problems_of(yaml.safe_load(substituted)) == []

@@ -314,7 +314,8 @@ def test_a_distributed_map_does_not_see_outer_variables(aws: Runtime) -> None:
     """Its items are executions of their own."""
     definition = _distributed("{% $outer = 1 %}")
     definition["States"]["Set"] = {"Type": "Pass", "Assign": {"outer": 1}, "Next": "Only"}
-    assert Run(aws, {**definition, "StartAt": "Set"}).status == "FAILED"
+    with pytest.raises(ClientError, match=r"Variable \$outer is not assigned by any state of its scope"):
+        create(aws, {**definition, "StartAt": "Set"})
 
 
 def _distributed(condition: str, **more: Any) -> dict[str, Any]:
@@ -433,6 +434,19 @@ def test_a_definition_with_a_mistake_is_refused(aws: Runtime, states: dict[str, 
         create(aws, {"StartAt": "A", "States": states})
     assert refusal.value.response["Error"]["Code"] == "InvalidDefinition"
     assert problem in refusal.value.response["Error"]["Message"]
+
+
+def test_a_map_and_a_task_take_their_bounds_from_expressions(aws: Runtime) -> None:
+    """MaxConcurrency and TimeoutSeconds may be JSONata ("Map workflow state", "Task workflow state")."""
+    task = echo({"sleep": 30}, End=True, TimeoutSeconds="{% $states.input + 0 %}")
+    task["Catch"] = [{"ErrorEquals": ["States.Timeout"], "Output": "late", "Next": "Over"}]
+    inner = {
+        "ProcessorConfig": {"Mode": "INLINE"},
+        "StartAt": "Late",
+        "States": {"Late": task, "Over": {"Type": "Succeed"}},
+    }
+    run = Run(aws, one(Type="Map", Items=[1], MaxConcurrency="{% $min([1, 2]) %}", ItemProcessor=inner))
+    assert run.output == ["late"]
 
 
 def test_a_role_that_does_not_trust_step_functions_is_refused(aws: Runtime) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from podshare_sandbox import concurrency
 from tests.checks.expanded_template import ROOT
-from tests.sandbox.runtime import HUB, Runtime, eventually, running_runtime
+from tests.sandbox.runtime import HUB, REGION, Runtime, eventually, running_runtime
 
 READ_ACCOUNT = """
 import json, os, pathlib
@@ -56,13 +57,17 @@ def handler(event, context):
     return json.loads(pathlib.Path(os.environ["FOLDER"], "script").read_text())["plan"]
 """
 APPLY = """
-import json, os, pathlib
+import json, os, pathlib, time
 def handler(event, context):
     change = event["change"]
     looks = pathlib.Path(os.environ["FOLDER"], change["name"])
     count = len(looks.read_text()) if looks.exists() else 0
     looks.write_text("." * (count + 1))
     told = {"status": "done", "detail": "as desired", "failure": ""}
+    if change["name"].startswith("slow"):
+        time.sleep(0.2)
+    if change["name"].startswith("late") and not count:
+        time.sleep(30)
     if change["name"].startswith("never"):
         told = {"status": "pending", "detail": "Creating", "failure": "" if count else "no capacity"}
     return {**change, **told}
@@ -133,13 +138,18 @@ class Machines:
         """The accounts that were read, and the teams that were swept with the number of the look."""
         return {note.name for note in self.folder.iterdir()} - {"script"}
 
+    def substitute(self, **values: str) -> None:
+        """Make reconcile-team what it is with other numbers."""
+        arn = self._arns["ReconcileTeamMachine"].replace("reconcile-team", "reconcile_team")
+        self._client.update_state_machine(stateMachineArn=arn, definition=self._substituted("reconcile_team", **values))
+
     def _create(self, name: str, definition: str) -> str:
         answer = self._client.create_state_machine(name=name, definition=definition, roleArn=self._role)
         return str(answer["stateMachineArn"])
 
-    def _substituted(self, name: str) -> str:
+    def _substituted(self, name: str, **values: str) -> str:
         text = (ROOT / "statemachines" / f"{name}.asl.yaml").read_text(encoding="utf-8")
-        for key, arn in {**self._arns, "FunctionTimeoutSeconds": "60", "LambdaConcurrency": "10"}.items():
+        for key, arn in {**self._arns, **NUMBERS, **values}.items():
             text = text.replace(f"${{{key}}}", arn)
         return json.dumps(yaml.safe_load(text))
 
@@ -148,6 +158,7 @@ class Machines:
         return told if told["status"] != "RUNNING" else None
 
 
+NUMBERS = {"FunctionTimeoutSeconds": "60", "LambdaConcurrency": "10"}
 RECONCILE_TEAM = {"QueryLanguage": "JSONata", "StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
 
 
@@ -256,6 +267,53 @@ def test_a_change_that_never_settles_tells_what_aws_said(machines: Machines, pla
     """The reason of an attempt that AWS could not carry out is kept, although later looks do not tell it."""
     assert details(machines.reconcile(**plan)) == {"never": "failed: did not settle: no capacity"}
     assert len((machines.folder / "never").read_text()) == 100
+
+
+def test_what_is_throttled_is_waited_out(machines: Machines) -> None:
+    """An account that runs one function at once gets all done, cuts and grants alike."""
+    concurrency.set_limit(HUB, REGION, 1)
+    lanes = [a_lane([f"slow-{number}"]) for number in range(4)]
+    cuts = [{"stage": "trust", "changes": [a_change(f"slow-cut-{number}") for number in range(3)]}]
+    try:
+        told = details(machines.reconcile(revoke=cuts, grant=lanes))
+    finally:
+        concurrency.set_limit(HUB, REGION, concurrency.DEFAULT)
+    assert set(told.values()) == {"done: as desired"}
+    assert len(told) == 7
+
+
+def test_a_task_that_does_not_answer_is_tried_again(machines: Machines) -> None:
+    """The tasks end a minute after their functions must have ended, and a reply that was lost is asked for anew."""
+    machines.substitute(FunctionTimeoutSeconds="-58")
+    try:
+        told = details(machines.reconcile(grant=[a_lane(["late"])]))
+    finally:
+        machines.substitute()
+    assert told == {"late": "done: as desired"}
+
+
+@pytest.mark.parametrize("name", ["account_lifecycle", "reconcile_team", "sweep_teams"])
+def test_every_invocation_waits_for_its_function_and_for_concurrency(name: str) -> None:
+    """Each task's timeout follows FunctionTimeoutSeconds; throttles are retried for long, timeouts retried."""
+    text = (ROOT / "statemachines" / f"{name}.asl.yaml").read_text(encoding="utf-8")
+    tasks = list(_invocations(yaml.safe_load(text)))
+    assert tasks
+    for task in tasks:
+        assert task["TimeoutSeconds"] == "{% ${FunctionTimeoutSeconds} + 60 %}"
+        retriers = {error: retrier for retrier in task["Retry"] for error in retrier["ErrorEquals"]}
+        throttled = retriers["Lambda.TooManyRequestsException"]
+        # full jitter halves the pauses on average
+        assert throttled["MaxAttempts"] * throttled["MaxDelaySeconds"] / 2 >= 600
+        assert throttled["JitterStrategy"] == "FULL"
+        assert "States.Timeout" in retriers
+
+
+def _invocations(machine: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for state in machine["States"].values():
+        if state.get("Resource") == "arn:aws:states:::lambda:invoke":
+            yield state
+        for inner in (*state.get("Branches", []), *([state["ItemProcessor"]] if "ItemProcessor" in state else [])):
+            yield from _invocations(inner)
 
 
 # --- sweep-teams --------------------------------------------------------------------------------------------------
