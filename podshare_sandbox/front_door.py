@@ -13,12 +13,14 @@ import http.server
 import io
 import logging
 import re
+import select
+import socket
 import socketserver
 import ssl
 import tempfile
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -72,11 +74,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What is sent back; the front door adds the length."""
+    """What is sent back; the front door adds the length.
+
+    ``pieces`` are sent in place of the body as they come, until they end or the client hangs up, which is seen at an
+    empty piece. ``conversation`` speaks another protocol than HTTP over the connection, from the status line on.
+    """
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    pieces: Iterator[bytes] | None = None
+    conversation: Callable[[socket.socket], None] | None = None
 
 
 class VirtualHost(Protocol):
@@ -368,6 +376,10 @@ class _Connection(http.server.BaseHTTPRequestHandler):
             pass  # trailers
 
     def _send(self, response: Response) -> None:
+        if response.conversation:
+            self.close_connection = True
+            response.conversation(self.connection)
+            return
         self.send_response(response.status)
         declared_length = ""
         for name, value in response.headers.items():
@@ -375,6 +387,9 @@ class _Connection(http.server.BaseHTTPRequestHandler):
                 declared_length = value
             elif name.lower() not in _HOP_BY_HOP | {"server", "date"}:
                 self.send_header(name, value)
+        if response.pieces is not None:
+            self._send_pieces(response.pieces)
+            return
         is_head = self.command == "HEAD"
         if response.status != http.HTTPStatus.NO_CONTENT:
             # a HEAD tells the length of the body that it does not send
@@ -385,6 +400,24 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         if not is_head and response.status != http.HTTPStatus.NO_CONTENT:
             self.wfile.write(response.body)
         self.wfile.flush()
+
+    def _send_pieces(self, pieces: Iterator[bytes]) -> None:
+        """Send a body in HTTP's chunked transfer encoding."""
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.flush()
+        for piece in pieces:
+            if piece:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                self.wfile.flush()
+            elif self._has_hung_up():
+                raise ConnectionAbortedError("the client is gone")
+        self.wfile.write(b"0\r\n\r\n")
+        self.wfile.flush()
+
+    def _has_hung_up(self) -> bool:
+        """Whether something came from a client that has nothing to say any more: the end of its connection."""
+        return bool(select.select([self.connection], [], [], 0)[0])
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class's name
         logger.debug(format, *args)

@@ -26,6 +26,7 @@ from podshare_sandbox.services.kubernetes import (
 )
 from podshare_sandbox.services.kubernetes.journal import Journal
 from podshare_sandbox.services.kubernetes.lifecycle import Propagation
+from podshare_sandbox.services.kubernetes.patches import Patch, merging
 from podshare_sandbox.services.kubernetes.resources import BY_KIND, NAMESPACE, Resource
 from podshare_sandbox.services.kubernetes.store import Store
 
@@ -190,23 +191,27 @@ class KubernetesApi:
         field_management.record_update(live, after, manager)
         return self._change(resource, live, after, check, dry_run=dry_run)
 
-    def merge_patch(
+    def patch(
         self,
         resource: Resource,
         namespace: str,
         name: str,
-        patch: Object,
+        patch: Patch,
         manager: str,
         *,
         check: Check = _accept,
         dry_run: bool = False,
     ) -> Object:
-        """RFC 7386: None removes, mappings merge, everything else replaces."""
+        """Replace the object by what ``patch`` makes of it, which may refuse it."""
         with self.lock:
             live = self._live(resource, namespace, name)
-            merged = _merged(live, patch)
-            _require_same(resource, live, merged)
-            return self._update(resource, live, merged, manager, check, dry_run=dry_run)
+            patched = patch(json_copy(live))
+            _require_same(resource, live, patched)
+            return self._update(resource, live, patched, manager, check, dry_run=dry_run)
+
+    def merge_patch(self, resource: Resource, namespace: str, name: str, body: Object, manager: str) -> Object:
+        """As :meth:`patch`, of a JSON merge patch."""
+        return self.patch(resource, namespace, name, merging(body), manager)
 
     def server_side_apply(
         self,
@@ -387,15 +392,3 @@ def _require_same(resource: Resource, live: Object, patched: Object) -> None:
         if patched.get(name) != live[name]:
             problem = f'Invalid value: "{patched.get(name)}": the patched object is a {resource.kind}'
             raise errors.invalid(resource, before["name"], "patch", problem)
-
-
-def _merged(target: Any, patch: Any) -> Any:
-    if not isinstance(patch, dict):
-        return json_copy(patch)
-    merged = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            merged.pop(key, None)
-        else:
-            merged[key] = _merged(merged.get(key), value)
-    return merged

@@ -1,6 +1,6 @@
 """A cluster's API endpoint: HTTP in, objects out, with authentication and authorization in between.
 
-It is a virtual host of the front door. Watches are refused: a response has an end here.
+It is a virtual host of the front door.
 """
 
 import base64
@@ -26,10 +26,13 @@ from podshare_sandbox.services.kubernetes import (
     impersonation,
     lifecycle,
     nodes,
+    openapi,
     options,
+    patches,
     pod_security,
     reviews,
     selectors,
+    watching,
 )
 from podshare_sandbox.services.kubernetes.admission_policies import AdmissionRequest
 from podshare_sandbox.services.kubernetes.api import Check, KubernetesApi
@@ -37,12 +40,12 @@ from podshare_sandbox.services.kubernetes.authentication import ANONYMOUS_USER, 
 from podshare_sandbox.services.kubernetes.authorizer import Attributes, authorize
 from podshare_sandbox.services.kubernetes.decoding import decode, decode_apply, decode_patch
 from podshare_sandbox.services.kubernetes.errors import KubernetesError
+from podshare_sandbox.services.kubernetes.patches import APPLY_PATCH
+from podshare_sandbox.services.kubernetes.representations import Representation, negotiate
 from podshare_sandbox.services.kubernetes.resources import NAMESPACE, RBAC, Resource, find
 
 Object = dict[str, Any]
 
-APPLY_PATCH = "application/apply-patch+yaml"
-MERGE_PATCH = "application/merge-patch+json"
 _WHOLE = ("application/json", "application/yaml")  # the formats of whole objects
 _OF_NAMESPACES = ("status", "finalize")  # subresources of a namespace, not resources in it
 _READY_PATHS = ("/healthz", "/livez", "/readyz")
@@ -75,6 +78,7 @@ class _Call:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
+    representation: Representation
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -87,12 +91,18 @@ class _Call:
         """Whether nothing may be stored."""
         return self.query.get("dryRun") == "All"
 
-    def parsed_body(self) -> Object:
-        """The body as an object; JSON is YAML too."""
+    def parsed(self) -> Any:
+        """The body; JSON is YAML too."""
         try:
-            parsed = yaml.safe_load(self.body) if "yaml" in self.content_type else json.loads(self.body)
+            return yaml.safe_load(self.body) if "yaml" in self.content_type else json.loads(self.body)
         except (ValueError, yaml.YAMLError) as error:
             raise errors.bad_request(f"the object provided is unrecognized: {error}") from None
+
+    def parsed_body(self) -> Object:
+        """The body as an object. Raises 415 for a format that objects are not written in."""
+        if self.method != "PATCH" and self.content_type not in _WHOLE:
+            raise errors.unsupported_media_type(_WHOLE)
+        parsed = self.parsed()
         if not isinstance(parsed, dict):
             raise errors.bad_request("the object provided is unrecognized: it is not a mapping")
         return parsed
@@ -124,15 +134,15 @@ class KubernetesEndpoint:
         """Answer one request."""
         warnings: list[str] = []
         try:
-            status, body = self._answer(request, warnings)
+            response = self._answer(request, warnings)
         except KubernetesError as error:
-            status, body = error.code, error.status if request.method != "HEAD" else ""
-        headers = {"Warning": ", ".join(f"299 - {json.dumps(one)}" for one in warnings)} if warnings else {}
-        if isinstance(body, str):
-            return Response(status, {**headers, "Content-Type": "text/plain"}, body.encode())
-        return Response(status, {**headers, "Content-Type": "application/json"}, json.dumps(body).encode())
+            told = error.status if request.method != "HEAD" else ""
+            response = Representation().response(error.code, told)
+        if warnings:
+            response.headers["Warning"] = ", ".join(f"299 - {json.dumps(one)}" for one in warnings)
+        return response
 
-    def _answer(self, request: Request, warnings: list[str]) -> tuple[int, Object | str]:
+    def _answer(self, request: Request, warnings: list[str]) -> Response:
         parts = urlsplit(request.url)
         sagemaker.settle_quotas(self._cluster.arn)
         path = parts.path.rstrip("/") or "/"
@@ -143,11 +153,12 @@ class KubernetesEndpoint:
         user = impersonation.impersonated(user, request.headers, self._require)
         target = _target(path)
         if target is None:
-            return self._non_resource(user, request.method, path)
+            return self._non_resource(user, request, path)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        call = _Call(user, request.method, target, query, request.headers, request.body, warnings)
+        representation = negotiate(request.headers.get("Accept", ""), query.get("includeObject", ""))
+        call = _Call(user, request.method, target, query, request.headers, request.body, representation, warnings)
         if (target.group, target.plural) in reviews.REVIEWS and target.version == "v1":
-            return self._review(call)
+            return representation.response(*self._review(call))
         return self._resource(call)
 
     def _require(self, user: KubernetesUser, attributes: Attributes) -> None:
@@ -165,16 +176,16 @@ class KubernetesEndpoint:
         )
         raise errors.forbidden(resource, attributes.name, why)
 
-    def _non_resource(self, user: KubernetesUser, method: str, path: str) -> tuple[int, Object | str]:
-        self._require(user, Attributes(method.lower(), path=path))
-        if method != "GET":
+    def _non_resource(self, user: KubernetesUser, request: Request, path: str) -> Response:
+        self._require(user, Attributes(request.method.lower(), path=path))
+        if request.method != "GET":
             raise errors.method_not_allowed()
         if path in _READY_PATHS:
-            return 200, "ok"
-        document = discovery.document(path, self._cluster.version)
-        if document is None:
-            return 404, "404 page not found"
-        return 200, document
+            return Representation().response(200, "ok")
+        accept = request.headers.get("Accept", "")
+        documents = openapi if path.startswith("/openapi/") else discovery
+        found = documents.response(path, self._cluster.version, accept)
+        return found or Representation().response(404, "404 page not found")
 
     def _review(self, call: _Call) -> tuple[int, Object]:
         target = call.target
@@ -186,10 +197,13 @@ class KubernetesEndpoint:
 
     # --- objects ---
 
-    def _resource(self, call: _Call) -> tuple[int, Object | str]:
+    def _resource(self, call: _Call) -> Response:
         target = call.target
         verb = _verb(call)
-        self._require(call.user, target.attributes(verb))
+        attributes = target.attributes(verb)
+        if not target.name:  # what is selected by its name counts as named (RequestInfo of the apiserver)
+            attributes = replace(attributes, name=selectors.selected_name(call.query.get("fieldSelector", "")))
+        self._require(call.user, attributes)
         resource = find(target.group, target.version, target.plural)
         if resource is None or (target.namespace and not resource.namespaced):
             raise errors.unknown_path()
@@ -197,11 +211,13 @@ class KubernetesEndpoint:
             raise errors.unknown_path()
         if target.subresource:
             return self._subresource(call, resource, verb)
-        if verb == "watch" or verb not in resource.verbs:
+        if verb not in resource.verbs:
             raise errors.method_not_allowed()
-        if resource.namespaced and not target.namespace and verb != "list":
+        if resource.namespaced and not target.namespace and verb not in ("list", "watch"):
             raise errors.method_not_allowed()
         options.validate(verb, call.query, is_apply=call.content_type == APPLY_PATCH)
+        if verb == "watch":
+            return self._watch(call, resource)
         serve = {
             "get": self._get,
             "list": self._list,
@@ -214,13 +230,18 @@ class KubernetesEndpoint:
         with self._api.lock:
             if resource.kind == "Node":
                 nodes.settle(self._api, self._cluster.arn)
-            return serve(call, resource)
+            status, body = serve(call, resource)
+        return call.representation.response(status, call.representation.of(resource, body))
 
-    def _subresource(self, call: _Call, resource: Resource, verb: str) -> tuple[int, Object | str]:
+    def _watch(self, call: _Call, resource: Resource) -> Response:
+        watch = watching.Watch(self._api, resource, call.target.namespace, _matcher(call, resource), call.query)
+        return call.representation.stream(watching.pieces(watch.events(), call.representation.watched(resource)))
+
+    def _subresource(self, call: _Call, resource: Resource, verb: str) -> Response:
         if resource.kind == "Pod" and (verb, call.target.subresource) == ("get", "log"):
-            return self._log(call, resource)
+            return call.representation.response(*self._log(call, resource))
         if (verb, call.target.subresource) == ("get", "status") and resource.has_status:
-            return self._get(call, resource)
+            return call.representation.response(*self._get(call, resource))
         raise errors.unknown_path()
 
     def _get(self, call: _Call, resource: Resource) -> tuple[int, Object]:
@@ -252,10 +273,7 @@ class KubernetesEndpoint:
         return 200, {"kind": kind, "apiVersion": resource.api_version, "metadata": metadata, "items": rest[:limit]}
 
     def _selected(self, call: _Call, resource: Resource) -> list[Object]:
-        by_label = selectors.label_matcher(call.query.get("labelSelector", ""))
-        by_field = selectors.field_matcher(call.query.get("fieldSelector", ""), resource)
-        listed = self._api.list(resource, call.target.namespace)
-        return [each for each in listed if by_label(each) and by_field(each)]
+        return list(filter(_matcher(call, resource), self._api.list(resource, call.target.namespace)))
 
     def _create(self, call: _Call, resource: Resource) -> tuple[int, Object]:
         body = self._whole_body(call, resource)
@@ -280,13 +298,19 @@ class KubernetesEndpoint:
     def _patch(self, call: _Call, resource: Resource) -> tuple[int, Object]:
         if call.content_type == APPLY_PATCH:
             return self._apply(call, resource)
-        if call.content_type != MERGE_PATCH:
-            raise errors.unsupported_media_type((MERGE_PATCH, APPLY_PATCH))
-        patch = call.parsed_body()
-        call.warnings.extend(decode_patch(resource, patch, call.query.get("fieldValidation", "")))
-        patch.pop("status", None)
+        change = patches.read(resource, self._cluster.version, call.content_type, call.parsed())
+        validation = call.query.get("fieldValidation", "")
+
+        def patch(live: Object) -> Object:
+            patched = change(live)
+            call.warnings.extend(decode_patch(resource, patched, validation))
+            if resource.has_status:
+                patched.pop("status", None)
+                patched |= {name: live[name] for name in ("status",) if name in live}
+            return patched
+
         target, check = call.target, self._check(call, resource)
-        return 200, self._api.merge_patch(
+        return 200, self._api.patch(
             resource, target.namespace, target.name, patch, call.manager, check=check, dry_run=call.is_dry_run
         )
 
@@ -372,8 +396,6 @@ class KubernetesEndpoint:
 
     def _whole_body(self, call: _Call, resource: Resource) -> Object:
         """The object in the body, without fields that its kind does not declare."""
-        if call.content_type not in _WHOLE:
-            raise errors.unsupported_media_type(_WHOLE)
         body = self._body_for(call, resource)
         call.warnings.extend(decode(resource, body, call.query.get("fieldValidation", "")))
         return body
@@ -423,11 +445,18 @@ def _verb(call: _Call) -> str:
         "PATCH": "patch",
         "DELETE": "delete" if name else "deletecollection",
     }
-    if call.method == "GET" and call.query.get("watch") in ("1", "true"):
+    if call.method == "GET" and not name and options.is_set(call.query, "watch"):
         return "watch"
     if call.method not in verbs or (call.method in ("PUT", "PATCH") and not name) or (call.method == "POST" and name):
         raise errors.method_not_allowed()
     return verbs[call.method]
+
+
+def _matcher(call: _Call, resource: Resource) -> selectors.Matcher:
+    """Whether an object fits the selectors of a request."""
+    by_label = selectors.label_matcher(call.query.get("labelSelector", ""))
+    by_field = selectors.field_matcher(call.query.get("fieldSelector", ""), resource)
+    return lambda each: by_label(each) and by_field(each)
 
 
 def _key(each: Object) -> tuple[str, str]:

@@ -118,3 +118,14 @@ def unsupported_media_type(accepted: Sequence[str]) -> KubernetesError:
     """415: the body is in a format that is not taken here."""
     message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
     return KubernetesError(415, "UnsupportedMediaType", message)
+
+
+def expired(revision: int, current: str) -> KubernetesError:
+    """410: the history does not reach back that far."""
+    return KubernetesError(410, "Expired", f"too old resource version: {revision} ({current})")
+
+
+def not_acceptable(offered: Sequence[str]) -> KubernetesError:
+    """406: the client takes no format that there is."""
+    message = f"only the following media types are accepted: {', '.join(offered)}"
+    return KubernetesError(406, "NotAcceptable", message)

@@ -33,8 +33,10 @@ def validate(verb: str, query: Query, *, is_apply: bool = False) -> None:
     found = list(_written(query)) if verb in ("create", "update", "patch") else []
     if verb == "patch":
         found += _patched(query, is_apply=is_apply)
-    if verb in ("list", "watch", "deletecollection"):
+    if verb in ("list", "deletecollection"):
         found += _listed(query)
+    if verb == "watch":
+        found += _watched(query)
     if found:
         raise _refused(_KINDS[verb], found)
 
@@ -92,7 +94,23 @@ def _patched(query: Query, *, is_apply: bool) -> Iterator[Problem]:
         yield forbidden("force", "may not be specified for non-apply patch")
 
 
+def _watched(query: Query) -> Iterator[Problem]:
+    """``validateWatchOptions`` of apimachinery."""
+    match, streams = query.get("resourceVersionMatch", ""), "sendInitialEvents" in query
+    if streams and match != "NotOlderThan":
+        yield forbidden(
+            "resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        )
+    if match and not streams:
+        detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        yield forbidden("resourceVersionMatch", detail)
+    if match not in ("", "NotOlderThan"):
+        yield unsupported("resourceVersionMatch", match, ["NotOlderThan"])
+
+
 def _listed(query: Query) -> Iterator[Problem]:
+    if "sendInitialEvents" in query:
+        yield forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")
     match = query.get("resourceVersionMatch", "")
     if not match:
         return

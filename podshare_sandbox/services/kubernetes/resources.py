@@ -42,7 +42,9 @@ _WITHOUT_STATUS = {
     "Secret", "ServiceAccount", "ValidatingAdmissionPolicyBinding", "WorkloadPriorityClass",
 }  # fmt: skip
 _RETURNED = {"PersistentVolume", "PersistentVolumeClaim", "Pod", "ResourceQuota", "ServiceAccount"}
-VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update")
+_IN_ALL = {"CronJob", "Deployment", "Job", "Pod"}
+_OF_PODS = {"exec": ("PodExecOptions", ("create", "get")), "log": ("Pod", ("get",))}
+VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,19 @@ class Resource:
         return self.kind in _RETURNED
 
     @property
+    def categories(self) -> tuple[str, ...]:
+        """The groups of kinds in which clients find it: ``kubectl get all``."""
+        return ("all",) if self.kind in _IN_ALL else ()
+
+    @property
+    def subresources(self) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """What else is served of each object: by name, its kind and what can be asked of it."""
+        status = {"status": (self.kind, ("get",))} if self.has_status else {}
+        return status | (_OF_PODS if self.kind == "Pod" else {})
+
+    @property
     def verbs(self) -> tuple[str, ...]:
-        """What can be asked of its objects, apart from watching them."""
+        """What can be asked of its objects."""
         return tuple(verb for verb in VERBS if self.kind != "Namespace" or verb != "deletecollection")
 
     @property

@@ -91,6 +91,13 @@ def field_matcher(selector: str, resource: Resource) -> Matcher:
     return lambda each: all((_field(each, path) == value) == equal for path, value, equal in requirements)
 
 
+def selected_name(selector: str) -> str:
+    """The one name that a field selector lets through, empty if it does not say."""
+    found = (_EQUALITY.fullmatch(part.strip()) for part in _split(selector))
+    named = [each["value"] for each in found if each and each["key"] == "metadata.name" and each["operator"] != "!="]
+    return named[0] if named else ""
+
+
 def _field(each: dict[str, Any], path: list[str]) -> str:
     value: Any = each
     for key in path:
