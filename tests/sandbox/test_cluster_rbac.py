@@ -9,6 +9,11 @@ import pytest
 import yaml
 
 from podshare.domain import hardening, rbac
+from podshare_sandbox.services.kubernetes.admission_policies import AdmissionRequest, admit
+from podshare_sandbox.services.kubernetes.api import KubernetesApi
+from podshare_sandbox.services.kubernetes.authentication import KubernetesUser
+from podshare_sandbox.services.kubernetes.errors import KubernetesError
+from podshare_sandbox.services.kubernetes.resources import Resource
 from tests.checks.expanded_template import ROOT
 from tests.sandbox.kubernetes_servers import ApiServer, path_of, started
 
@@ -16,6 +21,7 @@ Object = dict[str, Any]
 TEAM, OTHER = "hyperpod-ns-vision", "hyperpod-ns-audio"
 RBAC = "rbac.authorization.k8s.io"
 OWN = {"app.kubernetes.io/managed-by": "podshare", "podshare/team": "vision"}
+MERGE = "application/merge-patch+json"
 READ_CONFIG = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}
 
 
@@ -149,6 +155,48 @@ def test_podshare_makes_claims_for_their_team_only(server: ApiServer) -> None:
         assert as_podshare(server, "POST", thing("PersistentVolumeClaim", "web", spec=spec, **wrong))[0] == 403
 
 
+CLAIM = {"accessModes": ["ReadOnlyMany"], "resources": {"requests": {"storage": "1Gi"}}, "storageClassName": ""}
+
+
+def owners(server: ApiServer, manifest: Object) -> list[Object]:
+    """The references to an owner that is there: in the object's namespace, or of the cluster."""
+    owner = thing("ConfigMap", "owner", {})
+    if "namespace" not in manifest["metadata"]:
+        owner = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-public"}}
+    server.apply(owner)
+    uid = server.ask("GET", path_of(owner))[1]["metadata"]["uid"]
+    return [{"apiVersion": "v1", "kind": owner["kind"], "name": owner["metadata"]["name"], "uid": uid}]
+
+
+def test_podshare_gives_nothing_an_owner(server: ApiServer) -> None:
+    """An owner that does not exist would let the garbage collector delete a namespace with all work in it.
+
+    Kubernetes documentation, "Garbage Collection": dependents whose owners are all absent are deleted.
+    """
+    own = [
+        thing("ServiceAccount", "podshare-owned"),
+        role("podshare-owned"),
+        binding("podshare-owned"),
+        thing("NetworkPolicy", "podshare-owned", spec={"podSelector": {}}),
+        thing("PersistentVolumeClaim", "podshare-owned", spec=CLAIM),
+        volume("podshare-owned"),
+    ]
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": TEAM}}
+    for manifest in (*own, namespace):
+        given = {"ownerReferences": owners(server, manifest)}
+        owned = {**manifest, "metadata": {**manifest["metadata"], **given}}
+        if manifest is not namespace:
+            status, answer, _ = as_podshare(server, "POST", owned)
+            assert (status, "gives and takes no owners" in answer.get("message", "")) == (403, True), answer
+        for there, patch in ((manifest, given), (owned, {"ownerReferences": None})):
+            server.apply(there)
+            path, body = f"{path_of(manifest)}?dryRun=All", {"metadata": patch}
+            status, answer, _ = server.ask("PATCH", path, body, user="x", group="podshare:kubernetes", kind=MERGE)
+            assert (status, answer.get("reason")) == (403, "Forbidden"), (manifest["kind"], answer)
+            assert "resulted in error" not in answer["message"]
+        server.apply(manifest)
+
+
 GROUPS = [["batch"], [RBAC], ["kueue.x-k8s.io", ""], ["*"]]
 RESOURCES = [
     ["configmaps"], ["secrets"], ["pods", "pods/exec"], ["roles"], ["services/proxy"], ["serviceaccounts/token"],
@@ -212,7 +260,6 @@ def test_who_is_bound_may_do_what_the_role_says(server: ApiServer) -> None:
 # ---- what holds the teams --------------------------------------------------------------------------------------
 
 ENFORCED, REPORTED = "hyperpod-ns-strict", "hyperpod-ns-told"
-MERGE = "application/merge-patch+json"
 QUEUED = {"kueue.x-k8s.io/queue-name": f"{ENFORCED}-localqueue"}
 CONTAINERS = [{"name": "main", "image": "busybox"}]
 ADA = "arn:aws:sts::111111111111:assumed-role/podshare-strict-0123abcd/ada"
@@ -321,7 +368,86 @@ def test_nobody_opens_the_way_to_instance_metadata(hardened: ApiServer) -> None:
     own["spec"] = dict(hardening.network_policy("enforce") or {})
     assert as_podshare(hardened, "POST", own, dry=False)[0] == 201
     assert hardened.ask("DELETE", path_of(own), user=ADA)[0] == 403
-    assert as_podshare(hardened, "DELETE", own)[0] == 200
+    assert as_podshare(hardened, "DELETE", own, dry=False)[0] == 200
+
+
+def test_a_request_without_a_name_meets_the_policys_message(hardened: ApiServer) -> None:
+    """A deletion of a collection and an object of a generated name have none: no expression fails for want of it.
+
+    admission/v1, AdmissionRequest: the name is empty where the object's is generated, and for a collection.
+    """
+    labels = {**OWN, "podshare/team": "strict"}
+    own = thing("NetworkPolicy", "podshare-no-instance-metadata", labels, ENFORCED)
+    own["spec"] = dict(hardening.network_policy("enforce") or {})
+    assert as_podshare(hardened, "POST", own, dry=False)[0] == 201
+    everything = path_of(own, collection=True)
+    status, answer, _ = hardened.ask("DELETE", f"{everything}?dryRun=All", user=ADA)
+    assert (status, answer["reason"]) == (403, "Forbidden"), answer
+    assert "this network policy is podshare's" in answer["message"]
+    assert as_podshare(hardened, "DELETE", own, dry=False)[0] == 200
+    status, answer, _ = hardened.ask("DELETE", f"{everything}?dryRun=All", user=ADA)
+    assert status == 200, answer
+    generated = thing("NetworkPolicy", "", {}, ENFORCED, spec={"podSelector": {}, "policyTypes": ["Ingress"]})
+    generated["metadata"] = {"generateName": "in-", "namespace": ENFORCED}
+    assert create(hardened, generated)[0] == 201
+    some = volume()
+    some["metadata"] = {"generateName": "podshare-", "labels": OWN}
+    status, answer, _ = as_podshare(hardened, "POST", some)
+    assert status == 201, answer
+    some["metadata"]["generateName"] = "other-"
+    status, answer, _ = as_podshare(hardened, "POST", some)
+    assert (status, "its own volumes only" in answer["message"]) == (403, True), answer
+
+
+def cron_job(jobs: Object | None, pods: Object | None) -> Object:
+    """A cron job whose templates have these labels; None for a template without metadata."""
+    manifest = workload("batch/v1", "CronJob", {}, {})
+    template = manifest["spec"]["jobTemplate"]
+    for one, labels in ((template, jobs), (template["spec"]["template"], pods)):
+        one.pop("metadata", None)
+        if labels is not None:
+            one["metadata"] = {"labels": labels}
+    return manifest
+
+
+def test_a_cron_jobs_jobs_carry_the_queue(hardened: ApiServer) -> None:
+    """By their own labels, or without any by those of their pods, which the API server gives to a job that has none.
+
+    Kubernetes API reference, batch/v1: its defaults copy the labels of the pod template to a job without labels.
+    """
+    for jobs, pods in ((QUEUED, None), (QUEUED, {}), (None, QUEUED), ({}, QUEUED)):
+        status, answer, _ = create(hardened, cron_job(jobs, pods))
+        assert status == 201, (jobs, pods, answer)
+    for jobs, pods in ((None, None), (None, {"app": "x"}), ({"app": "x"}, QUEUED), ({}, None)):
+        status, answer, _ = create(hardened, cron_job(jobs, pods))
+        assert (status, answer.get("reason")) == (403, "Forbidden"), (jobs, pods, answer)
+        assert "work carries the team's queue" in answer["message"]
+
+
+def test_a_ray_cron_job_dodges_the_quota_and_is_refused() -> None:
+    """KubeRay labels the jobs that it makes of one by its name alone (raycronjob_controller.go, constructRayJob).
+
+    The operator is exempt, so that the jobs themselves would pass; a job of Ray's with the queue is work like any other.
+    """
+    api = KubernetesApi()
+    for manifest in yaml.safe_load_all((ROOT / "accounts" / "cluster-rbac.yaml").read_text(encoding="utf-8")):
+        api.apply(manifest)
+    metadata = {"name": ENFORCED, "labels": hardening.labels("strict", "enforce")}
+    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    ada = KubernetesUser(username=ADA, groups=("system:authenticated",))
+
+    def refusal(plural: str, kind: str) -> str:
+        candidate = {"apiVersion": "ray.io/v1", "kind": kind, "spec": {}}
+        candidate["metadata"] = {"name": "one", "namespace": ENFORCED, "labels": QUEUED}
+        resource = Resource("ray.io", "v1", plural, kind)
+        try:
+            admit(api, AdmissionRequest(ada, "CREATE", resource, ENFORCED, "one", candidate, None))
+        except KubernetesError as error:
+            return str(error)
+        return ""
+
+    assert refusal("rayjobs", "RayJob") == ""
+    assert "the jobs of a RayCronJob carry no queue" in refusal("raycronjobs", "RayCronJob")
 
 
 def test_podshare_changes_its_own_labels_of_namespaces_of_teams_only(hardened: ApiServer) -> None:
@@ -337,6 +463,7 @@ def test_podshare_changes_its_own_labels_of_namespaces_of_teams_only(hardened: A
     assert labelled(TEAM, labels={"kubernetes.io/metadata.name": "x"}) == 403
     assert labelled(TEAM, labels={"istio-injection": "enabled"}) == 403
     assert labelled(TEAM, annotations={"x": "y"}) == 403
+    assert labelled(TEAM, finalizers=["example.com/x"]) == 403
     assert labelled("kube-public", labels={"podshare/hardening": "enforce"}) == 403
 
 

@@ -33,7 +33,10 @@ _CODES = {"Unauthorized": 401, "Forbidden": 403, "Invalid": 422, "RequestEntityT
 
 @dataclass(frozen=True)
 class AdmissionRequest:
-    """A write that is about to happen; ``candidate`` is None for a deletion, ``before`` for a creation."""
+    """A write that is about to happen; ``candidate`` is None for a deletion, ``before`` for a creation.
+
+    ``name`` is the request's own: empty where a collection is deleted, or the API server makes the name.
+    """
 
     user: "KubernetesUser"
     operation: str
@@ -115,7 +118,9 @@ def _failures(api: "KubernetesApi", policy: Object, request: AdmissionRequest) -
 
 
 def _facts(api: "KubernetesApi", request: AdmissionRequest) -> dict[str, Any]:
+    """The variables of an expression; of the request what is empty is absent (admission/v1, AdmissionRequest)."""
     resource = request.resource
+    names = {"namespace": request.namespace, "name": request.name}
     return {
         "object": request.candidate,
         "oldObject": request.before,
@@ -124,8 +129,7 @@ def _facts(api: "KubernetesApi", request: AdmissionRequest) -> dict[str, Any]:
             "kind": {"group": resource.group, "version": resource.version, "kind": resource.kind},
             "resource": {"group": resource.group, "version": resource.version, "resource": resource.plural},
             "operation": request.operation,
-            "namespace": request.namespace,
-            "name": request.name,
+            **{key: value for key, value in names.items() if value},
             "userInfo": request.user.info(),
         },
     }

@@ -108,6 +108,11 @@ class _Call:
         return parsed
 
     @property
+    def given_name(self) -> str:
+        """The name that the body of a creation gives; the API server makes one where it gives none."""
+        return str((self.parsed_body().get("metadata") or {}).get("name") or "") if self.method == "POST" else ""
+
+    @property
     def content_type(self) -> str:
         """The media type of the body, without parameters."""
         return self.headers.get("Content-Type", "application/json").split(";")[0].strip()
@@ -385,7 +390,7 @@ class KubernetesEndpoint:
     def _admit(self, call: _Call, resource: Resource, before: Object | None, after: Object | None) -> None:
         """Ask the admission policies, and keep what they and Pod Security warn of."""
         operation = "DELETE" if after is None else "UPDATE" if before else "CREATE"
-        name = (after or before or {})["metadata"]["name"]
+        name = call.target.name or call.given_name
         namespace = call.target.namespace
         request = AdmissionRequest(call.user, operation, resource, namespace, name, after, before)
         call.warnings.extend(admission_policies.admit(self._api, request))
