@@ -30,7 +30,8 @@ from podshare.aws.sessions import Accounts, ask_guard
 TOKEN_SECONDS = 60  # how long the presigned URL in the token is good for; EKS honours the token for 15 minutes
 _RENEW_AFTER = 600
 _OVER = frozenset({"Succeeded", "Failed"})
-_UNAUTHORIZED, _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER_FAULT = 401, 404, 409, 429, 500
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER_FAULT = 401, 403, 404, 409, 429, 500
+_TERMINATING = "NamespaceTerminating"  # a cause, of the API server's admission plugin NamespaceLifecycle
 _SILENT_SECONDS = 15  # of the timeout below: a cluster that does not answer is not asked for each object anew
 
 _SERVED = (ServiceAccount, Role, RoleBinding, NetworkPolicy, PersistentVolume, PersistentVolumeClaim)
@@ -89,7 +90,7 @@ class Kubernetes:
         return self._get(_KINDS[kind], f"{kind} {namespace}/{name}", namespace, name)
 
     def apply(self, manifest: Mapping[str, Any]) -> None:
-        """Apply an object (server-side apply). Raises Pending if its namespace does not exist yet."""
+        """Apply an object (server-side apply). Raises Pending if its namespace does not exist yet, or any more."""
         ask_guard()
         namespace, name = manifest["metadata"].get("namespace", ""), manifest["metadata"]["name"]
         try:
@@ -99,6 +100,10 @@ class Kubernetes:
             )
         except _Absent as absent:
             raise Pending(f"namespace {namespace} does not exist yet") from absent
+        except _Terminating as terminating:
+            found = self.namespace(namespace) or {}
+            held = held_by(found) or "nothing by now"
+            raise Pending(f"namespace {namespace} is being deleted. It is held by {held}") from terminating
 
     def delete(self, kind: str, namespace: str, name: str) -> None:
         """Delete an object; Kubernetes removes a service account's tokens with it."""
@@ -115,10 +120,9 @@ class Kubernetes:
             lambda client: [_name(one) for one in client.list(_KINDS[kind], namespace=namespace)],
         )
 
-    def namespace_labels(self, name: str) -> dict[str, str] | None:
-        """The labels of a namespace, or None if there is none."""
-        found = self._get(Namespace, f"namespace {name}", "", name)
-        return found and dict(found["metadata"].get("labels") or {})
+    def namespace(self, name: str) -> dict[str, Any] | None:
+        """A namespace as it is, or None if there is none."""
+        return self._get(Namespace, f"namespace {name}", "", name)
 
     def label_namespace(self, name: str, labels: Mapping[str, str | None]) -> None:
         """Set labels of a namespace, and remove those that are None. Raises Pending if it does not exist yet."""
@@ -200,6 +204,8 @@ class Kubernetes:
     def _classified(self, error: Exception, status: int, about: str) -> Exception:
         if status == _NOT_FOUND:
             return _Absent(about)
+        if status == _FORBIDDEN and _TERMINATING in _causes(error):
+            return _Terminating(about)
         said = error.status.message if isinstance(error, ApiError) and status else None
         text = f"{about} in cluster {self._cluster}: {said or repr(error)}"
         if status in (0, _CONFLICT, _TOO_MANY) or status >= _SERVER_FAULT:
@@ -209,6 +215,29 @@ class Kubernetes:
 
 class _Absent(Exception):  # noqa: N818  # it is an answer
     """The API server has no such object, or no such namespace."""
+
+
+class _Terminating(Exception):  # noqa: N818  # it is no refusal of podshare
+    """The API server creates nothing in a namespace that is being deleted."""
+
+
+def held_by(namespace: Mapping[str, Any]) -> str:
+    """What a namespace that is being deleted waits for, as it says itself; empty for any other.
+
+    Kubernetes documentation, "Finalizers", and the conditions of the namespace's status.
+    """
+    if not namespace["metadata"].get("deletionTimestamp"):
+        return ""
+    named = [*(namespace["metadata"].get("finalizers") or ())]
+    named += [one for one in (namespace.get("spec") or {}).get("finalizers") or () if one != "kubernetes"]
+    conditions = (namespace.get("status") or {}).get("conditions") or ()
+    told = [str(one.get("message", "")) for one in conditions if one.get("status") == "True"]
+    return "; ".join([*(f"finalizer {name}" for name in named), *told]) or "its controller, which has not begun"
+
+
+def _causes(error: Exception) -> set[str]:
+    details = error.status.details if isinstance(error, ApiError) else None
+    return {cause.reason or "" for cause in (details.causes if details else None) or ()}
 
 
 def _status(error: Exception) -> int:

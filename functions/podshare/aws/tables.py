@@ -277,6 +277,17 @@ class Inventory:
         )
         return datetime.datetime.fromisoformat(str(row["draining_since"])) if row else now
 
+    def look_into(self, key: Key) -> None:
+        """Write down that podshare looks into the cluster of this compute quota, also where it knows no namespace."""
+        expression = "SET looked_into = :yes"
+        self.state.update(f"team#{self.team}", f"resource#{key}", expression, "attribute_exists(id)", yes=True)
+
+    def is_looked_into(self, key: Key) -> bool:
+        """Whether podshare asks the API of the cluster of this compute quota."""
+        if any(one.kind is Kind.NAMESPACE and one.container == key.container for one in self.keys()):
+            return True
+        return bool((self.state.get(f"team#{self.team}", f"resource#{key}") or {}).get("looked_into"))
+
     def end_drain(self, key: Key, run: str) -> None:
         """Write down that, in this run, the quota may go."""
         self.state.update(

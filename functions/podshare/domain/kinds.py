@@ -271,7 +271,8 @@ def _common_scope(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ..
 class Namespace(Resource):
     """A team's namespace, which SageMaker makes: of podshare's are some labels (in ``tags``) and a network policy.
 
-    One that is ``vacating`` was left by a team that was deleted: it is nobody's until it is empty.
+    One that is ``vacating`` was left by a team that was deleted: it is nobody's until it is empty. ``ending`` tells
+    what holds one that somebody has deleted; nothing can be made in it.
     """
 
     work = Work.KUBERNETES
@@ -279,6 +280,7 @@ class Namespace(Resource):
 
     network_policy: Mapping[str, Any] | None = None
     vacating: bool = False
+    ending: str = field(default="", compare=False)
 
     def common(self, desired: Self) -> Self | None:
         return None if self.vacating else self  # what holds a team is no access: it is changed in place

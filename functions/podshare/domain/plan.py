@@ -91,7 +91,7 @@ class Obstacle:
     """Why something is not provided, to whom it matters, and what to do.
 
     It covers everything of the team, or of one account, or of one bucket, or the grants of one KMS key (its ARN), or
-    what is for one cluster alone, or ``only`` the thing with this key.
+    what is for one cluster alone, or all that lies in one namespace (its key), or ``only`` the thing with this key.
     ``waits`` tells that it is expected to pass.
     """
 
@@ -103,11 +103,17 @@ class Obstacle:
     only: str = ""
     cluster: str = ""
     kms_key: str = ""
+    namespace: str = ""
 
     def covers(self, resource: Resource) -> bool:
         """Whether ``resource`` has to wait for this."""
         if self.only:
             return str(resource.key) == self.only
+        if self.namespace:
+            one = Key.parse(self.namespace)
+            inside = resource.key.name.partition("/")[0] == one.name and resource.work is Work.KUBERNETES
+            place = (resource.key.account, resource.key.region, resource.key.container)
+            return inside and place == (one.account, one.region, one.container)
         if self.bucket:
             here = getattr(resource, "bucket", resource.key.container)
             return here == self.bucket and resource.key.kind in IN_BUCKETS

@@ -15,7 +15,7 @@ from podshare.domain.accounts import DEPARTED, Account
 from podshare.domain.desired import ALL_MEMBERS, ClusterFacts, by_hand
 from podshare.domain.hardening import not_verified
 from podshare.domain.installation import Installation
-from podshare.domain.kinds import Key, Resource, Role
+from podshare.domain.kinds import ComputeQuota, Key, Kind, Resource, Role
 from podshare.domain.manifests import Manifest, manifests
 from podshare.domain.plan import LONGEST_TEXT, Action, LeftBehind, Observation, Obstacle, Plan, Unreadable, plan
 from podshare.reconciliation import buckets
@@ -29,6 +29,7 @@ from podshare.reconciliation.preconditions import (
     before_adding,
     inspect_cluster,
     late_member_roles,
+    lost_namespaces,
     reserved_names,
 )
 from podshare.reconciliation.proving import prove, watch
@@ -171,7 +172,7 @@ def _survey(
     late = late_member_roles(settings, records.accounts, desired, observed)
     fits = [*_fits(context, records, clusters, desired, claim=claim)]
     obstacles = (*obstacles, *late, *(obstacle for fit in fits for obstacle in fit.obstacles))
-    obstacles = (*obstacles, *reserved_names(desired, observed))
+    obstacles = (*obstacles, *reserved_names(desired, observed), *lost_namespaces(context, desired, observed))
     notes = [note for fit in fits for note in fit.notes]
     notes += [note for cluster in clusters.values() for note in cluster.notes]
     notes += [*_cluster_notes(records, facts, context.installation), *_shared_role_notes(desired.values())]
@@ -294,10 +295,19 @@ def _keep_inventory(context: Context, surveyed: _Surveyed) -> None:
     """
     for key, there in surveyed.observed.items():
         out_of_reach = any(one.is_out_of_reach(key) for one in surveyed.facts.values())
+        if there is None and key.kind is Kind.NAMESPACE and not out_of_reach:
+            _look_into(context, surveyed, key)
         if out_of_reach or (there is None and key not in surveyed.desired and key not in surveyed.doubtful):
             context.inventory.forget(key)
         elif isinstance(there, Resource) and key not in surveyed.known:
             context.inventory.name(key, datetime.datetime.now(datetime.UTC).isoformat())
+
+
+def _look_into(context: Context, surveyed: _Surveyed, namespace: Key) -> None:
+    """Write down that what drains may be looked for, also once a namespace that has gone is forgotten."""
+    for key, there in surveyed.observed.items():
+        if isinstance(there, ComputeQuota) and key.container == namespace.container and key not in surveyed.desired:
+            context.inventory.look_into(key)
 
 
 def _keep_accounts(

@@ -20,6 +20,7 @@ from podshare.domain.records import Cluster
 from podshare.reconciliation.buckets import unfit_data
 from podshare.reconciliation.file_systems import unfit_links
 from podshare.reconciliation.records import cluster_facts
+from podshare.resources import namespace
 from podshare.resources.context import Context, tag_map
 
 MEMBER_VERSION = "6"
@@ -184,6 +185,46 @@ def reserved_names(desired: Mapping[Key, Resource], observed: Mapping[Key, Obser
             what = f"a team of this name was deleted, and its namespace {key.name} is not empty yet"
             remedy = f"Wait, or delete all that is left, volume claims too: kubectl delete namespace {key.name}"
             yield Obstacle(what, remedy, account=key.account, waits=True)
+
+
+def lost_namespaces(
+    context: Context, desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]
+) -> Iterator[Obstacle]:
+    """One obstacle for each namespace that somebody has deleted, or is deleting, under its compute quota.
+
+    SageMaker makes it with the quota, and not again.
+    """
+    for key in desired:
+        if key.kind is not Kind.NAMESPACE:
+            continue
+        found = observed.get(key)
+        if isinstance(found, Namespace) and found.ending:
+            what = f"namespace {key.name} is being deleted, and nothing can be made in it"
+            remedy = f"Wait until it has gone. It is held by {found.ending}: end what that stands for, or remove it."
+            yield Obstacle(what, remedy[:LONGEST_TEXT], waits=True, namespace=str(key))
+            continue
+        quota = next((one for one in map(observed.get, desired[key].needs) if isinstance(one, ComputeQuota)), None)
+        if found is None and quota and quota.status == "settled" and _is_absent(context, key):
+            yield _deleted_under(quota, key)
+
+
+def _deleted_under(quota: ComputeQuota, namespace: Key) -> Obstacle:
+    name, region = quota.key.name.partition("/")[2], namespace.region
+    query = f"ComputeQuotaSummaries[?Name=='{name}' && Status!='Deleted'].ComputeQuotaId | [0]"
+    listed = f'aws sagemaker list-compute-quotas --region {region} --query "{query}" --output text'
+    what = f"compute quota {name} is there, and its namespace {namespace.name} is not: somebody has deleted it"
+    remedy = (
+        "Delete the quota too, then reconcile: SageMaker makes the namespace with the next one. "
+        f"aws sagemaker delete-compute-quota --region {region} --compute-quota-id $({listed})"
+    )
+    return Obstacle(what, remedy, namespace=str(namespace))
+
+
+def _is_absent(context: Context, key: Key) -> bool:
+    try:
+        return namespace.is_absent(context, key)
+    except Exception:  # without an answer it is not known to be
+        return False
 
 
 def _member_roles(context: Context, changes: Iterable[Change]) -> Iterator[Obstacle]:

@@ -5,6 +5,7 @@ that name: the name stays reserved until the namespace is empty.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from podshare.aws.errors import Waiting
 from podshare.domain import names
@@ -22,17 +23,22 @@ _OF_OTHERS = "Remove these labels, or let namespace_hardening of the cluster's r
 
 
 def read(context: Context, key: Key, wanted: Resource | None) -> Namespace | Foreign | None:
-    """podshare's labels and its network policy; None if it has neither there."""
-    labels = context.kubernetes(key).namespace_labels(key.name)
-    if labels is None:
+    """podshare's labels and its network policy; None if it has neither there.
+
+    One that is wanted and is being deleted is told as it is, whatever is left of podshare's.
+    """
+    found = context.kubernetes(key).namespace(key.name)
+    if found is None:
         return None
+    labels = dict(found["metadata"].get("labels") or {})
+    ending = _held_by(found) if wanted else ""
     team = labels.get(TEAM_LABEL)
     if team not in (None, context.team):
         return Foreign(key, f"its label says that it belongs to team {team}")
     if taken := _labels_of_others(labels, wanted.tags if wanted else {}):
         return Foreign(key, f"it has labels of others: {', '.join(taken)}", _OF_OTHERS)
     policy = context.kubernetes(key).get("NetworkPolicy", key.name, names.network_policy(context.installation))
-    if team is None and policy is None:
+    if team is None and policy is None and not ending:
         return None
     own = LABELS if HARDENING_LABEL in labels else {TEAM_LABEL}
     return Namespace(
@@ -40,7 +46,19 @@ def read(context: Context, key: Key, wanted: Resource | None) -> Namespace | For
         tags={name: value for name, value in labels.items() if name in own},
         network_policy=policy.get("spec") if policy else None,
         vacating=context.inventory.is_vacating(key),
+        ending=ending,
     )
+
+
+def is_absent(context: Context, key: Key) -> bool:
+    """Whether there is no such namespace at all."""
+    return context.kubernetes(key).namespace(key.name) is None
+
+
+def _held_by(found: Mapping[str, Any]) -> str:
+    from podshare.aws.kubernetes import held_by  # noqa: PLC0415  # as in Context.kubernetes
+
+    return held_by(found)
 
 
 def _labels_of_others(labels: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:

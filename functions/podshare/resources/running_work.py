@@ -30,7 +30,7 @@ def await_drain(context: Context, quota: Key, drain_seconds: int) -> str:
 
 def _running(context: Context, quota: Key, namespace: str) -> list[str]:
     """What runs; where podshare does not look into the cluster, something may run for as long as it may at all."""
-    if not any(key.kind is Kind.NAMESPACE for key in context.inventory.keys()):  # noqa: SIM118  # it is no mapping
+    if not context.inventory.is_looked_into(quota):
         return ["unknown, because podshare does not look into the cluster"]
     try:
         return context.kubernetes(quota).running_pods(namespace)
