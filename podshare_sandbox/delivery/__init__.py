@@ -1,7 +1,8 @@
 """Delivery: what AWS brings from one service to another by itself, and in the background.
 
-EventBridge rules and schedules (:mod:`.events`, :mod:`.schedules`) and DynamoDB streams with Lambda event source
-mappings (:mod:`.streams`). moto either delivers within the call that causes the event, or not at all.
+EventBridge rules, their patterns and schedules (:mod:`.events`, :mod:`.patterns`, :mod:`.schedules`) and DynamoDB
+streams with Lambda event source mappings (:mod:`.streams`). moto either delivers within the call that causes the event,
+or not at all.
 
 Not emulated: time fires no schedules and rules that recur, :func:`fire_schedule` does; EventBridge archives,
 pipes and API destinations; SQS as an event source goes moto's way, within SendMessage.
@@ -10,7 +11,7 @@ pipes and API destinations; SQS as an event source goes moto's way, within SendM
 import time
 
 from podshare_sandbox import functions, state_machines
-from podshare_sandbox.delivery import background, events, schedules, streams
+from podshare_sandbox.delivery import background, events, patterns, schedules, streams
 from podshare_sandbox.delivery.events import listen, put_event
 from podshare_sandbox.delivery.schedules import fire_schedule
 
@@ -23,6 +24,7 @@ _QUIET_LOOKS = 3
 def install() -> None:
     """Deliver in the background from now on. Raises RuntimeError where a symbol of moto is gone."""
     background.restart()
+    patterns.install()
     events.install()
     streams.install()
     schedules.install()

@@ -1,7 +1,8 @@
 """Schedules: EventBridge Scheduler's, and rules with a ``ScheduleExpression``.
 
 Those of one moment, ``at(...)``, fire at that moment, in real time; all others when they are told to. Source: the
-EventBridge Scheduler User Guide, "Schedule types" and "Deletion after schedule completion".
+EventBridge Scheduler User Guide, "Schedule types" and "Deletion after schedule completion"; the grammar of expressions
+is that of "Cron expressions reference" and "Rate expressions" in the EventBridge User Guide.
 """
 
 import json
@@ -10,9 +11,11 @@ import threading
 import uuid
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
-from moto.events.models import Rule, events_backends
+from moto.events.exceptions import ValidationException
+from moto.events.models import EventsBackend, Rule, events_backends
+from moto.scheduler.exceptions import ValidationException as SchedulerValidationException
 from moto.scheduler.models import EventBridgeSchedulerBackend, Schedule, scheduler_backends
 
 from podshare_sandbox import clock
@@ -22,13 +25,29 @@ from podshare_sandbox.service_clients import ServiceRole
 
 _SCHEDULER = "scheduler.amazonaws.com"
 _ONE_MOMENT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
-
+_RATE = re.compile(r"rate\((\d+) (minute|hour|day)(s?)\)")
+_CRON = re.compile(r"cron\(([^()]+)\)")
+_MONTHS = dict(
+    zip(["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"], range(1, 13), strict=True)
+)
+_DAYS = dict(zip(["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"], range(1, 8), strict=True))
+# minutes, hours, day of month, month, day of week, year: smallest, largest, names, what else may stand there
+_CRON_FIELDS: tuple[tuple[int, int, dict[str, int], str], ...] = (
+    (0, 59, {}, ""),
+    (0, 23, {}, ""),
+    (1, 31, {}, r"\?|L|L?W|L-\d+|\d+W"),
+    (1, 12, _MONTHS, ""),
+    (1, 7, _DAYS, r"\?|L|[1-7]L|\w{1,3}#[1-5]"),
+    (1970, 2199, {}, ""),
+)
+_DAY_OF_MONTH, _DAY_OF_WEEK = 2, 4
 
 _timers: dict[str, threading.Timer] = {}  # by the schedule's ARN
 
 
 def install() -> None:
-    """Let schedules of one moment fire by themselves."""
+    """Let schedules of one moment fire by themselves, and refuse expressions that AWS refuses."""
+    repair(EventsBackend, "put_rule", _checking_the_rule)
     repair(EventBridgeSchedulerBackend, "create_schedule", _awaited)
     repair(EventBridgeSchedulerBackend, "update_schedule", _awaited)
 
@@ -39,8 +58,73 @@ def forget() -> None:
         _timers.popitem()[1].cancel()
 
 
+def is_rule_expression(expression: str) -> bool:
+    """Whether a rule may have this expression: the unit of a rate of one is singular, that of others plural."""
+    rate = _RATE.fullmatch(expression)
+    if rate:
+        return int(rate[1]) > 0 and (int(rate[1]) == 1) == (rate[3] == "")
+    return _is_cron(expression)
+
+
+def is_schedule_expression(expression: str) -> bool:
+    """Whether a schedule of EventBridge Scheduler may have this expression."""
+    if found := _ONE_MOMENT.fullmatch(expression):
+        try:
+            datetime.fromisoformat(found[1])
+        except ValueError:
+            return False
+        return True
+    rate = _RATE.fullmatch(expression)
+    return int(rate[1]) > 0 if rate else _is_cron(expression)
+
+
+def _is_cron(expression: str) -> bool:
+    """Six fields, of which exactly one of the two for days is a question mark."""
+    found = _CRON.fullmatch(expression)
+    fields = found[1].split() if found else []
+    if len(fields) != len(_CRON_FIELDS) or (fields[_DAY_OF_MONTH] == "?") == (fields[_DAY_OF_WEEK] == "?"):
+        return False
+    return all(
+        re.fullmatch(more, text) or all(_is_span(part, smallest, largest, names) for part in text.split(","))
+        for text, (smallest, largest, names, more) in zip(fields, _CRON_FIELDS, strict=True)
+    )
+
+
+def _is_span(text: str, smallest: int, largest: int, names: dict[str, int]) -> bool:
+    """``*``, a value or a range, each perhaps in steps."""
+    span, slash, step = text.partition("/")
+    if slash and not (step.isascii() and step.isdigit() and int(step) > 0):
+        return False
+    if span == "*":
+        return True
+    values = [names.get(bound.upper(), bound) for bound in span.split("-")]
+    if len(values) > 2 or not all(re.fullmatch(r"[0-9]+", str(value)) for value in values):
+        return False
+    return all(smallest <= int(value) <= largest for value in values)
+
+
+def _checking_the_rule(original: Any) -> Any:
+    def put_rule(self: EventsBackend, name: str, **settings: Any) -> Rule:
+        expression = settings.get("scheduled_expression")
+        if expression and not is_rule_expression(expression):
+            raise ValidationException("Parameter ScheduleExpression is not valid.")
+        rule: Rule = original(self, name, **settings)
+        return rule
+
+    return put_rule
+
+
+def _check_schedule(settings: dict[str, Any]) -> None:
+    expression, zone = settings["schedule_expression"], settings.get("schedule_expression_timezone")
+    if not is_schedule_expression(expression):
+        raise SchedulerValidationException(f"Invalid Schedule Expression {expression}.")
+    if zone and zone not in available_timezones():
+        raise SchedulerValidationException(f"Provided ScheduleExpressionTimezone {zone} is not valid.")
+
+
 def _awaited(original: Any) -> Any:
     def changed(self: EventBridgeSchedulerBackend, **settings: Any) -> Schedule:
+        _check_schedule(settings)
         schedule: Schedule = original(self, **settings)
         if settings.get("action_after_completion"):  # moto's update passes it by
             schedule.action_after_completion = settings["action_after_completion"]
