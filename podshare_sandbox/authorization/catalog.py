@@ -57,6 +57,15 @@ def resource_arn(prefix: str, resource_type: str, **variables: str) -> str:
     return arn
 
 
+@lru_cache
+def resource_paths(prefix: str, *, in_region: bool) -> tuple[str, ...]:
+    """What the resource part of the service's ARNs begins with, up to its slash, of ARNs with or without a Region."""
+    names = _DATA.resources.get_resource_types_for_service(prefix)
+    templates = [_resource_type(prefix, name, True).template.split(":", 5) for name in names]
+    paths = {parts[5].partition("/")[0] for parts in templates if bool(parts[3]) == in_region and "/" in parts[5]}
+    return tuple(f"{path}/" for path in sorted(paths) if "$" not in path)
+
+
 def _resource_type(prefix: str, name: str, required: bool) -> ResourceType:
     details = _DATA.resources.get_resource_type_details(prefix, name)
     return ResourceType(name.lower(), details["arn"], required)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from podshare_sandbox.authorization import catalog
 from podshare_sandbox.authorization.conditions import is_operator
 
 Document = dict[str, Any]
@@ -20,7 +21,8 @@ _EXCLUSIVE = (("Action", "NotAction"), ("Resource", "NotResource"), ("Principal"
 _PRINCIPAL_KINDS = {"AWS", "Service", "Federated", "CanonicalUser"}
 _SID = re.compile(r"[A-Za-z0-9]*")
 _ACTION = re.compile(r"\*|[A-Za-z0-9\-*?]+:[A-Za-z0-9*?]+")
-_ARN = re.compile(r"\*|arn:[^:]*:[^:]*(:.*)?", re.DOTALL)
+_PARTITIONS = {"aws", "*"}  # an account of the commercial Regions knows no other
+_ARN_PARTS = 6
 _TRUST_ACTION = re.compile(r"sts:(\*|[A-Za-z*?]+)", re.IGNORECASE)
 _SYNTAX = "Syntax errors in policy."
 
@@ -150,9 +152,39 @@ def _check_actions(statement: Document) -> None:
 
 
 def _check_resources(statement: Document) -> None:
-    for resource in _texts(statement, "Resource", "NotResource"):
-        if not _ARN.fullmatch(resource):
-            raise Malformed(f'Resource {resource} must be in ARN format or "*".')
+    resources = _texts(statement, "Resource", "NotResource")
+    if not resources and statement.keys() & {"Resource", "NotResource"}:
+        raise Malformed("Policy statement must contain resources.")
+    for resource in resources:
+        if resource != "*":
+            _check_arn(resource)
+
+
+def _check_arn(resource: str) -> None:
+    """Source: IAM User Guide, "Amazon Resource Names (ARNs)"; the sentences are IAM's, as moto has collected them."""
+    if not resource.startswith("arn:"):
+        raise Malformed(f'Resource {resource} must be in ARN format or "*".')
+    _, partition, service, region, account, path = (resource.split(":", _ARN_PARTS - 1) + [""] * _ARN_PARTS)[
+        :_ARN_PARTS
+    ]
+    if partition not in _PARTITIONS:
+        arn = resource if path else f"arn:{partition}:" + ":".join(p or "*" for p in (service, region, account, path))
+        raise Malformed(f'Partition "{partition}" is not valid for resource "{arn}".')
+    if not service or re.search(r"[*?]", service):
+        raise Malformed("Resource vendor must be fully qualified and cannot contain regexes.")
+    if service == "iam" and region:
+        raise Malformed(f"IAM resource {resource} cannot contain region information.")
+    if service == "s3" and region and not path.startswith(catalog.resource_paths("s3", in_region=True)):
+        raise Malformed(f"Resource {resource} can not contain region information.")
+    if (
+        service == "iam"
+        and path not in {"", "*"}
+        and not path.startswith(catalog.resource_paths("iam", in_region=False))
+    ):
+        starts = ", ".join(catalog.resource_paths("iam", in_region=False))
+        raise Malformed(f'IAM resource path must either be "*" or start with {starts}.')
+    if "::" in resource and resource.count(":") < _ARN_PARTS - 1:
+        raise Malformed("The policy failed legacy parsing")
 
 
 def _check_principals(statement: Document) -> None:
@@ -164,6 +196,8 @@ def _check_principals(statement: Document) -> None:
             raise Malformed(_SYNTAX)
         if not all(isinstance(one, str) and one for names in named.values() for one in listed(names)):
             raise Malformed(_SYNTAX)
+        if [] in named.values():
+            raise Malformed(f"Missing required field {element} cannot be empty!")
 
 
 def _check_condition(condition: Any) -> None:

@@ -30,6 +30,7 @@ from moto.s3control.models import s3control_backends
 from podshare_sandbox import consistency
 from podshare_sandbox.authorization.principals import role_as_known, role_by_arn
 from podshare_sandbox.moto_repair import replace
+from podshare_sandbox.services import service_principals
 
 Document = dict[str, Any]
 
@@ -50,7 +51,6 @@ _OPERATORS = {
     *("ArnNotLike", "Null"),
 }
 
-_SERVICE = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.amazonaws\.com")
 _CANONICAL_USER = re.compile(r"[0-9a-f]{64}")
 _IAM_PRINCIPAL = re.compile(r"arn:aws:iam::(?P<account>\d{12}):(?:role|user)/[\w+=,.@/-]+")
 _ACCOUNT_PRINCIPAL = re.compile(r"arn:aws:iam::\d{12}:root")
@@ -364,7 +364,7 @@ def _is_valid_principal(kind: str, value: str) -> bool:
         case "AWS":
             return is_known_principal(value, "s3")
         case "Service":
-            return bool(_SERVICE.fullmatch(value))
+            return service_principals.exists(value)
         case "CanonicalUser":
             return bool(_CANONICAL_USER.fullmatch(value))
         case "Federated":

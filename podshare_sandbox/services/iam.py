@@ -35,6 +35,7 @@ from podshare_sandbox.authorization.principals import role_as_known
 from podshare_sandbox.authorization.sessions import PARTITION
 from podshare_sandbox.moto_extension import broken_constraints, operation_model
 from podshare_sandbox.moto_repair import replace
+from podshare_sandbox.services import service_principals
 
 # quotas, by their default values; AWS raises the first to 8,192 on request
 LONGEST_TRUST_POLICY = 2048  # characters, white space included
@@ -49,7 +50,6 @@ _PRINCIPAL_ARN = re.compile(r"arn:aws:iam::(?P<account>\d{12}):(?P<kind>role|use
 _SESSION_ARN = re.compile(r"arn:aws:sts::(?P<account>\d{12}):assumed-role/(?P<role>[^/]+)/[\w+=,.@-]+")
 _ACCOUNT = re.compile(r"\d{12}|arn:aws:iam::\d{12}:root")
 _UNIQUE_ID = re.compile(r"A(RO|ID)A[A-Z0-9]+")
-_SERVICE = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.amazonaws\.com")
 
 Entity = Role | User | Group
 
@@ -110,7 +110,7 @@ def _check_trust(text: str) -> None:
         if not _is_known(name):
             raise MalformedPolicyDocument(f'Invalid principal in policy: "AWS":"{name}"')
     for name in grammar.principals(document, "Service"):
-        if not _SERVICE.fullmatch(name):
+        if not service_principals.exists(name):
             raise MalformedPolicyDocument(f'Invalid principal in policy: "SERVICE":"{name}"')
     if len(text) > LONGEST_TRUST_POLICY:
         raise LimitExceededException(f"Cannot exceed quota for ACLSizePerRole: {LONGEST_TRUST_POLICY}")

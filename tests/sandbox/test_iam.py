@@ -141,6 +141,28 @@ def test_get_role_tells_more_than_list_roles() -> None:
         ({"Statement": [allow("s3")]}, "prefaced by a vendor"),
         ({"Statement": [allow("s3:Get:Object")]}, "one colon"),
         ({"Statement": [allow("*", "bucket")]}, 'must be in ARN format or "*"'),
+        ({"Statement": [allow("*", [])]}, "must contain resources"),
+        ({"Statement": [{"Effect": "Deny", "Action": "*", "NotResource": []}]}, "must contain resources"),
+        (
+            {"Statement": [allow("*", "arn:aws-cn:s3:::b")]},
+            'Partition "aws-cn" is not valid for resource "arn:aws-cn:s3:::b".',
+        ),
+        ({"Statement": [allow("*", "arn:amazon:s3")]}, 'Partition "amazon" is not valid for resource'),
+        ({"Statement": [allow("*", "arn:aws:*:::b")]}, "vendor must be fully qualified"),
+        ({"Statement": [allow("*", "arn:aws:s?:::b")]}, "vendor must be fully qualified"),
+        ({"Statement": [allow("*", "arn:aws")]}, "vendor must be fully qualified"),
+        ({"Statement": [allow("*", "arn:aws:s3::b")]}, "legacy parsing"),
+        (
+            {"Statement": [allow("*", f"arn:aws:iam:us-east-1:{HUB}:role/r")]},
+            f"IAM resource arn:aws:iam:us-east-1:{HUB}:role/r cannot contain region information.",
+        ),
+        ({"Statement": [allow("*", f"arn:aws:iam:*:{HUB}:role/r")]}, "cannot contain region information"),
+        ({"Statement": [allow("*", f"arn:aws:iam::{HUB}:roles/r")]}, 'path must either be "*" or start with'),
+        (
+            {"Statement": [allow("*", "arn:aws:s3:us-west-2::b")]},
+            "Resource arn:aws:s3:us-west-2::b can not contain region information.",
+        ),
+        ({"Statement": [allow("*", ["*", "arn:aws:s3:*::b/*"])]}, "can not contain region information"),
         ({"Statement": [allow("*", Principal="*")]}, "should not specify a principal"),
         ({"Statement": [allow("*", Sid="with space")]}, "alpha-numeric"),
         ({"Statement": [allow("*", Sid="a"), allow("*", Sid="a")]}, "must be unique"),
@@ -174,6 +196,8 @@ def test_an_identity_policy_must_be_one(document: Any, message: str) -> None:
         {"Version": "2012-10-17", "Id": "x", "Statement": [allow("*", Sid="")]},
         {"Statement": [{"Effect": "Deny", "NotAction": "iam:*", "NotResource": ["arn:aws:s3:::b"]}]},
         {"Statement": [allow("*", Condition={"Bool": {"aws:SecureTransport": True}})]},
+        {"Statement": [allow("*", [f"arn:aws:s3:us-west-2:{HUB}:accesspoint/a/object/*", "arn:*:sqs:*:*:*"])]},
+        {"Statement": [allow("*", [f"arn:aws:iam::{HUB}:*", "arn:aws:iam::*:mfa/*", "arn:aws:s3:::*"])]},
         {"Statement": [allow("*", Condition={"ForAllValues:StringLikeIfExists": {"aws:TagKeys": ["a", "b"]}})]},
     ],
 )
@@ -223,6 +247,14 @@ def test_policies_have_a_largest_size() -> None:
         (trusting({"AWS": "vision"}), "Invalid principal in policy"),
         (trusting({"AWS": f"arn:aws:sts::{HUB}:assumed-role/absent/s"}), "Invalid principal in policy"),
         (trusting({"Service": "lambda"}), 'Invalid principal in policy: "SERVICE":"lambda"'),
+        (
+            trusting({"Service": "pod.eks.amazonaws.com"}),
+            'Invalid principal in policy: "SERVICE":"pod.eks.amazonaws.com"',
+        ),
+        (trusting({"Service": "lamda.amazonaws.com"}), "Invalid principal in policy"),
+        (trusting({"Service": "states.us-west-9.amazonaws.com"}), "Invalid principal in policy"),
+        (trusting({"Service": "*.amazonaws.com"}), "Invalid principal in policy"),
+        (trusting({"Service": []}), "cannot be empty"),
     ],
 )
 def test_a_trust_policy_must_be_one(document: str, message: str) -> None:
@@ -232,6 +264,26 @@ def test_a_trust_policy_must_be_one(document: str, message: str) -> None:
     refused(admin.create_role, code, 400, message, RoleName="new", AssumeRolePolicyDocument=document)
     make_role("old")
     refused(admin.update_assume_role_policy, code, 400, message, RoleName="old", PolicyDocument=document)
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        *(
+            "pods.eks.amazonaws.com",
+            "eks-fargate-pods.amazonaws.com",
+            "lambda.amazonaws.com",
+            "edgelambda.amazonaws.com",
+        ),
+        *("states.us-west-2.amazonaws.com", "logs.eu-south-1.amazonaws.com", "vpc-flow-logs.amazonaws.com"),
+        *("ecs-tasks.amazonaws.com", "sagemaker.amazonaws.com", "s3.data-source.lustre.fsx.amazonaws.com"),
+        *("member.org.stacksets.cloudformation.amazonaws.com", "monitoring.rds.amazonaws.com"),
+    ],
+)
+def test_a_trust_policy_names_any_documented_service(service: str) -> None:
+    """Service principals stand in each service's guide, some in a Region's form (IAM User Guide, "Principal")."""
+    client("iam").create_role(RoleName="served", AssumeRolePolicyDocument=trusting({"Service": service}))
+    assert service in json.dumps(client("iam").get_role(RoleName="served")["Role"]["AssumeRolePolicyDocument"])
 
 
 def test_a_trust_policy_has_a_largest_size() -> None:
