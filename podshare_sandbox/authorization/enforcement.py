@@ -259,9 +259,25 @@ def _authorize_s3(response: S3Response, bucket: str, key: str) -> None:
     try:
         for check in s3_data.checks(request):
             s3_data.authorize(caller, check, response.region)
-        authorize.authorize(caller, s3_encryption.checks(caller, request))
+        for use in s3_encryption.checks(caller, request):
+            authorize.authorize(caller, [use])
+            _check_key(use.resource)
     except AccessDenied as denied:
         raise _s3_error("AccessDenied", str(denied), _FORBIDDEN) from denied
+
+
+def _check_key(arn: str) -> None:
+    """KMS refuses S3's call with a key that is not there or cannot be used now; S3 passes its words on."""
+    # imported here: the keys' own module stands on this package
+    from podshare_sandbox.services import key_states, kms  # noqa: PLC0415
+
+    region, account, resource = arn.split(":", 5)[3:]
+    key = kms.find(account, region, resource.removeprefix("key/"))
+    if key is None:
+        raise _s3_error("KMS.NotFoundException", f"Key '{arn}' does not exist", _BAD_REQUEST)
+    if refusal := key_states.refusal(key):
+        code, message = refusal
+        raise _s3_error(f"KMS.{code}", message, _BAD_REQUEST)
 
 
 def _authenticate_s3(response: S3Response) -> Principal:

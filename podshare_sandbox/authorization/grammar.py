@@ -56,6 +56,20 @@ def check_resource_control_policy(text: str) -> Document:
     return document
 
 
+def check_key_policy(text: str) -> Document:
+    """The document of a KMS key's policy; whether its principals exist is not grammar. Raises Malformed.
+
+    Source: KMS Developer Guide, "Creating a key policy": Principal, Action and Resource are required.
+    """
+    document = _parsed(text)
+    for statement in statements(document):
+        if "Principal" not in statement and "NotPrincipal" not in statement:
+            raise Malformed("Policy contains a statement with no principal.")
+        if "Resource" not in statement and "NotResource" not in statement:
+            raise Malformed("Policy statement must contain resources.")
+    return document
+
+
 def check_trust_policy(text: str) -> Document:
     """The document of a role's trust policy; whether its principals exist is not grammar. Raises Malformed."""
     document = _parsed(text)

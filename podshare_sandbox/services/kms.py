@@ -21,7 +21,7 @@ from moto.kms.models import Grant, Key, kms_backends
 
 from podshare_sandbox import clock, consistency
 from podshare_sandbox.moto_extension import Caller, ServiceExtension, page
-from podshare_sandbox.services import buckets
+from podshare_sandbox.services import buckets, key_policies, key_states
 
 MOST_GRANTS = 50_000  # of one key (KMS Developer Guide, "Resource quotas")
 
@@ -75,9 +75,7 @@ def create_grant(
     Errors: NotFoundException, DisabledException, KMSInvalidStateException, InvalidArnException, LimitExceededException.
     """
     key = _key(caller, KeyId)
-    if key.key_state != "Enabled":
-        code = "DisabledException" if key.key_state == "Disabled" else "KMSInvalidStateException"
-        raise _kms.error(code, f"{key.arn} is {key.key_state}.")
+    key_states.check_usable(key)
     wanted = (Name, _grantee(GranteePrincipal), sorted(Operations), Constraints or {}, RetiringPrincipal)
     same = [grant for grant in key.grants.values() if Name and _facts(grant) == wanted]
     if same:
@@ -162,6 +160,8 @@ def revoke_grant(caller: Caller, *, KeyId: str, GrantId: str) -> None:
 
 @cache
 def install() -> None:
-    """Put these operations in the place of moto's."""
+    """Put these operations in the place of moto's, and let policies and states of keys be checked."""
+    key_policies.install()
+    key_states.install()
     for operation in (create_grant, list_grants, revoke_grant):
         _kms.operation(operation)

@@ -172,3 +172,155 @@ def test_what_kms_refuses(sandbox: Sandbox) -> None:
     kms.disable_key(KeyId=key)
     assert code(kms.create_grant, **asked) == "DisabledException"
     kms.enable_key(KeyId=key)
+
+
+# --- policies -----------------------------------------------------------------------------------------------------
+
+
+def key_policy(**more: Any) -> str:
+    """A policy that lets the account's own policies decide, and one statement more."""
+    own = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{DATA}:root"}, "Action": "kms:*", "Resource": "*"}
+    return document(own, {**own, **more})
+
+
+def without(element: str) -> str:
+    """The policy whose second statement lacks an element."""
+    made = json.loads(key_policy())
+    del made["Statement"][1][element]
+    return json.dumps(made)
+
+
+MALFORMED = {
+    "no JSON": ("{", "invalid Json"),
+    "no statement": ('{"Version": "2012-10-17"}', "Syntax errors"),
+    "no effect": (without("Effect"), "Syntax errors"),
+    "no principal": (without("Principal"), "no principal"),
+    "no action": (without("Action"), "must contain actions"),
+    "no resource": (without("Resource"), "must contain resources"),
+    "unknown element": (key_policy(Extra="x"), "Syntax errors"),
+    "unknown operator": (key_policy(Condition={"Equals": {"aws:userid": "x"}}), "Condition type"),
+    "role that is not there": (key_policy(Principal={"AWS": f"arn:aws:iam::{DATA}:role/nobody"}), "invalid principals"),
+    "no ARN": (key_policy(Principal={"AWS": "somebody"}), "invalid principals"),
+    "service that is not there": (key_policy(Principal={"Service": "lamda.amazonaws.com"}), "invalid principals"),
+}
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+def test_a_key_policy_must_be_one(sandbox: Sandbox, case: str) -> None:
+    """CreateKey and PutKeyPolicy answer MalformedPolicyDocumentException (KMS API; guide, "Creating a key policy")."""
+    text, reason = MALFORMED[case]
+    kms = sandbox.client("kms", DATA)
+    for call, named in ((kms.create_key, {}), (kms.put_key_policy, {"KeyId": SCANS_KEY, "PolicyName": "default"})):
+        with pytest.raises(ClientError, match=reason) as refused:
+            call(Policy=text, **named)
+        assert refused.value.response["Error"]["Code"] == "MalformedPolicyDocumentException"
+
+
+LOCKED_OUT = {
+    "another account's": document(
+        {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "kms:*", "Resource": "*"}
+    ),
+    "without PutKeyPolicy": document(
+        {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{DATA}:root"}, "Action": "kms:Get*", "Resource": "*"}
+    ),
+    "denied": key_policy(Effect="Deny", Action="kms:PutKeyPolicy"),
+    "on a condition": document(
+        {
+            **{"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"},
+            "Condition": {"StringEquals": {"kms:CallerAccount": HUB}},
+        }
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LOCKED_OUT)
+def test_nobody_locks_himself_out_of_a_key(sandbox: Sandbox, case: str) -> None:
+    """The policy must let its author call PutKeyPolicy again, unless BypassPolicyLockoutSafetyCheck (KMS API)."""
+    kms = sandbox.client("kms", DATA)
+    with pytest.raises(ClientError, match="will not allow you to update the key policy in the future") as refused:
+        kms.create_key(Policy=LOCKED_OUT[case])
+    assert refused.value.response["Error"]["Code"] == "MalformedPolicyDocumentException"
+    key = kms.create_key(Policy=LOCKED_OUT[case], BypassPolicyLockoutSafetyCheck=True)["KeyMetadata"]["KeyId"]
+    assert code(kms.put_key_policy, KeyId=key, PolicyName="default", Policy=key_policy()) == "AccessDeniedException"
+
+
+@pytest.mark.usefixtures("reader")
+def test_a_key_policy_keeps_the_role_that_it_named(sandbox: Sandbox) -> None:
+    """GetKeyPolicy shows a deleted role by its unique id (KMS guide, "Key policies", "Principal")."""
+    kms, iam = sandbox.client("kms", DATA), sandbox.client("iam", DATA)
+    trust = document({"Effect": "Allow", "Principal": {"AWS": DATA}, "Action": "sts:AssumeRole"})
+    role = iam.create_role(RoleName="keeper", AssumeRolePolicyDocument=trust)["Role"]
+    key = kms.create_key(Policy=key_policy(Principal={"AWS": role["Arn"]}))["KeyMetadata"]["KeyId"]
+
+    def named() -> str:
+        shown = json.loads(kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])
+        return str(shown["Statement"][1]["Principal"]["AWS"])
+
+    assert named() == role["Arn"]
+    iam.delete_role(RoleName="keeper")
+    assert named() == role["RoleId"]
+
+
+# --- states -------------------------------------------------------------------------------------------------------
+
+
+def uses(kms: Any, key: str, ciphertext: bytes) -> dict[str, str]:
+    """The error codes of everything that a key is used for."""
+    return {
+        "Encrypt": code(kms.encrypt, KeyId=key, Plaintext=b"x"),
+        "Decrypt": code(kms.decrypt, KeyId=key, CiphertextBlob=ciphertext),
+        "GenerateDataKey": code(kms.generate_data_key, KeyId=key, KeySpec="AES_256"),
+        "GenerateDataKeyWithoutPlaintext": code(kms.generate_data_key_without_plaintext, KeyId=key, KeySpec="AES_256"),
+        "EnableKeyRotation": code(kms.enable_key_rotation, KeyId=key),
+        "CreateGrant": code(
+            kms.create_grant, KeyId=key, GranteePrincipal=f"arn:aws:iam::{DATA}:root", Operations=["Decrypt"]
+        ),
+    }
+
+
+def test_a_disabled_key_or_one_that_is_to_go_is_of_no_use(sandbox: Sandbox) -> None:
+    """DisabledException and KMSInvalidStateException, until it is enabled again (KMS guide, "Key states")."""
+    kms = sandbox.client("kms", DATA)
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    ciphertext = kms.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"]
+    assert code(kms.cancel_key_deletion, KeyId=key) == "KMSInvalidStateException"
+    kms.disable_key(KeyId=key)
+    assert set(uses(kms, key, ciphertext).values()) == {"DisabledException"}
+    assert code(kms.tag_resource, KeyId=key, Tags=[{"TagKey": "a", "TagValue": "b"}]) == ""
+    assert code(kms.schedule_key_deletion, KeyId=key, PendingWindowInDays=6) == "ValidationException"
+    kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+    assert set(uses(kms, key, ciphertext).values()) == {"KMSInvalidStateException"}
+    refused = {
+        "EnableKey": code(kms.enable_key, KeyId=key),
+        "DisableKey": code(kms.disable_key, KeyId=key),
+        "ScheduleKeyDeletion": code(kms.schedule_key_deletion, KeyId=key),
+        "TagResource": code(kms.tag_resource, KeyId=key, Tags=[{"TagKey": "a", "TagValue": "b"}]),
+        "CreateAlias": code(kms.create_alias, AliasName="alias/gone", TargetKeyId=key),
+    }
+    assert set(refused.values()) == {"KMSInvalidStateException"}
+    kms.cancel_key_deletion(KeyId=key)
+    assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Disabled"
+    kms.enable_key(KeyId=key)
+    assert kms.decrypt(KeyId=key, CiphertextBlob=ciphertext)["Plaintext"] == b"x"
+
+
+def test_s3_passes_on_what_kms_says_of_the_keys_state(sandbox: Sandbox) -> None:
+    """Who reads or writes objects under such a key gets KMS's refusal (S3 guide, "Troubleshooting": KMS.… codes)."""
+    s3, kms = sandbox.client("s3", DATA), sandbox.client("kms", DATA)
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    stored = {"Bucket": SCANS_BUCKET, "Key": "scans/under-another-key"}
+    sealed = {**stored, "Body": b"x", "ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
+    s3.put_object(**sealed)
+
+    def answers() -> set[str]:
+        return {code(s3.get_object, **stored), code(s3.put_object, **sealed)}
+
+    kms.disable_key(KeyId=key)
+    assert answers() == {"KMS.DisabledException"}
+    kms.schedule_key_deletion(KeyId=key)
+    assert answers() == {"KMS.KMSInvalidStateException"}
+    absent = key.replace(key.rpartition("/")[2], "00000000-0000-0000-0000-000000000000")
+    assert code(s3.put_object, **{**sealed, "SSEKMSKeyId": absent}) == "KMS.NotFoundException"
+    kms.cancel_key_deletion(KeyId=key)
+    kms.enable_key(KeyId=key)
+    assert answers() == {""}
