@@ -55,6 +55,7 @@ from podshare_sandbox.services import (
     buckets,
     cloudformation,
     containers,
+    dynamodb,
     eks,
     fsx,
     iam,
@@ -457,7 +458,7 @@ def _install(front_door: FrontDoor) -> None:
         access_points,
         buckets,
     )
-    for service in (*services, kms, fsx, cloudformation, state_machines):
+    for service in (*services, dynamodb, kms, fsx, cloudformation, state_machines):
         service.install()
     kubernetes.publish(front_door)
     functions.install(front_door)
