@@ -277,6 +277,22 @@ def _with_request_id(headers: dict[str, str], host: str) -> dict[str, str]:
     return {**headers, name: str(uuid.uuid4())}
 
 
+def _fault(request: Request, error: Exception) -> Response:
+    """What a client is told of an exception: in the protocol of the service that it asked, or else as text."""
+    from podshare_sandbox import faults  # noqa: PLC0415  # it may import this module
+
+    try:
+        told = faults.answer(request.method, request.url, request.headers, request.body, error)
+    except Exception:
+        logger.exception("no answer of a service can be made for %s %s", request.method, request.url)
+        told = None
+    if told is None:
+        message = f"InternalFailure: {type(error).__name__}: {error}"
+        return Response(500, {"Content-Type": "text/plain"}, message.encode())
+    status, headers, body = told
+    return Response(status, {str(name): str(value) for name, value in headers.items()}, body)
+
+
 class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
     request_queue_size = 128
@@ -339,16 +355,20 @@ class _Connection(http.server.BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _serve  # noqa: N815  # names of http.server's
 
     def _answer(self) -> Response:
-        request = self._read()
+        try:
+            request = self._read()
+        except ValueError as error:  # lengths that are no numbers
+            self.close_connection = True
+            return Response(400, {"Content-Type": "text/plain"}, f"Bad Request: {error}".encode())
         try:
             with signatures.looked_at(request.method, request.url, request.headers, request.body):
-                return self.server.front_door.handle(request if self.tunnel else real_request(request))
+                request = request if self.tunnel else real_request(request)
+                return self.server.front_door.handle(request)
         except EndpointError as error:
             return Response(403, {"Content-Type": "text/plain"}, f"MissingAuthenticationToken: {error}".encode())
         except Exception as error:
             logger.exception("%s %s failed in the sandbox", request.method, request.url)
-            message = f"InternalFailure: {type(error).__name__}: {error}"
-            return Response(500, {"Content-Type": "text/plain"}, message.encode())
+            return _fault(request, error)
 
     def _read(self) -> Request:
         headers: CaseInsensitiveDict[str] = CaseInsensitiveDict()

@@ -300,19 +300,25 @@ def _authenticate_s3(response: S3Response) -> Principal:
     return principal
 
 
+def s3_operation(request: Any) -> tuple[str, dict[str, Any]]:
+    """The operation of S3 that a request asks for, and what its URL says. Raises werkzeug's NotFound."""
+    operation, uri = _S3_OPERATIONS.match(request)
+    return str(operation.name), dict(uri)
+
+
 def _data_request(response: S3Response, bucket: str, key: str) -> DataRequest:
     # imported here: access points stand on this package
     from podshare_sandbox.services import access_points  # noqa: PLC0415
 
     request = response.normalized_request
     try:
-        operation, uri = _S3_OPERATIONS.match(request)
+        operation, uri = s3_operation(request)
     except NotFound as error:
         raise NotImplementedError(f"authorization of {request.method} {request.url}: no operation of S3") from error
     point = access_points.resolve(request.headers.get("host", "")) or access_points.resolve(str(uri.get("Bucket", "")))
     query = parse_qs(urlparse(request.url).query, keep_blank_values=True)
     return DataRequest(
-        operation=operation.name,
+        operation=operation,
         bucket=point.bucket if point else bucket,
         key=key,
         query={name: values[0] for name, values in query.items()},
