@@ -185,7 +185,7 @@ class _Pod:
             self._pause(None)
             return KILLED
 
-        env = {each["name"]: str(self._value(each)) for each in container.get("env") or ()}
+        env = {each["name"]: str(self._value(each)) for each in container.get("env") or () if each.get("name")}
         hostname = self._pod["spec"].get("hostname") or self._metadata["name"]
         where = commands.Container(hostname, {"HOSTNAME": hostname, **env}, say, self._pause, other)
         return commands.run(commands.expanded(_words(container), env), where)

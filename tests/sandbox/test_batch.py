@@ -74,6 +74,10 @@ def test_a_job_without_labels_gets_those_of_its_template(server: ApiServer) -> N
         (job(template=template(restartPolicy="Sometimes")), "spec.template.spec.restartPolicy"),
         (job(template=template(containers=[])), "spec.template.spec.containers"),
         (job(template=template(containers=[{"name": "main"}])), "spec.template.spec.containers[0].image"),
+        (
+            job(template=template(containers=[{"name": "main", "image": "x", "env": [{"value": "1"}]}])),
+            "spec.template.spec.containers[0].env[0].name",
+        ),
         (job(parallelism=-1), "spec.parallelism"),
         (job(backoffLimit=-1), "spec.backoffLimit"),
         (job(completionMode="Indexed", parallelism=1), "spec.completions"),

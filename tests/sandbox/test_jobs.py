@@ -12,6 +12,7 @@ import httpx2
 import lightkube
 import pytest
 from botocore.credentials import Credentials
+from lightkube import ApiError
 from lightkube.codecs import from_dict
 from lightkube.config.kubeconfig import SingleConfig
 from lightkube.config.models import Cluster, Context, User
@@ -414,6 +415,20 @@ def test_work_of_a_priority_that_does_not_exist_gets_no_workload(world: World) -
     world.sandbox.settle()
     assert (world.workload(name), world.get("Job", name)["spec"]["suspend"]) == (None, True)
     world.delete("Job", name)
+
+
+def test_running_work_keeps_its_queue(world: World) -> None:
+    """The label changes only while the job is suspended: else the quota would be dodged (Kueue, ValidateJobOnUpdate)."""
+    running, waiting = world.make(job("sleep", "infinity", gpus=4)), world.make(job("true", gpus=8))
+    world.until("Job", running, lambda found: (found.get("status") or {}).get("active"))
+    assert world.reason(waiting, "QuotaReserved")["reason"] == "Pending"
+    unlabelled = {"metadata": {"labels": {"kueue.x-k8s.io/queue-name": None}}}
+    with pytest.raises(ApiError, match="field is immutable"):
+        world.scientist.patch(Job, running, unlabelled, namespace=VISION, patch_type=PatchType.MERGE)
+    world.scientist.patch(Job, waiting, unlabelled, namespace=VISION, patch_type=PatchType.MERGE)
+    assert not world.get("Job", waiting)["metadata"].get("labels")
+    for name in (running, waiting):
+        world.delete("Job", name)
 
 
 def test_work_that_is_started_past_its_queue_is_held_back(world: World) -> None:

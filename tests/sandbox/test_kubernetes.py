@@ -746,7 +746,9 @@ def test_lightkube_works_through_the_front_door() -> None:
     queue_kind = create_global_resource("kueue.x-k8s.io", "v1beta1", "ClusterQueue", "clusterqueues")
     with light_client(admin_role) as kube:
         kube.apply(ServiceAccount(metadata=ObjectMeta(name="trainer", namespace=NAMESPACE)))
-        kube.create(job_kind(metadata=ObjectMeta(name="llm", namespace=NAMESPACE), spec={}))
+        template = {"spec": {"containers": [{"name": "pytorch", "image": "train"}]}}
+        spec = {"pytorchReplicaSpecs": {"Master": {"template": template}}}
+        kube.create(job_kind(metadata=ObjectMeta(name="llm", namespace=NAMESPACE), spec=spec))
         assert names_of(kube.list(ServiceAccount, namespace=NAMESPACE)) == ["default", "trainer"]
         assert NAMESPACE in names_of(kube.list(Namespace, chunk_size=2))
         assert list(kube.list(queue_kind)) == []

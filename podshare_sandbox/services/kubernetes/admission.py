@@ -13,6 +13,7 @@ from podshare_sandbox.services.kubernetes.validation import (
     pod_specs,
     rbac,
     storage,
+    training_jobs,
 )
 
 Object = dict[str, Any]
@@ -33,6 +34,7 @@ def validate(resource: Resource, candidate: Object, before: Object | None) -> No
     if resource.kind == "PersistentVolumeClaim" and storage.grows(candidate, before):
         _require_growing_class(resource, candidate)
     batch.validate(resource, candidate, before)
+    training_jobs.validate(resource, candidate)
     admission_policies.validate(resource, candidate)
 
 

@@ -51,6 +51,8 @@ class KubernetesApi:
         self._store = Store()
         self.logs: dict[tuple[str, str, str], str] = {}  # of containers, by namespace, pod and container
         self.mutating_webhooks: list[Callable[[Resource, Object], None]] = []  # they change what is about to be made
+        # they may refuse a change, from the state before it
+        self.validating_webhooks: list[Callable[[Resource, Object, Object], None]] = []
         self.lock = threading.RLock()
         for name in _NAMESPACES:
             self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
@@ -333,6 +335,8 @@ class KubernetesApi:
             why = "the object has been modified; please apply your changes to the latest version and try again"
             raise errors.conflict(resource, name, why)
         admission.validate(resource, after, live)
+        for webhook in self.validating_webhooks:
+            webhook(resource, after, live)
         check(after)
         if after.get("spec") != live.get("spec"):
             after["metadata"]["generation"] = live["metadata"].get("generation", 0) + 1

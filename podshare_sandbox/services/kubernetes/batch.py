@@ -109,18 +109,27 @@ def _job_problems(name: str, spec: Object, before: Object | None) -> Iterator[Pr
 
 
 def _template_problems(template: Any, path: str) -> Iterator[Problem]:
-    pod = (template or {}).get("spec") or {}
-    if not pod.get("containers"):
-        yield f"{path}.containers", "Required value"
-    for index, container in enumerate(pod.get("containers") or ()):
-        for key in ("name", "image"):
-            if not container.get(key):
-                yield f"{path}.containers[{index}].{key}", "Required value"
-    policy = pod.get("restartPolicy", "Always")
+    yield from container_problems(template, path)
+    policy = ((template or {}).get("spec") or {}).get("restartPolicy", "Always")
     if policy == "Always":
         yield f"{path}.restartPolicy", 'Required value: valid values: "OnFailure", "Never"'
     elif policy not in ("OnFailure", "Never"):
         yield f"{path}.restartPolicy", f'Unsupported value: "{policy}": supported values: "OnFailure", "Never"'
+
+
+def container_problems(template: Any, path: str) -> Iterator[Problem]:
+    """What the containers of a pod template lack; ``path`` is that of its spec."""
+    containers = ((template or {}).get("spec") or {}).get("containers")
+    if not containers:
+        yield f"{path}.containers", "Required value"
+    for index, container in enumerate(containers or ()):
+        here = f"{path}.containers[{index}]"
+        for key in ("name", "image"):
+            if not container.get(key):
+                yield f"{here}.{key}", "Required value"
+        for number, variable in enumerate(container.get("env") or ()):
+            if not variable.get("name"):
+                yield f"{here}.env[{number}].name", "Required value"
 
 
 def _changes(spec: Object, before: Object | None) -> Iterator[Problem]:

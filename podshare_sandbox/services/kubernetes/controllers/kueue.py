@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from podshare_sandbox.json_copy import json_copy
-from podshare_sandbox.services.kubernetes import quantities, selectors
+from podshare_sandbox.services.kubernetes import errors, quantities, selectors
 from podshare_sandbox.services.kubernetes.batch import TEMPLATE_LABELS
 from podshare_sandbox.services.kubernetes.controllers.client import ControllerClient, controller_of, owner_reference
 from podshare_sandbox.services.kubernetes.controllers.conditions import find, is_true, set_condition
@@ -33,6 +33,17 @@ def hold_back(resource: Resource, created: Object) -> None:
     """Kueue's mutating webhook: new work with a queue's label starts suspended."""
     if resource.kind in FRAMEWORKS and _queue_name(created):
         FRAMEWORKS[resource.kind].suspend(created, True)
+
+
+def keep_queue(resource: Resource, after: Object, before: Object) -> None:
+    """Kueue's validating webhook: work changes its queue only while it is suspended. Raises KubernetesError."""
+    framework = FRAMEWORKS.get(resource.kind)
+    if framework is None or _queue_name(after) == _queue_name(before):
+        return
+    if not (framework.is_suspended(after) and framework.is_suspended(before)):
+        why = f'metadata.labels[{QUEUE_NAME}]: Invalid value: "{_queue_name(after)}": field is immutable'
+        told = f'admission webhook "v{resource.kind.lower()}.kb.io" denied the request: {why}'
+        raise errors.KubernetesError(403, "Forbidden", told)
 
 
 def _queue_name(job: Object) -> str:

@@ -79,6 +79,11 @@ class ControllerManager:
         if self._has_kueue:
             kueue.hold_back(resource, created)
 
+    def keep_queue(self, resource: Resource, after: Object, before: Object) -> None:
+        """Kueue's other webhook."""
+        if self._has_kueue:
+            kueue.keep_queue(resource, after, before)
+
     @property
     def _has_kueue(self) -> bool:
         addon = eks.addons(self._cluster).get(sagemaker.TASK_GOVERNANCE_ADDON)
@@ -129,6 +134,7 @@ def attend(cluster: Cluster, api: KubernetesApi) -> None:
     made = ControllerManager(cluster, api)
     _managers.append(made)
     api.mutating_webhooks.append(made.hold_back)
+    api.validating_webhooks.append(made.keep_queue)
     api.journal.subscribe(made.notice)
     sagemaker.change_listeners.append(made.quotas_change)
 
