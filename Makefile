@@ -59,7 +59,8 @@ golden: .venv/installed .venv-clients/installed ## Rewrite the golden files from
 lock: .venv/installed ## Resolve all dependencies anew and lock them with hashes, for every platform
 	for set in requirements/uv requirements/dev requirements/sam requirements/clients functions/requirements; do \
 	  $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes \
-	    --python-version 3.11 $$set.in --output-file $$set.txt >/dev/null || exit 1; \
+	    --python-version 3.11 $$(ls $$set.without 2>/dev/null | sed 's/^/--override /') \
+	    $$set.in --output-file $$set.txt >/dev/null || exit 1; \
 	done
 
 clean: ## Remove all that these commands made

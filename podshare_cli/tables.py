@@ -124,6 +124,10 @@ class State:
         found = self._get(ORGANIZATION, "listed")
         return str(found["at"]) if found else None
 
+    def access_points(self, team: str) -> list[Item]:
+        """A team's access points, as podshare last read them."""
+        return list((self._get("proof", f"team#{team}") or {}).get("access_points", []))
+
     def proofs(self) -> dict[str, Item]:
         """What is kept with the proof of each team, by the team's name."""
         return {str(item["part"]).partition("#")[2]: item for item in self._query("proof", "team#")}

@@ -209,11 +209,12 @@ def manifests(
     """
     import yaml
 
-    from podshare_cli import planning
+    from podshare_cli import planning, words
     from podshare_cli.output import print_json
 
     _require_known(options, name)
-    by_cluster = planning.dry_run(options.connection, name, [])["manifests"]
+    answer = planning.dry_run(options.connection, name, [])
+    by_cluster = answer["manifests"]
     if cluster is None and len(by_cluster) > 1:
         where = ", ".join(sorted(by_cluster))
         raise Failure(f"Team {name} has objects in several clusters: {where}.", "Choose one with --cluster.")
@@ -221,6 +222,8 @@ def manifests(
     if options.as_json:
         print_json(found)
     elif found:
+        for line in words.access_points(answer.get("access_points", [])):
+            typer.echo(f"# {line}")
         typer.echo(yaml.safe_dump_all(found, sort_keys=False), nl=False)
     else:
         _say(f"There is nothing to apply for team {name}: podshare does it by itself, or the team has no cluster.")

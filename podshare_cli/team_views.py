@@ -53,6 +53,7 @@ def status(connection: Connection, team: str) -> Row:
         "trigger": found.get("trigger"),
         "proof": found.get("proof"),
         "ways_in": _ways_in(connection, item),
+        "access_points": state.access_points(team),
         "resources": sorted(state.resources(team)),
     }
 
@@ -206,6 +207,8 @@ def detail(found: Row, now: datetime.datetime) -> RenderableType:
     parts += map(told_left_behind, found["left_behind"])
     if found["ways_in"]:
         parts.append(_told_ways_in(found["ways_in"]))
+    if found["access_points"]:
+        parts.append(_told_access_points(found["access_points"]))
     parts.append(_resources(found["resources"]) if found["resources"] else "[dim]nothing is provisioned[/]")
     return Group(*(Text.from_markup(part) if isinstance(part, str) else part for part in parts))
 
@@ -226,6 +229,13 @@ def _told_ways_in(ways: Iterable[Mapping[str, str]]) -> Tree:
         by = f" [dim]by {escape(way['selector'])}[/]" if way["selector"] else ""
         on = f" [dim]on {escape(way['cluster'])}[/]"
         tree.add(f"{escape(way['role'])} → {escape(way['cluster_access_role'])}{on}{by}")
+    return tree
+
+
+def _told_access_points(points: Iterable[Mapping[str, str]]) -> Tree:
+    tree = Tree("[dim]pods reach data by these names, in the place of a bucket's[/]", guide_style="dim")
+    for line in words.access_points(points):
+        tree.add(escape(line))
     return tree
 
 

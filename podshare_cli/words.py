@@ -1,6 +1,6 @@
 """How changes are called when a person reads them: the same words in a plan, in progress and in a status."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.markup import escape
@@ -81,9 +81,18 @@ def plan(found: Mapping[str, Any]) -> Iterator[str]:
         for wave in lane["waves"]:
             for change in wave["changes"]:
                 yield from _change(change)
+    for line in access_points(found.get("access_points", [])):
+        yield f"  [dim]{escape(line)}[/]"
     if found.get("left"):
         yield f"  [yellow]{found['left']} more changes follow in the next run.[/]"
     yield from _hindrances(found)
+
+
+def access_points(points: Iterable[Mapping[str, str]]) -> Iterator[str]:
+    """By which names pods reach each dataset: the alias is what every tool takes in the place of a bucket."""
+    for point in points:
+        alias = f"s3://{point['alias']}/" if point["alias"] else "its alias is known once it is made"
+        yield f"{point['dataset']} on {point['cluster']}: {alias} {point['arn']}"
 
 
 def _heading(found: Mapping[str, Any]) -> str:

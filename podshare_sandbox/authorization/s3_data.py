@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from moto.s3.models import s3_backends
+from moto.s3.models import FakeDeleteMarker, s3_backends
 
 from podshare_sandbox import consistency
 from podshare_sandbox.authorization import catalog, global_keys, policy
@@ -104,10 +104,24 @@ def checks(request: DataRequest, deleted_keys: tuple[str, ...] = ()) -> Iterator
     action = _action(request)
     for key in deleted_keys or (request.key,):
         yield DataCheck(action, request.bucket, key, request.access_point, context)
+    if request.operation in ("GetObject", "HeadObject") and _is_absent(request):
+        # S3 API reference, GetObject, "Permissions": only who may list learns that a key is absent; which condition
+        # keys that has is not documented, and none of a listing's is taken to be there
+        yield DataCheck("s3:ListBucket", request.bucket, "", request.access_point, context)
     for name in _implied_actions(request):
         yield DataCheck(f"s3:{name}", request.bucket, request.key, request.access_point, context)
     if source := request.headers.get("x-amz-copy-source"):
         yield _copy_source(source, context)
+
+
+def _is_absent(request: DataRequest) -> bool:
+    """Whether the bucket is there, and has no current object of the request's key."""
+    found = (backends["aws"].buckets.get(request.bucket) for backends in list(s3_backends.values()))
+    bucket: Any = next((one for one in found if one is not None), None)
+    if bucket is None or "versionId" in request.query:
+        return False
+    key = bucket.keys.get(request.key)
+    return key is None or isinstance(key, FakeDeleteMarker)
 
 
 def _action(request: DataRequest) -> str:

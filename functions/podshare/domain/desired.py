@@ -56,6 +56,7 @@ NAMESPACE_POLICIES = {
 }
 ALL_MEMBERS = "all members"  # share a cluster access role where a team has one
 CLUSTER_TAG = "podshare:cluster"
+DATASET_TAG = "podshare:dataset"
 CLUSTER_POLICY = "AmazonSagemakerHyperpodUserClusterPolicy"
 # reads the templates of spaces, which all teams share (SageMaker AI developer guide, "Add users and set up service
 # accounts", access entry policies)

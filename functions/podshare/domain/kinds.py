@@ -367,7 +367,8 @@ class PodIdentityAssociation(Resource):
 class AccessPoint(Resource):
     """A team's access point for a dataset, with its policy. The bucket, network and public access block are fixed.
 
-    ``kms_key`` is the key that the dataset's record names, of which the access point itself knows nothing.
+    ``kms_key`` is the key that the dataset's record names, of which the access point itself knows nothing; ``alias`` is
+    the name that S3 gave it, which takes a bucket's place where a tool takes no ARN.
     """
 
     work = Work.DATA
@@ -379,6 +380,7 @@ class AccessPoint(Resource):
     vpc: str | None = None
     public_access_blocked: bool = True
     kms_key: str | None = field(default=None, compare=False)
+    alias: str = field(default="", compare=False)
 
     def common(self, desired: Self) -> Self | None:
         fixed = ("bucket", "vpc", "public_access_blocked")

@@ -11,6 +11,7 @@ from podshare.aws.organizations import describe
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, State
 from podshare.domain import limits, policies
+from podshare.domain.access_points import described
 from podshare.domain.accounts import DEPARTED, Account
 from podshare.domain.desired import ALL_MEMBERS, ClusterFacts, by_hand
 from podshare.domain.hardening import not_verified
@@ -81,7 +82,7 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, A
     """The plan for a team if the registry held ``items``; nothing is written.
 
     An item ``{"id": …, "deleted": true}`` stands for a record's deletion. ``manifests`` are the objects that a person
-    has to apply, by the cluster whose API podshare does not use.
+    has to apply, by the cluster whose API podshare does not use; ``access_points`` the names by which pods reach data.
     """
     instead = {str(item["id"]): None if item.get("deleted") is True else item for item in items}
     context = reading_context(settings, team)
@@ -90,7 +91,13 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, A
     clusters, linked = _inspect(context, records)
     surveyed = _survey(settings, context, records, clusters, (*obstacles, *linked), claim=False)
     objects = _by_hand(records, surveyed.facts, context.installation)
-    return {**_described(context, records, surveyed, _plan(context, surveyed)), "manifests": objects}
+    there = {key: one for key, one in surveyed.observed.items() if isinstance(one, Resource)}
+    points = [there.get(key, one) for key, one in surveyed.desired.items()]
+    return {
+        **_described(context, records, surveyed, _plan(context, surveyed)),
+        "manifests": objects,
+        "access_points": described(context.installation, points),
+    }
 
 
 def _with_unknown_accounts(

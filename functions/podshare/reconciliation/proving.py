@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from podshare.aws.tables import Item
+from podshare.domain.access_points import described
 from podshare.domain.kinds import Key, Resource
 from podshare.domain.plan import Observation, Unreadable
 from podshare.domain.proof import LONGEST_TEXT, MOST_TOLD, Proof, beyond, packed, refusals, unpacked
@@ -64,8 +65,15 @@ def prove(
     )
     never_granted = beyond(excess, _granted(row))
     going = {key for one in excess - never_granted for key in one.by}
+    points = described(context.installation, (one for one in observed.values() if isinstance(one, Resource)))
     widened = _announced(context, row, proof, never_granted, {str(key) for key in desired} - going)
-    _keep(context, proof, {*wanted, *(set(found) - never_granted)}, widened)
+    _keep(
+        context,
+        proof,
+        {*wanted, *(set(found) - never_granted)},
+        widened,
+        points,
+    )
     return {**verification, "verified": verification["verified"] and proof.holds, "proof": proof.summary()}
 
 
@@ -122,17 +130,25 @@ def _packed(found: Iterable[Access]) -> str:
     return packed([one.as_dict() for one in sorted(found)])
 
 
-def _keep(context: Context, proof: Proof, granted: Iterable[Access], widened: Mapping[str, Any] | None) -> None:
+def _keep(
+    context: Context,
+    proof: Proof,
+    granted: Iterable[Access],
+    widened: Mapping[str, Any] | None,
+    access_points: list[dict[str, str]],
+) -> None:
     """Keep a proof and its outline, unless those of a later reading are there: a function may outlive its execution."""
     context.state.update(
         PROOFS,
         _part(context.team),
-        "SET document = :document, granted = :granted, widened = :widened, read_at = :read_at",
+        "SET document = :document, granted = :granted, widened = :widened, read_at = :read_at, "
+        "access_points = :access_points",
         _NOT_LATER,
         document=packed(proof.as_dict()),
         granted=_packed(granted),
         widened=widened or {},
         read_at=proof.read_at,
+        access_points=access_points,
     )
     context.state.update(
         PROOFS,

@@ -50,6 +50,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> AccessPoint | F
         policy=_policy(context, key),
         vpc=found.get("VpcConfiguration", {}).get("VpcId"),
         public_access_blocked=found.get("PublicAccessBlockConfiguration") == _BLOCKED,
+        alias=found.get("Alias", ""),
     )
 
 
