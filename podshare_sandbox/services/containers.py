@@ -11,7 +11,7 @@ environment from config maps and secrets.
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import boto3
@@ -25,12 +25,13 @@ from podshare_sandbox.authorization import Credentials
 from podshare_sandbox.json_copy import json_copy
 from podshare_sandbox.services import commands, kubernetes, pod_identity
 from podshare_sandbox.services.kubernetes import KubernetesApi, pods
+from podshare_sandbox.services.kubernetes.exec_streams import NotFoundInContainer, Streams
 from podshare_sandbox.services.kubernetes.journal import Change
 from podshare_sandbox.services.kubernetes.resources import BY_KIND
 
 IMAGE = "public.ecr.aws/aws-cli/aws-cli"
 USAGE, NO_CREDENTIALS, REFUSED = 252, 253, 254
-KILLED = 137
+NOT_FOUND, KILLED = 127, 137
 OTHER_SECONDS = 60.0  # what a program takes that is not known, in a pod that has to end
 _FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 10.0, 300.0
 _COMMANDS = {"s3api": "s3"}
@@ -78,6 +79,7 @@ def _attend(cluster: Cluster, api: KubernetesApi) -> None:
                 ended.stop()
 
     api.journal.subscribe(notice)
+    api.execute = lambda pod, container, words, streams: _Pod(cluster.arn, api, pod).execute(container, words, streams)
 
 
 def _may_end(pod: Object) -> bool:
@@ -185,10 +187,48 @@ class _Pod:
             self._pause(None)
             return KILLED
 
+        where = self._where(container, say, self._pause, other)
+        return commands.run(commands.expanded(_words(container), where.env), where)
+
+    def execute(self, name: str, words: Sequence[str], streams: Streams) -> int:
+        """Run a command beside those of a container, whose client reads what it prints; its exit code.
+
+        Raises NotFoundInContainer for a program that is not known, unless a shell asks for it.
+        """
+        container = next(each for each in self._pod["spec"]["containers"] if each["name"] == name)
+
+        def other(asked: Sequence[str]) -> int:
+            if asked[0] == "aws" and _image(container) == IMAGE:
+                code, printed = aws(asked[1:], self._credentials())
+                streams.write(f"{printed}\n")
+                return code
+            if not commands.is_shell(words):
+                raise NotFoundInContainer(f'exec: "{asked[0]}": executable file not found in $PATH')
+            streams.complain(f"{words[0]}: {asked[0]}: not found\n")
+            return NOT_FOUND
+
+        def pause(seconds: float | None) -> None:
+            if streams.gone.wait(seconds):
+                raise commands.Killed
+
+        where = self._where(container, streams.write, pause, other)
+        try:
+            if commands.is_interactive(words):
+                return commands.converse(streams.lines(), where)
+            return commands.run(words, where)
+        except commands.Killed:
+            return KILLED
+
+    def _where(
+        self,
+        container: Object,
+        say: Callable[[str], None],
+        pause: Callable[[float | None], None],
+        other: Callable[[Sequence[str]], int],
+    ) -> commands.Container:
         env = {each["name"]: str(self._value(each)) for each in container.get("env") or () if each.get("name")}
         hostname = self._pod["spec"].get("hostname") or self._metadata["name"]
-        where = commands.Container(hostname, {"HOSTNAME": hostname, **env}, say, self._pause, other)
-        return commands.run(commands.expanded(_words(container), env), where)
+        return commands.Container(hostname, {"HOSTNAME": hostname, **env}, say, pause, other)
 
     def _value(self, variable: Object) -> str:
         """What is given, or the pod's own name and namespace (Kubernetes documentation, "Downward API")."""

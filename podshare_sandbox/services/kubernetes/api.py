@@ -24,6 +24,7 @@ from podshare_sandbox.services.kubernetes import (
     pod_security,
     volumes,
 )
+from podshare_sandbox.services.kubernetes.exec_streams import Streams
 from podshare_sandbox.services.kubernetes.journal import Journal
 from podshare_sandbox.services.kubernetes.lifecycle import Propagation
 from podshare_sandbox.services.kubernetes.patches import Patch, merging
@@ -32,6 +33,7 @@ from podshare_sandbox.services.kubernetes.store import Store
 
 Object = dict[str, Any]
 Check = Callable[[Object], None]
+Execute = Callable[[Object, str, list[str], Streams], int]  # pod, container, command and its streams: the exit code
 
 SYSTEM_MANAGER = "sandbox"
 _SERVICE_ACCOUNT = BY_KIND["ServiceAccount"]
@@ -50,6 +52,7 @@ class KubernetesApi:
     def __init__(self) -> None:
         self._store = Store()
         self.logs: dict[tuple[str, str, str], str] = {}  # of containers, by namespace, pod and container
+        self.execute: Execute | None = None  # what runs commands in containers, once there is a runtime
         self.mutating_webhooks: list[Callable[[Resource, Object], None]] = []  # they change what is about to be made
         # they may refuse a change, from the state before it
         self.validating_webhooks: list[Callable[[Resource, Object, Object], None]] = []

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, parse_qsl, unquote, urlsplit, urlunsplit
 
 import trustme
 import yaml
@@ -23,13 +23,16 @@ from podshare_sandbox.services.kubernetes import (
     discovery,
     errors,
     escalation,
+    exec_streams,
     impersonation,
     lifecycle,
+    logs,
     nodes,
     openapi,
     options,
     patches,
     pod_security,
+    protobuf,
     reviews,
     selectors,
     watching,
@@ -46,7 +49,7 @@ from podshare_sandbox.services.kubernetes.resources import NAMESPACE, RBAC, Reso
 
 Object = dict[str, Any]
 
-_WHOLE = ("application/json", "application/yaml")  # the formats of whole objects
+_WHOLE = ("application/json", "application/yaml", protobuf.MEDIA_TYPE)  # the formats of whole objects
 _OF_NAMESPACES = ("status", "finalize")  # subresources of a namespace, not resources in it
 _READY_PATHS = ("/healthz", "/livez", "/readyz")
 
@@ -79,6 +82,7 @@ class _Call:
     headers: Mapping[str, str]
     body: bytes
     representation: Representation
+    url: SplitResult
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -87,12 +91,24 @@ class _Call:
         return self.query.get("fieldManager") or self.headers.get("User-Agent", "unknown").split("/")[0]
 
     @property
+    def commands(self) -> list[str]:
+        """The words of the command to run in a container: the parameter of a query that repeats."""
+        return parse_qs(self.url.query, keep_blank_values=True).get("command", [])
+
+    @property
+    def path(self) -> str:
+        """Path and query."""
+        return urlunsplit(("", "", self.url.path, self.url.query, ""))
+
+    @property
     def is_dry_run(self) -> bool:
         """Whether nothing may be stored."""
         return self.query.get("dryRun") == "All"
 
     def parsed(self) -> Any:
         """The body; JSON is YAML too."""
+        if self.content_type == protobuf.MEDIA_TYPE:
+            return protobuf.decode(self.body)
         try:
             return yaml.safe_load(self.body) if "yaml" in self.content_type else json.loads(self.body)
         except (ValueError, yaml.YAMLError) as error:
@@ -161,7 +177,9 @@ class KubernetesEndpoint:
             return self._non_resource(user, request, path)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         representation = negotiate(request.headers.get("Accept", ""), query.get("includeObject", ""))
-        call = _Call(user, request.method, target, query, request.headers, request.body, representation, warnings)
+        call = _Call(
+            user, request.method, target, query, request.headers, request.body, representation, parts, warnings
+        )
         if (target.group, target.plural) in reviews.REVIEWS and target.version == "v1":
             return representation.response(*self._review(call))
         return self._resource(call)
@@ -243,8 +261,9 @@ class KubernetesEndpoint:
         return call.representation.stream(watching.pieces(watch.events(), call.representation.watched(resource)))
 
     def _subresource(self, call: _Call, resource: Resource, verb: str) -> Response:
-        if resource.kind == "Pod" and (verb, call.target.subresource) == ("get", "log"):
-            return call.representation.response(*self._log(call, resource))
+        serve = _OF_PODS.get((call.target.subresource, verb)) if resource.kind == "Pod" else None
+        if serve:
+            return serve(self, call, self._api.read(resource, call.target.namespace, call.target.name))
         if (verb, call.target.subresource) == ("get", "status") and resource.has_status:
             return call.representation.response(*self._get(call, resource))
         raise errors.unknown_path()
@@ -252,17 +271,36 @@ class KubernetesEndpoint:
     def _get(self, call: _Call, resource: Resource) -> tuple[int, Object]:
         return 200, self._api.read(resource, call.target.namespace, call.target.name)
 
-    def _log(self, call: _Call, resource: Resource) -> tuple[int, str]:
-        """What a container has printed; of several one must be named."""
-        target = call.target
-        pod = self._api.read(resource, target.namespace, target.name)
-        names = [container["name"] for container in pod["spec"]["containers"]]
-        name = call.query.get("container") or (names[0] if len(names) == 1 else "")
-        if name not in names:
-            raise errors.bad_request(
-                f"a container name must be specified for pod {target.name}, choose one of: {names}"
-            )
-        return 200, self._api.logs.get((target.namespace, target.name, name), "")
+    def _log(self, call: _Call, pod: Object) -> Response:
+        """What a container has printed, and with ``follow`` what it will."""
+        found = logs.read(self._api, pod, _container_of(call, pod), call.query)
+        if isinstance(found, str):
+            return call.representation.response(200, found)
+        return Response(200, {"Content-Type": "text/plain"}, pieces=found)
+
+    def _exec(self, call: _Call, pod: Object) -> Response:
+        """Run a command in a container. From 1.35 on a WebSocket needs the right to create too (KEP-4006)."""
+        if call.method == "GET" and _release(self._cluster.version) >= (1, 35):
+            self._require(call.user, call.target.attributes("create"))
+        container = _container_of(call, pod)
+        if not call.commands:
+            raise errors.bad_request("you must specify at least one command for the container")
+        phase = (pod.get("status") or {}).get("phase")
+        if phase != "Running":
+            why = f"cannot exec into a container in a completed pod; current phase is {phase}"
+            raise errors.bad_request(why)
+        execute = self._api.execute
+        if execute is None:
+            raise errors.internal("no container runtime is running on the node")
+        return Response(
+            101,
+            conversation=exec_streams.conversation(
+                call.headers, call.path, lambda streams: execute(pod, container, call.commands, streams)
+            ),
+        )
+
+    def _refuse_stream(self, call: _Call, _: Object) -> Response:
+        raise errors.KubernetesError(501, "NotImplemented", f"{call.target.subresource} is not emulated in the sandbox")
 
     def _list(self, call: _Call, resource: Resource) -> tuple[int, Object]:
         found = self._selected(call, resource)
@@ -426,6 +464,35 @@ class KubernetesEndpoint:
         return body
 
 
+_OF_PODS = {
+    ("log", "get"): KubernetesEndpoint._log,
+    ("exec", "get"): KubernetesEndpoint._exec,
+    ("exec", "create"): KubernetesEndpoint._exec,
+    **{
+        (name, verb): KubernetesEndpoint._refuse_stream
+        for name in ("attach", "portforward")
+        for verb in ("get", "create")
+    },
+}
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
+def _container_of(call: _Call, pod: Object) -> str:
+    """The container that a request names; of several one must be named, unless the pod says which is meant."""
+    names = [container["name"] for container in pod["spec"]["containers"]]
+    preferred = (pod["metadata"].get("annotations") or {}).get("kubectl.kubernetes.io/default-container")
+    name = call.query.get("container") or (names[0] if len(names) == 1 else preferred)
+    if not name:
+        why = f"a container name must be specified for pod {call.target.name}, choose one of: [{' '.join(names)}]"
+        raise errors.bad_request(why)
+    if name not in names:
+        raise errors.bad_request(f"container {name} is not valid for pod {call.target.name}")
+    return str(name)
+
+
 def _target(path: str) -> _Target | None:
     """What a path names, None if that is no resource."""
     segments = [unquote(segment) for segment in path.strip("/").split("/")]
@@ -452,7 +519,10 @@ def _verb(call: _Call) -> str:
     }
     if call.method == "GET" and not name and options.is_set(call.query, "watch"):
         return "watch"
-    if call.method not in verbs or (call.method in ("PUT", "PATCH") and not name) or (call.method == "POST" and name):
+    names_object = bool(name) and not call.target.subresource
+    if call.method not in verbs or (call.method in ("PUT", "PATCH") and not name):
+        raise errors.method_not_allowed()
+    if call.method == "POST" and names_object:
         raise errors.method_not_allowed()
     return verbs[call.method]
 

@@ -29,7 +29,7 @@ _BOOLEANS = {"0": False, "1": True, "f": False, "t": True, "false": False, "true
 def validate(verb: str, query: Query, *, is_apply: bool = False) -> None:
     """Raise 400 for a parameter that cannot be read, and 422 for one whose value is not allowed."""
     for name in _INTEGERS:
-        _integer(query, name)
+        integer(query, name)
     found = list(_written(query)) if verb in ("create", "update", "patch") else []
     if verb == "patch":
         found += _patched(query, is_apply=is_apply)
@@ -45,7 +45,8 @@ def _refused(kind: str, found: list[Problem]) -> errors.KubernetesError:
     return errors.invalid_fields(Resource("meta.k8s.io", "v1", kind.lower(), kind), "", found)
 
 
-def _integer(query: Query, name: str) -> int | None:
+def integer(query: Query, name: str) -> int | None:
+    """The value of a parameter that is a number, None without one. Raises 400 for what is no number."""
     text = query.get(name)
     if not text:
         return None
@@ -57,7 +58,7 @@ def _integer(query: Query, name: str) -> int | None:
 
 def limit(query: Query) -> int:
     """How many objects a page of a list may have; 0 is no limit."""
-    return _integer(query, "limit") or 0
+    return integer(query, "limit") or 0
 
 
 def is_set(query: Query, name: str) -> bool:
