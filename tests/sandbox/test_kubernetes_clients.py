@@ -12,7 +12,8 @@ from requests.structures import CaseInsensitiveDict
 from podshare_sandbox import clock
 from podshare_sandbox.front_door import Request, Response
 from podshare_sandbox.services import eks, kubernetes, sagemaker, sts
-from podshare_sandbox.services.kubernetes import journal
+from podshare_sandbox.services.kubernetes import custom_resources, definitions, journal
+from podshare_sandbox.services.kubernetes.resources import RESOURCES
 from tests.sandbox.eks_accounts import CLUSTER_ARN, add_administrators, client, make_cluster
 from tests.sandbox.test_kubernetes import ADMIN, make_member, make_token, session_of
 
@@ -384,3 +385,27 @@ def test_openapi_v2_is_one_document(api: Client) -> None:
     assert (document["swagger"], document["info"]["title"]) == ("2.0", "Kubernetes")
     assert "io.k8s.api.batch.v1.Job" in document["definitions"]
     assert set(filter(None, _references(document))) <= {f"#/definitions/{name}" for name in document["definitions"]}
+
+
+# --- custom resource definitions ---
+
+
+def test_definitions_of_custom_resources_can_be_read(api: Client) -> None:
+    """What HyperPod's operators and Kueue install is in the apiextensions API, established, with a schema for each."""
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    listed = {each["metadata"]["name"]: each for each in api.ask("GET", path)[1]["items"]}
+    wanted = {"hyperpodpytorchjobs.sagemaker.amazonaws.com", "pytorchjobs.kubeflow.org", "localqueues.kueue.x-k8s.io"}
+    assert wanted <= listed.keys()
+    found = api.ask("GET", f"{path}/hyperpodpytorchjobs.sagemaker.amazonaws.com")[1]
+    assert {one["type"]: one["status"] for one in found["status"]["conditions"]}["Established"] == "True"
+    for definition in listed.values():
+        for version in definition["spec"]["versions"]:
+            assert not set(_references(version["schema"]["openAPIV3Schema"]))
+    assert api.ask("POST", path, found)[0] == 405
+
+
+def test_every_custom_resource_is_defined() -> None:
+    """Each kind that is not Kubernetes' own has a definition, from which its OpenAPI schema comes."""
+    others = [each for each in RESOURCES if definitions.name_of("1.34", each.group, each.version, each.kind) is None]
+    assert {custom_resources.name_of(each) for each in others} <= custom_resources.definitions().keys()
+    assert {each.qualified for each in others} == {each["metadata"]["name"] for each in custom_resources.manifests()}

@@ -20,6 +20,7 @@ from podshare_sandbox.services import eks, sagemaker
 from podshare_sandbox.services.eks import ClusterExtension
 from podshare_sandbox.services.kubernetes import (
     admission_policies,
+    custom_resources,
     discovery,
     errors,
     escalation,
@@ -45,7 +46,7 @@ from podshare_sandbox.services.kubernetes.decoding import decode, decode_apply, 
 from podshare_sandbox.services.kubernetes.errors import KubernetesError
 from podshare_sandbox.services.kubernetes.patches import APPLY_PATCH
 from podshare_sandbox.services.kubernetes.representations import Representation, negotiate
-from podshare_sandbox.services.kubernetes.resources import NAMESPACE, RBAC, Resource, find
+from podshare_sandbox.services.kubernetes.resources import DEFINITION, NAMESPACE, RBAC, Resource, find
 
 Object = dict[str, Any]
 
@@ -239,6 +240,9 @@ class KubernetesEndpoint:
         if resource.namespaced and not target.namespace and verb not in ("list", "watch"):
             raise errors.method_not_allowed()
         options.validate(verb, call.query, is_apply=call.content_type == APPLY_PATCH)
+        if resource == DEFINITION and not self._api.objects(DEFINITION.kind):  # large, and seldom asked for
+            for manifest in custom_resources.manifests():
+                self._api.apply(manifest)
         if verb == "watch":
             return self._watch(call, resource)
         serve = {

@@ -88,6 +88,8 @@ class Resource:
     @property
     def verbs(self) -> tuple[str, ...]:
         """What can be asked of its objects."""
+        if self.kind == "CustomResourceDefinition":  # others than those of the add-ons are not emulated
+            return ("get", "list", "watch")
         return tuple(verb for verb in VERBS if self.kind != "Namespace" or verb != "deletecollection")
 
     @property
@@ -122,6 +124,14 @@ RESOURCES = (
     Resource(RBAC, "v1", "rolebindings", "RoleBinding", names=PATH_SEGMENT),
     Resource(RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False, names=PATH_SEGMENT),
     Resource(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False, names=PATH_SEGMENT),
+    Resource(
+        "apiextensions.k8s.io",
+        "v1",
+        "customresourcedefinitions",
+        "CustomResourceDefinition",
+        namespaced=False,
+        short_names=("crd", "crds"),
+    ),
     Resource("kubeflow.org", "v1", "pytorchjobs", "PyTorchJob"),
     Resource("sagemaker.amazonaws.com", "v1", "hyperpodpytorchjobs", "HyperPodPyTorchJob"),
     Resource(_KUEUE, "v1beta1", "localqueues", "LocalQueue"),
@@ -133,6 +143,7 @@ RESOURCES = (
 
 BY_KIND = {resource.kind: resource for resource in RESOURCES}
 NAMESPACE = BY_KIND["Namespace"]
+DEFINITION = BY_KIND["CustomResourceDefinition"]
 
 
 def find(group: str, version: str, plural: str) -> Resource | None:

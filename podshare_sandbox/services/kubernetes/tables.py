@@ -1,6 +1,6 @@
 """Objects as Tables, whose rows ``kubectl get`` prints: the columns of ``pkg/printers/internalversion`` of Kubernetes.
 
-Of custom resources they are those of their definitions; of what has none here, name and age.
+Of what has none here, custom resources among them, they are name and age.
 """
 
 import math
