@@ -115,8 +115,6 @@ def _ending_once(original: Any) -> Any:
         if execution.exec_status != ExecutionStatus.RUNNING or not is_present:
             return
         original(self)
-        if execution.exec_status == ExecutionStatus.TIMED_OUT:
-            execution.error = "States.Timeout"
         _emit(execution, execution.status)
 
     return terminated

@@ -11,7 +11,7 @@ import random
 import re
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, cast
 
@@ -67,7 +67,7 @@ def evaluate(expression: str, variables: Mapping[str, Any]) -> Any:
     try:
         compiled = compile_expression(expression)
         with _evaluating:
-            result = compiled.evaluate(None, variables)
+            result = compiled.evaluate(None, _bound(variables, references(expression)))
     except QueryEvaluationError:
         raise
     except Exception as error:
@@ -77,6 +77,19 @@ def evaluate(expression: str, variables: Mapping[str, Any]) -> Any:
     if result is None:
         raise QueryEvaluationError(f"The JSONata expression '{expression}' returned nothing (undefined).")
     return _as_json(expression, result)
+
+
+def _bound(variables: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The variables that an expression names; jsonata-python takes None for undefined, and has a null of its own."""
+    return {name: _with_nulls(variables[name]) for name in names if name in variables}
+
+
+def _with_nulls(value: Any) -> Any:
+    if value is None:
+        return Utils.NULL_VALUE
+    if isinstance(value, dict):
+        return {key: _with_nulls(member) for key, member in value.items()}
+    return [_with_nulls(member) for member in value] if isinstance(value, list) else value
 
 
 @lru_cache(maxsize=2048)
@@ -107,6 +120,38 @@ def without_literals(expression: str) -> str:
     return _LITERALS.sub("''", expression)
 
 
+# where a node looks at the items of what another one gives, rather than at the expression's own input
+_OF_ITEMS = frozenset({"predicate", "stages", "group", "terms", "update"})
+
+
+@lru_cache(maxsize=2048)
+def unsupported_references(expression: str) -> tuple[str, ...]:
+    """What ``expression`` reads of its own input, which it does not have in Step Functions: names, and ``$$``.
+
+    Raises QueryEvaluationError for a syntax error.
+    """
+    return tuple(_of_the_input(compile_expression(expression).ast, of_items=False))
+
+
+def _of_the_input(node: Any, *, of_items: bool) -> Iterator[str]:
+    if isinstance(node, list | tuple):
+        for part in node:
+            yield from _of_the_input(part, of_items=of_items)
+        return
+    if not hasattr(node, "type"):
+        return
+    if node.type == "name" and not of_items:
+        yield str(node.value)
+    if node.type == "variable" and node.value == "$":
+        yield "$$"
+    for attribute, part in vars(node).items():
+        if attribute == "steps":
+            for number, step in enumerate(part or ()):
+                yield from _of_the_input(step, of_items=of_items or number > 0)
+        elif attribute != "_outer_instance":
+            yield from _of_the_input(part, of_items=of_items or attribute in _OF_ITEMS)
+
+
 @lru_cache(maxsize=1)
 def built_in_functions() -> frozenset[str]:
     """What an expression may call without defining it."""
@@ -124,10 +169,12 @@ def _partition(items: list[Any], size: Any) -> list[list[Any]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def _range(first: int, last: int, step: int) -> list[int]:
+def _range(first: int, last: int, step: int) -> Any:
+    """Like every sequence of JSONata, one of a single value is that value."""
     if step == 0:
         raise ValueError("$range takes a step other than 0")
-    return list(range(first, last + (1 if step > 0 else -1), step))
+    numbers = list(range(first, last + (1 if step > 0 else -1), step))
+    return numbers[0] if len(numbers) == 1 else numbers
 
 
 def _hash(value: Any, algorithm: str) -> str:

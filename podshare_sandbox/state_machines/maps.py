@@ -39,7 +39,10 @@ def install() -> None:
 def _failing_beyond_the_threshold(original: Any) -> Any:
     def map_run(self: Any, env: Any, eval_input: Any) -> None:
         _authorise(env, eval_input.map_run_record)
-        original(self, env=env, eval_input=eval_input)
+        try:
+            original(self, env=env, eval_input=eval_input)
+        finally:
+            _settle_counts(eval_input.map_run_record)
         counter = eval_input.map_run_record.item_counter.describe()
         failed = counter["failed"] + counter["timedOut"] + counter["aborted"]
         if _is_exceeded(failed, counter["total"], eval_input):
@@ -47,6 +50,16 @@ def _failing_beyond_the_threshold(original: Any) -> Any:
             raise _failure(env, StatesErrorNameType.StatesExceedToleratedFailureThreshold, cause)
 
     return map_run
+
+
+def _settle_counts(run: Any) -> None:
+    """Nothing runs any more once a Map Run has ended, and without a ResultWriter no result was written.
+
+    moto leaves an execution whose item failed among the running ones (API Reference, MapRunExecutionCounts).
+    """
+    for counter in (run.item_counter, run.execution_counter):
+        counter.running.offset(-counter.running.get())
+        counter.results_written.offset(-counter.results_written.get())
 
 
 def _authorise(env: Any, run: Any) -> None:

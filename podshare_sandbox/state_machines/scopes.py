@@ -151,6 +151,8 @@ def _problems_in(expression: str, place: str, visible: set[str], fields: set[str
     except expressions.QueryEvaluationError as error:
         yield f"INVALID_JSONATA_EXPRESSION: {error} at {place}"
         return
+    for name in expressions.unsupported_references(expression):
+        yield f"UNSUPPORTED_JSONATA_EXPRESSION: Reference to '{name}' at the top level is not supported. at {place}"
     for name in sorted(expressions.references(expression) - visible - {"states"} - expressions.built_in_functions()):
         yield f"INVALID_JSONATA_EXPRESSION: Variable ${name} is not assigned by any state of its scope at {place}"
     for field in sorted(set(_STATES_FIELD.findall(expressions.without_literals(expression))) - fields):
