@@ -14,34 +14,25 @@ from xml.parsers.expat import ExpatError
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.compat import HTTPHeaders
 from botocore.model import OperationNotFoundError
-from botocore.validate import ParamValidator
 from moto import backend_index
 from moto.core import errors
 from moto.core.exceptions import ServiceException
 from moto.core.model import OperationModel, ServiceModel
-from moto.core.parse import PROTOCOL_PARSERS
-from moto.core.request import Request, determine_request_protocol, normalize_request
+from moto.core.request import Request, normalize_request
 from moto.core.responses import ActionResult, BaseResponse
 from moto.core.utils import get_service_model
 from moto.s3.exceptions import S3ClientError
 from werkzeug.exceptions import NotFound
 
+from podshare_sandbox import request_validation
 from podshare_sandbox.authorization.enforcement import s3_operation
-from podshare_sandbox.moto_extension import broken_constraints, response_class
+from podshare_sandbox.moto_extension import response_class
 
 Answer = tuple[int, dict[str, str], bytes]
 
 _BAD_REQUEST, _FAULT = 400, 500
-# what services call a request that breaks its model, the most specific first
-_INVALID = (
-    *("ValidationException", "InvalidInputException", "InvalidParameterException", "InvalidParameterValueException"),
-    *("InvalidRequestException", "InvalidArgumentException"),
-)
-_QUERY_INVALID = "ValidationError"  # IAM, STS, CloudFormation, CloudWatch, SNS: "Common Errors"
 _FAULTS = ["InternalFailure", "InternalError"]
 _S3 = {"s3", "s3control"}
-_S3_INVALID = "InvalidArgument"
-
 
 errors.COMMON_ERROR_CODES.extend(_FAULTS)  # moto need not warn of codes that no service models
 
@@ -57,9 +48,9 @@ def answer(method: str, url: str, headers: Any, body: bytes, fault: Exception) -
         return None
     model = get_service_model(response.boto3_service_name)
     operation = _operation(response, request, model)
-    problem = _problem(response, request, operation) if operation else None
-    if operation and problem:
-        told = _error(response, _code(model, operation), problem, _BAD_REQUEST)
+    problem = _problem(response, operation) if operation else None
+    if problem:
+        told = _error(response, problem.code, str(problem), _BAD_REQUEST)
     elif isinstance(fault, ExpatError):
         told = _error(response, *_unreadable_xml(body), _BAD_REQUEST)
     else:
@@ -92,40 +83,12 @@ def _operation(response: BaseResponse, request: Request, model: ServiceModel) ->
         return None
 
 
-def _problem(response: BaseResponse, request: Request, operation: OperationModel) -> str | None:
-    """What in the request breaks the model of its operation, None where nothing does."""
-    protocol = determine_request_protocol(operation.service_model, request.content_type)
-    parser = PROTOCOL_PARSERS[protocol](operation, map_type=response.PROTOCOL_PARSER_MAP_TYPE)
+def _problem(response: BaseResponse, operation: OperationModel) -> request_validation.InvalidRequestError | None:
     try:
-        parameters: Any = parser.parse(
-            {
-                "method": request.method,
-                "values": request.values,
-                "headers": request.headers,
-                "body": request.data,
-                "url_path": request.path,
-                "url_params": response.uri_match,
-            }
-        )
-    except Exception as malformed:
-        return f"1 validation error detected: the request cannot be read: {malformed}"
-    if operation.input_shape is None:
-        return None
-    report = ParamValidator().validate(dict(parameters), operation.input_shape)
-    if report.has_errors():
-        return str(report.generate_report())
-    broken = list(broken_constraints(dict(parameters), operation.input_shape))
-    count = f"{len(broken)} validation error{'s' if len(broken) > 1 else ''} detected"
-    return f"{count}: {'; '.join(broken)}" if broken else None
-
-
-def _code(model: ServiceModel, operation: OperationModel) -> str:
-    if model.service_name in _S3:
-        return _S3_INVALID
-    if model.metadata["protocol"] in {"query", "ec2"}:
-        return _QUERY_INVALID
-    modelled = {shape.name for shape in operation.error_shapes}
-    return next((code for code in _INVALID if code in modelled or code in model.shape_names), _INVALID[0])
+        request_validation.valid_parameters(response, operation)
+    except request_validation.InvalidRequestError as invalid:
+        return invalid
+    return None
 
 
 def _unreadable_xml(body: bytes) -> tuple[str, str]:

@@ -126,7 +126,14 @@ class ServiceExtension:
 def broken_constraints(value: Any, shape: Shape, path: str = "") -> Iterator[str]:
     """What in ``value`` breaks its shape's lengths, ranges, patterns and enumerations, in AWS's words."""
     where = f"at '{path}' failed to satisfy constraint: Member must"
+    if value is None:
+        return
     limits = shape.metadata
+    if isinstance(shape, StructureShape) and not shape.is_document_type:
+        for name in shape.required_members:
+            if value.get(name) is None:
+                absent = f"{path}.{name}" if path else name
+                yield f"Value null at '{absent}' failed to satisfy constraint: Member must not be null"
     if not isinstance(shape, StructureShape):
         measure, size = ("length ", len(value)) if hasattr(value, "__len__") else ("value ", value)
         if "min" in limits and size < limits["min"]:
@@ -134,7 +141,7 @@ def broken_constraints(value: Any, shape: Shape, path: str = "") -> Iterator[str
         if "max" in limits and size > limits["max"]:
             yield f"Value '{value}' {where} have {measure}less than or equal to {limits['max']}"
     if isinstance(shape, StringShape):
-        if "pattern" in limits and not _python_pattern(limits["pattern"]).fullmatch(value):
+        if "pattern" in limits and not python_pattern(limits["pattern"]).fullmatch(value):
             yield f"Value '{value}' {where} satisfy regular expression pattern: {limits['pattern']}"
         if shape.enum and value not in shape.enum:
             yield f"Value '{value}' {where} satisfy enum value set: [{', '.join(shape.enum)}]"
@@ -153,14 +160,46 @@ def _members(value: Any, shape: Shape) -> Iterator[tuple[str, Any, Shape]]:
             yield f"{key}.value", member, shape.value
 
 
+# AWS writes patterns for Java, which names classes of characters (java.util.regex.Pattern)
+_SIGNS = r"!-/:-@\[-`{-~\u00A1-\u00BF\u00D7\u00F7\u2010-\u2BFF"
+_CLASSES = {
+    **{"L": r"\w", "N": r"\d", "Z": r"\s", "Zs": " ", "M": r"\u0300-\u036F", "S": _SIGNS, "P": _SIGNS},
+    **{"ASCII": r"\x00-\x7F", "Print": r"\x20-\x7E", "Alnum": "a-zA-Z0-9"},
+}
+_SURROGATES = {r"\uD800\uDC00": r"\U00010000", r"\uDBFF\uDFFF": r"\U0010FFFF"}
+_TOKEN = re.compile(r"\\p\{(?P<name>\w+)\}|\\[wds]-(?=[^\]])|\\.|\[|\]|\(\?i\)", re.DOTALL)
+
+
 @cache
-def _python_pattern(pattern: str) -> re.Pattern[str]:
-    """AWS writes patterns for Java, which names Unicode's classes of letters, digits and spaces."""
-    signs = r"!-/:-@\[-`{-~\u00A1-\u00BF\u00D7\u00F7\u2010-\u2BFF"
-    classes = {"L": r"\w", "N": r"\d", "Z": r"\s", "M": r"\u0300-\u036F", "S": signs, "P": signs}
-    for java, python in classes.items():
-        pattern = pattern.replace(rf"\p{{{java}}}", python)
-    return re.compile(pattern)
+def python_pattern(pattern: str) -> re.Pattern[str]:
+    """A pattern of a service's model, in Python's syntax.
+
+    What is no pattern in Java either (SageMaker's ``$`` before a count) holds nothing.
+    """
+    for java, python in _SURROGATES.items():
+        pattern = pattern.replace(java, python)
+    depth = 0
+    ignores_case = False
+
+    def translated(token: re.Match[str]) -> str:
+        nonlocal depth, ignores_case
+        text = token[0]
+        if name := token["name"]:
+            known = _CLASSES.get(name, token[0])
+            return known if depth else f"[{known}]"
+        if text == "(?i)":
+            ignores_case = True
+            return ""
+        if depth and len(text) == 3:  # \w- before another character: Java reads a hyphen
+            return text[:-1] + r"\-"
+        depth += {"[": 1 - depth, "]": -depth}.get(text, 0)
+        return text
+
+    python = _TOKEN.sub(translated, pattern)
+    try:
+        return re.compile(python, re.IGNORECASE if ignores_case else 0)
+    except re.error:
+        return re.compile(r".*", re.DOTALL)
 
 
 def _without_none(value: Any) -> Any:

@@ -18,6 +18,7 @@ from moto.s3.exceptions import S3ClientError
 from moto.s3.responses import S3Response
 from werkzeug.exceptions import NotFound
 
+from podshare_sandbox import request_validation
 from podshare_sandbox.authorization import actions, authorize, global_keys, s3_data, s3_encryption, signatures
 from podshare_sandbox.authorization.authorize import AccessDenied
 from podshare_sandbox.authorization.call import Call
@@ -105,33 +106,25 @@ def _authorize_call(response: BaseResponse) -> None:
     if not operation:
         return  # no operation of the service: moto answers 404
     origin = global_keys.of_client(response.headers.get("User-Agent", ""))
-    call = Call(service, operation, _parameters(response), response.region, caller, origin)
+    call = Call(service, operation, _parameters(response, operation), response.region, caller, origin)
     try:
         authorize.authorize(caller, actions.checks(call))
-    except NotImplementedError:
-        missing = _missing_members(call)
-        if missing:  # AWS validates first
-            raise words.missing(missing) from None
-        raise
     except AccessDenied as denied:
         raise words.denied(str(denied)) from denied
     except UnknownAccessKey as unknown:
         raise words.unknown_key() from unknown
 
 
-def _parameters(response: BaseResponse) -> Mapping[str, Any]:
-    """The call's parameters by botocore's model; an operation that it lacks has none."""
-    if response.__dict__.get("params") is None:  # moto has parsed those of some services
-        try:
-            response.parse_parameters(response.normalized_request)
-        except OperationNotFoundError:
-            return {}
-    return dict(response.params or {})
-
-
-def _missing_members(call: Call) -> list[str]:
-    shape = get_service_model(call.service).operation_model(call.operation).input_shape
-    return [name for name in shape.required_members if name not in call.parameters] if shape else []
+def _parameters(response: BaseResponse, operation: str) -> Mapping[str, Any]:
+    """The call's parameters by botocore's model, held against it; an operation that it lacks has none."""
+    try:
+        model = get_service_model(response.boto3_service_name).operation_model(operation)
+    except OperationNotFoundError:
+        return {}
+    try:
+        return request_validation.valid_parameters(response, model)
+    except request_validation.InvalidRequestError as invalid:
+        raise _error(invalid.code, str(invalid), _BAD_REQUEST) from invalid
 
 
 def _authenticate(response: BaseResponse, words: "_Errors") -> Principal:
@@ -199,14 +192,6 @@ class _Errors:
         """The session is over."""
         code = "ExpiredToken" if self._is_xml or self._keeps_query_codes else "ExpiredTokenException"
         return _error(code, "The security token included in the request is expired", self._status)
-
-    def missing(self, members: list[str]) -> ServiceException:
-        """The request lacks required parameters."""
-        code = "ValidationError" if self._is_xml or self._keeps_query_codes else "ValidationException"
-        reasons = "; ".join(
-            f"Value null at '{name}' failed to satisfy constraint: Member must not be null" for name in members
-        )
-        return _error(code, f"{len(members)} validation error detected: {reasons}", _BAD_REQUEST)
 
     def unsigned(self) -> ServiceException:
         """Nobody signed the request."""

@@ -142,8 +142,8 @@ def _dynamodb(call: Call) -> Named:
 
 def _sqs(call: Call) -> Named:
     if url := call.first("QueueUrl"):
-        account, name = url.rstrip("/").split("/")[-2:]
-        return Named({"Account": account, "QueueName": name})
+        *_, account, name = ["", *url.rstrip("/").split("/")]
+        return Named({"Account": account or call.account, "QueueName": name})
     if arn := call.first("SourceArn"):
         return _one("any", arn)
     owner = call.first("QueueOwnerAWSAccountId") or call.account

@@ -19,6 +19,7 @@ from moto.core.responses import ActionResult, BaseResponse
 from moto.iam.exceptions import (
     DeleteConflictException,
     EntityAlreadyExists,
+    InvalidInput,
     LimitExceededException,
     MalformedPolicyDocument,
     NotFoundException,
@@ -151,6 +152,16 @@ def _checked(check: Callable[[str], grammar.Document], text: str) -> grammar.Doc
 def _roles(backend: IAMBackend) -> list[Role]:
     """moto gives its dictionary's own view away, and whoever walks it may meet a role that is just being made."""
     return list(backend.roles.values())
+
+
+def _repair_linked_roles() -> None:
+    def create(backend: IAMBackend, service_name: str, description: str, suffix: str) -> Role:
+        if not service_principals.exists(service_name):
+            raise InvalidInput(f"{service_name} is no service principal")
+        role: Role = stock(backend, service_name, description, suffix)
+        return role
+
+    stock = replace(IAMBackend, "create_service_linked_role", create)
 
 
 def _repair_roles() -> None:
@@ -473,6 +484,7 @@ def install() -> None:
     """Repair moto's IAM. Raises RuntimeError where moto has lost a symbol that is replaced here."""
     _repair_documents()
     _repair_roles()
+    _repair_linked_roles()
     _repair_managed_policies()
     _repair_users()
     _hold_parameters_against_the_model()

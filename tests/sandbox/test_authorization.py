@@ -396,10 +396,10 @@ pytestmark = pytest.mark.filterwarnings("error::UserWarning")
         (
             "dynamodb",
             "query",
-            {"TableName": "t", "IndexName": "i", "KeyConditionExpression": "id = :a"},
+            {"TableName": "t", "IndexName": "by-team", "KeyConditionExpression": "id = :a"},
             "AccessDeniedException",
             400,
-            ("dynamodb:Query", f"arn:aws:dynamodb:{REGION}:{HUB}:table/t/index/i"),
+            ("dynamodb:Query", f"arn:aws:dynamodb:{REGION}:{HUB}:table/t/index/by-team"),
         ),
         (
             "lambda",
@@ -444,7 +444,7 @@ pytestmark = pytest.mark.filterwarnings("error::UserWarning")
         (
             "events",
             "put_targets",
-            {"Rule": "r", "EventBusName": "b", "Targets": []},
+            {"Rule": "r", "EventBusName": "b", "Targets": [{"Id": "1", "Arn": "arn:aws:sqs:us-west-2:1:q"}]},
             "AccessDeniedException",
             400,
             ("events:PutTargets", f"arn:aws:events:{REGION}:{HUB}:rule/b/r"),
@@ -468,7 +468,7 @@ pytestmark = pytest.mark.filterwarnings("error::UserWarning")
         (
             "logs",
             "put_log_events",
-            {"logGroupName": "/g", "logStreamName": "s", "logEvents": []},
+            {"logGroupName": "/g", "logStreamName": "s", "logEvents": [{"timestamp": 1, "message": "m"}]},
             "AccessDeniedException",
             400,
             ("logs:PutLogEvents", f"arn:aws:logs:{REGION}:{HUB}:log-group:/g:log-stream:s"),
@@ -536,10 +536,10 @@ pytestmark = pytest.mark.filterwarnings("error::UserWarning")
         (
             "s3control",
             "get_access_point_policy",
-            {"AccountId": HUB, "Name": "ap"},
+            {"AccountId": HUB, "Name": "data"},
             "AccessDenied",
             403,
-            ("s3:GetAccessPointPolicy", f"arn:aws:s3:{REGION}:{HUB}:accesspoint/ap"),
+            ("s3:GetAccessPointPolicy", f"arn:aws:s3:{REGION}:{HUB}:accesspoint/data"),
         ),
         ("s3", "get_object", {"Bucket": "b", "Key": "k"}, "AccessDenied", 403, ("s3:GetObject", "arn:aws:s3:::b/k")),
         ("s3", "list_buckets", {}, "AccessDenied", 403, ("s3:ListAllMyBuckets", "*")),

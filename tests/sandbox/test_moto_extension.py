@@ -7,7 +7,7 @@ import pytest
 from moto import mock_aws
 
 from podshare_sandbox import moto_repair
-from podshare_sandbox.moto_extension import ServiceExtension, broken_constraints, operation_model, page
+from podshare_sandbox.moto_extension import ServiceExtension, broken_constraints, operation_model, page, python_pattern
 from podshare_sandbox.services import eks
 from tests.sandbox.eks_accounts import CLUSTER, add_administrators, client, make_cluster, refused
 
@@ -29,6 +29,14 @@ def broken(service: str, operation: str, **parameters: Any) -> list[str]:
     return list(broken_constraints(parameters, shape))
 
 
+QUOTA = "arn:aws:sagemaker:us-west-2:111111111111:compute-quota/abcdefghijkl"
+ASSOCIATION = {
+    "clusterName": CLUSTER,
+    "principalArn": "arn:aws:iam::111111111111:role/r",
+    "policyArn": "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy",
+}
+
+
 def test_constraints_that_clients_do_not_check_are_checked() -> None:
     """Lengths, ranges, patterns and enumerations of the model hold, at any depth, in AWS's words."""
     assert broken("eks", "ListAddons", clusterName=CLUSTER, maxResults=100) == []
@@ -37,19 +45,36 @@ def test_constraints_that_clients_do_not_check_are_checked() -> None:
     ]
     [pattern] = broken("eks", "ListAddons", clusterName="-no-")
     assert "satisfy regular expression pattern" in pattern
-    [enumeration] = broken("eks", "AssociateAccessPolicy", accessScope={"type": "galaxy"})
+    [enumeration] = broken("eks", "AssociateAccessPolicy", **ASSOCIATION, accessScope={"type": "galaxy"})
     assert enumeration == (
         "Value 'galaxy' at 'accessScope.type' failed to satisfy constraint: "
         "Member must satisfy enum value set: [cluster, namespace]"
     )
-    [length] = broken("sagemaker", "AddTags", Tags=[{"Key": "", "Value": "x"}])
+    [length] = broken("sagemaker", "AddTags", ResourceArn=QUOTA, Tags=[{"Key": "", "Value": "x"}])
     assert length.startswith("Value '' at 'Tags.1.member.Key'")
+    [required] = broken("sagemaker", "AddTags", ResourceArn=QUOTA, Tags=[{"Key": "x"}])
+    assert required == "Value null at 'Tags.1.member.Value' failed to satisfy constraint: Member must not be null"
 
 
 def test_patterns_written_for_java_are_understood() -> None:
     """Unicode classes such as \\p{L} match letters of any script."""
-    assert broken("sagemaker", "AddTags", Tags=[{"Key": "équipe 1", "Value": "größe"}]) == []
-    assert broken("sagemaker", "AddTags", Tags=[{"Key": "team!", "Value": ""}]) != []
+    assert broken("sagemaker", "AddTags", ResourceArn=QUOTA, Tags=[{"Key": "équipe 1", "Value": "größe"}]) == []
+    assert broken("sagemaker", "AddTags", ResourceArn=QUOTA, Tags=[{"Key": "team!", "Value": ""}]) != []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fitting", "other"),
+    [
+        (r"\p{ASCII}*", "Root=1", "größe"),
+        (r"[\w-_]*", "a-b", "a b"),
+        (r"^(?i)(true|false)$", "TRUE", "maybe"),
+        (r"[\u0020-\uD7FF\uE000-\uFFFD\uD800\uDC00-\uDBFF\uDFFF\r\n\t]*", "é𐀀", "\x00"),
+    ],
+)
+def test_javas_own_syntax_of_patterns_is_read(pattern: str, fitting: str, other: str) -> None:
+    """Classes, hyphens, flags and surrogates that Python's patterns lack (java.util.regex.Pattern)."""
+    assert python_pattern(pattern).fullmatch(fitting)
+    assert not python_pattern(pattern).fullmatch(other)
 
 
 @pytest.mark.usefixtures("cluster")
