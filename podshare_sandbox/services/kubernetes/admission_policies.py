@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from podshare_sandbox.services.kubernetes import errors, selectors
+from podshare_sandbox.services.kubernetes.cel_cost import FOR_MATCH_CONDITIONS, PER_BINDING, Budget
 from podshare_sandbox.services.kubernetes.resources import BY_KIND, NAMESPACE, Resource
 
 if TYPE_CHECKING:
@@ -100,15 +101,17 @@ def _failures(api: "KubernetesApi", policy: Object, request: AdmissionRequest) -
     """Message and reason of each validation that does not hold; one that cannot be evaluated does not (`Fail`)."""
     spec, facts = policy["spec"], _facts(api, request)
     ignores = spec.get("failurePolicy") == "Ignore"
+    budget = Budget(FOR_MATCH_CONDITIONS)
     for condition in spec.get("matchConditions") or []:
-        held = _evaluated(condition["expression"], facts)
+        held = _evaluated(condition["expression"], facts, budget)
         if isinstance(held, Exception) and not ignores:
             yield f"expression '{condition['expression']}' resulted in error: {held}", "Invalid"
         if held is not True:
             return
-    facts["variables"] = _variables(spec.get("variables") or [], facts)
+    budget = Budget(PER_BINDING)
+    facts["variables"] = _variables(spec.get("variables") or [], facts, budget)
     for validation in spec["validations"]:
-        held = _evaluated(validation["expression"], facts)
+        held = _evaluated(validation["expression"], facts, budget)
         if isinstance(held, Exception):
             if not ignores:
                 yield f"expression '{validation['expression']}' resulted in error: {held}", "Invalid"
@@ -135,18 +138,19 @@ def _facts(api: "KubernetesApi", request: AdmissionRequest) -> dict[str, Any]:
     }
 
 
-def _variables(variables: Iterable[Mapping[str, str]], facts: Mapping[str, Any]) -> dict[str, Any]:
+def _variables(variables: Iterable[Mapping[str, str]], facts: Mapping[str, Any], budget: Budget) -> dict[str, Any]:
     """Each may use those before it. One that fails is absent, so that only an expression that needs it fails."""
     values: dict[str, Any] = {}
     for variable in variables:
-        value = _evaluated(variable["expression"], {**facts, "variables": values})
+        value = _evaluated(variable["expression"], {**facts, "variables": values}, budget)
         if not isinstance(value, Exception):
             values[variable["name"]] = value
     return values
 
 
-def _evaluated(expression: str, facts: Mapping[str, Any]) -> Any:
+def _evaluated(expression: str, facts: Mapping[str, Any], budget: Budget) -> Any:
     try:
+        budget.spend(expression, facts)
         return _program(expression).execute(dict(facts))
     except (KeyError, TypeError, ValueError, RuntimeError, IndexError, OverflowError) as error:
         return error
