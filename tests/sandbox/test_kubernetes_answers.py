@@ -23,13 +23,6 @@ CALLS = json.loads((Path(__file__).parent / "fixtures" / "kubernetes_answers.jso
 # EKS from 1.32 on lets anonymous requests reach /healthz, /livez and /readyz only (EKS user guide, release notes of 1.32)
 NOT_AS_EKS = {"no token": "401 Unauthorized", "basic": "401 Unauthorized"}
 
-# formats that are not served yet: a refusal is right until they are
-COMING = {
-    "ns json patch": "415 UnsupportedMediaType",
-    "ns strategic patch": "415 UnsupportedMediaType",
-    "get accept xml": "200",
-}
-
 
 @pytest.fixture
 def cluster() -> Iterator[str]:
@@ -99,7 +92,7 @@ def test_a_call_is_answered_as_by_a_real_server(cluster: str, call: Object) -> N
     is_json = answer.headers["Content-Type"] == "application/json" and answer.status >= 400 and answer.body
     status: Object = json.loads(answer.body) if is_json else {}
     expected = NOT_AS_EKS.get(call["name"], call["real"])
-    assert f"{answer.status} {status.get('reason', '')}".strip() in (expected, COMING.get(call["name"])), status
+    assert f"{answer.status} {status.get('reason', '')}".strip() == expected, status
     if status.get("reason") == "Invalid":
         assert all(cause["field"] for cause in status["details"]["causes"])
 
