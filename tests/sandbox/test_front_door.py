@@ -12,6 +12,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import boto3
@@ -324,3 +325,10 @@ def test_it_listens_on_loopback_only() -> None:
     again = FrontDoor(port).start()
     assert again.port == port
     again.stop()
+
+
+def test_a_length_that_is_no_number_is_a_bad_request(aws: Runtime) -> None:
+    """The connection is answered before it ends (RFC 9112, section 6.3: an invalid Content-Length is a 400)."""
+    with closing(http.client.HTTPConnection("127.0.0.1", aws.front_door.port, timeout=10)) as connection:
+        connection.request("POST", "/", headers={"Content-Length": "many"})
+        assert connection.getresponse().status == 400
