@@ -9,12 +9,12 @@ export SAM_CLI_TELEMETRY := 0
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test simulate mutants check lint types contracts templates build golden lock clean
+.PHONY: help setup demo test conformance simulate mutants check lint types contracts templates build golden lock clean
 
 help: ## Print this help
 	@echo 'podshare: shares one SageMaker HyperPod cluster among teams and accounts'
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/installed ## Install podshare and its tools in .venv (PYTHON=python3.12 chooses another Python)
 	@echo 'podshare is set up; the command is .venv/bin/podshare'
@@ -24,6 +24,9 @@ demo: .venv/installed ## Set up, then let teams and an account come and go in a 
 
 test: .venv/installed .venv-clients/kubectl/installed ## Set up, then run all tests
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+
+conformance: .venv/installed ## Hold all requests that AWS's models allow or forbid against the sandbox
+	@$(BIN)/python -m tests.conformance
 
 simulate: .venv/installed ## Break podshare on purpose: SEED=7 replays a simulation, RUNS=20 says how many schedules
 	@$(BIN)/python -m tests.simulation --seed '$(SEED)' --runs '$(RUNS)'

@@ -29,14 +29,29 @@ _SHAPE_WORDS = ("validation error detected", "validation errors detected", "cann
 _IN_URL = ("uri", "header", "headers", "querystring")
 _NUMBERS = {"integer", "long", "float", "double"}
 # (service, operation or *, path or *, kind or *): why the sandbox, or AWS, does not do what the model says
-_STREAMS = "moto reads any text as a stream's ARN; Lambda's event source mappings, which podshare has, ask otherwise"
-_S3 = "S3's requests are held against their models where moto reads them, and no bucket is there"
+_STREAMS = "moto breaks over an ARN of a stream that is none; no function of podshare asks a stream itself"
+_S3 = "moto's S3 looks for the bucket before it looks at the rest of a request; AWS validates first"
 EXCEPTIONS: dict[tuple[str, str, str, str], str] = {
     ("dynamodbstreams", "*", "*", VALID): _STREAMS,
     ("s3", "*", "*", "*"): _S3,
-    ("s3control", "UntagResource", "TagKeys", "required"): "moto's routes need the query; AWS answers the same path",
-    ("eks", "UntagResource", "tagKeys", "required"): "moto's routes need the query; AWS answers the same path",
-    ("eks", "UntagResource", "tagKeys", "min"): "moto's routes need the query; AWS answers the same path",
+    (
+        "s3control",
+        "UntagResource",
+        "TagKeys",
+        "required",
+    ): "moto finds no operation where the query of the path is missing, and answers HTTP 500",
+    (
+        "eks",
+        "UntagResource",
+        "tagKeys",
+        "required",
+    ): "moto finds no operation where the query of the path is missing, and answers HTTP 500",
+    (
+        "eks",
+        "UntagResource",
+        "tagKeys",
+        "min",
+    ): "moto finds no operation where the query of the path is missing, and answers HTTP 500",
 }
 
 
