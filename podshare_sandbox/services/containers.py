@@ -265,13 +265,13 @@ def aws(words: Sequence[str], credentials: Credentials | None) -> Ended:
         return NO_CREDENTIALS, 'Unable to locate credentials. You can configure credentials by running "aws configure".'
     try:
         command, operation, *rest = words
-        options = dict(_options(rest))
+        options, files = _options(rest)
         session = boto3.Session(
             credentials.access_key, credentials.secret_key, credentials.token, region_name=options.pop("region", None)
         )
         client = session.client(_COMMANDS.get(command, command))  # type: ignore[call-overload]  # any service
         name = client.meta.method_to_api_mapping[operation.replace("-", "_")]
-        parameters = dict(_parameters(client.meta.service_model.operation_model(name), options))
+        parameters = dict(_parameters(client.meta.service_model.operation_model(name), options, files))
         answer = getattr(client, operation.replace("-", "_"))(**parameters)
     except ClientError as error:
         return REFUSED, f"\n{error}"
@@ -281,21 +281,25 @@ def aws(words: Sequence[str], credentials: Credentials | None) -> Ended:
     return 0, json.dumps(told, default=str, indent=4)
 
 
-def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The named options; a word that no option stands before names the file that a body is written to."""
-    rest = list(words)
+def _options(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The named options, and the words that belong to none: the file that a body is written to."""
+    rest, options, files = list(words), dict[str, str](), list[str]()
     while rest:
         word = rest.pop(0)
-        if word == "--output":
-            if rest.pop(0) != "json":
-                raise ValueError("the output is JSON here")
-        elif word.startswith("--"):
-            yield word[2:], rest.pop(0)
-        elif rest:
-            raise ValueError(word)
+        if not word.startswith("--"):
+            files.append(word)
+            continue
+        if not rest:
+            raise ValueError(f"{word} expects one argument")
+        options[word[2:]] = rest.pop(0)
+    if options.pop("output", "json") != "json":
+        raise ValueError("the output is JSON here")
+    return options, files
 
 
-def _parameters(operation: OperationModel, options: dict[str, str]) -> Iterator[tuple[str, Any]]:
+def _parameters(operation: OperationModel, options: dict[str, str], files: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    if len(files) != operation.has_streaming_output:
+        raise ValueError("an answer with a body, and no other, is written to a file")
     shapes = operation.input_shape.members if operation.input_shape else {}
     members = {xform_name(name, "-"): (name, shape) for name, shape in shapes.items()}
     for option, value in options.items():

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from tests.sandbox.eks_accounts import (
 
 NAMESPACE, ACCOUNT = "hyperpod-ns-vision", "trainer"
 BUSYBOX = "public.ecr.aws/docker/library/busybox:stable"
+UNKNOWN = authorization.Credentials("ASIAUNKNOWN", "unknown", "unknown", datetime.now(UTC))
 WHO = ["sts", "get-caller-identity", "--region", REGION]
 
 
@@ -92,6 +94,27 @@ def test_a_command_of_the_aws_cli_ends_as_the_service_answers() -> None:
     logs = kubernetes.api_of(CLUSTER_ARN).logs
     assert json.loads(logs[NAMESPACE, "probe", "c0"])["Arn"].startswith(f"arn:aws:sts::{HUB}:assumed-role/reader/")
     assert "An error occurred (AccessDenied)" in logs[NAMESPACE, "probe", "c1"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["s3api", "get-object", "--bucket", "b", "--key", "k", "--region", REGION],
+        ["s3api", "get-object", "--bucket", "b", "--key", "k", "one", "two", "--region", REGION],
+        ["iam", "list-users", "out", "--region", REGION],
+        ["iam", "list-users", "--path-prefix"],
+    ],
+)
+def test_the_aws_cli_takes_a_file_for_a_body_and_for_nothing_else(words: list[str]) -> None:
+    """`<outfile>` stands anywhere, once, where the answer has a body (AWS CLI reference, s3api get-object)."""
+    assert containers.aws(words, UNKNOWN)[0] == USAGE
+
+
+def test_the_file_of_a_body_stands_anywhere() -> None:
+    """Before or after the options (AWS CLI reference, s3api get-object)."""
+    options = ["--bucket", "b", "--key", "k", "--region", REGION]
+    for words in (["out", *options], [*options, "out"], [*options[:2], "out", *options[2:]]):
+        assert containers.aws(["s3api", "get-object", *words], UNKNOWN)[0] == REFUSED
 
 
 def test_without_an_association_there_are_no_credentials() -> None:
