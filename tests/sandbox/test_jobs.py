@@ -636,6 +636,10 @@ def test_a_pytorch_job_fails(world: World, command: tuple[str, ...], fields: Obj
     world.await_(lambda: world.pods(name), lambda found: not found)
 
 
+# what the sandbox sets of the fields that hyp takes; any other makes `hyp list` fail (its model `Conditions`, 3.12.0)
+HYPERPOD_CONDITION = {"type", "status", "reason", "message", "lastTransitionTime"}
+
+
 def test_a_hyperpod_job_waits_runs_and_completes(world: World) -> None:
     """Its pods are named and labelled as the SageMaker HyperPod CLI looks for them; spares count for the quota."""
     manifest = hyperpod_job("sh", "-c", "sleep 20; echo $RANK", gpus=4)
@@ -652,6 +656,7 @@ def test_a_hyperpod_job_waits_runs_and_completes(world: World) -> None:
     assert sorted(str(each) for each in listed) == [f"{name}-pod-0", f"{name}-pod-1"]
     done = world.until("HyperPodPyTorchJob", name, condition("Completed"))
     true = [each["type"] for each in done["status"]["conditions"] if each["status"] == "True"]
+    assert {field for each in done["status"]["conditions"] for field in each} == HYPERPOD_CONDITION
     assert true[-1] == "Completed"  # which the CLI shows as the job's status
     world.await_(lambda: world.pods(name), lambda found: not found)  # cleanPodPolicy is All unless it is given
 

@@ -30,7 +30,6 @@ MASTER_PORT = 23456
 _RETRYABLE = 128  # exit codes from here on are signals: `ExitCode` starts such pods again
 _LABEL = "training.kubeflow.org/"
 _OVER = ("Succeeded", "Failed")
-_UPDATED = ("lastUpdateTime",)
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,7 @@ class _Sync:
 
     success: str
     unset_clean_pod_policy: str
+    times_of_updates: tuple[str, ...] = ()  # members of conditions
 
     def __init__(self, client: ControllerClient, timers: Timers, job: Object, pods: list[Object]) -> None:
         self._client = client
@@ -209,7 +209,7 @@ class _Sync:
     def set(self, kind: str, message: str, status: str = "True", reason: str = "") -> None:
         """Set a condition; its reason begins with the kind of the job."""
         told = f"{self._job['kind']}{reason or kind}"
-        set_condition(self._conditions, kind, status, reason=told, message=message, also=_UPDATED)
+        set_condition(self._conditions, kind, status, reason=told, message=message, also=self.times_of_updates)
 
 
 class _PyTorchSync(_Sync):
@@ -217,6 +217,7 @@ class _PyTorchSync(_Sync):
 
     success = "Succeeded"
     unset_clean_pod_policy = "None"
+    times_of_updates = ("lastUpdateTime",)
 
     def replicas(self) -> Iterator[Replica]:
         specs = self._spec.get("pytorchReplicaSpecs") or {}
