@@ -5,6 +5,7 @@ Sources: Lambda developer guide, "Lambda runtimes" and "Lambda quotas"; EventBri
 
 import datetime
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -28,6 +29,7 @@ _QUOTA = (
     "aws service-quotas request-service-quota-increase --service-code lambda --quota-code L-B99A9384 "
     "--desired-value 1000"
 )
+_ANYBODY = re.compile(r'"Principal": ("\*"|\{"AWS": "\*"\})')
 _OVERDUE = datetime.timedelta(hours=26)  # a night's sweep, and two hours
 _DEPLOY = "make build && .venv-sam/bin/sam deploy --guided"
 _POLICIES = ("service control policy", "resource control policy", "explicit deny")
@@ -121,10 +123,14 @@ def _buses(connection: Connection) -> Iterator[Finding]:
     }
     for name, whose in expected.items():
         policy = _client(connection, "events").describe_event_bus(Name=name).get("Policy") or "{}"
-        if any(whose in json.dumps(statement) for statement in _statements(policy)):
-            yield _PLACE.ok("event buses", f"bus {name} admits {whose}")
-        else:
+        texts = [json.dumps(statement) for statement in _statements(policy) if statement["Effect"] == "Allow"]
+        if not any(whose in text for text in texts):
             yield _PLACE.problem("event buses", f"the policy of bus {name} does not admit {whose}", _DEPLOY)
+        elif any(_ANYBODY.search(text) and "aws:PrincipalArn" not in text for text in texts):
+            what = f"the policy of bus {name} lets anybody put events, past every permissions boundary of this account"
+            yield _PLACE.problem("event buses", what, _DEPLOY)
+        else:
+            yield _PLACE.ok("event buses", f"bus {name} admits {whose}")
 
 
 def _statements(policy: str) -> list[Mapping[str, Any]]:

@@ -186,6 +186,16 @@ def bus_without_policy(sandbox: Sandbox, _: pytest.MonkeyPatch) -> Callable[[], 
     return lambda: events.put_permission(EventBusName="podshare-organization", Policy=policy)
 
 
+def bus_open_to_everybody(sandbox: Sandbox, _: pytest.MonkeyPatch) -> Callable[[], object]:
+    events = sandbox.client("events")
+    policy = events.describe_event_bus(Name="podshare-drift")["Policy"]
+    opened = json.loads(policy)
+    for statement in opened["Statement"]:
+        statement["Condition"].pop("ArnLike", None)
+    events.put_permission(EventBusName="podshare-drift", Policy=json.dumps(opened))
+    return lambda: events.put_permission(EventBusName="podshare-drift", Policy=policy)
+
+
 def dead_letter(sandbox: Sandbox, _: pytest.MonkeyPatch) -> Callable[[], object]:
     sqs = sandbox.client("sqs")
     url = sqs.get_queue_url(QueueName="podshare-registry-changed-failures")["QueueUrl"]
@@ -237,6 +247,7 @@ FAULTS: dict[str, tuple[Fault, tuple[str, str, str]]] = {
     "unlisted bucket": (dataset_of_another_bucket, (f"account {DATA}", "parameters", "problem")),
     "nobody hears of alarms": (nobody_hears, ("hub", "alarm topic", "problem")),
     "bus without policy": (bus_without_policy, ("hub", "event buses", "problem")),
+    "bus open to everybody": (bus_open_to_everybody, ("hub", "event buses", "problem")),
     "dead letter": (dead_letter, ("hub", "failures", "warning")),
     "old sweep": (old_sweep, ("hub", "sweep", "warning")),
     "refused by a policy": (refused_by_policy, ("hub", "refusals", "problem")),
