@@ -7,6 +7,7 @@ types, required members and minima), and what it returns is held against the out
 """
 
 import importlib
+import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
@@ -17,6 +18,7 @@ from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Sh
 from botocore.validate import ParamValidator
 from moto.core.common_types import TYPE_RESPONSE
 from moto.core.exceptions import ServiceException
+from moto.core.parse import UNDEFINED
 from moto.core.responses import ActionContext, ActionResult, BaseResponse
 
 from podshare_sandbox.moto_repair import replace
@@ -88,6 +90,7 @@ class ServiceExtension:
             parameters = dict(response.params)
             model = operation_model(self.boto_service, response._get_action())
             self._validate(model, parameters)
+            _check_emulated(function, parameters)
             result = _without_none(function(Caller(response), **parameters) or {})
             _check_result(model, result)
             return ActionResult(result)
@@ -126,7 +129,7 @@ class ServiceExtension:
 def broken_constraints(value: Any, shape: Shape, path: str = "") -> Iterator[str]:
     """What in ``value`` breaks its shape's lengths, ranges, patterns and enumerations, in AWS's words."""
     where = f"at '{path}' failed to satisfy constraint: Member must"
-    if value is None:
+    if value is None or value is UNDEFINED:  # moto's parser has this for structures without any member
         return
     limits = shape.metadata
     if isinstance(shape, StructureShape) and not shape.is_document_type:
@@ -200,6 +203,13 @@ def python_pattern(pattern: str) -> re.Pattern[str]:
         return re.compile(python, re.IGNORECASE if ignores_case else 0)
     except re.error:
         return re.compile(r".*", re.DOTALL)
+
+
+def _check_emulated(function: Operation, parameters: dict[str, Any]) -> None:
+    try:
+        inspect.signature(function).bind(None, **parameters)
+    except TypeError as unknown:
+        raise NotImplementedError(f"{function.__name__}: {unknown}") from unknown
 
 
 def _without_none(value: Any) -> Any:

@@ -13,7 +13,7 @@ from botocore.config import Config
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StringShape, StructureShape
 
 from podshare_sandbox.moto_extension import python_pattern
-from tests.conformance.texts import fitting
+from tests.conformance.texts import can_be_found, fitting
 
 _DEEPEST = 4  # levels of nested parameters
 _LONGEST = 100_000  # characters that are made up to break a length
@@ -75,9 +75,13 @@ def minimal(shape: Shape, depth: int = 0) -> Any:
     return value
 
 
+def _sizes(limits: Mapping[str, Any]) -> tuple[int, int]:
+    return limits.get("min", 0), limits.get("max", _LONGEST)
+
+
 def _text(limits: Mapping[str, Any]) -> str:
-    if "pattern" in limits:
-        return fitting(limits["pattern"], limits.get("min", 0), limits.get("max", _LONGEST))
+    if "pattern" in limits and can_be_found(limits["pattern"], *(sizes := _sizes(limits))):
+        return fitting(limits["pattern"], *sizes)
     text = _TEXT.ljust(limits.get("min", 0), "a")
     return text[: limits.get("max", len(text))]
 

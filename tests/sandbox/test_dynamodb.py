@@ -143,10 +143,10 @@ def test_a_batch_has_its_largest_number_of_items(dynamodb: Any) -> None:
     put, get = dynamodb.batch_write_item, dynamodb.batch_get_item
     writes = [{"PutRequest": {"Item": item}} for item in many(26)]
     put(RequestItems={"things": writes[:25]})
-    refused(put, "Too many items requested for the BatchWriteItem call", RequestItems={"things": writes})
+    refused(put, "length less than or equal to 25", RequestItems={"things": writes})
     refused(put, "contains duplicates", RequestItems={"things": [writes[0], {"DeleteRequest": {"Key": many(1)[0]}}]})
     assert len(get(RequestItems={"things": {"Keys": many(100)}})["Responses"]["things"]) == 25
-    refused(get, "Too many items requested for the BatchGetItem call", RequestItems={"things": {"Keys": many(101)}})
+    refused(get, "length less than or equal to 100", RequestItems={"things": {"Keys": many(101)}})
     refused(get, "contains duplicates", RequestItems={"things": {"Keys": [*many(1), *many(1)]}})
 
 
