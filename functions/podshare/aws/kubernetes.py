@@ -78,10 +78,11 @@ class Kubernetes:
     name by now, that one is asked.
     """
 
+    _silent_until = 0.0  # a monotonic moment: one that did not answer in time is left alone until then
+
     def __init__(self, accounts: Accounts, account: str, region: str, cluster: str) -> None:
         self._accounts, self._account, self._region, self._cluster = accounts, account, region, cluster
         self._lock = threading.Lock()
-        self._silent_until = 0.0
         self._target = self._described()
         self._client = self._connected(self._target)
 
@@ -176,7 +177,7 @@ class Kubernetes:
 
     def _is_replaced(self, client: lightkube.Client) -> bool:
         """Whether the cluster's name, or the member role's, leads elsewhere than ``client``; then so does the next."""
-        with self._lock, contextlib.suppress(Exception):  # without an answer nothing is known of it
+        with contextlib.suppress(Exception), self._lock:  # without an answer nothing is known of it
             if self._client is client and (found := self._described()) != self._target:
                 self._client, self._target = self._connected(found), found
         return self._client is not client
