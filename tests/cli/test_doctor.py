@@ -129,7 +129,7 @@ def trail_stopped(sandbox: Sandbox, _: pytest.MonkeyPatch) -> Callable[[], objec
     return lambda: api.start_logging(Name="organization")
 
 
-def config_map(_: Sandbox, patch: pytest.MonkeyPatch) -> Callable[[], object]:
+def old_kubernetes(_: Sandbox, patch: pytest.MonkeyPatch) -> Callable[[], object]:
     cluster = eks_backends[HUB][HUB_REGION].clusters[EKS_CLUSTER]
     patch.setattr(cluster, "version", "1.29")
     return lambda: None
@@ -239,7 +239,7 @@ FAULTS: dict[str, tuple[Fault, tuple[str, str, str]]] = {
     "consolidated billing": (consolidated_billing, ("organization", "features", "problem")),
     "no trusted access": (no_trusted_access, (f"account {MANAGEMENT}", "trusted access", "problem")),
     "trail stopped": (trail_stopped, (f"account {MANAGEMENT}", "trail in us-east-1", "problem")),
-    "old Kubernetes": (config_map, ("cluster main", "Kubernetes version", "problem")),
+    "old Kubernetes": (old_kubernetes, ("cluster main", "Kubernetes version", "problem")),
     "add-on removed": (add_on_removed, ("cluster main", "add-ons", "problem")),
     "own entry removed": (own_entry_removed, ("cluster main", "own entries", "problem")),
     "no HyperPod cluster": (cluster_that_is_not_there, ("cluster main", "HyperPod cluster", "problem")),
