@@ -51,6 +51,10 @@ def ends(found: Object) -> list[str]:
     return [each["type"] for each in conditions if each["status"] == "True"]
 
 
+def has_succeeded(pod: Object) -> bool:
+    return bool((pod.get("status") or {}).get("phase") == "Succeeded")
+
+
 def pod_spec(image: str, *words: str, gpus: int = 8) -> Object:
     resources = {"limits": {"nvidia.com/gpu": gpus}, "requests": {"nvidia.com/gpu": gpus}}
     container = {"name": "pytorch", "image": image, "args": list(words), "resources": resources}
@@ -73,7 +77,8 @@ def test_training_reads_the_teams_data_in_the_teams_role(world: World, scientist
     awaited(
         lambda: scientist.get(PyTorchJob, "train", namespace=NAMESPACE).to_dict(), lambda job: "Succeeded" in ends(job)
     )
-    for pod in ("train-master-0", "train-worker-0"):
+    for pod in ("train-master-0", "train-worker-0"):  # the job has succeeded with its master (Kubeflow, PyTorchJob)
+        awaited(lambda name=pod: scientist.get(Pod, name, namespace=NAMESPACE).to_dict(), has_succeeded)
         printed = json.loads("".join(scientist.log(pod, namespace=NAMESPACE)))
         assert any(each["Key"].startswith("imagenet/") for each in printed["Contents"])
     assert world.denied() == []
