@@ -205,7 +205,8 @@ def manifests(
 ) -> None:
     """Print what a person has to apply for a team in a cluster whose record says `kubernetes_api: false`.
 
-    Elsewhere podshare applies it by itself, and this prints nothing.
+    Elsewhere podshare applies it by itself, and this prints nothing. With --json: the manifests, and the ARN and alias
+    of each access point by which the team's pods reach data.
     """
     import yaml
 
@@ -219,10 +220,11 @@ def manifests(
         where = ", ".join(sorted(by_cluster))
         raise Failure(f"Team {name} has objects in several clusters: {where}.", "Choose one with --cluster.")
     found = by_cluster.get(cluster or next(iter(by_cluster), ""), [])
+    points = answer["access_points"]
     if options.as_json:
-        print_json(found)
+        print_json({"manifests": found, "access_points": points})
     elif found:
-        for line in words.access_points(answer.get("access_points", [])):
+        for line in words.access_points(points):
             typer.echo(f"# {line}")
         typer.echo(yaml.safe_dump_all(found, sort_keys=False), nl=False)
     else:

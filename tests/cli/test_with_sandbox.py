@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -203,6 +204,19 @@ def test_the_status_of_a_team_is_whole(podshare: Command) -> None:
     shown = podshare("team", "status", "vision").out
     assert "account 333333333333" in shown
     assert "delegation in bucket curated-images-333333333333 to vision/imagenet" in shown
+
+
+def test_aliases_are_shown_wherever_data_is_planned_or_there(podshare: Command) -> None:
+    """Status, plan and manifests give the ARN and the alias of each access point, to people and to scripts."""
+    points = podshare("team", "status", "vision", "--json").data["access_points"]
+    aliases = [point["alias"] for point in points]
+    assert aliases and all(re.fullmatch(r"podshare-vision-[-0-9a-z]+-s3alias", alias) for alias in aliases)
+    (plan,) = podshare("team", "plan", "vision", "--json").data
+    assert plan["access_points"] == podshare("team", "manifests", "vision", "--json").data["access_points"] == points
+    lines = {f"{point['dataset']} on main: s3://{point['alias']}/ {point['arn']}" for point in points}
+    for what in ("status", "plan"):
+        shown = " ".join(podshare("team", what, "vision").out.split())
+        assert {line for line in lines if line in shown} == lines, what
 
 
 def test_capacity_shows_who_has_what(podshare: Command) -> None:

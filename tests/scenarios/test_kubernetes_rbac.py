@@ -1,6 +1,7 @@
 """A team's namespace: its own rights in it, and what keeps its pods inside, given, changed, healed and taken away."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ GROUP = "podshare:vision:operators"
 NAMESPACE = "hyperpod-ns-vision"
 MEMBERS = [{"account": VISION}]
 READER = [{"name": "reader"}]
+DATA_READER = [{"name": "reader", "datasets": [{"dataset": "imagenet", "access": "read"}]}]
 CONFIG = {"api_groups": [""], "resources": ["configmaps"], "verbs": ["get", "create"]}
 LEASES = {"api_groups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "list"]}
 
@@ -177,7 +179,7 @@ def test_a_namespace_is_reported_on_then_enforced_then_let_go(world: World) -> N
 def test_a_cluster_whose_api_is_out_of_reach_is_a_persons_to_look_after(world: World) -> None:
     """podshare asks the cluster nothing, says what is to be applied by hand, and waits the whole time for work it cannot see."""
     private = {**CLUSTER, "kubernetes_api": False, "namespace_hardening": "enforce"}
-    plan = world.plan("private", private, a_team_item("private", service_accounts=READER, **private_rbac()))
+    plan = world.plan("private", private, a_team_item("private", service_accounts=DATA_READER, **private_rbac()))
     kinds = [one["kind"] for one in plan["manifests"]["main"]]
     assert kinds == ["Namespace", "NetworkPolicy", "Role", "RoleBinding", "ServiceAccount"]
     assert any("5 objects are for a person to apply" in note for note in plan["notes"])
@@ -185,7 +187,10 @@ def test_a_cluster_whose_api_is_out_of_reach_is_a_persons_to_look_after(world: W
     world.delete("team#vision")
     with out_of_reach():
         world.put(private)
-        assert world.put_team("private", members=MEMBERS, service_accounts=READER, **private_rbac())["state"] == "READY"
+        assert (
+            world.put_team("private", members=MEMBERS, service_accounts=DATA_READER, **private_rbac())["state"]
+            == "READY"
+        )
         assert any("isolation is not verified" in note for note in world.status("private")["notes"])
         command = [sys.executable, "-m", "podshare_cli", "team", "manifests", "private"]
         environment = {**os.environ, **world.sandbox.environment()}
@@ -193,6 +198,9 @@ def test_a_cluster_whose_api_is_out_of_reach_is_a_persons_to_look_after(world: W
             command, env=environment, check=True, capture_output=True, text=True, timeout=60
         )
         assert [*yaml.safe_load_all(printed.stdout)] == plan["manifests"]["main"]
+        assert re.search(
+            r"^# \w+ on main: s3://podshare-private-\S+-s3alias/ arn:aws:s3:", printed.stdout, re.MULTILINE
+        )
         assert world.reconcile("private")["summary"] == "READY: nothing to change"
         for manifest in plan["manifests"]["main"]:
             api.apply(manifest)
