@@ -9,8 +9,10 @@ ValidationException, both 400); "Common Errors" of the services' API references 
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlparse
 
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 from moto.core import errors
@@ -18,6 +20,7 @@ from moto.core.model import OperationModel
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import determine_request_protocol
 from moto.core.responses import BaseResponse
+from moto.core.utils import get_service_model
 
 from podshare_sandbox.moto_extension import broken_constraints
 
@@ -79,6 +82,22 @@ def valid_parameters(response: BaseResponse, operation: OperationModel) -> dict[
     if one_of and not any(name in read for name in one_of):
         raise InvalidRequestError(_invalid_code(operation), f"The request must name {' or '.join(one_of)}")
     return read
+
+
+def incomplete_operation(response: BaseResponse) -> InvalidRequestError | None:
+    """What is wrong with a request that moto finds no operation for, because a part of its query is missing."""
+    model = get_service_model(response.boto3_service_name)
+    request = response.normalized_request
+    for name in model.operation_names:
+        operation = model.operation_model(name)
+        path = "/".join("[^/]+" if part.startswith("{") else re.escape(part) for part in _path(operation).split("/"))
+        if operation.http.get("method") == request.method and re.fullmatch(path, urlparse(request.url).path):
+            return InvalidRequestError(_invalid_code(operation), f"the request lacks a parameter of {name}")
+    return None
+
+
+def _path(operation: OperationModel) -> str:
+    return str(operation.http["requestUri"]).partition("?")[0]
 
 
 class _UnreadableError(Exception):

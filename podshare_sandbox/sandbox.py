@@ -56,6 +56,7 @@ from podshare_sandbox.services import (
     cloudformation,
     containers,
     dynamodb,
+    dynamodb_streams,
     eks,
     fsx,
     iam,
@@ -458,7 +459,7 @@ def _install(front_door: FrontDoor) -> None:
         access_points,
         buckets,
     )
-    for service in (*services, dynamodb, kms, fsx, cloudformation, state_machines):
+    for service in (*services, dynamodb, dynamodb_streams, kms, fsx, cloudformation, state_machines):
         service.install()
     kubernetes.publish(front_door)
     functions.install(front_door)

@@ -104,6 +104,8 @@ def _authorize_call(response: BaseResponse) -> None:
     caller = _authenticate(response, words)
     operation = response._get_action()
     if not operation:
+        if incomplete := request_validation.incomplete_operation(response):
+            raise _error(incomplete.code, str(incomplete), _BAD_REQUEST)
         return  # no operation of the service: moto answers 404
     origin = global_keys.of_client(response.headers.get("User-Agent", ""))
     call = Call(service, operation, _parameters(response, operation), response.region, caller, origin)
@@ -238,6 +240,10 @@ def _hook_s3() -> None:
 def _authorize_s3(response: S3Response, bucket: str, key: str) -> None:
     caller = _authenticate_s3(response)
     request = _data_request(response, bucket, key)
+    try:
+        request_validation.valid_parameters(response, get_service_model("s3").operation_model(request.operation))
+    except request_validation.InvalidRequestError as invalid:
+        raise _s3_error(invalid.code, str(invalid), _BAD_REQUEST) from invalid
     if request.operation == "DeleteObjects":
         response.__dict__["_podshare_refused_keys"] = _refused_keys(response, caller, request)
         return
@@ -300,6 +306,7 @@ def _data_request(response: S3Response, bucket: str, key: str) -> DataRequest:
         operation, uri = s3_operation(request)
     except NotFound as error:
         raise NotImplementedError(f"authorization of {request.method} {request.url}: no operation of S3") from error
+    response.uri_match = uri
     point = access_points.resolve(request.headers.get("host", "")) or access_points.resolve(str(uri.get("Bucket", "")))
     query = parse_qs(urlparse(request.url).query, keep_blank_values=True)
     return DataRequest(

@@ -28,31 +28,6 @@ _COMMON = {*_INVALID, "AccessDenied", "AccessDeniedException", "InvalidAction", 
 _SHAPE_WORDS = ("validation error detected", "validation errors detected", "cannot be converted to")
 _IN_URL = ("uri", "header", "headers", "querystring")
 _NUMBERS = {"integer", "long", "float", "double"}
-# (service, operation or *, path or *, kind or *): why the sandbox, or AWS, does not do what the model says
-_STREAMS = "moto breaks over an ARN of a stream that is none; no function of podshare asks a stream itself"
-_S3 = "moto's S3 looks for the bucket before it looks at the rest of a request; AWS validates first"
-EXCEPTIONS: dict[tuple[str, str, str, str], str] = {
-    ("dynamodbstreams", "*", "*", VALID): _STREAMS,
-    ("s3", "*", "*", "*"): _S3,
-    (
-        "s3control",
-        "UntagResource",
-        "TagKeys",
-        "required",
-    ): "moto finds no operation where the query of the path is missing, and answers HTTP 500",
-    (
-        "eks",
-        "UntagResource",
-        "tagKeys",
-        "required",
-    ): "moto finds no operation where the query of the path is missing, and answers HTTP 500",
-    (
-        "eks",
-        "UntagResource",
-        "tagKeys",
-        "min",
-    ): "moto finds no operation where the query of the path is missing, and answers HTTP 500",
-}
 
 
 @dataclass(frozen=True)
@@ -65,19 +40,6 @@ class Checked:
     answer: Answer
     agrees: bool
 
-    @property
-    def exception(self) -> str | None:
-        """Why it may disagree; None where there is no reason."""
-        place = (self.service, self.operation, self.request.path, self.request.kind)
-        return next(
-            (
-                reason
-                for pattern, reason in EXCEPTIONS.items()
-                if all(wanted in ("*", found) for wanted, found in zip(pattern, place, strict=True))
-            ),
-            None,
-        )
-
     def __str__(self) -> str:
         return f"{self.service} {self.operation} {self.request.kind} {self.request.path}: {self.answer}"
 
@@ -86,7 +48,8 @@ def requests(operation: OperationModel) -> Iterator[Violation]:
     """The valid request of ``operation``, and all that break one rule each and can be sent."""
     shape = operation.input_shape
     yield Violation(VALID, "", minimal(shape) if shape else {})
-    yield from (one for one in violations(operation) if _can_be_sent(operation, one))
+    sent = (one for one in violations(operation) if _can_be_sent(operation, one))
+    yield from (one for one in sent if not _says_something_else(operation, one))
 
 
 def _can_be_sent(operation: OperationModel, violation: Violation) -> bool:
@@ -106,6 +69,29 @@ def _can_be_sent(operation: OperationModel, violation: Violation) -> bool:
     if violation.kind in ("required", "max") and rest and not is_json:
         return False  # an empty structure is no parameter at all
     return is_json or violation.kind != "max" or not _is_list_of_nothing(shape.members[top])
+
+
+def _says_something_else(operation: OperationModel, violation: Violation) -> bool:
+    """Whether it is a valid request after all: clients count a body's length, a query's part may name the operation."""
+    place = (
+        operation.input_shape.members[violation.path].serialization
+        if violation.path in operation.input_shape.members
+        else {}
+    )
+    if place.get("name") == "Content-Length":
+        return True
+    return place.get("location") == "querystring" and violation.kind == "required" and _is_another_without(operation)
+
+
+def _is_another_without(operation: OperationModel) -> bool:
+    """Whether a request without a part of its query is one of another operation, as S3's ListParts is GetObject."""
+    model = operation.service_model
+    others = (model.operation_model(name) for name in model.operation_names if name != operation.name)
+    return any(_route(other) == _route(operation) for other in others)
+
+
+def _route(operation: OperationModel) -> tuple[str, str]:
+    return operation.http["method"], operation.http["requestUri"].partition("?")[0]
 
 
 def _is_list_of_nothing(shape: Shape) -> bool:
