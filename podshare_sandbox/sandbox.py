@@ -54,6 +54,7 @@ from podshare_sandbox.services import (
     access_points,
     buckets,
     cloudformation,
+    cloudtrail,
     containers,
     dynamodb,
     dynamodb_streams,
@@ -459,7 +460,7 @@ def _install(front_door: FrontDoor) -> None:
         access_points,
         buckets,
     )
-    for service in (*services, dynamodb, dynamodb_streams, kms, fsx, cloudformation, state_machines):
+    for service in (*services, dynamodb, dynamodb_streams, kms, fsx, cloudformation, cloudtrail, state_machines):
         service.install()
     kubernetes.publish(front_door)
     functions.install(front_door)

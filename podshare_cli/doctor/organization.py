@@ -103,6 +103,10 @@ def trail(accounts: Accounts, place: Place, account: str, region: str, *, needed
     for found in client.describe_trails(includeShadowTrails=True)["trailList"]:
         here = found.get("IsMultiRegionTrail") or found.get("HomeRegion") == region
         name = found.get("TrailARN", found["Name"])
+        if here and found.get("IsOrganizationTrail") and f":{account}:" not in name:
+            # that member accounts may ask for its status is not documented; the management account is asked
+            yield place.ok(f"trail in {region}", f"the organization's trail {found['Name']} is seen here")
+            return
         if here and client.get_trail_status(Name=name)["IsLogging"] and _logs_management(client, name):
             yield place.ok(f"trail in {region}", f"{found['Name']} logs management events")
             return
