@@ -50,6 +50,16 @@ def test_an_unknown_field_is_dropped_with_a_warning(server: ApiServer, method: s
     server.ask("DELETE", f"{CONFIGS}/new")
 
 
+def test_a_null_is_no_value(server: ApiServer) -> None:
+    """The API server decodes a null as the field's zero value (Go, encoding/json): an absent field, an empty text."""
+    body = config("nulls", data={"a": None, "b": "1"}, immutable=None)
+    body["metadata"] |= {"annotations": None, "labels": {"x": None}}
+    made = server.ask("POST", CONFIGS, body)[1]
+    assert (made["data"], "immutable" in made) == ({"a": "", "b": "1"}, False)
+    assert ("annotations" in made["metadata"], made["metadata"]["labels"]) == (False, {"x": ""})
+    server.ask("DELETE", f"{CONFIGS}/nulls")
+
+
 def test_an_unknown_field_further_down_is_named_by_its_path(server: ApiServer) -> None:
     """Within lists too."""
     container = {"name": "main", "image": "x", "comand": ["true"]}

@@ -12,6 +12,8 @@ from podshare_sandbox.services.kubernetes.resources import Resource
 
 Object = dict[str, Any]
 
+_MAPS_OF_TEXTS = {"annotations", "binaryData", "data", "labels", "matchLabels", "nodeSelector", "stringData"}
+
 
 def decode(resource: Resource, body: Object, validation: str) -> list[str]:
     """Prune a whole object; the warnings of unknown fields. ``validation`` is Strict, Warn (as if empty) or Ignore.
@@ -23,7 +25,25 @@ def decode(resource: Resource, body: Object, validation: str) -> list[str]:
         if not misfit.is_unknown:
             message = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
             raise errors.bad_request(f"{message}: {misfit.problem}")
-    return _pruned(body, found, validation)
+    warnings = _pruned(body, found, validation)
+    if schemas.are_known(resource):
+        _drop_nulls(body)
+    return warnings
+
+
+def _drop_nulls(body: Object) -> None:
+    """A null is a field's zero value: an absent field, and in a map of texts the empty one (Go, ``encoding/json``)."""
+    for name, value in list(body.items()):
+        if value is None:
+            del body[name]
+        elif isinstance(value, dict):
+            if name in _MAPS_OF_TEXTS:
+                value.update({key: "" for key, text in value.items() if text is None})
+            _drop_nulls(value)
+        elif isinstance(value, list):
+            for each in value:
+                if isinstance(each, dict):
+                    _drop_nulls(each)
 
 
 def decode_patch(resource: Resource, patch: Object, validation: str) -> list[str]:

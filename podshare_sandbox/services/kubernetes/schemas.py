@@ -69,6 +69,11 @@ def misfits(resource: Resource, candidate: Object) -> list[Misfit]:
     return found
 
 
+def are_known(resource: Resource) -> bool:
+    """Whether Kubernetes itself defines the fields of a kind."""
+    return _model(resource) is not None
+
+
 def prune(candidate: Object, unknown: list[Misfit]) -> None:
     """Drop the fields that the kind does not declare, as decoding does."""
     for misfit in unknown:
