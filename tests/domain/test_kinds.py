@@ -236,9 +236,9 @@ def test_facts_are_plain_json_in_one_order() -> None:
     assert role.facts() == {"tags": {"podshare:team": "vision"}, "rules": [rule]}
     assert BINDING.facts()["subjects"] == ["Group g", "Group h"]
     assert [*replace(ROLE, tags={"b": "1", "a": "2"}).facts()["tags"]] == ["a", "b"]
-    assert {"closed_trust", "buckets", "why", "needs", "cluster", "key"} == {one.name for one in fields(ROLE)} - {
-        *ROLE.facts()
-    }
+    assert {"closed_trust", "buckets", "why", "needs", "cluster", "identity", "key"} == {
+        one.name for one in fields(ROLE)
+    } - {*ROLE.facts()}
 
 
 def test_what_is_read_from_a_volume() -> None:

@@ -66,7 +66,11 @@ def test_a_group_gets_a_role_in_its_own_namespace_and_everybodys_entry_is_in_it(
         "metadata": {
             "namespace": "hyperpod-ns-vision",
             "name": "podshare-operators",
-            "labels": {"app.kubernetes.io/managed-by": "podshare", "podshare/team": "vision"},
+            "labels": {
+                "app.kubernetes.io/managed-by": "podshare",
+                "podshare/managed-by": "podshare",
+                "podshare/team": "vision",
+            },
         },
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "podshare-operators"},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": GROUP}],

@@ -20,7 +20,7 @@ from tests.sandbox.kubernetes_servers import ApiServer, path_of, started
 Object = dict[str, Any]
 TEAM, OTHER = "hyperpod-ns-vision", "hyperpod-ns-audio"
 RBAC = "rbac.authorization.k8s.io"
-OWN = {"app.kubernetes.io/managed-by": "podshare", "podshare/team": "vision"}
+OWN = {"podshare/managed-by": "podshare", "podshare/team": "vision"}
 MERGE = "application/merge-patch+json"
 READ_CONFIG = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}
 
@@ -76,7 +76,7 @@ def test_podshare_writes_in_namespaces_of_teams_for_their_team_only(server: ApiS
             thing(kind, "podshare-x", namespace=OTHER, **more),
             thing(kind, "podshare-x", {}, **more),
             thing(kind, "podshare-x", {**OWN, "podshare/team": "audio"}, **more),
-            thing(kind, "podshare-x", {**OWN, "app.kubernetes.io/managed-by": "helm"}, **more),
+            thing(kind, "podshare-x", {**OWN, "podshare/managed-by": "helm"}, **more),
         ):
             assert as_podshare(server, "POST", wrong)[0] == 403, wrong
     assert as_podshare(server, "POST", thing("Secret", "podshare-x"))[0] == 403

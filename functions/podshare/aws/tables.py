@@ -230,9 +230,28 @@ class Inventory:
         rows = self.state.query(f"team#{self.team}", "resource#")
         return [Key.parse(str(row["key"])) for row in rows]
 
-    def name(self, key: Key, at: str) -> None:
-        """Write down that ``key`` is there."""
-        self.state.put_once(f"team#{self.team}", f"resource#{key}", key=str(key), named_at=at)
+    def identities(self) -> dict[Key, str]:
+        """As ``keys``, each with the identity that it had when it was last seen with podshare's tags, or empty."""
+        rows = self.state.query(f"team#{self.team}", "resource#")
+        return {Key.parse(str(row["key"])): str(row.get("identity", "")) for row in rows}
+
+    def identity(self, key: Key) -> str:
+        """The identity of ``key`` when it was last seen with podshare's tags; empty if it never was."""
+        row = self.state.get(f"team#{self.team}", f"resource#{key}") or {}
+        return str(row.get("identity", ""))
+
+    def name(self, key: Key, identity: str, at: str) -> None:
+        """Write down that ``key`` is there, and that this very resource is podshare's."""
+        self.state.update(
+            f"team#{self.team}",
+            f"resource#{key}",
+            "SET #key = :key, named_at = if_not_exists(named_at, :at), #identity = :identity",
+            None,
+            names={"#key": "key", "#identity": "identity"},  # reserved words of DynamoDB
+            key=str(key),
+            at=at,
+            identity=identity,
+        )
 
     def begin(self, key: Key, at: str) -> None:
         """Write down that ``key`` is about to be made or changed, until ``settle`` or ``forget``."""
@@ -246,10 +265,14 @@ class Inventory:
             key=str(key),
         )
 
-    def settle(self, key: Key) -> None:
-        """Write down that the last change of ``key`` was read back, or is long enough ago."""
-        expression = "REMOVE changing_since, doubted_in"
-        self.state.update(f"team#{self.team}", f"resource#{key}", expression, "attribute_exists(changing_since)")
+    def settle(self, key: Key, identity: str = "") -> None:
+        """Write down that the last change of ``key`` was read back, as of which resource, or is long enough ago."""
+        part, condition = f"resource#{key}", "attribute_exists(changing_since)"
+        if identity:
+            expression, names = "SET #identity = :identity REMOVE changing_since, doubted_in", {"#identity": "identity"}
+            self.state.update(f"team#{self.team}", part, expression, condition, names=names, identity=identity)
+        else:
+            self.state.update(f"team#{self.team}", part, "REMOVE changing_since, doubted_in", condition)
 
     def is_changing(self, key: Key) -> bool:
         """Whether a change of ``key`` was begun and has not been read back since."""

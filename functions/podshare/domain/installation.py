@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 TEAM_TAG = "podshare:team"
 MANAGED_BY_TAG = "podshare:managed-by"
-TEAM_LABEL, MANAGED_BY_LABEL = "podshare/team", "app.kubernetes.io/managed-by"  # of objects in a cluster
+# of objects in a cluster; tools such as Helm and Argo CD write the last one, so that it is for display alone
+TEAM_LABEL, MANAGED_BY_LABEL, DISPLAYED_LABEL = "podshare/team", "podshare/managed-by", "app.kubernetes.io/managed-by"
 
 
 @dataclass(frozen=True, slots=True)

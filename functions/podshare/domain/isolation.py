@@ -100,7 +100,7 @@ def _entry(own: Boundaries, entry: AccessEntry) -> Iterator[tuple[str, str]]:
         shared = {TEMPLATE_NAMESPACE} if arn == templates else set()
         if not {*namespaces} <= {own.namespace} | shared:
             yield "an entry's scope lies in its own team's namespace", f"{arn} on {', '.join(namespaces)}"
-    for group in entry.groups:
+    for group in sorted(entry.groups):
         if not group.startswith(f"{own.installation.prefix}:{own.team}:"):
             yield "an entry's groups are its own team's", group
     if not entry.alive:
@@ -192,7 +192,7 @@ def _association(own: Boundaries, association: PodIdentityAssociation) -> Iterat
 
 
 def _key(own: Boundaries, grant: KmsGrant) -> Iterator[tuple[str, str]]:
-    for arn in grant.grantees:
+    for arn in sorted(grant.grantees):
         if not _is_data_role(own, arn):
             yield "a key is granted to the team's own data roles", arn
 

@@ -88,7 +88,8 @@ class Resource:
     """One thing that podshare owns.
 
     ``why`` tells an auditor what asks for it, ``needs`` what must be there before it, ``cluster`` for which of the
-    team's clusters alone it is, empty where for all; none of them is part of what is compared.
+    team's clusters alone it is, empty where for all, ``identity`` what AWS or Kubernetes calls this very resource and
+    no other that takes its name later; none of them is part of what is compared.
     """
 
     key: Key
@@ -96,6 +97,7 @@ class Resource:
     why: str = field(default="", compare=False)
     needs: frozenset[Key] = field(default=frozenset(), compare=False)
     cluster: str = field(default="", compare=False)
+    identity: str = field(default="", compare=False)
 
     work: ClassVar[Work]
     cut_stage: ClassVar[Stage]

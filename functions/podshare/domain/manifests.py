@@ -1,10 +1,10 @@
 """The objects that podshare wants in a cluster, as Kubernetes takes them: to be applied, or printed for a person."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from podshare.domain import names
-from podshare.domain.installation import TEAM_LABEL, Installation
+from podshare.domain.installation import DISPLAYED_LABEL, MANAGED_BY_LABEL, TEAM_LABEL, Installation
 from podshare.domain.kinds import (
     Key,
     KubernetesRole,
@@ -72,7 +72,7 @@ def network_policy(installation: Installation, namespace: Namespace) -> Manifest
         "metadata": {
             "namespace": namespace.key.name,
             "name": names.network_policy(installation),
-            "labels": names.labels(installation, namespace.tags[TEAM_LABEL]),
+            "labels": _displayed(names.labels(installation, namespace.tags[TEAM_LABEL])),
         },
         "spec": dict(namespace.network_policy or {}),
     }
@@ -81,8 +81,13 @@ def network_policy(installation: Installation, namespace: Namespace) -> Manifest
 def _object(version: str, kind: str, resource: Resource) -> Manifest:
     namespace, name = place(resource.key)
     within = {"namespace": namespace} if namespace else {}
-    labels = dict(sorted(resource.tags.items()))
-    return {"apiVersion": version, "kind": kind, "metadata": {**within, "name": name, "labels": labels}}
+    metadata = {**within, "name": name, "labels": _displayed(resource.tags)}
+    return {"apiVersion": version, "kind": kind, "metadata": metadata}
+
+
+def _displayed(labels: Mapping[str, str]) -> dict[str, str]:
+    """The labels with the one by which tools show what manages an object."""
+    return dict(sorted({**labels, DISPLAYED_LABEL: labels[MANAGED_BY_LABEL]}.items()))
 
 
 def _storage(gib: int) -> dict[str, str]:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from podshare.domain import remedies
 from podshare.domain.kinds import Key, Kind, Resource, Stage, Work, same
 
 # of one run: a state's input may have 256 KiB (Step Functions quotas); what does not fit is done by the next run
@@ -339,6 +340,10 @@ def _observed_obstacles(desired: Mapping[Key, Resource], observed: Mapping[Key, 
         thing = f"{key.kind.replace('_', ' ')} {key.name} in account {key.account}"
         if isinstance(found, Foreign) and key in desired:
             yield Obstacle(f"{thing} is not podshare's: {found.found}"[:LONGEST_TEXT], found.remedy)
+        elif isinstance(found, Foreign):
+            what = f"{thing} is no longer wanted, and podshare may not delete it: {found.found}"
+            remedy = f"Look what it gives to whom. Delete it, if nobody needs it: {remedies.delete(key)}"
+            yield Obstacle(what[:LONGEST_TEXT], remedy[:LONGEST_TEXT], account=key.account)
         elif isinstance(found, Unreadable) and not (found.no_role and key in desired):  # told once per account
             remedy = "It is left as it is; the next reconciliation tries again."
             yield Obstacle(f"{thing} cannot be read: {found.reason}"[:LONGEST_TEXT], remedy)

@@ -93,7 +93,7 @@ def _converge(settings: Settings, work: str, step: Step) -> tuple[str, str]:
     if same(observed, target):
         if target is None and context.inventory.is_changing(step.key):
             raise Waiting("it may have been made a moment ago, and not be known everywhere yet")
-        return _settled(context, step.key, target)
+        return _settled(context, step.key, observed)
     try:
         _change(context, step.key, observed, target)
     except ClientError as error:
@@ -103,7 +103,7 @@ def _converge(settings: Settings, work: str, step: Step) -> tuple[str, str]:
     now = _read(context, step.key, wanted)
     if isinstance(now, Foreign) or not same(now, target):
         raise Pending("asked for, and not read back yet")
-    return _settled(context, step.key, target)
+    return _settled(context, step.key, now)
 
 
 def _read(context: Context, key: Key, wanted: Resource | None) -> Resource | Foreign | None:
@@ -147,11 +147,11 @@ def _change(context: Context, key: Key, observed: Resource | None, target: Resou
         module.delete(context, observed)
 
 
-def _settled(context: Context, key: Key, target: Resource | None) -> tuple[str, str]:
-    if target is None:
+def _settled(context: Context, key: Key, now: Resource | None) -> tuple[str, str]:
+    if now is None:
         context.inventory.forget(key)
         return "done", "absent"
-    context.inventory.settle(key)
+    context.inventory.settle(key, now.identity)
     return "done", "as desired"
 
 

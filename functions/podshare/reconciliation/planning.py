@@ -131,7 +131,7 @@ class _Surveyed:
     facts: Mapping[str, ClusterFacts]
     desired: Mapping[Key, Resource]
     observed: Mapping[Key, Observation]
-    known: frozenset[Key]
+    known: Mapping[Key, str]
     obstacles: tuple[Obstacle, ...]
     notes: tuple[str, ...] = ()
     doubtful: frozenset[Key] = frozenset()
@@ -168,9 +168,9 @@ def _survey(
     facts = {**records.known_facts, **{name: one.facts for name, one in clusters.items() if one.facts}}
     if records.in_force and not facts.keys() & records.in_force.quotas.keys():
         # to plan now would be to revoke everything: nothing is known of where it should be
-        return _Surveyed(clusters, {}, {}, {}, frozenset(), obstacles, is_placed=False)
+        return _Surveyed(clusters, {}, {}, {}, {}, obstacles, is_placed=False)
     desired = desired_resources(records, facts, context.installation)
-    known = frozenset(context.inventory.keys())
+    known = context.inventory.identities()
     observed = survey(settings, context, desired, known, facts)
     if records.selects and not is_listed(settings):
         what = "the organization has not been listed yet: what the selectors mean is not known"
@@ -306,8 +306,8 @@ def _keep_inventory(context: Context, surveyed: _Surveyed) -> None:
             _look_into(context, surveyed, key)
         if out_of_reach or (there is None and key not in surveyed.desired and key not in surveyed.doubtful):
             context.inventory.forget(key)
-        elif isinstance(there, Resource) and key not in surveyed.known:
-            context.inventory.name(key, datetime.datetime.now(datetime.UTC).isoformat())
+        elif isinstance(there, Resource) and surveyed.known.get(key) != there.identity:
+            context.inventory.name(key, there.identity, datetime.datetime.now(datetime.UTC).isoformat())
 
 
 def _look_into(context: Context, surveyed: _Surveyed, namespace: Key) -> None:

@@ -40,10 +40,12 @@ def read(context: Context, key: Key, wanted: Resource | None) -> AccessEntry | F
         if is_absent(error):
             return None
         raise
-    if not context.owns(entry.get("tags", {})):
+    identity = entry["accessEntryArn"]
+    if not context.owns(key, entry.get("tags", {}), identity):
         return context.foreign(key, entry.get("tags", {}))
     return AccessEntry(
         key=key,
+        identity=identity,
         tags=own_tags(entry.get("tags", {})),
         policies={
             policy["policyArn"]: tuple(sorted(policy["accessScope"].get("namespaces", []))) for policy in associated

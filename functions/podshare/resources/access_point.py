@@ -41,10 +41,12 @@ def read(context: Context, key: Key, wanted: Resource | None) -> AccessPoint | F
             return None
         raise
     tags = tag_map(listed.get("Tags", []))
-    if not context.owns(tags):
+    identity = found["CreationDate"].isoformat()  # an access point has no id
+    if not context.owns(key, tags, identity):
         return context.foreign(key, tags)
     return AccessPoint(
         key=key,
+        identity=identity,
         tags=own_tags(tags),
         bucket=found["Bucket"],
         policy=_policy(context, key),

@@ -39,12 +39,13 @@ def read(context: Context, key: Key, wanted: Resource | None) -> ComputeQuota | 
     if quota is None:
         return None
     tags = tag_map(client.list_tags(ResourceArn=quota["ComputeQuotaArn"])["Tags"])
-    if not context.owns(tags):
+    if not context.owns(key, tags, quota["ComputeQuotaId"]):
         return context.foreign(key, tags)
     config, target = quota.get("ComputeQuotaConfig", {}), quota.get("ComputeQuotaTarget", {})
     asked = wanted if isinstance(wanted, ComputeQuota) else None
     return ComputeQuota(
         key=key,
+        identity=quota["ComputeQuotaId"],
         tags=own_tags(tags),
         team=target.get("TeamName", ""),
         resources=_lines(config.get("ComputeQuotaResources", []), asked.resources if asked else ()),
@@ -126,6 +127,8 @@ def delete(context: Context, observed: Resource) -> None:
     if quota is None:
         return
     if quota["Status"] not in MOVING:
+        if missing := context.missing_marks(observed.tags):  # the member role deletes only what carries these tags
+            client.add_tags(ResourceArn=quota["ComputeQuotaArn"], Tags=tag_list(missing))
         try:
             client.delete_compute_quota(ComputeQuotaId=quota["ComputeQuotaId"])
         except ClientError as error:

@@ -11,6 +11,7 @@ from podshare.aws.tables import Inventory, State
 from podshare.domain.installation import MANAGED_BY_TAG, TEAM_TAG, Installation
 from podshare.domain.kinds import Key, Resource
 from podshare.domain.plan import Foreign
+from podshare.domain.remedies import give_marks_back
 
 if TYPE_CHECKING:  # importing it costs half a second, and few functions talk to Kubernetes
     from podshare.aws.kubernetes import Kubernetes
@@ -62,14 +63,29 @@ class Context:
             )
         return arn
 
-    def owns(self, tags: Mapping[str, str]) -> bool:
-        """Whether tags say that this installation made a thing for this team."""
-        return tags.get(TEAM_TAG) == self.team and tags.get(MANAGED_BY_TAG) == self.installation.manager
+    def owns(self, key: Key, tags: Mapping[str, str], identity: str) -> bool:
+        """Whether this installation made a resource for this team: by its tags, or as the inventory remembers it.
+
+        Tags may be lost or changed. ``identity`` tells the resource from one that somebody made under its name later.
+        """
+        return not self.missing_marks(tags) or self.remembers(key, identity)
+
+    def missing_marks(self, tags: Mapping[str, str]) -> dict[str, str]:
+        """The tags by which podshare knows its own that a resource lacks, or has with another value."""
+        marks = {TEAM_TAG: self.team, MANAGED_BY_TAG: self.installation.manager}
+        return {name: value for name, value in marks.items() if tags.get(name) != value}
+
+    def remembers(self, key: Key, identity: str) -> bool:
+        """Whether the inventory knows this very resource as the team's own."""
+        return bool(identity) and self.inventory.identity(key) == identity
 
     def foreign(self, key: Key, tags: Mapping[str, str]) -> Foreign:
         """What stands in podshare's way, told by its tags."""
         owner = tags.get(TEAM_TAG)
-        return Foreign(key, f"it belongs to team {owner}" if owner else "it does not carry podshare's tags")
+        if owner not in (None, self.team):
+            return Foreign(key, f"it belongs to team {owner}")
+        missing = self.missing_marks(tags)
+        return Foreign(key, "it does not carry podshare's tags", give_marks_back(self.installation, key, missing))
 
 
 def own_tags(tags: Mapping[str, str]) -> dict[str, str]:

@@ -45,11 +45,12 @@ def read(context: Context, key: Key, wanted: Resource | None) -> DataRepositoryA
     if found is None:
         return None
     tags = tag_map(found.get("Tags", []))
-    if not context.owns(tags):
+    if not context.owns(key, tags, found["AssociationId"]):
         return context.foreign(key, tags)
     s3 = found.get("S3", {})
     return DataRepositoryAssociation(
         key=key,
+        identity=found["AssociationId"],
         tags=own_tags(tags),
         repository=found["DataRepositoryPath"],
         imports=frozenset(s3.get("AutoImportPolicy", {}).get("Events", ())),
@@ -117,6 +118,8 @@ def delete(context: Context, observed: Resource) -> None:
     if found is None:
         return
     if found["Lifecycle"] != "DELETING":
+        if missing := context.missing_marks(observed.tags):  # the member role deletes only what carries podshare's tags
+            _client(context, observed.key).tag_resource(ResourceARN=found["ResourceARN"], Tags=tag_list(missing))
         _delete(context, observed.key, found["AssociationId"])
     raise Waiting(f"file system {observed.key.container} releases what it holds in {observed.key.name}")
 

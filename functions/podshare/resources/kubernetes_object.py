@@ -3,10 +3,11 @@
 from typing import Any
 
 from podshare.domain import names
-from podshare.domain.installation import MANAGED_BY_LABEL, TEAM_LABEL
+from podshare.domain.installation import DISPLAYED_LABEL, MANAGED_BY_LABEL, TEAM_LABEL
 from podshare.domain.kinds import Key, Kind, Resource
 from podshare.domain.manifests import manifest, place
 from podshare.domain.plan import Foreign
+from podshare.domain.remedies import give_marks_back
 from podshare.resources.context import Context
 
 READS = frozenset({"eks:DescribeCluster"})
@@ -26,15 +27,29 @@ def owned(context: Context, key: Key) -> dict[str, Any] | Foreign | None:
     found = context.kubernetes(key).get(_CALLED[key.kind], *place(key))
     if found is None:
         return None
-    if labels_of(found) != names.labels(context.installation, context.team):
-        return Foreign(key, "it does not carry podshare's labels")
-    return found
+    if _is_marked(context, found) or context.remembers(key, identity_of(found)):
+        return found
+    marks = names.labels(context.installation, context.team)
+    return Foreign(key, "it does not carry podshare's labels", give_marks_back(context.installation, key, marks))
 
 
-def labels_of(found: dict[str, Any]) -> dict[str, str]:
-    """Those of an object's labels that are podshare's to compare."""
+def _is_marked(context: Context, found: dict[str, Any]) -> bool:
+    """Whether its labels name the team; earlier versions had no label of their own for what manages it."""
     labels = found.get("metadata", {}).get("labels") or {}
-    return {name: labels[name] for name in (MANAGED_BY_LABEL, TEAM_LABEL) if name in labels}
+    manager = labels.get(MANAGED_BY_LABEL, labels.get(DISPLAYED_LABEL))
+    return (labels.get(TEAM_LABEL), manager) == (context.team, context.installation.prefix)
+
+
+def identity_of(found: dict[str, Any]) -> str:
+    """What tells an object from one that takes its name later."""
+    return str(found.get("metadata", {}).get("uid", ""))
+
+
+def common_to(found: dict[str, Any]) -> dict[str, Any]:
+    """The fields that every shape of an object has: its identity, and those labels that are podshare's to compare."""
+    labels = found.get("metadata", {}).get("labels") or {}
+    tags = {name: labels[name] for name in (MANAGED_BY_LABEL, TEAM_LABEL) if name in labels}
+    return {"tags": tags, "identity": identity_of(found)}
 
 
 def create(context: Context, wanted: Resource) -> None:

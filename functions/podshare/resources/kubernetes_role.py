@@ -10,7 +10,7 @@ from typing import Any
 from podshare.domain.kinds import Key, KubernetesRole, KubernetesRule, Resource
 from podshare.domain.plan import Foreign
 from podshare.resources.context import Context
-from podshare.resources.kubernetes_object import READS, WRITES, create, delete, labels_of, owned, update
+from podshare.resources.kubernetes_object import READS, WRITES, common_to, create, delete, owned, update
 
 __all__ = ["READS", "WRITES", "create", "delete", "read", "update"]
 
@@ -21,7 +21,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> KubernetesRole 
     if not isinstance(found, dict):
         return found
     rules = {_rule(rule) for rule in found.get("rules") or ()}
-    return KubernetesRole(key=key, tags=labels_of(found), rules=tuple(sorted(rules)))
+    return KubernetesRole(key=key, **common_to(found), rules=tuple(sorted(rules)))
 
 
 def _rule(rule: Mapping[str, Any]) -> KubernetesRule:

@@ -6,7 +6,7 @@ from typing import Any
 from podshare.domain.kinds import Key, KubernetesRoleBinding, Resource
 from podshare.domain.plan import Foreign
 from podshare.resources.context import Context
-from podshare.resources.kubernetes_object import READS, WRITES, create, delete, labels_of, owned, update
+from podshare.resources.kubernetes_object import READS, WRITES, common_to, create, delete, owned, update
 
 __all__ = ["READS", "WRITES", "create", "delete", "read", "update"]
 
@@ -19,7 +19,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> KubernetesRoleB
     role = found["roleRef"]
     return KubernetesRoleBinding(
         key=key,
-        tags=labels_of(found),
+        **common_to(found),
         role=f"{role['kind']} {role['name']}",
         subjects=frozenset(_subject(subject) for subject in found.get("subjects") or ()),
     )

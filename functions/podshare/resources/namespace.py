@@ -15,6 +15,7 @@ from podshare.domain.kinds import Key, Kind, Namespace, Resource
 from podshare.domain.manifests import network_policy
 from podshare.domain.plan import Foreign
 from podshare.resources.context import Context, as_kind
+from podshare.resources.kubernetes_object import identity_of
 
 READS = frozenset({"eks:DescribeCluster"})
 WRITES = frozenset({"eks:DescribeCluster"})
@@ -32,17 +33,19 @@ def read(context: Context, key: Key, wanted: Resource | None) -> Namespace | For
         return None
     labels = dict(found["metadata"].get("labels") or {})
     ending = _held_by(found) if wanted else ""
-    team = labels.get(TEAM_LABEL)
-    if team not in (None, context.team):
+    team, identity = labels.get(TEAM_LABEL), identity_of(found)
+    known = team != context.team and context.remembers(key, identity)
+    if team not in (None, context.team) and not known:
         return Foreign(key, f"its label says that it belongs to team {team}")
     if taken := _labels_of_others(labels, wanted.tags if wanted else {}):
         return Foreign(key, f"it has labels of others: {', '.join(taken)}", _OF_OTHERS)
     policy = context.kubernetes(key).get("NetworkPolicy", key.name, names.network_policy(context.installation))
-    if team is None and policy is None and not ending:
+    if team is None and policy is None and not ending and not known:
         return None
     own = LABELS if HARDENING_LABEL in labels else {TEAM_LABEL}
     return Namespace(
         key=key,
+        identity=identity,
         tags={name: value for name, value in labels.items() if name in own},
         network_policy=policy.get("spec") if policy else None,
         vacating=context.inventory.is_vacating(key),
@@ -107,6 +110,7 @@ def delete(context: Context, observed: Resource) -> None:
     api.delete("ServiceAccount", key.name, "default")
     api.delete("NetworkPolicy", key.name, names.network_policy(context.installation))
     api.label_namespace(key.name, dict.fromkeys(observed.tags))
+    context.inventory.forget(key)  # SageMaker's namespace may stay, and is nobody's now
 
 
 def remains(context: Context, key: Key) -> str:

@@ -3,7 +3,7 @@
 from podshare.domain.kinds import Key, PersistentVolume, Resource
 from podshare.domain.plan import Foreign
 from podshare.resources.context import Context
-from podshare.resources.kubernetes_object import READS, WRITES, create, labels_of, owned
+from podshare.resources.kubernetes_object import READS, WRITES, common_to, create, owned
 from podshare.resources.volumes import delete, is_leaving, storage, update
 
 __all__ = ["READS", "WRITES", "create", "delete", "read", "update"]
@@ -24,7 +24,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> PersistentVolum
         spec["claimRef"] = {name: value for name, value in claim.items() if name not in _BOUND}
     return PersistentVolume(
         key=key,
-        tags=labels_of(found),
+        **common_to(found),
         capacity_gib=storage(found["spec"].get("capacity", {})),
         spec=spec,
         usable=not is_leaving(found) and (found.get("status") or {}).get("phase") not in _LEFT_OVER,

@@ -5,7 +5,7 @@ from podshare.domain.kinds import Key, PersistentVolumeClaim, Resource
 from podshare.domain.plan import Foreign
 from podshare.resources import kubernetes_object, volumes
 from podshare.resources.context import Context
-from podshare.resources.kubernetes_object import READS, WRITES, labels_of, owned
+from podshare.resources.kubernetes_object import READS, WRITES, common_to, owned
 from podshare.resources.volumes import delete, is_leaving, storage
 
 __all__ = ["READS", "WRITES", "create", "delete", "read", "update"]
@@ -20,7 +20,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> PersistentVolum
         return found
     return PersistentVolumeClaim(
         key=key,
-        tags=labels_of(found),
+        **common_to(found),
         capacity_gib=storage(found["spec"].get("resources", {}).get("requests", {})),
         spec={name: value for name, value in found["spec"].items() if name in _WRITTEN},
         usable=not is_leaving(found) and (found.get("status") or {}).get("phase") != "Lost",

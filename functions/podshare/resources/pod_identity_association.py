@@ -30,10 +30,11 @@ def read(context: Context, key: Key, wanted: Resource | None) -> PodIdentityAsso
         return None
     if found.get("ownerArn"):
         return Foreign(key, f"it belongs to the add-on {found['ownerArn']}")
-    if not context.owns(found.get("tags", {})):
+    if not context.owns(key, found.get("tags", {}), found["associationId"]):
         return context.foreign(key, found.get("tags", {}))
     return PodIdentityAssociation(
         key=key,
+        identity=found["associationId"],
         tags=own_tags(found.get("tags", {})),
         role_arn=found["roleArn"],
         target_role_arn=found.get("targetRoleArn"),
@@ -82,6 +83,8 @@ def delete(context: Context, observed: Resource) -> None:
     if found is None:
         return
     eks = context.accounts.client("eks", key.account, key.region)
+    if missing := context.missing_marks(observed.tags):  # the member role deletes only what carries podshare's tags
+        eks.tag_resource(resourceArn=found["associationArn"], tags=missing)
     try:
         eks.delete_pod_identity_association(clusterName=key.container, associationId=found["associationId"])
     except ClientError as error:

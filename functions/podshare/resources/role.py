@@ -37,7 +37,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> Role | Foreign 
     try:
         role = iam.get_role(RoleName=key.name)["Role"]
         tags = tag_map(role.get("Tags", []))
-        if not context.owns(tags) or role["Path"] != context.installation.role_path:
+        if role["Path"] != context.installation.role_path or not context.owns(key, tags, role["RoleId"]):
             return context.foreign(key, tags)
         names = iam.list_role_policies(RoleName=key.name)["PolicyNames"]
         inline = {name: iam.get_role_policy(RoleName=key.name, PolicyName=name)["PolicyDocument"] for name in names}
@@ -48,6 +48,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> Role | Foreign 
         raise
     return Role(
         key=key,
+        identity=role["RoleId"],
         tags=own_tags(tags),
         trust=role["AssumeRolePolicyDocument"],  # type: ignore[arg-type]  # boto3 decodes it; the stubs say str
         closed_trust=policies.trust_nobody(context.installation, key.account),
