@@ -1,0 +1,72 @@
+"""Which doors no record grants, by the effective access of what is desired and by who may span a cluster."""
+
+import dataclasses
+
+import pytest
+
+from podshare.domain.doors import Door, is_stranger, spans_as_stranger, unexpected
+from podshare.domain.reach import ANYBODY, Access
+
+CLUSTER = "arn:aws:eks:us-west-2:111111111111:cluster/hyperpod-eks"
+ROLE = "arn:aws:iam::111111111111:role/podshare/podshare-vision-0123abcd"
+SCIENTIST = "arn:aws:iam::222222222222:role/podshare/podshare-vision-scientist"
+GRANTED = [Access(SCIENTIST, ("AmazonEKSEditPolicy",), CLUSTER, "hyperpod-ns-vision", through=(ROLE,))]
+DOOR = Door(
+    kind="access entry",
+    account="111111111111",
+    region="us-west-2",
+    container="hyperpod-eks",
+    principal="arn:aws:iam::111111111111:user/eve",
+    gives=("AmazonEKSEditPolicy",),
+    where=CLUSTER,
+    what="hyperpod-ns-vision",
+    written_at="arn:aws:iam::111111111111:user/eve",
+    closed_by="aws eks delete-access-entry …",
+)
+
+
+def test_what_no_record_grants_is_unexpected() -> None:
+    """A principal that nothing desired lets in is unexpected, and told with account, place, door and command."""
+    (found,) = unexpected([DOOR], GRANTED)
+    told = found.violation()["found"]
+    assert all(part in told for part in ("account 111111111111", "user/eve", "hyperpod-ns-vision", CLUSTER, "Close it"))
+    assert Door.of_dict(found.as_dict()) == found
+
+
+@pytest.mark.parametrize("principal", [ROLE, SCIENTIST])
+def test_what_is_desired_is_granted(principal: str) -> None:
+    """A role of the team's, and who is in it, may have what the desired entry gives, and no more and nowhere else."""
+    door = dataclasses.replace(DOOR, principal=principal)
+    assert unexpected([door], GRANTED) == []
+    for more in ({"gives": ("AmazonEKSAdminPolicy",)}, {"what": ANYBODY}, {"where": f"{CLUSTER}-2"}):
+        wider = dataclasses.replace(door, **more)  # type: ignore[arg-type]  # each is the field's type
+        assert unexpected([wider], GRANTED) == [wider]
+
+
+def test_an_administrator_is_expected_for_the_whole_cluster_alone() -> None:
+    """Who may span the cluster is no reason for a scope that names the team's namespace."""
+    wide = dataclasses.replace(DOOR, what=ANYBODY)
+    assert unexpected([wide], GRANTED, [DOOR.principal]) == []
+    assert unexpected([DOOR], GRANTED, [DOOR.principal]) == [DOOR]
+
+
+def test_bindings_in_a_namespace_name_the_teams_own() -> None:
+    """The team's own groups and own service accounts are no strangers; a team whose name begins alike is one."""
+    own = "podshare:vision:"
+    for subject in ("Group podshare:vision:member", "ServiceAccount hyperpod-ns-vision/trainer"):
+        assert not is_stranger(subject, "hyperpod-ns-vision", own)
+    strangers = ("Group podshare:vision-labs:member", "ServiceAccount hyperpod-ns-vision-labs/trainer", "User eve")
+    assert all(is_stranger(subject, "hyperpod-ns-vision", own) for subject in strangers)
+
+
+def test_what_spans_a_cluster_is_told_by_its_subject() -> None:
+    """Names that no access entry can have, and controllers, are the cluster's own.
+
+    EKS user guide, "Create access entries"; Kubernetes, "Using RBAC Authorization".
+    """
+    own = ("User system:kube-scheduler", "Group eks:kube-proxy", "ServiceAccount kube-system/x", "Group podshare:read")
+    assert not any(spans_as_stranger(subject, "view", "podshare") for subject in own)
+    strangers = ("User eve", "Group podshare:vision:member", "ServiceAccount hyperpod-ns-vision/trainer")
+    assert all(spans_as_stranger(subject, "view", "podshare") for subject in strangers)
+    assert spans_as_stranger("Group system:authenticated", "view", "podshare")
+    assert not spans_as_stranger("Group system:authenticated", "system:discovery", "podshare")
