@@ -31,6 +31,7 @@ from podshare.reconciliation.preconditions import (
     inspect_cluster,
     late_member_roles,
     lost_namespaces,
+    other_teams,
     reserved_names,
 )
 from podshare.reconciliation.proving import prove, watch
@@ -179,6 +180,7 @@ def _survey(
     late = late_member_roles(settings, records.accounts, desired, observed)
     fits = [*_fits(context, records, clusters, desired, claim=claim)]
     obstacles = (*obstacles, *late, *(obstacle for fit in fits for obstacle in fit.obstacles))
+    obstacles = (*obstacles, *other_teams(context, desired, observed))
     obstacles = (*obstacles, *reserved_names(desired, observed), *lost_namespaces(context, desired, observed))
     notes = [note for fit in fits for note in fit.notes]
     notes += [note for cluster in clusters.values() for note in cluster.notes]

@@ -8,19 +8,19 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.errors import code_of, reason_of
+from podshare.aws.errors import NoMemberRole, code_of, reason_of
 from podshare.aws.settings import Settings
 from podshare.domain import limits
 from podshare.domain.accounts import Account
 from podshare.domain.capacity import Nodes, nodes
 from podshare.domain.desired import ClusterFacts
 from podshare.domain.kinds import ComputeQuota, Key, Kind, Namespace, Resource
-from podshare.domain.plan import LONGEST_TEXT, Action, Change, Observation, Obstacle, Unreadable
+from podshare.domain.plan import LONGEST_TEXT, Action, Change, Foreign, Observation, Obstacle, Unreadable
 from podshare.domain.records import Cluster
 from podshare.reconciliation.buckets import unfit_data
 from podshare.reconciliation.file_systems import unfit_links
 from podshare.reconciliation.records import cluster_facts
-from podshare.resources import namespace
+from podshare.resources import compute_quota, namespace
 from podshare.resources.context import Context, tag_map
 
 MEMBER_VERSION = "6"
@@ -185,6 +185,36 @@ def reserved_names(desired: Mapping[Key, Resource], observed: Mapping[Key, Obser
             what = f"a team of this name was deleted, and its namespace {key.name} is not empty yet"
             remedy = f"Wait, or delete all that is left, volume claims too: kubectl delete namespace {key.name}"
             yield Obstacle(what, remedy, account=key.account, waits=True)
+
+
+def other_teams(
+    context: Context, desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]
+) -> Iterator[Obstacle]:
+    """One obstacle for each cluster that has a HyperPod team of this name which podshare did not make.
+
+    The namespace follows from the name: the record's members would get into that of the team that is there.
+    """
+    quotas = [resource for resource in desired.values() if isinstance(resource, ComputeQuota)]
+    for quota in quotas:
+        cluster = quota.cluster if len(quotas) > 1 else ""
+        try:
+            others = compute_quota.others_of_team(context, quota)
+        except NoMemberRole:  # late_member_roles tells of it
+            continue
+        except Exception as error:  # as above
+            what = f"whether cluster {quota.cluster} has another team {quota.team} is not known: {reason_of(error)}"
+            remedy = "The next reconciliation tries again."
+            yield Obstacle(what[:LONGEST_TEXT], remedy, cluster=cluster, account=quota.key.account)
+            continue
+        if isinstance(observed.get(quota.key), Foreign):
+            others.append(quota.key.name.partition("/")[2])
+        if others:
+            what = (
+                f"cluster {quota.cluster} has a HyperPod team {quota.team} that podshare did not make: compute quota "
+                f"{', '.join(sorted(others))} makes its namespace hyperpod-ns-{quota.team}"
+            )
+            remedy = "Choose another name for the team, or delete that quota and what is in the namespace."
+            yield Obstacle(what[:LONGEST_TEXT], remedy, cluster=cluster)
 
 
 def lost_namespaces(

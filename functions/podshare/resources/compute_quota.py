@@ -58,6 +58,20 @@ def read(context: Context, key: Key, wanted: Resource | None) -> ComputeQuota | 
     )
 
 
+def others_of_team(context: Context, quota: ComputeQuota) -> list[str]:
+    """The names of the cluster's other quotas for the same team, or with the same name in another case."""
+    client = context.accounts.client("sagemaker", quota.key.account, quota.key.region)
+    pages = client.get_paginator("list_compute_quotas").paginate(ClusterArn=_cluster_arn(context, quota.key))
+    return [
+        one["Name"]
+        for page in pages
+        for one in page["ComputeQuotaSummaries"]
+        if one["Status"] != "Deleted"
+        and one["Name"] != _name(quota.key)
+        and (_is_of(one, quota.team) or one["Name"].lower() == _name(quota.key).lower())
+    ]
+
+
 def create(context: Context, wanted: Resource) -> None:
     """Ask for the quota. Raises Pending: it is made in the background."""
     quota = as_kind(ComputeQuota, wanted)
@@ -161,6 +175,11 @@ def _find(context: Context, client: "SageMakerClient", key: Key) -> Mapping[str,
                     if not is_absent(error):
                         raise
     return None
+
+
+def _is_of(summary: Mapping[str, Any], team: str) -> bool:
+    """The API model has names of teams in lower case, and so has Kubernetes their namespaces (RFC 1123 label)."""
+    return bool(summary["ComputeQuotaTarget"]["TeamName"].lower() == team.lower())
 
 
 def _name(key: Key) -> str:
