@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from podshare.domain import hardening, rbac
+from podshare.domain.desired import NAMESPACE_POLICIES, access_policy_arn
+from podshare_sandbox.services.access_policies import ACCESS_POLICIES
 from podshare_sandbox.services.kubernetes.admission_policies import AdmissionRequest, admit
 from podshare_sandbox.services.kubernetes.api import KubernetesApi
 from podshare_sandbox.services.kubernetes.authentication import KubernetesUser
@@ -268,16 +270,20 @@ JOB_CONTROLLER = "system:serviceaccount:kube-system:job-controller"
 
 @pytest.fixture(scope="module")
 def hardened(server: ApiServer) -> ApiServer:
-    """A namespace of each level, in which Ada and the job controller may write whatever there is."""
+    """A namespace of each level, in which Ada and the job controller may write whatever there is.
+
+    The binding is from before the namespace was a team's: after that it would be refused.
+    """
     rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
     for namespace, level in ((ENFORCED, "enforce"), (REPORTED, "report")):
-        labels = hardening.labels(namespace.removeprefix("hyperpod-ns-"), level)
-        server.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}})
+        server.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
         server.apply(thing("ServiceAccount", "default", {}, namespace))
         server.apply(role("everything", *rules, labels={}, namespace=namespace))
         subjects = [{"kind": "User", "name": name, "apiGroup": RBAC} for name in (ADA, JOB_CONTROLLER)]
         reference = {"apiGroup": RBAC, "kind": "Role", "name": "everything"}
         server.apply(thing("RoleBinding", "everything", {}, namespace, roleRef=reference, subjects=subjects))
+        labels = hardening.labels(namespace.removeprefix("hyperpod-ns-"), level)
+        server.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}})
     return server
 
 
@@ -302,7 +308,10 @@ def workload(version: str, kind: str, labels: Object, inner: Object, namespace: 
 
 
 def test_work_without_the_teams_queue_is_refused(hardened: ApiServer) -> None:
-    """Pods, jobs and what makes them carry the queue where Kueue looks for it; another team's queue is none."""
+    """Pods, jobs and what makes them carry the queue where Kueue looks for it; another team's queue is none.
+
+    Controllers outside of teams' namespaces are exempt; a service account of any team is none.
+    """
     job, deployment, cron = ("batch/v1", "Job"), ("apps/v1", "Deployment"), ("batch/v1", "CronJob")
     other = {"kueue.x-k8s.io/queue-name": "hyperpod-ns-audio-localqueue"}
     for manifest in (
@@ -318,8 +327,11 @@ def test_work_without_the_teams_queue_is_refused(hardened: ApiServer) -> None:
         status, answer, _ = create(hardened, manifest)
         assert (status, "work carries the team's queue" in answer["message"]) == (403, True), answer
     assert create(hardened, pod(), JOB_CONTROLLER)[0] == 201
-    own = f"system:serviceaccount:{ENFORCED}:default"
-    assert create(hardened, pod(), own, "system:masters")[0] == 403
+    for team in (ENFORCED, OTHER):
+        account = f"system:serviceaccount:{team}:default"
+        assert create(hardened, pod(), account, "system:masters")[0] == 403, team
+    kueue = "system:serviceaccount:kueue-system:kueue-controller-manager"
+    assert create(hardened, pod(), kueue, "system:masters")[0] == 201
 
 
 def test_a_report_refuses_nothing_and_warns(hardened: ApiServer) -> None:
@@ -362,6 +374,10 @@ def test_nobody_opens_the_way_to_instance_metadata(hardened: ApiServer) -> None:
     egress = {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]}
     ingress = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}]}
     assert create(hardened, thing("NetworkPolicy", "open", {}, ENFORCED, spec=egress))[0] == 403
+    other = f"system:serviceaccount:{OTHER}:default"
+    assert (
+        create(hardened, thing("NetworkPolicy", "open", {}, ENFORCED, spec=egress), other, "system:masters")[0] == 403
+    )
     assert create(hardened, thing("NetworkPolicy", "open", {}, ENFORCED, spec=ingress))[0] == 201
     labels = {**OWN, "podshare/team": "strict"}
     own = thing("NetworkPolicy", "podshare-no-instance-metadata", labels, ENFORCED)
@@ -448,6 +464,86 @@ def test_a_ray_cron_job_dodges_the_quota_and_is_refused() -> None:
 
     assert refusal("rayjobs", "RayJob") == ""
     assert "the jobs of a RayCronJob carry no queue" in refusal("raycronjobs", "RayCronJob")
+
+
+# which kinds make no pods, of those that an access policy lets a team create
+MAKE_NO_PODS = {
+    "": "configmaps events persistentvolumeclaims secrets serviceaccounts services",
+    "authorization.k8s.io": "localsubjectaccessreviews",
+    "autoscaling": "horizontalpodautoscalers",  # scales what carries the queue
+    "connection.access.sagemaker.amazonaws.com": "raydashboardconnections",
+    "connection.workspace.jupyter.org": "workspaceconnections",
+    "extensions": "daemonsets deployments ingresses networkpolicies replicasets",  # not served since Kubernetes 1.22
+    "inference.sagemaker.aws.amazon.com": "sagemakerendpointregistrations",  # of endpoints that are there
+    "networking.k8s.io": "ingresses networkpolicies",
+    "policy": "poddisruptionbudgets",
+    RBAC: "rolebindings roles",
+}
+
+
+def test_all_that_makes_pods_carries_the_queue() -> None:
+    """The policy names exactly the kinds that make pods, of all that a record's `access` lets a team create.
+
+    EKS user guide, "Review access policy permissions", and SageMaker AI developer guide, "Setting up an Amazon EKS
+    cluster in Studio".
+    """
+    given = {
+        (group, resource)
+        for name in NAMESPACE_POLICIES.values()
+        for rule in ACCESS_POLICIES[access_policy_arn("aws", name)].rules
+        if "create" in rule.verbs
+        for group, resource in product(rule.api_groups, rule.resources)
+        if "/" not in resource
+    }
+    excused = {(group, resource) for group, resources in MAKE_NO_PODS.items() for resource in resources.split()}
+    manifests = list(yaml.safe_load_all((ROOT / "accounts" / "cluster-rbac.yaml").read_text(encoding="utf-8")))
+    policy = next(
+        one
+        for one in manifests
+        if (one["kind"], one["metadata"]["name"]) == ("ValidatingAdmissionPolicy", "podshare-team-queue")
+    )
+    rules = policy["spec"]["matchConstraints"]["resourceRules"]
+    named = {pair for rule in rules for pair in product(rule["apiGroups"], rule["resources"])}
+    assert named == given - excused
+    assert excused <= given
+
+
+@pytest.mark.parametrize(
+    ("subject", "refused"),
+    [
+        ({"kind": "Group", "name": "podshare:strict:ops", "apiGroup": RBAC}, False),
+        ({"kind": "ServiceAccount", "name": "trainer", "namespace": ENFORCED}, False),
+        ({"kind": "Group", "name": "podshare:told:ops", "apiGroup": RBAC}, True),
+        ({"kind": "Group", "name": "podshare:strict", "apiGroup": RBAC}, True),
+        ({"kind": "Group", "name": "system:authenticated", "apiGroup": RBAC}, True),
+        ({"kind": "User", "name": ADA, "apiGroup": RBAC}, True),
+        ({"kind": "ServiceAccount", "name": "default", "namespace": OTHER}, True),
+    ],
+)
+def test_a_binding_names_the_teams_own(hardened: ApiServer, subject: Object, refused: bool) -> None:
+    """Whoever may write bindings in a team's namespace lets in nobody but the team, by its groups and service accounts.
+
+    Kubernetes API reference, rbac.authorization.k8s.io/v1, Subject.
+    """
+    reference = {"apiGroup": RBAC, "kind": "Role", "name": "everything"}
+    manifest = thing("RoleBinding", "more", {}, ENFORCED, roleRef=reference, subjects=[subject])
+    other = f"system:serviceaccount:{OTHER}:default"
+    for user, group in ((ADA, ""), ("admin", "system:masters"), (other, "system:masters")):
+        status, answer, _ = create(hardened, manifest, user, group)
+        assert status == (403 if refused else 201), (user, answer)
+        assert refused == ("names the team's own groups" in answer.get("message", "")), answer
+    assert create(hardened, manifest, "system:serviceaccount:kube-system:x", "system:masters")[0] == 201
+
+
+def test_a_binding_from_before_is_not_extended(hardened: ApiServer) -> None:
+    """One that names others keeps them, so that it can be labelled and restricted, and takes no more of them."""
+    own = {"kind": "Group", "name": "podshare:strict:ops", "apiGroup": RBAC}
+    path = f"{path_of(thing('RoleBinding', 'everything', {}, ENFORCED))}?dryRun=All"
+    there = hardened.ask("GET", path.partition("?")[0])[1]["subjects"]
+    more = {"kind": "User", "name": "eve", "apiGroup": RBAC}
+    for subjects, expected in (([*there[:1]], 200), ([*there, own], 200), ([*there, more], 403)):
+        status, answer, _ = hardened.ask("PATCH", path, {"subjects": subjects}, user=ADA, kind=MERGE)
+        assert status == expected, answer
 
 
 def test_podshare_changes_its_own_labels_of_namespaces_of_teams_only(hardened: ApiServer) -> None:
