@@ -5,7 +5,7 @@ podshare repairs, narrows or moves is not meant: only what somebody has access b
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from podshare.domain.accounts import Account, is_gone
@@ -24,10 +24,13 @@ def losses(
     desired: Mapping[Key, Resource],
     observed: Mapping[Key, Observation],
     accounts: Mapping[str, Account],
+    *,
+    gone_clusters: Collection[str] = (),
 ) -> tuple[Change, ...]:
     """The changes by which somebody loses access that no record asks for any more.
 
-    Those of an account that has gone are no mistake of a record's: the organization confirms them.
+    Those of an account that has gone, or of a cluster in such an account, are no mistake of a record's: the
+    organization confirms them.
     """
     own = enrolled(team)
     if own and is_gone(accounts, own[1]):
@@ -35,7 +38,9 @@ def losses(
     return tuple(
         change
         for change in _for_good(found, desired)
-        if _gives_access(change.key, observed) and not is_gone(accounts, _whose(change.key, observed))
+        if _gives_access(change.key, observed)
+        and not is_gone(accounts, _whose(change.key, observed))
+        and _cluster_of(change.key, observed) not in gone_clusters
     )
 
 
@@ -92,6 +97,12 @@ def _gives_access(key: Key, observed: Mapping[Key, Observation]) -> bool:
     found = observed.get(key)
     is_target = isinstance(found, Role) and found.purpose == "data-target"
     return is_target or key.kind in _GIVES_ACCESS
+
+
+def _cluster_of(key: Key, observed: Mapping[Key, Observation]) -> str | None:
+    """The cluster for which a resource was made, as its tag says."""
+    found = observed.get(key)
+    return found.tags.get("podshare:cluster") if isinstance(found, Resource) else None
 
 
 def _whose(key: Key, observed: Mapping[Key, Observation]) -> str:

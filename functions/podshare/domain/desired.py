@@ -149,14 +149,16 @@ def desired(
 
     ``datasets`` holds the datasets that exist; a grant for one that it lacks is a revoked grant, and so is one for
     data of an account that takes no part any more. ``accounts`` is what is known of the organization's accounts.
-    On the clusters in ``closed`` the team has its quota, and nobody has access. Objects of a cluster whose API podshare
+    On the clusters in ``closed`` the team has its quota, and nobody has access; on those in accounts that take no part
+    any more it has nothing. Objects of a cluster whose API podshare
     does not use are ``by_hand``.
     """
     present = {name: dataset for name, dataset in datasets.items() if not is_gone(accounts, dataset.account)}
     nobody = without_access(team)
     found: dict[Key, Resource] = {}
     for cluster in sorted(clusters, key=lambda one: one.name):
-        if quota := team.quotas.get(cluster.name):
+        quota = team.quotas.get(cluster.name)
+        if quota and not is_gone(accounts, cluster.account):
             here = nobody if cluster.name in closed else team
             wish = _Wish(here, quota, members(here.members, accounts), cluster, present, installation)
             for resource in _on_one_cluster(wish):

@@ -2,7 +2,7 @@
 
 import datetime
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,8 @@ def hold_back(
     found: Plan,
     desired: Mapping[Key, Resource],
     observed: Mapping[Key, Observation],
+    *,
+    gone_clusters: Collection[str],
 ) -> tuple[Plan, Held | None]:
     """The plan as it may be carried out now, and what of it waits for a person.
 
@@ -49,7 +51,7 @@ def hold_back(
     state = State(settings.state)
     # most plans take nothing away, and need no account for it
     accounts = known_accounts(settings, blast_radius.accounts_of(observed) - {""}) if found.revoke else {}
-    losses = blast_radius.losses(team, found, desired, observed, accounts)
+    losses = blast_radius.losses(team, found, desired, observed, accounts, gone_clusters=gone_clusters)
     row = state.get(f"team#{team}", "held")
     if not losses:
         if row:

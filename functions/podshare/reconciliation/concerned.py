@@ -34,10 +34,13 @@ def teams_of_record(settings: Settings, kind: str, name: str) -> list[str]:
 def teams_of_account(settings: Settings, account: Account) -> list[str]:
     """The teams that an account concerns: those that have something for it, and those that name or select it now."""
     items = list(Registry(settings.registry).scan())
-    datasets = {_name(item) for item in items if _is(item, "dataset") and str(item.get("account")) == account.id}
+    places = [item for item in items if str(item.get("account")) == account.id]
+    datasets = {_name(item) for item in places if _is(item, "dataset")}
+    clusters = {_name(item) for item in places if _is(item, "cluster")}
     teams = users_of(settings, account.id)
     for item in items:
         touched = _selects(item, account) or any(_mentions(item, dataset) for dataset in datasets)
+        touched = touched or any(_uses(item, "cluster", cluster) for cluster in clusters)
         if touched and _is(item, "team"):
             teams.add(_name(item))
         elif _is(item, "enrollment") and _selects(item, account):

@@ -71,7 +71,9 @@ def plan_team(settings: Settings, hold: Hold, attempt: str) -> dict[str, Any]:
     terms, asked = keep_terms(settings, records), surveyed.desired
     if terms:
         asked = desired_resources(records, surveyed.facts, context.installation, but=terms)
-    found, held = hold_back(settings, hold.team, _plan(context, surveyed), asked, surveyed.observed)
+    found, held = hold_back(
+        settings, hold.team, _plan(context, surveyed), asked, surveyed.observed, gone_clusters=records.gone_clusters
+    )
     described = _described(context, records, surveyed, found)
     if surveyed.is_placed and not found.changes:
         verification = prove(context, surveyed.desired, surveyed.observed, described["verification"])
@@ -146,7 +148,10 @@ def _doubted(surveyed: _Surveyed, keys: frozenset[Key]) -> _Surveyed:
 def _inspect(context: Context, records: TeamRecords) -> tuple[Clusters, tuple[Obstacle, ...]]:
     """What AWS says of the team's clusters, and what keeps datasets from being linked to file systems there."""
     team, found, obstacles = records.in_force, dict[str, ClusterCondition](), list[Obstacle]()
+    here = records.clusters.keys() - records.gone_clusters  # in a departed account podshare asks for nothing
     for name, cluster in records.clusters.items() if team else ():
+        if name not in here:
+            continue
         found[name] = condition = inspect_cluster(context, cluster)
         if team and condition.facts and team.file_systems_on(name):
             known = records.known_facts[name].file_systems if name in records.known_facts else ()
@@ -176,7 +181,7 @@ def _survey(
     if records.selects and not is_listed(settings):
         what = "the organization has not been listed yet: what the selectors mean is not known"
         obstacles = (*obstacles, Obstacle(what, "Run `podshare sweep` once after the deployment."))
-    obstacles = (*obstacles, *_not_in_the_organization(records))
+    obstacles = (*obstacles, *_not_in_the_organization(records), *_on_gone_clusters(records))
     late = late_member_roles(settings, records.accounts, desired, observed)
     fits = [*_fits(context, records, clusters, desired, claim=claim)]
     obstacles = (*obstacles, *late, *(obstacle for fit in fits for obstacle in fit.obstacles))
@@ -240,8 +245,18 @@ def _not_in_the_organization(records: TeamRecords) -> Iterator[Obstacle]:
     for account in sorted(records.named_accounts & records.accounts.keys()):
         if records.accounts[account].state == DEPARTED:
             what = f"account {account} is not in the organization, or not any more"
-            remedy = "Correct its id, or take it out of the team's members or the dataset's record."
+            remedy = "Correct its id, or take it out of the team's members, or the dataset's or cluster's record."
             yield Obstacle(what, remedy, account=account)
+
+
+def _on_gone_clusters(records: TeamRecords) -> Iterator[Obstacle]:
+    """A team is told of each of its clusters that nobody may use any more, until it is taken out of its record."""
+    for name in sorted(records.gone_clusters & (records.in_force.quotas.keys() if records.in_force else set())):
+        account = records.clusters[name].account
+        what = (
+            f"cluster {name} is in account {account}, which is {records.accounts[account].state}: its access is revoked"
+        )
+        yield Obstacle(what, "Take the cluster out of the team's record, or bring the account back.", cluster=name)
 
 
 def _plan(context: Context, surveyed: _Surveyed) -> Plan:

@@ -72,11 +72,16 @@ class TeamRecords:
 
     @property
     def named_accounts(self) -> frozenset[str]:
-        """The accounts that the records name, those of members and those of data."""
+        """The accounts that the records name, those of members, of data and of clusters."""
         lines = self.team.members if self.team else ()
-        return frozenset(line.account for line in lines if line.account) | {
-            dataset.account for dataset in self.datasets.values()
-        }
+        datasets = {dataset.account for dataset in self.datasets.values()}
+        clusters = {cluster.account for cluster in self.clusters.values()}
+        return frozenset(line.account for line in lines if line.account) | datasets | clusters
+
+    @property
+    def gone_clusters(self) -> frozenset[str]:
+        """The clusters in accounts that take no part any more: nobody gets in there, and nothing is given there."""
+        return frozenset(name for name, one in self.clusters.items() if is_gone(self.accounts, one.account))
 
     @property
     def selects(self) -> bool:
@@ -187,7 +192,8 @@ class _Reader:
         known = all_known_accounts(self.settings) if records.selects else None
         accounts = known_accounts(self.settings, records.named_accounts) if known is None else known
         gone = [
-            f"account {account} is {accounts[account].state}: nobody works from it, and nothing of its data is shared"
+            f"account {account} is {accounts[account].state}: nobody works from it or on its clusters, "
+            "and nothing of its data is shared"
             for account in sorted(records.named_accounts)
             if is_gone(accounts, account)
         ]
