@@ -41,10 +41,15 @@ DOCUMENTS: dict[str, Any] = {
     "may describe a cluster": policies.may_describe_cluster(EKS, HYPERPOD, ROLE),
     "reads everything": data(reads=[""]),
     "reads and writes prefixes": data(reads=["a/", "a/b/", "c/"], writes=["c/"]),
-    "an access point's own": data(reads=["a/"], writes=["a/"], principal=ROLE),
+    "an access point's own": data(reads=["a/"], writes=["a/"], principal=ROLE, organization="o-podshare01"),
+    "an access point to everything": data(reads=[""], principal=ROLE, organization="o-podshare01"),
     "may use a key": policies.may_use_key(KMS_KEY, ["GenerateDataKey", "Decrypt"]),
-    "delegation to read": policies.delegation("podshareAccessPoints", BUCKET, "333333333333", POINTS, write=False),
-    "delegation to write": policies.delegation("podshareAccessPoints", BUCKET, "333333333333", POINTS, write=True),
+    "delegation to read": policies.delegation(
+        "podshareAccessPoints", BUCKET, "333333333333", POINTS, organization="o-podshare01", write=False
+    ),
+    "delegation to write": policies.delegation(
+        "podshareAccessPoints", BUCKET, "333333333333", POINTS, organization="o-podshare01", write=True
+    ),
     "a file system that reads": linked(reads=["a/", "a/b/"], writes=[]),
     "a file system that writes": linked(reads=["a/"], writes=["w/", "v/"]),
     "a file system without prefixes": linked(reads=[], writes=[]),

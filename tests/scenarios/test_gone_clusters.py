@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from podshare_sandbox.sandbox import PROJECT
-from podshare_sandbox.services import organizations
+from podshare_sandbox.services import kubernetes, organizations, pod_identity
 from tests.builders import a_team_item
-from tests.scenarios.world import CLUSTER, DATA, HUB, SCIENCE, VISION, Item, World
+from tests.scenarios.world import CLUSTER, DATA, HUB, REGION, SCIENCE, VISION, Item, World, refused
 
 EAST = "us-east-2"
 READER = [{"name": "reader", "datasets": [{"dataset": "imagenet", "access": "read"}]}]
@@ -90,3 +90,34 @@ def policies(world: World) -> list[Any]:
     s3control = world.sandbox.client("s3control", DATA)
     names = [point["Name"] for point in s3control.list_access_points(AccountId=DATA)["AccessPointList"]]
     return [s3control.get_access_point_policy(AccountId=DATA, Name=name)["Policy"] for name in names]
+
+
+def test_pods_of_a_gone_cluster_read_nothing_before_podshare_hears_of_it(world: World) -> None:
+    """Access points and buckets admit the organization alone: cached credentials of its pods end with the departure."""
+    account = cluster_in(world, "early")
+    world.put(record("early", "early"))
+    assert world.status("early")["state"] == "READY"
+    arn = f"arn:aws:eks:{EAST}:{account}:cluster/early-eks"
+    spec = {"serviceAccountName": "reader", "containers": [{"name": "main", "image": "training"}]}
+    metadata = {"namespace": "hyperpod-ns-early", "name": "worker-0"}
+    kubernetes.api_of(arn).apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    keys = pod_identity.credentials_of_pod(arn, "hyperpod-ns-early", "reader", "worker-0")
+    kubernetes.api_of(arn).delete("Pod", "hyperpod-ns-early", "worker-0")
+    pod = world.sandbox.session_of(keys.access_key, keys.secret_key, keys.token, REGION)
+    (point,) = points_of(world, "early")
+
+    def listed() -> list[Any]:
+        asked = {"Bucket": point["AccessPointArn"], "Prefix": "imagenet/"}
+        return list(pod.client("s3").list_objects_v2(**asked)["Contents"])
+
+    assert listed()
+    events = world.sandbox.client("events")
+    (rule,) = events.list_rules(EventBusName="podshare-organization")["Rules"]
+    events.disable_rule(Name=rule["Name"], EventBusName="podshare-organization")
+    try:
+        world.sandbox.client("organizations", account).leave_organization()
+        assert points_of(world, "early") == [point]
+        assert refused(listed)
+    finally:
+        events.enable_rule(Name=rule["Name"], EventBusName="podshare-organization")
+    world.delete("team#early")

@@ -188,7 +188,8 @@ def test_a_foreign_statement_keeps_its_meaning_and_place(world: World) -> None:
     assert [statement["Sid"] for statement in statements] == ["OwnersAudit", "podshareAccessPoints"]
     assert statements[0]["Action"] == "s3:GetBucketLocation"
     ours = statements[1]
-    assert ours["Condition"]["StringEquals"] == {"s3:DataAccessPointAccount": DATA}
+    inside = {"aws:PrincipalOrgID": "o-podshare01", "s3:DataAccessPointAccount": DATA}
+    assert ours["Condition"]["StringEquals"] == inside
     assert sorted(ours["Action"]) == ["s3:GetObject", "s3:ListBucket"]
 
 

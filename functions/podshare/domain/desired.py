@@ -667,6 +667,7 @@ def _statements(
         writes=[prefix for prefix, writes in granted if writes],
         sid=sid,
         principal=principal,
+        organization=wish.installation.organization if principal else None,
     )
 
 

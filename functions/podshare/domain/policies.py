@@ -165,25 +165,39 @@ def data_statements(
     writes: Iterable[str] = (),
     sid: str,
     principal: str | None = None,
+    organization: str | None = None,
 ) -> Iterator[Statement]:
     """List and read what lies under the prefixes ``reads``, and write what lies under ``writes``.
 
     ``listed_arn`` is the access point or bucket, ``objects_arn`` what its keys are appended to. With ``principal`` the
-    statements are the access point's own, without it a role's. Prefixes inside of others are
+    statements are the access point's own, which hold while the principal's account is in ``organization``; without it
+    they are a role's. Prefixes inside of others are
     left out, and each action stands in one statement: what two such documents have in common is then exactly what
     both grant.
     """
     who: Statement = {"Principal": {"AWS": principal}} if principal else {}
     statement: Statement = {"Effect": "Allow", **who}
+    condition = _in_organization(organization) if organization else {}
     readable, writable = outermost(reads), outermost(writes)
     listing: Statement = {"Sid": f"List{sid}", **statement, "Action": "s3:ListBucket", "Resource": listed_arn}
-    if "" not in readable:
-        listing["Condition"] = {"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in readable]}}
-    yield listing
+    listed = [f"{prefix}*" for prefix in readable]
+    narrowed: Statement = {"StringLike": {"s3:prefix": listed}} if "" not in readable else {}
+    yield {**listing, **_conditions(narrowed, condition)}
     for name, actions, prefixes in (("Read", READ_OBJECTS, readable), ("Write", WRITE_OBJECTS, writable)):
         if prefixes:
             objects = [f"{objects_arn}/{prefix}*" for prefix in prefixes]
-            yield {"Sid": f"{name}{sid}", **statement, "Action": sorted(actions), "Resource": objects}
+            asked = {"Sid": f"{name}{sid}", **statement, "Action": sorted(actions), "Resource": objects}
+            yield {**asked, **_conditions(condition)}
+
+
+def _conditions(*conditions: Statement) -> Statement:
+    """The element of a statement that has all of these conditions, of different operators; nothing without any."""
+    together = {operator: keys for condition in conditions for operator, keys in condition.items()}
+    return {"Condition": together} if together else {}
+
+
+def _in_organization(organization: str) -> Statement:
+    return {"StringEquals": {"aws:PrincipalOrgID": organization}}
 
 
 def may_use_key(key_arn: str, operations: Iterable[str]) -> Statement:
@@ -210,11 +224,13 @@ def outermost(prefixes: Iterable[str]) -> list[str]:
     return found
 
 
-def delegation(sid: str, bucket_arn: str, account: str, access_points: str, *, write: bool) -> Statement:
+def delegation(
+    sid: str, bucket_arn: str, account: str, access_points: str, *, organization: str, write: bool
+) -> Statement:
     """The one statement in a bucket policy that lets podshare's access points of the bucket's account decide.
 
-    ``access_points`` is the ARN pattern of podshare's access points. A fixed DataAccessPointAccount makes
-    the statement non-public (S3 user guide, "Blocking public access").
+    ``access_points`` is the ARN pattern of podshare's access points; nobody outside of ``organization`` comes through
+    them. A fixed DataAccessPointAccount makes the statement non-public (S3 user guide, "Blocking public access").
     """
     return {
         "Sid": sid,
@@ -223,7 +239,7 @@ def delegation(sid: str, bucket_arn: str, account: str, access_points: str, *, w
         "Action": sorted(("s3:ListBucket", *READ_OBJECTS, *(WRITE_OBJECTS if write else ()))),
         "Resource": [bucket_arn, f"{bucket_arn}/*"],
         "Condition": {
-            "StringEquals": {"s3:DataAccessPointAccount": account},
+            "StringEquals": {"aws:PrincipalOrgID": organization, "s3:DataAccessPointAccount": account},
             "ArnLike": {"s3:DataAccessPointArn": access_points},
         },
     }

@@ -117,6 +117,7 @@ def _to_access_points(installation: Installation, key: Key, shares: Iterable[Sha
         f"arn:{installation.partition}:s3:::{key.container}",
         key.account,
         f"arn:{installation.partition}:s3:{key.region}:{key.account}:accesspoint/{installation.prefix}-*",
+        organization=installation.organization,
         write=any(share["write"] for share in shares),
     )
 
