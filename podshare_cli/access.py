@@ -135,6 +135,50 @@ def proof(
 
 
 @app.command(
+    "audit",
+    epilog=examples(
+        "podshare access audit",
+        "podshare access audit vision",
+        "podshare access audit --json | jq '.doors[] | select(.record == null)'",
+    ),
+)
+@takes_options
+def audit(
+    options: Options,
+    team: Annotated[
+        str | None, typer.Argument(metavar="[TEAM]", help="Such as vision; all without it.", show_default=False)
+    ] = None,
+) -> None:
+    """Show every door into a team's namespace and data, who is behind it, and which record grants it.
+
+    A door is whatever lets somebody in: access entries, role trusts, bindings, pod identity associations, access points
+    and policies, whoever made them. They were read when the team was last verified: after its last run, at the latest
+    by the last sweep. `podshare team reconcile TEAM --wait` reads them again. The exit code is 1 if no record grants a
+    door, or if doors could not be read.
+    """
+    from podshare_cli import access_views, proofs
+    from podshare_cli.output import print_json, stdout
+
+    known = proofs.read(options.connection)
+    if team is not None and team not in known.proofs:
+        raise Failure(f"There is no proof of team {team}.", f"podshare team reconcile {team} --wait")
+    teams = [team] if team else sorted(known.proofs)
+    lines = proofs.audit(known, teams)
+    unread = [one for name in teams for one in proofs.unread(known.proofs[name])]
+    if options.as_json:
+        print_json({**known.ages(), "doors": [line.as_dict() for line in lines], "unread": unread})
+    else:
+        stdout().print(access_views.audit(lines) if lines else "There is no door.")
+        stdout().print("\n".join(f"not read: {one}" for one in unread), markup=False, end="\n" if unread else "")
+        _tell_age(known)
+    if bad := [line for line in lines if not line.record]:
+        command = bad[0].closed_by
+        raise Failure(f"{len(bad)} of {len(lines)} doors are granted by no record; the first: {bad[0].access}", command)
+    if unread:
+        raise Failure(f"Not all doors were read; the first: {unread[0]}", "podshare team reconcile TEAM --wait")
+
+
+@app.command(
     "probe",
     epilog=examples("podshare access probe vision", "podshare access probe vision --service-account trainer --json"),
 )

@@ -12,7 +12,7 @@ from rich.text import Text
 from podshare.domain.proof import Refusal
 from podshare.domain.reach import ANYBODY, ASSUME, Access, in_bucket, in_cluster, in_file_system
 from podshare_cli.output import ago
-from podshare_cli.proofs import Line, Proof
+from podshare_cli.proofs import AuditLine, Line, Proof
 
 if TYPE_CHECKING:  # it imports lightkube, which takes its time
     from podshare_cli.probing import Result
@@ -53,6 +53,17 @@ def _cells(line: Line) -> Iterator[str]:
 
 def _style(line: Line) -> str:
     return "" if line.granted else "bold red"
+
+
+def audit(lines: Iterable[AuditLine]) -> Table:
+    """One line for each door, with the record that grants it or the command that closes it."""
+    shown = _folding("team", "who", "may", "of", "through", "granted by")
+    for line in lines:
+        cells = (*_cells(Line(line.team, line.access, bool(line.record))), line.record or f"nobody: {line.closed_by}")
+        shown.add_row(escape(line.team), *cells[:-1], escape(cells[-1]), style="" if line.record else "bold red")
+        if line.behind:
+            shown.add_row("", escape(f"behind it: {', '.join(map(_who, line.behind))}"), style="dim")
+    return shown
 
 
 def matrix(rows: Iterable[Mapping[str, Any]]) -> RenderableType:

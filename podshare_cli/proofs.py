@@ -8,6 +8,7 @@ from typing import Any
 from podshare.domain import policies
 from podshare.domain import proof as domain
 from podshare.domain.desired import CLUSTER_POLICY
+from podshare.domain.doors import UNREAD, Door
 from podshare.domain.proof import Refusal, digest, unpacked
 from podshare.domain.reach import ANYBODY, Access, account_of, by_pods, in_bucket, in_cluster
 from podshare_cli.connection import Connection
@@ -107,6 +108,64 @@ def refusals(known: Known, team: str) -> tuple[Refusal, ...]:
     others = {name: proof.document for name, proof in known.proofs.items() if name != team and proof.lines}
     excess = frozenset(line.access for line in lines if not line.granted)
     return domain.refusals([line.access for line in lines], excess, others)
+
+
+# ---- the audit -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class AuditLine:
+    """A door into a team's namespace or data, and the record that grants it; ``""`` if none does."""
+
+    team: str
+    access: Access
+    record: str
+    behind: tuple[str, ...]
+    closed_by: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The line for machines."""
+        access = self.access.as_dict()
+        return {
+            "team": self.team,
+            **access,
+            "behind": [*self.behind],
+            "record": self.record or None,
+            "closed_by": self.closed_by or None,
+        }
+
+
+def audit(known: Known, teams: Iterable[str]) -> list[AuditLine]:
+    """Every door into the namespaces and data of teams, those that no record grants first."""
+    lines = [line for team in teams for line in _audited(known.proofs[team])]
+    return sorted(lines, key=lambda line: (bool(line.record), line.team, line.access))
+
+
+def unread(proof: Proof) -> list[str]:
+    """What could not be read of a team's doors and resources."""
+    rules = [one["what"] for one in proof.document["broken"] if one["what"].startswith(f"{UNREAD}: ")]
+    return [f"{proof.team}: {one}" for one in (*proof.document["unread"], *rules)]
+
+
+def _audited(proof: Proof) -> Iterator[AuditLine]:
+    doors = [(Door.of_dict(one), one["expected"]) for one in proof.document.get("doors", ())]
+    told = {door.access: door for door, expected in doors if not expected}
+    for line in proof.lines:
+        door = told.get(line.access)
+        if line.granted:
+            yield AuditLine(proof.team, line.access, f"team#{proof.team}", (), "")
+        elif door is None:
+            yield AuditLine(proof.team, line.access, "", (), f"podshare team reconcile {proof.team}")
+        else:
+            yield AuditLine(proof.team, line.access, "", door.behind, door.closed_by)
+    for door, expected in doors:
+        if expected:
+            yield AuditLine(proof.team, door.access, f"{_who_expects(proof, door)}", door.behind, door.closed_by)
+
+
+def _who_expects(proof: Proof, door: Door) -> str:
+    """The record that lets a door be: a cluster's administrators, or what the team's own record gives as well."""
+    return f"administrators of {door.container}" if door.what == ANYBODY else f"team#{proof.team}"
 
 
 # ---- places ----------------------------------------------------------------------------------------------------

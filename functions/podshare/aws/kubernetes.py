@@ -21,7 +21,7 @@ from lightkube.config.models import Cluster, Context, User
 from lightkube.core.exceptions import ApiError
 from lightkube.resources.core_v1 import Namespace, PersistentVolume, PersistentVolumeClaim, Pod, ServiceAccount
 from lightkube.resources.networking_v1 import NetworkPolicy
-from lightkube.resources.rbac_authorization_v1 import Role, RoleBinding
+from lightkube.resources.rbac_authorization_v1 import ClusterRoleBinding, Role, RoleBinding
 from lightkube.types import PatchType
 
 from podshare.aws.errors import Pending, Retryable, Terminal
@@ -34,7 +34,15 @@ _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER_FAULT = 401
 _TERMINATING = "NamespaceTerminating"  # a cause, of the API server's admission plugin NamespaceLifecycle
 _SILENT_SECONDS = 15  # of the timeout below: a cluster that does not answer is not asked for each object anew
 
-_SERVED = (ServiceAccount, Role, RoleBinding, NetworkPolicy, PersistentVolume, PersistentVolumeClaim)
+_SERVED = (
+    ServiceAccount,
+    Role,
+    RoleBinding,
+    ClusterRoleBinding,
+    NetworkPolicy,
+    PersistentVolume,
+    PersistentVolumeClaim,
+)
 _KINDS: Mapping[str, Any] = {kind.__name__: kind for kind in _SERVED}
 
 _Answer = TypeVar("_Answer")
@@ -120,6 +128,17 @@ class Kubernetes:
             f"each {kind} of {namespace}",
             lambda client: [_name(one) for one in client.list(_KINDS[kind], namespace=namespace)],
         )
+
+    def objects(self, kind: str, namespace: str = "") -> list[dict[str, Any]]:
+        """All objects of a kind in a namespace, or of one that lies in none; none where there is no such namespace."""
+        about = f"each {kind}{f' of {namespace}' if namespace else ''}"
+        try:
+            return self._ask(
+                about,
+                lambda client: [dict(one.to_dict()) for one in client.list(_KINDS[kind], namespace=namespace or None)],
+            )
+        except _Absent:
+            return []
 
     def namespace(self, name: str) -> dict[str, Any] | None:
         """A namespace as it is, or None if there is none."""

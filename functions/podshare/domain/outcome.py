@@ -116,6 +116,8 @@ def _failure(result: Result) -> dict[str, str]:
 
 
 def _violation(item: Mapping[str, str]) -> dict[str, str]:
+    if "remedy" in item:
+        return {"what": f"{item['rule']}: {item['found']}", "remedy": item["remedy"]}
     what = f"isolation rule broken: {item['rule']}: {item['found']} ({item['key']})"
     return {"what": what, "remedy": "The next reconciliation mends what podshare owns; look who changed it."}
 

@@ -13,10 +13,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from podshare.domain.doors import RULE
 from podshare.domain.reach import ANYBODY, Access, account_of, in_bucket, in_cluster, in_file_system
 
 MOST_TOLD = 20  # of what is wrong, in an execution's history, in an event and with another team; the proof has it all
-LONGEST_TEXT = 400
+LONGEST_TEXT = 800  # a door is told with two or three ARNs and a command
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class Proof:
     """Who reaches what of a team's.
 
     ``excess`` is the part of ``access`` that nobody granted, ``violations`` are the isolation rules that do not hold,
-    each with ``key``, ``rule`` and ``found``, and ``unread`` is what AWS or Kubernetes did not tell.
+    each with ``key``, ``rule`` and ``found``, ``unread`` is what AWS or Kubernetes did not tell, and
+    ``doors`` are those that podshare does not know as its own, each with whether it is ``expected``.
     """
 
     team: str
@@ -47,6 +49,7 @@ class Proof:
     violations: tuple[Mapping[str, str], ...]
     unread: tuple[str, ...]
     refusals: tuple[Refusal, ...]
+    doors: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -60,7 +63,12 @@ class Proof:
     @property
     def broken(self) -> list[dict[str, Any]]:
         """Everything that should not be: in words, with the keys of the things that say so."""
-        beyond = [{"what": f"{one}, which nobody granted", "keys": [*one.by]} for one in sorted(self.excess)]
+        doors = {one["key"] for one in self.violations if one["rule"] == RULE}  # told with the command that closes it
+        beyond = [
+            {"what": f"{one}, which nobody granted", "keys": [*one.by]}
+            for one in sorted(self.excess)
+            if not {*one.by} & doors
+        ]
         rules = [{"what": f"{one['rule']}: {one['found']}", "keys": [one["key"]]} for one in self.violations]
         return [{**one, "what": one["what"][:LONGEST_TEXT]} for one in (*beyond, *rules)]
 
@@ -73,6 +81,7 @@ class Proof:
             "access": [{**one.as_dict(), "granted": one not in self.excess} for one in self.access],
             "broken": self.broken,
             "unread": [*self.unread],
+            "doors": [*self.doors],
             "refusals": [one.as_dict() for one in self.refusals if one.shared or one.broken],
             "refused": [one.team for one in self.refusals if not one.shared and not one.broken],
         }

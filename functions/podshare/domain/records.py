@@ -191,6 +191,8 @@ KmsKey = Annotated[
 Description = Annotated[str, _text(r"^\P{C}*$", 1024, 0)]
 Vpc = Annotated[str, _text(r"^vpc-[0-9a-f]{8,17}$", 21)]
 FileSystemId = Annotated[str, _text(r"^fs-[0-9a-f]{8,18}$", 21)]  # FSx API reference, FileSystemId
+# a principal's ARN, or a subject of a ClusterRoleBinding: `User NAME`, a group by its name
+Administrator = Annotated[str, _text(r"^[^\x00-\x1f]+$", 2048)]
 EksCluster = Annotated[str, _text(r"^[0-9A-Za-z][A-Za-z0-9_-]*$", 100)]
 HyperPodCluster = Annotated[
     str,
@@ -253,6 +255,7 @@ class Cluster(_Record):
     scheduler: Scheduler | None = None
     namespace_hardening: Annotated[Literal["off", "report", "enforce"], BeforeValidator(_off)] = "off"
     kubernetes_api: bool = True
+    administrators: Annotated[tuple[Administrator, ...], Field(max_length=100)] = ()
 
 
 class Dataset(_Record):

@@ -4,16 +4,44 @@ A reader takes a ``Look`` and yields each ``Door`` that it finds and that podsha
 ``Look.own`` is planned and verified by its documents). It reads by ``Look.context``, which changes nothing, and lets
 errors pass: what cannot be read is told as such, and the team is not verified. To add a reader, append it to
 ``IN_CLUSTERS`` (called for each cluster of the team) or to ``IN_DATA`` (called once).
+
+Nothing is cached: a door that was closed a moment ago must not be told, and one that was opened must.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+import shlex
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
+from botocore.exceptions import ClientError
+
+from podshare.aws.errors import is_absent, reason_of
+from podshare.domain import policies
 from podshare.domain.desired import ClusterFacts
-from podshare.domain.doors import Door
-from podshare.domain.kinds import Key, Resource
-from podshare.domain.plan import Observation
+from podshare.domain.doors import UNREAD, Door, is_stranger, spans_as_stranger, unexpected
+from podshare.domain.installation import MANAGED_BY_TAG, TEAM_TAG
+from podshare.domain.kinds import Key, Kind, Resource, Role
+from podshare.domain.plan import Foreign, LeftBehind, Observation
+from podshare.domain.reach import ANYBODY, reach
+from podshare.reconciliation.records import TeamRecords
 from podshare.resources.context import Context
+
+READS = frozenset(
+    {
+        "eks:ListAccessEntries",
+        "eks:DescribeAccessEntry",
+        "eks:ListAssociatedAccessPolicies",
+        "eks:ListPodIdentityAssociations",
+        "eks:DescribePodIdentityAssociation",
+        "iam:GetRole",
+    }
+)
+READERS = 8  # as in the survey
+PROOFS = "proof"  # the id under which both functions that work out proofs may write
+_HASH = 9  # characters at the end of a role's name, after the team's
+_STANDARD = "STANDARD"  # the other types are nodes', which have no access policies and groups of Kubernetes' own
 
 
 @dataclass(frozen=True)
@@ -25,7 +53,7 @@ class Look:
     observed: Mapping[Key, Observation]
     cluster: ClusterFacts | None = None
 
-    @property
+    @cached_property
     def own(self) -> Collection[Key]:
         """The keys of what is there and is podshare's."""
         return {key for key, one in self.observed.items() if isinstance(one, Resource)}
@@ -35,7 +63,301 @@ class Look:
         """The team's namespace in every cluster."""
         return f"hyperpod-ns-{self.context.team}"
 
+    @property
+    def facts(self) -> ClusterFacts:
+        """The cluster that a reader of clusters is called for. Raises LookupError for any other reader."""
+        if self.cluster is None:
+            raise LookupError("this reader is called for no cluster")
+        return self.cluster
+
+    def key(self, kind: Kind, name: str) -> Key:
+        """The key of something in the cluster."""
+        return Key(kind, self.facts.account, self.facts.region, self.facts.eks_cluster, name)
+
+    def door(self, kind: str, principal: str, gives: Iterable[str], what: str, by: tuple[str, str]) -> Door:
+        """A door into the cluster; ``by`` is where it is written, and the command that closes it."""
+        return Door(
+            kind=kind,
+            account=self.facts.account,
+            region=self.facts.region,
+            container=self.facts.eks_cluster,
+            principal=principal,
+            gives=tuple(gives),
+            where=self.facts.eks_arn(self.context.installation.partition),
+            what=what,
+            written_at=by[0],
+            closed_by=by[1],
+        )
+
+    def eks_command(self, action: str, *arguments: str) -> str:
+        """A command of the AWS CLI about the cluster."""
+        place = ("--region", self.facts.region, "--cluster-name", self.facts.eks_cluster)
+        return shlex.join(("aws", "eks", action, *place, *arguments))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The doors that no record grants, who spans each cluster (by its ARN), and what could not be read."""
+
+    unexpected: tuple[Door, ...]
+    expected: tuple[Door, ...]
+    spanning: Mapping[str, tuple[str, ...]]
+    unread: tuple[Mapping[str, str], ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """What ``prove`` keeps of it, in plain JSON."""
+        told = [{**door.as_dict(), "expected": True} for door in self.expected]
+        told += [{**door.as_dict(), "expected": False} for door in self.unexpected]
+        return {"doors": told, "spanning": {arn: [*who] for arn, who in self.spanning.items()}}
+
+    @property
+    def violations(self) -> list[dict[str, str]]:
+        """All of it that keeps a team from being verified."""
+        return [*(door.violation() for door in self.unexpected), *map(dict, self.unread)]
+
+
+def doors(
+    context: Context,
+    records: TeamRecords,
+    facts: Mapping[str, ClusterFacts],
+    desired: Mapping[Key, Resource],
+    observed: Mapping[Key, Observation],
+) -> Found:
+    """All doors into the team's namespaces and data that are not podshare's own, and which of them no record grants.
+
+    A cluster in which the team has nothing, and shall have nothing, is not looked at.
+    """
+    granted = reach([*desired.values()], desired.keys(), context.installation)
+    found, expected, unread, spanning = (
+        set[Door](),
+        set[Door](),
+        list[Mapping[str, str]](),
+        dict[str, tuple[str, ...]](),
+    )
+    look = Look(context, desired, observed)
+    for cluster in facts.values():
+        place = (cluster.account, cluster.region, cluster.eks_cluster)
+        here = [one for key, one in observed.items() if (key.account, key.region, key.container) == place]
+        if all(isinstance(one, LeftBehind | None) for one in here):
+            continue
+        there, failed = _read(replace(look, cluster=cluster), IN_CLUSTERS, f"cluster {cluster.name}")
+        arn = cluster.eks_arn(context.installation.partition)
+        spanning[arn] = tuple(sorted({door.principal for door in there if door.what == ANYBODY}))
+        known = _administrators(context, records, cluster, spanning[arn])
+        judged = unexpected(there, granted, known)
+        found |= {*judged}
+        expected |= {*there} - {*judged}
+        unread += failed
+    there, failed = _read(look, IN_DATA, "data")
+    judged = unexpected(there, granted)
+    return Found(
+        tuple(sorted({*found, *judged})), tuple(sorted(expected | ({*there} - {*judged}))), spanning, (*unread, *failed)
+    )
+
+
+def keep_administrators(context: Context, spanning: Mapping[str, Collection[str]]) -> None:
+    """Keep who spans a cluster when podshare first looks: a cluster's record may name others, and then counts alone."""
+    for arn, principals in spanning.items():
+        condition = "attribute_not_exists(principals)"
+        context.state.update(
+            PROOFS, f"cluster#{arn}", "SET principals = :principals", condition, principals=[*principals]
+        )
+
+
+def _administrators(
+    context: Context, records: TeamRecords, cluster: ClusterFacts, spanning: Collection[str]
+) -> Collection[str]:
+    """Who may span a cluster: whom its record names, or else who did when podshare first looked."""
+    record = records.clusters.get(cluster.name)
+    if record and record.administrators:
+        return record.administrators
+    row = context.state.get(PROOFS, f"cluster#{cluster.eks_arn(context.installation.partition)}")
+    return row["principals"] if row else spanning
+
+
+def _read(look: Look, readers: Iterable["Reader"], place: str) -> tuple[list[Door], list[Mapping[str, str]]]:
+    found, unread = list[Door](), list[Mapping[str, str]]()
+    for reader in readers:
+        try:
+            found += reader(look)
+        except Exception as error:  # whatever it is, what else there is must be told
+            what = f"doors of {place} were not read ({reader.__name__.replace('_', ' ').strip()}): {reason_of(error)}"
+            unread.append({"key": f"doors|{place}|{reader.__name__}", "rule": UNREAD, "found": what})
+    return found, unread
+
+
+# ---- readers of clusters ---------------------------------------------------------------------------------------
+
+
+def access_entries(look: Look) -> Iterator[Door]:
+    """Every access entry whose scopes or groups reach the team's namespace."""
+    facts = look.facts
+    eks = look.context.accounts.client("eks", facts.account, facts.region)
+    pages = eks.get_paginator("list_access_entries").paginate(clusterName=facts.eks_cluster)
+    strangers = [arn for page in pages for arn in page["accessEntries"] if not _is_known(look, arn)]
+    rows = {arn: team for arn in strangers if (team := _team_in(look, arn)) not in ("", look.context.team)}
+    others = _in_inventories(look, rows)
+    with ThreadPoolExecutor(READERS) as pool:
+        for found in pool.map(lambda arn: [*_entry(look, arn)], [arn for arn in strangers if arn not in others]):
+            yield from found
+
+
+def _is_known(look: Look, arn: str) -> bool:
+    """What is the team's own, or a service's: nobody can assume a service-linked role (IAM user guide)."""
+    return look.key(Kind.ACCESS_ENTRY, arn) in look.own or ":role/aws-service-role/" in arn
+
+
+def _team_in(look: Look, arn: str) -> str:
+    """The team that a role under podshare's path is named for; empty for any other principal."""
+    start = look.context.installation.role_arn(look.facts.account, f"{look.context.installation.prefix}-")
+    return arn[len(start) : -_HASH] if arn.startswith(start) else ""
+
+
+def _in_inventories(look: Look, teams: Mapping[str, str]) -> frozenset[str]:
+    """Those of the principals whose entry is in the inventory of the team that they are named for.
+
+    The verification of that team looks at them, wherever they lead.
+    """
+    found = set[str]()
+    for team in sorted({*teams.values()}):
+        keys = {f"resource#{look.key(Kind.ACCESS_ENTRY, arn)}": arn for arn, of in teams.items() if of == team}
+        found |= {keys[row["part"]] for row in look.context.state.get_parts(f"team#{team}", keys)}
+    return frozenset(found)
+
+
+def _entry(look: Look, arn: str) -> Iterator[Door]:
+    facts = look.facts
+    eks = look.context.accounts.client("eks", facts.account, facts.region)
+    try:
+        entry = eks.describe_access_entry(clusterName=facts.eks_cluster, principalArn=arn)["accessEntry"]
+        pages = eks.get_paginator("list_associated_access_policies").paginate(
+            clusterName=facts.eks_cluster, principalArn=arn
+        )
+        associated = [one for page in pages for one in page["associatedAccessPolicies"]]
+    except ClientError as error:
+        if is_absent(error):
+            return
+        raise
+    if entry["type"] != _STANDARD:
+        return
+    found = [*_by_policies(look, arn, associated), *_by_groups(look, arn, entry.get("kubernetesGroups", []))]
+    behind = _behind(look, arn) if found else ()
+    yield from (replace(door, behind=behind) for door in found)
+
+
+def _by_policies(look: Look, arn: str, associated: Iterable[Mapping[str, Any]]) -> Iterator[Door]:
+    named = _team_in(look, arn) == look.context.team
+    for one in associated:
+        policy = str(one["policyArn"])
+        command = look.eks_command("disassociate-access-policy", "--principal-arn", arn, "--policy-arn", policy)
+        for scope in one["accessScope"].get("namespaces") or [ANYBODY]:
+            # where a role of the team's name leads, nobody else looks
+            if scope == ANYBODY or named or policies.overlap(scope, look.namespace):
+                what = look.namespace if scope != ANYBODY and policies.overlap(scope, look.namespace) else scope
+                yield look.door("access entry", arn, (policy.rpartition("/")[2],), what, (arn, command))
+
+
+def _by_groups(look: Look, arn: str, groups: Collection[str]) -> Iterator[Door]:
+    own = f"{look.context.installation.prefix}:{look.context.team}:"
+    if mine := sorted(group for group in groups if group.startswith(own)):
+        rest = sorted({*groups} - {*mine})
+        command = look.eks_command("update-access-entry", "--principal-arn", arn, "--kubernetes-groups")
+        command = f"{command} {shlex.join(rest) if rest else shlex.quote('[]')}"
+        gives = ("what RBAC grants",)
+        yield from (look.door("access entry", arn, gives, f"group {group}", (arn, command)) for group in mine)
+
+
+def _behind(look: Look, arn: str) -> tuple[str, ...]:
+    """Who may assume the role of an entry, as its trust names them; nobody for a user."""
+    if ":role/" not in arn:
+        return ()
+    try:
+        role = look.context.accounts.client("iam", look.facts.account).get_role(RoleName=arn.rpartition("/")[2])["Role"]
+    except ClientError as error:
+        if is_absent(error):
+            return ()
+        raise
+    return _trusted_by(role["AssumeRolePolicyDocument"])
+
+
+def _trusted_by(trust: Any) -> tuple[str, ...]:
+    allowed = (one for one in policies.canonical(trust) if one["Effect"] == "Allow")
+    named = (one.get("Principal", {"AWS": [ANYBODY]}) for one in allowed)
+    return tuple(sorted({str(who) for principals in named for listed in principals.values() for who in listed}))
+
+
+def roles(look: Look) -> Iterator[Door]:
+    """Whom a role of the team lets in that is not known as podshare's any more, beyond what its record says."""
+    for key, one in look.observed.items():
+        wanted = look.desired.get(key)
+        if not (isinstance(one, Foreign) and isinstance(wanted, Role)) or key.account != look.facts.account:
+            continue
+        arn = look.context.installation.role_arn(key.account, key.name)
+        meant = {*_trusted_by(wanted.trust)}
+        for who in sorted({*_behind(look, arn)} - meant):
+            manager = look.context.installation.manager
+            tags = f"Key={TEAM_TAG},Value={look.context.team} Key={MANAGED_BY_TAG},Value={manager}"
+            command = f"aws iam tag-role --role-name {key.name} --tags {tags}"
+            door = look.door("role", who, ("assume",), ANYBODY, (arn, command))
+            yield replace(door, region="", container="", where=arn)
+
+
+def associations(look: Look) -> Iterator[Door]:
+    """Every pod identity association in the team's namespace."""
+    facts = look.facts
+    eks = look.context.accounts.client("eks", facts.account, facts.region)
+    pages = eks.get_paginator("list_pod_identity_associations").paginate(
+        clusterName=facts.eks_cluster, namespace=look.namespace
+    )
+    for listed in [one for page in pages for one in page["associations"]]:
+        name = f"{look.namespace}/{listed['serviceAccount']}"
+        if look.key(Kind.POD_IDENTITY_ASSOCIATION, name) in look.own:
+            continue
+        place = {"clusterName": facts.eks_cluster, "associationId": listed["associationId"]}
+        found = eks.describe_pod_identity_association(**place)["association"]
+        command = look.eks_command("delete-pod-identity-association", "--association-id", listed["associationId"])
+        who = f"system:serviceaccount:{name.replace('/', ':')}"
+        for arn in filter(None, (found["roleArn"], found.get("targetRoleArn"))):
+            door = look.door("pod identity association", who, ("assume",), ANYBODY, (name, command))
+            yield replace(door, where=arn)
+
+
+def bindings(look: Look) -> Iterator[Door]:
+    """Every RoleBinding in the namespace, and each ClusterRoleBinding, that names others than who belongs there."""
+    facts = look.facts
+    if not facts.kubernetes_api:
+        return
+    kubernetes = look.context.kubernetes(look.key(Kind.NAMESPACE, look.namespace))
+    prefix = look.context.installation.prefix
+    for found in kubernetes.objects("RoleBinding", look.namespace):
+        name = found["metadata"]["name"]
+        if look.key(Kind.KUBERNETES_ROLE_BINDING, f"{look.namespace}/{name}") in look.own:
+            continue
+        command = f"kubectl delete rolebinding {shlex.quote(name)} --namespace {look.namespace}"
+        for subject in _subjects(found):
+            if is_stranger(subject, look.namespace, f"{prefix}:{look.context.team}:"):
+                gives, who = (_bound(found),), subject.removeprefix("Group ")
+                yield look.door("role binding", who, gives, look.namespace, (f"{look.namespace}/{name}", command))
+    for found in kubernetes.objects("ClusterRoleBinding"):
+        name = found["metadata"]["name"]
+        command = f"kubectl delete clusterrolebinding {shlex.quote(name)}"
+        for subject in _subjects(found):
+            if spans_as_stranger(subject, found["roleRef"]["name"], prefix):
+                gives, who = (_bound(found),), subject.removeprefix("Group ")
+                yield look.door("cluster role binding", who, gives, ANYBODY, (name, command))
+
+
+def _bound(binding: Mapping[str, Any]) -> str:
+    return f"{binding['roleRef']['kind']} {binding['roleRef']['name']}"
+
+
+def _subjects(binding: Mapping[str, Any]) -> list[str]:
+    """Each subject, a kind and a name; that of a service account with its namespace."""
+    subjects = binding.get("subjects") or ()
+    inside = [f"{one['namespace']}/" if one.get("namespace") else "" for one in subjects]
+    return [f"{one['kind']} {place}{one['name']}" for place, one in zip(inside, subjects, strict=True)]
+
 
 Reader = Callable[[Look], Iterator[Door]]
-IN_CLUSTERS: tuple[Reader, ...] = ()
+IN_CLUSTERS: tuple[Reader, ...] = (access_entries, roles, associations, bindings)
 IN_DATA: tuple[Reader, ...] = ()

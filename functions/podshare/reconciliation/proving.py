@@ -10,11 +10,13 @@ from typing import Any
 
 from podshare.aws.tables import Item
 from podshare.domain.access_points import described
+from podshare.domain.doors import Door
 from podshare.domain.kinds import Key, Resource
 from podshare.domain.plan import Observation, Unreadable
 from podshare.domain.proof import LONGEST_TEXT, MOST_TOLD, Proof, beyond, packed, refusals, unpacked
 from podshare.domain.reach import Access, reach
 from podshare.reconciliation.announcing import announce
+from podshare.reconciliation.doors import keep_administrators
 from podshare.resources.context import Context
 
 PROOFS = "proof"  # the id of all teams' proofs, so that one query reads them and a role can be held to them
@@ -54,19 +56,27 @@ def prove(
     found, wanted = _reaches(context, desired, observed)
     row = context.state.get(PROOFS, _part(context.team)) or {}
     excess = beyond(found, wanted)
+    verification = dict(verification)
+    told, spanning = verification.pop("doors"), verification.pop("spanning")
+    keep_administrators(context, spanning)
+    doors = [Door.of_dict(one) for one in told if not one["expected"]]
+    entered = frozenset(door.access for door in doors)
     proof = Proof(
         team=context.team,
         read_at=str(verification["at"]),
-        access=found,
-        excess=excess,
+        access=tuple(sorted({*found, *entered})),
+        excess=excess | entered,
+        doors=tuple(told),
         violations=tuple(verification["violations"]),
         unread=tuple(f"{key}: {one.reason}" for key, one in observed.items() if isinstance(one, Unreadable)),
-        refusals=refusals(found, excess, _others(context, in_full=bool(excess))),
+        refusals=refusals({*found, *entered}, excess | entered, _others(context, in_full=bool(excess | entered))),
     )
     never_granted = beyond(excess, _granted(row))
     going = {key for one in excess - never_granted for key in one.by}
     points = described(context.installation, (one for one in observed.values() if isinstance(one, Resource)))
-    widened = _announced(context, row, proof, never_granted, {str(key) for key in desired} - going)
+    widened = _announced(
+        context, row, proof, never_granted, ({str(key) for key in desired} - going) | {door.key for door in doors}
+    )
     _keep(
         context,
         proof,

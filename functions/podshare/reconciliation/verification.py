@@ -9,6 +9,7 @@ from podshare.domain.desired import ClusterFacts, member_principals
 from podshare.domain.isolation import Boundaries, violations
 from podshare.domain.kinds import Key, Resource
 from podshare.domain.plan import Observation, Unreadable, plan
+from podshare.reconciliation.doors import doors
 from podshare.reconciliation.proving import prove
 from podshare.reconciliation.records import TeamRecords, desired_resources, read_records
 from podshare.reconciliation.survey import reading_context, survey
@@ -33,18 +34,24 @@ def verified(
     desired: Mapping[Key, Resource],
     observed: Mapping[Key, Observation],
 ) -> dict[str, Any]:
-    """Whether what is there is what is desired and keeps teams apart, and all that is not so."""
+    """Whether what is there is what is desired and keeps teams apart, and all that is not so.
+
+    ``doors`` are all that podshare does not know as its own, those that no record grants and those of a cluster's
+    administrators; ``spanning`` is who reaches all of each cluster: ``prove`` keeps them.
+    """
     there = [found for found in observed.values() if isinstance(found, Resource)]
     broken = violations(_boundaries(context, records, facts), there, desired)
+    found = doors(context, records, facts, desired, observed)
     left = plan(desired, observed)
     unread = any(isinstance(found, Unreadable) for found in observed.values())
     changes = [change.as_dict() for change in left.changes]
     return {
-        "verified": not broken and not changes and not left.obstacles and not unread,
+        "verified": not found.violations and not broken and not changes and not left.obstacles and not unread,
         "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "resources": len(there),
-        "violations": [violation.as_dict() for violation in broken[:MOST_SHOWN]],
+        "violations": [*found.violations, *(violation.as_dict() for violation in broken)][:MOST_SHOWN],
         "differences": changes[:MOST_SHOWN],
+        **found.as_dict(),
     }
 
 
