@@ -237,16 +237,13 @@ def test_condition_keys_are_set_by_aws(sandbox: Sandbox) -> None:
 
 
 def test_who_may_assume_roles_stays_in_the_organization(sandbox: Sandbox) -> None:
-    """Every hub role that may assume another is denied it outside of the organization, unless AWS cannot tell."""
+    """Every hub role that may assume another is denied it wherever AWS does not say that it is in the organization."""
     iam = sandbox.client("iam")
     deny = {
         "Effect": "Deny",
         "Action": "sts:AssumeRole",
         "Resource": "*",
-        "Condition": {
-            "StringNotEquals": {"aws:ResourceOrgID": ORGANIZATION_ID},
-            "Null": {"aws:ResourceOrgID": "false"},
-        },
+        "Condition": {"StringNotEquals": {"aws:ResourceOrgID": ORGANIZATION_ID}},
     }
     baseline = managed_policies(sandbox, HUB)["podshare-functions"]["Statement"]
     bearers = {one.bearer for one in statements(sandbox, HUB) if one.allows and "sts:AssumeRole" in one.actions}
@@ -260,6 +257,38 @@ def test_who_may_assume_roles_stays_in_the_organization(sandbox: Sandbox) -> Non
 
     assert assuming == {function for function, _ in MAY_ASSUME}
     assert deny in [{name: value for name, value in one.items() if name != "Sid"} for one in baseline]
+
+
+def test_a_departed_account_is_not_entered_although_it_lets_the_hub_in(sandbox: Sandbox) -> None:
+    """AWS sends aws:ResourceOrgID for accounts of an organization only (IAM user guide, "aws:ResourceOrgID")."""
+    organizations = sandbox.client("organizations", MANAGEMENT)
+    request = organizations.create_account(AccountName="departed", Email="departed@example.com")["CreateAccountStatus"]
+    sandbox.settle()
+    made = organizations.describe_create_account_status(CreateAccountRequestId=request["Id"])["CreateAccountStatus"]
+    account = made["AccountId"]
+    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    for work in {work for _, work in MAY_ASSUME}:
+        sandbox.client("iam", account).create_role(
+            Path=SYSTEM, RoleName=f"podshare-{work}", AssumeRolePolicyDocument=document
+        )
+
+    def entered() -> list[tuple[str, str]]:
+        called = {"RoleSessionName": "test"}
+        return [
+            (name, work)
+            for name, work in MAY_ASSUME
+            if work != "organization"  # that role is named in the management account alone
+            and not denied(
+                function(sandbox, name)("sts").assume_role,
+                RoleArn=f"arn:aws:iam::{account}:role{SYSTEM}podshare-{work}",
+                **called,
+            )
+        ]
+
+    assert entered() == [pair for pair in MAY_ASSUME if pair[1] != "organization"]
+    sandbox.client("organizations", account).leave_organization()
+    assert entered() == []
 
 
 def test_system_path_is_only_read(sandbox: Sandbox) -> None:
