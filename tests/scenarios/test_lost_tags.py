@@ -3,13 +3,12 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
 from podshare.domain.kinds import Key, Kind
 from podshare_sandbox.services import kubernetes
-from podshare_sandbox.services.kubernetes.resources import BY_KIND
+from tests.scenarios.marks import OBJECTS, TAGGED, Change, Tags, relabel, retag, tags_of
 from tests.scenarios.world import EKS_ARN, HUB, LANGUAGE, VISION, Item, World, refused
 
 TEAM, NAMESPACE = "vision", "hyperpod-ns-vision"
@@ -18,14 +17,6 @@ MEMBERS = [{"account": VISION}, {"account": LANGUAGE}]
 RULE = {"api_groups": [""], "resources": ["configmaps"], "verbs": ["get"]}
 RECORD: Item = {"members": MEMBERS, "kubernetes_groups": [GROUP], "rbac": [{"group": GROUP, "rules": [RULE]}]}
 ENTRY = "arn:aws:iam::111111111111:role/podshare/"
-OBJECTS = {
-    Kind.SERVICE_ACCOUNT: "ServiceAccount",
-    Kind.KUBERNETES_ROLE: "Role",
-    Kind.KUBERNETES_ROLE_BINDING: "RoleBinding",
-}
-TAGGED = {Kind.ROLE, Kind.ACCESS_ENTRY, Kind.POD_IDENTITY_ASSOCIATION, Kind.ACCESS_POINT, Kind.COMPUTE_QUOTA}
-Tags = dict[str, str]
-Change = Callable[[Tags], Tags]
 
 LOST: Change = lambda _: {}  # noqa: E731  # each is a word for what becomes of tags
 OTHERS: Change = lambda tags: {**tags, **{name: "language" for name in tags if name.endswith("team")}}  # noqa: E731
@@ -41,83 +32,8 @@ def inventory(world: World) -> list[Key]:
     return [Key.parse(row["key"]["S"]) for row in rows]
 
 
-def retag(world: World, key: Key, change: Change) -> None:
-    """Let somebody with rights in the account change the tags of one resource."""
-    former, put, take = _tags(world, key)
-    changed = change(dict(former))
-    if gone := sorted(former.keys() - changed.keys()):
-        take(gone)
-    if changed:
-        put(changed)
-
-
-def _tags(world: World, key: Key) -> tuple[Tags, Callable[[Tags], Any], Callable[[list[str]], Any]]:
-    client = world.sandbox.client
-    match key.kind:
-        case Kind.ROLE:
-            iam = client("iam", key.account)
-            return (
-                of_list(iam.get_role(RoleName=key.name)["Role"].get("Tags", [])),
-                lambda tags: iam.tag_role(RoleName=key.name, Tags=as_list(tags)),
-                lambda names: iam.untag_role(RoleName=key.name, TagKeys=names),
-            )
-        case Kind.ACCESS_ENTRY | Kind.POD_IDENTITY_ASSOCIATION:
-            eks = client("eks", key.account)
-            arn, tags = _in_eks(eks, key)
-            return (
-                tags,
-                lambda tags: eks.tag_resource(resourceArn=arn, tags=tags),
-                lambda names: eks.untag_resource(resourceArn=arn, tagKeys=names),
-            )
-        case Kind.ACCESS_POINT:
-            s3, arn = client("s3control", key.account), f"arn:aws:s3:{key.region}:{key.account}:accesspoint/{key.name}"
-            about: Item = {"AccountId": key.account, "ResourceArn": arn}
-            return (
-                of_list(s3.list_tags_for_resource(**about)["Tags"]),
-                lambda tags: s3.tag_resource(**about, Tags=as_list(tags)),
-                lambda names: s3.untag_resource(**about, TagKeys=names),
-            )
-        case _:
-            sagemaker = client("sagemaker", key.account)
-            quotas = sagemaker.list_compute_quotas()["ComputeQuotaSummaries"]
-            arn = next(one["ComputeQuotaArn"] for one in quotas if one["Name"] == key.name.rpartition("/")[2])
-            return (
-                of_list(sagemaker.list_tags(ResourceArn=arn)["Tags"]),
-                lambda tags: sagemaker.add_tags(ResourceArn=arn, Tags=as_list(tags)),
-                lambda names: sagemaker.delete_tags(ResourceArn=arn, TagKeys=names),
-            )
-
-
-def _in_eks(eks: Any, key: Key) -> tuple[str, Tags]:
-    if key.kind is Kind.ACCESS_ENTRY:
-        entry = eks.describe_access_entry(clusterName=key.container, principalArn=key.name)["accessEntry"]
-        return entry["accessEntryArn"], entry["tags"]
-    namespace, _, name = key.name.partition("/")
-    asked = {"clusterName": key.container, "namespace": namespace, "serviceAccount": name}
-    (listed,) = eks.list_pod_identity_associations(**asked)["associations"]
-    found = eks.describe_pod_identity_association(clusterName=key.container, associationId=listed["associationId"])
-    return listed["associationArn"], found["association"]["tags"]
-
-
-def as_list(tags: Tags) -> list[Any]:
-    return [{"Key": name, "Value": value} for name, value in tags.items()]
-
-
-def of_list(tags: list[Any]) -> Tags:
-    return {tag["Key"]: tag["Value"] for tag in tags}
-
-
-def relabel(key: Key, change: Change) -> None:
-    """Let a cluster's admin change the labels of one object."""
-    namespace, _, name = key.name.partition("/")
-    api = kubernetes.api_of(EKS_ARN)
-    found = api.get(OBJECTS[key.kind], namespace, name) or {}
-    found["metadata"]["labels"] = change(found["metadata"].get("labels") or {})
-    api.replace(BY_KIND[OBJECTS[key.kind]], namespace, found, "kubectl-edit")
-
-
-def tags_of(world: World) -> dict[str, Tags]:
-    tagged = {str(key): _tags(world, key)[0] for key in inventory(world) if key.kind in TAGGED}
+def marks_of(world: World) -> dict[str, Tags]:
+    tagged = {str(key): tags_of(world, key)[0] for key in inventory(world) if key.kind in TAGGED}
     api = kubernetes.api_of(EKS_ARN)
     objects = {str(key): key for key in inventory(world) if key.kind in OBJECTS}
     labels = {
@@ -131,7 +47,7 @@ def tags_of(world: World) -> dict[str, Tags]:
 def team(world: World) -> Iterator[dict[str, Tags]]:
     """The team as it should be, with all its tags and labels."""
     assert world.put_team(TEAM, **RECORD)["state"] == "READY"
-    yield tags_of(world)
+    yield marks_of(world)
     world.delete(f"team#{TEAM}")
     assert (world.status(TEAM)["state"], world.leftovers()) == ("DELETED", []), world.status(TEAM)["problems"]
 
@@ -144,10 +60,10 @@ def test_tags_of_what_is_wanted_are_given_back(world: World, team: dict[str, Tag
             retag(world, key, change)
         elif key.kind in OBJECTS:
             relabel(key, lambda labels: {**labels, "app.kubernetes.io/managed-by": "Helm"})
-    assert tags_of(world) != team
+    assert marks_of(world) != team
     run = world.reconcile(TEAM)
     assert run["state"] == "READY", world.status(TEAM)["problems"]
-    left = {text: tags for text, tags in tags_of(world).items() if _owned(tags) != _owned(team[text])}
+    left = {text: tags for text, tags in marks_of(world).items() if _owned(tags) != _owned(team[text])}
     assert left == {}
     assert world.works(TEAM, VISION)
 
@@ -241,6 +157,6 @@ def test_objects_of_the_version_before_are_taken_on(world: World, team: dict[str
         if key.kind in OBJECTS:
             relabel(key, lambda labels: {name: text for name, text in labels.items() if name != "podshare/managed-by"})
     assert world.reconcile(TEAM)["state"] == "READY"
-    assert {text: _owned(tags) for text, tags in tags_of(world).items()} == {
+    assert {text: _owned(tags) for text, tags in marks_of(world).items()} == {
         text: _owned(tags) for text, tags in team.items()
     }

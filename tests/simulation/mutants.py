@@ -168,12 +168,23 @@ MUTANTS = (
         "functions/podshare/resources/context.py",
         (
             (
-                "        return tags.get(TEAM_TAG) == self.team and tags.get(MANAGED_BY_TAG) == self.installation.manager\n",
+                "        return not self.missing_marks(tags) or self.remembers(key, identity)\n",
                 "        return True\n",
             ),
         ),
         "foreign",
         (Place("taken", "onboarding", "podshare-data", "s3:CreateAccessPoint", "podshare-beta"),),
+    ),
+    Mutant(
+        "tags are trusted",
+        "functions/podshare/resources/context.py",
+        (
+            (
+                "        return not self.missing_marks(tags) or self.remembers(key, identity)\n",
+                "        return not self.missing_marks(tags)\n",
+            ),
+        ),
+        "chapter change",
     ),
 )
 

@@ -1,10 +1,14 @@
-"""What is really there, read from the sandbox's own state and not through podshare: the judge of every schedule."""
+"""What is really there, read from the sandbox's own state and not through podshare: the judge of every schedule.
+
+Whose a thing is does not hang on its tags, labels, path or name: what was there before the story, or was made by
+somebody else in it, is foreign; all else was made by podshare.
+"""
 
 import functools
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,27 +55,41 @@ Grant = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Reality:
-    """Everything that podshare owns and everything that it does not, by the key that its inventory would have."""
+    """Everything that podshare made and everything that it did not, by the key that its inventory would have."""
 
     owned: Mapping[str, Facts]
     foreign: Mapping[str, Facts]
 
     def of(self, team: str) -> dict[str, Facts]:
-        """What a team owns alone; bucket policies are everybody's."""
-        return {key: facts for key, facts in self.owned.items() if facts.get("team") == team}
+        """What was made for a team alone, and lies under its name; bucket policies are everybody's."""
+        return {key: facts for key, facts in self.owned.items() if _is_of(key, team)}
+
+    def untagged(self, team: str) -> dict[str, Facts]:
+        """The same without tags, which give nobody anything: somebody may change them at any moment."""
+        return {key: {**facts, "tags": {}} for key, facts in self.of(team).items()}
 
     def grants(self) -> frozenset[Grant]:
         """Everything that gives anybody anything, in pieces so small that each is given whole or not at all."""
-        return frozenset(grant for key, facts in self.owned.items() for grant in _grants(key, facts))
+        return frozenset(grant for key, facts in self.everything.items() for grant in _grants(key, facts))
+
+    @property
+    def everything(self) -> dict[str, Facts]:
+        """What is there, whoever made it: a door lets in whoever built it."""
+        return {**self.foreign, **self.owned}
 
 
-def look(world: World) -> Reality:
-    """Everything in all accounts as it is now."""
+@functools.lru_cache(maxsize=4096)
+def _is_of(key: str, team: str) -> bool:
+    return bool(re.search(rf"\b{team}\b", key))
+
+
+def look(world: World, others: Collection[str] | None = None) -> Reality:
+    """Everything in all accounts as it is now; ``others`` are the keys of what others made, by default of everything."""
     owned: dict[str, Facts] = {}
     foreign: dict[str, Facts] = {}
     found = (*_roles(), *_cluster(), *_quotas(world), *_scheduler(), *_schedules(), *_data(), *_links())
-    for key, facts, is_own in found:
-        (owned if is_own else foreign)[key] = facts
+    for key, facts in found:
+        (foreign if others is None or key in others else owned)[key] = facts
     return Reality(owned, foreign)
 
 
@@ -96,32 +114,30 @@ def portable(text: str) -> str:
     return _BY_CHANCE.sub("*", text)
 
 
-Found = tuple[str, Facts, bool]
+Found = tuple[str, Facts]
 
 
 def _roles() -> Iterator[Found]:
+    """Roles; policies that podshare's stacks offer are told apart from the role that they are attached to."""
     for account in (HUB, VISION, LANGUAGE, DATA):
         for role in list(iam_backends[account]["aws"].roles.values()):
             if role.path.startswith("/aws-service-role/"):  # Amazon FSx makes it with the first link, and keeps it
                 continue
             attached = sorted(portable(arn) for arn in role.managed_policies)
-            own = [arn for arn in attached if "policy/podshare" in arn and role.path != SYSTEM_PATH]
+            offered = [arn for arn in attached if "policy/podshare" in arn and role.path not in (OWN_PATH, SYSTEM_PATH)]
             facts = {
                 "path": role.path,
                 "trust": _document(role.assume_role_policy_document),
                 "policies": {name: _document(text) for name, text in sorted(role.policies.items())},
                 "boundary": portable(role.permissions_boundary_arn or ""),
                 "seconds": role.max_session_duration,
+                "attached": sorted({*attached} - {*offered}),
+                "tags": _tags(role.tags),
             }
-            if role.path == OWN_PATH:
-                tags = _tags(role.tags)
-                key = f"role|{account}|||{role.name}"
-                yield key, {**facts, "attached": attached, "tags": tags, "team": tags.get("podshare:team")}, True
-                continue
-            yield f"role|{account}|||{role.name}", {**facts, "attached": sorted({*attached} - {*own})}, False
-            for arn in own:
+            yield f"role|{account}|||{role.name}", facts
+            for arn in offered:
                 name = arn.rpartition("/")[2].removesuffix("*")
-                yield f"role_attachment|{account}||{role.name}|{name}", {"attached": arn}, True
+                yield f"role_attachment|{account}||{role.name}|{name}", {"attached": arn}
 
 
 def _cluster() -> Iterator[Found]:
@@ -133,33 +149,33 @@ def _cluster() -> Iterator[Found]:
             "groups": sorted(entry.groups),
             "username": entry.username,
             "tags": dict(entry.tags),
-            "team": entry.tags.get("podshare:team"),
         }
-        yield f"access_entry|{place}|{entry.principal_arn}", facts, f":role{OWN_PATH}" in entry.principal_arn
-    for one in list(extension.resources(pod_identity.Association).values()):
-        facts = {"role": one.role_arn, "tags": dict(one.tags), "team": one.tags.get("podshare:team")}
-        key = f"pod_identity_association|{place}|{one.namespace}/{one.service_account}"
-        yield key, facts, "podshare:team" in one.tags
+        yield f"access_entry|{place}|{entry.principal_arn}", facts
+    for association in list(extension.resources(pod_identity.Association).values()):
+        key = f"pod_identity_association|{place}|{association.namespace}/{association.service_account}"
+        yield key, {"role": association.role_arn, "tags": dict(association.tags)}
     for account in kubernetes.api_of(EKS_ARN).objects("ServiceAccount"):
         metadata = account["metadata"]
         if metadata["name"] == "default":  # comes with its namespace
             continue
-        labels = metadata.get("labels", {})
-        key = f"service_account|{place}|{metadata['namespace']}/{metadata['name']}"
-        yield key, {"tags": labels, "team": labels.get("podshare/team")}, "podshare/team" in labels
+        yield f"service_account|{place}|{metadata['namespace']}/{metadata['name']}", {"tags": _labels(metadata)}
     for one in kubernetes.api_of(EKS_ARN).objects("Namespace"):
         labels = {name: value for name, value in one["metadata"]["labels"].items() if name in LABELS}
         policies = [policy["spec"] for policy in kubernetes.api_of(EKS_ARN).objects("NetworkPolicy", _name(one))]
         if labels or policies:
-            facts = {"tags": labels, "team": labels.get("podshare/team"), "network": policies}
-            yield f"namespace|{place}|{_name(one)}", facts, True
+            yield f"namespace|{place}|{_name(one)}", {"tags": labels, "network": policies}
     for kind, called in _OBJECTS.items():
         for one in kubernetes.api_of(EKS_ARN).objects(kind):
-            metadata, labels = one["metadata"], one["metadata"].get("labels", {})
-            facts = {"tags": labels, "team": labels.get("podshare/team")}
+            metadata = one["metadata"]
+            facts = {"tags": _labels(metadata)}
             facts |= {name: _without_ids(one[name]) for name in ("rules", "roleRef", "subjects", "spec") if name in one}
             name = "/".join(metadata[part] for part in ("namespace", "name") if part in metadata)
-            yield f"{called}|{place}|{name}", facts, "podshare/team" in labels
+            yield f"{called}|{place}|{name}", facts
+
+
+def _labels(metadata: Facts) -> dict[str, str]:
+    """Those of podshare's own: what says for display who manages an object belongs to whoever writes it last."""
+    return {name: value for name, value in metadata.get("labels", {}).items() if name.startswith("podshare/")}
 
 
 def _without_ids(part: Any) -> Any:
@@ -174,28 +190,25 @@ def _name(found: Facts) -> str:
 
 def _quotas(world: World) -> Iterator[Found]:
     client = world.sandbox.client("sagemaker", HUB)
+    tags = {one.name: one.tags for one in sagemaker._settled(sagemaker._store(HUB, REGION, sagemaker.QUOTA))}
     for quota in client.list_compute_quotas()["ComputeQuotaSummaries"]:
         facts = {name: value for name, value in quota.items() if name not in VOLATILE}
-        facts |= {"team": quota["ComputeQuotaTarget"]["TeamName"], "ClusterArn": portable(quota["ClusterArn"])}
-        yield f"compute_quota|{HUB}|{REGION}|hyperpod-eks|*/{quota['Name']}", facts, True
+        facts |= {"ClusterArn": portable(quota["ClusterArn"]), "tags": _tags(tags.get(quota["Name"]))}
+        yield f"compute_quota|{HUB}|{REGION}|hyperpod-eks|*/{quota['Name']}", facts
 
 
 def _scheduler() -> Iterator[Found]:
     for config in sagemaker._settled(sagemaker._store(HUB, REGION, sagemaker.SCHEDULER)):
         key = f"cluster_scheduler_config|{HUB}|{REGION}|hyperpod-eks|*/{config.name}"
-        yield key, {"config": config.fields["SchedulerConfig"]}, True
+        yield key, {"config": config.fields["SchedulerConfig"]}
 
 
 def _schedules() -> Iterator[Found]:
     """When a team is looked at because something of it ends; the state table, not the inventory, knows of it."""
     for group in list(scheduler_backends[HUB][REGION].schedule_groups.values()):
         for schedule in list(group.schedules.values()):
-            team = json.loads(schedule.target.get("Input", "{}")).get("team")
-            yield (
-                f"schedule|{HUB}|{REGION}||{schedule.name}",
-                {"at": schedule.schedule_expression, "team": team},
-                bool(team),
-            )
+            if json.loads(schedule.target.get("Input", "{}")).get("team"):
+                yield f"schedule|{HUB}|{REGION}||{schedule.name}", {"at": schedule.schedule_expression}
 
 
 def _data() -> Iterator[Found]:
@@ -205,29 +218,24 @@ def _data() -> Iterator[Found]:
             "policy": _document(point.policy),
             "block": point.public_access_block,
             "tags": dict(point.tags),
-            "team": point.tags.get("podshare:team"),
         }
-        yield f"access_point|{point.account}|{point.region}||{point.name}", facts, "podshare:team" in point.tags
+        yield f"access_point|{point.account}|{point.region}||{point.name}", facts
     key = kms.find(DATA, REGION, KMS_KEY.rpartition("/")[2])
     for grant in list(key.grants.values()) if key else ():
         grantee = buckets.shown_principal(grant.grantee_principal)
-        facts = {"grantee": grantee, "operations": grant.operations, "team": grant.name.split("/")[2]}
-        yield f"kms_grant|{DATA}|{REGION}|{KMS_KEY.rpartition('/')[2]}|{grant.name}", facts, True
+        facts = {"grantee": grantee, "operations": grant.operations}
+        yield f"kms_grant|{DATA}|{REGION}|{KMS_KEY.rpartition('/')[2]}|{grant.name}", facts
     for name in (IMAGES, TEXT, SCANS):
         bucket = buckets.find(name)
         policy = _document(bucket.policy if bucket else None) or {"Statement": []}
         for statement in _as_list(policy["Statement"]):
-            sid = statement.get("Sid", "")
-            facts = {"policy": {"Statement": [statement]}}
-            yield f"statement|{DATA}|{REGION}|{name}|{sid}", facts, sid.startswith("podshare")
+            yield f"statement|{DATA}|{REGION}|{name}|{statement.get('Sid', '')}", {"policy": {"Statement": [statement]}}
 
 
 def _links() -> Iterator[Found]:
     for one in fsx.associations(HUB, REGION):
         facts = {"repository": one.repository, "imports": one.imports, "exports": one.exports, "tags": dict(one.tags)}
-        facts["team"] = one.tags.get("podshare:team")
-        key = f"data_repository_association|{HUB}|{REGION}|{one.file_system}|{one.path}"
-        yield key, facts, "podshare:team" in one.tags
+        yield f"data_repository_association|{HUB}|{REGION}|{one.file_system}|{one.path}", facts
 
 
 # ---- what it gives ---------------------------------------------------------------------------------------------
@@ -303,34 +311,42 @@ def _principals(statement: Facts) -> dict[str, Any]:
 
 
 def people(reality: Reality) -> frozenset[tuple[str, str, str, str]]:
-    """Who may really do what in which namespace: an entry, and the people whom the trust of its role admits."""
+    """Who may do what in which namespace, by the doors: every entry, and whoever the trust of its role admits."""
     found = set()
-    for key, facts in reality.owned.items():
+    for key, facts in reality.everything.items():
         if not key.startswith("access_entry|"):
             continue
-        role = reality.owned.get(f"role|{HUB}|||{key.rpartition('/')[2]}", {"trust": {}})
+        principal = key.rpartition("|")[2]
+        role = reality.everything.get(f"role|{principal.split(':')[4]}|||{key.rpartition('/')[2]}", {"trust": {}})
         for piece in _pieces(role["trust"]):
-            admitted = next(part for part in piece if "aws:principalarn" in part).rpartition(" ")[2]
-            account, name = admitted.split(":")[4], admitted.partition(":role/")[2]
+            named = [part.rpartition(" ")[2] for part in piece if "aws:principalarn" in part]
             for arn, scope in facts["policies"].items():
                 for namespace in scope.get("namespaces") or []:
+                    account, name = _person((named or [piece[0].rpartition(" ")[2]])[0])
                     found.add((account, name, namespace.removeprefix("hyperpod-ns-"), arn.rpartition("/")[2]))
     return frozenset(found)
 
 
+def _person(arn: str) -> tuple[str, str]:
+    """Account and name of a role; anybody else by the whole text."""
+    account, _, name = arn.partition(":role/")
+    return (account.split(":")[4], name) if name else ("", arn)
+
+
 def pods(reality: Reality) -> frozenset[tuple[str, str, str, str]]:
-    """Which pods may really read or write which objects: an association, and an access point that admits its role."""
+    """Which pods may read or write which objects, by the doors: every association, and what admits its role."""
     found = set()
-    for key, facts in reality.owned.items():
+    everything = reality.everything
+    doors = [facts for key, facts in everything.items() if key.startswith(("access_point|", "statement|"))]
+    for key, facts in everything.items():
         if not key.startswith("pod_identity_association|"):
             continue
         namespace, account = key.rpartition("|")[2].split("/")
-        for point in (one for name, one in reality.owned.items() if name.startswith("access_point|")):
-            for principal, action, resource, *_ in _pieces(point["policy"]):
-                prefix = resource.partition("/object/")[2].removesuffix("*")
-                access = {"s3:GetObject": "read", "s3:PutObject": "write"}.get(action)
-                if access and facts["role"] in principal:
-                    found.add((namespace.removeprefix("hyperpod-ns-"), account, access, prefix))
+        for principal, action, resource, *_ in (piece for door in doors for piece in _pieces(door["policy"])):
+            prefix = re.sub(r"^.*?(/object|:::[^/]+)/", "", resource).removesuffix("*")
+            access = {"s3:GetObject": "read", "s3:PutObject": "write"}.get(action)
+            if access and facts["role"] in principal:
+                found.add((namespace.removeprefix("hyperpod-ns-"), account, access, prefix))
     return frozenset(found)
 
 

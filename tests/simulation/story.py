@@ -1,10 +1,12 @@
 """The life that every schedule lives through: two teams come, one narrows while the other widens, and both go.
 
-Between, an account is closed, which an event tells, and reinstated, which only a sweep finds.
+Between, an account is closed, which an event tells, and reinstated, which only a sweep finds. Somebody takes the tags
+away from all that the teams have, before one loses a member, or gives them to the other team, before both go.
 What each chapter should give is written down by hand too, so that the run without faults is held to something.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from podshare_sandbox import Sandbox
@@ -12,6 +14,7 @@ from podshare_sandbox.organization import FILE_SYSTEM
 from podshare_sandbox.services import organizations
 from tests.builders import a_team_item
 from tests.scenarios.world import CLUSTER, DATASETS, HUB, LANGUAGE, REGION, VISION, Item, World
+from tests.simulation import strangers, trials
 
 TEAMS = ("alpha", "beta")
 EXISTING_ROLE = "LabScientist"
@@ -50,7 +53,8 @@ class Chapter:
     """What the admins do at once, what every team should be then, and who may then do what.
 
     ``people`` are (account, role name, team, access policy); ``pods`` are (team, service account, access, prefix).
-    ``rival`` names the chapter whose records a second admin writes where two are at odds.
+    ``rival`` names the chapter whose records a second admin writes where two are at odds. ``marks`` is what becomes of
+    the tags of all that the teams have before: ``lost``, or ``changed`` to the other team's.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Chapter:
     closed: str = ""
     reinstated: str = ""
     rival: str = ""
+    marks: str = ""
     state: str = "READY"
 
     @property
@@ -109,6 +114,7 @@ ONBOARDING = Chapter(
 
 CHANGE = Chapter(
     name="change",
+    marks="lost",
     rival="onboarding",
     records=(
         a_team_item(
@@ -152,10 +158,11 @@ ABSENCE = Chapter(
     pods=CHANGE.pods,
 )
 
-RETURN = Chapter(name="return", reinstated=LANGUAGE, people=CHANGE.people, pods=CHANGE.pods)
+RETURN = Chapter(name="return", marks="changed", reinstated=LANGUAGE, people=CHANGE.people, pods=CHANGE.pods)
 
 REMOVAL = Chapter(
     name="removal",
+    marks="changed",
     deleted=tuple(f"team#{team}" for team in TEAMS),
     state="DELETED",
     people=frozenset(),
@@ -163,6 +170,11 @@ REMOVAL = Chapter(
 )
 
 CHAPTERS = (ONBOARDING, CHANGE, ABSENCE, RETURN, REMOVAL)
+
+
+def able(person: tuple[str, str, str, str]) -> tuple[str, str, str, str]:
+    """Somebody with what can be tried in place of the access policy."""
+    return (*person[:3], trials.WORK if person[3] == _TRAINING else trials.LOOK)
 
 
 def opened(sandbox: Sandbox) -> World:
@@ -174,17 +186,21 @@ def opened(sandbox: Sandbox) -> World:
     sandbox.client("iam", LANGUAGE).create_role(RoleName=EXISTING_ROLE, AssumeRolePolicyDocument=document)
     scheduler = {"priority_classes": [{"name": "training", "weight": 60}]}
     world.put({**CLUSTER, "namespace_hardening": "enforce", "scheduler": scheduler}, *DATASETS)
+    trials.prepare(world)
     return world
 
 
-def write(world: World, chapter: Chapter) -> None:
-    """Let the admins do what a chapter is about, without waiting for what comes of it."""
+def write(world: World, chapter: Chapter, owned: Iterable[str]) -> None:
+    """Let the admins do what a chapter is about, without waiting for what comes of it; ``owned`` is podshare's until then."""
+    if chapter.reinstated:
+        organizations.reinstate(chapter.reinstated)
+    if chapter.marks:
+        strangers.take_marks(world, owned, chapter.marks)
     world.put(*chapter.records, settle=False)
     world.delete(*chapter.deleted, settle=False)
     if chapter.closed:
         world.organizations.close_account(AccountId=chapter.closed)
     if chapter.reinstated:
-        organizations.reinstate(chapter.reinstated)
         begin_sweep(world)
 
 

@@ -8,7 +8,7 @@ from tests.scenarios.world import HUB
 from tests.simulation.faults import BUS, DELIVERIES, PLAIN, Call, Fault
 from tests.simulation.life import Violation, copied, stage
 from tests.simulation.mutants import MUTANTS, Mutant
-from tests.simulation.reality import Reality, differences
+from tests.simulation.reality import Reality, differences, people
 from tests.simulation.schedules import Coverage, dealt, every_fault, promised, schedules
 
 CALLS = {
@@ -18,6 +18,7 @@ CALLS = {
     for number in range(20)
 }
 ONE = Call("change", "podshare-read", "eks:DescribeAddon", f"arn:aws:eks:us-west-2:{HUB}:addon/hyperpod-eks/agent/*")
+ROLE = "arn:aws:iam::222222222222:role/Researcher"
 POINT = "access_point|333333333333|us-west-2||podshare-alpha-0"
 
 
@@ -29,7 +30,7 @@ def a_point(*resources: str) -> Reality:
         "Action": "s3:GetObject",
         "Resource": [*resources],
     }
-    return Reality({POINT: {"team": "alpha", "policy": {"Statement": statement}}}, {})
+    return Reality({POINT: {"policy": {"Statement": statement}}}, {})
 
 
 def test_a_seed_tells_all() -> None:
@@ -126,6 +127,24 @@ def test_what_is_given_in_addition_is_seen() -> None:
     (added,) = wide.grants() - narrow.grants()
     assert "private/*" in added
     assert not narrow.grants() - wide.grants()
+
+
+def test_whose_a_thing_is_does_not_hang_on_its_tags() -> None:
+    """A door of a team's is a grant and belongs to the team with its tags lost, and also if somebody else made it."""
+    made, foreign = a_point("imagenet/*"), Reality({}, a_point("imagenet/*").owned)
+    assert made.of("alpha").keys() == {POINT}
+    assert not made.of("beta")
+    assert foreign.grants() == made.grants() != frozenset()
+    assert not foreign.of("alpha")
+
+
+def test_an_entry_lets_in_whoever_its_role_admits() -> None:
+    """Who gets in is read from the trust of the role behind an entry, whoever made the entry and whatever its tags."""
+    role = {"trust": {"Statement": {"Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": "sts:AssumeRole"}}}
+    entry = {"policies": {"arn:aws:eks::aws:cluster-access-policy/View": {"namespaces": ["hyperpod-ns-alpha"]}}}
+    place = f"access_entry|{HUB}|us-west-2|hyperpod-eks|arn:aws:iam::{HUB}:role/way-in"
+    there = Reality({}, {place: {**entry, "groups": []}, f"role|{HUB}|||way-in": role})
+    assert people(there) == {("222222222222", "Researcher", "alpha", "View")}
 
 
 def test_a_role_that_is_gone_is_nobody() -> None:

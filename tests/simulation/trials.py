@@ -1,0 +1,125 @@
+"""Who gets in, by trying: every role that people can become, and every service account's pods, at every door.
+
+Nothing is asked of podshare: who there is, what there is and what is allowed come from IAM, EKS, Kubernetes and S3.
+"""
+
+from collections.abc import Iterator
+
+import boto3
+from botocore.exceptions import ClientError
+from moto.iam.models import iam_backends
+
+from podshare_sandbox.services import access_points, kubernetes, pod_identity
+from tests.scenarios.world import DATA, EKS_ARN, HUB, IMAGES, LANGUAGE, SCANS, TEXT, VISION, World
+
+WORK, LOOK = "submits work", "looks"
+_ASKED = {WORK: ("create", "kubeflow.org", "pytorchjobs"), LOOK: ("list", "", "pods")}
+_OBJECT = "trial"
+PREFIXES = {IMAGES: ("imagenet/",), TEXT: ("crawl/", "drafts/alpha/"), SCANS: ("scans/",)}
+
+Person = tuple[str, str, str, str]
+Pod = tuple[str, str, str, str]
+
+
+def prepare(world: World) -> None:
+    """Let the owner of the data put an object to try at under every prefix."""
+    s3 = world.sandbox.client("s3", DATA)
+    for bucket, prefixes in PREFIXES.items():
+        for prefix in prefixes:
+            s3.put_object(Bucket=bucket, Key=prefix + _OBJECT, Body=b"trial")
+
+
+def people(world: World) -> frozenset[Person]:
+    """(account, role name, team, what they may do) of everybody who gets into a team's namespace.
+
+    Everybody: each role that an account's administrator can become, and each role that one of these can become.
+    """
+    entries = world.sandbox.client("eks", HUB).list_access_entries(clusterName="hyperpod-eks")["accessEntries"]
+    found = set()
+    for account in (VISION, LANGUAGE, DATA):
+        for name, person in _roles_of(world, account):
+            inside = (_become(world, entry, person) for entry in entries)
+            for session in [person, *(one for one in inside if one)]:
+                found |= {(account, name, team, does) for team, does in _abilities(world, session)}
+    return frozenset(found)
+
+
+def _roles_of(world: World, account: str) -> Iterator[tuple[str, boto3.Session]]:
+    admin = world.sandbox.session(account)
+    for role in list(iam_backends[account]["aws"].roles.values()):
+        if session := _become(world, role.arn, admin):
+            yield role.arn.partition(":role/")[2], session
+
+
+def _become(world: World, role: str, via: boto3.Session) -> boto3.Session | None:
+    try:
+        return world.session(role, via)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "AccessDenied":
+            raise
+        return None
+
+
+def _abilities(world: World, session: boto3.Session) -> Iterator[tuple[str, str]]:
+    """What a session may do in each team's namespace; the most that is asked of it."""
+    for namespace in _namespaces():
+        try:
+            able = [does for does, asked in _ASKED.items() if world.may(session, *asked, namespace)]
+        except PermissionError:
+            return
+        if able:
+            yield namespace.removeprefix("hyperpod-ns-"), able[0]
+
+
+def _namespaces() -> list[str]:
+    found = [str(one["metadata"]["name"]) for one in kubernetes.api_of(EKS_ARN).objects("Namespace")]
+    return [name for name in found if name.startswith("hyperpod-ns-")]
+
+
+def pods(world: World) -> frozenset[Pod]:
+    """(team, service account, access, prefix) of all that pods of a team's namespace can read or write.
+
+    Each is tried by every access point there is, and at the buckets themselves.
+    """
+    found = set()
+    for namespace in _namespaces():
+        for account in kubernetes.api_of(EKS_ARN).objects("ServiceAccount", namespace):
+            team, name = namespace.removeprefix("hyperpod-ns-"), str(account["metadata"]["name"])
+            if session := _pod(world, namespace, name):
+                found |= {(team, name, access, prefix) for access, prefix in _data(session)}
+    return frozenset(found)
+
+
+def _pod(world: World, namespace: str, account: str) -> boto3.Session | None:
+    """What EKS Pod Identity gives to a pod, which runs no longer than it takes to ask for it."""
+    api = kubernetes.api_of(EKS_ARN)
+    api.run_pod(namespace, _OBJECT, account)
+    try:
+        given = pod_identity.credentials_of_pod(EKS_ARN, namespace, account, _OBJECT)
+    except pod_identity.PodIdentityError:  # nothing is associated with the service account
+        return None
+    finally:
+        api.delete("Pod", namespace, _OBJECT)
+    return world.sandbox.session_of(given.access_key, given.secret_key, given.token)
+
+
+def _data(session: boto3.Session) -> Iterator[tuple[str, str]]:
+    s3 = session.client("s3")
+    for bucket, prefixes in PREFIXES.items():
+        points = [point.arn for point in access_points._all_access_points() if point.bucket == bucket]
+        for door in (bucket, *points):
+            for prefix in prefixes:
+                if _succeeds(lambda: s3.get_object(Bucket=door, Key=prefix + _OBJECT)):  # noqa: B023  # called at once
+                    yield "read", prefix
+                if _succeeds(lambda: s3.put_object(Bucket=door, Key=prefix + _OBJECT, Body=b"")):  # noqa: B023
+                    yield "write", prefix
+
+
+def _succeeds(call: object) -> bool:
+    try:
+        call()  # type: ignore[operator]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "AccessDenied":
+            raise
+        return False
+    return True
