@@ -58,8 +58,15 @@ def up(
         float,
         typer.Option("--time-scale", min=0.001, max=10.0, help="The share of real time that AWS's own waits take."),
     ] = 0.1,
+    run_uploaded_code: Annotated[
+        bool,
+        typer.Option("--run-uploaded-code", help="Run Lambda code that is uploaded, as you: not podshare's alone."),
+    ] = False,
 ) -> None:
-    """Serve the sandbox until Ctrl-C, and tell how to reach it. It listens on loopback only."""
+    """Serve the sandbox until Ctrl-C, and tell how to reach it. It listens on loopback only.
+
+    Each sandbox has keys of its own, which stand in a file that you alone may read.
+    """
     from podshare_cli import sandbox_file
     from podshare_cli.sandbox_control import Control
 
@@ -71,7 +78,7 @@ def up(
     stopped = threading.Event()
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, lambda *_: stopped.set())
-    with _deployed(time_scale, port) as sandbox, Control(sandbox) as control:
+    with _deployed(time_scale, port, run_uploaded_code=run_uploaded_code) as sandbox, Control(sandbox) as control:
         path = _running(sandbox, control, name).write()
         try:
             _tell_how_to_reach(sandbox, name)
@@ -209,11 +216,11 @@ def _followed(answer: dict[str, Any]) -> Any:
 
 
 @contextmanager
-def _deployed(time_scale: float, port: int) -> "Iterator[Sandbox]":
+def _deployed(time_scale: float, port: int, *, run_uploaded_code: bool) -> "Iterator[Sandbox]":
     from podshare_cli.output import stderr
     from podshare_sandbox import Sandbox
 
-    sandbox = Sandbox(time_scale=time_scale, port=port)
+    sandbox = Sandbox(time_scale=time_scale, port=port, run_uploaded_code=run_uploaded_code)
     try:
         with stderr().status("Starting an AWS organization, and deploying podshare in it"):
             _start(sandbox, port)

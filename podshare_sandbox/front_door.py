@@ -209,6 +209,10 @@ def real_request(request: Request) -> Request:
     return replace(request, url=parts._replace(scheme="https", netloc=host).geturl(), headers=headers)
 
 
+def _is_local(host: str) -> bool:
+    return host in _LOCAL_NAMES or host.endswith(".localhost")
+
+
 def _presigned_credential(query: str) -> str:
     return parse_qs(query).get("X-Amz-Credential", [""])[0]
 
@@ -360,6 +364,8 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         except ValueError as error:  # lengths that are no numbers
             self.close_connection = True
             return Response(400, {"Content-Type": "text/plain"}, f"Bad Request: {error}".encode())
+        if refusal := self._refusal(request):
+            return Response(403, {"Content-Type": "text/plain"}, refusal.encode())
         try:
             with signatures.looked_at(request.method, request.url, request.headers, request.body):
                 request = request if self.tunnel else real_request(request)
@@ -369,6 +375,19 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         except Exception as error:
             logger.exception("%s %s failed in the sandbox", request.method, request.url)
             return _fault(request, error)
+
+    def _refusal(self, request: Request) -> str:
+        """Why a request is not one of a client on this machine; empty if it may be.
+
+        Browsers send what any page tells them to, to names that the page's own DNS server chooses (DNS rebinding), and
+        say so in these headers (Fetch Metadata Request Headers, W3C; RFC 6454, "The HTTP Origin Header Field").
+        """
+        if not self.tunnel and not _is_local(request.host):
+            return f"{request.host} is not this machine: the sandbox answers localhost and names below it"
+        site = request.headers.get("Sec-Fetch-Site", "none")
+        if "Origin" in request.headers or site not in ("none", "same-origin"):
+            return "the sandbox answers no web pages"
+        return ""
 
     def _read(self) -> Request:
         headers: CaseInsensitiveDict[str] = CaseInsensitiveDict()

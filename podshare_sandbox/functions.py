@@ -90,8 +90,22 @@ class RoleNotAssumableError(LambdaClientError):
         super().__init__("AccessDeniedException", "The role defined for the function cannot be assumed by Lambda.")
 
 
-def install(front_door: FrontDoor) -> None:
-    """Run moto's Lambda functions as processes that reach AWS through ``front_door``, until :func:`close`."""
+class UploadedCodeError(LambdaClientError):
+    """The function's code was uploaded, and the sandbox was not started to run such code."""
+
+    code = 403
+
+    def __init__(self, function: str) -> None:
+        what = f"The code of {function} was uploaded, and this sandbox runs the code of its own project alone"
+        super().__init__("AccessDeniedException", f"{what}: start it with --run-uploaded-code to run any.")
+
+
+def install(front_door: FrontDoor, *, run_uploaded_code: bool) -> None:
+    """Run moto's Lambda functions as processes that reach AWS through ``front_door``, until :func:`close`.
+
+    Whoever may upload code runs it as the user who started the sandbox: without ``run_uploaded_code`` only what is
+    registered with :func:`register_code` runs.
+    """
     global _fleet  # noqa: PLW0603  # moto is one per process, and so are its functions
     repair(LambdaFunction, "__init__", _keeping_dead_letter_config)
     repair(LambdaFunction, "update_configuration", _updating_dead_letter_config)
@@ -99,7 +113,7 @@ def install(front_door: FrontDoor) -> None:
     repair(LambdaFunction, "invoke", _invoking_a_process)
     concurrency.install()
     close()
-    _fleet = Fleet(front_door)
+    _fleet = Fleet(front_door, run_uploaded_code=run_uploaded_code)
 
 
 def register_code(function_arn: str, folder: Path | str) -> None:
@@ -143,8 +157,9 @@ def invoke(function: LambdaFunction, payload: bytes) -> Outcome:
 class Fleet:
     """All execution environments of the sandbox, in pools of one function version each."""
 
-    def __init__(self, front_door: FrontDoor) -> None:
+    def __init__(self, front_door: FrontDoor, *, run_uploaded_code: bool) -> None:
         self.front_door = front_door
+        self._run_uploaded_code = run_uploaded_code
         self._code_folders: dict[str, Path] = {}
         self._events = 0
         self._pools: dict[str, _Pool] = defaultdict(_Pool)
@@ -254,6 +269,8 @@ class Fleet:
 
     def _code_folder(self, function: LambdaFunction) -> Path:
         registered = self._code_folders.get(_unqualified(function.function_arn))
+        if registered is None and not self._run_uploaded_code:
+            raise UploadedCodeError(function.function_name)
         return registered or self._unpack(function)
 
     def _unpack(self, function: LambdaFunction) -> Path:

@@ -19,7 +19,9 @@ whose access key never changes; so has each account that is created later, whose
 
 import base64
 import hashlib
+import hmac
 import json
+import secrets
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -128,10 +130,13 @@ class Clients(Protocol):
         """The client of ``service``."""
 
 
+_secret = secrets.token_bytes(32)  # of this process: whoever does not know it can sign nothing
+
+
 def admin_credentials(account: str) -> Credentials:
-    """The access key of the user ``admin`` of ``account``, the same in every sandbox."""
-    digest = hashlib.sha256(f"podshare-sandbox {account}".encode()).digest()
-    return Credentials("AKIA" + base64.b32encode(digest)[:16].decode(), base64.b64encode(digest)[:40].decode())
+    """The access key of the user ``admin`` of ``account``: another one in every process that runs a sandbox."""
+    digest = hmac.digest(_secret, account.encode(), "sha512")
+    return Credentials("AKIA" + base64.b32encode(digest)[:16].decode(), base64.b64encode(digest[24:])[:40].decode())
 
 
 def created_account(number: int) -> str:

@@ -92,13 +92,22 @@ class Sandbox:
 
     ``time_scale`` is the share of real time that waits and asynchronous states take, ``port`` where the front
     door listens on loopback (0: a free port). With a ``lag_seed`` changes become known as late as AWS's do, each by
-    a delay that the seed draws, see :mod:`podshare_sandbox.consistency`; without, at once.
+    a delay that the seed draws, see :mod:`podshare_sandbox.consistency`; without, at once. Lambda code that is uploaded
+    runs with ``run_uploaded_code`` alone.
     """
 
-    def __init__(self, time_scale: float = 1.0, port: int = 0, lag_seed: int | None = None) -> None:
+    def __init__(
+        self,
+        time_scale: float = 1.0,
+        port: int = 0,
+        lag_seed: int | None = None,
+        *,
+        run_uploaded_code: bool = False,
+    ) -> None:
         self._time_scale = time_scale
         self._lag_seed = lag_seed
         self._port = port
+        self._run_uploaded_code = run_uploaded_code
         self._loader = Loader()
         self._lock = threading.RLock()
         self._clients: dict[tuple[str, str, str], Any] = {}
@@ -129,7 +138,7 @@ class Sandbox:
         self._moto.start()
         try:
             self._front_door = FrontDoor(self._port).start()
-            _install(self._front_door)
+            _install(self._front_door, run_uploaded_code=self._run_uploaded_code)
             organization.seed(self._admin_client)
             consistency.begin(self._lag_seed)
             delivery.listen("aws.organizations", self._stack_sets.organization_changed)
@@ -441,7 +450,7 @@ def _spare_the_collector() -> None:
     gc.freeze()
 
 
-def _install(front_door: FrontDoor) -> None:
+def _install(front_door: FrontDoor, *, run_uploaded_code: bool) -> None:
     """Extend and repair moto, each service in turn."""
     http_headers.install()
     moto_shortcuts.install()
@@ -463,7 +472,7 @@ def _install(front_door: FrontDoor) -> None:
     for service in (*services, dynamodb, dynamodb_streams, kms, fsx, cloudformation, cloudtrail, state_machines):
         service.install()
     kubernetes.publish(front_door)
-    functions.install(front_door)
+    functions.install(front_door, run_uploaded_code=run_uploaded_code)
     delivery.install()
     trail.install()
 

@@ -123,7 +123,7 @@ def running_runtime() -> Iterator[Runtime]:
     authorization.install()
     sts.install()
     state_machines.install()
-    functions.install(front_door)
+    functions.install(front_door, run_uploaded_code=True)
     delivery.install()
     try:
         yield Runtime(front_door)

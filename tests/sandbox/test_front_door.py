@@ -19,7 +19,10 @@ import boto3
 import httpx2
 import pytest
 import trustme
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from podshare_sandbox.front_door import EndpointError, FrontDoor, Request, Response, real_request
@@ -332,3 +335,32 @@ def test_a_length_that_is_no_number_is_a_bad_request(aws: Runtime) -> None:
     with closing(http.client.HTTPConnection("127.0.0.1", aws.front_door.port, timeout=10)) as connection:
         connection.request("POST", "/", headers={"Content-Length": "many"})
         assert connection.getresponse().status == 400
+
+
+@pytest.mark.parametrize(
+    ("headers", "path"),
+    [
+        ({"Origin": "https://evil.example"}, "/"),
+        ({"Origin": "null"}, "/"),
+        ({"Sec-Fetch-Site": "cross-site"}, "/things"),
+        ({"Sec-Fetch-Site": "same-site"}, "/things"),
+        ({"Host": "rebound.example"}, "/"),
+        ({"Host": "localhost.evil.example"}, "/things"),
+    ],
+    ids=str,
+)
+def test_a_web_page_gets_no_answer(aws: Runtime, headers: dict[str, str], path: str) -> None:
+    """What a browser sends for a page, signed or not, is refused before anybody looks at it (Fetch Metadata, DNS rebinding)."""
+    connection = http.client.HTTPConnection("127.0.0.1", aws.front_door.port)
+    with closing(connection):
+        signed = AWSRequest("POST", f"http://localhost:{aws.front_door.port}{path}", data=b"Action=GetCallerIdentity")
+        key = aws.key(HUB)
+        SigV4Auth(Credentials(key.access_key_id, key.secret_access_key), "sts", REGION).add_auth(signed)
+        connection.request("POST", path, body=b"Action=GetCallerIdentity", headers={**dict(signed.headers), **headers})
+        answer = connection.getresponse()
+        assert (answer.status, b"Access-Control" in b"".join(name.encode() for name, _ in answer.getheaders())) == (
+            403,
+            False,
+        )
+        told = answer.read().decode()
+    assert "answers no web pages" in told or "is not this machine" in told

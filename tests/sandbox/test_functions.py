@@ -252,4 +252,18 @@ def test_closing_ends_all_processes(aws: Runtime) -> None:
     functions.close()
     thread.join(5)
     assert outcome[0][1] == "Unhandled"
-    functions.install(aws.front_door)
+    functions.install(aws.front_door, run_uploaded_code=True)
+
+
+def test_uploaded_code_runs_only_where_the_sandbox_was_told_to(aws: Runtime, tmp_path: Path) -> None:
+    """Whoever may upload code would run it as the user; what the project registers runs all the same."""
+    (tmp_path / "app.py").write_text("def handler(event, context):\n    return 'registered'\n")
+    functions.install(aws.front_door, run_uploaded_code=False)
+    try:
+        arn = aws.function("uploaded", SOURCE, _role("worker"))
+        with pytest.raises(ClientError, match="start it with --run-uploaded-code"):
+            aws.client("lambda").invoke(FunctionName="uploaded", Payload=b"{}")
+        functions.register_code(arn, tmp_path)
+        assert _invoke(aws, "uploaded", {})[0] == "registered"
+    finally:
+        functions.install(aws.front_door, run_uploaded_code=True)

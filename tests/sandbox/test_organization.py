@@ -41,12 +41,24 @@ def test_organization_has_its_fixed_identities(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("account", ACCOUNTS)
 def test_each_account_has_an_administrator(sandbox: Sandbox, account: str) -> None:
-    """The client of an account acts as its user admin, whose access key is the same in every sandbox."""
+    """The client of an account acts as its user admin, whose access key is made at random for this process."""
     identity = sandbox.client("sts", account).get_caller_identity()
     assert identity["Arn"] == f"arn:aws:iam::{account}:user/admin"
     assert sandbox.session(account).client("sts").get_caller_identity()["Account"] == account
     keys = sandbox.client("iam", account).list_access_keys(UserName="admin")["AccessKeyMetadata"]
     assert keys[0]["AccessKeyId"] == organization.admin_credentials(account).access_key
+
+
+def test_no_other_process_can_know_the_keys() -> None:
+    """Keys follow from nothing that is public: another process has others."""
+    ask = f"from podshare_sandbox.organization import admin_credentials as keys; print(keys('{HUB}').secret_key)"
+    others = {
+        subprocess.run([sys.executable, "-c", ask], check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603  # our own
+        for _ in range(2)
+    }
+    own = organization.admin_credentials(HUB)
+    assert len({*others, own.secret_key}) == 3
+    assert (len(own.access_key), len(own.secret_key)) == (20, 40)  # as AWS's
 
 
 def test_created_accounts_have_the_access_role(sandbox: Sandbox) -> None:
