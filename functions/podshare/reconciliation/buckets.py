@@ -3,11 +3,13 @@
 import contextlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import code_of, reason_of
-from podshare.domain import limits
+from podshare.domain import limits, policies
+from podshare.domain.data_conditions import denials
 from podshare.domain.kinds import (
     AccessPoint,
     BucketDelegation,
@@ -27,27 +29,51 @@ _AWS_MANAGED = "alias/aws/s3"
 
 
 def unfit_data(context: Context, desired: Mapping[Key, Resource], adding: Collection[Key]) -> Iterator[Obstacle]:
-    """Everything about buckets and keys that keeps the data among ``adding`` from being shared, once for each."""
-    wanted = [desired[key] for key in adding]
-    for role in wanted:
+    """Everything about buckets and keys that keeps data from being shared, once for each.
+
+    What is shared already is looked at as well: a condition that no longer holds shuts pods out, and nobody would be
+    told. Only policies that are about to be written are looked at for ``adding`` alone.
+    """
+    for role in desired.values():
         if isinstance(role, Role) and role.buckets:
             yield from _target_role(context, role)
-    points = [one for one in wanted if isinstance(one, AccessPoint)]
-    for place in sorted({(point.bucket, point.key.account, point.key.region) for point in points}):
+    for place in _places(desired):
         if unfit := [*_bucket(context, *place)]:
             yield from unfit
         else:
             named = {one.kms_key for one in desired.values() if isinstance(one, AccessPoint) and one.bucket == place[0]}
             clusters = {one.key.account for one in desired.values() if isinstance(one, PodIdentityAssociation)}
             yield from _encryption(context, *place, named, clusters)
-    for delegation in wanted:
+            yield from _denials(context, *place)
+    for delegation in (desired[key] for key in adding):
         if isinstance(delegation, BucketDelegation):
             yield from _bucket_policy(context, delegation)
         if isinstance(delegation, FileSystemDelegation):
             yield from _linked(context, delegation)
-    grants = [one.key for one in wanted if isinstance(one, KmsGrant)]
+    grants = [key for key, one in desired.items() if isinstance(one, KmsGrant)]
     for account, region, key in sorted({(one.account, one.region, one.container) for one in grants}):
         yield from _kms_key(context, account, region, key)
+
+
+def _places(desired: Mapping[Key, Resource]) -> list[tuple[str, str, str]]:
+    """Each bucket with an access point, with its account and Region."""
+    points = [one for one in desired.values() if isinstance(one, AccessPoint)]
+    return sorted({(point.bucket, point.key.account, point.key.region) for point in points})
+
+
+def _denials(context: Context, bucket: str, account: str, region: str) -> Iterator[Obstacle]:
+    """The statements of a bucket's policy that surely shut pods out."""
+    for sid, condition in denials(_policy(context, bucket, account, region), bucket):
+        if not condition:
+            what = f"statement {sid} of the policy of bucket {bucket} denies pods the data, whatever grants it"
+            yield Obstacle(what, "Let the bucket's owner except podshare's access points from it.", account, bucket)
+
+
+def _policy(context: Context, bucket: str, account: str, region: str) -> Mapping[str, Any] | None:
+    with contextlib.suppress(Exception):  # without a policy, or an answer, there is nothing to tell of it
+        s3 = context.accounts.client("s3", account, region)
+        return policies.parse(s3.get_bucket_policy(Bucket=bucket, ExpectedBucketOwner=account)["Policy"])
+    return None
 
 
 def _bucket(context: Context, bucket: str, account: str, region: str) -> Iterator[Obstacle]:
@@ -110,6 +136,11 @@ def notes(context: Context, desired: Mapping[Key, Resource], creating: Collectio
             owners = {rule["ObjectOwnership"] for rule in found["OwnershipControls"]["Rules"]}
             if owners - {"BucketOwnerEnforced"}:
                 yield f"bucket {bucket} has object ownership {', '.join(owners)}: what others own in it stays closed"
+    for bucket, account, region in _places(desired):
+        for sid, condition in denials(_policy(context, bucket, account, region), bucket):
+            if condition:
+                what = f"statement {sid} of the policy of bucket {bucket} may deny pods the data"
+                yield f"{what}, on a condition that podshare does not judge: {condition}"[:LONGEST_TEXT]
 
 
 def _target_role(context: Context, role: Role) -> Iterator[Obstacle]:

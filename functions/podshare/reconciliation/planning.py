@@ -265,9 +265,10 @@ def _plan(context: Context, surveyed: _Surveyed) -> Plan:
     adding = [change for lane in (*found.allocate, *found.grant) for wave in lane for change in wave]
     clusters = _alone_or_each(surveyed.clusters)
     if not adding:
-        # of a cluster of which nothing is known nothing is planned: it is told why
-        unknown = [one for name in surveyed.clusters.keys() - surveyed.facts.keys() for one in clusters[name].obstacles]
-        return replace(found, obstacles=(*found.obstacles, *unknown))
+        # a condition that passes by itself keeps nothing waiting here, and is no news
+        told = [one for cluster in clusters.values() for one in cluster.obstacles if not one.waits]
+        data = buckets.unfit_data(context, surveyed.desired, ()) if surveyed.desired else ()
+        return replace(found, obstacles=(*found.obstacles, *told, *data))
     obstacles = [
         *surveyed.obstacles,
         *(obstacle for cluster in clusters.values() for obstacle in cluster.obstacles),

@@ -26,6 +26,7 @@ from podshare.resources.context import Context, tag_map
 MEMBER_VERSION = "6"
 VERSION_TAG = "podshare:member-version"
 ADD_ONS = ("eks-pod-identity-agent", "amazon-sagemaker-hyperpod-taskgovernance")
+_MOVING = ("Creating", "Updating", "SystemUpdating", "RollingBack")  # SageMaker API, DescribeCluster
 _DEPLOY = "Deploy accounts/member.yaml of this version to the account."
 
 
@@ -76,7 +77,8 @@ def _orchestrator(found: Mapping[str, object]) -> str:
 def _hyperpod(context: Context, record: Cluster, status: str, orchestrator: str) -> Iterator[Obstacle]:
     if status != "InService":
         what = f"HyperPod cluster {record.hyperpod_cluster} is {status}, not InService"
-        yield Obstacle(what, "Wait until it is, or repair it; then reconcile.")
+        remedy = "Wait until it is, or repair it; then reconcile."
+        yield Obstacle(what, remedy, waits=status in _MOVING)
     expected = f"arn:{context.installation.partition}:eks:{record.region}:{record.account}:cluster/{record.eks_cluster}"
     if orchestrator != expected:
         what = (
