@@ -6,7 +6,7 @@ from typing import Any
 from podshare.domain.kinds import Key, Kind
 from podshare_sandbox.services import kubernetes
 from podshare_sandbox.services.kubernetes.resources import BY_KIND
-from tests.scenarios.world import EKS_ARN, Item, World
+from tests.scenarios.world import Item, World
 
 Tags = dict[str, str]
 Change = Callable[[Tags], Tags]
@@ -109,7 +109,7 @@ def of_list(tags: list[Any]) -> Tags:
 def relabel(key: Key, change: Change) -> None:
     """Let a cluster's admin change the labels of one object."""
     namespace, _, name = key.name.rpartition("/")
-    api = kubernetes.api_of(EKS_ARN)
+    api = kubernetes.api_of(f"arn:aws:eks:{key.region}:{key.account}:cluster/{key.container}")
     found = api.get(OBJECTS[key.kind], namespace, name) or {}
     found["metadata"]["labels"] = change(found["metadata"].get("labels") or {})
     api.replace(BY_KIND[OBJECTS[key.kind]], namespace, found, "kubectl-edit")

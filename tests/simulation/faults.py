@@ -27,9 +27,10 @@ from podshare_sandbox.front_door import FrontDoor, Request, Response
 PLAIN = ("throttled", "denied", "failed", "unavailable", "lost_before", "lost_after", "killed_before", "killed_after")
 """What AWS, the network and Lambda do: refused by throttling, by IAM, by two service errors; no reply and no effect;
 effect and no reply; the function killed right before the call and right after it."""
-EVENTS = ("triggered", "rewritten", "contested", "tampered", "taken", "suspended", "aborted", "redriven")
+EVENTS = ("triggered", "rewritten", "contested", "tampered", "taken", "bound", "suspended", "aborted", "redriven")
 """What else happens meanwhile: one more trigger; the records deleted and written again; other records written by a
-second admin, and these again at once; access taken away by hand; a name taken by somebody else; an account suspended,
+second admin, and these again at once; access taken away by hand; a name taken by somebody else; a group of others
+bound in a namespace, until an admin closes the door that is told; an account suspended,
 and reinstated later; the runs stopped while their functions go on, and in addition redriven."""
 DELIVERIES = ("twice", "late", "never")
 """What becomes of an event on its way to podshare."""
@@ -41,7 +42,7 @@ _OWN_ROLE = ":role/podshare-system/"
 _VOLATILE = re.compile(
     r"(?<=compute-quota/)[a-z0-9]+|(?<=/)a-[a-z0-9]+$|(?<=:execution:podshare-reconcile-team:)\S+"
     r"|(?<=cluster-scheduler-config/)[a-z0-9]+|(?<= share#)[a-z0-9]{12}(?=/)|(?<= made#)[a-z0-9]{12}"
-    r"|(?<=cluster/)[a-z0-9]{12}(?!\S)|(?<=hyperpod-eks\|)[a-z0-9]{12}(?=/)|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|(?<=cluster/)[a-z0-9]{12}(?!\S)|(?<=-eks\|)[a-z0-9]{12}(?=/)|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 )
 _ACCESS_KEY = re.compile(r"Credential=([^/%]+)(?:/|%2F)")
 _GIVEN_KEY = re.compile(rb"<AccessKeyId>(\w+)</AccessKeyId>")
@@ -279,7 +280,10 @@ def _access_key(request: Request) -> str:
 
 
 def _caller(request: Request) -> str:
-    return authorization.identify(_access_key(request)).identity_arn
+    try:
+        return authorization.identify(_access_key(request)).identity_arn
+    except authorization.UnusableAccount:  # its account is closed, and it is answered so
+        return ""
 
 
 def _item(request: Request) -> str:

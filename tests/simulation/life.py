@@ -25,7 +25,7 @@ from podshare_sandbox import Sandbox
 from podshare_sandbox.sandbox import PROJECT
 from podshare_sandbox.services import organizations
 from tests.scenarios.world import DATA, HUB, IMAGES, MUTATING, REGION, VISION, World
-from tests.simulation import reality, story, trials
+from tests.simulation import reality, story, strangers, trials
 from tests.simulation.faults import Call, Fault, Functions, Weather
 from tests.simulation.reality import Grant, Reality
 from tests.simulation.schedules import Schedule
@@ -72,7 +72,7 @@ class Stage:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.before = reality.look(world)
+        self.before = reality.look()
         self._functions = Functions()
 
     def record(self) -> Recording:
@@ -131,6 +131,7 @@ class _Life:
         self._foreign = dict(before.foreign)
         self._given_before = before.grants()
         self._taken: list[str] = []  # names of access points that somebody else has now
+        self._bound = ""  # when somebody let others into team alpha's namespace, until an admin closes that door
         self._suspended = self._untold = False  # in this chapter
         weather.on_call, weather.on_event = self._after_call, self._on_event
 
@@ -150,7 +151,7 @@ class _Life:
             self.weather.chapter = ""
 
     def _look(self) -> Reality:
-        return reality.look(self.world, self._foreign)
+        return reality.look(self._foreign)
 
     def _grants_of(self, chapter: str) -> frozenset[Grant]:
         if self.recording is None or not chapter:
@@ -187,7 +188,7 @@ class _Life:
         """The teams that are not yet as they should be."""
         waiting = [team for team in TEAMS if self._unfinished(team, chapter)]
         self._held(told for team in TEAMS for told in self._forgotten(team, chapter, unfinished=team in waiting))
-        return [*TEAMS] if self._is_suspended() or self._taken else waiting
+        return [*TEAMS] if self._is_suspended() or self._taken or self._bound else waiting
 
     def _settle(self) -> None:
         try:
@@ -211,6 +212,7 @@ class _Life:
         if self._is_suspended():
             organizations.reinstate(VISION)
         self._give_back()
+        self._close_what_is_told()
         if sweeping and (chapter.is_of_accounts or self._suspended or self._untold):
             story.begin_sweep(self.world)
             return
@@ -221,7 +223,7 @@ class _Life:
         return bool(organizations.state_of(VISION) != "ACTIVE")
 
     def _unfinished(self, team: str, chapter: Chapter) -> bool:
-        if self.world.status(team).get("state") != chapter.state:
+        if self.world.status(team).get("state") != chapter.state_of(team):
             return True
         if self.recording is None:
             return False
@@ -233,7 +235,7 @@ class _Life:
         if not self.recording or not lease or "holder" in lease or self._suspended or self._untold:
             return
         answered = status.get("generation") == lease.get("generation")
-        wrong = unfinished and status.get("state") == chapter.state and not chapter.is_of_accounts
+        wrong = unfinished and status.get("state") == chapter.state_of(team) and not chapter.is_of_accounts
         if (wrong or not answered) and self._ended_well(team):
             what = "an edit" if answered else "a trigger"
             yield f"at rest, and {what} of team {team} is forgotten: lease {lease}, status {status}"
@@ -337,7 +339,7 @@ class _Life:
         status = self.world.status(team)
         if status.get("state") != "READY" or not self.recording:
             return
-        ends = [self.recording.ends[one.name].untagged(team) for one in CHAPTERS if one.state == "READY"]
+        ends = [self.recording.ends[one.name].untagged(team) for one in CHAPTERS if one.state_of(team) == "READY"]
         if now.untagged(team) not in ends and not self._suspended:
             wanted = self.recording.ends[self._chapter.name].untagged(team)
             yield f"READY, and untrue: {'; '.join(reality.differences(now.untagged(team), wanted))}"
@@ -345,6 +347,8 @@ class _Life:
         changed = self._changed.get(team, verified).replace(microsecond=0)
         if verified < changed:
             yield f"READY, verified at {verified}, changed at {changed}"
+        if team == "alpha" and self._bound and verified.isoformat() > self._bound:
+            yield f"READY, verified at {verified}, and others are let in since {self._bound}"
 
     # ---- what happens meanwhile ----
 
@@ -356,6 +360,7 @@ class _Life:
             "contested": self._contest,
             "tampered": self._tamper,
             "taken": lambda: self._take(call.resource.rpartition("/")[2]),
+            "bound": self._bind,
             "suspended": self._suspend,
             "aborted": self._abort,
             "redriven": self._redrive,
@@ -396,7 +401,7 @@ class _Life:
         key = f"access_point|{DATA}|{REGION}||{name}"
         with self._looking:
             self.world.sandbox.client("s3control", DATA).create_access_point(AccountId=DATA, Name=name, Bucket=IMAGES)
-            self._foreign[key] = reality.look(self.world, [key]).foreign[key]
+            self._foreign[key] = reality.look([key]).foreign[key]
         self._taken.append(name)
 
     def _give_back(self) -> None:
@@ -404,6 +409,21 @@ class _Life:
             name = self._taken.pop()
             self._foreign.pop(f"access_point|{DATA}|{REGION}||{name}")
             self.world.sandbox.client("s3control", DATA).delete_access_point(AccountId=DATA, Name=name)
+
+    def _bind(self) -> None:
+        """A cluster's admin lets a group of another team into team alpha's namespace."""
+        with self._looking:
+            key = strangers.bind("alpha")
+            there = reality.look([key])
+            self._foreign[key] = there.foreign[key]
+            self._given_before |= there.grants()
+            self._bound = datetime.datetime.now(datetime.UTC).isoformat()
+
+    def _close_what_is_told(self) -> None:
+        """The admin closes the door with the command that the team's status tells, once it does."""
+        if self._bound and strangers.CLOSED_BY in json.dumps(self.world.status("alpha")):
+            self._foreign.pop(strangers.unbind("alpha"))
+            self._bound = ""
 
     def _suspend(self) -> None:
         """AWS suspends an account, of which no event tells; it is reinstated once all is quiet."""

@@ -186,6 +186,19 @@ MUTANTS = (
         ),
         "chapter change",
     ),
+    Mutant(
+        "bindings are not looked at",
+        f"{_RECONCILIATION}/doors.py",
+        (("(access_entries, roles, associations, bindings)", "(access_entries, roles, associations)"),),
+        "others are let in",
+        (Place("bound", "change", *_VERIFYING),),
+    ),
+    Mutant(
+        "the account of a cluster is forgotten",
+        f"{_DOMAIN}/desired.py",
+        (("        if quota and not is_gone(accounts, cluster.account):\n", "        if quota:\n"),),
+        "chapter absence",
+    ),
 )
 
 

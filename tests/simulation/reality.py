@@ -18,7 +18,17 @@ from moto.scheduler.models import scheduler_backends
 
 from podshare.aws.tables import from_item
 from podshare.domain.hardening import LABELS
-from podshare_sandbox.services import access_points, buckets, eks, fsx, kms, kubernetes, pod_identity, sagemaker
+from podshare_sandbox.services import (
+    access_points,
+    buckets,
+    eks,
+    fsx,
+    kms,
+    kubernetes,
+    organizations,
+    pod_identity,
+    sagemaker,
+)
 from tests.scenarios.world import (
     DATA,
     EKS_ARN,
@@ -31,16 +41,17 @@ from tests.scenarios.world import (
     TEXT,
     VISION,
     Item,
-    World,
 )
 
+COMPUTE = "555555555555"  # the first account that the sandbox makes
+SECOND_EKS_ARN = f"arn:aws:eks:{REGION}:{COMPUTE}:cluster/compute-eks"
+CLUSTERS = (EKS_ARN, SECOND_EKS_ARN)
 OWN_PATH, SYSTEM_PATH = "/podshare/", "/podshare-system/"
 OWN_SID = "podshareAccessPoints"
 _BY_CHANCE = re.compile(
-    r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|(?<=:cluster/)[a-z0-9]{12}\b|(?<=hyperpod-eks\|)[a-z0-9]{12}(?=/)"
+    r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|(?<=:cluster/)[a-z0-9]{12}\b|(?<=-eks\|)[a-z0-9]{12}(?=/)"
 )
 """A member stack's id, which ends the names of its policies, and the HyperPod cluster's: no two sandboxes have the same."""
-VOLATILE = ("CreationTime", "LastModifiedTime", "ComputeQuotaId", "ComputeQuotaArn", "ComputeQuotaVersion")
 
 _OBJECTS = {
     "Role": "kubernetes_role",
@@ -83,11 +94,11 @@ def _is_of(key: str, team: str) -> bool:
     return bool(re.search(rf"\b{team}\b", key))
 
 
-def look(world: World, others: Collection[str] | None = None) -> Reality:
+def look(others: Collection[str] | None = None) -> Reality:
     """Everything in all accounts as it is now; ``others`` are the keys of what others made, by default of everything."""
     owned: dict[str, Facts] = {}
     foreign: dict[str, Facts] = {}
-    found = (*_roles(), *_cluster(), *_quotas(world), *_scheduler(), *_schedules(), *_data(), *_links())
+    found = (*_roles(), *_clusters(), *_quotas(), *_scheduler(), *_schedules(), *_data(), *_links())
     for key, facts in found:
         (foreign if others is None or key in others else owned)[key] = facts
     return Reality(owned, foreign)
@@ -119,7 +130,7 @@ Found = tuple[str, Facts]
 
 def _roles() -> Iterator[Found]:
     """Roles; policies that podshare's stacks offer are told apart from the role that they are attached to."""
-    for account in (HUB, VISION, LANGUAGE, DATA):
+    for account in (HUB, VISION, LANGUAGE, DATA, COMPUTE):
         for role in list(iam_backends[account]["aws"].roles.values()):
             if role.path.startswith("/aws-service-role/"):  # Amazon FSx makes it with the first link, and keeps it
                 continue
@@ -140,9 +151,17 @@ def _roles() -> Iterator[Found]:
                 yield f"role_attachment|{account}||{role.name}|{name}", {"attached": arn}
 
 
-def _cluster() -> Iterator[Found]:
-    extension = eks.ClusterExtension.of(eks.cluster_of(EKS_ARN))
-    place = f"{HUB}|{REGION}|hyperpod-eks"
+def _clusters() -> Iterator[Found]:
+    for arn in CLUSTERS:
+        yield from _cluster(arn, f"{_account(arn)}|{REGION}|{arn.rpartition('/')[2]}")
+
+
+def _account(arn: str) -> str:
+    return arn.split(":")[4]
+
+
+def _cluster(arn: str, place: str) -> Iterator[Found]:
+    extension, api = eks.ClusterExtension.of(eks.cluster_of(arn)), kubernetes.api_of(arn)
     for entry in list(extension.resources(eks.AccessEntry).values()):
         facts = {
             "policies": {arn: one["accessScope"] for arn, one in sorted(entry.policies.items())},
@@ -154,18 +173,18 @@ def _cluster() -> Iterator[Found]:
     for association in list(extension.resources(pod_identity.Association).values()):
         key = f"pod_identity_association|{place}|{association.namespace}/{association.service_account}"
         yield key, {"role": association.role_arn, "tags": dict(association.tags)}
-    for account in kubernetes.api_of(EKS_ARN).objects("ServiceAccount"):
+    for account in api.objects("ServiceAccount"):
         metadata = account["metadata"]
         if metadata["name"] == "default":  # comes with its namespace
             continue
         yield f"service_account|{place}|{metadata['namespace']}/{metadata['name']}", {"tags": _labels(metadata)}
-    for one in kubernetes.api_of(EKS_ARN).objects("Namespace"):
+    for one in api.objects("Namespace"):
         labels = {name: value for name, value in one["metadata"]["labels"].items() if name in LABELS}
-        policies = [policy["spec"] for policy in kubernetes.api_of(EKS_ARN).objects("NetworkPolicy", _name(one))]
+        policies = [policy["spec"] for policy in api.objects("NetworkPolicy", _name(one))]
         if labels or policies:
             yield f"namespace|{place}|{_name(one)}", {"tags": labels, "network": policies}
     for kind, called in _OBJECTS.items():
-        for one in kubernetes.api_of(EKS_ARN).objects(kind):
+        for one in api.objects(kind):
             metadata = one["metadata"]
             facts = {"tags": _labels(metadata)}
             facts |= {name: _without_ids(one[name]) for name in ("rules", "roleRef", "subjects", "spec") if name in one}
@@ -188,13 +207,11 @@ def _name(found: Facts) -> str:
     return str(found["metadata"]["name"])
 
 
-def _quotas(world: World) -> Iterator[Found]:
-    client = world.sandbox.client("sagemaker", HUB)
-    tags = {one.name: one.tags for one in sagemaker._settled(sagemaker._store(HUB, REGION, sagemaker.QUOTA))}
-    for quota in client.list_compute_quotas()["ComputeQuotaSummaries"]:
-        facts = {name: value for name, value in quota.items() if name not in VOLATILE}
-        facts |= {"ClusterArn": portable(quota["ClusterArn"]), "tags": _tags(tags.get(quota["Name"]))}
-        yield f"compute_quota|{HUB}|{REGION}|hyperpod-eks|*/{quota['Name']}", facts
+def _quotas() -> Iterator[Found]:
+    for arn in CLUSTERS:
+        for quota in sagemaker._settled(sagemaker._store(_account(arn), REGION, sagemaker.QUOTA)):
+            facts = {"asked": quota.fields, "status": quota.status, "tags": _tags(quota.tags)}
+            yield f"compute_quota|{_account(arn)}|{REGION}|{arn.rpartition('/')[2]}|*/{quota.name}", facts
 
 
 def _scheduler() -> Iterator[Found]:
@@ -314,8 +331,8 @@ def people(reality: Reality) -> frozenset[tuple[str, str, str, str]]:
     """Who may do what in which namespace, by the doors: every entry, and whoever the trust of its role admits."""
     found = set()
     for key, facts in reality.everything.items():
-        if not key.startswith("access_entry|"):
-            continue
+        if not key.startswith("access_entry|") or organizations.state_of(key.split("|")[1]) != "ACTIVE":
+            continue  # a cluster in an account that is closed serves nobody
         principal = key.rpartition("|")[2]
         role = reality.everything.get(f"role|{principal.split(':')[4]}|||{key.rpartition('/')[2]}", {"trust": {}})
         for piece in _pieces(role["trust"]):
@@ -333,7 +350,7 @@ def _person(arn: str) -> tuple[str, str]:
     return (account.split(":")[4], name) if name else ("", arn)
 
 
-def pods(reality: Reality) -> frozenset[tuple[str, str, str, str]]:
+def pods(reality: Reality) -> frozenset[tuple[str, str, str, str, str]]:
     """Which pods may read or write which objects, by the doors: every association, and what admits its role."""
     found = set()
     everything = reality.everything
@@ -341,12 +358,13 @@ def pods(reality: Reality) -> frozenset[tuple[str, str, str, str]]:
     for key, facts in everything.items():
         if not key.startswith("pod_identity_association|"):
             continue
-        namespace, account = key.rpartition("|")[2].split("/")
+        _, _, _, cluster, name = key.split("|")
+        namespace, account = name.split("/")
         for principal, action, resource, *_ in (piece for door in doors for piece in _pieces(door["policy"])):
             prefix = re.sub(r"^.*?(/object|:::[^/]+)/", "", resource).removesuffix("*")
             access = {"s3:GetObject": "read", "s3:PutObject": "write"}.get(action)
             if access and facts["role"] in principal:
-                found.add((namespace.removeprefix("hyperpod-ns-"), account, access, prefix))
+                found.add((cluster, namespace.removeprefix("hyperpod-ns-"), account, access, prefix))
     return frozenset(found)
 
 

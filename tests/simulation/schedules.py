@@ -14,7 +14,7 @@ FAULTS_AT_ONCE = 180
 OUTLASTING = 5
 # one that is denied is tried no second time, and a process that is killed costs most of a second
 _OUTLASTING_SHARES = dict.fromkeys(PLAIN, 0.25) | {"denied": 0, "killed_before": 0.1, "killed_after": 0.1}
-_QUICK_EVENTS = ("triggered", "rewritten", "contested", "tampered", "taken", "suspended")
+_QUICK_EVENTS = ("triggered", "rewritten", "contested", "tampered", "taken", "bound", "suspended")
 _SLOW_EVENTS = ("aborted", "redriven")
 _CONCERNING_TEAMS = ("onboarding", "change")  # the chapters in which something else may happen meanwhile
 
@@ -80,10 +80,10 @@ def dealt(faults: Iterable[Fault], calls: Iterable[Call], seed: int, size: int =
 def _places(event: str, calls: Iterable[Call], taken: Mapping[Call, Fault]) -> list[Call]:
     """The calls at which something else may happen that meet no fault.
 
-    What is tampered with just before a verification is found by it; a name is taken just before it is needed.
+    What is tampered with, or opened, just before a verification is found by it; a name is taken just before it is needed.
     """
     free = [call for call in calls if call not in taken]
-    if event == "tampered":
+    if event in ("tampered", "bound"):
         return [
             one for one in free if one.principal == "podshare-verify-team" and one.resource.endswith("alpha resource#")
         ]

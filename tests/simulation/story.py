@@ -1,22 +1,28 @@
 """The life that every schedule lives through: two teams come, one narrows while the other widens, and both go.
 
-Between, an account is closed, which an event tells, and reinstated, which only a sweep finds. Somebody takes the tags
-away from all that the teams have, before one loses a member, or gives them to the other team, before both go.
+A third has the name of a HyperPod team that somebody made by hand, and lets nobody in. Between, an account with members
+and one with a cluster of beta's are closed, which events tell, and reinstated, which only a sweep finds. Somebody takes
+the tags away from all that the teams have, before one loses a member, or gives them to the other team, before both go.
 What each chapter should give is written down by hand too, so that the run without faults is held to something.
 """
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from podshare_sandbox import Sandbox
 from podshare_sandbox.organization import FILE_SYSTEM
+from podshare_sandbox.sandbox import PROJECT
 from podshare_sandbox.services import organizations
 from tests.builders import a_team_item
-from tests.scenarios.world import CLUSTER, DATASETS, HUB, LANGUAGE, REGION, VISION, Item, World
+from tests.scenarios.world import CLUSTER, DATA, DATASETS, HUB, LANGUAGE, REGION, SCIENCE, VISION, Item, World
 from tests.simulation import strangers, trials
+from tests.simulation.reality import CLUSTERS, COMPUTE
 
-TEAMS = ("alpha", "beta")
+TEAMS = ("alpha", "beta", "gamma")
+FOREIGN_TEAM, FOREIGN_STATE = "gamma", "DEGRADED"
+"""Somebody else made a HyperPod team of that name by hand: its record lets nobody in."""
 EXISTING_ROLE = "LabScientist"
 # nobody asks whether a run of removals is meant, no work keeps a compute quota, and an account that was suspended, of
 # which no event tells, is not waited for
@@ -33,8 +39,10 @@ _READ_CRAWL = {"dataset": "crawl", "access": "read"}
 _WRITE_DRAFTS = {"dataset": "drafts", "access": "read_write", "prefix": "drafts/alpha/"}
 _READ_DRAFTS = {**_WRITE_DRAFTS, "access": "read"}
 _READ_SCANS = {"dataset": "scans", "access": "read"}
+_TRAINER = {"name": "trainer", "datasets": [_READ_IMAGES]}
 _SOON, _LATE = "2032-01-31T18:00:00Z", "2033-01-31T18:00:00Z"  # the moments themselves are no part of the story
 _MOUNT_CRAWL = {"file_system": FILE_SYSTEM, "dataset": "crawl", "access": "read_write"}
+_MAIN, _SECOND = (arn.rpartition("/")[2] for arn in CLUSTERS)
 _TRAINING, _VIEW = "AmazonSagemakerHyperpodTrainingPolicy", "AmazonEKSViewPolicy"
 
 
@@ -42,6 +50,18 @@ def _rbac(verb: str) -> Item:
     group = "podshare:alpha:operators"
     rules = [{"api_groups": [""], "resources": ["configmaps"], "verbs": ["get", verb]}]
     return {"kubernetes_groups": [group], "rbac": [{"group": group, "rules": rules}]}
+
+
+def _on_both() -> Item:
+    """A quota on each cluster."""
+    places = {"main": "ml.p5.48xlarge", "second": "ml.g5.12xlarge"}
+    quotas = {name: {"resources": [{"instance_type": kind, "count": 1}]} for name, kind in places.items()}
+    return {"cluster": [{"cluster": name, "quota": quota} for name, quota in quotas.items()]}
+
+
+def _beta(**fields: Any) -> Item:
+    record = a_team_item("beta", access_role="per_team", **fields)
+    return {**{name: value for name, value in record.items() if name != "quota"}, **_on_both()}
 
 
 def _quota(count: int) -> Item:
@@ -52,21 +72,27 @@ def _quota(count: int) -> Item:
 class Chapter:
     """What the admins do at once, what every team should be then, and who may then do what.
 
-    ``people`` are (account, role name, team, access policy); ``pods`` are (team, service account, access, prefix).
+    ``people`` are (account, role name, team, access policy); ``pods`` are (cluster, team, service account, access, prefix).
     ``rival`` names the chapter whose records a second admin writes where two are at odds. ``marks`` is what becomes of
     the tags of all that the teams have before: ``lost``, or ``changed`` to the other team's.
     """
 
     name: str
     people: frozenset[tuple[str, str, str, str]]
-    pods: frozenset[tuple[str, str, str, str]]
+    pods: frozenset[tuple[str, str, str, str, str]]
     records: tuple[Item, ...] = ()
     deleted: tuple[str, ...] = ()
-    closed: str = ""
-    reinstated: str = ""
+    closed: tuple[str, ...] = ()
+    reinstated: tuple[str, ...] = ()
     rival: str = ""
     marks: str = ""
     state: str = "READY"
+    states: Mapping[str, str] = field(default_factory=dict)
+
+    def state_of(self, team: str) -> str:
+        """What a team is then; ``states`` are of those that are not as the others are."""
+        foreign = {FOREIGN_TEAM: FOREIGN_STATE} if self.state == "READY" else {}
+        return {**foreign, **self.states}.get(team, self.state)
 
     @property
     def is_of_accounts(self) -> bool:
@@ -86,11 +112,9 @@ ONBOARDING = Chapter(
             file_systems=[_MOUNT_CRAWL],
             **_rbac("create"),
         ),
-        a_team_item(
-            "beta",
-            access_role="per_team",
+        a_team_item(FOREIGN_TEAM, members=[{"account": VISION}], service_accounts=[_TRAINER]),
+        _beta(
             members=[{"account": LANGUAGE}],
-            quota=_quota(1),
             service_accounts=[{"name": "trainer", "datasets": [_READ_IMAGES, _READ_SCANS]}],
         ),
     ),
@@ -103,11 +127,13 @@ ONBOARDING = Chapter(
     ),
     pods=frozenset(
         {
-            ("alpha", "trainer", "read", "imagenet/"),
-            ("alpha", "trainer", "read", "drafts/alpha/"),
-            ("alpha", "trainer", "write", "drafts/alpha/"),
-            ("beta", "trainer", "read", "imagenet/"),
-            ("beta", "trainer", "read", "scans/"),
+            (_MAIN, "alpha", "trainer", "read", "imagenet/"),
+            (_MAIN, "alpha", "trainer", "read", "drafts/alpha/"),
+            (_MAIN, "alpha", "trainer", "write", "drafts/alpha/"),
+            (_MAIN, "beta", "trainer", "read", "imagenet/"),
+            (_MAIN, "beta", "trainer", "read", "scans/"),
+            (_SECOND, "beta", "trainer", "read", "imagenet/"),
+            (_SECOND, "beta", "trainer", "read", "scans/"),
         }
     ),
 )
@@ -127,11 +153,8 @@ CHANGE = Chapter(
             file_systems=[{**_MOUNT_CRAWL, "access": "read"}],
             **_rbac("list"),
         ),
-        a_team_item(
-            "beta",
-            access_role="per_team",
+        _beta(
             members=[{"account": LANGUAGE}, {"account": VISION}],
-            quota=_quota(1),
             service_accounts=[{"name": "reader", "datasets": [_READ_IMAGES]}],
         ),
     ),
@@ -144,21 +167,23 @@ CHANGE = Chapter(
     ),
     pods=frozenset(
         {
-            ("alpha", "trainer", "read", "crawl/"),
-            ("alpha", "trainer", "read", "drafts/alpha/"),
-            ("beta", "reader", "read", "imagenet/"),
+            (_MAIN, "alpha", "trainer", "read", "crawl/"),
+            (_MAIN, "alpha", "trainer", "read", "drafts/alpha/"),
+            (_MAIN, "beta", "reader", "read", "imagenet/"),
+            (_SECOND, "beta", "reader", "read", "imagenet/"),
         }
     ),
 )
 
 ABSENCE = Chapter(
     name="absence",
-    closed=LANGUAGE,
+    closed=(LANGUAGE, COMPUTE),
+    states={"beta": "DEGRADED"},  # one of its clusters is closed
     people=frozenset(one for one in CHANGE.people if one[0] != LANGUAGE),
-    pods=CHANGE.pods,
+    pods=frozenset(one for one in CHANGE.pods if one[0] != _SECOND),
 )
 
-RETURN = Chapter(name="return", marks="changed", reinstated=LANGUAGE, people=CHANGE.people, pods=CHANGE.pods)
+RETURN = Chapter(name="return", marks="changed", reinstated=(LANGUAGE, COMPUTE), people=CHANGE.people, pods=CHANGE.pods)
 
 REMOVAL = Chapter(
     name="removal",
@@ -186,20 +211,34 @@ def opened(sandbox: Sandbox) -> World:
     sandbox.client("iam", LANGUAGE).create_role(RoleName=EXISTING_ROLE, AssumeRolePolicyDocument=document)
     scheduler = {"priority_classes": [{"name": "training", "weight": 60}]}
     world.put({**CLUSTER, "namespace_hardening": "enforce", "scheduler": scheduler}, *DATASETS)
+    strangers.make_team(world, FOREIGN_TEAM)
+    _open_second_cluster(world)
     trials.prepare(world)
     return world
 
 
+def _open_second_cluster(world: World) -> None:
+    """An account of its own has a cluster too, which the accounts of scientists and of data may use."""
+    assert world.create_accounts("compute") == [COMPUTE]
+    world.sandbox.add_cluster(COMPUTE, REGION, _SECOND, "compute")
+    template, shared = PROJECT / "accounts" / "member.yaml", {"ClusterAccountIds": f"{HUB},{COMPUTE}"}
+    parameters = {"HubAccountId": HUB, "OrganizationId": "o-podshare01", **shared}
+    world.sandbox.deploy_stack_set("podshare-member", template, parameters, [SCIENCE])
+    world.sandbox.deploy(template, DATA, REGION, "podshare-member", shared)
+    place = {"account": COMPUTE, "eks_cluster": _SECOND, "hyperpod_cluster": "compute"}
+    world.put({**CLUSTER, **place, "id": "cluster#second"})
+
+
 def write(world: World, chapter: Chapter, owned: Iterable[str]) -> None:
     """Let the admins do what a chapter is about, without waiting for what comes of it; ``owned`` is podshare's until then."""
-    if chapter.reinstated:
-        organizations.reinstate(chapter.reinstated)
+    for account in chapter.reinstated:
+        organizations.reinstate(account)
     if chapter.marks:
         strangers.take_marks(world, owned, chapter.marks)
     world.put(*chapter.records, settle=False)
     world.delete(*chapter.deleted, settle=False)
-    if chapter.closed:
-        world.organizations.close_account(AccountId=chapter.closed)
+    for account in chapter.closed:
+        world.organizations.close_account(AccountId=account)
     if chapter.reinstated:
         begin_sweep(world)
 

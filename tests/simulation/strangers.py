@@ -3,8 +3,11 @@
 from collections.abc import Iterable
 
 from podshare.domain.kinds import Key
+from podshare_sandbox.services import kubernetes
 from tests.scenarios.marks import OBJECTS, TAGGED, Change, Tags, relabel, retag
-from tests.scenarios.world import World
+from tests.scenarios.world import EKS_ARN, HUB, REGION, World
+
+RBAC = "rbac.authorization.k8s.io"
 
 
 def _lost(_: Tags) -> Tags:
@@ -19,6 +22,46 @@ def _changed(tags: Tags) -> Tags:
 
 def _as_helm_does(labels: Tags) -> Tags:
     return {**labels, "app.kubernetes.io/managed-by": "Helm"}
+
+
+def make_team(world: World, team: str) -> None:
+    """Let an admin of the first cluster make a HyperPod team that podshare knows nothing of."""
+    sagemaker = world.sandbox.client("sagemaker")
+    sagemaker.create_compute_quota(
+        Name="by-hand",
+        ClusterArn=sagemaker.describe_cluster(ClusterName="hyperpod")["ClusterArn"],
+        ComputeQuotaConfig={"ComputeQuotaResources": [{"InstanceType": "ml.g5.12xlarge", "Count": 1}]},
+        ComputeQuotaTarget={"TeamName": team},
+    )
+    world.sandbox.settle()
+
+
+CLOSED_BY = "kubectl delete rolebinding friends"
+
+
+def bind(team: str) -> str:
+    """Let an admin of the first cluster bind a group of team beta's in a team's namespace; the binding's key."""
+    group = {"apiGroup": RBAC, "kind": "Group", "name": "podshare:beta:friends"}
+    kubernetes.api_of(EKS_ARN).apply(
+        {
+            "apiVersion": f"{RBAC}/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": "friends", "namespace": f"hyperpod-ns-{team}"},
+            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "edit"},
+            "subjects": [group],
+        }
+    )
+    return _binding(team)
+
+
+def unbind(team: str) -> str:
+    """Let the admin take the binding away; its key."""
+    kubernetes.api_of(EKS_ARN).delete("RoleBinding", f"hyperpod-ns-{team}", "friends")
+    return _binding(team)
+
+
+def _binding(team: str) -> str:
+    return f"kubernetes_role_binding|{HUB}|{REGION}|hyperpod-eks|hyperpod-ns-{team}/friends"
 
 
 CHANGES: dict[str, Change] = {"lost": _lost, "changed": _changed}

@@ -9,8 +9,10 @@ import boto3
 from botocore.exceptions import ClientError
 from moto.iam.models import iam_backends
 
+from podshare_sandbox.authorization import AccessDenied
 from podshare_sandbox.services import access_points, kubernetes, pod_identity
 from tests.scenarios.world import DATA, EKS_ARN, HUB, IMAGES, LANGUAGE, SCANS, TEXT, VISION, World
+from tests.simulation.reality import CLUSTERS
 
 WORK, LOOK = "submits work", "looks"
 _ASKED = {WORK: ("create", "kubeflow.org", "pytorchjobs"), LOOK: ("list", "", "pods")}
@@ -18,7 +20,7 @@ _OBJECT = "trial"
 PREFIXES = {IMAGES: ("imagenet/",), TEXT: ("crawl/", "drafts/alpha/"), SCANS: ("scans/",)}
 
 Person = tuple[str, str, str, str]
-Pod = tuple[str, str, str, str]
+Pod = tuple[str, str, str, str, str]
 
 
 def prepare(world: World) -> None:
@@ -62,7 +64,7 @@ def _become(world: World, role: str, via: boto3.Session) -> boto3.Session | None
 
 def _abilities(world: World, session: boto3.Session) -> Iterator[tuple[str, str]]:
     """What a session may do in each team's namespace; the most that is asked of it."""
-    for namespace in _namespaces():
+    for namespace in _namespaces(EKS_ARN):
         try:
             able = [does for does, asked in _ASKED.items() if world.may(session, *asked, namespace)]
         except PermissionError:
@@ -71,32 +73,33 @@ def _abilities(world: World, session: boto3.Session) -> Iterator[tuple[str, str]
             yield namespace.removeprefix("hyperpod-ns-"), able[0]
 
 
-def _namespaces() -> list[str]:
-    found = [str(one["metadata"]["name"]) for one in kubernetes.api_of(EKS_ARN).objects("Namespace")]
+def _namespaces(cluster: str) -> list[str]:
+    found = [str(one["metadata"]["name"]) for one in kubernetes.api_of(cluster).objects("Namespace")]
     return [name for name in found if name.startswith("hyperpod-ns-")]
 
 
 def pods(world: World) -> frozenset[Pod]:
-    """(team, service account, access, prefix) of all that pods of a team's namespace can read or write.
+    """(cluster, team, service account, access, prefix) of all that pods of a team's namespace can read or write.
 
     Each is tried by every access point there is, and at the buckets themselves.
     """
     found = set()
-    for namespace in _namespaces():
-        for account in kubernetes.api_of(EKS_ARN).objects("ServiceAccount", namespace):
+    for cluster, namespace in ((arn, name) for arn in CLUSTERS for name in _namespaces(arn)):
+        for account in kubernetes.api_of(cluster).objects("ServiceAccount", namespace):
             team, name = namespace.removeprefix("hyperpod-ns-"), str(account["metadata"]["name"])
-            if session := _pod(world, namespace, name):
-                found |= {(team, name, access, prefix) for access, prefix in _data(session)}
+            if session := _pod(world, cluster, namespace, name):
+                place = cluster.rpartition("/")[2]
+                found |= {(place, team, name, access, prefix) for access, prefix in _data(session)}
     return frozenset(found)
 
 
-def _pod(world: World, namespace: str, account: str) -> boto3.Session | None:
+def _pod(world: World, cluster: str, namespace: str, account: str) -> boto3.Session | None:
     """What EKS Pod Identity gives to a pod, which runs no longer than it takes to ask for it."""
-    api = kubernetes.api_of(EKS_ARN)
+    api = kubernetes.api_of(cluster)
     api.run_pod(namespace, _OBJECT, account)
     try:
-        given = pod_identity.credentials_of_pod(EKS_ARN, namespace, account, _OBJECT)
-    except pod_identity.PodIdentityError:  # nothing is associated with the service account
+        given = pod_identity.credentials_of_pod(cluster, namespace, account, _OBJECT)
+    except (pod_identity.PodIdentityError, AccessDenied):  # nothing is associated with it, or its role trusts no more
         return None
     finally:
         api.delete("Pod", namespace, _OBJECT)
