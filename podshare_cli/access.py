@@ -252,6 +252,8 @@ def _tell_age(known: "Known") -> None:
     if moments := sorted(ages["read_at"].values()):
         told = f"as read from AWS and Kubernetes, of the team looked at longest ago {ago(moments[0], _now())}"
         stderr().print(told, style="dim", soft_wrap=True)
+    unseen = "Control policies of the organization may deny what is shown here: podshare access probe TEAM tries it"
+    stderr().print(unseen, style="dim", soft_wrap=True)
     if known.missing:
         stderr().print(f"Nothing is proven yet of: {', '.join(known.missing)}", style="yellow", soft_wrap=True)
 

@@ -100,3 +100,20 @@ def test_what_nobody_granted_is_told_once() -> None:
     both = outcome({}, [DONE], {**EXCESS, "violations": BROKEN["violations"]}, "").problems
     assert [one["what"].partition(":")[0] for one in both] == ["isolation rule broken"]
     assert len(outcome({}, [FAILED], EXCESS, "").problems) == 1
+
+
+@pytest.mark.parametrize(
+    "kind", ["service control policy", "resource control policy", "permissions boundary", "resource-based policy"]
+)
+def test_what_a_policy_denies_is_not_left_to_the_next_attempt(kind: str) -> None:
+    """AWS names the kind of policy (IAM user guide, "Troubleshoot access denied error messages"), and so does the remedy."""
+    denied = {
+        **DONE,
+        "status": "failed",
+        "detail": f"Terminal: not authorized to perform it with an explicit deny in a {kind}",
+    }
+    (problem,) = outcome({}, [denied], HELD, "").problems
+    assert kind.removeprefix("resource-based ") in problem["remedy"]
+    assert "tries again" not in problem["remedy"]
+    (other,) = outcome({}, [{**denied, "detail": "Terminal: something else"}], HELD, "").problems
+    assert other["remedy"] == "The next reconciliation tries again."

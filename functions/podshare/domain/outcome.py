@@ -27,6 +27,19 @@ class TeamState(StrEnum):
     DELETED = "DELETED"
 
 
+# the kinds of policies that AWS names in a refusal (IAM user guide, "Troubleshoot access denied error messages")
+_DENYING = {
+    "service control policy": (
+        "A service control policy of the organization denies it: let it except the roles under /podshare-system/, or "
+        "what carries the tag podshare:managed-by; then reconcile the team."
+    ),
+    "resource control policy": (
+        "A resource control policy of the organization denies it: let it except the roles under /podshare-system/; "
+        "then reconcile the team."
+    ),
+    "permissions boundary": "The member role's permissions boundary denies it: take that boundary off the role.",
+    "resource-based policy": "The resource's own policy denies it: let its owner except podshare's member roles.",
+}
 # what begins the detail of a change that failed only for now: podshare's own word, and what Step Functions calls an
 # invocation that Lambda refused, did not finish or did not answer
 _MAY_PASS = ("Retryable:", "Lambda.", "Sandbox.Timedout:", "Runtime.ExitError:", "States.Timeout:")
@@ -112,7 +125,13 @@ def _failure(result: Result) -> dict[str, str]:
     what = (
         f"{result.get('action', 'apply')} {thing} in account {result.get('account', '?')}: {result.get('detail', '')}"
     )
-    return {"what": what, "remedy": "The next reconciliation tries again.", "account": str(result.get("account", ""))}
+    return {"what": what, "remedy": _remedy(what), "account": str(result.get("account", ""))}
+
+
+def _remedy(what: str) -> str:
+    """What helps: no attempt of podshare's own does where a policy of somebody's says no in so many words."""
+    kind = next((kind for kind in _DENYING if f"explicit deny in a {kind}" in what), None)
+    return _DENYING[kind] if kind else "The next reconciliation tries again."
 
 
 def _violation(item: Mapping[str, str]) -> dict[str, str]:
