@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from podshare.domain import hardening, rbac
+from podshare.domain.cleanup import ServedKind, what_runs
 from podshare.domain.desired import NAMESPACE_POLICIES, access_policy_arn
 from podshare_sandbox.services.access_policies import ACCESS_POLICIES
 from podshare_sandbox.services.kubernetes.admission_policies import AdmissionRequest, admit
@@ -561,6 +562,42 @@ def test_podshare_changes_its_own_labels_of_namespaces_of_teams_only(hardened: A
     assert labelled(TEAM, annotations={"x": "y"}) == 403
     assert labelled(TEAM, finalizers=["example.com/x"]) == 403
     assert labelled("kube-public", labels={"podshare/hardening": "enforce"}) == 403
+
+
+def test_podshare_deletes_work_of_its_teams_only(hardened: ApiServer) -> None:
+    """Work goes as a collection, in a namespace that podshare has labelled; secrets are neither listed nor deleted."""
+    namespaces = ((ENFORCED, 200), ("kube-public", 403), (OTHER, 403))
+    for namespace, expected in namespaces:
+        job = workload("batch/v1", "Job", QUEUED, {}, namespace)
+        hardened.apply(job)
+        path = f"{path_of(job, collection=True)}?dryRun=All"
+        status, answer, _ = hardened.ask("DELETE", path, user="x", group="podshare:kubernetes")
+        assert status == expected, answer
+        assert hardened.ask("DELETE", path_of(job), user="x", group="podshare:kubernetes")[0] == 403
+        hardened.ask("DELETE", path_of(job))
+    secrets = f"/api/v1/namespaces/{ENFORCED}/secrets"
+    for method in ("GET", "DELETE"):
+        assert hardened.ask(method, secrets, user="x", group="podshare:kubernetes")[0] == 403
+
+
+def test_what_podshare_deletes_is_what_it_may_delete() -> None:
+    """Rights and admission policy name the kinds that can run, which are those that carry the queue, and workloads."""
+    manifests = list(yaml.safe_load_all((ROOT / "accounts" / "cluster-rbac.yaml").read_text(encoding="utf-8")))
+    named = {(one["kind"], one["metadata"]["name"]): one for one in manifests}
+    rules = named["ClusterRole", "podshare-kubernetes"]["rules"]
+    granted = {
+        pair
+        for rule in rules
+        if rule["verbs"] == ["deletecollection"]
+        for pair in product(rule["apiGroups"], rule["resources"])
+    }
+    queued = named["ValidatingAdmissionPolicy", "podshare-team-queue"]["spec"]["matchConstraints"]["resourceRules"]
+    carry = {pair for rule in queued for pair in product(rule["apiGroups"], rule["resources"])}
+    served = [ServedKind(group, "v1", plural, "", frozenset()) for group, plural in sorted(granted)]
+    assert {(kind.group, kind.plural) for kind in what_runs(served)} == granted
+    assert granted == carry | {("kueue.x-k8s.io", "workloads")}
+    (held,) = named["ValidatingAdmissionPolicy", "podshare-cleanup"]["spec"]["matchConstraints"]["resourceRules"]
+    assert granted <= {*product(held["apiGroups"], held["resources"])}
 
 
 def test_a_policy_that_cannot_be_evaluated_refuses(server: ApiServer) -> None:

@@ -2,10 +2,13 @@
 
 import contextlib
 import time
+from typing import Any
 
 import pytest
 
 from podshare_sandbox.services import kubernetes
+from podshare_sandbox.services.kubernetes.controllers.client import ControllerClient
+from podshare_sandbox.services.kubernetes.errors import KubernetesError
 from tests.builders import a_team_item
 from tests.scenarios.world import EKS_ARN, HUB, VISION, World
 
@@ -74,3 +77,101 @@ def test_other_teams_of_the_cluster_are_in_nobodys_way(world: World) -> None:
     assert status["state"] == "READY", status
     world.delete("team#whiskey")
     remove(world, quota, "whiskey-two")
+
+
+NAMESPACE = "hyperpod-ns-xray"
+POD = {"spec": {"restartPolicy": "Never", "containers": [{"name": "pytorch", "image": "busybox"}]}}
+
+
+def left_by_a_team(kind: str) -> dict[str, Any]:
+    """An object that a member leaves: work that does not run now, or data."""
+    selector = {"selector": {"matchLabels": {"app": "x"}}}
+    labelled = {"metadata": {"labels": {"app": "x"}}, "spec": {**POD["spec"], "restartPolicy": "Always"}}
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    version, body = {
+        "ConfigMap": ("v1", {"data": {"a": "b"}}),
+        "CronJob": ("batch/v1", {"spec": {"schedule": "* * * * *", "suspend": True, "jobTemplate": {"spec": {"template": POD}}}}),
+        "Deployment": ("apps/v1", {"spec": {**selector, "replicas": 0, "template": labelled}}),
+        "HyperPodPyTorchJob": ("sagemaker.amazonaws.com/v1", {"spec": {"runPolicy": {"suspend": True}, "replicaSpecs": [{"name": "pods", "replicas": 1, "template": POD}]}}),
+        "Job": ("batch/v1", {"spec": {"suspend": True, "template": POD}}),
+        "PersistentVolumeClaim": ("v1", {"spec": claim}),
+        "PyTorchJob": ("kubeflow.org/v1", {"spec": {"runPolicy": {"suspend": True}, "pytorchReplicaSpecs": {"Master": {"replicas": 1, "template": POD}}}}),
+        "Secret": ("v1", {"stringData": {"a": "b"}}),
+    }[kind]  # fmt: skip
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": "left", "namespace": NAMESPACE}, **body}
+
+
+def without_the_team(world: World) -> dict[str, Any]:
+    """The team's status once its record was deleted and nothing more happens by itself."""
+    world.delete("team#xray", settle=False)
+    deadline = time.monotonic() + 60
+    while (status := world.status("xray"))["state"] not in ("DELETED", "WAITING") or "compute quota" in str(status):
+        assert time.monotonic() < deadline, status
+        time.sleep(0.1)
+    return status
+
+
+RUNS = ["CronJob", "Deployment", "HyperPodPyTorchJob", "Job", "PyTorchJob"]
+HOLDS = ["ConfigMap", "PersistentVolumeClaim", "Secret"]
+
+
+def test_a_freed_name_keeps_no_work(world: World) -> None:
+    """What could run again goes with the team, suspended, scheduled or scaled to nothing: the next of its name has none."""
+    record = a_team_item("xray", members=MEMBERS, service_accounts=[{"name": "trainer"}])
+    world.put(record)
+    assert world.status("xray")["state"] == "READY"
+    api = kubernetes.api_of(EKS_ARN)
+    for kind in RUNS:
+        api.apply(left_by_a_team(kind))
+    world.delete("team#xray")
+    assert world.status("xray")["state"] == "DELETED", world.status("xray")
+    assert [kind for kind in RUNS if api.get(kind, NAMESPACE, "left")] == []
+    assert api.objects("ResourceQuota", NAMESPACE) == []
+    world.put(record)
+    assert world.status("xray")["state"] == "READY"
+    assert world.denied() == []
+    world.delete("team#xray")
+
+
+@pytest.mark.parametrize("kind", HOLDS)
+def test_what_holds_data_holds_the_name(world: World, kind: str) -> None:
+    """Data is nobody's to delete but a person's: until then the name is reserved, and nothing is added beside it."""
+    record = a_team_item("xray", members=MEMBERS, service_accounts=[{"name": "trainer"}])
+    before = entries(world)
+    world.put(record)
+    api = kubernetes.api_of(EKS_ARN)
+    api.apply(left_by_a_team(kind))
+    status = without_the_team(world)
+    plural = f"{kind.lower()}s"
+    assert (status["state"], f"1 {plural}" in str(status["problems"])) == ("WAITING", True), status
+    (quota,) = api.objects("ResourceQuota", NAMESPACE)
+    assert quota["status"]["used"][f"count/{plural}"] == "1"
+    world.put(record, settle=False)
+    deadline = time.monotonic() + 60
+    while "is not empty yet" not in str(world.status("xray")):
+        assert time.monotonic() < deadline, world.status("xray")
+        time.sleep(0.1)
+    assert entries(world) == before
+    api.delete(kind, NAMESPACE, "left")
+    world.sandbox.settle(240)
+    assert world.status("xray")["state"] == "READY", world.status("xray")
+    assert world.denied() == []
+    world.delete("team#xray")
+    assert world.status("xray")["state"] == "DELETED"
+
+
+def test_work_is_kept_where_the_record_says_so(world: World) -> None:
+    """`on_delete: keep_work` deletes nothing: what is left makes nothing more, and reserves the name."""
+    world.put(a_team_item("xray", members=MEMBERS, service_accounts=[], on_delete="keep_work"))
+    api = kubernetes.api_of(EKS_ARN)
+    api.apply(left_by_a_team("CronJob"))
+    status = without_the_team(world)
+    assert (status["state"], "1 cronjobs.batch" in str(status["problems"])) == ("WAITING", True), status
+    api.apply(
+        {**api.get("CronJob", NAMESPACE, "left"), **{"spec": {**left_by_a_team("CronJob")["spec"], "suspend": False}}}
+    )
+    with pytest.raises(KubernetesError, match=r"exceeded quota: podshare-cleanup, requested: count/jobs\.batch=1"):
+        ControllerClient(api, "kube-system", "cronjob-controller").create(left_by_a_team("Job"))
+    api.delete("CronJob", NAMESPACE, "left")
+    world.sandbox.settle(240)
+    assert world.status("xray")["state"] == "DELETED", world.status("xray")

@@ -79,12 +79,12 @@ def test_the_quota_stays_while_work_runs_and_access_does_not(world: World) -> No
 def test_a_name_is_reserved_until_its_namespace_is_empty(world: World) -> None:
     """Work that does not end holds the quota no longer than is set, and the name until nothing is left of the old team."""
     api, namespace = kubernetes.api_of(EKS_ARN), "hyperpod-ns-oscar"
-    world.put_team("oscar", members=[], service_accounts=[{"name": "trainer"}])
+    world.put_team("oscar", members=[], service_accounts=[{"name": "trainer"}], on_delete="keep_work")
     world.run_pod("oscar", "trainer")
     api.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "own", "namespace": namespace}})
     former = (api.get("ServiceAccount", namespace, "default") or {})["metadata"]["uid"]
     world.delete("team#oscar", settle=False)
-    told = "1 pods (worker-0), 1 service accounts (own)"
+    told = "1 pods, 1 serviceaccounts"
     assert awaited(world, "oscar", told), world.status("oscar")
     assert world.leftovers() == []
     world.put(a_team_item("oscar", members=MEMBERS[:1], service_accounts=[{"name": "trainer"}]), settle=False)

@@ -13,6 +13,7 @@ from lightkube.resources.core_v1 import Pod
 
 from podshare_sandbox.services import kubernetes
 from podshare_sandbox.services.containers import IMAGE
+from podshare_sandbox.services.kubernetes.resources import BY_KIND
 from tests.builders import a_team_item
 from tests.scenarios.world import CLUSTER, EKS_ARN, VISION, World
 
@@ -85,18 +86,22 @@ def test_training_reads_the_teams_data_in_the_teams_role(world: World, scientist
 
 
 def test_running_work_is_waited_for_when_its_team_goes(world: World, scientist: lightkube.Client) -> None:
-    """Nobody gets in any more, the work comes to its end, and then the quota goes."""
+    """Nobody gets in any more, the work comes to its end, the quota goes, and then what is left of the work."""
     template: Object = {"spec": {**pod_spec("busybox", "sleep", "600"), "restartPolicy": "Never"}}
     template["metadata"] = {"labels": {"kueue.x-k8s.io/queue-name": f"{NAMESPACE}-localqueue"}}
-    manifest = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "long"}, "spec": {"template": template}}
+    metadata = {"name": "long", "finalizers": ["example.com/seen"]}
+    manifest = {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": template}}
     scientist.create(Job.from_dict(manifest), namespace=NAMESPACE)  # the API server copies the labels of its template
     awaited(lambda: phases(scientist, "long"), lambda found: found == ["Running"])
     client = world.sandbox.client("dynamodb")
     client.delete_item(TableName="podshare-registry", Key={"id": {"S": f"team#{TEAM}"}})
     told = awaited(lambda: world.status(TEAM), lambda status: status.get("state") in ("WAITING", "DELETED"))
     assert (told["state"], "1 pods still run" in json.dumps(told["problems"])) == ("WAITING", True)
+    awaited(lambda: str(world.status(TEAM).get("problems")), lambda problems: "not empty: 1 jobs.batch" in problems)
+    api = kubernetes.api_of(EKS_ARN)
+    job = api.get("Job", NAMESPACE, "long") or {}
+    assert ("Complete" in ends(job), "deletionTimestamp" in job["metadata"]) == (True, True)
+    api.merge_patch(BY_KIND["Job"], NAMESPACE, "long", {"metadata": {"finalizers": None}}, "controller")
     world.sandbox.settle(240)
     assert world.status(TEAM)["state"] == "DELETED"
     assert world.leftovers() == []
-    job = kubernetes.api_of(EKS_ARN).get("Job", NAMESPACE, "long")
-    assert "Complete" in ends(job or {})

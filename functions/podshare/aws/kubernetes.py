@@ -16,32 +16,47 @@ from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from lightkube.codecs import from_dict
+from lightkube.config.client_adapter import Client as PlainClient
+from lightkube.config.client_adapter import ConnectionParams
 from lightkube.config.kubeconfig import SingleConfig
 from lightkube.config.models import Cluster, Context, User
 from lightkube.core.exceptions import ApiError
-from lightkube.resources.core_v1 import Namespace, PersistentVolume, PersistentVolumeClaim, Pod, ServiceAccount
+from lightkube.generic_resource import create_namespaced_resource
+from lightkube.resources.core_v1 import (
+    ConfigMap,
+    Namespace,
+    PersistentVolume,
+    PersistentVolumeClaim,
+    Pod,
+    ResourceQuota,
+    ServiceAccount,
+)
 from lightkube.resources.networking_v1 import NetworkPolicy
 from lightkube.resources.rbac_authorization_v1 import ClusterRoleBinding, Role, RoleBinding
-from lightkube.types import PatchType
+from lightkube.types import CascadeType, PatchType
 
 from podshare.aws.errors import Pending, Retryable, Terminal
 from podshare.aws.sessions import Accounts, ask_guard
+from podshare.domain.cleanup import ServedKind, served_kinds
 
 TOKEN_SECONDS = 60  # how long the presigned URL in the token is good for; EKS honours the token for 15 minutes
 _RENEW_AFTER = 600
+_DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _OVER = frozenset({"Succeeded", "Failed"})
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER_FAULT = 401, 403, 404, 409, 429, 500
 _TERMINATING = "NamespaceTerminating"  # a cause, of the API server's admission plugin NamespaceLifecycle
 _SILENT_SECONDS = 15  # of the timeout below: a cluster that does not answer is not asked for each object anew
 
 _SERVED = (
-    ServiceAccount,
-    Role,
-    RoleBinding,
     ClusterRoleBinding,
+    ConfigMap,
     NetworkPolicy,
     PersistentVolume,
     PersistentVolumeClaim,
+    ResourceQuota,
+    Role,
+    RoleBinding,
+    ServiceAccount,
 )
 _KINDS: Mapping[str, Any] = {kind.__name__: kind for kind in _SERVED}
 
@@ -166,6 +181,40 @@ class Kubernetes:
                 if not (pod.status and pod.status.phase in _OVER)
             ],
         )
+
+    def served(self) -> list[ServedKind]:
+        """Every kind that a namespace may hold an object of, as the API server discovers it, custom resources too.
+
+        Kubernetes documentation, "The Kubernetes API" (Aggregated discovery).
+        """
+
+        def discover(client: lightkube.Client) -> list[ServedKind]:
+            config = client.config
+            with PlainClient(config, ConnectionParams(timeout=httpx2.Timeout(_SILENT_SECONDS))) as plain:
+                answers = [plain.get(path, headers={"Accept": _DISCOVERY}) for path in ("/api", "/apis")]
+            for answer in answers:
+                answer.raise_for_status()
+            return [kind for answer in answers for kind in served_kinds(answer.json())]
+
+        return self._ask("the kinds that are served", discover)
+
+    def names_of(self, kind: ServedKind, namespace: str) -> list[str]:
+        """The names of all objects of a kind that discovery told of."""
+        resource: Any = create_namespaced_resource(kind.group, kind.version, kind.kind, kind.plural)
+        return self._ask(
+            f"each {kind.kind} of {namespace}",
+            lambda client: [_name(one) for one in client.list(resource, namespace=namespace)],
+        )
+
+    def delete_all(self, kind: ServedKind, namespace: str) -> None:
+        """Delete all objects of a kind in a namespace, with what they own."""
+        ask_guard()
+        resource: Any = create_namespaced_resource(kind.group, kind.version, kind.kind, kind.plural)
+        with contextlib.suppress(_Absent):
+            self._ask(
+                f"each {kind.kind} of {namespace}",
+                lambda client: client.deletecollection(resource, namespace=namespace, cascade=CascadeType.BACKGROUND),
+            )
 
     def _get(self, kind: Any, about: str, namespace: str, name: str) -> dict[str, Any] | None:
         def read(client: lightkube.Client) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from podshare.aws.errors import Retryable, code_of
 from podshare.aws.sessions import hub_client
 from podshare.domain.kinds import Key, Kind
-from podshare.domain.records import plain
+from podshare.domain.records import DELETE_WORK, plain
 
 Item = dict[str, Any]
 _MOST_KEYS = 100  # of one BatchGetItem (DynamoDB quotas)
@@ -322,10 +322,28 @@ class Inventory:
         row = self.state.get(f"team#{self.team}", f"resource#{key}")
         return row is None or str(row.get("drained_in")) == run
 
-    def vacate(self, namespace: Key, since: str) -> None:
-        """Write down that the team has left its namespace, until ``forget``: nobody is to use it before it is empty."""
-        expression = "SET vacating_since = if_not_exists(vacating_since, :since)"
-        self.state.update(f"team#{self.team}", f"resource#{namespace}", expression, "attribute_exists(id)", since=since)
+    def vacate(self, namespace: Key, since: str, on_delete: str) -> None:
+        """Write down that the team has left its namespace, until ``forget``: nobody is to use it before it is empty.
+
+        ``on_delete`` is what its record says of the work that it leaves.
+        """
+        expression = (
+            "SET vacating_since = if_not_exists(vacating_since, :since), "
+            "on_delete = if_not_exists(on_delete, :on_delete)"
+        )
+        self.state.update(
+            f"team#{self.team}",
+            f"resource#{namespace}",
+            expression,
+            "attribute_exists(id)",
+            since=since,
+            on_delete=on_delete,
+        )
+
+    def deletes_work(self, namespace: Key) -> bool:
+        """Whether what can run in a namespace that was left is deleted: only if the record did not say to keep it."""
+        row = self.state.get(f"team#{self.team}", f"resource#{namespace}") or {}
+        return row.get("on_delete") == DELETE_WORK
 
     def is_vacating(self, namespace: Key) -> bool:
         """Whether the namespace was left, and was not seen empty since."""

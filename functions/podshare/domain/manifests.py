@@ -78,6 +78,20 @@ def network_policy(installation: Installation, namespace: Namespace) -> Manifest
     }
 
 
+def cleanup_quota(installation: Installation, namespace: str, team: str, hard: Mapping[str, str]) -> Manifest:
+    """The ResourceQuota by which the objects of a deleted team are counted, and none is added."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {
+            "namespace": namespace,
+            "name": names.cleanup_quota(installation),
+            "labels": _displayed(names.labels(installation, team)),
+        },
+        "spec": {"hard": dict(hard)},
+    }
+
+
 def _object(version: str, kind: str, resource: Resource) -> Manifest:
     namespace, name = place(resource.key)
     within = {"namespace": namespace} if namespace else {}

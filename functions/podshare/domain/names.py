@@ -90,6 +90,11 @@ def network_policy(installation: Installation) -> str:
     return f"{installation.prefix}-no-instance-metadata"
 
 
+def cleanup_quota(installation: Installation) -> str:
+    """The ResourceQuota that counts what a deleted team has left in its namespace."""
+    return f"{installation.prefix}-cleanup"
+
+
 def delegation_sid(installation: Installation) -> str:
     """The Sid of podshare's statement to access points in a bucket policy; Sids are letters and digits only."""
     return f"{_letters(installation)}AccessPoints"

@@ -665,6 +665,10 @@ Rbac = Annotated[
 ]
 
 
+OnDelete = Literal["delete_work", "keep_work"]
+DELETE_WORK: OnDelete = "delete_work"
+
+
 class Team(_Record):
     """``team#<name>``: who may use how much of which clusters, and which data.
 
@@ -685,6 +689,7 @@ class Team(_Record):
     kubernetes_groups: Annotated[tuple[KubernetesGroup, ...], Field(max_length=10)] = ()
     rbac: Rbac = ()
     deletion_protection: bool = False
+    on_delete: OnDelete = DELETE_WORK
     expires: Moment | None = None
 
     _quota_for_each_cluster = field_validator("quota")(_one_quota_for_each_cluster)

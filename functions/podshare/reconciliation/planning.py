@@ -1,6 +1,7 @@
 """Plan a team: what counts, what is there, what has to change, and what stands in the way."""
 
 import datetime
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,7 @@ from podshare.domain.installation import Installation
 from podshare.domain.kinds import ComputeQuota, Key, Kind, Resource, Role
 from podshare.domain.manifests import Manifest, manifests
 from podshare.domain.plan import LONGEST_TEXT, Action, LeftBehind, Observation, Obstacle, Plan, Unreadable, plan
+from podshare.domain.records import DELETE_WORK
 from podshare.reconciliation import buckets
 from podshare.reconciliation.accounts import begin_waiting, end_waiting, is_listed, keep_uses, observe
 from podshare.reconciliation.blast_radius import hold_back
@@ -301,6 +303,9 @@ def _keep_accepted(context: Context, records: TeamRecords, clusters: Clusters) -
         written = records.team.model_dump_json(by_alias=True)
         context.state.put(team, "accepted", record=written, closed=sorted(records.closed))
     elif not records.written:
+        if last := context.state.get(team, "accepted"):  # what the record said of its deletion counts after it
+            on_delete = json.loads(str(last["record"])).get("on_delete", DELETE_WORK)
+            context.state.put(team, "deletion", on_delete=on_delete)
         context.state.delete(team, "accepted")
     for name, cluster in clusters.items():
         if cluster.facts:

@@ -1,25 +1,25 @@
 """A team's namespace: SageMaker makes it with the compute quota; podshare labels it, and sees it empty afterwards.
 
-What is left in it when a team has gone (pods, service accounts with their tokens, bindings) would be the next team's of
-that name: the name stays reserved until the namespace is empty.
+What is left in it when a team has gone would be the next team's of that name, and run with its data: the name stays
+reserved until nothing is left but what Kubernetes makes. What can run is deleted, unless the record said to keep it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from podshare.aws.errors import Waiting
-from podshare.domain import names
+from podshare.aws.errors import Terminal, Waiting
+from podshare.domain import cleanup, names
 from podshare.domain.hardening import HARDENING_LABEL, LABELS, POD_SECURITY_LABELS
 from podshare.domain.installation import TEAM_LABEL
 from podshare.domain.kinds import Key, Kind, Namespace, Resource
-from podshare.domain.manifests import network_policy
+from podshare.domain.manifests import cleanup_quota, network_policy
 from podshare.domain.plan import Foreign
 from podshare.resources.context import Context, as_kind
 from podshare.resources.kubernetes_object import identity_of
 
 READS = frozenset({"eks:DescribeCluster"})
 WRITES = frozenset({"eks:DescribeCluster"})
-_SHOWN = 3
+_LOCAL_QUEUE = "count/localqueues.kueue.x-k8s.io"  # SageMaker makes one with the compute quota; nothing runs by it
 _OF_OTHERS = "Remove these labels, or let namespace_hardening of the cluster's record be off."
 
 
@@ -105,21 +105,63 @@ def delete(context: Context, observed: Resource) -> None:
     if any(one.kind is Kind.COMPUTE_QUOTA and one.container == key.container for one in going):
         raise Waiting(f"namespace {key.name} is kept as it is until the compute quota has gone")
     api = context.kubernetes(key)
-    if left := remains(context, key):
+    if left := _cleaned(context, key):
         raise Waiting(f"namespace {key.name} is not empty: {left}. The team's name is free once nothing is left in it")
+    api.delete("ResourceQuota", key.name, names.cleanup_quota(context.installation))
     api.delete("ServiceAccount", key.name, "default")
     api.delete("NetworkPolicy", key.name, names.network_policy(context.installation))
     api.label_namespace(key.name, dict.fromkeys(observed.tags))
     context.inventory.forget(key)  # SageMaker's namespace may stay, and is nobody's now
 
 
-def remains(context: Context, key: Key) -> str:
-    """What a team has left in its namespace, in words; empty if nothing."""
+def _cleaned(context: Context, key: Key) -> str:
+    """Delete what can run, and tell in words what is left; empty if nothing. Nothing can be added meanwhile.
+
+    Raises Waiting while Kubernetes has not counted what there is.
+    """
     api = context.kubernetes(key)
-    found = {
-        "pods": api.running_pods(key.name),
-        "service accounts": [name for name in api.names("ServiceAccount", key.name) if name != "default"],
-        "role bindings": api.names("RoleBinding", key.name),
+    served = api.served()
+    hard = cleanup.limits(served)
+    api.apply(cleanup_quota(context.installation, key.name, context.team, hard))
+    used = _counts(context, key, hard)
+    if context.inventory.deletes_work(key):
+        running = [kind for kind in cleanup.what_runs(served) if int(used[kind.counted_as])]
+        for kind in running:
+            api.delete_all(kind, key.name)
+        used = _counts(context, key, hard) if running else used
+    return ", ".join(filter(None, (cleanup.left(used, _expected(context, key)), *_out_of_count(context, key, served))))
+
+
+def _counts(context: Context, key: Key, hard: Mapping[str, str]) -> dict[str, str]:
+    """How many objects there are, by the names of their counts."""
+    quota = context.kubernetes(key).get("ResourceQuota", key.name, names.cleanup_quota(context.installation)) or {}
+    used = dict((quota.get("status") or {}).get("used") or {})
+    if missing := cleanup.uncounted(hard, used):
+        raise Waiting(f"namespace {key.name}: Kubernetes has not counted its {', '.join(missing[: cleanup.SHOWN])} yet")
+    return used
+
+
+def _expected(context: Context, key: Key) -> dict[str, int]:
+    """The objects that are nobody's work: what Kubernetes makes in each namespace, and podshare's own."""
+    api = context.kubernetes(key)
+    there = {
+        "count/configmaps": api.get("ConfigMap", key.name, "kube-root-ca.crt"),
+        "count/serviceaccounts": api.get("ServiceAccount", key.name, "default"),
+        "count/networkpolicies.networking.k8s.io": api.get(
+            "NetworkPolicy", key.name, names.network_policy(context.installation)
+        ),
     }
-    told = [f"{len(left)} {what} ({', '.join(sorted(left)[:_SHOWN])})" for what, left in found.items() if left]
-    return ", ".join(told)
+    return {_LOCAL_QUEUE: 1, "count/resourcequotas": 1, **{name: 1 for name, one in there.items() if one}}
+
+
+def _out_of_count(context: Context, key: Key, served: Iterable[cleanup.ServedKind]) -> Iterator[str]:
+    """What is left of the kinds that no quota counts, because their names are too long."""
+    for kind in served:
+        if kind.is_out_of_count:
+            try:
+                count = len(context.kubernetes(key).names_of(kind, key.name))
+            except Terminal:
+                yield f"perhaps {kind.plural}.{kind.group}, which podshare may not list"
+            else:
+                if count:
+                    yield f"{count} {kind.plural}.{kind.group}"

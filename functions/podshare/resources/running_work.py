@@ -1,9 +1,11 @@
 """A team's running work: deleting its compute quota waits until the work has drained, or long enough."""
 
 import datetime
+import json
 
 from podshare.aws.errors import Retryable, Terminal, Waiting
 from podshare.domain.kinds import Key, Kind
+from podshare.domain.records import DELETE_WORK
 from podshare.resources.context import Context
 
 
@@ -23,9 +25,18 @@ def await_drain(context: Context, quota: Key, drain_seconds: int) -> str:
             f"the compute quota stays for them for up to {round(seconds)} s"
         )
     left = Key(Kind.NAMESPACE, quota.account, quota.region, quota.container, namespace)
-    context.inventory.vacate(left, now.isoformat())
+    context.inventory.vacate(left, now.isoformat(), _on_delete(context))
     context.inventory.end_drain(quota, context.run)
     return f"{len(running)} pods left running after {drain_seconds} s" if running else "no pods run"
+
+
+def _on_delete(context: Context) -> str:
+    """What the record that was accepted last says of the work that the team leaves."""
+    team = f"team#{context.team}"
+    accepted = context.state.get(team, "accepted")
+    if accepted:
+        return str(json.loads(str(accepted["record"])).get("on_delete", DELETE_WORK))
+    return str((context.state.get(team, "deletion") or {}).get("on_delete", DELETE_WORK))
 
 
 def _running(context: Context, quota: Key, namespace: str) -> list[str]:

@@ -21,6 +21,7 @@ from podshare_sandbox.services.kubernetes import (
     errors,
     field_management,
     lifecycle,
+    object_quotas,
     pod_security,
     volumes,
 )
@@ -280,6 +281,7 @@ class KubernetesApi:
         touched = self._store.take_touched()
         if aggregation.CLUSTER_ROLE in touched:
             aggregation.settle(self._store)
+        object_quotas.settle(self._store)
         if {NAMESPACE, _SERVICE_ACCOUNT} & touched:
             self._create_default_service_accounts()
 

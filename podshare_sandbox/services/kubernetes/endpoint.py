@@ -29,6 +29,7 @@ from podshare_sandbox.services.kubernetes import (
     lifecycle,
     logs,
     nodes,
+    object_quotas,
     openapi,
     options,
     patches,
@@ -436,6 +437,7 @@ class KubernetesEndpoint:
         namespace = call.target.namespace
         request = AdmissionRequest(call.user, operation, resource, namespace, name, after, before)
         call.warnings.extend(admission_policies.admit(self._api, request))
+        object_quotas.admit(self._api, request)
         if resource.kind == "Pod" and operation == "CREATE" and after:
             labels = (self._api.get("Namespace", None, namespace) or {"metadata": {}})["metadata"].get("labels") or {}
             if would := pod_security.refusal(labels, "warn", after):

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from podshare_sandbox import clock
-from podshare_sandbox.services.kubernetes import admission_policies, errors
+from podshare_sandbox.services.kubernetes import admission_policies, errors, object_quotas
 from podshare_sandbox.services.kubernetes.admission_policies import AdmissionRequest
 from podshare_sandbox.services.kubernetes.api import Check, KubernetesApi
 from podshare_sandbox.services.kubernetes.authentication import KubernetesUser
@@ -62,6 +62,7 @@ class ControllerClient:
             name = candidate["metadata"]["name"]
             request = AdmissionRequest(self._user, operation, resource, namespace, name, candidate, before)
             admission_policies.admit(self._api, request)
+            object_quotas.admit(self._api, request)
 
         return check
 
