@@ -70,6 +70,22 @@ def test_a_team_that_podshare_did_not_make_keeps_its_namespace(world: World, nam
     assert world.status("whiskey")["state"] == "DELETED"
 
 
+def test_a_namespace_of_somebody_elses_keeps_who_is_in_it(world: World) -> None:
+    """A namespace that is there before the team's quota is somebody's, with whatever is in it: nobody is let in."""
+    api = kubernetes.api_of(EKS_ARN)
+    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hyperpod-ns-whiskey"}})
+    before = entries(world)
+    planned = world.plan("whiskey", a_team_item("whiskey", members=MEMBERS, service_accounts=[]))
+    assert (planned["count"], "podshare did not make its team" in str(planned["obstacles"])) == (0, True), planned
+    status = world.put_team("whiskey", members=MEMBERS, service_accounts=[])
+    assert (status["state"], entries(world)) != ("READY", before)
+    assert entries(world) == before
+    api.delete("Namespace", None, "hyperpod-ns-whiskey")
+    assert world.reconcile("whiskey")["state"] == "READY"
+    world.delete("team#whiskey")
+    assert world.status("whiskey")["state"] == "DELETED", str(world.status("whiskey")["problems"])
+
+
 def test_other_teams_of_the_cluster_are_in_nobodys_way(world: World) -> None:
     """A HyperPod team of another name keeps nothing waiting, whatever its quota is called."""
     quota = team_of_others(world, "whiskey-two", "whiskey")

@@ -33,6 +33,7 @@ from podshare.reconciliation.preconditions import (
     inspect_cluster,
     late_member_roles,
     lost_namespaces,
+    other_namespaces,
     other_teams,
     reserved_names,
 )
@@ -188,6 +189,7 @@ def _survey(
     fits = [*_fits(context, records, clusters, desired, claim=claim)]
     obstacles = (*obstacles, *late, *(obstacle for fit in fits for obstacle in fit.obstacles))
     obstacles = (*obstacles, *other_teams(context, desired, observed))
+    obstacles = (*obstacles, *other_namespaces(context, desired, observed, known))
     obstacles = (*obstacles, *reserved_names(desired, observed), *lost_namespaces(context, desired, observed))
     notes = [note for fit in fits for note in fit.notes]
     notes += [note for cluster in clusters.values() for note in cluster.notes]

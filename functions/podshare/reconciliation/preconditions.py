@@ -2,7 +2,7 @@
 
 import datetime
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -219,6 +219,22 @@ def other_teams(
             yield Obstacle(what[:LONGEST_TEXT], remedy, cluster=cluster)
 
 
+def other_namespaces(
+    context: Context, desired: Mapping[Key, Resource], observed: Mapping[Key, Observation], known: Collection[Key]
+) -> Iterator[Obstacle]:
+    """One obstacle for each namespace that is there before the compute quota by which SageMaker would make it."""
+    wanted = [resource for resource in desired.values() if isinstance(resource, Namespace)]
+    for resource in wanted:
+        is_made = any(observed.get(need) or need in known for need in resource.needs)
+        if observed.get(resource.key) or is_made or not _holds(namespace.is_of_others, context, resource.key):
+            continue
+        what = (
+            f"namespace {resource.key.name} of cluster {resource.cluster} is there, and podshare did not make its team"
+        )
+        remedy = "Choose another name for the team, or delete the namespace once nothing in it is needed."
+        yield Obstacle(what, remedy, cluster=resource.cluster if len(wanted) > 1 else "")
+
+
 def lost_namespaces(
     context: Context, desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]
 ) -> Iterator[Obstacle]:
@@ -236,7 +252,7 @@ def lost_namespaces(
             yield Obstacle(what, remedy[:LONGEST_TEXT], waits=True, namespace=str(key))
             continue
         quota = next((one for one in map(observed.get, desired[key].needs) if isinstance(one, ComputeQuota)), None)
-        if found is None and quota and quota.status == "settled" and _is_absent(context, key):
+        if found is None and quota and quota.status == "settled" and _holds(namespace.is_absent, context, key):
             yield _deleted_under(quota, key)
 
 
@@ -252,10 +268,10 @@ def _deleted_under(quota: ComputeQuota, namespace: Key) -> Obstacle:
     return Obstacle(what, remedy, namespace=str(namespace))
 
 
-def _is_absent(context: Context, key: Key) -> bool:
+def _holds(question: Callable[[Context, Key], bool], context: Context, key: Key) -> bool:
     try:
-        return namespace.is_absent(context, key)
-    except Exception:  # without an answer it is not known to be
+        return question(context, key)
+    except Exception:  # without an answer it is not known to; reading the namespace tells why
         return False
 
 

@@ -58,6 +58,13 @@ def is_absent(context: Context, key: Key) -> bool:
     return context.kubernetes(key).namespace(key.name) is None
 
 
+def is_of_others(context: Context, key: Key) -> bool:
+    """Whether there is such a namespace which podshare has not seen empty: somebody else made it, or has used it."""
+    found = context.kubernetes(key).namespace(key.name)
+    freed = context.state.get(f"team#{context.team}", f"freed#{key}") or {}
+    return found is not None and found["metadata"].get("uid") != freed.get("namespace_uid")
+
+
 def _held_by(found: Mapping[str, Any]) -> str:
     from podshare.aws.kubernetes import held_by  # noqa: PLC0415  # as in Context.kubernetes
 
@@ -111,6 +118,9 @@ def delete(context: Context, observed: Resource) -> None:
     api.delete("ServiceAccount", key.name, "default")
     api.delete("NetworkPolicy", key.name, names.network_policy(context.installation))
     api.label_namespace(key.name, dict.fromkeys(observed.tags))
+    found = api.namespace(key.name) or {"metadata": {}}
+    uid = found["metadata"].get("uid", "")
+    context.state.update(f"team#{context.team}", f"freed#{key}", "SET namespace_uid = :uid", None, uid=uid)
     context.inventory.forget(key)  # SageMaker's namespace may stay, and is nobody's now
 
 
