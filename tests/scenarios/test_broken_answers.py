@@ -171,11 +171,16 @@ def test_whatever_a_reader_meets_the_rest_goes_on(world: World, way: Way, shape:
     hit = way.asked & ROUNDS[broken]
     assert hit
     kinds = {kind for kind in KINDS if hit & set(calls_of(kind))}
+    if shape == "nothing in it":  # without tags it is podshare's all the same, by the identity that another call tells
+        kinds -= {Kind.ACCESS_POINT} if hit & set(calls_of(Kind.ACCESS_POINT)) == {"s3:ListTagsForResource"} else set()
     # what tells of no tags is nobody's for all that podshare knows
     unread = {re.split(" cannot be read: | is not podshare's: ", one["what"])[0] for one in plan["obstacles"]}
-    assert unread == {described(key) for key in inventory(world) if key.kind in kinds}
+    unknown = {what for what in unread if what.startswith("whether cluster main has another team vision is not known")}
+    assert unread - unknown == {described(key) for key in inventory(world) if key.kind in kinds}
+    assert not unknown or "sagemaker:ListComputeQuotas" in hit
     assert plan["verification"]["verified"] is False
-    assert plan["verification"]["violations"] == []
+    # who else gets in is not known where the doors' answers were broken, and that is told too
+    assert {one["rule"] for one in plan["verification"]["violations"]} <= {"all doors are read"}
 
 
 def inventory(world: World) -> list[Key]:

@@ -500,13 +500,13 @@ def test_podshares_trusts_have_conditions_that_the_posts_lack(world: World) -> N
 
 @pytest.mark.usefixtures("recorded")
 def test_podshares_buckets_delegate_to_its_own_access_points(world: World) -> None:
-    """By hand a bucket trusts every access point of the data account, by podshare's statement those of its own names."""
+    """By hand a bucket trusts all access points of its account; podshare's statement its own, for the organization alone."""
     statements = {statement["Sid"]: statement for statement in world.bucket_statements(IMAGES)}
     by_hand = statements.pop("AccessPoints")
     (own,) = (statement for sid, statement in statements.items() if "podshare" in sid)
     assert by_hand["Condition"] == {"StringEquals": {"s3:DataAccessPointAccount": DATA}}
     assert own["Condition"] == {
-        **by_hand["Condition"],
+        "StringEquals": {"aws:PrincipalOrgID": "o-podshare01", "s3:DataAccessPointAccount": DATA},
         "ArnLike": {"s3:DataAccessPointArn": f"arn:aws:s3:{REGION}:{DATA}:accesspoint/podshare-*"},
     }
 
