@@ -218,7 +218,8 @@ def _authorize_at_access_point(principal: Principal, check: DataCheck, point: "A
     }
     if principal.account != owner and point.restricts_cross_account:
         _refuse(principal, check, context)
-    point_policies = (policy.parse(point.enforced_policy),) if point.enforced_policy else ()
+    enforced = point.enforced_policy  # read once: another call may delete it meanwhile
+    point_policies = (policy.parse(enforced),) if enforced else ()
     at_point = request_of(principal, Check(check.action, _access_point_arn(check, point), context))
     findings = find(principal, at_point, point_policies)
     outcome = policy.decide(findings, check.action, same_account=principal.account == point.account)
