@@ -227,8 +227,7 @@ class Inventory:
 
     def keys(self) -> list[Key]:
         """All that was ever begun and is not known to be gone."""
-        rows = self.state.query(f"team#{self.team}", "resource#")
-        return [Key.parse(str(row["key"])) for row in rows]
+        return [*self.identities()]
 
     def identities(self) -> dict[Key, str]:
         """As ``keys``, each with the identity that it had when it was last seen with podshare's tags, or empty."""

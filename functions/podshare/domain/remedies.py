@@ -43,12 +43,13 @@ def _deletions(key: Key) -> dict[Kind, str]:
 
 def give_marks_back(installation: Installation, key: Key, marks: Mapping[str, str]) -> str:
     """What to do where a resource stands at podshare's name without podshare's tags or labels."""
-    command = _mark(installation, key, marks)
+    command = mark(installation, key, marks)
     own = f"If it is podshare's, give it its tags back: {command}. " if command else ""
     return f"{own}If it is not, delete it, or give the team another name."
 
 
-def _mark(installation: Installation, key: Key, marks: Mapping[str, str]) -> str:
+def mark(installation: Installation, key: Key, marks: Mapping[str, str]) -> str:
+    """The command that gives a resource tags or labels; empty for kinds that have none, or whose ARN is a random id."""
     where, pairs = f"--region {key.region}", ",".join(f"{name}={value}" for name, value in sorted(marks.items()))
     listed = " ".join(f"Key={name},Value={value}" for name, value in sorted(marks.items()))
     match key.kind:

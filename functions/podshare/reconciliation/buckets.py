@@ -8,7 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import code_of, reason_of
-from podshare.domain import limits, policies
+from podshare.domain import limits
 from podshare.domain.data_conditions import denials
 from podshare.domain.kinds import (
     AccessPoint,
@@ -21,7 +21,7 @@ from podshare.domain.kinds import (
     Role,
 )
 from podshare.domain.plan import LONGEST_TEXT, Obstacle
-from podshare.resources import bucket_delegation, file_system_delegation
+from podshare.resources import bucket_delegation, bucket_policy, file_system_delegation
 from podshare.resources.context import Context
 
 TARGET_ROLES_TAG = "podshare:target-roles"
@@ -37,14 +37,14 @@ def unfit_data(context: Context, desired: Mapping[Key, Resource], adding: Collec
     for role in desired.values():
         if isinstance(role, Role) and role.buckets:
             yield from _target_role(context, role)
-    for place in _places(desired):
+    points = [one for one in desired.values() if isinstance(one, AccessPoint)]
+    for place in sorted({(point.bucket, point.key.account, point.key.region) for point in points}):
         if unfit := [*_bucket(context, *place)]:
             yield from unfit
         else:
             named = {one.kms_key for one in desired.values() if isinstance(one, AccessPoint) and one.bucket == place[0]}
             clusters = {one.key.account for one in desired.values() if isinstance(one, PodIdentityAssociation)}
             yield from _encryption(context, *place, named, clusters)
-            yield from _denials(context, *place)
     for delegation in (desired[key] for key in adding):
         if isinstance(delegation, BucketDelegation):
             yield from _bucket_policy(context, delegation)
@@ -55,24 +55,27 @@ def unfit_data(context: Context, desired: Mapping[Key, Resource], adding: Collec
         yield from _kms_key(context, account, region, key)
 
 
-def _places(desired: Mapping[Key, Resource]) -> list[tuple[str, str, str]]:
-    """Each bucket with an access point, with its account and Region."""
-    points = [one for one in desired.values() if isinstance(one, AccessPoint)]
-    return sorted({(point.bucket, point.key.account, point.key.region) for point in points})
+def denied(context: Context, desired: Mapping[Key, Resource]) -> tuple[list[Obstacle], list[str]]:
+    """What statements of buckets' own policies deny to pods: problems, and notes where a condition decides."""
+    obstacles, notes = list[Obstacle](), list[str]()
+    for key in sorted(key for key, one in desired.items() if isinstance(one, BucketDelegation)):
+        bucket = key.container
+        for sid, condition in denials(_policy(context, key), bucket):
+            statement = f"statement {sid} of the policy of bucket {bucket}"
+            if condition:
+                what = f"{statement} may deny pods the data, on a condition that podshare does not judge: {condition}"
+                notes.append(what[:LONGEST_TEXT])
+            else:
+                remedy = "Let the bucket's owner except podshare's access points from it."
+                obstacles.append(
+                    Obstacle(f"{statement} denies pods the data, whatever grants it", remedy, key.account, bucket)
+                )
+    return obstacles, notes
 
 
-def _denials(context: Context, bucket: str, account: str, region: str) -> Iterator[Obstacle]:
-    """The statements of a bucket's policy that surely shut pods out."""
-    for sid, condition in denials(_policy(context, bucket, account, region), bucket):
-        if not condition:
-            what = f"statement {sid} of the policy of bucket {bucket} denies pods the data, whatever grants it"
-            yield Obstacle(what, "Let the bucket's owner except podshare's access points from it.", account, bucket)
-
-
-def _policy(context: Context, bucket: str, account: str, region: str) -> Mapping[str, Any] | None:
-    with contextlib.suppress(Exception):  # without a policy, or an answer, there is nothing to tell of it
-        s3 = context.accounts.client("s3", account, region)
-        return policies.parse(s3.get_bucket_policy(Bucket=bucket, ExpectedBucketOwner=account)["Policy"])
+def _policy(context: Context, key: Key) -> Mapping[str, Any] | None:
+    with contextlib.suppress(Exception):  # without an answer there is nothing to tell of it
+        return bucket_policy.policy_of(context, key)
     return None
 
 
@@ -136,11 +139,6 @@ def notes(context: Context, desired: Mapping[Key, Resource], creating: Collectio
             owners = {rule["ObjectOwnership"] for rule in found["OwnershipControls"]["Rules"]}
             if owners - {"BucketOwnerEnforced"}:
                 yield f"bucket {bucket} has object ownership {', '.join(owners)}: what others own in it stays closed"
-    for bucket, account, region in _places(desired):
-        for sid, condition in denials(_policy(context, bucket, account, region), bucket):
-            if condition:
-                what = f"statement {sid} of the policy of bucket {bucket} may deny pods the data"
-                yield f"{what}, on a condition that podshare does not judge: {condition}"[:LONGEST_TEXT]
 
 
 def _target_role(context: Context, role: Role) -> Iterator[Obstacle]:

@@ -18,14 +18,14 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import is_absent, reason_of
-from podshare.domain import policies
+from podshare.domain import policies, remedies
 from podshare.domain.desired import ClusterFacts
 from podshare.domain.doors import UNREAD, Door, is_stranger, spans_as_stranger, unexpected
-from podshare.domain.installation import MANAGED_BY_TAG, TEAM_TAG
 from podshare.domain.kinds import Key, Kind, Resource, Role
 from podshare.domain.plan import Foreign, LeftBehind, Observation
 from podshare.domain.reach import ANYBODY, reach
 from podshare.reconciliation.records import TeamRecords
+from podshare.resources import access_entry
 from podshare.resources.context import Context
 
 READS = frozenset(
@@ -226,18 +226,10 @@ def _in_inventories(look: Look, teams: Mapping[str, str]) -> frozenset[str]:
 
 
 def _entry(look: Look, arn: str) -> Iterator[Door]:
-    facts = look.facts
-    eks = look.context.accounts.client("eks", facts.account, facts.region)
-    try:
-        entry = eks.describe_access_entry(clusterName=facts.eks_cluster, principalArn=arn)["accessEntry"]
-        pages = eks.get_paginator("list_associated_access_policies").paginate(
-            clusterName=facts.eks_cluster, principalArn=arn
-        )
-        associated = [one for page in pages for one in page["associatedAccessPolicies"]]
-    except ClientError as error:
-        if is_absent(error):
-            return
-        raise
+    described = access_entry.described(look.context, look.key(Kind.ACCESS_ENTRY, arn))
+    if described is None:
+        return
+    entry, associated = described
     if entry["type"] != _STANDARD:
         return
     found = [*_by_policies(look, arn, associated), *_by_groups(look, arn, entry.get("kubernetesGroups", []))]
@@ -295,9 +287,7 @@ def roles(look: Look) -> Iterator[Door]:
         arn = look.context.installation.role_arn(key.account, key.name)
         meant = {*_trusted_by(wanted.trust)}
         for who in sorted({*_behind(look, arn)} - meant):
-            manager = look.context.installation.manager
-            tags = f"Key={TEAM_TAG},Value={look.context.team} Key={MANAGED_BY_TAG},Value={manager}"
-            command = f"aws iam tag-role --role-name {key.name} --tags {tags}"
+            command = remedies.mark(look.context.installation, key, look.context.missing_marks({}))
             door = look.door("role", who, ("assume",), ANYBODY, (arn, command))
             yield replace(door, region="", container="", where=arn)
 

@@ -191,7 +191,9 @@ def _survey(
     obstacles = (*obstacles, *other_teams(context, desired, observed))
     obstacles = (*obstacles, *other_namespaces(context, desired, observed, known))
     obstacles = (*obstacles, *reserved_names(desired, observed), *lost_namespaces(context, desired, observed))
-    notes = [note for fit in fits for note in fit.notes]
+    shut, told = buckets.denied(context, desired)
+    obstacles = (*obstacles, *shut)
+    notes = [*told, *(note for fit in fits for note in fit.notes)]
     notes += [note for cluster in clusters.values() for note in cluster.notes]
     notes += [*_cluster_notes(records, facts, context.installation), *_shared_role_notes(desired.values())]
     return _Surveyed(clusters, facts, desired, observed, known, obstacles, tuple(notes))

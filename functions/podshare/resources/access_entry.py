@@ -4,7 +4,8 @@ An EKS token proves identity, not permission (it is a presigned GetCallerIdentit
 only its access entry ends the Kubernetes access of a live session.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -29,17 +30,10 @@ WRITES = frozenset(
 
 def read(context: Context, key: Key, wanted: Resource | None) -> AccessEntry | Foreign | None:
     """The entry and its access policies; dead if its role was made after it."""
-    eks = context.accounts.client("eks", key.account, key.region)
-    try:
-        entry = eks.describe_access_entry(clusterName=key.container, principalArn=key.name)["accessEntry"]
-        pages = eks.get_paginator("list_associated_access_policies").paginate(
-            clusterName=key.container, principalArn=key.name
-        )
-        associated = [policy for page in pages for policy in page["associatedAccessPolicies"]]
-    except ClientError as error:
-        if is_absent(error):
-            return None
-        raise
+    found = described(context, key)
+    if found is None:
+        return None
+    entry, associated = found
     identity = entry["accessEntryArn"]
     if not context.owns(key, entry.get("tags", {}), identity):
         return context.foreign(key, entry.get("tags", {}))
@@ -55,6 +49,21 @@ def read(context: Context, key: Key, wanted: Resource | None) -> AccessEntry | F
         type=entry["type"],
         alive=_alive(context, key, entry["createdAt"].timestamp()),
     )
+
+
+def described(context: Context, key: Key) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]] | None:
+    """The entry as EKS describes it, whoever made it, with the access policies that it has; None if there is none."""
+    eks = context.accounts.client("eks", key.account, key.region)
+    try:
+        entry = eks.describe_access_entry(clusterName=key.container, principalArn=key.name)["accessEntry"]
+        pages = eks.get_paginator("list_associated_access_policies").paginate(
+            clusterName=key.container, principalArn=key.name
+        )
+        return entry, [policy for page in pages for policy in page["associatedAccessPolicies"]]
+    except ClientError as error:
+        if is_absent(error):
+            return None
+        raise
 
 
 def _alive(context: Context, key: Key, made: float) -> bool:

@@ -44,7 +44,7 @@ def drop_share(context: Context, key: Key) -> None:
 
 def is_written(context: Context, key: Key, sid: str) -> bool:
     """Whether those statements whose Sids begin with ``sid`` say what all shares together ask for."""
-    there, asked = policies.statements(_policy(context, key)), _asked(context, key, _shares(context, key))
+    there, asked = policies.statements(policy_of(context, key)), _asked(context, key, _shares(context, key))
     own = ([one for one in found if str(one.get("Sid", "")).startswith(sid)] for found in (there, asked))
     return policies.same(*(policies.document(*statements) for statements in own))
 
@@ -52,14 +52,14 @@ def is_written(context: Context, key: Key, sid: str) -> bool:
 def preview(context: Context, key: Key, share: Share) -> tuple[Document | None, Document]:
     """The bucket's policy as it is, and as it would be with the team's share in it."""
     others = (row for row in _shares(context, key) if row["part"] != _part(key))
-    before = _policy(context, key)
+    before = policy_of(context, key)
     return before, _merged(context, before, _asked(context, key, [*others, share]))
 
 
 def _write(context: Context, key: Key, without: str = "") -> None:
     with document_lease(context.state, _document(key), context.function_timeout) as check:
         shares = [row for row in _shares(context, key) if row["part"] != without]
-        before = _policy(context, key)
+        before = policy_of(context, key)
         after = _merged(context, before, _asked(context, key, shares))
         if not policies.same(before, after):
             check()
@@ -81,7 +81,7 @@ def _put(context: Context, key: Key, policy: Document) -> None:
             raise
     else:
         s3.delete_bucket_policy(Bucket=key.container, ExpectedBucketOwner=key.account)
-    if not policies.same(_policy(context, key), policy):
+    if not policies.same(policy_of(context, key), policy):
         raise Retryable(f"the policy of bucket {key.container} does not read as it was written")
 
 
@@ -137,7 +137,7 @@ def _to_file_system(
     )
 
 
-def _policy(context: Context, key: Key) -> Document | None:
+def policy_of(context: Context, key: Key) -> Document | None:
     s3 = context.accounts.client("s3", key.account, key.region)
     try:
         return policies.parse(s3.get_bucket_policy(Bucket=key.container, ExpectedBucketOwner=key.account)["Policy"])
