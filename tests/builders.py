@@ -3,9 +3,10 @@
 from typing import Any
 
 from podshare.domain.accounts import Account
-from podshare.domain.desired import ClusterFacts
+from podshare.domain.desired import ClusterFacts, member_principals
 from podshare.domain.file_systems import FileSystemFacts
 from podshare.domain.installation import Installation
+from podshare.domain.isolation import Boundaries
 from podshare.domain.records import Dataset, Team, parse_team
 
 INSTALLATION = Installation(
@@ -74,6 +75,19 @@ def a_team_item_on(*clusters: str, **fields: Any) -> dict[str, Any]:
 def a_team(name: str = "vision", **fields: Any) -> Team:
     """The team of ``a_team_item``."""
     return parse_team(a_team_item(name, **fields))
+
+
+def own_boundaries(team: Team) -> Boundaries:
+    """What is the own of a team on the cluster of these builders."""
+    return Boundaries(
+        team=team.name,
+        namespace=team.namespace,
+        cluster_arns=frozenset({CLUSTER.eks_arn("aws")}),
+        member_principals={
+            member.account: frozenset(member_principals(INSTALLATION, team.name, member)) for member in team.members
+        },
+        installation=INSTALLATION,
+    )
 
 
 def an_account(account: str = "555555555555", **fields: Any) -> Account:

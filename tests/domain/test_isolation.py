@@ -6,22 +6,14 @@ from typing import Any
 
 import pytest
 
-from podshare.domain.desired import desired, member_principals
-from podshare.domain.isolation import Boundaries, violations
+from podshare.domain.desired import desired
+from podshare.domain.isolation import violations
 from podshare.domain.kinds import AccessEntry, AccessPoint, Key, Kind, KmsGrant, PodIdentityAssociation, Resource, Role
-from tests.builders import CLUSTER, INSTALLATION, KMS_KEY, a_dataset, a_team
+from tests.builders import CLUSTER, INSTALLATION, KMS_KEY, a_dataset, a_team, own_boundaries
 
 TEAM = a_team()
 WANTED = desired(TEAM, [CLUSTER], {"imagenet": a_dataset(kms_key=KMS_KEY)}, {}, INSTALLATION)
-OWN = Boundaries(
-    team="vision",
-    namespace="hyperpod-ns-vision",
-    cluster_arns=frozenset({CLUSTER.eks_arn("aws")}),
-    member_principals={
-        member.account: frozenset(member_principals(INSTALLATION, "vision", member)) for member in TEAM.members
-    },
-    installation=INSTALLATION,
-)
+OWN = own_boundaries(TEAM)
 
 
 def role(why: str) -> Role:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from podshare.domain.desired import desired, member_principals
-from podshare.domain.isolation import Boundaries, violations
+from podshare.domain.desired import desired
+from podshare.domain.isolation import violations
 from podshare.domain.kinds import (
     AccessEntry,
     AccessPoint,
@@ -21,7 +21,7 @@ from podshare.domain.kinds import (
     Resource,
     Role,
 )
-from tests.builders import CLUSTER, FILE_SYSTEM, INSTALLATION, KMS_KEY, a_dataset, a_team
+from tests.builders import CLUSTER, FILE_SYSTEM, INSTALLATION, KMS_KEY, a_dataset, a_team, own_boundaries
 
 RULE = {"api_groups": [""], "resources": ["configmaps"], "verbs": ["get"]}
 TEAM = a_team(
@@ -32,15 +32,7 @@ TEAM = a_team(
 DATASETS = {"imagenet": a_dataset(kms_key=KMS_KEY), "web": a_dataset("web")}
 WANTED = desired(TEAM, [CLUSTER], DATASETS, {}, INSTALLATION)
 TARGETS = desired(a_team(), [CLUSTER], {"imagenet": a_dataset(data_role="target")}, {}, INSTALLATION)
-OWN = Boundaries(
-    team="vision",
-    namespace="hyperpod-ns-vision",
-    cluster_arns=frozenset({CLUSTER.eks_arn("aws")}),
-    member_principals={
-        member.account: frozenset(member_principals(INSTALLATION, "vision", member)) for member in TEAM.members
-    },
-    installation=INSTALLATION,
-)
+OWN = own_boundaries(TEAM)
 OTHERS = "hyperpod-ns-language"
 OTHER_ROLE = "arn:aws:iam::111111111111:role/podshare/podshare-language-12345678"
 MEMBER = "arn:aws:iam::222222222222:role/podshare/podshare-vision-scientist"
