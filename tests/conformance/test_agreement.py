@@ -29,7 +29,7 @@ def test_operations_are_derived() -> None:
     assert {
         "organizations:DescribeAccount",  # a permission of a template
         "stepfunctions:StopExecution",  # the command calls it
-        "cloudformation:CreateStackSet",  # README types it
+        "cloudformation:CreateStackSet",  # docs/deploy.md types it
         "sagemaker:ListClusters",  # hyp calls it
         "iam:CreatePolicy",  # the post's walk
         "lambda:Invoke",  # its permission is named otherwise

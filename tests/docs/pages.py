@@ -90,8 +90,9 @@ def code(cell: str) -> list[str]:
 
 
 README = Page(ROOT / "README.md")
-REGISTRY, OPERATIONS, SECURITY, SANDBOX = (
-    Page(ROOT / "docs" / f"{name}.md") for name in ("registry", "operations", "security", "sandbox")
+REGISTRY, OPERATIONS, SECURITY, SANDBOX, DEPLOY, UPGRADE, UNINSTALL, LIMITS = (
+    Page(ROOT / "docs" / f"{name}.md")
+    for name in ("registry", "operations", "security", "sandbox", "deploy", "upgrade", "uninstall", "limits")
 )
 EVENTS = Page(ROOT / "events" / "README.md")
 DECISIONS = [Page(path) for path in sorted((ROOT / "docs/decisions").glob("*.md"))]

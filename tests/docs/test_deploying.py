@@ -1,4 +1,4 @@
-"""The README's commands of CloudFormation, typed as they stand with the real AWS CLI into a fresh organization."""
+"""The guides' commands of CloudFormation, typed as they stand with the real AWS CLI into a fresh organization."""
 
 import json
 import re
@@ -11,8 +11,9 @@ from podshare_sandbox import Sandbox, organization
 from podshare_sandbox.cloudformation.template import read
 from podshare_sandbox.organization import DATA, HUB, HUB_REGION, MANAGEMENT, ORGANIZATION_ID, SCIENTISTS, UNITS
 from tests.clients import run
-from tests.docs.pages import README, ROOT
+from tests.docs.pages import DEPLOY, ROOT, UNINSTALL, UPGRADE
 
+GUIDES = (DEPLOY, UPGRADE, UNINSTALL)
 MEMBER = read(ROOT / "accounts" / "member.yaml")["Parameters"]
 SCIENCE = UNITS[1].id
 TRUST = json.dumps(
@@ -26,7 +27,7 @@ TRUST = json.dumps(
 
 
 class Reader:
-    """Somebody who follows the README in the sandbox's organization, with its ids in the place of the examples'."""
+    """Somebody who follows the guides in the sandbox's organization, with its ids in the place of the examples'."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
@@ -39,7 +40,7 @@ class Reader:
         }
 
     def type(self, command: str, account: str) -> str:
-        """Run a command of the README as the administrator of an account; returns what it prints."""
+        """Run a command of a guide as the administrator of an account; returns what it prints."""
         for example, real in self.ids.items():
             command = command.replace(example, real)
         ended = run(shlex.split(command), self.sandbox.environment(account, HUB_REGION))
@@ -69,13 +70,13 @@ def reader() -> Iterator[Reader]:
 
 
 def commands(*words: str) -> list[str]:
-    """The README's shell commands that have all of these words, in its order."""
-    return [command for command in README.commands if all(word in command for word in words)]
+    """The guides' shell commands that have all of these words, in their order."""
+    return [command for page in GUIDES for command in page.commands if all(word in command for word in words)]
 
 
 def spans(*words: str) -> list[str]:
-    """The README's commands in prose that have all of these words."""
-    return [span for span in README.spans if all(word in span for word in words)]
+    """The guides' commands in prose that have all of these words."""
+    return [span for page in GUIDES for span in page.spans if all(word in span for word in words)]
 
 
 def test_single_stacks_are_deployed(reader: Reader) -> None:
@@ -134,7 +135,7 @@ def test_the_set_of_member_stacks_lives_as_told(reader: Reader) -> None:
 
 
 def test_updates_name_every_parameter() -> None:
-    """A set's update resets what it does not name, so the README names all that the template declares."""
+    """A set's update resets what it does not name, so the guide names all that the template declares."""
     (update,) = commands("update-stack-set")
 
     assert sorted(re.findall(r"ParameterKey=(\w+),UsePreviousValue=true", update)) == sorted(MEMBER)

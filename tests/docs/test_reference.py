@@ -24,7 +24,7 @@ from podshare.reconciliation.triggers import MOST_ATTEMPTS
 from podshare_cli.accounts import AccountState
 from podshare_sandbox import organization
 from podshare_sandbox.cloudformation import template
-from tests.docs.pages import OPERATIONS, README, REGISTRY, ROOT, SANDBOX, SECURITY, code
+from tests.docs.pages import DEPLOY, LIMITS, OPERATIONS, README, REGISTRY, ROOT, SANDBOX, SECURITY, UPGRADE, code
 
 HUB = template.read(ROOT / "template.yaml")
 MEMBER = template.read(ROOT / "accounts/member.yaml")
@@ -173,7 +173,7 @@ def test_statuses_that_are_named_exist() -> None:
         "API_AND_CONFIG_MAP",
         "NAME",
     }
-    for page in (README, REGISTRY, OPERATIONS, SECURITY):
+    for page in (README, DEPLOY, UPGRADE, LIMITS, REGISTRY, OPERATIONS, SECURITY):
         named = {span for span in page.spans if re.fullmatch(r"[A-Z]+(_[A-Z]+)*", span)}
         named -= {span for span in named if span.startswith(("AWS_", "HTTPS_"))}
         assert named <= known, page
@@ -346,11 +346,10 @@ def test_how_much_is_told_of_what_is_left_behind() -> None:
     assert f"at most {MOST_LEFT_BEHIND}" in OPERATIONS.section("What is left behind")
 
 
-def test_limits_in_the_readme_are_those_of_the_code() -> None:
-    """The README's limits are the same numbers."""
-    section = README.section("Limits")
+def test_limits_of_one_team_are_those_of_the_code() -> None:
+    """The page of limits has the same numbers."""
     for number in (records.MOST_MEMBERS, records.MOST_SERVICE_ACCOUNTS, MOST_CHANGES, limits.ACCESS_ENTRIES):
-        assert re.search(rf"\b{number:,}\b", section), number
+        assert re.search(rf"\b{number:,}\b", LIMITS.text), number
 
 
 # ---- deployment ---------------------------------------------------------------------------------------------
@@ -369,7 +368,7 @@ def test_limits_in_the_readme_are_those_of_the_code() -> None:
 )
 def test_parameters_are_told(heading: str, where: Any) -> None:
     """The tables of parameters have those of the templates, with their defaults."""
-    rows = {code(row[0])[0]: row[1] for row in README.table(heading)}
+    rows = {code(row[0])[0]: row[1] for row in DEPLOY.table(heading)}
 
     assert rows.keys() == where["Parameters"].keys()
     for parameter, about in where["Parameters"].items():
@@ -380,7 +379,7 @@ def test_parameters_are_told(heading: str, where: Any) -> None:
 
 def test_parameters_in_commands_exist() -> None:
     """Every parameter that a deployment command sets is one of the stack's."""
-    for command in README.commands:
+    for command in (*DEPLOY.commands, *UPGRADE.commands):
         given = re.findall(r"(?:ParameterKey=|(?<=\s))([A-Z]\w+)(?:=|,)", command)
         own = next((where for stack, where in STACKS.items() if stack in command), HUB)
         if "--parameter" in command:
@@ -393,14 +392,14 @@ def test_commands_that_make_a_stack_give_what_it_requires() -> None:
     """Each stack's first command names every required parameter."""
     for stack, where in {**STACKS, "sam deploy": HUB}.items():
         required = {parameter for parameter, about in where["Parameters"].items() if "Default" not in about}
-        first = next(command for command in README.commands if stack in command and "--parameter" in command)
+        first = next(command for command in DEPLOY.commands if stack in command and "--parameter" in command)
         assert required <= {*re.findall(r"(\w+)(?==)", first), *re.findall(r"ParameterKey=(\w+)", first)}, stack
 
 
 def test_outputs_that_are_named_exist() -> None:
     """The outputs that tell the other stacks' parameters are there."""
     for output in ("MemberStackParameters", "ManagementStackParameters", "DriftStackParameters"):
-        assert output in README.spans
+        assert output in DEPLOY.spans
         assert output in HUB["Outputs"]
 
 

@@ -442,7 +442,7 @@ def test_work_that_is_started_past_its_queue_is_held_back(world: World) -> None:
 
 
 def test_without_quota_pending_work_stays_pending_and_running_work_goes_on(world: World) -> None:
-    """A deleted compute quota takes its queues along, and nobody ends what runs (README, "What was not verified")."""
+    """A deleted compute quota takes its queues along, and nobody ends what runs (docs/assumptions.md)."""
     sagemaker = world.sandbox.client("sagemaker")
     namespace, arn = "hyperpod-ns-short", sagemaker.describe_cluster(ClusterName="hyperpod")["ClusterArn"]
     made = sagemaker.create_compute_quota(

@@ -195,7 +195,7 @@ def test_policies_fit(sandbox: Sandbox) -> None:
     ("room", "file_systems"), [(4, {"FileSystemArns": ""}), (2, {})], ids=["alone", "with file systems"]
 )
 def test_clusters_of_one_account_fit(sandbox: Sandbox, room: int, file_systems: dict[str, str]) -> None:
-    """The member stack has room for as many clusters as the README says: IAM would refuse a policy that is too long."""
+    """The member stack has room for as many clusters as docs/limits.md says: IAM would refuse a policy that is too long."""
     of = f"{HUB_REGION}:{HUB}:cluster"
     many = {
         "EksClusterArns": ",".join(f"arn:aws:eks:{of}/hyperpod-production-{number}" for number in range(room)),
