@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from podshare.domain.wording import sentence
 from podshare_cli.failures import Failure
 
 STATE_STYLES = {
@@ -93,7 +94,7 @@ def state_text(state: str | None) -> str:
 
 def told_problem(problem: Mapping[str, Any]) -> tuple[str, str]:
     """A status's problem and its remedy in a line each: of a record's field, or of the world outside."""
-    what = problem.get("what") or f"{problem.get('field')} = {problem.get('value')}: {problem.get('rule')}"
+    what = problem.get("what") or sentence(problem)
     return str(what), str(problem.get("remedy", ""))
 
 

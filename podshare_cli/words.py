@@ -5,6 +5,8 @@ from typing import Any
 
 from rich.markup import escape
 
+from podshare.domain.wording import sentence
+
 STAGES = {
     "cluster_access": "cluster access",
     "data_access": "data access",
@@ -112,7 +114,7 @@ def _change(change: Mapping[str, Any]) -> Iterator[str]:
 
 def _hindrances(found: Mapping[str, Any]) -> Iterator[str]:
     for problem in found.get("problems", []):
-        told = f"{problem['record']}: {problem['field']} = {problem['value']}: {problem['rule']}"
+        told = f"{problem['record']}: {sentence(problem)}"
         yield f"  [bold red]✗ wrong in the record[/] {escape(told)}"
         yield f"      {escape(problem['remedy'])}"
     for obstacle in found.get("obstacles", []):

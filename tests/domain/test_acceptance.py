@@ -180,7 +180,7 @@ def test_one_quota_for_each_cluster() -> None:
     for wrong, field in (
         ({name: value for name, value in item.items() if name != "quota"}, "quota"),
         ({**several, "quota": item["quota"]}, "quota"),
-        (a_team_item_on("main", "main"), "cluster"),
+        (a_team_item_on("main", "main"), "cluster.1"),
         ({**several, "cluster": []}, "cluster"),
     ):
         with pytest.raises(InvalidRecord) as refused:
@@ -192,7 +192,7 @@ def test_a_reference_to_a_dataset_that_never_existed_is_an_error() -> None:
     """The problem names the field, the dataset and the remedy."""
     accounts = [{"name": "trainer", "datasets": [{"dataset": "nowhere", "access": "read"}]}]
     found = accept_team(a_team_item(service_accounts=accounts), None, ["main"], DATASETS)
-    assert "nowhere: no such dataset. Write dataset#nowhere first" in str(found.problems[0])
+    assert "no dataset nowhere. Write dataset#nowhere first" in str(found.problems[0])
 
 
 def test_a_reference_to_a_deleted_dataset_is_a_revocation() -> None:

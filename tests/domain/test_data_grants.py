@@ -163,4 +163,4 @@ def test_a_grant_is_refused_twice_and_not_a_dataset() -> None:
     one = {"dataset": "data", "access": "read", "prefix": "a/"}
     assert a_team(service_accounts=[{"name": "t", "datasets": [one, {**one, "prefix": "b/"}]}])
     found = accept_team(item({"t": [one, {**one, "access": "read_write"}]}), None, ["main"], DATASETS)
-    assert "datasets names data at a/ twice" in str(found.problems[0])
+    assert "datasets.1: names data at a/ twice" in str(found.problems[0])

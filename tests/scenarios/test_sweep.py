@@ -38,7 +38,7 @@ def test_the_summary_counts_and_gives_reasons(world: World) -> None:
     assert found["accounts"]["ACTIVE"] == 5
     (reason,) = found["reasons"]
     assert (reason["team"], reason["state"]) == ("wrong", "rejected")
-    assert "no such cluster" in reason["what"]
+    assert "no cluster " in reason["what"]
     kept = world.state("organization", "sweep")
     assert {name: kept[name] for name in found if name != "status"} == {
         name: value for name, value in found.items() if name != "status"

@@ -140,12 +140,13 @@ def _broken_references(
     for row, name in enumerate(team.quotas):
         if name not in clusters:
             field = "cluster" if isinstance(team.cluster, str) else f"cluster.{row}.cluster"
-            yield Problem(record, field, name, "no such cluster", f"Write cluster#{name} first, or correct the name.")
+            remedy = f"Write cluster#{name} first, or correct the name."
+            yield Problem(record, field, name, f"no cluster {name}", remedy)
     for field, grant in _grants(team):
         dataset = datasets.get(grant.dataset)
         if grant.dataset not in datasets:
             remedy = f"Write dataset#{grant.dataset} first, or correct the name."
-            yield Problem(record, f"{field}.dataset", grant.dataset, "no such dataset", remedy)
+            yield Problem(record, f"{field}.dataset", grant.dataset, f"no dataset {grant.dataset}", remedy)
         elif dataset and not dataset.holds(grant.prefix):
             rule = f"lies outside of dataset {dataset.name}, which is {dataset.prefix} of {dataset.bucket}"
             remedy = f"Prefixes count from the bucket's root: begin it with {dataset.prefix}"

@@ -6,7 +6,7 @@ IAM, EKS, S3), so that nothing is refused half way through a provisioning.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -27,11 +27,12 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from podshare.domain import rbac
 from podshare.domain.accounts import Account
 from podshare.domain.templates import DISPLAY, FIGURES, refuse_unknown, rendered
+from podshare.domain.wording import MISSING, WrongPartError, closest, faults, sentence
 
 PAUSE_ID = "pause#all"
 MOST_MEMBERS = 500
@@ -44,8 +45,19 @@ LONGEST_PREFIX = 512
 LONGEST_TEAM = 40  # `hyperpod-ns-<team>-localqueue` is a label value, at most 63 characters
 LONGEST_PRIORITY_CLASS = 40  # SageMaker API reference, PriorityClass
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_NO_BUCKETS = {
+    "--x-s3": "a directory bucket",
+    "--xa-s3": "an access point of a directory bucket",
+    "-s3alias": "the alias of an access point",
+    "--ol-s3": "the alias of an Object Lambda access point",
+    ".mrap": "the alias of a Multi-Region Access Point",
+    "--table-s3": "a table bucket",
+}
+_DECIMAL = re.compile(r"(0|[1-9][0-9]*)(\.[0-9]+)?")
 _MOMENT = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})")
-_DEEPEST = 32  # levels of an attribute (DynamoDB quotas)
+_LONGEST_NUMBER = 419  # bits of 126 digits (DynamoDB quotas, numbers)
+DEEPEST = 32  # levels of an attribute (DynamoDB quotas)
+_PATTERNS: dict[str, str] = {}  # what the pattern of a text asks for, in words
 
 P = TypeVar("P", bound=BaseModel)
 C = TypeVar("C")  # clusters of a team, or of a template
@@ -70,13 +82,13 @@ class Problem:
             object.__setattr__(self, name, _legible(getattr(self, name), longest))
 
     def __str__(self) -> str:
-        return f"{self.record}: {self.field} = {self.value}: {self.rule}. {self.remedy}"
+        return f"{self.record}: {sentence(self.as_dict())}. {self.remedy}"
 
     def as_dict(self) -> dict[str, str]:
         return asdict(self)
 
 
-_LONGEST = {"record": 120, "field": 120, "value": 120, "rule": 600, "remedy": 600}
+_LONGEST = {"record": 120, "field": 300, "value": 120, "rule": 600, "remedy": 600}
 
 
 def _legible(text: str, longest: int) -> str:
@@ -102,6 +114,19 @@ class InvalidRecord(Exception):  # noqa: N818  # named for what it is, as the re
         super().__init__("\n".join(map(str, self.problems)))
 
 
+def _wrong(rule: str, *at: int | str) -> PydanticCustomError:
+    """What is wrong at a place inside of the part of a record that is validated."""
+    return PydanticCustomError("rule", "{rule}", {"rule": rule, "at": at})
+
+
+def _refuse_twice(names: Sequence[str], *at: int | str) -> None:
+    """Refuse a list, which stands ``at`` a place inside of what is validated, in which a name stands twice."""
+    repeated = [row for row, name in enumerate(names) if name in names[:row]]
+    if repeated:
+        twice = sorted({names[row] for row in repeated})
+        raise _wrong(f"names {', '.join(twice)} twice", *at, repeated[0])
+
+
 def _no_pattern(text: str) -> str:
     """Wildcards and policy variables would reach policy documents, where they mean more than they say."""
     if found := re.search(r"[*?]|\$\{", text):
@@ -110,10 +135,18 @@ def _no_pattern(text: str) -> str:
 
 
 def _account(value: object) -> object:
-    """A YAML reader makes a number of an unquoted account id, and loses leading zeros: 12 digits or nothing."""
-    if isinstance(value, int) and not isinstance(value, bool) and len(str(value)) == 12:
+    """A YAML reader makes a number of an unquoted account id, and loses leading zeros: 12 digits or nothing.
+
+    With a leading zero, and neither 8 nor 9 in it, it is an octal number to YAML 1.1.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        return value
+    if len(str(value)) == 12:
         return str(value)
-    return value
+    octal = f"{value:o}".zfill(12)
+    likely = f": it stands there as {octal}, if that was read as an octal number" if len(octal) == 12 else ""
+    remedy = f"Put the id in quotes, as it is in its file{likely}."
+    raise PydanticCustomError("account_id", "must be text of twelve digits; got a number", {"remedy": remedy})
 
 
 def _off(value: object) -> object:
@@ -122,9 +155,16 @@ def _off(value: object) -> object:
 
 
 def _number(value: object) -> object:
-    """Digits alone, with a point or without: Python would also take True, nan, 1_0 and white space for numbers."""
-    if isinstance(value, bool) or (isinstance(value, str) and not re.fullmatch(r"[0-9]+(\.[0-9]+)?", value)):
-        raise ValueError("must be a number, in digits")
+    """Plain decimals alone: Python would also take True, nan, 1_0 and white space for numbers, and 010 for 10."""
+    if isinstance(value, bool) or (isinstance(value, str) and not _DECIMAL.fullmatch(value)):
+        raise PydanticCustomError("number", "is no number")
+    return value
+
+
+def _whole_number(value: object) -> object:
+    """The same for what is counted; 2.0 is 2."""
+    if isinstance(value, bool) or (isinstance(value, str) and not _DECIMAL.fullmatch(value)):
+        raise PydanticCustomError("whole_number", "is no whole number")
     return value
 
 
@@ -151,6 +191,21 @@ def _not_reserved(text: str) -> str:
     return text
 
 
+def _general_purpose(bucket: str) -> str:
+    """The name of a general purpose bucket, rather than of what merely looks like one.
+
+    S3 user guide, "General purpose bucket naming rules".
+    """
+    for end, what in _NO_BUCKETS.items():
+        if bucket.endswith(end):
+            raise ValueError(f"names {what}, by its end {end}: name a general purpose bucket")
+    if re.fullmatch(r"([0-9]{1,3}\.){3}[0-9]{1,3}", bucket):
+        raise ValueError("is an address; no bucket has the form of one")
+    if found := re.match(r"xn--|sthree-|amzn-s3-demo-", bucket):
+        raise ValueError(f"begins with {found.group()}, which S3 keeps to itself")
+    return bucket
+
+
 def _directory(prefix: str) -> str:
     """A prefix ends with a slash, so that ``images`` does not open ``images-private/``."""
     if prefix.startswith("/") or "//" in prefix or any(ord(character) < 32 for character in prefix):
@@ -161,51 +216,97 @@ def _directory(prefix: str) -> str:
     return directory
 
 
-def _text(pattern: str | None, most: int, least: int = 1) -> StringConstraints:
+def _text(pattern: str | None, most: int, least: int = 1, *, says: str = "") -> StringConstraints:
+    """A text of a pattern; ``says`` is what that asks for, to the person who wrote another."""
+    if pattern and says:
+        _PATTERNS[pattern] = says
     return StringConstraints(pattern=pattern, min_length=least, max_length=most, strict=True)  # bytes are no text
 
 
+_A_NAME = "a name has lowercase letters, digits and hyphens between them"
+_A_TAG = "may have letters, digits, spaces and _ . : / = + - @"
+_A_ROLE = "a role is a path and a name, such as research/Trainer, of letters, digits and _ + = , . @ -"
+_A_KEY = "a key is named by its ARN, arn:aws:kms:REGION:ACCOUNT:key/ID"
+_A_UNIT = "a unit has an id such as ou-pods-science1"
+_AN_EKS_CLUSTER = "an EKS cluster's name has letters, digits, hyphens and underscores"
+_A_BUCKET = "a bucket's name has 3 to 63 lowercase letters, digits, dots and hyphens"
+
 TAG_VALUE = r"^[\p{L}\p{N}_ .:/=+\-@]*$"  # what every service here accepts as a tag's value
-AccountId = Annotated[str, BeforeValidator(_account), _text(r"^[0-9]{12}$", 12)]
-Region = Annotated[str, _text(r"^[a-z]{2}(-[a-z]+)+-[0-9]$", 25)]
-RecordName = Annotated[str, _text(f"^{_NAME.pattern}$", 63)]
-TeamName = Annotated[str, _text(f"^{_NAME.pattern}$", LONGEST_TEAM)]
-# 27: an enrollment's teams are named after it, a hyphen and the account's id
-EnrollmentName = Annotated[str, _text(f"^{_NAME.pattern}$", 27)]
-OrganizationalUnit = Annotated[  # AWS Organizations API reference, Parent
-    str, _text(r"^(r-[0-9a-z]{4,32}|ou-[0-9a-z]{4,32}-[a-z0-9]{8,32})$", 68)
+AccountId = Annotated[
+    str, BeforeValidator(_account), _text(r"^[0-9]{12}$", 256, says="an account id has twelve digits")
 ]
-TagKey = Annotated[str, _text(TAG_VALUE, 128)]
+Region = Annotated[str, _text(r"^[a-z]{2}(-[a-z]+)+-[0-9]$", 25, says="a Region has a code such as us-west-2")]
+RecordName = Annotated[str, _text(f"^{_NAME.pattern}$", 63, says=_A_NAME)]
+TeamName = Annotated[str, _text(f"^{_NAME.pattern}$", LONGEST_TEAM, says=_A_NAME)]
+# 27: an enrollment's teams are named after it, a hyphen and the account's id
+EnrollmentName = Annotated[str, _text(f"^{_NAME.pattern}$", 27, says=_A_NAME)]
+OrganizationalUnit = Annotated[  # AWS Organizations API reference, Parent
+    str,
+    _text(r"^(r-[0-9a-z]{4,32}|ou-[0-9a-z]{4,32}-[a-z0-9]{8,32})$", 68, says=_A_UNIT),
+]
+TagKey = Annotated[str, _text(TAG_VALUE, 128, says=_A_TAG)]
 TagValue = Annotated[str, _text(TAG_VALUE, 256, 0)]
-Bucket = Annotated[str, _text(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$", 63, 3)]
+Bucket = Annotated[
+    str,
+    _text(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$", 63, 3, says=_A_BUCKET),
+    AfterValidator(_general_purpose),
+]
 Prefix = Annotated[str, _text(None, LONGEST_PREFIX, 0), AfterValidator(_no_pattern), AfterValidator(_directory)]
-RoleName = Annotated[str, _text(r"^([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$", 512)]
-PrincipalName = Annotated[str, _text(r"^(role|user)/([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$", 512)]
-PermissionSet = Annotated[str, _text(r"^[A-Za-z0-9_+=,.@-]+$", 32)]
+RoleName = Annotated[str, _text(r"^([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$", 512, says=_A_ROLE)]
+PrincipalName = Annotated[
+    str,
+    _text(
+        r"^(role|user)/([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$",
+        512,
+        says="a principal is named as role/PATH/NAME or user/PATH/NAME",
+    ),
+]
+PermissionSet = Annotated[
+    str, _text(r"^[A-Za-z0-9_+=,.@-]+$", 32, says="a permission set has letters, digits and _ + = , . @ -")
+]
 KmsKey = Annotated[
     str,
     BeforeValidator(_no_alias),
-    _text(r"^arn:aws:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$", 256),
+    _text(
+        r"^arn:aws:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$",
+        256,
+        says=_A_KEY,
+    ),
 ]
 # of a compute quota or a scheduler config: anything but control characters (SageMaker API, EntityDescription)
-Description = Annotated[str, _text(r"^\P{C}*$", 1024, 0)]
-Vpc = Annotated[str, _text(r"^vpc-[0-9a-f]{8,17}$", 21)]
-FileSystemId = Annotated[str, _text(r"^fs-[0-9a-f]{8,18}$", 21)]  # FSx API reference, FileSystemId
+Description = Annotated[str, _text(r"^\P{C}*$", 1024, 0, says="must have no control characters")]
+Vpc = Annotated[str, _text(r"^vpc-[0-9a-f]{8,17}$", 21, says="a VPC has an id such as vpc-0123456789abcdef0")]
+FileSystemId = Annotated[  # FSx API reference, FileSystemId
+    str, _text(r"^fs-[0-9a-f]{8,18}$", 21, says="a file system has an id such as fs-0123456789abcdef0")
+]
 # a principal's ARN, or a subject of a ClusterRoleBinding: `User NAME`, a group by its name
-Administrator = Annotated[str, _text(r"^[^\x00-\x1f]+$", 2048)]
-EksCluster = Annotated[str, _text(r"^[0-9A-Za-z][A-Za-z0-9_-]*$", 100)]
+Administrator = Annotated[str, _text(r"^[^\x00-\x1f]+$", 2048, says="must have no control characters")]
+EksCluster = Annotated[
+    str,
+    _text(r"^[0-9A-Za-z][A-Za-z0-9_-]*$", 100, says=_AN_EKS_CLUSTER),
+]
 HyperPodCluster = Annotated[
     str,
     _text(
         r"^(arn:aws:sagemaker:[a-z0-9-]+:[0-9]{12}:cluster/[a-z0-9]{12}|[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62})$",
         256,
+        says="a HyperPod cluster is named by its ARN, or by its name of letters, digits and hyphens",
     ),
 ]
-KubernetesName = Annotated[str, _text(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$", 63)]
+KubernetesName = Annotated[
+    str,
+    _text(
+        r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        63,
+        says="a Kubernetes name has lowercase letters and digits, with hyphens and dots between them",
+    ),
+]
 Owner = Annotated[str, _text(TAG_VALUE, 256), AfterValidator(_not_reserved)]
 Reason = Annotated[str, _text(None, 1024)]
-InstanceType = Annotated[str, _text(r"^ml\.[a-z0-9-]+\.[a-z0-9]+$", 64)]
-Amount = Annotated[int, BeforeValidator(_number), Field(ge=0, le=10_000_000)]
+InstanceType = Annotated[
+    str, _text(r"^ml\.[a-z0-9-]+\.[a-z0-9]+$", 64, says="an instance type is one such as ml.g5.12xlarge")
+]
+Amount = Annotated[int, BeforeValidator(_whole_number), Field(ge=0, le=10_000_000)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 Quantity = Annotated[float, BeforeValidator(_number), Field(ge=0, le=10_000_000)]
 
@@ -218,15 +319,15 @@ class _Part(BaseModel):
 
 
 class _Record(_Part):
-    schema_version: Annotated[Literal[1], BeforeValidator(_number)] = Field(default=1, alias="schema")
+    schema_version: Annotated[Literal[1], BeforeValidator(_whole_number)] = Field(default=1, alias="schema")
     changed_by: Annotated[str, _text(None, 2048, 0)] | None = None
 
 
 class PriorityClass(_Part):
     """A class that tasks may name, and how far ahead its weight puts them (SageMaker PriorityClass)."""
 
-    name: Annotated[str, _text(f"^{_NAME.pattern}$", LONGEST_PRIORITY_CLASS)]
-    weight: Annotated[int, BeforeValidator(_number), Field(ge=0, le=100)]
+    name: Annotated[str, _text(f"^{_NAME.pattern}$", LONGEST_PRIORITY_CLASS, says=_A_NAME)]
+    weight: Annotated[int, BeforeValidator(_whole_number), Field(ge=0, le=100)]
 
 
 class Scheduler(_Part):
@@ -239,7 +340,7 @@ class Scheduler(_Part):
 
     @model_validator(mode="after")
     def _each_class_once(self) -> Self:
-        _refuse_twice("priority_classes", [one.name for one in self.priority_classes])
+        _refuse_twice([one.name for one in self.priority_classes], "priority_classes")
         return self
 
 
@@ -277,16 +378,17 @@ class Dataset(_Record):
     @model_validator(mode="after")
     def _network_of_access_points(self) -> Self:
         if self.vpc and self.data_role == "target":
-            raise ValueError("vpc is the network of access points, of which a dataset with data_role target has none")
+            raise _wrong("is the network of access points, of which a dataset with data_role target has none", "vpc")
         return self
 
     @model_validator(mode="after")
     def _key_beside_the_bucket(self) -> Self:
         if self.kms_key and self.kms_key.split(":")[3:5] != [self.region, self.account]:
-            raise ValueError(
-                f"kms_key must be a key of account {self.account} in {self.region}, as the bucket is: S3 encrypts by "
+            rule = (
+                f"must be a key of account {self.account} in {self.region}, as the bucket is: S3 encrypts by "
                 "keys of its Region, and podshare may grant no other account's"
             )
+            raise _wrong(rule, "kms_key")
         return self
 
 
@@ -326,7 +428,7 @@ class Selection(_Part):
     @model_validator(mode="after")
     def _one_selector(self) -> Self:
         if self.organizational_unit and self.account_tag:
-            raise ValueError("organizational_unit and account_tag exclude each other")
+            raise _wrong("excludes organizational_unit: one of them selects", "account_tag")
         return self
 
     @property
@@ -359,15 +461,15 @@ class MemberRole(_Part):
     @model_validator(mode="after")
     def _one_kind_of_role(self) -> Self:
         if self.existing_role and self.permission_set:
-            raise ValueError("existing_role and permission_set exclude each other")
+            raise _wrong("excludes existing_role: scientists work by one of them", "permission_set")
         if self.trusted_by is not None and (self.existing_role or self.permission_set):
-            raise ValueError("trusted_by says who may assume the role that podshare makes; this role is not podshare's")
+            raise _wrong("says who may assume the role that podshare makes; this role is not podshare's", "trusted_by")
         if self.trusted_by is not None and not self.trusted_by:
-            raise ValueError("trusted_by is empty: nobody could assume the role; leave it out or name principals")
+            raise _wrong("is empty: nobody could assume the role; leave it out or name principals", "trusted_by")
         if self.existing_role and self.existing_role.startswith("aws-reserved/"):
-            raise ValueError("a role of IAM Identity Center is named by its permission_set, not by existing_role")
+            raise _wrong("a role of IAM Identity Center is named by its permission_set", "existing_role")
         if self.existing_role and self.existing_role.startswith("aws-service-role/"):
-            raise ValueError("a service-linked role cannot assume other roles")
+            raise _wrong("a service-linked role cannot assume other roles", "existing_role")
         return self
 
     @property
@@ -389,7 +491,7 @@ class Membership(MemberRole, Selection):
         if bool(self.account) == bool(self.selector):
             raise ValueError("needs exactly one of account, organizational_unit and account_tag")
         if self.account and self.exclude_accounts:
-            raise ValueError("exclude_accounts belongs to a selector; a single account is left out by its own line")
+            raise _wrong("belongs to a selector; a single account is left out by its own line", "exclude_accounts")
         return self
 
     @property
@@ -453,9 +555,9 @@ class QuotaResource(_Part):
         if self.count is None and all(part is None for part in parts):
             raise ValueError("needs count, or at least one of accelerators, vcpu, memory_gib, accelerator_partition")
         if self.count is not None and any(part is not None for part in parts):
-            raise ValueError("count means whole instances and excludes accelerators, vcpu, memory_gib and partitions")
+            raise _wrong("means whole instances and excludes accelerators, vcpu, memory_gib and partitions", "count")
         if self.accelerators is not None and self.accelerator_partition is not None:
-            raise ValueError("accelerators and accelerator_partition exclude each other")
+            raise _wrong("excludes accelerators: one of them says how many", "accelerator_partition")
         return self
 
 
@@ -467,23 +569,24 @@ class Sharing(_Part):
     """
 
     strategy: Literal["Lend", "DontLend", "LendAndBorrow"]
-    borrow_limit: Annotated[int, BeforeValidator(_number), Field(ge=0, le=10_000)] | None = None
+    borrow_limit: Annotated[int, BeforeValidator(_whole_number), Field(ge=0, le=10_000)] | None = None
     absolute_borrow_limits: Annotated[tuple[QuotaResource, ...], Field(max_length=15)] = ()
 
     @model_validator(mode="after")
     def _only_borrowers_have_limits(self) -> Self:
         if self.strategy != "LendAndBorrow" and (self.borrow_limit is not None or self.absolute_borrow_limits):
-            raise ValueError(f"a team with strategy {self.strategy} does not borrow: leave the borrow limits out")
-        _one_line_per_instance_type(self.absolute_borrow_limits)
+            at = "absolute_borrow_limits" if self.borrow_limit is None else "borrow_limit"
+            raise _wrong(f"a team with strategy {self.strategy} does not borrow: leave the borrow limits out", at)
+        _one_line_per_instance_type(self.absolute_borrow_limits, "absolute_borrow_limits")
         return self
 
 
-def _one_line_per_instance_type(resources: Iterable[QuotaResource]) -> None:
+def _one_line_per_instance_type(resources: Iterable[QuotaResource], at: str) -> None:
     seen: set[tuple[str, str | None]] = set()
-    for resource in resources:
+    for row, resource in enumerate(resources):
         partition = resource.accelerator_partition.type if resource.accelerator_partition else None
         if (resource.instance_type, partition) in seen:
-            raise ValueError(f"names {resource.instance_type} twice: add the lines up")
+            raise _wrong(f"names {resource.instance_type} twice: add the lines up", at, row)
         seen.add((resource.instance_type, partition))
 
 
@@ -492,14 +595,14 @@ class Quota(_Part):
 
     description: Description = ""
     resources: Annotated[tuple[QuotaResource, ...], Field(min_length=1, max_length=15)]
-    fair_share_weight: Annotated[int, BeforeValidator(_number), Field(ge=0, le=100)] = 0
+    fair_share_weight: Annotated[int, BeforeValidator(_whole_number), Field(ge=0, le=100)] = 0
     sharing: Sharing = Sharing(strategy="LendAndBorrow", borrow_limit=50)
     preempt_team_tasks: Literal["Never", "LowerPriority"] = "LowerPriority"
     active: bool = True
 
     @model_validator(mode="after")
     def _each_type_once(self) -> Self:
-        _one_line_per_instance_type(self.resources)
+        _one_line_per_instance_type(self.resources, "resources")
         return self
 
 
@@ -516,7 +619,7 @@ def _quota_with_figures(quota: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         Quota.model_validate(rendered(quota, lambda _: "1"))
     except ValidationError as error:
-        raise ValueError("; ".join(f"{_field(one)}: {_rule(one)}" for one in error.errors())) from None
+        raise WrongPartError(Quota, error) from None
     return quota
 
 
@@ -536,16 +639,16 @@ def _one_or_several(given: object) -> str:
 
 def _each_cluster_once(clusters: C) -> C:
     if isinstance(clusters, tuple):
-        _refuse_twice("cluster", [one.cluster for one in clusters])
+        _refuse_twice([one.cluster for one in clusters])
         if not clusters:
-            raise ValueError("cluster is an empty list: a team works on at least one")
+            raise ValueError("is an empty list: a team works on at least one")
     return clusters
 
 
 def _one_quota_for_each_cluster(quota: Q, info: ValidationInfo) -> Q:
     cluster = info.data.get("cluster")
     if isinstance(cluster, str) and quota is None:
-        raise PydanticCustomError("missing", "Field required")
+        raise PydanticCustomError("missing", f"{MISSING}: a team needs quota.resources")
     if isinstance(cluster, tuple) and quota is not None:
         raise ValueError("stands beside each cluster where a team has several")
     return quota
@@ -561,11 +664,11 @@ ClusterTemplates = Annotated[_One | Annotated[tuple[ClusterQuotaTemplate, ...], 
 def _side_by_side(access: Access | tuple[Access, ...]) -> Access | tuple[Access, ...]:
     """What a list of kinds may say: each once, and ``none`` beside no other."""
     if isinstance(access, tuple):
-        _refuse_twice("access", list(access))
+        _refuse_twice(access)
         if not access:
-            raise ValueError("access is an empty list: `none` lets nobody in")
+            raise ValueError("is an empty list: `none` lets nobody in")
         if Access.NONE in access and len(access) > 1:
-            raise ValueError("access names none beside others: leave out the one or the others")
+            raise ValueError("names none beside others: leave out the one or the others")
     return access
 
 
@@ -601,9 +704,9 @@ class ServiceAccount(_Part):
 
     @model_validator(mode="after")
     def _each_grant_once(self) -> Self:
-        _refuse_twice("datasets", [grant.identity for grant in self.datasets])
+        _refuse_twice([grant.identity for grant in self.datasets], "datasets")
         if self.name == "default":
-            raise ValueError("every pod that names no service account runs as `default`: use a name of your own")
+            raise _wrong("every pod that names no service account runs as `default`: use a name of your own", "name")
         return self
 
 
@@ -627,12 +730,19 @@ class FileSystemGrant(_Part):
 
 
 # not only what Kubernetes takes: a wildcard is refused in words, by the rule
-_ApiGroup = Annotated[str, _text(r"^[a-z0-9.*-]*$", 253, 0)]
-_KubernetesResource = Annotated[str, _text(r"^[a-z0-9.*-]+(/[a-z0-9*-]+)?$", 253)]
-_Verb = Annotated[str, _text(r"^[A-Za-z*]+$", 63)]
-_ObjectName = Annotated[str, _text(r"^[A-Za-z0-9._:-]+$", 253)]
+_ApiGroup = Annotated[str, _text(r"^[a-z0-9.*-]*$", 253, 0, says="an API group is one such as apps, or empty")]
+_KubernetesResource = Annotated[
+    str, _text(r"^[a-z0-9.*-]+(/[a-z0-9*-]+)?$", 253, says="a resource is one such as pods, or pods/log")
+]
+_Verb = Annotated[str, _text(r"^[A-Za-z*]+$", 63, says="a verb is one such as get")]
+_ObjectName = Annotated[str, _text(r"^[A-Za-z0-9._:-]+$", 253, says="an object's name has letters, digits and . _ : -")]
 KubernetesGroup = Annotated[  # <prefix>:<team>:<name>
-    str, _text(r"^[a-z][a-z0-9]{1,7}:[a-z0-9-]{1,40}:[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$", 90)
+    str,
+    _text(
+        r"^[a-z][a-z0-9]{1,7}:[a-z0-9-]{1,40}:[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$",
+        90,
+        says="a group is named as podshare:TEAM:NAME, in lowercase letters, digits and hyphens",
+    ),
 ]
 
 
@@ -696,27 +806,29 @@ class Team(_Record):
 
     @model_validator(mode="after")
     def _own_groups(self) -> Self:
-        _refuse_twice("kubernetes_groups", list(self.kubernetes_groups))
-        _refuse_twice("rbac", [line.group for line in self.rbac_lines])
+        _refuse_twice(self.kubernetes_groups, "kubernetes_groups")
+        _refuse_twice([line.group for line in self.rbac_lines], "rbac")
         if foreign := [group for group in self.kubernetes_groups if group.split(":")[1] != self.name]:
-            raise ValueError(f"{', '.join(foreign)}: the groups of a team begin with podshare:{self.name}:")
+            raise _wrong(
+                f"{', '.join(foreign)}: the groups of a team begin with podshare:{self.name}:", "kubernetes_groups"
+            )
         if unknown := sorted({line.group for line in self.rbac_lines} - {*self.kubernetes_groups}):
-            raise ValueError(f"rbac names {', '.join(unknown)}, which kubernetes_groups does not: nobody is in it")
+            raise _wrong(f"names {', '.join(unknown)}, which kubernetes_groups does not: nobody is in it", "rbac")
         return self
 
     @model_validator(mode="after")
     def _everyone_once(self) -> Self:
-        _refuse_twice("members", [member.identity for member in self.members])
-        _refuse_twice("service_accounts", [account.name for account in self.service_accounts])
+        _refuse_twice([member.identity for member in self.members], "members")
+        _refuse_twice([account.name for account in self.service_accounts], "service_accounts")
         return self
 
     @model_validator(mode="after")
     def _each_claim_on_one_cluster(self) -> Self:
-        _refuse_twice("file_systems", [grant.identity for grant in self.file_systems])
+        _refuse_twice([grant.identity for grant in self.file_systems], "file_systems")
         if isinstance(self.cluster, tuple) and any(grant.cluster is None for grant in self.file_systems):
-            raise ValueError("file_systems names no cluster: a team of several says which each file system belongs to")
+            raise _wrong("names no cluster: a team of several says which each file system belongs to", "file_systems")
         if unknown := sorted({grant.cluster for grant in self.file_systems if grant.cluster} - self.quotas.keys()):
-            raise ValueError(f"file_systems names {', '.join(unknown)}, on which the team has no quota")
+            raise _wrong(f"names {', '.join(unknown)}, on which the team has no quota", "file_systems")
         return self
 
     def file_systems_on(self, cluster: str) -> tuple[FileSystemGrant, ...]:
@@ -796,7 +908,7 @@ class Approval(_Record):
     """``approval#<team>``: a person agrees that a team loses what one plan, named by its hash, would take from it."""
 
     name: TeamName
-    plan: Annotated[str, _text(r"^[0-9a-f]{12}$", 12)]
+    plan: Annotated[str, _text(r"^[0-9a-f]{12}$", 12, says="a plan's hash has twelve digits, or letters from a to f")]
     owner: Owner
     reason: Reason
 
@@ -820,17 +932,14 @@ MODELS: Mapping[str, type[Record]] = {
 }
 
 
-def _refuse_twice(field: str, names: list[str]) -> None:
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"{field} names {', '.join(twice)} twice")
-
-
 def kind_and_name(record_id: str) -> tuple[str, str]:
     """Split ``team#vision`` in two. Raises InvalidRecord for an id of no known kind."""
     kind, _, name = record_id.partition("#")
     if kind not in MODELS or not name:
-        kinds = ", ".join(f"{kind}#<name>" for kind in MODELS)
-        raise InvalidRecord([Problem(record_id, "id", record_id, "is no record's id", f"Use one of {kinds}.")])
+        kinds = ", ".join(f"{kind}#NAME" for kind in MODELS)
+        likely = closest(kind, MODELS) if name else ""
+        remedy = f"Did you mean {likely}#{name}?" if likely else f"Use one of {kinds}."
+        raise InvalidRecord([Problem(record_id, "id", record_id, "is no record's id: it is KIND#NAME", remedy)])
     return kind, name
 
 
@@ -857,10 +966,10 @@ def plain(value: Any, depth: int = 0) -> Any:
 
     What no item can hold, a number without end or a value below the deepest level, becomes what no field takes.
     """
-    if depth > _DEEPEST:
+    if depth > DEEPEST:
         return None
     match value:
-        case Decimal():
+        case Decimal() | int() if not isinstance(value, bool):
             return _number_or_text(value)
         case Mapping():
             return {str(key): plain(item, depth + 1) for key, item in value.items()}
@@ -872,7 +981,9 @@ def plain(value: Any, depth: int = 0) -> Any:
             return value
 
 
-def _number_or_text(value: Decimal) -> int | float | str:
+def _number_or_text(value: Decimal | int) -> int | float | str:
+    if isinstance(value, int):  # Python spells no number of more than 4,300 digits
+        return value if value.bit_length() <= _LONGEST_NUMBER else "a number of more than 126 digits"
     if not value.is_finite() or value.adjusted() > 125:  # DynamoDB quotas, numbers
         return str(value)
     return int(value) if value == value.to_integral_value() else float(value)
@@ -886,17 +997,14 @@ def parse(item: Mapping[str, Any], *, made_by_enrollment: bool = False) -> Recor
     given = item.get("id", "")
     record_id = given if isinstance(given, str) else _shown(given)
     kind, name = kind_and_name(record_id)
-    fields = {key: value for key, value in plain(item).items() if key != "id"}
-    if "name" in fields:
-        rule = "the name stands in the id"
-        raise InvalidRecord([Problem(record_id, "name", _shown(fields["name"]), rule, "Remove it.")])
-    if kind == "team" and enrolled(name) and not made_by_enrollment:
-        rule = "names that end in an account's id are for the teams that enrollments make"
-        raise InvalidRecord([Problem(record_id, "id", record_id, rule, "Choose another name.")])
+    fields = {key: value for key, value in plain(item).items() if key not in ("id", "name")}
+    problems = [*_misplaced_names(record_id, item, made_by_enrollment=made_by_enrollment)]
     try:
         record = MODELS[kind].model_validate({**fields, "name": name})
     except ValidationError as error:
-        raise InvalidRecord(_problems(record_id, error)) from None
+        problems += _problems(record_id, MODELS[kind], error)
+    if problems:
+        raise InvalidRecord(problems)
     if (size := len(record.model_dump_json(by_alias=True).encode())) > MOST_BYTES:
         rule = f"has {size:,} bytes with all defaults written out, the limit is {MOST_BYTES:,}"
         raise InvalidRecord([Problem(record_id, "record", "too large", rule, "Split it.")])
@@ -922,29 +1030,19 @@ def understood(part: type[P], row: object) -> P | None:
         return None
 
 
-_REMEDIES = {
-    "extra_forbidden": "Remove the field, or correct its spelling.",
-    "missing": "Add the field.",
-    "string_pattern_mismatch": "Correct the value.",
-    "enum": "Use one of the values that are named.",
-    "literal_error": "Use one of the values that are named.",
-    "value_error": "Correct the value.",
-}
+def _misplaced_names(record_id: str, item: Mapping[str, Any], *, made_by_enrollment: bool) -> Iterable[Problem]:
+    kind, name = kind_and_name(record_id)
+    if "name" in item:
+        yield Problem(record_id, "name", _shown(plain(item["name"])), "the name stands in the id", "Remove it.")
+    if kind == "team" and enrolled(name) and not made_by_enrollment:
+        rule = "names that end in an account's id are for the teams that enrollments make"
+        yield Problem(record_id, "id", record_id, rule, "Choose another name.")
 
 
-def _problems(record_id: str, error: ValidationError) -> Iterable[Problem]:
-    for detail in error.errors(include_url=False):
-        value = "absent" if detail["type"] == "missing" else _shown(detail["input"])
-        remedy = _REMEDIES.get(detail["type"], "Correct the value.")
-        yield Problem(record_id, _field(detail), value, _rule(detail), remedy)
-
-
-def _field(detail: ErrorDetails) -> str:
-    return ".".join(str(part) for part in detail["loc"] if not str(part).startswith("<")) or "record"
-
-
-def _rule(detail: ErrorDetails) -> str:
-    return detail["msg"].removeprefix("Value error, ")
+def _problems(record_id: str, model: type[Record], error: ValidationError) -> Iterable[Problem]:
+    for fault in faults(model, error, _PATTERNS):
+        at, value = (fault.field, fault.value) if fault.path != ("name",) else ("id", record_id)
+        yield Problem(record_id, at, value, fault.rule, fault.remedy)
 
 
 def _shown(value: object) -> str:

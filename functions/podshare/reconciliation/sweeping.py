@@ -11,6 +11,7 @@ from podshare.aws.tables import Item, Registry, State
 from podshare.domain.accounts import Account
 from podshare.domain.outcome import TeamState
 from podshare.domain.records import LONGEST_TEAM, PAUSE_ID, is_name
+from podshare.domain.wording import sentence
 from podshare.reconciliation.accounts import ORGANIZATION, all_known_accounts, mark_listed
 from podshare.reconciliation.concerned import all_teams
 from podshare.reconciliation.triggers import start
@@ -144,7 +145,7 @@ def _reasons(status: Item, outcome: str) -> list[dict[str, str]]:
 
 def _reason(problem: Mapping[str, Any]) -> dict[str, str]:
     """A problem of a record has field, value and rule, any other says what."""
-    what = problem.get("what") or f"{problem.get('field')} = {problem.get('value')}: {problem.get('rule')}"
+    what = problem.get("what") or sentence(problem)
     return {"what": str(what)[:LONGEST_REASON], "remedy": str(problem.get("remedy", ""))}
 
 
