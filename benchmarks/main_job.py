@@ -21,7 +21,7 @@ sys.path[:0] = [str(PROJECT), str(PROJECT / "functions")]
 
 from podshare.aws.tables import to_item  # noqa: E402  # found on the path set above
 from podshare_sandbox import Sandbox  # noqa: E402
-from podshare_sandbox.organization import HUB, HUB_REGION, SCIENTISTS  # noqa: E402
+from podshare_sandbox.organization import HUB, HUB_REGION  # noqa: E402
 
 _MACHINE = f"arn:aws:states:{HUB_REGION}:{HUB}:stateMachine:podshare-reconcile-team"
 _SETTLE_SECONDS = 300  # a limit for slow machines
@@ -41,7 +41,6 @@ def main() -> None:
     try:
         with _phase("deploy"):
             sandbox.deploy_podshare({"DrainSeconds": "20"})
-            _make_roles_of_accounts(sandbox)
         with _phase("cluster and datasets"):
             _put(sandbox, others)
         with _phase("onboard two teams"):
@@ -61,19 +60,6 @@ def main() -> None:
 def _example_records() -> list[Record]:
     files = sorted((PROJECT / "examples" / "registry").glob("*.yaml"))
     return [record for file in files for record in yaml.safe_load_all(file.read_text(encoding="utf-8"))]
-
-
-def _make_roles_of_accounts(sandbox: Sandbox) -> None:
-    """The roles that the example records say the accounts have already."""
-    researchers, analysts = SCIENTISTS
-    for account, path, name in ((researchers, "/research/", "LanguageResearcher"), (analysts, "/", "Analyst")):
-        statement = {
-            "Effect": "Allow",
-            "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
-            "Action": "sts:AssumeRole",
-        }
-        trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        sandbox.client("iam", account).create_role(Path=path, RoleName=name, AssumeRolePolicyDocument=trust)
 
 
 def _put(sandbox: Sandbox, records: list[Record]) -> None:

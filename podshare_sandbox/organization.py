@@ -6,15 +6,14 @@ account                 id            unit         holds
 management              999999999999  (root)       AWS Organizations
 platform                111111111111  Platform     podshare's hub, the HyperPod cluster on EKS, and a
                                                    file system of FSx for Lustre
-vision-lab              222222222222  Science      data scientists
-language-lab            444444444444  Science      data scientists
+vision-lab              222222222222  Science      data scientists, and their role ``LanguageResearcher``
+language-lab            444444444444  Science      data scientists, and their role ``Analyst``
 data-lake               333333333333  Data         the buckets ``curated-images-…``, ``web-text-…`` and
                                                    ``clinical-scans-…``, which a KMS key encrypts
 ======================  ============  ===========  ===================================================
 
-Everything regional is in us-west-2. Each account has an IAM user ``admin`` with AdministratorAccess,
-whose access key never changes; so has each account that is created later, whose id is known beforehand
-(:func:`created_account`).
+Everything regional is in us-west-2. Each account has an IAM user ``admin`` with AdministratorAccess; so has each
+account that is created later, whose id is known beforehand (:func:`created_account`).
 """
 
 import base64
@@ -86,6 +85,9 @@ OWNERS_AUDIT = {
     "Action": "s3:GetBucketLocation",
     "Resource": f"arn:aws:s3:::{IMAGES_BUCKET}",
 }
+
+# what the accounts' own admins have made for their people: account, path, name
+PEOPLES_ROLES = ((SCIENTISTS[0], "/research/", "LanguageResearcher"), (SCIENTISTS[1], "/", "Analyst"))
 
 ADMINISTRATOR_ACCESS = "arn:aws:iam::aws:policy/AdministratorAccess"
 ACCESS_ROLE = "OrganizationAccountAccessRole"
@@ -159,6 +161,7 @@ def seed(clients: Clients) -> None:
     create_cluster(clients, HUB, HUB_REGION, EKS_CLUSTER, HYPERPOD_CLUSTER)
     _add_file_system()
     _create_buckets(clients)
+    _create_peoples_roles(clients)
     _start_trail(clients)
 
 
@@ -289,12 +292,23 @@ def _instance_group(instance_type: str, count: int, role: str) -> dict[str, Any]
     }
 
 
+def _create_peoples_roles(clients: Clients) -> None:
+    """Roles that the account's own principals may assume, and that may assume the account's other roles."""
+    for account, path, name in PEOPLES_ROLES:
+        iam = clients("iam", account)
+        trusts = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "sts:AssumeRole"}
+        assumes = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": f"arn:aws:iam::{account}:role/*"}
+        iam.create_role(Path=path, RoleName=name, AssumeRolePolicyDocument=_document(trusts))
+        iam.put_role_policy(RoleName=name, PolicyName="assume-roles-here", PolicyDocument=_document(assumes))
+
+
+def _document(statement: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
 def _create_service_role(iam: Any, name: str, service: str) -> str:
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}],
-    }
-    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]
+    trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=_document(trust))["Role"]
     return str(role["Arn"])
 
 
@@ -319,5 +333,4 @@ def _create_buckets(clients: Clients) -> None:
             s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [_BY_KEY]})
         for key in keys:
             s3.put_object(Bucket=bucket, Key=key, Body=f"{bucket}/{key}\n".encode())
-    policy = {"Version": "2012-10-17", "Statement": [OWNERS_AUDIT]}
-    s3.put_bucket_policy(Bucket=IMAGES_BUCKET, Policy=json.dumps(policy))
+    s3.put_bucket_policy(Bucket=IMAGES_BUCKET, Policy=_document(OWNERS_AUDIT))

@@ -149,19 +149,19 @@ def test_trusted_principals_alone_may_become_scientists(world: World) -> None:
     trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{LANGUAGE}:root"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     may_assume = {"Effect": "Allow", "Action": "sts:*", "Resource": "*"}
-    for name in ("Analyst", "Visitor"):
+    for name in ("Reviewer", "Visitor"):
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)
         iam.put_role_policy(
             RoleName=name,
             PolicyName="sts",
             PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [may_assume]}),
         )
-    world.put_team("hotel", members=[{"account": LANGUAGE, "trusted_by": ["role/Analyst"]}], service_accounts=[])
+    world.put_team("hotel", members=[{"account": LANGUAGE, "trusted_by": ["role/Reviewer"]}], service_accounts=[])
     role = f"arn:aws:iam::{LANGUAGE}:role/podshare/podshare-hotel-scientist"
     admin = world.sandbox.session(LANGUAGE, REGION)
-    analyst = world.session(f"arn:aws:iam::{LANGUAGE}:role/Analyst", admin)
+    reviewer = world.session(f"arn:aws:iam::{LANGUAGE}:role/Reviewer", admin)
     visitor = world.session(f"arn:aws:iam::{LANGUAGE}:role/Visitor", admin)
-    assert world.session(role, analyst)
+    assert world.session(role, reviewer)
     assert refused(lambda: world.session(role, visitor))
     assert refused(lambda: world.session(role, admin))
 
