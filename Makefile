@@ -1,5 +1,5 @@
 # Everything that a person or CI does with podshare. `make` alone prints what there is.
-# Needs Python 3.11 or newer, make and PyPI; all else is installed in .venv, .venv-sam and .venv-clients.
+# Needs Python 3.11 or newer, make and PyPI; all else is installed in .venv and .venv-*.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,7 +9,7 @@ export SAM_CLI_TELEMETRY := 0
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test conformance simulate mutants mutation check lint types contracts templates build golden lock clean
+.PHONY: help setup demo test conformance simulate mutants mutation check lint types contracts templates build docs golden lock clean
 
 help: ## Print this help
 	@echo 'podshare: shares one SageMaker HyperPod cluster among teams and accounts'
@@ -59,11 +59,15 @@ templates: .venv-sam/installed ## Check the CloudFormation templates, also as AW
 build: .venv-sam/installed ## Build what ships to Lambda, ready for `sam deploy`
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(SAM) build # functions/Makefile needs uv
 
+docs: .venv-docs/installed ## Build the documentation into a site, in .site; a broken link fails
+	.venv-docs/bin/sphinx-build --quiet --fail-on-warning --keep-going -c docs . .site
+	@echo 'Open .site/docs/index.html'
+
 golden: .venv/installed .venv-clients/kubectl/installed ## Rewrite the golden files from what the code does now; read the diff before committing it
 	$(BIN)/python -m pytest -n 2 --dist loadfile --update-golden
 
 lock: .venv/installed ## Resolve all dependencies anew and lock them with hashes, for every platform
-	for set in requirements/uv requirements/dev requirements/mutation requirements/sam requirements/clients functions/requirements; do \
+	for set in requirements/uv requirements/dev requirements/mutation requirements/sam requirements/clients requirements/docs functions/requirements; do \
 	  $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes \
 	    --python-version 3.11 $$(ls $$set.without 2>/dev/null | sed 's/^/--override /') \
 	    $$set.in --output-file $$set.txt >/dev/null || exit 1; \
@@ -72,7 +76,7 @@ lock: .venv/installed ## Resolve all dependencies anew and lock them with hashes
 	  --python-version 3.11 requirements/kubectl.in --output-file requirements/kubectl.txt >/dev/null
 
 clean: ## Remove all that these commands made
-	rm -rf .venv .venv-sam .venv-clients .venv-mutation .mutation .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-sam .venv-clients .venv-mutation .venv-docs .mutation .site .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The locks are complete, so nothing is resolved at installation (--no-deps). pip brings uv, which installs the
@@ -94,7 +98,8 @@ clean: ## Remove all that these commands made
 .venv-sam/installed: requirements/sam.txt .venv/installed
 .venv-clients/installed: requirements/clients.txt .venv/installed
 .venv-mutation/installed: requirements/mutation.txt .venv/installed
-.venv-sam/installed .venv-clients/installed .venv-mutation/installed:
+.venv-docs/installed: requirements/docs.txt .venv/installed
+.venv-sam/installed .venv-clients/installed .venv-mutation/installed .venv-docs/installed:
 	@echo 'Setting up $(@D) (once)'
 	@$(BIN)/python -m venv --clear --without-pip $(@D)
 	@$(BIN)/uv pip install --quiet --no-deps --require-hashes --compile-bytecode --python $(@D)/bin/python -r $<

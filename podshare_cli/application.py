@@ -58,7 +58,7 @@ app.command(
 app.command("pause", epilog=examples('podshare pause --reason "moving the data account"'))(pausing.pause)
 app.command("resume", epilog=examples("podshare resume"))(pausing.resume)
 app.add_typer(sandbox.app, name="sandbox")
-app.command("demo", epilog=examples("podshare demo"))(sandbox.demo)
+app.command("demo", epilog=examples("podshare demo", "podshare demo --verbose"))(sandbox.demo)
 
 
 def _version(asked: bool) -> None:

@@ -1,4 +1,4 @@
-"""Who can reach what, and how long it took: what the demo shows of what it has proven."""
+"""Who can reach what, and how long it took: what the demo shows of what it has tried."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,7 +8,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from podshare.domain.records import Team
-from podshare_cli.demo.proofs import Proof, Reach
+from podshare_cli.demo.proofs import Proof, Question, Reach
 from podshare_cli.executions import Following
 from podshare_cli.output import state_text
 from podshare_cli.runs import STEPS
@@ -30,6 +30,30 @@ def told(proof: Proof) -> Text:
     if proof.held:
         return Text.from_markup(f"[green]✓[/] {escape(proof.claim)}")
     return Text.from_markup(f"[bold red]✗ {escape(proof.claim)}: {escape(proof.found)}[/]")
+
+
+def answers(proofs: Sequence[Proof]) -> Table:
+    """Each question with the answer that is expected, what was seen, and how long after the trigger at the latest."""
+    table = Table("question", "expected", "seen", box=None, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("after the trigger", justify="right")
+    for question in Question:
+        asked = [proof for proof in proofs if proof.question is question]
+        if asked:
+            table.add_row(escape(question.text), question.expected, _seen(question, asked), _latest(asked))
+    return table
+
+
+def _seen(question: Question, asked: Sequence[Proof]) -> Text:
+    failed = [proof for proof in asked if not proof.held]
+    if not failed:
+        return Text.from_markup(f"[green]✓[/] {question.expected}, {len(asked)} of {len(asked)}")
+    told_of = "; ".join(f"{proof.claim}: {proof.found}" for proof in failed)
+    return Text.from_markup(f"[bold red]✗ {len(failed)} of {len(asked)} otherwise: {escape(told_of)}[/]")
+
+
+def _latest(asked: Iterable[Proof]) -> str:
+    seconds = [proof.seconds for proof in asked if proof.seconds is not None]
+    return f"{max(seconds):.1f} s" if seconds else ""
 
 
 def timetable(runs: Sequence[tuple[str, Following]]) -> Table:

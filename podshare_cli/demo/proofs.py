@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from functools import cached_property, partial
 from http.client import HTTPSConnection
 from typing import Any
@@ -34,13 +35,48 @@ _UNAUTHORIZED = 401
 _AWS_ITSELF = Config(ignore_configured_endpoint_urls=True)  # type: ignore[call-arg]  # the stubs lack it
 
 
+class Question(Enum):
+    """What the demo asks, and the answer that it expects."""
+
+    OWN_NAMESPACE = ("Can scientists create jobs in their team's namespace?", "yes")
+    OTHER_NAMESPACE = ("Can they create jobs in another team's namespace?", "no")
+    OTHER_ROLE = ("Can they assume another team's cluster access role?", "no")
+    GRANTED_DATA = ("Can pods use the data that their team is granted?", "yes")
+    OTHER_DATA = ("Can pods use any other data, or write what they may only read?", "no")
+    OPEN_SESSION = ("Offboarded: can open kubectl sessions still use the cluster?", "no")
+    OPEN_POD = ("Offboarded: can running pods still use the data?", "no")
+    NEW_SESSION = ("Offboarded: can scientists start a new session?", "no")
+    LEFTOVERS = ("Offboarded: is anything left that podshare can delete?", "no")
+    OTHERS_KEEP = ("Do everybody else's resources and access stay as they were?", "yes")
+
+    @property
+    def text(self) -> str:
+        """The question."""
+        return self.value[0]
+
+    @property
+    def expected(self) -> str:
+        """The answer: yes or no."""
+        return self.value[1]
+
+
 @dataclass(frozen=True)
 class Proof:
-    """A claim, and whether what really happened bears it out."""
+    """One attempt at a question: a claim, and whether what really happened bears it out."""
 
+    question: Question
     claim: str
     held: bool
     found: str = ""
+    seconds: float | None = None  # from the trigger of an offboarding until it held
+
+
+@dataclass(frozen=True)
+class OpenSession:
+    """A session of a person's or a pod's that is open, and the attempt to use it."""
+
+    team: str
+    attempt: Callable[[], Proof]
 
 
 @dataclass(frozen=True)
@@ -75,7 +111,7 @@ class Prover:
         try:
             keys = self._cluster_keys(team, member)
         except ClientError as error:
-            yield Proof("assumes its roles", held=False, found=_told(error))
+            yield Proof(Question.OWN_NAMESPACE, "assumes its roles", held=False, found=_told(error))
             return
         yield self._may_create_jobs(keys, team.namespace, expected=True)
         yield self._may_create_jobs(keys, other.namespace, expected=False)
@@ -85,18 +121,20 @@ class Prover:
         """That no member of a deleted team comes through any more."""
         for member in _members(team):
             assume = partial(self._cluster_keys, team, member)
-            yield _refused(f"scientists of {member.account} can no longer assume their cluster access role", assume)
+            claim = f"scientists of {member.account} can no longer assume their cluster access role"
+            yield _refused(Question.NEW_SESSION, claim, assume)
 
     def _is_cut_from_cluster(self, team: Team, member: Member, keys: Keys) -> Proof:
         status, _ = self._ask_cluster(keys, "POST", _REVIEWS, _review(team.namespace))
         claim = f"the open session of a scientist of {member.account} is refused by the cluster"
-        return Proof(claim, status == _UNAUTHORIZED, f"HTTP {status}")
+        return Proof(Question.OPEN_SESSION, claim, status == _UNAUTHORIZED, f"HTTP {status}")
 
     def _may_create_jobs(self, keys: Keys, namespace: str, *, expected: bool) -> Proof:
         status, answer = self._ask_cluster(keys, "POST", _REVIEWS, _review(namespace))
         allowed = bool(answer.get("status", {}).get("allowed"))
         claim = f"{'may' if expected else 'may not'} create PyTorchJobs in {namespace}"
-        return Proof(claim, allowed is expected, "" if allowed is expected else f"HTTP {status}: {answer}")
+        question = Question.OWN_NAMESPACE if expected else Question.OTHER_NAMESPACE
+        return Proof(question, claim, allowed is expected, "" if allowed is expected else f"HTTP {status}: {answer}")
 
     def _neighbor(self, team: Team) -> Team:
         """Another team, whose things this one must not reach."""
@@ -104,7 +142,8 @@ class Prover:
 
     def _may_not_assume(self, team: Team, member: Member, other: Team) -> Proof:
         keys, (_, foreign) = self._scientist_keys(team, member), self._roles(other, _members(other)[0])
-        return _refused(f"may not assume a cluster access role of {other.name}", partial(self._assume, keys, foreign))
+        claim = f"may not assume a cluster access role of {other.name}"
+        return _refused(Question.OTHER_ROLE, claim, partial(self._assume, keys, foreign))
 
     def _roles(self, team: Team, member: Member) -> tuple[str, str]:
         """The ARNs of a member's data scientist role and of its cluster access role."""
@@ -158,29 +197,43 @@ class Prover:
         s3, point = self._client("s3", keys), self._way_to(team, dataset)
         sample = f"{prefix}{_POD}.txt"
         if writes:
-            yield _allowed(f"writes {sample}", lambda: s3.put_object(Bucket=point, Key=sample, Body=b"demo"))
+            yield _allowed(
+                Question.GRANTED_DATA, f"writes {sample}", lambda: s3.put_object(Bucket=point, Key=sample, Body=b"demo")
+            )
         else:
-            yield _refused(f"may not write {sample}", lambda: s3.put_object(Bucket=point, Key=sample, Body=b"demo"))
-        yield _allowed(f"lists {prefix}", lambda: s3.list_objects_v2(Bucket=point, Prefix=prefix))
+            yield _refused(
+                Question.OTHER_DATA,
+                f"may not write {sample}",
+                lambda: s3.put_object(Bucket=point, Key=sample, Body=b"demo"),
+            )
+        yield _allowed(
+            Question.GRANTED_DATA, f"lists {prefix}", lambda: s3.list_objects_v2(Bucket=point, Prefix=prefix)
+        )
         inside = sample if writes else next(key for key in OBJECTS[dataset.bucket] if key.startswith(prefix))
-        yield _allowed(f"reads {inside}", lambda: s3.get_object(Bucket=point, Key=inside))
+        yield _allowed(Question.GRANTED_DATA, f"reads {inside}", lambda: s3.get_object(Bucket=point, Key=inside))
         if writes:
-            yield _allowed(f"deletes {sample}", lambda: s3.delete_object(Bucket=point, Key=sample))
-        yield _refused(f"may not read {outside}", lambda: s3.get_object(Bucket=point, Key=outside))
-        yield _refused("may not list the rest", lambda: s3.list_objects_v2(Bucket=point, Prefix=""))
+            yield _allowed(
+                Question.GRANTED_DATA, f"deletes {sample}", lambda: s3.delete_object(Bucket=point, Key=sample)
+            )
+        yield _refused(Question.OTHER_DATA, f"may not read {outside}", lambda: s3.get_object(Bucket=point, Key=outside))
+        yield _refused(
+            Question.OTHER_DATA, "may not list the rest", lambda: s3.list_objects_v2(Bucket=point, Prefix="")
+        )
         if dataset.data_role == "access_point":
-            yield _refused("may not go around it", lambda: s3.get_object(Bucket=dataset.bucket, Key=outside))
+            yield _refused(
+                Question.OTHER_DATA, "may not go around it", lambda: s3.get_object(Bucket=dataset.bucket, Key=outside)
+            )
 
-    def open_sessions(self, team: Team) -> list[Callable[[], Proof]]:
-        """Sessions of all people and pods of a team; each result proves, once the team is gone, that it is cut off."""
+    def open_sessions(self, team: Team) -> list[OpenSession]:
+        """Sessions of all people and pods of a team; each attempt holds once its access is revoked."""
         people = [(member, self._cluster_keys(team, member)) for member in _members(team)]
-        proofs: list[Callable[[], Proof]] = [
+        attempts: list[Callable[[], Proof]] = [
             partial(self._is_cut_from_cluster, team, member, keys) for member, keys in people
         ]
         for account in team.service_accounts:
             with self._pod(people[0][1], team, account) as keys:
-                proofs += [partial(self._is_cut_from_data, team, account, grant, keys) for grant in account.datasets]
-        return proofs
+                attempts += [partial(self._is_cut_from_data, team, account, grant, keys) for grant in account.datasets]
+        return [OpenSession(team.name, attempt) for attempt in attempts]
 
     def _is_cut_from_data(self, team: Team, account: ServiceAccount, grant: DatasetGrant, keys: Keys) -> Proof:
         dataset = self.datasets[grant.dataset]
@@ -189,8 +242,8 @@ class Prover:
         try:
             self._client("s3", keys).list_objects_v2(Bucket=point, Prefix=prefix)
         except ClientError as error:  # the access point may be unknown by now, or the keys, or the access denied
-            return Proof(claim, held=True, found=_told(error))
-        return Proof(claim, held=False, found="they do")
+            return Proof(Question.OPEN_POD, claim, held=True, found=_told(error))
+        return Proof(Question.OPEN_POD, claim, held=False, found="they do")
 
     @contextmanager
     def _pod(self, scientist: Keys, team: Team, account: ServiceAccount) -> Iterator[Keys]:
@@ -285,20 +338,20 @@ def _pod_name(account: ServiceAccount) -> str:
     return f"{_POD}-{account.name.replace('.', '-')}"
 
 
-def _allowed(claim: str, call: Callable[[], Any]) -> Proof:
+def _allowed(question: Question, claim: str, call: Callable[[], Any]) -> Proof:
     try:
         call()
     except ClientError as error:
-        return Proof(claim, held=False, found=_told(error))
-    return Proof(claim, held=True)
+        return Proof(question, claim, held=False, found=_told(error))
+    return Proof(question, claim, held=True)
 
 
-def _refused(claim: str, call: Callable[[], Any]) -> Proof:
+def _refused(question: Question, claim: str, call: Callable[[], Any]) -> Proof:
     try:
         call()
     except ClientError as error:
-        return Proof(claim, _is_denied(error), _told(error))
-    return Proof(claim, held=False, found="it was allowed")
+        return Proof(question, claim, _is_denied(error), _told(error))
+    return Proof(question, claim, held=False, found="it was allowed")
 
 
 def _is_denied(error: ClientError) -> bool:

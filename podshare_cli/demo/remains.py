@@ -3,9 +3,17 @@
 from collections.abc import Iterator
 from typing import Any
 
-from podshare_cli.demo.proofs import Proof
+from podshare_cli.demo.proofs import Proof, Question
 from podshare_sandbox import Sandbox
-from podshare_sandbox.organization import ACCOUNTS, DATA, EKS_CLUSTER, EKS_CLUSTER_ARN, HUB, IMAGES_BUCKET
+from podshare_sandbox.organization import (
+    ACCOUNTS,
+    DATA,
+    EKS_CLUSTER,
+    EKS_CLUSTER_ARN,
+    HUB,
+    IMAGES_BUCKET,
+    PEOPLES_ROLES,
+)
 from podshare_sandbox.services import kubernetes
 
 
@@ -35,13 +43,20 @@ def remains_of(sandbox: Sandbox, team: str, prefix: str) -> Iterator[str]:
             yield f"service account {found['metadata']['name']}"
 
 
-def accounts_own(sandbox: Sandbox, account: str, role: str) -> Iterator[Proof]:
+def accounts_own(sandbox: Sandbox) -> Iterator[Proof]:
     """That what belongs to the accounts themselves is as it was."""
+    account, _, role = PEOPLES_ROLES[0]
     iam = sandbox.client("iam", account)
     attached = iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
-    yield Proof(f"the account's own role {role} stands, without podshare's policy", not attached, str(attached))
+    yield Proof(
+        Question.OTHERS_KEEP,
+        f"the account's own role {role} stands, without podshare's policy",
+        not attached,
+        str(attached),
+    )
     policy = sandbox.client("s3", DATA).get_bucket_policy(Bucket=IMAGES_BUCKET)["Policy"]
-    yield Proof(f"the owner's statement OwnersAudit in {IMAGES_BUCKET} stands", "OwnersAudit" in policy)
+    claim = f"the owner's statement OwnersAudit in {IMAGES_BUCKET} stands"
+    yield Proof(Question.OTHERS_KEEP, claim, "OwnersAudit" in policy)
 
 
 def _listed(client: Any, operation: str, member: str, **request: Any) -> Iterator[Any]:

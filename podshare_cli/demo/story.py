@@ -1,10 +1,8 @@
 """The demo's story: two teams come, and an account that gets its own; all are put to the test, and two of them go."""
 
-import json
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,8 +15,9 @@ from podshare_cli import writing
 from podshare_cli.connection import DEFAULT_PREFIX, Connection
 from podshare_cli.demo import organization, picture
 from podshare_cli.demo.organization import FollowingAccount
-from podshare_cli.demo.proofs import Proof, Prover, Reach
+from podshare_cli.demo.proofs import Proof, Prover, Question, Reach
 from podshare_cli.demo.remains import accounts_own, remains_of
+from podshare_cli.demo.revocation import Attempts
 from podshare_cli.documents import WRITING_ORDER, read_records
 from podshare_cli.executions import Executions, Following, FollowingSweep
 from podshare_cli.output import stdout
@@ -32,31 +31,42 @@ LEAVING = "language"
 JOINING = "genomics-lab"
 _TIME_SCALE = 0.02  # AWS's own waits take a fiftieth of their time; functions take what they take
 _LOOK_SECONDS = 0.3
-_RESEARCHER, _ANALYST = ("222222222222", "/research/", "LanguageResearcher"), ("444444444444", "/", "Analyst")
+_INTRODUCTION = (
+    "An AWS organization runs in this process, with podshare's real stacks deployed in it. An admin writes the records"
+    " of two teams, and an account that joins gets one by its organizational unit. Every access is tried with that"
+    " person's or pod's own credentials; then one team is deleted, and the account leaves."
+)
 
 
-def tell(began: float) -> bool:
-    """Tell the story on stdout; whether everything was verified and proven. ``began`` is in monotonic seconds."""
+def tell(began: float, *, verbose: bool) -> bool:
+    """Play the story on stdout; whether everything was as expected. ``began`` is in monotonic seconds.
+
+    ``verbose`` prints each step of the executions, and each attempt.
+    """
     console = stdout()
+    console.print(_INTRODUCTION + "\n")
     with console.status("Starting an AWS organization of five accounts"):
         sandbox = Sandbox(time_scale=_TIME_SCALE).start()
     try:
         with console.status("Deploying podshare: the hub, and a stack in each account"):
             stack = sandbox.deploy_podshare()
-        _chapter(console, f"An AWS organization of five accounts, with podshare deployed ({_since(began)})")
-        held = _Story(console, sandbox, stack["AccountLifecycleMachine"]).tell()
+        held = _Story(console, sandbox, stack["AccountLifecycleMachine"], began, verbose=verbose).tell()
     finally:
         sandbox.stop()
-    mark = "[bold green]✓ everything was verified and proven[/]" if held else "[bold red]✗ it did not hold[/]"
-    console.print(f"\n{mark}, in {_since(began)}")
+    mark = "[bold green]✓ everything was as expected[/]" if held else "[bold red]✗ not everything was as expected[/]"
+    console.print(f"\n{mark}, in {time.monotonic() - began:.1f} s")
+    if held and not verbose:
+        console.print("podshare demo --verbose shows each step and each attempt")
     return held
 
 
 class _Story:
-    """What the chapters share: the sandbox, the records, and the runs so far."""
+    """What the acts share: the sandbox, the records, and the runs so far."""
 
-    def __init__(self, console: Console, sandbox: Sandbox, lifecycle: str) -> None:
+    def __init__(self, console: Console, sandbox: Sandbox, lifecycle: str, began: float, *, verbose: bool) -> None:
         self._console = console
+        self._details = console if verbose else None
+        self._began = began
         self._sandbox = sandbox
         self._lifecycle = lifecycle
         self._connection = Connection(session=sandbox.session(HUB, HUB_REGION))
@@ -74,104 +84,122 @@ class _Story:
         self._newcomer = ""  # the account that joins
         self._events: set[str] = set()  # the executions that followed the organization's events so far
         self._runs: list[tuple[str, Following]] = []
+        self._proofs: list[Proof] = []
 
     def tell(self) -> bool:
-        """All chapters, as far as they come; whether everything held."""
-        self._prepare_accounts()
-        return self._list_organization() and self._provision() and self._prove() and self._part() and self._account()
+        """All acts, as far as they come; whether everything was as expected."""
+        self._act("podshare is deployed in an organization of five accounts")
+        ended = self._list_organization() and self._onboard() and self._try_access() and self._offboard()
+        if self._details:
+            self._account_for_time(self._details)
+        if self._proofs:
+            self._console.print()
+            self._console.print(picture.answers(self._proofs))
+        return ended and all(proof.held for proof in self._proofs)
 
-    # ---- chapters ------------------------------------------------------------------------------------------
-
-    def _prepare_accounts(self) -> None:
-        """The roles that the example records name are the accounts' own: their admins make them, not podshare."""
-        account, path, name = _RESEARCHER
-        _create_role(self._sandbox.client("iam", account), account, path, name)
-        account, path, name = _ANALYST
-        iam = self._sandbox.client("iam", account)
-        _create_role(iam, account, path, name)
-        may_assume = {
-            "Effect": "Allow",
-            "Action": "sts:AssumeRole",
-            "Resource": f"arn:aws:iam::{account}:role/podshare/*",
-        }
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [may_assume]})
-        iam.put_role_policy(RoleName=name, PolicyName="become-data-scientist", PolicyDocument=policy)
-        made = " and ".join(f"{path}{name} in {account}" for account, path, name in (_RESEARCHER, _ANALYST))
-        self._say(f"The accounts' own admins make the roles that the records name: {made}.")
+    # ---- acts ----------------------------------------------------------------------------------------------
 
     def _list_organization(self) -> bool:
-        self._say(f"aws organizations create-account --account-name {JOINING} …")
         self._newcomer = organization.create_account(self._sandbox, JOINING)
-        self._say("podshare sweep, once: from now on podshare knows the organization's accounts")
+        self._detail(f"aws organizations create-account --account-name {JOINING} …")
+        self._detail("podshare sweep, once: from now on podshare knows the organization's accounts")
         sweep = FollowingSweep(self._executions, self._executions.start_sweep())
-        watch(self._console, [sweep], _LOOK_SECONDS)
+        watch(self._details, [sweep], _LOOK_SECONDS)
+        self._act(f"account {JOINING} is created; a sweep has read every account of the organization")
         return sweep.state == "SWEPT"
 
-    def _provision(self) -> bool:
+    def _onboard(self) -> bool:
         unit, account = organization.SCIENCE, self._newcomer
-        title = f"An admin writes the records of two teams; the account {JOINING} comes into the unit {unit.name}"
-        _chapter(self._console, f"{title}, and nobody writes a record for it")
-        self._say(f"podshare team put {EXAMPLES.relative_to(EXAMPLES.parents[1])}/*.yaml --wait")
+        began = time.monotonic()
         writing.check_references(self._connection, self._items)
         known = {team: self._executions.recent(team) for team in self._teams}
         written = [one.item["id"] for one in writing.put_records(self._connection, self._items)]
-        self._say(f"written: {', '.join(written)}")
+        self._act(f"podshare team put examples/registry/*.yaml: {len(written)} records written")
         coming = [Following(self._executions, team, record_ids=[f"team#{team}"], known=known[team]) for team in known]
-        self._say(f"aws organizations move-account --account-id {account} --destination-parent-id {unit.id} …")
         # its StackSet is slower than podshare, as on AWS, however busy this machine is
         self._sandbox.hold_stack_sets(account)
         joining = self._following_newcomer(lambda: self._sandbox.release_stack_sets(account))
         organization.move_into_science(self._sandbox, account)
-        watch(self._console, [*coming, joining], _LOOK_SECONDS)
+        self._act(
+            f"aws organizations move-account: {JOINING} comes into unit {unit.name}, where records enroll accounts"
+        )
+        self._watch([*coming, joining], began, "ready")
         coming.append(joining.following)
         self._runs += zip([f"{name} comes" for name in (*known, JOINING)], coming, strict=True)
         return self._all_are(coming, "READY")
 
-    def _prove(self) -> bool:
-        _chapter(self._console, "Who can reach what, proven by doing it with credentials of their own")
+    def _try_access(self) -> bool:
         accepted = State(self._connection).accepted(f"team#{self._newcomers_team}") or {}
         self._teams[self._newcomers_team] = parse_team(accepted, made_by_enrollment=True)
         with self._console.status("Assuming roles, asking the cluster, reading and writing data"):
             shown = [self._reaches(team) for team in self._teams.values()]
         for team, (people, pods) in zip(self._teams.values(), shown, strict=True):
-            self._console.print(picture.reaches(team, people, pods))
-        return all(_hold(people) and _hold(pods) for people, pods in shown)
+            self._proofs += [proof for reach in (*people, *pods) for proof in reach.proofs]
+            if self._details:
+                self._details.print(picture.reaches(team, people, pods))
+        scientists = sum(len(people) for people, _ in shown)
+        grants = sum(len(pods) for _, pods in shown)
+        self._act(f"{scientists} scientists, and pods with {grants} grants, tried {len(self._proofs)} calls")
+        return True
 
-    def _part(self) -> bool:
-        _chapter(self._console, f"The admin deletes team {LEAVING}, and the account {JOINING} leaves the organization")
+    def _offboard(self) -> bool:
         going = [self._teams[LEAVING], self._teams[self._newcomers_team]]
         sessions = [session for team in going for session in self._prover.open_sessions(team)]
         known = self._executions.recent(LEAVING)
-        self._say(f"aws organizations leave-organization, in {self._newcomer}")
         leaving = self._following_newcomer()
-        organization.leave(self._sandbox, self._newcomer)
-        self._say(f"podshare team delete {LEAVING} --yes --wait")
-        Registry(self._connection).delete(f"team#{LEAVING}")
-        deleting = Following(self._executions, LEAVING, record_ids=[f"team#{LEAVING}"], known=known)
-        watch(self._console, [deleting, leaving], _LOOK_SECONDS)
+        triggered: dict[str, float] = {}
+        with Attempts(sessions) as attempts:
+            triggered[self._newcomers_team] = time.monotonic()
+            organization.leave(self._sandbox, self._newcomer)
+            self._act(f"aws organizations leave-organization: {JOINING} leaves")
+            triggered[LEAVING] = time.monotonic()
+            Registry(self._connection).delete(f"team#{LEAVING}")
+            self._act(f"podshare team delete {LEAVING}")
+            deleting = Following(self._executions, LEAVING, record_ids=[f"team#{LEAVING}"], known=known)
+            self._watch([deleting, leaving], triggered[self._newcomers_team], "deleted")
         self._runs += [(f"{LEAVING} goes", deleting), (f"{JOINING} goes", leaving.following)]
-        if not self._all_are([deleting, leaving.following], "DELETED"):
-            return False
         proofs = [
-            *(session() for session in sessions),
+            *attempts.proofs(triggered),
             *(proof for team in going for proof in self._prover.refused_people(team)),
             *self._nothing_is_left(going),
             self._left_behind(),
-            *accounts_own(self._sandbox, _RESEARCHER[0], _RESEARCHER[2]),
+            *accounts_own(self._sandbox),
             *self._others_notice_nothing(going),
         ]
-        for proof in proofs:
-            self._console.print(picture.told(proof))
-        return all(proof.held for proof in proofs)
+        self._proofs += proofs
+        if self._details:
+            for proof in proofs:
+                self._details.print(picture.told(proof))
+        return self._all_are([deleting, leaving.following], "DELETED")
 
-    def _account(self) -> bool:
-        _chapter(self._console, "The executions that made it so, and the time that each step took")
-        self._console.print(picture.timetable(self._runs))
+    def _account_for_time(self, console: Console) -> None:
+        console.print("\nThe executions, and the time that each step took")
+        console.print(picture.timetable(self._runs))
         for title, following in self._runs:
-            self._say(f"{title}: {following.arn}")
-        return True
+            self._detail(f"{title}: {following.arn}")
 
     # ---- their parts ---------------------------------------------------------------------------------------
+
+    def _watch(self, followings: Sequence[Following | FollowingAccount], began: float, end: str) -> None:
+        """Follow executions until all are over, with a line for each as it ends."""
+        if self._details:
+            watch(self._details, followings, _LOOK_SECONDS)
+        open_ones = list(followings)
+        with self._console.status("Reconciling"):
+            while open_ones:
+                for following in open_ones:
+                    following.look()
+                for following in [one for one in open_ones if one.is_over]:
+                    open_ones.remove(following)
+                    self._act(f"  {self._ended(following, time.monotonic() - began, end)}")
+                time.sleep(_LOOK_SECONDS if open_ones else 0)
+
+    def _ended(self, following: Following | FollowingAccount, seconds: float, end: str) -> str:
+        run = (following.following if isinstance(following, FollowingAccount) else following).run
+        accounts = {str(change.description["account"]) for change in run.changes}
+        state = end if run.state in ("READY", "DELETED") else str(run.state)
+        changes = f"{len(run.changes)} changes in {len(accounts)} accounts"
+        return f"team {run.team} {state} in {seconds:.1f} s: {changes}"
 
     def _following_newcomer(self, waits: Callable[[], None] | None = None) -> FollowingAccount:
         return FollowingAccount(self._executions, self._lifecycle, self._newcomers_team, self._events, waits)
@@ -195,14 +223,14 @@ class _Story:
             known = (key for key in state.resources(team.name) if f"|{self._newcomer}|" not in key)
             left = [*known, *remains_of(self._sandbox, team.name, DEFAULT_PREFIX)]
             claim = f"nothing of {team.name} is left in any account of the organization"
-            yield Proof(claim, not left, ", ".join(left))
+            yield Proof(Question.LEFTOVERS, claim, not left, ", ".join(left))
 
     def _left_behind(self) -> Proof:
         role = names.scientist_role(self._prover.installation, self._newcomers_team)
         status = State(self._connection).status(f"team#{self._newcomers_team}") or {}
         told = [thing["what"] for thing in status.get("left_behind", ())]
         claim = f"role {role}, which nobody can clean any more in {self._newcomer}, is listed as left behind"
-        return Proof(claim, any(role in what for what in told), str(told))
+        return Proof(Question.LEFTOVERS, claim, any(role in what for what in told), str(told))
 
     def _others_notice_nothing(self, gone: Collection[Team]) -> Iterable[Proof]:
         for team in self._teams.values():
@@ -210,26 +238,11 @@ class _Story:
                 people, pods = self._reaches(team)
                 failed = [proof.claim for reach in (*people, *pods) for proof in reach.proofs if not proof.held]
                 claim = f"team {team.name} reaches all that it reached before, and no more"
-                yield Proof(claim, not failed, str(failed))
+                yield Proof(Question.OTHERS_KEEP, claim, not failed, str(failed))
 
-    def _say(self, text: str) -> None:
-        self._console.print(f"[dim]{escape(text)}[/]", soft_wrap=True)
+    def _act(self, text: str) -> None:
+        self._console.print(f"[dim]{time.monotonic() - self._began:5.1f} s[/]  {escape(text)}", soft_wrap=True)
 
-
-def _create_role(iam: Any, account: str, path: str, name: str) -> None:
-    """A role that its own account's principals may assume."""
-    trusts = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "sts:AssumeRole"}
-    trust = json.dumps({"Version": "2012-10-17", "Statement": [trusts]})
-    iam.create_role(Path=path, RoleName=name, AssumeRolePolicyDocument=trust)
-
-
-def _hold(reaches: Iterable[Reach]) -> bool:
-    return all(proof.held for reach in reaches for proof in reach.proofs)
-
-
-def _chapter(console: Console, title: str) -> None:
-    console.print(f"\n[bold cyan]{escape(title)}[/]")
-
-
-def _since(began: float) -> str:
-    return f"{time.monotonic() - began:.1f} s"
+    def _detail(self, text: str) -> None:
+        if self._details:
+            self._details.print(f"[dim]{escape(text)}[/]", soft_wrap=True)

@@ -1,6 +1,7 @@
 """The demo holds: what `make demo` shows is so."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +9,15 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 
 
+def without_figures(text: str) -> list[str]:
+    """The lines of an output, without what differs from run to run: seconds, and the spaces around them."""
+    return [re.sub(r"[\d.]+ s|\s+", " ", line).strip() for line in text.splitlines()]
+
+
 def test_the_demo_proves_everything_that_it_shows() -> None:
     """Two teams and an account come, one of each goes; every claim is proven, both ways, and the exit code says so."""
     ended = subprocess.run(  # our own
-        [sys.executable, "-m", "podshare_cli", "demo"],
+        [sys.executable, "-m", "podshare_cli", "demo", "--verbose"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
@@ -38,3 +44,6 @@ def test_the_demo_proves_everything_that_it_shows() -> None:
         "team vision reaches all that it reached before, and no more",
     ):
         assert f"✓ {claim}" in ended.stdout
+    (shown,) = re.findall(r"```text\n( .*?)```", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    others = {"", "podshare demo --verbose shows each step and each attempt"}  # which is no news in this run
+    assert set(without_figures(shown)) - others <= set(without_figures(ended.stdout))

@@ -90,10 +90,22 @@ def code(cell: str) -> list[str]:
 
 
 README = Page(ROOT / "README.md")
-REGISTRY, OPERATIONS, SECURITY, SANDBOX, DEPLOY, UPGRADE, UNINSTALL, LIMITS = (
+REGISTRY, OPERATIONS, SECURITY, SANDBOX, DEPLOY, UPGRADE, UNINSTALL, LIMITS, ARCHITECTURE, TUTORIAL = (
     Page(ROOT / "docs" / f"{name}.md")
-    for name in ("registry", "operations", "security", "sandbox", "deploy", "upgrade", "uninstall", "limits")
+    for name in (
+        "registry",
+        "operations",
+        "security",
+        "sandbox",
+        "deploy",
+        "upgrade",
+        "uninstall",
+        "limits",
+        "architecture",
+        "tutorial",
+    )
 )
 EVENTS = Page(ROOT / "events" / "README.md")
-DECISIONS = [Page(path) for path in sorted((ROOT / "docs/decisions").glob("*.md"))]
-PAGES = [README, *map(Page, sorted((ROOT / "docs").glob("*.md"))), EVENTS, *DECISIONS]
+DECISIONS = [Page(path) for path in sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))]
+ROOT_PAGES = [Page(ROOT / f"{name}.md") for name in ("README", "CONTRIBUTING", "CHANGELOG", "SECURITY")]
+PAGES = [*ROOT_PAGES, *map(Page, sorted((ROOT / "docs").glob("*.md"))), EVENTS, *DECISIONS]

@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from functools import cache
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,7 +16,8 @@ from botocore.model import ServiceModel
 
 from podshare.domain.records import parse
 from podshare_cli.application import app
-from tests.docs.pages import DECISIONS, PAGES, ROOT, Page
+from tests.docs import command_page, decisions_page, machine_graph
+from tests.docs.pages import ARCHITECTURE, DECISIONS, PAGES, README, ROOT, Page
 
 TARGETS = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 STACKS = {
@@ -194,3 +196,26 @@ def test_decisions_are_numbered_in_order() -> None:
     for page in DECISIONS:
         assert page.text.startswith(f"# {page.path.name[:4]}: "), page
         assert re.search(r"^Decided: ", page.text, re.MULTILINE), page
+
+
+@pytest.mark.parametrize("rendered", [command_page, decisions_page], ids=["command", "decisions"])
+def test_generated_pages_are_what_the_code_says(rendered: ModuleType, request: pytest.FixtureRequest) -> None:
+    """Pages that are generated differ in nothing from what they are generated from (make golden writes them anew)."""
+    text = rendered.page()
+    if request.config.getoption("--update-golden"):
+        rendered.PAGE.write_text(text, encoding="utf-8")
+    assert rendered.PAGE.read_text(encoding="utf-8") == text
+
+
+def test_the_graph_of_the_machine_is_its_definition(request: pytest.FixtureRequest) -> None:
+    """The architecture's graph has every state and transition of the machine (make golden draws it anew)."""
+    (drawn,) = ARCHITECTURE.blocks("mermaid")
+    if request.config.getoption("--update-golden"):
+        path, text = ARCHITECTURE.path, ARCHITECTURE.text
+        path.write_text(text.replace(drawn, machine_graph.graph()), encoding="utf-8")
+    assert Page(ARCHITECTURE.path).blocks("mermaid") == [machine_graph.graph()]
+
+
+def test_the_readme_is_a_door() -> None:
+    """The README has at most 120 lines: what needs more has a page."""
+    assert len(README.text.splitlines()) <= 120
