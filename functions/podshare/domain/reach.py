@@ -191,7 +191,7 @@ def reach(things: Collection[Resource], known: Collection[Key], installation: In
 
 @dataclass(frozen=True, slots=True)
 class _Gift:
-    """What whoever enters a role may do by it."""
+    """What whoever enters a role may do by it; ``by`` are the keys of what says so beside the role."""
 
     may: tuple[str, ...]
     where: str
@@ -287,7 +287,7 @@ class _There:
         statements = _allowed(role.policies.values())
         buckets = {self._bucket_in(resource) for one in statements for resource in _listed(one, "Resource")}
         for bucket in sorted(buckets - {""}):
-            yield from _gifts(_uses(statements, bucket, f"{bucket}/"), bucket, (), (str(role.key),))
+            yield from _gifts(_uses(statements, bucket, f"{bucket}/"), bucket)
 
     def _bucket_in(self, resource: str) -> str:
         """The ARN of the bucket that a policy's resource is about; empty for anything else, a pattern of them too."""
@@ -296,12 +296,11 @@ class _There:
         return bucket if is_bucket else ""
 
     def _by_policies(self, role: Role) -> Iterator[_Gift]:
-        by = (str(role.key),)
         for statement in _allowed(role.policies.values()):
             for resource in _listed(statement, "Resource"):
                 if resource.partition(_OBJECT)[0] not in self.known_points and not self._bucket_in(resource):
-                    yield _Gift(tuple(_listed(statement, "Action")), "", resource, by=by)
-        yield from (_Gift(("whatever it allows",), "", policy, by=by) for policy in role.attached)
+                    yield _Gift(tuple(_listed(statement, "Action")), "", resource)
+        yield from (_Gift(("whatever it allows",), "", policy) for policy in role.attached)
 
     def given_to_others(self) -> Iterator[Access]:
         """What access points give to principals that are none of the team's roles."""
@@ -316,11 +315,9 @@ class _There:
         for binding in self.bindings:
             namespace = binding.key.name.partition("/")[0]
             kind, _, name = binding.role.partition(" ")
-            role = self.kubernetes_roles.get(
-                replace(binding.key, kind=Kind.KUBERNETES_ROLE, name=f"{namespace}/{name}")
-            )
-            known = kind == "Role" and role is not None
-            may = _verbs(role) if known else (f"whatever {binding.role} allows",)
+            key = replace(binding.key, kind=Kind.KUBERNETES_ROLE, name=f"{namespace}/{name}")
+            role = self.kubernetes_roles.get(key) if kind == "Role" else None
+            may = _verbs(role) if role else (f"whatever {binding.role} allows",)
             by = (str(binding.key), *([str(role.key)] if role else []))
             for subject in binding.subjects if may else ():
                 who = subject.removeprefix("Group ")
@@ -364,19 +361,20 @@ class _There:
         return _gifts(uses, bucket, (arn,), (str(point.key),))
 
 
-def _gifts(uses: Collection["Use"], bucket: str, through: tuple[str, ...], by: tuple[str, ...]) -> Iterator[_Gift]:
+def _gifts(
+    uses: Collection["Use"], bucket: str, through: tuple[str, ...] = (), by: tuple[str, ...] = ()
+) -> Iterator[_Gift]:
     """The uses of a bucket, those of the same keys in one."""
     for what in sorted({pattern for _, pattern in uses}):
         may = sorted({verb for verb, pattern in uses if pattern == what}, key=_in_order)
         yield _Gift(tuple(may), bucket, what, through, by)
 
 
-def _verbs(role: KubernetesRole | None) -> tuple[str, ...]:
+def _verbs(role: KubernetesRole) -> tuple[str, ...]:
     """What a Role's rules allow, a verb on a resource each."""
-    rules = role.rules if role else ()
     found = {
         " ".join((verb, resource, *([f"named {', '.join(rule.resource_names)}"] if rule.resource_names else [])))
-        for rule in rules
+        for rule in role.rules
         for verb in rule.verbs
         for resource in (*rule.resources, *rule.non_resource_urls)
     }
