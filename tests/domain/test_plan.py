@@ -1,16 +1,33 @@
 """The plan: what has to change, in the order that cuts access soonest, and never more than is needed."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podshare.domain.desired import desired
-from podshare.domain.kinds import AccessEntry, AccessPoint, ComputeQuota, Key, Kind, Resource, Role, Stage, same
-from podshare.domain.plan import Action, Foreign, LeftBehind, Obstacle, Unreadable, goal, plan
+from podshare.domain.kinds import (
+    AccessEntry,
+    AccessPoint,
+    BucketDelegation,
+    ComputeQuota,
+    Key,
+    Kind,
+    KmsGrant,
+    Namespace,
+    PodIdentityAssociation,
+    Resource,
+    Role,
+    ServiceAccount,
+    Stage,
+    same,
+)
+from podshare.domain.plan import LONGEST_TEXT, Action, Foreign, LeftBehind, Obstacle, Unreadable, goal, plan
 from podshare.domain.records import Team
 from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team
 
@@ -309,3 +326,281 @@ def test_a_change_that_was_overtaken_never_adds_what_is_not_desired(
         if change.action in (Action.CREATE, Action.UPDATE):
             after = goal(change.action, want_now.get(change.key), there.get(change.key))
             assert after is None or same(after, there.get(change.key)) or same(after, want_now.get(change.key))
+
+
+# ---- single steps and obstacles, of small things ------------------------------------------------------------------
+
+NAMESPACE = Key(Kind.NAMESPACE, "111111111111", "us-west-2", "hp", "hyperpod-ns-vision")
+
+
+def an_account(name: str, why: str = "", **fields: Any) -> ServiceAccount:
+    key = replace(NAMESPACE, kind=Kind.SERVICE_ACCOUNT, name=f"hyperpod-ns-vision/{name}")
+    return ServiceAccount(key=key, why=why, **fields)
+
+
+def a_point(name: str = "images", bucket: str = "images", **fields: Any) -> AccessPoint:
+    policy = {"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "*"}]}
+    key = Key(Kind.ACCESS_POINT, "333333333333", "us-west-2", "", name)
+    return AccessPoint(key=key, bucket=bucket, **{"policy": policy, **fields})
+
+
+def a_grant(container: str = "1234") -> KmsGrant:
+    key = Key(Kind.KMS_GRANT, "333333333333", "us-west-2", container, "g")
+    return KmsGrant(key=key, grantees=frozenset(), operations=frozenset())
+
+
+def a_delegation(bucket: str = "images") -> BucketDelegation:
+    return BucketDelegation(key=Key(Kind.BUCKET_DELEGATION, "333333333333", "us-west-2", bucket, "team"), write=False)
+
+
+def by_key(*resources: Resource) -> Resources:
+    return {one.key: one for one in resources}
+
+
+@pytest.mark.parametrize(
+    ("obstacle", "resource", "covered"),
+    [
+        ({}, an_account("a"), True),
+        ({"account": "111111111111"}, an_account("a"), True),
+        ({"account": "222222222222"}, an_account("a"), False),
+        ({"only": str(an_account("a").key)}, an_account("a"), True),
+        ({"only": str(an_account("a").key)}, an_account("b"), False),
+        ({"namespace": str(NAMESPACE)}, an_account("a"), True),
+        ({"namespace": str(NAMESPACE)}, Namespace(key=NAMESPACE), True),
+        ({"namespace": str(replace(NAMESPACE, name="hyperpod-ns-language"))}, an_account("a"), False),
+        ({"namespace": str(replace(NAMESPACE, container="other"))}, an_account("a"), False),
+        ({"namespace": str(replace(NAMESPACE, region="us-east-2"))}, an_account("a"), False),
+        ({"namespace": str(replace(NAMESPACE, account="555555555555"))}, an_account("a"), False),
+        ({"namespace": str(NAMESPACE)}, PodIdentityAssociation(key=replace(NAMESPACE, kind=Kind.POD_IDENTITY_ASSOCIATION, name="hyperpod-ns-vision/a"), role_arn=""), False),
+        ({"bucket": "images"}, a_point(), True),
+        ({"bucket": "images"}, a_point(bucket="texts"), False),
+        ({"bucket": "images"}, a_delegation(), True),
+        ({"bucket": "images"}, a_delegation("texts"), False),
+        ({"bucket": "images"}, a_grant("images"), False),
+        ({"bucket": "images"}, an_account("a"), False),
+        ({"cluster": "main"}, an_account("a", cluster="main"), True),
+        ({"cluster": "main"}, an_account("a", cluster="east"), False),
+        ({"cluster": "main"}, an_account("a"), False),
+        ({"kms_key": "arn:aws:kms:us-west-2:333333333333:key/1234"}, a_grant(), True),
+        ({"kms_key": "arn:aws:kms:us-west-2:333333333333:key/01234"}, a_grant(), False),
+        ({"kms_key": "arn:aws:kms:us-west-2:333333333333:key/images"}, a_delegation(), False),
+    ],
+)  # fmt: skip
+def test_an_obstacle_covers_what_it_is_about(obstacle: dict[str, str], resource: Resource, covered: bool) -> None:
+    """Everything, an account, one resource, what is in a namespace, of a bucket, on a cluster, or the grants of a key."""
+    assert Obstacle("what", "remedy", **obstacle).covers(resource) is covered  # type: ignore[arg-type]
+
+
+def test_an_obstacle_is_told_with_all_that_it_covers() -> None:
+    """The machine and the command read an obstacle's fields by their names."""
+    assert Obstacle("what", "remedy", bucket="images", waits=True).as_dict() == {
+        "what": "what",
+        "remedy": "remedy",
+        "account": "",
+        "bucket": "images",
+        "waits": True,
+        "only": "",
+        "cluster": "",
+        "kms_key": "",
+        "namespace": "",
+    }
+
+
+def test_what_is_left_behind_is_told_by_kind_name_and_account() -> None:
+    """What stays in an account that has gone has a remedy for whoever has the account, and fits into a status."""
+    key = replace(a_point().key, account="444444444444")
+    assert LeftBehind(key, "the account is DEPARTED").as_dict() == {
+        "what": "access point images in account 444444444444 is left behind: the account is DEPARTED",
+        "remedy": "Whoever has the account may delete it; podshare does so if the account comes back.",
+        "account": "444444444444",
+    }
+    assert len(LeftBehind(key, "x" * 1000).as_dict()["what"]) == LONGEST_TEXT
+
+
+@pytest.mark.parametrize(
+    ("removed", "added", "deletes", "creates", "left"),
+    [(200, 50, 200, 50, 0), (200, 100, 200, 50, 50), (250, 0, 250, 0, 0), (300, 100, 250, 0, 150), (0, 251, 0, 250, 1)],
+)
+def test_a_run_does_so_many_changes(removed: int, added: int, deletes: int, creates: int, left: int) -> None:
+    """250 changes of a plan are done by one run, what takes away before what adds, and the rest is counted."""
+    there = by_key(*(an_account(f"old{number}") for number in range(removed)))
+    want = by_key(*(an_account(f"new{number}") for number in range(added)))
+    found = plan(want, there)
+    actions = [change.action for change in found.changes]
+    assert (actions.count(Action.DELETE), actions.count(Action.CREATE), found.left) == (deletes, creates, left)
+    assert found.as_dict()["left"] == left
+
+
+@pytest.mark.parametrize(("more", "left"), [(0, 2), (1, 3)])
+def test_a_run_carries_so_many_characters(more: int, left: int) -> None:
+    """120,000 characters of changes are done by one run, to the last one; one character more is the next run's."""
+    short = plan(by_key(an_account("a100")), {}).changes[0]
+    text = "y" * (1000 - len(json.dumps(short.as_dict())))
+    want = by_key(*(an_account(f"a{100 + number}", text + "z" * more * (number == 0)) for number in range(122)))
+    found = plan(want, {})
+    assert (len(found.changes), found.left) == (122 - left, left)
+
+
+@pytest.mark.parametrize(
+    ("action", "want", "there", "after"),
+    [
+        (Action.CREATE, a_point(), None, a_point()),
+        (Action.CREATE, None, None, None),
+        (Action.CREATE, None, a_point(), a_point()),
+        (Action.UPDATE, a_point(vpc="vpc-1"), a_point(), a_point(vpc="vpc-1")),
+        (Action.DELETE, None, None, None),
+        (Action.DELETE, None, a_point(), None),
+        (Action.DELETE, a_point(), a_point(), a_point()),
+        (Action.DELETE, a_point(bucket="texts"), a_point(), None),
+        (Action.CUT, None, a_point(), a_point(policy=None)),
+        (Action.CUT, None, an_account("a"), an_account("a")),
+        (Action.CUT, a_point(), a_point(), a_point()),
+        (Action.CUT, a_point(), None, None),
+        (Action.NARROW, a_point(policy=None), a_point(), a_point(policy=None)),
+    ],
+)
+def test_a_change_leaves_what_is_desired_now(
+    action: Action, want: Resource | None, there: Resource | None, after: Resource | None
+) -> None:
+    """What adds never adds what is no longer desired, what takes away never removes what is desired again."""
+    assert same(goal(action, want, there), after)
+
+
+@pytest.mark.parametrize(
+    ("there", "steps"),
+    [
+        (a_point(), [("cut", "data", "no longer desired", ["policy"]), ("delete", "data", "no longer desired", [])]),
+        (a_point(policy=None), [("delete", "data", "no longer desired", [])]),
+        (an_account("a"), [("delete", "kubernetes", "no longer desired", [])]),
+    ],
+)
+def test_what_nobody_asks_for_is_cut_once_and_deleted(there: Resource, steps: list[tuple[Any, ...]]) -> None:
+    """What gives access is closed before it is deleted; what gives none, or is closed already, is only deleted."""
+    found = plan({}, by_key(there)).changes
+    assert [(one.action, one.work, one.why, [each.field for each in one.differs]) for one in found] == steps
+
+
+def test_what_cannot_be_changed_in_place_says_by_what() -> None:
+    """The deletion before the new one tells each field that differs, with what it was and what it shall be."""
+    there, want = a_point(), a_point(bucket="texts", vpc="vpc-1", why="dataset images")
+    delete, create = plan(by_key(want), by_key(there)).changes
+    assert (delete.action, delete.work, delete.why) == (
+        Action.DELETE,
+        "data",
+        "cannot be changed in place: bucket, vpc",
+    )
+    assert [(each.field, each.old, each.new) for each in delete.differs] == [
+        ("bucket", '"images"', '"texts"'),
+        ("vpc", "absent", '"vpc-1"'),
+    ]
+    assert (create.action, create.work, create.why) == (Action.CREATE, "data", "dataset images")
+
+
+@pytest.mark.parametrize(
+    ("length", "told"),
+    [
+        (238, f'"{"x" * 238}"'),
+        (239, '"' + "x" * 215 + "… sha256:" + hashlib.sha256(b'"' + b"x" * 239 + b'"').hexdigest()[:12]),
+    ],
+)
+def test_a_long_value_is_told_by_its_beginning_and_its_hash(length: int, told: str) -> None:
+    """A value of 240 characters is told in full; of a longer one the hash tells it from others of the same beginning."""
+    change = plan(by_key(a_point(bucket="b")), by_key(a_point(bucket="x" * length))).changes[0]
+    assert [(differs.field, differs.old, differs.new) for differs in change.differs] == [("bucket", told, '"b"')]
+
+
+NOT_OURS = "podshare changes nothing that it does not own: remove it, or rename the team."
+DELETE_IT = (
+    "Look what it gives to whom. Delete it, if nobody needs it: "
+    "aws s3control delete-access-point --region us-west-2 --account-id 333333333333 --name images"
+)
+POINT = "access point images in account 333333333333"
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "obstacles"),
+    [
+        (Foreign(a_point().key, "no tags"), True, [Obstacle(f"{POINT} is not podshare's: no tags", NOT_OURS)]),
+        (
+            Foreign(a_point().key, "no tags"),
+            False,
+            [Obstacle(f"{POINT} is no longer wanted, and podshare may not delete it: no tags", DELETE_IT, account="333333333333")],
+        ),
+        *(
+            (
+                Unreadable(a_point().key, "denied"),
+                wanted,
+                [Obstacle(f"{POINT} cannot be read: denied", "It is left as it is; the next reconciliation tries again.")],
+            )
+            for wanted in (True, False)
+        ),
+        (
+            Unreadable(a_point().key, "denied", no_role=True),
+            False,
+            [Obstacle(f"{POINT} cannot be read: denied", "It is left as it is; the next reconciliation tries again.")],
+        ),
+        (Unreadable(a_point().key, "denied", no_role=True), True, []),
+        (LeftBehind(a_point().key, "gone"), True, []),
+        (a_point(), True, []),
+        (None, True, []),
+    ],
+)  # fmt: skip
+def test_whatever_stands_in_the_way_is_told_with_its_remedy(
+    found: Any, wanted: bool, obstacles: list[Obstacle]
+) -> None:
+    """What is not podshare's, and what cannot be read, wanted or not; only what waits for a member role is told elsewhere."""
+    told = plan(by_key(a_point()) if wanted else {}, {a_point().key: found})
+    assert [*told.obstacles] == obstacles
+    assert not [
+        change for change in told.changes if found and change.key == found.key and not isinstance(found, LeftBehind)
+    ]
+
+
+def test_texts_of_others_are_bounded() -> None:
+    """What AWS says of something in the way is cut off where a status has no room for it."""
+    for found in (Foreign(a_point().key, "x" * 1000), Unreadable(a_point().key, "x" * 1000)):
+        for want in ({}, by_key(a_point())):
+            (obstacle,) = plan(want, {found.key: found}).obstacles
+            assert len(obstacle.what) == LONGEST_TEXT
+    long = replace(a_point().key, name="x" * 1000)
+    (obstacle,) = plan({}, {long: Foreign(long, "")}).obstacles
+    assert len(obstacle.remedy) == LONGEST_TEXT
+
+
+def test_lanes_keep_together_what_needs_each_other() -> None:
+    """What needs the same thing shares its lane, in waves after it, and what needs nothing has a lane of its own."""
+    base, alone = an_account("base", "why base"), an_account("alone")
+    left, right = (an_account(name, needs=frozenset({base.key})) for name in ("left", "right"))
+    last = an_account("last", needs=frozenset({left.key, right.key, a_point().key}))
+    found = plan(by_key(left, last, alone, right, base), {})
+    lanes = [[{change.key.name.rpartition("/")[2] for change in wave} for wave in lane] for lane in found.allocate]
+    assert sorted(lanes, key=len) == [[{"alone"}], [{"base"}, {"left", "right"}, {"last"}]]
+    assert [one["about"] for one in found.as_dict()["allocate"] if len(one["waves"]) > 1] == ["why base"]
+    assert not found.grant
+
+
+def test_chains_that_meet_are_one_lane() -> None:
+    """What needs two things that others need as well joins their lanes, and each change is made once."""
+    one, other = an_account("one"), an_account("other")
+    beside_one, beside_other = (
+        an_account(f"beside-{each.key.name[-5:]}", needs=frozenset({each.key})) for each in (one, other)
+    )
+    both = an_account("both", needs=frozenset({one.key, other.key}))
+    found = plan(by_key(beside_one, one, beside_other, other, both), {})
+    (lane,) = found.allocate
+    assert [{change.key for change in wave} for wave in lane] == [
+        {one.key, other.key},
+        {beside_one.key, beside_other.key, both.key},
+    ]
+    assert len(found.changes) == 5
+
+
+def test_what_is_withheld_withholds_what_needs_it_until_it_is_there() -> None:
+    """However long the chain of needs is, and in whatever order; one that stands already holds nothing up."""
+    first = an_account("first")
+    second = an_account("second", needs=frozenset({first.key}))
+    third = an_account("third", needs=frozenset({second.key}))
+    want, obstacle = by_key(third, second, first), Obstacle("what", "remedy", only=str(first.key))
+    assert plan(want, {}, [obstacle]).changes == ()
+    there = by_key(replace(first, tags={"t": "other"}))
+    assert {change.key for change in plan(want, there, [obstacle]).changes} == {second.key, third.key}

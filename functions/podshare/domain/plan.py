@@ -264,19 +264,16 @@ def goal(action: Action, desired: Resource | None, observed: Resource | None) ->
     return observed.cut() or observed
 
 
-def differences(observed: Resource | None, wanted: Resource | None) -> tuple[Difference, ...]:
+def differences(observed: Resource, wanted: Resource) -> tuple[Difference, ...]:
     """The fields in which two shapes of the same thing differ."""
-    old = observed.facts() if observed else {}
-    new = wanted.facts() if wanted else {}
+    old, new = observed.facts(), wanted.facts()
     return tuple(
-        Difference(name, _bounded(old.get(name)), _bounded(new.get(name)))
-        for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
+        Difference(name, _bounded(old[name]), _bounded(new[name])) for name in sorted(old) if old[name] != new[name]
     )
 
 
 def _bounded(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True) if value is not None else "absent"
+    text = json.dumps(value) if value is not None else "absent"
     if len(text) <= LONGEST_VALUE:
         return text
     return f"{text[: LONGEST_VALUE - 24]}… sha256:{hashlib.sha256(text.encode()).hexdigest()[:12]}"
@@ -291,7 +288,7 @@ def _revoking(desired: Resource | None, observed: Observation) -> Iterator[tuple
     if desired is None:
         cut = observed.cut()
         if cut and not same(cut, observed):
-            yield observed.cut_stage, _change(observed, Action.CUT, "no longer desired", observed, cut)
+            yield observed.cut_stage, _change(observed, Action.CUT, "no longer desired", differences(observed, cut))
         if observed.key.kind is Kind.COMPUTE_QUOTA:
             why = "the team's running work ends before its compute quota goes"
             yield Stage.RUNNING_WORK, Change(observed.key, Action.DRAIN, Work.KUBERNETES, why)
@@ -301,15 +298,13 @@ def _revoking(desired: Resource | None, observed: Observation) -> Iterator[tuple
     if common is None:
         differs = differences(observed, desired)
         why = f"cannot be changed in place: {', '.join(item.field for item in differs)}"
-        yield observed.cut_stage, Change(observed.key, Action.DELETE, observed.work, why, differs)
+        yield observed.cut_stage, _change(observed, Action.DELETE, why, differs)
     elif not same(common, observed):
-        yield observed.cut_stage, _change(observed, Action.NARROW, desired.why, observed, common)
+        yield observed.cut_stage, _change(observed, Action.NARROW, desired.why, differences(observed, common))
 
 
-def _change(
-    resource: Resource, action: Action, why: str, old: Resource | None = None, new: Resource | None = None
-) -> Change:
-    return Change(resource.key, action, resource.work, why, differences(old, new) if new else ())
+def _change(resource: Resource, action: Action, why: str, differs: tuple[Difference, ...] = ()) -> Change:
+    return Change(resource.key, action, resource.work, why, differs)
 
 
 def _by_stage(steps: Iterable[tuple[Stage, Change]]) -> dict[Stage, Wave]:
@@ -324,14 +319,14 @@ def _by_stage(steps: Iterable[tuple[Stage, Change]]) -> dict[Stage, Wave]:
 
 def _adding(desired: Resource, observed: Observation) -> Change | None:
     if observed is None:
-        return Change(desired.key, Action.CREATE, desired.work, desired.why)
+        return _change(desired, Action.CREATE, desired.why)
     if not isinstance(observed, Resource):
         return None
     kept = observed.common(desired)
     if kept is None:
-        return Change(desired.key, Action.CREATE, desired.work, desired.why)
+        return _change(desired, Action.CREATE, desired.why)
     if differs := differences(kept, desired):
-        return Change(desired.key, Action.UPDATE, desired.work, desired.why, differs)
+        return _change(desired, Action.UPDATE, desired.why, differs)
     return None
 
 
