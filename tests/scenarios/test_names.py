@@ -1,6 +1,7 @@
 """Names of teams: one that somebody else has on the cluster, and one that a deleted team has left."""
 
 import contextlib
+import json
 import time
 from typing import Any
 
@@ -191,3 +192,16 @@ def test_work_is_kept_where_the_record_says_so(world: World) -> None:
     api.delete("CronJob", NAMESPACE, "left")
     world.sandbox.settle(240)
     assert world.status("xray")["state"] == "DELETED", world.status("xray")
+
+
+def test_where_other_teams_cannot_be_read_nothing_is_made(world: World) -> None:
+    """Whether somebody has the name is not known then: not even what lies in the members' own accounts is made."""
+    iam = world.sandbox.client("iam", HUB)
+    deny = {"Effect": "Deny", "Action": "sagemaker:ListComputeQuotas", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+    iam.put_role_policy(RoleName="podshare-read", PolicyName="fault", PolicyDocument=document)
+    planned = world.plan("whiskey", a_team_item("whiskey", members=MEMBERS, service_accounts=[{"name": "trainer"}]))
+    iam.delete_role_policy(RoleName="podshare-read", PolicyName="fault")
+    told = [one["what"] for one in planned["obstacles"]]
+    assert any(one.startswith("whether cluster main has another team whiskey is not known") for one in told), told
+    assert planned["count"] == 0, planned

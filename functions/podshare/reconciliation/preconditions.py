@@ -201,12 +201,11 @@ def other_teams(
         cluster = quota.cluster if len(quotas) > 1 else ""
         try:
             others = compute_quota.others_of_team(context, quota)
-        except NoMemberRole:  # late_member_roles tells of it
-            continue
         except Exception as error:  # as above
             what = f"whether cluster {quota.cluster} has another team {quota.team} is not known: {reason_of(error)}"
             remedy = "The next reconciliation tries again."
-            yield Obstacle(what[:LONGEST_TEXT], remedy, cluster=cluster, account=quota.key.account)
+            # late_member_roles tells how long a member role has been waited for
+            yield Obstacle(what[:LONGEST_TEXT], remedy, cluster=cluster, waits=isinstance(error, NoMemberRole))
             continue
         if isinstance(observed.get(quota.key), Foreign):
             others.append(quota.key.name.partition("/")[2])
