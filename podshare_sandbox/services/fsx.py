@@ -140,8 +140,8 @@ def files(account: str, region: str, file_system: str) -> dict[str, bytes]:
 
 
 def associations(account: str, region: str) -> list[Association]:
-    """All associations of an account and Region, as they are now."""
-    return _settled(_store(account, region))
+    """All associations of an account and Region, as they are now; what is in their directories is not looked at."""
+    return _settled(_store(account, region), importing=False)
 
 
 def write(account: str, region: str, file_system: str, path: str, body: bytes) -> None:
@@ -160,13 +160,13 @@ def write(account: str, region: str, file_system: str, path: str, body: bytes) -
 # --- what an association does -----------------------------------------------------------------------------
 
 
-def _settled(store: _Store) -> list[Association]:
+def _settled(store: _Store, *, importing: bool = True) -> list[Association]:
     """The associations as they are now: changes whose time has passed are done, and what is in the bucket imported."""
     with _lock:
         for one in list(store.associations.values()):
             if one.doing and clock.passed(one.since, CHANGE_SECONDS[one.doing]):
                 _finish(store, one)
-            if not one.doing:
+            if importing and not one.doing:
                 _import(one)
         return list(store.associations.values())
 

@@ -294,14 +294,7 @@ class World:
 
     def may(self, session: boto3.Session, verb: str, group: str, resource: str, namespace: str) -> bool:
         """What the cluster answers to a scientist's access review. Raises PermissionError if it lets nobody in."""
-        spec = SelfSubjectAccessReviewSpec(
-            resourceAttributes=ResourceAttributes(verb=verb, group=group, resource=resource, namespace=namespace)
-        )
-        try:
-            review = self.kubernetes(session).create(SelfSubjectAccessReview(spec=spec))
-        except ApiError as error:
-            raise PermissionError(error.status.message) from error
-        return bool(review.status and review.status.allowed)
+        return answered(self.kubernetes(session), verb, group, resource, namespace)
 
     def may_submit(self, session: boto3.Session, team: str) -> bool:
         """Whether a PyTorchJob may be created in a team's namespace."""
@@ -312,6 +305,8 @@ class World:
         frozen = session.get_credentials()
         assert frozen is not None
         keys = frozen.get_frozen_credentials()
+        assert keys.access_key
+        assert keys.secret_key
         assert keys.token
         names = {"AccessKeyId": keys.access_key, "SecretAccessKey": keys.secret_key, "SessionToken": keys.token}
         cluster = self.sandbox.client("eks", HUB).describe_cluster(name="hyperpod-eks")["cluster"]
@@ -403,6 +398,18 @@ class World:
             return []
         statements: list[Item] = json.loads(policy)["Statement"]
         return statements
+
+
+def answered(kubectl: lightkube.Client, verb: str, group: str, resource: str, namespace: str) -> bool:
+    """What the cluster answers to an access review of whoever uses ``kubectl``. Raises PermissionError as above."""
+    spec = SelfSubjectAccessReviewSpec(
+        resourceAttributes=ResourceAttributes(verb=verb, group=group, resource=resource, namespace=namespace)
+    )
+    try:
+        review = kubectl.create(SelfSubjectAccessReview(spec=spec))
+    except ApiError as error:
+        raise PermissionError(error.status.message) from error
+    return bool(review.status and review.status.allowed)
 
 
 def refused(call: Any) -> bool:

@@ -20,18 +20,30 @@ import pytest
 
 from podshare_sandbox import authorization, functions
 from podshare_sandbox.authorization import Decision
-from podshare_sandbox.authorization.authorize import decisions
+from podshare_sandbox.authorization.authorize import decisions  # type: ignore[attr-defined]  # the package has another
 from podshare_sandbox.delivery import background, events, streams
 from podshare_sandbox.front_door import FrontDoor, Request, Response
 
 PLAIN = ("throttled", "denied", "failed", "unavailable", "lost_before", "lost_after", "killed_before", "killed_after")
 """What AWS, the network and Lambda do: refused by throttling, by IAM, by two service errors; no reply and no effect;
 effect and no reply; the function killed right before the call and right after it."""
-EVENTS = ("triggered", "rewritten", "contested", "tampered", "taken", "bound", "suspended", "aborted", "redriven")
+EVENTS = (
+    "triggered",
+    "rewritten",
+    "contested",
+    "tampered",
+    "taken",
+    "bound",
+    "returned",
+    "published",
+    "suspended",
+    "aborted",
+    "redriven",
+)
 """What else happens meanwhile: one more trigger; the records deleted and written again; other records written by a
-second admin, and these again at once; access taken away by hand; a name taken by somebody else; a group of others
-bound in a namespace, until an admin closes the door that is told; an account suspended,
-and reinstated later; the runs stopped while their functions go on, and in addition redriven."""
+second admin, and these again at once; access taken away by hand; a name taken by somebody else; everybody, or another
+team's members, bound in a namespace, or a bucket made public, until podshare closes the door or an admin the one that is
+told; an account suspended, and reinstated later; the runs stopped while their functions go on, and in addition redriven."""
 DELIVERIES = ("twice", "late", "never")
 """What becomes of an event on its way to podshare."""
 AFTER = frozenset({"lost_after", "killed_after"})
@@ -40,7 +52,7 @@ STREAM, BUS = "registry-stream", "event-bus"
 _LATE_SECONDS = 400  # longer than a run takes here
 _OWN_ROLE = ":role/podshare-system/"
 _VOLATILE = re.compile(
-    r"(?<=compute-quota/)[a-z0-9]+|(?<=/)a-[a-z0-9]+$|(?<=:execution:podshare-reconcile-team:)\S+"
+    r"(?<=compute-quota/)[a-z0-9]+|(?<=/)(?:a-[a-z0-9]+|dra-[0-9a-f]+)$|(?<=:execution:podshare-reconcile-team:)\S+"
     r"|(?<=cluster-scheduler-config/)[a-z0-9]+|(?<= share#)[a-z0-9]{12}(?=/)|(?<= made#)[a-z0-9]{12}"
     r"|(?<=cluster/)[a-z0-9]{12}(?!\S)|(?<=-eks\|)[a-z0-9]{12}(?=/)|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 )

@@ -131,7 +131,7 @@ class _Life:
         self._foreign = dict(before.foreign)
         self._given_before = before.grants()
         self._taken: list[str] = []  # names of access points that somebody else has now
-        self._bound = ""  # when somebody let others into team alpha's namespace, until an admin closes that door
+        self._opened: dict[strangers.Opened, str] = {}  # since when, by somebody, until an admin closes it
         self._suspended = self._untold = False  # in this chapter
         weather.on_call, weather.on_event = self._after_call, self._on_event
 
@@ -188,7 +188,7 @@ class _Life:
         """The teams that are not yet as they should be."""
         waiting = [team for team in TEAMS if self._unfinished(team, chapter)]
         self._held(told for team in TEAMS for told in self._forgotten(team, chapter, unfinished=team in waiting))
-        return [*TEAMS] if self._is_suspended() or self._taken or self._bound else waiting
+        return [*TEAMS] if self._is_suspended() or self._taken or self._opened else waiting
 
     def _settle(self) -> None:
         try:
@@ -261,7 +261,7 @@ class _Life:
     def _remains(self, chapter: Chapter) -> Iterator[str]:
         """What is not as it should be once all is quiet."""
         now = self.ends[chapter.name]
-        yield from (f"foreign: {one}" for one in reality.differences(now.foreign, self._foreign))
+        yield from (f"foreign: {one}" for one in self._foreign_changed(now))
         yield from (f"orphan: {one}" for one in self._orphans(now))
         if reality.people(now) != chapter.people or reality.pods(now) != chapter.pods:
             yield f"people {sorted(reality.people(now) ^ chapter.people)}, pods {sorted(reality.pods(now) ^ chapter.pods)}"
@@ -275,13 +275,21 @@ class _Life:
 
     def _tried(self, chapter: Chapter) -> Iterator[str]:
         """Who gets in although no record lets them in, or the other way round, once AWS has come to know all."""
-        expected = (frozenset(story.able(one) for one in chapter.people), chapter.pods)
+        expected = (frozenset(story.able(one) for one in chapter.people), chapter.pods, frozenset[str]())
         deadline = time.monotonic() + _LAG_SECONDS
-        while (found := (trials.people(self.world), trials.pods(self.world))) != expected:
+        while (found := tuple(tried(self.world) for tried in trials.ALL)) != expected:
             if time.monotonic() > deadline:
-                told = [str(sorted(one ^ other)) for one, other in zip(found, expected, strict=True)]
-                yield f"tried: people {told[0]}, pods {told[1]}"
+                told = [str(sorted(map(str, one ^ other))) for one, other in zip(found, expected, strict=True)]
+                yield f"tried: people {told[0]}, pods {told[1]}, everybody {told[2]}"
                 return
+
+    def _foreign_changed(self, now: Reality) -> list[str]:
+        """What became of others' things; a door may be closed, which its own rule is about."""
+        closed = {opened.key for opened in self._opened if not opened.is_open()}
+        there, wanted = (
+            {key: facts for key, facts in one.items() if key not in closed} for one in (now.foreign, self._foreign)
+        )
+        return reality.differences(there, wanted)
 
     def _orphans(self, now: Reality) -> Iterator[str]:
         """What is owned and not named in the inventory: nobody would ever take it away."""
@@ -315,7 +323,7 @@ class _Life:
                 yield f"after {call}, neither the old nor the new record grants: {' '.join(grant)}"
         yield from self._added_before_cut(now, call)
         yield from (f"after {call}, orphan: {one}" for one in self._orphans(now))
-        yield from (f"after {call}, foreign: {one}" for one in reality.differences(now.foreign, self._foreign))
+        yield from (f"after {call}, foreign: {one}" for one in self._foreign_changed(now))
 
     def _added_before_cut(self, now: Reality, call: Call) -> Iterator[str]:
         """Where nothing fails, a team has all of its new access only once it has lost all of its old."""
@@ -337,6 +345,8 @@ class _Life:
     def _of_status(self, team: str, now: Reality) -> Iterator[str]:
         """READY tells the truth, and a verification's time that is not before the last change."""
         status = self.world.status(team)
+        if (self._chapter.name, status.get("state")) in (("removal", "DELETED"), ("onboarding", "READY")):
+            yield from (f"{status['state']}, and work is left: {one}" for one in strangers.work_left(team))
         if status.get("state") != "READY" or not self.recording:
             return
         ends = [self.recording.ends[one.name].untagged(team) for one in CHAPTERS if one.state_of(team) == "READY"]
@@ -347,8 +357,9 @@ class _Life:
         changed = self._changed.get(team, verified).replace(microsecond=0)
         if verified < changed:
             yield f"READY, verified at {verified}, changed at {changed}"
-        if team == "alpha" and self._bound and verified.isoformat() > self._bound:
-            yield f"READY, verified at {verified}, and others are let in since {self._bound}"
+        for opened, since in self._opened.items() if team == "alpha" else ():
+            if verified.isoformat() > since and opened.is_open():
+                yield f"READY, verified at {verified}, and {opened.what} since {since}"
 
     # ---- what happens meanwhile ----
 
@@ -360,7 +371,9 @@ class _Life:
             "contested": self._contest,
             "tampered": self._tamper,
             "taken": lambda: self._take(call.resource.rpartition("/")[2]),
-            "bound": self._bind,
+            "bound": lambda: self._open(strangers.bind),
+            "returned": lambda: self._open(strangers.bind_members),
+            "published": lambda: self._open(strangers.publish),
             "suspended": self._suspend,
             "aborted": self._abort,
             "redriven": self._redrive,
@@ -410,20 +423,23 @@ class _Life:
             self._foreign.pop(f"access_point|{DATA}|{REGION}||{name}")
             self.world.sandbox.client("s3control", DATA).delete_access_point(AccountId=DATA, Name=name)
 
-    def _bind(self) -> None:
-        """A cluster's admin lets a group of another team into team alpha's namespace."""
+    def _open(self, opened_by: Callable[[World], strangers.Opened]) -> None:
+        """Somebody lets others in to what team alpha has."""
         with self._looking:
-            key = strangers.bind("alpha")
-            there = reality.look([key])
-            self._foreign[key] = there.foreign[key]
+            opened = opened_by(self.world)
+            there = reality.look([opened.key])
+            self._foreign[opened.key] = there.foreign[opened.key]
             self._given_before |= there.grants()
-            self._bound = datetime.datetime.now(datetime.UTC).isoformat()
+            self._opened[opened] = datetime.datetime.now(datetime.UTC).isoformat()
 
     def _close_what_is_told(self) -> None:
-        """The admin closes the door with the command that the team's status tells, once it does."""
-        if self._bound and strangers.CLOSED_BY in json.dumps(self.world.status("alpha")):
-            self._foreign.pop(strangers.unbind("alpha"))
-            self._bound = ""
+        """The admin closes a door once the team's status tells of it, and clears away one that podshare has closed."""
+        told = json.dumps(self.world.status("alpha"))
+        for opened in [one for one in self._opened if one.told in told or not one.is_open()]:
+            if opened.is_open() and not opened.lets_in():
+                self._held([f"nobody gets in by what is told: {opened.what}"])
+            opened.close()
+            del self._opened[opened], self._foreign[opened.key]
 
     def _suspend(self) -> None:
         """AWS suspends an account, of which no event tells; it is reinstated once all is quiet."""

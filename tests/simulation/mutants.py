@@ -190,8 +190,14 @@ MUTANTS = (
         "bindings are not looked at",
         f"{_RECONCILIATION}/doors.py",
         (("(access_entries, roles, associations, bindings)", "(access_entries, roles, associations)"),),
-        "others are let in",
+        "is let in",
         (Place("bound", "change", *_VERIFYING),),
+    ),
+    Mutant(
+        "work that a team leaves is not looked for",
+        "functions/podshare/resources/namespace.py",
+        (("    if left := _cleaned(context, key):\n", '    if left := "":\n'),),
+        "DELETED, and work is left",
     ),
     Mutant(
         "the account of a cluster is forgotten",

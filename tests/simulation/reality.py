@@ -172,7 +172,8 @@ def _cluster(arn: str, place: str) -> Iterator[Found]:
         yield f"access_entry|{place}|{entry.principal_arn}", facts
     for association in list(extension.resources(pod_identity.Association).values()):
         key = f"pod_identity_association|{place}|{association.namespace}/{association.service_account}"
-        yield key, {"role": association.role_arn, "tags": dict(association.tags)}
+        roles = {"role": association.role_arn, "target": association.target_role_arn}
+        yield key, {**roles, "tags": dict(association.tags)}
     for account in api.objects("ServiceAccount"):
         metadata = account["metadata"]
         if metadata["name"] == "default":  # comes with its namespace
@@ -273,6 +274,8 @@ def _grants(key: str, facts: Facts) -> Iterator[Grant]:
         yield from (("is bound", name, one["kind"], one["name"], facts["roleRef"]["name"]) for one in facts["subjects"])
     elif kind == "pod_identity_association":
         yield "pods are", name, facts["role"]
+        if facts["target"]:
+            yield "pods become", name, facts["target"]
     elif kind == "role_attachment":
         yield "has the policy", name
     elif kind == "role":
@@ -360,12 +363,20 @@ def pods(reality: Reality) -> frozenset[tuple[str, str, str, str, str]]:
             continue
         _, _, _, cluster, name = key.split("|")
         namespace, account = name.split("/")
-        for principal, action, resource, *_ in (piece for door in doors for piece in _pieces(door["policy"])):
+        admitted = [piece for door in doors for piece in _pieces(door["policy"]) if facts["role"] in piece[0]]
+        for _, action, resource, *_ in [*admitted, *_given_to(everything, facts["target"])]:
             prefix = re.sub(r"^.*?(/object|:::[^/]+)/", "", resource).removesuffix("*")
-            access = {"s3:GetObject": "read", "s3:PutObject": "write"}.get(action)
-            if access and facts["role"] in principal:
+            if access := {"s3:GetObject": "read", "s3:PutObject": "write"}.get(action):
                 found.add((cluster, namespace.removeprefix("hyperpod-ns-"), account, access, prefix))
     return frozenset(found)
+
+
+def _given_to(everything: Mapping[str, Facts], role: str | None) -> list[Grant]:
+    """What the policies of a role give it: a role of the buckets' own account needs no door."""
+    if role is None:
+        return []
+    facts = everything.get(f"role|{_account(role)}|||{role.rpartition('/')[2]}", {"policies": {}})
+    return [piece for policy in facts["policies"].values() for piece in _pieces(policy)]
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------

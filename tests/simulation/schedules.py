@@ -7,14 +7,25 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.scenarios.world import TEXT
 from tests.simulation.faults import PLAIN, Call, Fault
 
-FAULTS_AT_ONCE = 180
+FAULTS_AT_ONCE = 300
 # SDKs make 4 attempts; a fault that outlasts them reaches podshare itself
 OUTLASTING = 5
 # one that is denied is tried no second time, and a process that is killed costs most of a second
 _OUTLASTING_SHARES = dict.fromkeys(PLAIN, 0.25) | {"denied": 0, "killed_before": 0.1, "killed_after": 0.1}
-_QUICK_EVENTS = ("triggered", "rewritten", "contested", "tampered", "taken", "bound", "suspended")
+_QUICK_EVENTS = (
+    "triggered",
+    "rewritten",
+    "contested",
+    "tampered",
+    "taken",
+    "bound",
+    "returned",
+    "published",
+    "suspended",
+)
 _SLOW_EVENTS = ("aborted", "redriven")
 _CONCERNING_TEAMS = ("onboarding", "change")  # the chapters in which something else may happen meanwhile
 
@@ -80,13 +91,16 @@ def dealt(faults: Iterable[Fault], calls: Iterable[Call], seed: int, size: int =
 def _places(event: str, calls: Iterable[Call], taken: Mapping[Call, Fault]) -> list[Call]:
     """The calls at which something else may happen that meet no fault.
 
-    What is tampered with, or opened, just before a verification is found by it; a name is taken just before it is needed.
+    What is tampered with, or opened, just before a verification is found by it, and a bucket that is made public by
+    whoever looks at it; a name is taken just before it is needed.
     """
     free = [call for call in calls if call not in taken]
-    if event in ("tampered", "bound"):
+    if event in ("tampered", "bound", "returned"):
         return [
             one for one in free if one.principal == "podshare-verify-team" and one.resource.endswith("alpha resource#")
         ]
+    if event == "published":
+        return [one for one in free if one.action == "s3:GetBucketPolicyStatus" and one.resource.endswith(TEXT)]
     return [one for one in free if one.action == "s3:CreateAccessPoint"] if event == "taken" else free
 
 

@@ -39,6 +39,9 @@ _READ_CRAWL = {"dataset": "crawl", "access": "read"}
 _WRITE_DRAFTS = {"dataset": "drafts", "access": "read_write", "prefix": "drafts/alpha/"}
 _READ_DRAFTS = {**_WRITE_DRAFTS, "access": "read"}
 _READ_SCANS = {"dataset": "scans", "access": "read"}
+_REPORTS = {**DATASETS[3], "id": "dataset#reports", "prefix": "reports/", "data_role": "target"}
+_READ_REPORTS = {"dataset": "reports", "access": "read"}
+_WRITE_REPORTS = {"dataset": "reports", "access": "read_write"}
 _TRAINER = {"name": "trainer", "datasets": [_READ_IMAGES]}
 _SOON, _LATE = "2032-01-31T18:00:00Z", "2033-01-31T18:00:00Z"  # the moments themselves are no part of the story
 _MOUNT_CRAWL = {"file_system": FILE_SYSTEM, "dataset": "crawl", "access": "read_write"}
@@ -60,7 +63,7 @@ def _on_both() -> Item:
 
 
 def _beta(**fields: Any) -> Item:
-    record = a_team_item("beta", access_role="per_team", **fields)
+    record = a_team_item("beta", access_role="per_team", kubernetes_groups=["podshare:beta:friends"], **fields)
     return {**{name: value for name, value in record.items() if name != "quota"}, **_on_both()}
 
 
@@ -74,7 +77,8 @@ class Chapter:
 
     ``people`` are (account, role name, team, access policy); ``pods`` are (cluster, team, service account, access, prefix).
     ``rival`` names the chapter whose records a second admin writes where two are at odds. ``marks`` is what becomes of
-    the tags of all that the teams have before: ``lost``, or ``changed`` to the other team's.
+    the tags of all that the teams have before: ``lost``, or ``changed`` to the other team's; ``leaving_work`` that their
+    members leave some in the namespaces.
     """
 
     name: str
@@ -86,6 +90,7 @@ class Chapter:
     reinstated: tuple[str, ...] = ()
     rival: str = ""
     marks: str = ""
+    leaving_work: bool = False
     state: str = "READY"
     states: Mapping[str, str] = field(default_factory=dict)
 
@@ -107,7 +112,10 @@ ONBOARDING = Chapter(
         a_team_item(
             "alpha",
             members=[{"account": VISION}, {"account": LANGUAGE, "existing_role": EXISTING_ROLE}],
-            service_accounts=[{"name": "trainer", "datasets": [_READ_IMAGES, _WRITE_DRAFTS]}],
+            service_accounts=[
+                {"name": "trainer", "datasets": [_READ_IMAGES, _WRITE_DRAFTS]},
+                {"name": "analyst", "datasets": [_WRITE_REPORTS]},
+            ],
             expires=_SOON,
             file_systems=[_MOUNT_CRAWL],
             **_rbac("create"),
@@ -130,6 +138,8 @@ ONBOARDING = Chapter(
             (_MAIN, "alpha", "trainer", "read", "imagenet/"),
             (_MAIN, "alpha", "trainer", "read", "drafts/alpha/"),
             (_MAIN, "alpha", "trainer", "write", "drafts/alpha/"),
+            (_MAIN, "alpha", "analyst", "read", "reports/"),
+            (_MAIN, "alpha", "analyst", "write", "reports/"),
             (_MAIN, "beta", "trainer", "read", "imagenet/"),
             (_MAIN, "beta", "trainer", "read", "scans/"),
             (_SECOND, "beta", "trainer", "read", "imagenet/"),
@@ -148,7 +158,10 @@ CHANGE = Chapter(
             access="view",
             members=[{"account": VISION}],
             quota=_quota(3),
-            service_accounts=[{"name": "trainer", "datasets": [_READ_CRAWL, _READ_DRAFTS]}],
+            service_accounts=[
+                {"name": "trainer", "datasets": [_READ_CRAWL, _READ_DRAFTS]},
+                {"name": "analyst", "datasets": [_READ_REPORTS]},
+            ],
             expires=_LATE,
             file_systems=[{**_MOUNT_CRAWL, "access": "read"}],
             **_rbac("list"),
@@ -169,6 +182,7 @@ CHANGE = Chapter(
         {
             (_MAIN, "alpha", "trainer", "read", "crawl/"),
             (_MAIN, "alpha", "trainer", "read", "drafts/alpha/"),
+            (_MAIN, "alpha", "analyst", "read", "reports/"),
             (_MAIN, "beta", "reader", "read", "imagenet/"),
             (_SECOND, "beta", "reader", "read", "imagenet/"),
         }
@@ -189,6 +203,7 @@ REMOVAL = Chapter(
     name="removal",
     marks="changed",
     deleted=tuple(f"team#{team}" for team in TEAMS),
+    leaving_work=True,
     state="DELETED",
     people=frozenset(),
     pods=frozenset(),
@@ -210,7 +225,7 @@ def opened(sandbox: Sandbox) -> World:
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     sandbox.client("iam", LANGUAGE).create_role(RoleName=EXISTING_ROLE, AssumeRolePolicyDocument=document)
     scheduler = {"priority_classes": [{"name": "training", "weight": 60}]}
-    world.put({**CLUSTER, "namespace_hardening": "enforce", "scheduler": scheduler}, *DATASETS)
+    world.put({**CLUSTER, "namespace_hardening": "enforce", "scheduler": scheduler}, *DATASETS, _REPORTS)
     strangers.make_team(world, FOREIGN_TEAM)
     _open_second_cluster(world)
     trials.prepare(world)
@@ -235,6 +250,8 @@ def write(world: World, chapter: Chapter, owned: Iterable[str]) -> None:
         organizations.reinstate(account)
     if chapter.marks:
         strangers.take_marks(world, owned, chapter.marks)
+    if chapter.leaving_work:
+        strangers.leave_work(team for team in TEAMS if team != FOREIGN_TEAM)
     world.put(*chapter.records, settle=False)
     world.delete(*chapter.deleted, settle=False)
     for account in chapter.closed:

@@ -1,11 +1,16 @@
-"""What somebody else does to podshare's resources meanwhile: an account's administrator, or a tool that rewrites labels."""
+"""What somebody else does meanwhile: an administrator of an account or a cluster, a member, a tool that rewrites labels."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
 
 from podshare.domain.kinds import Key
 from podshare_sandbox.services import kubernetes
 from tests.scenarios.marks import OBJECTS, TAGGED, Change, Tags, relabel, retag
-from tests.scenarios.world import EKS_ARN, HUB, REGION, World
+from tests.scenarios.world import DATA, EKS_ARN, HUB, REGION, TEXT, World
+from tests.simulation import trials
+from tests.simulation.reality import CLUSTERS
 
 RBAC = "rbac.authorization.k8s.io"
 
@@ -36,33 +41,115 @@ def make_team(world: World, team: str) -> None:
     world.sandbox.settle()
 
 
-CLOSED_BY = "kubectl delete rolebinding friends"
+# ---- doors for others, which an admin closes once they are told ------------------------------------------------
 
 
-def bind(team: str) -> str:
-    """Let an admin of the first cluster bind a group of team beta's in a team's namespace; the binding's key."""
-    group = {"apiGroup": RBAC, "kind": "Group", "name": "podshare:beta:friends"}
-    kubernetes.api_of(EKS_ARN).apply(
+@dataclass(frozen=True)
+class Opened:
+    """A door that somebody has opened for others: its key, the words that tell of it, and how an admin closes it.
+
+    ``lets_in`` tells whether others get in, by trying; ``is_open`` whether they would, since podshare may have closed it.
+    """
+
+    key: str
+    what: str
+    told: str
+    lets_in: Callable[[], bool]
+    close: Callable[[], object]
+    is_open: Callable[[], bool] = lambda: True
+
+
+def bind(world: World) -> Opened:
+    """Let an admin of the first cluster bind everybody in the namespace of team alpha."""
+    return _bound(world, "everybody", "system:authenticated")
+
+
+def bind_members(world: World) -> Opened:
+    """Let an admin bind the other team's members, some of whom have been members of team alpha too."""
+    return _bound(world, "friends", "podshare:beta:friends")
+
+
+def _bound(world: World, name: str, group: str) -> Opened:
+    api, namespace = kubernetes.api_of(EKS_ARN), "hyperpod-ns-alpha"
+    api.apply(
         {
             "apiVersion": f"{RBAC}/v1",
             "kind": "RoleBinding",
-            "metadata": {"name": "friends", "namespace": f"hyperpod-ns-{team}"},
+            "metadata": {"name": name, "namespace": namespace},
             "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "edit"},
-            "subjects": [group],
+            "subjects": [{"apiGroup": RBAC, "kind": "Group", "name": group}],
         }
     )
-    return _binding(team)
+    return Opened(
+        key=f"kubernetes_role_binding|{HUB}|{REGION}|hyperpod-eks|{namespace}/{name}",
+        what=f"group {group} is let in",
+        told=f"kubectl delete rolebinding {name}",
+        lets_in=lambda: any("beta" in role and team == "alpha" for _, role, team, _ in trials.people(world)),
+        close=lambda: api.delete("RoleBinding", namespace, name),
+        is_open=lambda: bool((api.get("RoleBinding", namespace, name) or {}).get("subjects")),
+    )
 
 
-def unbind(team: str) -> str:
-    """Let the admin take the binding away; its key."""
-    kubernetes.api_of(EKS_ARN).delete("RoleBinding", f"hyperpod-ns-{team}", "friends")
-    return _binding(team)
+def publish(world: World) -> Opened:
+    """Let the owner of team alpha's data let everybody read one of its buckets."""
+    s3 = world.sandbox.client("s3", DATA)
+    everybody = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{TEXT}/*"}
+    s3.delete_public_access_block(Bucket=TEXT)
+    _put_statements(s3, [*world.bucket_statements(TEXT), {"Sid": _PUBLIC, **everybody}])
+
+    def close() -> None:
+        _put_statements(s3, [one for one in world.bucket_statements(TEXT) if one.get("Sid") != _PUBLIC])
+        blocked = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+        s3.put_public_access_block(Bucket=TEXT, PublicAccessBlockConfiguration=dict.fromkeys(blocked, True))
+
+    return Opened(
+        key=f"statement|{DATA}|{REGION}|{TEXT}|{_PUBLIC}",
+        what="everybody reads its data",
+        told=f"the policy of bucket {TEXT} is public",
+        lets_in=lambda: bool(trials.outsiders(world)),
+        close=close,
+    )
 
 
-def _binding(team: str) -> str:
-    return f"kubernetes_role_binding|{HUB}|{REGION}|hyperpod-eks|hyperpod-ns-{team}/friends"
+_PUBLIC = "Everybody"
 
+
+def _put_statements(s3: Any, statements: list[Any]) -> None:
+    if statements:
+        s3.put_bucket_policy(Bucket=TEXT, Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}))
+    else:
+        s3.delete_bucket_policy(Bucket=TEXT)
+
+
+# ---- work that a team leaves in its namespace ------------------------------------------------------------------
+
+_POD = {
+    "spec": {"restartPolicy": "Never", "serviceAccountName": "trainer", "containers": [{"name": "x", "image": "x"}]}
+}
+_WORK = {
+    "CronJob": {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": _POD}}},
+    "Job": {"suspend": True, "template": _POD},
+}
+_NAME = "left"
+
+
+def leave_work(teams: Iterable[str]) -> None:
+    """Let members leave what would run as the next team of their name, wherever they have a namespace."""
+    for cluster, team in ((cluster, team) for team in teams for cluster in CLUSTERS):
+        api, namespace = kubernetes.api_of(cluster), f"hyperpod-ns-{team}"
+        for kind, spec in _WORK.items() if api.get("Namespace", None, namespace) else ():
+            metadata = {"name": _NAME, "namespace": namespace}
+            api.apply({"apiVersion": "batch/v1", "kind": kind, "metadata": metadata, "spec": spec})
+
+
+def work_left(team: str) -> list[str]:
+    """What of it is there, on whichever cluster."""
+    namespace = f"hyperpod-ns-{team}"
+    found = [(cluster, kind) for cluster in CLUSTERS for kind in _WORK]
+    return [f"{kind} of {cluster}" for cluster, kind in found if kubernetes.api_of(cluster).get(kind, namespace, _NAME)]
+
+
+# ---- tags and labels -------------------------------------------------------------------------------------------
 
 CHANGES: dict[str, Change] = {"lost": _lost, "changed": _changed}
 

@@ -3,7 +3,9 @@
 Nothing is asked of podshare: who there is, what there is and what is allowed come from IAM, EKS, Kubernetes and S3.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
@@ -11,13 +13,25 @@ from moto.iam.models import iam_backends
 
 from podshare_sandbox.authorization import AccessDenied
 from podshare_sandbox.services import access_points, kubernetes, pod_identity
-from tests.scenarios.world import DATA, EKS_ARN, HUB, IMAGES, LANGUAGE, SCANS, TEXT, VISION, World
+from tests.scenarios.world import (
+    DATA,
+    EKS_ARN,
+    HUB,
+    IMAGES,
+    LANGUAGE,
+    MANAGEMENT,
+    SCANS,
+    TEXT,
+    VISION,
+    World,
+    answered,
+)
 from tests.simulation.reality import CLUSTERS
 
 WORK, LOOK = "submits work", "looks"
 _ASKED = {WORK: ("create", "kubeflow.org", "pytorchjobs"), LOOK: ("list", "", "pods")}
 _OBJECT = "trial"
-PREFIXES = {IMAGES: ("imagenet/",), TEXT: ("crawl/", "drafts/alpha/"), SCANS: ("scans/",)}
+PREFIXES = {IMAGES: ("imagenet/",), TEXT: ("crawl/", "drafts/alpha/"), SCANS: ("scans/", "reports/")}
 
 Person = tuple[str, str, str, str]
 Pod = tuple[str, str, str, str, str]
@@ -40,33 +54,36 @@ def people(world: World) -> frozenset[Person]:
     found = set()
     for account in (VISION, LANGUAGE, DATA):
         for name, person in _roles_of(world, account):
-            inside = (_become(world, entry, person) for entry in entries)
+            sts = person.client("sts")
+            inside = (_become(world, entry, sts) for entry in entries)
             for session in [person, *(one for one in inside if one)]:
                 found |= {(account, name, team, does) for team, does in _abilities(world, session)}
     return frozenset(found)
 
 
 def _roles_of(world: World, account: str) -> Iterator[tuple[str, boto3.Session]]:
-    admin = world.sandbox.session(account)
+    sts = world.sandbox.client("sts", account)
     for role in list(iam_backends[account]["aws"].roles.values()):
-        if session := _become(world, role.arn, admin):
+        if session := _become(world, role.arn, sts):
             yield role.arn.partition(":role/")[2], session
 
 
-def _become(world: World, role: str, via: boto3.Session) -> boto3.Session | None:
+def _become(world: World, role: str, sts: Any) -> boto3.Session | None:
     try:
-        return world.session(role, via)
+        given = sts.assume_role(RoleArn=role, RoleSessionName="ada")["Credentials"]
     except ClientError as error:
         if error.response["Error"]["Code"] != "AccessDenied":
             raise
         return None
+    return world.sandbox.session_of(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
 
 
 def _abilities(world: World, session: boto3.Session) -> Iterator[tuple[str, str]]:
     """What a session may do in each team's namespace; the most that is asked of it."""
+    kubectl = world.kubernetes(session)
     for namespace in _namespaces(EKS_ARN):
         try:
-            able = [does for does, asked in _ASKED.items() if world.may(session, *asked, namespace)]
+            able = [does for does, asked in _ASKED.items() if answered(kubectl, *asked, namespace)]
         except PermissionError:
             return
         if able:
@@ -83,44 +100,66 @@ def pods(world: World) -> frozenset[Pod]:
 
     Each is tried by every access point there is, and at the buckets themselves.
     """
+    doors = _doors()
     found = set()
     for cluster, namespace in ((arn, name) for arn in CLUSTERS for name in _namespaces(arn)):
         for account in kubernetes.api_of(cluster).objects("ServiceAccount", namespace):
             team, name = namespace.removeprefix("hyperpod-ns-"), str(account["metadata"]["name"])
             if session := _pod(world, cluster, namespace, name):
                 place = cluster.rpartition("/")[2]
-                found |= {(place, team, name, access, prefix) for access, prefix in _data(session)}
+                s3 = session.client("s3")
+                found |= {(place, team, name, access, prefix) for access, prefix in _data(s3, doors)}
     return frozenset(found)
 
 
+def outsiders(world: World) -> frozenset[str]:
+    """The prefixes that somebody in an account without any record can read."""
+    s3 = world.sandbox.client("s3", MANAGEMENT)
+    return frozenset(prefix for door, prefix in _doors() if _reads(s3, door, prefix))
+
+
+ALL = (people, pods, outsiders)
+
+
 def _pod(world: World, cluster: str, namespace: str, account: str) -> boto3.Session | None:
-    """What EKS Pod Identity gives to a pod, which runs no longer than it takes to ask for it."""
+    """What EKS Pod Identity gives to a pod, by its target role too, which runs no longer than it takes to ask for it."""
     api = kubernetes.api_of(cluster)
     api.run_pod(namespace, _OBJECT, account)
     try:
         given = pod_identity.credentials_of_pod(cluster, namespace, account, _OBJECT)
     except (pod_identity.PodIdentityError, AccessDenied):  # nothing is associated with it, or its role trusts no more
         return None
+    except ClientError as error:  # of the target role
+        if error.response["Error"]["Code"] != "AccessDenied":
+            raise
+        return None
     finally:
         api.delete("Pod", namespace, _OBJECT)
     return world.sandbox.session_of(given.access_key, given.secret_key, given.token)
 
 
-def _data(session: boto3.Session) -> Iterator[tuple[str, str]]:
-    s3 = session.client("s3")
-    for bucket, prefixes in PREFIXES.items():
-        points = [point.arn for point in access_points._all_access_points() if point.bucket == bucket]
-        for door in (bucket, *points):
-            for prefix in prefixes:
-                if _succeeds(lambda: s3.get_object(Bucket=door, Key=prefix + _OBJECT)):  # noqa: B023  # called at once
-                    yield "read", prefix
-                if _succeeds(lambda: s3.put_object(Bucket=door, Key=prefix + _OBJECT, Body=b"")):  # noqa: B023
-                    yield "write", prefix
+def _doors() -> list[tuple[str, str]]:
+    """(where to ask, what to ask for) of every prefix, by each access point of its bucket and at the bucket itself."""
+    points = [(point.bucket, point.arn) for point in access_points._all_access_points()]
+    ways = [*((bucket, bucket) for bucket in PREFIXES), *points]
+    return [(door, prefix) for bucket, door in ways for prefix in PREFIXES.get(bucket, ())]
 
 
-def _succeeds(call: object) -> bool:
+def _data(s3: Any, doors: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    for door, prefix in doors:
+        if _reads(s3, door, prefix):
+            yield "read", prefix
+        if _succeeds(partial(s3.put_object, Bucket=door, Key=prefix + _OBJECT, Body=b"")):
+            yield "write", prefix
+
+
+def _reads(s3: Any, door: str, prefix: str) -> bool:
+    return _succeeds(partial(s3.get_object, Bucket=door, Key=prefix + _OBJECT))
+
+
+def _succeeds(call: Callable[[], object]) -> bool:
     try:
-        call()  # type: ignore[operator]
+        call()
     except ClientError as error:
         if error.response["Error"]["Code"] != "AccessDenied":
             raise
