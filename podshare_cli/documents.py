@@ -1,72 +1,86 @@
 """Registry records in YAML files: read and checked as a whole, before anything is written."""
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from podshare.domain.records import InvalidRecord, Problem, parse
+from podshare.domain.wording import ABSENT, UNKNOWN_FIELD, closest
 from podshare_cli.failures import invalid
+from podshare_cli.strict_yaml import Document, Mark, NotReadableError, documents
 
 Item = dict[str, Any]
+Told = dict[str, Any]
 WRITING_ORDER = ("cluster", "dataset", "enrollment", "team")  # what is referred to comes first
 STDIN = "-"
+_ACCOUNT_ID = re.compile(r"[0-9]{12}")
+_OF_ACCOUNTS = re.compile(r"(.+\.)?(account|exclude_accounts\.[0-9]+)")
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """YAML in which a field that is written twice is an error, and a moment is the text that stands there.
+@dataclass(frozen=True)
+class Written:
+    """A record, in the file in which it stands."""
 
-    PyYAML would keep the last one in silence, and make a moment without an offset one of some zone.
-    """
+    file: str
+    document: Document
 
-    yaml_implicit_resolvers = {  # noqa: RUF012  # PyYAML's stubs call it an instance's
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+    @property
+    def item(self) -> Item:
+        """The record's fields."""
+        return dict(self.document.value)
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue
-            if key.value in seen:
-                problem = f"found {key.value!r} twice"
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
+    def told(self, problem: Problem) -> Told:
+        """A problem of the record, with its place."""
+        at = self.document.place(problem.field, of_field=problem.rule == UNKNOWN_FIELD)
+        return _placed(problem, self.file, at)
 
 
-def read_records(files: Sequence[str], kinds: Iterable[str]) -> list[Item]:
-    """The records of all files, in the order in which they are to be written; ``-`` is standard input.
+@dataclass(frozen=True)
+class Read:
+    """The records of some files, in the order in which they are to be written."""
+
+    written: dict[str, Written] = field(default_factory=dict)
+
+    @property
+    def items(self) -> list[Item]:
+        """The records' fields."""
+        items = (written.item for written in self.written.values())
+        return sorted(items, key=lambda item: WRITING_ORDER.index(kind_of(item)))
+
+    def told(self, problems: Iterable[Problem]) -> list[Told]:
+        """Problems of these records, with their places."""
+        return [self.written[one.record].told(one) for one in problems]
+
+
+def read_records(files: Sequence[str], kinds: Iterable[str]) -> Read:
+    """The records of all files; ``-`` is standard input. A file without any is nothing to do, which is said.
 
     Raises Failure (exit code 2) with every problem of every record, and for records of other kinds than ``kinds``.
     """
     allowed = tuple(kinds)
-    problems: list[Problem] = []
-    items: dict[str, Item] = {}
-    for where, document in _documents(files):
-        found = list(_problems(where, document, allowed))
-        if not found and document["id"] in items:
-            found = [Problem(document["id"], "id", document["id"], "is written twice", "Keep one of the records.")]
-        problems += found
+    problems: list[Told] = []
+    read = Read()
+    for written in _written(files, problems):
+        found = [*_problems(written, allowed, read)]
+        problems += map(written.told, found)
         if not found:
-            items[document["id"]] = document
+            read.written[written.item["id"]] = written
     if problems:
         many = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        told = [problem.as_dict() for problem in problems]
-        raise invalid(f"{many} in {', '.join(map(_shown, files))}; nothing was written", problems=told)
-    if not items:
-        raise invalid(f"There are no records in {', '.join(map(_shown, files))}.")
-    return sorted(items.values(), key=lambda item: WRITING_ORDER.index(kind_of(item)))
+        raise invalid(f"{many} in {', '.join(map(_shown, files))}; nothing was written", problems=problems)
+    return read
 
 
 def to_yaml(item: Mapping[str, Any]) -> str:
     """A record as a person would write it, to be edited and put again."""
     own = {name: value for name, value in item.items() if name not in ("id", "schema", "changed_by")}
     ordered = {"id": item["id"], "schema": item.get("schema", 1), **own}
-    return yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True)
+    return yaml.dump(ordered, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def kind_of(item: Mapping[str, Any]) -> str:
@@ -79,15 +93,38 @@ def name_of(item: Mapping[str, Any]) -> str:
     return str(item["id"]).partition("#")[2]
 
 
-def _documents(files: Sequence[str]) -> Iterator[tuple[str, Any]]:
+class _Dumper(yaml.SafeDumper):
+    """Quotes what consists of digits: to many YAML readers an account id would be a number without its zeros."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style='"' if text.isdigit() else None)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
+
+
+def _written(files: Sequence[str], problems: list[Told]) -> Iterator[Written]:
+    """What stands in the files; what is wrong with a whole file is added to ``problems``."""
     for file in files:
+        shown, is_empty = _shown(file), True
         try:
-            documents = list(yaml.load_all(_text(file), Loader=_StrictLoader))  # it is a SafeLoader
-        except yaml.YAMLError as error:
-            raise invalid(f"{_shown(file)} is not YAML: {error}") from None
-        for number, document in enumerate(documents, 1):
-            if document is not None:
-                yield f"{_shown(file)}, document {number}", document
+            for document in documents(_text(file)):
+                is_empty = False
+                yield Written(shown, document)
+        except NotReadableError as error:
+            problem = Problem(shown, error.path, ABSENT, error.rule, error.remedy)
+            problems.append(_placed(problem, shown, error.mark))
+        else:
+            if is_empty:
+                _tell_empty(file)
+
+
+def _tell_empty(file: str) -> None:
+    from podshare_cli.output import stderr  # noqa: PLC0415  # seldom needed
+
+    if file == STDIN:  # most likely the command before it in the pipe has failed
+        raise invalid("Standard input is empty.", "See whether what should write it did.")
+    stderr().print(f"{file} holds no records: nothing to do.", soft_wrap=True, markup=False)
 
 
 def _text(file: str) -> str:
@@ -101,18 +138,48 @@ def _shown(file: str) -> str:
     return "standard input" if file == STDIN else file
 
 
-def _problems(where: str, document: Any, kinds: tuple[str, ...]) -> Iterator[Problem]:
-    if not isinstance(document, dict):
-        yield Problem(where, "record", repr(document)[:80], "is no record", "Write fields, `id` first.")
+def _placed(problem: Problem, file: str, mark: Mark) -> Told:
+    return {**problem.as_dict(), "file": file, "line": mark.line, "column": mark.column}
+
+
+def _problems(written: Written, kinds: tuple[str, ...], read: Read) -> Iterator[Problem]:
+    record = written.document.value
+    if not isinstance(record, dict):
+        yield Problem(written.file, "record", ABSENT, "is no record", f"Write fields, `id: {kinds[-1]}#NAME` first.")
         return
-    if not isinstance(document.get("id"), str):
-        yield Problem(where, "id", repr(document.get("id")), "is no record's id", f"Use {kinds[-1]}#<name>.")
+    if refused := _refused_id(record.get("id", ABSENT), written.file, kinds):
+        yield refused
         return
-    if kind_of(document) not in kinds:
-        names = " or ".join(f"{kind}#<name>" for kind in kinds)
-        yield Problem(document["id"], "id", document["id"], "cannot be written by this command", f"Use {names}.")
-        return
+    if other := read.written.get(record["id"]):
+        rule = f"{record['id']} is also in {other.file}, line {other.document.place('id').line}"
+        yield Problem(record["id"], "id", record["id"], rule, "Keep one of the records.")
+    yield from _unquoted_accounts(record["id"], written.document)
     try:
-        parse(document)
+        parse(record)
     except InvalidRecord as error:
         yield from error.problems
+
+
+def _refused_id(record_id: object, file: str, kinds: tuple[str, ...]) -> Problem | None:
+    """What is wrong with an id before the rest of the record counts."""
+    remedy = f"An id is {kinds[-1]}#NAME."
+    if not isinstance(record_id, str) or record_id == ABSENT:
+        return Problem(file, "id", ascii(record_id), "is no record's id", remedy)
+    kind, hash_sign, name = record_id.partition("#")
+    if not hash_sign:
+        remedy = f"Did you mean {kinds[-1]}#{record_id}?"
+        return Problem(file, "id", record_id, f"is no record's id; an id is {kinds[-1]}#NAME", remedy)
+    if kind in kinds:
+        return None
+    likely = closest(kind, kinds)
+    names = " or ".join(f"{one}#NAME" for one in kinds)
+    remedy = f"Did you mean {likely}#{name}?" if likely else f"Use {names}."
+    return Problem(record_id, "id", record_id, "cannot be written by this command", remedy)
+
+
+def _unquoted_accounts(record: str, document: Document) -> Iterator[Problem]:
+    for path, text in document.unquoted.items():
+        if _ACCOUNT_ID.fullmatch(text) and _OF_ACCOUNTS.fullmatch(path):
+            octal = re.fullmatch(r"0[0-7]+", text)
+            rule = f"account ids belong in quotes: YAML readers take {text} for {'an octal' if octal else 'a'} number"
+            yield Problem(record, path, text, rule, f'Write "{text}".')

@@ -9,12 +9,12 @@ FAILED, INVALID, INTERRUPTED = 1, 2, 130
 
 @dataclass(eq=False)
 class Failure(Exception):  # noqa: N818  # it tells of errors, and of refusals that are none
-    """The command ends here. ``problems`` are those of records, as ``podshare.domain.records.Problem`` tells them."""
+    """The command ends here. ``problems`` are those of records, with their places in files."""
 
     what: str
     remedy: str = ""
     exit_code: int = FAILED
-    problems: tuple[Mapping[str, str], ...] = ()
+    problems: tuple[Mapping[str, Any], ...] = ()
 
     def __str__(self) -> str:
         return self.what
@@ -25,7 +25,7 @@ class Failure(Exception):  # noqa: N818  # it tells of errors, and of refusals t
         return {"error": told}
 
 
-def invalid(what: str, remedy: str = "", problems: Iterable[Mapping[str, str]] = ()) -> Failure:
+def invalid(what: str, remedy: str = "", problems: Iterable[Mapping[str, Any]] = ()) -> Failure:
     """Something that was given is wrong; nothing was done."""
     return Failure(what, remedy, INVALID, tuple(problems))
 

@@ -5,13 +5,12 @@ Data goes to stdout, everything said along the way to stderr.
 
 import datetime
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from podshare.domain.wording import sentence
 from podshare_cli.failures import Failure
@@ -71,18 +70,11 @@ def print_failure(failure: Failure, *, as_json: bool) -> None:
         console.out(json.dumps(failure.as_dict()), highlight=False)
         return
     console.print(f"[bold red]✗[/] {escape(failure.what)}", soft_wrap=True)
-    if failure.problems:
-        console.print(problems_table(failure.problems))
+    for problem in failure.problems:
+        what, remedy = told_problem(problem)
+        console.print(f"  {escape(what)}. {escape(remedy)}", soft_wrap=True)
     if failure.remedy:
         console.print(f"  {escape(failure.remedy)}", soft_wrap=True)
-
-
-def problems_table(problems: Iterable[Mapping[str, str]]) -> Table:
-    """What is wrong in records: which field of which record, its value, the rule and the remedy."""
-    table = Table("record", "field", "value", "rule", "remedy", box=None, header_style="dim", pad_edge=False)
-    for problem in problems:
-        table.add_row(*(escape(str(problem.get(name, ""))) for name in ("record", "field", "value", "rule", "remedy")))
-    return table
 
 
 def state_text(state: str | None) -> str:
@@ -93,9 +85,13 @@ def state_text(state: str | None) -> str:
 
 
 def told_problem(problem: Mapping[str, Any]) -> tuple[str, str]:
-    """A status's problem and its remedy in a line each: of a record's field, or of the world outside."""
-    what = problem.get("what") or sentence(problem)
-    return str(what), str(problem.get("remedy", ""))
+    """A problem and its remedy in a line each: of the world outside, or of a record's field, with its place in a file.
+
+    No part of it is ever cut.
+    """
+    what = str(problem.get("what") or sentence(problem))
+    place = ":".join(str(problem[name]) for name in ("file", "line", "column") if name in problem)
+    return f"{place} {what}" if place else what, str(problem.get("remedy", ""))
 
 
 def told_left_behind(thing: Mapping[str, Any]) -> str:

@@ -171,10 +171,10 @@ def _put(options: Options, files: list[str], kind: str) -> None:
     from podshare_cli.output import print_json, stderr
     from podshare_cli.writing import check_references, put_records, teams_concerned
 
-    items = read_records(files, [kind])
-    check_references(options.connection, items)
+    read = read_records(files, [kind])
+    check_references(options.connection, read)
     written = []
-    for one in put_records(options.connection, items):
+    for one in put_records(options.connection, read.items):
         users = [] if one.result == "unchanged" else teams_concerned(options.connection, one.item)
         written.append({**one.as_dict(), "reconciled": users})
         if not options.as_json:

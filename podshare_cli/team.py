@@ -51,8 +51,9 @@ def put(
     from podshare_cli import writing
     from podshare_cli.documents import WRITING_ORDER, read_records
 
-    items = read_records(files, WRITING_ORDER)
-    writing.check_references(options.connection, items)
+    read = read_records(files, WRITING_ORDER)
+    writing.check_references(options.connection, read)
+    items = read.items
     if dry_run:
         _show_plans(options, items, _teams_in(options, items))
         return
@@ -180,9 +181,9 @@ def plan(
     if files and deleting:
         raise invalid("--delete goes with the names of teams.", "Name the teams instead of files.")
     if files:
-        items = read_records(files, WRITING_ORDER)
-        writing.check_references(options.connection, items)
-        _show_plans(options, items, _teams_in(options, items))
+        read = read_records(files, WRITING_ORDER)
+        writing.check_references(options.connection, read)
+        _show_plans(options, read.items, _teams_in(options, read.items))
         return
     for name in what:
         _require_known(options, name)

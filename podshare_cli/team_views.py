@@ -21,7 +21,7 @@ from podshare_cli import words
 from podshare_cli.connection import Connection
 from podshare_cli.documents import name_of
 from podshare_cli.executions import Execution
-from podshare_cli.output import ago, problems_table, state_text, told_left_behind, told_problem
+from podshare_cli.output import ago, state_text, told_left_behind, told_problem
 from podshare_cli.tables import Registry, State
 
 Row = dict[str, Any]
@@ -214,13 +214,10 @@ def detail(found: Row, now: datetime.datetime) -> RenderableType:
 
 
 def _problems(problems: Iterable[Mapping[str, Any]]) -> Iterable[RenderableType]:
-    found = list(problems)
-    if in_record := [problem for problem in found if "field" in problem]:
-        yield problems_table(in_record)
-    for problem in found:
-        if "field" not in problem:
-            what, remedy = told_problem(problem)
-            yield Text.from_markup(f"[bold red]✗[/] {escape(what)}\n  [dim]→[/] {escape(remedy)}")
+    for problem in problems:
+        what, remedy = told_problem(problem)
+        record = f"{problem['record']}: " if "record" in problem else ""
+        yield Text.from_markup(f"[bold red]✗[/] {escape(record + what)}\n  [dim]→[/] {escape(remedy)}")
 
 
 def _told_ways_in(ways: Iterable[Mapping[str, str]]) -> Tree:

@@ -10,7 +10,7 @@ from podshare.domain.enrollments import team_name, team_of
 from podshare.domain.records import Dataset, InvalidRecord, Problem, clusters_of, enrolled, parse, plain
 from podshare.domain.templates import rendered
 from podshare_cli.connection import Connection
-from podshare_cli.documents import Item, kind_of, name_of
+from podshare_cli.documents import Item, Read, kind_of, name_of
 from podshare_cli.failures import invalid
 from podshare_cli.tables import Registry, State
 
@@ -45,17 +45,17 @@ def put_records(connection: Connection, items: Sequence[Item]) -> Iterator[Writt
         yield Written(item, "changed" if before else "created")
 
 
-def check_references(connection: Connection, items: Sequence[Item]) -> None:
-    """Refuse teams and enrollments that name a cluster or dataset which is neither among ``items`` nor in the registry.
+def check_references(connection: Connection, read: Read) -> None:
+    """Refuse teams and enrollments that name a cluster or dataset which neither these records nor the registry have.
 
     Raises Failure (exit code 2) with every problem.
     """
-    naming = [item for item in items if kind_of(item) in ("team", "enrollment")]
-    records = _Known(connection, {item["id"]: item for item in items}, naming)
-    problems = [problem for item in naming for problem in records.problems(item)]
+    naming = [item for item in read.items if kind_of(item) in ("team", "enrollment")]
+    records = _Known(connection, {item["id"]: item for item in read.items}, naming)
+    problems = read.told(problem for item in naming for problem in records.problems(item))
     if problems:
-        many = "1 reference leads" if len(problems) == 1 else f"{len(problems)} references lead"
-        raise invalid(f"{many} nowhere; nothing was written", problems=[problem.as_dict() for problem in problems])
+        many = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise invalid(f"{many} with what these records name; nothing was written", problems=problems)
 
 
 def teams_concerned(connection: Connection, item: Item) -> list[str]:
@@ -125,20 +125,25 @@ class _Known:
             for kind, names in (("cluster", _clusters(item)), ("dataset", _datasets(item)))
             for name in names
         }
-        absent = wanted - candidates.keys()
-        self._records = {**Registry(connection).get_all(absent), **candidates} if absent else dict(candidates)
+        absent, registry = wanted - candidates.keys(), Registry(connection)
+        there = registry.get_all(absent) if absent else {}
+        if absent - there.keys():  # something like it may have been meant
+            there = {item["id"]: item for item in registry.all_of("cluster", "dataset")}
+        self._records = {**there, **candidates}
 
     def problems(self, item: Item) -> tuple[Problem, ...]:
         """What is wrong with the references of a team, or of an enrollment's team."""
-        clusters = [name for name in _clusters(item) if self._exists(f"cluster#{name}")]
-        datasets = {name: self._dataset(name) for name in _datasets(item) if self._exists(f"dataset#{name}")}
+        clusters = self._names("cluster", _clusters(item))
+        datasets = {name: self._dataset(name) for name in self._names("dataset", _datasets(item))}
         if kind_of(item) == "team":
             return accept_team(item, None, clusters, datasets, self._own_paths, prefix=self._prefix).problems
         found = accept_team(_some_team(item), None, clusters, datasets, self._own_paths).problems
         return tuple(_of_template(problem, item["id"]) for problem in found)
 
-    def _exists(self, record_id: str) -> bool:
-        return record_id in self._records or self._state.was_accepted(record_id)
+    def _names(self, kind: str, named: Iterable[str]) -> set[str]:
+        """The records of a kind that there are, or were, as far as they are named or could have been meant."""
+        there = {name_of(item) for item in self._records.values() if kind_of(item) == kind}
+        return there | {name for name in {*named} - there if self._state.was_accepted(f"{kind}#{name}")}
 
     def _dataset(self, name: str) -> Dataset | None:
         try:

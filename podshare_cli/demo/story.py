@@ -71,8 +71,8 @@ class _Story:
         self._lifecycle = lifecycle
         self._connection = Connection(session=sandbox.session(HUB, HUB_REGION))
         self._executions = Executions(self._connection)
-        self._items = read_records([str(path) for path in sorted(EXAMPLES.glob("*.yaml"))], WRITING_ORDER)
-        records = [parse(item) for item in self._items]
+        self._read = read_records([str(path) for path in sorted(EXAMPLES.glob("*.yaml"))], WRITING_ORDER)
+        records = [parse(item) for item in self._read.items]
         self._teams = {record.name: record for record in records if isinstance(record, Team)}
         self._enrollment = next(record.name for record in records if isinstance(record, Enrollment))
         self._prover = Prover(
@@ -111,9 +111,9 @@ class _Story:
     def _onboard(self) -> bool:
         unit, account = organization.SCIENCE, self._newcomer
         began = time.monotonic()
-        writing.check_references(self._connection, self._items)
+        writing.check_references(self._connection, self._read)
         known = {team: self._executions.recent(team) for team in self._teams}
-        written = [one.item["id"] for one in writing.put_records(self._connection, self._items)]
+        written = [one.item["id"] for one in writing.put_records(self._connection, self._read.items)]
         self._act(f"podshare team put examples/registry/*.yaml: {len(written)} records written")
         coming = [Following(self._executions, team, record_ids=[f"team#{team}"], known=known[team]) for team in known]
         # its StackSet is slower than podshare, as on AWS, however busy this machine is

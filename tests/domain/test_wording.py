@@ -123,5 +123,5 @@ def test_a_name_in_the_record_hides_no_other_problem() -> None:
 def test_nothing_is_suggested_where_nothing_is_near() -> None:
     """A suggestion is a likely one, or none."""
     assert closest("fotos", ["photos", "web"]) == "photos"
-    assert closest("Instance-Type", ["instance_type", "count"]) == "instance_type"
+    assert closest("Web-Crawll", ["web-crawl", "web"]) == "web-crawl"
     assert closest("zone", ["region", "account", "bucket"]) == ""

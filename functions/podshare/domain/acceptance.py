@@ -39,6 +39,7 @@ from podshare.domain.records import (
     plain,
     understood,
 )
+from podshare.domain.wording import closest
 
 Item = Mapping[str, Any]
 R = TypeVar("R", bound=BaseModel)
@@ -140,17 +141,23 @@ def _broken_references(
     for row, name in enumerate(team.quotas):
         if name not in clusters:
             field = "cluster" if isinstance(team.cluster, str) else f"cluster.{row}.cluster"
-            remedy = f"Write cluster#{name} first, or correct the name."
+            remedy = _remedy_for_unknown("cluster", name, clusters)
             yield Problem(record, field, name, f"no cluster {name}", remedy)
     for field, grant in _grants(team):
         dataset = datasets.get(grant.dataset)
         if grant.dataset not in datasets:
-            remedy = f"Write dataset#{grant.dataset} first, or correct the name."
+            remedy = _remedy_for_unknown("dataset", grant.dataset, datasets)
             yield Problem(record, f"{field}.dataset", grant.dataset, f"no dataset {grant.dataset}", remedy)
         elif dataset and not dataset.holds(grant.prefix):
             rule = f"lies outside of dataset {dataset.name}, which is {dataset.prefix} of {dataset.bucket}"
             remedy = f"Prefixes count from the bucket's root: begin it with {dataset.prefix}"
             yield Problem(record, f"{field}.prefix", grant.prefix, rule, remedy)
+
+
+def _remedy_for_unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    likely = closest(name, known)
+    first = f"Write {kind}#{name} first"
+    return f"Did you mean {likely}? Else {first[0].lower()}{first[1:]}." if likely else f"{first}, or correct the name."
 
 
 def _grants(team: Team) -> Iterable[tuple[str, DatasetGrant | FileSystemGrant]]:

@@ -67,7 +67,7 @@ def faults(part: type[BaseModel], error: ValidationError, patterns: Mapping[str,
 
 def closest(name: str, names: Iterable[str]) -> str:
     """The one of ``names`` that somebody who wrote ``name`` most likely meant; empty if none is near."""
-    return next(iter(get_close_matches(name.lower().replace("-", "_"), sorted(names), 1)), "")
+    return next(iter(get_close_matches(name.lower(), sorted(names), 1)), "")
 
 
 def sentence(problem: Mapping[str, Any]) -> str:
@@ -107,7 +107,8 @@ def _meant(part: type[BaseModel], path: Path, missing: Collection[Path]) -> str:
     known = {field.alias or own for own, field in _part_at(part, parents).model_fields.items()}
     known -= frozenset() if parents else _NOT_WRITTEN
     absent = {str(one[-1]) for one in missing if one[:-1] == path[:-1]}
-    return closest(str(name), known & absent) or closest(str(name), known)
+    written = str(name).replace("-", "_")
+    return closest(written, known & absent) or closest(written, known)
 
 
 def _part_at(part: type[BaseModel], path: Iterable[int | str]) -> type[BaseModel]:
