@@ -43,7 +43,7 @@ def who_can(
         str, typer.Argument(metavar="WHAT", help="dataset#NAME, s3://BUCKET/KEY or cluster#NAME.", show_default=False)
     ],
 ) -> None:
-    """Tell who can list, read or write data, or use a cluster.
+    """Show who can list, read or write data, or use a cluster.
 
     A key or prefix that ends with a slash means all that is below it; whoever reaches a part of it is told, with that
     part. People are told too who can only read by a pod: whoever may make pods in a namespace may use its service
@@ -76,7 +76,7 @@ def of(
         ),
     ],
 ) -> None:
-    """Tell all that an account's principals, a role, a user or a service account can reach.
+    """Show everything that an account's principals, a role, a user or a service account can reach.
 
     Of one of podshare's own roles it tells what whoever is in it can reach.
     """
@@ -93,7 +93,7 @@ def of(
 @app.command("matrix", epilog=examples("podshare access matrix", "podshare access matrix --json"))
 @takes_options
 def matrix(options: Options) -> None:
-    """Show each team with what it may do in each cluster and with each dataset."""
+    """Show which team can do what in each cluster and with each dataset."""
     from podshare_cli import access_views, proofs
     from podshare_cli.output import print_json, stdout
 
@@ -193,7 +193,7 @@ def probe(
         str, typer.Option("--image", metavar="IMAGE", help="An image of the AWS CLI that the cluster can pull.")
     ] = "public.ecr.aws/aws-cli/aws-cli:latest",
 ) -> None:
-    """Try what a team's pods reach, by pods: list and read through the access points, and be refused elsewhere.
+    """Test a team's access from real pods: list and read through the access points, and be refused elsewhere.
 
     For each service account with data a short-lived pod runs in the team's namespace, and is deleted again; nothing is
     written. What shall be reached follows from the team's proof, what shall be refused from all proofs. Your
@@ -250,7 +250,7 @@ def _tell_age(known: "Known") -> None:
 
     ages = known.ages()
     if moments := sorted(ages["read_at"].values()):
-        told = f"as read from AWS and Kubernetes, of the team looked at longest ago {ago(moments[0], _now())}"
+        told = f"Read back from AWS and Kubernetes; oldest reading {ago(moments[0], _now())}."
         stderr().print(told, style="dim", soft_wrap=True)
     unseen = "Control policies of the organization may deny what is shown here: podshare access probe TEAM tries it"
     stderr().print(unseen, style="dim", soft_wrap=True)

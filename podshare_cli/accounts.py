@@ -44,7 +44,7 @@ def list_accounts(
         str | None, typer.Option("--team", metavar="NAME", help="Those that this team has something in only.")
     ] = None,
 ) -> None:
-    """List the accounts that podshare knows: state, place in the organization, teams, and whose member role is awaited.
+    """List the organization's accounts: state, organizational unit, teams, and missing member roles.
 
     It tells what podshare last read: an event of the organization, or the nightly sweep, lets it read again.
     """
@@ -67,7 +67,7 @@ def get_account(
     options: Options,
     account: Annotated[str, typer.Argument(metavar="ID", help="The account's id, 12 digits.", show_default=False)],
 ) -> None:
-    """Show all that podshare knows of an account, and how each team stands that has something in it.
+    """Show an account, and the status of each team that has resources in it.
 
     What nobody can clean any more, because the account has gone, is listed with each team.
     """

@@ -26,7 +26,7 @@ def approve(
     every: Annotated[bool, typer.Option("--all", help="Approve what every team waits for.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Approve that a team loses what its plan would take from it; without a team, show what waits.
+    """Approve a held plan that revokes access. Without TEAM, list held plans.
 
     An approval names one plan of one team. The plan is made anew, and carried out only if it is still the same.
     """

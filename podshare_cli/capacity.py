@@ -27,7 +27,7 @@ def capacity(
         list[str] | None, typer.Option("--cluster", metavar="NAME", help="This cluster only; may be given again.")
     ] = None,
 ) -> None:
-    """Draw what of each cluster is guaranteed to which team, lent and borrowed, and what is free.
+    """Show each cluster's capacity: guaranteed to which team, lent, borrowed, and free.
 
     It shows the compute quotas that SageMaker has now, those of others too, against the cluster's nodes. A team lends
     what it leaves idle, and borrows up to its limit: what is lent at the moment Kueue knows alone. The exit code is 1

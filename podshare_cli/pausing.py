@@ -13,11 +13,11 @@ from podshare_cli.options import Options, takes_options
 @takes_options
 def pause(
     options: Options,
-    reason: Annotated[str, typer.Option("--reason", help="Why, for those who wonder.", show_default=False)],
+    reason: Annotated[str, typer.Option("--reason", help="The reason, shown to whoever asks.", show_default=False)],
 ) -> None:
-    """Let no new reconciliation begin; those that run come to their end.
+    """Stop starting reconciliations; running ones finish.
 
-    What is asked for meanwhile is done when podshare resumes.
+    What is requested meanwhile is done when podshare resumes.
     """
     from podshare.domain.records import PAUSE_ID, InvalidRecord, parse
     from podshare_cli.failures import invalid
@@ -37,12 +37,12 @@ def pause(
 
 @takes_options
 def resume(options: Options) -> None:
-    """Let reconciliations begin again; every team is reconciled."""
+    """Start reconciliations again, beginning with every team."""
     from podshare.domain.records import PAUSE_ID
     from podshare_cli.tables import Registry
 
     was_paused = Registry(options.connection).delete(PAUSE_ID)
-    told = "podshare goes on; every team is reconciled" if was_paused else "it was not paused"
+    told = "podshare has resumed; every team is being reconciled" if was_paused else "podshare was not paused"
     _tell(options, paused=False, told=told)
 
 

@@ -41,7 +41,7 @@ def put_cluster(options: Options, files: Files) -> None:
 @enrollments.command("put", epilog=examples("podshare enrollment put examples/registry/enrollment-science.yaml"))
 @takes_options
 def put_enrollment(options: Options, files: Files) -> None:
-    """Write enrollment records: each account that one selects gets a team, and loses it once it is not selected.
+    """Write enrollment records: each selected account gets a team, and loses it when it no longer matches.
 
     What would change is told before by `podshare team plan FILE`.
     """
@@ -86,7 +86,7 @@ def list_clusters(options: Options) -> None:
 @enrollments.command("list", epilog=examples("podshare enrollment list"))
 @takes_options
 def list_enrollments(options: Options) -> None:
-    """List the enrollments, and the teams that each has made."""
+    """List the enrollments, and the teams that each makes."""
     _list(options, "enrollment", ("organizational_unit", "account_tag", "exclude_accounts"))
 
 
@@ -106,7 +106,7 @@ def delete_dataset(options: Options, name: Name, yes: Yes = False) -> None:
 )
 @takes_options
 def delete_enrollment(options: Options, name: Name, yes: Yes = False) -> None:
-    """Delete an enrollment's record: every team that it has made is deleted with all of its access."""
+    """Delete an enrollment's record: every team that it makes is deleted, with all of its access."""
     from podshare_cli.writing import teams_enrolled
 
     _require(options, f"enrollment#{name}")

@@ -229,9 +229,9 @@ def _identity(change: Mapping[str, Any]) -> str:
 def _told_plan(plan: Mapping[str, Any]) -> str:
     count = int(plan.get("count", 0))
     revoked = sum(len(stage["changes"]) for stage in plan.get("revoke", []))
-    told = [f"planned {count} change{'' if count == 1 else 's'}" if count else "nothing to change"]
-    told += [f"{revoked} of them take{'s' if revoked == 1 else ''} away"] if revoked else []
-    for name, many in (("problems", "wrong in the record"), ("obstacles", "in the way")):
+    told = [f"{count} change{'' if count == 1 else 's'} planned" if count else "nothing to change"]
+    told += [f"{revoked} revoke{'s' if revoked == 1 else ''} access"] if revoked else []
+    for name, many in (("problems", "wrong in the record"), ("obstacles", "blocked")):
         told += [f"[yellow]{len(plan[name])} {many}[/]"] if plan.get(name) else []
     return ", ".join(told)
 

@@ -53,7 +53,7 @@ def _last(options: Options) -> Mapping[str, Any]:
 
     found = State(options.connection).last_sweep()
     if found is None:
-        raise Failure(f"No sweep has come to its end yet ({options.connection.place}).", "Start one: podshare sweep")
+        raise Failure(f"No sweep has completed yet ({options.connection.place}).", "Start one: podshare sweep")
     return {name: value for name, value in found.items() if name not in ("id", "part")}
 
 

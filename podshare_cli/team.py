@@ -89,7 +89,7 @@ def get(
     name: Name,
     as_yaml: Annotated[bool, typer.Option("--yaml", help="Print YAML that can be put again.")] = False,
 ) -> None:
-    """Show a team's record, as it stands in the registry, or as its enrollment made it."""
+    """Show a team's record, from the registry or as its enrollment makes it."""
     from podshare_cli.records import print_record, show_record
     from podshare_cli.tables import State
 
@@ -106,7 +106,7 @@ def get(
 @app.command("list", epilog=examples("podshare team list", "podshare team list --json | jq -r '.[] | .team'"))
 @takes_options
 def list_teams(options: Options) -> None:
-    """List the teams: their state, compute, data, and why one is not ready."""
+    """List teams with state, compute and data, and the reason why one is not ready."""
     from podshare_cli import team_views
     from podshare_cli.output import print_json, stdout
 
@@ -124,7 +124,7 @@ def list_teams(options: Options) -> None:
 )
 @takes_options
 def delete(options: Options, name: Name, wait: Wait = False, yes: Yes = False) -> None:
-    """Delete a team's record: its access is cut at once, its running work drains, then everything of it is removed.
+    """Delete a team's record: revoke its access at once, drain its running work, then delete all of its resources.
 
     With --wait the exit code is 1 unless the team becomes DELETED.
     """
@@ -167,7 +167,7 @@ def plan(
     ],
     deleting: Annotated[bool, typer.Option("--delete", help="Show what deleting the teams would do.")] = False,
 ) -> None:
-    """Show what a reconciliation would change, in its order; nothing is changed.
+    """Show what a reconciliation would change, in order. Changes nothing.
 
     With files: what it would change if their records were in the registry, for all teams that they concern.
     The exit code is 1 if a record is not acceptable.
@@ -204,7 +204,7 @@ def manifests(
     name: Name,
     cluster: Annotated[str | None, typer.Option("--cluster", metavar="NAME", help="In which of its clusters.")] = None,
 ) -> None:
-    """Print what a person has to apply for a team in a cluster whose record says `kubernetes_api: false`.
+    """Print the manifests that a person applies for a team where a cluster's record says `kubernetes_api: false`.
 
     Elsewhere podshare applies it by itself, and this prints nothing. With --json: the manifests, and the ARN and alias
     of each access point by which the team's pods reach data.
@@ -243,7 +243,7 @@ def status(
     ] = None,
     watching: Annotated[bool, typer.Option("--watch", help="Show it live until Ctrl-C.")] = False,
 ) -> None:
-    """Show how teams stand: state, verification, problems with their remedies, last execution, resources."""
+    """Show the status of teams: state, verification, problems with remedies, last execution, resources."""
     from podshare_cli.output import print_json
 
     if watching and options.as_json:
@@ -261,7 +261,7 @@ def status(
 @app.command(epilog=examples("podshare team reconcile vision", "podshare team reconcile vision --wait"))
 @takes_options
 def reconcile(options: Options, name: Name, wait: Wait = False) -> None:
-    """Reconcile a team now, whatever its record's state: repair what was changed behind podshare's back.
+    """Reconcile a team now: repair whatever was changed outside of podshare.
 
     With --wait the exit code is 1 unless the team becomes READY, or DELETED if no record and no enrollment asks for it.
     """
@@ -288,7 +288,7 @@ def history(
     name: Name,
     last: Annotated[int, typer.Option("--last", min=1, max=1000, help="How many, the newest first.")] = 20,
 ) -> None:
-    """List a team's reconciliations: when, what started them, who, and how they ended."""
+    """List a team's reconciliations: when, what triggered them, who, and how they ended."""
     from podshare_cli import team_views
     from podshare_cli.executions import Executions
     from podshare_cli.output import print_json, stdout

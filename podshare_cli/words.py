@@ -70,14 +70,14 @@ def plan(found: Mapping[str, Any]) -> Iterator[str]:
     yield _heading(found)
     stages = [stage for stage in found["revoke"] if stage["changes"]]
     if stages:
-        yield "  First is taken away, stage by stage:"
+        yield "  Revoke, in stages:"
     for number, stage in enumerate(stages, 1):
         yield f"    {number}. {STAGES.get(stage['stage'], stage['stage'].replace('_', ' '))}"
         for change in stage["changes"]:
             yield from _change(change)
     lanes = [*found["allocate"], *found["grant"]]
     if lanes:
-        yield f"  {'Then' if stages else 'What'} is provided, what does not depend on each other at the same time:"
+        yield f"  {'Then provision' if stages else 'Provision'} (independent changes in parallel):"
     for lane in lanes:
         yield f"    • {escape(str(lane['about']))}"
         for wave in lane["waves"]:
@@ -118,7 +118,7 @@ def _hindrances(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"  [bold red]✗ wrong in the record[/] {escape(told)}"
         yield f"      {escape(problem['remedy'])}"
     for obstacle in found.get("obstacles", []):
-        called = "… waits" if obstacle.get("waits") else "! in the way"
+        called = "… waits" if obstacle.get("waits") else "! blocked by"
         yield f"  [bold yellow]{called}[/] {escape(obstacle['what'])}"
         yield f"      {escape(obstacle['remedy'])}"
     for thing in found.get("left_behind", []):

@@ -54,7 +54,7 @@ def test_a_run_tells_its_plan_its_changes_and_its_end() -> None:
     history.add("ExecutionSucceeded", executionSucceededEventDetails={"output": '{"state": "READY", "summary": "s"}'})
     happenings = list(run.take(history.events))
     assert _told(happenings) == [
-        "• planned 1 change",
+        "• 1 change planned",
         "✓ create role podshare-vision-scientist in 222222222222",
         "✓ verified: read back 14 resources",
     ]

@@ -251,7 +251,7 @@ def test_who_can_read_a_dataset_is_told_with_the_way(podshare: Command) -> None:
     bucket = "s3://curated-images-333333333333"
     shown = podshare("access", "who-can", "read", f"{bucket}/imagenet/train/0001.jpg")
     assert "pods as trainer in hyperpod-ns-vision" in shown.out
-    assert "as read from AWS and Kubernetes" in shown.err
+    assert "Read back from AWS and Kubernetes" in shown.err
     assert "Nobody can write" in podshare("access", "who-can", "write", "dataset#imagenet").out
     assert "Nobody can read" in podshare("access", "who-can", "read", f"{bucket}/private/").out
 

@@ -35,12 +35,12 @@ def test_a_plan_tells_what_is_cut_first_in_its_order_then_what_is_provided() -> 
     )
     assert _lines(plan) == [
         "vision: 3 changes (0f)",
-        "  First is taken away, stage by stage:",
+        "  Revoke, in stages:",
         "    1. cluster access",
         "       delete access entry of podshare-vision-1a2b3c4d in 111111111111 — no longer desired",
         "    2. who may assume the roles",
         "       cut    role podshare-vision-1a2b3c4d in 111111111111",
-        "  Then is provided, what does not depend on each other at the same time:",
+        "  Then provision (independent changes in parallel):",
         "    • dataset drafts",
         "       create access point podshare-v in 111111111111",
     ]
@@ -75,7 +75,7 @@ def test_problems_obstacles_and_notes_come_with_their_remedies() -> None:
         "  7 more changes follow in the next run.",
         "  ✗ wrong in the record team#vision: cluster = x: no such cluster",
         "      Fix.",
-        "  ! in the way bucket b is public",
+        "  ! blocked by bucket b is public",
         "      Block it.",
         "  … waits no member role in 555555555555",
         "      It is awaited.",

@@ -52,7 +52,7 @@ class TeamLeases:
     function_timeout: int
 
     def acquire(self, team: str, execution: str, *, asks_for: AsksFor) -> Hold | Busy:
-        """Take the lease for ``execution`` (its ARN), after leaving word of what it asks for.
+        """Take the lease for ``execution`` (its ARN), after recording what it requests.
 
         A holder that is running is left alone: it starts over, or looks again. One that has ended without giving the
         lease back is taken over, once its functions must have ended too.

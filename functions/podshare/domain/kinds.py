@@ -414,7 +414,7 @@ class BucketDelegation(Resource):
 
 @dataclass(frozen=True, kw_only=True)
 class KmsGrant(Resource):
-    """The leave of a KMS key that a data role may do one operation with it; fixed once it is made.
+    """A KMS grant that lets a data role perform one operation with a key; it cannot be changed once made.
 
     One grant for each operation, so that a change of access adds one or takes one away and never has to do both.
     ``constrained`` tells of a condition that podshare does not make.

@@ -1,4 +1,4 @@
-"""Which teams a change may concern. Too many are harmless, one too few is not."""
+"""Which teams a change may affect. False positives are harmless; a missed team is not."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
