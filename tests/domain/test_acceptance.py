@@ -1,12 +1,13 @@
 """A bad record: nothing that it adds is granted, everything that it removes is removed."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
-from podshare.domain.acceptance import accept_dataset, accept_team
-from podshare.domain.records import Access, Dataset, InvalidRecord, Team, parse_team
-from tests.builders import ROOT, SCIENCE, a_dataset, a_team, a_team_item, a_team_item_on
+from podshare.domain.acceptance import Accepted, accept_dataset, accept_team
+from podshare.domain.records import Access, Dataset, InvalidRecord, Problem, Team, parse_team
+from tests.builders import KMS_KEY, ROOT, SCIENCE, a_dataset, a_team, a_team_item, a_team_item_on
 
 DATASETS: dict[str, Dataset | None] = {"imagenet": a_dataset(), "web": a_dataset("web")}
 
@@ -267,3 +268,302 @@ def test_a_protected_team_outlives_its_record() -> None:
 def test_protection_that_was_turned_off_protects_nothing() -> None:
     """What counts is the last accepted record: one without protection goes with its record."""
     assert accept_team(None, a_team(deletion_protection=False), ["main"], DATASETS).record is None
+
+
+# ---- each problem in words ----------------------------------------------------------------------------------------
+
+
+def a_link(dataset: str = "imagenet", access: str = "read", **fields: Any) -> dict[str, Any]:
+    return {"file_system": "fs-0123456789abcdef0", "dataset": dataset, "access": access, **fields}
+
+
+def an_account(*grants: dict[str, Any], name: str = "trainer") -> dict[str, Any]:
+    return {"name": name, "datasets": [{"dataset": "imagenet", "access": "read", **grant} for grant in grants]}
+
+
+TARGETS = {**DATASETS, "scans": a_dataset("scans", data_role="target"), "gone": None}
+CLUSTER_REMEDY = "Write cluster#typo first, or correct the name."
+
+
+@pytest.mark.parametrize(
+    ("fields", "problems"),
+    [
+        ({}, []),
+        ({"cluster": "typo"}, [("cluster", "typo", "no cluster typo", CLUSTER_REMEDY)]),
+        (
+            {"service_accounts": [an_account({"dataset": "nowhere"})]},
+            [("service_accounts.0.datasets.0.dataset", "nowhere", "no dataset nowhere", "Write dataset#nowhere first, or correct the name.")],
+        ),
+        ({"service_accounts": [an_account({"dataset": "gone", "prefix": "anything/"})]}, []),
+        (
+            {"service_accounts": [an_account(), an_account({}, {"prefix": "train/"}, name="other")]},
+            [
+                (
+                    "service_accounts.1.datasets.1.prefix",
+                    "train/",
+                    "lies outside of dataset imagenet, which is imagenet/ of curated-images-333333333333",
+                    "Prefixes count from the bucket's root: begin it with imagenet/",
+                )
+            ],
+        ),
+        (
+            {"service_accounts": [an_account(), an_account({}, {"dataset": "scans"}, name="other")]},
+            [
+                (
+                    "service_accounts.1.datasets",
+                    "scans",
+                    "have data_role target: they go neither with other datasets nor with those of another account",
+                    "Pods end up in one role: give these datasets service accounts of their own, one for each account.",
+                )
+            ],
+        ),
+        ({"file_systems": [a_link("nowhere")]}, [("file_systems.0.dataset", "nowhere", "no dataset nowhere", "Write dataset#nowhere first, or correct the name.")]),
+        (
+            {"file_systems": [a_link(prefix="imagenet/a/"), a_link("web"), a_link("inner", prefix="imagenet/a/b/")]},
+            [
+                (
+                    "file_systems.2.dataset",
+                    "inner",
+                    "overlaps with file_systems.0, and fs-0123456789abcdef0 links no data twice",
+                    "Leave one of them out, or link it to another file system.",
+                )
+            ],
+        ),
+        ({"file_systems": [a_link(), a_link("inner", file_system="fs-0123456789abcdef1")]}, []),
+        ({"file_systems": [a_link(prefix="imagenet/a/"), a_link("inner", prefix="imagenet/b/")]}, []),
+        ({"file_systems": [a_link(), a_link("gone")]}, []),
+        (
+            {"members": [{"account": "222222222222", "existing_role": "Researcher"}, {"account": "444444444444", "existing_role": "podshare/x"}]},
+            [
+                (
+                    "members.1.existing_role",
+                    "podshare/x",
+                    "is a role of podshare's own",
+                    "Leave existing_role out: podshare makes the team's own data scientist role.",
+                )
+            ],
+        ),
+        ({"kubernetes_groups": ["podshare:vision:ops"]}, []),
+        (
+            {"kubernetes_groups": ["podshare:vision:ops", "another:vision:ops"]},
+            [("kubernetes_groups.1", "another:vision:ops", "is not the team's", "Begin it with podshare:vision:")],
+        ),
+    ],
+)  # fmt: skip
+def test_each_problem_is_told_by_its_field_with_a_remedy(
+    fields: dict[str, Any], problems: list[tuple[str, str, str, str]]
+) -> None:
+    """A reference that leads nowhere, data in two places at once, and others' roles and groups; each in words of its own."""
+    known = {**TARGETS, "inner": a_dataset("inner", prefix="imagenet/")}
+    found = accept_team(a_team_item(**fields), None, ["main"], known, ["/podshare/"], prefix="podshare")
+    assert [*found.problems] == [Problem("team#vision", *problem) for problem in problems]
+    assert (found.record is None) is bool(problems)
+
+
+def test_a_group_of_any_prefix_counts_where_none_is_known() -> None:
+    """What a team's groups begin with is held only by who knows the installation's prefix."""
+    item = a_team_item(kubernetes_groups=["another:vision:ops"])
+    assert accept_team(item, None, ["main"], DATASETS).problems == ()
+
+
+def test_a_protected_team_says_in_full_how_it_goes() -> None:
+    """The problem of a record that was deleted under protection names the field that was on."""
+    problem = Problem(
+        "team#vision",
+        "deletion_protection",
+        "true",
+        "the record was deleted while deletion_protection was on: the team stays as it was accepted",
+        "Write the record again. To delete the team, turn deletion_protection off first.",
+    )
+    assert accept_team(None, a_team(deletion_protection=True), ["main"], DATASETS).problems == (problem,)
+
+
+# ---- of a bad record, what both say -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("account", "444444444444"),
+        ("region", "us-east-2"),
+        ("bucket", "elsewhere"),
+        ("kms_key", KMS_KEY),
+        ("vpc", "vpc-0123456789abcdef0"),
+        ("data_role", "target"),
+        ("prefix", "other/"),
+    ],
+)
+def test_a_bad_dataset_that_is_elsewhere_ends_the_last_one(field: str, value: str) -> None:
+    """What a bad record says of the place of its data, and of the way to them, is another dataset; none waits in its stead."""
+    found = accept_dataset(dataset_item(oops=1, **{field: value}), a_dataset())
+    assert found.record is None
+    assert [problem.field for problem in found.problems] == ["oops"]
+
+
+def test_a_good_dataset_counts_as_written() -> None:
+    """An acceptable dataset counts whatever counted before; a bad one that was never accepted does not."""
+    moved = dataset_item(bucket="elsewhere")
+    assert accept_dataset(moved, a_dataset()) == Accepted(a_dataset(bucket="elsewhere"))
+    assert accept_dataset(dataset_item(oops=1), None).record is None
+    assert accept_dataset(None, a_dataset()) == Accepted(None)
+
+
+def test_a_record_of_another_kind_is_no_dataset() -> None:
+    """What stands at a dataset's place and is a good record of something else gives no data."""
+    assert accept_dataset(a_team_item(), a_dataset()) == Accepted(None)
+
+
+SOON, LATER = "2026-12-01T00:00:00+00:00", "2026-12-31T00:00:00+00:00"
+SOONEST = datetime.fromisoformat(SOON)
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "left"),
+    [
+        ({}, {"trusted_by": ["role/A"]}, [("role/A",)]),
+        ({"trusted_by": ["role/A"]}, {}, [("role/A",)]),
+        ({"trusted_by": ["role/A", "role/B"]}, {"trusted_by": ["role/B"]}, [("role/B",)]),
+        ({"trusted_by": ["role/A"]}, {"trusted_by": ["role/B"]}, []),
+        ({}, {}, [None]),
+    ],
+)
+def test_a_member_trusts_whom_both_records_trust(last: Any, now: Any, left: list[Any]) -> None:
+    """The whole account counts only if both records say so; where the two agree on nobody the member is out."""
+    before = a_team(members=[{"account": "222222222222", **last}])
+    found = accepted(a_team_item(owner="", members=[{"account": "222222222222", **now}]), before)
+    assert found
+    assert [member.trusted_by for member in found.members] == left
+
+
+@pytest.mark.parametrize(("last", "now"), [(SOON, LATER), (LATER, SOON), (SOON, ...), (..., SOON)])
+def test_the_earlier_end_counts(last: Any, now: Any) -> None:
+    """Of two ends of a member, of a grant and of a link the earlier one counts, and one end rather than none."""
+
+    def ends(at: Any) -> dict[str, Any]:
+        return {} if at is ... else {"expires": at}
+
+    def fields(at: Any) -> dict[str, Any]:
+        return {
+            "members": [{"account": "222222222222", **ends(at)}],
+            "service_accounts": [an_account(ends(at))],
+            "file_systems": [a_link(**ends(at))],
+        }
+
+    found = accepted(a_team_item(owner="", **fields(now)), a_team(**fields(last)))
+    assert found
+    grants = (*found.members, *found.service_accounts[0].datasets, *found.file_systems)
+    assert [grant.expires for grant in grants] == [SOONEST] * 3
+
+
+@pytest.mark.parametrize(("excluded_before", "members"), [(250, 2), (251, 1)])
+def test_a_line_that_cannot_exclude_all_selects_nobody(excluded_before: int, members: int) -> None:
+    """As many accounts are excluded as a line can say; one more, and the line goes, and no other one with it."""
+
+    def lines(first: int, count: int) -> list[dict[str, Any]]:
+        excluded = [f"{number:012}" for number in range(first, first + count)]
+        return [{"organizational_unit": SCIENCE, "exclude_accounts": excluded}, {"account": "222222222222"}]
+
+    found = accepted(a_team_item(owner="", members=lines(1000, 250)), a_team(members=lines(1, excluded_before)))
+    assert found
+    assert len(found.members) == members
+
+
+@pytest.mark.parametrize("written", [3, "trainer", None, {"name": "trainer"}, ["trainer"], [{"name": ["trainer"]}]])
+def test_service_accounts_that_are_no_list_of_accounts_ask_for_nothing(written: Any) -> None:
+    """Whatever stands in their place, nothing of it is taken for a service account."""
+    found = accepted(a_team_item(service_accounts=written))
+    assert found
+    assert found.service_accounts == ()
+
+
+def grants_of(last: list[dict[str, Any]], now: list[dict[str, Any]], **datasets: Any) -> list[tuple[Any, ...]]:
+    """What a service account keeps: dataset, access, prefix and whether it ends."""
+    before = a_team(service_accounts=[an_account(*last)])
+    item = a_team_item(owner="", service_accounts=[an_account(*now)])
+    record = accept_team(item, before, ["main"], {**DATASETS, **datasets}).record
+    assert record
+    found = record.service_accounts[0].datasets
+    return [(grant.dataset, str(grant.access), grant.prefix, bool(grant.expires)) for grant in found]
+
+
+IMAGENET = ("imagenet", "read", "", False)
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "left"),
+    [
+        ([{}], [{}], [IMAGENET]),
+        ([{}], [], []),
+        ([{}], [{"dataset": "web"}], []),
+        ([{"dataset": "web"}, {}], [{}], [IMAGENET]),
+        ([{}], [{"dataset": "web"}, {}], [IMAGENET]),
+        ([{}], [{"prefix": "other/"}], []),
+        ([{}], [{"prefix": "other/"}, {"prefix": "imagenet/a/"}], [("imagenet", "read", "imagenet/a/", False)]),
+        ([{"prefix": "imagenet/a/"}], [{}], [("imagenet", "read", "imagenet/a/", False)]),
+        ([{"prefix": "imagenet/a/"}], [{"prefix": "imagenet/b/"}], []),
+        ([{"prefix": "imagenet/b/"}], [{"prefix": "imagenet/a/"}], []),
+        ([{"prefix": "imagenet/b/b/"}], [{"prefix": "imagenet/a/"}], []),
+        ([{"access": "read_write"}], [{}], [IMAGENET]),
+        ([{}], [{"access": "read_write"}], [IMAGENET]),
+        ([{"access": "read_write"}], [{"access": "read_write"}], [("imagenet", "read_write", "", False)]),
+    ],
+)
+def test_a_grant_counts_as_far_as_both_records_give_it(
+    last: list[dict[str, Any]], now: list[dict[str, Any]], left: list[tuple[Any, ...]]
+) -> None:
+    """The same dataset, the narrower of two prefixes inside of it, and to write only where both say so."""
+    assert grants_of(last, now) == left
+
+
+def test_a_grant_of_a_deleted_dataset_asks_for_nothing() -> None:
+    """While something else is wrong, what was deleted is no dataset that a prefix could lie in; other grants stay."""
+    assert grants_of([{}, {"dataset": "web"}], [{}, {"dataset": "web"}], imagenet=None) == [("web", "read", "", False)]
+
+
+WRITE = {"access": "read_write"}
+
+
+@pytest.mark.parametrize(
+    ("now", "left"),
+    [
+        ([{}, WRITE], ("read_write", False)),
+        ([WRITE, {}], ("read_write", False)),
+        ([{"expires": SOON}, {}], ("read", False)),
+        ([{}, {"expires": SOON}], ("read", False)),
+        ([{"expires": SOON}, {"expires": LATER, **WRITE}], ("read_write", True)),
+        ([{"expires": LATER}, {"expires": SOON, **WRITE}], ("read", True)),
+        ([{"expires": LATER, **WRITE}, {"expires": SOON}], ("read_write", True)),
+        ([{}, {"expires": SOON, **WRITE}], ("read", False)),
+        ([{"expires": SOON, **WRITE}, {}], ("read_write", True)),
+    ],
+)
+def test_of_two_grants_of_one_prefix_the_greater_counts(now: list[dict[str, Any]], left: tuple[Any, ...]) -> None:
+    """A record may name a prefix once: of two the one that gives all of the other is kept, else the one written first."""
+    ((_, access, _, ends),) = grants_of([WRITE], now)
+    assert (access, ends) == left
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "left"),
+    [
+        ({}, {}, ("read", "")),
+        ({"access": "read_write"}, {}, ("read", "")),
+        ({"access": "read_write"}, {"access": "read_write"}, ("read_write", "")),
+        ({}, {"prefix": "imagenet/a/"}, ("read", "imagenet/a/")),
+        ({"prefix": "imagenet/a/"}, {}, ("read", "imagenet/a/")),
+        ({"prefix": "imagenet/a/"}, {"prefix": "imagenet/b/"}, None),
+        ({}, {"prefix": "other/"}, None),
+        ({}, {"file_system": "fs-0123456789abcdef1"}, None),
+        ({}, {"dataset": "web"}, None),
+    ],
+)
+def test_a_link_counts_as_far_as_both_records_give_it(last: Any, now: Any, left: Any) -> None:
+    """A grant through a file system is narrowed as a service account's; another file system is another grant."""
+    before = a_team(file_systems=[a_link(**last)])
+    found = accepted(a_team_item(owner="", file_systems=[a_link(**now)]), before)
+    assert found
+    told = [(str(grant.access), grant.prefix) for grant in found.file_systems]
+    assert told == ([left] if left else [])
+    assert {(grant.file_system, grant.dataset) for grant in found.file_systems} <= {
+        ("fs-0123456789abcdef0", "imagenet")
+    }

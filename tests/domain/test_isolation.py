@@ -8,7 +8,18 @@ import pytest
 
 from podshare.domain.desired import desired
 from podshare.domain.isolation import violations
-from podshare.domain.kinds import AccessEntry, AccessPoint, Key, Kind, KmsGrant, PodIdentityAssociation, Resource, Role
+from podshare.domain.kinds import (
+    AccessEntry,
+    AccessPoint,
+    Key,
+    Kind,
+    KmsGrant,
+    KubernetesRole,
+    KubernetesRule,
+    PodIdentityAssociation,
+    Resource,
+    Role,
+)
 from tests.builders import CLUSTER, INSTALLATION, KMS_KEY, a_dataset, a_team, own_boundaries
 
 TEAM = a_team()
@@ -152,3 +163,12 @@ def test_an_association_stays_at_home() -> None:
     stolen = replace(one, role_arn="arn:aws:iam::111111111111:role/podshare/podshare-language-12345678")
     assert any("own team's namespace" in found.rule for found in violations(OWN, [away], {key: away}))
     assert any("own data role" in found.rule for found in violations(OWN, [stolen], WANTED))
+
+
+def test_a_rule_that_a_record_may_name_breaks_nothing() -> None:
+    """A secret by its name is a team's to have; what is read back is judged with the names in it."""
+    key = replace(entry().key, kind=Kind.KUBERNETES_ROLE, name="hyperpod-ns-vision/podshare-ops")
+    named = KubernetesRule(("",), ("secrets",), ("get",), ("one",))
+    for rule, broken in ((named, 0), (replace(named, resource_names=()), 1)):
+        role = KubernetesRole(key=key, rules=(rule,))
+        assert len(violations(OWN, [role], {key: role})) == broken

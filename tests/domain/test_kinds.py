@@ -256,3 +256,16 @@ def test_what_is_read_from_a_volume() -> None:
     assert replace(VOLUME, spec={"csi": {"volumeAttributes": {"mountname": "abc"}}}).mounts == "/"
     assert ROLE.purpose == ""
     assert replace(ROLE, tags={"podshare:purpose": "data-access"}).purpose == "data-access"
+
+
+@pytest.mark.parametrize(("more", "stays"), [(0, True), (1, False)])
+def test_an_intersection_that_just_fits_stays(more: int, stays: bool) -> None:
+    """A role's policies and an access point's stay to the last character that IAM and S3 take; beyond it all goes."""
+
+    def of_size(size: int) -> policies.Document:
+        return reading("x" * (size - policies.size([reading("")])))
+
+    role = replace(ROLE, policies={"data": of_size(policies.INLINE_POLICIES + more)})
+    assert bool(role.common(role).policies) is stays  # type: ignore[union-attr]
+    point = replace(POINT, policy=of_size(policies.ACCESS_POINT_POLICY + more))
+    assert bool(point.common(point).policy) is stays  # type: ignore[union-attr]

@@ -99,7 +99,7 @@ def _trusts() -> Iterator[tuple[str, Resource]]:
     account = scientist.key.account
     yield (
         "a denial and then a trust in a federation",
-        trusting(member, {"Effect": "Deny"}, {"Principal": {"Federated": "x"}}),
+        trusting(member, {"Effect": "Deny", "Action": "iam:*"}, {"Principal": {"Federated": "x"}}),
     )
     yield "a trust in nobody that is named", trusting(member, {})
     yield (

@@ -72,7 +72,7 @@ def accept_dataset(item: Item | None, last: Dataset | None) -> Accepted[Dataset]
 
 
 def _narrowed_dataset(item: Item, last: Dataset | None) -> Dataset | None:
-    written = understood(Dataset, {**plain(item), "name": last.name if last else ""})
+    written = understood(Dataset, {**plain(item), "name": last.name}) if last else None
     if not last or not written:
         return None
     fixed = ("account", "region", "bucket", "kms_key", "vpc", "data_role")
@@ -277,7 +277,7 @@ def _narrowed_accounts(last: Team, written: object, datasets: Mapping[str, Datas
     by_name = {name: row for row in rows if isinstance(name := row.get("name"), str)}
     for account in last.service_accounts:
         if row := by_name.get(account.name):
-            grants = _narrowed_grants(account.datasets, _elements(DatasetGrant, row.get("datasets", [])), datasets)
+            grants = _narrowed_grants(account.datasets, _elements(DatasetGrant, row.get("datasets")), datasets)
             yield account.model_copy(update={"datasets": tuple(grants)})
 
 
@@ -301,7 +301,7 @@ def _narrowed_grants(
 
 def _common_grant(one: DatasetGrant, other: DatasetGrant) -> DatasetGrant | None:
     """What two grants of a dataset both give; None if neither's prefix lies in the other's."""
-    wide, narrow = sorted((one.prefix, other.prefix), key=len)
+    wide, narrow = sorted((one.prefix, other.prefix))  # a prefix comes before all that lies in it
     if not narrow.startswith(wide):
         return None
     access = one.access if one.access is other.access else DatasetAccess.READ
@@ -317,7 +317,7 @@ def _narrowed_links(last: Team, written: object, datasets: Mapping[str, Dataset 
         if now and dataset and dataset.holds(now.prefix):
             both = _common_grant(_plain_grant(grant), _plain_grant(now))
             if both:
-                yield grant.model_copy(update=both.model_dump(exclude={"dataset"}))
+                yield grant.model_copy(update=both.model_dump())
 
 
 def _plain_grant(grant: FileSystemGrant) -> DatasetGrant:

@@ -28,6 +28,7 @@ from podshare.domain.kinds import (
     Role,
 )
 from podshare.domain.policies import Statement
+from podshare.domain.reach import account_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,8 @@ def _trust_in_pods(own: Boundaries, statement: Statement) -> Iterator[tuple[str,
 
 def _session_tags(own: Boundaries, statement: Statement) -> Iterator[tuple[str, str]]:
     tags = statement.get("Condition", {}).get("StringEquals", {})
-    if not set(tags.get("aws:requesttag/eks-cluster-arn", ["?"])) <= own.cluster_arns:
+    clusters = {*tags.get("aws:requesttag/eks-cluster-arn", ())}
+    if not clusters or not clusters <= own.cluster_arns:
         yield "a data role's trust requires its own cluster", str(tags)
     if tags.get("aws:requesttag/kubernetes-namespace") != [own.namespace]:
         yield "a data role's trust requires its own namespace", str(tags)
@@ -148,7 +150,7 @@ def _trust_in_members(own: Boundaries, role: Role, statement: Statement) -> Iter
         yield from _session_tags(own, statement)
         return
     for arn in statement["Principal"]["AWS"]:
-        account = arn.split(":")[4] if arn.count(":") >= 5 else arn
+        account = account_of(arn)
         if arn != own.installation.root_arn(account):
             yield "a trust names an account's root with conditions", arn
         elif role.key.account == account and role.purpose == "data-scientist":
@@ -161,8 +163,7 @@ def _trust_in_members(own: Boundaries, role: Role, statement: Statement) -> Iter
 
 def _is_member(own: Boundaries, arn: str) -> bool:
     """Whether a principal is a member's; only the account in its ARN can match it (IAM, aws:PrincipalArn)."""
-    account = arn.split(":")[4] if arn.count(":") >= 5 else ""
-    return arn in own.member_principals.get(account, ())
+    return arn in own.member_principals.get(account_of(arn), ())
 
 
 def _in_own_account(role: Role, principals: Iterable[str]) -> set[str]:
@@ -223,7 +224,7 @@ def _volume(own: Boundaries, volume: PersistentVolume, wanted: Resource | None) 
 
 
 def _directory(own: Boundaries) -> str:
-    return names.file_system_path(own.installation, own.team, "").rstrip("/") + "/"
+    return names.file_system_path(own.installation, own.team, "").removesuffix("/")
 
 
 def _kubernetes_role(own: Boundaries, role: KubernetesRole) -> Iterator[tuple[str, str]]:

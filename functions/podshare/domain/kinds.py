@@ -132,7 +132,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, KubernetesRule):
         return asdict(value)
     if isinstance(value, tuple | list | frozenset):
-        return [_plain(item) for item in (sorted(value, key=str) if isinstance(value, frozenset) else value)]
+        return [_plain(item) for item in (sorted(value) if isinstance(value, frozenset) else value)]
     return value
 
 
