@@ -76,3 +76,16 @@ def test_domain_reads_no_clock() -> None:
     ]
 
     assert calls == []
+
+
+def test_buckets_are_used_with_their_owner() -> None:
+    """Whoever takes over a bucket's name in another account is neither read nor written: S3 is told whose it must be."""
+    calls = [
+        (f"{path.relative_to(ROOT)}:{node.lineno}", {keyword.arg for keyword in node.keywords})
+        for path in (ROOT / "functions/podshare").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and any(keyword.arg == "Bucket" for keyword in node.keywords)
+    ]
+
+    assert len(calls) > 5
+    assert [place for place, named in calls if "ExpectedBucketOwner" not in named] == []

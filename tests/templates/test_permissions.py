@@ -407,6 +407,17 @@ def test_a_function_assumes_its_own_member_role_alone(sandbox: Sandbox, name: st
             assert refused == ((name, work) not in MAY_ASSUME), (account, work)
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_no_function_writes_the_registry(sandbox: Sandbox, name: str) -> None:
+    """What is granted is people's to write: no function can write, change or delete a record."""
+    dynamodb = function(sandbox, name)("dynamodb")
+    table, key = {"TableName": "podshare-registry"}, {"id": {"S": "team#nobody"}}
+
+    assert denied(dynamodb.put_item, **table, Item=key)
+    assert denied(dynamodb.update_item, **table, Key=key)
+    assert denied(dynamodb.delete_item, **table, Key=key)
+
+
 def test_identity_makes_no_role_without_the_boundary(sandbox: Sandbox) -> None:
     """A role under podshare's path comes with the boundary or not at all; elsewhere none is made."""
     iam = member(sandbox, "identity", SCIENTIST)("iam")

@@ -166,6 +166,13 @@ def test_logs_end(hub: dict[str, Any]) -> None:
     assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
 
 
+def test_every_invocation_is_traced(hub: dict[str, Any]) -> None:
+    """Every function and every machine sends its traces to X-Ray."""
+    functions, machines = of_type(hub, "AWS::Lambda::Function"), of_type(hub, "AWS::StepFunctions::StateMachine")
+    assert all(function["TracingConfig"] == {"Mode": "Active"} for function in functions.values())
+    assert all(machine["TracingConfiguration"] == {"Enabled": True} for machine in machines.values())
+
+
 def ways_in(resources: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Where each of the ways in sends what it gives up."""
     for kind in ("AWS::Lambda::EventSourceMapping", "AWS::Lambda::EventInvokeConfig"):
