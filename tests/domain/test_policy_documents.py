@@ -4,6 +4,8 @@ Whatever a small change of a builder does is seen here: one word less in a condi
 """
 
 from collections.abc import Callable
+from fnmatch import fnmatchcase
+from itertools import product
 from typing import Any
 
 import pytest
@@ -169,9 +171,44 @@ def test_one_statement_or_a_list_is_no_difference() -> None:
         ("a", "a", True), ("a", "b", False), ("a*", "ab", True), ("a*", "a*", True), ("a*", "a?", True),
         ("a?", "ab", True), ("a?", "a?", True), ("?a", "*a", False), ("*a", "?a", False), ("a?", "a*", False),
         ("*", "", True), ("[ab]", "a", False), ("[ab]*", "[ab]c", True), ("A*", "ab", False), ("", "*", False),
-        ("*", "?", True), ("*b", "a*b", False),
+        ("*", "?", True), ("*b", "a*b", False), ("a?X", "aXX", True), ("a?", "aX", True),
     ],
 )  # fmt: skip
 def test_a_pattern_covers_what_it_surely_matches(wide: str, narrow: str, is_covered: bool) -> None:
     """Wildcards in the narrower pattern are covered by a trailing one alone; brackets and case are text."""
     assert policies.covers(wide, narrow) is is_covered
+
+
+def test_short_patterns_overlap_exactly_if_a_text_matches_both() -> None:
+    """Of all patterns of up to three characters, against all texts of two letters that could match two of them."""
+    patterns = ["".join(each) for length in range(4) for each in product("ab*?", repeat=length)]
+    texts = ["".join(each) for length in range(7) for each in product("ab", repeat=length)]
+    matched = {pattern: {text for text in texts if fnmatchcase(text, pattern)} for pattern in patterns}
+    wrong = [
+        (one, other)
+        for one, other in product(patterns, repeat=2)
+        if policies.overlap(one, other) is not bool(matched[one] & matched[other])
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("element", ["Action", "NotAction", "Resource", "NotResource"])
+def test_one_value_or_a_list_of_it_is_no_difference(element: str) -> None:
+    """So it is for each element that may have either, those that are turned round among them."""
+    one, other = ({"Statement": {"Effect": "Allow", element: value}} for value in ("a", ["a"]))
+    assert policies.canonical(one) == policies.canonical(other)
+
+
+@pytest.mark.parametrize("element", ["Principal", "NotPrincipal"])
+def test_everybody_is_written_in_several_ways(element: str) -> None:
+    """A star, a star among AWS principals, and a list of it mean the same; so does one account or a list of it."""
+    for spellings in (("*", {"AWS": "*"}, {"AWS": ["*"]}), ({"AWS": "a"}, {"AWS": ["a"]})):
+        meanings = [policies.canonical({"Statement": {"Effect": "Deny", element: value}}) for value in spellings]
+        assert all(meaning == meanings[0] for meaning in meanings)
+
+
+def test_what_is_shared_in_two_ways_is_one_statement() -> None:
+    """A statement that both documents have, and that lies in a wider one beside it, stands once."""
+    narrow, wide = ({"Effect": "Allow", "Action": ["a"], "Resource": [what]} for what in ("b", "*"))
+    shared = policies.common(policies.document(narrow, wide), policies.document(narrow))
+    assert shared == policies.document(narrow)

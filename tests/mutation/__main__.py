@@ -2,8 +2,10 @@
 
 mutmut makes the mutants and runs, for each, the tests of ``tests/domain`` that call the changed function. It wants the
 package at the top of a folder, so that it works on a copy in ``.mutation/``, which also keeps results between runs:
-only mutants of changed functions, or without a result, are tried again. A mutant that changes nothing is listed in
-``equivalent.yaml`` with the reason; any other that survives is printed.
+only mutants of changed functions, or without a result, are tried again, unless modules are named. A mutant that changes
+nothing is listed in ``equivalent.yaml`` with the reason; any other that survives is printed.
+
+The tests of bad input are left out: they take as long as all others, and are about records.
 """
 
 import json
@@ -11,7 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,13 +26,20 @@ EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
 _SURVIVED, _NO_TESTS = 0, 33  # mutmut's exit codes of a mutant
 _CONFIGURATION = """\
 [tool.pytest.ini_options]
-addopts = "-q -p no:cacheprovider"
+addopts = "-q -p no:cacheprovider --tb=no --assert=plain --ignore=tests/domain/test_bad_input.py"
 
 [tool.mutmut]
 source_paths = ["podshare"]
 only_mutate = [{core}]
-also_copy = ["examples"]
+also_copy = ["examples", "conftest.py"]
 pytest_add_cli_args_test_selection = ["tests/domain"]
+"""
+_PROFILE = """\
+from hypothesis import Phase, settings
+
+# the first failure kills a mutant: no shorter example is looked for, and none is remembered
+settings.register_profile("mutation", phases=[Phase.explicit, Phase.generate], database=None, deadline=None)
+settings.load_profile("mutation")
 """
 
 
@@ -50,11 +59,12 @@ class Survivor:
 
 
 def main() -> int:
-    """Run all mutants; 0 if enough are killed and every survivor is known to change nothing."""
-    mutmut = Path(sys.argv[1]).resolve()
+    """Run the mutants of all modules, or of those that are named; 0 if enough are killed."""
+    mutmut, modules = Path(sys.argv[1]).resolve(), sys.argv[2:]
     _copy()
-    subprocess.run([mutmut, "run"], cwd=COPY, check=True)  # noqa: S603  # the tool that make has installed
-    results = dict(_results())
+    named = [f"podshare.domain.{module}.*" for module in modules]
+    subprocess.run([mutmut, "run", *named], cwd=COPY, check=True)  # noqa: S603  # the tool that make has installed
+    results = dict(_results(modules or CORE))
     survivors = [_survivor(mutmut, name) for name, code in results.items() if code in (_SURVIVED, _NO_TESTS)]
     known = {(one["function"], one["from"], one["to"]) for one in yaml.safe_load(EQUIVALENT.read_text()) or ()}
     unknown = [one for one in survivors if (one.function, one.removed, one.added) not in known]
@@ -73,13 +83,14 @@ def _copy() -> None:
         shutil.copytree(source, COPY / target, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("__init__.py", "builders.py", "conftest.py"):
         shutil.copy2(Path("tests") / name, COPY / "tests" / name)
+    (COPY / "conftest.py").write_text(_PROFILE)
     core = ", ".join(f'"podshare/domain/{module}.py"' for module in CORE)
     (COPY / "pyproject.toml").write_text(_CONFIGURATION.format(core=core))
 
 
-def _results() -> Iterator[tuple[str, int]]:
+def _results(modules: Iterable[str]) -> Iterator[tuple[str, int]]:
     """The exit code of the tests for each mutant. Raises ValueError if one was not tried."""
-    for module in CORE:
+    for module in modules:
         found = json.loads((COPY / "mutants/podshare/domain" / f"{module}.py.meta").read_text())
         for name, code in found["exit_code_by_key"].items():
             if code is None:

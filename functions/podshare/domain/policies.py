@@ -435,9 +435,9 @@ def overlap(one: str, other: str) -> bool:
 def _without_repeats(found: Iterable[Statement]) -> list[Statement]:
     """Each statement once, and each Sid, which must not stand twice in a document (IAM user guide, "Sid")."""
     unique = {json.dumps(statement, sort_keys=True): statement for statement in found}
-    seen: set[str] = set()
+    seen: set[str | None] = set()
     for text, statement in unique.items():
         if statement.get("Sid") in seen:
             unique[text] = {element: value for element, value in statement.items() if element != "Sid"}
-        seen.add(statement.get("Sid", ""))
+        seen.add(statement.get("Sid"))
     return list(unique.values())
