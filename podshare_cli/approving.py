@@ -4,13 +4,17 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from podshare_cli.failures import Failure, invalid
 from podshare_cli.options import Options, takes_options
 
+if TYPE_CHECKING:
+    from podshare_cli.connection import Connection
+
+Item = dict[str, Any]
 _Held = Mapping[str, Mapping[str, Any]]
 
 
@@ -60,22 +64,31 @@ def _agree(held: _Held, *, yes: bool) -> None:
         raise typer.Abort
 
 
-def _write(options: Options, plans: Mapping[str, str], reason: str) -> None:
+def approval(connection: "Connection", team: str, plan: str, reason: str) -> Item:
+    """The record by which the caller agrees that a team loses what a plan takes from it."""
+    # as for a pause: an owner knows fewer characters than the name of a session
+    owner = re.sub(r"[^\w .:/=+\-@]", "_", connection.caller)[:256]
+    return {"id": f"approval#{team}", "schema": 1, "plan": plan, "owner": owner, "reason": reason}
+
+
+def write(connection: "Connection", item: Item) -> None:
+    """Write an approval, signed with the caller's ARN."""
     from podshare.domain.records import InvalidRecord, parse
-    from podshare_cli.output import print_json, stderr
     from podshare_cli.tables import Registry
 
-    caller = options.connection.caller
-    # as for a pause: an owner knows fewer characters than the name of a session
-    owner = re.sub(r"[^\w .:/=+\-@]", "_", caller)[:256]
+    try:
+        parse(item)
+    except InvalidRecord as error:
+        problems = [problem.as_dict() for problem in error.problems]
+        raise invalid("The approval cannot be recorded.", problems=problems) from None
+    Registry(connection).put({**item, "changed_by": connection.caller})
+
+
+def _write(options: Options, plans: Mapping[str, str], reason: str) -> None:
+    from podshare_cli.output import print_json, stderr
+
     for team, plan in sorted(plans.items()):
-        item = {"id": f"approval#{team}", "schema": 1, "plan": plan, "owner": owner, "reason": reason}
-        try:
-            parse(item)
-        except InvalidRecord as error:
-            problems = [problem.as_dict() for problem in error.problems]
-            raise invalid("The approval cannot be recorded.", problems=problems) from None
-        Registry(options.connection).put({**item, "changed_by": caller})
+        write(options.connection, approval(options.connection, team, plan, reason))
     if options.as_json:
         print_json({"approved": dict(sorted(plans.items()))})
     else:

@@ -26,26 +26,26 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 @datasets.command("put", epilog=examples("podshare dataset put examples/registry/datasets.yaml"))
 @takes_options
-def put_dataset(options: Options, files: Files) -> None:
-    """Write dataset records; the teams that use them are reconciled."""
-    _put(options, files, "dataset")
+def put_dataset(options: Options, files: Files, yes: Yes = False) -> None:
+    """Write dataset records; the teams that use them are reconciled. If anybody would lose access, it asks."""
+    _put(options, files, "dataset", yes=yes)
 
 
 @clusters.command("put", epilog=examples("podshare cluster put examples/registry/cluster-main.yaml"))
 @takes_options
-def put_cluster(options: Options, files: Files) -> None:
-    """Write cluster records; the teams that use them are reconciled."""
-    _put(options, files, "cluster")
+def put_cluster(options: Options, files: Files, yes: Yes = False) -> None:
+    """Write cluster records; the teams that use them are reconciled. If anybody would lose access, it asks."""
+    _put(options, files, "cluster", yes=yes)
 
 
 @enrollments.command("put", epilog=examples("podshare enrollment put examples/registry/enrollment-science.yaml"))
 @takes_options
-def put_enrollment(options: Options, files: Files) -> None:
+def put_enrollment(options: Options, files: Files, yes: Yes = False) -> None:
     """Write enrollment records: each selected account gets a team, and loses it when it no longer matches.
 
-    What would change is told before by `podshare team plan FILE`.
+    What would change is told before by `podshare team plan FILE`. If anybody would lose access, it asks.
     """
-    _put(options, files, "enrollment")
+    _put(options, files, "enrollment", yes=yes)
 
 
 @datasets.command("get", epilog=examples("podshare dataset get imagenet --yaml"))
@@ -166,13 +166,19 @@ def _require(options: Options, record_id: str) -> dict[str, object]:
     return item
 
 
-def _put(options: Options, files: list[str], kind: str) -> None:
+def _put(options: Options, files: list[str], kind: str, *, yes: bool) -> None:
+    from podshare_cli import confirming
     from podshare_cli.documents import read_records
     from podshare_cli.output import print_json, stderr
-    from podshare_cli.writing import check_references, put_records, teams_concerned
+    from podshare_cli.writing import check_references, differing, put_records, teams_concerned
 
     read = read_records(files, [kind])
     check_references(options.connection, read)
+    changed = differing(options.connection, read.items)
+    concerned = {team for item in changed for team in teams_concerned(options.connection, item)}
+    losing = confirming.losses(options.connection, concerned, read.items)
+    confirming.agree(options, losing, "Write it?", yes=yes)
+    confirming.approve(options.connection, losing)
     written = []
     for one in put_records(options.connection, read.items):
         users = [] if one.result == "unchanged" else teams_concerned(options.connection, one.item)
@@ -221,20 +227,23 @@ def _cell(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _delete(options: Options, record_id: str, losing: list[str], what: str, *, yes: bool) -> None:
+def _delete(options: Options, record_id: str, users: list[str], what: str, *, yes: bool) -> None:
     """Delete a record; whoever is at a terminal is asked before teams lose something, anybody else must say --yes."""
+    from podshare_cli import confirming
     from podshare_cli.output import print_json, stderr
     from podshare_cli.tables import Registry
 
-    if losing and not yes:
-        told = f"{what}: {', '.join(losing)}."
+    losing = confirming.losses(options.connection, users, [{"id": record_id, "deleted": True}])
+    if users and not yes:
+        told = "\n".join([f"{what}: {', '.join(users)}.", *(line for one in losing for line in one.lines())])
         if not sys.stdin.isatty():
             raise invalid(told, "Say --yes if it is meant.")
-        if not typer.confirm(f"{told} Delete it?", err=True):
+        if not typer.confirm(f"{told}\nDelete it?", err=True):
             raise Failure("Nothing was deleted.")
+    confirming.approve(options.connection, losing)
     Registry(options.connection).delete(record_id)
     if options.as_json:
-        print_json({"id": record_id, "result": "deleted", "reconciled": losing})
+        print_json({"id": record_id, "result": "deleted", "reconciled": users})
     else:
-        told = f"; reconciles {', '.join(losing)}" if losing else ""
+        told = f"; reconciles {', '.join(users)}" if users else ""
         stderr().print(f"{record_id}: deleted{told}", soft_wrap=True, markup=False)

@@ -15,6 +15,7 @@ from podshare_cli.failures import FAILED, INTERRUPTED, Failure, invalid
 from podshare_cli.options import Options, examples, group, takes_options
 
 if TYPE_CHECKING:
+    from podshare_cli.confirming import Losses
     from podshare_cli.executions import Following
 
 app = group("Teams: write their records, see what would change, follow what happens.")
@@ -42,13 +43,15 @@ def put(
     files: Files,
     wait: Wait = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show what would change.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Write the records of teams, of enrollments, and of the clusters and datasets that they name.
 
-    All records are checked first; if anything is wrong, nothing is written. With --wait the exit code is 1 unless
-    every team becomes READY, those of the enrollments too.
+    All records are checked first; if anything is wrong, nothing is written. If anybody would lose access, it says who
+    and asks; what was agreed to is approved with the write. With --wait the exit code is 1 unless every team becomes
+    READY, those of the enrollments too.
     """
-    from podshare_cli import writing
+    from podshare_cli import confirming, writing
     from podshare_cli.documents import WRITING_ORDER, read_records
 
     read = read_records(files, WRITING_ORDER)
@@ -59,6 +62,10 @@ def put(
         return
     from podshare_cli.executions import Executions
 
+    changed_items = writing.differing(options.connection, items)
+    losing = confirming.losses(options.connection, _teams_in(options, changed_items), items)
+    confirming.agree(options, losing, "Write it?", yes=yes)
+    confirming.approve(options.connection, losing)
     executions = Executions(options.connection)
     records = _records_of_teams(options, items) if wait else {}
     known = {team: executions.recent(team) for team in records}
@@ -128,6 +135,7 @@ def delete(options: Options, name: Name, wait: Wait = False, yes: Yes = False) -
 
     With --wait the exit code is 1 unless the team becomes DELETED.
     """
+    from podshare_cli import confirming
     from podshare_cli.executions import Executions
     from podshare_cli.tables import Registry
 
@@ -135,8 +143,10 @@ def delete(options: Options, name: Name, wait: Wait = False, yes: Yes = False) -
     registry = Registry(options.connection)
     if registry.get(f"team#{name}") is None:
         raise Failure(f"There is no team {name} in {options.connection.registry_table}.", "See `podshare team list`.")
+    losing = confirming.losses(options.connection, [name], [{"id": f"team#{name}", "deleted": True}])
     if not yes:
-        _confirm(name, f"Everything that team {name} can reach will be cut and removed.")
+        _confirm(name, f"Everything that team {name} can reach will be cut and removed.", losing)
+    confirming.approve(options.connection, losing)
     executions = Executions(options.connection)
     known = executions.recent(name) if wait else set()
     registry.delete(f"team#{name}")
@@ -460,11 +470,12 @@ def _watch_status(options: Options, name: str | None) -> None:
             live.update(_status_view(options, name), refresh=True)
 
 
-def _confirm(name: str, what: str) -> None:
+def _confirm(name: str, what: str, losing: "Iterable[Losses]") -> None:
     """Let the person type the name of what is about to go."""
     if not sys.stdin.isatty():
         raise invalid(f"{what} Nobody can be asked here.", "Say --yes if it is meant.")
-    _say(what)
+    for line in (what, *(line for one in losing for line in one.lines())):
+        _say(line)
     if typer.prompt(f"Type {name} to go on", default="", show_default=False, err=True).strip() != name:
         raise Failure("That is not the name: nothing was deleted.")
 

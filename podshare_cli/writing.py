@@ -45,6 +45,12 @@ def put_records(connection: Connection, items: Sequence[Item]) -> Iterator[Writt
         yield Written(item, "changed" if before else "created")
 
 
+def differing(connection: Connection, items: Sequence[Item]) -> list[Item]:
+    """Those of ``items`` that say something else than the registry does."""
+    known = Registry(connection).get_all(item["id"] for item in items)
+    return [item for item in items if _content(known.get(item["id"], {})) != _content(item)]
+
+
 def check_references(connection: Connection, read: Read) -> None:
     """Refuse teams and enrollments that name a cluster or dataset which neither these records nor the registry have.
 

@@ -1,6 +1,9 @@
 """What of a plan takes access away for good."""
 
-from podshare.domain.blast_radius import accounts_of, digest, losses, without_losses
+import re
+from dataclasses import replace
+
+from podshare.domain.blast_radius import accounts_of, digest, fingerprints, losses, told, without_losses
 from podshare.domain.desired import desired
 from podshare.domain.kinds import Key, Kind, Resource
 from podshare.domain.plan import Action, plan
@@ -15,8 +18,8 @@ def wanted(team: Team | None) -> dict[Key, Resource]:
 def test_a_deleted_team_loses_its_entries_its_data_and_its_associations() -> None:
     """What gives access counts: access entries, access points and associations; what only serves them does not."""
     there = wanted(a_team())
-    found = losses("vision", plan({}, there), {}, there, {})
-    assert {change.key.kind for change in found} == {
+    found = losses("vision", {}, there, {})
+    assert {key.kind for key in found} == {
         Kind.ACCESS_ENTRY,
         Kind.ACCESS_POINT,
         Kind.POD_IDENTITY_ASSOCIATION,
@@ -26,7 +29,7 @@ def test_a_deleted_team_loses_its_entries_its_data_and_its_associations() -> Non
 def test_a_member_or_a_grant_that_goes_is_a_loss() -> None:
     """A record that asks for less takes access away, from whom it names no more."""
     there, want = wanted(a_team()), wanted(a_team(members=[{"account": "222222222222"}]))
-    (loss,) = {change.key for change in losses("vision", plan(want, there), want, there, {})}
+    (loss,) = losses("vision", want, there, {})
     assert loss.kind is Kind.ACCESS_ENTRY
 
 
@@ -34,7 +37,7 @@ def test_a_target_role_that_goes_is_a_loss() -> None:
     """It stands for the access points that it spares: a deleted dataset takes access away in either case."""
     target = {"imagenet": a_dataset(data_role="target")}
     there, want = (desired(a_team(members=[]), [CLUSTER], known, {}, INSTALLATION) for known in (target, {}))
-    (loss,) = {change.key for change in losses("vision", plan(want, there), want, there, {})}
+    (loss,) = losses("vision", want, there, {})
     assert (loss.kind, loss.account) == (Kind.ROLE, "333333333333")
 
 
@@ -42,7 +45,7 @@ def test_what_is_repaired_or_narrowed_is_no_loss() -> None:
     """Tampering is mended at once, however many teams it concerns."""
     there, want = wanted(a_team(access="admin")), wanted(a_team(access="view"))
     assert plan(want, there).changes
-    assert losses("vision", plan(want, there), want, there, {}) == ()
+    assert losses("vision", want, there, {}) == ()
 
 
 def test_a_departure_that_the_organization_confirms_is_no_mistake() -> None:
@@ -50,10 +53,10 @@ def test_a_departure_that_the_organization_confirms_is_no_mistake() -> None:
     there = wanted(a_team(members=[{"account": "222222222222"}], service_accounts=[]))
     assert accounts_of(there) == {"222222222222"}
     gone = {"222222222222": an_account("222222222222", state="DEPARTED")}
-    assert losses("vision", plan({}, there), {}, there, gone) == ()
+    assert losses("vision", {}, there, gone) == ()
     item = a_team_item("science-222222222222", members=[{"account": "222222222222"}])
     own = wanted(parse_team(item, made_by_enrollment=True))
-    assert losses("science-222222222222", plan({}, own), {}, own, gone) == ()
+    assert losses("science-222222222222", {}, own, gone) == ()
 
 
 def test_what_is_held_back_keeps_its_share_in_what_serves_it() -> None:
@@ -79,7 +82,37 @@ def test_what_is_held_back_leaves_the_rest_of_the_plan() -> None:
 def test_an_approval_is_for_one_plan_of_one_time() -> None:
     """The same losses, held back another time, or other losses, have another hash."""
     there = wanted(a_team())
-    found = losses("vision", plan({}, there), {}, there, {})
+    found = losses("vision", {}, there, {})
     assert digest(found, "2026-11-22T10:00:00") != digest(found, "2026-11-22T11:00:00")
     assert digest(found, "2026-11-22T10:00:00") != digest(found[1:], "2026-11-22T10:00:00")
     assert digest(reversed(found), "2026-11-22T10:00:00") == digest(found, "2026-11-22T10:00:00")
+
+
+def test_all_losses_are_named_however_few_changes_a_run_can_carry() -> None:
+    """A run that cannot carry all changes is cut off: what a person agrees to is the whole."""
+    members = [{"account": f"{number:012d}"} for number in range(1, 201)]
+    there = wanted(a_team(members=members, service_accounts=[]))
+    assert plan({}, there).left
+    assert len(losses("vision", {}, there, {})) == 200
+
+
+def test_a_loss_is_told_in_the_words_of_the_record() -> None:
+    """Who loses what: a member the cluster, a service account its data, pods a dataset; else what the key tells."""
+    there = wanted(a_team(members=[{"account": "222222222222"}]))
+    lost = losses("vision", {}, there, {})
+    assert [told(key, there[key]) for key in lost] == [
+        "member 222222222222: access on cluster main",
+        "dataset imagenet: every pod on cluster main",
+        "service account trainer: its data on cluster main",
+    ]
+    bare = replace(there[lost[0]], tags={})
+    assert told(lost[0], bare) == f"access entry {lost[0].name} in account 111111111111"
+
+
+def test_what_is_left_of_confirmed_losses_is_among_them() -> None:
+    """Each loss has a hash of its own, the same at any time: a part is told from the whole, and from anything else."""
+    there = wanted(a_team())
+    lost = losses("vision", {}, there, {})
+    assert len(fingerprints(lost)) == len(lost)
+    assert fingerprints(lost[1:]) < fingerprints(lost)
+    assert all(re.fullmatch("[0-9a-f]{12}", one) for one in fingerprints(lost))

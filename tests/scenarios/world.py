@@ -115,6 +115,11 @@ class World:
         """What podshare says of a team."""
         return self.state(f"team#{team}", "status")
 
+    def record(self, record_id: str) -> Item:
+        """A record of the registry; empty if there is none."""
+        found = self.sandbox.client("dynamodb").get_item(TableName="podshare-registry", Key={"id": {"S": record_id}})
+        return from_item(found["Item"]) if "Item" in found else {}
+
     def state(self, item_id: str, part: str) -> Item:
         """An item of podshare's own table; empty if there is none."""
         found = self.sandbox.client("dynamodb").get_item(

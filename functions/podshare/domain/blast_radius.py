@@ -5,7 +5,7 @@ podshare repairs, narrows or moves is not meant: only what somebody has access b
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from podshare.domain.accounts import Account, is_gone
@@ -20,14 +20,13 @@ _TAKES_FOR_GOOD = frozenset({Action.CUT, Action.DELETE, Action.DRAIN})
 
 def losses(
     team: str,
-    found: Plan,
     desired: Mapping[Key, Resource],
     observed: Mapping[Key, Observation],
     accounts: Mapping[str, Account],
     *,
     gone_clusters: Collection[str] = (),
-) -> tuple[Change, ...]:
-    """The changes by which somebody loses access that no record asks for any more.
+) -> tuple[Key, ...]:
+    """The resources by which somebody has access that no record asks for any more, all that a run cannot carry too.
 
     Those of an account that has gone, or of a cluster in such an account, are no mistake of a record's: the
     organization confirms them.
@@ -36,11 +35,12 @@ def losses(
     if own and is_gone(accounts, own[1]):
         return ()
     return tuple(
-        change
-        for change in _for_good(found, desired)
-        if _gives_access(change.key, observed)
-        and not is_gone(accounts, _whose(change.key, observed))
-        and _cluster_of(change.key, observed) not in gone_clusters
+        key
+        for key in sorted(observed)
+        if key not in desired
+        and _gives_access(key, observed)
+        and not is_gone(accounts, _whose(key, observed))
+        and _cluster_of(key, observed) not in gone_clusters
     )
 
 
@@ -78,14 +78,31 @@ def _serves_others(resource: Resource) -> bool:
     return isinstance(resource, AccessPoint | BucketDelegation)
 
 
-def digest(changes: Iterable[Change], since: str) -> str:
-    """What an approval names: these losses, held back since then. Approved once, it approves no later plan."""
-    text = "\n".join([since, *sorted(f"{change.action} {change.key}" for change in changes)])
+def digest(keys: Iterable[Key], since: str) -> str:
+    """What an approval names: these losses, held back or shown to a person then. It stands for no later ones."""
+    return _hash("\n".join([since, *sorted(map(str, keys))]))
+
+
+def fingerprints(keys: Iterable[Key]) -> frozenset[str]:
+    """Each loss by itself, as an approval lists them: what a run that was cut off has left is among them."""
+    return frozenset(_hash(str(key)) for key in keys)
+
+
+def told(key: Key, resource: Observation) -> str:
+    """A loss in the words of the record: who loses what."""
+    tags = resource.tags if isinstance(resource, Resource) else {}
+    where = f" on cluster {tags['podshare:cluster']}" if "podshare:cluster" in tags else ""
+    if "podshare:member" in tags:
+        return f"member {tags['podshare:member']}: access{where}"
+    if "podshare:dataset" in tags:
+        return f"dataset {tags['podshare:dataset']}: every pod{where}"
+    if "podshare:service-account" in tags:
+        return f"service account {tags['podshare:service-account']}: its data{where}"
+    return f"{key.kind.replace('_', ' ')} {key.name} in account {key.account}"
+
+
+def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _for_good(found: Plan, desired: Mapping[Key, Resource]) -> Iterator[Change]:
-    return (change for changes in found.revoke.values() for change in changes if _goes(change, desired))
 
 
 def _goes(change: Change, desired: Mapping[Key, Resource]) -> bool:
@@ -96,7 +113,7 @@ def _gives_access(key: Key, observed: Mapping[Key, Observation]) -> bool:
     """Whether somebody has access by it: by a target role too, which stands for the access points that it spares."""
     found = observed.get(key)
     is_target = isinstance(found, Role) and found.purpose == "data-target"
-    return is_target or key.kind in _GIVES_ACCESS
+    return isinstance(found, Resource) and (is_target or key.kind in _GIVES_ACCESS)
 
 
 def _cluster_of(key: Key, observed: Mapping[Key, Observation]) -> str | None:

@@ -40,6 +40,7 @@ MOST_SERVICE_ACCOUNTS = 100
 MOST_CLUSTERS = 10  # of one team
 MOST_FILE_SYSTEM_GRANTS = 40  # of one team, on all of its clusters
 MOST_PROBLEMS = 50  # of one record: with their texts they fit into a state's output (Step Functions quotas, 256 KiB)
+MOST_LOSSES = 10_000  # of one approval
 MOST_BYTES = 380_000  # of a record as it is kept once accepted: an item may have 400 KB (DynamoDB quotas)
 LONGEST_PREFIX = 512
 LONGEST_TEAM = 40  # `hyperpod-ns-<team>-localqueue` is a label value, at most 63 characters
@@ -308,6 +309,7 @@ InstanceType = Annotated[
 ]
 Amount = Annotated[int, BeforeValidator(_whole_number), Field(ge=0, le=10_000_000)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
+Hash = Annotated[str, _text(r"^[0-9a-f]{12}$", 12, says="a hash has twelve digits, or letters from a to f")]
 Quantity = Annotated[float, BeforeValidator(_number), Field(ge=0, le=10_000_000)]
 
 
@@ -905,12 +907,23 @@ class Enrollment(_Record, Selection):
 
 
 class Approval(_Record):
-    """``approval#<team>``: a person agrees that a team loses what one plan, named by its hash, would take from it."""
+    """``approval#<team>``: a person agrees that a team loses what one plan, named by its hash, would take from it.
+
+    ``losses`` are those that the person was shown when they ``confirmed`` the write that brings them.
+    """
 
     name: TeamName
-    plan: Annotated[str, _text(r"^[0-9a-f]{12}$", 12, says="a plan's hash has twelve digits, or letters from a to f")]
+    plan: Hash
     owner: Owner
     reason: Reason
+    confirmed: Moment | None = None
+    losses: Annotated[tuple[Hash, ...], Field(max_length=MOST_LOSSES)] = ()
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if bool(self.confirmed) != bool(self.losses):
+            raise ValueError("confirmed and losses go together")
+        return self
 
 
 class Pause(_Record):

@@ -1,17 +1,18 @@
 """How many teams may lose access within an hour before a person has to agree."""
 
 import datetime
-import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from podshare.aws.settings import Settings
-from podshare.aws.tables import Registry, State
+from podshare.aws.tables import State
 from podshare.domain import blast_radius
 from podshare.domain.kinds import Key, Resource
-from podshare.domain.plan import Change, Observation, Plan
+from podshare.domain.plan import Observation, Plan
+from podshare.reconciliation import approvals
 from podshare.reconciliation.accounts import ORGANIZATION, all_users, known_accounts
+from podshare.reconciliation.approvals import Approvals
 
 MOST_SHOWN = 100  # keys of what is held back, in the execution's history
 
@@ -22,7 +23,7 @@ class Held:
 
     hash: str
     limit: int
-    losses: tuple[Change, ...]
+    losses: tuple[Key, ...]
     keys: tuple[Key, ...]
 
     def as_dict(self, team: str) -> dict[str, Any]:
@@ -49,11 +50,12 @@ def hold_back(
     What was held back once stays so until it is approved or no longer planned, whatever hour it is.
     """
     state = State(settings.state)
-    # most plans take nothing away, and need no account for it
-    accounts = known_accounts(settings, blast_radius.accounts_of(observed) - {""}) if found.revoke else {}
-    losses = blast_radius.losses(team, found, desired, observed, accounts, gone_clusters=gone_clusters)
-    row = state.get(f"team#{team}", "held")
+    rows = {str(row["part"]): row for row in state.get_parts(f"team#{team}", ["held", approvals.PART])}
+    row, agreed = rows.get("held"), Approvals(settings, team, rows.get(approvals.PART, {}))
+    losses = _losses(settings, team, desired, observed, gone_clusters)
     if not losses:
+        agreed.end()
+    if not losses or agreed.cover(losses, str(row["since"]) if row else ""):
         if row:
             state.delete(f"team#{team}", "held")
         return found, None
@@ -62,14 +64,38 @@ def hold_back(
         return found, None
     since = str(row["since"]) if row else _now().isoformat()
     digest = blast_radius.digest(losses, since)
-    if row and _is_approved(settings, team, digest):
-        _count(state, team, sys.maxsize)  # an approved team counts, and needs no room
-        state.delete(f"team#{team}", "held")
-        return found, None
     state.put(f"team#{team}", "held", since=since, hash=digest)
     kept = blast_radius.without_losses(found, desired)
     keys = tuple({change.key for change in found.changes} - {change.key for change in kept.changes})
     return kept, Held(digest, limit, losses, keys)
+
+
+def losses_told(
+    settings: Settings,
+    team: str,
+    desired: Mapping[Key, Resource],
+    observed: Mapping[Key, Observation],
+    *,
+    gone_clusters: Collection[str],
+) -> list[dict[str, str]]:
+    """What a plan takes away for good, for a person to confirm: each by its key, and in words."""
+    return [
+        {"key": str(key), "what": blast_radius.told(key, observed[key])}
+        for key in _losses(settings, team, desired, observed, gone_clusters)
+    ]
+
+
+def _losses(
+    settings: Settings,
+    team: str,
+    desired: Mapping[Key, Resource],
+    observed: Mapping[Key, Observation],
+    gone_clusters: Collection[str],
+) -> tuple[Key, ...]:
+    if not blast_radius.losses(team, desired, observed, {}):  # most plans take nothing away, and need no account for it
+        return ()
+    accounts = known_accounts(settings, blast_radius.accounts_of(observed) - {""})
+    return blast_radius.losses(team, desired, observed, accounts, gone_clusters=gone_clusters)
 
 
 def _count(state: State, team: str, limit: int) -> bool:
@@ -87,11 +113,6 @@ def _count(state: State, team: str, limit: int) -> bool:
         if state.update(ORGANIZATION, "losses", "SET began = :began, teams = :one", begins, began=hour, one={team}):
             return True
     return False
-
-
-def _is_approved(settings: Settings, team: str, digest: str) -> bool:
-    record = f"approval#{team}"
-    return (Registry(settings.registry).get([record]).get(record) or {}).get("plan") == digest
 
 
 def _now() -> datetime.datetime:

@@ -23,7 +23,7 @@ from podshare.domain.plan import LONGEST_TEXT, Action, LeftBehind, Observation, 
 from podshare.domain.records import DELETE_WORK
 from podshare.reconciliation import buckets
 from podshare.reconciliation.accounts import begin_waiting, end_waiting, is_listed, keep_uses, observe
-from podshare.reconciliation.blast_radius import hold_back
+from podshare.reconciliation.blast_radius import hold_back, losses_told
 from podshare.reconciliation.capacity import Fit, check_fit, forget_claim
 from podshare.reconciliation.doubts import as_obstacle, doubtful
 from podshare.reconciliation.file_systems import inspect_file_systems, keep_file_systems
@@ -103,6 +103,7 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, A
         **_described(context, records, surveyed, _plan(context, surveyed)),
         "manifests": objects,
         "access_points": described(context.installation, points),
+        "losses": losses_told(settings, team, surveyed.desired, surveyed.observed, gone_clusters=records.gone_clusters),
     }
 
 

@@ -30,7 +30,8 @@ def registry_changed(settings: Settings, record: Mapping[str, Any]) -> list[str]
     image = change.get("NewImage")
     teams: list[str] = []
     if kind in ("team", "approval") and is_name(name, LONGEST_TEAM):
-        teams = [name] if kind == "team" or image else []
+        # one that was confirmed comes with the write that starts its team
+        teams = [name] if kind == "team" or (image and "confirmed" not in image) else []
     elif kind in ("cluster", "dataset", "enrollment"):
         teams = teams_of_record(settings, kind, name)
     elif record_id == PAUSE_ID and not image:

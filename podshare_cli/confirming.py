@@ -1,0 +1,90 @@
+"""Before a write that takes access away: who loses what is shown, asked, and approved with the write.
+
+What is approved are the losses that were shown, team by team: what a run then finds beyond them counts as if nobody
+had been asked (docs/decisions/0043).
+"""
+
+import datetime
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+
+from podshare.domain.blast_radius import digest, fingerprints
+from podshare.domain.kinds import Key
+from podshare.domain.records import MOST_LOSSES
+from podshare_cli.approving import approval, write
+from podshare_cli.connection import Connection
+from podshare_cli.documents import Item
+from podshare_cli.failures import Failure, invalid
+from podshare_cli.options import Options
+from podshare_cli.output import stderr
+from podshare_cli.planning import dry_run
+from podshare_cli.tables import State
+
+_PLANS_AT_ONCE = 4  # half of what a new AWS account runs at once is left to podshare's own runs
+_MOST_SHOWN = 20  # losses of one team
+_REASON = "Confirmed with the write"
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What a team would lose for good by a write, in words and by its keys; or why that is not known."""
+
+    team: str
+    losses: Sequence[Mapping[str, str]] = ()
+    unknown: str = ""
+
+    def lines(self) -> Iterable[str]:
+        """The team's losses, one a line."""
+        if self.unknown:
+            yield f"What team {self.team} would lose is not known: {self.unknown}"
+            return
+        yield f"Team {self.team} loses:"
+        yield from (f"  {one['what']}" for one in self.losses[:_MOST_SHOWN])
+        if more := self.losses[_MOST_SHOWN:]:
+            yield f"  and {len(more)} more: podshare team plan"
+
+
+def losses(connection: Connection, teams: Iterable[str], records: Sequence[Mapping[str, Any]]) -> list[Losses]:
+    """What each of ``teams`` would lose if the registry held ``records``; those that lose nothing are left out."""
+    state = State(connection)
+    known = [team for team in sorted(set(teams)) if state.status(f"team#{team}")]  # of others nothing was ever made
+
+    def planned(team: str) -> Losses:
+        try:
+            return Losses(team, dry_run(connection, team, records).get("losses", ()))
+        except Failure as failure:
+            return Losses(team, unknown=str(failure))
+
+    connection.client("lambda")  # boto3's clients are for several threads, and their making is not
+    with ThreadPoolExecutor(_PLANS_AT_ONCE) as pool:
+        found = list(pool.map(planned, known))
+    return [one for one in found if one.losses or one.unknown]
+
+
+def agree(options: Options, found: Sequence[Losses], question: str, *, yes: bool) -> None:
+    """Show what would be lost, and ask; whoever cannot be asked has to say --yes. Raises Failure on a no."""
+    if not found:
+        return
+    lines = [line for one in found for line in one.lines()]
+    if not yes and not sys.stdin.isatty():
+        raise invalid("\n".join(["This takes access away.", *lines]), "Say --yes if it is meant.")
+    if not (yes and options.as_json):
+        for line in lines:
+            stderr().print(line, soft_wrap=True, markup=False)
+    if not yes and not typer.confirm(question, err=True):
+        raise Failure("Nothing was written.")
+
+
+def approve(connection: Connection, found: Iterable[Losses], reason: str = _REASON) -> None:
+    """Record that the caller has agreed to just these losses, before the write that brings them."""
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    for one in found:
+        keys = [Key.parse(loss["key"]) for loss in one.losses]
+        if 0 < len(keys) <= MOST_LOSSES:
+            item: Item = approval(connection, one.team, digest(keys, now), reason)
+            write(connection, {**item, "confirmed": now, "losses": sorted(fingerprints(keys))})
