@@ -117,6 +117,7 @@ def _row(name: str, item: Mapping[str, Any] | None, status: Mapping[str, Any]) -
         "at": status.get("at"),
         "verified_at": status.get("verified_at"),
         "reason": told_problem(problems[0])[0] if problems else None,
+        "held": status.get("held"),
         "left_behind": status.get("left_behind", []),
     }
 
@@ -163,7 +164,7 @@ def table(rows: Iterable[Row], now: datetime.datetime) -> RenderableType:
             escape("\n".join(row["quota"])),
             escape("\n".join(row["datasets"])),
             ago(row["verified_at"], now),
-            escape(row["reason"] or _told_remains(row["left_behind"])),
+            escape(_told_held(row, now) or row["reason"] or _told_remains(row["left_behind"])),
         )
     return shown
 
@@ -172,6 +173,16 @@ def _told_origin(row: Row) -> str:
     if row["enrollment"]:
         return f" [dim](enrollment {escape(row['enrollment'])})[/]"
     return "" if row["record"] else " [dim](no record)[/]"
+
+
+def _told_held(row: Row, now: datetime.datetime) -> str:
+    """Since when what a team would lose waits, what that is, and what lets it go."""
+    held = row["held"]
+    if not held:
+        return ""
+    more = int(held["count"]) - len(held["losses"])
+    losses = "; ".join([*held["losses"], *([f"{more} more"] if more else [])])
+    return f"held since {ago(held['since'], now)}: {losses}\npodshare approve {row['team']} {held['hash']}"
 
 
 def _told_members(found: Iterable[str]) -> str:
@@ -199,6 +210,7 @@ def detail(found: Row, now: datetime.datetime) -> RenderableType:
         ("last run", f"{ago(found['at'], now)}, {escape(_told_trigger(trigger))}" if found["at"] else "never"),
         ("execution", escape(found["execution"] or "—")),
         ("summary", escape(found["summary"] or "—")),
+        *((("held", escape(_told_held(found, now))),) if found["held"] else ()),
         ("proof", f"sha256:{found['proof']}" if found["proof"] else "—"),
     ):
         facts.add_row(label, value)

@@ -39,7 +39,10 @@ def world() -> Iterator[World]:
     with Sandbox(time_scale=SCALE) as sandbox:
         found = World(sandbox)
         found.outputs = sandbox.deploy_podshare(
-            {"DrainSeconds": "1", "MemberRoleWaitSeconds": "1", "FunctionTimeoutSeconds": "30"}
+            {
+                **{"DrainSeconds": "1", "MemberRoleWaitSeconds": "1", "FunctionTimeoutSeconds": "30"},
+                **{"MostTeamsLosingAccess": "1", "MostPercentLosingAccess": "0"},
+            }
         )
         parameters = {"HubAccountId": HUB, "HubRegion": REGION}
         sandbox.deploy(ROOT / "accounts" / "drift.yaml", VISION, "us-east-1", "podshare-drift", parameters)
@@ -250,6 +253,22 @@ def test_an_account_that_is_waited_for_in_vain(world: World) -> None:
     mended = clock.now()
     assert world.reconcile("unit")["state"] == "READY"
     assert not has_fired("podshare-accounts-parked", mended)
+
+
+def test_a_team_that_waits_for_a_person(world: World) -> None:
+    """What a team would lose is held back: that calls a person, with the run and with each sweep, until it is let go."""
+    lines = [a_team_item(name, members=[{"account": VISION}], service_accounts=[]) for name in ("one", "other")]
+    world.put(*lines)
+    began = clock.now()
+    assert not has_fired("podshare-teams-held", began)
+    world.delete("team#one", "team#other")
+    states = {world.status(name)["state"] for name in ("one", "other")}
+    assert states == {"DELETED", "HELD"}
+    assert has_fired("podshare-teams-held", began)
+    until(lambda: alarms.state_of("podshare-teams-held") == OK)
+    night = clock.now()
+    world.sweep()
+    assert has_fired("podshare-teams-held", night)
 
 
 @pytest.mark.usefixtures("world")

@@ -2,11 +2,14 @@
 
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
+from podshare_cli.application import main
+from podshare_sandbox.organization import HUB_REGION
 from tests.builders import a_team_item
-from tests.scenarios.world import VISION, Item, World, refused
+from tests.scenarios.world import HUB, VISION, Item, World, refused
 
 NAMES = tuple(f"team-{number}" for number in range(6))
 LIMIT = 2
@@ -24,7 +27,7 @@ def a_small_team(name: str) -> Item:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def emptied(world: World) -> None:
+def emptied(world: World, announced: Any) -> None:  # noqa: ARG001  # the rule listens before it happens
     """Six teams at work, and then a table without them."""
     world.put(*(a_small_team(name) for name in NAMES))
     assert {world.status(name)["state"] for name in NAMES} == {"READY"}
@@ -43,6 +46,36 @@ def test_only_so_many_teams_lose_access(world: World) -> None:
         (problem,) = world.status(name)["problems"]
         digest = world.state(f"team#{name}", "held")["hash"]
         assert problem["remedy"].startswith(f"If this is meant: podshare approve {name} {digest}.")
+
+
+def test_each_held_team_is_told_once_with_what_it_would_lose(world: World, announced: Any) -> None:
+    """An event for each team that is held names the losses and the command; a run that finds nothing new tells none."""
+    told = {one["team"]: one for one in announced()}
+    assert set(told) == set(held(world))
+    for name, event in told.items():
+        row = world.state(f"team#{name}", "held")
+        assert event["losses"] == [f"member {VISION}: access on cluster main"]
+        assert (event["since"], event["approve"]) == (row["since"], f"podshare approve {name} {row['hash']}")
+        assert world.status(name)["held"]["losses"] == event["losses"]
+    world.reconcile(held(world)[0])
+    assert announced() == []
+
+
+def test_a_held_team_is_shown_with_what_it_waits_for(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`team list` and `team status` show since when, what would be lost, and the command that lets it go."""
+    for name, value in world.sandbox.environment(HUB, HUB_REGION).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COLUMNS", "400")
+    team = held(world)[0]
+    digest = world.state(f"team#{team}", "held")["hash"]
+    for words in (["team", "list"], ["team", "status", team]):
+        assert main(words) == 0
+        shown = capsys.readouterr().out
+        assert "held since" in shown
+        assert f"member {VISION}: access on cluster main" in shown
+        assert f"podshare approve {team} {digest}" in shown
 
 
 def test_a_sweep_does_not_do_it_either(world: World) -> None:

@@ -17,5 +17,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     found = record(settings, event)
     metrics.add_metric(name=f"Teams{found['state'].title()}", unit=MetricUnit.Count, value=1)
     metrics.add_metric(name="AccountsParked", unit=MetricUnit.Count, value=parked_accounts(event.get("plan", {})))
+    losses = event.get("plan", {}).get("held", {}).get("count", 0)
+    metrics.add_metric(name="LossesHeld", unit=MetricUnit.Count, value=losses)
     logger.info("outcome", extra={"state": found["state"], "summary": found["summary"]})
     return found

@@ -12,9 +12,12 @@ from podshare.domain.kinds import Key, Resource
 from podshare.domain.plan import Observation, Plan
 from podshare.reconciliation import approvals
 from podshare.reconciliation.accounts import ORGANIZATION, all_users, known_accounts
+from podshare.reconciliation.announcing import announce
 from podshare.reconciliation.approvals import Approvals
 
+TEAM_HELD = "Team Held"
 MOST_SHOWN = 100  # keys of what is held back, in the execution's history
+MOST_TOLD = 20  # losses in words, in the status and the event
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +25,9 @@ class Held:
     """What waits for a person: the hash that an approval names, how many teams have lost access, and what would go."""
 
     hash: str
+    since: str
     limit: int
-    losses: tuple[Key, ...]
+    losses: tuple[str, ...]
     keys: tuple[Key, ...]
 
     def as_dict(self, team: str) -> dict[str, Any]:
@@ -32,8 +36,18 @@ class Held:
             f"plan {self.hash} would take {len(self.losses)} grants from team {team}, after {self.limit} teams have "
             "lost access within an hour"
         )
-        remedy = f"If this is meant: podshare approve {team} {self.hash}. If not: write the records again."
-        return {"hash": self.hash, "what": what, "remedy": remedy, "keys": [str(key) for key in self.keys[:MOST_SHOWN]]}
+        remedy = f"If this is meant: {self.command(team)}. If not: write the records again."
+        told = {"hash": self.hash, "since": self.since, "count": len(self.losses), "losses": [*self.losses[:MOST_TOLD]]}
+        return {**told, "what": what, "remedy": remedy, "keys": [str(key) for key in self.keys[:MOST_SHOWN]]}
+
+    def command(self, team: str) -> str:
+        """What lets the team lose just this."""
+        return f"podshare approve {team} {self.hash}"
+
+    def announce(self, team: str) -> None:
+        """Tell of it on the hub's default bus."""
+        news = {"hash": self.hash, "since": self.since, "losses": [*self.losses[:MOST_TOLD]]}
+        announce(team, TEAM_HELD, [{**news, "count": len(self.losses), "approve": self.command(team)}])
 
 
 def hold_back(
@@ -64,10 +78,13 @@ def hold_back(
         return found, None
     since = str(row["since"]) if row else _now().isoformat()
     digest = blast_radius.digest(losses, since)
-    state.put(f"team#{team}", "held", since=since, hash=digest)
     kept = blast_radius.without_losses(found, desired)
     keys = tuple({change.key for change in found.changes} - {change.key for change in kept.changes})
-    return kept, Held(digest, limit, losses, keys)
+    held = Held(digest, since, limit, tuple(blast_radius.told(key, observed[key]) for key in losses), keys)
+    if row is None or row["hash"] != digest:  # news: told before it is written down, twice rather than never
+        held.announce(team)
+        state.put(f"team#{team}", "held", since=since, hash=digest)
+    return kept, held
 
 
 def losses_told(

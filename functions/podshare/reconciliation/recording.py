@@ -61,6 +61,12 @@ def _next(found: Outcome, released: bool, left: int, waits: int) -> str:
     return "wait" if found.may_pass and waits < MOST_RETRIES else "done"
 
 
+def _held(plan: dict[str, Any]) -> dict[str, Any] | None:
+    """What waits for a person, as far as a status tells it."""
+    held = plan.get("held")
+    return {name: held[name] for name in ("hash", "since", "count", "losses")} if held else None
+
+
 def _write_status(state: State, event: dict[str, Any], found: Outcome, verification: dict[str, Any]) -> None:
     former, plan = state.get(f"team#{event['team']}", "status") or {}, event.get("plan", {})
     verified_at = verification.get("at") if verification.get("verified") else former.get("verified_at")
@@ -75,6 +81,7 @@ def _write_status(state: State, event: dict[str, Any], found: Outcome, verificat
         summary=found.summary,
         problems=list(found.problems),
         notes=plan.get("notes", []),
+        held=_held(plan),
         left_behind=plan.get("left_behind", []),
         changes=int(plan.get("count", 0)),
         resources=int(verification.get("resources", 0)),
