@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from podshare.domain.blast_radius import accounts_of, digest, fingerprints, losses, told, without_losses
+from podshare.domain.blast_radius import accounts_of, cause, digest, fingerprints, losses, told, without_losses
 from podshare.domain.desired import desired
 from podshare.domain.kinds import Key, Kind, Resource
 from podshare.domain.plan import Action, plan
@@ -107,6 +107,26 @@ def test_a_loss_is_told_in_the_words_of_the_record() -> None:
     ]
     bare = replace(there[lost[0]], tags={})
     assert told(lost[0], bare) == f"access entry {lost[0].name} in account 111111111111"
+
+
+def test_an_account_that_is_selected_brings_its_own_losses() -> None:
+    """What is one account's alone, selected and not named, may be its tags' doing; anything else is a record's."""
+    two = [{"account": "222222222222"}, {"account": "444444444444"}]
+    there = wanted(a_team(members=two))
+    entries = [key for key in there if key.kind is Kind.ACCESS_ENTRY]
+    (one,) = (key for key in entries if there[key].tags["podshare:member"].startswith("222222222222"))
+    selector = {"organizational_unit": "ou-pods-science1"}
+    by_unit, named = (a_team(members=lines).members for lines in ([selector], [selector, two[0]]))
+    assert cause("vision", [one], there, by_unit) == "222222222222"
+    assert cause("vision", [one], there, named) is None
+    assert cause("vision", [one], there, a_team(members=two[1:]).members) is None
+    assert cause("vision", [one], there, ()) is None
+    assert cause("vision", entries, there, by_unit) is None
+    lost = losses("vision", {}, there, {})
+    assert cause("vision", [one, *(key for key in lost if key.kind is Kind.ACCESS_POINT)], there, by_unit) is None
+    point = [key for key in lost if key.kind is Kind.ACCESS_POINT]
+    assert cause("vision", point, there, by_unit) is None
+    assert cause("science-222222222222", lost, there, by_unit) == "222222222222"
 
 
 def test_what_is_left_of_confirmed_losses_is_among_them() -> None:

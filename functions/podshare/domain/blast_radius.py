@@ -11,7 +11,7 @@ from dataclasses import replace
 from podshare.domain.accounts import Account, is_gone
 from podshare.domain.kinds import AccessEntry, AccessPoint, BucketDelegation, Key, Kind, Resource, Role
 from podshare.domain.plan import Action, Change, Lane, Observation, Plan
-from podshare.domain.records import enrolled
+from podshare.domain.records import Membership, enrolled
 
 _GIVES_ACCESS = frozenset({Kind.ACCESS_ENTRY, Kind.ACCESS_POINT, Kind.POD_IDENTITY_ASSOCIATION})
 _CHANGES = frozenset({Action.NARROW, Action.UPDATE})
@@ -76,6 +76,23 @@ def _serves_others(resource: Resource) -> bool:
     if isinstance(resource, Role):
         return resource.purpose != "cluster-access"
     return isinstance(resource, AccessPoint | BucketDelegation)
+
+
+def cause(
+    team: str, losses: Collection[Key], observed: Mapping[Key, Observation], lines: Collection[Membership]
+) -> str | None:
+    """The account whose tags or place may have brought the losses by themselves; None where only a record can have.
+
+    An enrolled team is its account's own; of another team an account that a line selects, and none names, loses what
+    is for it alone.
+    """
+    if own := enrolled(team):
+        return own[1]
+    accounts = {_whose(key, observed) for key in losses}
+    account = accounts.pop() if len(accounts) == 1 else ""
+    selects = any(line.selector for line in lines) and all(line.account != account for line in lines)
+    only_members = all(key.kind is Kind.ACCESS_ENTRY for key in losses)
+    return account if account and selects and only_members else None
 
 
 def digest(keys: Iterable[Key], since: str) -> str:

@@ -10,6 +10,7 @@ from podshare.aws.tables import State
 from podshare.domain import blast_radius
 from podshare.domain.kinds import Key, Resource
 from podshare.domain.plan import Observation, Plan
+from podshare.domain.records import Membership
 from podshare.reconciliation import approvals
 from podshare.reconciliation.accounts import ORGANIZATION, all_users, known_accounts
 from podshare.reconciliation.announcing import announce
@@ -58,10 +59,12 @@ def hold_back(
     observed: Mapping[Key, Observation],
     *,
     gone_clusters: Collection[str],
+    lines: Collection[Membership],
 ) -> tuple[Plan, Held | None]:
     """The plan as it may be carried out now, and what of it waits for a person.
 
-    What was held back once stays so until it is approved or no longer planned, whatever hour it is.
+    What was held back once stays so until it is approved or no longer planned, whatever hour it is. ``lines`` are
+    those of the team's members.
     """
     state = State(settings.state)
     rows = {str(row["part"]): row for row in state.get_parts(f"team#{team}", ["held", approvals.PART])}
@@ -74,7 +77,7 @@ def hold_back(
             state.delete(f"team#{team}", "held")
         return found, None
     limit = max(settings.most_teams_losing, len(all_users(settings)) * settings.most_percent_losing // 100)
-    if row is None and _count(state, team, limit):
+    if row is None and _has_room(state, team, blast_radius.cause(team, losses, observed, lines), limit):
         return found, None
     since = str(row["since"]) if row else _now().isoformat()
     digest = blast_radius.digest(losses, since)
@@ -115,19 +118,30 @@ def _losses(
     return blast_radius.losses(team, desired, observed, accounts, gone_clusters=gone_clusters)
 
 
-def _count(state: State, team: str, limit: int) -> bool:
-    """Count a team among those that lose access within this hour; False if that would be more than ``limit``.
+def _has_room(state: State, team: str, cause: str | None, limit: int) -> bool:
+    """Count that a team loses access within this hour; False if that would be more than ``limit``.
 
-    One item for all teams, changed under a condition: a thousand plans at once cannot pass it together.
+    What one account's tags or place may have brought counts as one for all of its teams, and as many of these may
+    lose it: whoever tags or moves an account cannot use up what is there for all.
+    """
+    if cause is None:
+        return _count(state, "losses", team, limit)
+    return _count(state, f"losses#{cause}", team, limit) and _count(state, "losses", f"account {cause}", limit)
+
+
+def _count(state: State, part: str, counted: str, limit: int) -> bool:
+    """Count one more in an item; False if that would be more than ``limit`` within this hour.
+
+    One item for all, changed under a condition: a thousand plans at once cannot pass it together.
     """
     hour = _now().strftime("%Y-%m-%dT%H")
-    counts = "began = :began AND (size(teams) < :limit OR contains(teams, :team))"
+    counts = "began = :began AND (size(teams) < :limit OR contains(teams, :counted))"
     begins = "attribute_not_exists(began) OR began < :began"
-    values: dict[str, Any] = {"began": hour, "one": {team}, "limit": limit, "team": team}
+    values: dict[str, Any] = {"began": hour, "one": {counted}, "limit": limit, "counted": counted}
     for _ in range(2):  # another plan may begin the hour in between
-        if state.update(ORGANIZATION, "losses", "ADD teams :one", counts, **values):
+        if state.update(ORGANIZATION, part, "ADD teams :one", counts, **values):
             return True
-        if state.update(ORGANIZATION, "losses", "SET began = :began, teams = :one", begins, began=hour, one={team}):
+        if state.update(ORGANIZATION, part, "SET began = :began, teams = :one", begins, began=hour, one={counted}):
             return True
     return False
 

@@ -75,7 +75,13 @@ def plan_team(settings: Settings, hold: Hold, attempt: str) -> dict[str, Any]:
     if terms:
         asked = desired_resources(records, surveyed.facts, context.installation, but=terms)
     found, held = hold_back(
-        settings, hold.team, _plan(context, surveyed), asked, surveyed.observed, gone_clusters=records.gone_clusters
+        settings,
+        hold.team,
+        _plan(context, surveyed),
+        asked,
+        surveyed.observed,
+        gone_clusters=records.gone_clusters,
+        lines=records.team.members if records.team else (),
     )
     described = _described(context, records, surveyed, found)
     if surveyed.is_placed and not found.changes:
