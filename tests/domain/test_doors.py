@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from podshare.domain.doors import Door, is_stranger, spans_as_stranger, unexpected
+from podshare.domain.doors import Door, is_stranger, spans_as_stranger, team_of, unexpected
 from podshare.domain.reach import ANYBODY, Access
 
 CLUSTER = "arn:aws:eks:us-west-2:111111111111:cluster/hyperpod-eks"
@@ -70,3 +70,29 @@ def test_what_spans_a_cluster_is_told_by_its_subject() -> None:
     assert all(spans_as_stranger(subject, "view", "podshare") for subject in strangers)
     assert spans_as_stranger("Group system:authenticated", "view", "podshare")
     assert not spans_as_stranger("Group system:authenticated", "system:discovery", "podshare")
+
+
+@pytest.mark.parametrize(
+    ("subject", "team"),
+    [
+        ("Group podshare:vision:member", "vision"),
+        ("Group podshare:vision-labs:", "vision-labs"),
+        ("User arn:aws:sts::111111111111:assumed-role/podshare-vision-0123abcd/ada", "vision"),
+        ("User arn:aws:sts::111111111111:assumed-role/podshare-vision-labs-0123abcd/ada", "vision-labs"),
+        ("ServiceAccount hyperpod-ns-vision/trainer", "vision"),
+        ("User system:serviceaccount:hyperpod-ns-vision:trainer", "vision"),
+        ("Group system:serviceaccounts:hyperpod-ns-vision", "vision"),
+        ("Group podshare:read", ""),
+        ("Group friends:podshare:vision:member", ""),
+        ("User podshare:vision:member", ""),
+        ("User arn:aws:sts::111111111111:assumed-role/podshare-vision-0123abcd", ""),
+        ("User arn:aws:sts::111111111111:assumed-role/podshare-vision-admin/ada", ""),
+        ("User arn:aws:iam::111111111111:user/podshare-vision-0123abcd/ada", ""),
+        ("ServiceAccount kube-system/hyperpod-ns-vision", ""),
+        ("User system:serviceaccount:kube-system:x", ""),
+        ("Group system:serviceaccounts", ""),
+    ],
+)
+def test_a_subject_names_the_team_that_it_is_given_for(subject: str, team: str) -> None:
+    """Groups and sessions that podshare gives, and service accounts of a team's namespace, are that team's alone."""
+    assert team_of(subject, "podshare") == team

@@ -13,12 +13,16 @@ from podshare.domain.desired import desired
 from podshare.domain.kinds import (
     AccessEntry,
     AccessPoint,
+    ForeignSubjects,
     Kind,
     KubernetesRoleBinding,
+    Namespace,
     PodIdentityAssociation,
     Resource,
     Role,
+    Stage,
 )
+from podshare.domain.plan import Action, plan
 from podshare.domain.proof import Proof, beyond, digest, packed, refusals, unpacked
 from podshare.domain.reach import GIVING, GIVING_NOTHING, Access, by_pods, in_bucket, in_cluster, reach
 from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team
@@ -127,6 +131,21 @@ def test_what_a_group_may_do_is_told_by_its_role() -> None:
     for other in (replace(binding, role="ClusterRole admin"), replace(binding, subjects=frozenset({"Group x"}))):
         widened = reach([*{**found, binding.key: other}.values()], found, INSTALLATION)
         assert [each.what for each in beyond(widened, wanted)] == ["hyperpod-ns-vision"]
+
+
+def test_another_teams_people_in_a_binding_are_beyond_what_is_granted() -> None:
+    """Whom a binding names of another team has its role in the namespace, which goes in the first stage."""
+    namespace = next(each for each in VISION.values() if isinstance(each, Namespace))
+    bound = frozenset({("theirs", "ClusterRole edit", "Group podshare:audio:ops")})
+    foreign = ForeignSubjects(key=replace(namespace.key, kind=Kind.FOREIGN_SUBJECTS), bound=bound)
+    excess = beyond(reached([*VISION.values(), foreign]), reached(VISION.values()))
+    assert [(each.who, each.may, each.what) for each in excess] == [
+        ("podshare:audio:ops", ("ClusterRole edit",), "hyperpod-ns-vision")
+    ]
+    revoke = plan(VISION, {**VISION, foreign.key: foreign}).revoke
+    ((change,),) = revoke.values()
+    assert [*revoke] == [Stage.CLUSTER_ACCESS]
+    assert (change.action, change.why) == (Action.DELETE, "no record lets other teams in")
 
 
 def test_within_an_account_either_policy_is_enough() -> None:

@@ -242,6 +242,65 @@ def test_podshare_binds_the_teams_own_groups_to_its_own_roles(server: ApiServer)
     assert as_podshare(server, "POST", admin)[0] == 403
 
 
+def _subject(name: str, kind: str = "Group", **more: str) -> Object:
+    return {"kind": kind, "name": name, **({"apiGroup": RBAC} if kind != "ServiceAccount" else {}), **more}
+
+
+BOUND = "hyperpod-ns-bound"
+OF_OTHER_TEAMS = [
+    _subject("podshare:audio:member"),
+    _subject("podshare:bound2:member"),
+    _subject("arn:aws:sts::111111111111:assumed-role/podshare-audio-0a1b2c3d/ada", "User"),
+    _subject("arn:aws:sts::111111111111:assumed-role/podshare-bound-labs-0a1b2c3d/ada", "User"),
+    _subject("default", "ServiceAccount", namespace=OTHER),
+    _subject(f"system:serviceaccount:{OTHER}:default", "User"),
+    _subject(f"system:serviceaccounts:{OTHER}"),
+]
+OF_SOMEBODY = [
+    _subject("friends"),
+    _subject("podshare:bound:ops"),
+    _subject("podshare:read"),
+    _subject("eve", "User"),
+    _subject("arn:aws:sts::111111111111:assumed-role/podshare-bound-0a1b2c3d/ada", "User"),
+    _subject("arn:aws:sts::111111111111:assumed-role/admin/ada", "User"),
+    _subject("default", "ServiceAccount", namespace=BOUND),
+    _subject("default", "ServiceAccount", namespace="kube-system"),
+    _subject(f"system:serviceaccount:{BOUND}:default", "User"),
+    _subject(f"system:serviceaccounts:{BOUND}"),
+    _subject("system:serviceaccounts"),
+]
+
+
+@pytest.mark.parametrize("kind", ["Role", "ClusterRole"])
+def test_podshare_takes_other_teams_out_of_bindings_and_nobody_else(server: ApiServer, kind: str) -> None:
+    """Of somebody else's binding go the subjects that name another team, whatever its role; all else stays as it is."""
+    server.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": BOUND}})
+    theirs = thing("RoleBinding", f"theirs-{kind.lower()}", {"app": "x"}, BOUND)
+    reference = {"apiGroup": RBAC, "kind": kind, "name": "edit"}
+    server.apply(role("edit", labels={}, namespace=BOUND))
+    server.apply({"apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": "edit"}, "rules": []})
+    server.apply({**theirs, "roleRef": reference, "subjects": [*OF_OTHER_TEAMS, *OF_SOMEBODY]})
+
+    marked = {"name": BOUND, "labels": {"podshare/team": "bound"}}
+    server.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": marked})
+
+    def left(subjects: list[Object], **metadata: Any) -> int:
+        patch = {"subjects": subjects, **({"metadata": metadata} if metadata else {})}
+        path, user = f"{path_of(theirs)}?dryRun=All", "arn:aws:sts::111111111111:assumed-role/podshare-kubernetes/x"
+        return server.ask("PATCH", path, patch, user=user, group="podshare:kubernetes", kind=MERGE)[0]
+
+    assert left(OF_SOMEBODY) == 200
+    for one in OF_OTHER_TEAMS:
+        assert left([*(other for other in OF_OTHER_TEAMS if other != one), *OF_SOMEBODY]) == 200, one
+    for one in OF_SOMEBODY:
+        assert left([*OF_OTHER_TEAMS, *(other for other in OF_SOMEBODY if other != one)]) == 403, one
+    assert left([*OF_SOMEBODY, _subject("podshare:bound:more")]) == 403
+    assert left(OF_SOMEBODY, labels={**OWN, "podshare/team": "bound"}) == 403
+    assert left(OF_SOMEBODY, annotations={"x": "y"}) == 403
+    assert left(OF_SOMEBODY, finalizers=["example.com/x"]) == 403
+    assert as_podshare(server, "DELETE", theirs)[0] == 403
+
+
 def test_who_is_bound_may_do_what_the_role_says(server: ApiServer) -> None:
     """A group's member may do it in the team's namespace, and nowhere else; access reviews tell the same."""
     as_podshare(server, "POST", role("podshare-readers"), dry=False)

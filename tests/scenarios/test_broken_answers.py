@@ -90,6 +90,7 @@ PATHS = {
     Kind.KUBERNETES_ROLE_BINDING: ("rolebindings",),
     Kind.PERSISTENT_VOLUME: ("persistentvolumes",),
     Kind.PERSISTENT_VOLUME_CLAIM: ("persistentvolumeclaims",),
+    Kind.FOREIGN_SUBJECTS: ("rolebindings",),
 }
 
 

@@ -7,7 +7,7 @@ import base64
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import httpx2
@@ -170,6 +170,19 @@ class Kubernetes:
             )
         except _Absent as absent:
             raise Pending(f"namespace {name} does not exist yet") from absent
+
+    def restrict_binding(
+        self, namespace: str, metadata: Mapping[str, Any], subjects: Iterable[Mapping[str, Any]]
+    ) -> None:
+        """Leave a RoleBinding these subjects. Raises Retryable if it was changed since its ``metadata`` was read."""
+        ask_guard()
+        name = metadata["name"]
+        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "subjects": [*subjects]}
+        with contextlib.suppress(_Absent):
+            self._ask(
+                f"RoleBinding {namespace}/{name}",
+                lambda client: client.patch(RoleBinding, name, patch, namespace=namespace, patch_type=PatchType.MERGE),
+            )
 
     def running_pods(self, namespace: str) -> list[str]:
         """The names of the pods that have not ended."""

@@ -34,6 +34,7 @@ class Kind(StrEnum):
     DATA_REPOSITORY_ASSOCIATION = "data_repository_association"
     PERSISTENT_VOLUME = "persistent_volume"
     PERSISTENT_VOLUME_CLAIM = "persistent_volume_claim"
+    FOREIGN_SUBJECTS = "foreign_subjects"
 
 
 class Work(StrEnum):
@@ -102,6 +103,7 @@ class Resource:
     work: ClassVar[Work]
     cut_stage: ClassVar[Stage]
     remove_stage: ClassVar[Stage]
+    unwanted: ClassVar[str] = "no longer desired"  # why it is deleted where nothing asks for it
 
     def facts(self) -> dict[str, Any]:
         """What is compared, by field, in plain JSON."""
@@ -349,6 +351,21 @@ class KubernetesRoleBinding(Resource):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ForeignSubjects(Resource):
+    """Whom of other teams the RoleBindings in a team's namespace name, whoever made them; never desired.
+
+    ``bound`` are a binding's name, its role and the subject, the latter two a kind and a name. Deleting it takes these
+    subjects out of the bindings, which stay with all others.
+    """
+
+    work = Work.KUBERNETES
+    cut_stage = remove_stage = Stage.CLUSTER_ACCESS
+    unwanted = "no record lets other teams in"
+
+    bound: frozenset[tuple[str, str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class PodIdentityAssociation(Resource):
     """The role that pods of a service account get through EKS Pod Identity."""
 
@@ -553,4 +570,5 @@ SHAPES: Mapping[Kind, type[Resource]] = {
     Kind.DATA_REPOSITORY_ASSOCIATION: DataRepositoryAssociation,
     Kind.PERSISTENT_VOLUME: PersistentVolume,
     Kind.PERSISTENT_VOLUME_CLAIM: PersistentVolumeClaim,
+    Kind.FOREIGN_SUBJECTS: ForeignSubjects,
 }

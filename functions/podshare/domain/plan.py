@@ -292,7 +292,7 @@ def _revoking(desired: Resource | None, observed: Observation) -> Iterator[tuple
         if observed.key.kind is Kind.COMPUTE_QUOTA:
             why = "the team's running work ends before its compute quota goes"
             yield Stage.RUNNING_WORK, Change(observed.key, Action.DRAIN, Work.KUBERNETES, why)
-        yield observed.remove_stage, _change(observed, Action.DELETE, "no longer desired")
+        yield observed.remove_stage, _change(observed, Action.DELETE, observed.unwanted)
         return
     common = observed.common(desired)
     if common is None:

@@ -18,6 +18,7 @@ from podshare.domain.kinds import (
     AccessPoint,
     DataRepositoryAssociation,
     FileSystemDelegation,
+    ForeignSubjects,
     Key,
     Kind,
     KubernetesRole,
@@ -37,6 +38,7 @@ GIVING = frozenset(
         Kind.POD_IDENTITY_ASSOCIATION,
         Kind.ACCESS_POINT,
         Kind.KUBERNETES_ROLE_BINDING,
+        Kind.FOREIGN_SUBJECTS,
         Kind.FILE_SYSTEM_DELEGATION,
         Kind.PERSISTENT_VOLUME,
     }
@@ -185,7 +187,8 @@ def reach(things: Collection[Resource], known: Collection[Key], installation: In
     not there.
     """
     there = _There(things, known, installation)
-    found = {*there.trusted(), *there.given(), *there.given_to_others(), *there.given_to_groups()}
+    found = {*there.trusted(), *there.given(), *there.given_to_others()}
+    found |= {*there.given_to_groups(), *there.given_to_other_teams()}
     return tuple(sorted({*found, *there.given_to_file_systems(), *there.given_by_volumes()}))
 
 
@@ -209,6 +212,7 @@ class _There:
         self.entries = [one for one in things if isinstance(one, AccessEntry)]
         self.associations = [one for one in things if isinstance(one, PodIdentityAssociation)]
         self.bindings = [one for one in things if isinstance(one, KubernetesRoleBinding)]
+        self.foreign_subjects = [one for one in things if isinstance(one, ForeignSubjects)]
         self.kubernetes_roles = {one.key: one for one in things if isinstance(one, KubernetesRole)}
         self.volumes = [one for one in things if isinstance(one, PersistentVolume)]
         self.delegations = [one for one in things if isinstance(one, FileSystemDelegation)]
@@ -322,6 +326,13 @@ class _There:
             for subject in binding.subjects if may else ():
                 who = subject.removeprefix("Group ")
                 yield Access(who, may, self._cluster_arn(binding.key), namespace, by=by)
+
+    def given_to_other_teams(self) -> Iterator[Access]:
+        """What people and pods of other teams may do by bindings in the namespace."""
+        for one in self.foreign_subjects:
+            for _, role, subject in one.bound:
+                who = subject.removeprefix("Group ")
+                yield Access(who, (role,), self._cluster_arn(one.key), one.key.name, by=(str(one.key),))
 
     def given_to_file_systems(self) -> Iterator[Access]:
         """What Amazon FSx may do in buckets, by the role of each file system."""

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from podshare.aws.errors import is_absent, reason_of
 from podshare.domain import policies, remedies
 from podshare.domain.desired import ClusterFacts
-from podshare.domain.doors import UNREAD, Door, is_stranger, spans_as_stranger, unexpected
+from podshare.domain.doors import UNREAD, Door, is_stranger, spans_as_stranger, subject_of, unexpected
 from podshare.domain.kinds import Key, Kind, Resource, Role
 from podshare.domain.plan import Foreign, LeftBehind, Observation
 from podshare.domain.reach import ANYBODY, reach
@@ -342,10 +342,7 @@ def _bound(binding: Mapping[str, Any]) -> str:
 
 
 def _subjects(binding: Mapping[str, Any]) -> list[str]:
-    """Each subject, a kind and a name; that of a service account with its namespace."""
-    subjects = binding.get("subjects") or ()
-    inside = [f"{one['namespace']}/" if one.get("namespace") else "" for one in subjects]
-    return [f"{one['kind']} {place}{one['name']}" for place, one in zip(inside, subjects, strict=True)]
+    return [subject_of(subject) for subject in binding.get("subjects") or ()]
 
 
 Reader = Callable[[Look], Iterator[Door]]

@@ -9,10 +9,10 @@ from podshare.aws.settings import Settings
 from podshare.aws.tables import State
 from podshare.domain.accounts import is_gone
 from podshare.domain.desired import ClusterFacts
-from podshare.domain.kinds import Key, Kind, Resource
+from podshare.domain.kinds import Key, Kind, Namespace, Resource
 from podshare.domain.plan import LeftBehind, Observation, Unreadable
 from podshare.reconciliation.accounts import known_accounts
-from podshare.resources import KINDS
+from podshare.resources import KINDS, foreign_subjects
 from podshare.resources.context import Context
 
 READERS = 8  # reading is waiting for AWS; more gain nothing at 512 MiB and meet IAM's throttles
@@ -41,8 +41,9 @@ def survey(
     known: Iterable[Key],
     facts: Mapping[str, ClusterFacts],
 ) -> dict[Key, Observation]:
-    """What is there of ``desired`` and of ``known``; what cannot be read is told as such, and stops nothing.
+    """What is there of ``desired`` and of ``known``, and whom of other teams bindings in the team's namespaces name.
 
+    What cannot be read is told as such, and stops nothing.
     What is no longer desired and lies in an account that has gone, or has no member role any more, is left behind: it
     is not what gives access, which is cut where the cluster is. In a cluster's own account nothing is, as
     long as the account is there. So is an object of the cluster of ``facts`` if podshare does not use its API.
@@ -67,4 +68,6 @@ def survey(
             return Unreadable(key, reason_of(error))
 
     with ThreadPoolExecutor(READERS) as pool:
-        return dict(zip(keys, pool.map(read, keys), strict=True))
+        found = dict(zip(keys, pool.map(read, keys), strict=True))
+        inside = [foreign_subjects.key_in(key) for key, one in found.items() if isinstance(one, Namespace)]
+        return {**found, **dict(zip(inside, pool.map(read, inside), strict=True))}

@@ -13,6 +13,7 @@ from podshare.resources import (
     compute_quota,
     data_repository_association,
     file_system_delegation,
+    foreign_subjects,
     kms_grant,
     kubernetes_role,
     kubernetes_role_binding,
@@ -62,4 +63,5 @@ KINDS: Mapping[Kind, KindModule] = {
     Kind.DATA_REPOSITORY_ASSOCIATION: data_repository_association,
     Kind.PERSISTENT_VOLUME: persistent_volume,
     Kind.PERSISTENT_VOLUME_CLAIM: persistent_volume_claim,
+    Kind.FOREIGN_SUBJECTS: foreign_subjects,
 }

@@ -1,8 +1,6 @@
 """Bindings of Roles in a team's namespace to the team's Kubernetes groups."""
 
-from collections.abc import Mapping
-from typing import Any
-
+from podshare.domain.doors import subject_of
 from podshare.domain.kinds import Key, KubernetesRoleBinding, Resource
 from podshare.domain.plan import Foreign
 from podshare.resources.context import Context
@@ -21,10 +19,5 @@ def read(context: Context, key: Key, wanted: Resource | None) -> KubernetesRoleB
         key=key,
         **common_to(found),
         role=f"{role['kind']} {role['name']}",
-        subjects=frozenset(_subject(subject) for subject in found.get("subjects") or ()),
+        subjects=frozenset(subject_of(subject) for subject in found.get("subjects") or ()),
     )
-
-
-def _subject(subject: Mapping[str, Any]) -> str:
-    inside = f"{subject['namespace']}/" if subject.get("namespace") else ""
-    return f"{subject['kind']} {inside}{subject['name']}"
