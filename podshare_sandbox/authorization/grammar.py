@@ -20,6 +20,7 @@ _STATEMENT.add("Condition")
 _EXCLUSIVE = (("Action", "NotAction"), ("Resource", "NotResource"), ("Principal", "NotPrincipal"))
 _PRINCIPAL_KINDS = {"AWS", "Service", "Federated", "CanonicalUser"}
 _SID = re.compile(r"[A-Za-z0-9]*")
+_SID_OF_KEY = re.compile(r"[A-Za-z0-9 ]*")  # as the policy that KMS gives to a new key has it
 _ACTION = re.compile(r"\*|[A-Za-z0-9\-*?]+:[A-Za-z0-9*?]+")
 _PARTITIONS = {"aws", "*"}  # an account of the commercial Regions knows no other
 _ARN_PARTS = 6
@@ -59,9 +60,10 @@ def check_resource_control_policy(text: str) -> Document:
 def check_key_policy(text: str) -> Document:
     """The document of a KMS key's policy; whether its principals exist is not grammar. Raises Malformed.
 
-    Source: KMS Developer Guide, "Creating a key policy": Principal, Action and Resource are required.
+    Source: KMS Developer Guide, "Creating a key policy": Principal, Action and Resource are required, and a Sid may
+    have spaces.
     """
-    document = _parsed(text)
+    document = _parsed(text, _SID_OF_KEY)
     for statement in statements(document):
         if "Principal" not in statement and "NotPrincipal" not in statement:
             raise Malformed("Policy contains a statement with no principal.")
@@ -104,7 +106,7 @@ def principals(document: Document, kind: str) -> Iterator[str]:
                 yield from listed(named.get(kind, []))
 
 
-def _parsed(text: str) -> Document:
+def _parsed(text: str, sids_are: re.Pattern[str] = _SID) -> Document:
     try:
         document = json.loads(text, object_pairs_hook=_without_duplicates)
     except ValueError as error:
@@ -116,7 +118,7 @@ def _parsed(text: str) -> Document:
     if not statements(document):
         raise Malformed(_SYNTAX)
     for statement in statements(document):
-        _check_statement(statement)
+        _check_statement(statement, sids_are)
     sids = [statement["Sid"] for statement in statements(document) if statement.get("Sid")]
     if len(sids) != len(set(sids)):
         raise Malformed("Statement IDs (SID) in a single policy must be unique.")
@@ -129,7 +131,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> Document:
     return dict(pairs)
 
 
-def _check_statement(statement: Any) -> None:
+def _check_statement(statement: Any, sids_are: re.Pattern[str]) -> None:
     if not isinstance(statement, dict) or not statement.keys() <= _STATEMENT:
         raise Malformed(_SYNTAX)
     if statement.get("Effect") not in ("Allow", "Deny"):
@@ -137,7 +139,7 @@ def _check_statement(statement: Any) -> None:
     if any(one in statement and other in statement for one, other in _EXCLUSIVE):
         raise Malformed(_SYNTAX)
     sid = statement.get("Sid", "")
-    if not isinstance(sid, str) or not _SID.fullmatch(sid):
+    if not isinstance(sid, str) or not sids_are.fullmatch(sid):
         raise Malformed("Statement IDs (SID) must be alpha-numeric. Check that your input satisfies [0-9A-Za-z]*.")
     _check_actions(statement)
     _check_resources(statement)

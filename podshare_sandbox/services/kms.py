@@ -139,7 +139,7 @@ def _entry(key: Key, grant: Grant) -> Mapping[str, Any]:
     return {
         "KeyId": key.arn,
         "GrantId": grant.id,
-        "Name": grant.name,
+        "Name": grant.name or None,
         "CreationDate": issued,
         "GranteePrincipal": buckets.shown_principal(grant.grantee_principal),
         "RetiringPrincipal": grant.retiring_principal or None,

@@ -216,6 +216,24 @@ def test_a_key_policy_must_be_one(sandbox: Sandbox, case: str) -> None:
         assert refused.value.response["Error"]["Code"] == "MalformedPolicyDocumentException"
 
 
+def test_the_policy_of_a_new_key_can_be_written_back(sandbox: Sandbox) -> None:
+    """The Sid of a key's policy may have spaces, and that of the default policy has (KMS guide, "Default key policy")."""
+    kms = sandbox.client("kms", DATA)
+    place = {"KeyId": kms.create_key()["KeyMetadata"]["KeyId"], "PolicyName": "default"}
+    policy = kms.get_key_policy(**place)["Policy"]
+    assert json.loads(policy)["Statement"][0]["Sid"] == "Enable IAM User Permissions"
+    kms.put_key_policy(**place, Policy=policy)
+
+
+def test_a_grant_without_a_name_is_listed_without_one(sandbox: Sandbox) -> None:
+    """A grant needs no name, and ListGrants then tells none (KMS API, GrantListEntry)."""
+    kms = sandbox.client("kms", DATA)
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    kms.create_grant(KeyId=key, GranteePrincipal=f"arn:aws:iam::{DATA}:root", Operations=["Decrypt"])
+    (listed,) = kms.list_grants(KeyId=key)["Grants"]
+    assert "Name" not in listed
+
+
 LOCKED_OUT = {
     "another account's": document(
         {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "kms:*", "Resource": "*"}
