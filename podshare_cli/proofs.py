@@ -148,8 +148,8 @@ def unread(proof: Proof) -> list[str]:
 
 
 def _audited(proof: Proof) -> Iterator[AuditLine]:
-    doors = [(Door.of_dict(one), one["expected"]) for one in proof.document.get("doors", ())]
-    told = {door.access: door for door, expected in doors if not expected}
+    doors = [(Door.of_dict(one), one) for one in proof.document.get("doors", ())]
+    told = {door.access: door for door, one in doors if not one["expected"]}
     for line in proof.lines:
         door = told.get(line.access)
         if line.granted:
@@ -158,14 +158,10 @@ def _audited(proof: Proof) -> Iterator[AuditLine]:
             yield AuditLine(proof.team, line.access, "", (), f"podshare team reconcile {proof.team}")
         else:
             yield AuditLine(proof.team, line.access, "", door.behind, door.closed_by)
-    for door, expected in doors:
-        if expected:
-            yield AuditLine(proof.team, door.access, f"{_who_expects(proof, door)}", door.behind, door.closed_by)
-
-
-def _who_expects(proof: Proof, door: Door) -> str:
-    """The record that lets a door be: a cluster's administrators, or what the team's own record gives as well."""
-    return f"administrators of {door.container}" if door.what == ANYBODY else f"team#{proof.team}"
+    for door, one in doors:
+        if one["expected"]:
+            record = one.get("record") or f"team#{proof.team}"  # an earlier version's proof does not tell it
+            yield AuditLine(proof.team, door.access, record, door.behind, door.closed_by)
 
 
 # ---- places ----------------------------------------------------------------------------------------------------

@@ -99,6 +99,29 @@ def test_a_prefix_ends_with_a_slash() -> None:
     assert getattr(parse(item), "prefix", None) == "imagenet/"
 
 
+OTHERS = {
+    "arn:aws:iam::444444444444:root": True,
+    "arn:aws:s3:*:444444444444:accesspoint/*": True,
+    "arn:aws:iam::cloudfront:user/CloudFront Origin Access Identity E1EXAMPLE": True,
+    "service:logging.s3.amazonaws.com": True,
+    "anybody with aws:principalorgid o-a1b2c3": True,
+    "arn:aws:iam::*:role/reader": False,
+    "*": False,
+    "444444444444": False,
+}
+
+
+@pytest.mark.parametrize("principal", OTHERS)
+def test_a_dataset_names_principals_as_the_audit_does(principal: str) -> None:
+    """A dataset's other principals are of one account, a service, or bound by a condition; nobody can name everybody."""
+    item = {"id": "dataset#d", "account": "333333333333", "region": "us-west-2", "bucket": "bkt"}
+    item |= {"other_principals": [principal]}
+    if OTHERS[principal]:
+        assert getattr(parse(item), "other_principals", ()) == (principal,)
+    else:
+        assert problems_of(item)
+
+
 def test_every_example_is_acceptable() -> None:
     """What examples/registry shows can be written as it stands."""
     from pathlib import Path  # noqa: PLC0415

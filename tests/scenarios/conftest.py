@@ -1,11 +1,13 @@
 """A sandbox with podshare deployed, made once for each file of scenarios."""
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from podshare_cli.application import main
 from podshare_sandbox import Sandbox
 from tests.scenarios.world import CLUSTER, DATASETS, HUB, REGION, Item, World
 
@@ -49,3 +51,34 @@ def announced(world: World) -> Iterator[Any]:
         return [json.loads(message["Body"])["detail"] for message in told]
 
     yield details
+
+
+@pytest.fixture
+def audit(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[[int], Item]]:
+    """Calls the audit as somebody with no more than the policy for auditors; it must end with a code."""
+    iam = world.sandbox.client("iam", HUB)
+    if "auditor" not in {user["UserName"] for user in iam.list_users()["Users"]}:
+        iam.create_user(UserName="auditor")
+        iam.attach_user_policy(
+            UserName="auditor", PolicyArn=f"arn:aws:iam::{HUB}:policy/podshare-system/podshare-auditor"
+        )
+    keys = iam.create_access_key(UserName="auditor")["AccessKey"]
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_REGION", REGION)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", keys["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", keys["SecretAccessKey"])
+
+    def call(code: int) -> Item:
+        capsys.readouterr()
+        assert main(["access", "audit", "vision", "--json"]) == code
+        found: Item = json.loads(capsys.readouterr().out)
+        assert main(["access", "audit"]) == code
+        assert ("nobody: " in capsys.readouterr().out) is bool(code)
+        return found
+
+    yield call
+    iam.delete_access_key(UserName="auditor", AccessKeyId=keys["AccessKeyId"])

@@ -1,15 +1,13 @@
 """Whoever gets into a team's namespace without a record is told, whatever made the door, until the door is closed."""
 
 import json
-import os
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from podshare.domain.proof import unpacked
-from podshare_cli.application import main
 from podshare_sandbox.services import kubernetes
 from tests.builders import a_team_item
 from tests.scenarios.world import EKS_ARN, HUB, LANGUAGE, REGION, VISION, Item, World
@@ -35,37 +33,6 @@ def team(world: World) -> None:
     iam.create_role(RoleName="handmade-pods", AssumeRolePolicyDocument=json.dumps(trust))
     world.put(a_team_item("vision", members=[{"account": VISION}], service_accounts=READERS))
     assert world.status("vision")["state"] == "READY"
-
-
-@pytest.fixture
-def audit(
-    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Callable[[int], Item]]:
-    """Calls the audit as somebody with no more than the policy for auditors; it must end with a code."""
-    iam = world.sandbox.client("iam", HUB)
-    if "auditor" not in {user["UserName"] for user in iam.list_users()["Users"]}:
-        iam.create_user(UserName="auditor")
-        iam.attach_user_policy(
-            UserName="auditor", PolicyArn=f"arn:aws:iam::{HUB}:policy/podshare-system/podshare-auditor"
-        )
-    keys = iam.create_access_key(UserName="auditor")["AccessKey"]
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_REGION", REGION)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", keys["AccessKeyId"])
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", keys["SecretAccessKey"])
-
-    def call(code: int) -> Item:
-        capsys.readouterr()
-        assert main(["access", "audit", "vision", "--json"]) == code
-        found: Item = json.loads(capsys.readouterr().out)
-        assert main(["access", "audit"]) == code
-        assert ("nobody: " in capsys.readouterr().out) is bool(code)
-        return found
-
-    yield call
-    iam.delete_access_key(UserName="auditor", AccessKeyId=keys["AccessKeyId"])
 
 
 def let_in(world: World, principal: str, scope: Item | None = None, groups: tuple[str, ...] = ()) -> None:

@@ -71,6 +71,7 @@ WILDCARDS = {
     "arn:aws:organizations::MANAGEMENT:ou/ORGANIZATION/ou-*": "any unit may be selected",
     "arn:aws:s3:*:*:accesspoint/podshare-*": "a limit: the role's own policy names its access points",
     "arn:aws:s3:*:*:accesspoint/podshare-*/object/*": "a limit: the role's own policy names its prefixes",
+    "arn:aws:s3:*:ACCOUNT:accesspoint/*": "whoever made one, it may lead into a bucket of a dataset",
     "arn:aws:s3:*:ACCOUNT:accesspoint/podshare-*": "access points of teams, in the Region of their bucket",
     "arn:aws:s3:::*": "the bucket of a dataset, in any account; its policy names the prefixes, and only services may ask",
     "arn:aws:s3:::BUCKET_NAMES/* (each)": "a limit: the role's own policy names its prefixes",

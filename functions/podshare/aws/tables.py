@@ -81,7 +81,11 @@ class State:
 
     def get_parts(self, item_id: str, parts: Iterable[str]) -> list[Item]:
         """Those of the named items that exist. Raises Retryable if DynamoDB leaves some unanswered."""
-        return _batch_get([(self.table, _state_key(item_id, part)) for part in set(parts)])[self.table]
+        return self.get_all((item_id, part) for part in parts)
+
+    def get_all(self, items: Iterable[tuple[str, str]]) -> list[Item]:
+        """Those of the items, each by its id and part, that exist. Raises Retryable as ``get_parts``."""
+        return _batch_get([(self.table, _state_key(*item)) for item in set(items)])[self.table]
 
     def scan(self, part: str) -> Iterator[Item]:
         """The items of every id with this part, such as all statuses; reads the whole table."""

@@ -92,8 +92,8 @@ class Door:
 
     @classmethod
     def of_dict(cls, found: Mapping[str, Any]) -> "Door":
-        """The reverse of ``as_dict``; whether the door is expected, which a proof says beside it, is passed over."""
-        given = {name: value for name, value in found.items() if name != "expected"}
+        """The reverse of ``as_dict``, which leaves out what a proof says beside it: whether it is expected, and why."""
+        given = {name: value for name, value in found.items() if name not in ("expected", "record")}
         return cls(**{**given, "gives": tuple(found["gives"]), "behind": tuple(found["behind"])})
 
     def violation(self) -> dict[str, str]:
@@ -107,7 +107,7 @@ def unexpected(doors: Iterable[Door], granted: Collection[Access], expected: Col
     ``granted`` is the effective access of what is desired, as ``reach`` gives it. ``expected`` are the principals that
     may span a cluster: its administrators.
     """
-    return sorted(door for door in {*doors} if not _is_expected(door, expected) and not _is_granted(door, granted))
+    return sorted(door for door in {*doors} if not _is_expected(door, expected) and not is_granted(door, granted))
 
 
 def _is_expected(door: Door, expected: Collection[str]) -> bool:
@@ -115,7 +115,7 @@ def _is_expected(door: Door, expected: Collection[str]) -> bool:
     return ":eks:" in door.where and door.what == ANYBODY and door.principal in expected
 
 
-def _is_granted(door: Door, granted: Collection[Access]) -> bool:
+def is_granted(door: Door, granted: Collection[Access]) -> bool:
     """Whether what is desired gives as much to the same principal, or to whoever is in the same role."""
     return any(
         one.covers(door.access)

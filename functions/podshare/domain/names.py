@@ -60,6 +60,12 @@ def kms_grant(installation: Installation, team: str, data_role: str, operation: 
     return f"{installation.manager.replace('@', '/')}/{team}/{data_role.rpartition('-')[2]}/{operation}"
 
 
+def team_of_grant(installation: Installation, name: str) -> str:
+    """The team that the name of a grant tells; empty if it is no name of podshare's."""
+    begin = f"{installation.manager.replace('@', '/')}/"
+    return name.removeprefix(begin).partition("/")[0] if name.startswith(begin) else ""
+
+
 def persistent_volume(installation: Installation, team: str, cluster_arn: str, dataset: str) -> str:
     """The volume of a team for a dataset; of all kinds of Kubernetes objects it alone lies in no namespace."""
     return f"{installation.prefix}-{team}-{_hash(12, 'persistent_volume', cluster_arn, team, dataset)}"
@@ -109,6 +115,12 @@ def is_own_sid(installation: Installation, sid: str) -> bool:
     """Whether a statement with this Sid in a bucket policy is podshare's."""
     of_file_systems = rf"{_letters(installation)}FileSystem[0-9a-f]{{8}}(Bucket|Read|Link|Write)"
     return re.fullmatch(rf"{delegation_sid(installation)}|{of_file_systems}", sid) is not None
+
+
+def is_like_own(installation: Installation, name: str) -> bool:
+    """Whether an access point, a statement or a grant of a key has a name such as podshare gives."""
+    begin = (f"{installation.prefix}-", f"{installation.manager.replace('@', '/')}/")
+    return name.startswith(begin) or is_own_sid(installation, name)
 
 
 def _letters(installation: Installation) -> str:

@@ -116,7 +116,7 @@ class Access:
             self.where == other.where
             and {*other.may} <= {*self.may}
             and policies.covers(self.what, other.what)
-            and _stands_for(self.who, other.who)
+            and stands_for(self.who, other.who)
         )
 
     def touches(self, other: "Access") -> bool:
@@ -125,10 +125,10 @@ class Access:
 
     def is_of(self, principal: str) -> bool:
         """Whether ``principal``, an ARN or a service account's user name, may be meant by ``who``."""
-        return policies.overlap(self.who, principal) or _stands_for(self.who, principal)
+        return policies.overlap(self.who, principal) or stands_for(self.who, principal)
 
 
-def _stands_for(wide: str, narrow: str) -> bool:
+def stands_for(wide: str, narrow: str) -> bool:
     """Whether one principal pattern means whoever the other means."""
     if wide.endswith(":root") and narrow.startswith("arn:"):
         return wide.split(":")[4] == narrow.split(":")[4]
@@ -248,7 +248,7 @@ class _There:
             namespace, _, name = one.key.name.partition("/")
             user = service_account_user(namespace, name)
             at_first = one.role_arn == arn and any(policies.covers(who, user) for who in trusted)
-            as_target = one.target_role_arn == arn and any(_stands_for(who, one.role_arn) for who in trusted)
+            as_target = one.target_role_arn == arn and any(stands_for(who, one.role_arn) for who in trusted)
             if at_first or as_target:
                 yield user, (str(role.key), str(one.key))
 
@@ -282,7 +282,7 @@ class _There:
             within = point.key.account == role.key.account
             if not named and not within:
                 continue
-            own = _uses([*statements[point_arn], *statements[ANYBODY]], point_arn, f"{point_arn}{_OBJECT}")
+            own = uses_of([*statements[point_arn], *statements[ANYBODY]], point_arn, f"{point_arn}{_OBJECT}")
             # within an account either policy suffices (IAM user guide, "Policy evaluation logic")
             yield from self._merged(point_arn, point, own | named if within else _agreed(own, named))
 
@@ -291,7 +291,7 @@ class _There:
         statements = _allowed(role.policies.values())
         buckets = {self._bucket_in(resource) for one in statements for resource in _listed(one, "Resource")}
         for bucket in sorted(buckets - {""}):
-            yield from _gifts(_uses(statements, bucket, f"{bucket}/"), bucket)
+            yield from _gifts(uses_of(statements, bucket, f"{bucket}/"), bucket)
 
     def _bucket_in(self, resource: str) -> str:
         """The ARN of the bucket that a policy's resource is about; empty for anything else, a pattern of them too."""
@@ -377,7 +377,7 @@ def _gifts(
 ) -> Iterator[_Gift]:
     """The uses of a bucket, those of the same keys in one."""
     for what in sorted({pattern for _, pattern in uses}):
-        may = sorted({verb for verb, pattern in uses if pattern == what}, key=_in_order)
+        may = sorted({verb for verb, pattern in uses if pattern == what}, key=in_order)
         yield _Gift(tuple(may), bucket, what, through, by)
 
 
@@ -418,19 +418,24 @@ def _is_pattern(text: str) -> bool:
     return "*" in text or "?" in text
 
 
-def _principals(statement: Statement) -> set[str]:
+def principals_of(statement: Statement) -> set[str]:
     """Whom a statement names. The id that stands for a principal which was deleted is nobody's any more."""
     named = statement.get("Principal", {"AWS": [ANYBODY]})
     found = {who if kind == "AWS" else f"{kind.lower()}:{who}" for kind, names in named.items() for who in names}
-    return {who for who in found if not _DELETED.fullmatch(who)}
+    return {who for who in found if not is_deleted(who)}
+
+
+def is_deleted(who: str) -> bool:
+    """Whether it is the id that AWS shows for a principal which was deleted."""
+    return _DELETED.fullmatch(who) is not None
 
 
 def _trusted(role: Role, organization: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Whom a role's trust lets in, and what they may."""
     for statement in _allowed([role.trust]):
-        conditions = _keys_of(statement)
+        conditions = keys_of(statement)
         outside = conditions.get("aws:principalorgid") != [organization]
-        for who in _principals(statement):
+        for who in principals_of(statement):
             if who == f"service:{_PODS}":
                 yield from ((user, (ASSUME, *clusters)) for user, clusters in _pods(conditions))
             elif ":" in who and not who.startswith("arn:"):
@@ -448,7 +453,7 @@ def _pods(conditions: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str]]
             yield service_account_user(namespace, name), clusters
 
 
-def _keys_of(statement: Statement) -> dict[str, list[str]]:
+def keys_of(statement: Statement) -> dict[str, list[str]]:
     """What a statement's conditions compare positively and strictly, by key."""
     strict = ("StringEquals", "StringLike", "ArnEquals", "ArnLike")
     found = (statement.get("Condition", {}).get(operator, {}) for operator in strict)
@@ -462,12 +467,12 @@ def _given(policy: policies.Document | None, point: str) -> dict[str, set[Use]]:
     """What an access point's policy gives to each principal that it names."""
     found: dict[str, set[Use]] = {}
     for statement in _allowed([policy]):
-        for who in _principals(statement):
-            found[who] = found.get(who, set()) | _uses([statement], point, f"{point}{_OBJECT}")
+        for who in principals_of(statement):
+            found[who] = found.get(who, set()) | uses_of([statement], point, f"{point}{_OBJECT}")
     return found
 
 
-def _uses(statements: Iterable[Statement], place: str, objects: str) -> set[Use]:
+def uses_of(statements: Iterable[Statement], place: str, objects: str) -> set[Use]:
     """What statements allow with an access point or a bucket: verbs with the keys, and actions that are no verb.
 
     ``objects`` is what stands before the keys in the ARNs of its objects.
@@ -502,7 +507,7 @@ def _is_a_verb(action: str) -> bool:
 
 def _listed_prefixes(statement: Statement) -> set[str]:
     """The prefixes that may be listed: the ``imagenet/`` beside ``imagenet/*`` says nothing more."""
-    prefixes = _keys_of(statement).get("s3:prefix", [ANYBODY])
+    prefixes = keys_of(statement).get("s3:prefix", [ANYBODY])
     return {one for one in prefixes if not any(one != other and policies.covers(other, one) for other in prefixes)}
 
 
@@ -520,5 +525,6 @@ def _agreed(ones: Iterable[Use], others: Iterable[Use]) -> set[Use]:
     return narrower | {(verb, other) for verb, one, other in pairs if policies.covers(one, other)}
 
 
-def _in_order(verb: str) -> tuple[int, str]:
+def in_order(verb: str) -> tuple[int, str]:
+    """What verbs are sorted by: list, read and write before what is no verb."""
     return ([*_VERBS, verb].index(verb), verb)

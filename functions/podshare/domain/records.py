@@ -282,6 +282,16 @@ FileSystemId = Annotated[  # FSx API reference, FileSystemId
 ]
 # a principal's ARN, or a subject of a ClusterRoleBinding: `User NAME`, a group by its name
 Administrator = Annotated[str, _text(r"^[^\x00-\x1f]+$", 2048, says="must have no control characters")]
+# whom the policies of a bucket and its keys let in, as doors into data name them
+_ARN_IN_ONE_ACCOUNT = r"arn:[a-z-]+:[a-z0-9-]+:[^:\x00-\x1f]*:[a-z0-9-]+:[^\x00-\x1f]+"
+OtherPrincipal = Annotated[
+    str,
+    _text(
+        rf"^({_ARN_IN_ONE_ACCOUNT}|service:[a-z0-9.-]+|anybody with [^\x00-\x1f]+)$",
+        2048,
+        says="is a principal as `podshare access audit` shows it, such as arn:aws:iam::444444444444:root",
+    ),
+]
 EksCluster = Annotated[
     str,
     _text(r"^[0-9A-Za-z][A-Za-z0-9_-]*$", 100, says=_AN_EKS_CLUSTER),
@@ -372,6 +382,7 @@ class Dataset(_Record):
     kms_key: KmsKey | None = None
     vpc: Vpc | None = None
     data_role: Literal["access_point", "target"] = "access_point"
+    other_principals: Annotated[tuple[OtherPrincipal, ...], Field(max_length=100)] = ()
 
     def holds(self, prefix: str) -> bool:
         """Whether a grant's prefix lies in the dataset; both count from the bucket's root, and none means all of it."""

@@ -1,9 +1,9 @@
 """Read the doors into a team's namespaces and data: all that is there, not only what podshare made.
 
-A reader takes a ``Look`` and yields each ``Door`` that it finds and that podshare does not know as its own (what is
-``Look.own`` is planned and verified by its documents). It reads by ``Look.context``, which changes nothing, and lets
-errors pass: what cannot be read is told as such, and the team is not verified. To add a reader, append it to
-``IN_CLUSTERS`` (called for each cluster of the team) or to ``IN_DATA`` (called once).
+A reader of clusters takes a ``Look`` and yields each ``Door`` that it finds and that podshare does not know as its own
+(what is ``Look.own`` is planned and verified by its documents). It reads by ``Look.context``, which changes nothing,
+and lets errors pass: what cannot be read is told as such, and the team is not verified. To add a reader, append it to
+``IN_CLUSTERS`` (called for each cluster of the team), or to ``IN_DATA`` of ``data_doors`` (called for each bucket).
 
 Nothing is cached: a door that was closed a moment ago must not be told, and one that was opened must.
 """
@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -23,7 +23,9 @@ from podshare.domain.desired import ClusterFacts
 from podshare.domain.doors import UNREAD, Door, is_stranger, spans_as_stranger, subject_of, unexpected
 from podshare.domain.kinds import Key, Kind, Resource, Role
 from podshare.domain.plan import Foreign, LeftBehind, Observation
-from podshare.domain.reach import ANYBODY, reach
+from podshare.domain.proof import packed
+from podshare.domain.reach import ANYBODY, Access, reach
+from podshare.reconciliation.data_doors import IN_DATA, PROOFS, DataLook, first_look, judged, looks
 from podshare.reconciliation.records import TeamRecords
 from podshare.resources import access_entry
 from podshare.resources.context import Context
@@ -39,7 +41,8 @@ READS = frozenset(
     }
 )
 READERS = 8  # as in the survey
-PROOFS = "proof"  # the id under which both functions that work out proofs may write
+Unread = Mapping[str, str]  # a rule that does not hold, as a violation is told
+L = TypeVar("L")
 _HASH = 9  # characters at the end of a role's name, after the team's
 _STANDARD = "STANDARD"  # the other types are nodes', which have no access policies and groups of Kubernetes' own
 
@@ -51,7 +54,7 @@ class Look:
     context: Context
     desired: Mapping[Key, Resource]
     observed: Mapping[Key, Observation]
-    cluster: ClusterFacts | None = None
+    facts: ClusterFacts
 
     @cached_property
     def own(self) -> Collection[Key]:
@@ -62,13 +65,6 @@ class Look:
     def namespace(self) -> str:
         """The team's namespace in every cluster."""
         return f"hyperpod-ns-{self.context.team}"
-
-    @property
-    def facts(self) -> ClusterFacts:
-        """The cluster that a reader of clusters is called for. Raises LookupError for any other reader."""
-        if self.cluster is None:
-            raise LookupError("this reader is called for no cluster")
-        return self.cluster
 
     def key(self, kind: Kind, name: str) -> Key:
         """The key of something in the cluster."""
@@ -97,18 +93,26 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The doors that no record grants, who spans each cluster (by its ARN), and what could not be read."""
+    """All doors, each with why it is expected or ``""``, and what could not be read.
 
-    unexpected: tuple[Door, ...]
-    expected: tuple[Door, ...]
+    ``spanning`` is who spans each cluster (by its ARN), ``at_first`` who reaches buckets and keys at the first look.
+    """
+
+    doors: Mapping[Door, str]
     spanning: Mapping[str, tuple[str, ...]]
-    unread: tuple[Mapping[str, str], ...]
+    at_first: Mapping[str, list[dict[str, Any]]]
+    unread: tuple[Unread, ...]
+
+    @property
+    def unexpected(self) -> list[Door]:
+        """The doors that no record grants."""
+        return sorted(door for door, why in self.doors.items() if not why)
 
     def as_dict(self) -> dict[str, Any]:
         """What ``prove`` keeps of it, in plain JSON."""
-        told = [{**door.as_dict(), "expected": True} for door in self.expected]
-        told += [{**door.as_dict(), "expected": False} for door in self.unexpected]
-        return {"doors": told, "spanning": {arn: [*who] for arn, who in self.spanning.items()}}
+        told = [{**door.as_dict(), "expected": bool(why), "record": why} for door, why in sorted(self.doors.items())]
+        spanning = {arn: [*who] for arn, who in self.spanning.items()}
+        return {"doors": told, "spanning": spanning, "at_first": {**self.at_first}}
 
     @property
     def violations(self) -> list[dict[str, str]]:
@@ -128,35 +132,68 @@ def doors(
     A cluster in which the team has nothing, and shall have nothing, is not looked at.
     """
     granted = reach([*desired.values()], desired.keys(), context.installation)
-    found, expected, unread, spanning = (
-        set[Door](),
-        set[Door](),
-        list[Mapping[str, str]](),
-        dict[str, tuple[str, ...]](),
+    in_clusters = _in_clusters(context, records, facts, desired, observed, granted)
+    return _together((*in_clusters, *_in_data(looks(context, records, desired, observed, granted), granted)))
+
+
+def _together(found: Iterable[Found]) -> Found:
+    """What was found in each place, in one."""
+    every = [*found]
+    return Found(
+        {door: why for one in every for door, why in one.doors.items()},
+        {arn: who for one in every for arn, who in one.spanning.items()},
+        {arn: first for one in every for arn, first in one.at_first.items()},
+        tuple(unread for one in every for unread in one.unread),
     )
-    look = Look(context, desired, observed)
+
+
+def _in_clusters(  # noqa: PLR0917  # whose doors, and what to hold them against
+    context: Context,
+    records: TeamRecords,
+    facts: Mapping[str, ClusterFacts],
+    desired: Mapping[Key, Resource],
+    observed: Mapping[Key, Observation],
+    granted: Collection[Access],
+) -> Iterator[Found]:
     for cluster in facts.values():
         place = (cluster.account, cluster.region, cluster.eks_cluster)
         here = [one for key, one in observed.items() if (key.account, key.region, key.container) == place]
         if all(isinstance(one, LeftBehind | None) for one in here):
             continue
-        there, failed = _read(replace(look, cluster=cluster), IN_CLUSTERS, f"cluster {cluster.name}")
+        there, failed = _read(Look(context, desired, observed, cluster), IN_CLUSTERS, f"cluster {cluster.name}")
+        spanning = tuple(sorted({door.principal for door in there if door.what == ANYBODY}))
+        strange = {*unexpected(there, granted, _administrators(context, records, cluster, spanning))}
+        expected = {door: _why(context, door) for door in {*there} - strange}
         arn = cluster.eks_arn(context.installation.partition)
-        spanning[arn] = tuple(sorted({door.principal for door in there if door.what == ANYBODY}))
-        known = _administrators(context, records, cluster, spanning[arn])
-        judged = unexpected(there, granted, known)
-        found |= {*judged}
-        expected |= {*there} - {*judged}
-        unread += failed
-    there, failed = _read(look, IN_DATA, "data")
-    judged = unexpected(there, granted)
-    return Found(
-        tuple(sorted({*found, *judged})), tuple(sorted(expected | ({*there} - {*judged}))), spanning, (*unread, *failed)
-    )
+        yield Found({**expected, **dict.fromkeys(strange, "")}, {} if failed else {arn: spanning}, {}, tuple(failed))
 
 
-def keep_administrators(context: Context, spanning: Mapping[str, Collection[str]]) -> None:
-    """Keep who spans a cluster when podshare first looks: a cluster's record may name others, and then counts alone."""
+def _why(context: Context, door: Door) -> str:
+    """What lets an expected door into a cluster be: the cluster's administrators, or what the team's record gives."""
+    return f"administrators of {door.container}" if door.what == ANYBODY else f"team#{context.team}"
+
+
+def _in_data(found: Iterable[DataLook], granted: Collection[Access]) -> Iterator[Found]:
+    for look in found:
+        there, failed = _read(look, IN_DATA, f"bucket {look.bucket}")
+        doors, at_first = judged(look, there, granted, whole=not failed)
+        yield Found(doors, {}, at_first, tuple(failed))
+
+
+def keep_first_look(
+    context: Context, spanning: Mapping[str, Collection[str]], at_first: Mapping[str, list[dict[str, Any]]]
+) -> None:
+    """Keep who spans a cluster, and who reaches a bucket or a key, when podshare first looks.
+
+    A record of the cluster or the dataset may name others, and then counts alone.
+    """
+    _keep_administrators(context, spanning)
+    for arn, doors in at_first.items():
+        condition = "attribute_not_exists(doors)"
+        context.state.update(PROOFS, first_look(arn), "SET doors = :doors", condition, doors=packed(doors))
+
+
+def _keep_administrators(context: Context, spanning: Mapping[str, Collection[str]]) -> None:
     for arn, principals in spanning.items():
         condition = "attribute_not_exists(principals)"
         context.state.update(
@@ -175,8 +212,8 @@ def _administrators(
     return row["principals"] if row else spanning
 
 
-def _read(look: Look, readers: Iterable["Reader"], place: str) -> tuple[list[Door], list[Mapping[str, str]]]:
-    found, unread = list[Door](), list[Mapping[str, str]]()
+def _read(look: L, readers: Iterable[Callable[[L], Iterator[Door]]], place: str) -> tuple[list[Door], list[Unread]]:
+    found, unread = list[Door](), list[Unread]()
     for reader in readers:
         try:
             found += reader(look)
@@ -347,4 +384,3 @@ def _subjects(binding: Mapping[str, Any]) -> list[str]:
 
 Reader = Callable[[Look], Iterator[Door]]
 IN_CLUSTERS: tuple[Reader, ...] = (access_entries, roles, associations, bindings)
-IN_DATA: tuple[Reader, ...] = ()

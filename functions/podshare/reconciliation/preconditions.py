@@ -23,7 +23,7 @@ from podshare.reconciliation.records import cluster_facts
 from podshare.resources import compute_quota, namespace
 from podshare.resources.context import Context, tag_map
 
-MEMBER_VERSION = "6"
+MEMBER_VERSION = "7"
 VERSION_TAG = "podshare:member-version"
 ADD_ONS = ("eks-pod-identity-agent", "amazon-sagemaker-hyperpod-taskgovernance")
 _MOVING = ("Creating", "Updating", "SystemUpdating", "RollingBack")  # SageMaker API, DescribeCluster

@@ -16,7 +16,7 @@ from podshare.domain.plan import Observation, Unreadable
 from podshare.domain.proof import LONGEST_TEXT, MOST_TOLD, Proof, beyond, packed, refusals, unpacked
 from podshare.domain.reach import Access, reach
 from podshare.reconciliation.announcing import announce
-from podshare.reconciliation.doors import keep_administrators
+from podshare.reconciliation.doors import keep_first_look
 from podshare.resources.context import Context
 
 PROOFS = "proof"  # the id of all teams' proofs, so that one query reads them and a role can be held to them
@@ -57,8 +57,8 @@ def prove(
     row = context.state.get(PROOFS, _part(context.team)) or {}
     excess = beyond(found, wanted)
     verification = dict(verification)
-    told, spanning = verification.pop("doors"), verification.pop("spanning")
-    keep_administrators(context, spanning)
+    told = verification.pop("doors")
+    keep_first_look(context, verification.pop("spanning"), verification.pop("at_first"))
     doors = [Door.of_dict(one) for one in told if not one["expected"]]
     entered = frozenset(door.access for door in doors)
     proof = Proof(

@@ -36,8 +36,8 @@ def verified(
 ) -> dict[str, Any]:
     """Whether what is there is what is desired and keeps teams apart, and all that is not so.
 
-    ``doors`` are all that podshare does not know as its own, those that no record grants and those of a cluster's
-    administrators; ``spanning`` is who reaches all of each cluster: ``prove`` keeps them.
+    ``doors`` are all that podshare does not know as its own, those that no record grants and those that are expected;
+    ``spanning`` and ``at_first`` are who reaches clusters and data at the first look: ``prove`` keeps them.
     """
     there = [found for found in observed.values() if isinstance(found, Resource)]
     broken = violations(_boundaries(context, records, facts), there, desired)

@@ -49,7 +49,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> AccessPoint | F
         identity=identity,
         tags=own_tags(tags),
         bucket=found["Bucket"],
-        policy=_policy(context, key),
+        policy=policy_of(context, key),
         vpc=found.get("VpcConfiguration", {}).get("VpcId"),
         public_access_blocked=found.get("PublicAccessBlockConfiguration") == _BLOCKED,
         alias=found.get("Alias", ""),
@@ -106,7 +106,8 @@ def delete(context: Context, observed: Resource) -> None:
             raise
 
 
-def _policy(context: Context, key: Key) -> Document | None:
+def policy_of(context: Context, key: Key) -> Document | None:
+    """The policy of an access point, whoever made it."""
     s3control = context.accounts.client("s3control", key.account, key.region)
     try:
         return policies.parse(s3control.get_access_point_policy(AccountId=key.account, Name=key.name)["Policy"])

@@ -7,6 +7,7 @@ meaning and order.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -54,6 +55,21 @@ def preview(context: Context, key: Key, share: Share) -> tuple[Document | None, 
     others = (row for row in _shares(context, key) if row["part"] != _part(key))
     before = policy_of(context, key)
     return before, _merged(context, before, _asked(context, key, [*others, share]))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who has a share in a bucket's statements, and the Sids of what all shares together ask for."""
+
+    teams: frozenset[str]
+    sids: frozenset[str]
+
+
+def asked_for(context: Context, key: Key) -> Asked:
+    """What all teams ask for in the bucket."""
+    shares = _shares(context, key)
+    teams = frozenset(str(row["part"]).removeprefix("grant#").partition("/")[0] for row in shares)
+    return Asked(teams, frozenset(one["Sid"] for one in _asked(context, key, shares)))
 
 
 def _write(context: Context, key: Key, without: str = "") -> None:
@@ -138,6 +154,7 @@ def _to_file_system(
 
 
 def policy_of(context: Context, key: Key) -> Document | None:
+    """The bucket's whole policy."""
     s3 = context.accounts.client("s3", key.account, key.region)
     try:
         return policies.parse(s3.get_bucket_policy(Bucket=key.container, ExpectedBucketOwner=key.account)["Policy"])

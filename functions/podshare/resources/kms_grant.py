@@ -65,11 +65,15 @@ def delete(context: Context, observed: Resource) -> None:
 
 
 def _find(context: Context, key: Key) -> list[Mapping[str, Any]]:
-    """The grants of this name; those of a key that was deleted went with it."""
+    return [grant for grant in all_of(context, key) if grant.get("Name") == key.name]
+
+
+def all_of(context: Context, key: Key) -> list[Mapping[str, Any]]:
+    """All grants of the key, whoever made them; those of a key that was deleted went with it."""
     kms = context.accounts.client("kms", key.account, key.region)
     try:
         pages = kms.get_paginator("list_grants").paginate(KeyId=key.container, PaginationConfig={"PageSize": 1000})
-        return [grant for page in pages for grant in page["Grants"] if grant.get("Name") == key.name]
+        return [grant for page in pages for grant in page["Grants"]]
     except ClientError as error:
         if is_absent(error):
             return []
