@@ -85,7 +85,7 @@ def _reconcile(sandbox: Sandbox, teams: list[Record]) -> None:
 def _expect_states(sandbox: Sandbox, teams: list[Record], state: str) -> None:
     """Figures of a job that failed would say nothing. Raises SystemExit."""
     for team in teams:
-        key = {"id": {"S": team["id"]}, "part": {"S": "status"}}
+        key = {"id": {"S": "status"}, "part": {"S": team["id"]}}
         status = sandbox.client("dynamodb").get_item(TableName="podshare-state", Key=key).get("Item", {})
         if status.get("state", {}).get("S") != state:
             raise SystemExit(f"{team['id']} is not {state}: {status}")

@@ -7,11 +7,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.tables import from_item, to_item
+from podshare.aws.tables import RECORDS, STATUSES, SWEEP, from_item, to_item
 from podshare_cli.connection import Connection
 
 Item = dict[str, Any]
-ORGANIZATION = "organization"  # the id of all rows about accounts and sweeps
+ORGANIZATION = "organization"  # the id of all rows about accounts
 _MOST_KEYS = 100  # of one BatchGetItem (DynamoDB quotas)
 
 
@@ -79,7 +79,8 @@ class State:
 
     def status(self, record_id: str) -> Item | None:
         """How the last reconciliation of a team ended, or whether a dataset or cluster record is acceptable."""
-        return self._get(record_id, "status")
+        places = ((STATUSES, record_id), (RECORDS, record_id), (record_id, "status"))  # the last as before 0045
+        return next(filter(None, (self._get(*place) for place in places)), None)
 
     def was_accepted(self, record_id: str) -> bool:
         """Whether a record was ever acceptable, also if it has been deleted."""
@@ -92,7 +93,9 @@ class State:
 
     def statuses(self, kind: str) -> dict[str, Item]:
         """The statuses of all records of a kind, by name."""
-        return {str(item["id"]).partition("#")[2]: item for item in self._scan(kind, "status")}
+        former = {str(item["id"]): item for item in self._scan(kind, "status")}  # as before 0045
+        found = {str(row["part"]): row for item_id in (RECORDS, STATUSES) for row in self._query(item_id, f"{kind}#")}
+        return {record_id.partition("#")[2]: item for record_id, item in (former | found).items()}
 
     def all_accepted(self, kind: str) -> dict[str, Item]:
         """The records of a kind that count, by name."""
@@ -104,7 +107,8 @@ class State:
 
     def resources(self, team: str) -> Iterator[str]:
         """The keys of everything that podshare may have made for a team: ``kind|account|region|container|name``."""
-        return (str(item["key"]) for item in self._query(f"team#{team}", "resource#"))
+        ids = (f"inventory#{team}", f"team#{team}")  # the second as before 0045
+        return (str(item["key"]) for item_id in ids for item in self._query(item_id, "resource#"))
 
     def accounts(self) -> list[Item]:
         """The organization's accounts, and those that have left it, by id."""
@@ -134,7 +138,7 @@ class State:
 
     def last_sweep(self) -> Item | None:
         """The summary of the last sweep that came to its end."""
-        return self._get(ORGANIZATION, "sweep")
+        return self._get(SWEEP, "summary") or self._get(ORGANIZATION, "sweep")  # as before 0045
 
     def _scan(self, kind: str, part: str) -> Iterator[Item]:
         pages = (

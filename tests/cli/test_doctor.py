@@ -202,12 +202,12 @@ def dead_letter(sandbox: Sandbox, _: pytest.MonkeyPatch) -> Callable[[], object]
 
 
 def old_sweep(sandbox: Sandbox, _: pytest.MonkeyPatch) -> Callable[[], object]:
-    return _with_state(sandbox, "organization", "sweep", "at", "2026-01-01T03:00:00+00:00")
+    return _with_state(sandbox, "sweep", "summary", "at", "2026-01-01T03:00:00+00:00")
 
 
 def refused_by_policy(sandbox: Sandbox, _: pytest.MonkeyPatch) -> Callable[[], object]:
     what = "CreateRole: with an explicit deny in a service control policy"
-    return _with_state(sandbox, "team#vision", "status", "problems", [{"what": what, "remedy": ""}])
+    return _with_state(sandbox, "status", "team#vision", "problems", [{"what": what, "remedy": ""}])
 
 
 def _with_record(

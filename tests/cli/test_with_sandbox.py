@@ -113,7 +113,7 @@ def enrolled(podshare: Command, sandbox: Sandbox) -> Iterator[str]:
         {"id": "organization", "part": f"use#{account}#{team}", "account": account, "team": team},
         {"id": f"team#{team}", "part": "accepted", "record": json.dumps(record)},
         {
-            **{"id": f"team#{team}", "part": "status", "state": "WAITING", "at": at, "execution": "arn:x"},
+            **{"id": "status", "part": f"team#{team}", "state": "WAITING", "at": at, "execution": "arn:x"},
             **{"problems": [waits], "left_behind": [gone], "summary": "WAITING: nothing to change"},
         },
     ]
@@ -421,7 +421,7 @@ def test_a_sweep_need_not_be_waited_for(podshare: Command, sandbox: Sandbox) -> 
 def test_a_sweep_that_finds_something_wrong_ends_with_1(podshare: Command, sandbox: Sandbox) -> None:
     """The summary is told with its reasons, and which kind of wrong makes the exit code."""
     row = sandbox.client("dynamodb").get_item(
-        TableName="podshare-state", Key=to_item({"id": "organization", "part": "sweep"})
+        TableName="podshare-state", Key=to_item({"id": "sweep", "part": "summary"})
     )["Item"]
     reason = {"team": "vision", "state": "degraded", "what": "bucket b is public", "remedy": "Block it."}
     bad = to_item({"counts": {"in_sync": 0, "degraded": 1}, "reasons": [reason]})

@@ -417,7 +417,7 @@ def statements(role: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_functions_are_told() -> None:
-    """The table of functions has every function, with the roles that it may assume in other accounts."""
+    """The table of functions has every function, with the rows that it may write and the roles that it may assume."""
     functions = {name(function["FunctionName"]) for function in of_type("AWS::Serverless::Function")}
     rows = {code(row[0])[0]: row for row in SECURITY.table("The hub's functions")}
 
@@ -428,12 +428,24 @@ def test_functions_are_told() -> None:
         if {"Ref": "OrganizationPolicy"} in roles(HUB)[function]["ManagedPolicyArns"]:
             assumed.append("podshare-organization")
         assert code(row[2]) == assumed, function
-        does = {
-            action for one in own for action in ([one["Action"]] if isinstance(one["Action"], str) else one["Action"])
-        }
+        does = {action for one in own for action in listed(one["Action"])}
         assert ("executions" in row[3]) == any(action.startswith("states:") for action in does), function
         assert ("starts" in row[3]) == ("states:StartExecution" in does), function
-        assert ("writes state" in row[1]) == bool(does & {"dynamodb:UpdateItem", "dynamodb:PutItem"}), function
+        assert {*code(row[1].partition("deletes")[0])} == written(own), function
+
+
+def written(statements: list[dict[str, Any]]) -> set[str]:
+    """The ids of the rows that statements let a function write."""
+    ids: set[str] = set()
+    for one in statements:
+        if {"dynamodb:PutItem", "dynamodb:UpdateItem"} & {*listed(one["Action"])}:
+            for tests in one["Condition"].values():
+                ids |= {*listed(tests["dynamodb:LeadingKeys"])} - {"false"}
+    return ids
+
+
+def listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
 
 
 def test_no_function_writes_the_registry() -> None:

@@ -194,7 +194,7 @@ def test_a_lease_that_is_held_for_too_long(world: World, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(functions.Fleet, "invoke", hanging)
     holder = start(world)
-    until(lambda: world.state("team#vision", "lease").get("holder") == holder)
+    until(lambda: world.state("lease", "team#vision").get("holder") == holder)
     start(world)
     assert not has_fired("podshare-lease-held", began)
     _set_back(world, timedelta(hours=2))
@@ -206,10 +206,10 @@ def test_a_lease_that_is_held_for_too_long(world: World, monkeypatch: pytest.Mon
 
 
 def _set_back(world: World, by: timedelta) -> None:
-    held_at = datetime.fromisoformat(str(world.state("team#vision", "lease")["held_at"])) - by
+    held_at = datetime.fromisoformat(str(world.state("lease", "team#vision")["held_at"])) - by
     world.sandbox.client("dynamodb").update_item(
         TableName="podshare-state",
-        Key={"id": {"S": "team#vision"}, "part": {"S": "lease"}},
+        Key={"id": {"S": "lease"}, "part": {"S": "team#vision"}},
         UpdateExpression="SET held_at = :then",
         ExpressionAttributeValues={":then": {"S": held_at.isoformat()}},
     )

@@ -58,8 +58,8 @@ def test_a_bad_record_of_a_new_team_touches_nothing(world: World) -> None:
 def test_a_record_of_no_known_kind_is_told_so(world: World) -> None:
     """An id of no kind, and a dataset with a bad bucket, get a status that says what is wrong."""
     world.put({"id": "robot#r2d2"}, {**DATASETS[0], "id": "dataset#bad", "bucket": "No_Such"})
-    assert world.state("robot#r2d2", "status")["state"] == "REJECTED"
-    assert "bucket" in json.dumps(world.state("dataset#bad", "status"))
+    assert world.state("record", "robot#r2d2")["state"] == "REJECTED"
+    assert "bucket" in json.dumps(world.state("record", "dataset#bad"))
     world.delete("robot#r2d2", "dataset#bad")
 
 

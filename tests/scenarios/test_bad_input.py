@@ -72,7 +72,7 @@ def made(world: World) -> list[str]:
 
 def not_rejected(world: World, records: Iterable[str]) -> dict[str, Any]:
     """Those of the records that have no status REJECTED with at least one whole problem."""
-    statuses = {record: world.state(record, "status") for record in records}
+    statuses = {record: world.state("record", record) for record in records}
     return {
         record[:80]: status
         for record, status in statuses.items()
@@ -84,7 +84,7 @@ def not_rejected(world: World, records: Iterable[str]) -> dict[str, Any]:
 
 def test_good_records_among_ugly_ones_are_not_held_up(world: World) -> None:
     """Two teams, written among thirty-six ugly items, are READY."""
-    assert {item["id"]: world.state(item["id"], "status")["state"] for item in GOOD} == {
+    assert {item["id"]: world.state("record", item["id"])["state"] for item in GOOD} == {
         "team#good-one": "READY",
         "team#a-b": "READY",
     }

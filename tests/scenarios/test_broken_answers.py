@@ -189,7 +189,7 @@ def inventory(world: World) -> list[Key]:
     rows = world.sandbox.client("dynamodb").query(
         TableName="podshare-state",
         KeyConditionExpression="id = :id AND begins_with(part, :part)",
-        ExpressionAttributeValues={":id": {"S": "team#vision"}, ":part": {"S": "resource#"}},
+        ExpressionAttributeValues={":id": {"S": "inventory#vision"}, ":part": {"S": "resource#"}},
     )["Items"]
     return [Key.parse(row["part"]["S"].removeprefix("resource#")) for row in rows]
 

@@ -47,7 +47,7 @@ def inventory(world: World, team: str) -> list[str]:
     rows = world.sandbox.client("dynamodb").query(
         TableName="podshare-state",
         KeyConditionExpression="id = :id AND begins_with(part, :part)",
-        ExpressionAttributeValues={":id": {"S": f"team#{team}"}, ":part": {"S": "resource#"}},
+        ExpressionAttributeValues={":id": {"S": f"inventory#{team}"}, ":part": {"S": "resource#"}},
         ConsistentRead=True,
     )
     return [row["key"]["S"] for row in rows["Items"]]

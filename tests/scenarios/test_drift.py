@@ -167,7 +167,7 @@ def test_calls_without_end_keep_no_run_from_ending(world: World) -> None:
     caller = threading.Thread(target=call_without_end)
     caller.start()
     try:
-        asked = int(world.state("team#vision", "lease")["generation"])
+        asked = int(world.state("lease", "team#vision")["generation"])
         world.put(a_team_item("vision", members=[{"account": VISION}], service_accounts=[]), settle=False)
         deadline = time.monotonic() + 60
         while (status := world.status("vision"))["generation"] <= asked and time.monotonic() < deadline:

@@ -63,7 +63,7 @@ def test_a_late_member_role_is_waited_for_and_only_what_needs_it(world: World, l
 
 def test_no_lease_is_held_by_the_wait_and_it_ends_by_itself(world: World, late: str) -> None:
     """A change is made while the account waits; once the role is there the account is finished without an event."""
-    until(lambda: "holder" not in world.state("team#pool", "lease"))
+    until(lambda: "holder" not in world.state("lease", "team#pool"))
     world.put(a_team_item("pool", members=[{**POOL, "exclude_accounts": [LANGUAGE]}]), settle=False)
     until(lambda: not world.works("pool", LANGUAGE))
     world.sandbox.release_stack_sets(late)

@@ -27,7 +27,7 @@ def inventory(world: World) -> list[Key]:
     rows = world.sandbox.client("dynamodb").query(
         TableName="podshare-state",
         KeyConditionExpression="id = :id AND begins_with(part, :part)",
-        ExpressionAttributeValues={":id": {"S": f"team#{TEAM}"}, ":part": {"S": "resource#"}},
+        ExpressionAttributeValues={":id": {"S": f"inventory#{TEAM}"}, ":part": {"S": "resource#"}},
     )["Items"]
     return [Key.parse(row["key"]["S"]) for row in rows]
 

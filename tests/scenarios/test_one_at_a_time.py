@@ -42,7 +42,7 @@ def test_many_triggers_at_once_end_in_one_truth(world: World) -> None:
     sagemaker = world.sandbox.client("sagemaker")
     (quota,) = sagemaker.list_compute_quotas(NameContains="podshare-alpha")["ComputeQuotaSummaries"]
     assert quota["ComputeQuotaConfig"]["ComputeQuotaResources"][0]["Count"] == 5
-    lease = world.state("team#alpha", "lease")
+    lease = world.state("lease", "team#alpha")
     assert "holder" not in lease
     assert lease["generation"] >= 10
 
@@ -50,7 +50,7 @@ def test_many_triggers_at_once_end_in_one_truth(world: World) -> None:
 def test_a_function_that_outlived_its_execution_changes_nothing(world: World) -> None:
     """A change that carries an older fence, or an older generation, is superseded and touches nothing."""
     world.put_team("bravo", members=[{"account": VISION}], service_accounts=[])
-    lease = world.state("team#bravo", "lease")
+    lease = world.state("lease", "team#bravo")
     role = world.cluster_access_role("bravo", VISION)
     key = f"access_entry|{HUB}|{REGION}|hyperpod-eks|{role}"
     with world.calls() as made:
@@ -63,7 +63,7 @@ def test_a_function_that_outlived_its_execution_changes_nothing(world: World) ->
 def test_a_change_that_was_overtaken_removes_nothing_that_is_desired(world: World) -> None:
     """Even with the newest fence, a deletion of what the record asks for does nothing."""
     world.put_team("charlie", members=[{"account": VISION}], service_accounts=[])
-    lease = world.state("team#charlie", "lease")
+    lease = world.state("lease", "team#charlie")
     key = f"access_entry|{HUB}|{REGION}|hyperpod-eks|{world.cluster_access_role('charlie', VISION)}"
     with world.calls() as made:
         found = apply_cut(world, "charlie", int(lease["fence"]), int(lease["generation"]), key)
@@ -73,7 +73,7 @@ def test_a_change_that_was_overtaken_removes_nothing_that_is_desired(world: Worl
 def test_what_is_desired_is_read_once_for_a_hold(world: World) -> None:
     """A second change under one hold reads no record again; an edit ends the hold, and what was read with it."""
     world.put_team("delta", members=[{"account": VISION}], service_accounts=[])
-    lease = world.state("team#delta", "lease")
+    lease = world.state("lease", "team#delta")
     hold = int(lease["fence"]), int(lease["generation"])
     key = f"access_entry|{HUB}|{REGION}|hyperpod-eks|{world.cluster_access_role('delta', VISION)}"
     assert apply_cut(world, "delta", *hold, key)["status"] == "done"
@@ -85,7 +85,7 @@ def test_what_is_desired_is_read_once_for_a_hold(world: World) -> None:
     world.put_team("delta", members=[], service_accounts=[])
     assert apply_cut(world, "delta", *hold, key)["status"] == "superseded"
     world.put_team("delta", members=[{"account": VISION}], service_accounts=[])
-    lease = world.state("team#delta", "lease")
+    lease = world.state("lease", "team#delta")
     assert apply_cut(world, "delta", int(lease["fence"]), int(lease["generation"]), key)["status"] == "done"
     assert world.may_submit(world.cluster_access("delta", VISION), "delta")
 
@@ -117,7 +117,7 @@ def test_an_edit_during_a_run_is_not_forgotten(world: World) -> None:
     world.put(a_team_item("foxtrot", members=members, service_accounts=[]), settle=False)
     waiter = threading.Event()
     for _ in range(100):
-        if "holder" in world.state("team#foxtrot", "lease"):
+        if "holder" in world.state("lease", "team#foxtrot"):
             break
         waiter.wait(0.05)
     world.put(a_team_item("foxtrot", members=members[:1], service_accounts=[]))

@@ -393,7 +393,7 @@ def test_the_organization_and_the_night(world: World) -> None:
     assert world.may_submit(world.cluster_access("unit", account), "unit")
     delivery.fire_schedule("podshare-nightly-sweep")
     world.sandbox.settle(120)
-    assert world.state("organization", "sweep")["counts"]["in_sync"] == 1
+    assert world.state("sweep", "summary")["counts"]["in_sync"] == 1
 
 
 def granted(world: World, account: str, role: str) -> set[str]:

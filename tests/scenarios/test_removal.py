@@ -69,7 +69,7 @@ def test_the_quota_stays_while_work_runs_and_access_does_not(world: World) -> No
     assert "1 pods still run (worker-0)" in json.dumps(world.status("november")["problems"])
     assert refused(lambda: world.may_submit(session, "november"))
     assert world.leftovers() == ["podshare-november"]
-    assert "holder" not in world.state("team#november", "lease")
+    assert "holder" not in world.state("lease", "team#november")
     kubernetes.api_of(EKS_ARN).delete("Pod", "hyperpod-ns-november", "worker-0")
     world.sandbox.settle(240)
     assert world.status("november")["state"] == "DELETED"
@@ -140,7 +140,7 @@ def test_what_was_made_is_removed_also_after_the_inventory_was_lost(world: World
     rows = client.query(
         TableName="podshare-state",
         KeyConditionExpression="id = :id AND begins_with(part, :part)",
-        ExpressionAttributeValues={":id": {"S": "team#lost"}, ":part": {"S": "resource#"}},
+        ExpressionAttributeValues={":id": {"S": "inventory#lost"}, ":part": {"S": "resource#"}},
     )["Items"]
     assert rows
     for row in rows:

@@ -39,7 +39,7 @@ def test_the_summary_counts_and_gives_reasons(world: World) -> None:
     (reason,) = found["reasons"]
     assert (reason["team"], reason["state"]) == ("wrong", "rejected")
     assert "no cluster " in reason["what"]
-    kept = world.state("organization", "sweep")
+    kept = world.state("sweep", "summary")
     assert {name: kept[name] for name in found if name != "status"} == {
         name: value for name, value in found.items() if name != "status"
     }
@@ -138,7 +138,7 @@ def test_a_sweep_in_which_most_failed_has_failed(world: World, function: str, ca
         iam.delete_role_policy(RoleName=name, PolicyName="fault")
     assert (found["status"], found["error"]) == ("FAILED", "MostNotSwept")
     assert cause in found["cause"]
-    kept = world.state("organization", "sweep")
+    kept = world.state("sweep", "summary")
     assert cause in kept["failed"]
     assert max(kept["accounts"]["unread"], kept["counts"]["unfinished"]) > 0
     assert world.sweep()["failed"] == ""

@@ -27,7 +27,7 @@ def aborted(world: World, team: str) -> str:
     world.put(a_team_item(team, service_accounts=[]), settle=False)
     waiter = threading.Event()
     for _ in range(400):
-        if "holder" in (lease := world.state(f"team#{team}", "lease")):
+        if "holder" in (lease := world.state("lease", f"team#{team}")):
             break
         waiter.wait(0.05)
     arn = str(lease["holder"])
@@ -43,10 +43,10 @@ def test_a_holder_that_died_is_taken_over(world: World) -> None:
     """An aborted execution leaves its lease; the rule starts the team again, which waits and then finishes the work."""
     began = time.monotonic()
     former = aborted(world, "golf")
-    fence = int(world.state("team#golf", "lease")["fence"])
+    fence = int(world.state("lease", "team#golf")["fence"])
     world.sandbox.settle(240)
     assert world.status("golf")["state"] == "READY"
-    assert int(world.state("team#golf", "lease")["fence"]) > fence
+    assert int(world.state("lease", "team#golf")["fence"]) > fence
     assert time.monotonic() - began >= 30
     assert world.may_submit(world.cluster_access("golf", VISION), "golf")
     with world.calls() as made:
@@ -54,19 +54,19 @@ def test_a_holder_that_died_is_taken_over(world: World) -> None:
         world.sandbox.settle(60)
     assert states(world).describe_execution(executionArn=former)["status"] == "SUCCEEDED"
     assert made == []  # whoever is redriven once another has finished the work finds nothing to do
-    assert "holder" not in world.state("team#golf", "lease")
+    assert "holder" not in world.state("lease", "team#golf")
 
 
 def test_a_holder_that_is_redriven_keeps_its_lease(world: World) -> None:
     """While another waits to take over, the redriven run is the holder again: the other leaves the team to it."""
     former = aborted(world, "hotel")
-    fence = int(world.state("team#hotel", "lease")["fence"])
+    fence = int(world.state("lease", "team#hotel")["fence"])
     states(world).redrive_execution(executionArn=former)
     world.sandbox.settle(120)
     assert world.status("hotel")["state"] == "READY"
     assert states(world).describe_execution(executionArn=former)["status"] == "SUCCEEDED"
     assert {run["status"] for run in world.executions("hotel")} == {"SUCCEEDED"}
-    lease = world.state("team#hotel", "lease")
+    lease = world.state("lease", "team#hotel")
     assert "holder" not in lease
     assert int(lease["fence"]) >= fence
     assert world.may_submit(world.cluster_access("hotel", VISION), "hotel")

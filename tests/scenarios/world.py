@@ -113,7 +113,7 @@ class World:
 
     def status(self, team: str) -> Item:
         """What podshare says of a team."""
-        return self.state(f"team#{team}", "status")
+        return self.state("status", f"team#{team}")
 
     def record(self, record_id: str) -> Item:
         """A record of the registry; empty if there is none."""

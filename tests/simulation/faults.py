@@ -96,7 +96,7 @@ def _kind_of(resource: str) -> str:
     if thing.startswith("/"):  # /api/v1/namespaces/<name>, and then /<kind>/<name>; /apis/<group>/v1/namespaces/… too
         _, *kind = thing.partition("/namespaces/")[2].split("/")
         return kind[0] if kind else "namespaces"
-    if item:  # resource#role|<account>|…, team#<name>, lease
+    if item:  # inventory#<team> resource#role|<account>|…, lease team#<name>
         return " ".join(re.split(r"\||(?<=#)(?!(?<=resource#))", part)[0] for part in item)
     return thing.split(":", 5)[-1].partition("/")[0] if "/" in thing else ""
 

@@ -231,7 +231,7 @@ class _Life:
 
     def _forgotten(self, team: str, chapter: Chapter, *, unfinished: bool) -> Iterator[str]:
         """At rest the newest trigger has been answered, unless no event told of it or its run was given up."""
-        status, lease = self.world.status(team), self.world.state(f"team#{team}", "lease")
+        status, lease = self.world.status(team), self.world.state("lease", f"team#{team}")
         if not self.recording or not lease or "holder" in lease or self._suspended or self._untold:
             return
         answered = status.get("generation") == lease.get("generation")
@@ -270,8 +270,8 @@ class _Life:
             wanted = self.recording.ends[chapter.name]
             yield from (f"end: {one}" for one in reality.differences(now.owned, wanted.owned))
         for row in reality.state():
-            if row["part"] == "lease" and "holder" in row and "fence" in row:
-                yield f"lease of {row['id']} is held by {row['holder']}"
+            if row["id"] == "lease" and "holder" in row:
+                yield f"lease of {row['part']} is held by {row['holder']}"
 
     def _tried(self, chapter: Chapter) -> Iterator[str]:
         """Who gets in although no record lets them in, or the other way round, once AWS has come to know all."""

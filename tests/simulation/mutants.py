@@ -66,7 +66,7 @@ class Mutant:
 
 
 _RECONCILIATION, _DOMAIN = "functions/podshare/reconciliation", "functions/podshare/domain"
-_VERIFYING = ("podshare-verify-team", "dynamodb:Query", "team#alpha resource#")
+_VERIFYING = ("podshare-verify-team", "dynamodb:Query", "inventory#alpha resource#")
 
 MUTANTS = (
     Mutant(

@@ -97,7 +97,9 @@ def _places(event: str, calls: Iterable[Call], taken: Mapping[Call, Fault]) -> l
     free = [call for call in calls if call not in taken]
     if event in ("tampered", "bound", "returned"):
         return [
-            one for one in free if one.principal == "podshare-verify-team" and one.resource.endswith("alpha resource#")
+            one
+            for one in free
+            if one.principal == "podshare-verify-team" and one.resource.endswith("inventory#alpha resource#")
         ]
     if event == "published":
         return [one for one in free if one.action == "s3:GetBucketPolicyStatus" and one.resource.endswith(TEXT)]

@@ -104,10 +104,10 @@ def test_a_schedule_has_one_fault_at_each_call() -> None:
     ("resource", "kind"),
     [
         (f"arn:aws:iam::{HUB}:role/podshare/podshare-alpha-6479e989", "role"),
-        (f"arn:aws:dynamodb:us-west-2:{HUB}:table/podshare-state team#alpha lease", "team# lease"),
+        (f"arn:aws:dynamodb:us-west-2:{HUB}:table/podshare-state lease team#alpha", "lease team#"),
         (
-            f"arn:aws:dynamodb:us-west-2:{HUB}:table/podshare-state team#alpha resource#role|{HUB}|||x",
-            "team# resource#role",
+            f"arn:aws:dynamodb:us-west-2:{HUB}:table/podshare-state inventory#alpha resource#role|{HUB}|||x",
+            "inventory# resource#role",
         ),
         (f"arn:aws:dynamodb:us-west-2:{HUB}:table/podshare-state bucket#images grant#alpha/imagenet", "bucket# grant#"),
         ("/api/v1/namespaces/hyperpod-ns-alpha/serviceaccounts/trainer", "serviceaccounts"),

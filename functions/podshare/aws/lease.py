@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 
 from podshare.aws.errors import Retryable, Superseded, code_of
 from podshare.aws.sessions import hub_client
-from podshare.aws.tables import Item, State
+from podshare.aws.tables import LEASES, Item, State
 
 _FORGOTTEN = datetime.timedelta(hours=1)
 
@@ -57,6 +57,7 @@ class TeamLeases:
         A holder that is running is left alone: it starts over, or looks again. One that has ended without giving the
         lease back is taken over, once its functions must have ended too.
         """
+        self._adopt(team)
         item = self._leave_word(team, asks_for)
         for _ in range(5):
             holder = str(item.get("holder", ""))
@@ -85,8 +86,8 @@ class TeamLeases:
         Raises Superseded if the lease is no longer the caller's.
         """
         given_back = self.state.update(
+            LEASES,
             f"team#{hold.team}",
-            "lease",
             "REMOVE holder, held_at",
             "fence = :fence AND generation = :generation AND attribute_not_exists(look_again)",
             fence=hold.fence,
@@ -101,14 +102,23 @@ class TeamLeases:
         return int(item["generation"]) == hold.generation and "holder" not in item
 
     def _item(self, team: str) -> Item:
-        return self.state.get(f"team#{team}", "lease") or {}
+        return self.state.get(LEASES, f"team#{team}") or {}
+
+    def _adopt(self, team: str) -> None:
+        """Take over the lease of a version before 0045, which kept it elsewhere.
+
+        The fencing number rises: whoever holds it works by the rows of that version, and has to begin again.
+        """
+        if not self._item(team) and (former := self.state.get(f"team#{team}", "lease")):
+            attributes = {name: value for name, value in former.items() if name not in ("id", "part")}
+            self.state.put_once(LEASES, f"team#{team}", **{**attributes, "fence": int(former.get("fence", 0)) + 1})
 
     def _leave_word(self, team: str, asks_for: AsksFor) -> Item:
         match asks_for:
             case "a new plan":
-                return self.state.update(f"team#{team}", "lease", "ADD generation :one", None, one=1) or {}
+                return self.state.update(LEASES, f"team#{team}", "ADD generation :one", None, one=1) or {}
             case "another look":
-                return self.state.update(f"team#{team}", "lease", "SET look_again = :yes", None, yes=True) or {}
+                return self.state.update(LEASES, f"team#{team}", "SET look_again = :yes", None, yes=True) or {}
             case "nothing new":
                 return self._item(team)
 
@@ -116,8 +126,8 @@ class TeamLeases:
         condition = "holder = :former" if former else "attribute_not_exists(holder)"
         values: dict[str, Any] = {"execution": execution, "now": _now().isoformat(), "one": 1}
         return self.state.update(
+            LEASES,
             f"team#{team}",
-            "lease",
             "SET holder = :execution, held_at = :now ADD fence :one REMOVE look_again",
             condition,
             **({**values, "former": former} if former else values),

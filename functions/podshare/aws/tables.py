@@ -1,6 +1,9 @@
 """The two tables: the registry, which people write, and the state, which is podshare's own.
 
 Both are read with strong consistency: what is decided from them decides about access.
+
+IAM tells rows of the state apart by their id alone. So what different functions write has different ids, and
+template.yaml lets each function write those of its own work (docs/decisions/0045).
 """
 
 import datetime
@@ -19,6 +22,11 @@ from podshare.domain.kinds import Key, Kind
 from podshare.domain.records import DELETE_WORK, plain
 
 Item = dict[str, Any]
+LEASES = "lease"  # who reconciles a team: part team#NAME
+STATUSES = "status"  # how each team's last run ended: part team#NAME
+RECORDS = "record"  # whether a record that is no team's is acceptable: part its id
+SWEEP = "sweep"  # what the last sweep found: part summary
+LONGEST_PART = 1024  # bytes of a sort key (DynamoDB quotas)
 _MOST_KEYS = 100  # of one BatchGetItem (DynamoDB quotas)
 
 _serialize = TypeSerializer().serialize
@@ -229,24 +237,45 @@ class Inventory:
     state: State
     team: str
 
-    def keys(self) -> list[Key]:
-        """All that was ever begun and is not known to be gone."""
-        return [*self.identities()]
+    @property
+    def item_id(self) -> str:
+        """The id of all rows of the inventory."""
+        return f"inventory#{self.team}"
 
-    def identities(self) -> dict[Key, str]:
+    def adopt(self) -> None:
+        """Move what versions before 0045 kept among the team's own rows, which functions that apply may not write."""
+        for row in self._former():
+            attributes = {name: value for name, value in row.items() if name not in ("id", "part")}
+            self.state.put_once(self.item_id, row["part"], **attributes)
+            self.state.delete(row["id"], row["part"])
+
+    def keys(self, prefix: str = "") -> list[Key]:
+        """All that was ever begun and is not known to be gone, of those keys that begin with ``prefix``."""
+        return [*self.identities(prefix)]
+
+    def identities(self, prefix: str = "") -> dict[Key, str]:
         """As ``keys``, each with the identity that it had when it was last seen with podshare's tags, or empty."""
-        rows = self.state.query(f"team#{self.team}", "resource#")
+        rows = (*self._former(prefix), *self.state.query(self.item_id, f"resource#{prefix}"))
         return {Key.parse(str(row["key"])): str(row.get("identity", "")) for row in rows}
+
+    def among(self, keys: Iterable[Key]) -> list[Key]:
+        """Those of the ``keys`` that ``keys()`` would tell."""
+        parts = [f"resource#{key}" for key in keys]
+        rows = (row for item_id in (f"team#{self.team}", self.item_id) for row in self.state.get_parts(item_id, parts))
+        return [Key.parse(str(row["key"])) for row in rows]
+
+    def _former(self, prefix: str = "") -> list[Item]:
+        return self.state.query(f"team#{self.team}", f"resource#{prefix}")
 
     def identity(self, key: Key) -> str:
         """The identity of ``key`` when it was last seen with podshare's tags; empty if it never was."""
-        row = self.state.get(f"team#{self.team}", f"resource#{key}") or {}
+        row = self.state.get(self.item_id, f"resource#{key}") or {}
         return str(row.get("identity", ""))
 
     def name(self, key: Key, identity: str, at: str) -> None:
         """Write down that ``key`` is there, and that this very resource is podshare's."""
         self.state.update(
-            f"team#{self.team}",
+            self.item_id,
             f"resource#{key}",
             "SET #key = :key, named_at = if_not_exists(named_at, :at), #identity = :identity",
             None,
@@ -259,7 +288,7 @@ class Inventory:
     def begin(self, key: Key, at: str) -> None:
         """Write down that ``key`` is about to be made or changed, until ``settle`` or ``forget``."""
         self.state.update(
-            f"team#{self.team}",
+            self.item_id,
             f"resource#{key}",
             "SET changing_since = :at, named_at = if_not_exists(named_at, :at), #key = :key REMOVE doubted_in",
             None,
@@ -273,29 +302,29 @@ class Inventory:
         part, condition = f"resource#{key}", "attribute_exists(changing_since)"
         if identity:
             expression, names = "SET #identity = :identity REMOVE changing_since, doubted_in", {"#identity": "identity"}
-            self.state.update(f"team#{self.team}", part, expression, condition, names=names, identity=identity)
+            self.state.update(self.item_id, part, expression, condition, names=names, identity=identity)
         else:
-            self.state.update(f"team#{self.team}", part, "REMOVE changing_since, doubted_in", condition)
+            self.state.update(self.item_id, part, "REMOVE changing_since, doubted_in", condition)
 
     def is_changing(self, key: Key) -> bool:
         """Whether a change of ``key`` was begun and has not been read back since."""
-        return "changing_since" in (self.state.get(f"team#{self.team}", f"resource#{key}") or {})
+        return "changing_since" in (self.state.get(self.item_id, f"resource#{key}") or {})
 
     def changing(self) -> dict[Key, Item]:
         """The rows of what was begun to be changed and has not been read back since."""
-        rows = self.state.query(f"team#{self.team}", "resource#")
+        rows = self.state.query(self.item_id, "resource#")
         return {Key.parse(str(row["key"])): row for row in rows if "changing_since" in row}
 
     def doubt(self, key: Key, attempt: str) -> None:
         """Write down in which attempt it was not known first what became of ``key``."""
         expression = "SET doubted_in = :attempt"
         condition = "attribute_exists(changing_since)"
-        self.state.update(f"team#{self.team}", f"resource#{key}", expression, condition, attempt=attempt)
+        self.state.update(self.item_id, f"resource#{key}", expression, condition, attempt=attempt)
 
     def begin_drain(self, key: Key, now: datetime.datetime) -> datetime.datetime:
         """When it was first asked for that the work of this compute quota ends; ``now`` if it is now."""
         row = self.state.update(
-            f"team#{self.team}",
+            self.item_id,
             f"resource#{key}",
             "SET draining_since = if_not_exists(draining_since, :now)",
             "attribute_exists(id)",
@@ -306,23 +335,21 @@ class Inventory:
     def look_into(self, key: Key) -> None:
         """Write down that podshare looks into the cluster of this compute quota, also where it knows no namespace."""
         expression = "SET looked_into = :yes"
-        self.state.update(f"team#{self.team}", f"resource#{key}", expression, "attribute_exists(id)", yes=True)
+        self.state.update(self.item_id, f"resource#{key}", expression, "attribute_exists(id)", yes=True)
 
     def is_looked_into(self, key: Key) -> bool:
         """Whether podshare asks the API of the cluster of this compute quota."""
         if any(one.kind is Kind.NAMESPACE and one.container == key.container for one in self.keys()):
             return True
-        return bool((self.state.get(f"team#{self.team}", f"resource#{key}") or {}).get("looked_into"))
+        return bool((self.state.get(self.item_id, f"resource#{key}") or {}).get("looked_into"))
 
     def end_drain(self, key: Key, run: str) -> None:
         """Write down that, in this run, the quota may go."""
-        self.state.update(
-            f"team#{self.team}", f"resource#{key}", "SET drained_in = :run", "attribute_exists(id)", run=run
-        )
+        self.state.update(self.item_id, f"resource#{key}", "SET drained_in = :run", "attribute_exists(id)", run=run)
 
     def is_drained(self, key: Key, run: str) -> bool:
         """Whether, in this run, the quota may go."""
-        row = self.state.get(f"team#{self.team}", f"resource#{key}")
+        row = self.state.get(self.item_id, f"resource#{key}")
         return row is None or str(row.get("drained_in")) == run
 
     def vacate(self, namespace: Key, since: str, on_delete: str) -> None:
@@ -335,7 +362,7 @@ class Inventory:
             "on_delete = if_not_exists(on_delete, :on_delete)"
         )
         self.state.update(
-            f"team#{self.team}",
+            self.item_id,
             f"resource#{namespace}",
             expression,
             "attribute_exists(id)",
@@ -345,21 +372,21 @@ class Inventory:
 
     def deletes_work(self, namespace: Key) -> bool:
         """Whether what can run in a namespace that was left is deleted: only if the record did not say to keep it."""
-        row = self.state.get(f"team#{self.team}", f"resource#{namespace}") or {}
+        row = self.state.get(self.item_id, f"resource#{namespace}") or {}
         return row.get("on_delete") == DELETE_WORK
 
     def is_vacating(self, namespace: Key) -> bool:
         """Whether the namespace was left, and was not seen empty since."""
-        return "vacating_since" in (self.state.get(f"team#{self.team}", f"resource#{namespace}") or {})
+        return "vacating_since" in (self.state.get(self.item_id, f"resource#{namespace}") or {})
 
     def keep(self, keys: Collection[Key]) -> None:
         """Forget the drains of what is desired again, so that a later deletion waits anew."""
-        for row in self.state.query(f"team#{self.team}", f"resource#{Kind.COMPUTE_QUOTA}"):
+        for row in self.state.query(self.item_id, f"resource#{Kind.COMPUTE_QUOTA}"):
             if "draining_since" in row and Key.parse(str(row["key"])) in keys:
                 self.state.update(
-                    f"team#{self.team}", str(row["part"]), "REMOVE draining_since, drained_in", "attribute_exists(id)"
+                    self.item_id, str(row["part"]), "REMOVE draining_since, drained_in", "attribute_exists(id)"
                 )
 
     def forget(self, key: Key) -> None:
         """Write down that ``key`` is known to be gone."""
-        self.state.delete(f"team#{self.team}", f"resource#{key}")
+        self.state.delete(self.item_id, f"resource#{key}")

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import is_absent, reason_of
+from podshare.aws.tables import Inventory
 from podshare.domain import policies, remedies
 from podshare.domain.desired import ClusterFacts
 from podshare.domain.doors import UNREAD, Door, is_stranger, spans_as_stranger, subject_of, unexpected
@@ -257,8 +258,8 @@ def _in_inventories(look: Look, teams: Mapping[str, str]) -> frozenset[str]:
     """
     found = set[str]()
     for team in sorted({*teams.values()}):
-        keys = {f"resource#{look.key(Kind.ACCESS_ENTRY, arn)}": arn for arn, of in teams.items() if of == team}
-        found |= {keys[row["part"]] for row in look.context.state.get_parts(f"team#{team}", keys)}
+        keys = {look.key(Kind.ACCESS_ENTRY, arn): arn for arn, of in teams.items() if of == team}
+        found |= {keys[key] for key in Inventory(look.context.state, team).among(keys)}
     return frozenset(found)
 
 

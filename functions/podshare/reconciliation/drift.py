@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from podshare.aws.errors import NoMemberRole, is_absent
 from podshare.aws.sessions import Accounts
 from podshare.aws.settings import Settings
-from podshare.aws.tables import State
+from podshare.aws.tables import LEASES, Inventory, State
 from podshare.domain.kinds import Kind
 from podshare.domain.resource_events import NAMESPACE, Touched, access_point_stem, touched
 from podshare.reconciliation.accounts import users_of
@@ -92,8 +92,9 @@ def _of_schedulers(settings: Settings, found: Touched) -> Iterator[str]:
 def _of_keys(settings: Settings, found: Touched) -> Iterator[str]:
     """The teams that podshare grants a key: a grant that is gone was told by an id that nobody knows."""
     for account, region, key in found.keys:
-        grants = f"resource#{Kind.KMS_GRANT}|{account}|{region}|{key}|"
-        yield from (team for team in users_of(settings, account) if State(settings.state).query(f"team#{team}", grants))
+        prefix = f"{Kind.KMS_GRANT}|{account}|{region}|{key}|"
+        users = users_of(settings, account)
+        yield from (team for team in users if Inventory(State(settings.state), team).keys(prefix))
 
 
 def _pass_if_gone(error: ClientError | NoMemberRole) -> None:
@@ -103,7 +104,8 @@ def _pass_if_gone(error: ClientError | NoMemberRole) -> None:
 
 def _is_known(settings: Settings, team: str) -> bool:
     """Whether the team was ever reconciled: anybody may give a thing a name like podshare's."""
-    return State(settings.state).get(f"team#{team}", "lease") is not None
+    places = ((LEASES, f"team#{team}"), (f"team#{team}", "lease"))  # the second as before 0045
+    return any(State(settings.state).get(*place) for place in places)
 
 
 def _start(settings: Settings, team: str, event: Mapping[str, Any], *, own: bool) -> str:

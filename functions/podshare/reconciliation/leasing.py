@@ -4,7 +4,7 @@ from typing import Any
 
 from podshare.aws.lease import AsksFor, Hold, TeamLeases
 from podshare.aws.settings import Settings
-from podshare.aws.tables import Item, Registry, State
+from podshare.aws.tables import LEASES, STATUSES, Item, Registry, State
 from podshare.domain.records import PAUSE_ID
 
 
@@ -31,8 +31,8 @@ def lease(settings: Settings, team: str, execution: str, *, asks_for: AsksFor, w
 def _taken_over_by(settings: Settings, team: str, execution: str) -> str | None:
     """The execution that ran while this one waited, if one did: it waits now, if anything is still waited for."""
     state = State(settings.state)
-    last = str((state.get(f"team#{team}", "status") or {}).get("execution", ""))
-    holder = str((state.get(f"team#{team}", "lease") or {}).get("holder", ""))
+    last = str((state.get(STATUSES, f"team#{team}") or {}).get("execution", ""))
+    holder = str((state.get(LEASES, f"team#{team}") or {}).get("holder", ""))
     return last if last and execution not in (last, holder) else None
 
 

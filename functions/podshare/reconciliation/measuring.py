@@ -5,18 +5,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from podshare.aws.settings import Settings
-from podshare.aws.tables import Item, State
+from podshare.aws.tables import LEASES, Item, State
 
 
 def lease_age(settings: Settings, team: str) -> float:
     """For how many seconds a team's lease has been held by whoever holds it; 0 while nobody does."""
-    return _age(State(settings.state).get(f"team#{team}", "lease") or {})
+    return _age(State(settings.state).get(LEASES, f"team#{team}") or {})
 
 
 def oldest_lease(settings: Settings) -> float:
     """For how many seconds the lease that was taken first has been held, of all teams; 0 if none is."""
-    leases = State(settings.state).scan("lease")
-    return max((_age(item) for item in leases if str(item["id"]).startswith("team#")), default=0.0)
+    return max(map(_age, State(settings.state).query(LEASES)), default=0.0)
 
 
 def parked_accounts(plan: Mapping[str, Any]) -> int:

@@ -61,6 +61,7 @@ def plan_team(settings: Settings, hold: Hold, attempt: str) -> dict[str, Any]:
     records, obstacles = _with_unknown_accounts(read_records(settings, hold.team), lambda one: observe(settings, one))
     clusters, linked = _inspect(context, records)
     leases.check(hold)
+    context.inventory.adopt()
     former = _keep_accepted(context, records, clusters)
     surveyed = _survey(settings, context, records, clusters, (*obstacles, *linked), claim=True)
     leases.check(hold)

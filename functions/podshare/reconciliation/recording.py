@@ -7,7 +7,7 @@ from typing import Any
 
 from podshare.aws.lease import Hold, TeamLeases
 from podshare.aws.settings import Settings
-from podshare.aws.tables import State
+from podshare.aws.tables import STATUSES, State
 from podshare.domain.outcome import Outcome, outcome, results_in
 
 FIRST_WAIT_SECONDS = 60
@@ -68,11 +68,11 @@ def _held(plan: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _write_status(state: State, event: dict[str, Any], found: Outcome, verification: dict[str, Any]) -> None:
-    former, plan = state.get(f"team#{event['team']}", "status") or {}, event.get("plan", {})
+    former, plan = state.get(STATUSES, f"team#{event['team']}") or {}, event.get("plan", {})
     verified_at = verification.get("at") if verification.get("verified") else former.get("verified_at")
     state.put(
+        STATUSES,
         f"team#{event['team']}",
-        "status",
         state=found.state.value,
         at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         verified_at=verified_at,

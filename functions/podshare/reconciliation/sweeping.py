@@ -7,12 +7,12 @@ from typing import Any
 
 from podshare.aws import organizations
 from podshare.aws.settings import Settings
-from podshare.aws.tables import Item, Registry, State
+from podshare.aws.tables import LEASES, STATUSES, SWEEP, Item, Registry, State
 from podshare.domain.accounts import Account
 from podshare.domain.outcome import TeamState
 from podshare.domain.records import LONGEST_TEAM, PAUSE_ID, is_name
 from podshare.domain.wording import sentence
-from podshare.reconciliation.accounts import ORGANIZATION, all_known_accounts, mark_listed
+from podshare.reconciliation.accounts import ORGANIZATION, all_known_accounts, all_users, mark_listed
 from podshare.reconciliation.concerned import all_teams
 from podshare.reconciliation.triggers import start
 
@@ -44,22 +44,22 @@ def _accounts(settings: Settings) -> set[str]:
 
 
 def _teams(settings: Settings) -> set[str]:
-    """Those that should be, and those of which something is left."""
+    """Those that should be, and those of which something is left, whether or not a run has told of it."""
     left = {
         _team(status)
         for status in _statuses(settings)
         if status.get("state") != TeamState.DELETED or status.get("left_behind")
     }
-    return all_teams(settings) | left
+    return all_teams(settings) | all_users(settings) | left
 
 
 def _statuses(settings: Settings) -> list[Item]:
-    found = State(settings.state).scan("status")
-    return [item for item in found if str(item["id"]).startswith("team#") and is_name(_team(item), LONGEST_TEAM)]
+    found = State(settings.state).query(STATUSES, "team#")
+    return [item for item in found if is_name(_team(item), LONGEST_TEAM)]
 
 
-def _team(status: Item) -> str:
-    return str(status["id"]).partition("#")[2]
+def _team(row: Item) -> str:
+    return str(row["part"]).partition("#")[2]
 
 
 def sweep_team(settings: Settings, team: str, sweep: Mapping[str, str], looks: int) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def sweep_team(settings: Settings, team: str, sweep: Mapping[str, str], looks: i
         start(settings, team, {**trigger, "at": sweep["at"], "id": f"sweep/{sweep['id']}"})
         return {"team": team, "status": "pending", "outcome": ""}
     state = State(settings.state)
-    status, lease = state.get(f"team#{team}", "status") or {}, state.get(f"team#{team}", "lease") or {}
+    status, lease = state.get(STATUSES, f"team#{team}") or {}, state.get(LEASES, f"team#{team}") or {}
     newest = "generation" in lease and status.get("generation") == lease["generation"]
     if newest and "holder" not in lease and _since(status, sweep):
         return {"team": team, "status": "done", "outcome": str(status["state"])}
@@ -88,7 +88,7 @@ def summarize(settings: Settings, sweep: Mapping[str, str], execution: str, list
     statuses = _statuses(settings)
     teams = [status for status in statuses if status.get("state") != TeamState.DELETED or status.get("left_behind")]
     found = [(status, _outcome(status, sweep)) for status in teams]
-    swept = {str(status["id"]) for status in statuses if _since(status, sweep)}
+    swept = {_team(status) for status in statuses if _since(status, sweep)}
     unswept = max(0, listed.get("teams", 0) - len(swept))  # also those that have no status yet
     rows = State(settings.state).query(ORGANIZATION, "account#")
     accounts = [Account.of_row(row) for row in rows]
@@ -107,13 +107,13 @@ def summarize(settings: Settings, sweep: Mapping[str, str], execution: str, list
         "reasons": [reason for status, outcome in found for reason in _reasons(status, outcome)][:MOST_REASONS],
         "failed": _failed(missed, listed),
     }
-    State(settings.state).put(ORGANIZATION, "sweep", **summary, sweep=sweep["id"], execution=execution)
+    State(settings.state).put(SWEEP, "summary", **summary, sweep=sweep["id"], execution=execution)
     return summary
 
 
 def _running(settings: Settings) -> set[str]:
     """The teams that are being reconciled."""
-    return {str(lease["id"]) for lease in State(settings.state).scan("lease") if lease.get("holder")}
+    return {_team(lease) for lease in State(settings.state).query(LEASES) if lease.get("holder")}
 
 
 def _failed(missed: Mapping[str, int], listed: Mapping[str, int]) -> str:

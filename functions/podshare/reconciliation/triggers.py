@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from podshare.aws.errors import code_of
 from podshare.aws.sessions import hub_client
 from podshare.aws.settings import Settings
-from podshare.aws.tables import Item, Registry, State
+from podshare.aws.tables import LONGEST_PART, RECORDS, Item, Registry, State
 from podshare.domain import names
 from podshare.domain.records import LONGEST_TEAM, PAUSE_ID, Dataset, InvalidRecord, is_name, parse, plain
 from podshare.reconciliation.concerned import teams_of_record
@@ -130,22 +130,24 @@ def _execution_subject(team: str) -> str:
 
 def _judge(state: State, record_id: str, item: Item | None) -> None:
     """Write whether a record is acceptable, and keep it if it is."""
+    # an id may be longer than a part
+    part = record_id.encode()[:LONGEST_PART].decode(errors="ignore")
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     if item is None:
-        state.put(record_id, "status", state="DELETED", at=now, problems=[])
+        state.put(RECORDS, part, state="DELETED", at=now, problems=[])
         return
     try:
         found = parse(item)
     except InvalidRecord as error:
         problems = [problem.as_dict() for problem in error.problems]
-        state.put(record_id, "status", state="REJECTED", at=now, problems=problems)
+        state.put(RECORDS, part, state="REJECTED", at=now, problems=problems)
         return
     match found:
         case Dataset():
             state.put(record_id, "accepted", record=found.model_dump_json(by_alias=True))
         case _:
             pass  # a cluster is kept by the planner, which knows its HyperPod cluster's ARN
-    state.put(record_id, "status", state="ACCEPTED", at=now, problems=[])
+    state.put(RECORDS, part, state="ACCEPTED", at=now, problems=[])
 
 
 def _time(seconds: Any) -> str:

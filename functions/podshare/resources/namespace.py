@@ -61,8 +61,10 @@ def is_absent(context: Context, key: Key) -> bool:
 def is_of_others(context: Context, key: Key) -> bool:
     """Whether there is such a namespace which podshare has not seen empty: somebody else made it, or has used it."""
     found = context.kubernetes(key).namespace(key.name)
-    freed = context.state.get(f"team#{context.team}", f"freed#{key}") or {}
-    return found is not None and found["metadata"].get("uid") != freed.get("namespace_uid")
+    # before 0045 it stood among the team's own rows
+    places = ((_freed(context), str(key)), (f"team#{context.team}", f"freed#{key}"))
+    freed = {row["namespace_uid"] for place in places if (row := context.state.get(*place))}
+    return found is not None and found["metadata"].get("uid") not in freed
 
 
 def _held_by(found: Mapping[str, Any]) -> str:
@@ -120,8 +122,13 @@ def delete(context: Context, observed: Resource) -> None:
     api.label_namespace(key.name, dict.fromkeys(observed.tags))
     found = api.namespace(key.name) or {"metadata": {}}
     uid = found["metadata"].get("uid", "")
-    context.state.update(f"team#{context.team}", f"freed#{key}", "SET namespace_uid = :uid", None, uid=uid)
+    context.state.update(_freed(context), str(key), "SET namespace_uid = :uid", None, uid=uid)
     context.inventory.forget(key)  # SageMaker's namespace may stay, and is nobody's now
+
+
+def _freed(context: Context) -> str:
+    """The id of what tells which namespaces podshare has seen empty: only what sees them may write it."""
+    return f"freed#{context.team}"
 
 
 def _cleaned(context: Context, key: Key) -> str:
