@@ -180,7 +180,8 @@ def plan(
     """Show what a reconciliation would change, in order. Changes nothing.
 
     With files: what it would change if their records were in the registry, for all teams that they concern.
-    The exit code is 1 if a record is not acceptable.
+    The exit code is 1 if anything blocks the plan, other than what merely has to be waited for; it is 2 if a record in
+    a file is not acceptable.
     """
     from podshare_cli import writing
     from podshare_cli.documents import WRITING_ORDER, read_records
@@ -437,6 +438,10 @@ def _show_plans(options: Options, records: "list[dict[str, Any]]", teams: "Itera
                 console.print(line, soft_wrap=True)
     if bad := [found["team"] for found in plans if found.get("problems")]:
         raise Failure(f"Not acceptable: the record of {', '.join(bad)}; nothing that it adds would be granted.")
+    blocked = {found["team"]: one for found in plans for one in found["obstacles"] if not one.get("waits")}
+    if blocked:
+        told = "; ".join(f"{team}: {one['what']}" for team, one in blocked.items())
+        raise Failure(f"Blocked, so that not all of it would be done: {told}", "See the plan for all that blocks it.")
 
 
 def _statuses(options: Options, name: str | None) -> Any:

@@ -19,6 +19,10 @@ from podshare_sandbox.organization import HUB, HUB_REGION, admin_credentials
 FILES = Path(__file__).with_name("bad_records")
 GOOD = sorted(str(path) for path in (FILES / "good").iterdir())
 MEMBERS = "members.0.account"
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"AWS": "444444444444"}, "Action": "sts:AssumeRole"}],
+}
 ACCESS = "service_accounts.0.datasets.0"
 
 
@@ -53,6 +57,7 @@ def sandbox() -> Iterator[Sandbox]:
         patch.setenv("AWS_ACCESS_KEY_ID", keys.access_key)
         patch.setenv("AWS_SECRET_ACCESS_KEY", keys.secret_key)
         assert main(["team", "put", *GOOD, "--wait"]) == 0
+        assert main(["sweep"]) == 0
         yield running
 
 
@@ -132,3 +137,81 @@ def test_an_empty_file_is_nothing_to_do(podshare: Command) -> None:
         ended = podshare("team", verb, "15-empty.yaml")
         assert ended.code == 0
         assert "15-empty.yaml holds no records: nothing to do." in ended.err
+
+
+def _planned(podshare: Command, tmp_path: Path, before: str, after: str) -> tuple[dict[str, Any], str]:
+    """The plan for team robots with one passage of its record changed, which is blocked; and how that is told."""
+    text = (FILES / "good" / "team-robots.yaml").read_text()
+    assert before in text
+    file = tmp_path / "team-robots.yaml"
+    file.write_text(text.replace(before, after))
+    return _blocked(podshare, str(file))
+
+
+def _blocked(podshare: Command, file: str) -> tuple[dict[str, Any], str]:
+    """The plan of a file, which ends with exit code 1 because it cannot work; and how that is told."""
+    ended = podshare("team", "plan", file, "--json")
+    assert ended.code == 1
+    assert json.loads(ended.err)["error"]["what"].startswith("Blocked")
+    (plan,) = json.loads(ended.out)
+    shown = podshare("team", "plan", file)
+    assert shown.code == 1
+    assert podshare("team", "put", file, "--dry-run").code == 1
+    return plan, shown.out
+
+
+def _obstacle(plan: dict[str, Any]) -> str:
+    (told,) = [f"{one['what']}. {one['remedy']}" for one in plan["obstacles"] if not one["waits"]]
+    return told
+
+
+def test_an_account_that_is_not_in_the_organization_blocks_the_plan(podshare: Command) -> None:
+    """The plan says so, and that it would cut who is there now."""
+    plan, shown = _blocked(podshare, "04-account-unknown.yaml")
+    assert "account 123456789012 is not in the organization" in _obstacle(plan)
+    cut = [change for stage in plan["revoke"] for change in stage["changes"]]
+    assert {"access_entry", "role"} <= {change["kind"] for change in cut}
+    assert "delete role podshare-robots-scientist in 444444444444" in shown
+
+
+def test_a_unit_that_nobody_is_in_blocks_a_plan_that_cuts(podshare: Command, tmp_path: Path) -> None:
+    """A mistyped unit selects nobody: the plan tells it together with whom it would cut."""
+    plan, shown = _planned(podshare, tmp_path, 'account: "444444444444"', "organizational_unit: ou-pods-mistyped1")
+    assert "organizational unit ou-pods-mistyped1 selects no account" in _obstacle(plan)
+    assert "delete role podshare-robots-scientist in 444444444444" in shown
+
+
+@pytest.mark.parametrize(
+    ("role", "remedy"), [("Rsearcher", "Create it"), ("Researcher", "Did you mean labs/Researcher?")]
+)
+def test_a_role_that_is_not_there_blocks_the_plan(
+    podshare: Command, sandbox: Sandbox, tmp_path: Path, role: str, remedy: str
+) -> None:
+    """An existing_role is looked up before anything is tried; one of the name at another path is suggested."""
+    iam = sandbox.client("iam", "444444444444")
+    iam.create_role(
+        RoleName="Researcher",
+        Path="/labs/",
+        AssumeRolePolicyDocument=json.dumps(TRUST),
+    )
+    try:
+        there = 'account: "444444444444"'
+        plan, _ = _planned(podshare, tmp_path, there, f"{there}\n    existing_role: {role}")
+    finally:
+        iam.delete_role(RoleName="Researcher")
+    assert f"account 444444444444 has no role {role}. {remedy}" in _obstacle(plan)
+
+
+def test_an_instance_type_that_the_cluster_lacks_blocks_the_plan(podshare: Command, tmp_path: Path) -> None:
+    """It is told with those that there are, and not as accelerators of which there are none."""
+    plan, shown = _planned(podshare, tmp_path, "ml.g5.12xlarge", "ml.g6.12xlarge")
+    assert "cluster hp has no ml.g6.12xlarge; it has ml.g5.12xlarge, ml.p5.48xlarge" in _obstacle(plan)
+    assert "of 0" not in shown
+
+
+def test_more_than_is_free_blocks_the_plan(podshare: Command) -> None:
+    """Nine of four nodes: the plan tells what is free and who has what."""
+    plan, _ = _blocked(podshare, "06-quota-over.yaml")
+    told = _obstacle(plan)
+    assert "it asks for 9 of 4 nodes of ml.g5.12xlarge, of which 4 are free" in told
+    assert "robots 9 instances" in told

@@ -239,6 +239,13 @@ class Commitment:
         """How many instances are nobody's; below zero where more are guaranteed than there are."""
         return self.nodes.lasting - self.guaranteed.instances
 
+    def asked_and_free(self, team: str) -> tuple[float, float]:
+        """How many instances one team has or asks for, and how many the others leave it."""
+        own = tuple(each for each in self.allocations if each.team == team)
+        others = tuple(each for each in self.allocations if each.team != team)
+        asked = replace(self, allocations=own).guaranteed.instances
+        return round(asked, 2), round(max(0.0, replace(self, allocations=others).free), 2)
+
     @property
     def is_over(self) -> bool:
         """Whether more is guaranteed than there is."""

@@ -57,11 +57,16 @@ def check_fit(
             given = _with_claims(there, row, wanted.team, instances)
         except Exception as error:  # whatever it is, the rest of the team does not wait for it
             return _unreadable(cluster, quota, error)
-        over = capacity.over_commitments(found.nodes, given, wanted, instances)
+        lacking = wanted.types - found.nodes.keys()  # `before_adding` tells of what is raised there
+        over = [
+            one
+            for one in capacity.over_commitments(found.nodes, given, wanted, instances)
+            if not (one.raised and one.commitment.instance_type in lacking)
+        ]
         refused = [one for one in over if one.raised] if refuses else []
         unknown = capacity.uncounted(given, wanted, instances)
         unsure = [name for name, raised in unknown.items() if raised and refuses]
-        keeps = refuses and not refused and not unsure and _is_raised(wanted, given, instances)
+        keeps = refuses and not (refused or unsure or lacking) and _is_raised(wanted, given, instances)
         if not claim or _claimed(context, found.facts, row, wanted.team, wanted if keeps else None):
             return Fit(
                 (
@@ -138,7 +143,11 @@ def _is_raised(wanted: Allocation, given: Iterable[Allocation], instances: Insta
 
 def _obstacle(cluster: Cluster, quota: ComputeQuota, one: OverCommitment) -> Obstacle:
     found = one.commitment
-    what = f"the quota of {quota.team} would over-commit the cluster by {_by(found)}. {found}"
+    asked, free = found.asked_and_free(quota.team)
+    what = (
+        f"the quota of {quota.team} would over-commit the cluster by {_by(found)}: it asks for {asked:g} of "
+        f"{found.nodes.lasting} nodes of {found.instance_type}, of which {free:g} are free. {found}"
+    )
     if found.will_fit:
         remedy = "Wait: the nodes that it needs were asked for and are not there yet."
     else:

@@ -106,12 +106,21 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, A
     objects = _by_hand(records, surveyed.facts, context.installation)
     there = {key: one for key, one in surveyed.observed.items() if isinstance(one, Resource)}
     points = [there.get(key, one) for key, one in surveyed.desired.items()]
+    found = _plan(context, surveyed)
+    found = replace(found, obstacles=(*found.obstacles, *_likely_mistyped(settings, records, found)))
     return {
-        **_described(context, records, surveyed, _plan(context, surveyed)),
+        **_described(context, records, surveyed, found),
         "manifests": objects,
         "access_points": described(context.installation, points),
         "losses": losses_told(settings, team, surveyed.desired, surveyed.observed, gone_clusters=records.gone_clusters),
     }
+
+
+def _likely_mistyped(settings: Settings, records: TeamRecords, found: Plan) -> Iterator[Obstacle]:
+    """Where access would be taken away, and a selector means nobody: a mistyped id or tag looks like that."""
+    for selector in records.idle_selectors if found.revoke and is_listed(settings) else ():
+        what = f"{selector} selects no account, and this plan takes away what others have"
+        yield Obstacle(what, "Correct the selector, or take its line out if nobody is meant.")
 
 
 def _with_unknown_accounts(

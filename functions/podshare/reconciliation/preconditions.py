@@ -20,7 +20,7 @@ from podshare.domain.records import Cluster
 from podshare.reconciliation.buckets import unfit_data
 from podshare.reconciliation.file_systems import unfit_links
 from podshare.reconciliation.records import cluster_facts
-from podshare.resources import compute_quota, namespace
+from podshare.resources import compute_quota, namespace, role_attachment
 from podshare.resources.context import Context, tag_map
 
 MEMBER_VERSION = "7"
@@ -122,6 +122,7 @@ def before_adding(
     changes = list(adding)
     found = [*limits.sizes(desired.values()), *_unknown_instances(desired.values(), instance_types)]
     found += _member_roles(context, changes)
+    found += _missing_roles(context, changes)
     found += unfit_data(context, desired, {change.key for change in changes})
     found += unfit_links(context, desired, {change.key for change in changes})
     creating = Counter(
@@ -290,6 +291,22 @@ def _member_roles(context: Context, changes: Iterable[Change]) -> Iterator[Obsta
         if version != MEMBER_VERSION:
             what = f"account {account}: member role for {work} has version {version}, this hub needs {MEMBER_VERSION}"
             yield Obstacle(what, _DEPLOY, account=account)
+
+
+def _missing_roles(context: Context, changes: Iterable[Change]) -> Iterator[Obstacle]:
+    """The roles that members bring and that are not there, or not at this path."""
+    for key in (change.key for change in changes if change.key.kind is Kind.ROLE_ATTACHMENT):
+        try:
+            found = role_attachment.path_and_name(context, key)
+        except Exception as error:  # as above
+            what = f"account {key.account}: whether it has the role {key.container} is not known: {reason_of(error)}"
+            yield Obstacle(what[:LONGEST_TEXT], "The next reconciliation tries again.", only=str(key))
+            continue
+        if found != key.container:
+            likely = f"Did you mean {found}? Else create" if found else "Create"
+            remedy = f"{likely} it, or correct existing_role (with its path) in the team's record."
+            what = f"account {key.account} has no role {key.container}"
+            yield Obstacle(what[:LONGEST_TEXT], remedy[:LONGEST_TEXT], only=str(key))
 
 
 def _crowded(

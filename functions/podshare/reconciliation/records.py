@@ -88,6 +88,16 @@ class TeamRecords:
         """Whether members are selected from the organization's accounts."""
         return self.team is not None and any(line.selector for line in self.team.members)
 
+    @property
+    def idle_selectors(self) -> tuple[str, ...]:
+        """Those of the team's selectors that select nobody now."""
+        lines = self.team.members if self.team else ()
+        return tuple(
+            line.selector
+            for line in lines
+            if line.selector and not any(line.selects(account) for account in self.accounts.values())
+        )
+
 
 def desired_resources(
     records: TeamRecords, facts: Mapping[str, ClusterFacts], installation: Installation, but: Collection[Term] = ()
@@ -197,7 +207,9 @@ class _Reader:
             for account in sorted(records.named_accounts)
             if is_gone(accounts, account)
         ]
-        return replace(records, accounts=accounts, notes=(*records.notes, *gone, *_idle_selectors(records, accounts)))
+        records = replace(records, accounts=accounts)
+        idle = (f"{selector} selects no account now" for selector in records.idle_selectors)
+        return replace(records, notes=(*records.notes, *gone, *idle))
 
     def _read(self, records: Iterable[str], accepted: Collection[str]) -> tuple[dict[str, Item], dict[str, Item]]:
         """These records as they are written, and what was accepted of those in ``accepted`` last."""
@@ -290,12 +302,6 @@ def _terms(team: Team | None, now: datetime) -> Iterator[str]:
     if team:
         yield from (f"{term.what} has ended at {term.at}" for term in expiry.ended(team, now))
         yield from (f"{term.what} ends at {term.at}" for term in expiry.ending(team, now))
-
-
-def _idle_selectors(records: TeamRecords, accounts: Mapping[str, Account]) -> Iterator[str]:
-    for line in records.team.members if records.team else ():
-        if line.selector and not any(line.selects(account) for account in accounts.values()):
-            yield f"{line.selector} selects no account now"
 
 
 def _datasets_of(item: Item | None) -> set[str]:

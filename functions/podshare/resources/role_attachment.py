@@ -62,6 +62,17 @@ def update(context: Context, observed: Resource, wanted: Resource) -> None:
     create(context, wanted)
 
 
+def path_and_name(context: Context, key: Key) -> str:
+    """Path and name of the role of this name, wherever it is; empty if the account has none."""
+    try:
+        found = context.accounts.client("iam", key.account).get_role(RoleName=_role_name(key))
+        return str(found["Role"]["Arn"]).partition(":role/")[2]
+    except ClientError as error:
+        if is_absent(error):
+            return ""
+        raise
+
+
 def delete(context: Context, observed: Resource) -> None:
     """Give up the team's share; detach the policy if nobody else has one."""
     key = observed.key
