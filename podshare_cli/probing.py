@@ -92,7 +92,7 @@ def probe(connection: Connection, known: Known, team: str, name: str, image: str
     lines = service_accounts(known, team)[name]
     place = _association(lines)
     cluster = _Cluster(connection, place)
-    listing = [*_listings(lines), *_elsewhere(lines), *_of_strangers(known, team)]
+    listing = [*_listings(lines), *_elsewhere(lines), *_of_strangers(known, team, lines)]
     ended = cluster.run(name, image, [check.command for check in listing])
     results = [Result(name, check, _judged(one)) for check, one in zip(listing, ended, strict=True)]
     reading = [*_readings(lines, listing, ended)]
@@ -106,75 +106,77 @@ def probe(connection: Connection, known: Known, team: str, name: str, image: str
 
 
 def _listings(lines: Iterable[Line]) -> Iterator[Check]:
-    """Each prefix that was granted is listed through its access point."""
+    """Each prefix that was granted is listed, through its access point if it has one."""
     for line in lines:
         if "list" in line.access.may:
+            way = " through its access point" if _has_point(line.access) else ""
             prefix = line.access.what.removesuffix("*")
-            yield Check(f"list {_url(line.access)} through its access point", _list(_point(line.access), prefix), False)
+            yield Check(f"list {_url(line.access)}{way}", _list(_door(line.access), prefix), False)
 
 
 def _elsewhere(lines: Sequence[Line]) -> Iterator[Check]:
     """What lies beside a prefix, and the bucket without the access point, are refused."""
-    whole = {_point(line.access) for line in lines if line.access.what == "*"}
-    for point in sorted({_point(line.access) for line in lines} - whole):
-        yield Check(f"list all of {_short(point)}", _list(point, ""), True)
-        yield Check(f"read beside the prefixes of {_short(point)}", _get(point, "podshare-probe"), True)
-    for bucket, region in sorted({(_bucket(line.access), _region(_point(line.access))) for line in lines}):
+    whole = {_door(line.access) for line in lines if line.access.what == "*"}
+    for door in sorted({_door(line.access) for line in lines} - whole):
+        yield Check(f"list all of {_short(door)}", _list(door, ""), True)
+        yield Check(f"read beside the prefixes of {_short(door)}", _get(door, "podshare-probe"), True)
+    behind = {(_bucket(line.access), _door(line.access).split(":")[3]) for line in lines if _has_point(line.access)}
+    for bucket, region in sorted(behind):
         yield Check(f"list bucket {bucket} itself", (*_LIST, "--bucket", bucket, "--region", region), True)
 
 
-def _of_strangers(known: Known, team: str) -> Iterator[Check]:
-    """The access points of other teams are refused, those of shared datasets too."""
+def _of_strangers(known: Known, team: str, lines: Iterable[Line]) -> Iterator[Check]:
+    """The access points of other teams are refused, and buckets that they reach without one, shared datasets too."""
     others = [line for name, proof in sorted(known.proofs.items()) if name != team for line in proof.lines]
     by_roles = [one for one in others if in_bucket(one.access) and not one.access.who.endswith(ANYBODY)]
-    found = {(_point(one.access), one) for one in by_roles if one.access.through}
-    points = dict(sorted(found, key=lambda pair: (pair[1].team, pair[1].access)))
-    for point, one in list(points.items())[:MOST_STRANGERS]:
-        what = f"list {_url(one.access)} through team {one.team}'s access point"
-        yield Check(what, _list(point, one.access.what.removesuffix("*")), True)
+    granted = [line.access for line in lines if not _has_point(line.access)]
+    strange = [one for one in by_roles if _has_point(one.access) or not any(map(one.access.touches, granted))]
+    found = {(_door(one.access), one) for one in strange if one.access.through}
+    doors = dict(sorted(found, key=lambda pair: (pair[1].team, pair[1].access)))
+    for door, one in list(doors.items())[:MOST_STRANGERS]:
+        way = "through team {}'s access point" if _has_point(one.access) else "itself, which team {} reads"
+        what = f"list {_url(one.access)} {way.format(one.team)}"
+        yield Check(what, _list(door, one.access.what.removesuffix("*")), True)
 
 
 def _readings(lines: Iterable[Line], listing: Sequence[Check], ended: Sequence[_Ended]) -> Iterator[Check]:
     """The first object of each prefix that could be listed is read."""
     printed = {check.command: one.printed for check, one in zip(listing, ended, strict=True) if not one.code}
     for line in lines:
-        command = _list(_point(line.access), line.access.what.removesuffix("*"))
+        command = _list(_door(line.access), line.access.what.removesuffix("*"))
         keys = [str(found["Key"]) for found in json.loads(printed.get(command) or "{}").get("Contents", [])]
         if "read" in line.access.may and (objects := [key for key in keys if not key.endswith("/")]):
-            what = f"read {objects[0]} of {_bucket(line.access)} through its access point"
-            yield Check(what, _get(_point(line.access), objects[0]), False)
+            way = " through its access point" if _has_point(line.access) else ""
+            what = f"read {objects[0]} of {_bucket(line.access)}{way}"
+            yield Check(what, _get(_door(line.access), objects[0]), False)
 
 
 _LIST = ("s3api", "list-objects-v2", "--output", "json", "--max-keys", "10")
 
 
-def _list(point: str, prefix: str) -> tuple[str, ...]:
+def _list(door: str, prefix: str) -> tuple[str, ...]:
     wanted = ("--prefix", prefix) if prefix else ()
-    return (*_LIST, "--bucket", point, "--region", _region(point), *wanted)
+    return (*_LIST, "--bucket", door, *_region(door), *wanted)
 
 
-def _get(point: str, key: str) -> tuple[str, ...]:
+def _get(door: str, key: str) -> tuple[str, ...]:
     first_byte = ("--range", "bytes=0-0")
-    return (
-        "s3api",
-        "get-object",
-        "--bucket",
-        point,
-        "--key",
-        key,
-        *first_byte,
-        "--region",
-        _region(point),
-        "/dev/null",
-    )
+    return ("s3api", "get-object", "--bucket", door, "--key", key, *first_byte, *_region(door), "/dev/null")
 
 
-def _point(access: Access) -> str:
-    return access.through[-1]
+def _has_point(access: Access) -> bool:
+    """Whether it is reached through an access point, and not by a role that the data's owner chose."""
+    return bool(access.through) and ":accesspoint/" in access.through[-1]
 
 
-def _region(arn: str) -> str:
-    return arn.split(":")[3]
+def _door(access: Access) -> str:
+    """What stands in a bucket's place in a call: the access point's ARN, or the bucket's own name."""
+    return access.through[-1] if _has_point(access) else _bucket(access)
+
+
+def _region(door: str) -> tuple[str, ...]:
+    """The Region of an access point; a bucket's the AWS CLI finds by itself (S3 redirects it)."""
+    return ("--region", door.split(":")[3]) if door.startswith("arn:") else ()
 
 
 def _bucket(access: Access) -> str:
@@ -185,8 +187,8 @@ def _url(access: Access) -> str:
     return f"s3://{_bucket(access)}/{access.what}"
 
 
-def _short(point: str) -> str:
-    return f"access point {point.rpartition('/')[2]}"
+def _short(door: str) -> str:
+    return f"access point {door.rpartition('/')[2]}" if door.startswith("arn:") else f"bucket {door}"
 
 
 def _judged(ended: _Ended) -> str:

@@ -349,6 +349,23 @@ def test_a_probe_tries_it_by_pods_and_leaves_none(
     assert kubernetes.api_of(EKS_CLUSTER_ARN).objects("Pod", "hyperpod-ns-vision") == []
 
 
+def test_a_probe_of_the_examples_holds_beside_data_by_a_role_of_its_owner(
+    podshare: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a team reads as a role in the data's account is a bucket itself: granted to its pods, refused to others."""
+    assert podshare("team", "put", str(EXAMPLES / "team-language.yaml"), "--wait").code == 0
+    admin = admin_credentials(HUB)
+    with monkeypatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", admin.access_key)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", admin.secret_key)
+        patch.setenv("HTTPS_PROXY", sandbox.url)
+        ended = {team: podshare("access", "probe", team, "--json") for team in ("vision", "language")}
+    assert {team: (one.code, one.err) for team, one in ended.items()} == {"vision": (0, ""), "language": (0, "")}
+    tried = {(team, row["wanted"]) for team, one in ended.items() for row in one.data if "reports/" in row["what"]}
+    assert tried == {("vision", "refused"), ("language", "allowed")}
+    assert podshare("team", "delete", "language", "--yes", "--wait").code == 0
+
+
 def test_a_dry_run_shows_what_a_candidate_would_change_and_changes_nothing(podshare: Command, tmp_path: Path) -> None:
     """A raised quota is one update with the field that differs; the registry keeps the old record."""
     file = _edited(tmp_path, "count: 4", "count: 6")
