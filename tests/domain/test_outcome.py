@@ -102,18 +102,32 @@ def test_what_nobody_granted_is_told_once() -> None:
     assert len(outcome({}, [FAILED], EXCESS, "").problems) == 1
 
 
+@pytest.mark.parametrize("words", ["with an explicit deny in a {}", "because no {} allows the iam:CreateRole action"])
 @pytest.mark.parametrize(
-    "kind", ["service control policy", "resource control policy", "permissions boundary", "resource-based policy"]
+    "kind",
+    [
+        "service control policy",
+        "resource control policy",
+        "permissions boundary",
+        "resource-based policy",
+        "VPC endpoint policy",
+        "session policy",
+    ],
 )
-def test_what_a_policy_denies_is_not_left_to_the_next_attempt(kind: str) -> None:
+def test_what_a_policy_denies_is_not_left_to_the_next_attempt(kind: str, words: str) -> None:
     """AWS names the kind of policy (IAM user guide, "Troubleshoot access denied error messages"), and so does the remedy."""
-    denied = {
-        **DONE,
-        "status": "failed",
-        "detail": f"Terminal: not authorized to perform it with an explicit deny in a {kind}",
-    }
+    detail = f"Terminal: not authorized to perform it {words.format(kind)}"
+    denied = {**DONE, "status": "failed", "detail": detail}
     (problem,) = outcome({}, [denied], HELD, "").problems
-    assert kind.removeprefix("resource-based ") in problem["remedy"]
+    told = "policy of a VPC endpoint" if kind.startswith("VPC") else kind.removeprefix("resource-based ")
+    assert told in problem["remedy"]
     assert "tries again" not in problem["remedy"]
     (other,) = outcome({}, [{**denied, "detail": "Terminal: something else"}], HELD, "").problems
     assert other["remedy"] == "The next reconciliation tries again."
+
+
+def test_a_key_that_may_not_be_granted_names_the_parameters() -> None:
+    """A member role may grant the listed keys to roles of the listed cluster accounts, and the remedy names both lists."""
+    detail = "Terminal: AccessDeniedException: because no identity-based policy allows the kms:CreateGrant action"
+    (problem,) = outcome({}, [{**DONE, "status": "failed", "detail": detail}], HELD, "").problems
+    assert all(name in problem["remedy"] for name in ("KmsKeyArns", "ClusterAccountIds"))

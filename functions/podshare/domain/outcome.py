@@ -1,5 +1,6 @@
 """How a reconciliation ended: one state for the team, and whether to go on."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -39,7 +40,12 @@ _DENYING = {
     ),
     "permissions boundary": "The member role's permissions boundary denies it: take that boundary off the role.",
     "resource-based policy": "The resource's own policy denies it: let its owner except podshare's member roles.",
+    "VPC endpoint policy": "The policy of a VPC endpoint denies it: let it except the roles under /podshare-system/.",
+    "session policy": "A session policy denies it, and podshare passes none: look who calls AWS in its place.",
+    "role trust policy": "The trust of the role denies it: deploy accounts/member.yaml of this version there.",
 }
+_REFUSED_BY = re.compile(rf"(?:explicit deny in (?:an?|the)|because no) ({'|'.join(_DENYING)})")
+_NO_GRANT = "because no identity-based policy allows the kms:CreateGrant action"
 # what begins the detail of a change that failed only for now: podshare's own word, and what Step Functions calls an
 # invocation that Lambda refused, did not finish or did not answer
 _MAY_PASS = ("Retryable:", "Lambda.", "Sandbox.Timedout:", "Runtime.ExitError:", "States.Timeout:")
@@ -130,8 +136,14 @@ def _failure(result: Result) -> dict[str, str]:
 
 def _remedy(what: str) -> str:
     """What helps: no attempt of podshare's own does where a policy of somebody's says no in so many words."""
-    kind = next((kind for kind in _DENYING if f"explicit deny in a {kind}" in what), None)
-    return _DENYING[kind] if kind else "The next reconciliation tries again."
+    if found := _REFUSED_BY.search(what):
+        return _DENYING[found[1]]
+    if _NO_GRANT in what:
+        return (
+            "Let KmsKeyArns of the data account's member stack name the key, and ClusterAccountIds the account of the "
+            "cluster; then reconcile the team."
+        )
+    return "The next reconciliation tries again."
 
 
 def _violation(item: Mapping[str, str]) -> dict[str, str]:
