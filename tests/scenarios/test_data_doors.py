@@ -235,7 +235,7 @@ def test_an_access_point_that_no_inventory_names_is_told(world: World) -> None:
     s3control.put_access_point_policy(AccountId=DATA, Name=name, Policy=json.dumps(policy))
     part = f"resource#access_point|{DATA}|{REGION}||{name}"
     world.sandbox.client("dynamodb").delete_item(
-        TableName="podshare-state", Key={"id": {"S": "team#language"}, "part": {"S": part}}
+        TableName="podshare-state", Key={"id": {"S": "inventory#language"}, "part": {"S": part}}
     )
     world.delete("team#language")
     assert world.reconcile("vision")["state"] == "DEGRADED"

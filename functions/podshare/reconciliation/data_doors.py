@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from podshare.aws.tables import in_inventories
 from podshare.domain import data_doors, names, policies
 from podshare.domain.access_points import arn_of
 from podshare.domain.data_doors import Opening, Share
@@ -89,8 +90,8 @@ class DataLook:
 
     def of_others(self, named: Iterable[tuple[str, Key]]) -> frozenset[Key]:
         """Those that the inventory of another team has, each with one that may: its verification looks at them."""
-        rows = {(f"team#{team}", f"resource#{key}"): key for team, key in named if team != self.context.team}
-        return frozenset(rows[row["id"], row["part"]] for row in self.context.state.get_all(rows))
+        others = ((team, key) for team, key in named if team != self.context.team)
+        return in_inventories(self.context.state, others)
 
     def door(self, kind: str, opening: Opening, where: str, closed_by: str) -> Door:
         """A door into the bucket, or to a key."""
