@@ -76,11 +76,11 @@ class Stage:
         self._functions = Functions()
 
     def record(self) -> Recording:
-        """Live without faults, twice: what is done once and for all, as for accounts never heard of, is done then."""
-        lives = [_Life(self.world, Weather(self._functions), None, self.before) for _ in range(2)]
-        for life in lives:
-            life.live()
-        return Recording(dict(lives[-1].weather.made), self.before, lives[-1].ends)
+        """Live without faults, after a short life: what is done once and for all, as for accounts never heard of, is done."""
+        first, life = (_Life(self.world, Weather(self._functions), None, self.before) for _ in range(2))
+        first.live((CHAPTERS[0], CHAPTERS[-1]))
+        life.live()
+        return Recording(dict(life.weather.made), self.before, life.ends)
 
     def play(self, schedule: Schedule, recording: Recording) -> Played:
         """Live with faults. The stage is of no further use after a rule was broken."""
@@ -135,11 +135,11 @@ class _Life:
         self._suspended = self._untold = False  # in this chapter
         weather.on_call, weather.on_event = self._after_call, self._on_event
 
-    def live(self) -> None:
+    def live(self, chapters: Iterable[Chapter] = CHAPTERS) -> None:
         """Every chapter in turn. Raises Violation."""
         self.weather.functions.start_anew()
         with self.weather.blowing():
-            for chapter in CHAPTERS:
+            for chapter in chapters:
                 self._chapter = chapter
                 self._suspended = self._untold = False
                 self._allowed = self._grants_of(self.weather.chapter) | self._grants_of(chapter.name)
