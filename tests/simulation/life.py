@@ -248,10 +248,10 @@ class _Life:
         """At rest nothing happens until the lease of a function that was killed runs out: that time is not waited for."""
         dynamodb = self.world.sandbox.client("dynamodb")
         for row in reality.state():
-            if row["part"] == "lease" and "expires_at" in row:
+            if "lease" in (row["id"], row["part"]) and "expires_at" in row:  # of a team, of a document
                 dynamodb.update_item(
                     TableName="podshare-state",
-                    Key={"id": {"S": row["id"]}, "part": {"S": "lease"}},
+                    Key={"id": {"S": row["id"]}, "part": {"S": row["part"]}},
                     UpdateExpression="SET expires_at = :past",
                     ExpressionAttributeValues={":past": {"N": "0"}},
                 )
@@ -303,15 +303,15 @@ class _Life:
 
     def _after_call(self, call: Call) -> None:
         service, _, name = call.action.partition(":")
-        is_status = call.resource.endswith(" status") and name == "PutItem"
+        is_status = name == "PutItem" and " status team#" in call.resource
         changes = name.startswith((*MUTATING, "PATCH", "POST", "DELETE")) and "selfsubject" not in call.resource
         if not is_status and (service in _NOT_ABOUT_ACCESS or not changes):
             return
         with self._looking:
             now = self._look()
             self._broken += self._at_every_moment(now, call)
-            if is_status and " team#" in call.resource:
-                self._broken += self._of_status(call.resource.split(" ")[-2].removeprefix("team#"), now)
+            if is_status:
+                self._broken += self._of_status(call.resource.rpartition("team#")[2], now)
 
     def _at_every_moment(self, now: Reality, call: Call) -> Iterator[str]:
         for team in TEAMS:
