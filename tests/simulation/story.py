@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from podshare_sandbox import Sandbox
+from podshare_sandbox import sandbox as deployment
 from podshare_sandbox.organization import FILE_SYSTEM
-from podshare_sandbox.sandbox import PROJECT
 from podshare_sandbox.services import organizations
 from tests.builders import a_team_item
 from tests.scenarios.world import CLUSTER, DATA, DATASETS, HUB, LANGUAGE, REGION, SCIENCE, VISION, Item, World
@@ -236,7 +236,8 @@ def _open_second_cluster(world: World) -> None:
     """An account of its own has a cluster too, which the accounts of scientists and of data may use."""
     assert world.create_accounts("compute") == [COMPUTE]
     world.sandbox.add_cluster(COMPUTE, REGION, _SECOND, "compute")
-    template, shared = PROJECT / "accounts" / "member.yaml", {"ClusterAccountIds": f"{HUB},{COMPUTE}"}
+    template = deployment.PROJECT / "accounts" / "member.yaml"  # of the copy that is simulated
+    shared = {"ClusterAccountIds": f"{HUB},{COMPUTE}"}
     parameters = {"HubAccountId": HUB, "OrganizationId": "o-podshare01", **shared}
     world.sandbox.deploy_stack_set("podshare-member", template, parameters, [SCIENCE])
     world.sandbox.deploy(template, DATA, REGION, "podshare-member", shared)
