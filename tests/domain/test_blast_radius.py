@@ -1,12 +1,13 @@
 """What of a plan takes access away for good."""
 
+import hashlib
 import re
 from dataclasses import replace
 
 from podshare.domain.blast_radius import accounts_of, cause, digest, fingerprints, losses, told, without_losses
 from podshare.domain.desired import desired
-from podshare.domain.kinds import Key, Kind, Resource
-from podshare.domain.plan import Action, plan
+from podshare.domain.kinds import AccessEntry, Key, Kind, Resource
+from podshare.domain.plan import Action, Change, Plan, plan
 from podshare.domain.records import Team, parse_team
 from tests.builders import CLUSTER, EAST, INSTALLATION, a_dataset, a_team, a_team_item, a_team_item_on, an_account
 
@@ -136,3 +137,46 @@ def test_what_is_left_of_confirmed_losses_is_among_them() -> None:
     assert len(fingerprints(lost)) == len(lost)
     assert fingerprints(lost[1:]) < fingerprints(lost)
     assert all(re.fullmatch("[0-9a-f]{12}", one) for one in fingerprints(lost))
+
+
+def test_what_was_for_a_cluster_that_has_gone_is_no_loss() -> None:
+    """What a resource's tag says of its cluster counts; what is for the other cluster, or for none, is lost all the same."""
+    team = parse_team(a_team_item_on("main", "east"))
+    there = desired(team, [CLUSTER, EAST], {"imagenet": a_dataset()}, {}, INSTALLATION)
+    found = losses("vision", {}, there, {})
+    (east,) = {there[key].tags["podshare:cluster"] for key in found if key.account == EAST.account}
+    kept = losses("vision", {}, there, {}, gone_clusters=[east])
+    assert {*found} - {*kept} == {key for key in found if there[key].tags.get("podshare:cluster") == east}
+    assert kept
+
+
+def test_a_loss_is_a_members_or_an_accounts() -> None:
+    """An entry is the loss of the account of its member, by whatever role, and anything else of the account that it is in."""
+    members = [{"account": "222222222222", "existing_role": "Researcher"}, {"account": "444444444444"}]
+    there = wanted(a_team(members=members))
+    assert accounts_of(there) == {"111111111111", "222222222222", "333333333333", "444444444444"}
+    entry = next(one for one in there.values() if isinstance(one, AccessEntry))
+    assert accounts_of({entry.key: replace(entry, tags={})}) == {""}
+
+
+def test_what_is_held_back_changes_what_it_shares_in_no_lane() -> None:
+    """Access points, shares of buckets and roles for data wait with it; a role that lets one member in does not."""
+    there = wanted(a_team())
+    updates = [Change(key, Action.UPDATE, one.work, "") for key, one in there.items()]
+    lanes = tuple(((one,),) for one in updates)
+    rest = without_losses(Plan(allocate=lanes, grant=lanes), there)
+    waiting = {one.key for one in updates} - {one.key for one in rest.changes}
+    assert {(key.kind, getattr(there[key], "purpose", "")) for key in waiting} == {
+        (Kind.ROLE, "data-access"),
+        (Kind.ROLE, "data-scientist"),
+        (Kind.ACCESS_POINT, ""),
+        (Kind.BUCKET_DELEGATION, ""),
+    }
+    assert rest.allocate == rest.grant
+
+
+def test_an_approval_names_each_loss_and_its_time() -> None:
+    """The digest is of the time and of every loss in a fixed order, short enough to be typed."""
+    keys = [Key(Kind.ROLE, "1", "", "", name) for name in "ba"]
+    text = "2026-11-21\nrole|1|||a\nrole|1|||b"
+    assert digest(keys, "2026-11-21") == hashlib.sha256(text.encode()).hexdigest()[:12]
