@@ -290,6 +290,7 @@ CLUSTER_REMEDY = "Write cluster#typo first, or correct the name."
     [
         ({}, []),
         ({"cluster": "typo"}, [("cluster", "typo", "no cluster typo", CLUSTER_REMEDY)]),
+        ({"cluster": "mian"}, [("cluster", "mian", "no cluster mian", "Did you mean main? Else write cluster#mian first.")]),
         (
             {"service_accounts": [an_account({"dataset": "nowhere"})]},
             [("service_accounts.0.datasets.0.dataset", "nowhere", "no dataset nowhere", "Write dataset#nowhere first, or correct the name.")],

@@ -107,7 +107,10 @@ def test_a_loss_is_told_in_the_words_of_the_record() -> None:
         "service account trainer: its data on cluster main",
     ]
     bare = replace(there[lost[0]], tags={})
-    assert told(lost[0], bare) == f"access entry {lost[0].name} in account 111111111111"
+    for unknown in (bare, None):
+        assert told(lost[0], unknown) == f"access entry {lost[0].name} in account 111111111111"
+    anywhere = replace(there[lost[0]], tags={"podshare:member": "222222222222"})
+    assert told(lost[0], anywhere) == "member 222222222222: access"
 
 
 def test_an_account_that_is_selected_brings_its_own_losses() -> None:

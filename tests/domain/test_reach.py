@@ -490,6 +490,7 @@ TOLD_RULES = (
     [
         ("Role ops", RULES, TOLD_RULES, True),
         ("Role ops", (), None, True),
+        ("Role ops team", RULES, TOLD_RULES, True),
         ("Role other", RULES, ("whatever Role other allows",), False),
         ("ClusterRole admin", RULES, ("whatever ClusterRole admin allows",), False),
         ("ClusterRole ops", RULES, ("whatever ClusterRole ops allows",), False),
@@ -505,7 +506,8 @@ def test_a_binding_gives_its_subjects_what_its_role_says(
         role=role,
         subjects=frozenset({"Group podshare:vision:ops", "User eve"}),
     )
-    own = KubernetesRole(key=Key(Kind.KUBERNETES_ROLE, *place, "hyperpod-ns-vision/ops"), rules=rules)
+    name = role.removeprefix("Role ") if by_role else "ops"
+    own = KubernetesRole(key=Key(Kind.KUBERNETES_ROLE, *place, f"hyperpod-ns-vision/{name}"), rules=rules)
     keys = (str(binding.key), *([str(own.key)] if by_role else []))
     expected = [(who, may, CLUSTER, "hyperpod-ns-vision", (), keys) for who in ("User eve", "podshare:vision:ops")]
     assert told(binding, own) == (expected if may else [])
