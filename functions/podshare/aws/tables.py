@@ -95,13 +95,6 @@ class State:
         """Those of the items, each by its id and part, that exist. Raises Retryable as ``get_parts``."""
         return _batch_get([(self.table, _state_key(*item)) for item in set(items)])[self.table]
 
-    def scan(self, part: str) -> Iterator[Item]:
-        """The items of every id with this part, such as all statuses; reads the whole table."""
-        request: Any = {"TableName": self.table, "ConsistentRead": True}
-        request |= {"FilterExpression": "part = :part", "ExpressionAttributeValues": {":part": {"S": part}}}
-        for found in hub_client("dynamodb").get_paginator("scan").paginate(**request):
-            yield from map(from_item, found["Items"])
-
     def query(self, item_id: str, part_prefix: str = "") -> list[Item]:
         """The items of one id whose part begins with ``part_prefix``, in order."""
         condition, values = "id = :id", {":id": {"S": item_id}}
