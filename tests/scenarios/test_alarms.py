@@ -271,6 +271,24 @@ def test_a_team_that_waits_for_a_person(world: World) -> None:
     assert has_fired("podshare-teams-held", night)
 
 
+def test_somebody_whom_no_record_lets_in(world: World) -> None:
+    """An access entry that somebody makes for the team's namespace calls a person, until it is gone."""
+    assert world.reconcile("vision")["state"] == "READY"
+    began, eks = clock.now(), world.sandbox.client("eks", HUB)
+    assert not has_fired("podshare-unexpected-access", began)
+    world.sandbox.client("iam", HUB).create_user(UserName="eve")
+    eve = {"clusterName": "hyperpod-eks", "principalArn": f"arn:aws:iam::{HUB}:user/eve"}
+    eks.create_access_entry(**eve)
+    policy = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSEditPolicy"
+    scope = {"type": "namespace", "namespaces": ["hyperpod-ns-vision"]}
+    eks.associate_access_policy(**eve, policyArn=policy, accessScope=scope)
+    assert world.reconcile("vision")["state"] == "DEGRADED"
+    until(lambda: has_fired("podshare-unexpected-access", began))
+    eks.delete_access_entry(**eve)
+    assert world.reconcile("vision")["state"] == "READY"
+    until(lambda: alarms.state_of("podshare-unexpected-access") == OK)
+
+
 @pytest.mark.usefixtures("world")
 def test_every_alarm_has_been_fired() -> None:
     """No alarm of any stack is without a test of its fault."""

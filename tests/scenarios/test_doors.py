@@ -102,6 +102,21 @@ def binding_of_the_cluster(_: World) -> str:
     return "User eve"
 
 
+def binding_of_an_entrys_group(world: World) -> str:
+    """A group that an entry made by hand gives, bound in the namespace: each half by itself lets nobody in."""
+    let_in(world, USER, groups=("friends",))
+    binding_in_the_namespace(world)
+    return f"friends, given by access entries of {USER},"
+
+
+def binding_of_a_session(world: World) -> str:
+    """The user name that an entry gives to a role's sessions by default, bound in the whole cluster."""
+    let_in(world, ROLE)
+    name = f"arn:aws:sts::{HUB}:assumed-role/handmade/ada"
+    bind("ClusterRoleBinding", "ada", {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name})
+    return f"User {name}, given by access entries of {ROLE} (arn:aws:iam::{VISION}:root may assume it),"
+
+
 def association_by_hand(world: World) -> str:
     """A role for pods of a service account in the namespace."""
     world.sandbox.client("eks", HUB).create_pod_identity_association(
@@ -158,6 +173,8 @@ DOORS: list[Callable[[World], str]] = [
     entry_with_a_group,
     binding_in_the_namespace,
     binding_of_the_cluster,
+    binding_of_an_entrys_group,
+    binding_of_a_session,
     association_by_hand,
 ]
 
@@ -223,6 +240,32 @@ def test_a_role_of_the_teams_that_lost_its_tags_lets_nobody_else_in(world: World
         assert f"arn:aws:iam::{LANGUAGE}:root has assume in arn:aws:iam::{HUB}:role/podshare/{name}" in problem["what"]
         run(world, problem["remedy"])
         world.reconcile("vision")
+    assert world.status("vision")["state"] == "READY", world.status("vision")
+    assert f"{LANGUAGE}:root" not in json.dumps(iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"])
+
+
+def test_whom_a_role_lets_in_that_somebody_made_anew_is_told(world: World) -> None:
+    """A role at the name of the team's that is not podshare's is not repaired: whom it lets in is a door, until it is."""
+    iam, name = world.sandbox.client("iam", HUB), world.cluster_access_role("vision", VISION).rpartition("/")[2]
+    role = iam.get_role(RoleName=name)["Role"]
+    for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+        iam.delete_role_policy(RoleName=name, PolicyName=policy)
+    iam.delete_role(RoleName=name)
+    others = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{LANGUAGE}:root"}, "Action": "sts:AssumeRole"}
+    trust = {**role["AssumeRolePolicyDocument"], "Statement": [*role["AssumeRolePolicyDocument"]["Statement"], others]}
+    boundary = role["PermissionsBoundary"]["PermissionsBoundaryArn"]
+    iam.create_role(
+        RoleName=name,
+        Path=role["Path"],
+        AssumeRolePolicyDocument=json.dumps(trust),
+        PermissionsBoundary=boundary,
+    )
+    assert world.reconcile("vision")["state"] == "DEGRADED"
+    told = [one for one in world.status("vision")["problems"] if one["what"].startswith("unexpected access: ")]
+    (problem,) = [one for one in told if f"by role {role['Arn']}" in one["what"]]
+    assert f"account {HUB}: arn:aws:iam::{LANGUAGE}:root has assume in {role['Arn']}" in problem["what"]
+    run(world, problem["remedy"])
+    world.reconcile("vision")
     assert world.status("vision")["state"] == "READY", world.status("vision")
     assert f"{LANGUAGE}:root" not in json.dumps(iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"])
 

@@ -41,7 +41,8 @@ class Door:
     ``kind`` is its kind in words, such as ``access entry``; ``where`` the ARN of a cluster or a bucket (of a role for
     what pods get), ``what`` the namespace or the keys in it as a pattern (``*`` for all); ``gives`` what it gives, as
     ``Access.may`` says it; ``written_at`` where it is written: a principal's ARN, the name of a binding, a Sid;
-    ``behind`` who is behind the principal (a role's trust); ``closed_by`` the command that closes the door.
+    ``behind`` who is behind the principal: a role's trust, or the entries that give a group or a user name;
+    ``closed_by`` the command that closes the door.
     """
 
     kind: str
@@ -68,9 +69,11 @@ class Door:
 
     def __str__(self) -> str:
         place = self.where if self.what == ANYBODY else f"{self.what} of {self.where}"
-        behind = f", which {', '.join(self.behind)} may assume," if self.behind else ""
+        told = ", ".join(self.behind)
+        is_bound = self.kind.endswith("binding")
+        behind = f", given by access entries of {told}," if is_bound else f", which {told} may assume,"
         return (
-            f"account {self.account}: {self.principal}{behind} has {', '.join(self.gives)} in {place} "
+            f"account {self.account}: {self.principal}{behind if told else ''} has {', '.join(self.gives)} in {place} "
             f"by {self.kind} {self.written_at}"
         )
 

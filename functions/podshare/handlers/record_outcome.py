@@ -6,7 +6,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.handlers.environment import as_handler, logger, metrics, settings
-from podshare.reconciliation.measuring import parked_accounts
+from podshare.reconciliation.measuring import parked_accounts, unexpected_access
 from podshare.reconciliation.recording import record
 
 
@@ -19,5 +19,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     metrics.add_metric(name="AccountsParked", unit=MetricUnit.Count, value=parked_accounts(event.get("plan", {})))
     losses = event.get("plan", {}).get("held", {}).get("count", 0)
     metrics.add_metric(name="LossesHeld", unit=MetricUnit.Count, value=losses)
+    doors = unexpected_access(event.get("verification", {}))
+    metrics.add_metric(name="UnexpectedAccess", unit=MetricUnit.Count, value=doors)
     logger.info("outcome", extra={"state": found["state"], "summary": found["summary"]})
     return found

@@ -8,6 +8,7 @@ and lets errors pass: what cannot be read is told as such, and the team is not v
 Nothing is cached: a door that was closed a moment ago must not be told, and one that was opened must.
 """
 
+import re
 import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -355,24 +356,75 @@ def bindings(look: Look) -> Iterator[Door]:
     facts = look.facts
     if not facts.kubernetes_api:
         return
+    found = [*_in_namespace(look), *_in_cluster(look)]
+    entries = _entries(look) if found else []
+    for subject, door in found:
+        yield replace(door, behind=tuple(entry.who for entry in entries if entry.is_subject(subject)))
+
+
+def _in_namespace(look: Look) -> Iterator[tuple[str, Door]]:
+    """Whom RoleBindings in the namespace name, each with the door."""
+    own_groups = f"{look.context.installation.prefix}:{look.context.team}:"
     kubernetes = look.context.kubernetes(look.key(Kind.NAMESPACE, look.namespace))
-    prefix = look.context.installation.prefix
     for found in kubernetes.objects("RoleBinding", look.namespace):
         name = found["metadata"]["name"]
         if look.key(Kind.KUBERNETES_ROLE_BINDING, f"{look.namespace}/{name}") in look.own:
             continue
         command = f"kubectl delete rolebinding {shlex.quote(name)} --namespace {look.namespace}"
         for subject in _subjects(found):
-            if is_stranger(subject, look.namespace, f"{prefix}:{look.context.team}:"):
+            if is_stranger(subject, look.namespace, own_groups):
                 gives, who = (_bound(found),), subject.removeprefix("Group ")
-                yield look.door("role binding", who, gives, look.namespace, (f"{look.namespace}/{name}", command))
+                by = (f"{look.namespace}/{name}", command)
+                yield subject, look.door("role binding", who, gives, look.namespace, by)
+
+
+def _in_cluster(look: Look) -> Iterator[tuple[str, Door]]:
+    """Whom ClusterRoleBindings name, each with the door."""
+    kubernetes = look.context.kubernetes(look.key(Kind.NAMESPACE, look.namespace))
     for found in kubernetes.objects("ClusterRoleBinding"):
         name = found["metadata"]["name"]
         command = f"kubectl delete clusterrolebinding {shlex.quote(name)}"
         for subject in _subjects(found):
-            if spans_as_stranger(subject, found["roleRef"]["name"], prefix):
+            if spans_as_stranger(subject, found["roleRef"]["name"], look.context.installation.prefix):
                 gives, who = (_bound(found),), subject.removeprefix("Group ")
-                yield look.door("cluster role binding", who, gives, ANYBODY, (name, command))
+                yield subject, look.door("cluster role binding", who, gives, ANYBODY, (name, command))
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """As whom an access entry lets its principal in; ``who`` is the principal, with whoever may assume it."""
+
+    username: str
+    groups: frozenset[str]
+    who: str
+
+    def is_subject(self, subject: str) -> bool:
+        """Whether a binding that names ``subject`` is for whoever comes by the entry."""
+        kind, _, name = subject.partition(" ")
+        if kind == "Group":
+            return name in self.groups
+        return kind == "User" and policies.covers(re.sub(r"\{\{\w+\}\}", ANYBODY, self.username), name)
+
+
+def _entries(look: Look) -> list[_Entry]:
+    """All entries of the cluster but those of nodes and services."""
+    facts = look.facts
+    eks = look.context.accounts.client("eks", facts.account, facts.region)
+    pages = eks.get_paginator("list_access_entries").paginate(clusterName=facts.eks_cluster)
+    arns = [arn for page in pages for arn in page["accessEntries"] if ":role/aws-service-role/" not in arn]
+    with ThreadPoolExecutor(READERS) as pool:
+        found = pool.map(lambda arn: _subjects_of(look, arn), arns)
+    return [entry for entry in found if entry]
+
+
+def _subjects_of(look: Look, arn: str) -> _Entry | None:
+    described = access_entry.described(look.context, look.key(Kind.ACCESS_ENTRY, arn))
+    if described is None or described[0]["type"] != _STANDARD:
+        return None
+    entry, _ = described
+    trusted = ", ".join(_behind(look, arn))
+    who = f"{arn} ({trusted} may assume it)" if trusted else arn
+    return _Entry(entry["username"], frozenset(entry.get("kubernetesGroups", ())), who)
 
 
 def _bound(binding: Mapping[str, Any]) -> str:

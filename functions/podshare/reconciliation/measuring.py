@@ -1,4 +1,4 @@
-"""What people are alarmed by, in figures: leases that are held for long, and accounts that cannot be worked in."""
+"""What people are alarmed by, in figures: leases that are held for long, accounts that cannot be worked in, doors."""
 
 import datetime
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from typing import Any
 
 from podshare.aws.settings import Settings
 from podshare.aws.tables import LEASES, Item, State
+from podshare.domain.doors import RULE
 
 
 def lease_age(settings: Settings, team: str) -> float:
@@ -27,6 +28,11 @@ def parked_accounts(plan: Mapping[str, Any]) -> int:
             if obstacle.get("account") and not obstacle.get("bucket") and not obstacle.get("waits")
         }
     )
+
+
+def unexpected_access(verification: Mapping[str, Any]) -> int:
+    """By how many doors somebody gets in whom no record lets in."""
+    return sum(1 for violation in verification.get("violations", []) if violation["rule"] == RULE)
 
 
 def _age(lease: Item) -> float:
