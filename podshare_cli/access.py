@@ -165,11 +165,14 @@ def audit(
     teams = [team] if team else sorted(known.proofs)
     lines = proofs.audit(known, teams)
     unread = [one for name in teams for one in proofs.unread(known.proofs[name])]
+    unseen = [one for name in teams for one in proofs.not_looked_at(known.proofs[name])]
     if options.as_json:
-        print_json({**known.ages(), "doors": [line.as_dict() for line in lines], "unread": unread})
+        told = {"unread": unread, "not_looked_at": unseen}
+        print_json({**known.ages(), "doors": [line.as_dict() for line in lines], **told})
     else:
         stdout().print(access_views.audit(lines) if lines else "There is no door.")
-        stdout().print("\n".join(f"not read: {one}" for one in unread), markup=False, end="\n" if unread else "")
+        remarks = [*(f"not read: {one}" for one in unread), *(f"not looked at: {one}" for one in unseen)]
+        stdout().print("\n".join(remarks), markup=False, soft_wrap=True, end="\n" if remarks else "")
         _tell_age(known)
     if bad := [line for line in lines if not line.record]:
         command = bad[0].closed_by

@@ -113,6 +113,7 @@ def _section(heading: str, lines: list[Line]) -> Iterator[RenderableType]:
 def _problems(document: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"[bold red]✗[/] {escape(one['what'])}" for one in document["broken"])
     yield from (f"[yellow]?[/] not read: {escape(one)}" for one in document["unread"])
+    yield from (f"[yellow]?[/] not looked at: {escape(one)}" for one in document.get("not_looked_at", ()))
 
 
 def _other_teams(others: list[Refusal]) -> Iterator[str]:

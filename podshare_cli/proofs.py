@@ -147,6 +147,11 @@ def unread(proof: Proof) -> list[str]:
     return [f"{proof.team}: {one}" for one in (*proof.document["unread"], *rules)]
 
 
+def not_looked_at(proof: Proof) -> list[str]:
+    """What may let somebody in and is not among the doors; an earlier version's proof does not tell it."""
+    return [f"{proof.team}: {one}" for one in proof.document.get("not_looked_at", ())]
+
+
 def _audited(proof: Proof) -> Iterator[AuditLine]:
     doors = [(Door.of_dict(one), one) for one in proof.document.get("doors", ())]
     told = {door.access: door for door, one in doors if not one["expected"]}

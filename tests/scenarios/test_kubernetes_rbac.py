@@ -13,6 +13,7 @@ import yaml
 from lightkube.core.exceptions import ApiError
 from lightkube.resources.core_v1 import Pod
 
+from podshare.domain.proof import unpacked
 from podshare_sandbox.services import kubernetes
 from tests.builders import a_team_item
 from tests.scenarios.world import CLUSTER, EKS_ARN, REGION, VISION, World
@@ -192,6 +193,8 @@ def test_a_cluster_whose_api_is_out_of_reach_is_a_persons_to_look_after(world: W
             == "READY"
         )
         assert any("isolation is not verified" in note for note in world.status("private")["notes"])
+        document = unpacked(world.state("proof", "team#private")["document"])
+        assert any("RoleBindings of cluster main (kubernetes_api: false)" in one for one in document["not_looked_at"])
         command = [sys.executable, "-m", "podshare_cli", "team", "manifests", "private"]
         environment = {**os.environ, **world.sandbox.environment()}
         printed = subprocess.run(  # noqa: S603  # our own

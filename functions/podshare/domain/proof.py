@@ -39,7 +39,8 @@ class Proof:
 
     ``excess`` is the part of ``access`` that nobody granted, ``violations`` are the isolation rules that do not hold,
     each with ``key``, ``rule`` and ``found``, ``unread`` is what AWS or Kubernetes did not tell, and
-    ``doors`` are those that podshare does not know as its own, each with whether it is ``expected``.
+    ``doors`` are those that podshare does not know as its own, each with whether it is ``expected``;
+    ``not_looked_at`` is what may let somebody in and is none of them.
     """
 
     team: str
@@ -50,6 +51,7 @@ class Proof:
     unread: tuple[str, ...]
     refusals: tuple[Refusal, ...]
     doors: tuple[Mapping[str, Any], ...] = ()
+    not_looked_at: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -81,6 +83,7 @@ class Proof:
             "access": [{**one.as_dict(), "granted": one not in self.excess} for one in self.access],
             "broken": self.broken,
             "unread": [*self.unread],
+            "not_looked_at": [*self.not_looked_at],
             "doors": [*self.doors],
             "refusals": [one.as_dict() for one in self.refusals if one.shared or one.broken],
             "refused": [one.team for one in self.refusals if not one.shared and not one.broken],

@@ -38,6 +38,7 @@ READS = frozenset(
         "eks:DescribeAccessEntry",
         "eks:ListAssociatedAccessPolicies",
         "eks:ListPodIdentityAssociations",
+        "eks:DescribeCluster",
         "eks:DescribePodIdentityAssociation",
         "iam:GetRole",
     }
@@ -97,13 +98,15 @@ class Look:
 class Found:
     """All doors, each with why it is expected or ``""``, and what could not be read.
 
-    ``spanning`` is who spans each cluster (by its ARN), ``at_first`` who reaches buckets and keys at the first look.
+    ``spanning`` is who spans each cluster (by its ARN), ``at_first`` who reaches buckets and keys at the first look,
+    ``not_looked_at`` what may lead into clusters and has no reader there.
     """
 
     doors: Mapping[Door, str]
     spanning: Mapping[str, tuple[str, ...]]
     at_first: Mapping[str, list[dict[str, Any]]]
     unread: tuple[Unread, ...]
+    not_looked_at: tuple[str, ...] = ()
 
     @property
     def unexpected(self) -> list[Door]:
@@ -114,7 +117,8 @@ class Found:
         """What ``prove`` keeps of it, in plain JSON."""
         told = [{**door.as_dict(), "expected": bool(why), "record": why} for door, why in sorted(self.doors.items())]
         spanning = {arn: [*who] for arn, who in self.spanning.items()}
-        return {"doors": told, "spanning": spanning, "at_first": {**self.at_first}}
+        first_looks = {"spanning": spanning, "at_first": {**self.at_first}}
+        return {"doors": told, **first_looks, "not_looked_at": [*self.not_looked_at]}
 
     @property
     def violations(self) -> list[dict[str, str]]:
@@ -146,6 +150,7 @@ def _together(found: Iterable[Found]) -> Found:
         {arn: who for one in every for arn, who in one.spanning.items()},
         {arn: first for one in every for arn, first in one.at_first.items()},
         tuple(unread for one in every for unread in one.unread),
+        tuple(what for one in every for what in one.not_looked_at),
     )
 
 
@@ -162,12 +167,28 @@ def _in_clusters(  # noqa: PLR0917  # whose doors, and what to hold them against
         here = [one for key, one in observed.items() if (key.account, key.region, key.container) == place]
         if all(isinstance(one, LeftBehind | None) for one in here):
             continue
-        there, failed = _read(Look(context, desired, observed, cluster), IN_CLUSTERS, f"cluster {cluster.name}")
+        look = Look(context, desired, observed, cluster)
+        there, failed = _read(look, IN_CLUSTERS, f"cluster {cluster.name}")
         spanning = tuple(sorted({door.principal for door in there if door.what == ANYBODY}))
         strange = {*unexpected(there, granted, _administrators(context, records, cluster, spanning))}
         expected = {door: _why(context, door) for door in {*there} - strange}
         arn = cluster.eks_arn(context.installation.partition)
-        yield Found({**expected, **dict.fromkeys(strange, "")}, {} if failed else {arn: spanning}, {}, tuple(failed))
+        doors, first = {**expected, **dict.fromkeys(strange, "")}, {} if failed else {arn: spanning}
+        yield Found(doors, first, {}, tuple(failed), tuple(_not_looked_at(look)))
+
+
+def _not_looked_at(look: Look) -> Iterator[str]:
+    """What may let somebody into a cluster and is not read: what a record rules out, and the ConfigMap aws-auth."""
+    facts = look.facts
+    if not facts.kubernetes_api:
+        yield f"RoleBindings and ClusterRoleBindings of cluster {facts.name} (kubernetes_api: false)"
+    try:
+        eks = look.context.accounts.client("eks", facts.account, facts.region)
+        mode = str(eks.describe_cluster(name=facts.eks_cluster)["cluster"]["accessConfig"]["authenticationMode"])
+    except Exception as error:  # whatever it is, what else there is must be told
+        mode = f"authentication mode not read: {reason_of(error)}"
+    if mode != "API":
+        yield f"the ConfigMap aws-auth of cluster {facts.name}, which lets in who its entries do not name ({mode})"
 
 
 def _why(context: Context, door: Door) -> str:

@@ -57,7 +57,7 @@ def prove(
     row = context.state.get(PROOFS, _part(context.team)) or {}
     excess = beyond(found, wanted)
     verification = dict(verification)
-    told = verification.pop("doors")
+    told, not_looked_at = verification.pop("doors"), verification.pop("not_looked_at")
     keep_first_look(context, verification.pop("spanning"), verification.pop("at_first"))
     doors = [Door.of_dict(one) for one in told if not one["expected"]]
     entered = frozenset(door.access for door in doors)
@@ -67,6 +67,7 @@ def prove(
         access=tuple(sorted({*found, *entered})),
         excess=excess | entered,
         doors=tuple(told),
+        not_looked_at=tuple(not_looked_at),
         violations=tuple(verification["violations"]),
         unread=tuple(f"{key}: {one.reason}" for key, one in observed.items() if isinstance(one, Unreadable)),
         refusals=refusals({*found, *entered}, excess | entered, _others(context, in_full=bool(excess | entered))),
