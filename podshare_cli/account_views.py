@@ -13,7 +13,7 @@ from rich.tree import Tree
 
 from podshare_cli.connection import Connection
 from podshare_cli.output import ago, state_text, told_left_behind, told_problem
-from podshare_cli.tables import State
+from podshare_cli.tables import Registry, State
 
 Row = dict[str, Any]
 _NEVER_LISTED = "The organization has not been listed yet: podshare sweep"
@@ -25,7 +25,9 @@ def overview(connection: Connection) -> list[Row]:
     teams = defaultdict(list)
     for account, team in state.uses():
         teams[account].append(team)
-    return [_row(item, teams[str(item["account"])]) for item in state.accounts()]
+    accounts = state.accounts()
+    blocks = Registry(connection).blocks(str(item["account"]) for item in accounts)
+    return [_row(item, teams[str(item["account"])], blocks.get(str(item["account"]))) for item in accounts]
 
 
 def whole(connection: Connection, account: str) -> Row | None:
@@ -36,7 +38,7 @@ def whole(connection: Connection, account: str) -> Row | None:
         return None
     teams = [team for _, team in state.uses(account)]
     return {
-        **_row(item, teams),
+        **_row(item, teams, Registry(connection).blocks([account]).get(account)),
         "tags": item.get("tags", {}),
         "at": item.get("at"),
         "revision": item.get("revision"),
@@ -44,7 +46,7 @@ def whole(connection: Connection, account: str) -> Row | None:
     }
 
 
-def _row(item: Mapping[str, Any], teams: Iterable[str]) -> Row:
+def _row(item: Mapping[str, Any], teams: Iterable[str], block: Mapping[str, Any] | None) -> Row:
     return {
         "account": item["account"],
         "name": item.get("name"),
@@ -52,6 +54,7 @@ def _row(item: Mapping[str, Any], teams: Iterable[str]) -> Row:
         "path": item.get("path", []),
         "teams": sorted(teams),
         "waiting_since": item.get("waiting_since"),
+        "blocked": {"reason": block.get("reason"), "by": block.get("changed_by")} if block else None,
     }
 
 
@@ -79,7 +82,7 @@ def table(rows: Iterable[Row], listed_at: str | None, now: datetime.datetime) ->
         shown.add_row(
             f"[bold]{escape(row['account'])}[/]",
             escape(row["name"] or ""),
-            state_text(row["state"]),
+            f"{state_text(row['state'])}{_told_block(row)}",
             escape("/".join(row["path"])),
             escape("\n".join(row["teams"])),
             ago(row["waiting_since"], now) if row["waiting_since"] else "",
@@ -95,7 +98,7 @@ def detail(found: Row, now: datetime.datetime) -> RenderableType:
     waiting = f"since {ago(found['waiting_since'], now)}" if found["waiting_since"] else "no"
     for label, value in (
         ("name", escape(found["name"] or "—")),
-        ("state", state_text(found["state"])),
+        ("state", f"{state_text(found['state'])}{_told_block(found)}"),
         ("path", escape("/".join(found["path"]) or "—")),
         ("tags", escape("\n".join(f"{key}={value}" for key, value in sorted(found["tags"].items())) or "—")),
         ("read", ago(found["at"], now)),
@@ -105,6 +108,11 @@ def detail(found: Row, now: datetime.datetime) -> RenderableType:
     teams = _teams(found["teams"]) if found["teams"] else "[dim]no team has anything in it[/]"
     parts: list[RenderableType] = [f"[bold]{escape(found['account'])}[/]", facts, teams]
     return Group(*(Text.from_markup(part) if isinstance(part, str) else part for part in parts))
+
+
+def _told_block(row: Row) -> str:
+    block = row["blocked"]
+    return f" [bold red]blocked[/] {escape(str(block['reason']))}, by {escape(str(block['by']))}" if block else ""
 
 
 def _teams(teams: Iterable[Row]) -> Tree:

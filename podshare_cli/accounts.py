@@ -61,11 +61,48 @@ def list_accounts(
     stdout().print(account_views.table(rows, listed_at, datetime.datetime.now(datetime.UTC)))
 
 
+Reason = Annotated[str, typer.Option("--reason", help="Why, for those who wonder.", show_default=False)]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The account's id, 12 digits.", show_default=False)]
+
+
+@app.command(
+    epilog=examples(
+        'podshare account block 222222222222 --reason "keys were stolen"',
+        'podshare account block 222222222222 --reason "keys were stolen" --yes',
+    )
+)
+@takes_options
+def block(options: Options, account: Id, reason: Reason, yes: Yes = False) -> None:
+    """Cut an account off everywhere at once: its people, its data and its clusters, in every team.
+
+    No record changes, and nothing lets it in again but `podshare account unblock`: no tag, no move, no other record.
+    """
+    from podshare_cli import blocking
+
+    blocking.block(options, _checked(account), reason, yes=yes)
+
+
+@app.command(epilog=examples("podshare account unblock 222222222222"))
+@takes_options
+def unblock(options: Options, account: Id) -> None:
+    """Let an account take part again in all that records and tags say now."""
+    from podshare_cli import blocking
+
+    blocking.unblock(options, _checked(account))
+
+
+def _checked(account: str) -> str:
+    if not re.fullmatch(r"[0-9]{12}", account):
+        raise invalid(f"{account} is no account's id.", "An account's id has 12 digits.")
+    return account
+
+
 @app.command("get", epilog=examples("podshare account get 222222222222", "podshare account get 222222222222 --json"))
 @takes_options
 def get_account(
     options: Options,
-    account: Annotated[str, typer.Argument(metavar="ID", help="The account's id, 12 digits.", show_default=False)],
+    account: Id,
 ) -> None:
     """Show an account, and the status of each team that has resources in it.
 
@@ -74,9 +111,7 @@ def get_account(
     from podshare_cli import account_views
     from podshare_cli.output import print_json, stdout
 
-    if not re.fullmatch(r"[0-9]{12}", account):
-        raise invalid(f"{account} is no account's id.", "An account's id has 12 digits.")
-    found = account_views.whole(options.connection, account)
+    found = account_views.whole(options.connection, _checked(account))
     if found is None:
         raise Failure(
             f"podshare has not seen account {account} in the organization ({options.connection.place}).",

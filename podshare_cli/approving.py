@@ -66,13 +66,16 @@ def _agree(held: _Held, *, yes: bool) -> None:
 
 def approval(connection: "Connection", team: str, plan: str, reason: str) -> Item:
     """The record by which the caller agrees that a team loses what a plan takes from it."""
-    # as for a pause: an owner knows fewer characters than the name of a session
-    owner = re.sub(r"[^\w .:/=+\-@]", "_", connection.caller)[:256]
-    return {"id": f"approval#{team}", "schema": 1, "plan": plan, "owner": owner, "reason": reason}
+    return {"id": f"approval#{team}", "schema": 1, "plan": plan, "owner": owner_of(connection), "reason": reason}
+
+
+def owner_of(connection: "Connection") -> str:
+    """The caller as the owner of a record, which knows fewer characters than the name of a session."""
+    return re.sub(r"[^\w .:/=+\-@]", "_", connection.caller)[:256]
 
 
 def write(connection: "Connection", item: Item) -> None:
-    """Write an approval, signed with the caller's ARN."""
+    """Write a record of the caller's own, signed with the caller's ARN."""
     from podshare.domain.records import InvalidRecord, parse
     from podshare_cli.tables import Registry
 
@@ -80,7 +83,7 @@ def write(connection: "Connection", item: Item) -> None:
         parse(item)
     except InvalidRecord as error:
         problems = [problem.as_dict() for problem in error.problems]
-        raise invalid("The approval cannot be recorded.", problems=problems) from None
+        raise invalid(f"{item['id']} cannot be recorded.", problems=problems) from None
     Registry(connection).put({**item, "changed_by": connection.caller})
 
 

@@ -39,6 +39,11 @@ class Registry:
             wanted = [str(key["id"]["S"]) for key in left] + wanted
         return found
 
+    def blocks(self, accounts: Iterable[str]) -> dict[str, Item]:
+        """Those of these accounts that are blocked, with the record that says why and by whom."""
+        found = self.get_all(f"block#{account}" for account in accounts)
+        return {record_id.partition("#")[2]: item for record_id, item in found.items()}
+
     def all_of(self, *kinds: str) -> list[Item]:
         """Every record of some kinds, by id."""
         pages = self._client.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True)

@@ -73,6 +73,7 @@ def _ways_in(connection: Connection, item: Mapping[str, Any] | None) -> list[dic
     # names and ARNs follow from the prefix alone; the organization is no part of them
     own = Installation(connection.prefix, "aws", connection.account, connection.region, "", connection.region)
     accounts = {account.id: account for account in map(Account.of_row, State(connection).accounts())}
+    blocks = Registry(connection).blocks(member.account for member in members(team.members, accounts))
     return [
         {
             "member": member.identity,
@@ -86,6 +87,7 @@ def _ways_in(connection: Connection, item: Mapping[str, Any] | None) -> list[dic
         for cluster in clusters
         if isinstance(cluster, Cluster)
         for member in members(team.members, accounts)
+        if member.account not in blocks
     ]
 
 

@@ -52,6 +52,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "`enrollment#<name>`": records.Enrollment,
     "`team`": records.TeamTemplate,
     "`member`": records.MemberRole,
+    "`approval#<team>`": records.Approval,
+    "`block#<account>`": records.Block,
     "`pause#all`": records.Pause,
     "`members`": records.Membership,
     "`account_tag`": records.AccountTag,
@@ -66,7 +68,15 @@ MODELS: dict[str, type[BaseModel]] = {
     "`rules`": records.RbacRule,
 }
 OF_EVERY_RECORD = {"schema", "changed_by"}
-NAMED_BY_ID = {records.Cluster, records.Dataset, records.Team, records.Enrollment, records.Pause}
+NAMED_BY_ID = {
+    records.Cluster,
+    records.Dataset,
+    records.Team,
+    records.Enrollment,
+    records.Approval,
+    records.Block,
+    records.Pause,
+}
 
 
 def name(text: Any) -> str:

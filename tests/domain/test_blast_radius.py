@@ -4,7 +4,16 @@ import hashlib
 import re
 from dataclasses import replace
 
-from podshare.domain.blast_radius import accounts_of, cause, digest, fingerprints, losses, told, without_losses
+from podshare.domain.blast_radius import (
+    accounts_of,
+    cause,
+    departed,
+    digest,
+    fingerprints,
+    losses,
+    told,
+    without_losses,
+)
 from podshare.domain.desired import desired
 from podshare.domain.kinds import AccessEntry, Key, Kind, Resource
 from podshare.domain.plan import Action, Change, Plan, plan
@@ -52,7 +61,8 @@ def test_what_is_repaired_or_narrowed_is_no_loss() -> None:
 def test_a_departure_that_the_organization_confirms_is_no_mistake() -> None:
     """What goes because its account has gone counts for nothing: a member's, and all of an enrolled team's."""
     there = wanted(a_team(members=[{"account": "222222222222"}], service_accounts=[]))
-    assert accounts_of(there) == {"222222222222"}
+    assert {"222222222222"} <= accounts_of("vision", there)
+    assert "555555555555" in accounts_of("science-555555555555", {})
     gone = {"222222222222": an_account("222222222222", state="DEPARTED")}
     assert losses("vision", {}, there, gone) == ()
     item = a_team_item("science-222222222222", members=[{"account": "222222222222"}])
@@ -87,6 +97,21 @@ def test_an_approval_is_for_one_plan_of_one_time() -> None:
     assert digest(found, "2026-11-22T10:00:00") != digest(found, "2026-11-22T11:00:00")
     assert digest(found, "2026-11-22T10:00:00") != digest(found[1:], "2026-11-22T10:00:00")
     assert digest(reversed(found), "2026-11-22T10:00:00") == digest(found, "2026-11-22T10:00:00")
+
+
+def test_a_blocked_account_is_no_mistake_and_nothing_of_it_is_held_back() -> None:
+    """What goes with an account that somebody has blocked is no loss, and goes while another's of the team waits."""
+    there = wanted(a_team(members=[{"account": "222222222222"}, {"account": "444444444444"}], service_accounts=[]))
+    blocked = {"444444444444": an_account("444444444444", blocked="keys were stolen, by ada")}
+    (lost,) = losses("vision", {}, there, blocked)
+    assert there[lost].tags["podshare:member"].startswith("222222222222")
+    gone = departed("vision", there, blocked)
+    assert {there[key].tags["podshare:member"][:12] for key in gone if key.kind is Kind.ACCESS_ENTRY} == {
+        "444444444444"
+    }
+    kept = {change.key for change in without_losses(plan({}, there), {}, gone).changes}
+    assert kept == gone
+    assert losses("vision", {}, there, blocked, gone_clusters={"main"}) == ()
 
 
 def test_all_losses_are_named_however_few_changes_a_run_can_carry() -> None:

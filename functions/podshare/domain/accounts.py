@@ -14,7 +14,7 @@ class Account:
 
     ``state`` is Organizations' (PENDING_ACTIVATION, ACTIVE, SUSPENDED, PENDING_CLOSURE, CLOSED) or DEPARTED; ``path``
     leads from the root to the unit that holds the account. ``waiting_since`` is when its member role was first missed
-    (ISO 8601), empty while it is not.
+    (ISO 8601), empty while it is not. ``blocked`` says why and by whom it was blocked, empty while it is not.
     """
 
     id: str
@@ -24,6 +24,7 @@ class Account:
     tags: Mapping[str, str] = field(default_factory=dict)
     management: bool = False
     waiting_since: str = ""
+    blocked: str = ""
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Self:
@@ -40,8 +41,13 @@ class Account:
 
     @property
     def takes_part(self) -> bool:
-        """Whether its people and its data may be part of a team: only while Organizations calls it active."""
-        return self.state == ACTIVE
+        """Whether its people and its data may be part of a team: while it is active, and nobody has blocked it."""
+        return self.state == ACTIVE and not self.blocked
+
+    @property
+    def standing(self) -> str:
+        """Why it takes no part, in words; its state if it does."""
+        return f"blocked ({self.blocked})" if self.blocked else self.state
 
     def as_dict(self) -> dict[str, object]:
         """What an execution's history tells of it."""
@@ -51,3 +57,13 @@ class Account:
 def is_gone(accounts: Mapping[str, Account], account: str) -> bool:
     """Whether ``account`` is known to take no part. One of which nothing is known is not gone."""
     return account in accounts and not accounts[account].takes_part
+
+
+def is_blocked(accounts: Mapping[str, Account], account: str) -> bool:
+    """Whether somebody has blocked ``account``. podshare can act there as ever, unless it is out of reach as well."""
+    return account in accounts and bool(accounts[account].blocked)
+
+
+def is_out_of_reach(accounts: Mapping[str, Account], account: str) -> bool:
+    """Whether the organization says that ``account`` has gone, so that nothing can be cleaned in it."""
+    return account in accounts and accounts[account].state != ACTIVE

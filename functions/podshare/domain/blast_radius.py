@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from podshare.domain.accounts import Account, is_gone
-from podshare.domain.kinds import AccessEntry, AccessPoint, BucketDelegation, Key, Kind, Resource, Role
+from podshare.domain.kinds import AccessPoint, BucketDelegation, Key, Kind, Resource, Role
 from podshare.domain.plan import Action, Change, Lane, Observation, Plan
 from podshare.domain.records import Membership, enrolled
 
@@ -28,34 +28,47 @@ def losses(
 ) -> tuple[Key, ...]:
     """The resources by which somebody has access that no record asks for any more, all that a run cannot carry too.
 
-    Those of an account that has gone, or of a cluster in such an account, are no mistake of a record's: the
-    organization confirms them.
+    Those of an account that has gone or is blocked, or of a cluster in such an account, are no mistake of a record's:
+    the organization, or a person, confirms them.
     """
+    gone = departed(team, observed, accounts, gone_clusters=gone_clusters)
+    going = (key for key in sorted(observed) if key not in desired and key not in gone)
+    return tuple(key for key in going if _gives_access(key, observed))
+
+
+def departed(
+    team: str,
+    observed: Mapping[Key, Observation],
+    accounts: Mapping[str, Account],
+    *,
+    gone_clusters: Collection[str] = (),
+) -> frozenset[Key]:
+    """What goes with an account that takes no part any more: it waits for nobody, whatever else of the team does."""
     own = enrolled(team)
-    if own and is_gone(accounts, own[1]):
-        return ()
-    return tuple(
+    return frozenset(
         key
-        for key in sorted(observed)
-        if key not in desired
-        and _gives_access(key, observed)
-        and not is_gone(accounts, _whose(key, observed))
-        and _cluster_of(key, observed) not in gone_clusters
+        for key in observed
+        if (own and is_gone(accounts, own[1]))
+        or is_gone(accounts, _whose(key, observed))
+        or _cluster_of(key, observed) in gone_clusters
     )
 
 
-def accounts_of(observed: Mapping[Key, Observation]) -> set[str]:
+def accounts_of(team: str, observed: Mapping[Key, Observation]) -> set[str]:
     """The accounts whose departure would explain a loss."""
-    return {_whose(key, observed) for key in observed if _gives_access(key, observed)}
+    own = enrolled(team)
+    return {_whose(key, observed) for key in observed} | ({own[1]} if own else set())
 
 
-def without_losses(found: Plan, desired: Mapping[Key, Resource]) -> Plan:
+def without_losses(found: Plan, desired: Mapping[Key, Resource], gone: Collection[Key] = ()) -> Plan:
     """The plan without anything that goes for good, or that is changed because something else does.
 
-    What it repairs, narrows and adds elsewhere stays.
+    What it repairs, narrows and adds elsewhere stays, and so does what goes with an account that has ``gone``.
     """
 
     def waits(change: Change) -> bool:
+        if change.key in gone:
+            return False
         return _goes(change, desired) or (change.action in _CHANGES and _serves_others(desired[change.key]))
 
     def rest(lanes: Iterable[Lane]) -> tuple[Lane, ...]:
@@ -140,6 +153,7 @@ def _cluster_of(key: Key, observed: Mapping[Key, Observation]) -> str | None:
 
 
 def _whose(key: Key, observed: Mapping[Key, Observation]) -> str:
-    """The member's account of an access entry, as its tag says; of anything else the account that it is in."""
+    """The account of the member that a resource is for, as its tag says; of anything else the account that it is in."""
     found = observed.get(key)
-    return found.tags.get("podshare:member", "")[:12] if isinstance(found, AccessEntry) else key.account
+    tags = found.tags if isinstance(found, Resource) else {}
+    return tags["podshare:member"][:12] if "podshare:member" in tags else key.account

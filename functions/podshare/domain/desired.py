@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from podshare.domain import hardening, names, policies
-from podshare.domain.accounts import Account, is_gone
+from podshare.domain.accounts import Account, is_gone, is_out_of_reach
 from podshare.domain.file_systems import FileSystemFacts, Links
 from podshare.domain.installation import MANAGED_BY_TAG, TEAM_TAG, Installation
 from podshare.domain.kinds import (
@@ -149,8 +149,8 @@ def desired(
 
     ``datasets`` holds the datasets that exist; a grant for one that it lacks is a revoked grant, and so is one for
     data of an account that takes no part any more. ``accounts`` is what is known of the organization's accounts.
-    On the clusters in ``closed`` the team has its quota, and nobody has access; on those in accounts that take no part
-    any more it has nothing. Objects of a cluster whose API podshare
+    On the clusters in ``closed`` the team has its quota, and nobody has access; on those in accounts that have gone
+    it has nothing. Objects of a cluster whose API podshare
     does not use are ``by_hand``.
     """
     present = {name: dataset for name, dataset in datasets.items() if not is_gone(accounts, dataset.account)}
@@ -158,7 +158,7 @@ def desired(
     found: dict[Key, Resource] = {}
     for cluster in sorted(clusters, key=lambda one: one.name):
         quota = team.quotas.get(cluster.name)
-        if quota and not is_gone(accounts, cluster.account):
+        if quota and not is_out_of_reach(accounts, cluster.account):
             here = nobody if cluster.name in closed else team
             wish = _Wish(here, quota, members(here.members, accounts), cluster, present, installation)
             for resource in _on_one_cluster(wish):

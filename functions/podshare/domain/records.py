@@ -937,6 +937,14 @@ class Approval(_Record):
         return self
 
 
+class Block(_Record):
+    """``block#<account>``: while it exists the account takes no part in anything, whatever records and tags say."""
+
+    name: AccountId
+    reason: Reason
+    owner: Owner
+
+
 class Pause(_Record):
     """``pause#all``: while it exists no new reconciliation begins; deleting it starts them all."""
 
@@ -945,13 +953,14 @@ class Pause(_Record):
     owner: Owner
 
 
-Record = Cluster | Dataset | Team | Enrollment | Approval | Pause
+Record = Cluster | Dataset | Team | Enrollment | Approval | Block | Pause
 MODELS: Mapping[str, type[Record]] = {
     "cluster": Cluster,
     "dataset": Dataset,
     "team": Team,
     "enrollment": Enrollment,
     "approval": Approval,
+    "block": Block,
     "pause": Pause,
 }
 
@@ -970,6 +979,11 @@ def kind_and_name(record_id: str) -> tuple[str, str]:
 def is_name(name: object, longest: int = 63) -> bool:
     """Whether a record can have this name, a team's with ``longest`` 40; of any other there is nothing to look for."""
     return isinstance(name, str) and len(name) <= longest and bool(_NAME.fullmatch(name))
+
+
+def block_of(account: str) -> str:
+    """The id of the record by which an account is blocked."""
+    return f"block#{account}"
 
 
 def enrolled(team: str) -> tuple[str, str] | None:

@@ -1,13 +1,16 @@
 """What podshare knows of the organization's accounts, and which teams have something for which of them."""
 
 import datetime
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
 from podshare.aws import organizations
 from podshare.aws.errors import Retryable
 from podshare.aws.settings import Settings
-from podshare.aws.tables import Item, State
+from podshare.aws.tables import Item, Registry, State
 from podshare.domain.accounts import DEPARTED, Account
+from podshare.domain.plan import LONGEST_TEXT
+from podshare.domain.records import block_of
 
 ORGANIZATION = "organization"
 _MOST_TRIES = 5
@@ -65,6 +68,45 @@ def is_listed(settings: Settings) -> bool:
 def mark_listed(settings: Settings) -> None:
     """Write down that the whole organization has been listed."""
     State(settings.state).put(ORGANIZATION, "listed", at=_now())
+
+
+# ---- accounts that somebody has blocked ------------------------------------------------------------------------
+
+
+def last_seen(settings: Settings, account: str) -> Account:
+    """An account as it was last read, whatever is blocked; by a query, which whoever follows the registry may make."""
+    rows = State(settings.state).query(ORGANIZATION, _part(account))
+    return _accounts(rows).get(account, Account(account))
+
+
+def with_blocks(
+    known: Mapping[str, Account], accounts: Iterable[str], written: Mapping[str, Item]
+) -> dict[str, Account]:
+    """``known`` with what the records ``written`` say of those in ``accounts``: whatever stands there blocks.
+
+    An account is blocked where it is read, not where it is written down: what the organization tells of it meanwhile
+    changes nothing.
+    """
+    blocks = {account: written[block_of(account)] for account in accounts if block_of(account) in written}
+    return {
+        **known,
+        **{
+            account: replace(known.get(account, Account(account)), blocked=_why(item))
+            for account, item in blocks.items()
+        },
+    }
+
+
+def standing_accounts(settings: Settings, accounts: Iterable[str]) -> dict[str, Account]:
+    """What is known of these accounts, those that are blocked marked."""
+    wanted = set(accounts)
+    written = Registry(settings.registry).get(map(block_of, wanted))
+    return with_blocks(known_accounts(settings, wanted), wanted, written)
+
+
+def _why(item: Item) -> str:
+    by = item.get("changed_by") or item.get("owner") or "somebody"
+    return f"{item.get('reason') or 'no reason given'}, by {by}"[:LONGEST_TEXT]
 
 
 # ---- member roles that are late --------------------------------------------------------------------------------

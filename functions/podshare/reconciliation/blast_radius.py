@@ -12,7 +12,7 @@ from podshare.domain.kinds import Key, Resource
 from podshare.domain.plan import Observation, Plan
 from podshare.domain.records import Membership
 from podshare.reconciliation import approvals
-from podshare.reconciliation.accounts import ORGANIZATION, all_users, known_accounts
+from podshare.reconciliation.accounts import ORGANIZATION, all_users, standing_accounts
 from podshare.reconciliation.announcing import announce
 from podshare.reconciliation.approvals import Approvals
 
@@ -69,7 +69,7 @@ def hold_back(
     state = State(settings.state)
     rows = {str(row["part"]): row for row in state.get_parts(f"team#{team}", ["held", approvals.PART])}
     row, agreed = rows.get("held"), Approvals(settings, team, rows.get(approvals.PART, {}))
-    losses = _losses(settings, team, desired, observed, gone_clusters)
+    losses, gone = _going(settings, team, desired, observed, gone_clusters)
     if not losses:
         agreed.end()
     if not losses or agreed.cover(losses, str(row["since"]) if row else ""):
@@ -81,7 +81,7 @@ def hold_back(
         return found, None
     since = str(row["since"]) if row else _now().isoformat()
     digest = blast_radius.digest(losses, since)
-    kept = blast_radius.without_losses(found, desired)
+    kept = blast_radius.without_losses(found, desired, gone)
     keys = tuple({change.key for change in found.changes} - {change.key for change in kept.changes})
     held = Held(digest, since, limit, tuple(blast_radius.told(key, observed[key]) for key in losses), keys)
     if row is None or row["hash"] != digest:  # news: told before it is written down, twice rather than never
@@ -101,21 +101,23 @@ def losses_told(
     """What a plan takes away for good, for a person to confirm: each by its key, and in words."""
     return [
         {"key": str(key), "what": blast_radius.told(key, observed[key])}
-        for key in _losses(settings, team, desired, observed, gone_clusters)
+        for key in _going(settings, team, desired, observed, gone_clusters)[0]
     ]
 
 
-def _losses(
+def _going(
     settings: Settings,
     team: str,
     desired: Mapping[Key, Resource],
     observed: Mapping[Key, Observation],
     gone_clusters: Collection[str],
-) -> tuple[Key, ...]:
+) -> tuple[tuple[Key, ...], frozenset[Key]]:
+    """What is lost because no record asks for it, and what goes with an account that takes no part any more."""
     if not blast_radius.losses(team, desired, observed, {}):  # most plans take nothing away, and need no account for it
-        return ()
-    accounts = known_accounts(settings, blast_radius.accounts_of(observed) - {""})
-    return blast_radius.losses(team, desired, observed, accounts, gone_clusters=gone_clusters)
+        return (), frozenset()
+    accounts = standing_accounts(settings, blast_radius.accounts_of(team, observed) - {""})
+    losses = blast_radius.losses(team, desired, observed, accounts, gone_clusters=gone_clusters)
+    return losses, blast_radius.departed(team, observed, accounts, gone_clusters=gone_clusters)
 
 
 def _has_room(state: State, team: str, cause: str | None, limit: int) -> bool:

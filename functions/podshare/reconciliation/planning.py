@@ -13,7 +13,7 @@ from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, State
 from podshare.domain import limits, policies
 from podshare.domain.access_points import described
-from podshare.domain.accounts import DEPARTED, Account
+from podshare.domain.accounts import DEPARTED, Account, is_blocked, is_gone
 from podshare.domain.desired import ALL_MEMBERS, ClusterFacts, by_hand
 from podshare.domain.hardening import not_verified
 from podshare.domain.installation import Installation
@@ -81,7 +81,7 @@ def plan_team(settings: Settings, hold: Hold, attempt: str) -> dict[str, Any]:
         _plan(context, surveyed),
         asked,
         surveyed.observed,
-        gone_clusters=records.gone_clusters,
+        gone_clusters=records.gone_clusters | records.shut_clusters,
         lines=records.team.members if records.team else (),
     )
     described = _described(context, records, surveyed, found)
@@ -112,7 +112,13 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, A
         **_described(context, records, surveyed, found),
         "manifests": objects,
         "access_points": described(context.installation, points),
-        "losses": losses_told(settings, team, surveyed.desired, surveyed.observed, gone_clusters=records.gone_clusters),
+        "losses": losses_told(
+            settings,
+            team,
+            surveyed.desired,
+            surveyed.observed,
+            gone_clusters=records.gone_clusters | records.shut_clusters,
+        ),
     }
 
 
@@ -274,12 +280,21 @@ def _not_in_the_organization(records: TeamRecords) -> Iterator[Obstacle]:
 
 def _on_gone_clusters(records: TeamRecords) -> Iterator[Obstacle]:
     """A team is told of each of its clusters that nobody may use any more, until it is taken out of its record."""
-    for name in sorted(records.gone_clusters & (records.in_force.quotas.keys() if records.in_force else set())):
+    wanted = records.in_force.quotas.keys() if records.in_force else set()
+    for name in sorted((records.gone_clusters | records.shut_clusters) & wanted):
         account = records.clusters[name].account
-        what = (
-            f"cluster {name} is in account {account}, which is {records.accounts[account].state}: its access is revoked"
-        )
-        yield Obstacle(what, "Take the cluster out of the team's record, or bring the account back.", cluster=name)
+        if not is_gone(records.accounts, account):  # an enrolled team's own account is blocked: a note tells of it
+            continue
+        standing = records.accounts[account].standing
+        what = f"cluster {name} is in account {account}, which is {standing}: its access is revoked"
+        yield Obstacle(what[:LONGEST_TEXT], _back(records, account), cluster=name)
+
+
+def _back(records: TeamRecords, account: str) -> str:
+    """How a cluster's account takes part again."""
+    if is_blocked(records.accounts, account):
+        return f"podshare account unblock {account}, or take the cluster out of the team's record."
+    return "Take the cluster out of the team's record, or bring the account back."
 
 
 def _plan(context: Context, surveyed: _Surveyed) -> Plan:

@@ -13,7 +13,7 @@ from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, Registry, State, read_together
 from podshare.domain import expiry
 from podshare.domain.acceptance import accept_dataset, accept_team
-from podshare.domain.accounts import Account, is_gone
+from podshare.domain.accounts import Account, is_blocked, is_gone, is_out_of_reach
 from podshare.domain.desired import ClusterFacts, desired
 from podshare.domain.enrollments import Enrolled, team_of
 from podshare.domain.expiry import Term
@@ -26,13 +26,14 @@ from podshare.domain.records import (
     InvalidRecord,
     Problem,
     Team,
+    block_of,
     clusters_of,
     enrolled,
     is_name,
     parse,
     plain,
 )
-from podshare.reconciliation.accounts import all_known_accounts, known_accounts
+from podshare.reconciliation.accounts import all_known_accounts, known_accounts, with_blocks
 from podshare.reconciliation.file_systems import known_file_systems
 
 R = TypeVar("R", bound=BaseModel)
@@ -80,8 +81,19 @@ class TeamRecords:
 
     @property
     def gone_clusters(self) -> frozenset[str]:
-        """The clusters in accounts that take no part any more: nobody gets in there, and nothing is given there."""
-        return frozenset(name for name, one in self.clusters.items() if is_gone(self.accounts, one.account))
+        """The clusters in accounts that have gone: nobody gets in there, and nothing is given there."""
+        return frozenset(name for name, one in self.clusters.items() if is_out_of_reach(self.accounts, one.account))
+
+    @property
+    def shut_clusters(self) -> frozenset[str]:
+        """The clusters on which nobody has access as long as an account is blocked: theirs, or an enrolled team's own.
+
+        The team keeps its quota and what runs there: that is nobody's access, and could not be given back.
+        """
+        own = enrolled(self.name)
+        if own and is_blocked(self.accounts, own[1]):
+            return frozenset(self.clusters)
+        return frozenset(name for name, one in self.clusters.items() if is_blocked(self.accounts, one.account))
 
     @property
     def selects(self) -> bool:
@@ -109,7 +121,8 @@ def desired_resources(
     team = expiry.in_force(records.team, records.as_of, but) if records.team else None
     if team is None:
         return {}
-    return desired(team, facts.values(), records.datasets, records.accounts, installation, closed=records.closed)
+    closed = records.closed | records.shut_clusters
+    return desired(team, facts.values(), records.datasets, records.accounts, installation, closed=closed)
 
 
 def read_records(settings: Settings, name: str, instead: Mapping[str, Item | None] | None = None) -> TeamRecords:
@@ -148,6 +161,9 @@ class _Reader:
         enrollment = f"enrollment#{found[0]}" if (found := enrolled(name)) else None
         written, accepted_before = self._read(filter(None, [f"team#{name}", enrollment]), [f"team#{name}"])
         derived = self._enrolled(name, written)
+        # nothing begins for an account that is blocked; what is there stays, without access
+        if found and derived and not accepted_before and self._read([block_of(found[1])], [])[0]:
+            derived = Enrolled(None)
         item = derived.item if derived else written.get(f"team#{name}")
         last, closed = _last_team(name, accepted_before.get(f"team#{name}"))
         asked_for = clusters_of(plain(item or {}))
@@ -199,13 +215,16 @@ class _Reader:
         return team_of(item, known[account]) if item and account in known else Enrolled(None)
 
     def _with_accounts(self, records: TeamRecords) -> TeamRecords:
-        known = all_known_accounts(self.settings) if records.selects else None
-        accounts = known_accounts(self.settings, records.named_accounts) if known is None else known
+        named = records.named_accounts | ({own[1]} if (own := enrolled(records.name)) else set())
+        known = all_known_accounts(self.settings) if records.selects else known_accounts(self.settings, named)
+        lines = records.team.members if records.team else ()
+        selected = {one.id for one in known.values() if any(line.selector and line.selects(one) for line in lines)}
+        accounts = with_blocks(known, named | selected, self._read(map(block_of, named | selected), [])[0])
         gone = [
-            f"account {account} is {accounts[account].state}: nobody works from it or on its clusters, "
+            f"account {account} is {accounts[account].standing}: nobody works from it or on its clusters, "
             "and nothing of its data is shared"
-            for account in sorted(records.named_accounts)
-            if is_gone(accounts, account)
+            for account in sorted(named | selected)
+            if is_gone(accounts, account) and (account in records.named_accounts or accounts[account].blocked)
         ]
         records = replace(records, accounts=accounts)
         idle = (f"{selector} selects no account now" for selector in records.idle_selectors)

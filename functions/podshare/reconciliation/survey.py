@@ -7,7 +7,7 @@ from podshare.aws.errors import NoMemberRole, reason_of
 from podshare.aws.sessions import Accounts
 from podshare.aws.settings import Settings
 from podshare.aws.tables import State
-from podshare.domain.accounts import is_gone
+from podshare.domain.accounts import is_out_of_reach
 from podshare.domain.desired import ClusterFacts
 from podshare.domain.kinds import Key, Kind, Namespace, Resource
 from podshare.domain.plan import LeftBehind, Observation, Unreadable
@@ -54,7 +54,7 @@ def survey(
     clusters_in = {key.account for key in keys if key.kind is Kind.COMPUTE_QUOTA}
 
     def read(key: Key) -> Observation:
-        if is_gone(accounts, key.account) and key not in desired:
+        if is_out_of_reach(accounts, key.account) and key not in desired:
             return LeftBehind(key, f"the account is {accounts[key.account].state}")
         if any(one.is_out_of_reach(key) for one in facts.values()):
             return LeftBehind(key, _NO_API, _BY_HAND)

@@ -13,7 +13,8 @@ from podshare.aws.settings import Settings
 from podshare.aws.tables import LONGEST_PART, RECORDS, Item, Registry, State
 from podshare.domain import names
 from podshare.domain.records import LONGEST_TEAM, PAUSE_ID, Dataset, InvalidRecord, is_name, parse, plain
-from podshare.reconciliation.concerned import teams_of_record
+from podshare.reconciliation.accounts import last_seen
+from podshare.reconciliation.concerned import teams_of_account, teams_of_record
 
 MOST_ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 30
@@ -34,6 +35,8 @@ def registry_changed(settings: Settings, record: Mapping[str, Any]) -> list[str]
         teams = [name] if kind == "team" or (image and "confirmed" not in image) else []
     elif kind in ("cluster", "dataset", "enrollment"):
         teams = teams_of_record(settings, kind, name)
+    elif kind == "block":
+        teams = teams_of_account(settings, last_seen(settings, name))
     elif record_id == PAUSE_ID and not image:
         teams = _paused_teams(State(settings.state))
     if kind != "team" or not teams:  # a team is judged by its reconciliation

@@ -1,0 +1,61 @@
+"""``podshare account block`` and ``unblock``: cut an account off everywhere at once, and let it in again."""
+
+import sys
+from collections.abc import Iterator
+
+import typer
+
+from podshare.domain.records import PAUSE_ID
+from podshare_cli.approving import owner_of, write
+from podshare_cli.failures import Failure, invalid
+from podshare_cli.options import Options
+from podshare_cli.output import print_json, stderr
+from podshare_cli.tables import Registry, State
+
+
+def block(options: Options, account: str, reason: str, *, yes: bool) -> None:
+    """Write the record that cuts an account off, once that is confirmed: its teams are reconciled at once."""
+    lines = [*_told(options, account)]
+    if not yes and not sys.stdin.isatty():
+        raise invalid("\n".join(lines), "Say --yes if it is meant.")
+    if not yes and not typer.confirm("\n".join([*lines, "Block it?"]), err=True):
+        raise Failure("Nothing was blocked.")
+    connection = options.connection
+    write(connection, {"id": f"block#{account}", "schema": 1, "reason": reason, "owner": owner_of(connection)})
+    _tell(options, account, blocked=True, lines=lines)
+
+
+def unblock(options: Options, account: str) -> None:
+    """Take the record away; whatever records and tags give the account now, it has again."""
+    was_blocked = Registry(options.connection).delete(f"block#{account}")
+    told = f"account {account} takes part again" if was_blocked else f"account {account} was not blocked"
+    _tell(options, account, blocked=False, lines=[told])
+
+
+def _told(options: Options, account: str) -> Iterator[str]:
+    """What a block concerns: the teams that have something for the account, and what they have in it."""
+    registry = Registry(options.connection)
+    yield f"Account {account} loses all access, in these teams: {', '.join(_teams(options, account)) or 'none now'}."
+    for item in registry.all_of("cluster", "dataset"):
+        if item.get("account") == account:
+            kind, _, name = str(item["id"]).partition("#")
+            lost = "nobody of any team gets in" if kind == "cluster" else "no team reaches it"
+            yield f"It is the account of {kind} {name}: {lost} any more."
+    if State(options.connection).account(account) is None:
+        yield f"podshare has never seen account {account}: is the id right?"
+    if registry.get(PAUSE_ID):
+        yield "podshare is paused: nothing is cut before `podshare resume`."
+
+
+def _teams(options: Options, account: str) -> list[str]:
+    return sorted({team for _, team in State(options.connection).uses(account)})
+
+
+def _tell(options: Options, account: str, *, blocked: bool, lines: list[str]) -> None:
+    teams = _teams(options, account)
+    if options.as_json:
+        print_json({"account": account, "blocked": blocked, "teams": teams})
+        return
+    done = [f"account {account} is blocked; podshare account unblock {account} undoes it"] if blocked else []
+    for line in (*lines, *done):
+        stderr().print(line, soft_wrap=True, markup=False)
