@@ -63,6 +63,11 @@ STATE = {
         frozenset({"apply-data"}),
         frozenset({"apply-data"}),
     ),
+    "edits": Rows(
+        "what others wrote last into the policies of shared buckets",
+        frozenset({"apply-data", "plan-team", "verify-team"}),
+        frozenset({"resource-changed"}),
+    ),
     "role#": Rows(
         "the teams' shares in a person's role, and who changes it",
         frozenset({"apply-identity", "plan-team", "verify-team"}),

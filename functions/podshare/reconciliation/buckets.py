@@ -1,7 +1,7 @@
 """What has to hold of buckets and KMS keys before data is shared through them."""
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from podshare.domain.kinds import (
     BucketDelegation,
     FileSystemDelegation,
     Key,
+    Kind,
     KmsGrant,
     PodIdentityAssociation,
     Resource,
@@ -71,6 +72,13 @@ def denied(context: Context, desired: Mapping[Key, Resource]) -> tuple[list[Obst
                     Obstacle(f"{statement} denies pods the data, whatever grants it", remedy, key.account, bucket)
                 )
     return obstacles, notes
+
+
+def put_back(context: Context, desired: Iterable[Key]) -> list[str]:
+    """What podshare wrote over in buckets' policies and has put back, each bucket once."""
+    kinds = (Kind.BUCKET_DELEGATION, Kind.FILE_SYSTEM_DELEGATION)
+    buckets = {(key.account, key.container): key for key in desired if key.kind in kinds}
+    return [told for key in buckets.values() if (told := bucket_policy.put_back(context, key))]
 
 
 def _policy(context: Context, key: Key) -> Mapping[str, Any] | None:

@@ -17,6 +17,7 @@ from podshare.aws.tables import LEASES, Inventory, State
 from podshare.domain.kinds import Kind
 from podshare.domain.resource_events import NAMESPACE, Touched, access_point_stem, touched
 from podshare.reconciliation.accounts import users_of
+from podshare.reconciliation.bucket_edits import keep_edit
 from podshare.reconciliation.triggers import execution, start_once, trigger_of
 
 WINDOW_SECONDS = 300
@@ -30,6 +31,7 @@ def resource_changed(settings: Settings, event: Mapping[str, Any]) -> dict[str, 
     found = touched(event, settings.installation)
     if found.reason:
         return {"executions": {}, "reason": found.reason}
+    keep_edit(settings, event)
     teams = sorted(team for team in _teams(settings, found) if _is_known(settings, team))
     executions = {team: _start(settings, team, event, own=found.own) for team in teams}
     return {"executions": executions, "reason": "" if teams else "what the event names is no team's"}

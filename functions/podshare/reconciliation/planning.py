@@ -216,7 +216,7 @@ def _survey(
     obstacles = (*obstacles, *reserved_names(desired, observed), *lost_namespaces(context, desired, observed))
     shut, told = buckets.denied(context, desired)
     obstacles = (*obstacles, *shut)
-    notes = [*told, *(note for fit in fits for note in fit.notes)]
+    notes = [*told, *buckets.put_back(context, desired), *(note for fit in fits for note in fit.notes)]
     notes += [note for cluster in clusters.values() for note in cluster.notes]
     notes += [*_cluster_notes(records, facts, context.installation), *_shared_role_notes(desired.values())]
     return _Surveyed(clusters, facts, desired, observed, known, obstacles, tuple(notes))

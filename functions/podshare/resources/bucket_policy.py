@@ -5,6 +5,7 @@ from all rows, is decided and written inside the bucket's lease, and is read bac
 meaning and order.
 """
 
+import datetime
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from botocore.exceptions import ClientError
 
 from podshare.aws.errors import Retryable, Terminal, code_of, is_absent
 from podshare.aws.lease import document_lease
+from podshare.aws.tables import State
 from podshare.domain import limits, names, policies
+from podshare.domain.bucket_edits import MOST_WINDOWS, Edit, Window, changed, digest, is_lost, others_of
 from podshare.domain.installation import Installation
 from podshare.domain.kinds import Key, Work
 from podshare.domain.policies import Document, Statement
@@ -22,6 +25,10 @@ from podshare.resources.context import Context
 
 READS = frozenset({"s3:GetBucketPolicy"})
 WRITES = frozenset({"s3:PutBucketPolicy", "s3:DeleteBucketPolicy"})
+
+_WRITTEN = "written"  # the part of the bucket's row of when podshare wrote
+_TOLD_FOR = datetime.timedelta(days=1)  # what was put back: a sweep tells it at the latest
+_EDITS = "edits"  # the id under which the function that follows calls may write, and no other
 
 # a team's row: ``write``, and of a file system ``account``, ``file_system``, ``prefix`` and ``read``
 Share = Mapping[str, Any]
@@ -44,7 +51,12 @@ def drop_share(context: Context, key: Key) -> None:
 
 
 def is_written(context: Context, key: Key, sid: str) -> bool:
-    """Whether those statements whose Sids begin with ``sid`` say what all shares together ask for."""
+    """Whether those statements whose Sids begin with ``sid`` say what all shares together ask for.
+
+    They do not count as written while an edit that podshare overwrote is yet to be put back.
+    """
+    if is_overwritten(context, key):
+        return False
     there, asked = policies.statements(policy_of(context, key)), _asked(context, key, _shares(context, key))
     own = ([one for one in found if str(one.get("Sid", "")).startswith(sid)] for found in (there, asked))
     return policies.same(*(policies.document(*statements) for statements in own))
@@ -74,12 +86,20 @@ def asked_for(context: Context, key: Key) -> Asked:
 
 def _write(context: Context, key: Key, without: str = "") -> None:
     with document_lease(context.state, _document(key), context.function_timeout) as check:
-        shares = [row for row in _shares(context, key) if row["part"] != without]
+        asked = _asked(context, key, [row for row in _shares(context, key) if row["part"] != without])
+        edit, written = _last_edit(context, key), windows(context, key)
+        check()
+        read_at = _now()  # from here to the write nothing is asked of anybody else: an edit meanwhile is overwritten
         before = policy_of(context, key)
-        after = _merged(context, before, _asked(context, key, shares))
+        lost = edit if edit and is_lost(edit, written, context.installation, before) else None
+        after = _merged(context, lost.policy if lost else before, asked)
         if not policies.same(before, after):
-            check()
             _put(context, key, after)
+            _keep_window(context, key, read_at, after)
+            if lost:
+                _keep_put_back(context, key, lost, before)
+            if not policies.same(policy_of(context, key), after):
+                raise Retryable(f"the policy of bucket {key.container} does not read as it was written")
         if without:
             context.state.delete(_document(key), without)
 
@@ -97,8 +117,61 @@ def _put(context: Context, key: Key, policy: Document) -> None:
             raise
     else:
         s3.delete_bucket_policy(Bucket=key.container, ExpectedBucketOwner=key.account)
-    if not policies.same(policy_of(context, key), policy):
-        raise Retryable(f"the policy of bucket {key.container} does not read as it was written")
+
+
+def windows(context: Context, key: Key) -> list[Window]:
+    """When podshare last read and wrote the bucket's policy; none if the bucket is another account's."""
+    row = context.state.get(_document(key), _WRITTEN) or {}
+    return [Window(**one) for one in row.get("windows", ())] if row.get("account") == key.account else []
+
+
+def _keep_window(context: Context, key: Key, read_at: str, policy: Document) -> None:
+    window = Window(read_at, _now(), digest(others_of(context.installation, policy)))
+    kept = [one.as_dict() for one in (*windows(context, key), window)][-MOST_WINDOWS:]
+    expression = "SET windows = :windows, account = :account"
+    context.state.update(_document(key), _WRITTEN, expression, None, windows=kept, account=key.account)
+
+
+def is_shared(state: State, bucket: str) -> bool:
+    """Whether a team has a share in the bucket's statements."""
+    return bool(state.query(f"bucket#{bucket}", "grant#"))
+
+
+def keep_edit(state: State, edit: Edit) -> None:
+    """Keep what somebody else wrote into a policy, unless they are known to have written it again later."""
+    told = edit.as_dict()
+    reserved = {f"#{name}": name for name in told}  # words of DynamoDB's are among them
+    expression = "SET " + ", ".join(f"#{name} = :{name}" for name in told)
+    state.update(_EDITS, edit.bucket, expression, "attribute_not_exists(#at) OR #at <= :at", names=reserved, **told)
+
+
+def _last_edit(context: Context, key: Key) -> Edit | None:
+    found = context.state.get(_EDITS, key.container)
+    return Edit.of_dict(found) if found and found["account"] == key.account else None
+
+
+def is_overwritten(context: Context, key: Key) -> bool:
+    """Whether podshare has yet to put back an edit that it wrote over."""
+    edit = _last_edit(context, key)
+    if edit is None or not (written := windows(context, key)):
+        return False
+    return is_lost(edit, written, context.installation, policy_of(context, key))
+
+
+def _keep_put_back(context: Context, key: Key, edit: Edit, over: Document | None) -> None:
+    told = {"by": edit.by, "at": edit.at, "sids": [*changed(context.installation, edit, over)], "put_back_at": _now()}
+    context.state.update(_document(key), _WRITTEN, "SET put_back = :put_back", None, put_back=told)
+
+
+def put_back(context: Context, key: Key) -> str:
+    """What podshare wrote over and has put back within a day, in words; empty if nothing."""
+    found = (context.state.get(_document(key), _WRITTEN) or {}).get("put_back")
+    if not found or datetime.datetime.fromisoformat(found["put_back_at"]) < _moment() - _TOLD_FOR:
+        return ""
+    return (
+        f"bucket {key.container} of account {key.account}: podshare wrote its policy over what {found['by']} wrote at "
+        f"{found['at']} (statements {', '.join(found['sids'])}), and put it back at {found['put_back_at']}"
+    )
 
 
 def _merged(context: Context, before: Document | None, asked: Iterable[Statement]) -> Document:
@@ -174,3 +247,11 @@ def _document(key: Key) -> str:
 
 def _part(key: Key) -> str:
     return f"grant#{key.name}"
+
+
+def _now() -> str:
+    return _moment().isoformat()
+
+
+def _moment() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
