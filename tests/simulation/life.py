@@ -36,7 +36,7 @@ _DEPLOYED = ("template.yaml", "functions", "statemachines", "accounts")
 # a lease that is left behind is taken over after a function's timeout, in real time: less than an admin may choose
 _SHORTEST_TIMEOUT = re.compile(r"(FunctionTimeoutSeconds:\n    Type: Number\n    Default: \d+\n    MinValue:) \d+")
 _MACHINE = f"arn:aws:states:{REGION}:{HUB}:stateMachine:podshare-reconcile-team"
-_SETTLE_SECONDS = 300
+_SETTLE_SECONDS = 1200  # real ones: a machine with much else to do takes its time
 _NOT_ABOUT_ACCESS = ("dynamodb", "logs", "states", "lambda", "sqs", "sts")
 _MOST_TOLD = 8
 _LAG_SECONDS = 10  # real ones, until what has changed is known everywhere
