@@ -112,8 +112,11 @@ class State:
 
     def resources(self, team: str) -> Iterator[str]:
         """The keys of everything that podshare may have made for a team: ``kind|account|region|container|name``."""
-        ids = (f"inventory#{team}", f"team#{team}")  # the second as before 0045
-        return (str(item["key"]) for item_id in ids for item in self._query(item_id, "resource#"))
+        return (str(item["key"]) for item in self._inventory(team))
+
+    def seen(self, team: str) -> set[str]:
+        """The keys of those that were there, and podshare's, when they were last read."""
+        return {str(item["key"]) for item in self._inventory(team) if item.get("identity")}
 
     def accounts(self) -> list[Item]:
         """The organization's accounts, and those that have left it, by id."""
@@ -144,6 +147,10 @@ class State:
     def last_sweep(self) -> Item | None:
         """The summary of the last sweep that came to its end."""
         return self._get(SWEEP, "summary") or self._get(ORGANIZATION, "sweep")  # as before 0045
+
+    def _inventory(self, team: str) -> Iterator[Item]:
+        ids = (f"inventory#{team}", f"team#{team}")  # the second as before 0045
+        return (item for item_id in ids for item in self._query(item_id, "resource#"))
 
     def _scan(self, kind: str, part: str) -> Iterator[Item]:
         pages = (

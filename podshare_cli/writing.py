@@ -7,7 +7,17 @@ from typing import Any
 from podshare.domain.acceptance import accept_team
 from podshare.domain.accounts import Account
 from podshare.domain.enrollments import team_name, team_of
-from podshare.domain.records import Dataset, InvalidRecord, Problem, clusters_of, enrolled, parse, plain
+from podshare.domain.records import (
+    Cluster,
+    Dataset,
+    InvalidRecord,
+    Problem,
+    Record,
+    clusters_of,
+    enrolled,
+    parse,
+    plain,
+)
 from podshare.domain.templates import rendered
 from podshare_cli.connection import Connection
 from podshare_cli.documents import Item, Read, kind_of, name_of
@@ -54,14 +64,27 @@ def differing(connection: Connection, items: Sequence[Item]) -> list[Item]:
 def check_references(connection: Connection, read: Read) -> None:
     """Refuse teams and enrollments that name a cluster or dataset which neither these records nor the registry have.
 
-    Raises Failure (exit code 2) with every problem.
+    So is a second record of one EKS cluster. Raises Failure (exit code 2) with every problem.
     """
     naming = [item for item in read.items if kind_of(item) in ("team", "enrollment")]
     records = _Known(connection, {item["id"]: item for item in read.items}, naming)
-    problems = read.told(problem for item in naming for problem in records.problems(item))
+    found = [*_same_clusters(connection, read), *(problem for item in naming for problem in records.problems(item))]
+    problems = read.told(found)
     if problems:
         many = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise invalid(f"{many} with what these records name; nothing was written", problems=problems)
+
+
+def _same_clusters(connection: Connection, read: Read) -> Iterator[Problem]:
+    candidates = {item["id"]: item for item in read.items if kind_of(item) == "cluster"}
+    there = {item["id"]: item for item in Registry(connection).all_of("cluster")} if candidates else {}
+    known = [one for one in map(_parsed, {**there, **candidates}.values()) if isinstance(one, Cluster)]
+    for record in (one for one in known if f"cluster#{one.name}" in candidates):
+        for other in known:
+            if other.name != record.name and other.is_same_as(record):
+                rule = f"is the EKS cluster of cluster#{other.name} too; a cluster has one record"
+                remedy = f"Use cluster {other.name}, or delete cluster#{other.name} first."
+                yield Problem(f"cluster#{record.name}", "eks_cluster", record.eks_cluster, rule, remedy)
 
 
 def teams_concerned(connection: Connection, item: Item) -> list[str]:
@@ -152,11 +175,15 @@ class _Known:
         return there | {name for name in {*named} - there if self._state.was_accepted(f"{kind}#{name}")}
 
     def _dataset(self, name: str) -> Dataset | None:
-        try:
-            record = parse(self._records.get(f"dataset#{name}", {}))
-        except InvalidRecord:
-            return None
+        record = _parsed(self._records.get(f"dataset#{name}", {}))
         return record if isinstance(record, Dataset) else None
+
+
+def _parsed(item: Item) -> Record | None:
+    try:
+        return parse(item)
+    except InvalidRecord:
+        return None
 
 
 def _content(item: Mapping[str, Any]) -> Any:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from podshare.aws.tables import to_item
 from podshare_cli.application import main
 from podshare_sandbox import Sandbox
 from podshare_sandbox.organization import HUB, HUB_REGION, admin_credentials
@@ -215,3 +217,55 @@ def test_more_than_is_free_blocks_the_plan(podshare: Command) -> None:
     told = _obstacle(plan)
     assert "it asks for 9 of 4 nodes of ml.g5.12xlarge, of which 4 are free" in told
     assert "robots 9 instances" in told
+
+
+def test_a_second_record_of_one_eks_cluster_is_refused(podshare: Command, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Both are named; written past the command it adds nothing for the team that names it, and takes nothing away."""
+    cluster, team = ((FILES / "good" / f"{name}.yaml").read_text() for name in ("cluster", "team-robots"))
+    second = tmp_path / "second.yaml"
+    second.write_text(cluster.replace("cluster#hp", "cluster#hp-again"))
+    for words in (["cluster", "put"], ["team", "plan"], ["team", "put"]):
+        ended = podshare(*words, str(second))
+        assert ended.code == 2
+        assert "eks_cluster" in ended.err
+        assert "is the EKS cluster of cluster#hp too" in ended.err
+    moved = tmp_path / "moved.yaml"
+    moved.write_text(team.replace("team#robots", "team#others").replace("cluster: hp", "cluster: hp-again"))
+    table = sandbox.client("dynamodb", HUB)
+    row = {"id": "cluster#hp-again", **{key: value for key, value in yaml.safe_load(cluster).items() if key != "id"}}
+    table.put_item(TableName="podshare-registry", Item=to_item(row))
+    try:
+        assert main(["team", "put", str(moved), "--wait"]) == 1
+        found = podshare("team", "status", "others", "--json")
+        told = [problem["what"] for problem in json.loads(found.out)["problems"]]
+        assert any("cluster#hp-again and cluster#hp are records of one EKS cluster" in one for one in told), told
+        assert json.loads(found.out)["resources"] == []
+        assert main(["team", "reconcile", "robots", "--wait"]) == 0
+    finally:
+        assert main(["team", "delete", "others", "--yes", "--wait"]) == 0
+        table.delete_item(TableName="podshare-registry", Key=to_item({"id": "cluster#hp-again"}))
+        sandbox.settle()
+
+
+def test_a_wrong_region_is_told_and_ways_in_stay_those_that_are_there(podshare: Command, sandbox: Sandbox) -> None:
+    """The plan tells it, the team is not READY for as long as it is so, and scientists are sent to the role that is."""
+    plan, _ = _blocked(podshare, "27-region.yaml")
+    assert plan["count"] == 0
+    assert "cluster hp cannot be read in account 111111111111, eu-west-1" in _obstacle(plan)
+    before = json.loads(podshare("team", "status", "robots", "--json").out)
+    assert before["state"] == "READY"
+    try:
+        assert podshare("cluster", "put", "27-region.yaml").code == 0
+        sandbox.settle()
+        for _ in range(2):
+            assert main(["team", "reconcile", "robots", "--wait"]) == 1
+            now = json.loads(podshare("team", "status", "robots", "--json").out)
+            assert now["state"] == "DEGRADED"
+            assert "cluster hp cannot be read in account 111111111111, eu-west-1" in now["problems"][0]["what"]
+            assert now["ways_in"] == before["ways_in"]
+    finally:
+        assert main(["team", "put", GOOD[0], "--wait"]) == 0
+        sandbox.settle()
+    (way,) = before["ways_in"]
+    name = way["cluster_access_role"].rpartition("/")[2]
+    assert sandbox.client("iam", HUB).get_role(RoleName=name)["Role"]["Arn"] == way["cluster_access_role"]

@@ -370,6 +370,11 @@ class Cluster(_Record):
     kubernetes_api: bool = True
     administrators: Annotated[tuple[Administrator, ...], Field(max_length=100)] = ()
 
+    def is_same_as(self, other: "Cluster") -> bool:
+        """Whether another record is of the same EKS cluster."""
+        place = (self.account, self.region, self.eks_cluster)
+        return place == (other.account, other.region, other.eks_cluster)
+
 
 class Dataset(_Record):
     """``dataset#<name>``: a bucket of a data account, or what lies under one prefix of it."""

@@ -25,6 +25,7 @@ from podshare.reconciliation import buckets
 from podshare.reconciliation.accounts import begin_waiting, end_waiting, is_listed, keep_uses, observe
 from podshare.reconciliation.blast_radius import hold_back, losses_told
 from podshare.reconciliation.capacity import Fit, check_fit, forget_claim
+from podshare.reconciliation.clusters import of_other_records
 from podshare.reconciliation.doubts import as_obstacle, doubtful
 from podshare.reconciliation.file_systems import inspect_file_systems, keep_file_systems
 from podshare.reconciliation.preconditions import (
@@ -59,7 +60,7 @@ def plan_team(settings: Settings, hold: Hold, attempt: str) -> dict[str, Any]:
     leases = TeamLeases(State(settings.state), settings.function_timeout)
     context = reading_context(settings, hold.team)
     records, obstacles = _with_unknown_accounts(read_records(settings, hold.team), lambda one: observe(settings, one))
-    clusters, linked = _inspect(context, records)
+    clusters, linked = _inspect(settings, context, records, claim=True)
     leases.check(hold)
     context.inventory.adopt()
     former = _keep_accepted(context, records, clusters)
@@ -101,7 +102,7 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, A
     context = reading_context(settings, team)
     written = read_records(settings, team, instead)
     records, obstacles = _with_unknown_accounts(written, lambda account: describe(settings, account))
-    clusters, linked = _inspect(context, records)
+    clusters, linked = _inspect(settings, context, records, claim=False)
     surveyed = _survey(settings, context, records, clusters, (*obstacles, *linked), claim=False)
     objects = _by_hand(records, surveyed.facts, context.installation)
     there = {key: one for key, one in surveyed.observed.items() if isinstance(one, Resource)}
@@ -171,14 +172,20 @@ def _doubted(surveyed: _Surveyed, keys: frozenset[Key]) -> _Surveyed:
     return replace(surveyed, obstacles=(*surveyed.obstacles, *map(as_obstacle, sorted(keys))), doubtful=keys)
 
 
-def _inspect(context: Context, records: TeamRecords) -> tuple[Clusters, tuple[Obstacle, ...]]:
+def _inspect(
+    settings: Settings, context: Context, records: TeamRecords, *, claim: bool
+) -> tuple[Clusters, tuple[Obstacle, ...]]:
     """What AWS says of the team's clusters, and what keeps datasets from being linked to file systems there."""
     team, found, obstacles = records.in_force, dict[str, ClusterCondition](), list[Obstacle]()
     here = records.clusters.keys() - records.gone_clusters  # in a departed account podshare asks for nothing
     for name, cluster in records.clusters.items() if team else ():
         if name not in here:
             continue
-        found[name] = condition = inspect_cluster(context, cluster)
+        condition = inspect_cluster(context, cluster)
+        if condition.facts:
+            others = of_other_records(settings, context, cluster, condition.facts, claim=claim)
+            condition = replace(condition, obstacles=(*condition.obstacles, *others))
+        found[name] = condition
         if team and condition.facts and team.file_systems_on(name):
             known = records.known_facts[name].file_systems if name in records.known_facts else ()
             facts = replace(condition.facts, file_systems=known)
