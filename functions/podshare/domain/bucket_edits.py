@@ -66,14 +66,24 @@ def edit_in(event: Mapping[str, Any], installation: Installation) -> Edit | None
     policy = asked.get("bucketPolicy") if detail["eventName"] == "PutBucketPolicy" else None
     if detail["eventName"] == "PutBucketPolicy" and not isinstance(policy, Mapping):
         return None
+    if not _is_moment(detail.get("eventTime")):
+        return None
     identity = detail.get("userIdentity")
     return Edit(
         account=str(event.get("account", "")),
         bucket=str(asked.get("bucketName", "")),
         by=str(identity.get("arn", "somebody")) if isinstance(identity, Mapping) else "somebody",
-        at=str(detail.get("eventTime", "")),
+        at=detail["eventTime"],
         policy=policy,
     )
+
+
+def _is_moment(text: Any) -> bool:
+    """Whether a text is a moment with its time zone, as CloudTrail gives it."""
+    try:
+        return datetime.datetime.fromisoformat(text).tzinfo is not None
+    except (TypeError, ValueError):
+        return False
 
 
 def others_of(installation: Installation, policy: Document | None) -> list[Statement]:
