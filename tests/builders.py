@@ -3,8 +3,8 @@
 from typing import Any
 
 from podshare.domain.accounts import Account
-from podshare.domain.desired import ClusterFacts, member_principals
-from podshare.domain.file_systems import FileSystemFacts
+from podshare.domain.desired import member_principals
+from podshare.domain.facts import ClusterFacts, FileSystemFacts
 from podshare.domain.installation import Installation
 from podshare.domain.isolation import Boundaries
 from podshare.domain.records import Dataset, Team, parse_team

@@ -20,6 +20,8 @@ VIOLATIONS = {
     "functions/podshare/aws/planted_sandbox.py": "import podshare_sandbox.clock",
     "functions/podshare/planted_without_layer.py": "",
     "podshare_sandbox/planted_product.py": "from podshare.domain import names",
+    "podshare_cli/planted_first.py": "import podshare_cli.planted_second",
+    "podshare_cli/planted_second.py": "import podshare_cli.planted_first",
 }
 
 

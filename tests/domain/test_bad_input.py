@@ -23,8 +23,9 @@ from podshare.aws.tables import from_item, to_item
 from podshare.domain import limits, policies
 from podshare.domain.acceptance import accept_dataset, accept_team
 from podshare.domain.accounts import Account
-from podshare.domain.desired import ClusterFacts, desired
+from podshare.domain.desired import desired
 from podshare.domain.enrollments import Enrolled, team_of
+from podshare.domain.facts import ClusterFacts
 from podshare.domain.kinds import AccessPoint, Key, Resource, Role
 from podshare.domain.membership import members
 from podshare.domain.records import (

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from podshare.domain import hardening, names, policies
 from podshare.domain.accounts import Account, is_gone, is_out_of_reach
-from podshare.domain.file_systems import FileSystemFacts, Links
+from podshare.domain.facts import ClusterFacts
+from podshare.domain.file_systems import Links
 from podshare.domain.installation import MANAGED_BY_TAG, TEAM_TAG, Installation
 from podshare.domain.kinds import (
-    SHAPES,
     AccessEntry,
     AccessPoint,
     BucketDelegation,
@@ -29,7 +29,6 @@ from podshare.domain.kinds import (
     Role,
     RoleAttachment,
     ServiceAccount,
-    Work,
 )
 from podshare.domain.membership import Member, members
 from podshare.domain.records import (
@@ -41,7 +40,6 @@ from podshare.domain.records import (
     Quota,
     QuotaResource,
     RbacRule,
-    Scheduler,
     Team,
 )
 from podshare.domain.records import ServiceAccount as ServiceAccountRecord
@@ -71,30 +69,6 @@ PRESETS: Mapping[Preset, tuple[KubernetesRule, ...]] = {
         KubernetesRule(("",), ("pods/exec", "pods/portforward"), ("create", "get")),
     ),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterFacts:
-    """A cluster record with what only AWS knows: the ARN of its HyperPod cluster, and a team's file systems there."""
-
-    name: str
-    account: str
-    region: str
-    eks_cluster: str
-    hyperpod_arn: str
-    scheduler: Scheduler | None = None
-    namespace_hardening: str = "off"
-    kubernetes_api: bool = True
-    file_systems: tuple[FileSystemFacts, ...] = ()
-
-    def is_out_of_reach(self, key: Key) -> bool:
-        """Whether ``key`` is an object of this cluster that a person takes care of, because podshare asks no API."""
-        place = (self.account, self.region, self.eks_cluster)
-        is_object = SHAPES[key.kind].work is Work.KUBERNETES
-        return is_object and not self.kubernetes_api and place == (key.account, key.region, key.container)
-
-    def eks_arn(self, partition: str) -> str:
-        return f"arn:{partition}:eks:{self.region}:{self.account}:cluster/{self.eks_cluster}"
 
 
 @dataclass(frozen=True, slots=True)

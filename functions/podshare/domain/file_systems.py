@@ -5,10 +5,11 @@ claim in the team's namespace. The file system itself is somebody else's, and so
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 from podshare.domain import names
+from podshare.domain.facts import ClusterFacts, FileSystemFacts
 from podshare.domain.installation import Installation
 from podshare.domain.kinds import (
     DataRepositoryAssociation,
@@ -21,33 +22,11 @@ from podshare.domain.kinds import (
 )
 from podshare.domain.records import Dataset, DatasetAccess, FileSystemGrant, Team
 
-if TYPE_CHECKING:
-    from podshare.domain.desired import ClusterFacts
-
 CSI_DRIVER = "fsx.csi.aws.com"
 EVENTS = frozenset({"NEW", "CHANGED", "DELETED"})  # FSx API reference, AutoImportPolicy and AutoExportPolicy
 
 
-@dataclass(frozen=True, slots=True)
-class FileSystemFacts:
-    """What only AWS knows of a file system, and does not change; but for its capacity, which only grows."""
-
-    file_system: str
-    dns_name: str
-    mount_name: str
-    capacity_gib: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """In plain JSON."""
-        return asdict(self)
-
-    @classmethod
-    def of_row(cls, row: Mapping[str, Any]) -> Self:
-        """The reverse of ``as_dict``; the row may hold more."""
-        return cls(row["file_system"], row["dns_name"], row["mount_name"], int(row["capacity_gib"]))
-
-
-def refusal(grant: FileSystemGrant, dataset: Dataset, cluster: "ClusterFacts") -> tuple[str, str] | None:
+def refusal(grant: FileSystemGrant, dataset: Dataset, cluster: ClusterFacts) -> tuple[str, str] | None:
     """Why a dataset cannot be had through a file system of a cluster, with a remedy; None if it can."""
     if dataset.region != cluster.region:
         what = f"dataset {dataset.name} is in {dataset.region}, {grant.file_system} in {cluster.region}"
@@ -75,7 +54,7 @@ class Links:
     """A team's grants through the file systems of one of its clusters, and what its things there carry."""
 
     team: Team
-    cluster: "ClusterFacts"
+    cluster: ClusterFacts
     installation: Installation
     tags: Mapping[str, str]
     labels: Mapping[str, str]

@@ -10,7 +10,7 @@ from podshare.aws.settings import Settings
 from podshare.aws.tables import Registry
 from podshare.domain import capacity
 from podshare.domain.capacity import Allocation, Commitment, OverCommitment
-from podshare.domain.desired import ClusterFacts
+from podshare.domain.facts import ClusterFacts
 from podshare.domain.instance_types import Instance, Instances
 from podshare.domain.kinds import ComputeQuota, Key, Resource
 from podshare.domain.plan import LONGEST_TEXT, Obstacle

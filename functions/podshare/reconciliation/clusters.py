@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Registry
-from podshare.domain.desired import ClusterFacts
+from podshare.domain.facts import ClusterFacts
 from podshare.domain.plan import LONGEST_TEXT, Obstacle
 from podshare.domain.records import Cluster, InvalidRecord, parse
 from podshare.resources.context import Context

@@ -21,8 +21,8 @@ from botocore.exceptions import ClientError
 from podshare.aws.errors import is_absent, reason_of
 from podshare.aws.tables import Inventory
 from podshare.domain import policies, remedies
-from podshare.domain.desired import ClusterFacts
 from podshare.domain.doors import UNREAD, Door, is_stranger, spans_as_stranger, subject_of, unexpected
+from podshare.domain.facts import ClusterFacts
 from podshare.domain.kinds import Key, Kind, Resource, Role
 from podshare.domain.plan import Foreign, LeftBehind, Observation
 from podshare.domain.proof import packed

@@ -9,8 +9,8 @@ from botocore.exceptions import ClientError
 from podshare.aws.errors import Terminal, code_of, reason_of
 from podshare.aws.tables import State
 from podshare.domain import limits, names
-from podshare.domain.desired import ClusterFacts
-from podshare.domain.file_systems import FileSystemFacts, overlap, refusal
+from podshare.domain.facts import ClusterFacts, FileSystemFacts
+from podshare.domain.file_systems import overlap, refusal
 from podshare.domain.kinds import DataRepositoryAssociation, Key, Kind, Resource
 from podshare.domain.plan import LONGEST_TEXT, Obstacle
 from podshare.domain.records import Dataset, Team

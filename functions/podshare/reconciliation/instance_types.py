@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from podshare.domain.desired import ClusterFacts
+from podshare.domain.facts import ClusterFacts
 from podshare.domain.instance_types import PREFIX, Instance, instance
 from podshare.resources.context import Context
 

@@ -14,7 +14,8 @@ from podshare.aws.tables import Item, State
 from podshare.domain import limits, policies
 from podshare.domain.access_points import described
 from podshare.domain.accounts import DEPARTED, Account, is_blocked, is_gone
-from podshare.domain.desired import ALL_MEMBERS, ClusterFacts, by_hand
+from podshare.domain.desired import ALL_MEMBERS, by_hand
+from podshare.domain.facts import ClusterFacts
 from podshare.domain.hardening import not_verified
 from podshare.domain.installation import Installation
 from podshare.domain.kinds import ComputeQuota, Key, Kind, Resource, Role

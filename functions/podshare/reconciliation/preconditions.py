@@ -13,7 +13,7 @@ from podshare.aws.settings import Settings
 from podshare.domain import limits
 from podshare.domain.accounts import Account
 from podshare.domain.capacity import Nodes, nodes
-from podshare.domain.desired import ClusterFacts
+from podshare.domain.facts import ClusterFacts
 from podshare.domain.kinds import ComputeQuota, Key, Kind, Namespace, Resource
 from podshare.domain.plan import LONGEST_TEXT, Action, Change, Foreign, Observation, Obstacle, Unreadable
 from podshare.domain.records import Cluster

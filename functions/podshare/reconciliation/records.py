@@ -14,9 +14,10 @@ from podshare.aws.tables import Item, Registry, State, read_together
 from podshare.domain import expiry
 from podshare.domain.acceptance import accept_dataset, accept_team
 from podshare.domain.accounts import Account, is_blocked, is_gone, is_out_of_reach
-from podshare.domain.desired import ClusterFacts, desired
+from podshare.domain.desired import desired
 from podshare.domain.enrollments import Enrolled, team_of
 from podshare.domain.expiry import Term
+from podshare.domain.facts import ClusterFacts
 from podshare.domain.installation import Installation
 from podshare.domain.kinds import Key, Resource
 from podshare.domain.membership import Member, members

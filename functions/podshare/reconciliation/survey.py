@@ -8,7 +8,7 @@ from podshare.aws.sessions import Accounts
 from podshare.aws.settings import Settings
 from podshare.aws.tables import State
 from podshare.domain.accounts import is_out_of_reach
-from podshare.domain.desired import ClusterFacts
+from podshare.domain.facts import ClusterFacts
 from podshare.domain.kinds import Key, Kind, Namespace, Resource
 from podshare.domain.plan import LeftBehind, Observation, Unreadable
 from podshare.reconciliation.accounts import known_accounts

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from podshare.aws.settings import Settings
-from podshare.domain.desired import ClusterFacts, member_principals
+from podshare.domain.desired import member_principals
+from podshare.domain.facts import ClusterFacts
 from podshare.domain.isolation import Boundaries, violations
 from podshare.domain.kinds import Key, Resource
 from podshare.domain.plan import Observation, Unreadable, plan
