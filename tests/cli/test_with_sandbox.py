@@ -461,6 +461,7 @@ def test_accounts_are_listed_with_their_place_and_their_teams(podshare: Command)
         "path": ["r-pods", "ou-pods-science1"],
         "teams": ["vision"],
         "waiting_since": None,
+        "blocked": None,
     }
     assert podshare("account", "list", "--state", "suspended", "--json").data == []
     assert set(SCIENTISTS) <= {row["account"] for row in podshare("account", "list", "--team", "vision", "--json").data}

@@ -70,9 +70,14 @@ def made(world: World) -> list[str]:
     return calls
 
 
+def verdict(world: World, record: str) -> Item:
+    """What podshare says of a record: a team's as the end of its last run, another's as it was written."""
+    return world.state("status", record) or world.state("record", record)
+
+
 def not_rejected(world: World, records: Iterable[str]) -> dict[str, Any]:
     """Those of the records that have no status REJECTED with at least one whole problem."""
-    statuses = {record: world.state("record", record) for record in records}
+    statuses = {record: verdict(world, record) for record in records}
     return {
         record[:80]: status
         for record, status in statuses.items()
@@ -84,7 +89,7 @@ def not_rejected(world: World, records: Iterable[str]) -> dict[str, Any]:
 
 def test_good_records_among_ugly_ones_are_not_held_up(world: World) -> None:
     """Two teams, written among thirty-six ugly items, are READY."""
-    assert {item["id"]: world.state("record", item["id"])["state"] for item in GOOD} == {
+    assert {item["id"]: verdict(world, item["id"])["state"] for item in GOOD} == {
         "team#good-one": "READY",
         "team#a-b": "READY",
     }

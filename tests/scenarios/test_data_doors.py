@@ -224,6 +224,19 @@ def test_what_another_team_has_is_that_teams(world: World) -> None:
     assert world.reconcile("vision")["state"] == "READY", world.status("vision")
 
 
+@pytest.mark.parametrize("other", ["language", "language-models-of-proteins"])
+def test_what_another_team_is_about_to_have_is_that_teams(world: World, other: str) -> None:
+    """A team's access point is no stranger's while its share in the bucket's policy is yet to be made."""
+    world.put(a_team_item(other, members=[{"account": LANGUAGE}], service_accounts=DATA_OF_VISION))
+    table, place = world.sandbox.client("dynamodb"), {"TableName": "podshare-state"}
+    condition = "id = :id AND begins_with(part, :part)"
+    values = {":id": {"S": f"bucket#{IMAGES}"}, ":part": {"S": f"grant#{other}/"}}
+    (row,) = table.query(**place, KeyConditionExpression=condition, ExpressionAttributeValues=values)["Items"]
+    table.delete_item(**place, Key={"id": row["id"], "part": row["part"]})
+    assert world.reconcile("vision")["state"] == "READY", world.status("vision")
+    world.reconcile(other)
+
+
 def test_an_access_point_that_no_inventory_names_is_told(world: World) -> None:
     """An access point of podshare's that it knows no more is judged by whom it lets in, not by its name."""
     s3control, arn = world.sandbox.client("s3control", DATA), world.access_point("language", "imagenet")

@@ -82,7 +82,7 @@ STATE = {
     ),
     "lease": Rows(
         "who reconciles a team",
-        APPLYING | {"lease-team", "plan-team", "record-outcome", "resource-changed", "sweep-team", "summarize-sweep"},
+        WORKING_OUT | {"lease-team", "record-outcome", "resource-changed", "sweep-team", "summarize-sweep"},
         frozenset({"lease-team", "record-outcome"}),
     ),
     "status": Rows(

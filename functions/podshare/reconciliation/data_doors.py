@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from podshare.aws.tables import in_inventories
+from podshare.aws.tables import LEASES, in_inventories
 from podshare.domain import data_doors, names, policies
 from podshare.domain.access_points import arn_of
 from podshare.domain.data_doors import Opening, Share
@@ -26,7 +26,6 @@ from podshare.domain.records import Dataset
 from podshare.domain.resource_events import access_point_stem
 from podshare.reconciliation.records import TeamRecords
 from podshare.resources import access_point, bucket_policy, kms_grant
-from podshare.resources.bucket_policy import Asked
 from podshare.resources.context import Context
 
 READS = frozenset(
@@ -70,15 +69,23 @@ class DataLook:
         """The ARNs of the keys that the datasets name."""
         return sorted({one.kms_key for one in self.datasets if one.kms_key})
 
-    @cached_property
+    @property
     def policy(self) -> Document | None:
-        """The bucket's policy, read once."""
-        return bucket_policy.policy_of(self.context, self.key(Kind.BUCKET_DELEGATION, self.bucket))
+        """The bucket's policy."""
+        return self._policy_and_sids[0]
+
+    @property
+    def asked_sids(self) -> frozenset[str]:
+        """The Sids of the statements that teams ask for in the bucket's policy."""
+        return self._policy_and_sids[1]
 
     @cached_property
-    def asked(self) -> Asked:
-        """The teams that have something of the bucket, and the statements that they have there."""
-        return bucket_policy.asked_for(self.context, self.key(Kind.BUCKET_DELEGATION, self.bucket))
+    def _policy_and_sids(self) -> tuple[Document | None, frozenset[str]]:
+        """Read once; another team may ask for a statement, or give it back, while the policy is being read."""
+        key = self.key(Kind.BUCKET_DELEGATION, self.bucket)
+        before = bucket_policy.asked_sids(self.context, key)
+        policy = bucket_policy.policy_of(self.context, key)
+        return policy, before | bucket_policy.asked_sids(self.context, key)
 
     def key(self, kind: Kind, container: str, name: str = "") -> Key:
         """The key of something where the bucket is."""
@@ -227,10 +234,15 @@ def access_points(look: DataLook) -> Iterator[Door]:
 
 
 def _teams_of_point(look: DataLook, key: Key) -> Iterator[str]:
-    """Whose inventories may have it: its name has no room for a long team's."""
+    """Whose inventories may have it: its name has no room for a long team's. Who makes anything has had a lease."""
     installation = look.context.installation
     stem = key.name.removeprefix(f"{installation.prefix}-").rpartition("-")[0]
-    return (team for team in look.asked.teams if access_point_stem(installation, team) == stem)
+    if not stem:
+        return
+    for row in look.context.state.query(LEASES, f"team#{stem}"):
+        team = str(row["part"]).removeprefix("team#")
+        if access_point_stem(installation, team) == stem:
+            yield team
 
 
 def _listed(look: DataLook) -> Iterator[str]:
@@ -248,7 +260,7 @@ def bucket_statements(look: DataLook) -> Iterator[Door]:
     """Whom each statement of the bucket's policy lets in, but for those that a team's share asks for."""
     statements = policies.statements(look.policy)
     for opening in data_doors.of_bucket(look.policy, look.arn):
-        if opening.name not in look.asked.sids:
+        if opening.name not in look.asked_sids:
             yield look.door("bucket statement", opening, look.arn, _without(look, opening, len(statements)))
 
 

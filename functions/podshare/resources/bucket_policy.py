@@ -8,7 +8,6 @@ meaning and order.
 import datetime
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -69,19 +68,9 @@ def preview(context: Context, key: Key, share: Share) -> tuple[Document | None, 
     return before, _merged(context, before, _asked(context, key, [*others, share]))
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Who has a share in a bucket's statements, and the Sids of what all shares together ask for."""
-
-    teams: frozenset[str]
-    sids: frozenset[str]
-
-
-def asked_for(context: Context, key: Key) -> Asked:
-    """What all teams ask for in the bucket."""
-    shares = _shares(context, key)
-    teams = frozenset(str(row["part"]).removeprefix("grant#").partition("/")[0] for row in shares)
-    return Asked(teams, frozenset(one["Sid"] for one in _asked(context, key, shares)))
+def asked_sids(context: Context, key: Key) -> frozenset[str]:
+    """The Sids of what all teams together ask for in the bucket's policy."""
+    return frozenset(one["Sid"] for one in _asked(context, key, _shares(context, key)))
 
 
 def _write(context: Context, key: Key, without: str = "") -> None:
