@@ -179,12 +179,12 @@ def test_what_was_for_a_cluster_that_has_gone_is_no_loss() -> None:
 
 
 def test_a_loss_is_a_members_or_an_accounts() -> None:
-    """An entry is the loss of the account of its member, by whatever role, and anything else of the account that it is in."""
+    """What says which member it is for is that account's loss, by whatever role; anything else that of where it is."""
     members = [{"account": "222222222222", "existing_role": "Researcher"}, {"account": "444444444444"}]
     there = wanted(a_team(members=members))
-    assert accounts_of(there) == {"111111111111", "222222222222", "333333333333", "444444444444"}
+    assert accounts_of("vision", there) == {"111111111111", "222222222222", "333333333333", "444444444444"}
     entry = next(one for one in there.values() if isinstance(one, AccessEntry))
-    assert accounts_of({entry.key: replace(entry, tags={})}) == {""}
+    assert accounts_of("vision", {entry.key: replace(entry, tags={})}) == {"111111111111"}
 
 
 def test_what_is_held_back_changes_what_it_shares_in_no_lane() -> None:
