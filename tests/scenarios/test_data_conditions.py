@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.world import DATA, IMAGES, KMS_KEY, VISION, World
+from tests.builders import a_team_item
+from tests.scenarios.world import DATA, IMAGES, KMS_KEY, TEXT, VISION, World
 
 READER = [{"name": "trainer", "datasets": [{"dataset": name, "access": "read"} for name in ("imagenet", "scans")]}]
 Change = Callable[[World], Callable[[], Any]]
@@ -16,17 +17,17 @@ def s3(world: World) -> Any:
     return world.sandbox.client("s3", DATA)
 
 
-def with_statement(**statement: Any) -> Change:
-    """Let the owner add a statement to the policy of the images' bucket; the change gives the way back."""
+def with_statement(bucket: str = IMAGES, **statement: Any) -> Change:
+    """Let the owner add a statement to the policy of a bucket; the change gives the way back."""
 
     def change(world: World) -> Callable[[], Any]:
-        former = s3(world).get_bucket_policy(Bucket=IMAGES)["Policy"]
+        former = s3(world).get_bucket_policy(Bucket=bucket)["Policy"]
         document = json.loads(former)
         document["Statement"].append(
-            {"Sid": "Owners", "Principal": "*", "Resource": f"arn:aws:s3:::{IMAGES}/*"} | statement
+            {"Sid": "Owners", "Principal": "*", "Resource": f"arn:aws:s3:::{bucket}/*"} | statement
         )
-        s3(world).put_bucket_policy(Bucket=IMAGES, Policy=json.dumps(document))
-        return lambda: s3(world).put_bucket_policy(Bucket=IMAGES, Policy=former)
+        s3(world).put_bucket_policy(Bucket=bucket, Policy=json.dumps(document))
+        return lambda: s3(world).put_bucket_policy(Bucket=bucket, Policy=former)
 
     return change
 
@@ -115,6 +116,25 @@ def test_a_condition_that_podshare_cannot_judge_is_a_note(world: World) -> None:
     back = with_statement(Effect="Deny", Action="s3:*", Condition={"Bool": {"aws:SecureTransport": "false"}})(world)
     assert world.reconcile("vision")["state"] == "READY"
     assert not any("statement Owners" in one for one in world.status("vision")["notes"])
+    back()
+
+
+def test_what_a_bucket_denies_is_told_once(world: World) -> None:
+    """Two datasets of one bucket are shut out by one statement, which is one note or one problem."""
+    both = [{"name": "reader", "datasets": [{"dataset": name, "access": "read"} for name in ("crawl", "drafts")]}]
+    world.put(a_team_item("text", members=[{"account": VISION}], service_accounts=both))
+    assert world.status("text")["state"] == "READY", world.status("text")
+    back = with_statement(
+        TEXT, Effect="Deny", Action="s3:*", Condition={"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}
+    )(world)
+    world.reconcile("text")
+    (note,) = [one for one in world.status("text")["notes"] if "statement Owners" in one]
+    assert TEXT in note
+    back()
+    back = with_statement(TEXT, Effect="Deny", Action="s3:Get*")(world)
+    world.reconcile("text")
+    (problem,) = [one["what"] for one in world.status("text")["problems"] if "statement Owners" in one["what"]]
+    assert TEXT in problem
     back()
 
 

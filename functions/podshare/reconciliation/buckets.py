@@ -59,7 +59,7 @@ def unfit_data(context: Context, desired: Mapping[Key, Resource], adding: Collec
 def denied(context: Context, desired: Mapping[Key, Resource]) -> tuple[list[Obstacle], list[str]]:
     """What statements of buckets' own policies deny to pods: problems, and notes where a condition decides."""
     obstacles, notes = list[Obstacle](), list[str]()
-    for key in sorted(key for key, one in desired.items() if isinstance(one, BucketDelegation)):
+    for key in _one_for_each_bucket(desired, Kind.BUCKET_DELEGATION):
         bucket = key.container
         for sid, condition in denials(_policy(context, key), bucket):
             statement = f"statement {sid} of the policy of bucket {bucket}"
@@ -76,9 +76,13 @@ def denied(context: Context, desired: Mapping[Key, Resource]) -> tuple[list[Obst
 
 def put_back(context: Context, desired: Iterable[Key]) -> list[str]:
     """What podshare wrote over in buckets' policies and has put back, each bucket once."""
-    kinds = (Kind.BUCKET_DELEGATION, Kind.FILE_SYSTEM_DELEGATION)
-    buckets = {(key.account, key.container): key for key in desired if key.kind in kinds}
-    return [told for key in buckets.values() if (told := bucket_policy.put_back(context, key))]
+    keys = _one_for_each_bucket(desired, Kind.BUCKET_DELEGATION, Kind.FILE_SYSTEM_DELEGATION)
+    return [told for key in keys if (told := bucket_policy.put_back(context, key))]
+
+
+def _one_for_each_bucket(keys: Iterable[Key], *kinds: Kind) -> list[Key]:
+    """A team has a delegation for each dataset, and these share their bucket's policy."""
+    return [*{(key.account, key.container): key for key in sorted(keys) if key.kind in kinds}.values()]
 
 
 def _policy(context: Context, key: Key) -> Mapping[str, Any] | None:
