@@ -261,10 +261,6 @@ class Inventory:
         rows = (*self._former(prefix), *self.state.query(self.item_id, f"resource#{prefix}"))
         return {Key.parse(str(row["key"])): str(row.get("identity", "")) for row in rows}
 
-    def among(self, keys: Iterable[Key]) -> list[Key]:
-        """Those of the ``keys`` that ``keys()`` would tell."""
-        return [*in_inventories(self.state, ((self.team, key) for key in keys))]
-
     def _former(self, prefix: str = "") -> list[Item]:
         return self.state.query(f"team#{self.team}", f"resource#{prefix}")
 

@@ -221,28 +221,37 @@ def _leads_to(look: DataLook, door: Door, granted: Iterable[Access]) -> bool:
 
 def access_points(look: DataLook) -> Iterator[Door]:
     """Whom every access point on the bucket in its own account lets in; of one elsewhere the bucket's policy tells."""
-    installation, keys = look.context.installation, [look.key(Kind.ACCESS_POINT, "", name) for name in _listed(look)]
-    others = look.of_others((team, key) for key in keys for team in _teams_of_point(look, key))
-    strange = [key for key in keys if not look.is_own(key) and key not in others]
+    keys = [look.key(Kind.ACCESS_POINT, "", name) for name in _listed(look)]
+    not_own = [key for key in keys if not look.is_own(key)]
+    others = _points_of_others(look, not_own)
+    strange = [key for key in not_own if key not in others]
     with ThreadPoolExecutor(READERS) as pool:
         found = pool.map(lambda key: access_point.policy_of(look.context, key), strange)
     for key, policy in zip(strange, found, strict=True):
         place = ("--account-id", key.account, "--name", key.name)
         command = look.command("s3control", "delete-access-point-policy", *place)
-        for opening in data_doors.of_access_point(policy, arn_of(installation, key), look.policy, look.arn):
+        arn = arn_of(look.context.installation, key)
+        for opening in data_doors.of_access_point(policy, arn, look.policy, look.arn):
             yield look.door("access point", replace(opening, name=key.name), look.arn, command)
 
 
-def _teams_of_point(look: DataLook, key: Key) -> Iterator[str]:
-    """Whose inventories may have it: its name has no room for a long team's. Who makes anything has had a lease."""
-    installation = look.context.installation
-    stem = key.name.removeprefix(f"{installation.prefix}-").rpartition("-")[0]
-    if not stem:
-        return
-    for row in look.context.state.query(LEASES, f"team#{stem}"):
-        team = str(row["part"]).removeprefix("team#")
-        if access_point_stem(installation, team) == stem:
-            yield team
+def _points_of_others(look: DataLook, keys: Collection[Key]) -> frozenset[Key]:
+    """Those that the inventory of another team has. A name tells a short team's, and of a long team's its beginning."""
+    stems = {key: stem for key in keys if (stem := _stem(look, key))}
+    found = look.of_others((stem, key) for key, stem in stems.items())
+    rest = stems.keys() - found
+    if not rest:
+        return found
+    # whoever makes anything has had a lease
+    teams = [str(row["part"]).removeprefix("team#") for row in look.context.state.query(LEASES)]
+    by_stem = [(access_point_stem(look.context.installation, team), team) for team in teams]
+    return found | look.of_others((team, key) for key in rest for stem, team in by_stem if stem == stems[key])
+
+
+def _stem(look: DataLook, key: Key) -> str:
+    """As much of a team's name as the name of its access point tells; empty for another name than podshare gives."""
+    begin = f"{look.context.installation.prefix}-"
+    return key.name.removeprefix(begin).rpartition("-")[0] if key.name.startswith(begin) else ""
 
 
 def _listed(look: DataLook) -> Iterator[str]:

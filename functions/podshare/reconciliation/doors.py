@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import is_absent, reason_of
-from podshare.aws.tables import Inventory
+from podshare.aws.tables import in_inventories
 from podshare.domain import policies, remedies
 from podshare.domain.doors import UNREAD, Door, is_stranger, spans_as_stranger, subject_of, unexpected
 from podshare.domain.facts import ClusterFacts
@@ -255,8 +255,7 @@ def access_entries(look: Look) -> Iterator[Door]:
     eks = look.context.accounts.client("eks", facts.account, facts.region)
     pages = eks.get_paginator("list_access_entries").paginate(clusterName=facts.eks_cluster)
     strangers = [arn for page in pages for arn in page["accessEntries"] if not _is_known(look, arn)]
-    rows = {arn: team for arn in strangers if (team := _team_in(look, arn)) not in ("", look.context.team)}
-    others = _in_inventories(look, rows)
+    others = _in_inventories(look, strangers)
     with ThreadPoolExecutor(READERS) as pool:
         for found in pool.map(lambda arn: [*_entry(look, arn)], [arn for arn in strangers if arn not in others]):
             yield from found
@@ -273,16 +272,14 @@ def _team_in(look: Look, arn: str) -> str:
     return arn[len(start) : -_HASH] if arn.startswith(start) else ""
 
 
-def _in_inventories(look: Look, teams: Mapping[str, str]) -> frozenset[str]:
-    """Those of the principals whose entry is in the inventory of the team that they are named for.
+def _in_inventories(look: Look, strangers: Iterable[str]) -> frozenset[str]:
+    """Those of the principals whose entry is in the inventory of another team that they are named for.
 
     The verification of that team looks at them, wherever they lead.
     """
-    found = set[str]()
-    for team in sorted({*teams.values()}):
-        keys = {look.key(Kind.ACCESS_ENTRY, arn): arn for arn, of in teams.items() if of == team}
-        found |= {keys[key] for key in Inventory(look.context.state, team).among(keys)}
-    return frozenset(found)
+    named = ((_team_in(look, arn), look.key(Kind.ACCESS_ENTRY, arn)) for arn in strangers)
+    others = ((team, key) for team, key in named if team not in ("", look.context.team))
+    return frozenset(key.name for key in in_inventories(look.context.state, others))
 
 
 def _entry(look: Look, arn: str) -> Iterator[Door]:
