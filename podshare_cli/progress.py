@@ -2,8 +2,9 @@
 
 import datetime
 import time
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Protocol, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
@@ -37,24 +38,32 @@ class Followed(Protocol):
         """What has happened since the last look."""
 
 
-def watch(console: Console | None, followings: Sequence[Followed], look_seconds: float = 1.0) -> None:
+F = TypeVar("F", bound=Followed)
+
+
+def watch(
+    console: Console | None,
+    followings: Sequence[F],
+    look_seconds: float = 1.0,
+    ended: Callable[[F], None] = lambda _: None,
+) -> None:
     """Follow executions until all are over, telling on ``console``; None tells nothing.
 
-    ``look_seconds`` is the pause between two looks at the histories.
+    ``look_seconds`` is the pause between two looks at the histories; ``ended`` is called with each as it is over.
     """
-    if console is None:
-        _wait(followings, look_seconds)
-        return
-    with Watching(console, followings) as watching:
-        while watching.look():
-            time.sleep(look_seconds)
-
-
-def _wait(followings: Sequence[Followed], look_seconds: float) -> None:
-    while open_ones := [following for following in followings if not following.is_over]:
-        for following in open_ones:
-            following.look()
-        time.sleep(look_seconds)
+    open_ones = [following for following in followings if not following.is_over]
+    with Watching(console, followings) if console else nullcontext() as watching:
+        while open_ones:
+            if watching:
+                watching.look()
+            else:
+                for following in open_ones:
+                    following.look()
+            for following in open_ones:
+                if following.is_over:
+                    ended(following)
+            open_ones = [following for following in open_ones if not following.is_over]
+            time.sleep(look_seconds if open_ones else 0)
 
 
 class Watching:
@@ -87,15 +96,14 @@ class Watching:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def look(self) -> bool:
-        """Look once at all that is not over; whether some is left."""
+    def look(self) -> None:
+        """Look once at all that is not over."""
         looked = [following for following in self._followings if not following.is_over]
         happened = [(happening, following.name) for following in looked for happening in following.look()]
         for happening, name in sorted(happened, key=lambda each: each[0].at):
             self._tell(name, happening)
         for following in looked:
             self._show(following)
-        return any(not following.is_over for following in self._followings)
 
     def _tell(self, name: str, happening: Happening) -> None:
         seconds = max(0.0, (happening.at - self._started).total_seconds())

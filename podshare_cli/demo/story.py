@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -182,17 +183,12 @@ class _Story:
 
     def _watch(self, followings: Sequence[Following | FollowingAccount], began: float, end: str) -> None:
         """Follow executions until all are over, with a line for each as it ends."""
-        if self._details:
-            watch(self._details, followings, _LOOK_SECONDS)
-        open_ones = list(followings)
-        with self._console.status("Reconciling"):
-            while open_ones:
-                for following in open_ones:
-                    following.look()
-                for following in [one for one in open_ones if one.is_over]:
-                    open_ones.remove(following)
-                    self._act(f"  {self._ended(following, time.monotonic() - began, end)}")
-                time.sleep(_LOOK_SECONDS if open_ones else 0)
+
+        def ended(following: Following | FollowingAccount) -> None:
+            self._act(f"  {self._ended(following, time.monotonic() - began, end)}")
+
+        with nullcontext() if self._details else self._console.status("Reconciling"):
+            watch(self._details, followings, _LOOK_SECONDS, ended)
 
     def _ended(self, following: Following | FollowingAccount, seconds: float, end: str) -> str:
         run = (following.following if isinstance(following, FollowingAccount) else following).run
