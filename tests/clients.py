@@ -1,11 +1,14 @@
 """AWS's own clients, in environments of their own (`make` sets them up): tests drive them as users do."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+
+from podshare_sandbox.organization import HUB_REGION
 
 ROOT = Path(__file__).parents[1]
 _FOLDER = ROOT / ".venv-clients" / "bin"
@@ -27,3 +30,13 @@ def run(
     return subprocess.run(  # noqa: S603  # a command of a test
         [client(command[0]), *command[1:]], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
+
+
+def act_in_the_hub(patch: pytest.MonkeyPatch, access_key: str, secret_key: str) -> None:
+    """Let the command of this process act with these keys in the hub's Region, and with nothing of whoever runs it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        patch.delenv(name)
+    patch.setenv("AWS_CONFIG_FILE", os.devnull)
+    patch.setenv("AWS_REGION", HUB_REGION)
+    patch.setenv("AWS_ACCESS_KEY_ID", access_key)
+    patch.setenv("AWS_SECRET_ACCESS_KEY", secret_key)

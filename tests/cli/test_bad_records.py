@@ -4,7 +4,6 @@ The files are in ``bad_records``; those in ``bad_records/good`` are written befo
 """
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ import yaml
 from podshare.aws.tables import to_item
 from podshare_cli.application import main
 from podshare_sandbox import Sandbox
-from podshare_sandbox.organization import HUB, HUB_REGION, admin_credentials
+from podshare_sandbox.organization import HUB, admin_credentials
+from tests.clients import act_in_the_hub
 
 FILES = Path(__file__).with_name("bad_records")
 GOOD = sorted(str(path) for path in (FILES / "good").iterdir())
@@ -51,13 +51,8 @@ def sandbox() -> Iterator[Sandbox]:
     """podshare with the good records: team robots is READY."""
     with Sandbox(time_scale=0.02) as running, pytest.MonkeyPatch.context() as patch:
         running.deploy_podshare()
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            patch.delenv(name)
         keys = admin_credentials(HUB)
-        patch.setenv("AWS_CONFIG_FILE", os.devnull)
-        patch.setenv("AWS_REGION", HUB_REGION)
-        patch.setenv("AWS_ACCESS_KEY_ID", keys.access_key)
-        patch.setenv("AWS_SECRET_ACCESS_KEY", keys.secret_key)
+        act_in_the_hub(patch, keys.access_key, keys.secret_key)
         assert main(["team", "put", *GOOD, "--wait"]) == 0
         assert main(["sweep"]) == 0
         yield running

@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,6 +23,7 @@ from podshare_sandbox.organization import (
     admin_credentials,
 )
 from tests.builders import a_team_item
+from tests.clients import act_in_the_hub
 from tests.scenarios.world import CLUSTER, DATASETS, VISION
 
 ROLE = "Doctor"
@@ -52,13 +52,8 @@ def sandbox() -> Iterator[Sandbox]:
             stateMachineArn=f"arn:aws:states:{HUB_REGION}:{HUB}:stateMachine:podshare-sweep-teams", input="{}"
         )
         running.settle(120)
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            patch.delenv(name)
         keys = admin_credentials(HUB)
-        patch.setenv("AWS_ACCESS_KEY_ID", keys.access_key)
-        patch.setenv("AWS_SECRET_ACCESS_KEY", keys.secret_key)
-        patch.setenv("AWS_CONFIG_FILE", os.devnull)
-        patch.setenv("AWS_REGION", HUB_REGION)
+        act_in_the_hub(patch, keys.access_key, keys.secret_key)
         yield running
 
 

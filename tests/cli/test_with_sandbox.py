@@ -25,6 +25,7 @@ from podshare_cli.sandbox_file import RunningSandbox
 from podshare_sandbox import Sandbox
 from podshare_sandbox.organization import ACCOUNTS, EKS_CLUSTER_ARN, HUB, HUB_REGION, SCIENTISTS, admin_credentials
 from podshare_sandbox.services import kubernetes
+from tests.clients import act_in_the_hub
 
 PROJECT = Path(__file__).resolve().parents[2]
 EXAMPLES = PROJECT / "examples" / "registry"
@@ -54,12 +55,7 @@ def sandbox() -> Iterator[Sandbox]:
     """An organization with podshare deployed, in which `admin` and `auditor` have just their managed policies."""
     with Sandbox(time_scale=0.02) as running, pytest.MonkeyPatch.context() as patch:
         running.deploy_podshare()
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            patch.delenv(name)
-        patch.setenv("AWS_CONFIG_FILE", os.devnull)
-        patch.setenv("AWS_REGION", HUB_REGION)
-        for name, value in _keys_of_new_user(running, "operator", "podshare-admin").items():
-            patch.setenv(name, value)
+        act_in_the_hub(patch, *_keys_of_new_user(running, "operator", "podshare-admin").values())
         yield running
 
 

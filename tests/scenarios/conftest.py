@@ -1,7 +1,6 @@
 """A sandbox with podshare deployed, made once for each file of scenarios."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 
 from podshare_cli.application import main
 from podshare_sandbox import Sandbox
+from tests.clients import act_in_the_hub
 from tests.scenarios.world import CLUSTER, DATASETS, HUB, REGION, Item, World
 
 
@@ -65,12 +65,7 @@ def audit(
             UserName="auditor", PolicyArn=f"arn:aws:iam::{HUB}:policy/podshare-system/podshare-auditor"
         )
     keys = iam.create_access_key(UserName="auditor")["AccessKey"]
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_REGION", REGION)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", keys["AccessKeyId"])
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", keys["SecretAccessKey"])
+    act_in_the_hub(monkeypatch, keys["AccessKeyId"], keys["SecretAccessKey"])
 
     def call(code: int) -> Item:
         capsys.readouterr()

@@ -8,25 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.scenarios.world import TEXT
-from tests.simulation.faults import PLAIN, Call, Fault
+from tests.simulation.faults import EVENTS, PLAIN, Call, Fault
 
 FAULTS_AT_ONCE = 300
 # SDKs make 4 attempts; a fault that outlasts them reaches podshare itself
 OUTLASTING = 5
 # one that is denied is tried no second time, and a process that is killed costs most of a second
 _OUTLASTING_SHARES = dict.fromkeys(PLAIN, 0.25) | {"denied": 0, "killed_before": 0.1, "killed_after": 0.1}
-_QUICK_EVENTS = (
-    "triggered",
-    "rewritten",
-    "contested",
-    "tampered",
-    "taken",
-    "bound",
-    "returned",
-    "published",
-    "suspended",
-)
 _SLOW_EVENTS = ("aborted", "redriven")
+_QUICK_EVENTS = tuple(event for event in EVENTS if event not in _SLOW_EVENTS)
 _CONCERNING_TEAMS = ("onboarding", "change")  # the chapters in which something else may happen meanwhile
 
 _MOST_BY_CHANCE = 0.01  # share of the recorded calls; where more are made no longer, the story has changed
