@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from podshare.domain.proof import Refusal
-from podshare.domain.reach import ANYBODY, ASSUME, Access, in_bucket, in_cluster, in_file_system
+from podshare.access.proof import Refusal
+from podshare.access.reach import ANYBODY, ASSUME, Access, in_bucket, in_cluster, in_file_system
 from podshare_cli.output import ago
 from podshare_cli.proofs import AuditLine, Line, Proof
 

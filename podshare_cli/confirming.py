@@ -13,9 +13,9 @@ from typing import Any
 
 import typer
 
-from podshare.domain.blast_radius import digest, fingerprints
-from podshare.domain.kinds import Key
-from podshare.domain.records import MOST_LOSSES
+from podshare.kinds.shapes import Key
+from podshare.reconcile.blast_radius import digest, fingerprints
+from podshare.registry.records import MOST_LOSSES
 from podshare_cli.approving import approval, write
 from podshare_cli.connection import Connection
 from podshare_cli.documents import Item

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from podshare.domain.records import InvalidRecord, Problem, parse
-from podshare.domain.wording import ABSENT, UNKNOWN_FIELD, closest
+from podshare.registry.records import InvalidRecord, Problem, parse
+from podshare.registry.wording import ABSENT, UNKNOWN_FIELD, closest
 from podshare_cli.failures import invalid
 from podshare_cli.strict_yaml import Document, Mark, NotReadableError, documents
 

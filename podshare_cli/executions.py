@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import Any
 
-from podshare.domain import names
+from podshare.kinds import names
 from podshare_cli.connection import Connection
 from podshare_cli.failures import Failure
 from podshare_cli.runs import Happening, Run, SweepRun

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from podshare.domain.wording import sentence
+from podshare.registry.wording import sentence
 from podshare_cli.failures import Failure
 
 STATE_STYLES = {

@@ -19,7 +19,7 @@ def pause(
 
     What is requested meanwhile is done when podshare resumes.
     """
-    from podshare.domain.records import PAUSE_ID, InvalidRecord, parse
+    from podshare.registry.records import PAUSE_ID, InvalidRecord, parse
     from podshare_cli.failures import invalid
     from podshare_cli.tables import Registry
 
@@ -38,7 +38,7 @@ def pause(
 @takes_options
 def resume(options: Options) -> None:
     """Start reconciliations again, beginning with every team."""
-    from podshare.domain.records import PAUSE_ID
+    from podshare.registry.records import PAUSE_ID
     from podshare_cli.tables import Registry
 
     was_paused = Registry(options.connection).delete(PAUSE_ID)

@@ -19,9 +19,9 @@ from lightkube.config.models import Cluster, Context, User
 from lightkube.core.exceptions import ApiError
 from lightkube.resources.core_v1 import Pod
 
+from podshare.access.reach import ANYBODY, Access, in_bucket
 from podshare.aws.kubernetes import token
-from podshare.domain.kinds import Key, Kind
-from podshare.domain.reach import ANYBODY, Access, in_bucket
+from podshare.kinds.shapes import Key, Kind
 from podshare_cli.connection import Connection
 from podshare_cli.failures import Failure
 from podshare_cli.proofs import Known, Line

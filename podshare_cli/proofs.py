@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from podshare.domain import policies
-from podshare.domain import proof as domain
-from podshare.domain.desired import CLUSTER_POLICY
-from podshare.domain.doors import UNREAD, Door
-from podshare.domain.proof import Refusal, digest, unpacked
-from podshare.domain.reach import ANYBODY, Access, account_of, by_pods, in_bucket, in_cluster
+from podshare.access import proof as domain
+from podshare.access.doors import UNREAD, Door
+from podshare.access.proof import Refusal, digest, unpacked
+from podshare.access.reach import ANYBODY, Access, account_of, by_pods, in_bucket, in_cluster
+from podshare.kinds.desired import CLUSTER_POLICY
+from podshare.policy import policies
 from podshare_cli.connection import Connection
 from podshare_cli.failures import invalid
 from podshare_cli.tables import Registry, State

@@ -11,13 +11,13 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from podshare.domain import names
-from podshare.domain.accounts import Account
-from podshare.domain.desired import member_principals, role_holder
-from podshare.domain.installation import Installation
-from podshare.domain.kinds import Key, Kind
-from podshare.domain.membership import Member, members
-from podshare.domain.records import Cluster, InvalidRecord, Team, clusters_of, enrolled, parse, parse_team
+from podshare.installation import Installation
+from podshare.kinds import names
+from podshare.kinds.desired import member_principals, role_holder
+from podshare.kinds.shapes import Key, Kind
+from podshare.registry.accounts import Account
+from podshare.registry.membership import Member, members
+from podshare.registry.records import Cluster, InvalidRecord, Team, clusters_of, enrolled, parse, parse_team
 from podshare_cli import words
 from podshare_cli.connection import Connection
 from podshare_cli.documents import name_of

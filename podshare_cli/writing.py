@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from podshare.domain.acceptance import accept_team
-from podshare.domain.accounts import Account
-from podshare.domain.enrollments import team_name, team_of
-from podshare.domain.records import (
+from podshare.registry.acceptance import accept_team
+from podshare.registry.accounts import Account
+from podshare.registry.enrollments import team_name, team_of
+from podshare.registry.records import (
     Cluster,
     Dataset,
     InvalidRecord,
@@ -18,7 +18,7 @@ from podshare.domain.records import (
     parse,
     plain,
 )
-from podshare.domain.templates import rendered
+from podshare.registry.templates import rendered
 from podshare_cli.connection import Connection
 from podshare_cli.documents import Item, Read, kind_of, name_of
 from podshare_cli.failures import invalid

@@ -67,7 +67,7 @@ _FILES = ("_retry", "endpoints", "partitions", "sdk-default-configuration")
 
 @dataclass(frozen=True)
 class _Package:
-    """A package of a function's code: a module of it and the modules below, and where they are."""
+    """Packages of a function's code, by their names with spaces between, and where they are."""
 
     name: str
     folder: str
@@ -76,8 +76,9 @@ class _Package:
         """Import it all, and build the models that build themselves when they are used."""
         sys.path.insert(0, self.folder)
         try:
-            for found in pkgutil.iter_modules(importlib.import_module(self.name).__path__):
-                _build_models(importlib.import_module(f"{self.name}.{found.name}"))
+            for package in self.name.split():
+                for found in pkgutil.iter_modules(importlib.import_module(package).__path__):
+                    _build_models(importlib.import_module(f"{package}.{found.name}"))
         finally:
             sys.path.remove(self.folder)
 

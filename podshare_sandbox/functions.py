@@ -122,7 +122,7 @@ def register_code(function_arn: str, folder: Path | str) -> None:
 
 
 def preload(package: str, folder: Path) -> None:
-    """Import a package of the functions' code once for all environments; it must not look at its surroundings."""
+    """Import packages of the functions' code once for all environments; they must not look at their surroundings."""
     _running_fleet().preload(package, folder.resolve())
 
 

@@ -302,7 +302,8 @@ class Sandbox:
             "LambdaConcurrency": concurrency.limit(HUB, HUB_REGION),
         }
         given: dict[str, Any] = {**its_own, **(parameters or {})}
-        functions.preload("podshare.domain", PROJECT / "functions")  # pure, see the contracts in pyproject.toml
+        pure = "podshare.registry podshare.access"  # with what they import, see the contracts in pyproject.toml
+        functions.preload(pure, PROJECT / "functions")
         outputs = self.deploy(PROJECT / "template.yaml", HUB, HUB_REGION, "podshare", given)
         for function in self.client("lambda").list_functions()["Functions"]:
             functions.warm(function["FunctionArn"])  # on the core that the member stacks leave idle

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from podshare.domain.accounts import Account
-from podshare.domain.desired import member_principals
-from podshare.domain.facts import ClusterFacts, FileSystemFacts
-from podshare.domain.installation import Installation
-from podshare.domain.isolation import Boundaries
-from podshare.domain.records import Dataset, Team, parse_team
+from podshare.access.isolation import Boundaries
+from podshare.installation import Installation
+from podshare.kinds.desired import member_principals
+from podshare.kinds.facts import ClusterFacts, FileSystemFacts
+from podshare.registry.accounts import Account
+from podshare.registry.records import Dataset, Team, parse_team
 
 INSTALLATION = Installation(
     prefix="podshare",

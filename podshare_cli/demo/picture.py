@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from podshare.domain.records import Team
+from podshare.registry.records import Team
 from podshare_cli.demo.proofs import Proof, Question, Reach
 from podshare_cli.executions import Following
 from podshare_cli.output import state_text

@@ -20,10 +20,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from podshare.aws.kubernetes import token
-from podshare.domain import names
-from podshare.domain.installation import Installation
-from podshare.domain.membership import Member, members
-from podshare.domain.records import Dataset, DatasetAccess, DatasetGrant, ServiceAccount, Team
+from podshare.installation import Installation
+from podshare.kinds import names
+from podshare.registry.membership import Member, members
+from podshare.registry.records import Dataset, DatasetAccess, DatasetGrant, ServiceAccount, Team
 from podshare_sandbox import Sandbox
 from podshare_sandbox.organization import EKS_CLUSTER, EKS_CLUSTER_ARN, HUB, HUB_REGION, OBJECTS
 from podshare_sandbox.services import pod_identity

@@ -8,10 +8,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from podshare.domain import names
-from podshare.domain.enrollments import team_name
-from podshare.domain.installation import Installation
-from podshare.domain.records import Dataset, Enrollment, Team, parse, parse_team
+from podshare.installation import Installation
+from podshare.kinds import names
+from podshare.registry.enrollments import team_name
+from podshare.registry.records import Dataset, Enrollment, Team, parse, parse_team
 from podshare_cli import writing
 from podshare_cli.connection import DEFAULT_PREFIX, Connection
 from podshare_cli.demo import organization, picture

@@ -9,9 +9,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from podshare.domain import limits
-from podshare.domain.desired import NAMESPACE_POLICIES
-from podshare.reconciliation.preconditions import ADD_ONS
+from podshare.kinds import limits
+from podshare.kinds.desired import NAMESPACE_POLICIES
+from podshare.reconcile.preconditions import ADD_ONS
 from podshare_cli.doctor.accounts import Accounts
 from podshare_cli.doctor.findings import Finding, Place
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from podshare.domain import limits
-from podshare.reconciliation.preconditions import MEMBER_VERSION, VERSION_TAG
+from podshare.kinds import limits
+from podshare.reconcile.preconditions import MEMBER_VERSION, VERSION_TAG
 from podshare_cli.doctor.accounts import Accounts
 from podshare_cli.doctor.findings import Finding, Place
 from podshare_cli.doctor.organization import EVENTS_REGION, trail

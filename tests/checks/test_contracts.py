@@ -1,25 +1,27 @@
-"""The import contracts of pyproject.toml: each can fail, and the domain keeps a rule that import-linter cannot see."""
+"""The import contracts of pyproject.toml: each can fail, and pure modules keep rules that import-linter cannot see."""
 
 import ast
 import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("functions/podshare", "podshare_cli", "podshare_sandbox")
+PRODUCT = sorted((ROOT / "functions/podshare").rglob("*.py"))
 CLOCKS = {"now", "today", "utcnow"}
 VIOLATIONS = {
-    "functions/podshare/domain/planted_upwards.py": "import podshare.aws",
-    "functions/podshare/domain/planted_clock.py": "import time",
-    "functions/podshare/domain/planted_aws.py": "from botocore.exceptions import ClientError",
-    "functions/podshare/aws/planted_upwards.py": "import podshare.resources",
+    "functions/podshare/registry/planted_upwards.py": "import podshare.aws",
+    "functions/podshare/policy/planted_clock.py": "import time",
+    "functions/podshare/access/planted_aws.py": "from botocore.exceptions import ClientError",
+    "functions/podshare/aws/planted_upwards.py": "import podshare.kinds",
     "functions/podshare/aws/planted_sandbox.py": "import podshare_sandbox.clock",
     "functions/podshare/planted_without_layer.py": "",
-    "podshare_sandbox/planted_product.py": "from podshare.domain import names",
+    "podshare_sandbox/planted_product.py": "from podshare.kinds import names",
     "podshare_cli/planted_first.py": "import podshare_cli.planted_second",
     "podshare_cli/planted_second.py": "import podshare_cli.planted_first",
 }
@@ -68,11 +70,48 @@ def test_every_contract_rejects_planted_violations(outline: Path) -> None:
     assert [module for module in VIOLATIONS if Path(module).stem not in result.stdout] == []
 
 
-def test_domain_reads_no_clock() -> None:
-    """Domain modules may use the types of datetime, but take the time as an argument."""
+def pure_modules() -> set[Path]:
+    """The modules that the contract holds to be pure."""
+    about = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    [contract] = [one for one in about["tool"]["importlinter"]["contracts"] if "is pure" in one["name"]]
+    places = [ROOT / "functions" / name.replace(".", "/") for name in contract["source_modules"]]
+    return {path for place in places for path in (*place.rglob("*.py"), place.with_suffix(".py")) if path.exists()}
+
+
+def imported(path: Path) -> set[str]:
+    """What a module imports, of podshare as modules."""
+    nodes = [*ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    froms = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+    names = {f"{node.module}.{alias.name}" for node in froms for alias in node.names}
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return {*names, *plain, *(str(node.module) for node in froms)}
+
+
+def test_every_module_that_uses_only_pure_ones_is_held_to_it() -> None:
+    """A module of the product that needs nothing but pure modules is on the list of pure modules."""
+    pure = pure_modules()
+    named = {".".join(path.relative_to(ROOT / "functions").with_suffix("").parts) for path in pure}
+    impure = ("boto3", "botocore", "lightkube", "os", "random", "time")
+    product = {".".join(path.relative_to(ROOT / "functions").with_suffix("").parts): path for path in PRODUCT}
+
+    unlisted = [
+        name
+        for name, path in product.items()
+        if path not in pure
+        and path.stem != "__init__"
+        and imported(path) & product.keys() <= named
+        and not any(one.partition(".")[0] in impure for one in imported(path))
+    ]
+
+    assert len(pure) > 30
+    assert unlisted == []
+
+
+def test_pure_modules_read_no_clock() -> None:
+    """Pure modules may use the types of datetime, but take the time as an argument."""
     calls = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
-        for path in (ROOT / "functions/podshare/domain").rglob("*.py")
+        for path in pure_modules()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and node.attr in CLOCKS
     ]

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from podshare.access.proof import packed, unpacked
 from podshare.aws.tables import to_item
-from podshare.domain.proof import packed, unpacked
 from podshare_cli.application import main
 from podshare_cli.failures import Failure
 from podshare_cli.sandbox_control import Control, ask

@@ -10,17 +10,19 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from podshare.domain import isolation, limits, records
-from podshare.domain.accounts import Account
-from podshare.domain.desired import NAMESPACE_POLICIES
-from podshare.domain.kinds import Stage
-from podshare.domain.outcome import TeamState
-from podshare.domain.plan import MOST_CHANGES, MOST_LEFT_BEHIND
-from podshare.domain.templates import DISPLAY, FIGURES
-from podshare.reconciliation.planning import MOST_UNKNOWN
-from podshare.reconciliation.recording import MOST_WAITS
-from podshare.reconciliation.sweeping import LONGEST_REASON, MOST_ITEMS, MOST_REASONS, OUTCOMES
-from podshare.reconciliation.triggers import MOST_ATTEMPTS
+from podshare.access import isolation
+from podshare.kinds import limits
+from podshare.kinds.desired import NAMESPACE_POLICIES
+from podshare.kinds.shapes import Stage
+from podshare.reconcile.outcome import TeamState
+from podshare.reconcile.plan import MOST_CHANGES, MOST_LEFT_BEHIND
+from podshare.reconcile.planning import MOST_UNKNOWN
+from podshare.reconcile.recording import MOST_WAITS
+from podshare.reconcile.sweeping import LONGEST_REASON, MOST_ITEMS, MOST_REASONS, OUTCOMES
+from podshare.reconcile.triggers import MOST_ATTEMPTS
+from podshare.registry import records
+from podshare.registry.accounts import Account
+from podshare.registry.templates import DISPLAY, FIGURES
 from podshare_cli.accounts import AccountState
 from podshare_sandbox import organization
 from podshare_sandbox.cloudformation import template
@@ -247,8 +249,8 @@ def test_states_of_accounts_are_told() -> None:
 def test_parts_of_the_organization_are_told() -> None:
     """The table of what is known of the organization has every part of that id which the code names."""
     sources = "".join(
-        (ROOT / "functions/podshare/reconciliation" / name).read_text(encoding="utf-8")
-        for name in ("accounts.py", "sweeping.py")
+        (ROOT / "functions/podshare/reconcile" / name).read_text(encoding="utf-8")
+        for name in ("organization_accounts.py", "sweeping.py")
     )
     named = {*re.findall(r'ORGANIZATION, f?"(\w+)', sources), *re.findall(r'return f"(\w+)#\{account\}"', sources)}
 

@@ -14,9 +14,17 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 from podshare.aws.errors import Pending, Waiting
 from podshare.aws.sessions import Accounts
 from podshare.aws.tables import State
-from podshare.domain import policies, rbac
-from podshare.domain.installation import Installation
-from podshare.domain.kinds import (
+from podshare.installation import Installation
+from podshare.kinds.access_entry import calls as access_entry
+from podshare.kinds.access_point import calls as access_point
+from podshare.kinds.cluster_scheduler_config import calls as cluster_scheduler_config
+from podshare.kinds.compute_quota import calls as compute_quota
+from podshare.kinds.context import Context
+from podshare.kinds.data_repository_association import calls as data_repository_association
+from podshare.kinds.kms_grant import calls as kms_grant
+from podshare.kinds.pod_identity_association import calls as pod_identity_association
+from podshare.kinds.role import calls as role
+from podshare.kinds.shapes import (
     AccessEntry,
     AccessPoint,
     ClusterSchedulerConfig,
@@ -33,17 +41,7 @@ from podshare.domain.kinds import (
     Resource,
     Role,
 )
-from podshare.resources import (
-    access_entry,
-    access_point,
-    cluster_scheduler_config,
-    compute_quota,
-    data_repository_association,
-    kms_grant,
-    pod_identity_association,
-    role,
-)
-from podshare.resources.context import Context
+from podshare.policy import policies, rbac
 
 CREATE: Mapping[type[Resource], Any] = {
     Role: role.create,

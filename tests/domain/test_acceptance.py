@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from podshare.domain.acceptance import Accepted, accept_dataset, accept_team
-from podshare.domain.records import Access, Dataset, InvalidRecord, Problem, Team, parse_team
+from podshare.registry.acceptance import Accepted, accept_dataset, accept_team
+from podshare.registry.records import Access, Dataset, InvalidRecord, Problem, Team, parse_team
 from tests.builders import KMS_KEY, ROOT, SCIENCE, a_dataset, a_team, a_team_item, a_team_item_on
 
 DATASETS: dict[str, Dataset | None] = {"imagenet": a_dataset(), "web": a_dataset("web")}

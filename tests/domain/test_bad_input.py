@@ -20,15 +20,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from podshare.aws.tables import from_item, to_item
-from podshare.domain import limits, policies
-from podshare.domain.acceptance import accept_dataset, accept_team
-from podshare.domain.accounts import Account
-from podshare.domain.desired import desired
-from podshare.domain.enrollments import Enrolled, team_of
-from podshare.domain.facts import ClusterFacts
-from podshare.domain.kinds import AccessPoint, Key, Resource, Role
-from podshare.domain.membership import members
-from podshare.domain.records import (
+from podshare.kinds import limits
+from podshare.kinds.desired import desired
+from podshare.kinds.facts import ClusterFacts
+from podshare.kinds.shapes import AccessPoint, Key, Resource, Role
+from podshare.policy import policies
+from podshare.registry.acceptance import accept_dataset, accept_team
+from podshare.registry.accounts import Account
+from podshare.registry.enrollments import Enrolled, team_of
+from podshare.registry.membership import members
+from podshare.registry.records import (
     MODELS,
     MOST_BYTES,
     MOST_PROBLEMS,

@@ -4,7 +4,9 @@ import hashlib
 import re
 from dataclasses import replace
 
-from podshare.domain.blast_radius import (
+from podshare.kinds.desired import desired
+from podshare.kinds.shapes import AccessEntry, Key, Kind, Resource
+from podshare.reconcile.blast_radius import (
     accounts_of,
     cause,
     departed,
@@ -14,10 +16,8 @@ from podshare.domain.blast_radius import (
     told,
     without_losses,
 )
-from podshare.domain.desired import desired
-from podshare.domain.kinds import AccessEntry, Key, Kind, Resource
-from podshare.domain.plan import Action, Change, Plan, plan
-from podshare.domain.records import Team, parse_team
+from podshare.reconcile.plan import Action, Change, Plan, plan
+from podshare.registry.records import Team, parse_team
 from tests.builders import CLUSTER, EAST, INSTALLATION, a_dataset, a_team, a_team_item, a_team_item_on, an_account
 
 

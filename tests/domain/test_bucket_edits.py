@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from podshare.domain.bucket_edits import Edit, Window, changed, digest, edit_in, is_lost, others_of
+from podshare.kinds.bucket_edits import Edit, Window, changed, digest, edit_in, is_lost, others_of
 from tests.builders import INSTALLATION
 
 AUDIT = {"Sid": "Audit", "Effect": "Allow", "Principal": "*", "Action": "s3:GetBucketLocation", "Resource": "*"}

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podshare.domain import capacity
-from podshare.domain.capacity import Allocation, Nodes, Share, commitments, over_commitments, report, share
-from podshare.domain.instance_types import Instance, instance
+from podshare.reconcile import capacity
+from podshare.reconcile.capacity import Allocation, Nodes, Share, commitments, over_commitments, report, share
+from podshare.reconcile.instance_types import Instance, instance
 
 P5, P4D, G5, M5 = "ml.p5.48xlarge", "ml.p4d.24xlarge", "ml.g5.12xlarge", "ml.m5.xlarge"
 THERE = {P5: Nodes(8, 8), G5: Nodes(4, 4)}

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from podshare.domain import cleanup
-from podshare.domain.cleanup import ServedKind
+from podshare.aws.served_kinds import ServedKind, served_kinds
+from podshare.kinds import cleanup
 
 VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 
@@ -24,7 +24,7 @@ def served(*groups: tuple[str, dict[str, list[str]]], scope: str = "Namespaced")
         }
         for group, resources in groups
     ]
-    return list(cleanup.served_kinds({"items": items}))
+    return list(served_kinds({"items": items}))
 
 
 def test_a_kind_that_is_installed_tomorrow_counts() -> None:

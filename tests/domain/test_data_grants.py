@@ -7,12 +7,13 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podshare.domain import limits, policies
-from podshare.domain.acceptance import accept_team
-from podshare.domain.desired import desired
-from podshare.domain.expiry import in_force, terms
-from podshare.domain.kinds import AccessPoint, Resource, Role
-from podshare.domain.records import Team, parse_team
+from podshare.kinds import limits
+from podshare.kinds.desired import desired
+from podshare.kinds.shapes import AccessPoint, Resource, Role
+from podshare.policy import policies
+from podshare.registry.acceptance import accept_team
+from podshare.registry.expiry import in_force, terms
+from podshare.registry.records import Team, parse_team
 from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team, a_team_item
 
 Reach = set[tuple[str, str, str]]

@@ -6,10 +6,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-from podshare.domain import policies
-from podshare.domain.desired import desired
-from podshare.domain.installation import MANAGED_BY_TAG, TEAM_TAG
-from podshare.domain.kinds import (
+from podshare.installation import MANAGED_BY_TAG, TEAM_TAG
+from podshare.kinds.desired import desired
+from podshare.kinds.shapes import (
     AccessEntry,
     AccessPoint,
     BucketDelegation,
@@ -20,7 +19,8 @@ from podshare.domain.kinds import (
     Role,
     RoleAttachment,
 )
-from podshare.domain.records import Scheduler, Team, parse_team
+from podshare.policy import policies
+from podshare.registry.records import Scheduler, Team, parse_team
 from tests.builders import CLUSTER, EAST, INSTALLATION, KMS_KEY, a_dataset, a_team, a_team_item_on, an_account
 
 

@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
-from podshare.domain.doors import Door, is_stranger, spans_as_stranger, team_of, unexpected
-from podshare.domain.reach import ANYBODY, Access
+from podshare.access.doors import Door, is_stranger, spans_as_stranger, unexpected
+from podshare.access.reach import ANYBODY, Access
+from podshare.kinds.subjects import team_of
 
 CLUSTER = "arn:aws:eks:us-west-2:111111111111:cluster/hyperpod-eks"
 ROLE = "arn:aws:iam::111111111111:role/podshare/podshare-vision-0123abcd"

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from podshare.domain.acceptance import accept_team
-from podshare.domain.accounts import Account
-from podshare.domain.enrollments import Enrolled, team_of
-from podshare.domain.records import Enrollment, InvalidRecord, Team, parse, parse_team
+from podshare.registry.acceptance import accept_team
+from podshare.registry.accounts import Account
+from podshare.registry.enrollments import Enrolled, team_of
+from podshare.registry.records import Enrollment, InvalidRecord, Team, parse, parse_team
 from tests.builders import a_dataset, a_team_item, an_account, an_enrollment_item
 
 ACCOUNT = an_account(tags={"owner": "rosalind@example.com", "gpus": "4"})

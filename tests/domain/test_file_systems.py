@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from podshare.domain.acceptance import accept_team
-from podshare.domain.desired import by_hand, desired
-from podshare.domain.expiry import in_force, terms
-from podshare.domain.isolation import Boundaries, violations
-from podshare.domain.kinds import (
+from podshare.access.isolation import Boundaries, violations
+from podshare.access.proof import beyond, refusals
+from podshare.access.reach import by_pods, reach
+from podshare.kinds.desired import by_hand, desired
+from podshare.kinds.manifests import manifests
+from podshare.kinds.shapes import (
     DataRepositoryAssociation,
     FileSystemDelegation,
     Kind,
@@ -20,11 +21,10 @@ from podshare.domain.kinds import (
     Resource,
     Stage,
 )
-from podshare.domain.manifests import manifests
-from podshare.domain.plan import Action, plan
-from podshare.domain.proof import beyond, refusals
-from podshare.domain.reach import by_pods, reach
-from podshare.domain.records import Dataset, InvalidRecord, Team, parse_team
+from podshare.reconcile.plan import Action, plan
+from podshare.registry.acceptance import accept_team
+from podshare.registry.expiry import in_force, terms
+from podshare.registry.records import Dataset, InvalidRecord, Team, parse_team
 from tests.builders import (
     CLUSTER,
     EAST,

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from podshare.domain import hardening
-from podshare.domain.desired import by_hand, desired
-from podshare.domain.kinds import Key, Kind, Namespace, PodIdentityAssociation, Resource, Stage, Work
-from podshare.domain.manifests import manifests
-from podshare.domain.plan import Action, plan
-from podshare.domain.records import Cluster, InvalidRecord, parse
+from podshare.kinds import hardening
+from podshare.kinds.desired import by_hand, desired
+from podshare.kinds.manifests import manifests
+from podshare.kinds.shapes import Key, Kind, Namespace, PodIdentityAssociation, Resource, Stage, Work
+from podshare.reconcile.plan import Action, plan
+from podshare.registry.records import Cluster, InvalidRecord, parse
 from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team
 
 A_CLUSTER = {

@@ -6,20 +6,20 @@ from typing import Any
 
 import pytest
 
-from podshare.domain.desired import desired
-from podshare.domain.isolation import violations
-from podshare.domain.kinds import (
+from podshare.access.isolation import violations
+from podshare.kinds.desired import desired
+from podshare.kinds.shapes import (
     AccessEntry,
     AccessPoint,
     Key,
     Kind,
     KmsGrant,
     KubernetesRole,
-    KubernetesRule,
     PodIdentityAssociation,
     Resource,
     Role,
 )
+from podshare.policy.rbac import KubernetesRule
 from tests.builders import CLUSTER, INSTALLATION, KMS_KEY, a_dataset, a_team, own_boundaries
 
 TEAM = a_team()

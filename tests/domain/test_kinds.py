@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from podshare.domain import policies
-from podshare.domain.kinds import (
+from podshare.kinds.shapes import (
     AccessEntry,
     AccessPoint,
     BucketDelegation,
@@ -19,7 +18,6 @@ from podshare.domain.kinds import (
     KmsGrant,
     KubernetesRole,
     KubernetesRoleBinding,
-    KubernetesRule,
     Namespace,
     PersistentVolume,
     PersistentVolumeClaim,
@@ -30,6 +28,8 @@ from podshare.domain.kinds import (
     ServiceAccount,
     same,
 )
+from podshare.policy import policies
+from podshare.policy.rbac import KubernetesRule
 
 KEY = Key(Kind.ROLE, "111111111111", "us-west-2", "container", "name")
 OWN = {"key": KEY, "tags": {"podshare:team": "vision"}}

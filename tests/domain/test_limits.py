@@ -1,8 +1,9 @@
 """What would not fit is told with the count, the limit and the remedy."""
 
-from podshare.domain import limits, policies
-from podshare.domain.desired import desired
-from podshare.domain.kinds import Kind
+from podshare.kinds import limits
+from podshare.kinds.desired import desired
+from podshare.kinds.shapes import Kind
+from podshare.policy import policies
 from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from podshare.domain.accounts import Account
-from podshare.domain.membership import Member, members
-from podshare.domain.records import InvalidRecord
+from podshare.registry.accounts import Account
+from podshare.registry.membership import Member, members
+from podshare.registry.records import InvalidRecord
 from tests.builders import BELOW_SCIENCE, ROOT, SCIENCE, a_team, an_account
 
 

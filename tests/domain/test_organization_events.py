@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from podshare.domain.organization_events import subject_of
+from podshare.reconcile.organization_events import subject_of
 
 MANAGEMENT, ACCOUNT = "999999999999", "555555555555"
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from podshare.domain.outcome import TeamState, outcome, results_in
+from podshare.reconcile.outcome import TeamState, outcome, results_in
 
 HELD = {"verified": True, "at": "2026-11-21T12:00:00+00:00", "resources": 3, "violations": [], "differences": []}
 BROKEN = {**HELD, "verified": False, "violations": [{"key": "k", "rule": "r", "found": "f"}]}

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podshare.domain.desired import desired
-from podshare.domain.kinds import (
+from podshare.kinds.desired import desired
+from podshare.kinds.observation import LONGEST_TEXT, Foreign, LeftBehind, Obstacle, Unreadable
+from podshare.kinds.shapes import (
     AccessEntry,
     AccessPoint,
     BucketDelegation,
@@ -27,8 +28,8 @@ from podshare.domain.kinds import (
     Stage,
     same,
 )
-from podshare.domain.plan import LONGEST_TEXT, Action, Foreign, LeftBehind, Obstacle, Unreadable, goal, plan
-from podshare.domain.records import Team
+from podshare.reconcile.plan import Action, goal, plan
+from podshare.registry.records import Team
 from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team
 
 Resources = dict[Key, Resource]

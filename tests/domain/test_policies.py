@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podshare.domain import policies
+from podshare.policy import policies
 
 ACTIONS = ["s3:GetObject", "s3:PutObject", "s3:ListBucket"]
 RESOURCES = ["arn:aws:s3:::b/*", "arn:aws:s3:::b/a/*", "arn:aws:s3:::b/a/b/*", "arn:aws:s3:::c/*"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from podshare.domain import policies
+from podshare.policy import policies
 from tests.builders import INSTALLATION, KMS_KEY
 
 EKS = "arn:aws:eks:us-west-2:111111111111:cluster/hyperpod-eks"

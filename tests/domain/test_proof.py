@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podshare.domain import policies
-from podshare.domain.desired import desired
-from podshare.domain.kinds import (
+from podshare.access.proof import Proof, beyond, digest, packed, refusals, unpacked
+from podshare.access.reach import GIVING, GIVING_NOTHING, Access, by_pods, in_bucket, in_cluster, reach
+from podshare.kinds.desired import desired
+from podshare.kinds.shapes import (
     AccessEntry,
     AccessPoint,
     ForeignSubjects,
@@ -22,9 +23,8 @@ from podshare.domain.kinds import (
     Role,
     Stage,
 )
-from podshare.domain.plan import Action, plan
-from podshare.domain.proof import Proof, beyond, digest, packed, refusals, unpacked
-from podshare.domain.reach import GIVING, GIVING_NOTHING, Access, by_pods, in_bucket, in_cluster, reach
+from podshare.policy import policies
+from podshare.reconcile.plan import Action, plan
 from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team
 
 DATASETS = {"imagenet": a_dataset(), "crawl": a_dataset("crawl", bucket="web-text-333333333333")}

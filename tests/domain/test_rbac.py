@@ -5,22 +5,14 @@ from typing import Any
 
 import pytest
 
-from podshare.domain.acceptance import accept_team
-from podshare.domain.desired import PRESETS, desired
-from podshare.domain.isolation import Boundaries, violations
-from podshare.domain.kinds import (
-    AccessEntry,
-    Key,
-    KubernetesRole,
-    KubernetesRoleBinding,
-    KubernetesRule,
-    Resource,
-    Stage,
-)
-from podshare.domain.manifests import manifest
-from podshare.domain.plan import Action, plan
-from podshare.domain.rbac import refusal
-from podshare.domain.records import InvalidRecord, Team, parse_team
+from podshare.access.isolation import Boundaries, violations
+from podshare.kinds.desired import PRESETS, desired
+from podshare.kinds.manifests import manifest
+from podshare.kinds.shapes import AccessEntry, Key, KubernetesRole, KubernetesRoleBinding, Resource, Stage
+from podshare.policy.rbac import KubernetesRule, refusal
+from podshare.reconcile.plan import Action, plan
+from podshare.registry.acceptance import accept_team
+from podshare.registry.records import InvalidRecord, Team, parse_team
 from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team, a_team_item
 
 GROUP = "podshare:vision:operators"

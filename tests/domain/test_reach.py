@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from podshare.domain import policies
-from podshare.domain.kinds import (
+from podshare.access.reach import Access, account_of, by_pods, in_bucket, in_cluster, in_file_system, reach
+from podshare.kinds.shapes import (
     AccessEntry,
     AccessPoint,
     DataRepositoryAssociation,
@@ -15,13 +15,13 @@ from podshare.domain.kinds import (
     Kind,
     KubernetesRole,
     KubernetesRoleBinding,
-    KubernetesRule,
     PersistentVolume,
     PodIdentityAssociation,
     Resource,
     Role,
 )
-from podshare.domain.reach import Access, account_of, by_pods, in_bucket, in_cluster, in_file_system, reach
+from podshare.policy import policies
+from podshare.policy.rbac import KubernetesRule
 from tests.builders import INSTALLATION
 
 HUB, MEMBER, OWNER = "111111111111", "222222222222", "333333333333"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from podshare.domain.records import InvalidRecord, Team, parse, parse_team
+from podshare.registry.records import InvalidRecord, Team, parse, parse_team
 from tests.builders import a_team, a_team_item
 
 

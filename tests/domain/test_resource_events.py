@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from podshare.domain.resource_events import Touched, access_point_stem, touched
+from podshare.kinds.resource_events import Touched, access_point_stem, touched
 from tests.builders import INSTALLATION
 
 HUB, DATA = "111111111111", "333333333333"

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from podshare.domain.desired import desired
-from podshare.domain.isolation import violations
-from podshare.domain.kinds import (
+from podshare.access.isolation import violations
+from podshare.kinds.desired import desired
+from podshare.kinds.shapes import (
     AccessEntry,
     AccessPoint,
     DataRepositoryAssociation,
@@ -14,13 +14,13 @@ from podshare.domain.kinds import (
     KmsGrant,
     KubernetesRole,
     KubernetesRoleBinding,
-    KubernetesRule,
     PersistentVolume,
     PersistentVolumeClaim,
     PodIdentityAssociation,
     Resource,
     Role,
 )
+from podshare.policy.rbac import KubernetesRule
 from tests.builders import CLUSTER, FILE_SYSTEM, INSTALLATION, KMS_KEY, a_dataset, a_team, own_boundaries
 
 RULE = {"api_groups": [""], "resources": ["configmaps"], "verbs": ["get"]}

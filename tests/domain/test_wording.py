@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from podshare.domain.records import InvalidRecord, parse
-from podshare.domain.wording import closest
+from podshare.registry.records import InvalidRecord, parse
+from podshare.registry.wording import closest
 from tests.builders import a_team_item, an_enrollment_item
 
 Item = dict[str, Any]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from moto.events.models import EventPattern
 
-from podshare.domain.resource_events import touched
+from podshare.kinds.resource_events import touched
 from podshare_sandbox import organization
 from podshare_sandbox.cloudformation import template
 from tests.builders import INSTALLATION

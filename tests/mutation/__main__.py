@@ -19,7 +19,16 @@ from pathlib import Path
 
 import yaml
 
-CORE = ("acceptance", "blast_radius", "isolation", "kinds", "membership", "plan", "policies", "reach")
+CORE = (
+    "access.isolation",
+    "access.reach",
+    "kinds.shapes",
+    "policy.policies",
+    "reconcile.blast_radius",
+    "reconcile.plan",
+    "registry.acceptance",
+    "registry.membership",
+)
 FLOOR_PERCENT = 97.0
 COPY = Path(".mutation")
 EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
@@ -54,7 +63,7 @@ class Survivor:
     @property
     def function(self) -> str:
         """Module and function, with its class if it has one."""
-        module, _, mangled = self.name.removeprefix("podshare.domain.").partition(".")
+        module, _, mangled = self.name.removeprefix("podshare.").rpartition(".")
         return f"{module}.{mangled.rpartition('__mutmut_')[0].replace('xǁ', '').removeprefix('x_').replace('ǁ', '.')}"
 
 
@@ -62,7 +71,7 @@ def main() -> int:
     """Run the mutants of all modules, or of those that are named; 0 if enough are killed."""
     mutmut, modules = Path(sys.argv[1]).resolve(), sys.argv[2:]
     _copy()
-    named = [f"podshare.domain.{module}.*" for module in modules]
+    named = [f"podshare.{module}.*" for module in modules]
     subprocess.run([mutmut, "run", *named], cwd=COPY, check=True)  # noqa: S603  # the tool that make has installed
     results = dict(_results(modules or CORE))
     survivors = [_survivor(mutmut, name) for name, code in results.items() if code in (_SURVIVED, _NO_TESTS)]
@@ -84,14 +93,14 @@ def _copy() -> None:
     for name in ("__init__.py", "builders.py", "conftest.py"):
         shutil.copy2(Path("tests") / name, COPY / "tests" / name)
     (COPY / "conftest.py").write_text(_PROFILE)
-    core = ", ".join(f'"podshare/domain/{module}.py"' for module in CORE)
+    core = ", ".join(f'"podshare/{module.replace(".", "/")}.py"' for module in CORE)
     (COPY / "pyproject.toml").write_text(_CONFIGURATION.format(core=core))
 
 
 def _results(modules: Iterable[str]) -> Iterator[tuple[str, int]]:
     """The exit code of the tests for each mutant. Raises ValueError if one was not tried."""
     for module in modules:
-        found = json.loads((COPY / "mutants/podshare/domain" / f"{module}.py.meta").read_text())
+        found = json.loads((COPY / "mutants/podshare" / f"{module.replace('.', '/')}.py.meta").read_text())
         for name, code in found["exit_code_by_key"].items():
             if code is None:
                 raise ValueError(f"{name} was not tried; run make mutation again")
@@ -108,15 +117,19 @@ def _survivor(mutmut: Path, name: str) -> Survivor:
 def _report(results: dict[str, int], equivalent: int, unknown: list[Survivor]) -> int:
     for one in unknown:
         _say(f"\n{one.function} ({one.name})\n  - {one.removed}\n  + {one.added}")
-    modules = Counter(name.split(".")[2] for name in results)
-    left = Counter(one.function.partition(".")[0] for one in unknown)
+    modules = Counter(_module_of(name.removeprefix("podshare.")) for name in results)
+    left = Counter(_module_of(one.function) for one in unknown)
     _say("")
     for module, count in sorted(modules.items()):
-        _say(f"{module:14}{count:6} mutants{left[module]:6} survive and change something")
+        _say(f"{module:24}{count:6} mutants{left[module]:6} survive and change something")
     changing = len(results) - equivalent
     killed = 100 * (changing - len(unknown)) / changing
     _say(f"\n{len(results)} mutants, {equivalent} of them change nothing; {killed:.1f} % of the others are killed")
     return 0 if killed >= FLOOR_PERCENT else 1
+
+
+def _module_of(name: str) -> str:
+    return next(module for module in CORE if name.startswith(f"{module}."))
 
 
 def _say(line: str) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from podshare.domain import hardening, rbac
-from podshare.domain.cleanup import ServedKind, what_runs
-from podshare.domain.desired import NAMESPACE_POLICIES, access_policy_arn
+from podshare.aws.served_kinds import ServedKind
+from podshare.kinds import hardening
+from podshare.kinds.cleanup import what_runs
+from podshare.kinds.desired import NAMESPACE_POLICIES, access_policy_arn
+from podshare.policy import rbac
 from podshare_sandbox.services.access_policies import ACCESS_POLICIES
 from podshare_sandbox.services.kubernetes.admission_policies import AdmissionRequest, admit
 from podshare_sandbox.services.kubernetes.api import KubernetesApi

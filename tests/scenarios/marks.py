@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from podshare.domain.kinds import Key, Kind
+from podshare.kinds.shapes import Key, Kind
 from podshare_sandbox.services import kubernetes
 from podshare_sandbox.services.kubernetes.resources import BY_KIND
 from tests.scenarios.world import Item, World

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from podshare.domain.kinds import Key, Kind
-from podshare.resources import KINDS
+from podshare.kinds.shapes import Key, Kind
+from podshare.kinds.table import KINDS
 from podshare_sandbox.authorization import Decision
 from podshare_sandbox.authorization.authorize import decisions
 from podshare_sandbox.front_door import FrontDoor, Request, Response

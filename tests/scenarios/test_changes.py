@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from podshare.domain.desired import ALL_MEMBERS
+from podshare.kinds.desired import ALL_MEMBERS
 from tests.scenarios.world import (
     DATA,
     DATASETS,

@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from podshare.aws.settings import Settings
-from podshare.domain.kinds import Key
-from podshare.reconciliation.accounts import keep_uses
-from podshare.reconciliation.lifecycle import account_changed, account_read
-from podshare.reconciliation.records import desired_resources, read_records
-from podshare.reconciliation.sweeping import page
+from podshare.kinds.shapes import Key
+from podshare.reconcile.lifecycle import account_changed, account_read
+from podshare.reconcile.organization_accounts import keep_uses
+from podshare.reconcile.sweeping import page
+from podshare.reconcile.team_records import desired_resources, read_records
 from podshare_sandbox import Sandbox, delivery
 from podshare_sandbox.organization import ORGANIZATION_ID
 from podshare_sandbox.services import organizations

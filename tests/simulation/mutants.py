@@ -65,7 +65,7 @@ class Mutant:
         path.write_text(text, encoding="utf-8")
 
 
-_RECONCILIATION, _DOMAIN = "functions/podshare/reconciliation", "functions/podshare/domain"
+_RECONCILE, _KINDS = "functions/podshare/reconcile", "functions/podshare/kinds"
 _VERIFYING = ("podshare-verify-team", "dynamodb:Query", "inventory#alpha resource#")
 
 MUTANTS = (
@@ -87,7 +87,7 @@ MUTANTS = (
     ),
     Mutant(
         "what is no longer desired keeps its access point",
-        f"{_DOMAIN}/plan.py",
+        f"{_RECONCILE}/plan.py",
         (
             (
                 "    if desired is None:\n        cut = ",
@@ -98,7 +98,7 @@ MUTANTS = (
     ),
     Mutant(
         "an access point admits to the whole dataset",
-        f"{_DOMAIN}/desired.py",
+        f"{_KINDS}/desired.py",
         (
             (
                 "    granted = [(grant.prefix or dataset.prefix, ",
@@ -109,7 +109,7 @@ MUTANTS = (
     ),
     Mutant(
         "verification is skipped",
-        f"{_DOMAIN}/outcome.py",
+        f"{_RECONCILE}/outcome.py",
         (
             ('    if not verification.get("verified"):\n        return TeamState.DEGRADED\n', ""),
             (
@@ -122,7 +122,7 @@ MUTANTS = (
     ),
     Mutant(
         "a verification's time is that of an earlier one",
-        f"{_RECONCILIATION}/recording.py",
+        f"{_RECONCILE}/recording.py",
         (
             (
                 'verified_at = verification.get("at") if verification.get("verified") else former.get("verified_at")',
@@ -133,13 +133,13 @@ MUTANTS = (
     ),
     Mutant(
         "what is made is not written down first",
-        f"{_RECONCILIATION}/applying.py",
+        f"{_RECONCILE}/applying.py",
         (("        context.inventory.begin(key, datetime.datetime.now(datetime.UTC).isoformat())\n", ""),),
         "is in no inventory",
     ),
     Mutant(
         "what goes is forgotten before it has gone",
-        f"{_RECONCILIATION}/applying.py",
+        f"{_RECONCILE}/applying.py",
         (
             (
                 "        module.delete(context, observed)\n",
@@ -165,7 +165,7 @@ MUTANTS = (
     ),
     Mutant(
         "nobody asks whose a thing is",
-        "functions/podshare/resources/context.py",
+        f"{_KINDS}/context.py",
         (
             (
                 "        return not self.missing_marks(tags) or self.remembers(key, identity)\n",
@@ -177,7 +177,7 @@ MUTANTS = (
     ),
     Mutant(
         "tags are trusted",
-        "functions/podshare/resources/context.py",
+        f"{_KINDS}/context.py",
         (
             (
                 "        return not self.missing_marks(tags) or self.remembers(key, identity)\n",
@@ -188,21 +188,21 @@ MUTANTS = (
     ),
     Mutant(
         "bindings are not looked at",
-        f"{_RECONCILIATION}/doors.py",
+        f"{_RECONCILE}/door_readers.py",
         (("(access_entries, roles, associations, bindings)", "(access_entries, roles, associations)"),),
         "is let in",
         (Place("bound", "change", *_VERIFYING),),
     ),
     Mutant(
         "work that a team leaves is not looked for",
-        "functions/podshare/resources/namespace.py",
+        f"{_KINDS}/namespace/calls.py",
         (("    if left := _cleaned(context, key):\n", '    if left := "":\n'),),
         "DELETED, and work is left",
     ),
     Mutant(
         "the account of a cluster is forgotten",
-        f"{_DOMAIN}/desired.py",
-        (("        if quota and not is_gone(accounts, cluster.account):\n", "        if quota:\n"),),
+        f"{_KINDS}/desired.py",
+        (("        if quota and not is_out_of_reach(accounts, cluster.account):\n", "        if quota:\n"),),
         "chapter absence",
     ),
 )

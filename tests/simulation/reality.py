@@ -17,7 +17,7 @@ from moto.iam.models import iam_backends
 from moto.scheduler.models import scheduler_backends
 
 from podshare.aws.tables import from_item
-from podshare.domain.hardening import LABELS
+from podshare.kinds.hardening import LABELS
 from podshare_sandbox.services import (
     access_points,
     buckets,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from podshare.domain import policies
+from podshare.policy import policies
 from podshare_sandbox import authorization
 from podshare_sandbox.authorization import catalog
 from podshare_sandbox.cloudformation import template

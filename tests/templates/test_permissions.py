@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from podshare import resources
-from podshare.domain import policies
+from podshare import kinds
+from podshare.policy import policies
 from podshare_sandbox import authorization, clock, delivery
 from podshare_sandbox.authorization import catalog
 from podshare_sandbox.organization import (
@@ -303,8 +303,8 @@ def test_system_path_is_only_read(sandbox: Sandbox) -> None:
 
 def test_member_roles_write_only_what_kinds_declare(sandbox: Sandbox) -> None:
     """What a member role may change is what the kinds of things that podshare owns say they change."""
-    kinds = [import_module(f"{resources.__name__}.{module.name}") for module in iter_modules(resources.__path__)]
-    declared = {name for kind in kinds for name in getattr(kind, "WRITES", ())}
+    modules = [import_module(module.name) for module in walk_packages(kinds.__path__, f"{kinds.__name__}.")]
+    declared = {name for module in modules for name in getattr(module, "WRITES", ())}
     works = {f"podshare-{work}" for account in MEMBER_ROLES for work in MEMBER_ROLES[account]}
     granted = {
         name

@@ -36,8 +36,8 @@ from lightkube.resources.rbac_authorization_v1 import ClusterRoleBinding, Role, 
 from lightkube.types import CascadeType, PatchType
 
 from podshare.aws.errors import Pending, Retryable, Terminal
+from podshare.aws.served_kinds import ServedKind, served_kinds
 from podshare.aws.sessions import Accounts, ask_guard
-from podshare.domain.cleanup import ServedKind, served_kinds
 
 TOKEN_SECONDS = 60  # how long the presigned URL in the token is good for; EKS honours the token for 15 minutes
 _RENEW_AFTER = 600

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from podshare.aws.errors import Terminal, code_of
 from podshare.aws.sessions import Accounts, hub_client
 from podshare.aws.settings import OrganizationAccess, Settings
-from podshare.domain.accounts import DEPARTED, Account
+from podshare.registry.accounts import DEPARTED, Account
 
 if TYPE_CHECKING:  # stubs are no dependency of the functions
     from types_boto3_organizations import OrganizationsClient

@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from botocore.model import OperationModel
 
 from podshare.aws.errors import NoMemberRole, Retryable, Terminal, code_of, message_of
-from podshare.domain.installation import Installation
+from podshare.installation import Installation
 
 if TYPE_CHECKING:  # stubs are no dependency of the functions
     from types_boto3_dynamodb import DynamoDBClient

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from podshare.domain.installation import Installation
+from podshare.installation import Installation
 
 
 class OrganizationAccess(StrEnum):

@@ -4,9 +4,9 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from podshare.domain.kinds import Work
 from podshare.handlers.environment import as_handler, logger, settings
-from podshare.reconciliation.applying import Step, apply
+from podshare.kinds.shapes import Work
+from podshare.reconcile.applying import Step, apply
 
 
 @as_handler

@@ -6,7 +6,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.handlers.environment import as_handler, logger, settings
-from podshare.reconciliation.triggers import execution_ended
+from podshare.reconcile.triggers import execution_ended
 
 
 @as_handler

@@ -8,8 +8,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.aws.lease import AsksFor
 from podshare.handlers.environment import as_handler, logger, metrics, settings
-from podshare.reconciliation.leasing import lease
-from podshare.reconciliation.measuring import lease_age
+from podshare.reconcile.leasing import lease
+from podshare.reconcile.measuring import lease_age
 
 
 @metrics.log_metrics

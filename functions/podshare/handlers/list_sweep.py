@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.handlers.environment import as_handler, logger, settings
-from podshare.reconciliation.sweeping import page
+from podshare.reconcile.sweeping import page
 
 
 @as_handler

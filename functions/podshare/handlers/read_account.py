@@ -4,9 +4,9 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from podshare.domain.organization_events import subject_of
 from podshare.handlers.environment import as_handler, logger, settings
-from podshare.reconciliation.lifecycle import account_changed, account_read
+from podshare.reconcile.lifecycle import account_changed, account_read
+from podshare.reconcile.organization_events import subject_of
 
 
 @as_handler

@@ -6,8 +6,8 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.handlers.environment import as_handler, logger, metrics, settings
-from podshare.reconciliation.measuring import parked_accounts, unexpected_access
-from podshare.reconciliation.recording import record
+from podshare.reconcile.measuring import parked_accounts, unexpected_access
+from podshare.reconcile.recording import record
 
 
 @metrics.log_metrics

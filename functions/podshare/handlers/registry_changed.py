@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.handlers.environment import as_handler, logger, settings
-from podshare.reconciliation.triggers import execution, registry_changed
+from podshare.reconcile.triggers import execution, registry_changed
 
 processor = BatchProcessor(event_type=EventType.DynamoDBStreams)
 

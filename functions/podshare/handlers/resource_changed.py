@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.handlers.environment import as_handler, logger, settings
-from podshare.reconciliation.drift import resource_changed
+from podshare.reconcile.drift import resource_changed
 
 
 @as_handler

@@ -6,8 +6,8 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.handlers.environment import as_handler, logger, metrics, settings
-from podshare.reconciliation.measuring import oldest_lease
-from podshare.reconciliation.sweeping import summarize
+from podshare.reconcile.measuring import oldest_lease
+from podshare.reconcile.sweeping import summarize
 
 
 @metrics.log_metrics

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.handlers.environment import as_handler, logger, settings
-from podshare.reconciliation.verification import verify_team
+from podshare.reconcile.verification import verify_team
 
 
 @as_handler

@@ -1,0 +1,30 @@
+"""The names by which pods reach data: an access point's ARN, and the alias that S3 gave it."""
+
+from collections.abc import Iterable
+
+from podshare.installation import Installation
+from podshare.kinds.desired import CLUSTER_TAG, DATASET_TAG
+from podshare.kinds.shapes import AccessPoint, Key, Resource
+
+
+def arn_of(installation: Installation, key: Key) -> str:
+    """The ARN of an access point."""
+    return f"arn:{installation.partition}:s3:{key.region}:{key.account}:accesspoint/{key.name}"
+
+
+def described(installation: Installation, resources: Iterable[Resource]) -> list[dict[str, str]]:
+    """Each access point among ``resources``: ``dataset``, ``cluster``, ``bucket``, ``arn``, ``alias``.
+
+    The alias is empty for one that is yet to be made: only S3 knows it.
+    """
+    points = sorted((one for one in resources if isinstance(one, AccessPoint)), key=lambda one: one.key)
+    return [
+        {
+            "dataset": point.tags.get(DATASET_TAG, ""),
+            "cluster": point.tags.get(CLUSTER_TAG, ""),
+            "bucket": point.bucket,
+            "arn": arn_of(installation, point.key),
+            "alias": point.alias,
+        }
+        for point in points
+    ]

@@ -1,0 +1,233 @@
+"""Whom the policies of buckets, access points and keys let in, whoever wrote them, and who is expected to be let in.
+
+What is told is never less than the truth, as in ``reach``: a Deny, a control policy, and a condition that is not
+understood could only take away. See decision record "Doors into data: read every access point, statement and grant".
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from podshare.access.doors import Door
+from podshare.access.reach import (
+    ANYBODY,
+    Access,
+    Use,
+    account_of,
+    in_order,
+    is_deleted,
+    keys_of,
+    principals_of,
+    stands_for,
+    uses_of,
+)
+from podshare.policy import policies
+from podshare.policy.policies import Document, Statement
+
+OWNER = "account {}, which owns it"
+AT_FIRST = "there when podshare first looked"
+# they bind a statement for anybody (S3 user guide, "The meaning of 'public'"); of a network only a narrow one counts
+_BINDING = ("aws:principalorgid", "aws:sourcevpce", "aws:sourcevpc", "aws:sourceaccount", "aws:sourceowner")
+_BINDING_TOO = ("aws:sourcearn", "aws:userid", "aws:sourceip")
+# of a bucket's settings and a key's; whoever has them reads no object and lets nobody in
+_HARMLESS = ("s3:getbucket*", "s3:get*configuration")
+# whoever may do one of these with a key decrypts by it, or lets others
+_DECRYPTING = ("kms:CreateGrant", "kms:Decrypt", "kms:PutKeyPolicy", "kms:ReEncryptFrom")
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Somebody whom a document lets do something; ``what`` are the keys of objects as a pattern, ``name`` the Sid.
+
+    ``number`` is the statement's place in the document, which tells one without a Sid.
+    """
+
+    who: str
+    may: tuple[str, ...]
+    what: str
+    name: str
+    number: int
+
+
+# ---- whom a document lets in -------------------------------------------------------------------------------
+
+
+def of_bucket(policy: Document | None, bucket_arn: str) -> Iterator[Opening]:
+    """Everybody whom the policy of a bucket lets reach its objects, or change who does."""
+    for number, name, statement in _allowing(policy):
+        found = uses_of([statement], bucket_arn, f"{bucket_arn}/")
+        for who in sorted(who_of(statement)):
+            yield from _opening(who, found, name, number)
+
+
+def of_access_point(
+    policy: Document | None, arn: str, of_its_bucket: Document | None, bucket_arn: str
+) -> Iterator[Opening]:
+    """Everybody whom an access point lets in as far as the bucket agrees.
+
+    Whoever is in the account of both needs the access point alone (IAM user guide, "Policy evaluation logic").
+    """
+    for number, name, statement in _allowing(policy):
+        uses = uses_of([statement], arn, f"{arn}/object/")
+        for who in sorted(who_of(statement)):
+            within = account_of(who) == account_of(arn)
+            given = uses if within else _both(uses, _through(of_its_bucket, arn, who, bucket_arn))
+            yield from _opening(who, given, name, number)
+
+
+def of_key(policy: Document | None) -> Iterator[Opening]:
+    """Everybody whom the policy of a key lets decrypt, or let others: it is about that key, whatever it names."""
+    for number, name, statement in _allowing(policy):
+        actions = [action.lower() for action in statement.get("Action", [ANYBODY])]
+        may = tuple(one for one in _DECRYPTING if any(policies.covers(action, one.lower()) for action in actions))
+        for who in sorted(who_of(statement)) if may else ():
+            yield Opening(who, may, ANYBODY, name, number)
+
+
+def of_grant(grant: Mapping[str, Any]) -> Iterator[Opening]:
+    """Whom a grant of a key lets decrypt, or let others."""
+    operations = {f"kms:{operation}" for operation in grant["Operations"]}
+    may = tuple(one for one in _DECRYPTING if one in operations)
+    service = grant.get("GranteeServicePrincipal")
+    who = str(grant.get("GranteePrincipal") or f"service:{service}")
+    if may and not is_deleted(who):
+        yield Opening(who, may, ANYBODY, str(grant.get("Name") or grant["GrantId"]), 0)
+
+
+def _allowing(policy: Document | None) -> Iterator[tuple[int, str, Statement]]:
+    """Each statement that allows, with its place in the document and its name."""
+    for number, statement in enumerate(policies.statements(policy)):
+        if statement["Effect"] == "Allow":
+            (meaning,) = policies.canonical(policies.document(statement))
+            yield number, str(statement.get("Sid") or f"statement {number + 1}"), meaning
+
+
+def who_of(statement: Statement) -> frozenset[str]:
+    """Whom a statement lets in: the principals that it names, or those of them whom its conditions name."""
+    conditions = {**keys_of(statement), **_networks(statement)}
+    return frozenset(one for who in principals_of(statement) for one in _narrowed(_arn_of(who), conditions))
+
+
+def _arn_of(who: str) -> str:
+    """An account as both services keep it: the ARN of its root."""
+    return _root(who) if len(who) == 12 and who.isdigit() else who
+
+
+def _root(account: str) -> str:
+    return f"arn:aws:iam::{account}:root"
+
+
+def _networks(statement: Statement) -> dict[str, list[str]]:
+    listed = statement.get("Condition", {}).get("IpAddress", {}).get("aws:sourceip", [])
+    return {"aws:sourceip": listed} if listed and not any(one.endswith("/0") for one in listed) else {}
+
+
+def _narrowed(who: str, conditions: Mapping[str, list[str]]) -> Iterable[str]:
+    arns = conditions.get("aws:principalarn", [])
+    if who.endswith(":root") and arns and not any(is_public(one) for one in arns):
+        return [one for one in arns if account_of(one) == account_of(who)]
+    if who != ANYBODY:
+        return (who,)
+    accounts = conditions.get("aws:principalaccount") or conditions.get("kms:calleraccount") or []
+    points = conditions.get("s3:dataaccesspointarn") or [
+        f"arn:aws:s3:*:{account}:accesspoint/*" for account in conditions.get("s3:dataaccesspointaccount", [])
+    ]
+    for named in (arns, [_root(one) for one in accounts], points):
+        if named and not any(is_public(one) for one in named):
+            return named
+    bound = ((key, conditions[key]) for key in (*_BINDING, *_BINDING_TOO) if key in conditions)
+    fixed = ([f"anybody with {key} {one}" for one in values] for key, values in bound if not _is_open(values))
+    return next(fixed, [ANYBODY])
+
+
+def _is_open(values: Iterable[str]) -> bool:
+    return any(character in one for one in values for character in "*?$")
+
+
+def is_public(who: str) -> bool:
+    """Whether it may be anybody, of any account."""
+    return who == ANYBODY or _is_open([account_of(who)])
+
+
+def _opening(who: str, uses: Iterable[Use], name: str, number: int) -> Iterator[Opening]:
+    """One for each pattern of keys."""
+    counted = {(verb, keys) for verb, keys in uses if not any(policies.covers(one, verb.lower()) for one in _HARMLESS)}
+    for what in sorted({keys for _, keys in counted}):
+        may = sorted({verb for verb, keys in counted if keys == what}, key=in_order)
+        yield Opening(who, tuple(may), what, name, number)
+
+
+def _through(policy: Document | None, point: str, who: str, bucket_arn: str) -> set[Use]:
+    """What a bucket lets somebody do who comes through an access point."""
+    through = [
+        statement
+        for _, _, statement in _allowing(policy)
+        if _admits(keys_of(statement), point) and any(stands_for(one, who) for one in principals_of(statement))
+    ]
+    return uses_of(through, bucket_arn, f"{bucket_arn}/")
+
+
+def _admits(conditions: Mapping[str, list[str]], point: str) -> bool:
+    asked = {"s3:dataaccesspointarn": point, "s3:dataaccesspointaccount": account_of(point)}
+    return all(
+        any(policies.covers(one, value) for one in conditions[key]) for key, value in asked.items() if key in conditions
+    )
+
+
+def _both(ones: Collection[Use], others: Collection[Use]) -> set[Use]:
+    """What two documents allow together: of two patterns the narrower, of such that only meet the first."""
+    return {
+        (_narrower(verb, also), _narrower(keys, within))
+        for verb, keys in ones
+        for also, within in others
+        if policies.overlap(verb.lower(), also.lower()) and policies.overlap(keys, within)
+    }
+
+
+def _narrower(one: str, other: str) -> str:
+    return other if policies.covers(one, other) else one
+
+
+# ---- who is expected ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a dataset shares, as a pattern of keys, and whom its record names beside podshare's teams."""
+
+    dataset: str
+    what: str
+    others: tuple[str, ...] = ()
+
+
+def kept_at_first(doors: Iterable[Door], own_roles: Collection[str]) -> list[dict[str, Any]]:
+    """What ``expected_by`` is to take for the owner's own from now on, in plain JSON."""
+    found = {door.access for door in doors if not is_public(door.principal) and not _may_be(door.principal, own_roles)}
+    return [one.as_dict() for one in sorted(found)]
+
+
+def expected_by(door: Door, shares: Iterable[Share], at_first: Iterable[Access], own_roles: Collection[str]) -> str:
+    """Why a door into data that no team's record grants is as it shall be; empty if nothing says so.
+
+    The account that owns the data could let its own principals in by its IAM policies, which nobody sees: all but
+    podshare's roles there (``own_roles``, patterns), which are those of teams. Of the datasets that a door leads to
+    each has to expect it: by name, or where it names nobody, by what was there first.
+    """
+    if account_of(door.principal) == door.account and not _may_be(door.principal, own_roles):
+        return OWNER.format(door.account)
+    if is_public(door.principal):
+        return ""
+    there_first = any(one.covers(door.access) for one in at_first)
+    led_to = [one for one in shares if policies.overlap(one.what, door.what)] or [Share("", ANYBODY)]
+    if not all(_names(one, door.principal) if one.others else there_first for one in led_to):
+        return ""
+    named = sorted({f"dataset#{one.dataset}" for one in led_to if one.others})
+    return ", ".join(named) or AT_FIRST
+
+
+def _may_be(principal: str, roles: Iterable[str]) -> bool:
+    return any(policies.overlap(principal, one) for one in roles)
+
+
+def _names(share: Share, principal: str) -> bool:
+    return any(stands_for(one, principal) for one in share.others)

@@ -1,0 +1,146 @@
+"""Doors: everything that leads into a team's namespace or data, whoever made it and whatever its tags say.
+
+What podshare owns is planned and verified by its documents. A door is told here because it is not, or not known to be,
+podshare's: nobody's record lets anybody in by it, unless what is desired gives the same. See decision record
+"The judge looks at the doors".
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from podshare.access.reach import ANYBODY, Access
+from podshare.kinds.subjects import TEAM_NAMESPACES
+from podshare.policy import policies
+
+RULE = "unexpected access"
+UNREAD = "all doors are read"
+# User names and groups with these prefixes are Kubernetes' and EKS' own: no access entry can give them (EKS user guide,
+# "Create access entries": username and group names)
+_RESERVED = ("system:", "eks:", "aws:", "amazon:", "iam:")
+# all of these stand for people or for pods of teams, although their names begin with system:
+_ANYBODYS = ("system:authenticated", "system:unauthenticated", "system:serviceaccounts", "system:anonymous")
+# what Kubernetes gives to everybody (Kubernetes documentation, "Using RBAC Authorization", API discovery roles)
+DISCOVERY = frozenset(
+    {"system:basic-user", "system:discovery", "system:public-info-viewer", "system:service-account-issuer-discovery"}
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Door:
+    """One way by which a principal gets into a place of a team.
+
+    ``kind`` is its kind in words, such as ``access entry``; ``where`` the ARN of a cluster or a bucket (of a role for
+    what pods get), ``what`` the namespace or the keys in it as a pattern (``*`` for all); ``gives`` what it gives, as
+    ``Access.may`` says it; ``written_at`` where it is written: a principal's ARN, the name of a binding, a Sid;
+    ``behind`` who is behind the principal: a role's trust, or the entries that give a group or a user name;
+    ``closed_by`` the command that closes the door.
+    """
+
+    kind: str
+    account: str
+    region: str
+    container: str
+    principal: str
+    gives: tuple[str, ...]
+    where: str
+    what: str
+    written_at: str
+    closed_by: str
+    behind: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What identifies it, spelled as the key of a resource of podshare's."""
+        return "|".join((self.kind.replace(" ", "_"), self.account, self.region, self.container, self.written_at))
+
+    @property
+    def access(self) -> Access:
+        """The effective access that it gives, as a proof has it."""
+        return Access(self.principal, self.gives, self.where, self.what, by=(self.key,))
+
+    def __str__(self) -> str:
+        place = self.where if self.what == ANYBODY else f"{self.what} of {self.where}"
+        told = ", ".join(self.behind)
+        is_bound = self.kind.endswith("binding")
+        behind = f", given by access entries of {told}," if is_bound else f", which {told} may assume,"
+        return (
+            f"account {self.account}: {self.principal}{behind if told else ''} has {', '.join(self.gives)} in {place} "
+            f"by {self.kind} {self.written_at}"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """In plain JSON."""
+        return {
+            "kind": self.kind,
+            "account": self.account,
+            "region": self.region,
+            "container": self.container,
+            "principal": self.principal,
+            "gives": [*self.gives],
+            "where": self.where,
+            "what": self.what,
+            "written_at": self.written_at,
+            "closed_by": self.closed_by,
+            "behind": [*self.behind],
+        }
+
+    @classmethod
+    def of_dict(cls, found: Mapping[str, Any]) -> "Door":
+        """The reverse of ``as_dict``, which leaves out what a proof says beside it: whether it is expected, and why."""
+        given = {name: value for name, value in found.items() if name not in ("expected", "record")}
+        return cls(**{**given, "gives": tuple(found["gives"]), "behind": tuple(found["behind"])})
+
+    def violation(self) -> dict[str, str]:
+        """The door as a rule that does not hold, with its remedy."""
+        return {"key": self.key, "rule": RULE, "found": f"{self}. Close it: {self.closed_by}", "remedy": self.closed_by}
+
+
+def unexpected(doors: Iterable[Door], granted: Collection[Access], expected: Collection[str] = ()) -> list[Door]:
+    """The doors that no record grants, in order.
+
+    ``granted`` is the effective access of what is desired, as ``reach`` gives it. ``expected`` are the principals that
+    may span a cluster: its administrators.
+    """
+    return sorted(door for door in {*doors} if not _is_expected(door, expected) and not is_granted(door, granted))
+
+
+def _is_expected(door: Door, expected: Collection[str]) -> bool:
+    """An administrator is expected where a door spans the cluster; in a team's namespace alone nobody is."""
+    return ":eks:" in door.where and door.what == ANYBODY and door.principal in expected
+
+
+def is_granted(door: Door, granted: Collection[Access]) -> bool:
+    """Whether what is desired gives as much to the same principal, or to whoever is in the same role."""
+    return any(
+        one.covers(door.access)
+        or (
+            door.principal == (one.through[0] if one.through else "")
+            and one.where == door.where
+            and {*door.gives} <= {*one.may}
+            and policies.covers(one.what, door.what)
+        )
+        for one in granted
+    )
+
+
+def is_stranger(subject: str, namespace: str, own_groups: str) -> bool:
+    """Whether a subject of a RoleBinding in a team's namespace is neither the team's group nor its service account.
+
+    ``subject`` is a kind and a name, ``own_groups`` the prefix of the names of the team's groups.
+    """
+    return not subject.startswith((f"Group {own_groups}", f"ServiceAccount {namespace}/"))
+
+
+def spans_as_stranger(subject: str, role: str, prefix: str) -> bool:
+    """Whether a subject of a ClusterRoleBinding lets people, or pods of teams, into every namespace.
+
+    Kubernetes' and EKS' own users and groups, and the service accounts of controllers (those outside of teams'
+    namespaces), are not; nor are podshare's own two groups, nor what lets everybody discover the API.
+    """
+    kind, _, name = subject.partition(" ")
+    if kind == "ServiceAccount":
+        return name.startswith(TEAM_NAMESPACES)
+    if name.startswith(_ANYBODYS):
+        return role not in DISCOVERY
+    return not name.startswith(_RESERVED) and name not in (f"{prefix}:kubernetes", f"{prefix}:read")

@@ -1,0 +1,197 @@
+"""The proof of a team: who reaches what, and that nobody of another team does, by what AWS and Kubernetes say now.
+
+What podshare meant to grant is worked out by the same evaluation of the documents that it would write, so that
+whatever anybody has beyond that is found whoever gave it and however it was spelled.
+"""
+
+import base64
+import hashlib
+import json
+import zlib
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from podshare.access.doors import RULE
+from podshare.access.reach import ANYBODY, Access, account_of, in_bucket, in_cluster, in_file_system
+
+MOST_TOLD = 20  # of what is wrong, in an execution's history, in an event and with another team; the proof has it all
+LONGEST_TEXT = 800  # a door is told with two or three ARNs and a command
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a team and another one have in common: what both were granted, and what one has of the other's beyond it."""
+
+    team: str
+    shared: tuple[str, ...]
+    broken: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """In plain JSON."""
+        return {"team": self.team, "shared": [*self.shared], "broken": [*self.broken]}
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Who reaches what of a team's.
+
+    ``excess`` is the part of ``access`` that nobody granted, ``violations`` are the isolation rules that do not hold,
+    each with ``key``, ``rule`` and ``found``, ``unread`` is what AWS or Kubernetes did not tell, and
+    ``doors`` are those that podshare does not know as its own, each with whether it is ``expected``;
+    ``not_looked_at`` is what may let somebody in and is none of them.
+    """
+
+    team: str
+    read_at: str
+    access: tuple[Access, ...]
+    excess: frozenset[Access]
+    violations: tuple[Mapping[str, str], ...]
+    unread: tuple[str, ...]
+    refusals: tuple[Refusal, ...]
+    doors: tuple[Mapping[str, Any], ...] = ()
+    not_looked_at: tuple[str, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether nobody has anything that was not granted, as far as the team's own documents say, and all was read.
+
+        What another team's documents give of this team is a refusal that is broken here, and makes that one's proof
+        fail.
+        """
+        return not (self.excess or self.violations or self.unread)
+
+    @property
+    def broken(self) -> list[dict[str, Any]]:
+        """Everything that should not be: in words, with the keys of the things that say so."""
+        doors = {one["key"] for one in self.violations if one["rule"] == RULE}  # told with the command that closes it
+        beyond = [
+            {"what": f"{one}, which nobody granted", "keys": [*one.by]}
+            for one in sorted(self.excess)
+            if not {*one.by} & doors
+        ]
+        rules = [{"what": f"{one['rule']}: {one['found']}", "keys": [one["key"]]} for one in self.violations]
+        return [{**one, "what": one["what"][:LONGEST_TEXT]} for one in (*beyond, *rules)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The document, in plain JSON."""
+        return {
+            "team": self.team,
+            "read_at": self.read_at,
+            "holds": self.holds,
+            "access": [{**one.as_dict(), "granted": one not in self.excess} for one in self.access],
+            "broken": self.broken,
+            "unread": [*self.unread],
+            "not_looked_at": [*self.not_looked_at],
+            "doors": [*self.doors],
+            "refusals": [one.as_dict() for one in self.refusals if one.shared or one.broken],
+            "refused": [one.team for one in self.refusals if not one.shared and not one.broken],
+        }
+
+    def outline(self) -> dict[str, Any]:
+        """As much of the document as another team's refusals need, unless one of the two has what nobody granted."""
+        granted = [one for one in self.access if one not in self.excess]
+        data = {Access("", (), one.where, one.what) for one in granted if in_bucket(one)}
+        people = {Access(one.who, (), one.where, "") for one in granted if in_cluster(one)}
+        return {
+            "team": self.team,
+            "anything": bool(self.access),
+            "excess": bool(self.excess),
+            "access": [{**one.as_dict(), "granted": True} for one in sorted(data | people)],
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """What an execution and a status tell of it."""
+        people = {one.who for one in self.access if in_cluster(one) and account_of(one.who)}
+        data = {one.who for one in self.access if in_bucket(one)}
+        return {
+            "digest": digest(self.as_dict()),
+            "holds": self.holds,
+            "enter_clusters": len(people),
+            "reach_data": len(data),
+            "refusals": len(self.refusals),
+            "broken": self.broken[:MOST_TOLD],
+        }
+
+
+def digest(document: Mapping[str, Any]) -> str:
+    """A hash of what a proof says; two of different times that say the same have the same."""
+    said = {name: value for name, value in document.items() if name != "read_at"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def packed(data: Any) -> str:
+    """JSON data as a state item can hold it: the longest proof has a fiftieth of the item's 400 KB then."""
+    return base64.b64encode(zlib.compress(json.dumps(data, separators=(",", ":")).encode())).decode()
+
+
+def unpacked(text: str) -> Any:
+    """The reverse of ``packed``."""
+    return json.loads(zlib.decompress(base64.b64decode(text)))
+
+
+def accesses(document: Mapping[str, Any], *, granted: bool) -> frozenset[Access]:
+    """The part of a proof's document that was granted, or that was not."""
+    return frozenset(Access.of_dict(one) for one in document["access"] if one["granted"] is granted)
+
+
+def beyond(found: Iterable[Access], granted: Collection[Access]) -> frozenset[Access]:
+    """What of ``found`` nothing in ``granted`` covers."""
+    exact, places = frozenset(granted), defaultdict[str, list[Access]](list)
+    for one in exact:
+        places[one.where].append(one)
+    rest = (one for one in found if one not in exact)
+    return frozenset(one for one in rest if not any(other.covers(one) for other in places[one.where]))
+
+
+def refusals(
+    own: Iterable[Access], excess: frozenset[Access], others: Mapping[str, Mapping[str, Any]]
+) -> tuple[Refusal, ...]:
+    """Team by team, what this one and each of ``others`` have in common; those by the documents of their proofs.
+
+    Of a team without excess the outline will do, if there is none in ``excess`` either.
+    """
+    granted = frozenset(own) - excess
+    return tuple(_refusal(team, granted, excess, others[team]) for team in sorted(others))
+
+
+def _refusal(team: str, granted: frozenset[Access], excess: frozenset[Access], other: Mapping[str, Any]) -> Refusal:
+    theirs, beyond_theirs = accesses(other, granted=True), accesses(other, granted=False)
+    shared = {*_shared_data(granted, theirs), *_shared_people(granted, theirs)}
+    broken = [one for one in excess if _concerns(one, theirs)]
+    broken += [one for one in beyond_theirs if _concerns(one, granted)]
+    return Refusal(team, tuple(sorted(shared)), tuple(sorted(str(one)[:LONGEST_TEXT] for one in broken))[:MOST_TOLD])
+
+
+def _shared_data(ones: Iterable[Access], others: Collection[Access]) -> Iterator[str]:
+    """Data that both teams were granted: nothing else of theirs is in a bucket."""
+    places = defaultdict[str, set[str]](set)
+    for other in others:
+        if in_bucket(other):
+            places[other.where].add(other.what)
+    for one in {(one.where, one.what) for one in ones if one.where in places}:
+        where, what = one
+        if any(Access("", (), where, what).touches(Access("", (), where, also)) for also in places[where]):
+            yield f"{where.rpartition(':')[2]}/{what}"
+
+
+def _shared_people(ones: Iterable[Access], others: Iterable[Access]) -> set[str]:
+    """Principals that work for both teams."""
+    return _people(ones) & _people(others)
+
+
+def _people(found: Iterable[Access]) -> set[str]:
+    return {one.who for one in found if in_cluster(one)}
+
+
+def _concerns(excess: Access, others: Collection[Access]) -> bool:
+    """Whether what somebody has beyond what was granted lets another team's in, or reaches what is that team's."""
+    account = account_of(excess.who)
+    lets_in = any(account in ("", account_of(one.who)) and excess.is_of(one.who) for one in others)
+    return lets_in or any(excess.touches(one) for one in others if _is_own_place(one))
+
+
+def _is_own_place(access: Access) -> bool:
+    """A namespace, keys of a bucket or a directory of a file system: what spans a cluster is every team's."""
+    return in_bucket(access) or in_file_system(access) or (in_cluster(access) and access.what != ANYBODY)

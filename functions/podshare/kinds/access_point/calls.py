@@ -1,0 +1,133 @@
+"""S3 access points in data accounts: one per team and dataset, so that grants never share a policy."""
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from podshare.aws.errors import code_of, is_absent
+from podshare.kinds.context import Context, as_kind, own_tags, tag_list, tag_map
+from podshare.kinds.observation import Foreign
+from podshare.kinds.shapes import AccessPoint, Key, Resource
+from podshare.policy import policies
+from podshare.policy.policies import Document
+
+READS = frozenset({"s3:GetAccessPoint", "s3:GetAccessPointPolicy", "s3:ListTagsForResource"})
+WRITES = frozenset(
+    {
+        "s3:CreateAccessPoint",
+        "s3:PutAccessPointPolicy",
+        "s3:DeleteAccessPointPolicy",
+        "s3:DeleteAccessPoint",
+        "s3:TagResource",
+        "s3:UntagResource",
+    }
+)
+_BLOCKED = {
+    "BlockPublicAcls": True,
+    "IgnorePublicAcls": True,
+    "BlockPublicPolicy": True,
+    "RestrictPublicBuckets": True,
+}
+
+
+def read(context: Context, key: Key, wanted: Resource | None) -> AccessPoint | Foreign | None:
+    """The access point and its policy."""
+    s3control = context.accounts.client("s3control", key.account, key.region)
+    try:
+        found = s3control.get_access_point(AccountId=key.account, Name=key.name)
+        listed = s3control.list_tags_for_resource(AccountId=key.account, ResourceArn=_arn(context, key))
+    except ClientError as error:
+        if is_absent(error):
+            return None
+        raise
+    tags = tag_map(listed.get("Tags", []))
+    identity = found["CreationDate"].isoformat()  # an access point has no id
+    if not context.owns(key, tags, identity):
+        return context.foreign(key, tags)
+    return AccessPoint(
+        key=key,
+        identity=identity,
+        tags=own_tags(tags),
+        bucket=found["Bucket"],
+        policy=policy_of(context, key),
+        vpc=found.get("VpcConfiguration", {}).get("VpcId"),
+        public_access_blocked=found.get("PublicAccessBlockConfiguration") == _BLOCKED,
+        alias=found.get("Alias", ""),
+    )
+
+
+def create(context: Context, wanted: Resource) -> None:
+    """Make the access point and give it its policy.
+
+    All four public access blocks are on unless a request says otherwise (S3 user guide, "Managing public access to
+    access points"); naming them would need one more permission. They are read back, and cannot be changed later.
+    """
+    point = as_kind(AccessPoint, wanted)
+    s3control = context.accounts.client("s3control", point.key.account, point.key.region)
+    request: Any = {
+        "AccountId": point.key.account,
+        "Name": point.key.name,
+        "Bucket": point.bucket,
+        "BucketAccountId": point.key.account,
+        "Tags": tag_list(point.tags),
+    }
+    if point.vpc:
+        request["VpcConfiguration"] = {"VpcId": point.vpc}
+    try:
+        s3control.create_access_point(**request)
+    except ClientError as error:
+        if code_of(error) != "AccessPointAlreadyOwnedByYou":  # it is there: it is read again, and mended
+            raise
+        return
+    _put_policy(context, point.key, point.policy)
+
+
+def update(context: Context, observed: Resource, wanted: Resource) -> None:
+    """Write the policy and the tags; all else about an access point is fixed."""
+    old, new = as_kind(AccessPoint, observed), as_kind(AccessPoint, wanted)
+    if not policies.same(old.policy, new.policy):
+        _put_policy(context, new.key, new.policy)
+    if old.tags != new.tags:
+        s3control = context.accounts.client("s3control", new.key.account, new.key.region)
+        arn = _arn(context, new.key)
+        if gone := sorted(old.tags.keys() - new.tags.keys()):
+            s3control.untag_resource(AccountId=new.key.account, ResourceArn=arn, TagKeys=gone)
+        s3control.tag_resource(AccountId=new.key.account, ResourceArn=arn, Tags=tag_list(new.tags))
+
+
+def delete(context: Context, observed: Resource) -> None:
+    """Remove the access point; its policy goes with it."""
+    key = observed.key
+    s3control = context.accounts.client("s3control", key.account, key.region)
+    try:
+        s3control.delete_access_point(AccountId=key.account, Name=key.name)
+    except ClientError as error:
+        if not is_absent(error):
+            raise
+
+
+def policy_of(context: Context, key: Key) -> Document | None:
+    """The policy of an access point, whoever made it."""
+    s3control = context.accounts.client("s3control", key.account, key.region)
+    try:
+        return policies.parse(s3control.get_access_point_policy(AccountId=key.account, Name=key.name)["Policy"])
+    except ClientError as error:
+        if is_absent(error):
+            return None
+        raise
+
+
+def _put_policy(context: Context, key: Key, policy: Document | None) -> None:
+    s3control = context.accounts.client("s3control", key.account, key.region)
+    if policy:
+        s3control.put_access_point_policy(AccountId=key.account, Name=key.name, Policy=policies.text(policy))
+        return
+    try:
+        s3control.delete_access_point_policy(AccountId=key.account, Name=key.name)
+    except ClientError as error:
+        if not is_absent(error):
+            raise
+
+
+def _arn(context: Context, key: Key) -> str:
+    return f"arn:{context.installation.partition}:s3:{key.region}:{key.account}:accesspoint/{key.name}"

@@ -1,0 +1,219 @@
+"""The scheduler config of a cluster, by which SageMaker HyperPod task governance orders tasks.
+
+A cluster has one, and all its teams share it: each team's share is a row of the state table, and the config goes with
+the last share. What it says follows from the cluster's record alone. CreateClusterSchedulerConfig has no client token
+and the server makes the id: a config is found by its cluster, whatever its name. All changes are asynchronous.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from podshare.aws.errors import Failed, Pending, Terminal, code_of, is_absent
+from podshare.aws.lease import document_lease
+from podshare.installation import MANAGED_BY_TAG
+from podshare.kinds.compute_quota.calls import MOVING, status_of, write_tags
+from podshare.kinds.context import Context, as_kind, own_tags, tag_list, tag_map
+from podshare.kinds.observation import Foreign
+from podshare.kinds.shapes import ClusterSchedulerConfig, Key, Resource
+
+if TYPE_CHECKING:
+    from types_boto3_sagemaker import SageMakerClient
+
+READS = frozenset(
+    {"sagemaker:ListClusterSchedulerConfigs", "sagemaker:DescribeClusterSchedulerConfig", "sagemaker:ListTags"}
+)
+WRITES = frozenset(
+    {
+        "sagemaker:CreateClusterSchedulerConfig",
+        "sagemaker:UpdateClusterSchedulerConfig",
+        "sagemaker:DeleteClusterSchedulerConfig",
+        "sagemaker:AddTags",
+        "sagemaker:DeleteTags",
+    }
+)
+_REMEDY = "A cluster has one: delete it, or take `scheduler` out of the cluster's record."
+
+
+def read(context: Context, key: Key, wanted: Resource | None) -> ClusterSchedulerConfig | Foreign | None:
+    """The cluster's config, if the team has a share in it."""
+    client = context.accounts.client("sagemaker", key.account, key.region)
+    found = _find(context, client, key)
+    tags = _tags(client, found)
+    foreign = found is not None and not _owned(context, tags)
+    if found and foreign and wanted:
+        return Foreign(key, f"the cluster's config is {found['Name']}, which does not carry podshare's tags", _REMEDY)
+    if context.state.get(_document(key), _share(context, key)) is None:
+        return None
+    if found is None or foreign:
+        return ClusterSchedulerConfig(key=key, config={}, status="absent")
+    return ClusterSchedulerConfig(
+        key=key,
+        tags=own_tags(tags),
+        config=_config(found),
+        description=found.get("Description", ""),
+        status=status_of(found),
+    )
+
+
+def create(context: Context, wanted: Resource) -> None:
+    """Write down the team's share, and ask for the config. Raises Pending while SageMaker works on it."""
+    config = as_kind(ClusterSchedulerConfig, wanted)
+    key = config.key
+    client = context.accounts.client("sagemaker", key.account, key.region)
+    with document_lease(context.state, _document(key), context.function_timeout) as check:
+        context.state.put(_document(key), _share(context, key))
+        found = _find(context, client, key)
+        check()
+        if found:
+            _change(context, client, found, config)
+        else:
+            if made := ask_for(context, config):
+                context.state.put(_document(key), _made(key), config=made)
+            raise Pending(f"scheduler config {key.name} is being created")
+
+
+def update(context: Context, observed: Resource, wanted: Resource) -> None:
+    """Ask for what differs. Raises Pending while SageMaker works on it."""
+    create(context, wanted)
+
+
+def delete(context: Context, observed: Resource) -> None:
+    """Take back the team's share. With the last one the config goes: raises Pending while SageMaker deletes it."""
+    key = observed.key
+    client = context.accounts.client("sagemaker", key.account, key.region)
+    with document_lease(context.state, _document(key), context.function_timeout) as check:
+        shares = {str(row["part"]) for row in context.state.query(_document(key), _shares(key))}
+        if shares <= {_share(context, key)}:
+            found = _find(context, client, key)
+            if found and _owned(context, _tags(client, found)):
+                check()
+                _end(client, found)
+            context.state.delete(_document(key), _made(key))
+        context.state.delete(_document(key), _share(context, key))
+
+
+def ask_for(context: Context, config: ClusterSchedulerConfig) -> str | None:
+    """Ask for a config where there is none, and return its id; None if there is one, or one on its way."""
+    client = context.accounts.client("sagemaker", config.key.account, config.key.region)
+    try:
+        made = client.create_cluster_scheduler_config(
+            Name=config.key.name.partition("/")[2],
+            ClusterArn=_cluster_arn(context, config.key),
+            Description=config.description,
+            SchedulerConfig=_request(config),
+            Tags=tag_list(config.tags),
+        )
+    except ClientError as error:
+        if code_of(error) != "ConflictException":
+            raise
+        return None
+    return made.get("ClusterSchedulerConfigId")
+
+
+def _change(
+    context: Context, client: "SageMakerClient", found: Mapping[str, Any], config: ClusterSchedulerConfig
+) -> None:
+    """Make the config that is there the one that is wanted; what SageMaker could not make is made anew."""
+    tags, status = _tags(client, found), status_of(found)
+    if not _owned(context, tags):
+        raise Terminal(f"the cluster's scheduler config {found['Name']} is not podshare's. It is left alone.")
+    if status == "moving":
+        raise Pending(f"scheduler config {config.key.name} is {found['Status']}")
+    if status == "failed":
+        client.delete_cluster_scheduler_config(ClusterSchedulerConfigId=found["ClusterSchedulerConfigId"])
+        reason = found.get("FailureReason", "no reason given")
+        raise Failed(f"scheduler config {config.key.name} is {found['Status']} ({reason}): it is made anew")
+    write_tags(client, found["ClusterSchedulerConfigArn"], own_tags(tags), config.tags)
+    if (found.get("Description", ""), _config(found)) == (config.description, dict(config.config)):
+        return
+    client.update_cluster_scheduler_config(
+        ClusterSchedulerConfigId=found["ClusterSchedulerConfigId"],
+        TargetVersion=found["ClusterSchedulerConfigVersion"],
+        Description=config.description,
+        SchedulerConfig=_request(config),
+    )
+    raise Pending(f"scheduler config {config.key.name} is being updated")
+
+
+def _end(client: "SageMakerClient", found: Mapping[str, Any]) -> None:
+    if found["Status"] not in MOVING:
+        try:
+            client.delete_cluster_scheduler_config(ClusterSchedulerConfigId=found["ClusterSchedulerConfigId"])
+        except ClientError as error:
+            if is_absent(error):
+                return
+            raise
+    raise Pending(f"scheduler config {found['Name']} is being deleted")
+
+
+def _find(context: Context, client: "SageMakerClient", key: Key) -> Mapping[str, Any] | None:
+    """The cluster's config, whoever made it. The one that podshare made is known before it is listed."""
+    made = context.state.get(_document(key), _made(key))
+    if made and (found := _described(client, str(made["config"]))):
+        return found
+    pages = client.get_paginator("list_cluster_scheduler_configs").paginate(ClusterArn=_cluster_arn(context, key))
+    for page in pages:
+        for summary in page["ClusterSchedulerConfigSummaries"]:
+            if found := _described(client, summary["ClusterSchedulerConfigId"]):
+                return found
+    return None
+
+
+def _described(client: "SageMakerClient", config: str) -> Mapping[str, Any] | None:
+    """A config by its id; None for one that is gone, which lists may still hold."""
+    try:
+        found = client.describe_cluster_scheduler_config(ClusterSchedulerConfigId=config)
+    except ClientError as error:
+        if is_absent(error):
+            return None
+        raise
+    return found if found["Status"] != "Deleted" else None
+
+
+def _tags(client: "SageMakerClient", found: Mapping[str, Any] | None) -> dict[str, str]:
+    return tag_map(client.list_tags(ResourceArn=found["ClusterSchedulerConfigArn"])["Tags"]) if found else {}
+
+
+def _owned(context: Context, tags: Mapping[str, str]) -> bool:
+    """Whether this installation made it, for whichever team."""
+    return tags.get(MANAGED_BY_TAG) == context.installation.manager
+
+
+def _config(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What a config says, with the defaults that SageMaker may leave out, in an order of its own."""
+    config = found.get("SchedulerConfig", {})
+    classes = sorted(config.get("PriorityClasses", []), key=lambda one: str(one["Name"]))
+    return {
+        "PriorityClasses": [{"Name": one["Name"], "Weight": one["Weight"]} for one in classes],
+        "FairShare": config.get("FairShare", "Enabled"),
+        "IdleResourceSharing": config.get("IdleResourceSharing", "Disabled"),
+    }
+
+
+def _request(config: ClusterSchedulerConfig) -> Any:
+    return dict(config.config)
+
+
+def _cluster_arn(context: Context, key: Key) -> str:
+    """A key names the HyperPod cluster by its id."""
+    cluster = key.name.partition("/")[0]
+    return f"arn:{context.installation.partition}:sagemaker:{key.region}:{key.account}:cluster/{cluster}"
+
+
+def _document(key: Key) -> str:
+    """All of an account and Region, so that a call which tells of no cluster tells whose teams to look at."""
+    return f"scheduler#{key.account}/{key.region}"
+
+
+def _made(key: Key) -> str:
+    return f"made#{key.name.partition('/')[0]}"
+
+
+def _shares(key: Key) -> str:
+    return f"share#{key.name.partition('/')[0]}/"
+
+
+def _share(context: Context, key: Key) -> str:
+    return f"{_shares(key)}{context.team}"

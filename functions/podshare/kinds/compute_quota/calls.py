@@ -1,0 +1,227 @@
+"""Compute quotas of SageMaker HyperPod task governance.
+
+CreateComputeQuota has no client token and the server makes the id: a quota is found by its name and cluster. All
+changes are asynchronous.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from podshare.aws.errors import Failed, Pending, Waiting, code_of, is_absent
+from podshare.kinds.context import Context, as_kind, own_tags, tag_list, tag_map
+from podshare.kinds.observation import Foreign
+from podshare.kinds.shapes import SHAPES, ComputeQuota, Key, Resource, Stage
+
+if TYPE_CHECKING:
+    from types_boto3_sagemaker import SageMakerClient
+
+READS = frozenset({"sagemaker:ListComputeQuotas", "sagemaker:DescribeComputeQuota", "sagemaker:ListTags"})
+WRITES = frozenset(
+    {
+        "sagemaker:CreateComputeQuota",
+        "sagemaker:UpdateComputeQuota",
+        "sagemaker:DeleteComputeQuota",
+        "sagemaker:AddTags",
+        "sagemaker:DeleteTags",
+    }
+)
+MOVING = frozenset({"Creating", "Updating", "Deleting"})
+# what SageMaker rolled back or never made has to be deleted and made anew ("Troubleshoot task governance")
+FAILED = frozenset({"CreateFailed", "CreateRollbackFailed", "UpdateRollbackFailed", "DeleteRollbackFailed"})
+
+
+def read(context: Context, key: Key, wanted: Resource | None) -> ComputeQuota | Foreign | None:
+    """The quota, in the fields that podshare wrote: SageMaker fills in vCPUs and memory pro rata."""
+    client = context.accounts.client("sagemaker", key.account, key.region)
+    quota = _find(context, client, key)
+    if quota is None:
+        return None
+    tags = tag_map(client.list_tags(ResourceArn=quota["ComputeQuotaArn"])["Tags"])
+    if not context.owns(key, tags, quota["ComputeQuotaId"]):
+        return context.foreign(key, tags)
+    config, target = quota.get("ComputeQuotaConfig", {}), quota.get("ComputeQuotaTarget", {})
+    asked = wanted if isinstance(wanted, ComputeQuota) else None
+    return ComputeQuota(
+        key=key,
+        identity=quota["ComputeQuotaId"],
+        tags=own_tags(tags),
+        team=target.get("TeamName", ""),
+        resources=_lines(config.get("ComputeQuotaResources", []), asked.resources if asked else ()),
+        sharing=_sharing(config.get("ResourceSharingConfig", {}), asked.sharing if asked else {}),
+        fair_share_weight=target.get("FairShareWeight", 0),
+        preempt_team_tasks=config.get("PreemptTeamTasks", "LowerPriority"),
+        active=quota.get("ActivationState", "Enabled") == "Enabled",
+        description=quota.get("Description", ""),
+        status=status_of(quota),
+    )
+
+
+def others_of_team(context: Context, quota: ComputeQuota) -> list[str]:
+    """The names of the cluster's other quotas for the same team, or with the same name in another case."""
+    client = context.accounts.client("sagemaker", quota.key.account, quota.key.region)
+    pages = client.get_paginator("list_compute_quotas").paginate(ClusterArn=_cluster_arn(context, quota.key))
+    return [
+        one["Name"]
+        for page in pages
+        for one in page["ComputeQuotaSummaries"]
+        if one["Status"] != "Deleted"
+        and one["Name"] != _name(quota.key)
+        and (_is_of(one, quota.team) or one["Name"].lower() == _name(quota.key).lower())
+    ]
+
+
+def create(context: Context, wanted: Resource) -> None:
+    """Ask for the quota. Raises Pending: it is made in the background."""
+    quota = as_kind(ComputeQuota, wanted)
+    client = context.accounts.client("sagemaker", quota.key.account, quota.key.region)
+    try:
+        client.create_compute_quota(
+            Name=_name(quota.key),
+            ClusterArn=_cluster_arn(context, quota.key),
+            Tags=tag_list(quota.tags),
+            **_request(quota),
+        )
+    except ClientError as error:
+        if code_of(error) != "ConflictException":  # it is there, or on its way: look again
+            raise
+    raise Pending(f"compute quota {quota.key.name} is being created")
+
+
+def update(context: Context, observed: Resource, wanted: Resource) -> None:
+    """Ask for what differs. Raises Pending while SageMaker works on it.
+
+    TargetVersion is the version that was just described, so that two writers cannot undo each other.
+    """
+    old, new = as_kind(ComputeQuota, observed), as_kind(ComputeQuota, wanted)
+    client = context.accounts.client("sagemaker", new.key.account, new.key.region)
+    quota = _find(context, client, new.key)
+    if quota is None or old.status == "moving":
+        raise Pending(f"compute quota {new.key.name} is {quota['Status'] if quota else 'gone'}")
+    if old.status == "failed":
+        client.delete_compute_quota(ComputeQuotaId=quota["ComputeQuotaId"])
+        reason = quota.get("FailureReason", "no reason given")
+        raise Failed(f"compute quota {new.key.name} is {quota['Status']} ({reason}): it is made anew")
+    write_tags(client, quota["ComputeQuotaArn"], old.tags, new.tags)
+    if {**old.facts(), "tags": None} == {**new.facts(), "tags": None}:
+        return
+    client.update_compute_quota(
+        ComputeQuotaId=quota["ComputeQuotaId"], TargetVersion=quota["ComputeQuotaVersion"], **_request(new)
+    )
+    raise Pending(f"compute quota {new.key.name} is being updated")
+
+
+def status_of(found: Mapping[str, Any]) -> str:
+    """Whether SageMaker works on a quota or a scheduler config, has failed, or neither: as kinds tell it."""
+    return "moving" if found["Status"] in MOVING else "failed" if found["Status"] in FAILED else "settled"
+
+
+def write_tags(client: "SageMakerClient", arn: str, old: Mapping[str, str], new: Mapping[str, str]) -> None:
+    """Make the tags ``new``, if they are not."""
+    if old == new:
+        return
+    if gone := sorted(old.keys() - new.keys()):
+        client.delete_tags(ResourceArn=arn, TagKeys=gone)
+    client.add_tags(ResourceArn=arn, Tags=tag_list(new))
+
+
+def delete(context: Context, observed: Resource) -> None:
+    """Ask for the quota's deletion, which touches running work: only once all of the team's access there is cut.
+
+    Raises Waiting while some of it is left or work is not drained, and Pending while SageMaker deletes the quota.
+    """
+    key = observed.key
+    if not context.inventory.is_drained(key, context.run):
+        raise Waiting(f"compute quota {key.name} stays until the team's running work has ended")
+    if left := _access_left(context, key):
+        raise Waiting(f"compute quota {key.name} stays until {len(left)} of the team's access is cut: {left[0]}")
+    client = context.accounts.client("sagemaker", key.account, key.region)
+    quota = _find(context, client, key)
+    if quota is None:
+        return
+    if quota["Status"] not in MOVING:
+        if missing := context.missing_marks(observed.tags):  # the member role deletes only what carries these tags
+            client.add_tags(ResourceArn=quota["ComputeQuotaArn"], Tags=tag_list(missing))
+        try:
+            client.delete_compute_quota(ComputeQuotaId=quota["ComputeQuotaId"])
+        except ClientError as error:
+            if is_absent(error):
+                return
+            raise
+    raise Pending(f"compute quota {key.name} is being deleted")
+
+
+def _access_left(context: Context, key: Key) -> list[Key]:
+    """What the inventory still knows of the team's access in the quota's account, but for what is to stay."""
+    return [
+        item
+        for item in sorted(set(context.inventory.keys()) - context.desired)
+        if item.account == key.account and SHAPES[item.kind].cut_stage < Stage.REMAINS
+    ]
+
+
+def _find(context: Context, client: "SageMakerClient", key: Key) -> Mapping[str, Any] | None:
+    """The quota by its exact name in its cluster: NameContains also finds longer names, lists hold deleted ones."""
+    pages = client.get_paginator("list_compute_quotas").paginate(
+        ClusterArn=_cluster_arn(context, key), NameContains=_name(key)
+    )
+    for page in pages:
+        for summary in page["ComputeQuotaSummaries"]:
+            if summary["Name"] == _name(key) and summary["Status"] != "Deleted":
+                try:
+                    return client.describe_compute_quota(ComputeQuotaId=summary["ComputeQuotaId"])
+                except ClientError as error:
+                    if not is_absent(error):
+                        raise
+    return None
+
+
+def _is_of(summary: Mapping[str, Any], team: str) -> bool:
+    """The API model has names of teams in lower case, and so has Kubernetes their namespaces (RFC 1123 label)."""
+    return bool(summary["ComputeQuotaTarget"]["TeamName"].lower() == team.lower())
+
+
+def _name(key: Key) -> str:
+    return key.name.partition("/")[2]
+
+
+def _cluster_arn(context: Context, key: Key) -> str:
+    """A key names the HyperPod cluster by its id, and its EKS cluster as the container."""
+    cluster = key.name.partition("/")[0]
+    return f"arn:{context.installation.partition}:sagemaker:{key.region}:{key.account}:cluster/{cluster}"
+
+
+def _request(quota: ComputeQuota) -> dict[str, Any]:
+    return {
+        "Description": quota.description,
+        "ComputeQuotaConfig": {
+            "ComputeQuotaResources": [dict(line) for line in quota.resources],
+            "ResourceSharingConfig": dict(quota.sharing),
+            "PreemptTeamTasks": quota.preempt_team_tasks,
+        },
+        "ComputeQuotaTarget": {"TeamName": quota.team, "FairShareWeight": quota.fair_share_weight},
+        "ActivationState": "Enabled" if quota.active else "Disabled",
+    }
+
+
+def _lines(observed: Iterable[Mapping[str, Any]], wanted: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """The lines, each without the fields that SageMaker filled in where the rest is as wanted."""
+    asked = {_line_name(line): line for line in wanted}
+    return tuple(sorted((_written(line, asked.get(_line_name(line), line)) for line in observed), key=str))
+
+
+def _line_name(line: Mapping[str, Any]) -> tuple[str, str]:
+    return line["InstanceType"], line.get("AcceleratorPartition", {}).get("Type", "")
+
+
+def _written(observed: Mapping[str, Any], wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+    return wanted if all(observed.get(name) == value for name, value in wanted.items()) else observed
+
+
+def _sharing(observed: Mapping[str, Any], wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+    limits = "AbsoluteBorrowLimits"
+    found = {name: value for name, value in observed.items() if name in wanted or not wanted}
+    if found.get(limits):
+        found[limits] = list(_lines(found[limits], wanted.get(limits, ())))
+    return found

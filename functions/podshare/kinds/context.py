@@ -1,0 +1,111 @@
+"""What every kind's functions are given: where podshare is installed, clients, and for whom they work."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from podshare.aws.errors import Terminal
+from podshare.aws.sessions import Accounts
+from podshare.aws.tables import State
+from podshare.installation import MANAGED_BY_TAG, TEAM_TAG, Installation
+from podshare.kinds.inventory import Inventory
+from podshare.kinds.observation import Foreign
+from podshare.kinds.remedies import give_marks_back
+from podshare.kinds.shapes import Key, Resource
+
+if TYPE_CHECKING:  # importing it costs half a second, and few functions talk to Kubernetes
+    from podshare.aws.kubernetes import Kubernetes
+
+Shape = TypeVar("Shape", bound=Resource)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """For whom and by which role a kind's functions work.
+
+    ``run`` tells one reconciliation's idempotency tokens from another's; ``desired`` names what stays.
+    """
+
+    installation: Installation
+    team: str
+    work: str
+    accounts: Accounts
+    state: State
+    function_timeout: int
+    run: str = ""
+    desired: frozenset[Key] = frozenset()
+
+    def request_token(self, about: str) -> str:
+        """The same for a request that is repeated in a run, another one in the next: 32 characters."""
+        return hashlib.sha256(f"{about} {self.run}".encode()).hexdigest()[:32]
+
+    @property
+    def inventory(self) -> Inventory:
+        """The team's inventory."""
+        return Inventory(self.state, self.team)
+
+    def kubernetes(self, key: Key) -> "Kubernetes":
+        """The API of the cluster that ``key`` is in."""
+        from podshare.aws import kubernetes  # noqa: PLC0415  # see above: only where it is needed
+
+        return kubernetes.connect(self.accounts, self.work, key.account, key.region, key.container)
+
+    def member_policy(self, account: str, tag: str) -> str:
+        """The ARN of the policy that the member stack of ``account`` names in ``tag``.
+
+        Raises Terminal if the stack is of an earlier version, which names none.
+        """
+        arn = self.accounts.member_tags(account).get(tag)
+        if arn is None:
+            role = self.installation.member_role_arn(account, self.work)
+            raise Terminal(
+                f"account {account}: {role} has no tag {tag}. Deploy accounts/member.yaml of this version there."
+            )
+        return arn
+
+    def owns(self, key: Key, tags: Mapping[str, str], identity: str) -> bool:
+        """Whether this installation made a resource for this team: by its tags, or as the inventory remembers it.
+
+        Tags may be lost or changed. ``identity`` tells the resource from one that somebody made under its name later.
+        """
+        return not self.missing_marks(tags) or self.remembers(key, identity)
+
+    def missing_marks(self, tags: Mapping[str, str]) -> dict[str, str]:
+        """The tags by which podshare knows its own that a resource lacks, or has with another value."""
+        marks = {TEAM_TAG: self.team, MANAGED_BY_TAG: self.installation.manager}
+        return {name: value for name, value in marks.items() if tags.get(name) != value}
+
+    def remembers(self, key: Key, identity: str) -> bool:
+        """Whether the inventory knows this very resource as the team's own."""
+        return bool(identity) and self.inventory.identity(key) == identity
+
+    def foreign(self, key: Key, tags: Mapping[str, str]) -> Foreign:
+        """What stands in podshare's way, told by its tags."""
+        owner = tags.get(TEAM_TAG)
+        if owner not in (None, self.team):
+            return Foreign(key, f"it belongs to team {owner}")
+        missing = self.missing_marks(tags)
+        return Foreign(key, "it does not carry podshare's tags", give_marks_back(self.installation, key, missing))
+
+
+def own_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags that are podshare's to compare."""
+    return {name: value for name, value in tags.items() if name.startswith("podshare:")}
+
+
+def tag_list(tags: Mapping[str, str]) -> list[Any]:
+    """Tags as IAM, SageMaker and S3 take them (any of their types: all have Key and Value)."""
+    return [{"Key": name, "Value": value} for name, value in sorted(tags.items())]
+
+
+def tag_map(tags: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The reverse of ``tag_list``."""
+    return {str(tag["Key"]): str(tag["Value"]) for tag in tags}
+
+
+def as_kind(shape: type[Shape], resource: Resource) -> Shape:
+    """The resource, known to be of its module's kind. Raises TypeError for any other: a mistake in the table."""
+    if not isinstance(resource, shape):
+        raise TypeError(f"{resource.key} is a {type(resource).__name__}, not a {shape.__name__}")
+    return resource

@@ -1,0 +1,147 @@
+"""Data through file systems: what links a dataset to a directory of FSx for Lustre, and the directory to a team's pods.
+
+A directory of the file system is linked to a prefix of a bucket; a volume mounts that directory alone, and is for one
+claim in the team's namespace. The file system itself is somebody else's, and so is all else that is in it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from podshare.installation import Installation
+from podshare.kinds import names
+from podshare.kinds.facts import ClusterFacts, FileSystemFacts
+from podshare.kinds.shapes import (
+    DataRepositoryAssociation,
+    FileSystemDelegation,
+    Key,
+    Kind,
+    PersistentVolume,
+    PersistentVolumeClaim,
+    Resource,
+)
+from podshare.registry.records import Dataset, DatasetAccess, FileSystemGrant, Team
+
+CSI_DRIVER = "fsx.csi.aws.com"
+EVENTS = frozenset({"NEW", "CHANGED", "DELETED"})  # FSx API reference, AutoImportPolicy and AutoExportPolicy
+
+
+def refusal(grant: FileSystemGrant, dataset: Dataset, cluster: ClusterFacts) -> tuple[str, str] | None:
+    """Why a dataset cannot be had through a file system of a cluster, with a remedy; None if it can."""
+    if dataset.region != cluster.region:
+        what = f"dataset {dataset.name} is in {dataset.region}, {grant.file_system} in {cluster.region}"
+        return f"{what}: Amazon FSx imports changes within a Region only", "Use a copy in the cluster's Region."
+    if dataset.kms_key:
+        what = f"a key of KMS encrypts dataset {dataset.name}, and podshare grants keys to roles of its own only"
+        return what, "Let the pods use its access point (service_accounts), or encrypt a copy by SSE-S3."
+    if dataset.data_role == "target":
+        what = f"dataset {dataset.name} has data_role target: its owner wants the bucket's policy left alone"
+        return what, "Let the pods use its target role (service_accounts), or give it data_role access_point."
+    if dataset.vpc:
+        what = f"dataset {dataset.name} may be reached from {dataset.vpc} only, and Amazon FSx reaches it from its own"
+        return what, "Let the pods use its access point (service_accounts), or take vpc out of the dataset's record."
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """A team's grants through the file systems of one of its clusters, and what its things there carry."""
+
+    team: Team
+    cluster: ClusterFacts
+    installation: Installation
+    tags: Mapping[str, str]
+    labels: Mapping[str, str]
+
+    def to(self, datasets: Mapping[str, Dataset]) -> Iterator[Resource]:
+        """What the grants ask for; of a file system that is not known yet nothing."""
+        known = {facts.file_system: facts for facts in self.cluster.file_systems}
+        for grant in self.team.file_systems_on(self.cluster.name):
+            dataset, facts = datasets.get(grant.dataset), known.get(grant.file_system)
+            if dataset and facts and dataset.holds(grant.prefix) and not refusal(grant, dataset, self.cluster):
+                delegation = self._delegation(grant, dataset)
+                association = self._association(grant, dataset, delegation)
+                volume = self._volume(grant, facts, association)
+                yield from (delegation, association, volume, self._claim(volume))
+
+    def _delegation(self, grant: FileSystemGrant, dataset: Dataset) -> FileSystemDelegation:
+        name = f"{self.team.name}/{dataset.name}/{grant.file_system}"
+        return FileSystemDelegation(
+            key=Key(Kind.FILE_SYSTEM_DELEGATION, dataset.account, dataset.region, dataset.bucket, name),
+            why=f"dataset {dataset.name} in file system {grant.file_system}",
+            account=self.cluster.account,
+            file_system=grant.file_system,
+            prefix=grant.prefix or dataset.prefix,
+            write=_writes(grant),
+        )
+
+    def _association(
+        self, grant: FileSystemGrant, dataset: Dataset, delegation: FileSystemDelegation
+    ) -> DataRepositoryAssociation:
+        path = names.file_system_path(self.installation, self.team.name, dataset.name)
+        cluster = self.cluster
+        return DataRepositoryAssociation(
+            key=Key(Kind.DATA_REPOSITORY_ASSOCIATION, cluster.account, cluster.region, grant.file_system, path),
+            tags={**self.tags, "podshare:dataset": dataset.name},
+            why=delegation.why,
+            needs=frozenset({delegation.key}),
+            repository=f"s3://{dataset.bucket}/{delegation.prefix}",
+            imports=EVENTS,
+            exports=EVENTS if _writes(grant) else frozenset(),
+        )
+
+    def _volume(
+        self, grant: FileSystemGrant, facts: FileSystemFacts, association: DataRepositoryAssociation
+    ) -> PersistentVolume:
+        cluster_arn = self.cluster.eks_arn(self.installation.partition)
+        name = names.persistent_volume(self.installation, self.team.name, cluster_arn, grant.dataset)
+        claim = {"namespace": self.team.namespace, "name": grant.dataset}
+        return PersistentVolume(
+            key=self._object(Kind.PERSISTENT_VOLUME, name),
+            tags=self.labels,
+            why=association.why,
+            needs=frozenset({association.key}),
+            spec=_volume_spec(facts, association.key.name, claim, read_only=not _writes(grant)),
+            capacity_gib=facts.capacity_gib,
+        )
+
+    def _claim(self, volume: PersistentVolume) -> PersistentVolumeClaim:
+        shared = {name: volume.spec[name] for name in ("accessModes", "volumeMode")}
+        return PersistentVolumeClaim(
+            key=self._object(Kind.PERSISTENT_VOLUME_CLAIM, volume.claim),
+            tags=self.labels,
+            why=volume.why,
+            needs=frozenset({volume.key}),
+            spec={**shared, "storageClassName": "", "volumeName": volume.key.name},  # of no class: none is provisioned
+            capacity_gib=volume.capacity_gib,
+        )
+
+    def _object(self, kind: Kind, name: str) -> Key:
+        return Key(kind, self.cluster.account, self.cluster.region, self.cluster.eks_cluster, name)
+
+
+def _volume_spec(facts: FileSystemFacts, path: str, claim: Mapping[str, str], *, read_only: bool) -> Mapping[str, Any]:
+    """A directory of a file system (AWS FSx CSI driver, "Static provisioning"), for one claim and no other.
+
+    The driver mounts ``<dnsname>@tcp:/<mountname>``, which may go on to a directory (FSx for Lustre user guide,
+    "Mounting specific filesets"). The handle only has to be unique: kubelet takes two volumes with one handle for the
+    same. A driver is not told a volume's readOnly, but its mount options. What is empty or false the API leaves out.
+    """
+    directory = path.rstrip("/")
+    return {
+        "accessModes": ["ReadOnlyMany" if read_only else "ReadWriteMany"],
+        "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **claim},
+        "csi": {
+            "driver": CSI_DRIVER,
+            "volumeHandle": f"{facts.file_system}{directory}",
+            **({"readOnly": True} if read_only else {}),
+            "volumeAttributes": {"dnsname": facts.dns_name, "mountname": f"{facts.mount_name}{directory}"},
+        },
+        "mountOptions": [*(["ro"] if read_only else []), "flock"],
+        "persistentVolumeReclaimPolicy": "Retain",
+        "volumeMode": "Filesystem",
+    }
+
+
+def _writes(grant: FileSystemGrant) -> bool:
+    return grant.access is DatasetAccess.READ_WRITE

@@ -1,0 +1,179 @@
+"""What podshare may have made for each team, as the state table remembers it."""
+
+import datetime
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from podshare.aws.tables import Item, State
+from podshare.kinds.shapes import Key, Kind
+from podshare.registry.records import DELETE_WORK
+
+
+def in_inventories(state: State, named: Iterable[tuple[str, Key]]) -> frozenset[Key]:
+    """Those of the keys that the inventory of the team beside them has: one request for fifty of them.
+
+    Raises Retryable as ``State.get_parts``.
+    """
+    teams = [(Inventory(state, team), key) for team, key in named]
+    rows = [(item_id, f"resource#{key}") for one, key in teams for item_id in (f"team#{one.team}", one.item_id)]
+    return frozenset(Key.parse(str(row["key"])) for row in state.get_all(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What podshare may have made for a team: named before it is made, until its absence has been read back.
+
+    A row is marked as changing from before a change until that is read back: what a killed or overtaken function may
+    have done is known of, although AWS tells of it late.
+    """
+
+    state: State
+    team: str
+
+    @property
+    def item_id(self) -> str:
+        """The id of all rows of the inventory."""
+        return f"inventory#{self.team}"
+
+    def adopt(self) -> None:
+        """Move what versions before 0045 kept among the team's own rows, which functions that apply may not write."""
+        for row in self._former():
+            attributes = {name: value for name, value in row.items() if name not in ("id", "part")}
+            self.state.put_once(self.item_id, row["part"], **attributes)
+            self.state.delete(row["id"], row["part"])
+
+    def keys(self, prefix: str = "") -> list[Key]:
+        """All that was ever begun and is not known to be gone, of those keys that begin with ``prefix``."""
+        return [*self.identities(prefix)]
+
+    def identities(self, prefix: str = "") -> dict[Key, str]:
+        """As ``keys``, each with the identity that it had when it was last seen with podshare's tags, or empty."""
+        rows = (*self._former(prefix), *self.state.query(self.item_id, f"resource#{prefix}"))
+        return {Key.parse(str(row["key"])): str(row.get("identity", "")) for row in rows}
+
+    def _former(self, prefix: str = "") -> list[Item]:
+        return self.state.query(f"team#{self.team}", f"resource#{prefix}")
+
+    def identity(self, key: Key) -> str:
+        """The identity of ``key`` when it was last seen with podshare's tags; empty if it never was."""
+        row = self.state.get(self.item_id, f"resource#{key}") or {}
+        return str(row.get("identity", ""))
+
+    def name(self, key: Key, identity: str, at: str) -> None:
+        """Write down that ``key`` is there, and that this very resource is podshare's."""
+        self.state.update(
+            self.item_id,
+            f"resource#{key}",
+            "SET #key = :key, named_at = if_not_exists(named_at, :at), #identity = :identity",
+            None,
+            names={"#key": "key", "#identity": "identity"},  # reserved words of DynamoDB
+            key=str(key),
+            at=at,
+            identity=identity,
+        )
+
+    def begin(self, key: Key, at: str) -> None:
+        """Write down that ``key`` is about to be made or changed, until ``settle`` or ``forget``."""
+        self.state.update(
+            self.item_id,
+            f"resource#{key}",
+            "SET changing_since = :at, named_at = if_not_exists(named_at, :at), #key = :key REMOVE doubted_in",
+            None,
+            names={"#key": "key"},  # a reserved word of DynamoDB
+            at=at,
+            key=str(key),
+        )
+
+    def settle(self, key: Key, identity: str = "") -> None:
+        """Write down that the last change of ``key`` was read back, as of which resource, or is long enough ago."""
+        part, condition = f"resource#{key}", "attribute_exists(changing_since)"
+        if identity:
+            expression, names = "SET #identity = :identity REMOVE changing_since, doubted_in", {"#identity": "identity"}
+            self.state.update(self.item_id, part, expression, condition, names=names, identity=identity)
+        else:
+            self.state.update(self.item_id, part, "REMOVE changing_since, doubted_in", condition)
+
+    def is_changing(self, key: Key) -> bool:
+        """Whether a change of ``key`` was begun and has not been read back since."""
+        return "changing_since" in (self.state.get(self.item_id, f"resource#{key}") or {})
+
+    def changing(self) -> dict[Key, Item]:
+        """The rows of what was begun to be changed and has not been read back since."""
+        rows = self.state.query(self.item_id, "resource#")
+        return {Key.parse(str(row["key"])): row for row in rows if "changing_since" in row}
+
+    def doubt(self, key: Key, attempt: str) -> None:
+        """Write down in which attempt it was not known first what became of ``key``."""
+        expression = "SET doubted_in = :attempt"
+        condition = "attribute_exists(changing_since)"
+        self.state.update(self.item_id, f"resource#{key}", expression, condition, attempt=attempt)
+
+    def begin_drain(self, key: Key, now: datetime.datetime) -> datetime.datetime:
+        """When it was first asked for that the work of this compute quota ends; ``now`` if it is now."""
+        row = self.state.update(
+            self.item_id,
+            f"resource#{key}",
+            "SET draining_since = if_not_exists(draining_since, :now)",
+            "attribute_exists(id)",
+            now=now.isoformat(),
+        )
+        return datetime.datetime.fromisoformat(str(row["draining_since"])) if row else now
+
+    def look_into(self, key: Key) -> None:
+        """Write down that podshare looks into the cluster of this compute quota, also where it knows no namespace."""
+        expression = "SET looked_into = :yes"
+        self.state.update(self.item_id, f"resource#{key}", expression, "attribute_exists(id)", yes=True)
+
+    def is_looked_into(self, key: Key) -> bool:
+        """Whether podshare asks the API of the cluster of this compute quota."""
+        if any(one.kind is Kind.NAMESPACE and one.container == key.container for one in self.keys()):
+            return True
+        return bool((self.state.get(self.item_id, f"resource#{key}") or {}).get("looked_into"))
+
+    def end_drain(self, key: Key, run: str) -> None:
+        """Write down that, in this run, the quota may go."""
+        self.state.update(self.item_id, f"resource#{key}", "SET drained_in = :run", "attribute_exists(id)", run=run)
+
+    def is_drained(self, key: Key, run: str) -> bool:
+        """Whether, in this run, the quota may go."""
+        row = self.state.get(self.item_id, f"resource#{key}")
+        return row is None or str(row.get("drained_in")) == run
+
+    def vacate(self, namespace: Key, since: str, on_delete: str) -> None:
+        """Write down that the team has left its namespace, until ``forget``: nobody is to use it before it is empty.
+
+        ``on_delete`` is what its record says of the work that it leaves.
+        """
+        expression = (
+            "SET vacating_since = if_not_exists(vacating_since, :since), "
+            "on_delete = if_not_exists(on_delete, :on_delete)"
+        )
+        self.state.update(
+            self.item_id,
+            f"resource#{namespace}",
+            expression,
+            "attribute_exists(id)",
+            since=since,
+            on_delete=on_delete,
+        )
+
+    def deletes_work(self, namespace: Key) -> bool:
+        """Whether what can run in a namespace that was left is deleted: only if the record did not say to keep it."""
+        row = self.state.get(self.item_id, f"resource#{namespace}") or {}
+        return row.get("on_delete") == DELETE_WORK
+
+    def is_vacating(self, namespace: Key) -> bool:
+        """Whether the namespace was left, and was not seen empty since."""
+        return "vacating_since" in (self.state.get(self.item_id, f"resource#{namespace}") or {})
+
+    def keep(self, keys: Collection[Key]) -> None:
+        """Forget the drains of what is desired again, so that a later deletion waits anew."""
+        for row in self.state.query(self.item_id, f"resource#{Kind.COMPUTE_QUOTA}"):
+            if "draining_since" in row and Key.parse(str(row["key"])) in keys:
+                self.state.update(
+                    self.item_id, str(row["part"]), "REMOVE draining_since, drained_in", "attribute_exists(id)"
+                )
+
+    def forget(self, key: Key) -> None:
+        """Write down that ``key`` is known to be gone."""
+        self.state.delete(self.item_id, f"resource#{key}")

@@ -1,0 +1,67 @@
+"""What all objects of a team in a cluster have in common: podshare's labels tell whose they are."""
+
+from typing import Any
+
+from podshare.installation import DISPLAYED_LABEL, MANAGED_BY_LABEL, TEAM_LABEL
+from podshare.kinds import names
+from podshare.kinds.context import Context
+from podshare.kinds.manifests import manifest, place
+from podshare.kinds.observation import Foreign
+from podshare.kinds.remedies import give_marks_back
+from podshare.kinds.shapes import Key, Kind, Resource
+
+READS = frozenset({"eks:DescribeCluster"})
+WRITES = frozenset({"eks:DescribeCluster"})
+
+_CALLED = {
+    Kind.SERVICE_ACCOUNT: "ServiceAccount",
+    Kind.KUBERNETES_ROLE: "Role",
+    Kind.KUBERNETES_ROLE_BINDING: "RoleBinding",
+    Kind.PERSISTENT_VOLUME: "PersistentVolume",
+    Kind.PERSISTENT_VOLUME_CLAIM: "PersistentVolumeClaim",
+}
+
+
+def owned(context: Context, key: Key) -> dict[str, Any] | Foreign | None:
+    """The object as Kubernetes has it, if there is one and it is the team's."""
+    found = context.kubernetes(key).get(_CALLED[key.kind], *place(key))
+    if found is None:
+        return None
+    if _is_marked(context, found) or context.remembers(key, identity_of(found)):
+        return found
+    marks = names.labels(context.installation, context.team)
+    return Foreign(key, "it does not carry podshare's labels", give_marks_back(context.installation, key, marks))
+
+
+def _is_marked(context: Context, found: dict[str, Any]) -> bool:
+    """Whether its labels name the team; earlier versions had no label of their own for what manages it."""
+    labels = found.get("metadata", {}).get("labels") or {}
+    manager = labels.get(MANAGED_BY_LABEL, labels.get(DISPLAYED_LABEL))
+    return (labels.get(TEAM_LABEL), manager) == (context.team, context.installation.prefix)
+
+
+def identity_of(found: dict[str, Any]) -> str:
+    """What tells an object from one that takes its name later."""
+    return str(found.get("metadata", {}).get("uid", ""))
+
+
+def common_to(found: dict[str, Any]) -> dict[str, Any]:
+    """The fields that every shape of an object has: its identity, and those labels that are podshare's to compare."""
+    labels = found.get("metadata", {}).get("labels") or {}
+    tags = {name: labels[name] for name in (MANAGED_BY_LABEL, TEAM_LABEL) if name in labels}
+    return {"tags": tags, "identity": identity_of(found)}
+
+
+def create(context: Context, wanted: Resource) -> None:
+    """Apply the object. Raises Pending while SageMaker has not made the namespace."""
+    context.kubernetes(wanted.key).apply(manifest(wanted))
+
+
+def update(context: Context, observed: Resource, wanted: Resource) -> None:
+    """Apply it again."""
+    create(context, wanted)
+
+
+def delete(context: Context, observed: Resource) -> None:
+    """Delete the object."""
+    context.kubernetes(observed.key).delete(_CALLED[observed.key.kind], *place(observed.key))

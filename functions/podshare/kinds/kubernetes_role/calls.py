@@ -1,0 +1,30 @@
+"""Roles in a team's namespace: what the team's Kubernetes groups may do there.
+
+The API server lets podshare write a Role that gives more than podshare itself has, because its ClusterRole has
+``escalate``; the admission policies in accounts/cluster-rbac.yaml say which, and where.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from podshare.kinds.context import Context
+from podshare.kinds.kubernetes_object import READS, WRITES, common_to, create, delete, owned, update
+from podshare.kinds.observation import Foreign
+from podshare.kinds.shapes import Key, KubernetesRole, Resource
+from podshare.policy.rbac import KubernetesRule
+
+__all__ = ["READS", "WRITES", "create", "delete", "read", "update"]
+
+
+def read(context: Context, key: Key, wanted: Resource | None) -> KubernetesRole | Foreign | None:
+    """The Role and its rules."""
+    found = owned(context, key)
+    if not isinstance(found, dict):
+        return found
+    rules = {_rule(rule) for rule in found.get("rules") or ()}
+    return KubernetesRole(key=key, **common_to(found), rules=tuple(sorted(rules)))
+
+
+def _rule(rule: Mapping[str, Any]) -> KubernetesRule:
+    lists = ("apiGroups", "resources", "verbs", "resourceNames", "nonResourceURLs")
+    return KubernetesRule(*(tuple(sorted({*(rule.get(name) or ())})) for name in lists))

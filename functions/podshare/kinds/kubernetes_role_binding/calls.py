@@ -1,0 +1,23 @@
+"""Bindings of Roles in a team's namespace to the team's Kubernetes groups."""
+
+from podshare.kinds.context import Context
+from podshare.kinds.kubernetes_object import READS, WRITES, common_to, create, delete, owned, update
+from podshare.kinds.observation import Foreign
+from podshare.kinds.shapes import Key, KubernetesRoleBinding, Resource
+from podshare.kinds.subjects import subject_of
+
+__all__ = ["READS", "WRITES", "create", "delete", "read", "update"]
+
+
+def read(context: Context, key: Key, wanted: Resource | None) -> KubernetesRoleBinding | Foreign | None:
+    """The binding: its role, and everybody who is bound."""
+    found = owned(context, key)
+    if not isinstance(found, dict):
+        return found
+    role = found["roleRef"]
+    return KubernetesRoleBinding(
+        key=key,
+        **common_to(found),
+        role=f"{role['kind']} {role['name']}",
+        subjects=frozenset(subject_of(subject) for subject in found.get("subjects") or ()),
+    )

@@ -1,0 +1,84 @@
+"""What was observed in a resource's place, and what keeps one from being provided."""
+
+from dataclasses import asdict, dataclass
+
+from podshare.kinds.shapes import Key, Kind, Resource, Work
+
+LONGEST_TEXT = 600
+IN_BUCKETS = frozenset({Kind.ACCESS_POINT, Kind.BUCKET_DELEGATION, Kind.FILE_SYSTEM_DELEGATION})
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """Something of somebody else's stands where podshare's would."""
+
+    key: Key
+    found: str
+    remedy: str = "podshare changes nothing that it does not own: remove it, or rename the team."
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """AWS or Kubernetes did not tell what is there; ``no_role`` because the account has no member role to ask by."""
+
+    key: Key
+    reason: str
+    no_role: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """Something that podshare cannot clean any more, in an account that has gone; nothing waits for it."""
+
+    key: Key
+    reason: str
+    remedy: str = "Whoever has the account may delete it; podshare does so if the account comes back."
+
+    def as_dict(self) -> dict[str, str]:
+        """What a status and the audit tell of it."""
+        what = f"{self.key.kind.replace('_', ' ')} {self.key.name} in account {self.key.account} is left behind"
+        return {"what": f"{what}: {self.reason}"[:LONGEST_TEXT], "remedy": self.remedy, "account": self.key.account}
+
+
+Observation = Resource | Foreign | Unreadable | LeftBehind | None
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why something is not provided, to whom it matters, and what to do.
+
+    It covers everything of the team, or of one account, or of one bucket, or the grants of one KMS key (its ARN), or
+    what is for one cluster alone, or all that lies in one namespace (its key), or ``only`` the thing with this key.
+    ``waits`` tells that it is expected to pass.
+    """
+
+    what: str
+    remedy: str
+    account: str = ""
+    bucket: str = ""
+    waits: bool = False
+    only: str = ""
+    cluster: str = ""
+    kms_key: str = ""
+    namespace: str = ""
+
+    def covers(self, resource: Resource) -> bool:
+        """Whether ``resource`` has to wait for this."""
+        if self.only:
+            return str(resource.key) == self.only
+        if self.namespace:
+            one = Key.parse(self.namespace)
+            inside = resource.key.name.partition("/")[0] == one.name and resource.work is Work.KUBERNETES
+            place = (resource.key.account, resource.key.region, resource.key.container)
+            return inside and place == (one.account, one.region, one.container)
+        if self.bucket:
+            here = getattr(resource, "bucket", resource.key.container)
+            return here == self.bucket and resource.key.kind in IN_BUCKETS
+        if self.cluster:
+            return self.cluster == resource.cluster
+        if self.kms_key:
+            return resource.key.kind is Kind.KMS_GRANT and self.kms_key.endswith(f":key/{resource.key.container}")
+        return self.account in ("", resource.key.account)
+
+    def as_dict(self) -> dict[str, str | bool]:
+        return asdict(self)

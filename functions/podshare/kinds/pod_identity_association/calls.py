@@ -1,0 +1,111 @@
+"""EKS Pod Identity associations: the role that pods of a service account get."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from podshare.aws.errors import code_of, is_absent
+from podshare.kinds.context import Context, as_kind, own_tags
+from podshare.kinds.observation import Foreign
+from podshare.kinds.shapes import Key, PodIdentityAssociation, Resource
+
+READS = frozenset({"eks:ListPodIdentityAssociations", "eks:DescribePodIdentityAssociation"})
+WRITES = frozenset(
+    {
+        "eks:CreatePodIdentityAssociation",
+        "eks:DeletePodIdentityAssociation",
+        "eks:TagResource",
+        "eks:UntagResource",
+        "iam:PassRole",
+        "iam:GetRole",
+    }
+)
+
+
+def read(context: Context, key: Key, wanted: Resource | None) -> PodIdentityAssociation | Foreign | None:
+    """The association of a namespace's service account; one that an add-on owns is foreign."""
+    found = _find(context, key)
+    if found is None:
+        return None
+    if found.get("ownerArn"):
+        return Foreign(key, f"it belongs to the add-on {found['ownerArn']}")
+    if not context.owns(key, found.get("tags", {}), found["associationId"]):
+        return context.foreign(key, found.get("tags", {}))
+    return PodIdentityAssociation(
+        key=key,
+        identity=found["associationId"],
+        tags=own_tags(found.get("tags", {})),
+        role_arn=found["roleArn"],
+        target_role_arn=found.get("targetRoleArn"),
+        session_tags=not found.get("disableSessionTags", False),
+    )
+
+
+def create(context: Context, wanted: Resource) -> None:
+    """Associate the role with the service account, which need not exist yet."""
+    association = as_kind(PodIdentityAssociation, wanted)
+    namespace, _, name = association.key.name.partition("/")
+    eks = context.accounts.client("eks", association.key.account, association.key.region)
+    request: Any = {
+        "clusterName": association.key.container,
+        "namespace": namespace,
+        "serviceAccount": name,
+        "roleArn": association.role_arn,
+        "tags": dict(association.tags),
+        "clientRequestToken": context.request_token(f"{association.key} {association.target_role_arn}"),
+    }
+    if association.target_role_arn:
+        request["targetRoleArn"] = association.target_role_arn
+    try:
+        eks.create_pod_identity_association(**request)
+    except ClientError as error:
+        if code_of(error) != "ResourceInUseException":  # it is there: what it says is read again, and mended
+            raise
+
+
+def update(context: Context, observed: Resource, wanted: Resource) -> None:
+    """Write the tags: an association that gives another role is made anew, never turned."""
+    old, new = as_kind(PodIdentityAssociation, observed), as_kind(PodIdentityAssociation, wanted)
+    found = _find(context, new.key)
+    if found is None or old.tags == new.tags:
+        return
+    eks = context.accounts.client("eks", new.key.account, new.key.region)
+    if gone := sorted(old.tags.keys() - new.tags.keys()):
+        eks.untag_resource(resourceArn=found["associationArn"], tagKeys=gone)
+    eks.tag_resource(resourceArn=found["associationArn"], tags=dict(new.tags))
+
+
+def delete(context: Context, observed: Resource) -> None:
+    """Remove the association. Pods keep cached credentials for up to six hours: the data side is cut before."""
+    key = observed.key
+    found = _find(context, key)
+    if found is None:
+        return
+    eks = context.accounts.client("eks", key.account, key.region)
+    if missing := context.missing_marks(observed.tags):  # the member role deletes only what carries podshare's tags
+        eks.tag_resource(resourceArn=found["associationArn"], tags=missing)
+    try:
+        eks.delete_pod_identity_association(clusterName=key.container, associationId=found["associationId"])
+    except ClientError as error:
+        if not is_absent(error):
+            raise
+
+
+def _find(context: Context, key: Key) -> Mapping[str, Any] | None:
+    """Summaries lack the role: the one that is listed is described."""
+    namespace, _, name = key.name.partition("/")
+    eks = context.accounts.client("eks", key.account, key.region)
+    try:
+        listed = eks.list_pod_identity_associations(
+            clusterName=key.container, namespace=namespace, serviceAccount=name
+        )["associations"]
+        if not listed:
+            return None
+        return eks.describe_pod_identity_association(
+            clusterName=key.container, associationId=listed[0]["associationId"]
+        )["association"]
+    except ClientError as error:
+        if is_absent(error):
+            return None
+        raise

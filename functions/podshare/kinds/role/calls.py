@@ -1,0 +1,161 @@
+"""IAM roles under podshare's path: cluster access, data scientist and data access roles."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import ClientError
+
+from podshare.aws.errors import Pending, code_of, is_absent, message_of
+from podshare.kinds.context import Context, as_kind, own_tags, tag_list, tag_map
+from podshare.kinds.observation import Foreign
+from podshare.kinds.shapes import Key, Resource, Role
+from podshare.policy import policies
+
+BOUNDARY_TAG = "podshare:boundary"
+READS = frozenset({"iam:GetRole", "iam:ListRolePolicies", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies"})
+WRITES = frozenset(
+    {
+        "iam:GetRole",
+        "iam:CreateRole",
+        "iam:TagRole",
+        "iam:UntagRole",
+        "iam:UpdateRole",
+        "iam:UpdateAssumeRolePolicy",
+        "iam:PutRolePermissionsBoundary",
+        "iam:PutRolePolicy",
+        "iam:DeleteRolePolicy",
+        "iam:DetachRolePolicy",
+        "iam:DeleteRole",
+    }
+)
+
+
+def read(context: Context, key: Key, wanted: Resource | None) -> Role | Foreign | None:
+    """The role, its trust and all its policies."""
+    iam = context.accounts.client("iam", key.account)
+    try:
+        role = iam.get_role(RoleName=key.name)["Role"]
+        tags = tag_map(role.get("Tags", []))
+        if role["Path"] != context.installation.role_path or not context.owns(key, tags, role["RoleId"]):
+            return context.foreign(key, tags)
+        names = iam.list_role_policies(RoleName=key.name)["PolicyNames"]
+        inline = {name: iam.get_role_policy(RoleName=key.name, PolicyName=name)["PolicyDocument"] for name in names}
+        attached = iam.list_attached_role_policies(RoleName=key.name)["AttachedPolicies"]
+    except ClientError as error:
+        if is_absent(error) or _is_unknown(error, key):
+            return None
+        raise
+    return Role(
+        key=key,
+        identity=role["RoleId"],
+        tags=own_tags(tags),
+        trust=role["AssumeRolePolicyDocument"],  # type: ignore[arg-type]  # boto3 decodes it; the stubs say str
+        closed_trust=policies.trust_nobody(context.installation, key.account),
+        policies=inline,  # type: ignore[arg-type]  # as above
+        attached=frozenset(policy["PolicyArn"] for policy in attached),
+        boundary=_boundary(context, key.account, role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", "")),
+        max_session_seconds=role["MaxSessionDuration"],
+    )
+
+
+def create(context: Context, wanted: Resource) -> None:
+    """Make the role, trusted as wanted, and give it its policies."""
+    role = as_kind(Role, wanted)
+    iam = context.accounts.client("iam", role.key.account)
+    try:
+        iam.create_role(
+            Path=context.installation.role_path,
+            RoleName=role.key.name,
+            AssumeRolePolicyDocument=policies.text(role.trust),
+            Description=_description(context, role),
+            MaxSessionDuration=role.max_session_seconds,
+            PermissionsBoundary=context.member_policy(role.key.account, BOUNDARY_TAG),
+            Tags=tag_list(role.tags),
+        )
+    except ClientError as error:
+        if code_of(error) != "EntityAlreadyExists":  # a reply was lost: what is there is read again, and mended
+            raise
+        return
+    with _patient(role.key):
+        for name, policy in role.policies.items():
+            iam.put_role_policy(RoleName=role.key.name, PolicyName=name, PolicyDocument=policies.text(policy))
+
+
+def update(context: Context, observed: Resource, wanted: Resource) -> None:
+    """Write what differs, the trust first: it is what a cut is about."""
+    with _patient(wanted.key):
+        _update(context, as_kind(Role, observed), as_kind(Role, wanted))
+
+
+def _update(context: Context, old: Role, new: Role) -> None:
+    iam, name = context.accounts.client("iam", new.key.account), new.key.name
+    if not policies.same(old.trust, new.trust):
+        iam.update_assume_role_policy(RoleName=name, PolicyDocument=policies.text(new.trust))
+    if old.boundary != new.boundary:
+        boundary = context.member_policy(new.key.account, BOUNDARY_TAG)
+        iam.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=boundary)
+    for arn in sorted(old.attached - new.attached):
+        iam.detach_role_policy(RoleName=name, PolicyArn=arn)
+    for policy in sorted(old.policies.keys() - new.policies.keys()):
+        iam.delete_role_policy(RoleName=name, PolicyName=policy)
+    for policy, document in new.policies.items():
+        if not policies.same(old.policies.get(policy), document):
+            iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=policies.text(document))
+    if old.max_session_seconds != new.max_session_seconds:
+        iam.update_role(RoleName=name, MaxSessionDuration=new.max_session_seconds)
+    if gone := sorted(old.tags.keys() - new.tags.keys()):
+        iam.untag_role(RoleName=name, TagKeys=gone)
+    if old.tags != new.tags:
+        iam.tag_role(RoleName=name, Tags=tag_list(new.tags))
+
+
+def delete(context: Context, observed: Resource) -> None:
+    """Take away what the role may do, then the role (IAM refuses to delete one that has policies)."""
+    role = as_kind(Role, observed)
+    iam, name = context.accounts.client("iam", role.key.account), role.key.name
+    try:
+        for arn in sorted(role.attached):
+            iam.detach_role_policy(RoleName=name, PolicyArn=arn)
+        for policy in sorted(role.policies):
+            iam.delete_role_policy(RoleName=name, PolicyName=policy)
+        iam.delete_role(RoleName=name)
+    except ClientError as error:
+        if not (is_absent(error) or _is_unknown(error, role.key)):
+            raise
+
+
+@contextmanager
+def _patient(key: Key) -> Iterator[None]:
+    """Raise Pending where IAM does not know the role yet."""
+    try:
+        yield
+    except ClientError as error:
+        if is_absent(error) or _is_unknown(error, key):
+            raise Pending(f"role {key.name} is not known everywhere yet") from error
+        raise
+
+
+def _is_unknown(error: ClientError, key: Key) -> bool:
+    """Whether IAM refuses because it does not know the role, not yet or not any more.
+
+    Only a role that it knows has a path for it, and the member role may act on podshare's path alone.
+    """
+    by_name = rf"on resource: (\S+:)?role[/ ]{re.escape(key.name)}(\s|$)"
+    return code_of(error) == "AccessDenied" and re.search(by_name, message_of(error)) is not None
+
+
+def _description(context: Context, role: Role) -> str:
+    """Whose and why, in the letters that IAM takes (CreateRole, Description): tags that select have any."""
+    return re.sub(r"[^\x20-\x7e]", "?", f"podshare: team {context.team}, {role.why}")[:1000]
+
+
+def _boundary(context: Context, account: str, found: str) -> str:
+    """The boundary by the name that desired has for it, if it is the present member stack's; any other as it is.
+
+    The stacks of version 1 named theirs as desired does, and name none in a tag.
+    """
+    desired = context.installation.boundary_arn(account)
+    if found == context.accounts.member_tags(account).get(BOUNDARY_TAG, desired):
+        return desired
+    return f"{found} of an earlier stack" if found == desired else found

@@ -1,0 +1,14 @@
+"""Kubernetes service accounts in a team's namespace."""
+
+from podshare.kinds.context import Context
+from podshare.kinds.kubernetes_object import READS, WRITES, common_to, create, delete, owned, update
+from podshare.kinds.observation import Foreign
+from podshare.kinds.shapes import Key, Resource, ServiceAccount
+
+__all__ = ["READS", "WRITES", "create", "delete", "read", "update"]
+
+
+def read(context: Context, key: Key, wanted: Resource | None) -> ServiceAccount | Foreign | None:
+    """The service account and its labels."""
+    found = owned(context, key)
+    return ServiceAccount(key=key, **common_to(found)) if isinstance(found, dict) else found

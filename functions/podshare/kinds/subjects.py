@@ -1,0 +1,30 @@
+"""Whom a binding names, and which team's members or pods these are."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+TEAM_NAMESPACES = "hyperpod-ns-"
+_OF_TEAMS = (
+    r"Group {prefix}:([^:]+):.*",
+    r"User arn:[^:]+:sts::[0-9]{{12}}:assumed-role/{prefix}-(.+)-[0-9a-f]{{8}}/.*",
+    rf"ServiceAccount {TEAM_NAMESPACES}([^/]+)/.*",
+    rf"User system:serviceaccount:{TEAM_NAMESPACES}([^:]+):.*",
+    rf"Group system:serviceaccounts:{TEAM_NAMESPACES}(.+)",
+)
+
+
+def subject_of(subject: Mapping[str, Any]) -> str:
+    """A binding's subject as a kind and a name; that of a service account with its namespace."""
+    inside = f"{subject['namespace']}/" if subject.get("namespace") else ""
+    return f"{subject['kind']} {inside}{subject['name']}"
+
+
+def team_of(subject: str, prefix: str) -> str:
+    """The team whose members or pods a binding's subject names, a kind and a name; empty for anybody else.
+
+    They are groups and sessions that podshare alone gives, and service accounts of a team's namespace, which have a
+    user name and a group as well (Kubernetes, "Authenticating", service account tokens).
+    """
+    found = (re.fullmatch(pattern.format(prefix=re.escape(prefix)), subject) for pattern in _OF_TEAMS)
+    return next((match[1] for match in found if match), "")

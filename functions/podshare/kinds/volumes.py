@@ -1,0 +1,44 @@
+"""What volumes and claims have in common: what is in use goes last, and its source is never changed.
+
+A claim goes once no pod uses it, and a volume once no claim is bound to it (Kubernetes, "Persistent Volumes", storage
+object in use protection).
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from podshare.aws.errors import Waiting
+from podshare.kinds import kubernetes_object
+from podshare.kinds.context import Context
+from podshare.kinds.shapes import Resource
+
+
+def update(context: Context, observed: Resource, wanted: Resource) -> None:
+    """Apply it again. Raises Waiting for one that has to go before it is made anew."""
+    if observed.common(wanted) is None:
+        raise Waiting(f"{_called(observed)} is in use, and is made anew once it has gone")
+    kubernetes_object.create(context, wanted)
+
+
+def delete(context: Context, observed: Resource) -> None:
+    """Delete it. Raises Waiting while it is in use, which is no access any more to what was linked."""
+    found = kubernetes_object.owned(context, observed.key)
+    if isinstance(found, dict) and is_leaving(found):
+        raise Waiting(f"{_called(observed)} goes once nothing uses it any more")
+    kubernetes_object.delete(context, observed)
+
+
+def is_leaving(found: Mapping[str, Any]) -> bool:
+    """Whether somebody has deleted an object that is still in use."""
+    return bool(found["metadata"].get("deletionTimestamp"))
+
+
+def storage(quantities: Mapping[str, Any]) -> int:
+    """GiB, as podshare writes them; 0 for anything else, which nothing compares."""
+    found = re.fullmatch(r"([0-9]+)Gi", str(quantities.get("storage", "")))
+    return int(found[1]) if found else 0
+
+
+def _called(resource: Resource) -> str:
+    return f"{resource.key.kind.replace('_', ' ')} {resource.key.name}"

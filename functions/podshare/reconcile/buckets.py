@@ -1,0 +1,212 @@
+"""What has to hold of buckets and KMS keys before data is shared through them."""
+
+import contextlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from podshare.aws.errors import code_of, reason_of
+from podshare.kinds import bucket_policy, limits
+from podshare.kinds.bucket_delegation import calls as bucket_delegation
+from podshare.kinds.context import Context
+from podshare.kinds.file_system_delegation import calls as file_system_delegation
+from podshare.kinds.observation import LONGEST_TEXT, Obstacle
+from podshare.kinds.shapes import (
+    AccessPoint,
+    BucketDelegation,
+    FileSystemDelegation,
+    Key,
+    Kind,
+    KmsGrant,
+    PodIdentityAssociation,
+    Resource,
+    Role,
+)
+from podshare.policy.data_conditions import denials
+
+TARGET_ROLES_TAG = "podshare:target-roles"
+_AWS_MANAGED = "alias/aws/s3"
+
+
+def unfit_data(context: Context, desired: Mapping[Key, Resource], adding: Collection[Key]) -> Iterator[Obstacle]:
+    """Everything about buckets and keys that keeps data from being shared, once for each.
+
+    What is shared already is looked at as well: a condition that no longer holds shuts pods out, and nobody would be
+    told. Only policies that are about to be written are looked at for ``adding`` alone.
+    """
+    for role in desired.values():
+        if isinstance(role, Role) and role.buckets:
+            yield from _target_role(context, role)
+    points = [one for one in desired.values() if isinstance(one, AccessPoint)]
+    for place in sorted({(point.bucket, point.key.account, point.key.region) for point in points}):
+        if unfit := [*_bucket(context, *place)]:
+            yield from unfit
+        else:
+            named = {one.kms_key for one in desired.values() if isinstance(one, AccessPoint) and one.bucket == place[0]}
+            clusters = {one.key.account for one in desired.values() if isinstance(one, PodIdentityAssociation)}
+            yield from _encryption(context, *place, named, clusters)
+    for delegation in (desired[key] for key in adding):
+        if isinstance(delegation, BucketDelegation):
+            yield from _bucket_policy(context, delegation)
+        if isinstance(delegation, FileSystemDelegation):
+            yield from _linked(context, delegation)
+    grants = [key for key, one in desired.items() if isinstance(one, KmsGrant)]
+    for account, region, key in sorted({(one.account, one.region, one.container) for one in grants}):
+        yield from _kms_key(context, account, region, key)
+
+
+def denied(context: Context, desired: Mapping[Key, Resource]) -> tuple[list[Obstacle], list[str]]:
+    """What statements of buckets' own policies deny to pods: problems, and notes where a condition decides."""
+    obstacles, notes = list[Obstacle](), list[str]()
+    for key in _one_for_each_bucket(desired, Kind.BUCKET_DELEGATION):
+        bucket = key.container
+        for sid, condition in denials(_policy(context, key), bucket):
+            statement = f"statement {sid} of the policy of bucket {bucket}"
+            if condition:
+                what = f"{statement} may deny pods the data, on a condition that podshare does not judge: {condition}"
+                notes.append(what[:LONGEST_TEXT])
+            else:
+                remedy = "Let the bucket's owner except podshare's access points from it."
+                obstacles.append(
+                    Obstacle(f"{statement} denies pods the data, whatever grants it", remedy, key.account, bucket)
+                )
+    return obstacles, notes
+
+
+def put_back(context: Context, desired: Iterable[Key]) -> list[str]:
+    """What podshare wrote over in buckets' policies and has put back, each bucket once."""
+    keys = _one_for_each_bucket(desired, Kind.BUCKET_DELEGATION, Kind.FILE_SYSTEM_DELEGATION)
+    return [told for key in keys if (told := bucket_policy.put_back(context, key))]
+
+
+def _one_for_each_bucket(keys: Iterable[Key], *kinds: Kind) -> list[Key]:
+    """A team has a delegation for each dataset, and these share their bucket's policy."""
+    return [*{(key.account, key.container): key for key in sorted(keys) if key.kind in kinds}.values()]
+
+
+def _policy(context: Context, key: Key) -> Mapping[str, Any] | None:
+    with contextlib.suppress(Exception):  # without an answer there is nothing to tell of it
+        return bucket_policy.policy_of(context, key)
+    return None
+
+
+def _bucket(context: Context, bucket: str, account: str, region: str) -> Iterator[Obstacle]:
+    """A bucket that can be shared: there, in its record's Region, its policy not public.
+
+    One public statement and RestrictPublicBuckets together block all access from other accounts.
+    """
+    try:
+        s3 = context.accounts.client("s3", account, region)
+        # us-east-1 is told as None (S3 API reference, GetBucketLocation)
+        location: Mapping[str, object] = s3.get_bucket_location(Bucket=bucket, ExpectedBucketOwner=account)
+        where = str(location.get("LocationConstraint") or "us-east-1")
+        if where != region:
+            what = f"bucket {bucket} is in {where}, its dataset's record says {region}"
+            yield Obstacle(what, "Correct region in the dataset's record.", account, bucket)
+            return
+        status = s3.get_bucket_policy_status(Bucket=bucket, ExpectedBucketOwner=account)["PolicyStatus"]
+    except Exception as error:  # whatever it is, it concerns this alone
+        if isinstance(error, ClientError) and code_of(error) == "NoSuchBucketPolicy":
+            return
+        remedy = "Correct the dataset's record, or list the bucket in BucketNames of accounts/member.yaml."
+        what = f"bucket {bucket} of account {account} cannot be read: {reason_of(error)}"
+        yield Obstacle(what[:LONGEST_TEXT], remedy, account, bucket)
+        return
+    if status.get("IsPublic"):
+        remedy = "Remove the public statement: access points share the bucket without one."
+        yield Obstacle(f"the policy of bucket {bucket} is public", remedy, account, bucket)
+
+
+def _bucket_policy(context: Context, delegation: BucketDelegation | FileSystemDelegation) -> Iterator[Obstacle]:
+    """A policy that takes podshare's statements; a bucket that cannot be read has its obstacle already."""
+    with contextlib.suppress(Exception):
+        found = (
+            bucket_delegation.preview(context, delegation)
+            if isinstance(delegation, BucketDelegation)
+            else file_system_delegation.preview(context, delegation)
+        )
+        yield from limits.bucket_policy(delegation.key.container, delegation.key.account, *found)
+
+
+def _linked(context: Context, delegation: FileSystemDelegation) -> Iterator[Obstacle]:
+    """A bucket that Amazon FSx can be let into, which has no key of KMS: what is in its way is in no access point's."""
+    key = delegation.key
+    place = (context, key.container, key.account, key.region)
+    found = [*_bucket(*place)] or [*_encryption(*place, (), {delegation.account}), *_bucket_policy(context, delegation)]
+    yield from (replace(one, account="", bucket="", only=str(key)) for one in found)
+
+
+def notes(context: Context, desired: Mapping[Key, Resource], creating: Collection[Key]) -> Iterator[str]:
+    """What whoever shares a bucket for the first time should know of it, and what keeps nothing from being shared.
+
+    Objects that other accounts wrote are theirs unless the bucket owns all that is in it (S3 user guide, "Controlling
+    ownership of objects"): the bucket's policies, and so access points, say nothing of them.
+    """
+    points = [one for key in creating if isinstance(one := desired[key], AccessPoint)]
+    for bucket, account, region in sorted({(point.bucket, point.key.account, point.key.region) for point in points}):
+        with contextlib.suppress(Exception):  # without such a setting, or without an answer, there is nothing to tell
+            s3 = context.accounts.client("s3", account, region)
+            found = s3.get_bucket_ownership_controls(Bucket=bucket, ExpectedBucketOwner=account)
+            owners = {rule["ObjectOwnership"] for rule in found["OwnershipControls"]["Rules"]}
+            if owners - {"BucketOwnerEnforced"}:
+                yield f"bucket {bucket} has object ownership {', '.join(owners)}: what others own in it stays closed"
+
+
+def _target_role(context: Context, role: Role) -> Iterator[Obstacle]:
+    """An account whose owner lets roles of its own use its buckets, and buckets that they can use."""
+    account, only = role.key.account, str(role.key)
+    found: list[Obstacle] = []
+    for bucket, region, key in sorted(role.buckets, key=str):
+        place = (context, bucket, account, region)
+        found += [*_bucket(*place)] or _encryption(*place, {key}, {account})
+    with contextlib.suppress(Exception):  # an account without its member role has its obstacle already
+        if context.accounts.member_tags(account).get(TARGET_ROLES_TAG) != "true":
+            what = f"account {account} lets no role of its own use its buckets, as data_role target asks for"
+            found.append(Obstacle(what, "Set TargetRoles of accounts/member.yaml to true there, or use access points."))
+    yield from (replace(one, account="", bucket="", only=only) for one in found)
+
+
+def _encryption(  # noqa: PLR0917  # a place, and for whom
+    context: Context, bucket: str, account: str, region: str, named: Collection[str | None], users: Collection[str]
+) -> Iterator[Obstacle]:
+    """A bucket whose objects ``users`` can decrypt: by S3's own keys, or by one that the team's datasets name."""
+    try:
+        s3 = context.accounts.client("s3", account, region)
+        found = s3.get_bucket_encryption(Bucket=bucket, ExpectedBucketOwner=account)
+        rules = found["ServerSideEncryptionConfiguration"]["Rules"]
+    except Exception as error:  # as above
+        if isinstance(error, ClientError) and code_of(error) == "ServerSideEncryptionConfigurationNotFoundError":
+            return
+        what = f"how bucket {bucket} of account {account} encrypts cannot be read: {reason_of(error)}"
+        yield Obstacle(what[:LONGEST_TEXT], "Deploy accounts/member.yaml of this version there.", account, bucket)
+        return
+    for default in (rule.get("ApplyServerSideEncryptionByDefault") for rule in rules):
+        if default is None or not default["SSEAlgorithm"].startswith("aws:kms"):
+            continue
+        key = default.get("KMSMasterKeyID", _AWS_MANAGED)
+        if key.endswith(_AWS_MANAGED):
+            if {*users} - {account}:
+                what = f"bucket {bucket} encrypts by the key that AWS manages, which no other account may use"
+                yield Obstacle(what, "Encrypt it and its objects by a key of your own, or by SSE-S3.", account, bucket)
+        elif key not in named:  # one without an ARN is looked for in the writer's account (PutBucketEncryption)
+            remedy = "Name that key in kms_key of the dataset's record, and by its ARN in the bucket's encryption."
+            yield Obstacle(f"bucket {bucket} encrypts by {key}, which no dataset names", remedy, account, bucket)
+
+
+def _kms_key(context: Context, account: str, region: str, key: str) -> Iterator[Obstacle]:
+    """A key that podshare may grant, and by which S3 can encrypt."""
+    arn = f"arn:{context.installation.partition}:kms:{region}:{account}:key/{key}"
+    try:
+        found = context.accounts.client("kms", account, region).describe_key(KeyId=key)["KeyMetadata"]
+    except Exception as error:  # as above
+        remedy = "List it in KmsKeyArns of accounts/member.yaml; its policy must let the account's IAM policies decide."
+        yield Obstacle(f"KMS key {arn} cannot be read: {reason_of(error)}"[:LONGEST_TEXT], remedy, account, kms_key=arn)
+        return
+    if found.get("KeyState") != "Enabled":
+        remedy = "Enable it, or correct kms_key in the dataset's record."
+        yield Obstacle(f"KMS key {arn} is {found.get('KeyState')}", remedy, account, kms_key=arn)
+    if found.get("KeySpec", "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT":
+        what = f"KMS key {arn} is {found.get('KeySpec')}: S3 encrypts by symmetric keys alone"
+        yield Obstacle(what, "Correct kms_key in the dataset's record.", account, kms_key=arn)

@@ -1,0 +1,42 @@
+"""One record for one cluster: the one by which podshare first used it counts, another adds nothing there."""
+
+from collections.abc import Iterator
+
+from podshare.aws.settings import Settings
+from podshare.aws.tables import Registry
+from podshare.kinds.context import Context
+from podshare.kinds.facts import ClusterFacts
+from podshare.kinds.observation import LONGEST_TEXT, Obstacle
+from podshare.registry.records import Cluster, InvalidRecord, parse
+
+
+def of_other_records(
+    settings: Settings, context: Context, record: Cluster, facts: ClusterFacts, *, claim: bool
+) -> Iterator[Obstacle]:
+    """One obstacle if another record names the same EKS cluster, and podshare used that one first.
+
+    By two records a cluster's nodes would be counted twice, and a team's namespace be that of another team.
+    ``claim`` is False for a dry run, which leaves open whose the cluster is.
+    """
+    place = f"capacity#{facts.hyperpod_arn.rpartition('/')[2]}"
+    row = context.state.get(place, "record") or {}
+    first = str(row.get("name", record.name))
+    if first != record.name and _is_of_same_cluster(settings, first, record):
+        what = (
+            f"cluster#{record.name} and cluster#{first} are records of one EKS cluster, {record.eks_cluster} in "
+            f"account {record.account}, {record.region}: by cluster#{record.name} nothing is added"
+        )
+        remedy = f"Name cluster {first} in the teams, then delete cluster#{record.name}."
+        yield Obstacle(what[:LONGEST_TEXT], remedy, cluster=record.name)
+    elif claim and row.get("name") != record.name:
+        revision = int(row["revision"]) if row else None
+        context.state.replace(place, "record", revision, revision=(revision or 0) + 1, name=record.name)
+
+
+def _is_of_same_cluster(settings: Settings, name: str, record: Cluster) -> bool:
+    item = Registry(settings.registry).get([f"cluster#{name}"]).get(f"cluster#{name}")
+    try:
+        other = parse(item) if item else None
+    except InvalidRecord:  # what it says is not known, and what it gave is left to it
+        return True
+    return isinstance(other, Cluster) and other.is_same_as(record)

@@ -1,0 +1,459 @@
+"""Read the doors into a team's namespaces and data: all that is there, not only what podshare made.
+
+A reader of clusters takes a ``Look`` and yields each ``Door`` that it finds and that podshare does not know as its own
+(what is ``Look.own`` is planned and verified by its documents). It reads by ``Look.context``, which changes nothing,
+and lets errors pass: what cannot be read is told as such, and the team is not verified. To add a reader, append it to
+``IN_CLUSTERS`` (called for each cluster of the team), or to ``IN_DATA`` of ``data_doors`` (called for each bucket).
+
+Nothing is cached: a door that was closed a moment ago must not be told, and one that was opened must.
+"""
+
+import re
+import shlex
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from podshare.access.doors import UNREAD, Door, is_stranger, spans_as_stranger, unexpected
+from podshare.access.proof import packed
+from podshare.access.reach import ANYBODY, Access, reach
+from podshare.aws.errors import is_absent, reason_of
+from podshare.kinds import remedies
+from podshare.kinds.access_entry import calls as access_entry
+from podshare.kinds.context import Context
+from podshare.kinds.facts import ClusterFacts
+from podshare.kinds.inventory import in_inventories
+from podshare.kinds.observation import Foreign, LeftBehind, Observation
+from podshare.kinds.shapes import Key, Kind, Resource, Role
+from podshare.kinds.subjects import subject_of
+from podshare.policy import policies
+from podshare.reconcile.data_door_readers import IN_DATA, PROOFS, DataLook, first_look, judged, looks
+from podshare.reconcile.team_records import TeamRecords
+
+READS = frozenset(
+    {
+        "eks:ListAccessEntries",
+        "eks:DescribeAccessEntry",
+        "eks:ListAssociatedAccessPolicies",
+        "eks:ListPodIdentityAssociations",
+        "eks:DescribeCluster",
+        "eks:DescribePodIdentityAssociation",
+        "iam:GetRole",
+    }
+)
+READERS = 8  # as in the survey
+Unread = Mapping[str, str]  # a rule that does not hold, as a violation is told
+L = TypeVar("L")
+_HASH = 9  # characters at the end of a role's name, after the team's
+_STANDARD = "STANDARD"  # the other types are nodes', which have no access policies and groups of Kubernetes' own
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a reader is given: whose doors, what is desired, and what was observed of it and of the inventory."""
+
+    context: Context
+    desired: Mapping[Key, Resource]
+    observed: Mapping[Key, Observation]
+    facts: ClusterFacts
+
+    @cached_property
+    def own(self) -> Collection[Key]:
+        """The keys of what is there and is podshare's."""
+        return {key for key, one in self.observed.items() if isinstance(one, Resource)}
+
+    @property
+    def namespace(self) -> str:
+        """The team's namespace in every cluster."""
+        return f"hyperpod-ns-{self.context.team}"
+
+    def key(self, kind: Kind, name: str) -> Key:
+        """The key of something in the cluster."""
+        return Key(kind, self.facts.account, self.facts.region, self.facts.eks_cluster, name)
+
+    def door(self, kind: str, principal: str, gives: Iterable[str], what: str, by: tuple[str, str]) -> Door:
+        """A door into the cluster; ``by`` is where it is written, and the command that closes it."""
+        return Door(
+            kind=kind,
+            account=self.facts.account,
+            region=self.facts.region,
+            container=self.facts.eks_cluster,
+            principal=principal,
+            gives=tuple(gives),
+            where=self.facts.eks_arn(self.context.installation.partition),
+            what=what,
+            written_at=by[0],
+            closed_by=by[1],
+        )
+
+    def eks_command(self, action: str, *arguments: str) -> str:
+        """A command of the AWS CLI about the cluster."""
+        place = ("--region", self.facts.region, "--cluster-name", self.facts.eks_cluster)
+        return shlex.join(("aws", "eks", action, *place, *arguments))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All doors, each with why it is expected or ``""``, and what could not be read.
+
+    ``spanning`` is who spans each cluster (by its ARN), ``at_first`` who reaches buckets and keys at the first look,
+    ``not_looked_at`` what may lead into clusters and has no reader there.
+    """
+
+    doors: Mapping[Door, str]
+    spanning: Mapping[str, tuple[str, ...]]
+    at_first: Mapping[str, list[dict[str, Any]]]
+    unread: tuple[Unread, ...]
+    not_looked_at: tuple[str, ...] = ()
+
+    @property
+    def unexpected(self) -> list[Door]:
+        """The doors that no record grants."""
+        return sorted(door for door, why in self.doors.items() if not why)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What ``prove`` keeps of it, in plain JSON."""
+        told = [{**door.as_dict(), "expected": bool(why), "record": why} for door, why in sorted(self.doors.items())]
+        spanning = {arn: [*who] for arn, who in self.spanning.items()}
+        first_looks = {"spanning": spanning, "at_first": {**self.at_first}}
+        return {"doors": told, **first_looks, "not_looked_at": [*self.not_looked_at]}
+
+    @property
+    def violations(self) -> list[dict[str, str]]:
+        """All of it that keeps a team from being verified."""
+        return [*(door.violation() for door in self.unexpected), *map(dict, self.unread)]
+
+
+def doors(
+    context: Context,
+    records: TeamRecords,
+    facts: Mapping[str, ClusterFacts],
+    desired: Mapping[Key, Resource],
+    observed: Mapping[Key, Observation],
+) -> Found:
+    """All doors into the team's namespaces and data that are not podshare's own, and which of them no record grants.
+
+    A cluster in which the team has nothing, and shall have nothing, is not looked at.
+    """
+    granted = reach([*desired.values()], desired.keys(), context.installation)
+    in_clusters = _in_clusters(context, records, facts, desired, observed, granted)
+    return _together((*in_clusters, *_in_data(looks(context, records, desired, observed, granted), granted)))
+
+
+def _together(found: Iterable[Found]) -> Found:
+    """What was found in each place, in one."""
+    every = [*found]
+    return Found(
+        {door: why for one in every for door, why in one.doors.items()},
+        {arn: who for one in every for arn, who in one.spanning.items()},
+        {arn: first for one in every for arn, first in one.at_first.items()},
+        tuple(unread for one in every for unread in one.unread),
+        tuple(what for one in every for what in one.not_looked_at),
+    )
+
+
+def _in_clusters(  # noqa: PLR0917  # whose doors, and what to hold them against
+    context: Context,
+    records: TeamRecords,
+    facts: Mapping[str, ClusterFacts],
+    desired: Mapping[Key, Resource],
+    observed: Mapping[Key, Observation],
+    granted: Collection[Access],
+) -> Iterator[Found]:
+    for cluster in facts.values():
+        place = (cluster.account, cluster.region, cluster.eks_cluster)
+        here = [one for key, one in observed.items() if (key.account, key.region, key.container) == place]
+        if all(isinstance(one, LeftBehind | None) for one in here):
+            continue
+        look = Look(context, desired, observed, cluster)
+        there, failed = _read(look, IN_CLUSTERS, f"cluster {cluster.name}")
+        spanning = tuple(sorted({door.principal for door in there if door.what == ANYBODY}))
+        strange = {*unexpected(there, granted, _administrators(context, records, cluster, spanning))}
+        expected = {door: _why(context, door) for door in {*there} - strange}
+        arn = cluster.eks_arn(context.installation.partition)
+        doors, first = {**expected, **dict.fromkeys(strange, "")}, {} if failed else {arn: spanning}
+        yield Found(doors, first, {}, tuple(failed), tuple(_not_looked_at(look)))
+
+
+def _not_looked_at(look: Look) -> Iterator[str]:
+    """What may let somebody into a cluster and is not read: what a record rules out, and the ConfigMap aws-auth."""
+    facts = look.facts
+    if not facts.kubernetes_api:
+        yield f"RoleBindings and ClusterRoleBindings of cluster {facts.name} (kubernetes_api: false)"
+    try:
+        eks = look.context.accounts.client("eks", facts.account, facts.region)
+        mode = str(eks.describe_cluster(name=facts.eks_cluster)["cluster"]["accessConfig"]["authenticationMode"])
+    except Exception as error:  # whatever it is, what else there is must be told
+        mode = f"authentication mode not read: {reason_of(error)}"
+    if mode != "API":
+        yield f"the ConfigMap aws-auth of cluster {facts.name}, which lets in who its entries do not name ({mode})"
+
+
+def _why(context: Context, door: Door) -> str:
+    """What lets an expected door into a cluster be: the cluster's administrators, or what the team's record gives."""
+    return f"administrators of {door.container}" if door.what == ANYBODY else f"team#{context.team}"
+
+
+def _in_data(found: Iterable[DataLook], granted: Collection[Access]) -> Iterator[Found]:
+    for look in found:
+        there, failed = _read(look, IN_DATA, f"bucket {look.bucket}")
+        doors, at_first = judged(look, there, granted, whole=not failed)
+        yield Found(doors, {}, at_first, tuple(failed))
+
+
+def keep_first_look(
+    context: Context, spanning: Mapping[str, Collection[str]], at_first: Mapping[str, list[dict[str, Any]]]
+) -> None:
+    """Keep who spans a cluster, and who reaches a bucket or a key, when podshare first looks.
+
+    A record of the cluster or the dataset may name others, and then counts alone.
+    """
+    _keep_administrators(context, spanning)
+    for arn, doors in at_first.items():
+        condition = "attribute_not_exists(doors)"
+        context.state.update(PROOFS, first_look(arn), "SET doors = :doors", condition, doors=packed(doors))
+
+
+def _keep_administrators(context: Context, spanning: Mapping[str, Collection[str]]) -> None:
+    for arn, principals in spanning.items():
+        condition = "attribute_not_exists(principals)"
+        context.state.update(
+            PROOFS, f"cluster#{arn}", "SET principals = :principals", condition, principals=[*principals]
+        )
+
+
+def _administrators(
+    context: Context, records: TeamRecords, cluster: ClusterFacts, spanning: Collection[str]
+) -> Collection[str]:
+    """Who may span a cluster: whom its record names, or else who did when podshare first looked."""
+    record = records.clusters.get(cluster.name)
+    if record and record.administrators:
+        return record.administrators
+    row = context.state.get(PROOFS, f"cluster#{cluster.eks_arn(context.installation.partition)}")
+    return row["principals"] if row else spanning
+
+
+def _read(look: L, readers: Iterable[Callable[[L], Iterator[Door]]], place: str) -> tuple[list[Door], list[Unread]]:
+    found, unread = list[Door](), list[Unread]()
+    for reader in readers:
+        try:
+            found += reader(look)
+        except Exception as error:  # whatever it is, what else there is must be told
+            what = f"doors of {place} were not read ({reader.__name__.replace('_', ' ').strip()}): {reason_of(error)}"
+            unread.append({"key": f"doors|{place}|{reader.__name__}", "rule": UNREAD, "found": what})
+    return found, unread
+
+
+# ---- readers of clusters ---------------------------------------------------------------------------------------
+
+
+def access_entries(look: Look) -> Iterator[Door]:
+    """Every access entry whose scopes or groups reach the team's namespace."""
+    facts = look.facts
+    eks = look.context.accounts.client("eks", facts.account, facts.region)
+    pages = eks.get_paginator("list_access_entries").paginate(clusterName=facts.eks_cluster)
+    strangers = [arn for page in pages for arn in page["accessEntries"] if not _is_known(look, arn)]
+    others = _in_inventories(look, strangers)
+    with ThreadPoolExecutor(READERS) as pool:
+        for found in pool.map(lambda arn: [*_entry(look, arn)], [arn for arn in strangers if arn not in others]):
+            yield from found
+
+
+def _is_known(look: Look, arn: str) -> bool:
+    """What is the team's own, or a service's: nobody can assume a service-linked role (IAM user guide)."""
+    return look.key(Kind.ACCESS_ENTRY, arn) in look.own or ":role/aws-service-role/" in arn
+
+
+def _team_in(look: Look, arn: str) -> str:
+    """The team that a role under podshare's path is named for; empty for any other principal."""
+    start = look.context.installation.role_arn(look.facts.account, f"{look.context.installation.prefix}-")
+    return arn[len(start) : -_HASH] if arn.startswith(start) else ""
+
+
+def _in_inventories(look: Look, strangers: Iterable[str]) -> frozenset[str]:
+    """Those of the principals whose entry is in the inventory of another team that they are named for.
+
+    The verification of that team looks at them, wherever they lead.
+    """
+    named = ((_team_in(look, arn), look.key(Kind.ACCESS_ENTRY, arn)) for arn in strangers)
+    others = ((team, key) for team, key in named if team not in ("", look.context.team))
+    return frozenset(key.name for key in in_inventories(look.context.state, others))
+
+
+def _entry(look: Look, arn: str) -> Iterator[Door]:
+    described = access_entry.described(look.context, look.key(Kind.ACCESS_ENTRY, arn))
+    if described is None:
+        return
+    entry, associated = described
+    if entry["type"] != _STANDARD:
+        return
+    found = [*_by_policies(look, arn, associated), *_by_groups(look, arn, entry.get("kubernetesGroups", []))]
+    behind = _behind(look, arn) if found else ()
+    yield from (replace(door, behind=behind) for door in found)
+
+
+def _by_policies(look: Look, arn: str, associated: Iterable[Mapping[str, Any]]) -> Iterator[Door]:
+    named = _team_in(look, arn) == look.context.team
+    for one in associated:
+        policy = str(one["policyArn"])
+        command = look.eks_command("disassociate-access-policy", "--principal-arn", arn, "--policy-arn", policy)
+        for scope in one["accessScope"].get("namespaces") or [ANYBODY]:
+            # where a role of the team's name leads, nobody else looks
+            if scope == ANYBODY or named or policies.overlap(scope, look.namespace):
+                what = look.namespace if scope != ANYBODY and policies.overlap(scope, look.namespace) else scope
+                yield look.door("access entry", arn, (policy.rpartition("/")[2],), what, (arn, command))
+
+
+def _by_groups(look: Look, arn: str, groups: Collection[str]) -> Iterator[Door]:
+    own = f"{look.context.installation.prefix}:{look.context.team}:"
+    if mine := sorted(group for group in groups if group.startswith(own)):
+        rest = sorted({*groups} - {*mine})
+        command = look.eks_command("update-access-entry", "--principal-arn", arn, "--kubernetes-groups")
+        command = f"{command} {shlex.join(rest) if rest else shlex.quote('[]')}"
+        gives = ("what RBAC grants",)
+        yield from (look.door("access entry", arn, gives, f"group {group}", (arn, command)) for group in mine)
+
+
+def _behind(look: Look, arn: str) -> tuple[str, ...]:
+    """Who may assume the role of an entry, as its trust names them; nobody for a user."""
+    if ":role/" not in arn:
+        return ()
+    try:
+        role = look.context.accounts.client("iam", look.facts.account).get_role(RoleName=arn.rpartition("/")[2])["Role"]
+    except ClientError as error:
+        if is_absent(error):
+            return ()
+        raise
+    return _trusted_by(role["AssumeRolePolicyDocument"])
+
+
+def _trusted_by(trust: Any) -> tuple[str, ...]:
+    allowed = (one for one in policies.canonical(trust) if one["Effect"] == "Allow")
+    named = (one.get("Principal", {"AWS": [ANYBODY]}) for one in allowed)
+    return tuple(sorted({str(who) for principals in named for listed in principals.values() for who in listed}))
+
+
+def roles(look: Look) -> Iterator[Door]:
+    """Whom a role of the team lets in that is not known as podshare's any more, beyond what its record says."""
+    for key, one in look.observed.items():
+        wanted = look.desired.get(key)
+        if not (isinstance(one, Foreign) and isinstance(wanted, Role)) or key.account != look.facts.account:
+            continue
+        arn = look.context.installation.role_arn(key.account, key.name)
+        meant = {*_trusted_by(wanted.trust)}
+        for who in sorted({*_behind(look, arn)} - meant):
+            command = remedies.mark(look.context.installation, key, look.context.missing_marks({}))
+            door = look.door("role", who, ("assume",), ANYBODY, (arn, command))
+            yield replace(door, region="", container="", where=arn)
+
+
+def associations(look: Look) -> Iterator[Door]:
+    """Every pod identity association in the team's namespace."""
+    facts = look.facts
+    eks = look.context.accounts.client("eks", facts.account, facts.region)
+    pages = eks.get_paginator("list_pod_identity_associations").paginate(
+        clusterName=facts.eks_cluster, namespace=look.namespace
+    )
+    for listed in [one for page in pages for one in page["associations"]]:
+        name = f"{look.namespace}/{listed['serviceAccount']}"
+        if look.key(Kind.POD_IDENTITY_ASSOCIATION, name) in look.own:
+            continue
+        place = {"clusterName": facts.eks_cluster, "associationId": listed["associationId"]}
+        found = eks.describe_pod_identity_association(**place)["association"]
+        command = look.eks_command("delete-pod-identity-association", "--association-id", listed["associationId"])
+        who = f"system:serviceaccount:{name.replace('/', ':')}"
+        for arn in filter(None, (found["roleArn"], found.get("targetRoleArn"))):
+            door = look.door("pod identity association", who, ("assume",), ANYBODY, (name, command))
+            yield replace(door, where=arn)
+
+
+def bindings(look: Look) -> Iterator[Door]:
+    """Every RoleBinding in the namespace, and each ClusterRoleBinding, that names others than who belongs there."""
+    facts = look.facts
+    if not facts.kubernetes_api:
+        return
+    found = [*_in_namespace(look), *_in_cluster(look)]
+    entries = _entries(look) if found else []
+    for subject, door in found:
+        yield replace(door, behind=tuple(entry.who for entry in entries if entry.is_subject(subject)))
+
+
+def _in_namespace(look: Look) -> Iterator[tuple[str, Door]]:
+    """Whom RoleBindings in the namespace name, each with the door."""
+    own_groups = f"{look.context.installation.prefix}:{look.context.team}:"
+    kubernetes = look.context.kubernetes(look.key(Kind.NAMESPACE, look.namespace))
+    for found in kubernetes.objects("RoleBinding", look.namespace):
+        name = found["metadata"]["name"]
+        if look.key(Kind.KUBERNETES_ROLE_BINDING, f"{look.namespace}/{name}") in look.own:
+            continue
+        command = f"kubectl delete rolebinding {shlex.quote(name)} --namespace {look.namespace}"
+        for subject in _subjects(found):
+            if is_stranger(subject, look.namespace, own_groups):
+                gives, who = (_bound(found),), subject.removeprefix("Group ")
+                by = (f"{look.namespace}/{name}", command)
+                yield subject, look.door("role binding", who, gives, look.namespace, by)
+
+
+def _in_cluster(look: Look) -> Iterator[tuple[str, Door]]:
+    """Whom ClusterRoleBindings name, each with the door."""
+    kubernetes = look.context.kubernetes(look.key(Kind.NAMESPACE, look.namespace))
+    for found in kubernetes.objects("ClusterRoleBinding"):
+        name = found["metadata"]["name"]
+        command = f"kubectl delete clusterrolebinding {shlex.quote(name)}"
+        for subject in _subjects(found):
+            if spans_as_stranger(subject, found["roleRef"]["name"], look.context.installation.prefix):
+                gives, who = (_bound(found),), subject.removeprefix("Group ")
+                yield subject, look.door("cluster role binding", who, gives, ANYBODY, (name, command))
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """As whom an access entry lets its principal in; ``who`` is the principal, with whoever may assume it."""
+
+    username: str
+    groups: frozenset[str]
+    who: str
+
+    def is_subject(self, subject: str) -> bool:
+        """Whether a binding that names ``subject`` is for whoever comes by the entry."""
+        kind, _, name = subject.partition(" ")
+        if kind == "Group":
+            return name in self.groups
+        return kind == "User" and policies.covers(re.sub(r"\{\{\w+\}\}", ANYBODY, self.username), name)
+
+
+def _entries(look: Look) -> list[_Entry]:
+    """All entries of the cluster but those of nodes and services."""
+    facts = look.facts
+    eks = look.context.accounts.client("eks", facts.account, facts.region)
+    pages = eks.get_paginator("list_access_entries").paginate(clusterName=facts.eks_cluster)
+    arns = [arn for page in pages for arn in page["accessEntries"] if ":role/aws-service-role/" not in arn]
+    with ThreadPoolExecutor(READERS) as pool:
+        found = pool.map(lambda arn: _subjects_of(look, arn), arns)
+    return [entry for entry in found if entry]
+
+
+def _subjects_of(look: Look, arn: str) -> _Entry | None:
+    described = access_entry.described(look.context, look.key(Kind.ACCESS_ENTRY, arn))
+    if described is None or described[0]["type"] != _STANDARD:
+        return None
+    entry, _ = described
+    trusted = ", ".join(_behind(look, arn))
+    who = f"{arn} ({trusted} may assume it)" if trusted else arn
+    return _Entry(entry["username"], frozenset(entry.get("kubernetesGroups", ())), who)
+
+
+def _bound(binding: Mapping[str, Any]) -> str:
+    return f"{binding['roleRef']['kind']} {binding['roleRef']['name']}"
+
+
+def _subjects(binding: Mapping[str, Any]) -> list[str]:
+    return [subject_of(subject) for subject in binding.get("subjects") or ()]
+
+
+Reader = Callable[[Look], Iterator[Door]]
+IN_CLUSTERS: tuple[Reader, ...] = (access_entries, roles, associations, bindings)

@@ -1,0 +1,51 @@
+"""What was changed a moment ago and seems to be as it should be: AWS may still be telling what was before.
+
+IAM, EKS and all lists make a change known somewhat later, and promise no time. Who makes a change reads it back. A
+function that is killed or overtaken does not: what it made would be called absent, and be forgotten; what it widened
+would be called as it was, and be READY.
+"""
+
+import datetime
+from collections.abc import Mapping
+
+from podshare.kinds.context import Context
+from podshare.kinds.observation import Observation, Obstacle
+from podshare.kinds.shapes import Key, Resource, same
+
+KNOWN_EVERYWHERE = datetime.timedelta(minutes=1)  # usually it is 5 to 15 s
+
+
+def doubtful(
+    context: Context, desired: Mapping[Key, Resource], observed: Mapping[Key, Observation], attempt: str
+) -> frozenset[Key]:
+    """What cannot be believed yet: it is a minute after its last change, or in a later attempt of a run that waited."""
+    now, found = datetime.datetime.now(datetime.UTC), set[Key]()
+    for key, row in context.inventory.changing().items():
+        if key not in observed:
+            continue  # not looked at: where the team's things are is not known
+        there = observed[key]
+        if not (there is None or isinstance(there, Resource)) or not same(there, desired.get(key)):
+            continue  # unreadable, or to be changed again
+        since = datetime.datetime.fromisoformat(str(row["changing_since"]))
+        if _waited(str(row.get("doubted_in", "")), attempt) or now - since > KNOWN_EVERYWHERE:
+            context.inventory.settle(key)
+        else:
+            context.inventory.doubt(key, attempt)
+            found.add(key)
+    return frozenset(found)
+
+
+def attempt_of(run: str, waits: int) -> str:
+    """What tells the attempts of a run apart: between two of them it has waited a minute."""
+    return f"{run} {waits}"
+
+
+def _waited(former: str, attempt: str) -> bool:
+    return former != attempt and former.rpartition(" ")[0] == attempt.rpartition(" ")[0]
+
+
+def as_obstacle(key: Key) -> Obstacle:
+    """Why the team waits; nothing else waits for it."""
+    what = f"{key.kind.replace('_', ' ')} {key.name} in account {key.account} was changed a moment ago"
+    remedy = "Nothing: it is looked at again."
+    return Obstacle(f"{what}: AWS may not have made it known yet", remedy, waits=True, only=str(key))

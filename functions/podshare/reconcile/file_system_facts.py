@@ -1,0 +1,173 @@
+"""What has to hold of file systems before datasets are linked to them, and what only AWS knows of them."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from podshare.aws.errors import Terminal, code_of, reason_of
+from podshare.aws.tables import State
+from podshare.kinds import limits, names
+from podshare.kinds.context import Context
+from podshare.kinds.data_repository_association.calls import associations
+from podshare.kinds.facts import ClusterFacts, FileSystemFacts
+from podshare.kinds.file_systems import refusal
+from podshare.kinds.observation import LONGEST_TEXT, Obstacle
+from podshare.kinds.shapes import DataRepositoryAssociation, Key, Kind, Resource
+from podshare.registry.records import Dataset, Team, overlap
+
+_LIST_IT = "List it in FileSystemArns of accounts/member.yaml in the cluster's account, or correct the record."
+
+
+@dataclass(frozen=True, slots=True)
+class FileSystems:
+    """A cluster with what is known of the file systems that a team's record names, and what is told of them."""
+
+    facts: ClusterFacts
+    obstacles: tuple[Obstacle, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def known_file_systems(state: State, cluster: str, team: Team) -> tuple[FileSystemFacts, ...]:
+    """What was last learned of the file systems that the team's record names on ``cluster``."""
+    parts = {_part(grant.file_system) for grant in team.file_systems_on(cluster)}
+    rows = sorted(state.get_parts(f"cluster#{cluster}", parts), key=lambda row: str(row["part"]))
+    return tuple(map(FileSystemFacts.of_row, rows))
+
+
+def keep_file_systems(state: State, facts: ClusterFacts) -> None:
+    """Keep what was learned: it tells those who apply a change what to mount."""
+    for one in facts.file_systems:
+        state.put(f"cluster#{facts.name}", _part(one.file_system), **one.as_dict())
+
+
+def _part(file_system: str) -> str:
+    return f"file_system#{file_system}"
+
+
+def inspect_file_systems(
+    context: Context, team: Team, facts: ClusterFacts, subnets: Collection[str], datasets: Mapping[str, Dataset]
+) -> FileSystems:
+    """Learn of the file systems that ``team`` names on a cluster; ``facts`` holds what is known of them already.
+
+    What keeps one of them, or of the datasets, from being linked keeps nothing else waiting.
+    """
+    learned = {one.file_system: one for one in facts.file_systems}
+    obstacles: list[Obstacle] = []
+    notes: list[str] = []
+    zones: dict[str, str] = {}
+    for grant in team.file_systems_on(facts.name):
+        dataset, only = datasets.get(grant.dataset), _link(context, team, facts, grant.file_system, grant.dataset)
+        if dataset and (refused := refusal(grant, dataset, facts)):
+            obstacles.append(Obstacle(*refused, only=only))
+            continue
+        try:
+            found = _described(context, facts, grant.file_system)
+        except Exception as error:  # whatever it is, it concerns this alone
+            if grant.file_system not in learned:  # what is known already was found before: its links tell of faults
+                what = f"file system {grant.file_system} cannot be read in account {facts.account}, {facts.region}"
+                obstacles.append(Obstacle(f"{what}: {reason_of(error)}"[:LONGEST_TEXT], _LIST_IT, only=only))
+            continue
+        unfit = [replace(one, only=only) for one in _unfit(grant.file_system, found)]
+        obstacles += unfit
+        if not unfit:
+            learned[grant.file_system] = _facts(found)
+            notes += _far(context, facts, found, subnets, zones)
+    known = tuple(learned[name] for name in sorted(learned))
+    return FileSystems(replace(facts, file_systems=known), tuple(obstacles), tuple(dict.fromkeys(notes)))
+
+
+def _link(context: Context, team: Team, facts: ClusterFacts, file_system: str, dataset: str) -> str:
+    """The key of the association that a grant asks for: what is in its way is in nothing else's."""
+    path = names.file_system_path(context.installation, team.name, dataset)
+    return str(Key(Kind.DATA_REPOSITORY_ASSOCIATION, facts.account, facts.region, file_system, path))
+
+
+def _described(context: Context, facts: ClusterFacts, file_system: str) -> Mapping[str, Any]:
+    client = context.accounts.client("fsx", facts.account, facts.region)
+    try:
+        return client.describe_file_systems(FileSystemIds=[file_system])["FileSystems"][0]
+    except ClientError as error:
+        if code_of(error) == "FileSystemNotFound":
+            raise Terminal("there is none with this id") from error
+        raise
+
+
+def _facts(found: Mapping[str, Any]) -> FileSystemFacts:
+    mount_name = str(found["LustreConfiguration"]["MountName"])
+    return FileSystemFacts(found["FileSystemId"], found["DNSName"], mount_name, int(found["StorageCapacity"]))
+
+
+def _unfit(name: str, found: Mapping[str, Any]) -> Iterator[Obstacle]:
+    """Why Amazon FSx links no bucket to a file system (FSx for Lustre user guide, "Linking your file system …")."""
+    lustre = found.get("LustreConfiguration", {})
+    if found.get("FileSystemType") != "LUSTRE":
+        what = f"{name} is a file system of {found.get('FileSystemType')}, not of Lustre"
+        yield Obstacle(what, "Name one of FSx for Lustre.")
+    elif found.get("FileSystemTypeVersion", "2.10") == "2.10" or lustre.get("DeploymentType") == "SCRATCH_1":
+        what = f"{name} is of Lustre {found.get('FileSystemTypeVersion', '2.10')}, {lustre.get('DeploymentType')}"
+        yield Obstacle(f"{what}: it takes no data repository associations", "Name one of 2.12 or newer, not SCRATCH_1.")
+    elif lustre.get("AutomaticBackupRetentionDays"):
+        what = f"file system {name} has automatic backups, and so takes no data repository associations"
+        yield Obstacle(what, "Turn its automatic backups off, or name another one.")
+    elif found.get("Lifecycle") not in ("AVAILABLE", "UPDATING", "MISCONFIGURED"):
+        what = f"file system {name} is {found.get('Lifecycle')}"
+        yield Obstacle(what, "Wait until it is AVAILABLE.", waits=found.get("Lifecycle") == "CREATING")
+
+
+def _far(
+    context: Context, facts: ClusterFacts, found: Mapping[str, Any], subnets: Collection[str], zones: dict[str, str]
+) -> Iterator[str]:
+    """A file system lies in one Availability Zone, and is used from others at a price (FSx for Lustre pricing)."""
+    own = {*found.get("SubnetIds", ())}
+    if not subnets or not own:
+        return
+    try:
+        unknown = sorted({*subnets, *own} - zones.keys())
+        ec2 = context.accounts.client("ec2", facts.account, facts.region)
+        described = ec2.describe_subnets(SubnetIds=unknown)["Subnets"] if unknown else []
+    except Exception as error:  # as above
+        what = f"whether {found['FileSystemId']} is in a zone of cluster {facts.name} is not known"
+        yield f"{what}: {reason_of(error)}"[:LONGEST_TEXT]
+        return
+    zones |= {subnet["SubnetId"]: subnet["AvailabilityZone"] for subnet in described}
+    theirs, ours = ({zones[one] for one in some if one in zones} for some in (own, subnets))
+    if theirs.isdisjoint(ours):
+        where = f"file system {found['FileSystemId']} is in {', '.join(sorted(theirs))}, cluster {facts.name} in"
+        yield f"{where} {', '.join(sorted(ours))}: each read costs the transfer between zones, and takes longer"
+
+
+def unfit_links(context: Context, desired: Mapping[Key, Resource], adding: Collection[Key]) -> Iterator[Obstacle]:
+    """Each link among ``adding`` that a file system has no room for, or that overlaps with another one's."""
+    wanted = [one for one in desired.values() if isinstance(one, DataRepositoryAssociation)]
+    for place in sorted({(one.key.account, one.key.region, one.key.container) for one in wanted if one.key in adding}):
+        mine = [one for one in wanted if (one.key.account, one.key.region, one.key.container) == place]
+        try:
+            there = associations(context, *place)
+        except Exception as error:  # as above
+            what = f"the links of file system {place[2]} cannot be read: {reason_of(error)}"
+            yield from (Obstacle(what[:LONGEST_TEXT], _LIST_IT, only=str(one.key)) for one in mine)
+            continue
+        yield from _crowded(place[2], there, [one for one in mine if one.key in adding])
+
+
+def _crowded(
+    file_system: str, there: Iterable[Mapping[str, Any]], wanted: Iterable[DataRepositoryAssociation]
+) -> Iterator[Obstacle]:
+    """What FSx for Lustre would refuse of ``wanted``, beside what is there ("Linking your file system …")."""
+    present = {one["FileSystemPath"]: one["DataRepositoryPath"] for one in there}
+    room = limits.DATA_REPOSITORY_ASSOCIATIONS - len(present)
+    for one in wanted:
+        if one.key.name in present:  # it is made anew, or somebody else's
+            continue
+        room -= 1
+        if room < 0:
+            what = f"file system {file_system} has no room for a link beside {', '.join(sorted(present))}"
+            remedy = f"Amazon FSx fixes their number at {limits.DATA_REPOSITORY_ASSOCIATIONS}: use another one."
+            yield Obstacle(what[:LONGEST_TEXT], remedy, only=str(one.key))
+        for path, repository in present.items():
+            if overlap(one.key.name, path) or overlap(one.repository, repository):
+                what = f"file system {file_system} links {path} to {repository} already, and overlaps would be refused"
+                remedy = "Use another file system, or let the pods use the access point."
+                yield Obstacle(f"{what}: {one.repository}"[:LONGEST_TEXT], remedy, only=str(one.key))

@@ -1,0 +1,48 @@
+"""Whether an execution may act for its team now."""
+
+from typing import Any
+
+from podshare.aws.lease import AsksFor, Hold, TeamLeases
+from podshare.aws.settings import Settings
+from podshare.aws.tables import LEASES, STATUSES, Item, Registry, State
+from podshare.registry.records import PAUSE_ID
+
+
+def lease(settings: Settings, team: str, execution: str, *, asks_for: AsksFor, waited: bool = False) -> dict[str, Any]:
+    """Take the team's lease; ``waited``: after a wait of this execution's, in which others may have run.
+
+    ``held`` with its numbers; ``left`` to a holder that runs and will start over or look again; ``busy`` with seconds
+    to wait for a holder that has ended; ``paused`` with the reason, in which case the end of the pause starts the team
+    again.
+    """
+    if asks_for != "nothing new" and (pause := _pause(settings, team)):
+        return {"status": "paused", "reason": str(pause.get("reason", "")), "by": str(pause.get("owner", ""))}
+    if waited and (other := _taken_over_by(settings, team, execution)):
+        return {"status": "left", "holder": other}
+    leases = TeamLeases(State(settings.state), settings.function_timeout)
+    found = leases.acquire(team, execution, asks_for=asks_for)
+    if isinstance(found, Hold):
+        return {"status": "held", "fence": found.fence, "generation": found.generation}
+    if found.wait_seconds is None:
+        return {"status": "left", "holder": found.holder}
+    return {"status": "busy", "holder": found.holder, "wait_seconds": found.wait_seconds}
+
+
+def _taken_over_by(settings: Settings, team: str, execution: str) -> str | None:
+    """The execution that ran while this one waited, if one did: it waits now, if anything is still waited for."""
+    state = State(settings.state)
+    last = str((state.get(STATUSES, f"team#{team}") or {}).get("execution", ""))
+    holder = str((state.get(LEASES, f"team#{team}") or {}).get("holder", ""))
+    return last if last and execution not in (last, holder) else None
+
+
+def _pause(settings: Settings, team: str) -> Item | None:
+    """The record that pauses podshare, after writing down that this team waits for its end.
+
+    It is read again after that: a pause that ended in between may have missed the team.
+    """
+    registry = Registry(settings.registry)
+    if PAUSE_ID not in registry.get([PAUSE_ID]):
+        return None
+    State(settings.state).put(PAUSE_ID, f"waiting#{team}", team=team)
+    return registry.get([PAUSE_ID]).get(PAUSE_ID)

@@ -1,0 +1,319 @@
+"""The difference between what should be and what is, in the order in which it may be made up.
+
+Revocations come first and in stages, because they cut access; then what is missing is provided in lanes that do not
+wait for each other. A dry run shows this very plan, unexecuted.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from podshare.kinds import remedies
+from podshare.kinds.observation import LONGEST_TEXT, Foreign, LeftBehind, Observation, Obstacle, Unreadable
+from podshare.kinds.shapes import Key, Kind, Resource, Stage, Work, same
+
+# of one run: a state's input may have 256 KiB (Step Functions quotas); what does not fit is done by the next run
+MOST_CHANGES = 250
+MOST_BYTES = 120_000
+LONGEST_VALUE = 240
+MOST_LEFT_BEHIND = 50  # told of one team; the inventory names them all
+NAMESPACE_KINDS = frozenset(
+    {
+        Kind.COMPUTE_QUOTA,
+        Kind.NAMESPACE,
+        Kind.SERVICE_ACCOUNT,
+        Kind.KUBERNETES_ROLE,
+        Kind.KUBERNETES_ROLE_BINDING,
+    }
+)
+
+
+class Action(StrEnum):
+    """What a change does.
+
+    ``cut``, ``narrow`` and ``delete`` only take away, ``create`` and ``update`` only add. ``drain`` waits for the
+    running work of a compute quota that is about to go.
+    """
+
+    CUT = "cut"
+    NARROW = "narrow"
+    DELETE = "delete"
+    DRAIN = "drain"
+    CREATE = "create"
+    UPDATE = "update"
+
+
+REVOKING = frozenset({Action.CUT, Action.NARROW, Action.DELETE})
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A field that differs, with bounded values; a longer one ends in the hash of the whole."""
+
+    field: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step: what is done to which thing, and why. It carries identity, not documents."""
+
+    key: Key
+    action: Action
+    work: str
+    why: str
+    differs: tuple[Difference, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "action": self.action.value,
+            "kind": self.key.kind.value,
+            "account": self.key.account,
+            "region": self.key.region,
+            "name": self.key.name,
+            "why": self.why,
+            "differs": [{"field": item.field, "from": item.old, "to": item.new} for item in self.differs],
+            "work": self.work,
+            "key": str(self.key),
+        }
+
+
+Wave = tuple[Change, ...]
+Lane = tuple[Wave, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All changes: revoking ones by stage, providing ones in lanes of waves; ``left`` counts those cut off."""
+
+    revoke: Mapping[Stage, Wave] = field(default_factory=dict)
+    allocate: tuple[Lane, ...] = ()
+    grant: tuple[Lane, ...] = ()
+    obstacles: tuple[Obstacle, ...] = ()
+    left_behind: tuple[LeftBehind, ...] = ()
+    left: int = 0
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """Every change, in the order of their stages and waves."""
+        revoking = [change for stage in sorted(self.revoke) for change in self.revoke[stage]]
+        providing = [change for lane in (*self.allocate, *self.grant) for wave in lane for change in wave]
+        return (*revoking, *providing)
+
+    @property
+    def digest(self) -> str:
+        """A hash that tells one plan from another."""
+        return hashlib.sha256(json.dumps([change.as_dict() for change in self.changes]).encode()).hexdigest()[:16]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plan as the state machine runs it and the command shows it."""
+        return {
+            "hash": self.digest,
+            "count": len(self.changes),
+            "left": self.left,
+            "revoke": [
+                {"stage": stage.name.lower(), "changes": [change.as_dict() for change in self.revoke[stage]]}
+                for stage in sorted(self.revoke)
+            ],
+            "allocate": [_lane(lane) for lane in self.allocate],
+            "grant": [_lane(lane) for lane in self.grant],
+            "obstacles": [obstacle.as_dict() for obstacle in self.obstacles],
+            "left_behind": [thing.as_dict() for thing in self.left_behind[:MOST_LEFT_BEHIND]],
+        }
+
+
+def _lane(lane: Lane) -> dict[str, Any]:
+    return {"about": lane[0][0].why, "waves": [{"changes": [change.as_dict() for change in wave]} for wave in lane]}
+
+
+def plan(
+    desired: Mapping[Key, Resource],
+    observed: Mapping[Key, Observation],
+    obstacles: Iterable[Obstacle] = (),
+) -> Plan:
+    """What it takes to make ``observed`` equal ``desired``. ``obstacles`` withhold additions, never a revocation."""
+    environment = tuple(obstacles)
+    found = (*environment, *_observed_obstacles(desired, observed))
+    withheld = _withheld(desired, observed, environment)
+    revoking = [step for key in sorted(observed) for step in _revoking(desired.get(key), observed[key])]
+    adding = [
+        change
+        for key, resource in desired.items()
+        if key not in withheld and (change := _adding(resource, observed.get(key)))
+    ]
+    fitting = _fitting([*(change for _, change in revoking), *adding])
+    kept_revoking, kept_adding = revoking[:fitting], adding[: max(0, fitting - len(revoking))]
+    lanes = _lanes(kept_adding, desired)
+    return Plan(
+        revoke=_by_stage(kept_revoking),
+        allocate=tuple(lane for lane in lanes if _needs_namespace(lane)),
+        grant=tuple(lane for lane in lanes if not _needs_namespace(lane)),
+        obstacles=found,
+        left_behind=tuple(found for found in observed.values() if isinstance(found, LeftBehind)),
+        left=len(revoking) + len(adding) - len(kept_revoking) - len(kept_adding),
+    )
+
+
+def _fitting(changes: Iterable[Change]) -> int:
+    """How many of ``changes``, in their order, one run can carry."""
+    size = 0
+    for count, change in enumerate(changes):
+        size += len(json.dumps(change.as_dict()))
+        if count >= MOST_CHANGES or size > MOST_BYTES:
+            return count
+    return MOST_CHANGES
+
+
+def goal(action: Action, desired: Resource | None, observed: Resource | None) -> Resource | None:
+    """What a change leaves behind, from what is desired and there *now*: None means that nothing does.
+
+    A change that has been overtaken leaves what is there: one that takes away never removes what has become desired
+    again, one that adds never adds what no longer is.
+    """
+    if action not in REVOKING:
+        return desired or observed
+    if observed is None:
+        return None
+    if desired:
+        return observed.common(desired)
+    if action is Action.DELETE:
+        return None
+    return observed.cut() or observed
+
+
+def differences(observed: Resource, wanted: Resource) -> tuple[Difference, ...]:
+    """The fields in which two shapes of the same thing differ."""
+    old, new = observed.facts(), wanted.facts()
+    return tuple(
+        Difference(name, _bounded(old[name]), _bounded(new[name])) for name in sorted(old) if old[name] != new[name]
+    )
+
+
+def _bounded(value: Any) -> str:
+    text = json.dumps(value) if value is not None else "absent"
+    if len(text) <= LONGEST_VALUE:
+        return text
+    return f"{text[: LONGEST_VALUE - 24]}… sha256:{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+# ---- taking away -------------------------------------------------------------------------------------------
+
+
+def _revoking(desired: Resource | None, observed: Observation) -> Iterator[tuple[Stage, Change]]:
+    if not isinstance(observed, Resource):
+        return
+    if desired is None:
+        cut = observed.cut()
+        if cut and not same(cut, observed):
+            yield observed.cut_stage, _change(observed, Action.CUT, "no longer desired", differences(observed, cut))
+        if observed.key.kind is Kind.COMPUTE_QUOTA:
+            why = "the team's running work ends before its compute quota goes"
+            yield Stage.RUNNING_WORK, Change(observed.key, Action.DRAIN, Work.KUBERNETES, why)
+        yield observed.remove_stage, _change(observed, Action.DELETE, observed.unwanted)
+        return
+    common = observed.common(desired)
+    if common is None:
+        differs = differences(observed, desired)
+        why = f"cannot be changed in place: {', '.join(item.field for item in differs)}"
+        yield observed.cut_stage, _change(observed, Action.DELETE, why, differs)
+    elif not same(common, observed):
+        yield observed.cut_stage, _change(observed, Action.NARROW, desired.why, differences(observed, common))
+
+
+def _change(resource: Resource, action: Action, why: str, differs: tuple[Difference, ...] = ()) -> Change:
+    return Change(resource.key, action, resource.work, why, differs)
+
+
+def _by_stage(steps: Iterable[tuple[Stage, Change]]) -> dict[Stage, Wave]:
+    stages: dict[Stage, Wave] = {}
+    for stage, change in steps:
+        stages[stage] = (*stages.get(stage, ()), change)
+    return stages
+
+
+# ---- providing ---------------------------------------------------------------------------------------------
+
+
+def _adding(desired: Resource, observed: Observation) -> Change | None:
+    if observed is None:
+        return _change(desired, Action.CREATE, desired.why)
+    if not isinstance(observed, Resource):
+        return None
+    kept = observed.common(desired)
+    if kept is None:
+        return _change(desired, Action.CREATE, desired.why)
+    if differs := differences(kept, desired):
+        return _change(desired, Action.UPDATE, desired.why, differs)
+    return None
+
+
+def _observed_obstacles(desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]) -> Iterator[Obstacle]:
+    for key, found in observed.items():
+        thing = f"{key.kind.replace('_', ' ')} {key.name} in account {key.account}"
+        if isinstance(found, Foreign) and key in desired:
+            yield Obstacle(f"{thing} is not podshare's: {found.found}"[:LONGEST_TEXT], found.remedy)
+        elif isinstance(found, Foreign):
+            what = f"{thing} is no longer wanted, and podshare may not delete it: {found.found}"
+            remedy = f"Look what it gives to whom. Delete it, if nobody needs it: {remedies.delete(key)}"
+            yield Obstacle(what[:LONGEST_TEXT], remedy[:LONGEST_TEXT], account=key.account)
+        elif isinstance(found, Unreadable) and not (found.no_role and key in desired):  # told once per account
+            remedy = "It is left as it is; the next reconciliation tries again."
+            yield Obstacle(f"{thing} cannot be read: {found.reason}"[:LONGEST_TEXT], remedy)
+
+
+def _withheld(
+    desired: Mapping[Key, Resource], observed: Mapping[Key, Observation], environment: Iterable[Obstacle]
+) -> set[Key]:
+    """What must wait: covered by an obstacle of the environment, not ours, unreadable, or in need of such a thing."""
+    withheld = {key for key, resource in desired.items() if any(one.covers(resource) for one in environment)}
+    withheld |= {key for key in desired if isinstance(observed.get(key), Foreign | Unreadable)}
+    while more := {
+        key
+        for key, resource in desired.items()
+        if key not in withheld
+        and any(need in withheld and not isinstance(observed.get(need), Resource) for need in resource.needs)
+    }:
+        withheld |= more
+    return withheld
+
+
+def _lanes(changes: Iterable[Change], desired: Mapping[Key, Resource]) -> list[Lane]:
+    """Changes that need each other share a lane, in waves: each wave needs only what the ones before provide."""
+    pending = {change.key: change for change in changes}
+    needs = {key: desired[key].needs & pending.keys() for key in pending}
+    depth: dict[Key, int] = {}
+
+    def wave_of(key: Key) -> int:
+        if key not in depth:
+            depth[key] = 1 + max((wave_of(need) for need in needs[key]), default=-1)
+        return depth[key]
+
+    lanes = []
+    for group in _groups(needs):
+        last = max(wave_of(key) for key in group)
+        waves = (tuple(pending[key] for key in group if wave_of(key) == wave) for wave in range(last + 1))
+        lanes.append(tuple(waves))
+    return lanes
+
+
+def _groups(needs: Mapping[Key, frozenset[Key]]) -> list[list[Key]]:
+    """The connected parts of the graph of needs."""
+    group_of: dict[Key, list[Key]] = {}
+    for key, needed in needs.items():
+        merged = [key]
+        for other in {id(group_of[need]): group_of[need] for need in (key, *needed) if need in group_of}.values():
+            merged = [*other, *(item for item in merged if item not in other)]
+        for need in needed:
+            if need not in merged:
+                merged.append(need)
+        for member in merged:
+            group_of[member] = merged
+    return list({id(group): group for group in group_of.values()}.values())
+
+
+def _needs_namespace(lane: Lane) -> bool:
+    return any(change.key.kind in NAMESPACE_KINDS for wave in lane for change in wave)

@@ -1,0 +1,376 @@
+"""What has to hold before anything is added, checked all at once and told together."""
+
+import datetime
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from podshare.aws.errors import NoMemberRole, code_of, reason_of
+from podshare.aws.settings import Settings
+from podshare.kinds import limits
+from podshare.kinds.compute_quota import calls as compute_quota
+from podshare.kinds.context import Context, tag_map
+from podshare.kinds.facts import ClusterFacts
+from podshare.kinds.namespace import calls as namespace
+from podshare.kinds.observation import LONGEST_TEXT, Foreign, Observation, Obstacle, Unreadable
+from podshare.kinds.role_attachment import calls as role_attachment
+from podshare.kinds.shapes import ComputeQuota, Key, Kind, Namespace, Resource
+from podshare.reconcile.buckets import unfit_data
+from podshare.reconcile.capacity import Nodes, nodes
+from podshare.reconcile.file_system_facts import unfit_links
+from podshare.reconcile.plan import Action, Change
+from podshare.reconcile.team_records import cluster_facts
+from podshare.registry.accounts import Account
+from podshare.registry.records import Cluster
+
+MEMBER_VERSION = "7"
+VERSION_TAG = "podshare:member-version"
+ADD_ONS = ("eks-pod-identity-agent", "amazon-sagemaker-hyperpod-taskgovernance")
+_MOVING = ("Creating", "Updating", "SystemUpdating", "RollingBack")  # SageMaker API, DescribeCluster
+_DEPLOY = "Deploy accounts/member.yaml of this version to the account."
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterCondition:
+    """What AWS says of a cluster; ``facts`` is None if its HyperPod cluster could not be found.
+
+    ``subnets`` are those that its nodes may be in.
+    """
+
+    facts: ClusterFacts | None
+    nodes: Mapping[str, Nodes]
+    obstacles: tuple[Obstacle, ...]
+    subnets: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+
+
+def inspect_cluster(context: Context, record: Cluster) -> ClusterCondition:
+    """Find the HyperPod cluster of a record, and everything that keeps it from being shared."""
+    try:
+        sagemaker = context.accounts.client("sagemaker", record.account, record.region)
+        found = sagemaker.describe_cluster(ClusterName=record.hyperpod_cluster)
+        facts, there = cluster_facts(record, found["ClusterArn"]), nodes(found.get("InstanceGroups", []))
+        subnets = frozenset(_subnets(found))
+        obstacles = [*_hyperpod(context, record, found.get("ClusterStatus", ""), _orchestrator(found))]
+        obstacles += _eks(context, record)
+    except Exception as error:  # whatever it is: nothing can be shared there, and access is still taken away
+        what = f"cluster {record.name} cannot be read in account {record.account}, {record.region}: {reason_of(error)}"
+        remedy = f"Correct cluster#{record.name}, or {_DEPLOY[0].lower()}{_DEPLOY[1:]}"
+        return ClusterCondition(None, {}, (Obstacle(what[:LONGEST_TEXT], remedy, cluster=record.name),))
+    told = tuple(replace(obstacle, cluster=record.name) for obstacle in obstacles)
+    return ClusterCondition(facts, there, told, subnets)
+
+
+def _subnets(found: Mapping[str, Any]) -> Iterator[str]:
+    """A cluster's own, and those of its instance groups that have others."""
+    yield from found.get("VpcConfig", {}).get("Subnets", ())
+    for group in found.get("InstanceGroups", ()):
+        yield from group.get("OverrideVpcConfig", {}).get("Subnets", ())
+
+
+def _orchestrator(found: Mapping[str, object]) -> str:
+    orchestrator = found.get("Orchestrator")
+    eks = orchestrator.get("Eks") if isinstance(orchestrator, dict) else None
+    return str(eks.get("ClusterArn", "")) if isinstance(eks, dict) else ""
+
+
+def _hyperpod(context: Context, record: Cluster, status: str, orchestrator: str) -> Iterator[Obstacle]:
+    if status != "InService":
+        what = f"HyperPod cluster {record.hyperpod_cluster} is {status}, not InService"
+        remedy = "Wait until it is, or repair it; then reconcile."
+        yield Obstacle(what, remedy, waits=status in _MOVING)
+    expected = f"arn:{context.installation.partition}:eks:{record.region}:{record.account}:cluster/{record.eks_cluster}"
+    if orchestrator != expected:
+        what = (
+            f"HyperPod cluster {record.hyperpod_cluster} runs on {orchestrator or 'no EKS cluster'}, not on {expected}"
+        )
+        yield Obstacle(what, f"Correct eks_cluster or hyperpod_cluster in cluster#{record.name}.")
+
+
+def _eks(context: Context, record: Cluster) -> Iterator[Obstacle]:
+    eks = context.accounts.client("eks", record.account, record.region)
+    cluster = eks.describe_cluster(name=record.eks_cluster)["cluster"]
+    mode = cluster.get("accessConfig", {}).get("authenticationMode", "CONFIG_MAP")
+    if mode == "CONFIG_MAP":
+        remedy = "Switch it to API_AND_CONFIG_MAP (aws eks update-cluster-config; it cannot be undone)."
+        yield Obstacle(f"EKS cluster {record.eks_cluster} has authentication mode {mode}", remedy)
+    if cluster["status"] != "ACTIVE":
+        yield Obstacle(f"EKS cluster {record.eks_cluster} is {cluster['status']}", "Wait until it is ACTIVE.")
+    for add_on in ADD_ONS:
+        try:
+            found = eks.describe_addon(clusterName=record.eks_cluster, addonName=add_on)["addon"]
+            status = str(found["status"])
+        except ClientError as error:
+            if code_of(error) != "ResourceNotFoundException":
+                raise
+            status = "absent"
+        if status not in ("ACTIVE", "UPDATING"):
+            remedy = f"Install or repair it: aws eks create-addon --addon-name {add_on}."
+            yield Obstacle(f"add-on {add_on} of EKS cluster {record.eks_cluster} is {status}", remedy)
+
+
+def before_adding(
+    context: Context,
+    desired: Mapping[Key, Resource],
+    adding: Iterable[Change],
+    instance_types: Mapping[str, Collection[str]],
+) -> list[Obstacle]:
+    """Everything that keeps ``adding`` from being done, for each place that it touches.
+
+    ``instance_types`` are those of each of the team's clusters.
+    """
+    changes = list(adding)
+    found = [*limits.sizes(desired.values()), *_unknown_instances(desired.values(), instance_types)]
+    found += _member_roles(context, changes)
+    found += _missing_roles(context, changes)
+    found += unfit_data(context, desired, {change.key for change in changes})
+    found += unfit_links(context, desired, {change.key for change in changes})
+    creating = Counter(
+        (change.key.kind, change.key.account, change.key.region) for change in changes if change.action is Action.CREATE
+    )
+    for place in creating:
+        found += _crowded(context, desired, {place: creating[place]})
+    return found
+
+
+def _unknown_instances(
+    desired: Iterable[Resource], instance_types: Mapping[str, Collection[str]]
+) -> Iterator[Obstacle]:
+    for resource in desired:
+        if isinstance(resource, ComputeQuota):
+            present = instance_types.get(resource.cluster, ())
+            borrowed = resource.sharing.get("AbsoluteBorrowLimits", ())
+            asked = {str(line["InstanceType"]) for line in (*resource.resources, *borrowed)}
+            if unknown := sorted(asked - set(present)):
+                what = f"cluster {resource.cluster} has no {', '.join(unknown)}; it has {', '.join(sorted(present))}"
+                remedy = "Correct instance_type in quota.resources, or in absolute_borrow_limits."
+                yield Obstacle(what, remedy, cluster=resource.cluster)
+
+
+def late_member_roles(
+    settings: Settings,
+    accounts: Mapping[str, Account],
+    desired: Mapping[Key, Resource],
+    observed: Mapping[Key, Observation],
+) -> Iterator[Obstacle]:
+    """One obstacle for each account that could not be asked for want of its member role.
+
+    A StackSet makes the role some minutes after an account has joined: it is waited for, and after
+    ``member_role_wait`` seconds the account is parked.
+    """
+    late = {
+        key.account: found.reason
+        for key, found in observed.items()
+        if key in desired and isinstance(found, Unreadable) and found.no_role
+    }
+    now = datetime.datetime.now(datetime.UTC)
+    for account, reason in sorted(late.items()):
+        since = accounts[account].waiting_since if account in accounts else ""
+        began = datetime.datetime.fromisoformat(since) if since else now
+        patient = account in accounts and (now - began).total_seconds() < settings.member_role_wait
+        told = began.isoformat(timespec="seconds")
+        if patient:
+            what = f"account {account} waits for its member role since {told}: {reason}"
+            remedy = "Nothing, while the StackSet deploys it. The rest of the team is provided meanwhile."
+        else:
+            what = f"account {account} is parked: no member role since {told}: {reason}"
+            remedy = f"{_DEPLOY} The sweep tries again."
+        yield Obstacle(what[:LONGEST_TEXT], remedy, account=account, waits=patient)
+
+
+def reserved_names(desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]) -> Iterator[Obstacle]:
+    """One obstacle where a team has the name of one that was deleted, whose namespace is not empty yet.
+
+    Whoever comes in would meet the pods and service accounts of those who were there before.
+    """
+    for key, found in observed.items():
+        if key in desired and isinstance(found, Namespace) and found.vacating:
+            what = f"a team of this name was deleted, and its namespace {key.name} is not empty yet"
+            remedy = f"Wait, or delete all that is left, volume claims too: kubectl delete namespace {key.name}"
+            yield Obstacle(what, remedy, account=key.account, waits=True)
+
+
+def other_teams(
+    context: Context, desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]
+) -> Iterator[Obstacle]:
+    """One obstacle for each cluster that has a HyperPod team of this name which podshare did not make.
+
+    The namespace follows from the name: the record's members would get into that of the team that is there.
+    """
+    quotas = [resource for resource in desired.values() if isinstance(resource, ComputeQuota)]
+    for quota in quotas:
+        cluster = quota.cluster if len(quotas) > 1 else ""
+        try:
+            others = compute_quota.others_of_team(context, quota)
+        except Exception as error:  # as above
+            what = f"whether cluster {quota.cluster} has another team {quota.team} is not known: {reason_of(error)}"
+            remedy = "The next reconciliation tries again."
+            # late_member_roles tells how long a member role has been waited for
+            yield Obstacle(what[:LONGEST_TEXT], remedy, cluster=cluster, waits=isinstance(error, NoMemberRole))
+            continue
+        if isinstance(observed.get(quota.key), Foreign):
+            others.append(quota.key.name.partition("/")[2])
+        if others:
+            what = (
+                f"cluster {quota.cluster} has a HyperPod team {quota.team} that podshare did not make: compute quota "
+                f"{', '.join(sorted(others))} makes its namespace hyperpod-ns-{quota.team}"
+            )
+            remedy = "Choose another name for the team, or delete that quota and what is in the namespace."
+            yield Obstacle(what[:LONGEST_TEXT], remedy, cluster=cluster)
+
+
+def other_namespaces(
+    context: Context, desired: Mapping[Key, Resource], observed: Mapping[Key, Observation], known: Collection[Key]
+) -> Iterator[Obstacle]:
+    """One obstacle for each namespace that is there before the compute quota by which SageMaker would make it."""
+    wanted = [resource for resource in desired.values() if isinstance(resource, Namespace)]
+    for resource in wanted:
+        is_made = any(observed.get(need) or need in known for need in resource.needs)
+        if observed.get(resource.key) or is_made or not _holds(namespace.is_of_others, context, resource.key):
+            continue
+        what = (
+            f"namespace {resource.key.name} of cluster {resource.cluster} is there, and podshare did not make its team"
+        )
+        remedy = "Choose another name for the team, or delete the namespace once nothing in it is needed."
+        yield Obstacle(what, remedy, cluster=resource.cluster if len(wanted) > 1 else "")
+
+
+def lost_namespaces(
+    context: Context, desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]
+) -> Iterator[Obstacle]:
+    """One obstacle for each namespace that somebody has deleted, or is deleting, under its compute quota.
+
+    SageMaker makes it with the quota, and not again.
+    """
+    for key in desired:
+        if key.kind is not Kind.NAMESPACE:
+            continue
+        found = observed.get(key)
+        if isinstance(found, Namespace) and found.ending:
+            what = f"namespace {key.name} is being deleted, and nothing can be made in it"
+            remedy = f"Wait until it has gone. It is held by {found.ending}: end what that stands for, or remove it."
+            yield Obstacle(what, remedy[:LONGEST_TEXT], waits=True, namespace=str(key))
+            continue
+        quota = next((one for one in map(observed.get, desired[key].needs) if isinstance(one, ComputeQuota)), None)
+        if found is None and quota and quota.status == "settled" and _holds(namespace.is_absent, context, key):
+            yield _deleted_under(quota, key)
+
+
+def _deleted_under(quota: ComputeQuota, namespace: Key) -> Obstacle:
+    name, region = quota.key.name.partition("/")[2], namespace.region
+    query = f"ComputeQuotaSummaries[?Name=='{name}' && Status!='Deleted'].ComputeQuotaId | [0]"
+    listed = f'aws sagemaker list-compute-quotas --region {region} --query "{query}" --output text'
+    what = f"compute quota {name} is there, and its namespace {namespace.name} is not: somebody has deleted it"
+    remedy = (
+        "Delete the quota too, then reconcile: SageMaker makes the namespace with the next one. "
+        f"aws sagemaker delete-compute-quota --region {region} --compute-quota-id $({listed})"
+    )
+    return Obstacle(what, remedy, namespace=str(namespace))
+
+
+def _holds(question: Callable[[Context, Key], bool], context: Context, key: Key) -> bool:
+    try:
+        return question(context, key)
+    except Exception:  # without an answer it is not known to; reading the namespace tells why
+        return False
+
+
+def _member_roles(context: Context, changes: Iterable[Change]) -> Iterator[Obstacle]:
+    """The member roles that the changes need: there, and of this version."""
+    needed = {(change.key.account, "read") for change in changes}
+    needed |= {(change.key.account, change.work) for change in changes}
+    for account, work in sorted(needed):
+        try:
+            iam = context.accounts.client("iam", account)
+            name = context.installation.member_role_arn(account, work).rpartition("/")[2]
+            version = tag_map(iam.get_role(RoleName=name)["Role"].get("Tags", [])).get(VERSION_TAG)
+        except Exception as error:  # as above
+            what = f"account {account}: member role for {work}: {reason_of(error)}"
+            yield Obstacle(what[:LONGEST_TEXT], _DEPLOY, account=account)
+            continue
+        if version != MEMBER_VERSION:
+            what = f"account {account}: member role for {work} has version {version}, this hub needs {MEMBER_VERSION}"
+            yield Obstacle(what, _DEPLOY, account=account)
+
+
+def _missing_roles(context: Context, changes: Iterable[Change]) -> Iterator[Obstacle]:
+    """The roles that members bring and that are not there, or not at this path."""
+    for key in (change.key for change in changes if change.key.kind is Kind.ROLE_ATTACHMENT):
+        try:
+            found = role_attachment.path_and_name(context, key)
+        except Exception as error:  # as above
+            what = f"account {key.account}: whether it has the role {key.container} is not known: {reason_of(error)}"
+            yield Obstacle(what[:LONGEST_TEXT], "The next reconciliation tries again.", only=str(key))
+            continue
+        if found != key.container:
+            likely = f"Did you mean {found}? Else create" if found else "Create"
+            remedy = f"{likely} it, or correct existing_role (with its path) in the team's record."
+            what = f"account {key.account} has no role {key.container}"
+            yield Obstacle(what[:LONGEST_TEXT], remedy[:LONGEST_TEXT], only=str(key))
+
+
+def _crowded(
+    context: Context, desired: Mapping[Key, Resource], creating: Mapping[tuple[Kind, str, str], int]
+) -> list[Obstacle]:
+    """Places without room for what is about to be made there; one that does not say how much it has is left alone."""
+    try:
+        return [*limits.counts(creating, _rooms(context, desired, creating))]
+    except Exception as error:  # as above
+        ((kind, account, _),) = creating
+        what = f"account {account}: whether there is room for a {kind.replace('_', ' ')} is not known"
+        remedy = "The next reconciliation tries again."
+        return [Obstacle(f"{what}: {reason_of(error)}"[:LONGEST_TEXT], remedy, account=account)]
+
+
+def _rooms(
+    context: Context, desired: Mapping[Key, Resource], creating: Mapping[tuple[Kind, str, str], int]
+) -> Iterator[limits.Room]:
+    """How much room is left where something is about to be made."""
+    for kind, account, region in creating:
+        match kind:
+            case Kind.ROLE:
+                summary = context.accounts.client("iam", account).get_account_summary()["SummaryMap"]
+                remedy = "Ask AWS to raise the IAM quota `Roles per account`."
+                yield limits.Room(kind, account, region, summary["Roles"], summary["RolesQuota"], remedy)
+            case Kind.ACCESS_ENTRY:
+                clusters = _containers(desired, kind, account, region)
+                present = max(_count_entries(context, account, region, name) for name in clusters)
+                remedy = "EKS fixes this number: let fewer accounts take part, or use another cluster."
+                yield limits.Room(kind, account, region, present, limits.ACCESS_ENTRIES, remedy)
+            case Kind.POD_IDENTITY_ASSOCIATION:
+                clusters = _containers(desired, kind, account, region)
+                present = max(_count_associations(context, account, region, name) for name in clusters)
+                remedy = "EKS fixes this number: use fewer service accounts."
+                yield limits.Room(kind, account, region, present, limits.POD_IDENTITY_ASSOCIATIONS, remedy)
+            case Kind.ACCESS_POINT:
+                remedy = "Ask AWS to raise the S3 quota `Access points`."
+                present = _count_access_points(context, account, region)
+                yield limits.Room(kind, account, region, present, limits.ACCESS_POINTS, remedy)
+
+
+def _containers(desired: Mapping[Key, Resource], kind: Kind, account: str, region: str) -> set[str]:
+    return {key.container for key in desired if (key.kind, key.account, key.region) == (kind, account, region)}
+
+
+def _count_entries(context: Context, account: str, region: str, cluster: str) -> int:
+    pages = context.accounts.client("eks", account, region).get_paginator("list_access_entries")
+    return sum(len(page["accessEntries"]) for page in pages.paginate(clusterName=cluster))
+
+
+def _count_associations(context: Context, account: str, region: str, cluster: str) -> int:
+    pages = context.accounts.client("eks", account, region).get_paginator("list_pod_identity_associations")
+    return sum(len(page["associations"]) for page in pages.paginate(clusterName=cluster))
+
+
+def _count_access_points(context: Context, account: str, region: str) -> int:
+    """botocore has no paginator for ListAccessPoints."""
+    s3control = context.accounts.client("s3control", account, region)
+    page = s3control.list_access_points(AccountId=account, MaxResults=1000)
+    count = len(page["AccessPointList"])
+    while token := page.get("NextToken"):
+        page = s3control.list_access_points(AccountId=account, MaxResults=1000, NextToken=token)
+        count += len(page["AccessPointList"])
+    return count

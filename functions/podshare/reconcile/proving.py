@@ -1,0 +1,171 @@
+"""The proofs of the teams, as the state table keeps them, and what somebody gave behind podshare's back.
+
+Beside its proof a team's row holds what podshare ever granted and what is still there of it. So what a record no longer
+asks for is not mistaken for what somebody else gave. A second row has the proof's outline: it is what each run reads of
+every other team, and a fifteenth of the first.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from podshare.access.access_points import described
+from podshare.access.doors import Door
+from podshare.access.proof import LONGEST_TEXT, MOST_TOLD, Proof, beyond, packed, refusals, unpacked
+from podshare.access.reach import Access, reach
+from podshare.aws.tables import Item
+from podshare.kinds.context import Context
+from podshare.kinds.observation import Observation, Unreadable
+from podshare.kinds.shapes import Key, Resource
+from podshare.reconcile.announcing import announce
+from podshare.reconcile.door_readers import keep_first_look
+
+PROOFS = "proof"  # the id of all teams' proofs, so that one query reads them and a role can be held to them
+PROOF_FAILED = "Proof Failed"
+_OUTLINE = "outline#"  # and a team's name: where its proof's outline stands
+_NOT_LATER = "attribute_not_exists(read_at) OR read_at <= :read_at"
+
+
+def watch(context: Context, desired: Mapping[Key, Resource], observed: Mapping[Key, Observation], read_at: str) -> None:
+    """Write down what somebody gave behind podshare's back, before the run takes it away, and what it is to grant.
+
+    It is announced with the next proof, so that no cut waits for an event to be taken. Without a row nothing is known
+    of what was granted, and nothing is found.
+    """
+    found, wanted = _reaches(context, desired, observed)
+    row = context.state.get(PROOFS, _part(context.team))
+    known = _granted(row) if row else frozenset({*found, *wanted})
+    if row is None or beyond(wanted, known):
+        text = _packed({*known, *wanted})
+        context.state.update(PROOFS, _part(context.team), "SET granted = :granted", None, granted=text)
+    if widened := _told(beyond(found, {*known, *wanted})):
+        news = {"found": widened[:MOST_TOLD], "at": read_at, "announced": False}
+        context.state.update(PROOFS, _part(context.team), "SET widened = :widened", None, widened=news)
+
+
+def prove(
+    context: Context,
+    desired: Mapping[Key, Resource],
+    observed: Mapping[Key, Observation],
+    verification: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Keep the proof of what was just read; returns the verification with the proof's summary.
+
+    Announces what podshare never granted, whether it is still there or not. What was granted and is still to be taken
+    away makes the proof fail, and is no news. Raises Retryable if the event is not taken.
+    """
+    found, wanted = _reaches(context, desired, observed)
+    row = context.state.get(PROOFS, _part(context.team)) or {}
+    excess = beyond(found, wanted)
+    verification = dict(verification)
+    told, not_looked_at = verification.pop("doors"), verification.pop("not_looked_at")
+    keep_first_look(context, verification.pop("spanning"), verification.pop("at_first"))
+    doors = [Door.of_dict(one) for one in told if not one["expected"]]
+    entered = frozenset(door.access for door in doors)
+    proof = Proof(
+        team=context.team,
+        read_at=str(verification["at"]),
+        access=tuple(sorted({*found, *entered})),
+        excess=excess | entered,
+        doors=tuple(told),
+        not_looked_at=tuple(not_looked_at),
+        violations=tuple(verification["violations"]),
+        unread=tuple(f"{key}: {one.reason}" for key, one in observed.items() if isinstance(one, Unreadable)),
+        refusals=refusals({*found, *entered}, excess | entered, _others(context, in_full=bool(excess | entered))),
+    )
+    never_granted = beyond(excess, _granted(row))
+    going = {key for one in excess - never_granted for key in one.by}
+    points = described(context.installation, (one for one in observed.values() if isinstance(one, Resource)))
+    widened = _announced(
+        context, row, proof, never_granted, ({str(key) for key in desired} - going) | {door.key for door in doors}
+    )
+    _keep(
+        context,
+        proof,
+        {*wanted, *(set(found) - never_granted)},
+        widened,
+        points,
+    )
+    return {**verification, "verified": verification["verified"] and proof.holds, "proof": proof.summary()}
+
+
+def _others(context: Context, *, in_full: bool) -> dict[str, Mapping[str, Any]]:
+    """The proofs of all other teams that have anything, as they were worked out last; the outline, where it will do."""
+    rows = (row for row in context.state.query(PROOFS, _OUTLINE) if row["part"] != _OUTLINE + context.team)
+    outlines = [outline for row in rows if (outline := unpacked(str(row["document"])))["anything"]]
+    needed = [_part(outline["team"]) for outline in outlines if in_full or outline["excess"]]
+    documents = (unpacked(str(row["document"])) for row in context.state.get_parts(PROOFS, needed))
+    return {document["team"]: document for document in (*outlines, *documents)}
+
+
+def _announced(
+    context: Context, row: Item, proof: Proof, never_granted: Collection[Access], staying: Collection[str]
+) -> Mapping[str, Any] | None:
+    """What was found last that nobody granted, once it is announced; None if nothing ever was.
+
+    Of the rules that are broken those count that things break which are ``staying`` as they are.
+    """
+    last: Mapping[str, Any] | None = row.get("widened") or None
+    before = [] if last is None or last["announced"] else [*last["found"]]
+    # what is no longer wanted, or gives what it is to give no longer, may break a rule until that is gone
+    broken = [f"{one['rule']}: {one['found']}" for one in proof.violations if one["key"] in staying]
+    there = [*_told(never_granted), *broken]
+    told = [*dict.fromkeys([*before, *there])]
+    if not told:
+        return last
+    news = {"found": told[:MOST_TOLD], "at": proof.read_at, "taken_away": not there}
+    announce(context.team, PROOF_FAILED, [news])
+    return {**news, "announced": True}
+
+
+def _told(found: Iterable[Access]) -> list[str]:
+    return [str(one)[:LONGEST_TEXT] for one in sorted(found)]
+
+
+def _reaches(
+    context: Context, desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]
+) -> tuple[tuple[Access, ...], tuple[Access, ...]]:
+    there = [found for found in observed.values() if isinstance(found, Resource)]
+    keys = {*desired, *(found.key for found in there)}
+    return reach(there, keys, context.installation), reach([*desired.values()], keys, context.installation)
+
+
+def _part(team: str) -> str:
+    return f"team#{team}"
+
+
+def _granted(row: Mapping[str, Any]) -> frozenset[Access]:
+    return frozenset(Access.of_dict(one) for one in unpacked(str(row["granted"]))) if "granted" in row else frozenset()
+
+
+def _packed(found: Iterable[Access]) -> str:
+    return packed([one.as_dict() for one in sorted(found)])
+
+
+def _keep(
+    context: Context,
+    proof: Proof,
+    granted: Iterable[Access],
+    widened: Mapping[str, Any] | None,
+    access_points: list[dict[str, str]],
+) -> None:
+    """Keep a proof and its outline, unless those of a later reading are there: a function may outlive its execution."""
+    context.state.update(
+        PROOFS,
+        _part(context.team),
+        "SET document = :document, granted = :granted, widened = :widened, read_at = :read_at, "
+        "access_points = :access_points",
+        _NOT_LATER,
+        document=packed(proof.as_dict()),
+        granted=_packed(granted),
+        widened=widened or {},
+        read_at=proof.read_at,
+        access_points=access_points,
+    )
+    context.state.update(
+        PROOFS,
+        _OUTLINE + context.team,
+        "SET document = :document, read_at = :read_at",
+        _NOT_LATER,
+        document=packed(proof.outline()),
+        read_at=proof.read_at,
+    )

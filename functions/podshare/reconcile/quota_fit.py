@@ -1,0 +1,229 @@
+"""Whether a team's quota fits into its cluster beside all others, and who has what there."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from podshare.aws.errors import Retryable, reason_of
+from podshare.aws.settings import Settings
+from podshare.aws.tables import Registry
+from podshare.kinds.context import Context
+from podshare.kinds.facts import ClusterFacts
+from podshare.kinds.observation import LONGEST_TEXT, Obstacle
+from podshare.kinds.shapes import ComputeQuota, Key, Resource
+from podshare.reconcile import capacity
+from podshare.reconcile.capacity import Allocation, Commitment, OverCommitment
+from podshare.reconcile.instance_types import Instance, Instances
+from podshare.reconcile.preconditions import ClusterCondition, inspect_cluster
+from podshare.reconcile.published_types import published
+from podshare.reconcile.survey import reading_context
+from podshare.registry.records import Cluster, InvalidRecord, parse
+
+CLAIM_SECONDS = 3600  # by then a quota that was let through is made, or is planned anew
+MOST_TRIES = 5
+Claims = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What is told of a team's quota: what keeps it from growing, and what there is to know."""
+
+    obstacles: tuple[Obstacle, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def check_fit(
+    context: Context, cluster: Cluster, found: ClusterCondition, desired: Mapping[Key, Resource], *, claim: bool
+) -> Fit:
+    """Hold the quota in ``desired`` against the cluster's nodes and all other quotas there.
+
+    Where over-commitment is refused, what is let through is claimed, so that teams that are planned at the same time
+    do not get the same nodes: ``claim`` is False for a dry run, which only heeds the claims of others.
+    Raises Retryable if others keep claiming in between.
+    """
+    quota = next(
+        (one for one in desired.values() if isinstance(one, ComputeQuota) and one.cluster == cluster.name), None
+    )
+    if quota is None or found.facts is None:
+        return Fit()
+    wanted = Allocation(quota.team, quota.resources if quota.active else (), quota.sharing)
+    refuses = cluster.over_commitment == "refuse"
+    for _ in range(MOST_TRIES):
+        row = context.state.get(_claims_of(found.facts), "claims") or {}
+        try:
+            there = _allocations(context, found.facts)
+            instances = _instances(context, found, [*there, *_claimed_quotas(row), wanted], wanted.types)
+            given = _with_claims(there, row, wanted.team, instances)
+        except Exception as error:  # whatever it is, the rest of the team does not wait for it
+            return _unreadable(cluster, quota, error)
+        lacking = wanted.types - found.nodes.keys()  # `before_adding` tells of what is raised there
+        over = [
+            one
+            for one in capacity.over_commitments(found.nodes, given, wanted, instances)
+            if not (one.raised and one.commitment.instance_type in lacking)
+        ]
+        refused = [one for one in over if one.raised] if refuses else []
+        unknown = capacity.uncounted(given, wanted, instances)
+        unsure = [name for name, raised in unknown.items() if raised and refuses]
+        keeps = refuses and not (refused or unsure or lacking) and _is_raised(wanted, given, instances)
+        if not claim or _claimed(context, found.facts, row, wanted.team, wanted if keeps else None):
+            return Fit(
+                (
+                    *(_obstacle(cluster, quota, one) for one in refused),
+                    *(_unknown_obstacle(cluster, quota, name) for name in unsure),
+                ),
+                (
+                    *(_note(one) for one in over if one not in refused),
+                    *(_unknown(cluster, name) for name in unknown if name not in unsure),
+                ),
+            )
+    raise Retryable(f"cluster {cluster.name}: other teams' quotas were let through {MOST_TRIES} times meanwhile")
+
+
+def forget_claim(context: Context, facts: ClusterFacts, team: str) -> None:
+    """A team that has no quota any more claims nothing. Raises Retryable if others keep claiming in between."""
+    for _ in range(MOST_TRIES):
+        row = context.state.get(_claims_of(facts), "claims")
+        if not row or team not in row["teams"] or _claimed(context, facts, row, team, None):
+            return
+    raise Retryable(f"cluster {facts.name}: other teams' claims were written {MOST_TRIES} times meanwhile")
+
+
+def report(settings: Settings, name: str) -> dict[str, Any]:
+    """Who has what on a cluster; ``problem`` tells why it cannot be said."""
+    record_id, context = f"cluster#{name}", reading_context(settings, "")
+    item = Registry(settings.registry).get([record_id]).get(record_id)
+    try:
+        record = parse(item) if item else None
+    except InvalidRecord as error:
+        return {"cluster": name, "problem": str(error)}
+    if not isinstance(record, Cluster):
+        return {"cluster": name, "problem": f"there is no {record_id} in the registry"}
+    found = inspect_cluster(context, record)
+    if found.facts is None:
+        return {"cluster": name, "problem": found.obstacles[0].what}
+    try:
+        there = _allocations(context, found.facts)
+        instances = published(context, found.facts, {*found.nodes, *(name for each in there for name in each.types)})
+    except Exception as error:  # as above
+        return {"cluster": name, "problem": f"its compute quotas cannot be read: {reason_of(error)}"[:LONGEST_TEXT]}
+    return {
+        "cluster": name,
+        "over_commitment": record.over_commitment,
+        "instance_types": capacity.report(capacity.commitments(found.nodes, there, instances)),
+    }
+
+
+def _instances(
+    context: Context, condition: ClusterCondition, quotas: list[Allocation], types: set[str]
+) -> dict[str, Instance]:
+    """What the types offer, if that matters: whole instances that fit are counted without it."""
+    whole = all("Count" in line for each in quotas for name in types for line in each.lines(name))
+    if condition.facts is None or (
+        whole and not capacity.over_commitments(condition.nodes, quotas[:-1], quotas[-1], {})
+    ):
+        return {}
+    return published(context, condition.facts, types)
+
+
+def _allocations(context: Context, facts: ClusterFacts) -> list[Allocation]:
+    """What every quota of the cluster guarantees, whoever made it."""
+    client = context.accounts.client("sagemaker", facts.account, facts.region)
+    pages = client.get_paginator("list_compute_quotas").paginate(ClusterArn=facts.hyperpod_arn)
+    listed: Iterable[Mapping[str, Any]] = (one for page in pages for one in page["ComputeQuotaSummaries"])
+    return [found for one in listed if (found := capacity.allocation(one))]
+
+
+def _is_raised(wanted: Allocation, given: Iterable[Allocation], instances: Instances) -> bool:
+    before = next((each for each in given if each.team == wanted.team), Allocation(wanted.team, (), {}))
+    wanted, before = wanted.knowing(instances), before.knowing(instances)
+    return any(wanted.raises(before, name) for name in wanted.types)
+
+
+def _obstacle(cluster: Cluster, quota: ComputeQuota, one: OverCommitment) -> Obstacle:
+    found = one.commitment
+    asked, free = found.asked_and_free(quota.team)
+    what = (
+        f"the quota of {quota.team} would over-commit the cluster by {_by(found)}: it asks for {asked:g} of "
+        f"{found.nodes.lasting} nodes of {found.instance_type}, of which {free:g} are free. {found}"
+    )
+    if found.will_fit:
+        remedy = "Wait: the nodes that it needs were asked for and are not there yet."
+    else:
+        remedy = (
+            f"Lower a quota, add nodes, or set `over_commitment: warn` in cluster#{cluster.name}; then reconcile. "
+            "The rest of the team is provided, and a quota that it has stays as it is."
+        )
+    return Obstacle(what[:LONGEST_TEXT], remedy, waits=found.will_fit, only=str(quota.key))
+
+
+def _note(one: OverCommitment) -> str:
+    return f"the cluster is over-committed by {_by(one.commitment)}. {one.commitment}"[:LONGEST_TEXT]
+
+
+def _unknown(cluster: Cluster, instance_type: str) -> str:
+    return (
+        f"whether cluster {cluster.name} is over-committed in {instance_type} is unknown: EC2 publishes nothing about "
+        f"this type in {cluster.region}, so that parts of its instances cannot be counted"
+    )[:LONGEST_TEXT]
+
+
+def _unknown_obstacle(cluster: Cluster, quota: ComputeQuota, instance_type: str) -> Obstacle:
+    remedy = (
+        f"Give {quota.team} whole instances of {instance_type} (`count`), or set `over_commitment: warn` in "
+        f"cluster#{cluster.name}; then reconcile. The rest of the team is provided."
+    )
+    return Obstacle(_unknown(cluster, instance_type), remedy, only=str(quota.key))
+
+
+def _by(found: Commitment) -> str:
+    return f"{found.in_units(-found.free):g} {found.unit}"
+
+
+def _unreadable(cluster: Cluster, quota: ComputeQuota, error: Exception) -> Fit:
+    what = f"whether the quota of {quota.team} fits is not known: compute quotas cannot be listed: {reason_of(error)}"
+    if cluster.over_commitment == "warn":
+        return Fit(notes=(what[:LONGEST_TEXT],))
+    remedy = "The quota stays as it is; the next reconciliation tries again."
+    return Fit((Obstacle(what[:LONGEST_TEXT], remedy, only=str(quota.key)),))
+
+
+# ---- claims -------------------------------------------------------------------------------------------------------
+
+
+def _claims_of(facts: ClusterFacts) -> str:
+    return f"capacity#{facts.hyperpod_arn.rpartition('/')[2]}"
+
+
+def _with_claims(there: list[Allocation], row: Mapping[str, Any], team: str, instances: Instances) -> list[Allocation]:
+    """What is guaranteed, and what was let through for other teams and is not there yet."""
+    given = {each.team: each for each in there}
+    for claimed in _claimed_quotas(row):
+        if claimed.team != team and _is_raised(claimed, there, instances):
+            sharing = given[claimed.team].sharing if claimed.team in given else {}
+            given[claimed.team] = replace(claimed, sharing=sharing)
+    return list(given.values())
+
+
+def _claimed_quotas(row: Mapping[str, Any]) -> list[Allocation]:
+    return [Allocation(team, tuple(claim["resources"]), {}) for team, claim in _live(row).items()]
+
+
+def _live(row: Mapping[str, Any]) -> Claims:
+    return {team: claim for team, claim in row.get("teams", {}).items() if claim["until"] > time.time()}
+
+
+def _claimed(
+    context: Context, facts: ClusterFacts, row: Mapping[str, Any], team: str, wanted: Allocation | None
+) -> bool:
+    """Write down what is let through for a team, or that nothing is; False if another plan wrote in between."""
+    claims = _live(row)
+    resources = [dict(line) for line in wanted.resources] if wanted else []
+    if claims.get(team, {}).get("resources", []) == resources:
+        return True
+    claims.pop(team, None)
+    if wanted:
+        claims[team] = {"resources": resources, "until": int(time.time()) + CLAIM_SECONDS}
+    revision = int(row["revision"]) if row else None
+    return context.state.replace(_claims_of(facts), "claims", revision, revision=(revision or 0) + 1, teams=claims)

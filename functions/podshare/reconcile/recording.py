@@ -1,0 +1,90 @@
+"""Record how a run ended, and give the lease back, or go on."""
+
+import contextlib
+import datetime
+import json
+from typing import Any
+
+from podshare.aws.lease import Hold, TeamLeases
+from podshare.aws.settings import Settings
+from podshare.aws.tables import STATUSES, State
+from podshare.reconcile.outcome import Outcome, outcome, results_in
+
+FIRST_WAIT_SECONDS = 60
+LONGEST_WAIT_SECONDS = 3600
+MOST_RETRIES = 10  # of what failed although it might have passed, such as a lease whose holder was killed
+MOST_WAITS = 240  # of one execution: eight days in all, more than a drain may take (template.yaml, DrainSeconds)
+
+
+def record(settings: Settings, event: dict[str, Any]) -> dict[str, Any]:
+    """Write the team's status and give the lease back.
+
+    The result's ``next`` is ``done``, ``again`` (something newer was asked for, or the plan was cut off) or ``wait``
+    (for something outside, or for a fault to pass).
+    The status is written before the lease is given back, so that no later run's status is overwritten by this one.
+    Raises Superseded if the lease is somebody else's by now.
+    """
+    team, plan, lease = event["team"], event.get("plan", {}), event["lease"]
+    hold = Hold(team, int(lease["fence"]), int(lease["generation"]))
+    state = State(settings.state)
+    leases = TeamLeases(state, settings.function_timeout)
+    verification = event.get("verification") or plan.get("verification") or {}
+    results = results_in(event.get("results", []))
+    found = outcome(plan, results, verification, _reason(event.get("error")))
+    if leases.is_held(hold):
+        _write_status(state, event, found, verification)
+    released, waits = leases.release(hold), int(event.get("waits", 0))
+    return {
+        "team": team,
+        "state": found.state.value,
+        "summary": found.summary,
+        "next": _next(found, released, int(plan.get("left", 0)), waits),
+        "wait_seconds": min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (waits // 10)),
+    }
+
+
+def _reason(error: dict[str, str] | None) -> str:
+    """What a failed step said, without the stack trace that a function's error carries."""
+    if not error:
+        return ""
+    cause = error.get("Cause", "")
+    with contextlib.suppress(ValueError, KeyError, TypeError):  # a cause that is no function's error stays as it is
+        cause = json.loads(cause)["errorMessage"]
+    return f"{error.get('Error', 'failure')}: {cause}"
+
+
+def _next(found: Outcome, released: bool, left: int, waits: int) -> str:
+    if not released or left:
+        return "again"
+    if found.waits:
+        return "wait" if waits < MOST_WAITS else "done"
+    return "wait" if found.may_pass and waits < MOST_RETRIES else "done"
+
+
+def _held(plan: dict[str, Any]) -> dict[str, Any] | None:
+    """What waits for a person, as far as a status tells it."""
+    held = plan.get("held")
+    return {name: held[name] for name in ("hash", "since", "count", "losses")} if held else None
+
+
+def _write_status(state: State, event: dict[str, Any], found: Outcome, verification: dict[str, Any]) -> None:
+    former, plan = state.get(STATUSES, f"team#{event['team']}") or {}, event.get("plan", {})
+    verified_at = verification.get("at") if verification.get("verified") else former.get("verified_at")
+    state.put(
+        STATUSES,
+        f"team#{event['team']}",
+        state=found.state.value,
+        at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        verified_at=verified_at,
+        execution=event["execution"],
+        generation=int(event["lease"]["generation"]),
+        summary=found.summary,
+        problems=list(found.problems),
+        notes=plan.get("notes", []),
+        held=_held(plan),
+        left_behind=plan.get("left_behind", []),
+        changes=int(plan.get("count", 0)),
+        resources=int(verification.get("resources", 0)),
+        proof=verification.get("proof", {}).get("digest"),
+        trigger=event.get("trigger", {}),
+    )

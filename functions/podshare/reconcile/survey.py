@@ -1,0 +1,74 @@
+"""What is there: everything that is desired or was ever begun, read from AWS and Kubernetes at once."""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from podshare.aws.errors import NoMemberRole, reason_of
+from podshare.aws.sessions import Accounts
+from podshare.aws.settings import Settings
+from podshare.aws.tables import State
+from podshare.kinds.context import Context
+from podshare.kinds.facts import ClusterFacts
+from podshare.kinds.foreign_subjects import calls as foreign_subjects
+from podshare.kinds.observation import LeftBehind, Observation, Unreadable
+from podshare.kinds.shapes import Key, Kind, Namespace, Resource
+from podshare.kinds.table import KINDS
+from podshare.reconcile.organization_accounts import known_accounts
+from podshare.registry.accounts import is_out_of_reach
+
+READERS = 8  # reading is waiting for AWS; more gain nothing at 512 MiB and meet IAM's throttles
+_NO_ROLE = "the account no longer has podshare's member role, and nothing of the team's is wanted there"
+
+_NO_API = "podshare does not use the cluster's API any more (kubernetes_api: false)"
+_BY_HAND = "It is yours now: keep it as `podshare team manifests` prints it, or delete it with kubectl."
+
+
+def reading_context(settings: Settings, team: str) -> Context:
+    """A context that can read everywhere, and change nothing."""
+    return Context(
+        installation=settings.installation,
+        team=team,
+        work="read",
+        accounts=Accounts(settings.installation, "read"),
+        state=State(settings.state),
+        function_timeout=settings.function_timeout,
+    )
+
+
+def survey(
+    settings: Settings,
+    context: Context,
+    desired: Mapping[Key, Resource],
+    known: Iterable[Key],
+    facts: Mapping[str, ClusterFacts],
+) -> dict[Key, Observation]:
+    """What is there of ``desired`` and of ``known``, and whom of other teams bindings in the team's namespaces name.
+
+    What cannot be read is told as such, and stops nothing.
+    What is no longer desired and lies in an account that has gone, or has no member role any more, is left behind: it
+    is not what gives access, which is cut where the cluster is. In a cluster's own account nothing is, as
+    long as the account is there. So is an object of the cluster of ``facts`` if podshare does not use its API.
+    """
+    keys = sorted({*desired, *known})
+    accounts = known_accounts(settings, {key.account for key in keys})
+    wanted_in = {key.account for key in desired}
+    clusters_in = {key.account for key in keys if key.kind is Kind.COMPUTE_QUOTA}
+
+    def read(key: Key) -> Observation:
+        if is_out_of_reach(accounts, key.account) and key not in desired:
+            return LeftBehind(key, f"the account is {accounts[key.account].state}")
+        if any(one.is_out_of_reach(key) for one in facts.values()):
+            return LeftBehind(key, _NO_API, _BY_HAND)
+        try:
+            return KINDS[key.kind].read(context, key, desired.get(key))
+        except NoMemberRole as error:
+            if key.account in wanted_in | clusters_in:
+                return Unreadable(key, str(error), no_role=True)
+            return LeftBehind(key, _NO_ROLE)
+        except Exception as error:  # whatever it is, it concerns one thing and must not hide the others
+            return Unreadable(key, reason_of(error))
+
+    with ThreadPoolExecutor(READERS) as pool:
+        found = dict(zip(keys, pool.map(read, keys), strict=True))
+        inside = [foreign_subjects.key_in(key) for key, one in found.items() if isinstance(one, Namespace)]
+        return {**found, **dict(zip(inside, pool.map(read, inside), strict=True))}

@@ -1,0 +1,157 @@
+"""The sweep: every account of the organization and every team, whether or not an event told of them."""
+
+import datetime
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from podshare.aws import organizations
+from podshare.aws.settings import Settings
+from podshare.aws.tables import LEASES, STATUSES, SWEEP, Item, Registry, State
+from podshare.reconcile.concerned import all_teams
+from podshare.reconcile.organization_accounts import ORGANIZATION, all_known_accounts, all_users, mark_listed
+from podshare.reconcile.outcome import TeamState
+from podshare.reconcile.triggers import start
+from podshare.registry.accounts import Account
+from podshare.registry.records import LONGEST_TEAM, PAUSE_ID, is_name
+from podshare.registry.wording import sentence
+
+MOST_ITEMS = 2000  # names in one page: a state's output may have 256 KiB (Step Functions quotas)
+MOST_REASONS = 200
+LONGEST_REASON = 300
+
+Summary = dict[str, Any]
+
+
+def page(settings: Settings, what: str, after: str, *, listed: bool = False) -> dict[str, Any]:
+    """The next accounts or teams to sweep, those behind ``after`` in order; ``paused`` tells why there are none.
+
+    ``listed``: the organization has been listed by now, so that selectors mean what they say.
+    """
+    if pause := Registry(settings.registry).get([PAUSE_ID]).get(PAUSE_ID):
+        return {"items": [], "after": "", "paused": f"podshare is paused: {pause.get('reason', '')}"}
+    found = _accounts(settings) if what == "accounts" else _teams(settings)
+    items = [name for name in sorted(found) if name > after]
+    more = len(items) > MOST_ITEMS
+    if listed and not after:
+        mark_listed(settings)
+    return {"items": items[:MOST_ITEMS], "after": items[MOST_ITEMS - 1] if more else "", "paused": ""}
+
+
+def _accounts(settings: Settings) -> set[str]:
+    """Those of the organization, and those that were: one that has gone is found by its absence."""
+    return {*organizations.list_accounts(settings), *all_known_accounts(settings)}
+
+
+def _teams(settings: Settings) -> set[str]:
+    """Those that should be, and those of which something is left, whether or not a run has told of it."""
+    left = {
+        _team(status)
+        for status in _statuses(settings)
+        if status.get("state") != TeamState.DELETED or status.get("left_behind")
+    }
+    return all_teams(settings) | all_users(settings) | left
+
+
+def _statuses(settings: Settings) -> list[Item]:
+    found = State(settings.state).query(STATUSES, "team#")
+    return [item for item in found if is_name(_team(item), LONGEST_TEAM)]
+
+
+def _team(row: Item) -> str:
+    return str(row["part"]).partition("#")[2]
+
+
+def sweep_team(settings: Settings, team: str, sweep: Mapping[str, str], looks: int) -> dict[str, Any]:
+    """Start a team's reconciliation at the first look, then tell whether it is over.
+
+    It is over when a run that began after the sweep did has written the team's status, and nothing newer is asked for.
+    """
+    if not looks:
+        trigger = {"event": "sweep", "record": f"team#{team}", "change": "", "by": sweep.get("by", "")}
+        start(settings, team, {**trigger, "at": sweep["at"], "id": f"sweep/{sweep['id']}"})
+        return {"team": team, "status": "pending", "outcome": ""}
+    state = State(settings.state)
+    status, lease = state.get(STATUSES, f"team#{team}") or {}, state.get(LEASES, f"team#{team}") or {}
+    newest = "generation" in lease and status.get("generation") == lease["generation"]
+    if newest and "holder" not in lease and _since(status, sweep):
+        return {"team": team, "status": "done", "outcome": str(status["state"])}
+    return {"team": team, "status": "pending", "outcome": ""}
+
+
+def summarize(settings: Settings, sweep: Mapping[str, str], execution: str, listed: Mapping[str, int]) -> Summary:
+    """What the sweep found, written down as the last one's summary.
+
+    ``listed`` counts the accounts and teams that it set out for. ``failed`` tells if most of either were not swept,
+    and is empty otherwise.
+    """
+    statuses = _statuses(settings)
+    teams = [status for status in statuses if status.get("state") != TeamState.DELETED or status.get("left_behind")]
+    found = [(status, _outcome(status, sweep)) for status in teams]
+    swept = {_team(status) for status in statuses if _since(status, sweep)}
+    unswept = max(0, listed.get("teams", 0) - len(swept))  # also those that have no status yet
+    rows = State(settings.state).query(ORGANIZATION, "account#")
+    accounts = [Account.of_row(row) for row in rows]
+    unread = max(0, listed.get("accounts", 0) - sum(_since(row, sweep) for row in rows))
+    counts = Counter(outcome for _, outcome in found)
+    counts["unfinished"] = max(counts["unfinished"], unswept)
+    missed = {"accounts": unread, "teams": unswept - len(_running(settings) - swept)}  # who runs on was not missed
+    summary = {
+        "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "counts": {**dict.fromkeys(OUTCOMES, 0), **counts},
+        "accounts": {
+            **Counter(account.state for account in accounts),
+            "waiting": sum(bool(account.waiting_since) for account in accounts),
+            "unread": unread,
+        },
+        "reasons": [reason for status, outcome in found for reason in _reasons(status, outcome)][:MOST_REASONS],
+        "failed": _failed(missed, listed),
+    }
+    State(settings.state).put(SWEEP, "summary", **summary, sweep=sweep["id"], execution=execution)
+    return summary
+
+
+def _running(settings: Settings) -> set[str]:
+    """The teams that are being reconciled."""
+    return {_team(lease) for lease in State(settings.state).query(LEASES) if lease.get("holder")}
+
+
+def _failed(missed: Mapping[str, int], listed: Mapping[str, int]) -> str:
+    """A sentence on what was mostly missed."""
+    told = [f"{missed[what]} of {total} {what}" for what, total in listed.items() if 2 * missed[what] > total]
+    return f"{' and '.join(told)} were not swept: see the Map Run of the execution" if told else ""
+
+
+OUTCOMES = ("in_sync", "repaired", "degraded", "waiting", "held", "rejected", "ended", "deleted", "unfinished")
+
+
+def _outcome(status: Item, sweep: Mapping[str, str]) -> str:
+    if not _since(status, sweep):
+        return "unfinished"
+    state = str(status["state"])
+    if state == TeamState.READY:
+        return "repaired" if status.get("changes") else "in_sync"
+    return state.lower()
+
+
+def _reasons(status: Item, outcome: str) -> list[dict[str, str]]:
+    team = _team(status)
+    if outcome == "unfinished":
+        what = f"its reconciliation had not ended when the sweep did; last state {status.get('state')}"
+        return [{"team": team, "state": outcome, "what": what, "remedy": f"podshare team status {team}"}]
+    told = [*status.get("problems", ()), *status.get("left_behind", ())]
+    return [{"team": team, "state": outcome, **_reason(one)} for one in told]
+
+
+def _reason(problem: Mapping[str, Any]) -> dict[str, str]:
+    """A problem of a record has field, value and rule, any other says what."""
+    what = problem.get("what") or sentence(problem)
+    return {"what": str(what)[:LONGEST_REASON], "remedy": str(problem.get("remedy", ""))}
+
+
+def _since(status: Item, sweep: Mapping[str, str]) -> bool:
+    """Whether a status was written after the sweep began (its time has fractions of a second, the status' none)."""
+    if "at" not in status:
+        return False
+    began = datetime.datetime.fromisoformat(sweep["at"]).replace(microsecond=0)
+    return datetime.datetime.fromisoformat(str(status["at"])) >= began

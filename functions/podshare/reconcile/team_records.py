@@ -1,0 +1,335 @@
+"""What counts for a team now: its records, with what is wrong in them, and what follows from them."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import product
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from podshare.aws.errors import Terminal
+from podshare.aws.settings import Settings
+from podshare.aws.tables import Item, Registry, State, read_together
+from podshare.installation import Installation
+from podshare.kinds.desired import desired
+from podshare.kinds.facts import ClusterFacts
+from podshare.kinds.shapes import Key, Resource
+from podshare.reconcile.file_system_facts import known_file_systems
+from podshare.reconcile.organization_accounts import all_known_accounts, known_accounts, with_blocks
+from podshare.registry import expiry
+from podshare.registry.acceptance import accept_dataset, accept_team
+from podshare.registry.accounts import Account, is_blocked, is_gone, is_out_of_reach
+from podshare.registry.enrollments import Enrolled, team_of
+from podshare.registry.expiry import Term
+from podshare.registry.membership import Member, members
+from podshare.registry.records import (
+    Cluster,
+    Dataset,
+    InvalidRecord,
+    Problem,
+    Team,
+    block_of,
+    clusters_of,
+    enrolled,
+    is_name,
+    parse,
+    plain,
+)
+
+R = TypeVar("R", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class TeamRecords:
+    """A team's record that counts, with the clusters and the datasets that it refers to.
+
+    ``team`` is None if the record was deleted or never was acceptable; ``written`` tells which. ``closed`` names those
+    of its clusters on which nobody has access. ``datasets`` holds those that exist. ``known_facts`` is what was last
+    learned of the clusters, of those that anything is known of. ``accounts`` is what is known of the
+    accounts that the records name; of all accounts if members are selected. ``as_of`` is when they were read.
+    """
+
+    name: str
+    written: bool
+    team: Team | None
+    closed: frozenset[str]
+    clusters: Mapping[str, Cluster]
+    datasets: Mapping[str, Dataset]
+    known_facts: Mapping[str, ClusterFacts]
+    accounts: Mapping[str, Account]
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+    as_of: datetime
+
+    @property
+    def in_force(self) -> Team | None:
+        """What of the team's record has not ended; None if there is none, or if the team has."""
+        return expiry.in_force(self.team, self.as_of) if self.team else None
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Everyone who works for the team now."""
+        return members(self.in_force.members, self.accounts) if self.in_force else ()
+
+    @property
+    def named_accounts(self) -> frozenset[str]:
+        """The accounts that the records name, those of members, of data and of clusters."""
+        lines = self.team.members if self.team else ()
+        datasets = {dataset.account for dataset in self.datasets.values()}
+        clusters = {cluster.account for cluster in self.clusters.values()}
+        return frozenset(line.account for line in lines if line.account) | datasets | clusters
+
+    @property
+    def gone_clusters(self) -> frozenset[str]:
+        """The clusters in accounts that have gone: nobody gets in there, and nothing is given there."""
+        return frozenset(name for name, one in self.clusters.items() if is_out_of_reach(self.accounts, one.account))
+
+    @property
+    def shut_clusters(self) -> frozenset[str]:
+        """The clusters on which nobody has access as long as an account is blocked: theirs, or an enrolled team's own.
+
+        The team keeps its quota and what runs there: that is nobody's access, and could not be given back.
+        """
+        own = enrolled(self.name)
+        if own and is_blocked(self.accounts, own[1]):
+            return frozenset(self.clusters)
+        return frozenset(name for name, one in self.clusters.items() if is_blocked(self.accounts, one.account))
+
+    @property
+    def selects(self) -> bool:
+        """Whether members are selected from the organization's accounts."""
+        return self.team is not None and any(line.selector for line in self.team.members)
+
+    @property
+    def idle_selectors(self) -> tuple[str, ...]:
+        """Those of the team's selectors that select nobody now."""
+        lines = self.team.members if self.team else ()
+        return tuple(
+            line.selector
+            for line in lines
+            if line.selector and not any(line.selects(account) for account in self.accounts.values())
+        )
+
+
+def desired_resources(
+    records: TeamRecords, facts: Mapping[str, ClusterFacts], installation: Installation, but: Collection[Term] = ()
+) -> dict[Key, Resource]:
+    """Everything that should be there for the team: nothing if it has no record, or on clusters that are unknown.
+
+    What has ended is no part of it, but for the terms in ``but``.
+    """
+    team = expiry.in_force(records.team, records.as_of, but) if records.team else None
+    if team is None:
+        return {}
+    closed = records.closed | records.shut_clusters
+    return desired(team, facts.values(), records.datasets, records.accounts, installation, closed=closed)
+
+
+def read_records(settings: Settings, name: str, instead: Mapping[str, Item | None] | None = None) -> TeamRecords:
+    """Read what counts for team ``name``.
+
+    ``instead`` replaces records of the registry for a dry run; None stands for a deleted one.
+    """
+    return _Reader(settings, Registry(settings.registry), State(settings.state), instead or {}).team(name)
+
+
+def _accepted(kind: type[R], record: str, stored: Item | None) -> R | None:
+    """The record that was accepted last, as the state table keeps it.
+
+    Raises Terminal if this version of podshare would not accept it any more: what it gives is not known then, and
+    neither taken away nor added to.
+    """
+    if stored is None:
+        return None
+    try:
+        return kind.model_validate_json(str(stored["record"]))
+    except ValidationError as error:
+        raise Terminal(
+            f"{record}, as it was accepted before, breaks a rule of this version of podshare: nothing is changed. "
+            f"Deploy the former version, mend the record, and deploy this one again. {error}"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    settings: Settings
+    registry: Registry
+    state: State
+    instead: Mapping[str, Item | None]
+
+    def team(self, name: str) -> TeamRecords:
+        enrollment = f"enrollment#{found[0]}" if (found := enrolled(name)) else None
+        written, accepted_before = self._read(filter(None, [f"team#{name}", enrollment]), [f"team#{name}"])
+        derived = self._enrolled(name, written)
+        # nothing begins for an account that is blocked; what is there stays, without access
+        if found and derived and not accepted_before and self._read([block_of(found[1])], [])[0]:
+            derived = Enrolled(None)
+        item = derived.item if derived else written.get(f"team#{name}")
+        last, closed = _last_team(name, accepted_before.get(f"team#{name}"))
+        asked_for = clusters_of(plain(item or {}))
+        named = {*asked_for, *(last.quotas if last else ())}
+        names = _datasets_of(item) | (last.datasets if last else frozenset())
+        referred = {f"dataset#{dataset}" for dataset in names} | {f"cluster#{name}" for name in named}
+        written, accepted_before = self._read(referred, referred)
+        clusters, facts, cluster_notes = _clusters(named, written, accepted_before)
+        datasets, dataset_notes = _datasets(names, written, accepted_before)
+        prefix = self.settings.installation.prefix
+        own_paths = (self.settings.installation.role_path, self.settings.installation.system_path)
+        accepted = accept_team(
+            item, last, clusters, datasets, own_paths, enrolled=derived, closed=closed, prefix=prefix
+        )
+        counting = accepted.record.quotas if accepted.record else asked_for
+        in_use = {name: cluster for name, cluster in clusters.items() if name in counting}
+        now = datetime.now(UTC)
+        if accepted.record:
+            facts = {one: self._with_file_systems(facts[one], accepted.record) for one in facts}
+        told = [*filter(None, map(cluster_notes.get, counting)), *dataset_notes]
+        told += [*_far(accepted.record, in_use.values(), datasets), *_terms(accepted.record, now)]
+        records = TeamRecords(
+            name=name,
+            written=item is not None,
+            team=accepted.record,
+            closed=accepted.closed,
+            clusters=in_use,
+            datasets={name: dataset for name, dataset in datasets.items() if dataset},
+            known_facts=facts,
+            accounts={},
+            problems=accepted.problems,
+            notes=tuple(told) if item else (),
+            as_of=now,
+        )
+        return self._with_accounts(records)
+
+    def _with_file_systems(self, facts: ClusterFacts, team: Team) -> ClusterFacts:
+        """With what was learned of the file systems that the team has there."""
+        return replace(facts, file_systems=known_file_systems(self.state, facts.name, team))
+
+    def _enrolled(self, name: str, written: Mapping[str, Item]) -> Enrolled | None:
+        """What an enrollment makes of the team; None if its name is no enrollment's, or it has a record of its own."""
+        found = enrolled(name)
+        if found is None or f"team#{name}" in written:
+            return None
+        enrollment, account = found
+        item = written.get(f"enrollment#{enrollment}")
+        known = known_accounts(self.settings, [account])
+        return team_of(item, known[account]) if item and account in known else Enrolled(None)
+
+    def _with_accounts(self, records: TeamRecords) -> TeamRecords:
+        named = records.named_accounts | ({own[1]} if (own := enrolled(records.name)) else set())
+        known = all_known_accounts(self.settings) if records.selects else known_accounts(self.settings, named)
+        lines = records.team.members if records.team else ()
+        selected = {one.id for one in known.values() if any(line.selector and line.selects(one) for line in lines)}
+        accounts = with_blocks(known, named | selected, self._read(map(block_of, named | selected), [])[0])
+        gone = [
+            f"account {account} is {accounts[account].standing}: nobody works from it or on its clusters, "
+            "and nothing of its data is shared"
+            for account in sorted(named | selected)
+            if is_gone(accounts, account) and (account in records.named_accounts or accounts[account].blocked)
+        ]
+        records = replace(records, accounts=accounts)
+        idle = (f"{selector} selects no account now" for selector in records.idle_selectors)
+        return replace(records, notes=(*records.notes, *gone, *idle))
+
+    def _read(self, records: Iterable[str], accepted: Collection[str]) -> tuple[dict[str, Item], dict[str, Item]]:
+        """These records as they are written, and what was accepted of those in ``accepted`` last."""
+        ids = list(records)
+        asked = [record for record in ids if record not in self.instead]
+        written, accepted_before = read_together(self.registry, asked, self.state, "accepted", accepted)
+        replaced = {record: item for record in ids if (item := self.instead.get(record)) is not None}
+        return {**written, **replaced}, accepted_before
+
+
+def _last_team(name: str, stored: Item | None) -> tuple[Team | None, frozenset[str]]:
+    """The team that was accepted last, and on which of its clusters nobody had access."""
+    return _accepted(Team, f"team#{name}", stored), frozenset((stored or {}).get("closed", ()))
+
+
+def _clusters(
+    names: Collection[str], written: Mapping[str, Item], accepted_before: Mapping[str, Item]
+) -> tuple[dict[str, Cluster], dict[str, ClusterFacts], dict[str, str]]:
+    """Each cluster that counts, with what was learned of it last, and what there is to tell."""
+    found: dict[str, Cluster] = {}
+    facts: dict[str, ClusterFacts] = {}
+    notes: dict[str, str] = {}
+    for name in sorted(names):
+        record = f"cluster#{name}"
+        cluster, known, notes[name] = _cluster(record, written.get(record), accepted_before.get(record))
+        found |= {name: cluster} if cluster else {}
+        facts |= {name: known} if known else {}
+    return found, facts, notes
+
+
+def _cluster(name: str, item: Item | None, stored: Item | None) -> tuple[Cluster | None, ClusterFacts | None, str]:
+    """The cluster that counts: a bad or deleted record of one that is in use changes nothing."""
+    last = _accepted(Cluster, name, stored)
+    facts = cluster_facts(last, str(stored["hyperpod_arn"])) if stored and last and "hyperpod_arn" in stored else None
+    if item is None:
+        note = f"{name} was deleted while teams use it: it counts until no team names it"
+        return last, facts, note if last else ""
+    try:
+        record = parse(item)
+    except InvalidRecord as error:
+        return last, facts, f"{name} is not acceptable: {error}"
+    return (record if isinstance(record, Cluster) else None), facts, ""
+
+
+def _datasets(
+    names: Collection[str], written: Mapping[str, Item], accepted_before: Mapping[str, Item]
+) -> tuple[dict[str, Dataset | None], tuple[str, ...]]:
+    """Each dataset that is or was; None for a deleted one."""
+    found: dict[str, Dataset | None] = {}
+    notes: list[str] = []
+    for name in sorted(names):
+        record = f"dataset#{name}"
+        item = written.get(record)
+        accepted = accept_dataset(item, None)
+        if accepted.record is None:  # only what is gone or bad needs what was accepted before
+            last = _accepted(Dataset, record, accepted_before.get(record))
+            accepted = accept_dataset(item, last)
+            if item is None and last is None:
+                continue
+            if item is None:
+                notes.append(f"{record} was deleted: its grants are revoked")
+        notes += [f"{record} is not acceptable: {problem}" for problem in accepted.problems]
+        found[name] = accepted.record
+    return found, tuple(notes)
+
+
+def cluster_facts(record: Cluster, hyperpod_arn: str) -> ClusterFacts:
+    """A cluster record with the ARN that its HyperPod cluster was found to have."""
+    return ClusterFacts(
+        record.name,
+        record.account,
+        record.region,
+        record.eks_cluster,
+        hyperpod_arn,
+        scheduler=record.scheduler,
+        namespace_hardening=record.namespace_hardening,
+        kubernetes_api=record.kubernetes_api,
+    )
+
+
+def _far(team: Team | None, clusters: Iterable[Cluster], datasets: Mapping[str, Dataset | None]) -> Iterator[str]:
+    names = sorted(team.datasets) if team else ()
+    for cluster, dataset in product(clusters, filter(None, map(datasets.get, names))):
+        if dataset.region != cluster.region:
+            where = f"dataset {dataset.name} is in {dataset.region}, cluster {cluster.name} in {cluster.region}"
+            yield f"{where}: each read costs the transfer between Regions, and takes longer"
+
+
+def _terms(team: Team | None, now: datetime) -> Iterator[str]:
+    if team:
+        yield from (f"{term.what} has ended at {term.at}" for term in expiry.ended(team, now))
+        yield from (f"{term.what} ends at {term.at}" for term in expiry.ending(team, now))
+
+
+def _datasets_of(item: Item | None) -> set[str]:
+    """The datasets that a record names, however wrong the rest of it is."""
+    fields = plain(item or {})
+    lists = [fields.get("file_systems"), *(row.get("datasets") for row in _rows(fields.get("service_accounts")))]
+    return {grant["dataset"] for grants in lists for grant in _rows(grants) if is_name(grant.get("dataset"))}
+
+
+def _rows(value: object) -> list[dict[str, Any]]:
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []

@@ -1,0 +1,90 @@
+"""What of a team ends: a schedule lets it be reconciled at that moment, and an event says so some days before."""
+
+import datetime
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from podshare.aws.errors import code_of
+from podshare.aws.sessions import hub_client
+from podshare.aws.settings import Settings
+from podshare.aws.tables import Item, State
+from podshare.kinds import names
+from podshare.reconcile.announcing import announce
+from podshare.reconcile.team_records import TeamRecords
+from podshare.registry import expiry
+from podshare.registry.expiry import Term
+
+ENDS_SOON = "Access Ends Soon"
+
+
+def keep_terms(settings: Settings, records: TeamRecords) -> frozenset[Term]:
+    """Schedule the team's next moment, and announce what ends soon; returns the terms that were known before.
+
+    A schedule that has fired is made again if it is still needed: Scheduler's clock and ours are not the same.
+    """
+    state, part = State(settings.state), (f"team#{records.name}", "terms")
+    row = state.get(*part) or {}
+    known = _known(row)
+    terms = expiry.terms(records.team) if records.team else ()
+    if not terms and not row:
+        return known
+    moment = expiry.next_moment(records.team, records.as_of) if records.team else None
+    scheduled = str(row.get("scheduled", ""))
+    if moment and (scheduled != moment.isoformat() or moment <= records.as_of):
+        _schedule(settings, records.name, moment)
+    elif scheduled and not moment:
+        _unschedule(settings, records.name)
+    soon = expiry.ending(records.team, records.as_of) if records.team else ()
+    told = frozenset(row.get("announced", ()))
+    announce(records.name, ENDS_SOON, [_plain(term) for term in soon if str(term) not in told])
+    if terms:
+        kept = {"terms": [_plain(term) for term in terms], "announced": [str(term) for term in soon]}
+        state.put(*part, **kept, scheduled=moment.isoformat() if moment else "")
+    else:
+        state.delete(*part)
+    return known
+
+
+def _known(row: Item) -> frozenset[Term]:
+    return frozenset(
+        Term(datetime.datetime.fromisoformat(str(one["ends"])), str(one["what"])) for one in row.get("terms", ())
+    )
+
+
+def _plain(term: Term) -> Mapping[str, str]:
+    return {"what": term.what, "ends": term.at}
+
+
+def _schedule(settings: Settings, team: str, moment: datetime.datetime) -> None:
+    """Let the team be reconciled at ``moment``; Scheduler may take a minute longer (its guide, "Schedule types")."""
+    trigger = {"event": "schedule", "record": f"team#{team}", "change": "", "by": ""}
+    trigger |= {"at": moment.isoformat(), "id": f"ends/{moment.isoformat()}"}
+    scheduler = hub_client("scheduler")
+    schedule: Any = {
+        "Name": names.schedule(settings.installation, team),
+        "ScheduleExpression": f"at({moment:%Y-%m-%dT%H:%M:%S})",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "ActionAfterCompletion": "DELETE",
+        "Target": {
+            "Arn": settings.machine,
+            "RoleArn": settings.installation.schedule_role_arn,
+            "Input": json.dumps({"team": team, "trigger": trigger}),
+        },
+    }
+    try:
+        scheduler.create_schedule(**schedule)
+    except ClientError as error:
+        if code_of(error) != "ConflictException":
+            raise
+        scheduler.update_schedule(**schedule)
+
+
+def _unschedule(settings: Settings, team: str) -> None:
+    try:
+        hub_client("scheduler").delete_schedule(Name=names.schedule(settings.installation, team))
+    except ClientError as error:
+        if code_of(error) != "ResourceNotFoundException":
+            raise

@@ -1,0 +1,157 @@
+"""From an event to executions: an event only says who may have changed."""
+
+import datetime
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from podshare.aws.errors import code_of
+from podshare.aws.sessions import hub_client
+from podshare.aws.settings import Settings
+from podshare.aws.tables import LONGEST_PART, RECORDS, Item, Registry, State
+from podshare.kinds import names
+from podshare.reconcile.concerned import teams_of_account, teams_of_record
+from podshare.reconcile.organization_accounts import last_seen
+from podshare.registry.records import LONGEST_TEAM, PAUSE_ID, Dataset, InvalidRecord, is_name, parse, plain
+
+MOST_ATTEMPTS = 5
+FIRST_PAUSE_SECONDS = 30
+
+
+def registry_changed(settings: Settings, record: Mapping[str, Any]) -> list[str]:
+    """Start the reconciliations that one record of the registry's stream asks for; returns the teams.
+
+    A record that is no team's is also judged, so that its writer sees what is wrong with it before a team uses it.
+    """
+    change = record["dynamodb"]
+    record_id = str(change["Keys"]["id"]["S"])
+    kind, _, name = record_id.partition("#")
+    image = change.get("NewImage")
+    teams: list[str] = []
+    if kind in ("team", "approval") and is_name(name, LONGEST_TEAM):
+        # one that was confirmed comes with the write that starts its team
+        teams = [name] if kind == "team" or (image and "confirmed" not in image) else []
+    elif kind in ("cluster", "dataset", "enrollment"):
+        teams = teams_of_record(settings, kind, name)
+    elif kind == "block":
+        teams = teams_of_account(settings, last_seen(settings, name))
+    elif record_id == PAUSE_ID and not image:
+        teams = _paused_teams(State(settings.state))
+    if kind != "team" or not teams:  # a team is judged by its reconciliation
+        _judge(State(settings.state), record_id, Registry(settings.registry).get([record_id]).get(record_id))
+    trigger = {
+        "event": "registry",
+        "record": record_id,
+        "change": record["eventName"],
+        # as far as it can be one: an execution's input has at most 256 KiB (Step Functions quotas)
+        "by": str((image or {}).get("changed_by", {}).get("S", ""))[:2048],
+        "at": _time(change.get("ApproximateCreationDateTime")),
+        "id": record["eventID"],
+    }
+    for team in teams:
+        start(settings, team, trigger)
+        if record_id == PAUSE_ID:
+            State(settings.state).delete(PAUSE_ID, f"waiting#{team}")
+    return teams
+
+
+def _paused_teams(state: State) -> list[str]:
+    """The teams for which something was asked during the pause, deleted ones too."""
+    return [str(row["team"]) for row in state.query(PAUSE_ID, "waiting#")]
+
+
+def start(settings: Settings, team: str, trigger: Mapping[str, Any], attempt: int = 0) -> None:
+    """Start a team's reconciliation; the same trigger is the same execution. Each further attempt pauses longer."""
+    name, given = execution(team, trigger, attempt)
+    start_once(settings.machine, name, given)
+
+
+def execution(team: str, trigger: Mapping[str, Any], attempt: int = 0) -> tuple[str, dict[str, Any]]:
+    """The name and the input of a team's reconciliation: the same trigger has the same."""
+    given: dict[str, Any] = {"team": team, "trigger": dict(trigger), "attempt": attempt}
+    if attempt:
+        given["pause_seconds"] = FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)
+    return names.execution(_execution_subject(team), f"{trigger['id']}/{attempt}"), given
+
+
+def trigger_of(event: Mapping[str, Any], kind: str, record: str) -> dict[str, Any]:
+    """What an execution tells of the CloudTrail event that started it: which call, by whom, when."""
+    detail = event["detail"]
+    identity = detail.get("userIdentity")
+    return {
+        "event": kind,
+        "record": record,
+        "change": str(detail.get("eventName", "")),
+        "by": str(identity.get("arn", "")) if isinstance(identity, Mapping) else "",
+        "at": str(event.get("time", "")),
+        "id": event_id(event),
+    }
+
+
+def event_id(event: Mapping[str, Any]) -> str:
+    """CloudTrail's own id of an event, which stays the same when the event comes again."""
+    return str(event["detail"].get("eventID") or event["id"])
+
+
+def start_once(machine: str, name: str, given: Mapping[str, Any]) -> str:
+    """Start the execution of this name unless it was started before; returns its ARN."""
+    try:
+        hub_client("stepfunctions").start_execution(
+            stateMachineArn=machine, name=name, input=json.dumps(given, sort_keys=True)
+        )
+    except ClientError as error:
+        if code_of(error) != "ExecutionAlreadyExists":  # a redelivered event
+            raise
+    return f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
+
+
+def execution_ended(settings: Settings, detail: Mapping[str, Any]) -> str | None:
+    """Start a team again whose execution ended badly; returns the team, or None once it was tried often enough."""
+    given = json.loads(detail["input"])
+    team, attempt = str(given["team"]), int(given.get("attempt", 0)) + 1
+    if attempt >= MOST_ATTEMPTS:
+        return None
+    trigger = {
+        "event": "recovery",
+        "record": f"team#{team}",
+        "change": detail["status"],
+        "by": "",
+        "at": _time(detail.get("stopDate", 0) / 1000),
+        # whoever is redriven may end badly once more
+        "id": f"{detail['executionArn']}/{detail.get('redriveCount', 0)}",
+    }
+    start(settings, team, trigger, attempt)
+    return team
+
+
+def _execution_subject(team: str) -> str:
+    """A record's id may hold what an execution's name may not; the input then names the team."""
+    return "".join(character if character.isascii() and character.isalnum() else "-" for character in team) or "team"
+
+
+def _judge(state: State, record_id: str, item: Item | None) -> None:
+    """Write whether a record is acceptable, and keep it if it is."""
+    # an id may be longer than a part
+    part = record_id.encode()[:LONGEST_PART].decode(errors="ignore")
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    if item is None:
+        state.put(RECORDS, part, state="DELETED", at=now, problems=[])
+        return
+    try:
+        found = parse(item)
+    except InvalidRecord as error:
+        problems = [problem.as_dict() for problem in error.problems]
+        state.put(RECORDS, part, state="REJECTED", at=now, problems=problems)
+        return
+    match found:
+        case Dataset():
+            state.put(record_id, "accepted", record=found.model_dump_json(by_alias=True))
+        case _:
+            pass  # a cluster is kept by the planner, which knows its HyperPod cluster's ARN
+    state.put(RECORDS, part, state="ACCEPTED", at=now, problems=[])
+
+
+def _time(seconds: Any) -> str:
+    return datetime.datetime.fromtimestamp(float(plain(seconds) or 0), datetime.UTC).isoformat(timespec="seconds")

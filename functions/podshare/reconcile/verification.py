@@ -1,0 +1,71 @@
+"""Verify a team: read everything back, and hold it against what is desired and against the isolation rules."""
+
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+from podshare.access.isolation import Boundaries, violations
+from podshare.aws.settings import Settings
+from podshare.kinds.context import Context
+from podshare.kinds.desired import member_principals
+from podshare.kinds.facts import ClusterFacts
+from podshare.kinds.observation import Observation, Unreadable
+from podshare.kinds.shapes import Key, Resource
+from podshare.reconcile.door_readers import doors
+from podshare.reconcile.plan import plan
+from podshare.reconcile.proving import prove
+from podshare.reconcile.survey import reading_context, survey
+from podshare.reconcile.team_records import TeamRecords, desired_resources, read_records
+
+MOST_SHOWN = 20  # violations and differences in the execution's history; a status names them all by their number
+
+
+def verify_team(settings: Settings, team: str) -> dict[str, Any]:
+    """Read everything of a team back, verify it, and keep its proof."""
+    context = reading_context(settings, team)
+    records = read_records(settings, team)
+    desired = desired_resources(records, records.known_facts, settings.installation)
+    observed = survey(settings, context, desired, context.inventory.keys(), records.known_facts)
+    return prove(context, desired, observed, verified(context, records, records.known_facts, desired, observed))
+
+
+def verified(
+    context: Context,
+    records: TeamRecords,
+    facts: Mapping[str, ClusterFacts],
+    desired: Mapping[Key, Resource],
+    observed: Mapping[Key, Observation],
+) -> dict[str, Any]:
+    """Whether what is there is what is desired and keeps teams apart, and all that is not so.
+
+    ``doors`` are all that podshare does not know as its own, those that no record grants and those that are expected;
+    ``spanning`` and ``at_first`` are who reaches clusters and data at the first look: ``prove`` keeps them.
+    """
+    there = [found for found in observed.values() if isinstance(found, Resource)]
+    broken = violations(_boundaries(context, records, facts), there, desired)
+    found = doors(context, records, facts, desired, observed)
+    left = plan(desired, observed)
+    unread = any(isinstance(found, Unreadable) for found in observed.values())
+    changes = [change.as_dict() for change in left.changes]
+    return {
+        "verified": not found.violations and not broken and not changes and not left.obstacles and not unread,
+        "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "resources": len(there),
+        "violations": [*found.violations, *(violation.as_dict() for violation in broken)][:MOST_SHOWN],
+        "differences": changes[:MOST_SHOWN],
+        **found.as_dict(),
+    }
+
+
+def _boundaries(context: Context, records: TeamRecords, facts: Mapping[str, ClusterFacts]) -> Boundaries:
+    principals: dict[str, frozenset[str]] = {}
+    for member in records.members:
+        own = member_principals(context.installation, records.name, member)
+        principals[member.account] = principals.get(member.account, frozenset()) | {*own}
+    return Boundaries(
+        team=records.name,
+        namespace=f"hyperpod-ns-{records.name}",
+        cluster_arns=frozenset(one.eks_arn(context.installation.partition) for one in facts.values()),
+        member_principals=principals,
+        installation=context.installation,
+    )

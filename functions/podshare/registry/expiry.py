@@ -1,0 +1,101 @@
+"""Access that ends by itself: what of a record is in force at a moment, and when that changes next.
+
+A record says when a team, a member or a grant of a dataset ends. Nothing is deleted from it: what has ended is no
+longer desired, and comes back if somebody gives it more time.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from podshare.registry.records import DatasetGrant, FileSystemGrant, Membership, Team
+
+WARNING = timedelta(days=3)  # before something ends, an event says so
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Term:
+    """Something of a team that ends at a moment; ``what`` names it in the words of its record."""
+
+    ends: datetime
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.at}"
+
+    @property
+    def at(self) -> str:
+        """The moment, as records write it."""
+        return f"{self.ends:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def terms(team: Team) -> tuple[Term, ...]:
+    """Everything of ``team`` that ends, soonest first."""
+    return tuple(sorted(_terms(team)))
+
+
+def _terms(team: Team) -> Iterator[Term]:
+    if team.expires:
+        yield Term(team.expires, "the team")
+    for member in team.members:
+        if member.expires:
+            yield Term(member.expires, _named(member))
+    for account in team.service_accounts:
+        for grant in account.datasets:
+            if grant.expires:
+                yield Term(grant.expires, _granted(account.name, grant))
+    for link in team.file_systems:
+        if link.expires:
+            yield Term(link.expires, _linked(link))
+
+
+def _named(member: Membership) -> str:
+    return f"member {member.identity}"
+
+
+def _granted(account: str, grant: DatasetGrant) -> str:
+    return f"dataset {grant.identity} of service account {account}"
+
+
+def _linked(grant: FileSystemGrant) -> str:
+    return f"dataset {grant.identity} in file system {grant.file_system}"
+
+
+def in_force(team: Team, now: datetime, but: Collection[Term] = ()) -> Team | None:
+    """What of ``team`` has not ended by ``now``; None if the team itself has. The terms in ``but`` end nothing."""
+
+    def lasts(ends: datetime | None, what: str) -> bool:
+        return ends is None or ends > now or Term(ends, what) in but
+
+    if not lasts(team.expires, "the team"):
+        return None
+    accounts = (
+        account.model_copy(
+            update={
+                "datasets": tuple(
+                    grant for grant in account.datasets if lasts(grant.expires, _granted(account.name, grant))
+                )
+            }
+        )
+        for account in team.service_accounts
+    )
+    members = (member for member in team.members if lasts(member.expires, _named(member)))
+    links = (link for link in team.file_systems if lasts(link.expires, _linked(link)))
+    kept = {"members": tuple(members), "service_accounts": tuple(accounts), "file_systems": tuple(links)}
+    return team.model_copy(update=kept)
+
+
+def ended(team: Team, now: datetime) -> tuple[Term, ...]:
+    """What of ``team`` has ended."""
+    return tuple(term for term in terms(team) if term.ends <= now)
+
+
+def ending(team: Team, now: datetime) -> tuple[Term, ...]:
+    """What of ``team`` ends so soon that its people should know."""
+    return tuple(term for term in terms(team) if now < term.ends <= now + WARNING)
+
+
+def next_moment(team: Team, now: datetime) -> datetime | None:
+    """When something of ``team`` ends next, or has to be announced; None if nothing ever does."""
+    moments = [moment for term in terms(team) for moment in (term.ends - WARNING, term.ends)]
+    return min((moment for moment in moments if moment > now), default=None)
