@@ -374,6 +374,7 @@ class _Life:
             "bound": lambda: self._open(strangers.bind),
             "returned": lambda: self._open(strangers.bind_members),
             "published": lambda: self._open(strangers.publish),
+            "shared": lambda: self._open(strangers.share),
             "suspended": self._suspend,
             "aborted": self._abort,
             "redriven": self._redrive,

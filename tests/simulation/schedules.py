@@ -10,11 +10,13 @@ from typing import Any
 from tests.scenarios.world import TEXT
 from tests.simulation.faults import EVENTS, PLAIN, Call, Fault
 
-FAULTS_AT_ONCE = 300
+# a life with many costs hardly more than one with few: it is the repeated calls and runs that take time
+FAULTS_AT_ONCE = 600
 # SDKs make 4 attempts; a fault that outlasts them reaches podshare itself
 OUTLASTING = 5
-# one that is denied is tried no second time, and a process that is killed costs most of a second
-_OUTLASTING_SHARES = dict.fromkeys(PLAIN, 0.25) | {"denied": 0, "killed_before": 0.1, "killed_after": 0.1}
+# an SDK waits some seconds before it gives up; one that is denied is tried no second time, and a process that is killed
+# costs most of a second
+_OUTLASTING_SHARES = dict.fromkeys(PLAIN, 0.1) | {"denied": 0, "killed_before": 0.05, "killed_after": 0.05}
 _SLOW_EVENTS = ("aborted", "redriven")
 _QUICK_EVENTS = tuple(event for event in EVENTS if event not in _SLOW_EVENTS)
 _CONCERNING_TEAMS = ("onboarding", "change")  # the chapters in which something else may happen meanwhile
@@ -85,7 +87,7 @@ def _places(event: str, calls: Iterable[Call], taken: Mapping[Call, Fault]) -> l
     whoever looks at it; a name is taken just before it is needed.
     """
     free = [call for call in calls if call not in taken]
-    if event in ("tampered", "bound", "returned"):
+    if event in ("tampered", "bound", "returned", "shared"):
         return [
             one
             for one in free
@@ -125,20 +127,26 @@ class Coverage:
     calls: frozenset[Call]
     struck: Counter[str] = field(default_factory=Counter)
     met: dict[str, set[Call]] = field(default_factory=lambda: defaultdict(set))
-    made: Counter[Call] = field(default_factory=Counter)
     schedules: int = 0
+    _made: list[frozenset[Call]] = field(default_factory=list)  # by each schedule since chance was last left out
 
     def add(self, made: Collection[Call], struck: Sequence[tuple[Call, Fault]]) -> None:
         """The calls that were made while a schedule was played, and what it has struck."""
         self.schedules += 1
-        self.made.update(made)
+        self._made.append(frozenset(made))
         for call, fault in struck:
             self.struck[fault.kind] += 1
             self.met[fault.kind].add(call.first)
 
-    def leave_out_chance(self) -> frozenset[Call]:
-        """Leave out the calls that most schedules have not made, which are by chance; all stay if they are many."""
-        rare = frozenset(call for call in self.calls if self.made[call] * 2 < self.schedules)
+    def leave_out_chance(self, faults: Iterable[Fault]) -> frozenset[Call]:
+        """Leave out the calls without which ``faults`` are missing and that are by chance; all stay if they are many.
+
+        By chance is what most of the latest schedules have not made.
+        """
+        times_made = Counter(call for made in self._made for call in made)
+        owed = {fault.call.first for fault in self.missing(faults)}
+        rare = frozenset(call for call in owed & self.calls if times_made[call] * 2 < len(self._made))
+        self._made.clear()
         if len(rare) > len(self.calls) * _MOST_BY_CHANCE:
             return frozenset()
         self.calls -= rare

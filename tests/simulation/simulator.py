@@ -7,13 +7,13 @@ import itertools
 import multiprocessing
 import multiprocessing.connection
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.simulation.faults import Call
+from tests.simulation.faults import Call, Fault
 from tests.simulation.life import Played, copied, stage
 from tests.simulation.schedules import Coverage, Schedule, dealt, promised, schedules
 
@@ -74,15 +74,20 @@ def simulate(seed: int, runs: int, say: Progress) -> Report:
         else:
             faults = promised(calls, seed)
             _play(dealt(faults, calls, seed), open_stages, report, say)
-            for call in sorted(report.coverage.leave_out_chance()):
-                say(f"made by chance, and promised nothing: {call}")
             for _ in range(_MOST_FOLLOW_UPS):
+                _leave_out_chance(report.coverage, faults, say)
                 if report.broken or not (left := report.coverage.missing(faults)):
                     break
                 _play(dealt(left, (), seed), open_stages, report, say)
+            _leave_out_chance(report.coverage, faults, say)
             report.missing = [str(fault) for fault in report.coverage.missing(faults)]
     report.seconds = time.monotonic() - began
     return report
+
+
+def _leave_out_chance(coverage: Coverage, faults: Iterable[Fault], say: Progress) -> None:
+    for call in sorted(coverage.leave_out_chance(faults)):
+        say(f"made by chance, and promised nothing: {call}")
 
 
 def _play(waiting: Iterator[Schedule], open_stages: list[Connection], report: Report, say: Progress) -> None:

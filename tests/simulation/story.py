@@ -1,8 +1,9 @@
 """The life that every schedule lives through: two teams come, one narrows while the other widens, and both go.
 
 A third has the name of a HyperPod team that somebody made by hand, and lets nobody in. Between, an account with members
-and one with a cluster of beta's are closed, which events tell, and reinstated, which only a sweep finds. Somebody takes
-the tags away from all that the teams have, before one loses a member, or gives them to the other team, before both go.
+and one with a cluster of beta's are closed, which events tell, and reinstated, which only a sweep finds, while an admin
+blocks another. Somebody takes the tags away from all that the teams have, before one loses a member, or gives them to
+the other team, before both go.
 What each chapter should give is written down by hand too, so that the run without faults is held to something.
 """
 
@@ -197,12 +198,21 @@ ABSENCE = Chapter(
     pods=frozenset(one for one in CHANGE.pods if one[0] != _SECOND),
 )
 
-RETURN = Chapter(name="return", marks="changed", reinstated=(LANGUAGE, COMPUTE), people=CHANGE.people, pods=CHANGE.pods)
+_BLOCK = {"id": f"block#{VISION}", "schema": 1, "reason": "keys were stolen", "owner": "priya@example.com"}
+
+RETURN = Chapter(
+    name="return",
+    marks="changed",
+    records=(_BLOCK,),
+    reinstated=(LANGUAGE, COMPUTE),
+    people=frozenset(one for one in CHANGE.people if one[0] != VISION),
+    pods=CHANGE.pods,
+)
 
 REMOVAL = Chapter(
     name="removal",
     marks="changed",
-    deleted=tuple(f"team#{team}" for team in TEAMS),
+    deleted=(*(f"team#{team}" for team in TEAMS), _BLOCK["id"]),  # unblocked last: no team is left to let it in
     leaving_work=True,
     state="DELETED",
     people=frozenset(),

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from podshare.kinds.shapes import Key
 from podshare_sandbox.services import kubernetes
 from tests.scenarios.marks import OBJECTS, TAGGED, Change, Tags, relabel, retag
-from tests.scenarios.world import DATA, EKS_ARN, HUB, REGION, TEXT, World
+from tests.scenarios.world import DATA, EKS_ARN, HUB, MANAGEMENT, REGION, TEXT, World
 from tests.simulation import trials
 from tests.simulation.reality import CLUSTERS
 
@@ -93,25 +93,35 @@ def _bound(world: World, name: str, group: str) -> Opened:
 def publish(world: World) -> Opened:
     """Let the owner of team alpha's data let everybody read one of its buckets."""
     s3 = world.sandbox.client("s3", DATA)
-    everybody = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{TEXT}/*"}
     s3.delete_public_access_block(Bucket=TEXT)
-    _put_statements(s3, [*world.bucket_statements(TEXT), {"Sid": _PUBLIC, **everybody}])
+    opened = _shared(world, "Everybody", "*", "everybody reads its data", f"the policy of bucket {TEXT} is public")
 
     def close() -> None:
-        _put_statements(s3, [one for one in world.bucket_statements(TEXT) if one.get("Sid") != _PUBLIC])
+        opened.close()
         blocked = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
         s3.put_public_access_block(Bucket=TEXT, PublicAccessBlockConfiguration=dict.fromkeys(blocked, True))
 
+    return replace(opened, close=close)
+
+
+def share(world: World) -> Opened:
+    """Let the owner of team alpha's data let an account without any record read one of its buckets."""
+    who = {"AWS": f"arn:aws:iam::{MANAGEMENT}:root"}
+    return _shared(world, "Partner", who, f"account {MANAGEMENT} reads its data", f"arn:aws:iam::{MANAGEMENT}:root")
+
+
+def _shared(world: World, sid: str, who: Any, what: str, told: str) -> Opened:
+    s3 = world.sandbox.client("s3", DATA)
+    statement = {"Sid": sid, "Effect": "Allow", "Principal": who, "Action": "s3:GetObject"}
+    statement["Resource"] = f"arn:aws:s3:::{TEXT}/*"
+    _put_statements(s3, [*world.bucket_statements(TEXT), statement])
     return Opened(
-        key=f"statement|{DATA}|{REGION}|{TEXT}|{_PUBLIC}",
-        what="everybody reads its data",
-        told=f"the policy of bucket {TEXT} is public",
+        key=f"statement|{DATA}|{REGION}|{TEXT}|{sid}",
+        what=what,
+        told=told,
         lets_in=lambda: bool(trials.outsiders(world)),
-        close=close,
+        close=lambda: _put_statements(s3, [one for one in world.bucket_statements(TEXT) if one.get("Sid") != sid]),
     )
-
-
-_PUBLIC = "Everybody"
 
 
 def _put_statements(s3: Any, statements: list[Any]) -> None:

@@ -75,15 +75,29 @@ def test_what_did_not_strike_is_missing() -> None:
 
 def test_calls_by_chance_are_promised_nothing_and_are_few() -> None:
     """A call that few schedules make is left out; where many are, none is, so that what has gone is told as missing."""
-    coverage = Coverage(frozenset({**CALLS, ONE: 1}))
-    for made in ({**CALLS, ONE: 1}, CALLS, CALLS):
+    calls = {**CALLS, ONE: 1}
+    faults = promised(calls, 7)
+    coverage = Coverage(frozenset(calls))
+    for made in (calls, CALLS, CALLS):
         coverage.add(made, [])
-    assert coverage.leave_out_chance() == {ONE}
+    assert coverage.leave_out_chance(faults) == {ONE}
     assert coverage.calls == frozenset(CALLS)
     coverage = Coverage(frozenset(CALLS))
     coverage.add([*CALLS][10:], [])
-    assert coverage.leave_out_chance() == frozenset()
+    assert coverage.leave_out_chance(promised(CALLS, 7)) == frozenset()
     assert coverage.calls == frozenset(CALLS)
+
+
+def test_whether_a_call_is_by_chance_is_asked_of_the_latest_schedules() -> None:
+    """A call that many schedules made, and none of those that were to meet its fault, is not owed for ever."""
+    calls = {**CALLS, ONE: 1}
+    faults = promised(calls, 7)
+    coverage = Coverage(frozenset(calls))
+    coverage.add(calls, [(fault.call, fault) for fault in faults if fault.call.first != ONE])
+    assert coverage.leave_out_chance(faults) == frozenset()
+    coverage.add(CALLS, [])
+    assert coverage.leave_out_chance(faults) == {ONE}
+    assert coverage.missing(faults) == []
 
 
 def test_events_get_lost_and_calls_do_not() -> None:
