@@ -76,7 +76,8 @@ def owner_of(connection: "Connection") -> str:
 
 def write(connection: "Connection", item: Item) -> None:
     """Write a record of the caller's own, signed with the caller's ARN."""
-    from podshare.registry.records import InvalidRecord, parse
+    from podshare.registry.parsing import parse
+    from podshare.registry.problems import InvalidRecord
     from podshare_cli.tables import Registry
 
     try:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import typer
 
-from podshare.registry.records import PAUSE_ID
+from podshare.registry.parsing import PAUSE_ID
 from podshare_cli.approving import owner_of, write
 from podshare_cli.failures import Failure, invalid
 from podshare_cli.options import Options

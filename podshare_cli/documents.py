@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from podshare.registry.records import InvalidRecord, Problem, parse
+from podshare.registry.parsing import parse
+from podshare.registry.problems import InvalidRecord, Problem
 from podshare.registry.wording import ABSENT, UNKNOWN_FIELD, closest
 from podshare_cli.failures import invalid
 from podshare_cli.strict_yaml import Document, Mark, NotReadableError, documents

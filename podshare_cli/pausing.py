@@ -19,7 +19,8 @@ def pause(
 
     What is requested meanwhile is done when podshare resumes.
     """
-    from podshare.registry.records import PAUSE_ID, InvalidRecord, parse
+    from podshare.registry.parsing import PAUSE_ID, parse
+    from podshare.registry.problems import InvalidRecord
     from podshare_cli.failures import invalid
     from podshare_cli.tables import Registry
 
@@ -38,7 +39,7 @@ def pause(
 @takes_options
 def resume(options: Options) -> None:
     """Start reconciliations again, beginning with every team."""
-    from podshare.registry.records import PAUSE_ID
+    from podshare.registry.parsing import PAUSE_ID
     from podshare_cli.tables import Registry
 
     was_paused = Registry(options.connection).delete(PAUSE_ID)

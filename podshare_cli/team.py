@@ -380,7 +380,7 @@ def _require_known(options: Options, name: str) -> None:
 
 def _enrollment_of(name: str) -> str | None:
     """The enrollment that makes the teams of such a name, or None."""
-    from podshare.registry.records import enrolled
+    from podshare.registry.parsing import enrolled
 
     found = enrolled(name)
     return found[0] if found else None
@@ -388,7 +388,7 @@ def _enrollment_of(name: str) -> str | None:
 
 def _refuse_enrolled(options: Options, name: str) -> None:
     """Refuse to delete a team that an enrollment makes: it would be made again."""
-    from podshare.registry.records import enrolled
+    from podshare.registry.parsing import enrolled
     from podshare_cli.tables import Registry
 
     found = enrolled(name)

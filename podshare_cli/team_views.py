@@ -17,7 +17,9 @@ from podshare.kinds.desired import member_principals, role_holder
 from podshare.kinds.shapes import Key, Kind
 from podshare.registry.accounts import Account
 from podshare.registry.membership import Member, members
-from podshare.registry.records import Cluster, InvalidRecord, Team, clusters_of, enrolled, parse, parse_team
+from podshare.registry.parsing import clusters_of, enrolled, parse, parse_team
+from podshare.registry.problems import InvalidRecord
+from podshare.registry.records import Cluster, Team
 from podshare_cli import words
 from podshare_cli.connection import Connection
 from podshare_cli.documents import name_of

@@ -7,17 +7,9 @@ from typing import Any
 from podshare.registry.acceptance import accept_team
 from podshare.registry.accounts import Account
 from podshare.registry.enrollments import team_name, team_of
-from podshare.registry.records import (
-    Cluster,
-    Dataset,
-    InvalidRecord,
-    Problem,
-    Record,
-    clusters_of,
-    enrolled,
-    parse,
-    plain,
-)
+from podshare.registry.parsing import Record, clusters_of, enrolled, parse, plain
+from podshare.registry.problems import InvalidRecord, Problem
+from podshare.registry.records import Cluster, Dataset
 from podshare.registry.templates import rendered
 from podshare_cli.connection import Connection
 from podshare_cli.documents import Item, Read, kind_of, name_of

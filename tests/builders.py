@@ -7,7 +7,8 @@ from podshare.installation import Installation
 from podshare.kinds.desired import member_principals
 from podshare.kinds.facts import ClusterFacts, FileSystemFacts
 from podshare.registry.accounts import Account
-from podshare.registry.records import Dataset, Team, parse_team
+from podshare.registry.parsing import parse_team
+from podshare.registry.records import Dataset, Team
 
 INSTALLATION = Installation(
     prefix="podshare",

@@ -11,7 +11,8 @@ from rich.markup import escape
 from podshare.installation import Installation
 from podshare.kinds import names
 from podshare.registry.enrollments import team_name
-from podshare.registry.records import Dataset, Enrollment, Team, parse, parse_team
+from podshare.registry.parsing import parse, parse_team
+from podshare.registry.records import Dataset, Enrollment, Team
 from podshare_cli import writing
 from podshare_cli.connection import DEFAULT_PREFIX, Connection
 from podshare_cli.demo import organization, picture

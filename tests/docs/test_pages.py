@@ -14,7 +14,7 @@ from botocore import xform_name
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
-from podshare.registry.records import parse
+from podshare.registry.parsing import parse
 from podshare_cli.application import app
 from tests.docs import command_page, decisions_page, machine_graph
 from tests.docs.pages import ARCHITECTURE, DECISIONS, PAGES, README, ROOT, Page

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from podshare.registry.acceptance import Accepted, accept_dataset, accept_team
-from podshare.registry.records import Access, Dataset, InvalidRecord, Problem, Team, parse_team
+from podshare.registry.parsing import parse_team
+from podshare.registry.problems import InvalidRecord, Problem
+from podshare.registry.records import Access, Dataset, Team
 from tests.builders import KMS_KEY, ROOT, SCIENCE, a_dataset, a_team, a_team_item, a_team_item_on
 
 DATASETS: dict[str, Dataset | None] = {"imagenet": a_dataset(), "web": a_dataset("web")}

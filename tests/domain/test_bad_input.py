@@ -29,22 +29,9 @@ from podshare.registry.acceptance import accept_dataset, accept_team
 from podshare.registry.accounts import Account
 from podshare.registry.enrollments import Enrolled, team_of
 from podshare.registry.membership import members
-from podshare.registry.records import (
-    MODELS,
-    MOST_BYTES,
-    MOST_PROBLEMS,
-    Cluster,
-    Dataset,
-    Enrollment,
-    InvalidRecord,
-    Problem,
-    Profile,
-    Record,
-    Team,
-    parse,
-    parse_team,
-    plain,
-)
+from podshare.registry.parsing import MODELS, MOST_BYTES, Record, parse, parse_team, plain
+from podshare.registry.problems import MOST_PROBLEMS, InvalidRecord, Problem
+from podshare.registry.records import Cluster, Dataset, Enrollment, Profile, Team
 from tests.builders import (
     CLUSTER,
     EAST,

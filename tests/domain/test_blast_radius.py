@@ -17,7 +17,8 @@ from podshare.reconcile.blast_radius import (
     without_losses,
 )
 from podshare.reconcile.plan import Action, Change, Plan, plan
-from podshare.registry.records import Team, parse_team
+from podshare.registry.parsing import parse_team
+from podshare.registry.records import Team
 from tests.builders import CLUSTER, EAST, INSTALLATION, a_dataset, a_team, a_team_item, a_team_item_on, an_account
 
 

@@ -13,7 +13,8 @@ from podshare.kinds.shapes import AccessPoint, Resource, Role
 from podshare.policy import policies
 from podshare.registry.acceptance import accept_team
 from podshare.registry.expiry import in_force, terms
-from podshare.registry.records import Team, parse_team
+from podshare.registry.parsing import parse_team
+from podshare.registry.records import Team
 from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team, a_team_item
 
 Reach = set[tuple[str, str, str]]

@@ -20,7 +20,8 @@ from podshare.kinds.shapes import (
     RoleAttachment,
 )
 from podshare.policy import policies
-from podshare.registry.records import Scheduler, Team, parse_team
+from podshare.registry.parsing import parse_team
+from podshare.registry.records import Scheduler, Team
 from tests.builders import CLUSTER, EAST, INSTALLATION, KMS_KEY, a_dataset, a_team, a_team_item_on, an_account
 
 

@@ -7,7 +7,9 @@ import pytest
 from podshare.registry.acceptance import accept_team
 from podshare.registry.accounts import Account
 from podshare.registry.enrollments import Enrolled, team_of
-from podshare.registry.records import Enrollment, InvalidRecord, Team, parse, parse_team
+from podshare.registry.parsing import parse, parse_team
+from podshare.registry.problems import InvalidRecord
+from podshare.registry.records import Enrollment, Team
 from tests.builders import a_dataset, a_team_item, an_account, an_enrollment_item
 
 ACCOUNT = an_account(tags={"owner": "rosalind@example.com", "gpus": "4"})

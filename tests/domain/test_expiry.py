@@ -6,7 +6,9 @@ import pytest
 
 from podshare.registry.acceptance import accept_team
 from podshare.registry.expiry import Term, ended, ending, in_force, next_moment, terms
-from podshare.registry.records import InvalidRecord, Team, parse_team
+from podshare.registry.parsing import parse_team
+from podshare.registry.problems import InvalidRecord
+from podshare.registry.records import Team
 from tests.builders import a_dataset, a_team, a_team_item
 
 FIRST, SECOND, THIRD = (datetime(2027, month, 1, 12, tzinfo=UTC) for month in (1, 2, 3))

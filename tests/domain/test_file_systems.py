@@ -24,7 +24,9 @@ from podshare.kinds.shapes import (
 from podshare.reconcile.plan import Action, plan
 from podshare.registry.acceptance import accept_team
 from podshare.registry.expiry import in_force, terms
-from podshare.registry.records import Dataset, InvalidRecord, Team, parse_team
+from podshare.registry.parsing import parse_team
+from podshare.registry.problems import InvalidRecord
+from podshare.registry.records import Dataset, Team
 from tests.builders import (
     CLUSTER,
     EAST,

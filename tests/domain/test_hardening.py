@@ -10,7 +10,9 @@ from podshare.kinds.desired import by_hand, desired
 from podshare.kinds.manifests import manifests
 from podshare.kinds.shapes import Key, Kind, Namespace, PodIdentityAssociation, Resource, Stage, Work
 from podshare.reconcile.plan import Action, plan
-from podshare.registry.records import Cluster, InvalidRecord, parse
+from podshare.registry.parsing import parse
+from podshare.registry.problems import InvalidRecord
+from podshare.registry.records import Cluster
 from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team
 
 A_CLUSTER = {

@@ -6,7 +6,7 @@ import pytest
 
 from podshare.registry.accounts import Account
 from podshare.registry.membership import Member, members
-from podshare.registry.records import InvalidRecord
+from podshare.registry.problems import InvalidRecord
 from tests.builders import BELOW_SCIENCE, ROOT, SCIENCE, a_team, an_account
 
 

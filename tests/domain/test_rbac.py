@@ -12,7 +12,9 @@ from podshare.kinds.shapes import AccessEntry, Key, KubernetesRole, KubernetesRo
 from podshare.policy.rbac import KubernetesRule, refusal
 from podshare.reconcile.plan import Action, plan
 from podshare.registry.acceptance import accept_team
-from podshare.registry.records import InvalidRecord, Team, parse_team
+from podshare.registry.parsing import parse_team
+from podshare.registry.problems import InvalidRecord
+from podshare.registry.records import Team
 from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team, a_team_item
 
 GROUP = "podshare:vision:operators"

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from podshare.registry.records import InvalidRecord, Team, parse, parse_team
+from podshare.registry.parsing import parse, parse_team
+from podshare.registry.problems import InvalidRecord
+from podshare.registry.records import Team
 from tests.builders import a_team, a_team_item
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from podshare.registry.records import InvalidRecord, parse
+from podshare.registry.parsing import parse
+from podshare.registry.problems import InvalidRecord
 from podshare.registry.wording import closest
 from tests.builders import a_team_item, an_enrollment_item
 

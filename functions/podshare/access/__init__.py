@@ -1,0 +1,1 @@
+"""Who gets in: effective access, and whether it is as records say. Pure functions."""

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from podshare.aws.errors import Retryable, code_of
 from podshare.aws.sessions import hub_client
-from podshare.registry.records import plain
+from podshare.registry.parsing import plain
 
 Item = dict[str, Any]
 LEASES = "lease"  # who reconciles a team: part team#NAME

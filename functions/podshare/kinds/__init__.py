@@ -1,0 +1,1 @@
+"""One folder per kind of resource that podshare owns; beside them what all kinds share."""

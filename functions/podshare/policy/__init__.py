@@ -1,0 +1,1 @@
+"""IAM documents and Kubernetes rules: build, intersect, compare, size. Pure functions."""

@@ -12,7 +12,9 @@ from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, Registry, State
 from podshare.kinds.shapes import Key
 from podshare.reconcile.blast_radius import digest, fingerprints
-from podshare.registry.records import Approval, InvalidRecord, parse
+from podshare.registry.parsing import parse
+from podshare.registry.problems import InvalidRecord
+from podshare.registry.records import Approval
 
 PART = "approved"  # of a team in the state table: with which approval was begun, and what of it may still go
 LIFETIME = datetime.timedelta(hours=1)  # of an approval that nothing was begun with

@@ -12,7 +12,8 @@ from podshare.kinds.observation import Observation
 from podshare.kinds.shapes import AccessPoint, BucketDelegation, Key, Kind, Resource, Role
 from podshare.reconcile.plan import Action, Change, Lane, Plan
 from podshare.registry.accounts import Account, is_gone
-from podshare.registry.records import Membership, enrolled
+from podshare.registry.parsing import enrolled
+from podshare.registry.records import Membership
 
 _GIVES_ACCESS = frozenset({Kind.ACCESS_ENTRY, Kind.ACCESS_POINT, Kind.POD_IDENTITY_ASSOCIATION})
 _CHANGES = frozenset({Action.NARROW, Action.UPDATE})

@@ -7,7 +7,9 @@ from podshare.aws.tables import Registry
 from podshare.kinds.context import Context
 from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.observation import LONGEST_TEXT, Obstacle
-from podshare.registry.records import Cluster, InvalidRecord, parse
+from podshare.registry.parsing import parse
+from podshare.registry.problems import InvalidRecord
+from podshare.registry.records import Cluster
 
 
 def of_other_records(

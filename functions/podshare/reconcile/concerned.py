@@ -8,16 +8,9 @@ from podshare.aws.tables import Item, Registry
 from podshare.reconcile.organization_accounts import all_known_accounts, all_users, users_of
 from podshare.registry.accounts import Account
 from podshare.registry.enrollments import team_name
-from podshare.registry.records import (
-    LONGEST_TEAM,
-    Membership,
-    Selection,
-    clusters_of,
-    enrolled,
-    is_name,
-    plain,
-    understood,
-)
+from podshare.registry.parsing import clusters_of, enrolled, is_name, plain, understood
+from podshare.registry.records import Membership, Selection
+from podshare.registry.values import LONGEST_TEAM
 
 
 def teams_of_record(settings: Settings, kind: str, name: str) -> list[str]:

@@ -10,7 +10,7 @@ from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, Registry, State
 from podshare.kinds.observation import LONGEST_TEXT
 from podshare.registry.accounts import DEPARTED, Account
-from podshare.registry.records import block_of
+from podshare.registry.parsing import block_of
 
 ORGANIZATION = "organization"
 _MOST_TRIES = 5

@@ -18,7 +18,9 @@ from podshare.reconcile.instance_types import Instance, Instances
 from podshare.reconcile.preconditions import ClusterCondition, inspect_cluster
 from podshare.reconcile.published_types import published
 from podshare.reconcile.survey import reading_context
-from podshare.registry.records import Cluster, InvalidRecord, parse
+from podshare.registry.parsing import parse
+from podshare.registry.problems import InvalidRecord
+from podshare.registry.records import Cluster
 
 CLAIM_SECONDS = 3600  # by then a quota that was let through is made, or is planned anew
 MOST_TRIES = 5

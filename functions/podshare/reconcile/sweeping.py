@@ -13,7 +13,8 @@ from podshare.reconcile.organization_accounts import ORGANIZATION, all_known_acc
 from podshare.reconcile.outcome import TeamState
 from podshare.reconcile.triggers import start
 from podshare.registry.accounts import Account
-from podshare.registry.records import LONGEST_TEAM, PAUSE_ID, is_name
+from podshare.registry.parsing import PAUSE_ID, is_name
+from podshare.registry.values import LONGEST_TEAM
 from podshare.registry.wording import sentence
 
 MOST_ITEMS = 2000  # names in one page: a state's output may have 256 KiB (Step Functions quotas)

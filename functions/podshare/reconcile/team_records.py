@@ -23,19 +23,9 @@ from podshare.registry.accounts import Account, is_blocked, is_gone, is_out_of_r
 from podshare.registry.enrollments import Enrolled, team_of
 from podshare.registry.expiry import Term
 from podshare.registry.membership import Member, members
-from podshare.registry.records import (
-    Cluster,
-    Dataset,
-    InvalidRecord,
-    Problem,
-    Team,
-    block_of,
-    clusters_of,
-    enrolled,
-    is_name,
-    parse,
-    plain,
-)
+from podshare.registry.parsing import block_of, clusters_of, enrolled, is_name, parse, plain
+from podshare.registry.problems import InvalidRecord, Problem
+from podshare.registry.records import Cluster, Dataset, Team
 
 R = TypeVar("R", bound=BaseModel)
 

@@ -14,7 +14,10 @@ from podshare.aws.tables import LONGEST_PART, RECORDS, Item, Registry, State
 from podshare.kinds import names
 from podshare.reconcile.concerned import teams_of_account, teams_of_record
 from podshare.reconcile.organization_accounts import last_seen
-from podshare.registry.records import LONGEST_TEAM, PAUSE_ID, Dataset, InvalidRecord, is_name, parse, plain
+from podshare.registry.parsing import PAUSE_ID, is_name, parse, plain
+from podshare.registry.problems import InvalidRecord
+from podshare.registry.records import Dataset
+from podshare.registry.values import LONGEST_TEAM
 
 MOST_ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 30

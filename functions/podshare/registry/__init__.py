@@ -1,4 +1,1 @@
-"""What should be true, and what it takes to make it so: pure functions of records and observations.
-
-Nothing here calls AWS, reads a clock or an environment.
-"""
+"""What people write: records, what they refer to, and whether they are acceptable. Pure functions."""

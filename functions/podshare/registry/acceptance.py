@@ -15,6 +15,8 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from podshare.registry.enrollments import Enrolled
+from podshare.registry.parsing import clusters_of, parse, parse_team, plain, understood
+from podshare.registry.problems import InvalidRecord, Problem, bounded
 from podshare.registry.records import (
     MOST_MEMBERS,
     Access,
@@ -23,24 +25,16 @@ from podshare.registry.records import (
     DatasetGrant,
     FileSystemGrant,
     GroupRules,
-    InvalidRecord,
     Membership,
-    Moment,
-    Problem,
     RbacRule,
     ServiceAccount,
     Team,
     as_rule,
-    bounded,
-    clusters_of,
     overlap,
-    parse,
-    parse_team,
-    plain,
     share_a_role,
-    understood,
     without_access,
 )
+from podshare.registry.values import Moment
 from podshare.registry.wording import closest
 
 Item = Mapping[str, Any]

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from podshare.registry.accounts import Account
-from podshare.registry.records import Enrollment, InvalidRecord, Problem, Selection, bounded, parse, plain, understood
+from podshare.registry.parsing import parse, plain, understood
+from podshare.registry.problems import InvalidRecord, Problem, bounded
+from podshare.registry.records import Enrollment, Selection
 from podshare.registry.templates import MissingTag, facts_of, rendered
 
 Item = Mapping[str, Any]
