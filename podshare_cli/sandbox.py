@@ -259,7 +259,8 @@ def _running(sandbox: "Sandbox", control: "Control", name: str) -> "RunningSandb
     from urllib.parse import urlsplit
 
     from podshare_cli.sandbox_file import RunningSandbox
-    from podshare_sandbox.organization import ACCOUNTS, HUB, HUB_REGION, admin_credentials
+    from podshare_sandbox.new_accounts import admin_credentials
+    from podshare_sandbox.organization import ACCOUNTS, HUB, HUB_REGION
 
     address = urlsplit(sandbox.url)
     own = sandbox.environment(HUB, HUB_REGION)
@@ -305,7 +306,8 @@ def _tell_how_to_reach(sandbox: "Sandbox", name: str) -> None:
 def _accounts() -> Any:
     from rich.table import Table
 
-    from podshare_sandbox.organization import ACCOUNTS, DATA, HUB, MANAGEMENT, SCIENTISTS, admin_credentials
+    from podshare_sandbox.new_accounts import admin_credentials
+    from podshare_sandbox.organization import ACCOUNTS, DATA, HUB, MANAGEMENT, SCIENTISTS
 
     holds = {
         MANAGEMENT: "AWS Organizations",

@@ -39,7 +39,7 @@ def play(sandbox: "Sandbox", sample: Sample, name: str) -> dict[str, Any]:
 def keys_of(account: str) -> tuple[str, str]:
     """The access key and secret of an account's administrator. Raises Failure if the sandbox has no such account."""
     from podshare_sandbox.authorization import UnknownAccessKey, UnusableAccount, identify
-    from podshare_sandbox.organization import admin_credentials
+    from podshare_sandbox.new_accounts import admin_credentials
 
     key = admin_credentials(account)
     try:

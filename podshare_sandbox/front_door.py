@@ -34,7 +34,8 @@ from botocore.compat import HTTPHeaders
 from moto.core.models import botocore_stubber
 from requests.structures import CaseInsensitiveDict
 
-from podshare_sandbox.authorization import signatures
+from podshare_sandbox import faults
+from podshare_sandbox.authorization import registrations, signatures
 
 logger = logging.getLogger(__name__)
 
@@ -241,10 +242,8 @@ def _s3_host(region: str, label: str, request: Request) -> str:
 
 def _is_access_point(region: str, label: str) -> bool:
     """Whether ``<name>-<account>`` is an access point; a bucket's name may look the same."""
-    from podshare_sandbox.services import access_points  # noqa: PLC0415  # it may import this module
-
     name, _, account = label.rpartition("-")
-    return access_points.find(account, region, name) is not None
+    return registrations.s3.access_point(f"arn:aws:s3:{region}:{account}:accesspoint/{name}") is not None
 
 
 @lru_cache
@@ -283,8 +282,6 @@ def _with_request_id(headers: dict[str, str], host: str) -> dict[str, str]:
 
 def _fault(request: Request, error: Exception) -> Response:
     """What a client is told of an exception: in the protocol of the service that it asked, or else as text."""
-    from podshare_sandbox import faults  # noqa: PLC0415  # it may import this module
-
     try:
         told = faults.answer(request.method, request.url, request.headers, request.body, error)
     except Exception:

@@ -40,7 +40,7 @@ from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaFunction
 from moto.awslambda.utils import get_backend
 
-from podshare_sandbox import clock, concurrency
+from podshare_sandbox import authorization, clock, concurrency
 from podshare_sandbox.front_door import FrontDoor
 from podshare_sandbox.moto_repair import repair
 from podshare_sandbox.processes import Command, Process, Processes, inherited_variables
@@ -770,8 +770,6 @@ def _telling_dead_letter_config(original: Any) -> Any:
 
 
 def _assume(role: str, session_name: str, region: str) -> Any:
-    from podshare_sandbox import authorization  # noqa: PLC0415  # it may import this module
-
     try:
         return authorization.assume_as_service(role, "lambda.amazonaws.com", session_name=session_name, region=region)
     except Exception as error:

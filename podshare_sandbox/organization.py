@@ -13,28 +13,20 @@ data-lake               333333333333  Data         the buckets ``curated-images-
 ======================  ============  ===========  ===================================================
 
 Everything regional is in us-west-2. Each account has an IAM user ``admin`` with AdministratorAccess; so has each
-account that is created later, whose id is known beforehand (:func:`created_account`).
+account that is created later, whose id is known beforehand (:func:`.new_accounts.created_account`).
 """
 
-import base64
-import hashlib
-import hmac
 import json
-import secrets
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
 from moto.iam.models import iam_backends
 from moto.kms.models import kms_backends
-from moto.organizations import utils as organizations_utils
-from moto.organizations.models import FakeAccount, OrganizationsBackend, organizations_backends
+from moto.organizations.models import organizations_backends
 
-from podshare_sandbox.authorization import accounts
-from podshare_sandbox.cloudformation.resources import managed_policies
+from podshare_sandbox.new_accounts import ACCESS_ROLE, add_administrator, fixed_id, open_account
+from podshare_sandbox.services import eks, fsx
 
 ORGANIZATION_ID = "o-podshare01"
 ROOT_ID = "r-pods"
@@ -89,15 +81,10 @@ OWNERS_AUDIT = {
 # what the accounts' own admins have made for their people: account, path, name
 PEOPLES_ROLES = ((SCIENTISTS[0], "/research/", "LanguageResearcher"), (SCIENTISTS[1], "/", "Analyst"))
 
-ADMINISTRATOR_ACCESS = "arn:aws:iam::aws:policy/AdministratorAccess"
-ACCESS_ROLE = "OrganizationAccountAccessRole"
-
 _BY_KEY = {
     "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": SCANS_KEY},
     "BucketKeyEnabled": True,
 }
-_CREATED = ("555555555555", "666666666666", "777777777777", "888888888888")
-_generators = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -117,42 +104,11 @@ UNITS = (
 ACCOUNTS = (MANAGEMENT, HUB, *SCIENTISTS, DATA)
 
 
-@dataclass(frozen=True)
-class Credentials:
-    """A long-term access key."""
-
-    access_key: str
-    secret_key: str
-
-
 class Clients(Protocol):
     """Makes boto3 clients of an account's administrator."""
 
     def __call__(self, service: str, account: str, region: str = HUB_REGION) -> Any:
         """The client of ``service``."""
-
-
-_secret = secrets.token_bytes(32)  # of this process: whoever does not know it can sign nothing
-
-
-def admin_credentials(account: str) -> Credentials:
-    """The access key of the user ``admin`` of ``account``: another one in every process that runs a sandbox."""
-    digest = hmac.digest(_secret, account.encode(), "sha512")
-    return Credentials("AKIA" + base64.b32encode(digest)[:16].decode(), base64.b64encode(digest[24:])[:40].decode())
-
-
-def created_account(number: int) -> str:
-    """The id of the ``number``-th account (from 1) that is created in a sandbox, the same in every sandbox."""
-    if number <= len(_CREATED):
-        return _CREATED[number - 1]
-    digest = hashlib.sha256(f"podshare-sandbox account {number}".encode()).digest()
-    return f"{int.from_bytes(digest[:8]) % 10**12:012d}"
-
-
-def organization_id_of(account: str) -> str | None:
-    """The id of the organization that ``account`` is in now, or None."""
-    backend = accounts.organization_with(account)
-    return str(accounts.root_of(backend).organization_id) if backend else None
 
 
 def seed(clients: Clients) -> None:
@@ -179,66 +135,20 @@ def _found_organization() -> None:
     # moto makes up the ids of an organization and its accounts; these are fixed
     backend = organizations_backends[MANAGEMENT]["aws"]
     with (
-        _fixed("make_random_org_id", ORGANIZATION_ID),
-        _fixed("make_random_root_id", ROOT_ID),
-        _fixed("make_random_account_id", MANAGEMENT),
+        fixed_id("make_random_org_id", ORGANIZATION_ID),
+        fixed_id("make_random_root_id", ROOT_ID),
+        fixed_id("make_random_account_id", MANAGEMENT),
     ):
         backend.create_organization(HUB_REGION, FeatureSet="ALL")
     backend.accounts[0].name = "management"
     # AWS makes the access role in created accounts only (Organizations user guide, "Accessing member accounts")
     iam_backends[MANAGEMENT]["aws"].delete_role(ACCESS_ROLE)
-    _add_administrator(MANAGEMENT)
+    add_administrator(MANAGEMENT)
     for unit in UNITS:
-        with _fixed("make_random_ou_id", unit.id):
+        with fixed_id("make_random_ou_id", unit.id):
             backend.create_organizational_unit(Name=unit.name, ParentId=ROOT_ID)
         for account, name in unit.accounts.items():
             open_account(backend, account, name, f"{name}@example.com").parent_id = unit.id
-
-
-def open_account(
-    backend: OrganizationsBackend,
-    account: str,
-    name: str,
-    email: str,
-    *,
-    access_role: str = ACCESS_ROLE,
-    tags: Sequence[dict[str, str]] = (),
-) -> FakeAccount:
-    """Open an account in the root of an organization, with its administrators."""
-    with _generators, _fixed("make_random_account_id", account):
-        backend.create_account(AccountName=name, Email=email, RoleName=access_role, Tags=tags)
-    iam = iam_backends[account]["aws"]
-    # moto leaves out the path, and that the role is an administrator's
-    iam.get_role(access_role).path = "/"
-    managed_policies.make_available(account, ADMINISTRATOR_ACCESS)
-    iam.attach_role_policy(ADMINISTRATOR_ACCESS, access_role)
-    _add_administrator(account)
-    return backend.get_account_by_id(account)
-
-
-@contextmanager
-def _fixed(generator: str, value: str) -> Iterator[None]:
-    """Let one of moto's generators of random ids answer ``value``. Only one thread at a time may do that."""
-    original = getattr(organizations_utils, generator, None)
-    if original is None:
-        raise RuntimeError(f"moto's organizations.utils.{generator} is gone: the organization needs another look")
-    setattr(organizations_utils, generator, lambda *_: value)
-    try:
-        yield
-    finally:
-        setattr(organizations_utils, generator, original)
-
-
-def _add_administrator(account: str) -> None:
-    # through moto's backend: there is nobody yet who could call IAM
-    iam = iam_backends[account]["aws"]
-    iam.create_user("us-east-1", "admin")
-    managed_policies.make_available(account, ADMINISTRATOR_ACCESS)
-    iam.attach_user_policy(ADMINISTRATOR_ACCESS, "admin")
-    key, fixed = iam.create_access_key("admin"), admin_credentials(account)
-    del iam.access_keys[key.access_key_id]
-    key.access_key_id, key.secret_access_key = fixed.access_key, fixed.secret_key
-    iam.access_keys[key.access_key_id] = key
 
 
 def create_cluster(clients: Clients, account: str, region: str, name: str, hyperpod: str) -> str:
@@ -268,16 +178,12 @@ def create_cluster(clients: Clients, account: str, region: str, name: str, hyper
 
 def _age_addons(cluster_arn: str) -> None:
     """Let the add-ons be as old as the cluster: they would be CREATING for some seconds otherwise."""
-    from podshare_sandbox.services import eks  # noqa: PLC0415  # its authorization asks for organization_id_of
-
     for addon in eks.addons(eks.cluster_of(cluster_arn)).values():
         addon.created_at -= timedelta(days=30)
 
 
 def _add_file_system() -> None:
     """One beside the cluster's nodes."""
-    from podshare_sandbox.services import fsx  # noqa: PLC0415  # its authorization asks for organization_id_of
-
     fsx.add_file_system(HUB, HUB_REGION, FILE_SYSTEM, "subnet-0a1b2c3d4e5f60001")
 
 

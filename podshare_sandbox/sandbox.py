@@ -39,6 +39,7 @@ from podshare_sandbox import (
     functions,
     http_headers,
     moto_shortcuts,
+    new_accounts,
     organization,
     service_clients,
     state_machines,
@@ -184,7 +185,7 @@ class Sandbox:
         key = (service, account, region)
         with self._lock:
             if key not in self._clients:
-                credentials = organization.admin_credentials(account)
+                credentials = new_accounts.admin_credentials(account)
                 self._clients[key] = self._session().client(
                     service,
                     region_name=region,
@@ -195,7 +196,7 @@ class Sandbox:
 
     def session(self, account: str = HUB, region: str = HUB_REGION) -> boto3.Session:
         """A boto3 session, in this process, of the administrator of ``account``."""
-        credentials = organization.admin_credentials(account)
+        credentials = new_accounts.admin_credentials(account)
         return self.session_of(credentials.access_key, credentials.secret_key, None, region)
 
     def session_of(
@@ -206,7 +207,7 @@ class Sandbox:
 
     def environment(self, account: str = HUB, region: str = HUB_REGION) -> dict[str, str]:
         """All environment variables for a process that is to act as the administrator of ``account``."""
-        credentials = organization.admin_credentials(account)
+        credentials = new_accounts.admin_credentials(account)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         return {
             **inherited,

@@ -13,7 +13,7 @@ from typing import Any, cast
 import boto3
 from botocore.config import Config
 
-from podshare_sandbox import clock
+from podshare_sandbox import authorization, clock
 
 _RENEW_BEFORE = timedelta(minutes=5)
 # retries are the calling service's own, and a task may run for as long as a Lambda function may
@@ -71,8 +71,6 @@ class ServiceRole:
         return _Client(_make_client(service, region, access_key, secret_key, token), expiration)
 
     def _credentials(self) -> tuple[str, str, str, datetime]:
-        from podshare_sandbox import authorization  # noqa: PLC0415  # it may import this module
-
         source_account = self.source_arn.split(":")[4] if self.source_arn else None
         assumed = authorization.assume_as_service(
             self.arn,

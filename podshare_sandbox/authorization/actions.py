@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from podshare_sandbox.authorization import catalog, global_keys, request_context, tags
+from podshare_sandbox.authorization import catalog, global_keys, registrations, request_context, tags
 from podshare_sandbox.authorization.call import Call, Check, unmapped
 from podshare_sandbox.authorization.conditions import Values
 from podshare_sandbox.authorization.resources import UNKNOWN, resources_of
@@ -118,7 +118,7 @@ def checks(call: Call) -> list[Check]:
     if f"{prefix}:{call.operation}" == "sts:AssumeRole":
         return [found for name in _session_actions(call) for found in check(call, prefix, name)]
     found = [*_single(call, prefix), *_tag_checks(call, prefix), *_pass_role_checks(call, prefix)]
-    return [*found, *_linked_role_checks(call, prefix)]
+    return [*found, *registrations.of(prefix).checks(call)]
 
 
 def check(call: Call, prefix: str, action_name: str, resource: str | None = None) -> list[Check]:
@@ -128,9 +128,7 @@ def check(call: Call, prefix: str, action_name: str, resource: str | None = None
         raise unmapped(call, f"AWS has no action {prefix}:{action_name}")
     context = request_context.context_of(call, prefix)
     resources = [resource] if resource else resources_of(call, prefix, action)
-    return [
-        Check(action.name, arn, _relevant(action, {**context, **_resource_context(call, arn)})) for arn in resources
-    ]
+    return [Check(action.name, arn, _relevant(action, {**context, **resource_context(call, arn)})) for arn in resources]
 
 
 def _single(call: Call, prefix: str) -> list[Check]:
@@ -146,7 +144,8 @@ def _relevant(action: catalog.Action, context: Mapping[str, Values]) -> dict[str
     }
 
 
-def _resource_context(call: Call, arn: str) -> dict[str, Values]:
+def resource_context(call: Call, arn: str) -> dict[str, Values]:
+    """The condition keys of the resource with this ARN: its owner and its tags."""
     owner = account_of(arn) or call.account
     return {**global_keys.of_resource(owner), **tags.resource_context(call, arn)}
 
@@ -224,33 +223,11 @@ def _pass_role_checks(call: Call, prefix: str) -> Iterator[Check]:
             "iam:passedtoservice": str(service),
             "aws:requestedregion": call.region,
             **call.origin,
-            **_resource_context(call, role),
+            **resource_context(call, role),
         }
         yield Check("iam:PassRole", role, context)
     if prefix == "iam" and call.operation == "AddRoleToInstanceProfile":
         yield from _instance_profile_role(call)
-
-
-def _linked_role_checks(call: Call, prefix: str) -> Iterator[Check]:
-    """A link to a bucket makes the file system's service-linked role, and lets it use the bucket, as the caller.
-
-    FSx for Lustre User Guide, "Adding permissions to use data repositories in Amazon S3".
-    """
-    if f"{prefix}:{call.operation}" != "fsx:CreateDataRepositoryAssociation":
-        return
-    # imported here: FSx's own module stands on this package
-    from podshare_sandbox.services import fsx  # noqa: PLC0415
-
-    file_system = call.first("FileSystemId")
-    role = fsx.role_arn(call.account, file_system)
-    context: dict[str, Values] = {
-        "aws:requestedregion": call.region,
-        **global_keys.on_behalf("fsx.amazonaws.com"),
-        **_resource_context(call, role),
-    }
-    if not fsx.has_role(call.account, file_system):
-        yield Check("iam:CreateServiceLinkedRole", role, {**context, "iam:awsservicename": fsx.LINK_SERVICE})
-    yield from (Check(f"iam:{name}", role, context) for name in ("AttachRolePolicy", "PutRolePolicy"))
 
 
 def _instance_profile_role(call: Call) -> Iterator[Check]:

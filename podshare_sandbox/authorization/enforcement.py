@@ -19,7 +19,15 @@ from moto.s3.responses import S3Response
 from werkzeug.exceptions import NotFound
 
 from podshare_sandbox import request_validation
-from podshare_sandbox.authorization import actions, authorize, global_keys, s3_data, s3_encryption, signatures
+from podshare_sandbox.authorization import (
+    actions,
+    authorize,
+    global_keys,
+    registrations,
+    s3_data,
+    s3_encryption,
+    signatures,
+)
 from podshare_sandbox.authorization.authorize import AccessDenied
 from podshare_sandbox.authorization.call import Call
 from podshare_sandbox.authorization.principals import (
@@ -259,14 +267,7 @@ def _authorize_s3(response: S3Response, bucket: str, key: str) -> None:
 
 def _check_key(arn: str) -> None:
     """KMS refuses S3's call with a key that is not there or cannot be used now; S3 passes its words on."""
-    # imported here: the keys' own module stands on this package
-    from podshare_sandbox.services import key_states, kms  # noqa: PLC0415
-
-    region, account, resource = arn.split(":", 5)[3:]
-    key = kms.find(account, region, resource.removeprefix("key/"))
-    if key is None:
-        raise _s3_error("KMS.NotFoundException", f"Key '{arn}' does not exist", _BAD_REQUEST)
-    if refusal := key_states.refusal(key):
+    if refusal := registrations.of("kms").refusal(arn):
         code, message = refusal
         raise _s3_error(f"KMS.{code}", message, _BAD_REQUEST)
 
@@ -298,16 +299,14 @@ def s3_operation(request: Any) -> tuple[str, dict[str, Any]]:
 
 
 def _data_request(response: S3Response, bucket: str, key: str) -> DataRequest:
-    # imported here: access points stand on this package
-    from podshare_sandbox.services import access_points  # noqa: PLC0415
-
     request = response.normalized_request
     try:
         operation, uri = s3_operation(request)
     except NotFound as error:
         raise NotImplementedError(f"authorization of {request.method} {request.url}: no operation of S3") from error
     response.uri_match = uri
-    point = access_points.resolve(request.headers.get("host", "")) or access_points.resolve(str(uri.get("Bucket", "")))
+    access_point = registrations.s3.access_point
+    point = access_point(request.headers.get("host", "")) or access_point(str(uri.get("Bucket", "")))
     query = parse_qs(urlparse(request.url).query, keep_blank_values=True)
     return DataRequest(
         operation=operation,

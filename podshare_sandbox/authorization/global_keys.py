@@ -9,7 +9,6 @@ from contextvars import ContextVar
 
 from podshare_sandbox.authorization import accounts
 from podshare_sandbox.authorization.conditions import Values
-from podshare_sandbox.authorization.principals import organization_of
 
 _LOOPBACK = "127.0.0.1"
 """Every client of the sandbox is on its machine."""
@@ -75,7 +74,7 @@ def of_source(arn: str | None, account: str | None) -> dict[str, Values]:
 
 
 def _organization(prefix: str, account: str) -> dict[str, Values]:
-    organization = organization_of(account) if account else None
+    organization = accounts.organization_id_of(account) if account else None
     if not organization:
         return {}
     path = accounts.path_of(account)

@@ -180,7 +180,7 @@ def context_of(principal: Principal) -> dict[str, Values]:
         "aws:principalisawsservice": "false",
         **{f"aws:principaltag/{key.lower()}": value for key, value in principal.tags.items()},
     }
-    organization = organization_of(principal.account)
+    organization = accounts.organization_id_of(principal.account)
     if organization:
         context["aws:principalorgid"] = organization
     path = accounts.path_of(principal.account)
@@ -205,14 +205,6 @@ def now_context() -> dict[str, Values]:
     """The context keys of the moment."""
     now = clock.now()
     return {"aws:currenttime": _date(now), "aws:epochtime": str(int(now.timestamp()))}
-
-
-def organization_of(account: str) -> str | None:
-    """The id of the organization that ``account`` is a member of, None outside."""
-    # imported here: the organization itself is deployed under this authorization
-    from podshare_sandbox.organization import organization_id_of  # noqa: PLC0415
-
-    return organization_id_of(account)
 
 
 def role_by_arn(arn: str) -> Role | None:

@@ -8,7 +8,7 @@ from typing import Any
 from moto.dynamodb.models import dynamodb_backends
 from moto.iam.models import iam_backends
 
-from podshare_sandbox.authorization import tags
+from podshare_sandbox.authorization import registrations, tags
 from podshare_sandbox.authorization.call import Call
 from podshare_sandbox.authorization.conditions import Values
 from podshare_sandbox.authorization.sessions import PARTITION, transitive_tags
@@ -16,7 +16,7 @@ from podshare_sandbox.authorization.sessions import PARTITION, transitive_tags
 
 def context_of(call: Call, prefix: str) -> dict[str, Values]:
     """The keys (lower case) that ``call`` sets, those without a value left out."""
-    keys = _KEYS[prefix](call) if prefix in _KEYS else {}
+    keys = {**(_KEYS[prefix](call) if prefix in _KEYS else {}), **registrations.of(prefix).keys(call)}
     inherited = transitive_tags(call.caller.session) if call.operation == "AssumeRole" else {}
     return {
         "aws:requestedregion": call.region,
@@ -109,9 +109,6 @@ def _lambda(call: Call) -> Keys:
 
 def _events(call: Call) -> Keys:
     """Of events that are put, or that the rule's pattern asks for ("Using IAM policy conditions in EventBridge")."""
-    # imported here: delivery stands on this package
-    from podshare_sandbox.delivery import events  # noqa: PLC0415
-
     targets = tuple(target["Arn"] for target in call.parameters.get("Targets") or ())
     entries = call.parameters.get("Entries") or ()
     pattern = _pattern(call.first("EventPattern"))
@@ -119,7 +116,6 @@ def _events(call: Call) -> Keys:
         "events:targetarn": targets,
         "events:source": tuple(entry.get("Source", "") for entry in entries) or _texts(pattern, "source"),
         "events:detail-type": tuple(entry.get("DetailType", "") for entry in entries) or _texts(pattern, "detail-type"),
-        "events:eventbusinvocation": "true" if events.is_forwarding() else "false",
     }
 
 

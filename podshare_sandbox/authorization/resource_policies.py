@@ -1,7 +1,6 @@
 """The policies that resources carry themselves: of queues, topics, buses, functions, keys, tables and roles."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +11,10 @@ from moto.events.models import events_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
-from podshare_sandbox.authorization import accounts, policy
+from podshare_sandbox.authorization import accounts, policy, registrations
 from podshare_sandbox.authorization.policy import Policy
 from podshare_sandbox.authorization.principals import role_as_known, role_by_arn
+from podshare_sandbox.authorization.registrations import Document
 
 _ARN_FIELDS = 6
 _TRUSTED_ACTIONS = {"sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession"}
@@ -33,15 +33,13 @@ def policy_of(action: str, arn: str) -> ResourcePolicy:
     if action in _TRUSTED_ACTIONS:
         return _trust(arn)
     fields = arn.split(":", _ARN_FIELDS - 1)
-    if len(fields) < _ARN_FIELDS or fields[2] not in _READERS:
+    if len(fields) < _ARN_FIELDS:
         return ResourcePolicy()
     _, _, service, region, account, resource = fields
-    document = _READERS[service](account, region, resource)
+    read = _READERS.get(service, registrations.of(service).policy)
+    document = read(account, region, resource)
     # of a key that is not there KMS itself tells
     return ResourcePolicy((policy.parse(document),) if document else (), decides=service == "kms" and bool(document))
-
-
-Document = str | Mapping[str, Any] | None
 
 
 def _trust(arn: str) -> ResourcePolicy:
@@ -79,21 +77,6 @@ def _function(account: str, region: str, resource: str) -> Document:
     return {"Version": "2012-10-17", "Statement": statements} if statements else None
 
 
-def _key(account: str, region: str, resource: str) -> Document:
-    # imported here: the keys' own module stands on this package
-    from podshare_sandbox.services import kms  # noqa: PLC0415
-
-    key = kms.find(account, region, resource.removeprefix("key/"))
-    if key is None:
-        return None
-    document = json.loads(key.policy)
-    return {**document, "Statement": [*_listed(document["Statement"]), *kms.statements(key)]}
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
 def _table(account: str, region: str, resource: str) -> Document:
     policies: Any = dynamodb_backends[account][region].resource_policies
     found = policies.get(f"arn:aws:dynamodb:{region}:{account}:{resource}")
@@ -105,6 +88,5 @@ _READERS: dict[str, Callable[[str, str, str], Document]] = {
     "sns": _topic,
     "events": _bus,
     "lambda": _function,
-    "kms": _key,
     "dynamodb": _table,
 }

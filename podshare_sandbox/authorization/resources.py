@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from moto.eks.models import eks_backends
 from moto.iam.models import iam_backends
 from moto.kms.models import kms_backends
 from moto.organizations.models import organizations_backends
 from moto.sagemaker.models import sagemaker_backends
 
 from podshare_sandbox import consistency
+from podshare_sandbox.authorization import registrations
 from podshare_sandbox.authorization.call import Call, unmapped
 from podshare_sandbox.authorization.catalog import Action, ResourceType, resource_arn
 from podshare_sandbox.authorization.sessions import PARTITION
@@ -229,8 +229,7 @@ def _eks(call: Call) -> Named:
     if principal := call.first("principalArn"):
         variables.update(_access_entry(principal))
     variables["UUID"] = call.first("associationId") or UNKNOWN
-    arns = _existing_eks_resource(call, variables)
-    return Named(variables, arns)
+    return Named(variables, registrations.of("eks").arns(call))  # with the UUIDs, of which creation knows none
 
 
 def _access_entry(principal_arn: str) -> dict[str, str]:
@@ -240,23 +239,6 @@ def _access_entry(principal_arn: str) -> dict[str, str]:
         "IamIdentityType": kind or UNKNOWN,
         "IamIdentityAccountID": account or UNKNOWN,
         "IamIdentityName": path.rpartition("/")[2] or UNKNOWN,
-    }
-
-
-def _existing_eks_resource(call: Call, variables: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """The ARN, with its UUID, of an access entry or add-on that exists; creation knows none."""
-    # imported here: EKS's own module stands on this package
-    from podshare_sandbox.services import eks  # noqa: PLC0415
-
-    cluster = eks_backends[call.account][call.region].clusters.get(variables.get("ClusterName", ""))
-    if cluster is None or "_podshare_extension" not in cluster.__dict__:
-        return {}
-    extension = eks.ClusterExtension.of(cluster)
-    entry = extension.resources(eks.AccessEntry).get(call.first("principalArn"))
-    addon = extension.resources(eks.Addon).get(call.first("addonName"))
-    return {
-        **({"access-entry": (entry.arn,)} if entry else {}),
-        **({"addon": (addon.arn,)} if addon else {}),
     }
 
 
@@ -453,15 +435,12 @@ def _s3_control(call: Call) -> Named:
 
 def _fsx(call: Call) -> Named:
     """An association's ARN holds its file system, and an id that AWS has yet to give to a new one."""
-    # imported here: FSx's own module stands on this package
-    from podshare_sandbox.services import fsx  # noqa: PLC0415
-
     if arn := call.first("ResourceARN"):
         return _one("any", arn)
     file_system, association = call.first("FileSystemId"), call.first("AssociationId")
     if association:
         unknown = f"arn:aws:fsx:{call.region}:{call.account}:association/{UNKNOWN}/{association}"
-        return _one("association", fsx.arn_of(call.account, call.region, association) or unknown)
+        return Named(arns={"association": (unknown,), **registrations.of("fsx").arns(call)})
     made = {"FileSystemIdOrFileCacheId": file_system, "DataRepositoryAssociationId": UNKNOWN}
     return Named(_given(FileSystemId=file_system, **made))
 

@@ -6,21 +6,19 @@ operations" and "Configuring IAM policies for using access points".
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 
-from moto.s3.models import FakeDeleteMarker, s3_backends
+from moto.s3.models import FakeBucket, FakeDeleteMarker, s3_backends
 
 from podshare_sandbox import consistency
-from podshare_sandbox.authorization import catalog, global_keys, policy
+from podshare_sandbox.authorization import catalog, global_keys, policy, registrations
 from podshare_sandbox.authorization.authorize import find, request_of, settle
 from podshare_sandbox.authorization.call import Check
 from podshare_sandbox.authorization.conditions import Values
 from podshare_sandbox.authorization.policy import Findings, Outcome, Policy, Verdict
 from podshare_sandbox.authorization.principals import Principal
-
-if TYPE_CHECKING:
-    from podshare_sandbox.services.access_points import AccessPoint
+from podshare_sandbox.authorization.registrations import AccessPoint
 
 _ACTIONS = {
     "CompleteMultipartUpload": "PutObject",
@@ -84,7 +82,7 @@ class DataRequest:
     key: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
-    access_point: "AccessPoint | None" = None
+    access_point: AccessPoint | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ class DataCheck:
     action: str
     bucket: str
     key: str
-    access_point: "AccessPoint | None" = None
+    access_point: AccessPoint | None = None
     context: Mapping[str, Values] = field(default_factory=dict)
 
 
@@ -116,8 +114,7 @@ def checks(request: DataRequest, deleted_keys: tuple[str, ...] = ()) -> Iterator
 
 def _is_absent(request: DataRequest) -> bool:
     """Whether the bucket is there, and has no current object of the request's key."""
-    found = (backends["aws"].buckets.get(request.bucket) for backends in list(s3_backends.values()))
-    bucket: Any = next((one for one in found if one is not None), None)
+    bucket: Any = find_bucket(request.bucket)
     if bucket is None or "versionId" in request.query:
         return False
     key = bucket.keys.get(request.key)
@@ -146,16 +143,13 @@ def _implied_actions(request: DataRequest) -> Iterator[str]:
 
 def _copy_source(source: str, context: Mapping[str, Values]) -> DataCheck:
     """The object to copy from, named as ``bucket/key`` or as ``<access point ARN>/object/key``."""
-    # imported here: access points stand on this package
-    from podshare_sandbox.services import access_points  # noqa: PLC0415
-
     path, _, version = unquote(source).removeprefix("/").partition("?versionId=")
     action = "s3:GetObjectVersion" if version else "s3:GetObject"
     if path.startswith("arn:"):
         bucket, _, key = path.partition("/object/")
     else:
         bucket, _, key = path.partition("/")
-    point = access_points.resolve(bucket)
+    point = registrations.s3.access_point(bucket)
     return DataCheck(action, point.bucket if point else bucket, key, point, context)
 
 
@@ -167,15 +161,8 @@ def _context(request: DataRequest) -> dict[str, Values]:
     headers = {key: request.headers[name] for name, key in _HEADER_KEYS.items() if name in request.headers}
     signature = {"s3:authtype": "REST-QUERY-STRING" if "X-Amz-Signature" in request.query else "REST-HEADER"}
     signature["s3:signatureversion"] = "AWS4-HMAC-SHA256"
-    origin = global_keys.of_client(request.headers.get("user-agent", ""), _source_vpc())
+    origin = global_keys.of_client(request.headers.get("user-agent", ""), registrations.s3.source_vpc())
     return {**origin, **signature, **query, **headers}
-
-
-def _source_vpc() -> str | None:
-    # imported here: access points stand on this package
-    from podshare_sandbox.services import access_points  # noqa: PLC0415
-
-    return access_points.source_vpc()
 
 
 # --- deciding -----------------------------------------------------------------------------------------------
@@ -196,14 +183,14 @@ def _authorize_at_bucket(principal: Principal, check: DataCheck, region: str) ->
     owner, policies = _bucket(check.bucket)
     account = owner or principal.account  # of a bucket that does not exist yet S3 itself will tell
     context = _bucket_context(check, account, region)
-    if account != principal.account and _restricts_cross_account(check.bucket):
+    if account != principal.account and registrations.s3.restricts_cross_account(check.bucket):
         _refuse(principal, check, context)
     request = request_of(principal, Check(check.action, _bucket_arn(check), context))
     findings = find(principal, request, policies)
     settle(principal, request, policy.decide(findings, check.action, same_account=account == principal.account))
 
 
-def _authorize_at_access_point(principal: Principal, check: DataCheck, point: "AccessPoint") -> None:
+def _authorize_at_access_point(principal: Principal, check: DataCheck, point: AccessPoint) -> None:
     """The access point decides by the usual rules, then the bucket behind it must agree.
 
     The bucket agrees by its policy (``s3:DataAccessPointAccount`` …) or, within one account, with what the
@@ -247,21 +234,22 @@ def _refuse(principal: Principal, check: DataCheck, context: Mapping[str, Values
     settle(principal, request, Outcome(False, "because public access is blocked by RestrictPublicBuckets"))
 
 
-def _restricts_cross_account(bucket: str) -> bool:
-    # imported here: the buckets' own module may stand on this package
-    from podshare_sandbox.services import buckets  # noqa: PLC0415
-
-    return buckets.restricts_cross_account(bucket)
+def find_bucket(name: str) -> FakeBucket | None:
+    """The bucket called ``name``, of whichever account."""
+    place = s3_backends.bucket_accounts.get(name)
+    if place is None:
+        return None
+    partition, account = place
+    return s3_backends[account][partition].buckets.get(name)
 
 
 def _bucket(name: str) -> tuple[str, tuple[Policy, ...]]:
     """The bucket's account and policy; no account where there is no such bucket."""
-    for account, backends in list(s3_backends.items()):
-        bucket: Any = backends["aws"].buckets.get(name)
-        if bucket is not None:
-            enforced = consistency.Known[bytes]("bucket-policy", "").to("requests", name, bucket.policy)
-            return account, (policy.parse(_text(enforced)),) if enforced else ()
-    return "", ()
+    bucket: Any = find_bucket(name)
+    if bucket is None:
+        return "", ()
+    enforced = consistency.Known[bytes]("bucket-policy", "").to("requests", name, bucket.policy)
+    return str(bucket.account_id), (policy.parse(_text(enforced)),) if enforced else ()
 
 
 def _text(document: bytes | str) -> str:
@@ -283,7 +271,7 @@ def _bucket_arn(check: DataCheck) -> str:
     return catalog.resource_arn("s3", "bucket", BucketName=check.bucket)
 
 
-def _access_point_arn(check: DataCheck, point: "AccessPoint") -> str:
+def _access_point_arn(check: DataCheck, point: AccessPoint) -> str:
     where = {"Region": point.region, "Account": point.account, "AccessPointName": point.name}
     if check.key:
         return catalog.resource_arn("s3", "accesspointobject", **where, ObjectName=check.key)

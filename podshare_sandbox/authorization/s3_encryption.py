@@ -15,7 +15,7 @@ from podshare_sandbox.authorization import global_keys
 from podshare_sandbox.authorization.call import Check
 from podshare_sandbox.authorization.conditions import Values
 from podshare_sandbox.authorization.principals import Principal
-from podshare_sandbox.authorization.s3_data import DataRequest
+from podshare_sandbox.authorization.s3_data import DataRequest, find_bucket
 
 _READING = {"GetObject", "HeadObject", "SelectObjectContent"}
 _WRITING = {"PutObject", "CopyObject", "CreateMultipartUpload"}
@@ -25,7 +25,7 @@ _AWS_MANAGED = "alias/aws/s3"
 
 def checks(principal: Principal, request: DataRequest) -> Iterator[Check]:
     """The KMS permissions that the request needs; none where nothing is encrypted by a key of KMS."""
-    bucket = _bucket(request.bucket)
+    bucket = find_bucket(request.bucket)
     if bucket is None or not request.key:
         return
     if request.operation in _READING:
@@ -43,13 +43,6 @@ def checks(principal: Principal, request: DataRequest) -> Iterator[Check]:
             action = "GenerateDataKey" if request.operation in _WRITING else "Decrypt"
             encrypted = _encrypted(bucket, request.key, rule.get("BucketKeyEnabled"))
             yield from _use(principal, action, bucket, key, encrypted)
-
-
-def _bucket(name: str) -> FakeBucket | None:
-    # imported here: the buckets' own module stands on this package
-    from podshare_sandbox.services import buckets  # noqa: PLC0415
-
-    return buckets.find(name)
 
 
 def _is_kms(algorithm: str | None) -> bool:

@@ -1,13 +1,11 @@
 """Tags in calls and on resources, as condition keys: aws:RequestTag, aws:TagKeys, aws:ResourceTag."""
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from typing import Any
 
-from moto.core.exceptions import ServiceException
-from moto.eks.models import eks_backends
 from moto.iam.models import iam_backends
 
+from podshare_sandbox.authorization import registrations
 from podshare_sandbox.authorization.call import Call
 from podshare_sandbox.authorization.conditions import Values
 from podshare_sandbox.authorization.sessions import PARTITION, tags_of
@@ -46,12 +44,12 @@ def request_context(parameters: Mapping[str, Any], inherited: Mapping[str, str])
 def resource_context(call: Call, arn: str) -> dict[str, Values]:
     """aws:ResourceTag/… (and IAM's own key for it) of a resource that exists."""
     service = arn.split(":")[2] if arn.startswith("arn:") else ""
-    tags = _READERS[service](call, arn) if service in _READERS else {}
+    tags = _iam_tags(arn) if service == "iam" else registrations.of(service).tags(call, arn)
     prefixes = ("aws", "iam") if service == "iam" else ("aws",)
     return {f"{prefix}:resourcetag/{key.lower()}": value for prefix in prefixes for key, value in tags.items()}
 
 
-def _iam_tags(_: Call, arn: str) -> dict[str, str]:
+def _iam_tags(arn: str) -> dict[str, str]:
     account, resource = arn.split(":", 5)[4:]
     if account not in iam_backends:
         return {}
@@ -62,56 +60,3 @@ def _iam_tags(_: Call, arn: str) -> dict[str, str]:
     entities = backend.roles if resource.startswith("role/") else backend.users
     entity = next((one for one in list(entities.values()) if one.arn == arn), None)
     return tags_of(entity.tags or []) if entity else {}
-
-
-def _eks_tags(call: Call, arn: str) -> dict[str, str]:
-    # imported here: EKS's own module stands on this package
-    from podshare_sandbox.services import eks  # noqa: PLC0415
-
-    cluster_name = arn.split("/")[1]
-    cluster = eks_backends[call.account][call.region].clusters.get(cluster_name)
-    if cluster is None:
-        return {}
-    if arn == cluster.arn:
-        return dict(cluster.tags or {})
-    if "_podshare_extension" not in cluster.__dict__:
-        return {}
-    resources = eks.ClusterExtension.of(cluster).all_resources()
-    return next((resource.tags for resource in resources if resource.arn == arn), {})
-
-
-def _sagemaker_tags(call: Call, arn: str) -> dict[str, str]:
-    # imported here: SageMaker's own module stands on this package
-    from podshare_sandbox.services import sagemaker  # noqa: PLC0415
-
-    if arn.split(":", 5)[5].partition("/")[0] not in _SAGEMAKER_TAGGED:
-        return {}
-    caller: Any = call  # the operation asks it for account and Region only
-    with suppress(ServiceException):  # what does not exist has no tags
-        return tags_of(sagemaker.list_tags(caller, ResourceArn=arn)["Tags"])
-    return {}
-
-
-def _access_point_tags(_: Call, arn: str) -> dict[str, str]:
-    # imported here: access points stand on this package
-    from podshare_sandbox.services import access_points  # noqa: PLC0415
-
-    point = access_points.resolve(arn)
-    return point.tags if point else {}
-
-
-def _fsx_tags(call: Call, arn: str) -> dict[str, str]:
-    # imported here: FSx's own module stands on this package
-    from podshare_sandbox.services import fsx  # noqa: PLC0415
-
-    return fsx.tags_of(call.account, call.region, arn)
-
-
-_SAGEMAKER_TAGGED = {"cluster", "cluster-scheduler-config", "compute-quota"}
-_READERS = {
-    "iam": _iam_tags,
-    "eks": _eks_tags,
-    "sagemaker": _sagemaker_tags,
-    "s3": _access_point_tags,
-    "fsx": _fsx_tags,
-}

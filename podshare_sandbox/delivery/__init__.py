@@ -10,7 +10,7 @@ pipes and API destinations; SQS as an event source goes moto's way, within SendM
 
 import time
 
-from podshare_sandbox import functions, state_machines
+from podshare_sandbox import functions
 from podshare_sandbox.delivery import background, events, patterns, schedules, streams
 from podshare_sandbox.delivery.events import listen, put_event
 from podshare_sandbox.delivery.schedules import fire_schedule
@@ -45,14 +45,14 @@ def in_flight() -> list[str]:
 
 
 def settle(timeout: float = 60.0) -> None:
-    """Wait until nothing is in flight and no execution runs.
+    """Wait until nothing is in flight, and nothing that is watched (``background.watch``) runs.
 
     ``timeout`` is in real seconds; TimeoutError names what still runs then.
     """
     deadline = time.monotonic() + timeout
     quiet = 0
     while quiet < _QUIET_LOOKS:
-        busy = [*in_flight(), *state_machines.running()]
+        busy = [*in_flight(), *background.watched()]
         quiet = 0 if busy else quiet + 1
         if time.monotonic() > deadline:
             raise TimeoutError(f"after {timeout} s still running: {', '.join(busy)}")

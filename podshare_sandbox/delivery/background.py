@@ -24,6 +24,7 @@ class _Shift:
 
 _shift = _Shift()
 _local = threading.local()
+_watched: set[Callable[[], list[str]]] = set()
 _numbers = count()
 
 
@@ -65,6 +66,16 @@ def pause(seconds: float) -> None:
     """Wait ``seconds`` at the sandbox's scale. Raises Closed when the sandbox ends meanwhile."""
     if _local.shift.closed.wait(clock.scaled(seconds)):
         raise Closed
+
+
+def watch(running: Callable[[], list[str]]) -> None:
+    """Let those who wait for the background wait also until ``running`` names nothing; the second time does nothing."""
+    _watched.add(running)
+
+
+def watched() -> list[str]:
+    """The names of all that runs by itself elsewhere."""
+    return [name for running in list(_watched) for name in running()]
 
 
 def in_flight() -> list[str]:

@@ -25,7 +25,10 @@ from moto.logs.models import logs_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
-from podshare_sandbox import clock
+from podshare_sandbox import authorization, clock
+from podshare_sandbox.authorization import registrations
+from podshare_sandbox.authorization.call import Call
+from podshare_sandbox.authorization.conditions import Values
 from podshare_sandbox.delivery import background
 from podshare_sandbox.moto_repair import repair
 from podshare_sandbox.service_clients import ServiceRole
@@ -96,9 +99,12 @@ def put_event(account: str, region: str, event: Mapping[str, Any], bus: str = "d
     return str(whole["id"])
 
 
-def is_forwarding() -> bool:
-    """Whether what is asked of EventBridge now is a rule's own, which hands an event on to another bus."""
-    return _forwarded.get() is not None
+def _keys(_: Call) -> dict[str, Values]:
+    """Whether what is asked of EventBridge now is a rule's own request, which hands an event on to another bus."""
+    return {"events:eventbusinvocation": "false" if _forwarded.get() is None else "true"}
+
+
+registrations.register("events", registrations.Service(keys=_keys))
 
 
 def listen(source: str, tell: Callable[[], None]) -> None:
@@ -227,8 +233,6 @@ class _Delivery:
             raise PermanentFailure("NO_PERMISSIONS", str(error)) from error
 
     def _authorise(self, arn: str) -> None:
-        from podshare_sandbox import authorization  # noqa: PLC0415  # it may import this module
-
         action = _POLICY_ACTIONS.get(arn.split(":")[2])
         if action is None:
             return  # CloudWatch Logs: its resource policies are not emulated

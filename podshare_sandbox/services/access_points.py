@@ -2,7 +2,7 @@
 
 moto knows access points without Regions, takes any name for any bucket, and overwrites in silence. Here S3
 Control answers as documented, and a data request that names an access point (by ARN, by alias or by host) acts
-on the bucket behind it. Who may do so is decided by ``authorization``, which asks ``find`` and ``resolve``.
+on the bucket behind it. Who may do so is decided by ``authorization``, which asks what is registered with it.
 
 Sources: S3 API Reference (control operations; "Error responses"); S3 User Guide, "Access points naming rules,
 restrictions, and limitations", "Access point compatibility", "Access point aliases", "Managing public access to
@@ -28,6 +28,9 @@ from moto.s3.responses import S3Response
 from moto.s3control.models import S3ControlBackend, s3control_backends
 
 from podshare_sandbox import clock, consistency
+from podshare_sandbox.authorization import registrations
+from podshare_sandbox.authorization.call import Call
+from podshare_sandbox.authorization.s3_data import find_bucket
 from podshare_sandbox.moto_extension import Caller, ServiceExtension, page
 from podshare_sandbox.moto_repair import replace
 from podshare_sandbox.services import buckets
@@ -112,7 +115,7 @@ class AccessPoint:
         The strictest of the settings holds, and a public policy of either the bucket or the access point
         sets it off (S3 User Guide, "Managing public access to access points").
         """
-        bucket = buckets.find(self.bucket)
+        bucket = find_bucket(self.bucket)
         blocks = buckets.public_access_blocks(bucket) if bucket else ()
         restricts = self.public_access_block["RestrictPublicBuckets"] or any(
             block.restrict_public_buckets for block in blocks
@@ -133,6 +136,11 @@ def resolve(host_or_bucket: str) -> AccessPoint | None:
     if host_or_bucket.endswith("-s3alias"):
         return next((each for each in _all_access_points() if each.alias == host_or_bucket), None)
     return None
+
+
+def _tags(_: Call, arn: str) -> dict[str, str]:
+    point = resolve(arn)
+    return point.tags if point else {}
 
 
 def _access_points(account: str) -> dict[tuple[str, str], AccessPoint]:
@@ -242,7 +250,7 @@ def _check_name(name: str) -> None:
 
 def _bucket_owner(caller: Caller, name: str, account: str) -> str:
     """The bucket's account, if it is the one named and the bucket lies in the call's Region."""
-    bucket = buckets.find(name)
+    bucket = find_bucket(name)
     if bucket is None:
         raise buckets.error("NoSuchBucket", "The specified bucket does not exist", HTTPStatus.NOT_FOUND)
     if bucket.account_id != account:
@@ -336,7 +344,7 @@ def put_access_point_policy(caller: Caller, *, AccountId: str, Name: str, Policy
 
 
 def _blocks_public_policy(access_point: AccessPoint) -> bool:
-    bucket = buckets.find(access_point.bucket)
+    bucket = find_bucket(access_point.bucket)
     own_bucket = bucket if bucket and bucket.account_id == access_point.account else None
     return access_point.public_access_block["BlockPublicPolicy"] or bool(
         own_bucket and buckets.blocks_public_policy(own_bucket)
@@ -447,6 +455,11 @@ def source_vpc() -> str | None:
     """The VPC that this thread's requests come from; None for the internet."""
     found: str | None = getattr(_network, "vpc", None)
     return found
+
+
+registrations.s3.access_point = resolve
+registrations.s3.source_vpc = source_vpc
+registrations.register("s3", registrations.Service(tags=_tags))
 
 
 def _host_of(request: Any) -> str:

@@ -24,11 +24,13 @@ from moto.iam.access_control import PermissionResult
 from moto.iam.models import Role, User, iam_backends
 from moto.s3 import responses
 from moto.s3.exceptions import S3ClientError
-from moto.s3.models import FakeBucket, PublicAccessBlock, S3Backend, s3_backends
+from moto.s3.models import FakeBucket, PublicAccessBlock, S3Backend
 from moto.s3control.models import s3control_backends
 
 from podshare_sandbox import consistency
+from podshare_sandbox.authorization import registrations
 from podshare_sandbox.authorization.principals import role_as_known, role_by_arn
+from podshare_sandbox.authorization.s3_data import find_bucket
 from podshare_sandbox.moto_repair import replace
 from podshare_sandbox.services import service_principals
 
@@ -446,14 +448,6 @@ def _is_narrow(cidr: str) -> bool:
 known_policies = consistency.Known[bytes]("bucket-policy", "")
 
 
-def find(name: str) -> FakeBucket | None:
-    """The bucket called ``name``, of whichever account."""
-    if name not in s3_backends.bucket_accounts:
-        return None
-    partition, account = s3_backends.bucket_accounts[name]
-    return s3_backends[account][partition].buckets.get(name)
-
-
 def public_access_blocks(bucket: FakeBucket) -> Iterator[PublicAccessBlock]:
     """The blocks that hold for the bucket: its own and its account's. The strictest setting wins."""
     account_block = s3control_backends[bucket.account_id]["aws"].public_access_block
@@ -471,12 +465,15 @@ def restricts_cross_account(bucket: str) -> bool:
     (S3 User Guide, "How Amazon S3 evaluates a bucket policy that contains both public and non-public access
     grants".) False for a bucket that does not exist; a service principal is never barred.
     """
-    found = find(bucket)
+    found = find_bucket(bucket)
     return (
         found is not None
         and any(block.restrict_public_buckets for block in public_access_blocks(found))
         and has_public_policy(found)
     )
+
+
+registrations.s3.restricts_cross_account = restricts_cross_account
 
 
 def has_public_policy(bucket: FakeBucket) -> bool:
@@ -543,7 +540,7 @@ def _no_verdict_of_moto(_bucket: FakeBucket, _action: str, _resource: str) -> Pe
 def _check_expected_owner(response: responses.S3Response) -> None:
     """Answer AccessDenied (403) when the bucket is not the account's that the request expects it to be."""
     expected = response.headers.get("x-amz-expected-bucket-owner")
-    bucket = find(response.bucket_name) if expected and response.bucket_name else None
+    bucket = find_bucket(response.bucket_name) if expected and response.bucket_name else None
     if bucket and bucket.account_id != expected:
         raise access_denied()
 

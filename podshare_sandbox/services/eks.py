@@ -24,6 +24,8 @@ from moto.iam.models import Role, iam_backends
 from moto.utilities.utils import get_partition
 
 from podshare_sandbox import authorization, clock, consistency
+from podshare_sandbox.authorization import registrations
+from podshare_sandbox.authorization.call import Call
 from podshare_sandbox.authorization.principals import role_as_known
 from podshare_sandbox.moto_extension import Caller, ServiceExtension, page
 from podshare_sandbox.services.access_policies import ACCESS_POLICIES, CLUSTER_ADMIN
@@ -810,3 +812,36 @@ def untag_resource(caller: Caller, resourceArn: str, tagKeys: list[str]) -> None
 def list_tags_for_resource(caller: Caller, resourceArn: str) -> dict[str, Any]:
     """ListTagsForResource."""
     return {"tags": dict(_tags_of(caller, resourceArn))}
+
+
+# --- what authorization asks ----------------------------------------------------------------------------------
+
+
+def _extension_in(call: Call, cluster_name: str) -> ClusterExtension | None:
+    cluster = eks_backends[call.account][call.region].clusters.get(cluster_name)
+    return ClusterExtension.of(cluster) if cluster is not None and "_podshare_extension" in vars(cluster) else None
+
+
+def _arns(call: Call) -> dict[str, tuple[str, ...]]:
+    """The ARN, with its UUID, of an access entry or add-on that exists."""
+    extension = _extension_in(call, call.first("clusterName", "name"))
+    if extension is None:
+        return {}
+    entry = extension.resources(AccessEntry).get(call.first("principalArn"))
+    addon = extension.resources(Addon).get(call.first("addonName"))
+    return {
+        **({"access-entry": (entry.arn,)} if entry else {}),
+        **({"addon": (addon.arn,)} if addon else {}),
+    }
+
+
+def _tags(call: Call, arn: str) -> dict[str, str]:
+    name = arn.split("/")[1]
+    cluster = eks_backends[call.account][call.region].clusters.get(name)
+    if cluster is not None and arn == cluster.arn:
+        return dict(cluster.tags or {})
+    extension = _extension_in(call, name)
+    return next((each.tags for each in extension.all_resources() if each.arn == arn), {}) if extension else {}
+
+
+registrations.register("eks", registrations.Service(arns=_arns, tags=_tags))

@@ -30,12 +30,15 @@ from typing import Any
 from moto.core.exceptions import ServiceException
 from moto.fsx.models import fsx_backends
 from moto.iam.models import iam_backends
+from moto.s3.models import s3_backends
 
 from podshare_sandbox import authorization, clock, consistency
-from podshare_sandbox.authorization import global_keys, s3_data
-from podshare_sandbox.authorization.s3_data import DataCheck
+from podshare_sandbox.authorization import actions, global_keys, registrations, s3_data
+from podshare_sandbox.authorization.call import Call, Check
+from podshare_sandbox.authorization.conditions import Values
+from podshare_sandbox.authorization.s3_data import DataCheck, find_bucket
 from podshare_sandbox.moto_extension import Caller, ServiceExtension, page
-from podshare_sandbox.services import buckets, subnets
+from podshare_sandbox.services import subnets
 
 CHANGE_SECONDS = {"CREATING": 40.0, "UPDATING": 10.0, "DELETING": 20.0}
 MOST_ASSOCIATIONS = 8  # of one file system (FSx for Lustre User Guide, "Quotas")
@@ -204,7 +207,7 @@ def _import(association: Association) -> None:
 
 
 def _import_objects(association: Association, events: Collection[str]) -> None:
-    bucket = buckets.find(association.bucket)
+    bucket = find_bucket(association.bucket)
     there = {key: item for key, item in (bucket.keys.items() if bucket else ()) if key.startswith(association.prefix)}
     for key, item in there.items():
         name = key.removeprefix(association.prefix)
@@ -218,15 +221,14 @@ def _import_objects(association: Association, events: Collection[str]) -> None:
 
 
 def _export(association: Association, name: str, body: bytes) -> None:
-    bucket = buckets.find(association.bucket)
+    bucket = find_bucket(association.bucket)
     key = f"{association.prefix}{name}"
     if bucket and _may(association, "s3:PutObject", key):
         bucket.keys[key] = _stored(bucket, key, body)
 
 
 def _stored(bucket: Any, key: str, body: bytes) -> Any:
-    from moto.s3.models import s3_backends  # noqa: PLC0415  # as S3's own PutObject stores it
-
+    """As S3's own PutObject stores it."""
     return s3_backends[bucket.account_id]["aws"].put_object(bucket.name, key, body)
 
 
@@ -380,7 +382,7 @@ def _overlap(one: str, other: str) -> bool:
 
 
 def _check_bucket(caller: Caller, wanted: Association) -> None:
-    bucket = buckets.find(wanted.bucket)
+    bucket = find_bucket(wanted.bucket)
     if wanted.imports and bucket is not None and bucket.region_name != wanted.region:
         raise _error("BadRequest", "Automatic import needs a bucket in the file system's own Region.")
     try:
@@ -521,15 +523,40 @@ def _by_arn(account: str, region: str, arn: str) -> Iterator[Association]:
     return (one for one in list(_store(account, region).associations.values()) if one.arn == arn)
 
 
-def tags_of(account: str, region: str, arn: str) -> dict[str, str]:
-    """The tags of the association with this ARN, for ``authorization``; of anything else none."""
-    return next((dict(one.tags) for one in _by_arn(account, region, arn)), {})
+# --- what authorization asks ------------------------------------------------------------------------------
 
 
-def arn_of(account: str, region: str, association: str) -> str | None:
-    """The ARN of an association by its id, for ``authorization``."""
-    one = _store(account, region).associations.get(association)
-    return one.arn if one else None
+def _tags(call: Call, arn: str) -> dict[str, str]:
+    """The tags of an association; of anything else none."""
+    return next((dict(one.tags) for one in _by_arn(call.account, call.region, arn)), {})
+
+
+def _arns(call: Call) -> dict[str, tuple[str, ...]]:
+    """An association's ARN holds its file system."""
+    one = _store(call.account, call.region).associations.get(call.first("AssociationId"))
+    return {"association": (one.arn,)} if one else {}
+
+
+def _linked_role_checks(call: Call) -> Iterator[Check]:
+    """A link to a bucket makes the file system's service-linked role, and lets it use the bucket, as the caller.
+
+    FSx for Lustre User Guide, "Adding permissions to use data repositories in Amazon S3".
+    """
+    if call.operation != "CreateDataRepositoryAssociation":
+        return
+    file_system = call.first("FileSystemId")
+    role = role_arn(call.account, file_system)
+    context: dict[str, Values] = {
+        "aws:requestedregion": call.region,
+        **global_keys.on_behalf(_SERVICE),
+        **actions.resource_context(call, role),
+    }
+    if not has_role(call.account, file_system):
+        yield Check("iam:CreateServiceLinkedRole", role, {**context, "iam:awsservicename": LINK_SERVICE})
+    yield from (Check(f"iam:{name}", role, context) for name in ("AttachRolePolicy", "PutRolePolicy"))
+
+
+registrations.register("fsx", registrations.Service(arns=_arns, tags=_tags, checks=_linked_role_checks))
 
 
 @cache

@@ -30,7 +30,7 @@ from moto.iam.policy_validation import IAMPolicyDocumentValidator, IAMTrustPolic
 from moto.iam.responses import IamResponse
 from moto.iam.utils import generate_access_key_id_from_account_id
 
-from podshare_sandbox import consistency
+from podshare_sandbox import consistency, managed_policies
 from podshare_sandbox.authorization import grammar
 from podshare_sandbox.authorization.principals import role_as_known
 from podshare_sandbox.authorization.sessions import PARTITION
@@ -266,9 +266,6 @@ def _check_boundary(backend: IAMBackend, arn: str | None) -> None:
 
 def _find_policy(backend: IAMBackend, arn: str) -> ManagedPolicy | None:
     """The managed policy; AWS's own ones become known to an account when they are first asked for."""
-    # imported here: the deployer, whose module this is, works through IAM
-    from podshare_sandbox.cloudformation.resources import managed_policies  # noqa: PLC0415
-
     managed_policies.make_available(backend.account_id, arn)
     return backend.managed_policies.get(arn)
 

@@ -1,8 +1,8 @@
 """Grants of KMS keys: whom they name, what they are called, and what they allow until they are revoked.
 
 moto takes any text for a principal and makes a new grant each time; and nobody asks its grants. Here a grantee must
-exist and is kept by its unique id, a repeated request finds the grant that its name tells, and ``statements`` gives
-what a key's grants allow, for ``authorization``.
+exist and is kept by its unique id, a repeated request finds the grant that its name tells, and authorization asks what
+a key's grants allow.
 
 Sources: KMS API Reference, CreateGrant, ListGrants and RevokeGrant; KMS Developer Guide, "Grants in AWS KMS", "Quotas".
 Assumption: like a policy, a grant keeps the role that it was made for, and ListGrants shows the ARN of one that is
@@ -11,6 +11,7 @@ there, and the unique id of one that was deleted.
 
 # operations take their parameters by AWS's names
 
+import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cache
@@ -20,6 +21,7 @@ from moto.core.exceptions import ServiceException
 from moto.kms.models import Grant, Key, kms_backends
 
 from podshare_sandbox import clock, consistency
+from podshare_sandbox.authorization import registrations
 from podshare_sandbox.moto_extension import Caller, ServiceExtension, page
 from podshare_sandbox.services import buckets, key_policies, key_states
 
@@ -34,7 +36,28 @@ def find(account: str, region: str, key_id: str) -> Key | None:
     return key
 
 
-def statements(key: Key) -> list[dict[str, Any]]:
+def _policy(account: str, region: str, resource: str) -> registrations.Document:
+    """The key's policy together with its grants; of a key that is not there KMS itself tells."""
+    key = find(account, region, resource.removeprefix("key/"))
+    if key is None:
+        return None
+    document = json.loads(key.policy)
+    stated = document["Statement"]
+    return {**document, "Statement": [*(stated if isinstance(stated, list) else [stated]), *_statements(key)]}
+
+
+def _refusal(arn: str) -> tuple[str, str] | None:
+    region, account, resource = arn.split(":", 5)[3:]
+    key = find(account, region, resource.removeprefix("key/"))
+    if key is None:
+        return "NotFoundException", f"Key '{arn}' does not exist"
+    return key_states.refusal(key)
+
+
+registrations.register("kms", registrations.Service(policy=_policy, refusal=_refusal))
+
+
+def _statements(key: Key) -> list[dict[str, Any]]:
     """What the key's grants allow by now, as statements of a policy of the key."""
     known = _known(key).all_to("authorization", dict(key.grants))
     return [

@@ -20,6 +20,7 @@ import re
 import secrets
 import string
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -33,6 +34,8 @@ from moto.core.exceptions import ServiceException
 from moto.sagemaker.models import SageMakerModelBackend, sagemaker_backends
 
 from podshare_sandbox import clock, consistency
+from podshare_sandbox.authorization import registrations
+from podshare_sandbox.authorization.call import Call
 from podshare_sandbox.moto_extension import Caller, ServiceExtension, operation_model, page
 from podshare_sandbox.services import eks
 
@@ -43,6 +46,8 @@ _sagemaker = ServiceExtension("sagemaker")
 _lock = RLock()
 # called with the ARN of the EKS cluster whose quotas or scheduler config are about to change
 change_listeners: list[Callable[[str], None]] = []
+# what a change that is over makes in its EKS cluster, by kind: the Kubernetes API registers it
+effects: dict["Kind", Callable[["Definition", "Change"], None]] = {}
 
 Fields = dict[str, Any]
 
@@ -498,7 +503,7 @@ def _settled(store: dict[str, Definition]) -> list[Definition]:
 def _finish(store: dict[str, Definition], definition: Definition, change: Change) -> None:
     failure = change.reason_to_fail or _unmet_precondition(definition, change)
     if not failure:
-        _EFFECTS[definition.kind](definition, change)  # outside the lock; applying twice does no harm
+        effects[definition.kind](definition, change)  # outside the lock; applying twice does no harm
     with _lock:
         if definition.change is not change:
             return
@@ -509,7 +514,7 @@ def _finish(store: dict[str, Definition], definition: Definition, change: Change
             definition.versions[-1] = change.before
         if not failure and change.doing == "Deleting":
             store.pop(definition.id, None)
-            known = _known(_eks_cluster_arn(definition), definition.kind)
+            known = _known(eks_cluster_arn(definition), definition.kind)
             known.changed(definition.name, replace(definition, change=change))
 
 
@@ -517,11 +522,11 @@ def _unmet_precondition(definition: Definition, change: Change) -> str | None:
     """Without the add-on a new definition ends as CreateFailed (SageMaker HyperPod CLI, "Setup")."""
     if change.doing != "Creating":
         return None
-    addon = eks.addons(eks.cluster_of(_eks_cluster_arn(definition))).get(TASK_GOVERNANCE_ADDON)
+    addon = eks.addons(eks.cluster_of(eks_cluster_arn(definition))).get(TASK_GOVERNANCE_ADDON)
     return None if addon and addon.status == "ACTIVE" else f"The add-on {TASK_GOVERNANCE_ADDON} is not active."
 
 
-def _eks_cluster_arn(definition: Definition) -> str:
+def eks_cluster_arn(definition: Definition) -> str:
     _, _, _, region, account, _ = definition.cluster_arn.split(":", 5)
     for cluster in clusters(account, region).values():
         if cluster.arn == definition.cluster_arn and cluster.eks_cluster_arn:
@@ -554,7 +559,7 @@ def _create(caller: Caller, kind: Kind, request: Fields) -> Fields:
             change=_new_change(f"Create{kind.title}", "Creating", {}, request["Name"]),
         )
         store[definition.id] = definition
-        _known(_eks_cluster_arn(definition), kind).changed(definition.name, None)
+        _known(eks_cluster_arn(definition), kind).changed(definition.name, None)
     _tell_of_change(definition)
     return {kind.member("Id"): definition.id, kind.member("Arn"): definition.arn}
 
@@ -631,7 +636,7 @@ def _delete(caller: Caller, kind: Kind, definition_id: str) -> None:
 
 def _tell_of_change(definition: Definition) -> None:
     for listener in list(change_listeners):
-        listener(_eks_cluster_arn(definition))
+        listener(eks_cluster_arn(definition))
 
 
 def _known(eks_cluster_arn: str, kind: Kind) -> consistency.Known[Definition]:
@@ -803,78 +808,6 @@ def seconds_until_settled(eks_cluster_arn: str) -> float | None:
     return min((change.seconds_left for change in changes if change), default=None)
 
 
-def _shape_queues(quota: Definition, change: Change) -> None:
-    """The team's namespace and queues (Developer Guide, task governance commands; the HyperPod CLI's names)."""
-    from podshare_sandbox.services import kubernetes, task_governance  # noqa: PLC0415  # they import this module
-
-    api = kubernetes.api_of(_eks_cluster_arn(quota))
-    namespace = f"hyperpod-ns-{quota.team}"
-    local_queue, cluster_queue = f"{namespace}-localqueue", f"{namespace}-clusterqueue"
-    if change.doing == "Deleting":
-        api.delete("LocalQueue", namespace, local_queue)
-        api.delete("ClusterQueue", None, cluster_queue)
-    else:
-        api.apply(
-            {
-                "apiVersion": "v1",
-                "kind": "Namespace",
-                "metadata": {
-                    "name": namespace,
-                    "labels": {"sagemaker.amazonaws.com/quota-allocation-id": quota.id},
-                },
-            }
-        )
-        for flavor in task_governance.flavors(quota.fields):
-            api.apply(flavor)
-        api.apply(
-            {
-                "apiVersion": "kueue.x-k8s.io/v1beta1",
-                "kind": "ClusterQueue",
-                "metadata": {"name": cluster_queue},
-                "spec": {
-                    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
-                    "fairSharing": {"weight": str(quota.fields["ComputeQuotaTarget"]["FairShareWeight"])},
-                    **task_governance.cluster_queue(quota.fields),
-                },
-            }
-        )
-        api.apply(
-            {
-                "apiVersion": "kueue.x-k8s.io/v1beta1",
-                "kind": "LocalQueue",
-                "metadata": {"name": local_queue, "namespace": namespace},
-                "spec": {"clusterQueue": cluster_queue},
-            }
-        )
-
-
-def _shape_priorities(config: Definition, change: Change) -> None:
-    """One WorkloadPriorityClass ``<class>-priority`` for each priority class of the cluster policy."""
-    from podshare_sandbox.services import kubernetes  # noqa: PLC0415  # it imports this module
-
-    api = kubernetes.api_of(_eks_cluster_arn(config))
-    wanted = {} if change.doing == "Deleting" else _priorities(config.fields)
-    for name in _priorities(change.before).keys() - wanted.keys():
-        api.delete("WorkloadPriorityClass", None, name)
-    for name, weight in wanted.items():
-        api.apply(
-            {
-                "apiVersion": "kueue.x-k8s.io/v1beta1",
-                "kind": "WorkloadPriorityClass",
-                "metadata": {"name": name},
-                "value": weight,
-            }
-        )
-
-
-def _priorities(fields: Fields) -> dict[str, int]:
-    classes = fields.get("SchedulerConfig", {}).get("PriorityClasses", [])
-    return {f"{each['Name']}-priority": each["Weight"] for each in classes}
-
-
-_EFFECTS = {QUOTA: _shape_queues, SCHEDULER: _shape_priorities}
-
-
 # --- cluster scheduler configs ------------------------------------------------------------------------
 
 
@@ -975,6 +908,19 @@ def delete_tags(caller: Caller, *, ResourceArn: str, TagKeys: list[str]) -> None
     """DeleteTags; keys that are not there are no error. Errors: ResourceNotFound."""
     tagged = _tagged(caller, ResourceArn)
     tagged.tags = [tag for tag in tagged.tags if tag["Key"] not in TagKeys]
+
+
+def _tags(call: Call, arn: str) -> dict[str, str]:
+    """For authorization; what does not exist has none."""
+    if arn.split(":", 5)[5].partition("/")[0] not in ("cluster", "cluster-scheduler-config", "compute-quota"):
+        return {}
+    caller: Any = call  # the operation asks it for account and Region only
+    with suppress(ServiceException):
+        return {str(tag["Key"]): str(tag["Value"]) for tag in list_tags(caller, ResourceArn=arn)["Tags"]}
+    return {}
+
+
+registrations.register("sagemaker", registrations.Service(tags=_tags))
 
 
 @cache

@@ -20,7 +20,8 @@ from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommu
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend, stepfunctions_parser_backends
 from moto.stepfunctions.responses import StepFunctionResponse
 
-from podshare_sandbox import clock
+from podshare_sandbox import clock, delivery
+from podshare_sandbox.delivery import background
 from podshare_sandbox.moto_extension import page
 from podshare_sandbox.moto_repair import repair
 from podshare_sandbox.state_machines import redriving
@@ -53,6 +54,7 @@ def install() -> None:
     repair(StepFunctionResponse, "stop_execution", _stopping)
     repair(StepFunctionResponse, "get_execution_history", _telling_history)
     redriving.install(_emit)
+    background.watch(running)
 
 
 def running() -> list[str]:
@@ -246,8 +248,6 @@ def _without_data(event: dict[str, Any]) -> dict[str, Any]:
 
 def _emit(execution: Any, status: str) -> None:
     """Put a ``Step Functions Execution Status Change`` event on the account's default bus."""
-    from podshare_sandbox import delivery  # noqa: PLC0415  # it starts executions
-
     output = _output(execution) if status == ExecutionStatus.SUCCEEDED else None
     attempts = redriving.attempts_of(execution)
     is_small = len(execution.execution_input.encode()) + len((output or "").encode()) <= _LARGEST_EVENT_DATA

@@ -26,7 +26,10 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.item
 )
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 
-from podshare_sandbox import clock
+from podshare_sandbox import authorization, clock
+from podshare_sandbox.authorization import global_keys
+from podshare_sandbox.authorization.authorize import authorize
+from podshare_sandbox.authorization.call import Check
 from podshare_sandbox.moto_repair import repair
 
 
@@ -64,11 +67,6 @@ def _settle_counts(run: Any) -> None:
 
 def _authorise(env: Any, run: Any) -> None:
     """The machine's role starts the items' executions, and follows and stops them."""
-    from podshare_sandbox import authorization  # noqa: PLC0415  # these may import this module
-    from podshare_sandbox.authorization import global_keys  # noqa: PLC0415
-    from podshare_sandbox.authorization.authorize import authorize  # noqa: PLC0415
-    from podshare_sandbox.authorization.call import Check  # noqa: PLC0415
-
     machine = str(run.map_state_machine_arn).rpartition("/")[0]
     item = _execution_arn(run)
     try:

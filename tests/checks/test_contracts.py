@@ -22,6 +22,10 @@ VIOLATIONS = {
     "functions/podshare/aws/planted_sandbox.py": "import podshare_sandbox.clock",
     "functions/podshare/planted_without_layer.py": "",
     "podshare_sandbox/planted_product.py": "from podshare.kinds import names",
+    "podshare_sandbox/authorization/planted_upwards.py": "import podshare_sandbox.services",
+    "podshare_sandbox/planted_without_layer.py": "",
+    "podshare_sandbox/services/planted_first.py": "import podshare_sandbox.services.planted_second",
+    "podshare_sandbox/services/planted_second.py": "import podshare_sandbox.services.planted_first",
     "podshare_cli/planted_first.py": "import podshare_cli.planted_second",
     "podshare_cli/planted_second.py": "import podshare_cli.planted_first",
 }

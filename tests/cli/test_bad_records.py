@@ -15,7 +15,8 @@ import yaml
 from podshare.aws.tables import to_item
 from podshare_cli.application import main
 from podshare_sandbox import Sandbox
-from podshare_sandbox.organization import HUB, admin_credentials
+from podshare_sandbox.new_accounts import admin_credentials
+from podshare_sandbox.organization import HUB
 from tests.clients import act_in_the_hub
 
 FILES = Path(__file__).with_name("bad_records")

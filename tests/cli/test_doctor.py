@@ -13,6 +13,7 @@ from podshare.aws.tables import to_item
 from podshare_cli.application import main
 from podshare_cli.doctor.findings import Place
 from podshare_sandbox import Sandbox
+from podshare_sandbox.new_accounts import admin_credentials
 from podshare_sandbox.organization import (
     DATA,
     EKS_CLUSTER,
@@ -20,7 +21,6 @@ from podshare_sandbox.organization import (
     HUB_REGION,
     MANAGEMENT,
     SCIENTISTS,
-    admin_credentials,
 )
 from tests.builders import a_team_item
 from tests.clients import act_in_the_hub

@@ -23,7 +23,8 @@ from podshare_cli.failures import Failure
 from podshare_cli.sandbox_control import Control, ask
 from podshare_cli.sandbox_file import RunningSandbox
 from podshare_sandbox import Sandbox
-from podshare_sandbox.organization import ACCOUNTS, EKS_CLUSTER_ARN, HUB, HUB_REGION, SCIENTISTS, admin_credentials
+from podshare_sandbox.new_accounts import admin_credentials
+from podshare_sandbox.organization import ACCOUNTS, EKS_CLUSTER_ARN, HUB, HUB_REGION, SCIENTISTS
 from podshare_sandbox.services import kubernetes
 from tests.clients import act_in_the_hub
 

@@ -24,7 +24,7 @@ from podshare.registry import records
 from podshare.registry.accounts import Account
 from podshare.registry.templates import DISPLAY, FIGURES
 from podshare_cli.accounts import AccountState
-from podshare_sandbox import organization
+from podshare_sandbox import new_accounts, organization
 from podshare_sandbox.cloudformation import template
 from tests.docs.pages import DEPLOY, LIMITS, OPERATIONS, README, REGISTRY, ROOT, SANDBOX, SECURITY, UPGRADE, code
 
@@ -517,7 +517,7 @@ def test_accounts_of_the_sandbox_are_told() -> None:
     text = SANDBOX.section("The organization")
     for unit in organization.UNITS:
         assert {code(row[0])[0] for row in table if unit.id in row[2]} == unit.accounts.keys()
-    assert f"{organization.created_account(1)}, {organization.created_account(2)}" in text
+    assert f"{new_accounts.created_account(1)}, {new_accounts.created_account(2)}" in text
     for fact in (
         organization.ROOT_ID,
         organization.EKS_CLUSTER,

@@ -10,7 +10,7 @@ import pytest
 from moto.events.models import EventPattern
 
 from podshare.kinds.resource_events import touched
-from podshare_sandbox import organization
+from podshare_sandbox import new_accounts, organization
 from podshare_sandbox.cloudformation import template
 from tests.builders import INSTALLATION
 
@@ -135,7 +135,7 @@ def test_no_two_samples_are_the_same_event() -> None:
 
 def test_the_accounts_are_the_sandboxs() -> None:
     """What the samples name exists in a sandbox, or is the account that is created there first or second."""
-    known = {*organization.ACCOUNTS, organization.created_account(1), organization.created_account(2)}
+    known = {*organization.ACCOUNTS, new_accounts.created_account(1), new_accounts.created_account(2)}
     for name, sample in SAMPLES.items():
         assert set(re.findall(r"(?<![\w.-])\d{12}(?![\w.-])", json.dumps(sample))) <= known, name
 

@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto.iam.models import iam_backends
 
-from podshare_sandbox.cloudformation.resources import managed_policies
+from podshare_sandbox import managed_policies
 
 HUB, SCIENTIST, DATA = "111111111111", "222222222222", "333333333333"
 REGION = "us-west-2"

@@ -130,6 +130,7 @@ def running_runtime() -> Iterator[Runtime]:
     finally:
         delivery.close()
         functions.close()
+        authorization.uninstall()
         service_clients.forget()
         front_door.stop()
         moto.stop()

@@ -937,7 +937,7 @@ def test_the_organization_of_the_principal_decides(monkeypatch: pytest.MonkeyPat
         trust=trusting({"AWS": SCIENTIST}, Condition={"StringEquals": {"aws:PrincipalOrgID": "o-1"}}),
     )
     refused(client("sts", SCIENTIST).assume_role, "AccessDenied", RoleArn=arn, RoleSessionName="s2")
-    monkeypatch.setattr("podshare_sandbox.organization.organization_id_of", {SCIENTIST: "o-1"}.get)
+    monkeypatch.setattr("podshare_sandbox.authorization.accounts.organization_id_of", {SCIENTIST: "o-1"}.get)
     assert chain(client("sts", SCIENTIST), arn)["AccessKeyId"]
 
 
@@ -1055,7 +1055,7 @@ def test_a_services_request_tells_of_its_resource(
     condition: dict[str, Any], admitted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Region and organization of the resource are told with a service's own request, and for a role's trust."""
-    monkeypatch.setattr("podshare_sandbox.organization.organization_id_of", {HUB: "o-1"}.get)
+    monkeypatch.setattr("podshare_sandbox.authorization.accounts.organization_id_of", {HUB: "o-1"}.get)
     queue = f"arn:aws:sqs:{REGION}:{HUB}:q"
     statement = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Condition": condition}
     opened = policy({**statement, "Action": "sqs:SendMessage", "Resource": queue})

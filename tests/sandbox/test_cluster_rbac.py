@@ -14,7 +14,8 @@ from podshare.kinds.cleanup import what_runs
 from podshare.kinds.desired import NAMESPACE_POLICIES, access_policy_arn
 from podshare.policy import rbac
 from podshare_sandbox.services.access_policies import ACCESS_POLICIES
-from podshare_sandbox.services.kubernetes.admission_policies import AdmissionRequest, admit
+from podshare_sandbox.services.kubernetes.admission_policies import admit
+from podshare_sandbox.services.kubernetes.admission_request import AdmissionRequest
 from podshare_sandbox.services.kubernetes.api import KubernetesApi
 from podshare_sandbox.services.kubernetes.authentication import KubernetesUser
 from podshare_sandbox.services.kubernetes.errors import KubernetesError

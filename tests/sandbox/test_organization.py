@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from podshare_sandbox import Sandbox, organization
+from podshare_sandbox import Sandbox, new_accounts, organization
+from podshare_sandbox.authorization import accounts
 from podshare_sandbox.organization import ACCOUNTS, DATA, HUB, MANAGEMENT, SCIENTISTS
 from podshare_sandbox.services import kubernetes
 
@@ -46,17 +47,17 @@ def test_each_account_has_an_administrator(sandbox: Sandbox, account: str) -> No
     assert identity["Arn"] == f"arn:aws:iam::{account}:user/admin"
     assert sandbox.session(account).client("sts").get_caller_identity()["Account"] == account
     keys = sandbox.client("iam", account).list_access_keys(UserName="admin")["AccessKeyMetadata"]
-    assert keys[0]["AccessKeyId"] == organization.admin_credentials(account).access_key
+    assert keys[0]["AccessKeyId"] == new_accounts.admin_credentials(account).access_key
 
 
 def test_no_other_process_can_know_the_keys() -> None:
     """Keys follow from nothing that is public: another process has others."""
-    ask = f"from podshare_sandbox.organization import admin_credentials as keys; print(keys('{HUB}').secret_key)"
+    ask = f"from podshare_sandbox.new_accounts import admin_credentials as keys; print(keys('{HUB}').secret_key)"
     others = {
         subprocess.run([sys.executable, "-c", ask], check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603  # our own
         for _ in range(2)
     }
-    own = organization.admin_credentials(HUB)
+    own = new_accounts.admin_credentials(HUB)
     assert len({*others, own.secret_key}) == 3
     assert (len(own.access_key), len(own.secret_key)) == (20, 40)  # as AWS's
 
@@ -100,22 +101,22 @@ def test_buckets_hold_data_and_somebody_elses_statement(sandbox: Sandbox) -> Non
 
 def test_account_that_leaves_loses_its_organization(sandbox: Sandbox) -> None:
     """organization_id_of answers for members alone, as of now."""
-    assert organization.organization_id_of(MANAGEMENT) == organization.ORGANIZATION_ID
-    assert organization.organization_id_of("555555555555") is None
+    assert accounts.organization_id_of(MANAGEMENT) == organization.ORGANIZATION_ID
+    assert accounts.organization_id_of("555555555555") is None
     organizations = sandbox.client("organizations", MANAGEMENT)
     organizations.create_account(AccountName="visitor", Email="visitor@example.com")
     sandbox.settle()
-    visitor = organization.created_account(1)
-    assert organization.organization_id_of(visitor) == organization.ORGANIZATION_ID
+    visitor = new_accounts.created_account(1)
+    assert accounts.organization_id_of(visitor) == organization.ORGANIZATION_ID
     organizations.remove_account_from_organization(AccountId=visitor)
-    assert organization.organization_id_of(visitor) is None
+    assert accounts.organization_id_of(visitor) is None
 
 
 def test_the_ids_of_created_accounts_are_known_beforehand() -> None:
     """The n-th created account has the same twelve digits everywhere, and no two are alike."""
-    ids = [organization.created_account(number) for number in range(1, 101)]
+    ids = [new_accounts.created_account(number) for number in range(1, 101)]
     assert ids[:4] == ["555555555555", "666666666666", "777777777777", "888888888888"]
-    assert ids[4] == organization.created_account(5)
+    assert ids[4] == new_accounts.created_account(5)
     assert len({*ids, *ACCOUNTS}) == 105
     assert all(len(one) == 12 and one.isdigit() for one in ids)
 

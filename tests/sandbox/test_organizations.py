@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from podshare_sandbox import Sandbox, authorization, clock, delivery, organization
-from podshare_sandbox.organization import DATA, HUB, MANAGEMENT, ROOT_ID, SCIENTISTS
+from podshare_sandbox import Sandbox, authorization, clock, delivery, new_accounts
+from podshare_sandbox.authorization import accounts
+from podshare_sandbox.organization import DATA, HUB, MANAGEMENT, ORGANIZATION_ID, ROOT_ID, SCIENTISTS
 from podshare_sandbox.services import organizations
 from tests.sandbox.iam_accounts import refused, session_client, trusting
 
@@ -96,7 +97,7 @@ def test_creation_takes_its_time(sandbox: Sandbox, management: Any) -> None:
     done = management.describe_create_account_status(CreateAccountRequestId=pending["Id"])["CreateAccountStatus"]
     assert done["State"] == "SUCCEEDED"
     account = done["AccountId"]
-    assert account == organization.created_account(len(before) + 1)
+    assert account == new_accounts.created_account(len(before) + 1)
     assert management.list_parents(ChildId=account)["Parents"] == [{"Id": ROOT_ID, "Type": "ROOT"}]
     assert sandbox.client("sts", account).get_caller_identity()["Account"] == account
     role = sandbox.client("sts", MANAGEMENT).assume_role(
@@ -177,7 +178,7 @@ def test_a_roles_call_names_the_role(sandbox: Sandbox) -> None:
     """A session's record has the role as sessionIssuer ("CloudTrail userIdentity element")."""
     iam = sandbox.client("iam", MANAGEMENT)
     iam.create_role(RoleName="organizer", AssumeRolePolicyDocument=trusting({"AWS": MANAGEMENT}))
-    iam.attach_role_policy(RoleName="organizer", PolicyArn=organization.ADMINISTRATOR_ACCESS)
+    iam.attach_role_policy(RoleName="organizer", PolicyArn=new_accounts.ADMINISTRATOR_ACCESS)
     arn = f"arn:aws:iam::{MANAGEMENT}:role/organizer"
     session = sandbox.client("sts", MANAGEMENT).assume_role(RoleArn=arn, RoleSessionName="ann")["Credentials"]
     session_client("organizations", session).tag_resource(ResourceId=DATA, Tags=[{"Key": "tier", "Value": "gold"}])
@@ -234,7 +235,7 @@ def test_a_delegated_administrator_reads(sandbox: Sandbox, management: Any) -> N
 def test_an_account_tells_where_it_is(management: Any) -> None:
     """DescribeAccount and the lists have State, Status, JoinedMethod and the path from the organization down."""
     account = management.describe_account(AccountId=DATA)["Account"]
-    assert account["Paths"] == [f"{organization.ORGANIZATION_ID}/{ROOT_ID}/ou-pods-datalake/{DATA}/"]
+    assert account["Paths"] == [f"{ORGANIZATION_ID}/{ROOT_ID}/ou-pods-datalake/{DATA}/"]
     assert (account["State"], account["Status"], account["JoinedMethod"]) == ("ACTIVE", "ACTIVE", "CREATED")
     listed = management.list_accounts_for_parent(ParentId="ou-pods-datalake")["Accounts"]
     assert listed == [account]
@@ -271,7 +272,7 @@ def test_units_are_a_tree_with_rules(sandbox: Sandbox, management: Any) -> None:
     """Siblings have different names, a unit with something in it stays, and its path is told."""
     unit = management.create_organizational_unit(ParentId=SCIENCE, Name="Robots")["OrganizationalUnit"]
     elements = told(sandbox)["CreateOrganizationalUnit"]["detail"]["responseElements"]["organizationalUnit"]
-    assert elements["path"] == unit["Path"] == f"{organization.ORGANIZATION_ID}/{ROOT_ID}/{SCIENCE}/{unit['Id']}/"
+    assert elements["path"] == unit["Path"] == f"{ORGANIZATION_ID}/{ROOT_ID}/{SCIENCE}/{unit['Id']}/"
     twin = {"ParentId": SCIENCE, "Name": "Robots"}
     refused(management.create_organizational_unit, "DuplicateOrganizationalUnitException", **twin)
     refused(management.create_organizational_unit, "ParentNotFoundException", ParentId="ou-pods-nowhere1", Name="x")
@@ -341,7 +342,7 @@ def test_a_suspended_account_can_do_nothing(sandbox: Sandbox, management: Any) -
 def test_nobody_assumes_a_role_in_a_suspended_account(sandbox: Sandbox) -> None:
     """AssumeRole is refused as for a role that does not trust the caller, to people and services alike."""
     account = new_account(sandbox, "shut")
-    role = f"arn:aws:iam::{account}:role/{organization.ACCESS_ROLE}"
+    role = f"arn:aws:iam::{account}:role/{new_accounts.ACCESS_ROLE}"
     trust = trusting({"Service": "lambda.amazonaws.com"})
     served = sandbox.client("iam", account).create_role(RoleName="served", AssumeRolePolicyDocument=trust)["Role"][
         "Arn"
@@ -395,7 +396,7 @@ def test_a_closed_account_is_cleaned_in_the_end(sandbox: Sandbox, management: An
 def test_removal_is_told_and_leaves_an_account_outside(sandbox: Sandbox, management: Any) -> None:
     """A removed account goes on as an AWS account, of no organization: neither PrincipalOrgID nor Organizations."""
     account = new_account(sandbox, "removed", Tags=[{"Key": "a", "Value": "b"}])
-    inside = {"StringEquals": {"aws:PrincipalOrgID": organization.ORGANIZATION_ID}}
+    inside = {"StringEquals": {"aws:PrincipalOrgID": ORGANIZATION_ID}}
     trust = trusting({"AWS": account}, Condition=inside)
     arn = sandbox.client("iam").create_role(RoleName="for-members", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
     sts = sandbox.client("sts", account)
@@ -418,7 +419,7 @@ def test_a_role_in_an_account_outside_has_no_organization(sandbox: Sandbox, mana
     account = new_account(sandbox, "apart")
     iam = sandbox.client("iam", account)
     arn = iam.create_role(RoleName="visited", AssumeRolePolicyDocument=trusting({"AWS": MANAGEMENT}))["Role"]["Arn"]
-    own = {"StringEquals": {"aws:ResourceOrgID": organization.ORGANIZATION_ID}}
+    own = {"StringEquals": {"aws:ResourceOrgID": ORGANIZATION_ID}}
     guard = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*", "Condition": own}
     hub = sandbox.client("iam", MANAGEMENT)
     hub.create_role(RoleName="guarded", AssumeRolePolicyDocument=trusting({"AWS": MANAGEMENT}))
@@ -450,7 +451,7 @@ def test_a_member_leaves_by_itself(sandbox: Sandbox, management: Any) -> None:
 def test_an_invited_account_joins_by_accepting(sandbox: Sandbox, management: Any) -> None:
     """Only the invited account can accept, once; it joins in the root, as INVITED, with the invitation's tags."""
     account = SCIENTISTS[0]
-    if organization.organization_id_of(account):
+    if accounts.organization_id_of(account):
         sandbox.client("organizations", account).leave_organization()
     invitation = {"Target": {"Id": account, "Type": "ACCOUNT"}, "Tags": [{"Key": "a", "Value": "b"}]}
     handshake = management.invite_account_to_organization(**invitation)["Handshake"]

@@ -4,8 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from podshare_sandbox.services import task_governance
-from podshare_sandbox.services.kubernetes import quantities
+from podshare_sandbox.services.kubernetes import quantities, task_governance
 from podshare_sandbox.services.kubernetes.controllers import quota
 from podshare_sandbox.services.kubernetes.controllers.quota import Assigner, PodSet, Queue, Quota
 

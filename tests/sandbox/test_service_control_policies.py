@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from podshare_sandbox import Sandbox, organization
+from podshare_sandbox import Sandbox, new_accounts, organization
 from podshare_sandbox.authorization import accounts, policy
 from podshare_sandbox.authorization.policy import Authority, PrincipalNames, Request
 from podshare_sandbox.authorization.principals import authority_of, identify, role_by_arn
@@ -109,7 +109,7 @@ def test_sessions_are_limited_too(sandbox: Sandbox, management: Any) -> None:
     for name in ("guest", "spared"):
         trust = trusting({"AWS": MANAGEMENT})
         arns[name] = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
-        iam.attach_role_policy(RoleName=name, PolicyArn=organization.ADMINISTRATOR_ACCESS)
+        iam.attach_role_policy(RoleName=name, PolicyArn=new_accounts.ADMINISTRATOR_ACCESS)
     unless = {"Condition": {"ArnNotLike": {"aws:PrincipalArn": arns["spared"]}}}
     clients = {
         name: session_client("iam", sts.assume_role(RoleArn=arn, RoleSessionName="ann")["Credentials"])

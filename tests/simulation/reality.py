@@ -18,6 +18,7 @@ from moto.scheduler.models import scheduler_backends
 
 from podshare.aws.tables import from_item
 from podshare.kinds.hardening import LABELS
+from podshare_sandbox.authorization.s3_data import find_bucket
 from podshare_sandbox.services import (
     access_points,
     buckets,
@@ -244,7 +245,7 @@ def _data() -> Iterator[Found]:
         facts = {"grantee": grantee, "operations": grant.operations}
         yield f"kms_grant|{DATA}|{REGION}|{KMS_KEY.rpartition('/')[2]}|{grant.name}", facts
     for name in (IMAGES, TEXT, SCANS):
-        bucket = buckets.find(name)
+        bucket = find_bucket(name)
         policy = _document(bucket.policy if bucket else None) or {"Statement": []}
         for statement in _as_list(policy["Statement"]):
             yield f"statement|{DATA}|{REGION}|{name}|{statement.get('Sid', '')}", {"policy": {"Statement": [statement]}}

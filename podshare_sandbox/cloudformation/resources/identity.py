@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from podshare_sandbox.cloudformation.resources import managed_policies
+from podshare_sandbox import managed_policies
 from podshare_sandbox.cloudformation.resources.base import Physical, Resource, tag_map
 
 # IAM keeps at most five versions of a managed policy (IAM user guide, "IAM object quotas")

@@ -14,7 +14,8 @@ from typing import Protocol
 from moto.eks.models import Cluster
 
 from podshare_sandbox.front_door import VirtualHost
-from podshare_sandbox.services import eks
+from podshare_sandbox.services import eks, sagemaker
+from podshare_sandbox.services.kubernetes import task_governance
 from podshare_sandbox.services.kubernetes.api import KubernetesApi
 from podshare_sandbox.services.kubernetes.endpoint import KubernetesEndpoint
 from podshare_sandbox.services.kubernetes.errors import KubernetesError
@@ -69,3 +70,14 @@ def _api(cluster: Cluster) -> KubernetesApi:
                 listener(cluster, api)
         found: KubernetesApi = cluster.__dict__[_API]
         return found
+
+
+def _shape_queues(quota: sagemaker.Definition, change: sagemaker.Change) -> None:
+    task_governance.shape_queues(api_of(sagemaker.eks_cluster_arn(quota)), quota, change)
+
+
+def _shape_priorities(config: sagemaker.Definition, change: sagemaker.Change) -> None:
+    task_governance.shape_priorities(api_of(sagemaker.eks_cluster_arn(config)), config, change)
+
+
+sagemaker.effects.update({sagemaker.QUOTA: _shape_queues, sagemaker.SCHEDULER: _shape_priorities})

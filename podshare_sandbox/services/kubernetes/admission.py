@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-from podshare_sandbox.services.kubernetes import admission_policies, batch, errors, pod_security, pods
+from podshare_sandbox.services.kubernetes import batch, errors, pod_security, pods
 from podshare_sandbox.services.kubernetes.field_problems import Problem, unsupported
 from podshare_sandbox.services.kubernetes.resources import Resource
 from podshare_sandbox.services.kubernetes.validation import (
+    admission_policies,
     configuration,
     metadata,
     network_policies,

@@ -39,7 +39,7 @@ from podshare_sandbox.services.kubernetes import (
     selectors,
     watching,
 )
-from podshare_sandbox.services.kubernetes.admission_policies import AdmissionRequest
+from podshare_sandbox.services.kubernetes.admission_request import AdmissionRequest
 from podshare_sandbox.services.kubernetes.api import Check, KubernetesApi
 from podshare_sandbox.services.kubernetes.authentication import ANONYMOUS_USER, KubernetesUser, authenticate
 from podshare_sandbox.services.kubernetes.authorizer import Attributes, authorize
@@ -437,7 +437,7 @@ class KubernetesEndpoint:
         namespace = call.target.namespace
         request = AdmissionRequest(call.user, operation, resource, namespace, name, after, before)
         call.warnings.extend(admission_policies.admit(self._api, request))
-        object_quotas.admit(self._api, request)
+        object_quotas.admit(self._api.view, request)
         if resource.kind == "Pod" and operation == "CREATE" and after:
             labels = (self._api.get("Namespace", None, namespace) or {"metadata": {}})["metadata"].get("labels") or {}
             if would := pod_security.refusal(labels, "warn", after):

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from podshare_sandbox.services import sagemaker, task_governance
-from podshare_sandbox.services.kubernetes import quantities
+from podshare_sandbox.services import sagemaker
+from podshare_sandbox.services.kubernetes import quantities, task_governance
 from podshare_sandbox.services.kubernetes.api import KubernetesApi
 
 Object = dict[str, Any]

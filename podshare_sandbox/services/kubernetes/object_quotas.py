@@ -5,15 +5,13 @@ for the core group, custom resources too. The controller counts what can be crea
 for events (``DefaultIgnoredResources``). Quotas of compute and storage are kept and not enforced.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from podshare_sandbox.services.kubernetes import errors
+from podshare_sandbox.services.kubernetes.admission_request import AdmissionRequest
 from podshare_sandbox.services.kubernetes.resources import BY_KIND, Resource
 from podshare_sandbox.services.kubernetes.store import Store
-
-if TYPE_CHECKING:
-    from podshare_sandbox.services.kubernetes.admission_policies import AdmissionRequest
-    from podshare_sandbox.services.kubernetes.api import KubernetesApi
 
 Object = dict[str, Any]
 
@@ -31,10 +29,13 @@ def settle(store: Store) -> None:
             store.put(QUOTA, {**quota, "status": status})
 
 
-def admit(api: "KubernetesApi", request: "AdmissionRequest") -> None:
-    """Raise 403 for an object that a quota leaves no room for (admission plugin ResourceQuota)."""
+def admit(view: Callable[[str, str], list[Object]], request: AdmissionRequest) -> None:
+    """Raise 403 for an object that a quota leaves no room for (admission plugin ResourceQuota).
+
+    ``view`` is the API's, of all objects of a kind in a namespace.
+    """
     key = f"count/{request.resource.qualified}"
-    for quota in api.view(QUOTA.kind, request.namespace) if request.namespace else ():
+    for quota in view(QUOTA.kind, request.namespace) if request.namespace else ():
         status = quota.get("status") or {}
         limit, used = status.get("hard", {}).get(key), status.get("used", {}).get(key)
         if request.operation == "CREATE" and used is not None and int(used) >= int(limit):

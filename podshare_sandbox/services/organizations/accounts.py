@@ -16,7 +16,7 @@ from podshare_sandbox import clock
 from podshare_sandbox.authorization.accounts import ACTIVE, set_state, state_of
 from podshare_sandbox.delivery import background
 from podshare_sandbox.moto_extension import Caller, page
-from podshare_sandbox.organization import ACCESS_ROLE, created_account, open_account
+from podshare_sandbox.new_accounts import ACCESS_ROLE, created_account, open_account
 from podshare_sandbox.services.organizations import trail
 from podshare_sandbox.services.organizations.access import (
     constraint_violation,

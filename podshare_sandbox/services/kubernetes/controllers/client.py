@@ -7,7 +7,7 @@ from typing import Any
 
 from podshare_sandbox import clock
 from podshare_sandbox.services.kubernetes import admission_policies, errors, object_quotas
-from podshare_sandbox.services.kubernetes.admission_policies import AdmissionRequest
+from podshare_sandbox.services.kubernetes.admission_request import AdmissionRequest
 from podshare_sandbox.services.kubernetes.api import Check, KubernetesApi
 from podshare_sandbox.services.kubernetes.authentication import KubernetesUser
 from podshare_sandbox.services.kubernetes.resources import BY_KIND, Resource
@@ -62,7 +62,7 @@ class ControllerClient:
             name = candidate["metadata"]["name"]
             request = AdmissionRequest(self._user, operation, resource, namespace, name, candidate, before)
             admission_policies.admit(self._api, request)
-            object_quotas.admit(self._api, request)
+            object_quotas.admit(self._api.view, request)
 
         return check
 

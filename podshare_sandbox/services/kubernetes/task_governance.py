@@ -1,4 +1,4 @@
-"""A compute quota as the ClusterQueue that it becomes: instance types are flavors, and teams share one cohort.
+"""What task governance makes in the cluster: a quota becomes a ClusterQueue, of one cohort, with types as flavors.
 
 Sources: SageMaker AI Developer Guide, "Compute allocation and prioritization policies"; the ClusterQueue that the
 SageMaker HyperPod CLI's walkthrough of task governance shows, for the names of flavors and resources. AWS documents
@@ -13,6 +13,8 @@ from typing import Any
 
 from podshare_sandbox.services import sagemaker
 from podshare_sandbox.services.kubernetes import quantities
+from podshare_sandbox.services.kubernetes.api import KubernetesApi
+from podshare_sandbox.services.sagemaker import Change, Definition
 
 Object = dict[str, Any]
 Amounts = dict[str, Fraction]
@@ -23,7 +25,7 @@ RESOURCES = ("aws.amazon.com/neurondevice", CPU, MEMORY, "nvidia.com/gpu", EFA)
 _GIB = 1024**3
 
 
-def flavors(fields: Object) -> Iterator[Object]:
+def _flavors(fields: Object) -> Iterator[Object]:
     """A ResourceFlavor for each instance type of a quota: its nodes are those of the type."""
     for each in fields["ComputeQuotaConfig"].get("ComputeQuotaResources") or ():
         kind = each["InstanceType"]
@@ -109,3 +111,69 @@ def of_instance(capacity: sagemaker.Capacity | None) -> Amounts:
 
 def _fraction(number: float) -> Fraction:
     return Fraction(number).limit_denominator(1000)
+
+
+# --- in the cluster ---------------------------------------------------------------------------------------
+
+
+def shape_queues(api: KubernetesApi, quota: Definition, change: Change) -> None:
+    """The team's namespace and queues (Developer Guide, task governance commands; the HyperPod CLI's names)."""
+    namespace = f"hyperpod-ns-{quota.team}"
+    local_name, cluster_name = f"{namespace}-localqueue", f"{namespace}-clusterqueue"
+    if change.doing == "Deleting":
+        api.delete("LocalQueue", namespace, local_name)
+        api.delete("ClusterQueue", None, cluster_name)
+    else:
+        api.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {
+                    "name": namespace,
+                    "labels": {"sagemaker.amazonaws.com/quota-allocation-id": quota.id},
+                },
+            }
+        )
+        for flavor in _flavors(quota.fields):
+            api.apply(flavor)
+        api.apply(
+            {
+                "apiVersion": "kueue.x-k8s.io/v1beta1",
+                "kind": "ClusterQueue",
+                "metadata": {"name": cluster_name},
+                "spec": {
+                    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+                    "fairSharing": {"weight": str(quota.fields["ComputeQuotaTarget"]["FairShareWeight"])},
+                    **cluster_queue(quota.fields),
+                },
+            }
+        )
+        api.apply(
+            {
+                "apiVersion": "kueue.x-k8s.io/v1beta1",
+                "kind": "LocalQueue",
+                "metadata": {"name": local_name, "namespace": namespace},
+                "spec": {"clusterQueue": cluster_name},
+            }
+        )
+
+
+def shape_priorities(api: KubernetesApi, config: Definition, change: Change) -> None:
+    """One WorkloadPriorityClass ``<class>-priority`` for each priority class of the cluster policy."""
+    wanted = {} if change.doing == "Deleting" else _priorities(config.fields)
+    for name in _priorities(change.before).keys() - wanted.keys():
+        api.delete("WorkloadPriorityClass", None, name)
+    for name, weight in wanted.items():
+        api.apply(
+            {
+                "apiVersion": "kueue.x-k8s.io/v1beta1",
+                "kind": "WorkloadPriorityClass",
+                "metadata": {"name": name},
+                "value": weight,
+            }
+        )
+
+
+def _priorities(fields: Object) -> dict[str, int]:
+    classes = fields.get("SchedulerConfig", {}).get("PriorityClasses", [])
+    return {f"{each['Name']}-priority": each["Weight"] for each in classes}
