@@ -294,8 +294,8 @@ class Sandbox:
 
         The scientists' accounts get theirs from the StackSet ``podshare-member``, now and when further ones come.
         ``parameters`` are the hub stack's, beside the organization's and its management account's id; a prefix
-        goes to all stacks. ``with_drift``: the stacks that tell the hub of calls too, and a trail, see
-        :meth:`start_trail`.
+        goes to all stacks, the keys of tags to those of members. ``with_drift``: the stacks that tell the hub of
+        calls too, and a trail, see :meth:`start_trail`.
         """
         its_own = {
             "OrganizationId": organization.ORGANIZATION_ID,
@@ -312,11 +312,12 @@ class Sandbox:
         shared: dict[str, Any] = {name: given[name] for name in ("OrganizationId", "Prefix") if name in given}
         shared["HubAccountId"] = HUB
         management = {**shared, "HubRegion": HUB_REGION}
+        members = {**shared, "ResourceTagKeys": _keys(given.get("ResourceTags", ""))}
         # where AWS Organizations tells of its events
         self.deploy(accounts / "management.yaml", MANAGEMENT, "us-east-1", "podshare-management", management)
         for account, own in self._member_parameters().items():
-            self.deploy(accounts / "member.yaml", account, HUB_REGION, "podshare-member", {**shared, **own})
-        self.deploy_stack_set("podshare-member", accounts / "member.yaml", shared, [_SCIENCE])
+            self.deploy(accounts / "member.yaml", account, HUB_REGION, "podshare-member", {**members, **own})
+        self.deploy_stack_set("podshare-member", accounts / "member.yaml", members, [_SCIENCE])
         self._open_cluster(organization.EKS_CLUSTER_ARN)
         if with_drift:
             self._deploy_drift({name: value for name, value in management.items() if name != "OrganizationId"})
@@ -359,6 +360,7 @@ class Sandbox:
         arns = (eks_arn, organization.create_cluster(self.client, account, region, name, hyperpod))
         hub = self.stack("podshare").parameters
         shared = {"OrganizationId": hub["OrganizationId"], "Prefix": hub["Prefix"], "HubAccountId": HUB}
+        shared["ResourceTagKeys"] = _keys(hub["ResourceTags"])
         before = self.stack("podshare-member", account).parameters
         listed = {
             parameter: ",".join(filter(None, (before.get(parameter, ""), arn)))
@@ -477,6 +479,11 @@ def _install(front_door: FrontDoor, *, run_uploaded_code: bool) -> None:
     functions.install(front_door, run_uploaded_code=run_uploaded_code)
     delivery.install()
     trail.install()
+
+
+def _keys(tags: str) -> str:
+    """The keys of tags, both as the stacks' parameters have them."""
+    return ",".join(tag.partition("=")[0] for tag in tags.split(","))
 
 
 def _one_at_a_time(original: Callable[[BaseResponse], Any]) -> Callable[[BaseResponse], Any]:

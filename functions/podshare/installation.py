@@ -1,6 +1,7 @@
 """Where podshare itself is installed: the few facts that every name, ARN and tag is built from."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 TEAM_TAG = "podshare:team"
 MANAGED_BY_TAG = "podshare:managed-by"
@@ -14,7 +15,8 @@ class Installation:
 
     ``prefix`` begins every name that podshare gives (at most 8 characters: the longest access point name is
     then 46 of 50). ``identity_center_region`` is the home Region of IAM Identity Center; it stands in the
-    path of the roles that Identity Center makes.
+    path of the roles that Identity Center makes. ``resource_tags`` are the tags of the organization's own that
+    everything carries which podshare makes and AWS can tag.
     """
 
     prefix: str
@@ -23,11 +25,16 @@ class Installation:
     region: str
     organization: str
     identity_center_region: str
+    resource_tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def manager(self) -> str:
         """The value of the tag ``podshare:managed-by``: tells one installation's resources from another's."""
         return f"{self.prefix}@{self.account}"
+
+    def compared_tags(self, tags: Mapping[str, str]) -> dict[str, str]:
+        """Those of a resource's tags that are podshare's to compare: all others are left alone."""
+        return {key: value for key, value in tags.items() if key.startswith("podshare:") or key in self.resource_tags}
 
     @property
     def role_path(self) -> str:

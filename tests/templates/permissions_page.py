@@ -44,8 +44,8 @@ WILDCARDS = {
         "the name of a team's role, and a random id; the conditions ask for podshare's path, the Deny for the clusters"
     ),
     "arn:aws:eks:*:ACCOUNT:*": (
-        "what EKS holds the tags of a creation against is not documented; the Deny leaves the listed clusters, their "
-        "entries and associations, and paths of the API, the conditions podshare's own tags"
+        "what EKS holds the tags of a creation against is not documented; the Denies leave the listed clusters, their "
+        "entries and associations, and paths of the API, and of tags the known ones"
     ),
     "access-entry/role/* of EKS_CLUSTER_ARNS (each)": "a limit: the role's own policy names its entry",
     "addon/* of EKS_CLUSTER_ARNS (each)": _RANDOM,
@@ -220,6 +220,8 @@ def _listed(value: Any) -> list[str]:
     match value:
         case {"Fn::If": [_, then, otherwise]}:
             return [*_listed(then), *_listed(otherwise)]
+        case {"Fn::Split": [",", {"Fn::If": [_, {"Fn::Sub": str(then)}, _]}]}:
+            return [_text({"Fn::Sub": part}) for part in then.split(",")]
         case {"Fn::Split": [":", {"Fn::Join": [":", arns]}]}:
             return [f"the Regions of {_text(arns)}"]
         case {"Fn::Split": [",", {"Fn::Join": [",", list(parts)]}]}:
@@ -261,6 +263,7 @@ _WORDS = {
     "BucketNames": "BUCKET_NAMES",
     "KmsKeyArns": "KMS_KEY_ARNS",
     "ClusterAccountIds": "CLUSTER_ACCOUNTS",
+    "ResourceTagKeys": "RESOURCE_TAG_KEYS",
 }
 
 

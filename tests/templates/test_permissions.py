@@ -1,6 +1,7 @@
 """What the deployed stacks allow: the policies as IAM holds them, and what those who bear them can do."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -376,7 +377,7 @@ def document(**statement: Any) -> str:
 
 
 def stack_policy(sandbox: Sandbox, account: str, tag: str) -> str:
-    """The ARN of a policy of the account's member stack, as its roles tell it."""
+    """What the account's member stack tells in a tag of its roles, such as the ARN of a policy."""
     tags = sandbox.client("iam", account).list_role_tags(RoleName="podshare-identity")["Tags"]
     return next(str(one["Value"]) for one in tags if one["Key"] == tag)
 
@@ -635,6 +636,92 @@ def test_tags_of_a_creation_pass_whatever_eks_holds_them_against(sandbox: Sandbo
         f"{where}/createaccessentry",
         f"{where}/createpodidentityassociation",
     }
+
+
+TAGGING = {"identity": HUB, "cluster": HUB, "data": DATA}
+
+
+def known_tags(sandbox: Sandbox, work: str) -> dict[str, Any]:
+    """The statement by which a member role keeps to known tags."""
+    account = TAGGING[work]
+    found = [
+        one
+        for policy in inline_policies(sandbox, account, f"podshare-{work}")
+        for one in policy["Statement"]
+        if one["Sid"] == "KeepToKnownTags"
+    ]
+    (statement,) = found
+    return dict(statement)
+
+
+def test_every_role_that_tags_keeps_to_known_tags(sandbox: Sandbox) -> None:
+    """Whatever tags or untags is denied for all other keys, on every resource, in each role that may do it."""
+    tags = re.compile(r"^(?!sts:)\w+:((Tag|Untag)\w+|AddTags|DeleteTags)$")
+    for work, account in TAGGING.items():
+        statement = known_tags(sandbox, work)
+        held = {
+            name
+            for one in statements(sandbox, account)
+            if one.allows and one.bearer == f"podshare-{work}"
+            for name in one.actions
+            if tags.search(name)
+        }
+        assert held
+        assert set(statement["Action"]) == held
+        assert (statement["Effect"], statement["Resource"]) == ("Deny", "*")
+        assert statement["Condition"] == {"ForAnyValue:StringNotLike": {"aws:TagKeys": ["podshare:*"]}}
+    others = {
+        one.bearer
+        for account in ACCOUNTS
+        for one in statements(sandbox, account)
+        if one.allows and any(tags.search(name) for name in one.actions)
+    }
+    assert others == {f"podshare-{work}" for work in TAGGING}
+
+
+def test_tags_are_podshares_and_the_configured_ones(sandbox: Sandbox) -> None:
+    """Without the parameter a member role gives and takes podshare's tags alone, with it those of its keys too."""
+    role = team_role(sandbox, "podshare-vision-0000000a").rpartition("/")[2]
+    own, cost = {"podshare:team": "vision"}, {"CostCenter": "42"}
+    other = {"Project": "x", "costcenter": "42"}
+    quota = sandbox.client("sagemaker").create_compute_quota(
+        Name="tagged",
+        ClusterArn=sandbox.client("sagemaker").describe_cluster(ClusterName=HYPERPOD_CLUSTER)["ClusterArn"],
+        ComputeQuotaConfig={"ComputeQuotaResources": [{"InstanceType": "ml.g5.12xlarge", "Count": 1}]},
+        ComputeQuotaTarget={"TeamName": "tagged"},
+    )
+
+    def may(tags: dict[str, str]) -> set[bool]:
+        listed_tags = [{"Key": key, "Value": value} for key, value in tags.items()]
+        iam, data = member(sandbox, "identity", HUB)("iam"), member(sandbox, "data", DATA)("s3control")
+        sagemaker = member(sandbox, "cluster", HUB)("sagemaker")
+        named = {"AccountId": DATA, "Name": "podshare-tagged", "Bucket": IMAGES_BUCKET, "Tags": listed_tags}
+        answers = {
+            not denied(iam.tag_role, RoleName=role, Tags=listed_tags),
+            not denied(iam.untag_role, RoleName=role, TagKeys=list(tags)),
+            not denied(data.create_access_point, **named),
+            not denied(sagemaker.add_tags, ResourceArn=quota["ComputeQuotaArn"], Tags=listed_tags),
+        }
+        if answers == {True}:
+            data.delete_access_point(AccountId=DATA, Name="podshare-tagged")
+        return answers
+
+    template_path, keys = ROOT / "accounts" / "member.yaml", "ResourceTagKeys"
+    assert may(own) == {True}
+    assert may({**own, **cost}) == {False}
+    for account in (HUB, DATA):
+        sandbox.deploy(template_path, account, stack_name="podshare-member", parameters={keys: "CostCenter,Owner"})
+    try:
+        assert may({**own, **cost}) == {True}
+        assert may({**own, **cost, "Owner": "ml-platform"}) == {True}
+        for key, value in other.items():
+            assert may({**own, **cost, key: value}) == {False}
+        (told,) = {stack_policy(sandbox, account, "podshare:resource-tag-keys") for account in (HUB, DATA)}
+        assert told == "CostCenter=Owner"
+    finally:
+        for account in (HUB, DATA):
+            sandbox.deploy(template_path, account, stack_name="podshare-member", parameters={keys: ""})
+    assert may({**own, **cost}) == {False}
 
 
 def test_who_tags_at_creation_gives_a_cluster_no_other_tags(sandbox: Sandbox) -> None:

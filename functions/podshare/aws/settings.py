@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from podshare.installation import Installation
+from podshare.resource_tags import parse
 
 
 class OrganizationAccess(StrEnum):
@@ -37,6 +38,7 @@ class Settings(BaseModel):
     most_percent_losing: Annotated[int, Field(ge=0, le=100)]
     drain_seconds: Annotated[int, Field(ge=0)]
     function_timeout: Annotated[int, Field(ge=1, le=900)]
+    resource_tags: Annotated[Mapping[str, str], BeforeValidator(parse), Field(default_factory=dict)]
     region: str
     partition: str = "aws"
 
@@ -60,4 +62,5 @@ class Settings(BaseModel):
             region=self.region,
             organization=self.organization,
             identity_center_region=self.identity_center_region or self.region,
+            resource_tags=self.resource_tags,
         )

@@ -89,11 +89,6 @@ class Context:
         return Foreign(key, "it does not carry podshare's tags", give_marks_back(self.installation, key, missing))
 
 
-def own_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """The tags that are podshare's to compare."""
-    return {name: value for name, value in tags.items() if name.startswith("podshare:")}
-
-
 def tag_list(tags: Mapping[str, str]) -> list[Any]:
     """Tags as IAM, SageMaker and S3 take them (any of their types: all have Key and Value)."""
     return [{"Key": name, "Value": value} for name, value in sorted(tags.items())]

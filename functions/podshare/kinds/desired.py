@@ -90,8 +90,9 @@ class _Wish:
         return self.cluster.eks_arn(self.installation.partition)
 
     def tags(self, **more: str) -> dict[str, str]:
-        """Ownership and cost allocation: whose, by whom, for which part of the record."""
+        """The organization's own; ownership and cost allocation: whose, by whom, for which part of the record."""
         return {
+            **self.installation.resource_tags,
             TEAM_TAG: self.team.name,
             MANAGED_BY_TAG: self.installation.manager,
             "podshare:owner": self.team.owner,
@@ -250,7 +251,11 @@ def _scheduler_config(wish: _Wish) -> Iterator[ClusterSchedulerConfig]:
     classes = sorted(cluster.scheduler.priority_classes, key=lambda one: one.name)
     yield ClusterSchedulerConfig(
         key=Key(Kind.CLUSTER_SCHEDULER_CONFIG, cluster.account, cluster.region, cluster.eks_cluster, name),
-        tags={MANAGED_BY_TAG: wish.installation.manager, CLUSTER_TAG: cluster.name},
+        tags={
+            **wish.installation.resource_tags,
+            MANAGED_BY_TAG: wish.installation.manager,
+            CLUSTER_TAG: cluster.name,
+        },
         why="the cluster's scheduler",
         description=cluster.scheduler.description,
         config={

@@ -32,7 +32,8 @@ class TeamState(StrEnum):
 _DENYING = {
     "service control policy": (
         "A service control policy of the organization denies it: let it except the roles under /podshare-system/, or "
-        "what carries the tag podshare:managed-by; then reconcile the team."
+        "what carries the tag podshare:managed-by. If it asks for tags, name them in the hub's parameter ResourceTags. "
+        "Then reconcile the team."
     ),
     "resource control policy": (
         "A resource control policy of the organization denies it: let it except the roles under /podshare-system/; "

@@ -17,7 +17,7 @@ from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.namespace import calls as namespace
 from podshare.kinds.observation import LONGEST_TEXT, Foreign, Observation, Obstacle, Unreadable
 from podshare.kinds.role_attachment import calls as role_attachment
-from podshare.kinds.shapes import ComputeQuota, Key, Kind, Namespace, Resource
+from podshare.kinds.shapes import ComputeQuota, Key, Kind, Namespace, Resource, Work
 from podshare.reconcile.buckets import unfit_data
 from podshare.reconcile.capacity import Nodes, nodes
 from podshare.reconcile.file_system_facts import unfit_links
@@ -25,9 +25,12 @@ from podshare.reconcile.plan import Action, Change
 from podshare.reconcile.team_records import cluster_facts
 from podshare.registry.accounts import Account
 from podshare.registry.records import Cluster
+from podshare.resource_tags import not_allowed
 
-MEMBER_VERSION = "7"
+MEMBER_VERSION = "8"
 VERSION_TAG = "podshare:member-version"
+TAG_KEYS_TAG = "podshare:resource-tag-keys"
+_TAGGING = (Work.IDENTITY, Work.CLUSTER, Work.DATA)  # of Kubernetes' objects AWS knows no tags
 ADD_ONS = ("eks-pod-identity-agent", "amazon-sagemaker-hyperpod-taskgovernance")
 _MOVING = ("Creating", "Updating", "SystemUpdating", "RollingBack")  # SageMaker API, DescribeCluster
 _DEPLOY = "Deploy accounts/member.yaml of this version to the account."
@@ -279,21 +282,28 @@ def _holds(question: Callable[[Context, Key], bool], context: Context, key: Key)
 
 
 def _member_roles(context: Context, changes: Iterable[Change]) -> Iterator[Obstacle]:
-    """The member roles that the changes need: there, and of this version."""
+    """The member roles that the changes need: there, of this version, and with leave to give the hub's tags."""
     needed = {(change.key.account, "read") for change in changes}
     needed |= {(change.key.account, change.work) for change in changes}
     for account, work in sorted(needed):
         try:
             iam = context.accounts.client("iam", account)
             name = context.installation.member_role_arn(account, work).rpartition("/")[2]
-            version = tag_map(iam.get_role(RoleName=name)["Role"].get("Tags", [])).get(VERSION_TAG)
+            tags = tag_map(iam.get_role(RoleName=name)["Role"].get("Tags", []))
         except Exception as error:  # as above
             what = f"account {account}: member role for {work}: {reason_of(error)}"
             yield Obstacle(what[:LONGEST_TEXT], _DEPLOY, account=account)
             continue
-        if version != MEMBER_VERSION:
+        if (version := tags.get(VERSION_TAG)) != MEMBER_VERSION:
             what = f"account {account}: member role for {work} has version {version}, this hub needs {MEMBER_VERSION}"
             yield Obstacle(what, _DEPLOY, account=account)
+        elif work in _TAGGING and (
+            missing := not_allowed(context.installation.resource_tags, tags.get(TAG_KEYS_TAG, ""))
+        ):
+            what = f"account {account}: member role for {work} may not give the tags {', '.join(missing)}"
+            keys = ",".join(context.installation.resource_tags)
+            remedy = f"Deploy accounts/member.yaml there with the hub's keys: ResourceTagKeys={keys}"
+            yield Obstacle(what[:LONGEST_TEXT], remedy[:LONGEST_TEXT], account=account)
 
 
 def _missing_roles(context: Context, changes: Iterable[Change]) -> Iterator[Obstacle]:

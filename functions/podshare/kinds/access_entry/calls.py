@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import code_of, is_absent
-from podshare.kinds.context import Context, as_kind, own_tags
+from podshare.kinds.context import Context, as_kind
 from podshare.kinds.observation import Foreign
 from podshare.kinds.shapes import AccessEntry, Key, Resource
 
@@ -40,7 +40,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> AccessEntry | F
     return AccessEntry(
         key=key,
         identity=identity,
-        tags=own_tags(entry.get("tags", {})),
+        tags=context.installation.compared_tags(entry.get("tags", {})),
         policies={
             policy["policyArn"]: tuple(sorted(policy["accessScope"].get("namespaces", []))) for policy in associated
         },

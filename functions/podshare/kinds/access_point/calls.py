@@ -5,7 +5,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import code_of, is_absent
-from podshare.kinds.context import Context, as_kind, own_tags, tag_list, tag_map
+from podshare.kinds.context import Context, as_kind, tag_list, tag_map
 from podshare.kinds.observation import Foreign
 from podshare.kinds.shapes import AccessPoint, Key, Resource
 from podshare.policy import policies
@@ -47,7 +47,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> AccessPoint | F
     return AccessPoint(
         key=key,
         identity=identity,
-        tags=own_tags(tags),
+        tags=context.installation.compared_tags(tags),
         bucket=found["Bucket"],
         policy=policy_of(context, key),
         vpc=found.get("VpcConfiguration", {}).get("VpcId"),

@@ -14,7 +14,7 @@ from podshare.aws.errors import Failed, Pending, Terminal, code_of, is_absent
 from podshare.aws.lease import document_lease
 from podshare.installation import MANAGED_BY_TAG
 from podshare.kinds.compute_quota.calls import MOVING, status_of, write_tags
-from podshare.kinds.context import Context, as_kind, own_tags, tag_list, tag_map
+from podshare.kinds.context import Context, as_kind, tag_list, tag_map
 from podshare.kinds.observation import Foreign
 from podshare.kinds.shapes import ClusterSchedulerConfig, Key, Resource
 
@@ -50,7 +50,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> ClusterSchedule
         return ClusterSchedulerConfig(key=key, config={}, status="absent")
     return ClusterSchedulerConfig(
         key=key,
-        tags=own_tags(tags),
+        tags=context.installation.compared_tags(tags),
         config=_config(found),
         description=found.get("Description", ""),
         status=status_of(found),
@@ -125,7 +125,7 @@ def _change(
         client.delete_cluster_scheduler_config(ClusterSchedulerConfigId=found["ClusterSchedulerConfigId"])
         reason = found.get("FailureReason", "no reason given")
         raise Failed(f"scheduler config {config.key.name} is {found['Status']} ({reason}): it is made anew")
-    write_tags(client, found["ClusterSchedulerConfigArn"], own_tags(tags), config.tags)
+    write_tags(client, found["ClusterSchedulerConfigArn"], context.installation.compared_tags(tags), config.tags)
     if (found.get("Description", ""), _config(found)) == (config.description, dict(config.config)):
         return
     client.update_cluster_scheduler_config(

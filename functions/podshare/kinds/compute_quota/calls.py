@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import Failed, Pending, Waiting, code_of, is_absent
-from podshare.kinds.context import Context, as_kind, own_tags, tag_list, tag_map
+from podshare.kinds.context import Context, as_kind, tag_list, tag_map
 from podshare.kinds.observation import Foreign
 from podshare.kinds.shapes import SHAPES, ComputeQuota, Key, Resource, Stage
 
@@ -46,7 +46,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> ComputeQuota | 
     return ComputeQuota(
         key=key,
         identity=quota["ComputeQuotaId"],
-        tags=own_tags(tags),
+        tags=context.installation.compared_tags(tags),
         team=target.get("TeamName", ""),
         resources=_lines(config.get("ComputeQuotaResources", []), asked.resources if asked else ()),
         sharing=_sharing(config.get("ResourceSharingConfig", {}), asked.sharing if asked else {}),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import Retryable, Waiting, code_of
-from podshare.kinds.context import Context, as_kind, own_tags, tag_list, tag_map
+from podshare.kinds.context import Context, as_kind, tag_list, tag_map
 from podshare.kinds.observation import Foreign
 from podshare.kinds.shapes import DataRepositoryAssociation, Key, Resource
 
@@ -51,7 +51,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> DataRepositoryA
     return DataRepositoryAssociation(
         key=key,
         identity=found["AssociationId"],
-        tags=own_tags(tags),
+        tags=context.installation.compared_tags(tags),
         repository=found["DataRepositoryPath"],
         imports=frozenset(s3.get("AutoImportPolicy", {}).get("Events", ())),
         exports=frozenset(s3.get("AutoExportPolicy", {}).get("Events", ())),

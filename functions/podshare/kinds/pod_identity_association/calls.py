@@ -6,7 +6,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import code_of, is_absent
-from podshare.kinds.context import Context, as_kind, own_tags
+from podshare.kinds.context import Context, as_kind
 from podshare.kinds.observation import Foreign
 from podshare.kinds.shapes import Key, PodIdentityAssociation, Resource
 
@@ -35,7 +35,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> PodIdentityAsso
     return PodIdentityAssociation(
         key=key,
         identity=found["associationId"],
-        tags=own_tags(found.get("tags", {})),
+        tags=context.installation.compared_tags(found.get("tags", {})),
         role_arn=found["roleArn"],
         target_role_arn=found.get("targetRoleArn"),
         session_tags=not found.get("disableSessionTags", False),

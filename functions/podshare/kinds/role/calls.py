@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import Pending, code_of, is_absent, message_of
-from podshare.kinds.context import Context, as_kind, own_tags, tag_list, tag_map
+from podshare.kinds.context import Context, as_kind, tag_list, tag_map
 from podshare.kinds.observation import Foreign
 from podshare.kinds.shapes import Key, Resource, Role
 from podshare.policy import policies
@@ -49,7 +49,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> Role | Foreign 
     return Role(
         key=key,
         identity=role["RoleId"],
-        tags=own_tags(tags),
+        tags=context.installation.compared_tags(tags),
         trust=role["AssumeRolePolicyDocument"],  # type: ignore[arg-type]  # boto3 decodes it; the stubs say str
         closed_trust=policies.trust_nobody(context.installation, key.account),
         policies=inline,  # type: ignore[arg-type]  # as above
