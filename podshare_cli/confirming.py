@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from podshare.kinds.shapes import Key
+from podshare.kinds.base import Key
 from podshare.reconcile.blast_radius import digest, fingerprints
 from podshare.registry.records import MOST_LOSSES
 from podshare_cli.approving import approval, write

@@ -21,7 +21,7 @@ from lightkube.resources.core_v1 import Pod
 
 from podshare.access.reach import ANYBODY, Access, in_bucket
 from podshare.aws.kubernetes import token
-from podshare.kinds.shapes import Key, Kind
+from podshare.kinds.base import Key, Kind
 from podshare_cli.connection import Connection
 from podshare_cli.failures import Failure
 from podshare_cli.proofs import Known, Line

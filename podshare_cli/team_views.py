@@ -13,8 +13,8 @@ from rich.tree import Tree
 
 from podshare.installation import Installation
 from podshare.kinds import names
+from podshare.kinds.base import Key, Kind
 from podshare.kinds.desired import member_principals, role_holder
-from podshare.kinds.shapes import Key, Kind
 from podshare.registry.accounts import Account
 from podshare.registry.membership import Member, members
 from podshare.registry.parsing import clusters_of, enrolled, parse, parse_team

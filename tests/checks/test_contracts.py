@@ -78,8 +78,9 @@ def pure_modules() -> set[Path]:
     """The modules that the contract holds to be pure."""
     about = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     [contract] = [one for one in about["tool"]["importlinter"]["contracts"] if "is pure" in one["name"]]
-    places = [ROOT / "functions" / name.replace(".", "/") for name in contract["source_modules"]]
-    return {path for place in places for path in (*place.rglob("*.py"), place.with_suffix(".py")) if path.exists()}
+    places = [name.replace(".", "/") for name in contract["source_modules"]]
+    patterns = [pattern for place in places for pattern in (f"{place}/**/*.py", f"{place}.py")]
+    return {path for pattern in patterns for path in (ROOT / "functions").glob(pattern)}
 
 
 def imported(path: Path) -> set[str]:

@@ -16,31 +16,28 @@ from podshare.aws.sessions import Accounts
 from podshare.aws.tables import State
 from podshare.installation import Installation
 from podshare.kinds.access_entry import calls as access_entry
+from podshare.kinds.access_entry.shape import AccessEntry
 from podshare.kinds.access_point import calls as access_point
+from podshare.kinds.access_point.shape import AccessPoint
+from podshare.kinds.base import Kind, Resource
 from podshare.kinds.cluster_scheduler_config import calls as cluster_scheduler_config
+from podshare.kinds.cluster_scheduler_config.shape import ClusterSchedulerConfig
 from podshare.kinds.compute_quota import calls as compute_quota
+from podshare.kinds.compute_quota.shape import ComputeQuota
 from podshare.kinds.context import Context
 from podshare.kinds.data_repository_association import calls as data_repository_association
+from podshare.kinds.data_repository_association.shape import DataRepositoryAssociation
 from podshare.kinds.kms_grant import calls as kms_grant
+from podshare.kinds.kms_grant.shape import KmsGrant
+from podshare.kinds.kubernetes_role.shape import KubernetesRole
+from podshare.kinds.kubernetes_role_binding.shape import KubernetesRoleBinding
+from podshare.kinds.namespace.shape import Namespace
+from podshare.kinds.persistent_volume.shape import PersistentVolume
+from podshare.kinds.persistent_volume_claim.shape import PersistentVolumeClaim
 from podshare.kinds.pod_identity_association import calls as pod_identity_association
+from podshare.kinds.pod_identity_association.shape import PodIdentityAssociation
 from podshare.kinds.role import calls as role
-from podshare.kinds.shapes import (
-    AccessEntry,
-    AccessPoint,
-    ClusterSchedulerConfig,
-    ComputeQuota,
-    DataRepositoryAssociation,
-    Kind,
-    KmsGrant,
-    KubernetesRole,
-    KubernetesRoleBinding,
-    Namespace,
-    PersistentVolume,
-    PersistentVolumeClaim,
-    PodIdentityAssociation,
-    Resource,
-    Role,
-)
+from podshare.kinds.role.shape import Role
 from podshare.policy import policies, rbac
 
 CREATE: Mapping[type[Resource], Any] = {

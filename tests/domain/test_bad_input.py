@@ -21,9 +21,11 @@ from hypothesis import strategies as st
 
 from podshare.aws.tables import from_item, to_item
 from podshare.kinds import limits
+from podshare.kinds.access_point.shape import AccessPoint
+from podshare.kinds.base import Key, Resource
 from podshare.kinds.desired import desired
 from podshare.kinds.facts import ClusterFacts
-from podshare.kinds.shapes import AccessPoint, Key, Resource, Role
+from podshare.kinds.role.shape import Role
 from podshare.policy import policies
 from podshare.registry.acceptance import accept_dataset, accept_team
 from podshare.registry.accounts import Account

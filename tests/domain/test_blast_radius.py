@@ -4,8 +4,9 @@ import hashlib
 import re
 from dataclasses import replace
 
+from podshare.kinds.access_entry.shape import AccessEntry
+from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.desired import desired
-from podshare.kinds.shapes import AccessEntry, Key, Kind, Resource
 from podshare.reconcile.blast_radius import (
     accounts_of,
     cause,

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podshare.kinds import limits
+from podshare.kinds.access_point.shape import AccessPoint
+from podshare.kinds.base import Resource
 from podshare.kinds.desired import desired
-from podshare.kinds.shapes import AccessPoint, Resource, Role
+from podshare.kinds.role.shape import Role
 from podshare.policy import policies
 from podshare.registry.acceptance import accept_team
 from podshare.registry.expiry import in_force, terms

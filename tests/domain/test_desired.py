@@ -7,18 +7,15 @@ from typing import Any, TypeVar
 import pytest
 
 from podshare.installation import MANAGED_BY_TAG, TEAM_TAG
+from podshare.kinds.access_entry.shape import AccessEntry
+from podshare.kinds.access_point.shape import AccessPoint
+from podshare.kinds.base import Kind, Resource
+from podshare.kinds.bucket_delegation.shape import BucketDelegation
+from podshare.kinds.cluster_scheduler_config.shape import ClusterSchedulerConfig
 from podshare.kinds.desired import desired
-from podshare.kinds.shapes import (
-    AccessEntry,
-    AccessPoint,
-    BucketDelegation,
-    ClusterSchedulerConfig,
-    Kind,
-    KmsGrant,
-    Resource,
-    Role,
-    RoleAttachment,
-)
+from podshare.kinds.kms_grant.shape import KmsGrant
+from podshare.kinds.role.shape import Role
+from podshare.kinds.role_attachment.shape import RoleAttachment
 from podshare.policy import policies
 from podshare.registry.parsing import parse_team
 from podshare.registry.records import Scheduler, Team

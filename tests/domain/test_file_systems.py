@@ -10,17 +10,12 @@ import pytest
 from podshare.access.isolation import Boundaries, violations
 from podshare.access.proof import beyond, refusals
 from podshare.access.reach import by_pods, reach
-from podshare.kinds.desired import by_hand, desired
-from podshare.kinds.manifests import manifests
-from podshare.kinds.shapes import (
-    DataRepositoryAssociation,
-    FileSystemDelegation,
-    Kind,
-    PersistentVolume,
-    PersistentVolumeClaim,
-    Resource,
-    Stage,
-)
+from podshare.kinds.base import Kind, Resource, Stage
+from podshare.kinds.data_repository_association.shape import DataRepositoryAssociation
+from podshare.kinds.desired import by_hand, desired, manifests
+from podshare.kinds.file_system_delegation.shape import FileSystemDelegation
+from podshare.kinds.persistent_volume.shape import PersistentVolume
+from podshare.kinds.persistent_volume_claim.shape import PersistentVolumeClaim
 from podshare.reconcile.plan import Action, plan
 from podshare.registry.acceptance import accept_team
 from podshare.registry.expiry import in_force, terms

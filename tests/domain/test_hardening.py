@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 
 from podshare.kinds import hardening
-from podshare.kinds.desired import by_hand, desired
-from podshare.kinds.manifests import manifests
-from podshare.kinds.shapes import Key, Kind, Namespace, PodIdentityAssociation, Resource, Stage, Work
+from podshare.kinds.base import Key, Kind, Resource, Stage, Work
+from podshare.kinds.desired import by_hand, desired, manifests
+from podshare.kinds.namespace.shape import Namespace
+from podshare.kinds.pod_identity_association.shape import PodIdentityAssociation
 from podshare.reconcile.plan import Action, plan
 from podshare.registry.parsing import parse
 from podshare.registry.problems import InvalidRecord

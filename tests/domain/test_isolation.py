@@ -7,18 +7,14 @@ from typing import Any
 import pytest
 
 from podshare.access.isolation import violations
+from podshare.kinds.access_entry.shape import AccessEntry
+from podshare.kinds.access_point.shape import AccessPoint
+from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.desired import desired
-from podshare.kinds.shapes import (
-    AccessEntry,
-    AccessPoint,
-    Key,
-    Kind,
-    KmsGrant,
-    KubernetesRole,
-    PodIdentityAssociation,
-    Resource,
-    Role,
-)
+from podshare.kinds.kms_grant.shape import KmsGrant
+from podshare.kinds.kubernetes_role.shape import KubernetesRole
+from podshare.kinds.pod_identity_association.shape import PodIdentityAssociation
+from podshare.kinds.role.shape import Role
 from podshare.policy.rbac import KubernetesRule
 from tests.builders import CLUSTER, INSTALLATION, KMS_KEY, a_dataset, a_team, own_boundaries
 

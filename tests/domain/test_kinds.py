@@ -1,36 +1,36 @@
 """What an observed resource and the desired one both give, and what is left of a resource whose access is cut."""
 
 from dataclasses import fields, replace
+from inspect import signature
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from podshare.kinds.shapes import (
-    AccessEntry,
-    AccessPoint,
-    BucketDelegation,
-    ClusterSchedulerConfig,
-    ComputeQuota,
-    DataRepositoryAssociation,
-    FileSystemDelegation,
-    Key,
-    Kind,
-    KmsGrant,
-    KubernetesRole,
-    KubernetesRoleBinding,
-    Namespace,
-    PersistentVolume,
-    PersistentVolumeClaim,
-    PodIdentityAssociation,
-    Resource,
-    Role,
-    RoleAttachment,
-    ServiceAccount,
-    same,
-)
+from podshare import kinds
+from podshare.kinds.access_entry.shape import AccessEntry
+from podshare.kinds.access_point.shape import AccessPoint
+from podshare.kinds.base import Key, Kind, Resource, same
+from podshare.kinds.bucket_delegation.shape import BucketDelegation
+from podshare.kinds.cluster_scheduler_config.shape import ClusterSchedulerConfig
+from podshare.kinds.compute_quota.shape import ComputeQuota
+from podshare.kinds.data_repository_association.shape import DataRepositoryAssociation
+from podshare.kinds.file_system_delegation.shape import FileSystemDelegation
+from podshare.kinds.kms_grant.shape import KmsGrant
+from podshare.kinds.kubernetes_role.shape import KubernetesRole
+from podshare.kinds.kubernetes_role_binding.shape import KubernetesRoleBinding
+from podshare.kinds.namespace.shape import Namespace
+from podshare.kinds.persistent_volume.shape import PersistentVolume
+from podshare.kinds.persistent_volume_claim.shape import PersistentVolumeClaim
+from podshare.kinds.pod_identity_association.shape import PodIdentityAssociation
+from podshare.kinds.role.shape import Role
+from podshare.kinds.role_attachment.shape import RoleAttachment
+from podshare.kinds.service_account.shape import ServiceAccount
+from podshare.kinds.table import KINDS, KindModule
 from podshare.policy import policies
 from podshare.policy.rbac import KubernetesRule
 
+OFFERED = ("read", "create", "update", "delete")
 KEY = Key(Kind.ROLE, "111111111111", "us-west-2", "container", "name")
 OWN = {"key": KEY, "tags": {"podshare:team": "vision"}}
 
@@ -269,3 +269,16 @@ def test_an_intersection_that_just_fits_stays(more: int, stays: bool) -> None:
     assert bool(role.common(role).policies) is stays  # type: ignore[union-attr]
     point = replace(POINT, policy=of_size(policies.ACCESS_POINT_POLICY + more))
     assert bool(point.common(point).policy) is stays  # type: ignore[union-attr]
+
+
+def test_each_kind_has_a_folder_of_its_name_and_each_folder_a_kind() -> None:
+    """The folders of kinds are the table of kinds, and what a kind's calls offer has the same form in all of them."""
+    folders = {path.parent.name for path in Path(kinds.__path__[0]).glob("*/shape.py")}
+    parameters = {name: len(signature(getattr(KindModule, name)).parameters) - 1 for name in OFFERED}
+
+    assert folders == {*Kind}
+    assert {
+        kind: {name: len(signature(getattr(module, name)).parameters) for name in OFFERED}
+        for kind, module in KINDS.items()
+    } == dict.fromkeys(Kind, parameters)
+    assert all(isinstance(actions, frozenset) for module in KINDS.values() for actions in (module.READS, module.WRITES))

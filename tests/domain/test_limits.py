@@ -1,8 +1,8 @@
 """What would not fit is told with the count, the limit and the remedy."""
 
 from podshare.kinds import limits
+from podshare.kinds.base import Kind
 from podshare.kinds.desired import desired
-from podshare.kinds.shapes import Kind
 from podshare.policy import policies
 from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team
 

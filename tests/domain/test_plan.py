@@ -10,24 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from podshare.kinds.access_entry.shape import AccessEntry
+from podshare.kinds.access_point.shape import AccessPoint
+from podshare.kinds.base import Key, Kind, Resource, Stage, same
+from podshare.kinds.bucket_delegation.shape import BucketDelegation
+from podshare.kinds.compute_quota.shape import ComputeQuota
 from podshare.kinds.desired import desired
+from podshare.kinds.kms_grant.shape import KmsGrant
+from podshare.kinds.namespace.shape import Namespace
 from podshare.kinds.observation import LONGEST_TEXT, Foreign, LeftBehind, Obstacle, Unreadable
-from podshare.kinds.shapes import (
-    AccessEntry,
-    AccessPoint,
-    BucketDelegation,
-    ComputeQuota,
-    Key,
-    Kind,
-    KmsGrant,
-    Namespace,
-    PodIdentityAssociation,
-    Resource,
-    Role,
-    ServiceAccount,
-    Stage,
-    same,
-)
+from podshare.kinds.pod_identity_association.shape import PodIdentityAssociation
+from podshare.kinds.role.shape import Role
+from podshare.kinds.service_account.shape import ServiceAccount
 from podshare.reconcile.plan import Action, goal, plan
 from podshare.registry.records import Team
 from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team

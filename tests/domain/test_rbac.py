@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from podshare.access.isolation import Boundaries, violations
+from podshare.kinds.access_entry.shape import AccessEntry
+from podshare.kinds.base import Key, Resource, Stage
 from podshare.kinds.desired import PRESETS, desired
-from podshare.kinds.manifests import manifest
-from podshare.kinds.shapes import AccessEntry, Key, KubernetesRole, KubernetesRoleBinding, Resource, Stage
+from podshare.kinds.kubernetes_role.shape import KubernetesRole
+from podshare.kinds.kubernetes_role_binding.shape import KubernetesRoleBinding
 from podshare.policy.rbac import KubernetesRule, refusal
 from podshare.reconcile.plan import Action, plan
 from podshare.registry.acceptance import accept_team
@@ -51,10 +53,10 @@ def test_a_group_gets_a_role_in_its_own_namespace_and_everybodys_entry_is_in_it(
     """Rules become a Role and a RoleBinding of the group, in the team's namespace; each member's entry has the group."""
     found = wanted(**rbac(CONFIG))
     assert role_in(found).key.name == binding_in(found).key.name == "hyperpod-ns-vision/podshare-operators"
-    assert manifest(role_in(found))["rules"] == [
+    assert role_in(found).manifest()["rules"] == [
         {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}
     ]
-    assert manifest(binding_in(found)) == {
+    assert binding_in(found).manifest() == {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",
         "metadata": {

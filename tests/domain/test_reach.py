@@ -6,20 +6,16 @@ from typing import Any
 import pytest
 
 from podshare.access.reach import Access, account_of, by_pods, in_bucket, in_cluster, in_file_system, reach
-from podshare.kinds.shapes import (
-    AccessEntry,
-    AccessPoint,
-    DataRepositoryAssociation,
-    FileSystemDelegation,
-    Key,
-    Kind,
-    KubernetesRole,
-    KubernetesRoleBinding,
-    PersistentVolume,
-    PodIdentityAssociation,
-    Resource,
-    Role,
-)
+from podshare.kinds.access_entry.shape import AccessEntry
+from podshare.kinds.access_point.shape import AccessPoint
+from podshare.kinds.base import Key, Kind, Resource
+from podshare.kinds.data_repository_association.shape import DataRepositoryAssociation
+from podshare.kinds.file_system_delegation.shape import FileSystemDelegation
+from podshare.kinds.kubernetes_role.shape import KubernetesRole
+from podshare.kinds.kubernetes_role_binding.shape import KubernetesRoleBinding
+from podshare.kinds.persistent_volume.shape import PersistentVolume
+from podshare.kinds.pod_identity_association.shape import PodIdentityAssociation
+from podshare.kinds.role.shape import Role
 from podshare.policy import policies
 from podshare.policy.rbac import KubernetesRule
 from tests.builders import INSTALLATION

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from podshare.aws.settings import Settings
 from podshare.installation import TEAM_TAG
+from podshare.kinds.base import Kind, Resource
 from podshare.kinds.desired import desired
-from podshare.kinds.shapes import Kind, Resource
 from podshare.registry.records import Scheduler
 from podshare.resource_tags import LONGEST, MOST, not_allowed, parse
 from podshare_sandbox.cloudformation import template

@@ -5,21 +5,19 @@ from dataclasses import replace
 from typing import Any
 
 from podshare.access.isolation import violations
+from podshare.kinds.access_entry.shape import AccessEntry
+from podshare.kinds.access_point.shape import AccessPoint
+from podshare.kinds.base import Resource
+from podshare.kinds.data_repository_association.shape import DataRepositoryAssociation
 from podshare.kinds.desired import desired
-from podshare.kinds.shapes import (
-    AccessEntry,
-    AccessPoint,
-    DataRepositoryAssociation,
-    FileSystemDelegation,
-    KmsGrant,
-    KubernetesRole,
-    KubernetesRoleBinding,
-    PersistentVolume,
-    PersistentVolumeClaim,
-    PodIdentityAssociation,
-    Resource,
-    Role,
-)
+from podshare.kinds.file_system_delegation.shape import FileSystemDelegation
+from podshare.kinds.kms_grant.shape import KmsGrant
+from podshare.kinds.kubernetes_role.shape import KubernetesRole
+from podshare.kinds.kubernetes_role_binding.shape import KubernetesRoleBinding
+from podshare.kinds.persistent_volume.shape import PersistentVolume
+from podshare.kinds.persistent_volume_claim.shape import PersistentVolumeClaim
+from podshare.kinds.pod_identity_association.shape import PodIdentityAssociation
+from podshare.kinds.role.shape import Role
 from podshare.policy.rbac import KubernetesRule
 from tests.builders import CLUSTER, FILE_SYSTEM, INSTALLATION, KMS_KEY, a_dataset, a_team, own_boundaries
 

@@ -22,7 +22,8 @@ import yaml
 CORE = (
     "access.isolation",
     "access.reach",
-    "kinds.shapes",
+    "kinds.base",
+    *(f"kinds.{path.parent.name}.shape" for path in sorted(Path("functions/podshare/kinds").glob("*/shape.py"))),
     "policy.policies",
     "reconcile.blast_radius",
     "reconcile.plan",
@@ -121,7 +122,7 @@ def _report(results: dict[str, int], equivalent: int, unknown: list[Survivor]) -
     left = Counter(_module_of(one.function) for one in unknown)
     _say("")
     for module, count in sorted(modules.items()):
-        _say(f"{module:24}{count:6} mutants{left[module]:6} survive and change something")
+        _say(f"{module:42}{count:6} mutants{left[module]:6} survive and change something")
     changing = len(results) - equivalent
     killed = 100 * (changing - len(unknown)) / changing
     _say(f"\n{len(results)} mutants, {equivalent} of them change nothing; {killed:.1f} % of the others are killed")

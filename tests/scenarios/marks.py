@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from podshare.kinds.shapes import Key, Kind
+from podshare.kinds.base import Key, Kind
+from podshare.kinds.shapes import SHAPES
 from podshare_sandbox.services import kubernetes
 from podshare_sandbox.services.kubernetes.resources import BY_KIND
 from tests.scenarios.world import Item, World
@@ -11,12 +12,9 @@ from tests.scenarios.world import Item, World
 Tags = dict[str, str]
 Change = Callable[[Tags], Tags]
 
+# a namespace is SageMaker's
 OBJECTS = {
-    Kind.SERVICE_ACCOUNT: "ServiceAccount",
-    Kind.KUBERNETES_ROLE: "Role",
-    Kind.KUBERNETES_ROLE_BINDING: "RoleBinding",
-    Kind.PERSISTENT_VOLUME: "PersistentVolume",
-    Kind.PERSISTENT_VOLUME_CLAIM: "PersistentVolumeClaim",
+    kind: shape.object_kind for kind, shape in SHAPES.items() if shape.object_kind and kind is not Kind.NAMESPACE
 }
 TAGGED = {
     Kind.ROLE,

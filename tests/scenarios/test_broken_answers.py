@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from podshare.kinds.shapes import Key, Kind
+from podshare.kinds.base import Key, Kind
 from podshare.kinds.table import KINDS
 from podshare_sandbox.authorization import Decision
 from podshare_sandbox.authorization.authorize import decisions

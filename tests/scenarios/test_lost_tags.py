@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from podshare.kinds.shapes import Key, Kind
+from podshare.kinds.base import Key, Kind
 from podshare_sandbox.services import kubernetes
 from tests.scenarios.marks import OBJECTS, TAGGED, Change, Tags, relabel, retag, tags_of
 from tests.scenarios.world import EKS_ARN, HUB, LANGUAGE, VISION, Item, World, refused

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from podshare.aws.settings import Settings
-from podshare.kinds.shapes import Key
+from podshare.kinds.base import Key
 from podshare.reconcile.lifecycle import account_changed, account_read
 from podshare.reconcile.organization_accounts import keep_uses
 from podshare.reconcile.sweeping import page

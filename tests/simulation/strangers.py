@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from podshare.kinds.shapes import Key
+from podshare.kinds.base import Key
 from podshare_sandbox.services import kubernetes
 from tests.scenarios.marks import OBJECTS, TAGGED, Change, Tags, relabel, retag
 from tests.scenarios.world import DATA, EKS_ARN, HUB, MANAGEMENT, REGION, TEXT, World

@@ -11,6 +11,7 @@ import yaml
 from cfnlint.api import lint, lint_file  # type: ignore[import-untyped]  # cfn-lint has no py.typed
 from cfnlint.config import ManualArgs  # type: ignore[import-untyped]
 
+from podshare.kinds.shapes import SHAPES
 from podshare_sandbox.cloudformation import template
 from tests.checks.expanded_template import ROOT, expanded
 
@@ -75,6 +76,19 @@ def test_expanded_template_is_valid() -> None:
 def test_stacks_of_members_suit_stack_sets(path: Path) -> None:
     """They have no transform: service-managed StackSets take none (CloudFormation user guide)."""
     assert "Transform" not in template.read(path)
+
+
+def test_the_drift_stack_tells_of_the_calls_that_kinds_name(drift: dict[str, Any]) -> None:
+    """The rules forward every call that changes what podshare owns, as each kind declares them, and no other."""
+    patterns = [rule["EventPattern"] for rule in of_type(drift, "AWS::Events::Rule").values()]
+    told = {
+        f"{pattern['source'][0].removeprefix('aws.')}:{name}"
+        for pattern in patterns
+        for part in (pattern["detail"], *pattern["detail"].get("$or", ()))
+        for name in part.get("eventName", ())
+    }
+
+    assert told == {call for shape in SHAPES.values() for call in shape.told_by}
 
 
 def test_member_policies_stay_and_are_in_no_later_stacks_way() -> None:

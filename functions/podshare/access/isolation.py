@@ -12,22 +12,19 @@ from typing import Any
 from podshare.access.reach import account_of
 from podshare.installation import Installation
 from podshare.kinds import names
+from podshare.kinds.access_entry.shape import AccessEntry
+from podshare.kinds.access_point.shape import AccessPoint
+from podshare.kinds.base import Key, Resource
+from podshare.kinds.data_repository_association.shape import DataRepositoryAssociation
 from podshare.kinds.desired import CLUSTER_POLICY, TEMPLATE_NAMESPACE, TEMPLATE_POLICY, access_policy_arn
-from podshare.kinds.shapes import (
-    AccessEntry,
-    AccessPoint,
-    DataRepositoryAssociation,
-    FileSystemDelegation,
-    Key,
-    KmsGrant,
-    KubernetesRole,
-    KubernetesRoleBinding,
-    PersistentVolume,
-    PersistentVolumeClaim,
-    PodIdentityAssociation,
-    Resource,
-    Role,
-)
+from podshare.kinds.file_system_delegation.shape import FileSystemDelegation
+from podshare.kinds.kms_grant.shape import KmsGrant
+from podshare.kinds.kubernetes_role.shape import KubernetesRole
+from podshare.kinds.kubernetes_role_binding.shape import KubernetesRoleBinding
+from podshare.kinds.persistent_volume.shape import PersistentVolume
+from podshare.kinds.persistent_volume_claim.shape import PersistentVolumeClaim
+from podshare.kinds.pod_identity_association.shape import PodIdentityAssociation
+from podshare.kinds.role.shape import Role
 from podshare.policy import policies, rbac
 from podshare.policy.policies import Statement
 

@@ -12,51 +12,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from podshare.installation import Installation
-from podshare.kinds.shapes import (
-    AccessEntry,
-    AccessPoint,
-    DataRepositoryAssociation,
-    FileSystemDelegation,
-    ForeignSubjects,
-    Key,
-    Kind,
-    KubernetesRole,
-    KubernetesRoleBinding,
-    PersistentVolume,
-    PodIdentityAssociation,
-    Resource,
-    Role,
-)
+from podshare.kinds.access_entry.shape import AccessEntry
+from podshare.kinds.access_point.shape import AccessPoint
+from podshare.kinds.base import Key, Kind, Resource
+from podshare.kinds.data_repository_association.shape import DataRepositoryAssociation
+from podshare.kinds.file_system_delegation.shape import FileSystemDelegation
+from podshare.kinds.foreign_subjects.shape import ForeignSubjects
+from podshare.kinds.kubernetes_role.shape import KubernetesRole
+from podshare.kinds.kubernetes_role_binding.shape import KubernetesRoleBinding
+from podshare.kinds.persistent_volume.shape import PersistentVolume
+from podshare.kinds.pod_identity_association.shape import PodIdentityAssociation
+from podshare.kinds.role.shape import Role
 from podshare.policy import policies, rbac
 from podshare.policy.policies import Statement
 
-# the kinds whose documents give something to somebody, and those that give nothing by themselves
-GIVING = frozenset(
-    {
-        Kind.ROLE,
-        Kind.ACCESS_ENTRY,
-        Kind.POD_IDENTITY_ASSOCIATION,
-        Kind.ACCESS_POINT,
-        Kind.KUBERNETES_ROLE_BINDING,
-        Kind.FOREIGN_SUBJECTS,
-        Kind.FILE_SYSTEM_DELEGATION,
-        Kind.PERSISTENT_VOLUME,
-    }
-)
-GIVING_NOTHING = frozenset(
-    {
-        Kind.COMPUTE_QUOTA,
-        Kind.CLUSTER_SCHEDULER_CONFIG,
-        Kind.ROLE_ATTACHMENT,  # it lets a role ask; the trust of each cluster access role decides
-        Kind.SERVICE_ACCOUNT,
-        Kind.NAMESPACE,
-        Kind.KUBERNETES_ROLE,  # its bindings give what it says
-        Kind.BUCKET_DELEGATION,  # it lets access points decide, and each access point is looked at
-        Kind.KMS_GRANT,  # whoever has it still needs the objects, which access points give
-        Kind.DATA_REPOSITORY_ASSOCIATION,  # it brings data into a directory, which volumes give
-        Kind.PERSISTENT_VOLUME_CLAIM,  # the volume says which claim may have it
-    }
-)
 ANYBODY = "*"
 ASSUME = "assume"
 FROM_OUTSIDE = "from outside of the organization"

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.handlers.environment import as_handler, logger, settings
-from podshare.kinds.shapes import Work
+from podshare.kinds.base import Work
 from podshare.reconcile.applying import Step, apply
 
 

@@ -17,6 +17,7 @@ from podshare.aws.lease import document_lease
 from podshare.aws.tables import State
 from podshare.installation import Installation
 from podshare.kinds import names
+from podshare.kinds.base import Key, Work
 from podshare.kinds.bucket_edits import (
     MOST_WINDOWS,
     REVIVE,
@@ -29,7 +30,6 @@ from podshare.kinds.bucket_edits import (
     unwritable,
 )
 from podshare.kinds.context import Context
-from podshare.kinds.shapes import Key, Work
 from podshare.policy import policies
 from podshare.policy.policies import Document, Statement
 

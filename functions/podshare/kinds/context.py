@@ -9,10 +9,10 @@ from podshare.aws.errors import Terminal
 from podshare.aws.sessions import Accounts
 from podshare.aws.tables import State
 from podshare.installation import MANAGED_BY_TAG, TEAM_TAG, Installation
+from podshare.kinds.base import Key, Resource
 from podshare.kinds.inventory import Inventory
 from podshare.kinds.observation import Foreign
 from podshare.kinds.remedies import give_marks_back
-from podshare.kinds.shapes import Key, Resource
 
 if TYPE_CHECKING:  # importing it costs half a second, and few functions talk to Kubernetes
     from podshare.aws.kubernetes import Kubernetes

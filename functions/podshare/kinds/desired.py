@@ -8,26 +8,22 @@ from dataclasses import dataclass, replace
 
 from podshare.installation import MANAGED_BY_TAG, TEAM_TAG, Installation
 from podshare.kinds import hardening, names
+from podshare.kinds.access_entry.shape import AccessEntry
+from podshare.kinds.access_point.shape import AccessPoint
+from podshare.kinds.base import Key, Kind, Manifest, Resource
+from podshare.kinds.bucket_delegation.shape import BucketDelegation
+from podshare.kinds.cluster_scheduler_config.shape import ClusterSchedulerConfig
+from podshare.kinds.compute_quota.shape import ComputeQuota
 from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.file_systems import Links
-from podshare.kinds.shapes import (
-    AccessEntry,
-    AccessPoint,
-    BucketDelegation,
-    ClusterSchedulerConfig,
-    ComputeQuota,
-    Key,
-    Kind,
-    KmsGrant,
-    KubernetesRole,
-    KubernetesRoleBinding,
-    Namespace,
-    PodIdentityAssociation,
-    Resource,
-    Role,
-    RoleAttachment,
-    ServiceAccount,
-)
+from podshare.kinds.kms_grant.shape import KmsGrant
+from podshare.kinds.kubernetes_role.shape import KubernetesRole
+from podshare.kinds.kubernetes_role_binding.shape import KubernetesRoleBinding
+from podshare.kinds.namespace.shape import Namespace
+from podshare.kinds.pod_identity_association.shape import PodIdentityAssociation
+from podshare.kinds.role.shape import Role
+from podshare.kinds.role_attachment.shape import RoleAttachment
+from podshare.kinds.service_account.shape import ServiceAccount
 from podshare.policy import policies
 from podshare.policy.rbac import KubernetesRule
 from podshare.registry.accounts import Account, is_gone, is_out_of_reach
@@ -152,6 +148,16 @@ def by_hand(
     quota = team.quotas.get(cluster.name)
     wanted = _on_one_cluster(_Wish(team, quota, (), cluster, datasets, installation)) if quota else ()
     return [resource for resource in wanted if cluster.is_out_of_reach(resource.key)]
+
+
+def manifests(installation: Installation, resources: Iterable[Resource]) -> list[Manifest]:
+    """All objects that ``resources`` are, namespaces first."""
+    found: list[Manifest] = []
+    for resource in sorted(resources, key=lambda one: (not isinstance(one, Namespace), one.key)):
+        found.append(resource.manifest())
+        if isinstance(resource, Namespace) and resource.network_policy:
+            found.append(resource.network_policy_in(installation))
+    return found
 
 
 def _on_one_cluster(wish: _Wish) -> Iterator[Resource]:

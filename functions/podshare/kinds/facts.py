@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from podshare.kinds.shapes import SHAPES, Key, Work
+from podshare.kinds.base import Key, Work
+from podshare.kinds.shapes import SHAPES
 from podshare.registry.records import Scheduler
 
 

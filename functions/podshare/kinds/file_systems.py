@@ -10,16 +10,12 @@ from typing import Any
 
 from podshare.installation import Installation
 from podshare.kinds import names
+from podshare.kinds.base import Key, Kind, Resource
+from podshare.kinds.data_repository_association.shape import DataRepositoryAssociation
 from podshare.kinds.facts import ClusterFacts, FileSystemFacts
-from podshare.kinds.shapes import (
-    DataRepositoryAssociation,
-    FileSystemDelegation,
-    Key,
-    Kind,
-    PersistentVolume,
-    PersistentVolumeClaim,
-    Resource,
-)
+from podshare.kinds.file_system_delegation.shape import FileSystemDelegation
+from podshare.kinds.persistent_volume.shape import PersistentVolume
+from podshare.kinds.persistent_volume_claim.shape import PersistentVolumeClaim
 from podshare.registry.records import Dataset, DatasetAccess, FileSystemGrant, Team
 
 CSI_DRIVER = "fsx.csi.aws.com"

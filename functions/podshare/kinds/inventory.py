@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from podshare.aws.tables import Item, State
-from podshare.kinds.shapes import Key, Kind
+from podshare.kinds.base import Key, Kind
 from podshare.registry.records import DELETE_WORK
 
 

@@ -4,27 +4,20 @@ from typing import Any
 
 from podshare.installation import DISPLAYED_LABEL, MANAGED_BY_LABEL, TEAM_LABEL
 from podshare.kinds import names
+from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context
-from podshare.kinds.manifests import manifest, place
+from podshare.kinds.manifests import place
 from podshare.kinds.observation import Foreign
 from podshare.kinds.remedies import give_marks_back
-from podshare.kinds.shapes import Key, Kind, Resource
+from podshare.kinds.shapes import SHAPES
 
 READS = frozenset({"eks:DescribeCluster"})
 WRITES = frozenset({"eks:DescribeCluster"})
 
-_CALLED = {
-    Kind.SERVICE_ACCOUNT: "ServiceAccount",
-    Kind.KUBERNETES_ROLE: "Role",
-    Kind.KUBERNETES_ROLE_BINDING: "RoleBinding",
-    Kind.PERSISTENT_VOLUME: "PersistentVolume",
-    Kind.PERSISTENT_VOLUME_CLAIM: "PersistentVolumeClaim",
-}
-
 
 def owned(context: Context, key: Key) -> dict[str, Any] | Foreign | None:
     """The object as Kubernetes has it, if there is one and it is the team's."""
-    found = context.kubernetes(key).get(_CALLED[key.kind], *place(key))
+    found = context.kubernetes(key).get(SHAPES[key.kind].object_kind, *place(key))
     if found is None:
         return None
     if _is_marked(context, found) or context.remembers(key, identity_of(found)):
@@ -54,7 +47,7 @@ def common_to(found: dict[str, Any]) -> dict[str, Any]:
 
 def create(context: Context, wanted: Resource) -> None:
     """Apply the object. Raises Pending while SageMaker has not made the namespace."""
-    context.kubernetes(wanted.key).apply(manifest(wanted))
+    context.kubernetes(wanted.key).apply(wanted.manifest())
 
 
 def update(context: Context, observed: Resource, wanted: Resource) -> None:
@@ -64,4 +57,4 @@ def update(context: Context, observed: Resource, wanted: Resource) -> None:
 
 def delete(context: Context, observed: Resource) -> None:
     """Delete the object."""
-    context.kubernetes(observed.key).delete(_CALLED[observed.key.kind], *place(observed.key))
+    context.kubernetes(observed.key).delete(observed.object_kind, *place(observed.key))

@@ -6,9 +6,11 @@ Sizes are counted as AWS counts them: characters of the document without white s
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from podshare.kinds.access_point.shape import AccessPoint
+from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.bucket_edits import REVIVE, unwritable
 from podshare.kinds.observation import Obstacle
-from podshare.kinds.shapes import AccessPoint, Key, Kind, Resource, Role
+from podshare.kinds.role.shape import Role
 from podshare.policy import policies
 from podshare.policy.policies import ACCESS_POINT_POLICY, INLINE_POLICIES, Document
 

@@ -2,10 +2,9 @@
 
 from dataclasses import asdict, dataclass
 
-from podshare.kinds.shapes import Key, Kind, Resource, Work
+from podshare.kinds.base import Key, Kind, Resource, Work
 
 LONGEST_TEXT = 600
-IN_BUCKETS = frozenset({Kind.ACCESS_POINT, Kind.BUCKET_DELEGATION, Kind.FILE_SYSTEM_DELEGATION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ class Obstacle:
             return inside and place == (one.account, one.region, one.container)
         if self.bucket:
             here = getattr(resource, "bucket", resource.key.container)
-            return here == self.bucket and resource.key.kind in IN_BUCKETS
+            return here == self.bucket and resource.in_bucket
         if self.cluster:
             return self.cluster == resource.cluster
         if self.kms_key:

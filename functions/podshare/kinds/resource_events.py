@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from podshare.installation import Installation
 from podshare.kinds import names
-from podshare.kinds.shapes import Work
+from podshare.kinds.base import Work
 
 NAMESPACE = "hyperpod-ns-"  # SageMaker names a team's namespace so
 

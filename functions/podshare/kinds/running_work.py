@@ -4,8 +4,8 @@ import datetime
 import json
 
 from podshare.aws.errors import Retryable, Terminal, Waiting
+from podshare.kinds.base import Key, Kind
 from podshare.kinds.context import Context
-from podshare.kinds.shapes import Key, Kind
 from podshare.registry.records import DELETE_WORK
 
 

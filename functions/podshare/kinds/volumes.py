@@ -10,8 +10,8 @@ from typing import Any
 
 from podshare.aws.errors import Waiting
 from podshare.kinds import kubernetes_object
+from podshare.kinds.base import Resource
 from podshare.kinds.context import Context
-from podshare.kinds.shapes import Resource
 
 
 def update(context: Context, observed: Resource, wanted: Resource) -> None:

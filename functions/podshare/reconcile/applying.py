@@ -29,10 +29,10 @@ from podshare.aws.lease import Hold, TeamLeases
 from podshare.aws.sessions import Accounts, changes_guarded_by
 from podshare.aws.settings import Settings
 from podshare.aws.tables import State
+from podshare.kinds.base import Key, Resource, same
 from podshare.kinds.context import Context
 from podshare.kinds.observation import Foreign
 from podshare.kinds.running_work import await_drain
-from podshare.kinds.shapes import Key, Resource, same
 from podshare.kinds.table import KINDS
 from podshare.reconcile.plan import Action, goal
 from podshare.reconcile.team_records import desired_resources, read_records

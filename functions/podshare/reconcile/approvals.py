@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, Registry, State
-from podshare.kinds.shapes import Key
+from podshare.kinds.base import Key
 from podshare.reconcile.blast_radius import digest, fingerprints
 from podshare.registry.parsing import parse
 from podshare.registry.problems import InvalidRecord

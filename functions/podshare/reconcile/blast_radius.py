@@ -8,14 +8,16 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
+from podshare.kinds.access_point.shape import AccessPoint
+from podshare.kinds.base import Key, Kind, Resource
+from podshare.kinds.bucket_delegation.shape import BucketDelegation
 from podshare.kinds.observation import Observation
-from podshare.kinds.shapes import AccessPoint, BucketDelegation, Key, Kind, Resource, Role
+from podshare.kinds.role.shape import Role
 from podshare.reconcile.plan import Action, Change, Lane, Plan
 from podshare.registry.accounts import Account, is_gone
 from podshare.registry.parsing import enrolled
 from podshare.registry.records import Membership
 
-_GIVES_ACCESS = frozenset({Kind.ACCESS_ENTRY, Kind.ACCESS_POINT, Kind.POD_IDENTITY_ASSOCIATION})
 _CHANGES = frozenset({Action.NARROW, Action.UPDATE})
 _TAKES_FOR_GOOD = frozenset({Action.CUT, Action.DELETE, Action.DRAIN})
 
@@ -145,7 +147,7 @@ def _gives_access(key: Key, observed: Mapping[Key, Observation]) -> bool:
     """Whether somebody has access by it: by a target role too, which stands for the access points that it spares."""
     found = observed.get(key)
     is_target = isinstance(found, Role) and found.purpose == "data-target"
-    return isinstance(found, Resource) and (is_target or key.kind in _GIVES_ACCESS)
+    return isinstance(found, Resource) and (is_target or found.is_access)
 
 
 def _cluster_of(key: Key, observed: Mapping[Key, Observation]) -> str | None:

@@ -9,21 +9,17 @@ from botocore.exceptions import ClientError
 
 from podshare.aws.errors import code_of, reason_of
 from podshare.kinds import bucket_policy, limits
+from podshare.kinds.access_point.shape import AccessPoint
+from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.bucket_delegation import calls as bucket_delegation
+from podshare.kinds.bucket_delegation.shape import BucketDelegation
 from podshare.kinds.context import Context
 from podshare.kinds.file_system_delegation import calls as file_system_delegation
+from podshare.kinds.file_system_delegation.shape import FileSystemDelegation
+from podshare.kinds.kms_grant.shape import KmsGrant
 from podshare.kinds.observation import LONGEST_TEXT, Obstacle
-from podshare.kinds.shapes import (
-    AccessPoint,
-    BucketDelegation,
-    FileSystemDelegation,
-    Key,
-    Kind,
-    KmsGrant,
-    PodIdentityAssociation,
-    Resource,
-    Role,
-)
+from podshare.kinds.pod_identity_association.shape import PodIdentityAssociation
+from podshare.kinds.role.shape import Role
 from podshare.policy.data_conditions import denials
 
 TARGET_ROLES_TAG = "podshare:target-roles"

@@ -21,12 +21,15 @@ from podshare.access.reach import ANYBODY, Access, in_bucket
 from podshare.aws.tables import LEASES
 from podshare.kinds import bucket_policy, names
 from podshare.kinds.access_point import calls as access_point
+from podshare.kinds.access_point.shape import AccessPoint
+from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.context import Context
 from podshare.kinds.inventory import in_inventories
 from podshare.kinds.kms_grant import calls as kms_grant
+from podshare.kinds.kms_grant.shape import KmsGrant
 from podshare.kinds.observation import Foreign, LeftBehind, Observation
 from podshare.kinds.resource_events import access_point_stem
-from podshare.kinds.shapes import AccessPoint, Key, Kind, KmsGrant, Resource, Role
+from podshare.kinds.role.shape import Role
 from podshare.policy import policies
 from podshare.policy.policies import Document
 from podshare.reconcile.team_records import TeamRecords

@@ -22,13 +22,14 @@ from podshare.access.doors import UNREAD, Door, is_stranger, spans_as_stranger, 
 from podshare.access.proof import packed
 from podshare.access.reach import ANYBODY, Access, reach
 from podshare.aws.errors import is_absent, reason_of
-from podshare.kinds import remedies
 from podshare.kinds.access_entry import calls as access_entry
+from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.context import Context
 from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.inventory import in_inventories
 from podshare.kinds.observation import Foreign, LeftBehind, Observation
-from podshare.kinds.shapes import Key, Kind, Resource, Role
+from podshare.kinds.role.shape import Role
+from podshare.kinds.shapes import SHAPES
 from podshare.kinds.subjects import subject_of
 from podshare.policy import policies
 from podshare.reconcile.data_door_readers import IN_DATA, PROOFS, DataLook, first_look, judged, looks
@@ -346,7 +347,7 @@ def roles(look: Look) -> Iterator[Door]:
         arn = look.context.installation.role_arn(key.account, key.name)
         meant = {*_trusted_by(wanted.trust)}
         for who in sorted({*_behind(look, arn)} - meant):
-            command = remedies.mark(look.context.installation, key, look.context.missing_marks({}))
+            command = SHAPES[key.kind].marking(look.context.installation, key, look.context.missing_marks({}))
             door = look.door("role", who, ("assume",), ANYBODY, (arn, command))
             yield replace(door, region="", container="", where=arn)
 

@@ -8,9 +8,9 @@ would be called as it was, and be READY.
 import datetime
 from collections.abc import Mapping
 
+from podshare.kinds.base import Key, Resource, same
 from podshare.kinds.context import Context
 from podshare.kinds.observation import Observation, Obstacle
-from podshare.kinds.shapes import Key, Resource, same
 
 KNOWN_EVERYWHERE = datetime.timedelta(minutes=1)  # usually it is 5 to 15 s
 

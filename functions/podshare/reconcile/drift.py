@@ -14,9 +14,9 @@ from podshare.aws.errors import NoMemberRole, is_absent
 from podshare.aws.sessions import Accounts
 from podshare.aws.settings import Settings
 from podshare.aws.tables import LEASES, State
+from podshare.kinds.base import Kind
 from podshare.kinds.inventory import Inventory
 from podshare.kinds.resource_events import NAMESPACE, Touched, access_point_stem, touched
-from podshare.kinds.shapes import Kind
 from podshare.reconcile.kept_edits import keep_edit
 from podshare.reconcile.organization_accounts import users_of
 from podshare.reconcile.triggers import execution, start_once, trigger_of

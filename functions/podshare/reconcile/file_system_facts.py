@@ -9,12 +9,13 @@ from botocore.exceptions import ClientError
 from podshare.aws.errors import Terminal, code_of, reason_of
 from podshare.aws.tables import State
 from podshare.kinds import limits, names
+from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.context import Context
 from podshare.kinds.data_repository_association.calls import associations
+from podshare.kinds.data_repository_association.shape import DataRepositoryAssociation
 from podshare.kinds.facts import ClusterFacts, FileSystemFacts
 from podshare.kinds.file_systems import refusal
 from podshare.kinds.observation import LONGEST_TEXT, Obstacle
-from podshare.kinds.shapes import DataRepositoryAssociation, Key, Kind, Resource
 from podshare.registry.records import Dataset, Team, overlap
 
 _LIST_IT = "List it in FileSystemArns of accounts/member.yaml in the cluster's account, or correct the record."

@@ -7,8 +7,8 @@ from typing import Any
 
 from podshare.aws.settings import Settings
 from podshare.aws.tables import State
+from podshare.kinds.base import Key, Resource
 from podshare.kinds.observation import Observation
-from podshare.kinds.shapes import Key, Resource
 from podshare.reconcile import approvals, blast_radius
 from podshare.reconcile.announcing import announce
 from podshare.reconcile.approvals import Approvals

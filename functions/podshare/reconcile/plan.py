@@ -11,24 +11,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from podshare.kinds import remedies
+from podshare.kinds.base import Key, Kind, Resource, Stage, Work, same
 from podshare.kinds.observation import LONGEST_TEXT, Foreign, LeftBehind, Observation, Obstacle, Unreadable
-from podshare.kinds.shapes import Key, Kind, Resource, Stage, Work, same
+from podshare.kinds.shapes import SHAPES
 
 # of one run: a state's input may have 256 KiB (Step Functions quotas); what does not fit is done by the next run
 MOST_CHANGES = 250
 MOST_BYTES = 120_000
 LONGEST_VALUE = 240
 MOST_LEFT_BEHIND = 50  # told of one team; the inventory names them all
-NAMESPACE_KINDS = frozenset(
-    {
-        Kind.COMPUTE_QUOTA,
-        Kind.NAMESPACE,
-        Kind.SERVICE_ACCOUNT,
-        Kind.KUBERNETES_ROLE,
-        Kind.KUBERNETES_ROLE_BINDING,
-    }
-)
 
 
 class Action(StrEnum):
@@ -258,7 +249,7 @@ def _observed_obstacles(desired: Mapping[Key, Resource], observed: Mapping[Key, 
             yield Obstacle(f"{thing} is not podshare's: {found.found}"[:LONGEST_TEXT], found.remedy)
         elif isinstance(found, Foreign):
             what = f"{thing} is no longer wanted, and podshare may not delete it: {found.found}"
-            remedy = f"Look what it gives to whom. Delete it, if nobody needs it: {remedies.delete(key)}"
+            remedy = f"Look what it gives to whom. Delete it, if nobody needs it: {SHAPES[key.kind].deletion(key)}"
             yield Obstacle(what[:LONGEST_TEXT], remedy[:LONGEST_TEXT], account=key.account)
         elif isinstance(found, Unreadable) and not (found.no_role and key in desired):  # told once per account
             remedy = "It is left as it is; the next reconciliation tries again."
@@ -316,4 +307,4 @@ def _groups(needs: Mapping[Key, frozenset[Key]]) -> list[list[Key]]:
 
 
 def _needs_namespace(lane: Lane) -> bool:
-    return any(change.key.kind in NAMESPACE_KINDS for wave in lane for change in wave)
+    return any(SHAPES[change.key.kind].in_namespace for wave in lane for change in wave)

@@ -14,13 +14,14 @@ from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, State
 from podshare.installation import Installation
 from podshare.kinds import limits
+from podshare.kinds.base import Key, Kind, Manifest, Resource
+from podshare.kinds.compute_quota.shape import ComputeQuota
 from podshare.kinds.context import Context
-from podshare.kinds.desired import ALL_MEMBERS, by_hand
+from podshare.kinds.desired import ALL_MEMBERS, by_hand, manifests
 from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.hardening import not_verified
-from podshare.kinds.manifests import Manifest, manifests
 from podshare.kinds.observation import LONGEST_TEXT, LeftBehind, Observation, Obstacle, Unreadable
-from podshare.kinds.shapes import ComputeQuota, Key, Kind, Resource, Role
+from podshare.kinds.role.shape import Role
 from podshare.policy import policies
 from podshare.reconcile import buckets
 from podshare.reconcile.clusters import of_other_records

@@ -11,13 +11,15 @@ from botocore.exceptions import ClientError
 from podshare.aws.errors import NoMemberRole, code_of, reason_of
 from podshare.aws.settings import Settings
 from podshare.kinds import limits
+from podshare.kinds.base import Key, Kind, Resource, Work
 from podshare.kinds.compute_quota import calls as compute_quota
+from podshare.kinds.compute_quota.shape import ComputeQuota
 from podshare.kinds.context import Context, tag_map
 from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.namespace import calls as namespace
+from podshare.kinds.namespace.shape import Namespace
 from podshare.kinds.observation import LONGEST_TEXT, Foreign, Observation, Obstacle, Unreadable
 from podshare.kinds.role_attachment import calls as role_attachment
-from podshare.kinds.shapes import ComputeQuota, Key, Kind, Namespace, Resource, Work
 from podshare.reconcile.buckets import unfit_data
 from podshare.reconcile.capacity import Nodes, nodes
 from podshare.reconcile.file_system_facts import unfit_links

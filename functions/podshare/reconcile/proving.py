@@ -13,9 +13,9 @@ from podshare.access.doors import Door
 from podshare.access.proof import LONGEST_TEXT, MOST_TOLD, Proof, beyond, packed, refusals, unpacked
 from podshare.access.reach import Access, reach
 from podshare.aws.tables import Item
+from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context
 from podshare.kinds.observation import Observation, Unreadable
-from podshare.kinds.shapes import Key, Resource
 from podshare.reconcile.announcing import announce
 from podshare.reconcile.door_readers import keep_first_look
 

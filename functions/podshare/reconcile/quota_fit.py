@@ -8,10 +8,11 @@ from typing import Any
 from podshare.aws.errors import Retryable, reason_of
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Registry
+from podshare.kinds.base import Key, Resource
+from podshare.kinds.compute_quota.shape import ComputeQuota
 from podshare.kinds.context import Context
 from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.observation import LONGEST_TEXT, Obstacle
-from podshare.kinds.shapes import ComputeQuota, Key, Resource
 from podshare.reconcile import capacity
 from podshare.reconcile.capacity import Allocation, Commitment, OverCommitment
 from podshare.reconcile.instance_types import Instance, Instances

@@ -7,11 +7,12 @@ from podshare.aws.errors import NoMemberRole, reason_of
 from podshare.aws.sessions import Accounts
 from podshare.aws.settings import Settings
 from podshare.aws.tables import State
+from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.context import Context
 from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.foreign_subjects import calls as foreign_subjects
+from podshare.kinds.namespace.shape import Namespace
 from podshare.kinds.observation import LeftBehind, Observation, Unreadable
-from podshare.kinds.shapes import Key, Kind, Namespace, Resource
 from podshare.kinds.table import KINDS
 from podshare.reconcile.organization_accounts import known_accounts
 from podshare.registry.accounts import is_out_of_reach

@@ -12,9 +12,9 @@ from podshare.aws.errors import Terminal
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, Registry, State, read_together
 from podshare.installation import Installation
+from podshare.kinds.base import Key, Resource
 from podshare.kinds.desired import desired
 from podshare.kinds.facts import ClusterFacts
-from podshare.kinds.shapes import Key, Resource
 from podshare.reconcile.file_system_facts import known_file_systems
 from podshare.reconcile.organization_accounts import all_known_accounts, known_accounts, with_blocks
 from podshare.registry import expiry

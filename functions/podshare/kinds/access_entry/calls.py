@@ -10,9 +10,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import code_of, is_absent
+from podshare.kinds.access_entry.shape import AccessEntry
+from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context, as_kind
 from podshare.kinds.observation import Foreign
-from podshare.kinds.shapes import AccessEntry, Key, Resource
 
 READS = frozenset({"eks:DescribeAccessEntry", "eks:ListAssociatedAccessPolicies", "iam:GetRole"})
 WRITES = frozenset(

@@ -5,9 +5,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import code_of, is_absent
+from podshare.kinds.access_point.shape import AccessPoint
+from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context, as_kind, tag_list, tag_map
 from podshare.kinds.observation import Foreign
-from podshare.kinds.shapes import AccessPoint, Key, Resource
 from podshare.policy import policies
 from podshare.policy.policies import Document
 

@@ -1,9 +1,10 @@
 """The one statement by which a bucket lets podshare's access points decide."""
 
 from podshare.kinds import bucket_policy, names
+from podshare.kinds.base import Key, Resource
+from podshare.kinds.bucket_delegation.shape import BucketDelegation
 from podshare.kinds.bucket_policy import READS, WRITES
 from podshare.kinds.context import Context, as_kind
-from podshare.kinds.shapes import BucketDelegation, Key, Resource
 from podshare.policy.policies import Document
 
 __all__ = ["READS", "WRITES", "create", "delete", "preview", "read", "update"]

@@ -13,10 +13,11 @@ from botocore.exceptions import ClientError
 from podshare.aws.errors import Failed, Pending, Terminal, code_of, is_absent
 from podshare.aws.lease import document_lease
 from podshare.installation import MANAGED_BY_TAG
+from podshare.kinds.base import Key, Resource
+from podshare.kinds.cluster_scheduler_config.shape import ClusterSchedulerConfig
 from podshare.kinds.compute_quota.calls import MOVING, status_of, write_tags
 from podshare.kinds.context import Context, as_kind, tag_list, tag_map
 from podshare.kinds.observation import Foreign
-from podshare.kinds.shapes import ClusterSchedulerConfig, Key, Resource
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker import SageMakerClient

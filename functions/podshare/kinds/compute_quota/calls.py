@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import Failed, Pending, Waiting, code_of, is_absent
+from podshare.kinds.base import Key, Resource, Stage
+from podshare.kinds.compute_quota.shape import ComputeQuota
 from podshare.kinds.context import Context, as_kind, tag_list, tag_map
 from podshare.kinds.observation import Foreign
-from podshare.kinds.shapes import SHAPES, ComputeQuota, Key, Resource, Stage
+from podshare.kinds.shapes import SHAPES
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker import SageMakerClient

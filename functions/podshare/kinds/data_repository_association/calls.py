@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import Retryable, Waiting, code_of
+from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context, as_kind, tag_list, tag_map
+from podshare.kinds.data_repository_association.shape import DataRepositoryAssociation
 from podshare.kinds.observation import Foreign
-from podshare.kinds.shapes import DataRepositoryAssociation, Key, Resource
 
 if TYPE_CHECKING:
     from types_boto3_fsx import FSxClient

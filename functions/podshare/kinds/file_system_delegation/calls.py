@@ -3,9 +3,10 @@
 from typing import Any
 
 from podshare.kinds import bucket_policy, names
+from podshare.kinds.base import Key, Resource
 from podshare.kinds.bucket_policy import READS, WRITES
 from podshare.kinds.context import Context, as_kind
-from podshare.kinds.shapes import FileSystemDelegation, Key, Resource
+from podshare.kinds.file_system_delegation.shape import FileSystemDelegation
 from podshare.policy.policies import Document
 
 __all__ = ["READS", "WRITES", "create", "delete", "preview", "read", "update"]

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.context import Context
-from podshare.kinds.shapes import ForeignSubjects, Key, Kind, Resource
+from podshare.kinds.foreign_subjects.shape import ForeignSubjects
 from podshare.kinds.subjects import subject_of, team_of
 
 READS = frozenset({"eks:DescribeCluster"})

@@ -11,8 +11,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import Terminal, code_of, is_absent
+from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context, as_kind
-from podshare.kinds.shapes import Key, KmsGrant, Resource
+from podshare.kinds.kms_grant.shape import KmsGrant
 
 READS = frozenset({"kms:ListGrants"})
 WRITES = frozenset({"kms:CreateGrant", "kms:RevokeGrant"})

@@ -7,10 +7,11 @@ The API server lets podshare write a Role that gives more than podshare itself h
 from collections.abc import Mapping
 from typing import Any
 
+from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context
 from podshare.kinds.kubernetes_object import READS, WRITES, common_to, create, delete, owned, update
+from podshare.kinds.kubernetes_role.shape import KubernetesRole
 from podshare.kinds.observation import Foreign
-from podshare.kinds.shapes import Key, KubernetesRole, Resource
 from podshare.policy.rbac import KubernetesRule
 
 __all__ = ["READS", "WRITES", "create", "delete", "read", "update"]

@@ -1,9 +1,10 @@
 """Bindings of Roles in a team's namespace to the team's Kubernetes groups."""
 
+from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context
 from podshare.kinds.kubernetes_object import READS, WRITES, common_to, create, delete, owned, update
+from podshare.kinds.kubernetes_role_binding.shape import KubernetesRoleBinding
 from podshare.kinds.observation import Foreign
-from podshare.kinds.shapes import Key, KubernetesRoleBinding, Resource
 from podshare.kinds.subjects import subject_of
 
 __all__ = ["READS", "WRITES", "create", "delete", "read", "update"]

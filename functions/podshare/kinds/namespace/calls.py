@@ -11,12 +11,13 @@ from podshare.aws.errors import Terminal, Waiting
 from podshare.aws.served_kinds import ServedKind
 from podshare.installation import TEAM_LABEL
 from podshare.kinds import cleanup, names
+from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.context import Context, as_kind
 from podshare.kinds.hardening import HARDENING_LABEL, LABELS, POD_SECURITY_LABELS
 from podshare.kinds.kubernetes_object import identity_of
-from podshare.kinds.manifests import cleanup_quota, network_policy
+from podshare.kinds.manifests import cleanup_quota
+from podshare.kinds.namespace.shape import Namespace
 from podshare.kinds.observation import Foreign
-from podshare.kinds.shapes import Key, Kind, Namespace, Resource
 
 READS = frozenset({"eks:DescribeCluster"})
 WRITES = frozenset({"eks:DescribeCluster"})
@@ -88,7 +89,7 @@ def create(context: Context, wanted: Resource) -> None:
     namespace = as_kind(Namespace, wanted)
     api = context.kubernetes(wanted.key)
     if namespace.network_policy:
-        api.apply(network_policy(context.installation, namespace))
+        api.apply(namespace.network_policy_in(context.installation))
     api.label_namespace(wanted.key.name, dict(namespace.tags))
 
 

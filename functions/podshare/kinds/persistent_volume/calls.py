@@ -1,9 +1,10 @@
 """Volumes that mount a team's directory of a file system, each for one claim."""
 
+from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context
 from podshare.kinds.kubernetes_object import READS, WRITES, common_to, create, owned
 from podshare.kinds.observation import Foreign
-from podshare.kinds.shapes import Key, PersistentVolume, Resource
+from podshare.kinds.persistent_volume.shape import PersistentVolume
 from podshare.kinds.volumes import delete, is_leaving, storage, update
 
 __all__ = ["READS", "WRITES", "create", "delete", "read", "update"]

@@ -2,10 +2,11 @@
 
 from podshare.aws.errors import Pending, Waiting
 from podshare.kinds import kubernetes_object, volumes
+from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context
 from podshare.kinds.kubernetes_object import READS, WRITES, common_to, owned
 from podshare.kinds.observation import Foreign
-from podshare.kinds.shapes import Key, PersistentVolumeClaim, Resource
+from podshare.kinds.persistent_volume_claim.shape import PersistentVolumeClaim
 from podshare.kinds.volumes import delete, is_leaving, storage
 
 __all__ = ["READS", "WRITES", "create", "delete", "read", "update"]

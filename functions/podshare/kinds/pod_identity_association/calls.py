@@ -6,9 +6,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import code_of, is_absent
+from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context, as_kind
 from podshare.kinds.observation import Foreign
-from podshare.kinds.shapes import Key, PodIdentityAssociation, Resource
+from podshare.kinds.pod_identity_association.shape import PodIdentityAssociation
 
 READS = frozenset({"eks:ListPodIdentityAssociations", "eks:DescribePodIdentityAssociation"})
 WRITES = frozenset(

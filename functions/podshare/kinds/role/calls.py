@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import Pending, code_of, is_absent, message_of
+from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context, as_kind, tag_list, tag_map
 from podshare.kinds.observation import Foreign
-from podshare.kinds.shapes import Key, Resource, Role
+from podshare.kinds.role.shape import Role
 from podshare.policy import policies
 
 BOUNDARY_TAG = "podshare:boundary"

@@ -8,8 +8,9 @@ from botocore.exceptions import ClientError
 
 from podshare.aws.errors import Terminal, is_absent
 from podshare.aws.lease import document_lease
+from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context, as_kind
-from podshare.kinds.shapes import Key, Resource, RoleAttachment
+from podshare.kinds.role_attachment.shape import RoleAttachment
 
 POLICY_TAG = "podshare:assume-policy"
 READS = frozenset({"iam:GetRole", "iam:ListAttachedRolePolicies"})

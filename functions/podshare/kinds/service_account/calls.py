@@ -1,9 +1,10 @@
 """Kubernetes service accounts in a team's namespace."""
 
+from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context
 from podshare.kinds.kubernetes_object import READS, WRITES, common_to, create, delete, owned, update
 from podshare.kinds.observation import Foreign
-from podshare.kinds.shapes import Key, Resource, ServiceAccount
+from podshare.kinds.service_account.shape import ServiceAccount
 
 __all__ = ["READS", "WRITES", "create", "delete", "read", "update"]
 

@@ -1,0 +1,62 @@
+"""S3 access points: one per team and dataset."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from podshare.installation import Installation
+from podshare.kinds.base import Key, Resource, Stage, Work, listed
+from podshare.policy import policies
+from podshare.policy.policies import Document
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccessPoint(Resource):
+    """A team's access point for a dataset, with its policy. The bucket, network and public access block are fixed.
+
+    ``kms_key`` is the key that the dataset's record names, of which the access point itself knows nothing; ``alias`` is
+    the name that S3 gave it, which takes a bucket's place where a tool takes no ARN.
+    """
+
+    work = Work.DATA
+    cut_stage = Stage.DATA_ACCESS
+    remove_stage = Stage.REMAINS
+    gives = is_access = in_bucket = True
+    told_by = frozenset(
+        f"s3:{name}"
+        for name in (
+            "CreateAccessPoint",
+            "DeleteAccessPoint",
+            "PutAccessPointPolicy",
+            "DeleteAccessPointPolicy",
+            "TagResource",
+            "UntagResource",
+        )
+    )
+
+    bucket: str
+    policy: Document | None
+    vpc: str | None = None
+    public_access_blocked: bool = True
+    kms_key: str | None = field(default=None, compare=False)
+    alias: str = field(default="", compare=False)
+
+    def common(self, desired: Self) -> Self | None:
+        fixed = ("bucket", "vpc", "public_access_blocked")
+        if any(getattr(self, name) != getattr(desired, name) for name in fixed):
+            return None
+        shared = policies.common(self.policy, desired.policy)
+        return replace(self, policy=shared if policies.size([shared]) <= policies.ACCESS_POINT_POLICY else None)
+
+    def cut(self) -> Self | None:
+        return replace(self, policy=None)
+
+    @classmethod
+    def deletion(cls, key: Key) -> str:
+        return f"aws s3control delete-access-point --region {key.region} --account-id {key.account} --name {key.name}"
+
+    @classmethod
+    def marking(cls, installation: Installation, key: Key, marks: Mapping[str, str]) -> str:
+        where = f"--region {key.region} --account-id {key.account}"
+        arn = f"arn:{installation.partition}:s3:{key.region}:{key.account}:accesspoint/{key.name}"
+        return f"aws s3control tag-resource {where} --resource-arn {arn} --tags {listed(marks)}"

@@ -1,0 +1,27 @@
+"""Links from a directory of a file system to a prefix of a bucket."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+from podshare.kinds.base import Resource, Stage, Work
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRepositoryAssociation(Resource):
+    """The link from a directory of a file system (its key's name) to what lies under a prefix of a bucket.
+
+    ``status`` is ``settled``, ``moving``, ``misconfigured`` or ``failed``. Path and repository are fixed.
+    """
+
+    work = Work.CLUSTER
+    cut_stage = Stage.DATA_ACCESS
+    remove_stage = Stage.CACHED_DATA
+    gives = False  # it brings data into a directory, which volumes give
+
+    repository: str
+    imports: frozenset[str]
+    exports: frozenset[str]
+    status: str = "settled"
+
+    def common(self, desired: Self) -> Self | None:
+        return replace(self, exports=self.exports & desired.exports) if self.repository == desired.repository else None

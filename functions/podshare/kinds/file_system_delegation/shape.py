@@ -1,0 +1,36 @@
+"""A team's share in the statements by which a bucket admits a file system."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+from podshare.kinds.base import Resource, Stage, Work
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileSystemDelegation(Resource):
+    """A team's share in the statements by which a bucket admits the service-linked role of a file system.
+
+    Cut, it leaves what Amazon FSx needs of the bucket itself, and no object: the association goes after the access.
+    ``in_policy`` is as a bucket delegation's.
+    """
+
+    work = Work.DATA
+    cut_stage = Stage.DATA_ACCESS
+    remove_stage = Stage.REMAINS
+    gives = in_bucket = True
+    told_by = frozenset({"s3:PutBucketPolicy", "s3:DeleteBucketPolicy"})
+
+    account: str
+    file_system: str
+    prefix: str
+    read: bool = True
+    write: bool
+    in_policy: bool = True
+
+    def common(self, desired: Self) -> Self | None:
+        if (self.account, self.prefix) != (desired.account, desired.prefix):
+            return None
+        return replace(self, read=self.read and desired.read, write=self.write and desired.write)
+
+    def cut(self) -> Self | None:
+        return replace(self, read=False, write=False)

@@ -1,0 +1,40 @@
+"""Kubernetes RoleBindings: which group has a Role."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+from podshare.kinds.base import Manifest, Resource, Stage, Work
+from podshare.kinds.manifests import RBAC, object_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class KubernetesRoleBinding(Resource):
+    """Who has a Role in the team's namespace; ``role`` and ``subjects`` are a kind and a name each."""
+
+    work = Work.KUBERNETES
+    cut_stage = remove_stage = Stage.CLUSTER_ACCESS
+    gives = True
+    in_namespace = True
+    object_kind = "RoleBinding"
+
+    role: str
+    subjects: frozenset[str]
+
+    def common(self, desired: Self) -> Self | None:
+        if self.role != desired.role:
+            return None  # Kubernetes lets nobody change a binding's role
+        return replace(self, subjects=self.subjects & desired.subjects)
+
+    def manifest(self) -> Manifest:
+        kind, _, name = self.role.partition(" ")
+        return {
+            **object_of(f"{RBAC}/v1", self),
+            "roleRef": {"apiGroup": RBAC, "kind": kind, "name": name},
+            "subjects": [_group(subject) for subject in sorted(self.subjects)],
+        }
+
+
+def _group(subject: str) -> Manifest:
+    """Only groups are ever bound: of what others have bound, a narrowing keeps nothing else."""
+    kind, _, name = subject.partition(" ")
+    return {"apiGroup": RBAC, "kind": kind, "name": name}

@@ -1,0 +1,49 @@
+"""A team's namespace."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from podshare.installation import TEAM_LABEL, Installation
+from podshare.kinds import names
+from podshare.kinds.base import Manifest, Resource, Stage, Work
+from podshare.kinds.manifests import displayed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Namespace(Resource):
+    """A team's namespace, which SageMaker makes: of podshare's are some labels (in ``tags``) and a network policy.
+
+    One that is ``vacating`` was left by a team that was deleted: it is nobody's until it is empty. ``ending`` tells
+    what holds one that somebody has deleted; nothing can be made in it.
+    """
+
+    work = Work.KUBERNETES
+    cut_stage = remove_stage = Stage.NAMESPACE
+    gives = False
+    in_namespace = True
+    object_kind = "Namespace"
+
+    network_policy: Mapping[str, Any] | None = None
+    vacating: bool = False
+    ending: str = field(default="", compare=False)
+
+    def common(self, desired: Self) -> Self | None:
+        return None if self.vacating else self  # what holds a team is no access: it is changed in place
+
+    def manifest(self) -> Manifest:
+        metadata = {"name": self.key.name, "labels": dict(sorted(self.tags.items()))}
+        return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+
+    def network_policy_in(self, installation: Installation) -> Manifest:
+        """The object of the namespace's network policy."""
+        return {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {
+                "namespace": self.key.name,
+                "name": names.network_policy(installation),
+                "labels": displayed(names.labels(installation, self.tags[TEAM_LABEL])),
+            },
+            "spec": dict(self.network_policy or {}),
+        }

@@ -1,0 +1,29 @@
+"""A team's claims to volumes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from podshare.kinds.base import Manifest, Resource, Stage, Work
+from podshare.kinds.manifests import object_of, storage_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersistentVolumeClaim(Resource):
+    """The team's claim to a volume (labels stand in ``tags``), which Kubernetes lets nobody change; as a volume's."""
+
+    work = Work.KUBERNETES
+    cut_stage = remove_stage = Stage.DATA_ACCESS
+    gives = False  # the volume says which claim may have it
+    object_kind = "PersistentVolumeClaim"
+
+    spec: Mapping[str, Any]
+    capacity_gib: int = field(compare=False)
+    usable: bool = True
+
+    def common(self, desired: Self) -> Self | None:
+        return self if self.usable and self.spec == desired.spec else None
+
+    def manifest(self) -> Manifest:
+        spec = {**self.spec, "resources": {"requests": storage_of(self.capacity_gib)}}
+        return {**object_of("v1", self), "spec": spec}
