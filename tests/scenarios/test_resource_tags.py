@@ -198,6 +198,20 @@ def test_a_removed_tag_comes_back(world: World) -> None:
     assert pairs(listed)["CostCenter"] == "43"
 
 
+def test_no_key_keeps_access_alive(world: World) -> None:
+    """Tags that a member stack does not know hold additions back there, and never what takes access away."""
+    deploy_hub(world, "CostCenter=43,Project=x")
+    assert world.works("vision", VISION)
+    status = world.put_team("vision", **{**TEAM, "members": [], "service_accounts": []})
+    assert not world.works("vision", VISION)
+    assert status["state"] == "DEGRADED"
+    told = [problem["what"] for problem in status["problems"]]
+    assert f"account {HUB}: member role for cluster may not give the tags Project" in told
+    deploy_hub(world, "CostCenter=43")
+    world.reconcile("vision")
+    assert world.status("vision")["state"] == "READY"
+
+
 def test_access_ends_as_ever(world: World) -> None:
     """A team with tags of the organization's own is deleted without remains."""
     world.delete("team#vision", "team#sound")

@@ -196,11 +196,15 @@ def test_policies_fit(sandbox: Sandbox) -> None:
     ("room", "file_systems"), [(4, {"FileSystemArns": ""}), (2, {})], ids=["alone", "with file systems"]
 )
 def test_clusters_of_one_account_fit(sandbox: Sandbox, room: int, file_systems: dict[str, str]) -> None:
-    """The member stack has room for as many clusters as docs/limits.md says: IAM would refuse a policy that is too long."""
+    """The member stack has room for as many clusters as docs/limits.md says, with the longest keys of tags.
+
+    IAM would refuse a policy that is too long.
+    """
     of = f"{HUB_REGION}:{HUB}:cluster"
     many = {
         "EksClusterArns": ",".join(f"arn:aws:eks:{of}/hyperpod-production-{number}" for number in range(room)),
         "HyperPodClusterArns": ",".join(f"arn:aws:sagemaker:{of}/abcdefghijk{number}" for number in range(room)),
+        "ResourceTagKeys": ",".join(f"{number}{'k' * 24}" for number in range(10))[:256],
     }
     one = sandbox.stack("podshare-member").parameters
     without = {**one, **file_systems}  # one step at a time: what goes may go after what comes
