@@ -2,7 +2,7 @@
 
 # ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -76,6 +76,7 @@ def _profiles(given: list[str]) -> dict[str, str]:
 
 
 def _findings(accounts: "Accounts", only: set[str]) -> Iterator["Finding"]:
+    from podshare.resource_tags import parse
     from podshare_cli.doctor import clusters, hub, members, organization
 
     connection = accounts.connection
@@ -87,7 +88,8 @@ def _findings(accounts: "Accounts", only: set[str]) -> Iterator["Finding"]:
     records = _records(connection)
     for record in records["cluster"]:
         yield from clusters.findings(accounts, record)
-    for part in _parts(connection, records).values():
+    keys = parse(environment.get("PODSHARE_RESOURCE_TAGS", ""))
+    for part in _parts(connection, records, keys).values():
         if not only or part.account in only:
             yield from members.findings(accounts, part)
 
@@ -99,7 +101,9 @@ def _records(connection: "Connection") -> dict[str, list[dict[str, Any]]]:
     return {kind: registry.all_of(kind) for kind in ("cluster", "dataset", "team")}
 
 
-def _parts(connection: "Connection", records: Mapping[str, list[dict[str, Any]]]) -> dict[str, "Part"]:
+def _parts(
+    connection: "Connection", records: Mapping[str, list[dict[str, Any]]], tag_keys: Collection[str]
+) -> dict[str, "Part"]:
     """The accounts that records name, and those that podshare has something in for members that were selected."""
     from podshare_cli.doctor.members import parts
     from podshare_cli.tables import State
@@ -110,7 +114,10 @@ def _parts(connection: "Connection", records: Mapping[str, list[dict[str, Any]]]
     partition = connection.caller.split(":")[1]
     others = {str(record["account"]) for kind in ("cluster", "dataset") for record in records[kind]}
     members = sorted({*named, *(account for account in used if account not in others)})
-    return parts(records["cluster"], records["dataset"], members, connection.account, partition)
+    found = parts(records["cluster"], records["dataset"], members, connection.account, partition)
+    for part in found.values():
+        part.needs["ResourceTagKeys"] = set(tag_keys)
+    return found
 
 
 def _looking(findings: Iterable["Finding"], *, quiet: bool) -> Iterator["Finding"]:

@@ -157,6 +157,14 @@ def old_member_stack(sandbox: Sandbox, _: pytest.MonkeyPatch) -> Callable[[], ob
     return lambda: iam.tag_role(RoleName="podshare-identity", Tags=version)
 
 
+def tags_of_the_hub_alone(sandbox: Sandbox, _: pytest.MonkeyPatch) -> Callable[[], object]:
+    functions, name = sandbox.client("lambda"), "podshare-plan-team"
+    before = functions.get_function_configuration(FunctionName=name)["Environment"]
+    variables = {**before["Variables"], "PODSHARE_RESOURCE_TAGS": "CostCenter=42"}
+    functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+    return lambda: functions.update_function_configuration(FunctionName=name, Environment=before)
+
+
 def dataset_of_another_bucket(sandbox: Sandbox, _: pytest.MonkeyPatch) -> Callable[[], object]:
     return _with_record(sandbox, {**DATASETS[0], "id": "dataset#other", "bucket": f"unlisted-{DATA}"})
 
@@ -237,6 +245,7 @@ FAULTS: dict[str, tuple[Fault, tuple[str, str, str]]] = {
     "own entry removed": (own_entry_removed, ("cluster main", "own entries", "problem")),
     "no HyperPod cluster": (cluster_that_is_not_there, ("cluster main", "HyperPod cluster", "problem")),
     "old member stack": (old_member_stack, (f"account {VISION}", "member stack", "problem")),
+    "tags of the hub alone": (tags_of_the_hub_alone, (f"account {VISION}", "parameters", "problem")),
     "unlisted bucket": (dataset_of_another_bucket, (f"account {DATA}", "parameters", "problem")),
     "nobody hears of alarms": (nobody_hears, ("hub", "alarm topic", "problem")),
     "bus without policy": (bus_without_policy, ("hub", "event buses", "problem")),
