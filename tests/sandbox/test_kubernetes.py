@@ -204,6 +204,58 @@ def test_an_iam_user_signs_in_too() -> None:
     assert review["status"]["userInfo"]["username"] == f"arn:aws:iam::{SCIENTIST}:user/admin"
 
 
+def mapped(**parts: Any) -> None:
+    """Write the ConfigMap aws-auth."""
+    data = {part: json.dumps(lines) for part, lines in parts.items()}
+    metadata = {"name": "aws-auth", "namespace": "kube-system"}
+    system().apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+
+
+def who_is(call: Call) -> dict[str, Any]:
+    """What SelfSubjectReview answers; empty where the caller is let in by nothing."""
+    status, review = call("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {})
+    return dict(review["status"]["userInfo"]) if status == 201 else {}
+
+
+def test_whoever_has_no_entry_gets_in_by_the_config_map() -> None:
+    """A line names a role without its path, and gives any group and a name with what the session is called.
+
+    aws-iam-authenticator, "Full configuration format"; EKS user guide, "Grant IAM users access to Kubernetes with a
+    ConfigMap".
+    """
+    make_role("visitor", path="/people/")
+    role = f"arn:aws:iam::{HUB}:role/visitor"
+    line = {"username": "{{AccountID}}:{{SessionName}}", "groups": ["system:masters"]}
+    mapped(mapRoles=[{"rolearn": f"arn:aws:iam::{HUB}:role/people/visitor", **line}])
+    visitor = as_role(f"arn:aws:iam::{HUB}:role/people/visitor")
+    assert who_is(visitor) == {}
+    mapped(mapRoles=[{"rolearn": role, **line}])
+    user = who_is(visitor)
+    assert user["username"] == f"{HUB}:ana-example.com"
+    assert user["groups"] == ["system:masters", "system:authenticated"]
+    assert may(visitor, "create", "kube-system", resource="secrets")
+
+
+def test_an_entry_comes_before_the_config_map() -> None:
+    """Whoever has an entry comes by that alone (EKS user guide, "Change authentication mode to use access entries")."""
+    role = make_member()
+    mapped(mapRoles=[{"rolearn": role.replace("/podshare", ""), "username": "root", "groups": ["system:masters"]}])
+    assert who_is(as_role(role))["groups"] == ["system:authenticated"]
+
+
+def test_the_config_map_counts_only_where_the_mode_says_so() -> None:
+    """In mode API entries alone count; a whole account comes under each principal's ARN, with no groups."""
+    mapped(mapAccounts=[SCIENTIST])
+    user = caller(make_token(Credentials(f"AKIA{SCIENTIST}0000", f"secret-of-{SCIENTIST}")))
+    found = who_is(user)
+    assert (found["username"], found["groups"]) == (
+        f"arn:aws:iam::{SCIENTIST}:user/admin",
+        ["system:authenticated"],
+    )
+    client("eks").update_cluster_config(name=CLUSTER, accessConfig={"authenticationMode": "API"})
+    assert who_is(user) == {}
+
+
 def bad_tokens() -> list[tuple[str, Callable[[Credentials], str]]]:
     """Ways to spoil a token."""
     foreign = Credentials(f"AKIA{HUB}0000", "not the secret")

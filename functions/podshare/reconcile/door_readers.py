@@ -18,9 +18,10 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
+from podshare.access import aws_auth
 from podshare.access.doors import UNREAD, Door, is_stranger, spans_as_stranger, unexpected
 from podshare.access.proof import packed
-from podshare.access.reach import ANYBODY, Access, reach
+from podshare.access.reach import ANYBODY, Access, account_of, reach
 from podshare.aws.errors import is_absent, reason_of
 from podshare.kinds.access_entry import calls as access_entry
 from podshare.kinds.base import Key, Kind, Resource
@@ -50,6 +51,7 @@ READERS = 8  # as in the survey
 Unread = Mapping[str, str]  # a rule that does not hold, as a violation is told
 L = TypeVar("L")
 _HASH = 9  # characters at the end of a role's name, after the team's
+_WORK_IN_CLUSTERS = ("kubernetes", "read")  # whose member roles have entries, made by accounts/cluster.yaml
 _STANDARD = "STANDARD"  # the other types are nodes', which have no access policies and groups of Kubernetes' own
 
 
@@ -90,6 +92,22 @@ class Look:
             written_at=by[0],
             closed_by=by[1],
         )
+
+    @cached_property
+    def authentication_mode(self) -> str:
+        """Whether the cluster goes by access entries alone (``API``)."""
+        eks = self.context.accounts.client("eks", self.facts.account, self.facts.region)
+        cluster = eks.describe_cluster(name=self.facts.eks_cluster)["cluster"]
+        return str(cluster["accessConfig"]["authenticationMode"])
+
+    @cached_property
+    def aws_auth(self) -> tuple[aws_auth.Line, ...]:
+        """Whom the ConfigMap aws-auth lets in. Raises ValueError if it cannot be understood."""
+        if not self.facts.kubernetes_api or self.authentication_mode == "API":
+            return ()
+        kubernetes = self.context.kubernetes(self.key(Kind.NAMESPACE, self.namespace))
+        found = kubernetes.get("ConfigMap", aws_auth.NAMESPACE, aws_auth.NAME) or {}
+        return tuple(aws_auth.lines(found.get("data") or {}, self.context.installation.partition))
 
     def eks_command(self, action: str, *arguments: str) -> str:
         """A command of the AWS CLI about the cluster."""
@@ -181,13 +199,13 @@ def _in_clusters(  # noqa: PLR0917  # whose doors, and what to hold them against
 
 
 def _not_looked_at(look: Look) -> Iterator[str]:
-    """What may let somebody into a cluster and is not read: what a record rules out, and the ConfigMap aws-auth."""
+    """What may let somebody into a cluster and is not read, because its record rules it out."""
     facts = look.facts
-    if not facts.kubernetes_api:
-        yield f"RoleBindings and ClusterRoleBindings of cluster {facts.name} (kubernetes_api: false)"
+    if facts.kubernetes_api:
+        return
+    yield f"RoleBindings and ClusterRoleBindings of cluster {facts.name} (kubernetes_api: false)"
     try:
-        eks = look.context.accounts.client("eks", facts.account, facts.region)
-        mode = str(eks.describe_cluster(name=facts.eks_cluster)["cluster"]["accessConfig"]["authenticationMode"])
+        mode = look.authentication_mode
     except Exception as error:  # whatever it is, what else there is must be told
         mode = f"authentication mode not read: {reason_of(error)}"
     if mode != "API":
@@ -310,18 +328,30 @@ def _by_policies(look: Look, arn: str, associated: Iterable[Mapping[str, Any]]) 
 
 
 def _by_groups(look: Look, arn: str, groups: Collection[str]) -> Iterator[Door]:
-    own = f"{look.context.installation.prefix}:{look.context.team}:"
-    if mine := sorted(group for group in groups if group.startswith(own)):
-        rest = sorted({*groups} - {*mine})
+    """By the groups that podshare binds: the team's own, and its own two, which reach every team's namespace."""
+    given = [*_own_groups(look, arn, groups)]
+    if given:
+        rest = sorted({*groups} - {group for group, _ in given})
         command = look.eks_command("update-access-entry", "--principal-arn", arn, "--kubernetes-groups")
         command = f"{command} {shlex.join(rest) if rest else shlex.quote('[]')}"
-        gives = ("what RBAC grants",)
-        yield from (look.door("access entry", arn, gives, f"group {group}", (arn, command)) for group in mine)
+        for _, (gives, what) in given:
+            yield look.door("access entry", arn, (gives,), what, (arn, command))
+
+
+def _own_groups(look: Look, arn: str, groups: Iterable[str]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Those of the groups that podshare binds, each with what it gives and where; its own two are its member roles'."""
+    installation, account = look.context.installation, look.facts.account
+    for group in sorted(groups):
+        if group.startswith(f"{installation.prefix}:{look.context.team}:"):
+            yield group, ("what RBAC grants", f"group {group}")
+        for work in _WORK_IN_CLUSTERS:
+            if group == f"{installation.prefix}:{work}" and arn != installation.member_role_arn(account, work):
+                yield group, (f"group {group}", ANYBODY)
 
 
 def _behind(look: Look, arn: str) -> tuple[str, ...]:
     """Who may assume the role of an entry, as its trust names them; nobody for a user."""
-    if ":role/" not in arn:
+    if ":role/" not in arn or account_of(arn) != look.facts.account:  # a ConfigMap names those of other accounts too
         return ()
     try:
         role = look.context.accounts.client("iam", look.facts.account).get_role(RoleName=arn.rpartition("/")[2])["Role"]
@@ -378,7 +408,7 @@ def bindings(look: Look) -> Iterator[Door]:
     if not facts.kubernetes_api:
         return
     found = [*_in_namespace(look), *_in_cluster(look)]
-    entries = _entries(look) if found else []
+    entries = [*_entries(look), *_mapped(look)] if found else []
     for subject, door in found:
         yield replace(door, behind=tuple(entry.who for entry in entries if entry.is_subject(subject)))
 
@@ -427,6 +457,13 @@ class _Entry:
         return kind == "User" and policies.covers(re.sub(r"\{\{\w+\}\}", ANYBODY, self.username), name)
 
 
+def _mapped(look: Look) -> Iterator[_Entry]:
+    """As whom each line of the ConfigMap aws-auth lets its principal in."""
+    for line in look.aws_auth:
+        who = f"every principal of account {line.account}" if line.account else line.principal
+        yield _Entry(line.username, line.groups, f"{who} (by ConfigMap {aws_auth.NAME})")
+
+
 def _entries(look: Look) -> list[_Entry]:
     """All entries of the cluster but those of nodes and services."""
     facts = look.facts
@@ -456,5 +493,17 @@ def _subjects(binding: Mapping[str, Any]) -> list[str]:
     return [subject_of(subject) for subject in binding.get("subjects") or ()]
 
 
+def config_map(look: Look) -> Iterator[Door]:
+    """Whom the ConfigMap aws-auth lets in by itself; what its groups and users get by a binding, ``bindings`` tells."""
+    place = ("--region", look.facts.region, "--cluster", look.facts.eks_cluster)
+    for line in look.aws_auth:
+        command = shlex.join(("eksctl", "delete", "iamidentitymapping", *place, "--arn", line.principal, "--all"))
+        by = (f"{aws_auth.NAMESPACE}/{aws_auth.NAME}:{line.principal}", command)
+        own = [found for _, found in _own_groups(look, line.principal, line.groups)]
+        for gives, what in (*own, *((one, ANYBODY) for one in line.reserved)):
+            door = look.door("config map", line.principal, (gives,), what, by)
+            yield replace(door, behind=_behind(look, line.principal))
+
+
 Reader = Callable[[Look], Iterator[Door]]
-IN_CLUSTERS: tuple[Reader, ...] = (access_entries, roles, associations, bindings)
+IN_CLUSTERS: tuple[Reader, ...] = (access_entries, roles, associations, bindings, config_map)

@@ -4,7 +4,7 @@ Clients reach it through the front door at the cluster's endpoint, with TLS by t
 the sandbox itself uses :func:`api_of`, which asks nobody. Admission policies and Pod Security are in force; a
 NetworkPolicy is kept, and has no effect. Work is run by :mod:`.controllers`, pods by
 :mod:`podshare_sandbox.services.containers`. Not emulated: scheduling (every pod is placed at once), pod
-subresources but logs and exec, service account tokens, the ``aws-auth`` ConfigMap, answers in protobuf.
+subresources but logs and exec, service account tokens, answers in protobuf.
 """
 
 import threading

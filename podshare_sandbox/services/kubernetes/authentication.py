@@ -3,18 +3,21 @@
 The rules are those of aws-iam-authenticator, which EKS runs: the token is ``k8s-aws-v1.`` and the base64url of a
 URL of an STS endpoint, presigned over the header ``x-k8s-aws-id`` with the cluster's name, not older than 15
 minutes. The caller's unique id then leads to the access entry; names do not count, so a role that was made anew
-does not get in by the entry of the old one.
+does not get in by the entry of the old one. Whoever has no entry may get in by the ConfigMap ``aws-auth``, where the
+cluster's authentication mode lets it count; there it is the ARN that counts.
 """
 
 import base64
 import binascii
 import hmac
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import yaml
 from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -47,7 +50,7 @@ _PARAMETERS = {
 
 @dataclass(frozen=True)
 class KubernetesUser:
-    """Who asks, in Kubernetes' terms; ``entry`` carries the access policies, None for impersonated users."""
+    """Who asks, in Kubernetes' terms; ``entry`` carries the access policies, None for who has no access entry."""
 
     username: str
     groups: tuple[str, ...]
@@ -68,14 +71,23 @@ class _BadTokenError(Exception):
     """The token proves nothing."""
 
 
-def authenticate(cluster: Cluster, authorization_header: str) -> KubernetesUser:
-    """The user behind ``Authorization: Bearer …``. Raises 401, which tells nobody why."""
+def authenticate(
+    cluster: Cluster, authorization_header: str, aws_auth: Callable[[], Mapping[str, str]]
+) -> KubernetesUser:
+    """The user behind ``Authorization: Bearer …``; ``aws_auth`` gives the data of that ConfigMap.
+
+    Raises 401, which tells nobody why.
+    """
     scheme, _, token = authorization_header.partition(" ")
     if scheme.lower() != "bearer":
         raise errors.unauthorized()
     try:
         caller, access_key = _caller(token.strip(), cluster.name)
-        return _user(caller, access_key, _entry_of(cluster, caller))
+        # an access entry comes first: what the ConfigMap says of its principal is ignored (EKS user guide,
+        # "Change authentication mode to use access entries")
+        if entry := _entry_of(cluster, caller):
+            return _user(caller, access_key, entry)
+        return _mapped(caller, access_key, _lines(aws_auth()) if _uses_config_map(cluster) else ())
     except (_BadTokenError, authorization.UnknownAccessKey, authorization.ExpiredToken):
         raise errors.unauthorized() from None
 
@@ -151,31 +163,95 @@ def _secret(caller: authorization.Principal, access_key: str) -> tuple[str, str 
     return str(iam_backends[caller.account]["aws"].access_keys[access_key].secret_access_key), None
 
 
-def _entry_of(cluster: Cluster, caller: authorization.Principal) -> AccessEntry:
+def _entry_of(cluster: Cluster, caller: authorization.Principal) -> AccessEntry | None:
     extension = ClusterExtension.of(cluster)
     unique_id = caller.user_id.split(":")[0]
     for entry in known_entries(cluster).all_to("cluster", extension.resources(AccessEntry)).values():
         if extension.uses_entries and entry.principal_id == unique_id:
             return entry
-    raise _BadTokenError
+    return None
+
+
+# ---- the ConfigMap aws-auth, as aws-iam-authenticator reads it ---------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Line:
+    """Whom a line of ``mapRoles``, ``mapUsers`` or ``mapAccounts`` names, and as whom that one comes."""
+
+    principal: str
+    username: str
+    groups: tuple[str, ...]
+
+
+def _uses_config_map(cluster: Cluster) -> bool:
+    return bool(ClusterExtension.of(cluster).access_config["authenticationMode"] != "API")
+
+
+def _lines(data: Mapping[str, str]) -> Iterator[_Line]:
+    """Every line; a part that is no YAML list is left out whole, as the authenticator does with what it cannot read."""
+    for part, arn in (("mapRoles", "rolearn"), ("mapUsers", "userarn")):
+        for line in _listed(data.get(part)):
+            if isinstance(line, dict) and line.get(arn):
+                groups = tuple(str(group) for group in line.get("groups") or ())
+                yield _Line(str(line[arn]), str(line.get("username") or ""), groups)
+    yield from (_Line(str(account), "", ()) for account in _listed(data.get("mapAccounts")))
+
+
+def _listed(text: str | None) -> list[Any]:
+    try:
+        found = yaml.safe_load(text or "")
+    except yaml.YAMLError:
+        return []
+    return found if isinstance(found, list) else []
+
+
+def _mapped(caller: authorization.Principal, access_key: str, lines: Iterable[_Line]) -> KubernetesUser:
+    """By the line of the caller's ARN, a role's without its path, else by that of its account, under the ARN's name."""
+    canonical = _canonical(caller)
+    by_principal = {line.principal.lower(): line for line in lines}
+    if line := by_principal.get(canonical.lower()):
+        username, groups = line.username, line.groups
+    elif caller.account in by_principal:
+        username, groups = canonical, ()
+    else:
+        raise _BadTokenError
+    return _known_as(caller, access_key, username, groups, canonical)
+
+
+def _canonical(caller: authorization.Principal) -> str:
+    """The ARN of a user, or of the role behind a session, which names no path."""
+    if not caller.session_name:
+        return caller.arn
+    partition, role = caller.arn.split(":")[1], caller.arn.split("/")[1]
+    return f"arn:{partition}:iam::{caller.account}:role/{role}"
+
+
+# ---- as whom a caller comes ------------------------------------------------------------------------------------
 
 
 def _user(caller: authorization.Principal, access_key: str, entry: AccessEntry) -> KubernetesUser:
+    user = _known_as(caller, access_key, entry.username, entry.groups, entry.principal_arn)
+    return replace(user, entry=entry)
+
+
+def _known_as(
+    caller: authorization.Principal, access_key: str, template: str, groups: Iterable[str], canonical: str
+) -> KubernetesUser:
     unique_id = caller.user_id.split(":")[0]
     raw_session = caller.session_name or ""
     session = raw_session.replace("@", "-")
-    username = entry.username.replace("{{SessionNameRaw}}", raw_session).replace("{{SessionName}}", session)
+    username = template.replace("{{SessionNameRaw}}", raw_session).replace("{{SessionName}}", session)
     return KubernetesUser(
-        username=username,
-        groups=(*entry.groups, AUTHENTICATED),
+        username=username.replace("{{AccountID}}", caller.account),
+        groups=(*groups, AUTHENTICATED),
         uid=f"aws-iam-authenticator:{caller.account}:{unique_id}",
         extra={
             "accessKeyId": [access_key],
             "arn": [caller.arn],
-            "canonicalArn": [entry.principal_arn],
+            "canonicalArn": [canonical],
             "principalId": [unique_id],
             "sessionName": [session],
             "sigs.k8s.io/aws-iam-authenticator/principalId": [unique_id],
         },
-        entry=entry,
     )

@@ -1,0 +1,77 @@
+"""The ConfigMap ``aws-auth``, by which a cluster lets in principals that have no access entry.
+
+It counts in the authentication modes ``CONFIG_MAP`` and ``API_AND_CONFIG_MAP``. Unlike an access entry it can give any
+group and user name, those that Kubernetes reserves too, and names principals of any account (aws-iam-authenticator,
+"Full configuration format"; EKS user guide, "Grant IAM users access to Kubernetes with a ConfigMap").
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from podshare.access.reach import ANYBODY
+
+NAMESPACE, NAME = "kube-system", "aws-auth"
+_RESERVED = ("system:", "eks:")
+# what nodes come as, whom Kubernetes' node authorizer holds to their own pods (EKS user guide, "EKS node IAM role")
+_NODES = frozenset({"system:bootstrappers", "system:nodes", "system:node-proxier", "eks:kube-proxy-windows"})
+_NODE_NAME = "system:node:"
+_EVERYBODYS = "system:authenticated"  # whoever gets in is in it
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Whom a line lets in, an ARN, and as whom; every principal of an account under its ARN if ``account`` is given."""
+
+    principal: str
+    username: str
+    groups: frozenset[str]
+    account: str = ""
+
+    @property
+    def reserved(self) -> tuple[str, ...]:
+        """What it gives that Kubernetes or EKS reserves, and no node needs: it leads everywhere that these do."""
+        groups = [f"group {one}" for one in sorted(self.groups - _NODES) if _is_reserved(one)]
+        user = [f"user {self.username}"] if _is_reserved(self.username) and not self._is_node else []
+        return (*groups, *user)
+
+    @property
+    def _is_node(self) -> bool:
+        return self.username.startswith(_NODE_NAME) and bool(self.groups & _NODES)
+
+
+def _is_reserved(name: str) -> bool:
+    return name.startswith(_RESERVED) and name != _EVERYBODYS
+
+
+def lines(data: Mapping[str, str], partition: str) -> Iterator[Line]:
+    """Every line of the ConfigMap. Raises ValueError for what is no such line: nobody knows whom it lets in."""
+    for part, arn in (("mapRoles", "rolearn"), ("mapUsers", "userarn")):
+        for line in _listed(data, part):
+            try:
+                yield _line(line, arn)
+            except (LookupError, TypeError) as error:
+                raise ValueError(f"{part} of ConfigMap {NAME} has a line that lets nobody in") from error
+    for number in _listed(data, "mapAccounts"):
+        account = str(number).zfill(12) if isinstance(number, int | str) else ""
+        everybody = f"arn:{partition}:*::{account}:{ANYBODY}"
+        yield Line(f"arn:{partition}:iam::{account}:root", everybody, frozenset(), account)
+
+
+def _line(line: Mapping[str, Any], arn: str) -> Line:
+    principal, username, groups = line[arn], line.get("username") or "", line.get("groups") or []
+    if not all(isinstance(one, str) for one in (principal, username, *groups)):
+        raise TypeError("not a text")
+    return Line(principal, username, frozenset(groups))
+
+
+def _listed(data: Mapping[str, str], part: str) -> list[Any]:
+    try:
+        found = yaml.safe_load(data.get(part) or "[]")
+    except yaml.YAMLError as error:
+        raise ValueError(f"{part} of ConfigMap {NAME} is no YAML: {error}") from error
+    if isinstance(found, list):
+        return found
+    raise ValueError(f"{part} of ConfigMap {NAME} is no list")
