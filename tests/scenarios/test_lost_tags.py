@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from podshare.kinds.base import Key, Kind
+from podshare_sandbox.organization import FILE_SYSTEM
 from podshare_sandbox.services import kubernetes
 from tests.scenarios.marks import OBJECTS, TAGGED, Change, Tags, relabel, retag, tags_of
 from tests.scenarios.world import EKS_ARN, HUB, LANGUAGE, VISION, Item, World, refused
@@ -98,6 +99,36 @@ def test_a_team_goes_whole_although_all_its_tags_are_lost(world: World, team: di
             retag(world, key, LOST)
     world.delete(f"team#{TEAM}")
     assert (world.status(TEAM)["state"], world.leftovers()) == ("DELETED", [])
+
+
+def test_what_has_lost_its_tags_is_narrowed_at_once(world: World) -> None:
+    """Of every kind whose access can be narrowed: nothing is refused for a tag that is to be given back later.
+
+    Amazon FSx authorizes by the association's tags (accounts/member.yaml), and keeps exporting until it is told.
+    """
+    wide = {
+        "members": [{"account": VISION}],
+        "service_accounts": [{"name": "trainer", "datasets": [{"dataset": "drafts", "access": "read_write"}]}],
+        "file_systems": [{"file_system": FILE_SYSTEM, "dataset": "drafts", "access": "read_write"}],
+        "rbac": [{"group": GROUP, "rules": [{**RULE, "verbs": ["get", "create"]}]}],
+        "kubernetes_groups": [GROUP],
+    }
+    narrow = {
+        **wide,
+        "access": "view",
+        "service_accounts": [{"name": "trainer", "datasets": [{"dataset": "drafts", "access": "read"}]}],
+        "file_systems": [{"file_system": FILE_SYSTEM, "dataset": "drafts", "access": "read"}],
+        "rbac": RECORD["rbac"],
+    }
+    assert world.put_team(TEAM, **wide)["state"] == "READY", world.status(TEAM)
+    for key in inventory(world):
+        if key.kind in TAGGED:
+            retag(world, key, LOST)
+    before = len(world.denied())
+    assert world.put_team(TEAM, **narrow)["state"] == "READY", world.status(TEAM)
+    assert world.denied()[before:] == []
+    world.delete(f"team#{TEAM}")
+    assert (world.status(TEAM)["state"], world.leftovers()) == ("DELETED", []), world.status(TEAM)["problems"]
 
 
 def test_an_object_without_labels_is_told_and_goes_with_them(world: World, team: dict[str, Tags]) -> None:  # noqa: ARG001  # as above

@@ -93,6 +93,7 @@ def update(context: Context, observed: Resource, wanted: Resource) -> None:
     if found is None or old.status == "moving":
         raise Waiting(f"the link of {new.key.name} is {found['Lifecycle'] if found else 'gone'}")
     reason = found.get("FailureDetails", {}).get("Message", "no reason given")
+    _give_marks_back(context, found, old)
     if old.status == "failed":
         _delete(context, new.key, found["AssociationId"])
         raise Waiting(f"the link of {new.key.name} has failed ({reason}): it is made anew")
@@ -119,10 +120,15 @@ def delete(context: Context, observed: Resource) -> None:
     if found is None:
         return
     if found["Lifecycle"] != "DELETING":
-        if missing := context.missing_marks(observed.tags):  # the member role deletes only what carries podshare's tags
-            _client(context, observed.key).tag_resource(ResourceARN=found["ResourceARN"], Tags=tag_list(missing))
+        _give_marks_back(context, found, observed)
         _delete(context, observed.key, found["AssociationId"])
     raise Waiting(f"file system {observed.key.container} releases what it holds in {observed.key.name}")
+
+
+def _give_marks_back(context: Context, found: Mapping[str, Any], observed: Resource) -> None:
+    """The member role changes and deletes only what carries podshare's tags."""
+    if missing := context.missing_marks(observed.tags):
+        _client(context, observed.key).tag_resource(ResourceARN=found["ResourceARN"], Tags=tag_list(missing))
 
 
 def _delete(context: Context, key: Key, association: str) -> None:
