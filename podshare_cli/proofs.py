@@ -9,7 +9,7 @@ from podshare.access import proof as domain
 from podshare.access.doors import UNREAD, Door
 from podshare.access.proof import Refusal, digest, unpacked
 from podshare.access.reach import ANYBODY, Access, account_of, by_pods, in_bucket, in_cluster
-from podshare.kinds.desired import CLUSTER_POLICY
+from podshare.kinds.access_entry.shape import CLUSTER_POLICY
 from podshare.policy import policies
 from podshare_cli.connection import Connection
 from podshare_cli.failures import invalid

@@ -14,7 +14,8 @@ from rich.tree import Tree
 from podshare.installation import Installation
 from podshare.kinds import names
 from podshare.kinds.base import Key, Kind
-from podshare.kinds.desired import member_principals, role_holder
+from podshare.kinds.role.shape import member_principals
+from podshare.kinds.team_on_cluster import role_holder
 from podshare.registry.accounts import Account
 from podshare.registry.membership import Member, members
 from podshare.registry.parsing import clusters_of, enrolled, parse, parse_team

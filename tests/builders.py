@@ -4,8 +4,8 @@ from typing import Any
 
 from podshare.access.isolation import Boundaries
 from podshare.installation import Installation
-from podshare.kinds.desired import member_principals
 from podshare.kinds.facts import ClusterFacts, FileSystemFacts
+from podshare.kinds.role.shape import member_principals
 from podshare.registry.accounts import Account
 from podshare.registry.parsing import parse_team
 from podshare.registry.records import Dataset, Team

@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from podshare.kinds import limits
-from podshare.kinds.desired import NAMESPACE_POLICIES
+from podshare.kinds.access_entry.shape import NAMESPACE_POLICIES
 from podshare.reconcile.preconditions import ADD_ONS
 from podshare_cli.doctor.accounts import Accounts
 from podshare_cli.doctor.findings import Finding, Place

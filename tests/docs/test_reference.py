@@ -12,8 +12,8 @@ from pydantic_core import PydanticUndefined
 
 from podshare.access import isolation
 from podshare.kinds import limits
+from podshare.kinds.access_entry.shape import NAMESPACE_POLICIES
 from podshare.kinds.base import Stage
-from podshare.kinds.desired import NAMESPACE_POLICIES
 from podshare.reconcile.outcome import TeamState
 from podshare.reconcile.plan import MOST_CHANGES, MOST_LEFT_BEHIND
 from podshare.reconcile.planning import MOST_UNKNOWN

@@ -8,8 +8,8 @@ import pytest
 from podshare.access.isolation import Boundaries, violations
 from podshare.kinds.access_entry.shape import AccessEntry
 from podshare.kinds.base import Key, Resource, Stage
-from podshare.kinds.desired import PRESETS, desired
-from podshare.kinds.kubernetes_role.shape import KubernetesRole
+from podshare.kinds.desired import desired
+from podshare.kinds.kubernetes_role.shape import PRESETS, KubernetesRole
 from podshare.kinds.kubernetes_role_binding.shape import KubernetesRoleBinding
 from podshare.policy.rbac import KubernetesRule, refusal
 from podshare.reconcile.plan import Action, plan

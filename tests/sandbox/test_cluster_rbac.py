@@ -10,8 +10,8 @@ import yaml
 
 from podshare.aws.served_kinds import ServedKind
 from podshare.kinds import hardening
+from podshare.kinds.access_entry.shape import NAMESPACE_POLICIES, access_policy_arn
 from podshare.kinds.cleanup import what_runs
-from podshare.kinds.desired import NAMESPACE_POLICIES, access_policy_arn
 from podshare.policy import rbac
 from podshare_sandbox.services.access_policies import ACCESS_POLICIES
 from podshare_sandbox.services.kubernetes.admission_policies import admit

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from podshare.kinds.desired import ALL_MEMBERS
+from podshare.kinds.team_on_cluster import ALL_MEMBERS
 from tests.scenarios.world import (
     DATA,
     DATASETS,

@@ -98,7 +98,7 @@ MUTANTS = (
     ),
     Mutant(
         "an access point admits to the whole dataset",
-        f"{_KINDS}/desired.py",
+        f"{_KINDS}/data_access.py",
         (
             (
                 "    granted = [(grant.prefix or dataset.prefix, ",

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from podshare.installation import Installation
 from podshare.kinds.access_point.shape import AccessPoint
 from podshare.kinds.base import Key, Resource
-from podshare.kinds.desired import CLUSTER_TAG, DATASET_TAG
+from podshare.kinds.team_on_cluster import CLUSTER_TAG, DATASET_TAG
 
 
 def arn_of(installation: Installation, key: Key) -> str:

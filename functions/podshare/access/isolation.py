@@ -12,11 +12,16 @@ from typing import Any
 from podshare.access.reach import account_of
 from podshare.installation import Installation
 from podshare.kinds import names
-from podshare.kinds.access_entry.shape import AccessEntry
+from podshare.kinds.access_entry.shape import (
+    CLUSTER_POLICY,
+    TEMPLATE_NAMESPACE,
+    TEMPLATE_POLICY,
+    AccessEntry,
+    access_policy_arn,
+)
 from podshare.kinds.access_point.shape import AccessPoint
 from podshare.kinds.base import Key, Resource
 from podshare.kinds.data_repository_association.shape import DataRepositoryAssociation
-from podshare.kinds.desired import CLUSTER_POLICY, TEMPLATE_NAMESPACE, TEMPLATE_POLICY, access_policy_arn
 from podshare.kinds.file_system_delegation.shape import FileSystemDelegation
 from podshare.kinds.kms_grant.shape import KmsGrant
 from podshare.kinds.kubernetes_role.shape import KubernetesRole

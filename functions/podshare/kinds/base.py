@@ -153,6 +153,11 @@ def _placed(key: Key) -> str:
     return f"{name} -n {namespace}" if namespace else name
 
 
+def calls_of(service: str, names: str) -> frozenset[str]:
+    """Calls as CloudTrail names them, each with its service."""
+    return frozenset(f"{service}:{name}" for name in names.split())
+
+
 def listed(marks: Mapping[str, str]) -> str:
     """Tags as the AWS CLI takes a list of them."""
     return " ".join(f"Key={name},Value={value}" for name, value in sorted(marks.items()))

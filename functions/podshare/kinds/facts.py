@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from podshare.kinds.base import Key, Work
-from podshare.kinds.shapes import SHAPES
 from podshare.registry.records import Scheduler
 
 
@@ -41,12 +39,6 @@ class ClusterFacts:
     namespace_hardening: str = "off"
     kubernetes_api: bool = True
     file_systems: tuple[FileSystemFacts, ...] = ()
-
-    def is_out_of_reach(self, key: Key) -> bool:
-        """Whether ``key`` is an object of this cluster that a person takes care of, because podshare asks no API."""
-        place = (self.account, self.region, self.eks_cluster)
-        is_object = SHAPES[key.kind].work is Work.KUBERNETES
-        return is_object and not self.kubernetes_api and place == (key.account, key.region, key.container)
 
     def eks_arn(self, partition: str) -> str:
         """The ARN of the EKS cluster."""

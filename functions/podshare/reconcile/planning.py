@@ -17,11 +17,13 @@ from podshare.kinds import limits
 from podshare.kinds.base import Key, Kind, Manifest, Resource
 from podshare.kinds.compute_quota.shape import ComputeQuota
 from podshare.kinds.context import Context
-from podshare.kinds.desired import ALL_MEMBERS, by_hand, manifests
+from podshare.kinds.desired import by_hand, manifests
 from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.hardening import not_verified
 from podshare.kinds.observation import LONGEST_TEXT, LeftBehind, Observation, Obstacle, Unreadable
 from podshare.kinds.role.shape import Role
+from podshare.kinds.shapes import is_by_hand
+from podshare.kinds.team_on_cluster import ALL_MEMBERS
 from podshare.policy import policies
 from podshare.reconcile import buckets
 from podshare.reconcile.clusters import of_other_records
@@ -371,7 +373,7 @@ def _keep_inventory(context: Context, surveyed: _Surveyed) -> None:
     What is not in the inventory would be looked for no more once nobody asks for it, and give access for ever.
     """
     for key, there in surveyed.observed.items():
-        out_of_reach = any(one.is_out_of_reach(key) for one in surveyed.facts.values())
+        out_of_reach = any(is_by_hand(one, key) for one in surveyed.facts.values())
         if there is None and key.kind is Kind.NAMESPACE and not out_of_reach:
             _look_into(context, surveyed, key)
         if out_of_reach or (there is None and key not in surveyed.desired and key not in surveyed.doubtful):

@@ -13,6 +13,7 @@ from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.foreign_subjects import calls as foreign_subjects
 from podshare.kinds.namespace.shape import Namespace
 from podshare.kinds.observation import LeftBehind, Observation, Unreadable
+from podshare.kinds.shapes import is_by_hand
 from podshare.kinds.table import KINDS
 from podshare.reconcile.organization_accounts import known_accounts
 from podshare.registry.accounts import is_out_of_reach
@@ -58,7 +59,7 @@ def survey(
     def read(key: Key) -> Observation:
         if is_out_of_reach(accounts, key.account) and key not in desired:
             return LeftBehind(key, f"the account is {accounts[key.account].state}")
-        if any(one.is_out_of_reach(key) for one in facts.values()):
+        if any(is_by_hand(one, key) for one in facts.values()):
             return LeftBehind(key, _NO_API, _BY_HAND)
         try:
             return KINDS[key.kind].read(context, key, desired.get(key))

@@ -8,9 +8,9 @@ from podshare.access.isolation import Boundaries, violations
 from podshare.aws.settings import Settings
 from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context
-from podshare.kinds.desired import member_principals
 from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.observation import Observation, Unreadable
+from podshare.kinds.role.shape import member_principals
 from podshare.reconcile.door_readers import doors
 from podshare.reconcile.plan import plan
 from podshare.reconcile.proving import prove

@@ -5,8 +5,26 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from podshare.installation import Installation
-from podshare.kinds.base import Key, Resource, Stage, Work
+from podshare.kinds.base import Key, Kind, Resource, Stage, Work, calls_of
+from podshare.kinds.kubernetes_role.shape import rules_of_groups
+from podshare.kinds.role.shape import Role
+from podshare.kinds.team_on_cluster import TeamOnCluster
 from podshare.policy import policies
+from podshare.registry.records import Access
+
+NAMESPACE_POLICIES = {
+    Access.TRAINING: "AmazonSagemakerHyperpodTrainingPolicy",
+    Access.INFERENCE: "AmazonSagemakerHyperpodInferencePolicy",
+    Access.SPACE: "AmazonSagemakerHyperpodSpacePolicy",
+    Access.VIEW: "AmazonEKSViewPolicy",
+    Access.EDIT: "AmazonEKSEditPolicy",
+    Access.ADMIN: "AmazonEKSAdminPolicy",
+}
+CLUSTER_POLICY = "AmazonSagemakerHyperpodUserClusterPolicy"
+# reads the templates of spaces, which all teams share (SageMaker AI developer guide, "Add users and set up service
+# accounts", access entry policies)
+TEMPLATE_POLICY = "AmazonSagemakerHyperpodSpaceTemplatePolicy"
+TEMPLATE_NAMESPACE = "jupyter-k8s-shared"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,17 +38,10 @@ class AccessEntry(Resource):
     work = Work.CLUSTER
     cut_stage = remove_stage = Stage.CLUSTER_ACCESS
     gives = is_access = True
-    told_by = frozenset(
-        f"eks:{name}"
-        for name in (
-            "CreateAccessEntry",
-            "UpdateAccessEntry",
-            "DeleteAccessEntry",
-            "AssociateAccessPolicy",
-            "DisassociateAccessPolicy",
-            "TagResource",
-            "UntagResource",
-        )
+    told_by = calls_of(
+        "eks",
+        "CreateAccessEntry UpdateAccessEntry DeleteAccessEntry AssociateAccessPolicy "
+        "DisassociateAccessPolicy TagResource UntagResource",
     )
 
     policies: Mapping[str, tuple[str, ...]]
@@ -70,3 +81,31 @@ def _common_scope(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ..
         name for name in (*one, *other) if all(any(policies.covers(wide, name) for wide in s) for s in (one, other))
     }
     return tuple(sorted(shared)) or None
+
+
+def access_entry(on: TeamOnCluster, who: str, role: Role) -> AccessEntry:
+    """The entry of a cluster access role to the cluster."""
+    kinds = on.team.access_kinds
+    scopes: dict[str, tuple[str, ...]] = {NAMESPACE_POLICIES[kind]: (on.team.namespace,) for kind in kinds}
+    scopes[CLUSTER_POLICY] = ()
+    if Access.SPACE in kinds:
+        scopes[TEMPLATE_POLICY] = (TEMPLATE_NAMESPACE,)
+    return AccessEntry(
+        key=on.key(Kind.ACCESS_ENTRY, on.role_arn(role.key)),
+        tags=on.tags(member=who),
+        why=role.why,
+        needs=frozenset({role.key}),
+        policies={access_policy_arn(on.installation.partition, name): scope for name, scope in scopes.items()},
+        groups=frozenset({*on.team.kubernetes_groups, *rules_of_groups(on)}),
+        username=session_username(on.installation.partition, on.cluster.account, role.key.name),
+    )
+
+
+def access_policy_arn(partition: str, name: str) -> str:
+    """The ARN of one of EKS's access policies."""
+    return f"arn:{partition}:eks::aws:cluster-access-policy/{name}"
+
+
+def session_username(partition: str, account: str, role: str) -> str:
+    """The Kubernetes user name that EKS gives by default: the audit log then names role and session."""
+    return f"arn:{partition}:sts::{account}:assumed-role/{role}/{{{{SessionName}}}}"

@@ -5,9 +5,13 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from podshare.installation import Installation
-from podshare.kinds.base import Key, Resource, Stage, Work, listed
+from podshare.kinds import names
+from podshare.kinds.base import Key, Kind, Resource, Stage, Work, calls_of, listed
+from podshare.kinds.data_access import Users, access_point_name, statements
+from podshare.kinds.team_on_cluster import TeamOnCluster
 from podshare.policy import policies
 from podshare.policy.policies import Document
+from podshare.registry.records import Dataset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,16 +26,9 @@ class AccessPoint(Resource):
     cut_stage = Stage.DATA_ACCESS
     remove_stage = Stage.REMAINS
     gives = is_access = in_bucket = True
-    told_by = frozenset(
-        f"s3:{name}"
-        for name in (
-            "CreateAccessPoint",
-            "DeleteAccessPoint",
-            "PutAccessPointPolicy",
-            "DeleteAccessPointPolicy",
-            "TagResource",
-            "UntagResource",
-        )
+    told_by = calls_of(
+        "s3",
+        "CreateAccessPoint DeleteAccessPoint PutAccessPointPolicy DeleteAccessPointPolicy TagResource UntagResource",
     )
 
     bucket: str
@@ -60,3 +57,24 @@ class AccessPoint(Resource):
         where = f"--region {key.region} --account-id {key.account}"
         arn = f"arn:{installation.partition}:s3:{key.region}:{key.account}:accesspoint/{key.name}"
         return f"aws s3control tag-resource {where} --resource-arn {arn} --tags {listed(marks)}"
+
+
+def access_point(on: TeamOnCluster, dataset: Dataset, users: Users) -> AccessPoint:
+    """The access point of the team for a dataset."""
+    granted: list[policies.Statement] = []
+    roles: set[Key] = set()
+    for account, grants in users.items():
+        role = names.data_access_role(on.installation, on.team.name, on.eks_arn, account)
+        roles.add(on.role_key(on.cluster.account, role))
+        principal = on.installation.role_arn(on.cluster.account, role)
+        granted += statements(on, dataset, grants, role.rpartition("-")[2], principal)
+    return AccessPoint(
+        key=Key(Kind.ACCESS_POINT, dataset.account, dataset.region, "", access_point_name(on, dataset)),
+        tags=on.tags(dataset=dataset.name),
+        why=f"dataset {dataset.name}",
+        needs=frozenset(roles),
+        bucket=dataset.bucket,
+        policy=policies.document(*granted),
+        vpc=dataset.vpc,
+        kms_key=dataset.kms_key,
+    )

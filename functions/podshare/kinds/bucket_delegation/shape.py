@@ -3,7 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
-from podshare.kinds.base import Resource, Stage, Work
+from podshare.kinds.base import Key, Kind, Resource, Stage, Work, calls_of
+from podshare.kinds.data_access import Users
+from podshare.kinds.team_on_cluster import TeamOnCluster
+from podshare.registry.records import Dataset, DatasetAccess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,14 +20,9 @@ class BucketDelegation(Resource):
     cut_stage = remove_stage = Stage.REMAINS
     gives = False  # it lets access points decide, and each access point is looked at
     in_bucket = True
-    told_by = frozenset(
-        f"s3:{name}"
-        for name in (
-            "PutBucketPolicy",
-            "DeleteBucketPolicy",
-            "PutBucketPublicAccessBlock",
-            "DeleteBucketPublicAccessBlock",
-        )
+    told_by = calls_of(
+        "s3",
+        "PutBucketPolicy DeleteBucketPolicy PutBucketPublicAccessBlock DeleteBucketPublicAccessBlock",
     )
 
     write: bool
@@ -32,3 +30,18 @@ class BucketDelegation(Resource):
 
     def common(self, desired: Self) -> Self | None:
         return replace(self, write=self.write and desired.write)
+
+
+def bucket_delegation(on: TeamOnCluster, dataset: Dataset, users: Users) -> BucketDelegation:
+    """The team's share in what the bucket delegates."""
+    return BucketDelegation(
+        key=Key(
+            Kind.BUCKET_DELEGATION,
+            dataset.account,
+            dataset.region,
+            dataset.bucket,
+            f"{on.team.name}/{dataset.name}",
+        ),
+        why=f"dataset {dataset.name}",
+        write=any(grant.access is DatasetAccess.READ_WRITE for grants in users.values() for grant in grants),
+    )

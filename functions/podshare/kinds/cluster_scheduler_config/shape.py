@@ -1,10 +1,13 @@
 """The scheduler config of a cluster, of which each of its teams has a share."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from podshare.kinds.base import Resource, Stage, Work
+from podshare.installation import MANAGED_BY_TAG
+from podshare.kinds import names
+from podshare.kinds.base import Kind, Resource, Stage, Work, calls_of
+from podshare.kinds.team_on_cluster import CLUSTER_TAG, TeamOnCluster
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,15 +20,9 @@ class ClusterSchedulerConfig(Resource):
     work = Work.CLUSTER
     cut_stage = remove_stage = Stage.COMPUTE
     gives = False
-    told_by = frozenset(
-        f"sagemaker:{name}"
-        for name in (
-            "CreateClusterSchedulerConfig",
-            "UpdateClusterSchedulerConfig",
-            "DeleteClusterSchedulerConfig",
-            "AddTags",
-            "DeleteTags",
-        )
+    told_by = calls_of(
+        "sagemaker",
+        "CreateClusterSchedulerConfig UpdateClusterSchedulerConfig DeleteClusterSchedulerConfig AddTags DeleteTags",
     )
 
     config: Mapping[str, Any]
@@ -34,3 +31,32 @@ class ClusterSchedulerConfig(Resource):
 
     def common(self, desired: Self) -> Self | None:
         return self  # the order of tasks is no access: it is changed in place, never cut
+
+
+def desired(on: TeamOnCluster) -> Iterator[ClusterSchedulerConfig]:
+    """The cluster's one, of which each of its teams has a share. It is not the team's: its tags name none."""
+    cluster = on.cluster
+    if cluster.scheduler is None:
+        return
+    hyperpod_id = cluster.hyperpod_arn.rpartition("/")[2]
+    name = f"{hyperpod_id}/{names.cluster_scheduler_config(on.installation)}"
+    classes = sorted(cluster.scheduler.priority_classes, key=lambda one: one.name)
+    yield ClusterSchedulerConfig(
+        key=on.key(Kind.CLUSTER_SCHEDULER_CONFIG, name),
+        tags={
+            **on.installation.resource_tags,
+            MANAGED_BY_TAG: on.installation.manager,
+            CLUSTER_TAG: cluster.name,
+        },
+        why="the cluster's scheduler",
+        description=cluster.scheduler.description,
+        config={
+            "PriorityClasses": [{"Name": one.name, "Weight": one.weight} for one in classes],
+            "FairShare": _enabled(cluster.scheduler.fair_share),
+            "IdleResourceSharing": _enabled(cluster.scheduler.idle_resource_sharing),
+        },
+    )
+
+
+def _enabled(wanted: bool) -> str:
+    return "Enabled" if wanted else "Disabled"

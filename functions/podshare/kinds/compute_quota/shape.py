@@ -1,10 +1,13 @@
 """A team's compute quota in a cluster."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from podshare.kinds.base import Key, Resource, Stage, Work
+from podshare.kinds import names
+from podshare.kinds.base import Key, Kind, Resource, Stage, Work, calls_of
+from podshare.kinds.team_on_cluster import TeamOnCluster
+from podshare.registry.records import Quota, QuotaResource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,10 +21,7 @@ class ComputeQuota(Resource):
     cut_stage = remove_stage = Stage.COMPUTE
     gives = False
     in_namespace = True  # it makes the namespace
-    told_by = frozenset(
-        f"sagemaker:{name}"
-        for name in ("CreateComputeQuota", "UpdateComputeQuota", "DeleteComputeQuota", "AddTags", "DeleteTags")
-    )
+    told_by = calls_of("sagemaker", "CreateComputeQuota UpdateComputeQuota DeleteComputeQuota AddTags DeleteTags")
 
     team: str
     resources: tuple[Mapping[str, Any], ...]
@@ -43,3 +43,53 @@ class ComputeQuota(Resource):
         )
         found = f'aws sagemaker list-compute-quotas {where} --query "{query}" --output text'
         return f"aws sagemaker delete-compute-quota {where} --compute-quota-id $({found})"
+
+
+def desired(on: TeamOnCluster) -> Iterator[ComputeQuota]:
+    """The team's quota on the cluster."""
+    quota = on.quota
+    yield ComputeQuota(
+        key=quota_key(on),
+        tags=on.tags(),
+        why="the team's quota",
+        team=on.team.name,
+        resources=quota_lines(quota.resources),
+        sharing=_sharing(quota),
+        fair_share_weight=quota.fair_share_weight,
+        preempt_team_tasks=quota.preempt_team_tasks,
+        active=quota.active,
+        description=quota.description,
+    )
+
+
+def quota_key(on: TeamOnCluster) -> Key:
+    """The key of the team's quota, with which SageMaker makes its namespace."""
+    hyperpod_id = on.cluster.hyperpod_arn.rpartition("/")[2]
+    return on.key(Kind.COMPUTE_QUOTA, f"{hyperpod_id}/{names.compute_quota(on.installation, on.team.name)}")
+
+
+def quota_lines(resources: Iterable[QuotaResource]) -> tuple[Mapping[str, object], ...]:
+    """Quota lines in the terms of the SageMaker API, in an order of their own."""
+    return tuple(sorted((_quota_line(resource) for resource in resources), key=str))
+
+
+def _quota_line(resource: QuotaResource) -> Mapping[str, object]:
+    partition = resource.accelerator_partition
+    line = {
+        "InstanceType": resource.instance_type,
+        "Count": resource.count,
+        "Accelerators": resource.accelerators,
+        "VCpu": resource.vcpu,
+        "MemoryInGiB": resource.memory_gib,
+        "AcceleratorPartition": partition and {"Type": partition.type, "Count": partition.count},
+    }
+    return {name: value for name, value in line.items() if value is not None}
+
+
+def _sharing(quota: Quota) -> Mapping[str, object]:
+    sharing: dict[str, object] = {"Strategy": quota.sharing.strategy}
+    if quota.sharing.borrow_limit is not None:
+        sharing["BorrowLimit"] = quota.sharing.borrow_limit
+    if quota.sharing.absolute_borrow_limits:
+        sharing["AbsoluteBorrowLimits"] = list(quota_lines(quota.sharing.absolute_borrow_limits))
+    return sharing

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
-from podshare.kinds.base import Resource, Stage, Work
+from podshare.kinds.base import Resource, Stage, Work, calls_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class FileSystemDelegation(Resource):
     cut_stage = Stage.DATA_ACCESS
     remove_stage = Stage.REMAINS
     gives = in_bucket = True
-    told_by = frozenset({"s3:PutBucketPolicy", "s3:DeleteBucketPolicy"})
+    told_by = calls_of("s3", "PutBucketPolicy DeleteBucketPolicy")
 
     account: str
     file_system: str

@@ -1,11 +1,26 @@
 """Kubernetes Roles: what a team's groups may do in its namespace."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
-from podshare.kinds.base import Manifest, Resource, Stage, Work
+from podshare.kinds import names
+from podshare.kinds.base import Kind, Manifest, Resource, Stage, Work
+from podshare.kinds.compute_quota.shape import quota_key
 from podshare.kinds.manifests import RBAC, object_of
+from podshare.kinds.team_on_cluster import TeamOnCluster
 from podshare.policy.rbac import KubernetesRule
+from podshare.registry.records import Preset, as_rule
+
+# kubectl exec and port-forward ask for `get` where they use WebSockets, since Kubernetes 1.35 for `create` as well
+PRESETS: Mapping[Preset, tuple[KubernetesRule, ...]] = {
+    "debug": (
+        KubernetesRule(
+            ("",), ("configmaps",), ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+        ),
+        KubernetesRule(("",), ("pods/exec", "pods/portforward"), ("create", "get")),
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,3 +54,21 @@ def _rule(rule: KubernetesRule) -> Manifest:
         "nonResourceURLs": rule.non_resource_urls,
     }
     return {name: list(values) for name, values in lists.items() if values}
+
+
+def kubernetes_role(on: TeamOnCluster, group: str, rules: tuple[KubernetesRule, ...]) -> KubernetesRole:
+    """What a group of the team may do in its namespace."""
+    return KubernetesRole(
+        key=on.namespaced_key(Kind.KUBERNETES_ROLE, names.kubernetes_role(on.installation, group)),
+        tags=on.labels,
+        why=f"Kubernetes group {group}",
+        needs=frozenset({quota_key(on)}),
+        rules=rules,
+    )
+
+
+def rules_of_groups(on: TeamOnCluster) -> Mapping[str, tuple[KubernetesRule, ...]]:
+    """What each group of the team may do beside the access policies; a preset has a group of its own name."""
+    if isinstance(preset := on.team.rbac, str):
+        return {names.kubernetes_group(on.installation, on.team.name, preset): PRESETS[preset]}
+    return {line.group: tuple(sorted({as_rule(rule) for rule in line.rules})) for line in preset}

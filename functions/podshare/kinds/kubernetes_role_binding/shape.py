@@ -3,8 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
-from podshare.kinds.base import Manifest, Resource, Stage, Work
+from podshare.kinds.base import Kind, Manifest, Resource, Stage, Work
+from podshare.kinds.compute_quota.shape import quota_key
+from podshare.kinds.kubernetes_role.shape import KubernetesRole
 from podshare.kinds.manifests import RBAC, object_of
+from podshare.kinds.team_on_cluster import TeamOnCluster
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,3 +41,15 @@ def _group(subject: str) -> Manifest:
     """Only groups are ever bound: of what others have bound, a narrowing keeps nothing else."""
     kind, _, name = subject.partition(" ")
     return {"apiGroup": RBAC, "kind": kind, "name": name}
+
+
+def kubernetes_role_binding(on: TeamOnCluster, group: str, role: KubernetesRole) -> KubernetesRoleBinding:
+    """What gives a group of the team its Role."""
+    return KubernetesRoleBinding(
+        key=replace(role.key, kind=Kind.KUBERNETES_ROLE_BINDING),
+        tags=on.labels,
+        why=role.why,
+        needs=frozenset({quota_key(on), role.key}),
+        role=f"Role {role.key.name.partition('/')[2]}",
+        subjects=frozenset({f"Group {group}"}),
+    )

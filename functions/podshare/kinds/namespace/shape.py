@@ -1,13 +1,15 @@
 """A team's namespace."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from podshare.installation import TEAM_LABEL, Installation
-from podshare.kinds import names
-from podshare.kinds.base import Manifest, Resource, Stage, Work
+from podshare.kinds import hardening, names
+from podshare.kinds.base import Kind, Manifest, Resource, Stage, Work
+from podshare.kinds.compute_quota.shape import quota_key
 from podshare.kinds.manifests import displayed
+from podshare.kinds.team_on_cluster import TeamOnCluster
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,3 +49,15 @@ class Namespace(Resource):
             },
             "spec": dict(self.network_policy or {}),
         }
+
+
+def desired(on: TeamOnCluster) -> Iterator[Namespace]:
+    """The team's namespace on the cluster."""
+    cluster = on.cluster
+    yield Namespace(
+        key=on.key(Kind.NAMESPACE, on.team.namespace),
+        tags=hardening.labels(on.team.name, cluster.namespace_hardening),
+        why="the team's namespace",
+        needs=frozenset({quota_key(on)}),
+        network_policy=hardening.network_policy(cluster.namespace_hardening),
+    )

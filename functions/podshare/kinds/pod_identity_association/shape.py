@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Self
 
-from podshare.kinds.base import Key, Resource, Stage, Work
+from podshare.kinds.base import Key, Kind, Resource, Stage, Work, calls_of
+from podshare.kinds.role.shape import Role
+from podshare.kinds.team_on_cluster import TeamOnCluster
+from podshare.registry.records import ServiceAccount as ServiceAccountRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,15 +16,10 @@ class PodIdentityAssociation(Resource):
     work = Work.CLUSTER
     cut_stage = remove_stage = Stage.POD_IDENTITY
     gives = is_access = True
-    told_by = frozenset(
-        f"eks:{name}"
-        for name in (
-            "CreatePodIdentityAssociation",
-            "UpdatePodIdentityAssociation",
-            "DeletePodIdentityAssociation",
-            "TagResource",
-            "UntagResource",
-        )
+    told_by = calls_of(
+        "eks",
+        "CreatePodIdentityAssociation UpdatePodIdentityAssociation DeletePodIdentityAssociation TagResource "
+        "UntagResource",
     )
 
     role_arn: str
@@ -42,3 +40,17 @@ class PodIdentityAssociation(Resource):
             "--query associations[0].associationId --output text"
         )
         return f"aws eks delete-pod-identity-association {cluster} --association-id $({found})"
+
+
+def association(
+    on: TeamOnCluster, account: ServiceAccountRecord, role: Role, target: Role | None
+) -> PodIdentityAssociation:
+    """What gives the pods of a service account their role."""
+    return PodIdentityAssociation(
+        key=on.namespaced_key(Kind.POD_IDENTITY_ASSOCIATION, account.name),
+        tags=on.tags(service_account=account.name),
+        why=f"service account {account.name}",
+        needs=frozenset({role.key, *([target.key] if target else [])}),
+        role_arn=on.role_arn(role.key),
+        target_role_arn=on.role_arn(target.key) if target else None,
+    )

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from podshare.kinds.base import Resource, Stage, Work
+from podshare.kinds.base import Key, Kind, Resource, Stage, Work
+from podshare.kinds.team_on_cluster import TeamOnCluster
+from podshare.registry.membership import Member
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,3 +16,13 @@ class RoleAttachment(Resource):
     gives = False  # it lets a role ask; the trust of each cluster access role decides
 
     policy_arn: str
+
+
+def role_attachment(on: TeamOnCluster, member: Member, role: str) -> RoleAttachment:
+    """What lets a role that a member brings assume roles of podshare's."""
+    arn = on.installation.assume_policy_arn(member.account)
+    return RoleAttachment(
+        key=Key(Kind.ROLE_ATTACHMENT, member.account, "", role, arn.rpartition("/")[2]),
+        why=member.why,
+        policy_arn=arn,
+    )

@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from typing import Self
 
-from podshare.kinds.base import Manifest, Resource, Stage, Work
+from podshare.kinds.base import Kind, Manifest, Resource, Stage, Work
+from podshare.kinds.compute_quota.shape import quota_key
 from podshare.kinds.manifests import object_of
+from podshare.kinds.team_on_cluster import TeamOnCluster
+from podshare.registry.records import ServiceAccount as ServiceAccountRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,3 +25,13 @@ class ServiceAccount(Resource):
 
     def manifest(self) -> Manifest:
         return object_of("v1", self)
+
+
+def service_account(on: TeamOnCluster, account: ServiceAccountRecord) -> ServiceAccount:
+    """The service account in the team's namespace."""
+    return ServiceAccount(
+        key=on.namespaced_key(Kind.SERVICE_ACCOUNT, account.name),
+        tags=on.labels,
+        why=f"service account {account.name}",
+        needs=frozenset({quota_key(on)}),
+    )
