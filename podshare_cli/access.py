@@ -131,7 +131,7 @@ def proof(
     else:
         stdout().print(access_views.proof(found, proofs.refusals(known, team), _now()))
     if not found.document["holds"]:
-        raise Failure(f"The proof of team {team} fails.", "See docs/operations.md, When a proof fails.")
+        raise Failure(f"The proof of team {team} fails.", "See docs/operations.md, Unexpected access.")
 
 
 @app.command(

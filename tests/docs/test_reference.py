@@ -280,16 +280,16 @@ def test_what_is_told_of_concurrency_and_patience_is_the_machines() -> None:
     assert "up to ten at once" in rows["ReconcileTeams"]
     (looks,) = re.findall(r"looks < (\d+)", machine)
     ((first, longest),) = re.findall(r"Seconds: .*\[(\d+) \* \$looks, (\d+)\]", machine)
-    assert f"looked at after {first} s, then ever later up to {longest} s, {looks} times" in rows["SweepTeam"]
+    assert f"checked after {first} s, then at growing intervals up to {longest} s, {looks} times" in rows["SweepTeam"]
 
 
 def test_queues_are_told() -> None:
-    """The table of what was set aside has every queue, and where it is."""
+    """The table of dead-letter queues has every queue, and where it is."""
     queues = {name(queue["QueueName"]): "hub" for queue in of_type("AWS::SQS::Queue")}
     queues |= {name(queue["QueueName"]): "management" for queue in of_type("AWS::SQS::Queue", MANAGEMENT)}
     queues |= {name(queue["QueueName"]): "drift" for queue in of_type("AWS::SQS::Queue", DRIFT)}
 
-    assert {code(row[0])[0]: row[1].split(" ")[0] for row in OPERATIONS.table("What was set aside")} == queues
+    assert {code(row[0])[0]: row[1].split(" ")[0] for row in OPERATIONS.table("Dead-letter queues")} == queues
 
 
 def test_stages_are_told_in_their_order() -> None:
@@ -346,7 +346,7 @@ def test_limits_are_told() -> None:
         ("accounts that one plan reads", MOST_UNKNOWN),
         ("accounts and teams of one page", MOST_ITEMS),
         ("times that one execution waits", MOST_WAITS),
-        ("runs in a row", MOST_ATTEMPTS),
+        ("runs in a row after failures", MOST_ATTEMPTS),
     )
     for beginning, number in numbers:
         (told,) = (value for what, value in cells.items() if what.startswith(beginning))
@@ -355,7 +355,7 @@ def test_limits_are_told() -> None:
 
 def test_how_much_is_told_of_what_is_left_behind() -> None:
     """A status tells of so many things and no more."""
-    assert f"at most {MOST_LEFT_BEHIND}" in OPERATIONS.section("What is left behind")
+    assert f"at most {MOST_LEFT_BEHIND}" in OPERATIONS.section("Orphaned resources")
 
 
 def test_limits_of_one_team_are_those_of_the_code() -> None:

@@ -17,11 +17,11 @@ SECURITY = Page(ROOT / "docs/security.md")
 # how parts begin that claim nothing: contents, limits, duties of others, facts about AWS and Kubernetes
 NO_CLAIMS = (
     "- [Who trusts whom]",
-    "Three limits of these policies to know:",
+    "These policies have three limits:",
     "What this does not cover:",
-    "What it does not tell:",
+    "An access report does not cover:",
     "Not read as doors",
-    "IAM, EKS and S3 make changes known within seconds",
+    "Changes in IAM, EKS and S3 take effect within seconds",
 )
 HELD_BY = "Held by"
 _SPAN = re.compile(r"`([^`\n]*::[^`\n]*)`")
