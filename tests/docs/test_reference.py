@@ -374,7 +374,7 @@ def test_limits_of_one_team_are_those_of_the_code() -> None:
         ("3. The management account", MANAGEMENT),
         ("4. The member stack, in every account that takes part", MEMBER),
         ("5. Each cluster", CLUSTER),
-        ("8. Drift, healed at once", DRIFT),
+        ("8. Immediate drift repair (optional)", DRIFT),
     ],
     ids=["hub", "management", "member", "cluster", "drift"],
 )
