@@ -14,9 +14,9 @@ from podshare.access import isolation
 from podshare.kinds import limits
 from podshare.kinds.access_entry.shape import NAMESPACE_POLICIES
 from podshare.kinds.base import Stage
+from podshare.reconcile.gathering import MOST_UNKNOWN
 from podshare.reconcile.outcome import TeamState
 from podshare.reconcile.plan import MOST_CHANGES, MOST_LEFT_BEHIND
-from podshare.reconcile.planning import MOST_UNKNOWN
 from podshare.reconcile.recording import MOST_WAITS
 from podshare.reconcile.sweeping import LONGEST_REASON, MOST_ITEMS, MOST_REASONS, OUTCOMES
 from podshare.reconcile.triggers import MOST_ATTEMPTS

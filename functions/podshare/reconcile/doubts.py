@@ -8,31 +8,31 @@ would be called as it was, and be READY.
 import datetime
 from collections.abc import Mapping
 
+from podshare.aws.tables import Item
 from podshare.kinds.base import Key, Resource, same
-from podshare.kinds.context import Context
 from podshare.kinds.observation import Observation, Obstacle
 
 KNOWN_EVERYWHERE = datetime.timedelta(minutes=1)  # usually it is 5 to 15 s
 
 
-def doubtful(
-    context: Context, desired: Mapping[Key, Resource], observed: Mapping[Key, Observation], attempt: str
-) -> frozenset[Key]:
-    """What cannot be believed yet: it is a minute after its last change, or in a later attempt of a run that waited."""
-    now, found = datetime.datetime.now(datetime.UTC), set[Key]()
-    for key, row in context.inventory.changing().items():
+def doubts(
+    changing: Mapping[Key, Item], desired: Mapping[Key, Resource], observed: Mapping[Key, Observation], attempt: str
+) -> tuple[frozenset[Key], frozenset[Key]]:
+    """Of what is ``changing`` in the inventory what has settled, and what cannot be believed yet.
+
+    It has settled a minute after its last change, or in a later attempt of a run that waited.
+    """
+    now, settled, doubtful = datetime.datetime.now(datetime.UTC), set[Key](), set[Key]()
+    for key, row in changing.items():
         if key not in observed:
             continue  # not looked at: where the team's things are is not known
         there = observed[key]
         if not (there is None or isinstance(there, Resource)) or not same(there, desired.get(key)):
             continue  # unreadable, or to be changed again
         since = datetime.datetime.fromisoformat(str(row["changing_since"]))
-        if _waited(str(row.get("doubted_in", "")), attempt) or now - since > KNOWN_EVERYWHERE:
-            context.inventory.settle(key)
-        else:
-            context.inventory.doubt(key, attempt)
-            found.add(key)
-    return frozenset(found)
+        waited = _waited(str(row.get("doubted_in", "")), attempt) or now - since > KNOWN_EVERYWHERE
+        (settled if waited else doubtful).add(key)
+    return frozenset(settled), frozenset(doubtful)
 
 
 def attempt_of(run: str, waits: int) -> str:

@@ -1,41 +1,36 @@
-"""Plan a team: what counts, what is there, what has to change, and what stands in the way."""
+"""Plan a team: gather what counts and what is there, decide what has to change, keep what is known of it."""
 
-import datetime
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from podshare.access.access_points import described
-from podshare.aws.errors import reason_of
 from podshare.aws.lease import Hold, TeamLeases
 from podshare.aws.organizations import describe
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, State
 from podshare.installation import Installation
 from podshare.kinds import limits
-from podshare.kinds.base import Key, Kind, Manifest, Resource
-from podshare.kinds.compute_quota.shape import ComputeQuota
+from podshare.kinds.base import Key, Manifest, Resource
 from podshare.kinds.context import Context
 from podshare.kinds.desired import by_hand, manifests
 from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.hardening import not_verified
-from podshare.kinds.observation import LONGEST_TEXT, LeftBehind, Observation, Obstacle, Unreadable
+from podshare.kinds.observation import LONGEST_TEXT, Obstacle
 from podshare.kinds.role.shape import Role
-from podshare.kinds.shapes import is_by_hand
 from podshare.kinds.team_on_cluster import ALL_MEMBERS
 from podshare.policy import policies
 from podshare.reconcile import buckets
 from podshare.reconcile.clusters import of_other_records
-from podshare.reconcile.doubts import as_obstacle, doubtful
-from podshare.reconcile.file_system_facts import inspect_file_systems, keep_file_systems
+from podshare.reconcile.doubts import as_obstacle, doubts
+from podshare.reconcile.gathering import Clusters, Gathered, gather
 from podshare.reconcile.holding import hold_back, losses_told
-from podshare.reconcile.organization_accounts import begin_waiting, end_waiting, is_listed, keep_uses, observe
+from podshare.reconcile.keeping import keep
+from podshare.reconcile.organization_accounts import is_listed, observe
 from podshare.reconcile.plan import Action, Plan, plan
 from podshare.reconcile.preconditions import (
     ClusterCondition,
     before_adding,
-    inspect_cluster,
     late_member_roles,
     lost_namespaces,
     other_namespaces,
@@ -44,58 +39,25 @@ from podshare.reconcile.preconditions import (
 )
 from podshare.reconcile.proving import prove, watch
 from podshare.reconcile.quota_fit import Fit, check_fit, forget_claim
-from podshare.reconcile.survey import reading_context, survey
+from podshare.reconcile.survey import reading_context
 from podshare.reconcile.team_records import TeamRecords, desired_resources, read_records
 from podshare.reconcile.terms import keep_terms
 from podshare.reconcile.verification import verified
-from podshare.registry.accounts import DEPARTED, Account, is_blocked, is_gone
-from podshare.registry.records import DELETE_WORK
-
-Clusters = Mapping[str, ClusterCondition]
-MOST_UNKNOWN = 20  # accounts that one plan reads from the organization, within a function's time
+from podshare.registry.accounts import DEPARTED, is_blocked, is_gone
+from podshare.registry.records import Cluster
 
 
 def plan_team(settings: Settings, hold: Hold, attempt: str) -> dict[str, Any]:
     """The plan for a team as the state machine runs it.
 
-    What counts of the records is kept, what is known to be gone is forgotten, an account whose member role is late is
-    marked as waiting, and what takes access from more teams than may lose it in an hour is held back. A plan with
-    nothing to do carries its verification: what was just read is what is desired.
     ``attempt`` tells the plans of a run apart (:mod:`.doubts`). Raises Superseded if the lease is lost.
     """
-    leases = TeamLeases(State(settings.state), settings.function_timeout)
-    context = reading_context(settings, hold.team)
-    records, obstacles = _with_unknown_accounts(read_records(settings, hold.team), lambda one: observe(settings, one))
-    clusters, linked = _inspect(settings, context, records, claim=True)
+    leases, context = TeamLeases(State(settings.state), settings.function_timeout), reading_context(settings, hold.team)
+    gathered = gather(settings, context, read_records(settings, hold.team), lambda account: observe(settings, account))
     leases.check(hold)
-    context.inventory.adopt()
-    former = _keep_accepted(context, records, clusters)
-    surveyed = _survey(settings, context, records, clusters, (*obstacles, *linked), claim=True)
+    decided = decide(settings, context, gathered, attempt)
     leases.check(hold)
-    context.inventory.keep(surveyed.desired)
-    surveyed = _doubted(surveyed, doubtful(context, surveyed.desired, surveyed.observed, attempt))
-    _keep_inventory(context, surveyed)
-    _keep_accounts(settings, context, records, surveyed, former)
-    if surveyed.is_placed:
-        watch(context, surveyed.desired, surveyed.observed, records.as_of.isoformat(timespec="seconds"))
-    # what ends by the clock is no mistake of a record's; what a record lets end in the past may be
-    terms, asked = keep_terms(settings, records), surveyed.desired
-    if terms:
-        asked = desired_resources(records, surveyed.facts, context.installation, but=terms)
-    found, held = hold_back(
-        settings,
-        hold.team,
-        _plan(context, surveyed),
-        asked,
-        surveyed.observed,
-        gone_clusters=records.gone_clusters | records.shut_clusters,
-        lines=records.team.members if records.team else (),
-    )
-    described = _described(context, records, surveyed, found)
-    if surveyed.is_placed and not found.changes:
-        verification = prove(context, surveyed.desired, surveyed.observed, described["verification"])
-        described = {**described, "verification": verification}
-    return {**described, **({"held": held.as_dict(hold.team)} if held else {})}
+    return persist(settings, context, gathered, decided, attempt)
 
 
 def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, Any]:
@@ -107,23 +69,22 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, A
     instead = {str(item["id"]): None if item.get("deleted") is True else item for item in items}
     context = reading_context(settings, team)
     written = read_records(settings, team, instead)
-    records, obstacles = _with_unknown_accounts(written, lambda account: describe(settings, account))
-    clusters, linked = _inspect(settings, context, records, claim=False)
-    surveyed = _survey(settings, context, records, clusters, (*obstacles, *linked), claim=False)
-    objects = _by_hand(records, surveyed.facts, context.installation)
-    there = {key: one for key, one in surveyed.observed.items() if isinstance(one, Resource)}
-    points = [there.get(key, one) for key, one in surveyed.desired.items()]
-    found = _plan(context, surveyed)
-    found = replace(found, obstacles=(*found.obstacles, *_likely_mistyped(settings, records, found)))
+    gathered = gather(settings, context, written, lambda account: describe(settings, account))
+    decided = decide(settings, context, gathered, None)
+    records = gathered.records
+    there = {key: one for key, one in gathered.observed.items() if isinstance(one, Resource)}
+    points = [there.get(key, one) for key, one in gathered.desired.items()]
+    obstacles = (*decided.plan.obstacles, *_likely_mistyped(settings, records, decided.plan))
+    found = replace(decided.plan, obstacles=obstacles)
     return {
-        **_described(context, records, surveyed, found),
-        "manifests": objects,
+        **_described(context, gathered, found, decided.notes),
+        "manifests": _by_hand(records, gathered.facts, context.installation),
         "access_points": described(context.installation, points),
         "losses": losses_told(
             settings,
             team,
-            surveyed.desired,
-            surveyed.observed,
+            gathered.desired,
+            gathered.observed,
             gone_clusters=records.gone_clusters | records.shut_clusters,
         ),
     }
@@ -136,103 +97,57 @@ def _likely_mistyped(settings: Settings, records: TeamRecords, found: Plan) -> I
         yield Obstacle(what, "Correct the selector, or take its line out if nobody is meant.")
 
 
-def _with_unknown_accounts(
-    records: TeamRecords, read: Callable[[str], Account]
-) -> tuple[TeamRecords, tuple[Obstacle, ...]]:
-    """The records with the accounts that they name and of which nothing is known yet, read from the organization."""
-    unknown = sorted(records.named_accounts - records.accounts.keys())
-    accounts, obstacles = dict(records.accounts), list[Obstacle]()
-    for account in unknown[:MOST_UNKNOWN]:
-        try:
-            accounts[account] = read(account)
-        except Exception as error:  # whatever it is, what is known of the other accounts counts
-            what = f"nothing is known of account {account}, and the organization cannot be read: {reason_of(error)}"
-            remedy = "Deploy accounts/management.yaml, or make the hub a delegated administrator (README)."
-            obstacles.append(Obstacle(what[:LONGEST_TEXT], remedy))
-            break
-    if not obstacles and unknown[MOST_UNKNOWN:]:
-        what = f"nothing is known yet of {len(unknown) - MOST_UNKNOWN} of the accounts that the record names"
-        obstacles.append(Obstacle(what, "Wait: they are read in turn. `podshare sweep` reads all at once.", waits=True))
-    return replace(records, accounts=accounts), tuple(obstacles)
-
-
 @dataclass(frozen=True, slots=True)
-class _Surveyed:
-    """What is desired, what is there, and what the inventory knew; all empty where the team is not placed.
+class Decided:
+    """What has to change, and what there is to know; ``settled`` and ``doubtful`` is what was changed lately."""
 
-    It is not where nothing is known yet of its cluster, which tells where its things would be.
+    plan: Plan
+    notes: tuple[str, ...]
+    settled: frozenset[Key]
+    doubtful: frozenset[Key]
+
+
+def decide(settings: Settings, context: Context, gathered: Gathered, attempt: str | None) -> Decided:
+    """The plan, and what stands in its way.
+
+    ``attempt`` is None for a dry run. A run claims what only one team, or one record, may have: nodes of a cluster
+    that others are planned for at the same time, and the cluster for its record.
     """
-
-    clusters: Clusters
-    facts: Mapping[str, ClusterFacts]
-    desired: Mapping[Key, Resource]
-    observed: Mapping[Key, Observation]
-    known: Mapping[Key, str]
-    obstacles: tuple[Obstacle, ...]
-    notes: tuple[str, ...] = ()
-    doubtful: frozenset[Key] = frozenset()
-    is_placed: bool = True
-
-
-def _doubted(surveyed: _Surveyed, keys: frozenset[Key]) -> _Surveyed:
-    return replace(surveyed, obstacles=(*surveyed.obstacles, *map(as_obstacle, sorted(keys))), doubtful=keys)
-
-
-def _inspect(
-    settings: Settings, context: Context, records: TeamRecords, *, claim: bool
-) -> tuple[Clusters, tuple[Obstacle, ...]]:
-    """What AWS says of the team's clusters, and what keeps datasets from being linked to file systems there."""
-    team, found, obstacles = records.in_force, dict[str, ClusterCondition](), list[Obstacle]()
-    here = records.clusters.keys() - records.gone_clusters  # in a departed account podshare asks for nothing
-    for name, cluster in records.clusters.items() if team else ():
-        if name not in here:
-            continue
-        condition = inspect_cluster(context, cluster)
-        if condition.facts:
-            others = of_other_records(settings, context, cluster, condition.facts, claim=claim)
-            condition = replace(condition, obstacles=(*condition.obstacles, *others))
-        found[name] = condition
-        if team and condition.facts and team.file_systems_on(name):
-            known = records.known_facts[name].file_systems if name in records.known_facts else ()
-            facts = replace(condition.facts, file_systems=known)
-            looked = inspect_file_systems(context, team, facts, condition.subnets, records.datasets)
-            found[name] = replace(condition, facts=looked.facts, notes=looked.notes)
-            obstacles += looked.obstacles
-    return found, tuple(obstacles)
+    records, desired, observed, claim = gathered.records, gathered.desired, gathered.observed, attempt is not None
+    clusters = {
+        name: _of_one_record(settings, context, records.clusters[name], condition, claim=claim)
+        for name, condition in gathered.clusters.items()
+    }
+    obstacles, notes = [*gathered.obstacles], list[str]()
+    if gathered.is_placed:
+        if records.selects and not is_listed(settings):
+            what = "the organization has not been listed yet: what the selectors mean is not known"
+            obstacles.append(Obstacle(what, "Run `podshare sweep` once after the deployment."))
+        obstacles += [*_not_in_the_organization(records), *_on_gone_clusters(records)]
+        obstacles += late_member_roles(settings, records.accounts, desired, observed)
+        fits = [*_fits(context, records, clusters, desired, claim=claim)]
+        obstacles += [obstacle for fit in fits for obstacle in fit.obstacles]
+        obstacles += other_teams(context, desired, observed)
+        obstacles += other_namespaces(context, desired, observed, gathered.known)
+        obstacles += [*reserved_names(desired, observed), *lost_namespaces(context, desired, observed)]
+        shut, told = buckets.denied(context, desired)
+        obstacles += shut
+        notes += [*told, *buckets.put_back(context, desired), *(note for fit in fits for note in fit.notes)]
+        notes += [note for cluster in clusters.values() for note in cluster.notes]
+        notes += [*_cluster_notes(records, gathered.facts, context.installation)]
+        notes += [*_shared_role_notes(desired.values())]
+    settled, doubtful = doubts(gathered.changing, desired, observed, attempt) if attempt else (frozenset(), frozenset())
+    obstacles += map(as_obstacle, sorted(doubtful))
+    return Decided(_plan(context, gathered, clusters, obstacles), tuple(notes), settled, doubtful)
 
 
-def _survey(
-    settings: Settings,
-    context: Context,
-    records: TeamRecords,
-    clusters: Clusters,
-    obstacles: tuple[Obstacle, ...],
-    *,
-    claim: bool,
-) -> _Surveyed:
-    facts = {**records.known_facts, **{name: one.facts for name, one in clusters.items() if one.facts}}
-    if records.in_force and not facts.keys() & records.in_force.quotas.keys():
-        # to plan now would be to revoke everything: nothing is known of where it should be
-        return _Surveyed(clusters, {}, {}, {}, {}, obstacles, is_placed=False)
-    desired = desired_resources(records, facts, context.installation)
-    known = context.inventory.identities()
-    observed = survey(settings, context, desired, known, facts)
-    if records.selects and not is_listed(settings):
-        what = "the organization has not been listed yet: what the selectors mean is not known"
-        obstacles = (*obstacles, Obstacle(what, "Run `podshare sweep` once after the deployment."))
-    obstacles = (*obstacles, *_not_in_the_organization(records), *_on_gone_clusters(records))
-    late = late_member_roles(settings, records.accounts, desired, observed)
-    fits = [*_fits(context, records, clusters, desired, claim=claim)]
-    obstacles = (*obstacles, *late, *(obstacle for fit in fits for obstacle in fit.obstacles))
-    obstacles = (*obstacles, *other_teams(context, desired, observed))
-    obstacles = (*obstacles, *other_namespaces(context, desired, observed, known))
-    obstacles = (*obstacles, *reserved_names(desired, observed), *lost_namespaces(context, desired, observed))
-    shut, told = buckets.denied(context, desired)
-    obstacles = (*obstacles, *shut)
-    notes = [*told, *buckets.put_back(context, desired), *(note for fit in fits for note in fit.notes)]
-    notes += [note for cluster in clusters.values() for note in cluster.notes]
-    notes += [*_cluster_notes(records, facts, context.installation), *_shared_role_notes(desired.values())]
-    return _Surveyed(clusters, facts, desired, observed, known, obstacles, tuple(notes))
+def _of_one_record(
+    settings: Settings, context: Context, cluster: Cluster, condition: ClusterCondition, *, claim: bool
+) -> ClusterCondition:
+    if condition.facts is None:
+        return condition
+    others = of_other_records(settings, context, cluster, condition.facts, claim=claim)
+    return replace(condition, obstacles=(*condition.obstacles, *others))
 
 
 def _shared_role_notes(desired: Iterable[Resource]) -> Iterator[str]:
@@ -310,24 +225,24 @@ def _back(records: TeamRecords, account: str) -> str:
     return "Take the cluster out of the team's record, or bring the account back."
 
 
-def _plan(context: Context, surveyed: _Surveyed) -> Plan:
+def _plan(context: Context, gathered: Gathered, each: Clusters, obstacles: list[Obstacle]) -> Plan:
     """The plan; what it adds is planned only once all that stands in its way is known."""
-    found = plan(surveyed.desired, surveyed.observed, surveyed.obstacles)
+    found = plan(gathered.desired, gathered.observed, obstacles)
     adding = [change for lane in (*found.allocate, *found.grant) for wave in lane for change in wave]
-    clusters = _alone_or_each(surveyed.clusters)
+    clusters = _alone_or_each(each)
     if not adding:
         # a condition that passes by itself keeps nothing waiting here, and is no news
         told = [one for cluster in clusters.values() for one in cluster.obstacles if not one.waits]
-        data = buckets.unfit_data(context, surveyed.desired, ()) if surveyed.desired else ()
+        data = buckets.unfit_data(context, gathered.desired, ()) if gathered.desired else ()
         return replace(found, obstacles=(*found.obstacles, *told, *data))
-    obstacles = [
-        *surveyed.obstacles,
+    all_obstacles = [
+        *obstacles,
         *(obstacle for cluster in clusters.values() for obstacle in cluster.obstacles),
         *before_adding(
-            context, surveyed.desired, adding, {name: cluster.nodes.keys() for name, cluster in clusters.items()}
+            context, gathered.desired, adding, {name: cluster.nodes.keys() for name, cluster in clusters.items()}
         ),
     ]
-    return plan(surveyed.desired, surveyed.observed, obstacles)
+    return plan(gathered.desired, gathered.observed, all_obstacles)
 
 
 def _alone_or_each(clusters: Clusters) -> Clusters:
@@ -340,80 +255,44 @@ def _alone_or_each(clusters: Clusters) -> Clusters:
     }
 
 
-def _keep_accepted(context: Context, records: TeamRecords, clusters: Clusters) -> frozenset[str]:
-    """Keep what was accepted: it bounds what a later, bad record leaves in force.
+def persist(settings: Settings, context: Context, gathered: Gathered, decided: Decided, attempt: str) -> dict[str, Any]:
+    """Keep what is known of the team now, and return its plan.
 
-    Returns the accounts that the team was last known to have something for. Those that it is about to have something
-    for are written down before it has.
+    What counts of the records is kept, what is known to be gone is forgotten, an account whose member role is late is
+    marked as waiting, and what takes access from more teams than may lose it in an hour is held back. A plan with
+    nothing to do carries its verification: what was just read is what is desired.
     """
-    team = f"team#{records.name}"
-    former = frozenset(str(account) for account in (context.state.get(team, "accounts") or {}).get("accounts", ()))
-    if records.team:
-        written = records.team.model_dump_json(by_alias=True)
-        context.state.put(team, "accepted", record=written, closed=sorted(records.closed))
-    elif not records.written:
-        if last := context.state.get(team, "accepted"):  # what the record said of its deletion counts after it
-            on_delete = json.loads(str(last["record"])).get("on_delete", DELETE_WORK)
-            context.state.put(team, "deletion", on_delete=on_delete)
-        context.state.delete(team, "accepted")
-    for name, cluster in clusters.items():
-        if cluster.facts:
-            written = records.clusters[name].model_dump_json(by_alias=True)
-            arn = cluster.facts.hyperpod_arn
-            context.state.put(f"cluster#{name}", "accepted", record=written, hyperpod_arn=arn)
-            keep_file_systems(context.state, cluster.facts)
-    for name, dataset in records.datasets.items():
-        context.state.put(f"dataset#{name}", "accepted", record=dataset.model_dump_json(by_alias=True))
-    return former
+    records, desired, observed = gathered.records, gathered.desired, gathered.observed
+    for key in decided.settled:
+        context.inventory.settle(key)
+    for key in decided.doubtful:
+        context.inventory.doubt(key, attempt)
+    keep(settings, context, gathered, decided.doubtful)
+    if gathered.is_placed:
+        watch(context, desired, observed, records.as_of.isoformat(timespec="seconds"))
+    # what ends by the clock is no mistake of a record's; what a record lets end in the past may be
+    terms = keep_terms(settings, records)
+    asked = desired_resources(records, gathered.facts, context.installation, but=terms) if terms else desired
+    found, held = hold_back(
+        settings,
+        records.name,
+        decided.plan,
+        asked,
+        observed,
+        gone_clusters=records.gone_clusters | records.shut_clusters,
+        lines=records.team.members if records.team else (),
+    )
+    told = _described(context, gathered, found, decided.notes)
+    if gathered.is_placed and not found.changes:
+        told = {**told, "verification": prove(context, desired, observed, told["verification"])}
+    return {**told, **({"held": held.as_dict(records.name)} if held else {})}
 
 
-def _keep_inventory(context: Context, surveyed: _Surveyed) -> None:
-    """Keep what is there, also what was found by its name alone; forget what is gone, or a person's to look after now.
-
-    What is not in the inventory would be looked for no more once nobody asks for it, and give access for ever.
-    """
-    for key, there in surveyed.observed.items():
-        out_of_reach = any(is_by_hand(one, key) for one in surveyed.facts.values())
-        if there is None and key.kind is Kind.NAMESPACE and not out_of_reach:
-            _look_into(context, surveyed, key)
-        if out_of_reach or (there is None and key not in surveyed.desired and key not in surveyed.doubtful):
-            context.inventory.forget(key)
-        elif isinstance(there, Resource) and surveyed.known.get(key) != there.identity:
-            context.inventory.name(key, there.identity, datetime.datetime.now(datetime.UTC).isoformat())
-
-
-def _look_into(context: Context, surveyed: _Surveyed, namespace: Key) -> None:
-    """Write down that what drains may be looked for, also once a namespace that has gone is forgotten."""
-    for key, there in surveyed.observed.items():
-        if isinstance(there, ComputeQuota) and key.container == namespace.container and key not in surveyed.desired:
-            context.inventory.look_into(key)
-
-
-def _keep_accounts(
-    settings: Settings, context: Context, records: TeamRecords, surveyed: _Surveyed, former: frozenset[str]
-) -> None:
-    """Keep which accounts the team has something for, and which of them wait for their member role."""
-    observed = surveyed.observed
-    now = records.named_accounts | {member.account for member in records.members}
-    now |= {key.account for key, found in observed.items() if found is not None or key in surveyed.desired}
-    team = f"team#{records.name}"
-    if now != former:
-        keep_uses(settings, records.name, former, former | now)
-        context.state.put(team, "accounts", accounts=sorted(now))
-        keep_uses(settings, records.name, former | now, now)
-    silent = {key.account for key, found in observed.items() if isinstance(found, Unreadable) and found.no_role}
-    for account in sorted(silent):
-        begin_waiting(settings, account)
-    answering = {key.account for key, found in observed.items() if not isinstance(found, Unreadable | LeftBehind)}
-    for account in sorted(answering - silent):
-        if account in records.accounts and records.accounts[account].waiting_since:
-            end_waiting(settings, account)
-
-
-def _described(context: Context, records: TeamRecords, surveyed: _Surveyed, found: Plan) -> dict[str, Any]:
+def _described(context: Context, gathered: Gathered, found: Plan, notes: Iterable[str]) -> dict[str, Any]:
+    records = gathered.records
     created = [change.key for change in found.changes if change.action is Action.CREATE]
     verification = (
-        {} if found.changes else verified(context, records, surveyed.facts, surveyed.desired, surveyed.observed)
+        {} if found.changes else verified(context, records, gathered.facts, gathered.desired, gathered.observed)
     )
     return {
         "team": records.name,
@@ -421,6 +300,6 @@ def _described(context: Context, records: TeamRecords, surveyed: _Surveyed, foun
         "ended": records.team is not None and records.in_force is None,
         **found.as_dict(),
         "problems": [problem.as_dict() for problem in records.problems],
-        "notes": [*records.notes, *surveyed.notes, *buckets.notes(context, surveyed.desired, created)],
+        "notes": [*records.notes, *notes, *buckets.notes(context, gathered.desired, created)],
         "verification": verification,
     }

@@ -1,0 +1,105 @@
+"""Gather what a plan is made from: what counts, and what is there. Nothing is written but what is known of accounts."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from podshare.aws.errors import reason_of
+from podshare.aws.settings import Settings
+from podshare.aws.tables import Item
+from podshare.kinds.base import Key, Resource
+from podshare.kinds.context import Context
+from podshare.kinds.facts import ClusterFacts
+from podshare.kinds.observation import LONGEST_TEXT, Observation, Obstacle
+from podshare.reconcile.file_system_facts import inspect_file_systems
+from podshare.reconcile.preconditions import (
+    ClusterCondition,
+    inspect_cluster,
+)
+from podshare.reconcile.survey import survey
+from podshare.reconcile.team_records import TeamRecords, desired_resources
+from podshare.registry.accounts import Account
+
+Clusters = Mapping[str, ClusterCondition]
+MOST_UNKNOWN = 20  # accounts that one plan reads from the organization, within a function's time
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What counts, what is desired, what is there, and what the inventory knew of it.
+
+    All but the records is empty where the team is not placed: where nothing is known yet of its cluster, which tells
+    where its resources would be. ``changing`` are the inventory's rows of what was not read back after its last change.
+    """
+
+    records: TeamRecords
+    clusters: Clusters
+    obstacles: tuple[Obstacle, ...]
+    facts: Mapping[str, ClusterFacts] = field(default_factory=dict)
+    desired: Mapping[Key, Resource] = field(default_factory=dict)
+    observed: Mapping[Key, Observation] = field(default_factory=dict)
+    known: Mapping[Key, str] = field(default_factory=dict)
+    changing: Mapping[Key, Item] = field(default_factory=dict)
+    is_placed: bool = True
+
+
+def gather(settings: Settings, context: Context, written: TeamRecords, read: Callable[[str], Account]) -> Gathered:
+    """Everything that is read before it is known whether anything is to be added.
+
+    ``read`` reads an account of which nothing is known yet from the organization.
+    """
+    records, obstacles = _with_unknown_accounts(written, read)
+    clusters, linked = _inspect(context, records)
+    facts = {**records.known_facts, **{name: one.facts for name, one in clusters.items() if one.facts}}
+    if records.in_force and not facts.keys() & records.in_force.quotas.keys():
+        # to plan now would be to revoke everything: nothing is known of where it should be
+        return Gathered(records, clusters, (*obstacles, *linked), is_placed=False)
+    desired = desired_resources(records, facts, context.installation)
+    known = context.inventory.identities()
+    observed = survey(settings, context, desired, known, facts)
+    return Gathered(
+        records=records,
+        clusters=clusters,
+        obstacles=(*obstacles, *linked),
+        facts=facts,
+        desired=desired,
+        observed=observed,
+        known=known,
+        changing=context.inventory.changing(),
+    )
+
+
+def _with_unknown_accounts(
+    records: TeamRecords, read: Callable[[str], Account]
+) -> tuple[TeamRecords, tuple[Obstacle, ...]]:
+    """The records with the accounts that they name and of which nothing is known yet, read from the organization."""
+    unknown = sorted(records.named_accounts - records.accounts.keys())
+    accounts, obstacles = dict(records.accounts), list[Obstacle]()
+    for account in unknown[:MOST_UNKNOWN]:
+        try:
+            accounts[account] = read(account)
+        except Exception as error:  # whatever it is, what is known of the other accounts counts
+            what = f"nothing is known of account {account}, and the organization cannot be read: {reason_of(error)}"
+            remedy = "Deploy accounts/management.yaml, or make the hub a delegated administrator (README)."
+            obstacles.append(Obstacle(what[:LONGEST_TEXT], remedy))
+            break
+    if not obstacles and unknown[MOST_UNKNOWN:]:
+        what = f"nothing is known yet of {len(unknown) - MOST_UNKNOWN} of the accounts that the record names"
+        obstacles.append(Obstacle(what, "Wait: they are read in turn. `podshare sweep` reads all at once.", waits=True))
+    return replace(records, accounts=accounts), tuple(obstacles)
+
+
+def _inspect(context: Context, records: TeamRecords) -> tuple[Clusters, tuple[Obstacle, ...]]:
+    """What AWS says of the team's clusters, and what keeps datasets from being linked to file systems there."""
+    team, found, obstacles = records.in_force, dict[str, ClusterCondition](), list[Obstacle]()
+    here = records.clusters.keys() - records.gone_clusters  # in a departed account podshare asks for nothing
+    for name, cluster in records.clusters.items() if team else ():
+        if name not in here:
+            continue
+        condition = found[name] = inspect_cluster(context, cluster)
+        if team and condition.facts and team.file_systems_on(name):
+            known = records.known_facts[name].file_systems if name in records.known_facts else ()
+            facts = replace(condition.facts, file_systems=known)
+            looked = inspect_file_systems(context, team, facts, condition.subnets, records.datasets)
+            found[name] = replace(condition, facts=looked.facts, notes=looked.notes)
+            obstacles += looked.obstacles
+    return found, tuple(obstacles)

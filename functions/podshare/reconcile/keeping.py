@@ -1,0 +1,94 @@
+"""Keep what is known of a team: the records that count, what is there, and in which accounts."""
+
+import datetime
+import json
+from collections.abc import Collection
+
+from podshare.aws.settings import Settings
+from podshare.kinds.base import Key, Kind, Resource
+from podshare.kinds.compute_quota.shape import ComputeQuota
+from podshare.kinds.context import Context
+from podshare.kinds.observation import LeftBehind, Unreadable
+from podshare.kinds.shapes import is_by_hand
+from podshare.reconcile.file_system_facts import keep_file_systems
+from podshare.reconcile.gathering import Clusters, Gathered
+from podshare.reconcile.organization_accounts import begin_waiting, end_waiting, keep_uses
+from podshare.reconcile.team_records import TeamRecords
+from podshare.registry.records import DELETE_WORK
+
+
+def keep(settings: Settings, context: Context, gathered: Gathered, doubtful: Collection[Key]) -> None:
+    """Write down all that a plan has found; what is ``doubtful`` is not forgotten."""
+    context.inventory.adopt()
+    former = _keep_accepted(context, gathered.records, gathered.clusters)
+    context.inventory.keep(gathered.desired)
+    _keep_inventory(context, gathered, doubtful)
+    _keep_accounts(settings, context, gathered, former)
+
+
+def _keep_accepted(context: Context, records: TeamRecords, clusters: Clusters) -> frozenset[str]:
+    """Keep what was accepted: it bounds what a later, bad record leaves in force.
+
+    Returns the accounts that the team was last known to have something for. Those that it is about to have something
+    for are written down before it has.
+    """
+    team = f"team#{records.name}"
+    former = frozenset(str(account) for account in (context.state.get(team, "accounts") or {}).get("accounts", ()))
+    if records.team:
+        written = records.team.model_dump_json(by_alias=True)
+        context.state.put(team, "accepted", record=written, closed=sorted(records.closed))
+    elif not records.written:
+        if last := context.state.get(team, "accepted"):  # what the record said of its deletion counts after it
+            on_delete = json.loads(str(last["record"])).get("on_delete", DELETE_WORK)
+            context.state.put(team, "deletion", on_delete=on_delete)
+        context.state.delete(team, "accepted")
+    for name, cluster in clusters.items():
+        if cluster.facts:
+            written = records.clusters[name].model_dump_json(by_alias=True)
+            arn = cluster.facts.hyperpod_arn
+            context.state.put(f"cluster#{name}", "accepted", record=written, hyperpod_arn=arn)
+            keep_file_systems(context.state, cluster.facts)
+    for name, dataset in records.datasets.items():
+        context.state.put(f"dataset#{name}", "accepted", record=dataset.model_dump_json(by_alias=True))
+    return former
+
+
+def _keep_inventory(context: Context, gathered: Gathered, doubtful: Collection[Key]) -> None:
+    """Keep what is there, also what was found by its name alone; forget what is gone, or a person's to look after now.
+
+    What is not in the inventory would be looked for no more once nobody asks for it, and give access for ever.
+    """
+    for key, there in gathered.observed.items():
+        out_of_reach = any(is_by_hand(one, key) for one in gathered.facts.values())
+        if there is None and key.kind is Kind.NAMESPACE and not out_of_reach:
+            _look_into(context, gathered, key)
+        if out_of_reach or (there is None and key not in gathered.desired and key not in doubtful):
+            context.inventory.forget(key)
+        elif isinstance(there, Resource) and gathered.known.get(key) != there.identity:
+            context.inventory.name(key, there.identity, datetime.datetime.now(datetime.UTC).isoformat())
+
+
+def _look_into(context: Context, gathered: Gathered, namespace: Key) -> None:
+    """Write down that what drains may be looked for, also once a namespace that has gone is forgotten."""
+    for key, there in gathered.observed.items():
+        if isinstance(there, ComputeQuota) and key.container == namespace.container and key not in gathered.desired:
+            context.inventory.look_into(key)
+
+
+def _keep_accounts(settings: Settings, context: Context, gathered: Gathered, former: frozenset[str]) -> None:
+    """Keep which accounts the team has something for, and which of them wait for their member role."""
+    records, observed = gathered.records, gathered.observed
+    now = records.named_accounts | {member.account for member in records.members}
+    now |= {key.account for key, found in observed.items() if found is not None or key in gathered.desired}
+    team = f"team#{records.name}"
+    if now != former:
+        keep_uses(settings, records.name, former, former | now)
+        context.state.put(team, "accounts", accounts=sorted(now))
+        keep_uses(settings, records.name, former | now, now)
+    silent = {key.account for key, found in observed.items() if isinstance(found, Unreadable) and found.no_role}
+    for account in sorted(silent):
+        begin_waiting(settings, account)
+    answering = {key.account for key, found in observed.items() if not isinstance(found, Unreadable | LeftBehind)}
+    for account in sorted(answering - silent):
+        if account in records.accounts and records.accounts[account].waiting_since:
+            end_waiting(settings, account)
