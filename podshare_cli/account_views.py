@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from podshare_cli.admin_tables import Registry, State
 from podshare_cli.connection import Connection
 from podshare_cli.output import ago, state_text, told_left_behind, told_problem
-from podshare_cli.tables import Registry, State
 
 Row = dict[str, Any]
 _NEVER_LISTED = "The organization has not been listed yet: podshare sweep"

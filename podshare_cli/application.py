@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from podshare_cli import access, accounts, approving, capacity, pausing, records, sandbox, sweeping, team
+from podshare_cli import access, account, approve, capacity, cluster, dataset, enrollment, pause, sandbox, sweep, team
 from podshare_cli.doctor import command as doctor
 from podshare_cli.failures import INVALID, Failure, explain
 from podshare_cli.options import Json, Options, Prefix, Profile, Region, examples, flowing, in_force, set_in_force
@@ -26,13 +26,13 @@ app = typer.Typer(
     ),
 )
 app.add_typer(team.app, name="team")
-app.add_typer(records.datasets, name="dataset")
-app.add_typer(records.clusters, name="cluster")
-app.add_typer(records.enrollments, name="enrollment")
-app.add_typer(accounts.app, name="account")
+app.add_typer(dataset.app, name="dataset")
+app.add_typer(cluster.app, name="cluster")
+app.add_typer(enrollment.app, name="enrollment")
+app.add_typer(account.app, name="account")
 app.add_typer(access.app, name="access")
 app.command("sweep", epilog=examples("podshare sweep", "podshare sweep --no-wait", "podshare sweep --last --json"))(
-    sweeping.sweep
+    sweep.sweep
 )
 app.command(
     "capacity",
@@ -54,9 +54,9 @@ app.command(
 app.command(
     "approve",
     epilog=examples("podshare approve", "podshare approve vision 3f2a9c01b7de", "podshare approve --all --yes"),
-)(approving.approve)
-app.command("pause", epilog=examples('podshare pause --reason "moving the data account"'))(pausing.pause)
-app.command("resume", epilog=examples("podshare resume"))(pausing.resume)
+)(approve.approve)
+app.command("pause", epilog=examples('podshare pause --reason "moving the data account"'))(pause.pause)
+app.command("resume", epilog=examples("podshare resume"))(pause.resume)
 app.add_typer(sandbox.app, name="sandbox")
 app.command("demo", epilog=examples("podshare demo", "podshare demo --verbose"))(sandbox.demo)
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import typer
 
 from podshare.registry.parsing import PAUSE_ID
-from podshare_cli.approving import owner_of, write
+from podshare_cli.admin_tables import Registry, State
+from podshare_cli.approve import owner_of, write
 from podshare_cli.failures import Failure, invalid
 from podshare_cli.options import Options
 from podshare_cli.output import print_json, stderr
-from podshare_cli.tables import Registry, State
 
 
 def block(options: Options, account: str, reason: str, *, yes: bool) -> None:

@@ -16,14 +16,14 @@ import typer
 from podshare.kinds.base import Key
 from podshare.reconcile.blast_radius import digest, fingerprints
 from podshare.registry.records import MOST_LOSSES
-from podshare_cli.approving import approval, write
+from podshare_cli.admin_tables import State
+from podshare_cli.approve import approval, write
 from podshare_cli.connection import Connection
 from podshare_cli.documents import Item
+from podshare_cli.dry_runs import dry_run
 from podshare_cli.failures import Failure, invalid
 from podshare_cli.options import Options
 from podshare_cli.output import stderr
-from podshare_cli.planning import dry_run
-from podshare_cli.tables import State
 
 _PLANS_AT_ONCE = 4  # half of what a new AWS account runs at once is left to podshare's own runs
 _MOST_SHOWN = 20  # losses of one team

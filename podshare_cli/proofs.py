@@ -11,9 +11,9 @@ from podshare.access.proof import Refusal, digest, unpacked
 from podshare.access.reach import ANYBODY, Access, account_of, by_pods, in_bucket, in_cluster
 from podshare.kinds.access_entry.shape import CLUSTER_POLICY
 from podshare.policy import policies
+from podshare_cli.admin_tables import Registry, State
 from podshare_cli.connection import Connection
 from podshare_cli.failures import invalid
-from podshare_cli.tables import Registry, State
 
 _GONE = frozenset({"DELETED", "ENDED"})
 

@@ -97,8 +97,8 @@ def get(
     as_yaml: Annotated[bool, typer.Option("--yaml", help="Print YAML that can be put again.")] = False,
 ) -> None:
     """Show a team's record, from the registry or as its enrollment makes it."""
-    from podshare_cli.records import print_record, show_record
-    from podshare_cli.tables import State
+    from podshare_cli.admin_tables import State
+    from podshare_cli.record_commands import print_record, show_record
 
     made_by = _enrollment_of(name)
     item = State(options.connection).accepted(f"team#{name}") if made_by else None
@@ -136,8 +136,8 @@ def delete(options: Options, name: Name, wait: Wait = False, yes: Yes = False) -
     With --wait the exit code is 1 unless the team becomes DELETED.
     """
     from podshare_cli import confirming
+    from podshare_cli.admin_tables import Registry
     from podshare_cli.executions import Executions
-    from podshare_cli.tables import Registry
 
     _refuse_enrolled(options, name)
     registry = Registry(options.connection)
@@ -222,7 +222,8 @@ def manifests(
     """
     import yaml
 
-    from podshare_cli import planning, words
+    from podshare_cli import dry_runs as planning
+    from podshare_cli import words
     from podshare_cli.output import print_json
 
     _require_known(options, name)
@@ -362,7 +363,7 @@ def _require(states: dict[str, str | None], good: str) -> None:
 
 
 def _state(options: Options, team: str) -> str | None:
-    from podshare_cli.tables import State
+    from podshare_cli.admin_tables import State
 
     found = State(options.connection).status(f"team#{team}")
     return str(found["state"]) if found else None
@@ -370,7 +371,7 @@ def _state(options: Options, team: str) -> str | None:
 
 def _require_known(options: Options, name: str) -> None:
     """Refuse a team that neither the registry nor podshare's state knows."""
-    from podshare_cli.tables import Registry
+    from podshare_cli.admin_tables import Registry
 
     if Registry(options.connection).get(f"team#{name}") is None and _state(options, name) is None:
         raise Failure(
@@ -389,7 +390,7 @@ def _enrollment_of(name: str) -> str | None:
 def _refuse_enrolled(options: Options, name: str) -> None:
     """Refuse to delete a team that an enrollment makes: it would be made again."""
     from podshare.registry.parsing import enrolled
-    from podshare_cli.tables import Registry
+    from podshare_cli.admin_tables import Registry
 
     found = enrolled(name)
     if found and Registry(options.connection).get(f"enrollment#{found[0]}"):
@@ -403,7 +404,7 @@ def _refuse_enrolled(options: Options, name: str) -> None:
 
 def _is_wanted(options: Options, name: str) -> bool:
     """Whether a record or an enrollment asks for a team; what podshare accepted goes once nothing does."""
-    from podshare_cli.tables import Registry, State
+    from podshare_cli.admin_tables import Registry, State
 
     if _enrollment_of(name):
         return State(options.connection).accepted(f"team#{name}") is not None
@@ -423,7 +424,8 @@ def _teams_in(options: Options, items: "list[dict[str, Any]]") -> list[str]:
 
 
 def _show_plans(options: Options, records: "list[dict[str, Any]]", teams: "Iterable[str]") -> None:
-    from podshare_cli import planning, words
+    from podshare_cli import dry_runs as planning
+    from podshare_cli import words
     from podshare_cli.output import print_json, stdout
 
     plans = [planning.dry_run(options.connection, team, records) for team in teams]

@@ -22,11 +22,11 @@ from podshare.registry.parsing import clusters_of, enrolled, parse, parse_team
 from podshare.registry.problems import InvalidRecord
 from podshare.registry.records import Cluster, Team
 from podshare_cli import words
+from podshare_cli.admin_tables import Registry, State
 from podshare_cli.connection import Connection
 from podshare_cli.documents import name_of
 from podshare_cli.executions import Execution
 from podshare_cli.output import ago, state_text, told_left_behind, told_problem
-from podshare_cli.tables import Registry, State
 
 Row = dict[str, Any]
 _UNITS = {"accelerators": "accelerators", "vcpu": "vCPU", "memory_gib": "GiB"}

@@ -11,10 +11,10 @@ from podshare.registry.parsing import Record, clusters_of, enrolled, parse, plai
 from podshare.registry.problems import InvalidRecord, Problem
 from podshare.registry.records import Cluster, Dataset
 from podshare.registry.templates import rendered
+from podshare_cli.admin_tables import Registry, State
 from podshare_cli.connection import Connection
 from podshare_cli.documents import Item, Read, kind_of, name_of
 from podshare_cli.failures import invalid
-from podshare_cli.tables import Registry, State
 
 _SOME_ACCOUNT = "000000000000"  # which one does not matter to what a template refers to
 

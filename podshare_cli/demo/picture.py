@@ -8,7 +8,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from podshare.registry.records import Team
-from podshare_cli.demo.proofs import Proof, Question, Reach
+from podshare_cli.demo.attempts import Proof, Question, Reach
 from podshare_cli.executions import Following
 from podshare_cli.output import state_text
 from podshare_cli.runs import STEPS

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from podshare_cli.demo.proofs import Proof, Question
+from podshare_cli.demo.attempts import Proof, Question
 from podshare_sandbox import Sandbox
 from podshare_sandbox.organization import (
     ACCOUNTS,

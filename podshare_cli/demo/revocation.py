@@ -7,7 +7,7 @@ from dataclasses import replace
 from threading import Event
 from types import TracebackType
 
-from podshare_cli.demo.proofs import OpenSession, Proof
+from podshare_cli.demo.attempts import OpenSession, Proof
 
 _PAUSE_SECONDS = 0.1
 

@@ -14,17 +14,17 @@ from podshare.registry.enrollments import team_name
 from podshare.registry.parsing import parse, parse_team
 from podshare.registry.records import Dataset, Enrollment, Team
 from podshare_cli import writing
+from podshare_cli.admin_tables import Registry, State
 from podshare_cli.connection import DEFAULT_PREFIX, Connection
 from podshare_cli.demo import organization, picture
+from podshare_cli.demo.attempts import Proof, Prover, Question, Reach
 from podshare_cli.demo.organization import FollowingAccount
-from podshare_cli.demo.proofs import Proof, Prover, Question, Reach
 from podshare_cli.demo.remains import accounts_own, remains_of
 from podshare_cli.demo.revocation import Attempts
 from podshare_cli.documents import WRITING_ORDER, read_records
 from podshare_cli.executions import Executions, Following, FollowingSweep
 from podshare_cli.output import stdout
 from podshare_cli.progress import watch
-from podshare_cli.tables import Registry, State
 from podshare_sandbox import Sandbox
 from podshare_sandbox.organization import HUB, HUB_REGION, ORGANIZATION_ID
 

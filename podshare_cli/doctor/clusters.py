@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from podshare.kinds import limits
 from podshare.kinds.access_entry.shape import NAMESPACE_POLICIES
 from podshare.reconcile.preconditions import ADD_ONS
-from podshare_cli.doctor.accounts import Accounts
+from podshare_cli.doctor.account_access import Accounts
 from podshare_cli.doctor.findings import Finding, Place
 
 _OLDEST_KUBERNETES = (1, 30)  # that task governance runs on

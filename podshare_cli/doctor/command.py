@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from podshare_cli.connection import Connection
-    from podshare_cli.doctor.accounts import Accounts
+    from podshare_cli.doctor.account_access import Accounts
     from podshare_cli.doctor.findings import Finding
     from podshare_cli.doctor.members import Part
 
@@ -49,7 +49,7 @@ def doctor(
     such as AWS's ReadOnlyAccess suffice. What you may not look at is `unknown`. The exit code is 1 if there is a
     problem; warnings and unknown findings leave it 0.
     """
-    from podshare_cli.doctor.accounts import Accounts
+    from podshare_cli.doctor.account_access import Accounts
     from podshare_cli.doctor.findings import Status
     from podshare_cli.output import print_json, stdout
 
@@ -95,7 +95,7 @@ def _findings(accounts: "Accounts", only: set[str]) -> Iterator["Finding"]:
 
 
 def _records(connection: "Connection") -> dict[str, list[dict[str, Any]]]:
-    from podshare_cli.tables import Registry
+    from podshare_cli.admin_tables import Registry
 
     registry = Registry(connection)
     return {kind: registry.all_of(kind) for kind in ("cluster", "dataset", "team")}
@@ -105,8 +105,8 @@ def _parts(
     connection: "Connection", records: Mapping[str, list[dict[str, Any]]], tag_keys: Collection[str]
 ) -> dict[str, "Part"]:
     """The accounts that records name, and those that podshare has something in for members that were selected."""
+    from podshare_cli.admin_tables import State
     from podshare_cli.doctor.members import parts
-    from podshare_cli.tables import State
 
     members_of_teams = [member for team in records["team"] for member in team.get("members", ())]
     named = [str(member["account"]) for member in members_of_teams if "account" in member]

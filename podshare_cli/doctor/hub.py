@@ -11,9 +11,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from podshare_cli.admin_tables import State
 from podshare_cli.connection import Connection
 from podshare_cli.doctor.findings import Finding, Place
-from podshare_cli.tables import State
 
 _PLACE = Place("hub")
 # when AWS ends its support of a runtime ("Lambda runtimes")

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from podshare.kinds import limits
 from podshare.reconcile.preconditions import MEMBER_VERSION, VERSION_TAG
-from podshare_cli.doctor.accounts import Accounts
+from podshare_cli.doctor.account_access import Accounts
 from podshare_cli.doctor.findings import Finding, Place
 from podshare_cli.doctor.organization import EVENTS_REGION, trail
 

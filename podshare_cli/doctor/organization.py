@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from podshare_cli.doctor.accounts import Accounts
+from podshare_cli.doctor.account_access import Accounts
 from podshare_cli.doctor.findings import Finding, Place
 
 _PLACE = Place("organization")

@@ -10,16 +10,17 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import Retryable, code_of
 from podshare.aws.sessions import hub_client
-from podshare.registry.parsing import plain
+from podshare.registry.parsing import parse, plain
 
 Item = dict[str, Any]
+R = TypeVar("R")
 LEASES = "lease"  # who reconciles a team: part team#NAME
 STATUSES = "status"  # how each team's last run ended: part team#NAME
 RECORDS = "record"  # whether a record that is no team's is acceptable: part its id
@@ -64,6 +65,12 @@ class Registry:
         """The records with these ids that exist, by id. Raises Retryable if DynamoDB leaves some unanswered."""
         found = _batch_get([(self.table, _record_key(record)) for record in set(ids)])
         return {str(item["id"]): item for item in found[self.table]}
+
+    def record(self, record_id: str, model: type[R]) -> R | None:
+        """One record, parsed; None if there is none. Raises InvalidRecord."""
+        item = self.get([record_id]).get(record_id)
+        record = parse(item) if item else None
+        return record if isinstance(record, model) else None
 
     def scan(self) -> Iterator[Item]:
         """Every record."""

@@ -12,7 +12,6 @@ from podshare.aws.settings import Settings
 from podshare.aws.tables import Item, Registry, State
 from podshare.kinds.base import Key
 from podshare.reconcile.blast_radius import digest, fingerprints
-from podshare.registry.parsing import parse
 from podshare.registry.problems import InvalidRecord
 from podshare.registry.records import Approval
 
@@ -50,13 +49,10 @@ class Approvals:
         State(self.settings.state).put(f"team#{self.team}", PART, plan=plan, losses=sorted(losses))
 
     def _record(self) -> Approval | None:
-        record = f"approval#{self.team}"
-        item = Registry(self.settings.registry).get([record]).get(record)
         try:
-            found = parse(item) if item else None
+            return Registry(self.settings.registry).record(f"approval#{self.team}", Approval)
         except InvalidRecord:
             return None
-        return found if isinstance(found, Approval) else None
 
 
 def _agreed(approval: Approval, losses: Collection[Key], held_since: str) -> frozenset[str]:

@@ -14,10 +14,11 @@ from podshare.aws.errors import NoMemberRole, is_absent
 from podshare.aws.sessions import Accounts
 from podshare.aws.settings import Settings
 from podshare.aws.tables import LEASES, State
+from podshare.kinds import bucket_policy
 from podshare.kinds.base import Kind
+from podshare.kinds.bucket_edits import edit_in
 from podshare.kinds.inventory import Inventory
 from podshare.kinds.resource_events import NAMESPACE, Touched, access_point_stem, touched
-from podshare.reconcile.kept_edits import keep_edit
 from podshare.reconcile.organization_accounts import users_of
 from podshare.reconcile.triggers import execution, start_once, trigger_of
 
@@ -32,7 +33,7 @@ def resource_changed(settings: Settings, event: Mapping[str, Any]) -> dict[str, 
     found = touched(event, settings.installation)
     if found.reason:
         return {"executions": {}, "reason": found.reason}
-    keep_edit(settings, event)
+    _keep_edit(settings, event)
     teams = sorted(team for team in _teams(settings, found) if _is_known(settings, team))
     executions = {team: _start(settings, team, event, own=found.own) for team in teams}
     return {"executions": executions, "reason": "" if teams else "what the event names is no team's"}
@@ -123,3 +124,10 @@ def _start(settings: Settings, team: str, event: Mapping[str, Any], *, own: bool
 def _window(event: Mapping[str, Any]) -> int:
     called = datetime.datetime.fromisoformat(str(event["time"]))
     return int(called.timestamp()) // WINDOW_SECONDS
+
+
+def _keep_edit(settings: Settings, event: Mapping[str, Any]) -> None:
+    """Keep what somebody else wrote last into the policy of a bucket that podshare writes too."""
+    edit = edit_in(event, settings.installation)
+    if edit and bucket_policy.is_shared(State(settings.state), edit.bucket):
+        bucket_policy.keep_edit(State(settings.state), edit)

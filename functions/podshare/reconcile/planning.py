@@ -21,7 +21,7 @@ from podshare.kinds.role.shape import Role
 from podshare.kinds.team_on_cluster import ALL_MEMBERS
 from podshare.policy import policies
 from podshare.reconcile import buckets
-from podshare.reconcile.clusters import of_other_records
+from podshare.reconcile.cluster_records import of_other_records
 from podshare.reconcile.doubts import as_obstacle, doubts
 from podshare.reconcile.gathering import Clusters, Gathered, gather
 from podshare.reconcile.holding import hold_back, losses_told

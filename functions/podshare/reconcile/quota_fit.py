@@ -19,7 +19,6 @@ from podshare.reconcile.instance_types import Instance, Instances
 from podshare.reconcile.preconditions import ClusterCondition, inspect_cluster
 from podshare.reconcile.published_types import published
 from podshare.reconcile.survey import reading_context
-from podshare.registry.parsing import parse
 from podshare.registry.problems import InvalidRecord
 from podshare.registry.records import Cluster
 
@@ -96,12 +95,11 @@ def forget_claim(context: Context, facts: ClusterFacts, team: str) -> None:
 def report(settings: Settings, name: str) -> dict[str, Any]:
     """Who has what on a cluster; ``problem`` tells why it cannot be said."""
     record_id, context = f"cluster#{name}", reading_context(settings, "")
-    item = Registry(settings.registry).get([record_id]).get(record_id)
     try:
-        record = parse(item) if item else None
+        record = Registry(settings.registry).record(record_id, Cluster)
     except InvalidRecord as error:
         return {"cluster": name, "problem": str(error)}
-    if not isinstance(record, Cluster):
+    if record is None:
         return {"cluster": name, "problem": f"there is no {record_id} in the registry"}
     found = inspect_cluster(context, record)
     if found.facts is None:

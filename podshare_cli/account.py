@@ -49,8 +49,8 @@ def list_accounts(
     It tells what podshare last read: an event of the organization, or the nightly sweep, lets it read again.
     """
     from podshare_cli import account_views
+    from podshare_cli.admin_tables import State
     from podshare_cli.output import print_json, stdout
-    from podshare_cli.tables import State
 
     rows = account_views.overview(options.connection)
     rows = [row for row in rows if state in (None, row["state"]) and (team is None or team in row["teams"])]

@@ -7,7 +7,6 @@ from podshare.aws.tables import Registry
 from podshare.kinds.context import Context
 from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.observation import LONGEST_TEXT, Obstacle
-from podshare.registry.parsing import parse
 from podshare.registry.problems import InvalidRecord
 from podshare.registry.records import Cluster
 
@@ -36,9 +35,8 @@ def of_other_records(
 
 
 def _is_of_same_cluster(settings: Settings, name: str, record: Cluster) -> bool:
-    item = Registry(settings.registry).get([f"cluster#{name}"]).get(f"cluster#{name}")
     try:
-        other = parse(item) if item else None
+        other = Registry(settings.registry).record(f"cluster#{name}", Cluster)
     except InvalidRecord:  # what it says is not known, and what it gave is left to it
         return True
-    return isinstance(other, Cluster) and other.is_same_as(record)
+    return other is not None and other.is_same_as(record)

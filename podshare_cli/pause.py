@@ -21,8 +21,8 @@ def pause(
     """
     from podshare.registry.parsing import PAUSE_ID, parse
     from podshare.registry.problems import InvalidRecord
+    from podshare_cli.admin_tables import Registry
     from podshare_cli.failures import invalid
-    from podshare_cli.tables import Registry
 
     caller = options.connection.caller
     # an owner may become a tag's value, which knows fewer characters than the name of a session
@@ -40,7 +40,7 @@ def pause(
 def resume(options: Options) -> None:
     """Start reconciliations again, beginning with every team."""
     from podshare.registry.parsing import PAUSE_ID
-    from podshare_cli.tables import Registry
+    from podshare_cli.admin_tables import Registry
 
     was_paused = Registry(options.connection).delete(PAUSE_ID)
     told = "podshare has resumed; every team is being reconciled" if was_paused else "podshare was not paused"

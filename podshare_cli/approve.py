@@ -34,7 +34,7 @@ def approve(
 
     An approval names one plan of one team. The plan is made anew, and carried out only if it is still the same.
     """
-    from podshare_cli.tables import State
+    from podshare_cli.admin_tables import State
 
     held = State(options.connection).held()
     if every and team:
@@ -78,7 +78,7 @@ def write(connection: "Connection", item: Item) -> None:
     """Write a record of the caller's own, signed with the caller's ARN."""
     from podshare.registry.parsing import parse
     from podshare.registry.problems import InvalidRecord
-    from podshare_cli.tables import Registry
+    from podshare_cli.admin_tables import Registry
 
     try:
         parse(item)

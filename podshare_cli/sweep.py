@@ -49,7 +49,7 @@ def sweep(
 
 
 def _last(options: Options) -> Mapping[str, Any]:
-    from podshare_cli.tables import State
+    from podshare_cli.admin_tables import State
 
     found = State(options.connection).last_sweep()
     if found is None:
