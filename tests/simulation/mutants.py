@@ -189,7 +189,7 @@ MUTANTS = (
     Mutant(
         "bindings are not looked at",
         f"{_RECONCILE}/door_readers.py",
-        (("(access_entries, roles, associations, bindings)", "(access_entries, roles, associations)"),),
+        (("associations, bindings, config_map)", "associations, config_map)"),),
         "is let in",
         (Place("bound", "change", *_VERIFYING),),
     ),
