@@ -20,6 +20,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "functions")]
 
 from podshare.aws.tables import to_item  # noqa: E402  # found on the path set above
+from podshare_cli.sandbox_deployment import deploy_podshare  # noqa: E402
 from podshare_sandbox import Sandbox  # noqa: E402
 from podshare_sandbox.organization import HUB, HUB_REGION  # noqa: E402
 
@@ -40,7 +41,7 @@ def main() -> None:
         sandbox.start()
     try:
         with _phase("deploy"):
-            sandbox.deploy_podshare({"DrainSeconds": "20"})
+            deploy_podshare(sandbox, {"DrainSeconds": "20"})
         with _phase("cluster and datasets"):
             _put(sandbox, others)
         with _phase("onboard two teams"):

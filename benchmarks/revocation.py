@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "functions")]
 
+from podshare_cli.sandbox_deployment import deploy_podshare  # noqa: E402
 from podshare_sandbox import Sandbox  # noqa: E402  # found on the path set above
 from podshare_sandbox.organization import FILE_SYSTEM, HUB, HUB_REGION  # noqa: E402
 from podshare_sandbox.services import fsx  # noqa: E402
@@ -38,7 +39,7 @@ def main() -> None:
     """Take access away in each way, and print the table."""
     with Sandbox(time_scale=0.02) as sandbox:
         world = World(sandbox)
-        sandbox.deploy_podshare({"DrainSeconds": "0"})
+        deploy_podshare(sandbox, {"DrainSeconds": "0"})
         world.put(CLUSTER, *DATASETS)
         world.put(_record(_BOTH, [_IMAGES, _CRAWL], [_DRAFTS]))
         pod = world.pod(_TEAM, "trainer")

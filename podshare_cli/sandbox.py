@@ -235,13 +235,14 @@ def require_sandbox() -> None:
 def _deployed(time_scale: float, port: int, *, run_uploaded_code: bool) -> "Iterator[Sandbox]":
     require_sandbox()
     from podshare_cli.output import stderr
+    from podshare_cli.sandbox_deployment import deploy_podshare
     from podshare_sandbox import Sandbox
 
     sandbox = Sandbox(time_scale=time_scale, port=port, run_uploaded_code=run_uploaded_code)
     try:
         with stderr().status("Starting an AWS organization, and deploying podshare in it"):
             _start(sandbox, port)
-            sandbox.deploy_podshare()
+            deploy_podshare(sandbox)
         yield sandbox
     finally:
         sandbox.stop()

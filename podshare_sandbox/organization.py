@@ -4,8 +4,8 @@
 account                 id            unit         holds
 ======================  ============  ===========  ===================================================
 management              999999999999  (root)       AWS Organizations
-platform                111111111111  Platform     podshare's hub, the HyperPod cluster on EKS, and a
-                                                   file system of FSx for Lustre
+platform                111111111111  Platform     the HyperPod cluster on EKS, and a file system of
+                                                   FSx for Lustre
 vision-lab              222222222222  Science      data scientists, and their role ``LanguageResearcher``
 language-lab            444444444444  Science      data scientists, and their role ``Analyst``
 data-lake               333333333333  Data         the buckets ``curated-images-…``, ``web-text-…`` and
@@ -69,7 +69,7 @@ OBJECTS = {
         "reports/2026/patient-0001.pdf",
     ),
 }
-# somebody else's statement, which podshare must leave alone
+# a statement of the bucket's owner
 OWNERS_AUDIT = {
     "Sid": "OwnersAudit",
     "Effect": "Allow",

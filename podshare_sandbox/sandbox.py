@@ -1,10 +1,10 @@
-"""The sandbox: an AWS organization in one process, with podshare's real stacks on it when asked.
+"""The sandbox: an AWS organization in one process.
 
 ::
 
     with Sandbox(time_scale=0.02) as sandbox:
-        sandbox.deploy_podshare()
-        sandbox.client("dynamodb").put_item(TableName="podshare-registry", Item=...)
+        outputs = sandbox.deploy("template.yaml", stack_name="orders")
+        sandbox.client("dynamodb").put_item(TableName=outputs["Table"], Item=...)
         sandbox.settle()
 
 Its accounts, cluster and buckets are those of :mod:`podshare_sandbox.organization`. One process holds one
@@ -13,7 +13,6 @@ sandbox at a time, since moto's state is the process's own.
 
 import gc
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +22,6 @@ from typing import Any, Self
 
 import boto3
 import botocore.session
-import yaml
 from botocore.config import Config
 from botocore.loaders import Loader
 from moto import mock_aws
@@ -33,7 +31,6 @@ from moto.core.responses import BaseResponse
 from podshare_sandbox import (
     authorization,
     clock,
-    concurrency,
     consistency,
     delivery,
     functions,
@@ -70,9 +67,6 @@ from podshare_sandbox.services import (
     sts,
 )
 from podshare_sandbox.services.kubernetes import controllers
-
-PROJECT = Path(__file__).resolve().parents[1]
-_SCIENCE = next(unit.id for unit in organization.UNITS if unit.name == "Science")
 
 # what no module of the sandbox does, beside the properties of templates that have no effect
 _LIMITS = (
@@ -264,7 +258,7 @@ class Sandbox:
         template_path: Path | str,
         account: str = HUB,
         region: str = HUB_REGION,
-        stack_name: str = "podshare",
+        stack_name: str = "stack",
         parameters: Mapping[str, Any] | None = None,
     ) -> dict[str, str]:
         """Create or update a stack as the account's administrator, and return its outputs.
@@ -287,103 +281,9 @@ class Sandbox:
             )
         return self._stacks[key]
 
-    def deploy_podshare(
-        self, parameters: Mapping[str, Any] | None = None, *, with_drift: bool = False
-    ) -> dict[str, str]:
-        """Deploy podshare's stacks, hub first, and the cluster's RBAC; returns the hub stack's outputs.
-
-        The scientists' accounts get theirs from the StackSet ``podshare-member``, now and when further ones come.
-        ``parameters`` are the hub stack's, beside the organization's and its management account's id; a prefix
-        goes to all stacks, the keys of tags to those of members. ``with_drift``: the stacks that tell the hub of
-        calls too, and a trail, see :meth:`start_trail`.
-        """
-        its_own = {
-            "OrganizationId": organization.ORGANIZATION_ID,
-            "ManagementAccountId": MANAGEMENT,
-            "LambdaConcurrency": concurrency.limit(HUB, HUB_REGION),
-        }
-        given: dict[str, Any] = {**its_own, **(parameters or {})}
-        pure = "podshare.registry podshare.access"  # with what they import, see the contracts in pyproject.toml
-        functions.preload(pure, PROJECT / "functions")
-        outputs = self.deploy(PROJECT / "template.yaml", HUB, HUB_REGION, "podshare", given)
-        for function in self.client("lambda").list_functions()["Functions"]:
-            functions.warm(function["FunctionArn"])  # on the core that the member stacks leave idle
-        accounts = PROJECT / "accounts"
-        shared: dict[str, Any] = {name: given[name] for name in ("OrganizationId", "Prefix") if name in given}
-        shared["HubAccountId"] = HUB
-        management = {**shared, "HubRegion": HUB_REGION}
-        members = {**shared, "ResourceTagKeys": _keys(given.get("ResourceTags", ""))}
-        # where AWS Organizations tells of its events
-        self.deploy(accounts / "management.yaml", MANAGEMENT, "us-east-1", "podshare-management", management)
-        for account, own in self._member_parameters().items():
-            self.deploy(accounts / "member.yaml", account, HUB_REGION, "podshare-member", {**members, **own})
-        self.deploy_stack_set("podshare-member", accounts / "member.yaml", members, [_SCIENCE])
-        self._open_cluster(organization.EKS_CLUSTER_ARN)
-        if with_drift:
-            self._deploy_drift({name: value for name, value in management.items() if name != "OrganizationId"})
-            self.start_trail()
-        return outputs
-
-    def _deploy_drift(self, parameters: Mapping[str, Any]) -> None:
-        """Where IAM tells of its calls in every account, and where the cluster and the data are."""
-        path = PROJECT / "accounts" / "drift.yaml"
-        for account in (HUB, organization.DATA):
-            for region in (HUB_REGION, trail.REGION_OF_IAM):
-                self.deploy(path, account, region, "podshare-drift", parameters)
-        self.deploy_stack_set("podshare-drift", path, parameters, [_SCIENCE], trail.REGION_OF_IAM)
-
     def start_trail(self) -> None:
         """Let CloudTrail tell of calls to IAM, EKS, SageMaker and S3 too, from now on; see :mod:`.trail`."""
         trail.start()
-
-    def _member_parameters(self) -> dict[str, dict[str, str]]:
-        """What the member stacks of the accounts that hold something get of their own."""
-        hyperpod = self.client("sagemaker").describe_cluster(ClusterName=organization.HYPERPOD_CLUSTER)
-        cluster = {
-            "EksClusterArns": organization.EKS_CLUSTER_ARN,
-            "HyperPodClusterArns": hyperpod["ClusterArn"],
-            "FileSystemArns": f"arn:aws:fsx:{HUB_REGION}:{HUB}:file-system/{organization.FILE_SYSTEM}",
-        }
-        data = {
-            "BucketNames": ",".join(organization.OBJECTS),
-            "KmsKeyArns": organization.SCANS_KEY,
-            "TargetRoles": "true",
-        }
-        return {HUB: cluster, organization.DATA: data}
-
-    def add_cluster(self, account: str, region: str, name: str, hyperpod: str) -> None:
-        """Make a further cluster, and let podshare share it: the account's member stack, and what the cluster needs.
-
-        Scientists' accounts may use it once its account is among ``ClusterAccountIds`` of their member stack.
-        """
-        eks_arn = f"arn:aws:eks:{region}:{account}:cluster/{name}"
-        arns = (eks_arn, organization.create_cluster(self.client, account, region, name, hyperpod))
-        hub = self.stack("podshare").parameters
-        shared = {"OrganizationId": hub["OrganizationId"], "Prefix": hub["Prefix"], "HubAccountId": HUB}
-        shared["ResourceTagKeys"] = _keys(hub["ResourceTags"])
-        before = self.stack("podshare-member", account).parameters
-        listed = {
-            parameter: ",".join(filter(None, (before.get(parameter, ""), arn)))
-            for parameter, arn in zip(("EksClusterArns", "HyperPodClusterArns"), arns, strict=True)
-        }
-        template = PROJECT / "accounts" / "member.yaml"
-        self.deploy(template, account, HUB_REGION, "podshare-member", {**shared, **listed})
-        self._open_cluster(eks_arn)
-
-    def _open_cluster(self, cluster_arn: str) -> None:
-        """Let podshare's own roles into a cluster, as its admin does: entries, and ``kubectl apply``.
-
-        The prefix in the manifests is replaced as the file says.
-        """
-        prefix = self.stack("podshare").parameters["Prefix"]
-        region, account, cluster = cluster_arn.split(":", 5)[3:]
-        name = cluster.removeprefix("cluster/")
-        parameters = {"Prefix": prefix, "EksClusterName": name}
-        self.deploy(PROJECT / "accounts" / "cluster.yaml", account, region, f"podshare-cluster-{name}", parameters)
-        api = kubernetes.api_of(cluster_arn)
-        manifests = (PROJECT / "accounts" / "cluster-rbac.yaml").read_text(encoding="utf-8")
-        for manifest in yaml.safe_load_all(re.sub("podshare(?!/)", prefix, manifests)):
-            api.apply(manifest)
 
     # --- stack sets -------------------------------------------------------------------------------------------
 
@@ -479,11 +379,6 @@ def _install(front_door: FrontDoor, *, run_uploaded_code: bool) -> None:
     functions.install(front_door, run_uploaded_code=run_uploaded_code)
     delivery.install()
     trail.install()
-
-
-def _keys(tags: str) -> str:
-    """The keys of tags, both as the stacks' parameters have them."""
-    return ",".join(tag.partition("=")[0] for tag in tags.split(","))
 
 
 def _one_at_a_time(original: Callable[[BaseResponse], Any]) -> Callable[[BaseResponse], Any]:

@@ -25,6 +25,7 @@ from podshare_cli.documents import WRITING_ORDER, read_records
 from podshare_cli.executions import Executions, Following, FollowingSweep
 from podshare_cli.output import stdout
 from podshare_cli.progress import watch
+from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
 from podshare_sandbox.organization import HUB, HUB_REGION, ORGANIZATION_ID
 
@@ -51,7 +52,7 @@ def tell(began: float, *, verbose: bool) -> bool:
         sandbox = Sandbox(time_scale=_TIME_SCALE).start()
     try:
         with console.status("Deploying podshare: the hub, and a stack in each account"):
-            stack = sandbox.deploy_podshare()
+            stack = deploy_podshare(sandbox)
         held = _Story(console, sandbox, stack["AccountLifecycleMachine"], began, verbose=verbose).tell()
     finally:
         sandbox.stop()

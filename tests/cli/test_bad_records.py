@@ -14,6 +14,7 @@ import yaml
 
 from podshare.aws.tables import to_item
 from podshare_cli.application import main
+from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
 from podshare_sandbox.new_accounts import admin_credentials
 from podshare_sandbox.organization import HUB
@@ -51,7 +52,7 @@ Command = Callable[..., Ended]
 def sandbox() -> Iterator[Sandbox]:
     """podshare with the good records: team robots is READY."""
     with Sandbox(time_scale=0.02) as running, pytest.MonkeyPatch.context() as patch:
-        running.deploy_podshare()
+        deploy_podshare(running)
         keys = admin_credentials(HUB)
         act_in_the_hub(patch, keys.access_key, keys.secret_key)
         assert main(["team", "put", *GOOD, "--wait"]) == 0

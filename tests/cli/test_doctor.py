@@ -12,6 +12,7 @@ from moto.organizations.models import organizations_backends
 from podshare.aws.tables import to_item
 from podshare_cli.application import main
 from podshare_cli.doctor.findings import Place
+from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
 from podshare_sandbox.new_accounts import admin_credentials
 from podshare_sandbox.organization import (
@@ -42,7 +43,7 @@ def sandbox() -> Iterator[Sandbox]:
     with Sandbox(time_scale=0.02) as running, pytest.MonkeyPatch.context() as patch:
         running.client("sns").create_topic(Name="platform-alarms")
         running.client("sns").subscribe(TopicArn=TOPIC, Protocol="email", Endpoint="ops@example.com")
-        running.deploy_podshare({"AlarmTopicArn": TOPIC})
+        deploy_podshare(running, {"AlarmTopicArn": TOPIC})
         for account in (MANAGEMENT, *SCIENTISTS, DATA):
             _make_role(running, account)
         for record in (*CLUSTER_AND_DATA, a_team_item("vision", members=[{"account": VISION}], service_accounts=[])):

@@ -21,6 +21,7 @@ from podshare.aws.tables import to_item
 from podshare_cli.application import main
 from podshare_cli.failures import Failure
 from podshare_cli.sandbox_control import Control, ask
+from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_cli.sandbox_file import RunningSandbox
 from podshare_sandbox import Sandbox
 from podshare_sandbox.new_accounts import admin_credentials
@@ -55,7 +56,7 @@ Command = Callable[..., Ended]
 def sandbox() -> Iterator[Sandbox]:
     """An organization with podshare deployed, in which `admin` and `auditor` have just their managed policies."""
     with Sandbox(time_scale=0.02) as running, pytest.MonkeyPatch.context() as patch:
-        running.deploy_podshare()
+        deploy_podshare(running)
         act_in_the_hub(patch, *_keys_of_new_user(running, "operator", "podshare-admin").values())
         yield running
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
+from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
 from tests.docs.pages import ROOT, Page
 from tests.scenarios.world import CLUSTER, DATASETS, HUB, VISION, World
@@ -50,9 +51,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def world(project: Path) -> Iterator[World]:
     """An organization with that podshare, one cluster and three datasets."""
     with pytest.MonkeyPatch.context() as patch, Sandbox(time_scale=0.02) as sandbox:
-        patch.setattr("podshare_sandbox.sandbox.PROJECT", project)
+        patch.setattr("podshare_cli.sandbox_deployment.PROJECT", project)
         made = World(sandbox)
-        made.outputs = sandbox.deploy_podshare({"DrainSeconds": "0"})
+        made.outputs = deploy_podshare(sandbox, {"DrainSeconds": "0"})
         made.put(CLUSTER, *DATASETS)
         yield made
 

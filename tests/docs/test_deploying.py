@@ -65,7 +65,7 @@ def reader() -> Iterator[Reader]:
     """An organization with the hub, deployed from Python: `sam deploy` needs more of CloudFormation than is emulated."""
     with Sandbox(time_scale=0.001) as sandbox:
         own = {"OrganizationId": ORGANIZATION_ID, "ManagementAccountId": MANAGEMENT}
-        sandbox.deploy(ROOT / "template.yaml", parameters=own)
+        sandbox.deploy(ROOT / "template.yaml", stack_name="podshare", parameters=own)
         yield Reader(sandbox)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox, new_accounts, organization
 from podshare_sandbox.authorization import accounts
 from podshare_sandbox.organization import ACCOUNTS, DATA, HUB, MANAGEMENT, SCIENTISTS
@@ -224,10 +225,10 @@ def test_second_sandbox_of_a_process_is_refused_while_one_runs(sandbox: Sandbox)
 
 def test_podshare_deploys_and_redeploys(sandbox: Sandbox) -> None:
     """The real stacks deploy as they are, a second time changes nothing, and the cluster has podshare's roles."""
-    outputs = sandbox.deploy_podshare()
+    outputs = deploy_podshare(sandbox)
     hub = dict(sandbox.stack("podshare").resources)
     assert outputs["RegistryTable"] == "podshare-registry"
-    assert sandbox.deploy_podshare() == outputs
+    assert deploy_podshare(sandbox) == outputs
     assert sandbox.stack("podshare").resources == hub
     for account in (HUB, DATA):
         assert sandbox.stack("podshare-member", account).resources

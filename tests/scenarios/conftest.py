@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from podshare_cli.application import main
+from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
 from tests.clients import act_in_the_hub
 from tests.scenarios.world import CLUSTER, DATASETS, HUB, REGION, Item, World
@@ -23,7 +24,7 @@ def world(deployment: dict[str, str]) -> Iterator[World]:
     """An organization with podshare, one cluster and three datasets."""
     with Sandbox(time_scale=0.02) as sandbox:
         found = World(sandbox)
-        found.outputs = sandbox.deploy_podshare(deployment)
+        found.outputs = deploy_podshare(sandbox, deployment)
         found.put(CLUSTER, *DATASETS)
         yield found
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox, alarms, clock, delivery, functions
 from podshare_sandbox.alarms import ALARM, OK
 from tests.builders import a_team_item
@@ -38,11 +39,12 @@ def world() -> Iterator[World]:
     """An organization with podshare and one team; accounts are parked soon."""
     with Sandbox(time_scale=SCALE) as sandbox:
         found = World(sandbox)
-        found.outputs = sandbox.deploy_podshare(
+        found.outputs = deploy_podshare(
+            sandbox,
             {
                 **{"DrainSeconds": "1", "MemberRoleWaitSeconds": "1", "FunctionTimeoutSeconds": "30"},
                 **{"MostTeamsLosingAccess": "1", "MostPercentLosingAccess": "0"},
-            }
+            },
         )
         parameters = {"HubAccountId": HUB, "HubRegion": REGION}
         sandbox.deploy(ROOT / "accounts" / "drift.yaml", VISION, "us-east-1", "podshare-drift", parameters)

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from podshare_cli.sandbox_deployment import PROJECT
 from podshare_sandbox.front_door import FrontDoor, Request, Response
-from podshare_sandbox.sandbox import PROJECT
 from podshare_sandbox.services import sagemaker
 from tests.builders import a_team_item
 from tests.scenarios.world import CLUSTER, DATA, DATASETS, HUB, LANGUAGE, REGION, VISION, World, refused

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
 from podshare_sandbox.front_door import FrontDoor, Request, Response
 from tests.builders import a_team_item
@@ -27,7 +28,7 @@ def world() -> Iterator[World]:
     """An organization with podshare and a trail, and a team that reads the images' bucket."""
     with Sandbox(time_scale=0.02) as sandbox:
         found = World(sandbox)
-        found.outputs = sandbox.deploy_podshare({"DrainSeconds": "0"}, with_drift=True)
+        found.outputs = deploy_podshare(sandbox, {"DrainSeconds": "0"}, with_drift=True)
         found.put(CLUSTER, *DATASETS)
         found.put(a_team_item("vision", members=[{"account": VISION}], service_accounts=READER))
         assert found.status("vision")["state"] == "READY", found.status("vision")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from podshare_sandbox.sandbox import PROJECT
+from podshare_cli.sandbox_deployment import PROJECT, add_cluster
 from tests.builders import a_team_item
 from tests.scenarios.world import CLUSTER, HUB, SCIENCE, VISION, World, refused
 
@@ -27,7 +27,7 @@ def on(*clusters: Item, **fields: Any) -> Item:
 def east(world: World) -> str:
     """The account of a second cluster, in Region us-east-2, which the scientists' accounts may use."""
     (account,) = world.create_accounts("compute-east")
-    world.sandbox.add_cluster(account, EAST, "east-eks", "east")
+    add_cluster(world.sandbox, account, EAST, "east-eks", "east")
     parameters = {"HubAccountId": HUB, "OrganizationId": "o-podshare01", "ClusterAccountIds": f"{HUB},{account}"}
     world.sandbox.deploy_stack_set("podshare-member", PROJECT / "accounts" / "member.yaml", parameters, [SCIENCE])
     place = {"account": account, "region": EAST, "eks_cluster": "east-eks", "hyperpod_cluster": "east"}
@@ -127,7 +127,7 @@ def test_what_goes_goes_everywhere(world: World, east: str) -> None:
 
 def test_two_clusters_of_one_account(world: World, east: str) -> None:
     """An account shares clusters of two Regions by one set of roles, and what leaves one of them stays on the other."""
-    world.sandbox.add_cluster(east, "us-west-2", "west-eks", "west")
+    add_cluster(world.sandbox, east, "us-west-2", "west-eks", "west")
     place = {"account": east, "region": "us-west-2", "eks_cluster": "west-eks", "hyperpod_cluster": "west"}
     world.put({**CLUSTER, **place, "id": "cluster#west"})
     before = len(world.denied())

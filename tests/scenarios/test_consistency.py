@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import pytest
 from botocore.exceptions import ClientError
 
+from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox, clock, consistency
 from tests.scenarios.world import CLUSTER, DATASETS, HUB, LANGUAGE, VISION, World, refused
 
@@ -30,7 +31,7 @@ def world() -> Iterator[World]:
 def a_late_world(time_scale: float) -> Iterator[World]:
     with Sandbox(time_scale=time_scale, lag_seed=7) as sandbox:
         found = World(sandbox)
-        found.outputs = sandbox.deploy_podshare({"DrainSeconds": "0"})
+        found.outputs = deploy_podshare(sandbox, {"DrainSeconds": "0"})
         found.put(CLUSTER, *DATASETS)
         yield found
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
 from podshare_sandbox.organization import ORGANIZATION_ID
 from tests.scenarios.test_permissions import READER
@@ -51,7 +52,7 @@ def world() -> Iterator[World]:
     """An organization whose root has the control policies of a data perimeter, with podshare and a trail."""
     with Sandbox(time_scale=0.02) as sandbox:
         found = World(sandbox)
-        found.outputs = sandbox.deploy_podshare({"DrainSeconds": "0"}, with_drift=True)
+        found.outputs = deploy_podshare(sandbox, {"DrainSeconds": "0"}, with_drift=True)
         _attach(found, "RESOURCE_CONTROL_POLICY", TRUSTED_IDENTITIES, NO_CONFUSED_DEPUTY)
         _attach(found, "SERVICE_CONTROL_POLICY", TRUSTED_RESOURCES)
         found.put(CLUSTER, *DATASETS)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox, delivery, trail
 from tests.builders import a_team_item
 from tests.scenarios.test_permissions import READER, TAMPERING, granted
@@ -36,7 +37,7 @@ def world() -> Iterator[World]:
     """An organization with podshare and a trail, one cluster and three datasets."""
     with Sandbox(time_scale=0.02) as sandbox:
         found = World(sandbox)
-        found.outputs = sandbox.deploy_podshare({"DrainSeconds": "0"}, with_drift=True)
+        found.outputs = deploy_podshare(sandbox, {"DrainSeconds": "0"}, with_drift=True)
         found.put({**CLUSTER, "scheduler": {"priority_classes": [{"name": "training", "weight": 60}]}}, *DATASETS)
         yield found
 

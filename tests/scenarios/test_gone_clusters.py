@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from podshare_sandbox.sandbox import PROJECT
+from podshare_cli.sandbox_deployment import PROJECT, add_cluster
 from podshare_sandbox.services import kubernetes, organizations, pod_identity
 from tests.builders import a_team_item
 from tests.scenarios.world import CLUSTER, DATA, HUB, REGION, SCIENCE, VISION, Item, World, refused
@@ -17,7 +17,7 @@ READER = [{"name": "reader", "datasets": [{"dataset": "imagenet", "access": "rea
 def cluster_in(world: World, name: str) -> str:
     """A second cluster, in an account of its own; the account."""
     (account,) = world.create_accounts(f"compute-{name}")
-    world.sandbox.add_cluster(account, EAST, f"{name}-eks", name)
+    add_cluster(world.sandbox, account, EAST, f"{name}-eks", name)
     parameters = {"HubAccountId": HUB, "OrganizationId": "o-podshare01", "ClusterAccountIds": f"{HUB},{account}"}
     world.sandbox.deploy_stack_set("podshare-member", PROJECT / "accounts" / "member.yaml", parameters, [SCIENCE])
     place = {"account": account, "region": EAST, "eks_cluster": f"{name}-eks", "hyperpod_cluster": name}

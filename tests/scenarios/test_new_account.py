@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox, concurrency, functions
 from tests.builders import a_team_item
 from tests.sandbox.runtime import eventually
@@ -44,7 +45,7 @@ def world() -> Iterator[World]:
     with Sandbox(time_scale=0.005) as sandbox:
         concurrency.set_limit(HUB, REGION, NEW_ACCOUNT)
         found = World(sandbox)
-        found.outputs = sandbox.deploy_podshare({"DrainSeconds": "1"})
+        found.outputs = deploy_podshare(sandbox, {"DrainSeconds": "1"})
         found.put(CLUSTER, *DATASETS)
         yield found
 

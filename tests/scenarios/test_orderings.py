@@ -110,7 +110,7 @@ def world() -> Iterator[World]:
     with Sandbox(time_scale=0.001) as sandbox, pytest.MonkeyPatch.context() as environment:
         found = World(sandbox)
         stack = {"OrganizationId": ORGANIZATION_ID, "ManagementAccountId": MANAGEMENT}
-        sandbox.deploy(TEMPLATE, parameters=stack)
+        sandbox.deploy(TEMPLATE, stack_name="podshare", parameters=stack)
         for name, value in sandbox.environment(HUB, REGION).items():
             if name.startswith("AWS_") and not name.endswith("BUNDLE"):
                 environment.setenv(name, value)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from podshare_cli.sandbox_deployment import PROJECT, deploy_podshare
 from podshare_sandbox import Sandbox
 from podshare_sandbox.organization import FILE_SYSTEM, ORGANIZATION_ID
-from podshare_sandbox.sandbox import PROJECT
 from podshare_sandbox.services import kubernetes
 from tests.scenarios.world import CLUSTER, DATA, DATASETS, EKS_ARN, HUB, REGION, ROOT, SCIENCE, VISION, Item, World
 
@@ -43,7 +43,7 @@ def world() -> Iterator[World]:
     """An organization that has podshare without tags of its own, and then denies what lacks a cost center."""
     with Sandbox(time_scale=0.02) as sandbox:
         found = World(sandbox)
-        found.outputs = sandbox.deploy_podshare({"DrainSeconds": "0"}, with_drift=True)
+        found.outputs = deploy_podshare(sandbox, {"DrainSeconds": "0"}, with_drift=True)
         found.put({**CLUSTER, **SCHEDULER}, *DATASETS)
         kind = "SERVICE_CONTROL_POLICY"
         found.organizations.enable_policy_type(RootId=ROOT, PolicyType=kind)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
 from tests.builders import a_team_item
 from tests.scenarios.world import CLUSTER, DATASETS, VISION, World
@@ -17,7 +18,7 @@ def world() -> Iterator[World]:
     """An organization with podshare, one cluster and three datasets; functions have ended after half a minute."""
     with Sandbox(time_scale=0.02) as sandbox:
         found = World(sandbox)
-        found.outputs = sandbox.deploy_podshare({"FunctionTimeoutSeconds": "30"})
+        found.outputs = deploy_podshare(sandbox, {"FunctionTimeoutSeconds": "30"})
         found.put(CLUSTER, *DATASETS)
         yield found
 

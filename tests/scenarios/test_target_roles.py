@@ -5,7 +5,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from podshare_sandbox.sandbox import PROJECT
+from podshare_cli.sandbox_deployment import PROJECT
 from tests.scenarios.world import DATA, DATASETS, HUB, KMS_KEY, SCANS, TEXT, Item, World
 
 DRAFTS, SCANNED = ({**dataset, "data_role": "target"} for dataset in DATASETS[2:])

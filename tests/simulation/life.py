@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from podshare_cli.sandbox_deployment import PROJECT
 from podshare_sandbox import Sandbox
-from podshare_sandbox.sandbox import PROJECT
 from podshare_sandbox.services import organizations
 from tests.scenarios.world import DATA, HUB, IMAGES, MUTATING, REGION, VISION, World
 from tests.simulation import reality, story, strangers, trials
@@ -111,7 +111,7 @@ def copied(project: Path = PROJECT) -> Iterator[Path]:
 def stage(project: Path, seed: int) -> Iterator[Stage]:
     """A new sandbox with podshare, deployed from a folder, before the first chapter. ``seed`` is of what AWS lags."""
     with pytest.MonkeyPatch.context() as patch, Sandbox(story.TIME_SCALE, lag_seed=seed) as sandbox:
-        patch.setattr("podshare_sandbox.sandbox.PROJECT", project)
+        patch.setattr("podshare_cli.sandbox_deployment.PROJECT", project)
         yield Stage(story.opened(sandbox))
 
 

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from podshare_cli import sandbox_deployment
+from podshare_cli.sandbox_deployment import add_cluster, deploy_podshare
 from podshare_sandbox import Sandbox
-from podshare_sandbox import sandbox as deployment
 from podshare_sandbox.organization import FILE_SYSTEM
 from podshare_sandbox.services import organizations
 from tests.builders import a_team_item
@@ -230,7 +231,7 @@ def able(person: tuple[str, str, str, str]) -> tuple[str, str, str, str]:
 def opened(sandbox: Sandbox) -> World:
     """The world in which the story takes place, before its first chapter."""
     world = World(sandbox)
-    world.outputs = sandbox.deploy_podshare(PARAMETERS)
+    world.outputs = deploy_podshare(sandbox, PARAMETERS)
     trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{LANGUAGE}:root"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     sandbox.client("iam", LANGUAGE).create_role(RoleName=EXISTING_ROLE, AssumeRolePolicyDocument=document)
@@ -245,8 +246,8 @@ def opened(sandbox: Sandbox) -> World:
 def _open_second_cluster(world: World) -> None:
     """An account of its own has a cluster too, which the accounts of scientists and of data may use."""
     assert world.create_accounts("compute") == [COMPUTE]
-    world.sandbox.add_cluster(COMPUTE, REGION, _SECOND, "compute")
-    template = deployment.PROJECT / "accounts" / "member.yaml"  # of the copy that is simulated
+    add_cluster(world.sandbox, COMPUTE, REGION, _SECOND, "compute")
+    template = sandbox_deployment.PROJECT / "accounts" / "member.yaml"  # of the copy that is simulated
     shared = {"ClusterAccountIds": f"{HUB},{COMPUTE}"}
     parameters = {"HubAccountId": HUB, "OrganizationId": "o-podshare01", **shared}
     world.sandbox.deploy_stack_set("podshare-member", template, parameters, [SCIENCE])

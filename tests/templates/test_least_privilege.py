@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from podshare.policy import policies
+from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import authorization
 from podshare_sandbox.authorization import catalog
 from podshare_sandbox.cloudformation import template
@@ -172,7 +173,7 @@ def test_pod_identity_is_no_confused_deputy() -> None:
 def sandbox() -> Iterator[Sandbox]:
     """The organization with podshare's stacks."""
     with Sandbox(time_scale=0.001) as running:
-        running.deploy_podshare()
+        deploy_podshare(running)
         yield running
 
 

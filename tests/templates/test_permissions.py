@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from podshare import kinds
 from podshare.policy import policies
+from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import authorization, clock, delivery
 from podshare_sandbox.authorization import catalog
 from podshare_sandbox.organization import (
@@ -92,7 +93,7 @@ class Statement:
 def sandbox() -> Iterator[Sandbox]:
     """The organization with podshare's stacks."""
     with Sandbox(time_scale=0.001) as running:
-        running.deploy_podshare()
+        deploy_podshare(running)
         yield running
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox.sandbox import Sandbox
 from tests.templates.test_permissions import FUNCTIONS, MAY_ASSUME, denied, function
 
@@ -108,7 +109,7 @@ REGISTRY = WORKING_OUT | {"registry-changed", "lease-team", "read-account", "lis
 def sandbox() -> Iterator[Sandbox]:
     """The organization with podshare's stacks."""
     with Sandbox(time_scale=0.001) as running:
-        running.deploy_podshare()
+        deploy_podshare(running)
         yield running
 
 
