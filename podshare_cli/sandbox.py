@@ -227,7 +227,7 @@ def require_sandbox() -> None:
             "The sandbox deploys podshare's own stacks, which only a checkout has.",
             "Clone podshare, and run this command there: make setup, then .venv/bin/podshare sandbox up.",
         )
-    if importlib.util.find_spec("moto") is None:
+    if importlib.util.find_spec("podshare_sandbox") is None:
         raise Failure("The sandbox is not installed.", f"Run: pip install --editable '{checkout}[sandbox]'")
 
 

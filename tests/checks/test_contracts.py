@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("functions/podshare", "podshare_cli", "podshare_sandbox")
+PACKAGES = ("functions/podshare", "podshare_cli", "sandbox/podshare_sandbox")
 PRODUCT = sorted((ROOT / "functions/podshare").rglob("*.py"))
 CLOCKS = {"now", "today", "utcnow"}
 VIOLATIONS = {
@@ -21,11 +21,11 @@ VIOLATIONS = {
     "functions/podshare/aws/planted_upwards.py": "import podshare.kinds",
     "functions/podshare/aws/planted_sandbox.py": "import podshare_sandbox.clock",
     "functions/podshare/planted_without_layer.py": "",
-    "podshare_sandbox/planted_product.py": "from podshare.kinds import names",
-    "podshare_sandbox/authorization/planted_upwards.py": "import podshare_sandbox.services",
-    "podshare_sandbox/planted_without_layer.py": "",
-    "podshare_sandbox/services/planted_first.py": "import podshare_sandbox.services.planted_second",
-    "podshare_sandbox/services/planted_second.py": "import podshare_sandbox.services.planted_first",
+    "sandbox/podshare_sandbox/planted_product.py": "from podshare.kinds import names",
+    "sandbox/podshare_sandbox/authorization/planted_upwards.py": "import podshare_sandbox.services",
+    "sandbox/podshare_sandbox/planted_without_layer.py": "",
+    "sandbox/podshare_sandbox/services/planted_first.py": "import podshare_sandbox.services.planted_second",
+    "sandbox/podshare_sandbox/services/planted_second.py": "import podshare_sandbox.services.planted_first",
     "podshare_cli/planted_first.py": "import podshare_cli.planted_second",
     "podshare_cli/planted_second.py": "import podshare_cli.planted_first",
 }
@@ -47,7 +47,10 @@ def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603  # our own tool with fixed arguments
         [Path(sys.executable).with_name("lint-imports"), "--no-logo", "--no-cache"],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder / "functions"), str(folder)])},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(folder / "functions"), str(folder / "sandbox"), str(folder)]),
+        },
         capture_output=True,
         text=True,
         check=False,

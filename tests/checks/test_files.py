@@ -50,10 +50,12 @@ def direct_requirements(lock: Path) -> list[str]:
     beside = lock.with_suffix(".in")
     if beside.exists():
         return beside.read_text(encoding="utf-8").splitlines()
-    about = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    project, groups = about["project"], about["dependency-groups"]
-    included = [line for line in groups[lock.stem] if isinstance(line, str)]
-    return [*project["dependencies"], *project["optional-dependencies"]["sandbox"], *included]
+    about, sandbox = (
+        tomllib.loads((ROOT / name).read_text(encoding="utf-8"))
+        for name in ("pyproject.toml", "sandbox/pyproject.toml")
+    )
+    included = [line for line in about["dependency-groups"][lock.stem] if isinstance(line, str)]
+    return [*about["project"]["dependencies"], *sandbox["project"]["dependencies"], *included]
 
 
 def test_lambda_runs_what_the_command_is_tested_with() -> None:

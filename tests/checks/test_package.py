@@ -10,18 +10,44 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_wheel_holds_the_command_and_nothing_of_the_tests(tmp_path: Path) -> None:
-    """A wheel has podshare, its command and the sandbox's modules, the license, and one program: podshare."""
-    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)  # noqa: S603  # our own
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
-        (programs,) = [archive.read(name).decode() for name in names if name.endswith("entry_points.txt")]
+def built(project: Path, folder: Path) -> dict[str, str]:
+    """The files of a project's wheel by their names, the folder about the distribution being ``about``."""
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    subprocess.run(build, cwd=project, check=True, capture_output=True)  # noqa: S603  # our own
+    (wheel,) = folder.glob("*.whl")
     about = wheel.name.rpartition("-py3")[0] + ".dist-info"
-    assert {name.partition("/")[0] for name in names} == {"podshare", "podshare_cli", "podshare_sandbox", about}
-    assert f"{about}/licenses/LICENSE" in names
-    assert programs.split() == ["[console_scripts]", "podshare", "=", "podshare_cli.__main__:run"]
+    with zipfile.ZipFile(wheel) as archive:
+        return {name.replace(about, "about"): archive.read(name).decode() for name in archive.namelist()}
+
+
+def folders(files: dict[str, str]) -> set[str]:
+    return {name.partition("/")[0] for name in files}
+
+
+def test_the_wheel_holds_the_command_and_nothing_of_the_tests(tmp_path: Path) -> None:
+    """A wheel has podshare and its command, the license, and one program: podshare; the sandbox is an extra."""
+    files = built(ROOT, tmp_path)
+
+    assert folders(files) == {"podshare", "podshare_cli", "about"}
+    assert files["about/licenses/LICENSE"] == (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert files["about/entry_points.txt"].split() == [
+        "[console_scripts]",
+        "podshare",
+        "=",
+        "podshare_cli.__main__:run",
+    ]
+    extra = f"Requires-Dist: podshare-sandbox@ {(ROOT / 'sandbox').as_uri()} ; extra == 'sandbox'"
+    assert extra.replace(" ", "") in files["about/METADATA"].replace(" ", "").splitlines()
+
+
+def test_the_sandbox_is_a_distribution_of_its_own(tmp_path: Path) -> None:
+    """Its wheel has the sandbox's modules and data alone, the license, and needs nothing of podshare."""
+    files = built(ROOT / "sandbox", tmp_path)
+
+    assert folders(files) == {"podshare_sandbox", "about"}
+    assert files["about/licenses/LICENSE"] == (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert "podshare_sandbox/services/kubernetes/custom_resources/kueue.yaml" in files
+    assert not any(line.startswith("Requires-Dist: podshare") for line in files["about/METADATA"].splitlines())
 
 
 def test_the_command_alone_says_that_the_sandbox_needs_a_checkout(tmp_path: Path) -> None:

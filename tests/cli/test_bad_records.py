@@ -18,7 +18,7 @@ from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
 from podshare_sandbox.new_accounts import admin_credentials
 from podshare_sandbox.organization import HUB
-from tests.clients import act_in_the_hub
+from tests.acting import act_in_the_hub
 
 FILES = Path(__file__).with_name("bad_records")
 GOOD = sorted(str(path) for path in (FILES / "good").iterdir())

@@ -23,8 +23,8 @@ from podshare_sandbox.organization import (
     MANAGEMENT,
     SCIENTISTS,
 )
+from tests.acting import act_in_the_hub
 from tests.builders import a_team_item
-from tests.clients import act_in_the_hub
 from tests.scenarios.world import CLUSTER, DATASETS, VISION
 
 ROLE = "Doctor"

@@ -27,7 +27,7 @@ from podshare_sandbox import Sandbox
 from podshare_sandbox.new_accounts import admin_credentials
 from podshare_sandbox.organization import ACCOUNTS, EKS_CLUSTER_ARN, HUB, HUB_REGION, SCIENTISTS
 from podshare_sandbox.services import kubernetes
-from tests.clients import act_in_the_hub
+from tests.acting import act_in_the_hub
 
 PROJECT = Path(__file__).resolve().parents[2]
 EXAMPLES = PROJECT / "examples" / "registry"

@@ -107,5 +107,8 @@ REGISTRY, OPERATIONS, SECURITY, SANDBOX, DEPLOY, UPGRADE, UNINSTALL, LIMITS, ARC
 )
 EVENTS = Page(ROOT / "events" / "README.md")
 DECISIONS = [Page(path) for path in sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))]
-ROOT_PAGES = [Page(ROOT / f"{name}.md") for name in ("README", "CONTRIBUTING", "CHANGELOG", "SECURITY")]
+ROOT_PAGES = [
+    Page(ROOT / f"{name}.md")
+    for name in ("README", "CONTRIBUTING", "CHANGELOG", "SECURITY", "sandbox/README", "sandbox/CHANGELOG")
+]
 PAGES = [*ROOT_PAGES, *map(Page, sorted((ROOT / "docs").glob("*.md"))), EVENTS, *DECISIONS]

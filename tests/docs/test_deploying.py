@@ -10,7 +10,7 @@ import pytest
 from podshare_sandbox import Sandbox, organization
 from podshare_sandbox.cloudformation.template import read
 from podshare_sandbox.organization import DATA, HUB, HUB_REGION, MANAGEMENT, ORGANIZATION_ID, SCIENTISTS, UNITS
-from tests.clients import run
+from sandbox.tests.clients import run
 from tests.docs.pages import DEPLOY, ROOT, UNINSTALL, UPGRADE
 
 GUIDES = (DEPLOY, UPGRADE, UNINSTALL)

@@ -34,7 +34,7 @@ CLUSTER = template.read(ROOT / "accounts/cluster.yaml")
 MANAGEMENT = template.read(ROOT / "accounts/management.yaml")
 DRIFT = template.read(ROOT / "accounts/drift.yaml")
 # parsed, because importing it takes longer than all of these tests
-SANDBOX_MODULE = ast.parse((ROOT / "podshare_sandbox/sandbox.py").read_text(encoding="utf-8"))
+SANDBOX_MODULE = ast.parse((ROOT / "sandbox/podshare_sandbox/sandbox.py").read_text(encoding="utf-8"))
 
 # of the other accounts, by their names
 STACKS = {

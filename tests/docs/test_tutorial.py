@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients import client
+from sandbox.tests.clients import client
 from tests.docs.pages import ROOT, TUTORIAL
 
 UP = "podshare sandbox up"

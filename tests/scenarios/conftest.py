@@ -9,7 +9,7 @@ import pytest
 from podshare_cli.application import main
 from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
-from tests.clients import act_in_the_hub
+from tests.acting import act_in_the_hub
 from tests.scenarios.world import CLUSTER, DATASETS, HUB, REGION, Item, World
 
 

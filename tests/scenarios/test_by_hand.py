@@ -24,7 +24,7 @@ from lightkube.resources.authorization_v1 import SelfSubjectAccessReview
 from podshare_sandbox.authorization import AccessDenied
 from podshare_sandbox.organization import EKS_CLUSTER, HYPERPOD_CLUSTER
 from podshare_sandbox.services import kubernetes, pod_identity
-from tests.clients import client
+from sandbox.tests.clients import client
 from tests.scenarios.world import DATA, EKS_ARN, HUB, IMAGES, REGION, VISION, Item, World, refused
 
 BY_HAND, RECORDED = "byhand", "recorded"

@@ -8,8 +8,8 @@ import pytest
 
 from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox, concurrency, functions
+from sandbox.tests.runtime import eventually
 from tests.builders import a_team_item
-from tests.sandbox.runtime import eventually
 from tests.scenarios.world import CLUSTER, DATASETS, HUB, LANGUAGE, REGION, VISION, World, refused
 
 NEW_ACCOUNT = 10

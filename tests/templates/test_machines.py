@@ -1,6 +1,7 @@
 """The state machines as they are written, with small functions in the places of podshare's."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ import pytest
 import yaml
 
 from podshare_sandbox import concurrency
+from podshare_sandbox.state_machines.definitions import problems_of
+from sandbox.tests.runtime import HUB, REGION, Runtime, eventually, running_runtime
 from tests.checks.expanded_template import ROOT
-from tests.sandbox.runtime import HUB, REGION, Runtime, eventually, running_runtime
 
 READ_ACCOUNT = """
 import json, os, pathlib
@@ -374,3 +376,10 @@ def test_a_sweep_that_missed_most_fails(machines: Machines) -> None:
     told = machines.sweep([["111"]], [["broken"]], failed="1 of 1 teams were not swept")
 
     assert (told["status"], told["error"], told["cause"]) == ("FAILED", "MostNotSwept", "1 of 1 teams were not swept")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "statemachines").iterdir()), ids=lambda path: path.stem)
+def test_podshares_machines_keep_the_scopes(path: Any) -> None:
+    """AWS would refuse the deployment otherwise; substitutions are made before it looks."""
+    substituted = re.sub(r"\$\{\w+\}", "10", path.read_text(encoding="utf-8"))
+    assert problems_of(yaml.safe_load(substituted)) == []

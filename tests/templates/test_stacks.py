@@ -323,7 +323,7 @@ def test_cluster_rules_name_what_they_allow() -> None:
         if "clusterrolebindings" in rule["resources"]:  # who is bound in the whole cluster is read, and no more
             assert rule["verbs"] == ["list"]
         assert "impersonate" not in rule["verbs"]
-        # collections of work alone, which tests/sandbox/test_cluster_rbac.py holds to what can run
+        # collections of work alone, which tests/templates/test_cluster_rbac.py holds to what can run
         assert "deletecollection" not in rule["verbs"] or rule["verbs"] == ["deletecollection"]
         if "configmaps" in rule["resources"]:  # the one that Kubernetes makes in each namespace
             assert (rule["verbs"], rule["resourceNames"]) == (["get"], ["kube-root-ca.crt"])

@@ -1,0 +1,17 @@
+"""Whom the command of a test acts as."""
+
+import os
+
+import pytest
+
+from podshare_sandbox.organization import HUB_REGION
+
+
+def act_in_the_hub(patch: pytest.MonkeyPatch, access_key: str, secret_key: str) -> None:
+    """Let the command of this process act with these keys in the hub's Region, and with nothing of whoever runs it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        patch.delenv(name)
+    patch.setenv("AWS_CONFIG_FILE", os.devnull)
+    patch.setenv("AWS_REGION", HUB_REGION)
+    patch.setenv("AWS_ACCESS_KEY_ID", access_key)
+    patch.setenv("AWS_SECRET_ACCESS_KEY", secret_key)
