@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib import import_module
 from pkgutil import walk_packages
@@ -13,6 +14,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from podshare import kinds
+from podshare.kinds.shapes import SHAPES
+from podshare.kinds.table import KINDS
 from podshare.policy import policies
 from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import authorization, clock, delivery
@@ -322,6 +325,20 @@ def test_member_roles_write_only_what_kinds_declare(sandbox: Sandbox) -> None:
 
     assert granted
     assert granted <= declared
+
+
+def test_member_roles_may_do_what_kinds_declare(sandbox: Sandbox) -> None:
+    """The read role may make the calls by which a kind is read, the role for its work those that change it."""
+    granted: dict[str, set[str]] = {}
+    for statement in all_statements(sandbox):
+        if statement.allows:
+            granted.setdefault(statement.bearer, set()).update(statement.actions)
+
+    def lacking(work: str, actions: Iterable[str]) -> list[str]:
+        return [one for one in sorted(actions) if not any(fnmatchcase(one, two) for two in granted[f"podshare-{work}"])]
+
+    assert [(kind, found) for kind, one in KINDS.items() if (found := lacking("read", one.READS))] == []
+    assert [(kind, found) for kind, one in KINDS.items() if (found := lacking(SHAPES[kind].work, one.WRITES))] == []
 
 
 # --- what those who bear them can do ------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from podshare.kinds.access_point.shape import access_point
 from podshare.kinds.base import Key, Manifest, Resource
 from podshare.kinds.bucket_delegation.shape import bucket_delegation
 from podshare.kinds.facts import ClusterFacts
-from podshare.kinds.file_systems import Links
+from podshare.kinds.file_systems import links
 from podshare.kinds.kms_grant.shape import kms_grants
 from podshare.kinds.kubernetes_role.shape import kubernetes_role, rules_of_groups
 from podshare.kinds.kubernetes_role_binding.shape import kubernetes_role_binding
@@ -90,7 +90,7 @@ def _on_one_cluster(on: TeamOnCluster) -> Iterator[Resource]:
         *_service_accounts(on),
         *_kubernetes_roles(on),
         *_datasets(on),
-        *Links(on.team, on.cluster, on.installation, on.tags(), on.labels).to(on.datasets),
+        *links(on),
     )
     for resource in own:
         yield replace(resource, cluster=on.cluster.name)

@@ -5,10 +5,8 @@ claim in the team's namespace. The file system itself is somebody else's, and so
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from podshare.installation import Installation
 from podshare.kinds import names
 from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.data_repository_association.shape import DataRepositoryAssociation
@@ -16,7 +14,8 @@ from podshare.kinds.facts import ClusterFacts, FileSystemFacts
 from podshare.kinds.file_system_delegation.shape import FileSystemDelegation
 from podshare.kinds.persistent_volume.shape import PersistentVolume
 from podshare.kinds.persistent_volume_claim.shape import PersistentVolumeClaim
-from podshare.registry.records import Dataset, DatasetAccess, FileSystemGrant, Team
+from podshare.kinds.team_on_cluster import TeamOnCluster
+from podshare.registry.records import Dataset, DatasetAccess, FileSystemGrant
 
 CSI_DRIVER = "fsx.csi.aws.com"
 EVENTS = frozenset({"NEW", "CHANGED", "DELETED"})  # FSx API reference, AutoImportPolicy and AutoExportPolicy
@@ -39,81 +38,71 @@ def refusal(grant: FileSystemGrant, dataset: Dataset, cluster: ClusterFacts) -> 
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Links:
-    """A team's grants through the file systems of one of its clusters, and what its things there carry."""
+def links(on: TeamOnCluster) -> Iterator[Resource]:
+    """What the grants ask for; of a file system that is not known yet nothing."""
+    known = {facts.file_system: facts for facts in on.cluster.file_systems}
+    for grant in on.team.file_systems_on(on.cluster.name):
+        dataset, facts = on.datasets.get(grant.dataset), known.get(grant.file_system)
+        if dataset and facts and dataset.holds(grant.prefix) and not refusal(grant, dataset, on.cluster):
+            delegation = _delegation(on, grant, dataset)
+            association = _association(on, grant, dataset, delegation)
+            volume = _volume(on, grant, facts, association)
+            yield from (delegation, association, volume, _claim(on, volume))
 
-    team: Team
-    cluster: ClusterFacts
-    installation: Installation
-    tags: Mapping[str, str]
-    labels: Mapping[str, str]
 
-    def to(self, datasets: Mapping[str, Dataset]) -> Iterator[Resource]:
-        """What the grants ask for; of a file system that is not known yet nothing."""
-        known = {facts.file_system: facts for facts in self.cluster.file_systems}
-        for grant in self.team.file_systems_on(self.cluster.name):
-            dataset, facts = datasets.get(grant.dataset), known.get(grant.file_system)
-            if dataset and facts and dataset.holds(grant.prefix) and not refusal(grant, dataset, self.cluster):
-                delegation = self._delegation(grant, dataset)
-                association = self._association(grant, dataset, delegation)
-                volume = self._volume(grant, facts, association)
-                yield from (delegation, association, volume, self._claim(volume))
+def _delegation(on: TeamOnCluster, grant: FileSystemGrant, dataset: Dataset) -> FileSystemDelegation:
+    name = f"{on.team.name}/{dataset.name}/{grant.file_system}"
+    return FileSystemDelegation(
+        key=Key(Kind.FILE_SYSTEM_DELEGATION, dataset.account, dataset.region, dataset.bucket, name),
+        why=f"dataset {dataset.name} in file system {grant.file_system}",
+        account=on.cluster.account,
+        file_system=grant.file_system,
+        prefix=grant.prefix or dataset.prefix,
+        write=_writes(grant),
+    )
 
-    def _delegation(self, grant: FileSystemGrant, dataset: Dataset) -> FileSystemDelegation:
-        name = f"{self.team.name}/{dataset.name}/{grant.file_system}"
-        return FileSystemDelegation(
-            key=Key(Kind.FILE_SYSTEM_DELEGATION, dataset.account, dataset.region, dataset.bucket, name),
-            why=f"dataset {dataset.name} in file system {grant.file_system}",
-            account=self.cluster.account,
-            file_system=grant.file_system,
-            prefix=grant.prefix or dataset.prefix,
-            write=_writes(grant),
-        )
 
-    def _association(
-        self, grant: FileSystemGrant, dataset: Dataset, delegation: FileSystemDelegation
-    ) -> DataRepositoryAssociation:
-        path = names.file_system_path(self.installation, self.team.name, dataset.name)
-        cluster = self.cluster
-        return DataRepositoryAssociation(
-            key=Key(Kind.DATA_REPOSITORY_ASSOCIATION, cluster.account, cluster.region, grant.file_system, path),
-            tags={**self.tags, "podshare:dataset": dataset.name},
-            why=delegation.why,
-            needs=frozenset({delegation.key}),
-            repository=f"s3://{dataset.bucket}/{delegation.prefix}",
-            imports=EVENTS,
-            exports=EVENTS if _writes(grant) else frozenset(),
-        )
+def _association(
+    on: TeamOnCluster, grant: FileSystemGrant, dataset: Dataset, delegation: FileSystemDelegation
+) -> DataRepositoryAssociation:
+    path = names.file_system_path(on.installation, on.team.name, dataset.name)
+    cluster = on.cluster
+    return DataRepositoryAssociation(
+        key=Key(Kind.DATA_REPOSITORY_ASSOCIATION, cluster.account, cluster.region, grant.file_system, path),
+        tags=on.tags(dataset=dataset.name),
+        why=delegation.why,
+        needs=frozenset({delegation.key}),
+        repository=f"s3://{dataset.bucket}/{delegation.prefix}",
+        imports=EVENTS,
+        exports=EVENTS if _writes(grant) else frozenset(),
+    )
 
-    def _volume(
-        self, grant: FileSystemGrant, facts: FileSystemFacts, association: DataRepositoryAssociation
-    ) -> PersistentVolume:
-        cluster_arn = self.cluster.eks_arn(self.installation.partition)
-        name = names.persistent_volume(self.installation, self.team.name, cluster_arn, grant.dataset)
-        claim = {"namespace": self.team.namespace, "name": grant.dataset}
-        return PersistentVolume(
-            key=self._object(Kind.PERSISTENT_VOLUME, name),
-            tags=self.labels,
-            why=association.why,
-            needs=frozenset({association.key}),
-            spec=_volume_spec(facts, association.key.name, claim, read_only=not _writes(grant)),
-            capacity_gib=facts.capacity_gib,
-        )
 
-    def _claim(self, volume: PersistentVolume) -> PersistentVolumeClaim:
-        shared = {name: volume.spec[name] for name in ("accessModes", "volumeMode")}
-        return PersistentVolumeClaim(
-            key=self._object(Kind.PERSISTENT_VOLUME_CLAIM, volume.claim),
-            tags=self.labels,
-            why=volume.why,
-            needs=frozenset({volume.key}),
-            spec={**shared, "storageClassName": "", "volumeName": volume.key.name},  # of no class: none is provisioned
-            capacity_gib=volume.capacity_gib,
-        )
+def _volume(
+    on: TeamOnCluster, grant: FileSystemGrant, facts: FileSystemFacts, association: DataRepositoryAssociation
+) -> PersistentVolume:
+    name = names.persistent_volume(on.installation, on.team.name, on.eks_arn, grant.dataset)
+    claim = {"namespace": on.team.namespace, "name": grant.dataset}
+    return PersistentVolume(
+        key=on.key(Kind.PERSISTENT_VOLUME, name),
+        tags=on.labels,
+        why=association.why,
+        needs=frozenset({association.key}),
+        spec=_volume_spec(facts, association.key.name, claim, read_only=not _writes(grant)),
+        capacity_gib=facts.capacity_gib,
+    )
 
-    def _object(self, kind: Kind, name: str) -> Key:
-        return Key(kind, self.cluster.account, self.cluster.region, self.cluster.eks_cluster, name)
+
+def _claim(on: TeamOnCluster, volume: PersistentVolume) -> PersistentVolumeClaim:
+    shared = {name: volume.spec[name] for name in ("accessModes", "volumeMode")}
+    return PersistentVolumeClaim(
+        key=on.key(Kind.PERSISTENT_VOLUME_CLAIM, volume.claim),
+        tags=on.labels,
+        why=volume.why,
+        needs=frozenset({volume.key}),
+        spec={**shared, "storageClassName": "", "volumeName": volume.key.name},  # of no class: none is provisioned
+        capacity_gib=volume.capacity_gib,
+    )
 
 
 def _volume_spec(facts: FileSystemFacts, path: str, claim: Mapping[str, str], *, read_only: bool) -> Mapping[str, Any]:

@@ -11,21 +11,15 @@ from botocore.exceptions import ClientError
 
 from podshare.aws.errors import code_of, is_absent
 from podshare.kinds.access_entry.shape import AccessEntry
-from podshare.kinds.base import Key, Resource
+from podshare.kinds.base import Key, Resource, calls_of
 from podshare.kinds.context import Context, as_kind
 from podshare.kinds.observation import Foreign
 
-READS = frozenset({"eks:DescribeAccessEntry", "eks:ListAssociatedAccessPolicies", "iam:GetRole"})
-WRITES = frozenset(
-    {
-        "eks:CreateAccessEntry",
-        "eks:UpdateAccessEntry",
-        "eks:DeleteAccessEntry",
-        "eks:AssociateAccessPolicy",
-        "eks:DisassociateAccessPolicy",
-        "eks:TagResource",
-        "eks:UntagResource",
-    }
+READS = calls_of("eks", "DescribeAccessEntry ListAssociatedAccessPolicies") | {"iam:GetRole"}
+WRITES = calls_of(
+    "eks",
+    "CreateAccessEntry UpdateAccessEntry DeleteAccessEntry AssociateAccessPolicy "
+    "DisassociateAccessPolicy TagResource UntagResource",
 )
 
 

@@ -6,22 +6,16 @@ from botocore.exceptions import ClientError
 
 from podshare.aws.errors import code_of, is_absent
 from podshare.kinds.access_point.shape import AccessPoint
-from podshare.kinds.base import Key, Resource
+from podshare.kinds.base import Key, Resource, calls_of
 from podshare.kinds.context import Context, as_kind, tag_list, tag_map
 from podshare.kinds.observation import Foreign
 from podshare.policy import policies
 from podshare.policy.policies import Document
 
-READS = frozenset({"s3:GetAccessPoint", "s3:GetAccessPointPolicy", "s3:ListTagsForResource"})
-WRITES = frozenset(
-    {
-        "s3:CreateAccessPoint",
-        "s3:PutAccessPointPolicy",
-        "s3:DeleteAccessPointPolicy",
-        "s3:DeleteAccessPoint",
-        "s3:TagResource",
-        "s3:UntagResource",
-    }
+READS = calls_of("s3", "GetAccessPoint GetAccessPointPolicy ListTagsForResource")
+WRITES = calls_of(
+    "s3",
+    "CreateAccessPoint PutAccessPointPolicy DeleteAccessPointPolicy DeleteAccessPoint TagResource UntagResource",
 )
 _BLOCKED = {
     "BlockPublicAcls": True,

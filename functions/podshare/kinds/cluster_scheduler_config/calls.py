@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from podshare.aws.errors import Failed, Pending, Terminal, code_of, is_absent
 from podshare.aws.lease import document_lease
 from podshare.installation import MANAGED_BY_TAG
-from podshare.kinds.base import Key, Resource
+from podshare.kinds.base import Key, Resource, calls_of
 from podshare.kinds.cluster_scheduler_config.shape import ClusterSchedulerConfig
 from podshare.kinds.compute_quota.calls import MOVING, status_of, write_tags
 from podshare.kinds.context import Context, as_kind, tag_list, tag_map
@@ -22,17 +22,10 @@ from podshare.kinds.observation import Foreign
 if TYPE_CHECKING:
     from types_boto3_sagemaker import SageMakerClient
 
-READS = frozenset(
-    {"sagemaker:ListClusterSchedulerConfigs", "sagemaker:DescribeClusterSchedulerConfig", "sagemaker:ListTags"}
-)
-WRITES = frozenset(
-    {
-        "sagemaker:CreateClusterSchedulerConfig",
-        "sagemaker:UpdateClusterSchedulerConfig",
-        "sagemaker:DeleteClusterSchedulerConfig",
-        "sagemaker:AddTags",
-        "sagemaker:DeleteTags",
-    }
+READS = calls_of("sagemaker", "ListClusterSchedulerConfigs DescribeClusterSchedulerConfig ListTags")
+WRITES = calls_of(
+    "sagemaker",
+    "CreateClusterSchedulerConfig UpdateClusterSchedulerConfig DeleteClusterSchedulerConfig AddTags DeleteTags",
 )
 _REMEDY = "A cluster has one: delete it, or take `scheduler` out of the cluster's record."
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import Failed, Pending, Waiting, code_of, is_absent
-from podshare.kinds.base import Key, Resource, Stage
+from podshare.kinds.base import Key, Resource, Stage, calls_of
 from podshare.kinds.compute_quota.shape import ComputeQuota
 from podshare.kinds.context import Context, as_kind, tag_list, tag_map
 from podshare.kinds.observation import Foreign
@@ -19,16 +19,8 @@ from podshare.kinds.shapes import SHAPES
 if TYPE_CHECKING:
     from types_boto3_sagemaker import SageMakerClient
 
-READS = frozenset({"sagemaker:ListComputeQuotas", "sagemaker:DescribeComputeQuota", "sagemaker:ListTags"})
-WRITES = frozenset(
-    {
-        "sagemaker:CreateComputeQuota",
-        "sagemaker:UpdateComputeQuota",
-        "sagemaker:DeleteComputeQuota",
-        "sagemaker:AddTags",
-        "sagemaker:DeleteTags",
-    }
-)
+READS = calls_of("sagemaker", "ListComputeQuotas DescribeComputeQuota ListTags")
+WRITES = calls_of("sagemaker", "CreateComputeQuota UpdateComputeQuota DeleteComputeQuota AddTags DeleteTags")
 MOVING = frozenset({"Creating", "Updating", "Deleting"})
 # what SageMaker rolled back or never made has to be deleted and made anew ("Troubleshoot task governance")
 FAILED = frozenset({"CreateFailed", "CreateRollbackFailed", "UpdateRollbackFailed", "DeleteRollbackFailed"})

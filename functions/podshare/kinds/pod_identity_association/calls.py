@@ -6,22 +6,16 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import code_of, is_absent
-from podshare.kinds.base import Key, Resource
+from podshare.kinds.base import Key, Resource, calls_of
 from podshare.kinds.context import Context, as_kind
 from podshare.kinds.observation import Foreign
 from podshare.kinds.pod_identity_association.shape import PodIdentityAssociation
 
-READS = frozenset({"eks:ListPodIdentityAssociations", "eks:DescribePodIdentityAssociation"})
-WRITES = frozenset(
-    {
-        "eks:CreatePodIdentityAssociation",
-        "eks:DeletePodIdentityAssociation",
-        "eks:TagResource",
-        "eks:UntagResource",
-        "iam:PassRole",
-        "iam:GetRole",
-    }
-)
+READS = calls_of("eks", "ListPodIdentityAssociations DescribePodIdentityAssociation")
+WRITES = calls_of("eks", "CreatePodIdentityAssociation DeletePodIdentityAssociation TagResource UntagResource") | {
+    "iam:PassRole",
+    "iam:GetRole",
+}
 
 
 def read(context: Context, key: Key, wanted: Resource | None) -> PodIdentityAssociation | Foreign | None:

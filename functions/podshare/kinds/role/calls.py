@@ -7,28 +7,18 @@ from contextlib import contextmanager
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import Pending, code_of, is_absent, message_of
-from podshare.kinds.base import Key, Resource
+from podshare.kinds.base import Key, Resource, calls_of
 from podshare.kinds.context import Context, as_kind, tag_list, tag_map
 from podshare.kinds.observation import Foreign
 from podshare.kinds.role.shape import Role
 from podshare.policy import policies
 
 BOUNDARY_TAG = "podshare:boundary"
-READS = frozenset({"iam:GetRole", "iam:ListRolePolicies", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies"})
-WRITES = frozenset(
-    {
-        "iam:GetRole",
-        "iam:CreateRole",
-        "iam:TagRole",
-        "iam:UntagRole",
-        "iam:UpdateRole",
-        "iam:UpdateAssumeRolePolicy",
-        "iam:PutRolePermissionsBoundary",
-        "iam:PutRolePolicy",
-        "iam:DeleteRolePolicy",
-        "iam:DetachRolePolicy",
-        "iam:DeleteRole",
-    }
+READS = calls_of("iam", "GetRole ListRolePolicies GetRolePolicy ListAttachedRolePolicies")
+WRITES = calls_of(
+    "iam",
+    "GetRole CreateRole TagRole UntagRole UpdateRole UpdateAssumeRolePolicy "
+    "PutRolePermissionsBoundary PutRolePolicy DeleteRolePolicy DetachRolePolicy DeleteRole",
 )
 
 
