@@ -14,7 +14,7 @@ from podshare_cli.options import Options, examples, group, takes_options
 if TYPE_CHECKING:
     from podshare_cli.proofs import Known, Line, Place
 
-app = group("Access: who reaches what, as read back from AWS and Kubernetes by each team's last run.")
+app = group("Access: each team's effective access, as read back from AWS and Kubernetes by its last run.")
 
 
 class Verb(StrEnum):
@@ -45,14 +45,16 @@ def who_can(
 ) -> None:
     """Show who can list, read or write data, or use a cluster.
 
-    A key or prefix that ends with a slash means all that is below it; whoever reaches a part of it is told, with that
-    part. People are told too who can only read by a pod: whoever may make pods in a namespace may use its service
-    accounts.
+    A key or prefix that ends with a slash includes everything below it; principals with access to a part of it are
+    listed with that part. The list includes people who can read only through a pod, because everybody who may create
+    pods in a namespace may use its service accounts.
     """
     from podshare_cli import proofs
 
     if (verb is Verb.USE) != what.startswith("cluster#"):
-        raise invalid(f"{verb} does not go with {what}.", "list, read and write go with data, use with cluster#NAME.")
+        raise invalid(
+            f"{verb} cannot be used with {what}.", "Use list, read and write with data, and use with cluster#NAME."
+        )
     place = _place(options, what)
     known = proofs.read(options.connection)
     _show(options, known, proofs.who_can(known, verb, place), f"Nobody can {verb} {what}.")
@@ -78,7 +80,7 @@ def of(
 ) -> None:
     """Show everything that an account's principals, a role, a user or a service account can reach.
 
-    Of one of podshare's own roles it tells what whoever is in it can reach.
+    For one of podshare's own roles, it shows what everybody in that role can reach.
     """
     from podshare_cli import proofs
 
@@ -111,13 +113,14 @@ def matrix(options: Options) -> None:
 )
 @takes_options
 def proof(
-    options: Options, team: Annotated[str, typer.Argument(metavar="TEAM", help="Such as vision.", show_default=False)]
+    options: Options,
+    team: Annotated[str, typer.Argument(metavar="TEAM", help="The team, such as vision.", show_default=False)],
 ) -> None:
-    """Show a team's proof: who reaches what, and that nobody of another team does.
+    """Show a team's access report: its effective access, and any unexpected access.
 
-    It was worked out when the team was last verified: after its last run, at the latest by the last sweep. What it says
-    of other teams is shown by the latest proofs of them all.
-    `podshare team reconcile TEAM --wait` makes a new one. The exit code is 1 if the proof fails.
+    The report is from the team's last verification: after its last run, at the latest by the last sweep. It is compared
+    with the latest reports of all other teams. `podshare team reconcile TEAM --wait` makes a new one. The exit code is
+    1 if there is unexpected access.
     """
     from podshare_cli import access_views, proofs
     from podshare_cli.output import print_json, stdout
@@ -125,13 +128,13 @@ def proof(
     known = proofs.read(options.connection)
     found = known.proofs.get(team)
     if found is None:
-        raise Failure(f"There is no proof of team {team}.", f"podshare team reconcile {team} --wait")
+        raise Failure(f"Team {team} has no access report yet.", f"podshare team reconcile {team} --wait")
     if options.as_json:
         print_json(found.as_dict())
     else:
         stdout().print(access_views.proof(found, proofs.refusals(known, team), _now()))
     if not found.document["holds"]:
-        raise Failure(f"The proof of team {team} fails.", "See docs/operations.md, Unexpected access.")
+        raise Failure(f"Team {team} has unexpected access.", "See docs/operations.md, Unexpected access.")
 
 
 @app.command(
@@ -146,22 +149,23 @@ def proof(
 def audit(
     options: Options,
     team: Annotated[
-        str | None, typer.Argument(metavar="[TEAM]", help="Such as vision; all without it.", show_default=False)
+        str | None,
+        typer.Argument(metavar="[TEAM]", help="The team, such as vision; default: all teams.", show_default=False),
     ] = None,
 ) -> None:
     """Show every door into a team's namespace and data, who is behind it, and which record grants it.
 
-    A door is whatever lets somebody in: access entries, role trusts, bindings, pod identity associations, access points
-    and policies, whoever made them. They were read when the team was last verified: after its last run, at the latest
-    by the last sweep. `podshare team reconcile TEAM --wait` reads them again. The exit code is 1 if no record grants a
-    door, or if doors could not be read.
+    A door is anything that gives somebody access: access entries, role trusts, bindings, pod identity associations,
+    access points and policies, whoever created them. They were read at the team's last verification: after its last
+    run, at the latest by the last sweep. `podshare team reconcile TEAM --wait` reads them again. The exit code is 1 if
+    no record grants a door, or if doors could not be read.
     """
     from podshare_cli import access_views, proofs
     from podshare_cli.output import print_json, stdout
 
     known = proofs.read(options.connection)
     if team is not None and team not in known.proofs:
-        raise Failure(f"There is no proof of team {team}.", f"podshare team reconcile {team} --wait")
+        raise Failure(f"Team {team} has no access report yet.", f"podshare team reconcile {team} --wait")
     teams = [team] if team else sorted(known.proofs)
     lines = proofs.audit(known, teams)
     unread = [one for name in teams for one in proofs.unread(known.proofs[name])]
@@ -170,13 +174,15 @@ def audit(
         told = {"unread": unread, "not_looked_at": unseen}
         print_json({**known.ages(), "doors": [line.as_dict() for line in lines], **told})
     else:
-        stdout().print(access_views.audit(lines) if lines else "There is no door.")
-        remarks = [*(f"not read: {one}" for one in unread), *(f"not looked at: {one}" for one in unseen)]
+        stdout().print(access_views.audit(lines) if lines else "No doors.")
+        remarks = [*(f"not read: {one}" for one in unread), *(f"not checked: {one}" for one in unseen)]
         stdout().print("\n".join(remarks), markup=False, soft_wrap=True, end="\n" if remarks else "")
         _tell_age(known)
     if bad := [line for line in lines if not line.record]:
         command = bad[0].closed_by
-        raise Failure(f"{len(bad)} of {len(lines)} doors are granted by no record; the first: {bad[0].access}", command)
+        raise Failure(
+            f"{len(bad)} of {len(lines)} doors are not granted by any record; the first: {bad[0].access}", command
+        )
     if unread:
         raise Failure(f"Not all doors were read; the first: {unread[0]}", "podshare team reconcile TEAM --wait")
 
@@ -188,27 +194,27 @@ def audit(
 @takes_options
 def probe(
     options: Options,
-    team: Annotated[str, typer.Argument(metavar="TEAM", help="Such as vision.", show_default=False)],
+    team: Annotated[str, typer.Argument(metavar="TEAM", help="The team, such as vision.", show_default=False)],
     service_account: Annotated[
-        str | None, typer.Option("--service-account", metavar="NAME", help="This one only; all without it.")
+        str | None, typer.Option("--service-account", metavar="NAME", help="Only this service account; default: all.")
     ] = None,
     image: Annotated[
         str, typer.Option("--image", metavar="IMAGE", help="An image of the AWS CLI that the cluster can pull.")
     ] = "public.ecr.aws/aws-cli/aws-cli:latest",
 ) -> None:
-    """Test a team's access from real pods: list and read through the access points, and be refused elsewhere.
+    """Test a team's access from real pods: granted data must be readable, everything else must be refused.
 
-    For each service account with data a short-lived pod runs in the team's namespace, and is deleted again; nothing is
-    written. What shall be reached follows from the team's proof, what shall be refused from all proofs. Your
-    credentials must be those of the cluster's account, and may need to create, read and delete pods there. The exit
-    code is 1 if anything is not as it shall be.
+    For each service account with data access, a short-lived pod runs in the team's namespace and is deleted again;
+    nothing is written. The team's access report says what must be allowed, all reports say what must be refused. Your
+    credentials must belong to the cluster's account, and must be allowed to create, read and delete pods there. The
+    exit code is 1 if any attempt has an unexpected result.
     """
     from podshare_cli import access_views, probing, proofs
     from podshare_cli.output import print_json, stdout
 
     known = proofs.read(options.connection)
     if team not in known.proofs:
-        raise Failure(f"There is no proof of team {team}.", f"podshare team reconcile {team} --wait")
+        raise Failure(f"Team {team} has no access report yet.", f"podshare team reconcile {team} --wait")
     names = probing.service_accounts(known, team)
     if service_account and service_account not in names:
         raise Failure(f"Service account {service_account} of team {team} has no data.", f"podshare access proof {team}")
@@ -219,7 +225,10 @@ def probe(
     else:
         stdout().print(access_views.probed(results))
     if bad := [one.check.what for one in results if not one.holds]:
-        raise Failure(f"{len(bad)} of {len(results)} checks do not hold; the first: {bad[0]}", "See what was found.")
+        raise Failure(
+            f"{len(bad)} of {len(results)} attempts had an unexpected result; the first: {bad[0]}",
+            "See the table above.",
+        )
 
 
 def _place(options: Options, what: str) -> "Place":
@@ -228,11 +237,13 @@ def _place(options: Options, what: str) -> "Place":
     if what.startswith("s3://"):
         return proofs.place_of_url(what)
     if not what.startswith(("dataset#", "cluster#")):
-        raise invalid(f"{what} is no dataset, cluster or S3 URL.", "Write dataset#NAME, cluster#NAME or s3://BUCKET/.")
+        raise invalid(
+            f"{what} is not a dataset, cluster or S3 URL.", "Write dataset#NAME, cluster#NAME or s3://BUCKET/."
+        )
     found = proofs.places(options.connection).get(what)
     if found is None:
         kind, _, name = what.partition("#")
-        raise Failure(f"There is no {kind} {name} in {options.connection.registry_table}.", f"podshare {kind} list")
+        raise Failure(f"No {kind} {name} in {options.connection.registry_table}.", f"podshare {kind} list")
     return found
 
 
@@ -255,10 +266,10 @@ def _tell_age(known: "Known") -> None:
     if moments := sorted(ages["read_at"].values()):
         told = f"Read back from AWS and Kubernetes; oldest reading {ago(moments[0], _now())}."
         stderr().print(told, style="dim", soft_wrap=True)
-    unseen = "Control policies of the organization may deny what is shown here: podshare access probe TEAM tries it"
+    unseen = "Organization control policies may deny access that is shown here; to try it: podshare access probe TEAM"
     stderr().print(unseen, style="dim", soft_wrap=True)
     if known.missing:
-        stderr().print(f"Nothing is proven yet of: {', '.join(known.missing)}", style="yellow", soft_wrap=True)
+        stderr().print(f"No access report yet for: {', '.join(known.missing)}", style="yellow", soft_wrap=True)
 
 
 def _now() -> datetime.datetime:

@@ -70,7 +70,7 @@ def matrix(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
     """Teams by places."""
     found = list(rows)
     if not found:
-        return Text("No team reaches anything, or none has a proof yet.")
+        return Text("No team has access to anything, or no team has an access report yet.")
     columns = sorted({place for row in found for place in row["may"]})
     shown = Table("team", *map(escape, columns), box=None, header_style="dim", pad_edge=False)
     for row in found:
@@ -84,7 +84,7 @@ def matrix(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
 def proof(found: Proof, others: Iterable[Refusal], now: datetime.datetime) -> RenderableType:
     """All that a team's proof says, and what it and the other teams' say of each other."""
     document = found.document
-    verdict = "[bold green]holds[/]" if document["holds"] else "[bold red]fails[/]"
+    verdict = "[bold green]as granted[/]" if document["holds"] else "[bold red]unexpected access[/]"
     parts: list[RenderableType] = [
         f"[bold]{escape(found.team)}[/]  {verdict}, read {ago(document['read_at'], now)} ({document['read_at']})",
         f"[dim]sha256:{found.digest}[/]",
@@ -113,22 +113,22 @@ def _section(heading: str, lines: list[Line]) -> Iterator[RenderableType]:
 def _problems(document: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"[bold red]✗[/] {escape(one['what'])}" for one in document["broken"])
     yield from (f"[yellow]?[/] not read: {escape(one)}" for one in document["unread"])
-    yield from (f"[yellow]?[/] not looked at: {escape(one)}" for one in document.get("not_looked_at", ()))
+    yield from (f"[yellow]?[/] not checked: {escape(one)}" for one in document.get("not_looked_at", ()))
 
 
 def _other_teams(others: list[Refusal]) -> Iterator[str]:
     """Which teams have nothing of this one's and it nothing of theirs, and what is shared with the others."""
     yield ""
-    yield f"[bold]other teams[/]{'' if others else ': none has anything'}"
+    yield f"[bold]other teams[/]{'' if others else ': no other team has access to anything'}"
     for one in others:
         for what in one.broken:
             yield f"[bold red]✗[/] {escape(one.team)}: {escape(what)}"
         if one.shared:
-            but = "nothing of either reaches the other's, but for what both were granted:"
+            but = "no access between the teams, except for what both were granted:"
             yield f"[green]✓[/] {escape(one.team)}: {but}" if not one.broken else "    shared, as both were granted:"
             yield from (f"    {escape(what)}" for what in one.shared)
     if apart := [one.team for one in others if not (one.shared or one.broken)]:
-        yield f"[green]✓[/] nothing of either reaches the other's: {escape(', '.join(apart))}"
+        yield f"[green]✓[/] no access between the teams: {escape(', '.join(apart))}"
 
 
 def probed(results: "Iterable[Result]") -> RenderableType:
@@ -144,9 +144,9 @@ def _widened(widened: Mapping[str, Any], now: datetime.datetime) -> Iterator[str
     if not widened:
         return
     # what a run has just found is not told as taken away before the run has looked again
-    done = "taken away" if widened.get("taken_away") else "[bold red]still there[/]"
+    done = "revoked" if widened.get("taken_away") else "[bold red]still there[/]"
     yield ""
-    yield f"[bold]last found that nobody granted[/], {ago(widened['at'], now)}, {done}"
+    yield f"[bold]last unexpected access[/], {ago(widened['at'], now)}, {done}"
     yield from (f"  {escape(str(one))}" for one in widened["found"])
 
 
@@ -164,7 +164,7 @@ def _who(who: str) -> str:
 
 def _may(line: Line) -> str:
     told = ", ".join(_short(may) for may in line.access.may)
-    return told if line.granted else f"{told} (nobody granted it)"
+    return told if line.granted else f"{told} (not granted by any record)"
 
 
 def _short(may: str) -> str:

@@ -12,7 +12,7 @@ import typer
 from podshare_cli.failures import Failure, invalid
 from podshare_cli.options import Options, examples, group, takes_options
 
-app = group("Accounts: the organization's, their state and place in it, and the teams that have something in them.")
+app = group("Accounts: their state and OU, and the teams with resources in them.")
 
 
 class AccountState(StrEnum):
@@ -38,15 +38,15 @@ class AccountState(StrEnum):
 def list_accounts(
     options: Options,
     state: Annotated[
-        AccountState | None, typer.Option("--state", case_sensitive=False, help="Those in this state only.")
+        AccountState | None, typer.Option("--state", case_sensitive=False, help="Only accounts in this state.")
     ] = None,
     team: Annotated[
-        str | None, typer.Option("--team", metavar="NAME", help="Those that this team has something in only.")
+        str | None, typer.Option("--team", metavar="NAME", help="Only accounts with resources of this team.")
     ] = None,
 ) -> None:
     """List the organization's accounts: state, organizational unit, teams, and missing member roles.
 
-    It tells what podshare last read: an event of the organization, or the nightly sweep, lets it read again.
+    Shows what podshare last read. It reads again on Organizations events and in the nightly sweep.
     """
     from podshare_cli import account_views
     from podshare_cli.admin_tables import State
@@ -61,8 +61,8 @@ def list_accounts(
     stdout().print(account_views.table(rows, listed_at, datetime.datetime.now(datetime.UTC)))
 
 
-Reason = Annotated[str, typer.Option("--reason", help="Why, for those who wonder.", show_default=False)]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Reason = Annotated[str, typer.Option("--reason", help="The reason, shown in status and audit.", show_default=False)]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The account's id, 12 digits.", show_default=False)]
 
 
@@ -74,9 +74,9 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The account's id, 12 digi
 )
 @takes_options
 def block(options: Options, account: Id, reason: Reason, yes: Yes = False) -> None:
-    """Cut an account off everywhere at once: its people, its data and its clusters, in every team.
+    """Block an account: revoke all access of its people, and to its data and clusters, in every team at once.
 
-    No record changes, and nothing lets it in again but `podshare account unblock`: no tag, no move, no other record.
+    Records do not change. Only `podshare account unblock` restores access: no tag, move or other record does.
     """
     from podshare_cli import blocking
 
@@ -86,7 +86,7 @@ def block(options: Options, account: Id, reason: Reason, yes: Yes = False) -> No
 @app.command(epilog=examples("podshare account unblock 222222222222"))
 @takes_options
 def unblock(options: Options, account: Id) -> None:
-    """Let an account take part again in all that records and tags say now."""
+    """Unblock an account: restore everything that records and tags grant now."""
     from podshare_cli import blocking
 
     blocking.unblock(options, _checked(account))
@@ -94,7 +94,7 @@ def unblock(options: Options, account: Id) -> None:
 
 def _checked(account: str) -> str:
     if not re.fullmatch(r"[0-9]{12}", account):
-        raise invalid(f"{account} is no account's id.", "An account's id has 12 digits.")
+        raise invalid(f"{account} is no account id.", "An account id has 12 digits.")
     return account
 
 
@@ -106,7 +106,7 @@ def get_account(
 ) -> None:
     """Show an account, and the status of each team that has resources in it.
 
-    What nobody can clean any more, because the account has gone, is listed with each team.
+    Orphaned resources in an account that has left are listed with each team.
     """
     from podshare_cli import account_views
     from podshare_cli.output import print_json, stdout
@@ -115,7 +115,7 @@ def get_account(
     if found is None:
         raise Failure(
             f"podshare has not seen account {account} in the organization ({options.connection.place}).",
-            "If it is there, have the organization listed: podshare sweep",
+            "If it exists, read the organization again: podshare sweep",
         )
     if options.as_json:
         print_json(found)

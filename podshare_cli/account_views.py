@@ -75,7 +75,7 @@ def table(rows: Iterable[Row], listed_at: str | None, now: datetime.datetime) ->
     found = list(rows)
     listed = f"The organization was last listed {ago(listed_at, now)}." if listed_at else _NEVER_LISTED
     if not found:
-        return Text(f"There are no such accounts. {listed}")
+        return Text(f"No such accounts. {listed}")
     shown = Table("account", "name", "state", "path", "teams", "waiting since", box=None)
     shown.header_style = "dim"
     for row in found:
@@ -102,10 +102,10 @@ def detail(found: Row, now: datetime.datetime) -> RenderableType:
         ("path", escape("/".join(found["path"]) or "—")),
         ("tags", escape("\n".join(f"{key}={value}" for key, value in sorted(found["tags"].items())) or "—")),
         ("read", ago(found["at"], now)),
-        ("waits for its member role", waiting),
+        ("waiting for its member role", waiting),
     ):
         facts.add_row(label, value)
-    teams = _teams(found["teams"]) if found["teams"] else "[dim]no team has anything in it[/]"
+    teams = _teams(found["teams"]) if found["teams"] else "[dim]no team has resources in it[/]"
     parts: list[RenderableType] = [f"[bold]{escape(found['account'])}[/]", facts, teams]
     return Group(*(Text.from_markup(part) if isinstance(part, str) else part for part in parts))
 

@@ -79,7 +79,7 @@ def podshare(
     region: Region = None,
     prefix: Prefix = None,
     as_json: Json = False,
-    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
     """Share one SageMaker HyperPod cluster among the teams and AWS accounts of an organization.
 
@@ -117,7 +117,7 @@ def _end(error: Exception) -> int:
 
 def _usage_failure(error: Exception) -> Failure | None:
     if isinstance(error, typer.Abort):
-        return Failure("Nothing was done: you stopped it.")
+        return Failure("Interrupted: nothing was done.")
     if not hasattr(error, "format_message"):  # what typer raises for wrong usage is told by its message alone
         return None
     context = getattr(error, "ctx", None)

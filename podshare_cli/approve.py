@@ -23,22 +23,22 @@ def approve(
     options: Options,
     team: Annotated[str | None, typer.Argument(help="The team that may lose access.", show_default=False)] = None,
     plan: Annotated[
-        str | None, typer.Argument(help="The plan's hash, as the status tells.", show_default=False)
+        str | None, typer.Argument(help="The plan's hash, from the team's status.", show_default=False)
     ] = None,
     *,
     reason: Annotated[str, typer.Option("--reason", help="Why, for the audit.")] = "approved by hand",
-    every: Annotated[bool, typer.Option("--all", help="Approve what every team waits for.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Approve all held plans.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Approve a held plan that revokes access. Without TEAM, list held plans.
 
-    An approval names one plan of one team. The plan is made anew, and carried out only if it is still the same.
+    An approval is for one plan of one team. podshare plans again, and applies the plan only if it is unchanged.
     """
     from podshare_cli.admin_tables import State
 
     held = State(options.connection).held()
     if every and team:
-        raise invalid("--all and a team exclude each other.", "Leave one of them out.")
+        raise invalid("--all and a team exclude each other.", "Use one of them.")
     if every:
         _agree(held, yes=yes)
         _write(options, {name: str(row["hash"]) for name, row in held.items()}, reason)
@@ -50,11 +50,11 @@ def approve(
 
 def _checked(held: _Held, team: str, plan: str | None) -> str:
     if team not in held:
-        raise Failure(f"Team {team} waits for no approval.", "podshare approve shows those that do.")
+        raise Failure(f"Team {team} has no plan awaiting approval.", "List held plans: podshare approve")
     waiting = str(held[team]["hash"])
     if plan != waiting:
-        told = f"Team {team} waits for plan {waiting}, not for {plan or 'one without a name'}."
-        raise invalid(told, f"Look at it: podshare team status {team}")
+        told = f"Team {team} has plan {waiting} awaiting approval, not {plan or 'a plan without a hash'}."
+        raise invalid(told, f"Review it: podshare team status {team}")
     return waiting
 
 
@@ -84,7 +84,7 @@ def write(connection: "Connection", item: Item) -> None:
         parse(item)
     except InvalidRecord as error:
         problems = [problem.as_dict() for problem in error.problems]
-        raise invalid(f"{item['id']} cannot be recorded.", problems=problems) from None
+        raise invalid(f"{item['id']} cannot be written.", problems=problems) from None
     Registry(connection).put({**item, "changed_by": connection.caller})
 
 
@@ -99,7 +99,7 @@ def _write(options: Options, plans: Mapping[str, str], reason: str) -> None:
         for team, plan in sorted(plans.items()):
             stderr().print(f"approved: plan {plan} of team {team}", soft_wrap=True, markup=False)
         if not plans:
-            stderr().print("no team waits for an approval")
+            stderr().print("no plan awaits approval")
 
 
 def _show(options: Options, held: _Held) -> None:
@@ -111,7 +111,7 @@ def _show(options: Options, held: _Held) -> None:
     if options.as_json:
         print_json(rows)
     elif not rows:
-        stderr().print("no team waits for an approval")
+        stderr().print("no plan awaits approval")
     else:
         shown = Table("team", "plan", "held since", box=None, header_style="dim", pad_edge=False)
         for row in rows:

@@ -17,7 +17,7 @@ def block(options: Options, account: str, reason: str, *, yes: bool) -> None:
     """Write the record that cuts an account off, once that is confirmed: its teams are reconciled at once."""
     lines = [*_told(options, account)]
     if not yes and not sys.stdin.isatty():
-        raise invalid("\n".join(lines), "Say --yes if it is meant.")
+        raise invalid("\n".join(lines), "Not a terminal, so there is no prompt: add --yes to confirm.")
     if not yes and not typer.confirm("\n".join([*lines, "Block it?"]), err=True):
         raise Failure("Nothing was blocked.")
     connection = options.connection
@@ -28,23 +28,26 @@ def block(options: Options, account: str, reason: str, *, yes: bool) -> None:
 def unblock(options: Options, account: str) -> None:
     """Take the record away; whatever records and tags give the account now, it has again."""
     was_blocked = Registry(options.connection).delete(f"block#{account}")
-    told = f"account {account} takes part again" if was_blocked else f"account {account} was not blocked"
+    told = f"account {account} is unblocked" if was_blocked else f"account {account} was not blocked"
     _tell(options, account, blocked=False, lines=[told])
 
 
 def _told(options: Options, account: str) -> Iterator[str]:
     """What a block concerns: the teams that have something for the account, and what they have in it."""
     registry = Registry(options.connection)
-    yield f"Account {account} loses all access, in these teams: {', '.join(_teams(options, account)) or 'none now'}."
+    teams = ", ".join(_teams(options, account)) or "none now"
+    yield f"Blocks account {account} and revokes all of its access in these teams: {teams}."
     for item in registry.all_of("cluster", "dataset"):
         if item.get("account") == account:
             kind, _, name = str(item["id"]).partition("#")
-            lost = "nobody of any team gets in" if kind == "cluster" else "no team reaches it"
-            yield f"It is the account of {kind} {name}: {lost} any more."
+            lost = (
+                "nobody of any team will have access to it" if kind == "cluster" else "no team will have access to it"
+            )
+            yield f"It owns {kind} {name}: {lost}."
     if State(options.connection).account(account) is None:
-        yield f"podshare has never seen account {account}: is the id right?"
+        yield f"podshare has never read account {account}: check the id."
     if registry.get(PAUSE_ID):
-        yield "podshare is paused: nothing is cut before `podshare resume`."
+        yield "podshare is paused: nothing is revoked until `podshare resume`."
 
 
 def _teams(options: Options, account: str) -> list[str]:
@@ -56,6 +59,6 @@ def _tell(options: Options, account: str, *, blocked: bool, lines: list[str]) ->
     if options.as_json:
         print_json({"account": account, "blocked": blocked, "teams": teams})
         return
-    done = [f"account {account} is blocked; podshare account unblock {account} undoes it"] if blocked else []
+    done = [f"account {account} is blocked; unblock it with podshare account unblock {account}"] if blocked else []
     for line in (*lines, *done):
         stderr().print(line, soft_wrap=True, markup=False)

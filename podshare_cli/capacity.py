@@ -24,14 +24,14 @@ Report = Mapping[str, Any]
 def capacity(
     options: Options,
     cluster: Annotated[
-        list[str] | None, typer.Option("--cluster", metavar="NAME", help="This cluster only; may be given again.")
+        list[str] | None, typer.Option("--cluster", metavar="NAME", help="Only this cluster; may be repeated.")
     ] = None,
 ) -> None:
     """Show each cluster's capacity: guaranteed to which team, lent, borrowed, and free.
 
-    It shows the compute quotas that SageMaker has now, those of others too, against the cluster's nodes. A team lends
-    what it leaves idle, and borrows up to its limit: what is lent at the moment Kueue knows alone. The exit code is 1
-    if a cluster cannot be read.
+    It compares SageMaker's current compute quotas, including those that podshare does not manage, with the cluster's
+    nodes. A team lends what it leaves idle, and borrows up to its limit; only Kueue knows what is lent at the moment.
+    The exit code is 1 if a cluster cannot be read.
     """
     from podshare_cli.output import print_json, stdout
 
@@ -40,7 +40,7 @@ def capacity(
     if options.as_json:
         print_json(reports)
     elif not reports:
-        stdout().print("There are no clusters. Write one: podshare cluster put FILE")
+        stdout().print("No clusters. Write one: podshare cluster put FILE")
     else:
         for part in (part for report in reports for part in drawn(report)):
             stdout().print(part)
@@ -91,7 +91,7 @@ def _heading(one: Report) -> str:
     from rich.markup import escape
 
     nodes = one["nodes"]
-    asked = f", {nodes['target']} asked for" if nodes["target"] != nodes["current"] else ""
+    asked = f", {nodes['target']} requested" if nodes["target"] != nodes["current"] else ""
     sums = f"{one['guaranteed']:g} of {one['capacity']:g} {one['unit']} guaranteed"
     over = f" [bold red]over-committed by {one['over_committed']:g}[/]" if one["over_committed"] else ""
     return f"[bold]{escape(one['instance_type'])}[/]  {nodes['current']} nodes{asked}  {sums}{over}"
@@ -130,12 +130,12 @@ def _remarks(one: Report) -> Iterator[str]:
     from rich.markup import escape
 
     for each in one["partitions"]:
-        more = "no one knows how many more fit" if each["free"] is None else f"{each['free']} more would fit"
+        more = "unknown how many more fit" if each["free"] is None else f"{each['free']} more would fit"
         teams = ", ".join(f"{team} {count}" for team, count in _most_first(each["teams"].items()))
         yield f"  {escape(each['type'])}: {escape(teams)}; {more}"
     if one["uncounted"]:
         teams = escape(", ".join(one["uncounted"]))
-        yield f"  [yellow]unknown:[/] parts of instances of {teams}: EC2 publishes nothing about this type"
+        yield f"  [yellow]unknown:[/] parts of instances of {teams}: EC2 publishes no data about this type"
 
 
 def _most_first(counts: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:

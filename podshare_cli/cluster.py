@@ -12,7 +12,7 @@ app = group("Clusters: the HyperPod clusters that teams share.")
 @app.command("put", epilog=examples("podshare cluster put examples/registry/cluster-main.yaml"))
 @takes_options
 def put_cluster(options: Options, files: Files, yes: Yes = False) -> None:
-    """Write cluster records; the teams that use them are reconciled. If anybody would lose access, it asks."""
+    """Write cluster records; the teams that use them are reconciled. If anybody would lose access, the command asks."""
     put(options, files, "cluster", yes=yes)
 
 
@@ -37,12 +37,12 @@ def delete_cluster(options: Options, name: Name) -> None:
     from podshare_cli.writing import enrollments_naming, teams_naming
 
     require(options, f"cluster#{name}")
-    remedy = "move them to another cluster, first."
+    remedy = "move them to another cluster first."
     if users := teams_naming(options.connection, f"cluster#{name}"):
         many = f"{len(users)} team{'s' if len(users) > 1 else ''}"
         told = f"Cluster {name} is used by {many}: {', '.join(users)}."
-        raise Failure(told, f"Delete these teams, or the enrollments that make them, or {remedy}")
+        raise Failure(told, f"Delete these teams, or the enrollments that create them, or {remedy}")
     if users := enrollments_naming(options.connection, f"cluster#{name}"):
-        told = f"Cluster {name} is for the teams of enrollment {', '.join(users)}."
+        told = f"Cluster {name} is used by enrollment {', '.join(users)}."
         raise Failure(told, f"Delete these enrollments, or {remedy}")
     delete(options, f"cluster#{name}", [], "", yes=True)

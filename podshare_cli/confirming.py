@@ -41,7 +41,7 @@ class Losses:
     def lines(self) -> Iterable[str]:
         """The team's losses, one a line."""
         if self.unknown:
-            yield f"What team {self.team} would lose is not known: {self.unknown}"
+            yield f"Cannot determine what team {self.team} would lose: {self.unknown}"
             return
         yield f"Team {self.team} loses:"
         yield from (f"  {one['what']}" for one in self.losses[:_MOST_SHOWN])
@@ -72,7 +72,9 @@ def agree(options: Options, found: Sequence[Losses], question: str, *, yes: bool
         return
     lines = [line for one in found for line in one.lines()]
     if not yes and not sys.stdin.isatty():
-        raise invalid("\n".join(["This takes access away.", *lines]), "Say --yes if it is meant.")
+        raise invalid(
+            "\n".join(["This revokes access.", *lines]), "Not a terminal, so there is no prompt: add --yes to confirm."
+        )
     if not (yes and options.as_json):
         for line in lines:
             stderr().print(line, soft_wrap=True, markup=False)

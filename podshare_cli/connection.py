@@ -78,7 +78,7 @@ class Connection:
 
     @property
     def registry_table(self) -> str:
-        """The table that admins write."""
+        """The registry table, which admins write."""
         return f"{self.prefix}-registry"
 
     @property

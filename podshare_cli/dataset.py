@@ -5,13 +5,13 @@
 from podshare_cli.options import Options, examples, group, takes_options
 from podshare_cli.record_commands import Files, Name, Yaml, Yes, delete, list_records, put, require, show_record
 
-app = group("Datasets: the buckets, or parts of buckets, that teams may be granted.")
+app = group("Datasets: buckets, or prefixes of buckets, that teams can be granted.")
 
 
 @app.command("put", epilog=examples("podshare dataset put examples/registry/datasets.yaml"))
 @takes_options
 def put_dataset(options: Options, files: Files, yes: Yes = False) -> None:
-    """Write dataset records; the teams that use them are reconciled. If anybody would lose access, it asks."""
+    """Write dataset records; the teams that use them are reconciled. If anybody would lose access, the command asks."""
     put(options, files, "dataset", yes=yes)
 
 

@@ -124,8 +124,8 @@ def _tell_empty(file: str) -> None:
     from podshare_cli.output import stderr  # noqa: PLC0415  # seldom needed
 
     if file == STDIN:  # most likely the command before it in the pipe has failed
-        raise invalid("Standard input is empty.", "See whether what should write it did.")
-    stderr().print(f"{file} holds no records: nothing to do.", soft_wrap=True, markup=False)
+        raise invalid("Standard input is empty.", "Check the command that writes to the pipe.")
+    stderr().print(f"{file} contains no records: nothing to do.", soft_wrap=True, markup=False)
 
 
 def _text(file: str) -> str:
@@ -163,13 +163,13 @@ def _problems(written: Written, kinds: tuple[str, ...], read: Read) -> Iterator[
 
 def _refused_id(record_id: object, file: str, kinds: tuple[str, ...]) -> Problem | None:
     """What is wrong with an id before the rest of the record counts."""
-    remedy = f"An id is {kinds[-1]}#NAME."
+    remedy = f"Use {kinds[-1]}#NAME."
     if not isinstance(record_id, str) or record_id == ABSENT:
-        return Problem(file, "id", ascii(record_id), "is no record's id", remedy)
+        return Problem(file, "id", ascii(record_id), "is not a record id", remedy)
     kind, hash_sign, name = record_id.partition("#")
     if not hash_sign:
         remedy = f"Did you mean {kinds[-1]}#{record_id}?"
-        return Problem(file, "id", record_id, f"is no record's id; an id is {kinds[-1]}#NAME", remedy)
+        return Problem(file, "id", record_id, f"is not a record id; use {kinds[-1]}#NAME", remedy)
     if kind in kinds:
         return None
     likely = closest(kind, kinds)

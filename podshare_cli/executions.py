@@ -202,8 +202,8 @@ class Following:
         if time.monotonic() > self._patience_ends:
             function = f"{self._executions.connection.prefix}-registry-changed"
             raise Failure(
-                f"Team {self.run.team}: the record is written, but no reconciliation began within {BEGIN_SECONDS} s.",
-                f"Look at the logs and the dead-letter queue of the function {function}.",
+                f"Team {self.run.team}: the record was written, but no run started within {BEGIN_SECONDS} s.",
+                f"Check the logs and the dead-letter queue of the function {function}.",
             )
 
 

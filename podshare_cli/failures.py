@@ -34,7 +34,7 @@ _ABSENT = frozenset({"ResourceNotFoundException", "StateMachineDoesNotExist"})
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _UNKNOWN_KEY = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "InvalidSignatureException"})
-_LOG_IN = "Log in again (such as `aws sso login`), or name another profile with --profile."
+_LOG_IN = "Log in again (for example with `aws sso login`), or use another profile with --profile."
 
 
 def explain(error: Exception, prefix: str, place: str) -> Failure | None:
@@ -54,7 +54,7 @@ def explain(error: Exception, prefix: str, place: str) -> Failure | None:
 def _explain_answer(answer: Mapping[str, Any], operation: str, prefix: str, place: str) -> Failure:
     code, message = str(answer.get("Code", "")), str(answer.get("Message", ""))
     if code in _ABSENT:
-        what = f"{operation} in {place}: {message or code}. podshare with the prefix {prefix} is not deployed there."
+        what = f"podshare with the prefix {prefix} is not deployed in {place} ({operation}: {message or code})."
         return Failure(what, "Deploy podshare, or correct --region, --profile or --prefix.")
     if code in _DENIED:
         what = f"{operation} in {place} was refused: {message}"
@@ -66,21 +66,21 @@ def _explain_answer(answer: Mapping[str, Any], operation: str, prefix: str, plac
     if code in _EXPIRED:
         return Failure(f"Your AWS credentials have expired ({operation} in {place}).", _LOG_IN)
     if code in _UNKNOWN_KEY:
-        return Failure(f"AWS does not know your credentials ({operation} in {place}): {message}", _LOG_IN)
+        return Failure(f"AWS does not recognize your credentials ({operation} in {place}): {message}", _LOG_IN)
     return Failure(f"{operation} in {place} failed: {code}: {message}")
 
 
 def _explain_no_answer(error: Exception, place: str) -> Failure:
     match type(error).__name__:
         case "NoCredentialsError" | "PartialCredentialsError" | "CredentialRetrievalError":
-            return Failure(f"There are no AWS credentials: {error}", _LOG_IN)
+            return Failure(f"No AWS credentials: {error}", _LOG_IN)
         case "ProfileNotFound":
-            remedy = "Name one of ~/.aws/config with --profile or AWS_PROFILE."
-            return invalid(f"There is no such profile: {error}", remedy)
+            remedy = "Use a profile of ~/.aws/config with --profile or AWS_PROFILE."
+            return invalid(f"No such profile: {error}", remedy)
         case "NoRegionError":
-            return invalid("No AWS Region is known.", "Name podshare's Region with --region or AWS_REGION.")
+            return invalid("No AWS Region is configured.", "Set podshare's Region with --region or AWS_REGION.")
         case "SSOTokenLoadError" | "UnauthorizedSSOTokenError" | "TokenRetrievalError" | "LoginRefreshRequired":
-            return Failure(f"Your sign-in has ended: {error}", _LOG_IN)
+            return Failure(f"Your sign-in has expired: {error}", _LOG_IN)
         case "EndpointConnectionError" | "ConnectTimeoutError" | "ReadTimeoutError" | "ProxyConnectionError":
             remedy = "Check the network, AWS_ENDPOINT_URL and HTTPS_PROXY."
             return Failure(f"AWS cannot be reached in {place}: {error}", remedy)

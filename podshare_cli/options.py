@@ -27,9 +27,7 @@ Prefix = Annotated[
     str | None,
     typer.Option("--prefix", help="The prefix of this installation's names (or podshare).", rich_help_panel=_PANEL),
 ]
-Json = Annotated[
-    bool, typer.Option("--json", help="Print JSON, and nothing else, for machines.", rich_help_panel=_PANEL)
-]
+Json = Annotated[bool, typer.Option("--json", help="Print only JSON, for scripts.", rich_help_panel=_PANEL)]
 
 
 @dataclass(frozen=True)

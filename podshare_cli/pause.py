@@ -13,11 +13,11 @@ from podshare_cli.options import Options, takes_options
 @takes_options
 def pause(
     options: Options,
-    reason: Annotated[str, typer.Option("--reason", help="The reason, shown to whoever asks.", show_default=False)],
+    reason: Annotated[str, typer.Option("--reason", help="The reason, shown in status.", show_default=False)],
 ) -> None:
     """Stop starting reconciliations; running ones finish.
 
-    What is requested meanwhile is done when podshare resumes.
+    Requests during the pause are done after podshare resumes.
     """
     from podshare.registry.parsing import PAUSE_ID, parse
     from podshare.registry.problems import InvalidRecord
@@ -31,7 +31,7 @@ def pause(
         parse(item)
     except InvalidRecord as error:
         problems = [problem.as_dict() for problem in error.problems]
-        raise invalid("The reason cannot be recorded.", problems=problems) from None
+        raise invalid("The reason is invalid.", problems=problems) from None
     Registry(options.connection).put({**item, "changed_by": caller})
     _tell(options, paused=True, told=f"podshare is paused: {reason} (resume with `podshare resume`)")
 
@@ -43,7 +43,7 @@ def resume(options: Options) -> None:
     from podshare_cli.admin_tables import Registry
 
     was_paused = Registry(options.connection).delete(PAUSE_ID)
-    told = "podshare has resumed; every team is being reconciled" if was_paused else "podshare was not paused"
+    told = "podshare has resumed and is reconciling every team" if was_paused else "podshare was not paused"
     _tell(options, paused=False, told=told)
 
 

@@ -252,7 +252,7 @@ class _Cluster:
             yield
         except ApiError as error:
             what = f"{self._caller} cannot run a pod in {self.namespace} of {self._name}: {error.status.message}"
-            raise Failure(what, "It needs an access entry that may create, read and delete pods there.") from error
+            raise Failure(what, "You need an access entry that may create, read and delete pods there.") from error
         except httpx2.HTTPError as error:
             raise Failure(f"Cluster {self._name} cannot be reached: {error!r}") from error
 
@@ -266,7 +266,9 @@ class _Cluster:
                 return _exit_codes(status)
             if time.monotonic() > deadline:
                 why = "; ".join(_reasons(status)) or f"it is {status.get('phase')}"
-                raise Failure(f"Pod {name} has not ended within {SECONDS} s: {why}", "Can its image be pulled there?")
+                raise Failure(
+                    f"Pod {name} has not ended within {SECONDS} s: {why}", "Check that the cluster can pull its image."
+                )
             time.sleep(_LOOK_SECONDS)
 
 

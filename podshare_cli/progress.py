@@ -90,7 +90,7 @@ class Watching:
         self._progress.start()
         for following in self._followings:
             name = following.name
-            self._tasks[name] = self._progress.add_task(name.ljust(self._width), total=None, doing="is asked for")
+            self._tasks[name] = self._progress.add_task(name.ljust(self._width), total=None, doing="has been requested")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -176,7 +176,7 @@ def place_of_url(url: str) -> Place:
     """A key, or all below a prefix that ends with a slash. Raises Failure for what is no ``s3://BUCKET/…``."""
     bucket, _, key = url.removeprefix("s3://").partition("/")
     if not bucket or "*" in url or "?" in url:
-        raise invalid(f"{url} names no bucket, or has wildcards.", "Write s3://BUCKET/KEY, or s3://BUCKET/PREFIX/.")
+        raise invalid(f"{url} has no bucket, or has wildcards.", "Write s3://BUCKET/KEY, or s3://BUCKET/PREFIX/.")
     return Place(f"arn:aws:s3:::{bucket}", key if key and not key.endswith("/") else f"{key}*")
 
 

@@ -13,11 +13,11 @@ from podshare_cli.options import Options
 
 Files = Annotated[
     list[str],
-    typer.Argument(metavar="FILE…", help="YAML files with records; - is standard input.", show_default=False),
+    typer.Argument(metavar="FILE…", help="YAML files with records; - reads standard input.", show_default=False),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The record's name.", show_default=False)]
-Yaml = Annotated[bool, typer.Option("--yaml", help="Print YAML that can be put again.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Yaml = Annotated[bool, typer.Option("--yaml", help="Print YAML that `put` accepts.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
 def show_record(options: Options, record_id: str, *, as_yaml: bool) -> None:
@@ -49,9 +49,7 @@ def require(options: Options, record_id: str) -> dict[str, object]:
     if item is None:
         kind = record_id.partition("#")[0]
         table = options.connection.registry_table
-        raise Failure(
-            f"There is no {record_id} in {table} ({options.connection.place}).", f"See `podshare {kind} list`."
-        )
+        raise Failure(f"No {record_id} in {table} ({options.connection.place}).", f"See `podshare {kind} list`.")
     return item
 
 
@@ -108,7 +106,7 @@ def list_records(options: Options, kind: str, fields: tuple[str, ...]) -> None:
             f"[bold]{escape(str(row[kind]))}[/]",
             *(escape(_cell(row[name])) for name in (*fields, "teams")),
         )
-    stdout().print(table if rows else f"There are no {kind}s. Write one: podshare {kind} put FILE")
+    stdout().print(table if rows else f"No {kind}s. Write one: podshare {kind} put FILE")
 
 
 def _cell(value: object) -> str:
@@ -128,7 +126,7 @@ def delete(options: Options, record_id: str, users: list[str], what: str, *, yes
     if users and not yes:
         told = "\n".join([f"{what}: {', '.join(users)}.", *(line for one in losing for line in one.lines())])
         if not sys.stdin.isatty():
-            raise invalid(told, "Say --yes if it is meant.")
+            raise invalid(told, "Not a terminal, so there is no prompt: add --yes to confirm.")
         if not typer.confirm(f"{told}\nDelete it?", err=True):
             raise Failure("Nothing was deleted.")
     confirming.approve(options.connection, losing)

@@ -109,7 +109,7 @@ class Run:
         elif name in _CHANGE_OVER and "action" in data:
             yield self._change_over(at, data)
         elif name == "WaitForFormerHolder":
-            yield Happening(at, "[yellow]…[/]", "waits for the functions of an earlier run that ended badly")
+            yield Happening(at, "[yellow]…[/]", "waits for the functions of an earlier failed run")
         elif name == "WaitForNextAttempt":
             self._end(str(self._outcome.get("state", "WAITING")), str(self._outcome.get("summary", "")))
             yield Happening(at, "[yellow]…[/]", f"waits: {escape(self.summary)}")
@@ -128,7 +128,7 @@ class Run:
         elif name == "RecordOutcome":
             self._outcome = data
             if data.get("next") == "again":
-                yield Happening(at, "[cyan]•[/]", "something newer was asked for meanwhile: begins again")
+                yield Happening(at, "[cyan]•[/]", "a re-run was requested: starts over")
 
     def _change_over(self, at: datetime.datetime, data: Mapping[str, Any]) -> Happening:
         identity, status = _identity(data), str(data.get("status", ""))
@@ -199,7 +199,7 @@ class SweepRun:
         if self._at in _SWEEP_FOUND and page.get("items"):
             count = len(page["items"])
             more = ", and more to come" if page.get("after") else ""
-            told = f"{count} {_SWEEP_FOUND[self._at]}{'' if count == 1 else 's'} to look at{more}"
+            told = f"{count} {_SWEEP_FOUND[self._at]}{'' if count == 1 else 's'} to process{more}"
             yield Happening(at, "[cyan]•[/]", told)
 
     def _succeeded(self, data: Mapping[str, Any]) -> None:
@@ -231,7 +231,7 @@ def _told_plan(plan: Mapping[str, Any]) -> str:
     revoked = sum(len(stage["changes"]) for stage in plan.get("revoke", []))
     told = [f"{count} change{'' if count == 1 else 's'} planned" if count else "nothing to change"]
     told += [f"{revoked} revoke{'s' if revoked == 1 else ''} access"] if revoked else []
-    for name, many in (("problems", "wrong in the record"), ("obstacles", "blocked")):
+    for name, many in (("problems", "invalid in the record"), ("obstacles", "blocked")):
         told += [f"[yellow]{len(plan[name])} {many}[/]"] if plan.get(name) else []
     return ", ".join(told)
 

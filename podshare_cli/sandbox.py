@@ -37,11 +37,11 @@ Name = Annotated[
         "--name",
         envvar="PODSHARE_SANDBOX",
         callback=_file_name,
-        help="Which sandbox, where several run side by side.",
+        help="The sandbox's name, if several are running.",
     ),
 ]
 
-app = group("The sandbox: an AWS organization on this machine, with podshare deployed; no account, no cost.")
+app = group("The sandbox: an AWS organization on this machine, with podshare deployed; no AWS account, no cost.")
 
 
 @app.command(
@@ -54,19 +54,19 @@ app = group("The sandbox: an AWS organization on this machine, with podshare dep
 @flowing
 def up(
     name: Name = "sandbox",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Where it listens; 0 is any free port.")] = 0,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port; 0 selects a free one.")] = 0,
     time_scale: Annotated[
         float,
-        typer.Option("--time-scale", min=0.001, max=10.0, help="The share of real time that AWS's own waits take."),
+        typer.Option("--time-scale", min=0.001, max=10.0, help="The fraction of real time that AWS's waits take."),
     ] = 0.1,
     run_uploaded_code: Annotated[
         bool,
-        typer.Option("--run-uploaded-code", help="Run Lambda code that is uploaded, as you: not podshare's alone."),
+        typer.Option("--run-uploaded-code", help="Also run uploaded Lambda code, under your user."),
     ] = False,
 ) -> None:
-    """Serve the sandbox until Ctrl-C, and tell how to reach it. It listens on loopback only.
+    """Serve the sandbox until Ctrl-C, and print how to reach it. It listens on loopback only.
 
-    Each sandbox has keys of its own, which stand in a file that you alone may read.
+    Each sandbox has its own keys, in a file that only you can read.
     """
     from podshare_cli import sandbox_file
     from podshare_cli.sandbox_control import Control
@@ -130,12 +130,12 @@ def send(
     ],
     name: Name = "sandbox",
 ) -> None:
-    """Play a sample of a trigger on the sandbox, as AWS would: an event, a table's changes, or a schedule.
+    """Play a sample trigger on the sandbox, as AWS would: an event, changes of a table, or a schedule.
 
-    An event is put on the default bus of the account and Region that it names; what a stream's batch tells of is
-    written; a schedule fires. Then it waits until podshare is quiet, and tells which executions followed. An event is a
-    hint: what is true is read afresh, so that a sample about an account that is not there gives nobody anything, and
-    one that is sent twice is the same execution.
+    The sandbox puts an event on the default bus of the account and Region that it names, writes the changes of a
+    stream's batch, or fires a schedule. The command waits until podshare is idle, and lists the executions that
+    followed. An event is only a hint: podshare reads the account again, so a sample about an account that does not
+    exist grants nobody anything, and one that is sent twice starts one execution.
     """
     from podshare_cli.output import print_json, stdout
     from podshare_cli.sandbox_control import ask
@@ -147,7 +147,7 @@ def send(
     else:
         stdout().print(_followed(answer))
     if answer["still"]:
-        raise Failure(f"podshare is not quiet yet: {answer['still']}", "See podshare team status, in sandbox exec.")
+        raise Failure(f"podshare is still running: {answer['still']}", "See podshare team status, in sandbox exec.")
 
 
 @flowing
@@ -156,7 +156,7 @@ def demo(
 ) -> None:
     """Run the end-to-end demo: onboard two teams and an account, verify access, offboard one of each.
 
-    It takes half a minute, and needs neither AWS nor Docker. The exit code is 0 only if everything was as expected.
+    It takes half a minute and needs neither AWS nor Docker. The exit code is 0 only if everything was as expected.
     """
     began = time.monotonic()
     require_sandbox()
@@ -198,7 +198,7 @@ def _sample(file: Path) -> dict[str, Any]:
     except ValueError as error:
         raise invalid(f"{file} is not JSON: {error}") from None
     if not isinstance(sample, dict):
-        raise invalid(f"{file} holds no event.", "See events/README.md for what a sample holds.")
+        raise invalid(f"{file} contains no event.", "See events/README.md for the samples.")
     return sample
 
 
@@ -294,7 +294,7 @@ def _tell_how_to_reach(sandbox: "Sandbox", name: str) -> None:
     console.print("Any command, as an account's administrator:")
     which = "" if name == MAIN else f"--name {name} "
     console.print(f"  podshare sandbox exec {which}--account {HUB} -- podshare team list\n", style="cyan")
-    console.print("Any AWS SDK, with an access key of below:")
+    console.print("Any AWS SDK, with an access key from below:")
     console.print(f"  export AWS_ENDPOINT_URL={sandbox.endpoint} AWS_REGION={HUB_REGION}\n", style="cyan")
     console.print("As an HTTPS proxy, which also serves access points and the cluster's Kubernetes API by their names:")
     console.print(f"  export HTTPS_PROXY={sandbox.url} AWS_CA_BUNDLE={bundle} AWS_REGION={HUB_REGION}\n", style="cyan")

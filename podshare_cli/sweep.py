@@ -19,16 +19,16 @@ _BAD = ("degraded", "held", "rejected", "unfinished")
 @takes_options
 def sweep(
     options: Options,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Start it, and do not follow it.")] = False,
-    last: Annotated[bool, typer.Option("--last", help="Start none; show the summary of the last one.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Start a sweep and return at once.")] = False,
+    last: Annotated[bool, typer.Option("--last", help="Show the summary of the last sweep; start none.")] = False,
 ) -> None:
     """Read every account of the organization, reconcile every team, and print one summary.
 
-    It finds whatever no event told, and repairs it; podshare does the same by itself every night. The exit code is 1 if
-    a team is DEGRADED, HELD or REJECTED, or was not finished.
+    It finds and repairs changes that no event reported; podshare runs it automatically every night. The exit code is 1
+    if a team is DEGRADED, HELD or REJECTED, or was not finished.
     """
     if last and no_wait:
-        raise invalid("--last and --no-wait exclude each other.", "--last starts nothing that could be waited for.")
+        raise invalid("--last and --no-wait exclude each other.", "--last starts no sweep.")
     if last:
         _show(options, _last(options))
         return
@@ -65,12 +65,12 @@ def _follow(options: Options, following: "FollowingSweep") -> None:
     try:
         watch(None if options.as_json else stderr(), [following])
     except KeyboardInterrupt:
-        raise Failure("You stopped watching; the sweep goes on.", "See podshare sweep --last.", INTERRUPTED) from None
+        raise Failure("You stopped watching; the sweep continues.", "See podshare sweep --last.", INTERRUPTED) from None
     run = following.run
     if run.state == "PAUSED":
-        raise Failure(f"Nothing was swept: {run.told}", "End the pause: podshare resume")
+        raise Failure(f"The sweep was skipped: {run.told}", "End the pause: podshare resume")
     if run.state == "FAILED":
-        remedy = f"See the execution {following.arn}, and what was last summed up: podshare sweep --last"
+        remedy = f"See the execution {following.arn}, and the last summary: podshare sweep --last"
         raise Failure(f"The sweep failed: {run.told}", remedy)
 
 
@@ -84,7 +84,7 @@ def _show(options: Options, summary: Mapping[str, Any]) -> None:
         stdout().print(sweep_views.summary(summary))
     counts = summary.get("counts", {})
     if bad := [f"{counts[name]} {name}" for name in _BAD if counts.get(name)]:
-        raise Failure(f"Not every team is as it should be: {', '.join(bad)}.", "See why: podshare team status NAME")
+        raise Failure(f"Some teams are not in sync: {', '.join(bad)}.", "See why: podshare team status NAME")
 
 
 def _say(text: str) -> None:

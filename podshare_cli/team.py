@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from podshare_cli.confirming import Losses
     from podshare_cli.executions import Following
 
-app = group("Teams: write their records, see what would change, follow what happens.")
+app = group("Teams: write their records, plan changes, follow reconciliations.")
 
 _WATCH_SECONDS = 2
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The team's name, such as vision.", show_default=False)]
 Files = Annotated[
     list[str],
-    typer.Argument(metavar="FILE…", help="YAML files with records; - is standard input.", show_default=False),
+    typer.Argument(metavar="FILE…", help="YAML files with records; - reads standard input.", show_default=False),
 ]
-Wait = Annotated[bool, typer.Option("--wait", help="Follow until it is READY, DEGRADED, REJECTED or WAITING.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until the team is READY, DEGRADED, REJECTED or WAITING.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
 @app.command(
@@ -47,9 +47,9 @@ def put(
 ) -> None:
     """Write the records of teams, of enrollments, and of the clusters and datasets that they name.
 
-    All records are checked first; if anything is wrong, nothing is written. If anybody would lose access, it says who
-    and asks; what was agreed to is approved with the write. With --wait the exit code is 1 unless every team becomes
-    READY, those of the enrollments too.
+    All records are checked first; if one is invalid, none is written. If anybody would lose access, the command lists
+    who, and asks; what you confirm is approved with the write. With --wait the exit code is 1 unless every team becomes
+    READY, including those of enrollments.
     """
     from podshare_cli import confirming, writing
     from podshare_cli.documents import WRITING_ORDER, read_records
@@ -94,9 +94,9 @@ def put(
 def get(
     options: Options,
     name: Name,
-    as_yaml: Annotated[bool, typer.Option("--yaml", help="Print YAML that can be put again.")] = False,
+    as_yaml: Annotated[bool, typer.Option("--yaml", help="Print YAML that `put` accepts.")] = False,
 ) -> None:
-    """Show a team's record, from the registry or as its enrollment makes it."""
+    """Show a team's record, from the registry or as its enrollment creates it."""
     from podshare_cli.admin_tables import State
     from podshare_cli.record_commands import print_record, show_record
 
@@ -142,10 +142,10 @@ def delete(options: Options, name: Name, wait: Wait = False, yes: Yes = False) -
     _refuse_enrolled(options, name)
     registry = Registry(options.connection)
     if registry.get(f"team#{name}") is None:
-        raise Failure(f"There is no team {name} in {options.connection.registry_table}.", "See `podshare team list`.")
+        raise Failure(f"No team {name} in {options.connection.registry_table}.", "See `podshare team list`.")
     losing = confirming.losses(options.connection, [name], [{"id": f"team#{name}", "deleted": True}])
     if not yes:
-        _confirm(name, f"Everything that team {name} can reach will be cut and removed.", losing)
+        _confirm(name, f"Deletes team {name} and revokes everything it can access.", losing)
     confirming.approve(options.connection, losing)
     executions = Executions(options.connection)
     known = executions.recent(name) if wait else set()
@@ -179,18 +179,17 @@ def plan(
 ) -> None:
     """Show what a reconciliation would change, in order. Changes nothing.
 
-    With files: what it would change if their records were in the registry, for all teams that they concern.
-    The exit code is 1 if anything blocks the plan, other than what merely has to be waited for; it is 2 if a record in
-    a file is not acceptable.
+    With files: what it would change if their records were in the registry, for all affected teams. The exit code is 1
+    if anything blocks the plan, except what podshare waits for; it is 2 if a record in a file is invalid.
     """
     from podshare_cli import writing
     from podshare_cli.documents import WRITING_ORDER, read_records
 
     files = [each for each in what if _is_file(each)]
     if files and len(files) != len(what):
-        raise invalid("Name teams or files, not both.", f"These are files: {', '.join(files)}")
+        raise invalid("Give names of teams or files, not both.", f"These are files: {', '.join(files)}")
     if files and deleting:
-        raise invalid("--delete goes with the names of teams.", "Name the teams instead of files.")
+        raise invalid("--delete takes names of teams.", "Name the teams instead of files.")
     if files:
         read = read_records(files, WRITING_ORDER)
         writing.check_references(options.connection, read)
@@ -213,12 +212,14 @@ def plan(
 def manifests(
     options: Options,
     name: Name,
-    cluster: Annotated[str | None, typer.Option("--cluster", metavar="NAME", help="In which of its clusters.")] = None,
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", metavar="NAME", help="The cluster; required if the team has several.")
+    ] = None,
 ) -> None:
     """Print the manifests that a person applies for a team where a cluster's record says `kubernetes_api: false`.
 
-    Elsewhere podshare applies it by itself, and this prints nothing. With --json: the manifests, and the ARN and alias
-    of each access point by which the team's pods reach data.
+    Otherwise podshare applies them automatically, and this prints nothing. With --json: the manifests, and the ARN and
+    alias of each access point that the team's pods use.
     """
     import yaml
 
@@ -251,7 +252,7 @@ def manifests(
 def status(
     options: Options,
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="One team; all without it.", show_default=False)
+        str | None, typer.Argument(metavar="[NAME]", help="The team; default: all teams.", show_default=False)
     ] = None,
     watching: Annotated[bool, typer.Option("--watch", help="Show it live until Ctrl-C.")] = False,
 ) -> None:
@@ -259,7 +260,7 @@ def status(
     from podshare_cli.output import print_json
 
     if watching and options.as_json:
-        raise invalid("--watch and --json exclude each other.", "Call it again and again with --json instead.")
+        raise invalid("--watch and --json exclude each other.", "Call it repeatedly with --json instead.")
     if name:
         _require_known(options, name)
     if watching:
@@ -275,7 +276,7 @@ def status(
 def reconcile(options: Options, name: Name, wait: Wait = False) -> None:
     """Reconcile a team now: repair whatever was changed outside of podshare.
 
-    With --wait the exit code is 1 unless the team becomes READY, or DELETED if no record and no enrollment asks for it.
+    With --wait the exit code is 1 unless the team becomes READY, or DELETED if no record or enrollment wants it.
     """
     from podshare_cli.executions import Executions, Following
 
@@ -298,7 +299,7 @@ def reconcile(options: Options, name: Name, wait: Wait = False) -> None:
 def history(
     options: Options,
     name: Name,
-    last: Annotated[int, typer.Option("--last", min=1, max=1000, help="How many, the newest first.")] = 20,
+    last: Annotated[int, typer.Option("--last", min=1, max=1000, help="How many runs, newest first.")] = 20,
 ) -> None:
     """List a team's reconciliations: when, what triggered them, who, and how they ended."""
     from podshare_cli import team_views
@@ -347,7 +348,9 @@ def _follow(options: Options, followings: "list[Following]") -> "list[Following]
         try:
             watch(None if options.as_json else stderr(), followings)
         except KeyboardInterrupt:
-            raise Failure("You stopped watching; podshare goes on.", "See podshare team status.", INTERRUPTED) from None
+            raise Failure(
+                "You stopped watching; podshare continues.", "See podshare team status.", INTERRUPTED
+            ) from None
         for each in followings:
             if each.run.state not in ("READY", "DELETED") and not options.as_json:
                 _say(f"{each.run.team}: {each.run.summary}")
@@ -439,11 +442,11 @@ def _show_plans(options: Options, records: "list[dict[str, Any]]", teams: "Itera
             for line in words.plan(found):
                 console.print(line, soft_wrap=True)
     if bad := [found["team"] for found in plans if found.get("problems")]:
-        raise Failure(f"Not acceptable: the record of {', '.join(bad)}; nothing that it adds would be granted.")
+        raise Failure(f"Invalid record: {', '.join(bad)}; podshare would grant nothing that it adds.")
     blocked = {found["team"]: one for found in plans for one in found["obstacles"] if not one.get("waits")}
     if blocked:
         told = "; ".join(f"{team}: {one['what']}" for team, one in blocked.items())
-        raise Failure(f"Blocked, so that not all of it would be done: {told}", "See the plan for all that blocks it.")
+        raise Failure(f"Blocked: not all of the plan would be applied: {told}", "The plan lists every blocker.")
 
 
 def _statuses(options: Options, name: str | None) -> Any:
@@ -480,11 +483,11 @@ def _watch_status(options: Options, name: str | None) -> None:
 def _confirm(name: str, what: str, losing: "Iterable[Losses]") -> None:
     """Let the person type the name of what is about to go."""
     if not sys.stdin.isatty():
-        raise invalid(f"{what} Nobody can be asked here.", "Say --yes if it is meant.")
+        raise invalid(what, "Not a terminal, so there is no prompt: add --yes to confirm.")
     for line in (what, *(line for one in losing for line in one.lines())):
         _say(line)
     if typer.prompt(f"Type {name} to go on", default="", show_default=False, err=True).strip() != name:
-        raise Failure("That is not the name: nothing was deleted.")
+        raise Failure("The name does not match: nothing was deleted.")
 
 
 def _say(text: str) -> None:

@@ -169,7 +169,7 @@ def table(rows: Iterable[Row], now: datetime.datetime) -> RenderableType:
     """One line for each team."""
     found = list(rows)
     if not found:
-        return Text("There are no teams. Write one: podshare team put FILE")
+        return Text("No teams. Write one: podshare team put FILE")
     shown = Table("team", "state", "clusters", "members", "quota", "datasets", "verified", "why not", box=None)
     shown.header_style = "dim"
     for row in found:

@@ -12,7 +12,7 @@ STAGES = {
     "data_access": "data access",
     "trust": "who may assume the roles",
     "pod_identity": "pods' identities",
-    "cached_data": "what file systems hold",
+    "cached_data": "contents of file systems",
     "remains": "roles and access points",
     "running_work": "running work",
     "compute": "compute quota",
@@ -93,7 +93,7 @@ def plan(found: Mapping[str, Any]) -> Iterator[str]:
 def access_points(points: Iterable[Mapping[str, str]]) -> Iterator[str]:
     """By which names pods reach each dataset: the alias is what every tool takes in the place of a bucket."""
     for point in points:
-        alias = f"s3://{point['alias']}/" if point["alias"] else "its alias is known once it is made"
+        alias = f"s3://{point['alias']}/" if point["alias"] else "its alias is known once it is created"
         yield f"{point['dataset']} on {point['cluster']}: {alias} {point['arn']}"
 
 
@@ -115,7 +115,7 @@ def _change(change: Mapping[str, Any]) -> Iterator[str]:
 def _hindrances(found: Mapping[str, Any]) -> Iterator[str]:
     for problem in found.get("problems", []):
         told = f"{problem['record']}: {sentence(problem)}"
-        yield f"  [bold red]✗ wrong in the record[/] {escape(told)}"
+        yield f"  [bold red]✗ invalid record[/] {escape(told)}"
         yield f"      {escape(problem['remedy'])}"
     for obstacle in found.get("obstacles", []):
         called = "… waits" if obstacle.get("waits") else "! blocked by"

@@ -64,7 +64,7 @@ def check_references(connection: Connection, read: Read) -> None:
     problems = read.told(found)
     if problems:
         many = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise invalid(f"{many} with what these records name; nothing was written", problems=problems)
+        raise invalid(f"{many} in these records; nothing was written", problems=problems)
 
 
 def _same_clusters(connection: Connection, read: Read) -> Iterator[Problem]:

@@ -40,7 +40,7 @@ class Accounts:
         if profile := self._profiles.get(account):
             return boto3.Session(profile_name=profile)
         if self._role is None:
-            raise Failure(f"There is no way into account {account}.", "Name a role: --assume-role NAME.")
+            raise Failure(f"No credentials for account {account}.", "Pass a role: --assume-role NAME.")
         partition = self.connection.caller.split(":")[1]
         answer = self.connection.client("sts").assume_role(
             RoleArn=f"arn:{partition}:iam::{account}:role/{self._role}", RoleSessionName="podshare-doctor"

@@ -56,7 +56,7 @@ def _hyperpod(place: Place, sagemaker: Any, record: dict[str, Any]) -> Iterator[
         what = f"{name} runs on {arn or 'no EKS cluster'}, not on {record['eks_cluster']}"
         yield place.problem("HyperPod cluster", what, f"Correct eks_cluster in {record['id']}")
     sagemaker.list_compute_quotas(ClusterArn=found["ClusterArn"], MaxResults=1)
-    yield place.ok("compute quotas", "task governance answers in this Region")
+    yield place.ok("compute quotas", "task governance is available in this Region")
 
 
 def _eks(place: Place, eks: Any, name: str) -> Iterator[Finding]:
@@ -67,7 +67,7 @@ def _eks(place: Place, eks: Any, name: str) -> Iterator[Finding]:
             f"aws eks update-cluster-config --name {name} --access-config authenticationMode=API_AND_CONFIG_MAP "
             "(it cannot be undone)"
         )
-        yield place.problem("authentication mode", "CONFIG_MAP knows no access entries", remedy)
+        yield place.problem("authentication mode", "CONFIG_MAP does not support access entries", remedy)
     else:
         yield place.ok("authentication mode", mode)
     yield from _version(place, str(cluster.get("version", "")))
@@ -117,7 +117,7 @@ def _access_policies(place: Place, eks: Any, region: str) -> Iterator[Finding]:
     if missing:
         yield place.problem("access policies", f"EKS does not offer {', '.join(missing)} in {region}")
     else:
-        yield place.ok("access policies", "EKS offers all that records may name")
+        yield place.ok("access policies", "EKS offers all access policies that records may name")
 
 
 def _own_entries(accounts: Accounts, place: Place, eks: Any, account: str, name: str) -> Iterator[Finding]:

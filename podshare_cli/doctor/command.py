@@ -34,19 +34,19 @@ def doctor(
     ] = None,
     account: Annotated[
         list[str] | None,
-        typer.Option("--account", metavar="ID", help="Look at these member accounts only; may be repeated."),
+        typer.Option("--account", metavar="ID", help="Check only these member accounts; may be repeated."),
     ] = None,
-    all_findings: Annotated[bool, typer.Option("--all", help="Show what is in order too.")] = False,
+    all_findings: Annotated[bool, typer.Option("--all", help="Show findings that are ok, too.")] = False,
 ) -> None:
     """Check an environment and every account that takes part, before and after a deployment. Nothing is changed.
 
     It checks the organization (features, trusted access, trail), the hub (tables, state machines, runtime,
-    concurrency, event buses, alarms and who hears of them, the last sweep, refusals by policies), each cluster of the
+    concurrency, event buses, alarms and their subscribers, the last sweep, denials by policies), each cluster of the
     registry (HyperPod and EKS status, authentication mode, Kubernetes version, endpoint, add-ons, access policies,
-    room), and each account (member stack's version and parameters, room, trails). Each finding says what to run.
+    quotas), and each account (member stack's version and parameters, quotas, trails). Each finding says what to run.
 
-    In the hub's account it acts with your credentials, in others with --assume-role or --profile-of: reading rights
-    such as AWS's ReadOnlyAccess suffice. What you may not look at is `unknown`. The exit code is 1 if there is a
+    In the hub's account it uses your credentials, in others --assume-role or --profile-of; read permissions such as
+    AWS's ReadOnlyAccess suffice. What you may not read is `unknown`. The exit code is 1 if there is a
     problem; warnings and unknown findings leave it 0.
     """
     from podshare_cli.doctor.account_access import Accounts
@@ -65,7 +65,9 @@ def doctor(
     problems = [finding for finding in found if finding.status is Status.PROBLEM]
     if problems:
         first = f"{problems[0].where}: {problems[0].what}"
-        raise Failure(f"{len(problems)} problems, the first: {first}", "Run what stands beside each, then again.")
+        raise Failure(
+            f"{len(problems)} problems, the first: {first}", "Run the command in each finding, then run doctor again."
+        )
 
 
 def _profiles(given: list[str]) -> dict[str, str]:

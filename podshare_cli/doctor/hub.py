@@ -98,7 +98,7 @@ def _runtime(connection: Connection) -> Iterator[Finding]:
     runtime, today = str(answer.get("Runtime")), datetime.datetime.now(datetime.UTC).date()
     ends = _RUNTIMES.get(runtime)
     if ends is None:
-        yield _PLACE.warning("runtime", f"{runtime}: when AWS ends its support is unknown to this version")
+        yield _PLACE.warning("runtime", f"{runtime}: this version of podshare does not know when AWS ends its support")
     elif ends - today < _SOON:
         yield _PLACE.warning("runtime", f"AWS ends its support of {runtime} on {ends}", _DEPLOY)
     else:
@@ -109,10 +109,10 @@ def _concurrency(connection: Connection) -> Iterator[Finding]:
     limits = connection.client("lambda").get_account_settings()["AccountLimit"]
     free = limits["UnreservedConcurrentExecutions"]
     if free < COMFORTABLE:
-        what = f"{free} functions may run at once in this account and Region: sweeps are slow, and runs wait"
+        what = f"{free} functions may run concurrently in this account and Region: sweeps are slow, and runs wait"
         yield _PLACE.warning("concurrency", what, _QUOTA)
     else:
-        yield _PLACE.ok("concurrency", f"{free:,} functions may run at once")
+        yield _PLACE.ok("concurrency", f"{free:,} functions may run concurrently")
 
 
 def _buses(connection: Connection) -> Iterator[Finding]:
@@ -184,7 +184,7 @@ def _subscriptions(connection: Connection, topic: str) -> Iterator[Finding]:
     else:
         pending = f", {len(arns)} pending" if arns else ""
         remedy = f"aws sns subscribe --topic-arn {topic} --protocol email --notification-endpoint ADDRESS"
-        yield _PLACE.problem("alarm topic", f"nobody hears of alarms: no confirmed subscription{pending}", remedy)
+        yield _PLACE.problem("alarm topic", f"alarms notify nobody: no confirmed subscription{pending}", remedy)
 
 
 def _sweep(connection: Connection) -> Iterator[Finding]:
@@ -201,7 +201,7 @@ def _sweep(connection: Connection) -> Iterator[Finding]:
     elif bad:
         yield _PLACE.warning("sweep", f"teams of the last sweep: {', '.join(bad)}", "podshare sweep --last")
     else:
-        yield _PLACE.ok("sweep", f"{completed}, all teams in order")
+        yield _PLACE.ok("sweep", f"{completed}, all teams in sync")
 
 
 def _refusals(connection: Connection) -> Iterator[Finding]:
@@ -213,7 +213,7 @@ def _refusals(connection: Connection) -> Iterator[Finding]:
         if any(word in str(problem.get("what", "")).lower() for word in _POLICIES)
     }
     for team, what in refused.items():
-        remedy = f"Let the policy except what podshare makes, then: podshare team reconcile {team}"
+        remedy = f"Exempt podshare's resources in the policy, then run: podshare team reconcile {team}"
         yield _PLACE.problem("refusals", f"team {team}: {what}", remedy)
     if not refused:
-        yield _PLACE.ok("refusals", "no team is refused by a policy of the organization")
+        yield _PLACE.ok("refusals", "no team is denied by an organization policy")

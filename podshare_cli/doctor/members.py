@@ -111,7 +111,7 @@ def _parameters(accounts: Accounts, place: Place, part: Part) -> Iterator[Findin
     """The parameters of the account's member stack, in whichever Region it was deployed."""
     stack = next(_member_stacks(accounts, part), None)
     if stack is None:
-        yield place.unknown("parameters", "no member stack was found in the Regions that were looked at", _STACK)
+        yield place.unknown("parameters", "no member stack was found in the checked Regions", _STACK)
         return
     given = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
     expected = {"HubAccountId": {accounts.connection.account}, "Prefix": {accounts.connection.prefix}, **part.needs}

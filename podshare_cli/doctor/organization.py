@@ -28,9 +28,9 @@ def findings(accounts: Accounts, hub: dict[str, str]) -> Iterator[Finding]:
         code = error.response["Error"]["Code"]
         if code == "AWSOrganizationsNotInUseException":
             remedy = "aws organizations create-organization --feature-set ALL"
-            yield _PLACE.problem("membership", "the hub's account is in no organization", remedy)
+            yield _PLACE.problem("membership", "the hub's account is not in an organization", remedy)
         else:
-            yield _PLACE.unknown("membership", f"DescribeOrganization answered {code}")
+            yield _PLACE.unknown("membership", f"DescribeOrganization returned {code}")
         return
     yield from _features(organization, hub)
     yield from _administrator(accounts, client, hub)
@@ -85,7 +85,7 @@ def _management(accounts: Accounts, management: str, hub: dict[str, str]) -> Ite
     def role() -> Iterator[Finding]:
         name = f"{accounts.connection.prefix}-organization"
         accounts.client("iam", management, EVENTS_REGION).get_role(RoleName=name)
-        yield place.ok("management stack", f"the role {name} is there")
+        yield place.ok("management stack", f"the role {name} exists")
 
     yield from place.made("trusted access", trusted)
     yield from place.made("trail", lambda: trail(accounts, place, management, EVENTS_REGION, needed=True))
@@ -105,7 +105,7 @@ def trail(accounts: Accounts, place: Place, account: str, region: str, *, needed
         name = found.get("TrailARN", found["Name"])
         if here and found.get("IsOrganizationTrail") and f":{account}:" not in name:
             # that member accounts may ask for its status is not documented; the management account is asked
-            yield place.ok(f"trail in {region}", f"the organization's trail {found['Name']} is seen here")
+            yield place.ok(f"trail in {region}", f"the organization's trail {found['Name']} covers it")
             return
         if here and client.get_trail_status(Name=name)["IsLogging"] and _logs_management(client, name):
             yield place.ok(f"trail in {region}", f"{found['Name']} logs management events")
@@ -115,7 +115,7 @@ def trail(accounts: Accounts, place: Place, account: str, region: str, *, needed
     if needed:
         yield place.problem(f"trail in {region}", what, remedy)
     else:
-        yield place.warning(f"trail in {region}", f"{what}, so that only the sweep finds drift", remedy)
+        yield place.warning(f"trail in {region}", f"{what}, so only the sweep finds drift", remedy)
 
 
 def _logs_management(client: Any, name: str) -> bool:

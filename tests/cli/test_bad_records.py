@@ -91,10 +91,10 @@ def _registry(sandbox: Sandbox) -> list[dict[str, Any]]:
         ("05-dataset-unknown.yaml", (14, 18, f"{ACCESS}.dataset"), "no dataset fotos. Did you mean photos?"),
         ("07-count-string.yaml", (10, 14, "quota.resources.0.count"), 'must be a whole number; got the text "two"'),
         ("08-account-unquoted0.yaml", (6, 14, MEMBERS), "account ids belong in quotes: YAML readers take 044444444444 for an octal number"),
-        ("09-access-enum.yaml", (15, 17, f"{ACCESS}.access"), '"write" is no access; it is one of read, read_write'),
+        ("09-access-enum.yaml", (15, 17, f"{ACCESS}.access"), '"write" is not a valid access; valid are read, read_write'),
         ("10-cluster-unknown.yaml", (2, 10, "cluster"), "no cluster hpp. Did you mean hp?"),
         ("12-upper.yaml", (1, 5, "id"), "a name has lowercase letters"),
-        ("13-id-no-kind.yaml", (1, 5, "id"), "an id is team#NAME. Did you mean team#robots?"),
+        ("13-id-no-kind.yaml", (1, 5, "id"), "use team#NAME. Did you mean team#robots?"),
         ("17-tab.yaml", (3, 1, "YAML"), "tabs cannot indent YAML, line 3"),
         ("19-no-quota.yaml", (1, 1, "quota"), "is missing: a team needs quota.resources"),
         ("23-unquoted.yaml", (6, 14, MEMBERS), 'account ids belong in quotes: YAML readers take 444444444444 for a number. Write "444444444444".'),
@@ -135,7 +135,7 @@ def test_an_empty_file_is_nothing_to_do(podshare: Command) -> None:
     for verb in ("plan", "put"):
         ended = podshare("team", verb, "15-empty.yaml")
         assert ended.code == 0
-        assert "15-empty.yaml holds no records: nothing to do." in ended.err
+        assert "15-empty.yaml contains no records: nothing to do." in ended.err
 
 
 def _planned(podshare: Command, tmp_path: Path, before: str, after: str) -> tuple[dict[str, Any], str]:
@@ -167,7 +167,7 @@ def _obstacle(plan: dict[str, Any]) -> str:
 def test_an_account_that_is_not_in_the_organization_blocks_the_plan(podshare: Command) -> None:
     """The plan says so, and that it would cut who is there now."""
     plan, shown = _blocked(podshare, "04-account-unknown.yaml")
-    assert "account 123456789012 is not in the organization" in _obstacle(plan)
+    assert "account 123456789012 is not, or no longer, in the organization" in _obstacle(plan)
     cut = [change for stage in plan["revoke"] for change in stage["changes"]]
     assert {"access_entry", "role"} <= {change["kind"] for change in cut}
     assert "delete role podshare-robots-scientist in 444444444444" in shown
@@ -235,7 +235,7 @@ def test_a_second_record_of_one_eks_cluster_is_refused(podshare: Command, sandbo
         assert main(["team", "put", str(moved), "--wait"]) == 1
         found = podshare("team", "status", "others", "--json")
         told = [problem["what"] for problem in json.loads(found.out)["problems"]]
-        assert any("cluster#hp-again and cluster#hp are records of one EKS cluster" in one for one in told), told
+        assert any("cluster#hp-again and cluster#hp are two records of one EKS cluster" in one for one in told), told
         assert json.loads(found.out)["resources"] == []
         assert main(["team", "reconcile", "robots", "--wait"]) == 0
     finally:

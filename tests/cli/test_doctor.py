@@ -248,12 +248,12 @@ FAULTS: dict[str, tuple[Fault, tuple[str, str, str]]] = {
     "old member stack": (old_member_stack, (f"account {VISION}", "member stack", "problem")),
     "tags of the hub alone": (tags_of_the_hub_alone, (f"account {VISION}", "parameters", "problem")),
     "unlisted bucket": (dataset_of_another_bucket, (f"account {DATA}", "parameters", "problem")),
-    "nobody hears of alarms": (nobody_hears, ("hub", "alarm topic", "problem")),
+    "alarms notify nobody": (nobody_hears, ("hub", "alarm topic", "problem")),
     "bus without policy": (bus_without_policy, ("hub", "event buses", "problem")),
     "bus open to everybody": (bus_open_to_everybody, ("hub", "event buses", "problem")),
     "dead letter": (dead_letter, ("hub", "failures", "warning")),
     "old sweep": (old_sweep, ("hub", "sweep", "warning")),
-    "refused by a policy": (refused_by_policy, ("hub", "refusals", "problem")),
+    "denied by an organization policy": (refused_by_policy, ("hub", "refusals", "problem")),
 }
 
 

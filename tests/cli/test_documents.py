@@ -96,9 +96,9 @@ def test_a_record_of_another_kind_is_refused(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("- a list", "is no record"),
-        ("account: '111111111111'", "is no record's id"),
+        ("account: '111111111111'", "is not a record id"),
         ("id: teem#vision", "cannot be written by this command"),
-        ("id: [team, vision]", "is no record's id"),
+        ("id: [team, vision]", "is not a record id"),
         ("id: pause#all\nreason: x\nowner: y", "cannot be written by this command"),
     ],
 )
@@ -124,7 +124,7 @@ def test_a_file_without_records_is_nothing_to_do(tmp_path: Path, capsys: pytest.
     """It is said, and the records of other files are read."""
     empty, other = _written(tmp_path, text, "empty.yaml"), _written(tmp_path, CLUSTER)
     assert len(read_records([empty, other], WRITING_ORDER).items) == 1
-    assert "empty.yaml holds no records: nothing to do." in capsys.readouterr().err
+    assert "empty.yaml contains no records: nothing to do." in capsys.readouterr().err
 
 
 def test_an_empty_pipe_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

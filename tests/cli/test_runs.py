@@ -152,14 +152,14 @@ def test_a_sweep_tells_how_much_there_is_to_look_at_and_ends_with_its_summary() 
     page = {"Payload": {"items": ["111111111111"], "after": "111111111111", "paused": ""}}
     history.add("TaskSucceeded", taskSucceededEventDetails={"output": json.dumps(page)})
     history.enter("ReadAccounts")
-    assert _told(list(run.take(history.events))) == ["• 1 account to look at, and more to come"]
+    assert _told(list(run.take(history.events))) == ["• 1 account to process, and more to come"]
     assert run.doing == "reads each account"
     history.enter("ListTeams")
     page = {"Payload": {"items": ["vision", "language"], "after": "", "paused": ""}}
     history.add("TaskSucceeded", taskSucceededEventDetails={"output": json.dumps(page)})
     output = json.dumps({"at": "2026-11-21T12:00:00+00:00", "counts": {"in_sync": 2}})
     history.add("ExecutionSucceeded", executionSucceededEventDetails={"output": output})
-    assert _told(list(run.take(history.events[run.last_event :]))) == ["• 2 teams to look at"]
+    assert _told(list(run.take(history.events[run.last_event :]))) == ["• 2 teams to process"]
     assert (run.state, run.is_over, run.summary["counts"]) == ("SWEPT", True, {"in_sync": 2})
 
 

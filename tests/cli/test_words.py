@@ -73,7 +73,7 @@ def test_problems_obstacles_and_notes_come_with_their_remedies() -> None:
     assert lines == [
         "vision: 7 changes (0f)",
         "  7 more changes follow in the next run.",
-        "  ✗ wrong in the record team#vision: cluster = x: no such cluster",
+        "  ✗ invalid record team#vision: cluster = x: no such cluster",
         "      Fix.",
         "  ! blocked by bucket b is public",
         "      Block it.",

@@ -210,7 +210,7 @@ def test_nobody_is_a_member_by_a_role_of_podshares_own() -> None:
     for role in ("podshare/podshare-language-scientist", "podshare-system/podshare-read"):
         item = a_team_item(members=[{"account": "222222222222", "existing_role": role}])
         found = accept_team(item, None, ["main"], DATASETS, ("/podshare/", "/podshare-system/"))
-        assert "is a role of podshare's own" in str(found.problems[0])
+        assert "is one of podshare's own roles" in str(found.problems[0])
         assert found.record is None
 
 
@@ -237,7 +237,7 @@ def test_one_service_account_has_one_way_to_its_data() -> None:
     assert (problems("imagenet"), problems("scans", "reports")) == ((), ())
     (mixed,), (apart,) = problems("imagenet", "scans"), problems("scans", "other")
     assert (mixed.field, mixed.value, apart.value) == ("service_accounts.0.datasets", "scans", "other, scans")
-    assert "service accounts of their own" in mixed.remedy
+    assert "their own service accounts" in mixed.remedy
 
 
 def dataset_item(**fields: Any) -> dict[str, Any]:
@@ -264,7 +264,7 @@ def test_a_protected_team_outlives_its_record() -> None:
     protected = a_team(deletion_protection=True)
     found = accept_team(None, protected, ["main"], DATASETS)
     assert found.record == protected
-    assert "turn deletion_protection off first" in found.problems[0].remedy
+    assert "set deletion_protection to false" in found.problems[0].remedy
 
 
 def test_protection_that_was_turned_off_protects_nothing() -> None:
@@ -304,7 +304,7 @@ CLUSTER_REMEDY = "Write cluster#typo first, or correct the name."
                 (
                     "service_accounts.1.datasets.1.prefix",
                     "train/",
-                    "lies outside of dataset imagenet, which is imagenet/ of curated-images-333333333333",
+                    "is outside of dataset imagenet, which is imagenet/ of curated-images-333333333333",
                     "Prefixes count from the bucket's root: begin it with imagenet/",
                 )
             ],
@@ -315,8 +315,8 @@ CLUSTER_REMEDY = "Write cluster#typo first, or correct the name."
                 (
                     "service_accounts.1.datasets",
                     "scans",
-                    "have data_role target: they go neither with other datasets nor with those of another account",
-                    "Pods end up in one role: give these datasets service accounts of their own, one for each account.",
+                    "have data_role target: they cannot be combined with other datasets, or with those of another account",
+                    "Pods use one role: give these datasets their own service accounts, one for each account.",
                 )
             ],
         ),
@@ -327,8 +327,8 @@ CLUSTER_REMEDY = "Write cluster#typo first, or correct the name."
                 (
                     "file_systems.2.dataset",
                     "inner",
-                    "overlaps with file_systems.0, and fs-0123456789abcdef0 links no data twice",
-                    "Leave one of them out, or link it to another file system.",
+                    "overlaps with file_systems.0, and fs-0123456789abcdef0 links each prefix once",
+                    "Remove one of them, or link it to another file system.",
                 )
             ],
         ),
@@ -341,8 +341,8 @@ CLUSTER_REMEDY = "Write cluster#typo first, or correct the name."
                 (
                     "members.1.existing_role",
                     "podshare/x",
-                    "is a role of podshare's own",
-                    "Leave existing_role out: podshare makes the team's own data scientist role.",
+                    "is one of podshare's own roles",
+                    "Remove existing_role: podshare creates the team's own data scientist role.",
                 )
             ],
         ),
@@ -375,8 +375,8 @@ def test_a_protected_team_says_in_full_how_it_goes() -> None:
         "team#vision",
         "deletion_protection",
         "true",
-        "the record was deleted while deletion_protection was on: the team stays as it was accepted",
-        "Write the record again. To delete the team, turn deletion_protection off first.",
+        "the record was deleted while deletion_protection was true: the team stays as last accepted",
+        "Restore the record. To delete the team, first set deletion_protection to false.",
     )
     assert accept_team(None, a_team(deletion_protection=True), ["main"], DATASETS).problems == (problem,)
 

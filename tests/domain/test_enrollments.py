@@ -1,4 +1,4 @@
-"""The teams that enrollments make."""
+"""The teams that teams of enrollments."""
 
 from typing import Any
 
@@ -113,7 +113,7 @@ def test_a_missing_tag_is_told_and_grants_nothing() -> None:
     enrolled = team_of(an_enrollment_item(), an_account(tags={"owner": "rosalind@example.com"}))
     accepted = accept_team(None, None, ["main"], DATASETS, enrolled=enrolled)
     assert accepted.record is None
-    assert "account 555555555555 has no tag gpus" in str(accepted.problems[0])
+    assert 'account 555555555555 has no tag "gpus"' in str(accepted.problems[0])
 
 
 def test_a_typo_in_the_template_adds_nothing_and_keeps_what_was_granted() -> None:
@@ -174,7 +174,7 @@ def test_an_account_s_name_cannot_break_its_team() -> None:
 
 def test_nobody_writes_a_team_with_an_enrollment_s_name() -> None:
     """A written team's name does not end in an account's id, so that it is never taken for an enrollment's."""
-    with pytest.raises(InvalidRecord, match="enrollments make"):
+    with pytest.raises(InvalidRecord, match="teams of enrollments"):
         parse_team(a_team_item("science-555555555555"))
 
 

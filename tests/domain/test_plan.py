@@ -506,7 +506,7 @@ def test_a_long_value_is_told_by_its_beginning_and_its_hash(length: int, told: s
 
 NOT_OURS = "podshare changes nothing that it does not own: remove it, or rename the team."
 DELETE_IT = (
-    "Look what it gives to whom. Delete it, if nobody needs it: "
+    "Check who uses it. If nobody needs it, delete it: "
     "aws s3control delete-access-point --region us-west-2 --account-id 333333333333 --name images"
 )
 POINT = "access point images in account 333333333333"
@@ -519,20 +519,20 @@ POINT = "access point images in account 333333333333"
         (
             Foreign(a_point().key, "no tags"),
             False,
-            [Obstacle(f"{POINT} is no longer wanted, and podshare may not delete it: no tags", DELETE_IT, account="333333333333")],
+            [Obstacle(f"{POINT} is no longer wanted, but podshare may not delete it: no tags", DELETE_IT, account="333333333333")],
         ),
         *(
             (
                 Unreadable(a_point().key, "denied"),
                 wanted,
-                [Obstacle(f"{POINT} cannot be read: denied", "It is left as it is; the next reconciliation tries again.")],
+                [Obstacle(f"{POINT} cannot be read: denied", "podshare leaves it unchanged; the next reconciliation tries again.")],
             )
             for wanted in (True, False)
         ),
         (
             Unreadable(a_point().key, "denied", no_role=True),
             False,
-            [Obstacle(f"{POINT} cannot be read: denied", "It is left as it is; the next reconciliation tries again.")],
+            [Obstacle(f"{POINT} cannot be read: denied", "podshare leaves it unchanged; the next reconciliation tries again.")],
         ),
         (Unreadable(a_point().key, "denied", no_role=True), True, []),
         (LeftBehind(a_point().key, "gone"), True, []),

@@ -94,7 +94,7 @@ def test_the_debug_preset_is_a_group_of_all_members() -> None:
 
 def test_a_preset_is_named_in_full() -> None:
     """An unknown one is refused with those that there are; beside it stand groups without rules."""
-    assert "it is one of debug" in problems(rbac="debg")
+    assert "valid are debug" in problems(rbac="debg")
     assert isinstance(parse_team(a_team_item(rbac="debug", kubernetes_groups=[GROUP])), Team)
 
 

@@ -70,20 +70,20 @@ def test_a_misspelled_field_is_one_problem(item: Item, told: str) -> None:
         (a_quota(count=-1), "count: must be at least 0"),
         (a_team_item(members=[{"account": "44444444444"}]), "members.0.account = '44444444444': an account id has twelve digits"),
         (a_team_item(members=[{"account": "4" * 13}]), "an account id has twelve digits"),
-        (a_team_item(service_accounts=[{"name": "s", "datasets": [{**GRANT, "access": "write"}]}]), 'access: "write" is no access; it is one of read, read_write'),
+        (a_team_item(service_accounts=[{"name": "s", "datasets": [{**GRANT, "access": "write"}]}]), 'access: "write" is not a valid access; valid are read, read_write'),
         (a_team_item("Robots"), "id = team#Robots: a name has lowercase letters, digits and hyphens between them"),
         (a_team_item(quota=...), "quota: is missing: a team needs quota.resources"),
         (a_team_item(quota={}), "quota.resources: is missing"),
         (a_team_item(owner=5), "owner: must be text; got the number 5"),
         (a_team_item(members="me"), 'members: must be a list; got the text "me"'),
-        (a_team_item(members=["222222222222"]), 'members.0: must have fields of its own; got the text "222222222222"'),
+        (a_team_item(members=["222222222222"]), 'members.0: must have fields; got the text "222222222222"'),
         (a_team_item(deletion_protection="perhaps"), 'deletion_protection: must be true or false; got the text "perhaps"'),
         (a_team_item(reason="r" * 1025), "must have at most 1,024 characters; it has 1,025"),
         (a_team_item(members=[{"account": "2" * 12}] * 2), "members.1: names 222222222222 twice"),
         (a_team_item(service_accounts=[{"name": "s", "datasets": [GRANT, GRANT]}]), "service_accounts.0.datasets.1: names imagenet twice"),
         (a_team_item(members=[{"account": "2" * 12, "trusted_by": []}]), "members.0.trusted_by: is empty"),
         ({**a_team_item(), "id": "teem#vision"}, "Did you mean team#vision?"),
-        ({**a_team_item(), "id": "robots"}, "id = robots: is no record's id: it is KIND#NAME"),
+        ({**a_team_item(), "id": "robots"}, "id = robots: is not a record id; use KIND#NAME"),
     ],
 )  # fmt: skip
 def test_a_fault_is_told_in_words(item: Item, told: str) -> None:
@@ -98,7 +98,7 @@ def test_an_account_id_that_was_read_as_an_octal_number_is_told_as_it_was_writte
     """YAML 1.1 makes 4908534052 of 044444444444: the problem names what stands in the file."""
     (problem,) = problems_of(a_team_item(members=[{"account": Decimal(0o44444444444)}]))
     assert "members.0.account" in problem
-    assert "as it is in its file: it stands there as 044444444444" in problem
+    assert "as it is in its file: it is 044444444444 there" in problem
 
 
 @pytest.mark.parametrize(

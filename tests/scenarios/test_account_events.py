@@ -92,7 +92,7 @@ def test_a_redelivered_event_is_the_same_execution(world: World) -> None:
         (an_event("TagResource", requestParameters={"resourceId": SCIENCE}, eventID="b"), "only accounts"),
         (
             an_event("CloseAccount", requestParameters={"accountId": "123456789012"}, eventID="c"),
-            "no team and no enrollment concerns account 123456789012",
+            "no team and no enrollment uses account 123456789012",
         ),
     ],
     ids=["errorCode", "failed creation", "tag of a unit", "a stranger"],

@@ -196,7 +196,7 @@ def test_members_may_share_a_role(world: World) -> None:
     listed = world.sandbox.client("eks", HUB).list_access_entries(clusterName="hyperpod-eks")["accessEntries"]
     entries = [arn for arn in listed if "/podshare-shared-" in arn]
     assert (status["state"], len(entries)) == ("READY", 1)
-    assert any("who is removed keeps open sessions" in note for note in status["notes"])
+    assert any("a removed member keeps open sessions" in note for note in status["notes"])
     stays, goes = (world.cluster_access("shared", account, ALL_MEMBERS) for account in (VISION, LANGUAGE))
     with world.calls() as made:
         world.put_team("shared", members=members[:1], access_role="per_team", service_accounts=[])

@@ -146,8 +146,8 @@ def test_a_key_that_cannot_be_granted_is_told_before_anything_is_touched(world: 
     kms, dataset = world.sandbox.client("kms", DATA), DATASETS[-1]
     item = a_team_item("charlie", **team(grant("scans")))
     for key, told in (
-        ({}, f"bucket {SCANS} encrypts by {KMS_KEY}, which no dataset names"),
-        ({"kms_key": kms.create_key()["KeyMetadata"]["Arn"]}, "list it in KmsKeyArns"),
+        ({}, f"bucket {SCANS} is encrypted with {KMS_KEY}, which no dataset names"),
+        ({"kms_key": kms.create_key()["KeyMetadata"]["Arn"]}, "add it to KmsKeyArns"),
     ):
         named = {name: value for name, value in dataset.items() if name != "kms_key"}
         planned = world.plan("charlie", {**named, **key}, item)

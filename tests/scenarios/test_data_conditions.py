@@ -87,7 +87,7 @@ def team(world: World) -> None:
     [
         (made_public, f"the policy of bucket {IMAGES} is public"),
         (with_statement(Effect="Deny", Action="s3:Get*"), f"statement Owners of the policy of bucket {IMAGES} denies"),
-        (encrypted_by_aws, f"bucket {IMAGES} encrypts by the key that AWS manages"),
+        (encrypted_by_aws, f"bucket {IMAGES} is encrypted with the AWS managed key"),
         (key_disabled, f"KMS key {KMS_KEY} is Disabled"),
         (key_going, f"KMS key {KMS_KEY} is PendingDeletion"),
     ],

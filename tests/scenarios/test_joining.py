@@ -73,7 +73,7 @@ def test_an_account_nobody_selects_is_recorded_and_left_alone(world: World) -> N
     assert (row["state"], row["path"]) == ("ACTIVE", [ROOT, PLATFORM])
     moved = next(one for one in world.lifecycles() if one["event"]["detail"]["eventName"] == "MoveAccount")
     assert moved["status"] == "SUCCEEDED"
-    assert moved["output"]["reason"] == f"no team and no enrollment concerns account {account}"
+    assert moved["output"]["reason"] == f"no team and no enrollment uses account {account}"
 
 
 def test_an_account_without_a_tag_that_the_template_needs_is_told(world: World) -> None:

@@ -53,7 +53,7 @@ def test_a_late_member_role_is_waited_for_and_only_what_needs_it(world: World, l
     """While the role is missing the team says which account waits since when; all that needs no such role is there."""
     (problem,) = world.status("pool")["problems"]
     assert problem["account"] == late
-    assert f"account {late} waits for its member role since" in problem["what"]
+    assert f"account {late} has been waiting for its member role since" in problem["what"]
     assert world.state("organization", f"account#{late}")["waiting_since"]
     role = world.cluster_access_role("pool", late)
     entries = world.sandbox.client("eks").list_access_entries(clusterName="hyperpod-eks")["accessEntries"]
@@ -95,7 +95,7 @@ def test_bad_accounts_keep_nobody_from_being_finished(world: World) -> None:
     status = world.status("pool")
     assert status["state"] == "DEGRADED"
     told = {problem["account"]: problem["what"] for problem in status["problems"]}
-    assert f"account {never} is parked: no member role since" in told[never]
+    assert f"account {never} has had no member role since" in told[never]
     assert "service control policy" in told[denied]
     assert suspended not in told
     assert summary["counts"]["degraded"] == 1

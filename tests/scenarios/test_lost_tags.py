@@ -174,7 +174,7 @@ def test_what_others_made_under_its_name_stays_and_is_told(world: World, team: d
     status = world.put_team(TEAM, **{**RECORD, "members": MEMBERS[1:]})
     assert status["state"] == "DEGRADED"
     (told,) = [one for one in status["problems"] if name in one.get("what", "")]
-    assert "is no longer wanted, and podshare may not delete it" in told["what"]
+    assert "is no longer wanted, but podshare may not delete it" in told["what"]
     assert f"aws iam delete-role --role-name {name}" in told["remedy"]
     kept = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]["Statement"]
     assert kept == [trust]

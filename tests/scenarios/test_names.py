@@ -77,7 +77,7 @@ def test_a_namespace_of_somebody_elses_keeps_who_is_in_it(world: World) -> None:
     api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hyperpod-ns-whiskey"}})
     before = entries(world)
     planned = world.plan("whiskey", a_team_item("whiskey", members=MEMBERS, service_accounts=[]))
-    assert (planned["count"], "podshare did not make its team" in str(planned["obstacles"])) == (0, True), planned
+    assert (planned["count"], "podshare did not create its team" in str(planned["obstacles"])) == (0, True), planned
     status = world.put_team("whiskey", members=MEMBERS, service_accounts=[])
     assert (status["state"], entries(world)) != ("READY", before)
     assert entries(world) == before

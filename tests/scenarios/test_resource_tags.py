@@ -107,7 +107,7 @@ def test_without_the_tag_the_team_is_told_of_the_parameter(world: World) -> None
     assert status["state"] == "DEGRADED"
     remedies = {problem["remedy"] for problem in status["problems"] if "in a service control policy" in problem["what"]}
     assert len(remedies) == 1
-    assert "hub's parameter ResourceTags" in remedies.pop()
+    assert "parameter ResourceTags" in remedies.pop()
     assert tags_of_all(world) == {}
 
 

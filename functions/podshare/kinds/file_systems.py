@@ -27,13 +27,13 @@ def refusal(grant: FileSystemGrant, dataset: Dataset, cluster: ClusterFacts) -> 
         what = f"dataset {dataset.name} is in {dataset.region}, {grant.file_system} in {cluster.region}"
         return f"{what}: Amazon FSx imports changes within a Region only", "Use a copy in the cluster's Region."
     if dataset.kms_key:
-        what = f"a key of KMS encrypts dataset {dataset.name}, and podshare grants keys to roles of its own only"
+        what = f"dataset {dataset.name} is encrypted with a KMS key, and podshare grants keys only to its own roles"
         return what, "Let the pods use its access point (service_accounts), or encrypt a copy by SSE-S3."
     if dataset.data_role == "target":
-        what = f"dataset {dataset.name} has data_role target: its owner wants the bucket's policy left alone"
+        what = f"dataset {dataset.name} has data_role target: its owner wants the bucket policy unchanged"
         return what, "Let the pods use its target role (service_accounts), or give it data_role access_point."
     if dataset.vpc:
-        what = f"dataset {dataset.name} may be reached from {dataset.vpc} only, and Amazon FSx reaches it from its own"
+        what = f"dataset {dataset.name} is accessible from {dataset.vpc} only, and Amazon FSx uses its own network"
         return what, "Let the pods use its access point (service_accounts), or take vpc out of the dataset's record."
     return None
 

@@ -89,21 +89,21 @@ def _converge(settings: Settings, work: str, step: Step) -> tuple[str, str]:
     wanted = desired.get(step.key)
     observed = _read(context, step.key, wanted)
     if isinstance(observed, Foreign):
-        raise Terminal(f"{step.key.name} is not podshare's: {observed.found}. It is left alone.")
+        raise Terminal(f"{step.key.name} is not podshare's: {observed.found}. podshare leaves it unchanged.")
     target = goal(step.action, wanted, observed)
     if same(observed, target):
         if target is None and context.inventory.is_changing(step.key):
-            raise Waiting("it may have been made a moment ago, and not be known everywhere yet")
+            raise Waiting("it may just have been created, and not have settled yet")
         return _settled(context, step.key, observed)
     try:
         _change(context, step.key, observed, target)
     except ClientError as error:
         if is_absent(error):  # what was made a moment ago may not be known everywhere yet
-            raise Pending(f"not known everywhere yet: {error}") from error
+            raise Pending(f"not settled yet: {error}") from error
         raise
     now = _read(context, step.key, wanted)
     if isinstance(now, Foreign) or not same(now, target):
-        raise Pending("asked for, and not read back yet")
+        raise Pending("requested, and not read back yet")
     return _settled(context, step.key, now)
 
 
@@ -130,7 +130,9 @@ def _read_desired(settings: Settings, team: str) -> Mapping[Key, Resource]:
     records = read_records(settings, team)
     if records.team and not records.known_facts.keys() & records.team.quotas.keys():
         unknown = ", ".join(records.team.quotas)
-        raise Terminal(f"nothing is known of cluster {unknown}: without it everything would seem undesired")
+        raise Terminal(
+            f"cluster {unknown} has never been read: refusing to plan, because every resource would look unwanted"
+        )
     return desired_resources(records, records.known_facts, settings.installation)
 
 

@@ -61,12 +61,16 @@ def denied(context: Context, desired: Mapping[Key, Resource]) -> tuple[list[Obst
         for sid, condition in denials(_policy(context, key), bucket):
             statement = f"statement {sid} of the policy of bucket {bucket}"
             if condition:
-                what = f"{statement} may deny pods the data, on a condition that podshare does not judge: {condition}"
+                what = (
+                    f"{statement} may deny pods the data, on a condition that podshare does not evaluate: {condition}"
+                )
                 notes.append(what[:LONGEST_TEXT])
             else:
-                remedy = "Let the bucket's owner except podshare's access points from it."
+                remedy = "Ask the bucket's owner to exempt podshare's access points from it."
                 obstacles.append(
-                    Obstacle(f"{statement} denies pods the data, whatever grants it", remedy, key.account, bucket)
+                    Obstacle(
+                        f"{statement} denies pods the data, whatever grants they have", remedy, key.account, bucket
+                    )
                 )
     return obstacles, notes
 
@@ -99,7 +103,7 @@ def _bucket(context: Context, bucket: str, account: str, region: str) -> Iterato
         location: Mapping[str, object] = s3.get_bucket_location(Bucket=bucket, ExpectedBucketOwner=account)
         where = str(location.get("LocationConstraint") or "us-east-1")
         if where != region:
-            what = f"bucket {bucket} is in {where}, its dataset's record says {region}"
+            what = f"bucket {bucket} is in {where}, the dataset's record says {region}"
             yield Obstacle(what, "Correct region in the dataset's record.", account, bucket)
             return
         status = s3.get_bucket_policy_status(Bucket=bucket, ExpectedBucketOwner=account)["PolicyStatus"]
@@ -111,7 +115,7 @@ def _bucket(context: Context, bucket: str, account: str, region: str) -> Iterato
         yield Obstacle(what[:LONGEST_TEXT], remedy, account, bucket)
         return
     if status.get("IsPublic"):
-        remedy = "Remove the public statement: access points share the bucket without one."
+        remedy = "Remove the public statement: access points can share the bucket without it."
         yield Obstacle(f"the policy of bucket {bucket} is public", remedy, account, bucket)
 
 
@@ -147,7 +151,8 @@ def notes(context: Context, desired: Mapping[Key, Resource], creating: Collectio
             found = s3.get_bucket_ownership_controls(Bucket=bucket, ExpectedBucketOwner=account)
             owners = {rule["ObjectOwnership"] for rule in found["OwnershipControls"]["Rules"]}
             if owners - {"BucketOwnerEnforced"}:
-                yield f"bucket {bucket} has object ownership {', '.join(owners)}: what others own in it stays closed"
+                ownership = ", ".join(owners)
+                yield f"bucket {bucket} has object ownership {ownership}: objects of other owners stay inaccessible"
 
 
 def _target_role(context: Context, role: Role) -> Iterator[Obstacle]:
@@ -159,7 +164,7 @@ def _target_role(context: Context, role: Role) -> Iterator[Obstacle]:
         found += [*_bucket(*place)] or _encryption(*place, {key}, {account})
     with contextlib.suppress(Exception):  # an account without its member role has its obstacle already
         if context.accounts.member_tags(account).get(TARGET_ROLES_TAG) != "true":
-            what = f"account {account} lets no role of its own use its buckets, as data_role target asks for"
+            what = f"account {account} allows no target roles for its buckets, which data_role target needs"
             found.append(Obstacle(what, "Set TargetRoles of accounts/member.yaml to true there, or use access points."))
     yield from (replace(one, account="", bucket="", only=only) for one in found)
 
@@ -175,7 +180,7 @@ def _encryption(  # noqa: PLR0917  # a place, and for whom
     except Exception as error:  # as above
         if isinstance(error, ClientError) and code_of(error) == "ServerSideEncryptionConfigurationNotFoundError":
             return
-        what = f"how bucket {bucket} of account {account} encrypts cannot be read: {reason_of(error)}"
+        what = f"the encryption of bucket {bucket} of account {account} cannot be read: {reason_of(error)}"
         yield Obstacle(what[:LONGEST_TEXT], "Deploy accounts/member.yaml of this version there.", account, bucket)
         return
     for default in (rule.get("ApplyServerSideEncryptionByDefault") for rule in rules):
@@ -184,11 +189,13 @@ def _encryption(  # noqa: PLR0917  # a place, and for whom
         key = default.get("KMSMasterKeyID", _AWS_MANAGED)
         if key.endswith(_AWS_MANAGED):
             if {*users} - {account}:
-                what = f"bucket {bucket} encrypts by the key that AWS manages, which no other account may use"
-                yield Obstacle(what, "Encrypt it and its objects by a key of your own, or by SSE-S3.", account, bucket)
+                what = f"bucket {bucket} is encrypted with the AWS managed key, which no other account may use"
+                yield Obstacle(
+                    what, "Encrypt it and its objects with a customer managed key, or with SSE-S3.", account, bucket
+                )
         elif key not in named:  # one without an ARN is looked for in the writer's account (PutBucketEncryption)
             remedy = "Name that key in kms_key of the dataset's record, and by its ARN in the bucket's encryption."
-            yield Obstacle(f"bucket {bucket} encrypts by {key}, which no dataset names", remedy, account, bucket)
+            yield Obstacle(f"bucket {bucket} is encrypted with {key}, which no dataset names", remedy, account, bucket)
 
 
 def _kms_key(context: Context, account: str, region: str, key: str) -> Iterator[Obstacle]:
@@ -197,12 +204,14 @@ def _kms_key(context: Context, account: str, region: str, key: str) -> Iterator[
     try:
         found = context.accounts.client("kms", account, region).describe_key(KeyId=key)["KeyMetadata"]
     except Exception as error:  # as above
-        remedy = "List it in KmsKeyArns of accounts/member.yaml; its policy must let the account's IAM policies decide."
+        remedy = (
+            "Add it to KmsKeyArns of accounts/member.yaml; its key policy must delegate to the account's IAM policies."
+        )
         yield Obstacle(f"KMS key {arn} cannot be read: {reason_of(error)}"[:LONGEST_TEXT], remedy, account, kms_key=arn)
         return
     if found.get("KeyState") != "Enabled":
         remedy = "Enable it, or correct kms_key in the dataset's record."
         yield Obstacle(f"KMS key {arn} is {found.get('KeyState')}", remedy, account, kms_key=arn)
     if found.get("KeySpec", "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT":
-        what = f"KMS key {arn} is {found.get('KeySpec')}: S3 encrypts by symmetric keys alone"
+        what = f"KMS key {arn} is {found.get('KeySpec')}: S3 supports only symmetric keys"
         yield Obstacle(what, "Correct kms_key in the dataset's record.", account, kms_key=arn)

@@ -3,7 +3,7 @@
 A quota guarantees whole instances, or parts of them: accelerators, partitions of accelerators, vCPUs, memory. All are
 counted alike, as shares of one instance, and what a quota leaves out SageMaker fills in pro rata. Nodes are those that
 are there and are to stay: neither one that has not come yet nor one that is about to go is anybody's. What an instance
-offers is needed for parts of instances only; where EC2 publishes nothing about a type, their worth is unknown.
+offers is needed for parts of instances only; where EC2 publishes no data about a type, their worth is unknown.
 
 Sources: SageMaker API reference, ComputeQuotaResourceConfig and ClusterInstanceGroupDetails; NVIDIA MIG User Guide,
 "Supported MIG profiles".

@@ -24,8 +24,8 @@ def of_other_records(
     first = str(row.get("name", record.name))
     if first != record.name and _is_of_same_cluster(settings, first, record):
         what = (
-            f"cluster#{record.name} and cluster#{first} are records of one EKS cluster, {record.eks_cluster} in "
-            f"account {record.account}, {record.region}: by cluster#{record.name} nothing is added"
+            f"cluster#{record.name} and cluster#{first} are two records of one EKS cluster, {record.eks_cluster} in "
+            f"account {record.account}, {record.region}: podshare adds nothing for cluster#{record.name}"
         )
         remedy = f"Name cluster {first} in the teams, then delete cluster#{record.name}."
         yield Obstacle(what[:LONGEST_TEXT], remedy, cluster=record.name)

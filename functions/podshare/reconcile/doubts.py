@@ -47,5 +47,5 @@ def _waited(former: str, attempt: str) -> bool:
 def as_obstacle(key: Key) -> Obstacle:
     """Why the team waits; nothing else waits for it."""
     what = f"{key.kind.replace('_', ' ')} {key.name} in account {key.account} was changed a moment ago"
-    remedy = "Nothing: it is looked at again."
-    return Obstacle(f"{what}: AWS may not have made it known yet", remedy, waits=True, only=str(key))
+    remedy = "Nothing to do: podshare checks it again."
+    return Obstacle(f"{what}: the change may not have settled in AWS yet", remedy, waits=True, only=str(key))

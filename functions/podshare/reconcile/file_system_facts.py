@@ -108,10 +108,12 @@ def _unfit(name: str, found: Mapping[str, Any]) -> Iterator[Obstacle]:
         yield Obstacle(what, "Name one of FSx for Lustre.")
     elif found.get("FileSystemTypeVersion", "2.10") == "2.10" or lustre.get("DeploymentType") == "SCRATCH_1":
         what = f"{name} is of Lustre {found.get('FileSystemTypeVersion', '2.10')}, {lustre.get('DeploymentType')}"
-        yield Obstacle(f"{what}: it takes no data repository associations", "Name one of 2.12 or newer, not SCRATCH_1.")
+        yield Obstacle(
+            f"{what}: it does not support data repository associations", "Name one of 2.12 or newer, not SCRATCH_1."
+        )
     elif lustre.get("AutomaticBackupRetentionDays"):
-        what = f"file system {name} has automatic backups, and so takes no data repository associations"
-        yield Obstacle(what, "Turn its automatic backups off, or name another one.")
+        what = f"file system {name} has automatic backups, so it does not support data repository associations"
+        yield Obstacle(what, "Turn its automatic backups off, or use another file system.")
     elif found.get("Lifecycle") not in ("AVAILABLE", "UPDATING", "MISCONFIGURED"):
         what = f"file system {name} is {found.get('Lifecycle')}"
         yield Obstacle(what, "Wait until it is AVAILABLE.", waits=found.get("Lifecycle") == "CREATING")
@@ -129,14 +131,14 @@ def _far(
         ec2 = context.accounts.client("ec2", facts.account, facts.region)
         described = ec2.describe_subnets(SubnetIds=unknown)["Subnets"] if unknown else []
     except Exception as error:  # as above
-        what = f"whether {found['FileSystemId']} is in a zone of cluster {facts.name} is not known"
+        what = f"cannot check whether {found['FileSystemId']} is in a zone of cluster {facts.name}"
         yield f"{what}: {reason_of(error)}"[:LONGEST_TEXT]
         return
     zones |= {subnet["SubnetId"]: subnet["AvailabilityZone"] for subnet in described}
     theirs, ours = ({zones[one] for one in some if one in zones} for some in (own, subnets))
     if theirs.isdisjoint(ours):
         where = f"file system {found['FileSystemId']} is in {', '.join(sorted(theirs))}, cluster {facts.name} in"
-        yield f"{where} {', '.join(sorted(ours))}: each read costs the transfer between zones, and takes longer"
+        yield f"{where} {', '.join(sorted(ours))}: each read incurs inter-zone transfer costs, and takes longer"
 
 
 def unfit_links(context: Context, desired: Mapping[Key, Resource], adding: Collection[Key]) -> Iterator[Obstacle]:
@@ -164,11 +166,11 @@ def _crowded(
             continue
         room -= 1
         if room < 0:
-            what = f"file system {file_system} has no room for a link beside {', '.join(sorted(present))}"
-            remedy = f"Amazon FSx fixes their number at {limits.DATA_REPOSITORY_ASSOCIATIONS}: use another one."
+            what = f"file system {file_system} has no room for another link besides {', '.join(sorted(present))}"
+            remedy = f"Amazon FSx allows {limits.DATA_REPOSITORY_ASSOCIATIONS}: use another file system."
             yield Obstacle(what[:LONGEST_TEXT], remedy, only=str(one.key))
         for path, repository in present.items():
             if overlap(one.key.name, path) or overlap(one.repository, repository):
-                what = f"file system {file_system} links {path} to {repository} already, and overlaps would be refused"
+                what = f"file system {file_system} already links {path} to {repository}, and links must not overlap"
                 remedy = "Use another file system, or let the pods use the access point."
                 yield Obstacle(f"{what}: {one.repository}"[:LONGEST_TEXT], remedy, only=str(one.key))

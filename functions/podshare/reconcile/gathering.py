@@ -78,13 +78,15 @@ def _with_unknown_accounts(
         try:
             accounts[account] = read(account)
         except Exception as error:  # whatever it is, what is known of the other accounts counts
-            what = f"nothing is known of account {account}, and the organization cannot be read: {reason_of(error)}"
-            remedy = "Deploy accounts/management.yaml, or make the hub a delegated administrator (README)."
+            what = f"account {account} has never been read, and the organization cannot be read: {reason_of(error)}"
+            remedy = "Deploy accounts/management.yaml, or make the hub a delegated administrator (docs/deploy.md)."
             obstacles.append(Obstacle(what[:LONGEST_TEXT], remedy))
             break
     if not obstacles and unknown[MOST_UNKNOWN:]:
-        what = f"nothing is known yet of {len(unknown) - MOST_UNKNOWN} of the accounts that the record names"
-        obstacles.append(Obstacle(what, "Wait: they are read in turn. `podshare sweep` reads all at once.", waits=True))
+        what = f"{len(unknown) - MOST_UNKNOWN} of the accounts that the record names have not been read yet"
+        obstacles.append(
+            Obstacle(what, "Wait: each run reads some of them. `podshare sweep` reads all of them.", waits=True)
+        )
     return replace(records, accounts=accounts), tuple(obstacles)
 
 

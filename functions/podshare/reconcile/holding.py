@@ -34,10 +34,10 @@ class Held:
     def as_dict(self, team: str) -> dict[str, Any]:
         """What the status and the audit tell."""
         what = (
-            f"plan {self.hash} would take {len(self.losses)} grants from team {team}, after {self.limit} teams have "
+            f"plan {self.hash} would revoke {len(self.losses)} grants of team {team}, after {self.limit} teams have "
             "lost access within an hour"
         )
-        remedy = f"If this is meant: {self.command(team)}. If not: write the records again."
+        remedy = f"If this is intended: {self.command(team)}. If not, restore the records."
         told = {"hash": self.hash, "since": self.since, "count": len(self.losses), "losses": [*self.losses[:MOST_TOLD]]}
         return {**told, "what": what, "remedy": remedy, "keys": [str(key) for key in self.keys[:MOST_SHOWN]]}
 

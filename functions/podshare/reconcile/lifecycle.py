@@ -33,7 +33,7 @@ def account_changed(settings: Settings, event: Mapping[str, Any]) -> dict[str, A
         teams |= dict.fromkeys(teams_of_account(settings, account), account)
     reason = subject.reason
     if not reason and not teams:
-        reason = f"no team and no enrollment concerns account {', '.join(subject.accounts)}"
+        reason = f"no team and no enrollment uses account {', '.join(subject.accounts)}"
     return {
         "reason": reason,
         "accounts": [account.as_dict() for account in accounts],

@@ -31,19 +31,19 @@ class TeamState(StrEnum):
 # the kinds of policies that AWS names in a refusal (IAM user guide, "Troubleshoot access denied error messages")
 _DENYING = {
     "service control policy": (
-        "A service control policy of the organization denies it: let it except the roles under /podshare-system/, or "
-        "what carries the tag podshare:managed-by. If it asks for tags, name them in the hub's parameter ResourceTags. "
+        "A service control policy of the organization denies it: exempt the roles under /podshare-system/, or "
+        "resources with the tag podshare:managed-by. If it requires tags, set them in the parameter ResourceTags. "
         "Then reconcile the team."
     ),
     "resource control policy": (
-        "A resource control policy of the organization denies it: let it except the roles under /podshare-system/; "
+        "A resource control policy of the organization denies it: exempt the roles under /podshare-system/; "
         "then reconcile the team."
     ),
-    "permissions boundary": "The member role's permissions boundary denies it: take that boundary off the role.",
-    "resource-based policy": "The resource's own policy denies it: let its owner except podshare's member roles.",
-    "VPC endpoint policy": "The policy of a VPC endpoint denies it: let it except the roles under /podshare-system/.",
-    "session policy": "A session policy denies it, and podshare passes none: look who calls AWS in its place.",
-    "role trust policy": "The trust of the role denies it: deploy accounts/member.yaml of this version there.",
+    "permissions boundary": "The member role's permissions boundary denies it: remove that boundary from the role.",
+    "resource-based policy": "The resource's own policy denies it: ask its owner to exempt podshare's member roles.",
+    "VPC endpoint policy": "The policy of a VPC endpoint denies it: exempt the roles under /podshare-system/.",
+    "session policy": "A session policy denies it, and podshare uses none: find out who calls AWS instead of podshare.",
+    "role trust policy": "The role's trust policy denies it: deploy accounts/member.yaml of this version there.",
 }
 _REFUSED_BY = re.compile(rf"(?:explicit deny in (?:an?|the)|because no) ({'|'.join(_DENYING)})")
 _NO_GRANT = "because no identity-based policy allows the kms:CreateGrant action"
@@ -141,7 +141,7 @@ def _remedy(what: str) -> str:
         return _DENYING[found[1]]
     if _NO_GRANT in what:
         return (
-            "Let KmsKeyArns of the data account's member stack name the key, and ClusterAccountIds the account of the "
+            "Add the key to KmsKeyArns of the data account's member stack, and to ClusterAccountIds the account of the "
             "cluster; then reconcile the team."
         )
     return "The next reconciliation tries again."
@@ -151,12 +151,15 @@ def _violation(item: Mapping[str, str]) -> dict[str, str]:
     if "remedy" in item:
         return {"what": f"{item['rule']}: {item['found']}", "remedy": item["remedy"]}
     what = f"isolation rule broken: {item['rule']}: {item['found']} ({item['key']})"
-    return {"what": what, "remedy": "The next reconciliation mends what podshare owns; look who changed it."}
+    return {
+        "what": what,
+        "remedy": "The next reconciliation repairs podshare's resources; find out in CloudTrail who changed them.",
+    }
 
 
 def _excess(item: Mapping[str, Any]) -> dict[str, str]:
-    what = f"the proof fails: {item['what']} ({', '.join(item['keys'])})"
-    return {"what": what, "remedy": "The next reconciliation takes it away; look who gave it."}
+    what = f"unexpected access: {item['what']} ({', '.join(item['keys'])})"
+    return {"what": what, "remedy": "The next reconciliation revokes it; find out in CloudTrail who granted it."}
 
 
 def _difference(item: Mapping[str, Any]) -> dict[str, str]:

@@ -202,7 +202,7 @@ def _revoking(desired: Resource | None, observed: Observation) -> Iterator[tuple
         if cut and not same(cut, observed):
             yield observed.cut_stage, _change(observed, Action.CUT, "no longer desired", differences(observed, cut))
         if observed.key.kind is Kind.COMPUTE_QUOTA:
-            why = "the team's running work ends before its compute quota goes"
+            why = "the team's running work ends before its compute quota is deleted"
             yield Stage.RUNNING_WORK, Change(observed.key, Action.DRAIN, Work.KUBERNETES, why)
         yield observed.remove_stage, _change(observed, Action.DELETE, observed.unwanted)
         return
@@ -248,11 +248,11 @@ def _observed_obstacles(desired: Mapping[Key, Resource], observed: Mapping[Key, 
         if isinstance(found, Foreign) and key in desired:
             yield Obstacle(f"{thing} is not podshare's: {found.found}"[:LONGEST_TEXT], found.remedy)
         elif isinstance(found, Foreign):
-            what = f"{thing} is no longer wanted, and podshare may not delete it: {found.found}"
-            remedy = f"Look what it gives to whom. Delete it, if nobody needs it: {SHAPES[key.kind].deletion(key)}"
+            what = f"{thing} is no longer wanted, but podshare may not delete it: {found.found}"
+            remedy = f"Check who uses it. If nobody needs it, delete it: {SHAPES[key.kind].deletion(key)}"
             yield Obstacle(what[:LONGEST_TEXT], remedy[:LONGEST_TEXT], account=key.account)
         elif isinstance(found, Unreadable) and not (found.no_role and key in desired):  # told once per account
-            remedy = "It is left as it is; the next reconciliation tries again."
+            remedy = "podshare leaves it unchanged; the next reconciliation tries again."
             yield Obstacle(f"{thing} cannot be read: {found.reason}"[:LONGEST_TEXT], remedy)
 
 

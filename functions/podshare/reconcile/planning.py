@@ -93,8 +93,8 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, A
 def _likely_mistyped(settings: Settings, records: TeamRecords, found: Plan) -> Iterator[Obstacle]:
     """Where access would be taken away, and a selector means nobody: a mistyped id or tag looks like that."""
     for selector in records.idle_selectors if found.revoke and is_listed(settings) else ():
-        what = f"{selector} selects no account, and this plan takes away what others have"
-        yield Obstacle(what, "Correct the selector, or take its line out if nobody is meant.")
+        what = f"{selector} selects no account, and this plan revokes access of other members"
+        yield Obstacle(what, "Correct the selector, or remove its line if nobody is to be selected.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def decide(settings: Settings, context: Context, gathered: Gathered, attempt: st
     obstacles, notes = [*gathered.obstacles], list[str]()
     if gathered.is_placed:
         if records.selects and not is_listed(settings):
-            what = "the organization has not been listed yet: what the selectors mean is not known"
+            what = "the organization has not been listed yet, so selectors select no account"
             obstacles.append(Obstacle(what, "Run `podshare sweep` once after the deployment."))
         obstacles += [*_not_in_the_organization(records), *_on_gone_clusters(records)]
         obstacles += late_member_roles(settings, records.accounts, desired, observed)
@@ -156,7 +156,7 @@ def _shared_role_notes(desired: Iterable[Resource]) -> Iterator[str]:
         if isinstance(role, Role) and role.why == ALL_MEMBERS:
             size = policies.size([role.trust])
             yield (
-                "access_role: per_team: who is removed keeps open sessions for up to an hour; "
+                "access_role: per_team: a removed member keeps open sessions for up to an hour; "
                 f"the trust policy of {role.key.name} has {size:,} of {limits.TRUST_POLICY:,} characters"
             )
 
@@ -172,7 +172,7 @@ def _cluster_notes(
                 yield told
     for name, objects in _by_hand(records, facts, installation).items():
         command = f"podshare team manifests {records.name} --cluster {name} | kubectl apply --server-side -f -"
-        yield f"{len(objects)} objects are for a person to apply (kubernetes_api: false): {command}"
+        yield f"{len(objects)} objects have to be applied by a person (kubernetes_api: false): {command}"
 
 
 def _by_hand(
@@ -201,8 +201,8 @@ def _not_in_the_organization(records: TeamRecords) -> Iterator[Obstacle]:
     """A record that names an account which the organization does not have says so until it is mended."""
     for account in sorted(records.named_accounts & records.accounts.keys()):
         if records.accounts[account].state == DEPARTED:
-            what = f"account {account} is not in the organization, or not any more"
-            remedy = "Correct its id, or take it out of the team's members, or the dataset's or cluster's record."
+            what = f"account {account} is not, or no longer, in the organization"
+            remedy = "Correct its id, or remove it from the team's members, or from the dataset's or cluster's record."
             yield Obstacle(what, remedy, account=account)
 
 
@@ -221,8 +221,8 @@ def _on_gone_clusters(records: TeamRecords) -> Iterator[Obstacle]:
 def _back(records: TeamRecords, account: str) -> str:
     """How a cluster's account takes part again."""
     if is_blocked(records.accounts, account):
-        return f"podshare account unblock {account}, or take the cluster out of the team's record."
-    return "Take the cluster out of the team's record, or bring the account back."
+        return f"podshare account unblock {account}, or remove the cluster from the team's record."
+    return "Remove the cluster from the team's record, or bring the account back."
 
 
 def _plan(context: Context, gathered: Gathered, each: Clusters, obstacles: list[Obstacle]) -> Plan:

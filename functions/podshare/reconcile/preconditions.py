@@ -178,10 +178,10 @@ def late_member_roles(
         patient = account in accounts and (now - began).total_seconds() < settings.member_role_wait
         told = began.isoformat(timespec="seconds")
         if patient:
-            what = f"account {account} waits for its member role since {told}: {reason}"
-            remedy = "Nothing, while the StackSet deploys it. The rest of the team is provided meanwhile."
+            what = f"account {account} has been waiting for its member role since {told}: {reason}"
+            remedy = "Nothing to do while the StackSet deploys it. The rest of the team is provisioned meanwhile."
         else:
-            what = f"account {account} is parked: no member role since {told}: {reason}"
+            what = f"account {account} has had no member role since {told}, podshare gave up waiting: {reason}"
             remedy = f"{_DEPLOY} The sweep tries again."
         yield Obstacle(what[:LONGEST_TEXT], remedy, account=account, waits=patient)
 
@@ -194,7 +194,9 @@ def reserved_names(desired: Mapping[Key, Resource], observed: Mapping[Key, Obser
     for key, found in observed.items():
         if key in desired and isinstance(found, Namespace) and found.vacating:
             what = f"a team of this name was deleted, and its namespace {key.name} is not empty yet"
-            remedy = f"Wait, or delete all that is left, volume claims too: kubectl delete namespace {key.name}"
+            remedy = (
+                f"Wait, or delete its remaining contents, volume claims included: kubectl delete namespace {key.name}"
+            )
             yield Obstacle(what, remedy, account=key.account, waits=True)
 
 
@@ -211,7 +213,7 @@ def other_teams(
         try:
             others = compute_quota.others_of_team(context, quota)
         except Exception as error:  # as above
-            what = f"whether cluster {quota.cluster} has another team {quota.team} is not known: {reason_of(error)}"
+            what = f"cannot check whether cluster {quota.cluster} has a foreign team {quota.team}: {reason_of(error)}"
             remedy = "The next reconciliation tries again."
             # late_member_roles tells how long a member role has been waited for
             yield Obstacle(what[:LONGEST_TEXT], remedy, cluster=cluster, waits=isinstance(error, NoMemberRole))
@@ -220,10 +222,10 @@ def other_teams(
             others.append(quota.key.name.partition("/")[2])
         if others:
             what = (
-                f"cluster {quota.cluster} has a HyperPod team {quota.team} that podshare did not make: compute quota "
-                f"{', '.join(sorted(others))} makes its namespace hyperpod-ns-{quota.team}"
+                f"cluster {quota.cluster} has a HyperPod team {quota.team} that podshare did not create: compute quota "
+                f"{', '.join(sorted(others))} created its namespace hyperpod-ns-{quota.team}"
             )
-            remedy = "Choose another name for the team, or delete that quota and what is in the namespace."
+            remedy = "Choose another name for the team, or delete that quota and the contents of the namespace."
             yield Obstacle(what[:LONGEST_TEXT], remedy, cluster=cluster)
 
 
@@ -237,9 +239,9 @@ def other_namespaces(
         if observed.get(resource.key) or is_made or not _holds(namespace.is_of_others, context, resource.key):
             continue
         what = (
-            f"namespace {resource.key.name} of cluster {resource.cluster} is there, and podshare did not make its team"
+            f"namespace {resource.key.name} of cluster {resource.cluster} exists, and podshare did not create its team"
         )
-        remedy = "Choose another name for the team, or delete the namespace once nothing in it is needed."
+        remedy = "Choose another name for the team, or delete the namespace if nothing in it is needed."
         yield Obstacle(what, remedy, cluster=resource.cluster if len(wanted) > 1 else "")
 
 
@@ -255,8 +257,8 @@ def lost_namespaces(
             continue
         found = observed.get(key)
         if isinstance(found, Namespace) and found.ending:
-            what = f"namespace {key.name} is being deleted, and nothing can be made in it"
-            remedy = f"Wait until it has gone. It is held by {found.ending}: end what that stands for, or remove it."
+            what = f"namespace {key.name} is being deleted, and nothing can be created in it"
+            remedy = f"Wait until it is deleted. The deletion is blocked by {found.ending}: finish that, or remove it."
             yield Obstacle(what, remedy[:LONGEST_TEXT], waits=True, namespace=str(key))
             continue
         quota = next((one for one in map(observed.get, desired[key].needs) if isinstance(one, ComputeQuota)), None)
@@ -268,9 +270,9 @@ def _deleted_under(quota: ComputeQuota, namespace: Key) -> Obstacle:
     name, region = quota.key.name.partition("/")[2], namespace.region
     query = f"ComputeQuotaSummaries[?Name=='{name}' && Status!='Deleted'].ComputeQuotaId | [0]"
     listed = f'aws sagemaker list-compute-quotas --region {region} --query "{query}" --output text'
-    what = f"compute quota {name} is there, and its namespace {namespace.name} is not: somebody has deleted it"
+    what = f"compute quota {name} exists, but its namespace {namespace.name} does not: somebody has deleted it"
     remedy = (
-        "Delete the quota too, then reconcile: SageMaker makes the namespace with the next one. "
+        "Delete the quota too, then reconcile: SageMaker creates the namespace with the next one. "
         f"aws sagemaker delete-compute-quota --region {region} --compute-quota-id $({listed})"
     )
     return Obstacle(what, remedy, namespace=str(namespace))
@@ -302,7 +304,7 @@ def _member_roles(context: Context, changes: Iterable[Change]) -> Iterator[Obsta
         elif work in _TAGGING and (
             missing := not_allowed(context.installation.resource_tags, tags.get(TAG_KEYS_TAG, ""))
         ):
-            what = f"account {account}: member role for {work} may not give the tags {', '.join(missing)}"
+            what = f"account {account}: member role for {work} may not set the tags {', '.join(missing)}"
             keys = ",".join(context.installation.resource_tags)
             remedy = f"Deploy accounts/member.yaml there with the hub's keys: ResourceTagKeys={keys}"
             yield Obstacle(what[:LONGEST_TEXT], remedy[:LONGEST_TEXT], account=account)
@@ -314,7 +316,7 @@ def _missing_roles(context: Context, changes: Iterable[Change]) -> Iterator[Obst
         try:
             found = role_attachment.path_and_name(context, key)
         except Exception as error:  # as above
-            what = f"account {key.account}: whether it has the role {key.container} is not known: {reason_of(error)}"
+            what = f"account {key.account}: cannot check whether the role {key.container} exists: {reason_of(error)}"
             yield Obstacle(what[:LONGEST_TEXT], "The next reconciliation tries again.", only=str(key))
             continue
         if found != key.container:
@@ -332,7 +334,7 @@ def _crowded(
         return [*limits.counts(creating, _rooms(context, desired, creating))]
     except Exception as error:  # as above
         ((kind, account, _),) = creating
-        what = f"account {account}: whether there is room for a {kind.replace('_', ' ')} is not known"
+        what = f"account {account}: cannot check the quota for a {kind.replace('_', ' ')}"
         remedy = "The next reconciliation tries again."
         return [Obstacle(f"{what}: {reason_of(error)}"[:LONGEST_TEXT], remedy, account=account)]
 
@@ -350,12 +352,12 @@ def _rooms(
             case Kind.ACCESS_ENTRY:
                 clusters = _containers(desired, kind, account, region)
                 present = max(_count_entries(context, account, region, name) for name in clusters)
-                remedy = "EKS fixes this number: let fewer accounts take part, or use another cluster."
+                remedy = "EKS does not raise this quota: select fewer accounts, or use another cluster."
                 yield limits.Room(kind, account, region, present, limits.ACCESS_ENTRIES, remedy)
             case Kind.POD_IDENTITY_ASSOCIATION:
                 clusters = _containers(desired, kind, account, region)
                 present = max(_count_associations(context, account, region, name) for name in clusters)
-                remedy = "EKS fixes this number: use fewer service accounts."
+                remedy = "EKS does not raise this quota: use fewer service accounts."
                 yield limits.Room(kind, account, region, present, limits.POD_IDENTITY_ASSOCIATIONS, remedy)
             case Kind.ACCESS_POINT:
                 remedy = "Ask AWS to raise the S3 quota `Access points`."

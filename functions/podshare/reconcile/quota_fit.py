@@ -80,7 +80,7 @@ def check_fit(
                     *(_unknown(cluster, name) for name in unknown if name not in unsure),
                 ),
             )
-    raise Retryable(f"cluster {cluster.name}: other teams' quotas were let through {MOST_TRIES} times meanwhile")
+    raise Retryable(f"cluster {cluster.name}: gave up after {MOST_TRIES} concurrent plans of other teams")
 
 
 def forget_claim(context: Context, facts: ClusterFacts, team: str) -> None:
@@ -89,7 +89,7 @@ def forget_claim(context: Context, facts: ClusterFacts, team: str) -> None:
         row = context.state.get(_claims_of(facts), "claims")
         if not row or team not in row["teams"] or _claimed(context, facts, row, team, None):
             return
-    raise Retryable(f"cluster {facts.name}: other teams' claims were written {MOST_TRIES} times meanwhile")
+    raise Retryable(f"cluster {facts.name}: gave up after {MOST_TRIES} concurrent updates by other teams")
 
 
 def report(settings: Settings, name: str) -> dict[str, Any]:
@@ -150,11 +150,11 @@ def _obstacle(cluster: Cluster, quota: ComputeQuota, one: OverCommitment) -> Obs
         f"{found.nodes.lasting} nodes of {found.instance_type}, of which {free:g} are free. {found}"
     )
     if found.will_fit:
-        remedy = "Wait: the nodes that it needs were asked for and are not there yet."
+        remedy = "Wait: the nodes that it needs have been requested and have not arrived yet."
     else:
         remedy = (
             f"Lower a quota, add nodes, or set `over_commitment: warn` in cluster#{cluster.name}; then reconcile. "
-            "The rest of the team is provided, and a quota that it has stays as it is."
+            "The rest of the team is provisioned, and its existing quota stays unchanged."
         )
     return Obstacle(what[:LONGEST_TEXT], remedy, waits=found.will_fit, only=str(quota.key))
 
@@ -165,7 +165,7 @@ def _note(one: OverCommitment) -> str:
 
 def _unknown(cluster: Cluster, instance_type: str) -> str:
     return (
-        f"whether cluster {cluster.name} is over-committed in {instance_type} is unknown: EC2 publishes nothing about "
+        f"whether cluster {cluster.name} is over-committed in {instance_type} is unknown: EC2 publishes no data about "
         f"this type in {cluster.region}, so that parts of its instances cannot be counted"
     )[:LONGEST_TEXT]
 
@@ -173,7 +173,7 @@ def _unknown(cluster: Cluster, instance_type: str) -> str:
 def _unknown_obstacle(cluster: Cluster, quota: ComputeQuota, instance_type: str) -> Obstacle:
     remedy = (
         f"Give {quota.team} whole instances of {instance_type} (`count`), or set `over_commitment: warn` in "
-        f"cluster#{cluster.name}; then reconcile. The rest of the team is provided."
+        f"cluster#{cluster.name}; then reconcile. The rest of the team is provisioned."
     )
     return Obstacle(_unknown(cluster, instance_type), remedy, only=str(quota.key))
 
@@ -183,10 +183,10 @@ def _by(found: Commitment) -> str:
 
 
 def _unreadable(cluster: Cluster, quota: ComputeQuota, error: Exception) -> Fit:
-    what = f"whether the quota of {quota.team} fits is not known: compute quotas cannot be listed: {reason_of(error)}"
+    what = f"cannot check whether the quota of {quota.team} fits: compute quotas cannot be listed: {reason_of(error)}"
     if cluster.over_commitment == "warn":
         return Fit(notes=(what[:LONGEST_TEXT],))
-    remedy = "The quota stays as it is; the next reconciliation tries again."
+    remedy = "The quota stays unchanged; the next reconciliation tries again."
     return Fit((Obstacle(what[:LONGEST_TEXT], remedy, only=str(quota.key)),))
 
 

@@ -138,7 +138,7 @@ def _outcome(status: Item, sweep: Mapping[str, str]) -> str:
 def _reasons(status: Item, outcome: str) -> list[dict[str, str]]:
     team = _team(status)
     if outcome == "unfinished":
-        what = f"its reconciliation had not ended when the sweep did; last state {status.get('state')}"
+        what = f"its reconciliation had not finished when the sweep ended; last state {status.get('state')}"
         return [{"team": team, "state": outcome, "what": what, "remedy": f"podshare team status {team}"}]
     told = [*status.get("problems", ()), *status.get("left_behind", ())]
     return [{"team": team, "state": outcome, **_reason(one)} for one in told]

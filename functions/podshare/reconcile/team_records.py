@@ -136,8 +136,8 @@ def _accepted(kind: type[R], record: str, stored: Item | None) -> R | None:
         return kind.model_validate_json(str(stored["record"]))
     except ValidationError as error:
         raise Terminal(
-            f"{record}, as it was accepted before, breaks a rule of this version of podshare: nothing is changed. "
-            f"Deploy the former version, mend the record, and deploy this one again. {error}"
+            f"{record}, as accepted before, breaks a rule of this version of podshare: podshare changes nothing. "
+            f"Deploy the former version, fix the record, and deploy this version again. {error}"
         ) from error
 
 
@@ -212,8 +212,8 @@ class _Reader:
         selected = {one.id for one in known.values() if any(line.selector and line.selects(one) for line in lines)}
         accounts = with_blocks(known, named | selected, self._read(map(block_of, named | selected), [])[0])
         gone = [
-            f"account {account} is {accounts[account].standing}: nobody works from it or on its clusters, "
-            "and nothing of its data is shared"
+            f"account {account} is {accounts[account].standing}: nobody has access from it or to its clusters, "
+            "and its data is shared with nobody"
             for account in sorted(named | selected)
             if is_gone(accounts, account) and (account in records.named_accounts or accounts[account].blocked)
         ]
@@ -255,12 +255,12 @@ def _cluster(name: str, item: Item | None, stored: Item | None) -> tuple[Cluster
     last = _accepted(Cluster, name, stored)
     facts = cluster_facts(last, str(stored["hyperpod_arn"])) if stored and last and "hyperpod_arn" in stored else None
     if item is None:
-        note = f"{name} was deleted while teams use it: it counts until no team names it"
+        note = f"{name} was deleted while teams use it: it stays in force until no team names it"
         return last, facts, note if last else ""
     try:
         record = parse(item)
     except InvalidRecord as error:
-        return last, facts, f"{name} is not acceptable: {error}"
+        return last, facts, f"{name} is invalid: {error}"
     return (record if isinstance(record, Cluster) else None), facts, ""
 
 
@@ -281,7 +281,7 @@ def _datasets(
                 continue
             if item is None:
                 notes.append(f"{record} was deleted: its grants are revoked")
-        notes += [f"{record} is not acceptable: {problem}" for problem in accepted.problems]
+        notes += [f"{record} is invalid: {problem}" for problem in accepted.problems]
         found[name] = accepted.record
     return found, tuple(notes)
 
@@ -305,7 +305,7 @@ def _far(team: Team | None, clusters: Iterable[Cluster], datasets: Mapping[str, 
     for cluster, dataset in product(clusters, filter(None, map(datasets.get, names))):
         if dataset.region != cluster.region:
             where = f"dataset {dataset.name} is in {dataset.region}, cluster {cluster.name} in {cluster.region}"
-            yield f"{where}: each read costs the transfer between Regions, and takes longer"
+            yield f"{where}: each read incurs inter-Region transfer costs, and takes longer"
 
 
 def _terms(team: Team | None, now: datetime) -> Iterator[str]:

@@ -125,8 +125,8 @@ def _deleted_team(last: Team | None) -> Accepted[Team]:
     """A team whose record is gone: nothing, unless the record said that its deletion is a mistake."""
     if last is None or not last.deletion_protection:
         return Accepted(None)
-    rule = "the record was deleted while deletion_protection was on: the team stays as it was accepted"
-    remedy = "Write the record again. To delete the team, turn deletion_protection off first."
+    rule = "the record was deleted while deletion_protection was true: the team stays as last accepted"
+    remedy = "Restore the record. To delete the team, first set deletion_protection to false."
     return Accepted(last, (Problem(f"team#{last.name}", "deletion_protection", "true", rule, remedy),))
 
 
@@ -145,7 +145,7 @@ def _broken_references(
             remedy = _remedy_for_unknown("dataset", grant.dataset, datasets)
             yield Problem(record, f"{field}.dataset", grant.dataset, f"no dataset {grant.dataset}", remedy)
         elif dataset and not dataset.holds(grant.prefix):
-            rule = f"lies outside of dataset {dataset.name}, which is {dataset.prefix} of {dataset.bucket}"
+            rule = f"is outside of dataset {dataset.name}, which is {dataset.prefix} of {dataset.bucket}"
             remedy = f"Prefixes count from the bucket's root: begin it with {dataset.prefix}"
             yield Problem(record, f"{field}.prefix", grant.prefix, rule, remedy)
 
@@ -169,8 +169,8 @@ def _overlapping_links(team: Team, datasets: Mapping[str, Dataset | None]) -> It
         links = [(datasets.get(each.dataset), each) for each in (grant, other)]
         places = [f"{dataset.bucket}/{each.prefix or dataset.prefix}" for dataset, each in links if dataset]
         if grant.file_system == other.file_system and len(places) > 1 and overlap(*places):
-            rule = f"overlaps with file_systems.{one}, and {other.file_system} links no data twice"
-            remedy = "Leave one of them out, or link it to another file system."
+            rule = f"overlaps with file_systems.{one}, and {other.file_system} links each prefix once"
+            remedy = "Remove one of them, or link it to another file system."
             yield Problem(f"team#{team.name}", f"file_systems.{two}.dataset", other.dataset, rule, remedy)
 
 
@@ -179,8 +179,10 @@ def _mixed_roles(team: Team, datasets: Mapping[str, Dataset | None]) -> Iterable
         used = [dataset for grant in account.datasets if (dataset := datasets.get(grant.dataset))]
         if not share_a_role(used):
             targets = sorted({dataset.name for dataset in used if dataset.data_role == "target"})
-            rule = "have data_role target: they go neither with other datasets nor with those of another account"
-            remedy = "Pods end up in one role: give these datasets service accounts of their own, one for each account."
+            rule = (
+                "have data_role target: they cannot be combined with other datasets, or with those of another account"
+            )
+            remedy = "Pods use one role: give these datasets their own service accounts, one for each account."
             field = f"service_accounts.{row}.datasets"
             yield Problem(f"team#{team.name}", field, ", ".join(targets), rule, remedy)
 
@@ -189,8 +191,8 @@ def _own_roles(team: Team, own_paths: Sequence[str]) -> Iterable[Problem]:
     """A member by a role that podshare made would get in by another team's membership."""
     for row, member in enumerate(team.members):
         if member.existing_role and f"/{member.existing_role}".startswith(tuple(own_paths)):
-            rule = "is a role of podshare's own"
-            remedy = "Leave existing_role out: podshare makes the team's own data scientist role."
+            rule = "is one of podshare's own roles"
+            remedy = "Remove existing_role: podshare creates the team's own data scientist role."
             yield Problem(f"team#{team.name}", f"members.{row}.existing_role", member.existing_role, rule, remedy)
 
 

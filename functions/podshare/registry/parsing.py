@@ -37,7 +37,7 @@ def kind_and_name(record_id: str) -> tuple[str, str]:
         kinds = ", ".join(f"{kind}#NAME" for kind in MODELS)
         likely = closest(kind, MODELS) if name else ""
         remedy = f"Did you mean {likely}#{name}?" if likely else f"Use one of {kinds}."
-        raise InvalidRecord([Problem(record_id, "id", record_id, "is no record's id: it is KIND#NAME", remedy)])
+        raise InvalidRecord([Problem(record_id, "id", record_id, "is not a record id; use KIND#NAME", remedy)])
     return kind, name
 
 
@@ -136,9 +136,9 @@ def understood(part: type[P], row: object) -> P | None:
 def _misplaced_names(record_id: str, item: Mapping[str, Any], *, made_by_enrollment: bool) -> Iterable[Problem]:
     kind, name = kind_and_name(record_id)
     if "name" in item:
-        yield Problem(record_id, "name", _shown(plain(item["name"])), "the name stands in the id", "Remove it.")
+        yield Problem(record_id, "name", _shown(plain(item["name"])), "only the id has the name", "Remove it.")
     if kind == "team" and enrolled(name) and not made_by_enrollment:
-        rule = "names that end in an account's id are for the teams that enrollments make"
+        rule = "names that end in an account id are reserved for teams of enrollments"
         yield Problem(record_id, "id", record_id, rule, "Choose another name.")
 
 

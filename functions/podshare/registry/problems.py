@@ -48,7 +48,7 @@ def bounded(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     if len(found) <= MOST_PROBLEMS:
         return found
     more = len(found) - MOST_PROBLEMS + 1
-    rest = Problem(found[0].record, "record", f"{more:,} more", "these are not all of its problems", "Mend them first.")
+    rest = Problem(found[0].record, "record", f"{more:,} more", "more problems exist", "Fix these first.")
     return (*found[: MOST_PROBLEMS - 1], rest)
 
 

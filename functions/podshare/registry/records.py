@@ -155,15 +155,15 @@ class Dataset(_Record):
     @model_validator(mode="after")
     def _network_of_access_points(self) -> Self:
         if self.vpc and self.data_role == "target":
-            raise wrong("is the network of access points, of which a dataset with data_role target has none", "vpc")
+            raise wrong("restricts access points, which a dataset with data_role target does not have", "vpc")
         return self
 
     @model_validator(mode="after")
     def _key_beside_the_bucket(self) -> Self:
         if self.kms_key and self.kms_key.split(":")[3:5] != [self.region, self.account]:
             rule = (
-                f"must be a key of account {self.account} in {self.region}, as the bucket is: S3 encrypts by "
-                "keys of its Region, and podshare may grant no other account's"
+                f"must be a key of account {self.account} in {self.region}, as the bucket is: S3 uses "
+                "keys of its Region, and podshare cannot grant another account's"
             )
             raise wrong(rule, "kms_key")
         return self
@@ -244,11 +244,11 @@ class MemberRole(_Part):
     @model_validator(mode="after")
     def _one_kind_of_role(self) -> Self:
         if self.existing_role and self.permission_set:
-            raise wrong("excludes existing_role: scientists work by one of them", "permission_set")
+            raise wrong("excludes existing_role: scientists use one of them", "permission_set")
         if self.trusted_by is not None and (self.existing_role or self.permission_set):
-            raise wrong("says who may assume the role that podshare makes; this role is not podshare's", "trusted_by")
+            raise wrong("says who may assume the role that podshare creates; this role is not podshare's", "trusted_by")
         if self.trusted_by is not None and not self.trusted_by:
-            raise wrong("is empty: nobody could assume the role; leave it out or name principals", "trusted_by")
+            raise wrong("is empty: nobody could assume the role; remove it or name principals", "trusted_by")
         if self.existing_role and self.existing_role.startswith("aws-reserved/"):
             raise wrong("a role of IAM Identity Center is named by its permission_set", "existing_role")
         if self.existing_role and self.existing_role.startswith("aws-service-role/"):
@@ -274,7 +274,9 @@ class Membership(MemberRole, Selection):
         if bool(self.account) == bool(self.selector):
             raise ValueError("needs exactly one of account, organizational_unit and account_tag")
         if self.account and self.exclude_accounts:
-            raise wrong("belongs to a selector; a single account is left out by its own line", "exclude_accounts")
+            raise wrong(
+                "belongs to a selector; a line with a single account has nothing to exclude", "exclude_accounts"
+            )
         return self
 
     @property
@@ -359,7 +361,7 @@ class Sharing(_Part):
     def _only_borrowers_have_limits(self) -> Self:
         if self.strategy != "LendAndBorrow" and (self.borrow_limit is not None or self.absolute_borrow_limits):
             at = "absolute_borrow_limits" if self.borrow_limit is None else "borrow_limit"
-            raise wrong(f"a team with strategy {self.strategy} does not borrow: leave the borrow limits out", at)
+            raise wrong(f"a team with strategy {self.strategy} does not borrow: remove the borrow limits", at)
         _one_line_per_instance_type(self.absolute_borrow_limits, "absolute_borrow_limits")
         return self
 
@@ -433,7 +435,7 @@ def _one_quota_for_each_cluster(quota: Q, info: ValidationInfo) -> Q:
     if isinstance(cluster, str) and quota is None:
         raise PydanticCustomError("missing", f"{MISSING}: a team needs quota.resources")
     if isinstance(cluster, tuple) and quota is not None:
-        raise ValueError("stands beside each cluster where a team has several")
+        raise ValueError("belongs to each cluster if a team has several")
     return quota
 
 
@@ -449,9 +451,9 @@ def _side_by_side(access: Access | tuple[Access, ...]) -> Access | tuple[Access,
     if isinstance(access, tuple):
         refuse_twice(access)
         if not access:
-            raise ValueError("is an empty list: `none` lets nobody in")
+            raise ValueError("is an empty list: `none` gives nobody access")
         if Access.NONE in access and len(access) > 1:
-            raise ValueError("names none beside others: leave out the one or the others")
+            raise ValueError("combines none with other levels: remove none or the others")
     return access
 
 
@@ -707,7 +709,7 @@ class Approval(_Record):
     @model_validator(mode="after")
     def _both_or_neither(self) -> Self:
         if bool(self.confirmed) != bool(self.losses):
-            raise ValueError("confirmed and losses go together")
+            raise ValueError("confirmed and losses must be set together")
         return self
 
 

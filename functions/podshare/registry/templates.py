@@ -19,12 +19,12 @@ def refuse_unknown(value: Any, known: re.Pattern[str], *, alone: bool = False) -
     """Raise ValueError for a placeholder that is not ``known``, is none, or does not stand ``alone`` as it must."""
     for text in _texts(value):
         if alone and "${" in text and not _PLACEHOLDER.fullmatch(text):
-            raise ValueError(f"{text}: a placeholder stands alone here, for a whole figure")
+            raise ValueError(f"{text}: a placeholder must be the whole value here")
         for name in _PLACEHOLDER.findall(text):
             if not known.fullmatch(name):
-                raise ValueError(f"${{{name}}} cannot stand here")
+                raise ValueError(f"${{{name}}} is not allowed here")
         if "${" in _PLACEHOLDER.sub("", text):
-            raise ValueError("a placeholder is not closed by '}'")
+            raise ValueError("a placeholder lacks its closing '}'")
 
 
 def rendered(value: Any, fact: Callable[[str], str]) -> Any:
@@ -53,7 +53,7 @@ def facts_of(account: Account) -> Callable[[str], str]:
             return re.sub(r"[^\w .:/=+\-@]", "_", account.name)[:100]
         key = name.removeprefix("account.tags.")
         if key not in account.tags:
-            raise MissingTag(f"account {account.id} has no tag {key}")
+            raise MissingTag(f'account {account.id} has no tag "{key}"')
         return account.tags[key]
 
     return fact

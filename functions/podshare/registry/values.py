@@ -45,7 +45,7 @@ def _account(value: object) -> object:
     if len(str(value)) == 12:
         return str(value)
     octal = f"{value:o}".zfill(12)
-    likely = f": it stands there as {octal}, if that was read as an octal number" if len(octal) == 12 else ""
+    likely = f": it is {octal} there, if it was read as an octal number" if len(octal) == 12 else ""
     remedy = f"Put the id in quotes, as it is in its file{likely}."
     raise PydanticCustomError("account_id", "must be text of twelve digits; got a number", {"remedy": remedy})
 
@@ -75,20 +75,20 @@ def _moment(value: object) -> object:
         return datetime.fromisoformat(value).astimezone(UTC)
     if isinstance(value, datetime) and value.tzinfo:
         return value.astimezone(UTC)
-    raise ValueError("must be a moment like 2027-01-31T18:00:00Z, or with an offset like +01:00 in the place of Z")
+    raise ValueError("must be a timestamp like 2027-01-31T18:00:00Z, or with an offset like +01:00 instead of Z")
 
 
 def _no_alias(value: object) -> object:
     """A grant is of a key, whatever becomes of the alias by which somebody called it."""
     if isinstance(value, str) and "alias/" in value:
-        raise ValueError("names an alias, which may come to mean another key: use the key's ARN")
+        raise ValueError("names an alias, which may later point to another key: use the key's ARN")
     return value
 
 
 def _not_reserved(text: str) -> str:
     """EKS user guide, "Tag basics"."""
     if text.lower().startswith("aws:"):
-        raise ValueError("must not begin with 'aws:', which AWS keeps to itself in the values of tags")
+        raise ValueError("must not begin with 'aws:', which AWS reserves in tag values")
     return text
 
 
@@ -99,11 +99,11 @@ def _general_purpose(bucket: str) -> str:
     """
     for end, what in _NO_BUCKETS.items():
         if bucket.endswith(end):
-            raise ValueError(f"names {what}, by its end {end}: name a general purpose bucket")
+            raise ValueError(f"names {what} (it ends with {end}): name a general purpose bucket")
     if re.fullmatch(r"([0-9]{1,3}\.){3}[0-9]{1,3}", bucket):
-        raise ValueError("is an address; no bucket has the form of one")
+        raise ValueError("looks like an IP address, which a bucket name must not")
     if found := re.match(r"xn--|sthree-|amzn-s3-demo-", bucket):
-        raise ValueError(f"begins with {found.group()}, which S3 keeps to itself")
+        raise ValueError(f"begins with {found.group()}, which S3 reserves")
     return bucket
 
 
@@ -113,7 +113,7 @@ def _directory(prefix: str) -> str:
         raise ValueError("must not begin with '/', contain '//' or control characters")
     directory = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
     if len(directory) > LONGEST_PREFIX:
-        raise ValueError(f"must have at most {LONGEST_PREFIX} characters, the slash at its end among them")
+        raise ValueError(f"must have at most {LONGEST_PREFIX} characters, including the slash at its end")
     return directory
 
 

@@ -128,8 +128,8 @@ _DECIMAL = "Write it in decimal digits, such as 10."
 _WHOLE = ("must be a whole number; got {got}", _DECIMAL)
 _NUMBER = ("must be a number; got {got}", _DECIMAL)
 _BOOLEAN = ("must be true or false; got {got}", "Write true or false.")
-_CHOICE = ("{quoted} is no {field}; it is one of {choices}", "Use one of these.")
-_FIELDS = ("must have fields of its own; got {got}", "Write its fields in lines of their own, indented.")
+_CHOICE = ("{quoted} is not a valid {field}; valid are {choices}", "Use one of these.")
+_FIELDS = ("must have fields; got {got}", "Write each field on its own indented line.")
 _SENTENCES = {  # the rule and the remedy, by the type of pydantic's error
     **dict.fromkeys(("whole_number", "int_type", "int_parsing", "int_parsing_size", "int_from_float"), _WHOLE),
     **dict.fromkeys(("number", "float_type", "float_parsing", "finite_number"), _NUMBER),
@@ -138,12 +138,12 @@ _SENTENCES = {  # the rule and the remedy, by the type of pydantic's error
     **dict.fromkeys(("model_type", "model_attributes_type", "mapping_type", "dict_type"), _FIELDS),
     "greater_than_equal": ("must be at least {ge:,}; got {got}", "Correct the value."),
     "less_than_equal": ("must be at most {le:,}; got {got}", "Correct the value."),
-    "string_type": ("must be text; got {got}", "Put it in quotes, if that is what it says."),
+    "string_type": ("must be text; got {got}", "Put it in quotes if it is text."),
     "string_too_short": ("must have at least {min_length} of its characters; it has {length}", "Lengthen it."),
     "string_too_long": ("must have at most {max_length:,} characters; it has {length:,}", "Shorten it."),
     "too_short": ("must have at least {min_length} in its list; it has {length}", "Add what is missing."),
-    "too_long": ("must have at most {max_length:,} in its list; it has {length:,}", "Leave some out."),
-    "tuple_type": ("must be a list; got {got}", "Write a line for each, begun with `- `."),
+    "too_long": ("must have at most {max_length:,} in its list; it has {length:,}", "Remove some."),
+    "tuple_type": ("must be a list; got {got}", "Write one line for each, beginning with `- `."),
     "string_pattern_mismatch": ("{says}", "Correct the value."),
 }
 

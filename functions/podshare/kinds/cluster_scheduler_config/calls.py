@@ -112,7 +112,9 @@ def _change(
     """Make the config that is there the one that is wanted; what SageMaker could not make is made anew."""
     tags, status = _tags(client, found), status_of(found)
     if not _owned(context, tags):
-        raise Terminal(f"the cluster's scheduler config {found['Name']} is not podshare's. It is left alone.")
+        raise Terminal(
+            f"the cluster's scheduler config {found['Name']} is not podshare's. podshare leaves it unchanged."
+        )
     if status == "moving":
         raise Pending(f"scheduler config {config.key.name} is {found['Status']}")
     if status == "failed":

@@ -79,6 +79,6 @@ def all_of(context: Context, key: Key) -> list[Mapping[str, Any]]:
         if is_absent(error):
             return []
         if code_of(error) == "AccessDeniedException":
-            remedy = "list it in KmsKeyArns of accounts/member.yaml, and let its policy leave it to IAM policies"
+            remedy = "add it to KmsKeyArns of accounts/member.yaml, and let its key policy delegate to IAM policies"
             raise Terminal(f"KMS key {key.container} is not open to podshare: {remedy}. {error}") from error
         raise
