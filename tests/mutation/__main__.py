@@ -84,6 +84,7 @@ def main() -> int:
 def _copy() -> None:
     """Bring the copy up to date; mutmut compares the functions of a file that is newer than its mutants."""
     COPY.mkdir(exist_ok=True)
+    shutil.rmtree(COPY / "mutants" / "tests", ignore_errors=True)  # mutmut keeps copies of tests that have gone
     for source, target in (
         ("functions/podshare", "podshare"),
         ("tests/domain", "tests/domain"),

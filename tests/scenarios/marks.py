@@ -1,10 +1,12 @@
 """Tags and labels in the hands of somebody else: an account's or a cluster's administrator changes those of podshare's."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from podshare.kinds.base import Key, Kind
 from podshare.kinds.shapes import SHAPES
+from podshare.kinds.table import KINDS
 from podshare_sandbox.services import kubernetes
 from podshare_sandbox.services.kubernetes.resources import BY_KIND
 from tests.scenarios.world import Item, World
@@ -16,13 +18,9 @@ Change = Callable[[Tags], Tags]
 OBJECTS = {
     kind: shape.object_kind for kind, shape in SHAPES.items() if shape.object_kind and kind is not Kind.NAMESPACE
 }
-TAGGED = {
-    Kind.ROLE,
-    Kind.ACCESS_ENTRY,
-    Kind.POD_IDENTITY_ASSOCIATION,
-    Kind.ACCESS_POINT,
-    Kind.COMPUTE_QUOTA,
-    Kind.DATA_REPOSITORY_ASSOCIATION,
+# a scheduler config is all teams'
+TAGGED = {kind for kind, one in KINDS.items() if any(re.search(":(Add)?Tag", action) for action in one.WRITES)} - {
+    Kind.CLUSTER_SCHEDULER_CONFIG
 }
 
 

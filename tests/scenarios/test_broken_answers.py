@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
+from podshare.kinds import shapes
 from podshare.kinds.base import Key, Kind
 from podshare.kinds.table import KINDS
 from podshare_sandbox.authorization import Decision
@@ -83,13 +84,9 @@ TEAM = a_team_item(
 )
 
 # of the cluster's API, what each kind is read by
-PATHS = {
+PATHS: dict[Kind, tuple[str, ...]] = {
+    **{kind: (f"{shape.object_kind.lower()}s",) for kind, shape in shapes.SHAPES.items() if shape.object_kind},
     Kind.NAMESPACE: ("namespaces", "networkpolicies"),
-    Kind.SERVICE_ACCOUNT: ("serviceaccounts",),
-    Kind.KUBERNETES_ROLE: ("roles",),
-    Kind.KUBERNETES_ROLE_BINDING: ("rolebindings",),
-    Kind.PERSISTENT_VOLUME: ("persistentvolumes",),
-    Kind.PERSISTENT_VOLUME_CLAIM: ("persistentvolumeclaims",),
     Kind.FOREIGN_SUBJECTS: ("rolebindings",),
 }
 

@@ -60,6 +60,22 @@ def test_a_function_that_outlived_its_execution_changes_nothing(world: World) ->
     assert made == []
 
 
+def test_a_planner_without_the_lease_keeps_nothing(world: World) -> None:
+    """A plan that is asked for with an older fence ends before anything is written."""
+    world.put_team("hotel", members=[{"account": VISION}], service_accounts=[])
+    lease = world.state("lease", "team#hotel")
+    overtaken = {"fence": int(lease["fence"]) - 1, "generation": int(lease["generation"])}
+    before = len(world.sandbox.decisions)
+    answer = world.sandbox.client("lambda").invoke(
+        FunctionName="podshare-plan-team",
+        Payload=json.dumps({"team": "hotel", "lease": overtaken, "execution": "e"}).encode(),
+    )
+    assert json.loads(answer["Payload"].read())["errorType"] == "Superseded"
+    made = {decision.action for decision in world.sandbox.decisions[before:]}
+    assert "dynamodb:Query" in made
+    assert made & {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"} == set()
+
+
 def test_a_change_that_was_overtaken_removes_nothing_that_is_desired(world: World) -> None:
     """Even with the newest fence, a deletion of what the record asks for does nothing."""
     world.put_team("charlie", members=[{"account": VISION}], service_accounts=[])

@@ -12,6 +12,7 @@ from podshare.aws.settings import Settings
 from podshare.installation import TEAM_TAG
 from podshare.kinds.base import Kind, Resource
 from podshare.kinds.desired import desired
+from podshare.kinds.table import KINDS
 from podshare.registry.records import Scheduler
 from podshare.resource_tags import LONGEST, MOST, not_allowed, parse
 from podshare_sandbox.cloudformation import template
@@ -21,15 +22,7 @@ from tests.domain.aws_requests import wrong_requests
 
 HUB = template.read(ROOT / "template.yaml")["Parameters"]["ResourceTags"]
 MEMBER = template.read(ROOT / "accounts" / "member.yaml")["Parameters"]["ResourceTagKeys"]
-TAGGED = {
-    Kind.ROLE,
-    Kind.ACCESS_ENTRY,
-    Kind.POD_IDENTITY_ASSOCIATION,
-    Kind.ACCESS_POINT,
-    Kind.COMPUTE_QUOTA,
-    Kind.CLUSTER_SCHEDULER_CONFIG,
-    Kind.DATA_REPOSITORY_ASSOCIATION,
-}
+TAGGED = {kind for kind, one in KINDS.items() if any(re.search(":(Add)?Tag", action) for action in one.WRITES)}
 ENVIRONMENT = {
     "AWS_REGION": "us-west-2",
     "PODSHARE_PREFIX": "podshare",
