@@ -278,3 +278,12 @@ def test_a_member_less_narrows_a_shared_trust_and_nothing_else() -> None:
     common = more.common(fewer)
     assert common
     assert common.facts()["trust"] == fewer.facts()["trust"]
+
+
+def test_a_target_role_knows_its_buckets_and_how_it_is_closed() -> None:
+    """In the data account: what it uses by itself, and a trust that nobody passes, for when it is revoked."""
+    datasets = {"imagenet": a_dataset(data_role="target")}
+    wanted = desired(a_team(members=[]), [CLUSTER], datasets, {}, INSTALLATION)
+    (role,) = (one for one in wanted.values() if isinstance(one, Role) and one.key.account == "333333333333")
+    assert role.buckets == {(datasets["imagenet"].bucket, "us-west-2", None)}
+    assert role.closed_trust == policies.trust_nobody(INSTALLATION, "333333333333")

@@ -1,5 +1,6 @@
 """What an observed resource and the desired one both give, and what is left of a resource whose access is cut."""
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 from inspect import signature
 from pathlib import Path
@@ -26,9 +27,11 @@ from podshare.kinds.pod_identity_association.shape import PodIdentityAssociation
 from podshare.kinds.role.shape import Role
 from podshare.kinds.role_attachment.shape import RoleAttachment
 from podshare.kinds.service_account.shape import ServiceAccount
+from podshare.kinds.shapes import SHAPES
 from podshare.kinds.table import KINDS, KindModule
 from podshare.policy import policies
 from podshare.policy.rbac import KubernetesRule
+from tests.builders import INSTALLATION
 
 OFFERED = ("read", "create", "update", "delete")
 KEY = Key(Kind.ROLE, "111111111111", "us-west-2", "container", "name")
@@ -282,3 +285,12 @@ def test_each_kind_has_a_folder_of_its_name_and_each_folder_a_kind() -> None:
         for kind, module in KINDS.items()
     } == dict.fromkeys(Kind, parameters)
     assert all(isinstance(actions, frozenset) for module in KINDS.values() for actions in (module.READS, module.WRITES))
+
+
+def test_people_are_told_how_to_delete_and_to_mark_each_kind_as_reviewed(golden: Callable[[str, Any], None]) -> None:
+    """The commands by which a person deletes a resource, or gives it back the tags by which podshare knows it."""
+    commands = {}
+    for kind, shape in SHAPES.items():
+        key = replace(KEY, kind=kind, name="hyperpod-ns-vision/trainer")
+        commands[kind] = [shape.deletion(key), shape.marking(INSTALLATION, key, {"podshare:team": "vision"})]
+    golden("commands", commands)
