@@ -22,9 +22,9 @@ STEPS = (
     "VerifyTeam",
     "RecordOutcome",
 )
-_BEGIN_CHANGE = frozenset({"BeginCut", "BeginProvision"})
-_LOOK_AGAIN = frozenset({"LookAgainAtCut", "LookAgainAtProvision"})
-_CHANGE_OVER = frozenset({"CutOver", "ProvisionOver"})
+_BEGIN_CHANGES = frozenset({"BeginCut", "BeginProvision"})
+_APPLY = frozenset({"ApplyCut", "ApplyProvision"})
+_CHANGES_OVER = frozenset({"CutOver", "ProvisionOver"})
 _ENDS = {
     "ExecutionFailed": "executionFailedEventDetails",
     "ExecutionTimedOut": "executionTimedOutEventDetails",
@@ -92,6 +92,8 @@ class Run:
             if entered := event.get("stateEnteredEventDetails"):
                 yield from self._entered(at, entered["name"], _data(entered.get("input")))
             elif left := event.get("stateExitedEventDetails"):
+                if left["name"] in _CHANGES_OVER:  # also of what no function told, because it failed as a whole
+                    yield from self._changes_over(at, _listed(left.get("output")))
                 yield from self._left(at, left["name"], _data(left.get("output")))
             elif event["type"] == "ExecutionSucceeded":
                 yield from self._succeeded(at, _data(event.get("executionSucceededEventDetails", {}).get("output")))
@@ -101,13 +103,10 @@ class Run:
     def _entered(self, at: datetime.datetime, name: str, data: Mapping[str, Any]) -> Iterator[Happening]:
         if name in STEPS:
             self.steps.setdefault(name, Step()).enter(at)
-        if name in _BEGIN_CHANGE and "action" in data:
-            self._began.setdefault(_identity(data), (at, str(data.get("why", ""))))
-            self.doing[_identity(data)] = f"{data['action']} {words.thing(data)}"
-        elif name in _LOOK_AGAIN and "action" in data:
-            self.doing[_identity(data)] = f"{data['action']} {words.thing(data)}: {data.get('detail', '')}"
-        elif name in _CHANGE_OVER and "action" in data:
-            yield self._change_over(at, data)
+        if name in _BEGIN_CHANGES:
+            for change in data.get("changes", ()):
+                self._began[_identity(change)] = at, str(change.get("why", ""))
+                self.doing[_identity(change)] = f"{change['action']} {words.thing(change)}"
         elif name == "WaitForFormerHolder":
             yield Happening(at, "[yellow]…[/]", "waits for the functions of an earlier failed run")
         elif name == "WaitForNextAttempt":
@@ -117,7 +116,11 @@ class Run:
     def _left(self, at: datetime.datetime, name: str, data: Mapping[str, Any]) -> Iterator[Happening]:
         if name in self.steps:
             self.steps[name].leave(at)
-        if name == "PlanTeam" and "count" in data:
+        if name in _APPLY:
+            yield from self._changes_over(at, data.get("results", ()))
+            for change in data.get("again", ()):
+                self.doing[_identity(change)] = f"{change['action']} {words.thing(change)}: {change.get('detail', '')}"
+        elif name == "PlanTeam" and "count" in data:
             self.planned, self.doing = int(data.get("count", 0)), {}
             yield Happening(at, "[cyan]•[/]", _told_plan(data))
         elif name == "VerifyTeam" and "verified" in data:
@@ -130,16 +133,22 @@ class Run:
             if data.get("next") == "again":
                 yield Happening(at, "[cyan]•[/]", "a re-run was requested: starts over")
 
-    def _change_over(self, at: datetime.datetime, data: Mapping[str, Any]) -> Happening:
-        identity, status = _identity(data), str(data.get("status", ""))
-        began, why = self._began.pop(identity, (at, ""))
-        self.doing.pop(identity, None)
-        self.changes.append(Change(data, status, (at - began).total_seconds()))
-        mark = {"done": "[green]✓[/]", "waiting": "[yellow]…[/]", "superseded": "[dim]↷[/]"}.get(status, "[red]✗[/]")
-        # what is taken away has the one reason that nothing asks for it any more
-        reason = "" if data["action"] in ("cut", "delete") else why
-        note = reason if status == "done" else str(data.get("detail", ""))
-        return Happening(at, mark, f"{words.action(str(data['action']))} {escape(words.thing(data))}", note)
+    def _changes_over(self, at: datetime.datetime, changes: Iterable[Mapping[str, Any]]) -> Iterator[Happening]:
+        """Those of ``changes`` that were under way until now; a batch tells all of its own once more when it ends."""
+        for change in changes:
+            identity, status = _identity(change), str(change.get("status", ""))
+            if identity not in self._began:
+                continue
+            began, why = self._began.pop(identity)
+            self.doing.pop(identity, None)
+            self.changes.append(Change(change, status, (at - began).total_seconds()))
+            mark = {"done": "[green]✓[/]", "waiting": "[yellow]…[/]", "superseded": "[dim]↷[/]"}.get(
+                status, "[red]✗[/]"
+            )
+            # what is taken away has the one reason that nothing asks for it any more
+            reason = "" if change["action"] in ("cut", "delete") else why
+            note = reason if status == "done" else str(change.get("detail", ""))
+            yield Happening(at, mark, f"{words.action(str(change['action']))} {escape(words.thing(change))}", note)
 
     def _succeeded(self, at: datetime.datetime, data: Mapping[str, Any]) -> Iterator[Happening]:
         match data.get("status"):
@@ -220,6 +229,15 @@ def _data(text: str | None) -> Mapping[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _listed(text: str | None) -> list[Mapping[str, Any]]:
+    """The changes in a state's output: one by itself may have lost its list (JSONata, singleton sequences)."""
+    try:
+        output = json.loads(text or "[]")
+    except ValueError:
+        return []
+    return [change for change in (output if isinstance(output, list) else [output]) if "action" in change]
 
 
 def _identity(change: Mapping[str, Any]) -> str:

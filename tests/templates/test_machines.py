@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from podshare.reconcile.outcome import results_in
 from podshare_sandbox import concurrency
 from podshare_sandbox.state_machines.definitions import problems_of
 from sandbox.tests.runtime import HUB, REGION, Runtime, eventually, running_runtime
@@ -60,19 +61,26 @@ def handler(event, context):
 """
 APPLY = """
 import json, os, pathlib, time
+class Terminal(Exception): pass
 def handler(event, context):
-    change = event["change"]
+    made = [made_of(change) for change in event["changes"]]
+    again = [one for one in made if one["status"] == "again"]
+    return {"results": [one for one in made if one not in again], "again": again, "wait_seconds": 3}
+def made_of(change):
     looks = pathlib.Path(os.environ["FOLDER"], change["name"])
     count = len(looks.read_text()) if looks.exists() else 0
     looks.write_text("." * (count + 1))
-    told = {"status": "done", "detail": "as desired", "failure": ""}
     if change["name"].startswith("slow"):
         time.sleep(0.2)
     if change["name"].startswith("late") and not count:
         time.sleep(30)
+    if change["name"].startswith("broken"):
+        raise Terminal("nothing can be read")
     if change["name"].startswith("never"):
-        told = {"status": "pending", "detail": "Creating", "failure": "" if count else "no capacity"}
-    return {**change, **told}
+        return {**change, "status": "failed", "detail": "no such role"}
+    if change["name"].startswith("settling") and count < 3:
+        return {**change, "status": "again", "detail": "Creating"}
+    return {**change, "status": "done", "detail": "as desired"}
 """
 RECORD_OUTCOME = """
 def handler(event, context):
@@ -170,21 +178,22 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
         yield Machines(aws, tmp_path_factory.mktemp("notes"))
 
 
-def a_change(name: str) -> dict[str, str]:
-    """A change as a plan has it, which some applier makes."""
-    return {"action": "create", "name": name, "work": "cluster"}
+def a_change(name: str, lane: int = 0) -> dict[str, Any]:
+    """A change as a plan has it, which the function for roles makes, or the one for clusters."""
+    return {"action": "create", "name": name, "work": "identity" if "role" in name else "cluster", "lane": lane}
 
 
 def a_lane(*waves: list[str]) -> dict[str, Any]:
-    """A lane whose waves have changes of these names."""
-    return {"about": "", "waves": [{"changes": [a_change(name) for name in wave]} for wave in waves]}
+    """Lanes side by side: the first change of each wave is of the first one, and so on."""
+    return {
+        "about": "",
+        "waves": [{"changes": [a_change(name, lane) for lane, name in enumerate(wave)]} for wave in waves],
+    }
 
 
 def details(recorded: dict[str, Any]) -> dict[str, str]:
     """What became of each change, by its name."""
-    return {
-        result["name"]: f"{result['status']}: {result['detail']}" for group in recorded["results"] for result in group
-    }
+    return {result["name"]: f"{result['status']}: {result['detail']}" for result in results_in(recorded["results"])}
 
 
 def team(name: str, execution: str) -> dict[str, Any]:
@@ -246,42 +255,56 @@ def test_a_team_that_cannot_be_started_holds_up_no_other(machines: Machines) -> 
 def test_compute_and_access_are_provided_in_lanes(machines: Machines) -> None:
     """Each lane of both lists goes wave by wave, and one that fails stops no other; without any nothing is provided."""
     lanes = {
-        "allocate": [a_lane(["quota"], ["binding", "account"])],
-        "grant": [a_lane(["never"], ["after"]), a_lane(["role"])],
+        "allocate": [a_lane(["quota"], ["binding"])],
+        "grant": [a_lane(["never", "role"], ["after", "entry"]), a_lane(["other-role"])],
     }
-    assert set(details(machines.reconcile(**lanes))) == {"quota", "binding", "account", "never", "role"}
+    assert set(details(machines.reconcile(**lanes))) == {"quota", "binding", "never", "role", "entry", "other-role"}
     assert "after" not in machines.notes
-    assert details(machines.reconcile(grant=lanes["grant"][1:])) == {"role": "done: as desired"}
+    assert details(machines.reconcile(grant=lanes["grant"][1:])) == {"other-role": "done: as desired"}
     assert details(machines.reconcile(allocate=lanes["allocate"][:1]))["quota"] == "done: as desired"
     assert machines.reconcile()["results"] == []
+
+
+def test_each_function_gets_its_changes_of_a_stage_at_once(machines: Machines) -> None:
+    """What is not over is asked for again by itself, until it is; what is over is not asked for anew."""
+    cuts = [{"stage": "trust", "changes": [a_change(name) for name in ("role", "settling-1", "entry", "settling-2")]}]
+    told = details(machines.reconcile(revoke=cuts))
+    assert set(told.values()) == {"done: as desired"}
+    looks = {name: len((machines.folder / name).read_text()) for name in told}
+    assert looks == {"role": 1, "entry": 1, "settling-1": 4, "settling-2": 4}
 
 
 @pytest.mark.parametrize(
     "plan",
     [
-        {"allocate": [a_lane(["never"])]},
-        {"grant": [a_lane(["never"])]},
-        {"revoke": [{"stage": "compute", "changes": [a_change("never")]}]},
+        {"allocate": [a_lane(["broken", "entry"])]},
+        {"grant": [a_lane(["broken", "entry"])]},
+        {"revoke": [{"stage": "compute", "changes": [a_change("broken"), a_change("entry")]}]},
     ],
     ids=["allocate", "grant", "revoke"],
 )
-def test_a_change_that_never_settles_tells_what_aws_said(machines: Machines, plan: dict[str, Any]) -> None:
-    """The reason of an attempt that AWS could not carry out is kept, although later looks do not tell it."""
-    assert details(machines.reconcile(**plan)) == {"never": "failed: did not settle: no capacity"}
-    assert len((machines.folder / "never").read_text()) == 100
+def test_a_function_that_fails_as_a_whole_fails_its_changes(machines: Machines, plan: dict[str, Any]) -> None:
+    """Each of them is told as failed, with what the function said; the changes of other functions are made."""
+    cuts = {"revoke": [*plan.get("revoke", []), {"stage": "trust", "changes": [a_change("role")]}]}
+    failed = "failed: Terminal: nothing can be read"
+    assert details(machines.reconcile(**{**plan, **cuts})) == {
+        "broken": failed,
+        "entry": failed,
+        "role": "done: as desired",
+    }
 
 
 def test_what_is_throttled_is_waited_out(machines: Machines) -> None:
     """An account that runs one function at once gets all done, cuts and grants alike."""
     concurrency.set_limit(HUB, REGION, 1)
-    lanes = [a_lane([f"slow-{number}"]) for number in range(4)]
+    lanes = [a_lane([f"slow-{number}", f"slow-role-{number}"]) for number in range(4)]
     cuts = [{"stage": "trust", "changes": [a_change(f"slow-cut-{number}") for number in range(3)]}]
     try:
         told = details(machines.reconcile(revoke=cuts, grant=lanes))
     finally:
         concurrency.set_limit(HUB, REGION, concurrency.DEFAULT)
     assert set(told.values()) == {"done: as desired"}
-    assert len(told) == 7
+    assert len(told) == 11
 
 
 def test_a_task_that_does_not_answer_is_tried_again(machines: Machines) -> None:

@@ -47,8 +47,5 @@ def _subject(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "execution", str(event.get("execution", "dry run" if event.get("dry_run") else ""))
     elif "execution" in event:
         yield "execution", str(event["execution"])
-    if "change" in event:
-        yield "change", str(event["change"].get("key", ""))
-        yield "account", str(event["change"].get("account", ""))
-    elif "account" in event:
+    if "account" in event:
         yield "account", str(event["account"])

@@ -112,6 +112,7 @@ class Resource:
     is_access: ClassVar[bool] = False  # whether somebody who loses it for good has lost access
     in_bucket: ClassVar[bool] = False  # whether it waits for what keeps podshare from writing a bucket's policy
     in_namespace: ClassVar[bool] = False  # whether it is there when the team has its namespace, before anybody gets in
+    in_turn: ClassVar[bool] = False  # whether those of one container are changed one after the other
     object_kind: ClassVar[str] = ""  # what Kubernetes calls it; empty for what is no object of a cluster
     told_by: ClassVar[frozenset[str]] = frozenset()  # calls of others that accounts/drift.yaml tells the hub of
 

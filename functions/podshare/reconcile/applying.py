@@ -1,14 +1,19 @@
-"""Apply one change: read what is desired and what is there, and converge.
+"""Apply changes: read what is desired and what is there of each, and converge.
 
-A change that has been overtaken does nothing; one that was done already is done. After every change what is there is
-read back. What is desired is read once for the changes that a warm function makes under one hold of the lease, which
-is checked before each of them; see docs/decisions/0031.
+All changes that one function may make in a wave, or a stage, come in one invocation, and are made side by side. A
+change that has been overtaken does nothing; one that was done already is done. After every change what is there is read
+back. One that fails, or has to be looked at again, keeps no other; see docs/decisions/0057. What is desired is read
+once for the changes that a warm function makes under one hold of the lease; see docs/decisions/0031.
 """
 
 import dataclasses
 import datetime
+import logging
+import random
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -26,62 +31,185 @@ from podshare.aws.errors import (
     reason_of,
 )
 from podshare.aws.lease import Hold, TeamLeases
-from podshare.aws.sessions import Accounts, changes_guarded_by
+from podshare.aws.sessions import Accounts, ask_guard, changes_guarded_by
 from podshare.aws.settings import Settings
 from podshare.aws.tables import State
 from podshare.kinds.base import Key, Resource, same
 from podshare.kinds.context import Context
 from podshare.kinds.observation import Foreign
 from podshare.kinds.running_work import await_drain
+from podshare.kinds.shapes import SHAPES
 from podshare.kinds.table import KINDS
 from podshare.reconcile.plan import Action, goal
 from podshare.reconcile.team_records import desired_resources, read_records
 
+MOST_LOOKS = 100  # at one change that AWS works on, before it counts as failed
+MOST_RETRIES = 10  # of one change that may succeed in a moment
+LOOK_SECONDS = 3
+_LONGEST_PAUSE = 20.0  # between two retries
+_AT_ONCE = 8
+_LONGEST_DETAIL = 1000
 _FRESH_SECONDS = 60.0
+_CHECK_SECONDS = 1.0
 _known: dict[Hold, tuple[float, Mapping[Key, Resource]]] = {}  # when it was read, what is desired; of one hold at most
+
+_log = logging.getLogger(__name__)
+
+Told = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Batch:
+    """Changes as the state machine hands them over, with the lease under which they are made."""
+
+    hold: Hold
+    changes: Sequence[Told]
+
+    @classmethod
+    def of(cls, event: Told) -> "Batch":
+        """The batch in a function's event."""
+        lease = event["lease"]
+        return cls(Hold(event["team"], int(lease["fence"]), int(lease["generation"])), event["changes"])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Step:
-    """A change as the state machine hands it over, with the lease under which it is made."""
+    """One change, with the lease under which it is made."""
 
     hold: Hold
     action: Action
     key: Key
 
-    @classmethod
-    def of(cls, event: dict[str, Any]) -> "Step":
-        """The step in a function's event."""
-        lease, change = event["lease"], event["change"]
-        hold = Hold(event["team"], int(lease["fence"]), int(lease["generation"]))
-        return cls(hold, Action(change["action"]), Key.parse(change["key"]))
 
+def apply(settings: Settings, work: str, batch: Batch, seconds_left: Callable[[], float]) -> Told:
+    """Make changes side by side, and tell what became of each: ``results``, and those to make ``again``.
 
-def apply(settings: Settings, work: str, step: Step) -> dict[str, Any]:
-    """Make one change and tell what became of it: done, pending, waiting or superseded.
-
-    ``failure`` is what AWS told of an attempt that it could not carry out and that is made anew, else empty. Raises
-    Retryable or Terminal if the change failed; the state machine retries the one and records the other.
+    A result is a change with its ``status`` (done, waiting, superseded or failed) and ``detail``. A change that AWS
+    works on, that may succeed in a moment, or for which too little of the invocation's ``seconds_left`` is left, is
+    made again after ``wait_seconds``: ``MOST_LOOKS`` and ``MOST_RETRIES`` times at most.
     """
-    failure = ""
-    about = f"team {step.hold.team}, account {step.key.account}: {step.action} {step.key.kind} {step.key.name}"
+    desired = _Desired(settings, batch.hold)
+    lease = _FreshCheck(TeamLeases(State(settings.state), settings.function_timeout), batch.hold)
+
+    def make(turn: Sequence[Told]) -> list[Told]:
+        return [
+            _attempt(settings, work, batch.hold, desired, change)
+            if seconds_left() > settings.function_timeout / 2
+            else {**change, "status": "again"}
+            for change in turn
+        ]
+
+    with changes_guarded_by(lease), ThreadPoolExecutor(_AT_ONCE) as pool:
+        made = [change for turn in pool.map(make, _turns(batch.changes)) for change in turn]
+    again = [change for change in made if change["status"] == "again"]
+    return {
+        "results": [_result(change) for change in made if change["status"] != "again"],
+        "again": again,
+        "wait_seconds": max((change.pop("wait_seconds", 0) for change in again), default=0),
+    }
+
+
+def _turns(changes: Iterable[Told]) -> list[list[Told]]:
+    """Changes that can be made side by side; those of a document that takes one writer stand behind each other."""
+    turns: dict[object, list[Told]] = {}
+    for change in changes:
+        key = Key.parse(change["key"])
+        place = (key.account, key.container) if SHAPES[key.kind].in_turn else change["key"]
+        turns.setdefault(place, []).append(change)
+    return list(turns.values())
+
+
+def _attempt(settings: Settings, work: str, hold: Hold, desired: "_Desired", change: Told) -> Told:
+    """The change with what became of it: a final status, or ``again`` with when, how often, and why."""
+    step = Step(hold, Action(change["action"]), Key.parse(change["key"]))
+    about = f"team {hold.team}, account {step.key.account}: {step.action} {step.key.kind} {step.key.name}"
     try:
-        leases = TeamLeases(State(settings.state), settings.function_timeout)
-        with classified(about), changes_guarded_by(lambda: leases.check(step.hold)):
-            leases.check(step.hold)
-            status, detail = _converge(settings, work, step)
+        with classified(about):
+            ask_guard()
+            status, detail = _converge(settings, work, step, desired.read())
     except Pending as pending:
-        status, detail = "pending", str(pending)
-        failure = detail if isinstance(pending, Failed) else ""
+        return _look_again(change, str(pending), str(pending) if isinstance(pending, Failed) else "")
+    except Retryable as retryable:
+        return _retry(change, str(retryable))
     except (Waiting, NoMemberRole) as waiting:  # the next plan tells whether the role is late or will not come back
-        status, detail = "waiting", str(waiting)
+        return {**change, "status": "waiting", "detail": str(waiting)}
     except Superseded as superseded:
-        status, detail = "superseded", str(superseded)
-    return {**_described(step), "status": status, "detail": detail, "failure": failure}
+        return {**change, "status": "superseded", "detail": str(superseded)}
+    except Exception as error:  # whatever it is, it keeps no other change
+        if not isinstance(error, Terminal):
+            _log.exception("%s", about)
+        return _failed(change, f"{type(error).__name__}: {error}")
+    return {**change, "status": status, "detail": detail}
 
 
-def _converge(settings: Settings, work: str, step: Step) -> tuple[str, str]:
-    desired = _desired(settings, step.hold)
+def _look_again(change: Told, detail: str, failure: str) -> Told:
+    """AWS works on it, or has not made it known everywhere; ``failure`` is what it could not carry out, if anything."""
+    looks, reason = int(change.get("looks", 0)) + 1, failure or str(change.get("reason", ""))
+    if looks >= MOST_LOOKS:
+        return _failed(change, f"did not settle: {reason or detail}")
+    seen = {"looks": looks, "reason": reason[:_LONGEST_DETAIL], "detail": detail[:_LONGEST_DETAIL]}
+    return {**change, **seen, "status": "again", "wait_seconds": LOOK_SECONDS}
+
+
+def _retry(change: Told, detail: str) -> Told:
+    retries = int(change.get("retries", 0)) + 1
+    if retries > MOST_RETRIES:
+        return _failed(change, f"Retryable: {detail}")
+    # full jitter, as Step Functions has it; chance keeps teams apart that met the same limit
+    pause = round(random.uniform(0, min(_LONGEST_PAUSE, 2.0**retries)))  # noqa: S311  # no secret
+    seen = {"retries": retries, "detail": detail[:_LONGEST_DETAIL]}
+    return {**change, **seen, "status": "again", "wait_seconds": pause}
+
+
+def _failed(change: Told, detail: str) -> Told:
+    return {**change, "status": "failed", "detail": detail[:_LONGEST_DETAIL]}
+
+
+_KEPT = ("action", "kind", "account", "name", "key", "lane", "status", "detail")
+
+
+def _result(change: Told) -> Told:
+    """The change in the execution's history: what was done to which thing, and what became of it."""
+    return {name: change[name] for name in _KEPT if name in change}
+
+
+class _FreshCheck:
+    """Holds the lease at every change, by one reading of its item a second: several threads change side by side."""
+
+    def __init__(self, leases: TeamLeases, hold: Hold) -> None:
+        self._leases, self._hold = leases, hold
+        self._checked_at = float("-inf")
+        self._lock = threading.Lock()
+
+    def __call__(self) -> None:
+        """Raise Superseded if the lease is lost, or something newer has been asked for."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._checked_at >= _CHECK_SECONDS:
+                self._leases.check(self._hold)
+                self._checked_at = now
+
+
+class _Desired:
+    """What is desired under a hold, read once for all threads and anew after a minute: some of it ends by the clock."""
+
+    def __init__(self, settings: Settings, hold: Hold) -> None:
+        self._settings, self._hold = settings, hold
+        self._lock = threading.Lock()
+
+    def read(self) -> Mapping[Key, Resource]:
+        """What is desired now. Raises Retryable or Terminal if that cannot be told."""
+        with self._lock:
+            known = _known.get(self._hold)
+            if known and time.monotonic() - known[0] < _FRESH_SECONDS:
+                return known[1]
+            read_at, desired = time.monotonic(), _read_desired(self._settings, self._hold.team)
+            _known.clear()
+            _known[self._hold] = read_at, desired
+            return desired
+
+
+def _converge(settings: Settings, work: str, step: Step, desired: Mapping[Key, Resource]) -> tuple[str, str]:
     context = _context(settings, work, step, desired)
     if step.action is Action.DRAIN:
         wanted_again = step.key in desired
@@ -113,17 +241,6 @@ def _read(context: Context, key: Key, wanted: Resource | None) -> Resource | For
         return KINDS[key.kind].read(context, key, wanted)
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise Retryable(reason_of(error)) from error
-
-
-def _desired(settings: Settings, hold: Hold) -> Mapping[Key, Resource]:
-    """What is desired under ``hold``, read anew after a minute: some of it ends by the clock."""
-    known = _known.get(hold)
-    if known and time.monotonic() - known[0] < _FRESH_SECONDS:
-        return known[1]
-    read_at, desired = time.monotonic(), _read_desired(settings, hold.team)
-    _known.clear()
-    _known[hold] = read_at, desired
-    return desired
 
 
 def _read_desired(settings: Settings, team: str) -> Mapping[Key, Resource]:
@@ -169,14 +286,3 @@ def _context(settings: Settings, work: str, step: Step, desired: Mapping[Key, Re
         run=str(step.hold.fence),
         desired=frozenset(desired),
     )
-
-
-def _described(step: Step) -> dict[str, Any]:
-    """The change in the execution's history: what was done to which thing."""
-    return {
-        "action": step.action.value,
-        "kind": step.key.kind.value,
-        "account": step.key.account,
-        "name": step.key.name,
-        "key": str(step.key),
-    }

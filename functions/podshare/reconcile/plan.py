@@ -110,15 +110,37 @@ class Plan:
                 {"stage": stage.name.lower(), "changes": [change.as_dict() for change in self.revoke[stage]]}
                 for stage in sorted(self.revoke)
             ],
-            "allocate": [_lane(lane) for lane in self.allocate],
-            "grant": [_lane(lane) for lane in self.grant],
+            "allocate": [_side_by_side({number: lane}) for number, lane in enumerate(self.allocate)],
+            "grant": [_side_by_side(lanes) for lanes in _alike(self.grant, len(self.allocate))],
             "obstacles": [obstacle.as_dict() for obstacle in self.obstacles],
             "left_behind": [thing.as_dict() for thing in self.left_behind[:MOST_LEFT_BEHIND]],
         }
 
 
-def _lane(lane: Lane) -> dict[str, Any]:
-    return {"about": lane[0][0].why, "waves": [{"changes": [change.as_dict() for change in wave]} for wave in lane]}
+def _alike(lanes: Iterable[Lane], first: int) -> list[dict[int, Lane]]:
+    """Lanes by their numbers from ``first``, those together whose waves are for the same functions.
+
+    They go side by side, so that each function is asked once a wave. What needs the namespace does not: a compute quota
+    may take minutes in one cluster and seconds in another.
+    """
+    alike: dict[tuple[frozenset[str], ...], dict[int, Lane]] = {}
+    for number, lane in enumerate(lanes, first):
+        works = tuple(frozenset(change.work for change in wave) for wave in lane)
+        alike.setdefault(works, {})[number] = lane
+    return [*alike.values()]
+
+
+def _side_by_side(lanes: Mapping[int, Lane]) -> dict[str, Any]:
+    """Lanes with as many waves each; every change names its own, since one that fails stops no other."""
+    about = dict.fromkeys(lane[0][0].why for lane in lanes.values())
+    waves = zip(*([(number, wave) for wave in lane] for number, lane in lanes.items()), strict=True)
+    return {
+        "about": "; ".join(about),
+        "waves": [
+            {"changes": [{**change.as_dict(), "lane": number} for number, wave in numbered for change in wave]}
+            for numbered in waves
+        ],
+    }
 
 
 def plan(

@@ -19,7 +19,7 @@ class BucketDelegation(Resource):
     work = Work.DATA
     cut_stage = remove_stage = Stage.REMAINS
     gives = False  # it lets access points decide, and each access point is looked at
-    in_bucket = True
+    in_bucket = in_turn = True
     told_by = calls_of(
         "s3",
         "PutBucketPolicy DeleteBucketPolicy PutBucketPublicAccessBlock DeleteBucketPublicAccessBlock",

@@ -17,6 +17,7 @@ class DataRepositoryAssociation(Resource):
     cut_stage = Stage.DATA_ACCESS
     remove_stage = Stage.CACHED_DATA
     gives = False  # it brings data into a directory, which volumes give
+    in_turn = True  # a file system takes one change at a time
 
     repository: str
     imports: frozenset[str]

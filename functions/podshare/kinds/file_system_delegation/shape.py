@@ -17,7 +17,7 @@ class FileSystemDelegation(Resource):
     work = Work.DATA
     cut_stage = Stage.DATA_ACCESS
     remove_stage = Stage.REMAINS
-    gives = in_bucket = True
+    gives = in_bucket = in_turn = True
     told_by = calls_of("s3", "PutBucketPolicy DeleteBucketPolicy")
 
     account: str

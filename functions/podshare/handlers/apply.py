@@ -1,0 +1,21 @@
+"""Make changes of one kind of work; four functions, each with rights of its own, have this handler."""
+
+import os
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from podshare.handlers.environment import as_handler, logger, settings
+from podshare.kinds.base import Work
+from podshare.reconcile.applying import Batch, apply
+
+WORK = Work(os.environ["WORK"])
+
+
+@as_handler
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """``{team, lease, changes}`` → ``{results, again, wait_seconds}``: what became of each change, and what is left."""
+    made = apply(settings, WORK, Batch.of(event), lambda: context.get_remaining_time_in_millis() / 1000)
+    for change in (*made["results"], *made["again"]):
+        logger.info("change", extra={name: change.get(name) for name in ("key", "action", "status", "detail")})
+    return made
