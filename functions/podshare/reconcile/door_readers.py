@@ -10,7 +10,7 @@ Nothing is cached: a door that was closed a moment ago must not be told, and one
 
 import re
 import shlex
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -191,10 +191,14 @@ def _in_clusters(  # noqa: PLR0917  # whose doors, and what to hold them against
         look = Look(context, desired, observed, cluster)
         there, failed = _read(look, IN_CLUSTERS, f"cluster {cluster.name}")
         spanning = tuple(sorted({door.principal for door in there if door.what == ANYBODY}))
-        strange = {*unexpected(there, granted, _administrators(context, records, cluster, spanning))}
+        at_first = _at_first(context, cluster)
+        record = records.clusters.get(cluster.name)
+        administrators = (record.administrators if record else ()) or (spanning if at_first is None else at_first)
+        strange = {*unexpected(there, granted, administrators)}
         expected = {door: _why(context, door) for door in {*there} - strange}
         arn = cluster.eks_arn(context.installation.partition)
-        doors, first = {**expected, **dict.fromkeys(strange, "")}, {} if failed else {arn: spanning}
+        doors = {**expected, **dict.fromkeys(strange, "")}
+        first = {} if failed or at_first is not None else {arn: spanning}
         yield Found(doors, first, {}, tuple(failed), tuple(_not_looked_at(look)))
 
 
@@ -245,15 +249,10 @@ def _keep_administrators(context: Context, spanning: Mapping[str, Collection[str
         )
 
 
-def _administrators(
-    context: Context, records: TeamRecords, cluster: ClusterFacts, spanning: Collection[str]
-) -> Collection[str]:
-    """Who may span a cluster: whom its record names, or else who did when podshare first looked."""
-    record = records.clusters.get(cluster.name)
-    if record and record.administrators:
-        return record.administrators
+def _at_first(context: Context, cluster: ClusterFacts) -> Sequence[str] | None:
+    """Who spanned a cluster when podshare first looked; None if it has not looked yet."""
     row = context.state.get(PROOFS, f"cluster#{cluster.eks_arn(context.installation.partition)}")
-    return row["principals"] if row else spanning
+    return row["principals"] if row else None
 
 
 def _read(look: L, readers: Iterable[Callable[[L], Iterator[Door]]], place: str) -> tuple[list[Door], list[Unread]]:

@@ -55,7 +55,7 @@ def gather(settings: Settings, context: Context, written: TeamRecords, read: Cal
         return Gathered(records, clusters, (*obstacles, *linked), is_placed=False)
     desired = desired_resources(records, facts, context.installation)
     known = context.inventory.identities()
-    observed = survey(settings, context, desired, known, facts)
+    observed = survey(settings, context, desired, known, named=records.accounts, facts=facts)
     return Gathered(
         records=records,
         clusters=clusters,

@@ -3,6 +3,7 @@
 import datetime
 import json
 from collections.abc import Collection
+from typing import Any
 
 from podshare.aws.settings import Settings
 from podshare.kinds.base import Key, Kind, Resource
@@ -36,7 +37,7 @@ def _keep_accepted(context: Context, records: TeamRecords, clusters: Clusters) -
     former = frozenset(str(account) for account in (context.state.get(team, "accounts") or {}).get("accounts", ()))
     if records.team:
         written = records.team.model_dump_json(by_alias=True)
-        context.state.put(team, "accepted", record=written, closed=sorted(records.closed))
+        _accept(context, records, team, record=written, closed=sorted(records.closed))
     elif not records.written:
         if last := context.state.get(team, "accepted"):  # what the record said of its deletion counts after it
             on_delete = json.loads(str(last["record"])).get("on_delete", DELETE_WORK)
@@ -46,11 +47,18 @@ def _keep_accepted(context: Context, records: TeamRecords, clusters: Clusters) -
         if cluster.facts:
             written = records.clusters[name].model_dump_json(by_alias=True)
             arn = cluster.facts.hyperpod_arn
-            context.state.put(f"cluster#{name}", "accepted", record=written, hyperpod_arn=arn)
+            _accept(context, records, f"cluster#{name}", record=written, hyperpod_arn=arn)
             keep_file_systems(context.state, cluster.facts)
     for name, dataset in records.datasets.items():
-        context.state.put(f"dataset#{name}", "accepted", record=dataset.model_dump_json(by_alias=True))
+        _accept(context, records, f"dataset#{name}", record=dataset.model_dump_json(by_alias=True))
     return former
+
+
+def _accept(context: Context, records: TeamRecords, record_id: str, **accepted: Any) -> None:
+    """Keep what was accepted of a record, unless that is what was read before."""
+    before = records.accepted_before.get(record_id, {})
+    if {name: value for name, value in before.items() if name not in ("id", "part")} != accepted:
+        context.state.put(record_id, "accepted", **accepted)
 
 
 def _keep_inventory(context: Context, gathered: Gathered, doubtful: Collection[Key]) -> None:
@@ -63,7 +71,8 @@ def _keep_inventory(context: Context, gathered: Gathered, doubtful: Collection[K
         if there is None and key.kind is Kind.NAMESPACE and not out_of_reach:
             _look_into(context, gathered, key)
         if out_of_reach or (there is None and key not in gathered.desired and key not in doubtful):
-            context.inventory.forget(key)
+            if key in gathered.known:
+                context.inventory.forget(key)
         elif isinstance(there, Resource) and gathered.known.get(key) != there.identity:
             context.inventory.name(key, there.identity, datetime.datetime.now(datetime.UTC).isoformat())
 

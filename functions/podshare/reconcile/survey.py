@@ -16,7 +16,7 @@ from podshare.kinds.observation import LeftBehind, Observation, Unreadable
 from podshare.kinds.shapes import is_by_hand
 from podshare.kinds.table import KINDS
 from podshare.reconcile.organization_accounts import known_accounts
-from podshare.registry.accounts import is_out_of_reach
+from podshare.registry.accounts import Account, is_out_of_reach
 
 READERS = 8  # reading is waiting for AWS; more gain nothing at 512 MiB and meet IAM's throttles
 _NO_ROLE = "the account no longer has podshare's member role, and nothing of the team's is wanted there"
@@ -42,17 +42,19 @@ def survey(
     context: Context,
     desired: Mapping[Key, Resource],
     known: Iterable[Key],
+    *,
+    named: Mapping[str, Account],
     facts: Mapping[str, ClusterFacts],
 ) -> dict[Key, Observation]:
     """What is there of ``desired`` and of ``known``, and whom of other teams bindings in the team's namespaces name.
 
-    What cannot be read is told as such, and stops nothing.
+    ``named`` are the accounts that the records name. What cannot be read is told as such, and stops nothing.
     What is no longer desired and lies in an account that has gone, or has no member role any more, is left behind: it
     is not what gives access, which is cut where the cluster is. In a cluster's own account nothing is, as
     long as the account is there. So is an object of the cluster of ``facts`` if podshare does not use its API.
     """
     keys = sorted({*desired, *known})
-    accounts = known_accounts(settings, {key.account for key in keys})
+    accounts = {**named, **known_accounts(settings, {key.account for key in keys} - named.keys())}
     wanted_in = {key.account for key in desired}
     clusters_in = {key.account for key in keys if key.kind is Kind.COMPUTE_QUOTA}
 

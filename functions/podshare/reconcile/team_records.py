@@ -38,6 +38,7 @@ class TeamRecords:
     of its clusters on which nobody has access. ``datasets`` holds those that exist. ``known_facts`` is what was last
     learned of the clusters, of those that anything is known of. ``accounts`` is what is known of the
     accounts that the records name; of all accounts if members are selected. ``as_of`` is when they were read.
+    ``accepted_before`` is what the state table has as accepted last, by record.
     """
 
     name: str
@@ -51,6 +52,7 @@ class TeamRecords:
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
     as_of: datetime
+    accepted_before: Mapping[str, Item]
 
     @property
     def in_force(self) -> Team | None:
@@ -150,13 +152,13 @@ class _Reader:
 
     def team(self, name: str) -> TeamRecords:
         enrollment = f"enrollment#{found[0]}" if (found := enrolled(name)) else None
-        written, accepted_before = self._read(filter(None, [f"team#{name}", enrollment]), [f"team#{name}"])
+        written, team_before = self._read(filter(None, [f"team#{name}", enrollment]), [f"team#{name}"])
         derived = self._enrolled(name, written)
         # nothing begins for an account that is blocked; what is there stays, without access
-        if found and derived and not accepted_before and self._read([block_of(found[1])], [])[0]:
+        if found and derived and not team_before and self._read([block_of(found[1])], [])[0]:
             derived = Enrolled(None)
         item = derived.item if derived else written.get(f"team#{name}")
-        last, closed = _last_team(name, accepted_before.get(f"team#{name}"))
+        last, closed = _last_team(name, team_before.get(f"team#{name}"))
         asked_for = clusters_of(plain(item or {}))
         named = {*asked_for, *(last.quotas if last else ())}
         names = _datasets_of(item) | (last.datasets if last else frozenset())
@@ -188,6 +190,7 @@ class _Reader:
             problems=accepted.problems,
             notes=tuple(told) if item else (),
             as_of=now,
+            accepted_before={**team_before, **accepted_before},
         )
         return self._with_accounts(records)
 

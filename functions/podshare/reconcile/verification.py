@@ -25,7 +25,8 @@ def verify_team(settings: Settings, team: str) -> dict[str, Any]:
     context = reading_context(settings, team)
     records = read_records(settings, team)
     desired = desired_resources(records, records.known_facts, settings.installation)
-    observed = survey(settings, context, desired, context.inventory.keys(), records.known_facts)
+    known = context.inventory.keys()
+    observed = survey(settings, context, desired, known, named=records.accounts, facts=records.known_facts)
     return prove(context, desired, observed, verified(context, records, records.known_facts, desired, observed))
 
 
