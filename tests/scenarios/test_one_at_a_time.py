@@ -20,13 +20,13 @@ def start(world: World, team: str, name: str) -> str:
 
 
 def apply_cut(world: World, team: str, fence: int, generation: int, key: str) -> dict[str, Any]:
-    change = {"action": "delete", "key": key}
-    event = {"team": team, "lease": {"fence": fence, "generation": generation}, "execution": "e", "change": change}
+    change = {"action": "delete", "key": key, "account": HUB}
+    event = {"team": team, "lease": {"fence": fence, "generation": generation}, "execution": "e", "changes": [change]}
     answer = world.sandbox.client("lambda").invoke(
         FunctionName="podshare-apply-cluster", Payload=json.dumps(event).encode()
     )
-    found: dict[str, Any] = json.loads(answer["Payload"].read())
-    return found
+    (found,) = json.loads(answer["Payload"].read())["results"]
+    return dict(found)
 
 
 def test_many_triggers_at_once_end_in_one_truth(world: World) -> None:

@@ -128,9 +128,9 @@ def _attempt(settings: Settings, work: str, hold: Hold, desired: "_Desired", cha
             ask_guard()
             status, detail = _converge(settings, work, step, desired.read())
     except Pending as pending:
-        return _look_again(change, str(pending), str(pending) if isinstance(pending, Failed) else "")
+        return look_again(change, str(pending), str(pending) if isinstance(pending, Failed) else "")
     except Retryable as retryable:
-        return _retry(change, str(retryable))
+        return retry(change, str(retryable))
     except (Waiting, NoMemberRole) as waiting:  # the next plan tells whether the role is late or will not come back
         return {**change, "status": "waiting", "detail": str(waiting)}
     except Superseded as superseded:
@@ -142,7 +142,7 @@ def _attempt(settings: Settings, work: str, hold: Hold, desired: "_Desired", cha
     return {**change, "status": status, "detail": detail}
 
 
-def _look_again(change: Told, detail: str, failure: str) -> Told:
+def look_again(change: Told, detail: str, failure: str) -> Told:
     """AWS works on it, or has not made it known everywhere; ``failure`` is what it could not carry out, if anything."""
     looks, reason = int(change.get("looks", 0)) + 1, failure or str(change.get("reason", ""))
     if looks >= MOST_LOOKS:
@@ -151,7 +151,8 @@ def _look_again(change: Told, detail: str, failure: str) -> Told:
     return {**change, **seen, "status": "again", "wait_seconds": LOOK_SECONDS}
 
 
-def _retry(change: Told, detail: str) -> Told:
+def retry(change: Told, detail: str) -> Told:
+    """It may succeed in a moment: it is tried again after a pause that grows, or has failed after the last retry."""
     retries = int(change.get("retries", 0)) + 1
     if retries > MOST_RETRIES:
         return _failed(change, f"Retryable: {detail}")

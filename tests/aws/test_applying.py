@@ -1,0 +1,37 @@
+"""What becomes of a change that is not over: how often it is looked at, or tried again, and what is told at last."""
+
+from typing import Any
+
+from podshare.reconcile.applying import LOOK_SECONDS, MOST_LOOKS, MOST_RETRIES, look_again, retry
+
+CHANGE: dict[str, Any] = {"action": "create", "key": "role|222222222222|||podshare-vision", "account": "222222222222"}
+
+
+def test_a_change_that_aws_works_on_is_looked_at_for_a_while() -> None:
+    """It is looked at every few seconds, and has failed after the last look, with what it was then."""
+    change = CHANGE
+    for _ in range(MOST_LOOKS - 1):
+        change = look_again(change, "Creating", "")
+        assert (change["status"], change["wait_seconds"]) == ("again", LOOK_SECONDS)
+    ended = look_again(change, "Creating", "")
+    assert (ended["status"], ended["detail"]) == ("failed", "did not settle: Creating")
+
+
+def test_what_aws_could_not_carry_out_is_kept() -> None:
+    """The reason of an attempt that failed is told at last, although later looks do not tell it."""
+    change = look_again(CHANGE, "CreateFailed: no capacity", "CreateFailed: no capacity")
+    for _ in range(MOST_LOOKS - 1):
+        change = look_again(change, "Creating", "")
+    assert (change["status"], change["detail"]) == ("failed", "did not settle: CreateFailed: no capacity")
+
+
+def test_a_change_that_may_succeed_in_a_moment_is_tried_again() -> None:
+    """The pauses grow up to a limit, and after the last retry it has failed for now: outcome knows the word."""
+    change, pauses = CHANGE, list[int]()
+    for _ in range(MOST_RETRIES):
+        change = retry(change, "Throttling")
+        assert change["status"] == "again"
+        pauses.append(change["wait_seconds"])
+    assert all(0 <= pause <= min(20, 2**number) for number, pause in enumerate(pauses, 1))
+    ended = retry(change, "Throttling")
+    assert (ended["status"], ended["detail"]) == ("failed", "Retryable: Throttling")
