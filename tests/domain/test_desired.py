@@ -287,3 +287,12 @@ def test_a_target_role_knows_its_buckets_and_how_it_is_closed() -> None:
     (role,) = (one for one in wanted.values() if isinstance(one, Role) and one.key.account == "333333333333")
     assert role.buckets == {(datasets["imagenet"].bucket, "us-west-2", None)}
     assert role.closed_trust == policies.trust_nobody(INSTALLATION, "333333333333")
+
+
+def test_an_access_point_has_its_datasets_network_and_key() -> None:
+    """The network is fixed in it; the key is kept beside it, for whoever is told how data are read."""
+    key = "arn:aws:kms:us-west-2:333333333333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    datasets = {"imagenet": a_dataset(vpc="vpc-0123456789abcdef0", kms_key=key)}
+    wanted = desired(a_team(members=[]), [CLUSTER], datasets, {}, INSTALLATION)
+    (point,) = (one for one in wanted.values() if isinstance(one, AccessPoint))
+    assert (point.vpc, point.kms_key) == ("vpc-0123456789abcdef0", key)

@@ -11,7 +11,7 @@ import pytest
 from podshare import kinds
 from podshare.kinds.access_entry.shape import AccessEntry
 from podshare.kinds.access_point.shape import AccessPoint
-from podshare.kinds.base import Key, Kind, Resource, same
+from podshare.kinds.base import Key, Kind, Resource, calls_of, same
 from podshare.kinds.bucket_delegation.shape import BucketDelegation
 from podshare.kinds.cluster_scheduler_config.shape import ClusterSchedulerConfig
 from podshare.kinds.compute_quota.shape import ComputeQuota
@@ -291,6 +291,19 @@ def test_people_are_told_how_to_delete_and_to_mark_each_kind_as_reviewed(golden:
     """The commands by which a person deletes a resource, or gives it back the tags by which podshare knows it."""
     commands = {}
     for kind, shape in SHAPES.items():
-        key = replace(KEY, kind=kind, name="hyperpod-ns-vision/trainer")
-        commands[kind] = [shape.deletion(key), shape.marking(INSTALLATION, key, {"podshare:team": "vision"})]
+        in_none = kind in (Kind.NAMESPACE, Kind.PERSISTENT_VOLUME)
+        key = replace(KEY, kind=kind, name="podshare-vision" if in_none else "hyperpod-ns-vision/trainer")
+        marks = {"podshare:team": "vision", "podshare:managed-by": "podshare@111111111111"}
+        commands[kind] = [shape.deletion(key), shape.marking(INSTALLATION, key, marks)]
     golden("commands", commands)
+
+
+def test_what_is_no_object_of_a_cluster_has_no_manifest() -> None:
+    """Asked for one it says which resource it is."""
+    with pytest.raises(TypeError, match=r"role\|111111111111\|us-west-2\|container\|name is no object"):
+        ROLE.manifest()
+
+
+def test_calls_carry_their_service() -> None:
+    """As IAM and CloudTrail name them together."""
+    assert calls_of("iam", "GetRole ListRoles") == {"iam:GetRole", "iam:ListRoles"}
