@@ -143,7 +143,7 @@ def probed(results: "Iterable[Result]") -> RenderableType:
 def _widened(widened: Mapping[str, Any], now: datetime.datetime) -> Iterator[str]:
     if not widened:
         return
-    # what a run has just found is not told as taken away before the run has looked again
+    # what a run has just found is not reported as revoked before the run has looked again
     done = "revoked" if widened.get("taken_away") else "[bold red]still there[/]"
     yield ""
     yield f"[bold]last unexpected access[/], {ago(widened['at'], now)}, {done}"

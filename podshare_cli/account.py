@@ -44,7 +44,7 @@ def list_accounts(
         str | None, typer.Option("--team", metavar="NAME", help="Only accounts with resources of this team.")
     ] = None,
 ) -> None:
-    """List the organization's accounts: state, organizational unit, teams, and missing member roles.
+    """List the organization's accounts: state, OU, teams, and missing member roles.
 
     Shows what podshare last read. It reads again on Organizations events and in the nightly sweep.
     """

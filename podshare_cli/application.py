@@ -90,9 +90,9 @@ def podshare(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command and tell of errors in its own words; returns the exit code."""
+    """Run the command and report errors in its own words; returns the exit code."""
     given = sys.argv[1:] if arguments is None else arguments
-    # wrong usage is told before the options are known; what follows `--` is another command's
+    # wrong usage is reported before the options are known; what follows `--` is another command's
     set_in_force(Options(as_json="--json" in itertools.takewhile(lambda word: word != "--", given)))
     try:
         return int(app(given, standalone_mode=False, prog_name="podshare") or 0)
@@ -118,7 +118,7 @@ def _end(error: Exception) -> int:
 def _usage_failure(error: Exception) -> Failure | None:
     if isinstance(error, typer.Abort):
         return Failure("Interrupted: nothing was done.")
-    if not hasattr(error, "format_message"):  # what typer raises for wrong usage is told by its message alone
+    if not hasattr(error, "format_message"):  # what typer raises for wrong usage is reported by its message alone
         return None
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "podshare"

@@ -1,4 +1,4 @@
-"""``podshare account block`` and ``unblock``: cut an account off everywhere at once, and let it in again."""
+"""``podshare account block`` and ``unblock``: revoke all access of an account at once, and restore it."""
 
 import sys
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from podshare_cli.output import print_json, stderr
 
 
 def block(options: Options, account: str, reason: str, *, yes: bool) -> None:
-    """Write the record that cuts an account off, once that is confirmed: its teams are reconciled at once."""
+    """Write the record that blocks an account, once that is confirmed: its teams are reconciled at once."""
     lines = [*_told(options, account)]
     if not yes and not sys.stdin.isatty():
         raise invalid("\n".join(lines), "Not a terminal, so there is no prompt: add --yes to confirm.")
@@ -33,7 +33,7 @@ def unblock(options: Options, account: str) -> None:
 
 
 def _told(options: Options, account: str) -> Iterator[str]:
-    """What a block concerns: the teams that have something for the account, and what they have in it."""
+    """What a block affects: the teams that have something for the account, and what they have in it."""
     registry = Registry(options.connection)
     teams = ", ".join(_teams(options, account)) or "none now"
     yield f"Blocks account {account} and revokes all of its access in these teams: {teams}."

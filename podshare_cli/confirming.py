@@ -1,4 +1,4 @@
-"""Before a write that takes access away: who loses what is shown, asked, and approved with the write.
+"""Before a write that revokes access: show who loses what, ask, and approve it with the write.
 
 What is approved are the losses that were shown, team by team: what a run then finds beyond them counts as if nobody
 had been asked (docs/decisions/0043).

@@ -105,7 +105,7 @@ _Dumper.add_representer(str, _Dumper.represent_text)
 
 
 def _written(files: Sequence[str], problems: list[Told]) -> Iterator[Written]:
-    """What stands in the files; what is wrong with a whole file is added to ``problems``."""
+    """What is in the files; what is wrong with a whole file is added to ``problems``."""
     for file in files:
         shown, is_empty = _shown(file), True
         try:

@@ -1,4 +1,4 @@
-"""What went wrong, to which thing, and what to do: how the command tells of every error."""
+"""What went wrong, to which resource, and what to do: how the command reports every error."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ FAILED, INVALID, INTERRUPTED = 1, 2, 130
 
 
 @dataclass(eq=False)
-class Failure(Exception):  # noqa: N818  # it tells of errors, and of refusals that are none
+class Failure(Exception):  # noqa: N818  # it reports errors, and refusals that are none
     """The command ends here. ``problems`` are those of records, with their places in files."""
 
     what: str

@@ -64,7 +64,7 @@ def _plain(value: object) -> object:
 
 
 def print_failure(failure: Failure, *, as_json: bool) -> None:
-    """Tell on stderr what went wrong, to what, and what to do."""
+    """Report on stderr what went wrong, to what, and what to do."""
     console = stderr()
     if as_json:
         console.out(json.dumps(failure.as_dict()), highlight=False)

@@ -170,7 +170,7 @@ def _has_point(access: Access) -> bool:
 
 
 def _door(access: Access) -> str:
-    """What stands in a bucket's place in a call: the access point's ARN, or the bucket's own name."""
+    """What is in a bucket's place in a call: the access point's ARN, or the bucket's own name."""
     return access.through[-1] if _has_point(access) else _bucket(access)
 
 

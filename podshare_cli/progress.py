@@ -20,7 +20,7 @@ class Followed(Protocol):
 
     @property
     def name(self) -> str:
-        """What stands at the beginning of its lines."""
+        """What is at the beginning of its lines."""
 
     @property
     def doing(self) -> str:
@@ -47,9 +47,9 @@ def watch(
     look_seconds: float = 1.0,
     ended: Callable[[F], None] = lambda _: None,
 ) -> None:
-    """Follow executions until all are over, telling on ``console``; None tells nothing.
+    """Follow executions until all are over, reporting on ``console``; None prints nothing.
 
-    ``look_seconds`` is the pause between two looks at the histories; ``ended`` is called with each as it is over.
+    ``look_seconds`` is the pause between two readings of the histories; ``ended`` is called with each as it is over.
     """
     open_ones = [following for following in followings if not following.is_over]
     with Watching(console, followings) if console else nullcontext() as watching:

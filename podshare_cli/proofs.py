@@ -102,7 +102,7 @@ def read(connection: Connection) -> Known:
 def refusals(known: Known, team: str) -> tuple[Refusal, ...]:
     """What a team and each other have of each other by the latest proofs of both.
 
-    A team's own proof tells the others as they were when it was made; a team that came later is here too.
+    A team's own access report has the others as they were when it was made; a team that came later is here too.
     """
     lines = known.proofs[team].lines
     others = {name: proof.document for name, proof in known.proofs.items() if name != team and proof.lines}
@@ -148,7 +148,7 @@ def unread(proof: Proof) -> list[str]:
 
 
 def not_looked_at(proof: Proof) -> list[str]:
-    """What may let somebody in and is not among the doors; an earlier version's proof does not tell it."""
+    """What may let somebody in and is not among the doors; an earlier version's access report does not have it."""
     return [f"{proof.team}: {one}" for one in proof.document.get("not_looked_at", ())]
 
 

@@ -1,4 +1,4 @@
-"""Reconciliations and sweeps as their execution histories tell them: every step, every change, and how they ended.
+"""Reconciliations and sweeps as their execution histories report them: every step, every change, and how they ended.
 
 Pure: it takes the events of Step Functions' GetExecutionHistory, in their order and as often as new ones come.
 The states that it knows are those of ``statemachines/reconcile_team.asl.yaml`` and ``sweep_teams.asl.yaml``.
@@ -145,7 +145,7 @@ class Run:
             mark = {"done": "[green]✓[/]", "waiting": "[yellow]…[/]", "superseded": "[dim]↷[/]"}.get(
                 status, "[red]✗[/]"
             )
-            # what is taken away has the one reason that nothing asks for it any more
+            # what is revoked has the one reason that nothing asks for it any more
             reason = "" if change["action"] in ("cut", "delete") else why
             note = reason if status == "done" else str(change.get("detail", ""))
             yield Happening(at, mark, f"{words.action(str(change['action']))} {escape(words.thing(change))}", note)

@@ -2,7 +2,7 @@
 
 A customer cannot put events whose source is AWS's own (EventBridge API reference, PutEvents), nor fire a schedule, nor
 give out an account's access key. The asking process reaches the serving one on loopback; each proves to the other that
-it knows a key, which stands in the sandbox's private file. What goes over the line is JSON.
+it knows a key, which is in the sandbox's private file. What goes over the line is JSON.
 """
 
 import json

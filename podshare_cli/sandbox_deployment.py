@@ -22,7 +22,7 @@ def deploy_podshare(
 
     The scientists' accounts get theirs from the StackSet ``podshare-member``, now and when further ones come.
     ``parameters`` are the hub stack's, beside the organization's and its management account's id; a prefix
-    goes to all stacks, the keys of tags to those of members. ``with_drift``: the stacks that tell the hub of
+    goes to all stacks, the keys of tags to those of members. ``with_drift``: the stacks that inform the hub of
     calls too, and a trail, see ``Sandbox.start_trail``.
     """
     its_own = {
@@ -41,7 +41,7 @@ def deploy_podshare(
     shared["HubAccountId"] = HUB
     management = {**shared, "HubRegion": HUB_REGION}
     members = {**shared, "ResourceTagKeys": _keys(given.get("ResourceTags", ""))}
-    # where AWS Organizations tells of its events
+    # where AWS Organizations reports its events
     sandbox.deploy(accounts / "management.yaml", MANAGEMENT, "us-east-1", "podshare-management", management)
     for account, own in _member_parameters(sandbox).items():
         sandbox.deploy(accounts / "member.yaml", account, HUB_REGION, "podshare-member", {**members, **own})
@@ -59,7 +59,7 @@ def _keys(tags: str) -> str:
 
 
 def _deploy_drift(sandbox: Sandbox, parameters: Mapping[str, Any]) -> None:
-    """Where IAM tells of its calls in every account, and where the cluster and the data are."""
+    """Where IAM reports its calls in every account, and where the cluster and the data are."""
     path = PROJECT / "accounts" / "drift.yaml"
     for account in (HUB, organization.DATA):
         for region in (HUB_REGION, trail.REGION_OF_IAM):

@@ -19,9 +19,9 @@ _ENVELOPE = ("source", "detail-type", "account", "region", "detail")
 
 
 def play(sandbox: "Sandbox", sample: Sample, name: str) -> dict[str, Any]:
-    """Let a sample happen, wait until the sandbox is quiet, and tell which executions have begun since.
+    """Let a sample happen, wait until the sandbox is idle, and return the executions that have begun since.
 
-    ``name`` is the sample's own, such as ``move-account``; a schedule is found by it. ``still`` tells what runs on
+    ``name`` is the sample's own, such as ``move-account``; a schedule is found by it. ``still`` says what runs on
     after the longest wait. Raises Failure for what is no sample of anything.
     """
     before = {execution["executionArn"] for execution in _executions(sandbox)}
@@ -64,11 +64,11 @@ def _event(event: Sample) -> str:
 
     account, region = str(event["account"]), str(event["region"])
     delivery.put_event(account, region, event)
-    return f"{event['source']} told of {event['detail'].get('eventName', event['detail-type'])} in {account}, {region}"
+    return f"{event['source']} reported {event['detail'].get('eventName', event['detail-type'])} in {account}, {region}"
 
 
 def _records(sandbox: "Sandbox", records: list[Sample]) -> str:
-    """Write what a stream's batch tells of; the table's stream then tells of it by itself."""
+    """Write what a stream's batch reports; the table's stream then reports it by itself."""
     for record in records:
         region, account, table = _table_of(record)
         change, client = record["dynamodb"], sandbox.client("dynamodb", account, region)

@@ -1,7 +1,7 @@
 """YAML read strictly: every value with its place, numbers as plain decimals, and no more than a record can hold.
 
 YAML 1.1, as PyYAML reads it, makes 8 of ``010``, 90 of ``1:30``, 16 of ``0x10``, and a moment without an offset one of
-some zone: all of these stay the texts that stand there, and the rules of records judge them.
+some zone: all of these stay the texts that are there, and the rules of records judge them.
 """
 
 import re
@@ -88,7 +88,7 @@ class _Loader(yaml.SafeLoader):
         event = self.peek_event()  # type: ignore[no-untyped-call]
         mark, tag = _mark(event.start_mark), getattr(event, "tag", None)
         if tag not in (None, "!"):
-            raise NotReadableError(mark, f"the tag {tag} is not read", "Leave it out; text stands in quotes.")
+            raise NotReadableError(mark, f"the tag {tag} is not read", "Remove it, or put text in quotes.")
         if self._depth > DEEPEST:
             raise NotReadableError(mark, f"nests deeper than {DEEPEST} levels", "No record does.")
         self._depth += 1
@@ -203,7 +203,9 @@ def _mark(mark: yaml.Mark) -> Mark:
 def _unprintable(text: str, error: yaml.reader.ReaderError) -> NotReadableError:
     before = text[: error.position]
     mark = Mark(before.count("\n") + 1, len(before) - before.rfind("\n"))
-    return NotReadableError(mark, f"the character U+{ord(text[error.position]):04X} cannot stand in it", "Take it out.")
+    return NotReadableError(
+        mark, f"the character U+{ord(text[error.position]):04X} is not allowed in it", "Take it out."
+    )
 
 
 def _explained(text: str, error: yaml.YAMLError, *, in_flow: bool) -> NotReadableError:
@@ -214,4 +216,4 @@ def _explained(text: str, error: yaml.YAMLError, *, in_flow: bool) -> NotReadabl
         return NotReadableError(mark, f"tabs cannot indent YAML, line {line}", "Indent with spaces.")
     at = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     told = " ".join(filter(None, (getattr(error, "context", ""), getattr(error, "problem", ""))))
-    return NotReadableError(_mark(at) if at else Mark(1, 1), told or str(error), "Mend what stands before it.")
+    return NotReadableError(_mark(at) if at else Mark(1, 1), told or str(error), "Fix the text before it.")

@@ -1,4 +1,4 @@
-"""``podshare sweep``: look at every account and every team now, and sum up how they stand."""
+"""``podshare sweep``: check every account and every team now, and sum up how they stand."""
 
 # ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
 
@@ -58,7 +58,7 @@ def _last(options: Options) -> Mapping[str, Any]:
 
 
 def _follow(options: Options, following: "FollowingSweep") -> None:
-    """Follow it until it is over. Raises Failure unless every account and team was looked at."""
+    """Follow it until it is over. Raises Failure unless every account and team was checked."""
     from podshare_cli.output import stderr
     from podshare_cli.progress import watch
 

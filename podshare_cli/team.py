@@ -319,7 +319,7 @@ def history(
 
 
 def _followings(executions: Any, known: dict[str, set[str]], changed: Mapping[str, str]) -> "list[Following]":
-    """Follow the teams of ``changed``, each begun by the change of the record that stands with it."""
+    """Follow the teams of ``changed``, each begun by the change of the record that is with it."""
     from podshare_cli.executions import Following
 
     return [
@@ -420,7 +420,7 @@ def _is_file(name: str) -> bool:
 
 
 def _teams_in(options: Options, items: "list[dict[str, Any]]") -> list[str]:
-    """The teams that records concern: those written, those enrolled, and those that use what is written."""
+    """The teams that records affect: those written, those enrolled, and those that use what is written."""
     from podshare_cli import writing
 
     return sorted({team for item in items for team in writing.teams_concerned(options.connection, item)})

@@ -212,7 +212,7 @@ def _told_members(found: Iterable[str]) -> str:
 
 def _told_remains(things: Iterable[Mapping[str, Any]]) -> str:
     accounts = sorted({str(thing.get("account")) for thing in things})
-    return f"something is left behind in {', '.join(accounts)}" if accounts else ""
+    return f"orphaned resources in {', '.join(accounts)}" if accounts else ""
 
 
 def detail(found: Row, now: datetime.datetime) -> RenderableType:

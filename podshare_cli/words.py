@@ -61,7 +61,7 @@ def thing_of_key(key: str) -> str:
 
 
 def action(name: str) -> str:
-    """An action, in markup: red takes away, green gives."""
+    """An action, in markup: red revokes, green gives."""
     return f"[{_ACTION_STYLES.get(name, 'bold')}]{escape(name):<6}[/]"
 
 
@@ -107,7 +107,7 @@ def _heading(found: Mapping[str, Any]) -> str:
 def _change(change: Mapping[str, Any]) -> Iterator[str]:
     why = f" [dim]— {escape(change['why'])}[/]" if change.get("why") else ""
     yield f"       {action(change['action'])} {escape(thing(change))}{why}"
-    # what a cut or a deletion takes away is all of it
+    # a revocation or a deletion removes all of it
     for one in change.get("differs", []) if change["action"] in ("narrow", "update") else ():
         yield f"              [dim]{escape(one['field'])}:[/] {escape(one['from'])} [dim]→[/] {escape(one['to'])}"
 

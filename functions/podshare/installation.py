@@ -14,7 +14,7 @@ class Installation:
     """One deployment of podshare.
 
     ``prefix`` begins every name that podshare gives (at most 8 characters: the longest access point name is
-    then 46 of 50). ``identity_center_region`` is the home Region of IAM Identity Center; it stands in the
+    then 46 of 50). ``identity_center_region`` is the home Region of IAM Identity Center; it is in the
     path of the roles that Identity Center makes. ``resource_tags`` are the tags of the organization's own that
     everything carries which podshare makes and AWS can tag.
     """
@@ -29,7 +29,7 @@ class Installation:
 
     @property
     def manager(self) -> str:
-        """The value of the tag ``podshare:managed-by``: tells one installation's resources from another's."""
+        """The value of the tag ``podshare:managed-by``: distinguishes one installation's resources from another's."""
         return f"{self.prefix}@{self.account}"
 
     def compared_tags(self, tags: Mapping[str, str]) -> dict[str, str]:

@@ -89,7 +89,7 @@ class Reach:
 
 @dataclass(frozen=True)
 class Prover:
-    """Acts as people and pods. ``teams`` are all teams: none may reach another one's things."""
+    """Acts as people and pods. ``teams`` are all teams: none may reach another one's resources."""
 
     sandbox: Sandbox
     installation: Installation
@@ -137,7 +137,7 @@ class Prover:
         return Proof(question, claim, allowed is expected, "" if allowed is expected else f"HTTP {status}: {answer}")
 
     def _neighbor(self, team: Team) -> Team:
-        """Another team, whose things this one must not reach."""
+        """Another team, whose resources this one must not reach."""
         return next(other for other in self.teams.values() if other.name != team.name)
 
     def _may_not_assume(self, team: Team, member: Member, other: Team) -> Proof:

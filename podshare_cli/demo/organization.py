@@ -50,8 +50,8 @@ def _organizations(sandbox: Sandbox) -> Any:
 class FollowingAccount:
     """The organization's events about an account, and the reconciliation of its team that follows from them.
 
-    ``machine`` is the ARN of the state machine that follows events; its executions in ``told`` are no news, and each
-    that is told of is added. WAITING is not the end; ``waits`` is called once when the team has come to that.
+    ``machine`` is the ARN of the state machine that follows events; its executions in ``told`` were reported before,
+    and each reported one is added. WAITING is not the end; ``waits`` is called once when the team has come to that.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class FollowingAccount:
     @property
     def doing(self) -> str:
         """What is under way."""
-        return self._team.doing if self._team else "nobody has told of it yet"
+        return self._team.doing if self._team else "no event yet"
 
     @property
     def state(self) -> str | None:
@@ -115,7 +115,7 @@ class FollowingAccount:
         teams = ", ".join(team["team"] for team in output.get("teams", ()))
         name = json.loads(found["input"])["event"]["detail"]["eventName"]
         note = output.get("reason") or f"concerns {teams}"
-        return Happening(found["stopDate"], "[cyan]•[/]", f"the organization tells of {name}", note)
+        return Happening(found["stopDate"], "[cyan]•[/]", f"the organization reports {name}", note)
 
     @property
     def _states(self) -> "SFNClient":

@@ -227,7 +227,7 @@ class _Story:
         role = names.scientist_role(self._prover.installation, self._newcomers_team)
         status = State(self._connection).status(f"team#{self._newcomers_team}") or {}
         told = [thing["what"] for thing in status.get("left_behind", ())]
-        claim = f"role {role}, which nobody can clean any more in {self._newcomer}, is listed as left behind"
+        claim = f"role {role}, which nobody can clean any more in {self._newcomer}, is listed as orphaned"
         return Proof(Question.LEFTOVERS, claim, any(role in what for what in told), str(told))
 
     def _others_notice_nothing(self, gone: Collection[Team]) -> Iterable[Proof]:

@@ -24,7 +24,7 @@ def findings(accounts: Accounts, record: dict[str, Any]) -> Iterator[Finding]:
     account, region = str(record["account"]), str(record["region"])
     place = Place(f"cluster {str(record['id']).partition('#')[2]}")
     if not accounts.reaches(account):
-        what = f"account {account} was not looked at"
+        what = f"account {account} was not checked"
         yield place.unknown("account", what, "podshare doctor --assume-role NAME")
         return
     eks = accounts.client("eks", account, region)

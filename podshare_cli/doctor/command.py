@@ -123,15 +123,15 @@ def _parts(
 
 
 def _looking(findings: Iterable["Finding"], *, quiet: bool) -> Iterator["Finding"]:
-    """The findings as they come, telling on stderr meanwhile what is looked at."""
+    """The findings as they come; stderr shows meanwhile what is checked."""
     from podshare_cli.output import stderr
 
     if quiet:
         yield from findings
         return
-    with stderr().status("Looking at the hub") as status:
+    with stderr().status("Checking the hub") as status:
         for finding in findings:
-            status.update(f"Looking at {finding.where}: {finding.check}")
+            status.update(f"Checking {finding.where}: {finding.check}")
             yield finding
 
 

@@ -13,7 +13,7 @@ _ABSENT = ("ResourceNotFoundException", "NoSuchEntity", "StateMachineDoesNotExis
 
 
 class Status(StrEnum):
-    """How a finding stands; UNKNOWN where the caller may not look, or nothing is there to look at yet."""
+    """The result of a check; UNKNOWN where the caller may not look, or nothing is there to check yet."""
 
     OK = "ok"
     WARNING = "warning"
@@ -23,7 +23,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: where, what it is, how it stands, and what to run about it."""
+    """One resource that was checked: where, what it is, how it stands, and what to run about it."""
 
     where: str
     check: str
@@ -50,15 +50,15 @@ class Place:
         return Finding(self.name, check, Status.OK, what)
 
     def warning(self, check: str, what: str, run: str = "") -> Finding:
-        """Podshare works, and something should be looked at."""
+        """Podshare works, and something should be checked."""
         return Finding(self.name, check, Status.WARNING, what, run)
 
     def problem(self, check: str, what: str, run: str = "") -> Finding:
-        """Podshare does not work here until it is mended."""
+        """Podshare does not work here until it is fixed."""
         return Finding(self.name, check, Status.PROBLEM, what, run)
 
     def unknown(self, check: str, what: str, run: str = "") -> Finding:
-        """It could not be looked at."""
+        """It could not be checked."""
         return Finding(self.name, check, Status.UNKNOWN, what, run)
 
     def room(self, check: str, present: int, most: int, remedy: str) -> Finding:

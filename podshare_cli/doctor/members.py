@@ -67,7 +67,7 @@ def findings(accounts: Accounts, part: Part) -> Iterator[Finding]:
     """All checks of one account."""
     place = Place(f"account {part.account}")
     if not accounts.reaches(part.account):
-        what = "not looked at: there is no way into the account"
+        what = "not checked: no credentials for the account"
         yield place.unknown("account", what, "podshare doctor --assume-role NAME")
         return
     region = next(iter(sorted(part.regions)), accounts.connection.region)

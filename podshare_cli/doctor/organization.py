@@ -71,7 +71,7 @@ def _administrator(accounts: Accounts, client: Any, hub: dict[str, str]) -> Iter
 def _management(accounts: Accounts, management: str, hub: dict[str, str]) -> Iterator[Finding]:
     place = Place(f"account {management}")
     if not accounts.reaches(management):
-        what = "the management account was not looked at: trusted access, trail and forwarding role are unknown"
+        what = "the management account was not checked: trusted access, trail and forwarding role are unknown"
         yield place.unknown("management account", what, "podshare doctor --assume-role NAME")
         return
 

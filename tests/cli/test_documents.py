@@ -148,7 +148,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         ("- " * 10_000, "nests deeper than 32 levels"),
         ("a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 2_000)), "nests deeper than 32 levels"),
         ("a: !!python/object:os.system x", "is not read"),
-        ("a: b\x07", "the character U+0007 cannot stand in it"),
+        ("a: b\x07", "the character U+0007 is not allowed in it"),
         ('a: "\\ud83d"', "has half a character"),
         ("a: *b", "alias"),
         ("? [a]\n: b", "a field's name is text"),

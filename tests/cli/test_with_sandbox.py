@@ -104,7 +104,7 @@ def enrolled(podshare: Command, sandbox: Sandbox) -> Iterator[str]:
     path = ["r-pods", "ou-pods-science1"]
     known = {"account": account, "name": "robots", "state": "ACTIVE", "path": path, "tags": {"gpus": "2"}}
     record = {"cluster": "main", "members": [{"account": account, "existing_role": None}], "quota": {"resources": []}}
-    gone = {"what": "role r in account 777777777777 is left behind", "remedy": "Delete it.", "account": account}
+    gone = {"what": "role r in account 777777777777 is orphaned", "remedy": "Delete it.", "account": account}
     waits = {"what": f"account {account} has no member role", "remedy": "It is awaited.", "account": account}
     rows = [
         {"id": "organization", "part": f"account#{account}", **known, "revision": 1, "at": at, "waiting_since": at},
@@ -477,7 +477,7 @@ def test_an_account_is_shown_with_what_its_teams_want_of_it(podshare: Command, e
     assert (team["team"], team["state"]) == (enrolled, "WAITING")
     assert [len(team[name]) for name in ("problems", "left_behind")] == [1, 1]
     shown = podshare("account", "get", "777777777777").out
-    assert all(word in shown for word in ("gpus=2", "robots", "has no member role", "left behind", "Delete it."))
+    assert all(word in shown for word in ("gpus=2", "robots", "has no member role", "orphaned", "Delete it."))
 
 
 def test_an_account_that_podshare_has_not_seen_is_told_how_to_be_seen(podshare: Command) -> None:
@@ -494,7 +494,7 @@ def test_the_team_of_an_enrollment_is_shown_like_any_other(podshare: Command, en
     assert (row["enrollment"], row["record"], row["members"]) == ("science", False, ["777777777777"])
     assert "(enrollment science)" in podshare("team", "list").out
     shown = podshare("team", "status", enrolled).out
-    assert all(word in shown for word in ("(enrollment science)", "has no member role", "left behind", "Delete it."))
+    assert all(word in shown for word in ("(enrollment science)", "has no member role", "orphaned", "Delete it."))
     assert "made by enrollment#science" in podshare("team", "get", enrolled).out
     assert podshare("team", "get", enrolled, "--json").data["origin"] == "enrollment#science"
 

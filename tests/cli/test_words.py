@@ -67,7 +67,7 @@ def test_problems_obstacles_and_notes_come_with_their_remedies() -> None:
     problem = {"record": "team#vision", "field": "cluster", "value": "x", "rule": "no such cluster", "remedy": "Fix."}
     obstacle = {"what": "bucket b is public", "remedy": "Block it.", "account": "", "bucket": "b"}
     late = {"what": "no member role in 555555555555", "remedy": "It is awaited.", "waits": True}
-    gone = {"what": "role r in account 666666666666 is left behind", "remedy": "Delete it.", "account": "666666666666"}
+    gone = {"what": "role r in account 666666666666 is orphaned", "remedy": "Delete it.", "account": "666666666666"}
     plan = _plan(problems=[problem], obstacles=[obstacle, late], left_behind=[gone], notes=["dataset#old was deleted"])
     lines = _lines({**plan, "left": 7})
     assert lines == [
@@ -79,7 +79,7 @@ def test_problems_obstacles_and_notes_come_with_their_remedies() -> None:
         "      Block it.",
         "  … waits no member role in 555555555555",
         "      It is awaited.",
-        "  - role r in account 666666666666 is left behind",
+        "  - role r in account 666666666666 is orphaned",
         "      Delete it.",
         "  note dataset#old was deleted",
     ]

@@ -203,7 +203,7 @@ def test_what_is_left_behind_is_told_and_stops_nothing() -> None:
     assert not found.obstacles
     assert not [change for change in found.changes if change.key.account == "444444444444"]
     assert (
-        "role podshare-vision-scientist in account 444444444444 is left behind"
+        "role podshare-vision-scientist in account 444444444444 is orphaned"
         in found.as_dict()["left_behind"][0]["what"]
     )
 
@@ -405,7 +405,7 @@ def test_what_is_left_behind_is_told_by_kind_name_and_account() -> None:
     """What stays in an account that has gone has a remedy for whoever has the account, and fits into a status."""
     key = replace(a_point().key, account="444444444444")
     assert LeftBehind(key, "the account is DEPARTED").as_dict() == {
-        "what": "access point images in account 444444444444 is left behind: the account is DEPARTED",
+        "what": "access point images in account 444444444444 is orphaned: the account is DEPARTED",
         "remedy": "Whoever has the account may delete it; podshare does so if the account comes back.",
         "account": "444444444444",
     }

@@ -114,7 +114,7 @@ def test_what_cannot_be_cleaned_is_listed(world: World, departures: dict[str, De
     team = departures[way].team
     account = team.removeprefix("science-")
     (left,) = world.status(team)["left_behind"]
-    assert f"role podshare-{team}-scientist in account {account} is left behind" in left["what"]
+    assert f"role podshare-{team}-scientist in account {account} is orphaned" in left["what"]
     assert left["account"] == account
     states = {"suspend": "SUSPENDED", "close": "CLOSED", "remove": "DEPARTED", "leave": "DEPARTED"}
     assert world.state("organization", f"account#{account}")["state"] == states[way]

@@ -25,12 +25,12 @@ STACKS = {
 }
 INTRODUCTION = """# Permissions
 
-What every role and policy of podshare's stacks allows, and why nothing narrower would do. This page is written by `make golden` from the templates; a test fails where it differs from them, and another where a role on the running sandbox is granted or uses anything else. What the roles are for stands in [the security model](security.md).
+What every role and policy of podshare's stacks allows, and why nothing less would suffice. This page is written by `make golden` from the templates; a test fails where it differs from them, and another where a role on the running sandbox is granted or uses anything else. [The security model](security.md) explains the roles.
 
 - `ACCOUNT` and `REGION` are those of the stack, `HUB`, `HUB_REGION`, `MANAGEMENT` and `ORGANIZATION` those that its parameters name. Other words in capitals are parameters too. The prefix is `podshare`.
-- **On `*`**: AWS authorizes these actions on no resource (Service Authorization Reference), so that no narrower one can be named. A test looks each of them up.
-- What hangs on a parameter, as the ways to read the organization do, is listed whatever the parameter says.
-- **Not in every life**: an action that a team's usual life does not use, and when it is used. A test plays that life and finds all others used.
+- **On `*`**: AWS authorizes these actions on no resource (Service Authorization Reference), so no narrower one exists. A test looks each of them up.
+- Permissions that depend on a parameter, such as the ways to read the organization, are listed whatever its value.
+- **Not in every life**: an action that a usual team does not need, and when it is needed. A test finds all others used over a team's life.
 """
 
 # what a wildcard within a resource stands for, and why it cannot be spelled out
@@ -39,7 +39,7 @@ _RANDOM = "its ARN ends in a random id"
 _TAGGED = f"{_RANDOM}; the conditions ask for a cluster's Region, and for podshare's tag where one is changed"
 _RUN = "an execution's name is not known before"
 WILDCARDS = {
-    "access-entry/* of EKS_CLUSTER_ARNS (each)": "reads any entry, so that one that is not podshare's is told",
+    "access-entry/* of EKS_CLUSTER_ARNS (each)": "reads any entry, so that foreign ones are reported",
     "arn:aws:eks:*:ACCOUNT:access-entry/*/role/ACCOUNT/podshare-*": (
         "the name of a team's role, and a random id; the conditions ask for podshare's path, the Deny for the clusters"
     ),

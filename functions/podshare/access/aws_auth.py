@@ -53,7 +53,7 @@ def lines(data: Mapping[str, str], partition: str) -> Iterator[Line]:
             try:
                 yield _line(line, arn)
             except (LookupError, TypeError) as error:
-                raise ValueError(f"{part} of ConfigMap {NAME} has a line that lets nobody in") from error
+                raise ValueError(f"{part} of ConfigMap {NAME} has a line that gives nobody access") from error
     for number in _listed(data, "mapAccounts"):
         account = str(number).zfill(12) if isinstance(number, int | str) else ""
         everybody = f"arn:{partition}:*::{account}:{ANYBODY}"

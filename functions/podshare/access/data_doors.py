@@ -1,7 +1,7 @@
 """Whom the policies of buckets, access points and keys let in, whoever wrote them, and who is expected to be let in.
 
-What is told is never less than the truth, as in ``reach``: a Deny, a control policy, and a condition that is not
-understood could only take away. See decision record "Doors into data: read every access point, statement and grant".
+What is reported is never less than the truth, as in ``reach``: a Deny, a control policy, and a condition that is not
+understood could only restrict. See decision record "Doors into data: read every access point, statement and grant".
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -39,7 +39,7 @@ _DECRYPTING = ("kms:CreateGrant", "kms:Decrypt", "kms:PutKeyPolicy", "kms:ReEncr
 class Opening:
     """Somebody whom a document lets do something; ``what`` are the keys of objects as a pattern, ``name`` the Sid.
 
-    ``number`` is the statement's place in the document, which tells one without a Sid.
+    ``number`` is the statement's place in the document, which identifies one without a Sid.
     """
 
     who: str

@@ -1,8 +1,8 @@
 """Doors: everything that leads into a team's namespace or data, whoever made it and whatever its tags say.
 
-What podshare owns is planned and verified by its documents. A door is told here because it is not, or not known to be,
-podshare's: nobody's record lets anybody in by it, unless what is desired gives the same. See decision record
-"The judge looks at the doors".
+What podshare owns is planned and verified by its documents. A door is reported here because it is not, or not known to
+be, podshare's: nobody's record lets anybody in by it, unless what is desired gives the same. See decision record "The
+verification reads every door, not only labelled resources".
 """
 
 from collections.abc import Collection, Iterable, Mapping

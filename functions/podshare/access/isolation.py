@@ -1,6 +1,6 @@
 """The isolation rules: what must hold between teams, whatever the registry says.
 
-They are held against what AWS and Kubernetes say is there. Isolation is between teams: within a namespace, whoever
+They are compared with what AWS and Kubernetes say is there. Isolation is between teams: within a namespace, whoever
 may create pods may use its service accounts.
 """
 
@@ -36,7 +36,7 @@ from podshare.policy.policies import Statement
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A rule that does not hold, and of which thing."""
+    """A rule that does not hold, and of which resource."""
 
     key: Key
     rule: str
@@ -108,7 +108,7 @@ def _entry(own: Boundaries, entry: AccessEntry) -> Iterator[tuple[str, str]]:
         if not group.startswith(f"{own.installation.prefix}:{own.team}:"):
             yield "an entry's groups are its own team's", group
     if not entry.alive:
-        yield "an entry belongs to the role that exists now", "the role was made anew after its entry"
+        yield "an entry belongs to the role that exists now", "the role was created again after its entry"
 
 
 def _trust(own: Boundaries, role: Role) -> Iterator[tuple[str, str]]:

@@ -17,7 +17,7 @@ from podshare.access.doors import RULE
 from podshare.access.reach import ANYBODY, Access, account_of, in_bucket, in_cluster, in_file_system
 
 MOST_TOLD = 20  # of what is wrong, in an execution's history, in an event and with another team; the proof has it all
-LONGEST_TEXT = 800  # a door is told with two or three ARNs and a command
+LONGEST_TEXT = 800  # a door is reported with two or three ARNs and a command
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Proof:
     """Who reaches what of a team's.
 
     ``excess`` is the part of ``access`` that nobody granted, ``violations`` are the isolation rules that do not hold,
-    each with ``key``, ``rule`` and ``found``, ``unread`` is what AWS or Kubernetes did not tell, and
+    each with ``key``, ``rule`` and ``found``, ``unread`` is what AWS or Kubernetes did not return, and
     ``doors`` are those that podshare does not know as its own, each with whether it is ``expected``;
     ``not_looked_at`` is what may let somebody in and is none of them.
     """
@@ -64,7 +64,7 @@ class Proof:
 
     @property
     def broken(self) -> list[dict[str, Any]]:
-        """Everything that should not be: in words, with the keys of the things that say so."""
+        """Everything that should not be: in words, with the keys of the resources that say so."""
         doors = {one["key"] for one in self.violations if one["rule"] == RULE}  # told with the command that closes it
         beyond = [
             {"what": f"{one}, which nobody granted", "keys": [*one.by]}
@@ -102,7 +102,7 @@ class Proof:
         }
 
     def summary(self) -> dict[str, Any]:
-        """What an execution and a status tell of it."""
+        """How an execution and a status report it."""
         people = {one.who for one in self.access if in_cluster(one) and account_of(one.who)}
         data = {one.who for one in self.access if in_bucket(one)}
         return {

@@ -1,8 +1,8 @@
-"""Who reaches what, by the documents of a team's things as they are: trusts, access entries, associations, policies.
+"""Who reaches what, by the documents of a team's resources as they are: trusts, access entries, associations, policies.
 
 The reach is never smaller than the truth. A Deny, a boundary, a service control policy, and a condition that is not
-understood could only take away from it, and are passed over; a ``NotAction`` and its like count as everything.
-What no document of the team's own things says (RBAC bindings, entries and statements of others) is no part of it.
+understood could only restrict it, and are ignored; a ``NotAction`` and its like count as everything.
+What no document of the team's own resources grants (RBAC bindings, entries and statements of others) is no part of it.
 """
 
 import re
@@ -54,7 +54,7 @@ class Access:
     service account by its Kubernetes user name, or a Kubernetes group. ``where`` is the ARN of a cluster, a bucket, a
     file system or a role, ``what`` the namespace, the keys or the paths in it, as a pattern; for the actions of a
     policy ``where`` is empty and ``what`` the policy's resource. ``through`` are the role and the access point, or the
-    file system, on the way, ``by`` the keys of the things that say so.
+    file system, on the way, ``by`` the keys of the resources that say so.
     """
 
     who: str
@@ -89,7 +89,7 @@ class Access:
         )
 
     def touches(self, other: "Access") -> bool:
-        """Whether both may reach the same thing."""
+        """Whether both may reach the same resource."""
         return self.where == other.where and policies.overlap(self.what, other.what)
 
     def is_of(self, principal: str) -> bool:
@@ -151,7 +151,7 @@ def _makes_no_pods(may: str) -> bool:
 def reach(things: Collection[Resource], known: Collection[Key], installation: Installation) -> tuple[Access, ...]:
     """Everything that anybody may do by the documents of ``things``.
 
-    ``known`` are the keys of all things that are there or shall be: a role's policy about one of the access points
+    ``known`` are the keys of all resources that are there or shall be: a role's policy about one of the access points
     counts as far as the access point's policy agrees, about anything else by itself, and nobody is in a role that is
     not there.
     """
@@ -173,7 +173,7 @@ class _Gift:
 
 
 class _There:
-    """All things of a team that are there, by what they have to do with each other."""
+    """All resources of a team that are there, by what they have to do with each other."""
 
     def __init__(self, things: Collection[Resource], known: Collection[Key], installation: Installation) -> None:
         self.installation = installation

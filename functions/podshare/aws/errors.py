@@ -2,8 +2,8 @@
 
     Retryable    the same call may succeed in a moment: throttling, a fault of the service, something that
                  AWS has not made known everywhere yet
-    Pending      the change was asked for and is under way: look again
-    Waiting      nothing can be done before something outside happens: the run ends, and begins anew later
+    Pending      the change was requested and is in progress: check again
+    Waiting      nothing can be done before something outside happens: the run ends, and begins again later
     Terminal     it fails until a person changes something; NoMemberRole: until an account has its member role
     Superseded   somebody newer acts for this team: stop, quietly
 
@@ -26,7 +26,7 @@ class Pending(Exception):  # noqa: N818  # as above
 
 
 class Failed(Pending):
-    """What AWS was asked for has failed, and is asked for anew."""
+    """What AWS was asked for has failed, and is asked for again."""
 
 
 class Waiting(Exception):  # noqa: N818  # as above
@@ -113,7 +113,7 @@ def message_of(error: ClientError) -> str:
 
 
 def is_absent(error: ClientError) -> bool:
-    """Whether AWS says that there is no such thing."""
+    """Whether AWS says that there is no such resource."""
     return code_of(error) in ABSENT
 
 

@@ -45,7 +45,7 @@ _DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryLi
 _OVER = frozenset({"Succeeded", "Failed"})
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER_FAULT = 401, 403, 404, 409, 429, 500
 _TERMINATING = "NamespaceTerminating"  # a cause, of the API server's admission plugin NamespaceLifecycle
-_SILENT_SECONDS = 15  # of the timeout below: a cluster that does not answer is not asked for each object anew
+_SILENT_SECONDS = 15  # of the timeout below: a cluster that does not answer is not asked for each object again
 
 _SERVED = (
     ClusterRoleBinding,
@@ -212,7 +212,7 @@ class Kubernetes:
         return self._ask("the kinds that are served", discover)
 
     def names_of(self, kind: ServedKind, namespace: str) -> list[str]:
-        """The names of all objects of a kind that discovery told of."""
+        """The names of all objects of a kind that discovery lists."""
         resource: Any = create_namespaced_resource(kind.group, kind.version, kind.kind, kind.plural)
         return self._ask(
             f"each {kind.kind} of {namespace}",
@@ -325,7 +325,7 @@ def _causes(error: Exception) -> set[str]:
 def _status(error: Exception) -> int:
     """The status that an API server answered; 0 for an error of the connection, and for any other answer.
 
-    A proxy's 404 tells nothing of an object: an API server's carries a Status of the same code (Kubernetes API
+    A proxy's 404 says nothing about an object: an API server's carries a Status of the same code (Kubernetes API
     conventions, "Response Status Kind").
     """
     if not isinstance(error, ApiError) or error.status.code != error.response.status_code:

@@ -2,8 +2,8 @@
 
 A team's lease is one item: who holds it, a fencing number that rises with every taking, and a generation that every
 trigger raises. The holder gives it back only if the generation is the one that it started from; so a trigger that
-finds the lease taken can end, and is not forgotten. One that only asks to look again at what is there leaves a mark
-instead of a generation: the holder ends what it does before it looks again, so that whoever makes such triggers
+finds the lease taken can end, and is not forgotten. One that only requests a check of what is there leaves a mark
+instead of a generation: the holder ends what it does before it checks again, so that whoever makes such triggers
 without end cannot keep it from ending.
 """
 
@@ -54,7 +54,7 @@ class TeamLeases:
     def acquire(self, team: str, execution: str, *, asks_for: AsksFor) -> Hold | Busy:
         """Take the lease for ``execution`` (its ARN), after recording what it requests.
 
-        A holder that is running is left alone: it starts over, or looks again. One that has ended without giving the
+        A holder that is running is left alone: it starts over, or checks again. One that has ended without giving the
         lease back is taken over, once its functions must have ended too.
         """
         self._adopt(team)
@@ -81,7 +81,7 @@ class TeamLeases:
         return int(self._item(hold.team).get("fence", 0)) == hold.fence
 
     def release(self, hold: Hold) -> bool:
-        """Give the lease back; False if a newer trigger came, and the holder has to start over or to look again.
+        """Give the lease back; False if a newer trigger came, and the holder has to start over or to check again.
 
         Raises Superseded if the lease is no longer the caller's.
         """

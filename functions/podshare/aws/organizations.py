@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # stubs are no dependency of the functions
     from types_boto3_organizations import OrganizationsClient
     from types_boto3_organizations.type_defs import AccountTypeDef
 
-_MOST_LEVELS = 6  # root, five levels of units (AWS Organizations quotas)
+_MOST_LEVELS = 6  # root, five levels of OUs (AWS Organizations quotas)
 
 
 def describe(settings: Settings, account: str) -> Account:
@@ -60,7 +60,7 @@ def _client(settings: Settings) -> "OrganizationsClient":
 
 
 def _path(found: "AccountTypeDef") -> tuple[str, ...]:
-    """The root and the units above an account; ``Paths`` holds ``o-…/r-…/ou-…/<account>/`` (its pattern in the API)."""
+    """The root and the OUs above an account; ``Paths`` holds ``o-…/r-…/ou-…/<account>/`` (its pattern in the API)."""
     for path in found.get("Paths", []):
         units = re.findall(r"(?:^|/)(r-[0-9a-z]+|ou-[0-9a-z]+-[0-9a-z]+)(?=/|$)", path)
         if units:
@@ -69,7 +69,7 @@ def _path(found: "AccountTypeDef") -> tuple[str, ...]:
 
 
 def _parents(organizations: Any, account: str) -> Iterator[str]:
-    """The same, asked for level by level: for answers without ``Paths``. Raises Terminal if it leads nowhere."""
+    """The same, asked for level by level: for answers without ``Paths``. Raises Terminal without a root."""
     child, path = account, list[str]()
     for _ in range(_MOST_LEVELS):
         parent = organizations.list_parents(ChildId=child)["Parents"][0]

@@ -1,4 +1,4 @@
-"""The kinds of which a namespace may hold objects, as an API server tells of them."""
+"""The kinds of which a namespace may hold objects, as an API server reports them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ _COUNTED = frozenset({"create", "delete", "list", "watch"})  # what the quota co
 LONGEST_NAME = 63  # of a qualified name behind the slash (Kubernetes documentation, "Object Names and IDs")
 
 # What Kubernetes makes by itself and nobody runs by: endpoints follow services, which are counted; events and leases
-# tell of what was.
+# report what was.
 _MADE_BY_KUBERNETES = frozenset(
     {
         ("", "endpoints"),
@@ -39,7 +39,7 @@ class ServedKind:
 
     @property
     def is_out_of_count(self) -> bool:
-        """Whether objects of it may be left, and no quota can tell: its name is too long for one."""
+        """Whether objects of it may be left that no quota can count: its name is too long for one."""
         is_kept = self.verbs >= _COUNTED and (self.group, self.plural) not in _MADE_BY_KUBERNETES
         return is_kept and not self.counted_as
 

@@ -1,6 +1,6 @@
 """AWS clients: one botocore session per process, clients cached per role.
 
-A function acts in every account by the member role for its kind of work; where that role was made anew since, the
+A function acts in every account by the member role for its kind of work; where that role was created again since, the
 client notices. Clients that may change something ask the team's lease first, on every call, so that a function that
 outlives its execution changes nothing.
 """
@@ -39,7 +39,7 @@ if TYPE_CHECKING:  # stubs are no dependency of the functions
 
 # a timeout shorter than the function's own leaves time to tell about it; botocore retries what is throttled
 CONFIG = Config(
-    user_agent="podshare",  # in the trails of all accounts; botocore would put its own together anew for each call
+    user_agent="podshare",  # in the trails of all accounts; botocore would put its own together again for each call
     retries={"mode": "standard", "total_max_attempts": 4},
     connect_timeout=3,
     read_timeout=20,
@@ -244,7 +244,7 @@ def _renewed(installation: Installation, account: str, work: str, gone: dict[str
 def _signing_anew(renew: Callable[[], dict[str, Any]]) -> Callable[..., int | None]:
     """Repeats a call whose role is gone, once, by the role that has its name now.
 
-    A member stack that goes and comes back makes its roles anew, and the sessions of the old ones end.
+    A member stack that goes and comes back makes its roles again, and the sessions of the old ones end.
     """
 
     def needs_retry(

@@ -1,4 +1,4 @@
-"""What a function is told by its environment, read once at cold start."""
+"""The settings in a function's environment, read once at cold start."""
 
 import os
 from collections.abc import Mapping

@@ -2,7 +2,7 @@
 
 Both are read with strong consistency: what is decided from them decides about access.
 
-IAM tells rows of the state apart by their id alone. So what different functions write has different ids, and
+IAM distinguishes rows of the state by their id alone. So what different functions write has different ids, and
 template.yaml lets each function write those of its own work (docs/decisions/0045).
 """
 
@@ -134,7 +134,7 @@ class State:
                 raise
 
     def replace(self, item_id: str, part: str, revision: int | None, /, **attributes: Any) -> bool:
-        """Write one item whole if it still has this ``revision`` (None: if it is not there); tells whether it had."""
+        """Write one item whole if it still has this ``revision`` (None: if it is not there); says whether it had."""
         request: Any = {"TableName": self.table, "Item": to_item({"id": item_id, "part": part, **attributes})}
         if revision is None:
             request["ConditionExpression"] = "attribute_not_exists(id)"

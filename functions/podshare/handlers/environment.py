@@ -22,7 +22,7 @@ def as_handler(
 ) -> Callable[[dict[str, Any], LambdaContext], _Result]:
     """Let every line of an invocation name what it is for, and every error be of a class that state machines retry.
 
-    A failure gets a line too: the runtime's own tells of nothing but the request.
+    A failure gets a line too: the runtime's own reports nothing but the request.
     """
     work = handler.__module__.rpartition(".")[2].replace("_", " ")
 
@@ -41,7 +41,7 @@ def as_handler(
 
 
 def _subject(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """What an event of a state machine is about; any other trigger's is told where it has been understood."""
+    """What an event of a state machine is about; any other trigger's is reported where it has been understood."""
     if "team" in event:
         yield "team", str(event["team"])
         yield "execution", str(event.get("execution", "dry run" if event.get("dry_run") else ""))

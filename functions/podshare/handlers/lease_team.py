@@ -32,6 +32,6 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 def _asks_for(event: Mapping[str, Any]) -> AsksFor:
     """A call of AWS changes nothing of what is wanted, all else may.
 
-    An execution that began before an upgrade tells no trigger here.
+    The execution's input has no trigger here if it began before an upgrade.
     """
     return "another look" if event.get("trigger", {}).get("event") == "drift" else "a new plan"

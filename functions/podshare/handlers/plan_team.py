@@ -1,4 +1,4 @@
-"""Plan a team: the same plan for a run and for a dry run. And tell what there is to plan with."""
+"""Plan a team: the same plan for a run and for a dry run. And report the available capacity."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     if event.get("dry_run"):
         return dry_run(settings, event["team"], event.get("records", []))
     lease = event["lease"]
-    # an execution that began before an upgrade tells no waits
+    # an execution that began before an upgrade has no waits
     attempt = attempt_of(event["execution"], event.get("waits", 0))
     found = plan_team(settings, Hold(event["team"], lease["fence"], lease["generation"]), attempt)
     logger.info("plan", extra={"hash": found["hash"], "changes": found["count"], "obstacles": found["obstacles"]})

@@ -1,4 +1,4 @@
-"""Read an account afresh, write down what it is, and tell which teams it concerns."""
+"""Read an account again, store what it is, and find the teams that it affects."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Start the reconciliation of every team that a change of the registry concerns."""
+"""Start the reconciliation of every team that a change of the registry affects."""
 
 from typing import Any
 

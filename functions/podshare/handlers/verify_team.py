@@ -1,4 +1,4 @@
-"""Read everything of a team back and hold it against what is desired and the isolation rules."""
+"""Read everything of a team back and compare it with what is desired and the isolation rules."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
 """What the shapes of all kinds have in common: one class per kind, equal when nothing needs to change.
 
 ``desired`` makes these shapes from records, each kind's ``read`` from what AWS and Kubernetes say; a plan is
-the difference. ``common`` tells what a shape and the desired one both give, which is what a narrowing writes first:
-None where the thing cannot be narrowed in place and has to be made anew.
+the difference. ``common`` says what a shape and the desired one both give, which is what a restriction writes first:
+None where the resource cannot be restricted in place and has to be created again.
 """
 
 import shlex
@@ -19,7 +19,7 @@ Manifest = dict[str, Any]  # an object as Kubernetes takes it
 
 
 class Kind(StrEnum):
-    """The kinds of things that podshare provisions."""
+    """The kinds of resources that podshare provisions."""
 
     COMPUTE_QUOTA = "compute_quota"
     CLUSTER_SCHEDULER_CONFIG = "cluster_scheduler_config"
@@ -51,7 +51,7 @@ class Work(StrEnum):
 
 
 class Stage(IntEnum):
-    """The order in which a revocation cuts: what ends access soonest comes first, running work last."""
+    """The order of a revocation: what ends access soonest comes first, running work last."""
 
     CLUSTER_ACCESS = 1
     DATA_ACCESS = 2
@@ -66,7 +66,7 @@ class Stage(IntEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
-    """What identifies a thing: its kind, where it is, and its name there.
+    """What identifies a resource: its kind, where it is, and its name there.
 
     ``container`` is what the name is unique in: the EKS cluster, the bucket of a delegation, the role of an
     attachment; empty for what is unique in its account (and Region). ``region`` is empty for IAM.
@@ -90,9 +90,9 @@ class Key:
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """One thing that podshare owns.
+    """One resource that podshare owns.
 
-    ``why`` tells an auditor what asks for it, ``needs`` what must be there before it, ``cluster`` for which of the
+    ``why`` names for an auditor what wants it, ``needs`` what must be there before it, ``cluster`` for which of the
     team's clusters alone it is, empty where for all, ``identity`` what AWS or Kubernetes calls this very resource and
     no other that takes its name later; none of them is part of what is compared.
     """
@@ -108,7 +108,7 @@ class Resource:
     cut_stage: ClassVar[Stage]
     remove_stage: ClassVar[Stage]
     unwanted: ClassVar[str] = "no longer desired"  # why it is deleted where nothing asks for it
-    gives: ClassVar[bool]  # whether it gives something by itself: then effective access tells what
+    gives: ClassVar[bool]  # whether it gives something by itself: then effective access says what
     is_access: ClassVar[bool] = False  # whether somebody who loses it for good has lost access
     in_bucket: ClassVar[bool] = False  # whether it waits for what keeps podshare from writing a bucket's policy
     in_namespace: ClassVar[bool] = False  # whether it is there when the team has its namespace, before anybody gets in
@@ -122,11 +122,11 @@ class Resource:
         return {name: _plain(getattr(self, name)) for name in compared}
 
     def common(self, desired: Self) -> Self | None:
-        """What this, as observed, and ``desired`` both give. None if it has to be made anew."""
+        """What this, as observed, and ``desired`` both give. None if it has to be created again."""
         return self if same(self, desired) else None
 
     def cut(self) -> Self | None:
-        """This without the access that it gives; None where only its deletion takes that away."""
+        """This without the access that it gives; None where only its deletion revokes that."""
         return None
 
     def manifest(self) -> Manifest:

@@ -1,7 +1,7 @@
 """What podshare overwrote when somebody edited a bucket's policy between its reading and its writing of it.
 
 S3 has no conditional write for a bucket's policy (S3 API reference, PutBucketPolicy), and nothing of an edit that was
-overwritten is left there. CloudTrail tells of the edit with the whole document (S3 user guide, "Amazon S3 CloudTrail
+overwritten is left there. CloudTrail reports the edit with the whole document (S3 user guide, "Amazon S3 CloudTrail
 events"), to the second. See decision record 0042.
 """
 
@@ -22,7 +22,7 @@ from podshare.policy.policies import Document, Statement
 WRITING = frozenset({"PutBucketPolicy", "DeleteBucketPolicy"})
 _TEXTS = ("account", "bucket", "by", "at")
 REVIVE = "Ask its owner to take that principal out: podshare changes no statement but its own."
-MOST_WINDOWS = 20  # of a bucket: CloudTrail tells of a call within minutes, and each team's grant writes once
+MOST_WINDOWS = 20  # of a bucket: CloudTrail reports a call within minutes, and each team's grant writes once
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Edit:
 
 
 def edit_in(event: Mapping[str, Any], installation: Installation) -> Edit | None:
-    """The edit that an event of CloudTrail tells; None if it tells none, or one of podshare's own."""
+    """The edit that a CloudTrail event reports; None if there is none, or it is podshare's own."""
     detail = event.get("detail")
     if not isinstance(detail, Mapping) or detail.get("eventName") not in WRITING or detail.get("errorCode"):
         return None

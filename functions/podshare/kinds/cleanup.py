@@ -1,6 +1,6 @@
 """What a deleted team leaves in its namespace: how it is counted without being read, and what of it can run.
 
-A ResourceQuota of object counts tells how many objects there are of each kind, and with a limit of none lets nobody
+A ResourceQuota of object counts says how many objects there are of each kind, and with a limit of none lets nobody
 add one (Kubernetes documentation, "Resource Quotas", Quota on object count). So podshare needs no right to list
 secrets or anything else. See docs/decisions/0040.
 """

@@ -24,7 +24,7 @@ Shape = TypeVar("Shape", bound=Resource)
 class Context:
     """For whom and by which role a kind's functions work.
 
-    ``run`` tells one reconciliation's idempotency tokens from another's; ``desired`` names what stays.
+    ``run`` distinguishes one reconciliation's idempotency tokens from another's; ``desired`` names what stays.
     """
 
     installation: Installation
@@ -67,7 +67,8 @@ class Context:
     def owns(self, key: Key, tags: Mapping[str, str], identity: str) -> bool:
         """Whether this installation made a resource for this team: by its tags, or as the inventory remembers it.
 
-        Tags may be lost or changed. ``identity`` tells the resource from one that somebody made under its name later.
+        Tags may be lost or changed. ``identity`` distinguishes the resource from one that somebody created later under
+        its name.
         """
         return not self.missing_marks(tags) or self.remembers(key, identity)
 
@@ -81,7 +82,7 @@ class Context:
         return bool(identity) and self.inventory.identity(key) == identity
 
     def foreign(self, key: Key, tags: Mapping[str, str]) -> Foreign:
-        """What stands in podshare's way, told by its tags."""
+        """A foreign resource at podshare's name, recognized by its tags."""
         owner = tags.get(TEAM_TAG)
         if owner not in (None, self.team):
             return Foreign(key, f"it belongs to team {owner}")

@@ -110,7 +110,8 @@ def _volume_spec(facts: FileSystemFacts, path: str, claim: Mapping[str, str], *,
 
     The driver mounts ``<dnsname>@tcp:/<mountname>``, which may go on to a directory (FSx for Lustre user guide,
     "Mounting specific filesets"). The handle only has to be unique: kubelet takes two volumes with one handle for the
-    same. A driver is not told a volume's readOnly, but its mount options. What is empty or false the API leaves out.
+    same. A driver does not get a volume's readOnly, but its mount options. What is empty or false the API leaves
+    out.
     """
     directory = path.rstrip("/")
     return {

@@ -24,7 +24,7 @@ class Inventory:
     """What podshare may have made for a team: named before it is made, until its absence has been read back.
 
     A row is marked as changing from before a change until that is read back: what a killed or overtaken function may
-    have done is known of, although AWS tells of it late.
+    have done is known of, although AWS reports it late.
     """
 
     state: State
@@ -167,7 +167,7 @@ class Inventory:
         return "vacating_since" in (self.state.get(self.item_id, f"resource#{namespace}") or {})
 
     def keep(self, keys: Collection[Key]) -> None:
-        """Forget the drains of what is desired again, so that a later deletion waits anew."""
+        """Forget the drains of what is desired again, so that a later deletion waits again."""
         for row in self.state.query(self.item_id, f"resource#{Kind.COMPUTE_QUOTA}"):
             if "draining_since" in row and Key.parse(str(row["key"])) in keys:
                 self.state.update(

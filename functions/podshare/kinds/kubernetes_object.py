@@ -1,4 +1,4 @@
-"""What all objects of a team in a cluster have in common: podshare's labels tell whose they are."""
+"""What all objects of a team in a cluster have in common: podshare's labels name the owner."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def _is_marked(context: Context, found: dict[str, Any]) -> bool:
 
 
 def identity_of(found: dict[str, Any]) -> str:
-    """What tells an object from one that takes its name later."""
+    """What distinguishes an object from one that takes its name later."""
     return str(found.get("metadata", {}).get("uid", ""))
 
 

@@ -1,4 +1,4 @@
-"""What AWS would refuse for its size or number, told before anything is touched.
+"""What AWS would refuse for its size or number, reported before anything is changed.
 
 Sizes are counted as AWS counts them: characters of the document without white space.
 """
@@ -24,7 +24,7 @@ ACCESS_POINTS = 10_000  # S3 quotas, per account and Region
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How many things of a kind there are in a place, and how many there may be."""
+    """How many resources of a kind there are in a place, and how many there may be."""
 
     kind: Kind
     account: str

@@ -1,7 +1,7 @@
 """The deterministic names of everything that podshare makes.
 
-A name says whose the thing is and, by a hash of what identifies it, which one: a lost reply is then harmless,
-because the same thing always gets the same name. Limits: IAM role names 64 characters, access point names 50.
+A name says whose the resource is and, by a hash of what identifies it, which one: a lost reply is then harmless,
+because the same resource always gets the same name. Limits: IAM role names 64 characters, access point names 50.
 """
 
 import hashlib
@@ -56,12 +56,12 @@ def cluster_scheduler_config(installation: Installation) -> str:
 
 
 def kms_grant(installation: Installation, team: str, data_role: str, operation: str) -> str:
-    """The grant of a key to a data role for one operation (at most 256 characters); whose it is, it alone tells."""
+    """The grant of a key to a data role for one operation (at most 256 characters); it alone identifies the owner."""
     return f"{installation.manager.replace('@', '/')}/{team}/{data_role.rpartition('-')[2]}/{operation}"
 
 
 def team_of_grant(installation: Installation, name: str) -> str:
-    """The team that the name of a grant tells; empty if it is no name of podshare's."""
+    """The team in the name of a grant; empty if it is not one of podshare's names."""
     begin = f"{installation.manager.replace('@', '/')}/"
     return name.removeprefix(begin).partition("/")[0] if name.startswith(begin) else ""
 
@@ -87,7 +87,7 @@ def kubernetes_role(installation: Installation, group: str) -> str:
 
 
 def labels(installation: Installation, team: str) -> dict[str, str]:
-    """What tells an object in the cluster as podshare's, and whose it is."""
+    """The labels that mark an object in the cluster as podshare's, and name its owner."""
     return {MANAGED_BY_LABEL: installation.prefix, TEAM_LABEL: team}
 
 

@@ -18,7 +18,7 @@ class Foreign:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """AWS or Kubernetes did not tell what is there; ``no_role`` because the account has no member role to ask by."""
+    """AWS or Kubernetes did not return what is there; ``no_role`` because the account has no member role to ask by."""
 
     key: Key
     reason: str
@@ -34,8 +34,8 @@ class LeftBehind:
     remedy: str = "Whoever has the account may delete it; podshare does so if the account comes back."
 
     def as_dict(self) -> dict[str, str]:
-        """What a status and the audit tell of it."""
-        what = f"{self.key.kind.replace('_', ' ')} {self.key.name} in account {self.key.account} is left behind"
+        """How a status and the audit report it."""
+        what = f"{self.key.kind.replace('_', ' ')} {self.key.name} in account {self.key.account} is orphaned"
         return {"what": f"{what}: {self.reason}"[:LONGEST_TEXT], "remedy": self.remedy, "account": self.key.account}
 
 
@@ -47,8 +47,8 @@ class Obstacle:
     """Why something is not provided, to whom it matters, and what to do.
 
     It covers everything of the team, or of one account, or of one bucket, or the grants of one KMS key (its ARN), or
-    what is for one cluster alone, or all that lies in one namespace (its key), or ``only`` the thing with this key.
-    ``waits`` tells that it is expected to pass.
+    what is for one cluster alone, or all that lies in one namespace (its key), or ``only`` the resource with this key.
+    ``waits`` says that it is expected to pass.
     """
 
     what: str

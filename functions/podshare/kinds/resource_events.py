@@ -1,7 +1,7 @@
-"""What of podshare's a call that CloudTrail tells of may have touched.
+"""What of podshare's a call that CloudTrail reports may have touched.
 
-An event is a hint: what is there is read afresh whatever the event says of it. So names are looked for under every key
-that tells one, in what was asked and in what was answered, because the shapes of these events are not documented to
+An event is a hint: what is there is read again whatever the event says of it. So names are looked for under every key
+that names one, in the request and in the response, because the shapes of these events are not documented to
 the last field, and one team too many does no harm.
 """
 
@@ -35,11 +35,11 @@ _ASSOCIATION = re.compile(r":podidentityassociation/([^/]+)/([^/]+)")
 class Touched:
     """What a call may have touched, where it was made.
 
-    ``teams`` are told by names, and may not exist; of access points ``stems`` hold as much of the team's name as their
-    own have room for. Compute quotas and pod identity associations (cluster, id) are told by ids, which tell no team,
-    grants of KMS ``keys`` (account, Region, id) by the key. ``schedulers``: the scheduler config of a cluster there,
-    which all its teams share. ``own``: one of podshare's own roles called. Without anything ``reason`` tells why there
-    is nothing to do.
+    ``teams`` are reported by names, and may not exist; of access points ``stems`` hold as much of the team's name as
+    their own have room for. Compute quotas and pod identity associations (cluster, id) are reported by ids, which name
+    no team, grants of KMS ``keys`` (account, Region, id) by the key. ``schedulers``: the scheduler config of a cluster
+    there, which all its teams share. ``own``: one of podshare's own roles called. Without anything ``reason`` says why
+    there is nothing to do.
     """
 
     account: str = ""
@@ -118,7 +118,7 @@ def _teams(source: str, words: list[tuple[str, str]], ours: list[tuple[str, str]
 
 
 def _associations(told: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Cluster and id, from an ARN or from keys of their own; none where a namespace tells the team."""
+    """Cluster and id, from an ARN or from keys of their own; none where a namespace names the team."""
     keys = dict(told)
     if "namespace" in keys:
         return
@@ -130,7 +130,7 @@ def _associations(told: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def _keys(detail: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """The keys that a call is about: of RetireGrant nothing else is told (KMS developer guide, "RetireGrant")."""
+    """The keys that a call is about: of RetireGrant nothing else is reported (KMS developer guide, "RetireGrant")."""
     resources = detail.get("resources")
     for resource in resources if isinstance(resources, list) else ():
         if match := _KEY.fullmatch(str(_mapping(resource).get("ARN"))):

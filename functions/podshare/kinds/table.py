@@ -12,7 +12,7 @@ from podshare.kinds.observation import Foreign
 class KindModule(Protocol):
     """What a kind's module offers. All four are safe to repeat at any time.
 
-    ``read`` tells what is there, in the shape of desired; ``wanted`` only tells which of the fields that AWS fills
+    ``read`` says what is there, in the shape of desired; ``wanted`` only says which of the fields that AWS fills
     in by itself are podshare's to compare. ``READS`` and ``WRITES`` are the IAM actions that they call.
     """
 

@@ -84,5 +84,5 @@ def tag_value(text: str) -> str:
 
 
 def role_holder(team: Team, member: Member) -> str:
-    """Whose cluster access role a member assumes, as its name and its tag tell."""
+    """Whose cluster access role a member assumes, as its name and its tag say."""
     return ALL_MEMBERS if team.access_role == "per_team" else member.identity

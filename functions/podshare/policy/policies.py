@@ -172,7 +172,7 @@ def data_statements(
     ``listed_arn`` is the access point or bucket, ``objects_arn`` what its keys are appended to. With ``principal`` the
     statements are the access point's own, which hold while the principal's account is in ``organization``; without it
     they are a role's. Prefixes inside of others are
-    left out, and each action stands in one statement: what two such documents have in common is then exactly what
+    left out, and each action is in one statement: what two such documents have in common is then exactly what
     both grant.
     """
     who: Statement = {"Principal": {"AWS": principal}} if principal else {}
@@ -379,7 +379,7 @@ def _both_principals(mine: Mapping[str, list[str]], theirs: Mapping[str, list[st
 
 
 def _stricter(mine: Statement, theirs: Statement) -> Statement | None:
-    """Both conditions at once: those that stand on one side only, and for the same key what satisfies both."""
+    """Both conditions at once: those that are on one side only, and for the same key what satisfies both."""
     result: Statement = {}
     for operator in {*mine, *theirs}:
         result[operator] = {}

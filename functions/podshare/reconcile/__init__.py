@@ -1,1 +1,1 @@
-"""What a reconciliation does, step by step: read the records, survey what is there, plan, apply, verify, record."""
+"""What a reconciliation does, step by step: read the records, observe what exists, plan, apply, verify, record."""

@@ -2,7 +2,7 @@
 
 All changes that one function may make in a wave, or a stage, come in one invocation, and are made side by side. A
 change that has been overtaken does nothing; one that was done already is done. After every change what is there is read
-back. One that fails, or has to be looked at again, keeps no other; see docs/decisions/0057. What is desired is read
+back. One that fails, or has to be checked again, keeps no other; see docs/decisions/0057. What is desired is read
 once for the changes that a warm function makes under one hold of the lease; see docs/decisions/0031.
 """
 
@@ -82,7 +82,7 @@ class Step:
 
 
 def apply(settings: Settings, work: str, batch: Batch, seconds_left: Callable[[], float]) -> Told:
-    """Make changes side by side, and tell what became of each: ``results``, and those to make ``again``.
+    """Make changes in parallel, and return the result of each: ``results``, and those to make ``again``.
 
     A result is a change with its ``status`` (done, waiting, superseded or failed) and ``detail``. A change that AWS
     works on, that may succeed in a moment, or for which too little of the invocation's ``seconds_left`` is left, is
@@ -110,7 +110,7 @@ def apply(settings: Settings, work: str, batch: Batch, seconds_left: Callable[[]
 
 
 def _turns(changes: Iterable[Told]) -> list[list[Told]]:
-    """Changes that can be made side by side; those of a document that takes one writer stand behind each other."""
+    """Changes that can be made in parallel; those of a document with one writer at a time follow each other."""
     turns: dict[object, list[Told]] = {}
     for change in changes:
         key = Key.parse(change["key"])
@@ -131,7 +131,7 @@ def _attempt(settings: Settings, work: str, hold: Hold, desired: "_Desired", cha
         return look_again(change, str(pending), str(pending) if isinstance(pending, Failed) else "")
     except Retryable as retryable:
         return retry(change, str(retryable))
-    except (Waiting, NoMemberRole) as waiting:  # the next plan tells whether the role is late or will not come back
+    except (Waiting, NoMemberRole) as waiting:  # the next plan says whether the role is late or will not come back
         return {**change, "status": "waiting", "detail": str(waiting)}
     except Superseded as superseded:
         return {**change, "status": "superseded", "detail": str(superseded)}
@@ -170,7 +170,7 @@ _KEPT = ("action", "kind", "account", "name", "key", "lane", "status", "detail")
 
 
 def _result(change: Told) -> Told:
-    """The change in the execution's history: what was done to which thing, and what became of it."""
+    """The change in the execution's history: what was done to which resource, and what became of it."""
     return {name: change[name] for name in _KEPT if name in change}
 
 
@@ -192,14 +192,15 @@ class _FreshCheck:
 
 
 class _Desired:
-    """What is desired under a hold, read once for all threads and anew after a minute: some of it ends by the clock."""
+    """What is desired under a hold, read once for all threads and again after a minute: some of it ends by the
+    clock."""
 
     def __init__(self, settings: Settings, hold: Hold) -> None:
         self._settings, self._hold = settings, hold
         self._lock = threading.Lock()
 
     def read(self) -> Mapping[Key, Resource]:
-        """What is desired now. Raises Retryable or Terminal if that cannot be told."""
+        """What is desired now. Raises Retryable or Terminal if that cannot be determined."""
         with self._lock:
             known = _known.get(self._hold)
             if known and time.monotonic() - known[0] < _FRESH_SECONDS:

@@ -1,7 +1,7 @@
-"""What of a plan takes access away for good, so that too much of it at once can wait for a person.
+"""The revocations of a plan that restrict access for good, so that too many at once can wait for a person.
 
 A record that went by mistake looks like one that went on purpose, and an emptied table like a thousand of them. What
-podshare repairs, narrows or moves is not meant: only what somebody has access by, and nobody asks for any more.
+podshare repairs, restricts or moves does not count: only resources that give access and that no record wants any more.
 """
 
 import hashlib
@@ -67,7 +67,7 @@ def accounts_of(team: str, observed: Mapping[Key, Observation]) -> set[str]:
 def without_losses(found: Plan, desired: Mapping[Key, Resource], gone: Collection[Key] = ()) -> Plan:
     """The plan without anything that goes for good, or that is changed because something else does.
 
-    What it repairs, narrows and adds elsewhere stays, and so does what goes with an account that has ``gone``.
+    What it repairs, restricts and adds elsewhere stays, and so does what goes with an account that has ``gone``.
     """
 
     def waits(change: Change) -> bool:
@@ -89,7 +89,7 @@ def without_losses(found: Plan, desired: Mapping[Key, Resource], gone: Collectio
 
 
 def _serves_others(resource: Resource) -> bool:
-    """Whether a thing holds the share of another in what that one gives: a grant's part of a role's policies."""
+    """Whether a resource holds the share of another in what that one gives: a grant's part of a role's policies."""
     if isinstance(resource, Role):
         return resource.purpose != "cluster-access"
     return isinstance(resource, AccessPoint | BucketDelegation)

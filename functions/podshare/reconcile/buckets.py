@@ -29,8 +29,8 @@ _AWS_MANAGED = "alias/aws/s3"
 def unfit_data(context: Context, desired: Mapping[Key, Resource], adding: Collection[Key]) -> Iterator[Obstacle]:
     """Everything about buckets and keys that keeps data from being shared, once for each.
 
-    What is shared already is looked at as well: a condition that no longer holds shuts pods out, and nobody would be
-    told. Only policies that are about to be written are looked at for ``adding`` alone.
+    What is shared already is checked as well: a condition that no longer holds shuts pods out, and nobody would be
+    notified. Only policies that are about to be written are checked for ``adding`` alone.
     """
     for role in desired.values():
         if isinstance(role, Role) and role.buckets:
@@ -87,7 +87,7 @@ def _one_for_each_bucket(keys: Iterable[Key], *kinds: Kind) -> list[Key]:
 
 
 def _policy(context: Context, key: Key) -> Mapping[str, Any] | None:
-    with contextlib.suppress(Exception):  # without an answer there is nothing to tell of it
+    with contextlib.suppress(Exception):  # without an answer there is nothing to report about it
         return bucket_policy.policy_of(context, key)
     return None
 
@@ -99,7 +99,7 @@ def _bucket(context: Context, bucket: str, account: str, region: str) -> Iterato
     """
     try:
         s3 = context.accounts.client("s3", account, region)
-        # us-east-1 is told as None (S3 API reference, GetBucketLocation)
+        # us-east-1 is reported as None (S3 API reference, GetBucketLocation)
         location: Mapping[str, object] = s3.get_bucket_location(Bucket=bucket, ExpectedBucketOwner=account)
         where = str(location.get("LocationConstraint") or "us-east-1")
         if where != region:
@@ -107,7 +107,7 @@ def _bucket(context: Context, bucket: str, account: str, region: str) -> Iterato
             yield Obstacle(what, "Correct region in the dataset's record.", account, bucket)
             return
         status = s3.get_bucket_policy_status(Bucket=bucket, ExpectedBucketOwner=account)["PolicyStatus"]
-    except Exception as error:  # whatever it is, it concerns this alone
+    except Exception as error:  # whatever it is, it affects this alone
         if isinstance(error, ClientError) and code_of(error) == "NoSuchBucketPolicy":
             return
         remedy = "Correct the dataset's record, or list the bucket in BucketNames of accounts/member.yaml."
@@ -120,7 +120,7 @@ def _bucket(context: Context, bucket: str, account: str, region: str) -> Iterato
 
 
 def _bucket_policy(context: Context, delegation: BucketDelegation | FileSystemDelegation) -> Iterator[Obstacle]:
-    """A policy that takes podshare's statements; a bucket that cannot be read has its obstacle already."""
+    """A policy that takes podshare's statements; a bucket that cannot be read has its blocker already."""
     with contextlib.suppress(Exception):
         found = (
             bucket_delegation.preview(context, delegation)
@@ -131,7 +131,7 @@ def _bucket_policy(context: Context, delegation: BucketDelegation | FileSystemDe
 
 
 def _linked(context: Context, delegation: FileSystemDelegation) -> Iterator[Obstacle]:
-    """A bucket that Amazon FSx can be let into, which has no key of KMS: what is in its way is in no access point's."""
+    """A bucket that Amazon FSx can be let into, which has no key of KMS: its blockers do not affect access points."""
     key = delegation.key
     place = (context, key.container, key.account, key.region)
     found = [*_bucket(*place)] or [*_encryption(*place, (), {delegation.account}), *_bucket_policy(context, delegation)]
@@ -162,7 +162,7 @@ def _target_role(context: Context, role: Role) -> Iterator[Obstacle]:
     for bucket, region, key in sorted(role.buckets, key=str):
         place = (context, bucket, account, region)
         found += [*_bucket(*place)] or _encryption(*place, {key}, {account})
-    with contextlib.suppress(Exception):  # an account without its member role has its obstacle already
+    with contextlib.suppress(Exception):  # an account without its member role has its blocker already
         if context.accounts.member_tags(account).get(TARGET_ROLES_TAG) != "true":
             what = f"account {account} allows no target roles for its buckets, which data_role target needs"
             found.append(Obstacle(what, "Set TargetRoles of accounts/member.yaml to true there, or use access points."))

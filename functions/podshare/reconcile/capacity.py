@@ -126,7 +126,7 @@ class Nodes:
 def nodes(groups: Iterable[Mapping[str, Any]]) -> dict[str, Nodes]:
     """The nodes of each type in DescribeCluster's instance groups.
 
-    A group of several types tells how many there are of each, and not how many there are to be.
+    A group of several types says how many there are of each, and not how many there are to be.
     """
     found: dict[str, Nodes] = {}
     for group in groups:
@@ -206,7 +206,7 @@ class Allocation:
 
 
 def allocation(summary: Mapping[str, Any]) -> Allocation | None:
-    """A quota as ListComputeQuotas tells it; None for one that guarantees nothing: inactive, failed or leaving."""
+    """A quota as ListComputeQuotas returns it; None for one that guarantees nothing: inactive, failed or leaving."""
     if summary.get("Status") in _LEAVING or summary.get("ActivationState") == "Disabled":
         return None
     config = summary.get("ComputeQuotaConfig", {})
@@ -274,7 +274,7 @@ class Commitment:
     def partitions(self) -> Iterator[dict[str, Any]]:
         """Each accelerator partition that somebody has: to whom how many are guaranteed, and how many more would fit.
 
-        Whether a node is partitioned so is decided on the node, and not told by SageMaker.
+        Whether a node is partitioned so is decided on the node, and not reported by SageMaker.
         """
         held: dict[str, dict[str, int]] = {}
         for each in self.allocations:

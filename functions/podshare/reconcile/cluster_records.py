@@ -14,7 +14,7 @@ from podshare.registry.records import Cluster
 def of_other_records(
     settings: Settings, context: Context, record: Cluster, facts: ClusterFacts, *, claim: bool
 ) -> Iterator[Obstacle]:
-    """One obstacle if another record names the same EKS cluster, and podshare used that one first.
+    """One blocker if another record names the same EKS cluster, and podshare used that one first.
 
     By two records a cluster's nodes would be counted twice, and a team's namespace be that of another team.
     ``claim`` is False for a dry run, which leaves open whose the cluster is.

@@ -14,7 +14,7 @@ from podshare.registry.values import LONGEST_TEAM
 
 
 def teams_of_record(settings: Settings, kind: str, name: str) -> list[str]:
-    """The teams that a cluster, dataset or enrollment concerns, also by records that are not acceptable."""
+    """The teams that a cluster, dataset or enrollment affects, also by records that are not acceptable."""
     items = list(Registry(settings.registry).scan())
     using = [item for item in items if _uses(item, kind, name)] if kind != "enrollment" else []
     teams = {_name(item) for item in using if _is(item, "team")}
@@ -25,7 +25,7 @@ def teams_of_record(settings: Settings, kind: str, name: str) -> list[str]:
 
 
 def teams_of_account(settings: Settings, account: Account) -> list[str]:
-    """The teams that an account concerns: those that have something for it, and those that name or select it now."""
+    """The teams that an account affects: those that have something for it, and those that name or select it now."""
     items = list(Registry(settings.registry).scan())
     places = [item for item in items if str(item.get("account")) == account.id]
     datasets = {_name(item) for item in places if _is(item, "dataset")}

@@ -103,7 +103,7 @@ class DataLook:
         return isinstance(self.observed.get(key), Resource)
 
     def of_others(self, named: Iterable[tuple[str, Key]]) -> frozenset[Key]:
-        """Those that the inventory of another team has, each with one that may: its verification looks at them."""
+        """Those that the inventory of another team has, each with one that may: its verification checks them."""
         others = ((team, key) for team, key in named if team != self.context.team)
         return in_inventories(self.context.state, others)
 
@@ -144,7 +144,7 @@ def looks(
 
 
 def _is_begun(look: DataLook) -> bool:
-    """Whether anything of the team's is there, or whether it is cannot be told."""
+    """Whether anything of the team exists, or its existence cannot be determined."""
     about = (key for key, one in {**look.desired, **_resources(look)}.items() if look.bucket in _buckets_of(key, one))
     return any(not isinstance(look.observed.get(key), LeftBehind | None) for key in about)
 
@@ -173,7 +173,7 @@ Judged = tuple[dict[Door, str], AtFirst]
 def judged(look: DataLook, found: Iterable[Door], granted: Collection[Access], *, whole: bool) -> Judged:
     """Those of the doors that lead to what the team was granted, each with why it is expected or ``""``.
 
-    Beside them who reaches each bucket and key that podshare looks at for the first time: only if the look is ``whole``
+    Beside them who reaches each bucket and key that podshare checks for the first time: only if the look is ``whole``
     is it to be kept as what was there first.
     """
     by_place = {place: list[Door]() for place in (look.arn, *look.kms_keys)}
@@ -227,7 +227,7 @@ def _leads_to(look: DataLook, door: Door, granted: Iterable[Access]) -> bool:
 
 
 def access_points(look: DataLook) -> Iterator[Door]:
-    """Whom every access point on the bucket in its own account lets in; of one elsewhere the bucket's policy tells."""
+    """Whom every access point on the bucket in its own account lets in; of one elsewhere the bucket's policy says."""
     keys = [look.key(Kind.ACCESS_POINT, "", name) for name in _listed(look)]
     not_own = [key for key in keys if not look.is_own(key)]
     others = _points_of_others(look, not_own)
@@ -243,7 +243,8 @@ def access_points(look: DataLook) -> Iterator[Door]:
 
 
 def _points_of_others(look: DataLook, keys: Collection[Key]) -> frozenset[Key]:
-    """Those that the inventory of another team has. A name tells a short team's, and of a long team's its beginning."""
+    """Those that the inventory of another team has. A name has a short team's whole name, and the beginning of a long
+    one."""
     stems = {key: stem for key in keys if (stem := _stem(look, key))}
     found = look.of_others((stem, key) for key, stem in stems.items())
     rest = stems.keys() - found
@@ -256,7 +257,7 @@ def _points_of_others(look: DataLook, keys: Collection[Key]) -> frozenset[Key]:
 
 
 def _stem(look: DataLook, key: Key) -> str:
-    """As much of a team's name as the name of its access point tells; empty for another name than podshare gives."""
+    """As much of a team's name as the name of its access point has; empty if it is not one of podshare's names."""
     begin = f"{look.context.installation.prefix}-"
     return key.name.removeprefix(begin).rpartition("-")[0] if key.name.startswith(begin) else ""
 

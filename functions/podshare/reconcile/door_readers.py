@@ -2,10 +2,10 @@
 
 A reader of clusters takes a ``Look`` and yields each ``Door`` that it finds and that podshare does not know as its own
 (what is ``Look.own`` is planned and verified by its documents). It reads by ``Look.context``, which changes nothing,
-and lets errors pass: what cannot be read is told as such, and the team is not verified. To add a reader, append it to
-``IN_CLUSTERS`` (called for each cluster of the team), or to ``IN_DATA`` of ``data_doors`` (called for each bucket).
+and lets errors pass: what cannot be read is reported as such, and the team is not verified. To add a reader, append it
+to ``IN_CLUSTERS`` (called for each cluster of the team), or to ``IN_DATA`` of ``data_doors`` (called for each bucket).
 
-Nothing is cached: a door that was closed a moment ago must not be told, and one that was opened must.
+Nothing is cached: a door that was closed a moment ago must not be reported, and one that was opened must.
 """
 
 import re
@@ -48,7 +48,7 @@ READS = frozenset(
     }
 )
 READERS = 8  # as in the survey
-Unread = Mapping[str, str]  # a rule that does not hold, as a violation is told
+Unread = Mapping[str, str]  # a rule that does not hold, as a violation is reported
 L = TypeVar("L")
 _HASH = 9  # characters at the end of a role's name, after the team's
 _WORK_IN_CLUSTERS = ("kubernetes", "read")  # whose member roles have entries, made by accounts/cluster.yaml
@@ -156,7 +156,7 @@ def doors(
 ) -> Found:
     """All doors into the team's namespaces and data that are not podshare's own, and which of them no record grants.
 
-    A cluster in which the team has nothing, and shall have nothing, is not looked at.
+    A cluster in which the team has nothing, and shall have nothing, is not checked.
     """
     granted = reach([*desired.values()], desired.keys(), context.installation)
     in_clusters = _in_clusters(context, records, facts, desired, observed, granted)
@@ -175,7 +175,7 @@ def _together(found: Iterable[Found]) -> Found:
     )
 
 
-def _in_clusters(  # noqa: PLR0917  # whose doors, and what to hold them against
+def _in_clusters(  # noqa: PLR0917  # whose doors, and what to compare them with
     context: Context,
     records: TeamRecords,
     facts: Mapping[str, ClusterFacts],
@@ -210,10 +210,10 @@ def _not_looked_at(look: Look) -> Iterator[str]:
     yield f"RoleBindings and ClusterRoleBindings of cluster {facts.name} (kubernetes_api: false)"
     try:
         mode = look.authentication_mode
-    except Exception as error:  # whatever it is, what else there is must be told
+    except Exception as error:  # whatever it is, what else there is must be reported
         mode = f"authentication mode not read: {reason_of(error)}"
     if mode != "API":
-        yield f"the ConfigMap aws-auth of cluster {facts.name}, which lets in who its entries do not name ({mode})"
+        yield f"the ConfigMap aws-auth of cluster {facts.name}, which gives access that no access entry gives ({mode})"
 
 
 def _why(context: Context, door: Door) -> str:
@@ -260,7 +260,7 @@ def _read(look: L, readers: Iterable[Callable[[L], Iterator[Door]]], place: str)
     for reader in readers:
         try:
             found += reader(look)
-        except Exception as error:  # whatever it is, what else there is must be told
+        except Exception as error:  # whatever it is, what else there is must be reported
             what = f"doors of {place} were not read ({reader.__name__.replace('_', ' ').strip()}): {reason_of(error)}"
             unread.append({"key": f"doors|{place}|{reader.__name__}", "rule": UNREAD, "found": what})
     return found, unread
@@ -295,7 +295,7 @@ def _team_in(look: Look, arn: str) -> str:
 def _in_inventories(look: Look, strangers: Iterable[str]) -> frozenset[str]:
     """Those of the principals whose entry is in the inventory of another team that they are named for.
 
-    The verification of that team looks at them, wherever they lead.
+    The verification of that team checks them, wherever they lead.
     """
     named = ((_team_in(look, arn), look.key(Kind.ACCESS_ENTRY, arn)) for arn in strangers)
     others = ((team, key) for team, key in named if team not in ("", look.context.team))
@@ -493,7 +493,7 @@ def _subjects(binding: Mapping[str, Any]) -> list[str]:
 
 
 def config_map(look: Look) -> Iterator[Door]:
-    """Whom the ConfigMap aws-auth lets in by itself; what its groups and users get by a binding, ``bindings`` tells."""
+    """Whom the ConfigMap aws-auth lets in by itself; what its groups and users get by a binding, ``bindings`` says."""
     place = ("--region", look.facts.region, "--cluster", look.facts.eks_cluster)
     for line in look.aws_auth:
         command = shlex.join(("eksctl", "delete", "iamidentitymapping", *place, "--arn", line.principal, "--all"))

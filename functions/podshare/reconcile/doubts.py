@@ -1,7 +1,7 @@
 """What was changed a moment ago and seems to be as it should be: AWS may still be telling what was before.
 
 IAM, EKS and all lists make a change known somewhat later, and promise no time. Who makes a change reads it back. A
-function that is killed or overtaken does not: what it made would be called absent, and be forgotten; what it widened
+function that is killed or overtaken does not: what it made would be called absent, and be forgotten; what it extended
 would be called as it was, and be READY.
 """
 
@@ -18,14 +18,14 @@ KNOWN_EVERYWHERE = datetime.timedelta(minutes=1)  # usually it is 5 to 15 s
 def doubts(
     changing: Mapping[Key, Item], desired: Mapping[Key, Resource], observed: Mapping[Key, Observation], attempt: str
 ) -> tuple[frozenset[Key], frozenset[Key]]:
-    """Of what is ``changing`` in the inventory what has settled, and what cannot be believed yet.
+    """Of what is ``changing`` in the inventory what has settled, and what is still settling.
 
     It has settled a minute after its last change, or in a later attempt of a run that waited.
     """
     now, settled, doubtful = datetime.datetime.now(datetime.UTC), set[Key](), set[Key]()
     for key, row in changing.items():
         if key not in observed:
-            continue  # not looked at: where the team's things are is not known
+            continue  # not checked: where the team's resources are is not known
         there = observed[key]
         if not (there is None or isinstance(there, Resource)) or not same(there, desired.get(key)):
             continue  # unreadable, or to be changed again
@@ -36,7 +36,7 @@ def doubts(
 
 
 def attempt_of(run: str, waits: int) -> str:
-    """What tells the attempts of a run apart: between two of them it has waited a minute."""
+    """What distinguishes the attempts of a run: between two of them it has waited a minute."""
     return f"{run} {waits}"
 
 

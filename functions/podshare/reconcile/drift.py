@@ -66,7 +66,7 @@ def _of_buckets(settings: Settings, found: Touched) -> Iterator[str]:
 
 
 def _of_quotas(settings: Settings, found: Touched) -> Iterator[str]:
-    """The teams of quotas that are told by id; of one that is gone by now nothing is known."""
+    """The teams of quotas that are reported by id; of one that is gone by now nothing is known."""
     for quota in () if found.teams else found.quotas:
         try:
             sagemaker = Accounts(settings.installation, "read").client("sagemaker", found.account, found.region)
@@ -76,7 +76,7 @@ def _of_quotas(settings: Settings, found: Touched) -> Iterator[str]:
 
 
 def _of_associations(settings: Settings, found: Touched) -> Iterator[str]:
-    """The teams of associations that are told by id; of one that is gone by now nothing is known."""
+    """The teams of associations that are reported by id; of one that is gone by now nothing is known."""
     for cluster, association in found.associations:
         try:
             eks = Accounts(settings.installation, "read").client("eks", found.account, found.region)
@@ -94,7 +94,7 @@ def _of_schedulers(settings: Settings, found: Touched) -> Iterator[str]:
 
 
 def _of_keys(settings: Settings, found: Touched) -> Iterator[str]:
-    """The teams that podshare grants a key: a grant that is gone was told by an id that nobody knows."""
+    """The teams that podshare grants a key: a grant that is gone was reported by an id that nobody knows."""
     for account, region, key in found.keys:
         prefix = f"{Kind.KMS_GRANT}|{account}|{region}|{key}|"
         users = users_of(settings, account)
@@ -107,7 +107,7 @@ def _pass_if_gone(error: ClientError | NoMemberRole) -> None:
 
 
 def _is_known(settings: Settings, team: str) -> bool:
-    """Whether the team was ever reconciled: anybody may give a thing a name like podshare's."""
+    """Whether the team was ever reconciled: anybody may give a resource a name like podshare's."""
     places = ((LEASES, f"team#{team}"), (f"team#{team}", "lease"))  # the second as before 0045
     return any(State(settings.state).get(*place) for place in places)
 
@@ -117,7 +117,7 @@ def _start(settings: Settings, team: str, event: Mapping[str, Any], *, own: bool
     if own:
         trigger["id"] = f"own calls/{_window(event)}"
     name, given = execution(team, trigger)
-    # a pause as long as the window: all calls of the window are made by then, also those that are told late
+    # a pause as long as the window: all calls of the window are made by then, also those that are reported late
     return start_once(settings.machine, name, {**given, "pause_seconds": WINDOW_SECONDS} if own else given)
 
 

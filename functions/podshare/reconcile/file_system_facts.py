@@ -23,7 +23,7 @@ _LIST_IT = "List it in FileSystemArns of accounts/member.yaml in the cluster's a
 
 @dataclass(frozen=True, slots=True)
 class FileSystems:
-    """A cluster with what is known of the file systems that a team's record names, and what is told of them."""
+    """A cluster with what is known of the file systems that a team's record names, and the notes about them."""
 
     facts: ClusterFacts
     obstacles: tuple[Obstacle, ...] = ()
@@ -38,7 +38,7 @@ def known_file_systems(state: State, cluster: str, team: Team) -> tuple[FileSyst
 
 
 def keep_file_systems(state: State, facts: ClusterFacts) -> None:
-    """Keep what was learned: it tells those who apply a change what to mount."""
+    """Keep what was learned: the functions that apply a change read from it what to mount."""
     for one in facts.file_systems:
         state.put(f"cluster#{facts.name}", _part(one.file_system), **one.as_dict())
 
@@ -65,8 +65,8 @@ def inspect_file_systems(
             continue
         try:
             found = _described(context, facts, grant.file_system)
-        except Exception as error:  # whatever it is, it concerns this alone
-            if grant.file_system not in learned:  # what is known already was found before: its links tell of faults
+        except Exception as error:  # whatever it is, it affects this alone
+            if grant.file_system not in learned:  # what is known already was found before: its links report faults
                 what = f"file system {grant.file_system} cannot be read in account {facts.account}, {facts.region}"
                 obstacles.append(Obstacle(f"{what}: {reason_of(error)}"[:LONGEST_TEXT], _LIST_IT, only=only))
             continue
@@ -80,7 +80,7 @@ def inspect_file_systems(
 
 
 def _link(context: Context, team: Team, facts: ClusterFacts, file_system: str, dataset: str) -> str:
-    """The key of the association that a grant asks for: what is in its way is in nothing else's."""
+    """The key of the association that a grant asks for: its blockers affect nothing else."""
     path = names.file_system_path(context.installation, team.name, dataset)
     return str(Key(Kind.DATA_REPOSITORY_ASSOCIATION, facts.account, facts.region, file_system, path))
 
@@ -162,7 +162,7 @@ def _crowded(
     present = {one["FileSystemPath"]: one["DataRepositoryPath"] for one in there}
     room = limits.DATA_REPOSITORY_ASSOCIATIONS - len(present)
     for one in wanted:
-        if one.key.name in present:  # it is made anew, or somebody else's
+        if one.key.name in present:  # it is created again, or somebody else's
             continue
         room -= 1
         if room < 0:

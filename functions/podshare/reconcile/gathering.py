@@ -27,7 +27,7 @@ MOST_UNKNOWN = 20  # accounts that one plan reads from the organization, within 
 class Gathered:
     """What counts, what is desired, what is there, and what the inventory knew of it.
 
-    All but the records is empty where the team is not placed: where nothing is known yet of its cluster, which tells
+    All but the records is empty where the team is not placed: where nothing is known yet of its cluster, which says
     where its resources would be. ``changing`` are the inventory's rows of what was not read back after its last change.
     """
 

@@ -32,7 +32,7 @@ class Held:
     keys: tuple[Key, ...]
 
     def as_dict(self, team: str) -> dict[str, Any]:
-        """What the status and the audit tell."""
+        """What the status and the audit show."""
         what = (
             f"plan {self.hash} would revoke {len(self.losses)} grants of team {team}, after {self.limit} teams have "
             "lost access within an hour"
@@ -46,7 +46,7 @@ class Held:
         return f"podshare approve {team} {self.hash}"
 
     def announce(self, team: str) -> None:
-        """Tell of it on the hub's default bus."""
+        """Announce it on the hub's default bus."""
         news = {"hash": self.hash, "since": self.since, "losses": [*self.losses[:MOST_TOLD]]}
         announce(team, TEAM_HELD, [{**news, "count": len(self.losses), "approve": self.command(team)}])
 
@@ -98,7 +98,7 @@ def losses_told(
     *,
     gone_clusters: Collection[str],
 ) -> list[dict[str, str]]:
-    """What a plan takes away for good, for a person to confirm: each by its key, and in words."""
+    """What a plan revokes for good, for a person to confirm: each by its key, and in words."""
     return [
         {"key": str(key), "what": blast_radius.told(key, observed[key])}
         for key in _going(settings, team, desired, observed, gone_clusters)[0]

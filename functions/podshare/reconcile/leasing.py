@@ -11,7 +11,7 @@ from podshare.registry.parsing import PAUSE_ID
 def lease(settings: Settings, team: str, execution: str, *, asks_for: AsksFor, waited: bool = False) -> dict[str, Any]:
     """Take the team's lease; ``waited``: after a wait of this execution's, in which others may have run.
 
-    ``held`` with its numbers; ``left`` to a holder that runs and will start over or look again; ``busy`` with seconds
+    ``held`` with its numbers; ``left`` to a holder that runs and will start over or check again; ``busy`` with seconds
     to wait for a holder that has ended; ``paused`` with the reason, in which case the end of the pause starts the team
     again.
     """

@@ -1,4 +1,4 @@
-"""From an event of the organization to the teams that it concerns."""
+"""From an event of the organization to the teams that it affects."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,9 +22,9 @@ def organization_changed(settings: Settings, event: Mapping[str, Any]) -> str:
 
 
 def account_changed(settings: Settings, event: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the accounts of an event afresh, and tell which reconciliations to start.
+    """Read the accounts of an event again, and find which reconciliations to start.
 
-    ``reason`` tells why there is nothing to do where that is so.
+    ``reason`` says why there is nothing to do where that is so.
     """
     subject = subject_of(event)
     accounts = [observe(settings, account, named=False) for account in subject.accounts]
@@ -42,7 +42,7 @@ def account_changed(settings: Settings, event: Mapping[str, Any]) -> dict[str, A
 
 
 def account_read(settings: Settings, account: str) -> dict[str, Any]:
-    """Read one account afresh, as a sweep does, which reconciles every team anyway."""
+    """Read one account again, as a sweep does, which reconciles every team anyway."""
     return {"reason": "", "accounts": [observe(settings, account).as_dict()], "teams": []}
 
 

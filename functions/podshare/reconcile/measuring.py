@@ -20,7 +20,7 @@ def oldest_lease(settings: Settings) -> float:
 
 
 def parked_accounts(plan: Mapping[str, Any]) -> int:
-    """In how many accounts of a team nothing can be done until somebody has mended their member stack."""
+    """In how many accounts of a team nothing can be done until somebody has fixed their member stack."""
     return len(
         {
             obstacle["account"]

@@ -17,7 +17,7 @@ _MOST_TRIES = 5
 
 
 def observe(settings: Settings, account: str, *, named: bool = True) -> Account:
-    """Read an account afresh and write down what it is; what never was in the organization only if it is ``named``.
+    """Read an account again and write down what it is; what never was in the organization only if it is ``named``.
 
     What is written was read after what it replaces had been written, so that of two readers at once the later one's
     answer stays. Raises Retryable if others keep writing; otherwise as ``organizations.describe``.
@@ -34,7 +34,7 @@ def observe(settings: Settings, account: str, *, named: bool = True) -> Account:
 
 
 def _row(account: Account, former: Item) -> Item:
-    # a member role is waited for anew where an account has moved: another StackSet may reach it there
+    # a member role is waited for again where an account has moved: another StackSet may reach it there
     stays = account.takes_part and list(account.path) == former.get("path")
     return {
         **account.as_dict(),
@@ -82,10 +82,10 @@ def last_seen(settings: Settings, account: str) -> Account:
 def with_blocks(
     known: Mapping[str, Account], accounts: Iterable[str], written: Mapping[str, Item]
 ) -> dict[str, Account]:
-    """``known`` with what the records ``written`` say of those in ``accounts``: whatever stands there blocks.
+    """``known`` with what the records ``written`` say of those in ``accounts``: whatever is there blocks.
 
-    An account is blocked where it is read, not where it is written down: what the organization tells of it meanwhile
-    changes nothing.
+    An account is blocked where it is read, not where it is written down: what the organization reports about it
+    meanwhile changes nothing.
     """
     blocks = {account: written[block_of(account)] for account in accounts if block_of(account) in written}
     return {

@@ -1,6 +1,6 @@
 """Which accounts an event of AWS Organizations may be about.
 
-An event is a hint: the account is read afresh whatever the event says of it. So an id is looked for wherever it can
+An event is a hint: the account is read again whatever the event says of it. So an id is looked for wherever it can
 stand, because the shape of the events of 2026 is not documented to the last field, and one id too many does no harm.
 """
 
@@ -19,7 +19,7 @@ _UNIT = re.compile(r"(ou|r|p)-[0-9a-z-]+")
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The accounts that an event may be about; without any, ``reason`` tells why there is nothing to do."""
+    """The accounts that an event may be about; without any, ``reason`` says why there is nothing to do."""
 
     accounts: tuple[str, ...]
     reason: str = ""
@@ -32,7 +32,7 @@ def subject_of(event: Mapping[str, Any]) -> Subject:
     if code := detail.get("errorCode"):
         return Subject((), f"{name} failed with {code}: nothing has changed")
     if failure := _failure(_mapping(detail.get("serviceEventDetails"))):
-        return Subject((), f"{name} tells of a failure, {failure}: nothing has changed")
+        return Subject((), f"{name} reports a failure, {failure}: nothing has changed")
     found = sorted({*_accounts_in(event, detail)})
     if found:
         return Subject(tuple(found))
@@ -43,7 +43,7 @@ def subject_of(event: Mapping[str, Any]) -> Subject:
 
 
 def _failure(details: Mapping[str, Any]) -> str:
-    """Why the creation or the closure that a service event tells of has failed, if it has."""
+    """Why the creation or the closure that a service event reports has failed, if it has."""
     for status in details.values():
         if isinstance(status, Mapping) and str(status.get("state", "")).upper() == "FAILED":
             return str(status.get("failureReason", "without a reason"))

@@ -56,7 +56,7 @@ _MAY_PASS = ("Retryable:", "Lambda.", "Sandbox.Timedout:", "Runtime.ExitError:",
 class Outcome:
     """The team's state after a run, in one sentence and with every problem.
 
-    ``waits`` tells whether anything waits for something outside, ``may_pass`` whether something failed that may
+    ``waits`` says whether anything waits for something outside, ``may_pass`` whether something failed that may
     succeed by itself after a while.
     """
 
@@ -87,7 +87,7 @@ def outcome(plan: Mapping[str, Any], results: Iterable[Result], verification: Ma
         problems.append({"what": held["what"], "remedy": held["remedy"]})
     if error:
         problems.append({"what": error, "remedy": "See the execution; reconcile the team again."})
-    # what is known to be unfinished is told once, as that
+    # what is known to be unfinished is reported once, as that
     unfinished = {result.get("key") for result in results if result["status"] != "done"}
     unfinished |= set(held["keys"]) if held else set()
     unfinished |= {obstacle["only"] for obstacle in plan.get("obstacles", []) if obstacle.get("only")}

@@ -25,7 +25,7 @@ MOST_LEFT_BEHIND = 50  # told of one team; the inventory names them all
 class Action(StrEnum):
     """What a change does.
 
-    ``cut``, ``narrow`` and ``delete`` only take away, ``create`` and ``update`` only add. ``drain`` waits for the
+    ``cut``, ``narrow`` and ``delete`` only revoke, ``create`` and ``update`` only add. ``drain`` waits for the
     running work of a compute quota that is about to go.
     """
 
@@ -51,7 +51,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One step: what is done to which thing, and why. It carries identity, not documents."""
+    """One step: what is done to which resource, and why. It carries identity, not documents."""
 
     key: Key
     action: Action
@@ -97,7 +97,7 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """A hash that tells one plan from another."""
+        """A hash that distinguishes one plan from another."""
         return hashlib.sha256(json.dumps([change.as_dict() for change in self.changes]).encode()).hexdigest()[:16]
 
     def as_dict(self) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def _fitting(changes: Iterable[Change]) -> int:
 def goal(action: Action, desired: Resource | None, observed: Resource | None) -> Resource | None:
     """What a change leaves behind, from what is desired and there *now*: None means that nothing does.
 
-    A change that has been overtaken leaves what is there: one that takes away never removes what has become desired
+    A change that has been overtaken leaves what is there: one that revokes never removes what has become desired
     again, one that adds never adds what no longer is.
     """
     if action not in REVOKING:
@@ -199,7 +199,7 @@ def goal(action: Action, desired: Resource | None, observed: Resource | None) ->
 
 
 def differences(observed: Resource, wanted: Resource) -> tuple[Difference, ...]:
-    """The fields in which two shapes of the same thing differ."""
+    """The fields in which two shapes of the same resource differ."""
     old, new = observed.facts(), wanted.facts()
     return tuple(
         Difference(name, _bounded(old[name]), _bounded(new[name])) for name in sorted(old) if old[name] != new[name]
@@ -213,7 +213,7 @@ def _bounded(value: Any) -> str:
     return f"{text[: LONGEST_VALUE - 24]}… sha256:{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-# ---- taking away -------------------------------------------------------------------------------------------
+# ---- revoking -------------------------------------------------------------------------------------------
 
 
 def _revoking(desired: Resource | None, observed: Observation) -> Iterator[tuple[Stage, Change]]:
@@ -281,7 +281,7 @@ def _observed_obstacles(desired: Mapping[Key, Resource], observed: Mapping[Key, 
 def _withheld(
     desired: Mapping[Key, Resource], observed: Mapping[Key, Observation], environment: Iterable[Obstacle]
 ) -> set[Key]:
-    """What must wait: covered by an obstacle of the environment, not ours, unreadable, or in need of such a thing."""
+    """What must wait: covered by a blocker of the environment, not ours, unreadable, or in need of such a resource."""
     withheld = {key for key, resource in desired.items() if any(one.covers(resource) for one in environment)}
     withheld |= {key for key in desired if isinstance(observed.get(key), Foreign | Unreadable)}
     while more := {

@@ -50,7 +50,7 @@ from podshare.registry.records import Cluster
 def plan_team(settings: Settings, hold: Hold, attempt: str) -> dict[str, Any]:
     """The plan for a team as the state machine runs it.
 
-    ``attempt`` tells the plans of a run apart (:mod:`.doubts`). Raises Superseded if the lease is lost.
+    ``attempt`` distinguishes the plans of a run (:mod:`.doubts`). Raises Superseded if the lease is lost.
     """
     leases, context = TeamLeases(State(settings.state), settings.function_timeout), reading_context(settings, hold.team)
     gathered = gather(settings, context, read_records(settings, hold.team), lambda account: observe(settings, account))
@@ -91,7 +91,7 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, A
 
 
 def _likely_mistyped(settings: Settings, records: TeamRecords, found: Plan) -> Iterator[Obstacle]:
-    """Where access would be taken away, and a selector means nobody: a mistyped id or tag looks like that."""
+    """Where access would be revoked, and a selector means nobody: a mistyped id or tag looks like that."""
     for selector in records.idle_selectors if found.revoke and is_listed(settings) else ():
         what = f"{selector} selects no account, and this plan revokes access of other members"
         yield Obstacle(what, "Correct the selector, or remove its line if nobody is to be selected.")
@@ -108,7 +108,7 @@ class Decided:
 
 
 def decide(settings: Settings, context: Context, gathered: Gathered, attempt: str | None) -> Decided:
-    """The plan, and what stands in its way.
+    """The plan, and its blockers.
 
     ``attempt`` is None for a dry run. A run claims what only one team, or one record, may have: nodes of a cluster
     that others are planned for at the same time, and the cluster for its record.
@@ -198,7 +198,7 @@ def _fits(
 
 
 def _not_in_the_organization(records: TeamRecords) -> Iterator[Obstacle]:
-    """A record that names an account which the organization does not have says so until it is mended."""
+    """A record that names an account which the organization does not have says so until it is fixed."""
     for account in sorted(records.named_accounts & records.accounts.keys()):
         if records.accounts[account].state == DEPARTED:
             what = f"account {account} is not, or no longer, in the organization"
@@ -207,11 +207,11 @@ def _not_in_the_organization(records: TeamRecords) -> Iterator[Obstacle]:
 
 
 def _on_gone_clusters(records: TeamRecords) -> Iterator[Obstacle]:
-    """A team is told of each of its clusters that nobody may use any more, until it is taken out of its record."""
+    """A team's notes name each of its clusters that nobody may use any more, until it is taken out of its record."""
     wanted = records.in_force.quotas.keys() if records.in_force else set()
     for name in sorted((records.gone_clusters | records.shut_clusters) & wanted):
         account = records.clusters[name].account
-        if not is_gone(records.accounts, account):  # an enrolled team's own account is blocked: a note tells of it
+        if not is_gone(records.accounts, account):  # an enrolled team's own account is blocked: a note reports it
             continue
         standing = records.accounts[account].standing
         what = f"cluster {name} is in account {account}, which is {standing}: its access is revoked"
@@ -226,7 +226,7 @@ def _back(records: TeamRecords, account: str) -> str:
 
 
 def _plan(context: Context, gathered: Gathered, each: Clusters, obstacles: list[Obstacle]) -> Plan:
-    """The plan; what it adds is planned only once all that stands in its way is known."""
+    """The plan; what it adds is planned only once all of its blockers are known."""
     found = plan(gathered.desired, gathered.observed, obstacles)
     adding = [change for lane in (*found.allocate, *found.grant) for wave in lane for change in wave]
     clusters = _alone_or_each(each)

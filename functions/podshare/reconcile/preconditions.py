@@ -1,4 +1,4 @@
-"""What has to hold before anything is added, checked all at once and told together."""
+"""What has to hold before anything is added, checked and reported together."""
 
 import datetime
 from collections import Counter
@@ -61,7 +61,7 @@ def inspect_cluster(context: Context, record: Cluster) -> ClusterCondition:
         subnets = frozenset(_subnets(found))
         obstacles = [*_hyperpod(context, record, found.get("ClusterStatus", ""), _orchestrator(found))]
         obstacles += _eks(context, record)
-    except Exception as error:  # whatever it is: nothing can be shared there, and access is still taken away
+    except Exception as error:  # whatever it is: nothing can be shared there, and access is still revoked
         what = f"cluster {record.name} cannot be read in account {record.account}, {record.region}: {reason_of(error)}"
         remedy = f"Correct cluster#{record.name}, or {_DEPLOY[0].lower()}{_DEPLOY[1:]}"
         return ClusterCondition(None, {}, (Obstacle(what[:LONGEST_TEXT], remedy, cluster=record.name),))
@@ -161,10 +161,10 @@ def late_member_roles(
     desired: Mapping[Key, Resource],
     observed: Mapping[Key, Observation],
 ) -> Iterator[Obstacle]:
-    """One obstacle for each account that could not be asked for want of its member role.
+    """One blocker for each account that could not be asked because it lacks its member role.
 
     A StackSet makes the role some minutes after an account has joined: it is waited for, and after
-    ``member_role_wait`` seconds the account is parked.
+    ``member_role_wait`` seconds the account is given up on.
     """
     late = {
         key.account: found.reason
@@ -187,7 +187,7 @@ def late_member_roles(
 
 
 def reserved_names(desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]) -> Iterator[Obstacle]:
-    """One obstacle where a team has the name of one that was deleted, whose namespace is not empty yet.
+    """One blocker where a team has the name of one that was deleted, whose namespace is not empty yet.
 
     Whoever comes in would meet the pods and service accounts of those who were there before.
     """
@@ -203,7 +203,7 @@ def reserved_names(desired: Mapping[Key, Resource], observed: Mapping[Key, Obser
 def other_teams(
     context: Context, desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]
 ) -> Iterator[Obstacle]:
-    """One obstacle for each cluster that has a HyperPod team of this name which podshare did not make.
+    """One blocker for each cluster that has a HyperPod team of this name which podshare did not make.
 
     The namespace follows from the name: the record's members would get into that of the team that is there.
     """
@@ -215,7 +215,7 @@ def other_teams(
         except Exception as error:  # as above
             what = f"cannot check whether cluster {quota.cluster} has a foreign team {quota.team}: {reason_of(error)}"
             remedy = "The next reconciliation tries again."
-            # late_member_roles tells how long a member role has been waited for
+            # late_member_roles says how long a member role has been waited for
             yield Obstacle(what[:LONGEST_TEXT], remedy, cluster=cluster, waits=isinstance(error, NoMemberRole))
             continue
         if isinstance(observed.get(quota.key), Foreign):
@@ -232,7 +232,7 @@ def other_teams(
 def other_namespaces(
     context: Context, desired: Mapping[Key, Resource], observed: Mapping[Key, Observation], known: Collection[Key]
 ) -> Iterator[Obstacle]:
-    """One obstacle for each namespace that is there before the compute quota by which SageMaker would make it."""
+    """One blocker for each namespace that is there before the compute quota by which SageMaker would make it."""
     wanted = [resource for resource in desired.values() if isinstance(resource, Namespace)]
     for resource in wanted:
         is_made = any(observed.get(need) or need in known for need in resource.needs)
@@ -248,7 +248,7 @@ def other_namespaces(
 def lost_namespaces(
     context: Context, desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]
 ) -> Iterator[Obstacle]:
-    """One obstacle for each namespace that somebody has deleted, or is deleting, under its compute quota.
+    """One blocker for each namespace that somebody has deleted, or is deleting, under its compute quota.
 
     SageMaker makes it with the quota, and not again.
     """
@@ -281,7 +281,7 @@ def _deleted_under(quota: ComputeQuota, namespace: Key) -> Obstacle:
 def _holds(question: Callable[[Context, Key], bool], context: Context, key: Key) -> bool:
     try:
         return question(context, key)
-    except Exception:  # without an answer it is not known to; reading the namespace tells why
+    except Exception:  # without an answer it is not known to; reading the namespace says why
         return False
 
 

@@ -26,10 +26,10 @@ _NOT_LATER = "attribute_not_exists(read_at) OR read_at <= :read_at"
 
 
 def watch(context: Context, desired: Mapping[Key, Resource], observed: Mapping[Key, Observation], read_at: str) -> None:
-    """Write down what somebody gave behind podshare's back, before the run takes it away, and what it is to grant.
+    """Write down what somebody gave behind podshare's back, before the run revokes it, and what it is to grant.
 
-    It is announced with the next proof, so that no cut waits for an event to be taken. Without a row nothing is known
-    of what was granted, and nothing is found.
+    It is announced with the next proof, so that no revocation waits for an event to be accepted. Without a row nothing
+    is known of what was granted, and nothing is found.
     """
     found, wanted = _reaches(context, desired, observed)
     row = context.state.get(PROOFS, _part(context.team))
@@ -102,7 +102,7 @@ def _announced(
 ) -> Mapping[str, Any] | None:
     """What was found last that nobody granted, once it is announced; None if nothing ever was.
 
-    Of the rules that are broken those count that things break which are ``staying`` as they are.
+    Of the rules that are broken those count that resources break which are ``staying`` as they are.
     """
     last: Mapping[str, Any] | None = row.get("widened") or None
     before = [] if last is None or last["announced"] else [*last["found"]]

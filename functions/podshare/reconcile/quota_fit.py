@@ -22,14 +22,14 @@ from podshare.reconcile.survey import reading_context
 from podshare.registry.problems import InvalidRecord
 from podshare.registry.records import Cluster
 
-CLAIM_SECONDS = 3600  # by then a quota that was let through is made, or is planned anew
+CLAIM_SECONDS = 3600  # by then a quota that was let through is made, or is planned again
 MOST_TRIES = 5
 Claims = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What is told of a team's quota: what keeps it from growing, and what there is to know."""
+    """The blockers and notes of a team's quota: what keeps it from growing, and what there is to know."""
 
     obstacles: tuple[Obstacle, ...] = ()
     notes: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ def check_fit(
             given = _with_claims(there, row, wanted.team, instances)
         except Exception as error:  # whatever it is, the rest of the team does not wait for it
             return _unreadable(cluster, quota, error)
-        lacking = wanted.types - found.nodes.keys()  # `before_adding` tells of what is raised there
+        lacking = wanted.types - found.nodes.keys()  # `before_adding` reports what is raised there
         over = [
             one
             for one in capacity.over_commitments(found.nodes, given, wanted, instances)
@@ -93,7 +93,7 @@ def forget_claim(context: Context, facts: ClusterFacts, team: str) -> None:
 
 
 def report(settings: Settings, name: str) -> dict[str, Any]:
-    """Who has what on a cluster; ``problem`` tells why it cannot be said."""
+    """Who has what on a cluster; ``problem`` says why it cannot be said."""
     record_id, context = f"cluster#{name}", reading_context(settings, "")
     try:
         record = Registry(settings.registry).record(record_id, Cluster)

@@ -62,7 +62,7 @@ def _next(found: Outcome, released: bool, left: int, waits: int) -> str:
 
 
 def _held(plan: dict[str, Any]) -> dict[str, Any] | None:
-    """What waits for a person, as far as a status tells it."""
+    """What waits for a person, as far as a status shows it."""
     held = plan.get("held")
     return {name: held[name] for name in ("hash", "since", "count", "losses")} if held else None
 

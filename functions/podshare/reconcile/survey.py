@@ -48,8 +48,8 @@ def survey(
 ) -> dict[Key, Observation]:
     """What is there of ``desired`` and of ``known``, and whom of other teams bindings in the team's namespaces name.
 
-    ``named`` are the accounts that the records name. What cannot be read is told as such, and stops nothing.
-    What is no longer desired and lies in an account that has gone, or has no member role any more, is left behind: it
+    ``named`` are the accounts that the records name. What cannot be read is reported as such, and stops nothing.
+    What is no longer desired and lies in an account that has gone, or has no member role any more, is orphaned: it
     is not what gives access, which is cut where the cluster is. In a cluster's own account nothing is, as
     long as the account is there. So is an object of the cluster of ``facts`` if podshare does not use its API.
     """
@@ -69,7 +69,7 @@ def survey(
             if key.account in wanted_in | clusters_in:
                 return Unreadable(key, str(error), no_role=True)
             return LeftBehind(key, _NO_ROLE)
-        except Exception as error:  # whatever it is, it concerns one thing and must not hide the others
+        except Exception as error:  # whatever it is, it affects one resource and must not hide the others
             return Unreadable(key, reason_of(error))
 
     with ThreadPoolExecutor(READERS) as pool:

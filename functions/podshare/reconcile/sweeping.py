@@ -1,4 +1,4 @@
-"""The sweep: every account of the organization and every team, whether or not an event told of them."""
+"""The sweep: every account of the organization and every team, whether or not an event reported them."""
 
 import datetime
 from collections import Counter
@@ -25,7 +25,7 @@ Summary = dict[str, Any]
 
 
 def page(settings: Settings, what: str, after: str, *, listed: bool = False) -> dict[str, Any]:
-    """The next accounts or teams to sweep, those behind ``after`` in order; ``paused`` tells why there are none.
+    """The next accounts or teams to sweep, those behind ``after`` in order; ``paused`` says why there are none.
 
     ``listed``: the organization has been listed by now, so that selectors mean what they say.
     """
@@ -45,7 +45,7 @@ def _accounts(settings: Settings) -> set[str]:
 
 
 def _teams(settings: Settings) -> set[str]:
-    """Those that should be, and those of which something is left, whether or not a run has told of it."""
+    """Those that should be, and those of which something is left, whether or not a run has reported it."""
     left = {
         _team(status)
         for status in _statuses(settings)
@@ -64,7 +64,7 @@ def _team(row: Item) -> str:
 
 
 def sweep_team(settings: Settings, team: str, sweep: Mapping[str, str], looks: int) -> dict[str, Any]:
-    """Start a team's reconciliation at the first look, then tell whether it is over.
+    """Start a team's reconciliation at the first check, then return whether it is over.
 
     It is over when a run that began after the sweep did has written the team's status, and nothing newer is asked for.
     """
@@ -83,7 +83,7 @@ def sweep_team(settings: Settings, team: str, sweep: Mapping[str, str], looks: i
 def summarize(settings: Settings, sweep: Mapping[str, str], execution: str, listed: Mapping[str, int]) -> Summary:
     """What the sweep found, written down as the last one's summary.
 
-    ``listed`` counts the accounts and teams that it set out for. ``failed`` tells if most of either were not swept,
+    ``listed`` counts the accounts and teams that it set out for. ``failed`` says if most of either were not swept,
     and is empty otherwise.
     """
     statuses = _statuses(settings)

@@ -34,7 +34,7 @@ R = TypeVar("R", bound=BaseModel)
 class TeamRecords:
     """A team's record that counts, with the clusters and the datasets that it refers to.
 
-    ``team`` is None if the record was deleted or never was acceptable; ``written`` tells which. ``closed`` names those
+    ``team`` is None if the record was deleted or never was acceptable; ``written`` says which. ``closed`` names those
     of its clusters on which nobody has access. ``datasets`` holds those that exist. ``known_facts`` is what was last
     learned of the clusters, of those that anything is known of. ``accounts`` is what is known of the
     accounts that the records name; of all accounts if members are selected. ``as_of`` is when they were read.
@@ -130,7 +130,7 @@ def _accepted(kind: type[R], record: str, stored: Item | None) -> R | None:
     """The record that was accepted last, as the state table keeps it.
 
     Raises Terminal if this version of podshare would not accept it any more: what it gives is not known then, and
-    neither taken away nor added to.
+    neither revoked nor added to.
     """
     if stored is None:
         return None
@@ -241,7 +241,7 @@ def _last_team(name: str, stored: Item | None) -> tuple[Team | None, frozenset[s
 def _clusters(
     names: Collection[str], written: Mapping[str, Item], accepted_before: Mapping[str, Item]
 ) -> tuple[dict[str, Cluster], dict[str, ClusterFacts], dict[str, str]]:
-    """Each cluster that counts, with what was learned of it last, and what there is to tell."""
+    """Each cluster that counts, with what was learned of it last, and its notes."""
     found: dict[str, Cluster] = {}
     facts: dict[str, ClusterFacts] = {}
     notes: dict[str, str] = {}

@@ -80,7 +80,7 @@ def execution(team: str, trigger: Mapping[str, Any], attempt: int = 0) -> tuple[
 
 
 def trigger_of(event: Mapping[str, Any], kind: str, record: str) -> dict[str, Any]:
-    """What an execution tells of the CloudTrail event that started it: which call, by whom, when."""
+    """What an execution says about the CloudTrail event that started it: which call, by whom, when."""
     detail = event["detail"]
     identity = detail.get("userIdentity")
     return {
@@ -111,7 +111,7 @@ def start_once(machine: str, name: str, given: Mapping[str, Any]) -> str:
 
 
 def execution_ended(settings: Settings, detail: Mapping[str, Any]) -> str | None:
-    """Start a team again whose execution ended badly; returns the team, or None once it was tried often enough."""
+    """Start a team again whose execution failed; returns the team, or None once it was tried often enough."""
     given = json.loads(detail["input"])
     team, attempt = str(given["team"]), int(given.get("attempt", 0)) + 1
     if attempt >= MOST_ATTEMPTS:
@@ -122,7 +122,7 @@ def execution_ended(settings: Settings, detail: Mapping[str, Any]) -> str | None
         "change": detail["status"],
         "by": "",
         "at": _time(detail.get("stopDate", 0) / 1000),
-        # whoever is redriven may end badly once more
+        # whoever is redriven may fail once more
         "id": f"{detail['executionArn']}/{detail.get('redriveCount', 0)}",
     }
     start(settings, team, trigger, attempt)

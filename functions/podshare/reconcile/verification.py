@@ -1,4 +1,4 @@
-"""Verify a team: read everything back, and hold it against what is desired and against the isolation rules."""
+"""Verify a team: read everything back, and compare it with what is desired and against the isolation rules."""
 
 import datetime
 from collections.abc import Mapping

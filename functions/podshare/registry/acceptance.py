@@ -1,9 +1,9 @@
 """Which part of a record counts while something in it is wrong.
 
-Until a bad record is mended nothing that it adds is granted, and everything that it removes is removed. The last
+Until a bad record is fixed nothing that it adds is granted, and everything that it removes is removed. The last
 accepted record bounds what may exist; of that stays only what the new record, as far as it can be understood, still
 asks for. What cannot be understood asks for nothing: a typo never keeps access alive. The compute quota is
-capacity and no access: it stays as it was accepted, because taking it away touches running work.
+capacity and no access: it stays as it was accepted, because removing it affects running work.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

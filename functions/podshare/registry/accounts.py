@@ -50,7 +50,7 @@ class Account:
         return f"blocked ({self.blocked})" if self.blocked else self.state
 
     def as_dict(self) -> dict[str, object]:
-        """What an execution's history tells of it."""
+        """How an execution's history reports it."""
         return {"account": self.id, "name": self.name, "state": self.state, "path": list(self.path)}
 
 

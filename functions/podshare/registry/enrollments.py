@@ -1,4 +1,4 @@
-"""The team that an enrollment makes for an account, as an item that could stand in the registry."""
+"""The team that an enrollment makes for an account, as an item that could be in the registry."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

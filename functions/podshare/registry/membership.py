@@ -20,7 +20,7 @@ class Member:
 
     @property
     def identity(self) -> str:
-        """What tells this member from the team's others: the account and the role in it."""
+        """What distinguishes this member from the team's others: the account and the role in it."""
         return f"{self.account}{self.role}"
 
     @property

@@ -43,7 +43,7 @@ def _legible(text: str, longest: int) -> str:
 
 
 def bounded(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """The first MOST_PROBLEMS; of more the last tells how many."""
+    """The first MOST_PROBLEMS; of more the last says how many."""
     found = tuple(problems)
     if len(found) <= MOST_PROBLEMS:
         return found

@@ -202,7 +202,7 @@ class AccountTag(_Part):
 
 
 class Selection(_Part):
-    """Accounts of the organization, chosen anew at every reconciliation: those of a unit, or those with a tag."""
+    """Accounts of the organization, chosen again at every reconciliation: those of a unit, or those with a tag."""
 
     organizational_unit: OrganizationalUnit | None = None
     account_tag: AccountTag | None = None
@@ -222,7 +222,7 @@ class Selection(_Part):
         return f"account tag {self.account_tag.key}={self.account_tag.value}" if self.account_tag else ""
 
     def selects(self, account: Account) -> bool:
-        """Whether ``account`` is selected now; units below the named one count.
+        """Whether ``account`` is selected now; OUs below the named one count.
 
         Never the management account: service control policies and service-managed StackSets leave it out (AWS
         Organizations user guide), so that neither the guard rails nor the member role of other accounts are there.
@@ -257,7 +257,7 @@ class MemberRole(_Part):
 
     @property
     def role(self) -> str:
-        """What tells this role from an account's others; empty for the one that podshare makes."""
+        """What distinguishes this role from an account's others; empty for the one that podshare makes."""
         if self.existing_role:
             return f"/role/{self.existing_role}"
         return f"/permission-set/{self.permission_set}" if self.permission_set else ""
@@ -281,7 +281,7 @@ class Membership(MemberRole, Selection):
 
     @property
     def identity(self) -> str:
-        """What tells this line from the team's others: whose accounts, and the role in them."""
+        """What distinguishes this line from the team's others: whose accounts, and the role in them."""
         return f"{self.account or self.selector}{self.role}"
 
 
@@ -350,7 +350,7 @@ class Sharing(_Part):
     """How idle compute is lent and borrowed (SageMaker ResourceSharingConfig).
 
     ``borrow_limit`` is a percentage of the team's own guaranteed quota. The API's model takes 0 to 10,000, its
-    documentation also says 1 to 500: what SageMaker itself refuses is told in the team's status.
+    documentation also says 1 to 500: what SageMaker itself refuses is reported in the team's status.
     """
 
     strategy: Literal["Lend", "DontLend", "LendAndBorrow"]
@@ -477,7 +477,7 @@ class DatasetGrant(_Part):
 
     @property
     def identity(self) -> str:
-        """What tells this grant from the service account's others, in the words of its record."""
+        """What distinguishes this grant from the service account's others, in the words of its record."""
         return f"{self.dataset} at {self.prefix}" if self.prefix else self.dataset
 
 
@@ -510,7 +510,7 @@ class FileSystemGrant(_Part):
 
     @property
     def identity(self) -> str:
-        """What tells this grant from the team's others: its volume claim is named after the dataset."""
+        """What distinguishes this grant from the team's others: its volume claim is named after the dataset."""
         return f"{self.dataset} on {self.cluster}" if self.cluster else self.dataset
 
 
@@ -539,7 +539,7 @@ class RbacRule(_Part):
 
 
 def as_rule(rule: RbacRule) -> KubernetesRule:
-    """A rule of a record as it stands in a Role, in an order of its own."""
+    """A rule of a record as it is in a Role, in an order of its own."""
     lists = (rule.api_groups, rule.resources, rule.verbs, rule.resource_names)
     return KubernetesRule(*(tuple(sorted({*listed})) for listed in lists))
 
@@ -565,7 +565,7 @@ DELETE_WORK: OnDelete = "delete_work"
 class Team(_Record):
     """``team#<name>``: who may use how much of which clusters, and which data.
 
-    ``cluster`` is the name of one, whose quota stands in ``quota``, or a list of several, each with its own. ``access``
+    ``cluster`` is the name of one, whose quota is in ``quota``, or a list of several, each with its own. ``access``
     is one kind or a list of them; ``rbac`` the name of a preset, for all members, or rules for the team's groups.
     """
 
@@ -657,7 +657,7 @@ def without_access(team: Team) -> Team:
 class TeamTemplate(_Part):
     """The team that an enrollment makes for each account.
 
-    ``${account.id}``, ``${account.name}`` and ``${account.tags.KEY}`` may stand in ``owner`` and ``reason``, which are
+    ``${account.id}``, ``${account.name}`` and ``${account.tags.KEY}`` may be in ``owner`` and ``reason``, which are
     for display: an account may rename itself. A tag alone may stand for a whole figure of ``quota``. Nothing else takes
     placeholders: what an account says of itself never decides which dataset, cluster or role it gets.
     """

@@ -31,7 +31,7 @@ class Fault(NamedTuple):
 
 
 class WrongPartError(ValueError):
-    """What validates a part of a record by itself found it wrong; each fault is told where it is in that part."""
+    """What validates a part of a record by itself found it wrong; each fault is reported where it is in that part."""
 
     def __init__(self, part: type[BaseModel], error: ValidationError) -> None:
         super().__init__(str(error))
@@ -41,7 +41,7 @@ class WrongPartError(ValueError):
 def faults(part: type[BaseModel], error: ValidationError, patterns: Mapping[str, str]) -> Iterator[Fault]:
     """What is wrong in a record, or a part of one. ``patterns`` says in words what the pattern of a text asks for.
 
-    An unknown field that is a missing one, misspelled, is told as that alone.
+    An unknown field that is a missing one, misspelled, is reported as that alone.
     """
     details = [detail for detail in error.errors(include_url=False) if not _counts_lines_that_are_wrong(detail)]
     missing = {_path(detail) for detail in details if detail["type"] == "missing"}
@@ -88,7 +88,7 @@ def _within(value: Any, path: Path) -> Any:
 
 
 def _counts_lines_that_are_wrong(detail: ErrorDetails) -> bool:
-    """To pydantic a list is too short also without those of its lines that are told to be wrong."""
+    """To pydantic a list is too short also without those of its lines that are reported as wrong."""
     return detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]
 
 

@@ -84,18 +84,18 @@ def create(context: Context, wanted: Resource) -> None:
             type=entry.type,
             kubernetesGroups=sorted(entry.groups),
             tags=dict(entry.tags),
-            # one token per run: a lost reply is harmless, and an entry that was deleted is made anew
+            # one token per run: a lost reply is harmless, and an entry that was deleted is created again
             clientRequestToken=context.request_token(str(entry.key)),
         )
     except ClientError as error:
-        if code_of(error) != "ResourceInUseException":  # it is there: what it says is read again, and mended
+        if code_of(error) != "ResourceInUseException":  # it is there: what it says is read again, and fixed
             raise
         return
     _associate(context, entry, entry.policies.keys())
 
 
 def update(context: Context, observed: Resource, wanted: Resource) -> None:
-    """Write what differs; what is taken away goes first."""
+    """Write what differs; what is revoked goes first."""
     old, new = as_kind(AccessEntry, observed), as_kind(AccessEntry, wanted)
     eks = context.accounts.client("eks", new.key.account, new.key.region)
     for arn in sorted(old.policies.keys() - new.policies.keys()):

@@ -71,7 +71,7 @@ def create(context: Context, wanted: Resource) -> None:
     try:
         s3control.create_access_point(**request)
     except ClientError as error:
-        if code_of(error) != "AccessPointAlreadyOwnedByYou":  # it is there: it is read again, and mended
+        if code_of(error) != "AccessPointAlreadyOwnedByYou":  # it is there: it is read again, and fixed
             raise
         return
     _put_policy(context, point.key, point.policy)

@@ -13,12 +13,12 @@ from podshare.registry.records import Dataset, DatasetAccess
 class BucketDelegation(Resource):
     """A team's share in the statement by which a bucket delegates to podshare's access points.
 
-    ``in_policy`` tells whether the bucket's statement says what all current grants together ask for.
+    ``in_policy`` says whether the bucket's statement says what all current grants together ask for.
     """
 
     work = Work.DATA
     cut_stage = remove_stage = Stage.REMAINS
-    gives = False  # it lets access points decide, and each access point is looked at
+    gives = False  # it lets access points decide, and each access point is checked
     in_bucket = in_turn = True
     told_by = calls_of(
         "s3",

@@ -109,7 +109,7 @@ def ask_for(context: Context, config: ClusterSchedulerConfig) -> str | None:
 def _change(
     context: Context, client: "SageMakerClient", found: Mapping[str, Any], config: ClusterSchedulerConfig
 ) -> None:
-    """Make the config that is there the one that is wanted; what SageMaker could not make is made anew."""
+    """Make the config that is there the one that is wanted; what SageMaker could not make is created again."""
     tags, status = _tags(client, found), status_of(found)
     if not _owned(context, tags):
         raise Terminal(
@@ -120,7 +120,7 @@ def _change(
     if status == "failed":
         client.delete_cluster_scheduler_config(ClusterSchedulerConfigId=found["ClusterSchedulerConfigId"])
         reason = found.get("FailureReason", "no reason given")
-        raise Failed(f"scheduler config {config.key.name} is {found['Status']} ({reason}): it is made anew")
+        raise Failed(f"scheduler config {config.key.name} is {found['Status']} ({reason}): podshare creates it again")
     write_tags(client, found["ClusterSchedulerConfigArn"], context.installation.compared_tags(tags), config.tags)
     if (found.get("Description", ""), _config(found)) == (config.description, dict(config.config)):
         return
@@ -199,7 +199,7 @@ def _cluster_arn(context: Context, key: Key) -> str:
 
 
 def _document(key: Key) -> str:
-    """All of an account and Region, so that a call which tells of no cluster tells whose teams to look at."""
+    """All of an account and Region: whose teams to check for a call that names no cluster."""
     return f"scheduler#{key.account}/{key.region}"
 
 

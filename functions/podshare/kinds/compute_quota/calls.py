@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 READS = calls_of("sagemaker", "ListComputeQuotas DescribeComputeQuota ListTags")
 WRITES = calls_of("sagemaker", "CreateComputeQuota UpdateComputeQuota DeleteComputeQuota AddTags DeleteTags")
 MOVING = frozenset({"Creating", "Updating", "Deleting"})
-# what SageMaker rolled back or never made has to be deleted and made anew ("Troubleshoot task governance")
+# what SageMaker rolled back or never made has to be deleted and created again ("Troubleshoot task governance")
 FAILED = frozenset({"CreateFailed", "CreateRollbackFailed", "UpdateRollbackFailed", "DeleteRollbackFailed"})
 
 
@@ -96,7 +96,7 @@ def update(context: Context, observed: Resource, wanted: Resource) -> None:
     if old.status == "failed":
         client.delete_compute_quota(ComputeQuotaId=quota["ComputeQuotaId"])
         reason = quota.get("FailureReason", "no reason given")
-        raise Failed(f"compute quota {new.key.name} is {quota['Status']} ({reason}): it is made anew")
+        raise Failed(f"compute quota {new.key.name} is {quota['Status']} ({reason}): podshare creates it again")
     write_tags(client, quota["ComputeQuotaArn"], old.tags, new.tags)
     if {**old.facts(), "tags": None} == {**new.facts(), "tags": None}:
         return
@@ -107,7 +107,7 @@ def update(context: Context, observed: Resource, wanted: Resource) -> None:
 
 
 def status_of(found: Mapping[str, Any]) -> str:
-    """Whether SageMaker works on a quota or a scheduler config, has failed, or neither: as kinds tell it."""
+    """Whether SageMaker works on a quota or a scheduler config, has failed, or neither: as kinds report it."""
     return "moving" if found["Status"] in MOVING else "failed" if found["Status"] in FAILED else "settled"
 
 
@@ -121,7 +121,7 @@ def write_tags(client: "SageMakerClient", arn: str, old: Mapping[str, str], new:
 
 
 def delete(context: Context, observed: Resource) -> None:
-    """Ask for the quota's deletion, which touches running work: only once all of the team's access there is cut.
+    """Ask for the quota's deletion, which affects running work: only once all of the team's access there is revoked.
 
     Raises Waiting while some of it is left or work is not drained, and Pending while SageMaker deletes the quota.
     """
@@ -129,7 +129,7 @@ def delete(context: Context, observed: Resource) -> None:
     if not context.inventory.is_drained(key, context.run):
         raise Waiting(f"compute quota {key.name} stays until the team's running work has ended")
     if left := _access_left(context, key):
-        raise Waiting(f"compute quota {key.name} stays until {len(left)} of the team's access is cut: {left[0]}")
+        raise Waiting(f"compute quota {key.name} stays until {len(left)} accesses of the team are revoked: {left[0]}")
     client = context.accounts.client("sagemaker", key.account, key.region)
     quota = _find(context, client, key)
     if quota is None:

@@ -14,7 +14,7 @@ from podshare.registry.records import Quota, QuotaResource
 class ComputeQuota(Resource):
     """A team's compute quota; ``resources`` and ``sharing`` are in the terms of the SageMaker API.
 
-    ``status`` is ``settled``, ``moving`` while SageMaker works on it, or ``failed`` where it has to be made anew.
+    ``status`` is ``settled``, ``moving`` while SageMaker works on it, or ``failed`` where it has to be created again.
     """
 
     work = Work.CLUSTER

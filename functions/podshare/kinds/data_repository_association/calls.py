@@ -2,7 +2,7 @@
 
 The file systems are somebody else's. The server makes the id of an association: it is found by its directory, which no
 two can share. All changes are asynchronous, one at a time for each file system, and take minutes: the run does not hold
-its lease for so long, but ends and begins anew.
+its lease for so long, but ends and begins again.
 """
 
 from collections.abc import Mapping
@@ -75,7 +75,7 @@ def create(context: Context, wanted: Resource) -> None:
             Tags=tag_list(association.tags),
         )
     except ClientError as error:
-        # what overlaps is told in the plan: it may be one that was asked for, or deleted, a moment ago
+        # what overlaps is reported in the plan: it may be one that was asked for, or deleted, a moment ago
         if code_of(error) == "BadRequest":
             raise Retryable(f"file system {key.container} refuses the link of {key.name} for now: {error}") from error
         raise
@@ -83,9 +83,9 @@ def create(context: Context, wanted: Resource) -> None:
 
 
 def update(context: Context, observed: Resource, wanted: Resource) -> None:
-    """Ask for what differs; what Amazon FSx cannot recover is made anew. Raises Waiting while it works on it.
+    """Ask for what differs; what Amazon FSx cannot recover is created again. Raises Waiting while it works on it.
 
-    To ask again for the same policies makes it look again at what it found misconfigured (FSx for Lustre user guide,
+    To ask again for the same policies makes it check again what it found misconfigured (FSx for Lustre user guide,
     "Data repository association lifecycle state").
     """
     old, new = as_kind(DataRepositoryAssociation, observed), as_kind(DataRepositoryAssociation, wanted)
@@ -96,7 +96,7 @@ def update(context: Context, observed: Resource, wanted: Resource) -> None:
     _give_marks_back(context, found, old)
     if old.status == "failed":
         _delete(context, new.key, found["AssociationId"])
-        raise Waiting(f"the link of {new.key.name} has failed ({reason}): it is made anew")
+        raise Waiting(f"the link of {new.key.name} has failed ({reason}): podshare creates it again")
     _write_tags(_client(context, new.key), found["ResourceARN"], old.tags, new.tags)
     if {**old.facts(), "tags": None} == {**new.facts(), "tags": None}:
         return

@@ -22,7 +22,7 @@ WRITES = frozenset({"kms:CreateGrant", "kms:RevokeGrant"})
 def read(context: Context, key: Key, wanted: Resource | None) -> KmsGrant | None:
     """What all grants of this name allow together: a request that was repeated may have made two.
 
-    A grantee that was deleted is shown by its unique id, and not by the ARN of a role that was made anew.
+    A grantee that was deleted is shown by its unique id, and not by the ARN of a role that was created again.
     """
     found = _find(context, key)
     if not found:
@@ -50,7 +50,7 @@ def create(context: Context, wanted: Resource) -> None:
 
 
 def update(context: Context, observed: Resource, wanted: Resource) -> None:
-    """Never needed: a grant that differs is made anew."""
+    """Never needed: a grant that differs is created again."""
 
 
 def delete(context: Context, observed: Resource) -> None:

@@ -15,8 +15,8 @@ from podshare.registry.records import ServiceAccount as ServiceAccountRecord
 class KmsGrant(Resource):
     """A KMS grant that lets a data role perform one operation with a key; it cannot be changed once made.
 
-    One grant for each operation, so that a change of access adds one or takes one away and never has to do both.
-    ``constrained`` tells of a condition that podshare does not make.
+    One grant for each operation, so that a change of access adds or revokes one and never has to do both.
+    ``constrained`` reports a condition that podshare does not make.
     """
 
     work = Work.DATA

@@ -25,7 +25,7 @@ PRESETS: Mapping[Preset, tuple[KubernetesRule, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class KubernetesRole(Resource):
-    """What a Kubernetes group may do in the team's namespace, beside the access policy (labels stand in ``tags``)."""
+    """What a Kubernetes group may do in the team's namespace, beside the access policy (labels are in ``tags``)."""
 
     work = Work.KUBERNETES
     cut_stage = Stage.CLUSTER_ACCESS
@@ -45,7 +45,7 @@ class KubernetesRole(Resource):
 
 
 def _rule(rule: KubernetesRule) -> Manifest:
-    """A rule as it stands in a Role (rbac.authorization.k8s.io/v1, PolicyRule)."""
+    """A rule as it is in a Role (rbac.authorization.k8s.io/v1, PolicyRule)."""
     lists = {
         "apiGroups": rule.api_groups,
         "resources": rule.resources,

@@ -38,7 +38,7 @@ class KubernetesRoleBinding(Resource):
 
 
 def _group(subject: str) -> Manifest:
-    """Only groups are ever bound: of what others have bound, a narrowing keeps nothing else."""
+    """Only groups are ever bound: of what others have bound, a restriction keeps nothing else."""
     kind, _, name = subject.partition(" ")
     return {"apiGroup": RBAC, "kind": kind, "name": name}
 

@@ -28,7 +28,7 @@ _OF_OTHERS = "Remove these labels, or let namespace_hardening of the cluster's r
 def read(context: Context, key: Key, wanted: Resource | None) -> Namespace | Foreign | None:
     """podshare's labels and its network policy; None if it has neither there.
 
-    One that is wanted and is being deleted is told as it is, whatever is left of podshare's.
+    One that is wanted and is being deleted is reported as it is, whatever is left of podshare's.
     """
     found = context.kubernetes(key).namespace(key.name)
     if found is None:
@@ -107,14 +107,15 @@ def update(context: Context, observed: Resource, wanted: Resource) -> None:
 
 
 def delete(context: Context, observed: Resource) -> None:
-    """Take podshare's things out of the namespace once it is empty, after the quota. Raises Waiting until then.
+    """Take podshare's resources out of the namespace once it is empty, after the quota. Raises Waiting until then.
 
-    Its ``default`` service account is deleted too: Kubernetes makes it anew, and its old tokens are good for nothing.
+    Its ``default`` service account is deleted too: Kubernetes creates it again, and its old tokens are good for
+    nothing.
     """
     key = observed.key
     going = {*context.inventory.keys()} - context.desired
     if any(one.kind is Kind.COMPUTE_QUOTA and one.container == key.container for one in going):
-        raise Waiting(f"namespace {key.name} is kept as it is until the compute quota has gone")
+        raise Waiting(f"namespace {key.name} stays unchanged until the compute quota is deleted")
     api = context.kubernetes(key)
     if left := _cleaned(context, key):
         raise Waiting(f"namespace {key.name} is not empty: {left}. The team's name is free once nothing is left in it")
@@ -129,12 +130,12 @@ def delete(context: Context, observed: Resource) -> None:
 
 
 def _freed(context: Context) -> str:
-    """The id of what tells which namespaces podshare has seen empty: only what sees them may write it."""
+    """The id of the rows with namespaces that podshare has seen empty: only the function that sees them writes it."""
     return f"freed#{context.team}"
 
 
 def _cleaned(context: Context, key: Key) -> str:
-    """Delete what can run, and tell in words what is left; empty if nothing. Nothing can be added meanwhile.
+    """Delete what can run, and return in words what is left; empty if nothing. Nothing can be added meanwhile.
 
     Raises Waiting while Kubernetes has not counted what there is.
     """

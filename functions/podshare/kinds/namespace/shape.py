@@ -16,7 +16,7 @@ from podshare.kinds.team_on_cluster import TeamOnCluster
 class Namespace(Resource):
     """A team's namespace, which SageMaker makes: of podshare's are some labels (in ``tags``) and a network policy.
 
-    One that is ``vacating`` was left by a team that was deleted: it is nobody's until it is empty. ``ending`` tells
+    One that is ``vacating`` was left by a team that was deleted: it is nobody's until it is empty. ``ending`` says
     what holds one that somebody has deleted; nothing can be made in it.
     """
 

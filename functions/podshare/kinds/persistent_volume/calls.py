@@ -9,7 +9,7 @@ from podshare.kinds.volumes import delete, is_leaving, storage, update
 
 __all__ = ["READS", "WRITES", "create", "delete", "read", "update"]
 
-# of all that Kubernetes tells of a volume, for some of which it has defaults
+# of all that Kubernetes reports a volume, for some of which it has defaults
 _WRITTEN = ("accessModes", "claimRef", "csi", "mountOptions", "persistentVolumeReclaimPolicy", "volumeMode")
 _LEFT_OVER = ("Released", "Failed")  # its claim was deleted, and no other can be bound to it
 _BOUND = ("resourceVersion", "uid")  # what Kubernetes writes into claimRef when it binds the claim

@@ -10,9 +10,9 @@ from podshare.kinds.manifests import object_of, storage_of
 
 @dataclass(frozen=True, kw_only=True)
 class PersistentVolume(Resource):
-    """A directory of a file system as a volume for one claim (labels stand in ``tags``).
+    """A directory of a file system as a volume for one claim (labels are in ``tags``).
 
-    ``spec`` is in the terms of Kubernetes, without the capacity, which a file system only gains. ``usable`` tells that
+    ``spec`` is in the terms of Kubernetes, without the capacity, which a file system only gains. ``usable`` says that
     the volume is neither on its way out nor left over from a claim that was deleted.
     """
 

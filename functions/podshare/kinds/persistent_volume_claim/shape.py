@@ -10,7 +10,7 @@ from podshare.kinds.manifests import object_of, storage_of
 
 @dataclass(frozen=True, kw_only=True)
 class PersistentVolumeClaim(Resource):
-    """The team's claim to a volume (labels stand in ``tags``), which Kubernetes lets nobody change; as a volume's."""
+    """The team's claim to a volume (labels are in ``tags``), which Kubernetes lets nobody change; as a volume's."""
 
     work = Work.KUBERNETES
     cut_stage = remove_stage = Stage.DATA_ACCESS

@@ -55,12 +55,12 @@ def create(context: Context, wanted: Resource) -> None:
     try:
         eks.create_pod_identity_association(**request)
     except ClientError as error:
-        if code_of(error) != "ResourceInUseException":  # it is there: what it says is read again, and mended
+        if code_of(error) != "ResourceInUseException":  # it is there: what it says is read again, and fixed
             raise
 
 
 def update(context: Context, observed: Resource, wanted: Resource) -> None:
-    """Write the tags: an association that gives another role is made anew, never turned."""
+    """Write the tags: an association that gives another role is created again, never turned."""
     old, new = as_kind(PodIdentityAssociation, observed), as_kind(PodIdentityAssociation, wanted)
     found = _find(context, new.key)
     if found is None or old.tags == new.tags:
@@ -72,7 +72,7 @@ def update(context: Context, observed: Resource, wanted: Resource) -> None:
 
 
 def delete(context: Context, observed: Resource) -> None:
-    """Remove the association. Pods keep cached credentials for up to six hours: the data side is cut before."""
+    """Remove the association. Pods keep cached credentials for up to six hours: the data side is revoked before."""
     key = observed.key
     found = _find(context, key)
     if found is None:

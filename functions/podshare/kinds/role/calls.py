@@ -65,7 +65,7 @@ def create(context: Context, wanted: Resource) -> None:
             Tags=tag_list(role.tags),
         )
     except ClientError as error:
-        if code_of(error) != "EntityAlreadyExists":  # a reply was lost: what is there is read again, and mended
+        if code_of(error) != "EntityAlreadyExists":  # a reply was lost: what is there is read again, and fixed
             raise
         return
     with _patient(role.key):
@@ -74,7 +74,7 @@ def create(context: Context, wanted: Resource) -> None:
 
 
 def update(context: Context, observed: Resource, wanted: Resource) -> None:
-    """Write what differs, the trust first: it is what a cut is about."""
+    """Write what differs, the trust first: a revocation is about it."""
     with _patient(wanted.key):
         _update(context, as_kind(Role, observed), as_kind(Role, wanted))
 
@@ -102,7 +102,7 @@ def _update(context: Context, old: Role, new: Role) -> None:
 
 
 def delete(context: Context, observed: Resource) -> None:
-    """Take away what the role may do, then the role (IAM refuses to delete one that has policies)."""
+    """Remove the role's permissions, then the role (IAM refuses to delete one that has policies)."""
     role = as_kind(Role, observed)
     iam, name = context.accounts.client("iam", role.key.account), role.key.name
     try:

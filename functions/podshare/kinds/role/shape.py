@@ -103,7 +103,7 @@ def member_principals(installation: Installation, team: str, member: Member) -> 
     if member.permission_set:
         tail = f"AWSReservedSSO_{member.permission_set}_{'?' * 16}"
         home = f"{roles}/aws-reserved/sso.amazonaws.com"
-        # the Region stands in the path, except where Identity Center's home is us-east-1
+        # the Region is in the path, except where Identity Center's home is us-east-1
         return (f"{home}/{tail}", f"{home}/{installation.identity_center_region}/{tail}")
     return (installation.role_arn(member.account, names.scientist_role(installation, team)),)
 

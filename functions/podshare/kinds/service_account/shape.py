@@ -12,7 +12,7 @@ from podshare.registry.records import ServiceAccount as ServiceAccountRecord
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceAccount(Resource):
-    """A Kubernetes service account in the team's namespace (labels stand in ``tags``)."""
+    """A Kubernetes service account in the team's namespace (labels are in ``tags``)."""
 
     work = Work.KUBERNETES
     cut_stage = remove_stage = Stage.REMAINS

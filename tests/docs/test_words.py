@@ -1,0 +1,155 @@
+"""Private words may not come back: pages, messages and docstrings use the terms of the glossary.
+
+A private word is one that a reader has to learn here although the field has a term for it. To use a new term, define it
+in ``docs/concepts.md``; to retire a word, add it with its replacement.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.docs.pages import PAGES, ROOT, Page
+
+CONCEPTS = Page(ROOT / "docs/concepts.md")
+PRIVATE = {  # what may not be written: what to write instead
+    r"common ground": "intersection",
+    r"narrow(s|ed|ing|ings)": "restrict",
+    r"obstacles?": "blocker",
+    r"(is|are|stands?) in (the|its) way": "blocks",
+    r"left behind": "orphaned",
+    r"parked": "gave up waiting",
+    r"set aside": "dead-lettered",
+    r"mend(s|ed|ing)?": "fix, repair",
+    r"anew": "again",
+    r"afresh": "again",
+    r"tells?|told": "report, show, say",
+    r"look(s|ed|ing)? (at|again)": "check, read",
+    r"end(s|ed)? badly": "fail",
+    r"teams? concerned|concern(s|ed|ing)?": "affect",
+    r"things?": "resource",
+    r"(takes?|taken|taking|took) (\w+ )?away": "revoke, delete",
+    r"for want of": "because it lacks",
+    r"survey(s|ed)?": "observe",
+    r"wish(es)?": "what a team wants on a cluster",
+    r"goals?": "target state",
+    r"leads? nowhere": "unresolved",
+    r"come to (its|their) end": "finish, complete",
+    r"stands? (in|beside|with|below|there)": "is in, is next to",
+    r"(then|first) is \w+ed": "subject before verb",
+    r"waits for \w+ \w+( \w+)? since": "has been waiting since",
+    r"the proof fails": "unexpected access",
+}
+_PRIVATE = re.compile(rf"\b({'|'.join(f'(?:{word})' for word in PRIVATE)})\b", re.IGNORECASE)
+_QUOTED = re.compile(r"``[^`]*``|`[^`\n]+`|\]\([^)]*\)|\"[^\"\n]*\"")  # names, links and titles of others
+# what was decided and what has changed is not rewritten
+_HISTORY = [page.path for page in PAGES if page.path.parent.name == "decisions" or page.path.name == "CHANGELOG.md"]
+SOURCES = sorted([*(ROOT / "functions/podshare").rglob("*.py"), *(ROOT / "podshare_cli").rglob("*.py")])
+TEMPLATES = [
+    ROOT / "template.yaml",
+    *(ROOT / f"accounts/{name}.yaml" for name in ("cluster", "drift", "management", "member")),
+]
+
+
+def private_words(text: str) -> list[str]:
+    """The private words of a text, each with what to write instead; what is quoted is not the text's own."""
+    return [f"{match[0]}: {_instead(match[0])}" for match in _PRIVATE.finditer(_QUOTED.sub("", text))]
+
+
+def _instead(private: str) -> str:
+    return next(term for word, term in PRIVATE.items() if re.fullmatch(word, private, re.IGNORECASE))
+
+
+@cache
+def _strings(source: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """A module's docstrings, and the texts among its other strings: those with a space."""
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    parents = [node for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]
+    docstrings = {id(node.body[0].value): ast.get_docstring(node) or "" for node in parents if _documented(node)}
+    texts = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    messages = (str(text.value) for text in texts if id(text) not in docstrings)
+    return tuple(docstrings.values()), tuple(message for message in messages if " " in message.strip())
+
+
+def _documented(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> bool:
+    return ast.get_docstring(node) is not None
+
+
+def _descriptions(template: object) -> Iterator[str]:
+    """The descriptions in a template: of parameters, alarms, roles and outputs."""
+    if isinstance(template, dict):
+        for key, value in template.items():
+            if key in ("Description", "AlarmDescription", "ConstraintDescription") and isinstance(value, str):
+                yield value
+            yield from _descriptions(value)
+    elif isinstance(template, list):
+        for value in template:
+            yield from _descriptions(value)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.path not in _HISTORY], ids=str)
+def test_pages_have_no_private_words(page: Page) -> None:
+    """Every page can be read by an engineer of the field who has never seen the project."""
+    assert private_words(page.prose) == []
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_messages_and_docstrings_have_no_private_words(source: Path) -> None:
+    """What a person reads of podshare says it in the terms of the field, and so does what explains the code."""
+    docstrings, messages = _strings(source)
+    assert private_words("\n".join((*docstrings, *messages))) == []
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_descriptions_in_templates_have_no_private_words(template: Path) -> None:
+    """An alarm wakes somebody up who reads its description and nothing else."""
+
+    class Loader(yaml.SafeLoader):
+        """Reads CloudFormation's short forms as nothing: no description has one."""
+
+    Loader.add_multi_constructor("!", lambda *_: None)
+    found = yaml.load(template.read_text(encoding="utf-8"), Loader)  # noqa: S506  # a SafeLoader
+    assert private_words("\n".join(_descriptions(found))) == []
+
+
+def test_terms_in_headings_are_in_the_glossary() -> None:
+    """A term of podshare's own that names a section of a page is defined where all terms are."""
+    terms = {row[0] for row in CONCEPTS.table("Glossary")}
+    own = {  # headings that are a term, as the glossary spells it
+        "Access reports": "access report",
+        "Blast-radius limit": "blast-radius limit",
+        "Dead-letter queues": "dead-letter queue",
+        "Doors": "door",
+        "Drift": "drift",
+        "Expirations": "expiration",
+        "Isolation": "isolation rules",
+        "Orphaned resources": "orphaned",
+        "Placeholders": "placeholder",
+        "Reserved team names": "reserved team name",
+        "Revocation": "revoke, restrict",
+        "Selectors": "selector",
+        "The sweep": "sweep",
+        "Unexpected access": "unexpected access",
+    }
+    headings = {heading for page in PAGES for heading in re.findall(r"^#+ (.+)$", page.prose, re.MULTILINE)}
+    assert own.keys() <= headings
+    assert {term for term in own.values() if term not in terms} == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Then it is mended.", ["mended: fix, repair"]),
+        ("`told` is a name, and [this](told.md) a link.", []),
+        ("What stands in its way is told.", ["stands in its way: blocks", "told: report, show, say"]),
+        ("It is reported and fixed.", []),
+        ("A narrower permission", []),
+    ],
+)
+def test_a_private_word_is_noticed(text: str, words: list[str]) -> None:
+    """A word counts where it is the text's own, whole, in any case."""
+    assert private_words(text) == words
