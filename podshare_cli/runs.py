@@ -85,7 +85,7 @@ class Run:
     _outcome: Mapping[str, Any] = field(default_factory=dict)
 
     def take(self, events: Iterable[Mapping[str, Any]]) -> Iterator[Happening]:
-        """Take further events; yields what is worth telling."""
+        """Take further events; yields what is worth showing."""
         for event in events:
             self.last_event = int(event["id"])
             at: datetime.datetime = event["timestamp"]
@@ -134,7 +134,7 @@ class Run:
                 yield Happening(at, "[cyan]•[/]", "a re-run was requested: starts over")
 
     def _changes_over(self, at: datetime.datetime, changes: Iterable[Mapping[str, Any]]) -> Iterator[Happening]:
-        """Those of ``changes`` that were under way until now; a batch tells all of its own once more when it ends."""
+        """Those of ``changes`` that were in progress until now; a batch reports all of its changes when it ends."""
         for change in changes:
             identity, status = _identity(change), str(change.get("status", ""))
             if identity not in self._began:
@@ -191,7 +191,7 @@ class SweepRun:
     _at: str = ""  # the state that it is in
 
     def take(self, events: Iterable[Mapping[str, Any]]) -> Iterator[Happening]:
-        """Take further events; yields what is worth telling."""
+        """Take further events; yields what is worth showing."""
         for event in events:
             self.last_event = int(event["id"])
             if entered := event.get("stateEnteredEventDetails"):
