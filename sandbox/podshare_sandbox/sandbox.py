@@ -77,7 +77,7 @@ _LIMITS = (
 
 # services whose operations only read and change moto's state: not Lambda, Step Functions and SQS, whose operations
 # wait for others, nor those that hand on events
-_SERIAL_SERVICES = {"dynamodb", "eks", "fsx", "iam", "organizations", "s3control", "sagemaker", "sts"}
+_SERIAL_SERVICES = {"dynamodb", "eks", "fsx", "iam", "kms", "organizations", "s3control", "sagemaker", "sts"}
 _state_lock = threading.RLock()
 _LOOK_PAUSE = 0.01  # real seconds between two looks at what controllers do
 

@@ -253,3 +253,17 @@ def test_nothing_is_left_behind() -> None:
         [sys.executable, "-c", _TWO_SANDBOXES], capture_output=True, text=True, check=False
     )
     assert finished.returncode == 0, finished.stderr
+
+
+def test_grants_of_a_key_are_listed_while_others_are_made(sandbox: Sandbox) -> None:
+    """Requests at the same time do not meet each other half way, which moto's own state does not promise."""
+    kms = sandbox.client("kms", DATA)
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    grantee = f"arn:aws:iam::{DATA}:user/admin"
+
+    def grant(number: int) -> int:
+        kms.create_grant(KeyId=key, GranteePrincipal=grantee, Operations=["Decrypt"], Name=f"grant-{number}")
+        return len(kms.list_grants(KeyId=key)["Grants"])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert max(pool.map(grant, range(40))) == 40

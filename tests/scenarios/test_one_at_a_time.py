@@ -86,6 +86,28 @@ def test_a_change_that_was_overtaken_removes_nothing_that_is_desired(world: Worl
     assert (found["status"], made) == ("done", [])
 
 
+def test_an_execution_that_began_before_the_deployment_goes_on(world: World) -> None:
+    """It asks for one change at a time, as version 0.1.0 did, and is answered as it was then."""
+    world.put_team("echo", members=[{"account": VISION}], service_accounts=[])
+    lease = world.state("lease", "team#echo")
+    trust = {"Effect": "Allow", "Principal": {"Service": "pods.eks.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    world.sandbox.client("iam", HUB).create_role(
+        RoleName="podshare-echo-foreign", Path="/podshare/", AssumeRolePolicyDocument=document
+    )
+    hold = {name: int(lease[name]) for name in ("fence", "generation")}
+    answers = []
+    for name in ("nobody", "foreign"):
+        change = {"action": "create", "key": f"role|{HUB}|||podshare-echo-{name}", "account": HUB}
+        event = {"team": "echo", "execution": "e", "lease": hold, "change": change}
+        invoke = world.sandbox.client("lambda").invoke
+        answers.append(invoke(FunctionName="podshare-apply-identity", Payload=json.dumps(event).encode()))
+    made, refused = (json.loads(answer["Payload"].read()) for answer in answers)
+    assert (made["status"], made["failure"]) == ("done", "")
+    assert refused["errorType"] == "Terminal"
+    world.sandbox.client("iam", HUB).delete_role(RoleName="podshare-echo-foreign")
+
+
 def test_what_is_desired_is_read_once_for_a_hold(world: World) -> None:
     """A second change under one hold reads no record again; an edit ends the hold, and what was read with it."""
     world.put_team("delta", members=[{"account": VISION}], service_accounts=[])

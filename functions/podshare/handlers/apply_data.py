@@ -1,0 +1,6 @@
+"""Change data accounts: access points, their policies, and the delegation in bucket policies."""
+
+from podshare.handlers.apply import handler_of
+from podshare.kinds.base import Work
+
+handler = handler_of(Work.DATA)

@@ -1,0 +1,6 @@
+"""Change IAM: roles under podshare's path, and its one policy on roles of others."""
+
+from podshare.handlers.apply import handler_of
+from podshare.kinds.base import Work
+
+handler = handler_of(Work.IDENTITY)
