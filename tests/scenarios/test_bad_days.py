@@ -242,7 +242,7 @@ def test_regions_are_kept_apart(world: World) -> None:
     grants = [{"name": "r", "datasets": [{"dataset": "elsewhere", "access": "read"}]}]
     status = world.put_team("mike", members=[], service_accounts=grants)
     assert status["state"] == "DEGRADED"
-    assert f"is in {REGION}, its dataset's record says eu-west-1" in what(status)
+    assert f"is in {REGION}, the dataset's record says eu-west-1" in what(status)
 
 
 def test_a_bucket_that_its_owner_deleted_is_let_go(world: World) -> None:

@@ -45,7 +45,7 @@ def test_only_so_many_teams_lose_access(world: World) -> None:
         assert world.may_submit(world.cluster_access(name, VISION), name)
         (problem,) = world.status(name)["problems"]
         digest = world.state(f"team#{name}", "held")["hash"]
-        assert problem["remedy"].startswith(f"If this is meant: podshare approve {name} {digest}.")
+        assert problem["remedy"].startswith(f"If this is intended: podshare approve {name} {digest}.")
 
 
 def test_each_held_team_is_told_once_with_what_it_would_lose(world: World, announced: Any) -> None:

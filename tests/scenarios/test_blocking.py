@@ -82,7 +82,7 @@ def test_a_block_names_what_it_cuts_and_asks(world: World, capsys: pytest.Captur
     assert main(["account", "block", HUB, "--reason", "keys were stolen"]) == 2
     told = capsys.readouterr().err
     assert "shared" in told
-    assert "It is the account of cluster main" in told
+    assert "It owns cluster main" in told
     assert world.record(f"block#{HUB}") == {}
 
 

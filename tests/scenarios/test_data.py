@@ -205,7 +205,7 @@ def test_another_region_is_told_with_its_cost(world: World) -> None:
     """A dataset in another Region than the cluster's is no error: plan and status say what it costs."""
     far = {**CLUSTER, "id": "cluster#far", "region": "eu-west-1"}
     planned = world.plan("echo", far, a_team_item("echo", cluster="far", **team(grant("imagenet"))))
-    assert "dataset imagenet is in us-west-2, cluster far in eu-west-1: each read costs" in planned["notes"][0]
+    assert "dataset imagenet is in us-west-2, cluster far in eu-west-1: each read incurs" in planned["notes"][0]
 
 
 # ---- a bucket policy that nobody can write --------------------------------------------------------------------------

@@ -145,12 +145,12 @@ def test_what_a_file_system_does_not_take_keeps_nothing_else_waiting(world: Worl
     status = put(world, *asked)
     told = " ".join(one["what"] for one in status["problems"])
     assert status["state"] == "DEGRADED"
-    assert "a key of KMS encrypts dataset scans" in told
+    assert "dataset scans is encrypted with a KMS key" in told
     assert "fs-0123456789abcdef0 cannot be read" in told
     assert {*volumes()} == {"crawl"}
     other = world.plan("other", a_team_item("other", service_accounts=[], file_systems=[grant("crawl")]))
     (told,) = [one["what"] for one in other["obstacles"]]
-    assert f"links {CRAWL} to s3://{TEXT}/crawl/ already, and overlaps would be refused" in told
+    assert f"already links {CRAWL} to s3://{TEXT}/crawl/, and links must not overlap" in told
     assert other["count"] > 5
 
 

@@ -59,7 +59,7 @@ def test_a_team_that_podshare_did_not_make_keeps_its_namespace(world: World, nam
     record = a_team_item("whiskey", members=MEMBERS, service_accounts=[{"name": "trainer"}])
     before = entries(world)
     planned = world.plan("whiskey", record)
-    told = [one for one in planned["obstacles"] if "HyperPod team whiskey that podshare did not make" in one["what"]]
+    told = [one for one in planned["obstacles"] if "HyperPod team whiskey that podshare did not create" in one["what"]]
     assert (planned["count"], len(told), name in str(told)) == (0, 1, True), planned
     assert "Choose another name" in told[0]["remedy"]
     status = world.put_team("whiskey", members=MEMBERS, service_accounts=[{"name": "trainer"}])
@@ -203,5 +203,5 @@ def test_where_other_teams_cannot_be_read_nothing_is_made(world: World) -> None:
     planned = world.plan("whiskey", a_team_item("whiskey", members=MEMBERS, service_accounts=[{"name": "trainer"}]))
     iam.delete_role_policy(RoleName="podshare-read", PolicyName="fault")
     told = [one["what"] for one in planned["obstacles"]]
-    assert any(one.startswith("whether cluster main has another team whiskey is not known") for one in told), told
+    assert any(one.startswith("cannot check whether cluster main has a foreign team whiskey") for one in told), told
     assert planned["count"] == 0, planned

@@ -118,7 +118,7 @@ def test_member_stacks_need_the_keys_first(world: World) -> None:
         world.reconcile("vision")
     assert made == []
     told = {problem["what"]: problem["remedy"] for problem in world.status("vision")["problems"]}
-    what = f"account {DATA}: member role for data may not give the tags CostCenter, Owner"
+    what = f"account {DATA}: member role for data may not set the tags CostCenter, Owner"
     assert told[what].endswith("with the hub's keys: ResourceTagKeys=CostCenter,Owner")
 
 
@@ -206,7 +206,7 @@ def test_no_key_keeps_access_alive(world: World) -> None:
     assert not world.works("vision", VISION)
     assert status["state"] == "DEGRADED"
     told = [problem["what"] for problem in status["problems"]]
-    assert f"account {HUB}: member role for cluster may not give the tags Project" in told
+    assert f"account {HUB}: member role for cluster may not set the tags Project" in told
     deploy_hub(world, "CostCenter=43")
     world.reconcile("vision")
     assert world.status("vision")["state"] == "READY"

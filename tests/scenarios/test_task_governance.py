@@ -94,7 +94,7 @@ def test_parts_of_a_type_that_nobody_publishes_are_told_as_unknown(world: World)
     status = world.put_team("bravo", quota=parts, members=[], service_accounts=[])
     assert status["state"] == "DEGRADED"
     (told,) = (problem for problem in status["problems"] if "unknown" in problem["what"])
-    assert "over-committed in ml.p6e-gb200.36xlarge is unknown: EC2 publishes nothing" in told["what"]
+    assert "over-committed in ml.p6e-gb200.36xlarge is unknown: EC2 publishes no data" in told["what"]
     assert "whole instances of ml.p6e-gb200.36xlarge" in told["remedy"]
     assert "bravo" not in quotas(world)
     known = {"resources": [{"instance_type": P5, "accelerators": 8}]}
