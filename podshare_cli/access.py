@@ -224,7 +224,7 @@ def probe(
         print_json([one.as_dict() for one in results])
     else:
         stdout().print(access_views.probed(results))
-    if bad := [one.check.what for one in results if not one.holds]:
+    if bad := [result.check.what for result in results if not result.holds]:
         raise Failure(
             f"{len(bad)} of {len(results)} attempts had an unexpected result; the first: {bad[0]}",
             "See the table above.",

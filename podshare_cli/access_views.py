@@ -134,9 +134,9 @@ def _other_teams(others: list[Refusal]) -> Iterator[str]:
 def probed(results: "Iterable[Result]") -> RenderableType:
     """What came of each check."""
     shown = _folding("", "service account", "tried", "found")
-    for one in results:
-        mark = "[green]✓[/]" if one.holds else "[bold red]✗[/]"
-        shown.add_row(mark, escape(one.service_account), escape(one.check.what), escape(one.found))
+    for result in results:
+        mark = "[green]✓[/]" if result.holds else "[bold red]✗[/]"
+        shown.add_row(mark, escape(result.service_account), escape(result.check.what), escape(result.found))
     return shown if shown.rows else Text("No service account of the team has data.")
 
 

@@ -63,11 +63,13 @@ def read_capacity(connection: "Connection", cluster: str) -> dict[str, Any]:
     answer = connection.client("lambda").invoke(
         FunctionName=connection.plan_function, Payload=json.dumps({"capacity": cluster}).encode()
     )
-    told = json.loads(answer["Payload"].read())
+    parsed = json.loads(answer["Payload"].read())
     if answer.get("FunctionError"):
-        what = f"Cluster {cluster} could not be read by {connection.plan_function}: {told.get('errorMessage', told)}"
+        what = (
+            f"Cluster {cluster} could not be read by {connection.plan_function}: {parsed.get('errorMessage', parsed)}"
+        )
         raise Failure(what, f"Its log group is /aws/lambda/{connection.plan_function}.")
-    return dict(told)
+    return dict(parsed)
 
 
 # ---- for people ------------------------------------------------------------------------------------------------
@@ -80,11 +82,11 @@ def drawn(report: Report) -> Iterator["RenderableType"]:
     from rich.markup import escape
 
     yield f"[bold]{escape(report['cluster'])}[/] [dim](over_commitment: {escape(report['over_commitment'])})[/]"
-    for one in report["instance_types"]:
+    for instance_type in report["instance_types"]:
         yield ""
-        yield _heading(one)
-        yield _bars(one)
-        yield from _remarks(one)
+        yield _heading(instance_type)
+        yield _bars(instance_type)
+        yield from _remarks(instance_type)
 
 
 def _heading(one: Report) -> str:

@@ -44,7 +44,7 @@ class Losses:
             yield f"Cannot determine what team {self.team} would lose: {self.unknown}"
             return
         yield f"Team {self.team} loses:"
-        yield from (f"  {one['what']}" for one in self.losses[:_MOST_SHOWN])
+        yield from (f"  {loss['what']}" for loss in self.losses[:_MOST_SHOWN])
         if more := self.losses[_MOST_SHOWN:]:
             yield f"  and {len(more)} more: podshare team plan"
 

@@ -55,7 +55,7 @@ class Read:
 
     def told(self, problems: Iterable[Problem]) -> list[Told]:
         """Problems of these records, with their places."""
-        return [self.written[one.record].told(one) for one in problems]
+        return [self.written[problem.record].told(problem) for problem in problems]
 
 
 def read_records(files: Sequence[str], kinds: Iterable[str]) -> Read:

@@ -17,8 +17,8 @@ def dry_run(connection: Connection, team: str, records: Iterable[Mapping[str, An
     answer = connection.client("lambda").invoke(
         FunctionName=connection.plan_function, Payload=json.dumps(asked, default=str).encode()
     )
-    told = json.loads(answer["Payload"].read())
+    parsed = json.loads(answer["Payload"].read())
     if answer.get("FunctionError"):
-        what = f"The plan for team {team} failed in {connection.plan_function}: {told.get('errorMessage', told)}"
+        what = f"The plan for team {team} failed in {connection.plan_function}: {parsed.get('errorMessage', parsed)}"
         raise Failure(what, f"Its log group is /aws/lambda/{connection.plan_function}.")
-    return dict(told)
+    return dict(parsed)

@@ -104,15 +104,15 @@ class Executions:
 
     def describe(self, arn: str) -> Execution:
         """One execution, with its trigger and what came of it."""
-        found = self.connection.client("stepfunctions").describe_execution(executionArn=arn)
+        execution = self.connection.client("stepfunctions").describe_execution(executionArn=arn)
         return Execution(
             arn=arn,
-            started=found["startDate"],
-            stopped=found.get("stopDate"),
-            status=found["status"],
-            trigger=json.loads(found.get("input", "{}")).get("trigger", {}),
-            output=json.loads(found.get("output", "{}")),
-            cause=found.get("cause", ""),
+            started=execution["startDate"],
+            stopped=execution.get("stopDate"),
+            status=execution["status"],
+            trigger=json.loads(execution.get("input", "{}")).get("trigger", {}),
+            output=json.loads(execution.get("output", "{}")),
+            cause=execution.get("cause", ""),
         )
 
     def events_after(self, arn: str, last: int) -> list[Mapping[str, Any]]:

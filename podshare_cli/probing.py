@@ -130,7 +130,7 @@ def _of_strangers(known: Known, team: str, lines: Iterable[Line]) -> Iterator[Ch
     others = [line for name, proof in sorted(known.proofs.items()) if name != team for line in proof.lines]
     by_roles = [one for one in others if in_bucket(one.access) and not one.access.who.endswith(ANYBODY)]
     granted = [line.access for line in lines if not _has_point(line.access)]
-    strange = [one for one in by_roles if _has_point(one.access) or not any(map(one.access.touches, granted))]
+    strange = [role for role in by_roles if _has_point(role.access) or not any(map(role.access.touches, granted))]
     found = {(_door(one.access), one) for one in strange if one.access.through}
     doors = dict(sorted(found, key=lambda pair: (pair[1].team, pair[1].access)))
     for door, one in list(doors.items())[:MOST_STRANGERS]:
@@ -292,7 +292,7 @@ def _exit_codes(status: Mapping[str, Any]) -> dict[str, int]:
 def _reasons(status: Mapping[str, Any]) -> Iterator[str]:
     """Why a pod waits or has failed: its own word, its conditions' and its containers'."""
     yield from (str(status[name]) for name in ("reason", "message") if name in status)
-    yield from (str(one["message"]) for one in status.get("conditions", []) if one.get("message"))
+    yield from (str(condition["message"]) for condition in status.get("conditions", []) if condition.get("message"))
     for one in status.get("containerStatuses", []):
         waiting = one["state"].get("waiting", {})
         yield from (str(waiting[name]) for name in ("reason", "message") if name in waiting)

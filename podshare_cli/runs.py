@@ -225,10 +225,10 @@ class SweepRun:
 def _data(text: str | None) -> Mapping[str, Any]:
     """An event's input or output; empty where Step Functions has cut it off."""
     try:
-        found = json.loads(text or "{}")
+        parsed = json.loads(text or "{}")
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def _listed(text: str | None) -> list[Mapping[str, Any]]:

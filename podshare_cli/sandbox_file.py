@@ -75,9 +75,9 @@ class RunningSandbox:
             about = path.lstat()
             if not stat.S_ISREG(about.st_mode) or about.st_uid != os.getuid():  # somebody else's, in a shared directory
                 return None
-            told = json.loads(path.read_text(encoding="utf-8"))
-            keys = {account: (key[0], key[1]) for account, key in told.pop("keys").items()}
-            return cls(**told, keys=keys)
+            parsed = json.loads(path.read_text(encoding="utf-8"))
+            keys = {account: (key[0], key[1]) for account, key in parsed.pop("keys").items()}
+            return cls(**parsed, keys=keys)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

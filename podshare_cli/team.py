@@ -443,7 +443,9 @@ def _show_plans(options: Options, records: "list[dict[str, Any]]", teams: "Itera
                 console.print(line, soft_wrap=True)
     if bad := [found["team"] for found in plans if found.get("problems")]:
         raise Failure(f"Invalid record: {', '.join(bad)}; podshare would grant nothing that it adds.")
-    blocked = {found["team"]: one for found in plans for one in found["obstacles"] if not one.get("waits")}
+    blocked = {
+        found["team"]: obstacle for found in plans for obstacle in found["obstacles"] if not obstacle.get("waits")
+    }
     if blocked:
         told = "; ".join(f"{team}: {one['what']}" for team, one in blocked.items())
         raise Failure(f"Blocked: not all of the plan would be applied: {told}", "The plan lists every blocker.")

@@ -24,9 +24,11 @@ def create_account(sandbox: Sandbox, name: str) -> str:
     asked = organizations.create_account(AccountName=name, Email=f"{name}@example.com")["CreateAccountStatus"]
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        found = organizations.describe_create_account_status(CreateAccountRequestId=asked["Id"])["CreateAccountStatus"]
-        if found["State"] == "SUCCEEDED":
-            return str(found["AccountId"])
+        create_account_status = organizations.describe_create_account_status(CreateAccountRequestId=asked["Id"])[
+            "CreateAccountStatus"
+        ]
+        if create_account_status["State"] == "SUCCEEDED":
+            return str(create_account_status["AccountId"])
         time.sleep(0.05)
     raise TimeoutError(f"the account {name} was not created within {_PATIENCE_SECONDS:.0f} s")
 
@@ -102,7 +104,7 @@ class FollowingAccount:
     def _news(self) -> "list[ExecutionListItemTypeDef]":
         """The executions that have ended since the last look, the oldest first."""
         page = self._states.list_executions(stateMachineArn=self._machine)
-        found = [one for one in page["executions"] if one["status"] != "RUNNING"]
+        found = [execution for execution in page["executions"] if execution["status"] != "RUNNING"]
         return [one for one in reversed(found) if one["executionArn"] not in self._told]
 
     def _event(self, execution: "ExecutionListItemTypeDef") -> Happening:

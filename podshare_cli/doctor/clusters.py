@@ -41,21 +41,21 @@ def findings(accounts: Accounts, record: dict[str, Any]) -> Iterator[Finding]:
 def _hyperpod(place: Place, sagemaker: Any, record: dict[str, Any]) -> Iterator[Finding]:
     name = str(record["hyperpod_cluster"])
     try:
-        found = sagemaker.describe_cluster(ClusterName=name)
+        cluster = sagemaker.describe_cluster(ClusterName=name)
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("ResourceNotFound", "ResourceNotFoundException"):
             raise
         yield place.problem("HyperPod cluster", f"there is no HyperPod cluster {name}", "aws sagemaker list-clusters")
         return
-    if found["ClusterStatus"] == "InService":
+    if cluster["ClusterStatus"] == "InService":
         yield place.ok("HyperPod cluster", f"{name} is InService")
     else:
-        yield place.problem("HyperPod cluster", f"{name} is {found['ClusterStatus']}, not InService")
-    arn = found.get("Orchestrator", {}).get("Eks", {}).get("ClusterArn", "")
+        yield place.problem("HyperPod cluster", f"{name} is {cluster['ClusterStatus']}, not InService")
+    arn = cluster.get("Orchestrator", {}).get("Eks", {}).get("ClusterArn", "")
     if not arn.endswith(f"cluster/{record['eks_cluster']}"):
         what = f"{name} runs on {arn or 'no EKS cluster'}, not on {record['eks_cluster']}"
         yield place.problem("HyperPod cluster", what, f"Correct eks_cluster in {record['id']}")
-    sagemaker.list_compute_quotas(ClusterArn=found["ClusterArn"], MaxResults=1)
+    sagemaker.list_compute_quotas(ClusterArn=cluster["ClusterArn"], MaxResults=1)
     yield place.ok("compute quotas", "task governance is available in this Region")
 
 
@@ -95,19 +95,19 @@ def _version(place: Place, version: str) -> Iterator[Finding]:
 def _add_ons(place: Place, eks: Any, name: str) -> Iterator[Finding]:
     for add_on in ADD_ONS:
         try:
-            found = eks.describe_addon(clusterName=name, addonName=add_on)["addon"]
+            addon = eks.describe_addon(clusterName=name, addonName=add_on)["addon"]
         except ClientError as error:
             if error.response["Error"]["Code"] != "ResourceNotFoundException":
                 raise
             remedy = f"aws eks create-addon --cluster-name {name} --addon-name {add_on}"
             yield place.problem("add-ons", f"{add_on} is not installed", remedy)
             continue
-        issues = "; ".join(issue.get("message", "") for issue in found.get("health", {}).get("issues", []))
-        if found["status"] in ("ACTIVE", "UPDATING"):
-            yield place.ok("add-ons", f"{add_on} {found.get('addonVersion', '')} is {found['status']}")
+        issues = "; ".join(issue.get("message", "") for issue in addon.get("health", {}).get("issues", []))
+        if addon["status"] in ("ACTIVE", "UPDATING"):
+            yield place.ok("add-ons", f"{add_on} {addon.get('addonVersion', '')} is {addon['status']}")
         else:
             remedy = f"aws eks describe-addon --cluster-name {name} --addon-name {add_on}"
-            yield place.problem("add-ons", f"{add_on} is {found['status']}. {issues}".strip(), remedy)
+            yield place.problem("add-ons", f"{add_on} is {addon['status']}. {issues}".strip(), remedy)
 
 
 def _access_policies(place: Place, eks: Any, region: str) -> Iterator[Finding]:

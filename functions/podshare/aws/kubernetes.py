@@ -266,9 +266,9 @@ class Kubernetes:
     def _described(self) -> tuple[str, str, str]:
         """Endpoint and CA of the cluster, and the access key that the token is signed by."""
         eks = self._accounts.client("eks", self._account, self._region)
-        found = eks.describe_cluster(name=self._cluster)["cluster"]
+        cluster = eks.describe_cluster(name=self._cluster)["cluster"]
         key = self._accounts.credentials(self._account)["AccessKeyId"]
-        return found["endpoint"], found["certificateAuthority"]["data"], key
+        return cluster["endpoint"], cluster["certificateAuthority"]["data"], key
 
     def _connected(self, target: tuple[str, str, str]) -> lightkube.Client:
         endpoint, authority, _ = target
@@ -313,7 +313,7 @@ def held_by(namespace: Mapping[str, Any]) -> str:
     named = [*(namespace["metadata"].get("finalizers") or ())]
     named += [one for one in (namespace.get("spec") or {}).get("finalizers") or () if one != "kubernetes"]
     conditions = (namespace.get("status") or {}).get("conditions") or ()
-    told = [str(one.get("message", "")) for one in conditions if one.get("status") == "True"]
+    told = [str(condition.get("message", "")) for condition in conditions if condition.get("status") == "True"]
     return "; ".join([*(f"finalizer {name}" for name in named), *told]) or "its controller, which has not begun"
 
 

@@ -53,8 +53,8 @@ def served_kinds(discovered: Mapping[str, Any]) -> Iterator[ServedKind]:
         name = group["metadata"].get("name", "")
         seen = set[str]()
         for version in group["versions"]:
-            for one in version.get("resources", ()):
-                if one["scope"] == "Namespaced" and one["resource"] not in seen:
-                    seen.add(one["resource"])
-                    kind = one.get("responseKind", {}).get("kind", "")
-                    yield ServedKind(name, version["version"], one["resource"], kind, frozenset(one["verbs"]))
+            for resource in version.get("resources", ()):
+                if resource["scope"] == "Namespaced" and resource["resource"] not in seen:
+                    seen.add(resource["resource"])
+                    kind = resource.get("responseKind", {}).get("kind", "")
+                    yield ServedKind(name, version["version"], resource["resource"], kind, frozenset(resource["verbs"]))

@@ -91,7 +91,11 @@ def _is_moment(text: Any) -> bool:
 
 def others_of(installation: Installation, policy: Document | None) -> list[Statement]:
     """The statements of others in a bucket's policy, in order."""
-    return [one for one in policies.statements(policy) if not names.is_own_sid(installation, str(one.get("Sid", "")))]
+    return [
+        statement
+        for statement in policies.statements(policy)
+        if not names.is_own_sid(installation, str(statement.get("Sid", "")))
+    ]
 
 
 def digest(statements: Iterable[Statement]) -> str:

@@ -36,8 +36,8 @@ def is_leaving(found: Mapping[str, Any]) -> bool:
 
 def storage(quantities: Mapping[str, Any]) -> int:
     """GiB, as podshare writes them; 0 for anything else, which nothing compares."""
-    found = re.fullmatch(r"([0-9]+)Gi", str(quantities.get("storage", "")))
-    return int(found[1]) if found else 0
+    match = re.fullmatch(r"([0-9]+)Gi", str(quantities.get("storage", "")))
+    return int(match[1]) if match else 0
 
 
 def _called(resource: Resource) -> str:

@@ -35,7 +35,7 @@ def unfit_data(context: Context, desired: Mapping[Key, Resource], adding: Collec
     for role in desired.values():
         if isinstance(role, Role) and role.buckets:
             yield from _target_role(context, role)
-    points = [one for one in desired.values() if isinstance(one, AccessPoint)]
+    points = [resource for resource in desired.values() if isinstance(resource, AccessPoint)]
     for place in sorted({(point.bucket, point.key.account, point.key.region) for point in points}):
         if unfit := [*_bucket(context, *place)]:
             yield from unfit
@@ -49,7 +49,7 @@ def unfit_data(context: Context, desired: Mapping[Key, Resource], adding: Collec
         if isinstance(delegation, FileSystemDelegation):
             yield from _linked(context, delegation)
     grants = [key for key, one in desired.items() if isinstance(one, KmsGrant)]
-    for account, region, key in sorted({(one.account, one.region, one.container) for one in grants}):
+    for account, region, key in sorted({(grant.account, grant.region, grant.container) for grant in grants}):
         yield from _kms_key(context, account, region, key)
 
 
@@ -78,7 +78,7 @@ def denied(context: Context, desired: Mapping[Key, Resource]) -> tuple[list[Obst
 def put_back(context: Context, desired: Iterable[Key]) -> list[str]:
     """What podshare wrote over in buckets' policies and has put back, each bucket once."""
     keys = _one_for_each_bucket(desired, Kind.BUCKET_DELEGATION, Kind.FILE_SYSTEM_DELEGATION)
-    return [told for key in keys if (told := bucket_policy.put_back(context, key))]
+    return [note for key in keys if (note := bucket_policy.put_back(context, key))]
 
 
 def _one_for_each_bucket(keys: Iterable[Key], *kinds: Kind) -> list[Key]:
@@ -122,20 +122,23 @@ def _bucket(context: Context, bucket: str, account: str, region: str) -> Iterato
 def _bucket_policy(context: Context, delegation: BucketDelegation | FileSystemDelegation) -> Iterator[Obstacle]:
     """A policy that takes podshare's statements; a bucket that cannot be read has its blocker already."""
     with contextlib.suppress(Exception):
-        found = (
+        obstacles = (
             bucket_delegation.preview(context, delegation)
             if isinstance(delegation, BucketDelegation)
             else file_system_delegation.preview(context, delegation)
         )
-        yield from limits.bucket_policy(delegation.key.container, delegation.key.account, *found)
+        yield from limits.bucket_policy(delegation.key.container, delegation.key.account, *obstacles)
 
 
 def _linked(context: Context, delegation: FileSystemDelegation) -> Iterator[Obstacle]:
     """A bucket that Amazon FSx can be let into, which has no key of KMS: its blockers do not affect access points."""
     key = delegation.key
     place = (context, key.container, key.account, key.region)
-    found = [*_bucket(*place)] or [*_encryption(*place, (), {delegation.account}), *_bucket_policy(context, delegation)]
-    yield from (replace(one, account="", bucket="", only=str(key)) for one in found)
+    obstacles = [*_bucket(*place)] or [
+        *_encryption(*place, (), {delegation.account}),
+        *_bucket_policy(context, delegation),
+    ]
+    yield from (replace(obstacle, account="", bucket="", only=str(key)) for obstacle in obstacles)
 
 
 def notes(context: Context, desired: Mapping[Key, Resource], creating: Collection[Key]) -> Iterator[str]:
@@ -148,8 +151,8 @@ def notes(context: Context, desired: Mapping[Key, Resource], creating: Collectio
     for bucket, account, region in sorted({(point.bucket, point.key.account, point.key.region) for point in points}):
         with contextlib.suppress(Exception):  # without such a setting, or without an answer, there is nothing to tell
             s3 = context.accounts.client("s3", account, region)
-            found = s3.get_bucket_ownership_controls(Bucket=bucket, ExpectedBucketOwner=account)
-            owners = {rule["ObjectOwnership"] for rule in found["OwnershipControls"]["Rules"]}
+            bucket_ownership_controls = s3.get_bucket_ownership_controls(Bucket=bucket, ExpectedBucketOwner=account)
+            owners = {rule["ObjectOwnership"] for rule in bucket_ownership_controls["OwnershipControls"]["Rules"]}
             if owners - {"BucketOwnerEnforced"}:
                 ownership = ", ".join(owners)
                 yield f"bucket {bucket} has object ownership {ownership}: objects of other owners stay inaccessible"
@@ -158,15 +161,17 @@ def notes(context: Context, desired: Mapping[Key, Resource], creating: Collectio
 def _target_role(context: Context, role: Role) -> Iterator[Obstacle]:
     """An account whose owner lets roles of its own use its buckets, and buckets that they can use."""
     account, only = role.key.account, str(role.key)
-    found: list[Obstacle] = []
+    obstacles: list[Obstacle] = []
     for bucket, region, key in sorted(role.buckets, key=str):
         place = (context, bucket, account, region)
-        found += [*_bucket(*place)] or _encryption(*place, {key}, {account})
+        obstacles += [*_bucket(*place)] or _encryption(*place, {key}, {account})
     with contextlib.suppress(Exception):  # an account without its member role has its blocker already
         if context.accounts.member_tags(account).get(TARGET_ROLES_TAG) != "true":
             what = f"account {account} allows no target roles for its buckets, which data_role target needs"
-            found.append(Obstacle(what, "Set TargetRoles of accounts/member.yaml to true there, or use access points."))
-    yield from (replace(one, account="", bucket="", only=only) for one in found)
+            obstacles.append(
+                Obstacle(what, "Set TargetRoles of accounts/member.yaml to true there, or use access points.")
+            )
+    yield from (replace(obstacle, account="", bucket="", only=only) for obstacle in obstacles)
 
 
 def _encryption(  # noqa: PLR0917  # a place, and for whom
@@ -175,8 +180,8 @@ def _encryption(  # noqa: PLR0917  # a place, and for whom
     """A bucket whose objects ``users`` can decrypt: by S3's own keys, or by one that the team's datasets name."""
     try:
         s3 = context.accounts.client("s3", account, region)
-        found = s3.get_bucket_encryption(Bucket=bucket, ExpectedBucketOwner=account)
-        rules = found["ServerSideEncryptionConfiguration"]["Rules"]
+        bucket_encryption = s3.get_bucket_encryption(Bucket=bucket, ExpectedBucketOwner=account)
+        rules = bucket_encryption["ServerSideEncryptionConfiguration"]["Rules"]
     except Exception as error:  # as above
         if isinstance(error, ClientError) and code_of(error) == "ServerSideEncryptionConfigurationNotFoundError":
             return
@@ -202,16 +207,16 @@ def _kms_key(context: Context, account: str, region: str, key: str) -> Iterator[
     """A key that podshare may grant, and by which S3 can encrypt."""
     arn = f"arn:{context.installation.partition}:kms:{region}:{account}:key/{key}"
     try:
-        found = context.accounts.client("kms", account, region).describe_key(KeyId=key)["KeyMetadata"]
+        key_metadata = context.accounts.client("kms", account, region).describe_key(KeyId=key)["KeyMetadata"]
     except Exception as error:  # as above
         remedy = (
             "Add it to KmsKeyArns of accounts/member.yaml; its key policy must delegate to the account's IAM policies."
         )
         yield Obstacle(f"KMS key {arn} cannot be read: {reason_of(error)}"[:LONGEST_TEXT], remedy, account, kms_key=arn)
         return
-    if found.get("KeyState") != "Enabled":
+    if key_metadata.get("KeyState") != "Enabled":
         remedy = "Enable it, or correct kms_key in the dataset's record."
-        yield Obstacle(f"KMS key {arn} is {found.get('KeyState')}", remedy, account, kms_key=arn)
-    if found.get("KeySpec", "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT":
-        what = f"KMS key {arn} is {found.get('KeySpec')}: S3 supports only symmetric keys"
+        yield Obstacle(f"KMS key {arn} is {key_metadata.get('KeyState')}", remedy, account, kms_key=arn)
+    if key_metadata.get("KeySpec", "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT":
+        what = f"KMS key {arn} is {key_metadata.get('KeySpec')}: S3 supports only symmetric keys"
         yield Obstacle(what, "Correct kms_key in the dataset's record.", account, kms_key=arn)

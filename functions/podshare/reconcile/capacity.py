@@ -128,11 +128,11 @@ def nodes(groups: Iterable[Mapping[str, Any]]) -> dict[str, Nodes]:
 
     A group of several types says how many there are of each, and not how many there are to be.
     """
-    found: dict[str, Nodes] = {}
+    nodes_by_type: dict[str, Nodes] = {}
     for group in groups:
         for name, more in _nodes(group):
-            found[name] = found.get(name, Nodes()) + more
-    return found
+            nodes_by_type[name] = nodes_by_type.get(name, Nodes()) + more
+    return nodes_by_type
 
 
 def _nodes(group: Mapping[str, Any]) -> Iterator[tuple[str, Nodes]]:
@@ -370,9 +370,9 @@ def _apart(
     allocations: Iterable[Allocation], wanted: Allocation, instances: Instances
 ) -> tuple[Allocation, list[Allocation]]:
     """The present quota of ``wanted``'s team, and those of the others."""
-    given = {each.team: each.knowing(instances) for each in allocations}
-    before = given.pop(wanted.team, Allocation(wanted.team, (), {}, instances))
-    return before, list(given.values())
+    by_team = {each.team: each.knowing(instances) for each in allocations}
+    before = by_team.pop(wanted.team, Allocation(wanted.team, (), {}, instances))
+    return before, list(by_team.values())
 
 
 def report(found: Mapping[str, Commitment]) -> list[dict[str, Any]]:

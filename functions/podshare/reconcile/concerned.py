@@ -52,7 +52,7 @@ def _enrolled_by(items: Iterable[Item], enrollments: set[str], settings: Setting
     accounts = all_known_accounts(settings)
     for item in items:
         if _is(item, "enrollment") and _name(item) in enrollments:
-            yield from (team_name(_name(item), one.id) for one in accounts.values() if _selects(item, one))
+            yield from (team_name(_name(item), account.id) for account in accounts.values() if _selects(item, account))
 
 
 def _made_by(teams: Iterable[str], enrollments: set[str]) -> Iterator[str]:

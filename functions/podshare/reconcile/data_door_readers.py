@@ -62,7 +62,9 @@ class DataLook:
     @property
     def shares(self) -> list[Share]:
         """What each dataset shares of the bucket."""
-        return [Share(one.name, f"{one.prefix}{ANYBODY}", one.other_principals) for one in self.datasets]
+        return [
+            Share(dataset.name, f"{dataset.prefix}{ANYBODY}", dataset.other_principals) for dataset in self.datasets
+        ]
 
     @property
     def own_roles(self) -> tuple[str, str]:
@@ -74,7 +76,7 @@ class DataLook:
     @property
     def kms_keys(self) -> list[str]:
         """The ARNs of the keys that the datasets name."""
-        return sorted({one.kms_key for one in self.datasets if one.kms_key})
+        return sorted({dataset.kms_key for dataset in self.datasets if dataset.kms_key})
 
     @property
     def policy(self) -> Document | None:

@@ -388,7 +388,7 @@ def associations(look: Look) -> Iterator[Door]:
     pages = eks.get_paginator("list_pod_identity_associations").paginate(
         clusterName=facts.eks_cluster, namespace=look.namespace
     )
-    for listed in [one for page in pages for one in page["associations"]]:
+    for listed in [association for page in pages for association in page["associations"]]:
         name = f"{look.namespace}/{listed['serviceAccount']}"
         if look.key(Kind.POD_IDENTITY_ASSOCIATION, name) in look.own:
             continue

@@ -143,34 +143,36 @@ def _far(
 
 def unfit_links(context: Context, desired: Mapping[Key, Resource], adding: Collection[Key]) -> Iterator[Obstacle]:
     """Each link among ``adding`` that a file system has no room for, or that overlaps with another one's."""
-    wanted = [one for one in desired.values() if isinstance(one, DataRepositoryAssociation)]
-    for place in sorted({(one.key.account, one.key.region, one.key.container) for one in wanted if one.key in adding}):
-        mine = [one for one in wanted if (one.key.account, one.key.region, one.key.container) == place]
+    wanted = [resource for resource in desired.values() if isinstance(resource, DataRepositoryAssociation)]
+    for place in sorted(
+        {(link.key.account, link.key.region, link.key.container) for link in wanted if link.key in adding}
+    ):
+        mine = [link for link in wanted if (link.key.account, link.key.region, link.key.container) == place]
         try:
-            there = associations(context, *place)
+            present = associations(context, *place)
         except Exception as error:  # as above
             what = f"the links of file system {place[2]} cannot be read: {reason_of(error)}"
-            yield from (Obstacle(what[:LONGEST_TEXT], _LIST_IT, only=str(one.key)) for one in mine)
+            yield from (Obstacle(what[:LONGEST_TEXT], _LIST_IT, only=str(link.key)) for link in mine)
             continue
-        yield from _crowded(place[2], there, [one for one in mine if one.key in adding])
+        yield from _crowded(place[2], present, [link for link in mine if link.key in adding])
 
 
 def _crowded(
     file_system: str, there: Iterable[Mapping[str, Any]], wanted: Iterable[DataRepositoryAssociation]
 ) -> Iterator[Obstacle]:
     """What FSx for Lustre would refuse of ``wanted``, beside what is there ("Linking your file system …")."""
-    present = {one["FileSystemPath"]: one["DataRepositoryPath"] for one in there}
+    present = {association["FileSystemPath"]: association["DataRepositoryPath"] for association in there}
     room = limits.DATA_REPOSITORY_ASSOCIATIONS - len(present)
-    for one in wanted:
-        if one.key.name in present:  # it is created again, or somebody else's
+    for association in wanted:
+        if association.key.name in present:  # it is created again, or somebody else's
             continue
         room -= 1
         if room < 0:
             what = f"file system {file_system} has no room for another link besides {', '.join(sorted(present))}"
             remedy = f"Amazon FSx allows {limits.DATA_REPOSITORY_ASSOCIATIONS}: use another file system."
-            yield Obstacle(what[:LONGEST_TEXT], remedy, only=str(one.key))
+            yield Obstacle(what[:LONGEST_TEXT], remedy, only=str(association.key))
         for path, repository in present.items():
-            if overlap(one.key.name, path) or overlap(one.repository, repository):
+            if overlap(association.key.name, path) or overlap(association.repository, repository):
                 what = f"file system {file_system} already links {path} to {repository}, and links must not overlap"
                 remedy = "Use another file system, or let the pods use the access point."
-                yield Obstacle(f"{what}: {one.repository}"[:LONGEST_TEXT], remedy, only=str(one.key))
+                yield Obstacle(f"{what}: {association.repository}"[:LONGEST_TEXT], remedy, only=str(association.key))

@@ -67,7 +67,7 @@ def _keep_inventory(context: Context, gathered: Gathered, doubtful: Collection[K
     What is not in the inventory would be looked for no more once nobody asks for it, and give access for ever.
     """
     for key, there in gathered.observed.items():
-        out_of_reach = any(is_by_hand(one, key) for one in gathered.facts.values())
+        out_of_reach = any(is_by_hand(cluster, key) for cluster in gathered.facts.values())
         if there is None and key.kind is Kind.NAMESPACE and not out_of_reach:
             _look_into(context, gathered, key)
         if out_of_reach or (there is None and key not in gathered.desired and key not in doubtful):

@@ -137,8 +137,8 @@ def _failure(result: Result) -> dict[str, str]:
 
 def _remedy(what: str) -> str:
     """What helps: no attempt of podshare's own does where a policy of somebody's says no in so many words."""
-    if found := _REFUSED_BY.search(what):
-        return _DENYING[found[1]]
+    if match := _REFUSED_BY.search(what):
+        return _DENYING[match[1]]
     if _NO_GRANT in what:
         return (
             "Add the key to KmsKeyArns of the data account's member stack, and to ClusterAccountIds the account of the "

@@ -72,12 +72,12 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, A
     gathered = gather(settings, context, written, lambda account: describe(settings, account))
     decided = decide(settings, context, gathered, None)
     records = gathered.records
-    there = {key: one for key, one in gathered.observed.items() if isinstance(one, Resource)}
-    points = [there.get(key, one) for key, one in gathered.desired.items()]
+    existing = {key: resource for key, resource in gathered.observed.items() if isinstance(resource, Resource)}
+    points = [existing.get(key, resource) for key, resource in gathered.desired.items()]
     obstacles = (*decided.plan.obstacles, *_likely_mistyped(settings, records, decided.plan))
-    found = replace(decided.plan, obstacles=obstacles)
+    foreseen = replace(decided.plan, obstacles=obstacles)
     return {
-        **_described(context, gathered, found, decided.notes),
+        **_described(context, gathered, foreseen, decided.notes),
         "manifests": _by_hand(records, gathered.facts, context.installation),
         "access_points": described(context.installation, points),
         "losses": losses_told(
@@ -130,9 +130,9 @@ def decide(settings: Settings, context: Context, gathered: Gathered, attempt: st
         obstacles += other_teams(context, desired, observed)
         obstacles += other_namespaces(context, desired, observed, gathered.known)
         obstacles += [*reserved_names(desired, observed), *lost_namespaces(context, desired, observed)]
-        shut, told = buckets.denied(context, desired)
+        shut, denials = buckets.denied(context, desired)
         obstacles += shut
-        notes += [*told, *buckets.put_back(context, desired), *(note for fit in fits for note in fit.notes)]
+        notes += [*denials, *buckets.put_back(context, desired), *(note for fit in fits for note in fit.notes)]
         notes += [note for cluster in clusters.values() for note in cluster.notes]
         notes += [*_cluster_notes(records, gathered.facts, context.installation)]
         notes += [*_shared_role_notes(desired.values())]
@@ -167,9 +167,9 @@ def _cluster_notes(
     """What podshare does not see to in the team's clusters."""
     for name in records.in_force.quotas if records.in_force else ():
         if name in facts:
-            one = facts[name]
-            if told := not_verified(name, one.namespace_hardening, kubernetes_api=one.kubernetes_api):
-                yield told
+            cluster = facts[name]
+            if note := not_verified(name, cluster.namespace_hardening, kubernetes_api=cluster.kubernetes_api):
+                yield note
     for name, objects in _by_hand(records, facts, installation).items():
         command = f"podshare team manifests {records.name} --cluster {name} | kubectl apply --server-side -f -"
         yield f"{len(objects)} objects have to be applied by a person (kubernetes_api: false): {command}"
@@ -182,8 +182,8 @@ def _by_hand(
     if records.in_force is None:
         return {}
     team = records.in_force
-    objects = {name: by_hand(team, one, records.datasets, installation) for name, one in facts.items()}
-    return {name: manifests(installation, found) for name, found in objects.items() if found}
+    objects = {name: by_hand(team, cluster, records.datasets, installation) for name, cluster in facts.items()}
+    return {name: manifests(installation, resources) for name, resources in objects.items() if resources}
 
 
 def _fits(
@@ -227,14 +227,14 @@ def _back(records: TeamRecords, account: str) -> str:
 
 def _plan(context: Context, gathered: Gathered, each: Clusters, obstacles: list[Obstacle]) -> Plan:
     """The plan; what it adds is planned only once all of its blockers are known."""
-    found = plan(gathered.desired, gathered.observed, obstacles)
-    adding = [change for lane in (*found.allocate, *found.grant) for wave in lane for change in wave]
+    made = plan(gathered.desired, gathered.observed, obstacles)
+    adding = [change for lane in (*made.allocate, *made.grant) for wave in lane for change in wave]
     clusters = _alone_or_each(each)
     if not adding:
         # a condition that passes by itself keeps nothing waiting here, and is no news
-        told = [one for cluster in clusters.values() for one in cluster.obstacles if not one.waits]
+        lasting = [one for cluster in clusters.values() for one in cluster.obstacles if not one.waits]
         data = buckets.unfit_data(context, gathered.desired, ()) if gathered.desired else ()
-        return replace(found, obstacles=(*found.obstacles, *told, *data))
+        return replace(made, obstacles=(*made.obstacles, *lasting, *data))
     all_obstacles = [
         *obstacles,
         *(obstacle for cluster in clusters.values() for obstacle in cluster.obstacles),
@@ -250,8 +250,8 @@ def _alone_or_each(clusters: Clusters) -> Clusters:
     if len(clusters) != 1:
         return clusters
     return {
-        name: replace(one, obstacles=tuple(replace(obstacle, cluster="") for obstacle in one.obstacles))
-        for name, one in clusters.items()
+        name: replace(condition, obstacles=tuple(replace(obstacle, cluster="") for obstacle in condition.obstacles))
+        for name, condition in clusters.items()
     }
 
 
@@ -273,7 +273,7 @@ def persist(settings: Settings, context: Context, gathered: Gathered, decided: D
     # what ends by the clock is no mistake of a record's; what a record lets end in the past may be
     terms = keep_terms(settings, records)
     asked = desired_resources(records, gathered.facts, context.installation, but=terms) if terms else desired
-    found, held = hold_back(
+    final_plan, held = hold_back(
         settings,
         records.name,
         decided.plan,
@@ -282,10 +282,13 @@ def persist(settings: Settings, context: Context, gathered: Gathered, decided: D
         gone_clusters=records.gone_clusters | records.shut_clusters,
         lines=records.team.members if records.team else (),
     )
-    told = _described(context, gathered, found, decided.notes)
-    if gathered.is_placed and not found.changes:
-        told = {**told, "verification": prove(context, desired, observed, told["verification"])}
-    return {**told, **({"held": held.as_dict(records.name)} if held else {})}
+    described_plan = _described(context, gathered, final_plan, decided.notes)
+    if gathered.is_placed and not final_plan.changes:
+        described_plan = {
+            **described_plan,
+            "verification": prove(context, desired, observed, described_plan["verification"]),
+        }
+    return {**described_plan, **({"held": held.as_dict(records.name)} if held else {})}
 
 
 def _described(context: Context, gathered: Gathered, found: Plan, notes: Iterable[str]) -> dict[str, Any]:

@@ -56,17 +56,17 @@ def inspect_cluster(context: Context, record: Cluster) -> ClusterCondition:
     """Find the HyperPod cluster of a record, and everything that keeps it from being shared."""
     try:
         sagemaker = context.accounts.client("sagemaker", record.account, record.region)
-        found = sagemaker.describe_cluster(ClusterName=record.hyperpod_cluster)
-        facts, there = cluster_facts(record, found["ClusterArn"]), nodes(found.get("InstanceGroups", []))
-        subnets = frozenset(_subnets(found))
-        obstacles = [*_hyperpod(context, record, found.get("ClusterStatus", ""), _orchestrator(found))]
+        cluster = sagemaker.describe_cluster(ClusterName=record.hyperpod_cluster)
+        facts, there = cluster_facts(record, cluster["ClusterArn"]), nodes(cluster.get("InstanceGroups", []))
+        subnets = frozenset(_subnets(cluster))
+        obstacles = [*_hyperpod(context, record, cluster.get("ClusterStatus", ""), _orchestrator(cluster))]
         obstacles += _eks(context, record)
     except Exception as error:  # whatever it is: nothing can be shared there, and access is still revoked
         what = f"cluster {record.name} cannot be read in account {record.account}, {record.region}: {reason_of(error)}"
         remedy = f"Correct cluster#{record.name}, or {_DEPLOY[0].lower()}{_DEPLOY[1:]}"
         return ClusterCondition(None, {}, (Obstacle(what[:LONGEST_TEXT], remedy, cluster=record.name),))
-    told = tuple(replace(obstacle, cluster=record.name) for obstacle in obstacles)
-    return ClusterCondition(facts, there, told, subnets)
+    cluster_obstacles = tuple(replace(obstacle, cluster=record.name) for obstacle in obstacles)
+    return ClusterCondition(facts, there, cluster_obstacles, subnets)
 
 
 def _subnets(found: Mapping[str, Any]) -> Iterator[str]:
@@ -106,8 +106,8 @@ def _eks(context: Context, record: Cluster) -> Iterator[Obstacle]:
         yield Obstacle(f"EKS cluster {record.eks_cluster} is {cluster['status']}", "Wait until it is ACTIVE.")
     for add_on in ADD_ONS:
         try:
-            found = eks.describe_addon(clusterName=record.eks_cluster, addonName=add_on)["addon"]
-            status = str(found["status"])
+            addon = eks.describe_addon(clusterName=record.eks_cluster, addonName=add_on)["addon"]
+            status = str(addon["status"])
         except ClientError as error:
             if code_of(error) != "ResourceNotFoundException":
                 raise
@@ -128,17 +128,17 @@ def before_adding(
     ``instance_types`` are those of each of the team's clusters.
     """
     changes = list(adding)
-    found = [*limits.sizes(desired.values()), *_unknown_instances(desired.values(), instance_types)]
-    found += _member_roles(context, changes)
-    found += _missing_roles(context, changes)
-    found += unfit_data(context, desired, {change.key for change in changes})
-    found += unfit_links(context, desired, {change.key for change in changes})
+    blockers = [*limits.sizes(desired.values()), *_unknown_instances(desired.values(), instance_types)]
+    blockers += _member_roles(context, changes)
+    blockers += _missing_roles(context, changes)
+    blockers += unfit_data(context, desired, {change.key for change in changes})
+    blockers += unfit_links(context, desired, {change.key for change in changes})
     creating = Counter(
         (change.key.kind, change.key.account, change.key.region) for change in changes if change.action is Action.CREATE
     )
     for place in creating:
-        found += _crowded(context, desired, {place: creating[place]})
-    return found
+        blockers += _crowded(context, desired, {place: creating[place]})
+    return blockers
 
 
 def _unknown_instances(
@@ -167,21 +167,21 @@ def late_member_roles(
     ``member_role_wait`` seconds the account is given up on.
     """
     late = {
-        key.account: found.reason
-        for key, found in observed.items()
-        if key in desired and isinstance(found, Unreadable) and found.no_role
+        key.account: observation.reason
+        for key, observation in observed.items()
+        if key in desired and isinstance(observation, Unreadable) and observation.no_role
     }
     now = datetime.datetime.now(datetime.UTC)
     for account, reason in sorted(late.items()):
         since = accounts[account].waiting_since if account in accounts else ""
         began = datetime.datetime.fromisoformat(since) if since else now
         patient = account in accounts and (now - began).total_seconds() < settings.member_role_wait
-        told = began.isoformat(timespec="seconds")
+        since_when = began.isoformat(timespec="seconds")
         if patient:
-            what = f"account {account} has been waiting for its member role since {told}: {reason}"
+            what = f"account {account} has been waiting for its member role since {since_when}: {reason}"
             remedy = "Nothing to do while the StackSet deploys it. The rest of the team is provisioned meanwhile."
         else:
-            what = f"account {account} has had no member role since {told}, podshare gave up waiting: {reason}"
+            what = f"account {account} has had no member role since {since_when}, podshare gave up waiting: {reason}"
             remedy = f"{_DEPLOY} The sweep tries again."
         yield Obstacle(what[:LONGEST_TEXT], remedy, account=account, waits=patient)
 
@@ -191,8 +191,8 @@ def reserved_names(desired: Mapping[Key, Resource], observed: Mapping[Key, Obser
 
     Whoever comes in would meet the pods and service accounts of those who were there before.
     """
-    for key, found in observed.items():
-        if key in desired and isinstance(found, Namespace) and found.vacating:
+    for key, observation in observed.items():
+        if key in desired and isinstance(observation, Namespace) and observation.vacating:
             what = f"a team of this name was deleted, and its namespace {key.name} is not empty yet"
             remedy = (
                 f"Wait, or delete its remaining contents, volume claims included: kubectl delete namespace {key.name}"
@@ -255,14 +255,16 @@ def lost_namespaces(
     for key in desired:
         if key.kind is not Kind.NAMESPACE:
             continue
-        found = observed.get(key)
-        if isinstance(found, Namespace) and found.ending:
+        observation = observed.get(key)
+        if isinstance(observation, Namespace) and observation.ending:
             what = f"namespace {key.name} is being deleted, and nothing can be created in it"
-            remedy = f"Wait until it is deleted. The deletion is blocked by {found.ending}: finish that, or remove it."
+            remedy = (
+                f"Wait until it is deleted. The deletion is blocked by {observation.ending}: finish that, or remove it."
+            )
             yield Obstacle(what, remedy[:LONGEST_TEXT], waits=True, namespace=str(key))
             continue
-        quota = next((one for one in map(observed.get, desired[key].needs) if isinstance(one, ComputeQuota)), None)
-        if found is None and quota and quota.status == "settled" and _holds(namespace.is_absent, context, key):
+        quota = next((need for need in map(observed.get, desired[key].needs) if isinstance(need, ComputeQuota)), None)
+        if observation is None and quota and quota.status == "settled" and _holds(namespace.is_absent, context, key):
             yield _deleted_under(quota, key)
 
 
@@ -314,13 +316,13 @@ def _missing_roles(context: Context, changes: Iterable[Change]) -> Iterator[Obst
     """The roles that members bring and that are not there, or not at this path."""
     for key in (change.key for change in changes if change.key.kind is Kind.ROLE_ATTACHMENT):
         try:
-            found = role_attachment.path_and_name(context, key)
+            role_path_and_name = role_attachment.path_and_name(context, key)
         except Exception as error:  # as above
             what = f"account {key.account}: cannot check whether the role {key.container} exists: {reason_of(error)}"
             yield Obstacle(what[:LONGEST_TEXT], "The next reconciliation tries again.", only=str(key))
             continue
-        if found != key.container:
-            likely = f"Did you mean {found}? Else create" if found else "Create"
+        if role_path_and_name != key.container:
+            likely = f"Did you mean {role_path_and_name}? Else create" if role_path_and_name else "Create"
             remedy = f"{likely} it, or correct existing_role (with its path) in the team's record."
             what = f"account {key.account} has no role {key.container}"
             yield Obstacle(what[:LONGEST_TEXT], remedy[:LONGEST_TEXT], only=str(key))

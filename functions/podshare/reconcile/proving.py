@@ -31,13 +31,13 @@ def watch(context: Context, desired: Mapping[Key, Resource], observed: Mapping[K
     It is announced with the next proof, so that no revocation waits for an event to be accepted. Without a row nothing
     is known of what was granted, and nothing is found.
     """
-    found, wanted = _reaches(context, desired, observed)
+    actual, wanted = _reaches(context, desired, observed)
     row = context.state.get(PROOFS, _part(context.team))
-    known = _granted(row) if row else frozenset({*found, *wanted})
+    known = _granted(row) if row else frozenset({*actual, *wanted})
     if row is None or beyond(wanted, known):
         text = _packed({*known, *wanted})
         context.state.update(PROOFS, _part(context.team), "SET granted = :granted", None, granted=text)
-    if widened := _told(beyond(found, {*known, *wanted})):
+    if widened := _told(beyond(actual, {*known, *wanted})):
         news = {"found": widened[:MOST_TOLD], "at": read_at, "announced": False}
         context.state.update(PROOFS, _part(context.team), "SET widened = :widened", None, widened=news)
 
@@ -53,35 +53,37 @@ def prove(
     Announces what podshare never granted, whether it is still there or not. What was granted and is still to be taken
     away makes the proof fail, and is no news. Raises Retryable if the event is not taken.
     """
-    found, wanted = _reaches(context, desired, observed)
+    actual, wanted = _reaches(context, desired, observed)
     row = context.state.get(PROOFS, _part(context.team)) or {}
-    excess = beyond(found, wanted)
+    excess = beyond(actual, wanted)
     verification = dict(verification)
-    told, not_looked_at = verification.pop("doors"), verification.pop("not_looked_at")
+    read_doors, not_looked_at = verification.pop("doors"), verification.pop("not_looked_at")
     keep_first_look(context, verification.pop("spanning"), verification.pop("at_first"))
-    doors = [Door.of_dict(one) for one in told if not one["expected"]]
+    doors = [Door.of_dict(item) for item in read_doors if not item["expected"]]
     entered = frozenset(door.access for door in doors)
     proof = Proof(
         team=context.team,
         read_at=str(verification["at"]),
-        access=tuple(sorted({*found, *entered})),
+        access=tuple(sorted({*actual, *entered})),
         excess=excess | entered,
-        doors=tuple(told),
+        doors=tuple(read_doors),
         not_looked_at=tuple(not_looked_at),
         violations=tuple(verification["violations"]),
-        unread=tuple(f"{key}: {one.reason}" for key, one in observed.items() if isinstance(one, Unreadable)),
-        refusals=refusals({*found, *entered}, excess | entered, _others(context, in_full=bool(excess | entered))),
+        unread=tuple(f"{key}: {item.reason}" for key, item in observed.items() if isinstance(item, Unreadable)),
+        refusals=refusals({*actual, *entered}, excess | entered, _others(context, in_full=bool(excess | entered))),
     )
     never_granted = beyond(excess, _granted(row))
-    going = {key for one in excess - never_granted for key in one.by}
-    points = described(context.installation, (one for one in observed.values() if isinstance(one, Resource)))
+    going = {key for item in excess - never_granted for key in item.by}
+    points = described(
+        context.installation, (observation for observation in observed.values() if isinstance(observation, Resource))
+    )
     widened = _announced(
         context, row, proof, never_granted, ({str(key) for key in desired} - going) | {door.key for door in doors}
     )
     _keep(
         context,
         proof,
-        {*wanted, *(set(found) - never_granted)},
+        {*wanted, *(set(actual) - never_granted)},
         widened,
         points,
     )
@@ -107,26 +109,28 @@ def _announced(
     last: Mapping[str, Any] | None = row.get("widened") or None
     before = [] if last is None or last["announced"] else [*last["found"]]
     # what is no longer wanted, or gives what it is to give no longer, may break a rule until that is gone
-    broken = [f"{one['rule']}: {one['found']}" for one in proof.violations if one["key"] in staying]
-    there = [*_told(never_granted), *broken]
-    told = [*dict.fromkeys([*before, *there])]
-    if not told:
+    broken = [
+        f"{violation['rule']}: {violation['found']}" for violation in proof.violations if violation["key"] in staying
+    ]
+    current = [*_told(never_granted), *broken]
+    announced = [*dict.fromkeys([*before, *current])]
+    if not announced:
         return last
-    news = {"found": told[:MOST_TOLD], "at": proof.read_at, "taken_away": not there}
+    news = {"found": announced[:MOST_TOLD], "at": proof.read_at, "taken_away": not current}
     announce(context.team, PROOF_FAILED, [news])
     return {**news, "announced": True}
 
 
 def _told(found: Iterable[Access]) -> list[str]:
-    return [str(one)[:LONGEST_TEXT] for one in sorted(found)]
+    return [str(access)[:LONGEST_TEXT] for access in sorted(found)]
 
 
 def _reaches(
     context: Context, desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]
 ) -> tuple[tuple[Access, ...], tuple[Access, ...]]:
-    there = [found for found in observed.values() if isinstance(found, Resource)]
-    keys = {*desired, *(found.key for found in there)}
-    return reach(there, keys, context.installation), reach([*desired.values()], keys, context.installation)
+    existing = [resource for resource in observed.values() if isinstance(resource, Resource)]
+    keys = {*desired, *(resource.key for resource in existing)}
+    return reach(existing, keys, context.installation), reach([*desired.values()], keys, context.installation)
 
 
 def _part(team: str) -> str:
@@ -134,11 +138,15 @@ def _part(team: str) -> str:
 
 
 def _granted(row: Mapping[str, Any]) -> frozenset[Access]:
-    return frozenset(Access.of_dict(one) for one in unpacked(str(row["granted"]))) if "granted" in row else frozenset()
+    return (
+        frozenset(Access.of_dict(access) for access in unpacked(str(row["granted"])))
+        if "granted" in row
+        else frozenset()
+    )
 
 
 def _packed(found: Iterable[Access]) -> str:
-    return packed([one.as_dict() for one in sorted(found)])
+    return packed([access.as_dict() for access in sorted(found)])
 
 
 def _keep(

@@ -45,7 +45,12 @@ def check_fit(
     Raises Retryable if others keep claiming in between.
     """
     quota = next(
-        (one for one in desired.values() if isinstance(one, ComputeQuota) and one.cluster == cluster.name), None
+        (
+            resource
+            for resource in desired.values()
+            if isinstance(resource, ComputeQuota) and resource.cluster == cluster.name
+        ),
+        None,
     )
     if quota is None or found.facts is None:
         return Fit()
@@ -56,27 +61,27 @@ def check_fit(
         try:
             there = _allocations(context, found.facts)
             instances = _instances(context, found, [*there, *_claimed_quotas(row), wanted], wanted.types)
-            given = _with_claims(there, row, wanted.team, instances)
+            guaranteed = _with_claims(there, row, wanted.team, instances)
         except Exception as error:  # whatever it is, the rest of the team does not wait for it
             return _unreadable(cluster, quota, error)
         lacking = wanted.types - found.nodes.keys()  # `before_adding` reports what is raised there
         over = [
-            one
-            for one in capacity.over_commitments(found.nodes, given, wanted, instances)
-            if not (one.raised and one.commitment.instance_type in lacking)
+            over_commitment
+            for over_commitment in capacity.over_commitments(found.nodes, guaranteed, wanted, instances)
+            if not (over_commitment.raised and over_commitment.commitment.instance_type in lacking)
         ]
-        refused = [one for one in over if one.raised] if refuses else []
-        unknown = capacity.uncounted(given, wanted, instances)
+        refused = [over_commitment for over_commitment in over if over_commitment.raised] if refuses else []
+        unknown = capacity.uncounted(guaranteed, wanted, instances)
         unsure = [name for name, raised in unknown.items() if raised and refuses]
-        keeps = refuses and not (refused or unsure or lacking) and _is_raised(wanted, given, instances)
+        keeps = refuses and not (refused or unsure or lacking) and _is_raised(wanted, guaranteed, instances)
         if not claim or _claimed(context, found.facts, row, wanted.team, wanted if keeps else None):
             return Fit(
                 (
-                    *(_obstacle(cluster, quota, one) for one in refused),
+                    *(_obstacle(cluster, quota, over_commitment) for over_commitment in refused),
                     *(_unknown_obstacle(cluster, quota, name) for name in unsure),
                 ),
                 (
-                    *(_note(one) for one in over if one not in refused),
+                    *(_note(over_commitment) for over_commitment in over if over_commitment not in refused),
                     *(_unknown(cluster, name) for name in unknown if name not in unsure),
                 ),
             )
@@ -101,18 +106,20 @@ def report(settings: Settings, name: str) -> dict[str, Any]:
         return {"cluster": name, "problem": str(error)}
     if record is None:
         return {"cluster": name, "problem": f"there is no {record_id} in the registry"}
-    found = inspect_cluster(context, record)
-    if found.facts is None:
-        return {"cluster": name, "problem": found.obstacles[0].what}
+    condition = inspect_cluster(context, record)
+    if condition.facts is None:
+        return {"cluster": name, "problem": condition.obstacles[0].what}
     try:
-        there = _allocations(context, found.facts)
-        instances = published(context, found.facts, {*found.nodes, *(name for each in there for name in each.types)})
+        there = _allocations(context, condition.facts)
+        instances = published(
+            context, condition.facts, {*condition.nodes, *(name for each in there for name in each.types)}
+        )
     except Exception as error:  # as above
         return {"cluster": name, "problem": f"its compute quotas cannot be read: {reason_of(error)}"[:LONGEST_TEXT]}
     return {
         "cluster": name,
         "over_commitment": record.over_commitment,
-        "instance_types": capacity.report(capacity.commitments(found.nodes, there, instances)),
+        "instance_types": capacity.report(capacity.commitments(condition.nodes, there, instances)),
     }
 
 
@@ -132,8 +139,8 @@ def _allocations(context: Context, facts: ClusterFacts) -> list[Allocation]:
     """What every quota of the cluster guarantees, whoever made it."""
     client = context.accounts.client("sagemaker", facts.account, facts.region)
     pages = client.get_paginator("list_compute_quotas").paginate(ClusterArn=facts.hyperpod_arn)
-    listed: Iterable[Mapping[str, Any]] = (one for page in pages for one in page["ComputeQuotaSummaries"])
-    return [found for one in listed if (found := capacity.allocation(one))]
+    listed: Iterable[Mapping[str, Any]] = (summary for page in pages for summary in page["ComputeQuotaSummaries"])
+    return [allocation for summary in listed if (allocation := capacity.allocation(summary))]
 
 
 def _is_raised(wanted: Allocation, given: Iterable[Allocation], instances: Instances) -> bool:
@@ -143,20 +150,20 @@ def _is_raised(wanted: Allocation, given: Iterable[Allocation], instances: Insta
 
 
 def _obstacle(cluster: Cluster, quota: ComputeQuota, one: OverCommitment) -> Obstacle:
-    found = one.commitment
-    asked, free = found.asked_and_free(quota.team)
+    commitment = one.commitment
+    asked, free = commitment.asked_and_free(quota.team)
     what = (
-        f"the quota of {quota.team} would over-commit the cluster by {_by(found)}: it asks for {asked:g} of "
-        f"{found.nodes.lasting} nodes of {found.instance_type}, of which {free:g} are free. {found}"
+        f"the quota of {quota.team} would over-commit the cluster by {_by(commitment)}: it asks for {asked:g} of "
+        f"{commitment.nodes.lasting} nodes of {commitment.instance_type}, of which {free:g} are free. {commitment}"
     )
-    if found.will_fit:
+    if commitment.will_fit:
         remedy = "Wait: the nodes that it needs have been requested and have not arrived yet."
     else:
         remedy = (
             f"Lower a quota, add nodes, or set `over_commitment: warn` in cluster#{cluster.name}; then reconcile. "
             "The rest of the team is provisioned, and its existing quota stays unchanged."
         )
-    return Obstacle(what[:LONGEST_TEXT], remedy, waits=found.will_fit, only=str(quota.key))
+    return Obstacle(what[:LONGEST_TEXT], remedy, waits=commitment.will_fit, only=str(quota.key))
 
 
 def _note(one: OverCommitment) -> str:
@@ -199,12 +206,12 @@ def _claims_of(facts: ClusterFacts) -> str:
 
 def _with_claims(there: list[Allocation], row: Mapping[str, Any], team: str, instances: Instances) -> list[Allocation]:
     """What is guaranteed, and what was let through for other teams and is not there yet."""
-    given = {each.team: each for each in there}
+    by_team = {each.team: each for each in there}
     for claimed in _claimed_quotas(row):
         if claimed.team != team and _is_raised(claimed, there, instances):
-            sharing = given[claimed.team].sharing if claimed.team in given else {}
-            given[claimed.team] = replace(claimed, sharing=sharing)
-    return list(given.values())
+            sharing = by_team[claimed.team].sharing if claimed.team in by_team else {}
+            by_team[claimed.team] = replace(claimed, sharing=sharing)
+    return list(by_team.values())
 
 
 def _claimed_quotas(row: Mapping[str, Any]) -> list[Allocation]:

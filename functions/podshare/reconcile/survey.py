@@ -61,7 +61,7 @@ def survey(
     def read(key: Key) -> Observation:
         if is_out_of_reach(accounts, key.account) and key not in desired:
             return LeftBehind(key, f"the account is {accounts[key.account].state}")
-        if any(is_by_hand(one, key) for one in facts.values()):
+        if any(is_by_hand(cluster, key) for cluster in facts.values()):
             return LeftBehind(key, _NO_API, _BY_HAND)
         try:
             return KINDS[key.kind].read(context, key, desired.get(key))

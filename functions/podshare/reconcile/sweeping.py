@@ -55,8 +55,8 @@ def _teams(settings: Settings) -> set[str]:
 
 
 def _statuses(settings: Settings) -> list[Item]:
-    found = State(settings.state).query(STATUSES, "team#")
-    return [item for item in found if is_name(_team(item), LONGEST_TEAM)]
+    rows = State(settings.state).query(STATUSES, "team#")
+    return [item for item in rows if is_name(_team(item), LONGEST_TEAM)]
 
 
 def _team(row: Item) -> str:
@@ -88,13 +88,13 @@ def summarize(settings: Settings, sweep: Mapping[str, str], execution: str, list
     """
     statuses = _statuses(settings)
     teams = [status for status in statuses if status.get("state") != TeamState.DELETED or status.get("left_behind")]
-    found = [(status, _outcome(status, sweep)) for status in teams]
+    results = [(status, _outcome(status, sweep)) for status in teams]
     swept = {_team(status) for status in statuses if _since(status, sweep)}
     unswept = max(0, listed.get("teams", 0) - len(swept))  # also those that have no status yet
     rows = State(settings.state).query(ORGANIZATION, "account#")
     accounts = [Account.of_row(row) for row in rows]
     unread = max(0, listed.get("accounts", 0) - sum(_since(row, sweep) for row in rows))
-    counts = Counter(outcome for _, outcome in found)
+    counts = Counter(outcome for _, outcome in results)
     counts["unfinished"] = max(counts["unfinished"], unswept)
     missed = {"accounts": unread, "teams": unswept - len(_running(settings) - swept)}  # who runs on was not missed
     summary = {
@@ -105,7 +105,7 @@ def summarize(settings: Settings, sweep: Mapping[str, str], execution: str, list
             "waiting": sum(bool(account.waiting_since) for account in accounts),
             "unread": unread,
         },
-        "reasons": [reason for status, outcome in found for reason in _reasons(status, outcome)][:MOST_REASONS],
+        "reasons": [reason for status, outcome in results for reason in _reasons(status, outcome)][:MOST_REASONS],
         "failed": _failed(missed, listed),
     }
     State(settings.state).put(SWEEP, "summary", **summary, sweep=sweep["id"], execution=execution)
@@ -119,8 +119,8 @@ def _running(settings: Settings) -> set[str]:
 
 def _failed(missed: Mapping[str, int], listed: Mapping[str, int]) -> str:
     """A sentence on what was mostly missed."""
-    told = [f"{missed[what]} of {total} {what}" for what, total in listed.items() if 2 * missed[what] > total]
-    return f"{' and '.join(told)} were not swept: see the Map Run of the execution" if told else ""
+    unswept = [f"{missed[what]} of {total} {what}" for what, total in listed.items() if 2 * missed[what] > total]
+    return f"{' and '.join(unswept)} were not swept: see the Map Run of the execution" if unswept else ""
 
 
 OUTCOMES = ("in_sync", "repaired", "degraded", "waiting", "held", "rejected", "ended", "deleted", "unfinished")
@@ -140,8 +140,8 @@ def _reasons(status: Item, outcome: str) -> list[dict[str, str]]:
     if outcome == "unfinished":
         what = f"its reconciliation had not finished when the sweep ended; last state {status.get('state')}"
         return [{"team": team, "state": outcome, "what": what, "remedy": f"podshare team status {team}"}]
-    told = [*status.get("problems", ()), *status.get("left_behind", ())]
-    return [{"team": team, "state": outcome, **_reason(one)} for one in told]
+    problems = [*status.get("problems", ()), *status.get("left_behind", ())]
+    return [{"team": team, "state": outcome, **_reason(problem)} for problem in problems]
 
 
 def _reason(problem: Mapping[str, Any]) -> dict[str, str]:

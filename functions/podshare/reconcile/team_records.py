@@ -75,7 +75,9 @@ class TeamRecords:
     @property
     def gone_clusters(self) -> frozenset[str]:
         """The clusters in accounts that have gone: nobody gets in there, and nothing is given there."""
-        return frozenset(name for name, one in self.clusters.items() if is_out_of_reach(self.accounts, one.account))
+        return frozenset(
+            name for name, cluster in self.clusters.items() if is_out_of_reach(self.accounts, cluster.account)
+        )
 
     @property
     def shut_clusters(self) -> frozenset[str]:
@@ -86,7 +88,7 @@ class TeamRecords:
         own = enrolled(self.name)
         if own and is_blocked(self.accounts, own[1]):
             return frozenset(self.clusters)
-        return frozenset(name for name, one in self.clusters.items() if is_blocked(self.accounts, one.account))
+        return frozenset(name for name, cluster in self.clusters.items() if is_blocked(self.accounts, cluster.account))
 
     @property
     def selects(self) -> bool:
@@ -176,8 +178,8 @@ class _Reader:
         now = datetime.now(UTC)
         if accepted.record:
             facts = {one: self._with_file_systems(facts[one], accepted.record) for one in facts}
-        told = [*filter(None, map(cluster_notes.get, counting)), *dataset_notes]
-        told += [*_far(accepted.record, in_use.values(), datasets), *_terms(accepted.record, now)]
+        notes = [*filter(None, map(cluster_notes.get, counting)), *dataset_notes]
+        notes += [*_far(accepted.record, in_use.values(), datasets), *_terms(accepted.record, now)]
         records = TeamRecords(
             name=name,
             written=item is not None,
@@ -188,7 +190,7 @@ class _Reader:
             known_facts=facts,
             accounts={},
             problems=accepted.problems,
-            notes=tuple(told) if item else (),
+            notes=tuple(notes) if item else (),
             as_of=now,
             accepted_before={**team_before, **accepted_before},
         )
@@ -200,10 +202,10 @@ class _Reader:
 
     def _enrolled(self, name: str, written: Mapping[str, Item]) -> Enrolled | None:
         """What an enrollment makes of the team; None if its name is no enrollment's, or it has a record of its own."""
-        found = enrolled(name)
-        if found is None or f"team#{name}" in written:
+        enrolled_team = enrolled(name)
+        if enrolled_team is None or f"team#{name}" in written:
             return None
-        enrollment, account = found
+        enrollment, account = enrolled_team
         item = written.get(f"enrollment#{enrollment}")
         known = known_accounts(self.settings, [account])
         return team_of(item, known[account]) if item and account in known else Enrolled(None)
@@ -242,15 +244,15 @@ def _clusters(
     names: Collection[str], written: Mapping[str, Item], accepted_before: Mapping[str, Item]
 ) -> tuple[dict[str, Cluster], dict[str, ClusterFacts], dict[str, str]]:
     """Each cluster that counts, with what was learned of it last, and its notes."""
-    found: dict[str, Cluster] = {}
+    clusters: dict[str, Cluster] = {}
     facts: dict[str, ClusterFacts] = {}
     notes: dict[str, str] = {}
     for name in sorted(names):
         record = f"cluster#{name}"
         cluster, known, notes[name] = _cluster(record, written.get(record), accepted_before.get(record))
-        found |= {name: cluster} if cluster else {}
+        clusters |= {name: cluster} if cluster else {}
         facts |= {name: known} if known else {}
-    return found, facts, notes
+    return clusters, facts, notes
 
 
 def _cluster(name: str, item: Item | None, stored: Item | None) -> tuple[Cluster | None, ClusterFacts | None, str]:
@@ -271,7 +273,7 @@ def _datasets(
     names: Collection[str], written: Mapping[str, Item], accepted_before: Mapping[str, Item]
 ) -> tuple[dict[str, Dataset | None], tuple[str, ...]]:
     """Each dataset that is or was; None for a deleted one."""
-    found: dict[str, Dataset | None] = {}
+    datasets: dict[str, Dataset | None] = {}
     notes: list[str] = []
     for name in sorted(names):
         record = f"dataset#{name}"
@@ -285,8 +287,8 @@ def _datasets(
             if item is None:
                 notes.append(f"{record} was deleted: its grants are revoked")
         notes += [f"{record} is invalid: {problem}" for problem in accepted.problems]
-        found[name] = accepted.record
-    return found, tuple(notes)
+        datasets[name] = accepted.record
+    return datasets, tuple(notes)
 
 
 def cluster_facts(record: Cluster, hyperpod_arn: str) -> ClusterFacts:

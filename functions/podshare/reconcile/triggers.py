@@ -112,8 +112,8 @@ def start_once(machine: str, name: str, given: Mapping[str, Any]) -> str:
 
 def execution_ended(settings: Settings, detail: Mapping[str, Any]) -> str | None:
     """Start a team again whose execution failed; returns the team, or None once it was tried often enough."""
-    given = json.loads(detail["input"])
-    team, attempt = str(given["team"]), int(given.get("attempt", 0)) + 1
+    parsed = json.loads(detail["input"])
+    team, attempt = str(parsed["team"]), int(parsed.get("attempt", 0)) + 1
     if attempt >= MOST_ATTEMPTS:
         return None
     trigger = {

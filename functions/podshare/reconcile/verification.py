@@ -66,7 +66,7 @@ def _boundaries(context: Context, records: TeamRecords, facts: Mapping[str, Clus
     return Boundaries(
         team=records.name,
         namespace=f"hyperpod-ns-{records.name}",
-        cluster_arns=frozenset(one.eks_arn(context.installation.partition) for one in facts.values()),
+        cluster_arns=frozenset(cluster.eks_arn(context.installation.partition) for cluster in facts.values()),
         member_principals=principals,
         installation=context.installation,
     )

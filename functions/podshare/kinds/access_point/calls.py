@@ -29,25 +29,25 @@ def read(context: Context, key: Key, wanted: Resource | None) -> AccessPoint | F
     """The access point and its policy."""
     s3control = context.accounts.client("s3control", key.account, key.region)
     try:
-        found = s3control.get_access_point(AccountId=key.account, Name=key.name)
+        access_point = s3control.get_access_point(AccountId=key.account, Name=key.name)
         listed = s3control.list_tags_for_resource(AccountId=key.account, ResourceArn=_arn(context, key))
     except ClientError as error:
         if is_absent(error):
             return None
         raise
     tags = tag_map(listed.get("Tags", []))
-    identity = found["CreationDate"].isoformat()  # an access point has no id
+    identity = access_point["CreationDate"].isoformat()  # an access point has no id
     if not context.owns(key, tags, identity):
         return context.foreign(key, tags)
     return AccessPoint(
         key=key,
         identity=identity,
         tags=context.installation.compared_tags(tags),
-        bucket=found["Bucket"],
+        bucket=access_point["Bucket"],
         policy=policy_of(context, key),
-        vpc=found.get("VpcConfiguration", {}).get("VpcId"),
-        public_access_blocked=found.get("PublicAccessBlockConfiguration") == _BLOCKED,
-        alias=found.get("Alias", ""),
+        vpc=access_point.get("VpcConfiguration", {}).get("VpcId"),
+        public_access_blocked=access_point.get("PublicAccessBlockConfiguration") == _BLOCKED,
+        alias=access_point.get("Alias", ""),
     )
 
 

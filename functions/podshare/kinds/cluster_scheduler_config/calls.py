@@ -160,12 +160,12 @@ def _find(context: Context, client: "SageMakerClient", key: Key) -> Mapping[str,
 def _described(client: "SageMakerClient", config: str) -> Mapping[str, Any] | None:
     """A config by its id; None for one that is gone, which lists may still hold."""
     try:
-        found = client.describe_cluster_scheduler_config(ClusterSchedulerConfigId=config)
+        cluster_scheduler_config = client.describe_cluster_scheduler_config(ClusterSchedulerConfigId=config)
     except ClientError as error:
         if is_absent(error):
             return None
         raise
-    return found if found["Status"] != "Deleted" else None
+    return cluster_scheduler_config if cluster_scheduler_config["Status"] != "Deleted" else None
 
 
 def _tags(client: "SageMakerClient", found: Mapping[str, Any] | None) -> dict[str, str]:

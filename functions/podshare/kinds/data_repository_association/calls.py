@@ -141,7 +141,7 @@ def _delete(context: Context, key: Key, association: str) -> None:
 
 def _find(context: Context, key: Key) -> Mapping[str, Any] | None:
     """The association of the key's directory."""
-    found = (one for one in associations(context, key.account, key.region, key.container))
+    found = (association for association in associations(context, key.account, key.region, key.container))
     return next((one for one in found if one["FileSystemPath"].strip("/") == key.name.strip("/")), None)
 
 

@@ -66,8 +66,8 @@ def update(context: Context, observed: Resource, wanted: Resource) -> None:
 def path_and_name(context: Context, key: Key) -> str:
     """Path and name of the role of this name, wherever it is; empty if the account has none."""
     try:
-        found = context.accounts.client("iam", key.account).get_role(RoleName=_role_name(key))
-        return str(found["Role"]["Arn"]).partition(":role/")[2]
+        role = context.accounts.client("iam", key.account).get_role(RoleName=_role_name(key))
+        return str(role["Role"]["Arn"]).partition(":role/")[2]
     except ClientError as error:
         if is_absent(error):
             return ""
