@@ -31,7 +31,7 @@ def handler_of(work: Work) -> Callable[[dict[str, Any], LambdaContext], dict[str
 
 
 def _as_before(change: dict[str, Any]) -> dict[str, Any]:
-    """What became of one change, as version 0.1.0 told it. Raises Terminal for one that failed."""
+    """What became of one change, as version 0.1.0 reported it. Raises Terminal for one that failed."""
     if change["status"] == "failed":
         raise Terminal(change["detail"])
     status = "pending" if change["status"] == "again" else change["status"]
