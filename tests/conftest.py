@@ -6,6 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# no test depends on how fast the machine is: Hypothesis gives each example 200 ms otherwise
+settings.register_profile("podshare", deadline=None)
+settings.load_profile("podshare")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -59,7 +59,7 @@ generated: Counter[str] = Counter()
 def thorough(examples: int) -> settings:
     """So many examples, the same in every run."""
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    return settings(max_examples=examples, derandomize=True, deadline=None, database=None, suppress_health_check=slow)
+    return settings(max_examples=examples, derandomize=True, database=None, suppress_health_check=slow)
 
 
 # ---- what holds of every record -------------------------------------------------------------------------------

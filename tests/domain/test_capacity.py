@@ -227,7 +227,7 @@ lines = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(st.lists(lines, max_size=4), lines, lines)
 def test_what_is_let_through_never_over_commits_and_a_lowering_always_passes(
     others: list[list[dict[str, Any]]], before: list[dict[str, Any]], after: list[dict[str, Any]]

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from itertools import product
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from podshare.kinds import limits
@@ -92,7 +92,6 @@ def _allows(policy: policies.Document | None, action: str, arn: str, key: str, w
     return False
 
 
-@settings(deadline=None)
 @given(teams)
 def test_a_service_account_has_what_any_of_its_grants_gives(accounts: Any) -> None:
     """For every key: who may get, put and list it is who has a grant that says so, whatever the grants overlap."""
@@ -100,7 +99,6 @@ def test_a_service_account_has_what_any_of_its_grants_gives(accounts: Any) -> No
     assert given_by(wanted(team)) == asked(team)
 
 
-@settings(deadline=None)
 @given(teams, teams)
 def test_a_narrowing_takes_away_exactly_what_is_granted_no_more(before: Any, after: Any) -> None:
     """What is written first leaves all that both records grant, and nothing else: no grant goes with another."""
@@ -110,7 +108,6 @@ def test_a_narrowing_takes_away_exactly_what_is_granted_no_more(before: Any, aft
     assert given_by(narrowed) == asked(old) & asked(new)
 
 
-@settings(deadline=None)
 @given(teams)
 def test_grants_end_one_by_one(accounts: Any) -> None:
     """A grant that has ended takes nothing of another one with it, and is told by its dataset and prefix."""
@@ -124,7 +121,6 @@ def test_grants_end_one_by_one(accounts: Any) -> None:
     assert len({term.what for term in terms(team)}) == len(terms(team))
 
 
-@settings(deadline=None)
 @given(teams, teams)
 def test_of_a_bad_record_counts_what_both_grant(before: Any, after: Any) -> None:
     """While a record is wrong nothing counts that it, or the last one, does not grant; what it repeats stays."""

@@ -290,7 +290,7 @@ teams = st.none() | st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(teams, teams)
 def test_doing_the_plan_reaches_what_is_desired(old: Team | None, new: Team | None) -> None:
     """Whatever a team was and becomes: its plan, done change by change, leaves nothing to plan."""
@@ -310,7 +310,7 @@ def test_doing_the_plan_reaches_what_is_desired(old: Team | None, new: Team | No
     assert there.keys() == want.keys()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(teams, teams, teams)
 def test_a_change_that_was_overtaken_never_adds_what_is_not_desired(
     old: Team | None, planned: Team | None, now: Team | None

@@ -131,7 +131,7 @@ STEPS = st.permutations(["move", "tag"]).flatmap(
 TURNS = st.lists(st.tuples(st.sampled_from(["step", "event", "copy"]), st.integers(0, 9)), max_size=20)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=8, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(steps=STEPS, turns=TURNS, lost=st.none() | st.integers(0, 6))
 def test_every_ordering_ends_in_the_same_state(
     world: World, steps: list[str], turns: list[tuple[str, int]], lost: int | None

@@ -99,7 +99,7 @@ def is_taken(text: str) -> bool:
 _WORDS = st.sampled_from(["A", "a", "aws", "AWS", "podshare", "b", " ", ":", "=", "=", ",", ",", "1", "*", "é", "\n"])
 
 
-@settings(max_examples=3000, deadline=None, derandomize=True)
+@settings(max_examples=3000, derandomize=True)
 @given(st.lists(_WORDS, max_size=14).map("".join))
 def test_the_stack_takes_what_the_functions_take(text: str) -> None:
     """The template's pattern and the functions agree: no deployment succeeds with which no function would start."""
