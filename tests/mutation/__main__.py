@@ -42,6 +42,7 @@ addopts = "-q -p no:cacheprovider --tb=no --assert=plain --ignore=tests/domain/t
 source_paths = ["podshare"]
 only_mutate = [{core}]
 also_copy = ["examples", "conftest.py"]
+pytest_add_cli_args = ["--hypothesis-profile=mutation"]
 pytest_add_cli_args_test_selection = ["tests/domain"]
 """
 _PROFILE = """\
@@ -49,7 +50,6 @@ from hypothesis import Phase, settings
 
 # the first failure kills a mutant: no shorter example is looked for, and none is remembered
 settings.register_profile("mutation", phases=[Phase.explicit, Phase.generate], database=None, deadline=None)
-settings.load_profile("mutation")
 """
 
 
