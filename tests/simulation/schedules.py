@@ -21,7 +21,7 @@ _SLOW_EVENTS = ("aborted", "redriven")
 _QUICK_EVENTS = tuple(event for event in EVENTS if event not in _SLOW_EVENTS)
 _CONCERNING_TEAMS = ("onboarding", "change")  # the chapters in which something else may happen meanwhile
 
-_MOST_BY_CHANCE = 0.01  # share of the recorded calls; where more are made no longer, the story has changed
+_MOST_BY_CHANCE = 0.02  # share of the recorded calls; where more are made no longer, the story has changed
 
 Kind = tuple[str, str, str]
 
