@@ -129,23 +129,25 @@ class Coverage:
     met: dict[str, set[Call]] = field(default_factory=lambda: defaultdict(set))
     schedules: int = 0
     _made: list[frozenset[Call]] = field(default_factory=list)  # by each schedule since chance was last left out
+    _times: Counter[Call] = field(default_factory=Counter)  # by how many schedules
 
     def add(self, made: Collection[Call], struck: Sequence[tuple[Call, Fault]]) -> None:
         """The calls that were made while a schedule was played, and what it has struck."""
         self.schedules += 1
         self._made.append(frozenset(made))
+        self._times.update(made)
         for call, fault in struck:
             self.struck[fault.kind] += 1
             self.met[fault.kind].add(call.first)
 
-    def leave_out_chance(self, faults: Iterable[Fault]) -> frozenset[Call]:
+    def leave_out_chance(self, faults: Iterable[Fault], least: float = 0.5) -> frozenset[Call]:
         """Leave out the calls without which ``faults`` are missing and that are by chance; all stay if they are many.
 
-        By chance is what most of the latest schedules have not made.
+        By chance is what less than the share ``least`` of the latest schedules has made.
         """
         times_made = Counter(call for made in self._made for call in made)
         owed = {fault.call.first for fault in self.missing(faults)}
-        rare = frozenset(call for call in owed & self.calls if times_made[call] * 2 < len(self._made))
+        rare = frozenset(call for call in owed & self.calls if times_made[call] < len(self._made) * least)
         self._made.clear()
         if len(rare) > len(self.calls) * _MOST_BY_CHANCE:
             return frozenset()
@@ -168,10 +170,16 @@ class Coverage:
         return frozenset((call.kind, kind) for call in self.calls for kind in call.faults)
 
     def missing(self, faults: Iterable[Fault]) -> list[Fault]:
-        """Those of ``faults`` without which a promise is not kept, at the first of the same calls."""
-        calls, classes = self.calls - self.of_calls, self.classes - self.of_classes
-        found = [one for one in faults if one.call.first in calls or (one.call.kind, one.kind) in classes]
-        return [Fault(one.call.first, one.kind) for one in found]
+        """Those of ``faults`` without which a promise is not kept, at the first of the same calls.
+
+        What a class of calls lacks is owed by the one of its calls that was made most often.
+        """
+        unmet = self.calls - self.of_calls
+        owed = {Fault(one.call.first, one.kind) for one in faults if one.call.first in unmet}
+        pairs = self.classes - self.of_classes - {(one.call.kind, one.kind) for one in owed}
+        members = _classes(self.calls)
+        owed |= {Fault(max(members[kind], key=lambda call: self._times[call]), fault) for kind, fault in pairs}
+        return sorted(owed)
 
     def table(self) -> list[tuple[str, str, str]]:
         """Rows: a fault, how often it struck, how many calls it has met."""

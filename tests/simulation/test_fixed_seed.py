@@ -100,6 +100,20 @@ def test_whether_a_call_is_by_chance_is_asked_of_the_latest_schedules() -> None:
     assert coverage.missing(faults) == []
 
 
+def test_what_a_class_of_calls_lacks_is_owed_by_a_call_that_is_made() -> None:
+    """A fault that was promised at a call by chance is met at another call of the same class."""
+    same = Call("removal", ONE.principal, ONE.action, ONE.resource)
+    calls, made = {**CALLS, ONE: 1, same: 1}, {**CALLS, same: 1}
+    faults = promised(calls, 7)
+    coverage = Coverage(frozenset(calls))
+    coverage.add(made, [(fault.call, fault) for fault in faults if fault.call.first != ONE])
+    assert coverage.leave_out_chance(faults) == {ONE}
+    owed = coverage.missing(faults)
+    assert {fault.call for fault in owed} == {same}
+    coverage.add(made, [(fault.call, fault) for fault in owed])
+    assert coverage.missing(faults) == []
+
+
 def test_events_get_lost_and_calls_do_not() -> None:
     """What is brought to podshare comes twice, late or never; what podshare asks for is refused or not answered."""
     event = Call("absence", BUS, "deliver", "podshare-organization CloseAccountResult")
