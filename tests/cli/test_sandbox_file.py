@@ -152,7 +152,7 @@ def test_exec_in_an_account_that_is_not_there_names_those_that_are(
 
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize(
-    ("text", "told"), [(None, "cannot be read"), ("{", "is not JSON"), ("[]", "holds no event")], ids=str
+    ("text", "told"), [(None, "cannot be read"), ("{", "is not JSON"), ("[]", "contains no event")], ids=str
 )
 def test_what_holds_no_event_is_not_sent(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None, told: str
