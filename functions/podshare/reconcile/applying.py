@@ -52,6 +52,7 @@ _LONGEST_DETAIL = 1000
 _FRESH_SECONDS = 60.0
 _CHECK_SECONDS = 1.0
 _known: dict[Hold, tuple[float, Mapping[Key, Resource]]] = {}  # when it was read, what is desired; of one hold at most
+_reading = threading.Lock()
 
 _log = logging.getLogger(__name__)
 
@@ -88,12 +89,11 @@ def apply(settings: Settings, work: str, batch: Batch, seconds_left: Callable[[]
     works on, that may succeed in a moment, or for which too little of the invocation's ``seconds_left`` is left, is
     made again after ``wait_seconds``: ``MOST_LOOKS`` and ``MOST_RETRIES`` times at most.
     """
-    desired = _Desired(settings, batch.hold)
     lease = _FreshCheck(TeamLeases(State(settings.state), settings.function_timeout), batch.hold)
 
     def make(turn: Sequence[Told]) -> list[Told]:
         return [
-            _attempt(settings, work, batch.hold, desired, change)
+            _attempt(settings, work, batch.hold, change)
             if seconds_left() > settings.function_timeout / 2
             else {**change, "status": "again"}
             for change in turn
@@ -119,14 +119,14 @@ def _turns(changes: Iterable[Told]) -> list[list[Told]]:
     return list(turns.values())
 
 
-def _attempt(settings: Settings, work: str, hold: Hold, desired: "_Desired", change: Told) -> Told:
+def _attempt(settings: Settings, work: str, hold: Hold, change: Told) -> Told:
     """The change with what became of it: a final status, or ``again`` with when, how often, and why."""
     step = Step(hold, Action(change["action"]), Key.parse(change["key"]))
     about = f"team {hold.team}, account {step.key.account}: {step.action} {step.key.kind} {step.key.name}"
     try:
         with classified(about):
             ask_guard()
-            status, detail = _converge(settings, work, step, desired.read())
+            status, detail = _converge(settings, work, step)
     except Pending as pending:
         return look_again(change, str(pending), str(pending) if isinstance(pending, Failed) else "")
     except Retryable as retryable:
@@ -191,27 +191,23 @@ class _FreshCheck:
                 self._checked_at = now
 
 
-class _Desired:
-    """What is desired under a hold, read once for all threads and again after a minute: some of it ends by the
-    clock."""
+def _desired(settings: Settings, hold: Hold) -> Mapping[Key, Resource]:
+    """What is desired under ``hold``, read once for all threads, and again after a minute: some of it expires.
 
-    def __init__(self, settings: Settings, hold: Hold) -> None:
-        self._settings, self._hold = settings, hold
-        self._lock = threading.Lock()
-
-    def read(self) -> Mapping[Key, Resource]:
-        """What is desired now. Raises Retryable or Terminal if that cannot be determined."""
-        with self._lock:
-            known = _known.get(self._hold)
-            if known and time.monotonic() - known[0] < _FRESH_SECONDS:
-                return known[1]
-            read_at, desired = time.monotonic(), _read_desired(self._settings, self._hold.team)
-            _known.clear()
-            _known[self._hold] = read_at, desired
-            return desired
+    Raises Retryable or Terminal if that cannot be determined.
+    """
+    with _reading:
+        known = _known.get(hold)
+        if known and time.monotonic() - known[0] < _FRESH_SECONDS:
+            return known[1]
+        read_at, desired = time.monotonic(), _read_desired(settings, hold.team)
+        _known.clear()
+        _known[hold] = read_at, desired
+        return desired
 
 
-def _converge(settings: Settings, work: str, step: Step, desired: Mapping[Key, Resource]) -> tuple[str, str]:
+def _converge(settings: Settings, work: str, step: Step) -> tuple[str, str]:
+    desired = _desired(settings, step.hold)
     context = _context(settings, work, step, desired)
     if step.action is Action.DRAIN:
         wanted_again = step.key in desired
