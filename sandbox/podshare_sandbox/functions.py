@@ -499,10 +499,13 @@ class _RuntimeApiConnection(http.server.BaseHTTPRequestHandler):
     server: _RuntimeApi
 
     def do_GET(self) -> None:
-        """GET runtime/invocation/next."""
+        """GET runtime/invocation/next, which is never answered once the environment is closed: the process is killed.
+
+        awslambdaric's native client crashes on any answer that lacks one of the headers below.
+        """
         invocation = self.server.next_invocation()
         if invocation is None:
-            self._send(410)
+            self.close_connection = True
             return
         self._send(
             200,

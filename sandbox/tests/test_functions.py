@@ -1,6 +1,7 @@
 """Lambda functions run in processes of their own, in their own role, and fail as they do on AWS."""
 
 import base64
+import http.client
 import json
 import threading
 import time
@@ -253,6 +254,17 @@ def test_closing_ends_all_processes(aws: Runtime) -> None:
     thread.join(5)
     assert outcome[0][1] == "Unhandled"
     functions.install(aws.front_door, run_uploaded_code=True)
+
+
+def test_a_process_that_waits_hears_nothing_when_its_environment_is_closed() -> None:
+    """It is killed where it waits: awslambdaric's native client crashes on an answer that is no invocation."""
+    runtime_api = functions._RuntimeApi("arn:aws:lambda:us-west-2:111111111111:function:waiting")
+    waiting = http.client.HTTPConnection(runtime_api.address, timeout=10)
+    waiting.request("GET", "/2018-06-01/runtime/invocation/next")
+    runtime_api.await_ready(10)
+    runtime_api.close()
+    with pytest.raises(http.client.RemoteDisconnected):
+        waiting.getresponse()
 
 
 def test_uploaded_code_runs_only_where_the_sandbox_was_told_to(aws: Runtime, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_a_namespace_that_somebody_deletes_is_waited_for_and_then_told(world: Wo
     assert HOLD in problem["remedy"]
     assert "cluster-rbac" not in str(world.status("tango")["problems"])
     let_go(api)
-    problem = until(world, "DEGRADED", f"its namespace {NAMESPACE} is not")
+    problem = until(world, "DEGRADED", f"its namespace {NAMESPACE} does not")
     world.sandbox.settle(240)
     runs = len(world.executions("tango"))
     command = problem["remedy"].partition("with the next one. ")[2]
