@@ -13,6 +13,7 @@ socket is closed, all forks are killed.
 Needs Linux: os.pidfd_open tells of a fork's end without a signal handler.
 """
 
+import faulthandler
 import gc
 import importlib
 import importlib.machinery
@@ -105,6 +106,7 @@ class Launch:
             os.dup2(descriptor, standard)
         os.close(nothing)
         os.close(self.output)
+        faulthandler.enable()  # what crashes in native code says in its log where that was
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.chdir(self.folder)
         os.environ.clear()

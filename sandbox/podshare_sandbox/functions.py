@@ -501,11 +501,13 @@ class _RuntimeApiConnection(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """GET runtime/invocation/next, which is never answered once the environment is closed: the process is killed.
 
-        awslambdaric's native client crashes on any answer that lacks one of the headers below.
+        awslambdaric's native client crashes on an answer that lacks one of the headers below, and where the connection
+        ends, asks again at an address that may be another environment's by then.
         """
         invocation = self.server.next_invocation()
         if invocation is None:
             self.close_connection = True
+            self.rfile.read()  # until the process is dead
             return
         self._send(
             200,

@@ -1,5 +1,6 @@
 """The sandbox as its people see it: admins who write records, scientists who submit jobs, pods that read data."""
 
+import base64
 import json
 import time
 from collections.abc import Iterator
@@ -130,9 +131,11 @@ class World:
     def plan(self, team: str, *items: Item) -> Item:
         """The dry run."""
         payload = json.dumps({"team": team, "dry_run": True, "records": items})
-        answer = self.sandbox.client("lambda").invoke(FunctionName="podshare-plan-team", Payload=payload.encode())
+        answer = self.sandbox.client("lambda").invoke(
+            FunctionName="podshare-plan-team", Payload=payload.encode(), LogType="Tail"
+        )
         found: Item = json.loads(answer["Payload"].read())
-        assert "errorMessage" not in found, found
+        assert "errorMessage" not in found, (found, base64.b64decode(answer["LogResult"]).decode())
         return found
 
     def executions(self, team: str) -> list[Item]:
