@@ -34,7 +34,7 @@ from botocore.compat import HTTPHeaders
 from moto.core.models import botocore_stubber
 from requests.structures import CaseInsensitiveDict
 
-from podshare_sandbox import faults
+from podshare_sandbox import faults, traffic
 from podshare_sandbox.authorization import registrations, signatures
 
 logger = logging.getLogger(__name__)
@@ -364,7 +364,7 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         if refusal := self._refusal(request):
             return Response(403, {"Content-Type": "text/plain"}, refusal.encode())
         try:
-            with signatures.looked_at(request.method, request.url, request.headers, request.body):
+            with traffic.answering(), signatures.looked_at(request.method, request.url, request.headers, request.body):
                 request = request if self.tunnel else real_request(request)
                 return self.server.front_door.handle(request)
         except EndpointError as error:

@@ -40,7 +40,7 @@ from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaFunction
 from moto.awslambda.utils import get_backend
 
-from podshare_sandbox import authorization, clock, concurrency
+from podshare_sandbox import authorization, clock, concurrency, traffic
 from podshare_sandbox.front_door import FrontDoor
 from podshare_sandbox.moto_repair import repair
 from podshare_sandbox.processes import Command, Process, Processes, inherited_variables
@@ -185,6 +185,7 @@ class Fleet:
     def invoke(self, function: LambdaFunction, payload: bytes) -> Outcome:
         """Run one invocation to its end, in a warm environment if there is one."""
         with self._admitted(function) as pool, self._environment(function, pool) as environment:
+            traffic.passed(traffic.INVOKE, function.function_arn)
             return environment.invoke(payload)
 
     def warm(self, function: LambdaFunction) -> None:

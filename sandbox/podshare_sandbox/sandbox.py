@@ -40,6 +40,7 @@ from podshare_sandbox import (
     organization,
     service_clients,
     state_machines,
+    traffic,
     trail,
 )
 from podshare_sandbox.authorization import Decision
@@ -67,6 +68,7 @@ from podshare_sandbox.services import (
     sts,
 )
 from podshare_sandbox.services.kubernetes import controllers
+from podshare_sandbox.traffic import Asked
 
 # what no module of the sandbox does, beside the properties of templates that have no effect
 _LIMITS = (
@@ -88,7 +90,8 @@ class Sandbox:
     ``time_scale`` is the share of real time that waits and asynchronous states take, ``port`` where the front
     door listens on loopback (0: a free port). With a ``lag_seed`` changes become known as late as AWS's do, each by
     a delay that the seed draws, see :mod:`podshare_sandbox.consistency`; without, at once. Lambda code that is uploaded
-    runs with ``run_uploaded_code`` alone.
+    runs with ``run_uploaded_code`` alone. ``latencies`` are seconds by operation, at the same scale, after which
+    clients over the network get their answers, see :mod:`podshare_sandbox.traffic`.
     """
 
     def __init__(
@@ -98,7 +101,9 @@ class Sandbox:
         lag_seed: int | None = None,
         *,
         run_uploaded_code: bool = False,
+        latencies: Mapping[str, float] | None = None,
     ) -> None:
+        self._latencies = traffic.checked(latencies or {})
         self._time_scale = time_scale
         self._lag_seed = lag_seed
         self._port = port
@@ -136,6 +141,7 @@ class Sandbox:
             _install(self._front_door, run_uploaded_code=self._run_uploaded_code)
             organization.seed(self._admin_client)
             consistency.begin(self._lag_seed)
+            traffic.begin(self._latencies)
             delivery.listen("aws.organizations", self._stack_sets.organization_changed)
             cloudformation.serve(self.stack, lambda: list(self._stacks.values()), self._stack_sets)
             authorization.clear_decisions()
@@ -156,6 +162,7 @@ class Sandbox:
         functions.close()
         trail.stop()
         consistency.begin(None)
+        traffic.begin({})
         authorization.uninstall()
         service_clients.forget()
         if self._front_door:
@@ -336,6 +343,11 @@ class Sandbox:
     def decisions(self) -> list[Decision]:
         """The log of IAM decisions since the start."""
         return authorization.decisions()
+
+    @property
+    def requests(self) -> list[Asked]:
+        """What clients have asked over the network, and each invocation and transition, since the start."""
+        return traffic.requests()
 
     @property
     def not_emulated(self) -> list[str]:

@@ -18,7 +18,7 @@ from moto.s3.exceptions import S3ClientError
 from moto.s3.responses import S3Response
 from werkzeug.exceptions import NotFound
 
-from podshare_sandbox import request_validation
+from podshare_sandbox import request_validation, traffic
 from podshare_sandbox.authorization import (
     actions,
     authorize,
@@ -115,6 +115,7 @@ def _authorize_call(response: BaseResponse) -> None:
         if incomplete := request_validation.incomplete_operation(response):
             raise _error(incomplete.code, str(incomplete), _BAD_REQUEST)
         return  # no operation of the service: moto answers 404
+    traffic.named(f"{service}:{operation}", caller.identity_arn)
     origin = global_keys.of_client(response.headers.get("User-Agent", ""))
     call = Call(service, operation, _parameters(response, operation), response.region, caller, origin)
     try:
@@ -248,6 +249,7 @@ def _hook_s3() -> None:
 def _authorize_s3(response: S3Response, bucket: str, key: str) -> None:
     caller = _authenticate_s3(response)
     request = _data_request(response, bucket, key)
+    traffic.named(f"s3:{request.operation}", caller.identity_arn)
     try:
         request_validation.valid_parameters(response, get_service_model("s3").operation_model(request.operation))
     except request_validation.InvalidRequestError as invalid:

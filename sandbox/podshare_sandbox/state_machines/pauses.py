@@ -1,13 +1,14 @@
-"""Wait states and the pauses between retries follow the sandbox's clock; timeouts stay as declared."""
+"""Wait states, the pauses between retries and transitions follow the sandbox's clock; timeouts stay as declared."""
 
 from types import SimpleNamespace
 from typing import Any
 
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_callback
+from moto.stepfunctions.parser.asl.component.state.state import CommonStateField
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
 
-from podshare_sandbox import clock
+from podshare_sandbox import clock, traffic
 from podshare_sandbox.moto_repair import repair
 
 _POLL_SECONDS = 0.02  # between looks at a ``.sync`` task; 0.5 in moto
@@ -17,6 +18,7 @@ def install() -> None:
     """Scale the pauses."""
     repair(WaitFunction, "_wait_interval", _scaled_wait)
     repair(retrier_decl, "time", _scaled_time)
+    repair(CommonStateField, "_eval_body", _entering)
     repair(state_task_service_callback, "_DELAY_SECONDS_SYNC_CONDITION_CHECK", lambda _original: _POLL_SECONDS)
 
 
@@ -30,3 +32,12 @@ def _scaled_wait(_original: Any) -> Any:
 
 def _scaled_time(_original: Any) -> Any:
     return SimpleNamespace(sleep=clock.sleep)
+
+
+def _entering(original: Any) -> Any:
+    def eval_body(self: CommonStateField, env: Any) -> None:
+        machine = env.states.context_object.context_object_data["StateMachine"]["Id"]
+        traffic.passed(traffic.ENTER_STATE, f"{machine} {self.name}")
+        original(self, env)
+
+    return eval_body

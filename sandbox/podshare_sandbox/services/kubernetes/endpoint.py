@@ -15,6 +15,7 @@ import trustme
 import yaml
 from moto.eks.models import Cluster
 
+from podshare_sandbox import traffic
 from podshare_sandbox.front_door import Request, Response
 from podshare_sandbox.services import eks, sagemaker
 from podshare_sandbox.services.eks import ClusterExtension
@@ -175,6 +176,7 @@ class KubernetesEndpoint:
             user = authenticate(self._cluster, request.headers.get("Authorization", ""), self._aws_auth)
         user = impersonation.impersonated(user, request.headers, self._require)
         target = _target(path)
+        traffic.named(f"kubernetes:{request.method} {target.plural if target else path}", user.username)
         if target is None:
             return self._non_resource(user, request, path)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
