@@ -117,32 +117,56 @@ class Executions:
 
     def events_after(self, arn: str, last: int) -> list[Mapping[str, Any]]:
         """The events of an execution's history that came after number ``last``, in their order."""
-        pages = (
-            self.connection.client("stepfunctions")
-            .get_paginator("get_execution_history")
-            .paginate(executionArn=arn, reverseOrder=True, PaginationConfig={"PageSize": _NEWS})
-        )
+        history = self.connection.client("stepfunctions").get_paginator("get_execution_history")
+        pages = history.paginate(executionArn=arn, reverseOrder=True, PaginationConfig={"PageSize": _NEWS})
         newest_first: Iterator[Mapping[str, Any]] = (event for page in pages for event in page["events"])
         # by number: while events are added, a page may repeat what the one before it has shown
         events = {int(event["id"]): event for event in takewhile(lambda event: int(event["id"]) > last, newest_first)}
         return [events[number] for number in sorted(events)]
 
     def _arns(self, team: str) -> Iterator[str]:
-        pages = (
-            self.connection.client("stepfunctions")
-            .get_paginator("list_executions")
-            .paginate(stateMachineArn=self.connection.machine)
-        )
-        for page in pages:
+        executions = self.connection.client("stepfunctions").get_paginator("list_executions")
+        for page in executions.paginate(stateMachineArn=self.connection.machine):
             yield from (item["executionArn"] for item in page["executions"] if _is_of(team, item["name"]))
 
 
-class Following:
-    """A team's reconciliation, followed from the change of its record until it is over.
+class Followed:
+    """An execution that is watched from its beginning until it is over: a team's reconciliation, or a sweep."""
+
+    def __init__(self, executions: Executions, name: str, run: Run | SweepRun, arn: str | None) -> None:
+        self.name = name  # at the beginning of its lines
+        self.arn = arn
+        self.run = run
+        self._executions = executions
+
+    def look(self) -> list[Happening]:
+        """Look once; what has happened since the last time."""
+        return list(self.run.take(self._executions.events_after(str(self.arn), self.run.last_event)))
+
+    @property
+    def doing(self) -> str:
+        """What is under way."""
+        return self.run.under_way
+
+    @property
+    def state(self) -> str | None:
+        """How it ended: the state that a team has come to."""
+        return self.run.state
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self.run.is_over
+
+
+class Following(Followed):
+    """A team's reconciliation, followed from the change of its record.
 
     ``record_ids`` are the records whose change starts it, ``known`` the runs that were there before; or ``arn`` is
     the run itself. A run that leaves its team to another one is followed there.
     """
+
+    run: Run
 
     def __init__(
         self,
@@ -153,9 +177,7 @@ class Following:
         known: set[str] | None = None,
         arn: str | None = None,
     ) -> None:
-        self.run = Run(team)
-        self.arn = arn
-        self._executions = executions
+        super().__init__(executions, team, Run(team), arn)
         self._record_ids = frozenset(record_ids)
         self._known = known or set()
         self._patience_ends = time.monotonic() + BEGIN_SECONDS
@@ -163,78 +185,35 @@ class Following:
     def look(self) -> list[Happening]:
         """Look once; what has happened since the last time. Raises Failure if no run begins."""
         if self.arn is None:
-            self.arn = self._executions.begun_by(self._record_ids, self.run.team, self._known)
+            self.arn = self._executions.begun_by(self._record_ids, self.name, self._known)
             if self.arn is None:
                 self._lose_patience()
                 return []
-        happenings = list(self.run.take(self._executions.events_after(self.arn, self.run.last_event)))
+        happenings = super().look()
         if self.run.holder:
-            self.arn, self.run = self.run.holder, Run(self.run.team)
+            self.arn, self.run = self.run.holder, Run(self.name)
         return happenings
-
-    @property
-    def name(self) -> str:
-        """The team."""
-        return self.run.team
-
-    @property
-    def doing(self) -> str:
-        """What is under way."""
-        run = self.run
-        return "; ".join(run.doing.values()) or (f"{len(run.changes)} of {run.planned} changes" if run.planned else "")
-
-    @property
-    def state(self) -> str | None:
-        """The state that the team has come to."""
-        return self.run.state
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the team has come to a state."""
-        return self.run.is_over
 
     def as_dict(self) -> dict[str, Any]:
         """How it ended, for machines."""
-        run = self.run
-        return {"team": run.team, "state": run.state, "summary": run.summary, "execution": self.arn}
+        return {"team": self.name, "state": self.state, "summary": self.run.summary, "execution": self.arn}
 
     def _lose_patience(self) -> None:
         if time.monotonic() > self._patience_ends:
             function = f"{self._executions.connection.prefix}-registry-changed"
             raise Failure(
-                f"Team {self.run.team}: the record was written, but no run started within {BEGIN_SECONDS} s.",
+                f"Team {self.name}: the record was written, but no run started within {BEGIN_SECONDS} s.",
                 f"Check the logs and the dead-letter queue of the function {function}.",
             )
 
 
-class FollowingSweep:
+class FollowingSweep(Followed):
     """A sweep, followed until it is over."""
 
-    name = "sweep"
+    run: SweepRun
 
     def __init__(self, executions: Executions, arn: str) -> None:
-        self.run = SweepRun()
-        self.arn = arn
-        self._executions = executions
-
-    def look(self) -> list[Happening]:
-        """Look once; what has happened since the last time."""
-        return list(self.run.take(self._executions.events_after(self.arn, self.run.last_event)))
-
-    @property
-    def doing(self) -> str:
-        """What is under way."""
-        return self.run.doing
-
-    @property
-    def state(self) -> str | None:
-        """How it ended."""
-        return self.run.state
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it has ended."""
-        return self.run.is_over
+        super().__init__(executions, "sweep", SweepRun(), arn)
 
 
 def _is_of(team: str, name: str) -> bool:

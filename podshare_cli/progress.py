@@ -2,41 +2,18 @@
 
 import datetime
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
+from podshare_cli.executions import Followed
 from podshare_cli.output import state_text
 from podshare_cli.runs import Happening
-
-
-class Followed(Protocol):
-    """What can be watched: a team's reconciliation, or a sweep."""
-
-    @property
-    def name(self) -> str:
-        """What is at the beginning of its lines."""
-
-    @property
-    def doing(self) -> str:
-        """What is under way."""
-
-    @property
-    def state(self) -> str | None:
-        """How it ended."""
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it has ended."""
-
-    def look(self) -> list[Happening]:
-        """What has happened since the last look."""
-
 
 F = TypeVar("F", bound=Followed)
 
@@ -54,11 +31,9 @@ def watch(
     open_ones = [following for following in followings if not following.is_over]
     with Watching(console, followings) if console else nullcontext() as watching:
         while open_ones:
+            happened = [(happening, following.name) for following in open_ones for happening in following.look()]
             if watching:
-                watching.look()
-            else:
-                for following in open_ones:
-                    following.look()
+                watching.show(happened, open_ones)
             for following in open_ones:
                 if following.is_over:
                     ended(following)
@@ -96,10 +71,8 @@ class Watching:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def look(self) -> None:
-        """Look once at all that is not over."""
-        looked = [following for following in self._followings if not following.is_over]
-        happened = [(happening, following.name) for following in looked for happening in following.look()]
+    def show(self, happened: Sequence[tuple[Happening, str]], looked: Iterable[Followed]) -> None:
+        """Show what has happened, with the name of what it happened to, and what is under way now."""
         for happening, name in sorted(happened, key=lambda each: each[0].at):
             self._tell(name, happening)
         for following in looked:

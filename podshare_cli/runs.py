@@ -84,6 +84,12 @@ class Run:
     _began: dict[str, tuple[datetime.datetime, str]] = field(default_factory=dict)  # when, and why
     _outcome: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def under_way(self) -> str:
+        """What is under way, in words."""
+        planned = f"{len(self.changes)} of {self.planned} changes" if self.planned else ""
+        return "; ".join(self.doing.values()) or planned
+
     def take(self, events: Iterable[Mapping[str, Any]]) -> Iterator[Happening]:
         """Take further events; yields what is worth showing."""
         for event in events:
@@ -183,7 +189,7 @@ class SweepRun:
     """One sweep of all accounts and teams, as far as its history has been taken."""
 
     last_event: int = 0
-    doing: str = ""
+    under_way: str = ""
     state: str | None = None  # SWEPT, PAUSED or FAILED
     told: str = ""  # why it is not SWEPT
     summary: Mapping[str, Any] = field(default_factory=dict)
@@ -196,7 +202,7 @@ class SweepRun:
             self.last_event = int(event["id"])
             if entered := event.get("stateEnteredEventDetails"):
                 self._at = entered["name"]
-                self.doing = _SWEEP_DOES.get(self._at, self.doing)
+                self.under_way = _SWEEP_DOES.get(self._at, self.under_way)
             elif succeeded := event.get("taskSucceededEventDetails"):
                 yield from self._listed(event["timestamp"], _data(succeeded.get("output")).get("Payload", {}))
             elif event["type"] == "ExecutionSucceeded":
@@ -219,7 +225,7 @@ class SweepRun:
             self._end("SWEPT", "")
 
     def _end(self, state: str, told: str) -> None:
-        self.state, self.told, self.is_over, self.doing = state, told, True, ""
+        self.state, self.told, self.is_over, self.under_way = state, told, True, ""
 
 
 def _data(text: str | None) -> Mapping[str, Any]:

@@ -49,7 +49,7 @@ def _organizations(sandbox: Sandbox) -> Any:
     return sandbox.client("organizations", MANAGEMENT, "us-east-1")
 
 
-class FollowingAccount:
+class FollowingAccount(Following):
     """The organization's events about an account, and the reconciliation of its team that follows from them.
 
     ``machine`` is the ARN of the state machine that follows events; its executions in ``told`` were reported before,
@@ -59,19 +59,17 @@ class FollowingAccount:
     def __init__(
         self, executions: Executions, machine: str, team: str, told: set[str], waits: Callable[[], None] | None = None
     ) -> None:
-        self.name = team
+        super().__init__(executions, team)
         self._told = told
         self._waits = waits
-        self._executions = executions
         self._machine = machine
-        self._team: Following | None = None
         self._patience_ends = time.monotonic() + _PATIENCE_SECONDS
 
     def look(self) -> list[Happening]:
         """Look once; what has happened since the last time. Raises TimeoutError if no reconciliation begins."""
         happenings = [self._event(execution) for execution in self._news()]
-        if self._team:
-            happenings += self._team.look()
+        if self.arn:
+            happenings += super().look()
             if self.state == "WAITING" and self._waits:
                 self._waits()
                 self._waits = None
@@ -80,26 +78,14 @@ class FollowingAccount:
         return happenings
 
     @property
-    def following(self) -> Following:
-        """The team's reconciliation. Raises RuntimeError before there is one."""
-        if self._team is None:
-            raise RuntimeError(f"no reconciliation of {self.name} has begun yet")
-        return self._team
-
-    @property
     def doing(self) -> str:
         """What is under way."""
-        return self._team.doing if self._team else "no event yet"
-
-    @property
-    def state(self) -> str | None:
-        """The state that the team has come to."""
-        return self._team.state if self._team else None
+        return super().doing if self.arn else "no event yet"
 
     @property
     def is_over(self) -> bool:
         """Whether the team has come to a state that lasts."""
-        return self._team is not None and self._team.is_over and self.state != "WAITING"
+        return super().is_over and self.state != "WAITING"
 
     def _news(self) -> "list[ExecutionListItemTypeDef]":
         """The executions that have ended since the last look, the oldest first."""
@@ -112,8 +98,8 @@ class FollowingAccount:
         found = self._states.describe_execution(executionArn=execution["executionArn"])
         output = json.loads(found.get("output", "{}"))
         for team in output.get("teams", ()):
-            if team["team"] == self.name and self._team is None:
-                self._team = Following(self._executions, self.name, arn=team["execution"])
+            if team["team"] == self.name:
+                self.arn = self.arn or team["execution"]
         teams = ", ".join(team["team"] for team in output.get("teams", ()))
         name = json.loads(found["input"])["event"]["detail"]["eventName"]
         note = output.get("reason") or f"concerns {teams}"

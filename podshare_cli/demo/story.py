@@ -127,7 +127,7 @@ class _Story:
             f"aws organizations move-account: {JOINING} comes into unit {unit.name}, where records enroll accounts"
         )
         self._watch([*coming, joining], began, "ready")
-        coming.append(joining.following)
+        coming.append(joining)
         self._runs += zip([f"{name} comes" for name in (*known, JOINING)], coming, strict=True)
         return self._all_are(coming, "READY")
 
@@ -160,7 +160,7 @@ class _Story:
             self._act(f"podshare team delete {LEAVING}")
             deleting = Following(self._executions, LEAVING, record_ids=[f"team#{LEAVING}"], known=known)
             self._watch([deleting, leaving], triggered[self._newcomers_team], "deleted")
-        self._runs += [(f"{LEAVING} goes", deleting), (f"{JOINING} goes", leaving.following)]
+        self._runs += [(f"{LEAVING} goes", deleting), (f"{JOINING} goes", leaving)]
         proofs = [
             *attempts.proofs(triggered),
             *(proof for team in going for proof in self._prover.refused_people(team)),
@@ -173,7 +173,7 @@ class _Story:
         if self._details:
             for proof in proofs:
                 self._details.print(picture.told(proof))
-        return self._all_are([deleting, leaving.following], "DELETED")
+        return self._all_are([deleting, leaving], "DELETED")
 
     def _account_for_time(self, console: Console) -> None:
         console.print("\nThe executions, and the time that each step took")
@@ -183,17 +183,17 @@ class _Story:
 
     # ---- their parts ---------------------------------------------------------------------------------------
 
-    def _watch(self, followings: Sequence[Following | FollowingAccount], began: float, end: str) -> None:
+    def _watch(self, followings: Sequence[Following], began: float, end: str) -> None:
         """Follow executions until all are over, with a line for each as it ends."""
 
-        def ended(following: Following | FollowingAccount) -> None:
+        def ended(following: Following) -> None:
             self._act(f"  {self._ended(following, time.monotonic() - began, end)}")
 
         with nullcontext() if self._details else self._console.status("Reconciling"):
             watch(self._details, followings, _LOOK_SECONDS, ended)
 
-    def _ended(self, following: Following | FollowingAccount, seconds: float, end: str) -> str:
-        run = (following.following if isinstance(following, FollowingAccount) else following).run
+    def _ended(self, following: Following, seconds: float, end: str) -> str:
+        run = following.run
         accounts = {str(change.description["account"]) for change in run.changes}
         state = end if run.state in ("READY", "DELETED") else str(run.state)
         changes = f"{len(run.changes)} changes in {len(accounts)} accounts"

@@ -157,7 +157,7 @@ def test_a_sweep_tells_how_much_there_is_to_look_at_and_ends_with_its_summary() 
     history.add("TaskSucceeded", taskSucceededEventDetails={"output": json.dumps(page)})
     history.enter("ReadAccounts")
     assert _told(list(run.take(history.events))) == ["• 1 account to process, and more to come"]
-    assert run.doing == "reads each account"
+    assert run.under_way == "reads each account"
     history.enter("ListTeams")
     page = {"Payload": {"items": ["vision", "language"], "after": "", "paused": ""}}
     history.add("TaskSucceeded", taskSucceededEventDetails={"output": json.dumps(page)})
