@@ -2,7 +2,6 @@
 
 # ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
 
-import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +14,9 @@ if TYPE_CHECKING:
     from podshare_cli.proofs import Known, Line, Place
 
 app = group("Access: each team's effective access, as read back from AWS and Kubernetes by its last run.")
+
+
+Team = Annotated[str, typer.Argument(metavar="TEAM", help="The team, such as vision.", show_default=False)]
 
 
 class Verb(StrEnum):
@@ -97,25 +99,18 @@ def of(
 def matrix(options: Options) -> None:
     """Show which team can do what in each cluster and with each dataset."""
     from podshare_cli import access_views, proofs
-    from podshare_cli.output import print_json, stdout
 
     known = proofs.read(options.connection)
     rows = proofs.matrix(known, proofs.places(options.connection))
-    if options.as_json:
-        print_json({**known.ages(), "teams": rows})
-        return
-    stdout().print(access_views.matrix(rows))
-    _tell_age(known)
+    options.show({**known.ages(), "teams": rows}, lambda: access_views.matrix(rows))
+    _tell_age(options, known)
 
 
 @app.command(
     "proof", epilog=examples("podshare access proof vision", "podshare access proof vision --json > proof-vision.json")
 )
 @takes_options
-def proof(
-    options: Options,
-    team: Annotated[str, typer.Argument(metavar="TEAM", help="The team, such as vision.", show_default=False)],
-) -> None:
+def proof(options: Options, team: Team) -> None:
     """Show a team's access report: its effective access, and any unexpected access.
 
     The report is from the team's last verification: after its last run, at the latest by the last sweep. It is compared
@@ -123,16 +118,10 @@ def proof(
     1 if there is unexpected access.
     """
     from podshare_cli import access_views, proofs
-    from podshare_cli.output import print_json, stdout
 
-    known = proofs.read(options.connection)
-    found = known.proofs.get(team)
-    if found is None:
-        raise Failure(f"Team {team} has no access report yet.", f"podshare team reconcile {team} --wait")
-    if options.as_json:
-        print_json(found.as_dict())
-    else:
-        stdout().print(access_views.proof(found, proofs.refusals(known, team), _now()))
+    known = _read(options, team)
+    found = known.proofs[team]
+    options.show(found.as_dict(), lambda: access_views.proof(found, proofs.refusals(known, team)))
     if not found.document["holds"]:
         raise Failure(f"Team {team} has unexpected access.", "See docs/operations.md, Unexpected access.")
 
@@ -161,23 +150,22 @@ def audit(
     no record grants a door, or if doors could not be read.
     """
     from podshare_cli import access_views, proofs
-    from podshare_cli.output import print_json, stdout
+    from podshare_cli.output import stdout
 
-    known = proofs.read(options.connection)
-    if team is not None and team not in known.proofs:
-        raise Failure(f"Team {team} has no access report yet.", f"podshare team reconcile {team} --wait")
+    known = _read(options, team)
     teams = [team] if team else sorted(known.proofs)
     lines = proofs.audit(known, teams)
     unread = [one for name in teams for one in proofs.unread(known.proofs[name])]
     unseen = [one for name in teams for one in proofs.not_looked_at(known.proofs[name])]
-    if options.as_json:
-        told = {"unread": unread, "not_looked_at": unseen}
-        print_json({**known.ages(), "doors": [line.as_dict() for line in lines], **told})
-    else:
-        stdout().print(access_views.audit(lines) if lines else "No doors.")
-        remarks = [*(f"not read: {one}" for one in unread), *(f"not checked: {one}" for one in unseen)]
-        stdout().print("\n".join(remarks), markup=False, soft_wrap=True, end="\n" if remarks else "")
-        _tell_age(known)
+    told = {"unread": unread, "not_looked_at": unseen}
+    options.show(
+        {**known.ages(), "doors": [line.as_dict() for line in lines], **told},
+        lambda: access_views.audit(lines) if lines else "No doors.",
+    )
+    if not options.as_json:
+        for remark in (*(f"not read: {one}" for one in unread), *(f"not checked: {one}" for one in unseen)):
+            stdout().print(remark, markup=False, soft_wrap=True)
+    _tell_age(options, known)
     if bad := [line for line in lines if not line.record]:
         command = bad[0].closed_by
         raise Failure(
@@ -194,7 +182,7 @@ def audit(
 @takes_options
 def probe(
     options: Options,
-    team: Annotated[str, typer.Argument(metavar="TEAM", help="The team, such as vision.", show_default=False)],
+    team: Team,
     service_account: Annotated[
         str | None, typer.Option("--service-account", metavar="NAME", help="Only this service account; default: all.")
     ] = None,
@@ -209,21 +197,15 @@ def probe(
     credentials must belong to the cluster's account, and must be allowed to create, read and delete pods there. The
     exit code is 1 if any attempt has an unexpected result.
     """
-    from podshare_cli import access_views, probing, proofs
-    from podshare_cli.output import print_json, stdout
+    from podshare_cli import access_views, probing
 
-    known = proofs.read(options.connection)
-    if team not in known.proofs:
-        raise Failure(f"Team {team} has no access report yet.", f"podshare team reconcile {team} --wait")
+    known = _read(options, team)
     names = probing.service_accounts(known, team)
     if service_account and service_account not in names:
         raise Failure(f"Service account {service_account} of team {team} has no data.", f"podshare access proof {team}")
     chosen = [service_account] if service_account else sorted(names)
     results = [one for name in chosen for one in probing.probe(options.connection, known, team, name, image)]
-    if options.as_json:
-        print_json([one.as_dict() for one in results])
-    else:
-        stdout().print(access_views.probed(results))
+    options.show([one.as_dict() for one in results], lambda: access_views.probed(results))
     if bad := [result.check.what for result in results if not result.holds]:
         raise Failure(
             f"{len(bad)} of {len(results)} attempts had an unexpected result; the first: {bad[0]}",
@@ -247,30 +229,35 @@ def _place(options: Options, what: str) -> "Place":
     return found
 
 
+def _read(options: Options, team: str | None) -> "Known":
+    """All access reports. Raises Failure if there is none of ``team``."""
+    from podshare_cli import proofs
+
+    known = proofs.read(options.connection)
+    if team is not None and team not in known.proofs:
+        raise Failure(f"Team {team} has no access report yet.", f"podshare team reconcile {team} --wait")
+    return known
+
+
 def _show(options: Options, known: "Known", lines: "list[Line]", nobody: str) -> None:
     from podshare_cli import access_views
-    from podshare_cli.output import print_json, stdout
 
-    if options.as_json:
-        print_json({**known.ages(), "access": [line.as_dict() for line in lines]})
-        return
-    stdout().print(access_views.table(lines) if lines else nobody)
-    _tell_age(known)
+    found = {**known.ages(), "access": [line.as_dict() for line in lines]}
+    options.show(found, lambda: access_views.table(lines) if lines else nobody)
+    _tell_age(options, known)
 
 
-def _tell_age(known: "Known") -> None:
-    """How old the oldest of the facts are, and of which teams there are none."""
+def _tell_age(options: Options, known: "Known") -> None:
+    """Report to people how old the oldest of the facts are, and of which teams there are none."""
     from podshare_cli.output import ago, stderr
 
+    if options.as_json:
+        return
     ages = known.ages()
     if moments := sorted(ages["read_at"].values()):
-        told = f"Read back from AWS and Kubernetes; oldest reading {ago(moments[0], _now())}."
+        told = f"Read back from AWS and Kubernetes; oldest reading {ago(moments[0])}."
         stderr().print(told, style="dim", soft_wrap=True)
     unseen = "Organization control policies may deny access that is shown here; to try it: podshare access probe TEAM"
     stderr().print(unseen, style="dim", soft_wrap=True)
     if known.missing:
         stderr().print(f"No access report yet for: {', '.join(known.missing)}", style="yellow", soft_wrap=True)
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)

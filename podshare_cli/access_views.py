@@ -1,17 +1,16 @@
 """Who reaches what, as tables."""
 
-import datetime
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from podshare.access.proof import Refusal
 from podshare.access.reach import ANYBODY, ASSUME, Access, in_bucket, in_cluster, in_file_system
-from podshare_cli.output import ago
+from podshare_cli.output import ago, stacked
 from podshare_cli.proofs import AuditLine, Line, Proof
 
 if TYPE_CHECKING:  # it imports lightkube, which takes its time
@@ -81,12 +80,12 @@ def matrix(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
     return shown
 
 
-def proof(found: Proof, others: Iterable[Refusal], now: datetime.datetime) -> RenderableType:
+def proof(found: Proof, others: Iterable[Refusal]) -> RenderableType:
     """All that a team's proof says, and what it and the other teams' say of each other."""
     document = found.document
     verdict = "[bold green]as granted[/]" if document["holds"] else "[bold red]unexpected access[/]"
-    parts: list[RenderableType] = [
-        f"[bold]{escape(found.team)}[/]  {verdict}, read {ago(document['read_at'], now)} ({document['read_at']})",
+    parts = [
+        f"[bold]{escape(found.team)}[/]  {verdict}, read {ago(document['read_at'])} ({document['read_at']})",
         f"[dim]sha256:{found.digest}[/]",
         *_problems(document),
         *_section("people", [line for line in found.lines if in_cluster(line.access)]),
@@ -95,9 +94,9 @@ def proof(found: Proof, others: Iterable[Refusal], now: datetime.datetime) -> Re
         *_section("roles", [line for line in found.lines if line.access.may[:1] == (ASSUME,)]),
         *_section("what the roles' own policies allow", [line for line in found.lines if not line.access.where]),
         *_other_teams(list(others)),
-        *_widened(found.widened, now),
+        *_widened(found.widened),
     ]
-    return Group(*(Text.from_markup(part) if isinstance(part, str) else part for part in parts))
+    return stacked(parts)
 
 
 def _section(heading: str, lines: list[Line]) -> Iterator[RenderableType]:
@@ -140,13 +139,13 @@ def probed(results: "Iterable[Result]") -> RenderableType:
     return shown if shown.rows else Text("No service account of the team has data.")
 
 
-def _widened(widened: Mapping[str, Any], now: datetime.datetime) -> Iterator[str]:
+def _widened(widened: Mapping[str, Any]) -> Iterator[str]:
     if not widened:
         return
     # what a run has just found is not reported as revoked before the run has looked again
     done = "revoked" if widened.get("taken_away") else "[bold red]still there[/]"
     yield ""
-    yield f"[bold]last unexpected access[/], {ago(widened['at'], now)}, {done}"
+    yield f"[bold]last unexpected access[/], {ago(widened['at'])}, {done}"
     yield from (f"  {escape(str(one))}" for one in widened["found"])
 
 

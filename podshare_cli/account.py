@@ -2,7 +2,6 @@
 
 # ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
 
-import datetime
 import re
 from enum import StrEnum
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 
 from podshare_cli.failures import Failure, invalid
-from podshare_cli.options import Options, examples, group, takes_options
+from podshare_cli.options import Options, Yes, examples, group, takes_options
 
 app = group("Accounts: their state and OU, and the teams with resources in them.")
 
@@ -50,19 +49,13 @@ def list_accounts(
     """
     from podshare_cli import account_views
     from podshare_cli.admin_tables import State
-    from podshare_cli.output import print_json, stdout
 
     rows = account_views.overview(options.connection)
     rows = [row for row in rows if state in (None, row["state"]) and (team is None or team in row["teams"])]
-    if options.as_json:
-        print_json(rows)
-        return
-    listed_at = State(options.connection).listed_at()
-    stdout().print(account_views.table(rows, listed_at, datetime.datetime.now(datetime.UTC)))
+    options.show(rows, lambda: account_views.table(rows, State(options.connection).listed_at()))
 
 
 Reason = Annotated[str, typer.Option("--reason", help="The reason, shown in status and audit.", show_default=False)]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The account's id, 12 digits.", show_default=False)]
 
 
@@ -100,16 +93,12 @@ def _checked(account: str) -> str:
 
 @app.command("get", epilog=examples("podshare account get 222222222222", "podshare account get 222222222222 --json"))
 @takes_options
-def get_account(
-    options: Options,
-    account: Id,
-) -> None:
+def get_account(options: Options, account: Id) -> None:
     """Show an account, and the status of each team that has resources in it.
 
     Orphaned resources in an account that has left are listed with each team.
     """
     from podshare_cli import account_views
-    from podshare_cli.output import print_json, stdout
 
     found = account_views.whole(options.connection, _checked(account))
     if found is None:
@@ -117,7 +106,4 @@ def get_account(
             f"podshare has not seen account {account} in the organization ({options.connection.place}).",
             "If it exists, read the organization again: podshare sweep",
         )
-    if options.as_json:
-        print_json(found)
-    else:
-        stdout().print(account_views.detail(found, datetime.datetime.now(datetime.UTC)))
+    options.show(found, lambda: account_views.detail(found))

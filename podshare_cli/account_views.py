@@ -1,6 +1,5 @@
 """The organization's accounts, as data and as tables."""
 
-import datetime
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,7 +12,7 @@ from rich.tree import Tree
 
 from podshare_cli.admin_tables import Registry, State
 from podshare_cli.connection import Connection
-from podshare_cli.output import ago, state_text, told_left_behind, told_problem
+from podshare_cli.output import ago, facts, stacked, state_text, told_left_behind, told_problem, told_with_remedy
 
 Row = dict[str, Any]
 _NEVER_LISTED = "The organization has not been listed yet: podshare sweep"
@@ -70,10 +69,10 @@ def _team(account: str, team: str, status: Mapping[str, Any]) -> Row:
 # ---- for people ------------------------------------------------------------------------------------------------
 
 
-def table(rows: Iterable[Row], listed_at: str | None, now: datetime.datetime) -> RenderableType:
+def table(rows: Iterable[Row], listed_at: str | None) -> RenderableType:
     """One line for each account, and how old the list is."""
     found = list(rows)
-    listed = f"The organization was last listed {ago(listed_at, now)}." if listed_at else _NEVER_LISTED
+    listed = f"The organization was last listed {ago(listed_at)}." if listed_at else _NEVER_LISTED
     if not found:
         return Text(f"No such accounts. {listed}")
     shown = Table("account", "name", "state", "path", "teams", "waiting since", box=None)
@@ -85,29 +84,24 @@ def table(rows: Iterable[Row], listed_at: str | None, now: datetime.datetime) ->
             f"{state_text(row['state'])}{_told_block(row)}",
             escape("/".join(row["path"])),
             escape("\n".join(row["teams"])),
-            ago(row["waiting_since"], now) if row["waiting_since"] else "",
+            ago(row["waiting_since"]) if row["waiting_since"] else "",
         )
     return Group(shown, Text(listed, style="dim"))
 
 
-def detail(found: Row, now: datetime.datetime) -> RenderableType:
+def detail(found: Row) -> RenderableType:
     """All that is known of one account."""
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="dim")
-    facts.add_column(overflow="fold")
-    waiting = f"since {ago(found['waiting_since'], now)}" if found["waiting_since"] else "no"
-    for label, value in (
+    waiting = f"since {ago(found['waiting_since'])}" if found["waiting_since"] else "no"
+    rows = (
         ("name", escape(found["name"] or "—")),
         ("state", f"{state_text(found['state'])}{_told_block(found)}"),
         ("path", escape("/".join(found["path"]) or "—")),
         ("tags", escape("\n".join(f"{key}={value}" for key, value in sorted(found["tags"].items())) or "—")),
-        ("read", ago(found["at"], now)),
+        ("read", ago(found["at"])),
         ("waiting for its member role", waiting),
-    ):
-        facts.add_row(label, value)
+    )
     teams = _teams(found["teams"]) if found["teams"] else "[dim]no team has resources in it[/]"
-    parts: list[RenderableType] = [f"[bold]{escape(found['account'])}[/]", facts, teams]
-    return Group(*(Text.from_markup(part) if isinstance(part, str) else part for part in parts))
+    return stacked([f"[bold]{escape(found['account'])}[/]", facts(rows), teams])
 
 
 def _told_block(row: Row) -> str:
@@ -120,8 +114,7 @@ def _teams(teams: Iterable[Row]) -> Tree:
     for team in teams:
         branch = tree.add(f"[bold]{escape(team['team'])}[/] {state_text(team['state'])}")
         for problem in team["problems"]:
-            what, remedy = told_problem(problem)
-            branch.add(f"[bold red]✗[/] {escape(what)}\n  [dim]→[/] {escape(remedy)}")
+            branch.add(told_with_remedy(*told_problem(problem)))
         for thing in team["left_behind"]:
             branch.add(told_left_behind(thing))
     return tree

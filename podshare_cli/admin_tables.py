@@ -46,9 +46,8 @@ class Registry:
 
     def all_of(self, *kinds: str) -> list[Item]:
         """Every record of some kinds, by id."""
-        pages = self._client.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True)
-        items = [from_item(item) for page in pages for item in page["Items"]]
         wanted = tuple(f"{kind}#" for kind in kinds)
+        items = _paged(self._client, "scan", self._table, ConsistentRead=True)
         return sorted((item for item in items if item["id"].startswith(wanted)), key=lambda item: str(item["id"]))
 
     def put(self, item: Mapping[str, Any]) -> None:
@@ -153,31 +152,19 @@ class State:
         return (item for item_id in ids for item in self._query(item_id, "resource#"))
 
     def _scan(self, kind: str, part: str) -> Iterator[Item]:
-        pages = (
-            self.connection.client("dynamodb")
-            .get_paginator("scan")
-            .paginate(
-                TableName=self.connection.state_table,
-                FilterExpression="part = :part AND begins_with(id, :kind)",
-                ExpressionAttributeValues={":part": {"S": part}, ":kind": {"S": f"{kind}#"}},
-            )
-        )
-        for page in pages:
-            yield from map(from_item, page["Items"])
+        values = {":part": {"S": part}, ":kind": {"S": f"{kind}#"}}
+        condition = "part = :part AND begins_with(id, :kind)"
+        return self._paged("scan", FilterExpression=condition, ExpressionAttributeValues=values)
 
     def _query(self, item_id: str, part: str) -> Iterator[Item]:
-        pages = (
-            self.connection.client("dynamodb")
-            .get_paginator("query")
-            .paginate(
-                TableName=self.connection.state_table,
-                KeyConditionExpression="id = :id AND begins_with(part, :part)",
-                ExpressionAttributeValues={":id": {"S": item_id}, ":part": {"S": part}},
-                ConsistentRead=True,
-            )
+        values = {":id": {"S": item_id}, ":part": {"S": part}}
+        condition = "id = :id AND begins_with(part, :part)"
+        return self._paged(
+            "query", KeyConditionExpression=condition, ExpressionAttributeValues=values, ConsistentRead=True
         )
-        for page in pages:
-            yield from map(from_item, page["Items"])
+
+    def _paged(self, operation: str, **request: Any) -> Iterator[Item]:
+        return _paged(self.connection.client("dynamodb"), operation, self.connection.state_table, **request)
 
     def _get(self, record_id: str, part: str) -> Item | None:
         answer = self.connection.client("dynamodb").get_item(
@@ -186,6 +173,11 @@ class State:
             ConsistentRead=True,
         )
         return from_item(answer["Item"]) if "Item" in answer else None
+
+
+def _paged(client: Any, operation: str, table: str, **request: Any) -> Iterator[Item]:
+    for page in client.get_paginator(operation).paginate(TableName=table, **request):
+        yield from map(from_item, page["Items"])
 
 
 def _accepted_record(item: Mapping[str, Any]) -> Item:

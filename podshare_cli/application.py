@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from podshare_cli import access, account, approve, capacity, cluster, dataset, enrollment, pause, sandbox, sweep, team
+from podshare_cli import access, account, approve, capacity, pause, record_commands, sandbox, sweep, team
 from podshare_cli.doctor import command as doctor
 from podshare_cli.failures import INVALID, Failure, explain
 from podshare_cli.options import Json, Options, Prefix, Profile, Region, examples, flowing, in_force, set_in_force
@@ -26,9 +26,9 @@ app = typer.Typer(
     ),
 )
 app.add_typer(team.app, name="team")
-app.add_typer(dataset.app, name="dataset")
-app.add_typer(cluster.app, name="cluster")
-app.add_typer(enrollment.app, name="enrollment")
+app.add_typer(record_commands.dataset, name="dataset")
+app.add_typer(record_commands.cluster, name="cluster")
+app.add_typer(record_commands.enrollment, name="enrollment")
 app.add_typer(account.app, name="account")
 app.add_typer(access.app, name="access")
 app.command("sweep", epilog=examples("podshare sweep", "podshare sweep --no-wait", "podshare sweep --last --json"))(

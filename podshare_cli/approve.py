@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from podshare_cli.failures import Failure, invalid
-from podshare_cli.options import Options, takes_options
+from podshare_cli.options import Options, Yes, takes_options
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from podshare_cli.connection import Connection
 
 Item = dict[str, Any]
@@ -28,7 +30,7 @@ def approve(
     *,
     reason: Annotated[str, typer.Option("--reason", help="Why, for the audit.")] = "approved by hand",
     every: Annotated[bool, typer.Option("--all", help="Approve all held plans.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Approve a held plan that revokes access. Without TEAM, list held plans.
 
@@ -74,8 +76,8 @@ def owner_of(connection: "Connection") -> str:
     return re.sub(r"[^\w .:/=+\-@]", "_", connection.caller)[:256]
 
 
-def write(connection: "Connection", item: Item) -> None:
-    """Write a record of the caller's own, signed with the caller's ARN."""
+def write(connection: "Connection", item: Item, refused: str = "") -> None:
+    """Write a record of the caller's own, signed with the caller's ARN. Raises Failure if it is invalid."""
     from podshare.registry.parsing import parse
     from podshare.registry.problems import InvalidRecord
     from podshare_cli.admin_tables import Registry
@@ -83,37 +85,38 @@ def write(connection: "Connection", item: Item) -> None:
     try:
         parse(item)
     except InvalidRecord as error:
-        problems = [problem.as_dict() for problem in error.problems]
-        raise invalid(f"{item['id']} cannot be written.", problems=problems) from None
+        raise invalid(
+            refused or f"{item['id']} cannot be written.", problems=[problem.as_dict() for problem in error.problems]
+        ) from None
     Registry(connection).put({**item, "changed_by": connection.caller})
 
 
 def _write(options: Options, plans: Mapping[str, str], reason: str) -> None:
-    from podshare_cli.output import print_json, stderr
+    from podshare_cli.output import print_json
 
-    for team, plan in sorted(plans.items()):
+    approved = dict(sorted(plans.items()))
+    for team, plan in approved.items():
         write(options.connection, approval(options.connection, team, plan, reason))
     if options.as_json:
-        print_json({"approved": dict(sorted(plans.items()))})
-    else:
-        for team, plan in sorted(plans.items()):
-            stderr().print(f"approved: plan {plan} of team {team}", soft_wrap=True, markup=False)
-        if not plans:
-            stderr().print("no plan awaits approval")
+        print_json({"approved": approved})
+    for team, plan in approved.items():
+        options.say(f"approved: plan {plan} of team {team}")
+    if not plans:
+        options.say("no plan awaits approval")
 
 
 def _show(options: Options, held: _Held) -> None:
+    rows = [{"team": name, "plan": row["hash"], "since": row["since"]} for name, row in sorted(held.items())]
+    if rows or options.as_json:
+        options.show(rows, lambda: _table(rows))
+    else:
+        options.say("no plan awaits approval")
+
+
+def _table(rows: list[dict[str, Any]]) -> "Table":
     from rich.table import Table
 
-    from podshare_cli.output import print_json, stderr, stdout
-
-    rows = [{"team": name, "plan": row["hash"], "since": row["since"]} for name, row in sorted(held.items())]
-    if options.as_json:
-        print_json(rows)
-    elif not rows:
-        stderr().print("no plan awaits approval")
-    else:
-        shown = Table("team", "plan", "held since", box=None, header_style="dim", pad_edge=False)
-        for row in rows:
-            shown.add_row(row["team"], row["plan"], row["since"])
-        stdout().print(shown)
+    shown = Table("team", "plan", "held since", box=None, header_style="dim", pad_edge=False)
+    for row in rows:
+        shown.add_row(*row.values())
+    return shown

@@ -1,25 +1,20 @@
 """``podshare account block`` and ``unblock``: revoke all access of an account at once, and restore it."""
 
-import sys
 from collections.abc import Iterator
-
-import typer
 
 from podshare.registry.parsing import PAUSE_ID
 from podshare_cli.admin_tables import Registry, State
 from podshare_cli.approve import owner_of, write
-from podshare_cli.failures import Failure, invalid
+from podshare_cli.confirming import ask
 from podshare_cli.options import Options
-from podshare_cli.output import print_json, stderr
+from podshare_cli.output import print_json
 
 
 def block(options: Options, account: str, reason: str, *, yes: bool) -> None:
     """Write the record that blocks an account, once that is confirmed: its teams are reconciled at once."""
     lines = [*_told(options, account)]
-    if not yes and not sys.stdin.isatty():
-        raise invalid("\n".join(lines), "Not a terminal, so there is no prompt: add --yes to confirm.")
-    if not yes and not typer.confirm("\n".join([*lines, "Block it?"]), err=True):
-        raise Failure("Nothing was blocked.")
+    if not yes:
+        ask("\n".join(lines), "Block it?", "Nothing was blocked.")
     connection = options.connection
     write(connection, {"id": f"block#{account}", "schema": 1, "reason": reason, "owner": owner_of(connection)})
     _tell(options, account, blocked=True, lines=lines)
@@ -55,10 +50,8 @@ def _teams(options: Options, account: str) -> list[str]:
 
 
 def _tell(options: Options, account: str, *, blocked: bool, lines: list[str]) -> None:
-    teams = _teams(options, account)
     if options.as_json:
-        print_json({"account": account, "blocked": blocked, "teams": teams})
-        return
-    done = [f"account {account} is blocked; unblock it with podshare account unblock {account}"] if blocked else []
-    for line in (*lines, *done):
-        stderr().print(line, soft_wrap=True, markup=False)
+        print_json({"account": account, "blocked": blocked, "teams": _teams(options, account)})
+    if blocked:
+        lines = [*lines, f"account {account} is blocked; unblock it with podshare account unblock {account}"]
+    options.say("\n".join(lines))

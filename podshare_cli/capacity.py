@@ -2,8 +2,7 @@
 
 # ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,17 +32,12 @@ def capacity(
     nodes. A team lends what it leaves idle, and borrows up to its limit; only Kueue knows what is lent at the moment.
     The exit code is 1 if a cluster cannot be read.
     """
-    from podshare_cli.output import print_json, stdout
+    from podshare_cli.dry_runs import ask
 
     names = cluster or _clusters(options.connection)
-    reports = [read_capacity(options.connection, name) for name in names]
-    if options.as_json:
-        print_json(reports)
-    elif not reports:
-        stdout().print("No clusters. Write one: podshare cluster put FILE")
-    else:
-        for part in (part for report in reports for part in drawn(report)):
-            stdout().print(part)
+    # the function that plans may look into any cluster's account
+    reports = [ask(options.connection, {"capacity": name}, f"Cluster {name} could not be read by") for name in names]
+    options.show(reports, lambda: _drawn(reports))
     if bad := [f"{report['cluster']}: {report['problem']}" for report in reports if "problem" in report]:
         raise Failure(f"Not every cluster can be read. {' '.join(bad)}", "See podshare cluster list.")
 
@@ -55,28 +49,19 @@ def _clusters(connection: "Connection") -> list[str]:
     return [name_of(item) for item in Registry(connection).all_of("cluster")]
 
 
-def read_capacity(connection: "Connection", cluster: str) -> dict[str, Any]:
-    """Who has what on a cluster, read by the function that plans: it may look into any cluster's account.
-
-    Raises Failure if the function fails.
-    """
-    answer = connection.client("lambda").invoke(
-        FunctionName=connection.plan_function, Payload=json.dumps({"capacity": cluster}).encode()
-    )
-    parsed = json.loads(answer["Payload"].read())
-    if answer.get("FunctionError"):
-        what = (
-            f"Cluster {cluster} could not be read by {connection.plan_function}: {parsed.get('errorMessage', parsed)}"
-        )
-        raise Failure(what, f"Its log group is /aws/lambda/{connection.plan_function}.")
-    return dict(parsed)
-
-
 # ---- for people ------------------------------------------------------------------------------------------------
 
 
-def drawn(report: Report) -> Iterator["RenderableType"]:
-    """A cluster's types one after the other, each with a bar for every team."""
+def _drawn(reports: Sequence[Report]) -> "RenderableType":
+    """Each cluster's types one after the other, each with a bar for every team."""
+    from podshare_cli.output import stacked
+
+    if not reports:
+        return "No clusters. Write one: podshare cluster put FILE"
+    return stacked(part for report in reports for part in _cluster(report))
+
+
+def _cluster(report: Report) -> Iterator["RenderableType"]:
     if "problem" in report:
         return
     from rich.markup import escape

@@ -23,7 +23,7 @@ from podshare_cli.documents import Item
 from podshare_cli.dry_runs import dry_run
 from podshare_cli.failures import Failure, invalid
 from podshare_cli.options import Options
-from podshare_cli.output import stderr
+from podshare_cli.output import say
 
 _PLANS_AT_ONCE = 4  # half of what a new AWS account runs at once is left to podshare's own runs
 _MOST_SHOWN = 20  # losses of one team
@@ -66,20 +66,34 @@ def losses(connection: Connection, teams: Iterable[str], records: Sequence[Mappi
     return [one for one in found if one.losses or one.unknown]
 
 
-def agree(options: Options, found: Sequence[Losses], question: str, *, yes: bool) -> None:
-    """Show what would be lost, and ask; whoever cannot be asked has to say --yes. Raises Failure on a no."""
-    if not found:
-        return
+def agree(options: Options, teams: Iterable[str], records: Sequence[Mapping[str, Any]], *, yes: bool) -> None:
+    """Show what ``teams`` would lose by writing ``records``, ask, and approve it; whoever cannot be asked says --yes.
+
+    Raises Failure on a no.
+    """
+    found = losses(options.connection, teams, records)
     lines = [line for one in found for line in one.lines()]
-    if not yes and not sys.stdin.isatty():
-        raise invalid(
-            "\n".join(["This revokes access.", *lines]), "Not a terminal, so there is no prompt: add --yes to confirm."
-        )
+    if found and not yes:
+        require_terminal("\n".join(["This revokes access.", *lines]))
     if not (yes and options.as_json):
         for line in lines:
-            stderr().print(line, soft_wrap=True, markup=False)
-    if not yes and not typer.confirm(question, err=True):
+            say(line)
+    if found and not yes and not typer.confirm("Write it?", err=True):
         raise Failure("Nothing was written.")
+    approve(options.connection, found)
+
+
+def ask(what: str, question: str, refused: str) -> None:
+    """Ask before ``what`` happens. Raises Failure on a no, and where nobody can be asked."""
+    require_terminal(what)
+    if not typer.confirm(f"{what}\n{question}", err=True):
+        raise Failure(refused)
+
+
+def require_terminal(what: str) -> None:
+    """Raises Failure where nobody can be asked about ``what``."""
+    if not sys.stdin.isatty():
+        raise invalid(what, "Not a terminal, so there is no prompt: add --yes to confirm.")
 
 
 def approve(connection: Connection, found: Iterable[Losses], reason: str = _REASON) -> None:

@@ -121,11 +121,11 @@ def _written(files: Sequence[str], problems: list[Told]) -> Iterator[Written]:
 
 
 def _tell_empty(file: str) -> None:
-    from podshare_cli.output import stderr  # noqa: PLC0415  # seldom needed
+    from podshare_cli.output import say  # noqa: PLC0415  # seldom needed
 
     if file == STDIN:  # most likely the command before it in the pipe has failed
         raise invalid("Standard input is empty.", "Check the command that writes to the pipe.")
-    stderr().print(f"{file} contains no records: nothing to do.", soft_wrap=True, markup=False)
+    say(f"{file} contains no records: nothing to do.")
 
 
 def _text(file: str) -> str:

@@ -14,11 +14,16 @@ def dry_run(connection: Connection, team: str, records: Iterable[Mapping[str, An
     Raises Failure if the function that plans fails.
     """
     asked = {"team": team, "dry_run": True, "records": list(records)}
+    return ask(connection, asked, f"The plan for team {team} failed in")
+
+
+def ask(connection: Connection, asked: Mapping[str, Any], failed: str) -> dict[str, Any]:
+    """The answer of the function that plans. Raises Failure, which begins with ``failed``, if it fails."""
     answer = connection.client("lambda").invoke(
         FunctionName=connection.plan_function, Payload=json.dumps(asked, default=str).encode()
     )
     parsed = json.loads(answer["Payload"].read())
     if answer.get("FunctionError"):
-        what = f"The plan for team {team} failed in {connection.plan_function}: {parsed.get('errorMessage', parsed)}"
+        what = f"{failed} {connection.plan_function}: {parsed.get('errorMessage', parsed)}"
         raise Failure(what, f"Its log group is /aws/lambda/{connection.plan_function}.")
     return dict(parsed)

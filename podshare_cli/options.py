@@ -5,13 +5,15 @@ Only typer is imported here: `podshare --help` starts without boto3, pydantic an
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from podshare_cli.connection import Connection
 
 _PANEL = "Where and how"
@@ -28,6 +30,12 @@ Prefix = Annotated[
     typer.Option("--prefix", help="The prefix of this installation's names (or podshare).", rich_help_panel=_PANEL),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print only JSON, for scripts.", rich_help_panel=_PANEL)]
+Files = Annotated[
+    list[str],
+    typer.Argument(metavar="FILE…", help="YAML files with records; - reads standard input.", show_default=False),
+]
+Yaml = Annotated[bool, typer.Option("--yaml", help="Print YAML that `put` accepts.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
 @dataclass(frozen=True)
@@ -46,15 +54,25 @@ class Options:
 
         return Connection(self.prefix or DEFAULT_PREFIX, self.profile, self.region)
 
+    def show(self, data: object, view: "Callable[[], RenderableType]") -> None:
+        """Print what a command has found on stdout: as JSON, or as its view for people."""
+        from podshare_cli.output import print_json, stdout  # noqa: PLC0415  # rich takes its time
+
+        if self.as_json:
+            print_json(data)
+        else:
+            stdout().print(view())
+
+    def say(self, text: str) -> None:
+        """Report progress on stderr, except to scripts."""
+        from podshare_cli.output import say  # noqa: PLC0415  # rich takes its time
+
+        if not self.as_json:
+            say(text)
+
     def overridden(self, later: "Options") -> "Options":
         """These options, with those that were given again after the command's name."""
-        return replace(
-            self,
-            profile=later.profile or self.profile,
-            region=later.region or self.region,
-            prefix=later.prefix or self.prefix,
-            as_json=later.as_json or self.as_json,
-        )
+        return replace(self, **{name: value for name, value in asdict(later).items() if value})
 
 
 _in_force = Options()
@@ -75,20 +93,14 @@ def takes_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the common options; its first parameter receives them as :class:`Options`."""
     own = list(inspect.signature(command).parameters.values())[1:]
     common = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-        for name, default, annotation in (
-            ("profile", None, Profile),
-            ("region", None, Region),
-            ("prefix", None, Prefix),
-            ("as_json", False, Json),
-        )
+        inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=annotation)
+        for each, annotation in zip(fields(Options), (Profile, Region, Prefix, Json), strict=True)
     ]
 
     @wraps(flowing(command))
-    def with_options(
-        *arguments: Any, profile: str | None, region: str | None, prefix: str | None, as_json: bool, **named: Any
-    ) -> None:
-        set_in_force(in_force().overridden(Options(profile, region, prefix, as_json)))
+    def with_options(*arguments: Any, **named: Any) -> None:
+        given = {each.name: named.pop(each.name) for each in fields(Options)}
+        set_in_force(in_force().overridden(Options(**given)))
         command(in_force(), *arguments, **named)
 
     parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]

@@ -5,12 +5,14 @@ Data goes to stdout, everything said along the way to stderr.
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 
 from podshare.registry.wording import sentence
 from podshare_cli.failures import Failure
@@ -46,6 +48,11 @@ def stderr() -> Console:
     return Console(stderr=True, highlight=False, emoji=False)
 
 
+def say(text: str) -> None:
+    """A line of plain text on stderr."""
+    stderr().print(text, soft_wrap=True, markup=False)
+
+
 def print_json(data: object) -> None:
     """One JSON document on stdout."""
     print(json.dumps(data, indent=2, default=_plain))  # noqa: T201  # rich would fold and color it
@@ -77,6 +84,26 @@ def print_failure(failure: Failure, *, as_json: bool) -> None:
         console.print(f"  {escape(failure.remedy)}", soft_wrap=True)
 
 
+def facts(rows: Iterable[tuple[str, str]]) -> Table:
+    """Labels and what each is about, in markup."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def stacked(parts: Iterable[RenderableType]) -> Group:
+    """Parts one below the other; text is markup."""
+    return Group(*(Text.from_markup(part) if isinstance(part, str) else part for part in parts))
+
+
+def told_with_remedy(what: str, remedy: str) -> str:
+    """A problem and what to do, in markup."""
+    return f"[bold red]✗[/] {escape(what)}\n  [dim]→[/] {escape(remedy)}"
+
+
 def state_text(state: str | None) -> str:
     """A team's or account's state in its color; a dash where podshare has not got to it yet."""
     if state is None:
@@ -99,12 +126,12 @@ def told_left_behind(thing: Mapping[str, Any]) -> str:
     return f"[yellow]-[/] {escape(str(thing['what']))}\n  [dim]→[/] {escape(str(thing.get('remedy', '')))}"
 
 
-def ago(moment: str | datetime.datetime | None, now: datetime.datetime) -> str:
+def ago(moment: str | None) -> str:
     """How long ago something was, in one unit."""
     if not moment:
         return "never"
-    at = datetime.datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    seconds = max(0, int((now - at).total_seconds()))
+    past = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(moment)
+    seconds = max(0, int(past.total_seconds()))
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length:
             return f"{seconds // length} {unit} ago"

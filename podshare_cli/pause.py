@@ -2,7 +2,6 @@
 
 # ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
 
-import re
 from typing import Annotated
 
 import typer
@@ -19,20 +18,11 @@ def pause(
 
     Requests during the pause are done after podshare resumes.
     """
-    from podshare.registry.parsing import PAUSE_ID, parse
-    from podshare.registry.problems import InvalidRecord
-    from podshare_cli.admin_tables import Registry
-    from podshare_cli.failures import invalid
+    from podshare.registry.parsing import PAUSE_ID
+    from podshare_cli.approve import owner_of, write
 
-    caller = options.connection.caller
-    # an owner may become a tag's value, which knows fewer characters than the name of a session
-    item = {"id": PAUSE_ID, "schema": 1, "reason": reason, "owner": re.sub(r"[^\w .:/=+\-@]", "_", caller)[:256]}
-    try:
-        parse(item)
-    except InvalidRecord as error:
-        problems = [problem.as_dict() for problem in error.problems]
-        raise invalid("The reason is invalid.", problems=problems) from None
-    Registry(options.connection).put({**item, "changed_by": caller})
+    item = {"id": PAUSE_ID, "schema": 1, "reason": reason, "owner": owner_of(options.connection)}
+    write(options.connection, item, "The reason is invalid.")
     _tell(options, paused=True, told=f"podshare is paused: {reason} (resume with `podshare resume`)")
 
 
@@ -48,9 +38,8 @@ def resume(options: Options) -> None:
 
 
 def _tell(options: Options, *, paused: bool, told: str) -> None:
-    from podshare_cli.output import print_json, stderr
+    from podshare_cli.output import print_json
 
     if options.as_json:
         print_json({"paused": paused})
-    else:
-        stderr().print(told, soft_wrap=True, markup=False)
+    options.say(told)

@@ -1,23 +1,167 @@
-"""What the commands of datasets, clusters and enrollments have in common: put, get, list and delete a record."""
+"""``podshare cluster``, ``dataset`` and ``enrollment``: put, get, list and delete records of one kind."""
 
 # ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
 
-import sys
 from collections.abc import Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from podshare_cli.failures import Failure, invalid
-from podshare_cli.options import Options
+from podshare_cli.failures import Failure
+from podshare_cli.options import Files, Options, Yaml, Yes, examples, group, takes_options
 
-Files = Annotated[
-    list[str],
-    typer.Argument(metavar="FILE…", help="YAML files with records; - reads standard input.", show_default=False),
-]
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The record's name.", show_default=False)]
-Yaml = Annotated[bool, typer.Option("--yaml", help="Print YAML that `put` accepts.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+
+
+def _group(
+    kind: str, about: str, fields: tuple[str, ...], example: str, file: str, *, writes: str, lists: str
+) -> typer.Typer:
+    """The commands of a kind, but for deletion.
+
+    ``fields`` are what a list shows; the help names the record ``example`` and the ``file``, and says what else a put
+    ``writes`` and a list ``lists``.
+    """
+    app = group(about)
+    one = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+
+    example_put = f"podshare {kind} put examples/registry/{file}"
+
+    @app.command("put", help=f"Write {kind} records{writes}", epilog=examples(example_put))
+    @takes_options
+    def put(options: Options, files: Files, yes: Yes = False) -> None:
+        from podshare_cli import confirming
+        from podshare_cli.documents import read_records
+        from podshare_cli.writing import check_references, differing, put_records, teams_concerned
+
+        read = read_records(files, [kind])
+        check_references(options.connection, read)
+        changed = differing(options.connection, read.items)
+        concerned = {team for item in changed for team in teams_concerned(options.connection, item)}
+        confirming.agree(options, concerned, read.items, yes=yes)
+        written = []
+        for each in put_records(options.connection, read.items):
+            users = [] if each.result == "unchanged" else teams_concerned(options.connection, each.item)
+            written.append({**each.as_dict(), "reconciled": users})
+            options.say(f"{each.item['id']}: {each.result}{_told_reconciled(users)}")
+        if options.as_json:
+            from podshare_cli.output import print_json
+
+            print_json({"records": written})
+
+    @app.command("get", help=f"Show {one}'s record.", epilog=examples(f"podshare {kind} get {example} --yaml"))
+    @takes_options
+    def get(options: Options, name: Name, as_yaml: Yaml = False) -> None:
+        show_record(options, f"{kind}#{name}", as_yaml=as_yaml)
+
+    @app.command("list", help=f"List the {kind}s, and {lists}.", epilog=examples(f"podshare {kind} list"))
+    @takes_options
+    def list_records(options: Options) -> None:
+        from podshare_cli.admin_tables import Registry
+        from podshare_cli.documents import name_of
+        from podshare_cli.writing import teams_using
+
+        rows = [
+            {kind: name_of(item), **{name: item.get(name, "") for name in fields}, "teams": teams}
+            for item in Registry(options.connection).all_of(kind)
+            for teams in [teams_using(options.connection, str(item["id"]))]
+        ]
+        options.show(rows, lambda: _table(kind, fields, rows))
+
+    return app
+
+
+cluster = _group(
+    "cluster",
+    "Clusters: the HyperPod clusters that teams share.",
+    ("account", "region", "eks_cluster", "hyperpod_cluster"),
+    "main",
+    "cluster-main.yaml",
+    writes="; the teams that use them are reconciled. If anybody would lose access, the command asks.",
+    lists="the teams that use each",
+)
+dataset = _group(
+    "dataset",
+    "Datasets: buckets, or prefixes of buckets, that teams can be granted.",
+    ("account", "region", "bucket", "prefix"),
+    "imagenet",
+    "datasets.yaml",
+    writes="; the teams that use them are reconciled. If anybody would lose access, the command asks.",
+    lists="the teams that use each",
+)
+enrollment = _group(
+    "enrollment",
+    "Enrollments: one team per account in an OU, or with a tag, for as long as the account matches.",
+    ("organizational_unit", "account_tag", "exclude_accounts"),
+    "science",
+    "enrollment-science.yaml",
+    writes=": each selected account gets a team, and loses it when it no longer matches.\n\n"
+    "`podshare team plan FILE` shows beforehand what would change. If anybody would lose access, the command asks.",
+    lists="the teams that each creates",
+)
+
+
+@cluster.command("delete", epilog=examples("podshare cluster delete main"))
+@takes_options
+def delete_cluster(options: Options, name: Name) -> None:
+    """Delete a cluster's record; refused while a team or an enrollment names it."""
+    from podshare_cli.writing import enrollments_naming, teams_using
+
+    require(options, f"cluster#{name}")
+    remedy = "move them to another cluster first."
+    if users := teams_using(options.connection, f"cluster#{name}"):
+        many = f"{len(users)} team{'s' if len(users) > 1 else ''}"
+        told = f"Cluster {name} is used by {many}: {', '.join(users)}."
+        raise Failure(told, f"Delete these teams, or the enrollments that create them, or {remedy}")
+    if users := enrollments_naming(options.connection, f"cluster#{name}"):
+        told = f"Cluster {name} is used by enrollment {', '.join(users)}."
+        raise Failure(told, f"Delete these enrollments, or {remedy}")
+    _delete(options, f"cluster#{name}", [])
+
+
+@dataset.command("delete", epilog=examples("podshare dataset delete drafts", "podshare dataset delete drafts --yes"))
+@takes_options
+def delete_dataset(options: Options, name: Name, yes: Yes = False) -> None:
+    """Delete a dataset's record: every team's access to it is revoked."""
+    _confirm_and_delete(options, f"dataset#{name}", f"These teams lose dataset {name}", yes=yes)
+
+
+@enrollment.command(
+    "delete", epilog=examples("podshare enrollment delete science", "podshare enrollment delete science --yes")
+)
+@takes_options
+def delete_enrollment(options: Options, name: Name, yes: Yes = False) -> None:
+    """Delete an enrollment's record: every team that it created is deleted, with all of its access."""
+    _confirm_and_delete(options, f"enrollment#{name}", f"These teams are deleted with enrollment {name}", yes=yes)
+
+
+def _confirm_and_delete(options: Options, record_id: str, what: str, *, yes: bool) -> None:
+    from podshare_cli import confirming
+    from podshare_cli.writing import teams_using
+
+    require(options, record_id)
+    users = teams_using(options.connection, record_id)
+    losing = confirming.losses(options.connection, users, [{"id": record_id, "deleted": True}])
+    if users and not yes:
+        told = "\n".join([f"{what}: {', '.join(users)}.", *(line for one in losing for line in one.lines())])
+        confirming.ask(told, "Delete it?", "Nothing was deleted.")
+    confirming.approve(options.connection, losing)
+    _delete(options, record_id, users)
+
+
+def _delete(options: Options, record_id: str, users: list[str]) -> None:
+    from podshare_cli.admin_tables import Registry
+    from podshare_cli.output import print_json
+
+    Registry(options.connection).delete(record_id)
+    if options.as_json:
+        print_json({"id": record_id, "result": "deleted", "reconciled": users})
+    options.say(f"{record_id}: deleted{_told_reconciled(users)}")
+
+
+# ---- what the commands share, with those of teams too ----------------------------------------------------------
 
 
 def show_record(options: Options, record_id: str, *, as_yaml: bool) -> None:
@@ -53,60 +197,21 @@ def require(options: Options, record_id: str) -> dict[str, object]:
     return item
 
 
-def put(options: Options, files: list[str], kind: str, *, yes: bool) -> None:
-    """Write the records of a kind that files hold; who would lose access is shown and asked about first."""
-    from podshare_cli import confirming
-    from podshare_cli.documents import read_records
-    from podshare_cli.output import print_json, stderr
-    from podshare_cli.writing import check_references, differing, put_records, teams_concerned
-
-    read = read_records(files, [kind])
-    check_references(options.connection, read)
-    changed = differing(options.connection, read.items)
-    concerned = {team for item in changed for team in teams_concerned(options.connection, item)}
-    losing = confirming.losses(options.connection, concerned, read.items)
-    confirming.agree(options, losing, "Write it?", yes=yes)
-    confirming.approve(options.connection, losing)
-    written = []
-    for one in put_records(options.connection, read.items):
-        users = [] if one.result == "unchanged" else teams_concerned(options.connection, one.item)
-        written.append({**one.as_dict(), "reconciled": users})
-        if not options.as_json:
-            told = f"; reconciles {', '.join(users)}" if users else ""
-            stderr().print(f"{one.item['id']}: {one.result}{told}", soft_wrap=True, markup=False)
-    if options.as_json:
-        print_json({"records": written})
+def _told_reconciled(teams: list[str]) -> str:
+    return f"; reconciles {', '.join(teams)}" if teams else ""
 
 
-def list_records(options: Options, kind: str, fields: tuple[str, ...]) -> None:
-    """Print all records of a kind, with these fields and the teams that use each."""
+def _table(kind: str, fields: tuple[str, ...], rows: list[dict[str, object]]) -> "RenderableType":
     from rich.markup import escape
     from rich.table import Table
 
-    from podshare_cli.admin_tables import Registry
-    from podshare_cli.documents import name_of
-    from podshare_cli.output import print_json, stdout
-    from podshare_cli.writing import teams_enrolled, teams_naming
-
-    def teams(item: dict[str, object]) -> list[str]:
-        if kind == "enrollment":
-            return teams_enrolled(options.connection, [name_of(item)])
-        return teams_naming(options.connection, str(item["id"]))
-
-    rows = [
-        {kind: name_of(item), **{name: item.get(name, "") for name in fields}, "teams": teams(item)}
-        for item in Registry(options.connection).all_of(kind)
-    ]
-    if options.as_json:
-        print_json(rows)
-        return
-    table = Table(kind, *(name.replace("_", " ") for name in (*fields, "teams")), box=None, header_style="dim")
+    if not rows:
+        return f"No {kind}s. Write one: podshare {kind} put FILE"
+    names = (*fields, "teams")
+    table = Table(kind, *(name.replace("_", " ") for name in names), box=None, header_style="dim")
     for row in rows:
-        table.add_row(
-            f"[bold]{escape(str(row[kind]))}[/]",
-            *(escape(_cell(row[name])) for name in (*fields, "teams")),
-        )
-    stdout().print(table if rows else f"No {kind}s. Write one: podshare {kind} put FILE")
+        table.add_row(f"[bold]{escape(str(row[kind]))}[/]", *(escape(_cell(row[name])) for name in names))
+    return table
 
 
 def _cell(value: object) -> str:
@@ -114,25 +219,3 @@ def _cell(value: object) -> str:
     if isinstance(value, Mapping):
         return f"{value.get('key')}={value.get('value')}"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def delete(options: Options, record_id: str, users: list[str], what: str, *, yes: bool) -> None:
-    """Delete a record; whoever is at a terminal is asked before teams lose something, anybody else must say --yes."""
-    from podshare_cli import confirming
-    from podshare_cli.admin_tables import Registry
-    from podshare_cli.output import print_json, stderr
-
-    losing = confirming.losses(options.connection, users, [{"id": record_id, "deleted": True}])
-    if users and not yes:
-        told = "\n".join([f"{what}: {', '.join(users)}.", *(line for one in losing for line in one.lines())])
-        if not sys.stdin.isatty():
-            raise invalid(told, "Not a terminal, so there is no prompt: add --yes to confirm.")
-        if not typer.confirm(f"{told}\nDelete it?", err=True):
-            raise Failure("Nothing was deleted.")
-    confirming.approve(options.connection, losing)
-    Registry(options.connection).delete(record_id)
-    if options.as_json:
-        print_json({"id": record_id, "result": "deleted", "reconciled": users})
-    else:
-        told = f"; reconciles {', '.join(users)}" if users else ""
-        stderr().print(f"{record_id}: deleted{told}", soft_wrap=True, markup=False)

@@ -137,15 +137,11 @@ def send(
     followed. An event is only a hint: podshare reads the account again, so a sample about an account that does not
     exist grants nobody anything, and one that is sent twice starts one execution.
     """
-    from podshare_cli.output import print_json, stdout
     from podshare_cli.sandbox_control import ask
 
     sample = _sample(file)
     answer = ask(_found(name), {"sample": sample, "name": file.stem})
-    if in_force().as_json:
-        print_json(answer)
-    else:
-        stdout().print(_followed(answer))
+    in_force().show(answer, lambda: _followed(answer))
     if answer["still"]:
         raise Failure(f"podshare is still running: {answer['still']}", "See podshare team status, in sandbox exec.")
 

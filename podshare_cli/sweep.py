@@ -36,8 +36,7 @@ def sweep(
 
     executions = Executions(options.connection)
     arn = executions.start_sweep()
-    if not options.as_json:
-        _say(f"sweeping ({arn})")
+    options.say(f"sweeping ({arn})")
     if not no_wait:
         following = FollowingSweep(executions, arn)
         _follow(options, following)
@@ -76,18 +75,8 @@ def _follow(options: Options, following: "FollowingSweep") -> None:
 
 def _show(options: Options, summary: Mapping[str, Any]) -> None:
     from podshare_cli import sweep_views
-    from podshare_cli.output import print_json, stdout
 
-    if options.as_json:
-        print_json(summary)
-    else:
-        stdout().print(sweep_views.summary(summary))
+    options.show(summary, lambda: sweep_views.summary(summary))
     counts = summary.get("counts", {})
     if bad := [f"{counts[name]} {name}" for name in _BAD if counts.get(name)]:
         raise Failure(f"Some teams are not in sync: {', '.join(bad)}.", "See why: podshare team status NAME")
-
-
-def _say(text: str) -> None:
-    from podshare_cli.output import stderr
-
-    stderr().print(text, soft_wrap=True, markup=False)

@@ -8,6 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from podshare_cli.output import facts
+
 _STYLES = {
     "in_sync": "green",
     "repaired": "cyan",
@@ -21,15 +23,13 @@ _STYLES = {
 
 def summary(found: Mapping[str, Any]) -> RenderableType:
     """How many teams and accounts stand how, and the reason of each team that is not in sync."""
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="dim")
-    facts.add_column(overflow="fold")
-    facts.add_row("sweep of", escape(str(found.get("at", "—"))))
-    facts.add_row("teams", _told(found.get("counts", {})) or "none")
-    facts.add_row("accounts", _told(found.get("accounts", {})) or "none")
-    reasons = found.get("reasons", [])
-    parts: list[RenderableType] = [facts]
-    if reasons:
+    rows = (
+        ("sweep of", escape(str(found.get("at", "—")))),
+        ("teams", _told(found.get("counts", {})) or "none"),
+        ("accounts", _told(found.get("accounts", {})) or "none"),
+    )
+    parts: list[RenderableType] = [facts(rows)]
+    if reasons := found.get("reasons", []):
         shown = Table("team", "state", "why", "what to do", box=None, header_style="dim", pad_edge=False)
         for reason in reasons:
             shown.add_row(

@@ -3,31 +3,25 @@
 # ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
 
 import contextlib
-import datetime
-import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from podshare_cli.failures import FAILED, INTERRUPTED, Failure, invalid
-from podshare_cli.options import Options, examples, group, takes_options
+from podshare_cli.options import Files, Options, Yaml, Yes, examples, group, takes_options
 
 if TYPE_CHECKING:
-    from podshare_cli.confirming import Losses
+    from rich.console import RenderableType
+
     from podshare_cli.executions import Following
 
 app = group("Teams: write their records, plan changes, follow reconciliations.")
 
 _WATCH_SECONDS = 2
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The team's name, such as vision.", show_default=False)]
-Files = Annotated[
-    list[str],
-    typer.Argument(metavar="FILE…", help="YAML files with records; - reads standard input.", show_default=False),
-]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until the team is READY, DEGRADED, REJECTED or WAITING.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
 @app.command(
@@ -63,17 +57,14 @@ def put(
     from podshare_cli.executions import Executions
 
     changed_items = writing.differing(options.connection, items)
-    losing = confirming.losses(options.connection, _teams_in(options, changed_items), items)
-    confirming.agree(options, losing, "Write it?", yes=yes)
-    confirming.approve(options.connection, losing)
+    confirming.agree(options, _teams_in(options, changed_items), items, yes=yes)
     executions = Executions(options.connection)
     records = _records_of_teams(options, items) if wait else {}
     known = {team: executions.recent(team) for team in records}
     written = []
     for one in writing.put_records(options.connection, items):
         written.append(one)
-        if not options.as_json:
-            _say(f"{one.item['id']}: {one.result}")
+        options.say(f"{one.item['id']}: {one.result}")
     new = {one.item["id"] for one in written if one.result != "unchanged"}
     changed = {team for team, record_id in records.items() if record_id in new}
     followings = _followings(executions, known, {team: records[team] for team in changed})
@@ -84,18 +75,14 @@ def put(
         print_json({"records": [one.as_dict() for one in written], "teams": [one.as_dict() for one in ended]})
     elif wait:
         for team in sorted(known.keys() - changed):
-            _print_status(options, team)
+            _show_status(options, team)
     settled = {team: _state(options, team) for team in known.keys() - changed}
     _require({**settled, **{one.run.team: one.run.state for one in ended}}, "READY")
 
 
 @app.command(epilog=examples("podshare team get vision", "podshare team get vision --yaml > team-vision.yaml"))
 @takes_options
-def get(
-    options: Options,
-    name: Name,
-    as_yaml: Annotated[bool, typer.Option("--yaml", help="Print YAML that `put` accepts.")] = False,
-) -> None:
+def get(options: Options, name: Name, as_yaml: Yaml = False) -> None:
     """Show a team's record, from the registry or as its enrollment creates it."""
     from podshare_cli.admin_tables import State
     from podshare_cli.record_commands import print_record, show_record
@@ -114,14 +101,7 @@ def get(
 @takes_options
 def list_teams(options: Options) -> None:
     """List teams with state, compute and data, and the reason why one is not ready."""
-    from podshare_cli import team_views
-    from podshare_cli.output import print_json, stdout
-
-    rows = team_views.overview(options.connection)
-    if options.as_json:
-        print_json(rows)
-    else:
-        stdout().print(team_views.table(rows, _now()))
+    _show_status(options, None)
 
 
 @app.command(
@@ -138,6 +118,7 @@ def delete(options: Options, name: Name, wait: Wait = False, yes: Yes = False) -
     from podshare_cli import confirming
     from podshare_cli.admin_tables import Registry
     from podshare_cli.executions import Executions
+    from podshare_cli.output import print_json, say
 
     _refuse_enrolled(options, name)
     registry = Registry(options.connection)
@@ -145,17 +126,19 @@ def delete(options: Options, name: Name, wait: Wait = False, yes: Yes = False) -
         raise Failure(f"No team {name} in {options.connection.registry_table}.", "See `podshare team list`.")
     losing = confirming.losses(options.connection, [name], [{"id": f"team#{name}", "deleted": True}])
     if not yes:
-        _confirm(name, f"Deletes team {name} and revokes everything it can access.", losing)
+        told = f"Deletes team {name} and revokes everything it can access."
+        confirming.require_terminal(told)
+        for line in (told, *(line for one in losing for line in one.lines())):
+            say(line)
+        if typer.prompt(f"Type {name} to go on", default="", show_default=False, err=True).strip() != name:
+            raise Failure("The name does not match: nothing was deleted.")
     confirming.approve(options.connection, losing)
     executions = Executions(options.connection)
     known = executions.recent(name) if wait else set()
     registry.delete(f"team#{name}")
-    if not options.as_json:
-        _say(f"team#{name}: deleted")
+    options.say(f"team#{name}: deleted")
     ended = _follow(options, _followings(executions, {name: known}, {name: f"team#{name}"}) if wait else [])
     if options.as_json:
-        from podshare_cli.output import print_json
-
         print_json({"id": f"team#{name}", "result": "deleted", "teams": [one.as_dict() for one in ended]})
     _require({one.run.team: one.run.state for one in ended}, "DELETED")
 
@@ -225,7 +208,7 @@ def manifests(
 
     from podshare_cli import dry_runs as planning
     from podshare_cli import words
-    from podshare_cli.output import print_json
+    from podshare_cli.output import print_json, say
 
     _require_known(options, name)
     answer = planning.dry_run(options.connection, name, [])
@@ -242,7 +225,7 @@ def manifests(
             typer.echo(f"# {line}")
         typer.echo(yaml.safe_dump_all(found, sort_keys=False), nl=False)
     else:
-        _say(f"There is nothing to apply for team {name}: podshare does it by itself, or the team has no cluster.")
+        say(f"There is nothing to apply for team {name}: podshare does it by itself, or the team has no cluster.")
 
 
 @app.command(
@@ -257,18 +240,14 @@ def status(
     watching: Annotated[bool, typer.Option("--watch", help="Show it live until Ctrl-C.")] = False,
 ) -> None:
     """Show the status of teams: state, verification, problems with remedies, last execution, resources."""
-    from podshare_cli.output import print_json
-
     if watching and options.as_json:
         raise invalid("--watch and --json exclude each other.", "Call it repeatedly with --json instead.")
     if name:
         _require_known(options, name)
     if watching:
         _watch_status(options, name)
-    elif options.as_json:
-        print_json(_statuses(options, name))
     else:
-        _print_status(options, name)
+        _show_status(options, name)
 
 
 @app.command(epilog=examples("podshare team reconcile vision", "podshare team reconcile vision --wait"))
@@ -283,8 +262,7 @@ def reconcile(options: Options, name: Name, wait: Wait = False) -> None:
     _require_known(options, name)
     executions = Executions(options.connection)
     arn = executions.start(name)
-    if not options.as_json:
-        _say(f"team#{name}: reconciling ({arn})")
+    options.say(f"team#{name}: reconciling ({arn})")
     ended = _follow(options, [Following(executions, name, arn=arn)] if wait else [])
     if options.as_json:
         from podshare_cli.output import print_json
@@ -304,15 +282,11 @@ def history(
     """List a team's reconciliations: when, what triggered them, who, and how they ended."""
     from podshare_cli import team_views
     from podshare_cli.executions import Executions
-    from podshare_cli.output import print_json, stdout
 
     found = Executions(options.connection).of(name, last)
     if not found:
         _require_known(options, name)
-    if options.as_json:
-        print_json([execution.as_dict() for execution in found])
-    else:
-        stdout().print(team_views.history_table(found))
+    options.show([execution.as_dict() for execution in found], lambda: team_views.history_table(found))
 
 
 # ---- what the commands share ---------------------------------------------------------------------------------
@@ -352,8 +326,8 @@ def _follow(options: Options, followings: "list[Following]") -> "list[Following]
                 "You stopped watching; podshare continues.", "See podshare team status.", INTERRUPTED
             ) from None
         for each in followings:
-            if each.run.state not in ("READY", "DELETED") and not options.as_json:
-                _say(f"{each.run.team}: {each.run.summary}")
+            if each.run.state not in ("READY", "DELETED"):
+                options.say(f"{each.run.team}: {each.run.summary}")
     return followings
 
 
@@ -451,23 +425,19 @@ def _show_plans(options: Options, records: "list[dict[str, Any]]", teams: "Itera
         raise Failure(f"Blocked: not all of the plan would be applied: {told}", "The plan lists every blocker.")
 
 
-def _statuses(options: Options, name: str | None) -> Any:
+def _status(options: Options, name: str | None) -> "tuple[Any, Callable[[], RenderableType]]":
+    """The status of a team, or of all, and how it is drawn."""
     from podshare_cli import team_views
 
-    return team_views.status(options.connection, name) if name else team_views.overview(options.connection)
+    if name:
+        found = team_views.status(options.connection, name)
+        return found, lambda: team_views.detail(found)
+    rows = team_views.overview(options.connection)
+    return rows, lambda: team_views.table(rows)
 
 
-def _print_status(options: Options, name: str | None) -> None:
-    from podshare_cli.output import stdout
-
-    stdout().print(_status_view(options, name))
-
-
-def _status_view(options: Options, name: str | None) -> Any:
-    from podshare_cli import team_views
-
-    found = _statuses(options, name)
-    return team_views.detail(found, _now()) if name else team_views.table(found, _now())
+def _show_status(options: Options, name: str | None) -> None:
+    options.show(*_status(options, name))
 
 
 def _watch_status(options: Options, name: str | None) -> None:
@@ -475,28 +445,11 @@ def _watch_status(options: Options, name: str | None) -> None:
 
     from podshare_cli.output import stdout
 
-    view = Live(_status_view(options, name), console=stdout(), auto_refresh=False)
-    with view as live, contextlib.suppress(KeyboardInterrupt):
+    def view() -> "RenderableType":
+        _, drawn = _status(options, name)
+        return drawn()
+
+    with Live(view(), console=stdout(), auto_refresh=False) as live, contextlib.suppress(KeyboardInterrupt):
         while True:
             time.sleep(_WATCH_SECONDS)
-            live.update(_status_view(options, name), refresh=True)
-
-
-def _confirm(name: str, what: str, losing: "Iterable[Losses]") -> None:
-    """Let the person type the name of what is about to go."""
-    if not sys.stdin.isatty():
-        raise invalid(what, "Not a terminal, so there is no prompt: add --yes to confirm.")
-    for line in (what, *(line for one in losing for line in one.lines())):
-        _say(line)
-    if typer.prompt(f"Type {name} to go on", default="", show_default=False, err=True).strip() != name:
-        raise Failure("The name does not match: nothing was deleted.")
-
-
-def _say(text: str) -> None:
-    from podshare_cli.output import stderr
-
-    stderr().print(text, soft_wrap=True, markup=False)
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
+            live.update(view(), refresh=True)

@@ -1,11 +1,10 @@
 """How teams stand, as data and as tables."""
 
-import datetime
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -26,7 +25,7 @@ from podshare_cli.admin_tables import Registry, State
 from podshare_cli.connection import Connection
 from podshare_cli.documents import name_of
 from podshare_cli.executions import Execution
-from podshare_cli.output import ago, state_text, told_left_behind, told_problem
+from podshare_cli.output import ago, facts, stacked, state_text, told_left_behind, told_problem, told_with_remedy
 
 Row = dict[str, Any]
 _UNITS = {"accelerators": "accelerators", "vcpu": "vCPU", "memory_gib": "GiB"}
@@ -165,7 +164,7 @@ def _quota(line: Mapping[str, Any]) -> str:
 # ---- for people ------------------------------------------------------------------------------------------------
 
 
-def table(rows: Iterable[Row], now: datetime.datetime) -> RenderableType:
+def table(rows: Iterable[Row]) -> RenderableType:
     """One line for each team."""
     found = list(rows)
     if not found:
@@ -180,8 +179,8 @@ def table(rows: Iterable[Row], now: datetime.datetime) -> RenderableType:
             escape(_told_members(row["members"])),
             escape("\n".join(row["quota"])),
             escape("\n".join(row["datasets"])),
-            ago(row["verified_at"], now),
-            escape(_told_held(row, now) or row["reason"] or _told_remains(row["left_behind"])),
+            ago(row["verified_at"]),
+            escape(_told_held(row) or row["reason"] or _told_remains(row["left_behind"])),
         )
     return shown
 
@@ -192,14 +191,14 @@ def _told_origin(row: Row) -> str:
     return "" if row["record"] else " [dim](no record)[/]"
 
 
-def _told_held(row: Row, now: datetime.datetime) -> str:
+def _told_held(row: Row) -> str:
     """Since when what a team would lose waits, what that is, and what lets it go."""
     held = row["held"]
     if not held:
         return ""
     more = int(held["count"]) - len(held["losses"])
     losses = "; ".join([*held["losses"], *([f"{more} more"] if more else [])])
-    return f"held since {ago(held['since'], now)}: {losses}\npodshare approve {row['team']} {held['hash']}"
+    return f"held since {ago(held['since'])}: {losses}\npodshare approve {row['team']} {held['hash']}"
 
 
 def _told_members(found: Iterable[str]) -> str:
@@ -215,23 +214,19 @@ def _told_remains(things: Iterable[Mapping[str, Any]]) -> str:
     return f"orphaned resources in {', '.join(accounts)}" if accounts else ""
 
 
-def detail(found: Row, now: datetime.datetime) -> RenderableType:
+def detail(found: Row) -> RenderableType:
     """All that is known of one team."""
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="dim")
-    facts.add_column(overflow="fold")
     trigger = found["trigger"] or {}
-    for label, value in (
+    rows = (
         ("state", f"{state_text(found['state'])}{_told_origin(found)}"),
-        ("verified", ago(found["verified_at"], now)),
-        ("last run", f"{ago(found['at'], now)}, {escape(_told_trigger(trigger))}" if found["at"] else "never"),
+        ("verified", ago(found["verified_at"])),
+        ("last run", f"{ago(found['at'])}, {escape(_told_trigger(trigger))}" if found["at"] else "never"),
         ("execution", escape(found["execution"] or "—")),
         ("summary", escape(found["summary"] or "—")),
-        *((("held", escape(_told_held(found, now))),) if found["held"] else ()),
+        *((("held", escape(_told_held(found))),) if found["held"] else ()),
         ("proof", f"sha256:{found['proof']}" if found["proof"] else "—"),
-    ):
-        facts.add_row(label, value)
-    parts: list[RenderableType] = [f"[bold]{escape(found['team'])}[/]", facts, *_problems(found["problems"])]
+    )
+    parts: list[RenderableType] = [f"[bold]{escape(found['team'])}[/]", facts(rows), *_problems(found["problems"])]
     parts += [f"[yellow]![/] {escape(str(note))}" for note in found["notes"]]
     parts += map(told_left_behind, found["left_behind"])
     if found["ways_in"]:
@@ -239,14 +234,14 @@ def detail(found: Row, now: datetime.datetime) -> RenderableType:
     if found["access_points"]:
         parts.append(_told_access_points(found["access_points"]))
     parts.append(_resources(found["resources"]) if found["resources"] else "[dim]nothing is provisioned[/]")
-    return Group(*(Text.from_markup(part) if isinstance(part, str) else part for part in parts))
+    return stacked(parts)
 
 
-def _problems(problems: Iterable[Mapping[str, Any]]) -> Iterable[RenderableType]:
+def _problems(problems: Iterable[Mapping[str, Any]]) -> Iterable[str]:
     for problem in problems:
         what, remedy = told_problem(problem)
         record = f"{problem['record']}: " if "record" in problem else ""
-        yield Text.from_markup(f"[bold red]✗[/] {escape(record + what)}\n  [dim]→[/] {escape(remedy)}")
+        yield told_with_remedy(record + what, remedy)
 
 
 def _told_ways_in(ways: Iterable[Mapping[str, str]]) -> Tree:

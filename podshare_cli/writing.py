@@ -85,11 +85,13 @@ def teams_concerned(connection: Connection, item: Item) -> list[str]:
         return [name_of(item)]
     if kind_of(item) == "enrollment":
         return sorted({*enrolled_by(connection, item), *teams_enrolled(connection, [name_of(item)])})
-    return teams_naming(connection, str(item["id"]))
+    return teams_using(connection, str(item["id"]))
 
 
-def teams_naming(connection: Connection, record_id: str) -> list[str]:
-    """The names of the teams whose record, or whose enrollment's, names a cluster or dataset."""
+def teams_using(connection: Connection, record_id: str) -> list[str]:
+    """The teams whose record, or whose enrollment's, names a cluster or dataset, or that an enrollment has made."""
+    if record_id.startswith("enrollment#"):
+        return teams_enrolled(connection, [record_id.removeprefix("enrollment#")])
     naming = _naming(connection, record_id)
     teams = [name_of(item) for item in naming if kind_of(item) == "team"]
     return sorted([*teams, *teams_enrolled(connection, _enrollments(naming))])

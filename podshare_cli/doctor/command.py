@@ -11,7 +11,7 @@ from podshare_cli.failures import Failure, invalid
 from podshare_cli.options import Options, takes_options
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
     from podshare_cli.connection import Connection
     from podshare_cli.doctor.account_access import Accounts
@@ -51,17 +51,11 @@ def doctor(
     """
     from podshare_cli.doctor.account_access import Accounts
     from podshare_cli.doctor.findings import Status
-    from podshare_cli.output import print_json, stdout
 
     accounts = Accounts(options.connection, assume_role, _profiles(profile_of or []))
     found = list(_looking(_findings(accounts, set(account or ())), quiet=options.as_json))
     shown = [finding for finding in found if all_findings or finding.status is not Status.OK]
-    if options.as_json:
-        print_json([finding.as_dict() for finding in found])
-    else:
-        if shown:
-            stdout().print(_table(shown))
-        stdout().print(_summary(found))
+    options.show([finding.as_dict() for finding in found], lambda: _drawn(shown, found))
     problems = [finding for finding in found if finding.status is Status.PROBLEM]
     if problems:
         first = f"{problems[0].where}: {problems[0].what}"
@@ -135,19 +129,18 @@ def _looking(findings: Iterable["Finding"], *, quiet: bool) -> Iterator["Finding
             yield finding
 
 
-def _table(findings: Iterable["Finding"]) -> "Table":
+def _drawn(shown: list["Finding"], found: list["Finding"]) -> "RenderableType":
+    """A table of the findings to show, and how many of each status were found."""
+    from collections import Counter
+
+    from rich.console import Group
     from rich.markup import escape
     from rich.table import Table
 
     table = Table("", "where", "check", "finding", "run", box=None, header_style="dim", pad_edge=False)
-    for finding in findings:
+    for finding in shown:
         row = (finding.where, finding.check, finding.what, finding.run)
         table.add_row(_SIGNS[finding.status], *(escape(cell) for cell in row))
-    return table
-
-
-def _summary(findings: Iterable["Finding"]) -> str:
-    from collections import Counter
-
-    counts = Counter(str(finding.status) for finding in findings)
-    return ", ".join(f"{counts[name]} {name}" for name in ("problem", "warning", "unknown", "ok"))
+    counts = Counter(str(finding.status) for finding in found)
+    summary = ", ".join(f"{counts[name]} {name}" for name in ("problem", "warning", "unknown", "ok"))
+    return Group(table, summary) if shown else summary
