@@ -37,7 +37,7 @@ simulate: .venv/installed ## Break podshare on purpose: SEED=7 replays a simulat
 mutants: .venv/installed ## Break copies of podshare, and prove that the simulator sees it
 	@$(BIN)/python -m tests.simulation --mutants
 
-mutation: .venv-mutation/installed ## Change the security core in thousands of small ways (MODULES=access.reach: in this one); tell which no pure test notices
+mutation: .venv-mutation/installed ## Change the security core in thousands of small ways (MODULES=access.effective_access: in this one); tell which no pure test notices
 	@.venv-mutation/bin/python -m tests.mutation .venv-mutation/bin/mutmut $(MODULES)
 
 check: lint types contracts templates build ## Run all that CI runs, except the tests

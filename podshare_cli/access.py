@@ -11,7 +11,7 @@ from podshare_cli.failures import Failure, invalid
 from podshare_cli.options import Options, examples, group, takes_options
 
 if TYPE_CHECKING:
-    from podshare_cli.proofs import Known, Line, Place
+    from podshare_cli.access_reports import Known, Line, Place
 
 app = group("Access: each team's effective access, as read back from AWS and Kubernetes by its last run.")
 
@@ -51,15 +51,15 @@ def who_can(
     listed with that part. The list includes people who can read only through a pod, because everybody who may create
     pods in a namespace may use its service accounts.
     """
-    from podshare_cli import proofs
+    from podshare_cli import access_reports
 
     if (verb is Verb.USE) != what.startswith("cluster#"):
         raise invalid(
             f"{verb} cannot be used with {what}.", "Use list, read and write with data, and use with cluster#NAME."
         )
     place = _place(options, what)
-    known = proofs.read(options.connection)
-    _show(options, known, proofs.who_can(known, verb, place), f"Nobody can {verb} {what}.")
+    known = access_reports.read(options.connection)
+    _show(options, known, access_reports.who_can(known, verb, place), f"Nobody can {verb} {what}.")
 
 
 @app.command(
@@ -84,24 +84,24 @@ def of(
 
     For one of podshare's own roles, it shows what everybody in that role can reach.
     """
-    from podshare_cli import proofs
+    from podshare_cli import access_reports
 
     is_account = len(principal) == 12 and principal.isdigit()
     if not (is_account or principal.startswith(("arn:", "system:serviceaccount:"))):
         what = f"{principal} is no account, ARN or service account."
         raise invalid(what, "Such as 222222222222, or system:serviceaccount:hyperpod-ns-vision:trainer.")
-    known = proofs.read(options.connection)
-    _show(options, known, proofs.of(known, principal), f"{principal} reaches nothing by podshare.")
+    known = access_reports.read(options.connection)
+    _show(options, known, access_reports.of(known, principal), f"{principal} reaches nothing by podshare.")
 
 
 @app.command("matrix", epilog=examples("podshare access matrix", "podshare access matrix --json"))
 @takes_options
 def matrix(options: Options) -> None:
     """Show which team can do what in each cluster and with each dataset."""
-    from podshare_cli import access_views, proofs
+    from podshare_cli import access_reports, access_views
 
-    known = proofs.read(options.connection)
-    rows = proofs.matrix(known, proofs.places(options.connection))
+    known = access_reports.read(options.connection)
+    rows = access_reports.matrix(known, access_reports.places(options.connection))
     options.show({**known.ages(), "teams": rows}, lambda: access_views.matrix(rows))
     _tell_age(options, known)
 
@@ -110,18 +110,18 @@ def matrix(options: Options) -> None:
     "proof", epilog=examples("podshare access proof vision", "podshare access proof vision --json > proof-vision.json")
 )
 @takes_options
-def proof(options: Options, team: Team) -> None:
+def access_report(options: Options, team: Team) -> None:
     """Show a team's access report: its effective access, and any unexpected access.
 
     The report is from the team's last verification: after its last run, at the latest by the last sweep. It is compared
     with the latest reports of all other teams. `podshare team reconcile TEAM --wait` makes a new one. The exit code is
     1 if there is unexpected access.
     """
-    from podshare_cli import access_views, proofs
+    from podshare_cli import access_reports, access_views
 
     known = _read(options, team)
-    found = known.proofs[team]
-    options.show(found.as_dict(), lambda: access_views.proof(found, proofs.refusals(known, team)))
+    found = known.access_reports[team]
+    options.show(found.as_dict(), lambda: access_views.access_report(found, access_reports.refusals(known, team)))
     if not found.document["holds"]:
         raise Failure(f"Team {team} has unexpected access.", "See docs/operations.md, Unexpected access.")
 
@@ -149,14 +149,14 @@ def audit(
     run, at the latest by the last sweep. `podshare team reconcile TEAM --wait` reads them again. The exit code is 1 if
     no record grants a door, or if doors could not be read.
     """
-    from podshare_cli import access_views, proofs
+    from podshare_cli import access_reports, access_views
     from podshare_cli.output import stdout
 
     known = _read(options, team)
-    teams = [team] if team else sorted(known.proofs)
-    lines = proofs.audit(known, teams)
-    unread = [one for name in teams for one in proofs.unread(known.proofs[name])]
-    unseen = [one for name in teams for one in proofs.not_looked_at(known.proofs[name])]
+    teams = [team] if team else sorted(known.access_reports)
+    lines = access_reports.audit(known, teams)
+    unread = [one for name in teams for one in access_reports.unread(known.access_reports[name])]
+    unseen = [one for name in teams for one in access_reports.not_checked(known.access_reports[name])]
     told = {"unread": unread, "not_looked_at": unseen}
     options.show(
         {**known.ages(), "doors": [line.as_dict() for line in lines], **told},
@@ -214,15 +214,15 @@ def probe(
 
 
 def _place(options: Options, what: str) -> "Place":
-    from podshare_cli import proofs
+    from podshare_cli import access_reports
 
     if what.startswith("s3://"):
-        return proofs.place_of_url(what)
+        return access_reports.place_of_url(what)
     if not what.startswith(("dataset#", "cluster#")):
         raise invalid(
             f"{what} is not a dataset, cluster or S3 URL.", "Write dataset#NAME, cluster#NAME or s3://BUCKET/."
         )
-    found = proofs.places(options.connection).get(what)
+    found = access_reports.places(options.connection).get(what)
     if found is None:
         kind, _, name = what.partition("#")
         raise Failure(f"No {kind} {name} in {options.connection.registry_table}.", f"podshare {kind} list")
@@ -231,10 +231,10 @@ def _place(options: Options, what: str) -> "Place":
 
 def _read(options: Options, team: str | None) -> "Known":
     """All access reports. Raises Failure if there is none of ``team``."""
-    from podshare_cli import proofs
+    from podshare_cli import access_reports
 
-    known = proofs.read(options.connection)
-    if team is not None and team not in known.proofs:
+    known = access_reports.read(options.connection)
+    if team is not None and team not in known.access_reports:
         raise Failure(f"Team {team} has no access report yet.", f"podshare team reconcile {team} --wait")
     return known
 

@@ -8,10 +8,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from podshare.access.proof import Refusal
-from podshare.access.reach import ANYBODY, ASSUME, Access, in_bucket, in_cluster, in_file_system
+from podshare.access.access_report import Refusal
+from podshare.access.effective_access import ANYBODY, ASSUME, Access, in_bucket, in_cluster, in_file_system
+from podshare_cli.access_reports import AccessReport, AuditLine, Line
 from podshare_cli.output import ago, stacked
-from podshare_cli.proofs import AuditLine, Line, Proof
 
 if TYPE_CHECKING:  # it imports lightkube, which takes its time
     from podshare_cli.probing import Result
@@ -80,7 +80,7 @@ def matrix(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
     return shown
 
 
-def proof(found: Proof, others: Iterable[Refusal]) -> RenderableType:
+def access_report(found: AccessReport, others: Iterable[Refusal]) -> RenderableType:
     """All that a team's proof says, and what it and the other teams' say of each other."""
     document = found.document
     verdict = "[bold green]as granted[/]" if document["holds"] else "[bold red]unexpected access[/]"

@@ -12,7 +12,7 @@ from rich.tree import Tree
 
 from podshare_cli.admin_tables import Registry, State
 from podshare_cli.connection import Connection
-from podshare_cli.output import ago, facts, stacked, state_text, told_left_behind, told_problem, told_with_remedy
+from podshare_cli.output import ago, facts, orphaned_text, stacked, state_text, told_problem, told_with_remedy
 
 Row = dict[str, Any]
 _NEVER_LISTED = "The organization has not been listed yet: podshare sweep"
@@ -116,5 +116,5 @@ def _teams(teams: Iterable[Row]) -> Tree:
         for problem in team["problems"]:
             branch.add(told_with_remedy(*told_problem(problem)))
         for thing in team["left_behind"]:
-            branch.add(told_left_behind(thing))
+            branch.add(orphaned_text(thing))
     return tree

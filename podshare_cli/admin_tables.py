@@ -139,7 +139,7 @@ class State:
         """A team's access points, as podshare last read them."""
         return list((self._get("proof", f"team#{team}") or {}).get("access_points", []))
 
-    def proofs(self) -> dict[str, Item]:
+    def access_reports(self) -> dict[str, Item]:
         """What is kept with the proof of each team, by the team's name."""
         return {str(item["part"]).partition("#")[2]: item for item in self._query("proof", "team#")}
 

@@ -121,7 +121,7 @@ def told_problem(problem: Mapping[str, Any]) -> tuple[str, str]:
     return f"{place} {what}" if place else what, str(problem.get("remedy", ""))
 
 
-def told_left_behind(thing: Mapping[str, Any]) -> str:
+def orphaned_text(thing: Mapping[str, Any]) -> str:
     """What nobody can clean any more, because its account has gone; in markup."""
     return f"[yellow]-[/] {escape(str(thing['what']))}\n  [dim]→[/] {escape(str(thing.get('remedy', '')))}"
 

@@ -19,12 +19,12 @@ from lightkube.config.models import Cluster, Context, User
 from lightkube.core.exceptions import ApiError
 from lightkube.resources.core_v1 import Pod
 
-from podshare.access.reach import ANYBODY, Access, in_bucket
+from podshare.access.effective_access import ANYBODY, Access, in_bucket
 from podshare.aws.kubernetes import token
 from podshare.kinds.base import Key, Kind
+from podshare_cli.access_reports import Known, Line
 from podshare_cli.connection import Connection
 from podshare_cli.failures import Failure
-from podshare_cli.proofs import Known, Line
 
 SECONDS = 180  # for a pod to start and to end; then it ends itself
 MOST_STRANGERS = 10  # access points of other teams that are tried
@@ -73,7 +73,7 @@ class _Ended:
 def service_accounts(known: Known, team: str) -> dict[str, list[Line]]:
     """What each service account of a team was granted in buckets, by its name in the cluster."""
     found: dict[str, list[Line]] = {}
-    for line in known.proofs[team].lines:
+    for line in known.access_reports[team].lines:
         if line.granted and in_bucket(line.access) and _is_of_one_account(line.access):
             found.setdefault(line.access.who.rpartition(":")[2], []).append(line)
     return found
@@ -127,7 +127,7 @@ def _elsewhere(lines: Sequence[Line]) -> Iterator[Check]:
 
 def _of_strangers(known: Known, team: str, lines: Iterable[Line]) -> Iterator[Check]:
     """The access points of other teams are refused, and buckets that they reach without one, shared datasets too."""
-    others = [line for name, proof in sorted(known.proofs.items()) if name != team for line in proof.lines]
+    others = [line for name, report in sorted(known.access_reports.items()) if name != team for line in report.lines]
     by_roles = [one for one in others if in_bucket(one.access) and not one.access.who.endswith(ANYBODY)]
     granted = [line.access for line in lines if not _has_point(line.access)]
     strange = [role for role in by_roles if _has_point(role.access) or not any(map(role.access.touches, granted))]

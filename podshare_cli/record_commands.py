@@ -34,16 +34,16 @@ def _group(
     def put(options: Options, files: Files, yes: Yes = False) -> None:
         from podshare_cli import confirming
         from podshare_cli.documents import read_records
-        from podshare_cli.writing import check_references, differing, put_records, teams_concerned
+        from podshare_cli.writing import affected_teams, check_references, differing, put_records
 
         read = read_records(files, [kind])
         check_references(options.connection, read)
         changed = differing(options.connection, read.items)
-        concerned = {team for item in changed for team in teams_concerned(options.connection, item)}
-        confirming.agree(options, concerned, read.items, yes=yes)
+        affected = {team for item in changed for team in affected_teams(options.connection, item)}
+        confirming.agree(options, affected, read.items, yes=yes)
         written = []
         for each in put_records(options.connection, read.items):
-            users = [] if each.result == "unchanged" else teams_concerned(options.connection, each.item)
+            users = [] if each.result == "unchanged" else affected_teams(options.connection, each.item)
             written.append({**each.as_dict(), "reconciled": users})
             options.say(f"{each.item['id']}: {each.result}{_told_reconciled(users)}")
         if options.as_json:

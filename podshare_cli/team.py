@@ -397,7 +397,7 @@ def _teams_in(options: Options, items: "list[dict[str, Any]]") -> list[str]:
     """The teams that records affect: those written, those enrolled, and those that use what is written."""
     from podshare_cli import writing
 
-    return sorted({team for item in items for team in writing.teams_concerned(options.connection, item)})
+    return sorted({team for item in items for team in writing.affected_teams(options.connection, item)})
 
 
 def _show_plans(options: Options, records: "list[dict[str, Any]]", teams: "Iterable[str]") -> None:
@@ -417,9 +417,7 @@ def _show_plans(options: Options, records: "list[dict[str, Any]]", teams: "Itera
                 console.print(line, soft_wrap=True)
     if bad := [found["team"] for found in plans if found.get("problems")]:
         raise Failure(f"Invalid record: {', '.join(bad)}; podshare would grant nothing that it adds.")
-    blocked = {
-        found["team"]: obstacle for found in plans for obstacle in found["obstacles"] if not obstacle.get("waits")
-    }
+    blocked = {found["team"]: blocker for found in plans for blocker in found["obstacles"] if not blocker.get("waits")}
     if blocked:
         told = "; ".join(f"{team}: {one['what']}" for team, one in blocked.items())
         raise Failure(f"Blocked: not all of the plan would be applied: {told}", "The plan lists every blocker.")

@@ -25,7 +25,7 @@ from podshare_cli.admin_tables import Registry, State
 from podshare_cli.connection import Connection
 from podshare_cli.documents import name_of
 from podshare_cli.executions import Execution
-from podshare_cli.output import ago, facts, stacked, state_text, told_left_behind, told_problem, told_with_remedy
+from podshare_cli.output import ago, facts, orphaned_text, stacked, state_text, told_problem, told_with_remedy
 
 Row = dict[str, Any]
 _UNITS = {"accelerators": "accelerators", "vcpu": "vCPU", "memory_gib": "GiB"}
@@ -228,7 +228,7 @@ def detail(found: Row) -> RenderableType:
     )
     parts: list[RenderableType] = [f"[bold]{escape(found['team'])}[/]", facts(rows), *_problems(found["problems"])]
     parts += [f"[yellow]![/] {escape(str(note))}" for note in found["notes"]]
-    parts += map(told_left_behind, found["left_behind"])
+    parts += map(orphaned_text, found["left_behind"])
     if found["ways_in"]:
         parts.append(_told_ways_in(found["ways_in"]))
     if found["access_points"]:

@@ -75,13 +75,13 @@ def plan(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"    {number}. {STAGES.get(stage['stage'], stage['stage'].replace('_', ' '))}"
         for change in stage["changes"]:
             yield from _change(change)
-    lanes = [*found["allocate"], *found["grant"]]
-    if lanes:
+    chains = [*found["allocate"], *found["grant"]]
+    if chains:
         yield f"  {'Then provision' if stages else 'Provision'} (independent changes in parallel):"
-    for lane in lanes:
-        yield f"    • {escape(str(lane['about']))}"
-        for wave in lane["waves"]:
-            for change in wave["changes"]:
+    for chain in chains:
+        yield f"    • {escape(str(chain['about']))}"
+        for batch in chain["waves"]:
+            for change in batch["changes"]:
                 yield from _change(change)
     for line in access_points(found.get("access_points", [])):
         yield f"  [dim]{escape(line)}[/]"
@@ -117,10 +117,10 @@ def _hindrances(found: Mapping[str, Any]) -> Iterator[str]:
         told = f"{problem['record']}: {sentence(problem)}"
         yield f"  [bold red]✗ invalid record[/] {escape(told)}"
         yield f"      {escape(problem['remedy'])}"
-    for obstacle in found.get("obstacles", []):
-        called = "… waits" if obstacle.get("waits") else "! blocked by"
-        yield f"  [bold yellow]{called}[/] {escape(obstacle['what'])}"
-        yield f"      {escape(obstacle['remedy'])}"
+    for blocker in found.get("obstacles", []):
+        called = "… waits" if blocker.get("waits") else "! blocked by"
+        yield f"  [bold yellow]{called}[/] {escape(blocker['what'])}"
+        yield f"      {escape(blocker['remedy'])}"
     for thing in found.get("left_behind", []):
         yield f"  [yellow]-[/] {escape(thing['what'])}"
         yield f"      {escape(thing['remedy'])}"

@@ -79,7 +79,7 @@ def _same_clusters(connection: Connection, read: Read) -> Iterator[Problem]:
                 yield Problem(f"cluster#{record.name}", "eks_cluster", record.eks_cluster, rule, remedy)
 
 
-def teams_concerned(connection: Connection, item: Item) -> list[str]:
+def affected_teams(connection: Connection, item: Item) -> list[str]:
     """The teams that are reconciled once a record is written as ``item``."""
     if kind_of(item) == "team":
         return [name_of(item)]

@@ -55,9 +55,9 @@ class Installation:
         """The ARN of a role that podshare makes in ``account``."""
         return f"arn:{self.partition}:iam::{account}:role{self.role_path}{name}"
 
-    def member_role_arn(self, account: str, work: str) -> str:
+    def member_role_arn(self, account: str, execution_role: str) -> str:
         """The ARN of the member role of ``account`` for one kind of work (read, identity, cluster or data)."""
-        return f"arn:{self.partition}:iam::{account}:role{self.system_path}{self.prefix}-{work}"
+        return f"arn:{self.partition}:iam::{account}:role{self.system_path}{self.prefix}-{execution_role}"
 
     def boundary_arn(self, account: str) -> str:
         """The permissions boundary of every role that podshare makes in ``account``, whichever stack's it is.

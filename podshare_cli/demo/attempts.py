@@ -61,7 +61,7 @@ class Question(Enum):
 
 
 @dataclass(frozen=True)
-class Proof:
+class Check:
     """One attempt at a question: a claim, and whether what really happened bears it out."""
 
     question: Question
@@ -76,19 +76,19 @@ class OpenSession:
     """A session of a person's or a pod's that is open, and the attempt to use it."""
 
     team: str
-    attempt: Callable[[], Proof]
+    attempt: Callable[[], Check]
 
 
 @dataclass(frozen=True)
-class Reach:
+class CheckedAccess:
     """What one member, or one grant of a service account, reaches: in a line, and proven."""
 
     title: str
-    proofs: tuple[Proof, ...]
+    checks: tuple[Check, ...]
 
 
 @dataclass(frozen=True)
-class Prover:
+class Checker:
     """Acts as people and pods. ``teams`` are all teams: none may reach another one's resources."""
 
     sandbox: Sandbox
@@ -98,49 +98,49 @@ class Prover:
 
     # ---- people --------------------------------------------------------------------------------------------
 
-    def people(self, team: Team) -> Iterator[Reach]:
+    def people(self, team: Team) -> Iterator[CheckedAccess]:
         """What each member's scientists may do in the cluster."""
         for member in _members(team):
             scientist, cluster_role = self._roles(team, member)
             path = f"{member.account}  {scientist.rpartition(':')[2]} → {cluster_role.rpartition('/')[2]}"
             title = f"{path} → {team.namespace} ({', '.join(team.access_kinds)})"
-            yield Reach(title, tuple(self._proofs_of_person(team, member)))
+            yield CheckedAccess(title, tuple(self._checks_of_person(team, member)))
 
-    def _proofs_of_person(self, team: Team, member: Member) -> Iterator[Proof]:
+    def _checks_of_person(self, team: Team, member: Member) -> Iterator[Check]:
         other = self._neighbor(team)
         try:
             keys = self._cluster_keys(team, member)
         except ClientError as error:
-            yield Proof(Question.OWN_NAMESPACE, "assumes its roles", held=False, found=_told(error))
+            yield Check(Question.OWN_NAMESPACE, "assumes its roles", held=False, found=_told(error))
             return
         yield self._may_create_jobs(keys, team.namespace, expected=True)
         yield self._may_create_jobs(keys, other.namespace, expected=False)
         yield self._may_not_assume(team, member, other)
 
-    def refused_people(self, team: Team) -> Iterator[Proof]:
+    def refused_people(self, team: Team) -> Iterator[Check]:
         """That no member of a deleted team comes through any more."""
         for member in _members(team):
             assume = partial(self._cluster_keys, team, member)
             claim = f"scientists of {member.account} can no longer assume their cluster access role"
             yield _refused(Question.NEW_SESSION, claim, assume)
 
-    def _is_cut_from_cluster(self, team: Team, member: Member, keys: Keys) -> Proof:
+    def _is_revoked_in_cluster(self, team: Team, member: Member, keys: Keys) -> Check:
         status, _ = self._ask_cluster(keys, "POST", _REVIEWS, _review(team.namespace))
         claim = f"the open session of a scientist of {member.account} is refused by the cluster"
-        return Proof(Question.OPEN_SESSION, claim, status == _UNAUTHORIZED, f"HTTP {status}")
+        return Check(Question.OPEN_SESSION, claim, status == _UNAUTHORIZED, f"HTTP {status}")
 
-    def _may_create_jobs(self, keys: Keys, namespace: str, *, expected: bool) -> Proof:
+    def _may_create_jobs(self, keys: Keys, namespace: str, *, expected: bool) -> Check:
         status, answer = self._ask_cluster(keys, "POST", _REVIEWS, _review(namespace))
         allowed = bool(answer.get("status", {}).get("allowed"))
         claim = f"{'may' if expected else 'may not'} create PyTorchJobs in {namespace}"
         question = Question.OWN_NAMESPACE if expected else Question.OTHER_NAMESPACE
-        return Proof(question, claim, allowed is expected, "" if allowed is expected else f"HTTP {status}: {answer}")
+        return Check(question, claim, allowed is expected, "" if allowed is expected else f"HTTP {status}: {answer}")
 
     def _neighbor(self, team: Team) -> Team:
         """Another team, whose resources this one must not reach."""
         return next(other for other in self.teams.values() if other.name != team.name)
 
-    def _may_not_assume(self, team: Team, member: Member, other: Team) -> Proof:
+    def _may_not_assume(self, team: Team, member: Member, other: Team) -> Check:
         keys, (_, foreign) = self._scientist_keys(team, member), self._roles(other, _members(other)[0])
         claim = f"may not assume a cluster access role of {other.name}"
         return _refused(Question.OTHER_ROLE, claim, partial(self._assume, keys, foreign))
@@ -171,7 +171,7 @@ class Prover:
 
     # ---- pods ----------------------------------------------------------------------------------------------
 
-    def pods(self, team: Team) -> Iterator[Reach]:
+    def pods(self, team: Team) -> Iterator[CheckedAccess]:
         """What the pods of each service account reach; the pods are started, and ended again, by a scientist."""
         scientist = self._cluster_keys(team, _members(team)[0])
         for account in team.service_accounts:
@@ -179,7 +179,7 @@ class Prover:
                 for grant in account.datasets:
                     yield self._grant(team, account, grant, keys)
 
-    def _grant(self, team: Team, account: ServiceAccount, grant: DatasetGrant, keys: Keys) -> Reach:
+    def _grant(self, team: Team, account: ServiceAccount, grant: DatasetGrant, keys: Keys) -> CheckedAccess:
         dataset = self.datasets[grant.dataset]
         prefix = grant.prefix or dataset.prefix
         writes = grant.access is DatasetAccess.READ_WRITE
@@ -188,12 +188,12 @@ class Prover:
         )
         granted = tuple(one.prefix or dataset.prefix for one in account.datasets if one.dataset == grant.dataset)
         outside = next(key for key in OBJECTS[dataset.bucket] if not key.startswith(granted))
-        proofs = self._proofs_of_grant(team, dataset, prefix, outside, keys, writes=writes)
-        return Reach(title, tuple(proofs))
+        checks = self._checks_of_grant(team, dataset, prefix, outside, keys, writes=writes)
+        return CheckedAccess(title, tuple(checks))
 
-    def _proofs_of_grant(
+    def _checks_of_grant(
         self, team: Team, dataset: Dataset, prefix: str, outside: str, keys: Keys, *, writes: bool
-    ) -> Iterator[Proof]:
+    ) -> Iterator[Check]:
         s3, point = self._client("s3", keys), self._way_to(team, dataset)
         sample = f"{prefix}{_POD}.txt"
         if writes:
@@ -227,23 +227,25 @@ class Prover:
     def open_sessions(self, team: Team) -> list[OpenSession]:
         """Sessions of all people and pods of a team; each attempt holds once its access is revoked."""
         people = [(member, self._cluster_keys(team, member)) for member in _members(team)]
-        attempts: list[Callable[[], Proof]] = [
-            partial(self._is_cut_from_cluster, team, member, keys) for member, keys in people
+        attempts: list[Callable[[], Check]] = [
+            partial(self._is_revoked_in_cluster, team, member, keys) for member, keys in people
         ]
         for account in team.service_accounts:
             with self._pod(people[0][1], team, account) as keys:
-                attempts += [partial(self._is_cut_from_data, team, account, grant, keys) for grant in account.datasets]
+                attempts += [
+                    partial(self._is_revoked_in_data, team, account, grant, keys) for grant in account.datasets
+                ]
         return [OpenSession(team.name, attempt) for attempt in attempts]
 
-    def _is_cut_from_data(self, team: Team, account: ServiceAccount, grant: DatasetGrant, keys: Keys) -> Proof:
+    def _is_revoked_in_data(self, team: Team, account: ServiceAccount, grant: DatasetGrant, keys: Keys) -> Check:
         dataset = self.datasets[grant.dataset]
         claim = f"the credentials of a pod of {account.name} no longer reach {grant.dataset}"
         prefix, point = grant.prefix or dataset.prefix, self._way_to(team, dataset)
         try:
             self._client("s3", keys).list_objects_v2(Bucket=point, Prefix=prefix)
         except ClientError as error:  # the access point may be unknown by now, or the keys, or the access denied
-            return Proof(Question.OPEN_POD, claim, held=True, found=_told(error))
-        return Proof(Question.OPEN_POD, claim, held=False, found="they do")
+            return Check(Question.OPEN_POD, claim, held=True, found=_told(error))
+        return Check(Question.OPEN_POD, claim, held=False, found="they do")
 
     @contextmanager
     def _pod(self, scientist: Keys, team: Team, account: ServiceAccount) -> Iterator[Keys]:
@@ -338,20 +340,20 @@ def _pod_name(account: ServiceAccount) -> str:
     return f"{_POD}-{account.name.replace('.', '-')}"
 
 
-def _allowed(question: Question, claim: str, call: Callable[[], Any]) -> Proof:
+def _allowed(question: Question, claim: str, call: Callable[[], Any]) -> Check:
     try:
         call()
     except ClientError as error:
-        return Proof(question, claim, held=False, found=_told(error))
-    return Proof(question, claim, held=True)
+        return Check(question, claim, held=False, found=_told(error))
+    return Check(question, claim, held=True)
 
 
-def _refused(question: Question, claim: str, call: Callable[[], Any]) -> Proof:
+def _refused(question: Question, claim: str, call: Callable[[], Any]) -> Check:
     try:
         call()
     except ClientError as error:
-        return Proof(question, claim, _is_denied(error), _told(error))
-    return Proof(question, claim, held=False, found="it was allowed")
+        return Check(question, claim, _is_denied(error), _told(error))
+    return Check(question, claim, held=False, found="it was allowed")
 
 
 def _is_denied(error: ClientError) -> bool:

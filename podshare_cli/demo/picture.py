@@ -8,51 +8,51 @@ from rich.text import Text
 from rich.tree import Tree
 
 from podshare.registry.records import Team
-from podshare_cli.demo.attempts import Proof, Question, Reach
+from podshare_cli.demo.attempts import Check, CheckedAccess, Question
 from podshare_cli.executions import Following
 from podshare_cli.output import state_text
 from podshare_cli.runs import STEPS
 
 
-def reaches(team: Team, people: Iterable[Reach], pods: Iterable[Reach]) -> Tree:
+def access_tree(team: Team, people: Iterable[CheckedAccess], pods: Iterable[CheckedAccess]) -> Tree:
     """A team with everything that its people and its pods reach, each claim with its proof."""
     quota = ", ".join(_quota(team))
     tree = Tree(f"[bold]{escape(team.name)}[/]  [dim]on cluster {escape(', '.join(team.quotas))}, {escape(quota)}[/]")
     for title, found in (("people", people), ("pods", pods)):
         branch = tree.add(f"[dim]{title}[/]")
-        for reach in found:
-            branch.add(escape(reach.title)).add(_row_of(reach.proofs))
+        for access in found:
+            branch.add(escape(access.title)).add(_row_of(access.checks))
     return tree
 
 
-def told(proof: Proof) -> Text:
+def told(check: Check) -> Text:
     """A proof: green if it held, red with what was found otherwise."""
-    if proof.held:
-        return Text.from_markup(f"[green]✓[/] {escape(proof.claim)}")
-    return Text.from_markup(f"[bold red]✗ {escape(proof.claim)}: {escape(proof.found)}[/]")
+    if check.held:
+        return Text.from_markup(f"[green]✓[/] {escape(check.claim)}")
+    return Text.from_markup(f"[bold red]✗ {escape(check.claim)}: {escape(check.found)}[/]")
 
 
-def answers(proofs: Sequence[Proof]) -> Table:
+def answers(checks: Sequence[Check]) -> Table:
     """Each question with the answer that is expected, what was seen, and how long after the trigger at the latest."""
     table = Table("question", "expected", "seen", box=None, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("after the trigger", justify="right")
     for question in Question:
-        asked = [proof for proof in proofs if proof.question is question]
+        asked = [check for check in checks if check.question is question]
         if asked:
             table.add_row(escape(question.text), question.expected, _seen(question, asked), _latest(asked))
     return table
 
 
-def _seen(question: Question, asked: Sequence[Proof]) -> Text:
-    failed = [proof for proof in asked if not proof.held]
+def _seen(question: Question, asked: Sequence[Check]) -> Text:
+    failed = [check for check in asked if not check.held]
     if not failed:
         return Text.from_markup(f"[green]✓[/] {question.expected}, {len(asked)} of {len(asked)}")
-    told_of = "; ".join(f"{proof.claim}: {proof.found}" for proof in failed)
+    told_of = "; ".join(f"{check.claim}: {check.found}" for check in failed)
     return Text.from_markup(f"[bold red]✗ {len(failed)} of {len(asked)} otherwise: {escape(told_of)}[/]")
 
 
-def _latest(asked: Iterable[Proof]) -> str:
-    seconds = [proof.seconds for proof in asked if proof.seconds is not None]
+def _latest(asked: Iterable[Check]) -> str:
+    seconds = [check.seconds for check in asked if check.seconds is not None]
     return f"{max(seconds):.1f} s" if seconds else ""
 
 
@@ -68,8 +68,8 @@ def timetable(runs: Sequence[tuple[str, Following]]) -> Table:
     return table
 
 
-def _row_of(proofs: Iterable[Proof]) -> Text:
-    return Text("  ").join(told(proof) for proof in proofs)
+def _row_of(checks: Iterable[Check]) -> Text:
+    return Text("  ").join(told(check) for check in checks)
 
 
 def _seconds(following: Following, step: str) -> str:

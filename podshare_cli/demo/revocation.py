@@ -7,7 +7,7 @@ from dataclasses import replace
 from threading import Event
 from types import TracebackType
 
-from podshare_cli.demo.attempts import OpenSession, Proof
+from podshare_cli.demo.attempts import Check, OpenSession
 
 _PAUSE_SECONDS = 0.1
 
@@ -34,14 +34,14 @@ class Attempts:
         if self._trying and kind is None:
             self._trying.result()
 
-    def proofs(self, triggered: Mapping[str, float]) -> list[Proof]:
+    def checks(self, triggered: Mapping[str, float]) -> list[Check]:
         """One last attempt of each session, with the seconds from its team's trigger (monotonic) to its refusal."""
         return [self._last(number, session, triggered) for number, session in enumerate(self._sessions)]
 
-    def _last(self, number: int, session: OpenSession, triggered: Mapping[str, float]) -> Proof:
-        proof = session.attempt()
+    def _last(self, number: int, session: OpenSession, triggered: Mapping[str, float]) -> Check:
+        check = session.attempt()
         refused = self._refused_at.get(number, time.monotonic())
-        return replace(proof, seconds=refused - triggered[session.team])
+        return replace(check, seconds=refused - triggered[session.team])
 
     def _try(self) -> None:
         while len(self._refused_at) < len(self._sessions) and not self._over.wait(_PAUSE_SECONDS):

@@ -17,9 +17,9 @@ from podshare_cli import writing
 from podshare_cli.admin_tables import Registry, State
 from podshare_cli.connection import DEFAULT_PREFIX, Connection
 from podshare_cli.demo import organization, picture
-from podshare_cli.demo.attempts import Proof, Prover, Question, Reach
+from podshare_cli.demo.attempts import Check, CheckedAccess, Checker, Question
+from podshare_cli.demo.leftovers import accounts_own, leftovers_of
 from podshare_cli.demo.organization import FollowingAccount
-from podshare_cli.demo.remains import accounts_own, remains_of
 from podshare_cli.demo.revocation import Attempts
 from podshare_cli.documents import WRITING_ORDER, read_records
 from podshare_cli.executions import Executions, Following, FollowingSweep
@@ -78,7 +78,7 @@ class _Story:
         records = [parse(item) for item in self._read.items]
         self._teams = {record.name: record for record in records if isinstance(record, Team)}
         self._enrollment = next(record.name for record in records if isinstance(record, Enrollment))
-        self._prover = Prover(
+        self._checker = Checker(
             sandbox,
             Installation(DEFAULT_PREFIX, "aws", HUB, HUB_REGION, ORGANIZATION_ID, HUB_REGION),
             {record.name: record for record in records if isinstance(record, Dataset)},
@@ -87,7 +87,7 @@ class _Story:
         self._newcomer = ""  # the account that joins
         self._events: set[str] = set()  # the executions that followed the organization's events so far
         self._runs: list[tuple[str, Following]] = []
-        self._proofs: list[Proof] = []
+        self._checks: list[Check] = []
 
     def tell(self) -> bool:
         """All acts, as far as they come; whether everything was as expected."""
@@ -95,10 +95,10 @@ class _Story:
         ended = self._list_organization() and self._onboard() and self._try_access() and self._offboard()
         if self._details:
             self._account_for_time(self._details)
-        if self._proofs:
+        if self._checks:
             self._console.print()
-            self._console.print(picture.answers(self._proofs))
-        return ended and all(proof.held for proof in self._proofs)
+            self._console.print(picture.answers(self._checks))
+        return ended and all(check.held for check in self._checks)
 
     # ---- acts ----------------------------------------------------------------------------------------------
 
@@ -135,19 +135,19 @@ class _Story:
         accepted = State(self._connection).accepted(f"team#{self._newcomers_team}") or {}
         self._teams[self._newcomers_team] = parse_team(accepted, made_by_enrollment=True)
         with self._console.status("Assuming roles, asking the cluster, reading and writing data"):
-            shown = [self._reaches(team) for team in self._teams.values()]
+            shown = [self._checked_access(team) for team in self._teams.values()]
         for team, (people, pods) in zip(self._teams.values(), shown, strict=True):
-            self._proofs += [proof for reach in (*people, *pods) for proof in reach.proofs]
+            self._checks += [check for access in (*people, *pods) for check in access.checks]
             if self._details:
-                self._details.print(picture.reaches(team, people, pods))
+                self._details.print(picture.access_tree(team, people, pods))
         scientists = sum(len(people) for people, _ in shown)
         grants = sum(len(pods) for _, pods in shown)
-        self._act(f"{scientists} scientists, and pods with {grants} grants, tried {len(self._proofs)} calls")
+        self._act(f"{scientists} scientists, and pods with {grants} grants, tried {len(self._checks)} calls")
         return True
 
     def _offboard(self) -> bool:
         going = [self._teams[LEAVING], self._teams[self._newcomers_team]]
-        sessions = [session for team in going for session in self._prover.open_sessions(team)]
+        sessions = [session for team in going for session in self._checker.open_sessions(team)]
         known = self._executions.recent(LEAVING)
         leaving = self._following_newcomer()
         triggered: dict[str, float] = {}
@@ -161,18 +161,18 @@ class _Story:
             deleting = Following(self._executions, LEAVING, record_ids=[f"team#{LEAVING}"], known=known)
             self._watch([deleting, leaving], triggered[self._newcomers_team], "deleted")
         self._runs += [(f"{LEAVING} goes", deleting), (f"{JOINING} goes", leaving)]
-        proofs = [
-            *attempts.proofs(triggered),
-            *(proof for team in going for proof in self._prover.refused_people(team)),
+        checks = [
+            *attempts.checks(triggered),
+            *(check for team in going for check in self._checker.refused_people(team)),
             *self._nothing_is_left(going),
-            self._left_behind(),
+            self._orphaned(),
             *accounts_own(self._sandbox),
             *self._others_notice_nothing(going),
         ]
-        self._proofs += proofs
+        self._checks += checks
         if self._details:
-            for proof in proofs:
-                self._details.print(picture.told(proof))
+            for check in checks:
+                self._details.print(picture.told(check))
         return self._all_are([deleting, leaving], "DELETED")
 
     def _account_for_time(self, console: Console) -> None:
@@ -212,31 +212,31 @@ class _Story:
             self._console.print(f"[bold red]✗ {one.run.team}: {escape(one.run.summary)}[/]", soft_wrap=True)
         return not bad
 
-    def _reaches(self, team: Team) -> tuple[list[Reach], list[Reach]]:
-        return list(self._prover.people(team)), list(self._prover.pods(team))
+    def _checked_access(self, team: Team) -> tuple[list[CheckedAccess], list[CheckedAccess]]:
+        return list(self._checker.people(team)), list(self._checker.pods(team))
 
-    def _nothing_is_left(self, teams: Iterable[Team]) -> Iterator[Proof]:
+    def _nothing_is_left(self, teams: Iterable[Team]) -> Iterator[Check]:
         state = State(self._connection)
         for team in teams:
             known = (key for key in state.resources(team.name) if f"|{self._newcomer}|" not in key)
-            left = [*known, *remains_of(self._sandbox, team.name, DEFAULT_PREFIX)]
+            left = [*known, *leftovers_of(self._sandbox, team.name, DEFAULT_PREFIX)]
             claim = f"nothing of {team.name} is left in any account of the organization"
-            yield Proof(Question.LEFTOVERS, claim, not left, ", ".join(left))
+            yield Check(Question.LEFTOVERS, claim, not left, ", ".join(left))
 
-    def _left_behind(self) -> Proof:
-        role = names.scientist_role(self._prover.installation, self._newcomers_team)
+    def _orphaned(self) -> Check:
+        role = names.scientist_role(self._checker.installation, self._newcomers_team)
         status = State(self._connection).status(f"team#{self._newcomers_team}") or {}
         told = [thing["what"] for thing in status.get("left_behind", ())]
         claim = f"role {role}, which nobody can clean any more in {self._newcomer}, is listed as orphaned"
-        return Proof(Question.LEFTOVERS, claim, any(role in what for what in told), str(told))
+        return Check(Question.LEFTOVERS, claim, any(role in what for what in told), str(told))
 
-    def _others_notice_nothing(self, gone: Collection[Team]) -> Iterable[Proof]:
+    def _others_notice_nothing(self, gone: Collection[Team]) -> Iterable[Check]:
         for team in self._teams.values():
             if team not in gone:
-                people, pods = self._reaches(team)
-                failed = [proof.claim for reach in (*people, *pods) for proof in reach.proofs if not proof.held]
+                people, pods = self._checked_access(team)
+                failed = [check.claim for access in (*people, *pods) for check in access.checks if not check.held]
                 claim = f"team {team.name} reaches all that it reached before, and no more"
-                yield Proof(Question.OTHERS_KEEP, claim, not failed, str(failed))
+                yield Check(Question.OTHERS_KEEP, claim, not failed, str(failed))
 
     def _act(self, text: str) -> None:
         self._console.print(f"[dim]{time.monotonic() - self._began:5.1f} s[/]  {escape(text)}", soft_wrap=True)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from podshare.reconcile.applying import LOOK_SECONDS, MOST_LOOKS, MOST_RETRIES, look_again, retry
+from podshare.reconcile.applying import CHECK_INTERVAL_SECONDS, MOST_CHECKS, MOST_RETRIES, check_again, retry
 
 CHANGE: dict[str, Any] = {"action": "create", "key": "role|222222222222|||podshare-vision", "account": "222222222222"}
 
@@ -10,18 +10,18 @@ CHANGE: dict[str, Any] = {"action": "create", "key": "role|222222222222|||podsha
 def test_a_change_that_aws_works_on_is_looked_at_for_a_while() -> None:
     """It is looked at every few seconds, and has failed after the last look, with what it was then."""
     change = CHANGE
-    for _ in range(MOST_LOOKS - 1):
-        change = look_again(change, "Creating", "")
-        assert (change["status"], change["wait_seconds"]) == ("again", LOOK_SECONDS)
-    ended = look_again(change, "Creating", "")
+    for _ in range(MOST_CHECKS - 1):
+        change = check_again(change, "Creating", "")
+        assert (change["status"], change["wait_seconds"]) == ("again", CHECK_INTERVAL_SECONDS)
+    ended = check_again(change, "Creating", "")
     assert (ended["status"], ended["detail"]) == ("failed", "did not settle: Creating")
 
 
 def test_what_aws_could_not_carry_out_is_kept() -> None:
     """The reason of an attempt that failed is told at last, although later looks do not tell it."""
-    change = look_again(CHANGE, "CreateFailed: no capacity", "CreateFailed: no capacity")
-    for _ in range(MOST_LOOKS - 1):
-        change = look_again(change, "Creating", "")
+    change = check_again(CHANGE, "CreateFailed: no capacity", "CreateFailed: no capacity")
+    for _ in range(MOST_CHECKS - 1):
+        change = check_again(change, "Creating", "")
     assert (change["status"], change["detail"]) == ("failed", "did not settle: CreateFailed: no capacity")
 
 

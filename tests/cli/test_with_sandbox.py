@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from podshare.access.proof import packed, unpacked
+from podshare.access.access_report import packed, unpacked
 from podshare.aws.tables import to_item
 from podshare_cli.application import main
 from podshare_cli.failures import Failure

@@ -16,7 +16,7 @@ from podshare.kinds.access_entry.shape import NAMESPACE_POLICIES
 from podshare.kinds.base import Stage
 from podshare.reconcile.gathering import MOST_UNKNOWN
 from podshare.reconcile.outcome import TeamState
-from podshare.reconcile.plan import MOST_CHANGES, MOST_LEFT_BEHIND
+from podshare.reconcile.plan import MOST_CHANGES, MOST_ORPHANED
 from podshare.reconcile.recording import MOST_WAITS
 from podshare.reconcile.sweeping import LONGEST_REASON, MOST_ITEMS, MOST_REASONS, OUTCOMES
 from podshare.reconcile.triggers import MOST_ATTEMPTS
@@ -355,7 +355,7 @@ def test_limits_are_told() -> None:
 
 def test_how_much_is_told_of_what_is_left_behind() -> None:
     """A status tells of so many things and no more."""
-    assert f"at most {MOST_LEFT_BEHIND}" in OPERATIONS.section("Orphaned resources")
+    assert f"at most {MOST_ORPHANED}" in OPERATIONS.section("Orphaned resources")
 
 
 def test_limits_of_one_team_are_those_of_the_code() -> None:

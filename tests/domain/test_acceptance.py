@@ -166,15 +166,17 @@ def test_a_bad_record_closes_the_clusters_that_it_names_no_more() -> None:
     last = parse_team(a_team_item_on("main", "east"))
     found = accept_team(a_team_item_on("main", "eats"), last, ["main", "east"], DATASETS)
     assert found.record
-    assert (found.closed, found.record.members, found.record.quotas) == ({"east"}, last.members, last.quotas)
+    assert (found.suspended, found.record.members, found.record.quotas) == ({"east"}, last.members, last.quotas)
     (problem,) = found.problems
     assert (problem.field, problem.value) == ("cluster.1.cluster", "eats")
     again = accept_team(
-        a_team_item_on("main", "east", owner=""), found.record, ["main", "east"], DATASETS, closed=found.closed
+        a_team_item_on("main", "east", owner=""), found.record, ["main", "east"], DATASETS, suspended=found.suspended
     )
-    assert again.closed == {"east"}
-    mended = accept_team(a_team_item_on("main", "east"), found.record, ["main", "east"], DATASETS, closed=found.closed)
-    assert (mended.record, mended.closed) == (last, frozenset())
+    assert again.suspended == {"east"}
+    mended = accept_team(
+        a_team_item_on("main", "east"), found.record, ["main", "east"], DATASETS, suspended=found.suspended
+    )
+    assert (mended.record, mended.suspended) == (last, frozenset())
 
 
 def test_one_quota_for_each_cluster() -> None:

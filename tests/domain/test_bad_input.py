@@ -109,7 +109,7 @@ def accepted(item: Mapping[str, Any], last: Team | None) -> Team | None:
     assert Team.model_validate(json.loads(found.record.model_dump_json(by_alias=True))) == found.record
     if found.problems:
         assert last
-        assert granted(found.record, found.closed) <= granted(last)
+        assert granted(found.record, found.suspended) <= granted(last)
         assert found.record.quotas == last.quotas
     return found.record
 

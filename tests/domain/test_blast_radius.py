@@ -79,7 +79,7 @@ def test_what_is_held_back_keeps_its_share_in_what_serves_it() -> None:
     there = desired(two, places, known, {}, INSTALLATION)
     want = desired(a_team(members=member), places, {}, {}, INSTALLATION)
     found = plan(want, there)
-    changed = {change.key.kind for change in found.changes if change.action in (Action.NARROW, Action.UPDATE)}
+    changed = {change.key.kind for change in found.changes if change.action in (Action.RESTRICT, Action.UPDATE)}
     assert Kind.ROLE in changed
     assert without_losses(found, want).changes == ()
 
@@ -192,7 +192,7 @@ def test_a_loss_is_a_members_or_an_accounts() -> None:
 def test_what_is_held_back_changes_what_it_shares_in_no_lane() -> None:
     """Access points, shares of buckets and roles for data wait with it; a role that lets one member in does not."""
     there = wanted(a_team())
-    updates = [Change(key, Action.UPDATE, one.work, "") for key, one in there.items()]
+    updates = [Change(key, Action.UPDATE, one.execution_role, "") for key, one in there.items()]
     lanes = tuple(((one,),) for one in updates)
     rest = without_losses(Plan(allocate=lanes, grant=lanes), there)
     waiting = {one.key for one in updates} - {one.key for one in rest.changes}

@@ -8,7 +8,7 @@ import pytest
 from podshare.access import data_doors
 from podshare.access.data_doors import AT_FIRST, Share, expected_by, is_public, kept_at_first
 from podshare.access.doors import Door, is_granted
-from podshare.access.reach import ANYBODY, Access
+from podshare.access.effective_access import ANYBODY, Access
 
 OWNER, OTHER, THIRD = "333333333333", "444444444444", "555555555555"
 BUCKET = "arn:aws:s3:::images"

@@ -14,7 +14,7 @@ from podshare.kinds.desired import desired
 from podshare.kinds.role.shape import Role
 from podshare.policy import policies
 from podshare.registry.acceptance import accept_team
-from podshare.registry.expiry import in_force, terms
+from podshare.registry.expiry import expirations, in_force
 from podshare.registry.parsing import parse_team
 from podshare.registry.records import Team
 from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team, a_team_item
@@ -104,7 +104,7 @@ def test_a_narrowing_takes_away_exactly_what_is_granted_no_more(before: Any, aft
     """What is written first leaves all that both records grant, and nothing else: no grant goes with another."""
     old, new = parse_team(item(before)), parse_team(item(after))
     there, then = wanted(old), wanted(new)
-    narrowed = {key: both for key in there.keys() & then.keys() if (both := there[key].common(then[key]))}
+    narrowed = {key: both for key in there.keys() & then.keys() if (both := there[key].intersection(then[key]))}
     assert given_by(narrowed) == asked(old) & asked(new)
 
 
@@ -118,7 +118,7 @@ def test_grants_end_one_by_one(accounts: Any) -> None:
         name: [grant for grant in granted if grant.get("expires") != ENDS[0]] for name, granted in accounts.items()
     }
     assert left == parse_team(item(lasting))
-    assert len({term.what for term in terms(team)}) == len(terms(team))
+    assert len({term.what for term in expirations(team)}) == len(expirations(team))
 
 
 @given(teams, teams)
@@ -153,7 +153,7 @@ def test_a_narrowing_always_fits() -> None:
         for prefixes in (["a/", *(f"b/{p}" for p in inner)], ["b/", *(f"a/{p}" for p in inner)])
     )
     assert [*limits.sizes([*old.values(), *new.values()])] == []
-    narrowed = [both for key in old if (both := old[key].common(new[key]))]
+    narrowed = [both for key in old if (both := old[key].intersection(new[key]))]
     assert [*limits.sizes(narrowed)] == []
     assert [one.policies for one in narrowed if isinstance(one, Role)] == [{}]
 

@@ -255,7 +255,7 @@ def test_a_cluster_more_changes_nothing_on_the_others() -> None:
 def test_on_a_closed_cluster_there_is_a_quota_and_nothing_else() -> None:
     """Nobody has access where the record cannot be trusted, and running work stays, in the namespace that it has."""
     team = parse_team(a_team_item_on("main", "east"))
-    found = desired(team, [CLUSTER, EAST], {"imagenet": a_dataset()}, {}, INSTALLATION, closed={"east"})
+    found = desired(team, [CLUSTER, EAST], {"imagenet": a_dataset()}, {}, INSTALLATION, suspended={"east"})
     assert {key.kind for key, resource in found.items() if resource.cluster == "east"} == {
         Kind.COMPUTE_QUOTA,
         Kind.NAMESPACE,
@@ -275,7 +275,7 @@ def test_a_member_less_narrows_a_shared_trust_and_nothing_else() -> None:
         of(wanted(a_team(members=members, access_role="per_team")), Role)[0]
         for members in ([{"account": "222222222222"}, {"account": "444444444444"}], [{"account": "444444444444"}])
     )
-    common = more.common(fewer)
+    common = more.intersection(fewer)
     assert common
     assert common.facts()["trust"] == fewer.facts()["trust"]
 
@@ -286,7 +286,7 @@ def test_a_target_role_knows_its_buckets_and_how_it_is_closed() -> None:
     wanted = desired(a_team(members=[]), [CLUSTER], datasets, {}, INSTALLATION)
     (role,) = (one for one in wanted.values() if isinstance(one, Role) and one.key.account == "333333333333")
     assert role.buckets == {(datasets["imagenet"].bucket, "us-west-2", None)}
-    assert role.closed_trust == policies.trust_nobody(INSTALLATION, "333333333333")
+    assert role.revoked_trust == policies.trust_nobody(INSTALLATION, "333333333333")
 
 
 def test_an_access_point_has_its_datasets_network_and_key() -> None:

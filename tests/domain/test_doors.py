@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from podshare.access.doors import Door, is_stranger, spans_as_stranger, unexpected
-from podshare.access.reach import ANYBODY, Access
+from podshare.access.effective_access import ANYBODY, Access
 from podshare.kinds.subjects import team_of
 
 CLUSTER = "arn:aws:eks:us-west-2:111111111111:cluster/hyperpod-eks"

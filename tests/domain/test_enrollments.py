@@ -84,7 +84,7 @@ def test_a_typo_in_a_template_s_cluster_closes_that_one() -> None:
     bad["team"]["colour"] = "blue"
     accepted = accept_team(None, last, ["main", "east"], DATASETS, enrolled=team_of(bad, ACCOUNT))
     assert accepted.problems
-    assert accepted.closed == {"east"}
+    assert accepted.suspended == {"east"}
 
 
 def test_a_template_may_name_a_preset_and_several_kinds_of_access() -> None:

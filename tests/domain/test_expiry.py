@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from podshare.registry.acceptance import accept_team
-from podshare.registry.expiry import Term, ended, ending, in_force, next_moment, terms
+from podshare.registry.expiry import Expiration, ended, ending, expirations, in_force, next_moment
 from podshare.registry.parsing import parse_team
 from podshare.registry.problems import InvalidRecord
 from podshare.registry.records import Team
@@ -66,15 +66,15 @@ def test_what_ends_soon_and_what_has_ended() -> None:
     assert [str(term) for term in ending(team, FIRST - timedelta(days=1))] == [
         "member 222222222222 2027-01-01T12:00:00Z"
     ]
-    assert ended(team, FIRST) == terms(team)[:1]
-    assert ended(team, THIRD) == terms(team)
+    assert ended(team, FIRST) == expirations(team)[:1]
+    assert ended(team, THIRD) == expirations(team)
 
 
 def test_a_known_term_can_be_looked_past() -> None:
     """What a plan compares with: the same record as if known terms had not come."""
     team = a_team_that_ends()
-    assert in_force(team, THIRD, but=terms(team)) == team
-    other = Term(FIRST + timedelta(days=1), "member 222222222222")
+    assert in_force(team, THIRD, but=expirations(team)) == team
+    other = Expiration(FIRST + timedelta(days=1), "member 222222222222")
     assert in_force(team, FIRST, but=[other]) != team
 
 
@@ -130,7 +130,7 @@ def test_a_bad_record_ends_as_soon_as_it_says() -> None:
         members=[{"account": "222222222222", "expires": written(FIRST)}],
         service_accounts=[{"name": "trainer", "datasets": grants}],
     )
-    assert [term.ends for term in terms(record)] == [FIRST, SECOND, THIRD]
+    assert [term.ends for term in expirations(record)] == [FIRST, SECOND, THIRD]
 
 
 def test_a_bad_record_prolongs_nothing() -> None:

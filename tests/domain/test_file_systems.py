@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from podshare.access.access_report import beyond, refusals
+from podshare.access.effective_access import by_pods, effective_access
 from podshare.access.isolation import Boundaries, violations
-from podshare.access.proof import beyond, refusals
-from podshare.access.reach import by_pods, reach
 from podshare.kinds.base import Kind, Resource, Stage
 from podshare.kinds.data_repository_association.shape import DataRepositoryAssociation
 from podshare.kinds.desired import by_hand, desired, manifests
@@ -18,7 +18,7 @@ from podshare.kinds.persistent_volume.shape import PersistentVolume
 from podshare.kinds.persistent_volume_claim.shape import PersistentVolumeClaim
 from podshare.reconcile.plan import Action, plan
 from podshare.registry.acceptance import accept_team
-from podshare.registry.expiry import in_force, terms
+from podshare.registry.expiry import expirations, in_force
 from podshare.registry.parsing import parse_team
 from podshare.registry.problems import InvalidRecord
 from podshare.registry.records import Dataset, Team
@@ -95,7 +95,7 @@ def test_a_revocation_cuts_the_bucket_before_it_releases_what_is_held() -> None:
     told = {stage: [(change.action, change.key.kind) for change in wave] for stage, wave in found.items()}
     assert told == {
         Stage.DATA_ACCESS: [
-            (Action.CUT, Kind.FILE_SYSTEM_DELEGATION),
+            (Action.REVOKE, Kind.FILE_SYSTEM_DELEGATION),
             (Action.DELETE, Kind.PERSISTENT_VOLUME_CLAIM),
         ],
         Stage.CACHED_DATA: [
@@ -110,11 +110,11 @@ def test_from_write_to_read_the_export_ends_first() -> None:
     """The share and the link are narrowed in place; volume and claim, whose sources are fixed, are made anew."""
     found = plan(READ, WRITE)
     narrowed = [(change.action, change.key.kind) for change in found.revoke[Stage.DATA_ACCESS]]
-    assert (Action.NARROW, Kind.FILE_SYSTEM_DELEGATION) in narrowed
-    assert (Action.NARROW, Kind.DATA_REPOSITORY_ASSOCIATION) in narrowed
+    assert (Action.RESTRICT, Kind.FILE_SYSTEM_DELEGATION) in narrowed
+    assert (Action.RESTRICT, Kind.DATA_REPOSITORY_ASSOCIATION) in narrowed
     assert (Action.DELETE, Kind.PERSISTENT_VOLUME_CLAIM) in narrowed
     assert of(READ, DataRepositoryAssociation).exports == frozenset()
-    assert of(WRITE, DataRepositoryAssociation).common(of(READ, DataRepositoryAssociation)).exports == frozenset()
+    assert of(WRITE, DataRepositoryAssociation).intersection(of(READ, DataRepositoryAssociation)).exports == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_a_typo_keeps_no_link_alive(written: Any, left: list[str]) -> None:
 def test_a_link_ends_at_its_moment() -> None:
     """A grant through a file system has an end, like any other."""
     found = team(link(expires="2033-01-31T18:00:00Z"), link("web"))
-    assert [str(one) for one in terms(found)] == [
+    assert [str(one) for one in expirations(found)] == [
         f"dataset imagenet in file system {FILE_SYSTEM.file_system} 2033-01-31T18:00:00Z"
     ]
     later = in_force(found, datetime(2033, 2, 1, tzinfo=UTC))
@@ -208,7 +208,7 @@ def test_a_link_ends_at_its_moment() -> None:
 
 
 def reached(things: Things) -> dict[tuple[str, str, str], tuple[str, ...]]:
-    return {(one.who, one.where, one.what): one.may for one in reach([*things.values()], READ, INSTALLATION)}
+    return {(one.who, one.where, one.what): one.may for one in effective_access([*things.values()], READ, INSTALLATION)}
 
 
 def test_every_pod_of_the_namespace_reaches_what_is_mounted() -> None:
@@ -226,7 +226,7 @@ def test_every_pod_of_the_namespace_reaches_what_is_mounted() -> None:
 def test_whoever_may_make_pods_reaches_what_is_mounted() -> None:
     """The people of a team reach its directories by the pods that they may make."""
     wanted = desired(a_team(file_systems=[link("web")]), [CLUSTER], {"web": a_dataset("web")}, {}, INSTALLATION)
-    found = reach([*wanted.values()], wanted, INSTALLATION)
+    found = effective_access([*wanted.values()], wanted, INSTALLATION)
     people = {one.who for one in by_pods(found, [one for one in found if one.what == "web/*" and one.who == PODS])}
     assert people == {
         f"arn:aws:iam::{account}:role/podshare/podshare-vision-scientist" for account in (2 * "222222", 2 * "444444")
@@ -235,7 +235,7 @@ def test_whoever_may_make_pods_reaches_what_is_mounted() -> None:
 
 def test_a_volume_of_everything_is_beyond_what_was_granted() -> None:
     """One that somebody made anew for the whole file system, or to write, is found by the proof and by isolation."""
-    granted = reach([*READ.values()], READ, INSTALLATION)
+    granted = effective_access([*READ.values()], READ, INSTALLATION)
     volume = of(READ, PersistentVolume)
     csi = volume.spec["csi"]
     whole = {**csi, "volumeAttributes": {**csi["volumeAttributes"], "mountname": FILE_SYSTEM.mount_name}}
@@ -246,7 +246,7 @@ def test_a_volume_of_everything_is_beyond_what_was_granted() -> None:
         ({**volume.spec, "claimRef": {"namespace": "hyperpod-ns-other", "name": "x"}}, "own team's namespace"),
     ):
         tampered = replace(volume, spec=spec)
-        assert beyond(reach([*{**READ, volume.key: tampered}.values()], READ, INSTALLATION), granted)
+        assert beyond(effective_access([*{**READ, volume.key: tampered}.values()], READ, INSTALLATION), granted)
         assert any(rule in one.rule for one in violations(own, [tampered], READ)), rule
 
 
@@ -256,11 +256,11 @@ def test_a_volume_of_another_teams_directory_breaks_that_teams_refusal() -> None
     csi = volume.spec["csi"]
     whole = {**csi, "volumeAttributes": {**csi["volumeAttributes"], "mountname": FILE_SYSTEM.mount_name}}
     other = linked(a_team("audio", members=[], service_accounts=[], file_systems=[link("web")]))
-    theirs = reach([*other.values()], other, INSTALLATION)
+    theirs = effective_access([*other.values()], other, INSTALLATION)
     proof = {"access": [{**one.as_dict(), "granted": True} for one in theirs]}
     for things, broken in ((READ, False), ({volume.key: replace(volume, spec={**volume.spec, "csi": whole})}, True)):
-        found = reach([*things.values()], READ, INSTALLATION)
-        excess = beyond(found, reach([*READ.values()], READ, INSTALLATION))
+        found = effective_access([*things.values()], READ, INSTALLATION)
+        excess = beyond(found, effective_access([*READ.values()], READ, INSTALLATION))
         (told,) = refusals(found, excess, {"audio": proof})
         assert bool(told.broken) == broken
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from podshare.kinds import hardening
-from podshare.kinds.base import Key, Kind, Resource, Stage, Work
+from podshare.kinds.base import ExecutionRole, Key, Kind, Resource, Stage
 from podshare.kinds.desired import by_hand, desired, manifests
 from podshare.kinds.namespace.shape import Namespace
 from podshare.kinds.pod_identity_association.shape import PodIdentityAssociation
@@ -99,10 +99,10 @@ def test_a_namespace_is_let_go_last_and_one_that_was_left_is_made_anew() -> None
 
 def test_without_the_api_a_person_applies_what_podshare_would() -> None:
     """No object of the cluster is podshare's then; the manifests are those that it would apply, the namespace first."""
-    reach = wanted(namespace_hardening="enforce")
+    effective_access = wanted(namespace_hardening="enforce")
     without = wanted(namespace_hardening="enforce", kubernetes_api=False)
-    assert {key.kind for key in reach.keys() - without.keys()} == {Kind.NAMESPACE, Kind.SERVICE_ACCOUNT}
-    assert not [one for one in without.values() if one.work is Work.KUBERNETES]
+    assert {key.kind for key in effective_access.keys() - without.keys()} == {Kind.NAMESPACE, Kind.SERVICE_ACCOUNT}
+    assert not [one for one in without.values() if one.execution_role is ExecutionRole.KUBERNETES]
     assert [one for one in without.values() if isinstance(one, PodIdentityAssociation)]
     facts = replace(CLUSTER, namespace_hardening="enforce", kubernetes_api=False)
     found = manifests(INSTALLATION, by_hand(a_team(), facts, {}, INSTALLATION))

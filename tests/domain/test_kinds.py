@@ -55,7 +55,7 @@ ONLY_B = policies.document({"Effect": "Allow", "Principal": {"AWS": ["b"]}, "Act
 TRUST_C = policies.document({"Effect": "Allow", "Principal": {"AWS": ["c"]}, "Action": ["sts:AssumeRole"]})
 
 ROLE = Role(
-    **OWN, trust=TRUST, policies={"data": reading("a/", "b/")}, boundary="old", closed_trust=CLOSED,
+    **OWN, trust=TRUST, policies={"data": reading("a/", "b/")}, boundary="old", revoked_trust=CLOSED,
     attached=frozenset({"x", "y"}), max_session_seconds=7200,
 )  # fmt: skip
 ENTRY = AccessEntry(**OWN, policies={"p": ("m", "n")}, groups=frozenset({"g", "h"}), username="u")
@@ -154,7 +154,7 @@ INTERSECTIONS: list[tuple[str, Any, Any, Any]] = [
 )
 def test_the_intersection_is_what_both_give(observed: Resource, desired: Resource, both: Resource | None) -> None:
     """A narrowing leaves what is there and desired, field by field, and never more than either gives."""
-    assert as_compared(observed.common(desired)) == as_compared(both)
+    assert as_compared(observed.intersection(desired)) == as_compared(both)
 
 
 def as_compared(resource: Resource | None) -> Any:
@@ -174,7 +174,7 @@ def as_compared(resource: Resource | None) -> Any:
 )
 def test_what_is_cut_gives_nothing(resource: Resource, cut: Resource | None) -> None:
     """What can be closed in place is closed whole; of the rest only the deletion takes access away."""
-    assert resource.cut() == cut
+    assert resource.revoked() == cut
 
 
 GET_ONE = KubernetesRule(("",), ("pods",), ("get",), ("one",))
@@ -197,7 +197,7 @@ GET_ONE = KubernetesRule(("",), ("pods",), ("get",), ("one",))
 def test_a_rule_covers_what_it_gives(wide: KubernetesRule, narrow: KubernetesRule, is_covered: bool) -> None:
     """A rule for named objects never covers one for all, nor one for other names."""
     assert wide.covers(narrow) is is_covered
-    role = KubernetesRole(**OWN, rules=(narrow,)).common(KubernetesRole(**OWN, rules=(wide,)))
+    role = KubernetesRole(**OWN, rules=(narrow,)).intersection(KubernetesRole(**OWN, rules=(wide,)))
     assert role == KubernetesRole(**OWN, rules=(narrow,) if is_covered else ())
 
 
@@ -239,7 +239,7 @@ def test_facts_are_plain_json_in_one_order() -> None:
     assert role.facts() == {"tags": {"podshare:team": "vision"}, "rules": [rule]}
     assert BINDING.facts()["subjects"] == ["Group g", "Group h"]
     assert [*replace(ROLE, tags={"b": "1", "a": "2"}).facts()["tags"]] == ["a", "b"]
-    assert {"closed_trust", "buckets", "why", "needs", "cluster", "identity", "key"} == {
+    assert {"revoked_trust", "buckets", "why", "needs", "cluster", "identity", "key"} == {
         one.name for one in fields(ROLE)
     } - {*ROLE.facts()}
 
@@ -269,9 +269,9 @@ def test_an_intersection_that_just_fits_stays(more: int, stays: bool) -> None:
         return reading("x" * (size - policies.size([reading("")])))
 
     role = replace(ROLE, policies={"data": of_size(policies.INLINE_POLICIES + more)})
-    assert bool(role.common(role).policies) is stays  # type: ignore[union-attr]
+    assert bool(role.intersection(role).policies) is stays  # type: ignore[union-attr]
     point = replace(POINT, policy=of_size(policies.ACCESS_POINT_POLICY + more))
-    assert bool(point.common(point).policy) is stays  # type: ignore[union-attr]
+    assert bool(point.intersection(point).policy) is stays  # type: ignore[union-attr]
 
 
 def test_each_kind_has_a_folder_of_its_name_and_each_folder_a_kind() -> None:

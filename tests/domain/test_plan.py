@@ -18,11 +18,11 @@ from podshare.kinds.compute_quota.shape import ComputeQuota
 from podshare.kinds.desired import desired
 from podshare.kinds.kms_grant.shape import KmsGrant
 from podshare.kinds.namespace.shape import Namespace
-from podshare.kinds.observation import LONGEST_TEXT, Foreign, LeftBehind, Obstacle, Unreadable
+from podshare.kinds.observation import LONGEST_TEXT, Blocker, Foreign, Orphaned, Unreadable
 from podshare.kinds.pod_identity_association.shape import PodIdentityAssociation
 from podshare.kinds.role.shape import Role
 from podshare.kinds.service_account.shape import ServiceAccount
-from podshare.reconcile.plan import Action, goal, plan
+from podshare.reconcile.plan import Action, plan, target_state
 from podshare.registry.records import Team
 from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team
 
@@ -85,9 +85,9 @@ def test_fewer_kinds_of_access_are_cut_before_anything_is_added() -> None:
     """From a list to another, what only the old one gives goes in the first stage; what both give stays throughout."""
     old, new = wanted(a_team(access=["training", "space"])), wanted(a_team(access=["training", "inference"]))
     found = plan(new, old)
-    assert {change.action for change in found.revoke[Stage.CLUSTER_ACCESS]} == {Action.NARROW}
+    assert {change.action for change in found.revoke[Stage.CLUSTER_ACCESS]} == {Action.RESTRICT}
     for change in found.revoke[Stage.CLUSTER_ACCESS]:
-        narrowed = goal(change.action, new[change.key], old[change.key])
+        narrowed = target_state(change.action, new[change.key], old[change.key])
         assert isinstance(narrowed, AccessEntry)
         names = {arn.rpartition("/")[2] for arn in narrowed.policies}
         assert names == {"AmazonSagemakerHyperpodTrainingPolicy", "AmazonSagemakerHyperpodUserClusterPolicy"}
@@ -109,8 +109,8 @@ def test_swapped_prefixes_are_closed_before_they_are_opened() -> None:
     there, want = wanted(a_team(service_accounts=old)), wanted(a_team(service_accounts=new))
     found = plan(want, there)
     key = next(key for key in there if key.kind is Kind.ACCESS_POINT)
-    assert [c.action for c in found.changes if c.key == key] == [Action.NARROW, Action.UPDATE]
-    narrowed = goal(Action.NARROW, want[key], there[key])
+    assert [c.action for c in found.changes if c.key == key] == [Action.RESTRICT, Action.UPDATE]
+    narrowed = target_state(Action.RESTRICT, want[key], there[key])
     assert isinstance(narrowed, AccessPoint)
     assert narrowed.policy is None
 
@@ -158,14 +158,14 @@ def test_what_is_not_ours_is_reported_and_left_alone() -> None:
     assert key not in touched
     assert not any(k.kind in (Kind.POD_IDENTITY_ASSOCIATION, Kind.ACCESS_POINT) for k in touched)
     assert any(k.kind is Kind.ACCESS_ENTRY for k in touched)
-    assert "is not podshare's" in found.obstacles[0].what
+    assert "is not podshare's" in found.blockers[0].what
 
 
 def test_an_obstacle_withholds_what_it_covers_and_no_revocation() -> None:
     """An account that cannot be reached stops additions there, additions elsewhere go on, and cuts always do."""
     there = wanted(a_team(members=[{"account": "222222222222"}, {"account": "555555555555"}]))
     there = {key: one for key, one in there.items() if "222222222222" not in (key.account, one.why[-12:])}
-    found = plan(wanted(a_team()), there, [Obstacle("no member role", "deploy it", account="222222222222")])
+    found = plan(wanted(a_team()), there, [Blocker("no member role", "deploy it", account="222222222222")])
     accounts = {change.key.account for change in found.changes if change.action is Action.CREATE}
     assert "222222222222" not in accounts
     assert "444444444444" in accounts
@@ -176,7 +176,7 @@ def test_an_obstacle_of_one_thing_withholds_it_and_what_needs_it_to_be_there() -
     """A quota that is refused keeps its namespace's service accounts waiting; one that is not raised, nothing."""
     want = wanted(a_team())
     (quota,) = (key for key in want if key.kind is Kind.COMPUTE_QUOTA)
-    refused = Obstacle("the quota does not fit", "lower it", only=str(quota))
+    refused = Blocker("the quota does not fit", "lower it", only=str(quota))
     there: Resources = {}
     waits = want.keys() - {change.key for change in plan(want, there, [refused]).changes}
     assert {key.kind for key in waits} == {Kind.COMPUTE_QUOTA, Kind.NAMESPACE, Kind.SERVICE_ACCOUNT}
@@ -191,16 +191,16 @@ def test_what_cannot_be_read_is_neither_added_nor_removed() -> None:
     unreadable = {key: Unreadable(key, "access denied") for key in want}
     found = plan(want, unreadable)
     assert found.changes == ()
-    assert len(found.obstacles) == len(want)
+    assert len(found.blockers) == len(want)
 
 
 def test_what_is_left_behind_is_told_and_stops_nothing() -> None:
     """Things in an account that has gone are listed; everything else is planned as if they were not there."""
     there, gone = wanted(a_team()), wanted(a_team(members=[{"account": "222222222222"}]))
-    lost = {key: LeftBehind(key, "the account is DEPARTED") for key in there if key.account == "444444444444"}
+    lost = {key: Orphaned(key, "the account is DEPARTED") for key in there if key.account == "444444444444"}
     found = plan(gone, {**there, **lost})
-    assert {thing.key for thing in found.left_behind} == lost.keys()
-    assert not found.obstacles
+    assert {thing.key for thing in found.orphaned} == lost.keys()
+    assert not found.blockers
     assert not [change for change in found.changes if change.key.account == "444444444444"]
     assert (
         "role podshare-vision-scientist in account 444444444444 is orphaned"
@@ -212,9 +212,9 @@ def test_an_account_without_its_member_role_is_told_once() -> None:
     """What waits for a member role is withheld without an obstacle for each thing; what needs no such role is not."""
     want = wanted(a_team())
     late = {key: Unreadable(key, "no role", no_role=True) for key in want if key.account == "444444444444"}
-    waits = Obstacle("account 444444444444 waits", "nothing", account="444444444444", waits=True)
+    waits = Blocker("account 444444444444 waits", "nothing", account="444444444444", waits=True)
     found = plan(want, late, [waits])
-    assert found.obstacles == (waits,)
+    assert found.blockers == (waits,)
     assert {change.key for change in found.changes} == want.keys() - late.keys()
 
 
@@ -242,7 +242,7 @@ def test_a_huge_plan_is_cut_off_and_cuts_come_first() -> None:
     new = wanted(a_team(members=[{"account": f"{number:012}"} for number in range(200, 300)]))
     found = plan(new, old)
     assert found.left > 0
-    assert all(change.action in (Action.CUT, Action.DELETE) for change in found.changes)
+    assert all(change.action in (Action.REVOKE, Action.DELETE) for change in found.changes)
     assert min(found.revoke) is Stage.CLUSTER_ACCESS
 
 
@@ -264,11 +264,11 @@ def test_a_tampered_role_is_narrowed_at_once() -> None:
     open_trust = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]}
     tampered = replace(role, trust=open_trust, attached=frozenset({"arn:aws:iam::aws:policy/AdministratorAccess"}))
     found = plan(there, {**there, key: tampered})
-    assert [change.action for change in found.changes] == [Action.NARROW, Action.UPDATE]
-    narrowed = goal(Action.NARROW, role, tampered)
+    assert [change.action for change in found.changes] == [Action.RESTRICT, Action.UPDATE]
+    narrowed = target_state(Action.RESTRICT, role, tampered)
     assert isinstance(narrowed, Role)
     assert not narrowed.attached
-    assert same(narrowed, replace(narrowed, trust=role.closed_trust))
+    assert same(narrowed, replace(narrowed, trust=role.revoked_trust))
 
 
 members = st.lists(st.sampled_from(["222222222222", "444444444444", "555555555555"]), unique=True)
@@ -298,7 +298,7 @@ def test_doing_the_plan_reaches_what_is_desired(old: Team | None, new: Team | No
     want = wanted(new)
     for change in plan(want, there).changes:
         after = (
-            goal(change.action, want.get(change.key), there.get(change.key))
+            target_state(change.action, want.get(change.key), there.get(change.key))
             if change.action is not Action.DRAIN
             else there[change.key]
         )
@@ -319,7 +319,7 @@ def test_a_change_that_was_overtaken_never_adds_what_is_not_desired(
     there, want_now = wanted(old), wanted(now)
     for change in plan(wanted(planned), there).changes:
         if change.action in (Action.CREATE, Action.UPDATE):
-            after = goal(change.action, want_now.get(change.key), there.get(change.key))
+            after = target_state(change.action, want_now.get(change.key), there.get(change.key))
             assert after is None or same(after, there.get(change.key)) or same(after, want_now.get(change.key))
 
 
@@ -383,12 +383,12 @@ def by_key(*resources: Resource) -> Resources:
 )  # fmt: skip
 def test_an_obstacle_covers_what_it_is_about(obstacle: dict[str, str], resource: Resource, covered: bool) -> None:
     """Everything, an account, one resource, what is in a namespace, of a bucket, on a cluster, or the grants of a key."""
-    assert Obstacle("what", "remedy", **obstacle).covers(resource) is covered  # type: ignore[arg-type]
+    assert Blocker("what", "remedy", **obstacle).covers(resource) is covered  # type: ignore[arg-type]
 
 
 def test_an_obstacle_is_told_with_all_that_it_covers() -> None:
     """The machine and the command read an obstacle's fields by their names."""
-    assert Obstacle("what", "remedy", bucket="images", waits=True).as_dict() == {
+    assert Blocker("what", "remedy", bucket="images", waits=True).as_dict() == {
         "what": "what",
         "remedy": "remedy",
         "account": "",
@@ -404,12 +404,12 @@ def test_an_obstacle_is_told_with_all_that_it_covers() -> None:
 def test_what_is_left_behind_is_told_by_kind_name_and_account() -> None:
     """What stays in an account that has gone has a remedy for whoever has the account, and fits into a status."""
     key = replace(a_point().key, account="444444444444")
-    assert LeftBehind(key, "the account is DEPARTED").as_dict() == {
+    assert Orphaned(key, "the account is DEPARTED").as_dict() == {
         "what": "access point images in account 444444444444 is orphaned: the account is DEPARTED",
         "remedy": "Whoever has the account may delete it; podshare does so if the account comes back.",
         "account": "444444444444",
     }
-    assert len(LeftBehind(key, "x" * 1000).as_dict()["what"]) == LONGEST_TEXT
+    assert len(Orphaned(key, "x" * 1000).as_dict()["what"]) == LONGEST_TEXT
 
 
 @pytest.mark.parametrize(
@@ -447,18 +447,18 @@ def test_a_run_carries_so_many_characters(more: int, left: int) -> None:
         (Action.DELETE, None, a_point(), None),
         (Action.DELETE, a_point(), a_point(), a_point()),
         (Action.DELETE, a_point(bucket="texts"), a_point(), None),
-        (Action.CUT, None, a_point(), a_point(policy=None)),
-        (Action.CUT, None, an_account("a"), an_account("a")),
-        (Action.CUT, a_point(), a_point(), a_point()),
-        (Action.CUT, a_point(), None, None),
-        (Action.NARROW, a_point(policy=None), a_point(), a_point(policy=None)),
+        (Action.REVOKE, None, a_point(), a_point(policy=None)),
+        (Action.REVOKE, None, an_account("a"), an_account("a")),
+        (Action.REVOKE, a_point(), a_point(), a_point()),
+        (Action.REVOKE, a_point(), None, None),
+        (Action.RESTRICT, a_point(policy=None), a_point(), a_point(policy=None)),
     ],
 )
 def test_a_change_leaves_what_is_desired_now(
     action: Action, want: Resource | None, there: Resource | None, after: Resource | None
 ) -> None:
     """What adds never adds what is no longer desired, what takes away never removes what is desired again."""
-    assert same(goal(action, want, there), after)
+    assert same(target_state(action, want, there), after)
 
 
 @pytest.mark.parametrize(
@@ -472,14 +472,14 @@ def test_a_change_leaves_what_is_desired_now(
 def test_what_nobody_asks_for_is_cut_once_and_deleted(there: Resource, steps: list[tuple[Any, ...]]) -> None:
     """What gives access is closed before it is deleted; what gives none, or is closed already, is only deleted."""
     found = plan({}, by_key(there)).changes
-    assert [(one.action, one.work, one.why, [each.field for each in one.differs]) for one in found] == steps
+    assert [(one.action, one.execution_role, one.why, [each.field for each in one.differs]) for one in found] == steps
 
 
 def test_what_cannot_be_changed_in_place_says_by_what() -> None:
     """The deletion before the new one tells each field that differs, with what it was and what it shall be."""
     there, want = a_point(), a_point(bucket="texts", vpc="vpc-1", why="dataset images")
     delete, create = plan(by_key(want), by_key(there)).changes
-    assert (delete.action, delete.work, delete.why) == (
+    assert (delete.action, delete.execution_role, delete.why) == (
         Action.DELETE,
         "data",
         "cannot be changed in place: bucket, vpc",
@@ -488,7 +488,7 @@ def test_what_cannot_be_changed_in_place_says_by_what() -> None:
         ("bucket", '"images"', '"texts"'),
         ("vpc", "absent", '"vpc-1"'),
     ]
-    assert (create.action, create.work, create.why) == (Action.CREATE, "data", "dataset images")
+    assert (create.action, create.execution_role, create.why) == (Action.CREATE, "data", "dataset images")
 
 
 @pytest.mark.parametrize(
@@ -515,39 +515,37 @@ POINT = "access point images in account 333333333333"
 @pytest.mark.parametrize(
     ("found", "wanted", "obstacles"),
     [
-        (Foreign(a_point().key, "no tags"), True, [Obstacle(f"{POINT} is not podshare's: no tags", NOT_OURS)]),
+        (Foreign(a_point().key, "no tags"), True, [Blocker(f"{POINT} is not podshare's: no tags", NOT_OURS)]),
         (
             Foreign(a_point().key, "no tags"),
             False,
-            [Obstacle(f"{POINT} is no longer wanted, but podshare may not delete it: no tags", DELETE_IT, account="333333333333")],
+            [Blocker(f"{POINT} is no longer wanted, but podshare may not delete it: no tags", DELETE_IT, account="333333333333")],
         ),
         *(
             (
                 Unreadable(a_point().key, "denied"),
                 wanted,
-                [Obstacle(f"{POINT} cannot be read: denied", "podshare leaves it unchanged; the next reconciliation tries again.")],
+                [Blocker(f"{POINT} cannot be read: denied", "podshare leaves it unchanged; the next reconciliation tries again.")],
             )
             for wanted in (True, False)
         ),
         (
             Unreadable(a_point().key, "denied", no_role=True),
             False,
-            [Obstacle(f"{POINT} cannot be read: denied", "podshare leaves it unchanged; the next reconciliation tries again.")],
+            [Blocker(f"{POINT} cannot be read: denied", "podshare leaves it unchanged; the next reconciliation tries again.")],
         ),
         (Unreadable(a_point().key, "denied", no_role=True), True, []),
-        (LeftBehind(a_point().key, "gone"), True, []),
+        (Orphaned(a_point().key, "gone"), True, []),
         (a_point(), True, []),
         (None, True, []),
     ],
 )  # fmt: skip
-def test_whatever_stands_in_the_way_is_told_with_its_remedy(
-    found: Any, wanted: bool, obstacles: list[Obstacle]
-) -> None:
+def test_whatever_stands_in_the_way_is_told_with_its_remedy(found: Any, wanted: bool, obstacles: list[Blocker]) -> None:
     """What is not podshare's, and what cannot be read, wanted or not; only what waits for a member role is told elsewhere."""
     told = plan(by_key(a_point()) if wanted else {}, {a_point().key: found})
-    assert [*told.obstacles] == obstacles
+    assert [*told.blockers] == obstacles
     assert not [
-        change for change in told.changes if found and change.key == found.key and not isinstance(found, LeftBehind)
+        change for change in told.changes if found and change.key == found.key and not isinstance(found, Orphaned)
     ]
 
 
@@ -555,10 +553,10 @@ def test_texts_of_others_are_bounded() -> None:
     """What AWS says of something in the way is cut off where a status has no room for it."""
     for found in (Foreign(a_point().key, "x" * 1000), Unreadable(a_point().key, "x" * 1000)):
         for want in ({}, by_key(a_point())):
-            (obstacle,) = plan(want, {found.key: found}).obstacles
+            (obstacle,) = plan(want, {found.key: found}).blockers
             assert len(obstacle.what) == LONGEST_TEXT
     long = replace(a_point().key, name="x" * 1000)
-    (obstacle,) = plan({}, {long: Foreign(long, "")}).obstacles
+    (obstacle,) = plan({}, {long: Foreign(long, "")}).blockers
     assert len(obstacle.remedy) == LONGEST_TEXT
 
 
@@ -595,7 +593,7 @@ def test_what_is_withheld_withholds_what_needs_it_until_it_is_there() -> None:
     first = an_account("first")
     second = an_account("second", needs=frozenset({first.key}))
     third = an_account("third", needs=frozenset({second.key}))
-    want, obstacle = by_key(third, second, first), Obstacle("what", "remedy", only=str(first.key))
+    want, obstacle = by_key(third, second, first), Blocker("what", "remedy", only=str(first.key))
     assert plan(want, {}, [obstacle]).changes == ()
     there = by_key(replace(first, tags={"t": "other"}))
     assert {change.key for change in plan(want, there, [obstacle]).changes} == {second.key, third.key}

@@ -43,7 +43,7 @@ def grants(document: policies.Document | None, action: str, resource: str, prefi
 @given(documents, documents)
 def test_what_two_documents_have_in_common_is_granted_by_both(one: Any, other: Any) -> None:
     """A narrowing never grants what either document withholds."""
-    both = policies.common(one, other)
+    both = policies.intersection(one, other)
     for action, resource, prefix in product(ACTIONS, PROBES, ["a/x", "c/x", "x"]):
         if grants(both, action, resource, prefix):
             assert grants(one, action, resource, prefix)
@@ -53,7 +53,7 @@ def test_what_two_documents_have_in_common_is_granted_by_both(one: Any, other: A
 @given(documents)
 def test_a_document_has_itself_in_common_with_itself(document: Any) -> None:
     """What does not change loses nothing."""
-    both = policies.common(document, document)
+    both = policies.intersection(document, document)
     for action, resource, prefix in product(ACTIONS, PROBES, ["a/x", "c/x", "x"]):
         assert grants(both, action, resource, prefix) == grants(document, action, resource, prefix)
 
@@ -90,15 +90,15 @@ def test_a_narrower_prefix_is_what_both_have_in_common() -> None:
     narrow = policies.document(
         *policies.data_statements(arn, f"{arn}/object", reads=["a/b/"], sid="x", principal="arn:r")
     )
-    assert policies.same(policies.common(wide, narrow), narrow)
-    assert policies.same(policies.common(narrow, wide), narrow)
+    assert policies.same(policies.intersection(wide, narrow), narrow)
+    assert policies.same(policies.intersection(narrow, wide), narrow)
 
 
 def test_no_sid_stands_twice_in_what_is_common() -> None:
     """AWS refuses a document with a Sid twice: where two statements of one overlap with one of the other, one keeps it."""
     ours = {"Sid": "Read", "Effect": "Allow", "Action": ["a", "b"], "Resource": "r/*"}
     theirs = [{"Effect": "Allow", "Action": action, "Resource": "r/*"} for action in ("a", "b")]
-    both = policies.common(policies.document(*theirs), policies.document(ours))
+    both = policies.intersection(policies.document(*theirs), policies.document(ours))
     assert sorted(one.get("Sid", "") for one in policies.statements(both)) == ["", "Read"]
 
 
@@ -106,11 +106,11 @@ def test_a_denial_stays() -> None:
     """What either document denies stays denied in what they have in common."""
     allow = {"Effect": "Allow", "Action": "a", "Resource": "r"}
     deny = {"Effect": "Deny", "Action": "a", "Resource": "r"}
-    both = policies.common(policies.document(allow, deny), policies.document(allow))
+    both = policies.intersection(policies.document(allow, deny), policies.document(allow))
     assert deny["Effect"] in {statement["Effect"] for statement in policies.statements(both)}
 
 
 def test_nothing_in_common_is_none() -> None:
     """Documents for different principals share nothing."""
     one, other = (policies.trust_pod_identity("1", "c", "ns", name) for name in ("a", "b"))
-    assert policies.common(one, other) is None
+    assert policies.intersection(one, other) is None

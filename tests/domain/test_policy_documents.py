@@ -106,8 +106,8 @@ def allowing(**more: Any) -> policies.Document:
 def test_what_cannot_be_proven_to_overlap_is_not_shared(unprovable: Any, turned: bool) -> None:
     """An element that says what it does not name has nothing in common with another statement."""
     one, other = allowing(Resource="a"), allowing(**unprovable)
-    assert policies.common(*((other, one) if turned else (one, other))) is None
-    assert policies.common(other, other) == other
+    assert policies.intersection(*((other, one) if turned else (one, other))) is None
+    assert policies.intersection(other, other) == other
 
 
 NAMES = {"AWS": ["arn:aws:iam::111111111111:root"], "Service": ["s3.amazonaws.com"]}
@@ -136,7 +136,7 @@ NAMES = {"AWS": ["arn:aws:iam::111111111111:root"], "Service": ["s3.amazonaws.co
 def test_the_intersection_is_exactly_what_both_grant(one: Any, other: Any, both: Any, turned: bool) -> None:
     """Each element is narrowed by itself; what the two share is all that is left, in either order."""
     first, second = (other, one) if turned else (one, other)
-    found = policies.common(allowing(**first), allowing(**second))
+    found = policies.intersection(allowing(**first), allowing(**second))
     assert found == (None if both is None else policies.document({"Effect": "Allow", **both}))
 
 
@@ -148,7 +148,7 @@ def test_a_sid_stays_with_the_first_statement_that_has_it() -> None:
         {"Sid": "A", "Effect": "Allow", "Action": "y"},
         {"Effect": "Deny", "Action": "v"},
     )
-    assert policies.common(one, other) == policies.document(
+    assert policies.intersection(one, other) == policies.document(
         {"Sid": "A", "Effect": "Allow", "Action": ["x"]},
         {"Effect": "Allow", "Action": ["y"]},
         {"Effect": "Deny", "Action": ["z"]},
@@ -210,5 +210,5 @@ def test_everybody_is_written_in_several_ways(element: str) -> None:
 def test_what_is_shared_in_two_ways_is_one_statement() -> None:
     """A statement that both documents have, and that lies in a wider one beside it, stands once."""
     narrow, wide = ({"Effect": "Allow", "Action": ["a"], "Resource": [what]} for what in ("b", "*"))
-    shared = policies.common(policies.document(narrow, wide), policies.document(narrow))
+    shared = policies.intersection(policies.document(narrow, wide), policies.document(narrow))
     assert shared == policies.document(narrow)

@@ -178,12 +178,12 @@ def test_rules_are_narrowed_before_they_are_widened() -> None:
     now, then = wanted(**rbac(CONFIG, EXEC)), wanted(**rbac({**CONFIG, "verbs": ["get", "list", "watch"]}))
     found = plan(then, now)
     (narrowed,) = found.revoke[Stage.CLUSTER_ACCESS]
-    assert (narrowed.action, narrowed.key.kind) == (Action.NARROW, "kubernetes_role")
-    kept = role_in(now).common(role_in(then))
+    assert (narrowed.action, narrowed.key.kind) == (Action.RESTRICT, "kubernetes_role")
+    kept = role_in(now).intersection(role_in(then))
     assert kept
     assert kept.rules == (KubernetesRule(("",), ("configmaps",), ("get", "list")),)
     everything = replace(role_in(now), rules=(KubernetesRule(("*",), ("*",), ("*",)),))
-    cut = everything.common(role_in(then))
+    cut = everything.intersection(role_in(then))
     assert cut
     assert cut.rules == ()
 
@@ -191,8 +191,8 @@ def test_rules_are_narrowed_before_they_are_widened() -> None:
 def test_a_binding_to_another_role_is_made_anew() -> None:
     """Kubernetes changes no binding's role, so that one is deleted at once; foreign subjects are narrowed away."""
     own = binding_in(wanted(**rbac(CONFIG)))
-    assert replace(own, role="ClusterRole cluster-admin").common(own) is None
-    assert replace(own, subjects=own.subjects | {"User mallory"}).common(own) == own
+    assert replace(own, role="ClusterRole cluster-admin").intersection(own) is None
+    assert replace(own, subjects=own.subjects | {"User mallory"}).intersection(own) == own
 
 
 def test_the_isolation_rules_hold_roles_and_bindings_to_their_team() -> None:

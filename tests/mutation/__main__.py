@@ -21,7 +21,7 @@ import yaml
 
 CORE = (
     "access.isolation",
-    "access.reach",
+    "access.effective_access",
     "kinds.base",
     *(f"kinds.{path.parent.name}.shape" for path in sorted(Path("functions/podshare/kinds").glob("*/shape.py"))),
     "policy.policies",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from podshare.access.proof import unpacked
+from podshare.access.access_report import unpacked
 from tests.builders import a_team_item
 from tests.scenarios.world import DATA, DATASETS, HUB, IMAGES, KMS_KEY, LANGUAGE, REGION, SCANS, VISION, Item, World
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from podshare.access.proof import unpacked
+from podshare.access.access_report import unpacked
 from podshare_sandbox.services import kubernetes
 from tests.builders import a_team_item
 from tests.scenarios.world import EKS_ARN, HUB, LANGUAGE, REGION, VISION, Item, World

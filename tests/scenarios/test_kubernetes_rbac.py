@@ -13,7 +13,7 @@ import yaml
 from lightkube.core.exceptions import ApiError
 from lightkube.resources.core_v1 import Pod
 
-from podshare.access.proof import unpacked
+from podshare.access.access_report import unpacked
 from podshare_sandbox.services import kubernetes
 from tests.builders import a_team_item
 from tests.scenarios.world import CLUSTER, EKS_ARN, REGION, VISION, World

@@ -90,8 +90,8 @@ MUTANTS = (
         f"{_RECONCILE}/plan.py",
         (
             (
-                "    if desired is None:\n        cut = ",
-                "    if desired is None:\n        if observed.key.kind is Kind.ACCESS_POINT:\n            return\n        cut = ",
+                "    if desired is None:\n        revoked = ",
+                "    if desired is None:\n        if observed.key.kind is Kind.ACCESS_POINT:\n            return\n        revoked = ",
             ),
         ),
         "was cut",

@@ -338,7 +338,9 @@ def test_member_roles_may_do_what_kinds_declare(sandbox: Sandbox) -> None:
         return [one for one in sorted(actions) if not any(fnmatchcase(one, two) for two in granted[f"podshare-{work}"])]
 
     assert [(kind, found) for kind, one in KINDS.items() if (found := lacking("read", one.READS))] == []
-    assert [(kind, found) for kind, one in KINDS.items() if (found := lacking(SHAPES[kind].work, one.WRITES))] == []
+    assert [
+        (kind, found) for kind, one in KINDS.items() if (found := lacking(SHAPES[kind].execution_role, one.WRITES))
+    ] == []
 
 
 # --- what those who bear them can do ------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ def test_the_drift_stack_tells_of_the_calls_that_kinds_name(drift: dict[str, Any
         for name in part.get("eventName", ())
     }
 
-    assert told == {call for shape in SHAPES.values() for call in shape.told_by}
+    assert told == {call for shape in SHAPES.values() for call in shape.reported_by}
 
 
 def test_member_policies_stay_and_are_in_no_later_stacks_way() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from podshare.access.reach import ANYBODY
+from podshare.access.effective_access import ANYBODY
 
 NAMESPACE, NAME = "kube-system", "aws-auth"
 _RESERVED = ("system:", "eks:")

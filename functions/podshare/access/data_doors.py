@@ -1,7 +1,8 @@
 """Whom the policies of buckets, access points and keys let in, whoever wrote them, and who is expected to be let in.
 
-What is reported is never less than the truth, as in ``reach``: a Deny, a control policy, and a condition that is not
-understood could only restrict. See decision record "Doors into data: read every access point, statement and grant".
+What is reported is never less than the truth, as in ``effective_access``: a Deny, a control policy, and a condition
+that is not understood could only restrict. See decision record "Doors into data: read every access point, statement
+and grant".
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -9,16 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from podshare.access.doors import Door
-from podshare.access.reach import (
+from podshare.access.effective_access import (
     ANYBODY,
     Access,
     Use,
     account_of,
     in_order,
+    includes_principal,
     is_deleted,
     keys_of,
     principals_of,
-    stands_for,
     uses_of,
 )
 from podshare.policy import policies
@@ -105,7 +106,7 @@ def _allowing(policy: Document | None) -> Iterator[tuple[int, str, Statement]]:
 def who_of(statement: Statement) -> frozenset[str]:
     """Whom a statement lets in: the principals that it names, or those of them whom its conditions name."""
     conditions = {**keys_of(statement), **_networks(statement)}
-    return frozenset(one for who in principals_of(statement) for one in _narrowed(_arn_of(who), conditions))
+    return frozenset(one for who in principals_of(statement) for one in _restricted(_arn_of(who), conditions))
 
 
 def _arn_of(who: str) -> str:
@@ -122,7 +123,7 @@ def _networks(statement: Statement) -> dict[str, list[str]]:
     return {"aws:sourceip": listed} if listed and not any(one.endswith("/0") for one in listed) else {}
 
 
-def _narrowed(who: str, conditions: Mapping[str, list[str]]) -> Iterable[str]:
+def _restricted(who: str, conditions: Mapping[str, list[str]]) -> Iterable[str]:
     arns = conditions.get("aws:principalarn", [])
     if who.endswith(":root") and arns and not any(is_public(one) for one in arns):
         return [one for one in arns if account_of(one) == account_of(who)]
@@ -162,7 +163,7 @@ def _through(policy: Document | None, point: str, who: str, bucket_arn: str) -> 
     through = [
         statement
         for _, _, statement in _allowing(policy)
-        if _admits(keys_of(statement), point) and any(stands_for(one, who) for one in principals_of(statement))
+        if _admits(keys_of(statement), point) and any(includes_principal(one, who) for one in principals_of(statement))
     ]
     return uses_of(through, bucket_arn, f"{bucket_arn}/")
 
@@ -177,14 +178,14 @@ def _admits(conditions: Mapping[str, list[str]], point: str) -> bool:
 def _both(ones: Collection[Use], others: Collection[Use]) -> set[Use]:
     """What two documents allow together: of two patterns the narrower, of such that only meet the first."""
     return {
-        (_narrower(verb, also), _narrower(keys, within))
+        (_lesser(verb, also), _lesser(keys, within))
         for verb, keys in ones
         for also, within in others
         if policies.overlap(verb.lower(), also.lower()) and policies.overlap(keys, within)
     }
 
 
-def _narrower(one: str, other: str) -> str:
+def _lesser(one: str, other: str) -> str:
     return other if policies.covers(one, other) else one
 
 
@@ -230,4 +231,4 @@ def _may_be(principal: str, roles: Iterable[str]) -> bool:
 
 
 def _names(share: Share, principal: str) -> bool:
-    return any(stands_for(one, principal) for one in share.others)
+    return any(includes_principal(one, principal) for one in share.others)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from podshare.access.reach import ANYBODY, Access
+from podshare.access.effective_access import ANYBODY, Access
 from podshare.kinds.subjects import TEAM_NAMESPACES
 from podshare.policy import policies
 
@@ -99,8 +99,8 @@ class Door:
 def unexpected(doors: Iterable[Door], granted: Collection[Access], expected: Collection[str] = ()) -> list[Door]:
     """The doors that no record grants, in order.
 
-    ``granted`` is the effective access of what is desired, as ``reach`` gives it. ``expected`` are the principals that
-    may span a cluster: its administrators.
+    ``granted`` is what ``effective_access`` computes from what is desired. ``expected`` are the principals that may
+    span a cluster: its administrators.
     """
     return sorted(door for door in {*doors} if not _is_expected(door, expected) and not is_granted(door, granted))
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from podshare.access.reach import account_of
+from podshare.access.effective_access import account_of
 from podshare.installation import Installation
 from podshare.kinds import names
 from podshare.kinds.access_entry.shape import (
@@ -183,7 +183,7 @@ def _access_point(own: Boundaries, point: AccessPoint, wanted: Resource | None) 
             if not _is_data_role(own, arn):
                 yield "an access point's principals are the team's own data roles", arn
     granted = wanted.policy if isinstance(wanted, AccessPoint) else None
-    if point.policy and not policies.same(policies.common(point.policy, granted), point.policy):
+    if point.policy and not policies.same(policies.intersection(point.policy, granted), point.policy):
         yield "an access point's prefixes and actions lie within the grants", policies.text(point.policy)[:400]
 
 

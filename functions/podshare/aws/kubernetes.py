@@ -79,12 +79,12 @@ def token(credentials: dict[str, str], region: str, cluster: str) -> str:
     return f"k8s-aws-v1.{encoded}"
 
 
-def connect(accounts: Accounts, work: str, account: str, region: str, cluster: str) -> "Kubernetes":
-    """An EKS cluster's API, as the member role for ``work``.
+def connect(accounts: Accounts, execution_role: str, account: str, region: str, cluster: str) -> "Kubernetes":
+    """An EKS cluster's API, as the member role for ``execution_role``.
 
     Raises Terminal if the member role cannot be assumed.
     """
-    name = (work, account, region, cluster)
+    name = (execution_role, account, region, cluster)
     with _lock:
         made, known = _connections.get(name, (0.0, None))
         if known is None or time.monotonic() - made > _RENEW_AFTER:

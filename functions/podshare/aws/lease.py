@@ -58,7 +58,7 @@ class TeamLeases:
         lease back is taken over, once its functions must have ended too.
         """
         self._adopt(team)
-        item = self._leave_word(team, asks_for)
+        item = self._record_request(team, asks_for)
         for _ in range(5):
             holder = str(item.get("holder", ""))
             if holder and holder != execution and (busy := self._still_busy(holder, item)):
@@ -113,7 +113,7 @@ class TeamLeases:
             attributes = {name: value for name, value in former.items() if name not in ("id", "part")}
             self.state.put_once(LEASES, f"team#{team}", **{**attributes, "fence": int(former.get("fence", 0)) + 1})
 
-    def _leave_word(self, team: str, asks_for: AsksFor) -> Item:
+    def _record_request(self, team: str, asks_for: AsksFor) -> Item:
         match asks_for:
             case "a new plan":
                 return self.state.update(LEASES, f"team#{team}", "ADD generation :one", None, one=1) or {}

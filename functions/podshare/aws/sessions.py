@@ -59,9 +59,9 @@ Guard = Callable[[], None]
 class Accounts:
     """Clients in other accounts, by the member role for one kind of work."""
 
-    def __init__(self, installation: Installation, work: str) -> None:
+    def __init__(self, installation: Installation, execution_role: str) -> None:
         self._installation = installation
-        self._work = work
+        self._execution_role = execution_role
         self._tags: dict[str, dict[str, str]] = {}
 
     @overload
@@ -91,16 +91,16 @@ class Accounts:
 
         Raises NoMemberRole if the member role cannot be assumed, Retryable if STS could not answer.
         """
-        credentials = _credentials(self._installation, account, self._work)
+        credentials = _credentials(self._installation, account, self._execution_role)
 
         def renew() -> dict[str, Any]:
-            return _renewed(self._installation, account, self._work, credentials)
+            return _renewed(self._installation, account, self._execution_role, credentials)
 
         return _client(service, region or self._installation.region, credentials, renew)
 
     def credentials(self, account: str) -> dict[str, str]:
         """The access key, secret and token of the member role in ``account``. Errors as in ``client``."""
-        found = _credentials(self._installation, account, self._work)
+        found = _credentials(self._installation, account, self._execution_role)
         return {name: str(found[name]) for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")}
 
     def member_tags(self, account: str) -> Mapping[str, str]:
@@ -109,7 +109,7 @@ class Accounts:
         Errors as in ``client``; ClientError if IAM could not answer.
         """
         if account not in self._tags:
-            name = self._installation.member_role_arn(account, self._work).rpartition("/")[2]
+            name = self._installation.member_role_arn(account, self._execution_role).rpartition("/")[2]
             role = self.client("iam", account).get_role(RoleName=name)["Role"]
             self._tags[account] = {tag["Key"]: tag["Value"] for tag in role.get("Tags", [])}
         return self._tags[account]
@@ -211,37 +211,37 @@ def _client(
             if credentials:
                 client.meta.events.register("before-call", _ask_before_changes)
             if renew:
-                client.meta.events.register_first("needs-retry", _signing_anew(renew))
+                client.meta.events.register_first("needs-retry", _signing_again(renew))
             _clients[name] = client
         return _clients[name]
 
 
-def _credentials(installation: Installation, account: str, work: str) -> dict[str, Any]:
-    known = _assumed.get((account, work))
+def _credentials(installation: Installation, account: str, execution_role: str) -> dict[str, Any]:
+    known = _assumed.get((account, execution_role))
     if known and known["Expiration"] - datetime.datetime.now(datetime.UTC) > _RENEW_BEFORE:
         return known
-    arn = installation.member_role_arn(account, work)
+    arn = installation.member_role_arn(account, execution_role)
     sts = _client("sts", installation.region)
     try:
-        response = sts.assume_role(RoleArn=arn, RoleSessionName=f"{installation.prefix}-{work}")
+        response = sts.assume_role(RoleArn=arn, RoleSessionName=f"{installation.prefix}-{execution_role}")
     except ClientError as error:
         if code_of(error) == "AccessDenied":
             raise NoMemberRole(
                 f"account {account}: {arn} cannot be assumed ({message_of(error)}). "
-                f"Deploy {_stack_of(work)} there, of this version and for this hub."
+                f"Deploy {_stack_of(execution_role)} there, of this version and for this hub."
             ) from error
         raise Retryable(f"account {account}: {arn}: {error}") from error
-    _assumed[account, work] = response["Credentials"]
-    return _assumed[account, work]
+    _assumed[account, execution_role] = response["Credentials"]
+    return _assumed[account, execution_role]
 
 
-def _renewed(installation: Installation, account: str, work: str, gone: dict[str, Any]) -> dict[str, Any]:
-    if _assumed.get((account, work)) is gone:
-        _assumed.pop((account, work), None)  # another thread may have been faster
-    return _credentials(installation, account, work)
+def _renewed(installation: Installation, account: str, execution_role: str, gone: dict[str, Any]) -> dict[str, Any]:
+    if _assumed.get((account, execution_role)) is gone:
+        _assumed.pop((account, execution_role), None)  # another thread may have been faster
+    return _credentials(installation, account, execution_role)
 
 
-def _signing_anew(renew: Callable[[], dict[str, Any]]) -> Callable[..., int | None]:
+def _signing_again(renew: Callable[[], dict[str, Any]]) -> Callable[..., int | None]:
     """Repeats a call whose role is gone, once, by the role that has its name now.
 
     A member stack that goes and comes back makes its roles again, and the sessions of the old ones end.
@@ -262,5 +262,5 @@ def _signing_anew(renew: Callable[[], dict[str, Any]]) -> Callable[..., int | No
     return needs_retry
 
 
-def _stack_of(work: str) -> str:
-    return "accounts/management.yaml" if work == "organization" else "accounts/member.yaml"
+def _stack_of(execution_role: str) -> str:
+    return "accounts/management.yaml" if execution_role == "organization" else "accounts/member.yaml"

@@ -10,19 +10,19 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.aws.errors import Terminal
 from podshare.handlers.environment import as_handler, logger, settings
-from podshare.kinds.base import Work
-from podshare.reconcile.applying import Batch, apply
+from podshare.kinds.base import ExecutionRole
+from podshare.reconcile.applying import FunctionBatch, apply
 
 
-def handler_of(work: Work) -> Callable[[dict[str, Any], LambdaContext], dict[str, Any]]:
-    """The handler of the function for ``work``."""
+def handler_of(execution_role: ExecutionRole) -> Callable[[dict[str, Any], LambdaContext], dict[str, Any]]:
+    """The handler of the function for ``execution_role``."""
 
     @as_handler
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         """``{team, lease, changes}`` → ``{results, again, wait_seconds}``: what became of each change, what is left."""
         former = "change" in event  # an execution keeps the definition that it began with: 0.1.0 asked for one change
-        batch = Batch.of({**event, "changes": [event["change"]]} if former else event)
-        made = apply(settings, work, batch, lambda: context.get_remaining_time_in_millis() / 1000)
+        batch = FunctionBatch.of({**event, "changes": [event["change"]]} if former else event)
+        made = apply(settings, execution_role, batch, lambda: context.get_remaining_time_in_millis() / 1000)
         for change in (*made["results"], *made["again"]):
             _log(change)
         return _as_before(*made["results"], *made["again"]) if former else made

@@ -1,6 +1,6 @@
 """Change Kubernetes: service accounts; and wait for running work to end."""
 
 from podshare.handlers.apply import handler_of
-from podshare.kinds.base import Work
+from podshare.kinds.base import ExecutionRole
 
-handler = handler_of(Work.KUBERNETES)
+handler = handler_of(ExecutionRole.KUBERNETES)

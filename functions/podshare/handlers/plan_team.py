@@ -6,9 +6,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.aws.lease import Hold
 from podshare.handlers.environment import as_handler, logger, settings
-from podshare.reconcile.doubts import attempt_of
 from podshare.reconcile.planning import dry_run, plan_team
 from podshare.reconcile.quota_fit import report
+from podshare.reconcile.settling import attempt_of
 
 
 @as_handler

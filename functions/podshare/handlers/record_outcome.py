@@ -6,7 +6,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.handlers.environment import as_handler, logger, metrics, settings
-from podshare.reconcile.measuring import parked_accounts, unexpected_access
+from podshare.reconcile.measuring import accounts_given_up, unexpected_access
 from podshare.reconcile.recording import record
 
 
@@ -16,7 +16,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """``{team, execution, trigger, lease, plan, results, verification, error, waits}`` → ``{state, summary, next}``."""
     found = record(settings, event)
     metrics.add_metric(name=f"Teams{found['state'].title()}", unit=MetricUnit.Count, value=1)
-    metrics.add_metric(name="AccountsParked", unit=MetricUnit.Count, value=parked_accounts(event.get("plan", {})))
+    metrics.add_metric(name="AccountsParked", unit=MetricUnit.Count, value=accounts_given_up(event.get("plan", {})))
     losses = event.get("plan", {}).get("held", {}).get("count", 0)
     metrics.add_metric(name="LossesHeld", unit=MetricUnit.Count, value=losses)
     doors = unexpected_access(event.get("verification", {}))

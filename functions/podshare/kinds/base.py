@@ -1,7 +1,7 @@
 """What the shapes of all kinds have in common: one class per kind, equal when nothing needs to change.
 
 ``desired`` makes these shapes from records, each kind's ``read`` from what AWS and Kubernetes say; a plan is
-the difference. ``common`` says what a shape and the desired one both give, which is what a restriction writes first:
+the difference. ``intersection`` says what a shape and the desired one both give, which a restriction writes first:
 None where the resource cannot be restricted in place and has to be created again.
 """
 
@@ -41,7 +41,7 @@ class Kind(StrEnum):
     FOREIGN_SUBJECTS = "foreign_subjects"
 
 
-class Work(StrEnum):
+class ExecutionRole(StrEnum):
     """The kinds of work, each with a function and a role of its own."""
 
     IDENTITY = "identity"
@@ -104,8 +104,8 @@ class Resource:
     cluster: str = field(default="", compare=False)
     identity: str = field(default="", compare=False)
 
-    work: ClassVar[Work]
-    cut_stage: ClassVar[Stage]
+    execution_role: ClassVar[ExecutionRole]
+    revoke_stage: ClassVar[Stage]
     remove_stage: ClassVar[Stage]
     unwanted: ClassVar[str] = "no longer desired"  # why it is deleted where nothing asks for it
     gives: ClassVar[bool]  # whether it gives something by itself: then effective access says what
@@ -114,18 +114,18 @@ class Resource:
     in_namespace: ClassVar[bool] = False  # whether it is there when the team has its namespace, before anybody gets in
     in_turn: ClassVar[bool] = False  # whether those of one container are changed one after the other
     object_kind: ClassVar[str] = ""  # what Kubernetes calls it; empty for what is no object of a cluster
-    told_by: ClassVar[frozenset[str]] = frozenset()  # calls of others that accounts/drift.yaml tells the hub of
+    reported_by: ClassVar[frozenset[str]] = frozenset()  # calls of others that accounts/drift.yaml tells the hub of
 
     def facts(self) -> dict[str, Any]:
         """What is compared, by field, in plain JSON."""
         compared = [item.name for item in fields(self) if item.compare and item.name != "key"]
         return {name: _plain(getattr(self, name)) for name in compared}
 
-    def common(self, desired: Self) -> Self | None:
+    def intersection(self, desired: Self) -> Self | None:
         """What this, as observed, and ``desired`` both give. None if it has to be created again."""
         return self if same(self, desired) else None
 
-    def cut(self) -> Self | None:
+    def revoked(self) -> Self | None:
         """This without the access that it gives; None where only its deletion revokes that."""
         return None
 
@@ -137,7 +137,7 @@ class Resource:
     def deletion(cls, key: Key) -> str:
         """The command by which a person deletes it, in its account."""
         if cls.object_kind:
-            return f"kubectl delete {cls.object_kind.lower()} {_placed(key)}"
+            return f"kubectl delete {cls.object_kind.lower()} {_kubectl_arguments(key)}"
         return f"delete {key.kind.replace('_', ' ')} {key.name} in {key.container}"
 
     @classmethod
@@ -145,11 +145,11 @@ class Resource:
         """The command that gives it tags or labels; empty for kinds that have none, or whose ARN is a random id."""
         if cls.object_kind:
             pairs = " ".join(f"{name}={shlex.quote(value)}" for name, value in sorted(marks.items()))
-            return f"kubectl label {cls.object_kind.lower()} {_placed(key)} {pairs}"
+            return f"kubectl label {cls.object_kind.lower()} {_kubectl_arguments(key)} {pairs}"
         return ""
 
 
-def _placed(key: Key) -> str:
+def _kubectl_arguments(key: Key) -> str:
     namespace, _, name = key.name.rpartition("/")
     return f"{name} -n {namespace}" if namespace else name
 

@@ -17,7 +17,7 @@ from podshare.aws.lease import document_lease
 from podshare.aws.tables import State
 from podshare.installation import Installation
 from podshare.kinds import names
-from podshare.kinds.base import Key, Work
+from podshare.kinds.base import ExecutionRole, Key
 from podshare.kinds.bucket_edits import (
     MOST_WINDOWS,
     REVIVE,
@@ -220,7 +220,7 @@ def _to_file_system(
         f"arn:{installation.partition}:s3:::{key.container}",
         root_arn=installation.root_arn(account),
         role_arn=installation.file_system_role_arn(account, file_system),
-        caller_arn=installation.member_role_arn(account, Work.CLUSTER),
+        caller_arn=installation.member_role_arn(account, ExecutionRole.CLUSTER),
         reads=[str(row["prefix"]) for row in rows if row["read"]],
         writes=[str(row["prefix"]) for row in rows if row["write"]],
     )

@@ -29,7 +29,7 @@ class Context:
 
     installation: Installation
     team: str
-    work: str
+    execution_role: str
     accounts: Accounts
     state: State
     function_timeout: int
@@ -49,7 +49,7 @@ class Context:
         """The API of the cluster that ``key`` is in."""
         from podshare.aws import kubernetes  # noqa: PLC0415  # see above: only where it is needed
 
-        return kubernetes.connect(self.accounts, self.work, key.account, key.region, key.container)
+        return kubernetes.connect(self.accounts, self.execution_role, key.account, key.region, key.container)
 
     def member_policy(self, account: str, tag: str) -> str:
         """The ARN of the policy that the member stack of ``account`` names in ``tag``.
@@ -58,7 +58,7 @@ class Context:
         """
         arn = self.accounts.member_tags(account).get(tag)
         if arn is None:
-            role = self.installation.member_role_arn(account, self.work)
+            role = self.installation.member_role_arn(account, self.execution_role)
             raise Terminal(
                 f"account {account}: {role} has no tag {tag}. Deploy accounts/member.yaml of this version there."
             )

@@ -40,13 +40,13 @@ def desired(
     accounts: Mapping[str, Account],
     installation: Installation,
     *,
-    closed: Collection[str] = (),
+    suspended: Collection[str] = (),
 ) -> dict[Key, Resource]:
     """Everything that should be there for ``team`` on those of its clusters that are known.
 
     ``datasets`` holds the datasets that exist; a grant for one that it lacks is a revoked grant, and so is one for
     data of an account that takes no part any more. ``accounts`` is what is known of the organization's accounts.
-    On the clusters in ``closed`` the team has its quota, and nobody has access; on those in accounts that have gone
+    On the clusters in ``suspended`` the team has its quota, and nobody has access; on those in accounts that have gone
     it has nothing. Objects of a cluster whose API podshare
     does not use are ``by_hand``.
     """
@@ -56,7 +56,7 @@ def desired(
     for cluster in sorted(clusters, key=lambda one: one.name):
         quota = team.quotas.get(cluster.name)
         if quota and not is_out_of_reach(accounts, cluster.account):
-            here = nobody if cluster.name in closed else team
+            here = nobody if cluster.name in suspended else team
             on = TeamOnCluster(here, quota, members(here.members, accounts), cluster, present, installation)
             for resource in _on_one_cluster(on):
                 if not is_by_hand(cluster, resource.key):

@@ -102,7 +102,7 @@ class Inventory:
         rows = self.state.query(self.item_id, "resource#")
         return {Key.parse(str(row["key"])): row for row in rows if "changing_since" in row}
 
-    def doubt(self, key: Key, attempt: str) -> None:
+    def mark_settling(self, key: Key, attempt: str) -> None:
         """Write down in which attempt it was not known first what became of ``key``."""
         expression = "SET doubted_in = :attempt"
         condition = "attribute_exists(changing_since)"
@@ -119,12 +119,12 @@ class Inventory:
         )
         return datetime.datetime.fromisoformat(str(row["draining_since"])) if row else now
 
-    def look_into(self, key: Key) -> None:
+    def mark_inspected(self, key: Key) -> None:
         """Write down that podshare looks into the cluster of this compute quota, also where it knows no namespace."""
         expression = "SET looked_into = :yes"
         self.state.update(self.item_id, f"resource#{key}", expression, "attribute_exists(id)", yes=True)
 
-    def is_looked_into(self, key: Key) -> bool:
+    def is_inspected(self, key: Key) -> bool:
         """Whether podshare asks the API of the cluster of this compute quota."""
         if any(one.kind is Kind.NAMESPACE and one.container == key.container for one in self.keys()):
             return True

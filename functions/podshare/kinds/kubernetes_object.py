@@ -38,7 +38,7 @@ def identity_of(found: dict[str, Any]) -> str:
     return str(found.get("metadata", {}).get("uid", ""))
 
 
-def common_to(found: dict[str, Any]) -> dict[str, Any]:
+def base_fields(found: dict[str, Any]) -> dict[str, Any]:
     """The fields that every shape of an object has: its identity, and those labels that are podshare's to compare."""
     labels = found.get("metadata", {}).get("labels") or {}
     tags = {name: labels[name] for name in (MANAGED_BY_LABEL, TEAM_LABEL) if name in labels}

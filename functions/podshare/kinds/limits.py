@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from podshare.kinds.access_point.shape import AccessPoint
 from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.bucket_edits import REVIVE, unwritable
-from podshare.kinds.observation import Obstacle
+from podshare.kinds.observation import Blocker
 from podshare.kinds.role.shape import Role
 from podshare.policy import policies
 from podshare.policy.policies import ACCESS_POINT_POLICY, INLINE_POLICIES, Document
@@ -34,7 +34,7 @@ class Room:
     remedy: str
 
 
-def sizes(desired: Iterable[Resource]) -> Iterator[Obstacle]:
+def sizes(desired: Iterable[Resource]) -> Iterator[Blocker]:
     """Every document that would be too large."""
     for resource in desired:
         match resource:
@@ -46,17 +46,17 @@ def sizes(desired: Iterable[Resource]) -> Iterator[Obstacle]:
                 yield from _too_large(resource.key, "policy", size, ACCESS_POINT_POLICY, remedy)
 
 
-def bucket_policy(bucket: str, account: str, before: Document | None, after: Document) -> Iterator[Obstacle]:
+def bucket_policy(bucket: str, account: str, before: Document | None, after: Document) -> Iterator[Blocker]:
     """A bucket policy that S3 would refuse with podshare's statement in it, for its size or for another statement."""
     if (size := policies.size([after])) > BUCKET_POLICY:
         what = f"the policy of bucket {bucket} would have {size:,} characters, the limit is {BUCKET_POLICY:,}"
-        yield Obstacle(what, "Ask its owner to shorten it: podshare adds one statement.", account, bucket)
+        yield Blocker(what, "Ask its owner to shorten it: podshare adds one statement.", account, bucket)
     dead = [*policies.dead_principals(after)]
     if dead and not policies.same(before, after):
-        yield Obstacle(unwritable(bucket, dead), REVIVE, account, bucket)
+        yield Blocker(unwritable(bucket, dead), REVIVE, account, bucket)
 
 
-def _role_sizes(role: Role) -> Iterator[Obstacle]:
+def _role_sizes(role: Role) -> Iterator[Blocker]:
     remedy = "Name fewer principals in trusted_by; with access_role: per_team, name fewer members or choose per_member."
     yield from _too_large(role.key, "trust policy", policies.size([role.trust]), TRUST_POLICY, remedy)
     inline = policies.size(role.policies.values())
@@ -64,12 +64,12 @@ def _role_sizes(role: Role) -> Iterator[Obstacle]:
     yield from _too_large(role.key, "inline policies", inline, INLINE_POLICIES, remedy)
 
 
-def _too_large(key: Key, what: str, size: int, limit: int, remedy: str) -> Iterator[Obstacle]:
+def _too_large(key: Key, what: str, size: int, limit: int, remedy: str) -> Iterator[Blocker]:
     if size > limit:
-        yield Obstacle(f"the {what} of {key.name} would have {size:,} characters, the limit is {limit:,}", remedy)
+        yield Blocker(f"the {what} of {key.name} would have {size:,} characters, the limit is {limit:,}", remedy)
 
 
-def counts(creating: Mapping[tuple[Kind, str, str], int], rooms: Iterable[Room]) -> Iterator[Obstacle]:
+def counts(creating: Mapping[tuple[Kind, str, str], int], rooms: Iterable[Room]) -> Iterator[Blocker]:
     """Every place in which there would be too many; ``creating`` counts by kind, account and Region."""
     for room in rooms:
         more = creating.get((room.kind, room.account, room.region), 0)
@@ -79,4 +79,4 @@ def counts(creating: Mapping[tuple[Kind, str, str], int], rooms: Iterable[Room])
             what = (
                 f"{more} more of kind {kind} would make {room.present + more:,} in {where}, the limit is {room.limit:,}"
             )
-            yield Obstacle(what, room.remedy)
+            yield Blocker(what, room.remedy)

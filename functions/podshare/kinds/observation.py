@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from podshare.kinds.base import Key, Kind, Resource, Work
+from podshare.kinds.base import ExecutionRole, Key, Kind, Resource
 
 LONGEST_TEXT = 600
 
@@ -26,7 +26,7 @@ class Unreadable:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftBehind:
+class Orphaned:
     """Something that podshare cannot clean any more, in an account that has gone; nothing waits for it."""
 
     key: Key
@@ -39,11 +39,11 @@ class LeftBehind:
         return {"what": f"{what}: {self.reason}"[:LONGEST_TEXT], "remedy": self.remedy, "account": self.key.account}
 
 
-Observation = Resource | Foreign | Unreadable | LeftBehind | None
+Observation = Resource | Foreign | Unreadable | Orphaned | None
 
 
 @dataclass(frozen=True, slots=True)
-class Obstacle:
+class Blocker:
     """Why something is not provided, to whom it matters, and what to do.
 
     It covers everything of the team, or of one account, or of one bucket, or the grants of one KMS key (its ARN), or
@@ -67,7 +67,9 @@ class Obstacle:
             return str(resource.key) == self.only
         if self.namespace:
             one = Key.parse(self.namespace)
-            inside = resource.key.name.partition("/")[0] == one.name and resource.work is Work.KUBERNETES
+            inside = (
+                resource.key.name.partition("/")[0] == one.name and resource.execution_role is ExecutionRole.KUBERNETES
+            )
             place = (resource.key.account, resource.key.region, resource.key.container)
             return inside and place == (one.account, one.region, one.container)
         if self.bucket:

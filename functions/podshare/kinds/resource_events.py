@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from podshare.installation import Installation
 from podshare.kinds import names
-from podshare.kinds.base import Work
+from podshare.kinds.base import ExecutionRole
 
 NAMESPACE = "hyperpod-ns-"  # SageMaker names a team's namespace so
 
@@ -101,7 +101,9 @@ def is_own_caller(detail: Mapping[str, Any], installation: Installation) -> bool
     identity = _mapping(detail.get("userIdentity"))
     issuer = _mapping(_mapping(identity.get("sessionContext")).get("sessionIssuer"))
     account = str(issuer.get("accountId", ""))
-    return str(issuer.get("arn", "")) in {installation.member_role_arn(account, work) for work in Work}
+    return str(issuer.get("arn", "")) in {
+        installation.member_role_arn(account, execution_role) for execution_role in ExecutionRole
+    }
 
 
 def _teams(source: str, words: list[tuple[str, str]], ours: list[tuple[str, str]]) -> Iterator[str]:

@@ -41,7 +41,7 @@ def _on_delete(context: Context) -> str:
 
 def _running(context: Context, quota: Key, namespace: str) -> list[str]:
     """What runs; where podshare does not look into the cluster, something may run for as long as it may at all."""
-    if not context.inventory.is_looked_into(quota):
+    if not context.inventory.is_inspected(quota):
         return ["unknown, because podshare does not look into the cluster"]
     try:
         return context.kubernetes(quota).running_pods(namespace)

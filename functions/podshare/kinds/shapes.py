@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 
-from podshare.kinds.base import Key, Kind, Resource, Work
+from podshare.kinds.base import ExecutionRole, Key, Kind, Resource
 from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.team_on_cluster import TeamOnCluster
 
@@ -25,5 +25,5 @@ DESIRED: Mapping[Kind, Callable[[TeamOnCluster], Iterable[Resource]]] = {
 def is_by_hand(cluster: ClusterFacts, key: Key) -> bool:
     """Whether ``key`` is an object of this cluster that a person takes care of, because podshare asks no API."""
     place = (cluster.account, cluster.region, cluster.eks_cluster)
-    is_object = SHAPES[key.kind].work is Work.KUBERNETES
+    is_object = SHAPES[key.kind].execution_role is ExecutionRole.KUBERNETES
     return is_object and not cluster.kubernetes_api and place == (key.account, key.region, key.container)

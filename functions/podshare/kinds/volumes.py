@@ -16,7 +16,7 @@ from podshare.kinds.context import Context
 
 def update(context: Context, observed: Resource, wanted: Resource) -> None:
     """Apply it again. Raises Waiting for one that has to go before it is created again."""
-    if observed.common(wanted) is None:
+    if observed.intersection(wanted) is None:
         raise Waiting(f"{_called(observed)} is in use; podshare creates it again once it is deleted")
     kubernetes_object.create(context, wanted)
 

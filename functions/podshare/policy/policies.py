@@ -1,7 +1,7 @@
 """IAM policy documents: the ones that podshare writes, and what two documents have in common.
 
 Documents are compared by meaning: the order of statements, and a string against a list of one, are no
-difference. ``common`` never grants what either document withholds; where it cannot prove that two statements
+difference. ``intersection`` never grants what either document withholds; where it cannot prove that two statements
 overlap it grants nothing, which costs a moment of access and never gives any.
 """
 
@@ -181,8 +181,8 @@ def data_statements(
     readable, writable = outermost(reads), outermost(writes)
     listing: Statement = {"Sid": f"List{sid}", **statement, "Action": "s3:ListBucket", "Resource": listed_arn}
     listed = [f"{prefix}*" for prefix in readable]
-    narrowed: Statement = {"StringLike": {"s3:prefix": listed}} if "" not in readable else {}
-    yield {**listing, **_conditions(narrowed, condition)}
+    restriction: Statement = {"StringLike": {"s3:prefix": listed}} if "" not in readable else {}
+    yield {**listing, **_conditions(restriction, condition)}
     for name, actions, prefixes in (("Read", READ_OBJECTS, readable), ("Write", WRITE_OBJECTS, writable)):
         if prefixes:
             objects = [f"{objects_arn}/{prefix}*" for prefix in prefixes]
@@ -333,7 +333,7 @@ def same(one: Document | None, other: Document | None) -> bool:
     return canonical(one) == canonical(other)
 
 
-def common(one: Document | None, other: Document | None) -> Document | None:
+def intersection(one: Document | None, other: Document | None) -> Document | None:
     """A document that grants only what both grant, and denies what either denies. None where that is nothing."""
     ones, others = canonical(one), canonical(other)
     denied = [statement for statement in (*ones, *others) if statement["Effect"] == "Deny"]
@@ -395,21 +395,21 @@ def _stricter(mine: Statement, theirs: Statement) -> Statement | None:
 def _overlap(ones: Iterable[str], others: Iterable[str]) -> list[str]:
     """The narrower of each pair of patterns of which one covers the other."""
     ones, others = list(ones), list(others)
-    narrower = {one for one in ones if any(covers(other, one) for other in others)}
-    return sorted(narrower | {other for other in others if any(covers(one, other) for one in ones)})
+    covered = {one for one in ones if any(covers(other, one) for other in others)}
+    return sorted(covered | {other for other in others if any(covers(one, other) for one in ones)})
 
 
-def covers(wide: str, narrow: str) -> bool:
-    """Whether the pattern ``wide`` (``*`` and ``?``) matches everything that ``narrow`` matches.
+def covers(outer: str, inner: str) -> bool:
+    """Whether the pattern ``outer`` (``*`` and ``?``) matches everything that ``inner`` matches.
 
-    ``narrow`` is read as text, in which its own wildcards stand for themselves: exact for patterns whose
+    ``inner`` is read as text, in which its own wildcards stand for themselves: exact for patterns whose
     only wildcard is a trailing ``*``, and never too generous for others.
     """
-    if wide == narrow:
+    if outer == inner:
         return True
-    if any(character in narrow for character in "*?") and not wide.endswith("*"):
+    if any(character in inner for character in "*?") and not outer.endswith("*"):
         return False
-    return fnmatchcase(narrow, wide.replace("[", "[[]"))
+    return fnmatchcase(inner, outer.replace("[", "[[]"))
 
 
 def overlap(one: str, other: str) -> bool:

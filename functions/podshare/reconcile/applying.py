@@ -40,12 +40,12 @@ from podshare.kinds.observation import Foreign
 from podshare.kinds.running_work import await_drain
 from podshare.kinds.shapes import SHAPES
 from podshare.kinds.table import KINDS
-from podshare.reconcile.plan import Action, goal
+from podshare.reconcile.plan import Action, target_state
 from podshare.reconcile.team_records import desired_resources, read_records
 
-MOST_LOOKS = 100  # at one change that AWS works on, before it counts as failed
+MOST_CHECKS = 100  # at one change that AWS works on, before it counts as failed
 MOST_RETRIES = 10  # of one change that may succeed in a moment
-LOOK_SECONDS = 3
+CHECK_INTERVAL_SECONDS = 3
 _LONGEST_PAUSE = 20.0  # between two retries
 _AT_ONCE = 8
 _LONGEST_DETAIL = 1000
@@ -60,14 +60,14 @@ Told = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Batch:
+class FunctionBatch:
     """Changes as the state machine hands them over, with the lease under which they are made."""
 
     hold: Hold
     changes: Sequence[Told]
 
     @classmethod
-    def of(cls, event: Told) -> "Batch":
+    def of(cls, event: Told) -> "FunctionBatch":
         """The batch in a function's event."""
         lease = event["lease"]
         return cls(Hold(event["team"], int(lease["fence"]), int(lease["generation"])), event["changes"])
@@ -82,18 +82,18 @@ class Step:
     key: Key
 
 
-def apply(settings: Settings, work: str, batch: Batch, seconds_left: Callable[[], float]) -> Told:
+def apply(settings: Settings, execution_role: str, batch: FunctionBatch, seconds_left: Callable[[], float]) -> Told:
     """Make changes in parallel, and return the result of each: ``results``, and those to make ``again``.
 
     A result is a change with its ``status`` (done, waiting, superseded or failed) and ``detail``. A change that AWS
     works on, that may succeed in a moment, or for which too little of the invocation's ``seconds_left`` is left, is
-    made again after ``wait_seconds``: ``MOST_LOOKS`` and ``MOST_RETRIES`` times at most.
+    made again after ``wait_seconds``: ``MOST_CHECKS`` and ``MOST_RETRIES`` times at most.
     """
     lease = _FreshCheck(TeamLeases(State(settings.state), settings.function_timeout), batch.hold)
 
     def make(turn: Sequence[Told]) -> list[Told]:
         return [
-            _attempt(settings, work, batch.hold, change)
+            _attempt(settings, execution_role, batch.hold, change)
             if seconds_left() > settings.function_timeout / 2
             else {**change, "status": "again"}
             for change in turn
@@ -119,16 +119,16 @@ def _turns(changes: Iterable[Told]) -> list[list[Told]]:
     return list(turns.values())
 
 
-def _attempt(settings: Settings, work: str, hold: Hold, change: Told) -> Told:
+def _attempt(settings: Settings, execution_role: str, hold: Hold, change: Told) -> Told:
     """The change with what became of it: a final status, or ``again`` with when, how often, and why."""
     step = Step(hold, Action(change["action"]), Key.parse(change["key"]))
     about = f"team {hold.team}, account {step.key.account}: {step.action} {step.key.kind} {step.key.name}"
     try:
         with classified(about):
             ask_guard()
-            status, detail = _converge(settings, work, step)
+            status, detail = _converge(settings, execution_role, step)
     except Pending as pending:
-        return look_again(change, str(pending), str(pending) if isinstance(pending, Failed) else "")
+        return check_again(change, str(pending), str(pending) if isinstance(pending, Failed) else "")
     except Retryable as retryable:
         return retry(change, str(retryable))
     except (Waiting, NoMemberRole) as waiting:  # the next plan says whether the role is late or will not come back
@@ -142,13 +142,13 @@ def _attempt(settings: Settings, work: str, hold: Hold, change: Told) -> Told:
     return {**change, "status": status, "detail": detail}
 
 
-def look_again(change: Told, detail: str, failure: str) -> Told:
+def check_again(change: Told, detail: str, failure: str) -> Told:
     """AWS works on it, or has not made it known everywhere; ``failure`` is what it could not carry out, if anything."""
-    looks, reason = int(change.get("looks", 0)) + 1, failure or str(change.get("reason", ""))
-    if looks >= MOST_LOOKS:
+    checks, reason = int(change.get("looks", 0)) + 1, failure or str(change.get("reason", ""))
+    if checks >= MOST_CHECKS:
         return _failed(change, f"did not settle: {reason or detail}")
-    seen = {"looks": looks, "reason": reason[:_LONGEST_DETAIL], "detail": detail[:_LONGEST_DETAIL]}
-    return {**change, **seen, "status": "again", "wait_seconds": LOOK_SECONDS}
+    seen = {"looks": checks, "reason": reason[:_LONGEST_DETAIL], "detail": detail[:_LONGEST_DETAIL]}
+    return {**change, **seen, "status": "again", "wait_seconds": CHECK_INTERVAL_SECONDS}
 
 
 def retry(change: Told, detail: str) -> Told:
@@ -206,9 +206,9 @@ def _desired(settings: Settings, hold: Hold) -> Mapping[Key, Resource]:
         return desired
 
 
-def _converge(settings: Settings, work: str, step: Step) -> tuple[str, str]:
+def _converge(settings: Settings, execution_role: str, step: Step) -> tuple[str, str]:
     desired = _desired(settings, step.hold)
-    context = _context(settings, work, step, desired)
+    context = _context(settings, execution_role, step, desired)
     if step.action is Action.DRAIN:
         wanted_again = step.key in desired
         return "done", "kept" if wanted_again else await_drain(context, step.key, settings.drain_seconds)
@@ -216,7 +216,7 @@ def _converge(settings: Settings, work: str, step: Step) -> tuple[str, str]:
     observed = _read(context, step.key, wanted)
     if isinstance(observed, Foreign):
         raise Terminal(f"{step.key.name} is not podshare's: {observed.found}. podshare leaves it unchanged.")
-    target = goal(step.action, wanted, observed)
+    target = target_state(step.action, wanted, observed)
     if same(observed, target):
         if target is None and context.inventory.is_changing(step.key):
             raise Waiting("it may just have been created, and not have settled yet")
@@ -273,12 +273,12 @@ def _settled(context: Context, key: Key, now: Resource | None) -> tuple[str, str
     return "done", "as desired"
 
 
-def _context(settings: Settings, work: str, step: Step, desired: Mapping[Key, Resource]) -> Context:
+def _context(settings: Settings, execution_role: str, step: Step, desired: Mapping[Key, Resource]) -> Context:
     return Context(
         installation=settings.installation,
         team=step.hold.team,
-        work=work,
-        accounts=Accounts(settings.installation, work),
+        execution_role=execution_role,
+        accounts=Accounts(settings.installation, execution_role),
         state=State(settings.state),
         function_timeout=settings.function_timeout,
         run=str(step.hold.fence),

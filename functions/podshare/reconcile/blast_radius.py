@@ -13,13 +13,13 @@ from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.bucket_delegation.shape import BucketDelegation
 from podshare.kinds.observation import Observation
 from podshare.kinds.role.shape import Role
-from podshare.reconcile.plan import Action, Change, Lane, Plan
+from podshare.reconcile.plan import Action, Chain, Change, Plan
 from podshare.registry.accounts import Account, is_gone
 from podshare.registry.parsing import enrolled
 from podshare.registry.records import Membership
 
-_CHANGES = frozenset({Action.NARROW, Action.UPDATE})
-_TAKES_FOR_GOOD = frozenset({Action.CUT, Action.DELETE, Action.DRAIN})
+_CHANGES = frozenset({Action.RESTRICT, Action.UPDATE})
+_TAKES_FOR_GOOD = frozenset({Action.REVOKE, Action.DELETE, Action.DRAIN})
 
 
 def losses(
@@ -75,9 +75,9 @@ def without_losses(found: Plan, desired: Mapping[Key, Resource], gone: Collectio
             return False
         return _goes(change, desired) or (change.action in _CHANGES and _serves_others(desired[change.key]))
 
-    def rest(lanes: Iterable[Lane]) -> tuple[Lane, ...]:
-        kept = ((tuple(change for change in wave if not waits(change)) for wave in lane) for lane in lanes)
-        return tuple(lane for lane in (tuple(filter(None, waves)) for waves in kept) if lane)
+    def rest(chains: Iterable[Chain]) -> tuple[Chain, ...]:
+        kept = ((tuple(change for change in batch if not waits(change)) for batch in chain) for chain in chains)
+        return tuple(chain for chain in (tuple(filter(None, batches)) for batches in kept) if chain)
 
     revoke = {stage: tuple(one for one in changes if not waits(one)) for stage, changes in found.revoke.items()}
     return replace(

@@ -17,7 +17,7 @@ from podshare.kinds.context import Context
 from podshare.kinds.file_system_delegation import calls as file_system_delegation
 from podshare.kinds.file_system_delegation.shape import FileSystemDelegation
 from podshare.kinds.kms_grant.shape import KmsGrant
-from podshare.kinds.observation import LONGEST_TEXT, Obstacle
+from podshare.kinds.observation import LONGEST_TEXT, Blocker
 from podshare.kinds.pod_identity_association.shape import PodIdentityAssociation
 from podshare.kinds.role.shape import Role
 from podshare.policy.data_conditions import denials
@@ -26,7 +26,7 @@ TARGET_ROLES_TAG = "podshare:target-roles"
 _AWS_MANAGED = "alias/aws/s3"
 
 
-def unfit_data(context: Context, desired: Mapping[Key, Resource], adding: Collection[Key]) -> Iterator[Obstacle]:
+def unfit_data(context: Context, desired: Mapping[Key, Resource], adding: Collection[Key]) -> Iterator[Blocker]:
     """Everything about buckets and keys that keeps data from being shared, once for each.
 
     What is shared already is checked as well: a condition that no longer holds shuts pods out, and nobody would be
@@ -53,9 +53,9 @@ def unfit_data(context: Context, desired: Mapping[Key, Resource], adding: Collec
         yield from _kms_key(context, account, region, key)
 
 
-def denied(context: Context, desired: Mapping[Key, Resource]) -> tuple[list[Obstacle], list[str]]:
+def denied(context: Context, desired: Mapping[Key, Resource]) -> tuple[list[Blocker], list[str]]:
     """What statements of buckets' own policies deny to pods: problems, and notes where a condition decides."""
-    obstacles, notes = list[Obstacle](), list[str]()
+    blockers, notes = list[Blocker](), list[str]()
     for key in _one_for_each_bucket(desired, Kind.BUCKET_DELEGATION):
         bucket = key.container
         for sid, condition in denials(_policy(context, key), bucket):
@@ -67,12 +67,10 @@ def denied(context: Context, desired: Mapping[Key, Resource]) -> tuple[list[Obst
                 notes.append(what[:LONGEST_TEXT])
             else:
                 remedy = "Ask the bucket's owner to exempt podshare's access points from it."
-                obstacles.append(
-                    Obstacle(
-                        f"{statement} denies pods the data, whatever grants they have", remedy, key.account, bucket
-                    )
+                blockers.append(
+                    Blocker(f"{statement} denies pods the data, whatever grants they have", remedy, key.account, bucket)
                 )
-    return obstacles, notes
+    return blockers, notes
 
 
 def put_back(context: Context, desired: Iterable[Key]) -> list[str]:
@@ -92,7 +90,7 @@ def _policy(context: Context, key: Key) -> Mapping[str, Any] | None:
     return None
 
 
-def _bucket(context: Context, bucket: str, account: str, region: str) -> Iterator[Obstacle]:
+def _bucket(context: Context, bucket: str, account: str, region: str) -> Iterator[Blocker]:
     """A bucket that can be shared: there, in its record's Region, its policy not public.
 
     One public statement and RestrictPublicBuckets together block all access from other accounts.
@@ -104,7 +102,7 @@ def _bucket(context: Context, bucket: str, account: str, region: str) -> Iterato
         where = str(location.get("LocationConstraint") or "us-east-1")
         if where != region:
             what = f"bucket {bucket} is in {where}, the dataset's record says {region}"
-            yield Obstacle(what, "Correct region in the dataset's record.", account, bucket)
+            yield Blocker(what, "Correct region in the dataset's record.", account, bucket)
             return
         status = s3.get_bucket_policy_status(Bucket=bucket, ExpectedBucketOwner=account)["PolicyStatus"]
     except Exception as error:  # whatever it is, it affects this alone
@@ -112,33 +110,33 @@ def _bucket(context: Context, bucket: str, account: str, region: str) -> Iterato
             return
         remedy = "Correct the dataset's record, or list the bucket in BucketNames of accounts/member.yaml."
         what = f"bucket {bucket} of account {account} cannot be read: {reason_of(error)}"
-        yield Obstacle(what[:LONGEST_TEXT], remedy, account, bucket)
+        yield Blocker(what[:LONGEST_TEXT], remedy, account, bucket)
         return
     if status.get("IsPublic"):
         remedy = "Remove the public statement: access points can share the bucket without it."
-        yield Obstacle(f"the policy of bucket {bucket} is public", remedy, account, bucket)
+        yield Blocker(f"the policy of bucket {bucket} is public", remedy, account, bucket)
 
 
-def _bucket_policy(context: Context, delegation: BucketDelegation | FileSystemDelegation) -> Iterator[Obstacle]:
+def _bucket_policy(context: Context, delegation: BucketDelegation | FileSystemDelegation) -> Iterator[Blocker]:
     """A policy that takes podshare's statements; a bucket that cannot be read has its blocker already."""
     with contextlib.suppress(Exception):
-        obstacles = (
+        blockers = (
             bucket_delegation.preview(context, delegation)
             if isinstance(delegation, BucketDelegation)
             else file_system_delegation.preview(context, delegation)
         )
-        yield from limits.bucket_policy(delegation.key.container, delegation.key.account, *obstacles)
+        yield from limits.bucket_policy(delegation.key.container, delegation.key.account, *blockers)
 
 
-def _linked(context: Context, delegation: FileSystemDelegation) -> Iterator[Obstacle]:
+def _linked(context: Context, delegation: FileSystemDelegation) -> Iterator[Blocker]:
     """A bucket that Amazon FSx can be let into, which has no key of KMS: its blockers do not affect access points."""
     key = delegation.key
     place = (context, key.container, key.account, key.region)
-    obstacles = [*_bucket(*place)] or [
+    blockers = [*_bucket(*place)] or [
         *_encryption(*place, (), {delegation.account}),
         *_bucket_policy(context, delegation),
     ]
-    yield from (replace(obstacle, account="", bucket="", only=str(key)) for obstacle in obstacles)
+    yield from (replace(blocker, account="", bucket="", only=str(key)) for blocker in blockers)
 
 
 def notes(context: Context, desired: Mapping[Key, Resource], creating: Collection[Key]) -> Iterator[str]:
@@ -158,25 +156,25 @@ def notes(context: Context, desired: Mapping[Key, Resource], creating: Collectio
                 yield f"bucket {bucket} has object ownership {ownership}: objects of other owners stay inaccessible"
 
 
-def _target_role(context: Context, role: Role) -> Iterator[Obstacle]:
+def _target_role(context: Context, role: Role) -> Iterator[Blocker]:
     """An account whose owner lets roles of its own use its buckets, and buckets that they can use."""
     account, only = role.key.account, str(role.key)
-    obstacles: list[Obstacle] = []
+    blockers: list[Blocker] = []
     for bucket, region, key in sorted(role.buckets, key=str):
         place = (context, bucket, account, region)
-        obstacles += [*_bucket(*place)] or _encryption(*place, {key}, {account})
+        blockers += [*_bucket(*place)] or _encryption(*place, {key}, {account})
     with contextlib.suppress(Exception):  # an account without its member role has its blocker already
         if context.accounts.member_tags(account).get(TARGET_ROLES_TAG) != "true":
             what = f"account {account} allows no target roles for its buckets, which data_role target needs"
-            obstacles.append(
-                Obstacle(what, "Set TargetRoles of accounts/member.yaml to true there, or use access points.")
+            blockers.append(
+                Blocker(what, "Set TargetRoles of accounts/member.yaml to true there, or use access points.")
             )
-    yield from (replace(obstacle, account="", bucket="", only=only) for obstacle in obstacles)
+    yield from (replace(blocker, account="", bucket="", only=only) for blocker in blockers)
 
 
 def _encryption(  # noqa: PLR0917  # a place, and for whom
     context: Context, bucket: str, account: str, region: str, named: Collection[str | None], users: Collection[str]
-) -> Iterator[Obstacle]:
+) -> Iterator[Blocker]:
     """A bucket whose objects ``users`` can decrypt: by S3's own keys, or by one that the team's datasets name."""
     try:
         s3 = context.accounts.client("s3", account, region)
@@ -186,7 +184,7 @@ def _encryption(  # noqa: PLR0917  # a place, and for whom
         if isinstance(error, ClientError) and code_of(error) == "ServerSideEncryptionConfigurationNotFoundError":
             return
         what = f"the encryption of bucket {bucket} of account {account} cannot be read: {reason_of(error)}"
-        yield Obstacle(what[:LONGEST_TEXT], "Deploy accounts/member.yaml of this version there.", account, bucket)
+        yield Blocker(what[:LONGEST_TEXT], "Deploy accounts/member.yaml of this version there.", account, bucket)
         return
     for default in (rule.get("ApplyServerSideEncryptionByDefault") for rule in rules):
         if default is None or not default["SSEAlgorithm"].startswith("aws:kms"):
@@ -195,15 +193,15 @@ def _encryption(  # noqa: PLR0917  # a place, and for whom
         if key.endswith(_AWS_MANAGED):
             if {*users} - {account}:
                 what = f"bucket {bucket} is encrypted with the AWS managed key, which no other account may use"
-                yield Obstacle(
+                yield Blocker(
                     what, "Encrypt it and its objects with a customer managed key, or with SSE-S3.", account, bucket
                 )
         elif key not in named:  # one without an ARN is looked for in the writer's account (PutBucketEncryption)
             remedy = "Name that key in kms_key of the dataset's record, and by its ARN in the bucket's encryption."
-            yield Obstacle(f"bucket {bucket} is encrypted with {key}, which no dataset names", remedy, account, bucket)
+            yield Blocker(f"bucket {bucket} is encrypted with {key}, which no dataset names", remedy, account, bucket)
 
 
-def _kms_key(context: Context, account: str, region: str, key: str) -> Iterator[Obstacle]:
+def _kms_key(context: Context, account: str, region: str, key: str) -> Iterator[Blocker]:
     """A key that podshare may grant, and by which S3 can encrypt."""
     arn = f"arn:{context.installation.partition}:kms:{region}:{account}:key/{key}"
     try:
@@ -212,11 +210,11 @@ def _kms_key(context: Context, account: str, region: str, key: str) -> Iterator[
         remedy = (
             "Add it to KmsKeyArns of accounts/member.yaml; its key policy must delegate to the account's IAM policies."
         )
-        yield Obstacle(f"KMS key {arn} cannot be read: {reason_of(error)}"[:LONGEST_TEXT], remedy, account, kms_key=arn)
+        yield Blocker(f"KMS key {arn} cannot be read: {reason_of(error)}"[:LONGEST_TEXT], remedy, account, kms_key=arn)
         return
     if key_metadata.get("KeyState") != "Enabled":
         remedy = "Enable it, or correct kms_key in the dataset's record."
-        yield Obstacle(f"KMS key {arn} is {key_metadata.get('KeyState')}", remedy, account, kms_key=arn)
+        yield Blocker(f"KMS key {arn} is {key_metadata.get('KeyState')}", remedy, account, kms_key=arn)
     if key_metadata.get("KeySpec", "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT":
         what = f"KMS key {arn} is {key_metadata.get('KeySpec')}: S3 supports only symmetric keys"
-        yield Obstacle(what, "Correct kms_key in the dataset's record.", account, kms_key=arn)
+        yield Blocker(what, "Correct kms_key in the dataset's record.", account, kms_key=arn)

@@ -6,14 +6,14 @@ from podshare.aws.settings import Settings
 from podshare.aws.tables import Registry
 from podshare.kinds.context import Context
 from podshare.kinds.facts import ClusterFacts
-from podshare.kinds.observation import LONGEST_TEXT, Obstacle
+from podshare.kinds.observation import LONGEST_TEXT, Blocker
 from podshare.registry.problems import InvalidRecord
 from podshare.registry.records import Cluster
 
 
 def of_other_records(
     settings: Settings, context: Context, record: Cluster, facts: ClusterFacts, *, claim: bool
-) -> Iterator[Obstacle]:
+) -> Iterator[Blocker]:
     """One blocker if another record names the same EKS cluster, and podshare used that one first.
 
     By two records a cluster's nodes would be counted twice, and a team's namespace be that of another team.
@@ -28,7 +28,7 @@ def of_other_records(
             f"account {record.account}, {record.region}: podshare adds nothing for cluster#{record.name}"
         )
         remedy = f"Name cluster {first} in the teams, then delete cluster#{record.name}."
-        yield Obstacle(what[:LONGEST_TEXT], remedy, cluster=record.name)
+        yield Blocker(what[:LONGEST_TEXT], remedy, cluster=record.name)
     elif claim and row.get("name") != record.name:
         revision = int(row["revision"]) if row else None
         context.state.replace(place, "record", revision, revision=(revision or 0) + 1, name=record.name)

@@ -14,10 +14,10 @@ from typing import Any
 
 from podshare.access import data_doors
 from podshare.access.access_points import arn_of
+from podshare.access.access_report import unpacked
 from podshare.access.data_doors import Opening, Share
 from podshare.access.doors import Door, is_granted
-from podshare.access.proof import unpacked
-from podshare.access.reach import ANYBODY, Access, in_bucket
+from podshare.access.effective_access import ANYBODY, Access, in_bucket
 from podshare.aws.tables import LEASES
 from podshare.kinds import bucket_policy, names
 from podshare.kinds.access_point import calls as access_point
@@ -27,7 +27,7 @@ from podshare.kinds.context import Context
 from podshare.kinds.inventory import in_inventories
 from podshare.kinds.kms_grant import calls as kms_grant
 from podshare.kinds.kms_grant.shape import KmsGrant
-from podshare.kinds.observation import Foreign, LeftBehind, Observation
+from podshare.kinds.observation import Foreign, Observation, Orphaned
 from podshare.kinds.resource_events import access_point_stem
 from podshare.kinds.role.shape import Role
 from podshare.policy import policies
@@ -39,11 +39,11 @@ READS = frozenset(
     {"s3:ListAccessPoints", "s3:GetAccessPointPolicy", "s3:GetBucketPolicy", "kms:ListGrants", "kms:GetKeyPolicy"}
 )
 READERS = 8  # as in the survey
-PROOFS = "proof"  # the id under which both functions that work out proofs may write
+ACCESS_REPORTS = "proof"  # the id under which both functions that work out proofs may write
 
 
 @dataclass(frozen=True)
-class DataLook:
+class BucketReading:
     """What a reader is given: a bucket, what a team's datasets share of it, and what was observed of the team's own."""
 
     context: Context
@@ -129,30 +129,34 @@ class DataLook:
         return shlex.join(("aws", service, *words, "--region", self.region))
 
 
-def looks(
+def bucket_readings(
     context: Context,
     records: TeamRecords,
     desired: Mapping[Key, Resource],
     observed: Mapping[Key, Observation],
     granted: Iterable[Access],
-) -> list[DataLook]:
+) -> list[BucketReading]:
     """The buckets of which a team was granted something, and has something by now, each once."""
     wheres, buckets = {one.where for one in granted if in_bucket(one)}, dict[tuple[str, str, str], list[Dataset]]()
     for dataset in records.datasets.values():
         if f"arn:{context.installation.partition}:s3:::{dataset.bucket}" in wheres:
             buckets.setdefault((dataset.account, dataset.region, dataset.bucket), []).append(dataset)
-    found = [DataLook(context, *place, tuple(of), desired, observed) for place, of in sorted(buckets.items())]
-    return [look for look in found if _is_begun(look)]
+    found = [BucketReading(context, *place, tuple(of), desired, observed) for place, of in sorted(buckets.items())]
+    return [reading for reading in found if _is_begun(reading)]
 
 
-def _is_begun(look: DataLook) -> bool:
+def _is_begun(reading: BucketReading) -> bool:
     """Whether anything of the team exists, or its existence cannot be determined."""
-    about = (key for key, one in {**look.desired, **_resources(look)}.items() if look.bucket in _buckets_of(key, one))
-    return any(not isinstance(look.observed.get(key), LeftBehind | None) for key in about)
+    about = (
+        key
+        for key, one in {**reading.desired, **_resources(reading)}.items()
+        if reading.bucket in _buckets_of(key, one)
+    )
+    return any(not isinstance(reading.observed.get(key), Orphaned | None) for key in about)
 
 
-def _resources(look: DataLook) -> dict[Key, Resource]:
-    return {key: one for key, one in look.observed.items() if isinstance(one, Resource)}
+def _resources(reading: BucketReading) -> dict[Key, Resource]:
+    return {key: one for key, one in reading.observed.items() if isinstance(one, Resource)}
 
 
 def _buckets_of(key: Key, resource: Resource) -> Collection[str]:
@@ -172,101 +176,101 @@ AtFirst = dict[str, list[dict[str, Any]]]
 Judged = tuple[dict[Door, str], AtFirst]
 
 
-def judged(look: DataLook, found: Iterable[Door], granted: Collection[Access], *, whole: bool) -> Judged:
+def judged(reading: BucketReading, found: Iterable[Door], granted: Collection[Access], *, whole: bool) -> Judged:
     """Those of the doors that lead to what the team was granted, each with why it is expected or ``""``.
 
     Beside them who reaches each bucket and key that podshare checks for the first time: only if the look is ``whole``
     is it to be kept as what was there first.
     """
-    by_place = {place: list[Door]() for place in (look.arn, *look.kms_keys)}
+    by_place = {place: list[Door]() for place in (reading.arn, *reading.kms_keys)}
     doors, at_first = dict[Door, str](), AtFirst()
     for door in found:
         by_place[door.where].append(door)
-    granted = [*granted, *_granted_keys(look)]
+    granted = [*granted, *_granted_keys(reading)]
     for place, there in by_place.items():
-        row = look.context.state.get(PROOFS, first_look(place))
-        first = unpacked(str(row["doors"])) if row else _owners(look, there)
+        row = reading.context.state.get(ACCESS_REPORTS, first_reading(place))
+        first = unpacked(str(row["doors"])) if row else _owners(reading, there)
         if row is None and whole:
             at_first[place] = first
         known = [Access.of_dict(one) for one in first]
         for door in there:
-            if _leads_to(look, door, granted):
-                team = f"team#{look.context.team}" if is_granted(door, granted) else ""
-                doors[door] = team or data_doors.expected_by(door, look.shares, known, look.own_roles)
+            if _leads_to(reading, door, granted):
+                team = f"team#{reading.context.team}" if is_granted(door, granted) else ""
+                doors[door] = team or data_doors.expected_by(door, reading.shares, known, reading.own_roles)
     return doors, at_first
 
 
-def first_look(place: str) -> str:
+def first_reading(place: str) -> str:
     """The part of the row that keeps who reached a bucket or a key when podshare first looked."""
     return f"data#{place}"
 
 
-def _owners(look: DataLook, doors: Iterable[Door]) -> list[dict[str, Any]]:
+def _owners(reading: BucketReading, doors: Iterable[Door]) -> list[dict[str, Any]]:
     """What of the doors may be the owner's own: nothing with a name like podshare's, which no inventory has."""
-    installation = look.context.installation
+    installation = reading.context.installation
     strange = (one for one in doors if not names.is_like_own(installation, one.written_at))
-    return data_doors.kept_at_first(strange, look.own_roles)
+    return data_doors.kept_at_first(strange, reading.own_roles)
 
 
-def _granted_keys(look: DataLook) -> Iterator[Access]:
+def _granted_keys(reading: BucketReading) -> Iterator[Access]:
     """What the team's own grants of keys give: others may give its roles the same."""
-    for key, one in look.desired.items():
+    for key, one in reading.desired.items():
         if isinstance(one, KmsGrant):
-            arn = f"arn:{look.context.installation.partition}:kms:{key.region}:{key.account}:key/{key.container}"
+            arn = f"arn:{reading.context.installation.partition}:kms:{key.region}:{key.account}:key/{key.container}"
             may = tuple(f"kms:{operation}" for operation in sorted(one.operations))
             yield from (Access(who, may, arn, ANYBODY) for who in one.grantees)
 
 
-def _leads_to(look: DataLook, door: Door, granted: Iterable[Access]) -> bool:
+def _leads_to(reading: BucketReading, door: Door, granted: Iterable[Access]) -> bool:
     """Whether it gives any of what the team was granted; where an access point of its name leads, nobody else looks."""
-    if door.where != look.arn:
+    if door.where != reading.arn:
         return True
-    own = look.observed.get(look.key(Kind.ACCESS_POINT, "", door.written_at))
+    own = reading.observed.get(reading.key(Kind.ACCESS_POINT, "", door.written_at))
     return isinstance(own, Foreign) or any(door.access.touches(one) for one in granted)
 
 
 # ---- readers -----------------------------------------------------------------------------------------------
 
 
-def access_points(look: DataLook) -> Iterator[Door]:
+def access_points(reading: BucketReading) -> Iterator[Door]:
     """Whom every access point on the bucket in its own account lets in; of one elsewhere the bucket's policy says."""
-    keys = [look.key(Kind.ACCESS_POINT, "", name) for name in _listed(look)]
-    not_own = [key for key in keys if not look.is_own(key)]
-    others = _points_of_others(look, not_own)
+    keys = [reading.key(Kind.ACCESS_POINT, "", name) for name in _listed(reading)]
+    not_own = [key for key in keys if not reading.is_own(key)]
+    others = _points_of_others(reading, not_own)
     strange = [key for key in not_own if key not in others]
     with ThreadPoolExecutor(READERS) as pool:
-        found = pool.map(lambda key: access_point.policy_of(look.context, key), strange)
+        found = pool.map(lambda key: access_point.policy_of(reading.context, key), strange)
     for key, policy in zip(strange, found, strict=True):
         place = ("--account-id", key.account, "--name", key.name)
-        command = look.command("s3control", "delete-access-point-policy", *place)
-        arn = arn_of(look.context.installation, key)
-        for opening in data_doors.of_access_point(policy, arn, look.policy, look.arn):
-            yield look.door("access point", replace(opening, name=key.name), look.arn, command)
+        command = reading.command("s3control", "delete-access-point-policy", *place)
+        arn = arn_of(reading.context.installation, key)
+        for opening in data_doors.of_access_point(policy, arn, reading.policy, reading.arn):
+            yield reading.door("access point", replace(opening, name=key.name), reading.arn, command)
 
 
-def _points_of_others(look: DataLook, keys: Collection[Key]) -> frozenset[Key]:
+def _points_of_others(reading: BucketReading, keys: Collection[Key]) -> frozenset[Key]:
     """Those that the inventory of another team has. A name has a short team's whole name, and the beginning of a long
     one."""
-    stems = {key: stem for key in keys if (stem := _stem(look, key))}
-    found = look.of_others((stem, key) for key, stem in stems.items())
+    stems = {key: stem for key in keys if (stem := _stem(reading, key))}
+    found = reading.of_others((stem, key) for key, stem in stems.items())
     rest = stems.keys() - found
     if not rest:
         return found
     # whoever makes anything has had a lease
-    teams = [str(row["part"]).removeprefix("team#") for row in look.context.state.query(LEASES)]
-    by_stem = [(access_point_stem(look.context.installation, team), team) for team in teams]
-    return found | look.of_others((team, key) for key in rest for stem, team in by_stem if stem == stems[key])
+    teams = [str(row["part"]).removeprefix("team#") for row in reading.context.state.query(LEASES)]
+    by_stem = [(access_point_stem(reading.context.installation, team), team) for team in teams]
+    return found | reading.of_others((team, key) for key in rest for stem, team in by_stem if stem == stems[key])
 
 
-def _stem(look: DataLook, key: Key) -> str:
+def _stem(reading: BucketReading, key: Key) -> str:
     """As much of a team's name as the name of its access point has; empty if it is not one of podshare's names."""
-    begin = f"{look.context.installation.prefix}-"
+    begin = f"{reading.context.installation.prefix}-"
     return key.name.removeprefix(begin).rpartition("-")[0] if key.name.startswith(begin) else ""
 
 
-def _listed(look: DataLook) -> Iterator[str]:
-    s3control = look.context.accounts.client("s3control", look.account, look.region)
-    asked: Any = {"AccountId": look.account, "Bucket": look.bucket, "MaxResults": 1000}
+def _listed(reading: BucketReading) -> Iterator[str]:
+    s3control = reading.context.accounts.client("s3control", reading.account, reading.region)
+    asked: Any = {"AccountId": reading.account, "Bucket": reading.bucket, "MaxResults": 1000}
     while True:
         page = s3control.list_access_points(**asked)
         yield from (one["Name"] for one in page["AccessPointList"])
@@ -275,20 +279,22 @@ def _listed(look: DataLook) -> Iterator[str]:
         asked["NextToken"] = page["NextToken"]
 
 
-def bucket_statements(look: DataLook) -> Iterator[Door]:
+def bucket_statements(reading: BucketReading) -> Iterator[Door]:
     """Whom each statement of the bucket's policy lets in, but for those that a team's share asks for."""
-    statements = policies.statements(look.policy)
-    for opening in data_doors.of_bucket(look.policy, look.arn):
-        if opening.name not in look.asked_sids:
-            yield look.door("bucket statement", opening, look.arn, _without(look, opening, len(statements)))
+    statements = policies.statements(reading.policy)
+    for opening in data_doors.of_bucket(reading.policy, reading.arn):
+        if opening.name not in reading.asked_sids:
+            yield reading.door("bucket statement", opening, reading.arn, _without(reading, opening, len(statements)))
 
 
-def _without(look: DataLook, opening: Opening, count: int) -> str:
+def _without(reading: BucketReading, opening: Opening, count: int) -> str:
     """The command that takes a statement out of the bucket's policy and leaves the others."""
     if count == 1:
-        return look.command("s3api", "delete-bucket-policy", "--bucket", look.bucket)
-    read = look.command("s3api", "get-bucket-policy", "--bucket", look.bucket, "--query", "Policy", "--output", "text")
-    write = look.command("s3api", "put-bucket-policy", "--bucket", look.bucket, "--policy", "file://policy.json")
+        return reading.command("s3api", "delete-bucket-policy", "--bucket", reading.bucket)
+    read = reading.command(
+        "s3api", "get-bucket-policy", "--bucket", reading.bucket, "--query", "Policy", "--output", "text"
+    )
+    write = reading.command("s3api", "put-bucket-policy", "--bucket", reading.bucket, "--policy", "file://policy.json")
     return f"{read} | {_deleting(opening)} > policy.json && {write}"
 
 
@@ -296,38 +302,38 @@ def _deleting(opening: Opening) -> str:
     return shlex.join(("jq", f"del(.Statement[{opening.number}])"))
 
 
-def key_grants(look: DataLook) -> Iterator[Door]:
+def key_grants(reading: BucketReading) -> Iterator[Door]:
     """Whom the grants of the datasets' keys let decrypt."""
-    for arn in look.kms_keys:
-        found = [(_in_key(look, arn, one), one) for one in kms_grant.all_of(look.context, _in_key(look, arn))]
-        others = look.of_others((team, key) for key, _ in found for team in _teams_of_grant(look, key))
+    for arn in reading.kms_keys:
+        found = [(_in_key(reading, arn, one), one) for one in kms_grant.all_of(reading.context, _in_key(reading, arn))]
+        others = reading.of_others((team, key) for key, _ in found for team in _teams_of_grant(reading, key))
         for key, grant in found:
-            if not look.is_own(key) and key not in others:
-                command = look.command("kms", "revoke-grant", "--key-id", arn, "--grant-id", grant["GrantId"])
-                yield from (look.door("key grant", one, arn, command) for one in data_doors.of_grant(grant))
+            if not reading.is_own(key) and key not in others:
+                command = reading.command("kms", "revoke-grant", "--key-id", arn, "--grant-id", grant["GrantId"])
+                yield from (reading.door("key grant", one, arn, command) for one in data_doors.of_grant(grant))
 
 
-def _in_key(look: DataLook, arn: str, grant: Mapping[str, Any] | None = None) -> Key:
-    return look.key(Kind.KMS_GRANT, arn.rpartition("/")[2], str((grant or {}).get("Name", "")))
+def _in_key(reading: BucketReading, arn: str, grant: Mapping[str, Any] | None = None) -> Key:
+    return reading.key(Kind.KMS_GRANT, arn.rpartition("/")[2], str((grant or {}).get("Name", "")))
 
 
-def _teams_of_grant(look: DataLook, key: Key) -> Iterable[str]:
-    team = names.team_of_grant(look.context.installation, key.name)
+def _teams_of_grant(reading: BucketReading, key: Key) -> Iterable[str]:
+    team = names.team_of_grant(reading.context.installation, key.name)
     return (team,) if team else ()
 
 
-def key_statements(look: DataLook) -> Iterator[Door]:
+def key_statements(reading: BucketReading) -> Iterator[Door]:
     """Whom the policies of the datasets' keys let decrypt."""
-    kms = look.context.accounts.client("kms", look.account, look.region)
-    for arn in look.kms_keys:
+    kms = reading.context.accounts.client("kms", reading.account, reading.region)
+    for arn in reading.kms_keys:
         policy = policies.parse(kms.get_key_policy(KeyId=arn, PolicyName="default")["Policy"])
         for opening in data_doors.of_key(policy):
             place = ("--key-id", arn, "--policy-name", "default")
-            read = look.command("kms", "get-key-policy", *place, "--query", "Policy", "--output", "text")
-            write = look.command("kms", "put-key-policy", *place, "--policy", "file://policy.json")
+            read = reading.command("kms", "get-key-policy", *place, "--query", "Policy", "--output", "text")
+            write = reading.command("kms", "put-key-policy", *place, "--policy", "file://policy.json")
             command = f"{read} | {_deleting(opening)} > policy.json && {write}"
-            yield look.door("key statement", opening, arn, command)
+            yield reading.door("key statement", opening, arn, command)
 
 
-DataReader = Callable[[DataLook], Iterator[Door]]
+DataReader = Callable[[BucketReading], Iterator[Door]]
 IN_DATA: tuple[DataReader, ...] = (access_points, bucket_statements, key_grants, key_statements)

@@ -1,9 +1,10 @@
 """Read the doors into a team's namespaces and data: all that is there, not only what podshare made.
 
-A reader of clusters takes a ``Look`` and yields each ``Door`` that it finds and that podshare does not know as its own
-(what is ``Look.own`` is planned and verified by its documents). It reads by ``Look.context``, which changes nothing,
-and lets errors pass: what cannot be read is reported as such, and the team is not verified. To add a reader, append it
-to ``IN_CLUSTERS`` (called for each cluster of the team), or to ``IN_DATA`` of ``data_doors`` (called for each bucket).
+A reader of clusters takes a ``ClusterReading`` and yields each ``Door`` that it finds and that podshare does not know
+as its own (what is ``ClusterReading.own`` is planned and verified by its documents). It reads by its ``context``, which
+changes nothing, and lets errors pass: what cannot be read is reported as such, and the team is not verified. To add a
+reader, append it to ``IN_CLUSTERS`` (called for each cluster of the team), or to ``IN_DATA`` of ``data_doors`` (called
+for each bucket).
 
 Nothing is cached: a door that was closed a moment ago must not be reported, and one that was opened must.
 """
@@ -19,21 +20,28 @@ from typing import Any, TypeVar
 from botocore.exceptions import ClientError
 
 from podshare.access import aws_auth
+from podshare.access.access_report import packed
 from podshare.access.doors import UNREAD, Door, is_stranger, spans_as_stranger, unexpected
-from podshare.access.proof import packed
-from podshare.access.reach import ANYBODY, Access, account_of, reach
+from podshare.access.effective_access import ANYBODY, Access, account_of, effective_access
 from podshare.aws.errors import is_absent, reason_of
 from podshare.kinds.access_entry import calls as access_entry
 from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.context import Context
 from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.inventory import in_inventories
-from podshare.kinds.observation import Foreign, LeftBehind, Observation
+from podshare.kinds.observation import Foreign, Observation, Orphaned
 from podshare.kinds.role.shape import Role
 from podshare.kinds.shapes import SHAPES
 from podshare.kinds.subjects import subject_of
 from podshare.policy import policies
-from podshare.reconcile.data_door_readers import IN_DATA, PROOFS, DataLook, first_look, judged, looks
+from podshare.reconcile.data_door_readers import (
+    ACCESS_REPORTS,
+    IN_DATA,
+    BucketReading,
+    bucket_readings,
+    first_reading,
+    judged,
+)
 from podshare.reconcile.team_records import TeamRecords
 
 READS = frozenset(
@@ -51,12 +59,12 @@ READERS = 8  # as in the survey
 Unread = Mapping[str, str]  # a rule that does not hold, as a violation is reported
 L = TypeVar("L")
 _HASH = 9  # characters at the end of a role's name, after the team's
-_WORK_IN_CLUSTERS = ("kubernetes", "read")  # whose member roles have entries, made by accounts/cluster.yaml
+_ROLES_IN_CLUSTERS = ("kubernetes", "read")  # whose member roles have entries, made by accounts/cluster.yaml
 _STANDARD = "STANDARD"  # the other types are nodes', which have no access policies and groups of Kubernetes' own
 
 
 @dataclass(frozen=True)
-class Look:
+class ClusterReading:
     """What a reader is given: whose doors, what is desired, and what was observed of it and of the inventory."""
 
     context: Context
@@ -120,14 +128,14 @@ class Found:
     """All doors, each with why it is expected or ``""``, and what could not be read.
 
     ``spanning`` is who spans each cluster (by its ARN), ``at_first`` who reaches buckets and keys at the first look,
-    ``not_looked_at`` what may lead into clusters and has no reader there.
+    ``not_checked`` what may lead into clusters and has no reader there.
     """
 
     doors: Mapping[Door, str]
     spanning: Mapping[str, tuple[str, ...]]
     at_first: Mapping[str, list[dict[str, Any]]]
     unread: tuple[Unread, ...]
-    not_looked_at: tuple[str, ...] = ()
+    not_checked: tuple[str, ...] = ()
 
     @property
     def unexpected(self) -> list[Door]:
@@ -135,11 +143,11 @@ class Found:
         return sorted(door for door, why in self.doors.items() if not why)
 
     def as_dict(self) -> dict[str, Any]:
-        """What ``prove`` keeps of it, in plain JSON."""
+        """What ``keep_access_report`` keeps of it, in plain JSON."""
         told = [{**door.as_dict(), "expected": bool(why), "record": why} for door, why in sorted(self.doors.items())]
         spanning = {arn: [*who] for arn, who in self.spanning.items()}
-        first_looks = {"spanning": spanning, "at_first": {**self.at_first}}
-        return {"doors": told, **first_looks, "not_looked_at": [*self.not_looked_at]}
+        first_readings = {"spanning": spanning, "at_first": {**self.at_first}}
+        return {"doors": told, **first_readings, "not_looked_at": [*self.not_checked]}
 
     @property
     def violations(self) -> list[dict[str, str]]:
@@ -158,9 +166,9 @@ def doors(
 
     A cluster in which the team has nothing, and shall have nothing, is not checked.
     """
-    granted = reach([*desired.values()], desired.keys(), context.installation)
+    granted = effective_access([*desired.values()], desired.keys(), context.installation)
     in_clusters = _in_clusters(context, records, facts, desired, observed, granted)
-    return _together((*in_clusters, *_in_data(looks(context, records, desired, observed, granted), granted)))
+    return _together((*in_clusters, *_in_data(bucket_readings(context, records, desired, observed, granted), granted)))
 
 
 def _together(found: Iterable[Found]) -> Found:
@@ -171,7 +179,7 @@ def _together(found: Iterable[Found]) -> Found:
         {arn: who for one in every for arn, who in one.spanning.items()},
         {arn: first for one in every for arn, first in one.at_first.items()},
         tuple(unread for one in every for unread in one.unread),
-        tuple(what for one in every for what in one.not_looked_at),
+        tuple(what for one in every for what in one.not_checked),
     )
 
 
@@ -186,10 +194,10 @@ def _in_clusters(  # noqa: PLR0917  # whose doors, and what to compare them with
     for cluster in facts.values():
         place = (cluster.account, cluster.region, cluster.eks_cluster)
         here = [one for key, one in observed.items() if (key.account, key.region, key.container) == place]
-        if all(isinstance(one, LeftBehind | None) for one in here):
+        if all(isinstance(one, Orphaned | None) for one in here):
             continue
-        look = Look(context, desired, observed, cluster)
-        there, failed = _read(look, IN_CLUSTERS, f"cluster {cluster.name}")
+        reading = ClusterReading(context, desired, observed, cluster)
+        there, failed = _read(reading, IN_CLUSTERS, f"cluster {cluster.name}")
         spanning = tuple(sorted({door.principal for door in there if door.what == ANYBODY}))
         at_first = _at_first(context, cluster)
         record = records.clusters.get(cluster.name)
@@ -199,17 +207,17 @@ def _in_clusters(  # noqa: PLR0917  # whose doors, and what to compare them with
         arn = cluster.eks_arn(context.installation.partition)
         doors = {**expected, **dict.fromkeys(strange, "")}
         first = {} if failed or at_first is not None else {arn: spanning}
-        yield Found(doors, first, {}, tuple(failed), tuple(_not_looked_at(look)))
+        yield Found(doors, first, {}, tuple(failed), tuple(_not_checked(reading)))
 
 
-def _not_looked_at(look: Look) -> Iterator[str]:
+def _not_checked(reading: ClusterReading) -> Iterator[str]:
     """What may let somebody into a cluster and is not read, because its record rules it out."""
-    facts = look.facts
+    facts = reading.facts
     if facts.kubernetes_api:
         return
     yield f"RoleBindings and ClusterRoleBindings of cluster {facts.name} (kubernetes_api: false)"
     try:
-        mode = look.authentication_mode
+        mode = reading.authentication_mode
     except Exception as error:  # whatever it is, what else there is must be reported
         mode = f"authentication mode not read: {reason_of(error)}"
     if mode != "API":
@@ -221,14 +229,14 @@ def _why(context: Context, door: Door) -> str:
     return f"administrators of {door.container}" if door.what == ANYBODY else f"team#{context.team}"
 
 
-def _in_data(found: Iterable[DataLook], granted: Collection[Access]) -> Iterator[Found]:
-    for look in found:
-        there, failed = _read(look, IN_DATA, f"bucket {look.bucket}")
-        doors, at_first = judged(look, there, granted, whole=not failed)
+def _in_data(found: Iterable[BucketReading], granted: Collection[Access]) -> Iterator[Found]:
+    for reading in found:
+        there, failed = _read(reading, IN_DATA, f"bucket {reading.bucket}")
+        doors, at_first = judged(reading, there, granted, whole=not failed)
         yield Found(doors, {}, at_first, tuple(failed))
 
 
-def keep_first_look(
+def keep_first_reading(
     context: Context, spanning: Mapping[str, Collection[str]], at_first: Mapping[str, list[dict[str, Any]]]
 ) -> None:
     """Keep who spans a cluster, and who reaches a bucket or a key, when podshare first looks.
@@ -238,28 +246,28 @@ def keep_first_look(
     _keep_administrators(context, spanning)
     for arn, doors in at_first.items():
         condition = "attribute_not_exists(doors)"
-        context.state.update(PROOFS, first_look(arn), "SET doors = :doors", condition, doors=packed(doors))
+        context.state.update(ACCESS_REPORTS, first_reading(arn), "SET doors = :doors", condition, doors=packed(doors))
 
 
 def _keep_administrators(context: Context, spanning: Mapping[str, Collection[str]]) -> None:
     for arn, principals in spanning.items():
         condition = "attribute_not_exists(principals)"
         context.state.update(
-            PROOFS, f"cluster#{arn}", "SET principals = :principals", condition, principals=[*principals]
+            ACCESS_REPORTS, f"cluster#{arn}", "SET principals = :principals", condition, principals=[*principals]
         )
 
 
 def _at_first(context: Context, cluster: ClusterFacts) -> Sequence[str] | None:
     """Who spanned a cluster when podshare first looked; None if it has not looked yet."""
-    row = context.state.get(PROOFS, f"cluster#{cluster.eks_arn(context.installation.partition)}")
+    row = context.state.get(ACCESS_REPORTS, f"cluster#{cluster.eks_arn(context.installation.partition)}")
     return row["principals"] if row else None
 
 
-def _read(look: L, readers: Iterable[Callable[[L], Iterator[Door]]], place: str) -> tuple[list[Door], list[Unread]]:
+def _read(reading: L, readers: Iterable[Callable[[L], Iterator[Door]]], place: str) -> tuple[list[Door], list[Unread]]:
     found, unread = list[Door](), list[Unread]()
     for reader in readers:
         try:
-            found += reader(look)
+            found += reader(reading)
         except Exception as error:  # whatever it is, what else there is must be reported
             what = f"doors of {place} were not read ({reader.__name__.replace('_', ' ').strip()}): {reason_of(error)}"
             unread.append({"key": f"doors|{place}|{reader.__name__}", "rule": UNREAD, "found": what})
@@ -269,91 +277,95 @@ def _read(look: L, readers: Iterable[Callable[[L], Iterator[Door]]], place: str)
 # ---- readers of clusters ---------------------------------------------------------------------------------------
 
 
-def access_entries(look: Look) -> Iterator[Door]:
+def access_entries(reading: ClusterReading) -> Iterator[Door]:
     """Every access entry whose scopes or groups reach the team's namespace."""
-    facts = look.facts
-    eks = look.context.accounts.client("eks", facts.account, facts.region)
+    facts = reading.facts
+    eks = reading.context.accounts.client("eks", facts.account, facts.region)
     pages = eks.get_paginator("list_access_entries").paginate(clusterName=facts.eks_cluster)
-    strangers = [arn for page in pages for arn in page["accessEntries"] if not _is_known(look, arn)]
-    others = _in_inventories(look, strangers)
+    strangers = [arn for page in pages for arn in page["accessEntries"] if not _is_known(reading, arn)]
+    others = _in_inventories(reading, strangers)
     with ThreadPoolExecutor(READERS) as pool:
-        for found in pool.map(lambda arn: [*_entry(look, arn)], [arn for arn in strangers if arn not in others]):
+        for found in pool.map(lambda arn: [*_entry(reading, arn)], [arn for arn in strangers if arn not in others]):
             yield from found
 
 
-def _is_known(look: Look, arn: str) -> bool:
+def _is_known(reading: ClusterReading, arn: str) -> bool:
     """What is the team's own, or a service's: nobody can assume a service-linked role (IAM user guide)."""
-    return look.key(Kind.ACCESS_ENTRY, arn) in look.own or ":role/aws-service-role/" in arn
+    return reading.key(Kind.ACCESS_ENTRY, arn) in reading.own or ":role/aws-service-role/" in arn
 
 
-def _team_in(look: Look, arn: str) -> str:
+def _team_in(reading: ClusterReading, arn: str) -> str:
     """The team that a role under podshare's path is named for; empty for any other principal."""
-    start = look.context.installation.role_arn(look.facts.account, f"{look.context.installation.prefix}-")
+    start = reading.context.installation.role_arn(reading.facts.account, f"{reading.context.installation.prefix}-")
     return arn[len(start) : -_HASH] if arn.startswith(start) else ""
 
 
-def _in_inventories(look: Look, strangers: Iterable[str]) -> frozenset[str]:
+def _in_inventories(reading: ClusterReading, strangers: Iterable[str]) -> frozenset[str]:
     """Those of the principals whose entry is in the inventory of another team that they are named for.
 
     The verification of that team checks them, wherever they lead.
     """
-    named = ((_team_in(look, arn), look.key(Kind.ACCESS_ENTRY, arn)) for arn in strangers)
-    others = ((team, key) for team, key in named if team not in ("", look.context.team))
-    return frozenset(key.name for key in in_inventories(look.context.state, others))
+    named = ((_team_in(reading, arn), reading.key(Kind.ACCESS_ENTRY, arn)) for arn in strangers)
+    others = ((team, key) for team, key in named if team not in ("", reading.context.team))
+    return frozenset(key.name for key in in_inventories(reading.context.state, others))
 
 
-def _entry(look: Look, arn: str) -> Iterator[Door]:
-    described = access_entry.described(look.context, look.key(Kind.ACCESS_ENTRY, arn))
+def _entry(reading: ClusterReading, arn: str) -> Iterator[Door]:
+    described = access_entry.described(reading.context, reading.key(Kind.ACCESS_ENTRY, arn))
     if described is None:
         return
     entry, associated = described
     if entry["type"] != _STANDARD:
         return
-    found = [*_by_policies(look, arn, associated), *_by_groups(look, arn, entry.get("kubernetesGroups", []))]
-    behind = _behind(look, arn) if found else ()
+    found = [*_by_policies(reading, arn, associated), *_by_groups(reading, arn, entry.get("kubernetesGroups", []))]
+    behind = _behind(reading, arn) if found else ()
     yield from (replace(door, behind=behind) for door in found)
 
 
-def _by_policies(look: Look, arn: str, associated: Iterable[Mapping[str, Any]]) -> Iterator[Door]:
-    named = _team_in(look, arn) == look.context.team
+def _by_policies(reading: ClusterReading, arn: str, associated: Iterable[Mapping[str, Any]]) -> Iterator[Door]:
+    named = _team_in(reading, arn) == reading.context.team
     for one in associated:
         policy = str(one["policyArn"])
-        command = look.eks_command("disassociate-access-policy", "--principal-arn", arn, "--policy-arn", policy)
+        command = reading.eks_command("disassociate-access-policy", "--principal-arn", arn, "--policy-arn", policy)
         for scope in one["accessScope"].get("namespaces") or [ANYBODY]:
             # where a role of the team's name leads, nobody else looks
-            if scope == ANYBODY or named or policies.overlap(scope, look.namespace):
-                what = look.namespace if scope != ANYBODY and policies.overlap(scope, look.namespace) else scope
-                yield look.door("access entry", arn, (policy.rpartition("/")[2],), what, (arn, command))
+            if scope == ANYBODY or named or policies.overlap(scope, reading.namespace):
+                what = reading.namespace if scope != ANYBODY and policies.overlap(scope, reading.namespace) else scope
+                yield reading.door("access entry", arn, (policy.rpartition("/")[2],), what, (arn, command))
 
 
-def _by_groups(look: Look, arn: str, groups: Collection[str]) -> Iterator[Door]:
+def _by_groups(reading: ClusterReading, arn: str, groups: Collection[str]) -> Iterator[Door]:
     """By the groups that podshare binds: the team's own, and its own two, which reach every team's namespace."""
-    given = [*_own_groups(look, arn, groups)]
+    given = [*_own_groups(reading, arn, groups)]
     if given:
         rest = sorted({*groups} - {group for group, _ in given})
-        command = look.eks_command("update-access-entry", "--principal-arn", arn, "--kubernetes-groups")
+        command = reading.eks_command("update-access-entry", "--principal-arn", arn, "--kubernetes-groups")
         command = f"{command} {shlex.join(rest) if rest else shlex.quote('[]')}"
         for _, (gives, what) in given:
-            yield look.door("access entry", arn, (gives,), what, (arn, command))
+            yield reading.door("access entry", arn, (gives,), what, (arn, command))
 
 
-def _own_groups(look: Look, arn: str, groups: Iterable[str]) -> Iterator[tuple[str, tuple[str, str]]]:
+def _own_groups(reading: ClusterReading, arn: str, groups: Iterable[str]) -> Iterator[tuple[str, tuple[str, str]]]:
     """Those of the groups that podshare binds, each with what it gives and where; its own two are its member roles'."""
-    installation, account = look.context.installation, look.facts.account
+    installation, account = reading.context.installation, reading.facts.account
     for group in sorted(groups):
-        if group.startswith(f"{installation.prefix}:{look.context.team}:"):
+        if group.startswith(f"{installation.prefix}:{reading.context.team}:"):
             yield group, ("what RBAC grants", f"group {group}")
-        for work in _WORK_IN_CLUSTERS:
-            if group == f"{installation.prefix}:{work}" and arn != installation.member_role_arn(account, work):
+        for execution_role in _ROLES_IN_CLUSTERS:
+            if group == f"{installation.prefix}:{execution_role}" and arn != installation.member_role_arn(
+                account, execution_role
+            ):
                 yield group, (f"group {group}", ANYBODY)
 
 
-def _behind(look: Look, arn: str) -> tuple[str, ...]:
+def _behind(reading: ClusterReading, arn: str) -> tuple[str, ...]:
     """Who may assume the role of an entry, as its trust names them; nobody for a user."""
-    if ":role/" not in arn or account_of(arn) != look.facts.account:  # a ConfigMap names those of other accounts too
+    if ":role/" not in arn or account_of(arn) != reading.facts.account:  # a ConfigMap names those of other accounts too
         return ()
     try:
-        role = look.context.accounts.client("iam", look.facts.account).get_role(RoleName=arn.rpartition("/")[2])["Role"]
+        role = reading.context.accounts.client("iam", reading.facts.account).get_role(RoleName=arn.rpartition("/")[2])[
+            "Role"
+        ]
     except ClientError as error:
         if is_absent(error):
             return ()
@@ -367,77 +379,77 @@ def _trusted_by(trust: Any) -> tuple[str, ...]:
     return tuple(sorted({str(who) for principals in named for listed in principals.values() for who in listed}))
 
 
-def roles(look: Look) -> Iterator[Door]:
+def roles(reading: ClusterReading) -> Iterator[Door]:
     """Whom a role of the team lets in that is not known as podshare's any more, beyond what its record says."""
-    for key, one in look.observed.items():
-        wanted = look.desired.get(key)
-        if not (isinstance(one, Foreign) and isinstance(wanted, Role)) or key.account != look.facts.account:
+    for key, one in reading.observed.items():
+        wanted = reading.desired.get(key)
+        if not (isinstance(one, Foreign) and isinstance(wanted, Role)) or key.account != reading.facts.account:
             continue
-        arn = look.context.installation.role_arn(key.account, key.name)
+        arn = reading.context.installation.role_arn(key.account, key.name)
         meant = {*_trusted_by(wanted.trust)}
-        for who in sorted({*_behind(look, arn)} - meant):
-            command = SHAPES[key.kind].marking(look.context.installation, key, look.context.missing_marks({}))
-            door = look.door("role", who, ("assume",), ANYBODY, (arn, command))
+        for who in sorted({*_behind(reading, arn)} - meant):
+            command = SHAPES[key.kind].marking(reading.context.installation, key, reading.context.missing_marks({}))
+            door = reading.door("role", who, ("assume",), ANYBODY, (arn, command))
             yield replace(door, region="", container="", where=arn)
 
 
-def associations(look: Look) -> Iterator[Door]:
+def associations(reading: ClusterReading) -> Iterator[Door]:
     """Every pod identity association in the team's namespace."""
-    facts = look.facts
-    eks = look.context.accounts.client("eks", facts.account, facts.region)
+    facts = reading.facts
+    eks = reading.context.accounts.client("eks", facts.account, facts.region)
     pages = eks.get_paginator("list_pod_identity_associations").paginate(
-        clusterName=facts.eks_cluster, namespace=look.namespace
+        clusterName=facts.eks_cluster, namespace=reading.namespace
     )
     for listed in [association for page in pages for association in page["associations"]]:
-        name = f"{look.namespace}/{listed['serviceAccount']}"
-        if look.key(Kind.POD_IDENTITY_ASSOCIATION, name) in look.own:
+        name = f"{reading.namespace}/{listed['serviceAccount']}"
+        if reading.key(Kind.POD_IDENTITY_ASSOCIATION, name) in reading.own:
             continue
         place = {"clusterName": facts.eks_cluster, "associationId": listed["associationId"]}
         found = eks.describe_pod_identity_association(**place)["association"]
-        command = look.eks_command("delete-pod-identity-association", "--association-id", listed["associationId"])
+        command = reading.eks_command("delete-pod-identity-association", "--association-id", listed["associationId"])
         who = f"system:serviceaccount:{name.replace('/', ':')}"
         for arn in filter(None, (found["roleArn"], found.get("targetRoleArn"))):
-            door = look.door("pod identity association", who, ("assume",), ANYBODY, (name, command))
+            door = reading.door("pod identity association", who, ("assume",), ANYBODY, (name, command))
             yield replace(door, where=arn)
 
 
-def bindings(look: Look) -> Iterator[Door]:
+def bindings(reading: ClusterReading) -> Iterator[Door]:
     """Every RoleBinding in the namespace, and each ClusterRoleBinding, that names others than who belongs there."""
-    facts = look.facts
+    facts = reading.facts
     if not facts.kubernetes_api:
         return
-    found = [*_in_namespace(look), *_in_cluster(look)]
-    entries = [*_entries(look), *_mapped(look)] if found else []
+    found = [*_in_namespace(reading), *_in_cluster(reading)]
+    entries = [*_entries(reading), *_mapped(reading)] if found else []
     for subject, door in found:
         yield replace(door, behind=tuple(entry.who for entry in entries if entry.is_subject(subject)))
 
 
-def _in_namespace(look: Look) -> Iterator[tuple[str, Door]]:
+def _in_namespace(reading: ClusterReading) -> Iterator[tuple[str, Door]]:
     """Whom RoleBindings in the namespace name, each with the door."""
-    own_groups = f"{look.context.installation.prefix}:{look.context.team}:"
-    kubernetes = look.context.kubernetes(look.key(Kind.NAMESPACE, look.namespace))
-    for found in kubernetes.objects("RoleBinding", look.namespace):
+    own_groups = f"{reading.context.installation.prefix}:{reading.context.team}:"
+    kubernetes = reading.context.kubernetes(reading.key(Kind.NAMESPACE, reading.namespace))
+    for found in kubernetes.objects("RoleBinding", reading.namespace):
         name = found["metadata"]["name"]
-        if look.key(Kind.KUBERNETES_ROLE_BINDING, f"{look.namespace}/{name}") in look.own:
+        if reading.key(Kind.KUBERNETES_ROLE_BINDING, f"{reading.namespace}/{name}") in reading.own:
             continue
-        command = f"kubectl delete rolebinding {shlex.quote(name)} --namespace {look.namespace}"
+        command = f"kubectl delete rolebinding {shlex.quote(name)} --namespace {reading.namespace}"
         for subject in _subjects(found):
-            if is_stranger(subject, look.namespace, own_groups):
+            if is_stranger(subject, reading.namespace, own_groups):
                 gives, who = (_bound(found),), subject.removeprefix("Group ")
-                by = (f"{look.namespace}/{name}", command)
-                yield subject, look.door("role binding", who, gives, look.namespace, by)
+                by = (f"{reading.namespace}/{name}", command)
+                yield subject, reading.door("role binding", who, gives, reading.namespace, by)
 
 
-def _in_cluster(look: Look) -> Iterator[tuple[str, Door]]:
+def _in_cluster(reading: ClusterReading) -> Iterator[tuple[str, Door]]:
     """Whom ClusterRoleBindings name, each with the door."""
-    kubernetes = look.context.kubernetes(look.key(Kind.NAMESPACE, look.namespace))
+    kubernetes = reading.context.kubernetes(reading.key(Kind.NAMESPACE, reading.namespace))
     for found in kubernetes.objects("ClusterRoleBinding"):
         name = found["metadata"]["name"]
         command = f"kubectl delete clusterrolebinding {shlex.quote(name)}"
         for subject in _subjects(found):
-            if spans_as_stranger(subject, found["roleRef"]["name"], look.context.installation.prefix):
+            if spans_as_stranger(subject, found["roleRef"]["name"], reading.context.installation.prefix):
                 gives, who = (_bound(found),), subject.removeprefix("Group ")
-                yield subject, look.door("cluster role binding", who, gives, ANYBODY, (name, command))
+                yield subject, reading.door("cluster role binding", who, gives, ANYBODY, (name, command))
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,30 +468,30 @@ class _Entry:
         return kind == "User" and policies.covers(re.sub(r"\{\{\w+\}\}", ANYBODY, self.username), name)
 
 
-def _mapped(look: Look) -> Iterator[_Entry]:
+def _mapped(reading: ClusterReading) -> Iterator[_Entry]:
     """As whom each line of the ConfigMap aws-auth lets its principal in."""
-    for line in look.aws_auth:
+    for line in reading.aws_auth:
         who = f"every principal of account {line.account}" if line.account else line.principal
         yield _Entry(line.username, line.groups, f"{who} (by ConfigMap {aws_auth.NAME})")
 
 
-def _entries(look: Look) -> list[_Entry]:
+def _entries(reading: ClusterReading) -> list[_Entry]:
     """All entries of the cluster but those of nodes and services."""
-    facts = look.facts
-    eks = look.context.accounts.client("eks", facts.account, facts.region)
+    facts = reading.facts
+    eks = reading.context.accounts.client("eks", facts.account, facts.region)
     pages = eks.get_paginator("list_access_entries").paginate(clusterName=facts.eks_cluster)
     arns = [arn for page in pages for arn in page["accessEntries"] if ":role/aws-service-role/" not in arn]
     with ThreadPoolExecutor(READERS) as pool:
-        found = pool.map(lambda arn: _subjects_of(look, arn), arns)
+        found = pool.map(lambda arn: _subjects_of(reading, arn), arns)
     return [entry for entry in found if entry]
 
 
-def _subjects_of(look: Look, arn: str) -> _Entry | None:
-    described = access_entry.described(look.context, look.key(Kind.ACCESS_ENTRY, arn))
+def _subjects_of(reading: ClusterReading, arn: str) -> _Entry | None:
+    described = access_entry.described(reading.context, reading.key(Kind.ACCESS_ENTRY, arn))
     if described is None or described[0]["type"] != _STANDARD:
         return None
     entry, _ = described
-    trusted = ", ".join(_behind(look, arn))
+    trusted = ", ".join(_behind(reading, arn))
     who = f"{arn} ({trusted} may assume it)" if trusted else arn
     return _Entry(entry["username"], frozenset(entry.get("kubernetesGroups", ())), who)
 
@@ -492,17 +504,17 @@ def _subjects(binding: Mapping[str, Any]) -> list[str]:
     return [subject_of(subject) for subject in binding.get("subjects") or ()]
 
 
-def config_map(look: Look) -> Iterator[Door]:
+def config_map(reading: ClusterReading) -> Iterator[Door]:
     """Whom the ConfigMap aws-auth lets in by itself; what its groups and users get by a binding, ``bindings`` says."""
-    place = ("--region", look.facts.region, "--cluster", look.facts.eks_cluster)
-    for line in look.aws_auth:
+    place = ("--region", reading.facts.region, "--cluster", reading.facts.eks_cluster)
+    for line in reading.aws_auth:
         command = shlex.join(("eksctl", "delete", "iamidentitymapping", *place, "--arn", line.principal, "--all"))
         by = (f"{aws_auth.NAMESPACE}/{aws_auth.NAME}:{line.principal}", command)
-        own = [found for _, found in _own_groups(look, line.principal, line.groups)]
+        own = [found for _, found in _own_groups(reading, line.principal, line.groups)]
         for gives, what in (*own, *((one, ANYBODY) for one in line.reserved)):
-            door = look.door("config map", line.principal, (gives,), what, by)
-            yield replace(door, behind=_behind(look, line.principal))
+            door = reading.door("config map", line.principal, (gives,), what, by)
+            yield replace(door, behind=_behind(reading, line.principal))
 
 
-Reader = Callable[[Look], Iterator[Door]]
+Reader = Callable[[ClusterReading], Iterator[Door]]
 IN_CLUSTERS: tuple[Reader, ...] = (access_entries, roles, associations, bindings, config_map)

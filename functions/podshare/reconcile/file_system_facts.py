@@ -15,7 +15,7 @@ from podshare.kinds.data_repository_association.calls import associations
 from podshare.kinds.data_repository_association.shape import DataRepositoryAssociation
 from podshare.kinds.facts import ClusterFacts, FileSystemFacts
 from podshare.kinds.file_systems import refusal
-from podshare.kinds.observation import LONGEST_TEXT, Obstacle
+from podshare.kinds.observation import LONGEST_TEXT, Blocker
 from podshare.registry.records import Dataset, Team, overlap
 
 _LIST_IT = "List it in FileSystemArns of accounts/member.yaml in the cluster's account, or correct the record."
@@ -26,7 +26,7 @@ class FileSystems:
     """A cluster with what is known of the file systems that a team's record names, and the notes about them."""
 
     facts: ClusterFacts
-    obstacles: tuple[Obstacle, ...] = ()
+    blockers: tuple[Blocker, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -55,28 +55,28 @@ def inspect_file_systems(
     What keeps one of them, or of the datasets, from being linked keeps nothing else waiting.
     """
     learned = {one.file_system: one for one in facts.file_systems}
-    obstacles: list[Obstacle] = []
+    blockers: list[Blocker] = []
     notes: list[str] = []
     zones: dict[str, str] = {}
     for grant in team.file_systems_on(facts.name):
         dataset, only = datasets.get(grant.dataset), _link(context, team, facts, grant.file_system, grant.dataset)
         if dataset and (refused := refusal(grant, dataset, facts)):
-            obstacles.append(Obstacle(*refused, only=only))
+            blockers.append(Blocker(*refused, only=only))
             continue
         try:
             found = _described(context, facts, grant.file_system)
         except Exception as error:  # whatever it is, it affects this alone
             if grant.file_system not in learned:  # what is known already was found before: its links report faults
                 what = f"file system {grant.file_system} cannot be read in account {facts.account}, {facts.region}"
-                obstacles.append(Obstacle(f"{what}: {reason_of(error)}"[:LONGEST_TEXT], _LIST_IT, only=only))
+                blockers.append(Blocker(f"{what}: {reason_of(error)}"[:LONGEST_TEXT], _LIST_IT, only=only))
             continue
         unfit = [replace(one, only=only) for one in _unfit(grant.file_system, found)]
-        obstacles += unfit
+        blockers += unfit
         if not unfit:
             learned[grant.file_system] = _facts(found)
             notes += _far(context, facts, found, subnets, zones)
     known = tuple(learned[name] for name in sorted(learned))
-    return FileSystems(replace(facts, file_systems=known), tuple(obstacles), tuple(dict.fromkeys(notes)))
+    return FileSystems(replace(facts, file_systems=known), tuple(blockers), tuple(dict.fromkeys(notes)))
 
 
 def _link(context: Context, team: Team, facts: ClusterFacts, file_system: str, dataset: str) -> str:
@@ -100,23 +100,23 @@ def _facts(found: Mapping[str, Any]) -> FileSystemFacts:
     return FileSystemFacts(found["FileSystemId"], found["DNSName"], mount_name, int(found["StorageCapacity"]))
 
 
-def _unfit(name: str, found: Mapping[str, Any]) -> Iterator[Obstacle]:
+def _unfit(name: str, found: Mapping[str, Any]) -> Iterator[Blocker]:
     """Why Amazon FSx links no bucket to a file system (FSx for Lustre user guide, "Linking your file system …")."""
     lustre = found.get("LustreConfiguration", {})
     if found.get("FileSystemType") != "LUSTRE":
         what = f"{name} is a file system of {found.get('FileSystemType')}, not of Lustre"
-        yield Obstacle(what, "Name one of FSx for Lustre.")
+        yield Blocker(what, "Name one of FSx for Lustre.")
     elif found.get("FileSystemTypeVersion", "2.10") == "2.10" or lustre.get("DeploymentType") == "SCRATCH_1":
         what = f"{name} is of Lustre {found.get('FileSystemTypeVersion', '2.10')}, {lustre.get('DeploymentType')}"
-        yield Obstacle(
+        yield Blocker(
             f"{what}: it does not support data repository associations", "Name one of 2.12 or newer, not SCRATCH_1."
         )
     elif lustre.get("AutomaticBackupRetentionDays"):
         what = f"file system {name} has automatic backups, so it does not support data repository associations"
-        yield Obstacle(what, "Turn its automatic backups off, or use another file system.")
+        yield Blocker(what, "Turn its automatic backups off, or use another file system.")
     elif found.get("Lifecycle") not in ("AVAILABLE", "UPDATING", "MISCONFIGURED"):
         what = f"file system {name} is {found.get('Lifecycle')}"
-        yield Obstacle(what, "Wait until it is AVAILABLE.", waits=found.get("Lifecycle") == "CREATING")
+        yield Blocker(what, "Wait until it is AVAILABLE.", waits=found.get("Lifecycle") == "CREATING")
 
 
 def _far(
@@ -141,7 +141,7 @@ def _far(
         yield f"{where} {', '.join(sorted(ours))}: each read incurs inter-zone transfer costs, and takes longer"
 
 
-def unfit_links(context: Context, desired: Mapping[Key, Resource], adding: Collection[Key]) -> Iterator[Obstacle]:
+def unfit_links(context: Context, desired: Mapping[Key, Resource], adding: Collection[Key]) -> Iterator[Blocker]:
     """Each link among ``adding`` that a file system has no room for, or that overlaps with another one's."""
     wanted = [resource for resource in desired.values() if isinstance(resource, DataRepositoryAssociation)]
     for place in sorted(
@@ -152,14 +152,14 @@ def unfit_links(context: Context, desired: Mapping[Key, Resource], adding: Colle
             present = associations(context, *place)
         except Exception as error:  # as above
             what = f"the links of file system {place[2]} cannot be read: {reason_of(error)}"
-            yield from (Obstacle(what[:LONGEST_TEXT], _LIST_IT, only=str(link.key)) for link in mine)
+            yield from (Blocker(what[:LONGEST_TEXT], _LIST_IT, only=str(link.key)) for link in mine)
             continue
         yield from _crowded(place[2], present, [link for link in mine if link.key in adding])
 
 
 def _crowded(
     file_system: str, there: Iterable[Mapping[str, Any]], wanted: Iterable[DataRepositoryAssociation]
-) -> Iterator[Obstacle]:
+) -> Iterator[Blocker]:
     """What FSx for Lustre would refuse of ``wanted``, beside what is there ("Linking your file system …")."""
     present = {association["FileSystemPath"]: association["DataRepositoryPath"] for association in there}
     room = limits.DATA_REPOSITORY_ASSOCIATIONS - len(present)
@@ -170,9 +170,9 @@ def _crowded(
         if room < 0:
             what = f"file system {file_system} has no room for another link besides {', '.join(sorted(present))}"
             remedy = f"Amazon FSx allows {limits.DATA_REPOSITORY_ASSOCIATIONS}: use another file system."
-            yield Obstacle(what[:LONGEST_TEXT], remedy, only=str(association.key))
+            yield Blocker(what[:LONGEST_TEXT], remedy, only=str(association.key))
         for path, repository in present.items():
             if overlap(association.key.name, path) or overlap(association.repository, repository):
                 what = f"file system {file_system} already links {path} to {repository}, and links must not overlap"
                 remedy = "Use another file system, or let the pods use the access point."
-                yield Obstacle(f"{what}: {association.repository}"[:LONGEST_TEXT], remedy, only=str(association.key))
+                yield Blocker(f"{what}: {association.repository}"[:LONGEST_TEXT], remedy, only=str(association.key))

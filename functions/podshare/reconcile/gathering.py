@@ -9,13 +9,13 @@ from podshare.aws.tables import Item
 from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context
 from podshare.kinds.facts import ClusterFacts
-from podshare.kinds.observation import LONGEST_TEXT, Observation, Obstacle
+from podshare.kinds.observation import LONGEST_TEXT, Blocker, Observation
 from podshare.reconcile.file_system_facts import inspect_file_systems
+from podshare.reconcile.observing import observe_resources
 from podshare.reconcile.preconditions import (
     ClusterCondition,
     inspect_cluster,
 )
-from podshare.reconcile.survey import survey
 from podshare.reconcile.team_records import TeamRecords, desired_resources
 from podshare.registry.accounts import Account
 
@@ -33,13 +33,13 @@ class Gathered:
 
     records: TeamRecords
     clusters: Clusters
-    obstacles: tuple[Obstacle, ...]
+    blockers: tuple[Blocker, ...]
     facts: Mapping[str, ClusterFacts] = field(default_factory=dict)
     desired: Mapping[Key, Resource] = field(default_factory=dict)
     observed: Mapping[Key, Observation] = field(default_factory=dict)
     known: Mapping[Key, str] = field(default_factory=dict)
     changing: Mapping[Key, Item] = field(default_factory=dict)
-    is_placed: bool = True
+    is_located: bool = True
 
 
 def gather(settings: Settings, context: Context, written: TeamRecords, read: Callable[[str], Account]) -> Gathered:
@@ -47,19 +47,19 @@ def gather(settings: Settings, context: Context, written: TeamRecords, read: Cal
 
     ``read`` reads an account of which nothing is known yet from the organization.
     """
-    records, obstacles = _with_unknown_accounts(written, read)
+    records, blockers = _with_unknown_accounts(written, read)
     clusters, linked = _inspect(context, records)
     facts = {**records.known_facts, **{name: one.facts for name, one in clusters.items() if one.facts}}
     if records.in_force and not facts.keys() & records.in_force.quotas.keys():
         # to plan now would be to revoke everything: nothing is known of where it should be
-        return Gathered(records, clusters, (*obstacles, *linked), is_placed=False)
+        return Gathered(records, clusters, (*blockers, *linked), is_located=False)
     desired = desired_resources(records, facts, context.installation)
     known = context.inventory.identities()
-    observed = survey(settings, context, desired, known, named=records.accounts, facts=facts)
+    observed = observe_resources(settings, context, desired, known, named=records.accounts, facts=facts)
     return Gathered(
         records=records,
         clusters=clusters,
-        obstacles=(*obstacles, *linked),
+        blockers=(*blockers, *linked),
         facts=facts,
         desired=desired,
         observed=observed,
@@ -70,29 +70,29 @@ def gather(settings: Settings, context: Context, written: TeamRecords, read: Cal
 
 def _with_unknown_accounts(
     records: TeamRecords, read: Callable[[str], Account]
-) -> tuple[TeamRecords, tuple[Obstacle, ...]]:
+) -> tuple[TeamRecords, tuple[Blocker, ...]]:
     """The records with the accounts that they name and of which nothing is known yet, read from the organization."""
     unknown = sorted(records.named_accounts - records.accounts.keys())
-    accounts, obstacles = dict(records.accounts), list[Obstacle]()
+    accounts, blockers = dict(records.accounts), list[Blocker]()
     for account in unknown[:MOST_UNKNOWN]:
         try:
             accounts[account] = read(account)
         except Exception as error:  # whatever it is, what is known of the other accounts counts
             what = f"account {account} has never been read, and the organization cannot be read: {reason_of(error)}"
             remedy = "Deploy accounts/management.yaml, or make the hub a delegated administrator (docs/deploy.md)."
-            obstacles.append(Obstacle(what[:LONGEST_TEXT], remedy))
+            blockers.append(Blocker(what[:LONGEST_TEXT], remedy))
             break
-    if not obstacles and unknown[MOST_UNKNOWN:]:
+    if not blockers and unknown[MOST_UNKNOWN:]:
         what = f"{len(unknown) - MOST_UNKNOWN} of the accounts that the record names have not been read yet"
-        obstacles.append(
-            Obstacle(what, "Wait: each run reads some of them. `podshare sweep` reads all of them.", waits=True)
+        blockers.append(
+            Blocker(what, "Wait: each run reads some of them. `podshare sweep` reads all of them.", waits=True)
         )
-    return replace(records, accounts=accounts), tuple(obstacles)
+    return replace(records, accounts=accounts), tuple(blockers)
 
 
-def _inspect(context: Context, records: TeamRecords) -> tuple[Clusters, tuple[Obstacle, ...]]:
+def _inspect(context: Context, records: TeamRecords) -> tuple[Clusters, tuple[Blocker, ...]]:
     """What AWS says of the team's clusters, and what keeps datasets from being linked to file systems there."""
-    team, found, obstacles = records.in_force, dict[str, ClusterCondition](), list[Obstacle]()
+    team, found, blockers = records.in_force, dict[str, ClusterCondition](), list[Blocker]()
     here = records.clusters.keys() - records.gone_clusters  # in a departed account podshare asks for nothing
     for name, cluster in records.clusters.items() if team else ():
         if name not in here:
@@ -101,7 +101,7 @@ def _inspect(context: Context, records: TeamRecords) -> tuple[Clusters, tuple[Ob
         if team and condition.facts and team.file_systems_on(name):
             known = records.known_facts[name].file_systems if name in records.known_facts else ()
             facts = replace(condition.facts, file_systems=known)
-            looked = inspect_file_systems(context, team, facts, condition.subnets, records.datasets)
-            found[name] = replace(condition, facts=looked.facts, notes=looked.notes)
-            obstacles += looked.obstacles
-    return found, tuple(obstacles)
+            inspected = inspect_file_systems(context, team, facts, condition.subnets, records.datasets)
+            found[name] = replace(condition, facts=inspected.facts, notes=inspected.notes)
+            blockers += inspected.blockers
+    return found, tuple(blockers)

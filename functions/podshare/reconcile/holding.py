@@ -18,7 +18,7 @@ from podshare.registry.records import Membership
 
 TEAM_HELD = "Team Held"
 MOST_SHOWN = 100  # keys of what is held back, in the execution's history
-MOST_TOLD = 20  # losses in words, in the status and the event
+MOST_REPORTED = 20  # losses in words, in the status and the event
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,12 @@ class Held:
             "lost access within an hour"
         )
         remedy = f"If this is intended: {self.command(team)}. If not, restore the records."
-        told = {"hash": self.hash, "since": self.since, "count": len(self.losses), "losses": [*self.losses[:MOST_TOLD]]}
+        told = {
+            "hash": self.hash,
+            "since": self.since,
+            "count": len(self.losses),
+            "losses": [*self.losses[:MOST_REPORTED]],
+        }
         return {**told, "what": what, "remedy": remedy, "keys": [str(key) for key in self.keys[:MOST_SHOWN]]}
 
     def command(self, team: str) -> str:
@@ -47,7 +52,7 @@ class Held:
 
     def announce(self, team: str) -> None:
         """Announce it on the hub's default bus."""
-        news = {"hash": self.hash, "since": self.since, "losses": [*self.losses[:MOST_TOLD]]}
+        news = {"hash": self.hash, "since": self.since, "losses": [*self.losses[:MOST_REPORTED]]}
         announce(team, TEAM_HELD, [{**news, "count": len(self.losses), "approve": self.command(team)}])
 
 
@@ -90,7 +95,7 @@ def hold_back(
     return kept, held
 
 
-def losses_told(
+def losses_reported(
     settings: Settings,
     team: str,
     desired: Mapping[Key, Resource],

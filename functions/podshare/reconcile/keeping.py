@@ -9,7 +9,7 @@ from podshare.aws.settings import Settings
 from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.compute_quota.shape import ComputeQuota
 from podshare.kinds.context import Context
-from podshare.kinds.observation import LeftBehind, Unreadable
+from podshare.kinds.observation import Orphaned, Unreadable
 from podshare.kinds.shapes import is_by_hand
 from podshare.reconcile.file_system_facts import keep_file_systems
 from podshare.reconcile.gathering import Clusters, Gathered
@@ -18,12 +18,12 @@ from podshare.reconcile.team_records import TeamRecords
 from podshare.registry.records import DELETE_WORK
 
 
-def keep(settings: Settings, context: Context, gathered: Gathered, doubtful: Collection[Key]) -> None:
-    """Write down all that a plan has found; what is ``doubtful`` is not forgotten."""
+def keep(settings: Settings, context: Context, gathered: Gathered, settling: Collection[Key]) -> None:
+    """Write down all that a plan has found; what is ``settling`` is not forgotten."""
     context.inventory.adopt()
     former = _keep_accepted(context, gathered.records, gathered.clusters)
     context.inventory.keep(gathered.desired)
-    _keep_inventory(context, gathered, doubtful)
+    _keep_inventory(context, gathered, settling)
     _keep_accounts(settings, context, gathered, former)
 
 
@@ -37,7 +37,7 @@ def _keep_accepted(context: Context, records: TeamRecords, clusters: Clusters) -
     former = frozenset(str(account) for account in (context.state.get(team, "accounts") or {}).get("accounts", ()))
     if records.team:
         written = records.team.model_dump_json(by_alias=True)
-        _accept(context, records, team, record=written, closed=sorted(records.closed))
+        _accept(context, records, team, record=written, closed=sorted(records.suspended))
     elif not records.written:
         if last := context.state.get(team, "accepted"):  # what the record said of its deletion counts after it
             on_delete = json.loads(str(last["record"])).get("on_delete", DELETE_WORK)
@@ -61,7 +61,7 @@ def _accept(context: Context, records: TeamRecords, record_id: str, **accepted: 
         context.state.put(record_id, "accepted", **accepted)
 
 
-def _keep_inventory(context: Context, gathered: Gathered, doubtful: Collection[Key]) -> None:
+def _keep_inventory(context: Context, gathered: Gathered, settling: Collection[Key]) -> None:
     """Keep what is there, also what was found by its name alone; forget what is gone, or a person's to look after now.
 
     What is not in the inventory would be looked for no more once nobody asks for it, and give access for ever.
@@ -69,19 +69,19 @@ def _keep_inventory(context: Context, gathered: Gathered, doubtful: Collection[K
     for key, there in gathered.observed.items():
         out_of_reach = any(is_by_hand(cluster, key) for cluster in gathered.facts.values())
         if there is None and key.kind is Kind.NAMESPACE and not out_of_reach:
-            _look_into(context, gathered, key)
-        if out_of_reach or (there is None and key not in gathered.desired and key not in doubtful):
+            _mark_inspected(context, gathered, key)
+        if out_of_reach or (there is None and key not in gathered.desired and key not in settling):
             if key in gathered.known:
                 context.inventory.forget(key)
         elif isinstance(there, Resource) and gathered.known.get(key) != there.identity:
             context.inventory.name(key, there.identity, datetime.datetime.now(datetime.UTC).isoformat())
 
 
-def _look_into(context: Context, gathered: Gathered, namespace: Key) -> None:
+def _mark_inspected(context: Context, gathered: Gathered, namespace: Key) -> None:
     """Write down that what drains may be looked for, also once a namespace that has gone is forgotten."""
     for key, there in gathered.observed.items():
         if isinstance(there, ComputeQuota) and key.container == namespace.container and key not in gathered.desired:
-            context.inventory.look_into(key)
+            context.inventory.mark_inspected(key)
 
 
 def _keep_accounts(settings: Settings, context: Context, gathered: Gathered, former: frozenset[str]) -> None:
@@ -97,7 +97,7 @@ def _keep_accounts(settings: Settings, context: Context, gathered: Gathered, for
     silent = {key.account for key, found in observed.items() if isinstance(found, Unreadable) and found.no_role}
     for account in sorted(silent):
         begin_waiting(settings, account)
-    answering = {key.account for key, found in observed.items() if not isinstance(found, Unreadable | LeftBehind)}
+    answering = {key.account for key, found in observed.items() if not isinstance(found, Unreadable | Orphaned)}
     for account in sorted(answering - silent):
         if account in records.accounts and records.accounts[account].waiting_since:
             end_waiting(settings, account)

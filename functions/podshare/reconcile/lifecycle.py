@@ -5,7 +5,7 @@ from typing import Any
 
 from podshare.aws.settings import Settings
 from podshare.kinds import names
-from podshare.reconcile.concerned import teams_of_account
+from podshare.reconcile.affected_teams import teams_of_account
 from podshare.reconcile.organization_accounts import observe
 from podshare.reconcile.organization_events import subject_of
 from podshare.reconcile.triggers import event_id, execution, start_once, trigger_of

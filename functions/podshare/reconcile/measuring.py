@@ -19,13 +19,13 @@ def oldest_lease(settings: Settings) -> float:
     return max(map(_age, State(settings.state).query(LEASES)), default=0.0)
 
 
-def parked_accounts(plan: Mapping[str, Any]) -> int:
+def accounts_given_up(plan: Mapping[str, Any]) -> int:
     """In how many accounts of a team nothing can be done until somebody has fixed their member stack."""
     return len(
         {
-            obstacle["account"]
-            for obstacle in plan.get("obstacles", [])
-            if obstacle.get("account") and not obstacle.get("bucket") and not obstacle.get("waits")
+            blocker["account"]
+            for blocker in plan.get("obstacles", [])
+            if blocker.get("account") and not blocker.get("bucket") and not blocker.get("waits")
         }
     )
 

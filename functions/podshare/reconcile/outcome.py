@@ -90,17 +90,19 @@ def outcome(plan: Mapping[str, Any], results: Iterable[Result], verification: Ma
     # what is known to be unfinished is reported once, as that
     unfinished = {result.get("key") for result in results if result["status"] != "done"}
     unfinished |= set(held["keys"]) if held else set()
-    unfinished |= {obstacle["only"] for obstacle in plan.get("obstacles", []) if obstacle.get("only")}
+    unfinished |= {blocker["only"] for blocker in plan.get("obstacles", []) if blocker.get("only")}
     violations = [item for item in verification.get("violations", []) if item["key"] not in unfinished]
     problems += [_violation(item) for item in violations]
     told = unfinished | {item["key"] for item in violations}
-    excess = [item for item in verification.get("proof", {}).get("broken", []) if told.isdisjoint(item["keys"])]
-    problems += [_excess(item) for item in excess]
+    unexpected_access = [
+        item for item in verification.get("proof", {}).get("broken", []) if told.isdisjoint(item["keys"])
+    ]
+    problems += [_unexpected_access(item) for item in unexpected_access]
     problems += [_difference(item) for item in verification.get("differences", []) if item["key"] not in unfinished]
-    obstacles = plan.get("obstacles", [])
-    waits = bool(waiting) or any(obstacle.get("waits") for obstacle in obstacles)
-    blocked = not all(obstacle.get("waits") for obstacle in obstacles)
-    state = _state(plan, bool(error or failed or violations or excess or blocked), waits, verification)
+    blockers = plan.get("obstacles", [])
+    waits = bool(waiting) or any(blocker.get("waits") for blocker in blockers)
+    blocked = not all(blocker.get("waits") for blocker in blockers)
+    state = _state(plan, bool(error or failed or violations or unexpected_access or blocked), waits, verification)
     may_pass = any(str(result.get("detail", "")).startswith(_MAY_PASS) for result in results)
     return Outcome(state, _summary(state, results, problems), tuple(problems), waits, may_pass)
 
@@ -157,7 +159,7 @@ def _violation(item: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _excess(item: Mapping[str, Any]) -> dict[str, str]:
+def _unexpected_access(item: Mapping[str, Any]) -> dict[str, str]:
     what = f"unexpected access: {item['what']} ({', '.join(item['keys'])})"
     return {"what": what, "remedy": "The next reconciliation revokes it; find out in CloudTrail who granted it."}
 

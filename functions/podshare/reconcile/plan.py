@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from podshare.kinds.base import Key, Kind, Resource, Stage, Work, same
-from podshare.kinds.observation import LONGEST_TEXT, Foreign, LeftBehind, Observation, Obstacle, Unreadable
+from podshare.kinds.base import ExecutionRole, Key, Kind, Resource, Stage, same
+from podshare.kinds.observation import LONGEST_TEXT, Blocker, Foreign, Observation, Orphaned, Unreadable
 from podshare.kinds.shapes import SHAPES
 
 # of one run: a state's input may have 256 KiB (Step Functions quotas); what does not fit is done by the next run
 MOST_CHANGES = 250
 MOST_BYTES = 120_000
 LONGEST_VALUE = 240
-MOST_LEFT_BEHIND = 50  # told of one team; the inventory names them all
+MOST_ORPHANED = 50  # told of one team; the inventory names them all
 
 
 class Action(StrEnum):
@@ -29,15 +29,15 @@ class Action(StrEnum):
     running work of a compute quota that is about to go.
     """
 
-    CUT = "cut"
-    NARROW = "narrow"
+    REVOKE = "cut"
+    RESTRICT = "narrow"
     DELETE = "delete"
     DRAIN = "drain"
     CREATE = "create"
     UPDATE = "update"
 
 
-REVOKING = frozenset({Action.CUT, Action.NARROW, Action.DELETE})
+REVOKING = frozenset({Action.REVOKE, Action.RESTRICT, Action.DELETE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Change:
 
     key: Key
     action: Action
-    work: str
+    execution_role: str
     why: str
     differs: tuple[Difference, ...] = ()
 
@@ -68,31 +68,31 @@ class Change:
             "name": self.key.name,
             "why": self.why,
             "differs": [{"field": item.field, "from": item.old, "to": item.new} for item in self.differs],
-            "work": self.work,
+            "work": self.execution_role,
             "key": str(self.key),
         }
 
 
-Wave = tuple[Change, ...]
-Lane = tuple[Wave, ...]
+Batch = tuple[Change, ...]
+Chain = tuple[Batch, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """All changes: revoking ones by stage, providing ones in lanes of waves; ``left`` counts those cut off."""
 
-    revoke: Mapping[Stage, Wave] = field(default_factory=dict)
-    allocate: tuple[Lane, ...] = ()
-    grant: tuple[Lane, ...] = ()
-    obstacles: tuple[Obstacle, ...] = ()
-    left_behind: tuple[LeftBehind, ...] = ()
+    revoke: Mapping[Stage, Batch] = field(default_factory=dict)
+    allocate: tuple[Chain, ...] = ()
+    grant: tuple[Chain, ...] = ()
+    blockers: tuple[Blocker, ...] = ()
+    orphaned: tuple[Orphaned, ...] = ()
     left: int = 0
 
     @property
     def changes(self) -> tuple[Change, ...]:
         """Every change, in the order of their stages and waves."""
         revoking = [change for stage in sorted(self.revoke) for change in self.revoke[stage]]
-        providing = [change for lane in (*self.allocate, *self.grant) for wave in lane for change in wave]
+        providing = [change for chain in (*self.allocate, *self.grant) for batch in chain for change in batch]
         return (*revoking, *providing)
 
     @property
@@ -110,35 +110,35 @@ class Plan:
                 {"stage": stage.name.lower(), "changes": [change.as_dict() for change in self.revoke[stage]]}
                 for stage in sorted(self.revoke)
             ],
-            "allocate": [_side_by_side({number: lane}) for number, lane in enumerate(self.allocate)],
-            "grant": [_side_by_side(lanes) for lanes in _alike(self.grant, len(self.allocate))],
-            "obstacles": [obstacle.as_dict() for obstacle in self.obstacles],
-            "left_behind": [thing.as_dict() for thing in self.left_behind[:MOST_LEFT_BEHIND]],
+            "allocate": [_side_by_side({number: chain}) for number, chain in enumerate(self.allocate)],
+            "grant": [_side_by_side(chains) for chains in _alike(self.grant, len(self.allocate))],
+            "obstacles": [blocker.as_dict() for blocker in self.blockers],
+            "left_behind": [thing.as_dict() for thing in self.orphaned[:MOST_ORPHANED]],
         }
 
 
-def _alike(lanes: Iterable[Lane], first: int) -> list[dict[int, Lane]]:
+def _alike(chains: Iterable[Chain], first: int) -> list[dict[int, Chain]]:
     """Lanes by their numbers from ``first``, those together whose waves are for the same functions.
 
     They go side by side, so that each function is asked once a wave. What needs the namespace does not: a compute quota
     may take minutes in one cluster and seconds in another.
     """
-    alike: dict[tuple[frozenset[str], ...], dict[int, Lane]] = {}
-    for number, lane in enumerate(lanes, first):
-        works = tuple(frozenset(change.work for change in wave) for wave in lane)
-        alike.setdefault(works, {})[number] = lane
+    alike: dict[tuple[frozenset[str], ...], dict[int, Chain]] = {}
+    for number, chain in enumerate(chains, first):
+        execution_roles = tuple(frozenset(change.execution_role for change in batch) for batch in chain)
+        alike.setdefault(execution_roles, {})[number] = chain
     return [*alike.values()]
 
 
-def _side_by_side(lanes: Mapping[int, Lane]) -> dict[str, Any]:
+def _side_by_side(chains: Mapping[int, Chain]) -> dict[str, Any]:
     """Lanes with as many waves each; every change names its own, since one that fails stops no other."""
-    about = dict.fromkeys(lane[0][0].why for lane in lanes.values())
-    waves = zip(*([(number, wave) for wave in lane] for number, lane in lanes.items()), strict=True)
+    about = dict.fromkeys(chain[0][0].why for chain in chains.values())
+    batches = zip(*([(number, batch) for batch in chain] for number, chain in chains.items()), strict=True)
     return {
         "about": "; ".join(about),
         "waves": [
-            {"changes": [{**change.as_dict(), "lane": number} for number, wave in numbered for change in wave]}
-            for numbered in waves
+            {"changes": [{**change.as_dict(), "lane": number} for number, batch in numbered for change in batch]}
+            for numbered in batches
         ],
     }
 
@@ -146,11 +146,11 @@ def _side_by_side(lanes: Mapping[int, Lane]) -> dict[str, Any]:
 def plan(
     desired: Mapping[Key, Resource],
     observed: Mapping[Key, Observation],
-    obstacles: Iterable[Obstacle] = (),
+    blockers: Iterable[Blocker] = (),
 ) -> Plan:
-    """What it takes to make ``observed`` equal ``desired``. ``obstacles`` withhold additions, never a revocation."""
-    environment = tuple(obstacles)
-    found = (*environment, *_observed_obstacles(desired, observed))
+    """What it takes to make ``observed`` equal ``desired``. ``blockers`` withhold additions, never a revocation."""
+    environment = tuple(blockers)
+    found = (*environment, *_observed_blockers(desired, observed))
     withheld = _withheld(desired, observed, environment)
     revoking = [step for key in sorted(observed) for step in _revoking(desired.get(key), observed[key])]
     adding = [
@@ -160,13 +160,13 @@ def plan(
     ]
     fitting = _fitting([*(change for _, change in revoking), *adding])
     kept_revoking, kept_adding = revoking[:fitting], adding[: max(0, fitting - len(revoking))]
-    lanes = _lanes(kept_adding, desired)
+    chains = _chains(kept_adding, desired)
     return Plan(
         revoke=_by_stage(kept_revoking),
-        allocate=tuple(lane for lane in lanes if _needs_namespace(lane)),
-        grant=tuple(lane for lane in lanes if not _needs_namespace(lane)),
-        obstacles=found,
-        left_behind=tuple(found for found in observed.values() if isinstance(found, LeftBehind)),
+        allocate=tuple(chain for chain in chains if _needs_namespace(chain)),
+        grant=tuple(chain for chain in chains if not _needs_namespace(chain)),
+        blockers=found,
+        orphaned=tuple(found for found in observed.values() if isinstance(found, Orphaned)),
         left=len(revoking) + len(adding) - len(kept_revoking) - len(kept_adding),
     )
 
@@ -181,7 +181,7 @@ def _fitting(changes: Iterable[Change]) -> int:
     return MOST_CHANGES
 
 
-def goal(action: Action, desired: Resource | None, observed: Resource | None) -> Resource | None:
+def target_state(action: Action, desired: Resource | None, observed: Resource | None) -> Resource | None:
     """What a change leaves behind, from what is desired and there *now*: None means that nothing does.
 
     A change that has been overtaken leaves what is there: one that revokes never removes what has become desired
@@ -192,10 +192,10 @@ def goal(action: Action, desired: Resource | None, observed: Resource | None) ->
     if observed is None:
         return None
     if desired:
-        return observed.common(desired)
+        return observed.intersection(desired)
     if action is Action.DELETE:
         return None
-    return observed.cut() or observed
+    return observed.revoked() or observed
 
 
 def differences(observed: Resource, wanted: Resource) -> tuple[Difference, ...]:
@@ -220,29 +220,35 @@ def _revoking(desired: Resource | None, observed: Observation) -> Iterator[tuple
     if not isinstance(observed, Resource):
         return
     if desired is None:
-        cut = observed.cut()
-        if cut and not same(cut, observed):
-            yield observed.cut_stage, _change(observed, Action.CUT, "no longer desired", differences(observed, cut))
+        revoked = observed.revoked()
+        if revoked and not same(revoked, observed):
+            yield (
+                observed.revoke_stage,
+                _change(observed, Action.REVOKE, "no longer desired", differences(observed, revoked)),
+            )
         if observed.key.kind is Kind.COMPUTE_QUOTA:
             why = "the team's running work ends before its compute quota is deleted"
-            yield Stage.RUNNING_WORK, Change(observed.key, Action.DRAIN, Work.KUBERNETES, why)
+            yield Stage.RUNNING_WORK, Change(observed.key, Action.DRAIN, ExecutionRole.KUBERNETES, why)
         yield observed.remove_stage, _change(observed, Action.DELETE, observed.unwanted)
         return
-    common = observed.common(desired)
-    if common is None:
+    intersection = observed.intersection(desired)
+    if intersection is None:
         differs = differences(observed, desired)
         why = f"cannot be changed in place: {', '.join(item.field for item in differs)}"
-        yield observed.cut_stage, _change(observed, Action.DELETE, why, differs)
-    elif not same(common, observed):
-        yield observed.cut_stage, _change(observed, Action.NARROW, desired.why, differences(observed, common))
+        yield observed.revoke_stage, _change(observed, Action.DELETE, why, differs)
+    elif not same(intersection, observed):
+        yield (
+            observed.revoke_stage,
+            _change(observed, Action.RESTRICT, desired.why, differences(observed, intersection)),
+        )
 
 
 def _change(resource: Resource, action: Action, why: str, differs: tuple[Difference, ...] = ()) -> Change:
-    return Change(resource.key, action, resource.work, why, differs)
+    return Change(resource.key, action, resource.execution_role, why, differs)
 
 
-def _by_stage(steps: Iterable[tuple[Stage, Change]]) -> dict[Stage, Wave]:
-    stages: dict[Stage, Wave] = {}
+def _by_stage(steps: Iterable[tuple[Stage, Change]]) -> dict[Stage, Batch]:
+    stages: dict[Stage, Batch] = {}
     for stage, change in steps:
         stages[stage] = (*stages.get(stage, ()), change)
     return stages
@@ -256,7 +262,7 @@ def _adding(desired: Resource, observed: Observation) -> Change | None:
         return _change(desired, Action.CREATE, desired.why)
     if not isinstance(observed, Resource):
         return None
-    kept = observed.common(desired)
+    kept = observed.intersection(desired)
     if kept is None:
         return _change(desired, Action.CREATE, desired.why)
     if differs := differences(kept, desired):
@@ -264,22 +270,22 @@ def _adding(desired: Resource, observed: Observation) -> Change | None:
     return None
 
 
-def _observed_obstacles(desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]) -> Iterator[Obstacle]:
+def _observed_blockers(desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]) -> Iterator[Blocker]:
     for key, found in observed.items():
         thing = f"{key.kind.replace('_', ' ')} {key.name} in account {key.account}"
         if isinstance(found, Foreign) and key in desired:
-            yield Obstacle(f"{thing} is not podshare's: {found.found}"[:LONGEST_TEXT], found.remedy)
+            yield Blocker(f"{thing} is not podshare's: {found.found}"[:LONGEST_TEXT], found.remedy)
         elif isinstance(found, Foreign):
             what = f"{thing} is no longer wanted, but podshare may not delete it: {found.found}"
             remedy = f"Check who uses it. If nobody needs it, delete it: {SHAPES[key.kind].deletion(key)}"
-            yield Obstacle(what[:LONGEST_TEXT], remedy[:LONGEST_TEXT], account=key.account)
+            yield Blocker(what[:LONGEST_TEXT], remedy[:LONGEST_TEXT], account=key.account)
         elif isinstance(found, Unreadable) and not (found.no_role and key in desired):  # told once per account
             remedy = "podshare leaves it unchanged; the next reconciliation tries again."
-            yield Obstacle(f"{thing} cannot be read: {found.reason}"[:LONGEST_TEXT], remedy)
+            yield Blocker(f"{thing} cannot be read: {found.reason}"[:LONGEST_TEXT], remedy)
 
 
 def _withheld(
-    desired: Mapping[Key, Resource], observed: Mapping[Key, Observation], environment: Iterable[Obstacle]
+    desired: Mapping[Key, Resource], observed: Mapping[Key, Observation], environment: Iterable[Blocker]
 ) -> set[Key]:
     """What must wait: covered by a blocker of the environment, not ours, unreadable, or in need of such a resource."""
     withheld = {key for key, resource in desired.items() if any(one.covers(resource) for one in environment)}
@@ -294,23 +300,23 @@ def _withheld(
     return withheld
 
 
-def _lanes(changes: Iterable[Change], desired: Mapping[Key, Resource]) -> list[Lane]:
+def _chains(changes: Iterable[Change], desired: Mapping[Key, Resource]) -> list[Chain]:
     """Changes that need each other share a lane, in waves: each wave needs only what the ones before provide."""
     pending = {change.key: change for change in changes}
     needs = {key: desired[key].needs & pending.keys() for key in pending}
     depth: dict[Key, int] = {}
 
-    def wave_of(key: Key) -> int:
+    def batch_of(key: Key) -> int:
         if key not in depth:
-            depth[key] = 1 + max((wave_of(need) for need in needs[key]), default=-1)
+            depth[key] = 1 + max((batch_of(need) for need in needs[key]), default=-1)
         return depth[key]
 
-    lanes = []
+    chains = []
     for group in _groups(needs):
-        last = max(wave_of(key) for key in group)
-        waves = (tuple(pending[key] for key in group if wave_of(key) == wave) for wave in range(last + 1))
-        lanes.append(tuple(waves))
-    return lanes
+        last = max(batch_of(key) for key in group)
+        batches = (tuple(pending[key] for key in group if batch_of(key) == batch) for batch in range(last + 1))
+        chains.append(tuple(batches))
+    return chains
 
 
 def _groups(needs: Mapping[Key, frozenset[Key]]) -> list[list[Key]]:
@@ -328,5 +334,5 @@ def _groups(needs: Mapping[Key, frozenset[Key]]) -> list[list[Key]]:
     return list({id(group): group for group in group_of.values()}.values())
 
 
-def _needs_namespace(lane: Lane) -> bool:
-    return any(SHAPES[change.key.kind].in_namespace for wave in lane for change in wave)
+def _needs_namespace(chain: Chain) -> bool:
+    return any(SHAPES[change.key.kind].in_namespace for batch in chain for change in batch)

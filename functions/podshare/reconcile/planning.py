@@ -16,16 +16,18 @@ from podshare.kinds.context import Context
 from podshare.kinds.desired import by_hand, manifests
 from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.hardening import not_verified
-from podshare.kinds.observation import LONGEST_TEXT, Obstacle
+from podshare.kinds.observation import LONGEST_TEXT, Blocker
 from podshare.kinds.role.shape import Role
 from podshare.kinds.team_on_cluster import ALL_MEMBERS
 from podshare.policy import policies
 from podshare.reconcile import buckets
+from podshare.reconcile.access_reports import keep_access_report, watch
 from podshare.reconcile.cluster_records import of_other_records
-from podshare.reconcile.doubts import as_obstacle, doubts
+from podshare.reconcile.expirations import keep_expirations
 from podshare.reconcile.gathering import Clusters, Gathered, gather
-from podshare.reconcile.holding import hold_back, losses_told
+from podshare.reconcile.holding import hold_back, losses_reported
 from podshare.reconcile.keeping import keep
+from podshare.reconcile.observing import reading_context
 from podshare.reconcile.organization_accounts import is_listed, observe
 from podshare.reconcile.plan import Action, Plan, plan
 from podshare.reconcile.preconditions import (
@@ -37,11 +39,9 @@ from podshare.reconcile.preconditions import (
     other_teams,
     reserved_names,
 )
-from podshare.reconcile.proving import prove, watch
 from podshare.reconcile.quota_fit import Fit, check_fit, forget_claim
-from podshare.reconcile.survey import reading_context
+from podshare.reconcile.settling import settled_and_settling, settling_blocker
 from podshare.reconcile.team_records import TeamRecords, desired_resources, read_records
-from podshare.reconcile.terms import keep_terms
 from podshare.reconcile.verification import verified
 from podshare.registry.accounts import DEPARTED, is_blocked, is_gone
 from podshare.registry.records import Cluster
@@ -74,13 +74,13 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, A
     records = gathered.records
     existing = {key: resource for key, resource in gathered.observed.items() if isinstance(resource, Resource)}
     points = [existing.get(key, resource) for key, resource in gathered.desired.items()]
-    obstacles = (*decided.plan.obstacles, *_likely_mistyped(settings, records, decided.plan))
-    foreseen = replace(decided.plan, obstacles=obstacles)
+    blockers = (*decided.plan.blockers, *_likely_mistyped(settings, records, decided.plan))
+    foreseen = replace(decided.plan, blockers=blockers)
     return {
         **_described(context, gathered, foreseen, decided.notes),
         "manifests": _by_hand(records, gathered.facts, context.installation),
         "access_points": described(context.installation, points),
-        "losses": losses_told(
+        "losses": losses_reported(
             settings,
             team,
             gathered.desired,
@@ -90,21 +90,21 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, A
     }
 
 
-def _likely_mistyped(settings: Settings, records: TeamRecords, found: Plan) -> Iterator[Obstacle]:
+def _likely_mistyped(settings: Settings, records: TeamRecords, found: Plan) -> Iterator[Blocker]:
     """Where access would be revoked, and a selector means nobody: a mistyped id or tag looks like that."""
     for selector in records.idle_selectors if found.revoke and is_listed(settings) else ():
         what = f"{selector} selects no account, and this plan revokes access of other members"
-        yield Obstacle(what, "Correct the selector, or remove its line if nobody is to be selected.")
+        yield Blocker(what, "Correct the selector, or remove its line if nobody is to be selected.")
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What has to change, and what there is to know; ``settled`` and ``doubtful`` is what was changed lately."""
+    """What has to change, and what there is to know; ``settled`` and ``settling`` is what was changed lately."""
 
     plan: Plan
     notes: tuple[str, ...]
     settled: frozenset[Key]
-    doubtful: frozenset[Key]
+    settling: frozenset[Key]
 
 
 def decide(settings: Settings, context: Context, gathered: Gathered, attempt: str | None) -> Decided:
@@ -118,27 +118,29 @@ def decide(settings: Settings, context: Context, gathered: Gathered, attempt: st
         name: _of_one_record(settings, context, records.clusters[name], condition, claim=claim)
         for name, condition in gathered.clusters.items()
     }
-    obstacles, notes = [*gathered.obstacles], list[str]()
-    if gathered.is_placed:
+    blockers, notes = [*gathered.blockers], list[str]()
+    if gathered.is_located:
         if records.selects and not is_listed(settings):
             what = "the organization has not been listed yet, so selectors select no account"
-            obstacles.append(Obstacle(what, "Run `podshare sweep` once after the deployment."))
-        obstacles += [*_not_in_the_organization(records), *_on_gone_clusters(records)]
-        obstacles += late_member_roles(settings, records.accounts, desired, observed)
+            blockers.append(Blocker(what, "Run `podshare sweep` once after the deployment."))
+        blockers += [*_not_in_the_organization(records), *_on_gone_clusters(records)]
+        blockers += late_member_roles(settings, records.accounts, desired, observed)
         fits = [*_fits(context, records, clusters, desired, claim=claim)]
-        obstacles += [obstacle for fit in fits for obstacle in fit.obstacles]
-        obstacles += other_teams(context, desired, observed)
-        obstacles += other_namespaces(context, desired, observed, gathered.known)
-        obstacles += [*reserved_names(desired, observed), *lost_namespaces(context, desired, observed)]
+        blockers += [blocker for fit in fits for blocker in fit.blockers]
+        blockers += other_teams(context, desired, observed)
+        blockers += other_namespaces(context, desired, observed, gathered.known)
+        blockers += [*reserved_names(desired, observed), *lost_namespaces(context, desired, observed)]
         shut, denials = buckets.denied(context, desired)
-        obstacles += shut
+        blockers += shut
         notes += [*denials, *buckets.put_back(context, desired), *(note for fit in fits for note in fit.notes)]
         notes += [note for cluster in clusters.values() for note in cluster.notes]
         notes += [*_cluster_notes(records, gathered.facts, context.installation)]
         notes += [*_shared_role_notes(desired.values())]
-    settled, doubtful = doubts(gathered.changing, desired, observed, attempt) if attempt else (frozenset(), frozenset())
-    obstacles += map(as_obstacle, sorted(doubtful))
-    return Decided(_plan(context, gathered, clusters, obstacles), tuple(notes), settled, doubtful)
+    settled, settling = (
+        settled_and_settling(gathered.changing, desired, observed, attempt) if attempt else (frozenset(), frozenset())
+    )
+    blockers += map(settling_blocker, sorted(settling))
+    return Decided(_plan(context, gathered, clusters, blockers), tuple(notes), settled, settling)
 
 
 def _of_one_record(
@@ -147,7 +149,7 @@ def _of_one_record(
     if condition.facts is None:
         return condition
     others = of_other_records(settings, context, cluster, condition.facts, claim=claim)
-    return replace(condition, obstacles=(*condition.obstacles, *others))
+    return replace(condition, blockers=(*condition.blockers, *others))
 
 
 def _shared_role_notes(desired: Iterable[Resource]) -> Iterator[str]:
@@ -197,16 +199,16 @@ def _fits(
             forget_claim(context, facts, records.name)
 
 
-def _not_in_the_organization(records: TeamRecords) -> Iterator[Obstacle]:
+def _not_in_the_organization(records: TeamRecords) -> Iterator[Blocker]:
     """A record that names an account which the organization does not have says so until it is fixed."""
     for account in sorted(records.named_accounts & records.accounts.keys()):
         if records.accounts[account].state == DEPARTED:
             what = f"account {account} is not, or no longer, in the organization"
             remedy = "Correct its id, or remove it from the team's members, or from the dataset's or cluster's record."
-            yield Obstacle(what, remedy, account=account)
+            yield Blocker(what, remedy, account=account)
 
 
-def _on_gone_clusters(records: TeamRecords) -> Iterator[Obstacle]:
+def _on_gone_clusters(records: TeamRecords) -> Iterator[Blocker]:
     """A team's notes name each of its clusters that nobody may use any more, until it is taken out of its record."""
     wanted = records.in_force.quotas.keys() if records.in_force else set()
     for name in sorted((records.gone_clusters | records.shut_clusters) & wanted):
@@ -215,7 +217,7 @@ def _on_gone_clusters(records: TeamRecords) -> Iterator[Obstacle]:
             continue
         standing = records.accounts[account].standing
         what = f"cluster {name} is in account {account}, which is {standing}: its access is revoked"
-        yield Obstacle(what[:LONGEST_TEXT], _back(records, account), cluster=name)
+        yield Blocker(what[:LONGEST_TEXT], _back(records, account), cluster=name)
 
 
 def _back(records: TeamRecords, account: str) -> str:
@@ -225,24 +227,24 @@ def _back(records: TeamRecords, account: str) -> str:
     return "Remove the cluster from the team's record, or bring the account back."
 
 
-def _plan(context: Context, gathered: Gathered, each: Clusters, obstacles: list[Obstacle]) -> Plan:
+def _plan(context: Context, gathered: Gathered, each: Clusters, blockers: list[Blocker]) -> Plan:
     """The plan; what it adds is planned only once all of its blockers are known."""
-    made = plan(gathered.desired, gathered.observed, obstacles)
-    adding = [change for lane in (*made.allocate, *made.grant) for wave in lane for change in wave]
+    made = plan(gathered.desired, gathered.observed, blockers)
+    adding = [change for chain in (*made.allocate, *made.grant) for batch in chain for change in batch]
     clusters = _alone_or_each(each)
     if not adding:
         # a condition that passes by itself keeps nothing waiting here, and is no news
-        lasting = [one for cluster in clusters.values() for one in cluster.obstacles if not one.waits]
+        lasting = [one for cluster in clusters.values() for one in cluster.blockers if not one.waits]
         data = buckets.unfit_data(context, gathered.desired, ()) if gathered.desired else ()
-        return replace(made, obstacles=(*made.obstacles, *lasting, *data))
-    all_obstacles = [
-        *obstacles,
-        *(obstacle for cluster in clusters.values() for obstacle in cluster.obstacles),
+        return replace(made, blockers=(*made.blockers, *lasting, *data))
+    all_blockers = [
+        *blockers,
+        *(blocker for cluster in clusters.values() for blocker in cluster.blockers),
         *before_adding(
             context, gathered.desired, adding, {name: cluster.nodes.keys() for name, cluster in clusters.items()}
         ),
     ]
-    return plan(gathered.desired, gathered.observed, all_obstacles)
+    return plan(gathered.desired, gathered.observed, all_blockers)
 
 
 def _alone_or_each(clusters: Clusters) -> Clusters:
@@ -250,7 +252,7 @@ def _alone_or_each(clusters: Clusters) -> Clusters:
     if len(clusters) != 1:
         return clusters
     return {
-        name: replace(condition, obstacles=tuple(replace(obstacle, cluster="") for obstacle in condition.obstacles))
+        name: replace(condition, blockers=tuple(replace(blocker, cluster="") for blocker in condition.blockers))
         for name, condition in clusters.items()
     }
 
@@ -265,14 +267,16 @@ def persist(settings: Settings, context: Context, gathered: Gathered, decided: D
     records, desired, observed = gathered.records, gathered.desired, gathered.observed
     for key in decided.settled:
         context.inventory.settle(key)
-    for key in decided.doubtful:
-        context.inventory.doubt(key, attempt)
-    keep(settings, context, gathered, decided.doubtful)
-    if gathered.is_placed:
+    for key in decided.settling:
+        context.inventory.mark_settling(key, attempt)
+    keep(settings, context, gathered, decided.settling)
+    if gathered.is_located:
         watch(context, desired, observed, records.as_of.isoformat(timespec="seconds"))
     # what ends by the clock is no mistake of a record's; what a record lets end in the past may be
-    terms = keep_terms(settings, records)
-    asked = desired_resources(records, gathered.facts, context.installation, but=terms) if terms else desired
+    expirations = keep_expirations(settings, records)
+    asked = (
+        desired_resources(records, gathered.facts, context.installation, but=expirations) if expirations else desired
+    )
     final_plan, held = hold_back(
         settings,
         records.name,
@@ -283,10 +287,10 @@ def persist(settings: Settings, context: Context, gathered: Gathered, decided: D
         lines=records.team.members if records.team else (),
     )
     described_plan = _described(context, gathered, final_plan, decided.notes)
-    if gathered.is_placed and not final_plan.changes:
+    if gathered.is_located and not final_plan.changes:
         described_plan = {
             **described_plan,
-            "verification": prove(context, desired, observed, described_plan["verification"]),
+            "verification": keep_access_report(context, desired, observed, described_plan["verification"]),
         }
     return {**described_plan, **({"held": held.as_dict(records.name)} if held else {})}
 

@@ -11,14 +11,14 @@ from botocore.exceptions import ClientError
 from podshare.aws.errors import NoMemberRole, code_of, reason_of
 from podshare.aws.settings import Settings
 from podshare.kinds import limits
-from podshare.kinds.base import Key, Kind, Resource, Work
+from podshare.kinds.base import ExecutionRole, Key, Kind, Resource
 from podshare.kinds.compute_quota import calls as compute_quota
 from podshare.kinds.compute_quota.shape import ComputeQuota
 from podshare.kinds.context import Context, tag_map
 from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.namespace import calls as namespace
 from podshare.kinds.namespace.shape import Namespace
-from podshare.kinds.observation import LONGEST_TEXT, Foreign, Observation, Obstacle, Unreadable
+from podshare.kinds.observation import LONGEST_TEXT, Blocker, Foreign, Observation, Unreadable
 from podshare.kinds.role_attachment import calls as role_attachment
 from podshare.reconcile.buckets import unfit_data
 from podshare.reconcile.capacity import Nodes, nodes
@@ -32,7 +32,8 @@ from podshare.resource_tags import not_allowed
 MEMBER_VERSION = "8"
 VERSION_TAG = "podshare:member-version"
 TAG_KEYS_TAG = "podshare:resource-tag-keys"
-_TAGGING = (Work.IDENTITY, Work.CLUSTER, Work.DATA)  # of Kubernetes' objects AWS knows no tags
+# of Kubernetes' objects AWS knows no tags
+_TAGGING = (ExecutionRole.IDENTITY, ExecutionRole.CLUSTER, ExecutionRole.DATA)
 ADD_ONS = ("eks-pod-identity-agent", "amazon-sagemaker-hyperpod-taskgovernance")
 _MOVING = ("Creating", "Updating", "SystemUpdating", "RollingBack")  # SageMaker API, DescribeCluster
 _DEPLOY = "Deploy accounts/member.yaml of this version to the account."
@@ -47,7 +48,7 @@ class ClusterCondition:
 
     facts: ClusterFacts | None
     nodes: Mapping[str, Nodes]
-    obstacles: tuple[Obstacle, ...]
+    blockers: tuple[Blocker, ...]
     subnets: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
@@ -59,14 +60,14 @@ def inspect_cluster(context: Context, record: Cluster) -> ClusterCondition:
         cluster = sagemaker.describe_cluster(ClusterName=record.hyperpod_cluster)
         facts, there = cluster_facts(record, cluster["ClusterArn"]), nodes(cluster.get("InstanceGroups", []))
         subnets = frozenset(_subnets(cluster))
-        obstacles = [*_hyperpod(context, record, cluster.get("ClusterStatus", ""), _orchestrator(cluster))]
-        obstacles += _eks(context, record)
+        blockers = [*_hyperpod(context, record, cluster.get("ClusterStatus", ""), _orchestrator(cluster))]
+        blockers += _eks(context, record)
     except Exception as error:  # whatever it is: nothing can be shared there, and access is still revoked
         what = f"cluster {record.name} cannot be read in account {record.account}, {record.region}: {reason_of(error)}"
         remedy = f"Correct cluster#{record.name}, or {_DEPLOY[0].lower()}{_DEPLOY[1:]}"
-        return ClusterCondition(None, {}, (Obstacle(what[:LONGEST_TEXT], remedy, cluster=record.name),))
-    cluster_obstacles = tuple(replace(obstacle, cluster=record.name) for obstacle in obstacles)
-    return ClusterCondition(facts, there, cluster_obstacles, subnets)
+        return ClusterCondition(None, {}, (Blocker(what[:LONGEST_TEXT], remedy, cluster=record.name),))
+    cluster_blockers = tuple(replace(blocker, cluster=record.name) for blocker in blockers)
+    return ClusterCondition(facts, there, cluster_blockers, subnets)
 
 
 def _subnets(found: Mapping[str, Any]) -> Iterator[str]:
@@ -82,28 +83,28 @@ def _orchestrator(found: Mapping[str, object]) -> str:
     return str(eks.get("ClusterArn", "")) if isinstance(eks, dict) else ""
 
 
-def _hyperpod(context: Context, record: Cluster, status: str, orchestrator: str) -> Iterator[Obstacle]:
+def _hyperpod(context: Context, record: Cluster, status: str, orchestrator: str) -> Iterator[Blocker]:
     if status != "InService":
         what = f"HyperPod cluster {record.hyperpod_cluster} is {status}, not InService"
         remedy = "Wait until it is, or repair it; then reconcile."
-        yield Obstacle(what, remedy, waits=status in _MOVING)
+        yield Blocker(what, remedy, waits=status in _MOVING)
     expected = f"arn:{context.installation.partition}:eks:{record.region}:{record.account}:cluster/{record.eks_cluster}"
     if orchestrator != expected:
         what = (
             f"HyperPod cluster {record.hyperpod_cluster} runs on {orchestrator or 'no EKS cluster'}, not on {expected}"
         )
-        yield Obstacle(what, f"Correct eks_cluster or hyperpod_cluster in cluster#{record.name}.")
+        yield Blocker(what, f"Correct eks_cluster or hyperpod_cluster in cluster#{record.name}.")
 
 
-def _eks(context: Context, record: Cluster) -> Iterator[Obstacle]:
+def _eks(context: Context, record: Cluster) -> Iterator[Blocker]:
     eks = context.accounts.client("eks", record.account, record.region)
     cluster = eks.describe_cluster(name=record.eks_cluster)["cluster"]
     mode = cluster.get("accessConfig", {}).get("authenticationMode", "CONFIG_MAP")
     if mode == "CONFIG_MAP":
         remedy = "Switch it to API_AND_CONFIG_MAP (aws eks update-cluster-config; it cannot be undone)."
-        yield Obstacle(f"EKS cluster {record.eks_cluster} has authentication mode {mode}", remedy)
+        yield Blocker(f"EKS cluster {record.eks_cluster} has authentication mode {mode}", remedy)
     if cluster["status"] != "ACTIVE":
-        yield Obstacle(f"EKS cluster {record.eks_cluster} is {cluster['status']}", "Wait until it is ACTIVE.")
+        yield Blocker(f"EKS cluster {record.eks_cluster} is {cluster['status']}", "Wait until it is ACTIVE.")
     for add_on in ADD_ONS:
         try:
             addon = eks.describe_addon(clusterName=record.eks_cluster, addonName=add_on)["addon"]
@@ -114,7 +115,7 @@ def _eks(context: Context, record: Cluster) -> Iterator[Obstacle]:
             status = "absent"
         if status not in ("ACTIVE", "UPDATING"):
             remedy = f"Install or repair it: aws eks create-addon --addon-name {add_on}."
-            yield Obstacle(f"add-on {add_on} of EKS cluster {record.eks_cluster} is {status}", remedy)
+            yield Blocker(f"add-on {add_on} of EKS cluster {record.eks_cluster} is {status}", remedy)
 
 
 def before_adding(
@@ -122,7 +123,7 @@ def before_adding(
     desired: Mapping[Key, Resource],
     adding: Iterable[Change],
     instance_types: Mapping[str, Collection[str]],
-) -> list[Obstacle]:
+) -> list[Blocker]:
     """Everything that keeps ``adding`` from being done, for each place that it touches.
 
     ``instance_types`` are those of each of the team's clusters.
@@ -141,9 +142,7 @@ def before_adding(
     return blockers
 
 
-def _unknown_instances(
-    desired: Iterable[Resource], instance_types: Mapping[str, Collection[str]]
-) -> Iterator[Obstacle]:
+def _unknown_instances(desired: Iterable[Resource], instance_types: Mapping[str, Collection[str]]) -> Iterator[Blocker]:
     for resource in desired:
         if isinstance(resource, ComputeQuota):
             present = instance_types.get(resource.cluster, ())
@@ -152,7 +151,7 @@ def _unknown_instances(
             if unknown := sorted(asked - set(present)):
                 what = f"cluster {resource.cluster} has no {', '.join(unknown)}; it has {', '.join(sorted(present))}"
                 remedy = "Correct instance_type in quota.resources, or in absolute_borrow_limits."
-                yield Obstacle(what, remedy, cluster=resource.cluster)
+                yield Blocker(what, remedy, cluster=resource.cluster)
 
 
 def late_member_roles(
@@ -160,7 +159,7 @@ def late_member_roles(
     accounts: Mapping[str, Account],
     desired: Mapping[Key, Resource],
     observed: Mapping[Key, Observation],
-) -> Iterator[Obstacle]:
+) -> Iterator[Blocker]:
     """One blocker for each account that could not be asked because it lacks its member role.
 
     A StackSet makes the role some minutes after an account has joined: it is waited for, and after
@@ -183,10 +182,10 @@ def late_member_roles(
         else:
             what = f"account {account} has had no member role since {since_when}, podshare gave up waiting: {reason}"
             remedy = f"{_DEPLOY} The sweep tries again."
-        yield Obstacle(what[:LONGEST_TEXT], remedy, account=account, waits=patient)
+        yield Blocker(what[:LONGEST_TEXT], remedy, account=account, waits=patient)
 
 
-def reserved_names(desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]) -> Iterator[Obstacle]:
+def reserved_names(desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]) -> Iterator[Blocker]:
     """One blocker where a team has the name of one that was deleted, whose namespace is not empty yet.
 
     Whoever comes in would meet the pods and service accounts of those who were there before.
@@ -197,12 +196,12 @@ def reserved_names(desired: Mapping[Key, Resource], observed: Mapping[Key, Obser
             remedy = (
                 f"Wait, or delete its remaining contents, volume claims included: kubectl delete namespace {key.name}"
             )
-            yield Obstacle(what, remedy, account=key.account, waits=True)
+            yield Blocker(what, remedy, account=key.account, waits=True)
 
 
 def other_teams(
     context: Context, desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]
-) -> Iterator[Obstacle]:
+) -> Iterator[Blocker]:
     """One blocker for each cluster that has a HyperPod team of this name which podshare did not make.
 
     The namespace follows from the name: the record's members would get into that of the team that is there.
@@ -216,7 +215,7 @@ def other_teams(
             what = f"cannot check whether cluster {quota.cluster} has a foreign team {quota.team}: {reason_of(error)}"
             remedy = "The next reconciliation tries again."
             # late_member_roles says how long a member role has been waited for
-            yield Obstacle(what[:LONGEST_TEXT], remedy, cluster=cluster, waits=isinstance(error, NoMemberRole))
+            yield Blocker(what[:LONGEST_TEXT], remedy, cluster=cluster, waits=isinstance(error, NoMemberRole))
             continue
         if isinstance(observed.get(quota.key), Foreign):
             others.append(quota.key.name.partition("/")[2])
@@ -226,12 +225,12 @@ def other_teams(
                 f"{', '.join(sorted(others))} created its namespace hyperpod-ns-{quota.team}"
             )
             remedy = "Choose another name for the team, or delete that quota and the contents of the namespace."
-            yield Obstacle(what[:LONGEST_TEXT], remedy, cluster=cluster)
+            yield Blocker(what[:LONGEST_TEXT], remedy, cluster=cluster)
 
 
 def other_namespaces(
     context: Context, desired: Mapping[Key, Resource], observed: Mapping[Key, Observation], known: Collection[Key]
-) -> Iterator[Obstacle]:
+) -> Iterator[Blocker]:
     """One blocker for each namespace that is there before the compute quota by which SageMaker would make it."""
     wanted = [resource for resource in desired.values() if isinstance(resource, Namespace)]
     for resource in wanted:
@@ -242,12 +241,12 @@ def other_namespaces(
             f"namespace {resource.key.name} of cluster {resource.cluster} exists, and podshare did not create its team"
         )
         remedy = "Choose another name for the team, or delete the namespace if nothing in it is needed."
-        yield Obstacle(what, remedy, cluster=resource.cluster if len(wanted) > 1 else "")
+        yield Blocker(what, remedy, cluster=resource.cluster if len(wanted) > 1 else "")
 
 
 def lost_namespaces(
     context: Context, desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]
-) -> Iterator[Obstacle]:
+) -> Iterator[Blocker]:
     """One blocker for each namespace that somebody has deleted, or is deleting, under its compute quota.
 
     SageMaker makes it with the quota, and not again.
@@ -261,14 +260,14 @@ def lost_namespaces(
             remedy = (
                 f"Wait until it is deleted. The deletion is blocked by {observation.ending}: finish that, or remove it."
             )
-            yield Obstacle(what, remedy[:LONGEST_TEXT], waits=True, namespace=str(key))
+            yield Blocker(what, remedy[:LONGEST_TEXT], waits=True, namespace=str(key))
             continue
         quota = next((need for need in map(observed.get, desired[key].needs) if isinstance(need, ComputeQuota)), None)
         if observation is None and quota and quota.status == "settled" and _holds(namespace.is_absent, context, key):
             yield _deleted_under(quota, key)
 
 
-def _deleted_under(quota: ComputeQuota, namespace: Key) -> Obstacle:
+def _deleted_under(quota: ComputeQuota, namespace: Key) -> Blocker:
     name, region = quota.key.name.partition("/")[2], namespace.region
     query = f"ComputeQuotaSummaries[?Name=='{name}' && Status!='Deleted'].ComputeQuotaId | [0]"
     listed = f'aws sagemaker list-compute-quotas --region {region} --query "{query}" --output text'
@@ -277,7 +276,7 @@ def _deleted_under(quota: ComputeQuota, namespace: Key) -> Obstacle:
         "Delete the quota too, then reconcile: SageMaker creates the namespace with the next one. "
         f"aws sagemaker delete-compute-quota --region {region} --compute-quota-id $({listed})"
     )
-    return Obstacle(what, remedy, namespace=str(namespace))
+    return Blocker(what, remedy, namespace=str(namespace))
 
 
 def _holds(question: Callable[[Context, Key], bool], context: Context, key: Key) -> bool:
@@ -287,50 +286,51 @@ def _holds(question: Callable[[Context, Key], bool], context: Context, key: Key)
         return False
 
 
-def _member_roles(context: Context, changes: Iterable[Change]) -> Iterator[Obstacle]:
+def _member_roles(context: Context, changes: Iterable[Change]) -> Iterator[Blocker]:
     """The member roles that the changes need: there, of this version, and with leave to give the hub's tags."""
     needed = {(change.key.account, "read") for change in changes}
-    needed |= {(change.key.account, change.work) for change in changes}
-    for account, work in sorted(needed):
+    needed |= {(change.key.account, change.execution_role) for change in changes}
+    for account, execution_role in sorted(needed):
         try:
             iam = context.accounts.client("iam", account)
-            name = context.installation.member_role_arn(account, work).rpartition("/")[2]
+            name = context.installation.member_role_arn(account, execution_role).rpartition("/")[2]
             tags = tag_map(iam.get_role(RoleName=name)["Role"].get("Tags", []))
         except Exception as error:  # as above
-            what = f"account {account}: member role for {work}: {reason_of(error)}"
-            yield Obstacle(what[:LONGEST_TEXT], _DEPLOY, account=account)
+            what = f"account {account}: member role for {execution_role}: {reason_of(error)}"
+            yield Blocker(what[:LONGEST_TEXT], _DEPLOY, account=account)
             continue
         if (version := tags.get(VERSION_TAG)) != MEMBER_VERSION:
-            what = f"account {account}: member role for {work} has version {version}, this hub needs {MEMBER_VERSION}"
-            yield Obstacle(what, _DEPLOY, account=account)
-        elif work in _TAGGING and (
+            what = f"account {account}: member role for {execution_role} has version {version}"
+            what += f", this hub needs {MEMBER_VERSION}"
+            yield Blocker(what, _DEPLOY, account=account)
+        elif execution_role in _TAGGING and (
             missing := not_allowed(context.installation.resource_tags, tags.get(TAG_KEYS_TAG, ""))
         ):
-            what = f"account {account}: member role for {work} may not set the tags {', '.join(missing)}"
+            what = f"account {account}: member role for {execution_role} may not set the tags {', '.join(missing)}"
             keys = ",".join(context.installation.resource_tags)
             remedy = f"Deploy accounts/member.yaml there with the hub's keys: ResourceTagKeys={keys}"
-            yield Obstacle(what[:LONGEST_TEXT], remedy[:LONGEST_TEXT], account=account)
+            yield Blocker(what[:LONGEST_TEXT], remedy[:LONGEST_TEXT], account=account)
 
 
-def _missing_roles(context: Context, changes: Iterable[Change]) -> Iterator[Obstacle]:
+def _missing_roles(context: Context, changes: Iterable[Change]) -> Iterator[Blocker]:
     """The roles that members bring and that are not there, or not at this path."""
     for key in (change.key for change in changes if change.key.kind is Kind.ROLE_ATTACHMENT):
         try:
             role_path_and_name = role_attachment.path_and_name(context, key)
         except Exception as error:  # as above
             what = f"account {key.account}: cannot check whether the role {key.container} exists: {reason_of(error)}"
-            yield Obstacle(what[:LONGEST_TEXT], "The next reconciliation tries again.", only=str(key))
+            yield Blocker(what[:LONGEST_TEXT], "The next reconciliation tries again.", only=str(key))
             continue
         if role_path_and_name != key.container:
             likely = f"Did you mean {role_path_and_name}? Else create" if role_path_and_name else "Create"
             remedy = f"{likely} it, or correct existing_role (with its path) in the team's record."
             what = f"account {key.account} has no role {key.container}"
-            yield Obstacle(what[:LONGEST_TEXT], remedy[:LONGEST_TEXT], only=str(key))
+            yield Blocker(what[:LONGEST_TEXT], remedy[:LONGEST_TEXT], only=str(key))
 
 
 def _crowded(
     context: Context, desired: Mapping[Key, Resource], creating: Mapping[tuple[Kind, str, str], int]
-) -> list[Obstacle]:
+) -> list[Blocker]:
     """Places without room for what is about to be made there; one that does not say how much it has is left alone."""
     try:
         return [*limits.counts(creating, _rooms(context, desired, creating))]
@@ -338,7 +338,7 @@ def _crowded(
         ((kind, account, _),) = creating
         what = f"account {account}: cannot check the quota for a {kind.replace('_', ' ')}"
         remedy = "The next reconciliation tries again."
-        return [Obstacle(f"{what}: {reason_of(error)}"[:LONGEST_TEXT], remedy, account=account)]
+        return [Blocker(f"{what}: {reason_of(error)}"[:LONGEST_TEXT], remedy, account=account)]
 
 
 def _rooms(

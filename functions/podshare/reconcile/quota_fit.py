@@ -12,13 +12,13 @@ from podshare.kinds.base import Key, Resource
 from podshare.kinds.compute_quota.shape import ComputeQuota
 from podshare.kinds.context import Context
 from podshare.kinds.facts import ClusterFacts
-from podshare.kinds.observation import LONGEST_TEXT, Obstacle
+from podshare.kinds.observation import LONGEST_TEXT, Blocker
 from podshare.reconcile import capacity
 from podshare.reconcile.capacity import Allocation, Commitment, OverCommitment
 from podshare.reconcile.instance_types import Instance, Instances
+from podshare.reconcile.observing import reading_context
 from podshare.reconcile.preconditions import ClusterCondition, inspect_cluster
 from podshare.reconcile.published_types import published
-from podshare.reconcile.survey import reading_context
 from podshare.registry.problems import InvalidRecord
 from podshare.registry.records import Cluster
 
@@ -31,7 +31,7 @@ Claims = dict[str, dict[str, Any]]
 class Fit:
     """The blockers and notes of a team's quota: what keeps it from growing, and what there is to know."""
 
-    obstacles: tuple[Obstacle, ...] = ()
+    blockers: tuple[Blocker, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -77,8 +77,8 @@ def check_fit(
         if not claim or _claimed(context, found.facts, row, wanted.team, wanted if keeps else None):
             return Fit(
                 (
-                    *(_obstacle(cluster, quota, over_commitment) for over_commitment in refused),
-                    *(_unknown_obstacle(cluster, quota, name) for name in unsure),
+                    *(_blocker(cluster, quota, over_commitment) for over_commitment in refused),
+                    *(_unknown_blocker(cluster, quota, name) for name in unsure),
                 ),
                 (
                     *(_note(over_commitment) for over_commitment in over if over_commitment not in refused),
@@ -108,7 +108,7 @@ def report(settings: Settings, name: str) -> dict[str, Any]:
         return {"cluster": name, "problem": f"there is no {record_id} in the registry"}
     condition = inspect_cluster(context, record)
     if condition.facts is None:
-        return {"cluster": name, "problem": condition.obstacles[0].what}
+        return {"cluster": name, "problem": condition.blockers[0].what}
     try:
         there = _allocations(context, condition.facts)
         instances = published(
@@ -149,7 +149,7 @@ def _is_raised(wanted: Allocation, given: Iterable[Allocation], instances: Insta
     return any(wanted.raises(before, name) for name in wanted.types)
 
 
-def _obstacle(cluster: Cluster, quota: ComputeQuota, one: OverCommitment) -> Obstacle:
+def _blocker(cluster: Cluster, quota: ComputeQuota, one: OverCommitment) -> Blocker:
     commitment = one.commitment
     asked, free = commitment.asked_and_free(quota.team)
     what = (
@@ -163,7 +163,7 @@ def _obstacle(cluster: Cluster, quota: ComputeQuota, one: OverCommitment) -> Obs
             f"Lower a quota, add nodes, or set `over_commitment: warn` in cluster#{cluster.name}; then reconcile. "
             "The rest of the team is provisioned, and its existing quota stays unchanged."
         )
-    return Obstacle(what[:LONGEST_TEXT], remedy, waits=commitment.will_fit, only=str(quota.key))
+    return Blocker(what[:LONGEST_TEXT], remedy, waits=commitment.will_fit, only=str(quota.key))
 
 
 def _note(one: OverCommitment) -> str:
@@ -177,12 +177,12 @@ def _unknown(cluster: Cluster, instance_type: str) -> str:
     )[:LONGEST_TEXT]
 
 
-def _unknown_obstacle(cluster: Cluster, quota: ComputeQuota, instance_type: str) -> Obstacle:
+def _unknown_blocker(cluster: Cluster, quota: ComputeQuota, instance_type: str) -> Blocker:
     remedy = (
         f"Give {quota.team} whole instances of {instance_type} (`count`), or set `over_commitment: warn` in "
         f"cluster#{cluster.name}; then reconcile. The rest of the team is provisioned."
     )
-    return Obstacle(_unknown(cluster, instance_type), remedy, only=str(quota.key))
+    return Blocker(_unknown(cluster, instance_type), remedy, only=str(quota.key))
 
 
 def _by(found: Commitment) -> str:
@@ -194,7 +194,7 @@ def _unreadable(cluster: Cluster, quota: ComputeQuota, error: Exception) -> Fit:
     if cluster.over_commitment == "warn":
         return Fit(notes=(what[:LONGEST_TEXT],))
     remedy = "The quota stays unchanged; the next reconciliation tries again."
-    return Fit((Obstacle(what[:LONGEST_TEXT], remedy, only=str(quota.key)),))
+    return Fit((Blocker(what[:LONGEST_TEXT], remedy, only=str(quota.key)),))
 
 
 # ---- claims -------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 from podshare.aws import organizations
 from podshare.aws.settings import Settings
 from podshare.aws.tables import LEASES, STATUSES, SWEEP, Item, Registry, State
-from podshare.reconcile.concerned import all_teams
+from podshare.reconcile.affected_teams import all_teams
 from podshare.reconcile.organization_accounts import ORGANIZATION, all_known_accounts, all_users, mark_listed
 from podshare.reconcile.outcome import TeamState
 from podshare.reconcile.triggers import start
@@ -63,12 +63,12 @@ def _team(row: Item) -> str:
     return str(row["part"]).partition("#")[2]
 
 
-def sweep_team(settings: Settings, team: str, sweep: Mapping[str, str], looks: int) -> dict[str, Any]:
+def sweep_team(settings: Settings, team: str, sweep: Mapping[str, str], checks: int) -> dict[str, Any]:
     """Start a team's reconciliation at the first check, then return whether it is over.
 
     It is over when a run that began after the sweep did has written the team's status, and nothing newer is asked for.
     """
-    if not looks:
+    if not checks:
         trigger = {"event": "sweep", "record": f"team#{team}", "change": "", "by": sweep.get("by", "")}
         start(settings, team, {**trigger, "at": sweep["at"], "id": f"sweep/{sweep['id']}"})
         return {"team": team, "status": "pending", "outcome": ""}

@@ -21,7 +21,7 @@ from podshare.registry import expiry
 from podshare.registry.acceptance import accept_dataset, accept_team
 from podshare.registry.accounts import Account, is_blocked, is_gone, is_out_of_reach
 from podshare.registry.enrollments import Enrolled, team_of
-from podshare.registry.expiry import Term
+from podshare.registry.expiry import Expiration
 from podshare.registry.membership import Member, members
 from podshare.registry.parsing import block_of, clusters_of, enrolled, is_name, parse, plain
 from podshare.registry.problems import InvalidRecord, Problem
@@ -34,8 +34,8 @@ R = TypeVar("R", bound=BaseModel)
 class TeamRecords:
     """A team's record that counts, with the clusters and the datasets that it refers to.
 
-    ``team`` is None if the record was deleted or never was acceptable; ``written`` says which. ``closed`` names those
-    of its clusters on which nobody has access. ``datasets`` holds those that exist. ``known_facts`` is what was last
+    ``team`` is None if the record was deleted or never was acceptable; ``written`` says which. ``suspended`` names the
+    clusters of it on which nobody has access. ``datasets`` holds those that exist. ``known_facts`` is what was last
     learned of the clusters, of those that anything is known of. ``accounts`` is what is known of the
     accounts that the records name; of all accounts if members are selected. ``as_of`` is when they were read.
     ``accepted_before`` is what the state table has as accepted last, by record.
@@ -44,7 +44,7 @@ class TeamRecords:
     name: str
     written: bool
     team: Team | None
-    closed: frozenset[str]
+    suspended: frozenset[str]
     clusters: Mapping[str, Cluster]
     datasets: Mapping[str, Dataset]
     known_facts: Mapping[str, ClusterFacts]
@@ -107,7 +107,10 @@ class TeamRecords:
 
 
 def desired_resources(
-    records: TeamRecords, facts: Mapping[str, ClusterFacts], installation: Installation, but: Collection[Term] = ()
+    records: TeamRecords,
+    facts: Mapping[str, ClusterFacts],
+    installation: Installation,
+    but: Collection[Expiration] = (),
 ) -> dict[Key, Resource]:
     """Everything that should be there for the team: nothing if it has no record, or on clusters that are unknown.
 
@@ -116,8 +119,8 @@ def desired_resources(
     team = expiry.in_force(records.team, records.as_of, but) if records.team else None
     if team is None:
         return {}
-    closed = records.closed | records.shut_clusters
-    return desired(team, facts.values(), records.datasets, records.accounts, installation, closed=closed)
+    suspended = records.suspended | records.shut_clusters
+    return desired(team, facts.values(), records.datasets, records.accounts, installation, suspended=suspended)
 
 
 def read_records(settings: Settings, name: str, instead: Mapping[str, Item | None] | None = None) -> TeamRecords:
@@ -160,7 +163,7 @@ class _Reader:
         if found and derived and not team_before and self._read([block_of(found[1])], [])[0]:
             derived = Enrolled(None)
         item = derived.item if derived else written.get(f"team#{name}")
-        last, closed = _last_team(name, team_before.get(f"team#{name}"))
+        last, suspended = _last_team(name, team_before.get(f"team#{name}"))
         asked_for = clusters_of(plain(item or {}))
         named = {*asked_for, *(last.quotas if last else ())}
         names = _datasets_of(item) | (last.datasets if last else frozenset())
@@ -171,7 +174,7 @@ class _Reader:
         prefix = self.settings.installation.prefix
         own_paths = (self.settings.installation.role_path, self.settings.installation.system_path)
         accepted = accept_team(
-            item, last, clusters, datasets, own_paths, enrolled=derived, closed=closed, prefix=prefix
+            item, last, clusters, datasets, own_paths, enrolled=derived, suspended=suspended, prefix=prefix
         )
         counting = accepted.record.quotas if accepted.record else asked_for
         in_use = {name: cluster for name, cluster in clusters.items() if name in counting}
@@ -179,12 +182,12 @@ class _Reader:
         if accepted.record:
             facts = {one: self._with_file_systems(facts[one], accepted.record) for one in facts}
         notes = [*filter(None, map(cluster_notes.get, counting)), *dataset_notes]
-        notes += [*_far(accepted.record, in_use.values(), datasets), *_terms(accepted.record, now)]
+        notes += [*_far(accepted.record, in_use.values(), datasets), *_expirations(accepted.record, now)]
         records = TeamRecords(
             name=name,
             written=item is not None,
             team=accepted.record,
-            closed=accepted.closed,
+            suspended=accepted.suspended,
             clusters=in_use,
             datasets={name: dataset for name, dataset in datasets.items() if dataset},
             known_facts=facts,
@@ -313,10 +316,10 @@ def _far(team: Team | None, clusters: Iterable[Cluster], datasets: Mapping[str, 
             yield f"{where}: each read incurs inter-Region transfer costs, and takes longer"
 
 
-def _terms(team: Team | None, now: datetime) -> Iterator[str]:
+def _expirations(team: Team | None, now: datetime) -> Iterator[str]:
     if team:
-        yield from (f"{term.what} has ended at {term.at}" for term in expiry.ended(team, now))
-        yield from (f"{term.what} ends at {term.at}" for term in expiry.ending(team, now))
+        yield from (f"{expiration.what} has ended at {expiration.at}" for expiration in expiry.ended(team, now))
+        yield from (f"{expiration.what} ends at {expiration.at}" for expiration in expiry.ending(team, now))
 
 
 def _datasets_of(item: Item | None) -> set[str]:

@@ -12,7 +12,7 @@ from podshare.aws.sessions import hub_client
 from podshare.aws.settings import Settings
 from podshare.aws.tables import LONGEST_PART, RECORDS, Item, Registry, State
 from podshare.kinds import names
-from podshare.reconcile.concerned import teams_of_account, teams_of_record
+from podshare.reconcile.affected_teams import teams_of_account, teams_of_record
 from podshare.reconcile.organization_accounts import last_seen
 from podshare.registry.parsing import PAUSE_ID, is_name, parse, plain
 from podshare.registry.problems import InvalidRecord

@@ -11,10 +11,10 @@ from podshare.kinds.context import Context
 from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.observation import Observation, Unreadable
 from podshare.kinds.role.shape import member_principals
+from podshare.reconcile.access_reports import keep_access_report
 from podshare.reconcile.door_readers import doors
+from podshare.reconcile.observing import observe_resources, reading_context
 from podshare.reconcile.plan import plan
-from podshare.reconcile.proving import prove
-from podshare.reconcile.survey import reading_context, survey
 from podshare.reconcile.team_records import TeamRecords, desired_resources, read_records
 
 MOST_SHOWN = 20  # violations and differences in the execution's history; a status names them all by their number
@@ -26,8 +26,10 @@ def verify_team(settings: Settings, team: str) -> dict[str, Any]:
     records = read_records(settings, team)
     desired = desired_resources(records, records.known_facts, settings.installation)
     known = context.inventory.keys()
-    observed = survey(settings, context, desired, known, named=records.accounts, facts=records.known_facts)
-    return prove(context, desired, observed, verified(context, records, records.known_facts, desired, observed))
+    observed = observe_resources(settings, context, desired, known, named=records.accounts, facts=records.known_facts)
+    return keep_access_report(
+        context, desired, observed, verified(context, records, records.known_facts, desired, observed)
+    )
 
 
 def verified(
@@ -40,7 +42,7 @@ def verified(
     """Whether what is there is what is desired and keeps teams apart, and all that is not so.
 
     ``doors`` are all that podshare does not know as its own, those that no record grants and those that are expected;
-    ``spanning`` and ``at_first`` are who reaches clusters and data at the first look: ``prove`` keeps them.
+    ``spanning`` and ``at_first`` are who reaches clusters and data at first: ``keep_access_report`` keeps them.
     """
     there = [found for found in observed.values() if isinstance(found, Resource)]
     broken = violations(_boundaries(context, records, facts), there, desired)
@@ -49,7 +51,7 @@ def verified(
     unread = any(isinstance(found, Unreadable) for found in observed.values())
     changes = [change.as_dict() for change in left.changes]
     return {
-        "verified": not found.violations and not broken and not changes and not left.obstacles and not unread,
+        "verified": not found.violations and not broken and not changes and not left.blockers and not unread,
         "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "resources": len(there),
         "violations": [*found.violations, *(violation.as_dict() for violation in broken)][:MOST_SHOWN],

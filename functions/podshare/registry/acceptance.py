@@ -48,12 +48,12 @@ _EXPIRES: TypeAdapter[datetime | None] = TypeAdapter(Moment | None)
 class Accepted(Generic[R]):
     """The record that counts (None: nothing is desired) and what is wrong with the one that was written.
 
-    ``closed`` names the clusters of a team on which it keeps its quota, and nobody has access.
+    ``suspended`` names the clusters of a team on which it keeps its quota, and nobody has access.
     """
 
     record: R | None
     problems: tuple[Problem, ...] = ()
-    closed: frozenset[str] = frozenset()
+    suspended: frozenset[str] = frozenset()
 
 
 def accept_dataset(item: Item | None, last: Dataset | None) -> Accepted[Dataset]:
@@ -63,11 +63,11 @@ def accept_dataset(item: Item | None, last: Dataset | None) -> Accepted[Dataset]
     try:
         record = parse(item)
     except InvalidRecord as error:
-        return Accepted(_narrowed_dataset(item, last), error.problems)
+        return Accepted(_restricted_dataset(item, last), error.problems)
     return Accepted(record if isinstance(record, Dataset) else None)
 
 
-def _narrowed_dataset(item: Item, last: Dataset | None) -> Dataset | None:
+def _restricted_dataset(item: Item, last: Dataset | None) -> Dataset | None:
     written = understood(Dataset, {**plain(item), "name": last.name}) if last else None
     if not last or not written:
         return None
@@ -87,14 +87,14 @@ def accept_team(
     own_paths: Sequence[str] = (),
     *,
     enrolled: Enrolled | None = None,
-    closed: Collection[str] = (),
+    suspended: Collection[str] = (),
     prefix: str = "",
 ) -> Accepted[Team]:
     """The team that counts.
 
-    ``last`` is what was accepted before, with the clusters that were ``closed`` then. ``own_paths`` are the IAM paths
-    of podshare's own roles, by which nobody may be a member. ``enrolled`` is what an enrollment makes of the team, in
-    place of ``item``. ``prefix`` is what the team's Kubernetes groups begin with.
+    ``last`` is what was accepted before, with the clusters that were ``suspended`` then. ``own_paths`` are the IAM
+    paths of podshare's own roles, by which nobody may be a member. ``enrolled`` is what an enrollment makes of the
+    team, in place of ``item``. ``prefix`` is what the team's Kubernetes groups begin with.
     ``clusters`` names the clusters that exist; ``datasets`` holds each dataset that ever existed, None where it
     was deleted. A reference to anything else is a problem of the record.
     """
@@ -115,10 +115,10 @@ def accept_team(
                 return Accepted(team)
     if last is None:
         return Accepted(None, problems)
-    asked_for = {*clusters_of(plain(item))} & {*clusters} - {*closed}
+    asked_for = {*clusters_of(plain(item))} & {*clusters} - {*suspended}
     if not last.quotas.keys() & asked_for:
         return Accepted(without_access(last), problems)
-    return Accepted(_narrowed_team(item, last, datasets), problems, frozenset(last.quotas.keys() - asked_for))
+    return Accepted(_restricted_team(item, last, datasets), problems, frozenset(last.quotas.keys() - asked_for))
 
 
 def _deleted_team(last: Team | None) -> Accepted[Team]:
@@ -207,7 +207,7 @@ def _own_groups(team: Team, prefix: str) -> Iterable[Problem]:
 # ---- what a record that breaks a rule still asks for ----------------------------------------------------------
 
 
-def _narrowed_team(item: Item, last: Team, datasets: Mapping[str, Dataset | None]) -> Team:
+def _restricted_team(item: Item, last: Team, datasets: Mapping[str, Dataset | None]) -> Team:
     written = plain(item)
     expires = _understood_value(_EXPIRES, written.get("expires"))
     if expires is None and written.get("expires") is not None:
@@ -215,11 +215,11 @@ def _narrowed_team(item: Item, last: Team, datasets: Mapping[str, Dataset | None
     return last.model_copy(
         update={
             "expires": _sooner(last.expires, expires),
-            "access": _narrower_access(last, written),
-            "members": tuple(_narrowed_members(last.members, _elements(Membership, written.get("members")))),
-            "service_accounts": tuple(_narrowed_accounts(last, written.get("service_accounts"), datasets)),
-            "file_systems": tuple(_narrowed_links(last, written.get("file_systems"), datasets)),
-            **_narrowed_groups(last, written),
+            "access": _lesser_access(last, written),
+            "members": tuple(_restricted_members(last.members, _elements(Membership, written.get("members")))),
+            "service_accounts": tuple(_restricted_accounts(last, written.get("service_accounts"), datasets)),
+            "file_systems": tuple(_restricted_links(last, written.get("file_systems"), datasets)),
+            **_restricted_groups(last, written),
         }
     )
 
@@ -228,7 +228,7 @@ def _sooner(one: datetime | None, other: datetime | None) -> datetime | None:
     return min((moment for moment in (one, other) if moment), default=None)
 
 
-def _narrower_access(last: Team, written: Item) -> Access | tuple[Access, ...]:
+def _lesser_access(last: Team, written: Item) -> Access | tuple[Access, ...]:
     """The kinds in both records, of view, edit and admin the narrower; no other kind holds another."""
     given = written.get("access", Access.TRAINING)
     read = (_understood_value(Access, kind) for kind in (given if isinstance(given, list) else [given]))
@@ -243,7 +243,7 @@ def _narrower_access(last: Team, written: Item) -> Access | tuple[Access, ...]:
     return kept if len(kept) > 1 else kept[0] if kept else Access.NONE
 
 
-def _narrowed_members(last: Iterable[Membership], written: Iterable[Membership]) -> Iterable[Membership]:
+def _restricted_members(last: Iterable[Membership], written: Iterable[Membership]) -> Iterable[Membership]:
     by_identity = {member.identity: member for member in written}
     for member in last:
         now = by_identity.get(member.identity)
@@ -252,7 +252,7 @@ def _narrowed_members(last: Iterable[Membership], written: Iterable[Membership])
         excluded = tuple(sorted({*member.exclude_accounts, *now.exclude_accounts}))
         if len(excluded) > MOST_MEMBERS:
             continue  # more than a line can say, and to leave some out would let them in
-        for trusted_by in _common_trust(member.trusted_by, now.trusted_by):
+        for trusted_by in _trust_intersection(member.trusted_by, now.trusted_by):
             yield member.model_copy(
                 update={
                     "trusted_by": trusted_by,
@@ -262,7 +262,7 @@ def _narrowed_members(last: Iterable[Membership], written: Iterable[Membership])
             )
 
 
-def _common_trust(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> Iterable[tuple[str, ...] | None]:
+def _trust_intersection(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> Iterable[tuple[str, ...] | None]:
     """Whom both lines trust; None stands for the whole account. Nothing where they agree on nobody."""
     if one is None or other is None:
         yield other if one is None else one
@@ -270,16 +270,18 @@ def _common_trust(one: tuple[str, ...] | None, other: tuple[str, ...] | None) ->
         yield both
 
 
-def _narrowed_accounts(last: Team, written: object, datasets: Mapping[str, Dataset | None]) -> Iterable[ServiceAccount]:
+def _restricted_accounts(
+    last: Team, written: object, datasets: Mapping[str, Dataset | None]
+) -> Iterable[ServiceAccount]:
     rows = [row for row in written if isinstance(row, Mapping)] if isinstance(written, list) else []
     by_name = {name: row for row in rows if isinstance(name := row.get("name"), str)}
     for account in last.service_accounts:
         if row := by_name.get(account.name):
-            grants = _narrowed_grants(account.datasets, _elements(DatasetGrant, row.get("datasets")), datasets)
+            grants = _restricted_grants(account.datasets, _elements(DatasetGrant, row.get("datasets")), datasets)
             yield account.model_copy(update={"datasets": tuple(grants)})
 
 
-def _narrowed_grants(
+def _restricted_grants(
     last: Iterable[DatasetGrant], written: Iterable[DatasetGrant], datasets: Mapping[str, Dataset | None]
 ) -> Iterable[DatasetGrant]:
     """What any of the last accepted grants and any of those written have in common.
@@ -291,13 +293,13 @@ def _narrowed_grants(
         dataset = datasets.get(grant.dataset)
         if grant.dataset != now.dataset or dataset is None or not dataset.holds(now.prefix):
             continue
-        both = _common_grant(grant, now)
+        both = _grant_intersection(grant, now)
         if both and (both.identity not in found or _gives(both, found[both.identity])):
             found[both.identity] = both
     return found.values()
 
 
-def _common_grant(one: DatasetGrant, other: DatasetGrant) -> DatasetGrant | None:
+def _grant_intersection(one: DatasetGrant, other: DatasetGrant) -> DatasetGrant | None:
     """What two grants of a dataset both give; None if neither's prefix lies in the other's."""
     wide, narrow = sorted((one.prefix, other.prefix))  # a prefix comes before all that lies in it
     if not narrow.startswith(wide):
@@ -307,13 +309,13 @@ def _common_grant(one: DatasetGrant, other: DatasetGrant) -> DatasetGrant | None
     return DatasetGrant(dataset=one.dataset, access=access, prefix=narrow, expires=expires)
 
 
-def _narrowed_links(last: Team, written: object, datasets: Mapping[str, Dataset | None]) -> Iterable[FileSystemGrant]:
+def _restricted_links(last: Team, written: object, datasets: Mapping[str, Dataset | None]) -> Iterable[FileSystemGrant]:
     """What the last accepted grants through file systems and those written have in common; one for each claim."""
     by_claim = {(now.file_system, now.identity): now for now in _elements(FileSystemGrant, written)}
     for grant in last.file_systems:
         now, dataset = by_claim.get((grant.file_system, grant.identity)), datasets.get(grant.dataset)
         if now and dataset and dataset.holds(now.prefix):
-            both = _common_grant(_plain_grant(grant), _plain_grant(now))
+            both = _grant_intersection(_plain_grant(grant), _plain_grant(now))
             if both:
                 yield grant.model_copy(update=both.model_dump())
 
@@ -328,7 +330,7 @@ def _gives(one: DatasetGrant, other: DatasetGrant) -> bool:
     return lasts and one.access in (other.access, DatasetAccess.READ_WRITE)
 
 
-def _narrowed_groups(last: Team, written: Mapping[str, Any]) -> dict[str, Any]:
+def _restricted_groups(last: Team, written: Mapping[str, Any]) -> dict[str, Any]:
     """The groups in both records, and of what they may do the rules that lie within one of the written ones."""
     named = written.get("kubernetes_groups")
     groups = tuple(group for group in last.kubernetes_groups if isinstance(named, list) and group in named)
@@ -337,13 +339,13 @@ def _narrowed_groups(last: Team, written: Mapping[str, Any]) -> dict[str, Any]:
     for row in rows:
         if isinstance(group := row.get("group"), str):
             allowed.setdefault(group, []).extend(_elements(RbacRule, row.get("rules")))
-    lines = [_narrowed_rules(line, allowed.get(line.group, [])) for line in last.rbac_lines if line.group in groups]
+    lines = [_restricted_rules(line, allowed.get(line.group, [])) for line in last.rbac_lines if line.group in groups]
     rules = tuple(line for line in lines if line.rules)
     same_preset = isinstance(last.rbac, str) and written.get("rbac") == last.rbac
     return {"kubernetes_groups": groups, "rbac": last.rbac if same_preset else rules}
 
 
-def _narrowed_rules(last: GroupRules, allowed: Iterable[RbacRule]) -> GroupRules:
+def _restricted_rules(last: GroupRules, allowed: Iterable[RbacRule]) -> GroupRules:
     wide = [as_rule(rule) for rule in allowed]
     return last.model_copy(
         update={"rules": tuple(rule for rule in last.rules if any(one.covers(as_rule(rule)) for one in wide))}

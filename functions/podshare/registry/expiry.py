@@ -14,7 +14,7 @@ WARNING = timedelta(days=3)  # before something ends, an event says so
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Term:
+class Expiration:
     """Something of a team that ends at a moment; ``what`` names it in the words of its record."""
 
     ends: datetime
@@ -29,24 +29,24 @@ class Term:
         return f"{self.ends:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def terms(team: Team) -> tuple[Term, ...]:
+def expirations(team: Team) -> tuple[Expiration, ...]:
     """Everything of ``team`` that ends, soonest first."""
-    return tuple(sorted(_terms(team)))
+    return tuple(sorted(_expirations(team)))
 
 
-def _terms(team: Team) -> Iterator[Term]:
+def _expirations(team: Team) -> Iterator[Expiration]:
     if team.expires:
-        yield Term(team.expires, "the team")
+        yield Expiration(team.expires, "the team")
     for member in team.members:
         if member.expires:
-            yield Term(member.expires, _named(member))
+            yield Expiration(member.expires, _named(member))
     for account in team.service_accounts:
         for grant in account.datasets:
             if grant.expires:
-                yield Term(grant.expires, _granted(account.name, grant))
+                yield Expiration(grant.expires, _granted(account.name, grant))
     for link in team.file_systems:
         if link.expires:
-            yield Term(link.expires, _linked(link))
+            yield Expiration(link.expires, _linked(link))
 
 
 def _named(member: Membership) -> str:
@@ -61,11 +61,11 @@ def _linked(grant: FileSystemGrant) -> str:
     return f"dataset {grant.identity} in file system {grant.file_system}"
 
 
-def in_force(team: Team, now: datetime, but: Collection[Term] = ()) -> Team | None:
+def in_force(team: Team, now: datetime, but: Collection[Expiration] = ()) -> Team | None:
     """What of ``team`` has not ended by ``now``; None if the team itself has. The terms in ``but`` end nothing."""
 
     def lasts(ends: datetime | None, what: str) -> bool:
-        return ends is None or ends > now or Term(ends, what) in but
+        return ends is None or ends > now or Expiration(ends, what) in but
 
     if not lasts(team.expires, "the team"):
         return None
@@ -85,17 +85,17 @@ def in_force(team: Team, now: datetime, but: Collection[Term] = ()) -> Team | No
     return team.model_copy(update=kept)
 
 
-def ended(team: Team, now: datetime) -> tuple[Term, ...]:
+def ended(team: Team, now: datetime) -> tuple[Expiration, ...]:
     """What of ``team`` has ended."""
-    return tuple(term for term in terms(team) if term.ends <= now)
+    return tuple(expiration for expiration in expirations(team) if expiration.ends <= now)
 
 
-def ending(team: Team, now: datetime) -> tuple[Term, ...]:
+def ending(team: Team, now: datetime) -> tuple[Expiration, ...]:
     """What of ``team`` ends so soon that its people should know."""
-    return tuple(term for term in terms(team) if now < term.ends <= now + WARNING)
+    return tuple(expiration for expiration in expirations(team) if now < expiration.ends <= now + WARNING)
 
 
 def next_moment(team: Team, now: datetime) -> datetime | None:
     """When something of ``team`` ends next, or has to be announced; None if nothing ever does."""
-    moments = [moment for term in terms(team) for moment in (term.ends - WARNING, term.ends)]
+    moments = [moment for expiration in expirations(team) for moment in (expiration.ends - WARNING, expiration.ends)]
     return min((moment for moment in moments if moment > now), default=None)

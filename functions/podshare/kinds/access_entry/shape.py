@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from podshare.installation import Installation
-from podshare.kinds.base import Key, Kind, Resource, Stage, Work, calls_of
+from podshare.kinds.base import ExecutionRole, Key, Kind, Resource, Stage, calls_of
 from podshare.kinds.kubernetes_role.shape import rules_of_groups
 from podshare.kinds.role.shape import Role
 from podshare.kinds.team_on_cluster import TeamOnCluster
@@ -35,10 +35,10 @@ class AccessEntry(Resource):
     role's unique id, and the entry then looks healthy while it admits nobody.
     """
 
-    work = Work.CLUSTER
-    cut_stage = remove_stage = Stage.CLUSTER_ACCESS
+    execution_role = ExecutionRole.CLUSTER
+    revoke_stage = remove_stage = Stage.CLUSTER_ACCESS
     gives = is_access = True
-    told_by = calls_of(
+    reported_by = calls_of(
         "eks",
         "CreateAccessEntry UpdateAccessEntry DeleteAccessEntry AssociateAccessPolicy "
         "DisassociateAccessPolicy TagResource UntagResource",
@@ -50,13 +50,13 @@ class AccessEntry(Resource):
     type: str = "STANDARD"
     alive: bool = True
 
-    def common(self, desired: Self) -> Self | None:
+    def intersection(self, desired: Self) -> Self | None:
         if not self.alive or self.type != desired.type or self.username != desired.username:
             return None
         shared = {
             arn: scope
             for arn in self.policies.keys() & desired.policies.keys()
-            if (scope := _common_scope(self.policies[arn], desired.policies[arn])) is not None
+            if (scope := _scope_intersection(self.policies[arn], desired.policies[arn])) is not None
         }
         return replace(self, policies=shared, groups=self.groups & desired.groups)
 
@@ -73,7 +73,7 @@ class AccessEntry(Resource):
         return f"aws eks tag-resource {where} --resource-arn $({arn}) --tags {pairs}"
 
 
-def _common_scope(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...] | None:
+def _scope_intersection(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...] | None:
     """Namespaces in both scopes; the cluster scope (empty) holds them all. None where there are none."""
     if not one or not other:
         return one or other

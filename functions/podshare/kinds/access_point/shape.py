@@ -6,7 +6,7 @@ from typing import Self
 
 from podshare.installation import Installation
 from podshare.kinds import names
-from podshare.kinds.base import Key, Kind, Resource, Stage, Work, calls_of, listed
+from podshare.kinds.base import ExecutionRole, Key, Kind, Resource, Stage, calls_of, listed
 from podshare.kinds.data_access import Users, access_point_name, statements
 from podshare.kinds.team_on_cluster import TeamOnCluster
 from podshare.policy import policies
@@ -22,11 +22,11 @@ class AccessPoint(Resource):
     the name that S3 gave it, which takes a bucket's place where a tool takes no ARN.
     """
 
-    work = Work.DATA
-    cut_stage = Stage.DATA_ACCESS
+    execution_role = ExecutionRole.DATA
+    revoke_stage = Stage.DATA_ACCESS
     remove_stage = Stage.REMAINS
     gives = is_access = in_bucket = True
-    told_by = calls_of(
+    reported_by = calls_of(
         "s3",
         "CreateAccessPoint DeleteAccessPoint PutAccessPointPolicy DeleteAccessPointPolicy TagResource UntagResource",
     )
@@ -38,14 +38,14 @@ class AccessPoint(Resource):
     kms_key: str | None = field(default=None, compare=False)
     alias: str = field(default="", compare=False)
 
-    def common(self, desired: Self) -> Self | None:
+    def intersection(self, desired: Self) -> Self | None:
         fixed = ("bucket", "vpc", "public_access_blocked")
         if any(getattr(self, name) != getattr(desired, name) for name in fixed):
             return None
-        shared = policies.common(self.policy, desired.policy)
+        shared = policies.intersection(self.policy, desired.policy)
         return replace(self, policy=shared if policies.size([shared]) <= policies.ACCESS_POINT_POLICY else None)
 
-    def cut(self) -> Self | None:
+    def revoked(self) -> Self | None:
         return replace(self, policy=None)
 
     @classmethod

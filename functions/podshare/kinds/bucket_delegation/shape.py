@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
-from podshare.kinds.base import Key, Kind, Resource, Stage, Work, calls_of
+from podshare.kinds.base import ExecutionRole, Key, Kind, Resource, Stage, calls_of
 from podshare.kinds.data_access import Users
 from podshare.kinds.team_on_cluster import TeamOnCluster
 from podshare.registry.records import Dataset, DatasetAccess
@@ -16,11 +16,11 @@ class BucketDelegation(Resource):
     ``in_policy`` says whether the bucket's statement says what all current grants together ask for.
     """
 
-    work = Work.DATA
-    cut_stage = remove_stage = Stage.REMAINS
+    execution_role = ExecutionRole.DATA
+    revoke_stage = remove_stage = Stage.REMAINS
     gives = False  # it lets access points decide, and each access point is checked
     in_bucket = in_turn = True
-    told_by = calls_of(
+    reported_by = calls_of(
         "s3",
         "PutBucketPolicy DeleteBucketPolicy PutBucketPublicAccessBlock DeleteBucketPublicAccessBlock",
     )
@@ -28,7 +28,7 @@ class BucketDelegation(Resource):
     write: bool
     in_policy: bool = True
 
-    def common(self, desired: Self) -> Self | None:
+    def intersection(self, desired: Self) -> Self | None:
         return replace(self, write=self.write and desired.write)
 
 

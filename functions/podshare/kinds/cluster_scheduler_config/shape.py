@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from podshare.installation import MANAGED_BY_TAG
 from podshare.kinds import names
-from podshare.kinds.base import Kind, Resource, Stage, Work, calls_of
+from podshare.kinds.base import ExecutionRole, Kind, Resource, Stage, calls_of
 from podshare.kinds.team_on_cluster import CLUSTER_TAG, TeamOnCluster
 
 
@@ -17,10 +17,10 @@ class ClusterSchedulerConfig(Resource):
     ``status`` is as a compute quota's, or ``absent`` where the share is written down and no config is there.
     """
 
-    work = Work.CLUSTER
-    cut_stage = remove_stage = Stage.COMPUTE
+    execution_role = ExecutionRole.CLUSTER
+    revoke_stage = remove_stage = Stage.COMPUTE
     gives = False
-    told_by = calls_of(
+    reported_by = calls_of(
         "sagemaker",
         "CreateClusterSchedulerConfig UpdateClusterSchedulerConfig DeleteClusterSchedulerConfig AddTags DeleteTags",
     )
@@ -29,7 +29,7 @@ class ClusterSchedulerConfig(Resource):
     description: str = ""
     status: str = "settled"
 
-    def common(self, desired: Self) -> Self | None:
+    def intersection(self, desired: Self) -> Self | None:
         return self  # the order of tasks is no access: it is changed in place, never cut
 
 

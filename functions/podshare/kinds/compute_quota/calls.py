@@ -151,7 +151,7 @@ def _access_left(context: Context, key: Key) -> list[Key]:
     return [
         item
         for item in sorted(set(context.inventory.keys()) - context.desired)
-        if item.account == key.account and SHAPES[item.kind].cut_stage < Stage.REMAINS
+        if item.account == key.account and SHAPES[item.kind].revoke_stage < Stage.REMAINS
     ]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from podshare.kinds import names
-from podshare.kinds.base import Key, Kind, Resource, Stage, Work, calls_of
+from podshare.kinds.base import ExecutionRole, Key, Kind, Resource, Stage, calls_of
 from podshare.kinds.team_on_cluster import TeamOnCluster
 from podshare.registry.records import Quota, QuotaResource
 
@@ -17,11 +17,11 @@ class ComputeQuota(Resource):
     ``status`` is ``settled``, ``moving`` while SageMaker works on it, or ``failed`` where it has to be created again.
     """
 
-    work = Work.CLUSTER
-    cut_stage = remove_stage = Stage.COMPUTE
+    execution_role = ExecutionRole.CLUSTER
+    revoke_stage = remove_stage = Stage.COMPUTE
     gives = False
     in_namespace = True  # it makes the namespace
-    told_by = calls_of("sagemaker", "CreateComputeQuota UpdateComputeQuota DeleteComputeQuota AddTags DeleteTags")
+    reported_by = calls_of("sagemaker", "CreateComputeQuota UpdateComputeQuota DeleteComputeQuota AddTags DeleteTags")
 
     team: str
     resources: tuple[Mapping[str, Any], ...]
@@ -32,7 +32,7 @@ class ComputeQuota(Resource):
     description: str = ""
     status: str = "settled"
 
-    def common(self, desired: Self) -> Self | None:
+    def intersection(self, desired: Self) -> Self | None:
         return self  # capacity is no access: it is raised and lowered in place, never cut
 
     @classmethod

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
-from podshare.kinds.base import Resource, Stage, Work
+from podshare.kinds.base import ExecutionRole, Resource, Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,8 +13,8 @@ class DataRepositoryAssociation(Resource):
     ``status`` is ``settled``, ``moving``, ``misconfigured`` or ``failed``. Path and repository are fixed.
     """
 
-    work = Work.CLUSTER
-    cut_stage = Stage.DATA_ACCESS
+    execution_role = ExecutionRole.CLUSTER
+    revoke_stage = Stage.DATA_ACCESS
     remove_stage = Stage.CACHED_DATA
     gives = False  # it brings data into a directory, which volumes give
     in_turn = True  # a file system takes one change at a time
@@ -24,5 +24,5 @@ class DataRepositoryAssociation(Resource):
     exports: frozenset[str]
     status: str = "settled"
 
-    def common(self, desired: Self) -> Self | None:
+    def intersection(self, desired: Self) -> Self | None:
         return replace(self, exports=self.exports & desired.exports) if self.repository == desired.repository else None

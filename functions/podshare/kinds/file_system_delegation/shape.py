@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
-from podshare.kinds.base import Resource, Stage, Work, calls_of
+from podshare.kinds.base import ExecutionRole, Resource, Stage, calls_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,11 +14,11 @@ class FileSystemDelegation(Resource):
     ``in_policy`` is as a bucket delegation's.
     """
 
-    work = Work.DATA
-    cut_stage = Stage.DATA_ACCESS
+    execution_role = ExecutionRole.DATA
+    revoke_stage = Stage.DATA_ACCESS
     remove_stage = Stage.REMAINS
     gives = in_bucket = in_turn = True
-    told_by = calls_of("s3", "PutBucketPolicy DeleteBucketPolicy")
+    reported_by = calls_of("s3", "PutBucketPolicy DeleteBucketPolicy")
 
     account: str
     file_system: str
@@ -27,10 +27,10 @@ class FileSystemDelegation(Resource):
     write: bool
     in_policy: bool = True
 
-    def common(self, desired: Self) -> Self | None:
+    def intersection(self, desired: Self) -> Self | None:
         if (self.account, self.prefix) != (desired.account, desired.prefix):
             return None
         return replace(self, read=self.read and desired.read, write=self.write and desired.write)
 
-    def cut(self) -> Self | None:
+    def revoked(self) -> Self | None:
         return replace(self, read=False, write=False)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from podshare.kinds.base import Resource, Stage, Work
+from podshare.kinds.base import ExecutionRole, Resource, Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,8 +13,8 @@ class ForeignSubjects(Resource):
     subjects out of the bindings, which stay with all others.
     """
 
-    work = Work.KUBERNETES
-    cut_stage = remove_stage = Stage.CLUSTER_ACCESS
+    execution_role = ExecutionRole.KUBERNETES
+    revoke_stage = remove_stage = Stage.CLUSTER_ACCESS
     unwanted = "no record lets other teams in"
     gives = True
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from podshare.kinds import names
-from podshare.kinds.base import Key, Kind, Resource, Stage, Work, calls_of
+from podshare.kinds.base import ExecutionRole, Key, Kind, Resource, Stage, calls_of
 from podshare.kinds.data_access import key_operations, keys_of
 from podshare.kinds.role.shape import Role
 from podshare.kinds.team_on_cluster import TeamOnCluster
@@ -19,10 +19,10 @@ class KmsGrant(Resource):
     ``constrained`` reports a condition that podshare does not make.
     """
 
-    work = Work.DATA
-    cut_stage = remove_stage = Stage.DATA_ACCESS
+    execution_role = ExecutionRole.DATA
+    revoke_stage = remove_stage = Stage.DATA_ACCESS
     gives = False  # whoever has it still needs the objects, which access points give
-    told_by = calls_of("kms", "CreateGrant RevokeGrant RetireGrant")
+    reported_by = calls_of("kms", "CreateGrant RevokeGrant RetireGrant")
 
     grantees: frozenset[str]
     operations: frozenset[str]

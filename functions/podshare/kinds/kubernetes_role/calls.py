@@ -9,7 +9,7 @@ from typing import Any
 
 from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context
-from podshare.kinds.kubernetes_object import READS, WRITES, common_to, create, delete, owned, update
+from podshare.kinds.kubernetes_object import READS, WRITES, base_fields, create, delete, owned, update
 from podshare.kinds.kubernetes_role.shape import KubernetesRole
 from podshare.kinds.observation import Foreign
 from podshare.policy.rbac import KubernetesRule
@@ -23,7 +23,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> KubernetesRole 
     if not isinstance(found, dict):
         return found
     rules = {_rule(rule) for rule in found.get("rules") or ()}
-    return KubernetesRole(key=key, **common_to(found), rules=tuple(sorted(rules)))
+    return KubernetesRole(key=key, **base_fields(found), rules=tuple(sorted(rules)))
 
 
 def _rule(rule: Mapping[str, Any]) -> KubernetesRule:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from podshare.kinds import names
-from podshare.kinds.base import Kind, Manifest, Resource, Stage, Work
+from podshare.kinds.base import ExecutionRole, Kind, Manifest, Resource, Stage
 from podshare.kinds.compute_quota.shape import quota_key
 from podshare.kinds.manifests import RBAC, object_of
 from podshare.kinds.team_on_cluster import TeamOnCluster
@@ -27,8 +27,8 @@ PRESETS: Mapping[Preset, tuple[KubernetesRule, ...]] = {
 class KubernetesRole(Resource):
     """What a Kubernetes group may do in the team's namespace, beside the access policy (labels are in ``tags``)."""
 
-    work = Work.KUBERNETES
-    cut_stage = Stage.CLUSTER_ACCESS
+    execution_role = ExecutionRole.KUBERNETES
+    revoke_stage = Stage.CLUSTER_ACCESS
     remove_stage = Stage.REMAINS
     gives = False  # its bindings give what it says
     in_namespace = True
@@ -36,7 +36,7 @@ class KubernetesRole(Resource):
 
     rules: tuple[KubernetesRule, ...]
 
-    def common(self, desired: Self) -> Self | None:
+    def intersection(self, desired: Self) -> Self | None:
         kept = tuple(rule for rule in self.rules if any(wide.covers(rule) for wide in desired.rules))
         return replace(self, rules=kept)
 

@@ -2,7 +2,7 @@
 
 from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context
-from podshare.kinds.kubernetes_object import READS, WRITES, common_to, create, delete, owned, update
+from podshare.kinds.kubernetes_object import READS, WRITES, base_fields, create, delete, owned, update
 from podshare.kinds.kubernetes_role_binding.shape import KubernetesRoleBinding
 from podshare.kinds.observation import Foreign
 from podshare.kinds.subjects import subject_of
@@ -18,7 +18,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> KubernetesRoleB
     role = found["roleRef"]
     return KubernetesRoleBinding(
         key=key,
-        **common_to(found),
+        **base_fields(found),
         role=f"{role['kind']} {role['name']}",
         subjects=frozenset(subject_of(subject) for subject in found.get("subjects") or ()),
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
-from podshare.kinds.base import Kind, Manifest, Resource, Stage, Work
+from podshare.kinds.base import ExecutionRole, Kind, Manifest, Resource, Stage
 from podshare.kinds.compute_quota.shape import quota_key
 from podshare.kinds.kubernetes_role.shape import KubernetesRole
 from podshare.kinds.manifests import RBAC, object_of
@@ -14,8 +14,8 @@ from podshare.kinds.team_on_cluster import TeamOnCluster
 class KubernetesRoleBinding(Resource):
     """Who has a Role in the team's namespace; ``role`` and ``subjects`` are a kind and a name each."""
 
-    work = Work.KUBERNETES
-    cut_stage = remove_stage = Stage.CLUSTER_ACCESS
+    execution_role = ExecutionRole.KUBERNETES
+    revoke_stage = remove_stage = Stage.CLUSTER_ACCESS
     gives = True
     in_namespace = True
     object_kind = "RoleBinding"
@@ -23,7 +23,7 @@ class KubernetesRoleBinding(Resource):
     role: str
     subjects: frozenset[str]
 
-    def common(self, desired: Self) -> Self | None:
+    def intersection(self, desired: Self) -> Self | None:
         if self.role != desired.role:
             return None  # Kubernetes lets nobody change a binding's role
         return replace(self, subjects=self.subjects & desired.subjects)

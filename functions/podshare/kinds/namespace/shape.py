@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from podshare.installation import TEAM_LABEL, Installation
 from podshare.kinds import hardening, names
-from podshare.kinds.base import Kind, Manifest, Resource, Stage, Work
+from podshare.kinds.base import ExecutionRole, Kind, Manifest, Resource, Stage
 from podshare.kinds.compute_quota.shape import quota_key
 from podshare.kinds.manifests import displayed
 from podshare.kinds.team_on_cluster import TeamOnCluster
@@ -20,8 +20,8 @@ class Namespace(Resource):
     what holds one that somebody has deleted; nothing can be made in it.
     """
 
-    work = Work.KUBERNETES
-    cut_stage = remove_stage = Stage.NAMESPACE
+    execution_role = ExecutionRole.KUBERNETES
+    revoke_stage = remove_stage = Stage.NAMESPACE
     gives = False
     in_namespace = True
     object_kind = "Namespace"
@@ -30,7 +30,7 @@ class Namespace(Resource):
     vacating: bool = False
     ending: str = field(default="", compare=False)
 
-    def common(self, desired: Self) -> Self | None:
+    def intersection(self, desired: Self) -> Self | None:
         return None if self.vacating else self  # what holds a team is no access: it is changed in place
 
     def manifest(self) -> Manifest:

@@ -2,7 +2,7 @@
 
 from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context
-from podshare.kinds.kubernetes_object import READS, WRITES, common_to, create, owned
+from podshare.kinds.kubernetes_object import READS, WRITES, base_fields, create, owned
 from podshare.kinds.observation import Foreign
 from podshare.kinds.persistent_volume.shape import PersistentVolume
 from podshare.kinds.volumes import delete, is_leaving, storage, update
@@ -25,7 +25,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> PersistentVolum
         spec["claimRef"] = {name: value for name, value in claim.items() if name not in _BOUND}
     return PersistentVolume(
         key=key,
-        **common_to(found),
+        **base_fields(found),
         capacity_gib=storage(found["spec"].get("capacity", {})),
         spec=spec,
         usable=not is_leaving(found) and (found.get("status") or {}).get("phase") not in _LEFT_OVER,

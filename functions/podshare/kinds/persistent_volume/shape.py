@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from podshare.kinds.base import Manifest, Resource, Stage, Work
+from podshare.kinds.base import ExecutionRole, Manifest, Resource, Stage
 from podshare.kinds.manifests import object_of, storage_of
 
 
@@ -16,8 +16,8 @@ class PersistentVolume(Resource):
     the volume is neither on its way out nor left over from a claim that was deleted.
     """
 
-    work = Work.KUBERNETES
-    cut_stage = remove_stage = Stage.CACHED_DATA
+    execution_role = ExecutionRole.KUBERNETES
+    revoke_stage = remove_stage = Stage.CACHED_DATA
     gives = True
     object_kind = "PersistentVolume"
 
@@ -48,7 +48,7 @@ class PersistentVolume(Resource):
         """Whether nodes mount it so that nobody can write."""
         return "ro" in self.spec.get("mountOptions", ())
 
-    def common(self, desired: Self) -> Self | None:
+    def intersection(self, desired: Self) -> Self | None:
         fixed = ("accessModes", "claimRef", "csi", "volumeMode")  # of which the first two are a claim's, too
         kept = self.usable and all(self.spec.get(name) == desired.spec.get(name) for name in fixed)
         return replace(self, spec=desired.spec) if kept else None

@@ -4,7 +4,7 @@ from podshare.aws.errors import Pending, Waiting
 from podshare.kinds import kubernetes_object, volumes
 from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context
-from podshare.kinds.kubernetes_object import READS, WRITES, common_to, owned
+from podshare.kinds.kubernetes_object import READS, WRITES, base_fields, owned
 from podshare.kinds.observation import Foreign
 from podshare.kinds.persistent_volume_claim.shape import PersistentVolumeClaim
 from podshare.kinds.volumes import delete, is_leaving, storage
@@ -21,7 +21,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> PersistentVolum
         return found
     return PersistentVolumeClaim(
         key=key,
-        **common_to(found),
+        **base_fields(found),
         capacity_gib=storage(found["spec"].get("resources", {}).get("requests", {})),
         spec={name: value for name, value in found["spec"].items() if name in _WRITTEN},
         usable=not is_leaving(found) and (found.get("status") or {}).get("phase") != "Lost",

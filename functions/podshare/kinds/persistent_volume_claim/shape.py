@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from podshare.kinds.base import Manifest, Resource, Stage, Work
+from podshare.kinds.base import ExecutionRole, Manifest, Resource, Stage
 from podshare.kinds.manifests import object_of, storage_of
 
 
@@ -12,8 +12,8 @@ from podshare.kinds.manifests import object_of, storage_of
 class PersistentVolumeClaim(Resource):
     """The team's claim to a volume (labels are in ``tags``), which Kubernetes lets nobody change; as a volume's."""
 
-    work = Work.KUBERNETES
-    cut_stage = remove_stage = Stage.DATA_ACCESS
+    execution_role = ExecutionRole.KUBERNETES
+    revoke_stage = remove_stage = Stage.DATA_ACCESS
     gives = False  # the volume says which claim may have it
     object_kind = "PersistentVolumeClaim"
 
@@ -21,7 +21,7 @@ class PersistentVolumeClaim(Resource):
     capacity_gib: int = field(compare=False)
     usable: bool = True
 
-    def common(self, desired: Self) -> Self | None:
+    def intersection(self, desired: Self) -> Self | None:
         return self if self.usable and self.spec == desired.spec else None
 
     def manifest(self) -> Manifest:

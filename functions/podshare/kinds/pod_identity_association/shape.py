@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from podshare.kinds.base import Key, Kind, Resource, Stage, Work, calls_of
+from podshare.kinds.base import ExecutionRole, Key, Kind, Resource, Stage, calls_of
 from podshare.kinds.role.shape import Role
 from podshare.kinds.team_on_cluster import TeamOnCluster
 from podshare.registry.records import ServiceAccount as ServiceAccountRecord
@@ -13,10 +13,10 @@ from podshare.registry.records import ServiceAccount as ServiceAccountRecord
 class PodIdentityAssociation(Resource):
     """The role that pods of a service account get through EKS Pod Identity."""
 
-    work = Work.CLUSTER
-    cut_stage = remove_stage = Stage.POD_IDENTITY
+    execution_role = ExecutionRole.CLUSTER
+    revoke_stage = remove_stage = Stage.POD_IDENTITY
     gives = is_access = True
-    told_by = calls_of(
+    reported_by = calls_of(
         "eks",
         "CreatePodIdentityAssociation UpdatePodIdentityAssociation DeletePodIdentityAssociation TagResource "
         "UntagResource",
@@ -26,7 +26,7 @@ class PodIdentityAssociation(Resource):
     target_role_arn: str | None = None
     session_tags: bool = True
 
-    def common(self, desired: Self) -> Self | None:
+    def intersection(self, desired: Self) -> Self | None:
         access, wanted = self.facts(), desired.facts()
         access.pop("tags"), wanted.pop("tags")
         return self if access == wanted else None

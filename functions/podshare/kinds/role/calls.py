@@ -42,7 +42,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> Role | Foreign 
         identity=role["RoleId"],
         tags=context.installation.compared_tags(tags),
         trust=role["AssumeRolePolicyDocument"],  # type: ignore[arg-type]  # boto3 decodes it; the stubs say str
-        closed_trust=policies.trust_nobody(context.installation, key.account),
+        revoked_trust=policies.trust_nobody(context.installation, key.account),
         policies=inline,  # type: ignore[arg-type]  # as above
         attached=frozenset(policy["PolicyArn"] for policy in attached),
         boundary=_boundary(context, key.account, role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", "")),

@@ -6,7 +6,7 @@ from typing import Self
 
 from podshare.installation import Installation
 from podshare.kinds import names
-from podshare.kinds.base import Key, Resource, Stage, Work, calls_of, listed
+from podshare.kinds.base import ExecutionRole, Key, Resource, Stage, calls_of, listed
 from podshare.kinds.data_access import key_operations, keys_of, statements
 from podshare.kinds.team_on_cluster import ALL_MEMBERS, TeamOnCluster
 from podshare.policy import policies
@@ -23,11 +23,11 @@ class Role(Resource):
     ``buckets`` are those that a target role uses by itself: name, Region, and the KMS key that its dataset names.
     """
 
-    work = Work.IDENTITY
-    cut_stage = Stage.TRUST
+    execution_role = ExecutionRole.IDENTITY
+    revoke_stage = Stage.TRUST
     remove_stage = Stage.REMAINS
     gives = True
-    told_by = calls_of(
+    reported_by = calls_of(
         "iam",
         "CreateRole DeleteRole UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy PutRolePolicy "
         "DeleteRolePolicy AttachRolePolicy DetachRolePolicy PutRolePermissionsBoundary "
@@ -37,7 +37,7 @@ class Role(Resource):
     trust: Document
     policies: Mapping[str, Document]
     boundary: str
-    closed_trust: Document = field(compare=False)
+    revoked_trust: Document = field(compare=False)
     attached: frozenset[str] = frozenset()
     max_session_seconds: int = 3600
     buckets: frozenset[tuple[str, str, str | None]] = field(default=frozenset(), compare=False)
@@ -47,24 +47,24 @@ class Role(Resource):
         """What it is for, as its tag says."""
         return self.tags.get("podshare:purpose", "")
 
-    def common(self, desired: Self) -> Self | None:
+    def intersection(self, desired: Self) -> Self | None:
         shared = {
             name: policy
             for name in self.policies.keys() & desired.policies.keys()
-            if (policy := policies.common(self.policies[name], desired.policies[name]))
+            if (policy := policies.intersection(self.policies[name], desired.policies[name]))
         }
         # two sets of prefixes may have more in common than either has: a cut that AWS refused would leave access alive
         return replace(
             self,
-            trust=policies.common(self.trust, desired.trust) or self.closed_trust,
+            trust=policies.intersection(self.trust, desired.trust) or self.revoked_trust,
             policies=shared if policies.size(shared.values()) <= policies.INLINE_POLICIES else {},
             attached=self.attached & desired.attached,
             boundary=desired.boundary,
             max_session_seconds=min(self.max_session_seconds, desired.max_session_seconds),
         )
 
-    def cut(self) -> Self | None:
-        return replace(self, trust=self.closed_trust, policies={}, attached=frozenset())
+    def revoked(self) -> Self | None:
+        return replace(self, trust=self.revoked_trust, policies={}, attached=frozenset())
 
     @classmethod
     def deletion(cls, key: Key) -> str:
@@ -85,7 +85,7 @@ def cluster_access_role(on: TeamOnCluster, who: str, group: tuple[Member, ...]) 
         tags=on.tags(purpose="cluster-access", member=who),
         why=who if who == ALL_MEMBERS else group[0].why,
         trust=policies.trust_in_accounts(on.installation, {member.account for member in group}, principals),
-        closed_trust=policies.trust_nobody(on.installation, account),
+        revoked_trust=policies.trust_nobody(on.installation, account),
         policies={
             "describe-cluster": policies.may_describe_cluster(
                 on.eks_arn, on.cluster.hyperpod_arn, on.installation.role_arn(account, name)
@@ -122,7 +122,7 @@ def scientist_role(on: TeamOnCluster, member: Member, access_role: Role) -> Role
         tags=on.tags(purpose="data-scientist"),
         why=member.why,
         trust=trust,
-        closed_trust=policies.trust_nobody(installation, account),
+        revoked_trust=policies.trust_nobody(installation, account),
         policies={"assume-cluster-access": policies.may_assume(access_role_arn)},
         boundary=installation.boundary_arn(account),
     )
@@ -137,7 +137,7 @@ def data_access_role(on: TeamOnCluster, account: ServiceAccountRecord, target: R
         tags=on.tags(purpose="data-access", service_account=account.name),
         why=f"service account {account.name}",
         trust=policies.trust_pod_identity(on.cluster.account, on.eks_arn, namespace, account.name),
-        closed_trust=policies.trust_nobody(on.installation, on.cluster.account),
+        revoked_trust=policies.trust_nobody(on.installation, on.cluster.account),
         policies=(
             {"assume-target": policies.may_assume(on.role_arn(target.key), policies.CHAIN)}
             if target
@@ -166,7 +166,7 @@ def target_role(on: TeamOnCluster, account: ServiceAccountRecord) -> Role | None
             on.team.namespace,
             account.name,
         ),
-        closed_trust=policies.trust_nobody(installation, owner),
+        revoked_trust=policies.trust_nobody(installation, owner),
         policies=_dataset_policies(on, granted),
         boundary=installation.boundary_arn(owner),
         buckets=frozenset((dataset.bucket, dataset.region, dataset.kms_key) for dataset in used),

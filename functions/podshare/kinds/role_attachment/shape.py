@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from podshare.kinds.base import Key, Kind, Resource, Stage, Work
+from podshare.kinds.base import ExecutionRole, Key, Kind, Resource, Stage
 from podshare.kinds.team_on_cluster import TeamOnCluster
 from podshare.registry.membership import Member
 
@@ -11,8 +11,8 @@ from podshare.registry.membership import Member
 class RoleAttachment(Resource):
     """The member stack's fixed policy on a role that somebody else made; nothing else of it is touched."""
 
-    work = Work.IDENTITY
-    cut_stage = remove_stage = Stage.TRUST
+    execution_role = ExecutionRole.IDENTITY
+    revoke_stage = remove_stage = Stage.TRUST
     gives = False  # it lets a role ask; the trust of each cluster access role decides
 
     policy_arn: str

@@ -2,7 +2,7 @@
 
 from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context
-from podshare.kinds.kubernetes_object import READS, WRITES, common_to, create, delete, owned, update
+from podshare.kinds.kubernetes_object import READS, WRITES, base_fields, create, delete, owned, update
 from podshare.kinds.observation import Foreign
 from podshare.kinds.service_account.shape import ServiceAccount
 
@@ -12,4 +12,4 @@ __all__ = ["READS", "WRITES", "create", "delete", "read", "update"]
 def read(context: Context, key: Key, wanted: Resource | None) -> ServiceAccount | Foreign | None:
     """The service account and its labels."""
     found = owned(context, key)
-    return ServiceAccount(key=key, **common_to(found)) if isinstance(found, dict) else found
+    return ServiceAccount(key=key, **base_fields(found)) if isinstance(found, dict) else found

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from podshare.kinds.base import Kind, Manifest, Resource, Stage, Work
+from podshare.kinds.base import ExecutionRole, Kind, Manifest, Resource, Stage
 from podshare.kinds.compute_quota.shape import quota_key
 from podshare.kinds.manifests import object_of
 from podshare.kinds.team_on_cluster import TeamOnCluster
@@ -14,13 +14,13 @@ from podshare.registry.records import ServiceAccount as ServiceAccountRecord
 class ServiceAccount(Resource):
     """A Kubernetes service account in the team's namespace (labels are in ``tags``)."""
 
-    work = Work.KUBERNETES
-    cut_stage = remove_stage = Stage.REMAINS
+    execution_role = ExecutionRole.KUBERNETES
+    revoke_stage = remove_stage = Stage.REMAINS
     gives = False
     in_namespace = True
     object_kind = "ServiceAccount"
 
-    def common(self, desired: Self) -> Self | None:
+    def intersection(self, desired: Self) -> Self | None:
         return self  # it gives nothing by itself
 
     def manifest(self) -> Manifest:

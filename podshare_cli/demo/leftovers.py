@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from podshare_cli.demo.attempts import Proof, Question
+from podshare_cli.demo.attempts import Check, Question
 from podshare_sandbox import Sandbox
 from podshare_sandbox.organization import (
     ACCOUNTS,
@@ -17,7 +17,7 @@ from podshare_sandbox.organization import (
 from podshare_sandbox.services import kubernetes
 
 
-def remains_of(sandbox: Sandbox, team: str, prefix: str) -> Iterator[str]:
+def leftovers_of(sandbox: Sandbox, team: str, prefix: str) -> Iterator[str]:
     """Everything of a team's that still exists, in words."""
     begins, namespace = f"{prefix}-{team}-", f"hyperpod-ns-{team}"
     for account in ACCOUNTS:
@@ -43,12 +43,12 @@ def remains_of(sandbox: Sandbox, team: str, prefix: str) -> Iterator[str]:
             yield f"service account {found['metadata']['name']}"
 
 
-def accounts_own(sandbox: Sandbox) -> Iterator[Proof]:
+def accounts_own(sandbox: Sandbox) -> Iterator[Check]:
     """That what belongs to the accounts themselves is as it was."""
     account, _, role = PEOPLES_ROLES[0]
     iam = sandbox.client("iam", account)
     attached = iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
-    yield Proof(
+    yield Check(
         Question.OTHERS_KEEP,
         f"the account's own role {role} stands, without podshare's policy",
         not attached,
@@ -56,7 +56,7 @@ def accounts_own(sandbox: Sandbox) -> Iterator[Proof]:
     )
     policy = sandbox.client("s3", DATA).get_bucket_policy(Bucket=IMAGES_BUCKET)["Policy"]
     claim = f"the owner's statement OwnersAudit in {IMAGES_BUCKET} stands"
-    yield Proof(Question.OTHERS_KEEP, claim, "OwnersAudit" in policy)
+    yield Check(Question.OTHERS_KEEP, claim, "OwnersAudit" in policy)
 
 
 def _listed(client: Any, operation: str, member: str, **request: Any) -> Iterator[Any]:

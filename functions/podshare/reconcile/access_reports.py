@@ -1,7 +1,7 @@
 """The proofs of the teams, as the state table keeps them, and what somebody gave behind podshare's back.
 
 Beside its proof a team's row holds what podshare ever granted and what is still there of it. So what a record no longer
-asks for is not mistaken for what somebody else gave. A second row has the proof's outline: it is what each run reads of
+asks for is not mistaken for what somebody else gave. A second row has its summary: it is what each run reads of
 every other team, and a fifteenth of the first.
 """
 
@@ -9,19 +9,19 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from podshare.access.access_points import described
+from podshare.access.access_report import LONGEST_TEXT, MOST_REPORTED, AccessReport, beyond, packed, refusals, unpacked
 from podshare.access.doors import Door
-from podshare.access.proof import LONGEST_TEXT, MOST_TOLD, Proof, beyond, packed, refusals, unpacked
-from podshare.access.reach import Access, reach
+from podshare.access.effective_access import Access, effective_access
 from podshare.aws.tables import Item
 from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context
 from podshare.kinds.observation import Observation, Unreadable
 from podshare.reconcile.announcing import announce
-from podshare.reconcile.door_readers import keep_first_look
+from podshare.reconcile.door_readers import keep_first_reading
 
-PROOFS = "proof"  # the id of all teams' proofs, so that one query reads them and a role can be held to them
-PROOF_FAILED = "Proof Failed"
-_OUTLINE = "outline#"  # and a team's name: where its proof's outline stands
+ACCESS_REPORTS = "proof"  # the id of all teams' proofs, so that one query reads them and a role can be held to them
+ACCESS_REPORT_FAILED = "Proof Failed"
+_SUMMARY = "outline#"  # and a team's name: where the summary of its report is
 _NOT_LATER = "attribute_not_exists(read_at) OR read_at <= :read_at"
 
 
@@ -31,18 +31,18 @@ def watch(context: Context, desired: Mapping[Key, Resource], observed: Mapping[K
     It is announced with the next proof, so that no revocation waits for an event to be accepted. Without a row nothing
     is known of what was granted, and nothing is found.
     """
-    actual, wanted = _reaches(context, desired, observed)
-    row = context.state.get(PROOFS, _part(context.team))
+    actual, wanted = _actual_and_desired_access(context, desired, observed)
+    row = context.state.get(ACCESS_REPORTS, _part(context.team))
     known = _granted(row) if row else frozenset({*actual, *wanted})
     if row is None or beyond(wanted, known):
         text = _packed({*known, *wanted})
-        context.state.update(PROOFS, _part(context.team), "SET granted = :granted", None, granted=text)
-    if widened := _told(beyond(actual, {*known, *wanted})):
-        news = {"found": widened[:MOST_TOLD], "at": read_at, "announced": False}
-        context.state.update(PROOFS, _part(context.team), "SET widened = :widened", None, widened=news)
+        context.state.update(ACCESS_REPORTS, _part(context.team), "SET granted = :granted", None, granted=text)
+    if drift := _text(beyond(actual, {*known, *wanted})):
+        news = {"found": drift[:MOST_REPORTED], "at": read_at, "announced": False}
+        context.state.update(ACCESS_REPORTS, _part(context.team), "SET widened = :widened", None, widened=news)
 
 
-def prove(
+def keep_access_report(
     context: Context,
     desired: Mapping[Key, Resource],
     observed: Mapping[Key, Observation],
@@ -53,54 +53,58 @@ def prove(
     Announces what podshare never granted, whether it is still there or not. What was granted and is still to be taken
     away makes the proof fail, and is no news. Raises Retryable if the event is not taken.
     """
-    actual, wanted = _reaches(context, desired, observed)
-    row = context.state.get(PROOFS, _part(context.team)) or {}
-    excess = beyond(actual, wanted)
+    actual, wanted = _actual_and_desired_access(context, desired, observed)
+    row = context.state.get(ACCESS_REPORTS, _part(context.team)) or {}
+    unexpected_access = beyond(actual, wanted)
     verification = dict(verification)
-    read_doors, not_looked_at = verification.pop("doors"), verification.pop("not_looked_at")
-    keep_first_look(context, verification.pop("spanning"), verification.pop("at_first"))
+    read_doors, not_checked = verification.pop("doors"), verification.pop("not_looked_at")
+    keep_first_reading(context, verification.pop("spanning"), verification.pop("at_first"))
     doors = [Door.of_dict(item) for item in read_doors if not item["expected"]]
     entered = frozenset(door.access for door in doors)
-    proof = Proof(
+    report = AccessReport(
         team=context.team,
         read_at=str(verification["at"]),
         access=tuple(sorted({*actual, *entered})),
-        excess=excess | entered,
+        unexpected_access=unexpected_access | entered,
         doors=tuple(read_doors),
-        not_looked_at=tuple(not_looked_at),
+        not_checked=tuple(not_checked),
         violations=tuple(verification["violations"]),
         unread=tuple(f"{key}: {item.reason}" for key, item in observed.items() if isinstance(item, Unreadable)),
-        refusals=refusals({*actual, *entered}, excess | entered, _others(context, in_full=bool(excess | entered))),
+        refusals=refusals(
+            {*actual, *entered},
+            unexpected_access | entered,
+            _others(context, in_full=bool(unexpected_access | entered)),
+        ),
     )
-    never_granted = beyond(excess, _granted(row))
-    going = {key for item in excess - never_granted for key in item.by}
+    never_granted = beyond(unexpected_access, _granted(row))
+    going = {key for item in unexpected_access - never_granted for key in item.by}
     points = described(
         context.installation, (observation for observation in observed.values() if isinstance(observation, Resource))
     )
-    widened = _announced(
-        context, row, proof, never_granted, ({str(key) for key in desired} - going) | {door.key for door in doors}
+    drift = _announced(
+        context, row, report, never_granted, ({str(key) for key in desired} - going) | {door.key for door in doors}
     )
     _keep(
         context,
-        proof,
+        report,
         {*wanted, *(set(actual) - never_granted)},
-        widened,
+        drift,
         points,
     )
-    return {**verification, "verified": verification["verified"] and proof.holds, "proof": proof.summary()}
+    return {**verification, "verified": verification["verified"] and report.holds, "proof": report.summary()}
 
 
 def _others(context: Context, *, in_full: bool) -> dict[str, Mapping[str, Any]]:
-    """The proofs of all other teams that have anything, as they were worked out last; the outline, where it will do."""
-    rows = (row for row in context.state.query(PROOFS, _OUTLINE) if row["part"] != _OUTLINE + context.team)
-    outlines = [outline for row in rows if (outline := unpacked(str(row["document"])))["anything"]]
-    needed = [_part(outline["team"]) for outline in outlines if in_full or outline["excess"]]
-    documents = (unpacked(str(row["document"])) for row in context.state.get_parts(PROOFS, needed))
-    return {document["team"]: document for document in (*outlines, *documents)}
+    """The proofs of all other teams that have anything, as they were worked out last; the summary, where it will do."""
+    rows = (row for row in context.state.query(ACCESS_REPORTS, _SUMMARY) if row["part"] != _SUMMARY + context.team)
+    summaries = [summary for row in rows if (summary := unpacked(str(row["document"])))["anything"]]
+    needed = [_part(summary["team"]) for summary in summaries if in_full or summary["excess"]]
+    documents = (unpacked(str(row["document"])) for row in context.state.get_parts(ACCESS_REPORTS, needed))
+    return {document["team"]: document for document in (*summaries, *documents)}
 
 
 def _announced(
-    context: Context, row: Item, proof: Proof, never_granted: Collection[Access], staying: Collection[str]
+    context: Context, row: Item, report: AccessReport, never_granted: Collection[Access], staying: Collection[str]
 ) -> Mapping[str, Any] | None:
     """What was found last that nobody granted, once it is announced; None if nothing ever was.
 
@@ -110,27 +114,29 @@ def _announced(
     before = [] if last is None or last["announced"] else [*last["found"]]
     # what is no longer wanted, or gives what it is to give no longer, may break a rule until that is gone
     broken = [
-        f"{violation['rule']}: {violation['found']}" for violation in proof.violations if violation["key"] in staying
+        f"{violation['rule']}: {violation['found']}" for violation in report.violations if violation["key"] in staying
     ]
-    current = [*_told(never_granted), *broken]
+    current = [*_text(never_granted), *broken]
     announced = [*dict.fromkeys([*before, *current])]
     if not announced:
         return last
-    news = {"found": announced[:MOST_TOLD], "at": proof.read_at, "taken_away": not current}
-    announce(context.team, PROOF_FAILED, [news])
+    news = {"found": announced[:MOST_REPORTED], "at": report.read_at, "taken_away": not current}
+    announce(context.team, ACCESS_REPORT_FAILED, [news])
     return {**news, "announced": True}
 
 
-def _told(found: Iterable[Access]) -> list[str]:
+def _text(found: Iterable[Access]) -> list[str]:
     return [str(access)[:LONGEST_TEXT] for access in sorted(found)]
 
 
-def _reaches(
+def _actual_and_desired_access(
     context: Context, desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]
 ) -> tuple[tuple[Access, ...], tuple[Access, ...]]:
     existing = [resource for resource in observed.values() if isinstance(resource, Resource)]
     keys = {*desired, *(resource.key for resource in existing)}
-    return reach(existing, keys, context.installation), reach([*desired.values()], keys, context.installation)
+    return effective_access(existing, keys, context.installation), effective_access(
+        [*desired.values()], keys, context.installation
+    )
 
 
 def _part(team: str) -> str:
@@ -151,29 +157,29 @@ def _packed(found: Iterable[Access]) -> str:
 
 def _keep(
     context: Context,
-    proof: Proof,
+    report: AccessReport,
     granted: Iterable[Access],
-    widened: Mapping[str, Any] | None,
+    drift: Mapping[str, Any] | None,
     access_points: list[dict[str, str]],
 ) -> None:
-    """Keep a proof and its outline, unless those of a later reading are there: a function may outlive its execution."""
+    """Keep a report and its summary, unless a later reading was kept: a function may outlive its execution."""
     context.state.update(
-        PROOFS,
+        ACCESS_REPORTS,
         _part(context.team),
         "SET document = :document, granted = :granted, widened = :widened, read_at = :read_at, "
         "access_points = :access_points",
         _NOT_LATER,
-        document=packed(proof.as_dict()),
+        document=packed(report.as_dict()),
         granted=_packed(granted),
-        widened=widened or {},
-        read_at=proof.read_at,
+        widened=drift or {},
+        read_at=report.read_at,
         access_points=access_points,
     )
     context.state.update(
-        PROOFS,
-        _OUTLINE + context.team,
+        ACCESS_REPORTS,
+        _SUMMARY + context.team,
         "SET document = :document, read_at = :read_at",
         _NOT_LATER,
-        document=packed(proof.outline()),
-        read_at=proof.read_at,
+        document=packed(report.summary_for_others()),
+        read_at=report.read_at,
     )

@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from podshare.access.reach import Access, account_of, by_pods, in_bucket, in_cluster, in_file_system, reach
+from podshare.access.effective_access import (
+    Access,
+    account_of,
+    by_pods,
+    effective_access,
+    in_bucket,
+    in_cluster,
+    in_file_system,
+)
 from podshare.kinds.access_entry.shape import AccessEntry
 from podshare.kinds.access_point.shape import AccessPoint
 from podshare.kinds.base import Key, Kind, Resource
@@ -59,7 +67,7 @@ def a_role(
         policies={"inline": policies.document(*may)},
         attached=frozenset(attached),
         boundary="",
-        closed_trust=closed,
+        revoked_trust=closed,
     )
 
 
@@ -89,7 +97,7 @@ def a_point(*statements: dict[str, Any], account: str = OWNER, name: str = "imag
 
 def told(*things: Resource, known: Iterable[Key] = ()) -> list[tuple[Any, ...]]:
     """What is reached by ``things``, without the trusts that lead to it, in full."""
-    found = reach(things, [*(one.key for one in things), *known], INSTALLATION)
+    found = effective_access(things, [*(one.key for one in things), *known], INSTALLATION)
     return [(one.who, one.may, one.where, one.what, one.through, one.by) for one in found if "assume" not in one.may]
 
 
@@ -270,7 +278,7 @@ def test_a_trust_lets_in_whom_it_names_under_its_strict_conditions(
 ) -> None:
     """A condition narrows only where it must hold and is understood; without the organization's, others get in too."""
     role = a_role(trust=[allow(**statement)])
-    found = reach([role], [role.key], INSTALLATION)
+    found = effective_access([role], [role.key], INSTALLATION)
     assert found == tuple(sorted(Access(who, may, role_arn("data"), "*") for who, may in entrants))
     assert {one.by for one in found} <= {("role|111111111111|||data",)}
 

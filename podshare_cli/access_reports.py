@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from podshare.access import proof as domain
+from podshare.access import access_report as domain
+from podshare.access.access_report import Refusal, digest, unpacked
 from podshare.access.doors import UNREAD, Door
-from podshare.access.proof import Refusal, digest, unpacked
-from podshare.access.reach import ANYBODY, Access, account_of, by_pods, in_bucket, in_cluster
+from podshare.access.effective_access import ANYBODY, Access, account_of, by_pods, in_bucket, in_cluster
 from podshare.kinds.access_entry.shape import CLUSTER_POLICY
 from podshare.policy import policies
 from podshare_cli.admin_tables import Registry, State
@@ -44,7 +44,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Proof:
+class AccessReport:
     """A team's proof, and what was last found that nobody granted, if anything ever was."""
 
     team: str
@@ -77,13 +77,13 @@ class Proof:
 class Known:
     """All proofs by team, and the teams that have none yet."""
 
-    proofs: Mapping[str, Proof]
+    access_reports: Mapping[str, AccessReport]
     missing: tuple[str, ...]
 
     def ages(self) -> dict[str, Any]:
         """When each proof's facts were read, and of which teams nothing is proven."""
         return {
-            "read_at": {team: proof.document["read_at"] for team, proof in sorted(self.proofs.items())},
+            "read_at": {team: report.document["read_at"] for team, report in sorted(self.access_reports.items())},
             "without_proof": [*self.missing],
         }
 
@@ -91,9 +91,10 @@ class Known:
 def read(connection: Connection) -> Known:
     """Every team's proof."""
     state = State(connection)
-    kept = {team: item for team, item in state.proofs().items() if "document" in item}
+    kept = {team: item for team, item in state.access_reports().items() if "document" in item}
     found = {
-        team: Proof(team, unpacked(str(item["document"])), item.get("widened") or {}) for team, item in kept.items()
+        team: AccessReport(team, unpacked(str(item["document"])), item.get("widened") or {})
+        for team, item in kept.items()
     }
     there = {team for team, status in state.statuses("team").items() if status.get("state") not in _GONE}
     return Known(found, tuple(sorted(there - found.keys())))
@@ -104,10 +105,10 @@ def refusals(known: Known, team: str) -> tuple[Refusal, ...]:
 
     A team's own access report has the others as they were when it was made; a team that came later is here too.
     """
-    lines = known.proofs[team].lines
-    others = {name: proof.document for name, proof in known.proofs.items() if name != team and proof.lines}
-    excess = frozenset(line.access for line in lines if not line.granted)
-    return domain.refusals([line.access for line in lines], excess, others)
+    lines = known.access_reports[team].lines
+    others = {name: report.document for name, report in known.access_reports.items() if name != team and report.lines}
+    unexpected_access = frozenset(line.access for line in lines if not line.granted)
+    return domain.refusals([line.access for line in lines], unexpected_access, others)
 
 
 # ---- the audit -------------------------------------------------------------------------------------------------
@@ -137,36 +138,36 @@ class AuditLine:
 
 def audit(known: Known, teams: Iterable[str]) -> list[AuditLine]:
     """Every door into the namespaces and data of teams, those that no record grants first."""
-    lines = [line for team in teams for line in _audited(known.proofs[team])]
+    lines = [line for team in teams for line in _audited(known.access_reports[team])]
     return sorted(lines, key=lambda line: (bool(line.record), line.team, line.access))
 
 
-def unread(proof: Proof) -> list[str]:
+def unread(report: AccessReport) -> list[str]:
     """What could not be read of a team's doors and resources."""
-    rules = [one["what"] for one in proof.document["broken"] if one["what"].startswith(f"{UNREAD}: ")]
-    return [f"{proof.team}: {one}" for one in (*proof.document["unread"], *rules)]
+    rules = [one["what"] for one in report.document["broken"] if one["what"].startswith(f"{UNREAD}: ")]
+    return [f"{report.team}: {one}" for one in (*report.document["unread"], *rules)]
 
 
-def not_looked_at(proof: Proof) -> list[str]:
+def not_checked(report: AccessReport) -> list[str]:
     """What may let somebody in and is not among the doors; an earlier version's access report does not have it."""
-    return [f"{proof.team}: {one}" for one in proof.document.get("not_looked_at", ())]
+    return [f"{report.team}: {one}" for one in report.document.get("not_looked_at", ())]
 
 
-def _audited(proof: Proof) -> Iterator[AuditLine]:
-    doors = [(Door.of_dict(one), one) for one in proof.document.get("doors", ())]
+def _audited(report: AccessReport) -> Iterator[AuditLine]:
+    doors = [(Door.of_dict(one), one) for one in report.document.get("doors", ())]
     told = {door.access: door for door, one in doors if not one["expected"]}
-    for line in proof.lines:
+    for line in report.lines:
         door = told.get(line.access)
         if line.granted:
-            yield AuditLine(proof.team, line.access, f"team#{proof.team}", (), "")
+            yield AuditLine(report.team, line.access, f"team#{report.team}", (), "")
         elif door is None:
-            yield AuditLine(proof.team, line.access, "", (), f"podshare team reconcile {proof.team}")
+            yield AuditLine(report.team, line.access, "", (), f"podshare team reconcile {report.team}")
         else:
-            yield AuditLine(proof.team, line.access, "", door.behind, door.closed_by)
+            yield AuditLine(report.team, line.access, "", door.behind, door.closed_by)
     for door, one in doors:
         if one["expected"]:
-            record = one.get("record") or f"team#{proof.team}"  # an earlier version's proof does not tell it
-            yield AuditLine(proof.team, door.access, record, door.behind, door.closed_by)
+            record = one.get("record") or f"team#{report.team}"  # an earlier version's proof does not tell it
+            yield AuditLine(report.team, door.access, record, door.behind, door.closed_by)
 
 
 # ---- places ----------------------------------------------------------------------------------------------------
@@ -198,10 +199,10 @@ def places(connection: Connection) -> dict[str, Place]:
 def who_can(known: Known, verb: str, place: Place) -> list[Line]:
     """Everybody who can do this there, people by their pods too."""
     found: list[Line] = []
-    for proof in known.proofs.values():
-        here = [line for line in proof.lines if place.reached_by(line.access) and _is(line.access, verb)]
+    for report in known.access_reports.values():
+        here = [line for line in report.lines if place.reached_by(line.access) and _is(line.access, verb)]
         found += here
-        found += proof.with_pods((line for line in proof.lines if in_cluster(line.access)), here)
+        found += report.with_pods((line for line in report.lines if in_cluster(line.access)), here)
     return sorted(found, key=lambda line: (line.team, line.access))
 
 
@@ -220,10 +221,10 @@ def _is_every_teams(access: Access) -> bool:
 def of(known: Known, principal: str) -> list[Line]:
     """All that a principal reaches, or whoever is in it: in clusters, of data, and by its own policies."""
     found: list[Line] = []
-    for proof in known.proofs.values():
-        own = [line for line in proof.lines if _means(line.access, principal)]
+    for report in known.access_reports.values():
+        own = [line for line in report.lines if _means(line.access, principal)]
         found += own
-        found += proof.with_pods(own, (line for line in proof.lines if in_bucket(line.access)))
+        found += report.with_pods(own, (line for line in report.lines if in_bucket(line.access)))
     return sorted(found, key=lambda line: (line.team, line.access))
 
 
@@ -238,15 +239,15 @@ def _means(access: Access, principal: str) -> bool:
 def matrix(known: Known, all_places: Mapping[str, Place]) -> list[dict[str, Any]]:
     """For each team what it may do in each place of the registry, and in buckets that no dataset is about."""
     return [
-        {"team": team, "holds": proof.document["holds"], "may": _cells(proof, all_places)}
-        for team, proof in sorted(known.proofs.items())
-        if proof.lines
+        {"team": team, "holds": report.document["holds"], "may": _cells(report, all_places)}
+        for team, report in sorted(known.access_reports.items())
+        if report.lines
     ]
 
 
-def _cells(proof: Proof, all_places: Mapping[str, Place]) -> dict[str, list[str]]:
+def _cells(report: AccessReport, all_places: Mapping[str, Place]) -> dict[str, list[str]]:
     cells: dict[str, set[str]] = {}
-    for line in proof.lines:
+    for line in report.lines:
         access = line.access
         if not (in_bucket(access) or in_cluster(access)) or _is_every_teams(access):
             continue

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podshare.access.proof import Proof, beyond, digest, packed, refusals, unpacked
-from podshare.access.reach import Access, by_pods, in_bucket, in_cluster, reach
+from podshare.access.access_report import AccessReport, beyond, digest, packed, refusals, unpacked
+from podshare.access.effective_access import Access, by_pods, effective_access, in_bucket, in_cluster
 from podshare.kinds.access_entry.shape import AccessEntry
 from podshare.kinds.access_point.shape import AccessPoint
 from podshare.kinds.base import Kind, Resource, Stage
@@ -41,18 +41,18 @@ LANGUAGE = things(
     members=[{"account": "555555555555"}],
     service_accounts=[{"name": "trainer", "datasets": [{"dataset": "crawl", "access": "read"}]}],
 )
-WANTED = reach([*VISION.values()], VISION, INSTALLATION)
+WANTED = effective_access([*VISION.values()], VISION, INSTALLATION)
 
 
 def reached(observed: Iterable[Resource]) -> tuple[Access, ...]:
-    return reach([*observed], VISION, INSTALLATION)
+    return effective_access([*observed], VISION, INSTALLATION)
 
 
-def proven(team: str, observed: Things, wanted: Things, others: Mapping[str, Any]) -> Proof:
-    found = reach([*observed.values()], wanted, INSTALLATION)
-    excess = beyond(found, reach([*wanted.values()], wanted, INSTALLATION))
+def proven(team: str, observed: Things, wanted: Things, others: Mapping[str, Any]) -> AccessReport:
+    found = effective_access([*observed.values()], wanted, INSTALLATION)
+    excess = beyond(found, effective_access([*wanted.values()], wanted, INSTALLATION))
     at = "2026-11-21T12:00:00+00:00"
-    return Proof(team, at, found, excess, (), (), refusals(found, excess, others))
+    return AccessReport(team, at, found, excess, (), (), refusals(found, excess, others))
 
 
 def changed(old: Resource, new: Resource) -> Things:
@@ -104,7 +104,7 @@ def test_a_pod_reaches_what_its_target_role_may() -> None:
     """Data through a role in their owner's account are told by bucket and keys, with both roles on the way."""
     datasets = {"imagenet": a_dataset(data_role="target")}
     found = desired(a_team(), [CLUSTER], datasets, {}, INSTALLATION)
-    by_user = {one.who: one for one in reach([*found.values()], found, INSTALLATION) if in_bucket(one)}
+    by_user = {one.who: one for one in effective_access([*found.values()], found, INSTALLATION) if in_bucket(one)}
     data = by_user["system:serviceaccount:hyperpod-ns-vision:trainer"]
     assert (data.may, data.what) == (("list", "read"), "imagenet/*")
     assert len(by_user) == 2, "besides the pod only its data role, which pods alone are in"
@@ -112,20 +112,20 @@ def test_a_pod_reaches_what_its_target_role_may() -> None:
     assert [role.split(":")[4] for role in data.through] == ["333333333333"]
     role = next(key for key in found if key.kind is Kind.ROLE and key.account == "333333333333")
     without = {key: one for key, one in found.items() if key != role}
-    assert not [one for one in reach([*without.values()], found, INSTALLATION) if in_bucket(one)]
+    assert not [one for one in effective_access([*without.values()], found, INSTALLATION) if in_bucket(one)]
 
 
 def test_what_a_group_may_do_is_told_by_its_role() -> None:
     """A group has what its binding's Role says, in its namespace; another Role's or subject's stands out."""
     rules = [{"api_groups": [""], "resources": ["pods/log"], "verbs": ["get"]}]
     found = things(kubernetes_groups=["podshare:vision:ops"], rbac=[{"group": "podshare:vision:ops", "rules": rules}])
-    wanted = reach([*found.values()], found, INSTALLATION)
+    wanted = effective_access([*found.values()], found, INSTALLATION)
     (group,) = [each for each in wanted if each.who == "podshare:vision:ops"]
     assert (group.may, group.what) == (("get pods/log",), "hyperpod-ns-vision")
     assert not [*by_pods([group], wanted)]
     binding = next(each for each in found.values() if isinstance(each, KubernetesRoleBinding))
     for other in (replace(binding, role="ClusterRole admin"), replace(binding, subjects=frozenset({"Group x"}))):
-        widened = reach([*{**found, binding.key: other}.values()], found, INSTALLATION)
+        widened = effective_access([*{**found, binding.key: other}.values()], found, INSTALLATION)
         assert [each.what for each in beyond(widened, wanted)] == ["hyperpod-ns-vision"]
 
 
@@ -149,7 +149,7 @@ def test_within_an_account_either_policy_is_enough() -> None:
     home = {"imagenet": a_dataset(account="111111111111")}
     found = desired(a_team(), [CLUSTER], home, {}, INSTALLATION)
     point = next(each for each in found.values() if isinstance(each, AccessPoint))
-    rest = reach([*{**found, point.key: replace(point, policy=None)}.values()], found, INSTALLATION)
+    rest = effective_access([*{**found, point.key: replace(point, policy=None)}.values()], found, INSTALLATION)
     assert {(each.may, each.what) for each in rest if in_bucket(each)} == {(("list", "read"), "imagenet/*")}
 
 
@@ -269,7 +269,7 @@ def test_an_outline_tells_others_as_much_as_the_proof() -> None:
     teams = {"vision": VISION, "language": LANGUAGE, "audio": shared, "nobody": things("nobody", members=[])}
     proofs = {name: proven(name, found, found, {}) for name, found in teams.items()}
     documents = {name: proof.as_dict() for name, proof in proofs.items()}
-    outlines = {name: proof.outline() for name, proof in proofs.items()}
+    outlines = {name: proof.summary_for_others() for name, proof in proofs.items()}
     for name, found in teams.items():
         of_documents = proven(name, found, found, documents)
         assert proven(name, found, found, outlines) == of_documents
@@ -279,16 +279,16 @@ def test_an_outline_tells_others_as_much_as_the_proof() -> None:
 def test_outlines_of_a_thousand_teams_are_one_page() -> None:
     """What a run reads of a thousand teams of this size fits into one page of DynamoDB's, 1 MB, with room to spare."""
     proof = proven("vision", VISION, VISION, {})
-    assert 1000 * len(packed(proof.outline())) < 2**20 / 2
+    assert 1000 * len(packed(proof.summary_for_others())) < 2**20 / 2
 
 
 def test_whoever_may_make_pods_reaches_what_they_read() -> None:
     """A member of the team reads by its service accounts; one who may only look, or of another team, does not."""
     people, data = [each for each in WANTED if in_cluster(each)], [each for each in WANTED if in_bucket(each)]
     assert {each.what for each in by_pods(people, data)} == {"imagenet/*", "imagenet/drafts/*"}
-    viewers = reach([*things(access="view").values()], VISION, INSTALLATION)
+    viewers = effective_access([*things(access="view").values()], VISION, INSTALLATION)
     assert not list(by_pods([each for each in viewers if in_cluster(each)], data))
-    strangers = reach([*LANGUAGE.values()], LANGUAGE, INSTALLATION)
+    strangers = effective_access([*LANGUAGE.values()], LANGUAGE, INSTALLATION)
     assert not list(by_pods([each for each in strangers if in_cluster(each)], data))
 
 

@@ -12,7 +12,7 @@ from podshare.kinds.context import Context
 from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.foreign_subjects import calls as foreign_subjects
 from podshare.kinds.namespace.shape import Namespace
-from podshare.kinds.observation import LeftBehind, Observation, Unreadable
+from podshare.kinds.observation import Observation, Orphaned, Unreadable
 from podshare.kinds.shapes import is_by_hand
 from podshare.kinds.table import KINDS
 from podshare.reconcile.organization_accounts import known_accounts
@@ -30,14 +30,14 @@ def reading_context(settings: Settings, team: str) -> Context:
     return Context(
         installation=settings.installation,
         team=team,
-        work="read",
+        execution_role="read",
         accounts=Accounts(settings.installation, "read"),
         state=State(settings.state),
         function_timeout=settings.function_timeout,
     )
 
 
-def survey(
+def observe_resources(
     settings: Settings,
     context: Context,
     desired: Mapping[Key, Resource],
@@ -60,15 +60,15 @@ def survey(
 
     def read(key: Key) -> Observation:
         if is_out_of_reach(accounts, key.account) and key not in desired:
-            return LeftBehind(key, f"the account is {accounts[key.account].state}")
+            return Orphaned(key, f"the account is {accounts[key.account].state}")
         if any(is_by_hand(cluster, key) for cluster in facts.values()):
-            return LeftBehind(key, _NO_API, _BY_HAND)
+            return Orphaned(key, _NO_API, _BY_HAND)
         try:
             return KINDS[key.kind].read(context, key, desired.get(key))
         except NoMemberRole as error:
             if key.account in wanted_in | clusters_in:
                 return Unreadable(key, str(error), no_role=True)
-            return LeftBehind(key, _NO_ROLE)
+            return Orphaned(key, _NO_ROLE)
         except Exception as error:  # whatever it is, it affects one resource and must not hide the others
             return Unreadable(key, reason_of(error))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from podshare.access.proof import digest, unpacked
+from podshare.access.access_report import digest, unpacked
 from tests.builders import a_team_item
 from tests.scenarios.world import DATA, HUB, IMAGES, LANGUAGE, TEXT, VISION, Item, World
 

@@ -85,7 +85,7 @@ class Access:
             self.where == other.where
             and {*other.may} <= {*self.may}
             and policies.covers(self.what, other.what)
-            and stands_for(self.who, other.who)
+            and includes_principal(self.who, other.who)
         )
 
     def touches(self, other: "Access") -> bool:
@@ -94,14 +94,14 @@ class Access:
 
     def is_of(self, principal: str) -> bool:
         """Whether ``principal``, an ARN or a service account's user name, may be meant by ``who``."""
-        return policies.overlap(self.who, principal) or stands_for(self.who, principal)
+        return policies.overlap(self.who, principal) or includes_principal(self.who, principal)
 
 
-def stands_for(wide: str, narrow: str) -> bool:
+def includes_principal(outer: str, inner: str) -> bool:
     """Whether one principal pattern means whoever the other means."""
-    if wide.endswith(":root") and narrow.startswith("arn:"):
-        return wide.split(":")[4] == narrow.split(":")[4]
-    return policies.covers(wide, narrow)
+    if outer.endswith(":root") and inner.startswith("arn:"):
+        return outer.split(":")[4] == inner.split(":")[4]
+    return policies.covers(outer, inner)
 
 
 def account_of(principal: str) -> str:
@@ -148,7 +148,9 @@ def _makes_no_pods(may: str) -> bool:
     return may in MAKE_NO_PODS or may.partition(" ")[0] in rbac.READING
 
 
-def reach(things: Collection[Resource], known: Collection[Key], installation: Installation) -> tuple[Access, ...]:
+def effective_access(
+    things: Collection[Resource], known: Collection[Key], installation: Installation
+) -> tuple[Access, ...]:
     """Everything that anybody may do by the documents of ``things``.
 
     ``known`` are the keys of all resources that are there or shall be: a role's policy about one of the access points
@@ -217,7 +219,7 @@ class _There:
             namespace, _, name = one.key.name.partition("/")
             user = service_account_user(namespace, name)
             at_first = one.role_arn == arn and any(policies.covers(who, user) for who in trusted)
-            as_target = one.target_role_arn == arn and any(stands_for(who, one.role_arn) for who in trusted)
+            as_target = one.target_role_arn == arn and any(includes_principal(who, one.role_arn) for who in trusted)
             if at_first or as_target:
                 yield user, (str(role.key), str(one.key))
 

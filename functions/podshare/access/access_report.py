@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from podshare.access.doors import RULE
-from podshare.access.reach import ANYBODY, Access, account_of, in_bucket, in_cluster, in_file_system
+from podshare.access.effective_access import ANYBODY, Access, account_of, in_bucket, in_cluster, in_file_system
 
-MOST_TOLD = 20  # of what is wrong, in an execution's history, in an event and with another team; the proof has it all
+MOST_REPORTED = 20  # of what is wrong, in an execution's history, in an event and with another team
 LONGEST_TEXT = 800  # a door is reported with two or three ARNs and a command
 
 
@@ -34,24 +34,24 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class AccessReport:
     """Who reaches what of a team's.
 
-    ``excess`` is the part of ``access`` that nobody granted, ``violations`` are the isolation rules that do not hold,
-    each with ``key``, ``rule`` and ``found``, ``unread`` is what AWS or Kubernetes did not return, and
+    ``unexpected_access`` is the part of ``access`` that nobody granted, ``violations`` are the isolation rules that do
+    not hold, each with ``key``, ``rule`` and ``found``, ``unread`` is what AWS or Kubernetes did not return, and
     ``doors`` are those that podshare does not know as its own, each with whether it is ``expected``;
-    ``not_looked_at`` is what may let somebody in and is none of them.
+    ``not_checked`` is what may let somebody in and is none of them.
     """
 
     team: str
     read_at: str
     access: tuple[Access, ...]
-    excess: frozenset[Access]
+    unexpected_access: frozenset[Access]
     violations: tuple[Mapping[str, str], ...]
     unread: tuple[str, ...]
     refusals: tuple[Refusal, ...]
     doors: tuple[Mapping[str, Any], ...] = ()
-    not_looked_at: tuple[str, ...] = ()
+    not_checked: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -60,7 +60,7 @@ class Proof:
         What another team's documents give of this team is a refusal that is broken here, and makes that one's proof
         fail.
         """
-        return not (self.excess or self.violations or self.unread)
+        return not (self.unexpected_access or self.violations or self.unread)
 
     @property
     def broken(self) -> list[dict[str, Any]]:
@@ -68,7 +68,7 @@ class Proof:
         doors = {one["key"] for one in self.violations if one["rule"] == RULE}  # told with the command that closes it
         beyond = [
             {"what": f"{one}, which nobody granted", "keys": [*one.by]}
-            for one in sorted(self.excess)
+            for one in sorted(self.unexpected_access)
             if not {*one.by} & doors
         ]
         rules = [{"what": f"{one['rule']}: {one['found']}", "keys": [one["key"]]} for one in self.violations]
@@ -80,24 +80,24 @@ class Proof:
             "team": self.team,
             "read_at": self.read_at,
             "holds": self.holds,
-            "access": [{**one.as_dict(), "granted": one not in self.excess} for one in self.access],
+            "access": [{**one.as_dict(), "granted": one not in self.unexpected_access} for one in self.access],
             "broken": self.broken,
             "unread": [*self.unread],
-            "not_looked_at": [*self.not_looked_at],
+            "not_looked_at": [*self.not_checked],
             "doors": [*self.doors],
             "refusals": [one.as_dict() for one in self.refusals if one.shared or one.broken],
             "refused": [one.team for one in self.refusals if not one.shared and not one.broken],
         }
 
-    def outline(self) -> dict[str, Any]:
+    def summary_for_others(self) -> dict[str, Any]:
         """As much of the document as another team's refusals need, unless one of the two has what nobody granted."""
-        granted = [one for one in self.access if one not in self.excess]
+        granted = [one for one in self.access if one not in self.unexpected_access]
         data = {Access("", (), one.where, one.what) for one in granted if in_bucket(one)}
         people = {Access(one.who, (), one.where, "") for one in granted if in_cluster(one)}
         return {
             "team": self.team,
             "anything": bool(self.access),
-            "excess": bool(self.excess),
+            "excess": bool(self.unexpected_access),
             "access": [{**one.as_dict(), "granted": True} for one in sorted(data | people)],
         }
 
@@ -111,7 +111,7 @@ class Proof:
             "enter_clusters": len(people),
             "reach_data": len(data),
             "refusals": len(self.refusals),
-            "broken": self.broken[:MOST_TOLD],
+            "broken": self.broken[:MOST_REPORTED],
         }
 
 
@@ -146,22 +146,26 @@ def beyond(found: Iterable[Access], granted: Collection[Access]) -> frozenset[Ac
 
 
 def refusals(
-    own: Iterable[Access], excess: frozenset[Access], others: Mapping[str, Mapping[str, Any]]
+    own: Iterable[Access], unexpected_access: frozenset[Access], others: Mapping[str, Mapping[str, Any]]
 ) -> tuple[Refusal, ...]:
     """Team by team, what this one and each of ``others`` have in common; those by the documents of their proofs.
 
-    Of a team without excess the outline will do, if there is none in ``excess`` either.
+    Of a team without unexpected access the summary will do, if this one has none either.
     """
-    granted = frozenset(own) - excess
-    return tuple(_refusal(team, granted, excess, others[team]) for team in sorted(others))
+    granted = frozenset(own) - unexpected_access
+    return tuple(_refusal(team, granted, unexpected_access, others[team]) for team in sorted(others))
 
 
-def _refusal(team: str, granted: frozenset[Access], excess: frozenset[Access], other: Mapping[str, Any]) -> Refusal:
+def _refusal(
+    team: str, granted: frozenset[Access], unexpected_access: frozenset[Access], other: Mapping[str, Any]
+) -> Refusal:
     theirs, beyond_theirs = accesses(other, granted=True), accesses(other, granted=False)
     shared = {*_shared_data(granted, theirs), *_shared_people(granted, theirs)}
-    broken = [one for one in excess if _concerns(one, theirs)]
-    broken += [one for one in beyond_theirs if _concerns(one, granted)]
-    return Refusal(team, tuple(sorted(shared)), tuple(sorted(str(one)[:LONGEST_TEXT] for one in broken))[:MOST_TOLD])
+    broken = [one for one in unexpected_access if _affects(one, theirs)]
+    broken += [one for one in beyond_theirs if _affects(one, granted)]
+    return Refusal(
+        team, tuple(sorted(shared)), tuple(sorted(str(one)[:LONGEST_TEXT] for one in broken))[:MOST_REPORTED]
+    )
 
 
 def _shared_data(ones: Iterable[Access], others: Collection[Access]) -> Iterator[str]:
@@ -185,11 +189,11 @@ def _people(found: Iterable[Access]) -> set[str]:
     return {one.who for one in found if in_cluster(one)}
 
 
-def _concerns(excess: Access, others: Collection[Access]) -> bool:
+def _affects(unexpected_access: Access, others: Collection[Access]) -> bool:
     """Whether what somebody has beyond what was granted lets another team's in, or reaches what is that team's."""
-    account = account_of(excess.who)
-    lets_in = any(account in ("", account_of(one.who)) and excess.is_of(one.who) for one in others)
-    return lets_in or any(excess.touches(one) for one in others if _is_own_place(one))
+    account = account_of(unexpected_access.who)
+    lets_in = any(account in ("", account_of(one.who)) and unexpected_access.is_of(one.who) for one in others)
+    return lets_in or any(unexpected_access.touches(one) for one in others if _is_own_place(one))
 
 
 def _is_own_place(access: Access) -> bool:

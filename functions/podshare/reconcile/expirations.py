@@ -15,12 +15,12 @@ from podshare.kinds import names
 from podshare.reconcile.announcing import announce
 from podshare.reconcile.team_records import TeamRecords
 from podshare.registry import expiry
-from podshare.registry.expiry import Term
+from podshare.registry.expiry import Expiration
 
 ENDS_SOON = "Access Ends Soon"
 
 
-def keep_terms(settings: Settings, records: TeamRecords) -> frozenset[Term]:
+def keep_expirations(settings: Settings, records: TeamRecords) -> frozenset[Expiration]:
     """Schedule the team's next moment, and announce what ends soon; returns the terms that were known before.
 
     A schedule that has fired is made again if it is still needed: Scheduler's clock and ours are not the same.
@@ -28,8 +28,8 @@ def keep_terms(settings: Settings, records: TeamRecords) -> frozenset[Term]:
     state, part = State(settings.state), (f"team#{records.name}", "terms")
     row = state.get(*part) or {}
     known = _known(row)
-    terms = expiry.terms(records.team) if records.team else ()
-    if not terms and not row:
+    expirations = expiry.expirations(records.team) if records.team else ()
+    if not expirations and not row:
         return known
     moment = expiry.next_moment(records.team, records.as_of) if records.team else None
     scheduled = str(row.get("scheduled", ""))
@@ -39,23 +39,26 @@ def keep_terms(settings: Settings, records: TeamRecords) -> frozenset[Term]:
         _unschedule(settings, records.name)
     soon = expiry.ending(records.team, records.as_of) if records.team else ()
     told = frozenset(row.get("announced", ()))
-    announce(records.name, ENDS_SOON, [_plain(term) for term in soon if str(term) not in told])
-    if terms:
-        kept = {"terms": [_plain(term) for term in terms], "announced": [str(term) for term in soon]}
+    announce(records.name, ENDS_SOON, [_plain(expiration) for expiration in soon if str(expiration) not in told])
+    if expirations:
+        kept = {
+            "terms": [_plain(expiration) for expiration in expirations],
+            "announced": [str(expiration) for expiration in soon],
+        }
         state.put(*part, **kept, scheduled=moment.isoformat() if moment else "")
     else:
         state.delete(*part)
     return known
 
 
-def _known(row: Item) -> frozenset[Term]:
+def _known(row: Item) -> frozenset[Expiration]:
     return frozenset(
-        Term(datetime.datetime.fromisoformat(str(one["ends"])), str(one["what"])) for one in row.get("terms", ())
+        Expiration(datetime.datetime.fromisoformat(str(one["ends"])), str(one["what"])) for one in row.get("terms", ())
     )
 
 
-def _plain(term: Term) -> Mapping[str, str]:
-    return {"what": term.what, "ends": term.at}
+def _plain(expiration: Expiration) -> Mapping[str, str]:
+    return {"what": expiration.what, "ends": expiration.at}
 
 
 def _schedule(settings: Settings, team: str, moment: datetime.datetime) -> None:

@@ -10,19 +10,19 @@ from collections.abc import Mapping
 
 from podshare.aws.tables import Item
 from podshare.kinds.base import Key, Resource, same
-from podshare.kinds.observation import Observation, Obstacle
+from podshare.kinds.observation import Blocker, Observation
 
 KNOWN_EVERYWHERE = datetime.timedelta(minutes=1)  # usually it is 5 to 15 s
 
 
-def doubts(
+def settled_and_settling(
     changing: Mapping[Key, Item], desired: Mapping[Key, Resource], observed: Mapping[Key, Observation], attempt: str
 ) -> tuple[frozenset[Key], frozenset[Key]]:
     """Of what is ``changing`` in the inventory what has settled, and what is still settling.
 
     It has settled a minute after its last change, or in a later attempt of a run that waited.
     """
-    now, settled, doubtful = datetime.datetime.now(datetime.UTC), set[Key](), set[Key]()
+    now, settled, settling = datetime.datetime.now(datetime.UTC), set[Key](), set[Key]()
     for key, row in changing.items():
         if key not in observed:
             continue  # not checked: where the team's resources are is not known
@@ -31,8 +31,8 @@ def doubts(
             continue  # unreadable, or to be changed again
         since = datetime.datetime.fromisoformat(str(row["changing_since"]))
         waited = _waited(str(row.get("doubted_in", "")), attempt) or now - since > KNOWN_EVERYWHERE
-        (settled if waited else doubtful).add(key)
-    return frozenset(settled), frozenset(doubtful)
+        (settled if waited else settling).add(key)
+    return frozenset(settled), frozenset(settling)
 
 
 def attempt_of(run: str, waits: int) -> str:
@@ -44,8 +44,8 @@ def _waited(former: str, attempt: str) -> bool:
     return former != attempt and former.rpartition(" ")[0] == attempt.rpartition(" ")[0]
 
 
-def as_obstacle(key: Key) -> Obstacle:
+def settling_blocker(key: Key) -> Blocker:
     """Why the team waits; nothing else waits for it."""
     what = f"{key.kind.replace('_', ' ')} {key.name} in account {key.account} was changed a moment ago"
     remedy = "Nothing to do: podshare checks it again."
-    return Obstacle(f"{what}: the change may not have settled in AWS yet", remedy, waits=True, only=str(key))
+    return Blocker(f"{what}: the change may not have settled in AWS yet", remedy, waits=True, only=str(key))
