@@ -47,7 +47,7 @@ lint: .venv/installed ## Check style and formatting
 	$(BIN)/ruff format --check
 
 types: .venv/installed ## Check types, strictly
-	$(BIN)/mypy functions/podshare podshare_cli sandbox/podshare_sandbox
+	$(BIN)/mypy functions/podshare functions/trim_dependencies.py podshare_cli sandbox/podshare_sandbox
 
 contracts: .venv/installed ## Check who may import whom
 	$(BIN)/lint-imports --no-logo
