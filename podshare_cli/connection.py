@@ -5,16 +5,10 @@ It reaches real AWS or a sandbox by the standard environment variables and profi
 
 import os
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-
-if TYPE_CHECKING:
-    from types_boto3_dynamodb import DynamoDBClient
-    from types_boto3_lambda import LambdaClient
-    from types_boto3_stepfunctions import SFNClient
-    from types_boto3_sts import STSClient
 
 DEFAULT_PREFIX = "podshare"
 # a dry run's Lambda may take a minute
@@ -46,20 +40,15 @@ class Connection:
         """The session that makes the clients."""
         return self._session or boto3.Session(profile_name=self._profile, region_name=self._region)
 
-    @overload
-    def client(self, service: Literal["dynamodb"]) -> "DynamoDBClient": ...
-    @overload
-    def client(self, service: Literal["lambda"]) -> "LambdaClient": ...
-    @overload
-    def client(self, service: Literal["stepfunctions"]) -> "SFNClient": ...
-    @overload
-    def client(self, service: Literal["sts"]) -> "STSClient": ...
-    def client(self, service: str) -> Any:
-        """The client of a service, made once."""
-        if service not in self._clients:
-            session: Any = self.session  # the stubs know a fixed set of literals only
-            self._clients[service] = session.client(service, config=_CONFIG)
-        return self._clients[service]
+    if TYPE_CHECKING:
+        client = boto3.Session().client  # the stubs know the service's type by its name
+    else:
+
+        def client(self, service: str) -> Any:
+            """The client of a service, made once."""
+            if service not in self._clients:
+                self._clients[service] = self.session.client(service, config=_CONFIG)
+            return self._clients[service]
 
     @cached_property
     def caller(self) -> str:

@@ -7,13 +7,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from podshare.kinds import limits
 from podshare.kinds.access_entry.shape import NAMESPACE_POLICIES
 from podshare.reconcile.preconditions import ADD_ONS
 from podshare_cli.doctor.account_access import Accounts
-from podshare_cli.doctor.findings import Finding, Place
+from podshare_cli.doctor.findings import Finding, Place, existing
 
 _OLDEST_KUBERNETES = (1, 30)  # that task governance runs on
 _FIXED = "EKS fixes this number: use another cluster, or fewer members or service accounts"
@@ -40,11 +38,8 @@ def findings(accounts: Accounts, record: dict[str, Any]) -> Iterator[Finding]:
 
 def _hyperpod(place: Place, sagemaker: Any, record: dict[str, Any]) -> Iterator[Finding]:
     name = str(record["hyperpod_cluster"])
-    try:
-        cluster = sagemaker.describe_cluster(ClusterName=name)
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in ("ResourceNotFound", "ResourceNotFoundException"):
-            raise
+    cluster = existing(sagemaker.describe_cluster, ClusterName=name)
+    if cluster is None:
         yield place.problem("HyperPod cluster", f"there is no HyperPod cluster {name}", "aws sagemaker list-clusters")
         return
     if cluster["ClusterStatus"] == "InService":
@@ -94,14 +89,12 @@ def _version(place: Place, version: str) -> Iterator[Finding]:
 
 def _add_ons(place: Place, eks: Any, name: str) -> Iterator[Finding]:
     for add_on in ADD_ONS:
-        try:
-            addon = eks.describe_addon(clusterName=name, addonName=add_on)["addon"]
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ResourceNotFoundException":
-                raise
+        answer = existing(eks.describe_addon, clusterName=name, addonName=add_on)
+        if answer is None:
             remedy = f"aws eks create-addon --cluster-name {name} --addon-name {add_on}"
             yield place.problem("add-ons", f"{add_on} is not installed", remedy)
             continue
+        addon = answer["addon"]
         issues = "; ".join(issue.get("message", "") for issue in addon.get("health", {}).get("issues", []))
         if addon["status"] in ("ACTIVE", "UPDATING"):
             yield place.ok("add-ons", f"{add_on} {addon.get('addonVersion', '')} is {addon['status']}")
@@ -124,15 +117,11 @@ def _own_entries(accounts: Accounts, place: Place, eks: Any, account: str, name:
     prefix, partition = accounts.connection.prefix, accounts.connection.caller.split(":")[1]
     for role in (f"{prefix}-kubernetes", f"{prefix}-read"):
         arn = f"arn:{partition}:iam::{account}:role/{prefix}-system/{role}"
-        try:
-            eks.describe_access_entry(clusterName=name, principalArn=arn)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ResourceNotFoundException":
-                raise
+        if existing(eks.describe_access_entry, clusterName=name, principalArn=arn):
+            yield place.ok("own entries", f"{role} has its access entry")
+        else:
             remedy = f"aws cloudformation deploy --template-file accounts/cluster.yaml … EksClusterName={name}"
             yield place.problem("own entries", f"{role} has no access entry", remedy)
-        else:
-            yield place.ok("own entries", f"{role} has its access entry")
 
 
 def _room(place: Place, eks: Any, name: str) -> Iterator[Finding]:

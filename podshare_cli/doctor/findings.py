@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 WARN_FROM = 0.8  # of a quota that cannot be raised at once
 
-_ABSENT = ("ResourceNotFoundException", "NoSuchEntity", "StateMachineDoesNotExist", "TrailNotFoundException")
+_NO_RESOURCE = ("NoSuchEntity", "ResourceNotFound", "ResourceNotFoundException")
+_ABSENT = (*_NO_RESOURCE, "StateMachineDoesNotExist", "TrailNotFoundException")
 
 
 class Status(StrEnum):
@@ -37,6 +38,17 @@ class Finding:
 
 
 Check = Callable[[], Iterable[Finding]]
+A = TypeVar("A")
+
+
+def existing(call: Callable[..., A], **request: Any) -> A | None:
+    """The answer to a call; None where what it asks for does not exist. Raises ClientError for any other refusal."""
+    try:
+        return call(**request)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _ABSENT:
+            return None
+        raise
 
 
 @dataclass(frozen=True)

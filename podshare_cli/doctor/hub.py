@@ -9,11 +9,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from podshare_cli.admin_tables import State
 from podshare_cli.connection import Connection
-from podshare_cli.doctor.findings import Finding, Place
+from podshare_cli.doctor.findings import Finding, Place, existing
 
 _PLACE = Place("hub")
 # when AWS ends its support of a runtime ("Lambda runtimes")
@@ -37,13 +35,9 @@ _POLICIES = ("service control policy", "resource control policy", "explicit deny
 
 def environment(connection: Connection) -> dict[str, str] | None:
     """What the hub's functions know of their deployment; None where podshare is not deployed. Raises ClientError."""
-    try:
-        answer = connection.client("lambda").get_function_configuration(FunctionName=connection.plan_function)
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "ResourceNotFoundException":
-            return None
-        raise
-    return dict(answer.get("Environment", {}).get("Variables", {}))
+    client = connection.client("lambda")
+    answer = existing(client.get_function_configuration, FunctionName=connection.plan_function)
+    return None if answer is None else dict(answer.get("Environment", {}).get("Variables", {}))
 
 
 def absent(connection: Connection) -> Iterator[Finding]:

@@ -4,12 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from podshare.kinds import limits
 from podshare.reconcile.preconditions import MEMBER_VERSION, VERSION_TAG
 from podshare_cli.doctor.account_access import Accounts
-from podshare_cli.doctor.findings import Finding, Place
+from podshare_cli.doctor.findings import Finding, Place, existing
 from podshare_cli.doctor.organization import EVENTS_REGION, trail
 
 _STACK = "aws cloudformation deploy --stack-name podshare-member --template-file accounts/member.yaml …"
@@ -91,14 +89,12 @@ def _roles(accounts: Accounts, place: Place, iam: Any, part: Part) -> Iterator[F
     works += ["data"] if "BucketNames" in part.needs else []
     wrong = False
     for name in (f"{prefix}-{work}" for work in works):
-        try:
-            tags = {tag["Key"]: tag["Value"] for tag in iam.get_role(RoleName=name)["Role"].get("Tags", [])}
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "NoSuchEntity":
-                raise
+        answer = existing(iam.get_role, RoleName=name)
+        if answer is None:
             wrong = True
             yield place.problem("member stack", f"the member role {name} is missing", _STACK)
             continue
+        tags = {tag["Key"]: tag["Value"] for tag in answer["Role"].get("Tags", [])}
         if tags.get(VERSION_TAG) != MEMBER_VERSION:
             wrong = True
             what = f"{name} has version {tags.get(VERSION_TAG, 'none')}, this version needs {MEMBER_VERSION}"
