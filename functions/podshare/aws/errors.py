@@ -117,6 +117,16 @@ def is_absent(error: ClientError) -> bool:
     return code_of(error) in ABSENT
 
 
+class Tolerated(contextlib.AbstractContextManager[None, bool]):
+    """Within it, an answer with one of these error codes ends the block and is no error; by default, of absence."""
+
+    def __init__(self, *codes: str) -> None:
+        self._codes = codes or ABSENT
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        return isinstance(error, ClientError) and code_of(error) in self._codes
+
+
 def reason_of(error: Exception) -> str:
     """What a reading met, in words; an answer that lacks what it must have fails as anything may, such as KeyError."""
     if isinstance(error, OURS + _NO_ANSWER + (ClientError,)):

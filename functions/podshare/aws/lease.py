@@ -15,9 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from botocore.exceptions import ClientError
-
-from podshare.aws.errors import Retryable, Superseded, code_of
+from podshare.aws.errors import Retryable, Superseded, Tolerated
 from podshare.aws.sessions import hub_client
 from podshare.aws.tables import LEASES, Item, State
 
@@ -150,13 +148,10 @@ _UNKNOWN = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
 def _ended(execution: str) -> datetime.datetime | None:
     """When an execution ended; None while it runs."""
-    try:
+    with Tolerated("ExecutionDoesNotExist", "InvalidArn"):
         found = hub_client("stepfunctions").describe_execution(executionArn=execution)
-    except ClientError as error:
-        if code_of(error) in ("ExecutionDoesNotExist", "InvalidArn"):
-            return _UNKNOWN
-        raise
-    return found.get("stopDate") if found["status"] not in ("RUNNING", "PENDING_REDRIVE") else None
+        return found.get("stopDate") if found["status"] not in ("RUNNING", "PENDING_REDRIVE") else None
+    return _UNKNOWN
 
 
 @contextlib.contextmanager

@@ -22,10 +22,8 @@ from podshare.aws.errors import NoMemberRole, Retryable, Terminal, code_of, mess
 from podshare.installation import Installation
 
 if TYPE_CHECKING:  # stubs are no dependency of the functions
-    from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_ec2 import EC2Client
     from types_boto3_eks import EKSClient
-    from types_boto3_events import EventBridgeClient
     from types_boto3_fsx import FSxClient
     from types_boto3_iam import IAMClient
     from types_boto3_kms import KMSClient
@@ -33,8 +31,6 @@ if TYPE_CHECKING:  # stubs are no dependency of the functions
     from types_boto3_s3 import S3Client
     from types_boto3_s3control import S3ControlClient
     from types_boto3_sagemaker import SageMakerClient
-    from types_boto3_scheduler import EventBridgeSchedulerClient
-    from types_boto3_stepfunctions import SFNClient
     from types_boto3_sts import STSClient
 
 # a timeout shorter than the function's own leaves time to tell about it; botocore retries what is throttled
@@ -115,19 +111,13 @@ class Accounts:
         return self._tags[account]
 
 
-@overload
-def hub_client(service: Literal["dynamodb"]) -> "DynamoDBClient": ...
-@overload
-def hub_client(service: Literal["events"]) -> "EventBridgeClient": ...
-@overload
-def hub_client(service: Literal["organizations"]) -> "OrganizationsClient": ...
-@overload
-def hub_client(service: Literal["scheduler"]) -> "EventBridgeSchedulerClient": ...
-@overload
-def hub_client(service: Literal["stepfunctions"]) -> "SFNClient": ...
-def hub_client(service: str) -> Any:
-    """A client in the hub's own account and Region, with the function's own role."""
-    return _client(service, "")
+if TYPE_CHECKING:
+    hub_client = boto3.Session().client  # the stubs know a service's type by its name
+else:
+
+    def hub_client(service: str) -> Any:
+        """A client in the hub's own account and Region, with the function's own role."""
+        return _client(service, "")
 
 
 # ---- changes need a lease --------------------------------------------------------------------------------------

@@ -13,9 +13,8 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.exceptions import ClientError
 
-from podshare.aws.errors import Retryable, code_of
+from podshare.aws.errors import Retryable, Tolerated
 from podshare.aws.sessions import hub_client
 from podshare.registry.parsing import parse, plain
 
@@ -27,6 +26,8 @@ RECORDS = "record"  # whether a record that is no team's is acceptable: part its
 SWEEP = "sweep"  # what the last sweep found: part summary
 LONGEST_PART = 1024  # bytes of a sort key (DynamoDB quotas)
 _MOST_KEYS = 100  # of one BatchGetItem (DynamoDB quotas)
+
+_CONDITION_FAILED = Tolerated("ConditionalCheckFailedException")
 
 _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
@@ -125,13 +126,10 @@ class State:
     def put_once(self, item_id: str, part: str, /, **attributes: Any) -> None:
         """Write one item unless it is there."""
         item = to_item({"id": item_id, "part": part, **attributes})
-        try:
+        with _CONDITION_FAILED:
             hub_client("dynamodb").put_item(
                 TableName=self.table, Item=item, ConditionExpression="attribute_not_exists(id)"
             )
-        except ClientError as error:
-            if code_of(error) != "ConditionalCheckFailedException":
-                raise
 
     def replace(self, item_id: str, part: str, revision: int | None, /, **attributes: Any) -> bool:
         """Write one item whole if it still has this ``revision`` (None: if it is not there); says whether it had."""
@@ -141,13 +139,10 @@ class State:
         else:
             request["ConditionExpression"] = "revision = :revision"
             request["ExpressionAttributeValues"] = {":revision": {"N": str(revision)}}
-        try:
+        with _CONDITION_FAILED:
             hub_client("dynamodb").put_item(**request)
-        except ClientError as error:
-            if code_of(error) == "ConditionalCheckFailedException":
-                return False
-            raise
-        return True
+            return True
+        return False
 
     def delete(self, item_id: str, part: str) -> None:
         """Remove one item, if it is there."""
@@ -180,12 +175,9 @@ class State:
             request["ExpressionAttributeNames"] = names
         if values:
             request["ExpressionAttributeValues"] = to_item({f":{name}": value for name, value in values.items()})
-        try:
+        with _CONDITION_FAILED:
             return from_item(hub_client("dynamodb").update_item(**request)["Attributes"])
-        except ClientError as error:
-            if code_of(error) == "ConditionalCheckFailedException":
-                return None
-            raise
+        return None
 
 
 def read_together(

@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.errors import Retryable, Terminal, code_of, is_absent
+from podshare.aws.errors import ABSENT, Retryable, Terminal, Tolerated, code_of
 from podshare.aws.lease import document_lease
 from podshare.aws.tables import State
 from podshare.installation import Installation
@@ -229,12 +229,9 @@ def _to_file_system(
 def policy_of(context: Context, key: Key) -> Document | None:
     """The bucket's whole policy."""
     s3 = context.accounts.client("s3", key.account, key.region)
-    try:
+    with Tolerated(*ABSENT, "NoSuchBucket"):  # its owner deleted it: our statements went with it
         return policies.parse(s3.get_bucket_policy(Bucket=key.container, ExpectedBucketOwner=key.account)["Policy"])
-    except ClientError as error:
-        if is_absent(error) or code_of(error) == "NoSuchBucket":  # its owner deleted it: our statements went with it
-            return None
-        raise
+    return None
 
 
 def _shares(context: Context, key: Key) -> list[Share]:

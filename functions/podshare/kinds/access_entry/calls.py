@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.errors import code_of, is_absent
+from podshare.aws.errors import Tolerated, code_of
 from podshare.kinds.access_entry.shape import AccessEntry
 from podshare.kinds.base import Key, Resource, calls_of
 from podshare.kinds.context import Context, as_kind
@@ -49,28 +49,22 @@ def read(context: Context, key: Key, wanted: Resource | None) -> AccessEntry | F
 def described(context: Context, key: Key) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]] | None:
     """The entry as EKS describes it, whoever made it, with the access policies that it has; None if there is none."""
     eks = context.accounts.client("eks", key.account, key.region)
-    try:
+    with Tolerated():
         entry = eks.describe_access_entry(clusterName=key.container, principalArn=key.name)["accessEntry"]
         pages = eks.get_paginator("list_associated_access_policies").paginate(
             clusterName=key.container, principalArn=key.name
         )
         return entry, [policy for page in pages for policy in page["associatedAccessPolicies"]]
-    except ClientError as error:
-        if is_absent(error):
-            return None
-        raise
+    return None
 
 
 def _alive(context: Context, key: Key, made: float) -> bool:
     """EKS keeps the role's unique id: an entry made before its role admits nobody, and looks healthy."""
     iam = context.accounts.client("iam", key.account)
-    try:
+    with Tolerated():
         role = iam.get_role(RoleName=key.name.rpartition("/")[2])["Role"]
-    except ClientError as error:
-        if is_absent(error):
-            return False
-        raise
-    return made >= role["CreateDate"].timestamp()
+        return made >= role["CreateDate"].timestamp()
+    return False
 
 
 def create(context: Context, wanted: Resource) -> None:
@@ -117,11 +111,8 @@ def delete(context: Context, observed: Resource) -> None:
     """Remove the entry; its access policies go with it."""
     key = observed.key
     eks = context.accounts.client("eks", key.account, key.region)
-    try:
+    with Tolerated():
         eks.delete_access_entry(clusterName=key.container, principalArn=key.name)
-    except ClientError as error:
-        if not is_absent(error):
-            raise
 
 
 def _associate(context: Context, entry: AccessEntry, arns: Collection[str]) -> None:

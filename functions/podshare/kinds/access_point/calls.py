@@ -4,7 +4,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.errors import code_of, is_absent
+from podshare.aws.errors import Tolerated, code_of, is_absent
 from podshare.kinds.access_point.shape import AccessPoint
 from podshare.kinds.base import Key, Resource, calls_of
 from podshare.kinds.context import Context, as_kind, tag_list, tag_map
@@ -94,22 +94,16 @@ def delete(context: Context, observed: Resource) -> None:
     """Remove the access point; its policy goes with it."""
     key = observed.key
     s3control = context.accounts.client("s3control", key.account, key.region)
-    try:
+    with Tolerated():
         s3control.delete_access_point(AccountId=key.account, Name=key.name)
-    except ClientError as error:
-        if not is_absent(error):
-            raise
 
 
 def policy_of(context: Context, key: Key) -> Document | None:
     """The policy of an access point, whoever made it."""
     s3control = context.accounts.client("s3control", key.account, key.region)
-    try:
+    with Tolerated():
         return policies.parse(s3control.get_access_point_policy(AccountId=key.account, Name=key.name)["Policy"])
-    except ClientError as error:
-        if is_absent(error):
-            return None
-        raise
+    return None
 
 
 def _put_policy(context: Context, key: Key, policy: Document | None) -> None:
@@ -117,11 +111,8 @@ def _put_policy(context: Context, key: Key, policy: Document | None) -> None:
     if policy:
         s3control.put_access_point_policy(AccountId=key.account, Name=key.name, Policy=policies.text(policy))
         return
-    try:
+    with Tolerated():
         s3control.delete_access_point_policy(AccountId=key.account, Name=key.name)
-    except ClientError as error:
-        if not is_absent(error):
-            raise
 
 
 def _arn(context: Context, key: Key) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.errors import Failed, Pending, Terminal, code_of, is_absent
+from podshare.aws.errors import Failed, Pending, Terminal, Tolerated, is_absent
 from podshare.aws.lease import document_lease
 from podshare.installation import MANAGED_BY_TAG
 from podshare.kinds.base import Key, Resource, calls_of
@@ -91,7 +91,7 @@ def delete(context: Context, observed: Resource) -> None:
 def ask_for(context: Context, config: ClusterSchedulerConfig) -> str | None:
     """Ask for a config where there is none, and return its id; None if there is one, or one on its way."""
     client = context.accounts.client("sagemaker", config.key.account, config.key.region)
-    try:
+    with Tolerated("ConflictException"):
         made = client.create_cluster_scheduler_config(
             Name=config.key.name.partition("/")[2],
             ClusterArn=_cluster_arn(context, config.key),
@@ -99,11 +99,8 @@ def ask_for(context: Context, config: ClusterSchedulerConfig) -> str | None:
             SchedulerConfig=_request(config),
             Tags=tag_list(config.tags),
         )
-    except ClientError as error:
-        if code_of(error) != "ConflictException":
-            raise
-        return None
-    return made.get("ClusterSchedulerConfigId")
+        return made.get("ClusterSchedulerConfigId")
+    return None
 
 
 def _change(
@@ -159,13 +156,10 @@ def _find(context: Context, client: "SageMakerClient", key: Key) -> Mapping[str,
 
 def _described(client: "SageMakerClient", config: str) -> Mapping[str, Any] | None:
     """A config by its id; None for one that is gone, which lists may still hold."""
-    try:
-        cluster_scheduler_config = client.describe_cluster_scheduler_config(ClusterSchedulerConfigId=config)
-    except ClientError as error:
-        if is_absent(error):
-            return None
-        raise
-    return cluster_scheduler_config if cluster_scheduler_config["Status"] != "Deleted" else None
+    with Tolerated():
+        found = client.describe_cluster_scheduler_config(ClusterSchedulerConfigId=config)
+        return found if found["Status"] != "Deleted" else None
+    return None
 
 
 def _tags(client: "SageMakerClient", found: Mapping[str, Any] | None) -> dict[str, str]:

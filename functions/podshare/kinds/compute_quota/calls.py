@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.errors import Failed, Pending, Waiting, code_of, is_absent
+from podshare.aws.errors import Failed, Pending, Tolerated, Waiting, is_absent
 from podshare.kinds.base import Key, Resource, Stage, calls_of
 from podshare.kinds.compute_quota.shape import ComputeQuota
 from podshare.kinds.context import Context, as_kind, tag_list, tag_map
@@ -70,16 +70,13 @@ def create(context: Context, wanted: Resource) -> None:
     """Ask for the quota. Raises Pending: it is made in the background."""
     quota = as_kind(ComputeQuota, wanted)
     client = context.accounts.client("sagemaker", quota.key.account, quota.key.region)
-    try:
+    with Tolerated("ConflictException"):  # it is there, or on its way: look again
         client.create_compute_quota(
             Name=_name(quota.key),
             ClusterArn=_cluster_arn(context, quota.key),
             Tags=tag_list(quota.tags),
             **_request(quota),
         )
-    except ClientError as error:
-        if code_of(error) != "ConflictException":  # it is there, or on its way: look again
-            raise
     raise Pending(f"compute quota {quota.key.name} is being created")
 
 
@@ -163,11 +160,8 @@ def _find(context: Context, client: "SageMakerClient", key: Key) -> Mapping[str,
     for page in pages:
         for summary in page["ComputeQuotaSummaries"]:
             if summary["Name"] == _name(key) and summary["Status"] != "Deleted":
-                try:
+                with Tolerated():
                     return client.describe_compute_quota(ComputeQuotaId=summary["ComputeQuotaId"])
-                except ClientError as error:
-                    if not is_absent(error):
-                        raise
     return None
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.errors import Retryable, Waiting, code_of
+from podshare.aws.errors import Retryable, Tolerated, Waiting, code_of
 from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context, as_kind, tag_list, tag_map
 from podshare.kinds.data_repository_association.shape import DataRepositoryAssociation
@@ -100,13 +100,10 @@ def update(context: Context, observed: Resource, wanted: Resource) -> None:
     _write_tags(_client(context, new.key), found["ResourceARN"], old.tags, new.tags)
     if {**old.facts(), "tags": None} == {**new.facts(), "tags": None}:
         return
-    try:
+    with Tolerated(*_GONE):  # lists may still hold it
         _client(context, new.key).update_data_repository_association(
             AssociationId=found["AssociationId"], S3=_policies(new), ClientRequestToken=_token(context, new)
         )
-    except ClientError as error:
-        if code_of(error) not in _GONE:  # lists may still hold it
-            raise
     was = f", which was misconfigured: {reason}" if old.status == "misconfigured" else ""
     raise Waiting(f"file system {new.key.container} updates the link of {new.key.name}{was}")
 
@@ -132,11 +129,8 @@ def _give_marks_back(context: Context, found: Mapping[str, Any], observed: Resou
 
 
 def _delete(context: Context, key: Key, association: str) -> None:
-    try:
+    with Tolerated(*_GONE):
         _client(context, key).delete_data_repository_association(AssociationId=association, DeleteDataInFileSystem=True)
-    except ClientError as error:
-        if code_of(error) not in _GONE:
-            raise
 
 
 def _find(context: Context, key: Key) -> Mapping[str, Any] | None:
@@ -150,17 +144,14 @@ def associations(context: Context, account: str, region: str, file_system: str) 
     client = context.accounts.client("fsx", account, region)
     of_file_system: Any = {"Filters": [{"Name": "file-system-id", "Values": [file_system]}]}
     found: list[Mapping[str, Any]] = []
-    try:
+    with Tolerated(*_GONE):
         page = client.describe_data_repository_associations(**of_file_system)
         found += page["Associations"]
         while token := page.get("NextToken"):  # botocore has no paginator for it
             page = client.describe_data_repository_associations(**of_file_system, NextToken=token)
             found += page["Associations"]
-    except ClientError as error:
-        if code_of(error) in _GONE:
-            return []
-        raise
-    return found
+        return found
+    return []
 
 
 def _client(context: Context, key: Key) -> "FSxClient":

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.errors import Terminal, code_of, is_absent
+from podshare.aws.errors import Terminal, Tolerated, code_of, is_absent
 from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context, as_kind
 from podshare.kinds.kms_grant.shape import KmsGrant
@@ -58,11 +58,8 @@ def delete(context: Context, observed: Resource) -> None:
     key = observed.key
     kms = context.accounts.client("kms", key.account, key.region)
     for found in _find(context, key):
-        try:
+        with Tolerated():
             kms.revoke_grant(KeyId=key.container, GrantId=found["GrantId"])
-        except ClientError as error:
-            if not is_absent(error):
-                raise
 
 
 def _find(context: Context, key: Key) -> list[Mapping[str, Any]]:

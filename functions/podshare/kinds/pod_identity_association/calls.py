@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from podshare.aws.errors import code_of, is_absent
+from podshare.aws.errors import Tolerated
 from podshare.kinds.base import Key, Resource, calls_of
 from podshare.kinds.context import Context, as_kind
 from podshare.kinds.observation import Foreign
@@ -52,11 +50,8 @@ def create(context: Context, wanted: Resource) -> None:
     }
     if association.target_role_arn:
         request["targetRoleArn"] = association.target_role_arn
-    try:
+    with Tolerated("ResourceInUseException"):  # it is there: what it says is read again, and fixed
         eks.create_pod_identity_association(**request)
-    except ClientError as error:
-        if code_of(error) != "ResourceInUseException":  # it is there: what it says is read again, and fixed
-            raise
 
 
 def update(context: Context, observed: Resource, wanted: Resource) -> None:
@@ -80,18 +75,15 @@ def delete(context: Context, observed: Resource) -> None:
     eks = context.accounts.client("eks", key.account, key.region)
     if missing := context.missing_marks(observed.tags):  # the member role deletes only what carries podshare's tags
         eks.tag_resource(resourceArn=found["associationArn"], tags=missing)
-    try:
+    with Tolerated():
         eks.delete_pod_identity_association(clusterName=key.container, associationId=found["associationId"])
-    except ClientError as error:
-        if not is_absent(error):
-            raise
 
 
 def _find(context: Context, key: Key) -> Mapping[str, Any] | None:
     """Summaries lack the role: the one that is listed is described."""
     namespace, _, name = key.name.partition("/")
     eks = context.accounts.client("eks", key.account, key.region)
-    try:
+    with Tolerated():
         listed = eks.list_pod_identity_associations(
             clusterName=key.container, namespace=namespace, serviceAccount=name
         )["associations"]
@@ -100,7 +92,4 @@ def _find(context: Context, key: Key) -> Mapping[str, Any] | None:
         return eks.describe_pod_identity_association(
             clusterName=key.container, associationId=listed[0]["associationId"]
         )["association"]
-    except ClientError as error:
-        if is_absent(error):
-            return None
-        raise
+    return None

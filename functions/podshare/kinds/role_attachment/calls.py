@@ -6,7 +6,7 @@ it goes with the last of them. What an earlier member stack of the account left 
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.errors import Terminal, is_absent
+from podshare.aws.errors import Terminal, Tolerated, is_absent
 from podshare.aws.lease import document_lease
 from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context, as_kind
@@ -65,13 +65,10 @@ def update(context: Context, observed: Resource, wanted: Resource) -> None:
 
 def path_and_name(context: Context, key: Key) -> str:
     """Path and name of the role of this name, wherever it is; empty if the account has none."""
-    try:
+    with Tolerated():
         role = context.accounts.client("iam", key.account).get_role(RoleName=_role_name(key))
         return str(role["Role"]["Arn"]).partition(":role/")[2]
-    except ClientError as error:
-        if is_absent(error):
-            return ""
-        raise
+    return ""
 
 
 def delete(context: Context, observed: Resource) -> None:
@@ -82,12 +79,9 @@ def delete(context: Context, observed: Resource) -> None:
         shares = context.state.query(_document(key), "grant#")
         if all(share["part"] == _grant(context) for share in shares):
             check()
-            try:
+            with Tolerated():
                 for arn in sorted(_attached(context, key)):
                     iam.detach_role_policy(RoleName=_role_name(key), PolicyArn=arn)
-            except ClientError as error:
-                if not is_absent(error):
-                    raise
         context.state.delete(_document(key), _grant(context))
 
 
@@ -95,14 +89,11 @@ def _attached(context: Context, key: Key) -> set[str]:
     """The policies of the account's member stacks, present and earlier, that the role has."""
     ours = context.installation.assume_policy_arn(key.account)
     iam = context.accounts.client("iam", key.account)
-    try:
+    with Tolerated():
         pages = iam.get_paginator("list_attached_role_policies").paginate(RoleName=_role_name(key))
         attached = [policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"]]
         return {arn for arn in attached if arn.startswith(ours)}
-    except ClientError as error:
-        if is_absent(error):
-            return set()
-        raise
+    return set()
 
 
 def _role_name(key: Key) -> str:
