@@ -1,7 +1,5 @@
 """``podshare access``: who reaches what, by the proofs that podshare works out from what AWS and Kubernetes say."""
 
-# ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
-
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
 app = group("Access: each team's effective access, as read back from AWS and Kubernetes by its last run.")
 
 
-Team = Annotated[str, typer.Argument(metavar="TEAM", help="The team, such as vision.", show_default=False)]
+Team = Annotated[str, typer.Argument(metavar="TEAM", help="The team, such as vision.")]
 
 
 class Verb(StrEnum):
@@ -40,10 +38,8 @@ class Verb(StrEnum):
 @takes_options
 def who_can(
     options: Options,
-    verb: Annotated[Verb, typer.Argument(metavar="list|read|write|use", show_default=False)],
-    what: Annotated[
-        str, typer.Argument(metavar="WHAT", help="dataset#NAME, s3://BUCKET/KEY or cluster#NAME.", show_default=False)
-    ],
+    verb: Annotated[Verb, typer.Argument(metavar="list|read|write|use")],
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="dataset#NAME, s3://BUCKET/KEY or cluster#NAME.")],
 ) -> None:
     """Show who can list, read or write data, or use a cluster.
 
@@ -75,9 +71,7 @@ def of(
     options: Options,
     principal: Annotated[
         str,
-        typer.Argument(
-            metavar="PRINCIPAL", help="An account's id, an ARN, or a service account's user name.", show_default=False
-        ),
+        typer.Argument(metavar="PRINCIPAL", help="An account's id, an ARN, or a service account's user name."),
     ],
 ) -> None:
     """Show everything that an account's principals, a role, a user or a service account can reach.
@@ -139,7 +133,7 @@ def audit(
     options: Options,
     team: Annotated[
         str | None,
-        typer.Argument(metavar="[TEAM]", help="The team, such as vision; default: all teams.", show_default=False),
+        typer.Argument(metavar="[TEAM]", help="The team, such as vision; default: all teams."),
     ] = None,
 ) -> None:
     """Show every door into a team's namespace and data, who is behind it, and which record grants it.

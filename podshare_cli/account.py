@@ -1,7 +1,5 @@
 """``podshare account``: the organization's accounts, as podshare last read them."""
 
-# ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
-
 import re
 from enum import StrEnum
 from typing import Annotated
@@ -55,8 +53,8 @@ def list_accounts(
     options.show(rows, lambda: account_views.table(rows, State(options.connection).listed_at()))
 
 
-Reason = Annotated[str, typer.Option("--reason", help="The reason, shown in status and audit.", show_default=False)]
-Id = Annotated[str, typer.Argument(metavar="ID", help="The account's id, 12 digits.", show_default=False)]
+Reason = Annotated[str, typer.Option("--reason", help="The reason, shown in status and audit.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The account's id, 12 digits.")]
 
 
 @app.command(

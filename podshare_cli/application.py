@@ -63,7 +63,7 @@ app.command("demo", epilog=examples("podshare demo", "podshare demo --verbose"))
 
 def _version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  # rarely asked
+        from importlib.metadata import PackageNotFoundError, version  # rarely asked
 
         try:
             typer.echo(f"podshare {version('podshare')}")
@@ -106,7 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _end(error: Exception) -> int:
-    from podshare_cli.output import print_failure  # noqa: PLC0415  # only once it has gone wrong
+    from podshare_cli.output import print_failure  # only once it has gone wrong
 
     failure = error if isinstance(error, Failure) else _usage_failure(error) or _aws_failure(error)
     if failure is None:

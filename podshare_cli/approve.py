@@ -1,7 +1,5 @@
 """``podshare approve``: let teams lose what was held back because too many had lost access at once."""
 
-# ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
-
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,10 +21,8 @@ _Held = Mapping[str, Mapping[str, Any]]
 @takes_options
 def approve(
     options: Options,
-    team: Annotated[str | None, typer.Argument(help="The team that may lose access.", show_default=False)] = None,
-    plan: Annotated[
-        str | None, typer.Argument(help="The plan's hash, from the team's status.", show_default=False)
-    ] = None,
+    team: Annotated[str | None, typer.Argument(help="The team that may lose access.")] = None,
+    plan: Annotated[str | None, typer.Argument(help="The plan's hash, from the team's status.")] = None,
     *,
     reason: Annotated[str, typer.Option("--reason", help="Why, for the audit.")] = "approved by hand",
     every: Annotated[bool, typer.Option("--all", help="Approve all held plans.")] = False,

@@ -1,7 +1,5 @@
 """``podshare capacity``: what of each cluster is guaranteed to whom, and what is left."""
 
-# ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 

@@ -29,6 +29,9 @@ class Connection:
         session: boto3.Session | None = None,
     ) -> None:
         self.prefix = prefix
+        self.registry_table = f"{prefix}-registry"  # which admins write
+        self.state_table = f"{prefix}-state"  # which podshare writes
+        self.plan_function = f"{prefix}-plan-team"  # which answers dry runs
         self._profile = profile
         # boto3 reads AWS_DEFAULT_REGION only; the AWS CLI and Lambda go by AWS_REGION
         self._region = region or os.environ.get("AWS_REGION")
@@ -64,21 +67,6 @@ class Connection:
     def region(self) -> str:
         """The Region of the hub; empty if none is known."""
         return self.session.region_name or ""
-
-    @property
-    def registry_table(self) -> str:
-        """The registry table, which admins write."""
-        return f"{self.prefix}-registry"
-
-    @property
-    def state_table(self) -> str:
-        """The table that podshare writes."""
-        return f"{self.prefix}-state"
-
-    @property
-    def plan_function(self) -> str:
-        """The function that answers dry runs."""
-        return f"{self.prefix}-plan-team"
 
     @property
     def machine(self) -> str:

@@ -121,7 +121,7 @@ def _written(files: Sequence[str], problems: list[Told]) -> Iterator[Written]:
 
 
 def _tell_empty(file: str) -> None:
-    from podshare_cli.output import say  # noqa: PLC0415  # seldom needed
+    from podshare_cli.output import say  # seldom needed
 
     if file == STDIN:  # most likely the command before it in the pipe has failed
         raise invalid("Standard input is empty.", "Check the command that writes to the pipe.")

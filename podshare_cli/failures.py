@@ -42,7 +42,7 @@ def explain(error: Exception, prefix: str, place: str) -> Failure | None:
 
     ``place`` names the account and Region that were asked.
     """
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # only once it has gone wrong
+    from botocore.exceptions import BotoCoreError, ClientError  # only once it has gone wrong
 
     if isinstance(error, ClientError):
         return _explain_answer(error.response.get("Error", {}), error.operation_name, prefix, place)

@@ -30,10 +30,7 @@ Prefix = Annotated[
     typer.Option("--prefix", help="The prefix of this installation's names (or podshare).", rich_help_panel=_PANEL),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print only JSON, for scripts.", rich_help_panel=_PANEL)]
-Files = Annotated[
-    list[str],
-    typer.Argument(metavar="FILE…", help="YAML files with records; - reads standard input.", show_default=False),
-]
+Files = Annotated[list[str], typer.Argument(metavar="FILE…", help="YAML files with records; - reads standard input.")]
 Yaml = Annotated[bool, typer.Option("--yaml", help="Print YAML that `put` accepts.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
@@ -50,13 +47,13 @@ class Options:
     @cached_property
     def connection(self) -> "Connection":
         """The installation that these options mean."""
-        from podshare_cli.connection import DEFAULT_PREFIX, Connection  # noqa: PLC0415  # boto3 takes its time
+        from podshare_cli.connection import DEFAULT_PREFIX, Connection  # boto3 takes its time
 
         return Connection(self.prefix or DEFAULT_PREFIX, self.profile, self.region)
 
     def show(self, data: object, view: "Callable[[], RenderableType]") -> None:
         """Print what a command has found on stdout: as JSON, or as its view for people."""
-        from podshare_cli.output import print_json, stdout  # noqa: PLC0415  # rich takes its time
+        from podshare_cli.output import print_json, stdout  # rich takes its time
 
         if self.as_json:
             print_json(data)
@@ -65,7 +62,7 @@ class Options:
 
     def say(self, text: str) -> None:
         """Report progress on stderr, except to scripts."""
-        from podshare_cli.output import say  # noqa: PLC0415  # rich takes its time
+        from podshare_cli.output import say  # rich takes its time
 
         if not self.as_json:
             say(text)

@@ -1,7 +1,5 @@
 """``podshare pause`` and ``podshare resume``: no new reconciliation while somebody works on the accounts."""
 
-# ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
-
 from typing import Annotated
 
 import typer
@@ -12,7 +10,7 @@ from podshare_cli.options import Options, takes_options
 @takes_options
 def pause(
     options: Options,
-    reason: Annotated[str, typer.Option("--reason", help="The reason, shown in status.", show_default=False)],
+    reason: Annotated[str, typer.Option("--reason", help="The reason, shown in status.")],
 ) -> None:
     """Stop starting reconciliations; running ones finish.
 

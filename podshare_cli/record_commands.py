@@ -1,7 +1,5 @@
 """``podshare cluster``, ``dataset`` and ``enrollment``: put, get, list and delete records of one kind."""
 
-# ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
-
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +11,7 @@ from podshare_cli.options import Files, Options, Yaml, Yes, examples, group, tak
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The record's name.", show_default=False)]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The record's name.")]
 
 
 def _group(

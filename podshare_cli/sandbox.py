@@ -1,7 +1,5 @@
 """``podshare sandbox`` and ``podshare demo``: an AWS organization on this machine, with podshare deployed."""
 
-# ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
-
 import importlib.util
 import json
 import os
@@ -100,10 +98,8 @@ def up(
 )
 @flowing
 def execute(
-    command: Annotated[
-        list[str], typer.Argument(metavar="COMMAND…", help="The command and its arguments.", show_default=False)
-    ],
-    account: Annotated[str, typer.Option("--account", help="The account to act in.", show_default=False)],
+    command: Annotated[list[str], typer.Argument(metavar="COMMAND…", help="The command and its arguments.")],
+    account: Annotated[str, typer.Option("--account", help="The account to act in.")],
     region: Annotated[str | None, typer.Option("--region", help="The Region to act in. [default: the hub's]")] = None,
     name: Name = "sandbox",
 ) -> None:
@@ -125,9 +121,7 @@ def execute(
 )
 @flowing
 def send(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A sample, such as those of events/.", show_default=False)
-    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A sample, such as those of events/.")],
     name: Name = "sandbox",
 ) -> None:
     """Play a sample trigger on the sandbox, as AWS would: an event, changes of a table, or a schedule.

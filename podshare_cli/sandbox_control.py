@@ -76,7 +76,7 @@ class Control:
 
 def answered(sandbox: "Sandbox", question: Mapping[str, Any]) -> dict[str, Any]:
     """The answer to one question. Raises Failure where there is none."""
-    from podshare_cli import sandbox_events  # noqa: PLC0415  # the asking process needs none of it
+    from podshare_cli import sandbox_events  # the asking process needs none of it
 
     if account := question.get("keys_of"):
         return {"keys": sandbox_events.keys_of(str(account))}

@@ -1,7 +1,5 @@
 """Playing samples of triggers on a sandbox, in AWS's place."""
 
-# ruff: noqa: PLC0415  # this process has loaded the sandbox already; others that import this module need none of it
-
 import datetime
 import json
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """``podshare sweep``: check every account and every team now, and sum up how they stand."""
 
-# ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
-
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 

@@ -1,7 +1,5 @@
 """``podshare team``: teams, from the record to the proof that it is so."""
 
-# ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
-
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 app = group("Teams: write their records, plan changes, follow reconciliations.")
 
 _WATCH_SECONDS = 2
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The team's name, such as vision.", show_default=False)]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The team's name, such as vision.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until the team is READY, DEGRADED, REJECTED or WAITING.")]
 
 
@@ -154,10 +152,7 @@ def delete(options: Options, name: Name, wait: Wait = False, yes: Yes = False) -
 @takes_options
 def plan(
     options: Options,
-    what: Annotated[
-        list[str],
-        typer.Argument(metavar="NAME|FILE…", help="Teams, or YAML files with candidates.", show_default=False),
-    ],
+    what: Annotated[list[str], typer.Argument(metavar="NAME|FILE…", help="Teams, or YAML files with candidates.")],
     deleting: Annotated[bool, typer.Option("--delete", help="Show what deleting the teams would do.")] = False,
 ) -> None:
     """Show what a reconciliation would change, in order. Changes nothing.
@@ -234,9 +229,7 @@ def manifests(
 @takes_options
 def status(
     options: Options,
-    name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="The team; default: all teams.", show_default=False)
-    ] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The team; default: all teams.")] = None,
     watching: Annotated[bool, typer.Option("--watch", help="Show it live until Ctrl-C.")] = False,
 ) -> None:
     """Show the status of teams: state, verification, problems with remedies, last execution, resources."""

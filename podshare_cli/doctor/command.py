@@ -1,7 +1,5 @@
 """``podshare doctor``: all checks in turn, as a table or as JSON."""
 
-# ruff: noqa: PLC0415  # commands import what they need when they run: `podshare --help` needs none of it
-
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
