@@ -6,7 +6,7 @@ verification reads every door, not only labelled resources".
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from podshare.access.effective_access import ANYBODY, Access
@@ -71,19 +71,7 @@ class Door:
 
     def as_dict(self) -> dict[str, Any]:
         """In plain JSON."""
-        return {
-            "kind": self.kind,
-            "account": self.account,
-            "region": self.region,
-            "container": self.container,
-            "principal": self.principal,
-            "gives": [*self.gives],
-            "where": self.where,
-            "what": self.what,
-            "written_at": self.written_at,
-            "closed_by": self.closed_by,
-            "behind": [*self.behind],
-        }
+        return {**asdict(self), "gives": [*self.gives], "behind": [*self.behind]}
 
     @classmethod
     def of_dict(cls, found: Mapping[str, Any]) -> "Door":
