@@ -15,7 +15,7 @@ from podshare.aws.lease import document_lease
 from podshare.installation import MANAGED_BY_TAG
 from podshare.kinds.base import Key, Resource, calls_of
 from podshare.kinds.cluster_scheduler_config.shape import ClusterSchedulerConfig
-from podshare.kinds.compute_quota.calls import MOVING, status_of, write_tags
+from podshare.kinds.compute_quota.calls import MOVING, cluster_arn, status_of, write_tags
 from podshare.kinds.context import Context, as_kind, tag_list, tag_map
 from podshare.kinds.observation import Foreign
 
@@ -94,7 +94,7 @@ def ask_for(context: Context, config: ClusterSchedulerConfig) -> str | None:
     with Tolerated("ConflictException"):
         made = client.create_cluster_scheduler_config(
             Name=config.key.name.partition("/")[2],
-            ClusterArn=_cluster_arn(context, config.key),
+            ClusterArn=cluster_arn(context, config.key),
             Description=config.description,
             SchedulerConfig=_request(config),
             Tags=tag_list(config.tags),
@@ -146,7 +146,7 @@ def _find(context: Context, client: "SageMakerClient", key: Key) -> Mapping[str,
     made = context.state.get(_document(key), _made(key))
     if made and (found := _described(client, str(made["config"]))):
         return found
-    pages = client.get_paginator("list_cluster_scheduler_configs").paginate(ClusterArn=_cluster_arn(context, key))
+    pages = client.get_paginator("list_cluster_scheduler_configs").paginate(ClusterArn=cluster_arn(context, key))
     for page in pages:
         for summary in page["ClusterSchedulerConfigSummaries"]:
             if found := _described(client, summary["ClusterSchedulerConfigId"]):
@@ -184,12 +184,6 @@ def _config(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def _request(config: ClusterSchedulerConfig) -> Any:
     return dict(config.config)
-
-
-def _cluster_arn(context: Context, key: Key) -> str:
-    """A key names the HyperPod cluster by its id."""
-    cluster = key.name.partition("/")[0]
-    return f"arn:{context.installation.partition}:sagemaker:{key.region}:{key.account}:cluster/{cluster}"
 
 
 def _document(key: Key) -> str:

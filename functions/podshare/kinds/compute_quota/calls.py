@@ -55,7 +55,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> ComputeQuota | 
 def others_of_team(context: Context, quota: ComputeQuota) -> list[str]:
     """The names of the cluster's other quotas for the same team, or with the same name in another case."""
     client = context.accounts.client("sagemaker", quota.key.account, quota.key.region)
-    pages = client.get_paginator("list_compute_quotas").paginate(ClusterArn=_cluster_arn(context, quota.key))
+    pages = client.get_paginator("list_compute_quotas").paginate(ClusterArn=cluster_arn(context, quota.key))
     return [
         one["Name"]
         for page in pages
@@ -73,7 +73,7 @@ def create(context: Context, wanted: Resource) -> None:
     with Tolerated("ConflictException"):  # it is there, or on its way: look again
         client.create_compute_quota(
             Name=_name(quota.key),
-            ClusterArn=_cluster_arn(context, quota.key),
+            ClusterArn=cluster_arn(context, quota.key),
             Tags=tag_list(quota.tags),
             **_request(quota),
         )
@@ -155,7 +155,7 @@ def _access_left(context: Context, key: Key) -> list[Key]:
 def _find(context: Context, client: "SageMakerClient", key: Key) -> Mapping[str, Any] | None:
     """The quota by its exact name in its cluster: NameContains also finds longer names, lists hold deleted ones."""
     pages = client.get_paginator("list_compute_quotas").paginate(
-        ClusterArn=_cluster_arn(context, key), NameContains=_name(key)
+        ClusterArn=cluster_arn(context, key), NameContains=_name(key)
     )
     for page in pages:
         for summary in page["ComputeQuotaSummaries"]:
@@ -174,7 +174,7 @@ def _name(key: Key) -> str:
     return key.name.partition("/")[2]
 
 
-def _cluster_arn(context: Context, key: Key) -> str:
+def cluster_arn(context: Context, key: Key) -> str:
     """A key names the HyperPod cluster by its id, and its EKS cluster as the container."""
     cluster = key.name.partition("/")[0]
     return f"arn:{context.installation.partition}:sagemaker:{key.region}:{key.account}:cluster/{cluster}"
