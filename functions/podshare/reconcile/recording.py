@@ -82,7 +82,7 @@ def _write_status(state: State, event: dict[str, Any], found: Outcome, verificat
         problems=list(found.problems),
         notes=plan.get("notes", []),
         held=_held(plan),
-        orphaned=plan.get("left_behind", []),
+        left_behind=plan.get("left_behind", []),
         changes=int(plan.get("count", 0)),
         resources=int(verification.get("resources", 0)),
         proof=verification.get("proof", {}).get("digest"),
