@@ -97,7 +97,7 @@ def matrix(options: Options) -> None:
     known = access_reports.read(options.connection)
     rows = access_reports.matrix(known, access_reports.places(options.connection))
     options.show({**known.ages(), "teams": rows}, lambda: access_views.matrix(rows))
-    _tell_age(options, known)
+    _print_age(options, known)
 
 
 @app.command(
@@ -159,7 +159,7 @@ def audit(
     if not options.as_json:
         for remark in (*(f"not read: {one}" for one in unread), *(f"not checked: {one}" for one in unseen)):
             stdout().print(remark, markup=False, soft_wrap=True)
-    _tell_age(options, known)
+    _print_age(options, known)
     if bad := [line for line in lines if not line.record]:
         command = bad[0].closed_by
         raise Failure(
@@ -238,10 +238,10 @@ def _show(options: Options, known: "Known", lines: "list[Line]", nobody: str) ->
 
     found = {**known.ages(), "access": [line.as_dict() for line in lines]}
     options.show(found, lambda: access_views.table(lines) if lines else nobody)
-    _tell_age(options, known)
+    _print_age(options, known)
 
 
-def _tell_age(options: Options, known: "Known") -> None:
+def _print_age(options: Options, known: "Known") -> None:
     """Report to people how old the oldest of the facts are, and of which teams there are none."""
     from podshare_cli.output import ago, stderr
 

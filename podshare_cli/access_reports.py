@@ -49,7 +49,7 @@ class AccessReport:
 
     team: str
     document: Mapping[str, Any]
-    widened: Mapping[str, Any]
+    drift: Mapping[str, Any]
 
     @cached_property
     def lines(self) -> tuple[Line, ...]:
@@ -63,7 +63,7 @@ class AccessReport:
 
     def as_dict(self) -> dict[str, Any]:
         """The proof for machines."""
-        return {**self.document, "digest": self.digest, "widened": dict(self.widened)}
+        return {**self.document, "digest": self.digest, "widened": dict(self.drift)}
 
     def with_pods(self, people: Iterable[Line], data: Iterable[Line]) -> Iterator[Line]:
         """What these people reach of these data by pods."""

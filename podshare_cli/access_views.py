@@ -94,7 +94,7 @@ def access_report(found: AccessReport, others: Iterable[Refusal]) -> RenderableT
         *_section("roles", [line for line in found.lines if line.access.may[:1] == (ASSUME,)]),
         *_section("what the roles' own policies allow", [line for line in found.lines if not line.access.where]),
         *_other_teams(list(others)),
-        *_widened(found.widened),
+        *_drift(found.drift),
     ]
     return stacked(parts)
 
@@ -139,14 +139,14 @@ def probed(results: "Iterable[Result]") -> RenderableType:
     return shown if shown.rows else Text("No service account of the team has data.")
 
 
-def _widened(widened: Mapping[str, Any]) -> Iterator[str]:
-    if not widened:
+def _drift(drift: Mapping[str, Any]) -> Iterator[str]:
+    if not drift:
         return
     # what a run has just found is not reported as revoked before the run has looked again
-    done = "revoked" if widened.get("taken_away") else "[bold red]still there[/]"
+    done = "revoked" if drift.get("taken_away") else "[bold red]still there[/]"
     yield ""
-    yield f"[bold]last unexpected access[/], {ago(widened['at'])}, {done}"
-    yield from (f"  {escape(str(one))}" for one in widened["found"])
+    yield f"[bold]last unexpected access[/], {ago(drift['at'])}, {done}"
+    yield from (f"  {escape(str(one))}" for one in drift["found"])
 
 
 def _who(who: str) -> str:

@@ -12,7 +12,7 @@ from rich.tree import Tree
 
 from podshare_cli.admin_tables import Registry, State
 from podshare_cli.connection import Connection
-from podshare_cli.output import ago, facts, orphaned_text, stacked, state_text, told_problem, told_with_remedy
+from podshare_cli.output import ago, facts, orphaned_text, problem_text, stacked, state_text, text_with_remedy
 
 Row = dict[str, Any]
 _NEVER_LISTED = "The organization has not been listed yet: podshare sweep"
@@ -60,7 +60,7 @@ def _row(item: Mapping[str, Any], teams: Iterable[str], block: Mapping[str, Any]
 def _team(account: str, team: str, status: Mapping[str, Any]) -> Row:
     """How a team stands, and what of it is about the account."""
     about = {
-        name: [thing for thing in status.get(name, []) if thing.get("account") == account]
+        name: [resource for resource in status.get(name, []) if resource.get("account") == account]
         for name in ("problems", "left_behind")
     }
     return {"team": team, "state": status.get("state"), "at": status.get("at"), **about}
@@ -81,7 +81,7 @@ def table(rows: Iterable[Row], listed_at: str | None) -> RenderableType:
         shown.add_row(
             f"[bold]{escape(row['account'])}[/]",
             escape(row["name"] or ""),
-            f"{state_text(row['state'])}{_told_block(row)}",
+            f"{state_text(row['state'])}{_block_text(row)}",
             escape("/".join(row["path"])),
             escape("\n".join(row["teams"])),
             ago(row["waiting_since"]) if row["waiting_since"] else "",
@@ -94,7 +94,7 @@ def detail(found: Row) -> RenderableType:
     waiting = f"since {ago(found['waiting_since'])}" if found["waiting_since"] else "no"
     rows = (
         ("name", escape(found["name"] or "—")),
-        ("state", f"{state_text(found['state'])}{_told_block(found)}"),
+        ("state", f"{state_text(found['state'])}{_block_text(found)}"),
         ("path", escape("/".join(found["path"]) or "—")),
         ("tags", escape("\n".join(f"{key}={value}" for key, value in sorted(found["tags"].items())) or "—")),
         ("read", ago(found["at"])),
@@ -104,7 +104,7 @@ def detail(found: Row) -> RenderableType:
     return stacked([f"[bold]{escape(found['account'])}[/]", facts(rows), teams])
 
 
-def _told_block(row: Row) -> str:
+def _block_text(row: Row) -> str:
     block = row["blocked"]
     return f" [bold red]blocked[/] {escape(str(block['reason']))}, by {escape(str(block['by']))}" if block else ""
 
@@ -114,7 +114,7 @@ def _teams(teams: Iterable[Row]) -> Tree:
     for team in teams:
         branch = tree.add(f"[bold]{escape(team['team'])}[/] {state_text(team['state'])}")
         for problem in team["problems"]:
-            branch.add(told_with_remedy(*told_problem(problem)))
-        for thing in team["left_behind"]:
-            branch.add(orphaned_text(thing))
+            branch.add(text_with_remedy(*problem_text(problem)))
+        for resource in team["left_behind"]:
+            branch.add(orphaned_text(resource))
     return tree

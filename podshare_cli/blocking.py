@@ -12,22 +12,22 @@ from podshare_cli.output import print_json
 
 def block(options: Options, account: str, reason: str, *, yes: bool) -> None:
     """Write the record that blocks an account, once that is confirmed: its teams are reconciled at once."""
-    lines = [*_told(options, account)]
+    lines = [*_affected_lines(options, account)]
     if not yes:
         ask("\n".join(lines), "Block it?", "Nothing was blocked.")
     connection = options.connection
     write(connection, {"id": f"block#{account}", "schema": 1, "reason": reason, "owner": owner_of(connection)})
-    _tell(options, account, blocked=True, lines=lines)
+    _report(options, account, blocked=True, lines=lines)
 
 
 def unblock(options: Options, account: str) -> None:
     """Take the record away; whatever records and tags give the account now, it has again."""
     was_blocked = Registry(options.connection).delete(f"block#{account}")
     told = f"account {account} is unblocked" if was_blocked else f"account {account} was not blocked"
-    _tell(options, account, blocked=False, lines=[told])
+    _report(options, account, blocked=False, lines=[told])
 
 
-def _told(options: Options, account: str) -> Iterator[str]:
+def _affected_lines(options: Options, account: str) -> Iterator[str]:
     """What a block affects: the teams that have something for the account, and what they have in it."""
     registry = Registry(options.connection)
     teams = ", ".join(_teams(options, account)) or "none now"
@@ -49,7 +49,7 @@ def _teams(options: Options, account: str) -> list[str]:
     return sorted({team for _, team in State(options.connection).uses(account)})
 
 
-def _tell(options: Options, account: str, *, blocked: bool, lines: list[str]) -> None:
+def _report(options: Options, account: str, *, blocked: bool, lines: list[str]) -> None:
     if options.as_json:
         print_json({"account": account, "blocked": blocked, "teams": _teams(options, account)})
     if blocked:

@@ -16,7 +16,7 @@ from podshare_cli.failures import invalid
 from podshare_cli.strict_yaml import Document, Mark, NotReadableError, documents
 
 Item = dict[str, Any]
-Told = dict[str, Any]
+LocatedProblem = dict[str, Any]
 WRITING_ORDER = ("cluster", "dataset", "enrollment", "team")  # what is referred to comes first
 STDIN = "-"
 _ACCOUNT_ID = re.compile(r"[0-9]{12}")
@@ -35,10 +35,10 @@ class Written:
         """The record's fields."""
         return dict(self.document.value)
 
-    def told(self, problem: Problem) -> Told:
+    def located(self, problem: Problem) -> LocatedProblem:
         """A problem of the record, with its place."""
         at = self.document.place(problem.field, of_field=problem.rule == UNKNOWN_FIELD)
-        return _placed(problem, self.file, at)
+        return _at_mark(problem, self.file, at)
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ class Read:
         items = (written.item for written in self.written.values())
         return sorted(items, key=lambda item: WRITING_ORDER.index(kind_of(item)))
 
-    def told(self, problems: Iterable[Problem]) -> list[Told]:
+    def located(self, problems: Iterable[Problem]) -> list[LocatedProblem]:
         """Problems of these records, with their places."""
-        return [self.written[problem.record].told(problem) for problem in problems]
+        return [self.written[problem.record].located(problem) for problem in problems]
 
 
 def read_records(files: Sequence[str], kinds: Iterable[str]) -> Read:
@@ -64,11 +64,11 @@ def read_records(files: Sequence[str], kinds: Iterable[str]) -> Read:
     Raises Failure (exit code 2) with every problem of every record, and for records of other kinds than ``kinds``.
     """
     allowed = tuple(kinds)
-    problems: list[Told] = []
+    problems: list[LocatedProblem] = []
     read = Read()
     for written in _written(files, problems):
         found = [*_problems(written, allowed, read)]
-        problems += map(written.told, found)
+        problems += map(written.located, found)
         if not found:
             read.written[written.item["id"]] = written
     if problems:
@@ -104,7 +104,7 @@ class _Dumper(yaml.SafeDumper):
 _Dumper.add_representer(str, _Dumper.represent_text)
 
 
-def _written(files: Sequence[str], problems: list[Told]) -> Iterator[Written]:
+def _written(files: Sequence[str], problems: list[LocatedProblem]) -> Iterator[Written]:
     """What is in the files; what is wrong with a whole file is added to ``problems``."""
     for file in files:
         shown, is_empty = _shown(file), True
@@ -114,13 +114,13 @@ def _written(files: Sequence[str], problems: list[Told]) -> Iterator[Written]:
                 yield Written(shown, document)
         except NotReadableError as error:
             problem = Problem(shown, error.path, ABSENT, error.rule, error.remedy)
-            problems.append(_placed(problem, shown, error.mark))
+            problems.append(_at_mark(problem, shown, error.mark))
         else:
             if is_empty:
-                _tell_empty(file)
+                _report_empty(file)
 
 
-def _tell_empty(file: str) -> None:
+def _report_empty(file: str) -> None:
     from podshare_cli.output import say  # seldom needed
 
     if file == STDIN:  # most likely the command before it in the pipe has failed
@@ -139,7 +139,7 @@ def _shown(file: str) -> str:
     return "standard input" if file == STDIN else file
 
 
-def _placed(problem: Problem, file: str, mark: Mark) -> Told:
+def _at_mark(problem: Problem, file: str, mark: Mark) -> LocatedProblem:
     return {**problem.as_dict(), "file": file, "line": mark.line, "column": mark.column}
 
 

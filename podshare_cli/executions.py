@@ -139,7 +139,7 @@ class Followed:
         self.run = run
         self._executions = executions
 
-    def look(self) -> list[Happening]:
+    def poll(self) -> list[Happening]:
         """Look once; what has happened since the last time."""
         return list(self.run.take(self._executions.events_after(str(self.arn), self.run.last_event)))
 
@@ -182,14 +182,14 @@ class Following(Followed):
         self._known = known or set()
         self._patience_ends = time.monotonic() + BEGIN_SECONDS
 
-    def look(self) -> list[Happening]:
+    def poll(self) -> list[Happening]:
         """Look once; what has happened since the last time. Raises Failure if no run begins."""
         if self.arn is None:
             self.arn = self._executions.begun_by(self._record_ids, self.name, self._known)
             if self.arn is None:
                 self._lose_patience()
                 return []
-        happenings = super().look()
+        happenings = super().poll()
         if self.run.holder:
             self.arn, self.run = self.run.holder, Run(self.name)
         return happenings

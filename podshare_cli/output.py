@@ -78,7 +78,7 @@ def print_failure(failure: Failure, *, as_json: bool) -> None:
         return
     console.print(f"[bold red]✗[/] {escape(failure.what)}", soft_wrap=True)
     for problem in failure.problems:
-        what, remedy = told_problem(problem)
+        what, remedy = problem_text(problem)
         console.print(f"  {escape(what)}. {escape(remedy)}", soft_wrap=True)
     if failure.remedy:
         console.print(f"  {escape(failure.remedy)}", soft_wrap=True)
@@ -99,7 +99,7 @@ def stacked(parts: Iterable[RenderableType]) -> Group:
     return Group(*(Text.from_markup(part) if isinstance(part, str) else part for part in parts))
 
 
-def told_with_remedy(what: str, remedy: str) -> str:
+def text_with_remedy(what: str, remedy: str) -> str:
     """A problem and what to do, in markup."""
     return f"[bold red]✗[/] {escape(what)}\n  [dim]→[/] {escape(remedy)}"
 
@@ -111,7 +111,7 @@ def state_text(state: str | None) -> str:
     return f"[{STATE_STYLES.get(state, 'bold')}]{escape(state)}[/]"
 
 
-def told_problem(problem: Mapping[str, Any]) -> tuple[str, str]:
+def problem_text(problem: Mapping[str, Any]) -> tuple[str, str]:
     """A problem and its remedy in a line each: of the world outside, or of a record's field, with its place in a file.
 
     No part of it is ever cut.
@@ -121,9 +121,9 @@ def told_problem(problem: Mapping[str, Any]) -> tuple[str, str]:
     return f"{place} {what}" if place else what, str(problem.get("remedy", ""))
 
 
-def orphaned_text(thing: Mapping[str, Any]) -> str:
+def orphaned_text(resource: Mapping[str, Any]) -> str:
     """What nobody can clean any more, because its account has gone; in markup."""
-    return f"[yellow]-[/] {escape(str(thing['what']))}\n  [dim]→[/] {escape(str(thing.get('remedy', '')))}"
+    return f"[yellow]-[/] {escape(str(resource['what']))}\n  [dim]→[/] {escape(str(resource.get('remedy', '')))}"
 
 
 def ago(moment: str | None) -> str:

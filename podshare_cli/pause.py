@@ -21,7 +21,7 @@ def pause(
 
     item = {"id": PAUSE_ID, "schema": 1, "reason": reason, "owner": owner_of(options.connection)}
     write(options.connection, item, "The reason is invalid.")
-    _tell(options, paused=True, told=f"podshare is paused: {reason} (resume with `podshare resume`)")
+    _report(options, paused=True, told=f"podshare is paused: {reason} (resume with `podshare resume`)")
 
 
 @takes_options
@@ -32,10 +32,10 @@ def resume(options: Options) -> None:
 
     was_paused = Registry(options.connection).delete(PAUSE_ID)
     told = "podshare has resumed and is reconciling every team" if was_paused else "podshare was not paused"
-    _tell(options, paused=False, told=told)
+    _report(options, paused=False, told=told)
 
 
-def _tell(options: Options, *, paused: bool, told: str) -> None:
+def _report(options: Options, *, paused: bool, told: str) -> None:
     from podshare_cli.output import print_json
 
     if options.as_json:

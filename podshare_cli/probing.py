@@ -28,7 +28,7 @@ from podshare_cli.failures import Failure
 
 SECONDS = 180  # for a pod to start and to end; then it ends itself
 MOST_STRANGERS = 10  # access points of other teams that are tried
-_LOOK_SECONDS = 1
+_POLL_SECONDS = 1
 _REFUSALS = ("(AccessDenied)", "(403)", "(Forbidden)")
 _OVER = frozenset({"Succeeded", "Failed"})
 
@@ -269,7 +269,7 @@ class _Cluster:
                 raise Failure(
                     f"Pod {name} has not ended within {SECONDS} s: {why}", "Check that the cluster can pull its image."
                 )
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
 
 
 def _described(connection: Connection, place: Key) -> Mapping[str, Any]:

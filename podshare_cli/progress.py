@@ -21,24 +21,24 @@ F = TypeVar("F", bound=Followed)
 def watch(
     console: Console | None,
     followings: Sequence[F],
-    look_seconds: float = 1.0,
+    poll_seconds: float = 1.0,
     ended: Callable[[F], None] = lambda _: None,
 ) -> None:
     """Follow executions until all are over, reporting on ``console``; None prints nothing.
 
-    ``look_seconds`` is the pause between two readings of the histories; ``ended`` is called with each as it is over.
+    ``poll_seconds`` is the pause between two readings of the histories; ``ended`` is called with each as it is over.
     """
     open_ones = [following for following in followings if not following.is_over]
     with Watching(console, followings) if console else nullcontext() as watching:
         while open_ones:
-            happened = [(happening, following.name) for following in open_ones for happening in following.look()]
+            happened = [(happening, following.name) for following in open_ones for happening in following.poll()]
             if watching:
                 watching.show(happened, open_ones)
             for following in open_ones:
                 if following.is_over:
                     ended(following)
             open_ones = [following for following in open_ones if not following.is_over]
-            time.sleep(look_seconds if open_ones else 0)
+            time.sleep(poll_seconds if open_ones else 0)
 
 
 class Watching:
@@ -71,14 +71,14 @@ class Watching:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def show(self, happened: Sequence[tuple[Happening, str]], looked: Iterable[Followed]) -> None:
+    def show(self, happened: Sequence[tuple[Happening, str]], polled: Iterable[Followed]) -> None:
         """Show what has happened, with the name of what it happened to, and what is under way now."""
         for happening, name in sorted(happened, key=lambda each: each[0].at):
-            self._tell(name, happening)
-        for following in looked:
+            self._print(name, happening)
+        for following in polled:
             self._show(following)
 
-    def _tell(self, name: str, happening: Happening) -> None:
+    def _print(self, name: str, happening: Happening) -> None:
         seconds = max(0.0, (happening.at - self._started).total_seconds())
         note = f"  [dim]{escape(happening.note)}[/]" if happening.note else ""
         line = f"[dim]{seconds:6.1f} s[/]  {name.ljust(self._width)}  {happening.mark} {happening.text}{note}"
@@ -88,7 +88,7 @@ class Watching:
         task = self._tasks[following.name]
         if following.is_over:
             now = datetime.datetime.now(datetime.UTC)
-            self._tell(following.name, Happening(now, "[bold]=[/]", state_text(following.state)))
+            self._print(following.name, Happening(now, "[bold]=[/]", state_text(following.state)))
             self._progress.remove_task(task)
             return
         self._progress.update(task, doing=escape(following.doing))

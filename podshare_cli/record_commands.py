@@ -43,7 +43,7 @@ def _group(
         for each in put_records(options.connection, read.items):
             users = [] if each.result == "unchanged" else affected_teams(options.connection, each.item)
             written.append({**each.as_dict(), "reconciled": users})
-            options.say(f"{each.item['id']}: {each.result}{_told_reconciled(users)}")
+            options.say(f"{each.item['id']}: {each.result}{_reconciled_text(users)}")
         if options.as_json:
             from podshare_cli.output import print_json
 
@@ -156,7 +156,7 @@ def _delete(options: Options, record_id: str, users: list[str]) -> None:
     Registry(options.connection).delete(record_id)
     if options.as_json:
         print_json({"id": record_id, "result": "deleted", "reconciled": users})
-    options.say(f"{record_id}: deleted{_told_reconciled(users)}")
+    options.say(f"{record_id}: deleted{_reconciled_text(users)}")
 
 
 # ---- what the commands share, with those of teams too ----------------------------------------------------------
@@ -195,7 +195,7 @@ def require(options: Options, record_id: str) -> dict[str, object]:
     return item
 
 
-def _told_reconciled(teams: list[str]) -> str:
+def _reconciled_text(teams: list[str]) -> str:
     return f"; reconciles {', '.join(teams)}" if teams else ""
 
 

@@ -112,7 +112,7 @@ class Run:
         if name in _BEGIN_CHANGES:
             for change in data.get("changes", ()):
                 self._began[_identity(change)] = at, str(change.get("why", ""))
-                self.doing[_identity(change)] = f"{change['action']} {words.thing(change)}"
+                self.doing[_identity(change)] = f"{change['action']} {words.resource(change)}"
         elif name == "WaitForFormerHolder":
             yield Happening(at, "[yellow]…[/]", "waits for the functions of an earlier failed run")
         elif name == "WaitForNextAttempt":
@@ -125,10 +125,12 @@ class Run:
         if name in _APPLY:
             yield from self._changes_over(at, data.get("results", ()))
             for change in data.get("again", ()):
-                self.doing[_identity(change)] = f"{change['action']} {words.thing(change)}: {change.get('detail', '')}"
+                self.doing[_identity(change)] = (
+                    f"{change['action']} {words.resource(change)}: {change.get('detail', '')}"
+                )
         elif name == "PlanTeam" and "count" in data:
             self.planned, self.doing = int(data.get("count", 0)), {}
-            yield Happening(at, "[cyan]•[/]", _told_plan(data))
+            yield Happening(at, "[cyan]•[/]", _plan_text(data))
         elif name == "VerifyTeam" and "verified" in data:
             # without a violation nobody reaches what they may not: something is still to come
             mark = "[green]✓[/]" if data["verified"] else "[red]✗[/]" if data.get("violations") else "[yellow]…[/]"
@@ -154,7 +156,7 @@ class Run:
             # what is revoked has the one reason that nothing asks for it any more
             reason = "" if change["action"] in ("cut", "delete") else why
             note = reason if status == "done" else str(change.get("detail", ""))
-            yield Happening(at, mark, f"{words.action(str(change['action']))} {escape(words.thing(change))}", note)
+            yield Happening(at, mark, f"{words.action(str(change['action']))} {escape(words.resource(change))}", note)
 
     def _succeeded(self, at: datetime.datetime, data: Mapping[str, Any]) -> Iterator[Happening]:
         match data.get("status"):
@@ -167,7 +169,7 @@ class Run:
                 self._end(str(data.get("state", "FAILED")), str(data.get("summary", "")))
 
     def _ended_badly(self, at: datetime.datetime, kind: str, details: Mapping[str, Any]) -> Happening:
-        self._end("FAILED", _told_end(kind, details))
+        self._end("FAILED", _end_text(kind, details))
         return Happening(at, "[red]✗[/]", escape(self.summary))
 
     def _end(self, state: str, summary: str) -> None:
@@ -208,7 +210,7 @@ class SweepRun:
             elif event["type"] == "ExecutionSucceeded":
                 self._succeeded(_data(event.get("executionSucceededEventDetails", {}).get("output")))
             elif event["type"] in _ENDS:
-                self._end("FAILED", _told_end(event["type"], event.get(_ENDS[event["type"]]) or {}))
+                self._end("FAILED", _end_text(event["type"], event.get(_ENDS[event["type"]]) or {}))
 
     def _listed(self, at: datetime.datetime, page: Mapping[str, Any]) -> Iterator[Happening]:
         if self._at in _SWEEP_FOUND and page.get("items"):
@@ -250,7 +252,7 @@ def _identity(change: Mapping[str, Any]) -> str:
     return f"{change['action']} {change.get('key', change.get('name'))}"
 
 
-def _told_plan(plan: Mapping[str, Any]) -> str:
+def _plan_text(plan: Mapping[str, Any]) -> str:
     count = int(plan.get("count", 0))
     revoked = sum(len(stage["changes"]) for stage in plan.get("revoke", []))
     told = [f"{count} change{'' if count == 1 else 's'} planned" if count else "nothing to change"]
@@ -260,11 +262,11 @@ def _told_plan(plan: Mapping[str, Any]) -> str:
     return ", ".join(told)
 
 
-def _told_end(kind: str, details: Mapping[str, Any]) -> str:
+def _end_text(kind: str, details: Mapping[str, Any]) -> str:
     told = f"the execution {kind.removeprefix('Execution').lower()}: {details.get('error', '')}"
-    return f"{told} {_told_cause(details.get('cause', ''))}".strip()
+    return f"{told} {_cause_text(details.get('cause', ''))}".strip()
 
 
-def _told_cause(cause: str) -> str:
+def _cause_text(cause: str) -> str:
     """A Lambda's error message out of the JSON that Step Functions puts into a cause."""
     return str(_data(cause).get("errorMessage", cause))[:400]

@@ -80,7 +80,7 @@ def up(
     with _deployed(time_scale, port, run_uploaded_code=run_uploaded_code) as sandbox, Control(sandbox) as control:
         path = _running(sandbox, control, name).write()
         try:
-            _tell_how_to_reach(sandbox, name)
+            _print_how_to_connect(sandbox, name)
             while not stopped.wait(1.0):  # in short waits, so that a signal is seen on every platform
                 pass
         finally:
@@ -150,9 +150,9 @@ def demo(
     """
     began = time.monotonic()
     require_sandbox()
-    from podshare_cli.demo.story import tell
+    from podshare_cli.demo.story import run_demo
 
-    if not tell(began, verbose=verbose):
+    if not run_demo(began, verbose=verbose):
         raise Failure("Not everything was as expected: see the lines marked ✗ above.")
 
 
@@ -271,7 +271,7 @@ def _running(sandbox: "Sandbox", control: "Control", name: str) -> "RunningSandb
     )
 
 
-def _tell_how_to_reach(sandbox: "Sandbox", name: str) -> None:
+def _print_how_to_connect(sandbox: "Sandbox", name: str) -> None:
     from podshare_cli.output import stdout
     from podshare_cli.sandbox_file import MAIN
     from podshare_sandbox.organization import HUB, HUB_REGION

@@ -30,7 +30,7 @@ def play(sandbox: "Sandbox", sample: Sample, name: str) -> dict[str, Any]:
     except TimeoutError as error:
         still = str(error)
     begun = [found for found in _executions(sandbox) if found["executionArn"] not in before]
-    told = [_told(sandbox, found) for found in sorted(begun, key=lambda found: found["startDate"])]
+    told = [_execution_report(sandbox, found) for found in sorted(begun, key=lambda found: found["startDate"])]
     return {"happened": happened, "executions": told, "still": still}
 
 
@@ -108,7 +108,7 @@ def _executions(sandbox: "Sandbox") -> Iterator[dict[str, Any]]:
             yield from page["executions"]
 
 
-def _told(sandbox: "Sandbox", execution: Mapping[str, Any]) -> dict[str, Any]:
+def _execution_report(sandbox: "Sandbox", execution: Mapping[str, Any]) -> dict[str, Any]:
     """One execution and what came of it, in the words of its own output."""
     found = sandbox.client("stepfunctions").describe_execution(executionArn=execution["executionArn"])
     output = json.loads(found.get("output") or "{}")

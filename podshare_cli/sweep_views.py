@@ -25,8 +25,8 @@ def summary(found: Mapping[str, Any]) -> RenderableType:
     """How many teams and accounts stand how, and the reason of each team that is not in sync."""
     rows = (
         ("sweep of", escape(str(found.get("at", "—")))),
-        ("teams", _told(found.get("counts", {})) or "none"),
-        ("accounts", _told(found.get("accounts", {})) or "none"),
+        ("teams", _counts_text(found.get("counts", {})) or "none"),
+        ("accounts", _counts_text(found.get("accounts", {})) or "none"),
     )
     parts: list[RenderableType] = [facts(rows)]
     if reasons := found.get("reasons", []):
@@ -42,7 +42,7 @@ def summary(found: Mapping[str, Any]) -> RenderableType:
     return Group(*parts)
 
 
-def _told(counts: Mapping[str, Any]) -> str:
+def _counts_text(counts: Mapping[str, Any]) -> str:
     """The counts that are not zero, in markup."""
     return ", ".join(_styled(name, f"{count} {name}") for name, count in counts.items() if count)
 

@@ -25,7 +25,7 @@ from podshare_cli.admin_tables import Registry, State
 from podshare_cli.connection import Connection
 from podshare_cli.documents import name_of
 from podshare_cli.executions import Execution
-from podshare_cli.output import ago, facts, orphaned_text, stacked, state_text, told_problem, told_with_remedy
+from podshare_cli.output import ago, facts, orphaned_text, problem_text, stacked, state_text, text_with_remedy
 
 Row = dict[str, Any]
 _UNITS = {"accelerators": "accelerators", "vcpu": "vCPU", "memory_gib": "GiB"}
@@ -132,7 +132,7 @@ def _row(name: str, item: Mapping[str, Any] | None, status: Mapping[str, Any]) -
         ),
         "at": status.get("at"),
         "verified_at": status.get("verified_at"),
-        "reason": told_problem(problems[0])[0] if problems else None,
+        "reason": problem_text(problems[0])[0] if problems else None,
         "held": status.get("held"),
         "left_behind": status.get("left_behind", []),
     }
@@ -174,24 +174,24 @@ def table(rows: Iterable[Row]) -> RenderableType:
     for row in found:
         shown.add_row(
             f"[bold]{escape(row['team'])}[/]",
-            f"{state_text(row['state'])}{_told_origin(row)}",
+            f"{state_text(row['state'])}{_origin_text(row)}",
             escape("\n".join(row["clusters"])),
-            escape(_told_members(row["members"])),
+            escape(_members_text(row["members"])),
             escape("\n".join(row["quota"])),
             escape("\n".join(row["datasets"])),
             ago(row["verified_at"]),
-            escape(_told_held(row) or row["reason"] or _told_remains(row["left_behind"])),
+            escape(_held_text(row) or row["reason"] or _orphaned_accounts_text(row["left_behind"])),
         )
     return shown
 
 
-def _told_origin(row: Row) -> str:
+def _origin_text(row: Row) -> str:
     if row["enrollment"]:
         return f" [dim](enrollment {escape(row['enrollment'])})[/]"
     return "" if row["record"] else " [dim](no record)[/]"
 
 
-def _told_held(row: Row) -> str:
+def _held_text(row: Row) -> str:
     """Since when what a team would lose waits, what that is, and what lets it go."""
     held = row["held"]
     if not held:
@@ -201,7 +201,7 @@ def _told_held(row: Row) -> str:
     return f"held since {ago(held['since'])}: {losses}\npodshare approve {row['team']} {held['hash']}"
 
 
-def _told_members(found: Iterable[str]) -> str:
+def _members_text(found: Iterable[str]) -> str:
     """How many members are named, and the selectors, which may mean many."""
     lines = list(found)
     selectors = [line for line in lines if not line[:12].isdigit()]
@@ -209,8 +209,8 @@ def _told_members(found: Iterable[str]) -> str:
     return "\n".join([*([str(named)] if named or not selectors else []), *selectors])
 
 
-def _told_remains(things: Iterable[Mapping[str, Any]]) -> str:
-    accounts = sorted({str(thing.get("account")) for thing in things})
+def _orphaned_accounts_text(resources: Iterable[Mapping[str, Any]]) -> str:
+    accounts = sorted({str(resource.get("account")) for resource in resources})
     return f"orphaned resources in {', '.join(accounts)}" if accounts else ""
 
 
@@ -218,33 +218,33 @@ def detail(found: Row) -> RenderableType:
     """All that is known of one team."""
     trigger = found["trigger"] or {}
     rows = (
-        ("state", f"{state_text(found['state'])}{_told_origin(found)}"),
+        ("state", f"{state_text(found['state'])}{_origin_text(found)}"),
         ("verified", ago(found["verified_at"])),
-        ("last run", f"{ago(found['at'])}, {escape(_told_trigger(trigger))}" if found["at"] else "never"),
+        ("last run", f"{ago(found['at'])}, {escape(_trigger_text(trigger))}" if found["at"] else "never"),
         ("execution", escape(found["execution"] or "—")),
         ("summary", escape(found["summary"] or "—")),
-        *((("held", escape(_told_held(found))),) if found["held"] else ()),
+        *((("held", escape(_held_text(found))),) if found["held"] else ()),
         ("proof", f"sha256:{found['proof']}" if found["proof"] else "—"),
     )
     parts: list[RenderableType] = [f"[bold]{escape(found['team'])}[/]", facts(rows), *_problems(found["problems"])]
     parts += [f"[yellow]![/] {escape(str(note))}" for note in found["notes"]]
     parts += map(orphaned_text, found["left_behind"])
     if found["ways_in"]:
-        parts.append(_told_ways_in(found["ways_in"]))
+        parts.append(_ways_in_tree(found["ways_in"]))
     if found["access_points"]:
-        parts.append(_told_access_points(found["access_points"]))
+        parts.append(_access_points_tree(found["access_points"]))
     parts.append(_resources(found["resources"]) if found["resources"] else "[dim]nothing is provisioned[/]")
     return stacked(parts)
 
 
 def _problems(problems: Iterable[Mapping[str, Any]]) -> Iterable[str]:
     for problem in problems:
-        what, remedy = told_problem(problem)
+        what, remedy = problem_text(problem)
         record = f"{problem['record']}: " if "record" in problem else ""
-        yield told_with_remedy(record + what, remedy)
+        yield text_with_remedy(record + what, remedy)
 
 
-def _told_ways_in(ways: Iterable[Mapping[str, str]]) -> Tree:
+def _ways_in_tree(ways: Iterable[Mapping[str, str]]) -> Tree:
     tree = Tree("[dim]scientists assume, from the role they work as[/]", guide_style="dim")
     for way in ways:
         by = f" [dim]by {escape(way['selector'])}[/]" if way["selector"] else ""
@@ -253,7 +253,7 @@ def _told_ways_in(ways: Iterable[Mapping[str, str]]) -> Tree:
     return tree
 
 
-def _told_access_points(points: Iterable[Mapping[str, str]]) -> Tree:
+def _access_points_tree(points: Iterable[Mapping[str, str]]) -> Tree:
     tree = Tree("[dim]pods reach data by these names, in the place of a bucket's[/]", guide_style="dim")
     for line in words.access_points(points):
         tree.add(escape(line))
@@ -263,11 +263,11 @@ def _told_access_points(points: Iterable[Mapping[str, str]]) -> Tree:
 def _resources(keys: Iterable[str]) -> Tree:
     by_account: dict[str, list[str]] = defaultdict(list)
     for key in keys:
-        by_account[key.split("|")[1]].append(words.thing_of_key(key).rpartition(" in ")[0])
+        by_account[key.split("|")[1]].append(words.resource_of_key(key).rpartition(" in ")[0])
     tree = Tree(f"[dim]{sum(map(len, by_account.values()))} resources[/]", guide_style="dim")
-    for account, things in sorted(by_account.items()):
+    for account, resources in sorted(by_account.items()):
         branch = tree.add(f"account {account}")
-        for told in sorted(things):
+        for told in sorted(resources):
             branch.add(escape(told))
     return tree
 
@@ -283,7 +283,7 @@ def history_table(executions: Iterable[Execution]) -> Table:
         shown.add_row(
             execution.started.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
             took,
-            escape(_told_trigger(execution.trigger)),
+            escape(_trigger_text(execution.trigger)),
             escape(str(execution.trigger.get("by", "")).rpartition(":")[2]),
             state_text(execution.outcome),
             escape(summary.partition("\n")[0][:160]),
@@ -291,5 +291,5 @@ def history_table(executions: Iterable[Execution]) -> Table:
     return shown
 
 
-def _told_trigger(trigger: Mapping[str, Any]) -> str:
+def _trigger_text(trigger: Mapping[str, Any]) -> str:
     return " ".join(str(trigger[name]) for name in ("event", "change", "record") if trigger.get(name))

@@ -28,7 +28,7 @@ _ACTION_STYLES = {
 }
 
 
-def thing(change: Mapping[str, Any]) -> str:
+def resource(change: Mapping[str, Any]) -> str:
     """What a change is about: kind, name and place. It needs ``kind``, ``name``, ``account`` and ``key``."""
     kind, name = str(change["kind"]), str(change["name"])
     container = str(change.get("key", "")).split("|")[3:4]
@@ -54,10 +54,10 @@ def thing(change: Mapping[str, Any]) -> str:
     return f"{told} in {change['account']}"
 
 
-def thing_of_key(key: str) -> str:
+def resource_of_key(key: str) -> str:
     """The same for the key of a resource: ``kind|account|region|container|name``."""
     kind, account, _, _, name = key.split("|", 4)
-    return thing({"kind": kind, "account": account, "name": name, "key": key})
+    return resource({"kind": kind, "account": account, "name": name, "key": key})
 
 
 def action(name: str) -> str:
@@ -106,7 +106,7 @@ def _heading(found: Mapping[str, Any]) -> str:
 
 def _change(change: Mapping[str, Any]) -> Iterator[str]:
     why = f" [dim]— {escape(change['why'])}[/]" if change.get("why") else ""
-    yield f"       {action(change['action'])} {escape(thing(change))}{why}"
+    yield f"       {action(change['action'])} {escape(resource(change))}{why}"
     # a revocation or a deletion removes all of it
     for one in change.get("differs", []) if change["action"] in ("narrow", "update") else ():
         yield f"              [dim]{escape(one['field'])}:[/] {escape(one['from'])} [dim]→[/] {escape(one['to'])}"
@@ -121,8 +121,8 @@ def _hindrances(found: Mapping[str, Any]) -> Iterator[str]:
         called = "… waits" if blocker.get("waits") else "! blocked by"
         yield f"  [bold yellow]{called}[/] {escape(blocker['what'])}"
         yield f"      {escape(blocker['remedy'])}"
-    for thing in found.get("left_behind", []):
-        yield f"  [yellow]-[/] {escape(thing['what'])}"
-        yield f"      {escape(thing['remedy'])}"
+    for resource in found.get("left_behind", []):
+        yield f"  [yellow]-[/] {escape(resource['what'])}"
+        yield f"      {escape(resource['remedy'])}"
     for note in found.get("notes", []):
         yield f"  [dim]note[/] {escape(note)}"

@@ -61,7 +61,7 @@ def check_references(connection: Connection, read: Read) -> None:
     naming = [item for item in read.items if kind_of(item) in ("team", "enrollment")]
     records = _Known(connection, {item["id"]: item for item in read.items}, naming)
     found = [*_same_clusters(connection, read), *(problem for item in naming for problem in records.problems(item))]
-    problems = read.told(found)
+    problems = read.located(found)
     if problems:
         many = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise invalid(f"{many} in these records; nothing was written", problems=problems)

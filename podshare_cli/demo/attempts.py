@@ -111,7 +111,7 @@ class Checker:
         try:
             keys = self._cluster_keys(team, member)
         except ClientError as error:
-            yield Check(Question.OWN_NAMESPACE, "assumes its roles", held=False, found=_told(error))
+            yield Check(Question.OWN_NAMESPACE, "assumes its roles", held=False, found=_error_text(error))
             return
         yield self._may_create_jobs(keys, team.namespace, expected=True)
         yield self._may_create_jobs(keys, other.namespace, expected=False)
@@ -244,7 +244,7 @@ class Checker:
         try:
             self._client("s3", keys).list_objects_v2(Bucket=point, Prefix=prefix)
         except ClientError as error:  # the access point may be unknown by now, or the keys, or the access denied
-            return Check(Question.OPEN_POD, claim, held=True, found=_told(error))
+            return Check(Question.OPEN_POD, claim, held=True, found=_error_text(error))
         return Check(Question.OPEN_POD, claim, held=False, found="they do")
 
     @contextmanager
@@ -344,7 +344,7 @@ def _allowed(question: Question, claim: str, call: Callable[[], Any]) -> Check:
     try:
         call()
     except ClientError as error:
-        return Check(question, claim, held=False, found=_told(error))
+        return Check(question, claim, held=False, found=_error_text(error))
     return Check(question, claim, held=True)
 
 
@@ -352,7 +352,7 @@ def _refused(question: Question, claim: str, call: Callable[[], Any]) -> Check:
     try:
         call()
     except ClientError as error:
-        return Check(question, claim, _is_denied(error), _told(error))
+        return Check(question, claim, _is_denied(error), _error_text(error))
     return Check(question, claim, held=False, found="it was allowed")
 
 
@@ -360,5 +360,5 @@ def _is_denied(error: ClientError) -> bool:
     return error.response["Error"]["Code"] in _DENIED
 
 
-def _told(error: ClientError) -> str:
+def _error_text(error: ClientError) -> str:
     return f"{error.response['Error']['Code']}: {error.response['Error'].get('Message', '')}"

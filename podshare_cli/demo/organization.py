@@ -52,24 +52,29 @@ def _organizations(sandbox: Sandbox) -> Any:
 class FollowingAccount(Following):
     """The organization's events about an account, and the reconciliation of its team that follows from them.
 
-    ``machine`` is the ARN of the state machine that follows events; its executions in ``told`` were reported before,
+    ``machine`` is the ARN of the state machine that follows events; its executions in ``reported`` are left out,
     and each reported one is added. WAITING is not the end; ``waits`` is called once when the team has come to that.
     """
 
     def __init__(
-        self, executions: Executions, machine: str, team: str, told: set[str], waits: Callable[[], None] | None = None
+        self,
+        executions: Executions,
+        machine: str,
+        team: str,
+        reported: set[str],
+        waits: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(executions, team)
-        self._told = told
+        self._reported = reported
         self._waits = waits
         self._machine = machine
         self._patience_ends = time.monotonic() + _PATIENCE_SECONDS
 
-    def look(self) -> list[Happening]:
+    def poll(self) -> list[Happening]:
         """Look once; what has happened since the last time. Raises TimeoutError if no reconciliation begins."""
-        happenings = [self._event(execution) for execution in self._news()]
+        happenings = [self._event(execution) for execution in self._unreported()]
         if self.arn:
-            happenings += super().look()
+            happenings += super().poll()
             if self.state == "WAITING" and self._waits:
                 self._waits()
                 self._waits = None
@@ -87,14 +92,14 @@ class FollowingAccount(Following):
         """Whether the team has come to a state that lasts."""
         return super().is_over and self.state != "WAITING"
 
-    def _news(self) -> "list[ExecutionListItemTypeDef]":
+    def _unreported(self) -> "list[ExecutionListItemTypeDef]":
         """The executions that have ended since the last look, the oldest first."""
         page = self._states.list_executions(stateMachineArn=self._machine)
         found = [execution for execution in page["executions"] if execution["status"] != "RUNNING"]
-        return [one for one in reversed(found) if one["executionArn"] not in self._told]
+        return [one for one in reversed(found) if one["executionArn"] not in self._reported]
 
     def _event(self, execution: "ExecutionListItemTypeDef") -> Happening:
-        self._told.add(execution["executionArn"])
+        self._reported.add(execution["executionArn"])
         found = self._states.describe_execution(executionArn=execution["executionArn"])
         output = json.loads(found.get("output", "{}"))
         for team in output.get("teams", ()):

@@ -25,7 +25,7 @@ def access_tree(team: Team, people: Iterable[CheckedAccess], pods: Iterable[Chec
     return tree
 
 
-def told(check: Check) -> Text:
+def check_text(check: Check) -> Text:
     """A proof: green if it held, red with what was found otherwise."""
     if check.held:
         return Text.from_markup(f"[green]✓[/] {escape(check.claim)}")
@@ -47,8 +47,8 @@ def _seen(question: Question, asked: Sequence[Check]) -> Text:
     failed = [check for check in asked if not check.held]
     if not failed:
         return Text.from_markup(f"[green]✓[/] {question.expected}, {len(asked)} of {len(asked)}")
-    told_of = "; ".join(f"{check.claim}: {check.found}" for check in failed)
-    return Text.from_markup(f"[bold red]✗ {len(failed)} of {len(asked)} otherwise: {escape(told_of)}[/]")
+    failures = "; ".join(f"{check.claim}: {check.found}" for check in failed)
+    return Text.from_markup(f"[bold red]✗ {len(failed)} of {len(asked)} otherwise: {escape(failures)}[/]")
 
 
 def _latest(asked: Iterable[Check]) -> str:
@@ -69,7 +69,7 @@ def timetable(runs: Sequence[tuple[str, Following]]) -> Table:
 
 
 def _row_of(checks: Iterable[Check]) -> Text:
-    return Text("  ").join(told(check) for check in checks)
+    return Text("  ").join(check_text(check) for check in checks)
 
 
 def _seconds(following: Following, step: str) -> str:

@@ -33,7 +33,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "registry"
 LEAVING = "language"
 JOINING = "genomics-lab"
 _TIME_SCALE = 0.02  # AWS's own waits take a fiftieth of their time; functions take what they take
-_LOOK_SECONDS = 0.3
+_POLL_SECONDS = 0.3
 _INTRODUCTION = (
     "An AWS organization runs in this process, with podshare's real stacks deployed in it. An admin writes the records"
     " of two teams, and an account that joins gets one by its organizational unit. Every access is tried with that"
@@ -41,7 +41,7 @@ _INTRODUCTION = (
 )
 
 
-def tell(began: float, *, verbose: bool) -> bool:
+def run_demo(began: float, *, verbose: bool) -> bool:
     """Play the story on stdout; whether everything was as expected. ``began`` is in monotonic seconds.
 
     ``verbose`` prints each step of the executions, and each attempt.
@@ -53,7 +53,7 @@ def tell(began: float, *, verbose: bool) -> bool:
     try:
         with console.status("Deploying podshare: the hub, and a stack in each account"):
             stack = deploy_podshare(sandbox)
-        held = _Story(console, sandbox, stack["AccountLifecycleMachine"], began, verbose=verbose).tell()
+        held = _Story(console, sandbox, stack["AccountLifecycleMachine"], began, verbose=verbose).run_demo()
     finally:
         sandbox.stop()
     mark = "[bold green]✓ everything was as expected[/]" if held else "[bold red]✗ not everything was as expected[/]"
@@ -89,7 +89,7 @@ class _Story:
         self._runs: list[tuple[str, Following]] = []
         self._checks: list[Check] = []
 
-    def tell(self) -> bool:
+    def run_demo(self) -> bool:
         """All acts, as far as they come; whether everything was as expected."""
         self._act("podshare is deployed in an organization of five accounts")
         ended = self._list_organization() and self._onboard() and self._try_access() and self._offboard()
@@ -107,7 +107,7 @@ class _Story:
         self._detail(f"aws organizations create-account --account-name {JOINING} …")
         self._detail("podshare sweep, once: from now on podshare knows the organization's accounts")
         sweep = FollowingSweep(self._executions, self._executions.start_sweep())
-        watch(self._details, [sweep], _LOOK_SECONDS)
+        watch(self._details, [sweep], _POLL_SECONDS)
         self._act(f"account {JOINING} is created; a sweep has read every account of the organization")
         return sweep.state == "SWEPT"
 
@@ -172,7 +172,7 @@ class _Story:
         self._checks += checks
         if self._details:
             for check in checks:
-                self._details.print(picture.told(check))
+                self._details.print(picture.check_text(check))
         return self._all_are([deleting, leaving], "DELETED")
 
     def _account_for_time(self, console: Console) -> None:
@@ -190,7 +190,7 @@ class _Story:
             self._act(f"  {self._ended(following, time.monotonic() - began, end)}")
 
         with nullcontext() if self._details else self._console.status("Reconciling"):
-            watch(self._details, followings, _LOOK_SECONDS, ended)
+            watch(self._details, followings, _POLL_SECONDS, ended)
 
     def _ended(self, following: Following, seconds: float, end: str) -> str:
         run = following.run
@@ -226,7 +226,7 @@ class _Story:
     def _orphaned(self) -> Check:
         role = names.scientist_role(self._checker.installation, self._newcomers_team)
         status = State(self._connection).status(f"team#{self._newcomers_team}") or {}
-        told = [thing["what"] for thing in status.get("left_behind", ())]
+        told = [resource["what"] for resource in status.get("left_behind", ())]
         claim = f"role {role}, which nobody can clean any more in {self._newcomer}, is listed as orphaned"
         return Check(Question.LEFTOVERS, claim, any(role in what for what in told), str(told))
 

@@ -80,10 +80,10 @@ class Place:
             return self.problem(check, told, remedy)
         return self.warning(check, told, remedy) if present >= WARN_FROM * most else self.ok(check, told)
 
-    def made(self, check: str, look: Check) -> Iterator[Finding]:
+    def made(self, check: str, read: Check) -> Iterator[Finding]:
         """The findings of a check; one that AWS refuses is UNKNOWN, and stops no other."""
         try:
-            yield from look()
+            yield from read()
         except ClientError as error:
             code, operation = error.response["Error"]["Code"], error.operation_name
             if code in _ABSENT:

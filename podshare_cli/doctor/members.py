@@ -84,11 +84,11 @@ def findings(accounts: Accounts, part: Part) -> Iterator[Finding]:
 
 def _roles(accounts: Accounts, place: Place, iam: Any, part: Part) -> Iterator[Finding]:
     prefix = accounts.connection.prefix
-    works = ["read", "identity"]
-    works += ["cluster", "kubernetes"] if "EksClusterArns" in part.needs else []
-    works += ["data"] if "BucketNames" in part.needs else []
+    execution_roles = ["read", "identity"]
+    execution_roles += ["cluster", "kubernetes"] if "EksClusterArns" in part.needs else []
+    execution_roles += ["data"] if "BucketNames" in part.needs else []
     wrong = False
-    for name in (f"{prefix}-{work}" for work in works):
+    for name in (f"{prefix}-{execution_role}" for execution_role in execution_roles):
         answer = existing(iam.get_role, RoleName=name)
         if answer is None:
             wrong = True
@@ -100,7 +100,7 @@ def _roles(accounts: Accounts, place: Place, iam: Any, part: Part) -> Iterator[F
             what = f"{name} has version {tags.get(VERSION_TAG, 'none')}, this version needs {MEMBER_VERSION}"
             yield place.problem("member stack", what, f"{_STACK} or {_SET}")
     if not wrong:
-        yield place.ok("member stack", f"{len(works)} member roles of version {MEMBER_VERSION}")
+        yield place.ok("member stack", f"{len(execution_roles)} member roles of version {MEMBER_VERSION}")
 
 
 def _parameters(accounts: Accounts, place: Place, part: Part) -> Iterator[Finding]:

@@ -57,7 +57,7 @@ def _administrator(accounts: Accounts, client: Any, hub: dict[str, str]) -> Iter
         return
     account = accounts.connection.account
 
-    def look() -> Iterator[Finding]:
+    def delegation() -> Iterator[Finding]:
         pages = client.get_paginator("list_delegated_administrators").paginate()
         if any(each["Id"] == account for page in pages for each in page["DelegatedAdministrators"]):
             yield _PLACE.ok("delegated administrator", f"the hub's account {account} is one")
@@ -65,7 +65,7 @@ def _administrator(accounts: Accounts, client: Any, hub: dict[str, str]) -> Iter
             what = f"the hub reads the organization by itself, and account {account} is no delegated administrator"
             yield _PLACE.problem("delegated administrator", what, _DELEGATE.format(account))
 
-    yield from _PLACE.made("delegated administrator", look)
+    yield from _PLACE.made("delegated administrator", delegation)
 
 
 def _management(accounts: Accounts, management: str, hub: dict[str, str]) -> Iterator[Finding]:

@@ -89,8 +89,8 @@ def test_things_are_called_by_what_a_person_knows_them_by() -> None:
     """Shared documents and attachments are told as such, not as if they were podshare's whole."""
     delegation = _change("delete", "bucket_delegation", "vision/imagenet", "curated-images")
     attachment = _change("create", "role_attachment", "podshare-assume-cluster-access", "research/Researcher")
-    assert words.thing(delegation) == "delegation in bucket curated-images to vision/imagenet in 111111111111"
+    assert words.resource(delegation) == "delegation in bucket curated-images to vision/imagenet in 111111111111"
     assert (
-        words.thing_of_key(attachment["key"])
+        words.resource_of_key(attachment["key"])
         == "attachment of policy podshare-assume-cluster-access to role research/Researcher in 111111111111"
     )

@@ -37,7 +37,7 @@ def private_rbac() -> dict[str, Any]:
 
 
 @contextmanager
-def out_of_reach() -> Iterator[None]:
+def unreachable() -> Iterator[None]:
     """Let the cluster's endpoint answer nobody, as a private one does outside of its VPC."""
     with patch.object(kubernetes.KubernetesEndpoint, "serves", return_value=False):
         yield
@@ -186,7 +186,7 @@ def test_a_cluster_whose_api_is_out_of_reach_is_a_persons_to_look_after(world: W
     assert any("5 objects have to be applied by a person" in note for note in plan["notes"])
     api = kubernetes.api_of(EKS_ARN)
     world.delete("team#vision")
-    with out_of_reach():
+    with unreachable():
         world.put(private)
         assert (
             world.put_team("private", members=MEMBERS, service_accounts=DATA_READER, **private_rbac())["state"]

@@ -202,7 +202,7 @@ MUTANTS = (
     Mutant(
         "the account of a cluster is forgotten",
         f"{_KINDS}/desired.py",
-        (("        if quota and not is_out_of_reach(accounts, cluster.account):\n", "        if quota:\n"),),
+        (("        if quota and not is_unreachable(accounts, cluster.account):\n", "        if quota:\n"),),
         "chapter absence",
     ),
 )

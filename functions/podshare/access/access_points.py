@@ -18,7 +18,7 @@ def described(installation: Installation, resources: Iterable[Resource]) -> list
 
     The alias is empty for one that is yet to be made: only S3 knows it.
     """
-    points = sorted((one for one in resources if isinstance(one, AccessPoint)), key=lambda one: one.key)
+    points = sorted((point for point in resources if isinstance(point, AccessPoint)), key=lambda point: point.key)
     return [
         {
             "dataset": point.tags.get(DATASET_TAG, ""),

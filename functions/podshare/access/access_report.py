@@ -65,14 +65,18 @@ class AccessReport:
     @property
     def broken(self) -> list[dict[str, Any]]:
         """Everything that should not be: in words, with the keys of the resources that say so."""
-        doors = {one["key"] for one in self.violations if one["rule"] == RULE}  # told with the command that closes it
+        # a door is reported with the command that closes it
+        doors = {violation["key"] for violation in self.violations if violation["rule"] == RULE}
         beyond = [
-            {"what": f"{one}, which nobody granted", "keys": [*one.by]}
-            for one in sorted(self.unexpected_access)
-            if not {*one.by} & doors
+            {"what": f"{access}, which nobody granted", "keys": [*access.by]}
+            for access in sorted(self.unexpected_access)
+            if not {*access.by} & doors
         ]
-        rules = [{"what": f"{one['rule']}: {one['found']}", "keys": [one["key"]]} for one in self.violations]
-        return [{**one, "what": one["what"][:LONGEST_TEXT]} for one in (*beyond, *rules)]
+        rules = [
+            {"what": f"{violation['rule']}: {violation['found']}", "keys": [violation["key"]]}
+            for violation in self.violations
+        ]
+        return [{**finding, "what": finding["what"][:LONGEST_TEXT]} for finding in (*beyond, *rules)]
 
     def as_dict(self) -> dict[str, Any]:
         """The document, in plain JSON."""
@@ -80,31 +84,31 @@ class AccessReport:
             "team": self.team,
             "read_at": self.read_at,
             "holds": self.holds,
-            "access": [{**one.as_dict(), "granted": one not in self.unexpected_access} for one in self.access],
+            "access": [{**access.as_dict(), "granted": access not in self.unexpected_access} for access in self.access],
             "broken": self.broken,
             "unread": [*self.unread],
             "not_looked_at": [*self.not_checked],
             "doors": [*self.doors],
-            "refusals": [one.as_dict() for one in self.refusals if one.shared or one.broken],
-            "refused": [one.team for one in self.refusals if not one.shared and not one.broken],
+            "refusals": [refusal.as_dict() for refusal in self.refusals if refusal.shared or refusal.broken],
+            "refused": [refusal.team for refusal in self.refusals if not refusal.shared and not refusal.broken],
         }
 
     def summary_for_others(self) -> dict[str, Any]:
         """As much of the document as another team's refusals need, unless one of the two has what nobody granted."""
-        granted = [one for one in self.access if one not in self.unexpected_access]
-        data = {Access("", (), one.where, one.what) for one in granted if in_bucket(one)}
-        people = {Access(one.who, (), one.where, "") for one in granted if in_cluster(one)}
+        granted = [access for access in self.access if access not in self.unexpected_access]
+        data = {Access("", (), access.where, access.what) for access in granted if in_bucket(access)}
+        people = {Access(access.who, (), access.where, "") for access in granted if in_cluster(access)}
         return {
             "team": self.team,
             "anything": bool(self.access),
             "excess": bool(self.unexpected_access),
-            "access": [{**one.as_dict(), "granted": True} for one in sorted(data | people)],
+            "access": [{**access.as_dict(), "granted": True} for access in sorted(data | people)],
         }
 
     def summary(self) -> dict[str, Any]:
         """How an execution and a status report it."""
-        people = {one.who for one in self.access if in_cluster(one) and account_of(one.who)}
-        data = {one.who for one in self.access if in_bucket(one)}
+        people = {access.who for access in self.access if in_cluster(access) and account_of(access.who)}
+        data = {access.who for access in self.access if in_bucket(access)}
         return {
             "digest": digest(self.as_dict()),
             "holds": self.holds,
@@ -133,16 +137,16 @@ def unpacked(text: str) -> Any:
 
 def accesses(document: Mapping[str, Any], *, granted: bool) -> frozenset[Access]:
     """The part of a proof's document that was granted, or that was not."""
-    return frozenset(Access.of_dict(one) for one in document["access"] if one["granted"] is granted)
+    return frozenset(Access.of_dict(row) for row in document["access"] if row["granted"] is granted)
 
 
-def beyond(found: Iterable[Access], granted: Collection[Access]) -> frozenset[Access]:
-    """What of ``found`` nothing in ``granted`` covers."""
+def beyond(actual: Iterable[Access], granted: Collection[Access]) -> frozenset[Access]:
+    """What of ``actual`` nothing in ``granted`` covers."""
     exact, places = frozenset(granted), defaultdict[str, list[Access]](list)
-    for one in exact:
-        places[one.where].append(one)
-    rest = (one for one in found if one not in exact)
-    return frozenset(one for one in rest if not any(other.covers(one) for other in places[one.where]))
+    for access in exact:
+        places[access.where].append(access)
+    rest = (access for access in actual if access not in exact)
+    return frozenset(access for access in rest if not any(other.covers(access) for other in places[access.where]))
 
 
 def refusals(
@@ -161,10 +165,10 @@ def _refusal(
 ) -> Refusal:
     theirs, beyond_theirs = accesses(other, granted=True), accesses(other, granted=False)
     shared = {*_shared_data(granted, theirs), *_shared_people(granted, theirs)}
-    broken = [one for one in unexpected_access if _affects(one, theirs)]
-    broken += [one for one in beyond_theirs if _affects(one, granted)]
+    broken = [access for access in unexpected_access if _affects(access, theirs)]
+    broken += [access for access in beyond_theirs if _affects(access, granted)]
     return Refusal(
-        team, tuple(sorted(shared)), tuple(sorted(str(one)[:LONGEST_TEXT] for one in broken))[:MOST_REPORTED]
+        team, tuple(sorted(shared)), tuple(sorted(str(access)[:LONGEST_TEXT] for access in broken))[:MOST_REPORTED]
     )
 
 
@@ -174,10 +178,9 @@ def _shared_data(ones: Iterable[Access], others: Collection[Access]) -> Iterator
     for other in others:
         if in_bucket(other):
             places[other.where].add(other.what)
-    for one in {(one.where, one.what) for one in ones if one.where in places}:
-        where, what = one
-        if any(Access("", (), where, what).touches(Access("", (), where, also)) for also in places[where]):
-            yield f"{where.rpartition(':')[2]}/{what}"
+    for where, keys in {(access.where, access.what) for access in ones if access.where in places}:
+        if any(Access("", (), where, keys).touches(Access("", (), where, also)) for also in places[where]):
+            yield f"{where.rpartition(':')[2]}/{keys}"
 
 
 def _shared_people(ones: Iterable[Access], others: Iterable[Access]) -> set[str]:
@@ -185,15 +188,15 @@ def _shared_people(ones: Iterable[Access], others: Iterable[Access]) -> set[str]
     return _people(ones) & _people(others)
 
 
-def _people(found: Iterable[Access]) -> set[str]:
-    return {one.who for one in found if in_cluster(one)}
+def _people(accesses: Iterable[Access]) -> set[str]:
+    return {access.who for access in accesses if in_cluster(access)}
 
 
 def _affects(unexpected_access: Access, others: Collection[Access]) -> bool:
     """Whether what somebody has beyond what was granted lets another team's in, or reaches what is that team's."""
     account = account_of(unexpected_access.who)
-    lets_in = any(account in ("", account_of(one.who)) and unexpected_access.is_of(one.who) for one in others)
-    return lets_in or any(unexpected_access.touches(one) for one in others if _is_own_place(one))
+    lets_in = any(account in ("", account_of(access.who)) and unexpected_access.is_of(access.who) for access in others)
+    return lets_in or any(unexpected_access.touches(access) for access in others if _is_own_place(access))
 
 
 def _is_own_place(access: Access) -> bool:

@@ -33,7 +33,7 @@ class Line:
     @property
     def reserved(self) -> tuple[str, ...]:
         """What it gives that Kubernetes or EKS reserves, and no node needs: it leads everywhere that these do."""
-        groups = [f"group {one}" for one in sorted(self.groups - _NODES) if _is_reserved(one)]
+        groups = [f"group {group}" for group in sorted(self.groups - _NODES) if _is_reserved(group)]
         user = [f"user {self.username}"] if _is_reserved(self.username) and not self._is_node else []
         return (*groups, *user)
 
@@ -62,16 +62,16 @@ def lines(data: Mapping[str, str], partition: str) -> Iterator[Line]:
 
 def _line(line: Mapping[str, Any], arn: str) -> Line:
     principal, username, groups = line[arn], line.get("username") or "", line.get("groups") or []
-    if not all(isinstance(one, str) for one in (principal, username, *groups)):
+    if not all(isinstance(value, str) for value in (principal, username, *groups)):
         raise TypeError("not a text")
     return Line(principal, username, frozenset(groups))
 
 
 def _listed(data: Mapping[str, str], part: str) -> list[Any]:
     try:
-        found = yaml.safe_load(data.get(part) or "[]")
+        entries = yaml.safe_load(data.get(part) or "[]")
     except yaml.YAMLError as error:
         raise ValueError(f"{part} of ConfigMap {NAME} is no YAML: {error}") from error
-    if isinstance(found, list):
-        return found
+    if isinstance(entries, list):
+        return entries
     raise ValueError(f"{part} of ConfigMap {NAME} is no list")

@@ -56,9 +56,9 @@ class Opening:
 def of_bucket(policy: Document | None, bucket_arn: str) -> Iterator[Opening]:
     """Everybody whom the policy of a bucket lets reach its objects, or change who does."""
     for number, name, statement in _allowing(policy):
-        found = uses_of([statement], bucket_arn, f"{bucket_arn}/")
+        uses = uses_of([statement], bucket_arn, f"{bucket_arn}/")
         for who in sorted(who_of(statement)):
-            yield from _opening(who, found, name, number)
+            yield from _opening(who, uses, name, number)
 
 
 def of_access_point(
@@ -72,15 +72,19 @@ def of_access_point(
         uses = uses_of([statement], arn, f"{arn}/object/")
         for who in sorted(who_of(statement)):
             within = account_of(who) == account_of(arn)
-            given = uses if within else _both(uses, _through(of_its_bucket, arn, who, bucket_arn))
-            yield from _opening(who, given, name, number)
+            allowed = uses if within else _both(uses, _through(of_its_bucket, arn, who, bucket_arn))
+            yield from _opening(who, allowed, name, number)
 
 
 def of_key(policy: Document | None) -> Iterator[Opening]:
     """Everybody whom the policy of a key lets decrypt, or let others: it is about that key, whatever it names."""
     for number, name, statement in _allowing(policy):
         actions = [action.lower() for action in statement.get("Action", [ANYBODY])]
-        may = tuple(one for one in _DECRYPTING if any(policies.covers(action, one.lower()) for action in actions))
+        may = tuple(
+            operation
+            for operation in _DECRYPTING
+            if any(policies.covers(action, operation.lower()) for action in actions)
+        )
         for who in sorted(who_of(statement)) if may else ():
             yield Opening(who, may, ANYBODY, name, number)
 
@@ -88,7 +92,7 @@ def of_key(policy: Document | None) -> Iterator[Opening]:
 def of_grant(grant: Mapping[str, Any]) -> Iterator[Opening]:
     """Whom a grant of a key lets decrypt, or let others."""
     operations = {f"kms:{operation}" for operation in grant["Operations"]}
-    may = tuple(one for one in _DECRYPTING if one in operations)
+    may = tuple(operation for operation in _DECRYPTING if operation in operations)
     service = grant.get("GranteeServicePrincipal")
     who = str(grant.get("GranteePrincipal") or f"service:{service}")
     if may and not is_deleted(who):
@@ -106,7 +110,9 @@ def _allowing(policy: Document | None) -> Iterator[tuple[int, str, Statement]]:
 def who_of(statement: Statement) -> frozenset[str]:
     """Whom a statement lets in: the principals that it names, or those of them whom its conditions name."""
     conditions = {**keys_of(statement), **_networks(statement)}
-    return frozenset(one for who in principals_of(statement) for one in _restricted(_arn_of(who), conditions))
+    return frozenset(
+        principal for who in principals_of(statement) for principal in _restricted(_arn_of(who), conditions)
+    )
 
 
 def _arn_of(who: str) -> str:
@@ -120,29 +126,29 @@ def _root(account: str) -> str:
 
 def _networks(statement: Statement) -> dict[str, list[str]]:
     listed = statement.get("Condition", {}).get("IpAddress", {}).get("aws:sourceip", [])
-    return {"aws:sourceip": listed} if listed and not any(one.endswith("/0") for one in listed) else {}
+    return {"aws:sourceip": listed} if listed and not any(network.endswith("/0") for network in listed) else {}
 
 
 def _restricted(who: str, conditions: Mapping[str, list[str]]) -> Iterable[str]:
     arns = conditions.get("aws:principalarn", [])
-    if who.endswith(":root") and arns and not any(is_public(one) for one in arns):
-        return [one for one in arns if account_of(one) == account_of(who)]
+    if who.endswith(":root") and arns and not any(is_public(arn) for arn in arns):
+        return [arn for arn in arns if account_of(arn) == account_of(who)]
     if who != ANYBODY:
         return (who,)
     accounts = conditions.get("aws:principalaccount") or conditions.get("kms:calleraccount") or []
     points = conditions.get("s3:dataaccesspointarn") or [
         f"arn:aws:s3:*:{account}:accesspoint/*" for account in conditions.get("s3:dataaccesspointaccount", [])
     ]
-    for named in (arns, [_root(one) for one in accounts], points):
-        if named and not any(is_public(one) for one in named):
+    for named in (arns, [_root(account) for account in accounts], points):
+        if named and not any(is_public(principal) for principal in named):
             return named
     bound = ((key, conditions[key]) for key in (*_BINDING, *_BINDING_TOO) if key in conditions)
-    fixed = ([f"anybody with {key} {one}" for one in values] for key, values in bound if not _is_open(values))
+    fixed = ([f"anybody with {key} {value}" for value in values] for key, values in bound if not _is_open(values))
     return next(fixed, [ANYBODY])
 
 
 def _is_open(values: Iterable[str]) -> bool:
-    return any(character in one for one in values for character in "*?$")
+    return any(character in value for value in values for character in "*?$")
 
 
 def is_public(who: str) -> bool:
@@ -152,10 +158,14 @@ def is_public(who: str) -> bool:
 
 def _opening(who: str, uses: Iterable[Use], name: str, number: int) -> Iterator[Opening]:
     """One for each pattern of keys."""
-    counted = {(verb, keys) for verb, keys in uses if not any(policies.covers(one, verb.lower()) for one in _HARMLESS)}
-    for what in sorted({keys for _, keys in counted}):
-        may = sorted({verb for verb, keys in counted if keys == what}, key=in_order)
-        yield Opening(who, tuple(may), what, name, number)
+    counted = {
+        (verb, keys)
+        for verb, keys in uses
+        if not any(policies.covers(harmless, verb.lower()) for harmless in _HARMLESS)
+    }
+    for pattern in sorted({keys for _, keys in counted}):
+        may = sorted({verb for verb, keys in counted if keys == pattern}, key=in_order)
+        yield Opening(who, tuple(may), pattern, name, number)
 
 
 def _through(policy: Document | None, point: str, who: str, bucket_arn: str) -> set[Use]:
@@ -163,7 +173,8 @@ def _through(policy: Document | None, point: str, who: str, bucket_arn: str) -> 
     through = [
         statement
         for _, _, statement in _allowing(policy)
-        if _admits(keys_of(statement), point) and any(includes_principal(one, who) for one in principals_of(statement))
+        if _admits(keys_of(statement), point)
+        and any(includes_principal(principal, who) for principal in principals_of(statement))
     ]
     return uses_of(through, bucket_arn, f"{bucket_arn}/")
 
@@ -171,7 +182,9 @@ def _through(policy: Document | None, point: str, who: str, bucket_arn: str) -> 
 def _admits(conditions: Mapping[str, list[str]], point: str) -> bool:
     asked = {"s3:dataaccesspointarn": point, "s3:dataaccesspointaccount": account_of(point)}
     return all(
-        any(policies.covers(one, value) for one in conditions[key]) for key, value in asked.items() if key in conditions
+        any(policies.covers(pattern, value) for pattern in conditions[key])
+        for key, value in asked.items()
+        if key in conditions
     )
 
 
@@ -185,8 +198,8 @@ def _both(ones: Collection[Use], others: Collection[Use]) -> set[Use]:
     }
 
 
-def _lesser(one: str, other: str) -> str:
-    return other if policies.covers(one, other) else one
+def _lesser(left: str, right: str) -> str:
+    return right if policies.covers(left, right) else left
 
 
 # ---- who is expected ---------------------------------------------------------------------------------------
@@ -203,8 +216,10 @@ class Share:
 
 def kept_at_first(doors: Iterable[Door], own_roles: Collection[str]) -> list[dict[str, Any]]:
     """What ``expected_by`` is to take for the owner's own from now on, in plain JSON."""
-    found = {door.access for door in doors if not is_public(door.principal) and not _may_be(door.principal, own_roles)}
-    return [one.as_dict() for one in sorted(found)]
+    accesses = {
+        door.access for door in doors if not is_public(door.principal) and not _may_be(door.principal, own_roles)
+    }
+    return [access.as_dict() for access in sorted(accesses)]
 
 
 def expected_by(door: Door, shares: Iterable[Share], at_first: Iterable[Access], own_roles: Collection[str]) -> str:
@@ -218,17 +233,17 @@ def expected_by(door: Door, shares: Iterable[Share], at_first: Iterable[Access],
         return OWNER.format(door.account)
     if is_public(door.principal):
         return ""
-    there_first = any(one.covers(door.access) for one in at_first)
-    led_to = [one for one in shares if policies.overlap(one.what, door.what)] or [Share("", ANYBODY)]
-    if not all(_names(one, door.principal) if one.others else there_first for one in led_to):
+    there_first = any(access.covers(door.access) for access in at_first)
+    led_to = [share for share in shares if policies.overlap(share.what, door.what)] or [Share("", ANYBODY)]
+    if not all(_names(share, door.principal) if share.others else there_first for share in led_to):
         return ""
-    named = sorted({f"dataset#{one.dataset}" for one in led_to if one.others})
+    named = sorted({f"dataset#{share.dataset}" for share in led_to if share.others})
     return ", ".join(named) or AT_FIRST
 
 
 def _may_be(principal: str, roles: Iterable[str]) -> bool:
-    return any(policies.overlap(principal, one) for one in roles)
+    return any(policies.overlap(principal, role) for role in roles)
 
 
 def _names(share: Share, principal: str) -> bool:
-    return any(includes_principal(one, principal) for one in share.others)
+    return any(includes_principal(expected, principal) for expected in share.others)

@@ -61,11 +61,11 @@ class Door:
 
     def __str__(self) -> str:
         place = self.where if self.what == ANYBODY else f"{self.what} of {self.where}"
-        told = ", ".join(self.behind)
+        roles = ", ".join(self.behind)
         is_bound = self.kind.endswith("binding")
-        behind = f", given by access entries of {told}," if is_bound else f", which {told} may assume,"
+        behind = f", given by access entries of {roles}," if is_bound else f", which {roles} may assume,"
         return (
-            f"account {self.account}: {self.principal}{behind if told else ''} has {', '.join(self.gives)} in {place} "
+            f"account {self.account}: {self.principal}{behind if roles else ''} has {', '.join(self.gives)} in {place} "
             f"by {self.kind} {self.written_at}"
         )
 
@@ -74,10 +74,10 @@ class Door:
         return {**asdict(self), "gives": [*self.gives], "behind": [*self.behind]}
 
     @classmethod
-    def of_dict(cls, found: Mapping[str, Any]) -> "Door":
+    def of_dict(cls, document: Mapping[str, Any]) -> "Door":
         """The reverse of ``as_dict``, which leaves out what a proof says beside it: whether it is expected, and why."""
-        given = {name: value for name, value in found.items() if name not in ("expected", "record")}
-        return cls(**{**given, "gives": tuple(found["gives"]), "behind": tuple(found["behind"])})
+        fields = {name: value for name, value in document.items() if name not in ("expected", "record")}
+        return cls(**{**fields, "gives": tuple(document["gives"]), "behind": tuple(document["behind"])})
 
     def violation(self) -> dict[str, str]:
         """The door as a rule that does not hold, with its remedy."""
@@ -101,14 +101,14 @@ def _is_expected(door: Door, expected: Collection[str]) -> bool:
 def is_granted(door: Door, granted: Collection[Access]) -> bool:
     """Whether what is desired gives as much to the same principal, or to whoever is in the same role."""
     return any(
-        one.covers(door.access)
+        access.covers(door.access)
         or (
-            door.principal == (one.through[0] if one.through else "")
-            and one.where == door.where
-            and {*door.gives} <= {*one.may}
-            and policies.covers(one.what, door.what)
+            door.principal == (access.through[0] if access.through else "")
+            and access.where == door.where
+            and {*door.gives} <= {*access.may}
+            and policies.covers(access.what, door.what)
         )
-        for one in granted
+        for access in granted
     )
 
 

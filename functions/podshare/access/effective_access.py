@@ -74,10 +74,10 @@ class Access:
         return {"who": self.who, "where": self.where, "what": self.what, **lists}
 
     @classmethod
-    def of_dict(cls, found: Mapping[str, Any]) -> Self:
+    def of_dict(cls, document: Mapping[str, Any]) -> Self:
         """The reverse of ``as_dict``."""
-        tuples = {name: tuple(found[name]) for name in ("may", "through", "by")}
-        return cls(who=found["who"], where=found["where"], what=found["what"], **tuples)
+        tuples = {name: tuple(document[name]) for name in ("may", "through", "by")}
+        return cls(who=document["who"], where=document["where"], what=document["what"], **tuples)
 
     def covers(self, other: "Access") -> bool:
         """Whether ``other`` is no more than this."""
@@ -136,12 +136,12 @@ def by_pods(people: Iterable[Access], data: Collection[Access]) -> Iterator[Acce
     whoever may write anything by a Role.
     """
     for person in people:
-        if not in_cluster(person) or all(_makes_no_pods(one) for one in person.may):
+        if not in_cluster(person) or all(_makes_no_pods(verb) for verb in person.may):
             continue
         users = service_account_user(person.what, ANYBODY)
-        for one in data:
-            if policies.covers(users, one.who):
-                yield replace(one, who=person.who, through=(*person.through, one.who, *one.through))
+        for access in data:
+            if policies.covers(users, access.who):
+                yield replace(access, who=person.who, through=(*person.through, access.who, *access.through))
 
 
 def _makes_no_pods(may: str) -> bool:
@@ -149,18 +149,18 @@ def _makes_no_pods(may: str) -> bool:
 
 
 def effective_access(
-    things: Collection[Resource], known: Collection[Key], installation: Installation
+    resources: Collection[Resource], known: Collection[Key], installation: Installation
 ) -> tuple[Access, ...]:
-    """Everything that anybody may do by the documents of ``things``.
+    """Everything that anybody may do by the documents of ``resources``.
 
     ``known`` are the keys of all resources that are there or shall be: a role's policy about one of the access points
     counts as far as the access point's policy agrees, about anything else by itself, and nobody is in a role that is
     not there.
     """
-    there = _There(things, known, installation)
-    found = {*there.trusted(), *there.given(), *there.given_to_others()}
-    found |= {*there.given_to_groups(), *there.given_to_other_teams()}
-    return tuple(sorted({*found, *there.given_to_file_systems(), *there.given_by_volumes()}))
+    team_resources = _TeamResources(resources, known, installation)
+    accesses = {*team_resources.trusted(), *team_resources.given(), *team_resources.given_to_others()}
+    accesses |= {*team_resources.given_to_groups(), *team_resources.given_to_other_teams()}
+    return tuple(sorted({*accesses, *team_resources.given_to_file_systems(), *team_resources.given_by_volumes()}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,22 +174,26 @@ class _Gift:
     by: tuple[str, ...] = ()
 
 
-class _There:
+class _TeamResources:
     """All resources of a team that are there, by what they have to do with each other."""
 
-    def __init__(self, things: Collection[Resource], known: Collection[Key], installation: Installation) -> None:
+    def __init__(self, resources: Collection[Resource], known: Collection[Key], installation: Installation) -> None:
         self.installation = installation
-        self.roles = {self._role_arn(one.key): one for one in things if isinstance(one, Role)}
-        self.entries = [one for one in things if isinstance(one, AccessEntry)]
-        self.associations = [one for one in things if isinstance(one, PodIdentityAssociation)]
-        self.bindings = [one for one in things if isinstance(one, KubernetesRoleBinding)]
-        self.foreign_subjects = [one for one in things if isinstance(one, ForeignSubjects)]
-        self.kubernetes_roles = {one.key: one for one in things if isinstance(one, KubernetesRole)}
-        self.volumes = [one for one in things if isinstance(one, PersistentVolume)]
-        self.delegations = [one for one in things if isinstance(one, FileSystemDelegation)]
-        self.links = [one for one in things if isinstance(one, DataRepositoryAssociation)]
-        self.points = {self._point_arn(one.key): one for one in things if isinstance(one, AccessPoint)}
-        self.given_by_points = {arn: _given(one.policy, arn) for arn, one in self.points.items()}
+        self.roles = {self._role_arn(role.key): role for role in resources if isinstance(role, Role)}
+        self.entries = [resource for resource in resources if isinstance(resource, AccessEntry)]
+        self.associations = [resource for resource in resources if isinstance(resource, PodIdentityAssociation)]
+        self.bindings = [resource for resource in resources if isinstance(resource, KubernetesRoleBinding)]
+        self.foreign_subjects = [resource for resource in resources if isinstance(resource, ForeignSubjects)]
+        self.kubernetes_roles = {
+            resource.key: resource for resource in resources if isinstance(resource, KubernetesRole)
+        }
+        self.volumes = [resource for resource in resources if isinstance(resource, PersistentVolume)]
+        self.delegations = [resource for resource in resources if isinstance(resource, FileSystemDelegation)]
+        self.links = [resource for resource in resources if isinstance(resource, DataRepositoryAssociation)]
+        self.points = {
+            self._point_arn(resource.key): resource for resource in resources if isinstance(resource, AccessPoint)
+        }
+        self.given_by_points = {arn: _given(point.policy, arn) for arn, point in self.points.items()}
         named = {self._point_arn(key) for key in known if key.kind is Kind.ACCESS_POINT}
         self.known_points = frozenset({*self.points, *named})
         self.known_roles = frozenset({*self.roles, *(self._role_arn(key) for key in known if key.kind is Kind.ROLE)})
@@ -215,13 +219,15 @@ class _There:
         """Who gets into a role, with the keys of what lets them in: people by its trust, pods by an association too."""
         trusted = {who for who, _ in _trusted(role, self.installation.organization)}
         yield from ((who, (str(role.key),)) for who in trusted if not who.startswith("system:"))
-        for one in self.associations:
-            namespace, _, name = one.key.name.partition("/")
+        for association in self.associations:
+            namespace, _, name = association.key.name.partition("/")
             user = service_account_user(namespace, name)
-            at_first = one.role_arn == arn and any(policies.covers(who, user) for who in trusted)
-            as_target = one.target_role_arn == arn and any(includes_principal(who, one.role_arn) for who in trusted)
+            at_first = association.role_arn == arn and any(policies.covers(who, user) for who in trusted)
+            as_target = association.target_role_arn == arn and any(
+                includes_principal(who, association.role_arn) for who in trusted
+            )
             if at_first or as_target:
-                yield user, (str(role.key), str(one.key))
+                yield user, (str(role.key), str(association.key))
 
     # ---- what a role gives ----
 
@@ -260,7 +266,7 @@ class _There:
     def _in_buckets(self, role: Role) -> Iterator[_Gift]:
         """What a role may do in buckets without an access point, as one in the account of the data."""
         statements = _allowed(role.policies.values())
-        buckets = {self._bucket_in(resource) for one in statements for resource in _listed(one, "Resource")}
+        buckets = {self._bucket_in(resource) for statement in statements for resource in _listed(statement, "Resource")}
         for bucket in sorted(buckets - {""}):
             yield from _gifts(uses_of(statements, bucket, f"{bucket}/"), bucket)
 
@@ -300,19 +306,19 @@ class _There:
 
     def given_to_other_teams(self) -> Iterator[Access]:
         """What people and pods of other teams may do by bindings in the namespace."""
-        for one in self.foreign_subjects:
-            for _, role, subject in one.bound:
+        for subjects in self.foreign_subjects:
+            for _, role, subject in subjects.bound:
                 who = subject.removeprefix("Group ")
-                yield Access(who, (role,), self._cluster_arn(one.key), one.key.name, by=(str(one.key),))
+                yield Access(who, (role,), self._cluster_arn(subjects.key), subjects.key.name, by=(str(subjects.key),))
 
     def given_to_file_systems(self) -> Iterator[Access]:
         """What Amazon FSx may do in buckets, by the role of each file system."""
-        for one in self.delegations:
-            may = (*(["list", "read"] if one.read else []), *(["write"] if one.write else []))
-            who = self.installation.file_system_role_arn(one.account, one.file_system)
-            bucket = f"arn:{self.installation.partition}:s3:::{one.key.container}"
+        for delegation in self.delegations:
+            may = (*(["list", "read"] if delegation.read else []), *(["write"] if delegation.write else []))
+            who = self.installation.file_system_role_arn(delegation.account, delegation.file_system)
+            bucket = f"arn:{self.installation.partition}:s3:::{delegation.key.container}"
             if may:
-                yield Access(who, may, bucket, f"{one.prefix}{ANYBODY}", by=(str(one.key),))
+                yield Access(who, may, bucket, f"{delegation.prefix}{ANYBODY}", by=(str(delegation.key),))
 
     def given_by_volumes(self) -> Iterator[Access]:
         """What all pods of a claim's namespace may do: in a directory of a file system, and in what is linked to it.
@@ -329,9 +335,9 @@ class _There:
                     f"{volume.mounts}{ANYBODY}", f"{link.key.name}{ANYBODY}"
                 ):
                     bucket, _, prefix = link.repository.removeprefix("s3://").partition("/")
-                    given = may if link.exports else may[:2]
+                    exported = may if link.exports else may[:2]
                     where = f"arn:{self.installation.partition}:s3:::{bucket}"
-                    yield Access(user, given, where, f"{prefix}{ANYBODY}", through, (*by, str(link.key)))
+                    yield Access(user, exported, where, f"{prefix}{ANYBODY}", through, (*by, str(link.key)))
 
     def _file_system_arn(self, volume: PersistentVolume) -> str:
         place = f"{volume.key.region}:{volume.key.account}"
@@ -347,27 +353,32 @@ def _gifts(
     uses: Collection["Use"], bucket: str, through: tuple[str, ...] = (), by: tuple[str, ...] = ()
 ) -> Iterator[_Gift]:
     """The uses of a bucket, those of the same keys in one."""
-    for what in sorted({pattern for _, pattern in uses}):
-        may = sorted({verb for verb, pattern in uses if pattern == what}, key=in_order)
-        yield _Gift(tuple(may), bucket, what, through, by)
+    for keys in sorted({pattern for _, pattern in uses}):
+        may = sorted({verb for verb, pattern in uses if pattern == keys}, key=in_order)
+        yield _Gift(tuple(may), bucket, keys, through, by)
 
 
 def _verbs(role: KubernetesRole) -> tuple[str, ...]:
     """What a Role's rules allow, a verb on a resource each."""
-    found = {
+    verbs = {
         " ".join((verb, resource, *([f"named {', '.join(rule.resource_names)}"] if rule.resource_names else [])))
         for rule in role.rules
         for verb in rule.verbs
         for resource in (*rule.resources, *rule.non_resource_urls)
     }
-    return tuple(sorted(found))
+    return tuple(sorted(verbs))
 
 
 # ---- documents ---------------------------------------------------------------------------------------------
 
 
 def _allowed(documents: Iterable[policies.Document | None]) -> list[Statement]:
-    return [one for found in documents for one in policies.canonical(found) if one["Effect"] == "Allow"]
+    return [
+        statement
+        for document in documents
+        for statement in policies.canonical(document)
+        if statement["Effect"] == "Allow"
+    ]
 
 
 def _listed(statement: Statement, element: str) -> list[str]:
@@ -377,12 +388,12 @@ def _listed(statement: Statement, element: str) -> list[str]:
 
 def _by_resource(statements: Iterable[Statement]) -> Mapping[str, list[Statement]]:
     """Statements by the access point that they are about; those with a pattern of them by ``*``."""
-    found = defaultdict[str, list[Statement]](list)
+    by_head = defaultdict[str, list[Statement]](list)
     for statement in statements:
         heads = {resource.partition(_OBJECT)[0] for resource in _listed(statement, "Resource")}
         for head in {ANYBODY if _is_pattern(head) else head for head in heads}:
-            found[head].append(statement)
-    return found
+            by_head[head].append(statement)
+    return by_head
 
 
 def _is_pattern(text: str) -> bool:
@@ -392,8 +403,8 @@ def _is_pattern(text: str) -> bool:
 def principals_of(statement: Statement) -> set[str]:
     """Whom a statement names. The id that stands for a principal which was deleted is nobody's any more."""
     named = statement.get("Principal", {"AWS": [ANYBODY]})
-    found = {who if kind == "AWS" else f"{kind.lower()}:{who}" for kind, names in named.items() for who in names}
-    return {who for who in found if not is_deleted(who)}
+    principals = {who if kind == "AWS" else f"{kind.lower()}:{who}" for kind, names in named.items() for who in names}
+    return {who for who in principals if not is_deleted(who)}
 
 
 def is_deleted(who: str) -> bool:
@@ -427,8 +438,8 @@ def _pods(conditions: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str]]
 def keys_of(statement: Statement) -> dict[str, list[str]]:
     """What a statement's conditions compare positively and strictly, by key."""
     strict = ("StringEquals", "StringLike", "ArnEquals", "ArnLike")
-    found = (statement.get("Condition", {}).get(operator, {}) for operator in strict)
-    return {key: values for one in found for key, values in one.items()}
+    compared = (statement.get("Condition", {}).get(operator, {}) for operator in strict)
+    return {key: values for operands in compared for key, values in operands.items()}
 
 
 Use = tuple[str, str]  # a verb, and the pattern of keys
@@ -436,11 +447,11 @@ Use = tuple[str, str]  # a verb, and the pattern of keys
 
 def _given(policy: policies.Document | None, point: str) -> dict[str, set[Use]]:
     """What an access point's policy gives to each principal that it names."""
-    found: dict[str, set[Use]] = {}
+    by_principal: dict[str, set[Use]] = {}
     for statement in _allowed([policy]):
         for who in principals_of(statement):
-            found[who] = found.get(who, set()) | uses_of([statement], point, f"{point}{_OBJECT}")
-    return found
+            by_principal[who] = by_principal.get(who, set()) | uses_of([statement], point, f"{point}{_OBJECT}")
+    return by_principal
 
 
 def uses_of(statements: Iterable[Statement], place: str, objects: str) -> set[Use]:
@@ -448,23 +459,25 @@ def uses_of(statements: Iterable[Statement], place: str, objects: str) -> set[Us
 
     ``objects`` is what stands before the keys in the ARNs of its objects.
     """
-    found: set[Use] = set()
+    uses: set[Use] = set()
     for statement in statements:
         actions = _listed(statement, "Action")
         for resource in _listed(statement, "Resource"):
             itself, keys = policies.covers(resource, place), _keys_in(resource, objects)
             if itself and _any_is(actions, "list"):
-                found |= {("list", prefix) for prefix in _listed_prefixes(statement)}
-            found |= {(verb, keys) for verb in ("read", "write") if keys and _any_is(actions, verb)}
+                uses |= {("list", prefix) for prefix in _listed_prefixes(statement)}
+            uses |= {(verb, keys) for verb in ("read", "write") if keys and _any_is(actions, verb)}
             if itself or keys:
-                found |= {
+                uses |= {
                     (action, keys or ANYBODY) for action in actions if _is_of_s3(action) and not _is_a_verb(action)
                 }
-    return found
+    return uses
 
 
 def _any_is(actions: Iterable[str], verb: str) -> bool:
-    return any(policies.covers(action.lower(), one.lower()) for action in actions for one in _VERBS[verb])
+    return any(
+        policies.covers(action.lower(), known_action.lower()) for action in actions for known_action in _VERBS[verb]
+    )
 
 
 def _is_of_s3(action: str) -> bool:
@@ -479,7 +492,11 @@ def _is_a_verb(action: str) -> bool:
 def _listed_prefixes(statement: Statement) -> set[str]:
     """The prefixes that may be listed: the ``imagenet/`` beside ``imagenet/*`` says nothing more."""
     prefixes = keys_of(statement).get("s3:prefix", [ANYBODY])
-    return {one for one in prefixes if not any(one != other and policies.covers(other, one) for other in prefixes)}
+    return {
+        prefix
+        for prefix in prefixes
+        if not any(prefix != other and policies.covers(other, prefix) for other in prefixes)
+    }
 
 
 def _keys_in(resource: str, objects: str) -> str:
@@ -491,9 +508,9 @@ def _keys_in(resource: str, objects: str) -> str:
 
 def _agreed(ones: Iterable[Use], others: Iterable[Use]) -> set[Use]:
     """What both allow: for each pair of the same verb the narrower keys."""
-    pairs = [(verb, one, other) for verb, one in ones for also, other in others if verb == also]
-    narrower = {(verb, one) for verb, one, other in pairs if policies.covers(other, one)}
-    return narrower | {(verb, other) for verb, one, other in pairs if policies.covers(one, other)}
+    pairs = [(verb, keys, other_keys) for verb, keys in ones for also, other_keys in others if verb == also]
+    covered = {(verb, keys) for verb, keys, other_keys in pairs if policies.covers(other_keys, keys)}
+    return covered | {(verb, other_keys) for verb, keys, other_keys in pairs if policies.covers(keys, other_keys)}
 
 
 def in_order(verb: str) -> tuple[int, str]:

@@ -59,13 +59,13 @@ class Boundaries:
 
 def violations(own: Boundaries, observed: Iterable[Resource], desired: Mapping[Key, Resource]) -> list[Violation]:
     """Every isolation rule that ``observed``, all that is there of a team, breaks."""
-    found: list[Violation] = []
+    broken: list[Violation] = []
     for resource in observed:
         wanted = desired.get(resource.key)
         if wanted is None:
-            found.append(Violation(resource.key, "nothing owned exists outside of what is desired", "still there"))
-        found += [Violation(resource.key, rule, what) for rule, what in _broken(own, resource, wanted)]
-    return found
+            broken.append(Violation(resource.key, "nothing owned exists outside of what is desired", "still there"))
+        broken += [Violation(resource.key, rule, reason) for rule, reason in _broken(own, resource, wanted)]
+    return broken
 
 
 def _broken(own: Boundaries, resource: Resource, wanted: Resource | None) -> Iterator[tuple[str, str]]:

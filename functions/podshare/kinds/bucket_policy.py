@@ -37,7 +37,7 @@ READS = frozenset({"s3:GetBucketPolicy"})
 WRITES = frozenset({"s3:PutBucketPolicy", "s3:DeleteBucketPolicy"})
 
 _WRITTEN = "written"  # the part of the bucket's row of when podshare wrote
-_TOLD_FOR = datetime.timedelta(days=1)  # what was put back: a sweep tells it at the latest
+_REPORTED_FOR = datetime.timedelta(days=1)  # what was put back: a sweep tells it at the latest
 _EDITS = "edits"  # the id under which the function that follows calls may write, and no other
 
 # a team's row: ``write``, and of a file system ``account``, ``file_system``, ``prefix`` and ``read``
@@ -166,7 +166,7 @@ def _keep_put_back(context: Context, key: Key, edit: Edit, over: Document | None
 def put_back(context: Context, key: Key) -> str:
     """What podshare wrote over and has put back within a day, in words; empty if nothing."""
     found = (context.state.get(_document(key), _WRITTEN) or {}).get("put_back")
-    if not found or datetime.datetime.fromisoformat(found["put_back_at"]) < _moment() - _TOLD_FOR:
+    if not found or datetime.datetime.fromisoformat(found["put_back_at"]) < _moment() - _REPORTED_FOR:
         return ""
     return (
         f"bucket {key.container} of account {key.account}: podshare wrote its policy over what {found['by']} wrote at "

@@ -24,7 +24,7 @@ from podshare.kinds.service_account.shape import service_account
 from podshare.kinds.shapes import DESIRED, is_by_hand
 from podshare.kinds.team_on_cluster import ALL_MEMBERS, CLUSTER_TAG, TeamOnCluster, tag_value
 from podshare.policy import policies
-from podshare.registry.accounts import Account, is_gone, is_out_of_reach
+from podshare.registry.accounts import Account, is_gone, is_unreachable
 from podshare.registry.membership import Member, members
 from podshare.registry.records import (
     Dataset,
@@ -55,7 +55,7 @@ def desired(
     found: dict[Key, Resource] = {}
     for cluster in sorted(clusters, key=lambda one: one.name):
         quota = team.quotas.get(cluster.name)
-        if quota and not is_out_of_reach(accounts, cluster.account):
+        if quota and not is_unreachable(accounts, cluster.account):
             here = nobody if cluster.name in suspended else team
             on = TeamOnCluster(here, quota, members(here.members, accounts), cluster, present, installation)
             for resource in _on_one_cluster(on):

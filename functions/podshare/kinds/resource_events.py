@@ -62,7 +62,7 @@ def touched(event: Mapping[str, Any], installation: Installation) -> Touched:
     if code := detail.get("errorCode"):
         return Touched(reason=f"{name} failed with {code}: nothing has changed")
     source = str(detail.get("eventSource", "")).partition(".")[0]
-    told = [one for part in ("requestParameters", "responseElements") for one in _told(detail.get(part))]
+    told = [one for part in ("requestParameters", "responseElements") for one in _leaf_texts(detail.get(part))]
     words = [(key, word) for key, text in told for word in re.split(r"[/:]", text)]
     ours = [
         (key, word.removeprefix(f"{installation.prefix}-"))
@@ -140,17 +140,17 @@ def _keys(detail: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
             yield account, region, key
 
 
-def _told(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+def _leaf_texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     """The names and ARNs in a part of an event; parts of a URL are encoded as they were sent."""
     match value:
         case Mapping():
             for name, item in value.items():
                 plain = re.sub("[_-]", "", str(name)).lower()
                 if not plain.endswith(_DOCUMENTS):
-                    yield from _told(item, plain)
+                    yield from _leaf_texts(item, plain)
         case list() | tuple():
             for item in value:
-                yield from _told(item, key)
+                yield from _leaf_texts(item, key)
         case str() if key in _NAMING:
             yield key, unquote(value)
 

@@ -30,7 +30,7 @@ def _is_for_all(statement: Statement) -> bool:
 def _is_about_reading(statement: Statement, bucket: str) -> bool:
     actions, resources = statement.get("Action"), statement.get("Resource")
     asked = actions is None or any(
-        policies.overlap(one.lower(), action.lower()) for one in actions for action in _ASKED
+        policies.overlap(pattern.lower(), action.lower()) for pattern in actions for action in _ASKED
     )
     within = f"*:s3:::{bucket}*"
-    return asked and (resources is None or any(policies.overlap(one, within) for one in resources))
+    return asked and (resources is None or any(policies.overlap(resource, within) for resource in resources))

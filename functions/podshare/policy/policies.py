@@ -34,10 +34,10 @@ def document(*statements: Statement) -> Document:
 
 def parse(text: str) -> Document:
     """The policy in a text. Raises ValueError for what is none, which is no policy without statements either."""
-    found = json.loads(text)
-    if not isinstance(found, dict) or "Statement" not in found:
+    parsed = json.loads(text)
+    if not isinstance(parsed, dict) or "Statement" not in parsed:
         raise ValueError("the answer is no policy")
-    return found
+    return parsed
 
 
 def text(policy: Document) -> str:
@@ -217,11 +217,11 @@ def may_use_key(key_arn: str, operations: Iterable[str]) -> Statement:
 
 def outermost(prefixes: Iterable[str]) -> list[str]:
     """Those of ``prefixes`` that lie in no other."""
-    found: list[str] = []
+    outer_prefixes: list[str] = []
     for prefix in sorted(set(prefixes)):  # a prefix comes right before all that lies in it
-        if not found or not prefix.startswith(found[-1]):
-            found.append(prefix)
-    return found
+        if not outer_prefixes or not prefix.startswith(outer_prefixes[-1]):
+            outer_prefixes.append(prefix)
+    return outer_prefixes
 
 
 def delegation(
@@ -284,8 +284,8 @@ def file_system_delegation(
 
 def statements(policy: Document | None) -> list[Statement]:
     """The statements of a document, of which there may be none, one or a list."""
-    found = (policy or {}).get("Statement", [])
-    return [dict(found)] if isinstance(found, Mapping) else [dict(statement) for statement in found]
+    listed = (policy or {}).get("Statement", [])
+    return [dict(listed)] if isinstance(listed, Mapping) else [dict(statement) for statement in listed]
 
 
 def dead_principals(policy: Document | None) -> Iterator[str]:
@@ -328,14 +328,14 @@ def _values(value: Any) -> list[str]:
     return sorted({str(item).lower() if isinstance(item, bool) else str(item) for item in values})
 
 
-def same(one: Document | None, other: Document | None) -> bool:
+def same(left: Document | None, right: Document | None) -> bool:
     """Whether two documents mean the same."""
-    return canonical(one) == canonical(other)
+    return canonical(left) == canonical(right)
 
 
-def intersection(one: Document | None, other: Document | None) -> Document | None:
+def intersection(left: Document | None, right: Document | None) -> Document | None:
     """A document that grants only what both grant, and denies what either denies. None where that is nothing."""
-    ones, others = canonical(one), canonical(other)
+    ones, others = canonical(left), canonical(right)
     denied = [statement for statement in (*ones, *others) if statement["Effect"] == "Deny"]
     shared = [
         both
@@ -395,8 +395,8 @@ def _stricter(mine: Statement, theirs: Statement) -> Statement | None:
 def _overlap(ones: Iterable[str], others: Iterable[str]) -> list[str]:
     """The narrower of each pair of patterns of which one covers the other."""
     ones, others = list(ones), list(others)
-    covered = {one for one in ones if any(covers(other, one) for other in others)}
-    return sorted(covered | {other for other in others if any(covers(one, other) for one in ones)})
+    covered = {pattern for pattern in ones if any(covers(other, pattern) for other in others)}
+    return sorted(covered | {other for other in others if any(covers(pattern, other) for pattern in ones)})
 
 
 def covers(outer: str, inner: str) -> bool:
@@ -412,7 +412,7 @@ def covers(outer: str, inner: str) -> bool:
     return fnmatchcase(inner, outer.replace("[", "[[]"))
 
 
-def overlap(one: str, other: str) -> bool:
+def overlap(left: str, right: str) -> bool:
     """Whether two patterns (``*`` and ``?``) match a text in common."""
     to_try, tried = [(0, 0)], set[tuple[int, int]]()
     while to_try:
@@ -421,9 +421,9 @@ def overlap(one: str, other: str) -> bool:
             continue
         tried.add(here)
         first, second = here
-        if here == (len(one), len(other)):
+        if here == (len(left), len(right)):
             return True
-        mine, theirs = one[first : first + 1], other[second : second + 1]
+        mine, theirs = left[first : first + 1], right[second : second + 1]
         if mine == "*" or theirs == "*":
             to_try += [(first + 1, second)] if mine else []
             to_try += [(first, second + 1)] if theirs else []
@@ -432,9 +432,9 @@ def overlap(one: str, other: str) -> bool:
     return False
 
 
-def _without_repeats(found: Iterable[Statement]) -> list[Statement]:
+def _without_repeats(repeated: Iterable[Statement]) -> list[Statement]:
     """Each statement once, and each Sid, which must not stand twice in a document (IAM user guide, "Sid")."""
-    unique = {json.dumps(statement, sort_keys=True): statement for statement in found}
+    unique = {json.dumps(statement, sort_keys=True): statement for statement in repeated}
     seen: set[str | None] = set()
     for text, statement in unique.items():
         if statement.get("Sid") in seen:

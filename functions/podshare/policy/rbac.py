@@ -60,9 +60,9 @@ def refusal(
 
 
 def _read_only(api_groups: Collection[str], resources: Collection[str]) -> set[str]:
-    found = {group for group in api_groups if group in READ_ONLY_GROUPS}
+    read_only = {group for group in api_groups if group in READ_ONLY_GROUPS}
     for resource in resources:
         name, _, subresource = resource.partition("/")
         if name in READ_ONLY_RESOURCES or subresource == "status":
-            found.add(resource)
-    return found
+            read_only.add(resource)
+    return read_only

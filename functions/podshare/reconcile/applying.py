@@ -56,7 +56,7 @@ _reading = threading.Lock()
 
 _log = logging.getLogger(__name__)
 
-Told = dict[str, Any]
+Report = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,10 +64,10 @@ class FunctionBatch:
     """Changes as the state machine hands them over, with the lease under which they are made."""
 
     hold: Hold
-    changes: Sequence[Told]
+    changes: Sequence[Report]
 
     @classmethod
-    def of(cls, event: Told) -> "FunctionBatch":
+    def of(cls, event: Report) -> "FunctionBatch":
         """The batch in a function's event."""
         lease = event["lease"]
         return cls(Hold(event["team"], int(lease["fence"]), int(lease["generation"])), event["changes"])
@@ -82,7 +82,7 @@ class Step:
     key: Key
 
 
-def apply(settings: Settings, execution_role: str, batch: FunctionBatch, seconds_left: Callable[[], float]) -> Told:
+def apply(settings: Settings, execution_role: str, batch: FunctionBatch, seconds_left: Callable[[], float]) -> Report:
     """Make changes in parallel, and return the result of each: ``results``, and those to make ``again``.
 
     A result is a change with its ``status`` (done, waiting, superseded or failed) and ``detail``. A change that AWS
@@ -91,7 +91,7 @@ def apply(settings: Settings, execution_role: str, batch: FunctionBatch, seconds
     """
     lease = _FreshCheck(TeamLeases(State(settings.state), settings.function_timeout), batch.hold)
 
-    def make(turn: Sequence[Told]) -> list[Told]:
+    def make(turn: Sequence[Report]) -> list[Report]:
         return [
             _attempt(settings, execution_role, batch.hold, change)
             if seconds_left() > settings.function_timeout / 2
@@ -109,9 +109,9 @@ def apply(settings: Settings, execution_role: str, batch: FunctionBatch, seconds
     }
 
 
-def _turns(changes: Iterable[Told]) -> list[list[Told]]:
+def _turns(changes: Iterable[Report]) -> list[list[Report]]:
     """Changes that can be made in parallel; those of a document with one writer at a time follow each other."""
-    turns: dict[object, list[Told]] = {}
+    turns: dict[object, list[Report]] = {}
     for change in changes:
         key = Key.parse(change["key"])
         place = (key.account, key.container) if SHAPES[key.kind].in_turn else change["key"]
@@ -119,7 +119,7 @@ def _turns(changes: Iterable[Told]) -> list[list[Told]]:
     return list(turns.values())
 
 
-def _attempt(settings: Settings, execution_role: str, hold: Hold, change: Told) -> Told:
+def _attempt(settings: Settings, execution_role: str, hold: Hold, change: Report) -> Report:
     """The change with what became of it: a final status, or ``again`` with when, how often, and why."""
     step = Step(hold, Action(change["action"]), Key.parse(change["key"]))
     about = f"team {hold.team}, account {step.key.account}: {step.action} {step.key.kind} {step.key.name}"
@@ -142,7 +142,7 @@ def _attempt(settings: Settings, execution_role: str, hold: Hold, change: Told) 
     return {**change, "status": status, "detail": detail}
 
 
-def check_again(change: Told, detail: str, failure: str) -> Told:
+def check_again(change: Report, detail: str, failure: str) -> Report:
     """AWS works on it, or has not made it known everywhere; ``failure`` is what it could not carry out, if anything."""
     checks, reason = int(change.get("looks", 0)) + 1, failure or str(change.get("reason", ""))
     if checks >= MOST_CHECKS:
@@ -151,7 +151,7 @@ def check_again(change: Told, detail: str, failure: str) -> Told:
     return {**change, **seen, "status": "again", "wait_seconds": CHECK_INTERVAL_SECONDS}
 
 
-def retry(change: Told, detail: str) -> Told:
+def retry(change: Report, detail: str) -> Report:
     """It may succeed in a moment: it is tried again after a pause that grows, or has failed after the last retry."""
     retries = int(change.get("retries", 0)) + 1
     if retries > MOST_RETRIES:
@@ -162,14 +162,14 @@ def retry(change: Told, detail: str) -> Told:
     return {**change, **seen, "status": "again", "wait_seconds": pause}
 
 
-def _failed(change: Told, detail: str) -> Told:
+def _failed(change: Report, detail: str) -> Report:
     return {**change, "status": "failed", "detail": detail[:_LONGEST_DETAIL]}
 
 
 _KEPT = ("action", "kind", "account", "name", "key", "lane", "status", "detail")
 
 
-def _result(change: Told) -> Told:
+def _result(change: Report) -> Report:
     """The change in the execution's history: what was done to which resource, and what became of it."""
     return {name: change[name] for name in _KEPT if name in change}
 

@@ -67,10 +67,10 @@ def _keep_inventory(context: Context, gathered: Gathered, settling: Collection[K
     What is not in the inventory would be looked for no more once nobody asks for it, and give access for ever.
     """
     for key, there in gathered.observed.items():
-        out_of_reach = any(is_by_hand(cluster, key) for cluster in gathered.facts.values())
-        if there is None and key.kind is Kind.NAMESPACE and not out_of_reach:
+        unreachable = any(is_by_hand(cluster, key) for cluster in gathered.facts.values())
+        if there is None and key.kind is Kind.NAMESPACE and not unreachable:
             _mark_inspected(context, gathered, key)
-        if out_of_reach or (there is None and key not in gathered.desired and key not in settling):
+        if unreachable or (there is None and key not in gathered.desired and key not in settling):
             if key in gathered.known:
                 context.inventory.forget(key)
         elif isinstance(there, Resource) and gathered.known.get(key) != there.identity:

@@ -16,7 +16,7 @@ from podshare.kinds.observation import Observation, Orphaned, Unreadable
 from podshare.kinds.shapes import is_by_hand
 from podshare.kinds.table import KINDS
 from podshare.reconcile.organization_accounts import known_accounts
-from podshare.registry.accounts import Account, is_out_of_reach
+from podshare.registry.accounts import Account, is_unreachable
 
 READERS = 8  # reading is waiting for AWS; more gain nothing at 512 MiB and meet IAM's throttles
 _NO_ROLE = "the account no longer has podshare's member role, and nothing of the team's is wanted there"
@@ -59,7 +59,7 @@ def observe_resources(
     clusters_in = {key.account for key in keys if key.kind is Kind.COMPUTE_QUOTA}
 
     def read(key: Key) -> Observation:
-        if is_out_of_reach(accounts, key.account) and key not in desired:
+        if is_unreachable(accounts, key.account) and key not in desired:
             return Orphaned(key, f"the account is {accounts[key.account].state}")
         if any(is_by_hand(cluster, key) for cluster in facts.values()):
             return Orphaned(key, _NO_API, _BY_HAND)

@@ -19,7 +19,7 @@ from podshare.reconcile.file_system_facts import known_file_systems
 from podshare.reconcile.organization_accounts import all_known_accounts, known_accounts, with_blocks
 from podshare.registry import expiry
 from podshare.registry.acceptance import accept_dataset, accept_team
-from podshare.registry.accounts import Account, is_blocked, is_gone, is_out_of_reach
+from podshare.registry.accounts import Account, is_blocked, is_gone, is_unreachable
 from podshare.registry.enrollments import Enrolled, team_of
 from podshare.registry.expiry import Expiration
 from podshare.registry.membership import Member, members
@@ -76,7 +76,7 @@ class TeamRecords:
     def gone_clusters(self) -> frozenset[str]:
         """The clusters in accounts that have gone: nobody gets in there, and nothing is given there."""
         return frozenset(
-            name for name, cluster in self.clusters.items() if is_out_of_reach(self.accounts, cluster.account)
+            name for name, cluster in self.clusters.items() if is_unreachable(self.accounts, cluster.account)
         )
 
     @property

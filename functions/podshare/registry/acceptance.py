@@ -159,19 +159,21 @@ def _remedy_for_unknown(kind: str, name: str, known: Iterable[str]) -> str:
 def _grants(team: Team) -> Iterable[tuple[str, DatasetGrant | FileSystemGrant]]:
     """Every grant of a dataset, with its place in the record."""
     for row, account in enumerate(team.service_accounts):
-        yield from ((f"service_accounts.{row}.datasets.{column}", one) for column, one in enumerate(account.datasets))
-    yield from ((f"file_systems.{row}", one) for row, one in enumerate(team.file_systems))
+        yield from (
+            (f"service_accounts.{row}.datasets.{column}", grant) for column, grant in enumerate(account.datasets)
+        )
+    yield from ((f"file_systems.{row}", grant) for row, grant in enumerate(team.file_systems))
 
 
 def _overlapping_links(team: Team, datasets: Mapping[str, Dataset | None]) -> Iterable[Problem]:
     """A file system links no two directories to data of which one's lie in the other's (FSx for Lustre user guide)."""
-    for (one, grant), (two, other) in combinations(enumerate(team.file_systems), 2):
+    for (row, grant), (other_row, other) in combinations(enumerate(team.file_systems), 2):
         links = [(datasets.get(each.dataset), each) for each in (grant, other)]
         places = [f"{dataset.bucket}/{each.prefix or dataset.prefix}" for dataset, each in links if dataset]
         if grant.file_system == other.file_system and len(places) > 1 and overlap(*places):
-            rule = f"overlaps with file_systems.{one}, and {other.file_system} links each prefix once"
+            rule = f"overlaps with file_systems.{row}, and {other.file_system} links each prefix once"
             remedy = "Remove one of them, or link it to another file system."
-            yield Problem(f"team#{team.name}", f"file_systems.{two}.dataset", other.dataset, rule, remedy)
+            yield Problem(f"team#{team.name}", f"file_systems.{other_row}.dataset", other.dataset, rule, remedy)
 
 
 def _mixed_roles(team: Team, datasets: Mapping[str, Dataset | None]) -> Iterable[Problem]:
@@ -224,19 +226,19 @@ def _restricted_team(item: Item, last: Team, datasets: Mapping[str, Dataset | No
     )
 
 
-def _sooner(one: datetime | None, other: datetime | None) -> datetime | None:
-    return min((moment for moment in (one, other) if moment), default=None)
+def _sooner(left: datetime | None, right: datetime | None) -> datetime | None:
+    return min((moment for moment in (left, right) if moment), default=None)
 
 
 def _lesser_access(last: Team, written: Item) -> Access | tuple[Access, ...]:
     """The kinds in both records, of view, edit and admin the narrower; no other kind holds another."""
-    given = written.get("access", Access.TRAINING)
-    read = (_understood_value(Access, kind) for kind in (given if isinstance(given, list) else [given]))
+    requested = written.get("access", Access.TRAINING)
+    read = (_understood_value(Access, kind) for kind in (requested if isinstance(requested, list) else [requested]))
     now = [kind for kind in read if kind is not None]
     ladder = (Access.VIEW, Access.EDIT, Access.ADMIN)
-    both = {one for one in last.access_kinds if one in now}
+    both = {kind for kind in last.access_kinds if kind in now}
     both |= {
-        min(one, other, key=ladder.index) for one in last.access_kinds for other in now if {one, other} <= {*ladder}
+        min(kind, other, key=ladder.index) for kind in last.access_kinds for other in now if {kind, other} <= {*ladder}
     }
     widest = max((kind for kind in both if kind in ladder), key=ladder.index, default=None)
     kept = tuple(kind for kind in Access if kind in both and (kind not in ladder or kind is widest))
@@ -262,11 +264,13 @@ def _restricted_members(last: Iterable[Membership], written: Iterable[Membership
             )
 
 
-def _trust_intersection(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> Iterable[tuple[str, ...] | None]:
+def _trust_intersection(
+    left: tuple[str, ...] | None, right: tuple[str, ...] | None
+) -> Iterable[tuple[str, ...] | None]:
     """Whom both lines trust; None stands for the whole account. Nothing where they agree on nobody."""
-    if one is None or other is None:
-        yield other if one is None else one
-    elif both := tuple(name for name in one if name in other):
+    if left is None or right is None:
+        yield right if left is None else left
+    elif both := tuple(name for name in left if name in right):
         yield both
 
 
@@ -288,25 +292,25 @@ def _restricted_grants(
 
     Of several with one dataset and prefix, of which a record may name one, the most that is sure to be one of them.
     """
-    found: dict[str, DatasetGrant] = {}
+    grants: dict[str, DatasetGrant] = {}
     for grant, now in product(last, list(written)):
         dataset = datasets.get(grant.dataset)
         if grant.dataset != now.dataset or dataset is None or not dataset.holds(now.prefix):
             continue
         both = _grant_intersection(grant, now)
-        if both and (both.identity not in found or _gives(both, found[both.identity])):
-            found[both.identity] = both
-    return found.values()
+        if both and (both.identity not in grants or _gives(both, grants[both.identity])):
+            grants[both.identity] = both
+    return grants.values()
 
 
-def _grant_intersection(one: DatasetGrant, other: DatasetGrant) -> DatasetGrant | None:
+def _grant_intersection(left: DatasetGrant, right: DatasetGrant) -> DatasetGrant | None:
     """What two grants of a dataset both give; None if neither's prefix lies in the other's."""
-    wide, narrow = sorted((one.prefix, other.prefix))  # a prefix comes before all that lies in it
-    if not narrow.startswith(wide):
+    outer, inner = sorted((left.prefix, right.prefix))  # a prefix comes before all that lies in it
+    if not inner.startswith(outer):
         return None
-    access = one.access if one.access is other.access else DatasetAccess.READ
-    expires = _sooner(one.expires, other.expires)
-    return DatasetGrant(dataset=one.dataset, access=access, prefix=narrow, expires=expires)
+    access = left.access if left.access is right.access else DatasetAccess.READ
+    expires = _sooner(left.expires, right.expires)
+    return DatasetGrant(dataset=left.dataset, access=access, prefix=inner, expires=expires)
 
 
 def _restricted_links(last: Team, written: object, datasets: Mapping[str, Dataset | None]) -> Iterable[FileSystemGrant]:
@@ -324,10 +328,10 @@ def _plain_grant(grant: FileSystemGrant) -> DatasetGrant:
     return DatasetGrant(dataset=grant.dataset, access=grant.access, prefix=grant.prefix, expires=grant.expires)
 
 
-def _gives(one: DatasetGrant, other: DatasetGrant) -> bool:
-    """Whether ``one`` gives all that ``other``, of the same dataset and prefix, does."""
-    lasts = one.expires is None or _sooner(one.expires, other.expires) == other.expires
-    return lasts and one.access in (other.access, DatasetAccess.READ_WRITE)
+def _gives(left: DatasetGrant, right: DatasetGrant) -> bool:
+    """Whether ``left`` gives all that ``right``, of the same dataset and prefix, does."""
+    lasts = left.expires is None or _sooner(left.expires, right.expires) == right.expires
+    return lasts and left.access in (right.access, DatasetAccess.READ_WRITE)
 
 
 def _restricted_groups(last: Team, written: Mapping[str, Any]) -> dict[str, Any]:
@@ -346,9 +350,13 @@ def _restricted_groups(last: Team, written: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _restricted_rules(last: GroupRules, allowed: Iterable[RbacRule]) -> GroupRules:
-    wide = [as_rule(rule) for rule in allowed]
+    outer = [as_rule(rule) for rule in allowed]
     return last.model_copy(
-        update={"rules": tuple(rule for rule in last.rules if any(one.covers(as_rule(rule)) for one in wide))}
+        update={
+            "rules": tuple(
+                rule for rule in last.rules if any(allowed_rule.covers(as_rule(rule)) for allowed_rule in outer)
+            )
+        }
     )
 
 
@@ -357,8 +365,8 @@ def _listed(value: object) -> list[Any]:
 
 
 def _elements(part: type[P], rows: object) -> list[P]:
-    found = rows if isinstance(rows, list) else []
-    return [element for row in found if (element := understood(part, row)) is not None]
+    elements = rows if isinstance(rows, list) else []
+    return [element for row in elements if (element := understood(part, row)) is not None]
 
 
 def _understood_value(kind: type[V] | TypeAdapter[V], value: object) -> V | None:

@@ -64,6 +64,6 @@ def is_blocked(accounts: Mapping[str, Account], account: str) -> bool:
     return account in accounts and bool(accounts[account].blocked)
 
 
-def is_out_of_reach(accounts: Mapping[str, Account], account: str) -> bool:
+def is_unreachable(accounts: Mapping[str, Account], account: str) -> bool:
     """Whether the organization says that ``account`` has gone, so that nothing can be cleaned in it."""
     return account in accounts and accounts[account].state != ACTIVE

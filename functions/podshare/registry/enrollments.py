@@ -57,8 +57,8 @@ def team_of(enrollment: Item, account: Account) -> Enrolled:
 
 
 def _selection(enrollment: Item) -> Selection | None:
-    found = understood(Selection, plain(enrollment))
-    return found if found and found.selector else None
+    selection = understood(Selection, plain(enrollment))
+    return selection if selection and selection.selector else None
 
 
 def _filled(item: dict[str, Any], account: Account) -> dict[str, Any]:

@@ -64,8 +64,8 @@ def _linked(grant: FileSystemGrant) -> str:
 def in_force(team: Team, now: datetime, but: Collection[Expiration] = ()) -> Team | None:
     """What of ``team`` has not ended by ``now``; None if the team itself has. The terms in ``but`` end nothing."""
 
-    def lasts(ends: datetime | None, what: str) -> bool:
-        return ends is None or ends > now or Expiration(ends, what) in but
+    def lasts(ends: datetime | None, subject: str) -> bool:
+        return ends is None or ends > now or Expiration(ends, subject) in but
 
     if not lasts(team.expires, "the team"):
         return None

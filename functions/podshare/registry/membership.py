@@ -44,10 +44,10 @@ def members(lines: Iterable[Membership], accounts: Mapping[str, Account]) -> tup
         for account in sorted(accounts.values(), key=lambda account: account.id)
         if line.selects(account)
     ]
-    found: dict[str, Member] = {}
+    by_identity: dict[str, Member] = {}
     for member in (*named, *selected):
-        found.setdefault(member.identity, member)
-    return tuple(found.values())
+        by_identity.setdefault(member.identity, member)
+    return tuple(by_identity.values())
 
 
 def _member(line: Membership, account: str) -> Member:

@@ -53,14 +53,16 @@ def block_of(account: str) -> str:
 
 def enrolled(team: str) -> tuple[str, str] | None:
     """The enrollment and the account that a team's name stands for; None for a team with a record of its own."""
-    found = re.fullmatch(r"(.+)-([0-9]{12})", team)
-    return (found[1], found[2]) if found else None
+    match = re.fullmatch(r"(.+)-([0-9]{12})", team)
+    return (match[1], match[2]) if match else None
 
 
 def clusters_of(fields: Mapping[str, Any]) -> tuple[str, ...]:
     """The clusters that a team's record names, however wrong the rest of it is."""
-    given = fields.get("cluster")
-    named = [row.get("cluster") for row in given if isinstance(row, Mapping)] if isinstance(given, list) else [given]
+    written = fields.get("cluster")
+    named = (
+        [row.get("cluster") for row in written if isinstance(row, Mapping)] if isinstance(written, list) else [written]
+    )
     return tuple(dict.fromkeys(str(name) for name in named if is_name(name)))
 
 
@@ -97,8 +99,8 @@ def parse(item: Mapping[str, Any], *, made_by_enrollment: bool = False) -> Recor
 
     ``made_by_enrollment``: the item was made from an enrollment, whose names no written record may have.
     """
-    given = item.get("id", "")
-    record_id = given if isinstance(given, str) else _shown(given)
+    written_id = item.get("id", "")
+    record_id = written_id if isinstance(written_id, str) else _shown(written_id)
     kind, name = kind_and_name(record_id)
     fields = {key: value for key, value in plain(item).items() if key not in ("id", "name")}
     problems = [*_misplaced_names(record_id, item, made_by_enrollment=made_by_enrollment)]

@@ -44,12 +44,12 @@ def _legible(text: str, longest: int) -> str:
 
 def bounded(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """The first MOST_PROBLEMS; of more the last says how many."""
-    found = tuple(problems)
-    if len(found) <= MOST_PROBLEMS:
-        return found
-    more = len(found) - MOST_PROBLEMS + 1
-    rest = Problem(found[0].record, "record", f"{more:,} more", "more problems exist", "Fix these first.")
-    return (*found[: MOST_PROBLEMS - 1], rest)
+    listed = tuple(problems)
+    if len(listed) <= MOST_PROBLEMS:
+        return listed
+    more = len(listed) - MOST_PROBLEMS + 1
+    rest = Problem(listed[0].record, "record", f"{more:,} more", "more problems exist", "Fix these first.")
+    return (*listed[: MOST_PROBLEMS - 1], rest)
 
 
 class InvalidRecord(Exception):  # noqa: N818  # named for what it is, as the registry's users see it

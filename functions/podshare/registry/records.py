@@ -97,7 +97,7 @@ class _Record(_Part):
 class PriorityClass(_Part):
     """A class that tasks may name, and how far ahead its weight puts them (SageMaker PriorityClass)."""
 
-    name: Annotated[str, text(f"^{NAME.pattern}$", LONGEST_PRIORITY_CLASS, says=A_NAME)]
+    name: Annotated[str, text(f"^{NAME.pattern}$", LONGEST_PRIORITY_CLASS, meaning=A_NAME)]
     weight: Annotated[int, BeforeValidator(whole_number), Field(ge=0, le=100)]
 
 
@@ -111,7 +111,7 @@ class Scheduler(_Part):
 
     @model_validator(mode="after")
     def _each_class_once(self) -> Self:
-        refuse_twice([one.name for one in self.priority_classes], "priority_classes")
+        refuse_twice([priority_class.name for priority_class in self.priority_classes], "priority_classes")
         return self
 
 
@@ -418,13 +418,13 @@ class ClusterQuotaTemplate(_Part):
     quota: QuotaTemplate
 
 
-def _one_or_several(given: object) -> str:
-    return "<several>" if isinstance(given, list | tuple) else "<one>"
+def _one_or_several(value: object) -> str:
+    return "<several>" if isinstance(value, list | tuple) else "<one>"
 
 
 def _each_cluster_once(clusters: C) -> C:
     if isinstance(clusters, tuple):
-        refuse_twice([one.cluster for one in clusters])
+        refuse_twice([line.cluster for line in clusters])
         if not clusters:
             raise ValueError("is an empty list: a team works on at least one")
     return clusters
@@ -514,9 +514,9 @@ class FileSystemGrant(_Part):
         return f"{self.dataset} on {self.cluster}" if self.cluster else self.dataset
 
 
-def overlap(one: str, other: str) -> bool:
+def overlap(left: str, right: str) -> bool:
     """Whether one of two directories lies in the other, or is the same."""
-    first, second = (f"{path.rstrip('/')}/" for path in (one, other))
+    first, second = (f"{path.rstrip('/')}/" for path in (left, right))
     return first.startswith(second) or second.startswith(first)
 
 
@@ -633,7 +633,7 @@ class Team(_Record):
     def quotas(self) -> Mapping[str, Quota]:
         """The team's compute quota on each of its clusters."""
         if isinstance(self.cluster, tuple):
-            return {one.cluster: one.quota for one in self.cluster}
+            return {line.cluster: line.quota for line in self.cluster}
         return {self.cluster: self.quota} if self.quota else {}
 
     @property

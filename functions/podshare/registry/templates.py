@@ -31,7 +31,7 @@ def rendered(value: Any, fact: Callable[[str], str]) -> Any:
     """``value`` with each placeholder replaced by the fact of its name."""
     match value:
         case str():
-            return _PLACEHOLDER.sub(lambda found: fact(found[1]), value)
+            return _PLACEHOLDER.sub(lambda match: fact(match[1]), value)
         case Mapping():
             return {name: rendered(item, fact) for name, item in value.items()}
         case list() | tuple():

@@ -30,8 +30,8 @@ PATTERNS: dict[str, str] = {}  # what the pattern of a text asks for, in words
 
 def _no_pattern(text: str) -> str:
     """Wildcards and policy variables would reach policy documents, where they mean more than they say."""
-    if found := re.search(r"[*?]|\$\{", text):
-        raise ValueError(f"must not contain {found.group()!r}: wildcards and policy variables are refused")
+    if match := re.search(r"[*?]|\$\{", text):
+        raise ValueError(f"must not contain {match.group()!r}: wildcards and policy variables are refused")
     return text
 
 
@@ -97,13 +97,13 @@ def _general_purpose(bucket: str) -> str:
 
     S3 user guide, "General purpose bucket naming rules".
     """
-    for end, what in _NO_BUCKETS.items():
+    for end, bucket_type in _NO_BUCKETS.items():
         if bucket.endswith(end):
-            raise ValueError(f"names {what} (it ends with {end}): name a general purpose bucket")
+            raise ValueError(f"names {bucket_type} (it ends with {end}): name a general purpose bucket")
     if re.fullmatch(r"([0-9]{1,3}\.){3}[0-9]{1,3}", bucket):
         raise ValueError("looks like an IP address, which a bucket name must not")
-    if found := re.match(r"xn--|sthree-|amzn-s3-demo-", bucket):
-        raise ValueError(f"begins with {found.group()}, which S3 reserves")
+    if reserved := re.match(r"xn--|sthree-|amzn-s3-demo-", bucket):
+        raise ValueError(f"begins with {reserved.group()}, which S3 reserves")
     return bucket
 
 
@@ -117,10 +117,10 @@ def _directory(prefix: str) -> str:
     return directory
 
 
-def text(pattern: str | None, most: int, least: int = 1, *, says: str = "") -> StringConstraints:
-    """A text of a pattern; ``says`` is what that asks for, to the person who wrote another."""
-    if pattern and says:
-        PATTERNS[pattern] = says
+def text(pattern: str | None, most: int, least: int = 1, *, meaning: str = "") -> StringConstraints:
+    """A text of a pattern; ``meaning`` is what that asks for, to the person who wrote another."""
+    if pattern and meaning:
+        PATTERNS[pattern] = meaning
     return StringConstraints(pattern=pattern, min_length=least, max_length=most, strict=True)  # bytes are no text
 
 
@@ -133,35 +133,37 @@ _AN_EKS_CLUSTER = "an EKS cluster's name has letters, digits, hyphens and unders
 _A_BUCKET = "a bucket's name has 3 to 63 lowercase letters, digits, dots and hyphens"
 
 TAG_VALUE = r"^[\p{L}\p{N}_ .:/=+\-@]*$"  # what every service here accepts as a tag's value
-AccountId = Annotated[str, BeforeValidator(_account), text(r"^[0-9]{12}$", 256, says="an account id has twelve digits")]
-Region = Annotated[str, text(r"^[a-z]{2}(-[a-z]+)+-[0-9]$", 25, says="a Region has a code such as us-west-2")]
-RecordName = Annotated[str, text(f"^{NAME.pattern}$", 63, says=A_NAME)]
-TeamName = Annotated[str, text(f"^{NAME.pattern}$", LONGEST_TEAM, says=A_NAME)]
+AccountId = Annotated[
+    str, BeforeValidator(_account), text(r"^[0-9]{12}$", 256, meaning="an account id has twelve digits")
+]
+Region = Annotated[str, text(r"^[a-z]{2}(-[a-z]+)+-[0-9]$", 25, meaning="a Region has a code such as us-west-2")]
+RecordName = Annotated[str, text(f"^{NAME.pattern}$", 63, meaning=A_NAME)]
+TeamName = Annotated[str, text(f"^{NAME.pattern}$", LONGEST_TEAM, meaning=A_NAME)]
 # 27: an enrollment's teams are named after it, a hyphen and the account's id
-EnrollmentName = Annotated[str, text(f"^{NAME.pattern}$", 27, says=A_NAME)]
+EnrollmentName = Annotated[str, text(f"^{NAME.pattern}$", 27, meaning=A_NAME)]
 OrganizationalUnit = Annotated[  # AWS Organizations API reference, Parent
     str,
-    text(r"^(r-[0-9a-z]{4,32}|ou-[0-9a-z]{4,32}-[a-z0-9]{8,32})$", 68, says=_A_UNIT),
+    text(r"^(r-[0-9a-z]{4,32}|ou-[0-9a-z]{4,32}-[a-z0-9]{8,32})$", 68, meaning=_A_UNIT),
 ]
-TagKey = Annotated[str, text(TAG_VALUE, 128, says=_A_TAG)]
+TagKey = Annotated[str, text(TAG_VALUE, 128, meaning=_A_TAG)]
 TagValue = Annotated[str, text(TAG_VALUE, 256, 0)]
 Bucket = Annotated[
     str,
-    text(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$", 63, 3, says=_A_BUCKET),
+    text(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$", 63, 3, meaning=_A_BUCKET),
     AfterValidator(_general_purpose),
 ]
 Prefix = Annotated[str, text(None, LONGEST_PREFIX, 0), AfterValidator(_no_pattern), AfterValidator(_directory)]
-RoleName = Annotated[str, text(r"^([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$", 512, says=_A_ROLE)]
+RoleName = Annotated[str, text(r"^([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$", 512, meaning=_A_ROLE)]
 PrincipalName = Annotated[
     str,
     text(
         r"^(role|user)/([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$",
         512,
-        says="a principal is named as role/PATH/NAME or user/PATH/NAME",
+        meaning="a principal is named as role/PATH/NAME or user/PATH/NAME",
     ),
 ]
 PermissionSet = Annotated[
-    str, text(r"^[A-Za-z0-9_+=,.@-]+$", 32, says="a permission set has letters, digits and _ + = , . @ -")
+    str, text(r"^[A-Za-z0-9_+=,.@-]+$", 32, meaning="a permission set has letters, digits and _ + = , . @ -")
 ]
 KmsKey = Annotated[
     str,
@@ -169,17 +171,17 @@ KmsKey = Annotated[
     text(
         r"^arn:aws:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$",
         256,
-        says=_A_KEY,
+        meaning=_A_KEY,
     ),
 ]
 # of a compute quota or a scheduler config: anything but control characters (SageMaker API, EntityDescription)
-Description = Annotated[str, text(r"^\P{C}*$", 1024, 0, says="must have no control characters")]
-Vpc = Annotated[str, text(r"^vpc-[0-9a-f]{8,17}$", 21, says="a VPC has an id such as vpc-0123456789abcdef0")]
+Description = Annotated[str, text(r"^\P{C}*$", 1024, 0, meaning="must have no control characters")]
+Vpc = Annotated[str, text(r"^vpc-[0-9a-f]{8,17}$", 21, meaning="a VPC has an id such as vpc-0123456789abcdef0")]
 FileSystemId = Annotated[  # FSx API reference, FileSystemId
-    str, text(r"^fs-[0-9a-f]{8,18}$", 21, says="a file system has an id such as fs-0123456789abcdef0")
+    str, text(r"^fs-[0-9a-f]{8,18}$", 21, meaning="a file system has an id such as fs-0123456789abcdef0")
 ]
 # a principal's ARN, or a subject of a ClusterRoleBinding: `User NAME`, a group by its name
-Administrator = Annotated[str, text(r"^[^\x00-\x1f]+$", 2048, says="must have no control characters")]
+Administrator = Annotated[str, text(r"^[^\x00-\x1f]+$", 2048, meaning="must have no control characters")]
 # whom the policies of a bucket and its keys let in, as doors into data name them
 _ARN_IN_ONE_ACCOUNT = r"arn:[a-z-]+:[a-z0-9-]+:[^:\x00-\x1f]*:[a-z0-9-]+:[^\x00-\x1f]+"
 OtherPrincipal = Annotated[
@@ -187,19 +189,19 @@ OtherPrincipal = Annotated[
     text(
         rf"^({_ARN_IN_ONE_ACCOUNT}|service:[a-z0-9.-]+|anybody with [^\x00-\x1f]+)$",
         2048,
-        says="is a principal as `podshare access audit` shows it, such as arn:aws:iam::444444444444:root",
+        meaning="is a principal as `podshare access audit` shows it, such as arn:aws:iam::444444444444:root",
     ),
 ]
 EksCluster = Annotated[
     str,
-    text(r"^[0-9A-Za-z][A-Za-z0-9_-]*$", 100, says=_AN_EKS_CLUSTER),
+    text(r"^[0-9A-Za-z][A-Za-z0-9_-]*$", 100, meaning=_AN_EKS_CLUSTER),
 ]
 HyperPodCluster = Annotated[
     str,
     text(
         r"^(arn:aws:sagemaker:[a-z0-9-]+:[0-9]{12}:cluster/[a-z0-9]{12}|[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62})$",
         256,
-        says="a HyperPod cluster is named by its ARN, or by its name of letters, digits and hyphens",
+        meaning="a HyperPod cluster is named by its ARN, or by its name of letters, digits and hyphens",
     ),
 ]
 KubernetesName = Annotated[
@@ -207,29 +209,31 @@ KubernetesName = Annotated[
     text(
         r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
         63,
-        says="a Kubernetes name has lowercase letters and digits, with hyphens and dots between them",
+        meaning="a Kubernetes name has lowercase letters and digits, with hyphens and dots between them",
     ),
 ]
 Owner = Annotated[str, text(TAG_VALUE, 256), AfterValidator(_not_reserved)]
 Reason = Annotated[str, text(None, 1024)]
 InstanceType = Annotated[
-    str, text(r"^ml\.[a-z0-9-]+\.[a-z0-9]+$", 64, says="an instance type is one such as ml.g5.12xlarge")
+    str, text(r"^ml\.[a-z0-9-]+\.[a-z0-9]+$", 64, meaning="an instance type is one such as ml.g5.12xlarge")
 ]
 Amount = Annotated[int, BeforeValidator(whole_number), Field(ge=0, le=10_000_000)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
-Hash = Annotated[str, text(r"^[0-9a-f]{12}$", 12, says="a hash has twelve digits, or letters from a to f")]
+Hash = Annotated[str, text(r"^[0-9a-f]{12}$", 12, meaning="a hash has twelve digits, or letters from a to f")]
 Quantity = Annotated[float, BeforeValidator(_number), Field(ge=0, le=10_000_000)]
-ApiGroup = Annotated[str, text(r"^[a-z0-9.*-]*$", 253, 0, says="an API group is one such as apps, or empty")]
+ApiGroup = Annotated[str, text(r"^[a-z0-9.*-]*$", 253, 0, meaning="an API group is one such as apps, or empty")]
 KubernetesResource = Annotated[
-    str, text(r"^[a-z0-9.*-]+(/[a-z0-9*-]+)?$", 253, says="a resource is one such as pods, or pods/log")
+    str, text(r"^[a-z0-9.*-]+(/[a-z0-9*-]+)?$", 253, meaning="a resource is one such as pods, or pods/log")
 ]
-KubernetesVerb = Annotated[str, text(r"^[A-Za-z*]+$", 63, says="a verb is one such as get")]
-ObjectName = Annotated[str, text(r"^[A-Za-z0-9._:-]+$", 253, says="an object's name has letters, digits and . _ : -")]
+KubernetesVerb = Annotated[str, text(r"^[A-Za-z*]+$", 63, meaning="a verb is one such as get")]
+ObjectName = Annotated[
+    str, text(r"^[A-Za-z0-9._:-]+$", 253, meaning="an object's name has letters, digits and . _ : -")
+]
 KubernetesGroup = Annotated[  # <prefix>:<team>:<name>
     str,
     text(
         r"^[a-z][a-z0-9]{1,7}:[a-z0-9-]{1,40}:[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$",
         90,
-        says="a group is named as podshare:TEAM:NAME, in lowercase letters, digits and hyphens",
+        meaning="a group is named as podshare:TEAM:NAME, in lowercase letters, digits and hyphens",
     ),
 ]

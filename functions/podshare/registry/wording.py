@@ -73,8 +73,8 @@ def closest(name: str, names: Iterable[str]) -> str:
 def sentence(problem: Mapping[str, Any]) -> str:
     """A problem in a line, without its record and remedy; the value once, if it is one that a line can hold."""
     field, value, rule = (str(problem.get(name, "")) for name in ("field", "value", "rule"))
-    is_told = rule == UNKNOWN_FIELD or value in _NO_VALUES or value.strip("'")[:_LONGEST_SHOWN] in rule
-    return f"{field}: {rule}" if is_told else f"{field} = {value}: {rule}"
+    is_reported = rule == UNKNOWN_FIELD or value in _NO_VALUES or value.strip("'")[:_LONGEST_SHOWN] in rule
+    return f"{field}: {rule}" if is_reported else f"{field} = {value}: {rule}"
 
 
 def _shown(value: object) -> str:
@@ -106,7 +106,7 @@ def _meant(part: type[BaseModel], path: Path, missing: Collection[Path]) -> str:
     *parents, name = path
     known = {field.alias or own for own, field in _part_at(part, parents).model_fields.items()}
     known -= frozenset() if parents else _NOT_WRITTEN
-    absent = {str(one[-1]) for one in missing if one[:-1] == path[:-1]}
+    absent = {str(missing_path[-1]) for missing_path in missing if missing_path[:-1] == path[:-1]}
     written = str(name).replace("-", "_")
     return closest(written, known & absent) or closest(written, known)
 
@@ -114,7 +114,7 @@ def _meant(part: type[BaseModel], path: Path, missing: Collection[Path]) -> str:
 def _part_at(part: type[BaseModel], path: Iterable[int | str]) -> type[BaseModel]:
     for step in path:
         named = (field for name, field in part.model_fields.items() if step in (name, field.alias))
-        part = next((found for field in named if (found := _part_in(field.annotation))), part)
+        part = next((inner for field in named if (inner := _part_in(field.annotation))), part)
     return part
 
 
