@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test conformance simulate mutants mutation check lint types contracts templates build docs golden lock clean
+.PHONY: help setup demo test bench conformance simulate mutants mutation check lint types contracts templates build docs golden lock clean
 
 help: ## Print this help
 	@echo 'podshare: shares one SageMaker HyperPod cluster among teams and accounts'
@@ -27,6 +27,9 @@ demo: .venv/installed ## Set up, then let teams and an account come and go in a 
 
 test: .venv/installed .venv-clients/kubectl/installed ## Set up, then run all tests
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+
+bench: .venv/installed ## Measure calls and time against budgets and peers, and write docs/benchmarks.md: a quarter of an hour
+	@$(BIN)/python -m benchmarks
 
 conformance: .venv/installed ## Hold all requests that AWS's models allow or forbid against the sandbox
 	@$(BIN)/python -m tests.conformance
@@ -47,7 +50,7 @@ lint: .venv/installed ## Check style and formatting
 	$(BIN)/ruff format --check
 
 types: .venv/installed ## Check types, strictly
-	$(BIN)/mypy functions/podshare functions/trim_dependencies.py podshare_cli sandbox/podshare_sandbox
+	$(BIN)/mypy functions/podshare functions/trim_dependencies.py podshare_cli sandbox/podshare_sandbox benchmarks
 
 contracts: .venv/installed ## Check who may import whom
 	$(BIN)/lint-imports --no-logo

@@ -344,6 +344,11 @@ class Sandbox:
         """The log of IAM decisions since the start."""
         return authorization.decisions()
 
+    def set_pace(self, latencies: Mapping[str, float], time_scale: float) -> None:
+        """Answer with other latencies, and at another scale, from now on; what was asked so far is forgotten."""
+        traffic.begin(traffic.checked(latencies))
+        clock.set_scale(time_scale)
+
     @property
     def requests(self) -> list[Asked]:
         """What clients have asked over the network, and each invocation and transition, since the start."""

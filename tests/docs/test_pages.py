@@ -14,6 +14,7 @@ from botocore import xform_name
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
+from benchmarks import page as benchmarks_page
 from podshare.registry.parsing import parse
 from podshare_cli.application import app
 from tests.docs import command_page, decisions_page, machine_graph
@@ -199,7 +200,9 @@ def test_decisions_are_numbered_in_order() -> None:
         assert re.search(r"^Decided: ", page.text, re.MULTILINE), page
 
 
-@pytest.mark.parametrize("rendered", [command_page, decisions_page], ids=["command", "decisions"])
+@pytest.mark.parametrize(
+    "rendered", [command_page, decisions_page, benchmarks_page], ids=["command", "decisions", "benchmarks"]
+)
 def test_generated_pages_are_what_the_code_says(rendered: ModuleType, request: pytest.FixtureRequest) -> None:
     """Pages that are generated differ in nothing from what they are generated from (make golden writes them anew)."""
     text = rendered.page()

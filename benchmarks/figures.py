@@ -1,0 +1,158 @@
+"""Every figure that has a budget: what it is, what it may be, and why it is not so where it is not.
+
+The page docs/benchmarks.md takes its words from here. A figure is a count, or a ratio to what is measured beside it.
+"""
+
+from dataclasses import dataclass
+
+COUNTS, GROWTH, REVOCATION, PEERS, PATH, PLANNING = (
+    *("counts", "growth", "revocation", "peers", "path"),
+    "planning",
+)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure with its budget: at most ``budget``, or at least so where ``at_least``.
+
+    ``missed`` says why it is not met, and what would be needed; it is shown only while that is so.
+    """
+
+    id: str
+    group: str
+    what: str
+    budget: float
+    missed: str
+    at_least: bool = False
+
+    def is_met(self, value: float) -> bool:
+        """Whether a value keeps the budget."""
+        return value >= self.budget if self.at_least else value <= self.budget
+
+    @property
+    def limit(self) -> str:
+        """The budget in words."""
+        return f"{'≥' if self.at_least else '≤'} {self.budget:g}"
+
+
+_FIGURES = (
+    Figure(
+        "onboarding/writes ratio",
+        COUNTS,
+        "onboarding: calls that write in other accounts / the least that the resources need",
+        1.1,
+        "A resource is written more than once. Needed: create it complete.",
+    ),
+    Figure(
+        "nothing to do/reads ratio",
+        COUNTS,
+        "nothing to do: calls that read in other accounts / the least that the APIs allow",
+        1.2,
+        "podshare reads roles and entries one by one, and entries, the cluster and its doors for two purposes each, "
+        "the comparison and the access report. Needed: read roles once per account "
+        "(`iam:GetAccountAuthorizationDetails`, which lacks the session duration), and what the comparison has read "
+        "not a second time for the access report.",
+    ),
+    Figure(
+        "onboarding/own",
+        COUNTS,
+        "onboarding: podshare's own calls (tables, machines, functions)",
+        60,
+        "Each change writes the inventory before and after, checks the lease before each mutation, and reads the "
+        "records again in each function. Needed: one transaction per batch of changes, and records that come with the "
+        "plan.",
+    ),
+    Figure(
+        "nothing to do/own",
+        COUNTS,
+        "nothing to do: podshare's own calls",
+        10,
+        "The plan reads records, references, accounts, inventory and settings in calls of their own. Needed: one "
+        "batch for what has a known key, one query for each table.",
+    ),
+    Figure(
+        "nothing to do/states",
+        COUNTS,
+        "nothing to do: states entered",
+        6,
+        "Three states call functions; the others pause, choose and begin. Needed: merge the choices into the "
+        "functions' answers, or lease and plan in one function.",
+    ),
+    Figure(
+        "onboarding/events",
+        COUNTS,
+        "onboarding: events in the execution's history",
+        150,
+        "Each batch of a wave costs four states beside its call. Needed: fewer waves with several functions in them, "
+        "or the wait for a batch in a state machine of its own.",
+    ),
+    *(
+        Figure(
+            f"{phase}/exponent",
+            GROWTH,
+            f"{phase}: exponent of all calls in the number of teams",
+            1.05,
+            "Calls per team grow with the number of teams. Needed: find the operation that grows in the table below.",
+        )
+        for phase in ("onboarding", "nothing to do", "add a member", "revoke")
+    ),
+    Figure(
+        "first is a revocation",
+        REVOCATION,
+        "triggers after which the first call that changes anything is no revocation",
+        0,
+        "Something is provisioned before access ends: a defect.",
+    ),
+    *(
+        Figure(
+            f"{peer}/10/{phase}/latencies",
+            PEERS,
+            f"{phase}, 10 teams: seconds of the {name} / seconds of podshare, with AWS's latencies",
+            budget,
+            missed,
+            at_least=True,
+        )
+        for peer, name, budget in (("boto3", "boto3 script", 3.0), ("aws", "`aws` commands", 10.0))
+        for phase, missed in (
+            (
+                "onboarding",
+                (
+                    "The sandbox runs all functions of ten teams on two cores, which AWS does not. Needed: a machine "
+                    "with more cores, and fewer calls of podshare's own."
+                ),
+            ),
+            (
+                "nothing to do",
+                (
+                    "podshare reads everything, doors included, where the script repeats its writes and checks "
+                    "nothing. Needed: as for the reads above."
+                ),
+            ),
+            (
+                "add a member",
+                (
+                    "A script that is told what to change makes the few calls of this change; podshare finds the "
+                    "change, makes it and verifies the whole team. Needed: verify what the change touches."
+                ),
+            ),
+            (
+                "revoke",
+                (
+                    "podshare revokes in stages, waits until the compute quota is deleted and verifies the absence; "
+                    "the script deletes and does not look. Needed: delete what is left side by side."
+                ),
+            ),
+        )
+    ),
+    Figure(
+        "onboarding/critical path",
+        PATH,
+        "onboarding of one team with AWS's latencies: seconds / seconds of its critical path",
+        1.25,
+        "Before the first change podshare leases the team and reads everything, and after the last it verifies and "
+        "records, calls one after the other. Needed: create the compute quota before the rest is read, read side by "
+        "side, and verify while the quota is being created.",
+    ),
+)
+
+FIGURES = {figure.id: figure for figure in _FIGURES}

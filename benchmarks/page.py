@@ -1,0 +1,217 @@
+"""Renders docs/benchmarks.md from what was measured last, and from the words in ``figures``."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from benchmarks import comparison, figures, results
+from benchmarks.counts import COUNTED
+from benchmarks.figures import FIGURES, Figure
+from benchmarks.life import PHASES
+from benchmarks.results import Group, Results, Value
+from podshare_cli.sandbox_deployment import PROJECT
+
+PAGE = PROJECT / "docs" / "benchmarks.md"
+
+_INTRODUCTION = """# Benchmarks
+
+What podshare costs, in calls and in time, compared with budgets. `make bench` measures it in
+[the sandbox](sandbox.md) and writes this page; nothing here was measured on AWS. Every figure is a count, or a ratio to
+something measured next to it in the same run. A team has two members, one service account and one dataset.
+`.venv/bin/python -m benchmarks --help` describes how to measure a part of it.
+
+## Budgets
+
+"Before" is the value in the last commit before the measurement.
+
+| figure | value | budget | met | before |
+|---|---|---|---|---|
+"""
+_PEERS = """## Peers
+
+What a person would run instead, in the same sandbox: the steps of AWS's post as a boto3 script
+(`benchmarks/peers/boto3_script.py`) and as `aws` commands (`benchmarks/peers/aws_commands.sh`). Both make one call
+after the other, for one team after the other, verify nothing and keep no record; members share one cluster access
+role, and the ServiceAccount is missing, as in the post. With nothing to do they repeat their writes.
+
+Ratios are the peer's / podshare's: above 1, podshare makes fewer calls or is faster. With latencies, every answer
+takes as long as `benchmarks/latencies.yaml` says (most of it assumed), waits included; without, waits are shortened to
+2 % and the sandbox's own time dominates. podshare reconciles all teams at once; the peers take ten times as long for
+ten teams.
+
+"""
+_COUNTED = {
+    "reads": "reads in other accounts",
+    "writes": "writes in other accounts",
+    "sessions": "sessions (`sts:AssumeRole`)",
+    "own": "podshare's own calls",
+    "states": "states entered",
+    "events": "history events",
+    "event_bytes": "history bytes",
+    "log_bytes": "log bytes",
+}
+
+
+def page() -> str:
+    """The page for the results in the working tree."""
+    return rendered(results.kept())
+
+
+def rendered(measured: Results) -> str:
+    """The page for some results."""
+    rows = [_row(figure, value) for figure, value in _with_values(measured)]
+    sections = [
+        _INTRODUCTION + "".join(rows),
+        _missed(measured),
+        *(section(measured[name]) for name, section in _SECTIONS.items() if name in measured),
+        _runs(measured),
+    ]
+    return "\n".join(sections)
+
+
+def _with_values(measured: Results) -> Iterator[tuple[Figure, Value]]:
+    for figure in FIGURES.values():
+        if value := _value(measured, figure):
+            yield figure, value
+
+
+def _value(measured: Results, figure: Figure) -> Value | None:
+    group = measured.get(figure.group)
+    return group.values.get(figure.id) if group else None
+
+
+def _row(figure: Figure, value: Value) -> str:
+    met = "yes" if figure.is_met(value.value) else "**no**"
+    return _line(figure.what, _shown(value), figure.limit, met, number(value.before))
+
+
+def _shown(value: Value) -> str:
+    spread = f", {number(value.low)} to {number(value.high)} in {value.of}" if value.low is not None else ""
+    beside = f" ({value.beside}{spread})" if value.beside else f" ({spread.removeprefix(', ')})" if spread else ""
+    return f"{number(value.value)}{beside}"
+
+
+def _missed(measured: Results) -> str:
+    missed = [figure for figure, value in _with_values(measured) if not figure.is_met(value.value)]
+    lines = [f"- **{figure.what}.** {figure.missed}\n" for figure in missed]
+    return "### Not met, and what would be needed\n\n" + ("".join(lines) or "Every budget is met.\n")
+
+
+# ---- the tables behind them --------------------------------------------------------------------------------------
+
+
+def _counts(group: Group) -> str:
+    def cell(phase: str, what: str) -> str:
+        value = group.values[f"{phase}/{what}"]
+        change = value.value - (value.value if value.before is None else value.before)
+        return number(value.value) + (f" ({change:+,.0f})" if change else "")
+
+    head = "## Calls of one team\n\nIn parentheses: the change since the last commit before the measurement.\n\n"
+    rows = [_line(words, *(cell(phase, what) for phase in PHASES)) for what, words in _COUNTED.items()]
+    operations = [
+        _line(phase, ", ".join(f"{count} `{name}`" for name, count in counted.items()))
+        for phase, counted in group.detail["operations"].items()
+    ]
+    return head + _head("", *PHASES) + "".join(rows) + "\n" + _head("phase", "every operation") + "".join(operations)
+
+
+def _growth(group: Group) -> str:
+    head = "## Calls per team, by the number of teams at once\n\n"
+    rows = [
+        _line(phase, size, *(number(counted[what]) for what in (*COUNTED, "events")))
+        for phase, sizes in group.detail["per team"].items()
+        for size, counted in sizes.items()
+    ]
+    return head + _head("phase", "teams", *(_COUNTED[what] for what in (*COUNTED, "events"))) + "".join(rows)
+
+
+def _revocation(group: Group) -> str:
+    head = "## The first call after a trigger that revokes access\n\nNothing is provisioned before it.\n\n"
+    rows = [_line(name, f"`{first}`") for name, first in group.detail["first calls"].items()]
+    return head + _head("trigger", "first call that changes something") + "".join(rows)
+
+
+def _peers(group: Group) -> str:
+    calls = {(row["peer"], row["teams"], row["phase"]): row["calls"] for row in group.detail["table"]}
+    rows = [
+        _line(
+            peer,
+            phase,
+            str(teams),
+            number(ratio),
+            *(_time(group, peer, teams, phase, mode) for mode in comparison.MODES),
+        )
+        for (peer, teams, phase), ratio in calls.items()
+    ]
+    absent = [f"- {name}: not measured, {why}\n" for name, why in group.detail["missing"].items()]
+    return (
+        _PEERS
+        + _head("peer", "phase", "teams", "calls", *(f"seconds, {mode}" for mode in comparison.MODES))
+        + "".join(rows)
+        + "".join(["\n", *absent] if absent else [])
+    )
+
+
+def _time(group: Group, peer: str, teams: int, phase: str, mode: str) -> str:
+    value = group.values[f"{peer}/{teams}/{phase}/{mode}"]
+    return f"{number(value.value)} ({number(value.low)} to {number(value.high)} in {value.of})"
+
+
+def _path(group: Group) -> str:
+    calls = " → ".join(f"`{call}`" if ":" in call else call for call in group.detail["calls"])
+    return f"## The critical path of an onboarding\n\n{calls}\n"
+
+
+def _planning(group: Group) -> str:
+    rows = [_line(name.replace("_", " "), _cell(value)) for name, value in group.detail.items()]
+    return "## Planning\n\n" + _head("figure", "value") + "".join(rows)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_cell(one)}" for name, one in value.items())
+    if isinstance(value, list):
+        return ", ".join(_cell(one) for one in value)
+    return number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
+def _runs(measured: Results) -> str:
+    head = (
+        "## Where it was measured\n\nSeconds on a machine with load are longer for podshare than on a quiet one; "
+        "counts are the same everywhere.\n\n"
+    )
+    rows = [
+        _line(name, *(group.run.get(what, "-") for what in ("date", "commit", "machine", "python", "seconds")))
+        for name, group in measured.items()
+    ]
+    return head + _head("part", "date", "commit", "machine", "Python", "seconds") + "".join(rows)
+
+
+_SECTIONS = {
+    figures.COUNTS: _counts,
+    figures.GROWTH: _growth,
+    figures.REVOCATION: _revocation,
+    figures.PEERS: _peers,
+    figures.PATH: _path,
+    figures.PLANNING: _planning,
+}
+
+
+def number(value: float | None) -> str:
+    """A figure as a reader wants it: counts whole, ratios with two digits after the point."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
+
+
+def _head(*cells: str) -> str:
+    return _line(*cells) + "|" + "---|" * len(cells) + "\n"
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |\n"
+
+
+def summary(measured: Mapping[str, Group]) -> Iterable[str]:
+    """The budgets as lines for a terminal."""
+    for figure, value in _with_values(dict(measured)):
+        mark = "✓" if figure.is_met(value.value) else "✗"
+        yield f"{mark} {number(value.value):>8}  {figure.limit:>7}  {figure.what}"
