@@ -22,9 +22,11 @@ STEPS = (
     "VerifyTeam",
     "RecordOutcome",
 )
-_BEGIN_CHANGES = frozenset({"BeginCut", "BeginProvision"})
 _APPLY = frozenset({"ApplyCut", "ApplyProvision"})
-_CHANGES_OVER = frozenset({"CutOver", "ProvisionOver"})
+_REPORT = _APPLY | {
+    "CutFailed",
+    "ProvisionFailed",
+}  # the latter of what no function reported, because it failed as a whole
 _ENDS = {
     "ExecutionFailed": "executionFailedEventDetails",
     "ExecutionTimedOut": "executionTimedOutEventDetails",
@@ -98,8 +100,6 @@ class Run:
             if entered := event.get("stateEnteredEventDetails"):
                 yield from self._entered(at, entered["name"], _data(entered.get("input")))
             elif left := event.get("stateExitedEventDetails"):
-                if left["name"] in _CHANGES_OVER:  # also of what no function told, because it failed as a whole
-                    yield from self._changes_over(at, _listed(left.get("output")))
                 yield from self._left(at, left["name"], _data(left.get("output")))
             elif event["type"] == "ExecutionSucceeded":
                 yield from self._succeeded(at, _data(event.get("executionSucceededEventDetails", {}).get("output")))
@@ -109,10 +109,10 @@ class Run:
     def _entered(self, at: datetime.datetime, name: str, data: Mapping[str, Any]) -> Iterator[Happening]:
         if name in STEPS:
             self.steps.setdefault(name, Step()).enter(at)
-        if name in _BEGIN_CHANGES:
+        if name in _APPLY:
             for change in data.get("changes", ()):
-                self._began[_identity(change)] = at, str(change.get("why", ""))
-                self.doing[_identity(change)] = f"{change['action']} {words.resource(change)}"
+                self._began.setdefault(_identity(change), (at, str(change.get("why", ""))))
+                self.doing.setdefault(_identity(change), f"{change['action']} {words.resource(change)}")
         elif name == "WaitForFormerHolder":
             yield Happening(at, "[yellow]…[/]", "waits for the functions of an earlier failed run")
         elif name == "WaitForNextAttempt":
@@ -122,7 +122,7 @@ class Run:
     def _left(self, at: datetime.datetime, name: str, data: Mapping[str, Any]) -> Iterator[Happening]:
         if name in self.steps:
             self.steps[name].leave(at)
-        if name in _APPLY:
+        if name in _REPORT:
             yield from self._changes_over(at, data.get("results", ()))
             for change in data.get("again", ()):
                 self.doing[_identity(change)] = (
@@ -237,15 +237,6 @@ def _data(text: str | None) -> Mapping[str, Any]:
     except ValueError:
         return {}
     return parsed if isinstance(parsed, dict) else {}
-
-
-def _listed(text: str | None) -> list[Mapping[str, Any]]:
-    """The changes in a state's output: one by itself may have lost its list (JSONata, singleton sequences)."""
-    try:
-        output = json.loads(text or "[]")
-    except ValueError:
-        return []
-    return [change for change in (output if isinstance(output, list) else [output]) if "action" in change]
 
 
 def _identity(change: Mapping[str, Any]) -> str:

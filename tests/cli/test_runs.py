@@ -47,10 +47,9 @@ def test_a_run_tells_its_plan_its_changes_and_its_end() -> None:
     history, run = _History(), Run("vision")
     history.enter("PlanTeam")
     history.leave("PlanTeam", {"count": 1, "revoke": []})
-    history.enter("BeginProvision", {"work": "identity", "changes": [{**CHANGE, "why": "member 222222222222"}]})
+    history.enter("ApplyProvision", {"work": "identity", "changes": [{**CHANGE, "why": "member 222222222222"}]})
     ended = [{**CHANGE, "status": "done", "detail": "as desired"}]
     history.leave("ApplyProvision", {"results": ended, "again": [], "wait_seconds": 0})
-    history.leave("ProvisionOver", ended)
     history.enter("VerifyTeam")
     history.leave("VerifyTeam", {"verified": True, "resources": 14})
     history.add("ExecutionSucceeded", executionSucceededEventDetails={"output": '{"state": "READY", "summary": "s"}'})
@@ -78,7 +77,7 @@ def test_a_team_that_is_not_whole_yet_is_told_from_one_that_breaks_a_rule() -> N
 def test_a_change_under_way_is_shown_until_it_is_over() -> None:
     """What AWS still works on is named together with what it waits for."""
     history, run = _History(), Run("vision")
-    history.enter("BeginProvision", {"work": "identity", "changes": [CHANGE]})
+    history.enter("ApplyProvision", {"work": "identity", "changes": [CHANGE]})
     history.leave("ApplyProvision", {"results": [], "again": [{**CHANGE, "status": "again", "detail": "Creating"}]})
     assert list(run.take(history.events)) == []
     assert list(run.doing.values()) == ["create role podshare-vision-scientist in 222222222222: Creating"]
@@ -87,9 +86,10 @@ def test_a_change_under_way_is_shown_until_it_is_over() -> None:
 def test_a_failed_change_tells_why() -> None:
     """The detail of a failure is the note of its line, also where the function failed as a whole and told of none."""
     history, run = _History(), Run("vision")
-    history.enter("BeginProvision", {"work": "identity", "changes": [CHANGE]})
-    history.leave("ApplyProvision", {"Error": "Terminal", "Cause": "no such role"})
-    history.leave("ProvisionOver", {**CHANGE, "status": "failed", "detail": "Terminal: no such role"})
+    history.enter("ApplyProvision", {"work": "identity", "changes": [CHANGE]})
+    failed = {"results": [{**CHANGE, "status": "failed", "detail": "Terminal: no such role"}], "again": []}
+    history.leave("ApplyProvision", failed)
+    history.leave("ProvisionFailed", failed)
     (happening,) = run.take(history.events)
     assert _told([happening])[0].startswith("✗")
     assert happening.note == "Terminal: no such role"

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from podshare.aws.settings import Settings
+from podshare.aws.tables import State
 from podshare.kinds.base import Key
 from podshare.reconcile.lifecycle import account_changed, account_read
 from podshare.reconcile.organization_accounts import keep_uses
@@ -97,7 +98,11 @@ class History:
 
     def wanted(self, team: str) -> frozenset[Key]:
         """What the team should have by what podshare knows now."""
-        return frozenset(desired_resources(read_records(SETTINGS, team), {"main": FACTS}, SETTINGS.installation))
+        return frozenset(
+            desired_resources(
+                read_records(SETTINGS, State(SETTINGS.state), team), {"main": FACTS}, SETTINGS.installation
+            )
+        )
 
     def brings_in(self, team: str) -> bool:
         """Whether podshare gives the account's people anything by this team."""

@@ -44,6 +44,7 @@ STATE = {
     ),
     "cluster#": Rows("what was accepted last, the ARN and file systems that were found", WORKING_OUT, ONE_FUNCTION),
     "dataset#": Rows("what was accepted last", WORKING_OUT, ONE_FUNCTION | {"registry-changed"}),
+    "block#": Rows("nothing: read in a batch with the registry, whose keys may count too", WORKING_OUT),
     "enrollment#": Rows("nothing: read in a batch with the registry, whose keys may count too", WORKING_OUT),
     "inventory#": Rows(
         "what podshare may have made for a team",
@@ -51,6 +52,7 @@ STATE = {
         WORKING_OUT - {"verify-team"},
         WORKING_OUT - {"verify-team"},
     ),
+    "plan#": Rows("what a plan hands over to those who apply it", APPLYING, ONE_FUNCTION, ONE_FUNCTION),
     "freed#": Rows("namespaces that were seen empty", ONE_FUNCTION, frozenset({"apply-kubernetes"})),
     "capacity#": Rows("quotas that were let through", ONE_FUNCTION, ONE_FUNCTION),
     "proof": Rows(

@@ -55,6 +55,8 @@ class TeamLeases:
         A holder that is running is left alone: it starts over, or checks again. One that has ended without giving the
         lease back is taken over, once its functions must have ended too.
         """
+        if asks_for == "a new plan" and (taken := self._take_free(team, execution)):
+            return _held(team, taken)
         self._adopt(team)
         item = self._record_request(team, asks_for)
         for _ in range(5):
@@ -62,7 +64,7 @@ class TeamLeases:
             if holder and holder != execution and (busy := self._still_busy(holder, item)):
                 return busy
             if taken := self._take(team, execution, holder):
-                return Hold(team, int(taken["fence"]), int(taken["generation"]))
+                return _held(team, taken)
             item = self._item(team)
         raise Retryable(f"team {team}: the lease changed hands five times while it was being taken")
 
@@ -120,6 +122,18 @@ class TeamLeases:
             case "nothing new":
                 return self._item(team)
 
+    def _take_free(self, team: str, execution: str) -> Item | None:
+        """Ask for a new plan and take a lease that is free, or the caller's, at once; None if there is none."""
+        return self.state.update(
+            LEASES,
+            f"team#{team}",
+            "SET holder = :execution, held_at = :now ADD generation :one, fence :one REMOVE look_again",
+            "attribute_exists(fence) AND (attribute_not_exists(holder) OR holder = :execution)",
+            execution=execution,
+            now=_now().isoformat(),
+            one=1,
+        )
+
     def _take(self, team: str, execution: str, former: str) -> Item | None:
         condition = "holder = :former" if former else "attribute_not_exists(holder)"
         values: dict[str, Any] = {"execution": execution, "now": _now().isoformat(), "one": 1}
@@ -141,6 +155,10 @@ class TeamLeases:
             return None if _now() - since > _FORGOTTEN else Busy(holder, self.function_timeout)
         left = ended + datetime.timedelta(seconds=self.function_timeout + 1) - _now()
         return Busy(holder, max(1, round(left.total_seconds()))) if left > datetime.timedelta(0) else None
+
+
+def _held(team: str, item: Item) -> Hold:
+    return Hold(team, int(item["fence"]), int(item["generation"]))
 
 
 _UNKNOWN = datetime.datetime.min.replace(tzinfo=datetime.UTC)

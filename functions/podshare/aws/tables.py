@@ -6,9 +6,10 @@ IAM distinguishes rows of the state by their id alone. So what different functio
 template.yaml lets each function write those of its own work (docs/decisions/0045).
 """
 
+import copy
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -99,7 +100,18 @@ class State:
 
     def get_all(self, items: Iterable[tuple[str, str]]) -> list[Item]:
         """Those of the items, each by its id and part, that exist. Raises Retryable as ``get_parts``."""
-        return _batch_get([(self.table, _state_key(*item)) for item in set(items)])[self.table]
+        return self.get_with_records(items, Registry(""), ())[0]
+
+    def get_with_records(
+        self, items: Iterable[tuple[str, str]], registry: Registry, ids: Iterable[str]
+    ) -> tuple[list[Item], dict[str, Item]]:
+        """Those of the items that exist, and those of the records by id: one request for a hundred of them.
+
+        Raises Retryable if DynamoDB leaves some unanswered.
+        """
+        records = [(registry.table, _record_key(record)) for record in set(ids)]
+        read = _batch_get([*records, *((self.table, _state_key(*item)) for item in set(items))])
+        return read[self.table], {str(item["id"]): item for item in read[registry.table]}
 
     def query(self, item_id: str, part_prefix: str = "") -> list[Item]:
         """The items of one id whose part begins with ``part_prefix``, in order."""
@@ -180,17 +192,97 @@ class State:
         return None
 
 
-def read_together(
-    registry: Registry, ids: Collection[str], state: State, part: str, of: Collection[str]
-) -> tuple[dict[str, Item], dict[str, Item]]:
-    """The records with these ``ids``, and the state's ``part`` of each id in ``of``: those that exist, by id.
+@dataclass(frozen=True, slots=True)
+class Snapshot(State):
+    """The state as one invocation sees it: what it has read, or queried, it reads again only after it has written it.
 
-    One request for a hundred of them. Raises Retryable if DynamoDB leaves some unanswered.
+    Not for leases, which are for others to change meanwhile.
     """
-    records = [(registry.table, _record_key(record)) for record in set(ids)]
-    found = _batch_get([*records, *((state.table, _state_key(item_id, part)) for item_id in set(of))])
-    written, kept = found[registry.table], found[state.table]
-    return {str(item["id"]): item for item in written}, {str(item["id"]): item for item in kept}
+
+    _items: dict[tuple[str, str], Item | None] = field(default_factory=dict, compare=False, repr=False)
+    _queries: dict[str, dict[str, list[Item]]] = field(default_factory=dict, compare=False, repr=False)
+    _written: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set), compare=False, repr=False)
+
+    def get(self, item_id: str, part: str) -> Item | None:
+        """See State."""
+        if not self._has(item_id, part):
+            self._items[item_id, part] = State.get(self, item_id, part)
+        return self._item(item_id, part)
+
+    def get_with_records(
+        self, items: Iterable[tuple[str, str]], registry: Registry, ids: Iterable[str]
+    ) -> tuple[list[Item], dict[str, Item]]:
+        """See State."""
+        wanted = dict.fromkeys(items)
+        missing = [item for item in wanted if not self._has(*item)]
+        read, written = State.get_with_records(self, missing, registry, ids)
+        self._items.update(dict.fromkeys(missing))
+        self._items.update({(str(item["id"]), str(item["part"])): item for item in read})
+        existing = (self._item(*item) for item in wanted)
+        return [item for item in existing if item], written
+
+    def query(self, item_id: str, part_prefix: str = "") -> list[Item]:
+        """See State."""
+        rows = self._queried(item_id, part_prefix)
+        if rows is None or any(part.startswith(part_prefix) for part in self._written[item_id]):
+            rows = State.query(self, item_id, part_prefix)
+            self._queries[item_id] = {part_prefix: rows}
+            self._written[item_id].clear()
+        return [copy.deepcopy(row) for row in rows if str(row["part"]).startswith(part_prefix)]
+
+    def put(self, item_id: str, part: str, /, **attributes: Any) -> None:
+        """See State."""
+        self._forget(item_id, part)
+        State.put(self, item_id, part, **attributes)
+
+    def put_once(self, item_id: str, part: str, /, **attributes: Any) -> None:
+        """See State."""
+        self._forget(item_id, part)
+        State.put_once(self, item_id, part, **attributes)
+
+    def replace(self, item_id: str, part: str, revision: int | None, /, **attributes: Any) -> bool:
+        """See State."""
+        self._forget(item_id, part)
+        return State.replace(self, item_id, part, revision, **attributes)
+
+    def delete(self, item_id: str, part: str) -> None:
+        """See State."""
+        self._forget(item_id, part)
+        State.delete(self, item_id, part)
+
+    def update(
+        self,
+        item_id: str,
+        part: str,
+        expression: str,
+        condition: str | None,
+        /,
+        *,
+        names: Mapping[str, str] | None = None,
+        **values: Any,
+    ) -> Item | None:
+        """See State."""
+        self._forget(item_id, part)
+        return State.update(self, item_id, part, expression, condition, names=names, **values)
+
+    def _has(self, item_id: str, part: str) -> bool:
+        if part in self._written[item_id]:
+            return (item_id, part) in self._items
+        return (item_id, part) in self._items or self._queried(item_id, part) is not None
+
+    def _item(self, item_id: str, part: str) -> Item | None:
+        if (item_id, part) in self._items:
+            return copy.deepcopy(self._items[item_id, part])
+        return next((copy.deepcopy(row) for row in self._queried(item_id, part) or () if row["part"] == part), None)
+
+    def _queried(self, item_id: str, part: str) -> list[Item] | None:
+        """The rows of a query that also answers for ``part``, or a prefix."""
+        queries = self._queries.get(item_id, {})
+        return next((rows for prefix, rows in queries.items() if part.startswith(prefix)), None)
+
+    def _forget(self, item_id: str, part: str) -> None:
+        self._items.pop((item_id, part), None)
+        self._written[item_id].add(part)
 
 
 def _batch_get(wanted: list[tuple[str, Any]]) -> dict[str, list[Item]]:

@@ -132,6 +132,11 @@ def _keep_window(context: Context, key: Key, read_at: str, policy: Document) -> 
     context.state.update(_document(key), _WRITTEN, expression, None, windows=kept, account=key.account)
 
 
+def read_ahead(state: State, bucket: str) -> None:
+    """Read all that is kept of a bucket at once."""
+    state.query(f"bucket#{bucket}")
+
+
 def is_shared(state: State, bucket: str) -> bool:
     """Whether a team has a share in the bucket's statements."""
     return bool(state.query(f"bucket#{bucket}", "grant#"))

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from podshare.aws.errors import Terminal
@@ -39,6 +39,10 @@ class Context:
     def request_token(self, about: str) -> str:
         """The same for a request that is repeated in a run, another one in the next: 32 characters."""
         return hashlib.sha256(f"{about} {self.run}".encode()).hexdigest()[:32]
+
+    def as_of_now(self) -> "Context":
+        """The same, which reads the state again."""
+        return replace(self, state=State(self.state.table))
 
     @property
     def inventory(self) -> Inventory:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from podshare.aws.settings import Settings
-from podshare.aws.tables import Item, Registry
+from podshare.aws.tables import Item, Registry, State
 from podshare.reconcile.organization_accounts import all_known_accounts, all_users, users_of
 from podshare.registry.accounts import Account
 from podshare.registry.enrollments import team_name
@@ -49,7 +49,7 @@ def all_teams(settings: Settings) -> set[str]:
 
 
 def _enrolled_by(items: Iterable[Item], enrollments: set[str], settings: Settings) -> Iterator[str]:
-    accounts = all_known_accounts(settings)
+    accounts = all_known_accounts(State(settings.state))
     for item in items:
         if _is(item, "enrollment") and _name(item) in enrollments:
             yield from (team_name(_name(item), account.id) for account in accounts.values() if _selects(item, account))

@@ -33,13 +33,14 @@ from podshare.aws.errors import (
 from podshare.aws.lease import Hold, TeamLeases
 from podshare.aws.sessions import Accounts, ask_guard, changes_guarded_by
 from podshare.aws.settings import Settings
-from podshare.aws.tables import State
+from podshare.aws.tables import Snapshot, State
 from podshare.kinds.base import Key, Resource, same
 from podshare.kinds.context import Context
 from podshare.kinds.observation import Foreign
 from podshare.kinds.running_work import await_drain
 from podshare.kinds.shapes import SHAPES
 from podshare.kinds.table import KINDS
+from podshare.reconcile.handed_over import Planned, handed_over, is_fresh
 from podshare.reconcile.plan import Action, target_state
 from podshare.reconcile.team_records import desired_resources, read_records
 
@@ -49,9 +50,8 @@ CHECK_INTERVAL_SECONDS = 3
 _LONGEST_PAUSE = 20.0  # between two retries
 _AT_ONCE = 8
 _LONGEST_DETAIL = 1000
-_FRESH_SECONDS = 60.0
 _CHECK_SECONDS = 1.0
-_known: dict[Hold, tuple[float, Mapping[Key, Resource]]] = {}  # when it was read, what is desired; of one hold at most
+_known: dict[Hold, Planned] = {}  # of one hold at most
 _reading = threading.Lock()
 
 _log = logging.getLogger(__name__)
@@ -192,18 +192,17 @@ class _FreshCheck:
 
 
 def _desired(settings: Settings, hold: Hold) -> Mapping[Key, Resource]:
-    """What is desired under ``hold``, read once for all threads, and again after a minute: some of it expires.
+    """What is desired under ``hold``, found once for all threads, and again after a minute: some of it expires.
 
     Raises Retryable or Terminal if that cannot be determined.
     """
     with _reading:
         known = _known.get(hold)
-        if known and time.monotonic() - known[0] < _FRESH_SECONDS:
-            return known[1]
-        read_at, desired = time.monotonic(), _read_desired(settings, hold.team)
-        _known.clear()
-        _known[hold] = read_at, desired
-        return desired
+        if known is None or not is_fresh(known[0]):
+            known = handed_over(State(settings.state), hold) or _read_desired(settings, hold.team)
+            _known.clear()
+            _known[hold] = known
+        return known[1]
 
 
 def _converge(settings: Settings, execution_role: str, step: Step) -> tuple[str, str]:
@@ -241,14 +240,14 @@ def _read(context: Context, key: Key, wanted: Resource | None) -> Resource | For
         raise Retryable(reason_of(error)) from error
 
 
-def _read_desired(settings: Settings, team: str) -> Mapping[Key, Resource]:
-    records = read_records(settings, team)
+def _read_desired(settings: Settings, team: str) -> Planned:
+    records = read_records(settings, Snapshot(settings.state), team)
     if records.team and not records.known_facts.keys() & records.team.quotas.keys():
         unknown = ", ".join(records.team.quotas)
         raise Terminal(
             f"cluster {unknown} has never been read: refusing to plan, because every resource would look unwanted"
         )
-    return desired_resources(records, records.known_facts, settings.installation)
+    return records.as_of, desired_resources(records, records.known_facts, settings.installation)
 
 
 def _change(context: Context, key: Key, observed: Resource | None, target: Resource | None) -> None:

@@ -20,6 +20,7 @@ def of_other_records(
     ``claim`` is False for a dry run, which leaves open whose the cluster is.
     """
     place = f"capacity#{facts.hyperpod_arn.rpartition('/')[2]}"
+    context.state.get_parts(place, ["record", "claims"])  # read ahead, at once
     row = context.state.get(place, "record") or {}
     first = str(row.get("name", record.name))
     if first != record.name and _is_of_same_cluster(settings, first, record):

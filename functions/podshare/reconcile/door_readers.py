@@ -167,6 +167,9 @@ def doors(
     A cluster in which the team has nothing, and shall have nothing, is not checked.
     """
     granted = effective_access([*desired.values()], desired.keys(), context.installation)
+    places = [f"cluster#{cluster.eks_arn(context.installation.partition)}" for cluster in facts.values()]
+    buckets = [f"arn:{context.installation.partition}:s3:::{dataset.bucket}" for dataset in records.datasets.values()]
+    context.state.get_parts(ACCESS_REPORTS, [f"team#{context.team}", *places, *map(first_reading, buckets)])  # at once
     in_clusters = _in_clusters(context, records, facts, desired, observed, granted)
     return _together((*in_clusters, *_in_data(bucket_readings(context, records, desired, observed, granted), granted)))
 

@@ -20,12 +20,12 @@ from podshare.registry.expiry import Expiration
 ENDS_SOON = "Access Ends Soon"
 
 
-def keep_expirations(settings: Settings, records: TeamRecords) -> frozenset[Expiration]:
+def keep_expirations(settings: Settings, state: State, records: TeamRecords) -> frozenset[Expiration]:
     """Schedule the team's next moment, and announce what ends soon; returns the terms that were known before.
 
     A schedule that has fired is made again if it is still needed: Scheduler's clock and ours are not the same.
     """
-    state, part = State(settings.state), (f"team#{records.name}", "terms")
+    part = (f"team#{records.name}", "terms")
     row = state.get(*part) or {}
     known = _known(row)
     expirations = expiry.expirations(records.team) if records.team else ()

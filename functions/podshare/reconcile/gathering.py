@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from podshare.aws.errors import reason_of
-from podshare.aws.settings import Settings
 from podshare.aws.tables import Item
 from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context
@@ -42,7 +41,7 @@ class Gathered:
     is_located: bool = True
 
 
-def gather(settings: Settings, context: Context, written: TeamRecords, read: Callable[[str], Account]) -> Gathered:
+def gather(context: Context, written: TeamRecords, read: Callable[[str], Account]) -> Gathered:
     """Everything that is read before it is known whether anything is to be added.
 
     ``read`` reads an account of which nothing is known yet from the organization.
@@ -55,7 +54,7 @@ def gather(settings: Settings, context: Context, written: TeamRecords, read: Cal
         return Gathered(records, clusters, (*blockers, *linked), is_located=False)
     desired = desired_resources(records, facts, context.installation)
     known = context.inventory.identities()
-    observed = observe_resources(settings, context, desired, known, named=records.accounts, facts=facts)
+    observed = observe_resources(context, desired, known, named=records.accounts, facts=facts)
     return Gathered(
         records=records,
         clusters=clusters,

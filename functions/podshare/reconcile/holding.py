@@ -8,6 +8,7 @@ from typing import Any
 from podshare.aws.settings import Settings
 from podshare.aws.tables import State
 from podshare.kinds.base import Key, Resource
+from podshare.kinds.context import Context
 from podshare.kinds.observation import Observation
 from podshare.reconcile import approvals, blast_radius
 from podshare.reconcile.announcing import announce
@@ -58,7 +59,7 @@ class Held:
 
 def hold_back(
     settings: Settings,
-    team: str,
+    context: Context,
     found: Plan,
     desired: Mapping[Key, Resource],
     observed: Mapping[Key, Observation],
@@ -71,7 +72,7 @@ def hold_back(
     What was held back once stays so until it is approved or no longer planned, whatever hour it is. ``lines`` are
     those of the team's members.
     """
-    state = State(settings.state)
+    team, state = context.team, context.state
     rows = {str(row["part"]): row for row in state.get_parts(f"team#{team}", ["held", approvals.PART])}
     row, agreed = rows.get("held"), Approvals(settings, team, rows.get(approvals.PART, {}))
     losses, gone = _going(settings, team, desired, observed, gone_clusters)

@@ -39,7 +39,7 @@ def _keep_accepted(context: Context, records: TeamRecords, clusters: Clusters) -
         written = records.team.model_dump_json(by_alias=True)
         _accept(context, records, team, record=written, closed=sorted(records.suspended))
     elif not records.written:
-        if last := context.state.get(team, "accepted"):  # what the record said of its deletion counts after it
+        if last := records.accepted_before.get(team):  # what the record said of its deletion counts after it
             on_delete = json.loads(str(last["record"])).get("on_delete", DELETE_WORK)
             context.state.put(team, "deletion", on_delete=on_delete)
         context.state.delete(team, "accepted")

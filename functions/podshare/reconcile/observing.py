@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from podshare.aws.errors import NoMemberRole, reason_of
 from podshare.aws.sessions import Accounts
 from podshare.aws.settings import Settings
-from podshare.aws.tables import State
+from podshare.aws.tables import Snapshot
+from podshare.kinds import bucket_policy
 from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.context import Context
 from podshare.kinds.facts import ClusterFacts
@@ -26,19 +27,20 @@ _BY_HAND = "It is yours now: keep it as `podshare team manifests` prints it, or 
 
 
 def reading_context(settings: Settings, team: str) -> Context:
-    """A context that can read everywhere, and change nothing."""
+    """A context that can read everywhere, and change nothing; it has read the rows that are the team's alone."""
+    state = Snapshot(settings.state)
+    state.query(f"team#{team}")
     return Context(
         installation=settings.installation,
         team=team,
         execution_role="read",
         accounts=Accounts(settings.installation, "read"),
-        state=State(settings.state),
+        state=state,
         function_timeout=settings.function_timeout,
     )
 
 
 def observe_resources(
-    settings: Settings,
     context: Context,
     desired: Mapping[Key, Resource],
     known: Iterable[Key],
@@ -54,7 +56,7 @@ def observe_resources(
     long as the account is there. So is an object of the cluster of ``facts`` if podshare does not use its API.
     """
     keys = sorted({*desired, *known})
-    accounts = {**named, **known_accounts(settings, {key.account for key in keys} - named.keys())}
+    accounts = {**named, **known_accounts(context.state, {key.account for key in keys} - named.keys())}
     wanted_in = {key.account for key in desired}
     clusters_in = {key.account for key in keys if key.kind is Kind.COMPUTE_QUOTA}
 
@@ -72,6 +74,8 @@ def observe_resources(
         except Exception as error:  # whatever it is, it affects one resource and must not hide the others
             return Unreadable(key, reason_of(error))
 
+    for bucket in sorted({key.container for key in keys if key.kind is Kind.BUCKET_DELEGATION}):
+        bucket_policy.read_ahead(context.state, bucket)
     with ThreadPoolExecutor(READERS) as pool:
         found = dict(zip(keys, pool.map(read, keys), strict=True))
         inside = [foreign_subjects.key_in(key) for key, one in found.items() if isinstance(one, Namespace)]

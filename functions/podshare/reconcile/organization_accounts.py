@@ -46,17 +46,23 @@ def _row(account: Account, former: Item) -> Item:
     }
 
 
-def known_accounts(settings: Settings, accounts: Iterable[str]) -> dict[str, Account]:
+def known_accounts(state: State, accounts: Iterable[str]) -> dict[str, Account]:
     """What is known of these accounts; those of which nothing is known are left out."""
-    return _accounts(State(settings.state).get_parts(ORGANIZATION, map(_part, accounts)))
+    return accounts_in(state.get_all(map(place_of, accounts)))
 
 
-def all_known_accounts(settings: Settings) -> dict[str, Account]:
+def all_known_accounts(state: State) -> dict[str, Account]:
     """Every account that was ever seen, those that have departed too."""
-    return _accounts(State(settings.state).query(ORGANIZATION, "account#"))
+    return accounts_in(state.query(ORGANIZATION, "account#"))
 
 
-def _accounts(rows: Iterable[Item]) -> dict[str, Account]:
+def place_of(account: str) -> tuple[str, str]:
+    """The id and the part of the state's row on an account."""
+    return ORGANIZATION, _part(account)
+
+
+def accounts_in(rows: Iterable[Item]) -> dict[str, Account]:
+    """The accounts in these rows of the state."""
     return {str(row["account"]): Account.of_row(row) for row in rows}
 
 
@@ -76,7 +82,7 @@ def mark_listed(settings: Settings) -> None:
 def last_seen(settings: Settings, account: str) -> Account:
     """An account as it was last read, whatever is blocked; by a query, which whoever follows the registry may make."""
     rows = State(settings.state).query(ORGANIZATION, _part(account))
-    return _accounts(rows).get(account, Account(account))
+    return accounts_in(rows).get(account, Account(account))
 
 
 def with_blocks(
@@ -101,7 +107,7 @@ def standing_accounts(settings: Settings, accounts: Iterable[str]) -> dict[str, 
     """What is known of these accounts, those that are blocked marked."""
     wanted = set(accounts)
     written = Registry(settings.registry).get(map(block_of, wanted))
-    return with_blocks(known_accounts(settings, wanted), wanted, written)
+    return with_blocks(known_accounts(State(settings.state), wanted), wanted, written)
 
 
 def _why(item: Item) -> str:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import zip_longest
 from typing import Any
 
 from podshare.kinds.base import ExecutionRole, Key, Kind, Resource, Stage, same
@@ -111,33 +112,25 @@ class Plan:
                 for stage in sorted(self.revoke)
             ],
             "allocate": [_side_by_side({number: chain}) for number, chain in enumerate(self.allocate)],
-            "grant": [_side_by_side(chains) for chains in _alike(self.grant, len(self.allocate))],
+            # each function is asked once a wave. What needs the namespace stays alone: a compute quota may take minutes
+            "grant": [_side_by_side(dict(enumerate(self.grant, len(self.allocate))))] if self.grant else [],
             "obstacles": [blocker.as_dict() for blocker in self.blockers],
             "left_behind": [thing.as_dict() for thing in self.orphaned[:MOST_ORPHANED]],
         }
 
 
-def _alike(chains: Iterable[Chain], first: int) -> list[dict[int, Chain]]:
-    """Lanes by their numbers from ``first``, those together whose waves are for the same functions.
-
-    They go side by side, so that each function is asked once a wave. What needs the namespace does not: a compute quota
-    may take minutes in one cluster and seconds in another.
-    """
-    alike: dict[tuple[frozenset[str], ...], dict[int, Chain]] = {}
-    for number, chain in enumerate(chains, first):
-        execution_roles = tuple(frozenset(change.execution_role for change in batch) for batch in chain)
-        alike.setdefault(execution_roles, {})[number] = chain
-    return [*alike.values()]
-
-
 def _side_by_side(chains: Mapping[int, Chain]) -> dict[str, Any]:
-    """Lanes with as many waves each; every change names its own, since one that fails stops no other."""
+    """Chains batch by batch; every change names its own, since one that fails stops no other."""
     about = dict.fromkeys(chain[0][0].why for chain in chains.values())
-    batches = zip(*([(number, batch) for batch in chain] for number, chain in chains.items()), strict=True)
+    batches = zip_longest(*([(number, batch) for batch in chain] for number, chain in chains.items()))
     return {
         "about": "; ".join(about),
         "waves": [
-            {"changes": [{**change.as_dict(), "lane": number} for number, batch in numbered for change in batch]}
+            {
+                "changes": [
+                    {**change.as_dict(), "lane": number} for number, batch in filter(None, numbered) for change in batch
+                ]
+            }
             for numbered in batches
         ],
     }

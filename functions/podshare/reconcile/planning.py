@@ -25,6 +25,7 @@ from podshare.reconcile.access_reports import keep_access_report, watch
 from podshare.reconcile.cluster_records import of_other_records
 from podshare.reconcile.expirations import keep_expirations
 from podshare.reconcile.gathering import Clusters, Gathered, gather
+from podshare.reconcile.handed_over import end_handing_over, hand_over
 from podshare.reconcile.holding import hold_back, losses_reported
 from podshare.reconcile.keeping import keep
 from podshare.reconcile.observing import reading_context
@@ -53,11 +54,17 @@ def plan_team(settings: Settings, hold: Hold, attempt: str) -> dict[str, Any]:
     ``attempt`` distinguishes the plans of a run (:mod:`.doubts`). Raises Superseded if the lease is lost.
     """
     leases, context = TeamLeases(State(settings.state), settings.function_timeout), reading_context(settings, hold.team)
-    gathered = gather(settings, context, read_records(settings, hold.team), lambda account: observe(settings, account))
+    records = read_records(settings, context.state, hold.team)
+    gathered = gather(context, records, lambda account: observe(settings, account))
     leases.check(hold)
     decided = decide(settings, context, gathered, attempt)
     leases.check(hold)
-    return persist(settings, context, gathered, decided, attempt)
+    planned = persist(settings, context, gathered, decided, attempt)
+    if planned["count"]:
+        hand_over(context.state, hold, gathered.desired, gathered.records.as_of)
+    elif planned["deleted"]:
+        end_handing_over(context.state, hold.team)
+    return planned
 
 
 def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, Any]:
@@ -68,8 +75,8 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, A
     """
     instead = {str(item["id"]): None if item.get("deleted") is True else item for item in items}
     context = reading_context(settings, team)
-    written = read_records(settings, team, instead)
-    gathered = gather(settings, context, written, lambda account: describe(settings, account))
+    written = read_records(settings, context.state, team, instead)
+    gathered = gather(context, written, lambda account: describe(settings, account))
     decided = decide(settings, context, gathered, None)
     records = gathered.records
     existing = {key: resource for key, resource in gathered.observed.items() if isinstance(resource, Resource)}
@@ -273,13 +280,13 @@ def persist(settings: Settings, context: Context, gathered: Gathered, decided: D
     if gathered.is_located:
         watch(context, desired, observed, records.as_of.isoformat(timespec="seconds"))
     # what ends by the clock is no mistake of a record's; what a record lets end in the past may be
-    expirations = keep_expirations(settings, records)
+    expirations = keep_expirations(settings, context.state, records)
     asked = (
         desired_resources(records, gathered.facts, context.installation, but=expirations) if expirations else desired
     )
     final_plan, held = hold_back(
         settings,
-        records.name,
+        context,
         decided.plan,
         asked,
         observed,

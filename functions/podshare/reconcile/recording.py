@@ -68,11 +68,12 @@ def _held(plan: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _write_status(state: State, event: dict[str, Any], found: Outcome, verification: dict[str, Any]) -> None:
-    former, plan = state.get(STATUSES, f"team#{event['team']}") or {}, event.get("plan", {})
-    verified_at = verification.get("at") if verification.get("verified") else former.get("verified_at")
+    plan, part = event.get("plan", {}), f"team#{event['team']}"
+    is_verified = verification.get("verified")
+    verified_at = verification.get("at") if is_verified else (state.get(STATUSES, part) or {}).get("verified_at")
     state.put(
         STATUSES,
-        f"team#{event['team']}",
+        part,
         state=found.state.value,
         at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         verified_at=verified_at,

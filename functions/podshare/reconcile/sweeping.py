@@ -41,7 +41,7 @@ def page(settings: Settings, what: str, after: str, *, listed: bool = False) -> 
 
 def _accounts(settings: Settings) -> set[str]:
     """Those of the organization, and those that were: one that has gone is found by its absence."""
-    return {*organizations.list_accounts(settings), *all_known_accounts(settings)}
+    return {*organizations.list_accounts(settings), *all_known_accounts(State(settings.state))}
 
 
 def _teams(settings: Settings) -> set[str]:

@@ -10,13 +10,19 @@ from pydantic import BaseModel, ValidationError
 
 from podshare.aws.errors import Terminal
 from podshare.aws.settings import Settings
-from podshare.aws.tables import Item, Registry, State, read_together
+from podshare.aws.tables import Item, Registry, State
 from podshare.installation import Installation
 from podshare.kinds.base import Key, Resource
 from podshare.kinds.desired import desired
 from podshare.kinds.facts import ClusterFacts
 from podshare.reconcile.file_system_facts import known_file_systems
-from podshare.reconcile.organization_accounts import all_known_accounts, known_accounts, with_blocks
+from podshare.reconcile.organization_accounts import (
+    accounts_in,
+    all_known_accounts,
+    known_accounts,
+    place_of,
+    with_blocks,
+)
 from podshare.registry import expiry
 from podshare.registry.acceptance import accept_dataset, accept_team
 from podshare.registry.accounts import Account, is_blocked, is_gone, is_unreachable
@@ -123,12 +129,14 @@ def desired_resources(
     return desired(team, facts.values(), records.datasets, records.accounts, installation, suspended=suspended)
 
 
-def read_records(settings: Settings, name: str, instead: Mapping[str, Item | None] | None = None) -> TeamRecords:
+def read_records(
+    settings: Settings, state: State, name: str, instead: Mapping[str, Item | None] | None = None
+) -> TeamRecords:
     """Read what counts for team ``name``.
 
     ``instead`` replaces records of the registry for a dry run; None stands for a deleted one.
     """
-    return _Reader(settings, Registry(settings.registry), State(settings.state), instead or {}).team(name)
+    return _Reader(settings, Registry(settings.registry), state, instead or {}).team(name)
 
 
 def _accepted(kind: type[R], record: str, stored: Item | None) -> R | None:
@@ -157,7 +165,7 @@ class _Reader:
 
     def team(self, name: str) -> TeamRecords:
         enrollment = f"enrollment#{found[0]}" if (found := enrolled(name)) else None
-        written, team_before = self._read(filter(None, [f"team#{name}", enrollment]), [f"team#{name}"])
+        written, team_before = self._with_accepted(filter(None, [f"team#{name}", enrollment]), [f"team#{name}"])
         derived = self._enrolled(name, written)
         # nothing begins for an account that is blocked; what is there stays, without access
         if found and derived and not team_before and self._read([block_of(found[1])], [])[0]:
@@ -168,7 +176,7 @@ class _Reader:
         named = {*asked_for, *(last.quotas if last else ())}
         names = _datasets_of(item) | (last.datasets if last else frozenset())
         referred = {f"dataset#{dataset}" for dataset in names} | {f"cluster#{name}" for name in named}
-        written, accepted_before = self._read(referred, referred)
+        written, accepted_before = self._with_accepted(referred, referred)
         clusters, facts, cluster_notes = _clusters(named, written, accepted_before)
         datasets, dataset_notes = _datasets(names, written, accepted_before)
         prefix = self.settings.installation.prefix
@@ -210,32 +218,44 @@ class _Reader:
             return None
         enrollment, account = enrolled_team
         item = written.get(f"enrollment#{enrollment}")
-        known = known_accounts(self.settings, [account])
+        known = known_accounts(self.state, [account])
         return team_of(item, known[account]) if item and account in known else Enrolled(None)
 
     def _with_accounts(self, records: TeamRecords) -> TeamRecords:
         named = records.named_accounts | ({own[1]} if (own := enrolled(records.name)) else set())
-        known = all_known_accounts(self.settings) if records.selects else known_accounts(self.settings, named)
-        lines = records.team.members if records.team else ()
-        selected = {one.id for one in known.values() if any(line.selector and line.selects(one) for line in lines)}
-        accounts = with_blocks(known, named | selected, self._read(map(block_of, named | selected), [])[0])
+        known, selected = all_known_accounts(self.state) if records.selects else {}, frozenset[str]()
+        if records.team and records.selects:
+            lines = [line for line in records.team.members if line.selector]
+            selected = frozenset(
+                account.id for account in known.values() if any(line.selects(account) for line in lines)
+            )
+        needed = named | selected
+        written, rows = self._read(map(block_of, needed), map(place_of, needed - known.keys()))
+        accounts = with_blocks({**known, **accounts_in(rows)}, needed, written)
         gone = [
             f"account {account} is {accounts[account].standing}: nobody has access from it or to its clusters, "
             "and its data is shared with nobody"
-            for account in sorted(named | selected)
+            for account in sorted(needed)
             if is_gone(accounts, account) and (account in records.named_accounts or accounts[account].blocked)
         ]
         records = replace(records, accounts=accounts)
         idle = (f"{selector} selects no account now" for selector in records.idle_selectors)
         return replace(records, notes=(*records.notes, *gone, *idle))
 
-    def _read(self, records: Iterable[str], accepted: Collection[str]) -> tuple[dict[str, Item], dict[str, Item]]:
+    def _with_accepted(
+        self, records: Iterable[str], accepted: Collection[str]
+    ) -> tuple[dict[str, Item], dict[str, Item]]:
         """These records as they are written, and what was accepted of those in ``accepted`` last."""
+        written, rows = self._read(records, ((record, "accepted") for record in accepted))
+        return written, {str(row["id"]): row for row in rows}
+
+    def _read(self, records: Iterable[str], rows: Iterable[tuple[str, str]]) -> tuple[dict[str, Item], list[Item]]:
+        """These records as they are written, and those of the state's rows that exist."""
         ids = list(records)
         asked = [record for record in ids if record not in self.instead]
-        written, accepted_before = read_together(self.registry, asked, self.state, "accepted", accepted)
+        existing, written = self.state.get_with_records(rows, self.registry, asked)
         replaced = {record: item for record in ids if (item := self.instead.get(record)) is not None}
-        return {**written, **replaced}, accepted_before
+        return {**written, **replaced}, existing
 
 
 def _last_team(name: str, stored: Item | None) -> tuple[Team | None, frozenset[str]]:

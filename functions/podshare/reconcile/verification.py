@@ -23,10 +23,10 @@ MOST_SHOWN = 20  # violations and differences in the execution's history; a stat
 def verify_team(settings: Settings, team: str) -> dict[str, Any]:
     """Read everything of a team back, verify it, and keep its proof."""
     context = reading_context(settings, team)
-    records = read_records(settings, team)
+    records = read_records(settings, context.state, team)
     desired = desired_resources(records, records.known_facts, settings.installation)
     known = context.inventory.keys()
-    observed = observe_resources(settings, context, desired, known, named=records.accounts, facts=records.known_facts)
+    observed = observe_resources(context, desired, known, named=records.accounts, facts=records.known_facts)
     return keep_access_report(
         context, desired, observed, verified(context, records, records.known_facts, desired, observed)
     )
