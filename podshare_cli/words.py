@@ -75,19 +75,28 @@ def plan(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"    {number}. {STAGES.get(stage['stage'], stage['stage'].replace('_', ' '))}"
         for change in stage["changes"]:
             yield from _change(change)
-    chains = [*found["allocate"], *found["grant"]]
-    if chains:
+    provisions = _by_reason([*found["allocate"], *found["grant"]])
+    if provisions:
         yield f"  {'Then provision' if stages else 'Provision'} (independent changes in parallel):"
-    for chain in chains:
-        yield f"    • {escape(str(chain['about']))}"
-        for batch in chain["waves"]:
-            for change in batch["changes"]:
-                yield from _change(change)
+    for reason, changes in provisions.items():
+        yield f"    • {escape(reason)}"
+        for change in changes:
+            yield from _change(change)
     for line in access_points(found.get("access_points", [])):
         yield f"  [dim]{escape(line)}[/]"
     if found.get("left"):
         yield f"  [yellow]{found['left']} more changes follow in the next run.[/]"
     yield from _hindrances(found)
+
+
+def _by_reason(chains: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """The changes of dependency chains, in their order, by what asks for the first change of each chain."""
+    reasons, changes = dict[int, str](), dict[str, list[Mapping[str, Any]]]()
+    for chain in chains:
+        for change in (change for batch in chain["waves"] for change in batch["changes"]):
+            reason = reasons.setdefault(change["lane"], change["why"])
+            changes.setdefault(reason, []).append(change)
+    return changes
 
 
 def access_points(points: Iterable[Mapping[str, str]]) -> Iterator[str]:

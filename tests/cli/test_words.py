@@ -31,7 +31,9 @@ def test_a_plan_tells_what_is_cut_first_in_its_order_then_what_is_provided() -> 
             {"stage": "cluster_access", "changes": [_change("delete", "access_entry", entry, why="no longer desired")]},
             {"stage": "trust", "changes": [_change("cut", "role", "podshare-vision-1a2b3c4d")]},
         ],
-        grant=[{"about": "dataset drafts", "waves": [{"changes": [_change("create", "access_point", "podshare-v")]}]}],
+        grant=[
+            {"waves": [{"changes": [_change("create", "access_point", "podshare-v", why="dataset drafts", lane=0)]}]}
+        ],
     )
     assert _lines(plan) == [
         "vision: 3 changes (0f)",
@@ -42,18 +44,37 @@ def test_a_plan_tells_what_is_cut_first_in_its_order_then_what_is_provided() -> 
         "       cut    role podshare-vision-1a2b3c4d in 111111111111",
         "  Then provision (independent changes in parallel):",
         "    • dataset drafts",
-        "       create access point podshare-v in 111111111111",
+        "       create access point podshare-v in 111111111111 — dataset drafts",
     ]
 
 
 def test_differences_stand_below_their_change() -> None:
     """A person sees which field goes from what to what; brackets in values are no markup."""
     differs = [{"field": "resources", "from": '[{"Count": 4}]', "to": '[{"Count": 6}]'}]
-    quota = _change("update", "compute_quota", "abcdefghijkl/podshare-vision", "hyperpod-eks", differs=differs)
-    lines = _lines(_plan(count=1, allocate=[{"about": "the team's quota", "waves": [{"changes": [quota]}]}]))
+    about = {"why": "the team's quota", "lane": 0, "differs": differs}
+    quota = _change("update", "compute_quota", "abcdefghijkl/podshare-vision", "hyperpod-eks", **about)
+    lines = _lines(_plan(count=1, allocate=[{"waves": [{"changes": [quota]}]}]))
     assert lines[-2:] == [
-        "       update compute quota podshare-vision in 111111111111",
+        "       update compute quota podshare-vision in 111111111111 — the team's quota",
         '              resources: [{"Count": 4}] → [{"Count": 6}]',
+    ]
+
+
+def test_what_is_provided_is_grouped_by_what_asks_for_it() -> None:
+    """Changes of one reason stand together, in their order, also where their chains share batches with others."""
+    member, dataset = {"why": "member 222222222222", "lane": 0}, {"why": "dataset drafts", "lane": 1}
+    first = [
+        _change("create", "role", "podshare-v", **member),
+        _change("create", "access_point", "podshare-v", **dataset),
+    ]
+    second = [_change("create", "access_entry", "arn:aws:iam::111111111111:role/podshare-v", **member)]
+    lines = _lines(_plan(count=3, grant=[{"waves": [{"changes": first}, {"changes": second}]}]))
+    assert [line.split()[:3] for line in lines[2:]] == [
+        ["•", "member", "222222222222"],
+        ["create", "role", "podshare-v"],
+        ["create", "access", "entry"],
+        ["•", "dataset", "drafts"],
+        ["create", "access", "point"],
     ]
 
 
