@@ -23,10 +23,7 @@ STEPS = (
     "RecordOutcome",
 )
 _APPLY = frozenset({"ApplyCut", "ApplyProvision"})
-_REPORT = _APPLY | {
-    "CutFailed",
-    "ProvisionFailed",
-}  # the latter of what no function reported, because it failed as a whole
+_REPORT = _APPLY | {"CutFailed", "ProvisionFailed"}  # the latter for a function that failed as a whole
 _ENDS = {
     "ExecutionFailed": "executionFailedEventDetails",
     "ExecutionTimedOut": "executionTimedOutEventDetails",
