@@ -125,8 +125,8 @@ MUTANTS = (
         f"{_RECONCILE}/recording.py",
         (
             (
-                'verified_at = verification.get("at") if verification.get("verified") else former.get("verified_at")',
-                'verified_at = former.get("verified_at") or verification.get("at")',
+                'verified_at = verification.get("at") if is_verified else (state.get(STATUSES, part) or {}).get("verified_at")',
+                'verified_at = (state.get(STATUSES, part) or {}).get("verified_at") or verification.get("at")',
             ),
         ),
         "READY, verified at",
