@@ -50,7 +50,8 @@ def desired(
     it has nothing. Objects of a cluster whose API podshare
     does not use are ``by_hand``.
     """
-    present = {name: dataset for name, dataset in datasets.items() if not is_gone(accounts, dataset.account)}
+    granted = {name: datasets[name] for name in team.datasets if name in datasets}
+    present = {name: dataset for name, dataset in granted.items() if not is_gone(accounts, dataset.account)}
     nobody = without_access(team)
     found: dict[Key, Resource] = {}
     for cluster in sorted(clusters, key=lambda one: one.name):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from podshare.installation import MANAGED_BY_TAG, TEAM_TAG, Installation
 from podshare.kinds import names
@@ -15,9 +16,12 @@ CLUSTER_TAG = "podshare:cluster"
 DATASET_TAG = "podshare:dataset"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TeamOnCluster:
-    """A team on one of its clusters, with everything that its resources there are computed from."""
+    """A team on one of its clusters, with everything that its resources there are computed from.
+
+    Each of them asks for the ARN and the tags, so both are computed once.
+    """
 
     team: Team
     quota: Quota
@@ -26,7 +30,7 @@ class TeamOnCluster:
     datasets: Mapping[str, Dataset]
     installation: Installation
 
-    @property
+    @cached_property
     def eks_arn(self) -> str:
         """The ARN of the EKS cluster."""
         return self.cluster.eks_arn(self.installation.partition)
@@ -34,12 +38,18 @@ class TeamOnCluster:
     def tags(self, **more: str) -> dict[str, str]:
         """The organization's own; ownership and cost allocation: whose, by whom, for which part of the record."""
         return {
+            **self._tags_of_all,
+            **{f"podshare:{name.replace('_', '-')}": tag_value(value) for name, value in more.items()},
+        }
+
+    @cached_property
+    def _tags_of_all(self) -> dict[str, str]:
+        return {
             **self.installation.resource_tags,
             TEAM_TAG: self.team.name,
             MANAGED_BY_TAG: self.installation.manager,
             "podshare:owner": self.team.owner,
             CLUSTER_TAG: self.cluster.name,
-            **{f"podshare:{name.replace('_', '-')}": tag_value(value) for name, value in more.items()},
         }
 
     @property

@@ -210,7 +210,7 @@ def _bounded(value: Any) -> str:
 
 
 def _revoking(desired: Resource | None, observed: Observation) -> Iterator[tuple[Stage, Change]]:
-    if not isinstance(observed, Resource):
+    if not isinstance(observed, Resource) or observed == desired:
         return
     if desired is None:
         revoked = observed.revoked()
@@ -253,7 +253,7 @@ def _by_stage(steps: Iterable[tuple[Stage, Change]]) -> dict[Stage, Batch]:
 def _adding(desired: Resource, observed: Observation) -> Change | None:
     if observed is None:
         return _change(desired, Action.CREATE, desired.why)
-    if not isinstance(observed, Resource):
+    if not isinstance(observed, Resource) or observed == desired:
         return None
     kept = observed.intersection(desired)
     if kept is None:
