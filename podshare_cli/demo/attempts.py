@@ -49,15 +49,9 @@ class Question(Enum):
     LEFTOVERS = ("Offboarded: is anything left that podshare can delete?", "no")
     OTHERS_KEEP = ("Do everybody else's resources and access stay as they were?", "yes")
 
-    @property
-    def text(self) -> str:
-        """The question."""
-        return self.value[0]
-
-    @property
-    def expected(self) -> str:
-        """The answer: yes or no."""
-        return self.value[1]
+    def __init__(self, text: str, expected: str) -> None:
+        self.text = text
+        self.expected = expected  # the answer: yes or no
 
 
 @dataclass(frozen=True)
@@ -196,33 +190,18 @@ class Checker:
     ) -> Iterator[Check]:
         s3, point = self._client("s3", keys), self._way_to(team, dataset)
         sample = f"{prefix}{_POD}.txt"
-        if writes:
-            yield _allowed(
-                Question.GRANTED_DATA, f"writes {sample}", lambda: s3.put_object(Bucket=point, Key=sample, Body=b"demo")
-            )
-        else:
-            yield _refused(
-                Question.OTHER_DATA,
-                f"may not write {sample}",
-                lambda: s3.put_object(Bucket=point, Key=sample, Body=b"demo"),
-            )
-        yield _allowed(
-            Question.GRANTED_DATA, f"lists {prefix}", lambda: s3.list_objects_v2(Bucket=point, Prefix=prefix)
-        )
         inside = sample if writes else next(key for key in OBJECTS[dataset.bucket] if key.startswith(prefix))
-        yield _allowed(Question.GRANTED_DATA, f"reads {inside}", lambda: s3.get_object(Bucket=point, Key=inside))
+        granted, other = partial(_allowed, Question.GRANTED_DATA), partial(_refused, Question.OTHER_DATA)
+        put = partial(s3.put_object, Bucket=point, Key=sample, Body=b"demo")
+        yield granted(f"writes {sample}", put) if writes else other(f"may not write {sample}", put)
+        yield granted(f"lists {prefix}", lambda: s3.list_objects_v2(Bucket=point, Prefix=prefix))
+        yield granted(f"reads {inside}", lambda: s3.get_object(Bucket=point, Key=inside))
         if writes:
-            yield _allowed(
-                Question.GRANTED_DATA, f"deletes {sample}", lambda: s3.delete_object(Bucket=point, Key=sample)
-            )
-        yield _refused(Question.OTHER_DATA, f"may not read {outside}", lambda: s3.get_object(Bucket=point, Key=outside))
-        yield _refused(
-            Question.OTHER_DATA, "may not list the rest", lambda: s3.list_objects_v2(Bucket=point, Prefix="")
-        )
+            yield granted(f"deletes {sample}", lambda: s3.delete_object(Bucket=point, Key=sample))
+        yield other(f"may not read {outside}", lambda: s3.get_object(Bucket=point, Key=outside))
+        yield other("may not list the rest", lambda: s3.list_objects_v2(Bucket=point, Prefix=""))
         if dataset.data_role == "access_point":
-            yield _refused(
-                Question.OTHER_DATA, "may not go around it", lambda: s3.get_object(Bucket=dataset.bucket, Key=outside)
-            )
+            yield other("may not go around it", lambda: s3.get_object(Bucket=dataset.bucket, Key=outside))
 
     def open_sessions(self, team: Team) -> list[OpenSession]:
         """Sessions of all people and pods of a team; each attempt holds once its access is revoked."""
@@ -250,34 +229,23 @@ class Checker:
     @contextmanager
     def _pod(self, scientist: Keys, team: Team, account: ServiceAccount) -> Iterator[Keys]:
         """The credentials that a pod gets, which a scientist has started; it is ended in the end."""
-        self._start_pod(scientist, team, account)
-        try:
-            yield self._pod_keys(team, account)
-        finally:
-            self._end_pod(scientist, team, account)
-
-    def _pod_keys(self, team: Team, account: ServiceAccount) -> Keys:
-        found = pod_identity.credentials_of_pod(EKS_CLUSTER_ARN, team.namespace, account.name, _pod_name(account))
-        return {"AccessKeyId": found.access_key, "SecretAccessKey": found.secret_key, "SessionToken": found.token}
-
-    def _start_pod(self, keys: Keys, team: Team, account: ServiceAccount) -> None:
         container = {"name": "train", "image": "public.ecr.aws/docker/library/python:3.13", "command": ["true"]}
+        name, path = f"{_POD}-{account.name.replace('.', '-')}", f"/api/v1/namespaces/{team.namespace}/pods"
+        labels = {"kueue.x-k8s.io/queue-name": f"{team.namespace}-localqueue"}
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {
-                "name": _pod_name(account),
-                "namespace": team.namespace,
-                "labels": {"kueue.x-k8s.io/queue-name": f"{team.namespace}-localqueue"},
-            },
+            "metadata": {"name": name, "namespace": team.namespace, "labels": labels},
             "spec": {"serviceAccountName": account.name, "restartPolicy": "Never", "containers": [container]},
         }
-        status, answer = self._ask_cluster(keys, "POST", f"/api/v1/namespaces/{team.namespace}/pods", pod)
+        status, answer = self._ask_cluster(scientist, "POST", path, pod)
         if status >= 300:
             raise RuntimeError(f"a scientist of {team.name} could not start a pod: HTTP {status}: {answer}")
-
-    def _end_pod(self, keys: Keys, team: Team, account: ServiceAccount) -> None:
-        self._ask_cluster(keys, "DELETE", f"/api/v1/namespaces/{team.namespace}/pods/{_pod_name(account)}", None)
+        try:
+            keys = pod_identity.credentials_of_pod(EKS_CLUSTER_ARN, team.namespace, account.name, name)
+            yield {"AccessKeyId": keys.access_key, "SecretAccessKey": keys.secret_key, "SessionToken": keys.token}
+        finally:
+            self._ask_cluster(scientist, "DELETE", f"{path}/{name}", None)
 
     def _way_to(self, team: Team, dataset: Dataset) -> str:
         """What pods name as the bucket: the team's access point, or the bucket itself by a target role."""
@@ -334,10 +302,6 @@ def _review(namespace: str) -> dict[str, Any]:
 
 def _members(team: Team) -> tuple[Member, ...]:
     return members(team.members, {})
-
-
-def _pod_name(account: ServiceAccount) -> str:
-    return f"{_POD}-{account.name.replace('.', '-')}"
 
 
 def _allowed(question: Question, claim: str, call: Callable[[], Any]) -> Check:
