@@ -88,13 +88,10 @@ def write(connection: "Connection", item: Item, refused: str = "") -> None:
 
 
 def _write(options: Options, plans: Mapping[str, str], reason: str) -> None:
-    from podshare_cli.output import print_json
-
     approved = dict(sorted(plans.items()))
     for team, plan in approved.items():
         write(options.connection, approval(options.connection, team, plan, reason))
-    if options.as_json:
-        print_json({"approved": approved})
+    options.show({"approved": approved})
     for team, plan in approved.items():
         options.say(f"approved: plan {plan} of team {team}")
     if not plans:

@@ -7,7 +7,6 @@ from podshare_cli.admin_tables import Registry, State
 from podshare_cli.approve import owner_of, write
 from podshare_cli.confirming import ask
 from podshare_cli.options import Options
-from podshare_cli.output import print_json
 
 
 def block(options: Options, account: str, reason: str, *, yes: bool) -> None:
@@ -50,8 +49,7 @@ def _teams(options: Options, account: str) -> list[str]:
 
 
 def _report(options: Options, account: str, *, blocked: bool, lines: list[str]) -> None:
-    if options.as_json:
-        print_json({"account": account, "blocked": blocked, "teams": _teams(options, account)})
+    options.show({"account": account, "blocked": blocked, "teams": _teams(options, account)})
     if blocked:
         lines = [*lines, f"account {account} is blocked; unblock it with podshare account unblock {account}"]
     options.say("\n".join(lines))

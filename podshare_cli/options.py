@@ -51,13 +51,13 @@ class Options:
 
         return Connection(self.prefix or DEFAULT_PREFIX, self.profile, self.region)
 
-    def show(self, data: object, view: "Callable[[], RenderableType]") -> None:
-        """Print what a command has found on stdout: as JSON, or as its view for people."""
+    def show(self, data: object, view: "Callable[[], RenderableType] | None" = None) -> None:
+        """Print what a command has found on stdout: as JSON, or as its view for people, if it has one for them."""
         from podshare_cli.output import print_json, stdout  # rich takes its time
 
         if self.as_json:
             print_json(data)
-        else:
+        elif view:
             stdout().print(view())
 
     def say(self, text: str) -> None:

@@ -36,8 +36,5 @@ def resume(options: Options) -> None:
 
 
 def _report(options: Options, *, paused: bool, told: str) -> None:
-    from podshare_cli.output import print_json
-
-    if options.as_json:
-        print_json({"paused": paused})
+    options.show({"paused": paused})
     options.say(told)

@@ -44,10 +44,7 @@ def _group(
             users = [] if each.result == "unchanged" else affected_teams(options.connection, each.item)
             written.append({**each.as_dict(), "reconciled": users})
             options.say(f"{each.item['id']}: {each.result}{_reconciled_text(users)}")
-        if options.as_json:
-            from podshare_cli.output import print_json
-
-            print_json({"records": written})
+        options.show({"records": written})
 
     @app.command("get", help=f"Show {one}'s record.", epilog=examples(f"podshare {kind} get {example} --yaml"))
     @takes_options
@@ -151,11 +148,9 @@ def _confirm_and_delete(options: Options, record_id: str, what: str, *, yes: boo
 
 def _delete(options: Options, record_id: str, users: list[str]) -> None:
     from podshare_cli.admin_tables import Registry
-    from podshare_cli.output import print_json
 
     Registry(options.connection).delete(record_id)
-    if options.as_json:
-        print_json({"id": record_id, "result": "deleted", "reconciled": users})
+    options.show({"id": record_id, "result": "deleted", "reconciled": users})
     options.say(f"{record_id}: deleted{_reconciled_text(users)}")
 
 
@@ -172,10 +167,10 @@ def show_record(options: Options, record_id: str, *, as_yaml: bool) -> None:
 def print_record(options: Options, item: Mapping[str, object], remark: str) -> None:
     """Print a record as JSON, or as YAML with a remark behind it."""
     from podshare_cli.documents import to_yaml
-    from podshare_cli.output import print_json, stdout
+    from podshare_cli.output import stdout
 
+    options.show(item)
     if options.as_json:
-        print_json(item)
         return
     console = stdout()
     console.out(to_yaml(item), end="", highlight=False)

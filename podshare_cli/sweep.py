@@ -39,10 +39,8 @@ def sweep(
         following = FollowingSweep(executions, arn)
         _follow(options, following)
         _show(options, {**following.run.summary, "execution": arn})
-    elif options.as_json:
-        from podshare_cli.output import print_json
-
-        print_json({"execution": arn})
+    else:
+        options.show({"execution": arn})
 
 
 def _last(options: Options) -> Mapping[str, Any]:

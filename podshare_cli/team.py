@@ -67,11 +67,8 @@ def put(
     changed = {team for team, record_id in records.items() if record_id in new}
     followings = _followings(executions, known, {team: records[team] for team in changed})
     ended = _follow(options, followings)
-    if options.as_json:
-        from podshare_cli.output import print_json
-
-        print_json({"records": [one.as_dict() for one in written], "teams": [one.as_dict() for one in ended]})
-    elif wait:
+    options.show({"records": [one.as_dict() for one in written], "teams": [one.as_dict() for one in ended]})
+    if wait and not options.as_json:
         for team in sorted(known.keys() - changed):
             _show_status(options, team)
     settled = {team: _state(options, team) for team in known.keys() - changed}
@@ -116,7 +113,7 @@ def delete(options: Options, name: Name, wait: Wait = False, yes: Yes = False) -
     from podshare_cli import confirming
     from podshare_cli.admin_tables import Registry
     from podshare_cli.executions import Executions
-    from podshare_cli.output import print_json, say
+    from podshare_cli.output import say
 
     _refuse_enrolled(options, name)
     registry = Registry(options.connection)
@@ -136,8 +133,7 @@ def delete(options: Options, name: Name, wait: Wait = False, yes: Yes = False) -
     registry.delete(f"team#{name}")
     options.say(f"team#{name}: deleted")
     ended = _follow(options, _followings(executions, {name: known}, {name: f"team#{name}"}) if wait else [])
-    if options.as_json:
-        print_json({"id": f"team#{name}", "result": "deleted", "teams": [one.as_dict() for one in ended]})
+    options.show({"id": f"team#{name}", "result": "deleted", "teams": [one.as_dict() for one in ended]})
     _require({one.run.team: one.run.state for one in ended}, "DELETED")
 
 
@@ -257,10 +253,7 @@ def reconcile(options: Options, name: Name, wait: Wait = False) -> None:
     arn = executions.start(name)
     options.say(f"team#{name}: reconciling ({arn})")
     ended = _follow(options, [Following(executions, name, arn=arn)] if wait else [])
-    if options.as_json:
-        from podshare_cli.output import print_json
-
-        print_json({"team": name, "execution": arn, "teams": [one.as_dict() for one in ended]})
+    options.show({"team": name, "execution": arn, "teams": [one.as_dict() for one in ended]})
     good = "READY" if not ended or _is_wanted(options, name) else "DELETED"
     _require({one.run.team: one.run.state for one in ended}, good)
 
@@ -396,18 +389,14 @@ def _teams_in(options: Options, items: "list[dict[str, Any]]") -> list[str]:
 def _show_plans(options: Options, records: "list[dict[str, Any]]", teams: "Iterable[str]") -> None:
     from podshare_cli import dry_runs as planning
     from podshare_cli import words
-    from podshare_cli.output import print_json, stdout
+    from podshare_cli.output import stdout
 
     plans = [planning.dry_run(options.connection, team, records) for team in teams]
-    if options.as_json:
-        print_json(plans)
-    else:
-        console = stdout()
-        if not plans:
-            console.print("No team uses these records: nothing would change.")
-        for found in plans:
-            for line in words.plan(found):
-                console.print(line, soft_wrap=True)
+    options.show(plans)
+    if not options.as_json:
+        lines = [line for found in plans for line in words.plan(found)]
+        for line in lines or ["No team uses these records: nothing would change."]:
+            stdout().print(line, soft_wrap=True)
     if bad := [found["team"] for found in plans if found.get("problems")]:
         raise Failure(f"Invalid record: {', '.join(bad)}; podshare would grant nothing that it adds.")
     blocked = {found["team"]: blocker for found in plans for blocker in found["obstacles"] if not blocker.get("waits")}

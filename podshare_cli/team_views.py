@@ -17,7 +17,7 @@ from podshare.kinds.role.shape import member_principals
 from podshare.kinds.team_on_cluster import role_holder
 from podshare.registry.accounts import Account
 from podshare.registry.membership import Member, members
-from podshare.registry.parsing import clusters_of, enrolled, parse, parse_team
+from podshare.registry.parsing import clusters_of, datasets_of, enrolled, parse, parse_team
 from podshare.registry.problems import InvalidRecord
 from podshare.registry.records import Cluster, Team
 from podshare_cli import words
@@ -120,16 +120,7 @@ def _row(name: str, item: Mapping[str, Any] | None, status: Mapping[str, Any]) -
         "clusters": [*clusters_of(item or {})],
         "members": [_member(member) for member in (item or {}).get("members", [])],
         "quota": [*_quotas(item or {})],
-        "datasets": sorted(
-            {
-                str(grant.get("dataset"))
-                for grants in (
-                    (item or {}).get("file_systems", []),
-                    *(account.get("datasets", []) for account in (item or {}).get("service_accounts", [])),
-                )
-                for grant in grants
-            }
-        ),
+        "datasets": sorted(datasets_of(item or {})),
         "at": status.get("at"),
         "verified_at": status.get("verified_at"),
         "reason": problem_text(problems[0])[0] if problems else None,

@@ -7,7 +7,7 @@ from typing import Any
 from podshare.registry.acceptance import accept_team
 from podshare.registry.accounts import Account
 from podshare.registry.enrollments import team_name, team_of
-from podshare.registry.parsing import Record, clusters_of, enrolled, parse, plain
+from podshare.registry.parsing import Record, clusters_of, datasets_of, enrolled, parse, plain
 from podshare.registry.problems import InvalidRecord, Problem
 from podshare.registry.records import Cluster, Dataset
 from podshare.registry.templates import rendered
@@ -207,12 +207,4 @@ def _clusters(item: Mapping[str, Any]) -> set[str]:
 
 
 def _datasets(item: Mapping[str, Any]) -> set[str]:
-    """The datasets that a record names, which need not be acceptable."""
-    fields = _team_fields(item)
-    grants = [*_rows(fields.get("file_systems"))]
-    grants += [grant for row in _rows(fields.get("service_accounts")) for grant in _rows(row.get("datasets"))]
-    return {str(grant["dataset"]) for grant in grants if "dataset" in grant}
-
-
-def _rows(value: object) -> list[Mapping[str, Any]]:
-    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
+    return datasets_of(_team_fields(item))

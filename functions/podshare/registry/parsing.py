@@ -66,6 +66,16 @@ def clusters_of(fields: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(name) for name in named if is_name(name)))
 
 
+def datasets_of(fields: Mapping[str, Any]) -> set[str]:
+    """The datasets that a team's record names, however wrong the rest of it is."""
+    grants = [grant for row in _rows(fields.get("service_accounts")) for grant in _rows(row.get("datasets"))]
+    return {str(row["dataset"]) for row in (*_rows(fields.get("file_systems")), *grants) if "dataset" in row}
+
+
+def _rows(value: object) -> list[Mapping[str, Any]]:
+    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
+
+
 def plain(value: Any, depth: int = 0) -> Any:
     """An item as DynamoDB returns it, with ordinary numbers and sorted sets: 2, 2.0 and Decimal('2.00') alike.
 
