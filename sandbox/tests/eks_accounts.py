@@ -1,44 +1,64 @@
-"""Two accounts with administrators, and a cluster: what the tests of EKS, its Kubernetes API and pod identity share."""
+"""Accounts with administrators, and a cluster: what the tests of EKS, S3 and SageMaker share."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
+from types import ModuleType
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from moto import mock_aws
 from moto.iam.models import iam_backends
 
-HUB, SCIENTIST = "111111111111", "222222222222"
+from podshare_sandbox import clock
+
+HUB, SCIENTIST, DATA = "111111111111", "222222222222", "333333333333"
 REGION = "us-west-2"
+
 CLUSTER = "hyperpod-eks"
 CLUSTER_ARN = f"arn:aws:eks:{REGION}:{HUB}:cluster/{CLUSTER}"
+
+
 EVERYTHING = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
 
-_session: Any = boto3.Session()
+_session: Any = boto3.Session()  # parses the services' models once; its overloads want literal names
 
 
-def add_administrators() -> None:
-    """Give both accounts a user ``admin`` whose access key is always the same."""
-    for account in (HUB, SCIENTIST):
+def add_administrators(*accounts: str) -> None:
+    """Give each account, or hub and scientists', a user ``admin`` whose access key is always the same."""
+    for account in accounts or (HUB, SCIENTIST):
         backend = iam_backends[account]["aws"]
         backend.create_user(REGION, "admin")
         backend.put_user_policy("admin", "all", json.dumps(EVERYTHING))
         key = backend.create_access_key("admin")
-        key.access_key_id, key.secret_access_key = _credentials(account)
+        key.access_key_id, key.secret_access_key = credentials_of(account)
         backend.access_keys[key.access_key_id] = key
 
 
-def _credentials(account: str) -> tuple[str, str]:
+def credentials_of(account: str) -> tuple[str, str]:
+    """Access key and secret of the administrator of an account."""
     return f"AKIA{account}0000", f"secret-of-{account}"
 
 
 @cache
-def client(service: str, account: str = HUB) -> Any:
+def client(service: str, account: str = HUB, region: str = REGION) -> Any:
     """A client of the administrator of ``account``; making one takes longer than a test, so they are kept."""
-    access_key, secret_key = _credentials(account)
-    return _session.client(service, region_name=REGION, aws_access_key_id=access_key, aws_secret_access_key=secret_key)
+    access_key, secret_key = credentials_of(account)
+    return _session.client(service, region_name=region, aws_access_key_id=access_key, aws_secret_access_key=secret_key)
+
+
+@contextmanager
+def running_cluster(*services: ModuleType) -> Iterator[dict[str, Any]]:
+    """A cluster in an AWS of its own, with two accounts and these services of the sandbox."""
+    clock.set_scale(0.001)
+    with mock_aws():
+        for service in services:
+            service.install()
+        add_administrators()
+        yield make_cluster()
 
 
 def make_role(name: str, account: str = HUB, path: str = "/", trust: dict[str, Any] | None = None) -> str:

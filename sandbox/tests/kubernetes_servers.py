@@ -17,13 +17,17 @@ from typing import Any
 import pytest
 import requests
 import trustme
-from moto import mock_aws
 from requests.structures import CaseInsensitiveDict
 
-from podshare_sandbox import clock
 from podshare_sandbox.front_door import Request
 from podshare_sandbox.services import eks, kubernetes, sagemaker, sts
-from sandbox.tests.eks_accounts import CLUSTER, CLUSTER_ARN, add_administrators, client, make_cluster, make_role
+from sandbox.tests.eks_accounts import (
+    CLUSTER,
+    CLUSTER_ARN,
+    client,
+    make_role,
+    running_cluster,
+)
 from sandbox.tests.test_kubernetes import ADMIN, POLICY, make_token, session_of
 
 ASSETS = "KUBEBUILDER_ASSETS"
@@ -64,12 +68,7 @@ def path_of(manifest: dict[str, Any], collection: bool = False) -> str:
 @contextmanager
 def sandbox() -> Iterator[ApiServer]:
     """The sandbox's, of a cluster of its own."""
-    clock.set_scale(0.001)
-    with mock_aws():
-        for module in (sts, eks, kubernetes, sagemaker):
-            module.install()
-        add_administrators()
-        make_cluster()
+    with running_cluster(sts, eks, kubernetes, sagemaker):
         role = make_role("platform", path="/podshare/")
         client("eks").create_access_entry(clusterName=CLUSTER, principalArn=role)
         for policy, scope in ADMIN.items():

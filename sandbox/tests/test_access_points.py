@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
-import boto3
 import pytest
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -13,20 +12,17 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, ParamValidationError
 from moto import mock_aws
 from moto.core.models import botocore_stubber
-from moto.iam.models import iam_backends
 
 from podshare_sandbox.services import access_points, buckets
+from sandbox.tests.eks_accounts import DATA, HUB, REGION, add_administrators, credentials_of
+from sandbox.tests.eks_accounts import client as client_of_administrator
 
-DATA, HUB = "333333333333", "111111111111"
-REGION = "us-west-2"
 BUCKET, OTHER_BUCKET = "web-text-333333333333", "curated-images-333333333333"
 NAME = "podshare-vision-0a1b2c3d4e5f"
 ARN = f"arn:aws:s3:{REGION}:{DATA}:accesspoint/{NAME}"
 HOST = f"{NAME}-{DATA}.s3-accesspoint.{REGION}.amazonaws.com"
-ALL = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
 EVERY_BLOCK = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True)
 
-SESSION: Any = boto3.Session()  # parses the services' models once; its overloads want literal names
 ClientOf = Callable[..., Any]
 
 
@@ -36,8 +32,7 @@ def client() -> Iterator[ClientOf]:
     with mock_aws():
         buckets.install()
         access_points.install()
-        for account in (DATA, HUB):
-            add_admin(account)
+        add_administrators(DATA, HUB)
         for bucket in (BUCKET, OTHER_BUCKET):
             client_of("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         yield client_of
@@ -49,27 +44,9 @@ def control(client: ClientOf) -> Any:
     return client("s3control")
 
 
-def add_admin(account: str) -> None:
-    """Make an administrator with a key that never changes, so that clients can be kept."""
-    backend = iam_backends[account]["aws"]
-    backend.create_user(REGION, "admin")
-    backend.put_user_policy("admin", "all", json.dumps(ALL))
-    key = backend.create_access_key("admin")
-    key.access_key_id, key.secret_access_key = access_key(account), "secret"
-    backend.access_keys[key.access_key_id] = key
-
-
-def access_key(account: str) -> str:
-    """The id of the administrator's access key."""
-    return f"AKIA{account}TEST"
-
-
-@cache
 def client_of(service: str, account: str = DATA, region: str = REGION) -> Any:
     """A boto3 client as the account's administrator."""
-    return SESSION.client(
-        service, region_name=region, aws_access_key_id=access_key(account), aws_secret_access_key="secret"
-    )
+    return client_of_administrator(service, account, region)
 
 
 def create(control: Any, name: str = NAME, **more: Any) -> dict[str, Any]:
@@ -106,7 +83,7 @@ def refusal(call: Callable[[], Any]) -> tuple[str, int]:
 def get_signed(url: str) -> tuple[int, bytes]:
     """Status and body of a signed GET without an SDK, as the front door hands it in."""
     request = AWSRequest("GET", url, headers={"host": url.split("/")[2]})
-    S3SigV4Auth(Credentials(access_key(DATA), "secret"), "s3", REGION).add_auth(request)
+    S3SigV4Auth(Credentials(*credentials_of(DATA)), "s3", REGION).add_auth(request)
     answer = botocore_stubber.process_request(request.prepare())
     assert answer is not None
     status, _, body = answer

@@ -3,24 +3,20 @@
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
-from moto.iam.models import iam_backends
 
 from podshare_sandbox.services import buckets
+from sandbox.tests.eks_accounts import DATA, HUB, REGION, add_administrators
+from sandbox.tests.eks_accounts import client as client_of_administrator
 
-DATA, HUB = "333333333333", "111111111111"
-REGION = "us-west-2"
 BUCKET = "web-text-333333333333"
 ARN = f"arn:aws:s3:::{BUCKET}"
-ALL = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
 
-SESSION: Any = boto3.Session()  # parses the services' models once; its overloads want literal names
 ClientOf = Callable[..., Any]
 
 
@@ -29,33 +25,14 @@ def client() -> Iterator[ClientOf]:
     """boto3 clients as an administrator of any account; the data account has a bucket."""
     with mock_aws():
         buckets.install()
-        for account in (DATA, HUB):
-            add_admin(account)
+        add_administrators(DATA, HUB)
         client_of("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         yield client_of
 
 
-def add_admin(account: str) -> None:
-    """Make an administrator with a key that never changes, so that clients can be kept."""
-    backend = iam_backends[account]["aws"]
-    backend.create_user(REGION, "admin")
-    backend.put_user_policy("admin", "all", json.dumps(ALL))
-    key = backend.create_access_key("admin")
-    key.access_key_id, key.secret_access_key = access_key(account), "secret"
-    backend.access_keys[key.access_key_id] = key
-
-
-def access_key(account: str) -> str:
-    """The id of the administrator's access key."""
-    return f"AKIA{account}TEST"
-
-
-@cache
 def client_of(service: str, account: str = DATA, region: str = REGION) -> Any:
     """A boto3 client as the account's administrator."""
-    return SESSION.client(
-        service, region_name=region, aws_access_key_id=access_key(account), aws_secret_access_key="secret"
-    )
+    return client_of_administrator(service, account, region)
 
 
 def statement(**elements: Any) -> dict[str, Any]:

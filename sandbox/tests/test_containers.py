@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
 from podshare_sandbox import authorization, clock
 from podshare_sandbox.services import containers, eks, kubernetes, pod_identity, sts
@@ -17,10 +16,9 @@ from sandbox.tests.eks_accounts import (
     CLUSTER_ARN,
     HUB,
     REGION,
-    add_administrators,
     client,
-    make_cluster,
     make_role,
+    running_cluster,
 )
 
 NAMESPACE, ACCOUNT = "hyperpod-ns-vision", "trainer"
@@ -32,13 +30,7 @@ WHO = ["sts", "get-caller-identity", "--region", REGION]
 @pytest.fixture(autouse=True)
 def cluster() -> Iterator[None]:
     """A cluster with the agent and a service account; IAM decides every call."""
-    clock.set_scale(0.001)
-    with mock_aws():
-        for module in (sts, eks, pod_identity, kubernetes, containers):
-            module.install()
-        authorization.install()
-        add_administrators()
-        make_cluster()
+    with running_cluster(sts, eks, pod_identity, kubernetes, containers, authorization):
         client("eks").create_addon(clusterName=CLUSTER, addonName=pod_identity.AGENT_ADDON)
         time.sleep(clock.scaled(eks.ADDON_SECONDS))
         api = kubernetes.api_of(CLUSTER_ARN)

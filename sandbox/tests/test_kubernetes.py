@@ -20,7 +20,6 @@ from lightkube.models.authorization_v1 import ResourceAttributes, SelfSubjectAcc
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.authorization_v1 import SelfSubjectAccessReview
 from lightkube.resources.core_v1 import Namespace, ServiceAccount
-from moto import mock_aws
 from requests.structures import CaseInsensitiveDict
 
 from podshare_sandbox import clock
@@ -32,10 +31,10 @@ from sandbox.tests.eks_accounts import (
     HUB,
     REGION,
     SCIENTIST,
-    add_administrators,
     client,
     make_cluster,
     make_role,
+    running_cluster,
 )
 
 NAMESPACE, OTHER = "hyperpod-ns-vision", "hyperpod-ns-audio"
@@ -48,12 +47,7 @@ MERGE = "application/merge-patch+json"
 @pytest.fixture(autouse=True)
 def cluster() -> Iterator[None]:
     """A cluster with the namespaces of two teams."""
-    clock.set_scale(0.001)
-    with mock_aws():
-        for module in (sts, eks, kubernetes, sagemaker):
-            module.install()
-        add_administrators()
-        make_cluster()
+    with running_cluster(sts, eks, kubernetes, sagemaker):
         for name in (NAMESPACE, OTHER):
             system().apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         yield

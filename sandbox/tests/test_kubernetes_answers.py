@@ -6,15 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto import mock_aws
 from requests.structures import CaseInsensitiveDict
 
-from podshare_sandbox import clock
 from podshare_sandbox.front_door import Request
 from podshare_sandbox.services import eks, kubernetes, sagemaker, sts
 from podshare_sandbox.services.kubernetes import KubernetesApi
 from podshare_sandbox.services.kubernetes.resources import BY_KIND
-from sandbox.tests.eks_accounts import CLUSTER, CLUSTER_ARN, add_administrators, client, make_cluster, make_role
+from sandbox.tests.eks_accounts import (
+    CLUSTER,
+    CLUSTER_ARN,
+    client,
+    make_role,
+    running_cluster,
+)
 from sandbox.tests.test_kubernetes import ADMIN, POLICY, make_token, session_of
 
 Object = dict[str, Any]
@@ -27,12 +31,7 @@ NOT_AS_EKS = {"no token": "401 Unauthorized", "basic": "401 Unauthorized"}
 @pytest.fixture
 def cluster() -> Iterator[str]:
     """The token of an administrator of a cluster with everything that the calls ask for."""
-    clock.set_scale(0.001)
-    with mock_aws():
-        for module in (sts, eks, kubernetes, sagemaker):
-            module.install()
-        add_administrators()
-        make_cluster()
+    with running_cluster(sts, eks, kubernetes, sagemaker):
         role = make_role("platform", path="/podshare/")
         client("eks").create_access_entry(clusterName=CLUSTER, principalArn=role, kubernetesGroups=["administrators"])
         for policy, scope in ADMIN.items():

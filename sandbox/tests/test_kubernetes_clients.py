@@ -6,15 +6,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from moto import mock_aws
 from requests.structures import CaseInsensitiveDict
 
-from podshare_sandbox import clock
 from podshare_sandbox.front_door import Request, Response
 from podshare_sandbox.services import eks, kubernetes, sagemaker, sts
 from podshare_sandbox.services.kubernetes import custom_resources, definitions, journal
 from podshare_sandbox.services.kubernetes.resources import RESOURCES
-from sandbox.tests.eks_accounts import CLUSTER_ARN, add_administrators, client, make_cluster
+from sandbox.tests.eks_accounts import CLUSTER_ARN, client, running_cluster
 from sandbox.tests.test_kubernetes import ADMIN, make_member, make_token, session_of
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
@@ -71,12 +69,7 @@ class Client:
 @pytest.fixture
 def api() -> Iterator[Client]:
     """An administrator of a new cluster."""
-    clock.set_scale(0.001)
-    with mock_aws():
-        for module in (sts, eks, kubernetes, sagemaker):
-            module.install()
-        add_administrators()
-        make_cluster()
+    with running_cluster(sts, eks, kubernetes, sagemaker):
         yield Client()
 
 

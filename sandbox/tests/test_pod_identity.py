@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
 from podshare_sandbox import authorization, clock
 from podshare_sandbox.services import eks, kubernetes, pod_identity, sts
@@ -19,11 +18,10 @@ from sandbox.tests.eks_accounts import (
     HUB,
     REGION,
     SCIENTIST,
-    add_administrators,
     client,
-    make_cluster,
     make_role,
     refused,
+    running_cluster,
 )
 
 NAMESPACE, ACCOUNT = "hyperpod-ns-vision", "trainer"
@@ -44,13 +42,7 @@ TRUST = {
 @pytest.fixture(autouse=True)
 def cluster() -> Iterator[None]:
     """A cluster with the agent, whose namespace has a service account and a pod; IAM decides every call."""
-    clock.set_scale(0.001)
-    with mock_aws():
-        for module in (sts, eks, pod_identity, kubernetes):
-            module.install()
-        authorization.install()
-        add_administrators()
-        make_cluster()
+    with running_cluster(sts, eks, pod_identity, kubernetes, authorization):
         client("eks").create_addon(clusterName=CLUSTER, addonName=pod_identity.AGENT_ADDON)
         time.sleep(clock.scaled(eks.ADDON_SECONDS))
         api = kubernetes.api_of(CLUSTER_ARN)

@@ -3,9 +3,8 @@
 Sources: AWS Organizations User Guide, "Resource control policies (RCPs)", "RCP evaluation" and "RCP syntax".
 """
 
-import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,11 +14,14 @@ from podshare_sandbox.authorization import resource_control
 from podshare_sandbox.authorization.principals import identify, role_by_arn
 from podshare_sandbox.authorization.sessions import SessionRequest, open_session
 from podshare_sandbox.organization import DATA, HUB, HUB_REGION, MANAGEMENT, ROOT_ID, SCIENTISTS
+from sandbox.tests import control_policies
 from sandbox.tests.iam_accounts import allow, refused, session_client, trusting
+from sandbox.tests.iam_accounts import policy as document
 
 DENIED = "with an explicit deny in a resource control policy"
 KIND = {"Type": "RESOURCE_CONTROL_POLICY"}
-FULL_ACCESS = "p-RCPFullAWSAccess"
+FULL_ACCESS = control_policies.FULL_ACCESS[KIND["Type"]]
+attached = partial(control_policies.attached, KIND["Type"])
 DATA_UNIT = "ou-pods-datalake"
 BUCKET = organization.TEXT_BUCKET
 NO_READING = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*"}
@@ -29,8 +31,7 @@ MEMBER = SCIENTISTS[0]
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     """A sandbox without podshare, whose organization has resource control policies enabled."""
-    with Sandbox(time_scale=0.01) as running:
-        running.client("organizations", MANAGEMENT).enable_policy_type(RootId=ROOT_ID, PolicyType=KIND["Type"])
+    with control_policies.enabled(KIND["Type"]) as running:
         yield running
 
 
@@ -38,24 +39,6 @@ def sandbox() -> Iterator[Sandbox]:
 def management(sandbox: Sandbox) -> Any:
     """The management account's client of Organizations."""
     return sandbox.client("organizations", MANAGEMENT)
-
-
-def document(*statements: dict[str, Any]) -> str:
-    """A policy of the current version."""
-    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
-
-
-@contextmanager
-def attached(management: Any, target: str, *statements: dict[str, Any]) -> Iterator[str]:
-    """A resource control policy that is attached for a while; its id."""
-    made = management.create_policy(Name="limit", Description="", Content=document(*statements), **KIND)
-    policy_id = made["Policy"]["PolicySummary"]["Id"]
-    management.attach_policy(PolicyId=policy_id, TargetId=target)
-    try:
-        yield policy_id
-    finally:
-        management.detach_policy(PolicyId=policy_id, TargetId=target)
-        management.delete_policy(PolicyId=policy_id)
 
 
 @pytest.mark.parametrize("target", [DATA, DATA_UNIT, ROOT_ID])

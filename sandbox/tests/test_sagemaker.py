@@ -1,25 +1,20 @@
 """HyperPod clusters and task governance answer, refuse and take their time as SageMaker does."""
 
-import json
 import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
-from moto.iam.models import iam_backends
 
 from podshare_sandbox import clock
 from podshare_sandbox.services import eks, kubernetes, sagemaker
+from sandbox.tests.eks_accounts import HUB, REGION, add_administrators
+from sandbox.tests.eks_accounts import client as client_of
 
-HUB = "111111111111"
-REGION = "us-west-2"
-ALL = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
 EKS_ARN = f"arn:aws:eks:{REGION}:{HUB}:cluster/hyperpod-eks"
 ROLE = f"arn:aws:iam::{HUB}:role/hyperpod-nodes"
 GROUPS = [
@@ -29,7 +24,6 @@ GROUPS = [
 P5 = {"InstanceType": "ml.p5.48xlarge"}
 ABSENT = f"arn:aws:sagemaker:{REGION}:{HUB}:cluster/aaaaaaaaaaaa"
 
-SESSION: Any = boto3.Session()  # parses the services' models once; its overloads want literal names
 ClientOf = Callable[..., Any]
 
 
@@ -40,7 +34,7 @@ def client() -> Iterator[ClientOf]:
     with mock_aws():
         eks.install()
         sagemaker.install()
-        add_admin(HUB)
+        add_administrators(HUB)
         client_of("eks").create_cluster(
             name="hyperpod-eks",
             roleArn=f"arn:aws:iam::{HUB}:role/control-plane",
@@ -62,29 +56,6 @@ def api(client: ClientOf) -> Any:
 def cluster(api: Any) -> str:
     """The ARN of a HyperPod cluster."""
     return make_cluster(api)
-
-
-def add_admin(account: str) -> None:
-    """Make an administrator with a key that never changes, so that clients can be kept."""
-    backend = iam_backends[account]["aws"]
-    backend.create_user(REGION, "admin")
-    backend.put_user_policy("admin", "all", json.dumps(ALL))
-    key = backend.create_access_key("admin")
-    key.access_key_id, key.secret_access_key = access_key(account), "secret"
-    backend.access_keys[key.access_key_id] = key
-
-
-def access_key(account: str) -> str:
-    """The id of the administrator's access key."""
-    return f"AKIA{account}TEST"
-
-
-@cache
-def client_of(service: str, account: str = HUB, region: str = REGION) -> Any:
-    """A boto3 client as the account's administrator."""
-    return SESSION.client(
-        service, region_name=region, aws_access_key_id=access_key(account), aws_secret_access_key="secret"
-    )
 
 
 def add_task_governance(eks_client: Any) -> None:

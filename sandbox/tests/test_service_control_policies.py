@@ -3,9 +3,8 @@
 Sources: AWS Organizations User Guide, "Service control policies (SCPs)" and "SCP evaluation".
 """
 
-import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,12 +15,15 @@ from podshare_sandbox.authorization.policy import Authority, PrincipalNames, Req
 from podshare_sandbox.authorization.principals import authority_of, identify, role_by_arn
 from podshare_sandbox.authorization.sessions import SessionRequest, open_session
 from podshare_sandbox.organization import DATA, MANAGEMENT, ROOT_ID, SCIENTISTS
+from sandbox.tests import control_policies
 from sandbox.tests.iam_accounts import allow, refused, session_client, trusting
+from sandbox.tests.iam_accounts import policy as document
 
 SCIENCE = "ou-pods-science1"
-FULL_ACCESS = "p-FullAWSAccess"
 DENIED = "with an explicit deny in a service control policy"
 KIND = {"Type": "SERVICE_CONTROL_POLICY"}
+FULL_ACCESS = control_policies.FULL_ACCESS[KIND["Type"]]
+attached = partial(control_policies.attached, KIND["Type"])
 NO_IAM = {"Effect": "Deny", "Action": "iam:*", "Resource": "*"}
 MEMBER = SCIENTISTS[0]
 
@@ -29,8 +31,7 @@ MEMBER = SCIENTISTS[0]
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     """A sandbox without podshare, whose organization has service control policies enabled."""
-    with Sandbox(time_scale=0.01) as running:
-        running.client("organizations", MANAGEMENT).enable_policy_type(RootId=ROOT_ID, PolicyType=KIND["Type"])
+    with control_policies.enabled(KIND["Type"]) as running:
         yield running
 
 
@@ -38,27 +39,6 @@ def sandbox() -> Iterator[Sandbox]:
 def management(sandbox: Sandbox) -> Any:
     """The management account's client of Organizations."""
     return sandbox.client("organizations", MANAGEMENT)
-
-
-def document(*statements: dict[str, Any]) -> str:
-    """A policy of the current version."""
-    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
-
-
-@contextmanager
-def attached(management: Any, target: str, *statements: dict[str, Any]) -> Iterator[str]:
-    """A control policy that is attached for a while; its id."""
-    made = management.create_policy(Name="limit", Description="", Content=document(*statements), **KIND)
-    policy_id = made["Policy"]["PolicySummary"]["Id"]
-    management.attach_policy(PolicyId=policy_id, TargetId=target)
-    try:
-        yield policy_id
-    finally:
-        present = management.list_policies_for_target(TargetId=target, Filter=KIND["Type"])["Policies"]
-        if FULL_ACCESS not in {one["Id"] for one in present}:
-            management.attach_policy(PolicyId=FULL_ACCESS, TargetId=target)
-        management.detach_policy(PolicyId=policy_id, TargetId=target)
-        management.delete_policy(PolicyId=policy_id)
 
 
 @pytest.mark.parametrize("target", [MEMBER, SCIENCE, ROOT_ID])
