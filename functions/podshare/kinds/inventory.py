@@ -1,12 +1,15 @@
 """What podshare may have made for each team, as the state table remembers it."""
 
 import datetime
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from podshare.aws.tables import Item, State
 from podshare.kinds.base import Key, Kind
 from podshare.registry.records import DELETE_WORK
+
+_CHANGING = "attribute_exists(changing_since)"
 
 
 def in_inventories(state: State, named: Iterable[tuple[str, Key]]) -> frozenset[Key]:
@@ -56,46 +59,31 @@ class Inventory:
 
     def identity(self, key: Key) -> str:
         """The identity of ``key`` when it was last seen with podshare's tags; empty if it never was."""
-        row = self.state.get(self.item_id, f"resource#{key}") or {}
-        return str(row.get("identity", ""))
+        return str(self._row(key).get("identity", ""))
 
     def name(self, key: Key, identity: str, at: str) -> None:
         """Write down that ``key`` is there, and that this very resource is podshare's."""
-        self.state.update(
-            self.item_id,
-            f"resource#{key}",
-            "SET #key = :key, named_at = if_not_exists(named_at, :at), #identity = :identity",
-            None,
-            names={"#key": "key", "#identity": "identity"},  # reserved words of DynamoDB
-            key=str(key),
-            at=at,
-            identity=identity,
-        )
+        expression = "SET #key = :key, named_at = if_not_exists(named_at, :at), #identity = :identity"
+        values = {"key": str(key), "at": at, "identity": identity}
+        self._update(key, expression, None, names={"#key": "key", "#identity": "identity"}, **values)
 
     def begin(self, key: Key, at: str) -> None:
         """Write down that ``key`` is about to be made or changed, until ``settle`` or ``forget``."""
-        self.state.update(
-            self.item_id,
-            f"resource#{key}",
-            "SET changing_since = :at, named_at = if_not_exists(named_at, :at), #key = :key REMOVE doubted_in",
-            None,
-            names={"#key": "key"},  # a reserved word of DynamoDB
-            at=at,
-            key=str(key),
-        )
+        expression = "SET changing_since = :at, named_at = if_not_exists(named_at, :at), #key = :key REMOVE doubted_in"
+        self._update(key, expression, None, names={"#key": "key"}, at=at, key=str(key))
 
     def settle(self, key: Key, identity: str = "") -> None:
         """Write down that the last change of ``key`` was read back, as of which resource, or is long enough ago."""
-        part, condition = f"resource#{key}", "attribute_exists(changing_since)"
+        expression = "REMOVE changing_since, doubted_in"
         if identity:
-            expression, names = "SET #identity = :identity REMOVE changing_since, doubted_in", {"#identity": "identity"}
-            self.state.update(self.item_id, part, expression, condition, names=names, identity=identity)
+            names = {"#identity": "identity"}
+            self._update(key, f"SET #identity = :identity {expression}", _CHANGING, names=names, identity=identity)
         else:
-            self.state.update(self.item_id, part, "REMOVE changing_since, doubted_in", condition)
+            self._update(key, expression, _CHANGING)
 
     def is_changing(self, key: Key) -> bool:
         """Whether a change of ``key`` was begun and has not been read back since."""
-        return "changing_since" in (self.state.get(self.item_id, f"resource#{key}") or {})
+        return "changing_since" in self._row(key)
 
     def changing(self) -> dict[Key, Item]:
         """The rows of what was begun to be changed and has not been read back since."""
@@ -104,35 +92,26 @@ class Inventory:
 
     def mark_settling(self, key: Key, attempt: str) -> None:
         """Write down in which attempt it was not known first what became of ``key``."""
-        expression = "SET doubted_in = :attempt"
-        condition = "attribute_exists(changing_since)"
-        self.state.update(self.item_id, f"resource#{key}", expression, condition, attempt=attempt)
+        self._update(key, "SET doubted_in = :attempt", _CHANGING, attempt=attempt)
 
     def begin_drain(self, key: Key, now: datetime.datetime) -> datetime.datetime:
         """When it was first asked for that the work of this compute quota ends; ``now`` if it is now."""
-        row = self.state.update(
-            self.item_id,
-            f"resource#{key}",
-            "SET draining_since = if_not_exists(draining_since, :now)",
-            "attribute_exists(id)",
-            now=now.isoformat(),
-        )
+        row = self._update(key, "SET draining_since = if_not_exists(draining_since, :now)", now=now.isoformat())
         return datetime.datetime.fromisoformat(str(row["draining_since"])) if row else now
 
     def mark_inspected(self, key: Key) -> None:
         """Write down that podshare looks into the cluster of this compute quota, also where it knows no namespace."""
-        expression = "SET looked_into = :yes"
-        self.state.update(self.item_id, f"resource#{key}", expression, "attribute_exists(id)", yes=True)
+        self._update(key, "SET looked_into = :yes", yes=True)
 
     def is_inspected(self, key: Key) -> bool:
         """Whether podshare asks the API of the cluster of this compute quota."""
         if any(one.kind is Kind.NAMESPACE and one.container == key.container for one in self.keys()):
             return True
-        return bool((self.state.get(self.item_id, f"resource#{key}") or {}).get("looked_into"))
+        return bool(self._row(key).get("looked_into"))
 
     def end_drain(self, key: Key, run: str) -> None:
         """Write down that, in this run, the quota may go."""
-        self.state.update(self.item_id, f"resource#{key}", "SET drained_in = :run", "attribute_exists(id)", run=run)
+        self._update(key, "SET drained_in = :run", run=run)
 
     def is_drained(self, key: Key, run: str) -> bool:
         """Whether, in this run, the quota may go."""
@@ -148,32 +127,39 @@ class Inventory:
             "SET vacating_since = if_not_exists(vacating_since, :since), "
             "on_delete = if_not_exists(on_delete, :on_delete)"
         )
-        self.state.update(
-            self.item_id,
-            f"resource#{namespace}",
-            expression,
-            "attribute_exists(id)",
-            since=since,
-            on_delete=on_delete,
-        )
+        self._update(namespace, expression, since=since, on_delete=on_delete)
 
     def deletes_work(self, namespace: Key) -> bool:
         """Whether what can run in a namespace that was left is deleted: only if the record did not say to keep it."""
-        row = self.state.get(self.item_id, f"resource#{namespace}") or {}
-        return row.get("on_delete") == DELETE_WORK
+        return self._row(namespace).get("on_delete") == DELETE_WORK
 
     def is_vacating(self, namespace: Key) -> bool:
         """Whether the namespace was left, and was not seen empty since."""
-        return "vacating_since" in (self.state.get(self.item_id, f"resource#{namespace}") or {})
+        return "vacating_since" in self._row(namespace)
 
     def keep(self, keys: Collection[Key]) -> None:
         """Forget the drains of what is desired again, so that a later deletion waits again."""
         for row in self.state.query(self.item_id, f"resource#{Kind.COMPUTE_QUOTA}"):
-            if "draining_since" in row and Key.parse(str(row["key"])) in keys:
-                self.state.update(
-                    self.item_id, str(row["part"]), "REMOVE draining_since, drained_in", "attribute_exists(id)"
-                )
+            if "draining_since" in row and (key := Key.parse(str(row["key"]))) in keys:
+                self._update(key, "REMOVE draining_since, drained_in")
 
     def forget(self, key: Key) -> None:
         """Write down that ``key`` is known to be gone."""
         self.state.delete(self.item_id, f"resource#{key}")
+
+    def _row(self, key: Key) -> Item:
+        """The row of ``key``, empty if it has none."""
+        return self.state.get(self.item_id, f"resource#{key}") or {}
+
+    def _update(
+        self,
+        key: Key,
+        expression: str,
+        condition: str | None = "attribute_exists(id)",
+        /,
+        *,
+        names: Mapping[str, str] | None = None,
+        **values: Any,
+    ) -> Item | None:
+        """Update the row of ``key``; ``names`` stand for reserved words of DynamoDB."""
+        return self.state.update(self.item_id, f"resource#{key}", expression, condition, names=names, **values)
