@@ -24,7 +24,6 @@ def _group(
     """
     app = group(about)
     one = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
-
     example_put = f"podshare {kind} put examples/registry/{file}"
 
     @app.command("put", help=f"Write {kind} records{writes}", epilog=examples(example_put))
@@ -36,12 +35,11 @@ def _group(
 
         read = read_records(files, [kind])
         check_references(options.connection, read)
-        changed = differing(options.connection, read.items)
-        affected = {team for item in changed for team in affected_teams(options.connection, item)}
+        affected = affected_teams(options.connection, differing(options.connection, read.items))
         confirming.agree(options, affected, read.items, yes=yes)
         written = []
         for each in put_records(options.connection, read.items):
-            users = [] if each.result == "unchanged" else affected_teams(options.connection, each.item)
+            users = [] if each.result == "unchanged" else affected_teams(options.connection, [each.item])
             written.append({**each.as_dict(), "reconciled": users})
             options.say(f"{each.item['id']}: {each.result}{_reconciled_text(users)}")
         options.show({"records": written})
@@ -59,9 +57,12 @@ def _group(
         from podshare_cli.writing import teams_using
 
         rows = [
-            {kind: name_of(item), **{name: item.get(name, "") for name in fields}, "teams": teams}
+            {
+                kind: name_of(item),
+                **{name: item.get(name, "") for name in fields},
+                "teams": teams_using(options.connection, str(item["id"])),
+            }
             for item in Registry(options.connection).all_of(kind)
-            for teams in [teams_using(options.connection, str(item["id"]))]
         ]
         options.show(rows, lambda: _table(kind, fields, rows))
 

@@ -231,19 +231,15 @@ def _deployed(time_scale: float, port: int, *, run_uploaded_code: bool) -> "Iter
     sandbox = Sandbox(time_scale=time_scale, port=port, run_uploaded_code=run_uploaded_code)
     try:
         with stderr().status("Starting an AWS organization, and deploying podshare in it"):
-            _start(sandbox, port)
+            try:
+                sandbox.start()
+            except OSError as error:
+                what = f"The sandbox cannot listen on port {port}: {error.strerror}."
+                raise Failure(what, "Choose another --port.") from None
             deploy_podshare(sandbox)
         yield sandbox
     finally:
         sandbox.stop()
-
-
-def _start(sandbox: "Sandbox", port: int) -> None:
-    try:
-        sandbox.start()
-    except OSError as error:
-        what = f"The sandbox cannot listen on port {port}: {error.strerror}."
-        raise Failure(what, "Choose another --port.") from None
 
 
 def _running(sandbox: "Sandbox", control: "Control", name: str) -> "RunningSandbox":

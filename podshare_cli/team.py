@@ -50,12 +50,12 @@ def put(
     writing.check_references(options.connection, read)
     items = read.items
     if dry_run:
-        _show_plans(options, items, _teams_in(options, items))
+        _show_plans(options, items, writing.affected_teams(options.connection, items))
         return
     from podshare_cli.executions import Executions
 
     changed_items = writing.differing(options.connection, items)
-    confirming.agree(options, _teams_in(options, changed_items), items, yes=yes)
+    confirming.agree(options, writing.affected_teams(options.connection, changed_items), items, yes=yes)
     executions = Executions(options.connection)
     records = _records_of_teams(options, items) if wait else {}
     known = {team: executions.recent(team) for team in records}
@@ -167,7 +167,7 @@ def plan(
     if files:
         read = read_records(files, WRITING_ORDER)
         writing.check_references(options.connection, read)
-        _show_plans(options, read.items, _teams_in(options, read.items))
+        _show_plans(options, read.items, writing.affected_teams(options.connection, read.items))
         return
     for name in what:
         _require_known(options, name)
@@ -377,13 +377,6 @@ def _is_wanted(options: Options, name: str) -> bool:
 def _is_file(name: str) -> bool:
     """Whether an argument names a file rather than a team; a team's name has no dot and no slash."""
     return name == "-" or "." in name or "/" in name
-
-
-def _teams_in(options: Options, items: "list[dict[str, Any]]") -> list[str]:
-    """The teams that records affect: those written, those enrolled, and those that use what is written."""
-    from podshare_cli import writing
-
-    return sorted({team for item in items for team in writing.affected_teams(options.connection, item)})
 
 
 def _show_plans(options: Options, records: "list[dict[str, Any]]", teams: "Iterable[str]") -> None:

@@ -79,12 +79,16 @@ def _same_clusters(connection: Connection, read: Read) -> Iterator[Problem]:
                 yield Problem(f"cluster#{record.name}", "eks_cluster", record.eks_cluster, rule, remedy)
 
 
-def affected_teams(connection: Connection, item: Item) -> list[str]:
-    """The teams that are reconciled once a record is written as ``item``."""
+def affected_teams(connection: Connection, items: Iterable[Item]) -> list[str]:
+    """The teams that records, written so, affect: those written, those enrolled, and those that use what is written."""
+    return sorted({team for item in items for team in _affected(connection, item)})
+
+
+def _affected(connection: Connection, item: Item) -> list[str]:
     if kind_of(item) == "team":
         return [name_of(item)]
     if kind_of(item) == "enrollment":
-        return sorted({*enrolled_by(connection, item), *teams_enrolled(connection, [name_of(item)])})
+        return [*enrolled_by(connection, item), *teams_enrolled(connection, [name_of(item)])]
     return teams_using(connection, str(item["id"]))
 
 
