@@ -134,6 +134,11 @@ class Resource:
         raise TypeError(f"{self.key} is no object of Kubernetes")
 
     @classmethod
+    def of_object(cls, found: Mapping[str, Any], **common: Any) -> Self:
+        """The reverse of ``manifest``: an object as Kubernetes has it; ``common`` are the fields of all objects."""
+        return cls(**common)
+
+    @classmethod
     def deletion(cls, key: Key) -> str:
         """The command by which a person deletes it, in its account."""
         if cls.object_kind:

@@ -26,6 +26,16 @@ def owned(context: Context, key: Key) -> dict[str, Any] | Foreign | None:
     return Foreign(key, "it does not carry podshare's labels", give_marks_back(context.installation, key, marks))
 
 
+def read(context: Context, key: Key, wanted: Resource | None) -> Resource | Foreign | None:
+    """The object as it is, in the shape of its kind."""
+    found = owned(context, key)
+    if not isinstance(found, dict):
+        return found
+    labels = found.get("metadata", {}).get("labels") or {}
+    tags = {name: labels[name] for name in (MANAGED_BY_LABEL, TEAM_LABEL) if name in labels}
+    return SHAPES[key.kind].of_object(found, key=key, tags=tags, identity=identity_of(found))
+
+
 def _is_marked(context: Context, found: dict[str, Any]) -> bool:
     """Whether its labels name the team; earlier versions had no label of their own for what manages it."""
     labels = found.get("metadata", {}).get("labels") or {}
@@ -36,13 +46,6 @@ def _is_marked(context: Context, found: dict[str, Any]) -> bool:
 def identity_of(found: dict[str, Any]) -> str:
     """What distinguishes an object from one that takes its name later."""
     return str(found.get("metadata", {}).get("uid", ""))
-
-
-def base_fields(found: dict[str, Any]) -> dict[str, Any]:
-    """The fields that every shape of an object has: its identity, and those labels that are podshare's to compare."""
-    labels = found.get("metadata", {}).get("labels") or {}
-    tags = {name: labels[name] for name in (MANAGED_BY_LABEL, TEAM_LABEL) if name in labels}
-    return {"tags": tags, "identity": identity_of(found)}
 
 
 def create(context: Context, wanted: Resource) -> None:

@@ -1,6 +1,8 @@
 """What the manifests of objects have in common, as Kubernetes takes them: to be applied, or printed for a person."""
 
+import re
 from collections.abc import Mapping
+from typing import Any
 
 from podshare.installation import DISPLAYED_LABEL, MANAGED_BY_LABEL, Installation
 from podshare.kinds import names
@@ -45,3 +47,14 @@ def displayed(labels: Mapping[str, str]) -> dict[str, str]:
 def storage_of(gib: int) -> dict[str, str]:
     """So much storage, as volumes and claims name it."""
     return {"storage": f"{gib}Gi"}
+
+
+def gib_of(quantities: Mapping[str, Any]) -> int:
+    """The reverse of ``storage_of``; 0 for storage as others name it, which nothing compares."""
+    match = re.fullmatch(r"([0-9]+)Gi", str(quantities.get("storage", "")))
+    return int(match[1]) if match else 0
+
+
+def is_leaving(found: Mapping[str, Any]) -> bool:
+    """Whether somebody has deleted an object that is still in use."""
+    return bool(found["metadata"].get("deletionTimestamp"))

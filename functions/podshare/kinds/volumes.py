@@ -4,14 +4,11 @@ A claim goes once no pod uses it, and a volume once no claim is bound to it (Kub
 object in use protection).
 """
 
-import re
-from collections.abc import Mapping
-from typing import Any
-
 from podshare.aws.errors import Waiting
 from podshare.kinds import kubernetes_object
 from podshare.kinds.base import Resource
 from podshare.kinds.context import Context
+from podshare.kinds.manifests import is_leaving
 
 
 def update(context: Context, observed: Resource, wanted: Resource) -> None:
@@ -27,17 +24,6 @@ def delete(context: Context, observed: Resource) -> None:
     if isinstance(found, dict) and is_leaving(found):
         raise Waiting(f"{_called(observed)} goes once nothing uses it any more")
     kubernetes_object.delete(context, observed)
-
-
-def is_leaving(found: Mapping[str, Any]) -> bool:
-    """Whether somebody has deleted an object that is still in use."""
-    return bool(found["metadata"].get("deletionTimestamp"))
-
-
-def storage(quantities: Mapping[str, Any]) -> int:
-    """GiB, as podshare writes them; 0 for anything else, which nothing compares."""
-    match = re.fullmatch(r"([0-9]+)Gi", str(quantities.get("storage", "")))
-    return int(match[1]) if match else 0
 
 
 def _called(resource: Resource) -> str:

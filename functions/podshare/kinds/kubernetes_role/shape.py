@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 from podshare.kinds import names
 from podshare.kinds.base import ExecutionRole, Kind, Manifest, Resource, Stage
@@ -40,6 +40,10 @@ class KubernetesRole(Resource):
         kept = tuple(rule for rule in self.rules if any(wide.covers(rule) for wide in desired.rules))
         return replace(self, rules=kept)
 
+    @classmethod
+    def of_object(cls, found: Mapping[str, Any], **common: Any) -> Self:
+        return cls(**common, rules=tuple(sorted({_read_rule(rule) for rule in found.get("rules") or ()})))
+
     def manifest(self) -> Manifest:
         return {**object_of(f"{RBAC}/v1", self), "rules": [_rule(rule) for rule in self.rules]}
 
@@ -54,6 +58,11 @@ def _rule(rule: KubernetesRule) -> Manifest:
         "nonResourceURLs": rule.non_resource_urls,
     }
     return {name: list(values) for name, values in lists.items() if values}
+
+
+def _read_rule(rule: Mapping[str, Any]) -> KubernetesRule:
+    lists = ("apiGroups", "resources", "verbs", "resourceNames", "nonResourceURLs")
+    return KubernetesRule(*(tuple(sorted({*(rule.get(name) or ())})) for name in lists))
 
 
 def kubernetes_role(on: TeamOnCluster, group: str, rules: tuple[KubernetesRule, ...]) -> KubernetesRole:

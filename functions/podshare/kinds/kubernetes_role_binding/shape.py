@@ -1,12 +1,14 @@
 """Kubernetes RoleBindings: which group has a Role."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 from podshare.kinds.base import ExecutionRole, Kind, Manifest, Resource, Stage
 from podshare.kinds.compute_quota.shape import quota_key
 from podshare.kinds.kubernetes_role.shape import KubernetesRole
 from podshare.kinds.manifests import RBAC, object_of
+from podshare.kinds.subjects import subject_of
 from podshare.kinds.team_on_cluster import TeamOnCluster
 
 
@@ -27,6 +29,11 @@ class KubernetesRoleBinding(Resource):
         if self.role != desired.role:
             return None  # Kubernetes lets nobody change a binding's role
         return replace(self, subjects=self.subjects & desired.subjects)
+
+    @classmethod
+    def of_object(cls, found: Mapping[str, Any], **common: Any) -> Self:
+        role = f"{found['roleRef']['kind']} {found['roleRef']['name']}"
+        return cls(**common, role=role, subjects=frozenset(map(subject_of, found.get("subjects") or ())))
 
     def manifest(self) -> Manifest:
         kind, _, name = self.role.partition(" ")

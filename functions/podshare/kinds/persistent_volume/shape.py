@@ -5,7 +5,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from podshare.kinds.base import ExecutionRole, Manifest, Resource, Stage
-from podshare.kinds.manifests import object_of, storage_of
+from podshare.kinds.manifests import gib_of, is_leaving, object_of, storage_of
+
+# of all that Kubernetes reports a volume, for some of which it has defaults
+_WRITTEN = ("accessModes", "claimRef", "csi", "mountOptions", "persistentVolumeReclaimPolicy", "volumeMode")
+_LEFT_OVER = ("Released", "Failed")  # its claim was deleted, and no other can be bound to it
+_BOUND = ("resourceVersion", "uid")  # what Kubernetes writes into claimRef when it binds the claim
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +29,14 @@ class PersistentVolume(Resource):
     spec: Mapping[str, Any]
     capacity_gib: int = field(compare=False)
     usable: bool = True
+
+    @classmethod
+    def of_object(cls, found: Mapping[str, Any], **common: Any) -> Self:
+        spec = {name: value for name, value in found["spec"].items() if name in _WRITTEN}
+        if claim := spec.get("claimRef"):
+            spec["claimRef"] = {name: value for name, value in claim.items() if name not in _BOUND}
+        usable = not is_leaving(found) and (found.get("status") or {}).get("phase") not in _LEFT_OVER
+        return cls(**common, spec=spec, capacity_gib=gib_of(found["spec"].get("capacity", {})), usable=usable)
 
     @property
     def claim(self) -> str:

@@ -2,30 +2,12 @@
 
 from podshare.aws.errors import Pending, Waiting
 from podshare.kinds import kubernetes_object, volumes
-from podshare.kinds.base import Key, Resource
+from podshare.kinds.base import Resource
 from podshare.kinds.context import Context
-from podshare.kinds.kubernetes_object import READS, WRITES, base_fields, owned
-from podshare.kinds.observation import Foreign
-from podshare.kinds.persistent_volume_claim.shape import PersistentVolumeClaim
-from podshare.kinds.volumes import delete, is_leaving, storage
+from podshare.kinds.kubernetes_object import READS, WRITES, read
+from podshare.kinds.volumes import delete
 
 __all__ = ["READS", "WRITES", "create", "delete", "read", "update"]
-
-_WRITTEN = ("accessModes", "storageClassName", "volumeMode", "volumeName")  # as with volumes
-
-
-def read(context: Context, key: Key, wanted: Resource | None) -> PersistentVolumeClaim | Foreign | None:
-    """The claim; one that has lost its volume is of no use."""
-    found = owned(context, key)
-    if not isinstance(found, dict):
-        return found
-    return PersistentVolumeClaim(
-        key=key,
-        **base_fields(found),
-        capacity_gib=storage(found["spec"].get("resources", {}).get("requests", {})),
-        spec={name: value for name, value in found["spec"].items() if name in _WRITTEN},
-        usable=not is_leaving(found) and (found.get("status") or {}).get("phase") != "Lost",
-    )
 
 
 def create(context: Context, wanted: Resource) -> None:

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from podshare.kinds.base import ExecutionRole, Manifest, Resource, Stage
-from podshare.kinds.manifests import object_of, storage_of
+from podshare.kinds.manifests import gib_of, is_leaving, object_of, storage_of
+
+_WRITTEN = ("accessModes", "storageClassName", "volumeMode", "volumeName")  # as with volumes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +22,13 @@ class PersistentVolumeClaim(Resource):
     spec: Mapping[str, Any]
     capacity_gib: int = field(compare=False)
     usable: bool = True
+
+    @classmethod
+    def of_object(cls, found: Mapping[str, Any], **common: Any) -> Self:
+        requests = found["spec"].get("resources", {}).get("requests", {})
+        spec = {name: value for name, value in found["spec"].items() if name in _WRITTEN}
+        usable = not is_leaving(found) and (found.get("status") or {}).get("phase") != "Lost"
+        return cls(**common, spec=spec, capacity_gib=gib_of(requests), usable=usable)
 
     def intersection(self, desired: Self) -> Self | None:
         return self if self.usable and self.spec == desired.spec else None
