@@ -19,9 +19,11 @@ import socketserver
 import ssl
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from email.utils import formatdate
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -455,5 +457,17 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         """Whether something came from a client that has nothing to say any more: the end of its connection."""
         return bool(select.select([self.connection], [], [], 0)[0])
 
+    def log_request(self, *_: Any) -> None:
+        """What is asked is in the log of decisions."""
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Formatted once a second."""
+        return _date(int(time.time() if timestamp is None else timestamp))
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class's name
         logger.debug(format, *args)
+
+
+@lru_cache
+def _date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)

@@ -57,7 +57,10 @@ _ASYNC_PAUSES = (60, 120)  # seconds before the first and the second retry
 _LONGEST_ASYNC_PAUSE = 300  # seconds between attempts of a throttled event
 _OLDEST_EVENT = 21600
 _UNQUALIFIED_PARTS = 7  # arn:aws:lambda:<region>:<account>:function:<name>
-_PATIENCE = (0.3, 10.0)  # real seconds that an invocation waits before it starts the second, and each further one
+_PATIENCE = (
+    0.3,
+    10.0,
+)  # real seconds that an invocation waits before it starts the second, and longer for each further
 
 
 @dataclass(frozen=True)
@@ -296,7 +299,7 @@ class _Pool:
         """For how many seconds an invocation waits as long as nothing changes."""
         if self.idle or not self.taken:
             return 0.0
-        return _PATIENCE[0] if self.taken == 1 else _PATIENCE[1]
+        return _PATIENCE[0] if self.taken == 1 else _PATIENCE[1] * (self.taken - 1)  # one at a time, however many wait
 
 
 class ExecutionEnvironment:

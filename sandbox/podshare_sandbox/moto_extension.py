@@ -10,6 +10,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
@@ -86,10 +87,12 @@ class ServiceExtension:
 
         # moto calls the method with the response object; parameters arrive parsed by botocore's model
         def method(response: BaseResponse) -> ActionResult:
-            response.parse_parameters(response.normalized_request)
-            parameters = dict(response.params)
             model = operation_model(self.boto_service, response._get_action())
-            self._validate(model, parameters)
+            parameters = response.__dict__.get("_podshare_valid_parameters")
+            if parameters is None:  # authorization, which reads and validates them, is not installed
+                response.parse_parameters(response.normalized_request)
+                parameters = dict(response.params)
+                self._validate(model, parameters)
             _check_emulated(function, parameters)
             result = _without_none(function(Caller(response), **parameters) or {})
             _check_result(model, result)
@@ -128,28 +131,73 @@ class ServiceExtension:
 
 def broken_constraints(value: Any, shape: Shape, path: str = "") -> Iterator[str]:
     """What in ``value`` breaks its shape's lengths, ranges, patterns and enumerations, in AWS's words."""
-    where = f"at '{path}' failed to satisfy constraint: Member must"
-    if value is None or value is UNDEFINED:  # moto's parser has this for structures without any member
+    limits = _limits(shape)
+    if value is None or value is UNDEFINED or not limits.any:  # UNDEFINED: moto's, a structure without any member
         return
+    for name in limits.required:
+        if value.get(name) is None:
+            absent = f"{path}.{name}" if path else name
+            yield f"Value null at '{absent}' failed to satisfy constraint: Member must not be null"
+    if limits.own:
+        yield from _own_constraints(value, shape, f"at '{path}' failed to satisfy constraint: Member must")
+    for name, member, member_shape in _members(value, shape):
+        if _limits(member_shape).any:
+            yield from broken_constraints(member, member_shape, f"{path}.{name}" if path else name)
+
+
+def _own_constraints(value: Any, shape: Shape, where: str) -> Iterator[str]:
     limits = shape.metadata
-    if isinstance(shape, StructureShape) and not shape.is_document_type:
-        for name in shape.required_members:
-            if value.get(name) is None:
-                absent = f"{path}.{name}" if path else name
-                yield f"Value null at '{absent}' failed to satisfy constraint: Member must not be null"
-    if not isinstance(shape, StructureShape):
-        measure, size = ("length ", len(value)) if hasattr(value, "__len__") else ("value ", value)
-        if "min" in limits and size < limits["min"]:
-            yield f"Value '{value}' {where} have {measure}greater than or equal to {limits['min']}"
-        if "max" in limits and size > limits["max"]:
-            yield f"Value '{value}' {where} have {measure}less than or equal to {limits['max']}"
+    measure, size = ("length ", len(value)) if hasattr(value, "__len__") else ("value ", value)
+    if "min" in limits and size < limits["min"]:
+        yield f"Value '{value}' {where} have {measure}greater than or equal to {limits['min']}"
+    if "max" in limits and size > limits["max"]:
+        yield f"Value '{value}' {where} have {measure}less than or equal to {limits['max']}"
     if isinstance(shape, StringShape):
         if "pattern" in limits and not python_pattern(limits["pattern"]).fullmatch(value):
             yield f"Value '{value}' {where} satisfy regular expression pattern: {limits['pattern']}"
         if shape.enum and value not in shape.enum:
             yield f"Value '{value}' {where} satisfy enum value set: [{', '.join(shape.enum)}]"
-    for name, member, member_shape in _members(value, shape):
-        yield from broken_constraints(member, member_shape, f"{path}.{name}" if path else name)
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """What a shape asks of its values: its ``required`` members, whether any of its ``own``, or of ``any`` below it."""
+
+    required: tuple[str, ...]
+    own: bool
+    any: bool
+
+
+def _limits(shape: Shape) -> _Limits:
+    """Noted at the shape, since most of most requests has no limits, and need not be looked at."""
+    known: _Limits | None = shape.__dict__.get("_podshare_limits")
+    if known is None:
+        known = shape.__dict__["_podshare_limits"] = _limits_below(shape, frozenset())
+    return known
+
+
+def _limits_below(shape: Shape, above: frozenset[str]) -> _Limits:
+    """``above`` are the names of the shapes that this one lies in: a shape may hold itself."""
+    required: tuple[str, ...] = ()
+    own = False
+    if not isinstance(shape, StructureShape):
+        own = bool({"min", "max", "pattern", "enum"} & shape.metadata.keys())
+    elif not shape.is_document_type:
+        required = tuple(shape.required_members)
+    below = () if shape.name in above else _shapes_below(shape)
+    inner = above | {shape.name}
+    return _Limits(required, own, bool(required) or own or any(_limits_below(one, inner).any for one in below))
+
+
+def _shapes_below(shape: Shape) -> Iterable[Shape]:
+    match shape:
+        case StructureShape():
+            return () if shape.is_document_type else shape.members.values()
+        case ListShape():
+            return (shape.member,)
+        case MapShape():
+            return (shape.key, shape.value)
+    return ()
 
 
 def _members(value: Any, shape: Shape) -> Iterator[tuple[str, Any, Shape]]:

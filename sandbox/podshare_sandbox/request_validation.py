@@ -68,7 +68,10 @@ class InvalidRequestError(Exception):
 
 
 def valid_parameters(response: BaseResponse, operation: OperationModel) -> dict[str, Any]:
-    """The request's parameters, read by their model; absent ones are left out. Raises Invalid."""
+    """The request's parameters, read by their model; absent ones are left out. Raises Invalid.
+
+    They are noted at ``response``, for the operations that the sandbox adds to moto.
+    """
     try:
         read = _parameters(response, operation)
     except _UnreadableError as unreadable:
@@ -81,6 +84,7 @@ def valid_parameters(response: BaseResponse, operation: OperationModel) -> dict[
     one_of = _ONE_OF.get((operation.service_model.service_name, operation.name), ())
     if one_of and not any(name in read for name in one_of):
         raise InvalidRequestError(_invalid_code(operation), f"The request must name {' or '.join(one_of)}")
+    response.__dict__["_podshare_valid_parameters"] = read
     return read
 
 
@@ -158,16 +162,29 @@ def _wrong_types(value: Any, shape: Shape, path: str) -> Iterator[str]:
         return
     match shape:
         case StructureShape():
-            for name, member in shape.members.items():
-                if "location" not in member.serialization:
-                    inner = value.get(member.serialization.get("name", name))
-                    yield from _wrong_types(inner, member, f"{path}.{name}".lstrip("."))
+            known = _members_in_body(shape)
+            for wire_name, inner in value.items():
+                if wire_name in known:
+                    name, member = known[wire_name]
+                    yield from _wrong_types(inner, member, f"{path}.{name}" if path else name)
         case ListShape():
             for index, one in enumerate(value, start=1):
                 yield from _wrong_types(one, shape.member, f"{path}.{index}.member")
         case MapShape():
             for key, one in value.items():
                 yield from _wrong_types(one, shape.value, f"{path}.{key}.value")
+
+
+def _members_in_body(shape: StructureShape) -> dict[str, tuple[str, Shape]]:
+    """By their names in the body; noted at the shape, since a value has few of the members that it may have."""
+    known: dict[str, tuple[str, Shape]] | None = shape.__dict__.get("_podshare_members")
+    if known is None:
+        known = shape.__dict__["_podshare_members"] = {
+            member.serialization.get("name", name): (name, member)
+            for name, member in shape.members.items()
+            if "location" not in member.serialization
+        }
+    return known
 
 
 def _is_of_type(value: Any, type_name: str) -> bool:

@@ -930,6 +930,16 @@ def test_an_operation_without_a_known_permission_is_refused_loudly() -> None:
 
 
 @pytest.mark.usefixtures("accounts")
+def test_no_header_names_the_account() -> None:
+    """A request works in the account of its access key, whatever moto's own header says."""
+    caller = client("iam", SCIENTIST)
+    caller.meta.events.register(
+        "before-sign", lambda request, **_: request.headers.add_header("x-moto-account-id", HUB)
+    )
+    assert caller.create_user(UserName="visitor")["User"]["Arn"] == f"arn:aws:iam::{SCIENTIST}:user/visitor"
+
+
+@pytest.mark.usefixtures("accounts")
 def test_the_organization_of_the_principal_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     """aws:PrincipalOrgID is the organization of the caller's account, absent outside of any."""
     arn = make_role(
@@ -937,7 +947,7 @@ def test_the_organization_of_the_principal_decides(monkeypatch: pytest.MonkeyPat
         trust=trusting({"AWS": SCIENTIST}, Condition={"StringEquals": {"aws:PrincipalOrgID": "o-1"}}),
     )
     refused(client("sts", SCIENTIST).assume_role, "AccessDenied", RoleArn=arn, RoleSessionName="s2")
-    monkeypatch.setattr("podshare_sandbox.authorization.accounts.organization_id_of", {SCIENTIST: "o-1"}.get)
+    monkeypatch.setattr("podshare_sandbox.authorization.accounts.path_of", {SCIENTIST: "o-1/r-1/"}.get)
     assert chain(client("sts", SCIENTIST), arn)["AccessKeyId"]
 
 
@@ -1055,7 +1065,7 @@ def test_a_services_request_tells_of_its_resource(
     condition: dict[str, Any], admitted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Region and organization of the resource are told with a service's own request, and for a role's trust."""
-    monkeypatch.setattr("podshare_sandbox.authorization.accounts.organization_id_of", {HUB: "o-1"}.get)
+    monkeypatch.setattr("podshare_sandbox.authorization.accounts.path_of", {HUB: "o-1/r-1/"}.get)
     queue = f"arn:aws:sqs:{REGION}:{HUB}:q"
     statement = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Condition": condition}
     opened = policy({**statement, "Action": "sqs:SendMessage", "Resource": queue})

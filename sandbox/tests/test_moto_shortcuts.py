@@ -190,6 +190,23 @@ def test_an_update_is_parsed_once_and_fills_copies() -> None:
         backend.update_item("t", {"id": {"S": "x"}}, text, {}, values, condition_expression="a <> :a")
 
 
+def test_a_query_looks_under_its_key_alone() -> None:
+    """It finds the items of its key in order, none where there is no such key, and copies of them."""
+    backend = DynamoDBBackend("us-west-2", "111111111111")
+    keys = [{"AttributeName": "id", "KeyType": "HASH"}, {"AttributeName": "part", "KeyType": "RANGE"}]
+    attributes = [{"AttributeName": name, "AttributeType": "S"} for name in ("id", "part")]
+    table: Any = backend.create_table("t", schema=keys, attr=attributes, **TABLE)
+    for key, part in (("a", "2"), ("b", "1"), ("a", "1"), ("a", "3")):
+        backend.put_item("t", {"id": {"S": key}, "part": {"S": part}})
+
+    def parts(key: str, limit: int) -> list[str]:
+        found, _, _ = table.query(DynamoType({"S": key}), None, [], limit, None, False, None)
+        assert all(one is not kept for one in found for kept in table.all_items())
+        return [one.attrs["part"].value for one in found]
+
+    assert (parts("a", 9), parts("a", 2), parts("b", 9), parts("c", 9)) == (["3", "2", "1"], ["3", "2"], ["1"], [])
+
+
 def test_values_are_compared_as_ever() -> None:
     """Texts by their letters, numbers by what they are worth, and neither with the other."""
     assert DynamoType({"S": "10"}) < DynamoType({"S": "9"})

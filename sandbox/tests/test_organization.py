@@ -99,16 +99,16 @@ def test_buckets_hold_data_and_somebody_elses_statement(sandbox: Sandbox) -> Non
 
 
 def test_account_that_leaves_loses_its_organization(sandbox: Sandbox) -> None:
-    """organization_id_of answers for members alone, as of now."""
-    assert accounts.organization_id_of(MANAGEMENT) == organization.ORGANIZATION_ID
-    assert accounts.organization_id_of("555555555555") is None
+    """path_of answers for members alone, as of now, from the organization on."""
+    assert accounts.path_of(MANAGEMENT) == f"{organization.ORGANIZATION_ID}/r-pods/"
+    assert accounts.path_of("555555555555") is None
     organizations = sandbox.client("organizations", MANAGEMENT)
     organizations.create_account(AccountName="visitor", Email="visitor@example.com")
     sandbox.settle()
     visitor = new_accounts.created_account(1)
-    assert accounts.organization_id_of(visitor) == organization.ORGANIZATION_ID
+    assert accounts.path_of(visitor) == f"{organization.ORGANIZATION_ID}/r-pods/"
     organizations.remove_account_from_organization(AccountId=visitor)
-    assert accounts.organization_id_of(visitor) is None
+    assert accounts.path_of(visitor) is None
 
 
 def test_the_ids_of_created_accounts_are_known_beforehand() -> None:

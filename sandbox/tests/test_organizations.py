@@ -451,7 +451,7 @@ def test_a_member_leaves_by_itself(sandbox: Sandbox, management: Any) -> None:
 def test_an_invited_account_joins_by_accepting(sandbox: Sandbox, management: Any) -> None:
     """Only the invited account can accept, once; it joins in the root, as INVITED, with the invitation's tags."""
     account = SCIENTISTS[0]
-    if accounts.organization_id_of(account):
+    if accounts.path_of(account):
         sandbox.client("organizations", account).leave_organization()
     invitation = {"Target": {"Id": account, "Type": "ACCOUNT"}, "Tags": [{"Key": "a", "Value": "b"}]}
     handshake = management.invite_account_to_organization(**invitation)["Handshake"]

@@ -44,12 +44,6 @@ def organization_with(account: str) -> OrganizationsBackend | None:
     return None
 
 
-def organization_id_of(account: str) -> str | None:
-    """The id of the organization that ``account`` is a member of now, None outside."""
-    organization = organization_with(account)
-    return str(root_of(organization).organization_id) if organization else None
-
-
 def root_of(organization: OrganizationsBackend) -> FakeRoot:
     """The root of the organization's tree."""
     return next(unit for unit in list(organization.ou) if isinstance(unit, FakeRoot))
@@ -65,7 +59,7 @@ def lineage(organization: OrganizationsBackend, entity: Any) -> list[Any]:
 
 
 def path_of(account: str) -> str | None:
-    """The entity path of ``account`` (``o-…/r-…/ou-…/``), None outside of any organization.
+    """The entity path of ``account`` (``o-…/r-…/ou-…/``), None outside of any organization. It begins with the id.
 
     Source: IAM User Guide, "Understand the AWS Organizations entity path".
     """

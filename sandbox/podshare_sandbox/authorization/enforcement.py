@@ -11,6 +11,7 @@ from botocore.model import OperationNotFoundError
 from moto.core import errors
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.exceptions import ServiceException
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult, BaseResponse
 from moto.core.routing import ServiceOperationRouter
 from moto.core.utils import get_service_model
@@ -35,6 +36,7 @@ from podshare_sandbox.authorization.principals import (
     Principal,
     UnknownAccessKey,
     UnusableAccount,
+    account_of_key,
     identify,
 )
 from podshare_sandbox.authorization.s3_data import DataRequest
@@ -88,11 +90,19 @@ def _hook_dispatch() -> None:
         credential = response.querystring.get("X-Amz-Credential")
         return str(credential[0]).split("/")[0] if credential else str(stock_key(response))
 
+    def get_current_account(response: BaseResponse) -> str:
+        """The access key's; moto also lets a header name it, and looks for the key in each of AWS's partitions."""
+        try:
+            return account_of_key(response.get_access_key())
+        except UnknownAccessKey:
+            return DEFAULT_ACCOUNT_ID
+
     def trust_the_decision(_response: BaseResponse, _resource: str = "*") -> None:
         """moto's own IAM is never asked."""
 
     stock = replace(BaseResponse, "call_action", call_action)
     stock_key = replace(BaseResponse, "get_access_key", get_access_key)
+    replace(BaseResponse, "get_current_account", get_current_account)
     replace(ActionAuthenticatorMixin, "_authenticate_and_authorize_normal_action", trust_the_decision)
     errors.COMMON_ERROR_CODES.extend(_REFUSALS)
 

@@ -74,11 +74,8 @@ def of_source(arn: str | None, account: str | None) -> dict[str, Values]:
 
 
 def _organization(prefix: str, account: str) -> dict[str, Values]:
-    organization = accounts.organization_id_of(account) if account else None
-    if not organization:
-        return {}
-    path = accounts.path_of(account)
-    return {f"{prefix}orgid": organization, **({f"{prefix}orgpaths": (path,)} if path else {})}
+    path = accounts.path_of(account) if account else None
+    return {f"{prefix}orgid": path.partition("/")[0], f"{prefix}orgpaths": (path,)} if path else {}
 
 
 def region_of(*arns: str | None) -> str:

@@ -166,8 +166,13 @@ def _applies(statement: Statement, request: Request) -> bool:
 
 def _covers_action(statement: Statement, action: str) -> bool:
     if statement.not_actions is not None:
-        return not any(like(pattern, action, ignore_case=True) for pattern in statement.not_actions)
-    return any(like(pattern, action, ignore_case=True) for pattern in statement.actions or ())
+        return not _is_one_of(statement.not_actions, action)
+    return _is_one_of(statement.actions or (), action)
+
+
+@lru_cache(maxsize=65536)
+def _is_one_of(patterns: tuple[str, ...], action: str) -> bool:
+    return any(like(pattern, action, ignore_case=True) for pattern in patterns)
 
 
 def _covers_resource(statement: Statement, request: Request) -> bool:

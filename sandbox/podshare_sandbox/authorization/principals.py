@@ -180,11 +180,9 @@ def context_of(principal: Principal) -> dict[str, Values]:
         "aws:principalisawsservice": "false",
         **{f"aws:principaltag/{key.lower()}": value for key, value in principal.tags.items()},
     }
-    organization = accounts.organization_id_of(principal.account)
-    if organization:
-        context["aws:principalorgid"] = organization
     path = accounts.path_of(principal.account)
     if path:
+        context["aws:principalorgid"] = path.partition("/")[0]
         context["aws:principalorgpaths"] = (path,)
     if principal.session is None:
         context["aws:username"] = principal.arn.rsplit("/", 1)[-1]
@@ -198,7 +196,7 @@ def context_of(principal: Principal) -> dict[str, Values]:
 
 
 def _date(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{moment.isoformat(timespec='seconds').removesuffix('+00:00')}Z"
 
 
 def now_context() -> dict[str, Values]:

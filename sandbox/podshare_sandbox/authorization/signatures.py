@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -129,10 +129,15 @@ def _secret_of(access_key: str) -> str | None:
 
 
 def _signature(signature: Signature, secret: str, to_sign: str) -> str:
+    return hmac.new(_key(secret, signature.scope), to_sign.encode(), hashlib.sha256).hexdigest()
+
+
+@lru_cache
+def _key(secret: str, scope: str) -> bytes:
     key = f"AWS4{secret}".encode()
-    for part in (signature.date, signature.region, signature.service, "aws4_request"):
-        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-    return hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
 
 
 def _string_to_sign(signature: Signature, method: str, url: str, headers: Mapping[str, str], body: bytes) -> str:

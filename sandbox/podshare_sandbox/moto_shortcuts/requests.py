@@ -3,31 +3,39 @@
 import inspect
 import io
 import random
+import re
 import string
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache, partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from moto import backend_index, settings
+from moto import backend_index, backends, settings
 from moto.core import responses
 from moto.core.base_backend import BackendDict
+from moto.core.botocore_stubber import BotocoreStubber
+from moto.core.constants import MISSING
 from moto.core.model import Shape
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.parse import QueryParser
 from moto.core.request import (
     PRESERVED_HEADER_NAMES_ENVIRON_KEY,
     Request,
     environ_key_for_header,
+    normalize_request,
     should_preserve_original_header_name,
 )
 from moto.core.responses import BaseResponse
 from moto.core.routing import SmithyRule
 from moto.core.serialize import AttributePickerContext, ResponseSerializer, XFormedAttributePicker
+from moto.core.utils import get_equivalent_url_in_aws_domain
+from moto.core.utils import get_value as member_of
+from werkzeug.exceptions import HTTPException
 
 from podshare_sandbox.moto_repair import repair
 
-_ABSENT = object()
-_ASKED_OFTEN = ("dynamodb", "iam", "eks", "s3control", "sagemaker", "sts", "stepfunctions", "awslambda")
+_URLS = 4096
 _REQUEST_ID = string.ascii_letters + string.digits
 
 
@@ -41,13 +49,50 @@ def install() -> None:
     repair(Request, "from_primitives", _building_an_environment)
     repair(BackendDict, "__getitem__", _finding_what_is_there)
     repair(responses, "gen_amzn_requestid_long", _drawing_at_once)
-    # moto tries the URLs of two hundred services one after the other; no two of them have one of these
-    backend_index.backend_url_patterns.sort(key=lambda known: known[0] not in _ASKED_OFTEN)
+    repair(BotocoreStubber, "process_request", _finding_handlers_once)
     repair(settings, "ec2_load_default_amis", _knowing_no_images)
 
 
+def _finding_handlers_once(stock: Any) -> Any:
+    """moto tries the URLs of two hundred services one after the other, and builds the list of the right one anew."""
+
+    def process_request(self: BotocoreStubber, request: Any) -> Any:
+        url, _, query = request.url.partition("?")
+        known = _handler(url)
+        if known is None:
+            return stock(self, request)
+        handle, raw_url = known
+        asked = normalize_request(request)
+        try:
+            return handle(asked, f"{raw_url}?{query}" if query else raw_url, asked.headers)
+        except HTTPException as error:
+            return error.code, error.get_headers(), error.get_body()
+
+    return process_request
+
+
+@lru_cache(maxsize=_URLS)
+def _handler(url: str) -> tuple[Callable[..., Any], str] | None:
+    """What answers a URL without its query, found as moto finds it, and the URL as moto tells it."""
+    parsed, _ = get_equivalent_url_in_aws_domain(url)
+    clean_url = f"{parsed.scheme}://{parsed.netloc}{parsed.path}"
+    for service, pattern in backend_index.backend_url_patterns:
+        if pattern.match(clean_url):
+            found = next((handle for known, handle in _urls(service) if known.match(clean_url)), None)
+            if found:
+                return found, Request.from_primitives("GET", url, {}).raw_url
+    return None
+
+
+@cache
+def _urls(service: str) -> tuple[tuple[re.Pattern[str], Callable[..., Any]], ...]:
+    regions: Any = backends.get_backend(service)[DEFAULT_ACCOUNT_ID]  # type: ignore[call-overload]  # no literal
+    backend = regions["us-east-1" if "us-east-1" in regions else "aws"]
+    return tuple((re.compile(url), handle) for url, handle in backend.urls.items())
+
+
 def _remembering_names(stock: Any) -> Any:
-    """The names under which a dictionary may hold a member of a structure depend on the member alone.
+    """The names under which a value may hold a member of a structure depend on the member and the value's class alone.
 
     moto works them out for each value, and most members of most values are absent: of the sixty kinds of details of an
     execution's event all but one.
@@ -55,15 +100,20 @@ def _remembering_names(stock: Any) -> Any:
 
     def get_value(self: ResponseSerializer, value: Any, key: str, shape: Shape) -> Any:
         picker = self._value_picker
-        if type(value) is not dict or type(picker) is not XFormedAttributePicker or picker.response_transformers:
+        if type(picker) is not XFormedAttributePicker:
             return stock(self, value, key, shape)
-        known: dict[tuple[str, bool], tuple[str, ...]] = shape.__dict__.setdefault("_podshare_names", {})
-        place = key, hasattr(shape, "parent")  # moto notes the parent late, and some names follow from it
+        known: dict[tuple[str, type, bool], tuple[str, ...]] = shape.__dict__.setdefault("_podshare_names", {})
+        place = key, type(value), hasattr(shape, "parent")  # moto notes the parent late, and some names follow from it
         if place not in known:
             names = picker.get_possible_keys(AttributePickerContext(value, key, shape))
             known[place] = tuple(dict.fromkeys(names))
-        found = (value.get(name, _ABSENT) for name in known[place])  # in one step: others may change it meanwhile
-        return next((one for one in found if one is not _ABSENT), None)
+        look = value.get if type(value) is dict else partial(member_of, value)
+        values = (look(name, MISSING) for name in known[place])  # in one step: others may change it meanwhile
+        found = next((one for one in values if one is not MISSING), None)
+        for path, transform in picker.response_transformers.items():
+            if path.endswith(key) and f"{'.'.join(self.path)}.{key}".endswith(path):
+                return transform(found)
+        return found
 
     return get_value
 
@@ -120,9 +170,13 @@ def _building_an_environment(stock: Any) -> Any:
     """moto has a test client of werkzeug's build what a WSGI server would: a tenth of a request's time."""
 
     def from_primitives(cls: type[Request], method: str, url: str, headers: Any, body: Any = None) -> Request:
-        if not isinstance(body, bytes) or not url.isascii() or "multipart" in str(headers.get("Content-Type")):
+        kind = str(headers.get("Content-Type"))
+        if not isinstance(body, bytes) or not url.isascii() or "multipart" in kind:
             return stock.__func__(cls, method, url, headers, body)  # type: ignore[no-any-return]  # a Request
         request = cls(_environment(method, url, headers, body))
+        if "form" not in kind and "Content-Encoding" not in headers:
+            nothing = request.parameter_storage_class()
+            request.__dict__.update(_cached_data=body, form=nothing, files=nothing)
         request.environ[PRESERVED_HEADER_NAMES_ENVIRON_KEY] = {
             environ_key_for_header(name): name for name in headers if should_preserve_original_header_name(name)
         }

@@ -1,16 +1,18 @@
 """DynamoDB: its values, items and expressions."""
 
 import copy
+import inspect
 from collections import deque
-from collections.abc import Mapping
-from functools import cache, lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, cast
 
 from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb.comparisons import ConditionExpressionParser
 from moto.dynamodb.exceptions import ItemSizeTooLarge
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
-from moto.dynamodb.parsing import ast_nodes, expressions, validators
+from moto.dynamodb.models.table import Table
+from moto.dynamodb.parsing import ast_nodes, expressions
 
 from podshare_sandbox.moto_repair import repair
 
@@ -23,16 +25,14 @@ def install() -> None:
     """Take the shortcuts. Raises RuntimeError where a symbol of moto is gone."""
     repair(BaseJSONSerializer, "_serialize_type_structure", _sending_values_as_stored)
     repair(Item, "__init__", _measuring_once)
+    repair(Table, "query", _looking_under_the_key)
     repair(DynamoType, "cast_value", _casting_texts_first)
     repair(ConditionExpressionParser, "_lex_condition_expression", _lexing_conditions_once)
     # moto's parser of updates has no types
     parsed: Any = ast_nodes
     repair(cast(Any, expressions).UpdateExpressionParser, "make", _parsing_updates_once)
-    repair(parsed.DepthFirstTraverser, "nodes_to_be_processed", _listing_nodes_once)
+    repair(parsed.DepthFirstTraverser, "traverse_node_recursively", _looking_at_nodes_by_their_class)
     parsed.Node.__deepcopy__ = _copied_node
-    modules: tuple[Any, ...] = (parsed, validators)
-    for module in modules:
-        module.isinstance = _is_instance
 
 
 def _sending_values_as_stored(stock: Any) -> Any:
@@ -73,6 +73,32 @@ def _measuring_once(_stock: Any) -> Any:
     return init
 
 
+class _Partition:
+    """A table as a query of one key sees it."""
+
+    def __init__(self, table: Table, key: DynamoType) -> None:
+        self._table, self._key = table, key
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._table, name)
+
+    def all_items(self) -> list[Item]:
+        found: Any = self._table.items.get(self._key, {})
+        return list(found.values()) if isinstance(found, dict) else [found]
+
+
+def _looking_under_the_key(stock: Any) -> Any:
+    """moto sorts and compares all of the table's items for each query, to which the key alone would lead."""
+    find = inspect.signature(stock)
+
+    def query(self: Table, *arguments: Any, **named: Any) -> Any:
+        asked = find.bind(self, *arguments, **named).arguments
+        is_whole = asked.get("index_name") or asked["hash_key"] is None
+        return stock(self if is_whole else _Partition(self, asked["hash_key"]), *arguments, **named)
+
+    return query
+
+
 def _parsing_updates_once(stock: Any) -> Any:
     """moto parses an update twice for each call; what it makes of it is copied before it is filled with values."""
     return lru_cache(maxsize=_EXPRESSIONS)(stock)
@@ -91,15 +117,33 @@ def _lexing_conditions_once(stock: Any) -> Any:
     return lex_condition_expression
 
 
-def _listing_nodes_once(stock: Any) -> Any:
-    """moto makes a processor's table of nodes anew for each node that it passes."""
+def _looking_at_nodes_by_their_class(_stock: Any) -> Any:
+    """moto asks an abstract class for each node, at each of eight processors, which table it makes anew for that."""
 
-    def nodes_to_be_processed(self: Any) -> Any:
-        if "_podshare_nodes" not in self.__dict__:
-            self.__dict__["_podshare_nodes"] = stock(self)
-        return self.__dict__["_podshare_nodes"]
+    def traverse(self: Any, node: Any, child_id: int = -1) -> Any:
+        if not hasattr(node, "set_parent"):
+            return node
+        parent = node.parent
+        for position, child in enumerate(node.children or ()):
+            self.pre_processing_of_child(node, position)
+            self.traverse_node_recursively(child, position)
+        if _is_processed(type(self), type(node), self.nodes_to_be_processed):
+            node = self.process(node)
+            node.parent = parent
+            if parent:
+                parent.children[child_id] = node
+        return node
 
-    return nodes_to_be_processed
+    return traverse
+
+
+_processed: dict[tuple[type, type], bool] = {}
+
+
+def _is_processed(processor: type, kind: type, kinds: Callable[[], tuple[type, ...]]) -> bool:
+    if (processor, kind) not in _processed:
+        _processed[processor, kind] = issubclass(kind, kinds())
+    return _processed[processor, kind]
 
 
 def _copied_node(node: Any, memo: dict[int, Any]) -> Any:
@@ -108,22 +152,16 @@ def _copied_node(node: Any, memo: dict[int, Any]) -> Any:
     copied = kind.__new__(kind)
     copied.__dict__.update(node.__dict__)
     if node.children is not None:
-        copied.children = [copy.deepcopy(child, memo) for child in node.children]
-        for child in copied.children:
-            if hasattr(child, "set_parent"):
-                child.set_parent(copied)
+        copied.children = [_copied_child(child, copied, memo) for child in node.children]
     return copied
 
 
-def _is_instance(value: Any, wanted: Any) -> bool:
-    """Python asks an abstract class for each value, in code; the answer depends on the value's class alone."""
-    kind: Any = type(value)
-    return _is_subclass(kind, wanted)
-
-
-@cache
-def _is_subclass(kind: Any, wanted: Any) -> bool:
-    return issubclass(kind, wanted)
+def _copied_child(child: Any, parent: Any, memo: dict[int, Any]) -> Any:
+    if not hasattr(child, "set_parent"):
+        return child if isinstance(child, str) else copy.deepcopy(child, memo)
+    copied = _copied_node(child, memo)
+    copied.parent = parent
+    return copied
 
 
 def _casting_texts_first(stock: Any) -> Any:
