@@ -5,9 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from podshare.aws.tables import RECORDS, STATUSES, SWEEP, from_item, to_item
+from podshare.aws.rows import RECORDS, STATUSES, SWEEP, from_item, to_item
 from podshare_cli.connection import Connection
 
 Item = dict[str, Any]
@@ -60,10 +58,8 @@ class Registry:
             self._client.delete_item(
                 TableName=self._table, Key={"id": {"S": record_id}}, ConditionExpression="attribute_exists(id)"
             )
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                return False
-            raise
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
         return True
 
     @property

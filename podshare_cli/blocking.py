@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from podshare.registry.parsing import PAUSE_ID
+from podshare.registry.items import PAUSE_ID
 from podshare_cli.admin_tables import Registry, State
 from podshare_cli.approve import owner_of, write
 from podshare_cli.confirming import ask

@@ -41,8 +41,8 @@ def capacity(
 
 
 def _clusters(connection: "Connection") -> list[str]:
+    from podshare.registry.items import name_of
     from podshare_cli.admin_tables import Registry
-    from podshare_cli.documents import name_of
 
     return [name_of(item) for item in Registry(connection).all_of("cluster")]
 

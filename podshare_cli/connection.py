@@ -1,18 +1,18 @@
 """Where the command acts: credentials, Region and prefix, and the names that follow from them.
 
-It reaches real AWS or a sandbox by the standard environment variables and profiles alone.
+It reaches real AWS or a sandbox by the standard environment variables and profiles alone. boto3 takes longer to import
+than all else together, so that it is imported with the session: what is wrong with a command is reported without it.
 """
 
 import os
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.config import Config
+if TYPE_CHECKING:
+    import boto3
+    from botocore.config import Config
 
 DEFAULT_PREFIX = "podshare"
-# a dry run's Lambda may take a minute
-_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, read_timeout=75)
 
 
 class Connection:
@@ -26,7 +26,7 @@ class Connection:
         prefix: str = DEFAULT_PREFIX,
         profile: str | None = None,
         region: str | None = None,
-        session: boto3.Session | None = None,
+        session: "boto3.Session | None" = None,
     ) -> None:
         self.prefix = prefix
         self.registry_table = f"{prefix}-registry"  # which admins write
@@ -39,8 +39,10 @@ class Connection:
         self._clients: dict[str, Any] = {}
 
     @cached_property
-    def session(self) -> boto3.Session:
+    def session(self) -> "boto3.Session":
         """The session that makes the clients."""
+        import boto3  # see above
+
         return self._session or boto3.Session(profile_name=self._profile, region_name=self._region)
 
     if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class Connection:
         def client(self, service: str) -> Any:
             """The client of a service, made once."""
             if service not in self._clients:
-                self._clients[service] = self.session.client(service, config=_CONFIG)
+                self._clients[service] = self.session.client(service, config=_config())
             return self._clients[service]
 
     @cached_property
@@ -89,3 +91,10 @@ class Connection:
         account = f"account {str(caller).split(':')[4]}" if caller else "this account"
         session = self.__dict__.get("session")
         return f"{account}, {(session.region_name if session else self._region) or 'no Region'}"
+
+
+def _config() -> "Config":
+    from botocore.config import Config  # see above
+
+    # a dry run's Lambda may take a minute
+    return Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, read_timeout=75)

@@ -9,9 +9,11 @@ from typing import Any
 
 import yaml
 
+from podshare.registry.items import kind_of
 from podshare.registry.parsing import parse
 from podshare.registry.problems import InvalidRecord, Problem
-from podshare.registry.wording import ABSENT, UNKNOWN_FIELD, closest
+from podshare.registry.sentences import ABSENT, UNKNOWN_FIELD
+from podshare.registry.wording import closest
 from podshare_cli.failures import invalid
 from podshare_cli.strict_yaml import Document, Mark, NotReadableError, documents
 
@@ -82,16 +84,6 @@ def to_yaml(item: Mapping[str, Any]) -> str:
     own = {name: value for name, value in item.items() if name not in ("id", "schema", "changed_by")}
     ordered = {"id": item["id"], "schema": item.get("schema", 1), **own}
     return yaml.dump(ordered, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
-
-
-def kind_of(item: Mapping[str, Any]) -> str:
-    """The kind of a record, such as ``team``."""
-    return str(item["id"]).partition("#")[0]
-
-
-def name_of(item: Mapping[str, Any]) -> str:
-    """The name of a record, such as ``vision``."""
-    return str(item["id"]).partition("#")[2]
 
 
 class _Dumper(yaml.SafeDumper):

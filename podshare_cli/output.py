@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from podshare.registry.wording import sentence
+from podshare.registry.sentences import sentence
 from podshare_cli.failures import Failure
 
 STATE_STYLES = {

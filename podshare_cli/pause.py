@@ -16,7 +16,7 @@ def pause(
 
     Requests during the pause are done after podshare resumes.
     """
-    from podshare.registry.parsing import PAUSE_ID
+    from podshare.registry.items import PAUSE_ID
     from podshare_cli.approve import owner_of, write
 
     item = {"id": PAUSE_ID, "schema": 1, "reason": reason, "owner": owner_of(options.connection)}
@@ -27,7 +27,7 @@ def pause(
 @takes_options
 def resume(options: Options) -> None:
     """Start reconciliations again, beginning with every team."""
-    from podshare.registry.parsing import PAUSE_ID
+    from podshare.registry.items import PAUSE_ID
     from podshare_cli.admin_tables import Registry
 
     was_paused = Registry(options.connection).delete(PAUSE_ID)

@@ -52,8 +52,8 @@ def _group(
     @app.command("list", help=f"List the {kind}s, and {lists}.", epilog=examples(f"podshare {kind} list"))
     @takes_options
     def list_records(options: Options) -> None:
+        from podshare.registry.items import name_of
         from podshare_cli.admin_tables import Registry
-        from podshare_cli.documents import name_of
         from podshare_cli.writing import teams_using
 
         rows = [

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from podshare.registry.parsing import DEEPEST
+from podshare.registry.items import DEEPEST
 
 MOST_CHARACTERS = 400_000  # an item has at most 400 KB (DynamoDB quotas)
 _TAG = "tag:yaml.org,2002:"

@@ -289,8 +289,8 @@ def _followings(executions: Any, known: dict[str, set[str]], changed: Mapping[st
 
 def _records_of_teams(options: Options, items: "list[dict[str, Any]]") -> dict[str, str]:
     """Each team that records ask for, with the id of the record: its own, or the enrollment that makes it."""
+    from podshare.registry.items import kind_of, name_of
     from podshare_cli import writing
-    from podshare_cli.documents import kind_of, name_of
 
     records = {name_of(item): str(item["id"]) for item in items if kind_of(item) == "team"}
     for item in items:
@@ -344,7 +344,7 @@ def _require_known(options: Options, name: str) -> None:
 
 def _enrollment_of(name: str) -> str | None:
     """The enrollment that makes the teams of such a name, or None."""
-    from podshare.registry.parsing import enrolled
+    from podshare.registry.items import enrolled
 
     found = enrolled(name)
     return found[0] if found else None
@@ -352,7 +352,7 @@ def _enrollment_of(name: str) -> str | None:
 
 def _refuse_enrolled(options: Options, name: str) -> None:
     """Refuse to delete a team that an enrollment makes: it would be made again."""
-    from podshare.registry.parsing import enrolled
+    from podshare.registry.items import enrolled
     from podshare_cli.admin_tables import Registry
 
     found = enrolled(name)

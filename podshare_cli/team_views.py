@@ -10,20 +10,10 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from podshare.installation import Installation
-from podshare.kinds import names
-from podshare.kinds.base import Key, Kind
-from podshare.kinds.role.shape import member_principals
-from podshare.kinds.team_on_cluster import role_holder
-from podshare.registry.accounts import Account
-from podshare.registry.membership import Member, members
-from podshare.registry.parsing import clusters_of, datasets_of, enrolled, parse, parse_team
-from podshare.registry.problems import InvalidRecord
-from podshare.registry.records import Cluster, Team
+from podshare.registry.items import clusters_of, datasets_of, enrolled, name_of
 from podshare_cli import words
 from podshare_cli.admin_tables import Registry, State
 from podshare_cli.connection import Connection
-from podshare_cli.documents import name_of
 from podshare_cli.executions import Execution
 from podshare_cli.output import ago, facts, orphaned_text, problem_text, stacked, state_text, text_with_remedy
 
@@ -44,6 +34,8 @@ def overview(connection: Connection) -> list[Row]:
 
 def status(connection: Connection, team: str) -> Row:
     """All that is known of one team."""
+    from podshare_cli.ways_in import ways_in  # it parses records with pydantic, which a list of teams does without
+
     state, record_id = State(connection), f"team#{team}"
     item = state.accepted(record_id) if enrolled(team) else Registry(connection).get(record_id)
     found = state.status(record_id) or {}
@@ -55,58 +47,10 @@ def status(connection: Connection, team: str) -> Row:
         "execution": found.get("execution"),
         "trigger": found.get("trigger"),
         "proof": found.get("proof"),
-        "ways_in": _ways_in(connection, item),
+        "ways_in": ways_in(connection, item),
         "access_points": state.access_points(team),
         "resources": sorted(state.resources(team)),
     }
-
-
-def _ways_in(connection: Connection, item: Mapping[str, Any] | None) -> list[dict[str, str]]:
-    """For each member of an acceptable record, the role to work as and the cluster access role to assume from it.
-
-    Only those whose access entry was there when podshare last looked, on the clusters where they were last found: what
-    a cluster's record says meanwhile may be wrong. Whom selectors mean follows from the accounts as last read.
-    """
-    state = State(connection)
-    try:
-        team = parse_team(item or {"id": ""}, made_by_enrollment=True)
-        clusters = [parse(state.accepted(f"cluster#{name}") or {"id": ""}) for name in team.quotas]
-    except InvalidRecord:
-        return []
-    if not team.access_kinds:
-        return []
-    # names and ARNs follow from the prefix alone; the organization is no part of them
-    own = Installation(connection.prefix, "aws", connection.account, connection.region, "", connection.region)
-    accounts = {account.id: account for account in map(Account.of_row, state.accounts())}
-    blocks = Registry(connection).blocks(member.account for member in members(team.members, accounts))
-    there = state.seen(team.name)
-    ways = [
-        (member, cluster, _cluster_access_role(own, team, cluster, member))
-        for cluster in clusters
-        if isinstance(cluster, Cluster)
-        for member in members(team.members, accounts)
-        if member.account not in blocks
-    ]
-    return [
-        {
-            "member": member.identity,
-            "selector": member.selector,
-            "cluster": cluster.name,
-            "role": member_principals(own, team.name, member)[0],
-            "cluster_access_role": role,
-        }
-        for member, cluster, role in ways
-        if str(Key(Kind.ACCESS_ENTRY, cluster.account, cluster.region, cluster.eks_cluster, role)) in there
-    ]
-
-
-def _cluster_access_role(own: Installation, team: Team, cluster: Cluster, member: Member) -> str:
-    name = names.cluster_access_role(own, team.name, _eks_arn(cluster), role_holder(team, member))
-    return own.role_arn(cluster.account, name)
-
-
-def _eks_arn(cluster: Cluster) -> str:
-    return f"arn:aws:eks:{cluster.region}:{cluster.account}:cluster/{cluster.eks_cluster}"
 
 
 def _row(name: str, item: Mapping[str, Any] | None, status: Mapping[str, Any]) -> Row:

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from podshare.registry.wording import sentence
+from podshare.registry.sentences import sentence
 
 STAGES = {
     "cluster_access": "cluster access",

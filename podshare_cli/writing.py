@@ -7,13 +7,14 @@ from typing import Any
 from podshare.registry.acceptance import accept_team
 from podshare.registry.accounts import Account
 from podshare.registry.enrollments import team_name, team_of
-from podshare.registry.parsing import Record, clusters_of, datasets_of, enrolled, parse, plain
+from podshare.registry.items import clusters_of, datasets_of, enrolled, kind_of, name_of, plain
+from podshare.registry.parsing import Record, parse
 from podshare.registry.problems import InvalidRecord, Problem
 from podshare.registry.records import Cluster, Dataset
 from podshare.registry.templates import rendered
 from podshare_cli.admin_tables import Registry, State
 from podshare_cli.connection import Connection
-from podshare_cli.documents import Item, Read, kind_of, name_of
+from podshare_cli.documents import Item, Read
 from podshare_cli.failures import invalid
 
 _SOME_ACCOUNT = "000000000000"  # which one does not matter to what a template refers to

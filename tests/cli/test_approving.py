@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from podshare.aws.tables import from_item, to_item
+from podshare.aws.rows import from_item, to_item
 from podshare_cli.application import main
 from podshare_sandbox import Sandbox
 from podshare_sandbox.organization import HUB, HUB_REGION

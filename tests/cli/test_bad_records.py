@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from podshare.aws.tables import to_item
+from podshare.aws.rows import to_item
 from podshare_cli.application import main
 from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox

@@ -9,7 +9,7 @@ import pytest
 from moto.eks.models import eks_backends
 from moto.organizations.models import organizations_backends
 
-from podshare.aws.tables import to_item
+from podshare.aws.rows import to_item
 from podshare_cli.application import main
 from podshare_cli.doctor.findings import Place
 from podshare_cli.sandbox_deployment import deploy_podshare

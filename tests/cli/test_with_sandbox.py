@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from podshare.access.access_report import packed, unpacked
-from podshare.aws.tables import to_item
+from podshare.aws.rows import to_item
 from podshare_cli.application import main
 from podshare_cli.failures import Failure
 from podshare_cli.sandbox_control import Control, ask

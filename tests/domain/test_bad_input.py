@@ -19,7 +19,7 @@ from boto3.dynamodb.types import Binary
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from podshare.aws.tables import from_item, to_item
+from podshare.aws.rows import from_item, to_item
 from podshare.kinds import limits
 from podshare.kinds.access_point.shape import AccessPoint
 from podshare.kinds.base import Key, Resource
@@ -30,8 +30,9 @@ from podshare.policy import policies
 from podshare.registry.acceptance import accept_dataset, accept_team
 from podshare.registry.accounts import Account
 from podshare.registry.enrollments import Enrolled, team_of
+from podshare.registry.items import plain
 from podshare.registry.membership import members
-from podshare.registry.parsing import MODELS, MOST_BYTES, Record, parse, parse_team, plain
+from podshare.registry.parsing import MODELS, MOST_BYTES, Record, parse, parse_team
 from podshare.registry.problems import MOST_PROBLEMS, InvalidRecord, Problem
 from podshare.registry.records import Cluster, Dataset, Enrollment, Profile, Team
 from tests.builders import (

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from boto3.dynamodb.types import Binary, TypeSerializer
 
-from podshare.aws.tables import LONGEST_PART
+from podshare.aws.rows import LONGEST_PART
 from tests.builders import a_team_item, an_enrollment_item
 from tests.scenarios.world import CLUSTER, DATASETS, HUB, LANGUAGE, VISION, World
 

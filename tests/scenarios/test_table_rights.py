@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from podshare.aws.tables import from_item, to_item
+from podshare.aws.rows import from_item, to_item
 from podshare_sandbox import authorization
 from tests.builders import a_team_item
 from tests.scenarios.world import HUB, LANGUAGE, REGION, VISION, Item, World

@@ -18,7 +18,7 @@ from lightkube.models.authorization_v1 import ResourceAttributes, SelfSubjectAcc
 from lightkube.resources.authorization_v1 import SelfSubjectAccessReview
 
 from podshare.aws.kubernetes import token
-from podshare.aws.tables import from_item, to_item
+from podshare.aws.rows import from_item, to_item
 from podshare_sandbox import Sandbox
 from podshare_sandbox.services import kubernetes, pod_identity
 from tests.builders import a_team_item

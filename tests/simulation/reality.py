@@ -16,7 +16,7 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.iam.models import iam_backends
 from moto.scheduler.models import scheduler_backends
 
-from podshare.aws.tables import from_item
+from podshare.aws.rows import from_item
 from podshare.kinds.hardening import LABELS
 from podshare_sandbox.authorization.s3_data import find_bucket
 from podshare_sandbox.services import (

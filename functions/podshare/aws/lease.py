@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from podshare.aws.errors import Retryable, Superseded, Tolerated
+from podshare.aws.rows import LEASES, Item
 from podshare.aws.sessions import hub_client
-from podshare.aws.tables import LEASES, Item, State
+from podshare.aws.tables import State
 
 _FORGOTTEN = datetime.timedelta(hours=1)
 

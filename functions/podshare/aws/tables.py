@@ -10,51 +10,16 @@ import copy
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, TypeVar
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-
 from podshare.aws.errors import Retryable, Tolerated
+from podshare.aws.rows import Item, from_item, to_item
 from podshare.aws.sessions import hub_client
-from podshare.registry.parsing import parse, plain
 
-Item = dict[str, Any]
 R = TypeVar("R")
-LEASES = "lease"  # who reconciles a team: part team#NAME
-STATUSES = "status"  # how each team's last run ended: part team#NAME
-RECORDS = "record"  # whether a record that is no team's is acceptable: part its id
-SWEEP = "sweep"  # what the last sweep found: part summary
-LONGEST_PART = 1024  # bytes of a sort key (DynamoDB quotas)
 _MOST_KEYS = 100  # of one BatchGetItem (DynamoDB quotas)
 
 _CONDITION_FAILED = Tolerated("ConditionalCheckFailedException")
-
-_serialize = TypeSerializer().serialize
-_deserialize = TypeDeserializer().deserialize
-
-
-def to_item(attributes: Mapping[str, Any]) -> Item:
-    """Attributes as DynamoDB takes them; what is None is left out."""
-    return {name: _serialize(_numbers(value)) for name, value in attributes.items() if value is not None}
-
-
-def from_item(item: Mapping[str, Any]) -> Item:
-    """A DynamoDB item as plain Python values."""
-    return {name: plain(_deserialize(value)) for name, value in item.items()}
-
-
-def _numbers(value: Any) -> Any:
-    """DynamoDB takes Decimal, not float."""
-    match value:
-        case float():
-            return Decimal(str(value))
-        case Mapping():
-            return {name: _numbers(item) for name, item in value.items()}
-        case list() | tuple():
-            return [_numbers(item) for item in value]
-        case _:
-            return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +36,8 @@ class Registry:
     def record(self, record_id: str, model: type[R]) -> R | None:
         """One record, parsed; None if there is none. Raises InvalidRecord."""
         item = self.get([record_id]).get(record_id)
+        from podshare.registry.parsing import parse  # noqa: PLC0415  # pydantic: the command lists items without it
+
         record = parse(item) if item else None
         return record if isinstance(record, model) else None
 

@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from podshare.aws.tables import Item, State
+from podshare.aws.rows import Item
+from podshare.aws.tables import State
 from podshare.kinds.base import Key, Kind
 from podshare.registry.records import DELETE_WORK
 

@@ -12,7 +12,7 @@ from podshare.access.access_points import described
 from podshare.access.access_report import LONGEST_TEXT, MOST_REPORTED, AccessReport, beyond, packed, refusals, unpacked
 from podshare.access.doors import Door
 from podshare.access.effective_access import Access, effective_access
-from podshare.aws.tables import Item
+from podshare.aws.rows import Item
 from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context
 from podshare.kinds.observation import Observation, Unreadable

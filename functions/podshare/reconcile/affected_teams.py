@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from podshare.aws.rows import Item
 from podshare.aws.settings import Settings
-from podshare.aws.tables import Item, Registry, State
+from podshare.aws.tables import Registry, State
 from podshare.reconcile.organization_accounts import all_known_accounts, all_users, users_of
 from podshare.registry.accounts import Account
 from podshare.registry.enrollments import team_name
-from podshare.registry.parsing import clusters_of, enrolled, is_name, plain, understood
+from podshare.registry.items import clusters_of, enrolled, is_name, plain
+from podshare.registry.parsing import understood
 from podshare.registry.records import Membership, Selection
 from podshare.registry.values import LONGEST_TEAM
 

@@ -8,8 +8,9 @@ import datetime
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from podshare.aws.rows import Item
 from podshare.aws.settings import Settings
-from podshare.aws.tables import Item, Registry, State
+from podshare.aws.tables import Registry, State
 from podshare.kinds.base import Key
 from podshare.reconcile.blast_radius import digest, fingerprints
 from podshare.registry.problems import InvalidRecord

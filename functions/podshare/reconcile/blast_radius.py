@@ -15,7 +15,7 @@ from podshare.kinds.observation import Observation
 from podshare.kinds.role.shape import Role
 from podshare.reconcile.plan import Action, Chain, Change, Plan
 from podshare.registry.accounts import Account, is_gone
-from podshare.registry.parsing import enrolled
+from podshare.registry.items import enrolled
 from podshare.registry.records import Membership
 
 _CHANGES = frozenset({Action.RESTRICT, Action.UPDATE})

@@ -18,7 +18,7 @@ from podshare.access.access_report import unpacked
 from podshare.access.data_doors import Opening, Share
 from podshare.access.doors import Door, is_granted
 from podshare.access.effective_access import ANYBODY, Access, in_bucket
-from podshare.aws.tables import LEASES
+from podshare.aws.rows import LEASES
 from podshare.kinds import bucket_policy, names
 from podshare.kinds.access_point import calls as access_point
 from podshare.kinds.access_point.shape import AccessPoint

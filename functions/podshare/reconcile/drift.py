@@ -11,9 +11,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import NoMemberRole, is_absent
+from podshare.aws.rows import LEASES
 from podshare.aws.sessions import Accounts
 from podshare.aws.settings import Settings
-from podshare.aws.tables import LEASES, State
+from podshare.aws.tables import State
 from podshare.kinds import bucket_policy
 from podshare.kinds.base import Kind
 from podshare.kinds.bucket_edits import edit_in

@@ -8,9 +8,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import code_of
+from podshare.aws.rows import Item
 from podshare.aws.sessions import hub_client
 from podshare.aws.settings import Settings
-from podshare.aws.tables import Item, State
+from podshare.aws.tables import State
 from podshare.kinds import names
 from podshare.reconcile.announcing import announce
 from podshare.reconcile.team_records import TeamRecords

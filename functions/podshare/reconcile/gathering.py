@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from podshare.aws.errors import reason_of
-from podshare.aws.tables import Item
+from podshare.aws.rows import Item
 from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context
 from podshare.kinds.facts import ClusterFacts

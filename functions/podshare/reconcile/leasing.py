@@ -3,9 +3,10 @@
 from typing import Any
 
 from podshare.aws.lease import AsksFor, Hold, TeamLeases
+from podshare.aws.rows import LEASES, STATUSES, Item
 from podshare.aws.settings import Settings
-from podshare.aws.tables import LEASES, STATUSES, Item, Registry, State
-from podshare.registry.parsing import PAUSE_ID
+from podshare.aws.tables import Registry, State
+from podshare.registry.items import PAUSE_ID
 
 
 def lease(settings: Settings, team: str, execution: str, *, asks_for: AsksFor, waited: bool = False) -> dict[str, Any]:

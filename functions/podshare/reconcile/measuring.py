@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from podshare.access.doors import RULE
+from podshare.aws.rows import LEASES, Item
 from podshare.aws.settings import Settings
-from podshare.aws.tables import LEASES, Item, State
+from podshare.aws.tables import State
 
 
 def lease_age(settings: Settings, team: str) -> float:

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from podshare.aws import organizations
 from podshare.aws.errors import Retryable
+from podshare.aws.rows import Item
 from podshare.aws.settings import Settings
-from podshare.aws.tables import Item, Registry, State
+from podshare.aws.tables import Registry, State
 from podshare.kinds.observation import LONGEST_TEXT
 from podshare.registry.accounts import DEPARTED, Account
-from podshare.registry.parsing import block_of
+from podshare.registry.items import block_of
 
 ORGANIZATION = "organization"
 _MOST_TRIES = 5

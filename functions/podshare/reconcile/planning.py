@@ -7,8 +7,9 @@ from typing import Any
 from podshare.access.access_points import described
 from podshare.aws.lease import Hold, TeamLeases
 from podshare.aws.organizations import describe
+from podshare.aws.rows import Item
 from podshare.aws.settings import Settings
-from podshare.aws.tables import Item, State
+from podshare.aws.tables import State
 from podshare.installation import Installation
 from podshare.kinds import limits
 from podshare.kinds.base import Key, Manifest, Resource

@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 from podshare.aws.lease import Hold, TeamLeases
+from podshare.aws.rows import STATUSES
 from podshare.aws.settings import Settings
-from podshare.aws.tables import STATUSES, State
+from podshare.aws.tables import State
 from podshare.reconcile.outcome import Outcome, outcome, results_in
 
 FIRST_WAIT_SECONDS = 60

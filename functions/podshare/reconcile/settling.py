@@ -8,7 +8,7 @@ would be called as it was, and be READY.
 import datetime
 from collections.abc import Mapping
 
-from podshare.aws.tables import Item
+from podshare.aws.rows import Item
 from podshare.kinds.base import Key, Resource, same
 from podshare.kinds.observation import Blocker, Observation
 

@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from podshare.aws import organizations
+from podshare.aws.rows import LEASES, STATUSES, SWEEP, Item
 from podshare.aws.settings import Settings
-from podshare.aws.tables import LEASES, STATUSES, SWEEP, Item, Registry, State
+from podshare.aws.tables import Registry, State
 from podshare.reconcile.affected_teams import all_teams
 from podshare.reconcile.organization_accounts import ORGANIZATION, all_known_accounts, all_users, mark_listed
 from podshare.reconcile.outcome import TeamState
 from podshare.reconcile.triggers import start
 from podshare.registry.accounts import Account
-from podshare.registry.parsing import PAUSE_ID, is_name
+from podshare.registry.items import PAUSE_ID, is_name
+from podshare.registry.sentences import sentence
 from podshare.registry.values import LONGEST_TEAM
-from podshare.registry.wording import sentence
 
 MOST_ITEMS = 2000  # names in one page: a state's output may have 256 KiB (Step Functions quotas)
 MOST_REASONS = 200

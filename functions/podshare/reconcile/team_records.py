@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from podshare.aws.errors import Terminal
+from podshare.aws.rows import Item
 from podshare.aws.settings import Settings
-from podshare.aws.tables import Item, Registry, State
+from podshare.aws.tables import Registry, State
 from podshare.installation import Installation
 from podshare.kinds.base import Key, Resource
 from podshare.kinds.desired import desired
@@ -28,8 +29,9 @@ from podshare.registry.acceptance import accept_dataset, accept_team
 from podshare.registry.accounts import Account, is_blocked, is_gone, is_unreachable
 from podshare.registry.enrollments import Enrolled, team_of
 from podshare.registry.expiry import Expiration
+from podshare.registry.items import block_of, clusters_of, enrolled, is_name, plain
 from podshare.registry.membership import Member, members
-from podshare.registry.parsing import block_of, clusters_of, enrolled, is_name, parse, plain
+from podshare.registry.parsing import parse
 from podshare.registry.problems import InvalidRecord, Problem
 from podshare.registry.records import Cluster, Dataset, Team
 

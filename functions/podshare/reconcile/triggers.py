@@ -8,13 +8,15 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import code_of
+from podshare.aws.rows import LONGEST_PART, RECORDS, Item
 from podshare.aws.sessions import hub_client
 from podshare.aws.settings import Settings
-from podshare.aws.tables import LONGEST_PART, RECORDS, Item, Registry, State
+from podshare.aws.tables import Registry, State
 from podshare.kinds import names
 from podshare.reconcile.affected_teams import teams_of_account, teams_of_record
 from podshare.reconcile.organization_accounts import last_seen
-from podshare.registry.parsing import PAUSE_ID, is_name, parse, plain
+from podshare.registry.items import PAUSE_ID, is_name, plain
+from podshare.registry.parsing import parse
 from podshare.registry.problems import InvalidRecord
 from podshare.registry.records import Dataset
 from podshare.registry.values import LONGEST_TEAM

@@ -15,7 +15,8 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from podshare.registry.enrollments import Enrolled
-from podshare.registry.parsing import clusters_of, parse, parse_team, plain, understood
+from podshare.registry.items import clusters_of, plain
+from podshare.registry.parsing import parse, parse_team, understood
 from podshare.registry.problems import InvalidRecord, Problem, bounded
 from podshare.registry.records import (
     MOST_MEMBERS,

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from podshare.registry.accounts import Account
-from podshare.registry.parsing import parse, plain, understood
+from podshare.registry.items import plain
+from podshare.registry.parsing import parse, understood
 from podshare.registry.problems import InvalidRecord, Problem, bounded
 from podshare.registry.records import Enrollment, Selection
 from podshare.registry.templates import MissingTag, facts_of, rendered

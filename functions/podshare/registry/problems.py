@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 from pydantic_core import PydanticCustomError
 
-from podshare.registry.wording import sentence
+from podshare.registry.sentences import sentence
 
 MOST_PROBLEMS = 50  # of one record: with their texts they fit into a state's output (Step Functions quotas, 256 KiB)
 

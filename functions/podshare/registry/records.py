@@ -26,12 +26,12 @@ from pydantic_core import PydanticCustomError
 from podshare.policy import rbac
 from podshare.policy.rbac import KubernetesRule
 from podshare.registry.accounts import Account
+from podshare.registry.items import NAME
 from podshare.registry.problems import refuse_twice, wrong
 from podshare.registry.templates import DISPLAY, FIGURES, refuse_unknown, rendered
 from podshare.registry.values import (
     A_NAME,
     LONGEST_PRIORITY_CLASS,
-    NAME,
     AccountId,
     Administrator,
     Amount,

@@ -11,10 +11,11 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from podshare.registry.items import NAME
+
 LONGEST_PREFIX = 512
 LONGEST_TEAM = 40  # `hyperpod-ns-<team>-localqueue` is a label value, at most 63 characters
 LONGEST_PRIORITY_CLASS = 40  # SageMaker API reference, PriorityClass
-NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _NO_BUCKETS = {
     "--x-s3": "a directory bucket",
     "--xa-s3": "an access point of a directory bucket",

@@ -7,12 +7,10 @@ from typing import Any, NamedTuple, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-UNKNOWN_FIELD = "unknown field"
+from podshare.registry.sentences import ABSENT, FIELDS, LIST, LONGEST_SHOWN, UNKNOWN_FIELD
+
 MISSING = "is missing"
-ABSENT, FIELDS, LIST = "absent", "fields", "a list"
-_NO_VALUES = frozenset({ABSENT, FIELDS, LIST})
 _NOT_WRITTEN = frozenset({"name", "changed_by"})  # fields of a record's model that nobody writes in the record
-_LONGEST_SHOWN = 60  # characters of a value inside a sentence
 Path = tuple[int | str, ...]
 
 
@@ -68,13 +66,6 @@ def faults(part: type[BaseModel], error: ValidationError, patterns: Mapping[str,
 def closest(name: str, names: Iterable[str]) -> str:
     """The one of ``names`` that somebody who wrote ``name`` most likely meant; empty if none is near."""
     return next(iter(get_close_matches(name.lower(), sorted(names), 1)), "")
-
-
-def sentence(problem: Mapping[str, Any]) -> str:
-    """A problem in a line, without its record and remedy; the value once, if it is one that a line can hold."""
-    field, value, rule = (str(problem.get(name, "")) for name in ("field", "value", "rule"))
-    is_reported = rule == UNKNOWN_FIELD or value in _NO_VALUES or value.strip("'")[:_LONGEST_SHOWN] in rule
-    return f"{field}: {rule}" if is_reported else f"{field} = {value}: {rule}"
 
 
 def _shown(value: object) -> str:
@@ -186,4 +177,4 @@ def _quoted(value: object) -> str:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."

@@ -1,0 +1,16 @@
+"""A problem of a record in a line. The command prints such lines, and does not import pydantic for them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+UNKNOWN_FIELD = "unknown field"
+ABSENT, FIELDS, LIST = "absent", "fields", "a list"
+NO_VALUES = frozenset({ABSENT, FIELDS, LIST})
+LONGEST_SHOWN = 60  # characters of a value inside a sentence
+
+
+def sentence(problem: Mapping[str, Any]) -> str:
+    """A problem in a line, without its record and remedy; the value once, if it is one that a line can hold."""
+    field, value, rule = (str(problem.get(name, "")) for name in ("field", "value", "rule"))
+    is_reported = rule == UNKNOWN_FIELD or value in NO_VALUES or value.strip("'")[:LONGEST_SHOWN] in rule
+    return f"{field}: {rule}" if is_reported else f"{field} = {value}: {rule}"
