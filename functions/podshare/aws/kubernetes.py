@@ -125,8 +125,8 @@ class Kubernetes:
         except _Absent as absent:
             raise Pending(f"namespace {namespace} does not exist yet") from absent
         except _Terminating as terminating:
-            found = self.namespace(namespace) or {}
-            held = held_by(found) or "nothing by now"
+            live = self.namespace(namespace) or {}
+            held = held_by(live) or "nothing by now"
             raise Pending(f"namespace {namespace} is being deleted. It is held by {held}") from terminating
 
     def delete(self, kind: str, namespace: str, name: str) -> None:
@@ -141,7 +141,7 @@ class Kubernetes:
         """The names of all objects of a kind in a namespace."""
         return self._ask(
             f"each {kind} of {namespace}",
-            lambda client: [_name(one) for one in client.list(_KINDS[kind], namespace=namespace)],
+            lambda client: [_name(manifest) for manifest in client.list(_KINDS[kind], namespace=namespace)],
         )
 
     def objects(self, kind: str, namespace: str = "") -> list[dict[str, Any]]:
@@ -150,7 +150,9 @@ class Kubernetes:
         try:
             return self._ask(
                 about,
-                lambda client: [dict(one.to_dict()) for one in client.list(_KINDS[kind], namespace=namespace or None)],
+                lambda client: [
+                    dict(manifest.to_dict()) for manifest in client.list(_KINDS[kind], namespace=namespace or None)
+                ],
             )
         except _Absent:
             return []
@@ -216,7 +218,7 @@ class Kubernetes:
         resource: Any = create_namespaced_resource(kind.group, kind.version, kind.kind, kind.plural)
         return self._ask(
             f"each {kind.kind} of {namespace}",
-            lambda client: [_name(one) for one in client.list(resource, namespace=namespace)],
+            lambda client: [_name(manifest) for manifest in client.list(resource, namespace=namespace)],
         )
 
     def delete_all(self, kind: ServedKind, namespace: str) -> None:
@@ -231,10 +233,10 @@ class Kubernetes:
 
     def _get(self, kind: Any, about: str, namespace: str, name: str) -> dict[str, Any] | None:
         def read(client: lightkube.Client) -> dict[str, Any]:
-            found = client.get(kind, name, namespace=namespace)
-            if _name(found) != name:
-                raise ValueError(f"it is of {_name(found)}")
-            return dict(found.to_dict())
+            manifest = client.get(kind, name, namespace=namespace)
+            if _name(manifest) != name:
+                raise ValueError(f"it is of {_name(manifest)}")
+            return dict(manifest.to_dict())
 
         try:
             return self._ask(about, read)
@@ -259,8 +261,8 @@ class Kubernetes:
     def _is_replaced(self, client: lightkube.Client) -> bool:
         """Whether the cluster's name, or the member role's, leads elsewhere than ``client``; then so does the next."""
         with contextlib.suppress(Exception), self._lock:  # without an answer nothing is known of it
-            if self._client is client and (found := self._described()) != self._target:
-                self._client, self._target = self._connected(found), found
+            if self._client is client and (target := self._described()) != self._target:
+                self._client, self._target = self._connected(target), target
         return self._client is not client
 
     def _described(self) -> tuple[str, str, str]:
@@ -311,10 +313,12 @@ def held_by(namespace: Mapping[str, Any]) -> str:
     if not namespace["metadata"].get("deletionTimestamp"):
         return ""
     named = [*(namespace["metadata"].get("finalizers") or ())]
-    named += [one for one in (namespace.get("spec") or {}).get("finalizers") or () if one != "kubernetes"]
+    named += [
+        finalizer for finalizer in (namespace.get("spec") or {}).get("finalizers") or () if finalizer != "kubernetes"
+    ]
     conditions = (namespace.get("status") or {}).get("conditions") or ()
-    told = [str(condition.get("message", "")) for condition in conditions if condition.get("status") == "True"]
-    return "; ".join([*(f"finalizer {name}" for name in named), *told]) or "its controller, which has not begun"
+    messages = [str(condition.get("message", "")) for condition in conditions if condition.get("status") == "True"]
+    return "; ".join([*(f"finalizer {name}" for name in named), *messages]) or "its controller, which has not begun"
 
 
 def _causes(error: Exception) -> set[str]:
@@ -333,9 +337,9 @@ def _status(error: Exception) -> int:
     return int(error.status.code)
 
 
-def _name(found: Any) -> str:
+def _name(manifest: Any) -> str:
     """The name of an object. Raises ValueError for what is none."""
-    name = found.metadata.name if found.metadata else None
+    name = manifest.metadata.name if manifest.metadata else None
     if not name:
         raise ValueError("the answer is no object")
     return str(name)

@@ -168,8 +168,8 @@ _UNKNOWN = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 def _ended(execution: str) -> datetime.datetime | None:
     """When an execution ended; None while it runs."""
     with Tolerated("ExecutionDoesNotExist", "InvalidArn"):
-        found = hub_client("stepfunctions").describe_execution(executionArn=execution)
-        return found.get("stopDate") if found["status"] not in ("RUNNING", "PENDING_REDRIVE") else None
+        description = hub_client("stepfunctions").describe_execution(executionArn=execution)
+        return description.get("stopDate") if description["status"] not in ("RUNNING", "PENDING_REDRIVE") else None
     return _UNKNOWN
 
 

@@ -26,10 +26,10 @@ def describe(settings: Settings, account: str) -> Account:
     """
     organizations = _client(settings)
     try:
-        found = organizations.describe_account(AccountId=account)["Account"]
+        described = organizations.describe_account(AccountId=account)["Account"]
         pages = organizations.get_paginator("list_tags_for_resource").paginate(ResourceId=account)
         tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
-        path = _path(found) or tuple(_parents(organizations, account))
+        path = _path(described) or tuple(_parents(organizations, account))
     except ClientError as error:
         # it may depart between these calls
         if code_of(error) in ("AccountNotFoundException", "TargetNotFoundException", "ChildNotFoundException"):
@@ -37,12 +37,12 @@ def describe(settings: Settings, account: str) -> Account:
         raise
     return Account(
         id=account,
-        name=found.get("Name", ""),
+        name=described.get("Name", ""),
         # Status is what there was before State, and was retired on 2026-09-09 (Organizations API reference, Account)
-        state=str(found.get("State") or found.get("Status") or ""),
+        state=str(described.get("State") or described.get("Status") or ""),
         path=path,
         tags=tags,
-        management=_management(found) == account,
+        management=_management(described) == account,
     )
 
 
@@ -59,9 +59,9 @@ def _client(settings: Settings) -> "OrganizationsClient":
     return accounts.client("organizations", settings.management_account)
 
 
-def _path(found: "AccountTypeDef") -> tuple[str, ...]:
+def _path(described: "AccountTypeDef") -> tuple[str, ...]:
     """The root and the OUs above an account; ``Paths`` holds ``o-…/r-…/ou-…/<account>/`` (its pattern in the API)."""
-    for path in found.get("Paths", []):
+    for path in described.get("Paths", []):
         units = re.findall(r"(?:^|/)(r-[0-9a-z]+|ou-[0-9a-z]+-[0-9a-z]+)(?=/|$)", path)
         if units:
             return tuple(units)
@@ -80,6 +80,6 @@ def _parents(organizations: Any, account: str) -> Iterator[str]:
     raise Terminal(f"account {account}: its parents {', '.join(path)} lead to no root")
 
 
-def _management(found: "AccountTypeDef") -> str:
+def _management(described: "AccountTypeDef") -> str:
     """An account's ARN names the management account: ``arn:aws:organizations::<management>:account/o-…/<id>``."""
-    return found["Arn"].split(":")[4]
+    return described["Arn"].split(":")[4]

@@ -96,8 +96,8 @@ class Accounts:
 
     def credentials(self, account: str) -> dict[str, str]:
         """The access key, secret and token of the member role in ``account``. Errors as in ``client``."""
-        found = _credentials(self._installation, account, self._execution_role)
-        return {name: str(found[name]) for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")}
+        credentials = _credentials(self._installation, account, self._execution_role)
+        return {name: str(credentials[name]) for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")}
 
     def member_tags(self, account: str) -> Mapping[str, str]:
         """The tags of the member role in ``account``, read once: what its member stack says of itself.

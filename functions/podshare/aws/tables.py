@@ -30,8 +30,8 @@ class Registry:
 
     def get(self, ids: Iterable[str]) -> dict[str, Item]:
         """The records with these ids that exist, by id. Raises Retryable if DynamoDB leaves some unanswered."""
-        found = _batch_get([(self.table, _record_key(record)) for record in set(ids)])
-        return {str(item["id"]): item for item in found[self.table]}
+        rows = _batch_get([(self.table, _record_key(record)) for record in set(ids)])
+        return {str(item["id"]): item for item in rows[self.table]}
 
     def record(self, record_id: str, model: type[R]) -> R | None:
         """One record, parsed; None if there is none. Raises InvalidRecord."""
@@ -44,8 +44,8 @@ class Registry:
     def scan(self) -> Iterator[Item]:
         """Every record."""
         pages = hub_client("dynamodb").get_paginator("scan").paginate(TableName=self.table, ConsistentRead=True)
-        for found in pages:
-            yield from map(from_item, found["Items"])
+        for page in pages:
+            yield from map(from_item, page["Items"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class State:
                 ConsistentRead=True,
             )
         )
-        return [from_item(item) for found in pages for item in found["Items"]]
+        return [from_item(item) for page in pages for item in page["Items"]]
 
     def put(self, item_id: str, part: str, /, **attributes: Any) -> None:
         """Write one item whole."""
@@ -254,7 +254,7 @@ class Snapshot(State):
 
 def _batch_get(wanted: list[tuple[str, Any]]) -> dict[str, list[Item]]:
     """The items with these keys that exist, by table."""
-    found: dict[str, list[Item]] = defaultdict(list)
+    by_table: dict[str, list[Item]] = defaultdict(list)
     for start in range(0, len(wanted), _MOST_KEYS):
         request: dict[str, Any] = {}
         for table, key in wanted[start : start + _MOST_KEYS]:
@@ -263,8 +263,8 @@ def _batch_get(wanted: list[tuple[str, Any]]) -> dict[str, list[Item]]:
         if response.get("UnprocessedKeys"):
             raise Retryable(f"{', '.join(request)}: DynamoDB did not answer for all of {len(wanted)} items")
         for table, items in response["Responses"].items():
-            found[table] += map(from_item, items)
-    return found
+            by_table[table] += map(from_item, items)
+    return by_table
 
 
 def _record_key(record: str) -> dict[str, Any]:

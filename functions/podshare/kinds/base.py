@@ -134,9 +134,9 @@ class Resource:
         raise TypeError(f"{self.key} is no object of Kubernetes")
 
     @classmethod
-    def of_object(cls, found: Mapping[str, Any], **common: Any) -> Self:
-        """The reverse of ``manifest``: an object as Kubernetes has it; ``common`` are the fields of all objects."""
-        return cls(**common)
+    def of_object(cls, manifest: Mapping[str, Any], **fields: Any) -> Self:
+        """The reverse of ``manifest``: an object as Kubernetes has it; ``fields`` are the fields of all objects."""
+        return cls(**fields)
 
     @classmethod
     def deletion(cls, key: Key) -> str:
@@ -169,11 +169,11 @@ def listed(marks: Mapping[str, str]) -> str:
     return " ".join(f"Key={name},Value={value}" for name, value in sorted(marks.items()))
 
 
-def same(one: Resource | None, other: Resource | None) -> bool:
+def same(left: Resource | None, right: Resource | None) -> bool:
     """Whether two shapes need no change to become each other; compared by meaning, not by spelling."""
-    if one is None or other is None:
-        return one is other
-    return one.facts() == other.facts()
+    if left is None or right is None:
+        return left is right
+    return left.facts() == right.facts()
 
 
 def _plain(value: Any) -> Any:

@@ -53,9 +53,9 @@ class Edit:
         return {**{name: getattr(self, name) for name in _TEXTS}, "policy": json.dumps(self.policy)}
 
     @classmethod
-    def of_dict(cls, found: Mapping[str, Any]) -> Self:
+    def of_dict(cls, document: Mapping[str, Any]) -> Self:
         """The reverse of ``as_dict``; what is said beside it is passed over."""
-        return cls(**{name: str(found[name]) for name in _TEXTS}, policy=json.loads(found["policy"]))
+        return cls(**{name: str(document[name]) for name in _TEXTS}, policy=json.loads(document["policy"]))
 
 
 def edit_in(event: Mapping[str, Any], installation: Installation) -> Edit | None:
@@ -106,21 +106,23 @@ def digest(statements: Iterable[Statement]) -> str:
 
 def is_lost(edit: Edit, windows: Iterable[Window], installation: Installation, now: Document | None) -> bool:
     """Whether podshare wrote over an edit, so that ``now`` shows what it wrote, and nobody has written since."""
-    there, written = digest(others_of(installation, now)), digest(others_of(installation, edit.policy))
+    present, written = digest(others_of(installation, now)), digest(others_of(installation, edit.policy))
     at = datetime.datetime.fromisoformat(edit.at)
-    return there != written and any(one.others == there and _is_within(at, one) for one in windows)
+    return present != written and any(window.others == present and _is_within(at, window) for window in windows)
 
 
 def _is_within(at: datetime.datetime, window: Window) -> bool:
-    begin, end = (datetime.datetime.fromisoformat(one) for one in (window.read_at, window.written_at))
+    begin, end = (datetime.datetime.fromisoformat(moment) for moment in (window.read_at, window.written_at))
     return begin.replace(microsecond=0) <= at <= end
 
 
 def changed(installation: Installation, edit: Edit, now: Document | None) -> tuple[str, ...]:
     """The Sids of the statements in which an edit and the policy as it is differ."""
     sides = [others_of(installation, edit.policy), others_of(installation, now)]
-    theirs, ours = ({digest([one]): str(one.get("Sid", "without a Sid")) for one in side} for side in sides)
-    return tuple(sorted({(theirs | ours)[one] for one in theirs.keys() ^ ours.keys()}))
+    theirs, ours = (
+        {digest([statement]): str(statement.get("Sid", "without a Sid")) for statement in side} for side in sides
+    )
+    return tuple(sorted({(theirs | ours)[statement_digest] for statement_digest in theirs.keys() ^ ours.keys()}))
 
 
 def unwritable(bucket: str, dead: Iterable[str]) -> str:

@@ -67,8 +67,10 @@ def is_written(context: Context, key: Key, sid: str) -> bool:
     """
     if is_overwritten(context, key):
         return False
-    there, asked = policies.statements(policy_of(context, key)), _asked(context, key, _shares(context, key))
-    own = ([one for one in found if str(one.get("Sid", "")).startswith(sid)] for found in (there, asked))
+    present, asked = policies.statements(policy_of(context, key)), _asked(context, key, _shares(context, key))
+    own = (
+        [statement for statement in side if str(statement.get("Sid", "")).startswith(sid)] for side in (present, asked)
+    )
     return policies.same(*(policies.document(*statements) for statements in own))
 
 
@@ -81,7 +83,7 @@ def preview(context: Context, key: Key, share: Share) -> tuple[Document | None, 
 
 def asked_sids(context: Context, key: Key) -> frozenset[str]:
     """The Sids of what all teams together ask for in the bucket's policy."""
-    return frozenset(one["Sid"] for one in _asked(context, key, _shares(context, key)))
+    return frozenset(statement["Sid"] for statement in _asked(context, key, _shares(context, key)))
 
 
 def _write(context: Context, key: Key, without: str = "") -> None:
@@ -122,12 +124,12 @@ def _put(context: Context, key: Key, policy: Document) -> None:
 def windows(context: Context, key: Key) -> list[Window]:
     """When podshare last read and wrote the bucket's policy; none if the bucket is another account's."""
     row = context.state.get(_document(key), _WRITTEN) or {}
-    return [Window(**one) for one in row.get("windows", ())] if row.get("account") == key.account else []
+    return [Window(**window) for window in row.get("windows", ())] if row.get("account") == key.account else []
 
 
 def _keep_window(context: Context, key: Key, read_at: str, policy: Document) -> None:
     window = Window(read_at, _now(), digest(others_of(context.installation, policy)))
-    kept = [one.as_dict() for one in (*windows(context, key), window)][-MOST_WINDOWS:]
+    kept = [kept_window.as_dict() for kept_window in (*windows(context, key), window)][-MOST_WINDOWS:]
     expression = "SET windows = :windows, account = :account"
     context.state.update(_document(key), _WRITTEN, expression, None, windows=kept, account=key.account)
 
@@ -144,15 +146,17 @@ def is_shared(state: State, bucket: str) -> bool:
 
 def keep_edit(state: State, edit: Edit) -> None:
     """Keep what somebody else wrote into a policy, unless they are known to have written it again later."""
-    told = edit.as_dict()
-    reserved = {f"#{name}": name for name in told}  # words of DynamoDB's are among them
-    expression = "SET " + ", ".join(f"#{name} = :{name}" for name in told)
-    state.update(_EDITS, edit.bucket, expression, "attribute_not_exists(#at) OR #at <= :at", names=reserved, **told)
+    attributes = edit.as_dict()
+    reserved = {f"#{name}": name for name in attributes}  # words of DynamoDB's are among them
+    expression = "SET " + ", ".join(f"#{name} = :{name}" for name in attributes)
+    state.update(
+        _EDITS, edit.bucket, expression, "attribute_not_exists(#at) OR #at <= :at", names=reserved, **attributes
+    )
 
 
 def _last_edit(context: Context, key: Key) -> Edit | None:
-    found = context.state.get(_EDITS, key.container)
-    return Edit.of_dict(found) if found and found["account"] == key.account else None
+    row = context.state.get(_EDITS, key.container)
+    return Edit.of_dict(row) if row and row["account"] == key.account else None
 
 
 def is_overwritten(context: Context, key: Key) -> bool:
@@ -164,18 +168,18 @@ def is_overwritten(context: Context, key: Key) -> bool:
 
 
 def _keep_put_back(context: Context, key: Key, edit: Edit, over: Document | None) -> None:
-    told = {"by": edit.by, "at": edit.at, "sids": [*changed(context.installation, edit, over)], "put_back_at": _now()}
-    context.state.update(_document(key), _WRITTEN, "SET put_back = :put_back", None, put_back=told)
+    repair = {"by": edit.by, "at": edit.at, "sids": [*changed(context.installation, edit, over)], "put_back_at": _now()}
+    context.state.update(_document(key), _WRITTEN, "SET put_back = :put_back", None, put_back=repair)
 
 
 def put_back(context: Context, key: Key) -> str:
     """What podshare wrote over and has put back within a day, in words; empty if nothing."""
-    found = (context.state.get(_document(key), _WRITTEN) or {}).get("put_back")
-    if not found or datetime.datetime.fromisoformat(found["put_back_at"]) < _moment() - _REPORTED_FOR:
+    repair = (context.state.get(_document(key), _WRITTEN) or {}).get("put_back")
+    if not repair or datetime.datetime.fromisoformat(repair["put_back_at"]) < _moment() - _REPORTED_FOR:
         return ""
     return (
-        f"bucket {key.container} of account {key.account}: podshare wrote its policy over what {found['by']} wrote at "
-        f"{found['at']} (statements {', '.join(found['sids'])}), and put it back at {found['put_back_at']}"
+        f"bucket {key.container} of account {key.account}: podshare wrote its policy over what {repair['by']} wrote at "
+        f"{repair['at']} (statements {', '.join(repair['sids'])}), and put it back at {repair['put_back_at']}"
     )
 
 

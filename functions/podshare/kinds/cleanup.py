@@ -59,5 +59,7 @@ def left(used: Mapping[str, str], expected: Mapping[str, int]) -> str:
         for name, count in used.items()
         if (surplus := int(count) - expected.get(name, 0)) > 0
     }
-    told = [f"{count} {name}" for name, count in sorted(more.items())]
-    return ", ".join([*told[:SHOWN], *([f"and objects of {len(told) - SHOWN} other kinds"] if told[SHOWN:] else [])])
+    counts = [f"{count} {name}" for name, count in sorted(more.items())]
+    return ", ".join(
+        [*counts[:SHOWN], *([f"and objects of {len(counts) - SHOWN} other kinds"] if counts[SHOWN:] else [])]
+    )

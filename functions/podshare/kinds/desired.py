@@ -53,16 +53,16 @@ def desired(
     granted = {name: datasets[name] for name in team.datasets if name in datasets}
     present = {name: dataset for name, dataset in granted.items() if not is_gone(accounts, dataset.account)}
     nobody = without_access(team)
-    found: dict[Key, Resource] = {}
-    for cluster in sorted(clusters, key=lambda one: one.name):
+    resources: dict[Key, Resource] = {}
+    for cluster in sorted(clusters, key=lambda facts: facts.name):
         quota = team.quotas.get(cluster.name)
         if quota and not is_unreachable(accounts, cluster.account):
             here = nobody if cluster.name in suspended else team
             on = TeamOnCluster(here, quota, members(here.members, accounts), cluster, present, installation)
             for resource in _on_one_cluster(on):
                 if not is_by_hand(cluster, resource.key):
-                    found[resource.key] = _shared(found.get(resource.key), resource)
-    return found
+                    resources[resource.key] = _shared(resources.get(resource.key), resource)
+    return resources
 
 
 def by_hand(
@@ -76,12 +76,14 @@ def by_hand(
 
 def manifests(installation: Installation, resources: Iterable[Resource]) -> list[Manifest]:
     """All objects that ``resources`` are, namespaces first."""
-    found: list[Manifest] = []
-    for resource in sorted(resources, key=lambda one: (not isinstance(one, Namespace), one.key)):
-        found.append(resource.manifest())
+    objects: list[Manifest] = []
+    for resource in sorted(
+        resources, key=lambda desired_resource: (not isinstance(desired_resource, Namespace), desired_resource.key)
+    ):
+        objects.append(resource.manifest())
         if isinstance(resource, Namespace) and resource.network_policy:
-            found.append(resource.network_policy_in(installation))
-    return found
+            objects.append(resource.network_policy_in(installation))
+    return objects
 
 
 def _on_one_cluster(on: TeamOnCluster) -> Iterator[Resource]:
@@ -109,7 +111,7 @@ def _shared(other: Resource | None, resource: Resource) -> Resource:
         clusters = tag_value(f"{other.tags[CLUSTER_TAG]} {resource.tags[CLUSTER_TAG]}")
         return replace(
             other,
-            policies={name: policies.document(*found) for name, found in statements.items()},
+            policies={name: policies.document(*allowed) for name, allowed in statements.items()},
             tags={**other.tags, CLUSTER_TAG: clusters},
             cluster="",
         )

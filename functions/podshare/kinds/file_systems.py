@@ -24,17 +24,17 @@ EVENTS = frozenset({"NEW", "CHANGED", "DELETED"})  # FSx API reference, AutoImpo
 def refusal(grant: FileSystemGrant, dataset: Dataset, cluster: ClusterFacts) -> tuple[str, str] | None:
     """Why a dataset cannot be had through a file system of a cluster, with a remedy; None if it can."""
     if dataset.region != cluster.region:
-        what = f"dataset {dataset.name} is in {dataset.region}, {grant.file_system} in {cluster.region}"
-        return f"{what}: Amazon FSx imports changes within a Region only", "Use a copy in the cluster's Region."
+        reason = f"dataset {dataset.name} is in {dataset.region}, {grant.file_system} in {cluster.region}"
+        return f"{reason}: Amazon FSx imports changes within a Region only", "Use a copy in the cluster's Region."
     if dataset.kms_key:
-        what = f"dataset {dataset.name} is encrypted with a KMS key, and podshare grants keys only to its own roles"
-        return what, "Let the pods use its access point (service_accounts), or encrypt a copy by SSE-S3."
+        reason = f"dataset {dataset.name} is encrypted with a KMS key, and podshare grants keys only to its own roles"
+        return reason, "Let the pods use its access point (service_accounts), or encrypt a copy by SSE-S3."
     if dataset.data_role == "target":
-        what = f"dataset {dataset.name} has data_role target: its owner wants the bucket policy unchanged"
-        return what, "Let the pods use its target role (service_accounts), or give it data_role access_point."
+        reason = f"dataset {dataset.name} has data_role target: its owner wants the bucket policy unchanged"
+        return reason, "Let the pods use its target role (service_accounts), or give it data_role access_point."
     if dataset.vpc:
-        what = f"dataset {dataset.name} is accessible from {dataset.vpc} only, and Amazon FSx uses its own network"
-        return what, "Let the pods use its access point (service_accounts), or take vpc out of the dataset's record."
+        reason = f"dataset {dataset.name} is accessible from {dataset.vpc} only, and Amazon FSx uses its own network"
+        return reason, "Let the pods use its access point (service_accounts), or take vpc out of the dataset's record."
     return None
 
 

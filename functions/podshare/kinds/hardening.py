@@ -21,8 +21,8 @@ _METADATA = {"0.0.0.0/0": "169.254.169.254/32", "::/0": "fd00:ec2::254/128"}  # 
 def labels(team: str, hardening: str) -> dict[str, str]:
     """The labels of a team's namespace at ``off``, ``report`` or ``enforce``."""
     modes = {"off": (), "report": ("audit", "warn"), "enforce": ("audit", "enforce", "warn")}[hardening]
-    told = {HARDENING_LABEL: hardening} if modes else {}
-    return {TEAM_LABEL: team, **told, **{f"{_POD_SECURITY}{mode}": "baseline" for mode in modes}}
+    hardening_label = {HARDENING_LABEL: hardening} if modes else {}
+    return {TEAM_LABEL: team, **hardening_label, **{f"{_POD_SECURITY}{mode}": "baseline" for mode in modes}}
 
 
 def network_policy(hardening: str) -> Mapping[str, Any] | None:

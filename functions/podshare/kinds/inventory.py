@@ -19,7 +19,11 @@ def in_inventories(state: State, named: Iterable[tuple[str, Key]]) -> frozenset[
     Raises Retryable as ``State.get_parts``.
     """
     teams = [(Inventory(state, team), key) for team, key in named]
-    rows = [(item_id, f"resource#{key}") for one, key in teams for item_id in (f"team#{one.team}", one.item_id)]
+    rows = [
+        (item_id, f"resource#{key}")
+        for inventory, key in teams
+        for item_id in (f"team#{inventory.team}", inventory.item_id)
+    ]
     return frozenset(Key.parse(str(row["key"])) for row in state.get_all(rows))
 
 
@@ -106,7 +110,7 @@ class Inventory:
 
     def is_inspected(self, key: Key) -> bool:
         """Whether podshare asks the API of the cluster of this compute quota."""
-        if any(one.kind is Kind.NAMESPACE and one.container == key.container for one in self.keys()):
+        if any(begun.kind is Kind.NAMESPACE and begun.container == key.container for begun in self.keys()):
             return True
         return bool(self._row(key).get("looked_into"))
 

@@ -17,35 +17,35 @@ WRITES = frozenset({"eks:DescribeCluster"})
 
 def owned(context: Context, key: Key) -> dict[str, Any] | Foreign | None:
     """The object as Kubernetes has it, if there is one and it is the team's."""
-    found = context.kubernetes(key).get(SHAPES[key.kind].object_kind, *place(key))
-    if found is None:
+    manifest = context.kubernetes(key).get(SHAPES[key.kind].object_kind, *place(key))
+    if manifest is None:
         return None
-    if _is_marked(context, found) or context.remembers(key, identity_of(found)):
-        return found
+    if _is_marked(context, manifest) or context.remembers(key, identity_of(manifest)):
+        return manifest
     marks = names.labels(context.installation, context.team)
     return Foreign(key, "it does not carry podshare's labels", give_marks_back(context.installation, key, marks))
 
 
 def read(context: Context, key: Key, wanted: Resource | None) -> Resource | Foreign | None:
     """The object as it is, in the shape of its kind."""
-    found = owned(context, key)
-    if not isinstance(found, dict):
-        return found
-    labels = found.get("metadata", {}).get("labels") or {}
+    manifest = owned(context, key)
+    if not isinstance(manifest, dict):
+        return manifest
+    labels = manifest.get("metadata", {}).get("labels") or {}
     tags = {name: labels[name] for name in (MANAGED_BY_LABEL, TEAM_LABEL) if name in labels}
-    return SHAPES[key.kind].of_object(found, key=key, tags=tags, identity=identity_of(found))
+    return SHAPES[key.kind].of_object(manifest, key=key, tags=tags, identity=identity_of(manifest))
 
 
-def _is_marked(context: Context, found: dict[str, Any]) -> bool:
+def _is_marked(context: Context, manifest: dict[str, Any]) -> bool:
     """Whether its labels name the team; earlier versions had no label of their own for what manages it."""
-    labels = found.get("metadata", {}).get("labels") or {}
+    labels = manifest.get("metadata", {}).get("labels") or {}
     manager = labels.get(MANAGED_BY_LABEL, labels.get(DISPLAYED_LABEL))
     return (labels.get(TEAM_LABEL), manager) == (context.team, context.installation.prefix)
 
 
-def identity_of(found: dict[str, Any]) -> str:
+def identity_of(manifest: dict[str, Any]) -> str:
     """What distinguishes an object from one that takes its name later."""
-    return str(found.get("metadata", {}).get("uid", ""))
+    return str(manifest.get("metadata", {}).get("uid", ""))
 
 
 def create(context: Context, wanted: Resource) -> None:

@@ -49,8 +49,8 @@ def sizes(desired: Iterable[Resource]) -> Iterator[Blocker]:
 def bucket_policy(bucket: str, account: str, before: Document | None, after: Document) -> Iterator[Blocker]:
     """A bucket policy that S3 would refuse with podshare's statement in it, for its size or for another statement."""
     if (size := policies.size([after])) > BUCKET_POLICY:
-        what = f"the policy of bucket {bucket} would have {size:,} characters, the limit is {BUCKET_POLICY:,}"
-        yield Blocker(what, "Ask its owner to shorten it: podshare adds one statement.", account, bucket)
+        sentence = f"the policy of bucket {bucket} would have {size:,} characters, the limit is {BUCKET_POLICY:,}"
+        yield Blocker(sentence, "Ask its owner to shorten it: podshare adds one statement.", account, bucket)
     dead = [*policies.dead_principals(after)]
     if dead and not policies.same(before, after):
         yield Blocker(unwritable(bucket, dead), REVIVE, account, bucket)
@@ -64,9 +64,9 @@ def _role_sizes(role: Role) -> Iterator[Blocker]:
     yield from _too_large(role.key, "inline policies", inline, INLINE_POLICIES, remedy)
 
 
-def _too_large(key: Key, what: str, size: int, limit: int, remedy: str) -> Iterator[Blocker]:
+def _too_large(key: Key, document: str, size: int, limit: int, remedy: str) -> Iterator[Blocker]:
     if size > limit:
-        yield Blocker(f"the {what} of {key.name} would have {size:,} characters, the limit is {limit:,}", remedy)
+        yield Blocker(f"the {document} of {key.name} would have {size:,} characters, the limit is {limit:,}", remedy)
 
 
 def counts(creating: Mapping[tuple[Kind, str, str], int], rooms: Iterable[Room]) -> Iterator[Blocker]:
@@ -76,7 +76,7 @@ def counts(creating: Mapping[tuple[Kind, str, str], int], rooms: Iterable[Room])
         if more and room.present + more > room.limit:
             kind = room.kind.replace("_", " ")
             where = f"account {room.account}{f', {room.region}' if room.region else ''}"
-            what = (
+            sentence = (
                 f"{more} more of kind {kind} would make {room.present + more:,} in {where}, the limit is {room.limit:,}"
             )
-            yield Blocker(what, room.remedy)
+            yield Blocker(sentence, room.remedy)

@@ -55,6 +55,6 @@ def gib_of(quantities: Mapping[str, Any]) -> int:
     return int(match[1]) if match else 0
 
 
-def is_leaving(found: Mapping[str, Any]) -> bool:
+def is_leaving(manifest: Mapping[str, Any]) -> bool:
     """Whether somebody has deleted an object that is still in use."""
-    return bool(found["metadata"].get("deletionTimestamp"))
+    return bool(manifest["metadata"].get("deletionTimestamp"))

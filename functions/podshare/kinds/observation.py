@@ -35,8 +35,8 @@ class Orphaned:
 
     def as_dict(self) -> dict[str, str]:
         """How a status and the audit report it."""
-        what = f"{self.key.kind.replace('_', ' ')} {self.key.name} in account {self.key.account} is orphaned"
-        return {"what": f"{what}: {self.reason}"[:LONGEST_TEXT], "remedy": self.remedy, "account": self.key.account}
+        subject = f"{self.key.kind.replace('_', ' ')} {self.key.name} in account {self.key.account} is orphaned"
+        return {"what": f"{subject}: {self.reason}"[:LONGEST_TEXT], "remedy": self.remedy, "account": self.key.account}
 
 
 Observation = Resource | Foreign | Unreadable | Orphaned | None
@@ -66,12 +66,13 @@ class Blocker:
         if self.only:
             return str(resource.key) == self.only
         if self.namespace:
-            one = Key.parse(self.namespace)
+            namespace = Key.parse(self.namespace)
             inside = (
-                resource.key.name.partition("/")[0] == one.name and resource.execution_role is ExecutionRole.KUBERNETES
+                resource.key.name.partition("/")[0] == namespace.name
+                and resource.execution_role is ExecutionRole.KUBERNETES
             )
             place = (resource.key.account, resource.key.region, resource.key.container)
-            return inside and place == (one.account, one.region, one.container)
+            return inside and place == (namespace.account, namespace.region, namespace.container)
         if self.bucket:
             here = getattr(resource, "bucket", resource.key.container)
             return here == self.bucket and resource.in_bucket

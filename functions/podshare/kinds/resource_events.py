@@ -62,32 +62,32 @@ def touched(event: Mapping[str, Any], installation: Installation) -> Touched:
     if code := detail.get("errorCode"):
         return Touched(reason=f"{name} failed with {code}: nothing has changed")
     source = str(detail.get("eventSource", "")).partition(".")[0]
-    told = [one for part in ("requestParameters", "responseElements") for one in _leaf_texts(detail.get(part))]
-    words = [(key, word) for key, text in told for word in re.split(r"[/:]", text)]
+    leaves = [leaf for part in ("requestParameters", "responseElements") for leaf in _leaf_texts(detail.get(part))]
+    words = [(key, word) for key, text in leaves for word in re.split(r"[/:]", text)]
     ours = [
         (key, word.removeprefix(f"{installation.prefix}-"))
         for key, word in words
         if word.startswith(f"{installation.prefix}-")
     ]
-    found = Touched(
+    candidate = Touched(
         account=str(detail.get("recipientAccountId") or event.get("account", "")),
         region=str(detail.get("awsRegion") or event.get("region", "")),
         teams=frozenset(_teams(source, words, ours)),
         stems=frozenset(match[1] for _, word in ours if source == "s3" and (match := _ACCESS_POINT.fullmatch(word))),
-        buckets=frozenset(text for key, text in told if key == "bucketname"),
+        buckets=frozenset(text for key, text in leaves if key == "bucketname"),
         quotas=frozenset(
             match[1] or match[2]
-            for key, text in told
+            for key, text in leaves
             if source == "sagemaker" and (match := _QUOTA_ID.fullmatch(_resource(text))) and key != "name"
         ),
-        associations=frozenset(_associations(told)),
+        associations=frozenset(_associations(leaves)),
         keys=frozenset(_keys(detail)),
-        schedulers="ClusterSchedulerConfig" in name or any(_SCHEDULER in text for _, text in told),
+        schedulers="ClusterSchedulerConfig" in name or any(_SCHEDULER in text for _, text in leaves),
         own=is_own_caller(detail, installation),
     )
-    by_id = (found.quotas, found.associations, found.keys)
-    names_nothing = not any((found.teams, found.stems, found.buckets, *by_id, found.schedulers))
-    return Touched(reason=f"{name} names nothing of podshare's") if names_nothing else found
+    by_id = (candidate.quotas, candidate.associations, candidate.keys)
+    names_nothing = not any((candidate.teams, candidate.stems, candidate.buckets, *by_id, candidate.schedulers))
+    return Touched(reason=f"{name} names nothing of podshare's") if names_nothing else candidate
 
 
 def access_point_stem(installation: Installation, team: str) -> str:
@@ -119,12 +119,12 @@ def _teams(source: str, words: list[tuple[str, str]], ours: list[tuple[str, str]
             yield match[1]
 
 
-def _associations(told: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+def _associations(leaves: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Cluster and id, from an ARN or from keys of their own; none where a namespace names the team."""
-    keys = dict(told)
+    keys = dict(leaves)
     if "namespace" in keys:
         return
-    for _, text in told:
+    for _, text in leaves:
         if match := _ASSOCIATION.search(text):
             yield match[1], match[2]
     if "associationid" in keys and (cluster := keys.get("clustername") or keys.get("name")):

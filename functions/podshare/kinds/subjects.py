@@ -26,5 +26,5 @@ def team_of(subject: str, prefix: str) -> str:
     They are groups and sessions that podshare alone gives, and service accounts of a team's namespace, which have a
     user name and a group as well (Kubernetes, "Authenticating", service account tokens).
     """
-    found = (re.fullmatch(pattern.format(prefix=re.escape(prefix)), subject) for pattern in _OF_TEAMS)
-    return next((match[1] for match in found if match), "")
+    matches = (re.fullmatch(pattern.format(prefix=re.escape(prefix)), subject) for pattern in _OF_TEAMS)
+    return next((match[1] for match in matches if match), "")

@@ -78,14 +78,14 @@ class TeamOnCluster:
 
         An association has one target role: of datasets that cannot share one, those with access points count.
         """
-        found: dict[str, list[DatasetGrant]] = {}
+        by_dataset: dict[str, list[DatasetGrant]] = {}
         for grant in account.datasets:
             dataset = self.datasets.get(grant.dataset)
             if dataset and dataset.holds(grant.prefix):
-                found.setdefault(grant.dataset, []).append(grant)
-        if share_a_role(self.datasets[name] for name in found):
-            return found
-        return {name: grants for name, grants in found.items() if self.datasets[name].data_role != "target"}
+                by_dataset.setdefault(grant.dataset, []).append(grant)
+        if share_a_role(self.datasets[name] for name in by_dataset):
+            return by_dataset
+        return {name: grants for name, grants in by_dataset.items() if self.datasets[name].data_role != "target"}
 
 
 def tag_value(text: str) -> str:

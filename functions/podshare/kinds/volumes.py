@@ -20,8 +20,8 @@ def update(context: Context, observed: Resource, wanted: Resource) -> None:
 
 def delete(context: Context, observed: Resource) -> None:
     """Delete it. Raises Waiting while it is in use, which is no access any more to what was linked."""
-    found = kubernetes_object.owned(context, observed.key)
-    if isinstance(found, dict) and is_leaving(found):
+    manifest = kubernetes_object.owned(context, observed.key)
+    if isinstance(manifest, dict) and is_leaving(manifest):
         raise Waiting(f"{_called(observed)} goes once nothing uses it any more")
     kubernetes_object.delete(context, observed)
 

@@ -25,10 +25,10 @@ WRITES = calls_of(
 
 def read(context: Context, key: Key, wanted: Resource | None) -> AccessEntry | Foreign | None:
     """The entry and its access policies; dead if its role was made after it."""
-    found = described(context, key)
-    if found is None:
+    answer = described(context, key)
+    if answer is None:
         return None
-    entry, associated = found
+    entry, associated = answer
     identity = entry["accessEntryArn"]
     if not context.owns(key, entry.get("tags", {}), identity):
         return context.foreign(key, entry.get("tags", {}))

@@ -73,12 +73,12 @@ class AccessEntry(Resource):
         return f"aws eks tag-resource {where} --resource-arn $({arn}) --tags {pairs}"
 
 
-def _scope_intersection(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...] | None:
+def _scope_intersection(left: tuple[str, ...], right: tuple[str, ...]) -> tuple[str, ...] | None:
     """Namespaces in both scopes; the cluster scope (empty) holds them all. None where there are none."""
-    if not one or not other:
-        return one or other
+    if not left or not right:
+        return left or right
     shared = {
-        name for name in (*one, *other) if all(any(policies.covers(wide, name) for wide in s) for s in (one, other))
+        name for name in (*left, *right) if all(any(policies.covers(wide, name) for wide in s) for s in (left, right))
     }
     return tuple(sorted(shared)) or None
 

@@ -33,21 +33,23 @@ _REMEDY = "A cluster has one: delete it, or take `scheduler` out of the cluster'
 def read(context: Context, key: Key, wanted: Resource | None) -> ClusterSchedulerConfig | Foreign | None:
     """The cluster's config, if the team has a share in it."""
     client = context.accounts.client("sagemaker", key.account, key.region)
-    found = _find(context, client, key)
-    tags = _tags(client, found)
-    foreign = found is not None and not _owned(context, tags)
-    if found and foreign and wanted:
-        return Foreign(key, f"the cluster's config is {found['Name']}, which does not carry podshare's tags", _REMEDY)
+    described = _find(context, client, key)
+    tags = _tags(client, described)
+    foreign = described is not None and not _owned(context, tags)
+    if described and foreign and wanted:
+        return Foreign(
+            key, f"the cluster's config is {described['Name']}, which does not carry podshare's tags", _REMEDY
+        )
     if context.state.get(_document(key), _share(context, key)) is None:
         return None
-    if found is None or foreign:
+    if described is None or foreign:
         return ClusterSchedulerConfig(key=key, config={}, status="absent")
     return ClusterSchedulerConfig(
         key=key,
         tags=context.installation.compared_tags(tags),
-        config=_config(found),
-        description=found.get("Description", ""),
-        status=status_of(found),
+        config=_config(described),
+        description=described.get("Description", ""),
+        status=status_of(described),
     )
 
 
@@ -58,10 +60,10 @@ def create(context: Context, wanted: Resource) -> None:
     client = context.accounts.client("sagemaker", key.account, key.region)
     with document_lease(context.state, _document(key), context.function_timeout) as check:
         context.state.put(_document(key), _share(context, key))
-        found = _find(context, client, key)
+        described = _find(context, client, key)
         check()
-        if found:
-            _change(context, client, found, config)
+        if described:
+            _change(context, client, described, config)
         else:
             if made := ask_for(context, config):
                 context.state.put(_document(key), _made(key), config=made)
@@ -80,10 +82,10 @@ def delete(context: Context, observed: Resource) -> None:
     with document_lease(context.state, _document(key), context.function_timeout) as check:
         shares = {str(row["part"]) for row in context.state.query(_document(key), _shares(key))}
         if shares <= {_share(context, key)}:
-            found = _find(context, client, key)
-            if found and _owned(context, _tags(client, found)):
+            described = _find(context, client, key)
+            if described and _owned(context, _tags(client, described)):
                 check()
-                _end(client, found)
+                _end(client, described)
             context.state.delete(_document(key), _made(key))
         context.state.delete(_document(key), _share(context, key))
 
@@ -104,66 +106,68 @@ def ask_for(context: Context, config: ClusterSchedulerConfig) -> str | None:
 
 
 def _change(
-    context: Context, client: "SageMakerClient", found: Mapping[str, Any], config: ClusterSchedulerConfig
+    context: Context, client: "SageMakerClient", described: Mapping[str, Any], config: ClusterSchedulerConfig
 ) -> None:
     """Make the config that is there the one that is wanted; what SageMaker could not make is created again."""
-    tags, status = _tags(client, found), status_of(found)
+    tags, status = _tags(client, described), status_of(described)
     if not _owned(context, tags):
         raise Terminal(
-            f"the cluster's scheduler config {found['Name']} is not podshare's. podshare leaves it unchanged."
+            f"the cluster's scheduler config {described['Name']} is not podshare's. podshare leaves it unchanged."
         )
     if status == "moving":
-        raise Pending(f"scheduler config {config.key.name} is {found['Status']}")
+        raise Pending(f"scheduler config {config.key.name} is {described['Status']}")
     if status == "failed":
-        client.delete_cluster_scheduler_config(ClusterSchedulerConfigId=found["ClusterSchedulerConfigId"])
-        reason = found.get("FailureReason", "no reason given")
-        raise Failed(f"scheduler config {config.key.name} is {found['Status']} ({reason}): podshare creates it again")
-    write_tags(client, found["ClusterSchedulerConfigArn"], context.installation.compared_tags(tags), config.tags)
-    if (found.get("Description", ""), _config(found)) == (config.description, dict(config.config)):
+        client.delete_cluster_scheduler_config(ClusterSchedulerConfigId=described["ClusterSchedulerConfigId"])
+        reason = described.get("FailureReason", "no reason given")
+        raise Failed(
+            f"scheduler config {config.key.name} is {described['Status']} ({reason}): podshare creates it again"
+        )
+    write_tags(client, described["ClusterSchedulerConfigArn"], context.installation.compared_tags(tags), config.tags)
+    if (described.get("Description", ""), _config(described)) == (config.description, dict(config.config)):
         return
     client.update_cluster_scheduler_config(
-        ClusterSchedulerConfigId=found["ClusterSchedulerConfigId"],
-        TargetVersion=found["ClusterSchedulerConfigVersion"],
+        ClusterSchedulerConfigId=described["ClusterSchedulerConfigId"],
+        TargetVersion=described["ClusterSchedulerConfigVersion"],
         Description=config.description,
         SchedulerConfig=_request(config),
     )
     raise Pending(f"scheduler config {config.key.name} is being updated")
 
 
-def _end(client: "SageMakerClient", found: Mapping[str, Any]) -> None:
-    if found["Status"] not in MOVING:
+def _end(client: "SageMakerClient", described: Mapping[str, Any]) -> None:
+    if described["Status"] not in MOVING:
         try:
-            client.delete_cluster_scheduler_config(ClusterSchedulerConfigId=found["ClusterSchedulerConfigId"])
+            client.delete_cluster_scheduler_config(ClusterSchedulerConfigId=described["ClusterSchedulerConfigId"])
         except ClientError as error:
             if is_absent(error):
                 return
             raise
-    raise Pending(f"scheduler config {found['Name']} is being deleted")
+    raise Pending(f"scheduler config {described['Name']} is being deleted")
 
 
 def _find(context: Context, client: "SageMakerClient", key: Key) -> Mapping[str, Any] | None:
     """The cluster's config, whoever made it. The one that podshare made is known before it is listed."""
     made = context.state.get(_document(key), _made(key))
-    if made and (found := _described(client, str(made["config"]))):
-        return found
+    if made and (described := _described(client, str(made["config"]))):
+        return described
     pages = client.get_paginator("list_cluster_scheduler_configs").paginate(ClusterArn=cluster_arn(context, key))
     for page in pages:
         for summary in page["ClusterSchedulerConfigSummaries"]:
-            if found := _described(client, summary["ClusterSchedulerConfigId"]):
-                return found
+            if described := _described(client, summary["ClusterSchedulerConfigId"]):
+                return described
     return None
 
 
 def _described(client: "SageMakerClient", config: str) -> Mapping[str, Any] | None:
     """A config by its id; None for one that is gone, which lists may still hold."""
     with Tolerated():
-        found = client.describe_cluster_scheduler_config(ClusterSchedulerConfigId=config)
-        return found if found["Status"] != "Deleted" else None
+        described = client.describe_cluster_scheduler_config(ClusterSchedulerConfigId=config)
+        return described if described["Status"] != "Deleted" else None
     return None
 
 
-def _tags(client: "SageMakerClient", found: Mapping[str, Any] | None) -> dict[str, str]:
-    return tag_map(client.list_tags(ResourceArn=found["ClusterSchedulerConfigArn"])["Tags"]) if found else {}
+def _tags(client: "SageMakerClient", described: Mapping[str, Any] | None) -> dict[str, str]:
+    return tag_map(client.list_tags(ResourceArn=described["ClusterSchedulerConfigArn"])["Tags"]) if described else {}
 
 
 def _owned(context: Context, tags: Mapping[str, str]) -> bool:
@@ -171,12 +175,14 @@ def _owned(context: Context, tags: Mapping[str, str]) -> bool:
     return tags.get(MANAGED_BY_TAG) == context.installation.manager
 
 
-def _config(found: Mapping[str, Any]) -> dict[str, Any]:
+def _config(described: Mapping[str, Any]) -> dict[str, Any]:
     """What a config says, with the defaults that SageMaker may leave out, in an order of its own."""
-    config = found.get("SchedulerConfig", {})
-    classes = sorted(config.get("PriorityClasses", []), key=lambda one: str(one["Name"]))
+    config = described.get("SchedulerConfig", {})
+    classes = sorted(config.get("PriorityClasses", []), key=lambda priority_class: str(priority_class["Name"]))
     return {
-        "PriorityClasses": [{"Name": one["Name"], "Weight": one["Weight"]} for one in classes],
+        "PriorityClasses": [
+            {"Name": priority_class["Name"], "Weight": priority_class["Weight"]} for priority_class in classes
+        ],
         "FairShare": config.get("FairShare", "Enabled"),
         "IdleResourceSharing": config.get("IdleResourceSharing", "Disabled"),
     }

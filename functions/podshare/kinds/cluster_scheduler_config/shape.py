@@ -40,7 +40,7 @@ def desired(on: TeamOnCluster) -> Iterator[ClusterSchedulerConfig]:
         return
     hyperpod_id = cluster.hyperpod_arn.rpartition("/")[2]
     name = f"{hyperpod_id}/{names.cluster_scheduler_config(on.installation)}"
-    classes = sorted(cluster.scheduler.priority_classes, key=lambda one: one.name)
+    classes = sorted(cluster.scheduler.priority_classes, key=lambda priority_class: priority_class.name)
     yield ClusterSchedulerConfig(
         key=on.key(Kind.CLUSTER_SCHEDULER_CONFIG, name),
         tags={
@@ -51,7 +51,9 @@ def desired(on: TeamOnCluster) -> Iterator[ClusterSchedulerConfig]:
         why="the cluster's scheduler",
         description=cluster.scheduler.description,
         config={
-            "PriorityClasses": [{"Name": one.name, "Weight": one.weight} for one in classes],
+            "PriorityClasses": [
+                {"Name": priority_class.name, "Weight": priority_class.weight} for priority_class in classes
+            ],
             "FairShare": _enabled(cluster.scheduler.fair_share),
             "IdleResourceSharing": _enabled(cluster.scheduler.idle_resource_sharing),
         },

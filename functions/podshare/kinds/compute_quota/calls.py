@@ -57,12 +57,12 @@ def others_of_team(context: Context, quota: ComputeQuota) -> list[str]:
     client = context.accounts.client("sagemaker", quota.key.account, quota.key.region)
     pages = client.get_paginator("list_compute_quotas").paginate(ClusterArn=cluster_arn(context, quota.key))
     return [
-        one["Name"]
+        summary["Name"]
         for page in pages
-        for one in page["ComputeQuotaSummaries"]
-        if one["Status"] != "Deleted"
-        and one["Name"] != _name(quota.key)
-        and (_is_of(one, quota.team) or one["Name"].lower() == _name(quota.key).lower())
+        for summary in page["ComputeQuotaSummaries"]
+        if summary["Status"] != "Deleted"
+        and summary["Name"] != _name(quota.key)
+        and (_is_of(summary, quota.team) or summary["Name"].lower() == _name(quota.key).lower())
     ]
 
 
@@ -103,9 +103,9 @@ def update(context: Context, observed: Resource, wanted: Resource) -> None:
     raise Pending(f"compute quota {new.key.name} is being updated")
 
 
-def status_of(found: Mapping[str, Any]) -> str:
+def status_of(described: Mapping[str, Any]) -> str:
     """Whether SageMaker works on a quota or a scheduler config, has failed, or neither: as kinds report it."""
-    return "moving" if found["Status"] in MOVING else "failed" if found["Status"] in FAILED else "settled"
+    return "moving" if described["Status"] in MOVING else "failed" if described["Status"] in FAILED else "settled"
 
 
 def write_tags(client: "SageMakerClient", arn: str, old: Mapping[str, str], new: Mapping[str, str]) -> None:
@@ -209,7 +209,7 @@ def _written(observed: Mapping[str, Any], wanted: Mapping[str, Any]) -> Mapping[
 
 def _sharing(observed: Mapping[str, Any], wanted: Mapping[str, Any]) -> Mapping[str, Any]:
     limits = "AbsoluteBorrowLimits"
-    found = {name: value for name, value in observed.items() if name in wanted or not wanted}
-    if found.get(limits):
-        found[limits] = list(_lines(found[limits], wanted.get(limits, ())))
-    return found
+    compared = {name: value for name, value in observed.items() if name in wanted or not wanted}
+    if compared.get(limits):
+        compared[limits] = list(_lines(compared[limits], wanted.get(limits, ())))
+    return compared

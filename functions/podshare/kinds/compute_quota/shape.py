@@ -41,8 +41,8 @@ class ComputeQuota(Resource):
         query = (
             f"ComputeQuotaSummaries[?Name=='{key.name.rpartition('/')[2]}' && Status!='Deleted'].ComputeQuotaId | [0]"
         )
-        found = f'aws sagemaker list-compute-quotas {where} --query "{query}" --output text'
-        return f"aws sagemaker delete-compute-quota {where} --compute-quota-id $({found})"
+        query_id = f'aws sagemaker list-compute-quotas {where} --query "{query}" --output text'
+        return f"aws sagemaker delete-compute-quota {where} --compute-quota-id $({query_id})"
 
 
 def desired(on: TeamOnCluster) -> Iterator[ComputeQuota]:

@@ -42,21 +42,21 @@ _GONE = ("FileSystemNotFound", "DataRepositoryAssociationNotFound")
 
 def read(context: Context, key: Key, wanted: Resource | None) -> DataRepositoryAssociation | Foreign | None:
     """The association of the directory, whoever made it; one that is misconfigured neither imports nor exports."""
-    found = _find(context, key)
-    if found is None:
+    association = _find(context, key)
+    if association is None:
         return None
-    tags = tag_map(found.get("Tags", []))
-    if not context.owns(key, tags, found["AssociationId"]):
+    tags = tag_map(association.get("Tags", []))
+    if not context.owns(key, tags, association["AssociationId"]):
         return context.foreign(key, tags)
-    s3 = found.get("S3", {})
+    s3 = association.get("S3", {})
     return DataRepositoryAssociation(
         key=key,
-        identity=found["AssociationId"],
+        identity=association["AssociationId"],
         tags=context.installation.compared_tags(tags),
-        repository=found["DataRepositoryPath"],
+        repository=association["DataRepositoryPath"],
         imports=frozenset(s3.get("AutoImportPolicy", {}).get("Events", ())),
         exports=frozenset(s3.get("AutoExportPolicy", {}).get("Events", ())),
-        status=_STATUS.get(found["Lifecycle"], "moving"),
+        status=_STATUS.get(association["Lifecycle"], "moving"),
     )
 
 
@@ -89,20 +89,20 @@ def update(context: Context, observed: Resource, wanted: Resource) -> None:
     "Data repository association lifecycle state").
     """
     old, new = as_kind(DataRepositoryAssociation, observed), as_kind(DataRepositoryAssociation, wanted)
-    found = _find(context, new.key)
-    if found is None or old.status == "moving":
-        raise Waiting(f"the link of {new.key.name} is {found['Lifecycle'] if found else 'gone'}")
-    reason = found.get("FailureDetails", {}).get("Message", "no reason given")
-    _give_marks_back(context, found, old)
+    association = _find(context, new.key)
+    if association is None or old.status == "moving":
+        raise Waiting(f"the link of {new.key.name} is {association['Lifecycle'] if association else 'gone'}")
+    reason = association.get("FailureDetails", {}).get("Message", "no reason given")
+    _give_marks_back(context, association, old)
     if old.status == "failed":
-        _delete(context, new.key, found["AssociationId"])
+        _delete(context, new.key, association["AssociationId"])
         raise Waiting(f"the link of {new.key.name} has failed ({reason}): podshare creates it again")
-    _write_tags(_client(context, new.key), found["ResourceARN"], old.tags, new.tags)
+    _write_tags(_client(context, new.key), association["ResourceARN"], old.tags, new.tags)
     if {**old.facts(), "tags": None} == {**new.facts(), "tags": None}:
         return
     with Tolerated(*_GONE):  # lists may still hold it
         _client(context, new.key).update_data_repository_association(
-            AssociationId=found["AssociationId"], S3=_policies(new), ClientRequestToken=_token(context, new)
+            AssociationId=association["AssociationId"], S3=_policies(new), ClientRequestToken=_token(context, new)
         )
     was = f", which was misconfigured: {reason}" if old.status == "misconfigured" else ""
     raise Waiting(f"file system {new.key.container} updates the link of {new.key.name}{was}")
@@ -113,19 +113,19 @@ def delete(context: Context, observed: Resource) -> None:
 
     What was not exported yet is lost.
     """
-    found = _find(context, observed.key)
-    if found is None:
+    association = _find(context, observed.key)
+    if association is None:
         return
-    if found["Lifecycle"] != "DELETING":
-        _give_marks_back(context, found, observed)
-        _delete(context, observed.key, found["AssociationId"])
+    if association["Lifecycle"] != "DELETING":
+        _give_marks_back(context, association, observed)
+        _delete(context, observed.key, association["AssociationId"])
     raise Waiting(f"file system {observed.key.container} releases what it holds in {observed.key.name}")
 
 
-def _give_marks_back(context: Context, found: Mapping[str, Any], observed: Resource) -> None:
+def _give_marks_back(context: Context, association: Mapping[str, Any], observed: Resource) -> None:
     """The member role changes and deletes only what carries podshare's tags."""
     if missing := context.missing_marks(observed.tags):
-        _client(context, observed.key).tag_resource(ResourceARN=found["ResourceARN"], Tags=tag_list(missing))
+        _client(context, observed.key).tag_resource(ResourceARN=association["ResourceARN"], Tags=tag_list(missing))
 
 
 def _delete(context: Context, key: Key, association: str) -> None:
@@ -135,22 +135,24 @@ def _delete(context: Context, key: Key, association: str) -> None:
 
 def _find(context: Context, key: Key) -> Mapping[str, Any] | None:
     """The association of the key's directory."""
-    found = (association for association in associations(context, key.account, key.region, key.container))
-    return next((one for one in found if one["FileSystemPath"].strip("/") == key.name.strip("/")), None)
+    listed = (association for association in associations(context, key.account, key.region, key.container))
+    return next(
+        (association for association in listed if association["FileSystemPath"].strip("/") == key.name.strip("/")), None
+    )
 
 
 def associations(context: Context, account: str, region: str, file_system: str) -> list[Mapping[str, Any]]:
     """All of a file system's associations; none of one that is gone."""
     client = context.accounts.client("fsx", account, region)
     of_file_system: Any = {"Filters": [{"Name": "file-system-id", "Values": [file_system]}]}
-    found: list[Mapping[str, Any]] = []
+    listed: list[Mapping[str, Any]] = []
     with Tolerated(*_GONE):
         page = client.describe_data_repository_associations(**of_file_system)
-        found += page["Associations"]
+        listed += page["Associations"]
         while token := page.get("NextToken"):  # botocore has no paginator for it
             page = client.describe_data_repository_associations(**of_file_system, NextToken=token)
-            found += page["Associations"]
-        return found
+            listed += page["Associations"]
+        return listed
     return []
 
 

@@ -24,14 +24,16 @@ def read(context: Context, key: Key, wanted: Resource | None) -> KmsGrant | None
 
     A grantee that was deleted is shown by its unique id, and not by the ARN of a role that was created again.
     """
-    found = _find(context, key)
-    if not found:
+    grants = _find(context, key)
+    if not grants:
         return None
     return KmsGrant(
         key=key,
-        grantees=frozenset(one.get("GranteePrincipal") or one.get("GranteeServicePrincipal", "") for one in found),
-        operations=frozenset(operation for one in found for operation in one["Operations"]),
-        constrained=any(one.get("Constraints") for one in found),
+        grantees=frozenset(
+            grant.get("GranteePrincipal") or grant.get("GranteeServicePrincipal", "") for grant in grants
+        ),
+        operations=frozenset(operation for grant in grants for operation in grant["Operations"]),
+        constrained=any(grant.get("Constraints") for grant in grants),
     )
 
 
@@ -57,9 +59,9 @@ def delete(context: Context, observed: Resource) -> None:
     """Revoke every grant of this name."""
     key = observed.key
     kms = context.accounts.client("kms", key.account, key.region)
-    for found in _find(context, key):
+    for grant in _find(context, key):
         with Tolerated():
-            kms.revoke_grant(KeyId=key.container, GrantId=found["GrantId"])
+            kms.revoke_grant(KeyId=key.container, GrantId=grant["GrantId"])
 
 
 def _find(context: Context, key: Key) -> list[Mapping[str, Any]]:

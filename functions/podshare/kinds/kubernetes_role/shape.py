@@ -41,8 +41,8 @@ class KubernetesRole(Resource):
         return replace(self, rules=kept)
 
     @classmethod
-    def of_object(cls, found: Mapping[str, Any], **common: Any) -> Self:
-        return cls(**common, rules=tuple(sorted({_read_rule(rule) for rule in found.get("rules") or ()})))
+    def of_object(cls, manifest: Mapping[str, Any], **fields: Any) -> Self:
+        return cls(**fields, rules=tuple(sorted({_read_rule(rule) for rule in manifest.get("rules") or ()})))
 
     def manifest(self) -> Manifest:
         return {**object_of(f"{RBAC}/v1", self), "rules": [_rule(rule) for rule in self.rules]}

@@ -31,9 +31,9 @@ class KubernetesRoleBinding(Resource):
         return replace(self, subjects=self.subjects & desired.subjects)
 
     @classmethod
-    def of_object(cls, found: Mapping[str, Any], **common: Any) -> Self:
-        role = f"{found['roleRef']['kind']} {found['roleRef']['name']}"
-        return cls(**common, role=role, subjects=frozenset(map(subject_of, found.get("subjects") or ())))
+    def of_object(cls, manifest: Mapping[str, Any], **fields: Any) -> Self:
+        role = f"{manifest['roleRef']['kind']} {manifest['roleRef']['name']}"
+        return cls(**fields, role=role, subjects=frozenset(map(subject_of, manifest.get("subjects") or ())))
 
     def manifest(self) -> Manifest:
         kind, _, name = self.role.partition(" ")

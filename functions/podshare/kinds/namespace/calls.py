@@ -30,12 +30,12 @@ def read(context: Context, key: Key, wanted: Resource | None) -> Namespace | For
 
     One that is wanted and is being deleted is reported as it is, whatever is left of podshare's.
     """
-    found = context.kubernetes(key).namespace(key.name)
-    if found is None:
+    manifest = context.kubernetes(key).namespace(key.name)
+    if manifest is None:
         return None
-    labels = dict(found["metadata"].get("labels") or {})
-    ending = _held_by(found) if wanted else ""
-    team, identity = labels.get(TEAM_LABEL), identity_of(found)
+    labels = dict(manifest["metadata"].get("labels") or {})
+    ending = _held_by(manifest) if wanted else ""
+    team, identity = labels.get(TEAM_LABEL), identity_of(manifest)
     known = team != context.team and context.remembers(key, identity)
     if team not in (None, context.team) and not known:
         return Foreign(key, f"its label says that it belongs to team {team}")
@@ -62,17 +62,17 @@ def is_absent(context: Context, key: Key) -> bool:
 
 def is_of_others(context: Context, key: Key) -> bool:
     """Whether there is such a namespace which podshare has not seen empty: somebody else made it, or has used it."""
-    found = context.kubernetes(key).namespace(key.name)
+    manifest = context.kubernetes(key).namespace(key.name)
     # before 0045 it stood among the team's own rows
     places = ((_freed(context), str(key)), (f"team#{context.team}", f"freed#{key}"))
     freed = {row["namespace_uid"] for place in places if (row := context.state.get(*place))}
-    return found is not None and found["metadata"].get("uid") not in freed
+    return manifest is not None and manifest["metadata"].get("uid") not in freed
 
 
-def _held_by(found: Mapping[str, Any]) -> str:
+def _held_by(manifest: Mapping[str, Any]) -> str:
     from podshare.aws.kubernetes import held_by  # noqa: PLC0415  # as in Context.kubernetes
 
-    return held_by(found)
+    return held_by(manifest)
 
 
 def _labels_of_others(labels: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
@@ -114,7 +114,7 @@ def delete(context: Context, observed: Resource) -> None:
     """
     key = observed.key
     going = {*context.inventory.keys()} - context.desired
-    if any(one.kind is Kind.COMPUTE_QUOTA and one.container == key.container for one in going):
+    if any(gone.kind is Kind.COMPUTE_QUOTA and gone.container == key.container for gone in going):
         raise Waiting(f"namespace {key.name} stays unchanged until the compute quota is deleted")
     api = context.kubernetes(key)
     if left := _cleaned(context, key):
@@ -123,8 +123,8 @@ def delete(context: Context, observed: Resource) -> None:
     api.delete("ServiceAccount", key.name, "default")
     api.delete("NetworkPolicy", key.name, names.network_policy(context.installation))
     api.label_namespace(key.name, dict.fromkeys(observed.tags))
-    found = api.namespace(key.name) or {"metadata": {}}
-    uid = found["metadata"].get("uid", "")
+    manifest = api.namespace(key.name) or {"metadata": {}}
+    uid = manifest["metadata"].get("uid", "")
     context.state.update(_freed(context), str(key), "SET namespace_uid = :uid", None, uid=uid)
     context.inventory.forget(key)  # SageMaker's namespace may stay, and is nobody's now
 
@@ -164,14 +164,18 @@ def _counts(context: Context, key: Key, hard: Mapping[str, str]) -> dict[str, st
 def _expected(context: Context, key: Key) -> dict[str, int]:
     """The objects that are nobody's work: what Kubernetes makes in each namespace, and podshare's own."""
     api = context.kubernetes(key)
-    there = {
+    has_own = {
         "count/configmaps": api.get("ConfigMap", key.name, "kube-root-ca.crt"),
         "count/serviceaccounts": api.get("ServiceAccount", key.name, "default"),
         "count/networkpolicies.networking.k8s.io": api.get(
             "NetworkPolicy", key.name, names.network_policy(context.installation)
         ),
     }
-    return {_LOCAL_QUEUE: 1, "count/resourcequotas": 1, **{name: 1 for name, one in there.items() if one}}
+    return {
+        _LOCAL_QUEUE: 1,
+        "count/resourcequotas": 1,
+        **{name: 1 for name, is_present in has_own.items() if is_present},
+    }
 
 
 def _out_of_count(context: Context, key: Key, served: Iterable[ServedKind]) -> Iterator[str]:

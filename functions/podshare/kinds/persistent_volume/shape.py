@@ -31,18 +31,18 @@ class PersistentVolume(Resource):
     usable: bool = True
 
     @classmethod
-    def of_object(cls, found: Mapping[str, Any], **common: Any) -> Self:
-        spec = {name: value for name, value in found["spec"].items() if name in _WRITTEN}
+    def of_object(cls, manifest: Mapping[str, Any], **fields: Any) -> Self:
+        spec = {name: value for name, value in manifest["spec"].items() if name in _WRITTEN}
         if claim := spec.get("claimRef"):
             spec["claimRef"] = {name: value for name, value in claim.items() if name not in _BOUND}
-        usable = not is_leaving(found) and (found.get("status") or {}).get("phase") not in _LEFT_OVER
-        return cls(**common, spec=spec, capacity_gib=gib_of(found["spec"].get("capacity", {})), usable=usable)
+        usable = not is_leaving(manifest) and (manifest.get("status") or {}).get("phase") not in _LEFT_OVER
+        return cls(**fields, spec=spec, capacity_gib=gib_of(manifest["spec"].get("capacity", {})), usable=usable)
 
     @property
     def claim(self) -> str:
         """The claim that it is for: namespace and name."""
-        found = self.spec.get("claimRef", {})
-        return f"{found.get('namespace', '')}/{found.get('name', '')}"
+        reference = self.spec.get("claimRef", {})
+        return f"{reference.get('namespace', '')}/{reference.get('name', '')}"
 
     @property
     def mounts(self) -> str:

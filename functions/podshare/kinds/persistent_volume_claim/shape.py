@@ -24,11 +24,11 @@ class PersistentVolumeClaim(Resource):
     usable: bool = True
 
     @classmethod
-    def of_object(cls, found: Mapping[str, Any], **common: Any) -> Self:
-        requests = found["spec"].get("resources", {}).get("requests", {})
-        spec = {name: value for name, value in found["spec"].items() if name in _WRITTEN}
-        usable = not is_leaving(found) and (found.get("status") or {}).get("phase") != "Lost"
-        return cls(**common, spec=spec, capacity_gib=gib_of(requests), usable=usable)
+    def of_object(cls, manifest: Mapping[str, Any], **fields: Any) -> Self:
+        requests = manifest["spec"].get("resources", {}).get("requests", {})
+        spec = {name: value for name, value in manifest["spec"].items() if name in _WRITTEN}
+        usable = not is_leaving(manifest) and (manifest.get("status") or {}).get("phase") != "Lost"
+        return cls(**fields, spec=spec, capacity_gib=gib_of(requests), usable=usable)
 
     def intersection(self, desired: Self) -> Self | None:
         return self if self.usable and self.spec == desired.spec else None

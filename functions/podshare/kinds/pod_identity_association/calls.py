@@ -18,20 +18,20 @@ WRITES = calls_of("eks", "CreatePodIdentityAssociation DeletePodIdentityAssociat
 
 def read(context: Context, key: Key, wanted: Resource | None) -> PodIdentityAssociation | Foreign | None:
     """The association of a namespace's service account; one that an add-on owns is foreign."""
-    found = _find(context, key)
-    if found is None:
+    association = _find(context, key)
+    if association is None:
         return None
-    if found.get("ownerArn"):
-        return Foreign(key, f"it belongs to the add-on {found['ownerArn']}")
-    if not context.owns(key, found.get("tags", {}), found["associationId"]):
-        return context.foreign(key, found.get("tags", {}))
+    if association.get("ownerArn"):
+        return Foreign(key, f"it belongs to the add-on {association['ownerArn']}")
+    if not context.owns(key, association.get("tags", {}), association["associationId"]):
+        return context.foreign(key, association.get("tags", {}))
     return PodIdentityAssociation(
         key=key,
-        identity=found["associationId"],
-        tags=context.installation.compared_tags(found.get("tags", {})),
-        role_arn=found["roleArn"],
-        target_role_arn=found.get("targetRoleArn"),
-        session_tags=not found.get("disableSessionTags", False),
+        identity=association["associationId"],
+        tags=context.installation.compared_tags(association.get("tags", {})),
+        role_arn=association["roleArn"],
+        target_role_arn=association.get("targetRoleArn"),
+        session_tags=not association.get("disableSessionTags", False),
     )
 
 
@@ -57,26 +57,26 @@ def create(context: Context, wanted: Resource) -> None:
 def update(context: Context, observed: Resource, wanted: Resource) -> None:
     """Write the tags: an association that gives another role is created again, never turned."""
     old, new = as_kind(PodIdentityAssociation, observed), as_kind(PodIdentityAssociation, wanted)
-    found = _find(context, new.key)
-    if found is None or old.tags == new.tags:
+    association = _find(context, new.key)
+    if association is None or old.tags == new.tags:
         return
     eks = context.accounts.client("eks", new.key.account, new.key.region)
     if gone := sorted(old.tags.keys() - new.tags.keys()):
-        eks.untag_resource(resourceArn=found["associationArn"], tagKeys=gone)
-    eks.tag_resource(resourceArn=found["associationArn"], tags=dict(new.tags))
+        eks.untag_resource(resourceArn=association["associationArn"], tagKeys=gone)
+    eks.tag_resource(resourceArn=association["associationArn"], tags=dict(new.tags))
 
 
 def delete(context: Context, observed: Resource) -> None:
     """Remove the association. Pods keep cached credentials for up to six hours: the data side is revoked before."""
     key = observed.key
-    found = _find(context, key)
-    if found is None:
+    association = _find(context, key)
+    if association is None:
         return
     eks = context.accounts.client("eks", key.account, key.region)
     if missing := context.missing_marks(observed.tags):  # the member role deletes only what carries podshare's tags
-        eks.tag_resource(resourceArn=found["associationArn"], tags=missing)
+        eks.tag_resource(resourceArn=association["associationArn"], tags=missing)
     with Tolerated():
-        eks.delete_pod_identity_association(clusterName=key.container, associationId=found["associationId"])
+        eks.delete_pod_identity_association(clusterName=key.container, associationId=association["associationId"])
 
 
 def _find(context: Context, key: Key) -> Mapping[str, Any] | None:

@@ -35,11 +35,11 @@ class PodIdentityAssociation(Resource):
     def deletion(cls, key: Key) -> str:
         cluster = f"--region {key.region} --cluster-name {key.container}"
         namespace, _, name = key.name.partition("/")
-        found = (
+        query_id = (
             f"aws eks list-pod-identity-associations {cluster} --namespace {namespace} --service-account {name} "
             "--query associations[0].associationId --output text"
         )
-        return f"aws eks delete-pod-identity-association {cluster} --association-id $({found})"
+        return f"aws eks delete-pod-identity-association {cluster} --association-id $({query_id})"
 
 
 def association(

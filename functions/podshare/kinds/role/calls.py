@@ -141,12 +141,12 @@ def _description(context: Context, role: Role) -> str:
     return re.sub(r"[^\x20-\x7e]", "?", f"podshare: team {context.team}, {role.why}")[:1000]
 
 
-def _boundary(context: Context, account: str, found: str) -> str:
+def _boundary(context: Context, account: str, present_boundary: str) -> str:
     """The boundary by the name that desired has for it, if it is the present member stack's; any other as it is.
 
     The stacks of version 1 named theirs as desired does, and name none in a tag.
     """
     desired = context.installation.boundary_arn(account)
-    if found == context.accounts.member_tags(account).get(BOUNDARY_TAG, desired):
+    if present_boundary == context.accounts.member_tags(account).get(BOUNDARY_TAG, desired):
         return desired
-    return f"{found} of an earlier stack" if found == desired else found
+    return f"{present_boundary} of an earlier stack" if present_boundary == desired else present_boundary
