@@ -89,7 +89,7 @@ def set_in_force(options: Options) -> None:
 def takes_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the common options; its first parameter receives them as :class:`Options`."""
     own = list(inspect.signature(command).parameters.values())[1:]
-    common = [
+    shared = [
         inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=annotation)
         for each, annotation in zip(fields(Options), (Profile, Region, Prefix, Json), strict=True)
     ]
@@ -101,8 +101,8 @@ def takes_options(command: Callable[..., None]) -> Callable[..., None]:
         command(in_force(), *arguments, **named)
 
     parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
-    with_options.__signature__ = inspect.Signature([*parameters, *common])  # type: ignore[attr-defined]  # of functions
-    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in (*parameters, *common)}
+    with_options.__signature__ = inspect.Signature([*parameters, *shared])  # type: ignore[attr-defined]  # of functions
+    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in (*parameters, *shared)}
     return with_options
 
 

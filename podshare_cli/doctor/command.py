@@ -51,7 +51,7 @@ def doctor(
     from podshare_cli.doctor.findings import Status
 
     accounts = Accounts(options.connection, assume_role, _profiles(profile_of or []))
-    found = list(_looking(_findings(accounts, set(account or ())), quiet=options.as_json))
+    found = list(_with_status(_findings(accounts, set(account or ())), quiet=options.as_json))
     shown = [finding for finding in found if all_findings or finding.status is not Status.OK]
     options.show([finding.as_dict() for finding in found], lambda: _drawn(shown, found))
     problems = [finding for finding in found if finding.status is Status.PROBLEM]
@@ -114,7 +114,7 @@ def _parts(
     return found
 
 
-def _looking(findings: Iterable["Finding"], *, quiet: bool) -> Iterator["Finding"]:
+def _with_status(findings: Iterable["Finding"], *, quiet: bool) -> Iterator["Finding"]:
     """The findings as they come; stderr shows meanwhile what is checked."""
     from podshare_cli.output import stderr
 

@@ -13,8 +13,8 @@ from podshare.reconcile.blast_radius import (
     departed,
     digest,
     fingerprints,
+    loss_text,
     losses,
-    told,
     without_losses,
 )
 from podshare.reconcile.plan import Action, Change, Plan, plan
@@ -128,16 +128,16 @@ def test_a_loss_is_told_in_the_words_of_the_record() -> None:
     """Who loses what: a member the cluster, a service account its data, pods a dataset; else what the key tells."""
     there = wanted(a_team(members=[{"account": "222222222222"}]))
     lost = losses("vision", {}, there, {})
-    assert [told(key, there[key]) for key in lost] == [
+    assert [loss_text(key, there[key]) for key in lost] == [
         "member 222222222222: access on cluster main",
         "dataset imagenet: every pod on cluster main",
         "service account trainer: its data on cluster main",
     ]
     bare = replace(there[lost[0]], tags={})
     for unknown in (bare, None):
-        assert told(lost[0], unknown) == f"access entry {lost[0].name} in account 111111111111"
+        assert loss_text(lost[0], unknown) == f"access entry {lost[0].name} in account 111111111111"
     anywhere = replace(there[lost[0]], tags={"podshare:member": "222222222222"})
-    assert told(lost[0], anywhere) == "member 222222222222: access"
+    assert loss_text(lost[0], anywhere) == "member 222222222222: access"
 
 
 def test_an_account_that_is_selected_brings_its_own_losses() -> None:

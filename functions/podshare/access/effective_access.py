@@ -158,7 +158,7 @@ def effective_access(
     not there.
     """
     team_resources = _TeamResources(resources, known, installation)
-    accesses = {*team_resources.trusted(), *team_resources.given(), *team_resources.given_to_others()}
+    accesses = {*team_resources.trusted(), *team_resources.given_by_roles(), *team_resources.given_to_others()}
     accesses |= {*team_resources.given_to_groups(), *team_resources.given_to_other_teams()}
     return tuple(sorted({*accesses, *team_resources.given_to_file_systems(), *team_resources.given_by_volumes()}))
 
@@ -193,7 +193,7 @@ class _TeamResources:
         self.points = {
             self._point_arn(resource.key): resource for resource in resources if isinstance(resource, AccessPoint)
         }
-        self.given_by_points = {arn: _given(point.policy, arn) for arn, point in self.points.items()}
+        self.given_by_points = {arn: _by_principal(point.policy, arn) for arn, point in self.points.items()}
         named = {self._point_arn(key) for key in known if key.kind is Kind.ACCESS_POINT}
         self.known_points = frozenset({*self.points, *named})
         self.known_roles = frozenset({*self.roles, *(self._role_arn(key) for key in known if key.kind is Kind.ROLE)})
@@ -231,7 +231,7 @@ class _TeamResources:
 
     # ---- what a role gives ----
 
-    def given(self) -> Iterator[Access]:
+    def given_by_roles(self) -> Iterator[Access]:
         """What each entrant of each role may do by it."""
         for arn, role in self.roles.items():
             gifts = [*self._in_clusters(arn), *self._in_data(arn, role), *self._in_buckets(role)]
@@ -445,7 +445,7 @@ def keys_of(statement: Statement) -> dict[str, list[str]]:
 Use = tuple[str, str]  # a verb, and the pattern of keys
 
 
-def _given(policy: policies.Document | None, point: str) -> dict[str, set[Use]]:
+def _by_principal(policy: policies.Document | None, point: str) -> dict[str, set[Use]]:
     """What an access point's policy gives to each principal that it names."""
     by_principal: dict[str, set[Use]] = {}
     for statement in _allowed([policy]):

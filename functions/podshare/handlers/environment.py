@@ -24,14 +24,14 @@ def as_handler(
 
     A failure gets a line too: the runtime's own reports nothing but the request.
     """
-    work = handler.__module__.rpartition(".")[2].replace("_", " ")
+    task = handler.__module__.rpartition(".")[2].replace("_", " ")
 
     @wraps(handler)
     def wrapped(event: dict[str, Any], context: LambdaContext) -> _Result:
         subject = dict(_subject(event))
         logger.append_keys(**subject)
         try:
-            with classified(" ".join((work, *(subject[name] for name in ("team", "account") if name in subject)))):
+            with classified(" ".join((task, *(subject[name] for name in ("team", "account") if name in subject)))):
                 return handler(event, context)
         except Exception as error:
             logger.warning("failed", extra={"error": type(error).__name__, "reason": str(error)})

@@ -16,17 +16,17 @@ from podshare.reconcile.measuring import lease_age
 @as_handler
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """``{team, execution, trigger, new_trigger, waits}`` → ``{status: held|busy|left|paused, …}``."""
-    found = lease(
+    held = lease(
         settings,
         event["team"],
         event["execution"],
         asks_for=_asks_for(event) if event["new_trigger"] else "nothing new",
         waited=bool(event.get("waits")),
     )
-    held_for = 0.0 if found["status"] == "held" else lease_age(settings, event["team"])
+    held_for = 0.0 if held["status"] == "held" else lease_age(settings, event["team"])
     metrics.add_metric(name="LeaseHeldSeconds", unit=MetricUnit.Seconds, value=held_for)
-    logger.info("lease", extra=found)
-    return found
+    logger.info("lease", extra=held)
+    return held
 
 
 def _asks_for(event: Mapping[str, Any]) -> AsksFor:

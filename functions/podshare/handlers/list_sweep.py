@@ -11,6 +11,6 @@ from podshare.reconcile.sweeping import page
 @as_handler
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """``{what: accounts|teams, after, listed, execution}`` → ``{items, after, paused}``."""
-    found = page(settings, event["what"], event["after"], listed=bool(event.get("listed")))
-    logger.info("page", extra={"what": event["what"], "count": len(found["items"]), "paused": found["paused"]})
-    return found
+    listed = page(settings, event["what"], event["after"], listed=bool(event.get("listed")))
+    logger.info("page", extra={"what": event["what"], "count": len(listed["items"]), "paused": listed["paused"]})
+    return listed

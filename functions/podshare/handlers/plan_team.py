@@ -21,6 +21,6 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     lease = event["lease"]
     # an execution that began before an upgrade has no waits
     attempt = attempt_of(event["execution"], event.get("waits", 0))
-    found = plan_team(settings, Hold(event["team"], lease["fence"], lease["generation"]), attempt)
-    logger.info("plan", extra={"hash": found["hash"], "changes": found["count"], "obstacles": found["obstacles"]})
-    return found
+    plan = plan_team(settings, Hold(event["team"], lease["fence"], lease["generation"]), attempt)
+    logger.info("plan", extra={"hash": plan["hash"], "changes": plan["count"], "obstacles": plan["obstacles"]})
+    return plan

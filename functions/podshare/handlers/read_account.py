@@ -14,7 +14,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """``{event}`` or, in a sweep, ``{account}``, and ``execution`` → ``{reason, accounts, teams: […]}``."""
     if "event" in event:
         logger.append_keys(account=", ".join(subject_of(event["event"]).accounts))
-    found = account_changed(settings, event["event"]) if "event" in event else account_read(settings, event["account"])
-    teams = [team["team"] for team in found["teams"]]
-    logger.info("account read", extra={"found": found["accounts"], "teams": teams, "reason": found["reason"]})
-    return found
+    changed = (
+        account_changed(settings, event["event"]) if "event" in event else account_read(settings, event["account"])
+    )
+    teams = [team["team"] for team in changed["teams"]]
+    logger.info("account read", extra={"found": changed["accounts"], "teams": teams, "reason": changed["reason"]})
+    return changed

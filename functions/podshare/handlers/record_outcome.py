@@ -14,12 +14,12 @@ from podshare.reconcile.recording import record
 @as_handler
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """``{team, execution, trigger, lease, plan, results, verification, error, waits}`` → ``{state, summary, next}``."""
-    found = record(settings, event)
-    metrics.add_metric(name=f"Teams{found['state'].title()}", unit=MetricUnit.Count, value=1)
+    outcome = record(settings, event)
+    metrics.add_metric(name=f"Teams{outcome['state'].title()}", unit=MetricUnit.Count, value=1)
     metrics.add_metric(name="AccountsParked", unit=MetricUnit.Count, value=accounts_given_up(event.get("plan", {})))
     losses = event.get("plan", {}).get("held", {}).get("count", 0)
     metrics.add_metric(name="LossesHeld", unit=MetricUnit.Count, value=losses)
     doors = unexpected_access(event.get("verification", {}))
     metrics.add_metric(name="UnexpectedAccess", unit=MetricUnit.Count, value=doors)
-    logger.info("outcome", extra={"state": found["state"], "summary": found["summary"]})
-    return found
+    logger.info("outcome", extra={"state": outcome["state"], "summary": outcome["summary"]})
+    return outcome

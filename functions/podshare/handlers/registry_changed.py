@@ -16,11 +16,11 @@ processor = BatchProcessor(event_type=EventType.DynamoDBStreams)
 def started(record: DynamoDBRecord) -> None:
     """Start what one record of the stream asks for."""
     teams = registry_changed(settings, record.raw_event)
-    told = {"event": record.event_id, "record": record.raw_event["dynamodb"]["Keys"]["id"]["S"]}
-    logger.info("registry changed", extra={**told, "teams": len(teams)})
+    fields = {"event": record.event_id, "record": record.raw_event["dynamodb"]["Keys"]["id"]["S"]}
+    logger.info("registry changed", extra={**fields, "teams": len(teams)})
     for team in teams:
         started_as, _ = execution(team, {"id": record.event_id})
-        logger.info("reconciliation started", extra={**told, "team": team, "execution": started_as})
+        logger.info("reconciliation started", extra={**fields, "team": team, "execution": started_as})
 
 
 @as_handler

@@ -11,9 +11,9 @@ from podshare.reconcile.drift import resource_changed
 @as_handler
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """An EventBridge event of detail type ``AWS API Call via CloudTrail`` → ``{executions, reason}``."""
-    found = resource_changed(settings, event)
-    told = {"event": event["detail"].get("eventName"), "reason": found["reason"]}
-    logger.info("resource changed", extra={**told, "teams": len(found["executions"])})
-    for team, execution in found["executions"].items():
-        logger.info("reconciliation started", extra={**told, "team": team, "execution": execution})
-    return found
+    started = resource_changed(settings, event)
+    fields = {"event": event["detail"].get("eventName"), "reason": started["reason"]}
+    logger.info("resource changed", extra={**fields, "teams": len(started["executions"])})
+    for team, execution in started["executions"].items():
+        logger.info("reconciliation started", extra={**fields, "team": team, "execution": execution})
+    return started

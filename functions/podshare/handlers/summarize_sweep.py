@@ -14,11 +14,11 @@ from podshare.reconcile.sweeping import summarize
 @as_handler
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """``{sweep, listed: {accounts, teams}, execution}`` → ``{at, counts, accounts, reasons, failed}``."""
-    found = summarize(settings, event["sweep"], event["execution"], event.get("listed", {}))
-    for outcome, count in found["counts"].items():
+    summary = summarize(settings, event["sweep"], event["execution"], event.get("listed", {}))
+    for outcome, count in summary["counts"].items():
         metrics.add_metric(name=f"Sweep{outcome.title().replace('_', '')}", unit=MetricUnit.Count, value=count)
     metrics.add_metric(name="SweepsSummarized", unit=MetricUnit.Count, value=1)
-    metrics.add_metric(name="AccountsWaiting", unit=MetricUnit.Count, value=found["accounts"]["waiting"])
+    metrics.add_metric(name="AccountsWaiting", unit=MetricUnit.Count, value=summary["accounts"]["waiting"])
     metrics.add_metric(name="LeaseHeldSeconds", unit=MetricUnit.Seconds, value=oldest_lease(settings))
-    logger.info("sweep", extra={"counts": found["counts"], "accounts": found["accounts"]})
-    return found
+    logger.info("sweep", extra={"counts": summary["counts"], "accounts": summary["accounts"]})
+    return summary

@@ -11,6 +11,6 @@ from podshare.reconcile.sweeping import sweep_team
 @as_handler
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """``{team, sweep, looks, execution}`` → ``{team, status: pending|done, outcome}``."""
-    found = sweep_team(settings, event["team"], event["sweep"], int(event["looks"]))
-    logger.info("sweep", extra={"status": found["status"], "outcome": found["outcome"]})
-    return found
+    swept = sweep_team(settings, event["team"], event["sweep"], int(event["looks"]))
+    logger.info("sweep", extra={"status": swept["status"], "outcome": swept["outcome"]})
+    return swept

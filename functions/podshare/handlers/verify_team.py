@@ -11,6 +11,6 @@ from podshare.reconcile.verification import verify_team
 @as_handler
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """``{team}`` → ``{verified, at, resources, violations, differences}``."""
-    found = verify_team(settings, event["team"])
-    logger.info("verification", extra={"verified": found["verified"], "violations": found["violations"]})
-    return found
+    verification = verify_team(settings, event["team"])
+    logger.info("verification", extra={"verified": verification["verified"], "violations": verification["violations"]})
+    return verification

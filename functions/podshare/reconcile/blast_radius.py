@@ -122,7 +122,7 @@ def fingerprints(keys: Iterable[Key]) -> frozenset[str]:
     return frozenset(_hash(str(key)) for key in keys)
 
 
-def told(key: Key, resource: Observation) -> str:
+def loss_text(key: Key, resource: Observation) -> str:
     """A loss in the words of the record: who loses what."""
     tags = resource.tags if isinstance(resource, Resource) else {}
     where = f" on cluster {tags['podshare:cluster']}" if "podshare:cluster" in tags else ""

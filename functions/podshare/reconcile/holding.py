@@ -89,7 +89,7 @@ def hold_back(
     digest = blast_radius.digest(losses, since)
     kept = blast_radius.without_losses(found, desired, gone)
     keys = tuple({change.key for change in found.changes} - {change.key for change in kept.changes})
-    held = Held(digest, since, limit, tuple(blast_radius.told(key, observed[key]) for key in losses), keys)
+    held = Held(digest, since, limit, tuple(blast_radius.loss_text(key, observed[key]) for key in losses), keys)
     if row is None or row["hash"] != digest:  # news: told before it is written down, twice rather than never
         held.announce(team)
         state.put(f"team#{team}", "held", since=since, hash=digest)
@@ -106,7 +106,7 @@ def losses_reported(
 ) -> list[dict[str, str]]:
     """What a plan revokes for good, for a person to confirm: each by its key, and in words."""
     return [
-        {"key": str(key), "what": blast_radius.told(key, observed[key])}
+        {"key": str(key), "what": blast_radius.loss_text(key, observed[key])}
         for key in _going(settings, team, desired, observed, gone_clusters)[0]
     ]
 

@@ -130,10 +130,9 @@ def _at_rest(plan: Mapping[str, Any], verification: Mapping[str, Any]) -> TeamSt
 
 
 def _failure(result: Result) -> dict[str, str]:
-    thing = f"{result.get('kind', '')} {result.get('name', '')}".replace("_", " ").strip()
-    what = (
-        f"{result.get('action', 'apply')} {thing} in account {result.get('account', '?')}: {result.get('detail', '')}"
-    )
+    resource = f"{result.get('kind', '')} {result.get('name', '')}".replace("_", " ").strip()
+    change = f"{result.get('action', 'apply')} {resource} in account {result.get('account', '?')}"
+    what = f"{change}: {result.get('detail', '')}"
     return {"what": what, "remedy": _remedy(what), "account": str(result.get("account", ""))}
 
 

@@ -115,7 +115,7 @@ class Plan:
             # each function is asked once a wave. What needs the namespace stays alone: a compute quota may take minutes
             "grant": [_side_by_side(dict(enumerate(self.grant, len(self.allocate))))] if self.grant else [],
             "obstacles": [blocker.as_dict() for blocker in self.blockers],
-            "left_behind": [thing.as_dict() for thing in self.orphaned[:MOST_ORPHANED]],
+            "left_behind": [resource.as_dict() for resource in self.orphaned[:MOST_ORPHANED]],
         }
 
 
@@ -265,16 +265,16 @@ def _adding(desired: Resource, observed: Observation) -> Change | None:
 
 def _observed_blockers(desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]) -> Iterator[Blocker]:
     for key, found in observed.items():
-        thing = f"{key.kind.replace('_', ' ')} {key.name} in account {key.account}"
+        resource = f"{key.kind.replace('_', ' ')} {key.name} in account {key.account}"
         if isinstance(found, Foreign) and key in desired:
-            yield Blocker(f"{thing} is not podshare's: {found.found}"[:LONGEST_TEXT], found.remedy)
+            yield Blocker(f"{resource} is not podshare's: {found.found}"[:LONGEST_TEXT], found.remedy)
         elif isinstance(found, Foreign):
-            what = f"{thing} is no longer wanted, but podshare may not delete it: {found.found}"
+            what = f"{resource} is no longer wanted, but podshare may not delete it: {found.found}"
             remedy = f"Check who uses it. If nobody needs it, delete it: {SHAPES[key.kind].deletion(key)}"
             yield Blocker(what[:LONGEST_TEXT], remedy[:LONGEST_TEXT], account=key.account)
         elif isinstance(found, Unreadable) and not (found.no_role and key in desired):  # told once per account
             remedy = "podshare leaves it unchanged; the next reconciliation tries again."
-            yield Blocker(f"{thing} cannot be read: {found.reason}"[:LONGEST_TEXT], remedy)
+            yield Blocker(f"{resource} cannot be read: {found.reason}"[:LONGEST_TEXT], remedy)
 
 
 def _withheld(

@@ -60,7 +60,9 @@ def faults(part: type[BaseModel], error: ValidationError, patterns: Mapping[str,
         elif detail["type"] != "missing":
             inside: Path = detail.get("ctx", {}).get("at", ())
             value = _within(detail["input"], inside)
-            yield Fault(path + inside, _shown(value), *_told(detail, str(path[-1]) if path else "record", patterns))
+            yield Fault(
+                path + inside, _shown(value), *_rule_and_remedy(detail, str(path[-1]) if path else "record", patterns)
+            )
 
 
 def closest(name: str, names: Iterable[str]) -> str:
@@ -139,7 +141,7 @@ _SENTENCES = {  # the rule and the remedy, by the type of pydantic's error
 }
 
 
-def _told(detail: ErrorDetails, field: str, patterns: Mapping[str, str]) -> tuple[str, str]:
+def _rule_and_remedy(detail: ErrorDetails, field: str, patterns: Mapping[str, str]) -> tuple[str, str]:
     """The rule that a value breaks, and the remedy."""
     value, context = detail["input"], detail.get("ctx", {})
     rule = detail["msg"].removeprefix("Value error, ")
