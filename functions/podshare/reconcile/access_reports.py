@@ -125,8 +125,8 @@ def _announced(
     return {**news, "announced": True}
 
 
-def _text(found: Iterable[Access]) -> list[str]:
-    return [str(access)[:LONGEST_TEXT] for access in sorted(found)]
+def _text(accesses: Iterable[Access]) -> list[str]:
+    return [str(access)[:LONGEST_TEXT] for access in sorted(accesses)]
 
 
 def _actual_and_desired_access(
@@ -151,8 +151,8 @@ def _granted(row: Mapping[str, Any]) -> frozenset[Access]:
     )
 
 
-def _packed(found: Iterable[Access]) -> str:
-    return packed([access.as_dict() for access in sorted(found)])
+def _packed(accesses: Iterable[Access]) -> str:
+    return packed([access.as_dict() for access in sorted(accesses)])
 
 
 def _keep(

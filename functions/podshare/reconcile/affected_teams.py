@@ -59,7 +59,7 @@ def _enrolled_by(items: Iterable[Item], enrollments: set[str], settings: Setting
 
 def _made_by(teams: Iterable[str], enrollments: set[str]) -> Iterator[str]:
     for team in teams:
-        if (found := enrolled(team)) and found[0] in enrollments:
+        if (enrollment_and_account := enrolled(team)) and enrollment_and_account[0] in enrollments:
             yield team
 
 
@@ -91,8 +91,8 @@ def _mentions(value: Any, dataset: str) -> bool:
 
 def _is(item: Item, kind: str) -> bool:
     """Whether a record is of this kind; one that is called as no team can be is none."""
-    found, _, name = str(item["id"]).partition("#")
-    return found == kind and (kind != "team" or is_name(name, LONGEST_TEAM))
+    record_kind, _, name = str(item["id"]).partition("#")
+    return record_kind == kind and (kind != "team" or is_name(name, LONGEST_TEAM))
 
 
 def _name(item: Item) -> str:

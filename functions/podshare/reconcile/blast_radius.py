@@ -64,7 +64,7 @@ def accounts_of(team: str, observed: Mapping[Key, Observation]) -> set[str]:
     return {_whose(key, observed) for key in observed} | ({own[1]} if own else set())
 
 
-def without_losses(found: Plan, desired: Mapping[Key, Resource], gone: Collection[Key] = ()) -> Plan:
+def without_losses(proposed: Plan, desired: Mapping[Key, Resource], gone: Collection[Key] = ()) -> Plan:
     """The plan without anything that goes for good, or that is changed because something else does.
 
     What it repairs, restricts and adds elsewhere stays, and so does what goes with an account that has ``gone``.
@@ -79,12 +79,14 @@ def without_losses(found: Plan, desired: Mapping[Key, Resource], gone: Collectio
         kept = ((tuple(change for change in batch if not waits(change)) for batch in chain) for chain in chains)
         return tuple(chain for chain in (tuple(filter(None, batches)) for batches in kept) if chain)
 
-    revoke = {stage: tuple(one for one in changes if not waits(one)) for stage, changes in found.revoke.items()}
+    revoke = {
+        stage: tuple(change for change in changes if not waits(change)) for stage, changes in proposed.revoke.items()
+    }
     return replace(
-        found,
+        proposed,
         revoke={stage: changes for stage, changes in revoke.items() if changes},
-        allocate=rest(found.allocate),
-        grant=rest(found.grant),
+        allocate=rest(proposed.allocate),
+        grant=rest(proposed.grant),
     )
 
 
@@ -145,19 +147,19 @@ def _goes(change: Change, desired: Mapping[Key, Resource]) -> bool:
 
 def _gives_access(key: Key, observed: Mapping[Key, Observation]) -> bool:
     """Whether somebody has access by it: by a target role too, which stands for the access points that it spares."""
-    found = observed.get(key)
-    is_target = isinstance(found, Role) and found.purpose == "data-target"
-    return isinstance(found, Resource) and (is_target or found.is_access)
+    observation = observed.get(key)
+    is_target = isinstance(observation, Role) and observation.purpose == "data-target"
+    return isinstance(observation, Resource) and (is_target or observation.is_access)
 
 
 def _cluster_of(key: Key, observed: Mapping[Key, Observation]) -> str | None:
     """The cluster for which a resource was made, as its tag says."""
-    found = observed.get(key)
-    return found.tags.get("podshare:cluster") if isinstance(found, Resource) else None
+    observation = observed.get(key)
+    return observation.tags.get("podshare:cluster") if isinstance(observation, Resource) else None
 
 
 def _whose(key: Key, observed: Mapping[Key, Observation]) -> str:
     """The account of the member that a resource is for, as its tag says; of anything else the account that it is in."""
-    found = observed.get(key)
-    tags = found.tags if isinstance(found, Resource) else {}
+    observation = observed.get(key)
+    tags = observation.tags if isinstance(observation, Resource) else {}
     return tags["podshare:member"][:12] if "podshare:member" in tags else key.account

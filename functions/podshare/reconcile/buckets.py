@@ -40,15 +40,21 @@ def unfit_data(context: Context, desired: Mapping[Key, Resource], adding: Collec
         if unfit := [*_bucket(context, *place)]:
             yield from unfit
         else:
-            named = {one.kms_key for one in desired.values() if isinstance(one, AccessPoint) and one.bucket == place[0]}
-            clusters = {one.key.account for one in desired.values() if isinstance(one, PodIdentityAssociation)}
+            named = {
+                resource.kms_key
+                for resource in desired.values()
+                if isinstance(resource, AccessPoint) and resource.bucket == place[0]
+            }
+            clusters = {
+                resource.key.account for resource in desired.values() if isinstance(resource, PodIdentityAssociation)
+            }
             yield from _encryption(context, *place, named, clusters)
     for delegation in (desired[key] for key in adding):
         if isinstance(delegation, BucketDelegation):
             yield from _bucket_policy(context, delegation)
         if isinstance(delegation, FileSystemDelegation):
             yield from _linked(context, delegation)
-    grants = [key for key, one in desired.items() if isinstance(one, KmsGrant)]
+    grants = [key for key, resource in desired.items() if isinstance(resource, KmsGrant)]
     for account, region, key in sorted({(grant.account, grant.region, grant.container) for grant in grants}):
         yield from _kms_key(context, account, region, key)
 
@@ -61,10 +67,10 @@ def denied(context: Context, desired: Mapping[Key, Resource]) -> tuple[list[Bloc
         for sid, condition in denials(_policy(context, key), bucket):
             statement = f"statement {sid} of the policy of bucket {bucket}"
             if condition:
-                what = (
+                problem = (
                     f"{statement} may deny pods the data, on a condition that podshare does not evaluate: {condition}"
                 )
-                notes.append(what[:LONGEST_TEXT])
+                notes.append(problem[:LONGEST_TEXT])
             else:
                 remedy = "Ask the bucket's owner to exempt podshare's access points from it."
                 blockers.append(
@@ -101,16 +107,16 @@ def _bucket(context: Context, bucket: str, account: str, region: str) -> Iterato
         location: Mapping[str, object] = s3.get_bucket_location(Bucket=bucket, ExpectedBucketOwner=account)
         where = str(location.get("LocationConstraint") or "us-east-1")
         if where != region:
-            what = f"bucket {bucket} is in {where}, the dataset's record says {region}"
-            yield Blocker(what, "Correct region in the dataset's record.", account, bucket)
+            problem = f"bucket {bucket} is in {where}, the dataset's record says {region}"
+            yield Blocker(problem, "Correct region in the dataset's record.", account, bucket)
             return
         status = s3.get_bucket_policy_status(Bucket=bucket, ExpectedBucketOwner=account)["PolicyStatus"]
     except Exception as error:  # whatever it is, it affects this alone
         if isinstance(error, ClientError) and code_of(error) == "NoSuchBucketPolicy":
             return
         remedy = "Correct the dataset's record, or list the bucket in BucketNames of accounts/member.yaml."
-        what = f"bucket {bucket} of account {account} cannot be read: {reason_of(error)}"
-        yield Blocker(what[:LONGEST_TEXT], remedy, account, bucket)
+        problem = f"bucket {bucket} of account {account} cannot be read: {reason_of(error)}"
+        yield Blocker(problem[:LONGEST_TEXT], remedy, account, bucket)
         return
     if status.get("IsPublic"):
         remedy = "Remove the public statement: access points can share the bucket without it."
@@ -145,7 +151,7 @@ def notes(context: Context, desired: Mapping[Key, Resource], creating: Collectio
     Objects that other accounts wrote are theirs unless the bucket owns all that is in it (S3 user guide, "Controlling
     ownership of objects"): the bucket's policies, and so access points, say nothing of them.
     """
-    points = [one for key in creating if isinstance(one := desired[key], AccessPoint)]
+    points = [point for key in creating if isinstance(point := desired[key], AccessPoint)]
     for bucket, account, region in sorted({(point.bucket, point.key.account, point.key.region) for point in points}):
         with contextlib.suppress(Exception):  # without such a setting, or without an answer, there is nothing to tell
             s3 = context.accounts.client("s3", account, region)
@@ -165,9 +171,9 @@ def _target_role(context: Context, role: Role) -> Iterator[Blocker]:
         blockers += [*_bucket(*place)] or _encryption(*place, {key}, {account})
     with contextlib.suppress(Exception):  # an account without its member role has its blocker already
         if context.accounts.member_tags(account).get(TARGET_ROLES_TAG) != "true":
-            what = f"account {account} allows no target roles for its buckets, which data_role target needs"
+            problem = f"account {account} allows no target roles for its buckets, which data_role target needs"
             blockers.append(
-                Blocker(what, "Set TargetRoles of accounts/member.yaml to true there, or use access points.")
+                Blocker(problem, "Set TargetRoles of accounts/member.yaml to true there, or use access points.")
             )
     yield from (replace(blocker, account="", bucket="", only=only) for blocker in blockers)
 
@@ -183,8 +189,8 @@ def _encryption(  # noqa: PLR0917  # a place, and for whom
     except Exception as error:  # as above
         if isinstance(error, ClientError) and code_of(error) == "ServerSideEncryptionConfigurationNotFoundError":
             return
-        what = f"the encryption of bucket {bucket} of account {account} cannot be read: {reason_of(error)}"
-        yield Blocker(what[:LONGEST_TEXT], "Deploy accounts/member.yaml of this version there.", account, bucket)
+        problem = f"the encryption of bucket {bucket} of account {account} cannot be read: {reason_of(error)}"
+        yield Blocker(problem[:LONGEST_TEXT], "Deploy accounts/member.yaml of this version there.", account, bucket)
         return
     for default in (rule.get("ApplyServerSideEncryptionByDefault") for rule in rules):
         if default is None or not default["SSEAlgorithm"].startswith("aws:kms"):
@@ -192,9 +198,9 @@ def _encryption(  # noqa: PLR0917  # a place, and for whom
         key = default.get("KMSMasterKeyID", _AWS_MANAGED)
         if key.endswith(_AWS_MANAGED):
             if {*users} - {account}:
-                what = f"bucket {bucket} is encrypted with the AWS managed key, which no other account may use"
+                problem = f"bucket {bucket} is encrypted with the AWS managed key, which no other account may use"
                 yield Blocker(
-                    what, "Encrypt it and its objects with a customer managed key, or with SSE-S3.", account, bucket
+                    problem, "Encrypt it and its objects with a customer managed key, or with SSE-S3.", account, bucket
                 )
         elif key not in named:  # one without an ARN is looked for in the writer's account (PutBucketEncryption)
             remedy = "Name that key in kms_key of the dataset's record, and by its ARN in the bucket's encryption."
@@ -216,5 +222,5 @@ def _kms_key(context: Context, account: str, region: str, key: str) -> Iterator[
         remedy = "Enable it, or correct kms_key in the dataset's record."
         yield Blocker(f"KMS key {arn} is {key_metadata.get('KeyState')}", remedy, account, kms_key=arn)
     if key_metadata.get("KeySpec", "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT":
-        what = f"KMS key {arn} is {key_metadata.get('KeySpec')}: S3 supports only symmetric keys"
-        yield Blocker(what, "Correct kms_key in the dataset's record.", account, kms_key=arn)
+        problem = f"KMS key {arn} is {key_metadata.get('KeySpec')}: S3 supports only symmetric keys"
+        yield Blocker(problem, "Correct kms_key in the dataset's record.", account, kms_key=arn)

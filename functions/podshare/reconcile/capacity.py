@@ -40,7 +40,7 @@ class Share:
     memory: float = 0
 
     def __add__(self, other: "Share") -> "Share":
-        return Share(*(one + more for one, more in zip(self._parts, other._parts, strict=True)))
+        return Share(*(part + more for part, more in zip(self._parts, other._parts, strict=True)))
 
     @property
     def _parts(self) -> tuple[float, float, float, float]:
@@ -53,7 +53,7 @@ class Share:
 
     def exceeds(self, other: "Share") -> bool:
         """Whether it takes more of anything."""
-        return any(one > than + _NOTHING_MORE for one, than in zip(self._parts, other._parts, strict=True))
+        return any(part > than + _NOTHING_MORE for part, than in zip(self._parts, other._parts, strict=True))
 
 
 def share(line: Line, instance: Instance | None) -> Share | None:
@@ -286,20 +286,24 @@ class Commitment:
 
     def _room_for(self, profile: str) -> int | None:
         partition = {"InstanceType": self.instance_type, "AcceleratorPartition": {"Type": profile, "Count": 1}}
-        one = share(partition, self.instance)
-        if one is None:
+        partition_share = share(partition, self.instance)
+        if partition_share is None:
             return None
         left = [self.nodes.lasting - self.guaranteed.compute, self.nodes.lasting - self.guaranteed.accelerator_memory]
-        rooms = [room / each for room, each in zip(left, (one.compute, one.accelerator_memory), strict=True) if each]
+        rooms = [
+            room / each
+            for room, each in zip(left, (partition_share.compute, partition_share.accelerator_memory), strict=True)
+            if each
+        ]
         return max(0, math.floor(min(rooms, default=0) + _NOTHING_MORE))
 
     def __str__(self) -> str:
         """Who has what, in a sentence of bounded length."""
-        told = self.in_units
+        texts = self.in_units
         nodes = f"{self.nodes.current} nodes"
         if self.nodes.target != self.nodes.current:
             nodes += f", {self.nodes.target} asked for"
-        total = f"{told(self.guaranteed.instances):g} of {told(self.nodes.lasting):g} {self.unit} ({nodes})"
+        total = f"{texts(self.guaranteed.instances):g} of {texts(self.nodes.lasting):g} {self.unit} ({nodes})"
         return f"{self.instance_type}: {total} are guaranteed: {self._table()}"
 
     def _table(self) -> str:
@@ -315,15 +319,15 @@ class Commitment:
 
 
 def commitments(
-    there: Mapping[str, Nodes], allocations: Iterable[Allocation], instances: Instances
+    nodes_by_group: Mapping[str, Nodes], allocations: Iterable[Allocation], instances: Instances
 ) -> dict[str, Commitment]:
     """Who has what, by instance type; types that quotas name and the cluster lacks are among them."""
     quotas = tuple(sorted((each.knowing(instances) for each in allocations), key=lambda each: each.team))
-    types = sorted({*there, *(name for each in quotas for name in each.types)})
+    types = sorted({*nodes_by_group, *(name for each in quotas for name in each.types)})
     return {
         name: Commitment(
             name,
-            there.get(name, Nodes()),
+            nodes_by_group.get(name, Nodes()),
             tuple(each for each in quotas if name in each.types),
             instances.get(name),
         )
@@ -340,7 +344,7 @@ class OverCommitment:
 
 
 def over_commitments(
-    there: Mapping[str, Nodes], allocations: Iterable[Allocation], wanted: Allocation, instances: Instances
+    nodes_by_group: Mapping[str, Nodes], allocations: Iterable[Allocation], wanted: Allocation, instances: Instances
 ) -> list[OverCommitment]:
     """The types that ``wanted``, in the place of its team's present quota, has a part in and that are over-committed.
 
@@ -349,9 +353,9 @@ def over_commitments(
     before, others = _apart(allocations, wanted, instances)
     wanted = wanted.knowing(instances)
     return [
-        OverCommitment(found, wanted.raises(before, name))
-        for name, found in commitments(there, [*others, wanted], instances).items()
-        if found.is_over and wanted.lines(name)
+        OverCommitment(commitment, wanted.raises(before, name))
+        for name, commitment in commitments(nodes_by_group, [*others, wanted], instances).items()
+        if commitment.is_over and wanted.lines(name)
     ]
 
 
@@ -375,31 +379,31 @@ def _apart(
     return before, list(by_team.values())
 
 
-def report(found: Mapping[str, Commitment]) -> list[dict[str, Any]]:
+def report(by_instance: Mapping[str, Commitment]) -> list[dict[str, Any]]:
     """Who has what, as the command shows it and scripts read it; amounts are in ``unit``."""
     return [
         {
             "instance_type": name,
-            "nodes": {"current": one.nodes.current, "target": one.nodes.target},
-            "unit": one.unit,
-            "capacity": one.in_units(one.nodes.lasting),
-            "guaranteed": one.in_units(one.guaranteed.instances),
-            "free": one.in_units(max(0.0, one.free)),
-            "over_committed": one.in_units(max(0.0, -one.free)) if one.is_over else 0,
-            "uncounted": one.uncounted,
-            "teams": [_row(one, each) for each in one.allocations],
-            "partitions": list(one.partitions()),
+            "nodes": {"current": commitment.nodes.current, "target": commitment.nodes.target},
+            "unit": commitment.unit,
+            "capacity": commitment.in_units(commitment.nodes.lasting),
+            "guaranteed": commitment.in_units(commitment.guaranteed.instances),
+            "free": commitment.in_units(max(0.0, commitment.free)),
+            "over_committed": commitment.in_units(max(0.0, -commitment.free)) if commitment.is_over else 0,
+            "uncounted": commitment.uncounted,
+            "teams": [_row(commitment, each) for each in commitment.allocations],
+            "partitions": list(commitment.partitions()),
         }
-        for name, one in found.items()
+        for name, commitment in by_instance.items()
     ]
 
 
-def _row(one: Commitment, each: Allocation) -> dict[str, Any]:
-    guaranteed = one.in_units(each.share(one.instance_type).instances)
+def _row(commitment: Commitment, each: Allocation) -> dict[str, Any]:
+    guaranteed = commitment.in_units(each.share(commitment.instance_type).instances)
     return {
         "team": each.team,
-        "quota": [in_words(line) for line in each.lines(one.instance_type)],
+        "quota": [in_words(line) for line in each.lines(commitment.instance_type)],
         "guaranteed": guaranteed,
         "lends": guaranteed if each.lends else 0,
-        "borrow_limit": one.in_units(each.may_borrow(one.instance_type)),
+        "borrow_limit": commitment.in_units(each.may_borrow(commitment.instance_type)),
     }

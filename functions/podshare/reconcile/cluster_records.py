@@ -24,12 +24,12 @@ def of_other_records(
     row = context.state.get(place, "record") or {}
     first = str(row.get("name", record.name))
     if first != record.name and _is_of_same_cluster(settings, first, record):
-        what = (
+        problem = (
             f"cluster#{record.name} and cluster#{first} are two records of one EKS cluster, {record.eks_cluster} in "
             f"account {record.account}, {record.region}: podshare adds nothing for cluster#{record.name}"
         )
         remedy = f"Name cluster {first} in the teams, then delete cluster#{record.name}."
-        yield Blocker(what[:LONGEST_TEXT], remedy, cluster=record.name)
+        yield Blocker(problem[:LONGEST_TEXT], remedy, cluster=record.name)
     elif claim and row.get("name") != record.name:
         revision = int(row["revision"]) if row else None
         context.state.replace(place, "record", revision, revision=(revision or 0) + 1, name=record.name)

@@ -140,26 +140,31 @@ def bucket_readings(
     granted: Iterable[Access],
 ) -> list[BucketReading]:
     """The buckets of which a team was granted something, and has something by now, each once."""
-    wheres, buckets = {one.where for one in granted if in_bucket(one)}, dict[tuple[str, str, str], list[Dataset]]()
+    wheres, buckets = (
+        {access.where for access in granted if in_bucket(access)},
+        dict[tuple[str, str, str], list[Dataset]](),
+    )
     for dataset in records.datasets.values():
         if f"arn:{context.installation.partition}:s3:::{dataset.bucket}" in wheres:
             buckets.setdefault((dataset.account, dataset.region, dataset.bucket), []).append(dataset)
-    found = [BucketReading(context, *place, tuple(of), desired, observed) for place, of in sorted(buckets.items())]
-    return [reading for reading in found if _is_begun(reading)]
+    bucket_list = [
+        BucketReading(context, *place, tuple(of), desired, observed) for place, of in sorted(buckets.items())
+    ]
+    return [reading for reading in bucket_list if _is_begun(reading)]
 
 
 def _is_begun(reading: BucketReading) -> bool:
     """Whether anything of the team exists, or its existence cannot be determined."""
     about = (
         key
-        for key, one in {**reading.desired, **_resources(reading)}.items()
-        if reading.bucket in _buckets_of(key, one)
+        for key, resource in {**reading.desired, **_resources(reading)}.items()
+        if reading.bucket in _buckets_of(key, resource)
     )
     return any(not isinstance(reading.observed.get(key), Orphaned | None) for key in about)
 
 
 def _resources(reading: BucketReading) -> dict[Key, Resource]:
-    return {key: one for key, one in reading.observed.items() if isinstance(one, Resource)}
+    return {key: observation for key, observation in reading.observed.items() if isinstance(observation, Resource)}
 
 
 def _buckets_of(key: Key, resource: Resource) -> Collection[str]:
@@ -179,7 +184,7 @@ AtFirst = dict[str, list[dict[str, Any]]]
 Judged = tuple[dict[Door, str], AtFirst]
 
 
-def judged(reading: BucketReading, found: Iterable[Door], granted: Collection[Access], *, whole: bool) -> Judged:
+def judged(reading: BucketReading, all_doors: Iterable[Door], granted: Collection[Access], *, whole: bool) -> Judged:
     """Those of the doors that lead to what the team was granted, each with why it is expected or ``""``.
 
     Beside them who reaches each bucket and key that podshare checks for the first time: only if the look is ``whole``
@@ -187,16 +192,16 @@ def judged(reading: BucketReading, found: Iterable[Door], granted: Collection[Ac
     """
     by_place = {place: list[Door]() for place in (reading.arn, *reading.kms_keys)}
     doors, at_first = dict[Door, str](), AtFirst()
-    for door in found:
+    for door in all_doors:
         by_place[door.where].append(door)
     granted = [*granted, *_granted_keys(reading)]
-    for place, there in by_place.items():
+    for place, doors_there in by_place.items():
         row = reading.context.state.get(ACCESS_REPORTS, first_reading(place))
-        first = unpacked(str(row["doors"])) if row else _owners(reading, there)
+        first = unpacked(str(row["doors"])) if row else _owners(reading, doors_there)
         if row is None and whole:
             at_first[place] = first
-        known = [Access.of_dict(one) for one in first]
-        for door in there:
+        known = [Access.of_dict(row_access) for row_access in first]
+        for door in doors_there:
             if _leads_to(reading, door, granted):
                 team = f"team#{reading.context.team}" if is_granted(door, granted) else ""
                 doors[door] = team or data_doors.expected_by(door, reading.shares, known, reading.own_roles)
@@ -211,17 +216,17 @@ def first_reading(place: str) -> str:
 def _owners(reading: BucketReading, doors: Iterable[Door]) -> list[dict[str, Any]]:
     """What of the doors may be the owner's own: nothing with a name like podshare's, which no inventory has."""
     installation = reading.context.installation
-    strange = (one for one in doors if not names.is_like_own(installation, one.written_at))
+    strange = (door for door in doors if not names.is_like_own(installation, door.written_at))
     return data_doors.kept_at_first(strange, reading.own_roles)
 
 
 def _granted_keys(reading: BucketReading) -> Iterator[Access]:
     """What the team's own grants of keys give: others may give its roles the same."""
-    for key, one in reading.desired.items():
-        if isinstance(one, KmsGrant):
+    for key, resource in reading.desired.items():
+        if isinstance(resource, KmsGrant):
             arn = f"arn:{reading.context.installation.partition}:kms:{key.region}:{key.account}:key/{key.container}"
-            may = tuple(f"kms:{operation}" for operation in sorted(one.operations))
-            yield from (Access(who, may, arn, ANYBODY) for who in one.grantees)
+            may = tuple(f"kms:{operation}" for operation in sorted(resource.operations))
+            yield from (Access(who, may, arn, ANYBODY) for who in resource.grantees)
 
 
 def _leads_to(reading: BucketReading, door: Door, granted: Iterable[Access]) -> bool:
@@ -229,7 +234,7 @@ def _leads_to(reading: BucketReading, door: Door, granted: Iterable[Access]) -> 
     if door.where != reading.arn:
         return True
     own = reading.observed.get(reading.key(Kind.ACCESS_POINT, "", door.written_at))
-    return isinstance(own, Foreign) or any(door.access.touches(one) for one in granted)
+    return isinstance(own, Foreign) or any(door.access.touches(access) for access in granted)
 
 
 # ---- readers -----------------------------------------------------------------------------------------------
@@ -242,8 +247,8 @@ def access_points(reading: BucketReading) -> Iterator[Door]:
     others = _points_of_others(reading, not_own)
     strange = [key for key in not_own if key not in others]
     with ThreadPoolExecutor(READERS) as pool:
-        found = pool.map(lambda key: access_point.policy_of(reading.context, key), strange)
-    for key, policy in zip(strange, found, strict=True):
+        read_policies = pool.map(lambda key: access_point.policy_of(reading.context, key), strange)
+    for key, policy in zip(strange, read_policies, strict=True):
         place = ("--account-id", key.account, "--name", key.name)
         command = reading.command("s3control", "delete-access-point-policy", *place)
         arn = arn_of(reading.context.installation, key)
@@ -255,14 +260,16 @@ def _points_of_others(reading: BucketReading, keys: Collection[Key]) -> frozense
     """Those that the inventory of another team has. A name has a short team's whole name, and the beginning of a long
     one."""
     stems = {key: stem for key in keys if (stem := _stem(reading, key))}
-    found = reading.of_others((stem, key) for key, stem in stems.items())
-    rest = stems.keys() - found
+    own_of_others = reading.of_others((stem, key) for key, stem in stems.items())
+    rest = stems.keys() - own_of_others
     if not rest:
-        return found
+        return own_of_others
     # whoever makes anything has had a lease
     teams = [str(row["part"]).removeprefix("team#") for row in reading.context.state.query(LEASES)]
     by_stem = [(access_point_stem(reading.context.installation, team), team) for team in teams]
-    return found | reading.of_others((team, key) for key in rest for stem, team in by_stem if stem == stems[key])
+    return own_of_others | reading.of_others(
+        (team, key) for key in rest for stem, team in by_stem if stem == stems[key]
+    )
 
 
 def _stem(reading: BucketReading, key: Key) -> str:
@@ -276,7 +283,7 @@ def _listed(reading: BucketReading) -> Iterator[str]:
     asked: Any = {"AccountId": reading.account, "Bucket": reading.bucket, "MaxResults": 1000}
     while True:
         page = s3control.list_access_points(**asked)
-        yield from (one["Name"] for one in page["AccessPointList"])
+        yield from (point["Name"] for point in page["AccessPointList"])
         if not page.get("NextToken"):
             return
         asked["NextToken"] = page["NextToken"]
@@ -308,12 +315,15 @@ def _deleting(opening: Opening) -> str:
 def key_grants(reading: BucketReading) -> Iterator[Door]:
     """Whom the grants of the datasets' keys let decrypt."""
     for arn in reading.kms_keys:
-        found = [(_in_key(reading, arn, one), one) for one in kms_grant.all_of(reading.context, _in_key(reading, arn))]
-        others = reading.of_others((team, key) for key, _ in found for team in _teams_of_grant(reading, key))
-        for key, grant in found:
+        keyed_grants = [
+            (_in_key(reading, arn, listed_grant), listed_grant)
+            for listed_grant in kms_grant.all_of(reading.context, _in_key(reading, arn))
+        ]
+        others = reading.of_others((team, key) for key, _ in keyed_grants for team in _teams_of_grant(reading, key))
+        for key, grant in keyed_grants:
             if not reading.is_own(key) and key not in others:
                 command = reading.command("kms", "revoke-grant", "--key-id", arn, "--grant-id", grant["GrantId"])
-                yield from (reading.door("key grant", one, arn, command) for one in data_doors.of_grant(grant))
+                yield from (reading.door("key grant", opening, arn, command) for opening in data_doors.of_grant(grant))
 
 
 def _in_key(reading: BucketReading, arn: str, grant: Mapping[str, Any] | None = None) -> Key:

@@ -75,7 +75,7 @@ class ClusterReading:
     @cached_property
     def own(self) -> Collection[Key]:
         """The keys of what is there and is podshare's."""
-        return {key for key, one in self.observed.items() if isinstance(one, Resource)}
+        return {key for key, observation in self.observed.items() if isinstance(observation, Resource)}
 
     @property
     def namespace(self) -> str:
@@ -86,7 +86,7 @@ class ClusterReading:
         """The key of something in the cluster."""
         return Key(kind, self.facts.account, self.facts.region, self.facts.eks_cluster, name)
 
-    def door(self, kind: str, principal: str, gives: Iterable[str], what: str, by: tuple[str, str]) -> Door:
+    def door(self, kind: str, principal: str, gives: Iterable[str], scope: str, by: tuple[str, str]) -> Door:
         """A door into the cluster; ``by`` is where it is written, and the command that closes it."""
         return Door(
             kind=kind,
@@ -96,7 +96,7 @@ class ClusterReading:
             principal=principal,
             gives=tuple(gives),
             where=self.facts.eks_arn(self.context.installation.partition),
-            what=what,
+            what=scope,
             written_at=by[0],
             closed_by=by[1],
         )
@@ -114,8 +114,8 @@ class ClusterReading:
         if not self.facts.kubernetes_api or self.authentication_mode == "API":
             return ()
         kubernetes = self.context.kubernetes(self.key(Kind.NAMESPACE, self.namespace))
-        found = kubernetes.get("ConfigMap", aws_auth.NAMESPACE, aws_auth.NAME) or {}
-        return tuple(aws_auth.lines(found.get("data") or {}, self.context.installation.partition))
+        config_map = kubernetes.get("ConfigMap", aws_auth.NAMESPACE, aws_auth.NAME) or {}
+        return tuple(aws_auth.lines(config_map.get("data") or {}, self.context.installation.partition))
 
     def eks_command(self, action: str, *arguments: str) -> str:
         """A command of the AWS CLI about the cluster."""
@@ -144,10 +144,12 @@ class Found:
 
     def as_dict(self) -> dict[str, Any]:
         """What ``keep_access_report`` keeps of it, in plain JSON."""
-        told = [{**door.as_dict(), "expected": bool(why), "record": why} for door, why in sorted(self.doors.items())]
+        reported = [
+            {**door.as_dict(), "expected": bool(why), "record": why} for door, why in sorted(self.doors.items())
+        ]
         spanning = {arn: [*who] for arn, who in self.spanning.items()}
         first_readings = {"spanning": spanning, "at_first": {**self.at_first}}
-        return {"doors": told, **first_readings, "not_looked_at": [*self.not_checked]}
+        return {"doors": reported, **first_readings, "not_looked_at": [*self.not_checked]}
 
     @property
     def violations(self) -> list[dict[str, str]]:
@@ -174,15 +176,15 @@ def doors(
     return _together((*in_clusters, *_in_data(bucket_readings(context, records, desired, observed, granted), granted)))
 
 
-def _together(found: Iterable[Found]) -> Found:
+def _together(parts: Iterable[Found]) -> Found:
     """What was found in each place, in one."""
-    every = [*found]
+    every = [*parts]
     return Found(
-        {door: why for one in every for door, why in one.doors.items()},
-        {arn: who for one in every for arn, who in one.spanning.items()},
-        {arn: first for one in every for arn, first in one.at_first.items()},
-        tuple(unread for one in every for unread in one.unread),
-        tuple(what for one in every for what in one.not_checked),
+        {door: why for part in every for door, why in part.doors.items()},
+        {arn: who for part in every for arn, who in part.spanning.items()},
+        {arn: first for part in every for arn, first in part.at_first.items()},
+        tuple(unread for part in every for unread in part.unread),
+        tuple(sentence for part in every for sentence in part.not_checked),
     )
 
 
@@ -196,17 +198,19 @@ def _in_clusters(  # noqa: PLR0917  # whose doors, and what to compare them with
 ) -> Iterator[Found]:
     for cluster in facts.values():
         place = (cluster.account, cluster.region, cluster.eks_cluster)
-        here = [one for key, one in observed.items() if (key.account, key.region, key.container) == place]
-        if all(isinstance(one, Orphaned | None) for one in here):
+        here = [
+            observation for key, observation in observed.items() if (key.account, key.region, key.container) == place
+        ]
+        if all(isinstance(observation, Orphaned | None) for observation in here):
             continue
         reading = ClusterReading(context, desired, observed, cluster)
-        there, failed = _read(reading, IN_CLUSTERS, f"cluster {cluster.name}")
-        spanning = tuple(sorted({door.principal for door in there if door.what == ANYBODY}))
+        read_doors, failed = _read(reading, IN_CLUSTERS, f"cluster {cluster.name}")
+        spanning = tuple(sorted({door.principal for door in read_doors if door.what == ANYBODY}))
         at_first = _at_first(context, cluster)
         record = records.clusters.get(cluster.name)
         administrators = (record.administrators if record else ()) or (spanning if at_first is None else at_first)
-        strange = {*unexpected(there, granted, administrators)}
-        expected = {door: _why(context, door) for door in {*there} - strange}
+        strange = {*unexpected(read_doors, granted, administrators)}
+        expected = {door: _why(context, door) for door in {*read_doors} - strange}
         arn = cluster.eks_arn(context.installation.partition)
         doors = {**expected, **dict.fromkeys(strange, "")}
         first = {} if failed or at_first is not None else {arn: spanning}
@@ -232,10 +236,10 @@ def _why(context: Context, door: Door) -> str:
     return f"administrators of {door.container}" if door.what == ANYBODY else f"team#{context.team}"
 
 
-def _in_data(found: Iterable[BucketReading], granted: Collection[Access]) -> Iterator[Found]:
-    for reading in found:
-        there, failed = _read(reading, IN_DATA, f"bucket {reading.bucket}")
-        doors, at_first = judged(reading, there, granted, whole=not failed)
+def _in_data(readings: Iterable[BucketReading], granted: Collection[Access]) -> Iterator[Found]:
+    for reading in readings:
+        read_doors, failed = _read(reading, IN_DATA, f"bucket {reading.bucket}")
+        doors, at_first = judged(reading, read_doors, granted, whole=not failed)
         yield Found(doors, {}, at_first, tuple(failed))
 
 
@@ -267,14 +271,16 @@ def _at_first(context: Context, cluster: ClusterFacts) -> Sequence[str] | None:
 
 
 def _read(reading: L, readers: Iterable[Callable[[L], Iterator[Door]]], place: str) -> tuple[list[Door], list[Unread]]:
-    found, unread = list[Door](), list[Unread]()
+    read_doors, unread = list[Door](), list[Unread]()
     for reader in readers:
         try:
-            found += reader(reading)
+            read_doors += reader(reading)
         except Exception as error:  # whatever it is, what else there is must be reported
-            what = f"doors of {place} were not read ({reader.__name__.replace('_', ' ').strip()}): {reason_of(error)}"
-            unread.append({"key": f"doors|{place}|{reader.__name__}", "rule": UNREAD, "found": what})
-    return found, unread
+            problem = (
+                f"doors of {place} were not read ({reader.__name__.replace('_', ' ').strip()}): {reason_of(error)}"
+            )
+            unread.append({"key": f"doors|{place}|{reader.__name__}", "rule": UNREAD, "found": problem})
+    return read_doors, unread
 
 
 # ---- readers of clusters ---------------------------------------------------------------------------------------
@@ -288,8 +294,10 @@ def access_entries(reading: ClusterReading) -> Iterator[Door]:
     strangers = [arn for page in pages for arn in page["accessEntries"] if not _is_known(reading, arn)]
     others = _in_inventories(reading, strangers)
     with ThreadPoolExecutor(READERS) as pool:
-        for found in pool.map(lambda arn: [*_entry(reading, arn)], [arn for arn in strangers if arn not in others]):
-            yield from found
+        for entry_doors in pool.map(
+            lambda arn: [*_entry(reading, arn)], [arn for arn in strangers if arn not in others]
+        ):
+            yield from entry_doors
 
 
 def _is_known(reading: ClusterReading, arn: str) -> bool:
@@ -320,32 +328,37 @@ def _entry(reading: ClusterReading, arn: str) -> Iterator[Door]:
     entry, associated = described
     if entry["type"] != _STANDARD:
         return
-    found = [*_by_policies(reading, arn, associated), *_by_groups(reading, arn, entry.get("kubernetesGroups", []))]
-    behind = _behind(reading, arn) if found else ()
-    yield from (replace(door, behind=behind) for door in found)
+    entry_doors = [
+        *_by_policies(reading, arn, associated),
+        *_by_groups(reading, arn, entry.get("kubernetesGroups", [])),
+    ]
+    behind = _behind(reading, arn) if entry_doors else ()
+    yield from (replace(door, behind=behind) for door in entry_doors)
 
 
 def _by_policies(reading: ClusterReading, arn: str, associated: Iterable[Mapping[str, Any]]) -> Iterator[Door]:
     named = _team_in(reading, arn) == reading.context.team
-    for one in associated:
-        policy = str(one["policyArn"])
+    for association in associated:
+        policy = str(association["policyArn"])
         command = reading.eks_command("disassociate-access-policy", "--principal-arn", arn, "--policy-arn", policy)
-        for scope in one["accessScope"].get("namespaces") or [ANYBODY]:
+        for scope in association["accessScope"].get("namespaces") or [ANYBODY]:
             # where a role of the team's name leads, nobody else looks
             if scope == ANYBODY or named or policies.overlap(scope, reading.namespace):
-                what = reading.namespace if scope != ANYBODY and policies.overlap(scope, reading.namespace) else scope
-                yield reading.door("access entry", arn, (policy.rpartition("/")[2],), what, (arn, command))
+                reached = (
+                    reading.namespace if scope != ANYBODY and policies.overlap(scope, reading.namespace) else scope
+                )
+                yield reading.door("access entry", arn, (policy.rpartition("/")[2],), reached, (arn, command))
 
 
 def _by_groups(reading: ClusterReading, arn: str, groups: Collection[str]) -> Iterator[Door]:
     """By the groups that podshare binds: the team's own, and its own two, which reach every team's namespace."""
-    given = [*_own_groups(reading, arn, groups)]
-    if given:
-        rest = sorted({*groups} - {group for group, _ in given})
+    by_groups = [*_own_groups(reading, arn, groups)]
+    if by_groups:
+        rest = sorted({*groups} - {group for group, _ in by_groups})
         command = reading.eks_command("update-access-entry", "--principal-arn", arn, "--kubernetes-groups")
         command = f"{command} {shlex.join(rest) if rest else shlex.quote('[]')}"
-        for _, (gives, what) in given:
-            yield reading.door("access entry", arn, (gives,), what, (arn, command))
+        for _, (gives, scope) in by_groups:
+            yield reading.door("access entry", arn, (gives,), scope, (arn, command))
 
 
 def _own_groups(reading: ClusterReading, arn: str, groups: Iterable[str]) -> Iterator[tuple[str, tuple[str, str]]]:
@@ -377,16 +390,16 @@ def _behind(reading: ClusterReading, arn: str) -> tuple[str, ...]:
 
 
 def _trusted_by(trust: Any) -> tuple[str, ...]:
-    allowed = (one for one in policies.canonical(trust) if one["Effect"] == "Allow")
-    named = (one.get("Principal", {"AWS": [ANYBODY]}) for one in allowed)
+    allowed = (statement for statement in policies.canonical(trust) if statement["Effect"] == "Allow")
+    named = (statement.get("Principal", {"AWS": [ANYBODY]}) for statement in allowed)
     return tuple(sorted({str(who) for principals in named for listed in principals.values() for who in listed}))
 
 
 def roles(reading: ClusterReading) -> Iterator[Door]:
     """Whom a role of the team lets in that is not known as podshare's any more, beyond what its record says."""
-    for key, one in reading.observed.items():
+    for key, observation in reading.observed.items():
         wanted = reading.desired.get(key)
-        if not (isinstance(one, Foreign) and isinstance(wanted, Role)) or key.account != reading.facts.account:
+        if not (isinstance(observation, Foreign) and isinstance(wanted, Role)) or key.account != reading.facts.account:
             continue
         arn = reading.context.installation.role_arn(key.account, key.name)
         meant = {*_trusted_by(wanted.trust)}
@@ -408,10 +421,10 @@ def associations(reading: ClusterReading) -> Iterator[Door]:
         if reading.key(Kind.POD_IDENTITY_ASSOCIATION, name) in reading.own:
             continue
         place = {"clusterName": facts.eks_cluster, "associationId": listed["associationId"]}
-        found = eks.describe_pod_identity_association(**place)["association"]
+        association = eks.describe_pod_identity_association(**place)["association"]
         command = reading.eks_command("delete-pod-identity-association", "--association-id", listed["associationId"])
         who = f"system:serviceaccount:{name.replace('/', ':')}"
-        for arn in filter(None, (found["roleArn"], found.get("targetRoleArn"))):
+        for arn in filter(None, (association["roleArn"], association.get("targetRoleArn"))):
             door = reading.door("pod identity association", who, ("assume",), ANYBODY, (name, command))
             yield replace(door, where=arn)
 
@@ -421,9 +434,9 @@ def bindings(reading: ClusterReading) -> Iterator[Door]:
     facts = reading.facts
     if not facts.kubernetes_api:
         return
-    found = [*_in_namespace(reading), *_in_cluster(reading)]
-    entries = [*_entries(reading), *_mapped(reading)] if found else []
-    for subject, door in found:
+    binding_doors = [*_in_namespace(reading), *_in_cluster(reading)]
+    entries = [*_entries(reading), *_mapped(reading)] if binding_doors else []
+    for subject, door in binding_doors:
         yield replace(door, behind=tuple(entry.who for entry in entries if entry.is_subject(subject)))
 
 
@@ -431,14 +444,14 @@ def _in_namespace(reading: ClusterReading) -> Iterator[tuple[str, Door]]:
     """Whom RoleBindings in the namespace name, each with the door."""
     own_groups = f"{reading.context.installation.prefix}:{reading.context.team}:"
     kubernetes = reading.context.kubernetes(reading.key(Kind.NAMESPACE, reading.namespace))
-    for found in kubernetes.objects("RoleBinding", reading.namespace):
-        name = found["metadata"]["name"]
+    for binding in kubernetes.objects("RoleBinding", reading.namespace):
+        name = binding["metadata"]["name"]
         if reading.key(Kind.KUBERNETES_ROLE_BINDING, f"{reading.namespace}/{name}") in reading.own:
             continue
         command = f"kubectl delete rolebinding {shlex.quote(name)} --namespace {reading.namespace}"
-        for subject in _subjects(found):
+        for subject in _subjects(binding):
             if is_stranger(subject, reading.namespace, own_groups):
-                gives, who = (_bound(found),), subject.removeprefix("Group ")
+                gives, who = (_bound(binding),), subject.removeprefix("Group ")
                 by = (f"{reading.namespace}/{name}", command)
                 yield subject, reading.door("role binding", who, gives, reading.namespace, by)
 
@@ -446,12 +459,12 @@ def _in_namespace(reading: ClusterReading) -> Iterator[tuple[str, Door]]:
 def _in_cluster(reading: ClusterReading) -> Iterator[tuple[str, Door]]:
     """Whom ClusterRoleBindings name, each with the door."""
     kubernetes = reading.context.kubernetes(reading.key(Kind.NAMESPACE, reading.namespace))
-    for found in kubernetes.objects("ClusterRoleBinding"):
-        name = found["metadata"]["name"]
+    for binding in kubernetes.objects("ClusterRoleBinding"):
+        name = binding["metadata"]["name"]
         command = f"kubectl delete clusterrolebinding {shlex.quote(name)}"
-        for subject in _subjects(found):
-            if spans_as_stranger(subject, found["roleRef"]["name"], reading.context.installation.prefix):
-                gives, who = (_bound(found),), subject.removeprefix("Group ")
+        for subject in _subjects(binding):
+            if spans_as_stranger(subject, binding["roleRef"]["name"], reading.context.installation.prefix):
+                gives, who = (_bound(binding),), subject.removeprefix("Group ")
                 yield subject, reading.door("cluster role binding", who, gives, ANYBODY, (name, command))
 
 
@@ -485,8 +498,8 @@ def _entries(reading: ClusterReading) -> list[_Entry]:
     pages = eks.get_paginator("list_access_entries").paginate(clusterName=facts.eks_cluster)
     arns = [arn for page in pages for arn in page["accessEntries"] if ":role/aws-service-role/" not in arn]
     with ThreadPoolExecutor(READERS) as pool:
-        found = pool.map(lambda arn: _subjects_of(reading, arn), arns)
-    return [entry for entry in found if entry]
+        entry_subjects = pool.map(lambda arn: _subjects_of(reading, arn), arns)
+    return [entry for entry in entry_subjects if entry]
 
 
 def _subjects_of(reading: ClusterReading, arn: str) -> _Entry | None:
@@ -513,9 +526,9 @@ def config_map(reading: ClusterReading) -> Iterator[Door]:
     for line in reading.aws_auth:
         command = shlex.join(("eksctl", "delete", "iamidentitymapping", *place, "--arn", line.principal, "--all"))
         by = (f"{aws_auth.NAMESPACE}/{aws_auth.NAME}:{line.principal}", command)
-        own = [found for _, found in _own_groups(reading, line.principal, line.groups)]
-        for gives, what in (*own, *((one, ANYBODY) for one in line.reserved)):
-            door = reading.door("config map", line.principal, (gives,), what, by)
+        own = [group_gives for _, group_gives in _own_groups(reading, line.principal, line.groups)]
+        for gives, scope in (*own, *((reserved, ANYBODY) for reserved in line.reserved)):
+            door = reading.door("config map", line.principal, (gives,), scope, by)
             yield replace(door, behind=_behind(reading, line.principal))
 
 

@@ -31,72 +31,72 @@ def resource_changed(settings: Settings, event: Mapping[str, Any]) -> dict[str, 
 
     ``{executions, reason}``: the execution of each team by its name, and why there is none.
     """
-    found = touched(event, settings.installation)
-    if found.reason:
-        return {"executions": {}, "reason": found.reason}
+    candidate = touched(event, settings.installation)
+    if candidate.reason:
+        return {"executions": {}, "reason": candidate.reason}
     _keep_edit(settings, event)
-    teams = sorted(team for team in _teams(settings, found) if _is_known(settings, team))
-    executions = {team: _start(settings, team, event, own=found.own) for team in teams}
+    teams = sorted(team for team in _teams(settings, candidate) if _is_known(settings, team))
+    executions = {team: _start(settings, team, event, own=candidate.own) for team in teams}
     return {"executions": executions, "reason": "" if teams else "what the event names is no team's"}
 
 
-def _teams(settings: Settings, found: Touched) -> set[str]:
+def _teams(settings: Settings, candidate: Touched) -> set[str]:
     return {
-        *found.teams,
-        *_of_access_points(settings, found),
-        *_of_buckets(settings, found),
-        *_of_quotas(settings, found),
-        *_of_associations(settings, found),
-        *_of_schedulers(settings, found),
-        *_of_keys(settings, found),
+        *candidate.teams,
+        *_of_access_points(settings, candidate),
+        *_of_buckets(settings, candidate),
+        *_of_quotas(settings, candidate),
+        *_of_associations(settings, candidate),
+        *_of_schedulers(settings, candidate),
+        *_of_keys(settings, candidate),
     }
 
 
-def _of_access_points(settings: Settings, found: Touched) -> Iterator[str]:
+def _of_access_points(settings: Settings, candidate: Touched) -> Iterator[str]:
     """An access point's name has no room for a long team name: those that begin alike are all meant."""
-    yield from found.stems
-    if found.stems:
-        users = users_of(settings, found.account)
-        yield from (team for team in users if access_point_stem(settings.installation, team) in found.stems)
+    yield from candidate.stems
+    if candidate.stems:
+        users = users_of(settings, candidate.account)
+        yield from (team for team in users if access_point_stem(settings.installation, team) in candidate.stems)
 
 
-def _of_buckets(settings: Settings, found: Touched) -> Iterator[str]:
-    for bucket in found.buckets:
+def _of_buckets(settings: Settings, candidate: Touched) -> Iterator[str]:
+    for bucket in candidate.buckets:
         for share in State(settings.state).query(f"bucket#{bucket}", "grant#"):
             yield str(share["part"]).removeprefix("grant#").partition("/")[0]
 
 
-def _of_quotas(settings: Settings, found: Touched) -> Iterator[str]:
+def _of_quotas(settings: Settings, candidate: Touched) -> Iterator[str]:
     """The teams of quotas that are reported by id; of one that is gone by now nothing is known."""
-    for quota in () if found.teams else found.quotas:
+    for quota in () if candidate.teams else candidate.quotas:
         try:
-            sagemaker = Accounts(settings.installation, "read").client("sagemaker", found.account, found.region)
+            sagemaker = Accounts(settings.installation, "read").client("sagemaker", candidate.account, candidate.region)
             yield sagemaker.describe_compute_quota(ComputeQuotaId=quota)["ComputeQuotaTarget"]["TeamName"]
         except (ClientError, NoMemberRole) as error:
             _pass_if_gone(error)
 
 
-def _of_associations(settings: Settings, found: Touched) -> Iterator[str]:
+def _of_associations(settings: Settings, candidate: Touched) -> Iterator[str]:
     """The teams of associations that are reported by id; of one that is gone by now nothing is known."""
-    for cluster, association in found.associations:
+    for cluster, association in candidate.associations:
         try:
-            eks = Accounts(settings.installation, "read").client("eks", found.account, found.region)
+            eks = Accounts(settings.installation, "read").client("eks", candidate.account, candidate.region)
             about = eks.describe_pod_identity_association(clusterName=cluster, associationId=association)
             yield about["association"]["namespace"].removeprefix(NAMESPACE)
         except (ClientError, NoMemberRole) as error:
             _pass_if_gone(error)
 
 
-def _of_schedulers(settings: Settings, found: Touched) -> Iterator[str]:
+def _of_schedulers(settings: Settings, candidate: Touched) -> Iterator[str]:
     """The teams with a share in a scheduler config there, of whichever cluster."""
-    place = f"scheduler#{found.account}/{found.region}"
-    for share in State(settings.state).query(place, "share#") if found.schedulers else ():
+    place = f"scheduler#{candidate.account}/{candidate.region}"
+    for share in State(settings.state).query(place, "share#") if candidate.schedulers else ():
         yield str(share["part"]).rpartition("/")[2]
 
 
-def _of_keys(settings: Settings, found: Touched) -> Iterator[str]:
+def _of_keys(settings: Settings, candidate: Touched) -> Iterator[str]:
     """The teams that podshare grants a key: a grant that is gone was reported by an id that nobody knows."""
-    for account, region, key in found.keys:
+    for account, region, key in candidate.keys:
         prefix = f"{Kind.KMS_GRANT}|{account}|{region}|{key}|"
         users = users_of(settings, account)
         yield from (team for team in users if Inventory(State(settings.state), team).keys(prefix))
@@ -117,9 +117,11 @@ def _start(settings: Settings, team: str, event: Mapping[str, Any], *, own: bool
     trigger = trigger_of(event, "drift", f"team#{team}")
     if own:
         trigger["id"] = f"own calls/{_window(event)}"
-    name, given = execution(team, trigger)
+    name, execution_input = execution(team, trigger)
     # a pause as long as the window: all calls of the window are made by then, also those that are reported late
-    return start_once(settings.machine, name, {**given, "pause_seconds": WINDOW_SECONDS} if own else given)
+    return start_once(
+        settings.machine, name, {**execution_input, "pause_seconds": WINDOW_SECONDS} if own else execution_input
+    )
 
 
 def _window(event: Mapping[str, Any]) -> int:

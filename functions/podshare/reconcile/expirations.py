@@ -39,8 +39,8 @@ def keep_expirations(settings: Settings, state: State, records: TeamRecords) -> 
     elif scheduled and not moment:
         _unschedule(settings, records.name)
     soon = expiry.ending(records.team, records.as_of) if records.team else ()
-    told = frozenset(row.get("announced", ()))
-    announce(records.name, ENDS_SOON, [_plain(expiration) for expiration in soon if str(expiration) not in told])
+    announced = frozenset(row.get("announced", ()))
+    announce(records.name, ENDS_SOON, [_plain(expiration) for expiration in soon if str(expiration) not in announced])
     if expirations:
         kept = {
             "terms": [_plain(expiration) for expiration in expirations],
@@ -54,7 +54,8 @@ def keep_expirations(settings: Settings, state: State, records: TeamRecords) -> 
 
 def _known(row: Item) -> frozenset[Expiration]:
     return frozenset(
-        Expiration(datetime.datetime.fromisoformat(str(one["ends"])), str(one["what"])) for one in row.get("terms", ())
+        Expiration(datetime.datetime.fromisoformat(str(known_row["ends"])), str(known_row["what"]))
+        for known_row in row.get("terms", ())
     )
 
 

@@ -39,8 +39,8 @@ def known_file_systems(state: State, cluster: str, team: Team) -> tuple[FileSyst
 
 def keep_file_systems(state: State, facts: ClusterFacts) -> None:
     """Keep what was learned: the functions that apply a change read from it what to mount."""
-    for one in facts.file_systems:
-        state.put(f"cluster#{facts.name}", _part(one.file_system), **one.as_dict())
+    for file_system in facts.file_systems:
+        state.put(f"cluster#{facts.name}", _part(file_system.file_system), **file_system.as_dict())
 
 
 def _part(file_system: str) -> str:
@@ -54,7 +54,7 @@ def inspect_file_systems(
 
     What keeps one of them, or of the datasets, from being linked keeps nothing else waiting.
     """
-    learned = {one.file_system: one for one in facts.file_systems}
+    learned = {known_file_system.file_system: known_file_system for known_file_system in facts.file_systems}
     blockers: list[Blocker] = []
     notes: list[str] = []
     zones: dict[str, str] = {}
@@ -64,17 +64,17 @@ def inspect_file_systems(
             blockers.append(Blocker(*refused, only=only))
             continue
         try:
-            found = _described(context, facts, grant.file_system)
+            described = _described(context, facts, grant.file_system)
         except Exception as error:  # whatever it is, it affects this alone
             if grant.file_system not in learned:  # what is known already was found before: its links report faults
-                what = f"file system {grant.file_system} cannot be read in account {facts.account}, {facts.region}"
-                blockers.append(Blocker(f"{what}: {reason_of(error)}"[:LONGEST_TEXT], _LIST_IT, only=only))
+                problem = f"file system {grant.file_system} cannot be read in account {facts.account}, {facts.region}"
+                blockers.append(Blocker(f"{problem}: {reason_of(error)}"[:LONGEST_TEXT], _LIST_IT, only=only))
             continue
-        unfit = [replace(one, only=only) for one in _unfit(grant.file_system, found)]
+        unfit = [replace(blocker, only=only) for blocker in _unfit(grant.file_system, described)]
         blockers += unfit
         if not unfit:
-            learned[grant.file_system] = _facts(found)
-            notes += _far(context, facts, found, subnets, zones)
+            learned[grant.file_system] = _facts(described)
+            notes += _far(context, facts, described, subnets, zones)
     known = tuple(learned[name] for name in sorted(learned))
     return FileSystems(replace(facts, file_systems=known), tuple(blockers), tuple(dict.fromkeys(notes)))
 
@@ -95,49 +95,53 @@ def _described(context: Context, facts: ClusterFacts, file_system: str) -> Mappi
         raise
 
 
-def _facts(found: Mapping[str, Any]) -> FileSystemFacts:
-    mount_name = str(found["LustreConfiguration"]["MountName"])
-    return FileSystemFacts(found["FileSystemId"], found["DNSName"], mount_name, int(found["StorageCapacity"]))
+def _facts(described: Mapping[str, Any]) -> FileSystemFacts:
+    mount_name = str(described["LustreConfiguration"]["MountName"])
+    return FileSystemFacts(
+        described["FileSystemId"], described["DNSName"], mount_name, int(described["StorageCapacity"])
+    )
 
 
-def _unfit(name: str, found: Mapping[str, Any]) -> Iterator[Blocker]:
+def _unfit(name: str, described: Mapping[str, Any]) -> Iterator[Blocker]:
     """Why Amazon FSx links no bucket to a file system (FSx for Lustre user guide, "Linking your file system …")."""
-    lustre = found.get("LustreConfiguration", {})
-    if found.get("FileSystemType") != "LUSTRE":
-        what = f"{name} is a file system of {found.get('FileSystemType')}, not of Lustre"
-        yield Blocker(what, "Name one of FSx for Lustre.")
-    elif found.get("FileSystemTypeVersion", "2.10") == "2.10" or lustre.get("DeploymentType") == "SCRATCH_1":
-        what = f"{name} is of Lustre {found.get('FileSystemTypeVersion', '2.10')}, {lustre.get('DeploymentType')}"
+    lustre = described.get("LustreConfiguration", {})
+    if described.get("FileSystemType") != "LUSTRE":
+        problem = f"{name} is a file system of {described.get('FileSystemType')}, not of Lustre"
+        yield Blocker(problem, "Name one of FSx for Lustre.")
+    elif described.get("FileSystemTypeVersion", "2.10") == "2.10" or lustre.get("DeploymentType") == "SCRATCH_1":
+        problem = (
+            f"{name} is of Lustre {described.get('FileSystemTypeVersion', '2.10')}, {lustre.get('DeploymentType')}"
+        )
         yield Blocker(
-            f"{what}: it does not support data repository associations", "Name one of 2.12 or newer, not SCRATCH_1."
+            f"{problem}: it does not support data repository associations", "Name one of 2.12 or newer, not SCRATCH_1."
         )
     elif lustre.get("AutomaticBackupRetentionDays"):
-        what = f"file system {name} has automatic backups, so it does not support data repository associations"
-        yield Blocker(what, "Turn its automatic backups off, or use another file system.")
-    elif found.get("Lifecycle") not in ("AVAILABLE", "UPDATING", "MISCONFIGURED"):
-        what = f"file system {name} is {found.get('Lifecycle')}"
-        yield Blocker(what, "Wait until it is AVAILABLE.", waits=found.get("Lifecycle") == "CREATING")
+        problem = f"file system {name} has automatic backups, so it does not support data repository associations"
+        yield Blocker(problem, "Turn its automatic backups off, or use another file system.")
+    elif described.get("Lifecycle") not in ("AVAILABLE", "UPDATING", "MISCONFIGURED"):
+        problem = f"file system {name} is {described.get('Lifecycle')}"
+        yield Blocker(problem, "Wait until it is AVAILABLE.", waits=described.get("Lifecycle") == "CREATING")
 
 
 def _far(
-    context: Context, facts: ClusterFacts, found: Mapping[str, Any], subnets: Collection[str], zones: dict[str, str]
+    context: Context, facts: ClusterFacts, described: Mapping[str, Any], subnets: Collection[str], zones: dict[str, str]
 ) -> Iterator[str]:
     """A file system lies in one Availability Zone, and is used from others at a price (FSx for Lustre pricing)."""
-    own = {*found.get("SubnetIds", ())}
+    own = {*described.get("SubnetIds", ())}
     if not subnets or not own:
         return
     try:
         unknown = sorted({*subnets, *own} - zones.keys())
         ec2 = context.accounts.client("ec2", facts.account, facts.region)
-        described = ec2.describe_subnets(SubnetIds=unknown)["Subnets"] if unknown else []
+        unknown_subnets = ec2.describe_subnets(SubnetIds=unknown)["Subnets"] if unknown else []
     except Exception as error:  # as above
-        what = f"cannot check whether {found['FileSystemId']} is in a zone of cluster {facts.name}"
-        yield f"{what}: {reason_of(error)}"[:LONGEST_TEXT]
+        problem = f"cannot check whether {described['FileSystemId']} is in a zone of cluster {facts.name}"
+        yield f"{problem}: {reason_of(error)}"[:LONGEST_TEXT]
         return
-    zones |= {subnet["SubnetId"]: subnet["AvailabilityZone"] for subnet in described}
-    theirs, ours = ({zones[one] for one in some if one in zones} for some in (own, subnets))
+    zones |= {subnet["SubnetId"]: subnet["AvailabilityZone"] for subnet in unknown_subnets}
+    theirs, ours = ({zones[subnet] for subnet in some if subnet in zones} for some in (own, subnets))
     if theirs.isdisjoint(ours):
-        where = f"file system {found['FileSystemId']} is in {', '.join(sorted(theirs))}, cluster {facts.name} in"
+        where = f"file system {described['FileSystemId']} is in {', '.join(sorted(theirs))}, cluster {facts.name} in"
         yield f"{where} {', '.join(sorted(ours))}: each read incurs inter-zone transfer costs, and takes longer"
 
 
@@ -151,28 +155,28 @@ def unfit_links(context: Context, desired: Mapping[Key, Resource], adding: Colle
         try:
             present = associations(context, *place)
         except Exception as error:  # as above
-            what = f"the links of file system {place[2]} cannot be read: {reason_of(error)}"
-            yield from (Blocker(what[:LONGEST_TEXT], _LIST_IT, only=str(link.key)) for link in mine)
+            problem = f"the links of file system {place[2]} cannot be read: {reason_of(error)}"
+            yield from (Blocker(problem[:LONGEST_TEXT], _LIST_IT, only=str(link.key)) for link in mine)
             continue
         yield from _crowded(place[2], present, [link for link in mine if link.key in adding])
 
 
 def _crowded(
-    file_system: str, there: Iterable[Mapping[str, Any]], wanted: Iterable[DataRepositoryAssociation]
+    file_system: str, existing: Iterable[Mapping[str, Any]], wanted: Iterable[DataRepositoryAssociation]
 ) -> Iterator[Blocker]:
     """What FSx for Lustre would refuse of ``wanted``, beside what is there ("Linking your file system …")."""
-    present = {association["FileSystemPath"]: association["DataRepositoryPath"] for association in there}
+    present = {association["FileSystemPath"]: association["DataRepositoryPath"] for association in existing}
     room = limits.DATA_REPOSITORY_ASSOCIATIONS - len(present)
     for association in wanted:
         if association.key.name in present:  # it is created again, or somebody else's
             continue
         room -= 1
         if room < 0:
-            what = f"file system {file_system} has no room for another link besides {', '.join(sorted(present))}"
+            problem = f"file system {file_system} has no room for another link besides {', '.join(sorted(present))}"
             remedy = f"Amazon FSx allows {limits.DATA_REPOSITORY_ASSOCIATIONS}: use another file system."
-            yield Blocker(what[:LONGEST_TEXT], remedy, only=str(association.key))
+            yield Blocker(problem[:LONGEST_TEXT], remedy, only=str(association.key))
         for path, repository in present.items():
             if overlap(association.key.name, path) or overlap(association.repository, repository):
-                what = f"file system {file_system} already links {path} to {repository}, and links must not overlap"
+                problem = f"file system {file_system} already links {path} to {repository}, and links must not overlap"
                 remedy = "Use another file system, or let the pods use the access point."
-                yield Blocker(f"{what}: {association.repository}"[:LONGEST_TEXT], remedy, only=str(association.key))
+                yield Blocker(f"{problem}: {association.repository}"[:LONGEST_TEXT], remedy, only=str(association.key))

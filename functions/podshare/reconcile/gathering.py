@@ -48,7 +48,10 @@ def gather(context: Context, written: TeamRecords, read: Callable[[str], Account
     """
     records, blockers = _with_unknown_accounts(written, read)
     clusters, linked = _inspect(context, records)
-    facts = {**records.known_facts, **{name: one.facts for name, one in clusters.items() if one.facts}}
+    facts = {
+        **records.known_facts,
+        **{name: condition.facts for name, condition in clusters.items() if condition.facts},
+    }
     if records.in_force and not facts.keys() & records.in_force.quotas.keys():
         # to plan now would be to revoke everything: nothing is known of where it should be
         return Gathered(records, clusters, (*blockers, *linked), is_located=False)
@@ -77,30 +80,30 @@ def _with_unknown_accounts(
         try:
             accounts[account] = read(account)
         except Exception as error:  # whatever it is, what is known of the other accounts counts
-            what = f"account {account} has never been read, and the organization cannot be read: {reason_of(error)}"
+            problem = f"account {account} has never been read, and the organization cannot be read: {reason_of(error)}"
             remedy = "Deploy accounts/management.yaml, or make the hub a delegated administrator (docs/deploy.md)."
-            blockers.append(Blocker(what[:LONGEST_TEXT], remedy))
+            blockers.append(Blocker(problem[:LONGEST_TEXT], remedy))
             break
     if not blockers and unknown[MOST_UNKNOWN:]:
-        what = f"{len(unknown) - MOST_UNKNOWN} of the accounts that the record names have not been read yet"
+        problem = f"{len(unknown) - MOST_UNKNOWN} of the accounts that the record names have not been read yet"
         blockers.append(
-            Blocker(what, "Wait: each run reads some of them. `podshare sweep` reads all of them.", waits=True)
+            Blocker(problem, "Wait: each run reads some of them. `podshare sweep` reads all of them.", waits=True)
         )
     return replace(records, accounts=accounts), tuple(blockers)
 
 
 def _inspect(context: Context, records: TeamRecords) -> tuple[Clusters, tuple[Blocker, ...]]:
     """What AWS says of the team's clusters, and what keeps datasets from being linked to file systems there."""
-    team, found, blockers = records.in_force, dict[str, ClusterCondition](), list[Blocker]()
+    team, conditions, blockers = records.in_force, dict[str, ClusterCondition](), list[Blocker]()
     here = records.clusters.keys() - records.gone_clusters  # in a departed account podshare asks for nothing
     for name, cluster in records.clusters.items() if team else ():
         if name not in here:
             continue
-        condition = found[name] = inspect_cluster(context, cluster)
+        condition = conditions[name] = inspect_cluster(context, cluster)
         if team and condition.facts and team.file_systems_on(name):
             known = records.known_facts[name].file_systems if name in records.known_facts else ()
             facts = replace(condition.facts, file_systems=known)
             inspected = inspect_file_systems(context, team, facts, condition.subnets, records.datasets)
-            found[name] = replace(condition, facts=inspected.facts, notes=inspected.notes)
+            conditions[name] = replace(condition, facts=inspected.facts, notes=inspected.notes)
             blockers += inspected.blockers
-    return found, tuple(blockers)
+    return conditions, tuple(blockers)

@@ -55,12 +55,14 @@ def end_handing_over(state: State, team: str) -> None:
 
 def written(desired: Mapping[Key, Resource]) -> str:
     """Resources as a row of the state can hold them."""
-    return packed([(key.kind, _shape(key.kind).dump_python(one, mode="json")) for key, one in desired.items()])
+    return packed(
+        [(key.kind, _shape(key.kind).dump_python(resource, mode="json")) for key, resource in desired.items()]
+    )
 
 
 def read(document: str) -> dict[Key, Resource]:
     """The reverse of ``written``."""
-    resources = [_shape(Kind(kind)).validate_python(one) for kind, one in unpacked(document)]
+    resources = [_shape(Kind(kind)).validate_python(fields) for kind, fields in unpacked(document)]
     return {resource.key: resource for resource in resources}
 
 

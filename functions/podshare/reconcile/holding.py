@@ -34,18 +34,18 @@ class Held:
 
     def as_dict(self, team: str) -> dict[str, Any]:
         """What the status and the audit show."""
-        what = (
+        problem = (
             f"plan {self.hash} would revoke {len(self.losses)} grants of team {team}, after {self.limit} teams have "
             "lost access within an hour"
         )
         remedy = f"If this is intended: {self.command(team)}. If not, restore the records."
-        told = {
+        fields = {
             "hash": self.hash,
             "since": self.since,
             "count": len(self.losses),
             "losses": [*self.losses[:MOST_REPORTED]],
         }
-        return {**told, "what": what, "remedy": remedy, "keys": [str(key) for key in self.keys[:MOST_SHOWN]]}
+        return {**fields, "what": problem, "remedy": remedy, "keys": [str(key) for key in self.keys[:MOST_SHOWN]]}
 
     def command(self, team: str) -> str:
         """What lets the team lose just this."""
@@ -60,7 +60,7 @@ class Held:
 def hold_back(
     settings: Settings,
     context: Context,
-    found: Plan,
+    proposed: Plan,
     desired: Mapping[Key, Resource],
     observed: Mapping[Key, Observation],
     *,
@@ -81,14 +81,14 @@ def hold_back(
     if not losses or agreed.cover(losses, str(row["since"]) if row else ""):
         if row:
             state.delete(f"team#{team}", "held")
-        return found, None
+        return proposed, None
     limit = max(settings.most_teams_losing, len(all_users(settings)) * settings.most_percent_losing // 100)
     if row is None and _has_room(state, team, blast_radius.cause(team, losses, observed, lines), limit):
-        return found, None
+        return proposed, None
     since = str(row["since"]) if row else _now().isoformat()
     digest = blast_radius.digest(losses, since)
-    kept = blast_radius.without_losses(found, desired, gone)
-    keys = tuple({change.key for change in found.changes} - {change.key for change in kept.changes})
+    kept = blast_radius.without_losses(proposed, desired, gone)
+    keys = tuple({change.key for change in proposed.changes} - {change.key for change in kept.changes})
     held = Held(digest, since, limit, tuple(blast_radius.loss_text(key, observed[key]) for key in losses), keys)
     if row is None or row["hash"] != digest:  # news: told before it is written down, twice rather than never
         held.announce(team)

@@ -66,21 +66,25 @@ def _keep_inventory(context: Context, gathered: Gathered, settling: Collection[K
 
     What is not in the inventory would be looked for no more once nobody asks for it, and give access for ever.
     """
-    for key, there in gathered.observed.items():
+    for key, observation in gathered.observed.items():
         unreachable = any(is_by_hand(cluster, key) for cluster in gathered.facts.values())
-        if there is None and key.kind is Kind.NAMESPACE and not unreachable:
+        if observation is None and key.kind is Kind.NAMESPACE and not unreachable:
             _mark_inspected(context, gathered, key)
-        if unreachable or (there is None and key not in gathered.desired and key not in settling):
+        if unreachable or (observation is None and key not in gathered.desired and key not in settling):
             if key in gathered.known:
                 context.inventory.forget(key)
-        elif isinstance(there, Resource) and gathered.known.get(key) != there.identity:
-            context.inventory.name(key, there.identity, datetime.datetime.now(datetime.UTC).isoformat())
+        elif isinstance(observation, Resource) and gathered.known.get(key) != observation.identity:
+            context.inventory.name(key, observation.identity, datetime.datetime.now(datetime.UTC).isoformat())
 
 
 def _mark_inspected(context: Context, gathered: Gathered, namespace: Key) -> None:
     """Write down that what drains may be looked for, also once a namespace that has gone is forgotten."""
-    for key, there in gathered.observed.items():
-        if isinstance(there, ComputeQuota) and key.container == namespace.container and key not in gathered.desired:
+    for key, observation in gathered.observed.items():
+        if (
+            isinstance(observation, ComputeQuota)
+            and key.container == namespace.container
+            and key not in gathered.desired
+        ):
             context.inventory.mark_inspected(key)
 
 
@@ -88,16 +92,22 @@ def _keep_accounts(settings: Settings, context: Context, gathered: Gathered, for
     """Keep which accounts the team has something for, and which of them wait for their member role."""
     records, observed = gathered.records, gathered.observed
     now = records.named_accounts | {member.account for member in records.members}
-    now |= {key.account for key, found in observed.items() if found is not None or key in gathered.desired}
+    now |= {key.account for key, observation in observed.items() if observation is not None or key in gathered.desired}
     team = f"team#{records.name}"
     if now != former:
         keep_uses(settings, records.name, former, former | now)
         context.state.put(team, "accounts", accounts=sorted(now))
         keep_uses(settings, records.name, former | now, now)
-    silent = {key.account for key, found in observed.items() if isinstance(found, Unreadable) and found.no_role}
+    silent = {
+        key.account
+        for key, observation in observed.items()
+        if isinstance(observation, Unreadable) and observation.no_role
+    }
     for account in sorted(silent):
         begin_waiting(settings, account)
-    answering = {key.account for key, found in observed.items() if not isinstance(found, Unreadable | Orphaned)}
+    answering = {
+        key.account for key, observation in observed.items() if not isinstance(observation, Unreadable | Orphaned)
+    }
     for account in sorted(answering - silent):
         if account in records.accounts and records.accounts[account].waiting_since:
             end_waiting(settings, account)

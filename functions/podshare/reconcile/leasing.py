@@ -21,12 +21,12 @@ def lease(settings: Settings, team: str, execution: str, *, asks_for: AsksFor, w
     if waited and (other := _taken_over_by(settings, team, execution)):
         return {"status": "left", "holder": other}
     leases = TeamLeases(State(settings.state), settings.function_timeout)
-    found = leases.acquire(team, execution, asks_for=asks_for)
-    if isinstance(found, Hold):
-        return {"status": "held", "fence": found.fence, "generation": found.generation}
-    if found.wait_seconds is None:
-        return {"status": "left", "holder": found.holder}
-    return {"status": "busy", "holder": found.holder, "wait_seconds": found.wait_seconds}
+    held = leases.acquire(team, execution, asks_for=asks_for)
+    if isinstance(held, Hold):
+        return {"status": "held", "fence": held.fence, "generation": held.generation}
+    if held.wait_seconds is None:
+        return {"status": "left", "holder": held.holder}
+    return {"status": "busy", "holder": held.holder, "wait_seconds": held.wait_seconds}
 
 
 def _taken_over_by(settings: Settings, team: str, execution: str) -> str | None:

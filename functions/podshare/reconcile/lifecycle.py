@@ -47,5 +47,5 @@ def account_read(settings: Settings, account: str) -> dict[str, Any]:
 
 
 def _reconciliation(team: str, account: Account, event: Mapping[str, Any]) -> dict[str, Any]:
-    name, given = execution(team, trigger_of(event, "organization", f"account#{account.id}"))
-    return {"team": team, "name": name, "input": given}
+    name, execution_input = execution(team, trigger_of(event, "organization", f"account#{account.id}"))
+    return {"team": team, "name": name, "input": execution_input}

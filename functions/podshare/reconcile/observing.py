@@ -77,6 +77,10 @@ def observe_resources(
     for bucket in sorted({key.container for key in keys if key.kind is Kind.BUCKET_DELEGATION}):
         bucket_policy.read_ahead(context.state, bucket)
     with ThreadPoolExecutor(READERS) as pool:
-        found = dict(zip(keys, pool.map(read, keys), strict=True))
-        inside = [foreign_subjects.key_in(key) for key, one in found.items() if isinstance(one, Namespace)]
-        return {**found, **dict(zip(inside, pool.map(read, inside), strict=True))}
+        observations = dict(zip(keys, pool.map(read, keys), strict=True))
+        inside = [
+            foreign_subjects.key_in(key)
+            for key, observation in observations.items()
+            if isinstance(observation, Namespace)
+        ]
+        return {**observations, **dict(zip(inside, pool.map(read, inside), strict=True))}

@@ -26,11 +26,11 @@ def observe(settings: Settings, account: str, *, named: bool = True) -> Account:
     state = State(settings.state)
     for _ in range(_MOST_TRIES):
         row = state.get(ORGANIZATION, _part(account)) or {}
-        found = organizations.describe(settings, account)
-        if found.state == DEPARTED and not row and not named:
-            return found
-        if state.replace(ORGANIZATION, _part(account), row.get("revision"), **_row(found, row)):
-            return found
+        described = organizations.describe(settings, account)
+        if described.state == DEPARTED and not row and not named:
+            return described
+        if state.replace(ORGANIZATION, _part(account), row.get("revision"), **_row(described, row)):
+            return described
     raise Retryable(f"account {account}: it was written {_MOST_TRIES} times while it was being read")
 
 

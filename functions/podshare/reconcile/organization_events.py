@@ -33,9 +33,9 @@ def subject_of(event: Mapping[str, Any]) -> Subject:
         return Subject((), f"{name} failed with {code}: nothing has changed")
     if failure := _failure(_mapping(detail.get("serviceEventDetails"))):
         return Subject((), f"{name} reports a failure, {failure}: nothing has changed")
-    found = sorted({*_accounts_in(event, detail)})
-    if found:
-        return Subject(tuple(found))
+    accounts = sorted({*_accounts_in(event, detail)})
+    if accounts:
+        return Subject(tuple(accounts))
     resource = str(_mapping(detail.get("requestParameters")).get("resourceId", ""))
     if _UNIT.fullmatch(resource):
         return Subject((), f"{name} is about {resource}: only accounts and their own tags decide who takes part")

@@ -67,12 +67,12 @@ class Outcome:
     may_pass: bool = False
 
 
-def results_in(found: Any) -> list[Result]:
+def results_in(nested: Any) -> list[Result]:
     """The results of all changes, out of the state machine's nested lists."""
-    if isinstance(found, Mapping):
-        return [found] if "status" in found else []
-    if isinstance(found, list):
-        return [result for item in found for result in results_in(item)]
+    if isinstance(nested, Mapping):
+        return [nested] if "status" in nested else []
+    if isinstance(nested, list):
+        return [result for item in nested for result in results_in(item)]
     return []
 
 
@@ -93,9 +93,9 @@ def outcome(plan: Mapping[str, Any], results: Iterable[Result], verification: Ma
     unfinished |= {blocker["only"] for blocker in plan.get("obstacles", []) if blocker.get("only")}
     violations = [item for item in verification.get("violations", []) if item["key"] not in unfinished]
     problems += [_violation(item) for item in violations]
-    told = unfinished | {item["key"] for item in violations}
+    reported = unfinished | {item["key"] for item in violations}
     unexpected_access = [
-        item for item in verification.get("proof", {}).get("broken", []) if told.isdisjoint(item["keys"])
+        item for item in verification.get("proof", {}).get("broken", []) if reported.isdisjoint(item["keys"])
     ]
     problems += [_unexpected_access(item) for item in unexpected_access]
     problems += [_difference(item) for item in verification.get("differences", []) if item["key"] not in unfinished]
@@ -132,15 +132,15 @@ def _at_rest(plan: Mapping[str, Any], verification: Mapping[str, Any]) -> TeamSt
 def _failure(result: Result) -> dict[str, str]:
     resource = f"{result.get('kind', '')} {result.get('name', '')}".replace("_", " ").strip()
     change = f"{result.get('action', 'apply')} {resource} in account {result.get('account', '?')}"
-    what = f"{change}: {result.get('detail', '')}"
-    return {"what": what, "remedy": _remedy(what), "account": str(result.get("account", ""))}
+    problem = f"{change}: {result.get('detail', '')}"
+    return {"what": problem, "remedy": _remedy(problem), "account": str(result.get("account", ""))}
 
 
-def _remedy(what: str) -> str:
+def _remedy(problem: str) -> str:
     """What helps: no attempt of podshare's own does where a policy of somebody's says no in so many words."""
-    if match := _REFUSED_BY.search(what):
+    if match := _REFUSED_BY.search(problem):
         return _DENYING[match[1]]
-    if _NO_GRANT in what:
+    if _NO_GRANT in problem:
         return (
             "Add the key to KmsKeyArns of the data account's member stack, and to ClusterAccountIds the account of the "
             "cluster; then reconcile the team."
@@ -151,21 +151,21 @@ def _remedy(what: str) -> str:
 def _violation(item: Mapping[str, str]) -> dict[str, str]:
     if "remedy" in item:
         return {"what": f"{item['rule']}: {item['found']}", "remedy": item["remedy"]}
-    what = f"isolation rule broken: {item['rule']}: {item['found']} ({item['key']})"
+    problem = f"isolation rule broken: {item['rule']}: {item['found']} ({item['key']})"
     return {
-        "what": what,
+        "what": problem,
         "remedy": "The next reconciliation repairs podshare's resources; find out in CloudTrail who changed them.",
     }
 
 
 def _unexpected_access(item: Mapping[str, Any]) -> dict[str, str]:
-    what = f"unexpected access: {item['what']} ({', '.join(item['keys'])})"
-    return {"what": what, "remedy": "The next reconciliation revokes it; find out in CloudTrail who granted it."}
+    problem = f"unexpected access: {item['what']} ({', '.join(item['keys'])})"
+    return {"what": problem, "remedy": "The next reconciliation revokes it; find out in CloudTrail who granted it."}
 
 
 def _difference(item: Mapping[str, Any]) -> dict[str, str]:
-    what = f"{item['kind']} {item['name']} in account {item['account']} still has to be changed: {item['action']}"
-    return {"what": what.replace("_", " "), "remedy": "The next reconciliation tries again."}
+    problem = f"{item['kind']} {item['name']} in account {item['account']} still has to be changed: {item['action']}"
+    return {"what": problem.replace("_", " "), "remedy": "The next reconciliation tries again."}
 
 
 def _summary(state: TeamState, results: list[Result], problems: list[Mapping[str, Any]]) -> str:

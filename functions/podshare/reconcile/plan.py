@@ -143,7 +143,7 @@ def plan(
 ) -> Plan:
     """What it takes to make ``observed`` equal ``desired``. ``blockers`` withhold additions, never a revocation."""
     environment = tuple(blockers)
-    found = (*environment, *_observed_blockers(desired, observed))
+    all_blockers = (*environment, *_observed_blockers(desired, observed))
     withheld = _withheld(desired, observed, environment)
     revoking = [step for key in sorted(observed) for step in _revoking(desired.get(key), observed[key])]
     adding = [
@@ -158,8 +158,8 @@ def plan(
         revoke=_by_stage(kept_revoking),
         allocate=tuple(chain for chain in chains if _needs_namespace(chain)),
         grant=tuple(chain for chain in chains if not _needs_namespace(chain)),
-        blockers=found,
-        orphaned=tuple(found for found in observed.values() if isinstance(found, Orphaned)),
+        blockers=all_blockers,
+        orphaned=tuple(observation for observation in observed.values() if isinstance(observation, Orphaned)),
         left=len(revoking) + len(adding) - len(kept_revoking) - len(kept_adding),
     )
 
@@ -264,24 +264,25 @@ def _adding(desired: Resource, observed: Observation) -> Change | None:
 
 
 def _observed_blockers(desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]) -> Iterator[Blocker]:
-    for key, found in observed.items():
+    for key, observation in observed.items():
         resource = f"{key.kind.replace('_', ' ')} {key.name} in account {key.account}"
-        if isinstance(found, Foreign) and key in desired:
-            yield Blocker(f"{resource} is not podshare's: {found.found}"[:LONGEST_TEXT], found.remedy)
-        elif isinstance(found, Foreign):
-            what = f"{resource} is no longer wanted, but podshare may not delete it: {found.found}"
+        if isinstance(observation, Foreign) and key in desired:
+            yield Blocker(f"{resource} is not podshare's: {observation.found}"[:LONGEST_TEXT], observation.remedy)
+        elif isinstance(observation, Foreign):
+            problem = f"{resource} is no longer wanted, but podshare may not delete it: {observation.found}"
             remedy = f"Check who uses it. If nobody needs it, delete it: {SHAPES[key.kind].deletion(key)}"
-            yield Blocker(what[:LONGEST_TEXT], remedy[:LONGEST_TEXT], account=key.account)
-        elif isinstance(found, Unreadable) and not (found.no_role and key in desired):  # told once per account
+            yield Blocker(problem[:LONGEST_TEXT], remedy[:LONGEST_TEXT], account=key.account)
+        elif isinstance(observation, Unreadable) and not (observation.no_role and key in desired):
+            # what lacks a member role is reported once per account
             remedy = "podshare leaves it unchanged; the next reconciliation tries again."
-            yield Blocker(f"{resource} cannot be read: {found.reason}"[:LONGEST_TEXT], remedy)
+            yield Blocker(f"{resource} cannot be read: {observation.reason}"[:LONGEST_TEXT], remedy)
 
 
 def _withheld(
     desired: Mapping[Key, Resource], observed: Mapping[Key, Observation], environment: Iterable[Blocker]
 ) -> set[Key]:
     """What must wait: covered by a blocker of the environment, not ours, unreadable, or in need of such a resource."""
-    withheld = {key for key, resource in desired.items() if any(one.covers(resource) for one in environment)}
+    withheld = {key for key, resource in desired.items() if any(blocker.covers(resource) for blocker in environment)}
     withheld |= {key for key in desired if isinstance(observed.get(key), Foreign | Unreadable)}
     while more := {
         key

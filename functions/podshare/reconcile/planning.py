@@ -98,11 +98,11 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, A
     }
 
 
-def _likely_mistyped(settings: Settings, records: TeamRecords, found: Plan) -> Iterator[Blocker]:
+def _likely_mistyped(settings: Settings, records: TeamRecords, proposed: Plan) -> Iterator[Blocker]:
     """Where access would be revoked, and a selector means nobody: a mistyped id or tag looks like that."""
-    for selector in records.idle_selectors if found.revoke and is_listed(settings) else ():
-        what = f"{selector} selects no account, and this plan revokes access of other members"
-        yield Blocker(what, "Correct the selector, or remove its line if nobody is to be selected.")
+    for selector in records.idle_selectors if proposed.revoke and is_listed(settings) else ():
+        problem = f"{selector} selects no account, and this plan revokes access of other members"
+        yield Blocker(problem, "Correct the selector, or remove its line if nobody is to be selected.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +129,8 @@ def decide(settings: Settings, context: Context, gathered: Gathered, attempt: st
     blockers, notes = [*gathered.blockers], list[str]()
     if gathered.is_located:
         if records.selects and not is_listed(settings):
-            what = "the organization has not been listed yet, so selectors select no account"
-            blockers.append(Blocker(what, "Run `podshare sweep` once after the deployment."))
+            problem = "the organization has not been listed yet, so selectors select no account"
+            blockers.append(Blocker(problem, "Run `podshare sweep` once after the deployment."))
         blockers += [*_not_in_the_organization(records), *_on_gone_clusters(records)]
         blockers += late_member_roles(settings, records.accounts, desired, observed)
         fits = [*_fits(context, records, clusters, desired, claim=claim)]
@@ -211,9 +211,9 @@ def _not_in_the_organization(records: TeamRecords) -> Iterator[Blocker]:
     """A record that names an account which the organization does not have says so until it is fixed."""
     for account in sorted(records.named_accounts & records.accounts.keys()):
         if records.accounts[account].state == DEPARTED:
-            what = f"account {account} is not, or no longer, in the organization"
+            problem = f"account {account} is not, or no longer, in the organization"
             remedy = "Correct its id, or remove it from the team's members, or from the dataset's or cluster's record."
-            yield Blocker(what, remedy, account=account)
+            yield Blocker(problem, remedy, account=account)
 
 
 def _on_gone_clusters(records: TeamRecords) -> Iterator[Blocker]:
@@ -224,8 +224,8 @@ def _on_gone_clusters(records: TeamRecords) -> Iterator[Blocker]:
         if not is_gone(records.accounts, account):  # an enrolled team's own account is blocked: a note reports it
             continue
         standing = records.accounts[account].standing
-        what = f"cluster {name} is in account {account}, which is {standing}: its access is revoked"
-        yield Blocker(what[:LONGEST_TEXT], _back(records, account), cluster=name)
+        problem = f"cluster {name} is in account {account}, which is {standing}: its access is revoked"
+        yield Blocker(problem[:LONGEST_TEXT], _back(records, account), cluster=name)
 
 
 def _back(records: TeamRecords, account: str) -> str:
@@ -242,7 +242,7 @@ def _plan(context: Context, gathered: Gathered, each: Clusters, blockers: list[B
     clusters = _alone_or_each(each)
     if not adding:
         # a condition that passes by itself keeps nothing waiting here, and is no news
-        lasting = [one for cluster in clusters.values() for one in cluster.blockers if not one.waits]
+        lasting = [blocker for cluster in clusters.values() for blocker in cluster.blockers if not blocker.waits]
         data = buckets.unfit_data(context, gathered.desired, ()) if gathered.desired else ()
         return replace(made, blockers=(*made.blockers, *lasting, *data))
     all_blockers = [
@@ -303,17 +303,17 @@ def persist(settings: Settings, context: Context, gathered: Gathered, decided: D
     return {**described_plan, **({"held": held.as_dict(records.name)} if held else {})}
 
 
-def _described(context: Context, gathered: Gathered, found: Plan, notes: Iterable[str]) -> dict[str, Any]:
+def _described(context: Context, gathered: Gathered, proposed: Plan, notes: Iterable[str]) -> dict[str, Any]:
     records = gathered.records
-    created = [change.key for change in found.changes if change.action is Action.CREATE]
+    created = [change.key for change in proposed.changes if change.action is Action.CREATE]
     verification = (
-        {} if found.changes else verified(context, records, gathered.facts, gathered.desired, gathered.observed)
+        {} if proposed.changes else verified(context, records, gathered.facts, gathered.desired, gathered.observed)
     )
     return {
         "team": records.name,
         "deleted": not records.written,
         "ended": records.team is not None and records.in_force is None,
-        **found.as_dict(),
+        **proposed.as_dict(),
         "problems": [problem.as_dict() for problem in records.problems],
         "notes": [*records.notes, *notes, *buckets.notes(context, gathered.desired, created)],
         "verification": verification,

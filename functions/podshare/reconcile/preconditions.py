@@ -58,42 +58,44 @@ def inspect_cluster(context: Context, record: Cluster) -> ClusterCondition:
     try:
         sagemaker = context.accounts.client("sagemaker", record.account, record.region)
         cluster = sagemaker.describe_cluster(ClusterName=record.hyperpod_cluster)
-        facts, there = cluster_facts(record, cluster["ClusterArn"]), nodes(cluster.get("InstanceGroups", []))
+        facts, nodes_by_group = cluster_facts(record, cluster["ClusterArn"]), nodes(cluster.get("InstanceGroups", []))
         subnets = frozenset(_subnets(cluster))
         blockers = [*_hyperpod(context, record, cluster.get("ClusterStatus", ""), _orchestrator(cluster))]
         blockers += _eks(context, record)
     except Exception as error:  # whatever it is: nothing can be shared there, and access is still revoked
-        what = f"cluster {record.name} cannot be read in account {record.account}, {record.region}: {reason_of(error)}"
+        problem = (
+            f"cluster {record.name} cannot be read in account {record.account}, {record.region}: {reason_of(error)}"
+        )
         remedy = f"Correct cluster#{record.name}, or {_DEPLOY[0].lower()}{_DEPLOY[1:]}"
-        return ClusterCondition(None, {}, (Blocker(what[:LONGEST_TEXT], remedy, cluster=record.name),))
+        return ClusterCondition(None, {}, (Blocker(problem[:LONGEST_TEXT], remedy, cluster=record.name),))
     cluster_blockers = tuple(replace(blocker, cluster=record.name) for blocker in blockers)
-    return ClusterCondition(facts, there, cluster_blockers, subnets)
+    return ClusterCondition(facts, nodes_by_group, cluster_blockers, subnets)
 
 
-def _subnets(found: Mapping[str, Any]) -> Iterator[str]:
+def _subnets(described: Mapping[str, Any]) -> Iterator[str]:
     """A cluster's own, and those of its instance groups that have others."""
-    yield from found.get("VpcConfig", {}).get("Subnets", ())
-    for group in found.get("InstanceGroups", ()):
+    yield from described.get("VpcConfig", {}).get("Subnets", ())
+    for group in described.get("InstanceGroups", ()):
         yield from group.get("OverrideVpcConfig", {}).get("Subnets", ())
 
 
-def _orchestrator(found: Mapping[str, object]) -> str:
-    orchestrator = found.get("Orchestrator")
+def _orchestrator(described: Mapping[str, object]) -> str:
+    orchestrator = described.get("Orchestrator")
     eks = orchestrator.get("Eks") if isinstance(orchestrator, dict) else None
     return str(eks.get("ClusterArn", "")) if isinstance(eks, dict) else ""
 
 
 def _hyperpod(context: Context, record: Cluster, status: str, orchestrator: str) -> Iterator[Blocker]:
     if status != "InService":
-        what = f"HyperPod cluster {record.hyperpod_cluster} is {status}, not InService"
+        problem = f"HyperPod cluster {record.hyperpod_cluster} is {status}, not InService"
         remedy = "Wait until it is, or repair it; then reconcile."
-        yield Blocker(what, remedy, waits=status in _MOVING)
+        yield Blocker(problem, remedy, waits=status in _MOVING)
     expected = f"arn:{context.installation.partition}:eks:{record.region}:{record.account}:cluster/{record.eks_cluster}"
     if orchestrator != expected:
-        what = (
+        problem = (
             f"HyperPod cluster {record.hyperpod_cluster} runs on {orchestrator or 'no EKS cluster'}, not on {expected}"
         )
-        yield Blocker(what, f"Correct eks_cluster or hyperpod_cluster in cluster#{record.name}.")
+        yield Blocker(problem, f"Correct eks_cluster or hyperpod_cluster in cluster#{record.name}.")
 
 
 def _eks(context: Context, record: Cluster) -> Iterator[Blocker]:
@@ -149,9 +151,9 @@ def _unknown_instances(desired: Iterable[Resource], instance_types: Mapping[str,
             borrowed = resource.sharing.get("AbsoluteBorrowLimits", ())
             asked = {str(line["InstanceType"]) for line in (*resource.resources, *borrowed)}
             if unknown := sorted(asked - set(present)):
-                what = f"cluster {resource.cluster} has no {', '.join(unknown)}; it has {', '.join(sorted(present))}"
+                problem = f"cluster {resource.cluster} has no {', '.join(unknown)}; it has {', '.join(sorted(present))}"
                 remedy = "Correct instance_type in quota.resources, or in absolute_borrow_limits."
-                yield Blocker(what, remedy, cluster=resource.cluster)
+                yield Blocker(problem, remedy, cluster=resource.cluster)
 
 
 def late_member_roles(
@@ -177,12 +179,12 @@ def late_member_roles(
         patient = account in accounts and (now - began).total_seconds() < settings.member_role_wait
         since_when = began.isoformat(timespec="seconds")
         if patient:
-            what = f"account {account} has been waiting for its member role since {since_when}: {reason}"
+            problem = f"account {account} has been waiting for its member role since {since_when}: {reason}"
             remedy = "Nothing to do while the StackSet deploys it. The rest of the team is provisioned meanwhile."
         else:
-            what = f"account {account} has had no member role since {since_when}, podshare gave up waiting: {reason}"
+            problem = f"account {account} has had no member role since {since_when}, podshare gave up waiting: {reason}"
             remedy = f"{_DEPLOY} The sweep tries again."
-        yield Blocker(what[:LONGEST_TEXT], remedy, account=account, waits=patient)
+        yield Blocker(problem[:LONGEST_TEXT], remedy, account=account, waits=patient)
 
 
 def reserved_names(desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]) -> Iterator[Blocker]:
@@ -192,11 +194,11 @@ def reserved_names(desired: Mapping[Key, Resource], observed: Mapping[Key, Obser
     """
     for key, observation in observed.items():
         if key in desired and isinstance(observation, Namespace) and observation.vacating:
-            what = f"a team of this name was deleted, and its namespace {key.name} is not empty yet"
+            problem = f"a team of this name was deleted, and its namespace {key.name} is not empty yet"
             remedy = (
                 f"Wait, or delete its remaining contents, volume claims included: kubectl delete namespace {key.name}"
             )
-            yield Blocker(what, remedy, account=key.account, waits=True)
+            yield Blocker(problem, remedy, account=key.account, waits=True)
 
 
 def other_teams(
@@ -212,20 +214,22 @@ def other_teams(
         try:
             others = compute_quota.others_of_team(context, quota)
         except Exception as error:  # as above
-            what = f"cannot check whether cluster {quota.cluster} has a foreign team {quota.team}: {reason_of(error)}"
+            problem = (
+                f"cannot check whether cluster {quota.cluster} has a foreign team {quota.team}: {reason_of(error)}"
+            )
             remedy = "The next reconciliation tries again."
             # late_member_roles says how long a member role has been waited for
-            yield Blocker(what[:LONGEST_TEXT], remedy, cluster=cluster, waits=isinstance(error, NoMemberRole))
+            yield Blocker(problem[:LONGEST_TEXT], remedy, cluster=cluster, waits=isinstance(error, NoMemberRole))
             continue
         if isinstance(observed.get(quota.key), Foreign):
             others.append(quota.key.name.partition("/")[2])
         if others:
-            what = (
+            problem = (
                 f"cluster {quota.cluster} has a HyperPod team {quota.team} that podshare did not create: compute quota "
                 f"{', '.join(sorted(others))} created its namespace hyperpod-ns-{quota.team}"
             )
             remedy = "Choose another name for the team, or delete that quota and the contents of the namespace."
-            yield Blocker(what[:LONGEST_TEXT], remedy, cluster=cluster)
+            yield Blocker(problem[:LONGEST_TEXT], remedy, cluster=cluster)
 
 
 def other_namespaces(
@@ -237,11 +241,11 @@ def other_namespaces(
         is_made = any(observed.get(need) or need in known for need in resource.needs)
         if observed.get(resource.key) or is_made or not _holds(namespace.is_of_others, context, resource.key):
             continue
-        what = (
+        problem = (
             f"namespace {resource.key.name} of cluster {resource.cluster} exists, and podshare did not create its team"
         )
         remedy = "Choose another name for the team, or delete the namespace if nothing in it is needed."
-        yield Blocker(what, remedy, cluster=resource.cluster if len(wanted) > 1 else "")
+        yield Blocker(problem, remedy, cluster=resource.cluster if len(wanted) > 1 else "")
 
 
 def lost_namespaces(
@@ -256,11 +260,11 @@ def lost_namespaces(
             continue
         observation = observed.get(key)
         if isinstance(observation, Namespace) and observation.ending:
-            what = f"namespace {key.name} is being deleted, and nothing can be created in it"
+            problem = f"namespace {key.name} is being deleted, and nothing can be created in it"
             remedy = (
                 f"Wait until it is deleted. The deletion is blocked by {observation.ending}: finish that, or remove it."
             )
-            yield Blocker(what, remedy[:LONGEST_TEXT], waits=True, namespace=str(key))
+            yield Blocker(problem, remedy[:LONGEST_TEXT], waits=True, namespace=str(key))
             continue
         quota = next((need for need in map(observed.get, desired[key].needs) if isinstance(need, ComputeQuota)), None)
         if observation is None and quota and quota.status == "settled" and _holds(namespace.is_absent, context, key):
@@ -271,12 +275,12 @@ def _deleted_under(quota: ComputeQuota, namespace: Key) -> Blocker:
     name, region = quota.key.name.partition("/")[2], namespace.region
     query = f"ComputeQuotaSummaries[?Name=='{name}' && Status!='Deleted'].ComputeQuotaId | [0]"
     listed = f'aws sagemaker list-compute-quotas --region {region} --query "{query}" --output text'
-    what = f"compute quota {name} exists, but its namespace {namespace.name} does not: somebody has deleted it"
+    problem = f"compute quota {name} exists, but its namespace {namespace.name} does not: somebody has deleted it"
     remedy = (
         "Delete the quota too, then reconcile: SageMaker creates the namespace with the next one. "
         f"aws sagemaker delete-compute-quota --region {region} --compute-quota-id $({listed})"
     )
-    return Blocker(what, remedy, namespace=str(namespace))
+    return Blocker(problem, remedy, namespace=str(namespace))
 
 
 def _holds(question: Callable[[Context, Key], bool], context: Context, key: Key) -> bool:
@@ -296,20 +300,20 @@ def _member_roles(context: Context, changes: Iterable[Change]) -> Iterator[Block
             name = context.installation.member_role_arn(account, execution_role).rpartition("/")[2]
             tags = tag_map(iam.get_role(RoleName=name)["Role"].get("Tags", []))
         except Exception as error:  # as above
-            what = f"account {account}: member role for {execution_role}: {reason_of(error)}"
-            yield Blocker(what[:LONGEST_TEXT], _DEPLOY, account=account)
+            problem = f"account {account}: member role for {execution_role}: {reason_of(error)}"
+            yield Blocker(problem[:LONGEST_TEXT], _DEPLOY, account=account)
             continue
         if (version := tags.get(VERSION_TAG)) != MEMBER_VERSION:
-            what = f"account {account}: member role for {execution_role} has version {version}"
-            what += f", this hub needs {MEMBER_VERSION}"
-            yield Blocker(what, _DEPLOY, account=account)
+            problem = f"account {account}: member role for {execution_role} has version {version}"
+            problem += f", this hub needs {MEMBER_VERSION}"
+            yield Blocker(problem, _DEPLOY, account=account)
         elif execution_role in _TAGGING and (
             missing := not_allowed(context.installation.resource_tags, tags.get(TAG_KEYS_TAG, ""))
         ):
-            what = f"account {account}: member role for {execution_role} may not set the tags {', '.join(missing)}"
+            problem = f"account {account}: member role for {execution_role} may not set the tags {', '.join(missing)}"
             keys = ",".join(context.installation.resource_tags)
             remedy = f"Deploy accounts/member.yaml there with the hub's keys: ResourceTagKeys={keys}"
-            yield Blocker(what[:LONGEST_TEXT], remedy[:LONGEST_TEXT], account=account)
+            yield Blocker(problem[:LONGEST_TEXT], remedy[:LONGEST_TEXT], account=account)
 
 
 def _missing_roles(context: Context, changes: Iterable[Change]) -> Iterator[Blocker]:
@@ -318,14 +322,14 @@ def _missing_roles(context: Context, changes: Iterable[Change]) -> Iterator[Bloc
         try:
             role_path_and_name = role_attachment.path_and_name(context, key)
         except Exception as error:  # as above
-            what = f"account {key.account}: cannot check whether the role {key.container} exists: {reason_of(error)}"
-            yield Blocker(what[:LONGEST_TEXT], "The next reconciliation tries again.", only=str(key))
+            problem = f"account {key.account}: cannot check whether the role {key.container} exists: {reason_of(error)}"
+            yield Blocker(problem[:LONGEST_TEXT], "The next reconciliation tries again.", only=str(key))
             continue
         if role_path_and_name != key.container:
             likely = f"Did you mean {role_path_and_name}? Else create" if role_path_and_name else "Create"
             remedy = f"{likely} it, or correct existing_role (with its path) in the team's record."
-            what = f"account {key.account} has no role {key.container}"
-            yield Blocker(what[:LONGEST_TEXT], remedy[:LONGEST_TEXT], only=str(key))
+            problem = f"account {key.account} has no role {key.container}"
+            yield Blocker(problem[:LONGEST_TEXT], remedy[:LONGEST_TEXT], only=str(key))
 
 
 def _crowded(
@@ -336,9 +340,9 @@ def _crowded(
         return [*limits.counts(creating, _rooms(context, desired, creating))]
     except Exception as error:  # as above
         ((kind, account, _),) = creating
-        what = f"account {account}: cannot check the quota for a {kind.replace('_', ' ')}"
+        problem = f"account {account}: cannot check the quota for a {kind.replace('_', ' ')}"
         remedy = "The next reconciliation tries again."
-        return [Blocker(f"{what}: {reason_of(error)}"[:LONGEST_TEXT], remedy, account=account)]
+        return [Blocker(f"{problem}: {reason_of(error)}"[:LONGEST_TEXT], remedy, account=account)]
 
 
 def _rooms(

@@ -36,7 +36,7 @@ class Fit:
 
 
 def check_fit(
-    context: Context, cluster: Cluster, found: ClusterCondition, desired: Mapping[Key, Resource], *, claim: bool
+    context: Context, cluster: Cluster, condition: ClusterCondition, desired: Mapping[Key, Resource], *, claim: bool
 ) -> Fit:
     """Hold the quota in ``desired`` against the cluster's nodes and all other quotas there.
 
@@ -52,29 +52,29 @@ def check_fit(
         ),
         None,
     )
-    if quota is None or found.facts is None:
+    if quota is None or condition.facts is None:
         return Fit()
     wanted = Allocation(quota.team, quota.resources if quota.active else (), quota.sharing)
     refuses = cluster.over_commitment == "refuse"
     for _ in range(MOST_TRIES):
-        row = context.state.get(_claims_of(found.facts), "claims") or {}
+        row = context.state.get(_claims_of(condition.facts), "claims") or {}
         try:
-            there = _allocations(context, found.facts)
-            instances = _instances(context, found, [*there, *_claimed_quotas(row), wanted], wanted.types)
-            guaranteed = _with_claims(there, row, wanted.team, instances)
+            listed = _allocations(context, condition.facts)
+            instances = _instances(context, condition, [*listed, *_claimed_quotas(row), wanted], wanted.types)
+            guaranteed = _with_claims(listed, row, wanted.team, instances)
         except Exception as error:  # whatever it is, the rest of the team does not wait for it
             return _unreadable(cluster, quota, error)
-        lacking = wanted.types - found.nodes.keys()  # `before_adding` reports what is raised there
+        lacking = wanted.types - condition.nodes.keys()  # `before_adding` reports what is raised there
         over = [
             over_commitment
-            for over_commitment in capacity.over_commitments(found.nodes, guaranteed, wanted, instances)
+            for over_commitment in capacity.over_commitments(condition.nodes, guaranteed, wanted, instances)
             if not (over_commitment.raised and over_commitment.commitment.instance_type in lacking)
         ]
         refused = [over_commitment for over_commitment in over if over_commitment.raised] if refuses else []
         unknown = capacity.uncounted(guaranteed, wanted, instances)
         unsure = [name for name, raised in unknown.items() if raised and refuses]
         keeps = refuses and not (refused or unsure or lacking) and _is_raised(wanted, guaranteed, instances)
-        if not claim or _claimed(context, found.facts, row, wanted.team, wanted if keeps else None):
+        if not claim or _claimed(context, condition.facts, row, wanted.team, wanted if keeps else None):
             return Fit(
                 (
                     *(_blocker(cluster, quota, over_commitment) for over_commitment in refused),
@@ -110,16 +110,16 @@ def report(settings: Settings, name: str) -> dict[str, Any]:
     if condition.facts is None:
         return {"cluster": name, "problem": condition.blockers[0].what}
     try:
-        there = _allocations(context, condition.facts)
+        listed = _allocations(context, condition.facts)
         instances = published(
-            context, condition.facts, {*condition.nodes, *(name for each in there for name in each.types)}
+            context, condition.facts, {*condition.nodes, *(name for each in listed for name in each.types)}
         )
     except Exception as error:  # as above
         return {"cluster": name, "problem": f"its compute quotas cannot be read: {reason_of(error)}"[:LONGEST_TEXT]}
     return {
         "cluster": name,
         "over_commitment": record.over_commitment,
-        "instance_types": capacity.report(capacity.commitments(condition.nodes, there, instances)),
+        "instance_types": capacity.report(capacity.commitments(condition.nodes, listed, instances)),
     }
 
 
@@ -143,16 +143,16 @@ def _allocations(context: Context, facts: ClusterFacts) -> list[Allocation]:
     return [allocation for summary in listed if (allocation := capacity.allocation(summary))]
 
 
-def _is_raised(wanted: Allocation, given: Iterable[Allocation], instances: Instances) -> bool:
-    before = next((each for each in given if each.team == wanted.team), Allocation(wanted.team, (), {}))
+def _is_raised(wanted: Allocation, existing: Iterable[Allocation], instances: Instances) -> bool:
+    before = next((each for each in existing if each.team == wanted.team), Allocation(wanted.team, (), {}))
     wanted, before = wanted.knowing(instances), before.knowing(instances)
     return any(wanted.raises(before, name) for name in wanted.types)
 
 
-def _blocker(cluster: Cluster, quota: ComputeQuota, one: OverCommitment) -> Blocker:
-    commitment = one.commitment
+def _blocker(cluster: Cluster, quota: ComputeQuota, over_commitment: OverCommitment) -> Blocker:
+    commitment = over_commitment.commitment
     asked, free = commitment.asked_and_free(quota.team)
-    what = (
+    problem = (
         f"the quota of {quota.team} would over-commit the cluster by {_by(commitment)}: it asks for {asked:g} of "
         f"{commitment.nodes.lasting} nodes of {commitment.instance_type}, of which {free:g} are free. {commitment}"
     )
@@ -163,11 +163,13 @@ def _blocker(cluster: Cluster, quota: ComputeQuota, one: OverCommitment) -> Bloc
             f"Lower a quota, add nodes, or set `over_commitment: warn` in cluster#{cluster.name}; then reconcile. "
             "The rest of the team is provisioned, and its existing quota stays unchanged."
         )
-    return Blocker(what[:LONGEST_TEXT], remedy, waits=commitment.will_fit, only=str(quota.key))
+    return Blocker(problem[:LONGEST_TEXT], remedy, waits=commitment.will_fit, only=str(quota.key))
 
 
-def _note(one: OverCommitment) -> str:
-    return f"the cluster is over-committed by {_by(one.commitment)}. {one.commitment}"[:LONGEST_TEXT]
+def _note(over_commitment: OverCommitment) -> str:
+    return f"the cluster is over-committed by {_by(over_commitment.commitment)}. {over_commitment.commitment}"[
+        :LONGEST_TEXT
+    ]
 
 
 def _unknown(cluster: Cluster, instance_type: str) -> str:
@@ -185,16 +187,18 @@ def _unknown_blocker(cluster: Cluster, quota: ComputeQuota, instance_type: str) 
     return Blocker(_unknown(cluster, instance_type), remedy, only=str(quota.key))
 
 
-def _by(found: Commitment) -> str:
-    return f"{found.in_units(-found.free):g} {found.unit}"
+def _by(commitment: Commitment) -> str:
+    return f"{commitment.in_units(-commitment.free):g} {commitment.unit}"
 
 
 def _unreadable(cluster: Cluster, quota: ComputeQuota, error: Exception) -> Fit:
-    what = f"cannot check whether the quota of {quota.team} fits: compute quotas cannot be listed: {reason_of(error)}"
+    problem = (
+        f"cannot check whether the quota of {quota.team} fits: compute quotas cannot be listed: {reason_of(error)}"
+    )
     if cluster.over_commitment == "warn":
-        return Fit(notes=(what[:LONGEST_TEXT],))
+        return Fit(notes=(problem[:LONGEST_TEXT],))
     remedy = "The quota stays unchanged; the next reconciliation tries again."
-    return Fit((Blocker(what[:LONGEST_TEXT], remedy, only=str(quota.key)),))
+    return Fit((Blocker(problem[:LONGEST_TEXT], remedy, only=str(quota.key)),))
 
 
 # ---- claims -------------------------------------------------------------------------------------------------------
@@ -204,11 +208,11 @@ def _claims_of(facts: ClusterFacts) -> str:
     return f"capacity#{facts.hyperpod_arn.rpartition('/')[2]}"
 
 
-def _with_claims(there: list[Allocation], row: Mapping[str, Any], team: str, instances: Instances) -> list[Allocation]:
+def _with_claims(listed: list[Allocation], row: Mapping[str, Any], team: str, instances: Instances) -> list[Allocation]:
     """What is guaranteed, and what was let through for other teams and is not there yet."""
-    by_team = {each.team: each for each in there}
+    by_team = {each.team: each for each in listed}
     for claimed in _claimed_quotas(row):
-        if claimed.team != team and _is_raised(claimed, there, instances):
+        if claimed.team != team and _is_raised(claimed, listed, instances):
             sharing = by_team[claimed.team].sharing if claimed.team in by_team else {}
             by_team[claimed.team] = replace(claimed, sharing=sharing)
     return list(by_team.values())

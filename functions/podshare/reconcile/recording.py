@@ -31,15 +31,15 @@ def record(settings: Settings, event: dict[str, Any]) -> dict[str, Any]:
     leases = TeamLeases(state, settings.function_timeout)
     verification = event.get("verification") or plan.get("verification") or {}
     results = results_in(event.get("results", []))
-    found = outcome(plan, results, verification, _reason(event.get("error")))
+    result = outcome(plan, results, verification, _reason(event.get("error")))
     if leases.is_held(hold):
-        _write_status(state, event, found, verification)
+        _write_status(state, event, result, verification)
     released, waits = leases.release(hold), int(event.get("waits", 0))
     return {
         "team": team,
-        "state": found.state.value,
-        "summary": found.summary,
-        "next": _next(found, released, int(plan.get("left", 0)), waits),
+        "state": result.state.value,
+        "summary": result.summary,
+        "next": _next(result, released, int(plan.get("left", 0)), waits),
         "wait_seconds": min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (waits // 10)),
     }
 
@@ -54,12 +54,12 @@ def _reason(error: dict[str, str] | None) -> str:
     return f"{error.get('Error', 'failure')}: {cause}"
 
 
-def _next(found: Outcome, released: bool, left: int, waits: int) -> str:
+def _next(result: Outcome, released: bool, left: int, waits: int) -> str:
     if not released or left:
         return "again"
-    if found.waits:
+    if result.waits:
         return "wait" if waits < MOST_WAITS else "done"
-    return "wait" if found.may_pass and waits < MOST_RETRIES else "done"
+    return "wait" if result.may_pass and waits < MOST_RETRIES else "done"
 
 
 def _held(plan: dict[str, Any]) -> dict[str, Any] | None:
@@ -68,20 +68,20 @@ def _held(plan: dict[str, Any]) -> dict[str, Any] | None:
     return {name: held[name] for name in ("hash", "since", "count", "losses")} if held else None
 
 
-def _write_status(state: State, event: dict[str, Any], found: Outcome, verification: dict[str, Any]) -> None:
+def _write_status(state: State, event: dict[str, Any], result: Outcome, verification: dict[str, Any]) -> None:
     plan, part = event.get("plan", {}), f"team#{event['team']}"
     is_verified = verification.get("verified")
     verified_at = verification.get("at") if is_verified else (state.get(STATUSES, part) or {}).get("verified_at")
     state.put(
         STATUSES,
         part,
-        state=found.state.value,
+        state=result.state.value,
         at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         verified_at=verified_at,
         execution=event["execution"],
         generation=int(event["lease"]["generation"]),
-        summary=found.summary,
-        problems=list(found.problems),
+        summary=result.summary,
+        problems=list(result.problems),
         notes=plan.get("notes", []),
         held=_held(plan),
         left_behind=plan.get("left_behind", []),

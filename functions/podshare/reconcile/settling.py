@@ -26,8 +26,8 @@ def settled_and_settling(
     for key, row in changing.items():
         if key not in observed:
             continue  # not checked: where the team's resources are is not known
-        there = observed[key]
-        if not (there is None or isinstance(there, Resource)) or not same(there, desired.get(key)):
+        observation = observed[key]
+        if not (observation is None or isinstance(observation, Resource)) or not same(observation, desired.get(key)):
             continue  # unreadable, or to be changed again
         since = datetime.datetime.fromisoformat(str(row["changing_since"]))
         waited = _waited(str(row.get("doubted_in", "")), attempt) or now - since > KNOWN_EVERYWHERE
@@ -46,6 +46,6 @@ def _waited(former: str, attempt: str) -> bool:
 
 def settling_blocker(key: Key) -> Blocker:
     """Why the team waits; nothing else waits for it."""
-    what = f"{key.kind.replace('_', ' ')} {key.name} in account {key.account} was changed a moment ago"
+    problem = f"{key.kind.replace('_', ' ')} {key.name} in account {key.account} was changed a moment ago"
     remedy = "Nothing to do: podshare checks it again."
-    return Blocker(f"{what}: the change may not have settled in AWS yet", remedy, waits=True, only=str(key))
+    return Blocker(f"{problem}: the change may not have settled in AWS yet", remedy, waits=True, only=str(key))

@@ -25,15 +25,15 @@ LONGEST_REASON = 300
 Summary = dict[str, Any]
 
 
-def page(settings: Settings, what: str, after: str, *, listed: bool = False) -> dict[str, Any]:
+def page(settings: Settings, listed_kind: str, after: str, *, listed: bool = False) -> dict[str, Any]:
     """The next accounts or teams to sweep, those behind ``after`` in order; ``paused`` says why there are none.
 
     ``listed``: the organization has been listed by now, so that selectors mean what they say.
     """
     if pause := Registry(settings.registry).get([PAUSE_ID]).get(PAUSE_ID):
         return {"items": [], "after": "", "paused": f"podshare is paused: {pause.get('reason', '')}"}
-    found = _accounts(settings) if what == "accounts" else _teams(settings)
-    items = [name for name in sorted(found) if name > after]
+    ids = _accounts(settings) if listed_kind == "accounts" else _teams(settings)
+    items = [name for name in sorted(ids) if name > after]
     more = len(items) > MOST_ITEMS
     if listed and not after:
         mark_listed(settings)
@@ -120,7 +120,11 @@ def _running(settings: Settings) -> set[str]:
 
 def _failed(missed: Mapping[str, int], listed: Mapping[str, int]) -> str:
     """A sentence on what was mostly missed."""
-    unswept = [f"{missed[what]} of {total} {what}" for what, total in listed.items() if 2 * missed[what] > total]
+    unswept = [
+        f"{missed[listed_kind]} of {total} {listed_kind}"
+        for listed_kind, total in listed.items()
+        if 2 * missed[listed_kind] > total
+    ]
     return f"{' and '.join(unswept)} were not swept: see the Map Run of the execution" if unswept else ""
 
 
@@ -139,16 +143,16 @@ def _outcome(status: Item, sweep: Mapping[str, str]) -> str:
 def _reasons(status: Item, outcome: str) -> list[dict[str, str]]:
     team = _team(status)
     if outcome == "unfinished":
-        what = f"its reconciliation had not finished when the sweep ended; last state {status.get('state')}"
-        return [{"team": team, "state": outcome, "what": what, "remedy": f"podshare team status {team}"}]
+        problem = f"its reconciliation had not finished when the sweep ended; last state {status.get('state')}"
+        return [{"team": team, "state": outcome, "what": problem, "remedy": f"podshare team status {team}"}]
     problems = [*status.get("problems", ()), *status.get("left_behind", ())]
     return [{"team": team, "state": outcome, **_reason(problem)} for problem in problems]
 
 
 def _reason(problem: Mapping[str, Any]) -> dict[str, str]:
     """A problem of a record has field, value and rule, any other says what."""
-    what = problem.get("what") or sentence(problem)
-    return {"what": str(what)[:LONGEST_REASON], "remedy": str(problem.get("remedy", ""))}
+    text = problem.get("what") or sentence(problem)
+    return {"what": str(text)[:LONGEST_REASON], "remedy": str(problem.get("remedy", ""))}
 
 
 def _since(status: Item, sweep: Mapping[str, str]) -> bool:

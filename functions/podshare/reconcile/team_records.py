@@ -166,11 +166,16 @@ class _Reader:
     instead: Mapping[str, Item | None]
 
     def team(self, name: str) -> TeamRecords:
-        enrollment = f"enrollment#{found[0]}" if (found := enrolled(name)) else None
+        enrollment = f"enrollment#{enrollment_and_account[0]}" if (enrollment_and_account := enrolled(name)) else None
         written, team_before = self._with_accepted(filter(None, [f"team#{name}", enrollment]), [f"team#{name}"])
         derived = self._enrolled(name, written)
         # nothing begins for an account that is blocked; what is there stays, without access
-        if found and derived and not team_before and self._read([block_of(found[1])], [])[0]:
+        if (
+            enrollment_and_account
+            and derived
+            and not team_before
+            and self._read([block_of(enrollment_and_account[1])], [])[0]
+        ):
             derived = Enrolled(None)
         item = derived.item if derived else written.get(f"team#{name}")
         last, suspended = _last_team(name, team_before.get(f"team#{name}"))
@@ -190,7 +195,9 @@ class _Reader:
         in_use = {name: cluster for name, cluster in clusters.items() if name in counting}
         now = datetime.now(UTC)
         if accepted.record:
-            facts = {one: self._with_file_systems(facts[one], accepted.record) for one in facts}
+            facts = {
+                cluster_name: self._with_file_systems(facts[cluster_name], accepted.record) for cluster_name in facts
+            }
         notes = [*filter(None, map(cluster_notes.get, counting)), *dataset_notes]
         notes += [*_far(accepted.record, in_use.values(), datasets), *_expirations(accepted.record, now)]
         records = TeamRecords(

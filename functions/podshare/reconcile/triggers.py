@@ -69,16 +69,16 @@ def _paused_teams(state: State) -> list[str]:
 
 def start(settings: Settings, team: str, trigger: Mapping[str, Any], attempt: int = 0) -> None:
     """Start a team's reconciliation; the same trigger is the same execution. Each further attempt pauses longer."""
-    name, given = execution(team, trigger, attempt)
-    start_once(settings.machine, name, given)
+    name, execution_input = execution(team, trigger, attempt)
+    start_once(settings.machine, name, execution_input)
 
 
 def execution(team: str, trigger: Mapping[str, Any], attempt: int = 0) -> tuple[str, dict[str, Any]]:
     """The name and the input of a team's reconciliation: the same trigger has the same."""
-    given: dict[str, Any] = {"team": team, "trigger": dict(trigger), "attempt": attempt}
+    execution_input: dict[str, Any] = {"team": team, "trigger": dict(trigger), "attempt": attempt}
     if attempt:
-        given["pause_seconds"] = FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)
-    return names.execution(_execution_subject(team), f"{trigger['id']}/{attempt}"), given
+        execution_input["pause_seconds"] = FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)
+    return names.execution(_execution_subject(team), f"{trigger['id']}/{attempt}"), execution_input
 
 
 def trigger_of(event: Mapping[str, Any], kind: str, record: str) -> dict[str, Any]:
@@ -100,11 +100,11 @@ def event_id(event: Mapping[str, Any]) -> str:
     return str(event["detail"].get("eventID") or event["id"])
 
 
-def start_once(machine: str, name: str, given: Mapping[str, Any]) -> str:
+def start_once(machine: str, name: str, execution_input: Mapping[str, Any]) -> str:
     """Start the execution of this name unless it was started before; returns its ARN."""
     try:
         hub_client("stepfunctions").start_execution(
-            stateMachineArn=machine, name=name, input=json.dumps(given, sort_keys=True)
+            stateMachineArn=machine, name=name, input=json.dumps(execution_input, sort_keys=True)
         )
     except ClientError as error:
         if code_of(error) != "ExecutionAlreadyExists":  # a redelivered event
@@ -145,14 +145,14 @@ def _judge(state: State, record_id: str, item: Item | None) -> None:
         state.put(RECORDS, part, state="DELETED", at=now, problems=[])
         return
     try:
-        found = parse(item)
+        record = parse(item)
     except InvalidRecord as error:
         problems = [problem.as_dict() for problem in error.problems]
         state.put(RECORDS, part, state="REJECTED", at=now, problems=problems)
         return
-    match found:
+    match record:
         case Dataset():
-            state.put(record_id, "accepted", record=found.model_dump_json(by_alias=True))
+            state.put(record_id, "accepted", record=record.model_dump_json(by_alias=True))
         case _:
             pass  # a cluster is kept by the planner, which knows its HyperPod cluster's ARN
     state.put(RECORDS, part, state="ACCEPTED", at=now, problems=[])

@@ -44,19 +44,19 @@ def verified(
     ``doors`` are all that podshare does not know as its own, those that no record grants and those that are expected;
     ``spanning`` and ``at_first`` are who reaches clusters and data at first: ``keep_access_report`` keeps them.
     """
-    there = [found for found in observed.values() if isinstance(found, Resource)]
-    broken = violations(_boundaries(context, records, facts), there, desired)
-    found = doors(context, records, facts, desired, observed)
+    existing = [observation for observation in observed.values() if isinstance(observation, Resource)]
+    broken = violations(_boundaries(context, records, facts), existing, desired)
+    read_doors = doors(context, records, facts, desired, observed)
     left = plan(desired, observed)
-    unread = any(isinstance(found, Unreadable) for found in observed.values())
+    unread = any(isinstance(observation, Unreadable) for observation in observed.values())
     changes = [change.as_dict() for change in left.changes]
     return {
-        "verified": not found.violations and not broken and not changes and not left.blockers and not unread,
+        "verified": not read_doors.violations and not broken and not changes and not left.blockers and not unread,
         "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "resources": len(there),
-        "violations": [*found.violations, *(violation.as_dict() for violation in broken)][:MOST_SHOWN],
+        "resources": len(existing),
+        "violations": [*read_doors.violations, *(violation.as_dict() for violation in broken)][:MOST_SHOWN],
         "differences": changes[:MOST_SHOWN],
-        **found.as_dict(),
+        **read_doors.as_dict(),
     }
 
 
