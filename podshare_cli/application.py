@@ -1,11 +1,14 @@
 """The command as a whole: its groups, and how it ends."""
 
+import copy
 import itertools
 import os
 import sys
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
 import typer
+import typer.main
 
 from podshare_cli import access, account, approve, capacity, pause, record_commands, sandbox, sweep, team
 from podshare_cli.doctor import command as doctor
@@ -89,13 +92,47 @@ def podshare(
     set_in_force(in_force().overridden(Options(profile, region, prefix, as_json)))
 
 
+class _Parts(Mapping[str, Any]):
+    """The commands and groups by their names, each built when it is asked for."""
+
+    def __init__(self) -> None:
+        self._groups = {group.name: group for group in app.registered_groups}
+        self._commands = {single.name: single for single in app.registered_commands}
+        self._built: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._built:
+            alone = typer.Typer(rich_markup_mode="rich")
+            if name in self._groups:
+                alone.registered_groups.append(self._groups[name])
+            else:
+                alone.registered_commands.append(self._commands[name])
+            self._built[name] = typer.main.get_group(alone).commands[name]
+        return self._built[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in (*self._commands, *self._groups) if name)
+
+    def __len__(self) -> int:
+        return len(self._commands) + len(self._groups)
+
+
+def command() -> Any:
+    """The whole command. To build every part of it would take longer than to build and run one."""
+    own = copy.copy(app)
+    own.registered_groups, own.registered_commands = [], []
+    built: Any = typer.main.get_command(own)
+    built.commands = _Parts()
+    return built
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and report errors in its own words; returns the exit code."""
     given = sys.argv[1:] if arguments is None else arguments
     # wrong usage is reported before the options are known; what follows `--` is another command's
     set_in_force(Options(as_json="--json" in itertools.takewhile(lambda word: word != "--", given)))
     try:
-        return int(app(given, standalone_mode=False, prog_name="podshare") or 0)
+        return int(command()(given, standalone_mode=False, prog_name="podshare") or 0)
     except BrokenPipeError:  # the reader of the output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

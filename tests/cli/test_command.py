@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import typer.main
 
-from podshare_cli.application import app, main
+from podshare_cli.application import command, main
 
 
 def _commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -21,7 +20,7 @@ def _commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, .
         yield from _commands(below, (*path, name))
 
 
-COMMANDS = sorted(_commands(typer.main.get_command(app)))
+COMMANDS = sorted(_commands(command()))
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)

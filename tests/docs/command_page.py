@@ -5,9 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import typer.main
-
-from podshare_cli.application import app
+from podshare_cli import application
 from tests.docs.pages import ROOT
 
 PAGE = ROOT / "docs" / "command.md"
@@ -22,7 +20,7 @@ Every command also takes the options of `podshare` below, before or after its na
 
 def page() -> str:
     """The whole page."""
-    command: Any = typer.main.get_command(app)
+    command: Any = application.command()
     return "\n".join([INTRODUCTION, *_index(command), "", *_section(command, "podshare", own_options=True)]) + "\n"
 
 

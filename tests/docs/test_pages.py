@@ -8,7 +8,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-import typer.main
 import yaml
 from botocore import xform_name
 from botocore.loaders import Loader
@@ -16,7 +15,7 @@ from botocore.model import ServiceModel
 
 from benchmarks import page as benchmarks_page
 from podshare.registry.parsing import parse
-from podshare_cli.application import app
+from podshare_cli import application
 from tests.docs import command_page, decisions_page, machine_graph
 from tests.docs.pages import ARCHITECTURE, DECISIONS, PAGES, README, ROOT, Page
 
@@ -144,7 +143,7 @@ def test_relative_links_resolve(page: Page) -> None:
 @cache
 def whole_command() -> Any:
     """The command with its groups, as it parses its arguments."""
-    return typer.main.get_command(app)
+    return application.command()
 
 
 @cache
