@@ -1,17 +1,13 @@
 """``python -m benchmarks``: measure, print the budgets, and write docs/benchmarks.md."""
 
 import argparse
-import importlib
-import importlib.util
-import json
 import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
-from benchmarks import comparison, counts, figures, page, results
-from benchmarks.results import Group
+from benchmarks import comparison, counts, figures, package, page, planning, results
+from benchmarks.results import Group, Value
 
 _EXAMPLES = """examples:
   python -m benchmarks                           measure everything and write docs/benchmarks.md
@@ -94,18 +90,26 @@ def _peers(given: argparse.Namespace, say: Callable[[str], None]) -> dict[str, G
 
 
 def _planning(_given: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Group]:
-    """What ``benchmarks.planning`` measures by itself, where it is there."""
-    if not importlib.util.find_spec("benchmarks.planning"):
-        say("there is no benchmarks.planning")
+    say(f"{planning.TEAMS:,} teams are planned in memory")
+    found = planning.measure()
+    return {figures.PLANNING: Group({f"planning/{what}": Value(found[what]) for what in ("seconds", "megabytes")})}
+
+
+def _package(_given: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Group]:
+    """Of what `make build` has made; without it the last result stays."""
+    try:
+        found = package.measure()
+    except ValueError as absent:
+        say(str(absent))
         return {}
-    found: dict[str, Any] = importlib.import_module("benchmarks.planning").measure()
-    return {figures.PLANNING: Group({}, json.loads(json.dumps(found)))}
+    return {figures.PACKAGE: Group({"package/bytes": Value(found["bytes"])})}
 
 
 _PARTS: dict[str, Callable[[argparse.Namespace, Callable[[str], None]], dict[str, Group]]] = {
     "counts": _counts,
     "peers": _peers,
     "planning": _planning,
+    "package": _package,
 }
 
 if __name__ == "__main__":

@@ -1,16 +1,34 @@
 """podshare beside its peers on the same sandbox, with AWS's latencies and without; and beside its critical path."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from benchmarks import least
 from benchmarks.latencies import critical_path, latencies
 from benchmarks.life import PHASES, SCALE, Organization, Phase, Say, organization, record
-from benchmarks.peers.running import AwsCommands, Boto3Script, Done, Peer, live
+from benchmarks.peers.running import AwsCommands, Boto3Script, Done, Peer, Terraform, live
 from benchmarks.results import Group, Value
 
-PEERS: Mapping[str, tuple[Peer, int]] = {"boto3": (Boto3Script(), 3), "aws": (AwsCommands(), 1)}
-"""Each with the number of teams that it is measured with: it takes one after the other, each as long as any."""
-MODES = {"latencies": 1.0, "no latencies": SCALE}
+
+@dataclass(frozen=True)
+class Entrant:
+    """A peer, and how it is measured: with so many ``teams``, one after the other, each of which takes as long as any.
+
+    None: it works on all teams at the same time, as podshare does, and is measured with the largest number alone.
+    """
+
+    peer: Peer
+    teams: int | None
+    modes: tuple[str, ...]
+
+
+LATENCIES, NONE = "latencies", "no latencies"
+PEERS = {
+    "boto3": Entrant(Boto3Script(), 3, (LATENCIES, NONE)),
+    "aws": Entrant(AwsCommands(), 1, (LATENCIES, NONE)),
+    "terraform": Entrant(Terraform(), None, (LATENCIES,)),
+}
+MODES = {LATENCIES: 1.0, NONE: SCALE}
 """The scale of time: with latencies AWS's own, else waits are short."""
 _ROUNDS_OF_ONE = 2
 
@@ -20,23 +38,24 @@ def measure(say: Say, sizes: Sequence[int]) -> dict[str, Group]:
     values: dict[str, Value] = {}
     table: list[dict[str, str | float]] = []
     path: list[float] = []
+    missing = {name: why for name, entrant in PEERS.items() if (why := entrant.peer.prepare())}
     for mode, scale in MODES.items():
-        with organization(say, latencies() if mode == "latencies" else {}, scale) as here:
-            ours = {size: _podshare(here, size) for size in sizes}
-            for name, (peer, teams) in PEERS.items():
-                if peer.missing:
+        with organization(say, latencies() if mode == LATENCIES else {}, scale) as here:
+            ours = {size: _podshare(here, size) for size in sorted({1, *sizes})}
+            for name, entrant in PEERS.items():
+                if name in missing or mode not in entrant.modes:
                     continue
+                teams = entrant.teams or max(sizes)
                 say(f"{name}, {mode}: {teams} team{'s' if teams > 1 else ''}")
-                for done in live(here, peer, [f"{name}{number}" for number in range(teams)], scale):
-                    for size, rounds in ours.items():
+                compared = ours if entrant.teams else {teams: ours[teams]}
+                for done in live(here, entrant.peer, [f"{name}{number}" for number in range(teams)], scale):
+                    for size, rounds in compared.items():
                         of_phase = [phase for phase in rounds if phase.name == done.name]
-                        time = _time_ratio(done, of_phase)
-                        values[f"{name}/{size}/{done.name}/{mode}"] = time
+                        values[f"{name}/{size}/{done.name}/{mode}"] = _time_ratio(done, of_phase)
                         row: dict[str, str | float] = {"peer": name, "phase": done.name, "teams": size, "mode": mode}
-                        table.append({**row, "calls": _calls_ratio(done, of_phase), "seconds": of_phase[0].seconds})
-            if mode == "latencies":
+                        table.append({**row, "calls": _calls_ratio(done, of_phase)})
+            if mode == LATENCIES:
                 path = [phase.seconds for phase in ours[1] if phase.name == PHASES[0]]
-    missing = {name: peer.missing for name, (peer, _) in PEERS.items() if peer.missing}
     return {"peers": Group(values, {"table": table, "missing": missing}), "path": _path(path)}
 
 

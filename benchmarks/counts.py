@@ -27,9 +27,11 @@ def measure(say: Say, sizes: Sequence[int]) -> dict[str, Group]:
         for size in sorted({1, *sizes}):
             names = [f"t{size}x{number}" for number in range(size)]
             lives[size] = here.live([record(name) for name in names], [record(name, here.joined) for name in names])
+        here.put(record("leaver"))
+        sweep = here.phase("sweep", 1, here.sweep)
         triggered = _first_calls(here)
     return {
-        "counts": _counts(lives[1]),
+        "counts": _counts([*lives[1], sweep]),
         "growth": _growth(lives),
         "revocation": _revocation([*triggered, *_lost(lives)]),
     }

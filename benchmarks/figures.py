@@ -5,10 +5,10 @@ The page docs/benchmarks.md takes its words from here. A figure is a count, or a
 
 from dataclasses import dataclass
 
-COUNTS, GROWTH, REVOCATION, PEERS, PATH, PLANNING = (
-    *("counts", "growth", "revocation", "peers", "path"),
-    "planning",
-)
+from benchmarks import package, planning
+
+COUNTS, GROWTH, REVOCATION, PEERS, PATH = "counts", "growth", "revocation", "peers", "path"
+PLANNING, PACKAGE = "planning", "package"
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,27 @@ _FIGURES = (
         "Before the first change podshare leases the team and reads everything, and after the last it verifies and "
         "records, calls one after the other. Needed: create the compute quota before the rest is read, read side by "
         "side, and verify while the quota is being created.",
+    ),
+    Figure(
+        "planning/seconds",
+        PLANNING,
+        f"planning {planning.TEAMS:,} teams with nothing to do: seconds of the CPU",
+        planning.BUDGET_SECONDS,
+        "Needed: see where `python -m benchmarks.planning` spends its time.",
+    ),
+    Figure(
+        "planning/megabytes",
+        PLANNING,
+        f"planning {planning.TEAMS:,} teams: megabytes of the process",
+        planning.BUDGET_MEGABYTES,
+        "Needed: keep fewer shapes in memory at once.",
+    ),
+    Figure(
+        "package/bytes",
+        PACKAGE,
+        "the package of a function, unzipped: bytes",
+        package.BUDGET_BYTES,
+        "Needed: ship fewer dependencies, see `functions/trim_dependencies.py`.",
     ),
 )
 

@@ -97,6 +97,10 @@ class Organization:
         self.world.delete(*ids, settle=False)
         self.sandbox.settle(_PATIENCE)
 
+    def sweep(self) -> None:
+        """Read all accounts and reconcile all teams, as every night."""
+        self.world.sweep()
+
     def _put(self, records: Sequence[Record], state: str) -> None:
         self.put(*records)
         self._expect(records, state)

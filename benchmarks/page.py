@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from benchmarks import comparison, figures, results
+from benchmarks import comparison, costs, figures, results
 from benchmarks.counts import COUNTED
 from benchmarks.figures import FIGURES, Figure
 from benchmarks.life import PHASES
@@ -28,14 +28,15 @@ something measured next to it in the same run. A team has two members, one servi
 _PEERS = """## Peers
 
 What a person would run instead, in the same sandbox: the steps of AWS's post as a boto3 script
-(`benchmarks/peers/boto3_script.py`) and as `aws` commands (`benchmarks/peers/aws_commands.sh`). Both make one call
-after the other, for one team after the other, verify nothing and keep no record; members share one cluster access
-role, and the ServiceAccount is missing, as in the post. With nothing to do they repeat their writes.
+(`benchmarks/peers/boto3_script.py`), as `aws` commands (`benchmarks/peers/aws_commands.sh`), and as a configuration for
+Terraform (`benchmarks/peers/terraform/main.tf`). The first two make one call after the other, for one team after the
+other, verify nothing and keep no record; with nothing to do they repeat their writes. Terraform has no compute quotas.
+Members share one cluster access role, and the ServiceAccount is missing, as in the post.
 
 Ratios are the peer's / podshare's: above 1, podshare makes fewer calls or is faster. With latencies, every answer
 takes as long as `benchmarks/latencies.yaml` says (most of it assumed), waits included; without, waits are shortened to
-2 % and the sandbox's own time dominates. podshare reconciles all teams at once; the peers take ten times as long for
-ten teams.
+2 % and the sandbox's own time dominates. podshare and Terraform work on all teams at once; the scripts take ten times
+as long for ten teams.
 
 """
 _COUNTED = {
@@ -62,6 +63,7 @@ def rendered(measured: Results) -> str:
         _INTRODUCTION + "".join(rows),
         _missed(measured),
         *(section(measured[name]) for name, section in _SECTIONS.items() if name in measured),
+        *([_costs(measured)] if figures.COUNTS in measured else []),
         _runs(measured),
     ]
     return "\n".join(sections)
@@ -104,13 +106,17 @@ def _counts(group: Group) -> str:
         change = value.value - (value.value if value.before is None else value.before)
         return number(value.value) + (f" ({change:+,.0f})" if change else "")
 
-    head = "## Calls of one team\n\nIn parentheses: the change since the last commit before the measurement.\n\n"
-    rows = [_line(words, *(cell(phase, what) for phase in PHASES)) for what, words in _COUNTED.items()]
+    head = (
+        "## Calls of one team\n\nA sweep also reads every account. In parentheses: the change since the last commit "
+        "before the measurement.\n\n"
+    )
+    phases = [*PHASES, "sweep"]
+    rows = [_line(words, *(cell(phase, what) for phase in phases)) for what, words in _COUNTED.items()]
     operations = [
         _line(phase, ", ".join(f"{count} `{name}`" for name, count in counted.items()))
         for phase, counted in group.detail["operations"].items()
     ]
-    return head + _head("", *PHASES) + "".join(rows) + "\n" + _head("phase", "every operation") + "".join(operations)
+    return head + _head("", *phases) + "".join(rows) + "\n" + _head("phase", "every operation") + "".join(operations)
 
 
 def _growth(group: Group) -> str:
@@ -151,7 +157,9 @@ def _peers(group: Group) -> str:
 
 
 def _time(group: Group, peer: str, teams: int, phase: str, mode: str) -> str:
-    value = group.values[f"{peer}/{teams}/{phase}/{mode}"]
+    value = group.values.get(f"{peer}/{teams}/{phase}/{mode}")
+    if value is None:
+        return "-"
     return f"{number(value.value)} ({number(value.low)} to {number(value.high)} in {value.of})"
 
 
@@ -160,17 +168,31 @@ def _path(group: Group) -> str:
     return f"## The critical path of an onboarding\n\n{calls}\n"
 
 
-def _planning(group: Group) -> str:
-    rows = [_line(name.replace("_", " "), _cell(value)) for name, value in group.detail.items()]
-    return "## Planning\n\n" + _head("figure", "value") + "".join(rows)
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name}: {_cell(one)}" for name, one in value.items())
-    if isinstance(value, list):
-        return ", ".join(_cell(one) for one in value)
-    return number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+def _costs(measured: Results) -> str:
+    counts = measured[figures.COUNTS]
+    of_month = costs.month(counts)
+    rows = [
+        _line(costs.table()["prices"][name]["of"], f"{quantity:,.4g}", f"{usd:.6f}")
+        for name, (quantity, usd) in of_month.items()
+    ]
+    sizes = [_line(f"{teams:,}", f"{costs.dollars(counts, teams):,.2f}") for teams in costs.SIZES]
+    per_month = ", ".join(f"{phase} {times:g} times" for phase, times in costs.table()["month"].items())
+    quotas = [_line(*row) for row in costs.quota_rows(counts)]
+    return (
+        "## Costs\n\n"
+        f"Per team and month, from the counts above and `benchmarks/prices.yaml` (list prices in us-west-2, assumed): "
+        f"{per_month}. Functions are charged as if they made their calls one after the other. "
+        "Custom metrics, events, storage, trails and data transfer are left out.\n\n"
+        + _head("what is paid for", "per team and month", "US dollars")
+        + "".join(rows)
+        + "\n"
+        + _head("teams", f"US dollars a month, {costs.alarms()} alarms included")
+        + "".join(sizes)
+        + "\n## Quotas\n\nThe share of AWS's quotas that teams need on one cluster with one data account; in bold what "
+        "does not fit there.\n\n"
+        + _head("quota", "limit", *(f"{teams:,} teams" for teams in costs.SIZES), "as it is met", "source")
+        + "".join(quotas)
+    )
 
 
 def _runs(measured: Results) -> str:
@@ -191,7 +213,6 @@ _SECTIONS = {
     figures.REVOCATION: _revocation,
     figures.PEERS: _peers,
     figures.PATH: _path,
-    figures.PLANNING: _planning,
 }
 
 

@@ -34,9 +34,8 @@ class Done:
 class Peer(Protocol):
     """Something that does podshare's work in another way."""
 
-    @property
-    def missing(self) -> str:
-        """Why it cannot be run on this machine; empty where it can."""
+    def prepare(self) -> str:
+        """Make it ready to run; returns why it cannot be on this machine, empty where it can."""
 
     def run(self, action: str, teams: Sequence[str], environment: Mapping[str, str]) -> list[float]:
         """Do it for each team in turn; the seconds of each."""
@@ -45,7 +44,9 @@ class Peer(Protocol):
 class Boto3Script:
     """``boto3_script.py``, one process for all teams."""
 
-    missing = ""
+    def prepare(self) -> str:
+        """As ``Peer.prepare``."""
+        return ""
 
     def run(self, action: str, teams: Sequence[str], environment: Mapping[str, str]) -> list[float]:
         """As ``Peer.run``."""
@@ -60,9 +61,8 @@ class Boto3Script:
 class AwsCommands:
     """``aws_commands.sh``, the AWS CLI in a process for each call."""
 
-    @property
-    def missing(self) -> str:
-        """As ``Peer.missing``."""
+    def prepare(self) -> str:
+        """As ``Peer.prepare``."""
         return "" if _aws() else "the AWS CLI is not installed: `make test` installs it in .venv-clients"
 
     def run(self, action: str, teams: Sequence[str], environment: Mapping[str, str]) -> list[float]:
@@ -74,6 +74,48 @@ class AwsCommands:
             _run(["sh", str(FOLDER / "aws_commands.sh"), action, team], own)
             seconds.append(time.monotonic() - began)
         return seconds
+
+
+class Terraform:
+    """``terraform/main.tf``, one apply for all teams, which it works on at the same time."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="podshare-terraform-")
+
+    def prepare(self) -> str:
+        """As ``Peer.prepare``."""
+        if not shutil.which("terraform"):
+            return "Terraform is not installed"
+        shutil.copy(FOLDER / "terraform" / "main.tf", self._folder.name)
+        made = self._terraform("init", os.environ)
+        return "" if made.returncode == 0 else "Terraform finds no AWS provider to install (`terraform init` fails)"
+
+    def run(self, action: str, teams: Sequence[str], environment: Mapping[str, str]) -> list[float]:
+        """As ``Peer.run``; what it takes for all teams is divided among them."""
+        given = {
+            "teams": list(teams),
+            "third_member": action in ("add", "revoke"),
+            "accounts": {name: environment[f"ACCOUNT_{name.upper()}"] for name in ("a", "b1", "b2", "b3", "c")},
+            "region": environment["AWS_REGION"],
+            "cluster": environment["EKS_CLUSTER"],
+            "bucket": environment["BUCKET"],
+            "bucket_policy": environment["BUCKET_POLICY"],
+        }
+        (Path(self._folder.name) / "terraform.tfvars.json").write_text(json.dumps(given), encoding="utf-8")
+        began = time.monotonic()
+        ended = self._terraform("destroy" if action == "revoke" else "apply", environment, "-auto-approve")
+        if ended.returncode:
+            raise SystemExit(f"terraform failed:\n{ended.stdout}{ended.stderr}")
+        return [(time.monotonic() - began) / len(teams)] * len(teams)
+
+    def _terraform(
+        self, command: str, environment: Mapping[str, str], *options: str
+    ) -> subprocess.CompletedProcess[str]:
+        own = {**environment, "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
+        words = ["terraform", command, "-input=false", "-no-color", *options]
+        return subprocess.run(  # noqa: S603  # fixed words
+            words, cwd=self._folder.name, env=own, capture_output=True, text=True, check=False
+        )
 
 
 def _aws() -> str:

@@ -1,6 +1,64 @@
-"""The benchmarks measure what they say."""
+"""The benchmarks' tables fit what they measure, and what was measured last."""
 
+import math
+
+import pytest
+
+from benchmarks import costs, latencies, least, results
+from benchmarks.calls import kind_of
+from benchmarks.counts import exponent
+from benchmarks.figures import FIGURES, PACKAGE
+from benchmarks.life import record
 from benchmarks.planning import plan_all
+
+
+def test_every_operation_has_a_latency() -> None:
+    """Each operation that was counted stands in the table of latencies, by itself or by its service."""
+    operations = {name for counted in results.kept()["counts"].detail["operations"].values() for name in counted}
+    known = latencies.table()
+    assert {name for name in operations if name not in known and f"{name.partition(':')[0]}:*" not in known} == set()
+
+
+def test_every_latency_and_price_has_a_source() -> None:
+    """A number in a table says where it comes from, or that it is assumed."""
+    rows = [*latencies.table().values(), *costs.table()["prices"].values()]
+    assert all(row["source"] for row in rows)
+
+
+def test_every_call_of_the_least_is_counted_as_what_it_is() -> None:
+    """What a resource needs at least is a write, what it takes to compare it is a read."""
+    writing = {name for calls in least.WRITES.values() for name in calls} | set(least.WRITES_OF_A_BUCKET)
+    reading = {name for calls in least.READS.values() for name in calls}
+    reading |= {*least.READS_OF_AN_ACCOUNT, *least.READS_OF_A_CLUSTER, *least.READS_OF_A_BUCKET}
+    assert {kind_of(name) for name in writing} == {"writes"}
+    assert {kind_of(name) for name in reading} == {"reads"}
+
+
+def test_each_budget_was_measured() -> None:
+    """Each figure with a budget has a value in the last results, in its group; the package only where it was built."""
+    kept = results.kept()
+    wanted = [figure for figure in FIGURES.values() if figure.group != PACKAGE]
+    assert [figure.id for figure in wanted if figure.id not in kept[figure.group].values] == []
+
+
+def test_results_are_kept_as_they_are() -> None:
+    """What is written is read back the same."""
+    text = results.FILE.read_text(encoding="utf-8")
+    assert results.written(results.read(text)) == text
+
+
+@pytest.mark.parametrize(("totals", "slope"), [({1: 7, 4: 28, 16: 112}, 1.0), ({1: 3, 4: 48, 16: 768}, 2.0)])
+def test_the_exponent_is_the_slope_of_the_logarithms(totals: dict[int, int], slope: float) -> None:
+    """Calls that grow with the number of teams have 1, those that grow with its square 2."""
+    assert math.isclose(exponent(totals), slope)
+
+
+def test_the_critical_path_is_the_longest_chain() -> None:
+    """Of a team it leads from a session over the compute quota to what needs its namespace."""
+    seconds, calls = latencies.critical_path(least.resources(record("any")))
+    quota = latencies.latency("sts:AssumeRole") + latencies.latency("sagemaker:CreateComputeQuota")
+    assert calls[:2] == ["sts:AssumeRole", "sagemaker:CreateComputeQuota"]
+    assert seconds > quota
 
 
 def test_teams_of_the_planning_benchmark_have_nothing_to_do() -> None:
