@@ -117,10 +117,10 @@ _QUOTAS = (
         "IAM, can be raised",
     ),
     Quota(
-        "teams that reconcile at once in a sweep / concurrent functions",
+        "concurrent functions, during a sweep",
         1_000,
-        lambda teams: min(10, teams) * 5,
-        "A sweep runs ten teams at once at most, each with five functions at most; what is throttled is retried.",
+        lambda teams: min(10, teams) * 25,
+        "A sweep runs ten teams at once at most, each with 25 functions at most; what is throttled is retried.",
         "Lambda, can be raised",
     ),
     Quota(

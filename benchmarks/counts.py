@@ -27,6 +27,7 @@ def measure(say: Say, sizes: Sequence[int]) -> dict[str, Group]:
         for size in sorted({1, *sizes}):
             names = [f"t{size}x{number}" for number in range(size)]
             lives[size] = here.live([record(name) for name in names], [record(name, here.joined) for name in names])
+        here.sweep()  # which forgets the teams that are gone
         here.put(record("leaver"))
         sweep = here.phase("sweep", 1, here.sweep)
         triggered = _first_calls(here)

@@ -131,7 +131,7 @@ _FIGURES = (
             (
                 "add a member",
                 (
-                    "A script that is told what to change makes the few calls of this change; podshare finds the "
+                    "A script for one change makes the few calls of this change; podshare finds the "
                     "change, makes it and verifies the whole team. Needed: verify what the change touches."
                 ),
             ),

@@ -86,9 +86,15 @@ def _row(figure: Figure, value: Value) -> str:
 
 
 def _shown(value: Value) -> str:
-    spread = f", {number(value.low)} to {number(value.high)} in {value.of}" if value.low is not None else ""
-    beside = f" ({value.beside}{spread})" if value.beside else f" ({spread.removeprefix(', ')})" if spread else ""
-    return f"{number(value.value)}{beside}"
+    about = ", ".join(filter(None, (value.beside, _spread(value))))
+    return f"{number(value.value)} ({about})" if about else number(value.value)
+
+
+def _spread(value: Value) -> str:
+    """The range of a median; nothing for a count."""
+    if value.low is None:
+        return ""
+    return f"{number(value.low)} to {number(value.high)} in {value.of}" if value.of > 1 else "measured once"
 
 
 def _missed(measured: Results) -> str:
@@ -160,7 +166,7 @@ def _time(group: Group, peer: str, teams: int, phase: str, mode: str) -> str:
     value = group.values.get(f"{peer}/{teams}/{phase}/{mode}")
     if value is None:
         return "-"
-    return f"{number(value.value)} ({number(value.low)} to {number(value.high)} in {value.of})"
+    return f"{number(value.value)} ({_spread(value)})"
 
 
 def _path(group: Group) -> str:
@@ -172,7 +178,11 @@ def _costs(measured: Results) -> str:
     counts = measured[figures.COUNTS]
     of_month = costs.month(counts)
     rows = [
-        _line(costs.table()["prices"][name]["of"], f"{quantity:,.4g}", f"{usd:.6f}")
+        _line(
+            costs.table()["prices"][name]["of"],
+            f"{quantity:,.0f}" if quantity > 100 else f"{quantity:.3g}",
+            f"{usd:.6f}",
+        )
         for name, (quantity, usd) in of_month.items()
     ]
     sizes = [_line(f"{teams:,}", f"{costs.dollars(counts, teams):,.2f}") for teams in costs.SIZES]
