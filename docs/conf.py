@@ -8,6 +8,7 @@ root_doc = "docs/index"
 include_patterns = ["*.md", "docs/**.md", "events/README.md", "sandbox/*.md"]
 exclude_patterns = [".*", "**/.*"]
 html_theme = "furo"
+html_extra_path = ["podshare-records.json"]
 html_title = "podshare"
 myst_heading_anchors = 4
 myst_fence_as_directive = ["mermaid"]

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 import typer.main
 
-from podshare_cli import access, account, approve, capacity, pause, record_commands, sandbox, sweep, team
+from podshare_cli import access, account, approve, capacity, explain, pause, record_commands, sandbox, sweep, team
 from podshare_cli.doctor import command as doctor
-from podshare_cli.failures import INVALID, Failure, explain
+from podshare_cli.failures import INVALID, Failure
+from podshare_cli.failures import explain as explain_failure
 from podshare_cli.options import Json, Options, Prefix, Profile, Region, examples, flowing, in_force, set_in_force
 
 app = typer.Typer(
@@ -60,6 +61,11 @@ app.command(
 )(approve.approve)
 app.command("pause", epilog=examples('podshare pause --reason "moving the data account"'))(pause.pause)
 app.command("resume", epilog=examples("podshare resume"))(pause.resume)
+app.command(
+    "explain",
+    epilog=examples("podshare explain", "podshare explain team.quota.sharing", "podshare explain dataset --json"),
+)(explain.explain)
+app.command("schema", epilog=examples("podshare schema > records.json", "podshare schema team"))(explain.schema)
 app.add_typer(sandbox.app, name="sandbox")
 app.command("demo", epilog=examples("podshare demo", "podshare demo --verbose"))(sandbox.demo)
 
@@ -167,4 +173,4 @@ def _aws_failure(error: Exception) -> Failure | None:
     made = "connection" in options.__dict__
     prefix = options.prefix or "podshare"
     place = options.connection.place if made else "this account"
-    return explain(error, prefix, place)
+    return explain_failure(error, prefix, place)

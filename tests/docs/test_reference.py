@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 import yaml
-from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
 
 from podshare.access import isolation
 from podshare.kinds import limits
@@ -27,6 +25,7 @@ from podshare_cli.account import AccountState
 from podshare_sandbox import new_accounts, organization
 from podshare_sandbox.cloudformation import template
 from tests.docs.pages import DEPLOY, LIMITS, OPERATIONS, README, REGISTRY, ROOT, SANDBOX, SECURITY, UPGRADE, code
+from tests.docs.registry_page import MODELS
 
 HUB = template.read(ROOT / "template.yaml")
 MEMBER = template.read(ROOT / "accounts/member.yaml")
@@ -44,42 +43,6 @@ STACKS = {
     "podshare-drift": DRIFT,
 }
 
-MODELS: dict[str, type[BaseModel]] = {
-    "`cluster#<name>`": records.Cluster,
-    "`scheduler`": records.Scheduler,
-    "`priority_classes`": records.PriorityClass,
-    "`dataset#<name>`": records.Dataset,
-    "`team#<name>`": records.Team,
-    "`cluster`": records.ClusterQuota,
-    "`enrollment#<name>`": records.Enrollment,
-    "`team`": records.TeamTemplate,
-    "`member`": records.MemberRole,
-    "`approval#<team>`": records.Approval,
-    "`block#<account>`": records.Block,
-    "`pause#all`": records.Pause,
-    "`members`": records.Membership,
-    "`account_tag`": records.AccountTag,
-    "`quota`": records.Quota,
-    "`resources`": records.QuotaResource,
-    "`accelerator_partition`": records.AcceleratorPartition,
-    "`sharing`": records.Sharing,
-    "`service_accounts`": records.ServiceAccount,
-    "`datasets`": records.DatasetGrant,
-    "`file_systems`": records.FileSystemGrant,
-    "`rbac`": records.GroupRules,
-    "`rules`": records.RbacRule,
-}
-OF_EVERY_RECORD = {"schema", "changed_by"}
-NAMED_BY_ID = {
-    records.Cluster,
-    records.Dataset,
-    records.Team,
-    records.Enrollment,
-    records.Approval,
-    records.Block,
-    records.Pause,
-}
-
 
 def name(text: Any) -> str:
     """A name in a template, with the prefix podshare; CloudFormation's functions are dicts here."""
@@ -94,28 +57,9 @@ def of_type(resource_type: str, where: Any = HUB) -> list[dict[str, Any]]:
 # ---- the registry ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("heading", MODELS)
-def test_fields_are_those_of_the_models(heading: str) -> None:
-    """Each table of fields has the model's fields, says which are required, and tells the defaults."""
-    model = MODELS[heading]
-    left_out = OF_EVERY_RECORD | ({"name"} if model in NAMED_BY_ID else set())
-    fields = {field.alias or key: field for key, field in model.model_fields.items()}
-    fields = {key: field for key, field in fields.items() if key not in left_out}
-
-    rows = {code(row[0])[0]: row for row in REGISTRY.table(heading)}
-
-    assert rows.keys() == fields.keys()
-    for key, field in fields.items():
-        assert rows[key][1] == ("yes" if field.is_required() else "no"), key
-        default = field.default
-        if default is not PydanticUndefined and default not in (None, "", ()) and not isinstance(default, BaseModel):
-            shown = str(getattr(default, "value", default))
-            assert code(rows[key][2]) == [shown.lower() if isinstance(default, bool) else shown], key
-
-
 def test_fields_of_every_record_are_told() -> None:
     """What all records have in common stands in one table."""
-    common = {field.alias or key for key, field in records.Cluster.model_fields.items()} & OF_EVERY_RECORD
+    common = {field.alias or key for key, field in records.Cluster.model_fields.items()} & {"schema", "changed_by"}
 
     assert {code(row[0])[0] for row in REGISTRY.table("What every record has")} == {"id", *common}
 

@@ -91,23 +91,31 @@ class _Part(BaseModel):
 
 class _Record(_Part):
     schema_version: Annotated[Literal[1], BeforeValidator(whole_number)] = Field(default=1, alias="schema")
+    """`1`, the version of this page"""
     changed_by: Annotated[str, text(None, 2048, 0)] | None = None
+    """who wrote the record, at most 2,048 characters; the command sets it to your ARN"""
 
 
 class PriorityClass(_Part):
     """A class that tasks may name, and how far ahead its weight puts them (SageMaker PriorityClass)."""
 
     name: Annotated[str, text(f"^{NAME.pattern}$", LONGEST_PRIORITY_CLASS, meaning=A_NAME)]
+    """the class that a task names as `<name>-priority`: lowercase letters, digits and hyphens, at most 40 characters"""
     weight: Annotated[int, BeforeValidator(whole_number), Field(ge=0, le=100)]
+    """0 to 100; a greater weight goes first. A task without a class has 0."""
 
 
 class Scheduler(_Part):
     """How a cluster's tasks are ordered and its idle compute is shared (SageMaker SchedulerConfig)."""
 
     description: Description = ""
+    """the config's description in SageMaker, at most 1,024 characters"""
     priority_classes: Annotated[tuple[PriorityClass, ...], Field(max_length=10)] = ()
+    """a list of [classes](#priority_classes), at most 10"""
     fair_share: bool = True
+    """idle compute goes to teams by their `fair_share_weight`; with `false`, first come, first served"""
     idle_resource_sharing: bool = False
+    """`true`: compute that no quota guarantees is also lent"""
 
     @model_validator(mode="after")
     def _each_class_once(self) -> Self:
@@ -120,14 +128,36 @@ class Cluster(_Record):
 
     name: RecordName
     account: AccountId
+    """the cluster's account"""
     region: Region
+    """the cluster's Region, such as `us-west-2`, at most 25 characters"""
     eks_cluster: EksCluster
+    """the EKS cluster's name, at most 100 characters. Each cluster has one record: the command refuses a second one;
+    one written without the command adds nothing for the teams that name it, and revokes nothing.
+    """
     hyperpod_cluster: HyperPodCluster
+    """the HyperPod cluster's name or ARN; it must run on `eks_cluster`"""
     over_commitment: Literal["refuse", "warn"] = "warn"
+    """what happens to a quota that would [guarantee more than the cluster has](operations.md#capacity): `warn` creates
+    it and reports it, `refuse` does not create it
+    """
     scheduler: Scheduler | None = None
+    """how [tasks are prioritized and idle compute is shared](#scheduler), for all teams of the cluster
+
+    Default: none: podshare leaves the scheduling policy unchanged
+    """
     namespace_hardening: Annotated[Literal["off", "report", "enforce"], BeforeValidator(off)] = "off"
+    """`off`, `report` or `enforce`: how pods are restricted to [their team's namespace](#namespace_hardening)"""
     kubernetes_api: bool = True
+    """`false` where podshare cannot reach the cluster's API, for example with a private endpoint: podshare then [asks a
+    person](operations.md#without-the-kubernetes-api) to apply the objects inside the cluster
+    """
     administrators: Annotated[tuple[Administrator, ...], Field(max_length=100)] = ()
+    """up to 100 principals that may access [every namespace of the cluster](security.md#doors): ARNs of access entries,
+    and `User NAME` or a group's name in cluster role bindings. When set, only this list counts
+
+    Default: everybody with cluster-wide access at podshare's first reading
+    """
 
     def is_same_as(self, other: "Cluster") -> bool:
         """Whether another record is of the same EKS cluster."""
@@ -140,13 +170,39 @@ class Dataset(_Record):
 
     name: RecordName
     account: AccountId
+    """the account that owns the bucket"""
     region: Region
+    """the bucket's Region"""
     bucket: Bucket
+    """the name of a general purpose bucket, 3 to 63 characters; directory buckets and access point aliases are not
+    allowed. It must be in `BucketNames` of the account's member stack
+    """
     prefix: Prefix = ""
+    """at most 512 characters including the final slash, counted from the bucket's root; ends with `/`, which is added
+    if it is missing, so that `images` does not grant `images-private/`
+
+    Default: empty: the whole bucket
+    """
     kms_key: KmsKey | None = None
+    """the ARN of the [customer managed KMS key](#customer-managed-keys) that encrypts the objects, of the same account
+    and Region; no alias. It must be in `KmsKeyArns` of the account's member stack.
+    """
     vpc: Vpc | None = None
+    """the id of a VPC (`vpc-…`): the dataset's access points answer only requests from that VPC, through its S3
+    endpoint. Not with `data_role: target`.
+
+    Default: none: from anywhere
+    """
     data_role: Literal["access_point", "target"] = "access_point"
+    """`target`: pods use the bucket as [a role in its account](#roles-in-the-data-account), without an access point"""
     other_principals: Annotated[tuple[OtherPrincipal, ...], Field(max_length=100)] = ()
+    """up to 100 principals to which the owner [gives access to the data](security.md#the-owners-own) besides podshare's
+    teams, as `podshare access audit` shows them: an ARN of one account (its root means everybody in it), `service:`
+    and a service's name, or `anybody with` and a condition. Principals of the data account need no entry. When set,
+    only this list counts
+
+    Default: everybody with access at podshare's first reading
+    """
 
     def holds(self, prefix: str) -> bool:
         """Whether a grant's prefix lies in the dataset; both count from the bucket's root, and none means all of it."""
@@ -198,15 +254,20 @@ class AccountTag(_Part):
     """A tag of an account in AWS Organizations, compared exactly."""
 
     key: TagKey
+    """the tag's key, at most 128 characters"""
     value: TagValue
+    """its value, at most 256 characters; may be empty"""
 
 
 class Selection(_Part):
     """Accounts of the organization, chosen again at every reconciliation: those of a unit, or those with a tag."""
 
     organizational_unit: OrganizationalUnit | None = None
+    """the id of an OU (`ou-…`) or of the root (`r-…`): selects the accounts in it and in all OUs below"""
     account_tag: AccountTag | None = None
+    """a [tag](#account_tag) that the accounts have in AWS Organizations"""
     exclude_accounts: Annotated[tuple[AccountId, ...], Field(max_length=MOST_MEMBERS)] = ()
+    """accounts that the selector excludes, at most 500; only beside a selector"""
 
     @model_validator(mode="after")
     def _one_selector(self) -> Self:
@@ -238,8 +299,22 @@ class MemberRole(_Part):
     """By which role scientists work: podshare's own, one that is there, or a permission set's."""
 
     existing_role: RoleName | None = None
+    """path and name of a role that the account already has, such as `research/LanguageResearcher`; not one of
+    podshare's own. podshare attaches the member stack's policy `podshare-assume-cluster-access-<stack id>` to it and
+    changes nothing else.
+    """
     permission_set: PermissionSet | None = None
+    """the name of an IAM Identity Center permission set, at most 32 characters. podshare only trusts its role: the
+    permission set must itself allow `sts:AssumeRole`, with an inline policy that allows `sts:AssumeRole`,
+    `sts:TagSession` and `sts:SetSourceIdentity` on `arn:aws:iam::111111111111:role/podshare/*`, the cluster's
+    account. Do not use the member stack's policy: its name differs from account to account.
+    """
     trusted_by: tuple[PrincipalName, ...] | None = None
+    """`role/<path and name>` or `user/<path and name>` of that account: who may assume the role that podshare creates.
+    Excludes `existing_role` and `permission_set`.
+
+    Default: everybody whom the account's administrators allow
+    """
 
     @model_validator(mode="after")
     def _one_kind_of_role(self) -> Self:
@@ -267,7 +342,12 @@ class Membership(MemberRole, Selection):
     """Who works for a team: the scientists of one account, or of every selected one, by exactly one kind of role."""
 
     account: AccountId | None = None
+    """the scientists' account. A line has exactly one of this field, `organizational_unit` and `account_tag`."""
     expires: Moment | None = None
+    """the [expiration](#expirations) of this line
+
+    Default: never
+    """
 
     @model_validator(mode="after")
     def _account_or_selector(self) -> Self:
@@ -321,18 +401,26 @@ class AcceleratorPartition(_Part):
     """A share of accelerators by MIG profile (SageMaker AcceleratorPartitionConfig)."""
 
     type: Profile
+    """a MIG profile that SageMaker knows, such as `mig-1g.5gb`"""
     count: Amount
+    """how many"""
 
 
 class QuotaResource(_Part):
     """One line of a compute quota: whole instances, or accelerators, vCPUs, memory or partitions of them."""
 
     instance_type: InstanceType
+    """such as `ml.p5.48xlarge`; the cluster must have it"""
     count: Amount | None = None
+    """whole instances; excludes all fields below"""
     accelerators: Amount | None = None
+    """a number of accelerators"""
     vcpu: Quantity | None = None
+    """a number of vCPUs"""
     memory_gib: Quantity | None = None
+    """memory in GiB"""
     accelerator_partition: AcceleratorPartition | None = None
+    """a share of accelerators by MIG profile; excludes `accelerators`"""
 
     @model_validator(mode="after")
     def _instances_or_parts(self) -> Self:
@@ -354,8 +442,11 @@ class Sharing(_Part):
     """
 
     strategy: Literal["Lend", "DontLend", "LendAndBorrow"]
+    """`Lend`, `DontLend` or `LendAndBorrow`"""
     borrow_limit: Annotated[int, BeforeValidator(whole_number), Field(ge=0, le=10_000)] | None = None
+    """0 to 10,000 percent of the team's own quota; only with `LendAndBorrow`"""
     absolute_borrow_limits: Annotated[tuple[QuotaResource, ...], Field(max_length=15)] = ()
+    """at most 15 lines as in `resources`; only with `LendAndBorrow`"""
 
     @model_validator(mode="after")
     def _only_borrowers_have_limits(self) -> Self:
@@ -379,11 +470,20 @@ class Quota(_Part):
     """A team's compute quota: all that SageMaker's CreateComputeQuota can express, at most 15 lines."""
 
     description: Description = ""
+    """the quota's description in SageMaker, at most 1,024 characters"""
     resources: Annotated[tuple[QuotaResource, ...], Field(min_length=1, max_length=15)]
+    """1 to 15 [lines](#resources); an instance type (and partition type) at most once"""
     fair_share_weight: Annotated[int, BeforeValidator(whole_number), Field(ge=0, le=100)] = 0
+    """0 to 100; a greater weight gets idle compute first"""
     sharing: Sharing = Sharing(strategy="LendAndBorrow", borrow_limit=50)
+    """how idle compute is [lent and borrowed](#sharing)
+
+    Default: `LendAndBorrow` with `borrow_limit` 50
+    """
     preempt_team_tasks: Literal["Never", "LowerPriority"] = "LowerPriority"
+    """`LowerPriority` or `Never`"""
     active: bool = True
+    """`false` keeps the quota without enforcing it"""
 
     @model_validator(mode="after")
     def _each_type_once(self) -> Self:
@@ -395,7 +495,9 @@ class ClusterQuota(_Part):
     """A cluster that a team works on, and its compute quota there."""
 
     cluster: RecordName
+    """the name of a cluster record, each at most once"""
     quota: Quota
+    """the team's [compute quota](#quota) there"""
 
 
 def _quota_with_figures(quota: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -415,7 +517,9 @@ class ClusterQuotaTemplate(_Part):
     """A cluster that the teams of an enrollment work on, and their compute quota there."""
 
     cluster: RecordName
+    """the name of a cluster record, each at most once"""
     quota: QuotaTemplate
+    """the teams' [compute quota](#quota) there; a tag alone may stand for a figure"""
 
 
 def _one_or_several(value: object) -> str:
@@ -471,9 +575,20 @@ class DatasetGrant(_Part):
     """
 
     dataset: RecordName
+    """the name of a dataset record"""
     access: DatasetAccess
+    """`read` (get and list), or `read_write` (put, delete and multipart uploads as well)"""
     prefix: Prefix = ""
+    """**counted from the bucket's root**, like the dataset's own: it must begin with the dataset's prefix
+    (`drafts/vision/` of a dataset with `drafts/`)
+
+    Default: the dataset's
+    """
     expires: Moment | None = None
+    """the [expiration](#expirations) of this grant
+
+    Default: never
+    """
 
     @property
     def identity(self) -> str:
@@ -485,7 +600,9 @@ class ServiceAccount(_Part):
     """A Kubernetes service account of the team's namespace and the data that its pods reach."""
 
     name: KubernetesName
+    """a Kubernetes name, at most 63 characters; not `default`, which every pod without a named service account uses"""
     datasets: Annotated[tuple[DatasetGrant, ...], Field(max_length=50)] = ()
+    """a list of [grants](#datasets), at most 50"""
 
     @model_validator(mode="after")
     def _each_grant_once(self) -> Self:
@@ -502,11 +619,23 @@ class FileSystemGrant(_Part):
     """
 
     file_system: FileSystemId
+    """the file system's id (`fs-…`), in the cluster's account and Region and in `FileSystemArns` of its member stack"""
     dataset: RecordName
+    """the name of a dataset record, on each cluster at most once"""
     access: DatasetAccess
+    """`read`, or `read_write`: written files are exported to the bucket"""
     prefix: Prefix = ""
+    """as in [`datasets`](#datasets)
+
+    Default: the dataset's
+    """
     cluster: RecordName | None = None
+    """the cluster of the file system; required when the team has [several clusters](#cluster)"""
     expires: Moment | None = None
+    """the [expiration](#expirations) of this grant
+
+    Default: never
+    """
 
     @property
     def identity(self) -> str:
@@ -527,9 +656,16 @@ class RbacRule(_Part):
     """One rule of a Kubernetes Role (rbac.authorization.k8s.io/v1, PolicyRule), in the team's own namespace."""
 
     api_groups: Annotated[tuple[ApiGroup, ...], Field(min_length=1, max_length=10)]
+    """1 to 10, such as `kubeflow.org`; `""` is the core group"""
     resources: Annotated[tuple[KubernetesResource, ...], Field(min_length=1, max_length=30)]
+    """1 to 30, such as `configmaps` or `pods/exec`"""
     verbs: Annotated[tuple[KubernetesVerb, ...], Field(min_length=1, max_length=8)]
+    """1 to 8 of `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`"""
     resource_names: Annotated[tuple[ObjectName, ...], Field(max_length=30)] = ()
+    """at most 30 names of objects
+
+    Default: all
+    """
 
     @model_validator(mode="after")
     def _stays_in_the_namespace(self) -> Self:
@@ -548,7 +684,9 @@ class GroupRules(_Part):
     """What one of the team's Kubernetes groups may do in its namespace, beside the access policy."""
 
     group: KubernetesGroup
+    """one of `kubernetes_groups`"""
     rules: Annotated[tuple[RbacRule, ...], Field(min_length=1, max_length=20)]
+    """1 to 20 [rules](#rules)"""
 
 
 Preset = Literal["debug"]
@@ -571,19 +709,50 @@ class Team(_Record):
 
     name: TeamName
     cluster: Clusters
+    """the name of a cluster record, or a list of 1 to 10 [clusters with a quota each](#cluster)"""
     members: Annotated[tuple[Membership, ...], Field(max_length=MOST_MEMBERS)]
+    """a list of [members](#members), at most 500 lines; may be empty"""
     quota: Annotated[Quota | None, Field(validate_default=True)] = None
+    """the team's [compute quota](#quota) on the cluster: required with one cluster name; not allowed beside a list,
+    where each cluster has its own
+    """
     owner: Owner
+    """who is responsible for the team, such as a mail address: letters, digits, spaces and `_ . : / = + - @`, at most
+    256 characters (it becomes a tag, so it must not begin with `aws:`)
+    """
     reason: Reason
+    """why the team has this, at most 1,024 characters"""
     access: AccessKinds = Access.TRAINING
+    """what members may do in the team's namespace: one of the levels below, or a list of them"""
     access_role: Literal["per_member", "per_team"] = "per_member"
+    """`per_team`: all members share [one cluster access role](#one-role-for-all-members)"""
     service_accounts: Annotated[tuple[ServiceAccount, ...], Field(max_length=MOST_SERVICE_ACCOUNTS)] = ()
+    """a list of [service accounts](#service_accounts), at most 100"""
     file_systems: Annotated[tuple[FileSystemGrant, ...], Field(max_length=MOST_FILE_SYSTEM_GRANTS)] = ()
+    """datasets that the team's pods [mount](#file_systems), at most 40 lines"""
     kubernetes_groups: Annotated[tuple[KubernetesGroup, ...], Field(max_length=10)] = ()
+    """at most 10 Kubernetes groups that every member belongs to; each begins with `podshare:<team>:` (with the hub's
+    `Prefix`), and its last part has at most 40 lowercase letters, digits and hyphens
+    """
     rbac: Rbac = ()
+    """what members may do in the team's namespace in addition to `access`: [`debug`](#rbac), or a list of [rules for
+    these groups](#rbac); at most 10, each group once
+    """
     deletion_protection: bool = False
+    """`true`: the team survives the deletion of its record. Deleting the record is then an error in the team's status;
+    to delete the team, first set this to `false`.
+    """
     on_delete: OnDelete = DELETE_WORK
+    """what happens to the work in the team's namespace when the team is deleted and [has
+    drained](operations.md#reserved-team-names): `delete_work` deletes everything that can run (jobs of every kind,
+    Deployments and similar kinds, spaces, models, pods), `keep_work` leaves it to a person. Secrets, ConfigMaps and
+    volume claims are never deleted.
+    """
     expires: Moment | None = None
+    """the [expiration](#expirations) of the whole team: access, data and quota are revoked, the record stays
+
+    Default: never
+    """
 
     _quota_for_each_cluster = field_validator("quota")(_one_quota_for_each_cluster)
 
@@ -663,13 +832,26 @@ class TeamTemplate(_Part):
     """
 
     cluster: ClusterTemplates
+    """the name of a cluster record, or a list of 1 to 10 [clusters with a quota each](#cluster)"""
     quota: Annotated[QuotaTemplate | None, Field(validate_default=True)] = None
+    """the [compute quota](#quota) on the cluster: required with one cluster name, not allowed beside a list; its
+    numbers, and those in the list, may be placeholders
+    """
     owner: Annotated[str, text(None, 256)]
+    """who is responsible for the team; may contain placeholders"""
     reason: Reason
+    """why the team has this, at most 1,024 characters; may contain placeholders"""
     access: AccessKinds = Access.TRAINING
+    """what the account's people may do in the namespace"""
     rbac: Preset | None = None
+    """only [`debug`](#rbac): an enrolled team has no groups of its own"""
     service_accounts: Annotated[tuple[ServiceAccount, ...], Field(max_length=MOST_SERVICE_ACCOUNTS)] = ()
+    """a list of [service accounts](#service_accounts), at most 100"""
     member: MemberRole = MemberRole()
+    """[the role](#member) that the account's people use
+
+    Default: the role that podshare creates
+    """
 
     _quota_for_each_cluster = field_validator("quota")(_one_quota_for_each_cluster)
 
@@ -685,6 +867,7 @@ class Enrollment(_Record, Selection):
 
     name: EnrollmentName
     team: TeamTemplate
+    """[the record of each account's team](#team)"""
 
     @model_validator(mode="after")
     def _selects(self) -> Self:
@@ -701,10 +884,15 @@ class Approval(_Record):
 
     name: TeamName
     plan: Hash
+    """the plan's hash from the team's status, twelve hexadecimal digits"""
     owner: Owner
+    """who approved, as a team's `owner`"""
     reason: Reason
+    """why, at most 1,024 characters"""
     confirmed: Moment | None = None
+    """when the revocations were confirmed, a timestamp; together with `losses`"""
     losses: Annotated[tuple[Hash, ...], Field(max_length=MOST_LOSSES)] = ()
+    """the confirmed revocations: a hash of each, twelve hexadecimal digits, at most 10,000"""
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> Self:
@@ -718,7 +906,9 @@ class Block(_Record):
 
     name: AccountId
     reason: Reason
+    """why, at most 1,024 characters"""
     owner: Owner
+    """who blocked it, as a team's `owner`"""
 
 
 class Pause(_Record):
@@ -726,4 +916,6 @@ class Pause(_Record):
 
     name: Literal["all"]
     reason: Reason
+    """why, at most 1,024 characters"""
     owner: Owner
+    """who paused, as a team's `owner`"""
