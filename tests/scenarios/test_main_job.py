@@ -170,12 +170,12 @@ def test_the_execution_tells_the_story(world: World) -> None:
     for state in (
         "LeaseTeam",
         "PlanTeam",
-        "RevokeAccess",
         "ProvideAccess",
         "VerifyTeam",
         "RecordOutcome",
     ):
         assert state in entered
+    assert "RevokeAccess" not in entered  # nothing is revoked from a new team
     text = json.dumps(events, default=str)
     assert "member 222222222222" in text
     assert "service account trainer" in text
