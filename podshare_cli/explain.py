@@ -30,10 +30,11 @@ def explain(options: Options, path: Path = "") -> None:
         kinds = [{"kind": kind, "meaning": _about(model)} for kind, model in RECORDS.items()]
         return options.show(kinds, lambda: _table(kinds))
     field, parts = _at(path)
-    inner = [one for part in parts for one in fields_of(part)]
+    inner = [inner_field for part in parts for inner_field in fields_of(part)]
     about = field.as_dict() if field else {"kind": path, "meaning": _about(parts[0])}
     return options.show(
-        {**about, "path": path, "fields": [one.as_dict() for one in inner]}, lambda: _view(path, about, inner)
+        {**about, "path": path, "fields": [inner_field.as_dict() for inner_field in inner]},
+        lambda: _view(path, about, inner),
     )
 
 
@@ -60,7 +61,7 @@ def _at(path: str) -> "tuple[RecordField | None, tuple[type[BaseModel], ...]]":
     parts: tuple[type[BaseModel], ...] = (_model_of(kind),)
     field, at = None, kind
     for name in names:
-        fields = {one.name: one for part in parts for one in fields_of(part)}
+        fields = {inner.name: inner for part in parts for inner in fields_of(part)}
         if name not in fields:
             raise _unknown(f"No field {name} in {at}.", name, fields, f"podshare explain {at}")
         field, at = fields[name], f"{at}.{name}"
@@ -76,13 +77,13 @@ def _model_of(kind: str) -> "type[BaseModel]":
     return RECORDS[kind]
 
 
-def _unknown(what: str, name: str, known: Any, listing: str) -> Failure:
+def _unknown(error: str, name: str, known: Any, listing: str) -> Failure:
     from podshare.registry.wording import closest
     from podshare_cli.failures import INVALID
 
     likely = closest(name, known)
     meant = f" Did you mean {likely}?" if likely else ""
-    return Failure(f"{what}{meant}", f"List what there is: `{listing}`.", INVALID)
+    return Failure(f"{error}{meant}", f"List what there is: `{listing}`.", INVALID)
 
 
 def _about(model: "type[BaseModel]") -> str:
@@ -99,8 +100,12 @@ def _view(path: str, about: dict[str, Any], inner: "list[RecordField]") -> "Rend
     if "type" in about:
         facts += [f"type: {escape(about['type'])}", f"default: {escape(about.get('default', 'none: it is required'))}"]
     rows = [
-        {"field": one.name, "default": "required" if one.required else one.as_dict()["default"], "meaning": one.text}
-        for one in inner
+        {
+            "field": field.name,
+            "default": "required" if field.required else field.as_dict()["default"],
+            "meaning": field.text,
+        }
+        for field in inner
     ]
     return Group(*facts, *([_table(rows)] if rows else []))
 

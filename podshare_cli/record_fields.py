@@ -96,7 +96,7 @@ def _type(node: Schema, definitions: Mapping[str, Schema], parts: dict[str, type
             return "object"
         return _type(definitions[name], definitions, parts)
     if choices := node.get("anyOf", node.get("oneOf")):
-        return ", or ".join(_type(one, definitions, parts) for one in choices if one.get("type") != "null")
+        return ", or ".join(_type(choice, definitions, parts) for choice in choices if choice.get("type") != "null")
     if values := node.get("enum", [node["const"]] if "const" in node else []):
         return f"one of {', '.join(map(str, values))}" if len(values) > 1 else str(values[0])
     if node.get("type") == "array":
@@ -130,7 +130,7 @@ def documentation(model: type[BaseModel], field: str) -> str:
 def _docstrings() -> Mapping[tuple[str, str], str]:
     """The docstrings of all fields, by class and field: Python keeps none at run time (PEP 257)."""
     classes = [node for node in ast.parse(inspect.getsource(records)).body if isinstance(node, ast.ClassDef)]
-    return {(one.name, field): text for one in classes for field, text in _documented(one)}
+    return {(owner.name, field): text for owner in classes for field, text in _documented(owner)}
 
 
 def _documented(owner: ast.ClassDef) -> Iterator[tuple[str, str]]:
