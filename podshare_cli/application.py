@@ -10,7 +10,19 @@ from typing import Annotated, Any
 import typer
 import typer.main
 
-from podshare_cli import access, account, approve, capacity, explain, pause, record_commands, sandbox, sweep, team
+from podshare_cli import (
+    access,
+    account,
+    approve,
+    capacity,
+    explain,
+    pause,
+    record_commands,
+    sandbox,
+    sweep,
+    team,
+    validate,
+)
 from podshare_cli.doctor import command as doctor
 from podshare_cli.failures import INVALID, Failure
 from podshare_cli.failures import explain as explain_failure
@@ -66,6 +78,14 @@ app.command(
     epilog=examples("podshare explain", "podshare explain team.quota.sharing", "podshare explain dataset --json"),
 )(explain.explain)
 app.command("schema", epilog=examples("podshare schema > records.json", "podshare schema team"))(explain.schema)
+app.command(
+    "validate",
+    epilog=examples(
+        "podshare validate examples/registry",
+        "podshare validate records --format github",
+        "podshare validate records --format sarif > podshare.sarif",
+    ),
+)(validate.validate)
 app.add_typer(sandbox.app, name="sandbox")
 app.command("demo", epilog=examples("podshare demo", "podshare demo --verbose"))(sandbox.demo)
 

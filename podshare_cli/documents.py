@@ -65,18 +65,27 @@ def read_records(files: Sequence[str], kinds: Iterable[str]) -> Read:
 
     Raises Failure (exit code 2) with every problem of every record, and for records of other kinds than ``kinds``.
     """
-    allowed = tuple(kinds)
-    problems: list[LocatedProblem] = []
-    read = Read()
-    for written in _written(files, problems):
-        found = [*_problems(written, allowed, read)]
-        problems += map(written.located, found)
-        if not found:
-            read.written[written.item["id"]] = written
+    read, problems = check_records(files, kinds)
     if problems:
         many = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise invalid(f"{many} in {', '.join(map(_shown, files))}; nothing was written", problems=problems)
     return read
+
+
+def check_records(files: Sequence[str], kinds: Iterable[str]) -> tuple[Read, list[LocatedProblem]]:
+    """The valid records of all files, and every problem of the others. A directory is read with all below it.
+
+    Raises Failure (exit code 2) for a file that cannot be read.
+    """
+    allowed = tuple(kinds)
+    problems: list[LocatedProblem] = []
+    read = Read()
+    for written in _written([path for file in files for path in _files_of(file)], problems):
+        record_problems = [*_problems(written, allowed, read)]
+        problems += map(written.located, record_problems)
+        if not record_problems:
+            read.written[written.item["id"]] = written
+    return read, problems
 
 
 def to_yaml(item: Mapping[str, Any]) -> str:
@@ -118,6 +127,15 @@ def _report_empty(file: str) -> None:
     if file == STDIN:  # most likely the command before it in the pipe has failed
         raise invalid("Standard input is empty.", "Check the command that writes to the pipe.")
     say(f"{file} contains no records: nothing to do.")
+
+
+def _files_of(file: str) -> list[str]:
+    """The file, or the YAML files of a directory and of all below it, without hidden ones."""
+    folder = Path(file)
+    if file == STDIN or not folder.is_dir():
+        return [file]
+    paths = sorted(path for path in folder.rglob("*") if path.suffix in (".yaml", ".yml") and path.is_file())
+    return [str(path) for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
 def _text(file: str) -> str:

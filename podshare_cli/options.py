@@ -30,7 +30,10 @@ Prefix = Annotated[
     typer.Option("--prefix", help="The prefix of this installation's names (or podshare).", rich_help_panel=_PANEL),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print only JSON, for scripts.", rich_help_panel=_PANEL)]
-Files = Annotated[list[str], typer.Argument(metavar="FILE…", help="YAML files with records; - reads standard input.")]
+Files = Annotated[
+    list[str],
+    typer.Argument(metavar="FILE…", help="YAML files with records, or directories of them; - reads standard input."),
+]
 Yaml = Annotated[bool, typer.Option("--yaml", help="Print YAML that `put` accepts.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
