@@ -1,5 +1,6 @@
 """An AWS organization in one process, strict where AWS is: see :class:`podshare_sandbox.sandbox.Sandbox`."""
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 from podshare_sandbox import service_models
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
 __all__ = ["Sandbox"]
 
 service_models.share()  # before moto is imported, which parses a good deal
+# nearly all of what is made is here to stay, and looking through it again and again takes a tenth of the time
+gc.set_threshold(20_000, 20, 20)
 
 
 def __getattr__(name: str) -> Any:

@@ -316,6 +316,7 @@ def _model_files(loader: Loader) -> list[str]:
 
 def main() -> None:
     """Prepare, serve, and in a fork run what was asked for."""
+    gc.set_threshold(20_000, 20, 20)  # forks too keep most of what they make: modules, models and clients
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the sandbox, which closes the socket
     _import_libraries()
     _read_headers_quickly()

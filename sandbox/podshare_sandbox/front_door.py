@@ -180,6 +180,7 @@ class FrontDoor:
                 authority = virtual_host.certificate_authority if virtual_host else self._authority
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
                 context.set_alpn_protocols(["http/1.1"])
+                context.num_tickets = 0  # Python's clients resume no session
                 authority.issue_cert(host, key_type=trustme.KeyType.ECDSA).configure_cert(context)
                 self._contexts[host] = context
             return self._contexts[host]

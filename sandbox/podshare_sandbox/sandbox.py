@@ -81,7 +81,6 @@ _LIMITS = (
 # wait for others, nor those that hand on events
 _SERIAL_SERVICES = {"dynamodb", "eks", "fsx", "iam", "kms", "organizations", "s3control", "sagemaker", "sts"}
 _state_lock = threading.RLock()
-_COLLECTIONS = (20_000, 20, 20)  # Python's own are (700, 10, 10)
 _LOOK_PAUSE = 0.01  # real seconds between two looks at what controllers do
 
 
@@ -133,6 +132,7 @@ class Sandbox:
         """Start with an empty organization; returns itself. Raises RuntimeError if a sandbox runs already."""
         if botocore_stubber.enabled:
             raise RuntimeError("another sandbox (or moto) runs in this process already")
+        _spare_the_collector()
         clock.set_scale(self._time_scale)
         consistency.begin(None)
         self._moto = mock_aws(config={"stepfunctions": {"execute_state_machine": True}})
@@ -146,7 +146,6 @@ class Sandbox:
             delivery.listen("aws.organizations", self._stack_sets.organization_changed)
             cloudformation.serve(self.stack, lambda: list(self._stacks.values()), self._stack_sets)
             authorization.clear_decisions()
-            _spare_the_collector()
         except BaseException:
             self.stop()
             raise
@@ -363,14 +362,10 @@ class Sandbox:
 
 
 def _spare_the_collector() -> None:
-    """Let Python's garbage collector look no more through what is here to stay, and look seldom through the rest.
-
-    moto, botocore and their models are half a million objects, and each full collection looks at all of them: a tenth
-    of the sandbox's time. Collections of what came later, which is mostly state that stays too, are another tenth.
-    """
-    gc.collect()
+    """Let Python's garbage collector look no more through moto, botocore and their models: half a million objects."""
+    if gc.get_freeze_count():
+        gc.collect()  # what is left of the sandbox before
     gc.freeze()
-    gc.set_threshold(*_COLLECTIONS)
 
 
 def _install(front_door: FrontDoor, *, run_uploaded_code: bool) -> None:

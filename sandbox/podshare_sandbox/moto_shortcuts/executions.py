@@ -1,7 +1,5 @@
 """Step Functions: an execution's data, which are JSON, and its events."""
 
-import copy
-from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,22 +11,17 @@ from moto.stepfunctions.parser.asl.component.state.exec import execute_state
 from moto.stepfunctions.parser.asl.component.state.exec.state_map import state_map
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service
 from moto.stepfunctions.parser.asl.eval import states
-from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.event import event_manager
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 
 from podshare_sandbox.json_copy import json_copy
 from podshare_sandbox.moto_repair import repair
 
-_PATHS = 500
-
 
 def install() -> None:
     """Take the shortcuts. Raises RuntimeError where a symbol of moto is gone."""
     for module in (states, result_path, string_expression, execute_state, state_map, state_task_service, event_manager):
         repair(module, "copy", _copying_json)
-    repair(result_path, "parse", _parsing_paths_once)
-    repair(Environment, "program_state", _copying_the_state_alone)
     repair(EventManager, "get_event_history", _copying_no_event)
     repair(Component, "__str__", _naming_the_class)
 
@@ -36,20 +29,6 @@ def install() -> None:
 def _copying_json(_stock: Any) -> Any:
     """moto copies all that an execution knows for each look at it, as if it could be anything: a third of its time."""
     return SimpleNamespace(deepcopy=json_copy)
-
-
-def _parsing_paths_once(stock: Any) -> Any:
-    """moto builds a parser for each ``ResultPath`` that it comes by; the parsed path takes the data as arguments."""
-    return lru_cache(maxsize=_PATHS)(stock)
-
-
-def _copying_the_state_alone(_stock: Any) -> Any:
-    """What a program's state refers to is replaced, never changed."""
-
-    def program_state(self: Environment) -> Any:
-        return copy.copy(self._program_state)
-
-    return program_state
 
 
 def _naming_the_class(_stock: Any) -> Any:

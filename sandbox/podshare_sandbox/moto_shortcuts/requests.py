@@ -13,7 +13,6 @@ from urllib.parse import unquote, urlsplit
 
 from moto import backend_index, backends, settings
 from moto.core import responses
-from moto.core.base_backend import BackendDict
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.constants import MISSING
 from moto.core.model import Shape
@@ -47,7 +46,6 @@ def install() -> None:
     repair(SmithyRule, "_compile_builder", _building_nothing)
     repair(BaseResponse, "_get_action_from_method_and_request_uri", _routing_once)
     repair(Request, "from_primitives", _building_an_environment)
-    repair(BackendDict, "__getitem__", _finding_what_is_there)
     repair(responses, "gen_amzn_requestid_long", _drawing_at_once)
     repair(BotocoreStubber, "process_request", _finding_handlers_once)
     repair(settings, "ec2_load_default_amis", _knowing_no_images)
@@ -211,16 +209,6 @@ def _environment(method: str, url: str, headers: Any, body: bytes) -> dict[str, 
         if name.lower() != "transfer-encoding":
             environment[environ_key_for_header(name)] = value.decode() if isinstance(value, bytes) else value
     return {**environment, "CONTENT_LENGTH": str(len(body))}
-
-
-def _finding_what_is_there(stock: Any) -> Any:
-    """moto takes a lock, and makes sure that the account's backends are registered, at each of ten looks a request."""
-
-    def getitem(self: BackendDict[Any], account_id: str) -> Any:
-        found = self.get(account_id)  # what is there has been registered
-        return stock(self, account_id) if found is None else found
-
-    return getitem
 
 
 def _drawing_at_once(_stock: Any) -> Any:

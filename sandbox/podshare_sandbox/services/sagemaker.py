@@ -13,9 +13,7 @@ Sources: SageMaker API Reference (all operations and limits, as in botocore's mo
 "SageMaker HyperPod task governance" with its pages on policies, setup, and troubleshooting.
 """
 
-import gzip
 import ipaddress
-import json
 import re
 import secrets
 import string
@@ -24,13 +22,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from threading import RLock
 from typing import Any
 
-import moto
 from botocore.model import StructureShape
 from moto.core.exceptions import ServiceException
+from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.sagemaker.models import SageMakerModelBackend, sagemaker_backends
 
 from podshare_sandbox import clock, consistency
@@ -66,7 +63,7 @@ class Capacity:
 @cache
 def capacity(instance_type: str) -> Capacity | None:
     """What an instance of a type such as ``ml.p5.48xlarge`` offers, as EC2 publishes it; None where it does not."""
-    described = _published().get(instance_type.removeprefix("ml."))
+    described = INSTANCE_TYPES.get(instance_type.removeprefix("ml."))
     if described is None:
         return None
     gpus = (described.get("GpuInfo") or {}).get("Gpus", [])
@@ -79,13 +76,6 @@ def capacity(instance_type: str) -> Capacity | None:
         (described["NetworkInfo"].get("EfaInfo") or {}).get("MaximumEfaInterfaces", 0),
         "aws.amazon.com/neurondevice" if devices else "nvidia.com/gpu",
     )
-
-
-@cache
-def _published() -> dict[str, Any]:
-    """DescribeInstanceTypes of all types, from moto's copy: importing its EC2 takes more than a second."""
-    path = Path(moto.__file__).parent / "ec2" / "resources" / "instance_types.json.gz"
-    return dict(json.loads(gzip.decompress(path.read_bytes())))
 
 
 _ANY_ACCOUNT = "123456789012"
