@@ -28,12 +28,14 @@ import sys
 import time
 import traceback
 import types
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 import pydantic
 from botocore.exceptions import DataNotFoundError
 from botocore.hooks import EventAliaser
@@ -269,8 +271,11 @@ def _find_services() -> None:
         _loader().list_available_services(kind)
 
 
-def _share_names() -> None:
-    """A client registers some hundred handlers, and botocore works out their names anew for each client."""
+def _share_names(parsed: Mapping[str, Any]) -> None:
+    """A client registers some hundred handlers, and botocore works out their names anew for each client.
+
+    They are learned from clients that are never used, and made of models that are ``parsed`` already.
+    """
     stock = EventAliaser.__init__
     names: dict[str, str] = {}
 
@@ -280,24 +285,46 @@ def _share_names() -> None:
             self.__dict__["_alias_name_cache"] = names
 
     EventAliaser.__init__ = init  # type: ignore[assignment,method-assign]  # in this process alone
-    session = boto3.Session("none", "none", "none", "us-west-2")
+    loader = _loader()
+    loader.file_loader = _ParsedFiles(parsed)
+    core = botocore.session.Session()
+    core.register_component("data_loader", loader)
+    session = boto3.Session("none", "none", "none", "us-west-2", botocore_session=core)
     for service in _SERVICES:
         session.client(service)  # type: ignore[call-overload]  # the name is no literal
 
 
-def _parse_models() -> None:
-    """Parse botocore's larger files once. The first loader of a fork gets what was parsed, any other its own.
+class _ParsedFiles(JSONFileLoader):
+    """Those that clients edit while they are made, or that S3's edit later, are parsed again."""
 
-    Nothing is shared, since botocore changes models in place.
-    """
+    def __init__(self, parsed: Mapping[str, Any]) -> None:
+        self._parsed = parsed
+
+    def load_file(self, file_path: str) -> Any:
+        path = Path(file_path)
+        is_edited = path.name == "endpoints" or path.parts[-3] in ("s3", "s3control")
+        return (None if is_edited else self._parsed.get(str(path))) or super().load_file(file_path)
+
+
+def _parsed_models() -> dict[str, Any]:
+    """botocore's larger files, by their paths."""
     parsed: dict[str, Any] = {}
-    loader, load_file = _loader(), JSONFileLoader.load_file
+    loader = _loader()
     for name in _model_files(loader):
         for path in loader.search_paths:
             file_path = str(Path(path, name))
-            content = load_file(loader.file_loader, file_path)
+            content = loader.file_loader.load_file(file_path)
             if content is not None:
                 parsed[file_path] = content
+    return parsed
+
+
+def _hand_out_models(parsed: dict[str, Any]) -> None:
+    """The first loader of a fork gets what was parsed, any other its own.
+
+    Nothing is shared, since botocore changes models in place.
+    """
+    load_file = JSONFileLoader.load_file
 
     def load_parsed_file(self: JSONFileLoader, file_path: str) -> Any:
         return parsed.pop(str(file_path), None) or load_file(self, file_path)
@@ -321,8 +348,9 @@ def main() -> None:
     _import_libraries()
     _read_headers_quickly()
     _find_services()
-    _share_names()
-    _parse_models()
+    parsed = _parsed_models()
+    _share_names(parsed)
+    _hand_out_models(parsed)
     _keep_what_is_here()
     launch = ForkServer(socket.socket(fileno=int(sys.argv[1]))).serve()
     if launch:
