@@ -7,6 +7,7 @@ Seconds are of the CPU, the median of three processes; memory is the peak of a p
 
 import json
 import random
+import re
 import resource
 import statistics
 import subprocess
@@ -67,6 +68,15 @@ def _run_in_a_process() -> dict[str, float]:
     return found
 
 
+def _peak_megabytes() -> float:
+    """The peak of this process alone: to Linux's ru_maxrss also counts what the process had that started it."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        (kibibytes,) = re.findall(r"^VmHWM:\s+(\d+) kB$", status.read_text(encoding="utf-8"), re.MULTILINE)
+        return int(kibibytes) * 1024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MEGABYTE
+
+
 def plan_all(teams: int = TEAMS) -> dict[str, float]:
     """Plan each of ``teams`` teams once. Raises ValueError where a record is refused, or a plan is not empty."""
     accounts, datasets, clusters = _accounts(), _datasets(), _clusters()
@@ -79,7 +89,7 @@ def plan_all(teams: int = TEAMS) -> dict[str, float]:
     seconds = time.process_time() - began
     if not all(observed) or any(found.changes for found in plans):
         raise ValueError("a team has no resources, or a plan that is not empty")
-    return {"seconds": seconds, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MEGABYTE}
+    return {"seconds": seconds, "megabytes": _peak_megabytes()}
 
 
 def _desired(
