@@ -86,6 +86,18 @@ def test_each_state_that_an_execution_enters_takes_its_latency(sandbox: Sandbox)
     ]
 
 
+def test_the_pace_changes_while_the_sandbox_runs(sandbox: Sandbox) -> None:
+    """Preparation need not wait: latencies and the scale of time hold from then on, and counting begins again."""
+    ask(sandbox, "iam", "list_roles", {})
+    sandbox.set_pace({"iam:ListUsers": 50.0}, SCALE)
+    try:
+        assert sandbox.requests == []
+        assert ask(sandbox, "iam", "list_users", {}) >= 50.0 * SCALE
+        assert [asked.name for asked in sandbox.requests] == ["iam:ListUsers"]
+    finally:
+        sandbox.set_pace(LATENCIES, SCALE)
+
+
 def test_a_latency_is_not_negative() -> None:
     """There is no sandbox with a latency below zero."""
     with pytest.raises(ValueError, match="iam:GetRole"):
