@@ -1,11 +1,14 @@
 """One reconciliation of a team at a time: leases, fences, takeovers, and shared documents."""
 
+import datetime
 import json
 import threading
 from typing import Any
 
 import pytest
 
+from podshare.aws.tables import to_item
+from podshare.reconcile.handed_over import written
 from tests.builders import a_team_item
 from tests.scenarios.world import HUB, IMAGES, LANGUAGE, REGION, TEXT, VISION, World
 
@@ -58,6 +61,49 @@ def test_a_function_that_outlived_its_execution_changes_nothing(world: World) ->
         old = apply_cut(world, "bravo", int(lease["fence"]), int(lease["generation"]) - 1, key)
     assert (stale["status"], old["status"]) == ("superseded", "superseded")
     assert made == []
+
+
+def held_anew(world: World, team: str) -> tuple[int, int]:
+    """The numbers of the team's lease under a fence that no function has seen yet."""
+    lease = world.state("lease", f"team#{team}")
+    fence, generation = int(lease["fence"]) + 10, int(lease["generation"])
+    world.sandbox.client("dynamodb").put_item(TableName="podshare-state", Item=to_item({**lease, "fence": fence}))
+    return fence, generation
+
+
+def handed_over(world: World, team: str, fence: int, generation: int, as_of: datetime.datetime) -> None:
+    """A plan's row that says that nothing is desired."""
+    numbers = {"fence": fence, "generation": generation, "as_of": as_of.isoformat(), "document": written({})}
+    item = {"id": f"plan#{team}", "part": "desired", **numbers}
+    world.sandbox.client("dynamodb").put_item(TableName="podshare-state", Item=to_item(item))
+
+
+@pytest.mark.parametrize("row", ["none", "of another hold", "of another generation", "too old", "its own"])
+def test_only_a_fresh_plan_of_its_own_hold_counts(world: World, row: str) -> None:
+    """Whoever applies a change goes by what its plan hands over; without that, it reads what the records ask for."""
+    world.put_team("india", members=[{"account": VISION}], service_accounts=[])
+    key = f"access_entry|{HUB}|{REGION}|hyperpod-eks|{world.cluster_access_role('india', VISION)}"
+    fence, generation = held_anew(world, "india")
+    now = datetime.datetime.now(datetime.UTC)
+    world.sandbox.client("dynamodb").delete_item(
+        TableName="podshare-state", Key=to_item({"id": "plan#india", "part": "desired"})
+    )
+    match row:
+        case "of another hold":
+            handed_over(world, "india", fence - 1, generation, now)
+        case "of another generation":
+            handed_over(world, "india", fence, generation - 1, now)
+        case "too old":
+            handed_over(world, "india", fence, generation, now - datetime.timedelta(minutes=2))
+        case "its own":
+            handed_over(world, "india", fence, generation, now)
+    before = len(world.sandbox.decisions)
+    applied = apply_cut(world, "india", fence, generation, key)
+    read = {one.action for one in world.sandbox.decisions[before:] if "podshare-apply-cluster" in one.principal}
+    assert applied["status"] == "done"
+    assert applied["detail"] == ("absent" if row == "its own" else "as desired")
+    assert ("dynamodb:BatchGetItem" in read) == (row != "its own")
+    assert world.reconcile("india")["state"] == "READY"
 
 
 def test_a_planner_without_the_lease_keeps_nothing(world: World) -> None:

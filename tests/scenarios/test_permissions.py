@@ -44,6 +44,10 @@ UNUSED = {
     ("podshare-execution-ended", "*"): "after a failed execution (test_takeover)",
     ("podshare-lease-team", "states:DescribeExecution"): "where another execution holds the lease (test_one_at_a_time)",
     ("podshare-lease-team", "dynamodb:GetItem"): "where a run starts over (test_one_at_a_time)",
+    **{
+        (f"podshare-apply-{kind}", "dynamodb:BatchGetItem"): "where no fresh plan is handed over (test_one_at_a_time)"
+        for kind in ("cluster", "data", "identity", "kubernetes")
+    },
     ("podshare-organization-changed", "sqs:SendMessage"): "for an event that fails again and again",
     ("podshare-organization", "organizations:ListParents"): "where Organizations returns no path of an account",
     ("podshare-nightly-sweep", "sqs:SendMessage"): "for a sweep that cannot be started",
