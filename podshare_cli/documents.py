@@ -135,7 +135,10 @@ def _files_of(file: str) -> list[str]:
     if file == STDIN or not folder.is_dir():
         return [file]
     paths = sorted(path for path in folder.rglob("*") if path.suffix in (".yaml", ".yml") and path.is_file())
-    return [str(path) for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    shown = [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    if not shown:
+        _report_empty(file)
+    return [str(path) for path in shown]
 
 
 def _text(file: str) -> str:

@@ -148,7 +148,13 @@ def delete(options: Options, name: Name, wait: Wait = False, yes: Yes = False) -
 @takes_options
 def plan(
     options: Options,
-    what: Annotated[list[str], typer.Argument(metavar="NAME|FILE…", help="Teams, or YAML files with candidates.")],
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME|FILE…",
+            help="Teams, or YAML files with candidates; a directory of them is named with a slash.",
+        ),
+    ],
     deleting: Annotated[bool, typer.Option("--delete", help="Show what deleting the teams would do.")] = False,
 ) -> None:
     """Show what a reconciliation would change, in order. Changes nothing.

@@ -127,6 +127,19 @@ def test_a_file_without_records_is_nothing_to_do(tmp_path: Path, capsys: pytest.
     assert "empty.yaml contains no records: nothing to do." in capsys.readouterr().err
 
 
+def test_a_directory_is_read_with_all_below_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its YAML files count, hidden ones do not; a directory without any is nothing to do, which is said."""
+    for place in ("first", "first/below", "first/.hidden", "empty"):
+        (tmp_path / place).mkdir()
+        if place != "empty":
+            _written(tmp_path / place, CLUSTER.replace("main", Path(place).name.strip(".")))
+    (tmp_path / "first" / "notes.txt").write_text("no record")
+    ids = [item["id"] for item in read_records([str(tmp_path / "first")], WRITING_ORDER).items]
+    assert sorted(ids) == ["cluster#below", "cluster#first"]
+    assert read_records([str(tmp_path / "empty")], WRITING_ORDER).items == []
+    assert "empty contains no records: nothing to do." in capsys.readouterr().err
+
+
 def test_an_empty_pipe_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Most likely the command that should have written records has failed."""
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
