@@ -7,6 +7,7 @@ from dataclasses import replace
 from podshare.kinds.access_entry.shape import AccessEntry
 from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.desired import desired
+from podshare.kinds.observation import Unreadable
 from podshare.reconcile.blast_radius import (
     accounts_of,
     cause,
@@ -90,6 +91,26 @@ def test_what_is_held_back_leaves_the_rest_of_the_plan() -> None:
     kept = without_losses(plan(want, there), want)
     assert {change.action for change in kept.changes} == {Action.CREATE}
     assert len(kept.changes) == len(want)
+
+
+def test_what_is_made_again_is_not_held_back() -> None:
+    """A resource that cannot be changed in place is deleted and created again: a repair, of what stays desired."""
+    want = wanted(a_team())
+    key = next(key for key in want if key.kind is Kind.ACCESS_ENTRY)
+    entry = want[key]
+    assert isinstance(entry, AccessEntry)
+    repaired = plan(want, {**want, key: replace(entry, alive=False)})
+    assert [change.action for change in repaired.changes] == [Action.DELETE, Action.CREATE]
+    assert without_losses(repaired, want) == repaired
+
+
+def test_what_is_absent_or_cannot_be_read_belongs_to_its_account() -> None:
+    """It has no tags that say more, is no loss, and goes with its account and not with a cluster."""
+    key = Key(Kind.ACCESS_ENTRY, "222222222222", "us-west-2", "hyperpod-eks", "arn")
+    for observation in (None, Unreadable(key, "throttled")):
+        assert accounts_of("vision", {key: observation}) == {"222222222222"}
+        assert losses("vision", {}, {key: observation}, {}, gone_clusters={"main"}) == ()
+        assert departed("vision", {key: observation}, {}, gone_clusters={"main"}) == frozenset()
 
 
 def test_an_approval_is_for_one_plan_of_one_time() -> None:

@@ -7,6 +7,8 @@ import pytest
 
 from podshare.installation import MANAGED_BY_LABEL, TEAM_LABEL
 from podshare.kinds.base import Key, Kind
+from podshare.kinds.compute_quota.shape import ComputeQuota
+from podshare.kinds.desired import desired
 from podshare.kinds.kubernetes_role.shape import KubernetesRole
 from podshare.kinds.kubernetes_role_binding.shape import KubernetesRoleBinding
 from podshare.kinds.namespace.shape import Namespace
@@ -14,7 +16,7 @@ from podshare.kinds.persistent_volume.shape import PersistentVolume
 from podshare.kinds.persistent_volume_claim.shape import PersistentVolumeClaim
 from podshare.kinds.service_account.shape import ServiceAccount
 from podshare.policy.rbac import KubernetesRule
-from tests.builders import INSTALLATION
+from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team
 
 LABELS = {TEAM_LABEL: "vision", MANAGED_BY_LABEL: "podshare"}
 SHOWN = dict(sorted({**LABELS, "app.kubernetes.io/managed-by": "podshare"}.items()))
@@ -95,6 +97,26 @@ def test_a_binding_is_written_as_kubernetes_takes_it() -> None:
     }
 
 
+def test_names_of_several_words_stay_whole() -> None:
+    """The first word is the kind, whatever the name has."""
+    manifest = replace(BINDING, role="ClusterRole two words", subjects=frozenset({"Group ops team"})).manifest()
+    assert (manifest["roleRef"]["kind"], manifest["roleRef"]["name"]) == ("ClusterRole", "two words")
+    assert [(one["kind"], one["name"]) for one in manifest["subjects"]] == [("Group", "ops team")]
+
+
+def test_a_groups_role_and_binding_wait_for_the_namespace() -> None:
+    """Both need the quota that makes it, the binding its role too; both say for which group they are."""
+    group = "podshare:vision:ops"
+    rules = [{"group": group, "rules": [{"api_groups": [""], "resources": ["pods"], "verbs": ["get"]}]}]
+    team = a_team(kubernetes_groups=[group], rbac=rules)
+    want = desired(team, [CLUSTER], {"imagenet": a_dataset()}, {}, INSTALLATION).values()
+    (role,) = (one for one in want if isinstance(one, KubernetesRole))
+    (binding,) = (one for one in want if isinstance(one, KubernetesRoleBinding))
+    (quota,) = (one for one in want if isinstance(one, ComputeQuota))
+    assert (role.why, binding.why) == (f"Kubernetes group {group}", f"Kubernetes group {group}")
+    assert (role.needs, binding.needs) == ({quota.key}, {quota.key, role.key})
+
+
 def test_a_service_account_is_written_as_kubernetes_takes_it() -> None:
     """It is its name, its namespace and its labels."""
     account = ServiceAccount(**own(Kind.SERVICE_ACCOUNT, IN_NAMESPACE))
@@ -173,6 +195,7 @@ def test_storage_as_others_name_it_is_none_of_ours() -> None:
     spec, claim = VOLUME.manifest()["spec"], CLAIM.manifest()["spec"]
     assert read(VOLUME, spec={**spec, "capacity": {"storage": "1Ti"}}).capacity_gib == 0
     assert read(VOLUME, spec={name: value for name, value in spec.items() if name != "capacity"}).capacity_gib == 0
+    assert read(VOLUME, spec={**spec, "capacity": {"storage": "7Gi"}}).capacity_gib == 7
     assert read(CLAIM, spec={**claim, "resources": {"requests": {"storage": "7Gi"}}}).capacity_gib == 7
     for resources in ({}, {"requests": {}}):
         assert read(CLAIM, spec={**claim, "resources": resources}).capacity_gib == 0
