@@ -19,6 +19,7 @@ from podshare.kinds.access_point.shape import AccessPoint
 from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.data_repository_association.shape import DataRepositoryAssociation
 from podshare.kinds.file_system_delegation.shape import FileSystemDelegation
+from podshare.kinds.foreign_subjects.shape import ForeignSubjects
 from podshare.kinds.kubernetes_role.shape import KubernetesRole
 from podshare.kinds.kubernetes_role_binding.shape import KubernetesRoleBinding
 from podshare.kinds.persistent_volume.shape import PersistentVolume
@@ -99,6 +100,20 @@ def told(*things: Resource, known: Iterable[Key] = ()) -> list[tuple[Any, ...]]:
     """What is reached by ``things``, without the trusts that lead to it, in full."""
     found = effective_access(things, [*(one.key for one in things), *known], INSTALLATION)
     return [(one.who, one.may, one.where, one.what, one.through, one.by) for one in found if "assume" not in one.may]
+
+
+def test_whom_of_other_teams_a_binding_names_has_its_role_in_the_namespace() -> None:
+    """A group by its name, anybody else with the kind; the access is there by what takes them out of the bindings."""
+    key = Key(Kind.FOREIGN_SUBJECTS, HUB, "us-west-2", "hp", "hyperpod-ns-vision")
+    bound = {
+        ("one", "ClusterRole edit", "Group podshare:audio:ops"),
+        ("two", "Role view", "ServiceAccount hyperpod-ns-audio/pod"),
+    }
+    found = told(ForeignSubjects(key=key, bound=frozenset(bound)))
+    assert sorted(found) == [
+        ("ServiceAccount hyperpod-ns-audio/pod", ("Role view",), CLUSTER, "hyperpod-ns-vision", (), (str(key),)),
+        ("podshare:audio:ops", ("ClusterRole edit",), CLUSTER, "hyperpod-ns-vision", (), (str(key),)),
+    ]
 
 
 # ---- one access beside another --------------------------------------------------------------------------------
