@@ -125,25 +125,23 @@ class TeamLeases:
 
     def _take_free(self, team: str, execution: str) -> Item | None:
         """Ask for a new plan and take a lease that is free, or the caller's, at once; None if there is none."""
-        return self.state.update(
-            LEASES,
-            f"team#{team}",
-            "SET holder = :execution, held_at = :now ADD generation :one, fence :one REMOVE look_again",
-            "attribute_exists(fence) AND (attribute_not_exists(holder) OR holder = :execution)",
-            execution=execution,
-            now=_now().isoformat(),
-            one=1,
-        )
+        condition = "attribute_exists(fence) AND (attribute_not_exists(holder) OR holder = :execution)"
+        return self._set_holder(team, execution, "fence :one, generation :one", condition)
 
     def _take(self, team: str, execution: str, former: str) -> Item | None:
         condition = "holder = :former" if former else "attribute_not_exists(holder)"
-        values: dict[str, Any] = {"execution": execution, "now": _now().isoformat(), "one": 1}
+        return self._set_holder(team, execution, "fence :one", condition, **({"former": former} if former else {}))
+
+    def _set_holder(self, team: str, execution: str, raised: str, condition: str, **values: Any) -> Item | None:
         return self.state.update(
             LEASES,
             f"team#{team}",
-            "SET holder = :execution, held_at = :now ADD fence :one REMOVE look_again",
+            f"SET holder = :execution, held_at = :now ADD {raised} REMOVE look_again",
             condition,
-            **({**values, "former": former} if former else values),
+            execution=execution,
+            now=_now().isoformat(),
+            one=1,
+            **values,
         )
 
     def _still_busy(self, holder: str, item: Item) -> Busy | None:

@@ -35,9 +35,9 @@ class Registry:
 
     def record(self, record_id: str, model: type[R]) -> R | None:
         """One record, parsed; None if there is none. Raises InvalidRecord."""
-        item = self.get([record_id]).get(record_id)
         from podshare.registry.parsing import parse  # noqa: PLC0415  # pydantic: the command lists items without it
 
+        item = self.get([record_id]).get(record_id)
         record = parse(item) if item else None
         return record if isinstance(record, model) else None
 
@@ -99,11 +99,13 @@ class State:
 
     def put(self, item_id: str, part: str, /, **attributes: Any) -> None:
         """Write one item whole."""
+        self._forget(item_id, part)
         item = to_item({"id": item_id, "part": part, **attributes})
         hub_client("dynamodb").put_item(TableName=self.table, Item=item)
 
     def put_once(self, item_id: str, part: str, /, **attributes: Any) -> None:
         """Write one item unless it is there."""
+        self._forget(item_id, part)
         item = to_item({"id": item_id, "part": part, **attributes})
         with _CONDITION_FAILED:
             hub_client("dynamodb").put_item(
@@ -112,6 +114,7 @@ class State:
 
     def replace(self, item_id: str, part: str, revision: int | None, /, **attributes: Any) -> bool:
         """Write one item whole if it still has this ``revision`` (None: if it is not there); says whether it had."""
+        self._forget(item_id, part)
         request: Any = {"TableName": self.table, "Item": to_item({"id": item_id, "part": part, **attributes})}
         if revision is None:
             request["ConditionExpression"] = "attribute_not_exists(id)"
@@ -125,6 +128,7 @@ class State:
 
     def delete(self, item_id: str, part: str) -> None:
         """Remove one item, if it is there."""
+        self._forget(item_id, part)
         hub_client("dynamodb").delete_item(TableName=self.table, Key=_state_key(item_id, part))
 
     def update(
@@ -142,6 +146,7 @@ class State:
 
         ``values`` are the expression's values, without their colons; ``names`` its names, with their number signs.
         """
+        self._forget(item_id, part)
         request: dict[str, Any] = {
             "TableName": self.table,
             "Key": _state_key(item_id, part),
@@ -157,6 +162,9 @@ class State:
         with _CONDITION_FAILED:
             return from_item(hub_client("dynamodb").update_item(**request)["Attributes"])
         return None
+
+    def _forget(self, item_id: str, part: str) -> None:
+        """Every write calls it first: what was read of the row counts no more. This reads each row each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,45 +205,9 @@ class Snapshot(State):
             self._written[item_id].clear()
         return [copy.deepcopy(row) for row in rows if str(row["part"]).startswith(part_prefix)]
 
-    def put(self, item_id: str, part: str, /, **attributes: Any) -> None:
-        """See State."""
-        self._forget(item_id, part)
-        State.put(self, item_id, part, **attributes)
-
-    def put_once(self, item_id: str, part: str, /, **attributes: Any) -> None:
-        """See State."""
-        self._forget(item_id, part)
-        State.put_once(self, item_id, part, **attributes)
-
-    def replace(self, item_id: str, part: str, revision: int | None, /, **attributes: Any) -> bool:
-        """See State."""
-        self._forget(item_id, part)
-        return State.replace(self, item_id, part, revision, **attributes)
-
-    def delete(self, item_id: str, part: str) -> None:
-        """See State."""
-        self._forget(item_id, part)
-        State.delete(self, item_id, part)
-
-    def update(
-        self,
-        item_id: str,
-        part: str,
-        expression: str,
-        condition: str | None,
-        /,
-        *,
-        names: Mapping[str, str] | None = None,
-        **values: Any,
-    ) -> Item | None:
-        """See State."""
-        self._forget(item_id, part)
-        return State.update(self, item_id, part, expression, condition, names=names, **values)
-
     def _has(self, item_id: str, part: str) -> bool:
-        if part in self._written[item_id]:
-            return (item_id, part) in self._items
-        return (item_id, part) in self._items or self._queried(item_id, part) is not None
+        is_queried = part not in self._written[item_id] and self._queried(item_id, part) is not None
+        return is_queried or (item_id, part) in self._items
 
     def _item(self, item_id: str, part: str) -> Item | None:
         if (item_id, part) in self._items:
@@ -248,6 +220,7 @@ class Snapshot(State):
         return next((rows for prefix, rows in queries.items() if part.startswith(prefix)), None)
 
     def _forget(self, item_id: str, part: str) -> None:
+        """See State."""
         self._items.pop((item_id, part), None)
         self._written[item_id].add(part)
 

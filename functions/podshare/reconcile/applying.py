@@ -33,7 +33,7 @@ from podshare.aws.errors import (
 from podshare.aws.lease import Hold, TeamLeases
 from podshare.aws.sessions import Accounts, ask_guard, changes_guarded_by
 from podshare.aws.settings import Settings
-from podshare.aws.tables import Snapshot, State
+from podshare.aws.tables import State
 from podshare.kinds.base import Key, Resource, same
 from podshare.kinds.context import Context
 from podshare.kinds.observation import Foreign
@@ -241,7 +241,7 @@ def _read(context: Context, key: Key, wanted: Resource | None) -> Resource | For
 
 
 def _read_desired(settings: Settings, team: str) -> Planned:
-    records = read_records(settings, Snapshot(settings.state), team)
+    records = read_records(settings, State(settings.state), team)
     if records.team and not records.known_facts.keys() & records.team.quotas.keys():
         unknown = ", ".join(records.team.quotas)
         raise Terminal(
