@@ -21,8 +21,7 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "functions")]
 
-from podshare.installation import Installation  # noqa: E402  # found on the path set above
-from podshare.kinds.base import Key, Resource  # noqa: E402
+from podshare.kinds.base import Key, Resource  # noqa: E402  # found on the path set above
 from podshare.kinds.desired import desired  # noqa: E402
 from podshare.kinds.facts import ClusterFacts  # noqa: E402
 from podshare.reconcile.plan import plan  # noqa: E402
@@ -31,20 +30,13 @@ from podshare.registry.accounts import Account  # noqa: E402
 from podshare.registry.expiry import in_force  # noqa: E402
 from podshare.registry.parsing import parse  # noqa: E402
 from podshare.registry.records import Dataset  # noqa: E402
+from tests.builders import INSTALLATION  # noqa: E402
 
 TEAMS, ACCOUNTS, DATASETS, CLUSTERS = 1_000, 500, 200, 3
 BUDGET_SECONDS, BUDGET_MEGABYTES = 2.0, 200.0
 _RUNS = 3
 _MEGABYTE = 1e6 if sys.platform == "darwin" else 1e6 / 1024  # in the unit of ru_maxrss
 _NOW = datetime(2026, 11, 29, tzinfo=UTC)
-_INSTALLATION = Installation(
-    prefix="podshare",
-    partition="aws",
-    account="111111111111",
-    region="us-west-2",
-    organization="o-podshare01",
-    identity_center_region="us-west-2",
-)
 
 Item = dict[str, Any]
 
@@ -95,11 +87,11 @@ def plan_all(teams: int = TEAMS) -> dict[str, float]:
 def _desired(
     item: Item, datasets: dict[str, Dataset], clusters: dict[str, ClusterFacts], accounts: dict[str, Account]
 ) -> dict[Key, Resource]:
-    accepted = accept_team(item, None, clusters, datasets, prefix=_INSTALLATION.prefix)
+    accepted = accept_team(item, None, clusters, datasets, prefix=INSTALLATION.prefix)
     if accepted.record is None:
         raise ValueError(f"{item['id']} is refused: {accepted.problems}")
     team = in_force(accepted.record, _NOW)
-    return desired(team, clusters.values(), datasets, accounts, _INSTALLATION) if team else {}
+    return desired(team, clusters.values(), datasets, accounts, INSTALLATION) if team else {}
 
 
 # ---- an organization -----------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from podshare.registry.parsing import parse
 from podshare.registry.problems import InvalidRecord, Problem
 from podshare.registry.sentences import ABSENT, UNKNOWN_FIELD
 from podshare.registry.wording import closest
-from podshare_cli.failures import invalid
+from podshare_cli.failures import counted, invalid
 from podshare_cli.strict_yaml import Document, Mark, NotReadableError, documents
 
 Item = dict[str, Any]
@@ -67,7 +67,7 @@ def read_records(files: Sequence[str], kinds: Iterable[str]) -> Read:
     """
     read, problems = check_records(files, kinds)
     if problems:
-        many = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        many = counted(len(problems), "problem")
         raise invalid(f"{many} in {', '.join(map(_shown, files))}; nothing was written", problems=problems)
     return read
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from podshare_cli.failures import INVALID
+from podshare_cli.failures import INVALID, counted
 from podshare_cli.options import Files, Options, takes_options
 
 _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -55,10 +55,10 @@ def validate(
 
 
 def _lines(valid: int, problems: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    for problem in problems:
-        yield f"{problem['file']}:{problem['line']}:{problem['column']} {_message(problem)}"
-    records = "1 valid record" if valid == 1 else f"{valid} valid records"
-    yield f"{records}, {'1 problem' if len(problems) == 1 else f'{len(problems)} problems'}"
+    from podshare_cli.output import problem_text
+
+    yield from (". ".join(problem_text(problem)).rstrip() for problem in problems)
+    yield f"{counted(valid, 'valid record')}, {counted(len(problems), 'problem')}"
 
 
 def _message(problem: Mapping[str, Any]) -> str:

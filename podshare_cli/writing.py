@@ -15,7 +15,7 @@ from podshare.registry.templates import rendered
 from podshare_cli.admin_tables import Registry, State
 from podshare_cli.connection import Connection
 from podshare_cli.documents import Item, Read
-from podshare_cli.failures import invalid
+from podshare_cli.failures import counted, invalid
 
 _SOME_ACCOUNT = "000000000000"  # which one does not matter to what a template refers to
 
@@ -64,7 +64,7 @@ def check_references(connection: Connection, read: Read) -> None:
     found = [*_same_clusters(connection, read), *(problem for item in naming for problem in records.problems(item))]
     problems = read.located(found)
     if problems:
-        many = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        many = counted(len(problems), "problem")
         raise invalid(f"{many} in these records; nothing was written", problems=problems)
 
 
