@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from podshare_sandbox import traffic
 from podshare_sandbox.services import sagemaker
 from tests.builders import a_team_item
 from tests.scenarios.world import CLUSTER, HUB, VISION, World
@@ -246,6 +247,20 @@ def test_a_scheduler_that_sagemaker_could_not_make_is_made_anew(world: World) ->
     world.put({**CLUSTER, "scheduler": SCHEDULER})
     assert scheduler(world)["Status"] == "Updated"
     assert [world.status(team)["state"] for team in ("echo", "foxtrot")] == ["READY", "READY"]
+
+
+@pytest.mark.usefixtures("scheduling")
+@pytest.mark.parametrize("operation", ["DescribeClusterSchedulerConfig", "ListClusterSchedulerConfigs"])
+def test_what_goes_between_two_calls_of_a_reading_has_gone(world: World, operation: str) -> None:
+    """A resource that one call found and the next did not is read again, and made anew: it is no failure."""
+    client = world.sandbox.client("sagemaker", HUB)
+    client.delete_cluster_scheduler_config(ClusterSchedulerConfigId=scheduler(world)["ClusterSchedulerConfigId"])
+    traffic.begin({f"sagemaker:{operation}": sagemaker.CHANGE_SECONDS["Deleting"]})  # the answer tells what was
+    try:
+        assert world.reconcile("echo")["state"] == "READY", world.status("echo")["problems"]
+    finally:
+        traffic.begin({})
+    assert scheduler(world)["Status"] == "Created"
 
 
 @pytest.mark.usefixtures("scheduling")

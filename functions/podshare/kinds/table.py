@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Protocol, cast
 
+from botocore.exceptions import ClientError
+
+from podshare.aws.errors import is_absent
 from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.context import Context
 from podshare.kinds.observation import Foreign
@@ -29,3 +32,13 @@ class KindModule(Protocol):
 KINDS: Mapping[Kind, KindModule] = {
     kind: cast(KindModule, import_module(f"podshare.kinds.{kind}.calls")) for kind in Kind
 }
+
+
+def read(context: Context, key: Key, wanted: Resource | None) -> Resource | Foreign | None:
+    """What is there, in the shape of desired; what goes between two calls of one reading is read once more."""
+    try:
+        return KINDS[key.kind].read(context, key, wanted)
+    except ClientError as error:
+        if not is_absent(error):
+            raise
+    return KINDS[key.kind].read(context, key, wanted)

@@ -39,7 +39,7 @@ from podshare.kinds.context import Context
 from podshare.kinds.observation import Foreign
 from podshare.kinds.running_work import await_drain
 from podshare.kinds.shapes import SHAPES
-from podshare.kinds.table import KINDS
+from podshare.kinds.table import KINDS, read
 from podshare.reconcile.handed_over import Planned, handed_over, is_fresh
 from podshare.reconcile.plan import Action, target_state
 from podshare.reconcile.team_records import desired_resources, read_records
@@ -235,7 +235,7 @@ def _converge(settings: Settings, execution_role: str, step: Step) -> tuple[str,
 def _read(context: Context, key: Key, wanted: Resource | None) -> Resource | Foreign | None:
     """What is there. Raises Retryable where the answer lacks what it must have."""
     try:
-        return KINDS[key.kind].read(context, key, wanted)
+        return read(context, key, wanted)
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise Retryable(reason_of(error)) from error
 

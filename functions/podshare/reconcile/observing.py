@@ -15,7 +15,7 @@ from podshare.kinds.foreign_subjects import calls as foreign_subjects
 from podshare.kinds.namespace.shape import Namespace
 from podshare.kinds.observation import Observation, Orphaned, Unreadable
 from podshare.kinds.shapes import is_by_hand
-from podshare.kinds.table import KINDS
+from podshare.kinds.table import read as read_resource
 from podshare.reconcile.organization_accounts import known_accounts
 from podshare.registry.accounts import Account, is_unreachable
 
@@ -66,7 +66,7 @@ def observe_resources(
         if any(is_by_hand(cluster, key) for cluster in facts.values()):
             return Orphaned(key, _NO_API, _BY_HAND)
         try:
-            return KINDS[key.kind].read(context, key, desired.get(key))
+            return read_resource(context, key, desired.get(key))
         except NoMemberRole as error:
             if key.account in wanted_in | clusters_in:
                 return Unreadable(key, str(error), no_role=True)
