@@ -113,7 +113,7 @@ def podshare(
     """Share one SageMaker HyperPod cluster among the teams and AWS accounts of an organization.
 
     It acts with the AWS credentials of the environment or of --profile, in podshare's account and Region. Exit codes:
-    0 done, 1 it failed, 2 wrong usage or invalid input.
+    0 done, 1 it failed, 64 wrong usage or invalid input, 130 interrupted.
     """
     set_in_force(in_force().overridden(Options(profile, region, prefix, as_json)))
 
@@ -185,7 +185,7 @@ def _usage_failure(error: Exception) -> Failure | None:
         return None
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "podshare"
-    return Failure(error.format_message(), f"See `{path} --help`.", getattr(error, "exit_code", INVALID))
+    return Failure(error.format_message(), f"See `{path} --help`.", INVALID)
 
 
 def _aws_failure(error: Exception) -> Failure | None:

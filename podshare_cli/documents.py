@@ -63,7 +63,7 @@ class Read:
 def read_records(files: Sequence[str], kinds: Iterable[str]) -> Read:
     """The records of all files; ``-`` is standard input. A file without any is nothing to do, which is said.
 
-    Raises Failure (exit code 2) with every problem of every record, and for records of other kinds than ``kinds``.
+    Raises Failure (exit code 64) with every problem of every record, and for records of other kinds than ``kinds``.
     """
     read, problems = check_records(files, kinds)
     if problems:
@@ -75,7 +75,7 @@ def read_records(files: Sequence[str], kinds: Iterable[str]) -> Read:
 def check_records(files: Sequence[str], kinds: Iterable[str]) -> tuple[Read, list[LocatedProblem]]:
     """The valid records of all files, and every problem of the others. A directory is read with all below it.
 
-    Raises Failure (exit code 2) for a file that cannot be read.
+    Raises Failure (exit code 64) for a file that cannot be read.
     """
     allowed = tuple(kinds)
     problems: list[LocatedProblem] = []

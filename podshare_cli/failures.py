@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-FAILED, INVALID, INTERRUPTED = 1, 2, 130
+FAILED, INVALID, INTERRUPTED = 1, 64, 130  # 2 says that changes are pending (--detailed-exitcode)
 
 
 @dataclass(eq=False)

@@ -160,7 +160,7 @@ def plan(
     """Show what a reconciliation would change, in order. Changes nothing.
 
     With files: what it would change if their records were in the registry, for all affected teams. The exit code is 1
-    if anything blocks the plan, except what podshare waits for; it is 2 if a record in a file is invalid.
+    if anything blocks the plan, except what podshare waits for; it is 64 if a record in a file is invalid.
     """
     from podshare_cli import writing
     from podshare_cli.documents import WRITING_ORDER, read_records

@@ -57,7 +57,7 @@ def differing(connection: Connection, items: Sequence[Item]) -> list[Item]:
 def check_references(connection: Connection, read: Read) -> None:
     """Refuse teams and enrollments that name a cluster or dataset which neither these records nor the registry have.
 
-    So is a second record of one EKS cluster. Raises Failure (exit code 2) with every problem.
+    So is a second record of one EKS cluster. Raises Failure (exit code 64) with every problem.
     """
     naming = [item for item in read.items if kind_of(item) in ("team", "enrollment")]
     records = _Known(connection, {item["id"]: item for item in read.items}, naming)

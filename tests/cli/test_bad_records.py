@@ -103,13 +103,13 @@ def _registry(sandbox: Sandbox) -> list[dict[str, Any]]:
 def test_one_fault_is_one_problem_at_its_place(
     podshare: Command, file: str, place: tuple[int, int, str], told: str
 ) -> None:
-    """File, line, column, whole path, words and remedy; exit code 2, for people and for machines alike."""
+    """File, line, column, whole path, words and remedy; exit code 64, for people and for machines alike."""
     ended = podshare("team", "plan", file, "--json")
-    assert ended.code == 2
+    assert ended.code == 64
     (problem,) = ended.problems
     assert (problem["file"], problem["line"], problem["column"], problem["field"]) == (file, *place)
     shown = podshare("team", "plan", file)
-    assert shown.code == 2
+    assert shown.code == 64
     (line,) = [line for line in shown.err.splitlines() if file in line and told in line]
     assert line.strip().startswith(f"{file}:{place[0]}:{place[1]} {place[2]}")
 
@@ -117,7 +117,7 @@ def test_one_fault_is_one_problem_at_its_place(
 def test_json_is_judged_as_yaml_is(podshare: Command) -> None:
     """Each field that a team lacks is a problem of the JSON document, as of one in YAML."""
     ended = podshare("team", "plan", "25.json", "--json")
-    assert ended.code == 2
+    assert ended.code == 64
     assert {(one["field"], one["file"], one["line"]) for one in ended.problems} == {
         (field, "25.json", 1) for field in ("members", "owner", "quota", "reason")
     }
@@ -126,7 +126,7 @@ def test_json_is_judged_as_yaml_is(podshare: Command) -> None:
 def test_the_same_id_in_two_files_is_told_with_both(podshare: Command) -> None:
     """Which of the two counts is open: both are named with their lines."""
     ended = podshare("team", "plan", "14a-dup.yaml", "14b-dup.yaml")
-    assert ended.code == 2
+    assert ended.code == 64
     assert "14b-dup.yaml:1:5 id: team#robots is also in 14a-dup.yaml, line 1." in ended.err
 
 
@@ -223,7 +223,7 @@ def test_a_second_record_of_one_eks_cluster_is_refused(podshare: Command, sandbo
     second.write_text(cluster.replace("cluster#hp", "cluster#hp-again"))
     for words in (["cluster", "put"], ["team", "plan"], ["team", "put"]):
         ended = podshare(*words, str(second))
-        assert ended.code == 2
+        assert ended.code == 64
         assert "eks_cluster" in ended.err
         assert "is the EKS cluster of cluster#hp too" in ended.err
     moved = tmp_path / "moved.yaml"

@@ -42,9 +42,9 @@ def test_every_command_of_an_installation_takes_the_common_options(
     assert all(option in text for option in ("--profile", "--region", "--prefix", "--json"))
 
 
-def test_wrong_usage_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_ends_with_64(capsys: pytest.CaptureFixture[str]) -> None:
     """An unknown option is told on stderr, with where to find help."""
-    assert main(["team", "list", "--colour"]) == 2
+    assert main(["team", "list", "--colour"]) == 64
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "--colour" in captured.err
@@ -53,7 +53,7 @@ def test_wrong_usage_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_an_error_is_json_when_json_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     """With --json a machine reads the failure from stderr, and stdout stays empty."""
-    assert main(["team", "get", "--json"]) == 2
+    assert main(["team", "get", "--json"]) == 64
     captured = capsys.readouterr()
     assert captured.out == ""
     assert json.loads(captured.err)["error"]["what"].startswith("Missing")
@@ -83,27 +83,27 @@ def test_no_region_tells_how_to_name_one(
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    assert main(["team", "list"]) == 2
+    assert main(["team", "list"]) == 64
     assert "--region" in capsys.readouterr().err
 
 
 def test_an_unknown_profile_is_wrong_input(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Any
 ) -> None:
-    """A profile that does not exist is told by its name, with exit code 2."""
+    """A profile that does not exist is told by its name, with exit code 64."""
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    assert main(["--profile", "platfrom", "team", "list"]) == 2
+    assert main(["--profile", "platfrom", "team", "list"]) == 64
     assert "platfrom" in capsys.readouterr().err
 
 
 def test_watching_and_json_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
     """A live view is no data."""
-    assert main(["team", "status", "--watch", "--json"]) == 2
+    assert main(["team", "status", "--watch", "--json"]) == 64
     assert "--watch" in json.loads(capsys.readouterr().err)["error"]["what"]
 
 
 def test_a_plan_is_of_names_or_of_files(capsys: pytest.CaptureFixture[str]) -> None:
     """A call that mixes teams and files is refused, because it could mean two things."""
-    assert main(["team", "plan", "vision", "team-language.yaml"]) == 2
+    assert main(["team", "plan", "vision", "team-language.yaml"]) == 64
     assert "team-language.yaml" in capsys.readouterr().err

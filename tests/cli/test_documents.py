@@ -33,7 +33,7 @@ def _written(tmp_path: Path, text: str, name: str = "records.yaml") -> str:
 def _refused(*files: str, kinds: tuple[str, ...] = WRITING_ORDER) -> Failure:
     with pytest.raises(Failure) as caught:
         read_records(files, kinds)
-    assert caught.value.exit_code == 2
+    assert caught.value.exit_code == 64
     return caught.value
 
 
@@ -253,7 +253,7 @@ def test_bad_records_are_refused_before_aws_is_asked(
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ACCESS_KEY_ID"):
         monkeypatch.delenv(name, raising=False)
     file = _written(tmp_path, f"{textwrap.dedent(CLUSTER)}zone: a\n")
-    assert main(["team", "put", file]) == 2
+    assert main(["team", "put", file]) == 64
     told: Any = capsys.readouterr().err
     assert "nothing was written" in told
     assert "zone" in told

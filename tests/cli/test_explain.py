@@ -69,7 +69,7 @@ def test_a_path_that_leads_nowhere_is_an_error(
     path: str, words: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It says where the path ends, what was likely meant, and how to see what there is."""
-    assert main(["explain", path]) == 2
+    assert main(["explain", path]) == 64
     told = capsys.readouterr().err
     assert words[0] in told
     assert f"`{words[1]}`" in told

@@ -42,7 +42,7 @@ def test_who_has_no_credentials_is_told_to_log_in(error: Exception) -> None:
 
 def test_no_region_is_wrong_input() -> None:
     """The caller can name one."""
-    assert _explained(NoRegionError()).exit_code == 2
+    assert _explained(NoRegionError()).exit_code == 64
 
 
 def test_an_unreachable_endpoint_names_what_leads_there() -> None:

@@ -146,7 +146,7 @@ def test_exec_in_an_account_that_is_not_there_names_those_that_are(
 ) -> None:
     """A mistyped account is wrong input."""
     running.write()
-    assert main(["sandbox", "exec", "--account", "1", "--", "true"]) == 2
+    assert main(["sandbox", "exec", "--account", "1", "--", "true"]) == 64
     assert "111111111111" in capsys.readouterr().err
 
 
@@ -161,7 +161,7 @@ def test_what_holds_no_event_is_not_sent(
     file = tmp_path / "sample.json"
     if text is not None:
         file.write_text(text)
-    assert main(["sandbox", "send", str(file)]) == 2
+    assert main(["sandbox", "send", str(file)]) == 64
     assert f"{file} {told}" in capsys.readouterr().err
 
 
@@ -188,5 +188,5 @@ def test_exec_of_a_command_that_is_not_there_is_wrong_input(
 ) -> None:
     """The command's name is told."""
     running.write()
-    assert main(["sandbox", "exec", "--account", "111111111111", "--", "no-such-command"]) == 2
+    assert main(["sandbox", "exec", "--account", "111111111111", "--", "no-such-command"]) == 64
     assert "no-such-command" in capsys.readouterr().err

@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def validated(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2) -> str:
+def validated(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 64) -> str:
     """What the command prints."""
     capsys.readouterr()
     assert main(["validate", *arguments]) == code
@@ -97,5 +97,5 @@ def test_code_scanning_gets_a_log(folder: Path, capsys: pytest.CaptureFixture[st
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A mistyped path is no empty set of records."""
-    assert main(["validate", str(tmp_path / "absent.yaml")]) == 2
+    assert main(["validate", str(tmp_path / "absent.yaml")]) == 64
     assert "cannot be read" in capsys.readouterr().err

@@ -406,7 +406,7 @@ def test_a_candidate_dataset_is_planned_for_the_teams_that_use_it(podshare: Comm
 def test_a_reference_to_nothing_is_refused_before_anything_is_written(podshare: Command, tmp_path: Path) -> None:
     """A dataset that never existed is told with the field that names it; the registry stays as it was."""
     ended = podshare("team", "put", _edited(tmp_path, "dataset: imagenet", "dataset: imagnet"), "--json")
-    assert ended.code == 2
+    assert ended.code == 64
     (problem,) = json.loads(ended.err)["error"]["problems"]
     assert (problem["record"], problem["field"], problem["value"]) == (
         "team#vision",
@@ -433,7 +433,7 @@ def test_a_sweep_need_not_be_waited_for(podshare: Command, sandbox: Sandbox) -> 
     """Its execution is told at once; a sweep that never was started cannot be left alone."""
     assert ":execution:podshare-sweep-teams:sweep-" in podshare("sweep", "--no-wait", "--json").data["execution"]
     sandbox.settle()
-    assert podshare("sweep", "--no-wait", "--last").code == 2
+    assert podshare("sweep", "--no-wait", "--last").code == 64
 
 
 def test_a_sweep_that_finds_something_wrong_ends_with_1(podshare: Command, sandbox: Sandbox) -> None:
@@ -483,7 +483,7 @@ def test_an_account_is_shown_with_what_its_teams_want_of_it(podshare: Command, e
 
 def test_an_account_that_podshare_has_not_seen_is_told_how_to_be_seen(podshare: Command) -> None:
     """An id that is none is wrong input; one that is not known is not found."""
-    assert podshare("account", "get", "vision-lab").code == 2
+    assert podshare("account", "get", "vision-lab").code == 64
     ended = podshare("account", "get", "888888888888")
     assert ended.code == 1
     assert "podshare sweep" in ended.err
@@ -518,7 +518,7 @@ def test_an_enrollment_is_shown_with_its_teams(podshare: Command, enrolled: str)
     assert datasets["web-crawl"] == [enrolled]
     assert "${account.name}" in podshare("enrollment", "get", "science", "--yaml").out
     ended = podshare("enrollment", "delete", "science")
-    assert ended.code == 2
+    assert ended.code == 64
     assert enrolled in ended.err
 
 
@@ -528,7 +528,7 @@ def test_an_enrollment_that_refers_to_nothing_is_refused(podshare: Command, tmp_
     text = (EXAMPLES / "enrollment-science.yaml").read_text(encoding="utf-8")
     file.write_text(text.replace("dataset: web-crawl", "dataset: web-crwal"), encoding="utf-8")
     ended = podshare("enrollment", "put", str(file), "--json")
-    assert ended.code == 2
+    assert ended.code == 64
     (problem,) = json.loads(ended.err)["error"]["problems"]
     assert (problem["record"], problem["field"]) == (
         "enrollment#science",
@@ -569,7 +569,7 @@ def test_what_is_no_sample_is_refused(podshare: Command, tmp_path: Path) -> None
     (tmp_path / "mine.json").write_text('{"by": "schedule"}')
     for name, told in (("nightly-sweep", "podshare-nightly-sweep sends"), ("mine", "names no schedule")):
         ended = podshare("sandbox", "send", str(tmp_path / f"{name}.json"))
-        assert ended.code == 2
+        assert ended.code == 64
         assert told in ended.err
 
 
@@ -587,7 +587,7 @@ def test_the_sandbox_answers_those_alone_who_know_its_key() -> None:
 def test_exec_knows_the_accounts_that_have_come_since(podshare: Command) -> None:
     """Keys are asked of the sandbox; one that it has never had is wrong input."""
     ended = podshare("sandbox", "exec", "--account", "888888888888", "--", "true")
-    assert ended.code == 2
+    assert ended.code == 64
     assert "no account 888888888888" in ended.err
     ended = podshare("sandbox", "exec", "--account", HUB, "--", "no-such-command")  # its keys are not in the file here
     assert "no-such-command" in ended.err
@@ -604,7 +604,7 @@ def test_a_cluster_in_use_is_not_deleted(podshare: Command) -> None:
 def test_a_dataset_in_use_is_deleted_on_demand_only(podshare: Command) -> None:
     """Who cannot be asked is told which teams would lose it; an unused dataset goes without a question."""
     ended = podshare("dataset", "delete", "imagenet")
-    assert ended.code == 2
+    assert ended.code == 64
     assert "imagenet: vision" in ended.err
     assert podshare("dataset", "delete", "web-crawl", "--json").data["reconciled"] == []
     left = [row["dataset"] for row in podshare("dataset", "list", "--json").data]
@@ -648,7 +648,7 @@ def test_what_is_not_there_is_told_by_name(podshare: Command, words: tuple[str, 
 
 def test_a_deletion_needs_the_name_or_yes(podshare: Command) -> None:
     """Without a terminal to ask at, nothing is deleted."""
-    assert podshare("team", "delete", "vision").code == 2
+    assert podshare("team", "delete", "vision").code == 64
     assert podshare("team", "get", "vision").code == 0
 
 

@@ -68,7 +68,7 @@ def test_a_put_that_revokes_names_who_loses_what_and_asks(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Whoever cannot be asked writes nothing without --yes, and is told the team, the member and the cluster."""
-    assert main(["team", "put", a_file(tmp_path, a_team("first", ONE))]) == 2
+    assert main(["team", "put", a_file(tmp_path, a_team("first", ONE))]) == 64
     told = capsys.readouterr().err
     assert "Team first loses:" in told
     assert f"member {LANGUAGE}: access on cluster main" in told
@@ -129,7 +129,7 @@ def test_a_deleted_dataset_is_confirmed_team_by_team(world: World, capsys: pytes
     """A dataset's deletion names every team that loses it, and is approved for each."""
     trainer = [{"name": "trainer", "datasets": [{"dataset": "drafts", "access": "read"}]}]
     world.put(*({**a_team(name), "service_accounts": trainer} for name in ("fifth", "sixth")))
-    assert main(["dataset", "delete", "drafts"]) == 2
+    assert main(["dataset", "delete", "drafts"]) == 64
     told = capsys.readouterr().err
     assert "Team fifth loses:" in told
     assert "dataset drafts: every pod on cluster main" in told
