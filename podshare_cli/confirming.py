@@ -7,7 +7,6 @@ had been asked (docs/decisions/0043).
 import datetime
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +19,11 @@ from podshare_cli.admin_tables import State
 from podshare_cli.approve import approval, write
 from podshare_cli.connection import Connection
 from podshare_cli.documents import Item
-from podshare_cli.dry_runs import dry_run
+from podshare_cli.dry_runs import dry_runs
 from podshare_cli.failures import Failure, invalid
 from podshare_cli.options import Options
 from podshare_cli.output import say
 
-_PLANS_AT_ONCE = 4  # half of what a new AWS account runs at once is left to podshare's own runs
 _MOST_SHOWN = 20  # losses of one team
 _REASON = "Confirmed with the write"
 
@@ -54,16 +52,15 @@ def losses(connection: Connection, teams: Iterable[str], records: Sequence[Mappi
     state = State(connection)
     known = [team for team in sorted(set(teams)) if state.status(f"team#{team}")]  # of others nothing was ever made
 
-    def planned(team: str) -> Losses:
-        try:
-            return Losses(team, dry_run(connection, team, records).get("losses", ()))
-        except Failure as failure:
-            return Losses(team, unknown=str(failure))
+    planned = [losses_of(team, plan) for team, plan in dry_runs(connection, known, records).items()]
+    return [team_losses for team_losses in planned if team_losses.losses or team_losses.unknown]
 
-    connection.client("lambda")  # boto3's clients are for several threads, and their making is not
-    with ThreadPoolExecutor(_PLANS_AT_ONCE) as pool:
-        found = list(pool.map(planned, known))
-    return [one for one in found if one.losses or one.unknown]
+
+def losses_of(team: str, plan: Mapping[str, Any] | Failure) -> Losses:
+    """What a team would lose by its plan; unknown where there is none."""
+    if isinstance(plan, Failure):
+        return Losses(team, unknown=str(plan))
+    return Losses(team, plan.get("losses", ()))
 
 
 def agree(options: Options, teams: Iterable[str], records: Sequence[Mapping[str, Any]], *, yes: bool) -> None:

@@ -1,11 +1,14 @@
 """Dry runs: the plan that podshare itself makes, with candidates in the registry's place."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
 from podshare_cli.connection import Connection
 from podshare_cli.failures import Failure
+
+PLANS_AT_ONCE = 4  # half of what a new AWS account runs at once is left to podshare's own runs
 
 
 def dry_run(connection: Connection, team: str, records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -15,6 +18,28 @@ def dry_run(connection: Connection, team: str, records: Iterable[Mapping[str, An
     """
     asked = {"team": team, "dry_run": True, "records": list(records)}
     return ask(connection, asked, f"The plan for team {team} failed in")
+
+
+def dry_runs(
+    connection: Connection,
+    teams: Iterable[str],
+    records: Sequence[Mapping[str, Any]],
+    planned: Callable[[str], None] = lambda _: None,
+) -> dict[str, dict[str, Any] | Failure]:
+    """The plan of each team, or why there is none, several at once; ``planned`` is called as each is there."""
+    connection.client("lambda")  # boto3's clients are for several threads, and their making is not
+
+    def plan_or_failure(team: str) -> dict[str, Any] | Failure:
+        try:
+            return dry_run(connection, team, records)
+        except Failure as failure:
+            return failure
+
+    with ThreadPoolExecutor(PLANS_AT_ONCE) as pool:
+        running = {pool.submit(plan_or_failure, team): team for team in sorted(set(teams))}
+        for ended in as_completed(running):
+            planned(running[ended])
+        return {team: future.result() for future, team in running.items()}
 
 
 def ask(connection: Connection, asked: Mapping[str, Any], failed: str) -> dict[str, Any]:

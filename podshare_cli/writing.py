@@ -41,7 +41,7 @@ def put_records(connection: Connection, items: Sequence[Item]) -> Iterator[Writt
     known = registry.get_all(item["id"] for item in items)
     for item in items:
         before = known.get(item["id"])
-        if before and _content(before) == _content(item):
+        if before and content(before) == content(item):
             yield Written(item, "unchanged")
             continue
         registry.put({**item, "changed_by": connection.caller})
@@ -51,7 +51,7 @@ def put_records(connection: Connection, items: Sequence[Item]) -> Iterator[Writt
 def differing(connection: Connection, items: Sequence[Item]) -> list[Item]:
     """Those of ``items`` that say something else than the registry does."""
     known = Registry(connection).get_all(item["id"] for item in items)
-    return [item for item in items if _content(known.get(item["id"], {})) != _content(item)]
+    return [item for item in items if content(known.get(item["id"], {})) != content(item)]
 
 
 def check_references(connection: Connection, read: Read) -> None:
@@ -185,7 +185,8 @@ def _parsed(item: Item) -> Record | None:
         return None
 
 
-def _content(item: Mapping[str, Any]) -> Any:
+def content(item: Mapping[str, Any]) -> Any:
+    """What a record says, without who wrote it."""
     return {name: value for name, value in plain(item).items() if name != "changed_by"}
 
 

@@ -1,0 +1,273 @@
+"""What writing records would do: which records change, and what podshare would then do for the affected teams.
+
+One plan over all records, as `podshare plan` shows it and `podshare apply` carries it out. As a document it keeps each
+record as it was read from the registry, so that whoever applies it later notices what has changed since.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from podshare.registry.items import kind_of, plain
+from podshare_cli.admin_tables import Registry, State
+from podshare_cli.confirming import Losses, losses_of
+from podshare_cli.connection import Connection
+from podshare_cli.documents import WRITING_ORDER, Item, Read
+from podshare_cli.dry_runs import dry_runs
+from podshare_cli.failures import Failure, invalid
+from podshare_cli.writing import affected_teams, check_references, content, teams_using
+
+SCHEMA = 1  # of the document; raised with a change that an older command would misread
+_REVOKES = frozenset({"cut", "delete", "drain"})
+
+TeamPlan = Mapping[str, Any]  # the answer of a dry run
+
+
+class Effect(StrEnum):
+    """What a plan does to a record."""
+
+    CREATE = "create"
+    CHANGE = "change"
+    DELETE = "delete"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True)
+class RecordChange:
+    """What a plan does to one record: ``item`` as it will be, ``before`` as it was read from the registry."""
+
+    record_id: str
+    effect: Effect
+    item: Item | None = None
+    before: Item | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The change in plain JSON."""
+        return {"id": self.record_id, "effect": self.effect.value, "item": self.item, "before": self.before}
+
+    @classmethod
+    def of_dict(cls, document: Mapping[str, Any]) -> Self:
+        """The reverse of ``as_dict``."""
+        return cls(document["id"], Effect(document["effect"]), document["item"], document["before"])
+
+
+@dataclass(frozen=True)
+class RecordPlan:
+    """One plan over all records, in the order in which they are to be written, and for all affected teams.
+
+    ``failures`` are the teams whose plan could not be made, each with why; ``installation`` is whose plan it is.
+    """
+
+    installation: Mapping[str, str]
+    records: Sequence[RecordChange] = ()
+    teams: Mapping[str, TeamPlan] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def changes(self) -> list[RecordChange]:
+        """The records that would be created, changed or deleted."""
+        return [record for record in self.records if record.effect is not Effect.UNCHANGED]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do: no record changes, and no team's resources do."""
+        return not self.changes and not self.failures and not any(map(count_of, self.teams.values()))
+
+    @cached_property
+    def losses(self) -> list[Losses]:
+        """What teams would lose for good, for a person to confirm; or that it is not known."""
+        plans: dict[str, TeamPlan | Failure] = {**self.teams}
+        plans |= {team: Failure(reason) for team, reason in self.failures.items()}
+        each = (losses_of(team, plan) for team, plan in sorted(plans.items()))
+        return [team_losses for team_losses in each if team_losses.losses or team_losses.unknown]
+
+    @cached_property
+    def blocked(self) -> list[dict[str, str]]:
+        """What keeps the plan from being carried out whole, but for what podshare waits for: each with its team."""
+        return [*_blocked(self.teams, self.failures)]
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many records, resources and teams the plan changes, and how."""
+        effects = Counter(record.effect.value for record in self.records)
+        resources = Counter(effect for plan in self.teams.values() for effect in effects_of(plan).values())
+        later = sum(int(plan.get("left", 0)) for plan in self.teams.values())
+        changed = sum(1 for plan in self.teams.values() if count_of(plan))
+        return {
+            "records": {effect.value: effects[effect.value] for effect in Effect},
+            "resources": {**{name: resources[name] for name in ("add", "change", "revoke")}, "later": later},
+            "teams": {"changed": changed, "unchanged": len(self.teams) - changed, "failed": len(self.failures)},
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plan as a document, in plain JSON."""
+        return {
+            "schema": SCHEMA,
+            "installation": dict(self.installation),
+            "counts": self.counts,
+            "blocked": self.blocked,
+            "losses": [{"team": each.team, **loss} for each in self.losses for loss in each.losses],
+            "gains": [{"team": team, **gain} for team, plan in self.teams.items() for gain in plan.get("gains", ())],
+            "records": [record.as_dict() for record in self.records],
+            "teams": [dict(plan) for plan in self.teams.values()],
+            "failures": dict(self.failures),
+        }
+
+    @classmethod
+    def of_dict(cls, document: Mapping[str, Any]) -> Self:
+        """The reverse of ``as_dict``. Raises Failure for a document of another schema."""
+        if document.get("schema") != SCHEMA:
+            what = f"The plan has schema {document.get('schema')}; this command reads schema {SCHEMA}."
+            raise invalid(what, "Make the plan again with this command.")
+        return cls(
+            installation=document["installation"],
+            records=[RecordChange.of_dict(record) for record in document["records"]],
+            teams={plan["team"]: plan for plan in document["teams"]},
+            failures=document["failures"],
+        )
+
+    @classmethod
+    def read_from(cls, path: Path) -> Self:
+        """The plan in a file that ``podshare plan --out`` wrote. Raises Failure for what is none."""
+        try:
+            return cls.of_dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            raise invalid(f"{path} holds no plan: {error}", "Write one: podshare plan --out FILE") from None
+
+
+def make(
+    connection: Connection,
+    read: Read,
+    deletions: Iterable[str] = (),
+    planned: Callable[[int, int], None] = lambda _done, _of: None,
+) -> RecordPlan:
+    """The plan of writing the records of files, and of deleting those with the ids ``deletions``.
+
+    ``planned`` is called with how many teams are planned, and of how many. Raises Failure (invalid input) for
+    references to what neither the files nor the registry have.
+    """
+    check_references(connection, read)
+    changes = record_changes(connection, read, deletions)
+    candidates = [candidate(change) for change in changes if change.effect is not Effect.UNCHANGED]
+    return _with_teams(connection, changes, candidates, teams_affected_by(connection, changes), planned)
+
+
+def make_of_teams(
+    connection: Connection,
+    teams: Iterable[str],
+    candidates: Sequence[Mapping[str, Any]] = (),
+    planned: Callable[[int, int], None] = lambda _done, _of: None,
+) -> RecordPlan:
+    """What reconciling teams would do, by the registry or with ``candidates`` in its place; no record is written."""
+    return _with_teams(connection, (), candidates, teams, planned)
+
+
+def all_teams(connection: Connection) -> list[str]:
+    """Every team that a record or an enrollment asks for, or of which something may be left."""
+    records = {item["id"].partition("#")[2] for item in Registry(connection).all_of("team")}
+    statuses = State(connection).statuses("team")
+    return sorted(records | {team for team, status in statuses.items() if status["state"] != "DELETED"})
+
+
+def record_changes(connection: Connection, read: Read, deletions: Iterable[str] = ()) -> list[RecordChange]:
+    """What becomes of each record: those of files in the order of writing, then deletions, what refers to others first.
+
+    A record that says what the registry says is unchanged.
+    """
+    items, deleted = read.items, sorted(set(deletions) - read.written.keys(), key=_deleting_order)
+    known = Registry(connection).get_all([*(item["id"] for item in items), *deleted])
+    written = [_written(item, known.get(item["id"])) for item in items]
+    return [
+        *written,
+        *(RecordChange(gone, Effect.DELETE, before=known[gone]) for gone in deleted if gone in known),
+    ]
+
+
+def candidate(change: RecordChange) -> dict[str, Any]:
+    """A record as a dry run takes it."""
+    return dict(change.item) if change.item else {"id": change.record_id, "deleted": True}
+
+
+def teams_affected_by(connection: Connection, changes: Iterable[RecordChange]) -> list[str]:
+    """The teams that changed and deleted records affect."""
+    changed = [change for change in changes if change.effect is not Effect.UNCHANGED]
+    deleted = [change.record_id for change in changed if change.item is None]
+    teams = {*affected_teams(connection, [change.item for change in changed if change.item])}
+    teams |= {record_id.removeprefix("team#") for record_id in deleted if record_id.startswith("team#")}
+    others = (record_id for record_id in deleted if not record_id.startswith("team#"))
+    return sorted(teams.union(*(teams_using(connection, record_id) for record_id in others)))
+
+
+def count_of(plan: TeamPlan) -> int:
+    """How many changes a team's plan has, with those that one run cannot carry."""
+    return int(plan["count"]) + int(plan.get("left", 0))
+
+
+def changes_of(plan: TeamPlan) -> Iterator[Mapping[str, Any]]:
+    """The changes of a team's plan, in its order."""
+    yield from (change for stage in plan["revoke"] for change in stage["changes"])
+    chains = (*plan["allocate"], *plan["grant"])
+    yield from (change for chain in chains for batch in chain["waves"] for change in batch["changes"])
+
+
+def effects_of(plan: TeamPlan) -> dict[str, str]:
+    """What becomes of each resource that a team's plan names, by its key: ``add``, ``change`` or ``revoke``."""
+    actions: dict[str, set[str]] = {}
+    for change in changes_of(plan):
+        actions.setdefault(change["key"], set()).add(change["action"])
+    return {key: _effect(names) for key, names in actions.items()}
+
+
+def _effect(actions: set[str]) -> str:
+    if actions <= _REVOKES:
+        return "revoke"
+    return "add" if actions == {"create"} else "change"
+
+
+def _with_teams(
+    connection: Connection,
+    changes: Sequence[RecordChange],
+    candidates: Sequence[Mapping[str, Any]],
+    teams: Iterable[str],
+    planned: Callable[[int, int], None],
+) -> RecordPlan:
+    names, done = sorted(set(teams)), Counter[str]()
+
+    def count(team: str) -> None:
+        done[team] += 1
+        planned(len(done), len(names))
+
+    answers = dry_runs(connection, names, candidates, count)
+    return RecordPlan(
+        installation={"account": connection.account, "region": connection.region, "prefix": connection.prefix},
+        records=changes,
+        teams={team: answer for team, answer in answers.items() if not isinstance(answer, Failure)},
+        failures={team: str(answer) for team, answer in answers.items() if isinstance(answer, Failure)},
+    )
+
+
+def _written(item: Item, before: Item | None) -> RecordChange:
+    if before is None:
+        return RecordChange(item["id"], Effect.CREATE, plain(item))
+    effect = Effect.UNCHANGED if content(before) == content(item) else Effect.CHANGE
+    return RecordChange(item["id"], effect, plain(item), before)
+
+
+def _deleting_order(record_id: str) -> tuple[int, str]:
+    return -WRITING_ORDER.index(kind_of({"id": record_id})), record_id
+
+
+def _blocked(teams: Mapping[str, TeamPlan], failures: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    for team, reason in failures.items():
+        yield {"team": team, "what": reason, "remedy": "Fix what the message names, and plan again."}
+    for team, plan in teams.items():
+        for problem in plan.get("problems", ()):
+            yield {"team": team, "what": f"invalid record {problem['record']}", "remedy": problem["remedy"]}
+        for blocker in plan["obstacles"]:
+            if not blocker.get("waits"):
+                yield {"team": team, "what": blocker["what"], "remedy": blocker["remedy"]}
