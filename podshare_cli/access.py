@@ -245,7 +245,7 @@ def _print_age(options: Options, known: "Known") -> None:
     """Report to people how old the oldest of the facts are, and of which teams there are none."""
     from podshare_cli.output import ago, stderr
 
-    if options.as_json:
+    if options.is_silent:
         return
     ages = known.ages()
     if moments := sorted(ages["read_at"].values()):

@@ -16,6 +16,7 @@ from podshare_cli import (
     approve,
     capacity,
     explain,
+    help_topics,
     pause,
     record_commands,
     sandbox,
@@ -24,15 +25,30 @@ from podshare_cli import (
     validate,
 )
 from podshare_cli.doctor import command as doctor
-from podshare_cli.failures import INVALID, Failure
+from podshare_cli.failures import INTERRUPTED, INVALID, Failure
 from podshare_cli.failures import explain as explain_failure
-from podshare_cli.options import Json, Options, Prefix, Profile, Region, examples, flowing, in_force, set_in_force
+from podshare_cli.options import (
+    Json,
+    NoColor,
+    Options,
+    Prefix,
+    Profile,
+    Query,
+    Quiet,
+    Region,
+    examples,
+    flowing,
+    in_force,
+    set_in_force,
+)
+from podshare_cli.terminal import use_plain_characters
 
 app = typer.Typer(
     name="podshare",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog=examples(
         "podshare team put examples/registry/*.yaml --wait",
         "podshare team list --profile platform --region us-west-2",
@@ -86,28 +102,30 @@ app.command(
         "podshare validate records --format sarif > podshare.sarif",
     ),
 )(validate.validate)
+app.command("help", epilog=examples("podshare help", "podshare help exit-codes"))(help_topics.show_topic)
 app.add_typer(sandbox.app, name="sandbox")
 app.command("demo", epilog=examples("podshare demo", "podshare demo --verbose"))(sandbox.demo)
 
 
 def _version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import PackageNotFoundError, version  # rarely asked
+        from podshare_cli.version import described  # rarely asked
 
-        try:
-            typer.echo(f"podshare {version('podshare')}")
-        except PackageNotFoundError:  # a checkout is on the path without being installed
-            typer.echo("podshare (a checkout)")
+        typer.echo(described())
         raise typer.Exit
 
 
 @app.callback()
 @flowing
 def podshare(
+    *,
     profile: Profile = None,
     region: Region = None,
     prefix: Prefix = None,
     as_json: Json = False,
+    query: Query = None,
+    quiet: Quiet = False,
+    no_color: NoColor = False,
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
     """Share one SageMaker HyperPod cluster among the teams and AWS accounts of an organization.
@@ -115,7 +133,7 @@ def podshare(
     It acts with the AWS credentials of the environment or of --profile, in podshare's account and Region. Exit codes:
     0 done, 1 it failed, 64 wrong usage or invalid input, 130 interrupted.
     """
-    set_in_force(in_force().overridden(Options(profile, region, prefix, as_json)))
+    set_in_force(in_force().overridden(Options(profile, region, prefix, as_json, query, quiet, no_color)))
 
 
 class _Parts(Mapping[str, Any]):
@@ -154,16 +172,19 @@ def command() -> Any:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and report errors in its own words; returns the exit code."""
+    use_plain_characters()
     given = sys.argv[1:] if arguments is None else arguments
     # wrong usage is reported before the options are known; what follows `--` is another command's
-    set_in_force(Options(as_json="--json" in itertools.takewhile(lambda word: word != "--", given)))
+    own = list(itertools.takewhile(lambda word: word != "--", given))
+    set_in_force(Options(as_json=any(word.startswith(("--json", "--query")) for word in own)))
     try:
         return int(command()(given, standalone_mode=False, prog_name="podshare") or 0)
     except BrokenPipeError:  # the reader of the output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        return 130
+        remedy = "What was written stays written, and podshare continues with it."
+        return _end(Failure("Interrupted.", remedy, INTERRUPTED))
     except Exception as error:
         return _end(error)
 

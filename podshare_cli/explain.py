@@ -47,10 +47,9 @@ def schema(options: Options, kind: Kind = "") -> None:
     from podshare_cli.output import print_json
     from podshare_cli.record_fields import schema_of, schema_of_all
 
-    del options  # a schema is JSON however it is asked for
     if kind:
         _model_of(kind)
-    print_json(schema_of(kind) if kind else schema_of_all())
+    print_json(schema_of(kind) if kind else schema_of_all(), options.query)  # JSON, however it is asked for
 
 
 def _at(path: str) -> "tuple[RecordField | None, tuple[type[BaseModel], ...]]":

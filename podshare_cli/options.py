@@ -4,6 +4,7 @@ Only typer is imported here: `podshare --help` starts without boto3, pydantic an
 """
 
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property, wraps
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from podshare_cli.connection import Connection
 
 _PANEL = "Where and how"
+_OUTPUT = "Output"
 Profile = Annotated[
     str | None,
     typer.Option("--profile", help="The AWS profile to act with (or AWS_PROFILE).", rich_help_panel=_PANEL),
@@ -29,13 +31,29 @@ Prefix = Annotated[
     str | None,
     typer.Option("--prefix", help="The prefix of this installation's names (or podshare).", rich_help_panel=_PANEL),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print only JSON, for scripts.", rich_help_panel=_PANEL)]
+Json = Annotated[bool, typer.Option("--json", help="Print only JSON, for scripts.", rich_help_panel=_OUTPUT)]
+Query = Annotated[
+    str | None,
+    typer.Option(
+        "--query",
+        metavar="EXPRESSION",
+        help="Print what a JMESPath expression selects from the JSON, as in the AWS CLI.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print no progress; only results and errors.", rich_help_panel=_OUTPUT)
+]
+NoColor = Annotated[
+    bool, typer.Option("--no-color", help="Print without colors (or NO_COLOR=1).", rich_help_panel=_OUTPUT)
+]
 Files = Annotated[
     list[str],
     typer.Argument(metavar="FILE…", help="YAML files with records, or directories of them; - reads standard input."),
 ]
 Yaml = Annotated[bool, typer.Option("--yaml", help="Print YAML that `put` accepts.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+_OF_EVERY_COMMAND = (Profile, Region, Prefix, Json, Query, Quiet, NoColor)  # in the order of the fields of Options
 
 
 @dataclass(frozen=True)
@@ -46,6 +64,9 @@ class Options:
     region: str | None = None
     prefix: str | None = None
     as_json: bool = False
+    query: str | None = None
+    quiet: bool = False
+    no_color: bool = False
 
     @cached_property
     def connection(self) -> "Connection":
@@ -59,20 +80,26 @@ class Options:
         from podshare_cli.output import print_json, stdout  # rich takes its time
 
         if self.as_json:
-            print_json(data)
+            print_json(data, self.query)
         elif view:
             stdout().print(view())
 
     def say(self, text: str) -> None:
-        """Report progress on stderr, except to scripts."""
+        """Report progress on stderr, except to scripts and to those who want none."""
         from podshare_cli.output import say  # rich takes its time
 
-        if not self.as_json:
+        if not self.is_silent:
             say(text)
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether no progress is wanted."""
+        return self.as_json or self.quiet
+
     def overridden(self, later: "Options") -> "Options":
-        """These options, with those that were given again after the command's name."""
-        return replace(self, **{name: value for name, value in asdict(later).items() if value})
+        """These options, with those that were given again after the command's name; a query is of JSON."""
+        options = replace(self, **{name: value for name, value in asdict(later).items() if value})
+        return replace(options, as_json=options.as_json or bool(options.query))
 
 
 _in_force = Options()
@@ -87,6 +114,8 @@ def set_in_force(options: Options) -> None:
     """Take ``options`` for the command that is about to run."""
     global _in_force  # noqa: PLW0603  # a process runs one command; typer offers no other way to its error handler
     _in_force = options
+    if options.no_color:
+        os.environ["NO_COLOR"] = "1"  # read by rich, and by whatever the command calls (no-color.org)
 
 
 def takes_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -94,7 +123,7 @@ def takes_options(command: Callable[..., None]) -> Callable[..., None]:
     own = list(inspect.signature(command).parameters.values())[1:]
     shared = [
         inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=annotation)
-        for each, annotation in zip(fields(Options), (Profile, Region, Prefix, Json), strict=True)
+        for each, annotation in zip(fields(Options), _OF_EVERY_COMMAND, strict=True)
     ]
 
     @wraps(flowing(command))

@@ -58,7 +58,7 @@ def _follow(options: Options, following: "FollowingSweep") -> None:
     from podshare_cli.progress import watch
 
     try:
-        watch(None if options.as_json else stderr(), [following])
+        watch(None if options.is_silent else stderr(), [following])
     except KeyboardInterrupt:
         raise Failure("You stopped watching; the sweep continues.", "See podshare sweep --last.", INTERRUPTED) from None
     run = following.run

@@ -205,7 +205,7 @@ def manifests(
 
     from podshare_cli import dry_runs as planning
     from podshare_cli import words
-    from podshare_cli.output import print_json, say
+    from podshare_cli.output import say
 
     _require_known(options, name)
     answer = planning.dry_run(options.connection, name, [])
@@ -216,7 +216,7 @@ def manifests(
     found = by_cluster.get(cluster or next(iter(by_cluster), ""), [])
     points = answer["access_points"]
     if options.as_json:
-        print_json({"manifests": found, "access_points": points})
+        options.show({"manifests": found, "access_points": points})
     elif found:
         for line in words.access_points(points):
             typer.echo(f"# {line}")
@@ -312,7 +312,7 @@ def _follow(options: Options, followings: "list[Following]") -> "list[Following]
         from podshare_cli.progress import watch
 
         try:
-            watch(None if options.as_json else stderr(), followings)
+            watch(None if options.is_silent else stderr(), followings)
         except KeyboardInterrupt:
             raise Failure(
                 "You stopped watching; podshare continues.", "See podshare team status.", INTERRUPTED

@@ -43,7 +43,7 @@ def validate(
     if style is Format.SARIF:
         print_json(sarif(problems))
     elif options.as_json:
-        print_json({"records": sorted(read.written), "problems": problems})
+        options.show({"records": sorted(read.written), "problems": problems})
     elif style is Format.GITHUB:
         for line in annotations(problems):
             typer.echo(line)

@@ -51,7 +51,7 @@ def doctor(
     from podshare_cli.doctor.findings import Status
 
     accounts = Accounts(options.connection, assume_role, _profiles(profile_of or []))
-    found = list(_with_status(_findings(accounts, set(account or ())), quiet=options.as_json))
+    found = list(_with_status(_findings(accounts, set(account or ())), quiet=options.is_silent))
     shown = [finding for finding in found if all_findings or finding.status is not Status.OK]
     options.show([finding.as_dict() for finding in found], lambda: _drawn(shown, found))
     problems = [finding for finding in found if finding.status is Status.PROBLEM]

@@ -1,6 +1,7 @@
 """The command's surface: help, exit codes, errors; nothing here talks to AWS."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,9 @@ from typing import Any
 import pytest
 
 from podshare_cli.application import command, main
+from podshare_cli.help_topics import TOPICS
+from podshare_cli.options import in_force
+from tests.docs.pages import ROOT
 
 
 def _commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -39,7 +43,9 @@ def test_every_command_of_an_installation_takes_the_common_options(
     """Whatever acts on an installation can be pointed at it, and told to speak JSON, after its name too."""
     main([*path, "--help"])
     text = capsys.readouterr().out
-    assert all(option in text for option in ("--profile", "--region", "--prefix", "--json"))
+    assert all(
+        option in text for option in ("--profile", "--region", "--prefix", "--json", "--query", "--quiet", "--no-color")
+    )
 
 
 def test_wrong_usage_ends_with_64(capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,3 +113,68 @@ def test_a_plan_is_of_names_or_of_files(capsys: pytest.CaptureFixture[str]) -> N
     """A call that mixes teams and files is refused, because it could mean two things."""
     assert main(["team", "plan", "vision", "team-language.yaml"]) == 64
     assert "team-language.yaml" in capsys.readouterr().err
+
+
+def test_a_query_selects_from_the_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """--query is JMESPath, as in the AWS CLI, and means JSON; one that is none is wrong usage, told as JSON."""
+    assert main(["help", "--query", "keys(@)[0]"]) == 0
+    assert json.loads(capsys.readouterr().out) == "environment"
+    assert main(["help", "--query", "a["]) == 64
+    assert "--query" in json.loads(capsys.readouterr().err)["error"]["what"]
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_every_topic_has_a_page(topic: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`podshare help` lists the topics, and prints each with its title."""
+    assert main(["help"]) == 0
+    title = TOPICS[topic][0]
+    assert f"{topic.ljust(13)} {title}" in capsys.readouterr().out
+    assert main(["help", topic]) == 0
+    assert capsys.readouterr().out.startswith(f"{title}\n")
+
+
+def test_an_unknown_topic_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    """The error lists the topics."""
+    assert main(["help", "colours"]) == 64
+    assert "environment, exit-codes, formatting" in capsys.readouterr().err
+
+
+def test_a_terminal_without_utf_8_gets_plain_characters() -> None:
+    """What an encoding lacks is written plainly on both streams, and ends in no traceback."""
+    program = "import sys; from podshare_cli.application import main; print('a → b'); sys.exit(main(['team', 'get']))"
+    python = [
+        sys.executable,
+        "-X",
+        "utf8=0",
+        "-c",
+        f"from podshare_cli.application import main; main(['help']); {program}",
+    ]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    ended = subprocess.run(python, capture_output=True, check=False, env=environment)  # noqa: S603  # our own
+    assert ended.returncode == 64
+    assert b"a -> b" in ended.stdout
+    assert ended.stderr.startswith(b"x Missing argument 'NAME'.")
+
+
+def test_the_short_option_for_help_is_the_long_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """`-h` prints what `--help` prints, for every command."""
+    assert main(["team", "list", "-h"]) == 0
+    short = capsys.readouterr().out
+    assert main(["team", "list", "--help"]) == 0
+    assert capsys.readouterr().out == short
+
+
+def test_the_version_names_the_commit(capsys: pytest.CaptureFixture[str]) -> None:
+    """In a checkout, the commit that is checked out."""
+    assert main(["--version"]) == 0
+    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, cwd=ROOT).stdout  # noqa: S607
+    assert capsys.readouterr().out.rstrip().endswith(f", commit {head[:12]}")
+
+
+def test_quiet_and_no_color_hold_wherever_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the command's name or after it; no color is told to all that the command calls."""
+    monkeypatch.setenv("NO_COLOR", "")
+    for words in (["--no-color", "--quiet", "help"], ["help", "--no-color", "-q"]):
+        os.environ["NO_COLOR"] = ""
+        assert main(words) == 0
+        assert (in_force().quiet, in_force().no_color, os.environ["NO_COLOR"]) == (True, True, "1")

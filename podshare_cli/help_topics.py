@@ -1,0 +1,82 @@
+"""``podshare help TOPIC``: what holds for all commands, a page each."""
+
+import inspect
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from podshare_cli.failures import invalid
+from podshare_cli.options import Options, takes_options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TOPICS: "Mapping[str, tuple[str, str]]" = {
+    "environment": (
+        "The variables that the command reads",
+        """
+        AWS_PROFILE, AWS_ACCESS_KEY_ID, ...   the credentials to act with, as boto3 finds them (or --profile)
+        AWS_REGION, AWS_DEFAULT_REGION        the Region that podshare is deployed in (or --region)
+        AWS_ENDPOINT_URL, AWS_CA_BUNDLE       another place than AWS, such as the sandbox
+        HTTPS_PROXY, NO_PROXY                 a proxy on the way to AWS
+        NO_COLOR                              any value: no colors (or --no-color)
+        COLUMNS                               the width to print for, instead of the terminal's
+
+        The prefix of the installation is not read from the environment: name it with --prefix.
+        """,
+    ),
+    "exit-codes": (
+        "How the command ends",
+        """
+        0     done, or nothing to do
+        1     it failed, a change is blocked, or a team is not in the state that was waited for
+        2     with --detailed-exitcode: changes are pending
+        64    wrong usage, or invalid records; nothing was written
+        130   interrupted with Ctrl-C; podshare goes on with what has been written
+
+        `podshare sandbox exec` ends with the exit code of the command that it runs.
+        """,
+    ),
+    "formatting": (
+        "Output for people and for scripts",
+        """
+        Data go to stdout; progress, questions and errors go to stderr.
+
+        --json               one JSON document on stdout, and JSON for errors on stderr: {"error": {"what", "remedy"}}
+        --query EXPRESSION   what a JMESPath expression selects of the JSON, as in the AWS CLI; it implies --json
+        --quiet              no progress
+        --no-color           no colors
+
+        A terminal with few columns gets tables without the least important columns; a pipe gets all of them. A
+        terminal that is not UTF-8 gets plain characters.
+
+          podshare team list --query "[?state != 'READY'].team"
+          podshare team list --json | jq -r '.[] | select(.state != "READY") | .team'
+        """,
+    ),
+}
+"""Each topic's title and text, of at most 119 characters a line."""
+
+Topic = Annotated[
+    str, typer.Argument(metavar="[TOPIC]", help="environment, exit-codes or formatting; default: a list.")
+]
+
+
+@takes_options
+def show_topic(options: Options, topic: Topic = "") -> None:
+    """Explain what holds for all commands: the environment, exit codes, and output for scripts."""
+    if not topic:
+        listed = "\n".join(f"{name:<13} {title}" for name, (title, _) in TOPICS.items())
+        options.show({name: title for name, (title, _) in TOPICS.items()})
+        _print(options, f"Topics:\n\n{listed}\n\nOf a command: podshare COMMAND --help")
+        return
+    if topic not in TOPICS:
+        raise invalid(f"No help topic {topic}.", f"Topics: {', '.join(TOPICS)}. Of a command: podshare {topic} --help")
+    title, text = TOPICS[topic]
+    options.show({"topic": topic, "title": title, "text": inspect.cleandoc(text)})
+    _print(options, f"{title}\n\n{inspect.cleandoc(text)}")
+
+
+def _print(options: Options, text: str) -> None:
+    if not options.as_json:
+        typer.echo(text)
