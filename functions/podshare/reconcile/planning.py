@@ -22,9 +22,11 @@ from podshare.kinds.role.shape import Role
 from podshare.kinds.team_on_cluster import ALL_MEMBERS
 from podshare.policy import policies
 from podshare.reconcile import buckets
+from podshare.reconcile.access_changes import AccessChanges, access_changes
 from podshare.reconcile.access_reports import keep_access_report, watch
 from podshare.reconcile.cluster_records import of_other_records
 from podshare.reconcile.expirations import keep_expirations
+from podshare.reconcile.field_changes import changed_resources
 from podshare.reconcile.gathering import Clusters, Gathered, gather
 from podshare.reconcile.handed_over import end_handing_over, hand_over
 from podshare.reconcile.holding import hold_back, losses_reported
@@ -72,7 +74,9 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, A
     """The plan for a team if the registry held ``items``; nothing is written.
 
     An item ``{"id": …, "deleted": true}`` stands for a record's deletion. ``manifests`` are the objects that a person
-    has to apply, by the cluster whose API podshare does not use; ``access_points`` the names by which pods reach data.
+    has to apply, by the cluster whose API podshare does not use; ``access_points`` the names by which pods reach data;
+    ``fields`` what changes within each resource that stays, ``gains``, ``revocations`` and ``quotas`` what becomes of
+    everybody's access.
     """
     instead = {str(item["id"]): None if item.get("deleted") is True else item for item in items}
     context = reading_context(settings, team)
@@ -88,6 +92,8 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, A
         **_described(context, gathered, foreseen, decided.notes),
         "manifests": _by_hand(records, gathered.facts, context.installation),
         "access_points": described(context.installation, points),
+        "fields": changed_resources((change.key for change in foreseen.changes), gathered.desired, gathered.observed),
+        **_access_changes(context, gathered).as_dict(),
         "losses": losses_reported(
             settings,
             team,
@@ -96,6 +102,12 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, A
             gone_clusters=records.gone_clusters | records.shut_clusters,
         ),
     }
+
+
+def _access_changes(context: Context, gathered: Gathered) -> AccessChanges:
+    """What everybody's access becomes, with all that waits for something else."""
+    names = {cluster.eks_arn(context.installation.partition): name for name, cluster in gathered.facts.items()}
+    return access_changes(gathered.desired, gathered.observed, gathered.records.datasets, names, context.installation)
 
 
 def _likely_mistyped(settings: Settings, records: TeamRecords, proposed: Plan) -> Iterator[Blocker]:
