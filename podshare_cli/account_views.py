@@ -6,13 +6,21 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
 from podshare_cli.admin_tables import Registry, State
 from podshare_cli.connection import Connection
-from podshare_cli.output import ago, facts, orphaned_text, problem_text, stacked, state_text, text_with_remedy
+from podshare_cli.output import (
+    ListTable,
+    ago,
+    facts,
+    orphaned_text,
+    problem_text,
+    stacked,
+    state_text,
+    text_with_remedy,
+)
 
 Row = dict[str, Any]
 _NEVER_LISTED = "The organization has not been listed yet: podshare sweep"
@@ -75,8 +83,8 @@ def table(rows: Iterable[Row], listed_at: str | None) -> RenderableType:
     listed = f"The organization was last listed {ago(listed_at)}." if listed_at else _NEVER_LISTED
     if not found:
         return Text(f"No such accounts. {listed}")
-    shown = Table("account", "name", "state", "path", "teams", "waiting since", box=None)
-    shown.header_style = "dim"
+    headers = ("account", "name", "state", "path", "teams", "waiting since")
+    shown = ListTable(*headers, expendable=("path", "name", "waiting since"))
     for row in found:
         shown.add_row(
             f"[bold]{escape(row['account'])}[/]",

@@ -86,10 +86,11 @@ def _bars(one: Report) -> "RenderableType":
     """Each team's part of the whole: the bars together fill what is guaranteed."""
     from rich.bar import Bar
     from rich.markup import escape
-    from rich.table import Table
+
+    from podshare_cli.output import ListTable
 
     heads = ("team", "", "guaranteed", "lends", "may borrow", "quota")
-    shown = Table(*heads, box=None, header_style="dim", pad_edge=False)
+    shown = ListTable(*heads, expendable=("quota", "lends", "may borrow"))
     size, begin = max(one["capacity"], one["guaranteed"], 1), 0.0
     for team in one["teams"]:
         end = min(size, begin + team["guaranteed"])

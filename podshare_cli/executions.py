@@ -6,7 +6,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, takewhile
 from typing import Any
 
@@ -20,9 +20,12 @@ _RECENT = 200
 _NEWS = 25  # events of one page: what has happened since the last look is few
 
 
+_PROVEN = frozenset({"drift", "organization"})  # started by events of CloudTrail, which knows who called
+
+
 @dataclass(frozen=True)
 class Execution:
-    """One run of a team."""
+    """One run of a team; one that found another run under way left its work to that run, which it ``joined``."""
 
     arn: str
     started: datetime.datetime
@@ -31,13 +34,30 @@ class Execution:
     trigger: Mapping[str, Any]
     output: Mapping[str, Any]
     cause: str
+    joined: "Execution | None" = None
 
     @property
     def outcome(self) -> str:
         """The state that the team came to, or how the execution stands."""
-        if self.output.get("status") in ("left", "paused"):
-            return str(self.output["status"]).upper()
-        return str(self.output.get("state") or self.status)
+        if self.joined:
+            return self.joined.outcome
+        match self.output.get("status"):
+            case "left":  # to a run that Step Functions has forgotten
+                return "JOINED"
+            case "paused":
+                return "PAUSED"
+            case _:
+                return str(self.output.get("state") or self.status)
+
+    @property
+    def summary(self) -> str:
+        """What the run did, over all its passes, or why it failed."""
+        return self.joined.summary if self.joined else str(self.output.get("summary") or self.cause)
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether CloudTrail says who started it; of a record's writer podshare knows what the record declares."""
+        return self.trigger.get("event") in _PROVEN
 
     def as_dict(self) -> dict[str, Any]:
         """The run for machines."""
@@ -46,8 +66,10 @@ class Execution:
             "started": self.started,
             "stopped": self.stopped,
             "trigger": dict(self.trigger),
+            "proven": self.is_proven,
             "outcome": self.outcome,
-            "summary": self.output.get("summary") or self.cause,
+            "summary": self.summary,
+            "joined": self.joined.arn if self.joined else None,
         }
 
 
@@ -84,8 +106,19 @@ class Executions:
         return started["executionArn"]
 
     def of(self, team: str, most: int) -> list[Execution]:
-        """The latest runs of a team, the newest first."""
-        return [self.describe(arn) for arn in islice(self._arns(team), most)]
+        """The latest runs of a team, the newest first, each with the run that it joined, if any."""
+        runs = {arn: self.describe(arn) for arn in islice(self._arns(team), most)}
+        return [replace(run, joined=self._joined(run, runs)) for run in runs.values()]
+
+    def _joined(self, run: Execution, known: Mapping[str, Execution]) -> Execution | None:
+        if run.output.get("status") != "left":
+            return None
+        holder = str(run.output.get("holder", ""))
+        client = self.connection.client("stepfunctions")
+        try:
+            return known.get(holder) or self.describe(holder)
+        except (client.exceptions.ExecutionDoesNotExist, client.exceptions.InvalidArn):
+            return None
 
     def recent(self, team: str) -> set[str]:
         """The ARNs of a team's runs among the machine's latest: what is not among them later has begun since."""

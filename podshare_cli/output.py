@@ -3,13 +3,15 @@
 Data goes to stdout, everything said along the way to stderr.
 """
 
+import copy
 import datetime
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -37,10 +39,43 @@ STATE_STYLES = {
 }
 
 
+_PIPE_WIDTH = 10_000  # wider than any line
+_WIDE_CELL = 24  # what is longer may be folded
+
+
+class ListTable(Table):
+    """A table without lines; where it does not fit into a terminal, the columns that matter least are left out.
+
+    ``expendable`` are the headers of those columns, the first to go first.
+    """
+
+    def __init__(self, *headers: str, expendable: Sequence[str] = ()) -> None:
+        super().__init__(*headers, box=None, header_style="dim", pad_edge=False)
+        self._expendable = expendable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        fitting = copy.copy(self)
+        for header in self._expendable:
+            if fitting._needed_width() <= options.max_width:
+                break
+            fitting.columns = [column for column in fitting.columns if column.header != header]
+        return Table.__rich_console__(fitting, console, options)
+
+    def _needed_width(self) -> int:
+        """With each cell of a column that is not too long on one line."""
+        return sum(min(_WIDE_CELL, max(map(_width, [column.header, *column.cells]))) + 2 for column in self.columns)
+
+
+def _width(cell: RenderableType) -> int:
+    if not isinstance(cell, str):  # a bar is as long as it may be
+        return _WIDE_CELL
+    return max(map(cell_len, Text.from_markup(cell).plain.splitlines()), default=0)
+
+
 def stdout() -> Console:
     """Where data goes. Long lines are folded in a terminal and left whole in a pipe."""
     console = Console(highlight=False, emoji=False)
-    return console if console.is_terminal else Console(highlight=False, emoji=False, width=200)
+    return console if console.is_terminal else Console(highlight=False, emoji=False, width=_PIPE_WIDTH)
 
 
 def stderr() -> Console:

@@ -197,12 +197,14 @@ def _reconciled_text(teams: list[str]) -> str:
 
 def _table(kind: str, fields: tuple[str, ...], rows: list[dict[str, object]]) -> "RenderableType":
     from rich.markup import escape
-    from rich.table import Table
+
+    from podshare_cli.output import ListTable
 
     if not rows:
         return f"No {kind}s. Write one: podshare {kind} put FILE"
     names = (*fields, "teams")
-    table = Table(kind, *(name.replace("_", " ") for name in names), box=None, header_style="dim")
+    headers = [name.replace("_", " ") for name in names]
+    table = ListTable(kind, *headers, expendable=headers[:-1])
     for row in rows:
         table.add_row(f"[bold]{escape(str(row[kind]))}[/]", *(escape(_cell(row[name])) for name in names))
     return table

@@ -6,7 +6,6 @@ from typing import Any
 
 from rich.console import RenderableType
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
@@ -15,7 +14,16 @@ from podshare_cli import words
 from podshare_cli.admin_tables import Registry, State
 from podshare_cli.connection import Connection
 from podshare_cli.executions import Execution
-from podshare_cli.output import ago, facts, orphaned_text, problem_text, stacked, state_text, text_with_remedy
+from podshare_cli.output import (
+    ListTable,
+    ago,
+    facts,
+    orphaned_text,
+    problem_text,
+    stacked,
+    state_text,
+    text_with_remedy,
+)
 
 Row = dict[str, Any]
 _UNITS = {"accelerators": "accelerators", "vcpu": "vCPU", "memory_gib": "GiB"}
@@ -104,8 +112,10 @@ def table(rows: Iterable[Row]) -> RenderableType:
     found = list(rows)
     if not found:
         return Text("No teams. Write one: podshare team put FILE")
-    shown = Table("team", "state", "clusters", "members", "quota", "datasets", "verified", "why not", box=None)
-    shown.header_style = "dim"
+    shown = ListTable(
+        *("team", "state", "clusters", "members", "quota", "datasets", "verified", "why not"),
+        expendable=("verified", "clusters", "datasets", "members", "quota"),
+    )
     for row in found:
         shown.add_row(
             f"[bold]{escape(row['team'])}[/]",
@@ -207,23 +217,40 @@ def _resources(keys: Iterable[str]) -> Tree:
     return tree
 
 
-def history_table(executions: Iterable[Execution]) -> Table:
+def history_table(executions: Iterable[Execution]) -> RenderableType:
     """One line for each run."""
-    shown = Table("when", "took", "what started it", "who", "outcome", "summary", box=None, header_style="dim")
+    headers = ("when", "took", "what started it", "who", "outcome", "summary")
+    shown = ListTable(*headers, expendable=("took", "what started it", "who"))
     for execution in executions:
-        output, took = execution.output, "runs"
+        took = "runs"
         if execution.stopped:
             took = f"{(execution.stopped - execution.started).total_seconds():.1f} s"
-        summary = str(output.get("summary") or execution.cause)
         shown.add_row(
             execution.started.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
             took,
             escape(_trigger_text(execution.trigger)),
-            escape(str(execution.trigger.get("by", "")).rpartition(":")[2]),
+            escape(_caller_text(execution)),
             state_text(execution.outcome),
-            escape(summary.partition("\n")[0][:160]),
+            escape(_run_text(execution)),
         )
     return shown
+
+
+def _caller_text(execution: Execution) -> str:
+    """Whoever started a run: name and account of their ARN, and whether CloudTrail or only the record says so."""
+    parts = str(execution.trigger.get("by", "")).split(":", 5)
+    if len(parts) < len(("arn", "partition", "service", "region", "account", "name")):
+        return parts[-1]
+    return f"{parts[5]} in {parts[4]}, {'by CloudTrail' if execution.is_proven else 'declared'}"
+
+
+def _run_text(execution: Execution) -> str:
+    """What a run did: of one that joined another, that run; a drift is repaired."""
+    summary = execution.summary.partition("\n")[0][:160]
+    if execution.joined:
+        return f"{summary}, by the run of {execution.joined.started.astimezone():%H:%M:%S}"
+    is_repaired = execution.trigger.get("event") == "drift" and execution.output.get("made")
+    return f"{summary}: the drift is repaired" if is_repaired else summary
 
 
 def _trigger_text(trigger: Mapping[str, Any]) -> str:

@@ -133,9 +133,10 @@ def _drawn(shown: list["Finding"], found: list["Finding"]) -> "RenderableType":
 
     from rich.console import Group
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table("", "where", "check", "finding", "run", box=None, header_style="dim", pad_edge=False)
+    from podshare_cli.output import ListTable
+
+    table = ListTable("", "where", "check", "finding", "run", expendable=("check",))
     for finding in shown:
         row = (finding.where, finding.check, finding.what, finding.run)
         table.add_row(_SIGNS[finding.status], *(escape(cell) for cell in row))

@@ -102,6 +102,13 @@ def test_what_nobody_granted_is_told_once() -> None:
     assert len(outcome({}, [FAILED], EXCESS, "").problems) == 1
 
 
+def test_a_runs_changes_are_counted_over_all_its_passes() -> None:
+    """The last pass of a run, which mostly has nothing left to do, reports what the passes before it have made."""
+    found = outcome({}, [DONE, {**FAILED, "action": "create"}], HELD, "", {"create": 15, "cut": 1})
+    assert found.made == {"create": 16, "cut": 1}
+    assert outcome({}, [], HELD, "", {"create": 16}).summary == "READY: 16 create"
+
+
 @pytest.mark.parametrize("words", ["with an explicit deny in a {}", "because no {} allows the iam:CreateRole action"])
 @pytest.mark.parametrize(
     "kind",

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 Result = Mapping[str, Any]
@@ -56,13 +57,14 @@ _MAY_PASS = ("Retryable:", "Lambda.", "Sandbox.Timedout:", "Runtime.ExitError:",
 class Outcome:
     """The team's state after a run, in one sentence and with every problem.
 
-    ``waits`` says whether anything waits for something outside, ``may_pass`` whether something failed that may
-    succeed by itself after a while.
+    ``made`` counts the changes of all passes of the run by action. ``waits`` says whether anything waits for something
+    outside, ``may_pass`` whether something failed that may succeed by itself after a while.
     """
 
     state: TeamState
     summary: str
     problems: tuple[Mapping[str, Any], ...]
+    made: Mapping[str, int]
     waits: bool = False
     may_pass: bool = False
 
@@ -76,9 +78,19 @@ def results_in(nested: Any) -> list[Result]:
     return []
 
 
-def outcome(plan: Mapping[str, Any], results: Iterable[Result], verification: Mapping[str, Any], error: str) -> Outcome:
-    """The state that follows from a plan, what became of its changes, and the verification."""
+def outcome(
+    plan: Mapping[str, Any],
+    results: Iterable[Result],
+    verification: Mapping[str, Any],
+    error: str,
+    earlier: Mapping[str, int] = MappingProxyType({}),
+) -> Outcome:
+    """The state that follows from a plan, what became of its changes, and the verification.
+
+    ``earlier`` counts what the run's passes before this one have made.
+    """
     results = list(results)
+    made = _made(results, earlier)
     failed = [_failure(result) for result in results if result["status"] == "failed"]
     waiting = [_failure(result) for result in results if result["status"] == "waiting"]
     problems: list[Mapping[str, Any]] = [*plan.get("problems", []), *plan.get("obstacles", []), *failed, *waiting]
@@ -104,7 +116,7 @@ def outcome(plan: Mapping[str, Any], results: Iterable[Result], verification: Ma
     blocked = not all(blocker.get("waits") for blocker in blockers)
     state = _state(plan, bool(error or failed or violations or unexpected_access or blocked), waits, verification)
     may_pass = any(str(result.get("detail", "")).startswith(_MAY_PASS) for result in results)
-    return Outcome(state, _summary(state, results, problems), tuple(problems), waits, may_pass)
+    return Outcome(state, _summary(state, made, problems), tuple(problems), made, waits, may_pass)
 
 
 def _state(plan: Mapping[str, Any], failed: bool, waits: bool, verification: Mapping[str, Any]) -> TeamState:
@@ -168,9 +180,13 @@ def _difference(item: Mapping[str, Any]) -> dict[str, str]:
     return {"what": problem.replace("_", " "), "remedy": "The next reconciliation tries again."}
 
 
-def _summary(state: TeamState, results: list[Result], problems: list[Mapping[str, Any]]) -> str:
+def _made(results: list[Result], earlier: Mapping[str, int]) -> dict[str, int]:
     done = Counter(str(result.get("action")) for result in results if result["status"] == "done")
-    did = ", ".join(f"{count} {action}" for action, count in sorted(done.items())) or "nothing to change"
+    return {action: done[action] + int(earlier.get(action, 0)) for action in sorted(done.keys() | earlier.keys())}
+
+
+def _summary(state: TeamState, made: Mapping[str, int], problems: list[Mapping[str, Any]]) -> str:
+    did = ", ".join(f"{count} {action}" for action, count in made.items()) or "nothing to change"
     if not problems:
         return f"{state}: {did}"
     return f"{state}: {did}; {problems[0].get('what') or problems[0].get('rule', '')}"[:500]

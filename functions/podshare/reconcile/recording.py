@@ -31,7 +31,8 @@ def record(settings: Settings, event: dict[str, Any]) -> dict[str, Any]:
     leases = TeamLeases(state, settings.function_timeout)
     verification = event.get("verification") or plan.get("verification") or {}
     results = results_in(event.get("results", []))
-    result = outcome(plan, results, verification, _reason(event.get("error")))
+    earlier = event.get("made", {})  # an execution that began before an upgrade has none
+    result = outcome(plan, results, verification, _reason(event.get("error")), earlier)
     if leases.is_held(hold):
         _write_status(state, event, result, verification)
     released, waits = leases.release(hold), int(event.get("waits", 0))
@@ -39,6 +40,7 @@ def record(settings: Settings, event: dict[str, Any]) -> dict[str, Any]:
         "team": team,
         "state": result.state.value,
         "summary": result.summary,
+        "made": dict(result.made),
         "next": _next(result, released, int(plan.get("left", 0)), waits),
         "wait_seconds": min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (waits // 10)),
     }
