@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from podshare_cli.failures import Failure, invalid
+from podshare_cli.known_names import completing, no_such
 from podshare_cli.options import Options, examples, group, takes_options
 
 if TYPE_CHECKING:
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 app = group("Access: each team's effective access, as read back from AWS and Kubernetes by its last run.")
 
 
-Team = Annotated[str, typer.Argument(metavar="TEAM", help="The team, such as vision.")]
+Team = Annotated[
+    str, typer.Argument(metavar="TEAM", help="The team, such as vision.", autocompletion=completing("team"))
+]
 
 
 class Verb(StrEnum):
@@ -216,11 +219,11 @@ def _place(options: Options, what: str) -> "Place":
         raise invalid(
             f"{what} is not a dataset, cluster or S3 URL.", "Write dataset#NAME, cluster#NAME or s3://BUCKET/."
         )
-    found = access_reports.places(options.connection).get(what)
-    if found is None:
+    place = access_reports.places(options.connection).get(what)
+    if place is None:
         kind, _, name = what.partition("#")
-        raise Failure(f"No {kind} {name} in {options.connection.registry_table}.", f"podshare {kind} list")
-    return found
+        raise no_such(options, kind, name)
+    return place
 
 
 def _read(options: Options, team: str | None) -> "Known":

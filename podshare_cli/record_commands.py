@@ -1,17 +1,21 @@
 """``podshare cluster``, ``dataset`` and ``enrollment``: put, get, list and delete records of one kind."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from podshare_cli.failures import Failure
+from podshare_cli.known_names import completing, no_such
 from podshare_cli.options import Files, Options, Yaml, Yes, examples, group, takes_options
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The record's name.")]
+
+def _name(kind: str) -> Any:
+    """The argument that names a record of a kind."""
+    return typer.Argument(metavar="NAME", help="The record's name.", autocompletion=completing(kind))
 
 
 def _group(
@@ -46,7 +50,7 @@ def _group(
 
     @app.command("get", help=f"Show {one}'s record.", epilog=examples(f"podshare {kind} get {example} --yaml"))
     @takes_options
-    def get(options: Options, name: Name, as_yaml: Yaml = False) -> None:
+    def get(options: Options, name: Annotated[str, _name(kind)], as_yaml: Yaml = False) -> None:
         show_record(options, f"{kind}#{name}", as_yaml=as_yaml)
 
     @app.command("list", help=f"List the {kind}s, and {lists}.", epilog=examples(f"podshare {kind} list"))
@@ -101,7 +105,7 @@ enrollment = _group(
 
 @cluster.command("delete", epilog=examples("podshare cluster delete main"))
 @takes_options
-def delete_cluster(options: Options, name: Name) -> None:
+def delete_cluster(options: Options, name: Annotated[str, _name("cluster")]) -> None:
     """Delete a cluster's record; refused while a team or an enrollment names it."""
     from podshare_cli.writing import enrollments_naming, teams_using
 
@@ -119,7 +123,7 @@ def delete_cluster(options: Options, name: Name) -> None:
 
 @dataset.command("delete", epilog=examples("podshare dataset delete drafts", "podshare dataset delete drafts --yes"))
 @takes_options
-def delete_dataset(options: Options, name: Name, yes: Yes = False) -> None:
+def delete_dataset(options: Options, name: Annotated[str, _name("dataset")], yes: Yes = False) -> None:
     """Delete a dataset's record: every team's access to it is revoked."""
     _confirm_and_delete(options, f"dataset#{name}", f"These teams lose dataset {name}", yes=yes)
 
@@ -128,7 +132,7 @@ def delete_dataset(options: Options, name: Name, yes: Yes = False) -> None:
     "delete", epilog=examples("podshare enrollment delete science", "podshare enrollment delete science --yes")
 )
 @takes_options
-def delete_enrollment(options: Options, name: Name, yes: Yes = False) -> None:
+def delete_enrollment(options: Options, name: Annotated[str, _name("enrollment")], yes: Yes = False) -> None:
     """Delete an enrollment's record: every team that it created is deleted, with all of its access."""
     _confirm_and_delete(options, f"enrollment#{name}", f"These teams are deleted with enrollment {name}", yes=yes)
 
@@ -185,9 +189,8 @@ def require(options: Options, record_id: str) -> dict[str, object]:
 
     item = Registry(options.connection).get(record_id)
     if item is None:
-        kind = record_id.partition("#")[0]
-        table = options.connection.registry_table
-        raise Failure(f"No {record_id} in {table} ({options.connection.place}).", f"See `podshare {kind} list`.")
+        kind, _, name = record_id.partition("#")
+        raise no_such(options, kind, name)
     return item
 
 

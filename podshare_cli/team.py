@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from podshare_cli.failures import FAILED, INTERRUPTED, Failure, invalid
+from podshare_cli.known_names import completing, no_such
 from podshare_cli.options import Files, Options, Yaml, Yes, examples, group, takes_options
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 app = group("Teams: write their records, plan changes, follow reconciliations.")
 
 _WATCH_SECONDS = 2
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The team's name, such as vision.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="The team's name, such as vision.", autocompletion=completing("team"))
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until the team is READY, DEGRADED, REJECTED or WAITING.")]
 
 
@@ -118,7 +121,7 @@ def delete(options: Options, name: Name, wait: Wait = False, yes: Yes = False) -
     _refuse_enrolled(options, name)
     registry = Registry(options.connection)
     if registry.get(f"team#{name}") is None:
-        raise Failure(f"No team {name} in {options.connection.registry_table}.", "See `podshare team list`.")
+        raise no_such(options, "team", name)
     losing = confirming.losses(options.connection, [name], [{"id": f"team#{name}", "deleted": True}])
     if not yes:
         told = f"Deletes team {name} and revokes everything it can access."
@@ -231,7 +234,10 @@ def manifests(
 @takes_options
 def status(
     options: Options,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The team; default: all teams.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="The team; default: all teams.", autocompletion=completing("team")),
+    ] = None,
     watching: Annotated[bool, typer.Option("--watch", help="Show it live until Ctrl-C.")] = False,
 ) -> None:
     """Show the status of teams: state, verification, problems with remedies, last execution, resources."""
@@ -343,9 +349,7 @@ def _require_known(options: Options, name: str) -> None:
     from podshare_cli.admin_tables import Registry
 
     if Registry(options.connection).get(f"team#{name}") is None and _state(options, name) is None:
-        raise Failure(
-            f"There is no team {name}, and there was none ({options.connection.place}).", "See `podshare team list`."
-        )
+        raise no_such(options, "team", name)
 
 
 def _enrollment_of(name: str) -> str | None:

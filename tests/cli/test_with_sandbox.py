@@ -296,6 +296,31 @@ def test_a_proof_is_shown_with_its_time_and_hash(podshare: Command) -> None:
     assert all(word in shown.out for word in ("as granted", found["digest"], "ago", "people", "data", "other teams"))
 
 
+def test_a_mistyped_name_is_recognized(podshare: Command) -> None:
+    """Of a record that there is none of, the error names account, Region, and the record that was likely meant."""
+    for words, meant in ((["team", "get", "visoin"], "vision"), (["dataset", "get", "imagnet"], "imagenet")):
+        ended = podshare(*words)
+        assert ended.code == 1
+        assert f"Did you mean {meant}?" in ended.err
+        assert f"account {HUB}, {HUB_REGION}" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "names"), [("podshare dataset get im", ["imagenet"]), ("podshare --prefix absent dataset get im", [])]
+)
+@pytest.mark.usefixtures("podshare")
+def test_the_shell_completes_names(
+    words: str, names: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Names of records are completed as commands are; where they cannot be read, nothing is."""
+    for name, value in (("_PODSHARE_COMPLETE", "complete_bash"), ("COMP_WORDS", words)):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+    with pytest.raises(SystemExit):
+        main([])
+    assert capsys.readouterr().out.split() == names
+
+
 def test_a_question_that_means_nothing_is_refused(podshare: Command) -> None:
     """Wrong words are wrong usage; what is not there, and a proof that fails, end with 1."""
     wrong = (["who-can", "use", "dataset#imagenet"], ["who-can", "read", "imagenet"], ["of", "vision-lab"])
