@@ -5,12 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from podshare.aws.rows import RECORDS, STATUSES, SWEEP, from_item, to_item
+from podshare.aws.rows import RECORDS, STATUSES, SWEEP, from_item
 from podshare_cli.connection import Connection
 
 Item = dict[str, Any]
 ORGANIZATION = "organization"  # the id of all rows about accounts
 _MOST_KEYS = 100  # of one BatchGetItem (DynamoDB quotas)
+# reasons of a cancelled transaction: the record has changed, or is being written (DynamoDB, TransactWriteItems)
+_TRY_AGAIN = {"None", "ConditionalCheckFailed", "TransactionConflict", "ThrottlingError"}
 
 
 @dataclass(frozen=True)
@@ -25,17 +27,21 @@ class Registry:
 
     def get_all(self, ids: Iterable[str]) -> dict[str, Item]:
         """Those of the records that exist, by id."""
+        return {record_id: from_item(item) for record_id, item in self.stored(ids).items()}
+
+    def stored(self, ids: Iterable[str]) -> dict[str, Item]:
+        """Those of the records that exist, by id, each with its attributes as DynamoDB has them."""
         wanted = sorted(set(ids))
-        found: dict[str, Item] = {}
+        stored: dict[str, Item] = {}
         while wanted:
             asked, wanted = wanted[:_MOST_KEYS], wanted[_MOST_KEYS:]
             answer = self._client.batch_get_item(
                 RequestItems={self._table: {"Keys": [{"id": {"S": one}} for one in asked], "ConsistentRead": True}}
             )
-            found |= {item["id"]: item for item in map(from_item, answer["Responses"].get(self._table, []))}
+            stored |= {str(item["id"]["S"]): item for item in answer["Responses"].get(self._table, [])}
             left = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
             wanted = [str(key["id"]["S"]) for key in left] + wanted
-        return found
+        return stored
 
     def blocks(self, accounts: Iterable[str]) -> dict[str, Item]:
         """Those of these accounts that are blocked, with the record that says why and by whom."""
@@ -48,12 +54,22 @@ class Registry:
         items = _paged(self._client, "scan", self._table, ConsistentRead=True)
         return sorted((item for item in items if item["id"].startswith(wanted)), key=lambda item: str(item["id"]))
 
-    def put(self, item: Mapping[str, Any]) -> None:
-        """Write one record whole."""
-        self._client.put_item(TableName=self._table, Item=to_item(item))
+    def transact(self, operations: Iterable[tuple[str, Item]]) -> bool:
+        """Do all of some puts and deletes; False, and none is done, if a condition does not hold or others write too.
+
+        Raises botocore's ClientError for any other reason.
+        """
+        parts = [{operation: {"TableName": self._table, **details}} for operation, details in operations]
+        try:
+            self._client.transact_write_items(TransactItems=parts)
+        except self._client.exceptions.TransactionCanceledException as error:
+            if not {reason.get("Code", "None") for reason in error.response["CancellationReasons"]} <= _TRY_AGAIN:
+                raise
+            return False
+        return True
 
     def delete(self, record_id: str) -> bool:
-        """Delete one record; whether it was there."""
+        """Delete one record, whatever it says; whether it was there."""
         try:
             self._client.delete_item(
                 TableName=self._table, Key={"id": {"S": record_id}}, ConditionExpression="attribute_exists(id)"

@@ -76,7 +76,7 @@ def write(connection: "Connection", item: Item, refused: str = "") -> None:
     """Write a record of the caller's own, signed with the caller's ARN. Raises Failure if it is invalid."""
     from podshare.registry.parsing import parse
     from podshare.registry.problems import InvalidRecord
-    from podshare_cli.admin_tables import Registry
+    from podshare_cli import provenance, record_writes
 
     try:
         parse(item)
@@ -84,7 +84,7 @@ def write(connection: "Connection", item: Item, refused: str = "") -> None:
         raise invalid(
             refused or f"{item['id']} cannot be written.", problems=[problem.as_dict() for problem in error.problems]
         ) from None
-    Registry(connection).put({**item, "changed_by": connection.caller})
+    record_writes.write_item(connection, item, provenance.of_files())
 
 
 def _write(options: Options, plans: Mapping[str, str], reason: str) -> None:

@@ -15,14 +15,14 @@ import typer
 from podshare.kinds.base import Key
 from podshare.reconcile.blast_radius import digest, fingerprints
 from podshare.registry.records import MOST_LOSSES
-from podshare_cli.admin_tables import State
-from podshare_cli.approve import approval, write
+from podshare_cli.admin_tables import Registry, State
+from podshare_cli.approve import approval
 from podshare_cli.connection import Connection
-from podshare_cli.documents import Item
 from podshare_cli.dry_runs import dry_runs
 from podshare_cli.failures import Failure, invalid
 from podshare_cli.options import Options
 from podshare_cli.output import say
+from podshare_cli.record_changes import Item, RecordChange, overwriting
 
 _MOST_SHOWN = 20  # losses of one team
 _REASON = "Confirmed with the write"
@@ -63,21 +63,20 @@ def losses_of(team: str, plan: Mapping[str, Any] | Failure) -> Losses:
     return Losses(team, plan.get("losses", ()))
 
 
-def agree(options: Options, teams: Iterable[str], records: Sequence[Mapping[str, Any]], *, yes: bool) -> None:
-    """Show what ``teams`` would lose by writing ``records``, ask, and approve it; whoever cannot be asked says --yes.
+def agree(options: Options, losing: Sequence[Losses], *, yes: bool, reason: str = "") -> list[RecordChange]:
+    """Show what teams would lose by a write, and ask; whoever cannot be asked says --yes.
 
-    Raises Failure on a no.
+    Returns the approvals, which belong to that write. Raises Failure on a no.
     """
-    found = losses(options.connection, teams, records)
-    lines = [line for one in found for line in one.lines()]
-    if found and not yes:
+    lines = [line for each in losing for line in each.lines()]
+    if losing and not yes:
         require_terminal("\n".join(["This revokes access.", *lines]))
     if not (yes and options.as_json):
         for line in lines:
             say(line)
-    if found and not yes and not typer.confirm("Write it?", err=True):
+    if losing and not yes and not typer.confirm("Write it?", err=True):
         raise Failure("Nothing was written.")
-    approve(options.connection, found)
+    return approvals(options.connection, losing, reason)
 
 
 def ask(what: str, question: str, refused: str) -> None:
@@ -93,11 +92,16 @@ def require_terminal(what: str) -> None:
         raise invalid(what, "Not a terminal, so there is no prompt: add --yes to confirm.")
 
 
-def approve(connection: Connection, found: Iterable[Losses], reason: str = _REASON) -> None:
-    """Record that the caller has agreed to just these losses, before the write that brings them."""
+def approvals(connection: Connection, losing: Iterable[Losses], reason: str = "") -> list[RecordChange]:
+    """The records by which the caller agrees to just these losses: to be written with what brings them."""
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    for one in found:
-        keys = [Key.parse(loss["key"]) for loss in one.losses]
-        if 0 < len(keys) <= MOST_LOSSES:
-            item: Item = approval(connection, one.team, digest(keys, now), reason)
-            write(connection, {**item, "confirmed": now, "losses": sorted(fingerprints(keys))})
+    items = [item for each in losing for item in _approval(connection, each, now, reason or _REASON)]
+    known = Registry(connection).get_all(item["id"] for item in items)
+    return [overwriting(item, known.get(item["id"])) for item in items]
+
+
+def _approval(connection: Connection, losing: Losses, now: str, reason: str) -> Iterable[Item]:
+    keys = [Key.parse(loss["key"]) for loss in losing.losses]
+    if 0 < len(keys) <= MOST_LOSSES:
+        item = approval(connection, losing.team, digest(keys, now), reason)
+        yield {**item, "confirmed": now, "losses": sorted(fingerprints(keys))}

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from podshare.registry.items import kind_of
+from podshare.registry.items import SIGNATURE, kind_of
 from podshare.registry.parsing import parse
 from podshare.registry.problems import InvalidRecord, Problem
 from podshare.registry.sentences import ABSENT, UNKNOWN_FIELD
@@ -90,7 +90,7 @@ def check_records(files: Sequence[str], kinds: Iterable[str]) -> tuple[Read, lis
 
 def to_yaml(item: Mapping[str, Any]) -> str:
     """A record as a person would write it, to be edited and put again."""
-    own = {name: value for name, value in item.items() if name not in ("id", "schema", "changed_by")}
+    own = {name: value for name, value in item.items() if name not in ("id", "schema", *SIGNATURE)}
     ordered = {"id": item["id"], "schema": item.get("schema", 1), **own}
     return yaml.dump(ordered, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 

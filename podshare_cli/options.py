@@ -52,6 +52,9 @@ Files = Annotated[
     typer.Argument(metavar="FILE…", help="YAML files with records, or directories of them; - reads standard input."),
 ]
 Yaml = Annotated[bool, typer.Option("--yaml", help="Print YAML that `put` accepts.")]
+Reason = Annotated[
+    str, typer.Option("--reason", help="Why, kept with the record and shown in the history of its team.")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 _OF_EVERY_COMMAND = (Profile, Region, Prefix, Json, Query, Quiet, NoColor)  # in the order of the fields of Options
 

@@ -7,10 +7,12 @@ import typer
 
 from podshare_cli.failures import Failure
 from podshare_cli.known_names import completing, no_such
-from podshare_cli.options import Files, Options, Yaml, Yes, examples, group, takes_options
+from podshare_cli.options import Files, Options, Reason, Yaml, Yes, examples, group, takes_options
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from podshare_cli.record_changes import RecordChange
 
 
 def _name(kind: str) -> Any:
@@ -32,21 +34,25 @@ def _group(
 
     @app.command("put", help=f"Write {kind} records{writes}", epilog=examples(example_put))
     @takes_options
-    def put(options: Options, files: Files, yes: Yes = False) -> None:
-        from podshare_cli import confirming
+    def put(options: Options, files: Files, reason: Reason = "", yes: Yes = False) -> None:
+        from podshare_cli import confirming, provenance, record_writes
         from podshare_cli.documents import read_records
-        from podshare_cli.writing import affected_teams, check_references, differing, put_records
+        from podshare_cli.writing import affected_teams, changed_items, check_references, record_changes
 
+        origin = provenance.of_files(files, reason)
         read = read_records(files, [kind])
         check_references(options.connection, read)
-        affected = affected_teams(options.connection, differing(options.connection, read.items))
-        confirming.agree(options, affected, read.items, yes=yes)
-        written = []
-        for each in put_records(options.connection, read.items):
-            users = [] if each.result == "unchanged" else affected_teams(options.connection, [each.item])
-            written.append({**each.as_dict(), "reconciled": users})
-            options.say(f"{each.item['id']}: {each.result}{_reconciled_text(users)}")
-        options.show({"records": written})
+        changes = record_changes(options.connection, read.items)
+        affected = affected_teams(options.connection, changed_items(changes))
+        losing = confirming.losses(options.connection, affected, read.items)
+        approvals = confirming.agree(options, losing, yes=yes, reason=reason)
+        record_writes.write(options.connection, [*approvals, *changes], origin)
+        records = []
+        for change in changes:
+            users = affected_teams(options.connection, changed_items([change]))
+            records.append({"id": change.record_id, "result": change.result, "reconciled": users})
+            options.say(f"{change.record_id}: {change.result}{_reconciled_text(users)}")
+        options.show({"records": records})
 
     @app.command("get", help=f"Show {one}'s record.", epilog=examples(f"podshare {kind} get {example} --yaml"))
     @takes_options
@@ -105,11 +111,11 @@ enrollment = _group(
 
 @cluster.command("delete", epilog=examples("podshare cluster delete main"))
 @takes_options
-def delete_cluster(options: Options, name: Annotated[str, _name("cluster")]) -> None:
+def delete_cluster(options: Options, name: Annotated[str, _name("cluster")], reason: Reason = "") -> None:
     """Delete a cluster's record; refused while a team or an enrollment names it."""
     from podshare_cli.writing import enrollments_naming, teams_using
 
-    require(options, f"cluster#{name}")
+    record = require(options, f"cluster#{name}")
     remedy = "move them to another cluster first."
     if users := teams_using(options.connection, f"cluster#{name}"):
         many = f"{len(users)} team{'s' if len(users) > 1 else ''}"
@@ -118,45 +124,52 @@ def delete_cluster(options: Options, name: Annotated[str, _name("cluster")]) -> 
     if users := enrollments_naming(options.connection, f"cluster#{name}"):
         told = f"Cluster {name} is used by enrollment {', '.join(users)}."
         raise Failure(told, f"Delete these enrollments, or {remedy}")
-    _delete(options, f"cluster#{name}", [])
+    _delete(options, record, [], [], reason)
 
 
 @dataset.command("delete", epilog=examples("podshare dataset delete drafts", "podshare dataset delete drafts --yes"))
 @takes_options
-def delete_dataset(options: Options, name: Annotated[str, _name("dataset")], yes: Yes = False) -> None:
+def delete_dataset(
+    options: Options, name: Annotated[str, _name("dataset")], reason: Reason = "", yes: Yes = False
+) -> None:
     """Delete a dataset's record: every team's access to it is revoked."""
-    _confirm_and_delete(options, f"dataset#{name}", f"These teams lose dataset {name}", yes=yes)
+    _confirm_and_delete(options, f"dataset#{name}", f"These teams lose dataset {name}", reason, yes=yes)
 
 
 @enrollment.command(
     "delete", epilog=examples("podshare enrollment delete science", "podshare enrollment delete science --yes")
 )
 @takes_options
-def delete_enrollment(options: Options, name: Annotated[str, _name("enrollment")], yes: Yes = False) -> None:
+def delete_enrollment(
+    options: Options, name: Annotated[str, _name("enrollment")], reason: Reason = "", yes: Yes = False
+) -> None:
     """Delete an enrollment's record: every team that it created is deleted, with all of its access."""
-    _confirm_and_delete(options, f"enrollment#{name}", f"These teams are deleted with enrollment {name}", yes=yes)
+    what = f"These teams are deleted with enrollment {name}"
+    _confirm_and_delete(options, f"enrollment#{name}", what, reason, yes=yes)
 
 
-def _confirm_and_delete(options: Options, record_id: str, what: str, *, yes: bool) -> None:
+def _confirm_and_delete(options: Options, record_id: str, what: str, reason: str, *, yes: bool) -> None:
     from podshare_cli import confirming
     from podshare_cli.writing import teams_using
 
-    require(options, record_id)
+    record = require(options, record_id)
     users = teams_using(options.connection, record_id)
     losing = confirming.losses(options.connection, users, [{"id": record_id, "deleted": True}])
     if users and not yes:
         told = "\n".join([f"{what}: {', '.join(users)}.", *(line for one in losing for line in one.lines())])
         confirming.ask(told, "Delete it?", "Nothing was deleted.")
-    confirming.approve(options.connection, losing)
-    _delete(options, record_id, users)
+    _delete(options, record, users, confirming.approvals(options.connection, losing, reason), reason)
 
 
-def _delete(options: Options, record_id: str, users: list[str]) -> None:
-    from podshare_cli.admin_tables import Registry
+def _delete(
+    options: Options, record: dict[str, Any], users: list[str], approvals: "list[RecordChange]", reason: str
+) -> None:
+    from podshare_cli import provenance, record_writes
+    from podshare_cli.record_changes import deleting
 
-    Registry(options.connection).delete(record_id)
-    options.show({"id": record_id, "result": "deleted", "reconciled": users})
-    options.say(f"{record_id}: deleted{_reconciled_text(users)}")
+    record_writes.write(options.connection, [*approvals, deleting(record)], provenance.of_files(reason=reason))
+    options.show({"id": record["id"], "result": "deleted", "reconciled": users})
+    options.say(f"{record['id']}: deleted{_reconciled_text(users)}")
 
 
 # ---- what the commands share, with those of teams too ----------------------------------------------------------
@@ -165,8 +178,18 @@ def _delete(options: Options, record_id: str, users: list[str]) -> None:
 def show_record(options: Options, record_id: str, *, as_yaml: bool) -> None:
     """Print a record: as YAML that can be put again, as JSON, or as YAML with who wrote it."""
     item = require(options, record_id)
-    writer = item.get("changed_by")
-    print_record(options, item, f"last written by {writer}" if writer and not as_yaml else "")
+    print_record(options, item, "" if as_yaml else signature_text(item))
+
+
+def signature_text(item: Mapping[str, Any]) -> str:
+    """Who wrote a record last, and why, as they declared it; empty where nothing is known."""
+    from podshare_cli.provenance import last_change
+
+    change, writer = last_change(item), item.get("changed_by")
+    written = " ".join(f"{word} {value}" for word, value in (("by", writer), ("at", change.get("at"))) if value)
+    details = [f"{name} {change[name]}" for name in ("version", "author", "commit") if change.get(name)]
+    reason = [f"reason: {change['reason']}"] if change.get("reason") else []
+    return ", ".join([f"last written {written}", *details, *reason]) if written else ""
 
 
 def print_record(options: Options, item: Mapping[str, object], remark: str) -> None:
@@ -183,7 +206,7 @@ def print_record(options: Options, item: Mapping[str, object], remark: str) -> N
         console.print(f"# {remark}", style="dim", soft_wrap=True, markup=False)
 
 
-def require(options: Options, record_id: str) -> dict[str, object]:
+def require(options: Options, record_id: str) -> dict[str, Any]:
     """The record. Raises Failure if there is none."""
     from podshare_cli.admin_tables import Registry
 

@@ -8,52 +8,23 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from podshare.registry.items import kind_of, plain
 from podshare_cli.admin_tables import Registry, State
 from podshare_cli.confirming import Losses, losses_of
 from podshare_cli.connection import Connection
-from podshare_cli.documents import WRITING_ORDER, Item, Read
+from podshare_cli.documents import Read
 from podshare_cli.dry_runs import dry_runs
 from podshare_cli.failures import Failure, invalid
-from podshare_cli.writing import affected_teams, check_references, content, teams_using
+from podshare_cli.record_changes import Effect, RecordChange
+from podshare_cli.writing import affected_teams, check_references, record_changes, teams_using
 
 SCHEMA = 1  # of the document; raised with a change that an older command would misread
 _REVOKES = frozenset({"cut", "delete", "drain"})
 
 TeamPlan = Mapping[str, Any]  # the answer of a dry run
-
-
-class Effect(StrEnum):
-    """What a plan does to a record."""
-
-    CREATE = "create"
-    CHANGE = "change"
-    DELETE = "delete"
-    UNCHANGED = "unchanged"
-
-
-@dataclass(frozen=True)
-class RecordChange:
-    """What a plan does to one record: ``item`` as it will be, ``before`` as it was read from the registry."""
-
-    record_id: str
-    effect: Effect
-    item: Item | None = None
-    before: Item | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """The change in plain JSON."""
-        return {"id": self.record_id, "effect": self.effect.value, "item": self.item, "before": self.before}
-
-    @classmethod
-    def of_dict(cls, document: Mapping[str, Any]) -> Self:
-        """The reverse of ``as_dict``."""
-        return cls(document["id"], Effect(document["effect"]), document["item"], document["before"])
 
 
 @dataclass(frozen=True)
@@ -152,7 +123,7 @@ def make(
     references to what neither the files nor the registry have.
     """
     check_references(connection, read)
-    changes = record_changes(connection, read, deletions)
+    changes = record_changes(connection, read.items, deletions)
     candidates = [candidate(change) for change in changes if change.effect is not Effect.UNCHANGED]
     return _with_teams(connection, changes, candidates, teams_affected_by(connection, changes), planned)
 
@@ -172,20 +143,6 @@ def all_teams(connection: Connection) -> list[str]:
     records = {item["id"].partition("#")[2] for item in Registry(connection).all_of("team")}
     statuses = State(connection).statuses("team")
     return sorted(records | {team for team, status in statuses.items() if status["state"] != "DELETED"})
-
-
-def record_changes(connection: Connection, read: Read, deletions: Iterable[str] = ()) -> list[RecordChange]:
-    """What becomes of each record: those of files in the order of writing, then deletions, what refers to others first.
-
-    A record that says what the registry says is unchanged.
-    """
-    items, deleted = read.items, sorted(set(deletions) - read.written.keys(), key=_deleting_order)
-    known = Registry(connection).get_all([*(item["id"] for item in items), *deleted])
-    written = [_written(item, known.get(item["id"])) for item in items]
-    return [
-        *written,
-        *(RecordChange(gone, Effect.DELETE, before=known[gone]) for gone in deleted if gone in known),
-    ]
 
 
 def candidate(change: RecordChange) -> dict[str, Any]:
@@ -249,17 +206,6 @@ def _with_teams(
         teams={team: answer for team, answer in answers.items() if not isinstance(answer, Failure)},
         failures={team: str(answer) for team, answer in answers.items() if isinstance(answer, Failure)},
     )
-
-
-def _written(item: Item, before: Item | None) -> RecordChange:
-    if before is None:
-        return RecordChange(item["id"], Effect.CREATE, plain(item))
-    effect = Effect.UNCHANGED if content(before) == content(item) else Effect.CHANGE
-    return RecordChange(item["id"], effect, plain(item), before)
-
-
-def _deleting_order(record_id: str) -> tuple[int, str]:
-    return -WRITING_ORDER.index(kind_of({"id": record_id})), record_id
 
 
 def _blocked(teams: Mapping[str, TeamPlan], failures: Mapping[str, str]) -> Iterator[dict[str, str]]:

@@ -9,7 +9,7 @@ import typer
 
 from podshare_cli.failures import FAILED, INTERRUPTED, Failure, invalid
 from podshare_cli.known_names import completing, no_such
-from podshare_cli.options import Files, Options, Yaml, Yes, examples, group, takes_options
+from podshare_cli.options import Files, Options, Reason, Yaml, Yes, examples, group, takes_options
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -36,8 +36,10 @@ Wait = Annotated[bool, typer.Option("--wait", help="Wait until the team is READY
 def put(
     options: Options,
     files: Files,
+    *,
     wait: Wait = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show what would change.")] = False,
+    reason: Reason = "",
     yes: Yes = False,
 ) -> None:
     """Write the records of teams, of enrollments, and of the clusters and datasets that they name.
@@ -46,9 +48,10 @@ def put(
     who, and asks; what you confirm is approved with the write. With --wait the exit code is 1 unless every team becomes
     READY, including those of enrollments.
     """
-    from podshare_cli import confirming, writing
+    from podshare_cli import confirming, provenance, record_writes, writing
     from podshare_cli.documents import WRITING_ORDER, read_records
 
+    origin = provenance.of_files(files, reason)
     read = read_records(files, WRITING_ORDER)
     writing.check_references(options.connection, read)
     items = read.items
@@ -57,20 +60,22 @@ def put(
         return
     from podshare_cli.executions import Executions
 
-    changed_items = writing.differing(options.connection, items)
-    confirming.agree(options, writing.affected_teams(options.connection, changed_items), items, yes=yes)
+    changes = writing.record_changes(options.connection, items)
+    affected = writing.affected_teams(options.connection, writing.changed_items(changes))
+    losing = confirming.losses(options.connection, affected, items)
+    approvals = confirming.agree(options, losing, yes=yes, reason=reason)
     executions = Executions(options.connection)
     records = _records_of_teams(options, items) if wait else {}
     known = {team: executions.recent(team) for team in records}
-    written = []
-    for one in writing.put_records(options.connection, items):
-        written.append(one)
-        options.say(f"{one.item['id']}: {one.result}")
-    new = {one.item["id"] for one in written if one.result != "unchanged"}
+    record_writes.write(options.connection, [*approvals, *changes], origin)
+    for change in changes:
+        options.say(f"{change.record_id}: {change.result}")
+    new = {item["id"] for item in writing.changed_items(changes)}
     changed = {team for team, record_id in records.items() if record_id in new}
     followings = _followings(executions, known, {team: records[team] for team in changed})
     ended = _follow(options, followings)
-    options.show({"records": [one.as_dict() for one in written], "teams": [one.as_dict() for one in ended]})
+    shown = [{"id": change.record_id, "result": change.result} for change in changes]
+    options.show({"records": shown, "teams": [one.as_dict() for one in ended]})
     if wait and not options.as_json:
         for team in sorted(known.keys() - changed):
             _show_status(options, team)
@@ -108,19 +113,20 @@ def list_teams(options: Options) -> None:
     )
 )
 @takes_options
-def delete(options: Options, name: Name, wait: Wait = False, yes: Yes = False) -> None:
+def delete(options: Options, name: Name, wait: Wait = False, reason: Reason = "", yes: Yes = False) -> None:
     """Delete a team's record: revoke its access at once, drain its running work, then delete all of its resources.
 
     With --wait the exit code is 1 unless the team becomes DELETED.
     """
-    from podshare_cli import confirming
+    from podshare_cli import confirming, provenance, record_writes
     from podshare_cli.admin_tables import Registry
     from podshare_cli.executions import Executions
     from podshare_cli.output import say
+    from podshare_cli.record_changes import deleting
 
     _refuse_enrolled(options, name)
-    registry = Registry(options.connection)
-    if registry.get(f"team#{name}") is None:
+    record = Registry(options.connection).get(f"team#{name}")
+    if record is None:
         raise no_such(options, "team", name)
     losing = confirming.losses(options.connection, [name], [{"id": f"team#{name}", "deleted": True}])
     if not yes:
@@ -130,10 +136,10 @@ def delete(options: Options, name: Name, wait: Wait = False, yes: Yes = False) -
             say(line)
         if typer.prompt(f"Type {name} to go on", default="", show_default=False, err=True).strip() != name:
             raise Failure("The name does not match: nothing was deleted.")
-    confirming.approve(options.connection, losing)
     executions = Executions(options.connection)
     known = executions.recent(name) if wait else set()
-    registry.delete(f"team#{name}")
+    approvals = confirming.approvals(options.connection, losing, reason)
+    record_writes.write(options.connection, [*approvals, deleting(record)], provenance.of_files(reason=reason))
     options.say(f"team#{name}: deleted")
     ended = _follow(options, _followings(executions, {name: known}, {name: f"team#{name}"}) if wait else [])
     options.show({"id": f"team#{name}", "result": "deleted", "teams": [one.as_dict() for one in ended]})

@@ -254,4 +254,7 @@ def _run_text(execution: Execution) -> str:
 
 
 def _trigger_text(trigger: Mapping[str, Any]) -> str:
-    return " ".join(str(trigger[name]) for name in ("event", "change", "record") if trigger.get(name))
+    event = " ".join(str(trigger[name]) for name in ("event", "change", "record") if trigger.get(name))
+    commit = f"commit {str(trigger['commit'])[:12]}" if trigger.get("commit") else ""
+    why = ", ".join(filter(None, (str(trigger.get("reason", "")), commit)))
+    return f"{event}: {why}" if why else event

@@ -1,57 +1,46 @@
-"""Writing records: what they refer to is checked first, and what is there already is not written again."""
+"""Before records are written: what they refer to is checked, and which teams they affect is known."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from podshare.registry.acceptance import accept_team
 from podshare.registry.accounts import Account
 from podshare.registry.enrollments import team_name, team_of
-from podshare.registry.items import clusters_of, datasets_of, enrolled, kind_of, name_of, plain
+from podshare.registry.items import clusters_of, datasets_of, enrolled, kind_of, name_of
 from podshare.registry.parsing import Record, parse
 from podshare.registry.problems import InvalidRecord, Problem
 from podshare.registry.records import Cluster, Dataset
 from podshare.registry.templates import rendered
 from podshare_cli.admin_tables import Registry, State
 from podshare_cli.connection import Connection
-from podshare_cli.documents import Item, Read
+from podshare_cli.documents import WRITING_ORDER, Item, Read
 from podshare_cli.failures import counted, invalid
+from podshare_cli.record_changes import Effect, RecordChange, deleting, writing
 
 _SOME_ACCOUNT = "000000000000"  # which one does not matter to what a template refers to
 
 
-@dataclass(frozen=True)
-class Written:
-    """A record and what putting it did: ``created``, ``changed`` or ``unchanged``."""
+def record_changes(connection: Connection, items: Sequence[Item], deletions: Iterable[str] = ()) -> list[RecordChange]:
+    """What becomes of each record: written ones in the order of writing, then deletions, what refers to others first.
 
-    item: Item
-    result: str
-
-    def as_dict(self) -> dict[str, str]:
-        """The record's id and what became of it."""
-        return {"id": self.item["id"], "result": self.result}
-
-
-def put_records(connection: Connection, items: Sequence[Item]) -> Iterator[Written]:
-    """Write records one after the other, signed with the caller's ARN; yields each once it is written.
-
-    A record that says what the registry says already is left alone, because rewriting it would start nothing.
+    A record that says what the registry says is unchanged; what is not there is not deleted.
     """
-    registry = Registry(connection)
-    known = registry.get_all(item["id"] for item in items)
-    for item in items:
-        before = known.get(item["id"])
-        if before and content(before) == content(item):
-            yield Written(item, "unchanged")
-            continue
-        registry.put({**item, "changed_by": connection.caller})
-        yield Written(item, "changed" if before else "created")
+    deleted = sorted(set(deletions) - {item["id"] for item in items}, key=_deleting_order)
+    known = Registry(connection).get_all([*(item["id"] for item in items), *deleted])
+    return [
+        *(writing(item, known.get(item["id"])) for item in items),
+        *(deleting(known[record_id]) for record_id in deleted if record_id in known),
+    ]
 
 
-def differing(connection: Connection, items: Sequence[Item]) -> list[Item]:
-    """Those of ``items`` that say something else than the registry does."""
-    known = Registry(connection).get_all(item["id"] for item in items)
-    return [item for item in items if content(known.get(item["id"], {})) != content(item)]
+def _deleting_order(record_id: str) -> tuple[int, str]:
+    return -WRITING_ORDER.index(kind_of({"id": record_id})), record_id
+
+
+def changed_items(changes: Iterable[RecordChange]) -> list[Item]:
+    """The records that would say something else than the registry does."""
+    return [change.item for change in changes if change.item and change.effect is not Effect.UNCHANGED]
 
 
 def check_references(connection: Connection, read: Read) -> None:
@@ -183,11 +172,6 @@ def _parsed(item: Item) -> Record | None:
         return parse(item)
     except InvalidRecord:
         return None
-
-
-def content(item: Mapping[str, Any]) -> Any:
-    """What a record says, without who wrote it."""
-    return {name: value for name, value in plain(item).items() if name != "changed_by"}
 
 
 def _some_team(enrollment: Item) -> Item:

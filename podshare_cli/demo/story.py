@@ -13,7 +13,7 @@ from podshare.kinds import names
 from podshare.registry.enrollments import team_name
 from podshare.registry.parsing import parse, parse_team
 from podshare.registry.records import Dataset, Enrollment, Team
-from podshare_cli import writing
+from podshare_cli import record_writes, writing
 from podshare_cli.admin_tables import Registry, State
 from podshare_cli.connection import DEFAULT_PREFIX, Connection
 from podshare_cli.demo import organization, picture
@@ -25,6 +25,7 @@ from podshare_cli.documents import WRITING_ORDER, read_records
 from podshare_cli.executions import Executions, Following, FollowingSweep
 from podshare_cli.output import stdout
 from podshare_cli.progress import watch
+from podshare_cli.provenance import Provenance
 from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
 from podshare_sandbox.organization import HUB, HUB_REGION, ORGANIZATION_ID
@@ -116,8 +117,9 @@ class _Story:
         began = time.monotonic()
         writing.check_references(self._connection, self._read)
         known = {team: self._executions.recent(team) for team in self._teams}
-        written = [one.item["id"] for one in writing.put_records(self._connection, self._read.items)]
-        self._act(f"podshare team put examples/registry/*.yaml: {len(written)} records written")
+        changes = writing.record_changes(self._connection, self._read.items)
+        record_writes.write(self._connection, changes, Provenance())
+        self._act(f"podshare team put examples/registry/*.yaml: {len(changes)} records written")
         coming = [Following(self._executions, team, record_ids=[f"team#{team}"], known=known[team]) for team in known]
         # its StackSet is slower than podshare, as on AWS, however busy this machine is
         self._sandbox.hold_stack_sets(account)

@@ -10,6 +10,8 @@ from tests.docs.pages import ROOT
 
 PAGE = ROOT / "docs" / "registry.md"
 MODELS: dict[str, type[BaseModel]] = {  # by their headings; the first table below each is rendered
+    "`change`": records.LastChange,
+    "`source`": records.ChangeSource,
     "`cluster#<name>`": records.Cluster,
     "`scheduler`": records.Scheduler,
     "`priority_classes`": records.PriorityClass,
@@ -34,7 +36,7 @@ MODELS: dict[str, type[BaseModel]] = {  # by their headings; the first table bel
     "`rbac`": records.GroupRules,
     "`rules`": records.RbacRule,
 }
-_OF_EVERY_RECORD = ("schema", "changed_by")  # in a table of their own
+_OF_EVERY_RECORD = ("schema", "changed_by", "change")  # in a table of their own
 _NOTHING = "\N{EN DASH}"
 _HEAD = "| field | required | default | values |\n|---|---|---|---|\n"
 

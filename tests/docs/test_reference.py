@@ -59,7 +59,11 @@ def of_type(resource_type: str, where: Any = HUB) -> list[dict[str, Any]]:
 
 def test_fields_of_every_record_are_told() -> None:
     """What all records have in common stands in one table."""
-    common = {field.alias or key for key, field in records.Cluster.model_fields.items()} & {"schema", "changed_by"}
+    common = {field.alias or key for key, field in records.Cluster.model_fields.items()} & {
+        "schema",
+        "changed_by",
+        "change",
+    }
 
     assert {code(row[0])[0] for row in REGISTRY.table("What every record has")} == {"id", *common}
 

@@ -186,6 +186,14 @@ A_FULL_TEAM = a_team_item(
     deletion_protection=False,
     expires="2034-01-31T18:00Z",
     changed_by="arn:aws:iam::111111111111:user/admin",
+    change={
+        "version": 3,
+        "at": "2026-11-29T20:00:00Z",
+        "reason": "More nodes",
+        "author": "priya",
+        "commit": "0a1b2c3d",
+        "source": {"repository": "github.com/example/records", "path": "teams/vision.yaml"},
+    },
 )
 A_TEAM_ON_TWO = {
     **{name: value for name, value in A_FULL_TEAM.items() if name != "quota"},

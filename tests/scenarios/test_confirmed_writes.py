@@ -9,8 +9,10 @@ import pytest
 import yaml
 
 from podshare_cli.application import main
-from podshare_cli.confirming import approve, losses
+from podshare_cli.confirming import approvals, losses
 from podshare_cli.connection import Connection
+from podshare_cli.provenance import Provenance
+from podshare_cli.record_writes import write
 from podshare_sandbox.organization import HUB_REGION
 from tests.builders import a_team_item
 from tests.scenarios.world import HUB, LANGUAGE, VISION, Item, World, refused
@@ -100,7 +102,7 @@ def test_it_approves_no_more_than_was_shown(world: World) -> None:
     """The run finds another record than the one that was confirmed: what was not shown waits, and nothing is cut."""
     connection = Connection()
     shown = losses(connection, ["second"], [a_team("second", ONE)])
-    approve(connection, shown)
+    write(connection, approvals(connection, shown), Provenance())
     world.put(a_team("second", [{"account": VISION, "existing_role": "Other"}]))
     assert world.status("second")["state"] == "HELD"
     assert gets_in(world, "second", VISION)
@@ -119,7 +121,7 @@ def test_a_confirmed_deletion_is_carried_out(world: World) -> None:
 def test_an_approval_that_nothing_was_begun_with_ends(world: World) -> None:
     """What was confirmed more than an hour ago, and not written then, approves nothing."""
     connection = Connection()
-    approve(connection, losses(connection, ["fourth"], [a_team("fourth", ONE)]))
+    write(connection, approvals(connection, losses(connection, ["fourth"], [a_team("fourth", ONE)])), Provenance())
     approval = world.record("approval#fourth")
     world.put({**approval, "confirmed": "2026-01-31T18:00:00Z"}, a_team("fourth", ONE))
     assert world.status("fourth")["state"] == "HELD"

@@ -8,14 +8,14 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import code_of
-from podshare.aws.rows import LONGEST_PART, RECORDS, Item
+from podshare.aws.rows import LONGEST_PART, RECORDS, Item, from_item
 from podshare.aws.sessions import hub_client
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Registry, State
 from podshare.kinds import names
 from podshare.reconcile.affected_teams import teams_of_account, teams_of_record
 from podshare.reconcile.organization_accounts import last_seen
-from podshare.registry.items import PAUSE_ID, is_name, plain
+from podshare.registry.items import PAUSE_ID, SIGNATURE, is_name, plain
 from podshare.registry.parsing import parse
 from podshare.registry.problems import InvalidRecord
 from podshare.registry.records import Dataset
@@ -23,6 +23,7 @@ from podshare.registry.values import LONGEST_TEAM
 
 MOST_ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 30
+LONGEST_SIGNED = 2048  # characters of what a trigger repeats from a record
 
 
 def registry_changed(settings: Settings, record: Mapping[str, Any]) -> list[str]:
@@ -50,8 +51,7 @@ def registry_changed(settings: Settings, record: Mapping[str, Any]) -> list[str]
         "event": "registry",
         "record": record_id,
         "change": record["eventName"],
-        # as far as it can be one: an execution's input has at most 256 KiB (Step Functions quotas)
-        "by": str((image or {}).get("changed_by", {}).get("S", ""))[:2048],
+        **_signature(image or {}),
         "at": _time(change.get("ApproximateCreationDateTime")),
         "id": record["eventID"],
     }
@@ -156,6 +156,23 @@ def _judge(state: State, record_id: str, item: Item | None) -> None:
         case _:
             pass  # a cluster is kept by the planner, which knows its HyperPod cluster's ARN
     state.put(RECORDS, part, state="ACCEPTED", at=now, problems=[])
+
+
+def _signature(image: Item) -> Item:
+    """Who wrote a record, which version and why, as its writer declared it.
+
+    As far as it can be that: an execution's input has at most 256 KiB (Step Functions quotas).
+    """
+    signature = from_item({name: image[name] for name in SIGNATURE & image.keys()})
+    by, change = signature.get("changed_by"), signature.get("change")
+    declared = change if isinstance(change, Mapping) else {}
+    texts = {"by": by, **{name: declared.get(name) for name in ("reason", "commit")}}
+    version = declared.get("version")
+    return {
+        "by": "",
+        **{name: text[:LONGEST_SIGNED] for name, text in texts.items() if isinstance(text, str) and text},
+        **({"version": version} if isinstance(version, int) else {}),
+    }
 
 
 def _time(seconds: Any) -> str:

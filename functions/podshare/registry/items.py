@@ -10,6 +10,7 @@ from typing import Any
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 PAUSE_ID = "pause#all"
+SIGNATURE = frozenset({"changed_by", "change"})  # the fields that say who wrote a record, not what it says
 DEEPEST = 32  # levels of an attribute (DynamoDB quotas)
 _LONGEST_NUMBER = 419  # bits of 126 digits (DynamoDB quotas, numbers)
 

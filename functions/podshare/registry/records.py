@@ -77,6 +77,9 @@ MOST_SERVICE_ACCOUNTS = 100
 MOST_CLUSTERS = 10  # of one team
 MOST_FILE_SYSTEM_GRANTS = 40  # of one team, on all of its clusters
 MOST_LOSSES = 10_000  # of one approval
+MOST_VERSIONS = 10_000_000  # of one record
+_PRINTABLE = r"^\P{C}*$"
+_IS_PRINTABLE = "must have no control characters"
 
 C = TypeVar("C")  # clusters of a team, or of a template
 Q = TypeVar("Q")  # a quota, or a template of one
@@ -89,11 +92,39 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
+class ChangeSource(_Part):
+    """The file that a record was applied from."""
+
+    repository: Annotated[str, text(_PRINTABLE, 512, meaning=_IS_PRINTABLE)]
+    """the repository without credentials, such as `github.com/example/records`, at most 512 characters"""
+    path: Annotated[str, text(_PRINTABLE, 1024, meaning=_IS_PRINTABLE)]
+    """the file in it, from its root, at most 1,024 characters"""
+
+
+class LastChange(_Part):
+    """What a record's last write was, as its writer declared it: nothing about access is decided by it."""
+
+    version: Annotated[int, BeforeValidator(whole_number), Field(ge=1, le=MOST_VERSIONS)]
+    """how many times the command has written the record since it was created"""
+    at: Moment
+    """when, a timestamp"""
+    reason: Annotated[str, text(_PRINTABLE, 1024, 0, meaning=_IS_PRINTABLE)] = ""
+    """why, from `--reason`, at most 1,024 characters"""
+    author: Annotated[str, text(_PRINTABLE, 256, 0, meaning=_IS_PRINTABLE)] = ""
+    """who made the change, from CI or git, at most 256 characters"""
+    commit: Annotated[str, text(_PRINTABLE, 64, 0, meaning=_IS_PRINTABLE)] = ""
+    """the commit of the files, at most 64 characters; it ends with `-dirty` if they had uncommitted changes"""
+    source: ChangeSource | None = None
+    """[the file](#source) that the record was last applied from, by which pruning finds it"""
+
+
 class _Record(_Part):
     schema_version: Annotated[Literal[1], BeforeValidator(whole_number)] = Field(default=1, alias="schema")
     """`1`, the version of this page"""
     changed_by: Annotated[str, text(None, 2048, 0)] | None = None
     """who wrote the record, at most 2,048 characters; the command sets it to your ARN"""
+    change: LastChange | None = None
+    """[what the last write was](#change); the command sets it. Comparisons of records ignore it"""
 
 
 class PriorityClass(_Part):

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from podshare.registry.items import SIGNATURE
 from podshare.registry.sentences import ABSENT, FIELDS, LIST, LONGEST_SHOWN, UNKNOWN_FIELD
 
 MISSING = "is missing"
-_NOT_WRITTEN = frozenset({"name", "changed_by"})  # fields of a record's model that nobody writes in the record
+_NOT_WRITTEN = frozenset({"name", *SIGNATURE})  # fields of a record's model that nobody writes in the record
 Path = tuple[int | str, ...]
 
 
