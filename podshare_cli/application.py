@@ -15,9 +15,11 @@ from podshare_cli import (
     account,
     approve,
     capacity,
+    drift,
     explain,
     help_topics,
     pause,
+    plan,
     record_commands,
     sandbox,
     sweep,
@@ -63,6 +65,19 @@ app.add_typer(record_commands.cluster, name="cluster")
 app.add_typer(record_commands.enrollment, name="enrollment")
 app.add_typer(account.app, name="account")
 app.add_typer(access.app, name="access")
+app.command(
+    "plan",
+    epilog=examples(
+        "podshare plan",
+        "podshare plan -f records --detailed-exitcode",
+        "podshare plan -f records --out plan.json --format markdown > comment.md",
+        "podshare plan -f team-vision.yaml --query 'losses[].what'",
+    ),
+)(plan.plan)
+app.command(
+    "drift",
+    epilog=examples("podshare drift", "podshare drift vision --since 7d", "podshare drift --detailed-exitcode --quiet"),
+)(drift.drift)
 app.command("sweep", epilog=examples("podshare sweep", "podshare sweep --no-wait", "podshare sweep --last --json"))(
     sweep.sweep
 )

@@ -5,7 +5,8 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice, takewhile
 from typing import Any
@@ -17,6 +18,7 @@ from podshare_cli.runs import Happening, Run, SweepRun
 
 BEGIN_SECONDS = 90  # a stream's batch is delivered within seconds; the rest is patience
 _RECENT = 200
+_READ_AT_ONCE = 4
 _NEWS = 25  # events of one page: what has happened since the last look is few
 
 
@@ -58,6 +60,16 @@ class Execution:
     def is_proven(self) -> bool:
         """Whether CloudTrail says who started it; of a record's writer podshare knows what the record declares."""
         return self.trigger.get("event") in _PROVEN
+
+    @property
+    def acting(self) -> "Execution":
+        """The run that did the work: itself, or the one that it joined."""
+        return self.joined or self
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether anything was changed."""
+        return bool(self.acting.output.get("made"))
 
     def as_dict(self) -> dict[str, Any]:
         """The run for machines."""
@@ -107,7 +119,13 @@ class Executions:
 
     def of(self, team: str, most: int) -> list[Execution]:
         """The latest runs of a team, the newest first, each with the run that it joined, if any."""
-        runs = {arn: self.describe(arn) for arn in islice(self._arns(team), most)}
+        return self._all(islice(self._arns(team), most))
+
+    def _all(self, arns: Iterable[str]) -> list[Execution]:
+        """These runs, several read at once, each with the run that it joined, if any."""
+        self.connection.client("stepfunctions")  # its making is not for several threads
+        with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
+            runs = {run.arn: run for run in pool.map(self.describe, arns)}
         return [replace(run, joined=self._joined(run, runs)) for run in runs.values()]
 
     def _joined(self, run: Execution, known: Mapping[str, Execution]) -> Execution | None:
@@ -119,6 +137,22 @@ class Executions:
             return known.get(holder) or self.describe(holder)
         except (client.exceptions.ExecutionDoesNotExist, client.exceptions.InvalidArn):
             return None
+
+    def since(self, moment: datetime.datetime, teams: Sequence[str] | None = None) -> list[Execution]:
+        """The runs that have begun since then, the newest first; of all teams, or of those named."""
+        executions = self.connection.client("stepfunctions").get_paginator("list_executions")
+        pages = executions.paginate(stateMachineArn=self.connection.machine)
+        newest_first: Iterator[Mapping[str, Any]] = (item for page in pages for item in page["executions"])
+        recent = takewhile(lambda item: item["startDate"] >= moment, newest_first)
+        wanted = (item for item in recent if teams is None or any(_is_of(team, item["name"]) for team in teams))
+        return self._all(str(item["executionArn"]) for item in wanted)
+
+    def changes_of(self, arn: str) -> list[Mapping[str, Any]]:
+        """The changes that a run has made, as its history reports them."""
+        run = Run("")
+        for _ in run.take(self.events_after(arn, 0)):
+            pass
+        return [change.description for change in run.changes if change.status == "done"]
 
     def recent(self, team: str) -> set[str]:
         """The ARNs of a team's runs among the machine's latest: what is not among them later has begun since."""

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-FAILED, INVALID, INTERRUPTED = 1, 64, 130  # 2 says that changes are pending (--detailed-exitcode)
+FAILED, INVALID, INTERRUPTED = 1, 64, 130
+PENDING = 2  # no failure: changes are pending, for those who ask by --detailed-exitcode
 
 
 @dataclass(eq=False)

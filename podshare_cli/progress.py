@@ -2,20 +2,24 @@
 
 import datetime
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TypeVar
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.status import Status
 from rich.table import Column
 
 from podshare_cli.executions import Followed
-from podshare_cli.output import state_text
+from podshare_cli.options import Options
+from podshare_cli.output import state_text, stderr
 from podshare_cli.runs import Happening
 
 F = TypeVar("F", bound=Followed)
+_SHOWN_AFTER = 2.0  # seconds: what is over by then needs no progress
+_SECONDS_BETWEEN_LINES = 10.0
 
 
 def watch(
@@ -39,6 +43,45 @@ def watch(
                     ended(following)
             open_ones = [following for following in open_ones if not following.is_over]
             time.sleep(poll_seconds if open_ones else 0)
+
+
+@contextmanager
+def counting(options: Options, doing: str) -> Iterator[Callable[[int, int], None]]:
+    """Report how many of several are done, if it takes long: a line that moves, or one now and then in a pipe."""
+    counter = _Counter(None if options.is_silent else stderr(), doing)
+    try:
+        yield counter.count
+    finally:
+        counter.stop()
+
+
+class _Counter:
+    """How many of several are done."""
+
+    def __init__(self, console: Console | None, doing: str) -> None:
+        self._console = console
+        self._doing = doing
+        self._due = time.monotonic() + _SHOWN_AFTER
+        self._status: Status | None = None
+
+    def count(self, done: int, of: int) -> None:
+        """Take note of how many are done, out of all."""
+        if self._console is None or time.monotonic() < self._due:
+            return
+        text = f"{done} of {of} {self._doing}"
+        if not self._console.is_terminal:
+            self._console.print(text)
+            self._due = time.monotonic() + _SECONDS_BETWEEN_LINES
+        elif self._status:
+            self._status.update(text)
+        else:
+            self._status = self._console.status(text)
+            self._status.start()
+
+    def stop(self) -> None:
+        """Leave nothing that moves behind."""
+        if self._status:
+            self._status.stop()
 
 
 class Watching:

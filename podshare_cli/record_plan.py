@@ -66,7 +66,8 @@ class RecordPlan:
     def counts(self) -> dict[str, dict[str, int]]:
         """How many records, resources and teams the plan changes, and how."""
         effects = Counter(record.effect.value for record in self.records)
-        resources = Counter(effect for plan in self.teams.values() for effect in effects_of(plan).values())
+        shared = {key: effect for plan in self.teams.values() for key, effect in effects_of(plan).items()}
+        resources = Counter(shared.values())  # teams of a cluster share its scheduler
         later = sum(int(plan.get("left", 0)) for plan in self.teams.values())
         changed = sum(1 for plan in self.teams.values() if count_of(plan))
         return {

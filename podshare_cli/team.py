@@ -185,7 +185,7 @@ def plan(
         _show_plans(options, read.items, writing.affected_teams(options.connection, read.items))
         return
     for name in what:
-        _require_known(options, name)
+        require_known(options, name)
         if deleting:
             _refuse_enrolled(options, name)
     _show_plans(options, [{"id": f"team#{name}", "deleted": True} for name in what] if deleting else [], what)
@@ -216,7 +216,7 @@ def manifests(
     from podshare_cli import words
     from podshare_cli.output import say
 
-    _require_known(options, name)
+    require_known(options, name)
     answer = planning.dry_run(options.connection, name, [])
     by_cluster = answer["manifests"]
     if cluster is None and len(by_cluster) > 1:
@@ -250,7 +250,7 @@ def status(
     if watching and options.as_json:
         raise invalid("--watch and --json exclude each other.", "Call it repeatedly with --json instead.")
     if name:
-        _require_known(options, name)
+        require_known(options, name)
     if watching:
         _watch_status(options, name)
     else:
@@ -266,7 +266,7 @@ def reconcile(options: Options, name: Name, wait: Wait = False) -> None:
     """
     from podshare_cli.executions import Executions, Following
 
-    _require_known(options, name)
+    require_known(options, name)
     executions = Executions(options.connection)
     arn = executions.start(name)
     options.say(f"team#{name}: reconciling ({arn})")
@@ -289,7 +289,7 @@ def history(
 
     found = Executions(options.connection).of(name, last)
     if not found:
-        _require_known(options, name)
+        require_known(options, name)
     options.show([execution.as_dict() for execution in found], lambda: team_views.history_table(found))
 
 
@@ -350,7 +350,7 @@ def _state(options: Options, team: str) -> str | None:
     return str(found["state"]) if found else None
 
 
-def _require_known(options: Options, name: str) -> None:
+def require_known(options: Options, name: str) -> None:
     """Refuse a team that neither the registry nor podshare's state knows."""
     from podshare_cli.admin_tables import Registry
 
@@ -396,22 +396,17 @@ def _is_file(name: str) -> bool:
 
 
 def _show_plans(options: Options, records: "list[dict[str, Any]]", teams: "Iterable[str]") -> None:
-    from podshare_cli import dry_runs as planning
-    from podshare_cli import words
-    from podshare_cli.output import stdout
+    from podshare_cli import plan as planning
+    from podshare_cli import record_plan
+    from podshare_cli.progress import counting
 
-    plans = [planning.dry_run(options.connection, team, records) for team in teams]
-    options.show(plans)
-    if not options.as_json:
-        lines = [line for found in plans for line in words.plan(found)]
-        for line in lines or ["No team uses these records: nothing would change."]:
-            stdout().print(line, soft_wrap=True)
-    if bad := [found["team"] for found in plans if found.get("problems")]:
-        raise Failure(f"Invalid record: {', '.join(bad)}; podshare would grant nothing that it adds.")
-    blocked = {found["team"]: blocker for found in plans for blocker in found["obstacles"] if not blocker.get("waits")}
-    if blocked:
-        told = "; ".join(f"{team}: {one['what']}" for team, one in blocked.items())
-        raise Failure(f"Blocked: not all of the plan would be applied: {told}", "The plan lists every blocker.")
+    with counting(options, "teams planned") as planned:
+        made = record_plan.make_of_teams(options.connection, teams, records, planned)
+    if options.as_json:
+        options.show([*made.teams.values()])
+    else:
+        planning.show(options, made, named=True)
+    planning.end(made)
 
 
 def _status(options: Options, name: str | None) -> "tuple[Any, Callable[[], RenderableType]]":

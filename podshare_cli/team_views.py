@@ -26,7 +26,6 @@ from podshare_cli.output import (
 )
 
 Row = dict[str, Any]
-_UNITS = {"accelerators": "accelerators", "vcpu": "vCPU", "memory_gib": "GiB"}
 
 
 def overview(connection: Connection) -> list[Row]:
@@ -89,19 +88,11 @@ def _member(member: Mapping[str, Any]) -> str:
 
 
 def _quotas(item: Mapping[str, Any]) -> Iterator[str]:
-    yield from map(_quota, item.get("quota", {}).get("resources", []))
+    yield from map(words.quota_line, item.get("quota", {}).get("resources", []))
     for row in item["cluster"] if isinstance(item.get("cluster"), list) else ():
-        yield from (f"{row.get('cluster')}: {_quota(line)}" for line in row.get("quota", {}).get("resources", []))
-
-
-def _quota(line: Mapping[str, Any]) -> str:
-    instance_type = str(line.get("instance_type"))
-    if "count" in line:
-        return f"{line['count']} x {instance_type}"
-    parts = [f"{line[name]} {unit}" for name, unit in _UNITS.items() if name in line]
-    if partition := line.get("accelerator_partition"):
-        parts.append(f"{partition.get('count')} x {partition.get('type')}")
-    return f"{', '.join(parts)} of {instance_type}"
+        yield from (
+            f"{row.get('cluster')}: {words.quota_line(line)}" for line in row.get("quota", {}).get("resources", [])
+        )
 
 
 # ---- for people ------------------------------------------------------------------------------------------------
@@ -165,7 +156,7 @@ def detail(found: Row) -> RenderableType:
     rows = (
         ("state", f"{state_text(found['state'])}{_origin_text(found)}"),
         ("verified", ago(found["verified_at"])),
-        ("last run", f"{ago(found['at'])}, {escape(_trigger_text(trigger))}" if found["at"] else "never"),
+        ("last run", f"{ago(found['at'])}, {escape(trigger_text(trigger))}" if found["at"] else "never"),
         ("execution", escape(found["execution"] or "—")),
         ("summary", escape(found["summary"] or "—")),
         *((("held", escape(_held_text(found))),) if found["held"] else ()),
@@ -228,15 +219,15 @@ def history_table(executions: Iterable[Execution]) -> RenderableType:
         shown.add_row(
             execution.started.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
             took,
-            escape(_trigger_text(execution.trigger)),
-            escape(_caller_text(execution)),
+            escape(trigger_text(execution.trigger)),
+            escape(caller_text(execution)),
             state_text(execution.outcome),
             escape(_run_text(execution)),
         )
     return shown
 
 
-def _caller_text(execution: Execution) -> str:
+def caller_text(execution: Execution) -> str:
     """Whoever started a run: name and account of their ARN, and whether CloudTrail or only the record says so."""
     parts = str(execution.trigger.get("by", "")).split(":", 5)
     if len(parts) < len(("arn", "partition", "service", "region", "account", "name")):
@@ -253,7 +244,8 @@ def _run_text(execution: Execution) -> str:
     return f"{summary}: the drift is repaired" if is_repaired else summary
 
 
-def _trigger_text(trigger: Mapping[str, Any]) -> str:
+def trigger_text(trigger: Mapping[str, Any]) -> str:
+    """What started a run, and the reason of whoever wrote the record, in a few words."""
     event = " ".join(str(trigger[name]) for name in ("event", "change", "record") if trigger.get(name))
     commit = f"commit {str(trigger['commit'])[:12]}" if trigger.get("commit") else ""
     why = ", ".join(filter(None, (str(trigger.get("reason", "")), commit)))

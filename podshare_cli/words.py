@@ -5,8 +5,6 @@ from typing import Any
 
 from rich.markup import escape
 
-from podshare.registry.sentences import sentence
-
 STAGES = {
     "cluster_access": "cluster access",
     "data_access": "data access",
@@ -18,6 +16,7 @@ STAGES = {
     "compute": "compute quota",
     "namespace": "the namespace, once it is empty",
 }
+ACTIONS = {"cut": "revoke", "narrow": "restrict"}  # where the word for people is another one
 _ACTION_STYLES = {
     "cut": "red",
     "narrow": "red",
@@ -62,41 +61,7 @@ def resource_of_key(key: str) -> str:
 
 def action(name: str) -> str:
     """An action, in markup: red revokes, green gives."""
-    return f"[{_ACTION_STYLES.get(name, 'bold')}]{escape(name):<6}[/]"
-
-
-def plan(found: Mapping[str, Any]) -> Iterator[str]:
-    """A plan in words, in the order in which it would be carried out; lines of markup."""
-    yield _heading(found)
-    stages = [stage for stage in found["revoke"] if stage["changes"]]
-    if stages:
-        yield "  Revoke, in stages:"
-    for number, stage in enumerate(stages, 1):
-        yield f"    {number}. {STAGES.get(stage['stage'], stage['stage'].replace('_', ' '))}"
-        for change in stage["changes"]:
-            yield from _change(change)
-    provisions = _by_reason([*found["allocate"], *found["grant"]])
-    if provisions:
-        yield f"  {'Then provision' if stages else 'Provision'} (independent changes in parallel):"
-    for reason, changes in provisions.items():
-        yield f"    • {escape(reason)}"
-        for change in changes:
-            yield from _change(change)
-    for line in access_points(found.get("access_points", [])):
-        yield f"  [dim]{escape(line)}[/]"
-    if found.get("left"):
-        yield f"  [yellow]{found['left']} more changes follow in the next run.[/]"
-    yield from _hindrances(found)
-
-
-def _by_reason(chains: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    """The changes of dependency chains, in their order, by what asks for the first change of each chain."""
-    reasons, changes = dict[int, str](), dict[str, list[Mapping[str, Any]]]()
-    for chain in chains:
-        for change in (change for batch in chain["waves"] for change in batch["changes"]):
-            reason = reasons.setdefault(change["lane"], change["why"])
-            changes.setdefault(reason, []).append(change)
-    return changes
+    return f"[{_ACTION_STYLES.get(name, 'bold')}]{escape(ACTIONS.get(name, name))}[/]"
 
 
 def access_points(points: Iterable[Mapping[str, str]]) -> Iterator[str]:
@@ -106,32 +71,15 @@ def access_points(points: Iterable[Mapping[str, str]]) -> Iterator[str]:
         yield f"{point['dataset']} on {point['cluster']}: {alias} {point['arn']}"
 
 
-def _heading(found: Mapping[str, Any]) -> str:
-    count = int(found["count"]) + int(found.get("left", 0))
-    changes = "nothing would change" if not count else f"{count} change{'s' if count > 1 else ''}"
-    deleted = " [red](deleted)[/]" if found.get("deleted") else " [red](ended)[/]" if found.get("ended") else ""
-    return f"[bold]{escape(str(found['team']))}[/]{deleted}: {changes} [dim]({found['hash']})[/]"
+_UNITS = {"accelerators": "accelerators", "vcpu": "vCPU", "memory_gib": "GiB"}
 
 
-def _change(change: Mapping[str, Any]) -> Iterator[str]:
-    why = f" [dim]— {escape(change['why'])}[/]" if change.get("why") else ""
-    yield f"       {action(change['action'])} {escape(resource(change))}{why}"
-    # a revocation or a deletion removes all of it
-    for one in change.get("differs", []) if change["action"] in ("narrow", "update") else ():
-        yield f"              [dim]{escape(one['field'])}:[/] {escape(one['from'])} [dim]→[/] {escape(one['to'])}"
-
-
-def _hindrances(found: Mapping[str, Any]) -> Iterator[str]:
-    for problem in found.get("problems", []):
-        told = f"{problem['record']}: {sentence(problem)}"
-        yield f"  [bold red]✗ invalid record[/] {escape(told)}"
-        yield f"      {escape(problem['remedy'])}"
-    for blocker in found.get("obstacles", []):
-        called = "… waits" if blocker.get("waits") else "! blocked by"
-        yield f"  [bold yellow]{called}[/] {escape(blocker['what'])}"
-        yield f"      {escape(blocker['remedy'])}"
-    for resource in found.get("left_behind", []):
-        yield f"  [yellow]-[/] {escape(resource['what'])}"
-        yield f"      {escape(resource['remedy'])}"
-    for note in found.get("notes", []):
-        yield f"  [dim]note[/] {escape(note)}"
+def quota_line(line: Mapping[str, Any]) -> str:
+    """A line of a quota, as a record has it."""
+    instance_type = str(line.get("instance_type"))
+    if "count" in line:
+        return f"{line['count']} x {instance_type}"
+    parts = [f"{line[name]} {unit}" for name, unit in _UNITS.items() if name in line]
+    if partition := line.get("accelerator_partition"):
+        parts.append(f"{partition.get('count')} x {partition.get('type')}")
+    return f"{', '.join(parts)} of {instance_type}"

@@ -29,7 +29,7 @@ def changes_of(want: dict[Key, Resource], there: dict[Key, Observation]) -> Acce
     return access_changes(want, there, {"imagenet": a_dataset()}, names, INSTALLATION)
 
 
-def person(account: str, *may: str, who: str = "podshare/podshare-vision-scientist") -> Row:
+def person(account: str, *may: str, who: str = "role podshare-vision-scientist") -> Row:
     place = {"where": "main", "within": "hyperpod-ns-vision"}
     return {"of": "cluster", "account": account, "who": who, **place, "may": [*may], "keeps": []}
 
@@ -102,7 +102,7 @@ def test_a_permission_set_is_called_by_its_name() -> None:
 def test_a_group_of_kubernetes_is_gained_with_the_membership() -> None:
     """A preset gives its members a group, and the group its verbs; both are named."""
     changed = changes(a_team(rbac="debug"), a_team())
-    assert {row["who"] for row in changed.gains} == {"podshare/podshare-vision-scientist", "podshare:vision:debug"}
+    assert {row["who"] for row in changed.gains} == {"role podshare-vision-scientist", "podshare:vision:debug"}
     assert {verb for row in changed.gains for verb in row["may"]} >= {
         "Kubernetes group podshare:vision:debug",
         "create pods/exec",

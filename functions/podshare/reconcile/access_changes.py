@@ -7,6 +7,7 @@ news, and what a repair gives back is.
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from podshare.access.effective_access import (
@@ -21,7 +22,7 @@ from podshare.access.effective_access import (
 )
 from podshare.installation import Installation
 from podshare.kinds.access_entry.shape import CLUSTER_POLICY, NAMESPACE_POLICIES, TEMPLATE_POLICY
-from podshare.kinds.base import Key, Resource
+from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.compute_quota.shape import ComputeQuota
 from podshare.kinds.observation import Foreign, Observation, Unreadable
 from podshare.kinds.team_on_cluster import CLUSTER_TAG, DATASET_TAG
@@ -41,8 +42,9 @@ class AccessChanges:
 
     In ``gains`` and ``revocations`` a row says whose access to what (``of``: ``cluster``, ``data`` or ``file_system``)
     changes: ``who`` may do what (``may``) ``where`` (a cluster, dataset, bucket or file system by its name) and
-    ``within`` what of it (the namespace, keys or paths), and ``keeps`` what lies in it of the same before and after;
-    ``account`` is a person's. In ``quotas`` a row has a quota line ``before`` and ``after``.
+    ``within`` what of it (the namespace, keys or paths; empty for a Kubernetes group, which has rows of its own), and
+    ``keeps`` what lies in it of the same before and after; ``account`` is a person's. In ``quotas`` a row has a quota
+    line ``before`` and ``after``.
     """
 
     gains: list[dict[str, Any]]
@@ -71,7 +73,7 @@ def access_changes(
     if not _differ(before, after):
         return AccessChanges([], [], [])
     known = {resource.key for resource in (*before, *after)}
-    names = _Names(clusters, datasets, {str(resource.key): resource for resource in (*before, *after)})
+    names = _Names(clusters, datasets, {str(resource.key): resource for resource in (*before, *after)}, installation)
     had = _by_place(effective_access(before, known, installation), names)
     has = _by_place(effective_access(after, known, installation), names)
     return AccessChanges(_beyond(has, had, names), _beyond(had, has, names), _quotas(before, after))
@@ -81,18 +83,29 @@ def _differ(before: Iterable[Resource], after: Iterable[Resource]) -> bool:
     return {resource.key: resource for resource in before} != {resource.key: resource for resource in after}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Names:
     """What people call clusters, datasets and principals."""
 
     clusters: Mapping[str, str]
     datasets: Mapping[str, Dataset]
     resources: Mapping[str, Resource]
+    installation: Installation
+
+    def is_on_the_way(self, access: Access) -> bool:
+        """Whether it is a role's that only stands between: one of podshare's for pods, or Amazon FSx' own."""
+        return in_bucket(access) and (access.who in self._roles or ":role/aws-service-role/" in access.who)
+
+    @cached_property
+    def _roles(self) -> frozenset[str]:
+        keys = (resource.key for resource in self.resources.values() if resource.key.kind is Kind.ROLE)
+        return frozenset(self.installation.role_arn(key.account, key.name) for key in keys)
 
     def who(self, access: Access) -> str:
         """A role by its name, a permission set and a service account as records name them."""
         if access.who.startswith("system:serviceaccount:"):
-            return f"service account {access.who.rpartition(':')[2]}"
+            name = access.who.rpartition(":")[2]
+            return f"service account {name}" if name != ANYBODY else "every pod"
         if not account_of(access.who):
             return access.who
         if access.who.endswith(":root"):
@@ -100,7 +113,8 @@ class _Names:
         name = access.who.rpartition("/")[2]
         if name.startswith(_PERMISSION_SET):  # with a random end
             return f"permission set {name.removeprefix(_PERMISSION_SET).rpartition('_')[0]}"
-        return access.who.partition(":role/")[2] or access.who
+        role = access.who.partition(":role/")[2].removeprefix(self.installation.role_path.removeprefix("/"))
+        return f"role {role}" if role else access.who
 
     def where(self, access: Access) -> str:
         """A cluster's or dataset's name in the registry; what has none there by its name at AWS."""
@@ -126,7 +140,8 @@ def _by_place(accesses: Iterable[Access], names: _Names) -> dict[_Place, list[Ac
     """What people and pods may do, by who has it and where."""
     by_place = defaultdict[_Place, list[Access]](list)
     for access in accesses:
-        if (in_cluster(access) or in_bucket(access) or in_file_system(access)) and not {*access.may} & _OF_EVERYBODY:
+        is_shown = in_cluster(access) or in_bucket(access) or in_file_system(access)
+        if is_shown and not {*access.may} & _OF_EVERYBODY and not names.is_on_the_way(access):
             by_place[account_of(access.who), names.who(access), access.where].append(_in_words(access))
     return by_place
 
@@ -134,7 +149,7 @@ def _by_place(accesses: Iterable[Access], names: _Names) -> dict[_Place, list[Ac
 def _in_words(access: Access) -> Access:
     """The levels of access and the groups in the words of records."""
     if access.what.startswith("group ") and in_cluster(access):
-        return replace(access, may=(f"Kubernetes {access.what}",), what=ANYBODY)
+        return replace(access, may=(f"Kubernetes {access.what}",), what="")
     return replace(access, may=tuple(_LEVELS.get(verb, verb) for verb in access.may))
 
 

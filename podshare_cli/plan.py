@@ -1,0 +1,107 @@
+"""``podshare plan``: one plan over the records of files and all teams that they affect, or over all teams."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from podshare_cli.failures import PENDING, Failure
+from podshare_cli.options import Options, takes_options
+
+if TYPE_CHECKING:
+    from podshare_cli.record_plan import RecordPlan
+
+RecordFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="FILE|DIR",
+        help="A YAML file with records, or a directory of them; - reads standard input. May be repeated.",
+    ),
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Leave nothing out: unchanged teams, reasons, names and hashes.")
+]
+DetailedExitCode = Annotated[
+    bool,
+    typer.Option("--detailed-exitcode", help="Exit with 2 where something would change, with 0 where nothing would."),
+]
+
+
+class Format(StrEnum):
+    """How a plan is printed."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    JSON = "json"
+
+
+@takes_options
+def plan(
+    options: Options,
+    *,
+    files: RecordFiles = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="PLAN", help="Also write the plan to this file, as JSON.")
+    ] = None,
+    style: Annotated[
+        Format, typer.Option("--format", help="markdown: a comment of a pull request, within GitHub's limit.")
+    ] = Format.TEXT,
+    detailed: DetailedExitCode = False,
+    verbose: Verbose = False,
+) -> None:
+    """Show who would gain and lose what, and what would change. Changes nothing.
+
+    With -f: if the registry held the records of these files, for all teams that they affect, by the clusters, datasets
+    and enrollments that change too. Without: what a reconciliation of every team would change now.
+
+    The exit code is 1 if anything blocks the plan, except what podshare waits for, and 64 if a record is invalid.
+    """
+    from podshare_cli import record_plan
+    from podshare_cli.documents import WRITING_ORDER, read_records
+    from podshare_cli.progress import counting
+
+    with counting(options, "teams planned") as planned:
+        if files:
+            made = record_plan.make(options.connection, read_records(files, WRITING_ORDER), planned=planned)
+        else:
+            teams = record_plan.all_teams(options.connection)
+            made = record_plan.make_of_teams(options.connection, teams, planned=planned)
+    if out:
+        out.write_text(json.dumps(made.as_dict(), indent=2) + "\n", encoding="utf-8")
+        options.say(f"The plan is in {out}.")
+    show(options, made, style, verbose=verbose)
+    end(made, detailed=detailed)
+
+
+def show(
+    options: Options, made: "RecordPlan", style: Format = Format.TEXT, *, verbose: bool = False, named: bool = False
+) -> None:
+    """Print a plan: as JSON, or for people; ``named`` are teams that somebody asked for one by one."""
+    from podshare_cli.output import print_json, stdout
+
+    if options.as_json or style is Format.JSON:
+        print_json(made.as_dict(), options.query)
+        return
+    from podshare_cli.plan_views import View, text
+
+    view = View(made, verbose=verbose, named=named)
+    if style is Format.MARKDOWN:
+        from podshare_cli.plan_markdown import markdown
+
+        typer.echo(markdown(view), nl=False)
+        return
+    for line in text(view):
+        stdout().print(line, soft_wrap=True)
+
+
+def end(made: "RecordPlan", *, detailed: bool = False) -> None:
+    """Raise Failure if anything but a wait blocks the plan; with ``detailed`` end with another code if it changes."""
+    if made.blocked:
+        reasons = "; ".join(dict.fromkeys(f"{blocker['team']}: {blocker['what']}" for blocker in made.blocked))
+        raise Failure(f"Blocked: not all of the plan would be applied: {reasons}", "The plan lists every blocker.")
+    if detailed and not made.is_empty:
+        raise typer.Exit(PENDING)
