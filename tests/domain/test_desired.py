@@ -12,10 +12,13 @@ from podshare.kinds.access_point.shape import AccessPoint
 from podshare.kinds.base import Kind, Resource
 from podshare.kinds.bucket_delegation.shape import BucketDelegation
 from podshare.kinds.cluster_scheduler_config.shape import ClusterSchedulerConfig
+from podshare.kinds.compute_quota.shape import ComputeQuota
 from podshare.kinds.desired import desired
 from podshare.kinds.kms_grant.shape import KmsGrant
+from podshare.kinds.pod_identity_association.shape import PodIdentityAssociation
 from podshare.kinds.role.shape import Role
 from podshare.kinds.role_attachment.shape import RoleAttachment
+from podshare.kinds.team_on_cluster import CLUSTER_TAG
 from podshare.policy import policies
 from podshare.registry.parsing import parse_team
 from podshare.registry.records import Scheduler, Team
@@ -71,6 +74,53 @@ def test_golden_keys(golden: Callable[[str, Any], None]) -> None:
     golden("keys", described([one for one in found if isinstance(one, KmsGrant | Role)]))
 
 
+def test_a_grant_of_a_key_comes_after_its_role() -> None:
+    """KMS refuses a grantee that does not exist, so each grant waits for the role that it names, and for nothing else."""
+    accounts = [
+        {"name": name, "datasets": [{"dataset": "imagenet", "access": "read"}]} for name in ("reader", "trainer")
+    ]
+    found = wanted(a_team(members=[], service_accounts=accounts), a_dataset(kms_key=KMS_KEY))
+    roles = {INSTALLATION.role_arn(role.key.account, role.key.name): role.key for role in of(found, Role)}
+    grants = of(found, KmsGrant)
+    assert len({arn for grant in grants for arn in grant.grantees}) == len(accounts)
+    assert all(grant.needs == {roles[arn] for arn in grant.grantees} for grant in grants)
+
+
+def test_a_quota_says_all_that_its_record_says() -> None:
+    """Each kind of line goes to SageMaker under its own name, in any order of the record, with the team's description."""
+    lines = [
+        {"instance_type": "ml.p5.48xlarge", "count": 2},
+        {"instance_type": "ml.g5.12xlarge", "accelerators": 8, "vcpu": 96, "memory_gib": 384},
+        {"instance_type": "ml.p4d.24xlarge", "accelerator_partition": {"type": "mig-1g.5gb", "count": 3}},
+    ]
+
+    def quota(ordered: list[dict[str, Any]]) -> ComputeQuota:
+        sharing = {"strategy": "LendAndBorrow", "absolute_borrow_limits": ordered}
+        team = a_team(quota={"resources": ordered, "sharing": sharing, "description": "For images"})
+        return of(wanted(team), ComputeQuota)[0]
+
+    one = quota(lines)
+    assert one == quota(lines[::-1])
+    assert one.description == "For images"
+    assert one.sharing == {"Strategy": "LendAndBorrow", "AbsoluteBorrowLimits": list(one.resources)}
+    assert sorted(one.resources, key=str) == [
+        {"InstanceType": "ml.g5.12xlarge", "Accelerators": 8, "VCpu": 96, "MemoryInGiB": 384},
+        {"InstanceType": "ml.p4d.24xlarge", "AcceleratorPartition": {"Type": "mig-1g.5gb", "Count": 3}},
+        {"InstanceType": "ml.p5.48xlarge", "Count": 2},
+    ]
+
+
+def test_pods_get_their_role_once_all_that_it_leads_to_is_there() -> None:
+    """EKS refuses an association whose roles do not exist: it waits for the data access role and for a target role."""
+    grants = [{"dataset": "imagenet", "access": "read"}]
+    team = a_team(members=[], service_accounts=[{"name": "trainer", "datasets": grants}])
+    for dataset, roles in ((a_dataset(), 1), (a_dataset(data_role="target"), 2)):
+        found = wanted(team, dataset)
+        (association,) = of(found, PodIdentityAssociation)
+        assert association.needs == {role.key for role in of(found, Role)}
+        assert len(association.needs) == roles
+
+
 def test_golden_target(golden: Callable[[str, Any], None]) -> None:
     """The pods of a service account end up in one role of the data account, which the data access role may assume."""
     datasets = [a_dataset(name, data_role="target", kms_key=KMS_KEY) for name in ("imagenet", "scans")]
@@ -110,6 +160,26 @@ def test_golden_scheduler(golden: Callable[[str, Any], None]) -> None:
     assert one == other
     assert of(wanted(a_team()), ClusterSchedulerConfig) == []
     golden("scheduler", described([*one]))
+
+
+def test_a_scheduler_says_all_that_the_clusters_record_says() -> None:
+    """Description, switches and the hub's own tags go to SageMaker, and its classes in any order of the record."""
+    classes = [{"name": name, "weight": weight} for name, weight in (("training", 60), ("inference", 90))]
+    installation = replace(INSTALLATION, resource_tags={"CostCenter": "42"})
+
+    def config(**fields: Any) -> ClusterSchedulerConfig:
+        cluster = replace(CLUSTER, scheduler=Scheduler.model_validate(fields))
+        return of([*desired(a_team(), [cluster], {}, {}, installation).values()], ClusterSchedulerConfig)[0]
+
+    one = config(priority_classes=classes, description="By day", fair_share=False, idle_resource_sharing=True)
+    assert (one.description, one.why) == ("By day", "the cluster's scheduler")
+    assert one.tags == {"CostCenter": "42", MANAGED_BY_TAG: installation.manager, CLUSTER_TAG: "main"}
+    assert one.config == {
+        "PriorityClasses": [{"Name": "inference", "Weight": 90}, {"Name": "training", "Weight": 60}],
+        "FairShare": "Disabled",
+        "IdleResourceSharing": "Enabled",
+    }
+    assert config(priority_classes=classes[::-1]) == config(priority_classes=classes)
 
 
 def test_a_permission_set_does_not_admit_a_longer_one() -> None:

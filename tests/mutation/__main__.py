@@ -9,6 +9,7 @@ The tests of bad input are left out: they take as long as all others, and are ab
 """
 
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,7 @@ CORE = (
     "registry.membership",
 )
 FLOOR_PERCENT = 97.0
+MOST_MEMORY = 2 << 30  # bytes of a process: a mutant that never ends ends by it, before it takes the machine's
 COPY = Path(".mutation")
 EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
 _SURVIVED, _NO_TESTS = 0, 33  # mutmut's exit codes of a mutant
@@ -73,6 +75,7 @@ def main() -> int:
     mutmut, modules = Path(sys.argv[1]).resolve(), sys.argv[2:]
     _copy()
     named = [f"podshare.{module}.*" for module in modules]
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     subprocess.run([mutmut, "run", *named], cwd=COPY, check=True)  # noqa: S603  # the tool that make has installed
     results = dict(_results(modules or CORE))
     survivors = [_survivor(mutmut, name) for name, code in results.items() if code in (_SURVIVED, _NO_TESTS)]
