@@ -29,6 +29,7 @@ from podshare_cli import (
 from podshare_cli.doctor import command as doctor
 from podshare_cli.failures import INTERRUPTED, INVALID, Failure
 from podshare_cli.failures import explain as explain_failure
+from podshare_cli.importing import command as importing
 from podshare_cli.options import (
     Json,
     NoColor,
@@ -117,6 +118,14 @@ app.command(
         "podshare validate records --format sarif > podshare.sarif",
     ),
 )(validate.validate)
+app.command(
+    "import",
+    epilog=examples(
+        "podshare import hyperpod",
+        "podshare import hyperpod --out records --owner platform@example.com --assume-role ReadOnly",
+        "podshare import hyperpod --adopt vision",
+    ),
+)(importing.import_records)
 app.command("help", epilog=examples("podshare help", "podshare help exit-codes"))(help_topics.show_topic)
 app.add_typer(sandbox.app, name="sandbox")
 app.command("demo", epilog=examples("podshare demo", "podshare demo --verbose"))(sandbox.demo)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from benchmarks.calls import Calls
 from benchmarks.life import PHASES, Organization
+from podshare_sandbox import Sandbox
 from podshare_sandbox.organization import DATA, EKS_CLUSTER, HUB, HYPERPOD_CLUSTER, IMAGES_BUCKET, SCIENTISTS
 
 FOLDER = Path(__file__).parent
@@ -133,7 +134,7 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> str:
 
 def live(here: Organization, peer: Peer, teams: Sequence[str], scale: float) -> Iterator[Done]:
     """Let a peer's teams live the same life as podshare's."""
-    with _environment(here, scale) as environment:
+    with environment_of(here.sandbox, here.joined, scale) as environment:
         for phase, action in zip(PHASES, ACTIONS, strict=True):
             before = len(here.sandbox.requests)
             seconds = peer.run(action, teams, environment)
@@ -142,10 +143,12 @@ def live(here: Organization, peer: Peer, teams: Sequence[str], scale: float) -> 
 
 
 @contextmanager
-def _environment(here: Organization, scale: float) -> Iterator[dict[str, str]]:
-    """What the peers are given: profiles of each account's administrator, and the names of what there is."""
-    sandbox = here.sandbox
-    accounts = {"a": HUB, "b1": SCIENTISTS[0], "b2": SCIENTISTS[1], "b3": here.joined, "c": DATA}
+def environment_of(sandbox: Sandbox, joined: str, scale: float) -> Iterator[dict[str, str]]:
+    """What the peers are given: profiles of each account's administrator, and the names of what there is.
+
+    ``joined`` is a third account of scientists.
+    """
+    accounts = {"a": HUB, "b1": SCIENTISTS[0], "b2": SCIENTISTS[1], "b3": joined, "c": DATA}
     hyperpod = sandbox.client("sagemaker").describe_cluster(ClusterName=HYPERPOD_CLUSTER)["ClusterArn"]
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config"

@@ -50,7 +50,7 @@ def doctor(
     from podshare_cli.doctor.account_access import Accounts
     from podshare_cli.doctor.findings import Status
 
-    accounts = Accounts(options.connection, assume_role, _profiles(profile_of or []))
+    accounts = Accounts(options.connection, assume_role, profiles(profile_of or []))
     found = list(_with_status(_findings(accounts, set(account or ())), quiet=options.is_silent))
     shown = [finding for finding in found if all_findings or finding.status is not Status.OK]
     options.show([finding.as_dict() for finding in found], lambda: _drawn(shown, found))
@@ -62,7 +62,8 @@ def doctor(
         )
 
 
-def _profiles(given: list[str]) -> dict[str, str]:
+def profiles(given: list[str]) -> dict[str, str]:
+    """The AWS profile of each account, from what --profile-of was given. Raises Failure for one that names none."""
     pairs = [pair.partition("=") for pair in given]
     if wrong := [account for account, _, profile in pairs if not profile]:
         raise invalid(f"--profile-of {wrong[0]} names no profile.", "Write ID=PROFILE, such as 222222222222=vision.")

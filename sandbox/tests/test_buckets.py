@@ -270,6 +270,19 @@ def test_block_public_policy_refuses_public_policies(client: ClientOf) -> None:
     put(s3, PUBLIC)
 
 
+def test_every_bucket_is_encrypted(client: ClientOf) -> None:
+    """Without a configuration of its own a bucket has SSE-S3 (S3 User Guide, "Setting default server-side encryption")."""
+    s3 = client("s3")
+    default = [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": False}]
+    assert s3.get_bucket_encryption(Bucket=BUCKET)["ServerSideEncryptionConfiguration"]["Rules"] == default
+    by_key = [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "k"}}]
+    s3.put_bucket_encryption(Bucket=BUCKET, ServerSideEncryptionConfiguration={"Rules": by_key})
+    (rule,) = s3.get_bucket_encryption(Bucket=BUCKET)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rule["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"] == "k"
+    s3.delete_bucket_encryption(Bucket=BUCKET)
+    assert s3.get_bucket_encryption(Bucket=BUCKET)["ServerSideEncryptionConfiguration"]["Rules"] == default
+
+
 def test_the_account_s_block_holds_for_its_buckets(client: ClientOf) -> None:
     """BlockPublicPolicy of the account refuses a public policy of a bucket that has no block."""
     client("s3").delete_public_access_block(Bucket=BUCKET)

@@ -228,7 +228,10 @@ def other_teams(
                 f"cluster {quota.cluster} has a HyperPod team {quota.team} that podshare did not create: compute quota "
                 f"{', '.join(sorted(others))} created its namespace hyperpod-ns-{quota.team}"
             )
-            remedy = "Choose another name for the team, or delete that quota and the contents of the namespace."
+            remedy = (
+                "Hand it over (podshare import, option --adopt), choose another name for the team, or delete that "
+                "quota and the contents of the namespace."
+            )
             yield Blocker(problem[:LONGEST_TEXT], remedy, cluster=cluster)
 
 

@@ -58,6 +58,7 @@ from podshare.registry.values import (
     Prefix,
     PrincipalName,
     Quantity,
+    QuotaName,
     Reason,
     RecordName,
     Region,
@@ -500,6 +501,12 @@ def _one_line_per_instance_type(resources: Iterable[QuotaResource], at: str) -> 
 class Quota(_Part):
     """A team's compute quota: all that SageMaker's CreateComputeQuota can express, at most 15 lines."""
 
+    name: QuotaName | None = None
+    """the quota's name in SageMaker, at most 64 letters, digits and hyphens: of a quota that existed before and that
+    [`podshare import`](importing.md) hands over to podshare. Do not change it later: SageMaker cannot rename a quota
+
+    Default: `podshare-` and the team's name
+    """
     description: Description = ""
     """the quota's description in SageMaker, at most 1,024 characters"""
     resources: Annotated[tuple[QuotaResource, ...], Field(min_length=1, max_length=15)]

@@ -197,6 +197,10 @@ EksCluster = Annotated[
     str,
     text(r"^[0-9A-Za-z][A-Za-z0-9_-]*$", 100, meaning=_AN_EKS_CLUSTER),
 ]
+QuotaName = Annotated[  # SageMaker API reference, CreateComputeQuota
+    str,
+    text(r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,63}$", 64, meaning="a compute quota is named by letters, digits and hyphens"),
+]
 HyperPodCluster = Annotated[
     str,
     text(

@@ -559,6 +559,7 @@ def install() -> None:
     replace(S3Backend, "delete_bucket_policy", _delete_bucket_policy)
     replace(responses, "bucket_policy_is_public", _policy_is_public)
     _block_public_access_of_new_buckets()
+    _encrypt_every_bucket()
     _honour_expected_owner()
     # botocore models few of S3's error codes, and moto warns of each that it does not
     warnings.filterwarnings("ignore", r"Exception\(S3ClientError\) with code", UserWarning)
@@ -573,6 +574,19 @@ def _block_public_access_of_new_buckets() -> None:
         return bucket
 
     create_bucket = replace(S3Backend, "create_bucket", create_blocked)
+
+
+def _encrypt_every_bucket() -> None:
+    """A bucket without a configuration of its own has SSE-S3, since January 2023.
+
+    Source: S3 User Guide, "Setting default server-side encryption behavior for Amazon S3 buckets".
+    """
+
+    def get_or_default(backend: S3Backend, bucket_name: str) -> Document:
+        found: Document | None = get(backend, bucket_name)
+        return found or {"Rule": {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}}
+
+    get = replace(S3Backend, "get_bucket_encryption", get_or_default)
 
 
 def _honour_expected_owner() -> None:

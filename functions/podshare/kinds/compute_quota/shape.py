@@ -65,7 +65,8 @@ def desired(on: TeamOnCluster) -> Iterator[ComputeQuota]:
 def quota_key(on: TeamOnCluster) -> Key:
     """The key of the team's quota, with which SageMaker makes its namespace."""
     hyperpod_id = on.cluster.hyperpod_arn.rpartition("/")[2]
-    return on.key(Kind.COMPUTE_QUOTA, f"{hyperpod_id}/{names.compute_quota(on.installation, on.team.name)}")
+    name = on.quota.name or names.compute_quota(on.installation, on.team.name)
+    return on.key(Kind.COMPUTE_QUOTA, f"{hyperpod_id}/{name}")
 
 
 def quota_lines(resources: Iterable[QuotaResource]) -> tuple[Mapping[str, object], ...]:
