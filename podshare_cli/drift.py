@@ -23,7 +23,7 @@ _LONGEST = datetime.timedelta(days=90)  # Step Functions forgets executions then
 @takes_options
 def drift(
     options: Options,
-    teams: Annotated[list[str] | None, typer.Argument(metavar="[TEAM]…", help="The teams; default: all teams.")] = None,
+    teams: Annotated[list[str] | None, typer.Argument(metavar="TEAM…", help="The teams; default: all teams.")] = None,
     since: Annotated[
         str, typer.Option("--since", metavar="TIME", help="How far back to report repairs: 90m, 24h or 7d.")
     ] = "24h",
@@ -51,8 +51,9 @@ def drift(
     options.show({"drift": made.as_dict(), "repaired": [repair.as_dict() for repair in repaired]})
     if not options.as_json:
         plan.show(options, made, verbose=verbose)
+        console = stdout()
         for line in repair_lines(repaired, since):
-            stdout().print(line, soft_wrap=True)
+            console.print(line, soft_wrap=True)
     plan.end(made, detailed=detailed)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
+from podshare.registry.items import enrolled, kind_of
 from podshare_cli.connection import Connection
 from podshare_cli.failures import Failure
 
@@ -31,7 +32,7 @@ def dry_runs(
 
     def plan_or_failure(team: str) -> dict[str, Any] | Failure:
         try:
-            return dry_run(connection, team, records)
+            return dry_run(connection, team, _counting_for(team, records))
         except Failure as failure:
             return failure
 
@@ -40,6 +41,13 @@ def dry_runs(
         for ended in as_completed(running):
             planned(running[ended])
         return {team: future.result() for future, team in running.items()}
+
+
+def _counting_for(team: str, records: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of ``records`` that may count for a team: all but other teams' own and other enrollments."""
+    made_by = enrolled(team)
+    own = {f"team#{team}", f"enrollment#{made_by[0] if made_by else ''}"}
+    return [record for record in records if record["id"] in own or kind_of(record) not in ("team", "enrollment")]
 
 
 def ask(connection: Connection, asked: Mapping[str, Any], failed: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from podshare_cli.failures import PENDING, Failure
+from podshare_cli.failures import PENDING, Failure, invalid
 from podshare_cli.options import Options, takes_options
 
 if TYPE_CHECKING:
@@ -71,10 +71,17 @@ def plan(
             teams = record_plan.all_teams(options.connection)
             made = record_plan.make_of_teams(options.connection, teams, planned=planned)
     if out:
-        out.write_text(json.dumps(made.as_dict(), indent=2) + "\n", encoding="utf-8")
+        _save(made, out)
         options.say(f"The plan is in {out}.")
     show(options, made, style, verbose=verbose)
     end(made, detailed=detailed)
+
+
+def _save(made: "RecordPlan", out: Path) -> None:
+    try:
+        out.write_text(json.dumps(made.as_dict(), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise invalid(f"{out} cannot be written: {error}", "Name another file with --out.") from None
 
 
 def show(
@@ -94,8 +101,9 @@ def show(
 
         typer.echo(markdown(view), nl=False)
         return
+    console = stdout()
     for line in text(view):
-        stdout().print(line, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 def end(made: "RecordPlan", *, detailed: bool = False) -> None:

@@ -19,7 +19,7 @@ from podshare_cli.documents import Read
 from podshare_cli.dry_runs import dry_runs
 from podshare_cli.failures import Failure, invalid
 from podshare_cli.record_changes import Effect, RecordChange
-from podshare_cli.writing import affected_teams, check_references, record_changes, teams_using
+from podshare_cli.writing import affected_teams, check_references, record_changes
 
 SCHEMA = 1  # of the document; raised with a change that an older command would misread
 _REVOKES = frozenset({"cut", "delete", "drain"})
@@ -123,8 +123,9 @@ def make(
     ``planned`` is called with how many teams are planned, and of how many. Raises Failure (invalid input) for
     references to what neither the files nor the registry have.
     """
-    check_references(connection, read)
-    changes = record_changes(connection, read.items, deletions)
+    deleted = {*deletions}
+    check_references(connection, read, deleted)
+    changes = record_changes(connection, read.items, deleted)
     candidates = [candidate(change) for change in changes if change.effect is not Effect.UNCHANGED]
     return _with_teams(connection, changes, candidates, teams_affected_by(connection, changes), planned)
 
@@ -154,11 +155,8 @@ def candidate(change: RecordChange) -> dict[str, Any]:
 def teams_affected_by(connection: Connection, changes: Iterable[RecordChange]) -> list[str]:
     """The teams that changed and deleted records affect."""
     changed = [change for change in changes if change.effect is not Effect.UNCHANGED]
-    deleted = [change.record_id for change in changed if change.item is None]
-    teams = {*affected_teams(connection, [change.item for change in changed if change.item])}
-    teams |= {record_id.removeprefix("team#") for record_id in deleted if record_id.startswith("team#")}
-    others = (record_id for record_id in deleted if not record_id.startswith("team#"))
-    return sorted(teams.union(*(teams_using(connection, record_id) for record_id in others)))
+    deletions = [change.record_id for change in changed if change.item is None]
+    return affected_teams(connection, [change.item for change in changed if change.item], deletions)
 
 
 def count_of(plan: TeamPlan) -> int:

@@ -1,6 +1,6 @@
 """Before records are written: what they refer to is checked, and which teams they affect is known."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -43,13 +43,14 @@ def changed_items(changes: Iterable[RecordChange]) -> list[Item]:
     return [change.item for change in changes if change.item and change.effect is not Effect.UNCHANGED]
 
 
-def check_references(connection: Connection, read: Read) -> None:
+def check_references(connection: Connection, read: Read, deletions: Iterable[str] = ()) -> None:
     """Refuse teams and enrollments that name a cluster or dataset which neither these records nor the registry have.
 
-    So is a second record of one EKS cluster. Raises Failure (exit code 64) with every problem.
+    What is among ``deletions`` the registry will not have. So is a second record of one EKS cluster refused.
+    Raises Failure (exit code 64) with every problem.
     """
     naming = [item for item in read.items if kind_of(item) in ("team", "enrollment")]
-    records = _Known(connection, {item["id"]: item for item in read.items}, naming)
+    records = _Known(connection, {item["id"]: item for item in read.items}, naming, {*deletions})
     found = [*_same_clusters(connection, read), *(problem for item in naming for problem in records.problems(item))]
     problems = read.located(found)
     if problems:
@@ -69,17 +70,29 @@ def _same_clusters(connection: Connection, read: Read) -> Iterator[Problem]:
                 yield Problem(f"cluster#{record.name}", "eks_cluster", record.eks_cluster, rule, remedy)
 
 
-def affected_teams(connection: Connection, items: Iterable[Item]) -> list[str]:
-    """The teams that records, written so, affect: those written, those enrolled, and those that use what is written."""
-    return sorted({team for item in items for team in _affected(connection, item)})
+def affected_teams(connection: Connection, items: Iterable[Item], deletions: Iterable[str] = ()) -> list[str]:
+    """The teams that records, written so, and the deletion of others affect.
+
+    They are those written and deleted, those of enrollments, and those that use a cluster or dataset among them.
+    """
+    written = [*items]
+    ids = {*(str(item["id"]) for item in written), *deletions}
+    using = [item for item in _all_naming(connection, ids) if _references(item) & ids]
+    teams = _names_of("team", (*ids, *(item["id"] for item in using)))
+    enrollments = _names_of("enrollment", (*ids, *(item["id"] for item in using)))
+    new = {team for item in written if kind_of(item) == "enrollment" for team in enrolled_by(connection, item)}
+    return sorted(teams | new | {*teams_enrolled(connection, enrollments)})
 
 
-def _affected(connection: Connection, item: Item) -> list[str]:
-    if kind_of(item) == "team":
-        return [name_of(item)]
-    if kind_of(item) == "enrollment":
-        return [*enrolled_by(connection, item), *teams_enrolled(connection, [name_of(item)])]
-    return teams_using(connection, str(item["id"]))
+def _all_naming(connection: Connection, ids: Iterable[str]) -> list[Item]:
+    """The records that may name a cluster or dataset, if any of ``ids`` is one."""
+    if not any(record_id.startswith(("cluster#", "dataset#")) for record_id in ids):
+        return []
+    return Registry(connection).all_of("team", "enrollment")
+
+
+def _names_of(kind: str, ids: Iterable[str]) -> set[str]:
+    return {record_id.partition("#")[2] for record_id in ids if record_id.startswith(f"{kind}#")}
 
 
 def teams_using(connection: Connection, record_id: str) -> list[str]:
@@ -120,9 +133,7 @@ def teams_enrolled(connection: Connection, enrollments: Iterable[str]) -> list[s
 
 
 def _naming(connection: Connection, record_id: str) -> list[Item]:
-    kind, _, name = record_id.partition("#")
-    names = _clusters if kind == "cluster" else _datasets
-    return [item for item in Registry(connection).all_of("team", "enrollment") if name in names(item)]
+    return [item for item in _all_naming(connection, [record_id]) if record_id in _references(item)]
 
 
 def _enrollments(items: Iterable[Item]) -> list[str]:
@@ -132,21 +143,20 @@ def _enrollments(items: Iterable[Item]) -> list[str]:
 class _Known:
     """The clusters and datasets that some records refer to, as they would be once everything is written."""
 
-    def __init__(self, connection: Connection, candidates: Mapping[str, Item], naming: Iterable[Item]) -> None:
+    def __init__(
+        self, connection: Connection, candidates: Mapping[str, Item], naming: Iterable[Item], deleted: Collection[str]
+    ) -> None:
+        self._deleted = deleted
         self._state = State(connection)
         self._prefix = connection.prefix
         self._own_paths = (f"/{connection.prefix}/", f"/{connection.prefix}-system/")
-        wanted = {
-            f"{kind}#{name}"
-            for item in naming
-            for kind, names in (("cluster", _clusters(item)), ("dataset", _datasets(item)))
-            for name in names
-        }
+        wanted = {record_id for item in naming for record_id in _references(item)}
         absent, registry = wanted - candidates.keys(), Registry(connection)
         there = registry.get_all(absent) if absent else {}
         if absent - there.keys():  # something like it may have been meant
             there = {item["id"]: item for item in registry.all_of("cluster", "dataset")}
-        self._records = {**there, **candidates}
+        left = {record_id: item for record_id, item in there.items() if record_id not in deleted}
+        self._records = {**left, **candidates}
 
     def problems(self, item: Item) -> tuple[Problem, ...]:
         """What is wrong with the references of a team, or of an enrollment's team."""
@@ -160,7 +170,8 @@ class _Known:
     def _names(self, kind: str, named: Iterable[str]) -> set[str]:
         """The records of a kind that there are, or were, as far as they are named or could have been meant."""
         there = {name_of(item) for item in self._records.values() if kind_of(item) == kind}
-        return there | {name for name in {*named} - there if self._state.was_accepted(f"{kind}#{name}")}
+        absent = (name for name in {*named} - there if f"{kind}#{name}" not in self._deleted)
+        return there | {name for name in absent if self._state.was_accepted(f"{kind}#{name}")}
 
     def _dataset(self, name: str) -> Dataset | None:
         record = _parsed(self._records.get(f"dataset#{name}", {}))
@@ -198,3 +209,8 @@ def _clusters(item: Mapping[str, Any]) -> set[str]:
 
 def _datasets(item: Mapping[str, Any]) -> set[str]:
     return datasets_of(_team_fields(item))
+
+
+def _references(item: Mapping[str, Any]) -> set[str]:
+    """The ids of the clusters and datasets that a team or an enrollment names."""
+    return {f"cluster#{name}" for name in _clusters(item)} | {f"dataset#{name}" for name in _datasets(item)}

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 from podshare_cli.application import main
+from podshare_cli.connection import Connection
+from podshare_cli.documents import WRITING_ORDER, Read, read_records
+from podshare_cli.failures import INVALID, Failure
 from podshare_cli.record_changes import Effect
-from podshare_cli.record_plan import RecordPlan
+from podshare_cli.record_plan import RecordPlan, make
 from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
-from podshare_sandbox.organization import HUB
+from podshare_sandbox.organization import HUB, HUB_REGION
 from tests.acting import act_in_the_hub
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "registry"
@@ -140,6 +143,37 @@ def test_an_invalid_record_ends_with_64(podshare: Command, records: Records) -> 
     missing = podshare("plan", "-f", records({"dataset: imagenet": "dataset: imagnet"}))
     assert missing.code == 64
     assert "imagnet" in missing.err
+
+
+def test_deletions_are_planned_for_the_teams_that_use_them(sandbox: Sandbox) -> None:  # noqa: ARG001  # it is there
+    """A record that no file holds any more takes access from those who use it; it counts as deleted, its teams as affected."""
+    connection = Connection(region=HUB_REGION)
+    plan = make(connection, Read(), ["dataset#drafts", "dataset#never-was"])
+    assert [(record.record_id, record.effect) for record in plan.records] == [("dataset#drafts", Effect.DELETE)]
+    assert [*plan.teams] == ["vision"]
+    assert [loss["what"] for losses in plan.losses for loss in losses.losses] == [
+        "dataset drafts: every pod on cluster main"
+    ]
+    everything = make(connection, Read(), ["team#vision", "cluster#main"])
+    assert [record.record_id for record in everything.records] == ["team#vision", "cluster#main"]
+    assert everything.teams["vision"]["deleted"]
+
+
+def test_what_is_deleted_in_the_same_plan_cannot_be_referred_to(podshare: Command, records: Records) -> None:
+    """A team that still names a dataset whose file is gone is refused, with the place of its name."""
+    assert podshare("plan", "-f", records()).code == 0
+    read = read_records([str(Path(records()) / "team-vision.yaml")], WRITING_ORDER)
+    with pytest.raises(Failure) as refused:
+        make(Connection(region=HUB_REGION), read, ["dataset#drafts"])
+    assert refused.value.exit_code == INVALID
+    assert [problem["value"] for problem in refused.value.problems] == ["drafts"]
+
+
+def test_a_plan_that_cannot_be_saved_is_reported(podshare: Command, records: Records, tmp_path: Path) -> None:
+    """A directory that is not there is wrong usage, not a traceback."""
+    ended = podshare("plan", "-f", records(), "--out", str(tmp_path / "nowhere" / "plan.json"))
+    assert ended.code == INVALID
+    assert "cannot be written" in ended.err
 
 
 def test_a_saved_plan_keeps_what_was_read_from_the_registry(
