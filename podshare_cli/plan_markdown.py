@@ -44,12 +44,14 @@ def _folded(section: Section) -> str:
 
 def _diff(lines: Sequence[Line]) -> str:
     """Lines as a diff, in a fence that none of them ends."""
-    text = "\n".join(
-        f"{_DIFF_MARKS.get(line.mark, line.mark)} {'  ' * line.depth}{line.text}".rstrip() for line in lines
-    )
+    text = "\n".join(map(_diff_line, lines))
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}diff\n{text}\n{fence}"
+
+
+def _diff_line(line: Line) -> str:
+    return f"{_DIFF_MARKS.get(line.mark, line.mark)} {'  ' * line.depth}{line.visible}".rstrip()
 
 
 def _left_out(titles: Sequence[str]) -> Iterator[str]:

@@ -35,6 +35,11 @@ class Line:
     mark: str = PLAIN
     depth: int = 0
 
+    @property
+    def visible(self) -> str:
+        """The text; what no terminal and no page shows, such as an escape sequence, is spelled out."""
+        return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in self.text)
+
 
 @dataclass(frozen=True)
 class Section:
@@ -232,7 +237,7 @@ def _text_of(section: Section) -> Iterator[str]:
     yield f"[bold]{escape(section.title)}[/]"
     for line in section.lines:
         style = _STYLES.get(line.mark)
-        marked = escape(f"{line.mark} {line.text}".rstrip())
+        marked = escape(f"{line.mark} {line.visible}".rstrip())
         yield f"{'  ' * line.depth}{f'[{style}]{marked}[/]' if style else marked}"
 
 

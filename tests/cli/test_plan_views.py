@@ -239,6 +239,13 @@ def test_records_show_what_differs_from_the_registry() -> None:
     ]
 
 
+def test_what_a_record_says_does_nothing_to_the_terminal_of_its_reviewer() -> None:
+    """Escape sequences, line breaks and characters that turn the direction of text are spelled out."""
+    plan = team_plan(grant=providing(ROLE), notes=["a\x1b[2Jb\nc\u202ed [red]e"])
+    assert "  a\\x1b[2Jb\\nc\\u202ed [red]e" in lines(plan)
+    assert "  a\\x1b[2Jb\\nc\\u202ed [red]e\n" in markdown(view(plan))
+
+
 # ---- as a comment ----------------------------------------------------------------------------------------------
 
 
