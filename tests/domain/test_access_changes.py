@@ -4,9 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 from podshare.kinds.access_entry.shape import AccessEntry
+from podshare.kinds.access_point.shape import AccessPoint
 from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.desired import desired
 from podshare.kinds.observation import Foreign, Observation, Unreadable
+from podshare.policy import policies
 from podshare.reconcile.access_changes import AccessChanges, access_changes
 from podshare.registry.records import Team
 from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team
@@ -102,7 +104,10 @@ def test_a_permission_set_is_called_by_its_name() -> None:
 def test_a_group_of_kubernetes_is_gained_with_the_membership() -> None:
     """A preset gives its members a group, and the group its verbs; both are named."""
     changed = changes(a_team(rbac="debug"), a_team())
-    assert {row["who"] for row in changed.gains} == {"role podshare-vision-scientist", "podshare:vision:debug"}
+    assert {row["who"] for row in changed.gains} == {
+        "role podshare-vision-scientist",
+        "Kubernetes group podshare:vision:debug",
+    }
     assert {verb for row in changed.gains for verb in row["may"]} >= {
         "Kubernetes group podshare:vision:debug",
         "create pods/exec",
@@ -119,6 +124,19 @@ def test_what_was_tampered_with_is_lost_when_it_is_repaired() -> None:
     changed = changes_of(want, there)
     assert changed.gains == []
     assert [(row["may"], row["within"]) for row in changed.revocations] == [(["AmazonEKSClusterAdminPolicy"], "*")]
+
+
+def test_a_public_access_point_is_lost_by_anybody() -> None:
+    """What somebody opened to everybody is named as that, and not as one of podshare's own roles."""
+    want = wanted(a_team())
+    there: dict[Key, Observation] = {**want}
+    key, point = next((key, point) for key, point in want.items() if isinstance(point, AccessPoint))
+    arn = f"arn:aws:s3:us-west-2:333333333333:accesspoint/{key.name}"
+    public = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"{arn}/object/*"}
+    there[key] = replace(point, policy=policies.document(*policies.statements(point.policy), public))
+    assert ("anybody", "imagenet", "*", ["read"]) in [
+        (row["who"], row["where"], row["within"], row["may"]) for row in changes_of(want, there).revocations
+    ]
 
 
 def test_what_was_not_read_or_is_anothers_is_no_news() -> None:

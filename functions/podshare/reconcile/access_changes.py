@@ -106,8 +106,11 @@ class _Names:
         if access.who.startswith("system:serviceaccount:"):
             name = access.who.rpartition(":")[2]
             return f"service account {name}" if name != ANYBODY else "every pod"
+        if access.who == ANYBODY:
+            return "anybody"
         if not account_of(access.who):
-            return access.who
+            is_group = in_cluster(access) and " " not in access.who
+            return f"Kubernetes group {access.who}" if is_group else access.who
         if access.who.endswith(":root"):
             return "everybody in the account"
         name = access.who.rpartition("/")[2]
