@@ -11,6 +11,7 @@ from podshare_cli.connection import Connection
 Item = dict[str, Any]
 ORGANIZATION = "organization"  # the id of all rows about accounts
 _MOST_KEYS = 100  # of one BatchGetItem (DynamoDB quotas)
+_OPERATED = ("approval#", "block#", "pause#")  # the records that operators write
 # reasons of a cancelled transaction: the record has changed, or is being written (DynamoDB, TransactWriteItems)
 _TRY_AGAIN = {"None", "ConditionalCheckFailed", "TransactionConflict", "ThrottlingError"}
 
@@ -60,6 +61,8 @@ class Registry:
         Raises botocore's ClientError for any other reason.
         """
         parts = [{operation: {"TableName": self._table, **details}} for operation, details in operations]
+        written = (part.get("Item") or part["Key"] for each in parts for part in each.values())
+        self._needs_policy(str(item["id"]["S"]) for item in written)
         try:
             self._client.transact_write_items(TransactItems=parts)
         except self._client.exceptions.TransactionCanceledException as error:
@@ -70,6 +73,7 @@ class Registry:
 
     def delete(self, record_id: str) -> bool:
         """Delete one record, whatever it says; whether it was there."""
+        self._needs_policy([record_id])
         try:
             self._client.delete_item(
                 TableName=self._table, Key={"id": {"S": record_id}}, ConditionExpression="attribute_exists(id)"
@@ -77,6 +81,11 @@ class Registry:
         except self._client.exceptions.ConditionalCheckFailedException:
             return False
         return True
+
+    def _needs_policy(self, record_ids: Iterable[str]) -> None:
+        """Keep which policy these writes need: a refusal does not name the records."""
+        least = "operator" if all(record_id.startswith(_OPERATED) for record_id in record_ids) else "admin"
+        self.connection.least = self.connection.least or least
 
     @property
     def _client(self) -> Any:

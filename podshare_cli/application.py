@@ -235,7 +235,7 @@ def _usage_failure(error: Exception) -> Failure | None:
 
 def _aws_failure(error: Exception) -> Failure | None:
     options = in_force()
-    made = "connection" in options.__dict__
     prefix = options.prefix or "podshare"
-    place = options.connection.place if made else "this account"
-    return explain_failure(error, prefix, place)
+    if "connection" not in options.__dict__:
+        return explain_failure(error, prefix, "this account")
+    return explain_failure(error, prefix, options.connection.place, options.connection.least)

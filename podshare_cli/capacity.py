@@ -33,7 +33,7 @@ def capacity(
     from podshare_cli.dry_runs import ask
 
     names = cluster or _clusters(options.connection)
-    # the function that plans may look into any cluster's account
+    # the function of dry runs may look into any cluster's account
     reports = [ask(options.connection, {"capacity": name}, f"Cluster {name} could not be read by") for name in names]
     options.show(reports, lambda: _drawn(reports))
     if bad := [f"{report['cluster']}: {report['problem']}" for report in reports if "problem" in report]:

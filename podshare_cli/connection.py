@@ -31,7 +31,10 @@ class Connection:
         self.prefix = prefix
         self.registry_table = f"{prefix}-registry"  # which admins write
         self.state_table = f"{prefix}-state"  # which podshare writes
-        self.plan_function = f"{prefix}-plan-team"  # which answers dry runs
+        self.plan_function = f"{prefix}-plan-team"  # of runs
+        self.dry_run_function = f"{prefix}-dry-run"  # of people
+        # the least managed policy for what is under way, where it is more than single calls need
+        self.least = ""
         self._profile = profile
         # boto3 reads AWS_DEFAULT_REGION only; the AWS CLI and Lambda go by AWS_REGION
         self._region = region or os.environ.get("AWS_REGION")

@@ -15,9 +15,9 @@ PLANS_AT_ONCE = 4  # half of what a new AWS account runs at once is left to pods
 def dry_run(connection: Connection, team: str, records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The plan for a team if the registry held ``records``; ``{"id": …, "deleted": true}`` deletes one.
 
-    Raises Failure if the function that plans fails.
+    Raises Failure if the function that answers dry runs fails.
     """
-    asked = {"team": team, "dry_run": True, "records": list(records)}
+    asked = {"team": team, "records": list(records)}
     return ask(connection, asked, f"The plan for team {team} failed in")
 
 
@@ -51,12 +51,12 @@ def _counting_for(team: str, records: Iterable[Mapping[str, Any]]) -> list[Mappi
 
 
 def ask(connection: Connection, asked: Mapping[str, Any], failed: str) -> dict[str, Any]:
-    """The answer of the function that plans. Raises Failure, which begins with ``failed``, if it fails."""
+    """The answer of the function that answers dry runs. Raises Failure, which begins with ``failed``, if it fails."""
     answer = connection.client("lambda").invoke(
-        FunctionName=connection.plan_function, Payload=json.dumps(asked, default=str).encode()
+        FunctionName=connection.dry_run_function, Payload=json.dumps(asked, default=str).encode()
     )
     parsed = json.loads(answer["Payload"].read())
     if answer.get("FunctionError"):
-        what = f"{failed} {connection.plan_function}: {parsed.get('errorMessage', parsed)}"
-        raise Failure(what, f"Its log group is /aws/lambda/{connection.plan_function}.")
+        what = f"{failed} {connection.dry_run_function}: {parsed.get('errorMessage', parsed)}"
+        raise Failure(what, f"Its log group is /aws/lambda/{connection.dry_run_function}.")
     return dict(parsed)

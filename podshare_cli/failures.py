@@ -1,5 +1,6 @@
 """What went wrong, to which resource, and what to do: how the command reports every error."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,39 +42,66 @@ _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOpera
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _UNKNOWN_KEY = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "InvalidSignatureException"})
 _LOG_IN = "Log in again (for example with `aws sso login`), or use another profile with --profile."
+# the least of podshare's managed policies that allows what the command calls
+_LEAST = {
+    **dict.fromkeys(("BatchGetItem", "GetItem", "Query", "Scan"), "auditor"),
+    **dict.fromkeys(("ListExecutions", "DescribeExecution", "GetExecutionHistory"), "auditor"),
+    "Invoke": "planner",
+    "StartExecution": "operator",
+    **dict.fromkeys(("TransactWriteItems", "DeleteItem"), "admin"),
+}
+_REFUSED = re.compile(
+    r"User: (?P<who>arn:\S+) is not authorized to perform: (?P<action>\S+)"
+    r"(?: on resource: (?P<resource>\S+))?(?: because (?P<why>.+))?"
+)
 
 
-def explain(error: Exception, prefix: str, place: str) -> Failure | None:
+def explain(error: Exception, prefix: str, place: str, least: str = "") -> Failure | None:
     """What an error of boto3 means to the command's user; None for an error that is not of AWS's making.
 
-    ``place`` names the account and Region that were asked.
+    ``place`` names the account and Region that were asked; ``least`` the managed policy that is needed for what the
+    command was doing, where that is more than what was refused.
     """
     from botocore.exceptions import BotoCoreError, ClientError  # only once it has gone wrong
 
     if isinstance(error, ClientError):
-        return _explain_answer(error.response.get("Error", {}), error.operation_name, prefix, place)
+        return _explain_answer(error.response.get("Error", {}), error.operation_name, prefix, place, least)
     if isinstance(error, BotoCoreError):
         return _explain_no_answer(error, place)
     return None
 
 
-def _explain_answer(answer: Mapping[str, Any], operation: str, prefix: str, place: str) -> Failure:
+def _explain_answer(answer: Mapping[str, Any], operation: str, prefix: str, place: str, least: str) -> Failure:
     code, message = str(answer.get("Code", "")), str(answer.get("Message", ""))
     if code in _ABSENT:
         what = f"podshare with the prefix {prefix} is not deployed in {place} ({operation}: {message or code})."
         return Failure(what, "Deploy podshare, or correct --region, --profile or --prefix.")
     if code in _DENIED:
-        what = f"{operation} in {place} was refused: {message}"
-        remedy = (
-            f"Attach the managed policy {prefix}-admin (path /{prefix}-system/) to your role, or {prefix}-auditor if "
-            f"you only look. If podshare is deployed elsewhere, correct --region, --profile or --prefix."
-        )
-        return Failure(what, remedy)
+        return _explain_refusal(message, operation, prefix, place, least)
     if code in _EXPIRED:
         return Failure(f"Your AWS credentials have expired ({operation} in {place}).", _LOG_IN)
     if code in _UNKNOWN_KEY:
         return Failure(f"AWS does not recognize your credentials ({operation} in {place}): {message}", _LOG_IN)
     return Failure(f"{operation} in {place} failed: {code}: {message}")
+
+
+def _explain_refusal(message: str, operation: str, prefix: str, place: str, least: str) -> Failure:
+    """Who may not do what where, and the least policy that allows it."""
+    match = _REFUSED.search(message)
+    who, action = (match["who"], match["action"]) if match else ("You", operation)
+    place = place.replace("this account", f"account {who.split(':')[4]}") if match else place
+    reason = (match["why"] if match else message) or message
+    what = f"{who} may not call {action} in {place}: {reason}"
+    if "explicit deny" in message:
+        return Failure(what, "A policy denies it, whatever others allow: ask whoever manages that policy.")
+    policy = least or _LEAST.get(operation)
+    if policy is None:
+        return Failure(what, f"Allow {action}; podshare's own policies do not.")
+    remedy = (
+        f"Attach the managed policy {prefix}-{policy} (path /{prefix}-system/), the least that allows this. If you "
+        f"have it, podshare is deployed elsewhere: correct --region, --profile or --prefix."
+    )
+    return Failure(what, remedy)
 
 
 def _explain_no_answer(error: Exception, place: str) -> Failure:

@@ -51,6 +51,7 @@ def findings(connection: Connection) -> Iterator[Finding]:
     """All checks of a hub that is deployed."""
     yield from _PLACE.made("tables", lambda: _tables(connection))
     yield from _PLACE.made("state machines", lambda: _machines(connection))
+    yield from _PLACE.made("functions", lambda: _functions(connection))
     yield from _PLACE.made("runtime", lambda: _runtime(connection))
     yield from _PLACE.made("concurrency", lambda: _concurrency(connection))
     yield from _PLACE.made("event buses", lambda: _buses(connection))
@@ -85,6 +86,15 @@ def _machines(connection: Connection) -> Iterator[Finding]:
             yield _PLACE.ok("state machines", f"{name} is ACTIVE")
         else:
             yield _PLACE.problem("state machines", f"{name} is {status}", _DEPLOY)
+
+
+def _functions(connection: Connection) -> Iterator[Finding]:
+    name = connection.dry_run_function
+    if existing(connection.client("lambda").get_function_configuration, FunctionName=name) is None:
+        missing = f"function {name} is missing: the hub is of an earlier version than this command, which cannot plan"
+        yield _PLACE.problem("functions", missing, _DEPLOY)
+    else:
+        yield _PLACE.ok("functions", f"{name} answers dry runs")
 
 
 def _runtime(connection: Connection) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from moto.organizations.models import organizations_backends
 
 from podshare.aws.rows import to_item
 from podshare_cli.application import main
+from podshare_cli.connection import Connection
 from podshare_cli.doctor.findings import Place
 from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
@@ -166,6 +167,17 @@ def tags_of_the_hub_alone(sandbox: Sandbox, _: pytest.MonkeyPatch) -> Callable[[
     return lambda: functions.update_function_configuration(FunctionName=name, Environment=before)
 
 
+def hub_of_an_earlier_version(_: Sandbox, patch: pytest.MonkeyPatch) -> Callable[[], object]:
+    stock = Connection.__init__
+
+    def without(connection: Connection, *given: Any, **named: Any) -> None:
+        stock(connection, *given, **named)
+        connection.dry_run_function = "podshare-is-not-there-yet"
+
+    patch.setattr(Connection, "__init__", without)
+    return lambda: None
+
+
 def dataset_of_another_bucket(sandbox: Sandbox, _: pytest.MonkeyPatch) -> Callable[[], object]:
     return _with_record(sandbox, {**DATASETS[0], "id": "dataset#other", "bucket": f"unlisted-{DATA}"})
 
@@ -247,6 +259,7 @@ FAULTS: dict[str, tuple[Fault, tuple[str, str, str]]] = {
     "no HyperPod cluster": (cluster_that_is_not_there, ("cluster main", "HyperPod cluster", "problem")),
     "old member stack": (old_member_stack, (f"account {VISION}", "member stack", "problem")),
     "tags of the hub alone": (tags_of_the_hub_alone, (f"account {VISION}", "parameters", "problem")),
+    "hub of an earlier version": (hub_of_an_earlier_version, ("hub", "functions", "problem")),
     "unlisted bucket": (dataset_of_another_bucket, (f"account {DATA}", "parameters", "problem")),
     "alarms notify nobody": (nobody_hears, ("hub", "alarm topic", "problem")),
     "bus without policy": (bus_without_policy, ("hub", "event buses", "problem")),

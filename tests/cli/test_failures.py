@@ -18,12 +18,60 @@ def _answer(code: str, operation: str, message: str = "") -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": message}}, operation)
 
 
-def test_a_refusal_names_the_policies_that_allow_it() -> None:
-    """Who lacks access learns what was refused, where, and which managed policy gives it."""
-    failure = _explained(_answer("AccessDeniedException", "PutItem", "User: x is not authorized"))
-    assert "PutItem in account 111111111111, us-west-2" in failure.what
-    assert "podshare-admin" in failure.remedy
-    assert "podshare-auditor" in failure.remedy
+SAM = "arn:aws:iam::111111111111:user/sam"
+NO_POLICY = "because no identity-based policy allows the states:StartExecution action"
+
+
+@pytest.mark.parametrize(
+    ("operation", "least", "policy"),
+    [
+        ("Scan", "", "auditor"),
+        ("GetExecutionHistory", "", "auditor"),
+        ("Invoke", "", "planner"),
+        ("StartExecution", "", "operator"),
+        ("TransactWriteItems", "operator", "operator"),
+        ("DeleteItem", "", "admin"),
+        ("Invoke", "admin", "admin"),
+    ],
+)
+def test_a_refusal_names_the_least_policy_that_allows_it(operation: str, least: str, policy: str) -> None:
+    """One policy is named, and who has it already is told what else it may be."""
+    message = f"User: {SAM} is not authorized to perform: x:{operation} on resource: arn:aws:x {NO_POLICY}"
+    failure = explain(_answer("AccessDeniedException", operation, message), "podshare", PLACE, least)
+    assert failure is not None
+    assert [name for name in ("auditor", "planner", "operator", "admin") if f"podshare-{name} " in failure.remedy] == [
+        policy
+    ]
+    assert "If you have it, podshare is deployed elsewhere" in failure.remedy
+
+
+def test_a_refusal_names_who_what_and_where() -> None:
+    """Identity, action, account and Region are told, the account also where only the refusal tells it."""
+    message = f"User: {SAM} is not authorized to perform: states:StartExecution on resource: arn:aws:states {NO_POLICY}"
+    for place in (PLACE, "this account, us-west-2"):
+        failure = explain(_answer("AccessDeniedException", "StartExecution", message), "podshare", place)
+        assert failure is not None
+        assert failure.what == (
+            f"{SAM} may not call states:StartExecution in account 111111111111, us-west-2: "
+            "no identity-based policy allows the states:StartExecution action"
+        )
+
+
+def test_a_refusal_in_other_words_is_told_as_it_is() -> None:
+    """What AWS says without naming anybody stays, with the place; an action of no policy of podshare's is named."""
+    failure = _explained(_answer("AccessDenied", "ListQueues", "Access Denied"))
+    assert failure.what == f"You may not call ListQueues in {PLACE}: Access Denied"
+    assert "podshare's own policies do not" in failure.remedy
+
+
+def test_an_explicit_deny_is_lifted_by_no_policy_of_podshares() -> None:
+    """Where a service control policy denies, nobody is told to attach anything."""
+    message = (
+        f"User: {SAM} is not authorized to perform: dynamodb:Scan with an explicit deny in a service control policy"
+    )
+    failure = _explained(_answer("AccessDeniedException", "Scan", message))
+    assert "explicit deny in a service control policy" in failure.what
+    assert "Attach" not in failure.remedy
 
 
 @pytest.mark.parametrize("code", ["ResourceNotFoundException", "StateMachineDoesNotExist"])

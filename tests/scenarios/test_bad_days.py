@@ -268,7 +268,7 @@ def test_a_bucket_that_its_owner_deleted_is_let_go(world: World) -> None:
     assert world.status("november")["state"] == "DELETED"
 
 
-@pytest.mark.parametrize("function", ["plan-team", "verify-team", "lease-team", "record-outcome"])
+@pytest.mark.parametrize("function", ["plan-team", "dry-run", "verify-team", "lease-team", "record-outcome"])
 def test_a_throttled_table_is_an_error_that_is_retried(
     world: World, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:

@@ -14,11 +14,16 @@ from tests.scenarios.world import DATA, HUB, LANGUAGE, REGION, SCIENCE, VISION, 
 
 TAMPERED = Path(__file__).parents[2] / "events" / "drift-iam.json"  # somebody opens the trust of vision's role
 OF_A_TEAM = {
-    *("lease-team", "plan-team", "verify-team", "record-outcome", "sweep-team", "execution-ended"),
+    *("lease-team", "plan-team", "dry-run", "verify-team", "record-outcome", "sweep-team", "execution-ended"),
     *("apply-identity", "apply-cluster", "apply-data", "apply-kubernetes"),
 }
 OF_AN_ACCOUNT = {*("apply-identity", "apply-cluster", "apply-data", "apply-kubernetes"), "read-account"}
-OF_NO_EXECUTION = {"registry-changed", "organization-changed", "resource-changed"}  # they start executions
+OF_NO_EXECUTION = {
+    "registry-changed",
+    "organization-changed",
+    "resource-changed",
+    "dry-run",
+}  # the first three start them
 
 Line = dict[str, Any]
 
@@ -30,6 +35,7 @@ def life(world: World) -> None:
     delivery.put_event(HUB, REGION, json.loads(TAMPERED.read_text()), bus="podshare-drift")
     world.sandbox.settle(240)
     world.sweep()
+    world.plan("vision")
     world.put_team("unit", members=[{"organizational_unit": SCIENCE, "exclude_accounts": [VISION, LANGUAGE]}])
     world.join("genomics-lab")
     iam = world.sandbox.client("iam", DATA)

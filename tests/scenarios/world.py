@@ -130,9 +130,9 @@ class World:
 
     def plan(self, team: str, *items: Item) -> Item:
         """The dry run."""
-        payload = json.dumps({"team": team, "dry_run": True, "records": items})
+        payload = json.dumps({"team": team, "records": items})
         answer = self.sandbox.client("lambda").invoke(
-            FunctionName="podshare-plan-team", Payload=payload.encode(), LogType="Tail"
+            FunctionName="podshare-dry-run", Payload=payload.encode(), LogType="Tail"
         )
         found: Item = json.loads(answer["Payload"].read())
         assert "errorMessage" not in found, (found, base64.b64decode(answer["LogResult"]).decode())

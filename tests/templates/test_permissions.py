@@ -44,11 +44,12 @@ FUNCTIONS = (
     *("registry-changed", "execution-ended", "lease-team", "plan-team", "verify-team", "record-outcome"),
     *("apply-identity", "apply-cluster", "apply-data", "apply-kubernetes"),
     *("organization-changed", "read-account", "list-sweep", "sweep-team", "summarize-sweep"),
-    "resource-changed",
+    *("resource-changed", "dry-run"),
 )
 MACHINES = ("reconcile-team", "account-lifecycle", "sweep-teams")
 MAY_ASSUME = {
     ("plan-team", "read"),
+    ("dry-run", "read"),
     ("verify-team", "read"),
     ("resource-changed", "read"),
     ("apply-identity", "identity"),
@@ -56,6 +57,7 @@ MAY_ASSUME = {
     ("apply-data", "data"),
     ("apply-kubernetes", "kubernetes"),
     ("plan-team", "organization"),
+    ("dry-run", "organization"),
     ("read-account", "organization"),
     ("list-sweep", "organization"),
 }
@@ -1042,24 +1044,49 @@ def test_the_boundary_holds_a_role_that_allows_everything(sandbox: Sandbox) -> N
     )
 
 
-@pytest.mark.parametrize(("policy", "writes"), [("podshare-admin", True), ("podshare-auditor", False)])
-def test_people_write_the_registry_never_the_state(sandbox: Sandbox, policy: str, writes: bool) -> None:
-    """Admins write the registry, auditors read; the state is podshare's own."""
+# which records each managed policy may write, and what it may start or ask for
+PEOPLE: dict[str, tuple[set[str], set[str]]] = {
+    "podshare-admin": (
+        {"approval#vision", "block#222222222222", "cluster#main", "dataset#crawl", "enrollment#unit", "pause#all", "team#vision"},
+        {"reconcile-team", "sweep-teams", "dry-run"},
+    ),
+    "podshare-operator": ({"approval#vision", "block#222222222222", "pause#all"}, {"reconcile-team", "sweep-teams"}),
+    "podshare-planner": (set(), {"dry-run"}),
+    "podshare-auditor": (set(), set()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("policy", PEOPLE)
+def test_people_write_the_registry_never_the_state(sandbox: Sandbox, policy: str) -> None:
+    """Admins write every record, operators those that revoke or wait, others none; the state is podshare's own."""
     iam = sandbox.client("iam")
     role = iam.create_role(RoleName=f"{policy}-person", AssumeRolePolicyDocument=trust())["Role"]["Arn"]
     iam.attach_role_policy(RoleName=f"{policy}-person", PolicyArn=f"arn:aws:iam::{HUB}:policy{SYSTEM}{policy}")
     session = sandbox.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
     clients = clients_of(sandbox, session)
-    dynamodb, states = clients("dynamodb"), clients("stepfunctions")
+    dynamodb, states, functions = clients("dynamodb"), clients("stepfunctions"), clients("lambda")
     prefix = f"arn:aws:states:{HUB_REGION}:{HUB}:stateMachine:podshare-"
-    key = {"id": {"S": "team#nobody"}}
+    records, calls = PEOPLE[policy]
 
-    assert not denied(dynamodb.scan, TableName="podshare-registry")
-    assert not denied(dynamodb.scan, TableName="podshare-state")
+    for table in ("podshare-registry", "podshare-state"):
+        assert not denied(dynamodb.scan, TableName=table)
+        assert denied(dynamodb.delete_table, TableName=table)
     for machine in MACHINES:
         assert not denied(states.list_executions, stateMachineArn=f"{prefix}{machine}")
-    assert denied(states.start_execution, stateMachineArn=f"{prefix}account-lifecycle")
-    assert denied(states.start_execution, stateMachineArn=f"{prefix}sweep-teams") != writes
-    assert denied(dynamodb.delete_item, TableName="podshare-registry", Key=key) != writes
-    assert denied(dynamodb.delete_item, TableName="podshare-state", Key={**key, "part": {"S": "status"}})
-    assert denied(dynamodb.delete_table, TableName="podshare-registry")
+        started = {"stateMachineArn": f"{prefix}{machine}", "input": '{"team": "nobody", "trigger": {}}'}
+        assert denied(states.start_execution, **started) == (machine not in calls), machine
+    for record in PEOPLE["podshare-admin"][0]:
+        key = {"id": {"S": record}}
+        writes = [
+            denied(dynamodb.delete_item, TableName="podshare-registry", Key=key),
+            denied(dynamodb.put_item, TableName="podshare-registry", Item=key),
+            denied(dynamodb.delete_item, TableName="podshare-registry", Key=key),
+        ]
+        assert writes == [record not in records] * 3, record
+        assert denied(dynamodb.delete_item, TableName="podshare-state", Key={**key, "part": {"S": "status"}})
+        assert denied(dynamodb.put_item, TableName="podshare-state", Item={**key, "part": {"S": "status"}})
+    other = [{"PutRequest": {"Item": {"id": {"S": name}}}} for name in ("pause#all", "team#vision")]
+    assert denied(dynamodb.batch_write_item, RequestItems={"podshare-registry": other}) or policy == "podshare-admin"
+    for function_name in FUNCTIONS:
+        invoked = {"FunctionName": f"podshare-{function_name}", "Payload": b"{}"}
+        assert denied(functions.invoke, **invoked) == (function_name not in calls), function_name

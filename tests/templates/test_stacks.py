@@ -109,7 +109,7 @@ def test_each_function_has_its_own_role(hub: dict[str, Any]) -> None:
     functions = of_type(hub, "AWS::Lambda::Function")
     roles = [function["Role"]["Fn::GetAtt"][0] for function in functions.values()]
 
-    assert len(functions) == len(set(roles)) == 16
+    assert len(functions) == len(set(roles)) == 17
     for logical_id, function in functions.items():
         role = hub[function["Role"]["Fn::GetAtt"][0]]["Properties"]
         assert role["RoleName"] == function["FunctionName"], logical_id
@@ -215,8 +215,11 @@ def test_nothing_is_lost_silently(request: pytest.FixtureRequest, stack: str, wa
 
 def counted(alarms: dict[str, dict[str, Any]]) -> list[str]:
     """The logical ids of what the alarms' metrics are about."""
-    metrics = [metric for alarm in alarms.values() for metric in alarm.get("Metrics", []) if "MetricStat" in metric]
-    return [metric["MetricStat"]["Metric"]["Dimensions"][0]["Value"]["Ref"] for metric in metrics]
+    several = [metric for alarm in alarms.values() for metric in alarm.get("Metrics", []) if "MetricStat" in metric]
+    metrics = [*(metric["MetricStat"]["Metric"] for metric in several), *alarms.values()]
+    return [
+        one["Dimensions"][0]["Value"]["Ref"] for one in metrics if one.get("Namespace") in ("AWS/Lambda", "AWS/States")
+    ]
 
 
 def test_alarms_watch_every_function_and_every_machine(hub: dict[str, Any]) -> None:

@@ -11,7 +11,8 @@ from podshare_sandbox.sandbox import Sandbox
 from tests.templates.test_permissions import FUNCTIONS, MAY_ASSUME, denied, function
 
 APPLYING = frozenset({"apply-identity", "apply-cluster", "apply-data", "apply-kubernetes"})
-WORKING_OUT = APPLYING | {"plan-team", "verify-team"}  # what a team is to have
+WORKING_OUT = APPLYING | {"plan-team", "dry-run", "verify-team"}  # what a team is to have
+PLANNING = frozenset({"plan-team", "dry-run"})
 ONE_FUNCTION = frozenset({"plan-team"})
 NOBODY = frozenset[str]()
 
@@ -49,37 +50,37 @@ STATE = {
     "inventory#": Rows(
         "what podshare may have made for a team",
         WORKING_OUT | {"resource-changed"},
-        WORKING_OUT - {"verify-team"},
-        WORKING_OUT - {"verify-team"},
+        APPLYING | ONE_FUNCTION,
+        APPLYING | ONE_FUNCTION,
     ),
     "plan#": Rows("what a plan hands over to those who apply it", APPLYING, ONE_FUNCTION, ONE_FUNCTION),
-    "freed#": Rows("namespaces that were seen empty", ONE_FUNCTION, frozenset({"apply-kubernetes"})),
-    "capacity#": Rows("quotas that were let through", ONE_FUNCTION, ONE_FUNCTION),
+    "freed#": Rows("namespaces that were seen empty", PLANNING, frozenset({"apply-kubernetes"})),
+    "capacity#": Rows("quotas that were let through", PLANNING, ONE_FUNCTION),
     "proof": Rows(
         "proofs, their outlines, and who spanned a cluster at first",
-        frozenset({"plan-team", "verify-team"}),
+        frozenset({"plan-team", "verify-team"}) | PLANNING,
         frozenset({"plan-team", "verify-team"}),
     ),
     "bucket#": Rows(
         "the teams' shares in a bucket's policy, and who writes it",
-        frozenset({"apply-data", "plan-team", "verify-team", "resource-changed"}),
+        frozenset({"apply-data", "plan-team", "verify-team", "resource-changed"}) | PLANNING,
         frozenset({"apply-data"}),
         frozenset({"apply-data"}),
     ),
     "edits": Rows(
         "what others wrote last into the policies of shared buckets",
-        frozenset({"apply-data", "plan-team", "verify-team"}),
+        frozenset({"apply-data", "plan-team", "verify-team"}) | PLANNING,
         frozenset({"resource-changed"}),
     ),
     "role#": Rows(
         "the teams' shares in a person's role, and who changes it",
-        frozenset({"apply-identity", "plan-team", "verify-team"}),
+        frozenset({"apply-identity", "plan-team", "verify-team"}) | PLANNING,
         frozenset({"apply-identity"}),
         frozenset({"apply-identity"}),
     ),
     "scheduler#": Rows(
         "the teams' shares in a scheduler config, and who writes it",
-        frozenset({"apply-cluster", "plan-team", "verify-team", "resource-changed"}),
+        frozenset({"apply-cluster", "plan-team", "verify-team", "resource-changed"}) | PLANNING,
         frozenset({"apply-cluster"}),
         frozenset({"apply-cluster"}),
     ),
@@ -192,8 +193,9 @@ def test_no_function_writes_the_registry(sandbox: Sandbox, name: str) -> None:
 
 
 def test_who_writes_facts_about_the_organization_reads_it() -> None:
-    """Accounts with their tags and units are written by the functions that ask Organizations, and by no others."""
-    assert STATE["organization"].writing == {name for name, work in MAY_ASSUME if work == "organization"}
+    """Accounts with their tags and units are written by the functions that ask Organizations; a dry run writes nothing."""
+    assert STATE["organization"].writing == {name for name, work in MAY_ASSUME if work == "organization"} - {"dry-run"}
+    assert not [kind for kind, rows in STATE.items() if "dry-run" in rows.writing | rows.deleting]
 
 
 def test_who_applies_writes_nothing_that_lets_somebody_in() -> None:

@@ -42,10 +42,6 @@ def as_handler(
 
 def _subject(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """What an event of a state machine is about; any other trigger's is reported where it has been understood."""
-    if "team" in event:
-        yield "team", str(event["team"])
-        yield "execution", str(event.get("execution", "dry run" if event.get("dry_run") else ""))
-    elif "execution" in event:
-        yield "execution", str(event["execution"])
-    if "account" in event:
-        yield "account", str(event["account"])
+    for name in ("team", "execution", "account"):
+        if name in event:
+            yield name, str(event[name])

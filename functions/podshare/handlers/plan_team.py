@@ -1,4 +1,4 @@
-"""Plan a team: the same plan for a run and for a dry run. And report the available capacity."""
+"""Plan a team for the run that holds its lease."""
 
 from typing import Any
 
@@ -6,18 +6,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.aws.lease import Hold
 from podshare.handlers.environment import as_handler, logger, settings
-from podshare.reconcile.planning import dry_run, plan_team
-from podshare.reconcile.quota_fit import report
+from podshare.reconcile.planning import plan_team
 from podshare.reconcile.settling import attempt_of
 
 
 @as_handler
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """``{team, lease}`` or ``{team, dry_run: true, records}`` → the plan; ``{capacity: cluster}`` → who has what."""
-    if "capacity" in event:
-        return report(settings, str(event["capacity"]))
-    if event.get("dry_run"):
-        return dry_run(settings, event["team"], event.get("records", []))
+    """``{team, lease}`` → the plan."""
     lease = event["lease"]
     # an execution that began before an upgrade has no waits
     attempt = attempt_of(event["execution"], event.get("waits", 0))
