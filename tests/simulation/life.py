@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from podshare_sandbox.services import organizations
 from tests.scenarios.world import DATA, HUB, IMAGES, MUTATING, REGION, VISION, World
 from tests.simulation import reality, story, strangers, trials
 from tests.simulation.faults import Call, Fault, Functions, Weather
-from tests.simulation.reality import Grant, Reality
+from tests.simulation.reality import Facts, Grant, Reality
 from tests.simulation.schedules import Schedule
 from tests.simulation.story import CHAPTERS, TEAMS, Chapter
 
@@ -342,6 +342,19 @@ class _Life:
         former = self.recording.ends[names[place - 1]] if place else self.recording.before
         return former.of(team), self.recording.ends[self._chapter.name].of(team)
 
+    def _before_return(self, wanted: Mapping[str, Facts]) -> Iterator[dict[str, Facts]]:
+        """What a team has while podshare has not heard that an account is back: all but what lets its people in.
+
+        Each account comes back by an event of its own. That nothing stays so is a rule of the end of the chapter.
+        """
+        for account in self._chapter.reinstated:
+            roles = {
+                key.rpartition("|")[2]
+                for key, facts in wanted.items()
+                if key.startswith("role|") and f"|{account}|" not in key and account in json.dumps(facts, default=str)
+            }
+            yield {key: facts for key, facts in wanted.items() if re.split(r"[|/]", key)[-1] not in roles}
+
     def _of_status(self, team: str, now: Reality) -> Iterator[str]:
         """READY tells the truth, and a verification's time that is not before the last change."""
         status = self.world.status(team)
@@ -350,8 +363,9 @@ class _Life:
         if status.get("state") != "READY" or not self.recording:
             return
         ends = [self.recording.ends[one.name].untagged(team) for one in CHAPTERS if one.state_of(team) == "READY"]
+        wanted = self.recording.ends[self._chapter.name].untagged(team)
+        ends += self._before_return(wanted)
         if now.untagged(team) not in ends and not self._suspended:
-            wanted = self.recording.ends[self._chapter.name].untagged(team)
             yield f"READY, and untrue: {'; '.join(reality.differences(now.untagged(team), wanted))}"
         verified = datetime.datetime.fromisoformat(status.get("verified_at") or "0001-01-01T00:00:00+00:00")
         changed = self._changed.get(team, verified).replace(microsecond=0)
