@@ -28,13 +28,17 @@ def dry_runs(
     planned: Callable[[str], None] = lambda _: None,
 ) -> dict[str, dict[str, Any] | Failure]:
     """The plan of each team, or why there is none, several at once; ``planned`` is called as each is there."""
-    connection.client("lambda")  # boto3's clients are for several threads, and their making is not
+    from botocore.exceptions import ReadTimeoutError
+
+    throttled = connection.client("lambda").exceptions.TooManyRequestsException  # makes the client before any thread
 
     def plan_or_failure(team: str) -> dict[str, Any] | Failure:
         try:
             return dry_run(connection, team, _counting_for(team, records))
         except Failure as failure:
             return failure
+        except (ReadTimeoutError, throttled) as error:  # of one team; what is refused is refused for all
+            return Failure(f"The plan for team {team} was not made in time: {error}")
 
     with ThreadPoolExecutor(PLANS_AT_ONCE) as pool:
         running = {pool.submit(plan_or_failure, team): team for team in sorted(set(teams))}

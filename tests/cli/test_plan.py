@@ -201,6 +201,20 @@ def test_a_plan_as_markdown_is_a_comment(podshare: Command, records: Records) ->
     assert "<details><summary>vision: 1 to change</summary>" in comment
 
 
+def test_a_team_whose_plan_is_not_made_blocks_and_stops_no_other(podshare: Command, sandbox: Sandbox) -> None:
+    """Where Lambda has no capacity left, the plan says of which team nothing is known, and fails."""
+    functions = sandbox.client("lambda", HUB)
+    functions.put_function_concurrency(FunctionName="podshare-dry-run", ReservedConcurrentExecutions=0)
+    try:
+        ended = podshare("plan", "--json")
+    finally:
+        functions.delete_function_concurrency(FunctionName="podshare-dry-run")
+    assert ended.code == 1
+    assert [*ended.data["failures"]] == ["vision"]
+    assert ended.data["counts"]["teams"] == {"changed": 0, "unchanged": 0, "failed": 1}
+    assert "The plan for team vision was not made in time" in ended.data["blocked"][0]["what"]
+
+
 def test_without_files_every_team_is_planned_as_it_is(podshare: Command) -> None:
     """What a reconciliation would change now: nothing, as long as nobody has changed anything."""
     ended = podshare("plan", "--detailed-exitcode")
