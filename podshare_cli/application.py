@@ -44,6 +44,7 @@ from podshare_cli.options import (
     in_force,
     set_in_force,
 )
+from podshare_cli.report import command as report
 from podshare_cli.terminal import use_plain_characters
 
 app = typer.Typer(
@@ -126,6 +127,7 @@ app.command(
         "podshare import hyperpod --adopt vision",
     ),
 )(importing.import_records)
+app.command("report", epilog=examples("podshare report --out report.html", "podshare report --serve"))(report.report)
 app.command("help", epilog=examples("podshare help", "podshare help exit-codes"))(help_topics.show_topic)
 app.add_typer(sandbox.app, name="sandbox")
 app.command("demo", epilog=examples("podshare demo", "podshare demo --verbose"))(sandbox.demo)

@@ -30,14 +30,21 @@ def capacity(
     nodes. A team lends what it leaves idle, and borrows up to its limit; only Kueue knows what is lent at the moment.
     The exit code is 1 if a cluster cannot be read.
     """
-    from podshare_cli.dry_runs import ask
-
-    names = cluster or _clusters(options.connection)
-    # the function of dry runs may look into any cluster's account
-    reports = [ask(options.connection, {"capacity": name}, f"Cluster {name} could not be read by") for name in names]
+    reports = read_clusters(options.connection, cluster)
     options.show(reports, lambda: _drawn(reports))
     if bad := [f"{report['cluster']}: {report['problem']}" for report in reports if "problem" in report]:
         raise Failure(f"Not every cluster can be read. {' '.join(bad)}", "See podshare cluster list.")
+
+
+def read_clusters(connection: "Connection", names: Iterable[str] | None = None) -> list[Report]:
+    """The capacity of these clusters, by default of all; ``problem`` says why one cannot be read."""
+    from podshare_cli.dry_runs import ask
+
+    # the function of dry runs may look into any cluster's account
+    return [
+        ask(connection, {"capacity": name}, f"Cluster {name} could not be read by")
+        for name in names or _clusters(connection)
+    ]
 
 
 def _clusters(connection: "Connection") -> list[str]:

@@ -57,6 +57,16 @@ class Execution:
         return self.joined.summary if self.joined else str(self.output.get("summary") or self.cause)
 
     @property
+    def team(self) -> str:
+        """The team, as far as the trigger or the execution's name says it."""
+        return str(self.output.get("team") or self.arn.rpartition(":")[2].rpartition("-")[0])
+
+    def made(self, *actions: str) -> int:
+        """How many changes of these actions the run made, in all its passes."""
+        counts = self.output.get("made") or {}
+        return sum(int(counts.get(action, 0)) for action in actions)
+
+    @property
     def is_proven(self) -> bool:
         """Whether CloudTrail says who started it; of a record's writer podshare knows what the record declares."""
         return self.trigger.get("event") in _PROVEN
@@ -127,6 +137,13 @@ class Executions:
         with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
             runs = {run.arn: run for run in pool.map(self.describe, arns)}
         return [replace(run, joined=self._joined(run, runs)) for run in runs.values()]
+
+    def latest(self) -> Iterator[Execution]:
+        """The latest runs of all teams that did any work, the newest first; each costs a call."""
+        pages = self.connection.client("stepfunctions").get_paginator("list_executions")
+        for page in pages.paginate(stateMachineArn=self.connection.machine):
+            runs = (self.describe(item["executionArn"]) for item in page["executions"])
+            yield from (run for run in runs if run.output.get("status") != "left")
 
     def _joined(self, run: Execution, known: Mapping[str, Execution]) -> Execution | None:
         if run.output.get("status") != "left":

@@ -1,5 +1,6 @@
 """The demo's story: two teams come, and an account that gets its own; all are put to the test, and two of them go."""
 
+import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -26,6 +27,7 @@ from podshare_cli.executions import Executions, Following, FollowingSweep
 from podshare_cli.output import stdout
 from podshare_cli.progress import watch
 from podshare_cli.provenance import Provenance
+from podshare_cli.report import command as report
 from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
 from podshare_sandbox.organization import HUB, HUB_REGION, ORGANIZATION_ID
@@ -145,7 +147,14 @@ class _Story:
         scientists = sum(len(people) for people, _ in shown)
         grants = sum(len(pods) for _, pods in shown)
         self._act(f"{scientists} scientists, and pods with {grants} grants, tried {len(self._checks)} calls")
+        self._report()
         return True
+
+    def _report(self) -> None:
+        """Write the page of this moment, which outlives the sandbox."""
+        file = Path(tempfile.mkdtemp(prefix="podshare-demo-")) / "report.html"
+        report.write(file, self._connection)
+        self._act(f"podshare report --out {file}: open it in a browser")
 
     def _offboard(self) -> bool:
         going = [self._teams[LEAVING], self._teams[self._newcomers_team]]

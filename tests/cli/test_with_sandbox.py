@@ -321,6 +321,21 @@ def test_the_shell_completes_names(
     assert capsys.readouterr().out.split() == names
 
 
+def test_a_page_is_written_for_who_would_rather_look(podshare: Command, tmp_path: Path) -> None:
+    """The page has the teams, what they reach, quotas and runs; only its writer may read it."""
+    file = tmp_path / "report.html"
+    assert podshare("report", "--out", str(file), "--json").data == {"file": str(file)}
+    text = file.read_text(encoding="utf-8")
+    facts = json.loads(text.partition('type="application/json">')[2].partition("</script>")[0])
+    assert "vision" in [row["team"] for row in facts["teams"]]
+    assert {"vision"} <= {access["team"] for access in facts["access"] if access["place"] == "dataset#imagenet"}
+    assert facts["capacity"][0]["cluster"] == "main"
+    assert [run["team"] for run in facts["runs"] if run["team"] == "vision"]
+    assert facts["unexpected"] == []
+    assert file.stat().st_mode & 0o077 == 0
+    assert podshare("report", "--out", str(tmp_path / "absent" / "report.html")).code == 64
+
+
 def test_a_question_that_means_nothing_is_refused(podshare: Command) -> None:
     """Wrong words are wrong usage; what is not there, and a proof that fails, end with 1."""
     wrong = (["who-can", "use", "dataset#imagenet"], ["who-can", "read", "imagenet"], ["of", "vision-lab"])

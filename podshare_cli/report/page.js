@@ -1,0 +1,231 @@
+"use strict";
+const facts = JSON.parse(document.getElementById("facts").textContent);
+const MOST_DRAWN = 250; // teams in the picture at once; the filter chooses others
+const STATE = { READY: "good", DELETED: "good", ENDED: "good", WAITING: "wait", HELD: "wait", PAUSED: "wait" };
+const SVG = "http://www.w3.org/2000/svg";
+
+function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+function drawn(name, attributes, ...children) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+function ago(moment) {
+  if (!moment) return "never";
+  const seconds = (Date.parse(facts.generated) - Date.parse(moment)) / 1000;
+  for (const [unit, length] of [["d", 86400], ["h", 3600], ["min", 60]])
+    if (Math.abs(seconds) >= length) return `${Math.floor(Math.abs(seconds) / length)} ${unit}${seconds < 0 ? "" : " ago"}`;
+  return `${Math.max(0, Math.floor(seconds))} s ago`;
+}
+
+const state = text => element("span", { class: STATE[text] || "bad" }, text || "not reconciled yet");
+const lines = values => values.flatMap((value, place) => (place ? [element("br"), value] : [value]));
+const place = id => id.replace(/^(cluster|dataset)#/, "");
+
+// ---- a table whose columns sort -------------------------------------------------------------------------------
+
+function table(caption, columns, rows) {
+  const body = element("tbody");
+  const heads = columns.map(column => element("th", { scope: "col" }, element("button", { type: "button" }, column.title)));
+  const shown = row => element("tr", {}, ...columns.map((column, at) =>
+    element(at ? "td" : "th", at ? {} : { scope: "row" }, ...[column.show(row)].flat())));
+  const fill = ordered => body.replaceChildren(...ordered.map(shown));
+  heads.forEach((head, at) => head.firstChild.addEventListener("click", () => {
+    const down = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+    heads.forEach(other => other.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", down > 0 ? "ascending" : "descending");
+    const key = row => columns[at].sort ? columns[at].sort(row) : [columns[at].show(row)].flat().map(part => part.textContent || part).join();
+    fill([...rows].sort((one, other) => (key(one) < key(other) ? -down : key(one) > key(other) ? down : 0)));
+  }));
+  fill(rows);
+  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+    element("table", {}, element("caption", { class: "soft" }, rows.length === 1 ? "1 row" : `${rows.length} rows`), element("thead", {}, element("tr", {}, ...heads)), body));
+}
+
+function section(id, none, ...parts) {
+  const into = document.getElementById(id);
+  into.replaceChildren(into.querySelector("h2"), ...(parts.length ? parts : [element("p", { class: "soft" }, none)]));
+  return into;
+}
+
+// ---- what each section shows ----------------------------------------------------------------------------------
+
+function showUnexpected(seen) {
+  const doors = facts.unexpected.filter(door => seen(door.team, door.who));
+  const unread = facts.unread.filter(text => seen(text.split(":")[0], ""));
+  const parts = unread.map(text => element("p", { class: "wait" }, `Not read: ${text}`));
+  if (doors.length) parts.unshift(table("Unexpected access", [
+    { title: "team", show: door => door.team },
+    { title: "who", show: door => door.who },
+    { title: "may", show: door => door.may.join(", ") },
+    { title: "of", show: door => `${door.where} ${door.what}` },
+    { title: "close it with", show: door => element("code", {}, door.closed_by || "") },
+  ], doors));
+  section("unexpected", "None: every door into a team's namespace and data is granted by a record.", ...parts)
+    .classList.toggle("some", doors.length > 0);
+}
+
+function showTeams(teams) {
+  section("teams", "No teams.", ...(teams.length ? [table("Teams", [
+    { title: "team", show: row => row.team },
+    { title: "state", show: row => state(row.state) },
+    { title: "members", show: row => lines(row.members) },
+    { title: "quota", show: row => lines(row.quota) },
+    { title: "datasets", show: row => lines(row.datasets) },
+    { title: "proof read", show: row => ago(row.read_at), sort: row => row.read_at || "" },
+    { title: "why not ready", show: row => row.reason || "" },
+  ], teams)] : []));
+}
+
+function showMatrix(teams) {
+  const columns = facts.places.map(each => each.id);
+  const cells = new Map();
+  for (const access of facts.access) {
+    const key = `${access.team} ${access.place}`;
+    if (!cells.has(key)) cells.set(key, new Set());
+    for (const may of access.may) cells.get(key).add(access.granted ? may.replace(/^AmazonSagemakerHyperpod|^AmazonEKS|Policy$/g, "") : `${may} (unexpected)`);
+  }
+  section("matrix", "No team has access to anything.", ...(teams.length && columns.length ? [table("Teams by clusters and datasets", [
+    { title: "team", show: row => row.team },
+    ...columns.map(id => ({ title: place(id), show: row => [...(cells.get(`${row.team} ${id}`) || ["–"])].sort().join(", ") })),
+  ], teams)] : []));
+}
+
+function showCapacity(seen) {
+  const parts = [];
+  for (const cluster of facts.capacity) {
+    if (cluster.problem) { parts.push(element("p", { class: "bad" }, `${cluster.cluster}: ${cluster.problem}`)); continue; }
+    for (const type of cluster.instance_types) {
+      const whole = Math.max(type.capacity, type.guaranteed, 1);
+      const rows = type.teams.filter(team => seen(team.team, "")).flatMap(team => {
+        const lends = Math.min(team.lends || 0, team.guaranteed);
+        const label = `${team.team}: ${team.guaranteed} of ${type.capacity} ${type.unit} guaranteed` + (lends ? `, lends up to ${lends}` : "") +
+          (team.borrow_limit ? `, borrows up to ${team.borrow_limit}` : "");
+        return [element("span", {}, team.team),
+          element("span", { class: "bar", role: "img", "aria-label": label },
+            element("i", { style: `width:${100 * (team.guaranteed - lends) / whole}%` }),
+            element("i", { class: "lent", style: `width:${100 * lends / whole}%` })),
+          element("span", { class: "soft" }, `${team.guaranteed} ${type.unit}` + (team.borrow_limit ? `, +${team.borrow_limit}` : ""))];
+      });
+      parts.push(element("h3", {}, `${cluster.cluster}: ${type.instance_type}`),
+        element("p", { class: type.over_committed ? "bad" : "soft" }, `${type.guaranteed} of ${type.capacity} ${type.unit} guaranteed` +
+          (type.over_committed ? `, over-committed by ${type.over_committed}` : "") + ". Purple: lent while idle."),
+        element("div", { class: "bars" }, ...rows));
+    }
+  }
+  section("capacity", "No cluster was read.", ...parts);
+}
+
+function showExpirations(seen) {
+  const ahead = facts.expirations.filter(each => seen(each.team, each.what) && each.at >= facts.generated);
+  section("expirations", "Nothing ends by itself.", ...(ahead.length ? [table("Expirations", [
+    { title: "when", show: each => each.at },
+    { title: "in", show: each => ago(each.at), sort: each => each.at },
+    { title: "team", show: each => each.team },
+    { title: "what ends", show: each => each.what },
+  ], ahead)] : []));
+}
+
+function showRuns(seen) {
+  const runs = facts.runs.filter(run => seen(run.team, run.trigger.by || ""));
+  section("runs", "No runs.", ...(runs.length ? [table("Latest changes", [
+    { title: "when", show: run => run.started.replace("T", " ").slice(0, 19) },
+    { title: "team", show: run => run.team },
+    { title: "outcome", show: run => state(run.outcome) },
+    { title: "what", show: run => run.summary || "" },
+    { title: "revoked", show: run => String(run.revoked), sort: run => run.revoked },
+    { title: "seconds", show: run => (run.seconds === null ? "runs" : run.seconds.toFixed(1)), sort: run => run.seconds || 0 },
+    { title: "started by", show: run => `${run.trigger.event} ${run.trigger.change || ""} ${run.trigger.by || ""}` },
+  ], runs)] : []));
+}
+
+// ---- the picture: accounts, teams, clusters and data ------------------------------------------------------------
+
+function showPicture(teams) {
+  const names = new Set(teams.slice(0, MOST_DRAWN).map(row => row.team));
+  const accounts = new Map(facts.accounts.map(each => [each.account, each.name || each.account]));
+  const edges = new Map();
+  const link = (from, to, granted) => edges.set(`${from} ${to}`, { from, to, granted: granted && (edges.get(`${from} ${to}`) || { granted: true }).granted });
+  for (const access of facts.access) {
+    if (!names.has(access.team)) continue;
+    if (access.place.startsWith("cluster#") && access.account) link(`a:${access.account}`, `t:${access.team}`, access.granted);
+    link(`t:${access.team}`, `p:${access.place}`, access.granted);
+  }
+  const used = new Set([...edges.values()].flatMap(edge => [edge.from, edge.to]));
+  for (const name of names) used.add(`t:${name}`);
+  const columns = ["a", "t", "p"].map(kind => [...used].filter(id => id.startsWith(`${kind}:`)).sort());
+  const height = 40 + 26 * Math.max(...columns.map(column => column.length), 1);
+  const at = new Map();
+  columns.forEach((column, number) => column.forEach((id, row) =>
+    at.set(id, { x: 20 + number * 340, y: 34 + (row + .5) * (height - 40) / column.length })));
+  const bad = new Set([...edges.values()].filter(edge => !edge.granted).flatMap(edge => [edge.from, edge.to]));
+  const svg = drawn("svg", { viewBox: `0 0 940 ${height}`, role: "group", "aria-label": "Accounts, teams, and the clusters and data that they reach" });
+  ["accounts", "teams", "clusters and data"].forEach((title, number) => svg.append(drawn("text", { x: 20 + number * 340, y: 16 }, title)));
+  const paths = [...edges.values()].map(edge => {
+    const [from, to] = [at.get(edge.from), at.get(edge.to)];
+    const path = drawn("path", { d: `M${from.x + 220},${from.y} C${from.x + 290},${from.y} ${to.x - 70},${to.y} ${to.x},${to.y}`, class: edge.granted ? "" : "unexpected" });
+    svg.append(path);
+    return { ...edge, path };
+  });
+  const title = id => id.startsWith("a:") ? `${accounts.get(id.slice(2)) || ""} ${id.slice(2)}`.trim() : place(id.slice(2));
+  const nodes = [...at].map(([id, { x, y }]) => {
+    const node = drawn("g", { class: `node${bad.has(id) ? " bad" : ""}`, tabindex: "0", role: "button", "aria-pressed": "false", "aria-label": title(id) },
+      drawn("rect", { x, y: y - 10, width: 220, height: 20, rx: 4 }), drawn("text", { x: x + 8, y: y + 4 }, title(id).slice(0, 34)));
+    svg.append(node);
+    return { id, node };
+  });
+  const choose = chosen => {
+    const again = svg.dataset.chosen === chosen;
+    svg.dataset.chosen = again ? "" : chosen;
+    svg.classList.toggle("chosen", !again);
+    const near = new Set([chosen]);
+    for (const edge of paths) if (edge.from === chosen || edge.to === chosen) near.add(edge.from).add(edge.to);
+    for (const edge of paths) edge.path.classList.toggle("near", !again && (edge.from === chosen || edge.to === chosen));
+    for (const { id, node } of nodes) {
+      node.classList.toggle("near", !again && near.has(id));
+      node.setAttribute("aria-pressed", String(!again && id === chosen));
+    }
+  };
+  for (const { id, node } of nodes) {
+    node.addEventListener("click", () => choose(id));
+    node.addEventListener("keydown", event => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); choose(id); } });
+  }
+  const more = teams.length > names.size ? [element("p", { class: "soft" }, `${names.size} of ${teams.length} teams are drawn: filter to see others.`)] : [];
+  section("picture", "Nothing to draw.", ...more, ...(used.size ? [element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Picture" }, svg)] : []));
+}
+
+// ---- all of it ----------------------------------------------------------------------------------------------------
+
+function show() {
+  const wanted = document.getElementById("search").value.trim().toLowerCase();
+  const within = new Set();
+  if (wanted) for (const access of facts.access)
+    if (`${access.who} ${access.account}`.toLowerCase().includes(wanted)) within.add(access.team);
+  const named = new Set(facts.accounts.filter(each => (each.name || "").toLowerCase().includes(wanted)).flatMap(each => each.teams));
+  const seen = (team, text) => !wanted || team.toLowerCase().includes(wanted) || text.toLowerCase().includes(wanted) || within.has(team) || named.has(team);
+  const teams = facts.teams.filter(row => seen(row.team, row.members.join(" ")));
+  document.getElementById("count").textContent = wanted ? `${teams.length} of ${facts.teams.length} teams` : `${facts.teams.length} teams`;
+  showUnexpected(seen); showPicture(teams); showTeams(teams); showMatrix(teams); showCapacity(seen); showExpirations(seen); showRuns(seen);
+}
+
+const oldest = facts.teams.map(row => row.read_at).filter(Boolean).sort()[0];
+document.getElementById("about").textContent = `podshare in account ${facts.installation.account}, ${facts.installation.region}; ` +
+  `made ${facts.generated.replace("T", " ").slice(0, 19)} UTC from access that was read back from AWS and Kubernetes` +
+  (oldest ? `; the oldest reading is from ${oldest.replace("T", " ").slice(0, 19)} UTC` : "") + ".";
+const search = document.getElementById("search");
+let pending = 0;
+search.addEventListener("input", () => {
+  history.replaceState(null, "", `#${encodeURIComponent(search.value)}`); // the address names what is shown
+  clearTimeout(pending);
+  pending = setTimeout(show, 120);
+});
+search.value = decodeURIComponent(location.hash.slice(1));
+show();

@@ -1,0 +1,143 @@
+"""The page that shows who can reach what: whole in one file, in a real browser, for two teams and for a thousand."""
+
+import http.client
+import re
+import shutil
+import subprocess
+import threading
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from podshare_cli.report.command import answering, page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian's package chromium)")
+AT = "2026-11-29T12:00:00+00:00"
+ATTACK = "</script><script>document.title = 'taken'</script>"
+
+
+def facts(teams: int, **more: Any) -> dict[str, Any]:
+    """What podshare knows of an organization with so many teams, each of two accounts and with two datasets."""
+    names = [f"team-{number}" for number in range(teams)]
+    accounts = [f"{number:012}" for number in range(max(2, teams // 2))]
+    places = [{"id": "cluster#main", "account": accounts[0]}, {"id": "dataset#images", "account": accounts[1]}]
+    access = [
+        {"team": name, "who": f"arn:aws:iam::{account}:root", "account": account, "place": place, "may": [may]}
+        | {"what": "*", "granted": True}
+        for number, name in enumerate(names)
+        for account in (accounts[number % len(accounts)], accounts[(number + 1) % len(accounts)])
+        for place, may in (("cluster#main", "AmazonSagemakerHyperpodTrainingPolicy"), ("dataset#images", "read"))
+    ]
+    rows = [
+        {
+            "team": name,
+            "state": "READY",
+            "members": accounts[:2],
+            "quota": ["1 x ml.p5.48xlarge"],
+            "datasets": ["images"],
+        }
+        | {"read_at": AT, "reason": None}
+        for name in names
+    ]
+    listed = [{"account": account, "name": f"lab-{account}", "teams": names[:1]} for account in accounts]
+    return {
+        **{"generated": AT, "installation": {"account": accounts[0], "region": "us-west-2", "prefix": "podshare"}},
+        **{"teams": rows, "accounts": listed, "places": places, "access": access, "unexpected": [], "unread": []},
+        **{"capacity": [], "runs": [], "expirations": []},
+        **more,
+    }
+
+
+def opened(text: str, folder: Path, fragment: str = "") -> tuple[str, str]:
+    """The page as a browser has it once its script has run, and what the browser logged."""
+    file = folder / "report.html"
+    file.write_text(text, encoding="utf-8")
+    words = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"]
+    command = [str(CHROMIUM), *words, f"--user-data-dir={folder / 'profile'}", f"file://{file}{fragment}"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  # the browser
+    return ended.stdout, "\n".join(line for line in ended.stderr.splitlines() if "CONSOLE" in line)
+
+
+def rows_of(dom: str, section: str) -> int:
+    """How many rows a section's tables have."""
+    found = re.search(rf'<section id="{section}".*?</section>', dom, re.DOTALL)
+    assert found
+    return found[0].count('<th scope="row"')
+
+
+@in_a_browser
+@pytest.mark.parametrize("teams", [2, 1000])
+def test_every_team_is_shown(teams: int, tmp_path: Path) -> None:
+    """The page needs no network, logs no error, and has a row for each team, however many there are."""
+    dom, logged = opened(page(facts(teams)), tmp_path)
+    assert (rows_of(dom, "teams"), rows_of(dom, "matrix"), logged) == (teams, teams, "")
+    assert f"{min(teams, 250)} of {teams} teams are drawn" in dom or teams == 2
+
+
+@in_a_browser
+def test_the_address_filters(tmp_path: Path) -> None:
+    """What stands behind the number sign is searched for in teams and accounts."""
+    dom, _ = opened(page(facts(30)), tmp_path, "#team-7")
+    assert rows_of(dom, "teams") == 1
+    dom, _ = opened(page(facts(30)), tmp_path, "#000000000003")
+    assert 0 < rows_of(dom, "teams") < 30
+
+
+@in_a_browser
+def test_unexpected_access_is_first_with_what_closes_it(tmp_path: Path) -> None:
+    """Before all else: who, what, and the command."""
+    door = {"team": "team-0", "who": "arn:aws:iam::9:root", "may": ["read"], "where": "arn", "what": "*"}
+    dom, _ = opened(page(facts(2, unexpected=[{**door, "closed_by": "aws close it"}])), tmp_path)
+    assert 'class="some"' in dom
+    assert "aws close it" in dom
+    assert dom.index('id="unexpected"') < dom.index('id="picture"')
+
+
+@in_a_browser
+def test_no_text_becomes_code(tmp_path: Path) -> None:
+    """A name that looks like markup is shown as it is: nothing of an organization runs in the reader's browser."""
+    dom, logged = opened(page(facts(2, unread=[f"team-0: {ATTACK}"])), tmp_path)
+    assert "<title>podshare: who can reach what</title>" in dom
+    assert "&lt;/script&gt;" in dom
+    assert logged == ""
+
+
+def test_the_page_is_whole() -> None:
+    """Nothing is loaded from anywhere: the page's own policy forbids it, and it names no address."""
+    text = page(facts(2))
+    assert "default-src 'none'" in text
+    assert not re.search(r"""(?:src|href)=["']""", text)
+    assert ATTACK not in page(facts(2, unread=[ATTACK]))
+
+
+def test_everything_can_be_read_aloud_and_reached_by_keyboard() -> None:
+    """Sections and scrolling parts are named, the filter has a label, the picture's nodes are buttons."""
+    text = page(facts(2))
+    sections = re.findall(r'<section id="(\w+)" aria-labelledby="(\w+-title)"', text)
+    assert [f"{section}-title" for section, _ in sections] == [title for _, title in sections]
+    assert len(sections) == text.count("<section")
+    assert '<label for="search">' in text
+    assert 'tabindex: "0", role: "button"' in text
+    assert 'role: "region", "aria-label"' in text
+
+
+def test_the_served_page_answers_this_machine_alone() -> None:
+    """A page of another site, whose name resolves to this machine, gets nothing; nor does any other path."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), answering(lambda: b"page")) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        answers = {
+            (host, path): _status(server.server_port, host, path)
+            for host in ("127.0.0.1", "localhost", "evil.example")
+            for path in ("/", "/other")
+        }
+        server.shutdown()
+    assert {key for key, status in answers.items() if status == 200} == {("127.0.0.1", "/"), ("localhost", "/")}
+
+
+def _status(port: int, host: str, path: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.request("GET", path, headers={"Host": f"{host}:{port}"})
+    return connection.getresponse().status
