@@ -58,6 +58,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "import": [("hyperpod", NONE_OF_THEM)],
     "pause": [("--reason tried", OPERATOR)],
     "plan": [("", PLANNER), ("-f {team}", PLANNER)],
+    "report": [("--out {page}", PLANNER)],
     "resume": [("", OPERATOR)],
     "sweep": [("--last", AUDITOR), ("--no-wait", OPERATOR)],
     "team delete": [("spare --yes", ADMIN)],
@@ -166,7 +167,8 @@ def acting(place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cal
             place.put(item)
         place.put({"id": "team#late", "part": "held", "hash": "0123456789ab", "since": "2026-11-29"}, "podshare-state")
         act_in_the_hub(monkeypatch, *place.keys[policy])
-        return replace(place, files={name: str(tmp_path / f"{name}.yaml") for name in texts})
+        files = {name: str(tmp_path / f"{name}.yaml") for name in texts}
+        return replace(place, files={**files, "page": str(tmp_path / "report.html")})
 
     return act
 
