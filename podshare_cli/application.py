@@ -17,6 +17,7 @@ from podshare_cli import (
     capacity,
     drift,
     explain,
+    export,
     help_topics,
     pause,
     plan,
@@ -104,6 +105,7 @@ app.command(
     "approve",
     epilog=examples("podshare approve", "podshare approve vision 3f2a9c01b7de", "podshare approve --all --yes"),
 )(approve.approve)
+app.command("export", epilog=examples("podshare export records", "podshare export records --json"))(export.export)
 app.command("pause", epilog=examples('podshare pause --reason "moving the data account"'))(pause.pause)
 app.command("resume", epilog=examples("podshare resume"))(pause.resume)
 app.command(

@@ -92,7 +92,12 @@ def to_yaml(item: Mapping[str, Any]) -> str:
     """A record as a person would write it, to be edited and put again."""
     own = {name: value for name, value in item.items() if name not in ("id", "schema", *SIGNATURE)}
     ordered = {"id": item["id"], "schema": item.get("schema", 1), **own}
-    return yaml.dump(ordered, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return dumped(ordered)
+
+
+def dumped(value: Any) -> str:
+    """A value as YAML, its fields in their order."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True).removesuffix("...\n")
 
 
 class _Dumper(yaml.SafeDumper):
@@ -134,11 +139,16 @@ def _files_of(file: str) -> list[str]:
     folder = Path(file)
     if file == STDIN or not folder.is_dir():
         return [file]
-    paths = sorted(path for path in folder.rglob("*") if path.suffix in (".yaml", ".yml") and path.is_file())
-    shown = [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
-    if not shown:
+    paths = yaml_files(folder)
+    if not paths:
         _report_empty(file)
-    return [str(path) for path in shown]
+    return [str(path) for path in paths]
+
+
+def yaml_files(folder: Path) -> list[Path]:
+    """The YAML files of a directory and of all below it, without hidden ones."""
+    paths = sorted(path for path in folder.rglob("*") if path.suffix in (".yaml", ".yml") and path.is_file())
+    return [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
 def _text(file: str) -> str:

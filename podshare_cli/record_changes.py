@@ -53,7 +53,7 @@ class RecordChange:
 
 def content(item: Mapping[str, Any]) -> Item:
     """What a record says, without who wrote it."""
-    return {name: value for name, value in plain(item).items() if name not in SIGNATURE}
+    return {"schema": 1, **{name: value for name, value in plain(item).items() if name not in SIGNATURE}}
 
 
 def writing(item: Item, before: Item | None) -> RecordChange:

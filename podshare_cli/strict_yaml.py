@@ -30,6 +30,7 @@ class Mark:
 class Document:
     """A document's value; where each of its fields and values begins, by its path in dots; and each plain scalar."""
 
+    node: yaml.Node
     value: Any = None
     fields: dict[str, Mark] = field(default_factory=dict)
     values: dict[str, Mark] = field(default_factory=dict)
@@ -61,7 +62,7 @@ def documents(text: str) -> Iterator[Document]:
         while loader.check_node():
             node = loader.get_node()
             if node is not None and node.tag != f"{_TAG}null":
-                document = Document()
+                document = Document(node)
                 document.value = _value(loader, document, node, "")
                 yield document
     except yaml.YAMLError as error:
