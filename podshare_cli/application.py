@@ -13,6 +13,7 @@ import typer.main
 from podshare_cli import (
     access,
     account,
+    apply,
     approve,
     capacity,
     drift,
@@ -106,6 +107,14 @@ app.command(
     epilog=examples("podshare approve", "podshare approve vision 3f2a9c01b7de", "podshare approve --all --yes"),
 )(approve.approve)
 app.command("export", epilog=examples("podshare export records", "podshare export records --json"))(export.export)
+app.command(
+    "apply",
+    epilog=examples(
+        "podshare apply -f records",
+        "podshare apply -f records --prune --reason 'Q3 quotas'",
+        "podshare apply plan.json --auto-approve",
+    ),
+)(apply.apply)
 app.command("pause", epilog=examples('podshare pause --reason "moving the data account"'))(pause.pause)
 app.command("resume", epilog=examples("podshare resume"))(pause.resume)
 app.command(

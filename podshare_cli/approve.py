@@ -74,16 +74,12 @@ def owner_of(connection: "Connection") -> str:
 
 def write(connection: "Connection", item: Item, refused: str = "") -> None:
     """Write a record of the caller's own, signed with the caller's ARN. Raises Failure if it is invalid."""
-    from podshare.registry.parsing import parse
-    from podshare.registry.problems import InvalidRecord
+    from podshare.registry.parsing import problems_of
     from podshare_cli import provenance, record_writes
 
-    try:
-        parse(item)
-    except InvalidRecord as error:
-        raise invalid(
-            refused or f"{item['id']} cannot be written.", problems=[problem.as_dict() for problem in error.problems]
-        ) from None
+    if problems := problems_of(item):
+        what = refused or f"{item['id']} cannot be written."
+        raise invalid(what, problems=[problem.as_dict() for problem in problems])
     record_writes.write_item(connection, item, provenance.of_files())
 
 

@@ -64,18 +64,27 @@ def losses_of(team: str, plan: Mapping[str, Any] | Failure) -> Losses:
     return Losses(team, plan.get("losses", ()))
 
 
-def agree(options: Options, losing: Sequence[Losses], *, yes: bool, reason: str = "") -> list[RecordChange]:
-    """Show what teams would lose by a write, and ask; whoever cannot be asked says --yes.
+def agree(
+    options: Options,
+    losing: Sequence[Losses],
+    deleted: Sequence[str] = (),
+    *,
+    yes: bool,
+    reason: str = "",
+    option: str = "--yes",
+) -> list[RecordChange]:
+    """Show what teams would lose by a write, and the records it deletes, and ask; the ``option`` answers.
 
-    Returns the approvals, which belong to that write. Raises Failure on a no.
+    Returns the approvals, which belong to that write. Raises Failure on a no, and where nobody can be asked.
     """
-    lines = [line for each in losing for line in each.lines()]
-    if losing and not yes:
-        require_terminal("\n".join(["This revokes access.", *lines]))
+    lines = [f"Deletes {record_id}." for record_id in deleted]
+    lines += [line for each in losing for line in each.lines()]
+    if lines and not yes:
+        require_terminal("\n".join(["This revokes access.", *lines]), option)
     if not (yes and options.as_json):
         for line in lines:
             say(line)
-    if losing and not yes and not typer.confirm("Write it?", err=True):
+    if lines and not yes and not typer.confirm("Write it?", err=True):
         raise Failure("Nothing was written.")
     return approvals(options.connection, losing, reason)
 
@@ -87,10 +96,10 @@ def ask(what: str, question: str, refused: str) -> None:
         raise Failure(refused)
 
 
-def require_terminal(what: str) -> None:
+def require_terminal(what: str, option: str = "--yes") -> None:
     """Raises Failure where nobody can be asked about ``what``."""
     if not sys.stdin.isatty():
-        raise invalid(what, "Not a terminal, so there is no prompt: add --yes to confirm.")
+        raise invalid(what, f"Not a terminal, so there is no prompt: add {option} to confirm.")
 
 
 def approvals(connection: Connection, losing: Iterable[Losses], reason: str = "") -> list[RecordChange]:

@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from podshare.registry.items import SIGNATURE, kind_of
-from podshare.registry.parsing import parse
-from podshare.registry.problems import InvalidRecord, Problem
+from podshare.registry.parsing import problems_of
+from podshare.registry.problems import Problem
 from podshare.registry.sentences import ABSENT, UNKNOWN_FIELD
 from podshare.registry.wording import closest
 from podshare_cli.failures import counted, invalid
@@ -178,10 +178,7 @@ def _problems(written: Written, kinds: tuple[str, ...], read: Read) -> Iterator[
         rule = f"{record['id']} is also in {other.file}, line {other.document.place('id').line}"
         yield Problem(record["id"], "id", record["id"], rule, "Keep one of the records.")
     yield from _unquoted_accounts(record["id"], written.document)
-    try:
-        parse(record)
-    except InvalidRecord as error:
-        yield from error.problems
+    yield from problems_of(record)
 
 
 def _refused_id(record_id: object, file: str, kinds: tuple[str, ...]) -> Problem | None:

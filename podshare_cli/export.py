@@ -46,14 +46,11 @@ def export(options: Options, directory: Directory) -> None:
 
 def _checked(items: Iterable[Item]) -> tuple[dict[str, Item], list[str]]:
     """The valid records by id, and the ids of the others, of which no file's name could be made."""
-    from podshare.registry.parsing import parse
-    from podshare.registry.problems import InvalidRecord
+    from podshare.registry.parsing import problems_of
 
     valid, refused = dict[str, Item](), list[str]()
     for item in items:
-        try:
-            parse(item)
-        except InvalidRecord:
+        if problems_of(item):
             refused.append(ascii(item["id"])[1:-1])
         else:
             valid[item["id"]] = item

@@ -25,6 +25,10 @@ RecordFiles = Annotated[
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Leave nothing out: unchanged teams, reasons, names and hashes.")
 ]
+Prune = Annotated[
+    bool,
+    typer.Option("--prune", help="Also delete the records that were applied from these files before, and are gone."),
+]
 DetailedExitCode = Annotated[
     bool,
     typer.Option("--detailed-exitcode", help="Exit with 2 where something would change, with 0 where nothing would."),
@@ -44,6 +48,7 @@ def plan(
     options: Options,
     *,
     files: RecordFiles = None,
+    prune: Prune = False,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="PLAN", help="Also write the plan to this file, as JSON.")
     ] = None,
@@ -61,12 +66,13 @@ def plan(
     The exit code is 1 if anything blocks the plan, except what podshare waits for, and 64 if a record is invalid.
     """
     from podshare_cli import record_plan
-    from podshare_cli.documents import WRITING_ORDER, read_records
     from podshare_cli.progress import counting
 
+    if prune and not files:
+        raise invalid("--prune takes files with -f.", "For example: podshare plan -f records/ --prune")
     with counting(options, "teams planned") as planned:
         if files:
-            made = record_plan.make(options.connection, read_records(files, WRITING_ORDER), planned=planned)
+            made = record_plan.make_of_files(options.connection, files, prune=prune, planned=planned)
         else:
             teams = record_plan.all_teams(options.connection)
             made = record_plan.make_of_teams(options.connection, teams, planned=planned)

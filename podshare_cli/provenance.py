@@ -33,7 +33,7 @@ class Provenance:
 
     def source(self, file: str) -> dict[str, str] | None:
         """A file of the repository, for the records in it; None for one that is in none."""
-        path = self.path(file)
+        path = self.path(file) if Path(file).is_file() else None
         if path is None or not self.repository:
             return None
         source = {"repository": _printable("repository", self.repository), "path": _printable("path", path)}
@@ -45,6 +45,10 @@ class Provenance:
         if self.root is None or not resolved.is_relative_to(self.root):
             return None
         return resolved.relative_to(self.root).as_posix()
+
+    def as_dict(self) -> dict[str, str]:
+        """Who made the records and from which commit, for a plan that is applied elsewhere."""
+        return {"author": self.author, "commit": self.commit}
 
     def change(self, before: Mapping[str, Any] | None, source: Mapping[str, str] | None) -> dict[str, Any]:
         """The field ``change`` of a record that was ``before``; without a source of its own it keeps the former."""

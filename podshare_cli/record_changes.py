@@ -16,6 +16,7 @@ class Effect(StrEnum):
     CREATE = "create"
     CHANGE = "change"
     DELETE = "delete"
+    ADOPT = "adopt"  # it says the same, and is written with the file that now holds it
     UNCHANGED = "unchanged"
 
 
@@ -23,6 +24,7 @@ _RESULTS = {
     Effect.CREATE: "created",
     Effect.CHANGE: "changed",
     Effect.DELETE: "deleted",
+    Effect.ADOPT: "adopted",
     Effect.UNCHANGED: "unchanged",
 }
 
@@ -39,6 +41,11 @@ class RecordChange:
     def as_dict(self) -> dict[str, Any]:
         """The change in plain JSON."""
         return {"id": self.record_id, "effect": self.effect.value, "item": self.item, "before": self.before}
+
+    @property
+    def is_news(self) -> bool:
+        """Whether the registry then says something else."""
+        return self.effect not in (Effect.ADOPT, Effect.UNCHANGED)
 
     @property
     def result(self) -> str:

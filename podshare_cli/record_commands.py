@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from podshare_cli.failures import Failure
 from podshare_cli.known_names import completing, no_such
 from podshare_cli.options import Files, Options, Reason, Yaml, Yes, examples, group, takes_options
 
@@ -113,17 +112,11 @@ enrollment = _group(
 @takes_options
 def delete_cluster(options: Options, name: Annotated[str, _name("cluster")], reason: Reason = "") -> None:
     """Delete a cluster's record; refused while a team or an enrollment names it."""
-    from podshare_cli.writing import enrollments_naming, teams_using
+    from podshare_cli.record_changes import deleting
+    from podshare_cli.writing import refuse_used_clusters
 
     record = require(options, f"cluster#{name}")
-    remedy = "move them to another cluster first."
-    if users := teams_using(options.connection, f"cluster#{name}"):
-        many = f"{len(users)} team{'s' if len(users) > 1 else ''}"
-        told = f"Cluster {name} is used by {many}: {', '.join(users)}."
-        raise Failure(told, f"Delete these teams, or the enrollments that create them, or {remedy}")
-    if users := enrollments_naming(options.connection, f"cluster#{name}"):
-        told = f"Cluster {name} is used by enrollment {', '.join(users)}."
-        raise Failure(told, f"Delete these enrollments, or {remedy}")
+    refuse_used_clusters(options.connection, [deleting(record)])
     _delete(options, record, [], [], reason)
 
 

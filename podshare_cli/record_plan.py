@@ -7,21 +7,28 @@ record as it was read from the registry, so that whoever applies it later notice
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+from podshare.registry.items import kind_of
+from podshare.registry.parsing import problems_of
+from podshare_cli import provenance, pruning, words
 from podshare_cli.admin_tables import Registry, State
 from podshare_cli.confirming import Losses, losses_of
 from podshare_cli.connection import Connection
-from podshare_cli.documents import Read
+from podshare_cli.documents import WRITING_ORDER, Read, read_records
 from podshare_cli.dry_runs import dry_runs
 from podshare_cli.failures import Failure, invalid
+from podshare_cli.provenance import Provenance, last_change
 from podshare_cli.record_changes import Effect, RecordChange
-from podshare_cli.writing import affected_teams, check_references, record_changes
+from podshare_cli.record_writes import changed_since
+from podshare_cli.writing import affected_teams, check_references, record_changes, refuse_used_clusters
 
 SCHEMA = 1  # of the document; raised with a change that an older command would misread
+_MOST_NAMED = 5  # changes of a team that are new or gone
 _REVOKES = frozenset({"cut", "delete", "drain"})
 
 TeamPlan = Mapping[str, Any]  # the answer of a dry run
@@ -32,16 +39,20 @@ class RecordPlan:
     """One plan over all records, in the order in which they are to be written, and for all affected teams.
 
     ``failures`` are the teams whose plan could not be made, each with why; ``installation`` is whose plan it is.
+    ``sources`` are the files of the records, by id, as far as they are in a repository.
     """
 
     installation: Mapping[str, str]
+    at: str = ""  # when it was made
     records: Sequence[RecordChange] = ()
     teams: Mapping[str, TeamPlan] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
+    sources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def changes(self) -> list[RecordChange]:
-        """The records that would be created, changed or deleted."""
+        """The records that would be created, changed, deleted or adopted."""
         return [record for record in self.records if record.effect is not Effect.UNCHANGED]
 
     @property
@@ -81,6 +92,7 @@ class RecordPlan:
         return {
             "schema": SCHEMA,
             "installation": dict(self.installation),
+            "at": self.at,
             "counts": self.counts,
             "blocked": self.blocked,
             "losses": [{"team": each.team, **loss} for each in self.losses for loss in each.losses],
@@ -88,6 +100,8 @@ class RecordPlan:
             "records": [record.as_dict() for record in self.records],
             "teams": [dict(plan) for plan in self.teams.values()],
             "failures": dict(self.failures),
+            "provenance": self.provenance.as_dict(),
+            "sources": {record_id: dict(source) for record_id, source in self.sources.items()},
         }
 
     @classmethod
@@ -98,9 +112,12 @@ class RecordPlan:
             raise invalid(what, "Make the plan again with this command.")
         return cls(
             installation=document["installation"],
+            at=document["at"],
             records=[RecordChange.of_dict(record) for record in document["records"]],
             teams={plan["team"]: plan for plan in document["teams"]},
             failures=document["failures"],
+            provenance=Provenance(**document["provenance"]),
+            sources=document["sources"],
         )
 
     @classmethod
@@ -126,8 +143,90 @@ def make(
     deleted = {*deletions}
     check_references(connection, read, deleted)
     changes = record_changes(connection, read.items, deleted)
-    candidates = [candidate(change) for change in changes if change.effect is not Effect.UNCHANGED]
-    return _with_teams(connection, changes, candidates, teams_affected_by(connection, changes), planned)
+    refuse_used_clusters(connection, changes)
+    return _of_changes(connection, changes, planned)
+
+
+def make_of_files(
+    connection: Connection,
+    files: Sequence[str],
+    *,
+    prune: bool = False,
+    planned: Callable[[int, int], None] = lambda _done, _of: None,
+) -> RecordPlan:
+    """The plan of writing the records of files; ``prune`` deletes what was applied from them, and is in none now."""
+    origin = provenance.of_files(files)
+    read = read_records(files, WRITING_ORDER)
+    deletions = pruning.deletions(connection, files, read, origin) if prune else []
+    plan = make(connection, read, deletions, planned)
+    each = {record_id: origin.source(written.file) for record_id, written in read.written.items()}
+    sources = {record_id: source for record_id, source in each.items() if source}
+    records = [pruning.adopted(record, sources.get(record.record_id)) if prune else record for record in plan.records]
+    return replace(plan, records=records, provenance=origin, sources=sources)
+
+
+def make_again(
+    connection: Connection, saved: RecordPlan, planned: Callable[[int, int], None] = lambda _done, _of: None
+) -> RecordPlan:
+    """A saved plan, made again. Raises Failure if it is not what it was, with what has changed since, and by whom."""
+    _refuse_invalid(saved)
+    installation = _installation(connection)
+    if saved.installation != installation:
+        of, here = (", ".join(map(str, each.values())) for each in (saved.installation, installation))
+        raise invalid(f"The plan is of another installation ({of}); this is {here}.", "Use its --profile and --region.")
+    now = Registry(connection).get_all(record.record_id for record in saved.records)
+    differences = [changed_since(record, now.get(record.record_id)) for record in saved.records]
+    fresh = saved
+    if not any(differences):
+        fresh = _of_changes(connection, saved.records, planned)
+        differences = [*_differences(saved, fresh)]
+        differences += _written_since(connection, saved) if differences else []
+    if any(differences):
+        reasons = "; ".join(filter(None, differences))
+        raise Failure(
+            f"The plan is out of date, nothing was written: {reasons}.", "Plan again, and review the new plan."
+        )
+    return replace(fresh, at=saved.at, provenance=saved.provenance, sources=saved.sources)
+
+
+def _refuse_invalid(saved: RecordPlan) -> None:
+    """Refuse what no plan of files has: a document may come from anywhere. Raises Failure (invalid input)."""
+    problems: list[dict[str, str]] = []
+    for record in saved.records:
+        item = record.item or record.before or {}
+        if item.get("id") != record.record_id or kind_of(item) not in WRITING_ORDER:
+            raise invalid(f"The plan has no valid record {record.record_id}.", "Plan again.")
+        problems += [problem.as_dict() for problem in problems_of(record.item)] if record.item else []
+    if problems:
+        raise invalid("The plan has invalid records; nothing was written.", problems=problems)
+
+
+def _differences(saved: RecordPlan, fresh: RecordPlan) -> Iterator[str]:
+    """Each team whose plan is not what it was, with the changes that are new or gone."""
+    for team in sorted({*saved.teams, *saved.failures, *fresh.teams, *fresh.failures}):
+        before, after = saved.teams.get(team), fresh.teams.get(team)
+        if before and after and before["hash"] == after["hash"]:
+            continue
+        was, now = ({*map(_named, changes_of(plan))} if plan else set() for plan in (before, after))
+        details = [f"also to {name}" for name in sorted(now - was)] + [f"not to {name}" for name in sorted(was - now)]
+        details = [fresh.failures[team]] if team in fresh.failures else details[:_MOST_NAMED]
+        shown = f" ({', '.join(details)})" if details else ""
+        yield f"team {team} has another plan now{shown}"
+
+
+def _named(change: Mapping[str, Any]) -> str:
+    return f"{change['action']} {words.resource(change)}"
+
+
+def _written_since(connection: Connection, saved: RecordPlan) -> list[str]:
+    """The records that were written since the plan was made, and that are not its own."""
+    own = {record.record_id for record in saved.records}
+    others = [item for item in Registry(connection).all_of(*WRITING_ORDER) if item["id"] not in own]
+    return [
+        f"{item['id']} was written at {last_change(item)['at']} by {item.get('changed_by')}"
+        for item in others
+        if str(last_change(item).get("at", "")) >= saved.at
+    ]
 
 
 def make_of_teams(
@@ -154,7 +253,7 @@ def candidate(change: RecordChange) -> dict[str, Any]:
 
 def teams_affected_by(connection: Connection, changes: Iterable[RecordChange]) -> list[str]:
     """The teams that changed and deleted records affect."""
-    changed = [change for change in changes if change.effect is not Effect.UNCHANGED]
+    changed = [change for change in changes if change.is_news]
     deletions = [change.record_id for change in changed if change.item is None]
     return affected_teams(connection, [change.item for change in changed if change.item], deletions)
 
@@ -185,6 +284,17 @@ def _effect(actions: set[str]) -> str:
     return "add" if actions == {"create"} else "change"
 
 
+def _of_changes(
+    connection: Connection, changes: Sequence[RecordChange], planned: Callable[[int, int], None]
+) -> RecordPlan:
+    candidates = [candidate(change) for change in changes if change.is_news]
+    return _with_teams(connection, changes, candidates, teams_affected_by(connection, changes), planned)
+
+
+def _installation(connection: Connection) -> dict[str, str]:
+    return {"account": connection.account, "region": connection.region, "prefix": connection.prefix}
+
+
 def _with_teams(
     connection: Connection,
     changes: Sequence[RecordChange],
@@ -200,7 +310,8 @@ def _with_teams(
 
     answers = dry_runs(connection, names, candidates, count)
     return RecordPlan(
-        installation={"account": connection.account, "region": connection.region, "prefix": connection.prefix},
+        installation=_installation(connection),
+        at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         records=changes,
         teams={team: answer for team, answer in answers.items() if not isinstance(answer, Failure)},
         failures={team: str(answer) for team, answer in answers.items() if isinstance(answer, Failure)},

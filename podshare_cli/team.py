@@ -2,19 +2,18 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from podshare_cli.failures import FAILED, INTERRUPTED, Failure, invalid
+from podshare_cli.failures import Failure, invalid
 from podshare_cli.known_names import completing, no_such
 from podshare_cli.options import Files, Options, Reason, Yaml, Yes, examples, group, takes_options
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from podshare_cli.executions import Following
 
 app = group("Teams: write their records, plan changes, follow reconciliations.")
 
@@ -50,6 +49,7 @@ def put(
     """
     from podshare_cli import confirming, provenance, record_writes, writing
     from podshare_cli.documents import WRITING_ORDER, read_records
+    from podshare_cli.following import Runs, require
 
     origin = provenance.of_files(files, reason)
     read = read_records(files, WRITING_ORDER)
@@ -58,29 +58,25 @@ def put(
     if dry_run:
         _show_plans(options, items, writing.affected_teams(options.connection, items))
         return
-    from podshare_cli.executions import Executions
-
     changes = writing.record_changes(options.connection, items)
     affected = writing.affected_teams(options.connection, writing.changed_items(changes))
     losing = confirming.losses(options.connection, affected, items)
     approvals = confirming.agree(options, losing, yes=yes, reason=reason)
-    executions = Executions(options.connection)
+    new = {item["id"] for item in writing.changed_items(changes)}
     records = _records_of_teams(options, items) if wait else {}
-    known = {team: executions.recent(team) for team in records}
+    runs = Runs(options, {team: [record_id] for team, record_id in records.items() if record_id in new})
     record_writes.write(options.connection, [*approvals, *changes], origin)
     for change in changes:
         options.say(f"{change.record_id}: {change.result}")
-    new = {item["id"] for item in writing.changed_items(changes)}
-    changed = {team for team, record_id in records.items() if record_id in new}
-    followings = _followings(executions, known, {team: records[team] for team in changed})
-    ended = _follow(options, followings)
+    ended = runs.follow()
     shown = [{"id": change.record_id, "result": change.result} for change in changes]
-    options.show({"records": shown, "teams": [one.as_dict() for one in ended]})
-    if wait and not options.as_json:
-        for team in sorted(known.keys() - changed):
+    options.show({"records": shown, "teams": [following.as_dict() for following in ended]})
+    unchanged = sorted(team for team, record_id in records.items() if record_id not in new)
+    if not options.as_json:
+        for team in unchanged:
             _show_status(options, team)
-    settled = {team: _state(options, team) for team in known.keys() - changed}
-    _require({**settled, **{one.run.team: one.run.state for one in ended}}, "READY")
+    settled = {team: _state(options, team) for team in unchanged}
+    require({**settled, **{following.name: following.state for following in ended}}, ["READY"])
 
 
 @app.command(epilog=examples("podshare team get vision", "podshare team get vision --yaml > team-vision.yaml"))
@@ -120,7 +116,7 @@ def delete(options: Options, name: Name, wait: Wait = False, reason: Reason = ""
     """
     from podshare_cli import confirming, provenance, record_writes
     from podshare_cli.admin_tables import Registry
-    from podshare_cli.executions import Executions
+    from podshare_cli.following import Runs, require
     from podshare_cli.output import say
     from podshare_cli.record_changes import deleting
 
@@ -136,14 +132,13 @@ def delete(options: Options, name: Name, wait: Wait = False, reason: Reason = ""
             say(line)
         if typer.prompt(f"Type {name} to go on", default="", show_default=False, err=True).strip() != name:
             raise Failure("The name does not match: nothing was deleted.")
-    executions = Executions(options.connection)
-    known = executions.recent(name) if wait else set()
+    runs = Runs(options, {name: [f"team#{name}"]} if wait else {})
     approvals = confirming.approvals(options.connection, losing, reason)
     record_writes.write(options.connection, [*approvals, deleting(record)], provenance.of_files(reason=reason))
     options.say(f"team#{name}: deleted")
-    ended = _follow(options, _followings(executions, {name: known}, {name: f"team#{name}"}) if wait else [])
-    options.show({"id": f"team#{name}", "result": "deleted", "teams": [one.as_dict() for one in ended]})
-    _require({one.run.team: one.run.state for one in ended}, "DELETED")
+    ended = runs.follow()
+    options.show({"id": f"team#{name}", "result": "deleted", "teams": [following.as_dict() for following in ended]})
+    require({following.name: following.state for following in ended}, ["DELETED"])
 
 
 @app.command(
@@ -265,15 +260,16 @@ def reconcile(options: Options, name: Name, wait: Wait = False) -> None:
     With --wait the exit code is 1 unless the team becomes READY, or DELETED if no record or enrollment wants it.
     """
     from podshare_cli.executions import Executions, Following
+    from podshare_cli.following import follow, require
 
     require_known(options, name)
     executions = Executions(options.connection)
     arn = executions.start(name)
     options.say(f"team#{name}: reconciling ({arn})")
-    ended = _follow(options, [Following(executions, name, arn=arn)] if wait else [])
-    options.show({"team": name, "execution": arn, "teams": [one.as_dict() for one in ended]})
+    ended = follow(options, [Following(executions, name, arn=arn)] if wait else [])
+    options.show({"team": name, "execution": arn, "teams": [following.as_dict() for following in ended]})
     good = "READY" if not ended or _is_wanted(options, name) else "DELETED"
-    _require({one.run.team: one.run.state for one in ended}, good)
+    require({following.name: following.state for following in ended}, [good])
 
 
 @app.command(epilog=examples("podshare team history vision", "podshare team history vision --last 100 --json"))
@@ -296,15 +292,6 @@ def history(
 # ---- what the commands share ---------------------------------------------------------------------------------
 
 
-def _followings(executions: Any, known: dict[str, set[str]], changed: Mapping[str, str]) -> "list[Following]":
-    """Follow the teams of ``changed``, each begun by the change of the record that is with it."""
-    from podshare_cli.executions import Following
-
-    return [
-        Following(executions, team, record_ids=[changed[team]], known=known[team]) for team in known if team in changed
-    ]
-
-
 def _records_of_teams(options: Options, items: "list[dict[str, Any]]") -> dict[str, str]:
     """Each team that records ask for, with the id of the record: its own, or the enrollment that makes it."""
     from podshare.registry.items import kind_of, name_of
@@ -315,32 +302,6 @@ def _records_of_teams(options: Options, items: "list[dict[str, Any]]") -> dict[s
         if kind_of(item) == "enrollment":
             records |= dict.fromkeys(writing.enrolled_by(options.connection, item), str(item["id"]))
     return records
-
-
-def _follow(options: Options, followings: "list[Following]") -> "list[Following]":
-    """Follow until all are over; Ctrl-C leaves the reconciliations running."""
-    if followings:
-        from podshare_cli.output import stderr
-        from podshare_cli.progress import watch
-
-        try:
-            watch(None if options.is_silent else stderr(), followings)
-        except KeyboardInterrupt:
-            raise Failure(
-                "You stopped watching; podshare continues.", "See podshare team status.", INTERRUPTED
-            ) from None
-        for each in followings:
-            if each.run.state not in ("READY", "DELETED"):
-                options.say(f"{each.run.team}: {each.run.summary}")
-    return followings
-
-
-def _require(states: dict[str, str | None], good: str) -> None:
-    bad = {team: state for team, state in states.items() if state != good}
-    if bad:
-        told = ", ".join(f"{team} is {state or 'not reconciled yet'}" for team, state in sorted(bad.items()))
-        name = next(iter(sorted(bad)))
-        raise Failure(f"Not {good}: {told}.", f"See why: podshare team status {name}", FAILED)
 
 
 def _state(options: Options, team: str) -> str | None:

@@ -15,8 +15,8 @@ from podshare.registry.templates import rendered
 from podshare_cli.admin_tables import Registry, State
 from podshare_cli.connection import Connection
 from podshare_cli.documents import WRITING_ORDER, Item, Read
-from podshare_cli.failures import counted, invalid
-from podshare_cli.record_changes import Effect, RecordChange, deleting, writing
+from podshare_cli.failures import Failure, counted, invalid
+from podshare_cli.record_changes import RecordChange, deleting, writing
 
 _SOME_ACCOUNT = "000000000000"  # which one does not matter to what a template refers to
 
@@ -40,7 +40,25 @@ def _deleting_order(record_id: str) -> tuple[int, str]:
 
 def changed_items(changes: Iterable[RecordChange]) -> list[Item]:
     """The records that would say something else than the registry does."""
-    return [change.item for change in changes if change.item and change.effect is not Effect.UNCHANGED]
+    return [change.item for change in changes if change.item and change.is_news]
+
+
+def refuse_used_clusters(connection: Connection, changes: Sequence[RecordChange]) -> None:
+    """Refuse to delete a cluster that a team or an enrollment names once these records are written. Raises Failure."""
+    clusters = [name_of(change.before) for change in changes if change.before and _deletes_a_cluster(change)]
+    if not clusters:
+        return
+    records = {item["id"]: item for item in Registry(connection).all_of("team", "enrollment")}
+    records |= {change.record_id: change.item or {} for change in changes}  # what is deleted names nothing
+    for cluster in clusters:
+        users = sorted(record_id for record_id, item in records.items() if item and cluster in _clusters(item))
+        if users:
+            remedy = "Delete these teams and enrollments, or move them to another cluster first."
+            raise Failure(f"Cluster {cluster} is used by {', '.join(users)}.", remedy)
+
+
+def _deletes_a_cluster(change: RecordChange) -> bool:
+    return change.item is None and change.record_id.startswith("cluster#")
 
 
 def check_references(connection: Connection, read: Read, deletions: Iterable[str] = ()) -> None:
@@ -99,14 +117,10 @@ def teams_using(connection: Connection, record_id: str) -> list[str]:
     """The teams whose record, or whose enrollment's, names a cluster or dataset, or that an enrollment has made."""
     if record_id.startswith("enrollment#"):
         return teams_enrolled(connection, [record_id.removeprefix("enrollment#")])
-    naming = _naming(connection, record_id)
+    naming = [item for item in _all_naming(connection, [record_id]) if record_id in _references(item)]
     teams = [name_of(item) for item in naming if kind_of(item) == "team"]
-    return sorted([*teams, *teams_enrolled(connection, _enrollments(naming))])
-
-
-def enrollments_naming(connection: Connection, record_id: str) -> list[str]:
-    """The names of the enrollments whose teams use a cluster or dataset, whether or not they have any."""
-    return _enrollments(_naming(connection, record_id))
+    enrollments = [name_of(item) for item in naming if kind_of(item) == "enrollment"]
+    return sorted([*teams, *teams_enrolled(connection, enrollments)])
 
 
 def enrolled_by(connection: Connection, enrollment: Item) -> list[str]:
@@ -130,14 +144,6 @@ def teams_enrolled(connection: Connection, enrollments: Iterable[str]) -> list[s
         for team, status in statuses.items()
         if status["state"] != "DELETED" and (made_by := enrolled(team)) and made_by[0] in wanted
     )
-
-
-def _naming(connection: Connection, record_id: str) -> list[Item]:
-    return [item for item in _all_naming(connection, [record_id]) if record_id in _references(item)]
-
-
-def _enrollments(items: Iterable[Item]) -> list[str]:
-    return [name_of(item) for item in items if kind_of(item) == "enrollment"]
 
 
 class _Known:

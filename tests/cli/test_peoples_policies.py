@@ -39,6 +39,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "account get": [("222222222222", AUDITOR)],
     "account list": [("", AUDITOR)],
     "account unblock": [("888888888888", OPERATOR)],
+    "apply": [("-f {dataset}", ADMIN)],
     "approve": [("", AUDITOR), ("late 0123456789ab", OPERATOR)],
     "capacity": [("--cluster main", PLANNER)],
     "cluster delete": [("spare", ADMIN)],
@@ -55,6 +56,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "enrollment get": [("spare", AUDITOR)],
     "enrollment list": [("", AUDITOR)],
     "enrollment put": [("{enrollment} --yes", ADMIN)],
+    "export": [("{directory}", AUDITOR)],
     "import": [("hyperpod", NONE_OF_THEM)],
     "pause": [("--reason tried", OPERATOR)],
     "plan": [("", PLANNER), ("-f {team}", PLANNER)],
@@ -168,7 +170,9 @@ def acting(place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cal
         place.put({"id": "team#late", "part": "held", "hash": "0123456789ab", "since": "2026-11-29"}, "podshare-state")
         act_in_the_hub(monkeypatch, *place.keys[policy])
         files = {name: str(tmp_path / f"{name}.yaml") for name in texts}
-        return replace(place, files={**files, "page": str(tmp_path / "report.html")})
+        return replace(
+            place, files={**files, "page": str(tmp_path / "report.html"), "directory": str(tmp_path / "new")}
+        )
 
     return act
 

@@ -636,7 +636,7 @@ def test_a_cluster_in_use_is_not_deleted(podshare: Command) -> None:
     """The refusal names the teams, and the record stays."""
     ended = podshare("cluster", "delete", "main")
     assert ended.code == 1
-    assert "used by 1 team: vision" in ended.err
+    assert "used by team#vision" in ended.err
     assert podshare("cluster", "list", "--json").data[0]["teams"] == ["vision"]
 
 

@@ -59,6 +59,15 @@ def parse(item: Mapping[str, Any], *, made_by_enrollment: bool = False) -> Recor
     return record
 
 
+def problems_of(item: Mapping[str, Any]) -> tuple[Problem, ...]:
+    """Every problem of a registry item; none if it is a valid record."""
+    try:
+        parse(item)
+    except InvalidRecord as error:
+        return error.problems
+    return ()
+
+
 def parse_team(item: Mapping[str, Any], *, made_by_enrollment: bool = False) -> Team:
     """The team in a registry item. Raises InvalidRecord, also for a record of another kind."""
     record = parse(item, made_by_enrollment=made_by_enrollment)
