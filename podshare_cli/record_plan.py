@@ -96,13 +96,16 @@ class RecordPlan:
             "counts": self.counts,
             "blocked": self.blocked,
             "losses": [{"team": each.team, **loss} for each in self.losses for loss in each.losses],
-            "gains": [{"team": team, **gain} for team, plan in self.teams.items() for gain in plan.get("gains", ())],
+            **{name: self._of_all_teams(name) for name in ("gains", "revocations", "quotas")},
             "records": [record.as_dict() for record in self.records],
             "teams": [dict(plan) for plan in self.teams.values()],
             "failures": dict(self.failures),
             "provenance": self.provenance.as_dict(),
             "sources": {record_id: dict(source) for record_id, source in self.sources.items()},
         }
+
+    def _of_all_teams(self, name: str) -> list[dict[str, Any]]:
+        return [{"team": team, **row} for team, plan in self.teams.items() for row in plan.get(name, ())]
 
     @classmethod
     def of_dict(cls, document: Mapping[str, Any]) -> Self:

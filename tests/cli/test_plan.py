@@ -106,7 +106,8 @@ def test_one_plan_covers_all_records_and_the_teams_that_they_affect(podshare: Co
         ("team#audio", "create"),
     ]
     assert [team["team"] for team in plan["teams"]] == ["audio", "vision"]
-    assert {gain["team"] for gain in plan["gains"]} == {"audio"}
+    assert {gain["team"] for gain in plan["gains"]} == {row["team"] for row in plan["quotas"]} == {"audio"}
+    assert [(row["team"], row["keeps"]) for row in plan["revocations"]] == [("vision", ["imagenet/train/*"])]
     shown = podshare("plan", "-f", str(tmp_path)).out
     assert shown.startswith(
         "Loses access\n- dataset imagenet: team vision, service account trainer: list, read imagenet/* "
