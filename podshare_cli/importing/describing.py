@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,8 @@ _ROOT = re.compile(r"(?:arn:[a-z-]+:iam::)?([0-9]{12})(?::root)?")
 _SSO_ROLE = re.compile(r"(?:aws-reserved/sso\.amazonaws\.com/(?:[a-z0-9-]+/)?)?AWSReservedSSO_(.+)_(?:[0-9a-f]{16}|\*)")
 _NAMING = {"StringEquals", "ArnEquals", "StringLike", "ArnLike"}
 _WRITES = ("s3:put", "s3:delete", "s3:*", "*")
+_READS = {"s3:getobject", "s3:getobject*", "s3:get*", "s3:*", "*"}
+_EXPRESSED = {"aws:principalarn", "aws:principalorgid"}  # conditions of a trust policy that podshare's have too
 
 
 @dataclass(frozen=True)
@@ -142,16 +144,25 @@ class _Team:
             self.remarks.append(remark)
 
     def _access(self) -> str | list[str]:
-        levels: dict[str, None] = {}
-        for entry in self._entries:
-            for policy, namespaces in entry.policies.items():
-                if self._namespace in namespaces and policy in _LEVELS:
-                    levels[_LEVELS[policy]] = None
-                elif policy != CLUSTER_POLICY:
-                    self._remark(f"{entry.principal} has {policy} on {', '.join(namespaces) or 'the whole cluster'}")
-            if entry.groups:
-                self._remark(f"{entry.principal} is in the Kubernetes groups {', '.join(entry.groups)}: see `rbac`")
-        return sorted(levels) if len(levels) > 1 else next(iter(levels), "none")
+        """What every entry of the team gives: a record says it once for all members."""
+        levels = {entry.principal: self._levels(entry) for entry in self._entries}
+        shared = sorted(set.intersection(*levels.values())) if levels else []
+        for principal, own in levels.items():
+            if more := sorted(own - {*shared}):
+                self._remark(f"{principal} has {', '.join(more)} besides: a team's members have the same access")
+        return shared if len(shared) > 1 else next(iter(shared), "none")
+
+    def _levels(self, entry: Entry) -> set[str]:
+        """The levels of access that an entry gives in the team's namespace; what else it gives is remarked."""
+        levels = set[str]()
+        for policy, namespaces in entry.policies.items():
+            if self._namespace in namespaces and policy in _LEVELS:
+                levels.add(_LEVELS[policy])
+            elif policy != CLUSTER_POLICY:
+                self._remark(f"{entry.principal} has {policy} on {', '.join(namespaces) or 'the whole cluster'}")
+        if entry.groups:
+            self._remark(f"{entry.principal} is in the Kubernetes groups {', '.join(entry.groups)}: see `rbac`")
+        return levels
 
     def _members(self) -> list[Item]:
         members: list[Item] = []
@@ -167,6 +178,9 @@ class _Team:
     def _trusted(self, entry: Entry, statement: Statement) -> Iterator[Item]:
         """The members that a statement of a trust policy lets in."""
         if statement.get("Effect") != "Allow" or "sts:AssumeRole" not in statement.get("Action", ()):
+            return
+        if further := _further_conditions(statement):
+            self._remark(f"{entry.principal} trusts somebody only by {', '.join(further)}, which no record can express")
             return
         for kind, principals in statement.get("Principal", {}).items():
             for principal in principals:
@@ -220,55 +234,75 @@ class _Team:
         return fields
 
     def _service_account(self, association: Association, datasets: dict[str, Item]) -> Item:
-        prefixes: dict[str, set[str]] = defaultdict(set)
-        writes: set[str] = set()
+        allowed: dict[tuple[str, str], set[str]] = defaultdict(set)  # what may be done, by access point and prefix
         for statement in association.access or ():
-            if statement.get("Effect") == "Allow":
-                self._take(association, statement, prefixes, writes)
+            for arn, prefix in self._objects(association, statement):
+                allowed[arn, prefix] |= {action.lower() for action in statement.get("Action", ())}
+        if any(statement.get("Effect") == "Deny" and _data_in(statement) for statement in association.access or ()):
+            allowed.clear()  # what it takes back is remarked, and may be any of it
         grants = [
             {
                 "dataset": _dataset(self._setup.access_points[arn], datasets, self._names),
-                "access": "read_write" if arn in writes else "read",
+                "access": "read_write" if any(action.startswith(_WRITES) for action in actions) else "read",
                 **({"prefix": prefix} if prefix else {}),
             }
-            for arn in sorted(prefixes)
-            if arn in self._setup.access_points
-            for prefix in sorted(prefixes[arn])
+            for (arn, prefix), actions in sorted(allowed.items())
+            if arn in self._setup.access_points and self._reads(association, f"{arn}/object/{prefix}", actions)
         ]
         return {
             "name": association.service_account,
-            "datasets": [grant for n, grant in enumerate(grants) if grant not in grants[:n]],
+            "datasets": [grant for place, grant in enumerate(grants) if grant not in grants[:place]],
         }
 
-    def _take(
-        self, association: Association, statement: Statement, prefixes: dict[str, set[str]], writes: set[str]
-    ) -> None:
-        """Note which objects of which access points a statement gives, and where it lets somebody write."""
-        may_write = any(action.lower().startswith(_WRITES) for action in statement.get("Action", ()))
-        for resource in statement.get("Resource", ()):
-            arn, is_object, prefix = resource.partition("/object/")
+    def _objects(self, association: Association, statement: Statement) -> Iterator[tuple[str, str]]:
+        """The access points and prefixes whose objects a statement gives, as far as a record can say it."""
+        role, about_data = association.role, _data_in(statement)
+        if about_data and (statement.get("Effect") != "Allow" or "Action" not in statement or "Condition" in statement):
+            self._remark(f"{role} has a statement on {about_data[0]} that denies, excepts or has conditions: read it")
+            return
+        for resource in about_data:
+            arn, is_object, pattern = resource.partition("/object/")
             if ":accesspoint/" not in resource:
-                if resource.startswith("arn:aws:s3:::") or resource == "*":
-                    actions = ", ".join(statement.get("Action", ()))
-                    self._remark(
-                        f"{association.role} has {actions} on {resource}: write a dataset's record, by which podshare "
-                        "gives data through access points"
-                    )
-            elif is_object:
-                prefixes[arn].add(self._prefix(association, prefix))
-                writes |= {arn} if may_write else set()
+                actions = ", ".join(statement["Action"])
+                self._remark(
+                    f"{role} has {actions} on {resource}: write a dataset's record, by which podshare gives data "
+                    "through access points"
+                )
+            elif is_object and (prefix := self._prefix(association, pattern)) is not None:
+                yield arn, prefix
 
-    def _prefix(self, association: Association, pattern: str) -> str:
+    def _reads(self, association: Association, objects: str, actions: Set[str]) -> bool:
+        """Whether these actions read, as every grant of a record does; those that only write are remarked."""
+        if actions & _READS:
+            return True
+        self._remark(f"{association.role} may not read {objects}: a record grants reading with writing")
+        return False
+
+    def _prefix(self, association: Association, pattern: str) -> str | None:
+        """The prefix that a pattern of keys means; None, with a remark, if a record's prefix would be wider."""
         prefix = pattern.removesuffix("*")
-        if "*" in prefix or "?" in prefix:
-            self._remark(
-                f"{association.role} names objects by {pattern}: the record grants what is below the last slash"
-            )
-            prefix = re.split(r"[*?]", prefix)[0]
-        if prefix and not prefix.endswith("/"):
-            self._remark(f"{association.role} is granted {pattern}: a record's prefix ends with a slash")
-            prefix = prefix.rpartition("/")[0] + "/" if "/" in prefix else ""
-        return prefix
+        is_folder = not prefix or prefix.endswith("/")
+        if pattern.endswith("*") and is_folder and not re.search(r"[*?]", prefix):
+            return prefix
+        self._remark(
+            f"{association.role} names objects by {pattern}, and a record's prefix ends with a slash: grant one by hand"
+        )
+        return None
+
+
+def _data_in(statement: Statement) -> list[str]:
+    """The resources of a statement that are, or may be, in S3."""
+    return [resource for resource in statement.get("Resource", ()) if ":s3:" in resource or resource == "*"]
+
+
+def _further_conditions(statement: Statement) -> list[str]:
+    """The conditions under which a statement trusts, except by which role of which organization."""
+    return sorted(
+        f"{operator} {key}"
+        for operator, keys in statement.get("Condition", {}).items()
+        for key in keys
+        if key not in _EXPRESSED or operator not in _NAMING
+    )
 
 
 def _member(account: str, role: str) -> Item:
