@@ -38,6 +38,8 @@ UGLY_FIELDS: list[Item] = [
     {"changed_by": BYTES},
     {"changed_by": {"S": "me"}},
     {f"field-{number}": number for number in range(9_000)},
+    {"change": BYTES},
+    {"change": {"version": 10**30, "reason": "r" * 300_000, "commit": {BYTES}, "source": NESTED}},
 ]
 UGLY_OTHERS: list[Item] = [
     {**DATASETS[0], "id": "dataset#ugly", "bucket": BYTES, "prefix": {BYTES, Binary(b"x")}},

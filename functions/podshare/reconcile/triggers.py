@@ -2,20 +2,21 @@
 
 import datetime
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import code_of
-from podshare.aws.rows import LONGEST_PART, RECORDS, Item, from_item
+from podshare.aws.rows import LONGEST_PART, RECORDS, Item
 from podshare.aws.sessions import hub_client
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Registry, State
 from podshare.kinds import names
 from podshare.reconcile.affected_teams import teams_of_account, teams_of_record
 from podshare.reconcile.organization_accounts import last_seen
-from podshare.registry.items import PAUSE_ID, SIGNATURE, is_name, plain
+from podshare.registry.items import PAUSE_ID, is_name, plain
 from podshare.registry.parsing import parse
 from podshare.registry.problems import InvalidRecord
 from podshare.registry.records import Dataset
@@ -159,19 +160,19 @@ def _judge(state: State, record_id: str, item: Item | None) -> None:
 
 
 def _signature(image: Item) -> Item:
-    """Who wrote a record, which version and why, as its writer declared it.
+    """Who wrote a record, which version and why, as its writer declared it: of the image, whatever else is in it.
 
     As far as it can be that: an execution's input has at most 256 KiB (Step Functions quotas).
     """
-    signature = from_item({name: image[name] for name in SIGNATURE & image.keys()})
-    by, change = signature.get("changed_by"), signature.get("change")
-    declared = change if isinstance(change, Mapping) else {}
-    texts = {"by": by, **{name: declared.get(name) for name in ("reason", "commit")}}
-    version = declared.get("version")
+    change = image.get("change", {}).get("M", {})
+    texts = {"by": image.get("changed_by"), "reason": change.get("reason"), "commit": change.get("commit")}
+    version = change.get("version", {}).get("N", "")
     return {
         "by": "",
-        **{name: text[:LONGEST_SIGNED] for name, text in texts.items() if isinstance(text, str) and text},
-        **({"version": version} if isinstance(version, int) else {}),
+        **{
+            name: attribute["S"][:LONGEST_SIGNED] for name, attribute in texts.items() if attribute and "S" in attribute
+        },
+        **({"version": int(version)} if re.fullmatch(r"[0-9]{1,8}", version) else {}),
     }
 
 
