@@ -35,8 +35,8 @@ def apply(
     The plan is shown first. If anybody would lose access, or a record is deleted, the command lists it, and asks; what
     you confirm is approved with the write. A saved plan is applied only if nothing that it rests on has changed.
 
-    Exit codes: 0 if every team is READY or DELETED, or nothing changes; 1 if not, or if somebody else has changed a
-    record; 64 for invalid records.
+    Exit codes: 0 if every team is READY, ENDED or DELETED, or nothing changes; 1 if not, or if somebody else has
+    changed a record; 64 for invalid records.
     """
     from podshare_cli import confirming, plan, record_writes
     from podshare_cli.following import SETTLED, Runs, require

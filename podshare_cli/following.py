@@ -1,12 +1,12 @@
 """Following the runs that a write has started, until all teams have come to a state."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from podshare_cli.executions import Executions, Following
 from podshare_cli.failures import FAILED, INTERRUPTED, Failure
 from podshare_cli.options import Options
 
-SETTLED = frozenset({"READY", "DELETED"})
+SETTLED = ("READY", "ENDED", "DELETED")  # as the records say
 
 
 class Runs:
@@ -48,11 +48,10 @@ def follow(options: Options, followings: list[Following]) -> list[Following]:
     return followings
 
 
-def require(states: Mapping[str, str | None], good: Iterable[str]) -> None:
+def require(states: Mapping[str, str | None], good: Sequence[str]) -> None:
     """Raises Failure unless each team is in one of the ``good`` states."""
-    expected = [*good]
-    bad = {team: state for team, state in sorted(states.items()) if state not in expected}
+    bad = {team: state for team, state in sorted(states.items()) if state not in good}
     if bad:
         teams = ", ".join(f"{team} is {state or 'not reconciled yet'}" for team, state in bad.items())
-        what = f"Not {' or '.join(expected)}: {teams}."
+        what = f"Not {' or '.join(good)}: {teams}."
         raise Failure(what, f"See why: podshare team status {next(iter(bad))}", FAILED)

@@ -1,5 +1,6 @@
 """`podshare apply` and `podshare export`: records in git, written by somebody with no more than the admins' policy."""
 
+import io
 import json
 import os
 import subprocess
@@ -22,6 +23,13 @@ REPOSITORY = "github.com/example/records"
 INVALID = 64
 
 Podshare = Callable[..., tuple[int, str, str]]
+
+
+class Terminal(io.StringIO):
+    """What somebody types."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 @pytest.fixture(scope="module")
@@ -123,14 +131,19 @@ def test_an_applied_change_is_followed_to_its_end(podshare: Podshare, clone: Pat
     assert record(sandbox, "team#vision")["change"]["commit"].endswith("-dirty")
 
 
-def test_who_would_lose_access_is_asked_about(podshare: Podshare, clone: Path, sandbox: Sandbox) -> None:
-    """Where nobody can be asked nothing is written without --auto-approve, which approves just these losses."""
+def test_who_would_lose_access_is_asked_about(
+    podshare: Podshare, clone: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a no nothing is written, nor where nobody can be asked; --auto-approve approves just these losses."""
     members = record(sandbox, "team#vision")["members"]
     edit(clone, "team-vision", members=members[:1])
     code, _, err = podshare("apply", "-f", "records")
     assert code == INVALID
     assert "Team vision loses:" in err
     assert "add --auto-approve" in err
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    code, _, err = podshare("apply", "-f", "records")
+    assert (code, "Nothing was written." in err) == (1, True)
     assert record(sandbox, "team#vision")["members"] == members
     assert podshare("apply", "-f", "records", "--auto-approve", "--reason", "They left")[0] == 0
     assert record(sandbox, "team#vision")["members"] == members[:1]
