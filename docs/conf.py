@@ -5,7 +5,7 @@ copyright = "the podshare authors, Apache-2.0"  # noqa: A001  # Sphinx reads the
 extensions = ["myst_parser", "sphinxcontrib.mermaid"]
 # the pages link to each other as they lie in the repository, so the repository is the source
 root_doc = "docs/index"
-include_patterns = ["*.md", "docs/**.md", "events/README.md", "sandbox/*.md"]
+include_patterns = ["*.md", "docs/**.md", "events/README.md", "examples/gitops/README.md", "sandbox/*.md"]
 exclude_patterns = [".*", "**/.*"]
 html_theme = "furo"
 html_extra_path = ["podshare-records.json"]

@@ -41,6 +41,7 @@ def apply(
     from podshare_cli import confirming, plan, record_writes
     from podshare_cli.following import SETTLED, Runs, require
 
+    options.connection.least = "admin"  # also for its plan: it is about to write
     agreed = _plan(options, plan_file, files or [], prune=prune)
     if not options.as_json:
         plan.show(options, agreed, verbose=verbose)

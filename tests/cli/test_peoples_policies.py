@@ -39,7 +39,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "account get": [("222222222222", AUDITOR)],
     "account list": [("", AUDITOR)],
     "account unblock": [("888888888888", OPERATOR)],
-    "apply": [("-f {dataset}", ADMIN)],
+    "apply": [("-f {dataset}", ADMIN), ("-f {team} --auto-approve", ADMIN)],
     "approve": [("", AUDITOR), ("late 0123456789ab", OPERATOR)],
     "capacity": [("--cluster main", PLANNER)],
     "cluster delete": [("spare", ADMIN)],

@@ -105,10 +105,10 @@ REGISTRY, OPERATIONS, SECURITY, SANDBOX, DEPLOY, UPGRADE, UNINSTALL, LIMITS, ARC
         "tutorial",
     )
 )
-EVENTS = Page(ROOT / "events" / "README.md")
+BESIDE = [Page(ROOT / name / "README.md") for name in ("events", "examples/gitops")]
 DECISIONS = [Page(path) for path in sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))]
 ROOT_PAGES = [
     Page(ROOT / f"{name}.md")
     for name in ("README", "CONTRIBUTING", "CHANGELOG", "SECURITY", "sandbox/README", "sandbox/CHANGELOG")
 ]
-PAGES = [*ROOT_PAGES, *map(Page, sorted((ROOT / "docs").glob("*.md"))), EVENTS, *DECISIONS]
+PAGES = [*ROOT_PAGES, *map(Page, sorted((ROOT / "docs").glob("*.md"))), *BESIDE, *DECISIONS]
