@@ -56,7 +56,11 @@ def test_the_command_alone_says_that_the_sandbox_needs_a_checkout(tmp_path: Path
         shutil.copytree(ROOT / package, tmp_path / Path(package).name)
     ended = subprocess.run(  # our own
         [sys.executable, "-P", "-c", "from podshare_cli.__main__ import run; run()", "sandbox", "up"],
-        env={**os.environ, "PYTHONPATH": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)},
+        # no sandbox of somebody on this machine is found
+        env={
+            **os.environ,
+            **dict.fromkeys(("PYTHONPATH", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "HOME", "TMPDIR"), str(tmp_path)),
+        },
         capture_output=True,
         text=True,
         check=False,
