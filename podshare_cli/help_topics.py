@@ -54,6 +54,19 @@ TOPICS: "Mapping[str, tuple[str, str]]" = {
           podshare team list --json | jq -r '.[] | select(.state != "READY") | .team'
         """,
     ),
+    "gitops": (
+        "Records in a repository",
+        """
+        podshare validate records --format github          in a pull request: every problem, with file and line
+        podshare plan -f records --format markdown         in a pull request: who would gain and lose what
+        podshare apply -f records --prune --auto-approve   on merge
+        podshare drift --detailed-exitcode                 every night
+        podshare export records                            begin with what is in the registry
+
+        Pull requests plan with the managed policy podshare-planner, which can write and start nothing; the protected
+        branch applies with podshare-admin. Workflows for GitHub Actions and GitLab CI are in examples/gitops.
+        """,
+    ),
 }
 """Each topic's title and text, of at most 119 characters a line."""
 

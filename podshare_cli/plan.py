@@ -11,6 +11,7 @@ from podshare_cli.failures import PENDING, Failure, invalid
 from podshare_cli.options import Options, takes_options
 
 if TYPE_CHECKING:
+    from podshare_cli.prices import Prices
     from podshare_cli.record_plan import RecordPlan
 
 RecordFiles = Annotated[
@@ -55,6 +56,10 @@ def plan(
     style: Annotated[
         Format, typer.Option("--format", help="markdown: a comment of a pull request, within GitHub's limit.")
     ] = Format.TEXT,
+    prices: Annotated[
+        Path | None,
+        typer.Option("--prices", metavar="FILE", help="YAML with the price of an hour by instance type."),
+    ] = None,
     detailed: DetailedExitCode = False,
     verbose: Verbose = False,
 ) -> None:
@@ -66,8 +71,10 @@ def plan(
     The exit code is 1 if anything blocks the plan, except what podshare waits for, and 64 if a record is invalid.
     """
     from podshare_cli import record_plan
+    from podshare_cli.prices import read_prices
     from podshare_cli.progress import counting
 
+    known_prices = read_prices(prices) if prices else {}
     if prune and not files:
         raise invalid("--prune takes files with -f.", "For example: podshare plan -f records/ --prune")
     with counting(options, "teams planned") as planned:
@@ -79,7 +86,7 @@ def plan(
     if out:
         _save(made, out)
         options.say(f"The plan is in {out}.")
-    show(options, made, style, verbose=verbose)
+    show(options, made, style, verbose=verbose, prices=known_prices)
     end(made, detailed=detailed)
 
 
@@ -91,7 +98,13 @@ def _save(made: "RecordPlan", out: Path) -> None:
 
 
 def show(
-    options: Options, made: "RecordPlan", style: Format = Format.TEXT, *, verbose: bool = False, named: bool = False
+    options: Options,
+    made: "RecordPlan",
+    style: Format = Format.TEXT,
+    *,
+    verbose: bool = False,
+    named: bool = False,
+    prices: "Prices | None" = None,
 ) -> None:
     """Print a plan: as JSON, or for people; ``named`` are teams that somebody asked for one by one."""
     from podshare_cli.output import print_json, stdout
@@ -101,7 +114,7 @@ def show(
         return
     from podshare_cli.plan_views import View, text
 
-    view = View(made, verbose=verbose, named=named)
+    view = View(made, verbose=verbose, named=named, prices=prices or {})
     if style is Format.MARKDOWN:
         from podshare_cli.plan_markdown import markdown
 

@@ -3,6 +3,7 @@
 It is put together once, as sections of marked lines; here they become text, in ``plan_markdown`` a comment.
 """
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from podshare.reconcile.field_changes import changed_fields
 from podshare.registry.sentences import sentence
 from podshare_cli import words
 from podshare_cli.failures import counted
+from podshare_cli.prices import Prices, hourly
 from podshare_cli.record_changes import Effect, RecordChange, content
 from podshare_cli.record_plan import RecordPlan, TeamPlan, count_of, effects_of
 
@@ -51,11 +53,15 @@ class Section:
 
 @dataclass(frozen=True)
 class View:
-    """A plan, put into sections: ``verbose`` leaves nothing out, ``named`` shows unchanged teams too."""
+    """A plan, put into sections: ``verbose`` leaves nothing out, ``named`` shows unchanged teams too.
+
+    With ``prices`` changed quotas say what they cost.
+    """
 
     plan: RecordPlan
     verbose: bool = False
     named: bool = False
+    prices: Prices = dataclasses.field(default_factory=dict)
 
     @property
     def shown(self) -> list[TeamPlan]:
@@ -120,13 +126,20 @@ class View:
         return f"{subject}: team {team}, {row['who']}: {may} {row['within']}{keeps}"
 
     def _quotas(self) -> Iterator[Line]:
+        costs = []
         for team, plan in self.plan.teams.items():
             for row in plan.get("quotas", ()):
+                cost = hourly(self.prices, row)
+                costs += [cost] if cost else []
+                price = f" ({cost[0]:,.2f} → {cost[1]:,.2f} an hour)" if cost else ""
                 before, after = (
                     words.quota_line({"instance_type": row["instance_type"], **row[when]}) if row[when] else "none"
                     for when in ("before", "after")
                 )
-                yield Line(f"team {team} on cluster {row['cluster']}: {before} → {after}", CHANGED)
+                yield Line(f"team {team} on cluster {row['cluster']}: {before} → {after}{price}", CHANGED)
+        if costs:
+            before, after = (f"{sum(side):,.2f}" for side in zip(*costs, strict=True))
+            yield Line(f"whole instances that are guaranteed: {before} → {after} an hour", CHANGED)
 
     # ---- what is wrong, and what there is to know ----
 
