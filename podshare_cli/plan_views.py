@@ -24,7 +24,7 @@ _STYLES = {ADDED: "green", REMOVED: "red", CHANGED: "yellow", BLOCKED: "bold yel
 _ACTION_MARKS = {
     "cut": REMOVED, "delete": REMOVED, "drain": REMOVED, "narrow": CHANGED, "update": CHANGED, "create": ADDED
 }  # fmt: skip
-_EFFECT_MARKS = {Effect.CREATE: ADDED, Effect.CHANGE: CHANGED, Effect.DELETE: REMOVED, Effect.ADOPT: PLAIN}
+_EFFECT_MARKS = {Effect.CREATE: ADDED, Effect.CHANGE: CHANGED, Effect.DELETE: REMOVED, Effect.TRACK: PLAIN}
 _MOST_NAMED = 12  # accounts or teams of one line, verbs of a Kubernetes group; -v names all
 _LONGEST_VALUE = 60  # of a field whose old and new value share a line
 
@@ -187,7 +187,7 @@ class View:
     def _records(self) -> Section:
         counts = self.plan.counts["records"]
         effects = [
-            f"{counts[effect]} to {effect}" for effect in ("create", "change", "delete", "adopt") if counts[effect]
+            f"{counts[effect]} to {effect}" for effect in ("create", "change", "delete", "track") if counts[effect]
         ]
         unchanged = [f"{counts['unchanged']} unchanged"] if counts["unchanged"] else []
         lines = [line for record in self.plan.changes for line in _record_lines(record)]

@@ -30,11 +30,11 @@ def deletions(connection: Connection, files: Sequence[str], read: Read, provenan
     return gone
 
 
-def adopted(change: RecordChange, source: Mapping[str, str] | None) -> RecordChange:
+def tracked(change: RecordChange, source: Mapping[str, str] | None) -> RecordChange:
     """A record that says the same, but was not applied from the file that holds it: it is written with that file."""
     if source is None or change.effect is not Effect.UNCHANGED or last_change(change.before).get("source") == source:
         return change
-    return replace(change, effect=Effect.ADOPT)
+    return replace(change, effect=Effect.TRACK)
 
 
 def _place(file: str, provenance: Provenance) -> str:

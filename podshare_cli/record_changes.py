@@ -16,7 +16,7 @@ class Effect(StrEnum):
     CREATE = "create"
     CHANGE = "change"
     DELETE = "delete"
-    ADOPT = "adopt"  # it says the same, and is written with the file that now holds it
+    TRACK = "track"  # it says the same, and is written with the file that now holds it
     UNCHANGED = "unchanged"
 
 
@@ -24,7 +24,7 @@ _RESULTS = {
     Effect.CREATE: "created",
     Effect.CHANGE: "changed",
     Effect.DELETE: "deleted",
-    Effect.ADOPT: "adopted",
+    Effect.TRACK: "tracked",
     Effect.UNCHANGED: "unchanged",
 }
 
@@ -45,7 +45,7 @@ class RecordChange:
     @property
     def is_news(self) -> bool:
         """Whether the registry then says something else."""
-        return self.effect not in (Effect.ADOPT, Effect.UNCHANGED)
+        return self.effect not in (Effect.TRACK, Effect.UNCHANGED)
 
     @property
     def result(self) -> str:

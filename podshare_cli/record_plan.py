@@ -52,7 +52,7 @@ class RecordPlan:
 
     @property
     def changes(self) -> list[RecordChange]:
-        """The records that would be created, changed, deleted or adopted."""
+        """The records that would be created, changed, deleted, or written with their file."""
         return [record for record in self.records if record.effect is not Effect.UNCHANGED]
 
     @property
@@ -164,7 +164,7 @@ def make_of_files(
     plan = make(connection, read, deletions, planned)
     each = {record_id: origin.source(written.file) for record_id, written in read.written.items()}
     sources = {record_id: source for record_id, source in each.items() if source}
-    records = [pruning.adopted(record, sources.get(record.record_id)) if prune else record for record in plan.records]
+    records = [pruning.tracked(record, sources.get(record.record_id)) if prune else record for record in plan.records]
     return replace(plan, records=records, provenance=origin, sources=sources)
 
 

@@ -300,7 +300,7 @@ def test_what_left_the_files_is_pruned(podshare: Podshare, clone: Path, sandbox:
     assert record(sandbox, "dataset#other")
 
 
-def test_what_the_files_hold_is_adopted(podshare: Podshare, clone: Path, sandbox: Sandbox) -> None:
+def test_what_the_files_hold_is_tracked(podshare: Podshare, clone: Path, sandbox: Sandbox) -> None:
     """A record that apply has never written is written with its file by --prune, so that it is pruned later."""
     by_hand = {
         name: value
@@ -310,7 +310,7 @@ def test_what_the_files_hold_is_adopted(podshare: Podshare, clone: Path, sandbox
     (clone / "records" / "by-hand.yaml").write_text(yaml.safe_dump(by_hand), encoding="utf-8")
     assert "Nothing to apply" in podshare("apply", "-f", "records")[1]
     code, out, _ = podshare("apply", "-f", "records", "--prune")
-    assert (code, out.splitlines()[-1]) == (0, "Applied: 1 adopted")
+    assert (code, out.splitlines()[-1]) == (0, "Applied: 1 tracked")
     assert record(sandbox, "dataset#by-hand")["change"]["source"]["path"] == "records/by-hand.yaml"
     (clone / "records" / "by-hand.yaml").unlink()
     assert podshare("apply", "-f", "records", "--prune", "--auto-approve")[0] == 0
