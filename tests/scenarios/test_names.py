@@ -61,7 +61,7 @@ def test_a_team_that_podshare_did_not_make_keeps_its_namespace(world: World, nam
     planned = world.plan("whiskey", record)
     told = [one for one in planned["obstacles"] if "HyperPod team whiskey that podshare did not create" in one["what"]]
     assert (planned["count"], len(told), name in str(told)) == (0, 1, True), planned
-    assert "Choose another name" in told[0]["remedy"]
+    assert "choose another name" in told[0]["remedy"]
     status = world.put_team("whiskey", members=MEMBERS, service_accounts=[{"name": "trainer"}])
     assert status["state"] != "READY", status
     assert entries(world) == before
