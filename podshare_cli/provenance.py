@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from podshare.registry.parsing import understood
@@ -49,6 +49,11 @@ class Provenance:
     def as_dict(self) -> dict[str, str]:
         """Who made the records and from which commit, for a plan that is applied elsewhere."""
         return {"author": self.author, "commit": self.commit}
+
+    @classmethod
+    def of_dict(cls, document: Mapping[str, Any]) -> Self:
+        """The reverse of ``as_dict``."""
+        return cls(author=str(document["author"]), commit=str(document["commit"]))
 
     def change(self, before: Mapping[str, Any] | None, source: Mapping[str, str] | None) -> dict[str, Any]:
         """The field ``change`` of a record that was ``before``; without a source of its own it keeps the former."""

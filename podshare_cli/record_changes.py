@@ -8,6 +8,7 @@ from typing import Any, Self
 from podshare.registry.items import SIGNATURE, plain
 
 Item = dict[str, Any]
+_STATES = ("item", "before")
 
 
 class Effect(StrEnum):
@@ -52,10 +53,19 @@ class RecordChange:
         """What became of the record, once it is written."""
         return _RESULTS[self.effect]
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether the effect is the one that such a record has: what says something new is planned as such."""
+        if self.item is None:
+            return self.before is not None and self.effect is Effect.DELETE
+        effect = writing(self.item, self.before).effect
+        return self.effect in ((effect, Effect.TRACK) if effect is Effect.UNCHANGED else (effect,))
+
     @classmethod
     def of_dict(cls, document: Mapping[str, Any]) -> Self:
-        """The reverse of ``as_dict``."""
-        return cls(document["id"], Effect(document["effect"]), document["item"], document["before"])
+        """The reverse of ``as_dict``. Raises TypeError or ValueError for what is none."""
+        item, before = (document[name] if document[name] is None else dict(document[name]) for name in _STATES)
+        return cls(str(document["id"]), Effect(document["effect"]), item, before)
 
 
 def content(item: Mapping[str, Any]) -> Item:

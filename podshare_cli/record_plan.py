@@ -114,13 +114,13 @@ class RecordPlan:
             what = f"The plan has schema {document.get('schema')}; this command reads schema {SCHEMA}."
             raise invalid(what, "Make the plan again with this command.")
         return cls(
-            installation=document["installation"],
-            at=document["at"],
+            installation=dict(document["installation"]),
+            at=str(document["at"]),
             records=[RecordChange.of_dict(record) for record in document["records"]],
-            teams={plan["team"]: plan for plan in document["teams"]},
-            failures=document["failures"],
-            provenance=Provenance(**document["provenance"]),
-            sources=document["sources"],
+            teams={str(plan["team"]): _whole(plan) for plan in document["teams"]},
+            failures=dict(document["failures"]),
+            provenance=Provenance.of_dict(document["provenance"]),
+            sources={record_id: dict(source) for record_id, source in document["sources"].items()},
         )
 
     @classmethod
@@ -195,9 +195,11 @@ def make_again(
 def _refuse_invalid(saved: RecordPlan) -> None:
     """Refuse what no plan of files has: a document may come from anywhere. Raises Failure (invalid input)."""
     problems: list[dict[str, str]] = []
+    times = Counter(record.record_id for record in saved.records)
     for record in saved.records:
         item = record.item or record.before or {}
-        if item.get("id") != record.record_id or kind_of(item) not in WRITING_ORDER:
+        is_one = item.get("id") == record.record_id and kind_of(item) in WRITING_ORDER
+        if not is_one or times[record.record_id] > 1 or not record.is_sound:
             raise invalid(f"The plan has no valid record {record.record_id}.", "Plan again.")
         problems += [problem.as_dict() for problem in problems_of(record.item)] if record.item else []
     if problems:
@@ -319,6 +321,12 @@ def _with_teams(
         teams={team: answer for team, answer in answers.items() if not isinstance(answer, Failure)},
         failures={team: str(answer) for team, answer in answers.items() if isinstance(answer, Failure)},
     )
+
+
+def _whole(plan: TeamPlan) -> TeamPlan:
+    """A team's plan in a document. Raises LookupError or TypeError unless it has what plans are compared by."""
+    _ = plan["hash"], [_named(change) for change in changes_of(plan)]
+    return plan
 
 
 def _blocked(teams: Mapping[str, TeamPlan], failures: Mapping[str, str]) -> Iterator[dict[str, str]]:
