@@ -57,7 +57,7 @@ def import_records(
     accounts = Accounts(connection, assume_role, profiles(profile_of or []))
     reader = Reader(accounts, account or connection.account, cluster_region or connection.region)
     setup = reader.read(cluster)
-    description = describe(setup, Registry(connection).all_of("cluster", "dataset"), owner)
+    description = describe(setup, Registry(connection).all_of("cluster", "dataset", "team"), owner)
     if adopt:
         _adopt(options, reader, setup, description, adopt, yes=yes)
         return

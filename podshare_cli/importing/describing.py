@@ -1,5 +1,6 @@
 """From what was set up by hand to the records that describe it, with remarks on what they cannot express. Pure."""
 
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
@@ -60,8 +61,8 @@ class Description:
 def describe(setup: Setup, known: Iterable[Item], owner: str) -> Description:
     """The records of a cluster, of its teams, and of the data that their pods reach through access points.
 
-    ``known`` are the registry's records: a cluster or bucket that one of them describes keeps its name. ``owner`` is
-    written into the teams' records, which need one.
+    ``known`` are the registry's records: a cluster or bucket that one of them describes keeps its name, and no other
+    gets it. ``owner`` is written into the teams' records, which need one.
     """
     remarks = [Remark("", f"not read: {text}") for text in setup.unread]
     names = _Names(known)
@@ -90,17 +91,27 @@ class _Names:
     def __init__(self, known: Iterable[Item]) -> None:
         self.clusters: dict[tuple[Any, ...], str] = {}
         self.datasets: dict[str, Item] = {}
+        self.taken = set[str]()  # ids: what has another's name would replace its record
         for item in known:
             kind, _, name = str(item["id"]).partition("#")
+            self.taken.add(str(item["id"]))
             if kind == "cluster":
-                self.clusters[item["account"], item["region"], item["eks_cluster"]] = name
+                self.clusters[item.get("account"), item.get("region"), item.get("eks_cluster")] = name
             elif kind == "dataset" and not item.get("prefix"):
-                self.datasets[str(item["bucket"])] = item
+                self.datasets[str(item.get("bucket"))] = item
+
+    def free(self, kind: str, name: str) -> str:
+        """The name, with a number where a record of this kind has it already; it is taken from now on."""
+        names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+        chosen = next(free for free in names if f"{kind}#{free}" not in self.taken)
+        self.taken.add(f"{kind}#{chosen}")
+        return chosen
 
 
 def _cluster(cluster: HyperPod, names: _Names) -> Item:
     place = (cluster.account, cluster.region, cluster.eks_cluster)
-    name = names.clusters.setdefault(place, cluster.name.lower())
+    name = names.clusters.get(place) or names.free("cluster", cluster.name.lower())
+    names.clusters[place] = name
     where = {"account": cluster.account, "region": cluster.region}
     return {
         **{"id": f"cluster#{name}", "schema": 1, **where},
@@ -121,6 +132,8 @@ class _Team:
     def record(self, owner: str, datasets: dict[str, Item]) -> Item:
         """The team's record; datasets that it names are added to ``datasets`` by the name of their bucket."""
         cluster = self._setup.cluster
+        if f"team#{self._quota.team}" in self._names.taken:
+            self._remark(f"team#{self._quota.team} is in the registry, and this record would replace it")
         place = (cluster.account, cluster.region, cluster.eks_cluster)
         return {
             **{"id": f"team#{self._quota.team}", "schema": 1, "cluster": self._names.clusters[place], "owner": owner},
@@ -330,7 +343,7 @@ def _dataset(point: AccessPoint, datasets: dict[str, Item], names: _Names) -> st
     known = names.datasets.get(point.bucket) or datasets.get(point.bucket)
     if known is None:
         _, _, _, region, account, _ = point.arn.split(":", 5)
-        name = re.sub(r"[^a-z0-9-]", "-", point.bucket)
+        name = names.free("dataset", re.sub(r"[^a-z0-9-]", "-", point.bucket))
         known = {"id": f"dataset#{name}", "schema": 1, "account": account, "region": region, "bucket": point.bucket}
         if point.kms_key:
             known["kms_key"] = point.kms_key

@@ -258,3 +258,47 @@ def test_records_that_exist_keep_their_names() -> None:
     assert [item["id"] for item in found.records] == ["cluster#main", "team#robots"]
     assert record(found)["cluster"] == "main"
     assert record(found)["service_accounts"][0]["datasets"][0]["dataset"] == "images"
+
+
+IMAGES = {"account": "333333333333", "region": "us-west-2", "bucket": "images"}
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {**IMAGES, "id": "dataset#images", "bucket": "other"},
+        {**IMAGES, "id": "dataset#images", "prefix": "a/"},
+        {"id": "dataset#images"},
+    ],
+    ids=["another bucket", "a prefix", "invalid"],
+)
+def test_no_dataset_of_the_registry_becomes_another(known: dict[str, Any]) -> None:
+    """A bucket whose name another record has gets another name: else that record's teams would get the bucket."""
+    found = described(
+        known=(known,), associations=[pods(f"{POINT}/object/*")], access_points={POINT: AccessPoint(POINT, "images")}
+    )
+    assert record(found, "dataset")["id"] == "dataset#images-2"
+    assert record(found)["service_accounts"][0]["datasets"] == [{"dataset": "images-2", "access": "read"}]
+
+
+def test_two_buckets_are_two_datasets() -> None:
+    """Also those whose names differ in characters that no record's name has."""
+    points = {POINT: AccessPoint(POINT, "im.ages"), f"{POINT}-2": AccessPoint(f"{POINT}-2", "im-ages")}
+    found = described(associations=[pods(*(f"{point}/object/*" for point in points))], access_points=points)
+    buckets = {item["id"]: item["bucket"] for item in found.records if "bucket" in item}
+    assert buckets == {"dataset#im-ages": "im.ages", "dataset#im-ages-2": "im-ages"}
+
+
+def test_no_cluster_of_the_registry_becomes_another() -> None:
+    """A cluster whose name another one has gets another name; an invalid record keeps its name too."""
+    elsewhere = {"id": "cluster#shared", "account": "444444444444", "region": "us-west-2", "eks_cluster": "eks"}
+    for known in (elsewhere, {"id": "cluster#shared"}):
+        found = described(known=(known,))
+        assert record(found, "cluster")["id"] == "cluster#shared-2"
+        assert record(found)["cluster"] == "shared-2"
+
+
+def test_a_team_of_the_registry_is_remarked() -> None:
+    """A team's name is its namespace's, so that its record would replace the one that is there."""
+    found = described(known=({"id": "team#robots", "cluster": "other"},))
+    assert "team#robots is in the registry" in found.remarks[0].text
