@@ -95,12 +95,17 @@ def _refuse_long(reason: str) -> None:
 
 
 def _repository(folder: Path | None) -> str:
-    """``HOST/OWNER/NAME``, the same from CI and from a clone, without a user's name or password."""
+    """``HOST/OWNER/NAME``, the same from CI and from a clone, without a user's name or password.
+
+    A job may check out other repositories than its own: what is in a clone is of the repository that was cloned.
+    """
+    if cloned := repository_of(_git(folder, "remote", "get-url", "origin")):
+        return cloned
     if name := _variable("GITHUB_REPOSITORY"):
         return f"{urlsplit(_variable('GITHUB_SERVER_URL') or 'https://github.com').hostname}/{name}"
     if name := _variable("CI_PROJECT_PATH"):
         return f"{_variable('CI_SERVER_HOST') or 'gitlab.com'}/{name}"
-    return repository_of(_git(folder, "remote", "get-url", "origin"))
+    return ""
 
 
 def repository_of(remote: str) -> str:

@@ -243,11 +243,13 @@ def test_ci_says_who_and_from_where(
     variables: dict[str, str],
     repository: str,
 ) -> None:
-    """In CI its variables count, and the repository has the name that a clone of it gives."""
+    """In CI its variables count; of a clone its remote says the repository, which need not be that of the job."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    origin = provenance.of_files([str(a_repository(tmp_path))])
+    origin = provenance.of_files([str(tmp_path)])  # no clone
     assert (origin.author, origin.commit, origin.repository) == ("robin", "0a1b", repository)
+    cloned = provenance.of_files([str(a_repository(tmp_path, "git@git.example.com:example/others.git"))])
+    assert (cloned.author, cloned.repository) == ("robin", "git.example.com/example/others")
 
 
 @pytest.mark.parametrize(
