@@ -42,6 +42,18 @@ def somebodys(world: World) -> None:
     )
 
 
+def test_a_quota_whose_name_changes_stays(world: World) -> None:
+    """SageMaker renames none: what runs in it is not drained, and the record's former name is all it takes."""
+    assert world.put_team("golf", quota=quota(1), members=MEMBER, service_accounts=[])["state"] == "READY"
+    renamed = world.put_team("golf", quota={**quota(1), "name": "other"}, members=MEMBER, service_accounts=[])
+    assert renamed["state"] == "DEGRADED"
+    assert "cannot rename compute quota podshare-golf of cluster main to other" in str(renamed["problems"])
+    assert quotas(world)["golf"] == 1
+    assert world.put_team("golf", quota=quota(1), members=MEMBER, service_accounts=[])["state"] == "READY"
+    world.delete("team#golf")
+    assert "golf" not in quotas(world)
+
+
 # ---- capacity -----------------------------------------------------------------------------------------------
 
 

@@ -41,6 +41,7 @@ from podshare.reconcile.preconditions import (
     lost_namespaces,
     other_namespaces,
     other_teams,
+    renamed_quotas,
     reserved_names,
 )
 from podshare.reconcile.quota_fit import Fit, check_fit, forget_claim
@@ -160,7 +161,9 @@ def decide(settings: Settings, context: Context, gathered: Gathered, attempt: st
         settled_and_settling(gathered.changing, desired, observed, attempt) if attempt else (frozenset(), frozenset())
     )
     blockers += map(settling_blocker, sorted(settling))
-    return Decided(_plan(context, gathered, clusters, blockers), tuple(notes), settled, settling)
+    kept = renamed_quotas(desired, observed)  # deleting them would end the team's work for a name
+    changing = replace(gathered, observed={key: observed[key] for key in observed if key not in kept})
+    return Decided(_plan(context, changing, clusters, blockers), tuple(notes), settled, settling)
 
 
 def _of_one_record(

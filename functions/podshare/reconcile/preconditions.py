@@ -209,6 +209,7 @@ def other_teams(
     The namespace follows from the name: the record's members would get into that of the team that is there.
     """
     quotas = [resource for resource in desired.values() if isinstance(resource, ComputeQuota)]
+    renamed = {_hyperpod_of(key): key.name.partition("/")[2] for key in renamed_quotas(desired, observed)}
     for quota in quotas:
         cluster = quota.cluster if len(quotas) > 1 else ""
         try:
@@ -221,6 +222,14 @@ def other_teams(
             # late_member_roles says how long a member role has been waited for
             yield Blocker(problem[:LONGEST_TEXT], remedy, cluster=cluster, waits=isinstance(error, NoMemberRole))
             continue
+        if own := renamed.get(_hyperpod_of(quota.key)):
+            problem = (
+                f"SageMaker cannot rename compute quota {own} of cluster {quota.cluster} to "
+                f"{quota.key.name.partition('/')[2]}"
+            )
+            remedy = f"Write quota.name: {own} again. For a quota of another name, delete the team first."
+            yield Blocker(problem[:LONGEST_TEXT], remedy, cluster=cluster)
+            others = [name for name in others if name != own]
         if isinstance(observed.get(quota.key), Foreign):
             others.append(quota.key.name.partition("/")[2])
         if others:
@@ -233,6 +242,24 @@ def other_teams(
                 "quota and the contents of the namespace."
             )
             yield Blocker(problem[:LONGEST_TEXT], remedy, cluster=cluster)
+
+
+def renamed_quotas(desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]) -> set[Key]:
+    """The team's quotas for which its record has another name now, which is not there yet."""
+    renamed = {
+        _hyperpod_of(key)
+        for key, resource in desired.items()
+        if isinstance(resource, ComputeQuota) and not isinstance(observed.get(key), ComputeQuota)
+    }
+    return {
+        key
+        for key, observation in observed.items()
+        if isinstance(observation, ComputeQuota) and key not in desired and _hyperpod_of(key) in renamed
+    }
+
+
+def _hyperpod_of(quota: Key) -> tuple[str, str, str]:
+    return quota.account, quota.region, quota.name.partition("/")[0]
 
 
 def other_namespaces(
