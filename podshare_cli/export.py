@@ -31,7 +31,10 @@ def export(options: Options, directory: Directory) -> None:
     texts, places = _read(directory)
     edited = _edited(directory, texts, places, valid)
     for path, text in edited.items():
-        _write(path, text)
+        try:
+            _write(path, text)
+        except OSError as error:
+            raise invalid(f"{path} cannot be written: {error}", "Choose another directory.") from None
     others = {record_id: str(path) for record_id, path in places.items() if record_id not in valid.keys() | refused}
     options.show({"records": len(valid), "written": sorted(map(str, edited)), "others": others, "invalid": refused})
     for path in sorted(edited):

@@ -10,7 +10,7 @@ from podshare_cli.failures import Failure, invalid
 from podshare_cli.options import Options, Yes, takes_options
 
 if TYPE_CHECKING:
-    from podshare_cli.importing.describing import Description
+    from podshare_cli.importing.describing import Description, Remark
     from podshare_cli.importing.reading import Reader, Setup
 
 
@@ -71,19 +71,25 @@ def import_records(
 
 def _write(folder: Path, description: "Description") -> list[str]:
     """Write a file for each record, with its remarks on top. Raises Failure if one exists already."""
-    from podshare_cli.documents import to_yaml
-
     texts = {}
     for item in description.records:
         kind, _, name = str(item["id"]).partition("#")
-        remarks = [remark.text for remark in description.remarks if kind == "team" and remark.team == name]
-        texts[folder / f"{kind}-{name}.yaml"] = "".join([*(f"# {text}\n" for text in remarks), to_yaml(item)])
+        remarks = [remark for remark in description.remarks if kind == "team" and remark.team == name]
+        texts[folder / f"{kind}-{name}.yaml"] = commented(remarks, item)
     if present := [str(path) for path in texts if path.exists()]:
         raise invalid(f"These files exist already: {', '.join(present)}", "Choose another --out, or move them.")
     folder.mkdir(parents=True, exist_ok=True)
     for path, text in texts.items():
         path.write_text(text, encoding="utf-8")
     return [str(path) for path in texts]
+
+
+def commented(remarks: Iterable["Remark"], item: Mapping[str, object]) -> str:
+    """A record with remarks on top, each of their lines a comment: they quote what others wrote into policies."""
+    from podshare_cli.documents import to_yaml
+
+    lines = (line for remark in remarks for line in remark.text.splitlines())
+    return "".join([*(f"# {line}\n" for line in lines), to_yaml(item)])
 
 
 def _print(description: "Description", files: Iterable[str], folder: Path | None) -> None:

@@ -42,6 +42,8 @@ def report(
     folder = out.absolute().parent
     if not folder.is_dir():
         raise invalid(f"There is no folder {folder}.", "Create it, or choose another --out.")
+    if out.is_dir():
+        raise invalid(f"{out} is a folder.", "Name a file in it with --out.")
     write(out, options.connection)
     options.show({"file": str(out)})
     options.say(f"{out}: open it in a browser")

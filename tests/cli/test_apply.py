@@ -294,6 +294,8 @@ def test_an_export_stays_in_its_directory(podshare: Podshare, clone: Path, sandb
     assert "dataset#../../evil" in err
     assert len(list((clone / "named").iterdir())) == 7
     assert not list(clone.parent.rglob("*evil*"))
+    code, _, err = podshare("export", "outside.yaml")
+    assert (code, "cannot be written" in err) == (INVALID, True)
 
 
 def test_what_left_the_files_is_pruned(podshare: Podshare, clone: Path, sandbox: Sandbox) -> None:

@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
+import yaml
 
+from podshare_cli.importing.command import commented
 from podshare_cli.importing.describing import Description, describe
 from podshare_cli.importing.reading import AccessPoint, Association, ComputeQuota, Entry, HyperPod, Setup
 
@@ -302,3 +304,12 @@ def test_a_team_of_the_registry_is_remarked() -> None:
     """A team's name is its namespace's, so that its record would replace the one that is there."""
     found = described(known=({"id": "team#robots", "cluster": "other"},))
     assert "team#robots is in the registry" in found.remarks[0].text
+
+
+def test_no_remark_becomes_a_field() -> None:
+    """Whoever writes a trust policy writes into the remark on it: all of its lines are comments in the team's file."""
+    pattern = "arn:aws:iam::*:role/x\nowner: eve@example.com\u2028---"
+    found = described(entries=[entry(trusting("222222222222", Condition={"ArnLike": {"aws:principalarn": [pattern]}}))])
+    text = commented(found.remarks, {"id": "dataset#x"})
+    assert "owner: eve@example.com" in text
+    assert yaml.safe_load(text) == {"id": "dataset#x", "schema": 1}

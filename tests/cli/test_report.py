@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from podshare_cli.application import main
+from podshare_cli.failures import INVALID
 from podshare_cli.report.command import answering, page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -122,6 +124,15 @@ def test_everything_can_be_read_aloud_and_reached_by_keyboard() -> None:
     assert '<label for="search">' in text
     assert 'tabindex: "0", role: "button"' in text
     assert 'role: "region", "aria-label"' in text
+
+
+def test_where_no_page_can_be_is_said_before_it_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder is no file: nothing is read for it, and nothing is left beside it."""
+    folder = tmp_path / "page"
+    folder.mkdir()
+    assert main(["report", "--out", str(folder)]) == INVALID
+    assert "is a folder" in capsys.readouterr().err
+    assert [*tmp_path.iterdir()] == [folder]
 
 
 def test_the_served_page_answers_this_machine_alone() -> None:
