@@ -181,6 +181,7 @@ def make_again(
     differences = [changed_since(record, now.get(record.record_id)) for record in saved.records]
     fresh = saved
     if not any(differences):
+        refuse_used_clusters(connection, saved.records)
         fresh = _of_changes(connection, saved.records, planned)
         differences = [*_differences(saved, fresh)]
         differences += _written_since(connection, saved) if differences else []

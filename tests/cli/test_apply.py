@@ -337,7 +337,7 @@ def test_what_the_files_hold_is_tracked(podshare: Podshare, clone: Path, sandbox
     assert record(sandbox, "dataset#by-hand") == {}
 
 
-def test_pruning_needs_to_know_what_is_whose(podshare: Podshare, clone: Path, tmp_path: Path) -> None:
+def test_pruning_needs_to_know_what_is_whose(podshare: Podshare, clone: Path, tmp_path: Path, sandbox: Sandbox) -> None:
     """Not of files outside of a repository, of a directory without records, and of a cluster that is used."""
     (tmp_path / "dataset.yaml").write_text((clone / "exported" / "dataset-drafts.yaml").read_text(encoding="utf-8"))
     code, _, err = podshare("apply", "-f", str(tmp_path), "--prune")
@@ -354,6 +354,17 @@ def test_pruning_needs_to_know_what_is_whose(podshare: Podshare, clone: Path, tm
     assert code == INVALID
     assert "cluster" in err
     assert "main" in err
+    used = {**record(sandbox, "cluster#main"), "id": "cluster#two", "eks_cluster": "two", "hyperpod_cluster": "two"}
+    put_by_hand(sandbox, used)
+    for path, text in held.items():
+        path.write_text(text, encoding="utf-8")
+    assert podshare("plan", "-f", "records", "--prune", "--out", "plan.json")[0] == 0
+    put_by_hand(sandbox, {"id": "enrollment#late", "schema": 1, "team": {"cluster": "two"}})
+    code, _, err = podshare("apply", "plan.json", "--auto-approve")
+    assert (code, "Cluster two is used by enrollment#late" in err) == (1, True)
+    for record_id in ("enrollment#late", "cluster#two"):
+        sandbox.client("dynamodb").delete_item(TableName="podshare-registry", Key={"id": {"S": record_id}})
+    sandbox.settle()
     for path, text in held.items():
         path.write_text(text, encoding="utf-8")
 
