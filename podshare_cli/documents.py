@@ -1,5 +1,6 @@
 """Registry records in YAML files: read and checked as a whole, before anything is written."""
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -146,9 +147,29 @@ def _files_of(file: str) -> list[str]:
 
 
 def yaml_files(folder: Path) -> list[Path]:
-    """The YAML files of a directory and of all below it, without hidden ones."""
-    paths = sorted(path for path in folder.rglob("*") if path.suffix in (".yaml", ".yml") and path.is_file())
-    return [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    """The YAML files of a directory and of all below it, without hidden ones.
+
+    Raises Failure (exit code 64) for what cannot be read, or is a link to a directory or to nothing: what is passed
+    over would look as if its records were gone.
+    """
+    paths = list[Path]()
+    for place, folders, files in os.walk(folder, onerror=_refuse_unreadable):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(place) / name for name in (*folders, *files) if not name.startswith(".")):
+            is_yaml = path.suffix in (".yaml", ".yml")
+            if path.is_symlink() and (path.is_dir() or (is_yaml and not path.exists())):
+                raise invalid(f"{path} is a link to {_target(path)}.", "Name the directory itself, or remove the link.")
+            if is_yaml and path.is_file():
+                paths.append(path)
+    return sorted(paths)
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    raise invalid(f"{error.filename} cannot be read: {error.strerror}", "Everything below a directory has to be read.")
+
+
+def _target(path: Path) -> str:
+    return "a directory, which is not followed" if path.is_dir() else "nothing"
 
 
 def _text(file: str) -> str:

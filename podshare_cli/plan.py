@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from podshare_cli.prices import Prices
     from podshare_cli.record_plan import RecordPlan
 
+_MOST_REASONS = 3  # of a plan that is blocked, in the error at its end
+
 RecordFiles = Annotated[
     list[str] | None,
     typer.Option(
@@ -128,7 +130,9 @@ def show(
 def end(made: "RecordPlan", *, detailed: bool = False) -> None:
     """Raise Failure if anything but a wait blocks the plan; with ``detailed`` end with another code if it changes."""
     if made.blocked:
-        reasons = "; ".join(dict.fromkeys(f"{blocker['team']}: {blocker['what']}" for blocker in made.blocked))
-        raise Failure(f"Blocked: not all of the plan would be applied: {reasons}", "The plan lists every blocker.")
+        reasons = [*dict.fromkeys(f"{blocker['team']}: {blocker['what']}" for blocker in made.blocked)]
+        more = f"; and {len(reasons) - _MOST_REASONS} more" if len(reasons) > _MOST_REASONS else ""
+        first = "; ".join(reasons[:_MOST_REASONS])
+        raise Failure(f"Blocked: not all of the plan would be applied: {first}{more}", "The plan lists every blocker.")
     if detailed and not made.is_empty:
         raise typer.Exit(PENDING)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,30 @@ def test_a_directory_is_read_with_all_below_it(tmp_path: Path, capsys: pytest.Ca
     assert sorted(ids) == ["cluster#below", "cluster#first"]
     assert read_records([str(tmp_path / "empty")], WRITING_ORDER).items == []
     assert "empty contains no records: nothing to do." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("target", ["elsewhere", "absent.yaml"])
+def test_what_would_be_passed_over_in_silence_is_refused(tmp_path: Path, target: str) -> None:
+    """A link to a directory, or to nothing: its records would look as if they were gone, and --prune deletes such."""
+    (tmp_path / "elsewhere").mkdir()
+    _written(tmp_path / "elsewhere", CLUSTER)
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "link.yaml").symlink_to(tmp_path / target)
+    assert "link.yaml is a link to" in _refused(str(tmp_path / "records")).what
+
+
+def test_a_directory_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One below another too, whoever may read the rest."""
+    (tmp_path / "closed").mkdir()
+
+    def scandir(place: str) -> Any:
+        if str(place).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(place))
+        return stock(place)
+
+    stock = os.scandir
+    monkeypatch.setattr(os, "scandir", scandir)  # root may read every directory
+    assert "closed cannot be read: Permission denied" in _refused(str(tmp_path)).what
 
 
 def test_an_empty_pipe_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,6 +140,7 @@ class Machines:
         whole = {"count": 1, "revoke": [], "allocate": [], "grant": [], "verification": {}, **plan}
         self.folder.joinpath("script").write_text(json.dumps({"plan": whole}))
         told = self.run("reconcile_team", {"team": "vision", "trigger": {"event": "admin"}})
+        assert told["status"] == "SUCCEEDED", told
         recorded: dict[str, Any] = json.loads(told["output"])
         return recorded
 

@@ -11,7 +11,7 @@ from moto.events.models import events_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
-from podshare_sandbox.authorization import accounts, policy, registrations
+from podshare_sandbox.authorization import accounts, policy, registrations, signatures
 from podshare_sandbox.authorization.policy import Policy
 from podshare_sandbox.authorization.principals import role_as_known, role_by_arn
 from podshare_sandbox.authorization.registrations import Document
@@ -36,6 +36,8 @@ def policy_of(action: str, arn: str) -> ResourcePolicy:
     if len(fields) < _ARN_FIELDS:
         return ResourcePolicy()
     _, _, service, region, account, resource = fields
+    if region and not signatures.region_exists(region):  # nothing is there, and the service itself says so
+        return ResourcePolicy()
     read = _READERS.get(service, registrations.of(service).policy)
     document = read(account, region, resource)
     # of a key that is not there KMS itself tells
