@@ -153,6 +153,8 @@ def yaml_files(folder: Path) -> list[Path]:
     over would look as if its records were gone.
     """
     paths = list[Path]()
+    if not folder.is_dir():
+        return paths
     for place, folders, files in os.walk(folder, onerror=_refuse_unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for path in (Path(place) / name for name in (*folders, *files) if not name.startswith(".")):
