@@ -123,7 +123,7 @@ def _adopt(
         question = f"podshare will own the compute quotas of these teams, and delete them with their records: {names}"
         confirming.ask(question, "Hand them over?", "Nothing was changed.")
     for team in adopted:
-        reader.tag_quota(setup.cluster, quotas[team].name, {TEAM_TAG: team, MANAGED_BY_TAG: manager})
+        reader.tag_quota(quotas[team], {TEAM_TAG: team, MANAGED_BY_TAG: manager})
         options.say(f"{team}: compute quota {quotas[team].name} is podshare's")
         for other in description.others[team]:
             options.say(f"  stays yours: {other}")

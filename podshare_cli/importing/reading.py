@@ -121,9 +121,8 @@ class Reader:
             cluster, list(self._quotas(cluster)), list(self._entries(cluster)), associations, points, self._unread
         )
 
-    def tag_quota(self, cluster: HyperPod, name: str, tags: Mapping[str, str]) -> None:
-        """Give tags to the compute quota of this name."""
-        quota = next(each for each in self._quotas(cluster) if each.name == name)
+    def tag_quota(self, quota: ComputeQuota, tags: Mapping[str, str]) -> None:
+        """Give tags to a compute quota."""
         pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
         self._sagemaker.add_tags(ResourceArn=quota.described["ComputeQuotaArn"], Tags=pairs)
 
