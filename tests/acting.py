@@ -1,10 +1,27 @@
-"""Whom the command of a test acts as."""
+"""Whom the command of a test acts as, and how its call ended."""
 
+import json
 import os
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from podshare_sandbox.organization import HUB_REGION
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a call of the command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        """What it printed as JSON."""
+        return json.loads(self.out)
 
 
 def act_in_the_hub(patch: pytest.MonkeyPatch, access_key: str, secret_key: str) -> None:

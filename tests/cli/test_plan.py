@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +17,11 @@ from podshare_cli.record_plan import RecordPlan, make
 from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
 from podshare_sandbox.organization import HUB, HUB_REGION
-from tests.acting import act_in_the_hub
+from tests.acting import Ended, act_in_the_hub
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "registry"
 FILES = [EXAMPLES / f"{name}.yaml" for name in ("team-vision", "datasets", "cluster-main")]
 MEMBER = "222222222222"
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a call of the command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def data(self) -> Any:
-        """What it printed as JSON."""
-        return json.loads(self.out)
 
 
 Command = Callable[..., Ended]

@@ -9,9 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -27,26 +25,12 @@ from podshare_sandbox import Sandbox
 from podshare_sandbox.new_accounts import admin_credentials
 from podshare_sandbox.organization import ACCOUNTS, EKS_CLUSTER_ARN, HUB, HUB_REGION, SCIENTISTS
 from podshare_sandbox.services import kubernetes
-from tests.acting import act_in_the_hub
+from tests.acting import Ended, act_in_the_hub
 
 PROJECT = Path(__file__).resolve().parents[2]
 EXAMPLES = PROJECT / "examples" / "registry"
 FILES = [str(EXAMPLES / f"{name}.yaml") for name in ("team-vision", "datasets", "cluster-main")]
 SYSTEM_PATH = f"arn:aws:iam::{HUB}:policy/podshare-system"
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a call of the command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def data(self) -> Any:
-        """What it printed as JSON."""
-        return json.loads(self.out)
 
 
 Command = Callable[..., Ended]

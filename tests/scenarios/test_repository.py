@@ -1,11 +1,9 @@
 """The whole life of a repository of records, by the installed command: pull request, merge, edits, drift, adoption."""
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import yaml
 
 from benchmarks.peers.running import Boto3Script, environment_of
 from podshare_sandbox.organization import DATA, HYPERPOD_CLUSTER, SCIENTISTS
+from tests.acting import Ended
 from tests.builders import a_team_item
 from tests.scenarios.world import CLUSTER, DATASETS, HUB, LANGUAGE, REGION, VISION, Item, World
 
@@ -21,20 +20,6 @@ COMMAND = Path(sys.executable).with_name("podshare")
 DONE, FAILED, PENDING, INVALID = 0, 1, 2, 64
 BOTH = [{"account": VISION}, {"account": LANGUAGE}]
 BY_HAND = "robots"
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a call of the command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def data(self) -> Any:
-        """What it printed as JSON."""
-        return json.loads(self.out)
 
 
 As = Callable[..., Ended]
