@@ -8,7 +8,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import httpx2
 import lightkube
@@ -35,6 +35,7 @@ from lightkube.resources.networking_v1 import NetworkPolicy
 from lightkube.resources.rbac_authorization_v1 import ClusterRoleBinding, Role, RoleBinding
 from lightkube.types import CascadeType, PatchType
 
+from podshare.aws.answers import Remembering
 from podshare.aws.errors import Pending, Retryable, Terminal
 from podshare.aws.served_kinds import ServedKind, served_kinds
 from podshare.aws.sessions import Accounts, ask_guard
@@ -42,6 +43,7 @@ from podshare.aws.sessions import Accounts, ask_guard
 TOKEN_SECONDS = 60  # how long the presigned URL in the token is good for; EKS honours the token for 15 minutes
 _RENEW_AFTER = 600
 _DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+_READS = frozenset({"get", "names", "namespace", "objects"})  # of the methods below
 _OVER = frozenset({"Succeeded", "Failed"})
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER_FAULT = 401, 403, 404, 409, 429, 500
 _TERMINATING = "NamespaceTerminating"  # a cause, of the API server's admission plugin NamespaceLifecycle
@@ -82,15 +84,17 @@ def token(credentials: dict[str, str], region: str, cluster: str) -> str:
 def connect(accounts: Accounts, execution_role: str, account: str, region: str, cluster: str) -> "Kubernetes":
     """An EKS cluster's API, as the member role for ``execution_role``.
 
-    Raises Terminal if the member role cannot be assumed.
+    It asks once what ``accounts`` ask once. Raises Terminal if the member role cannot be assumed.
     """
     name = (execution_role, account, region, cluster)
     with _lock:
         made, known = _connections.get(name, (0.0, None))
         if known is None or time.monotonic() - made > _RENEW_AFTER:
-            known = Kubernetes(accounts, account, region, cluster)
+            known = Kubernetes(accounts.as_of_now(), account, region, cluster)  # which other invocations use, too
             _connections[name] = (time.monotonic(), known)
+    if accounts.answers is None:
         return known
+    return cast(Kubernetes, Remembering(known, accounts.answers, ("kubernetes", *name), _READS))
 
 
 class Kubernetes:

@@ -18,6 +18,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from botocore.model import OperationModel
 
+from podshare.aws.answers import Answers, Remembering
 from podshare.aws.errors import NoMemberRole, Retryable, Terminal, code_of, message_of
 from podshare.installation import Installation
 
@@ -53,12 +54,20 @@ Guard = Callable[[], None]
 
 
 class Accounts:
-    """Clients in other accounts, by the member role for one kind of work."""
+    """Clients in other accounts, by the member role for one kind of work.
 
-    def __init__(self, installation: Installation, execution_role: str) -> None:
+    With ``answers`` they ask each question once, for as long as those are kept; without, each time.
+    """
+
+    def __init__(self, installation: Installation, execution_role: str, answers: Answers | None = None) -> None:
         self._installation = installation
         self._execution_role = execution_role
         self._tags: dict[str, dict[str, str]] = {}
+        self.answers = answers
+
+    def as_of_now(self) -> "Accounts":
+        """The same, which ask each time."""
+        return Accounts(self._installation, self._execution_role)
 
     @overload
     def client(self, service: Literal["iam"], account: str, region: str = ...) -> "IAMClient": ...
@@ -92,7 +101,13 @@ class Accounts:
         def renew() -> dict[str, Any]:
             return _renewed(self._installation, account, self._execution_role, credentials)
 
-        return _client(service, region or self._installation.region, credentials, renew)
+        region = region or self._installation.region
+        client = _client(service, region, credentials, renew)
+        if self.answers is None:
+            return client
+        operations: Mapping[str, str] = client.meta.method_to_api_mapping
+        reads = {method for method, operation in operations.items() if operation.startswith(READING)}
+        return Remembering(client, self.answers, (service, account, region), reads)
 
     def credentials(self, account: str) -> dict[str, str]:
         """The access key, secret and token of the member role in ``account``. Errors as in ``client``."""

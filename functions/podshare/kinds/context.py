@@ -41,8 +41,8 @@ class Context:
         return hashlib.sha256(f"{about} {self.run}".encode()).hexdigest()[:32]
 
     def as_of_now(self) -> "Context":
-        """The same, which reads the state again."""
-        return replace(self, state=State(self.state.table))
+        """The same, which reads again what was read before."""
+        return replace(self, state=State(self.state.table), accounts=self.accounts.as_of_now())
 
     @property
     def inventory(self) -> Inventory:
@@ -53,7 +53,8 @@ class Context:
         """The API of the cluster that ``key`` is in."""
         from podshare.aws import kubernetes  # noqa: PLC0415  # see above: only where it is needed
 
-        return kubernetes.connect(self.accounts, self.execution_role, key.account, key.region, key.container)
+        place = (key.account, key.region, key.container)
+        return kubernetes.connect(self.accounts, self.execution_role, *place)
 
     def member_policy(self, account: str, tag: str) -> str:
         """The ARN of the policy that the member stack of ``account`` names in ``tag``.

@@ -41,4 +41,4 @@ def read(context: Context, key: Key, wanted: Resource | None) -> Resource | Fore
     except ClientError as error:
         if not is_absent(error):
             raise
-    return KINDS[key.kind].read(context, key, wanted)
+    return KINDS[key.kind].read(context.as_of_now(), key, wanted)

@@ -6,7 +6,8 @@ changes nothing, and lets errors pass: what cannot be read is reported as such, 
 reader, append it to ``IN_CLUSTERS`` (called for each cluster of the team), or to ``IN_DATA`` of ``data_doors`` (called
 for each bucket).
 
-Nothing is cached: a door that was closed a moment ago must not be reported, and one that was opened must.
+What the comparison has read of a resource in this invocation counts here too, and nothing older: a door that was closed
+before must not be reported, and one that was opened must.
 """
 
 import re
@@ -30,6 +31,7 @@ from podshare.kinds.context import Context
 from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.inventory import in_inventories
 from podshare.kinds.observation import Foreign, Observation, Orphaned
+from podshare.kinds.pod_identity_association import calls as pod_identity_association
 from podshare.kinds.role.shape import Role
 from podshare.kinds.shapes import SHAPES
 from podshare.kinds.subjects import subject_of
@@ -413,10 +415,8 @@ def associations(reading: ClusterReading) -> Iterator[Door]:
     """Every pod identity association in the team's namespace."""
     facts = reading.facts
     eks = reading.context.accounts.client("eks", facts.account, facts.region)
-    pages = eks.get_paginator("list_pod_identity_associations").paginate(
-        clusterName=facts.eks_cluster, namespace=reading.namespace
-    )
-    for listed in [association for page in pages for association in page["associations"]]:
+    place_key = reading.key(Kind.POD_IDENTITY_ASSOCIATION, "")
+    for listed in pod_identity_association.in_namespace(reading.context, place_key, reading.namespace):
         name = f"{reading.namespace}/{listed['serviceAccount']}"
         if reading.key(Kind.POD_IDENTITY_ASSOCIATION, name) in reading.own:
             continue

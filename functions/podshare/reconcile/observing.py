@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+from podshare.aws.answers import Answers
 from podshare.aws.errors import NoMemberRole, reason_of
 from podshare.aws.sessions import Accounts
 from podshare.aws.settings import Settings
@@ -27,14 +28,17 @@ _BY_HAND = "It is yours now: keep it as `podshare team manifests` prints it, or 
 
 
 def reading_context(settings: Settings, team: str) -> Context:
-    """A context that can read everywhere, and change nothing; it has read the rows that are the team's alone."""
+    """A context that can read everywhere, and change nothing, for one invocation: whatever it reads, it reads once.
+
+    It has read the rows that are the team's alone.
+    """
     state = Snapshot(settings.state)
     state.query(f"team#{team}")
     return Context(
         installation=settings.installation,
         team=team,
         execution_role="read",
-        accounts=Accounts(settings.installation, "read"),
+        accounts=Accounts(settings.installation, "read", Answers()),
         state=state,
         function_timeout=settings.function_timeout,
     )

@@ -84,12 +84,18 @@ def _find(context: Context, key: Key) -> Mapping[str, Any] | None:
     namespace, _, name = key.name.partition("/")
     eks = context.accounts.client("eks", key.account, key.region)
     with Tolerated():
-        listed = eks.list_pod_identity_associations(
-            clusterName=key.container, namespace=namespace, serviceAccount=name
-        )["associations"]
-        if not listed:
-            return None
-        return eks.describe_pod_identity_association(
-            clusterName=key.container, associationId=listed[0]["associationId"]
-        )["association"]
+        for summary in in_namespace(context, key, namespace):
+            if summary["serviceAccount"] == name:
+                return eks.describe_pod_identity_association(
+                    clusterName=key.container, associationId=summary["associationId"]
+                )["association"]
     return None
+
+
+def in_namespace(context: Context, cluster: Key, namespace: str) -> list[Mapping[str, Any]]:
+    """The summaries of all associations in a namespace, whoever made them, of the cluster that a key is in."""
+    eks = context.accounts.client("eks", cluster.account, cluster.region)
+    pages = eks.get_paginator("list_pod_identity_associations").paginate(
+        clusterName=cluster.container, namespace=namespace
+    )
+    return [summary for page in pages for summary in page["associations"]]

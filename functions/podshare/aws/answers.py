@@ -1,0 +1,84 @@
+"""What AWS and clusters answered to one invocation: each question is asked once, and its answer is for all who ask.
+
+Comparison, preconditions, access reports and doors read the same resources. Who reads for them asks as ever; only the
+client differs: one that remembers, or one that asks each time. What fails is not remembered, and that something is
+absent is an answer. Whoever changes anything uses clients that do not remember, so that its own reading before a change
+and after it is never older than the change. See decision record 0065.
+"""
+
+import copy
+import json
+import threading
+from collections.abc import Callable, Collection, Hashable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from podshare.aws.errors import is_absent
+
+_Answer = TypeVar("_Answer")
+
+
+@dataclass
+class _Question:
+    """One question, with its answer once there is one: a value, or the error that says that nothing is there."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    is_answered: bool = False
+    answer: Any = None
+    absent: ClientError | None = None
+
+
+class Answers:
+    """The answers of one invocation. Threads that ask the same wait for one answer."""
+
+    def __init__(self) -> None:
+        self._questions: dict[Hashable, _Question] = {}
+        self._lock = threading.Lock()
+
+    def once(self, question: Hashable, ask: Callable[[], _Answer]) -> _Answer:
+        """The answer to ``question``, a copy that is the caller's own. Raises what ``ask`` raises."""
+        with self._lock:
+            asked = self._questions.setdefault(question, _Question())
+        with asked.lock:
+            if not asked.is_answered:
+                try:
+                    asked.answer = ask()
+                except ClientError as error:
+                    if not is_absent(error):
+                        raise
+                    asked.absent = error
+                asked.is_answered = True
+        if asked.absent:
+            raise type(asked.absent)(asked.absent.response, asked.absent.operation_name)
+        answer: _Answer = copy.deepcopy(asked.answer)
+        return answer
+
+
+class Remembering:
+    """A client whose ``reads`` are asked once; everything else of it is as it was."""
+
+    def __init__(self, client: Any, answers: Answers, place: tuple[str, ...], reads: Collection[str]) -> None:
+        self._client, self._answers, self._place, self._reads = client, answers, place, reads
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        return self._asked_once(name, method) if name in self._reads else method
+
+    def get_paginator(self, operation: str) -> "_Pages":
+        """As of a client of AWS: its pages are read whole, so that they are for everybody."""
+        pages = self._client.get_paginator(operation)
+        return _Pages(self._asked_once(f"pages of {operation}", lambda **asked: [*pages.paginate(**asked)]))
+
+    def _asked_once(self, name: str, ask: Callable[..., Any]) -> Callable[..., Any]:
+        def asked(*arguments: Any, **named: Any) -> Any:
+            question = (*self._place, name, json.dumps([arguments, named], sort_keys=True, default=str))
+            return self._answers.once(question, lambda: ask(*arguments, **named))
+
+        return asked
+
+
+@dataclass(frozen=True, slots=True)
+class _Pages:
+    paginate: Callable[..., list[dict[str, Any]]]
