@@ -1010,6 +1010,47 @@ def test_s3_asks_kms_in_the_callers_name(*, via: str, allowed: bool) -> None:
         refused(worker.put_object, "AccessDenied", match="kms:GenerateDataKey", **put)
 
 
+def locked_object() -> tuple[Any, dict[str, str]]:
+    """An administrator's S3, and the version of an object that governance mode retains for a day."""
+    s3 = client("s3")
+    where = {"CreateBucketConfiguration": {"LocationConstraint": REGION}}
+    s3.create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True, **where)
+    rule = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}
+    lock = {"ObjectLockEnabled": "Enabled", "Rule": rule}
+    s3.put_object_lock_configuration(Bucket="locked", ObjectLockConfiguration=lock)
+    version = s3.put_object(Bucket="locked", Key="k", Body=b"kept")["VersionId"]
+    return s3, {"Bucket": "locked", "Key": "k", "VersionId": version}
+
+
+@pytest.mark.usefixtures("accounts")
+def test_a_retained_version_is_not_deleted() -> None:
+    """ "S3 Object Lock prevents … deletion": AccessDenied for whoever may delete; a delete marker hides it, no more.
+
+    S3 User Guide, "Locking objects with Object Lock" and "Managing delete markers".
+    """
+    s3, version = locked_object()
+    refused(s3.delete_object, "AccessDenied", **version)
+    assert s3.delete_objects(Bucket="locked", Delete={"Objects": [{"Key": "k", "VersionId": version["VersionId"]}]})[
+        "Errors"
+    ]
+    s3.delete_object(Bucket="locked", Key="k")
+    assert s3.get_object(**version)["Body"].read() == b"kept"
+    suspended = {"VersioningConfiguration": {"Status": "Suspended"}}
+    refused(s3.put_bucket_versioning, "InvalidBucketState", Bucket="locked", **suspended)
+
+
+@pytest.mark.usefixtures("accounts")
+def test_governance_is_bypassed_by_header_and_permission_together() -> None:
+    """ "To use this header, you must have the s3:BypassGovernanceRetention permission" (API reference, DeleteObject)."""
+    s3, version = locked_object()
+    may = allow("s3:DeleteObjectVersion", "arn:aws:s3:::locked/*")
+    without = session_of(may, service="s3")
+    refused(without.delete_object, "AccessDenied", match="BypassGovernance", **version, BypassGovernanceRetention=True)
+    refused(s3.delete_object, "AccessDenied", **version, BypassGovernanceRetention=False)
+    s3.delete_object(**version, BypassGovernanceRetention=True)
+    refused(s3.get_object, "NoSuchVersion", **version)
+
+
 @pytest.mark.usefixtures("accounts")
 def test_cloudformation_acts_on_the_callers_behalf(tmp_path: Path) -> None:
     """aws:ViaAWSService and aws:CalledVia tell a stack's requests from its caller's own ("Forward access sessions")."""

@@ -244,6 +244,32 @@ def test_role_has_all_its_settings(everything: tuple[Deployer, Stack]) -> None:
     assert [one["PolicyName"] for one in attached] == ["ReadOnlyAccess"]
 
 
+def test_a_locked_bucket_retains_what_is_put_in(everything: tuple[Deployer, Stack]) -> None:
+    """Object Lock is on with the template's default retention, versioning with it, and ACLs are off."""
+    s3 = everything[0].client("s3")
+    lock = s3.get_object_lock_configuration(Bucket="demo-locked")["ObjectLockConfiguration"]
+    assert lock["Rule"]["DefaultRetention"]["Mode"] == "GOVERNANCE"
+    assert lock["Rule"]["DefaultRetention"]["Days"] == 7
+    assert s3.get_bucket_versioning(Bucket="demo-locked")["Status"] == "Enabled"
+    (rule,) = s3.get_bucket_ownership_controls(Bucket="demo-locked")["OwnershipControls"]["Rules"]
+    assert rule == {"ObjectOwnership": "BucketOwnerEnforced"}
+
+
+def test_tables_and_workgroups_are_there_until_the_stack_goes(deployer: Deployer) -> None:
+    """A Glue table has its columns, its partition and where its data is; a deleted stack leaves no catalog."""
+    stack = deployer.stack()
+    stack.deploy(EVERYTHING, {"Protect": "false"})
+    glue, athena = deployer.client("glue"), deployer.client("athena")
+    table = glue.get_table(DatabaseName="demo", Name="lines")["Table"]
+    assert table["StorageDescriptor"]["Columns"] == [{"Name": "id", "Type": "string"}]
+    assert table["StorageDescriptor"]["Location"] == "s3://demo-locked/"
+    assert table["PartitionKeys"] == [{"Name": "date", "Type": "string"}]
+    assert "demo" in [group["Name"] for group in athena.list_work_groups()["WorkGroups"]]
+    stack.delete()
+    assert glue.get_databases()["DatabaseList"] == []
+    assert "demo" not in [group["Name"] for group in athena.list_work_groups()["WorkGroups"]]
+
+
 def test_function_runs_from_its_code_folder(everything: tuple[Deployer, Stack]) -> None:
     """A SAM function and a plain one are registered with the folder that CodeUri and Code name."""
     deployer, stack = everything

@@ -102,6 +102,10 @@ def checks(request: DataRequest, deleted_keys: tuple[str, ...] = ()) -> Iterator
     action = _action(request)
     for key in deleted_keys or (request.key,):
         yield DataCheck(action, request.bucket, key, request.access_point, context)
+        if request.headers.get("x-amz-bypass-governance-retention", "").lower() == "true":
+            # S3 API reference, DeleteObject: "To use this header, you must have the s3:BypassGovernanceRetention
+            # permission"; the same for DeleteObjects and PutObjectRetention
+            yield DataCheck("s3:BypassGovernanceRetention", request.bucket, key, request.access_point, context)
     if request.operation in ("GetObject", "HeadObject") and _is_absent(request):
         # S3 API reference, GetObject, "Permissions": only who may list learns that a key is absent; which condition
         # keys that has is not documented, and none of a listing's is taken to be there

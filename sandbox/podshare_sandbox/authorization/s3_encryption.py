@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from moto.kms.models import kms_backends
-from moto.s3.models import FakeBucket
+from moto.s3.models import FakeBucket, FakeKey
 
 from podshare_sandbox.authorization import global_keys
 from podshare_sandbox.authorization.call import Check
@@ -29,7 +29,7 @@ def checks(principal: Principal, request: DataRequest) -> Iterator[Check]:
     if bucket is None or not request.key:
         return
     if request.operation in _READING:
-        stored = bucket.keys.get(request.key)
+        stored = _version(bucket, request)
         if stored is not None and _is_kms(stored.encryption):
             encrypted = _encrypted(bucket, request.key, stored.bucket_key_enabled)
             yield from _use(principal, "Decrypt", bucket, stored.kms_key_id, encrypted)
@@ -43,6 +43,14 @@ def checks(principal: Principal, request: DataRequest) -> Iterator[Check]:
             action = "GenerateDataKey" if request.operation in _WRITING else "Decrypt"
             encrypted = _encrypted(bucket, request.key, rule.get("BucketKeyEnabled"))
             yield from _use(principal, action, bucket, key, encrypted)
+
+
+def _version(bucket: FakeBucket, request: DataRequest) -> FakeKey | None:
+    """The object that is read: of a version, if the request names one; none behind a delete marker."""
+    wanted = request.query.get("versionId")
+    versions = bucket.keys.getlist(request.key, [])
+    found = [one for one in versions if str(one.version_id) == wanted] if wanted else versions
+    return found[-1] if found and isinstance(found[-1], FakeKey) else None
 
 
 def _is_kms(algorithm: str | None) -> bool:

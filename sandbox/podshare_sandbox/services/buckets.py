@@ -4,9 +4,9 @@ Stock moto stores any bytes as a policy, for any bucket, from any account. Here 
 document against the policy grammar, the bucket's own ARNs, the principals that exist and the public access
 block. Policies of access points obey the same rules, so ``access_points`` uses the functions of this module.
 
-Sources: S3 User Guide, "Blocking public access to your Amazon S3 storage" and "Policies and permissions in
-Amazon S3"; IAM User Guide, "Grammar of the IAM JSON policy language" and "AWS JSON policy elements:
-Principal"; S3 API Reference, PutBucketPolicy and "Error responses".
+Sources: S3 User Guide, "Blocking public access to your Amazon S3 storage", "Policies and permissions in Amazon S3"
+and "Locking objects with Object Lock"; IAM User Guide, "Grammar of the IAM JSON policy language" and "AWS JSON policy
+elements: Principal"; S3 API Reference, PutBucketPolicy and "Error responses".
 """
 
 import ipaddress
@@ -561,6 +561,7 @@ def install() -> None:
     _block_public_access_of_new_buckets()
     _encrypt_every_bucket()
     _honour_expected_owner()
+    _keep_versions_of_locked_buckets()
     # botocore models few of S3's error codes, and moto warns of each that it does not
     warnings.filterwarnings("ignore", r"Exception\(S3ClientError\) with code", UserWarning)
 
@@ -600,3 +601,27 @@ def _honour_expected_owner() -> None:
 
     answer_bucket = replace(responses.S3Response, "_bucket_response", bucket_response)
     answer_key = replace(responses.S3Response, "_key_response", key_response)
+
+
+def _keep_versions_of_locked_buckets() -> None:
+    """Versioning stays on where Object Lock is, and only the header's ``true`` passes by governance mode.
+
+    S3 User Guide, "Locking objects with Object Lock", considerations: versioning cannot be suspended. S3 API Reference,
+    DeleteObject: ``x-amz-bypass-governance-retention`` is a boolean; ``authorization`` asks for its permission.
+    """
+
+    def put_versioning(backend: S3Backend, bucket_name: str, status: str) -> None:
+        if backend.get_bucket(bucket_name).object_lock_enabled and status != "Enabled":
+            message = "An Object Lock configuration is present on this bucket"
+            reason = f"{message}, so the versioning state cannot be changed."
+            raise error("InvalidBucketState", reason, HTTPStatus.CONFLICT)
+        put(backend, bucket_name, status)
+
+    def delete(
+        backend: S3Backend, bucket_name: str, key_name: str, version_id: str | None = None, bypass: Any = False
+    ) -> Any:
+        bypasses = bypass is True or str(bypass).lower() == "true"
+        return delete_any(backend, bucket_name, key_name, version_id=version_id, bypass=bypasses)
+
+    put = replace(S3Backend, "put_bucket_versioning", put_versioning)
+    delete_any = replace(S3Backend, "delete_object", delete)

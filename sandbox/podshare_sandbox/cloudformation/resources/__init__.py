@@ -1,11 +1,11 @@
 """The resource types that a stack of the sandbox may hold, one handler each."""
 
-from podshare_sandbox.cloudformation.resources import compute, identity, messaging, observability, storage
+from podshare_sandbox.cloudformation.resources import analytics, compute, identity, messaging, observability, storage
 from podshare_sandbox.cloudformation.resources.base import Physical, Properties, Resource
 
 RESOURCE_TYPES: dict[str, type[Resource]] = {
     resource.type: resource
-    for family in (compute, identity, messaging, observability, storage)
+    for family in (analytics, compute, identity, messaging, observability, storage)
     for resource in family.RESOURCES
 }
 

@@ -88,14 +88,20 @@ class Bucket(Resource):
     type = "AWS::S3::Bucket"
     name_property = "BucketName"
     name_limit = 63
-    replaced_by = frozenset({"BucketName"})
+    replaced_by = frozenset({"BucketName", "ObjectLockEnabled"})
 
     def create(self) -> Physical:
         name = self.physical_name().lower()
         # us-east-1 is the one Region that CreateBucket refuses as a constraint (S3 API reference)
         place = {} if self.stack.region == "us-east-1" else {"LocationConstraint": self.stack.region}
-        self.call("s3", "CreateBucket", Bucket=name, **({"CreateBucketConfiguration": place} if place else {}))
-        self._converge(name)
+        self.call(
+            "s3",
+            "CreateBucket",
+            Bucket=name,
+            **({"CreateBucketConfiguration": place} if place else {}),
+            **({"ObjectLockEnabledForBucket": True} if self.properties.get("ObjectLockEnabled") else {}),
+        )
+        self._converge(name, {})
         return Physical(
             name,
             {
@@ -106,13 +112,13 @@ class Bucket(Resource):
         )
 
     def update(self, physical: Physical, before: Mapping[str, Any]) -> Physical:
-        self._converge(physical.ref)
+        self._converge(physical.ref, before)
         return physical
 
     def delete(self, physical: Physical) -> None:
         self.call("s3", "DeleteBucket", Bucket=physical.ref)
 
-    def _converge(self, name: str) -> None:
+    def _converge(self, name: str, before: Mapping[str, Any]) -> None:
         # S3 blocks public access to new buckets unless told otherwise (S3 user guide, since April 2023)
         block = self.properties.get("PublicAccessBlockConfiguration") or {
             "BlockPublicAcls": True,
@@ -133,6 +139,11 @@ class Bucket(Resource):
                 Bucket=name,
                 ServerSideEncryptionConfiguration={"Rules": rules},
             )
+        if ownership := self.properties.get("OwnershipControls"):
+            self.call("s3", "PutBucketOwnershipControls", Bucket=name, OwnershipControls=ownership)
+        lock = self.properties.get("ObjectLockConfiguration")
+        if lock != before.get("ObjectLockConfiguration"):
+            self.call("s3", "PutObjectLockConfiguration", Bucket=name, ObjectLockConfiguration=lock)
 
 
 def _encryption_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
