@@ -9,6 +9,8 @@ from podshare_sandbox.traffic import ENTER_STATE, Asked
 
 OWN = frozenset({"dynamodb", "stepfunctions", "lambda", "sqs", "sns", "events", "scheduler", "logs", "cloudwatch"})
 """Services of the hub that podshare itself is made of: its tables, machines, functions and queues."""
+HISTORY = "s3:PutObject"
+"""What adds to the history of who had access: podshare puts objects nowhere else."""
 MUTATING = (
     *("Create", "Put", "Update", "Delete", "Attach", "Detach", "Associate", "Disassociate", "Tag", "Untag", "Add"),
     *("Remove", "Revoke", "Set"),
@@ -45,7 +47,7 @@ def kind_of(name: str) -> str:
         return "states"
     if service == "sts":
         return "sessions"
-    if service in OWN:
+    if service in OWN or name == HISTORY:
         return "own"
     return "writes" if is_write(name) else "reads"
 

@@ -27,6 +27,7 @@ def summary(found: Mapping[str, Any]) -> RenderableType:
         ("sweep of", escape(str(found.get("at", "—")))),
         ("teams", _counts_text(found.get("counts", {})) or "none"),
         ("accounts", _counts_text(found.get("accounts", {})) or "none"),
+        *_gaps(found.get("history", {})),
     )
     parts: list[RenderableType] = [facts(rows)]
     if reasons := found.get("reasons", []):
@@ -40,6 +41,14 @@ def summary(found: Mapping[str, Any]) -> RenderableType:
             )
         parts += [Text(), shown]
     return Group(*parts)
+
+
+def _gaps(history: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the history of who had access lacked, if it lacked anything."""
+    if not history.get("gaps"):
+        return []
+    made_up = int(history["gaps"]) - int(history["left"])
+    return [("history", f"[bold red]{history['left']} objects are missing[/], {made_up} were made up for")]
 
 
 def _counts_text(counts: Mapping[str, Any]) -> str:

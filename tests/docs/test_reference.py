@@ -131,6 +131,7 @@ def test_statuses_that_are_named_exist() -> None:
         "CONFIG_MAP",
         "API",
         "API_AND_CONFIG_MAP",
+        "GOVERNANCE",
         "NAME",
     }
     for page in (README, DEPLOY, UPGRADE, LIMITS, REGISTRY, OPERATIONS, SECURITY):
@@ -211,7 +212,7 @@ def test_the_summary_of_a_sweep_is_told() -> None:
     """The tables of a summary have its fields and its counts, and the text its limits."""
     fields, counts = OPERATIONS.tables("The sweep")[1:]
 
-    assert [code(row[0])[0] for row in fields] == ["at", "counts", "accounts", "reasons", "failed"]
+    assert [code(row[0])[0] for row in fields] == ["at", "counts", "accounts", "reasons", "failed", "history"]
     assert sorted(code(row[0])[0] for row in counts) == sorted(OUTCOMES)
     told = OPERATIONS.section("The sweep")
     for number in (f"at most {MOST_REASONS}", f"of {LONGEST_REASON} characters", f"up to {MOST_ITEMS:,} accounts"):

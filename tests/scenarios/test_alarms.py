@@ -292,6 +292,19 @@ def test_somebody_whom_no_record_lets_in(world: World) -> None:
     until(lambda: alarms.state_of("podshare-unexpected-access") == OK)
 
 
+def test_a_history_that_cannot_be_written(world: World) -> None:
+    """Objects that the bucket does not take are counted by each sweep, until one has made up for them."""
+    assert world.sweep()["history"]["left"] == 0
+    began = clock.now()
+    assert not has_fired("podshare-history-gaps", began)
+    with denied(world, "record-outcome", "s3:PutObject"), denied(world, "summarize-sweep", "s3:PutObject"):
+        world.put({**TEAM, "reason": "Trains models, unwritten"})
+        assert world.sweep()["history"]["left"] > 0
+        until(lambda: has_fired("podshare-history-gaps", began))
+    assert world.sweep()["history"]["left"] == 0
+    until(lambda: alarms.state_of("podshare-history-gaps") == OK)
+
+
 @pytest.mark.usefixtures("world")
 def test_every_alarm_has_been_fired() -> None:
     """No alarm of any stack is without a test of its fault."""

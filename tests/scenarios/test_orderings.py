@@ -39,6 +39,7 @@ SETTINGS = Settings(
     identity_center_region=REGION,
     registry="podshare-registry",
     state="podshare-state",
+    history_bucket="",
     machine="",
     lifecycle="",
     member_role_wait=3600,

@@ -48,6 +48,10 @@ UNUSED = {
         (f"podshare-apply-{kind}", "dynamodb:BatchGetItem"): "where no fresh plan is handed over (test_one_at_a_time)"
         for kind in ("cluster", "data", "identity", "kubernetes")
     },
+    **{
+        ("podshare-summarize-sweep", action): "for what the history's bucket did not take at once (test_history)"
+        for action in ("s3:PutObject", "dynamodb:DeleteItem")
+    },
     ("podshare-organization-changed", "sqs:SendMessage"): "for an event that fails again and again",
     ("podshare-organization", "organizations:ListParents"): "where Organizations returns no path of an account",
     ("podshare-nightly-sweep", "sqs:SendMessage"): "for a sweep that cannot be started",

@@ -27,6 +27,7 @@ HUB, DATA, MANAGEMENT = "111111111111", "333333333333", "999999999999"
 VISION, LANGUAGE = "222222222222", "444444444444"
 REGION = "us-west-2"
 ROOT, SCIENCE, PLATFORM = "r-pods", "ou-pods-science1", "ou-pods-platform"
+HISTORY = f"podshare-history-{HUB}-{REGION}"
 EKS_ARN = f"arn:aws:eks:{REGION}:{HUB}:cluster/hyperpod-eks"
 IMAGES, TEXT, SCANS = f"curated-images-{DATA}", f"web-text-{DATA}", f"clinical-scans-{DATA}"
 KMS_KEY = f"arn:aws:kms:{REGION}:{DATA}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -161,7 +162,8 @@ class World:
     def calls(self) -> Iterator[list[str]]:
         """The mutating calls outside of podshare's own table that are made meanwhile, as ``principal action``.
 
-        Those that an AWS service makes by itself, such as Amazon FSx at a bucket, are left out.
+        Those that an AWS service makes by itself, such as Amazon FSx at a bucket, are left out, and what is added to the
+        history of who had access.
         """
         before = len(self.sandbox.decisions)
         made: list[str] = []
@@ -169,6 +171,8 @@ class World:
         for decision in self.sandbox.decisions[before:]:
             service, _, name = decision.action.partition(":")
             if "/aws-service-role/" in decision.principal:
+                continue
+            if decision.action == "s3:PutObject" and decision.resource.startswith(f"arn:aws:s3:::{HISTORY}/"):
                 continue
             if service not in ("dynamodb", "logs", "states", "lambda", "xray", "sqs") and name.startswith(MUTATING):
                 made.append(f"{decision.principal.rpartition('/')[2]} {decision.action}")

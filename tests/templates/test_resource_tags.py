@@ -33,6 +33,7 @@ ENVIRONMENT = {
     "PODSHARE_IDENTITY_CENTER_REGION": "us-west-2",
     "PODSHARE_REGISTRY": "registry",
     "PODSHARE_STATE": "state",
+    "PODSHARE_HISTORY_BUCKET": "history",
     "PODSHARE_MACHINE": "machine",
     "PODSHARE_LIFECYCLE": "lifecycle",
     "PODSHARE_MEMBER_ROLE_WAIT": "3600",

@@ -58,7 +58,7 @@ STATE = {
     "capacity#": Rows("quotas that were let through", PLANNING, ONE_FUNCTION),
     "proof": Rows(
         "proofs, their outlines, and who spanned a cluster at first",
-        frozenset({"plan-team", "verify-team"}) | PLANNING,
+        frozenset({"plan-team", "verify-team", "record-outcome"}) | PLANNING,
         frozenset({"plan-team", "verify-team"}),
     ),
     "bucket#": Rows(
@@ -103,6 +103,12 @@ STATE = {
         example="all",
     ),
     "sweep": Rows("what the last sweep found", NOBODY, frozenset({"summarize-sweep"})),
+    "unwritten": Rows(
+        "what the history's bucket has not taken yet",
+        frozenset({"summarize-sweep"}),
+        frozenset({"record-outcome", "registry-changed"}),
+        frozenset({"summarize-sweep"}),
+    ),
     "other#": Rows("nothing that podshare knows"),
 }
 REGISTRY = WORKING_OUT | {"registry-changed", "lease-team", "read-account", "list-sweep"}

@@ -3,6 +3,7 @@
 boto3 is imported with the first row: the command imports this before it knows whether it has to ask AWS.
 """
 
+import datetime
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
@@ -18,6 +19,7 @@ LEASES = "lease"  # who reconciles a team: part team#NAME
 STATUSES = "status"  # how each team's last run ended: part team#NAME
 RECORDS = "record"  # whether a record that is no team's is acceptable: part its id
 SWEEP = "sweep"  # what the last sweep found: part summary
+UNWRITTEN = "unwritten"  # what the history's bucket has not taken yet: part an object's key
 LONGEST_PART = 1024  # bytes of a sort key (DynamoDB quotas)
 
 
@@ -45,6 +47,11 @@ def from_item(item: Mapping[str, Any]) -> Item:
     """A DynamoDB item as plain Python values."""
     deserialize = _deserializer().deserialize
     return {name: plain(deserialize(value)) for name, value in item.items()}
+
+
+def moment(seconds: Any) -> str:
+    """A moment as rows have it, by its seconds since 1970, as a stream has it."""
+    return datetime.datetime.fromtimestamp(float(plain(seconds) or 0), datetime.UTC).isoformat(timespec="seconds")
 
 
 def _numbers(value: Any) -> Any:

@@ -41,6 +41,10 @@ CONFIG = Config(
     connect_timeout=3,
     read_timeout=20,
 )
+# for what nothing waits for
+_IMPATIENT = Config(
+    user_agent="podshare", retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=1, read_timeout=2
+)
 READING = ("Get", "List", "Describe", "Head", "Query", "Scan", "BatchGet", "AssumeRole")
 _RENEW_BEFORE = datetime.timedelta(minutes=10)
 # what services answer to credentials that they do not know (query APIs, JSON APIs, S3); that a session whose role is
@@ -135,6 +139,11 @@ else:
         return _client(service, "")
 
 
+def impatient_hub_client(service: str) -> Any:
+    """As ``hub_client``, for calls that are made once, and given up after three seconds."""
+    return _client(service, "", config=_IMPATIENT)
+
+
 # ---- changes need a lease --------------------------------------------------------------------------------------
 
 _guards: list[Guard] = []
@@ -186,7 +195,7 @@ def _require_an_answer(http_response: Any, model: OperationModel, **_: Any) -> N
 
 _lock = threading.Lock()
 _session: list[boto3.Session] = []
-_clients: dict[tuple[str, str, str], Any] = {}
+_clients: dict[tuple[str, str, str, int], Any] = {}
 _assumed: dict[tuple[str, str], dict[str, Any]] = {}
 
 
@@ -195,8 +204,9 @@ def _client(
     region: str,
     credentials: dict[str, Any] | None = None,
     renew: Callable[[], dict[str, Any]] | None = None,
+    config: Config = CONFIG,
 ) -> Any:
-    name = (service, region, credentials["AccessKeyId"] if credentials else "")
+    name = (service, region, credentials["AccessKeyId"] if credentials else "", id(config))
     with _lock:  # a boto3 session is not safe for threads, its clients are
         if name not in _clients:
             if not _session:
@@ -211,7 +221,7 @@ def _client(
                 else {}
             )
             session: Any = _session[0]
-            client = session.client(service, region_name=region or None, config=CONFIG, **keys)
+            client = session.client(service, region_name=region or None, config=config, **keys)
             client.meta.events.register("after-call", _require_an_answer)
             if credentials:
                 client.meta.events.register("before-call", _ask_before_changes)

@@ -31,6 +31,7 @@ class Settings(BaseModel):
     identity_center_region: str
     registry: str
     state: str
+    history_bucket: str
     machine: str
     lifecycle: str
     member_role_wait: Annotated[int, Field(ge=0)]

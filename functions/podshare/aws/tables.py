@@ -97,11 +97,12 @@ class State:
         )
         return [from_item(item) for page in pages for item in page["Items"]]
 
-    def put(self, item_id: str, part: str, /, **attributes: Any) -> None:
-        """Write one item whole."""
+    def put(self, item_id: str, part: str, /, **attributes: Any) -> Item:
+        """Write one item whole; returns what it was before, empty if there was none."""
         self._forget(item_id, part)
         item = to_item({"id": item_id, "part": part, **attributes})
-        hub_client("dynamodb").put_item(TableName=self.table, Item=item)
+        answer = hub_client("dynamodb").put_item(TableName=self.table, Item=item, ReturnValues="ALL_OLD")
+        return from_item(answer.get("Attributes", {}))
 
     def put_once(self, item_id: str, part: str, /, **attributes: Any) -> None:
         """Write one item unless it is there."""

@@ -6,6 +6,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.handlers.environment import as_handler, logger, metrics, settings
+from podshare.reconcile.history import WRITTEN
 from podshare.reconcile.measuring import accounts_given_up, unexpected_access
 from podshare.reconcile.recording import record
 
@@ -21,5 +22,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     metrics.add_metric(name="LossesHeld", unit=MetricUnit.Count, value=losses)
     doors = unexpected_access(event.get("verification", {}))
     metrics.add_metric(name="UnexpectedAccess", unit=MetricUnit.Count, value=doors)
-    logger.info("outcome", extra={"state": outcome["state"], "summary": outcome["summary"]})
+    history = outcome.pop("history")
+    if history not in ("", WRITTEN):
+        metrics.add_metric(name="HistoryUnwritten", unit=MetricUnit.Count, value=1)
+    fields = {"state": outcome["state"], "summary": outcome["summary"], "history": history or "nothing new"}
+    logger.info("outcome", extra=fields)
     return outcome

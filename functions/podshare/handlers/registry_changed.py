@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.handlers.environment import as_handler, logger, settings
+from podshare.reconcile.history import WRITTEN, keep_versions
 from podshare.reconcile.triggers import execution, registry_changed
 
 processor = BatchProcessor(event_type=EventType.DynamoDBStreams)
@@ -26,4 +27,10 @@ def started(record: DynamoDBRecord) -> None:
 @as_handler
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """A batch of the registry's stream → the records that have to come again."""
-    return process_partial_response(event, record_handler=started, processor=processor, context=context)
+    response = process_partial_response(event, record_handler=started, processor=processor, context=context)
+    # after all of the batch, so that no reconciliation waits for it
+    again = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
+    done = [record for record in event["Records"] if record["dynamodb"]["SequenceNumber"] not in again]
+    if (history := keep_versions(settings, done)) != WRITTEN:
+        logger.warning("history", extra={"history": history, "records": len(done)})
+    return response

@@ -9,15 +9,27 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from podshare.access.access_points import described
-from podshare.access.access_report import LONGEST_TEXT, MOST_REPORTED, AccessReport, beyond, packed, refusals, unpacked
+from podshare.access.access_report import (
+    LONGEST_TEXT,
+    MOST_REPORTED,
+    AccessReport,
+    beyond,
+    digest,
+    packed,
+    refusals,
+    unpacked,
+)
 from podshare.access.doors import Door
 from podshare.access.effective_access import Access, effective_access
+from podshare.access.grants import as_dicts, grants_of
 from podshare.aws.rows import Item
 from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context
 from podshare.kinds.observation import Observation, Unreadable
 from podshare.reconcile.announcing import announce
 from podshare.reconcile.door_readers import keep_first_reading
+from podshare.reconcile.team_records import TeamRecords
+from podshare.registry.lines import lines_of
 
 ACCESS_REPORTS = "proof"  # the id of all teams' proofs, so that one query reads them and a role can be held to them
 ACCESS_REPORT_FAILED = "Proof Failed"
@@ -44,6 +56,7 @@ def watch(context: Context, desired: Mapping[Key, Resource], observed: Mapping[K
 
 def keep_access_report(
     context: Context,
+    records: TeamRecords,
     desired: Mapping[Key, Resource],
     observed: Mapping[Key, Observation],
     verification: Mapping[str, Any],
@@ -84,14 +97,28 @@ def keep_access_report(
     drift = _announced(
         context, row, report, never_granted, ({str(key) for key in desired} - going) | {door.key for door in doors}
     )
-    _keep(
-        context,
-        report,
-        {*wanted, *(set(actual) - never_granted)},
-        drift,
-        points,
-    )
-    return {**verification, "verified": verification["verified"] and report.holds, "proof": report.summary()}
+    lines = _lines(context, records, desired, report)
+    kept = {"grants": packed(lines), "access_points": points, "widened": drift or {}}
+    _keep(context, report, {*wanted, *(set(actual) - never_granted)}, kept)
+    summary = {**report.summary(), "grants": digest(lines)}
+    return {**verification, "verified": verification["verified"] and report.holds, "proof": summary}
+
+
+def _lines(
+    context: Context, records: TeamRecords, desired: Mapping[Key, Resource], report: AccessReport
+) -> dict[str, Any]:
+    """Which lines of the team's record give each access of a report, in its order, and the versions of the records."""
+    team = records.in_force
+    whys = {str(key): resource.why for key, resource in desired.items()}
+    lines = lines_of(team.model_dump(mode="json", by_alias=True)) if team else ()
+    partition = context.installation.partition
+    places = {
+        name: (f"arn:{partition}:s3:::{dataset.bucket}", dataset.prefix) for name, dataset in records.datasets.items()
+    }
+    grants = [
+        as_dicts(records.grants_by, grants_of(access, whys, lines, records.members, places)) for access in report.access
+    ]
+    return {"grants": grants, "records": [*records.versions]}
 
 
 def _others(context: Context, *, in_full: bool) -> dict[str, Mapping[str, Any]]:
@@ -155,25 +182,18 @@ def _packed(accesses: Iterable[Access]) -> str:
     return packed([access.as_dict() for access in sorted(accesses)])
 
 
-def _keep(
-    context: Context,
-    report: AccessReport,
-    granted: Iterable[Access],
-    drift: Mapping[str, Any] | None,
-    access_points: list[dict[str, str]],
-) -> None:
+def _keep(context: Context, report: AccessReport, granted: Iterable[Access], kept: Mapping[str, Any]) -> None:
     """Keep a report and its summary, unless a later reading was kept: a function may outlive its execution."""
     context.state.update(
         ACCESS_REPORTS,
         _part(context.team),
         "SET document = :document, granted = :granted, widened = :widened, read_at = :read_at, "
-        "access_points = :access_points",
+        "grants = :grants, access_points = :access_points",
         _NOT_LATER,
         document=packed(report.as_dict()),
         granted=_packed(granted),
-        widened=drift or {},
         read_at=report.read_at,
-        access_points=access_points,
+        **kept,
     )
     context.state.update(
         ACCESS_REPORTS,

@@ -313,7 +313,7 @@ def persist(settings: Settings, context: Context, gathered: Gathered, decided: D
     if gathered.is_located and not final_plan.changes:
         described_plan = {
             **described_plan,
-            "verification": keep_access_report(context, desired, observed, described_plan["verification"]),
+            "verification": keep_access_report(context, records, desired, observed, described_plan["verification"]),
         }
     return {**described_plan, **({"held": held.as_dict(records.name)} if held else {})}
 

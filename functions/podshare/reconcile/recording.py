@@ -6,9 +6,10 @@ import json
 from typing import Any
 
 from podshare.aws.lease import Hold, TeamLeases
-from podshare.aws.rows import STATUSES
+from podshare.aws.rows import STATUSES, Item
 from podshare.aws.settings import Settings
 from podshare.aws.tables import State
+from podshare.reconcile.history import is_news, keep_run, marks, run_entry
 from podshare.reconcile.outcome import Outcome, outcome, results_in
 
 FIRST_WAIT_SECONDS = 60
@@ -23,7 +24,8 @@ def record(settings: Settings, event: dict[str, Any]) -> dict[str, Any]:
     The result's ``next`` is ``done``, ``again`` (something newer was asked for, or the plan was cut off) or ``wait``
     (for something outside, or for a fault to pass).
     The status is written before the lease is given back, so that no later run's status is overwritten by this one.
-    Raises Superseded if the lease is somebody else's by now.
+    The history is written after that, so that nothing waits for it; ``history`` says what became of it, if there was
+    news. Raises Superseded if the lease is somebody else's by now.
     """
     team, plan, lease = event["team"], event.get("plan", {}), event["lease"]
     hold = Hold(team, int(lease["fence"]), int(lease["generation"]))
@@ -34,9 +36,18 @@ def record(settings: Settings, event: dict[str, Any]) -> dict[str, Any]:
     earlier = event.get("made", {})  # an execution that began before an upgrade has none
     result = outcome(plan, results, verification, _reason(event.get("error")), earlier)
     if leases.is_held(hold):
-        _write_status(state, event, result, verification)
-    released, waits = leases.release(hold), int(event.get("waits", 0))
+        marked = marks(result, plan, verification, hold.fence)
+        before = _write_status(state, event, result, verification, marked)
+        is_new = is_news(event, results, marked, before.get("history") or {})
+    else:
+        is_new = True
+    entry = run_entry(state, event, result, results, verification) if is_new else None
+    try:
+        released, waits = leases.release(hold), int(event.get("waits", 0))
+    finally:
+        history = "" if entry is None else keep_run(settings, entry)
     return {
+        "history": history,
         "team": team,
         "state": result.state.value,
         "summary": result.summary,
@@ -70,11 +81,14 @@ def _held(plan: dict[str, Any]) -> dict[str, Any] | None:
     return {name: held[name] for name in ("hash", "since", "count", "losses")} if held else None
 
 
-def _write_status(state: State, event: dict[str, Any], result: Outcome, verification: dict[str, Any]) -> None:
+def _write_status(
+    state: State, event: dict[str, Any], result: Outcome, verification: dict[str, Any], history: dict[str, Any]
+) -> Item:
+    """Write it; returns what it was before."""
     plan, part = event.get("plan", {}), f"team#{event['team']}"
     is_verified = verification.get("verified")
     verified_at = verification.get("at") if is_verified else (state.get(STATUSES, part) or {}).get("verified_at")
-    state.put(
+    return state.put(
         STATUSES,
         part,
         state=result.state.value,
@@ -91,4 +105,5 @@ def _write_status(state: State, event: dict[str, Any], result: Outcome, verifica
         resources=int(verification.get("resources", 0)),
         proof=verification.get("proof", {}).get("digest"),
         trigger=event.get("trigger", {}),
+        history=history,
     )

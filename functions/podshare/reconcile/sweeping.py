@@ -10,6 +10,7 @@ from podshare.aws.rows import LEASES, STATUSES, SWEEP, Item
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Registry, State
 from podshare.reconcile.affected_teams import all_teams
+from podshare.reconcile.history import make_up
 from podshare.reconcile.organization_accounts import ORGANIZATION, all_known_accounts, all_users, mark_listed
 from podshare.reconcile.outcome import TeamState
 from podshare.reconcile.triggers import start
@@ -108,6 +109,7 @@ def summarize(settings: Settings, sweep: Mapping[str, str], execution: str, list
         },
         "reasons": [reason for status, outcome in results for reason in _reasons(status, outcome)][:MOST_REASONS],
         "failed": _failed(missed, listed),
+        "history": make_up(settings),
     }
     State(settings.state).put(SWEEP, "summary", **summary, sweep=sweep["id"], execution=execution)
     return summary

@@ -30,6 +30,7 @@ from podshare.registry.accounts import Account, is_blocked, is_gone, is_unreacha
 from podshare.registry.enrollments import Enrolled, team_of
 from podshare.registry.expiry import Expiration
 from podshare.registry.items import block_of, clusters_of, enrolled, is_name, plain
+from podshare.registry.lines import version_of
 from podshare.registry.membership import Member, members
 from podshare.registry.parsing import parse
 from podshare.registry.problems import InvalidRecord, Problem
@@ -46,7 +47,7 @@ class TeamRecords:
     clusters of it on which nobody has access. ``datasets`` holds those that exist. ``known_facts`` is what was last
     learned of the clusters, of those that anything is known of. ``accounts`` is what is known of the
     accounts that the records name; of all accounts if members are selected. ``as_of`` is when they were read.
-    ``accepted_before`` is what the state table has as accepted last, by record.
+    ``accepted_before`` is what the state table has as accepted last, by record, ``versions`` which versions were read.
     """
 
     name: str
@@ -61,11 +62,19 @@ class TeamRecords:
     notes: tuple[str, ...]
     as_of: datetime
     accepted_before: Mapping[str, Item]
+    versions: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def in_force(self) -> Team | None:
         """What of the team's record has not ended; None if there is none, or if the team has."""
         return expiry.in_force(self.team, self.as_of) if self.team else None
+
+    @property
+    def grants_by(self) -> str:
+        """The id of the record that gives the team what it has: its own, or its enrollment's."""
+        own = enrolled(self.name)
+        ids = {version["id"] for version in self.versions}
+        return f"enrollment#{own[0]}" if own and f"team#{self.name}" not in ids else f"team#{self.name}"
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -167,8 +176,8 @@ class _Reader:
 
     def team(self, name: str) -> TeamRecords:
         enrollment = f"enrollment#{enrollment_and_account[0]}" if (enrollment_and_account := enrolled(name)) else None
-        written, team_before = self._with_accepted(filter(None, [f"team#{name}", enrollment]), [f"team#{name}"])
-        derived = self._enrolled(name, written)
+        own, team_before = self._with_accepted(filter(None, [f"team#{name}", enrollment]), [f"team#{name}"])
+        derived = self._enrolled(name, own)
         # nothing begins for an account that is blocked; what is there stays, without access
         if (
             enrollment_and_account
@@ -177,7 +186,7 @@ class _Reader:
             and self._read([block_of(enrollment_and_account[1])], [])[0]
         ):
             derived = Enrolled(None)
-        item = derived.item if derived else written.get(f"team#{name}")
+        item = derived.item if derived else own.get(f"team#{name}")
         last, suspended = _last_team(name, team_before.get(f"team#{name}"))
         asked_for = clusters_of(plain(item or {}))
         named = {*asked_for, *(last.quotas if last else ())}
@@ -213,6 +222,7 @@ class _Reader:
             notes=tuple(notes) if item else (),
             as_of=now,
             accepted_before={**team_before, **accepted_before},
+            versions=tuple(version_of(item) for item in {**own, **written}.values()),
         )
         return self._with_accounts(records)
 

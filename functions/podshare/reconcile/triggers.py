@@ -9,14 +9,14 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import code_of
-from podshare.aws.rows import LONGEST_PART, RECORDS, Item
+from podshare.aws.rows import LONGEST_PART, RECORDS, Item, moment
 from podshare.aws.sessions import hub_client
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Registry, State
 from podshare.kinds import names
 from podshare.reconcile.affected_teams import teams_of_account, teams_of_record
 from podshare.reconcile.organization_accounts import last_seen
-from podshare.registry.items import PAUSE_ID, is_name, plain
+from podshare.registry.items import PAUSE_ID, is_name
 from podshare.registry.parsing import parse
 from podshare.registry.problems import InvalidRecord
 from podshare.registry.records import Dataset
@@ -53,7 +53,7 @@ def registry_changed(settings: Settings, record: Mapping[str, Any]) -> list[str]
         "record": record_id,
         "change": record["eventName"],
         **_signature(image or {}),
-        "at": _time(change.get("ApproximateCreationDateTime")),
+        "at": moment(change.get("ApproximateCreationDateTime")),
         "id": record["eventID"],
     }
     for team in teams:
@@ -124,7 +124,7 @@ def execution_ended(settings: Settings, detail: Mapping[str, Any]) -> str | None
         "record": f"team#{team}",
         "change": detail["status"],
         "by": "",
-        "at": _time(detail.get("stopDate", 0) / 1000),
+        "at": moment(detail.get("stopDate", 0) / 1000),
         # whoever is redriven may fail once more
         "id": f"{detail['executionArn']}/{detail.get('redriveCount', 0)}",
     }
@@ -174,7 +174,3 @@ def _signature(image: Item) -> Item:
         },
         **({"version": int(version)} if re.fullmatch(r"[0-9]{1,8}", version) else {}),
     }
-
-
-def _time(seconds: Any) -> str:
-    return datetime.datetime.fromtimestamp(float(plain(seconds) or 0), datetime.UTC).isoformat(timespec="seconds")

@@ -28,7 +28,7 @@ def verify_team(settings: Settings, team: str) -> dict[str, Any]:
     known = context.inventory.keys()
     observed = observe_resources(context, desired, known, named=records.accounts, facts=records.known_facts)
     return keep_access_report(
-        context, desired, observed, verified(context, records, records.known_facts, desired, observed)
+        context, records, desired, observed, verified(context, records, records.known_facts, desired, observed)
     )
 
 
