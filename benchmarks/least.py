@@ -20,6 +20,7 @@ WRITES: Mapping[Kind, tuple[str, ...]] = {
     Kind.POD_IDENTITY_ASSOCIATION: ("eks:CreatePodIdentityAssociation",),
     # a policy cannot come with the access point
     Kind.ACCESS_POINT: ("s3control:CreateAccessPoint", "s3control:PutAccessPointPolicy"),
+    Kind.SSM_PARAMETER: ("ssm:PutParameter",),
 }
 """The calls that create one resource of a kind, in their order."""
 WRITES_OF_A_BUCKET = ("s3:PutBucketPolicy",)
@@ -29,6 +30,7 @@ READS: Mapping[Kind, tuple[str, ...]] = {
     Kind.ACCESS_ENTRY: ("eks:DescribeAccessEntry", "eks:ListAssociatedAccessPolicies"),
     Kind.POD_IDENTITY_ASSOCIATION: ("eks:DescribePodIdentityAssociation",),
     Kind.ACCESS_POINT: ("s3control:GetAccessPoint", "s3control:GetAccessPointPolicy"),
+    Kind.SSM_PARAMETER: ("ssm:GetParameter", "ssm:ListTagsForResource"),
 }
 """What no list tells of one resource of a kind."""
 READS_OF_AN_ACCOUNT = ("iam:GetAccountAuthorizationDetails",)

@@ -59,11 +59,13 @@ def _keys(tags: str) -> str:
 
 
 def _deploy_drift(sandbox: Sandbox, parameters: Mapping[str, Any]) -> None:
-    """Where IAM reports its calls in every account, and where the cluster and the data are."""
+    """Where IAM reports its calls in every account, where the cluster and the data are, and where people's are."""
     path = PROJECT / "accounts" / "drift.yaml"
     for account in (HUB, organization.DATA):
         for region in (HUB_REGION, trail.REGION_OF_IAM):
             sandbox.deploy(path, account, region, "podshare-drift", parameters)
+    for account in organization.SCIENTISTS:
+        sandbox.deploy(path, account, HUB_REGION, "podshare-drift-teams", parameters)
     sandbox.deploy_stack_set("podshare-drift", path, parameters, [_SCIENCE], trail.REGION_OF_IAM)
 
 

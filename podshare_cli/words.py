@@ -32,7 +32,7 @@ def resource(change: Mapping[str, Any]) -> str:
     kind, name = str(change["kind"]), str(change["name"])
     container = str(change.get("key", "")).split("|")[3:4]
     inside = container[0] if container else ""
-    called = kind.replace("_", " ")
+    called = kind.replace("_", " ").replace("ssm ", "SSM ")
     match kind:
         case "access_entry":  # its name is the ARN of the role that it admits
             told = f"{called} of {name.rpartition('/')[2]}"

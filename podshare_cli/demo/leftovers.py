@@ -24,6 +24,9 @@ def leftovers_of(sandbox: Sandbox, team: str, prefix: str) -> Iterator[str]:
         for role in _listed(sandbox.client("iam", account), "list_roles", "Roles", PathPrefix=f"/{prefix}/"):
             if role["RoleName"].startswith(begins):
                 yield f"role {role['RoleName']} in {account}"
+        published = f"/{prefix}/teams/{team}"
+        if sandbox.client("ssm", account).get_parameters(Names=[published])["Parameters"]:
+            yield f"SSM parameter {published} in {account}"
     eks = sandbox.client("eks", HUB)
     for arn in _listed(eks, "list_access_entries", "accessEntries", clusterName=EKS_CLUSTER):
         if f"/{begins}" in arn:

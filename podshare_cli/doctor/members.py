@@ -20,7 +20,7 @@ class Part:
 
     account: str
     needs: dict[str, set[str]] = field(default_factory=dict)
-    regions: set[str] = field(default_factory=set)  # of its clusters and buckets
+    regions: set[str] = field(default_factory=set)  # of its clusters and buckets, and of its people's clusters
 
     def need(self, parameter: str, value: str, region: str) -> None:
         """Something of a record needs ``value`` in a parameter."""
@@ -41,12 +41,13 @@ def parts(
     def of(account: str) -> Part:
         return found.setdefault(account, Part(account))
 
-    cluster_accounts = set()
+    cluster_accounts, cluster_regions = set[str](), set[str]()
     for record in clusters:
         account, region = str(record["account"]), str(record["region"])
         arn = f"arn:{partition}:eks:{region}:{account}:cluster/{record['eks_cluster']}"
         of(account).need("EksClusterArns", arn, region)
         cluster_accounts.add(account)
+        cluster_regions.add(region)
     for record in datasets:
         account, region = str(record["account"]), str(record["region"])
         of(account).need("BucketNames", str(record["bucket"]), region)
@@ -56,6 +57,7 @@ def parts(
             of(account).need("TargetRoles", "true", region)
     for account in members:
         part = of(account)
+        part.regions |= cluster_regions
         for cluster_account in cluster_accounts - {hub}:
             part.needs.setdefault("ClusterAccountIds", set()).add(cluster_account)
     return found

@@ -1,8 +1,8 @@
 """CloudTrail: what is told on EventBridge of the calls that change something.
 
-Organizations is told always (:mod:`podshare_sandbox.services.organizations.trail`); IAM, EKS, SageMaker, S3 and KMS
-once a trail is started, on the default bus of the caller's account, in the call's Region, IAM's in us-east-1. AWS takes
-some minutes for that.
+Organizations is told always (:mod:`podshare_sandbox.services.organizations.trail`); IAM, EKS, SageMaker, S3, KMS and
+Systems Manager once a trail is started, on the default bus of the caller's account, in the call's Region, IAM's in
+us-east-1. AWS takes some minutes for that.
 
 Sources: "CloudTrail record contents", "CloudTrail userIdentity element", "Events from AWS services via CloudTrail" in
 the EventBridge User Guide. That EKS' parameters are told by their names in the URL, encoded as they stood there, is
@@ -36,7 +36,7 @@ from podshare_sandbox.moto_repair import repair
 REGION_OF_IAM = "us-east-1"
 
 _READS = ("Describe", "Get", "List", "Head", "Simulate", "Generate", "Encrypt", "Decrypt", "ReEncrypt")
-_SERVICES = ("iam", "eks", "sagemaker", "s3control", "kms")
+_SERVICES = ("iam", "eks", "sagemaker", "s3control", "kms", "ssm")
 _BUCKET_CALLS = {
     "PutBucketPolicy": "PutBucketPolicy",
     "DeleteBucketPolicy": "DeleteBucketPolicy",

@@ -12,11 +12,11 @@ from botocore.exceptions import ClientError
 from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
 from tests.docs.pages import ROOT, Page
-from tests.scenarios.world import CLUSTER, DATASETS, HUB, VISION, World
+from tests.scenarios.world import CLUSTER, DATASETS, HUB, REGION, VISION, World
 
 PAGE = Page(ROOT / "docs" / "adding-a-kind.md")
 COPIED = ("template.yaml", "functions", "statemachines", "accounts", "pyproject.toml")
-NAME = "/podshare/main/vision"
+TOPIC = f"arn:aws:sns:{REGION}:{HUB}:podshare-main-vision"
 
 
 def apply(project: Path, diff: str) -> None:
@@ -61,23 +61,26 @@ def world(project: Path) -> Iterator[World]:
 def test_the_kind_is_written_as_the_others_are(project: Path) -> None:
     """What is printed keeps the project's rules of style."""
     for rules in (["check"], ["format", "--check"]):
-        command = [Path(sys.executable).with_name("ruff"), *rules, "functions/podshare/kinds/ssm_parameter"]
+        command = [Path(sys.executable).with_name("ruff"), *rules, "functions/podshare/kinds/sns_topic"]
         result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)  # noqa: S603  # our own tool
         assert result.returncode == 0, result.stdout
 
 
 def test_the_kind_is_made_mended_and_removed(world: World) -> None:
-    """A team gets its parameter, a change by hand is taken back, and it goes with the team."""
-    ssm = world.sandbox.client("ssm", HUB)
+    """A team gets its topic, a change by hand is taken back, and it goes with the team."""
+    sns = world.sandbox.client("sns", HUB)
+
+    def display_name() -> str:
+        return str(sns.get_topic_attributes(TopicArn=TOPIC)["Attributes"]["DisplayName"])
 
     assert world.put_team("vision", members=[{"account": VISION}])["state"] == "READY"
-    assert ssm.get_parameter(Name=NAME)["Parameter"]["Value"] == "hyperpod-ns-vision"
+    assert display_name() == "hyperpod-ns-vision"
 
-    ssm.put_parameter(Name=NAME, Value="hyperpod-ns-language", Overwrite=True)
+    sns.set_topic_attributes(TopicArn=TOPIC, AttributeName="DisplayName", AttributeValue="language")
     assert world.reconcile("vision")["state"] == "READY"
-    assert ssm.get_parameter(Name=NAME)["Parameter"]["Value"] == "hyperpod-ns-vision"
+    assert display_name() == "hyperpod-ns-vision"
 
     world.delete("team#vision")
-    with pytest.raises(ClientError, match="ParameterNotFound"):
-        ssm.get_parameter(Name=NAME)
+    with pytest.raises(ClientError, match="NotFound"):
+        display_name()
     assert world.leftovers() == []

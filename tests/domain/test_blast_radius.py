@@ -222,6 +222,7 @@ def test_what_is_held_back_changes_what_it_shares_in_no_lane() -> None:
         (Kind.ROLE, "data-scientist"),
         (Kind.ACCESS_POINT, ""),
         (Kind.BUCKET_DELEGATION, ""),
+        (Kind.SSM_PARAMETER, ""),
     }
     assert rest.allocate == rest.grant
 

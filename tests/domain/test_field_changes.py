@@ -80,7 +80,7 @@ def test_only_resources_that_stay_have_changed_fields() -> None:
         for team in (a_team(), a_team(members=[{"account": "222222222222"}], access="view"))
     )
     changes = changed_resources([*before, *after], after, before)
-    assert {key.partition("|")[0] for key, fields in changes.items() if fields} == {"access_entry"}
+    assert {key.partition("|")[0] for key, fields in changes.items() if fields} == {"access_entry", "ssm_parameter"}
     gone = [key for key in before if key.kind is Kind.ACCESS_ENTRY and key not in after]
     assert len(gone) == 1
     assert str(gone[0]) not in changes

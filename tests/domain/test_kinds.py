@@ -28,6 +28,7 @@ from podshare.kinds.role.shape import Role
 from podshare.kinds.role_attachment.shape import RoleAttachment
 from podshare.kinds.service_account.shape import ServiceAccount
 from podshare.kinds.shapes import SHAPES
+from podshare.kinds.ssm_parameter.shape import SsmParameter
 from podshare.kinds.table import KINDS, KindModule
 from podshare.policy import policies
 from podshare.policy.rbac import KubernetesRule
@@ -137,6 +138,8 @@ INTERSECTIONS: list[tuple[str, Any, Any, Any]] = [
     ("a service account", ServiceAccount(**OWN), ServiceAccount(key=KEY), ServiceAccount(**OWN)),
     ("a namespace", Namespace(**OWN), Namespace(key=KEY), Namespace(**OWN)),
     ("a namespace that is vacating", Namespace(**OWN, vacating=True), Namespace(**OWN), None),
+    ("a parameter, which gives nothing", SsmParameter(**OWN, value={"team": "a"}), SsmParameter(**OWN, value={"team": "b"}), SsmParameter(**OWN, value={"team": "a"})),
+    ("a parameter of another type", SsmParameter(**OWN, value={}, type="SecureString"), SsmParameter(**OWN, value={}), None),
     ("an attachment as it is", RoleAttachment(**OWN, policy_arn="p"), RoleAttachment(**OWN, policy_arn="p"), RoleAttachment(**OWN, policy_arn="p")),
     ("an attachment of another policy", RoleAttachment(**OWN, policy_arn="p"), RoleAttachment(**OWN, policy_arn="q"), None),
     ("a grant for others", KmsGrant(**OWN, grantees=frozenset("a"), operations=frozenset("d")), KmsGrant(**OWN, grantees=frozenset("b"), operations=frozenset("d")), None),
@@ -239,7 +242,7 @@ def test_facts_are_plain_json_in_one_order() -> None:
     assert role.facts() == {"tags": {"podshare:team": "vision"}, "rules": [rule]}
     assert BINDING.facts()["subjects"] == ["Group g", "Group h"]
     assert [*replace(ROLE, tags={"b": "1", "a": "2"}).facts()["tags"]] == ["a", "b"]
-    assert {"revoked_trust", "buckets", "why", "needs", "cluster", "identity", "key"} == {
+    assert {"revoked_trust", "buckets", "why", "needs", "mentions", "cluster", "identity", "key"} == {
         one.name for one in fields(ROLE)
     } - {*ROLE.facts()}
 

@@ -70,6 +70,14 @@ def tags_of(world: World, key: Key) -> tuple[Tags, Callable[[Tags], Any], Callab
                 lambda tags: fsx.tag_resource(ResourceARN=link["ResourceARN"], Tags=as_list(tags)),
                 lambda names: fsx.untag_resource(ResourceARN=link["ResourceARN"], TagKeys=names),
             )
+        case Kind.SSM_PARAMETER:
+            ssm = client("ssm", key.account)
+            named: Item = {"ResourceType": "Parameter", "ResourceId": key.name}
+            return (
+                of_list(ssm.list_tags_for_resource(**named)["TagList"]),
+                lambda tags: ssm.add_tags_to_resource(**named, Tags=as_list(tags)),
+                lambda names: ssm.remove_tags_from_resource(**named, TagKeys=names),
+            )
         case _:
             sagemaker = client("sagemaker", key.account)
             quotas = sagemaker.list_compute_quotas()["ComputeQuotaSummaries"]

@@ -19,7 +19,7 @@ MOST = {
     ADDING: {"reads": 150, "own": 60, "states": 20, "events": 76},
     REVOKING_ALL: {"reads": 215, "own": 165, "states": 58, "events": 240},
 }
-WRITES_OF_A_MEMBER = 7  # two roles with a policy each, an entry with two access policies
+WRITES_OF_A_MEMBER = 8  # two roles with a policy each, an entry with two access policies, a parameter
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ KINDS = (
     "quota changed",
     "scheduler changed",
     "grant of a key revoked",
+    "parameter changed",
 )
 LONG = "a-team-with-a-name-of-its-own"
 

@@ -110,12 +110,15 @@ def test_other_accounts_do_not_notice(world: World) -> None:
 
 @pytest.mark.parametrize("way", ["suspend", "close", "remove", "leave"])
 def test_what_cannot_be_cleaned_is_listed(world: World, departures: dict[str, Departure], way: str) -> None:
-    """The scientist role in an account that has gone is told as left behind, and no execution waits for it."""
+    """What lies in an account that has gone is told as left behind, and no execution waits for it."""
     team = departures[way].team
     account = team.removeprefix("science-")
-    (left,) = world.status(team)["left_behind"]
-    assert f"role podshare-{team}-scientist in account {account} is orphaned" in left["what"]
-    assert left["account"] == account
+    left = world.status(team)["left_behind"]
+    names = (f"role podshare-{team}-scientist", f"ssm parameter /podshare/teams/{team}")
+    assert [one["what"].partition(" is orphaned")[0] for one in left] == [
+        f"{name} in account {account}" for name in names
+    ]
+    assert {one["account"] for one in left} == {account}
     states = {"suspend": "SUSPENDED", "close": "CLOSED", "remove": "DEPARTED", "leave": "DEPARTED"}
     assert world.state("organization", f"account#{account}")["state"] == states[way]
 

@@ -242,6 +242,7 @@ def tampered_link(world: World) -> None:
     kubernetes.api_of(EKS_ARN).delete("PersistentVolumeClaim", "hyperpod-ns-vision", "crawl")
 
 
+PARAMETER = "/podshare/teams/vision"
 ADMIN_ACCESS = "arn:aws:iam::aws:policy/AdministratorAccess"
 CLUSTER_ADMIN = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
 TRAINING = "arn:aws:eks::aws:cluster-access-policy/AmazonSagemakerHyperpodTrainingPolicy"
@@ -272,6 +273,9 @@ TAMPERING: dict[str, Callable[[World], object]] = {
     "access point policy removed": lambda w: w.sandbox.client("s3control", DATA).delete_access_point_policy(AccountId=DATA, Name=w.access_point("vision", "imagenet").rpartition("/")[2]),
     "access point deleted": lambda w: w.sandbox.client("s3control", DATA).delete_access_point(AccountId=DATA, Name=w.access_point("vision", "imagenet").rpartition("/")[2]),
     "tag of an access point changed": lambda w: w.sandbox.client("s3control", DATA).tag_resource(AccountId=DATA, ResourceArn=w.access_point("vision", "imagenet"), Tags=[{"Key": "podshare:owner", "Value": "x"}, {"Key": "podshare:extra", "Value": "y"}]),
+    "parameter changed": lambda w: w.sandbox.client("ssm", VISION).put_parameter(Name=PARAMETER, Value='{"team": "language"}', Overwrite=True),
+    "parameter deleted": lambda w: w.sandbox.client("ssm", VISION).delete_parameter(Name=PARAMETER),
+    "tag of a parameter changed": lambda w: w.sandbox.client("ssm", VISION).add_tags_to_resource(ResourceType="Parameter", ResourceId=PARAMETER, Tags=[{"Key": "podshare:owner", "Value": "x"}, {"Key": "podshare:extra", "Value": "y"}]),
     "our bucket statement removed": no_statement,
     "our bucket statement altered": other_statement,
     "bucket policy removed": lambda w: w.sandbox.client("s3", DATA).delete_bucket_policy(Bucket=IMAGES),
@@ -324,6 +328,7 @@ TOUCHED = {
         *("access point policy widened", "access point policy removed", "access point deleted"),
         "tag of an access point changed",
     ),
+    ("ssm_parameter", ""): ("parameter changed", "parameter deleted", "tag of a parameter changed"),
     ("bucket_delegation", ""): (
         *("our bucket statement removed", "our bucket statement altered", "bucket policy removed"),
     ),

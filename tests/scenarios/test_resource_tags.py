@@ -23,6 +23,7 @@ TAGGABLE = [
     "s3:CreateAccessPoint",
     "sagemaker:CreateClusterSchedulerConfig",
     "sagemaker:CreateComputeQuota",
+    "ssm:PutParameter",
 ]
 MANDATORY = {
     "Effect": "Deny",
@@ -73,7 +74,10 @@ def tags_of_all(world: World) -> dict[str, dict[str, str]]:
     """The tags of everything that AWS can tag and podshare has made, by what it is."""
     found: dict[str, dict[str, str]] = {}
     for account in (HUB, VISION, DATA):
-        iam = world.sandbox.client("iam", account)
+        iam, ssm = world.sandbox.client("iam", account), world.sandbox.client("ssm", account)
+        for parameter in ssm.get_parameters_by_path(Path="/podshare/teams")["Parameters"]:
+            listed = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=parameter["Name"])
+            found[f"parameter {account} {parameter['Name']}"] = pairs(listed["TagList"])
         for role in iam.list_roles(PathPrefix="/podshare/")["Roles"]:
             found[f"role {role['RoleName']}"] = pairs(iam.list_role_tags(RoleName=role["RoleName"])["Tags"])
     eks, cluster = world.sandbox.client("eks"), {"clusterName": "hyperpod-eks"}
@@ -131,7 +135,7 @@ def test_with_the_tags_the_team_works(world: World) -> None:
     assert world.works("vision", VISION)
     tags = tags_of_all(world)
     assert {name.split()[0] for name in tags} == {
-        *("access", "association", "entry", "link", "quota", "role", "scheduler"),
+        *("access", "association", "entry", "link", "parameter", "quota", "role", "scheduler"),
     }
     assert [own(found) for found in tags.values()] == [{"CostCenter": "42", "Owner": "ml-platform"}] * len(tags)
     assert all(found["podshare:managed-by"] == f"podshare@{HUB}" for found in tags.values())

@@ -378,6 +378,8 @@ class World:
             for role in others:
                 attached = iam.list_attached_role_policies(RoleName=role["RoleName"])["AttachedPolicies"]
                 found += [f"{role['Arn']} {one['PolicyName']}" for one in attached if "podshare" in one["PolicyName"]]
+            published = self.sandbox.client("ssm", account).get_parameters_by_path(Path="/podshare/teams")
+            found += [f"{account} {parameter['Name']}" for parameter in published["Parameters"]]
         eks = self.sandbox.client("eks", HUB)
         entries = eks.list_access_entries(clusterName="hyperpod-eks")["accessEntries"]
         found += [arn for arn in entries if ":role/podshare/" in arn]

@@ -15,6 +15,7 @@ from typing import Any
 from moto.dynamodb.models import dynamodb_backends
 from moto.iam.models import iam_backends
 from moto.scheduler.models import scheduler_backends
+from moto.ssm.models import ssm_backends
 
 from podshare.aws.rows import from_item
 from podshare.kinds.hardening import LABELS
@@ -99,7 +100,7 @@ def look(others: Collection[str] | None = None) -> Reality:
     """Everything in all accounts as it is now; ``others`` are the keys of what others made, by default of everything."""
     owned: dict[str, Facts] = {}
     foreign: dict[str, Facts] = {}
-    found = (*_roles(), *_clusters(), *_quotas(), *_scheduler(), *_schedules(), *_data(), *_links())
+    found = (*_roles(), *_clusters(), *_quotas(), *_scheduler(), *_schedules(), *_data(), *_links(), *_parameters())
     for key, facts in found:
         (foreign if others is None or key in others else owned)[key] = facts
     return Reality(owned, foreign)
@@ -255,6 +256,22 @@ def _links() -> Iterator[Found]:
     for one in fsx.associations(HUB, REGION):
         facts = {"repository": one.repository, "imports": one.imports, "exports": one.exports, "tags": dict(one.tags)}
         yield f"data_repository_association|{HUB}|{REGION}|{one.file_system}|{one.path}", facts
+
+
+def _parameters() -> Iterator[Found]:
+    """What people read of their teams; an alias, which no two sandboxes have in common, by whether it is the right one."""
+    aliases = {point.alias for point in access_points._all_access_points()}
+    for account in (HUB, VISION, LANGUAGE, DATA, COMPUTE):
+        backend: Any = ssm_backends[account][REGION]
+        for name, versions in list(backend._parameters.items()):
+            if not name.startswith("/podshare/teams/"):
+                continue
+            value = json.loads(portable(versions[-1].value))
+            for cluster in value.get("clusters", ()):
+                for dataset in cluster["datasets"].values():
+                    dataset["alias"] = dataset.get("alias") in aliases
+            tags = backend.list_tags_for_resource(resource_type="Parameter", resource_id=name)
+            yield f"ssm_parameter|{account}|{REGION}||{name}", {"value": value, "tags": dict(tags)}
 
 
 # ---- what it gives ---------------------------------------------------------------------------------------------

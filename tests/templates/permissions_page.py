@@ -81,6 +81,8 @@ WILDCARDS = {
     "arn:aws:sagemaker:*:ACCOUNT:cluster-scheduler-config/*": _TAGGED,
     "arn:aws:sagemaker:*:ACCOUNT:compute-quota/*": _TAGGED,
     "arn:aws:scheduler:REGION:ACCOUNT:schedule/default/podshare-team-*": "the schedule of a team, by the team's name",
+    "arn:aws:ssm:*:ACCOUNT:parameter/podshare/teams*": "what is published of the account's teams, and their path",
+    "arn:aws:ssm:*:ACCOUNT:parameter/podshare/teams/*": "what is published of teams, in the Regions of their clusters",
     "arn:aws:states:REGION:ACCOUNT:execution:podshare-account-lifecycle:*": _RUN,
     "arn:aws:states:REGION:ACCOUNT:execution:podshare-reconcile-team:*": _RUN,
     "arn:aws:states:REGION:ACCOUNT:execution:podshare-sweep-teams/*": _RUN,

@@ -682,7 +682,7 @@ def known_tags(sandbox: Sandbox, work: str) -> dict[str, Any]:
 
 def test_every_role_that_tags_keeps_to_known_tags(sandbox: Sandbox) -> None:
     """Whatever tags or untags is denied for all other keys, on every resource, in each role that may do it."""
-    tags = re.compile(r"^(?!sts:)\w+:((Tag|Untag)\w+|AddTags|DeleteTags)$")
+    tags = re.compile(r"^(?!sts:)\w+:((Tag|Untag)\w+|(Add|Remove|Delete)Tags\w*)$")
     for work, account in TAGGING.items():
         statement = known_tags(sandbox, work)
         held = {
@@ -942,8 +942,8 @@ def test_the_hubs_bus_admits_the_management_account_alone(sandbox: Sandbox) -> N
     assert [(event["account"], event["source"]) for event in arrived] == [(MANAGEMENT, "aws.organizations")]
 
 
-def test_the_bus_for_calls_admits_the_forwarding_role_and_five_sources(sandbox: Sandbox) -> None:
-    """The member stack's role for it may report calls to the five services, no other role and no other event."""
+def test_the_bus_for_calls_admits_the_forwarding_role_and_six_sources(sandbox: Sandbox) -> None:
+    """The member stack's role for it may report calls to the six services, no other role and no other event."""
     bus = f"arn:aws:events:{HUB_REGION}:{HUB}:event-bus/podshare-drift"
     url = queue_behind(sandbox, "podshare-drift")
     iam = sandbox.client("iam", SCIENTIST)
@@ -954,7 +954,16 @@ def test_the_bus_for_calls_admits_the_forwarding_role_and_five_sources(sandbox: 
     for name, role in (("podshare-drift-all", own), ("everything", other["Role"]["Arn"])):
         abroad.put_rule(Name=name, EventPattern=ANY_EVENT)
         abroad.put_targets(Rule=name, Targets=[{"Id": "hub", "Arn": bus, "RoleArn": role}])
-    for source in ("aws.iam", "aws.eks", "aws.sagemaker", "aws.s3", "aws.kms", "aws.health", "aws.organizations"):
+    for source in (
+        "aws.iam",
+        "aws.eks",
+        "aws.sagemaker",
+        "aws.s3",
+        "aws.kms",
+        "aws.ssm",
+        "aws.health",
+        "aws.organizations",
+    ):
         detail = {"eventName": "Unheard", "eventID": source}
         event = {"source": source, "detail-type": "AWS API Call via CloudTrail", "detail": detail}
         delivery.put_event(SCIENTIST, "us-east-1", event)
@@ -965,7 +974,14 @@ def test_the_bus_for_calls_admits_the_forwarding_role_and_five_sources(sandbox: 
     messages = sandbox.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
     arrived = [json.loads(message["Body"]) for message in messages]
     assert {event["account"] for event in arrived} == {SCIENTIST}
-    assert sorted(event["source"] for event in arrived) == ["aws.eks", "aws.iam", "aws.kms", "aws.s3", "aws.sagemaker"]
+    assert sorted(event["source"] for event in arrived) == [
+        "aws.eks",
+        "aws.iam",
+        "aws.kms",
+        "aws.s3",
+        "aws.sagemaker",
+        "aws.ssm",
+    ]
 
 
 def test_a_boundary_keeps_the_hubs_principals_off_the_bus_for_calls(sandbox: Sandbox) -> None:

@@ -198,7 +198,7 @@ def ways_in(resources: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield schedule["Target"]["DeadLetterConfig"]["Arn"]
 
 
-@pytest.mark.parametrize(("stack", "ways"), [("hub", 8), ("management", len(EVENTS)), ("drift", 5)])
+@pytest.mark.parametrize(("stack", "ways"), [("hub", 8), ("management", len(EVENTS)), ("drift", 6)])
 def test_nothing_is_lost_silently(request: pytest.FixtureRequest, stack: str, ways: int) -> None:
     """Every queue is encrypted and has an alarm, and every way into podshare ends in one when all retries fail."""
     resources: dict[str, Any] = request.getfixturevalue(stack)
@@ -247,12 +247,12 @@ def test_each_event_has_a_rule_by_its_name(management: dict[str, Any]) -> None:
         assert target["RoleArn"] == {"Fn::GetAtt": ["ForwardEventsRole", "Arn"]}
 
 
-def test_calls_of_five_services_are_told_to_the_hub(hub: dict[str, Any], drift: dict[str, Any]) -> None:
+def test_calls_of_six_services_are_told_to_the_hub(hub: dict[str, Any], drift: dict[str, Any]) -> None:
     """A rule for each service, to the hub's bus for them, by names that change something; IAM's where it tells."""
     rules = of_type(drift, "AWS::Events::Rule")
     sources = [rule["EventPattern"]["source"][0] for rule in rules.values()]
 
-    assert sources == ["aws.iam", "aws.eks", "aws.sagemaker", "aws.s3", "aws.kms"]
+    assert sources == ["aws.iam", "aws.eks", "aws.sagemaker", "aws.s3", "aws.kms", "aws.ssm"]
     assert drift["IamCalls"]["Condition"] == "HasCallsOfIam"
     for rule in rules.values():
         pattern = rule["EventPattern"]

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     CLUSTER_SCHEDULER_CONFIG = "cluster_scheduler_config"
     ROLE = "role"
     ROLE_ATTACHMENT = "role_attachment"
+    SSM_PARAMETER = "ssm_parameter"
     ACCESS_ENTRY = "access_entry"
     NAMESPACE = "namespace"
     SERVICE_ACCOUNT = "service_account"
@@ -92,15 +93,17 @@ class Key:
 class Resource:
     """One resource that podshare owns.
 
-    ``why`` names for an auditor what wants it, ``needs`` what must be there before it, ``cluster`` for which of the
-    team's clusters alone it is, empty where for all, ``identity`` what AWS or Kubernetes calls this very resource and
-    no other that takes its name later; none of them is part of what is compared.
+    ``why`` names for an auditor what wants it, ``needs`` what must be there before it, ``mentions`` whose identity it
+    contains: it is written after these, but needs none. ``cluster`` says for which of the team's clusters alone it is,
+    empty where for all, ``identity`` what AWS or Kubernetes calls this very resource and no other that takes its name
+    later; none of them is part of what is compared.
     """
 
     key: Key
     tags: Mapping[str, str] = field(default_factory=dict)
     why: str = field(default="", compare=False)
     needs: frozenset[Key] = field(default=frozenset(), compare=False)
+    mentions: frozenset[Key] = field(default=frozenset(), compare=False)
     cluster: str = field(default="", compare=False)
     identity: str = field(default="", compare=False)
 

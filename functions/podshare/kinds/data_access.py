@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from podshare.kinds import names
+from podshare.kinds.base import Key, Kind
 from podshare.kinds.team_on_cluster import TeamOnCluster
 from podshare.policy import policies
 from podshare.registry.records import Dataset, DatasetAccess, DatasetGrant
@@ -41,6 +42,11 @@ def access_point_name(on: TeamOnCluster, dataset: Dataset) -> str:
     """The name of the team's access point for the dataset."""
     place = f"{dataset.account}/{dataset.region}"
     return names.access_point(on.installation, on.team.name, on.eks_arn, place, dataset.name)
+
+
+def access_point_key(on: TeamOnCluster, dataset: Dataset) -> Key:
+    """The key of the team's access point for the dataset."""
+    return Key(Kind.ACCESS_POINT, dataset.account, dataset.region, "", access_point_name(on, dataset))
 
 
 def access_point_arn(on: TeamOnCluster, dataset: Dataset) -> str:

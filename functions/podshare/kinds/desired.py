@@ -22,6 +22,7 @@ from podshare.kinds.role.shape import Role, cluster_access_role, data_access_rol
 from podshare.kinds.role_attachment.shape import role_attachment
 from podshare.kinds.service_account.shape import service_account
 from podshare.kinds.shapes import DESIRED, is_by_hand
+from podshare.kinds.ssm_parameter.shape import SsmParameter, fitting, joined, team_parameter
 from podshare.kinds.team_on_cluster import ALL_MEMBERS, CLUSTER_TAG, TeamOnCluster, tag_value
 from podshare.policy import policies
 from podshare.registry.accounts import Account, is_gone, is_unreachable
@@ -62,7 +63,10 @@ def desired(
             for resource in _on_one_cluster(on):
                 if not is_by_hand(cluster, resource.key):
                     resources[resource.key] = _shared(resources.get(resource.key), resource)
-    return resources
+    return {
+        key: fitting(resource) if isinstance(resource, SsmParameter) else resource
+        for key, resource in resources.items()
+    }
 
 
 def by_hand(
@@ -104,10 +108,9 @@ def _shared(other: Resource | None, resource: Resource) -> Resource:
     if other is None:
         return resource
     if isinstance(other, Role) and isinstance(resource, Role):
-        statements = {
-            name: [*policies.statements(other.policies[name]), *policies.statements(policy)]
-            for name, policy in resource.policies.items()
-        }
+        statements = {name: policies.statements(other.policies[name]) for name in resource.policies}
+        for name, policy in resource.policies.items():
+            statements[name] += [allowed for allowed in policies.statements(policy) if allowed not in statements[name]]
         clusters = tag_value(f"{other.tags[CLUSTER_TAG]} {resource.tags[CLUSTER_TAG]}")
         return replace(
             other,
@@ -115,6 +118,9 @@ def _shared(other: Resource | None, resource: Resource) -> Resource:
             tags={**other.tags, CLUSTER_TAG: clusters},
             cluster="",
         )
+    if isinstance(other, SsmParameter) and isinstance(resource, SsmParameter):
+        cluster = other.cluster if other.cluster == resource.cluster else ""
+        return replace(joined(other, resource), cluster=cluster)
     return replace(other, cluster="")
 
 
@@ -133,6 +139,7 @@ def _members(on: TeamOnCluster) -> Iterator[Resource]:
                 yield role_attachment(on, member, member.existing_role)
             elif not member.permission_set:
                 yield scientist_role(on, member, access_role)
+            yield team_parameter(on, member, access_role.key)
 
 
 def _sharing_a_role(on: TeamOnCluster) -> Iterator[tuple[str, tuple[Member, ...]]]:

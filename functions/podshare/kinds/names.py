@@ -45,6 +45,11 @@ def compute_quota(installation: Installation, team: str) -> str:
     return f"{installation.prefix}-{team}"
 
 
+def team_parameter(installation: Installation, team: str) -> str:
+    """The SSM parameter by which a team's people find it, in each of their accounts."""
+    return f"/{installation.prefix}/teams/{team}"
+
+
 def schedule(installation: Installation, team: str) -> str:
     """The schedule of the moment at which something of a team ends next (at most 64 characters)."""
     return f"{installation.prefix}-team-{team}"

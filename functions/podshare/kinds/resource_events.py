@@ -6,7 +6,7 @@ the last field, and one team too many does no harm.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -20,7 +20,16 @@ NAMESPACE = "hyperpod-ns-"  # SageMaker names a team's namespace so
 # lower case without separators; documents that are passed along, such as policies, name others too and are left out
 _NAMING = frozenset(
     {"name", "rolename", "rolearn", "principalarn", "namespace", "teamname", "bucketname", "resourcearn"}
-    | {"accesspointname", "accesspointarn", "computequotaid", "computequotaarn", "clustername", "associationid"}
+    | {
+        "names",
+        "resourceid",
+        "accesspointname",
+        "accesspointarn",
+        "computequotaid",
+        "computequotaarn",
+        "clustername",
+        "associationid",
+    }
 )
 _DOCUMENTS = ("policy", "document", "config")
 _ACCESS_POINT = re.compile(r"(.+)-[0-9a-f]{12}")
@@ -72,7 +81,7 @@ def touched(event: Mapping[str, Any], installation: Installation) -> Touched:
     candidate = Touched(
         account=str(detail.get("recipientAccountId") or event.get("account", "")),
         region=str(detail.get("awsRegion") or event.get("region", "")),
-        teams=frozenset(_teams(source, words, ours)),
+        teams=frozenset(_teams(installation, source, [text for _, text in leaves], words, ours)),
         stems=frozenset(match[1] for _, word in ours if source == "s3" and (match := _ACCESS_POINT.fullmatch(word))),
         buckets=frozenset(text for key, text in leaves if key == "bucketname"),
         quotas=frozenset(
@@ -106,12 +115,22 @@ def is_own_caller(detail: Mapping[str, Any], installation: Installation) -> bool
     }
 
 
-def _teams(source: str, words: list[tuple[str, str]], ours: list[tuple[str, str]]) -> Iterator[str]:
+def _teams(
+    installation: Installation,
+    source: str,
+    texts: Iterable[str],
+    words: list[tuple[str, str]],
+    ours: list[tuple[str, str]],
+) -> Iterator[str]:
     for key, word in words:
         if word.startswith(NAMESPACE):
             yield word.removeprefix(NAMESPACE)
         elif key == "teamname":
             yield word
+    for text in texts if source == "ssm" else ():
+        _, published, team = text.rpartition(names.team_parameter(installation, ""))
+        if published:
+            yield team
     for key, word in ours:
         if source == "sagemaker" and key == "name":
             yield word

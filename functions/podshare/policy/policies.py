@@ -132,6 +132,12 @@ def may_assume(role_arn: str, actions: Iterable[str] = ASSUME) -> Document:
     return document({"Effect": "Allow", "Action": sorted(actions), "Resource": role_arn})
 
 
+def may_read_parameter(installation: Installation, account: str, region: str, name: str) -> Statement:
+    """A statement that allows to read exactly one SSM parameter."""
+    arn = f"arn:{installation.partition}:ssm:{region}:{account}:parameter{name}"
+    return {"Effect": "Allow", "Action": "ssm:GetParameter", "Resource": arn}
+
+
 def may_describe_cluster(eks_arn: str, hyperpod_arn: str, role_arn: str) -> Document:
     """Allow what a scientist's tools ask before they talk to Kubernetes; never ssm:StartSession (a node's shell).
 

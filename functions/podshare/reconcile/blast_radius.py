@@ -13,6 +13,7 @@ from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.bucket_delegation.shape import BucketDelegation
 from podshare.kinds.observation import Observation
 from podshare.kinds.role.shape import Role
+from podshare.kinds.ssm_parameter.shape import SsmParameter
 from podshare.reconcile.plan import Action, Chain, Change, Plan
 from podshare.registry.accounts import Account, is_gone
 from podshare.registry.items import enrolled
@@ -94,7 +95,7 @@ def _serves_others(resource: Resource) -> bool:
     """Whether a resource holds the share of another in what that one gives: a grant's part of a role's policies."""
     if isinstance(resource, Role):
         return resource.purpose != "cluster-access"
-    return isinstance(resource, AccessPoint | BucketDelegation)
+    return isinstance(resource, AccessPoint | BucketDelegation | SsmParameter)
 
 
 def cause(

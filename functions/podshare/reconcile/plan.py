@@ -6,7 +6,7 @@ wait for each other. A dry run shows this very plan, unexecuted.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import zip_longest
@@ -151,6 +151,8 @@ def plan(
         for key, resource in desired.items()
         if key not in withheld and (change := _adding(resource, observed.get(key)))
     ]
+    made = {change.key for change in adding if change.action is Action.CREATE}
+    adding += _mentioning(desired, observed, made, withheld)
     fitting = _fitting([*(change for _, change in revoking), *adding])
     kept_revoking, kept_adding = revoking[:fitting], adding[: max(0, fitting - len(revoking))]
     chains = _chains(kept_adding, desired)
@@ -263,6 +265,20 @@ def _adding(desired: Resource, observed: Observation) -> Change | None:
     return None
 
 
+def _mentioning(
+    desired: Mapping[Key, Resource],
+    observed: Mapping[Key, Observation],
+    made: Collection[Key],
+    withheld: Collection[Key],
+) -> Iterator[Change]:
+    """What contains the identity of a resource that is made now: it is written again, although it is as desired."""
+    for key, resource in desired.items():
+        observation = observed.get(key)
+        is_there = isinstance(observation, Resource) and same(observation, resource)
+        if is_there and key not in withheld and not resource.mentions.isdisjoint(made):
+            yield _change(resource, Action.UPDATE, resource.why)
+
+
 def _observed_blockers(desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]) -> Iterator[Blocker]:
     for key, observation in observed.items():
         resource = f"{key.kind.replace('_', ' ')} {key.name} in account {key.account}"
@@ -297,7 +313,7 @@ def _withheld(
 def _chains(changes: Iterable[Change], desired: Mapping[Key, Resource]) -> list[Chain]:
     """Changes that need each other share a lane, in waves: each wave needs only what the ones before provide."""
     pending = {change.key: change for change in changes}
-    needs = {key: desired[key].needs & pending.keys() for key in pending}
+    needs = {key: (desired[key].needs | desired[key].mentions) & pending.keys() for key in pending}
     depth: dict[Key, int] = {}
 
     def batch_of(key: Key) -> int:

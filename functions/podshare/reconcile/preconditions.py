@@ -29,7 +29,7 @@ from podshare.registry.accounts import Account
 from podshare.registry.records import Cluster
 from podshare.resource_tags import not_allowed
 
-MEMBER_VERSION = "8"
+MEMBER_VERSION = "9"
 VERSION_TAG = "podshare:member-version"
 TAG_KEYS_TAG = "podshare:resource-tag-keys"
 # of Kubernetes' objects AWS knows no tags

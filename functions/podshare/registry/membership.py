@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from podshare.registry.accounts import Account, is_gone
 from podshare.registry.records import Membership
@@ -9,7 +10,10 @@ from podshare.registry.records import Membership
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """The scientists of one account by one kind of role; ``selector`` names what brought the account in."""
+    """The scientists of one account by one kind of role; ``selector`` names what brought the account in.
+
+    ``expires`` is when the line ends that brought it in.
+    """
 
     account: str
     role: str
@@ -17,6 +21,7 @@ class Member:
     permission_set: str | None = None
     trusted_by: tuple[str, ...] | None = None
     selector: str = ""
+    expires: datetime | None = None
 
     @property
     def identity(self) -> str:
@@ -51,4 +56,6 @@ def members(lines: Iterable[Membership], accounts: Mapping[str, Account]) -> tup
 
 
 def _member(line: Membership, account: str) -> Member:
-    return Member(account, line.role, line.existing_role, line.permission_set, line.trusted_by, line.selector)
+    return Member(
+        account, line.role, line.existing_role, line.permission_set, line.trusted_by, line.selector, line.expires
+    )

@@ -339,7 +339,9 @@ class MemberRole(_Part):
     """the name of an IAM Identity Center permission set, at most 32 characters. podshare only trusts its role: the
     permission set must itself allow `sts:AssumeRole`, with an inline policy that allows `sts:AssumeRole`,
     `sts:TagSession` and `sts:SetSourceIdentity` on `arn:aws:iam::111111111111:role/podshare/*`, the cluster's
-    account. Do not use the member stack's policy: its name differs from account to account.
+    account; to read what is published for them also `ssm:GetParameter` and `ssm:GetParametersByPath` on
+    `arn:aws:ssm:*:*:parameter/podshare/teams*`. Do not use the member stack's policy: its name differs from account to
+    account.
     """
     trusted_by: tuple[PrincipalName, ...] | None = None
     """`role/<path and name>` or `user/<path and name>` of that account: who may assume the role that podshare creates.

@@ -36,8 +36,9 @@ def read(context: Context, key: Key, wanted: Resource | None) -> AccessPoint | F
             return None
         raise
     tags = tag_map(listed.get("Tags", []))
-    identity = access_point["CreationDate"].isoformat()  # an access point has no id
-    if not context.owns(key, tags, identity):
+    created, alias = access_point["CreationDate"].isoformat(), access_point.get("Alias", "")
+    identity = AccessPoint.identity_of(created, alias)
+    if not context.owns(key, tags, identity) and not context.remembers(key, created):  # as before 0067
         return context.foreign(key, tags)
     return AccessPoint(
         key=key,
@@ -47,7 +48,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> AccessPoint | F
         policy=policy_of(context, key),
         vpc=access_point.get("VpcConfiguration", {}).get("VpcId"),
         public_access_blocked=access_point.get("PublicAccessBlockConfiguration") == _BLOCKED,
-        alias=access_point.get("Alias", ""),
+        alias=alias,
     )
 
 

@@ -6,8 +6,8 @@ from typing import Self
 
 from podshare.installation import Installation
 from podshare.kinds import names
-from podshare.kinds.base import ExecutionRole, Key, Kind, Resource, Stage, calls_of, listed
-from podshare.kinds.data_access import Users, access_point_name, statements
+from podshare.kinds.base import ExecutionRole, Key, Resource, Stage, calls_of, listed
+from podshare.kinds.data_access import Users, access_point_key, statements
 from podshare.kinds.team_on_cluster import TeamOnCluster
 from podshare.policy import policies
 from podshare.policy.policies import Document
@@ -48,6 +48,16 @@ class AccessPoint(Resource):
     def revoked(self) -> Self | None:
         return replace(self, policy=None)
 
+    @staticmethod
+    def identity_of(created: str, alias: str) -> str:
+        """What distinguishes an access point from one that takes its name later: it has no id."""
+        return f"{created} {alias}".rstrip()
+
+    @staticmethod
+    def alias_in(identity: str) -> str:
+        """The alias in an identity; empty where S3 gave none, and in those of versions before 0067."""
+        return identity.partition(" ")[2]
+
     @classmethod
     def deletion(cls, key: Key) -> str:
         return f"aws s3control delete-access-point --region {key.region} --account-id {key.account} --name {key.name}"
@@ -69,7 +79,7 @@ def access_point(on: TeamOnCluster, dataset: Dataset, users: Users) -> AccessPoi
         principal = on.installation.role_arn(on.cluster.account, role)
         granted += statements(on, dataset, grants, role.rpartition("-")[2], principal)
     return AccessPoint(
-        key=Key(Kind.ACCESS_POINT, dataset.account, dataset.region, "", access_point_name(on, dataset)),
+        key=access_point_key(on, dataset),
         tags=on.tags(dataset=dataset.name),
         why=f"dataset {dataset.name}",
         needs=frozenset(roles),

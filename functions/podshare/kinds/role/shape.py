@@ -117,13 +117,19 @@ def scientist_role(on: TeamOnCluster, member: Member, access_role: Role) -> Role
     else:
         trust = policies.trust_whole_account(installation, account)
     access_role_arn = installation.role_arn(on.cluster.account, access_role.key.name)
+    parameter = names.team_parameter(installation, on.team.name)
     return Role(
         key=on.role_key(account, names.scientist_role(installation, on.team.name)),
         tags=on.tags(purpose="data-scientist"),
         why=member.why,
         trust=trust,
         revoked_trust=policies.trust_nobody(installation, account),
-        policies={"assume-cluster-access": policies.may_assume(access_role_arn)},
+        policies={
+            "assume-cluster-access": policies.document(
+                *policies.statements(policies.may_assume(access_role_arn)),
+                policies.may_read_parameter(installation, account, on.cluster.region, parameter),
+            )
+        },
         boundary=installation.boundary_arn(account),
     )
 
