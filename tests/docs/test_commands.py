@@ -1,0 +1,131 @@
+"""Every command of the command that the pages print, typed as it stands on one sandbox."""
+
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docs.newcomer import UP, Shell, served
+from tests.docs.pages import OPERATIONS, README, ROOT, Page
+
+PAGES = [
+    *(Page(ROOT / "docs" / f"{name}.md") for name in ("command", "records-in-git", "importing", "deploy")),
+    README,
+    OPERATIONS,
+]
+REFUSED, PENDING, ASKS = 1, 2, 64
+# what ends otherwise than with 0, and why
+ENDS = {
+    # these ask a person; nobody can be asked here, and each has an example with --yes, or is in test_confirmed_writes.py
+    'podshare account block 222222222222 --reason "keys were stolen"': (ASKS, "add --yes"),
+    "podshare dataset delete drafts": (ASKS, "add --yes"),
+    "podshare team delete vision --wait": (ASKS, "add --yes"),
+    # what they name is an example: no plan has this hash, and the shipped examples still use the cluster
+    "podshare approve vision 3f2a9c01b7de": (REFUSED, "no plan awaiting approval"),
+    "podshare cluster delete main": (REFUSED, "is used by"),
+    # what an example before has changed by hand is what is pending
+    "podshare plan -f records --format markdown --out plan.json --detailed-exitcode > comment.md": (
+        PENDING,
+        "plan.json",
+    ),
+    # nothing was set up by hand here: tests/scenarios/test_import.py imports and adopts what was
+    "podshare import hyperpod --adopt vision": (REFUSED, "no team vision that was set up by hand"),
+    "podshare enrollment delete science --yes": (REFUSED, "no enrollment science"),  # the example before has deleted it
+}
+# what is not typed, by how it begins, and why
+ELSEWHERE = {
+    UP: "serves this very sandbox",
+    "podshare demo": "a sandbox of its own, played by tests/cli/test_demo.py",
+    "podshare report --serve": "serves until it is interrupted, tests/cli/test_report.py",
+    "podshare team status vision --watch": "watches until it is interrupted, tests/cli",
+    "podshare access probe": "needs pods that run, tests/scenarios/test_access_reports.py",
+    "podshare team manifests vision --cluster main |": "for a cluster that podshare does not reach, test_by_hand.py",
+    "podshare doctor --assume-role": "the role ReadOnly is yours",
+    "podshare import hyperpod --out records": "writes into a directory without records: below",
+}
+BEFORE = {"podshare apply plan.json --auto-approve": "podshare plan -f records --out plan.json"}  # a plan ages
+LAST = ("delete", "unblock")  # what takes away what the other examples show
+
+
+def _commands() -> list[str]:
+    """The commands of all pages in their order, each once, and those last that take away what others show."""
+    typed = dict.fromkeys(command for page in PAGES for command in page.commands if command.startswith("podshare "))
+    found = [command for command in typed if not command.startswith(tuple(ELSEWHERE))]
+    return sorted(found, key=lambda command: bool({*command.split()[2:3]} & {*LAST}))
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """A platform engineer's clone of records, with the shipped examples and profiles for the accounts."""
+    home, clone = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("clone")
+    for name in ("examples", "events"):
+        shutil.copytree(ROOT / name, clone / name)
+    for name in ("datasets", "team-vision"):
+        shutil.copy(ROOT / "examples" / "registry" / f"{name}.yaml", clone)
+    shutil.copy(ROOT / "examples" / "registry" / "cluster-main.yaml", clone / "cluster.yaml")
+    (clone / "my_boto3_script.py").write_text("import boto3\nprint(boto3.client('s3').list_buckets()['Buckets'])\n")
+    for words in (["init", "-q"], ["remote", "add", "origin", "https://git.example.com/platform/records.git"]):
+        subprocess.run(["git", *words], cwd=clone, check=True)  # noqa: S603, S607  # a clone with a remote
+    with served(home, clone) as typing:
+        yield typing
+
+
+def test_every_printed_command_works(shell: Shell) -> None:
+    """Each ends as the page says, with 0 unless a reason is given here; none ends in a traceback."""
+    _type(shell, "podshare team put examples/registry/*.yaml --wait")
+    _profiles(shell)
+    _type(shell, "podshare export records")
+    commands = _commands()
+    assert len(commands) > 100
+    wrong = [told for command in commands if (told := _ended_wrongly(shell, command))]
+    assert not wrong, "\n\n".join(wrong)
+
+
+def test_what_is_not_typed_is_printed_somewhere() -> None:
+    """A reason for leaving a command out, or for its exit code, does not outlive the command."""
+    printed = [command for page in PAGES for command in page.commands]
+    assert not [start for start in ELSEWHERE if not any(command.startswith(start) for command in printed)]
+    assert not ENDS.keys() - {*printed}
+
+
+def _ended_wrongly(shell: Shell, command: str) -> str:
+    """What is wrong with how a command ended; empty if nothing is."""
+    code, words = ENDS.get(command, (0, ""))
+    if command in BEFORE:
+        _type(shell, BEFORE[command])
+    typed = command if command.startswith("podshare sandbox") else _as_admin(command)
+    ended = shell.type(typed)
+    printed = ended.out + ended.err
+    if ended.code == code and words in printed and "Traceback" not in printed:
+        return ""
+    return f"{command}\nexit code {ended.code} instead of {code} {words}\n{printed[-1500:]}"
+
+
+def _as_admin(command: str) -> str:
+    """In podshare's account; what comes after a pipe may be missing on this machine, and is no command of podshare's."""
+    first, pipe, then = command.partition(" | ")
+    if pipe and not shutil.which(then.split()[0]):
+        command = first
+    typed = f"AWS_CONFIG_FILE=$HOME/.aws/config; export AWS_CONFIG_FILE; {command}"  # exec keeps your profiles out
+    return f"podshare sandbox exec --account 111111111111 -- /bin/sh -c {shlex.quote(typed)}"
+
+
+def _type(shell: Shell, command: str) -> None:
+    ended = shell.type(_as_admin(command))
+    assert ended.code == 0, f"{command}\n{ended.out}\n{ended.err}"
+
+
+def _profiles(shell: Shell) -> None:
+    """The profiles that examples name, with the keys of the sandbox's accounts."""
+    config = Path(shell.environment["HOME"]) / ".aws" / "config"
+    config.parent.mkdir(exist_ok=True)
+    for name, account in (("platform", "111111111111"), ("management", "999999999999"), ("data", "333333333333")):
+        printed = shell.type(f"podshare sandbox exec --account {account} -- env").out
+        keys = dict(line.split("=", 1) for line in printed.splitlines() if line.startswith("AWS_"))
+        lines = [f"[profile {name}]", *(f"{key.lower()} = {value}" for key, value in keys.items() if "_KEY" in key)]
+        lines += ["region = us-west-2", ""]
+        with config.open("a", encoding="utf-8") as file:
+            file.write("\n".join(lines))
