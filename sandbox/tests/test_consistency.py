@@ -152,6 +152,8 @@ def test_iam_itself_finds_a_new_role_late(sandbox: Sandbox, readers: Readers) ->
     iam = sandbox.client("iam")
     role = a_role(sandbox, "late")
     assert refused(iam.get_role, RoleName="late")[:2] == ("NoSuchEntity", 404)
+    details = iam.get_account_authorization_details(Filter=["Role"], MaxItems=1000)["RoleDetailList"]
+    assert "late" not in {detail["RoleName"] for detail in details}
     policy = document({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"})
     assert refused(iam.put_role_policy, RoleName="late", PolicyName="p", PolicyDocument=policy)[0] == "NoSuchEntity"
     assert refused(iam.create_role, RoleName="late", AssumeRolePolicyDocument=document(TRUST))[0] == (

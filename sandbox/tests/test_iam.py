@@ -444,3 +444,34 @@ def test_a_user_is_deleted_bare_only() -> None:
     admin.delete_access_key(UserName="ann", AccessKeyId=key)
     admin.delete_user(UserName="ann")
     refused(admin.get_user, "NoSuchEntity", 404, UserName="ann")
+
+
+# --- all of an account at once -----------------------------------------------------------------------------------
+
+
+def test_an_account_is_read_page_by_page() -> None:
+    """GetAccountAuthorizationDetails has of each role what single reads have, but for its session, MaxItems a page.
+
+    IAM API Reference, GetAccountAuthorizationDetails and RoleDetail.
+    """
+    admin, names = client("iam"), ("a", "b", "c")
+    for name in names:
+        make_role(name)
+        admin.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=policy(allow("s3:GetObject")))
+    admin.tag_role(RoleName="a", Tags=[{"Key": "team", "Value": "vision"}])
+    pages, marker = list[dict[str, Any]](), dict[str, str]()
+    while not pages or pages[-1]["IsTruncated"]:
+        pages.append(admin.get_account_authorization_details(Filter=["Role"], MaxItems=1, **marker))
+        marker = {"Marker": pages[-1].get("Marker", "")}
+    details = {role["RoleName"]: role for page in pages for role in page["RoleDetailList"]}
+    assert all(len(page["RoleDetailList"]) <= 1 for page in pages)
+    assert details.keys() >= {*names}
+    for name in names:
+        single, detail = admin.get_role(RoleName=name)["Role"], details[name]
+        assert "MaxSessionDuration" not in detail
+        for field in ("Path", "RoleName", "RoleId", "Arn", "CreateDate", "AssumeRolePolicyDocument"):
+            assert detail[field] == single[field]
+        assert detail["Tags"] == single.get("Tags", [])
+        document = admin.get_role_policy(RoleName=name, PolicyName="p")["PolicyDocument"]
+        assert detail["RolePolicyList"] == [{"PolicyName": "p", "PolicyDocument": document}]
+        assert detail["AttachedManagedPolicies"] == []

@@ -419,11 +419,10 @@ def _known_roles(backend: IAMBackend) -> consistency.Known[Role]:
 
 def _make_changes_of_roles_known() -> None:
     def list_roles(backend: IAMBackend, *arguments: Any) -> Any:
-        now = {role.name.lower(): role for role in list(backend.get_roles())}
-        known = _known_roles(backend).all_to("iam", now)
-        view = copy.copy(backend)
-        view.roles = {role.id: role for role in known.values()}
-        return stock_list(view, *arguments)
+        return stock_list(_as_known(backend), *arguments)
+
+    def get_account_authorization_details(backend: IAMBackend, *arguments: Any) -> Any:
+        return stock_details(_as_known(backend), *arguments)
 
     def call_action(response: IamResponse) -> Any:
         if not consistency.is_on():
@@ -441,13 +440,42 @@ def _make_changes_of_roles_known() -> None:
         return answer
 
     stock_list = replace(IAMBackend, "list_roles", list_roles)
+    stock_details = replace(IAMBackend, "get_account_authorization_details", get_account_authorization_details)
     stock = replace(IamResponse, "call_action", call_action)
+
+
+def _as_known(backend: IAMBackend) -> IAMBackend:
+    """The account with the roles that IAM's readers know of."""
+    now = {role.name.lower(): role for role in list(backend.get_roles())}
+    view = copy.copy(backend)
+    view.roles = {role.id: role for role in _known_roles(backend).all_to("iam", now).values()}
+    return view
 
 
 def _copied(role: Role) -> Role:
     former = copy.copy(role)
     former.policies, former.managed_policies = dict(role.policies), dict(role.managed_policies)
     return former
+
+
+# --- all of an account at once ------------------------------------------------------------------------------
+
+_DETAILS = ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")
+
+
+def _page_authorization_details() -> None:
+    def get_account_authorization_details(response: IamResponse) -> ActionResult:
+        """All kinds together, 100 a page unless MaxItems says otherwise (IAM API Reference)."""
+        every = stock(response).result
+        items = [(kind, item) for kind in _DETAILS for item in every[kind]]
+        start = int(response._get_param("Marker", "0"))
+        end = start + int(response._get_param("MaxItems", 100))
+        shown = items[start:end]
+        page: dict[str, Any] = {kind: [item for of, item in shown if of == kind] for kind in _DETAILS}
+        page["IsTruncated"] = end < len(items)
+        return ActionResult({**page, "Marker": str(end)} if page["IsTruncated"] else page)
+
+    stock = replace(IamResponse, "get_account_authorization_details", get_account_authorization_details)
 
 
 # --- parameters ---------------------------------------------------------------------------------------------
@@ -484,5 +512,6 @@ def install() -> None:
     _repair_linked_roles()
     _repair_managed_policies()
     _repair_users()
+    _page_authorization_details()
     _hold_parameters_against_the_model()
     _make_changes_of_roles_known()
