@@ -48,10 +48,11 @@ _FIGURES = (
         COUNTS,
         "nothing to do: calls that read in other accounts / the least that the APIs allow",
         1.2,
-        "podshare reads roles and entries one by one, and entries, the cluster and its doors for two purposes each, "
-        "the comparison and the access report. Needed: read roles once per account "
-        "(`iam:GetAccountAuthorizationDetails`, which lacks the session duration), and what the comparison has read "
-        "not a second time for the access report.",
+        "Each question is asked once, and the roles of an account at once. Beyond what the comparison needs, a plan "
+        "reads for each account its roles' session durations, which `iam:GetAccountAuthorizationDetails` lacks, for "
+        "each cluster its two add-ons and every entry that is no team's (two calls each), for each bucket its Region, "
+        "whether its policy is public and its encryption; and for a resource its tags, the description of a quota and "
+        "the network policy of a namespace. Needed: no longer report one of these, or find it out once a day.",
     ),
     Figure(
         "onboarding/own",

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
+from podshare.aws.roles_ahead import READS
 from podshare.kinds import shapes
 from podshare.kinds.base import Key, Kind
 from podshare.kinds.table import KINDS
@@ -98,6 +99,7 @@ def calls_of(kind: Kind) -> list[str]:
 
 # of each kind one call is broken at a time
 ROUNDS = [{calls_of(kind)[nth] for kind in KINDS if nth < len(calls_of(kind))} for nth in range(4)]
+AT_ONCE = READS  # what an account is read by at once: its roles are read one by one then
 
 
 @dataclass
@@ -163,7 +165,7 @@ def way(world: World) -> Iterator[Way]:
 @pytest.mark.parametrize("broken", range(len(ROUNDS)))
 def test_whatever_a_reader_meets_the_rest_goes_on(world: World, way: Way, shape: str, broken: int) -> None:
     """What was answered in no shape of AWS's or Kubernetes' is unreadable: neither absent, nor foreign, nor changed."""
-    with way.broken(SHAPES[shape], ROUNDS[broken]):
+    with way.broken(SHAPES[shape], ROUNDS[broken] | AT_ONCE):
         plan = world.plan("vision")
     assert plan["count"] == 0
     hit = way.asked & ROUNDS[broken]
@@ -181,6 +183,18 @@ def test_whatever_a_reader_meets_the_rest_goes_on(world: World, way: Way, shape:
     assert plan["verification"]["verified"] is False
     # who else gets in is not known where the doors' answers were broken, and that is told too
     assert {one["rule"] for one in plan["verification"]["violations"]} <= {"all doors are read"}
+
+
+@pytest.mark.parametrize("shape", ["503 without Content-Type", "403 in HTML", "cut off", "nothing in it"])
+@pytest.mark.parametrize("call", sorted(AT_ONCE))
+def test_roles_are_read_one_by_one_where_not_all_can_be_read_at_once(
+    world: World, way: Way, call: str, shape: str
+) -> None:
+    """What is answered for a whole account in no shape of AWS's is neither absence nor an obstacle."""
+    with way.broken(SHAPES[shape], {call}):
+        plan = world.plan("vision")
+    assert way.asked >= {call, "iam:GetRole"}
+    assert (plan["count"], plan["obstacles"], plan["verification"]["verified"]) == (0, [], True)
 
 
 def inventory(world: World) -> list[Key]:

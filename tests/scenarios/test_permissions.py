@@ -52,6 +52,10 @@ UNUSED = {
         ("podshare-summarize-sweep", action): "for what the history's bucket did not take at once (test_history)"
         for action in ("s3:PutObject", "dynamodb:DeleteItem")
     },
+    **{
+        ("podshare-read", f"iam:{call}"): "where the roles of an account cannot be read at once (test_roles_ahead)"
+        for call in ("GetRolePolicy", "ListRolePolicies")
+    },
     ("podshare-organization-changed", "sqs:SendMessage"): "for an event that fails again and again",
     ("podshare-organization", "organizations:ListParents"): "where Organizations returns no path of an account",
     ("podshare-nightly-sweep", "sqs:SendMessage"): "for a sweep that cannot be started",

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from podshare.aws.errors import is_absent
 
+PAGES_OF = "pages of "  # and an operation: the question of its paginator
 _Answer = TypeVar("_Answer")
 
 
@@ -55,6 +56,16 @@ class Answers:
         answer: _Answer = copy.deepcopy(asked.answer)
         return answer
 
+    def keep(self, question: Hashable, answer: Any) -> None:
+        """Keep what is known to be the answer, unless the question has been asked already."""
+        with self._lock:
+            self._questions.setdefault(question, _Question(is_answered=True, answer=answer))
+
+
+def question_of(place: tuple[str, ...], name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Hashable:
+    """What distinguishes a question: of whom it is asked, the call, and with what."""
+    return (*place, name, json.dumps([arguments, named], sort_keys=True, default=str))
+
 
 class Remembering:
     """A client whose ``reads`` are asked once; everything else of it is as it was."""
@@ -69,11 +80,11 @@ class Remembering:
     def get_paginator(self, operation: str) -> "_Pages":
         """As of a client of AWS: its pages are read whole, so that they are for everybody."""
         pages = self._client.get_paginator(operation)
-        return _Pages(self._asked_once(f"pages of {operation}", lambda **asked: [*pages.paginate(**asked)]))
+        return _Pages(self._asked_once(PAGES_OF + operation, lambda **asked: [*pages.paginate(**asked)]))
 
     def _asked_once(self, name: str, ask: Callable[..., Any]) -> Callable[..., Any]:
         def asked(*arguments: Any, **named: Any) -> Any:
-            question = (*self._place, name, json.dumps([arguments, named], sort_keys=True, default=str))
+            question = question_of(self._place, name, arguments, named)
             return self._answers.once(question, lambda: ask(*arguments, **named))
 
         return asked

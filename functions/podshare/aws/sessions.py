@@ -18,7 +18,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from botocore.model import OperationModel
 
-from podshare.aws.answers import Answers, Remembering
+from podshare.aws.answers import Answers, Remembering, question_of
 from podshare.aws.errors import NoMemberRole, Retryable, Terminal, code_of, message_of
 from podshare.installation import Installation
 
@@ -112,6 +112,12 @@ class Accounts:
         operations: Mapping[str, str] = client.meta.method_to_api_mapping
         reads = {method for method, operation in operations.items() if operation.startswith(READING)}
         return Remembering(client, self.answers, (service, account, region), reads)
+
+    def keep_answer(self, service: str, account: str, region: str, call: str, answer: Any, **asked: str) -> None:
+        """Keep the answer to a call that was learned in another way, unless it was made already."""
+        if self.answers is not None:
+            place = (service, account, region or self._installation.region)
+            self.answers.keep(question_of(place, call, (), asked), answer)
 
     def credentials(self, account: str) -> dict[str, str]:
         """The access key, secret and token of the member role in ``account``. Errors as in ``client``."""

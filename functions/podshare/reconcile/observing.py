@@ -1,10 +1,11 @@
 """What is there: everything that is desired or was ever begun, read from AWS and Kubernetes at once."""
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from podshare.aws.answers import Answers
 from podshare.aws.errors import NoMemberRole, reason_of
+from podshare.aws.roles_ahead import read_roles_ahead
 from podshare.aws.sessions import Accounts
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Snapshot
@@ -21,6 +22,7 @@ from podshare.reconcile.organization_accounts import known_accounts
 from podshare.registry.accounts import Account, is_unreachable
 
 READERS = 8  # reading is waiting for AWS; more gain nothing at 512 MiB and meet IAM's throttles
+_ASKING_IAM = (Kind.ROLE, Kind.ROLE_ATTACHMENT, Kind.ACCESS_ENTRY)
 _NO_ROLE = "the account no longer has podshare's member role, and nothing of the team's is wanted there"
 
 _NO_API = "podshare does not use the cluster's API any more (kubernetes_api: false)"
@@ -59,17 +61,24 @@ def observe_resources(
     is not what gives access, which is cut where the cluster is. In a cluster's own account nothing is, as
     long as the account is there. So is an object of the cluster of ``facts`` if podshare does not use its API.
     """
+    known = [*known]
     keys = sorted({*desired, *known})
     accounts = {**named, **known_accounts(context.state, {key.account for key in keys} - named.keys())}
     wanted_in = {key.account for key in desired}
     clusters_in = {key.account for key in keys if key.kind is Kind.COMPUTE_QUOTA}
+    roles_ahead = dict[str, Future[None]]()  # by account
+
+    def is_orphaned(key: Key) -> bool:
+        return is_unreachable(accounts, key.account) and key not in desired
 
     def read(key: Key) -> Observation:
-        if is_unreachable(accounts, key.account) and key not in desired:
+        if is_orphaned(key):
             return Orphaned(key, f"the account is {accounts[key.account].state}")
         if any(is_by_hand(cluster, key) for cluster in facts.values()):
             return Orphaned(key, _NO_API, _BY_HAND)
         try:
+            if key.kind in _ASKING_IAM and key.account in roles_ahead:
+                roles_ahead[key.account].result()
             return read_resource(context, key, desired.get(key))
         except NoMemberRole as error:
             if key.account in wanted_in | clusters_in:
@@ -81,6 +90,11 @@ def observe_resources(
     for bucket in sorted({key.container for key in keys if key.kind is Kind.BUCKET_DELEGATION}):
         bucket_policy.read_ahead(context.state, bucket)
     with ThreadPoolExecutor(READERS) as pool:
+        roles = [key for key in known if key.kind is Kind.ROLE and not is_orphaned(key)]
+        for account in sorted({key.account for key in roles}):
+            names = {key.name for key in roles if key.account == account}
+            path = context.installation.role_path
+            roles_ahead[account] = pool.submit(read_roles_ahead, context.accounts, account, path, names)
         observations = dict(zip(keys, pool.map(read, keys), strict=True))
         inside = [
             foreign_subjects.key_in(key)
