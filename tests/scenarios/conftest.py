@@ -33,7 +33,8 @@ def world(deployment: dict[str, str]) -> Iterator[World]:
 def announced(world: World) -> Iterator[Any]:
     """A rule of the operator's own, which brings podshare's events to a queue; the details that it has brought."""
     sqs, events = world.sandbox.client("sqs"), world.sandbox.client("events")
-    url = sqs.create_queue(QueueName="announced")["QueueUrl"]
+    hidden = {"VisibilityTimeout": "43200"}  # nobody deletes messages: they would come again after half a minute
+    url = sqs.create_queue(QueueName="announced", Attributes=hidden)["QueueUrl"]
     arn = f"arn:aws:sqs:{REGION}:{HUB}:announced"
     rule = events.put_rule(Name="announced", EventPattern=json.dumps({"source": ["podshare"]}))["RuleArn"]
     statement = {
