@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from podshare.aws.errors import reason_of
 from podshare.aws.rows import Item
-from podshare.kinds.base import Key, Resource
+from podshare.kinds.base import Key, Kind, Resource
+from podshare.kinds.compute_quota import calls as compute_quota
 from podshare.kinds.context import Context
 from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.observation import LONGEST_TEXT, Blocker, Observation
@@ -57,6 +58,8 @@ def gather(context: Context, written: TeamRecords, read: Callable[[str], Account
         return Gathered(records, clusters, (*blockers, *linked), is_located=False)
     desired = desired_resources(records, facts, context.installation)
     known = context.inventory.identities()
+    for key in (key for key in desired if key.kind is Kind.COMPUTE_QUOTA):
+        compute_quota.read_ahead(context, key)
     observed = observe_resources(context, desired, known, named=records.accounts, facts=facts)
     return Gathered(
         records=records,

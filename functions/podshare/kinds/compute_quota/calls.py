@@ -4,11 +4,13 @@ CreateComputeQuota has no client token and the server makes the id: a quota is f
 changes are asynchronous.
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from podshare.aws.answers import PAGES_OF
 from podshare.aws.errors import Failed, Pending, Tolerated, Waiting, is_absent
 from podshare.kinds.base import Key, Resource, Stage, calls_of
 from podshare.kinds.compute_quota.shape import ComputeQuota
@@ -52,14 +54,29 @@ def read(context: Context, key: Key, wanted: Resource | None) -> ComputeQuota | 
     )
 
 
+def read_ahead(context: Context, key: Key) -> None:
+    """List all quotas of the cluster, as a plan does anyway, so that ``read`` need not list them by the name of one."""
+    with contextlib.suppress(Exception):  # whoever lists them reports what it meets
+        arn, name = cluster_arn(context, key), _name(key)
+        page = {"ComputeQuotaSummaries": [summary for summary in all_of(context, key) if name in summary["Name"]]}
+        asked = {"ClusterArn": arn, "NameContains": name}
+        context.accounts.keep_answer(
+            "sagemaker", key.account, key.region, PAGES_OF + "list_compute_quotas", [page], **asked
+        )
+
+
+def all_of(context: Context, key: Key) -> list[Mapping[str, Any]]:
+    """The summaries of all quotas, whoever made them, of the cluster that a quota's key is in."""
+    client = context.accounts.client("sagemaker", key.account, key.region)
+    pages = client.get_paginator("list_compute_quotas").paginate(ClusterArn=cluster_arn(context, key))
+    return [summary for page in pages for summary in page["ComputeQuotaSummaries"]]
+
+
 def others_of_team(context: Context, quota: ComputeQuota) -> list[str]:
     """The names of the cluster's other quotas for the same team, or with the same name in another case."""
-    client = context.accounts.client("sagemaker", quota.key.account, quota.key.region)
-    pages = client.get_paginator("list_compute_quotas").paginate(ClusterArn=cluster_arn(context, quota.key))
     return [
         summary["Name"]
-        for page in pages
-        for summary in page["ComputeQuotaSummaries"]
+        for summary in all_of(context, quota.key)
         if summary["Status"] != "Deleted"
         and summary["Name"] != _name(quota.key)
         and (_is_of(summary, quota.team) or summary["Name"].lower() == _name(quota.key).lower())

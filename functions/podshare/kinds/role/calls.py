@@ -37,6 +37,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> Role | Foreign 
         if is_absent(error) or _is_unknown(error, key):
             return None
         raise
+    boundary = role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", "")
     return Role(
         key=key,
         identity=role["RoleId"],
@@ -45,7 +46,8 @@ def read(context: Context, key: Key, wanted: Resource | None) -> Role | Foreign 
         revoked_trust=policies.trust_nobody(context.installation, key.account),
         policies=inline,  # type: ignore[arg-type]  # as above
         attached=frozenset(policy["PolicyArn"] for policy in attached),
-        boundary=_boundary(context, key.account, role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", "")),
+        # of a role that is to go, the boundary is compared with nothing: the member role need not be asked for its own
+        boundary=_boundary(context, key.account, boundary) if wanted else boundary,
         max_session_seconds=role["MaxSessionDuration"],
     )
 
