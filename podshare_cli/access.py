@@ -1,5 +1,6 @@
 """``podshare access``: who reaches what, by the proofs that podshare works out from what AWS and Kubernetes say."""
 
+import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -154,9 +155,9 @@ def audit(
     lines = access_reports.audit(known, teams)
     unread = [one for name in teams for one in access_reports.unread(known.access_reports[name])]
     unseen = [one for name in teams for one in access_reports.not_checked(known.access_reports[name])]
-    told = {"unread": unread, "not_looked_at": unseen}
+    remarks = {"unread": unread, "not_looked_at": unseen}
     options.show(
-        {**known.ages(), "doors": [line.as_dict() for line in lines], **told},
+        {**known.ages(), "doors": [line.as_dict() for line in lines], **remarks},
         lambda: access_views.audit(lines) if lines else "No doors.",
     )
     if not options.as_json:
@@ -170,6 +171,79 @@ def audit(
         )
     if unread:
         raise Failure(f"Not all doors were read; the first: {unread[0]}", "podshare team reconcile TEAM --wait")
+
+
+@app.command(
+    "at",
+    epilog=examples(
+        "podshare access at 2026-11-01T12:00Z of 222222222222",
+        "podshare access at 7d of team#vision",
+        "podshare access at 2026-11-01 of dataset#imagenet --json | jq '.access[] | {who, grants}'",
+    ),
+)
+@takes_options
+def at(
+    options: Options,
+    moment: Annotated[
+        str, typer.Argument(metavar="TIME", help="2026-11-01T12:00Z, 2026-11-01, now, or how long ago: 90m, 24h, 7d.")
+    ],
+    of: Annotated[str, typer.Argument(metavar="of")],
+    subject: Annotated[
+        str, typer.Argument(metavar="ACCOUNT|TEAM|DATASET", help="222222222222, vision, or dataset#imagenet.")
+    ],
+) -> None:
+    """Show who could reach a team or a dataset at a moment, or what an account could, by which grant, by whom and why.
+
+    It reads the history of who had access, and the present where that is newer. The proof of a team's last run before
+    the moment answers; what may have been different in between is listed as uncertain. "granted by" is whoever wrote
+    the line of the record, as the record declares.
+    """
+    from podshare_cli import past_views
+    from podshare_cli.history_objects import History
+    from podshare_cli.moments import moment as parsed
+    from podshare_cli.past_answers import Past, subject_of
+
+    if of != "of":
+        raise invalid(f"{of} is not expected here.", f"Write podshare access at {moment} of {subject}.")
+    then = parsed(moment, "TIME")
+    _refuse_future(then)
+    about = subject_of(options.connection, subject)
+    answer = Past(History(options.connection)).access_at(then, about)
+    options.show({"of": about.text, **answer.as_dict()}, lambda: past_views.access_at(answer, about))
+
+
+@app.command(
+    "changes",
+    epilog=examples(
+        "podshare access changes --since 7d",
+        "podshare access changes --since 2026-10-01 --until 2026-11-01 --of 222222222222",
+        "podshare access changes --since 24h --json | jq '.[] | select(.change == \"lost\")'",
+    ),
+)
+@takes_options
+def changes(
+    options: Options,
+    *,
+    since: Annotated[str, typer.Option("--since", metavar="TIME", help="From when: 2026-11-01, or 7d.")] = "7d",
+    until: Annotated[str, typer.Option("--until", metavar="TIME", help="Until when; default: now.")] = "now",
+    subject: Annotated[
+        str | None,
+        typer.Option("--of", metavar="ACCOUNT|TEAM|DATASET", help="Only of this account, team or dataset."),
+    ] = None,
+) -> None:
+    """Show who gained and who lost which access, when, by which run, and what started it.
+
+    It compares each proof of the history with the one before it.
+    """
+    from podshare_cli import past_views
+    from podshare_cli.history_objects import History
+    from podshare_cli.moments import span
+    from podshare_cli.past_answers import Past, subject_of
+
+    began, ended = span(since, until)
+    about = subject_of(options.connection, subject) if subject else None
+    past_changes = Past(History(options.connection)).changes(began, ended, about)
+    options.show([change.as_dict() for change in past_changes], lambda: past_views.changes(past_changes))
 
 
 @app.command(
@@ -208,6 +282,11 @@ def probe(
             f"{len(bad)} of {len(results)} attempts had an unexpected result; the first: {bad[0]}",
             "See the table above.",
         )
+
+
+def _refuse_future(moment: datetime.datetime) -> None:
+    if moment > datetime.datetime.now(datetime.UTC):
+        raise invalid(f"{moment.isoformat(timespec='seconds')} is in the future.", "Write a time that has passed.")
 
 
 def _place(options: Options, what: str) -> "Place":

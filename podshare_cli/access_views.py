@@ -33,7 +33,7 @@ def table(lines: Iterable[Line]) -> Table:
     """One line for each way in."""
     shown = _folding("team", "who", "may", "of", "through")
     for line in lines:
-        shown.add_row(escape(line.team), *_cells(line), style=_style(line))
+        shown.add_row(escape(line.team), *cells_of(line), style=_style(line))
     return shown
 
 
@@ -45,7 +45,8 @@ def _folding(*columns: str) -> Table:
     return shown
 
 
-def _cells(line: Line) -> Iterator[str]:
+def cells_of(line: Line) -> Iterator[str]:
+    """Who may do what where, and through what, in markup."""
     access = line.access
     return map(escape, (_who(access.who), _may(line), _place(access), _through(access)))
 
@@ -58,7 +59,7 @@ def audit(lines: Iterable[AuditLine]) -> Table:
     """One line for each door, with the record that grants it or the command that closes it."""
     shown = _folding("team", "who", "may", "of", "through", "granted by")
     for line in lines:
-        cells = (*_cells(Line(line.team, line.access, bool(line.record))), line.record or f"nobody: {line.closed_by}")
+        cells = (*cells_of(Line(line.team, line.access, bool(line.record))), line.record or f"nobody: {line.closed_by}")
         shown.add_row(escape(line.team), *cells[:-1], escape(cells[-1]), style="" if line.record else "bold red")
         if line.behind:
             shown.add_row("", escape(f"behind it: {', '.join(map(_who, line.behind))}"), style="dim")
@@ -104,7 +105,7 @@ def _section(heading: str, lines: list[Line]) -> Iterator[RenderableType]:
     yield f"[bold]{heading}[/]" if lines else f"[bold]{heading}[/]: nobody"
     shown = _folding("", "", "", "")
     for line in lines:
-        shown.add_row(*_cells(line), style=_style(line))
+        shown.add_row(*cells_of(line), style=_style(line))
     if lines:
         yield shown
 

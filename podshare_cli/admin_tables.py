@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from podshare.aws.rows import RECORDS, STATUSES, SWEEP, from_item
+from podshare.aws.rows import RECORDS, STATUSES, SWEEP, UNWRITTEN, from_item
 from podshare_cli.connection import Connection
 
 Item = dict[str, Any]
@@ -163,6 +163,10 @@ class State:
     def access_reports(self) -> dict[str, Item]:
         """What is kept with the proof of each team, by the team's name."""
         return {str(item["part"]).partition("#")[2]: item for item in self._query("proof", "team#")}
+
+    def unwritten(self) -> dict[str, str]:
+        """What the history's bucket has not taken yet, by key: runs and records."""
+        return {str(item["part"]): str(item["body"]) for item in self._query(UNWRITTEN, "r")}
 
     def last_sweep(self) -> Item | None:
         """The summary of the last sweep that came to its end."""

@@ -15,11 +15,13 @@ from podshare_cli import (
     account,
     apply,
     approve,
+    audit,
     capacity,
     drift,
     explain,
     export,
     help_topics,
+    history,
     pause,
     plan,
     record_commands,
@@ -69,6 +71,8 @@ app.add_typer(record_commands.cluster, name="cluster")
 app.add_typer(record_commands.enrollment, name="enrollment")
 app.add_typer(account.app, name="account")
 app.add_typer(access.app, name="access")
+app.add_typer(history.app, name="history")
+app.add_typer(audit.app, name="audit")
 app.command(
     "plan",
     epilog=examples(

@@ -82,7 +82,9 @@ def repairs(executions: "Executions", since: datetime.datetime, teams: Sequence[
 
 def _has_repaired(run: "Execution") -> bool:
     """Whether a run repaired drift; podshare's own calls start runs too, and what such a run joined is no repair."""
-    own = str(run.trigger.get("id", "")).startswith("own calls/")
+    from podshare.access.history import OWN_CALLS
+
+    own = str(run.trigger.get("id", "")).startswith(OWN_CALLS)
     return run.trigger.get("event") in _TRIGGERS and run.has_changed and not (own and run.joined)
 
 

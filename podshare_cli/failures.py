@@ -46,6 +46,7 @@ _LOG_IN = "Log in again (for example with `aws sso login`), or use another profi
 _LEAST = {
     **dict.fromkeys(("BatchGetItem", "GetItem", "Query", "Scan"), "auditor"),
     **dict.fromkeys(("ListExecutions", "DescribeExecution", "GetExecutionHistory"), "auditor"),
+    **dict.fromkeys(("ListObjectsV2", "GetObject"), "auditor"),  # of the history
     "Invoke": "planner",
     "StartExecution": "operator",
     **dict.fromkeys(("TransactWriteItems", "DeleteItem"), "admin"),

@@ -18,18 +18,31 @@ from tests.acting import act_in_the_hub
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "registry"
 AUDITOR, PLANNER, OPERATOR, ADMIN = "auditor", "planner", "operator", "admin"
+HISTORIAN = "auditor's own"  # what auditors and admins may, and nobody else
 ALLOWS = {
-    AUDITOR: {AUDITOR},
+    AUDITOR: {AUDITOR, HISTORIAN},
     PLANNER: {AUDITOR, PLANNER},
     OPERATOR: {AUDITOR, OPERATOR},
-    ADMIN: {AUDITOR, PLANNER, OPERATOR, ADMIN},
+    ADMIN: {AUDITOR, HISTORIAN, PLANNER, OPERATOR, ADMIN},
 }
 # what these read is more than podshare's: alarms and queues, pods of the cluster, what others have set up
 NONE_OF_THEM = "none of podshare's"
-WITHOUT_AWS = {"demo", "explain", "help", "sandbox exec", "sandbox send", "sandbox up", "schema", "validate"}
+WITHOUT_AWS = {
+    "audit verify",
+    "demo",
+    "explain",
+    "help",
+    "sandbox exec",
+    "sandbox send",
+    "sandbox up",
+    "schema",
+    "validate",
+}
 # every other command, as it is called here, with the least policy that allows it
 CALLS: dict[str, list[tuple[str, str]]] = {
+    "access at": [("now of 222222222222", HISTORIAN)],
     "access audit": [("", AUDITOR)],
+    "access changes": [("--since 1d", HISTORIAN)],
     "access matrix": [("", AUDITOR)],
     "access of": [("222222222222", AUDITOR)],
     "access probe": [("vision", NONE_OF_THEM)],
@@ -41,6 +54,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "account unblock": [("888888888888", OPERATOR)],
     "apply": [("-f {dataset}", ADMIN), ("-f {team} --auto-approve", ADMIN)],
     "approve": [("", AUDITOR), ("late 0123456789ab", OPERATOR)],
+    "audit export": [("--since 1d --out {pack}", HISTORIAN)],
     "capacity": [("--cluster main", PLANNER)],
     "cluster delete": [("spare", ADMIN)],
     "cluster get": [("main", AUDITOR)],
@@ -57,6 +71,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "enrollment list": [("", AUDITOR)],
     "enrollment put": [("{enrollment} --yes", ADMIN)],
     "export": [("{directory}", AUDITOR)],
+    "history show": [("{run}", HISTORIAN)],
     "import": [("hyperpod", NONE_OF_THEM)],
     "pause": [("--reason tried", OPERATOR)],
     "plan": [("", PLANNER), ("-f {team}", PLANNER)],
@@ -149,7 +164,15 @@ def place() -> Iterator[Place]:
         files = [str(EXAMPLES / f"{name}.yaml") for name in ("team-vision", "datasets", "cluster-main")]
         assert main(["team", "put", *files, "--wait", "--json"]) == 0
         assert main(["sweep", "--json"]) == 0
-        yield Place(sandbox, keys)
+        yield Place(sandbox, keys, {"run": _run_of(sandbox)})
+
+
+def _run_of(sandbox: Sandbox) -> str:
+    """The name of a run of vision that the history has."""
+    bucket = f"podshare-history-{HUB}-{HUB_REGION}"
+    found = sandbox.client("s3").list_objects_v2(Bucket=bucket, Prefix="runs/")["Contents"]
+    key = next(entry["Key"] for entry in found if "team=vision" in entry["Key"])
+    return str(json.loads(sandbox.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())["run"])
 
 
 @pytest.fixture
@@ -171,7 +194,11 @@ def acting(place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cal
         act_in_the_hub(monkeypatch, *place.keys[policy])
         files = {name: str(tmp_path / f"{name}.yaml") for name in texts}
         return replace(
-            place, files={**files, "page": str(tmp_path / "report.html"), "directory": str(tmp_path / "new")}
+            place,
+            files={
+                **{**place.files, **files, "page": str(tmp_path / "report.html"), "directory": str(tmp_path / "new")},
+                "pack": str(tmp_path / "pack.zip"),
+            },
         )
 
     return act
@@ -205,4 +232,5 @@ def test_a_policy_allows_its_commands_and_no_other(
         return
     assert f"arn:aws:iam::{HUB}:user/one-{policy} may not call" in told
     assert f"account {HUB}, {HUB_REGION}" in told
-    assert f"Attach the managed policy podshare-{least} " in told
+    attached = AUDITOR if least == HISTORIAN else least
+    assert f"Attach the managed policy podshare-{attached} " in told

@@ -18,6 +18,7 @@ from podshare.registry.sentences import sentence
 
 SCHEMA_VERSION = 1
 RUNS, VERSIONS = "runs/v1/", "records/v1/"
+OWN_CALLS = "own calls/"  # how the id of a trigger begins that podshare's own calls are
 _LONGEST_NAME = 100  # of a part of a key (S3 takes 1,024 bytes)
 _CHANGES = {"INSERT": "created", "MODIFY": "changed", "REMOVE": "deleted"}
 
@@ -79,7 +80,7 @@ def run_document(
             "notes": [str(note) for note in plan.get("notes", ())],
             "held": (plan.get("held") or {}).get("hash"),
         },
-        "changes": [_change(result) for result in results],
+        "changes": _changes(results, event.get("planned", ())),
         "state": outcome["state"],
         "summary": outcome["summary"],
         "problems": _texts(outcome["problems"]),
@@ -88,7 +89,7 @@ def run_document(
         "digest": summary.get("digest"),
         "holds": summary.get("holds"),
         "records": [*report["records"]] if report else [],
-        "access": _access(report) if report else None,
+        "access": access_rows(report) if report else None,
         "unexpected": _texts(summary.get("broken", ())),
         "drift": _drift(report["widened"]) if report else None,
     }
@@ -131,6 +132,12 @@ def _cause(trigger: Mapping[str, Any]) -> Document:
     }
 
 
+def _changes(results: Sequence[Mapping[str, Any]], planned: Sequence[Mapping[str, Any]]) -> list[Document]:
+    """What became of each change, with what the plan says of it, which results leave out."""
+    known = {(change["key"], change["action"]): change for change in planned}
+    return [_change({**known.get((result.get("key"), result.get("action")), {}), **result}) for result in results]
+
+
 def _change(result: Mapping[str, Any]) -> Document:
     texts = {name: str(result.get(name) or "") for name in ("action", "kind", "account", "region", "name", "why")}
     differs = [
@@ -140,7 +147,7 @@ def _change(result: Mapping[str, Any]) -> Document:
     return {**texts, "status": str(result["status"]), "detail": str(result.get("detail") or ""), "differs": differs}
 
 
-def _access(report: Mapping[str, Any]) -> list[Document]:
+def access_rows(report: Mapping[str, Any]) -> list[Document]:
     """Who could do what, and by which lines of which record; then the doors that an owner keeps open."""
     document = report["document"]
     grants = report["grants"] if len(report["grants"]) == len(document["access"]) else [[] for _ in document["access"]]

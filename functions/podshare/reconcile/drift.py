@@ -10,6 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from podshare.access.history import OWN_CALLS
 from podshare.aws.errors import NoMemberRole, is_absent
 from podshare.aws.rows import LEASES
 from podshare.aws.sessions import Accounts
@@ -116,7 +117,7 @@ def _is_known(settings: Settings, team: str) -> bool:
 def _start(settings: Settings, team: str, event: Mapping[str, Any], *, own: bool) -> str:
     trigger = trigger_of(event, "drift", f"team#{team}")
     if own:
-        trigger["id"] = f"own calls/{_window(event)}"
+        trigger["id"] = f"{OWN_CALLS}{_window(event)}"
     name, execution_input = execution(team, trigger)
     # a pause as long as the window: all calls of the window are made by then, also those that are reported late
     return start_once(

@@ -11,6 +11,7 @@ from typing import Any
 
 from podshare.access.access_report import digest, packed, unpacked
 from podshare.access.history import (
+    OWN_CALLS,
     SCHEMA_VERSION,
     Document,
     body_of,
@@ -55,14 +56,20 @@ def marks(result: Outcome, plan: Mapping[str, Any], verification: Mapping[str, A
 def is_news(event: Mapping[str, Any], results: Sequence[Any], now: Mapping[str, Any], before: Item) -> bool:
     """Whether a pass of a run has anything to report: what it changed, or that something is otherwise than ``before``.
 
-    The first pass of a sweep's run always has, so that each night proves again who can reach what. So does one that
-    is repeated, because its first attempt may have ended before it was written.
+    The first pass of a sweep's run always has, so that each night proves again who can reach what; that of a run after
+    somebody's call, so that the history knows the call; and one that is repeated, because its first attempt may have
+    ended before it was written.
     """
     if results or event.get("error"):
         return True
-    if event.get("trigger", {}).get("event") == "sweep" and not int(event.get("waits", 0)):
+    if _is_evidence(event.get("trigger", {})) and not int(event.get("waits", 0)):
         return True
     return before.get("said") != now["said"] or before.get("fence") == now["fence"] or "schema_version" not in before
+
+
+def _is_evidence(trigger: Mapping[str, Any]) -> bool:
+    own = str(trigger.get("id", "")).startswith(OWN_CALLS)
+    return trigger.get("event") == "sweep" or (trigger.get("event") == "drift" and not own)
 
 
 def run_entry(

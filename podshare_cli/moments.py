@@ -1,0 +1,36 @@
+"""Moments as people write them: a time with or without its zone, a day, or how long ago."""
+
+import datetime
+import re
+
+from podshare_cli.failures import invalid
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def moment(text: str, option: str) -> datetime.datetime:
+    """``2026-11-01T12:00Z``, ``2026-11-01``, ``now`` or ``7d`` (ago), in UTC unless it says otherwise.
+
+    Raises Failure (exit code 64) for anything else; ``option`` names it.
+    """
+    now = datetime.datetime.now(datetime.UTC)
+    if text == "now":
+        return now
+    if match := re.fullmatch(r"([0-9]{1,6})([mhd])", text):
+        return now - datetime.timedelta(**{_UNITS[match[2]]: int(match[1])})
+    try:
+        parsed = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        remedy = (
+            "Write a time such as 2026-11-01T12:00Z, a day such as 2026-11-01, now, or how long ago: 90m, 24h or 7d."
+        )
+        raise invalid(f"{option}: {text} is no time.", remedy) from None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=datetime.UTC)
+
+
+def span(since: str, until: str) -> tuple[datetime.datetime, datetime.datetime]:
+    """From when until when. Raises Failure (exit code 64) unless the first is before the second."""
+    began, ended = moment(since, "--since"), moment(until, "--until")
+    if began >= ended:
+        raise invalid(f"--since {since} is not before --until {until}.", "Give the earlier time to --since.")
+    return began, ended

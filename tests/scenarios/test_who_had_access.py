@@ -1,0 +1,222 @@
+"""An auditor's questions about the past, asked with the auditor's policy and no more."""
+
+import datetime
+import json
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from podshare_cli.application import main
+from podshare_sandbox import delivery
+from tests.acting import Ended, act_in_the_hub
+from tests.scenarios.test_history import ADA, BEN, bucket_denied, runs, team
+from tests.scenarios.world import HISTORY, HUB, LANGUAGE, REGION, VISION, Item, World
+
+ENDS = "2031-01-01T00:00:00Z"
+DRIFT = Path(__file__).parents[2] / "events" / "drift-iam.json"
+
+Call = Callable[..., Ended]
+
+
+@pytest.fixture(scope="module")
+def story(world: World) -> dict[str, str]:
+    """ADA lets vision in, BEN lets language in until a date, ADA takes it out again; when each was proven."""
+    moments = {}
+    lines = [{"account": VISION}, {"account": LANGUAGE, "expires": ENDS}]
+    steps = (
+        ("before", team(VISION, by=ADA, version=1, reason="vision begins")),
+        ("between", {**team(by=BEN, version=2, reason="language helps"), "members": lines}),
+        ("after", team(VISION, by=ADA, version=3, reason="language is done")),
+    )
+    for name, record in steps:
+        world.put(record)
+        assert world.status("vision")["state"] == "READY"
+        moments[name] = str(runs(world)[-1]["proven_at"])
+        time.sleep(1.1)  # proofs have whole seconds
+    return moments
+
+
+@pytest.fixture
+def call(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
+    """Calls the command with the policy for auditors."""
+    iam = world.sandbox.client("iam", HUB)
+    if "auditor" not in {user["UserName"] for user in iam.list_users()["Users"]}:
+        iam.create_user(UserName="auditor")
+        policy = f"arn:aws:iam::{HUB}:policy/podshare-system/podshare-auditor"
+        iam.attach_user_policy(UserName="auditor", PolicyArn=policy)
+    keys = iam.create_access_key(UserName="auditor")["AccessKey"]
+    act_in_the_hub(monkeypatch, keys["AccessKeyId"], keys["SecretAccessKey"])
+
+    def ended(*words: str) -> Ended:
+        capsys.readouterr()
+        code = main([*words])
+        return Ended(code, *capsys.readouterr())
+
+    yield ended
+    iam.delete_access_key(UserName="auditor", AccessKeyId=keys["AccessKeyId"])
+
+
+def people(answer: Item) -> set[str]:
+    """The accounts whose people could use the cluster."""
+    return {one["who"].split(":")[4] for one in answer["access"] if ":eks:" in one["where"] and not one["door"]} - {""}
+
+
+def test_who_could_before_between_and_after(call: Call, story: dict[str, str]) -> None:
+    """Each moment is answered by the proof before it; the account that was let in and out had access in between."""
+    expected = {"before": {VISION}, "between": {VISION, LANGUAGE}, "after": {VISION}}
+    for name, accounts in expected.items():
+        answer = call("access", "at", story[name], "of", "vision", "--json").data
+        assert people(answer) == accounts, name
+        assert answer["answered_by"]["vision"]["proven_at"] == story[name]
+    of_language = {
+        name: call("access", "at", story[name], "of", LANGUAGE, "--json").data["access"] for name in expected
+    }
+    assert [bool(of_language[name]) for name in expected] == [False, True, False]
+
+
+def test_by_which_grant_by_whom_why_and_until_when(call: Call, story: dict[str, str]) -> None:
+    """The line of the record, whoever wrote it, the reason and the end: exact for each, whoever wrote the record last."""
+    answer = call("access", "at", story["between"], "of", LANGUAGE, "--json").data
+    grants = {grant["line"]: grant for one in answer["access"] for grant in one["grants"]}
+    joined = grants[f"member {LANGUAGE}"]
+    assert (joined["by"], joined["reason"], joined["version"]) == (BEN, "language helps", 2)
+    assert (joined["record"], joined["until"], joined["exact"]) == ("team#vision", ENDS, True)
+    answer = call("access", "at", story["after"], "of", "team#vision", "--json").data
+    grants = {grant["line"]: grant for one in answer["access"] for grant in one["grants"]}
+    assert (grants[f"member {VISION}"]["reason"], grants[f"member {VISION}"]["version"]) == ("vision begins", 1)
+    shown = call("access", "at", story["between"], "of", LANGUAGE).out
+    assert f"team#vision member {LANGUAGE} by {BEN}" in shown
+    assert f"language helps, until {ENDS}" in shown
+
+
+def test_people_reach_data_by_pods_then_too(call: Call, story: dict[str, str]) -> None:
+    """Who could read a dataset includes those who could make pods, with the grants of both."""
+    answer = call("access", "at", story["between"], "of", "dataset#imagenet", "--json").data
+    assert LANGUAGE not in people(answer)
+    lines = {grant["line"] for one in answer["access"] if ":s3:::" in one["where"] for grant in one["grants"]}
+    assert any(line.startswith("dataset imagenet of service account") for line in lines)
+    of_account = call("access", "at", story["between"], "of", LANGUAGE, "--json").data["access"]
+    by_pods = [one for one in of_account if ":s3:::" in one["where"]]
+    assert by_pods
+    assert {f"member {LANGUAGE}"} < {grant["line"] for one in by_pods for grant in one["grants"]}
+
+
+def test_who_gained_and_who_lost(call: Call, story: dict[str, str]) -> None:
+    """The changes from proof to proof have the run, and what started it."""
+    found = call("access", "changes", "--since", story["before"], "--of", LANGUAGE, "--json").data
+    in_cluster = [one for one in found if ":eks:" in one["where"]]
+    assert [one["change"] for one in in_cluster] == ["gained"] * (len(in_cluster) // 2) + ["lost"] * (
+        len(in_cluster) // 2
+    )
+    assert {one["at"] for one in in_cluster} == {story["between"], story["after"]}
+    assert in_cluster[-1]["cause"]["reason"] == "language is done"
+    assert "lost" in call("access", "changes", "--since", "1d").out
+
+
+def test_what_a_run_did(call: Call, world: World, story: dict[str, str]) -> None:
+    """Cause, records, plan, changes from and to, outcome and evidence; by its name or its ARN."""
+    run = next(one for one in runs(world) if one["proven_at"] == story["between"])
+    (shown,) = call("history", "show", run["run"], "--json").data
+    assert (shown["cause"]["caller"], shown["cause"]["reason"]) == (BEN, "language helps")
+    assert shown["plan"]["planned"] == len(shown["changes"]) > 0
+    head = world.sandbox.client("s3").head_object(Bucket=HISTORY, Key=shown["object"]["key"])
+    assert shown["object"]["version"] == head["VersionId"]
+    text = call("history", "show", run["execution"]).out
+    for part in (shown["object"]["sha256"], run["execution"], "language helps"):
+        assert part in text
+    leaving = next(one for one in runs(world) if one["proven_at"] == story["after"])
+    differs = [each for change in leaving["changes"] for each in change["differs"]]
+    assert any(each["before"] != each["after"] for each in differs)
+    assert "→" in call("history", "show", leaving["run"]).out
+    assert call("history", "show", "vision-" + 32 * "0").code == 1
+
+
+def test_the_present_answers_where_it_is_newer(call: Call, world: World, story: dict[str, str]) -> None:
+    """What no object has yet is read from the state table: the last proof, confirmed by runs without news."""
+    time.sleep(1.1)
+    world.reconcile("vision")
+    answer = call("access", "at", "now", "of", "vision", "--json").data
+    proof = answer["answered_by"]["vision"]
+    assert proof["proven_at"] == story["after"] < proof["confirmed_at"]
+    assert answer["uncertain"] == {}
+
+
+def test_evidence_is_exported_and_verified(call: Call, story: dict[str, str], tmp_path: Path) -> None:
+    """A pack is whole as it was exported; what is changed, added or missing is named, and the manifest is checked."""
+    path, other = tmp_path / "evidence.zip", tmp_path / "other.zip"
+    exported = call("audit", "export", "--since", story["between"], "--out", str(path), "--json").data
+    assert path.stat().st_mode & 0o077 == 0
+    digest = exported["manifest"]
+    assert call("audit", "verify", str(path), "--manifest", digest).code == 0
+
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    answers = json.loads(files["answers/access-changes.json"])
+    assert {one["change"] for one in answers} == {"gained", "lost"}
+    proofs = [name for name in files if name.startswith("objects/runs/")]
+    versions = [name for name in files if name.startswith("objects/records/v1/kind=team/name=vision/")]
+    assert len(proofs) >= 2
+    assert len(versions) >= 3
+
+    def tampered(changed: dict[str, bytes]) -> Ended:
+        with zipfile.ZipFile(other, "w") as archive:
+            for name, body in changed.items():
+                archive.writestr(name, body)
+        return call("audit", "verify", str(other), "--manifest", digest, "--json")
+
+    without = {name: body for name, body in files.items() if name != proofs[0]}
+    ended = tampered({**files, proofs[0]: files[proofs[0]].replace(VISION.encode(), b"999999999999")})
+    assert (ended.code, ended.data["problems"]) == (1, [f"{proofs[0]}: changed"])
+    ended = tampered(without)
+    assert (ended.code, ended.data["problems"]) == (1, [f"{proofs[0]}: missing"])
+    ended = tampered({**files, "objects/more.json": b"{}"})
+    assert (ended.code, ended.data["problems"]) == (1, ["objects/more.json: added, the manifest does not name it"])
+    manifest = json.loads(files["manifest.json"])
+    manifest["files"] = [entry for entry in manifest["files"] if entry["path"] != proofs[0]]
+    ended = tampered({**without, "manifest.json": json.dumps(manifest).encode()})
+    assert ended.code == 1
+    assert ended.data["problems"][0].startswith("manifest.json: it was changed")
+
+
+@pytest.mark.usefixtures("story")
+def test_a_question_that_has_no_answer_is_refused(call: Call, tmp_path: Path) -> None:
+    """The future, a time that is none, a name that nobody has, and a file that is no pack are named."""
+    assert call("access", "at", "2999-01-01", "of", "vision").code == 64
+    assert call("access", "at", "yesterday", "of", "vision").code == 64
+    assert call("access", "at", "now", "for", "vision").code == 64
+    assert call("access", "at", "now", "of", "nobody").code == 64
+    assert call("access", "at", "2020-01-01", "of", "vision", "--json").data["access"] == []
+    assert call("access", "changes", "--since", "now", "--until", "1d").code == 64
+    (tmp_path / "none.zip").write_bytes(b"none")
+    assert call("audit", "verify", str(tmp_path / "none.zip")).code == 1
+
+
+@pytest.mark.usefixtures("story")
+def test_what_the_bucket_has_not_taken_answers_too(call: Call, world: World) -> None:
+    """While the bucket fails, the rows that wait for the sweep are part of the history."""
+    with bucket_denied(world):
+        world.put(team(VISION, LANGUAGE, by=BEN, version=4, reason="language again"))
+        answer = call("access", "at", "now", "of", LANGUAGE, "--json").data
+    grants = {grant["line"]: grant for one in answer["access"] for grant in one["grants"]}
+    assert (grants[f"member {LANGUAGE}"]["reason"], grants[f"member {LANGUAGE}"]["exact"]) == ("language again", True)
+    world.sweep()
+
+
+def test_what_cloudtrail_reports_in_between_is_uncertain(call: Call, world: World, story: dict[str, str]) -> None:
+    """A call after a proof is named until the next proof: access may have been different since."""
+    time.sleep(1.1)
+    called = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    event = json.loads(DRIFT.read_text())
+    event["time"] = called.isoformat()
+    time.sleep(1.1)
+    delivery.put_event(HUB, REGION, event, bus="podshare-drift")
+    world.sandbox.settle(240)
+    assert runs(world)[-1]["cause"]["event"] == "drift"
+    at = (called + datetime.timedelta(seconds=1)).isoformat()
+    (text,) = call("access", "at", at, "of", "vision", "--json").data["uncertain"]["vision"]
+    assert event["detail"]["eventName"] in text
+    assert "? uncertain vision" in call("access", "at", at, "of", "vision").out
+    assert call("access", "at", story["after"], "of", "vision", "--json").data["uncertain"] == {}
