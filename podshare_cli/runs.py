@@ -128,15 +128,20 @@ class Run:
         elif name == "PlanTeam" and "count" in data:
             self.planned, self.doing = int(data.get("count", 0)), {}
             yield Happening(at, "[cyan]•[/]", _plan_text(data))
+            if "outcome" in data:  # nothing is to be done
+                yield from self._recorded(at, data["outcome"])
         elif name == "VerifyTeam" and "verified" in data:
             # without a violation nobody reaches what they may not: something is still to come
             mark = "[green]✓[/]" if data["verified"] else "[red]✗[/]" if data.get("violations") else "[yellow]…[/]"
             told = "verified" if data["verified"] else "not verified"
             yield Happening(at, mark, f"{told}: read back {data.get('resources', 0)} resources")
         elif name == "RecordOutcome":
-            self._outcome = data
-            if data.get("next") == "again":
-                yield Happening(at, "[cyan]•[/]", "a re-run was requested: starts over")
+            yield from self._recorded(at, data)
+
+    def _recorded(self, at: datetime.datetime, outcome: Mapping[str, Any]) -> Iterator[Happening]:
+        self._outcome = outcome
+        if outcome.get("next") == "again":
+            yield Happening(at, "[cyan]•[/]", "a re-run was requested: starts over")
 
     def _changes_over(self, at: datetime.datetime, changes: Iterable[Mapping[str, Any]]) -> Iterator[Happening]:
         """Those of ``changes`` that were in progress until now; a batch reports all of its changes when it ends."""

@@ -113,12 +113,14 @@ def test_a_pause_ends_a_run() -> None:
 
 
 def test_a_wait_for_something_outside_is_an_outcome() -> None:
-    """A run that waits for the world is WAITING to its watcher, although its execution goes on."""
-    history, run = _History(), Run("vision")
-    history.leave("RecordOutcome", {"state": "WAITING", "summary": "WAITING: role is absent", "next": "wait"})
-    history.enter("WaitForNextAttempt")
-    assert _told(list(run.take(history.events))) == ["… waits: WAITING: role is absent"]
-    assert (run.state, run.is_over) == ("WAITING", True)
+    """A run that waits for the world is WAITING to its watcher, although its execution goes on, whoever recorded it."""
+    outcome = {"state": "WAITING", "summary": "WAITING: role is absent", "next": "wait"}
+    for name, data in (("RecordOutcome", outcome), ("PlanTeam", {"count": 0, "outcome": outcome})):
+        history, run = _History(), Run("vision")
+        history.leave(name, data)
+        history.enter("WaitForNextAttempt")
+        assert _told(list(run.take(history.events)))[-1] == "… waits: WAITING: role is absent"
+        assert (run.state, run.is_over) == ("WAITING", True)
 
 
 @pytest.mark.parametrize("kind", ["Failed", "TimedOut", "Aborted"])

@@ -122,6 +122,30 @@ def test_a_planner_without_the_lease_keeps_nothing(world: World) -> None:
     assert made & {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"} == set()
 
 
+def test_a_planner_that_is_asked_again_plans_nothing_for_a_lease_that_is_free(world: World) -> None:
+    """With nothing to do it records and gives the lease back; asked again, it is refused, and the run starts over."""
+    world.put_team("kilo", members=[{"account": VISION}], service_accounts=[])
+    world.sandbox.client("dynamodb").update_item(
+        TableName="podshare-state",
+        Key=to_item({"id": "lease", "part": "team#kilo"}),
+        UpdateExpression="SET holder = :holder ADD fence :one",
+        ExpressionAttributeValues=to_item({":holder": "e", ":one": 1}),
+    )
+    lease = world.state("lease", "team#kilo")
+    event = {"team": "kilo", "lease": {name: int(lease[name]) for name in ("fence", "generation")}, "execution": "e"}
+
+    def plan() -> dict[str, Any]:
+        given = json.dumps({**event, "trigger": {}, "waits": 0, "made": {}}).encode()
+        answer = world.sandbox.client("lambda").invoke(FunctionName="podshare-plan-team", Payload=given)
+        planned: dict[str, Any] = json.loads(answer["Payload"].read())
+        return planned
+
+    assert plan()["outcome"]["next"] == "done"
+    assert "holder" not in world.state("lease", "team#kilo")
+    assert plan()["errorType"] == "Superseded"
+    assert world.reconcile("kilo")["state"] == "READY"
+
+
 def test_a_change_that_was_overtaken_removes_nothing_that_is_desired(world: World) -> None:
     """Even with the newest fence, a deletion of what the record asks for does nothing."""
     world.put_team("charlie", members=[{"account": VISION}], service_accounts=[])

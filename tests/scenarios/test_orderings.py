@@ -95,7 +95,7 @@ class History:
         """What a plan does: it writes down for which accounts the team has something."""
         former = {key.account for key in self.applied.get(team, ())}
         self.applied[team] = self.wanted(team)
-        keep_uses(SETTINGS, team, former, {key.account for key in self.applied[team]})
+        keep_uses(State(SETTINGS.state), team, former, {key.account for key in self.applied[team]})
 
     def wanted(self, team: str) -> frozenset[Key]:
         """What the team should have by what podshare knows now."""

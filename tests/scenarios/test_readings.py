@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from podshare.aws.errors import Superseded
+from podshare.aws.lease import Hold, TeamLeases
 from podshare.aws.tables import Registry, Snapshot, State
 from podshare_sandbox import Sandbox
 from podshare_sandbox.organization import ORGANIZATION_ID
@@ -121,10 +123,88 @@ def test_what_a_caller_changes_is_its_own() -> None:
 
 @pytest.mark.usefixtures("state")
 def test_records_and_rows_come_together(requests: Requests) -> None:
-    """Records are read each time, rows that are known are not: one request for both."""
+    """Records and rows that are not known are read in one request, and known then."""
     snapshot = Snapshot(STATE)
     snapshot.query(TEAM)
     requests()
     rows, written = snapshot.get_with_records([(TEAM, "accepted")], Registry("podshare-registry"), [TEAM])
     assert ([row["part"] for row in rows], written) == (["accepted"], {})
     assert requests() == ["BatchGetItem"]
+    snapshot.get_with_records([(TEAM, "accepted")], Registry("podshare-registry"), [TEAM])
+    assert requests() == []
+
+
+# ---- writing ---------------------------------------------------------------------------------------------------
+
+
+def guarded(state: State, generation: int) -> Snapshot:
+    """A snapshot that writes only while the lease of team vision has this generation; it has 7."""
+    state.put("lease", TEAM, fence=3, generation=7, holder="execution")
+    snapshot = Snapshot(STATE)
+    snapshot.guard(TeamLeases(state, 60).fence(Hold("vision", 3, generation), "execution"))
+    return snapshot
+
+
+def test_what_is_put_off_is_written_at_once(state: State, requests: Requests) -> None:
+    """Writes that are put off are one transaction, with the check of the lease."""
+    snapshot = guarded(state, 7)
+    requests()
+    snapshot.later(snapshot.putting(TEAM, "held", hash="1"))
+    snapshot.later(snapshot.updating(TEAM, "accepted", "SET closed = :closed", None, closed=["a"]))
+    snapshot.later(snapshot.deleting(TEAM, "terms"))
+    assert requests() == []
+    snapshot.flush()
+    assert requests() == ["ConditionCheckItem", "PutItem", "UpdateItem", "DeleteItem"]
+    assert {row["part"]: row.get("closed") for row in state.query(TEAM)} == {"accepted": ["a"], "held": None}
+
+
+@pytest.mark.parametrize("read", [lambda it: it.get(TEAM, "held"), lambda it: it.query(TEAM, "he")[0]])
+def test_what_is_put_off_is_written_before_it_is_read(state: State, read: Callable[[State], object]) -> None:
+    """Whoever reads a row that was to be written later sees what was written; another row's reader causes no write."""
+    snapshot = guarded(state, 7)
+    snapshot.later(snapshot.putting(TEAM, "held", hash="1"))
+    snapshot.get(TEAM, "terms")
+    assert state.get(TEAM, "held") is None
+    assert read(snapshot) == state.get(TEAM, "held") == {"id": TEAM, "part": "held", "hash": "1"}
+
+
+def test_a_condition_that_fails_keeps_no_other_write(state: State) -> None:
+    """A row that has been written later by somebody else stays, and the others are written."""
+    snapshot = guarded(state, 7)
+    snapshot.later(snapshot.updating(TEAM, "accepted", "SET closed = :closed", "attribute_exists(later)", closed=["a"]))
+    snapshot.later(snapshot.putting(TEAM, "held", hash="1"))
+    snapshot.flush()
+    assert {row["part"]: row.get("closed") for row in state.query(TEAM)} == {
+        "accepted": None,
+        "held": None,
+        "terms": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda it: (it.later(it.putting(TEAM, "held", hash="1")), it.flush()),
+        lambda it: it.put(TEAM, "held", hash="1"),
+        lambda it: it.get_parts(TEAM, ["held"]),
+    ],
+    ids=["together", "alone", "a batch is read"],
+)
+def test_who_has_been_overtaken_writes_nothing(state: State, write: Callable[[Snapshot], object]) -> None:
+    """Once something newer was asked for every write is refused, and a batch that is read says so."""
+    snapshot = guarded(state, 6)
+    with pytest.raises(Superseded):
+        write(snapshot)
+    assert state.get(TEAM, "held") is None
+
+
+def test_what_is_read_ahead_is_not_asked_for_again(state: State, requests: Requests) -> None:
+    """Rows and records that are read ahead come in one request; one that may not be read so is read when it is needed."""
+    snapshot = Snapshot(STATE)
+    requests()
+    snapshot.read_ahead([(TEAM, "accepted"), (TEAM, "held")], Registry("podshare-registry"), [TEAM])
+    assert [snapshot.get(TEAM, "accepted"), snapshot.get(TEAM, "held")] == [state.get(TEAM, "accepted"), None]
+    assert requests() == ["BatchGetItem"] * 2 + ["GetItem"]  # of two tables; the last is the state's own
+    assert snapshot.asked == ([(TEAM, "accepted"), (TEAM, "held")], [TEAM])
+    snapshot.read_ahead([(TEAM, "terms")], Registry("none"), ["team#other"])
+    assert snapshot.get(TEAM, "terms") == state.get(TEAM, "terms")

@@ -111,6 +111,7 @@ def test_an_upgrade_loses_neither_inventory_nor_lease(world: World) -> None:
         "accepted",
         "accounts",
         "lease",
+        "reads",
         "status",
     }
     world.delete("team#older")

@@ -135,7 +135,10 @@ MUTANTS = (
     Mutant(
         "what is made is not written down first",
         f"{_RECONCILE}/applying.py",
-        (("        context.inventory.begin(key, datetime.datetime.now(datetime.UTC).isoformat())\n", ""),),
+        (
+            ("        marks.begin(key)\n", ""),
+            ("        if keys and (moment", "        if not keys and (moment"),
+        ),
         "is in no inventory",
     ),
     Mutant(

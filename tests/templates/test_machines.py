@@ -253,6 +253,12 @@ def test_a_team_that_cannot_be_started_holds_up_no_other(machines: Machines) -> 
 # --- reconcile-team -----------------------------------------------------------------------------------------------
 
 
+def test_a_planner_with_nothing_to_do_ends_the_run(machines: Machines) -> None:
+    """What it has recorded is the run's output; without that, as of an earlier version, RecordOutcome is asked."""
+    assert machines.reconcile(count=0, outcome={"next": "done", "state": "READY"}) == {"next": "done", "state": "READY"}
+    assert machines.reconcile(count=0)["plan"]["count"] == 0
+
+
 def test_compute_and_access_are_provided_in_lanes(machines: Machines) -> None:
     """Each lane of both lists goes wave by wave, and one that fails stops no other; without any nothing is provided."""
     lanes = {

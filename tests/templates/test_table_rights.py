@@ -87,17 +87,17 @@ STATE = {
     "lease": Rows(
         "who reconciles a team",
         WORKING_OUT | {"lease-team", "record-outcome", "resource-changed", "sweep-team", "summarize-sweep"},
-        frozenset({"lease-team", "record-outcome"}),
+        frozenset({"lease-team", "plan-team", "record-outcome"}),
     ),
     "status": Rows(
         "how a team's last run ended",
-        frozenset({"lease-team", "record-outcome", "list-sweep", "sweep-team", "summarize-sweep"}),
-        frozenset({"record-outcome"}),
+        frozenset({"lease-team", "plan-team", "record-outcome", "list-sweep", "sweep-team", "summarize-sweep"}),
+        frozenset({"plan-team", "record-outcome"}),
     ),
     "record": Rows("whether a record is acceptable", NOBODY, frozenset({"registry-changed"})),
     "pause#": Rows(
         "the teams that wait for the end of a pause",
-        frozenset({"registry-changed"}),
+        frozenset({"registry-changed", "lease-team"}),
         frozenset({"lease-team"}),
         frozenset({"registry-changed"}),
         example="all",
@@ -131,6 +131,7 @@ def calls(table: str, key: dict[str, Any]) -> dict[str, tuple[tuple[str, dict[st
     """Every way to read, write and delete one row, by DynamoDB's client."""
     item_id = {"KeyConditionExpression": "id = :id", "ExpressionAttributeValues": {":id": key["id"]}}
     change = {"UpdateExpression": "SET tags = :tags", "ExpressionAttributeValues": {":tags": {"M": {}}}}
+    condition = {"ConditionExpression": "attribute_exists(id) OR attribute_not_exists(id)"}
     named = {"TableName": table}
     return {
         "read": (
@@ -138,6 +139,7 @@ def calls(table: str, key: dict[str, Any]) -> dict[str, tuple[tuple[str, dict[st
             ("query", {**named, **item_id}),
             ("batch_get_item", {"RequestItems": {table: {"Keys": [key]}}}),
             ("transact_get_items", {"TransactItems": [{"Get": {**named, "Key": key}}]}),
+            ("transact_write_items", {"TransactItems": [{"ConditionCheck": {**named, "Key": key, **condition}}]}),
         ),
         "write": (
             ("put_item", {**named, "Item": key}),

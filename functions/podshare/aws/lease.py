@@ -11,14 +11,14 @@ import contextlib
 import datetime
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from podshare.aws.errors import Retryable, Superseded, Tolerated
 from podshare.aws.rows import LEASES, Item
 from podshare.aws.sessions import hub_client
-from podshare.aws.tables import State
+from podshare.aws.tables import Fence, State, Write
 
 _FORGOTTEN = datetime.timedelta(hours=1)
 
@@ -50,13 +50,19 @@ class TeamLeases:
     state: State
     function_timeout: int
 
-    def acquire(self, team: str, execution: str, *, asks_for: AsksFor) -> Hold | Busy:
+    @staticmethod
+    def places(team: str) -> tuple[tuple[str, str], ...]:
+        """The id and part of the rows that ``acquire`` takes as read: the lease, and that of a version before 0045."""
+        return (LEASES, f"team#{team}"), (f"team#{team}", "lease")
+
+    def acquire(self, team: str, execution: str, *, asks_for: AsksFor, is_new: bool = False) -> Hold | Busy:
         """Take the lease for ``execution`` (its ARN), after recording what it requests.
 
-        A holder that is running is left alone: it starts over, or checks again. One that has ended without giving the
-        lease back is taken over, once its functions must have ended too.
+        ``is_new``: none of its ``places`` was there a moment ago. A holder that is running is left alone: it starts
+        over, or checks again. One that has ended without giving the lease back is taken over, once its functions must
+        have ended too.
         """
-        if asks_for == "a new plan" and (taken := self._take_free(team, execution)):
+        if asks_for == "a new plan" and (taken := self._take_free(team, execution, is_new=is_new)):
             return _held(team, taken)
         self._adopt(team)
         item = self._record_request(team, asks_for)
@@ -71,30 +77,34 @@ class TeamLeases:
 
     def check(self, hold: Hold) -> None:
         """Raise Superseded unless ``hold`` is the newest hold and nothing newer has been asked for."""
-        item = self._item(hold.team)
-        if int(item.get("fence", 0)) != hold.fence:
-            raise Superseded(f"team {hold.team}: another execution has taken over")
-        if int(item.get("generation", 0)) != hold.generation:
-            raise Superseded(f"team {hold.team}: something newer was asked for; this run starts over")
+        _check(hold, self._item(hold.team))
 
     def is_held(self, hold: Hold) -> bool:
         """Whether ``hold`` is the newest one, whatever else has been asked for."""
         return int(self._item(hold.team).get("fence", 0)) == hold.fence
+
+    def fence(self, hold: Hold, holder: str = "") -> Fence:
+        """By what transactions are held to ``check``, and to ``holder`` still having the lease, if it is named.
+
+        So a planner that has given it back, and is asked again because its reply was lost, plans no changes.
+        """
+        condition = "fence = :fence AND generation = :generation" + (" AND holder = :holder" if holder else "")
+        values = {"fence": hold.fence, "generation": hold.generation, **({"holder": holder} if holder else {})}
+        place = LEASES, f"team#{hold.team}"
+        check = self.state.checking(*place, condition, **values)
+        return Fence(check, place, lambda item: _check(hold, item, holder))
+
+    def release_with(self, hold: Hold, writes: Sequence[Write]) -> bool:
+        """Give the lease back and write rows with it, all or nothing: False if a newer trigger came, or it is lost."""
+        release = self.state.updating(*_release(hold), fence=hold.fence, generation=hold.generation)
+        return self.state.write_together([*writes, release])
 
     def release(self, hold: Hold) -> bool:
         """Give the lease back; False if a newer trigger came, and the holder has to start over or to check again.
 
         Raises Superseded if the lease is no longer the caller's.
         """
-        given_back = self.state.update(
-            LEASES,
-            f"team#{hold.team}",
-            "REMOVE holder, held_at",
-            "fence = :fence AND generation = :generation AND attribute_not_exists(look_again)",
-            fence=hold.fence,
-            generation=hold.generation,
-        )
-        if given_back:
+        if self.state.update(*_release(hold), fence=hold.fence, generation=hold.generation):
             return True
         if not self.is_held(hold):
             raise Superseded(f"team {hold.team}: another execution has taken over")
@@ -123,9 +133,10 @@ class TeamLeases:
             case "nothing new":
                 return self._item(team)
 
-    def _take_free(self, team: str, execution: str) -> Item | None:
+    def _take_free(self, team: str, execution: str, *, is_new: bool) -> Item | None:
         """Ask for a new plan and take a lease that is free, or the caller's, at once; None if there is none."""
-        condition = "attribute_exists(fence) AND (attribute_not_exists(holder) OR holder = :execution)"
+        is_free = "(attribute_not_exists(holder) OR holder = :execution)"
+        condition = is_free if is_new else f"attribute_exists(fence) AND {is_free}"
         return self._set_holder(team, execution, "fence :one, generation :one", condition)
 
     def _take(self, team: str, execution: str, former: str) -> Item | None:
@@ -156,6 +167,21 @@ class TeamLeases:
         return Busy(holder, max(1, round(left.total_seconds()))) if left > datetime.timedelta(0) else None
 
 
+def _check(hold: Hold, item: Item, holder: str = "") -> None:
+    if int(item.get("fence", 0)) != hold.fence:
+        raise Superseded(f"team {hold.team}: another execution has taken over")
+    if int(item.get("generation", 0)) != hold.generation:
+        raise Superseded(f"team {hold.team}: something newer was asked for; this run starts over")
+    if holder and item.get("holder") != holder:
+        raise Superseded(f"team {hold.team}: the lease was given back; this run starts over")
+
+
+def _release(hold: Hold) -> tuple[str, str, str, str]:
+    """The row of a lease, how it is given back, and on which condition."""
+    condition = "fence = :fence AND generation = :generation AND attribute_not_exists(look_again)"
+    return LEASES, f"team#{hold.team}", "REMOVE holder, held_at", condition
+
+
 def _held(team: str, item: Item) -> Hold:
     return Hold(team, int(item["fence"]), int(item["generation"]))
 
@@ -172,15 +198,18 @@ def _ended(execution: str) -> datetime.datetime | None:
 
 
 @contextlib.contextmanager
-def document_lease(state: State, document: str, function_timeout: int) -> Iterator[Callable[[], None]]:
+def document_lease(
+    state: State, document: str, function_timeout: int, first: Sequence[Write] = ()
+) -> Iterator[Callable[[], None]]:
     """Be the only writer of a shared document; yields a check to be called right before the write.
 
+    ``first`` is written with the taking of the lease, and also while somebody else has it.
     The lease outlasts the function that takes it, so that it never has to be guessed whether its holder still acts.
     Raises Retryable while somebody else holds it, and from the check if it has run out.
     """
     holder = uuid.uuid4().hex
     expires = int(time.time()) + function_timeout + 5
-    taken = state.update(
+    take = state.updating(
         document,
         "lease",
         "SET holder = :holder, expires_at = :expires",
@@ -189,7 +218,9 @@ def document_lease(state: State, document: str, function_timeout: int) -> Iterat
         expires=expires,
         now=int(time.time()),
     )
-    if not taken:
+    if not state.write_together([*first, take]):
+        for write in first:  # whoever has it may read that yet
+            state.write_alone(write)
         raise Retryable(f"{document}: somebody else is writing it")
 
     def check() -> None:

@@ -8,13 +8,14 @@ meaning and order.
 import datetime
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import ABSENT, Retryable, Terminal, Tolerated, code_of
 from podshare.aws.lease import document_lease
-from podshare.aws.tables import State
+from podshare.aws.tables import Snapshot, State, Write
 from podshare.installation import Installation
 from podshare.kinds import names
 from podshare.kinds.base import ExecutionRole, Key
@@ -38,7 +39,7 @@ WRITES = frozenset({"s3:PutBucketPolicy", "s3:DeleteBucketPolicy"})
 
 _WRITTEN = "written"  # the part of the bucket's row of when podshare wrote
 _REPORTED_FOR = datetime.timedelta(days=1)  # what was put back: a sweep tells it at the latest
-_EDITS = "edits"  # the id under which the function that follows calls may write, and no other
+EDITS = "edits"  # the id under which the function that follows calls may write, and no other
 
 # a team's row: ``write``, and of a file system ``account``, ``file_system``, ``prefix`` and ``read``
 Share = Mapping[str, Any]
@@ -51,8 +52,7 @@ def share(context: Context, key: Key) -> Share | None:
 
 def put_share(context: Context, key: Key, **share: Any) -> None:
     """Add or change the team's share, and write what all shares ask for."""
-    context.state.put(_document(key), _part(key), **share)
-    _write(context, key)
+    _write(context, key, context.state.putting(_document(key), _part(key), **share))
 
 
 def drop_share(context: Context, key: Key) -> None:
@@ -86,8 +86,11 @@ def asked_sids(context: Context, key: Key) -> frozenset[str]:
     return frozenset(statement["Sid"] for statement in _asked(context, key, _shares(context, key)))
 
 
-def _write(context: Context, key: Key, without: str = "") -> None:
-    with document_lease(context.state, _document(key), context.function_timeout) as check:
+def _write(context: Context, key: Key, *first: Write, without: str = "") -> None:
+    """Write what all shares ask for, after ``first`` has been written with the taking of the bucket's lease."""
+    with document_lease(context.state, _document(key), context.function_timeout, first) as check:
+        context = replace(context, state=Snapshot(context.state.table))
+        read_ahead(context.state, key.container)
         asked = _asked(context, key, [row for row in _shares(context, key) if row["part"] != without])
         edit, written = _last_edit(context, key), windows(context, key)
         check()
@@ -150,12 +153,12 @@ def keep_edit(state: State, edit: Edit) -> None:
     reserved = {f"#{name}": name for name in attributes}  # words of DynamoDB's are among them
     expression = "SET " + ", ".join(f"#{name} = :{name}" for name in attributes)
     state.update(
-        _EDITS, edit.bucket, expression, "attribute_not_exists(#at) OR #at <= :at", names=reserved, **attributes
+        EDITS, edit.bucket, expression, "attribute_not_exists(#at) OR #at <= :at", names=reserved, **attributes
     )
 
 
 def _last_edit(context: Context, key: Key) -> Edit | None:
-    row = context.state.get(_EDITS, key.container)
+    row = context.state.get(EDITS, key.container)
     return Edit.of_dict(row) if row and row["account"] == key.account else None
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from podshare.aws.rows import Item
-from podshare.aws.tables import State
+from podshare.aws.tables import MOST_WRITES, State, Write
 from podshare.kinds.base import Key, Kind
 from podshare.registry.records import DELETE_WORK
 
+_BEGIN = "SET changing_since = :at, named_at = if_not_exists(named_at, :at), #key = :key REMOVE doubted_in"
 _CHANGING = "attribute_exists(changing_since)"
 
 
@@ -48,7 +49,7 @@ class Inventory:
         for row in self._former():
             attributes = {name: value for name, value in row.items() if name not in ("id", "part")}
             self.state.put_once(self.item_id, row["part"], **attributes)
-            self.state.delete(row["id"], row["part"])
+            self.state.later(self.state.deleting(row["id"], row["part"]))
 
     def keys(self, prefix: str = "") -> list[Key]:
         """All that was ever begun and is not known to be gone, of those keys that begin with ``prefix``."""
@@ -70,21 +71,50 @@ class Inventory:
         """Write down that ``key`` is there, and that this very resource is podshare's."""
         expression = "SET #key = :key, named_at = if_not_exists(named_at, :at), #identity = :identity"
         values = {"key": str(key), "at": at, "identity": identity}
-        self._update(key, expression, None, names={"#key": "key", "#identity": "identity"}, **values)
+        self._write(key, expression, None, names={"#key": "key", "#identity": "identity"}, **values)
 
     def begin(self, key: Key, at: str) -> None:
         """Write down that ``key`` is about to be made or changed, until ``settle`` or ``forget``."""
-        expression = "SET changing_since = :at, named_at = if_not_exists(named_at, :at), #key = :key REMOVE doubted_in"
-        self._update(key, expression, None, names={"#key": "key"}, at=at, key=str(key))
+        self._write(key, _BEGIN, None, names={"#key": "key"}, at=at, key=str(key))
+
+    def begin_together(self, keys: Iterable[Key], at: str, check: Write) -> bool:
+        """As ``begin`` for each of the keys: for all, and if ``check`` holds, or for none, which the result says."""
+        named = sorted(keys)
+        writes = [
+            self.state.updating(*self._place(key), _BEGIN, None, names={"#key": "key"}, at=at, key=str(key))
+            for key in named
+        ]
+        return all(
+            self.state.write_together([check, *writes[start : start + MOST_WRITES - 1]])
+            for start in range(0, len(writes), MOST_WRITES - 1)
+        )
+
+    def withdraw(self, key: Key, at: str) -> None:
+        """Forget ``key`` if nothing is known of it but that it was begun ``at`` this moment: nothing was made."""
+        begun = "named_at = :at AND changing_since = :at"
+        self.state.write_together([self.state.deleting(*self._place(key), begun, at=at)])
 
     def settle(self, key: Key, identity: str = "") -> None:
         """Write down that the last change of ``key`` was read back, as of which resource, or is long enough ago."""
-        expression = "REMOVE changing_since, doubted_in"
-        if identity:
-            names = {"#identity": "identity"}
-            self._update(key, f"SET #identity = :identity {expression}", _CHANGING, names=names, identity=identity)
-        else:
-            self._update(key, expression, _CHANGING)
+        expression, more = _settled(identity)
+        self._write(key, expression, _CHANGING, **more)
+
+    def end_together(self, ends: Mapping[Key, str | None]) -> bool:
+        """Settle each key with the identity beside it, or forget it: a hundred of them, or none, at once.
+
+        False if some were not: a row is gone, or others are writing it.
+        """
+        writes = []
+        for key, identity in sorted(ends.items()):
+            if identity is None:
+                writes.append(self.state.deleting(*self._place(key)))
+            else:
+                expression, more = _settled(identity)
+                writes.append(self.state.updating(*self._place(key), expression, "attribute_exists(id)", **more))
+        return all(
+            self.state.write_together(writes[start : start + MOST_WRITES])
+            for start in range(0, len(writes), MOST_WRITES)
+        )
 
     def is_changing(self, key: Key) -> bool:
         """Whether a change of ``key`` was begun and has not been read back since."""
@@ -97,16 +127,17 @@ class Inventory:
 
     def mark_settling(self, key: Key, attempt: str) -> None:
         """Write down in which attempt it was not known first what became of ``key``."""
-        self._update(key, "SET doubted_in = :attempt", _CHANGING, attempt=attempt)
+        self._write(key, "SET doubted_in = :attempt", _CHANGING, attempt=attempt)
 
     def begin_drain(self, key: Key, now: datetime.datetime) -> datetime.datetime:
         """When it was first asked for that the work of this compute quota ends; ``now`` if it is now."""
-        row = self._update(key, "SET draining_since = if_not_exists(draining_since, :now)", now=now.isoformat())
+        expression = "SET draining_since = if_not_exists(draining_since, :now)"
+        row = self.state.update(*self._place(key), expression, "attribute_exists(id)", now=now.isoformat())
         return datetime.datetime.fromisoformat(str(row["draining_since"])) if row else now
 
     def mark_inspected(self, key: Key) -> None:
         """Write down that podshare looks into the cluster of this compute quota, also where it knows no namespace."""
-        self._update(key, "SET looked_into = :yes", yes=True)
+        self._write(key, "SET looked_into = :yes", yes=True)
 
     def is_inspected(self, key: Key) -> bool:
         """Whether podshare asks the API of the cluster of this compute quota."""
@@ -116,7 +147,7 @@ class Inventory:
 
     def end_drain(self, key: Key, run: str) -> None:
         """Write down that, in this run, the quota may go."""
-        self._update(key, "SET drained_in = :run", run=run)
+        self._write(key, "SET drained_in = :run", run=run)
 
     def is_drained(self, key: Key, run: str) -> bool:
         """Whether, in this run, the quota may go."""
@@ -132,7 +163,7 @@ class Inventory:
             "SET vacating_since = if_not_exists(vacating_since, :since), "
             "on_delete = if_not_exists(on_delete, :on_delete)"
         )
-        self._update(namespace, expression, since=since, on_delete=on_delete)
+        self._write(namespace, expression, since=since, on_delete=on_delete)
 
     def deletes_work(self, namespace: Key) -> bool:
         """Whether what can run in a namespace that was left is deleted: only if the record did not say to keep it."""
@@ -146,17 +177,17 @@ class Inventory:
         """Forget the drains of what is desired again, so that a later deletion waits again."""
         for row in self.state.query(self.item_id, f"resource#{Kind.COMPUTE_QUOTA}"):
             if "draining_since" in row and (key := Key.parse(str(row["key"]))) in keys:
-                self._update(key, "REMOVE draining_since, drained_in")
+                self._write(key, "REMOVE draining_since, drained_in")
 
     def forget(self, key: Key) -> None:
         """Write down that ``key`` is known to be gone."""
-        self.state.delete(self.item_id, f"resource#{key}")
+        self.state.later(self.state.deleting(*self._place(key)))
 
     def _row(self, key: Key) -> Item:
         """The row of ``key``, empty if it has none."""
         return self.state.get(self.item_id, f"resource#{key}") or {}
 
-    def _update(
+    def _write(
         self,
         key: Key,
         expression: str,
@@ -165,6 +196,17 @@ class Inventory:
         *,
         names: Mapping[str, str] | None = None,
         **values: Any,
-    ) -> Item | None:
+    ) -> None:
         """Update the row of ``key``; ``names`` stand for reserved words of DynamoDB."""
-        return self.state.update(self.item_id, f"resource#{key}", expression, condition, names=names, **values)
+        self.state.later(self.state.updating(*self._place(key), expression, condition, names=names, **values))
+
+    def _place(self, key: Key) -> tuple[str, str]:
+        return self.item_id, f"resource#{key}"
+
+
+def _settled(identity: str) -> tuple[str, dict[str, Any]]:
+    """The expression by which a row is no longer changing, with its names and values."""
+    expression = "REMOVE changing_since, doubted_in"
+    if not identity:
+        return expression, {}
+    return f"SET #identity = :identity {expression}", {"names": {"#identity": "identity"}, "identity": identity}

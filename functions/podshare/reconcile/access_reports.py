@@ -46,12 +46,15 @@ def watch(context: Context, desired: Mapping[Key, Resource], observed: Mapping[K
     actual, wanted = _actual_and_desired_access(context, desired, observed)
     row = context.state.get(ACCESS_REPORTS, _part(context.team))
     known = _granted(row) if row else frozenset({*actual, *wanted})
+    changed: dict[str, Any] = {}
     if row is None or beyond(wanted, known):
-        text = _packed({*known, *wanted})
-        context.state.update(ACCESS_REPORTS, _part(context.team), "SET granted = :granted", None, granted=text)
+        changed["granted"] = _packed({*known, *wanted})
     if drift := _text(beyond(actual, {*known, *wanted})):
         news = {"found": drift[:MOST_REPORTED], "at": read_at, "announced": False}
-        context.state.update(ACCESS_REPORTS, _part(context.team), "SET widened = :widened", None, widened=news)
+        changed["widened"] = news
+    if changed:
+        expression = f"SET {', '.join(f'{name} = :{name}' for name in changed)}"
+        context.state.later(context.state.updating(ACCESS_REPORTS, _part(context.team), expression, None, **changed))
 
 
 def keep_access_report(
@@ -184,7 +187,7 @@ def _packed(accesses: Iterable[Access]) -> str:
 
 def _keep(context: Context, report: AccessReport, granted: Iterable[Access], kept: Mapping[str, Any]) -> None:
     """Keep a report and its summary, unless a later reading was kept: a function may outlive its execution."""
-    context.state.update(
+    report_row = context.state.updating(
         ACCESS_REPORTS,
         _part(context.team),
         "SET document = :document, granted = :granted, widened = :widened, read_at = :read_at, "
@@ -195,7 +198,7 @@ def _keep(context: Context, report: AccessReport, granted: Iterable[Access], kep
         read_at=report.read_at,
         **kept,
     )
-    context.state.update(
+    summary_row = context.state.updating(
         ACCESS_REPORTS,
         _SUMMARY + context.team,
         "SET document = :document, read_at = :read_at",
@@ -203,3 +206,5 @@ def _keep(context: Context, report: AccessReport, granted: Iterable[Access], kep
         document=packed(report.summary_for_others()),
         read_at=report.read_at,
     )
+    context.state.later(report_row)
+    context.state.later(summary_row)

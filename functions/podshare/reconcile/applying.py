@@ -6,13 +6,14 @@ back. One that fails, or has to be checked again, keeps no other; see docs/decis
 once for the changes that a warm function makes under one hold of the lease; see docs/decisions/0031.
 """
 
+import contextlib
 import dataclasses
 import datetime
 import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -33,9 +34,11 @@ from podshare.aws.errors import (
 from podshare.aws.lease import Hold, TeamLeases
 from podshare.aws.sessions import Accounts, ask_guard, changes_guarded_by
 from podshare.aws.settings import Settings
-from podshare.aws.tables import State
-from podshare.kinds.base import Key, Resource, same
+from podshare.aws.tables import Snapshot, State, Write
+from podshare.kinds import bucket_policy
+from podshare.kinds.base import Key, Kind, Resource, same
 from podshare.kinds.context import Context
+from podshare.kinds.inventory import Inventory
 from podshare.kinds.observation import Foreign
 from podshare.kinds.running_work import await_drain
 from podshare.kinds.shapes import SHAPES
@@ -51,6 +54,7 @@ _LONGEST_PAUSE = 20.0  # between two retries
 _AT_ONCE = 8
 _LONGEST_DETAIL = 1000
 _CHECK_SECONDS = 1.0
+_MARK_SECONDS = 5.0  # by which a row may be marked before its change begins; a plan takes it for settled after a minute
 _known: dict[Hold, Planned] = {}  # of one hold at most
 _reading = threading.Lock()
 
@@ -82,6 +86,62 @@ class Step:
     key: Key
 
 
+class _Marks:
+    """The rows of the inventory that say what is changing: of all changes of an invocation at once, where that can be.
+
+    What is made or changed is marked before anything is, in the transaction that checks the lease; a mark that is older
+    when the change begins is made again. What was read back is settled, or forgotten, once all changes have ended.
+    """
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+        self._begun: dict[Key, tuple[float, str]] = {}
+        self._changed: set[Key] = set()
+        self._ended: dict[Key, str | None] = {}
+
+    def begin_together(self, keys: Collection[Key], check: Write) -> float | None:
+        """Mark all keys if ``check`` holds; the moment at which it held, None if it did not or others were writing."""
+        moment, at = time.monotonic(), _now()
+        if not keys or not self._inventory.begin_together(keys, at, check):
+            return None
+        self._begun = dict.fromkeys(keys, (moment, at))
+        return moment
+
+    def begin(self, key: Key) -> None:
+        """Mark ``key``, which is changed right after this, unless it was marked a moment ago."""
+        moment, _ = self._begun.get(key, (float("-inf"), ""))
+        if key in self._changed or time.monotonic() - moment >= _MARK_SECONDS:
+            self._inventory.begin(key, _now())
+        self._changed.add(key)
+
+    def settle(self, key: Key) -> None:
+        """Take the mark away before ``key`` is deleted: it was seen, so that it has gone once it is absent."""
+        self._inventory.settle(key)
+
+    def end(self, key: Key, now: Resource | None) -> None:
+        """``key`` was read back as it was to be: settled, or gone."""
+        self._ended[key] = now.identity if now else None
+
+    def end_together(self) -> bool:
+        """Write down all that has ended; False if each has to be written by ``end_alone``."""
+        return not self._ended or self._inventory.end_together(self._ended)
+
+    def end_alone(self, key: Key) -> None:
+        """Write down what ended of ``key``."""
+        if key in self._ended:
+            identity = self._ended[key]
+            self._inventory.forget(key) if identity is None else self._inventory.settle(key, identity)
+
+    def withdraw(self) -> None:
+        """Forget what was marked first by this invocation and then was not made.
+
+        A mark that cannot be taken back is one that a killed function leaves: a later plan checks it.
+        """
+        for key in self._begun.keys() - self._changed - self._ended.keys():
+            with contextlib.suppress(Exception):
+                self._inventory.withdraw(key, self._begun[key][1])
+
+
 def apply(settings: Settings, execution_role: str, batch: FunctionBatch, seconds_left: Callable[[], float]) -> Report:
     """Make changes in parallel, and return the result of each: ``results``, and those to make ``again``.
 
@@ -89,11 +149,13 @@ def apply(settings: Settings, execution_role: str, batch: FunctionBatch, seconds
     works on, that may succeed in a moment, or for which too little of the invocation's ``seconds_left`` is left, is
     made again after ``wait_seconds``: ``MOST_CHECKS`` and ``MOST_RETRIES`` times at most.
     """
-    lease = _FreshCheck(TeamLeases(State(settings.state), settings.function_timeout), batch.hold)
+    state = State(settings.state)
+    leases, marks = TeamLeases(state, settings.function_timeout), _Marks(Inventory(state, batch.hold.team))
+    lease = _FreshCheck(leases, batch.hold, _begun_at(settings, batch, marks, leases.fence(batch.hold).condition))
 
     def make(turn: Sequence[Report]) -> list[Report]:
         return [
-            _attempt(settings, execution_role, batch.hold, change)
+            _attempt(settings, execution_role, batch.hold, change, marks)
             if seconds_left() > settings.function_timeout / 2
             else {**change, "status": "again"}
             for change in turn
@@ -101,6 +163,7 @@ def apply(settings: Settings, execution_role: str, batch: FunctionBatch, seconds
 
     with changes_guarded_by(lease), ThreadPoolExecutor(_AT_ONCE) as pool:
         made = [change for turn in pool.map(make, _turns(batch.changes)) for change in turn]
+    made = _ended(made, batch.hold, marks)
     again = [change for change in made if change["status"] == "again"]
     return {
         "results": [_result(change) for change in made if change["status"] != "again"],
@@ -119,14 +182,55 @@ def _turns(changes: Iterable[Report]) -> list[list[Report]]:
     return list(turns.values())
 
 
-def _attempt(settings: Settings, execution_role: str, hold: Hold, change: Report) -> Report:
+def _begun_at(settings: Settings, batch: FunctionBatch, marks: _Marks, check: Write) -> float:
+    """Mark what the batch makes or changes, and that is wanted, while ``check`` holds; the moment at which it held.
+
+    What was attempted before is marked when it is changed again: it may only be waited for. Revocations are marked one
+    by one, so that none waits for others.
+    """
+    first = [change for change in batch.changes if not change.get("looks") and not change.get("retries")]
+    keys = {Key.parse(change["key"]) for change in first if Action(change["action"]) in (Action.CREATE, Action.UPDATE)}
+    with contextlib.suppress(Exception):  # each change meets it again, and reports it
+        if keys and (moment := marks.begin_together(keys & _desired(settings, batch.hold).keys(), check)) is not None:
+            return moment
+    return float("-inf")
+
+
+def _ended(made: Sequence[Report], hold: Hold, marks: _Marks) -> list[Report]:
+    """The changes once the inventory says what became of them; one that it cannot say it of is made again."""
+    marks.withdraw()
+    with contextlib.suppress(Exception):  # each change meets it again, and reports it
+        if marks.end_together():
+            return [*made]
+    return [_end_alone(change, hold, marks) if change["status"] == "done" else change for change in made]
+
+
+def _end_alone(change: Report, hold: Hold, marks: _Marks) -> Report:
+    def end() -> tuple[str, str]:
+        marks.end_alone(Key.parse(change["key"]))
+        return change["status"], change["detail"]
+
+    return _reported(change, hold, end)
+
+
+def _attempt(settings: Settings, execution_role: str, hold: Hold, change: Report, marks: _Marks) -> Report:
     """The change with what became of it: a final status, or ``again`` with when, how often, and why."""
     step = Step(hold, Action(change["action"]), Key.parse(change["key"]))
-    about = f"team {hold.team}, account {step.key.account}: {step.action} {step.key.kind} {step.key.name}"
+
+    def converge() -> tuple[str, str]:
+        ask_guard()
+        return _converge(settings, execution_role, step, marks)
+
+    return _reported(change, hold, converge)
+
+
+def _reported(change: Report, hold: Hold, act: Callable[[], tuple[str, str]]) -> Report:
+    """The change with what became of it when this was done for it."""
+    key = Key.parse(change["key"])
+    about = f"team {hold.team}, account {key.account}: {change['action']} {key.kind} {key.name}"
     try:
         with classified(about):
-            ask_guard()
-            status, detail = _converge(settings, execution_role, step)
+            status, detail = act()
     except Pending as pending:
         return check_again(change, str(pending), str(pending) if isinstance(pending, Failed) else "")
     except Retryable as retryable:
@@ -177,9 +281,9 @@ def _result(change: Report) -> Report:
 class _FreshCheck:
     """Holds the lease at every change, by one reading of its item a second: several threads change side by side."""
 
-    def __init__(self, leases: TeamLeases, hold: Hold) -> None:
+    def __init__(self, leases: TeamLeases, hold: Hold, checked_at: float) -> None:
         self._leases, self._hold = leases, hold
-        self._checked_at = float("-inf")
+        self._checked_at = checked_at
         self._lock = threading.Lock()
 
     def __call__(self) -> None:
@@ -205,7 +309,7 @@ def _desired(settings: Settings, hold: Hold) -> Mapping[Key, Resource]:
         return known[1]
 
 
-def _converge(settings: Settings, execution_role: str, step: Step) -> tuple[str, str]:
+def _converge(settings: Settings, execution_role: str, step: Step, marks: _Marks) -> tuple[str, str]:
     desired = _desired(settings, step.hold)
     context = _context(settings, execution_role, step, desired)
     if step.action is Action.DRAIN:
@@ -219,9 +323,9 @@ def _converge(settings: Settings, execution_role: str, step: Step) -> tuple[str,
     if same(observed, target):
         if target is None and context.inventory.is_changing(step.key):
             raise Waiting("it may just have been created, and not have settled yet")
-        return _settled(context, step.key, observed)
+        return _settled(marks, step.key, observed)
     try:
-        _change(context, step.key, observed, target)
+        _change(context, step.key, observed, target, marks)
     except ClientError as error:
         if is_absent(error):  # what was made a moment ago may not be known everywhere yet
             raise Pending(f"not settled yet: {error}") from error
@@ -229,13 +333,16 @@ def _converge(settings: Settings, execution_role: str, step: Step) -> tuple[str,
     now = _read(context, step.key, wanted)
     if isinstance(now, Foreign) or not same(now, target):
         raise Pending("requested, and not read back yet")
-    return _settled(context, step.key, now)
+    return _settled(marks, step.key, now)
 
 
 def _read(context: Context, key: Key, wanted: Resource | None) -> Resource | Foreign | None:
     """What is there. Raises Retryable where the answer lacks what it must have."""
+    now = dataclasses.replace(context, state=Snapshot(context.state.table))
+    if key.kind in (Kind.BUCKET_DELEGATION, Kind.FILE_SYSTEM_DELEGATION):
+        bucket_policy.read_ahead(now.state, key.container)
     try:
-        return read(context, key, wanted)
+        return read(now, key, wanted)
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise Retryable(reason_of(error)) from error
 
@@ -250,26 +357,27 @@ def _read_desired(settings: Settings, team: str) -> Planned:
     return records.as_of, desired_resources(records, records.known_facts, settings.installation)
 
 
-def _change(context: Context, key: Key, observed: Resource | None, target: Resource | None) -> None:
+def _change(context: Context, key: Key, observed: Resource | None, target: Resource | None, marks: _Marks) -> None:
     """Make ``target`` of what is there, and write down beforehand that it is being made or changed."""
     module = KINDS[key.kind]
     if target is not None:
-        context.inventory.begin(key, datetime.datetime.now(datetime.UTC).isoformat())
+        marks.begin(key)
         if observed is None:
             module.create(context, target)
         else:
             module.update(context, observed, target)
     elif observed is not None:
-        context.inventory.settle(key)  # it was seen: once it is absent, it has gone
+        marks.settle(key)
         module.delete(context, observed)
 
 
-def _settled(context: Context, key: Key, now: Resource | None) -> tuple[str, str]:
-    if now is None:
-        context.inventory.forget(key)
-        return "done", "absent"
-    context.inventory.settle(key, now.identity)
-    return "done", "as desired"
+def _settled(marks: _Marks, key: Key, now: Resource | None) -> tuple[str, str]:
+    marks.end(key, now)
+    return "done", "absent" if now is None else "as desired"
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat()
 
 
 def _context(settings: Settings, execution_role: str, step: Step, desired: Mapping[Key, Resource]) -> Context:

@@ -46,9 +46,9 @@ def keep_expirations(settings: Settings, state: State, records: TeamRecords) -> 
             "terms": [_plain(expiration) for expiration in expirations],
             "announced": [str(expiration) for expiration in soon],
         }
-        state.put(*part, **kept, scheduled=moment.isoformat() if moment else "")
+        state.later(state.putting(*part, **kept, scheduled=moment.isoformat() if moment else ""))
     else:
-        state.delete(*part)
+        state.later(state.deleting(*part))
     return known
 
 

@@ -29,7 +29,7 @@ def hand_over(state: State, hold: Hold, desired: Mapping[Key, Resource], as_of: 
     document = written(desired)
     if len(document) <= _LONGEST:
         numbers = {"fence": hold.fence, "generation": hold.generation}
-        state.put(_id(hold.team), _PART, **numbers, as_of=as_of.isoformat(), document=document)
+        state.later(state.putting(_id(hold.team), _PART, **numbers, as_of=as_of.isoformat(), document=document))
 
 
 def handed_over(state: State, hold: Hold) -> Planned | None:
@@ -50,7 +50,7 @@ def is_fresh(as_of: datetime.datetime) -> bool:
 
 def end_handing_over(state: State, team: str) -> None:
     """Forget what was handed over for a team that was deleted."""
-    state.delete(_id(team), _PART)
+    state.later(state.deleting(_id(team), _PART))
 
 
 def written(desired: Mapping[Key, Resource]) -> str:

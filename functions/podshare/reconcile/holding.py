@@ -80,7 +80,7 @@ def hold_back(
         agreed.end()
     if not losses or agreed.cover(losses, str(row["since"]) if row else ""):
         if row:
-            state.delete(f"team#{team}", "held")
+            state.later(state.deleting(f"team#{team}", "held"))
         return proposed, None
     limit = max(settings.most_teams_losing, len(all_users(settings)) * settings.most_percent_losing // 100)
     if row is None and _has_room(state, team, blast_radius.cause(team, losses, observed, lines), limit):
@@ -92,7 +92,7 @@ def hold_back(
     held = Held(digest, since, limit, tuple(blast_radius.loss_text(key, observed[key]) for key in losses), keys)
     if row is None or row["hash"] != digest:  # news: told before it is written down, twice rather than never
         held.announce(team)
-        state.put(f"team#{team}", "held", since=since, hash=digest)
+        state.later(state.putting(f"team#{team}", "held", since=since, hash=digest))
     return kept, held
 
 

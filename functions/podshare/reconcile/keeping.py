@@ -41,8 +41,8 @@ def _keep_accepted(context: Context, records: TeamRecords, clusters: Clusters) -
     elif not records.written:
         if last := records.accepted_before.get(team):  # what the record said of its deletion counts after it
             on_delete = json.loads(str(last["record"])).get("on_delete", DELETE_WORK)
-            context.state.put(team, "deletion", on_delete=on_delete)
-        context.state.delete(team, "accepted")
+            context.state.later(context.state.putting(team, "deletion", on_delete=on_delete))
+        context.state.later(context.state.deleting(team, "accepted"))
     for name, cluster in clusters.items():
         if cluster.facts:
             written = records.clusters[name].model_dump_json(by_alias=True)
@@ -58,7 +58,9 @@ def _accept(context: Context, records: TeamRecords, record_id: str, **accepted: 
     """Keep what was accepted of a record, unless that is what was read before."""
     before = records.accepted_before.get(record_id, {})
     if {name: value for name, value in before.items() if name not in ("id", "part")} != accepted:
-        context.state.put(record_id, "accepted", **accepted)
+        write = context.state.putting(record_id, "accepted", **accepted)
+        # what all teams of a cluster or a dataset write is no part of one team's transaction
+        context.state.later(write) if record_id == f"team#{records.name}" else context.state.write_alone(write)
 
 
 def _keep_inventory(context: Context, gathered: Gathered, settling: Collection[Key]) -> None:
@@ -95,9 +97,8 @@ def _keep_accounts(settings: Settings, context: Context, gathered: Gathered, for
     now |= {key.account for key, observation in observed.items() if observation is not None or key in gathered.desired}
     team = f"team#{records.name}"
     if now != former:
-        keep_uses(settings, records.name, former, former | now)
-        context.state.put(team, "accounts", accounts=sorted(now))
-        keep_uses(settings, records.name, former | now, now)
+        keep_uses(context.state, records.name, former, now)
+        context.state.later(context.state.putting(team, "accounts", accounts=sorted(now)))
     silent = {
         key.account
         for key, observation in observed.items()

@@ -16,12 +16,17 @@ def lease(settings: Settings, team: str, execution: str, *, asks_for: AsksFor, w
     to wait for a holder that has ended; ``paused`` with the reason, in which case the end of the pause starts the team
     again.
     """
-    if asks_for != "nothing new" and (pause := _pause(settings, team)):
-        return {"status": "paused", "reason": str(pause.get("reason", "")), "by": str(pause.get("owner", ""))}
+    is_new = False
+    if asks_for != "nothing new":
+        state, places = State(settings.state), TeamLeases.places(team)
+        rows, written = state.get_with_records(places, Registry(settings.registry), [PAUSE_ID])
+        if PAUSE_ID in written and (pause := _pause(settings, team)):
+            return {"status": "paused", "reason": str(pause.get("reason", "")), "by": str(pause.get("owner", ""))}
+        is_new = not rows
     if waited and (other := _taken_over_by(settings, team, execution)):
         return {"status": "left", "holder": other}
     leases = TeamLeases(State(settings.state), settings.function_timeout)
-    held = leases.acquire(team, execution, asks_for=asks_for)
+    held = leases.acquire(team, execution, asks_for=asks_for, is_new=is_new)
     if isinstance(held, Hold):
         return {"status": "held", "fence": held.fence, "generation": held.generation}
     if held.wait_seconds is None:
@@ -42,8 +47,5 @@ def _pause(settings: Settings, team: str) -> Item | None:
 
     It is read again after that: a pause that ended in between may have missed the team.
     """
-    registry = Registry(settings.registry)
-    if PAUSE_ID not in registry.get([PAUSE_ID]):
-        return None
     State(settings.state).put(PAUSE_ID, f"waiting#{team}", team=team)
-    return registry.get([PAUSE_ID]).get(PAUSE_ID)
+    return Registry(settings.registry).get([PAUSE_ID]).get(PAUSE_ID)

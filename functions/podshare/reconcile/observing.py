@@ -29,12 +29,11 @@ _NO_API = "podshare does not use the cluster's API any more (kubernetes_api: fal
 _BY_HAND = "It is yours now: keep it as `podshare team manifests` prints it, or delete it with kubectl."
 
 
-def reading_context(settings: Settings, team: str) -> Context:
+def reading_context(settings: Settings, team: str, state: Snapshot) -> Context:
     """A context that can read everywhere, and change nothing, for one invocation: whatever it reads, it reads once.
 
     It has read the rows that are the team's alone.
     """
-    state = Snapshot(settings.state)
     state.query(f"team#{team}")
     return Context(
         installation=settings.installation,

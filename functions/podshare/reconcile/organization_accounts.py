@@ -151,13 +151,12 @@ def all_users(settings: Settings) -> set[str]:
     return {str(row["team"]) for row in State(settings.state).query(ORGANIZATION, "use#")}
 
 
-def keep_uses(settings: Settings, team: str, former: Collection[str], now: Collection[str]) -> None:
+def keep_uses(state: State, team: str, former: Collection[str], now: Collection[str]) -> None:
     """Write down which accounts a team has something for, so that what becomes of one finds the team."""
-    state = State(settings.state)
     for account in sorted(set(now) - set(former)):
-        state.put(ORGANIZATION, f"use#{account}#{team}", account=account, team=team)
+        state.later(state.putting(ORGANIZATION, f"use#{account}#{team}", account=account, team=team))
     for account in sorted(set(former) - set(now)):
-        state.delete(ORGANIZATION, f"use#{account}#{team}")
+        state.later(state.deleting(ORGANIZATION, f"use#{account}#{team}"))
 
 
 def _part(account: str) -> str:

@@ -9,7 +9,7 @@ from podshare.aws.lease import Hold, TeamLeases
 from podshare.aws.organizations import describe
 from podshare.aws.rows import Item
 from podshare.aws.settings import Settings
-from podshare.aws.tables import State
+from podshare.aws.tables import Snapshot, State
 from podshare.installation import Installation
 from podshare.kinds import limits
 from podshare.kinds.base import Key, Manifest, Resource
@@ -45,29 +45,48 @@ from podshare.reconcile.preconditions import (
     reserved_names,
 )
 from podshare.reconcile.quota_fit import Fit, check_fit, forget_claim
-from podshare.reconcile.settling import settled_and_settling, settling_blocker
+from podshare.reconcile.reading_ahead import decided_with, forget_reads, keep_reads, read_ahead, verified_with
+from podshare.reconcile.recording import record
+from podshare.reconcile.settling import attempt_of, settled_and_settling, settling_blocker
 from podshare.reconcile.team_records import TeamRecords, desired_resources, read_records
 from podshare.reconcile.verification import verified
 from podshare.registry.accounts import DEPARTED, is_blocked, is_gone
 from podshare.registry.records import Cluster
 
 
-def plan_team(settings: Settings, hold: Hold, attempt: str) -> dict[str, Any]:
-    """The plan for a team as the state machine runs it.
+def plan_team(settings: Settings, hold: Hold, event: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan for a team as the state machine runs it; ``event`` is what the machine says of the run.
 
-    ``attempt`` distinguishes the plans of a run (:mod:`.doubts`). Raises Superseded if the lease is lost.
+    All that is known of the team is written in one transaction, which checks the lease. With nothing to do it also
+    records how the run ended, and gives the lease back. Raises Superseded if the lease is lost.
     """
-    leases, context = TeamLeases(State(settings.state), settings.function_timeout), reading_context(settings, hold.team)
-    records = read_records(settings, context.state, hold.team)
+    # an execution that began before an upgrade has no waits
+    attempt = attempt_of(event["execution"], event.get("waits", 0))
+    state = Snapshot(settings.state)
+    state.guard(TeamLeases(State(settings.state), settings.function_timeout).fence(hold, event["execution"]))
+    context = reading_context(settings, hold.team, state)
+    read_ahead(settings, state, hold.team, plans=True)
+    records = read_records(settings, state, hold.team)
     gathered = gather(context, records, lambda account: observe(settings, account))
-    leases.check(hold)
+    new = (key for key in gathered.desired if gathered.observed.get(key) is None)
+    state.get_all(decided_with(hold.team, gathered.facts.values(), new))  # at once
     decided = decide(settings, context, gathered, attempt)
-    leases.check(hold)
+    if decided.plan.changes:  # some of what follows is announced, or counted for the hour
+        state.check()
     planned = persist(settings, context, gathered, decided, attempt)
     if planned["count"]:
-        hand_over(context.state, hold, gathered.desired, gathered.records.as_of)
+        hand_over(state, hold, gathered.desired, gathered.records.as_of)
     elif planned["deleted"]:
-        end_handing_over(context.state, hold.team)
+        end_handing_over(state, hold.team)
+        forget_reads(state, hold.team)
+    if not planned["deleted"]:
+        records, partition = gathered.records, context.installation.partition
+        more = verified_with(partition, hold.team, gathered.facts.values(), records.datasets.values())
+        keep_reads(state, hold.team, more)
+    if not planned["count"] and "made" in event:  # nor has it this; its machine records what was planned
+        outcome = record(settings, {**event, "plan": planned}, state, unless_news=True)
+        planned = {**planned, **({"outcome": outcome} if outcome else {})}
+    state.flush()
     return planned
 
 
@@ -80,7 +99,7 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, A
     everybody's access.
     """
     instead = {str(item["id"]): None if item.get("deleted") is True else item for item in items}
-    context = reading_context(settings, team)
+    context = reading_context(settings, team, Snapshot(settings.state))
     written = read_records(settings, context.state, team, instead)
     gathered = gather(context, written, lambda account: describe(settings, account))
     decided = decide(settings, context, gathered, None)

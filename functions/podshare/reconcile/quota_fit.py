@@ -7,7 +7,7 @@ from typing import Any
 
 from podshare.aws.errors import Retryable, reason_of
 from podshare.aws.settings import Settings
-from podshare.aws.tables import Registry
+from podshare.aws.tables import Registry, Snapshot
 from podshare.kinds.base import Key, Resource
 from podshare.kinds.compute_quota.shape import ComputeQuota
 from podshare.kinds.context import Context
@@ -99,7 +99,7 @@ def forget_claim(context: Context, facts: ClusterFacts, team: str) -> None:
 
 def report(settings: Settings, name: str) -> dict[str, Any]:
     """Who has what on a cluster; ``problem`` says why it cannot be said."""
-    record_id, context = f"cluster#{name}", reading_context(settings, "")
+    record_id, context = f"cluster#{name}", reading_context(settings, "", Snapshot(settings.state))
     try:
         record = Registry(settings.registry).record(record_id, Cluster)
     except InvalidRecord as error:

@@ -3,12 +3,13 @@
 import contextlib
 import datetime
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from podshare.aws.lease import Hold, TeamLeases
-from podshare.aws.rows import STATUSES, Item
+from podshare.aws.rows import STATUSES
 from podshare.aws.settings import Settings
-from podshare.aws.tables import State
+from podshare.aws.tables import MOST_WRITES, State, Write
 from podshare.reconcile.history import is_news, keep_run, marks, run_entry
 from podshare.reconcile.outcome import Outcome, outcome, results_in
 
@@ -18,32 +19,37 @@ MOST_RETRIES = 10  # of what failed although it might have passed, such as a lea
 MOST_WAITS = 240  # of one execution: eight days in all, more than a drain may take (template.yaml, DrainSeconds)
 
 
-def record(settings: Settings, event: dict[str, Any]) -> dict[str, Any]:
-    """Write the team's status and give the lease back.
+def record(settings: Settings, event: Mapping[str, Any], state: State, *, unless_news: bool = False) -> dict[str, Any]:
+    """Write the team's status, with what ``state`` has put off, and give the lease back.
 
     The result's ``next`` is ``done``, ``again`` (something newer was asked for, or the plan was cut off) or ``wait``
     (for something outside, or for a fault to pass).
     The status is written before the lease is given back, so that no later run's status is overwritten by this one.
     The history is written after that, so that nothing waits for it; ``history`` says what became of it, if there was
-    news. Raises Superseded if the lease is somebody else's by now.
+    news. With ``unless_news`` a run that is news is left to whoever writes the history, and the result is empty. Raises
+    Superseded if the lease is somebody else's by now.
     """
     team, plan, lease = event["team"], event.get("plan", {}), event["lease"]
     hold = Hold(team, int(lease["fence"]), int(lease["generation"]))
-    state = State(settings.state)
-    leases = TeamLeases(state, settings.function_timeout)
+    leases = TeamLeases(State(settings.state), settings.function_timeout)
     verification = event.get("verification") or plan.get("verification") or {}
     results = results_in(event.get("results", []))
     earlier = event.get("made", {})  # an execution that began before an upgrade has none
     result = outcome(plan, results, verification, _reason(event.get("error")), earlier)
-    if leases.is_held(hold):
-        marked = marks(result, plan, verification, hold.fence)
-        before = _write_status(state, event, result, verification, marked)
-        is_new = is_news(event, results, marked, before.get("history") or {})
-    else:
-        is_new = True
+    marked = marks(result, plan, verification, hold.fence)
+    before = {} if results or event.get("error") else state.get(STATUSES, f"team#{team}") or {}
+    is_new = is_news(event, results, marked, before.get("history") or {})
+    if is_new and unless_news:
+        return {}
+    waits, status = int(event.get("waits", 0)), _status(state, event, result, verification, marked)
     entry = run_entry(state, event, result, results, verification) if is_new else None
     try:
-        released, waits = leases.release(hold), int(event.get("waits", 0))
+        if not (released := _write_and_release(leases, hold, state, status)):
+            if leases.is_held(hold):
+                state.write_alone(status)
+            elif entry is None:
+                entry = run_entry(state, event, result, results, verification)
+            released = leases.release(hold)
     finally:
         history = "" if entry is None else keep_run(settings, entry)
     return {
@@ -55,6 +61,17 @@ def record(settings: Settings, event: dict[str, Any]) -> dict[str, Any]:
         "next": _next(result, released, int(plan.get("left", 0)), waits),
         "wait_seconds": min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (waits // 10)),
     }
+
+
+def _write_and_release(leases: TeamLeases, hold: Hold, state: State, status: Write) -> bool:
+    """Write the status and give the lease back, all or nothing: not if something newer came or the lease is lost."""
+    writes = state.take_put_off()
+    if len(writes) < MOST_WRITES - 1 and leases.release_with(hold, [*writes, status]):
+        return True
+    for write in writes:
+        state.later(write)
+    state.flush()
+    return False
 
 
 def _reason(error: dict[str, str] | None) -> str:
@@ -81,29 +98,27 @@ def _held(plan: dict[str, Any]) -> dict[str, Any] | None:
     return {name: held[name] for name in ("hash", "since", "count", "losses")} if held else None
 
 
-def _write_status(
-    state: State, event: dict[str, Any], result: Outcome, verification: dict[str, Any], history: dict[str, Any]
-) -> Item:
-    """Write it; returns what it was before."""
+def _status(
+    state: State, event: Mapping[str, Any], result: Outcome, verification: Mapping[str, Any], history: Mapping[str, Any]
+) -> Write:
     plan, part = event.get("plan", {}), f"team#{event['team']}"
     is_verified = verification.get("verified")
     verified_at = verification.get("at") if is_verified else (state.get(STATUSES, part) or {}).get("verified_at")
-    return state.put(
-        STATUSES,
-        part,
-        state=result.state.value,
-        at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        verified_at=verified_at,
-        execution=event["execution"],
-        generation=int(event["lease"]["generation"]),
-        summary=result.summary,
-        problems=list(result.problems),
-        notes=plan.get("notes", []),
-        held=_held(plan),
-        left_behind=plan.get("left_behind", []),
-        changes=int(plan.get("count", 0)),
-        resources=int(verification.get("resources", 0)),
-        proof=verification.get("proof", {}).get("digest"),
-        trigger=event.get("trigger", {}),
-        history=history,
-    )
+    row = {
+        "state": result.state.value,
+        "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "verified_at": verified_at,
+        "execution": event["execution"],
+        "generation": int(event["lease"]["generation"]),
+        "summary": result.summary,
+        "problems": list(result.problems),
+        "notes": plan.get("notes", []),
+        "held": _held(plan),
+        "left_behind": plan.get("left_behind", []),
+        "changes": int(plan.get("count", 0)),
+        "resources": int(verification.get("resources", 0)),
+        "proof": verification.get("proof", {}).get("digest"),
+        "trigger": event.get("trigger", {}),
+        "history": history,
+    }
+    return state.putting(STATUSES, part, **row)

@@ -6,6 +6,7 @@ from typing import Any
 
 from podshare.access.isolation import Boundaries, violations
 from podshare.aws.settings import Settings
+from podshare.aws.tables import Snapshot
 from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context
 from podshare.kinds.facts import ClusterFacts
@@ -15,6 +16,7 @@ from podshare.reconcile.access_reports import keep_access_report
 from podshare.reconcile.door_readers import doors
 from podshare.reconcile.observing import observe_resources, reading_context
 from podshare.reconcile.plan import plan
+from podshare.reconcile.reading_ahead import read_ahead
 from podshare.reconcile.team_records import TeamRecords, desired_resources, read_records
 
 MOST_SHOWN = 20  # violations and differences in the execution's history; a status names them all by their number
@@ -22,14 +24,18 @@ MOST_SHOWN = 20  # violations and differences in the execution's history; a stat
 
 def verify_team(settings: Settings, team: str) -> dict[str, Any]:
     """Read everything of a team back, verify it, and keep its proof."""
-    context = reading_context(settings, team)
-    records = read_records(settings, context.state, team)
+    state = Snapshot(settings.state)
+    context = reading_context(settings, team, state)
+    read_ahead(settings, state, team, plans=False)
+    records = read_records(settings, state, team)
     desired = desired_resources(records, records.known_facts, settings.installation)
     known = context.inventory.keys()
     observed = observe_resources(context, desired, known, named=records.accounts, facts=records.known_facts)
-    return keep_access_report(
+    verification = keep_access_report(
         context, records, desired, observed, verified(context, records, records.known_facts, desired, observed)
     )
+    state.flush()
+    return verification
 
 
 def verified(
