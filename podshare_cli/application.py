@@ -30,6 +30,7 @@ from podshare_cli import (
     team,
     validate,
 )
+from podshare_cli.connect import command as connect
 from podshare_cli.doctor import command as doctor
 from podshare_cli.failures import INTERRUPTED, INVALID, Failure
 from podshare_cli.failures import explain as explain_failure
@@ -119,6 +120,15 @@ app.command(
         "podshare apply plan.json --auto-approve",
     ),
 )(apply.apply)
+app.command(
+    "connect",
+    epilog=examples(
+        "podshare connect --list",
+        "podshare connect vision --write-job first-job.yaml",
+        "podshare connect vision --check",
+        "podshare connect vision --undo",
+    ),
+)(connect.connect)
 app.command("pause", epilog=examples('podshare pause --reason "moving the data account"'))(pause.pause)
 app.command("resume", epilog=examples("podshare resume"))(pause.resume)
 app.command(

@@ -20,7 +20,7 @@ from lightkube.core.exceptions import ApiError
 from lightkube.resources.core_v1 import Pod
 
 from podshare.access.effective_access import ANYBODY, Access, in_bucket
-from podshare.aws.kubernetes import token
+from podshare.aws.eks_token import token
 from podshare.kinds.base import Key, Kind
 from podshare_cli.access_reports import Known, Line
 from podshare_cli.connection import Connection

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -77,8 +78,12 @@ def up(
     stopped = threading.Event()
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, lambda *_: stopped.set())
-    with _deployed(time_scale, port, run_uploaded_code=run_uploaded_code) as sandbox, Control(sandbox) as control:
-        path = _running(sandbox, control, name).write()
+    with (
+        _deployed(time_scale, port, run_uploaded_code=run_uploaded_code) as sandbox,
+        Control(sandbox) as control,
+        tempfile.TemporaryDirectory(prefix="podshare-sandbox-") as folder,
+    ):
+        path = _running(sandbox, control, name, Path(folder)).write()
         try:
             _print_how_to_connect(sandbox, name)
             while not stopped.wait(1.0):  # in short waits, so that a signal is seen on every platform
@@ -242,7 +247,8 @@ def _deployed(time_scale: float, port: int, *, run_uploaded_code: bool) -> "Iter
         sandbox.stop()
 
 
-def _running(sandbox: "Sandbox", control: "Control", name: str) -> "RunningSandbox":
+def _running(sandbox: "Sandbox", control: "Control", name: str, folder: Path) -> "RunningSandbox":
+    """How to reach it; what commands write for aws and kubectl goes into ``folder``, not into the user's own files."""
     from urllib.parse import urlsplit
 
     from podshare_cli.sandbox_file import RunningSandbox
@@ -251,6 +257,7 @@ def _running(sandbox: "Sandbox", control: "Control", name: str) -> "RunningSandb
 
     address = urlsplit(sandbox.url)
     own = sandbox.environment(HUB, HUB_REGION)
+    own |= {"AWS_CONFIG_FILE": str(folder / "aws-config"), "KUBECONFIG": str(folder / "kubeconfig")}
     keys = {account: admin_credentials(account) for account in ACCOUNTS}
     return RunningSandbox(
         process=os.getpid(),

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from podshare.aws.kubernetes import token
+from podshare.aws.eks_token import token
 from podshare.installation import Installation
 from podshare.kinds import names
 from podshare.registry.membership import Member, members

@@ -60,6 +60,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "cluster get": [("main", AUDITOR)],
     "cluster list": [("", AUDITOR)],
     "cluster put": [("{cluster}", ADMIN)],
+    "connect": [("--list", NONE_OF_THEM)],
     "dataset delete": [("spare --yes", ADMIN)],
     "dataset get": [("imagenet", AUDITOR)],
     "dataset list": [("", AUDITOR)],

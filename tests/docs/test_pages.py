@@ -161,7 +161,7 @@ def test_deployed_names_exist(page: Page) -> None:
     code = "\n".join((*page.spans, *page.commands))
     # what goes on with a placeholder or a hash is a name that podshare gives to a team's things
     named = set(re.findall(r"(?<![\w-])podshare-[a-z]+(?:-[a-z]+)*(?![\w-]*[<*]|-?[\w*<])", code))
-    made_for_teams = {"podshare-vision-scientist", "podshare-system"}
+    made_for_teams = {"podshare-vision-scientist", "podshare-system", "podshare-vision", "podshare-first-job"}
     distributions = {"podshare-sandbox"}
 
     assert named - made_for_teams - distributions - STACKS <= deployed_names(), page

@@ -17,7 +17,7 @@ from lightkube.core.exceptions import ApiError
 from lightkube.models.authorization_v1 import ResourceAttributes, SelfSubjectAccessReviewSpec
 from lightkube.resources.authorization_v1 import SelfSubjectAccessReview
 
-from podshare.aws.kubernetes import token
+from podshare.aws.eks_token import token
 from podshare.aws.rows import from_item, to_item
 from podshare_sandbox import Sandbox
 from podshare_sandbox.services import kubernetes, pod_identity

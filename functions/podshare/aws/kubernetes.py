@@ -3,7 +3,6 @@
 Importing lightkube takes half a second: nothing imports this module before it talks to a cluster.
 """
 
-import base64
 import contextlib
 import threading
 import time
@@ -12,9 +11,6 @@ from typing import Any, TypeVar, cast
 
 import httpx2
 import lightkube
-from botocore.auth import SigV4QueryAuth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 from lightkube.codecs import from_dict
 from lightkube.config.client_adapter import Client as PlainClient
 from lightkube.config.client_adapter import ConnectionParams
@@ -36,11 +32,11 @@ from lightkube.resources.rbac_authorization_v1 import ClusterRoleBinding, Role, 
 from lightkube.types import CascadeType, PatchType
 
 from podshare.aws.answers import Remembering
+from podshare.aws.eks_token import token
 from podshare.aws.errors import Pending, Retryable, Terminal
 from podshare.aws.served_kinds import ServedKind, served_kinds
 from podshare.aws.sessions import Accounts, ask_guard
 
-TOKEN_SECONDS = 60  # how long the presigned URL in the token is good for; EKS honours the token for 15 minutes
 _RENEW_AFTER = 600
 _DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _READS = frozenset({"get", "names", "namespace", "objects"})  # of the methods below
@@ -65,20 +61,6 @@ _KINDS: Mapping[str, Any] = {kind.__name__: kind for kind in _SERVED}
 _Answer = TypeVar("_Answer")
 _connections: dict[tuple[str, str, str, str], tuple[float, "Kubernetes"]] = {}
 _lock = threading.Lock()
-
-
-def token(credentials: dict[str, str], region: str, cluster: str) -> str:
-    """An EKS token: a presigned GetCallerIdentity that names the cluster (aws-iam-authenticator's format)."""
-    request = AWSRequest(
-        method="GET",
-        url=f"https://sts.{region}.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15",
-        headers={"x-k8s-aws-id": cluster},
-    )
-    # a user's keys have no session token
-    keys = Credentials(credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials.get("SessionToken"))
-    SigV4QueryAuth(keys, "sts", region, expires=TOKEN_SECONDS).add_auth(request)
-    encoded = base64.urlsafe_b64encode(str(request.url).encode()).decode().rstrip("=")
-    return f"k8s-aws-v1.{encoded}"
 
 
 def connect(accounts: Accounts, execution_role: str, account: str, region: str, cluster: str) -> "Kubernetes":

@@ -289,6 +289,8 @@ def _options(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         if not word.startswith("--"):
             files.append(word)
             continue
+        if word == "--no-paginate":  # one call is all that is made here
+            continue
         if not rest:
             raise ValueError(f"{word} expects one argument")
         options[word[2:]] = rest.pop(0)

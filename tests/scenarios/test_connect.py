@@ -1,0 +1,318 @@
+"""From "you have access" to the first job: `podshare connect`, with real `aws` and `kubectl`, by a scientist alone."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from podshare_sandbox.services import kubernetes
+from tests.checks.expanded_template import ROOT
+from tests.scenarios.world import CLUSTER, EKS_ARN, HUB, LANGUAGE, REGION, VISION, World
+
+BIN = ROOT / ".venv-clients" / "bin"
+NAMESPACE, CONTEXT = "hyperpod-ns-vision", "podshare-vision@main"
+READER = [{"name": "trainer", "datasets": [{"dataset": "imagenet", "access": "read"}]}]
+TEAM: dict[str, Any] = {"members": [{"account": VISION, "expires": "2030-01-01T00:00:00Z"}], "service_accounts": READER}
+PATIENCE_SECONDS = 90
+
+pytestmark = pytest.mark.skipif(not BIN.exists(), reason="there is no .venv-clients: `make test` installs it")
+
+Ended = subprocess.CompletedProcess[str]
+
+
+class Scientist:
+    """A person's terminal: an AWS profile with keys of their own, and home, config and kubeconfig of their own."""
+
+    def __init__(self, world: World, account: str, home: Path, actions: tuple[str, ...] = ("sts:AssumeRole",)) -> None:
+        iam, user = world.sandbox.client("iam", account), f"ada-{home.name[-20:]}"
+        iam.create_user(UserName=user)
+        statement = {"Effect": "Allow", "Action": [*actions], "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        iam.put_user_policy(UserName=user, PolicyName="own", PolicyDocument=document)
+        keys = iam.create_access_key(UserName=user)["AccessKey"]
+        (home / ".aws").mkdir()
+        credentials = f"aws_access_key_id = {keys['AccessKeyId']}\naws_secret_access_key = {keys['SecretAccessKey']}\n"
+        (home / ".aws" / "credentials").write_text(f"[work]\n{credentials}")
+        self.config, self.kubeconfig = home / ".aws" / "config", home / ".kube" / "config"
+        self.config.write_text(f"# mine\n[profile work]\nregion = {REGION}")
+        inherited = {name: value for name, value in world.sandbox.environment().items() if not name.startswith("AWS_")}
+        kept = {name: world.sandbox.environment()[name] for name in ("AWS_CA_BUNDLE", "AWS_ACCOUNT_ID_ENDPOINT_MODE")}
+        path = os.pathsep.join([str(Path(sys.executable).parent), str(BIN), os.environ["PATH"]])
+        own = {"HOME": str(home), "PATH": path, "AWS_PROFILE": "work", "NO_COLOR": "1", "PYTHONWARNINGS": "ignore"}
+        inherited.pop("KUBECONFIG", None)
+        self.environment = {**inherited, **kept, **own, "AWS_EC2_METADATA_DISABLED": "true"}
+        self.home = home
+
+    def __call__(self, *command: str, **environment: str) -> Ended:
+        """Run ``command`` to its end."""
+        return subprocess.run(  # noqa: S603  # a command of a test
+            command,
+            env={**self.environment, **environment},
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def connect(self, *words: str, **environment: str) -> Any:
+        """What `podshare connect` reports as JSON."""
+        ended = self("podshare", "connect", *words, "--json", **environment)
+        assert ended.returncode == 0, ended.stderr + ended.stdout
+        return json.loads(ended.stdout)
+
+    def refused(self, *words: str, **environment: str) -> str:
+        """What `podshare connect` says, with its remedy, as it fails."""
+        ended = self("podshare", "connect", *words, **environment)
+        assert ended.returncode == 1, ended.stdout + ended.stderr
+        return " ".join(ended.stderr.split())
+
+
+@pytest.fixture(scope="module")
+def vision(world: World) -> World:
+    """A team whose cluster refuses work without the team's queue, and whose pods may read a dataset."""
+    world.put({**CLUSTER, "namespace_hardening": "enforce"})
+    assert world.put_team("vision", **TEAM)["state"] == "READY"
+    return world
+
+
+@pytest.fixture
+def ada(vision: World, tmp_path: Path) -> Iterator[Scientist]:
+    """A scientist who may assume roles, and nothing else."""
+    yield Scientist(vision, VISION, tmp_path)
+    api = kubernetes.api_of(EKS_ARN)
+    for kind in ("Job", "HyperPodPyTorchJob", "PyTorchJob"):
+        for found in api.objects(kind, NAMESPACE):
+            api.delete(kind, NAMESPACE, found["metadata"]["name"])
+
+
+def until(ask: Callable[[], Ended], holds: Callable[[Ended], bool]) -> Ended:
+    """The first answer that holds. Raises TimeoutError."""
+    ends = time.monotonic() + PATIENCE_SECONDS
+    while not holds(ended := ask()):
+        if time.monotonic() > ends:
+            raise TimeoutError(ended.stdout + ended.stderr)
+        time.sleep(0.2)
+    return ended
+
+
+# ---- the first job ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["HyperPodPyTorchJob", "PyTorchJob", "Job"])
+def test_the_first_job_takes_three_commands(ada: Scientist, kind: str) -> None:
+    """connect, apply, logs: the job is admitted by its queue, runs, and prints the data that its pods may read."""
+    told = ada.connect("vision", "--write-job", "first-job.yaml", "--kind", kind)
+    apply, show = (command.split() for command in told["next"])
+    applied = ada(*apply)
+    assert applied.returncode == 0, applied.stderr
+    if kind == "Job":  # kubectl waits for its pod
+        logs = ada(*show)
+    else:
+        logs = until(lambda: ada(*show), lambda ended: ended.returncode == 0 and "Contents" in ended.stdout)
+    assert logs.returncode == 0, logs.stderr
+    assert {one["Key"].partition("/")[0] for one in json.loads(logs.stdout)["Contents"]} == {"imagenet"}
+
+
+def test_a_job_beyond_the_quota_waits_and_says_so(ada: Scientist) -> None:
+    """Its workload has a condition with the reason, as Kueue reports it (Kueue documentation, Workload)."""
+    ada.connect("vision", "--write-job", "job.yaml", "--kind", "Job")
+    job = yaml.safe_load((ada.home / "job.yaml").read_text())
+    job["metadata"]["name"] = "too-much"
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    container["resources"] = {name: {"nvidia.com/gpu": "1000"} for name in ("requests", "limits")}
+    (ada.home / "job.yaml").write_text(yaml.safe_dump(job))
+    assert ada("kubectl", "apply", "-f", "job.yaml").returncode == 0
+    waiting = until(
+        lambda: ada("kubectl", "get", "workloads", "-o", "json"),
+        lambda ended: "QuotaReserved" in ended.stdout,
+    )
+    conditions = [one for item in json.loads(waiting.stdout)["items"] for one in item["status"]["conditions"]]
+    (reserved,) = [one for one in conditions if one["type"] == "QuotaReserved"]
+    assert (reserved["status"], reserved["reason"]) == ("False", "Pending")
+    assert "insufficient quota" in reserved["message"]
+    assert json.loads(ada("kubectl", "get", "job", "too-much", "-o", "json").stdout)["spec"]["suspend"] is True
+
+
+def test_a_job_without_the_queue_is_refused_with_what_to_do(ada: Scientist) -> None:
+    """Under `enforce` the message names the label that is missing."""
+    ada.connect("vision", "--write-job", "job.yaml", "--kind", "Job")
+    job = yaml.safe_load((ada.home / "job.yaml").read_text())
+    for labelled in (job["metadata"], job["spec"]["template"]["metadata"]):
+        del labelled["labels"]
+    (ada.home / "job.yaml").write_text(yaml.safe_dump(job))
+    refused = ada("kubectl", "apply", "-f", "job.yaml")
+    assert refused.returncode == 1
+    assert "work carries the team's queue: label it kueue.x-k8s.io/queue-name" in refused.stderr
+
+
+def test_a_first_job_has_what_the_team_has(ada: Scientist) -> None:
+    """Queue, service account, requests within the quota, and the data by the access point's alias."""
+    told = ada.connect("vision", "--write-job", "job.yaml")
+    text = (ada.home / "job.yaml").read_text()
+    job = yaml.safe_load(text)
+    assert job["kind"] == "HyperPodPyTorchJob"  # the first of those that the cluster serves
+    assert job["metadata"]["labels"] == {"kueue.x-k8s.io/queue-name": f"{NAMESPACE}-localqueue"}
+    pod = job["spec"]["replicaSpecs"][0]["template"]["spec"]
+    assert pod["serviceAccountName"] == "trainer"
+    assert pod["containers"][0]["resources"]["requests"] == {"cpu": "1", "memory": "1Gi", "nvidia.com/gpu": "1"}
+    (data,) = told["data"]
+    assert data["path"].startswith("s3://podshare-vision-")
+    assert "-s3alias/imagenet/" in data["path"]
+    assert f"#   trainer: {data['path']} (imagenet, read)" in text
+    assert told["next"] == ["kubectl apply -f job.yaml", "kubectl logs --follow podshare-first-job-worker-0"]
+
+
+# ---- files -----------------------------------------------------------------------------------------------------
+
+
+def test_every_hop_is_tried_and_the_files_are_set_up(ada: Scientist) -> None:
+    """Keys of somebody else in the environment do not win, and the namespace is set."""
+    told = ada.connect("vision")
+    assert [hop["hop"] for hop in told["hops"]] == [
+        *("identity", "scientist role", "cluster access role", "cluster", "token"),
+        *("access review", "queue", "admission", "data", "kubectl"),
+    ]
+    assert all(hop["works"] for hop in told["hops"])
+    assert (told["context"], told["namespace"], told["until"]) == (CONTEXT, NAMESPACE, "2030-01-01T00:00:00Z")
+    foreign = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "x"}
+    allowed = ada("kubectl", "auth", "can-i", "create", "jobs.batch", **foreign)
+    assert allowed.stdout.strip() == "yes", allowed.stderr
+    assert ada("kubectl", "auth", "can-i", "create", "jobs.batch", "-n", "default").stdout.strip() == "no"
+    identity = ada("aws", "sts", "get-caller-identity", "--profile", CONTEXT, "--query", "Arn", "--output", "text")
+    assert identity.stdout.startswith(f"arn:aws:sts::{HUB}:assumed-role/podshare-vision-"), identity.stderr
+
+
+def test_undo_leaves_the_files_as_they_were(ada: Scientist) -> None:
+    """The config keeps every byte of its own; a kubeconfig that was not there is not there any more."""
+    before = ada.config.read_bytes()
+    ada.connect("vision")
+    assert ada.config.read_bytes().startswith(before)
+    ada.connect("vision")  # again, which changes nothing
+    assert ada.config.read_text().count("# >>> ") == 1
+    told = ada.connect("vision", "--undo")
+    assert told["removed"] == [CONTEXT]
+    assert (ada.config.read_bytes(), ada.kubeconfig.exists()) == (before, False)
+
+
+def test_print_changes_nothing(ada: Scientist) -> None:
+    """It shows both files' new parts, and neither file is touched."""
+    before = ada.config.read_bytes()
+    shown = ada("podshare", "connect", "vision", "--print")
+    assert shown.returncode == 0, shown.stderr
+    assert f"[profile {CONTEXT}]" in shown.stdout
+    assert f"current-context: {CONTEXT}" in shown.stdout
+    assert (ada.config.read_bytes(), ada.kubeconfig.exists()) == (before, False)
+
+
+def test_the_places_of_files_are_those_of_the_environment(ada: Scientist) -> None:
+    """AWS_CONFIG_FILE and KUBECONFIG are honored, and kubectl finds the profiles by the context alone."""
+    places = {"AWS_CONFIG_FILE": str(ada.home / "aws"), "KUBECONFIG": f"{ada.home / 'kube'}:{ada.home / 'other'}"}
+    Path(places["AWS_CONFIG_FILE"]).write_text(f"[profile work]\nregion = {REGION}\n")
+    told = ada.connect("vision", **places)
+    assert sorted(told["files"]) == [str(ada.home / "aws"), str(ada.home / "kube")]
+    allowed = ada("kubectl", "auth", "can-i", "create", "pods", KUBECONFIG=places["KUBECONFIG"])
+    assert allowed.stdout.strip() == "yes", allowed.stderr
+
+
+def test_a_shell_acts_as_the_team(ada: Scientist) -> None:
+    """aws and kubectl of the shell are the team's."""
+    program = ada.home / "shell"
+    program.write_text(
+        "#!/bin/sh\naws sts get-caller-identity --query Arn --output text\nkubectl config current-context\n"
+    )
+    program.chmod(0o755)
+    ended = ada("podshare", "connect", "vision", "--shell", "--quiet", SHELL=str(program))
+    assert ended.returncode == 0, ended.stderr
+    arn, context = ended.stdout.split()
+    assert arn.startswith(f"arn:aws:sts::{HUB}:assumed-role/podshare-vision-")
+    assert context == CONTEXT
+
+
+# ---- teams -----------------------------------------------------------------------------------------------------
+
+
+def test_a_scientist_lists_their_teams(vision: World, tmp_path: Path) -> None:
+    """State and end of each; without the right to list, the way on is named."""
+    lister = Scientist(vision, VISION, tmp_path, ("sts:AssumeRole", "ssm:GetParametersByPath"))
+    (team,) = lister.connect("--list")
+    assert (team["team"], team["state"], team["until"]) == ("vision", "ACTIVE", "2030-01-01T00:00:00Z")
+    assert (team["owner"], team["clusters"]) == ("priya@example.com", ["main"])
+    assert "vision" in lister("podshare", "connect", "--list").stdout
+
+
+def test_who_may_not_list_is_told_to_name_the_team(ada: Scientist) -> None:
+    """The scientist role reads the team's own parameter, so that no right of one's own is needed."""
+    assert "Name your team instead: podshare connect TEAM" in ada.refused("--list")
+
+
+# ---- when access ends --------------------------------------------------------------------------------------------
+
+
+def test_who_was_never_in_is_told_what_to_check(vision: World, tmp_path: Path) -> None:
+    """Nothing is published there, and nothing was written before."""
+    stranger = Scientist(vision, LANGUAGE, tmp_path, ("sts:AssumeRole", "ssm:GetParameter"))
+    told = stranger.refused("vision", "--check")
+    assert f"No team vision is published in account {LANGUAGE}, {REGION}." in told
+
+
+def test_a_role_that_does_not_let_one_in_is_told(vision: World, tmp_path: Path) -> None:
+    """With the right to read, and without the right to assume, the hop that fails is named, and whom to ask."""
+    reader = Scientist(vision, VISION, tmp_path, ("ssm:GetParameter",))
+    told = reader.refused("vision", "--check")
+    assert "scientist role: " in told
+    assert f"Your own policies must allow sts:AssumeRole on it: ask who manages account {VISION}." in told
+
+
+def test_a_lost_entry_is_told_by_the_cluster(vision: World, ada: Scientist) -> None:
+    """A 401 is a sentence: the role has no access entry, what that may mean, and whom to ask."""
+    ada.connect("vision", "--check")
+    entry = {"clusterName": "hyperpod-eks", "principalArn": vision.cluster_access_role("vision", VISION)}
+    vision.sandbox.client("eks", HUB).delete_access_entry(**entry)
+    told = ada.refused("vision", "--check")
+    assert "does not let your role in (401): it has no access entry" in told
+    assert "podshare is paused or holds a plan" in told
+    assert "priya@example.com" in told
+    assert vision.reconcile("vision")["state"] == "READY"
+
+
+def test_an_unreachable_cluster_is_told(ada: Scientist) -> None:
+    """Its name and address, and what may be between."""
+    told = ada.refused("vision", "--check", NO_PROXY=".eks.amazonaws.com", no_proxy=".eks.amazonaws.com")
+    assert "cluster main cannot be reached at https://" in told
+    assert "Its endpoint may be private" in told
+
+
+def test_who_is_removed_is_told_so(vision: World, tmp_path: Path) -> None:
+    """The parameter is gone, and what was known when they connected says what happened."""
+    bob = Scientist(vision, VISION, tmp_path, ("sts:AssumeRole", "ssm:GetParameter"))
+    bob.connect("vision")
+    vision.put_team("vision", members=[], service_accounts=READER)
+    told = bob.refused("vision", "--check")
+    assert f"Account {VISION} is no longer in team vision: it was removed from the record" in told
+    assert "Ask priya@example.com." in told
+    bob.config.write_text(bob.config.read_text().replace("2030-01-01", "2020-01-01"))
+    assert "Your access to team vision ended at 2020-01-01T00:00:00Z." in bob.refused("vision", "--check")
+    refused = bob("kubectl", "get", "pods")
+    assert refused.returncode == 1
+    assert bob.connect("vision", "--undo")["removed"] == [CONTEXT]
+    vision.put_team("vision", **TEAM)
+
+
+def test_connect_starts_within_a_second(ada: Scientist) -> None:
+    """It imports neither the sandbox nor what takes long, whatever it is asked: counted, not timed."""
+    program = (
+        "import sys; from podshare_cli.application import main; main(['connect', 'vision', '--check', '--quiet']);"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    ended = ada(sys.executable, "-c", program)
+    assert ended.returncode == 0, ended.stderr
+    loaded = set(ended.stdout.split())
+    assert not loaded & {"podshare_sandbox", "moto", "lightkube", "httpx2"}, ended.stdout
