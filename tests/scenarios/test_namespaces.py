@@ -1,5 +1,6 @@
 """A team's namespace that somebody deletes: told with what holds it and what to do, and never waited for in vain."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -7,12 +8,14 @@ import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from podshare.aws.errors import Pending
 from podshare.aws.kubernetes import Kubernetes
 from podshare.aws.sessions import changes_guarded_by
+from podshare_sandbox.front_door import FrontDoor, Request, Response
 from podshare_sandbox.services import kubernetes
 from tests.builders import a_team_item
 from tests.scenarios.world import EKS_ARN, HUB, REGION, World
@@ -85,6 +88,28 @@ def test_a_namespace_that_somebody_deletes_is_waited_for_and_then_told(world: Wo
     assert found["state"] == "READY", found
     assert len(world.executions("tango")) == runs + 1
     assert api.get("ServiceAccount", NAMESPACE, "trainer")
+
+
+def test_a_namespace_that_comes_while_a_plan_is_made_is_not_lost(
+    world: World, api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SageMaker makes it with its quota: what was absent before the quota was read is read again before it is told."""
+    assert api.get("Namespace", None, NAMESPACE)
+    absent = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}
+    stock, asked = FrontDoor.handle, list[str]()
+
+    def handle(door: FrontDoor, request: Request) -> Response:
+        if ".gr7." in request.host and urlsplit(request.url).path.endswith(f"/namespaces/{NAMESPACE}"):
+            asked.append(request.method)
+            if len(asked) == 1:
+                return Response(404, {"Content-Type": "application/json"}, json.dumps(absent).encode())
+        return stock(door, request)
+
+    monkeypatch.setattr(FrontDoor, "handle", handle)
+    plan = world.plan("tango")
+    assert plan["count"]
+    assert asked == ["GET", "GET"]
+    assert "somebody has deleted it" not in str(plan["obstacles"])
 
 
 def test_a_team_whose_namespace_was_deleted_goes_without_draining(world: World, api: Any) -> None:

@@ -1,11 +1,13 @@
 """Task governance: quotas fit into the cluster they are of, and its scheduling policy is as its record says."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from podshare_sandbox import traffic
+from podshare_sandbox.front_door import FrontDoor, Request, Response
 from podshare_sandbox.services import sagemaker
 from tests.builders import a_team_item
 from tests.scenarios.world import CLUSTER, HUB, VISION, World
@@ -30,16 +32,19 @@ def quotas(world: World) -> dict[str, int]:
 @pytest.fixture(scope="module", autouse=True)
 def somebodys(world: World) -> None:
     """Two of the cluster's eight nodes are guaranteed by a quota that is not podshare's."""
-    client = world.sandbox.client("sagemaker", HUB)
-    client.create_compute_quota(
-        Name="somebodys",
-        ClusterArn=client.describe_cluster(ClusterName="hyperpod")["ClusterArn"],
-        ComputeQuotaConfig={
-            "ComputeQuotaResources": [{"InstanceType": P5, "Count": 2}],
+    world.sandbox.client("sagemaker", HUB).create_compute_quota(**somebodys_quota(world, "somebodys", 2))
+
+
+def somebodys_quota(world: World, name: str, count: int) -> dict[str, Any]:
+    return {
+        "Name": name,
+        "ClusterArn": world.sandbox.client("sagemaker", HUB).describe_cluster(ClusterName="hyperpod")["ClusterArn"],
+        "ComputeQuotaConfig": {
+            "ComputeQuotaResources": [{"InstanceType": P5, "Count": count}],
             "ResourceSharingConfig": {"Strategy": "DontLend"},
         },
-        ComputeQuotaTarget={"TeamName": "somebodys"},
-    )
+        "ComputeQuotaTarget": {"TeamName": name},
+    }
 
 
 def test_a_quota_whose_name_changes_stays(world: World) -> None:
@@ -98,6 +103,34 @@ def test_a_new_team_that_does_not_fit_waits_for_room(world: World) -> None:
     assert world.reconcile("bravo")["state"] == "READY"
     assert quotas(world) == {"bravo": 3, "somebodys": 2}
     assert world.works("bravo", VISION, "reader")
+
+
+@pytest.mark.usefixtures("guaranteed")
+def test_a_quota_that_comes_while_a_plan_is_made_counts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quotas are listed after the claims were read, for a claim goes once its quota is listed."""
+    client, stock = world.sandbox.client("sagemaker", HUB), FrontDoor.handle
+    asked, late = list[str](), dict[str, Any]()
+
+    def handle(door: FrontDoor, request: Request) -> Response:
+        response = stock(door, request)
+        if request.headers.get("X-Amz-Target") == "SageMaker.ListComputeQuotas":
+            asked.append(request.url)
+            if len(asked) == 1:
+                late.update(client.create_compute_quota(**somebodys_quota(world, "late", 2)))
+        return response
+
+    fields: dict[str, Any] = {"quota": quota(2), "members": [], "service_accounts": []}
+    with monkeypatch.context() as patch:
+        patch.setattr(FrontDoor, "handle", handle)
+        plan = world.plan("bravo", a_team_item("bravo", **fields))
+    while client.describe_compute_quota(ComputeQuotaId=late["ComputeQuotaId"])["Status"] == "Creating":
+        time.sleep(0.02)
+    client.delete_compute_quota(ComputeQuotaId=late["ComputeQuotaId"])
+    while "late" in quotas(world):
+        time.sleep(0.02)
+    assert len(asked) == 2
+    assert [one["only"].startswith("compute_quota|") for one in plan["obstacles"]] == [True]
+    assert "late 2 instances" in str(plan["obstacles"])
 
 
 @pytest.mark.usefixtures("guaranteed")

@@ -23,6 +23,7 @@ from podshare.registry.accounts import Account, is_unreachable
 
 READERS = 8  # reading is waiting for AWS; more gain nothing at 512 MiB and meet IAM's throttles
 _ASKING_IAM = (Kind.ROLE, Kind.ROLE_ATTACHMENT, Kind.ACCESS_ENTRY)
+_IN_BUCKET_POLICIES = (Kind.BUCKET_DELEGATION, Kind.FILE_SYSTEM_DELEGATION)
 _NO_ROLE = "the account no longer has podshare's member role, and nothing of the team's is wanted there"
 
 _NO_API = "podshare does not use the cluster's API any more (kubernetes_api: false)"
@@ -86,7 +87,8 @@ def observe_resources(
         except Exception as error:  # whatever it is, it affects one resource and must not hide the others
             return Unreadable(key, reason_of(error))
 
-    for bucket in sorted({key.container for key in keys if key.kind is Kind.BUCKET_DELEGATION}):
+    # before the policy, which then has no statement that was given back since
+    for bucket in sorted({key.container for key in keys if key.kind in _IN_BUCKET_POLICIES}):
         bucket_policy.read_ahead(context.state, bucket)
     with ThreadPoolExecutor(READERS) as pool:
         roles = [key for key in known if key.kind is Kind.ROLE and not is_orphaned(key)]

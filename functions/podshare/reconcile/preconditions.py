@@ -297,7 +297,8 @@ def lost_namespaces(
             yield Blocker(problem, remedy[:LONGEST_TEXT], waits=True, namespace=str(key))
             continue
         quota = next((need for need in map(observed.get, desired[key].needs) if isinstance(need, ComputeQuota)), None)
-        if observation is None and quota and quota.status == "settled" and _holds(namespace.is_absent, context, key):
+        now = context.as_of_now()  # after the quota was read: SageMaker may just have made the namespace
+        if observation is None and quota and quota.status == "settled" and _holds(namespace.is_absent, now, key):
             yield _deleted_under(quota, key)
 
 

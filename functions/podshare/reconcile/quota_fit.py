@@ -56,10 +56,12 @@ def check_fit(
         return Fit()
     wanted = Allocation(quota.team, quota.resources if quota.active else (), quota.sharing)
     refuses = cluster.over_commitment == "refuse"
+    # a claim goes once its quota is listed: who reads claims first, and lists afterwards, sees one of the two
+    reading = context.as_of_now() if refuses else context
     for _ in range(MOST_TRIES):
         row = context.state.get(_claims_of(condition.facts), "claims") or {}
         try:
-            listed = _allocations(context, condition.facts)
+            listed = _allocations(reading, condition.facts)
             instances = _instances(context, condition, [*listed, *_claimed_quotas(row), wanted], wanted.types)
             guaranteed = _with_claims(listed, row, wanted.team, instances)
         except Exception as error:  # whatever it is, the rest of the team does not wait for it
