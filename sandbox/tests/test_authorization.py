@@ -1052,6 +1052,22 @@ def test_governance_is_bypassed_by_header_and_permission_together() -> None:
 
 
 @pytest.mark.usefixtures("accounts")
+def test_tables_and_workgroups_are_decided_by_their_arns() -> None:
+    """A table needs leave for itself, its database and the catalog; a workgroup for itself."""
+    catalog = [f"arn:aws:glue:{REGION}:{HUB}:{one}" for one in ("catalog", "database/a", "table/a/b")]
+    worker = session_of(allow("glue:*", catalog), service="glue")
+    worker.create_database(DatabaseInput={"Name": "a"})
+    worker.create_table(DatabaseName="a", TableInput={"Name": "b"})
+    assert worker.get_table(DatabaseName="a", Name="b")["Table"]["Name"] == "b"
+    refused(worker.create_table, "AccessDeniedException", DatabaseName="a", TableInput={"Name": "c"})
+    refused(worker.create_database, "AccessDeniedException", DatabaseInput={"Name": "c"})
+    arn = f"arn:aws:athena:{REGION}:{HUB}:workgroup/a"
+    athena = session_of(allow("athena:*", arn), name="asker", service="athena")
+    athena.create_work_group(Name="a")
+    refused(athena.create_work_group, "AccessDeniedException", Name="b")
+
+
+@pytest.mark.usefixtures("accounts")
 def test_cloudformation_acts_on_the_callers_behalf(tmp_path: Path) -> None:
     """aws:ViaAWSService and aws:CalledVia tell a stack's requests from its caller's own ("Forward access sessions")."""
     via = {

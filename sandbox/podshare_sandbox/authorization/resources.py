@@ -450,6 +450,21 @@ def _cloudtrail(call: Call) -> Named:
     return _one("trail", name) if name.startswith("arn:") else Named(_given(TrailName=name))
 
 
+def _glue(call: Call) -> Named:
+    """A table is asked for with its database and the catalog (AWS Glue developer guide, "Specifying resource ARNs")."""
+    made = {**call.parameters.get("DatabaseInput", {}), **call.parameters.get("TableInput", {})}
+    name = call.first("Name") or made.get("Name", "")
+    if "Database" in call.operation:
+        return Named(_given(DatabaseName=name))
+    return Named(_given(DatabaseName=call.first("DatabaseName"), TableName=name))
+
+
+def _athena(call: Call) -> Named:
+    if arn := call.first("ResourceARN"):
+        return _one("any", arn)
+    return Named(_given(WorkGroupName=call.first("WorkGroup", "Name")))
+
+
 def _nothing(_: Call) -> Named:
     return Named()
 
@@ -478,4 +493,6 @@ _NAMED: dict[str, Callable[[Call], Named]] = {
     "tag": _nothing,
     "ec2": _nothing,
     "cloudtrail": _cloudtrail,
+    "glue": _glue,
+    "athena": _athena,
 }
