@@ -116,7 +116,7 @@ class PastAccess:
             "at": self.at.isoformat(timespec="seconds"),
             "access": [way.as_dict() for way in self.ways],
             "uncertain": {team: texts for team, texts in self.uncertain.items() if texts},
-            "proven_runs": {
+            "answered_by": {
                 team: {
                     **{name: run.get(name) for name in ("run", "execution", "proven_at", "confirmed_at", "digest")},
                     "state": run.get("state"),

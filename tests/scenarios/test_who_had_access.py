@@ -2,23 +2,33 @@
 
 import datetime
 import json
+import re
 import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
 
 from podshare_cli.application import main
 from podshare_sandbox import delivery
 from tests.acting import Ended, act_in_the_hub
-from tests.scenarios.test_history import ADA, BEN, bucket_denied, runs, team
+from tests.scenarios.test_history import ADA, BEN, bucket_denied, objects, runs, team
 from tests.scenarios.world import HISTORY, HUB, LANGUAGE, REGION, VISION, Item, World
 
 ENDS = "2031-01-01T00:00:00Z"
+PAGE = Path(__file__).parents[2] / "docs" / "who-had-access.md"
 DRIFT = Path(__file__).parents[2] / "events" / "drift-iam.json"
 
 Call = Callable[..., Ended]
+
+
+@pytest.fixture(scope="module")
+def deployment() -> dict[str, str]:
+    """With the tables for queries."""
+    return {"DrainSeconds": "0", "HistoryQueries": "on"}
 
 
 @pytest.fixture(scope="module")
@@ -215,8 +225,110 @@ def test_what_cloudtrail_reports_in_between_is_uncertain(call: Call, world: Worl
     delivery.put_event(HUB, REGION, event, bus="podshare-drift")
     world.sandbox.settle(240)
     assert runs(world)[-1]["cause"]["event"] == "drift"
-    at = (called + datetime.timedelta(seconds=1)).isoformat()
+    at = called.isoformat()
     (text,) = call("access", "at", at, "of", "vision", "--json").data["uncertain"]["vision"]
     assert event["detail"]["eventName"] in text
     assert "? uncertain vision" in call("access", "at", at, "of", "vision").out
     assert call("access", "at", story["after"], "of", "vision", "--json").data["uncertain"] == {}
+
+
+# ---- queries ---------------------------------------------------------------------------------------------------
+
+
+def columns(world: World, table: str) -> dict[str, str]:
+    """The columns of a Glue table, with their types."""
+    found = world.sandbox.client("glue").get_table(DatabaseName="podshare_history", Name=table)["Table"]
+    return {column["Name"]: column["Type"] for column in found["StorageDescriptor"]["Columns"]}
+
+
+def test_the_tables_have_the_fields_that_are_written(world: World, story: dict[str, str]) -> None:
+    """Every field of an object is a column in its place, down to the last struct, and no column is without one."""
+    assert story
+    (run,) = (one for one in runs(world) if one["proven_at"] == story["after"])
+    version = next(one for key, one in objects(world, "records/v1/kind=team/").items() if "name=vision" in key)
+    for table, document in (("runs", run), ("records", version)):
+        types = columns(world, table)
+        assert sorted(types) == sorted(document), table
+        for name, value in document.items():
+            assert fields_of(types[name]) in (fields_in(value), []) or value in (None, []), (table, name)
+    assert fields_of(columns(world, "runs")["access"]) == fields_in(run["access"])
+    assert fields_of(columns(world, "runs")["changes"]) == fields_in(run["changes"])
+
+
+def parts_of(struct: str) -> list[tuple[str, str]]:
+    """The fields of a struct's type and their types, in their order."""
+    parts, depth, last = [], 0, len("struct<")
+    for place, letter in enumerate(struct[:-1]):
+        depth += (letter == "<") - (letter == ">")
+        if letter == "," and depth == 1:
+            parts, last = [*parts, struct[last:place]], place + 1
+    fields = (part.partition(":") for part in [*parts, struct[last:-1]])
+    return [(name, kind) for name, _, kind in fields]
+
+
+def fields_of(hive: str) -> list[str]:
+    """The fields of a struct's type, or of the structs in a list."""
+    inner = hive[6:-1] if hive.startswith("array<") else hive
+    return [name for name, _ in parts_of(inner)] if inner.startswith("struct<") else []
+
+
+def fields_in(value: Any) -> list[str]:
+    """The fields of an object, or of the objects in a list, in their order."""
+    one = value[0] if isinstance(value, list) and value else value
+    return list(one) if isinstance(one, dict) else []
+
+
+def duck_type(hive: str) -> str:
+    """A type of Hive's as DuckDB writes it."""
+    if hive.startswith("array<"):
+        return f"{duck_type(hive[6:-1])}[]"
+    if hive.startswith("struct<"):
+        fields = [f'"{name}" {duck_type(kind)}' for name, kind in parts_of(hive)]
+        return f"STRUCT({', '.join(fields)})"
+    return {"string": "VARCHAR", "int": "INTEGER", "boolean": "BOOLEAN"}[hive]
+
+
+@pytest.fixture(scope="module")
+def tables(world: World, story: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """DuckDB with the history as it is in the bucket, read by the columns of the Glue tables."""
+    assert story
+    folder, connection = tmp_path_factory.mktemp("history"), duckdb.connect()
+    for key, document in objects(world).items():
+        (folder / key).parent.mkdir(parents=True, exist_ok=True)
+        (folder / key).write_text(json.dumps(document))
+    for table in ("runs", "records"):
+        kinds = ", ".join(f"'{name}': '{duck_type(kind)}'" for name, kind in columns(world, table).items())
+        source = f"read_json('{folder}/{table}/v1/**/*.json', columns = {{{kinds}}}, filename = true)"
+        day = "regexp_extract(filename, 'date=([^/]+)', 1) AS date"
+        connection.execute(f"CREATE VIEW {table} AS SELECT *, {day} FROM {source}")  # noqa: S608  # our own names
+    return connection
+
+
+def queries(instead: dict[str, str]) -> list[str]:
+    """The page's queries as DuckDB writes them, about other accounts and times."""
+    texts = re.findall(r"```sql\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    unnest = re.compile(r"UNNEST\((\S+)\) AS (\w) \(([^)]*)\)")
+    structs = r"LATERAL (SELECT unnest(x) FROM (SELECT unnest(\1) AS x)) AS \2 (\3)"
+    for old, new in instead.items():
+        texts = [text.replace(old, new) for text in texts]
+    return [unnest.sub(structs, text) for text in texts]
+
+
+def test_the_queries_of_the_page_answer_alike(call: Call, tables: Any, story: dict[str, str]) -> None:
+    """Who could, by which line, who wrote it and what was revoked: as the command answers."""
+    moment, day = story["between"], story["after"][:10]
+    times = {"2026-11-01T12:00:00+00:00": moment, "2026-11-01": day, "2026-10-31": day}
+    begins = {"2026-10-25": "2026-01-01", "2026-10-01": "2026-01-01"}
+    who_could, who_wrote, revoked = queries({**times, **begins, "222222222222": LANGUAGE})
+
+    rows = tables.execute(who_could).fetchall()
+    answer = call("access", "at", moment, "of", LANGUAGE, "--json").data["access"]
+    direct = [one for one in answer if ":s3:::" not in one["where"]]
+    assert {(row[1], row[3], row[7]) for row in rows} == {
+        (one["who"], one["where"], grant["line"]) for one in direct for grant in one["grants"]
+    }
+    ((record, version, writer, reason, _),) = tables.execute(who_wrote).fetchall()
+    assert (record, version, writer, reason) == ("team#vision", 2, BEN, "language helps")
+    rows = tables.execute(revoked).fetchall()
+    assert {row[7] for row in rows} == {"language is done"}
+    assert {row[5] for row in rows} == {"done"}

@@ -445,6 +445,27 @@ def test_no_function_writes_the_registry(sandbox: Sandbox, name: str) -> None:
     assert denied(dynamodb.delete_item, **table, Key=key)
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_add_to_the_history_and_no_more(sandbox: Sandbox, name: str) -> None:
+    """Three functions add objects, each below its prefix; none reads, lists, hides, deletes or unlocks any."""
+    s3, bucket = function(sandbox, name)("s3"), {"Bucket": f"podshare-history-{HUB}-{HUB_REGION}"}
+    adding = {"record-outcome": {"runs/v1/"}, "registry-changed": {"records/v1/"}}
+    adding["summarize-sweep"] = {"runs/v1/", "records/v1/"}
+    may = {
+        prefix for prefix in ("runs/v1/", "records/v1/", "") if not denied(s3.put_object, **bucket, Key=f"{prefix}a")
+    }
+
+    assert may == adding.get(name, set())
+    key = {**bucket, "Key": "runs/v1/a"}
+    assert denied(s3.get_object, **key)
+    assert denied(s3.list_objects_v2, **bucket)
+    assert denied(s3.delete_object, **key)
+    assert denied(s3.delete_object, **key, VersionId="null", BypassGovernanceRetention=True)
+    assert denied(s3.put_object_retention, **key, Retention={})
+    assert denied(s3.put_object_lock_configuration, **bucket)
+    assert denied(s3.put_bucket_policy, **bucket, Policy="{}")
+
+
 def test_identity_makes_no_role_without_the_boundary(sandbox: Sandbox) -> None:
     """A role under podshare's path comes with the boundary or not at all; elsewhere none is made."""
     iam = member(sandbox, "identity", SCIENTIST)("iam")
