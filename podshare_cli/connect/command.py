@@ -280,6 +280,9 @@ class _Run:
         method = str(getattr(credentials, "method", ""))
         if source := _SOURCES.get(method):
             return {"credential_source": source}
+        if session.profile_name.startswith(f"{self.connection.prefix}-{self.name}-scientist@"):
+            remedy = "Name your own profile: --profile."
+            raise invalid(f"Profile {session.profile_name} is one that this command has written.", remedy)
         if session.profile_name in session.available_profiles:
             return {"source_profile": session.profile_name}
         raise Failure(
@@ -354,7 +357,7 @@ class _Run:
         """Try each hop, write the profiles and the context, and try them as kubectl does."""
         hops = self._tried()
         texts = self._texts()
-        manifest = self._job() if job_file else ""
+        manifest = self._job(job_file) if job_file else ""
         for path, text in texts:
             files.write(path, text)
         if job_file:
@@ -401,9 +404,12 @@ class _Run:
             return [f"podshare connect {self.name} --write-job first-job.yaml", "kubectl apply -f first-job.yaml"]
         return [f"kubectl apply -f {shlex.quote(str(job_file))}", job.logs_of(self.path.kind)]
 
-    def _job(self) -> str:
+    def _job(self, file: Path) -> str:
+        """The job's text. Raises Failure where it would replace a file of the user's own."""
         import yaml
 
+        if (written := files.read(file)) is not None and not job.is_first_job(written):
+            raise Failure(f"{file} exists already, and podshare did not write it.", "Name another file by --write-job.")
         data = [*job.sources(self.path.cluster)]
         text = yaml.safe_dump(self.path.manifest(), sort_keys=False, default_flow_style=False)
         return job.comment(self.path.kind, data) + str(text)

@@ -191,7 +191,9 @@ class Path:
 
     def _queue(self) -> Hop:
         name, namespace = str(self.cluster["queue"]), self.team.namespace
-        answer = self._ask().get(f"/apis/kueue.x-k8s.io/v1beta1/namespaces/{namespace}/localqueues/{name}")
+        group = self._ask().get("/apis/kueue.x-k8s.io")
+        version = group.body.get("preferredVersion", {}).get("groupVersion", "kueue.x-k8s.io/v1beta1")
+        answer = self._ask().get(f"/apis/{version}/namespaces/{namespace}/localqueues/{name}")
         if answer.status == _NOT_FOUND:
             remedy = f"The team's compute quota is being made, or removed: ask {self.team.owner}."
             return Hop("queue", False, f"there is no queue {name}", remedy)
@@ -204,7 +206,7 @@ class Path:
         if stopped:
             remedy = f"The compute quota is switched off or being changed: ask {self.team.owner}."
             return Hop("queue", False, f"queue {name} admits nothing: {stopped.get('message', '')}", remedy)
-        whole = self._ask().get(f"/apis/kueue.x-k8s.io/v1beta1/clusterqueues/{answer.body['spec']['clusterQueue']}")
+        whole = self._ask().get(f"/apis/{version}/clusterqueues/{answer.body['spec']['clusterQueue']}")
         self.asked = job.requests(whole.body if whole.status == _SERVED else None)
         pending = answer.body.get("status", {}).get("pendingWorkloads", 0)
         return Hop("queue", True, f"{name}, {pending} waiting")

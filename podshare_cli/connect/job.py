@@ -1,11 +1,13 @@
 """A first job that fits a team's queue: it lists the data that its service account may read, and ends."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 IMAGE = "public.ecr.aws/aws-cli/aws-cli"
 NAME = "podshare-first-job"
+_BY = "written by podshare connect"
 KINDS = {  # the first that the cluster serves is written
     "HyperPodPyTorchJob": ("sagemaker.amazonaws.com", "hyperpodpytorchjobs"),
     "PyTorchJob": ("kubeflow.org", "pytorchjobs"),
@@ -122,10 +124,15 @@ def _command(first: Source | None) -> Object:
     return {"args": [*listing, "--region", first.region]}
 
 
+def is_first_job(text: str) -> bool:
+    """Whether a text is a first job as it was written."""
+    return re.match(rf"# A first \w+, {_BY}", text) is not None
+
+
 def comment(kind: str, data: list[Source]) -> str:
     """What is written above the job."""
     lines = [
-        f"A first {kind}, written by podshare connect. Change image, command and requests to yours; keep the labels:",
+        f"A first {kind}, {_BY}. Change image, command and requests to yours; keep the labels:",
         "without the queue's label a job is refused, or runs outside of the team's quota.",
         "Data that pods of the team may read, by their service account:",
         *(f"  {source.service_account}: {source.path} ({source.dataset}, {source.access})" for source in data),

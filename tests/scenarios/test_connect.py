@@ -121,6 +121,17 @@ def test_the_first_job_takes_three_commands(ada: Scientist, kind: str) -> None:
     assert {one["Key"].partition("/")[0] for one in json.loads(logs.stdout)["Contents"]} == {"imagenet"}
 
 
+def test_a_file_of_ones_own_is_not_replaced(ada: Scientist) -> None:
+    """A first job is written again, anything else stays, and then nothing else is written either."""
+    ada.connect("vision", "--write-job", "job.yaml")
+    ada.connect("vision", "--undo")
+    ada.connect("vision", "--write-job", "job.yaml")
+    ada.connect("vision", "--undo")
+    (ada.home / "job.yaml").write_text("kind: Job\n")
+    assert "job.yaml exists already" in ada.refused("vision", "--write-job", "job.yaml")
+    assert ((ada.home / "job.yaml").read_text(), ada.kubeconfig.exists()) == ("kind: Job\n", False)
+
+
 def test_a_job_beyond_the_quota_waits_and_says_so(ada: Scientist) -> None:
     """Its workload has a condition with the reason, as Kueue reports it (Kueue documentation, Workload)."""
     ada.connect("vision", "--write-job", "job.yaml", "--kind", "Job")
@@ -168,6 +179,14 @@ def test_a_first_job_has_what_the_team_has(ada: Scientist) -> None:
     assert "-s3alias/imagenet/" in data["path"]
     assert f"#   trainer: {data['path']} (imagenet, read)" in text
     assert told["next"] == ["kubectl apply -f job.yaml", "kubectl logs --follow podshare-first-job-worker-0"]
+
+
+def test_hyp_uses_the_context(ada: Scientist) -> None:
+    """AWS's own command finds the namespace, and what was submitted, by the context that connect has written."""
+    ada.connect("vision", "--write-job", "job.yaml")
+    assert ada("kubectl", "apply", "-f", "job.yaml").returncode == 0
+    listed = ada("hyp", "list", "hyp-pytorch-job", "--namespace", NAMESPACE)
+    assert (listed.returncode, "podshare-first-job" in listed.stdout) == (0, True), listed.stdout + listed.stderr
 
 
 # ---- files -----------------------------------------------------------------------------------------------------
@@ -234,6 +253,43 @@ def test_a_shell_acts_as_the_team(ada: Scientist) -> None:
     arn, context = ended.stdout.split()
     assert arn.startswith(f"arn:aws:sts::{HUB}:assumed-role/podshare-vision-")
     assert context == CONTEXT
+
+
+def test_a_role_of_ones_own_is_the_way_in(vision: World, tmp_path: Path) -> None:
+    """A profile that assumes the existing role is chained once more, and no role in between is assumed."""
+    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{LANGUAGE}:root"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    iam = vision.sandbox.client("iam", LANGUAGE)
+    iam.create_role(RoleName="Researcher", Path="/research/", AssumeRolePolicyDocument=document)
+    member = {"account": LANGUAGE, "existing_role": "research/Researcher"}
+    assert vision.put_team("vision", **{**TEAM, "members": [*TEAM["members"], member]})["state"] == "READY"
+    researcher = Scientist(vision, LANGUAGE, tmp_path)
+    role = f"role_arn = arn:aws:iam::{LANGUAGE}:role/research/Researcher\nsource_profile = work\nregion = {REGION}\n"
+    researcher.config.write_text(f"[profile research]\n{role}")
+    told = researcher.connect("vision", "--profile", "research")
+    assert "no role to assume" in told["hops"][1]["detail"]
+    assert "source_profile = research" in researcher.config.read_text()
+    allowed = researcher("kubectl", "auth", "can-i", "create", "jobs.batch")
+    assert allowed.stdout.strip() == "yes", allowed.stderr
+    assert [team["state"] for team in researcher.connect("--list", "--profile", "research")] == ["ACTIVE"]
+    vision.put_team("vision", **TEAM)
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("vision", "--cluster", "other"), "has no cluster other in us-west-2. It has main."),
+        (("vision", "--list"), "--list takes no team"),
+        ((), "Name a team, or list those that you are in."),
+        (("vision", "--print", "--undo"), "--print excludes --undo"),
+        (("vision", "--kind", "CronJob"), "--kind CronJob is not known"),
+        (("Vision]",), "is no team's name"),
+    ],
+)
+def test_wrong_usage_is_told(ada: Scientist, words: tuple[str, ...], what: str) -> None:
+    """With the exit code of wrong usage, before anything is written."""
+    ended = ada("podshare", "connect", *words)
+    assert (ended.returncode, what in " ".join(ended.stderr.split())) == (64, True), ended.stderr
 
 
 # ---- teams -----------------------------------------------------------------------------------------------------

@@ -121,6 +121,24 @@ def test_a_new_alias_is_published_in_the_run_that_brings_it(vision: World) -> No
     assert made == []
 
 
+def test_an_alias_that_an_earlier_version_did_not_keep_is_learned(vision: World) -> None:
+    """Before, the inventory knew an access point by its date alone: the first run writes the alias all the same."""
+    before = published(vision, VISION)
+    table = vision.sandbox.client("dynamodb", HUB)
+    rows = table.query(
+        TableName="podshare-state",
+        KeyConditionExpression="id = :id AND begins_with(part, :part)",
+        ExpressionAttributeValues={":id": {"S": "inventory#vision"}, ":part": {"S": "resource#access_point"}},
+    )["Items"]
+    assert rows
+    for row in rows:
+        former = {**row, "identity": {"S": row["identity"]["S"].partition(" ")[0]}}
+        table.put_item(TableName="podshare-state", Item=former)
+    vision.sandbox.client("ssm", VISION).delete_parameter(Name=NAME)
+    assert vision.reconcile("vision")["state"] == "READY"
+    assert published(vision, VISION) == before
+
+
 def test_who_leaves_the_team_has_no_parameter_any_more(vision: World) -> None:
     """It goes in the run that revokes, with the trust, from that account alone; the rest go with the team."""
     assert vision.put_team("vision", members=[{"account": VISION}], service_accounts=READER)["state"] == "READY"
