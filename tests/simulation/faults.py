@@ -56,6 +56,7 @@ _VOLATILE = re.compile(
     r"(?<=compute-quota/)[a-z0-9]+|(?<=/)(?:a-[a-z0-9]+|dra-[0-9a-f]+)$|(?<=:execution:podshare-reconcile-team:)\S+"
     r"|(?<=cluster-scheduler-config/)[a-z0-9]+|(?<= share#)[a-z0-9]{12}(?=/)|(?<= made#)[a-z0-9]{12}"
     r"|(?<=cluster/)[a-z0-9]{12}(?!\S)|(?<=-eks\|)[a-z0-9]{12}(?=/)|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|(?<=/date=)[-0-9]{10}|(?<=/)[0-9]{8}T[0-9]{6}[^/ ]*\.json"  # of the history: when
 )
 _ACCESS_KEY = re.compile(r"Credential=([^/%]+)(?:/|%2F)")
 _GIVEN_KEY = re.compile(rb"<AccessKeyId>(\w+)</AccessKeyId>")

@@ -269,9 +269,13 @@ class _Life:
         if self.recording:
             wanted = self.recording.ends[chapter.name]
             yield from (f"end: {one}" for one in reality.differences(now.owned, wanted.owned))
+        kept = reality.history()
         for row in reality.state():
             if row["id"] == "lease" and "holder" in row:
                 yield f"lease of {row['part']} is held by {row['holder']}"
+            team = str(row["part"]).removeprefix("team#")
+            if row["id"] == "status" and row.get("proof") and row["proof"] not in kept.get(team, ()):
+                yield f"history: the last access report of team {team} is not in it: {row['proof']}"
 
     def _tried(self, chapter: Chapter) -> Iterator[str]:
         """Who gets in although no record lets them in, or the other way round, once AWS has come to know all."""

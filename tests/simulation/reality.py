@@ -17,7 +17,8 @@ from moto.iam.models import iam_backends
 from moto.scheduler.models import scheduler_backends
 from moto.ssm.models import ssm_backends
 
-from podshare.aws.rows import from_item
+from podshare.access.access_report import unpacked
+from podshare.aws.rows import UNWRITTEN, from_item
 from podshare.kinds.hardening import LABELS
 from podshare_sandbox.authorization.s3_data import find_bucket
 from podshare_sandbox.services import (
@@ -34,6 +35,7 @@ from podshare_sandbox.services import (
 from tests.scenarios.world import (
     DATA,
     EKS_ARN,
+    HISTORY,
     HUB,
     IMAGES,
     KMS_KEY,
@@ -115,6 +117,20 @@ def inventory() -> set[str]:
     """The keys of everything that podshare has written down as its own, by their rows: moto adds the rest bit by bit."""
     parts = (str(row.attrs["part"].value) for row in _rows())
     return {portable(part.removeprefix("resource#")) for part in parts if part.startswith("resource#")}
+
+
+def history() -> dict[str, set[str]]:
+    """The digests of the access reports that the history has of each team, or will have with the next sweep."""
+    bucket: Any = find_bucket(HISTORY)
+    bodies = [key.value.decode() for name, key in bucket.keys.items() if name.startswith("runs/")]
+    bodies += [
+        unpacked(str(row["body"])) for row in state() if row["id"] == UNWRITTEN and row["part"].startswith("runs/")
+    ]
+    kept: dict[str, set[str]] = {}
+    for run in map(json.loads, bodies):
+        if run["access"] is not None:
+            kept.setdefault(run["team"], set()).add(run["digest"])
+    return kept
 
 
 def _rows() -> Iterator[Any]:
