@@ -89,7 +89,8 @@ def test_a_name_is_reserved_until_its_namespace_is_empty(world: World) -> None:
     assert world.leftovers() == []
     world.put(a_team_item("oscar", members=MEMBERS[:1], service_accounts=[{"name": "trainer"}]), settle=False)
     assert awaited(world, "oscar", "a team of this name was deleted"), world.status("oscar")
-    assert world.leftovers() == ["arn:aws:iam::222222222222:role/podshare/podshare-oscar-scientist"]
+    published = "222222222222 /podshare/teams/oscar"
+    assert world.leftovers() == ["arn:aws:iam::222222222222:role/podshare/podshare-oscar-scientist", published]
     assert api.get("ServiceAccount", namespace, "trainer") is None
     world.end_pods("oscar")
     api.delete("ServiceAccount", namespace, "own")
