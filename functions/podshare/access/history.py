@@ -112,7 +112,7 @@ def version_document(record: Mapping[str, Any], before: Mapping[str, Any], chang
         "lines": [{"line": line, "until": until or None} for line, until in now.items()],
         "added": [line for line, until in now.items() if then.get(line) != until],
         "removed": [line for line, until in then.items() if now.get(line) != until],
-        "content": json.dumps(plain(record), sort_keys=True, default=str) if change["kind"] != "REMOVE" else None,
+        "content": json.dumps(plain(record), sort_keys=True, default=repr) if change["kind"] != "REMOVE" else None,
     }
 
 

@@ -52,7 +52,7 @@ def version_of(record: Mapping[str, Any]) -> dict[str, Any]:
     change = fields.get("change")
     declared = change if isinstance(change, Mapping) else {}
     content = json.dumps(
-        {name: value for name, value in fields.items() if name != "change"}, sort_keys=True, default=str
+        {name: value for name, value in fields.items() if name != "change"}, sort_keys=True, default=repr
     )
     return {
         "id": _text(fields.get("id")),
