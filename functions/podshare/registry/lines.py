@@ -113,4 +113,4 @@ def _rows(value: object) -> list[Mapping[str, Any]]:
 
 
 def _text(value: object) -> str:
-    return "" if value is None else str(value)
+    return "" if value is None else value if isinstance(value, str) else repr(value)
