@@ -108,7 +108,7 @@ def test_pending_changes_end_with_2_on_demand_only(podshare: Command, records: R
     ended = podshare("plan", "-f", folder, "--detailed-exitcode")
     assert ended.code == 2
     assert "~ team vision on cluster main: 4 x ml.p5.48xlarge → 6 x ml.p5.48xlarge" in ended.out
-    assert "Plan: 0 to add, 1 to change, 0 to revoke" in ended.out
+    assert "Plan: 0 to add, 3 to change, 0 to revoke" in ended.out
     assert podshare("team", "get", "vision", "--json").data["quota"]["resources"][0]["count"] == 4
 
 
@@ -183,8 +183,8 @@ def test_a_saved_plan_keeps_what_was_read_from_the_registry(
 def test_a_plan_as_markdown_is_a_comment(podshare: Command, records: Records) -> None:
     """Nothing but the comment is on stdout, so that CI posts it as it is."""
     comment = podshare("plan", "-f", records({"count: 4": "count: 6"}), "--format", "markdown").out
-    assert comment.startswith("### podshare plan\n\n**Plan: 0 to add, 1 to change, 0 to revoke**")
-    assert "<details><summary>vision: 1 to change</summary>" in comment
+    assert comment.startswith("### podshare plan\n\n**Plan: 0 to add, 3 to change, 0 to revoke**")
+    assert "<details><summary>vision: 3 to change</summary>" in comment
 
 
 def test_a_team_whose_plan_is_not_made_blocks_and_stops_no_other(podshare: Command, sandbox: Sandbox) -> None:

@@ -182,7 +182,7 @@ def test_the_status_of_a_team_is_whole(podshare: Command) -> None:
     assert found["state"] == "READY"
     assert found["problems"] == []
     assert found["trigger"]["event"] == "registry"
-    assert len(found["resources"]) == 16
+    assert len(found["resources"]) == 18
     shown = podshare("team", "status", "vision").out
     assert "account 333333333333" in shown
     assert "delegation in bucket curated-images-333333333333 to vision/imagenet" in shown
@@ -392,11 +392,11 @@ def test_a_probe_of_the_examples_holds_beside_data_by_a_role_of_its_owner(
 
 
 def test_a_dry_run_shows_what_a_candidate_would_change_and_changes_nothing(podshare: Command, tmp_path: Path) -> None:
-    """A raised quota is one update with the field that differs; the registry keeps the old record."""
+    """A raised quota updates the quota, and what is published of it in both accounts; the registry keeps the old record."""
     file = _edited(tmp_path, "count: 4", "count: 6")
     for words in (["plan", file], ["put", file, "--dry-run"]):
         (plan,) = podshare("team", *words, "--json").data
-        assert plan["count"] == 1
+        assert plan["count"] == 3
         shown = podshare("team", *words).out
         assert "update compute quota podshare-vision in 111111111111" in shown
         assert "~ team vision on cluster main: 4 x ml.p5.48xlarge → 6 x ml.p5.48xlarge" in shown
