@@ -56,7 +56,7 @@ contracts: .venv/installed ## Check who may import whom
 	$(BIN)/lint-imports --no-logo
 
 templates: .venv-sam/installed ## Check the CloudFormation templates, also as AWS SAM expands them
-	$(BIN)/cfn-lint template.yaml accounts/management.yaml accounts/member.yaml accounts/cluster.yaml accounts/drift.yaml
+	$(BIN)/cfn-lint template.yaml accounts/management.yaml accounts/member.yaml accounts/cluster.yaml accounts/drift.yaml examples/notifications/*.yaml
 	@mkdir -p .aws-sam
 	$(BIN)/python -m tests.checks.expanded_template > .aws-sam/expanded.json
 	$(BIN)/cfn-lint .aws-sam/expanded.json

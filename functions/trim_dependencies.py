@@ -13,7 +13,7 @@ from pathlib import Path
 # whose clients podshare makes; botocore describes more than 400
 SERVICES = (
     *("dynamodb", "ec2", "eks", "events", "fsx", "iam", "kms"),
-    *("organizations", "s3", "s3control", "sagemaker", "scheduler", "ssm", "stepfunctions", "sts"),
+    *("organizations", "s3", "s3control", "sagemaker", "scheduler", "sns", "ssm", "stepfunctions", "sts"),
 )
 
 # API groups of the objects that podshare/aws/kubernetes.py handles, and those that these objects' models refer to

@@ -31,12 +31,13 @@ def world(deployment: dict[str, str]) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def announced(world: World) -> Iterator[Any]:
-    """A rule of the operator's own, which brings podshare's events to a queue; the details that it has brought."""
+    """A rule of the operator's own for what a plan or a proof tells; the details that it has brought to a queue."""
     sqs, events = world.sandbox.client("sqs"), world.sandbox.client("events")
     hidden = {"VisibilityTimeout": "43200"}  # nobody deletes messages: they would come again after half a minute
     url = sqs.create_queue(QueueName="announced", Attributes=hidden)["QueueUrl"]
     arn = f"arn:aws:sqs:{REGION}:{HUB}:announced"
-    rule = events.put_rule(Name="announced", EventPattern=json.dumps({"source": ["podshare"]}))["RuleArn"]
+    pattern = {"source": ["podshare"], "detail-type": ["Access Ends Soon", "Proof Failed", "Team Held"]}
+    rule = events.put_rule(Name="announced", EventPattern=json.dumps(pattern))["RuleArn"]
     statement = {
         "Effect": "Allow",
         "Principal": {"Service": "events.amazonaws.com"},

@@ -57,6 +57,7 @@ UNUSED = {
         for call in ("GetRolePolicy", "ListRolePolicies")
     },
     ("podshare-organization-changed", "sqs:SendMessage"): "for an event that fails again and again",
+    ("podshare-notify", "sqs:SendMessage"): "for an event that fails again and again",
     ("podshare-organization", "organizations:ListParents"): "where Organizations returns no path of an account",
     ("podshare-nightly-sweep", "sqs:SendMessage"): "for a sweep that cannot be started",
     ("podshare-sweep-teams", "states:DescribeExecution"): "a distributed Map asks for it on AWS",
@@ -73,6 +74,12 @@ UNUSED = {
     ("podshare-cluster", "s3:List*"): "as s3:Get*",
     ("podshare-plan-team", "dynamodb:DeleteItem"): "for what went without podshare and is no longer desired",
 }
+
+
+@pytest.fixture(scope="module")
+def deployment() -> dict[str, str]:
+    """With all that has a role of its own."""
+    return {"DrainSeconds": "0", "Notifications": "on"}
 
 
 def role_of(world: World, why: str) -> str:

@@ -126,8 +126,8 @@ MUTANTS = (
         f"{_RECONCILE}/recording.py",
         (
             (
-                'verified_at = verification.get("at") if is_verified else (state.get(STATUSES, part) or {}).get("verified_at")',
-                'verified_at = (state.get(STATUSES, part) or {}).get("verified_at") or verification.get("at")',
+                'verified_at = verification.get("at") if verification.get("verified") else ended.before.get("verified_at")',
+                'verified_at = ended.before.get("verified_at") or verification.get("at")',
             ),
         ),
         "READY, verified at",

@@ -173,7 +173,7 @@ def test_pod_identity_is_no_confused_deputy() -> None:
 def sandbox() -> Iterator[Sandbox]:
     """The organization with podshare's stacks."""
     with Sandbox(time_scale=0.001) as running:
-        deploy_podshare(running)
+        deploy_podshare(running, {"Notifications": "on"})
         yield running
 
 

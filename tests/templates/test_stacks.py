@@ -109,7 +109,7 @@ def test_each_function_has_its_own_role(hub: dict[str, Any]) -> None:
     functions = of_type(hub, "AWS::Lambda::Function")
     roles = [function["Role"]["Fn::GetAtt"][0] for function in functions.values()]
 
-    assert len(functions) == len(set(roles)) == 17
+    assert len(functions) == len(set(roles)) == 18
     for logical_id, function in functions.items():
         role = hub[function["Role"]["Fn::GetAtt"][0]]["Properties"]
         assert role["RoleName"] == function["FunctionName"], logical_id
@@ -198,7 +198,7 @@ def ways_in(resources: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield schedule["Target"]["DeadLetterConfig"]["Arn"]
 
 
-@pytest.mark.parametrize(("stack", "ways"), [("hub", 8), ("management", len(EVENTS)), ("drift", 6)])
+@pytest.mark.parametrize(("stack", "ways"), [("hub", 10), ("management", len(EVENTS)), ("drift", 6)])
 def test_nothing_is_lost_silently(request: pytest.FixtureRequest, stack: str, ways: int) -> None:
     """Every queue is encrypted and has an alarm, and every way into podshare ends in one when all retries fail."""
     resources: dict[str, Any] = request.getfixturevalue(stack)

@@ -40,6 +40,7 @@ class Settings(BaseModel):
     drain_seconds: Annotated[int, Field(ge=0)]
     function_timeout: Annotated[int, Field(ge=1, le=900)]
     resource_tags: Annotated[Mapping[str, str], BeforeValidator(parse), Field(default_factory=dict)]
+    notification_topic: str = ""  # of the function that notifies alone
     region: str
     partition: str = "aws"
 

@@ -28,11 +28,11 @@ from podshare.kinds.context import Context
 from podshare.kinds.observation import Observation, Unreadable
 from podshare.reconcile.announcing import announce
 from podshare.reconcile.door_readers import keep_first_reading
+from podshare.reconcile.notices import access_report_failed_notice
 from podshare.reconcile.team_records import TeamRecords
 from podshare.registry.lines import lines_of
 
 ACCESS_REPORTS = "proof"  # the id of all teams' proofs, so that one query reads them and a role can be held to them
-ACCESS_REPORT_FAILED = "Proof Failed"
 _SUMMARY = "outline#"  # and a team's name: where the summary of its report is
 _NOT_LATER = "attribute_not_exists(read_at) OR read_at <= :read_at"
 
@@ -150,8 +150,9 @@ def _announced(
     announced = [*dict.fromkeys([*before, *current])]
     if not announced:
         return last
-    news = {"found": announced[:MOST_REPORTED], "at": report.read_at, "taken_away": not current}
-    announce(context.team, ACCESS_REPORT_FAILED, [news])
+    reported = announced[:MOST_REPORTED]
+    news = {"found": reported, "at": report.read_at, "taken_away": not current}
+    announce([access_report_failed_notice(context.team, reported, report.read_at, taken_away=not current)])
     return {**news, "announced": True}
 
 

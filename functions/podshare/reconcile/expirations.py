@@ -14,11 +14,10 @@ from podshare.aws.settings import Settings
 from podshare.aws.tables import State
 from podshare.kinds import names
 from podshare.reconcile.announcing import announce
+from podshare.reconcile.notices import ends_soon_notice
 from podshare.reconcile.team_records import TeamRecords
 from podshare.registry import expiry
 from podshare.registry.expiry import Expiration
-
-ENDS_SOON = "Access Ends Soon"
 
 
 def keep_expirations(settings: Settings, state: State, records: TeamRecords) -> frozenset[Expiration]:
@@ -40,7 +39,8 @@ def keep_expirations(settings: Settings, state: State, records: TeamRecords) -> 
         _unschedule(settings, records.name)
     soon = expiry.ending(records.team, records.as_of) if records.team else ()
     announced = frozenset(row.get("announced", ()))
-    announce(records.name, ENDS_SOON, [_plain(expiration) for expiration in soon if str(expiration) not in announced])
+    news = [expiration for expiration in soon if str(expiration) not in announced]
+    announce(ends_soon_notice(records.name, expiration.what, expiration.at) for expiration in news)
     if expirations:
         kept = {
             "terms": [_plain(expiration) for expiration in expirations],

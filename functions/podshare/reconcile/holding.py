@@ -13,13 +13,12 @@ from podshare.kinds.observation import Observation
 from podshare.reconcile import approvals, blast_radius
 from podshare.reconcile.announcing import announce
 from podshare.reconcile.approvals import Approvals
+from podshare.reconcile.notices import MOST_LISTED, TeamHeld, approval_command, held_notice, identity
 from podshare.reconcile.organization_accounts import ORGANIZATION, all_users, standing_accounts
 from podshare.reconcile.plan import Plan
 from podshare.registry.records import Membership
 
-TEAM_HELD = "Team Held"
 MOST_SHOWN = 100  # keys of what is held back, in the execution's history
-MOST_REPORTED = 20  # losses in words, in the status and the event
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +42,17 @@ class Held:
             "hash": self.hash,
             "since": self.since,
             "count": len(self.losses),
-            "losses": [*self.losses[:MOST_REPORTED]],
+            "losses": [*self.losses[:MOST_LISTED]],
         }
         return {**fields, "what": problem, "remedy": remedy, "keys": [str(key) for key in self.keys[:MOST_SHOWN]]}
 
     def command(self, team: str) -> str:
         """What lets the team lose just this."""
-        return f"podshare approve {team} {self.hash}"
+        return approval_command(team, self.hash)
 
     def announce(self, team: str) -> None:
         """Announce it on the hub's default bus."""
-        news = {"hash": self.hash, "since": self.since, "losses": [*self.losses[:MOST_REPORTED]]}
-        announce(team, TEAM_HELD, [{**news, "count": len(self.losses), "approve": self.command(team)}])
+        announce([held_notice(TeamHeld, team, self.as_dict(team), identity(team, self.hash))])
 
 
 def hold_back(

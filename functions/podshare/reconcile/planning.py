@@ -46,7 +46,7 @@ from podshare.reconcile.preconditions import (
 )
 from podshare.reconcile.quota_fit import Fit, check_fit, forget_claim
 from podshare.reconcile.reading_ahead import decided_with, forget_reads, keep_reads, read_ahead, verified_with
-from podshare.reconcile.recording import record
+from podshare.reconcile.recording import record, status_before
 from podshare.reconcile.settling import attempt_of, settled_and_settling, settling_blocker
 from podshare.reconcile.team_records import TeamRecords, desired_resources, read_records
 from podshare.reconcile.verification import verified
@@ -83,6 +83,7 @@ def plan_team(settings: Settings, hold: Hold, event: Mapping[str, Any]) -> dict[
         records, partition = gathered.records, context.installation.partition
         more = verified_with(partition, hold.team, gathered.facts.values(), records.datasets.values())
         keep_reads(state, hold.team, more)
+    planned["before"] = status_before(state, hold.team)
     if not planned["count"] and "made" in event:  # nor has it this; its machine records what was planned
         outcome = record(settings, {**event, "plan": planned}, state, unless_news=True)
         planned = {**planned, **({"outcome": outcome} if outcome else {})}

@@ -3,19 +3,22 @@
 import contextlib
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from podshare.aws.lease import Hold, TeamLeases
 from podshare.aws.rows import STATUSES
 from podshare.aws.settings import Settings
 from podshare.aws.tables import MOST_WRITES, State, Write
+from podshare.reconcile.announcing import Entry, entry_of, untold
 from podshare.reconcile.history import is_news, keep_run, marks, run_entry
+from podshare.reconcile.notices import LONGEST_ITEM, MOST_LISTED, Pass, notices
 from podshare.reconcile.outcome import Outcome, outcome, results_in
 
 FIRST_WAIT_SECONDS = 60
 LONGEST_WAIT_SECONDS = 3600
 MOST_RETRIES = 10  # of what failed although it might have passed, such as a lease whose holder was killed
+_COMPARED = ("account", "field", "rule", "value", "what")  # of a problem
 MOST_WAITS = 240  # of one execution: eight days in all, more than a drain may take (template.yaml, DrainSeconds)
 
 
@@ -26,8 +29,9 @@ def record(settings: Settings, event: Mapping[str, Any], state: State, *, unless
     (for something outside, or for a fault to pass).
     The status is written before the lease is given back, so that no later run's status is overwritten by this one.
     The history is written after that, so that nothing waits for it; ``history`` says what became of it, if there was
-    news. With ``unless_news`` a run that is news is left to whoever writes the history, and the result is empty. Raises
-    Superseded if the lease is somebody else's by now.
+    news. What happened is announced before; what the bus does not take the status keeps for the next run, so that
+    nothing waits for it either. With ``unless_news`` a run that is news is left to whoever writes the history, and the
+    result is empty. Raises Superseded if the lease is somebody else's by now.
     """
     team, plan, lease = event["team"], event.get("plan", {}), event["lease"]
     hold = Hold(team, int(lease["fence"]), int(lease["generation"]))
@@ -37,11 +41,15 @@ def record(settings: Settings, event: Mapping[str, Any], state: State, *, unless
     earlier = event.get("made", {})  # an execution that began before an upgrade has none
     result = outcome(plan, results, verification, _reason(event.get("error")), earlier)
     marked = marks(result, plan, verification, hold.fence)
-    before = {} if results or event.get("error") else state.get(STATUSES, f"team#{team}") or {}
-    is_new = is_news(event, results, marked, before.get("history") or {})
+    before = plan.get("before")
+    if before is None or before["has_untold"]:
+        before = state.get(STATUSES, f"team#{team}") or {}
+    is_new = is_news(event, results, marked, before.get("history") or {}) or bool(before.get("untold"))
     if is_new and unless_news:
         return {}
-    waits, status = int(event.get("waits", 0)), _status(state, event, result, verification, marked)
+    ended = Pass(event, result, results, verification, before)
+    left = untold(_entries(ended)) if is_new else []
+    waits, status = int(event.get("waits", 0)), _status(state, ended, marked, left)
     entry = run_entry(state, event, result, results, verification) if is_new else None
     try:
         if not (released := _write_and_release(leases, hold, state, status)):
@@ -61,6 +69,32 @@ def record(settings: Settings, event: Mapping[str, Any], state: State, *, unless
         "next": _next(result, released, int(plan.get("left", 0)), waits),
         "wait_seconds": min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (waits // 10)),
     }
+
+
+def status_before(state: State, team: str) -> dict[str, Any]:
+    """What a plan hands on of the team's status, which nobody else writes while the run holds the lease.
+
+    ``has_untold`` says whether the status has events that the bus did not take; they are left where they are.
+    """
+    row = state.get(STATUSES, f"team#{team}") or {}
+    problems = [
+        {name: str(value)[:LONGEST_ITEM] for name, value in problem.items() if name in _COMPARED}
+        for problem in row.get("problems", ())[:MOST_LISTED]
+    ]
+    kept = {name: row.get(name) for name in ("state", "verified_at", "history")}
+    held = (row.get("held") or {}).get("hash")
+    return {
+        **kept,
+        "held": {"hash": held} if held else None,
+        "problems": problems,
+        "has_untold": bool(row.get("untold")),
+    }
+
+
+def _entries(ended: Pass) -> list[Entry]:
+    """The events of a pass, after those that the bus has not taken so far."""
+    kept = [Entry(type=str(entry["type"]), detail=str(entry["detail"])) for entry in ended.before.get("untold", ())]
+    return [*kept, *map(entry_of, notices(ended))]
 
 
 def _write_and_release(leases: TeamLeases, hold: Hold, state: State, status: Write) -> bool:
@@ -98,12 +132,10 @@ def _held(plan: dict[str, Any]) -> dict[str, Any] | None:
     return {name: held[name] for name in ("hash", "since", "count", "losses")} if held else None
 
 
-def _status(
-    state: State, event: Mapping[str, Any], result: Outcome, verification: Mapping[str, Any], history: Mapping[str, Any]
-) -> Write:
+def _status(state: State, ended: Pass, history: Mapping[str, Any], left: Sequence[Entry]) -> Write:
+    event, result, verification = ended.event, ended.result, ended.verification
     plan, part = event.get("plan", {}), f"team#{event['team']}"
-    is_verified = verification.get("verified")
-    verified_at = verification.get("at") if is_verified else (state.get(STATUSES, part) or {}).get("verified_at")
+    verified_at = verification.get("at") if verification.get("verified") else ended.before.get("verified_at")
     row = {
         "state": result.state.value,
         "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -120,5 +152,6 @@ def _status(
         "proof": verification.get("proof", {}).get("digest"),
         "trigger": event.get("trigger", {}),
         "history": history,
+        "untold": [*left],
     }
     return state.putting(STATUSES, part, **row)

@@ -10,7 +10,9 @@ from podshare.aws.rows import LEASES, STATUSES, SWEEP, Item
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Registry, State
 from podshare.reconcile.affected_teams import all_teams
+from podshare.reconcile.announcing import announce
 from podshare.reconcile.history import make_up
+from podshare.reconcile.notices import sweep_notice
 from podshare.reconcile.organization_accounts import ORGANIZATION, all_known_accounts, all_users, mark_listed
 from podshare.reconcile.outcome import TeamState
 from podshare.reconcile.triggers import start
@@ -112,6 +114,7 @@ def summarize(settings: Settings, sweep: Mapping[str, str], execution: str, list
         "history": make_up(settings),
     }
     State(settings.state).put(SWEEP, "summary", **summary, sweep=sweep["id"], execution=execution)
+    announce([sweep_notice(sweep["id"], execution, summary)])
     return summary
 
 

@@ -1,0 +1,481 @@
+"""What podshare announces by events: each type with its fields, and which of them a run gives rise to.
+
+The fields are those of ``docs/podshare-events.json``, a JSON Schema for each type. Every event has a ``message`` for
+people. None carries documents, credentials or data: names, ARNs and sentences alone.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from podshare.access.doors import RULE
+from podshare.kinds.base import Key
+from podshare.kinds.shapes import SHAPES
+from podshare.reconcile.outcome import Outcome, TeamState
+from podshare.reconcile.plan import REVOKING
+
+MOST_LISTED = 20  # items of a list in an event; an entry has at most 256 KiB (EventBridge quotas, PutEvents)
+LONGEST_ITEM = 1000
+LONGEST_SUBJECT = 99  # characters: SNS takes fewer than 100 (API reference, Publish, Subject)
+_DOCUMENTED = {"use_attribute_docstrings": True}  # pydantic's name for what the schemas are made from
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """What a person reads."""
+
+    __pydantic_config__: ClassVar = _DOCUMENTED
+
+    subject: str
+    """What happened, in fewer than 100 characters."""
+    text: str
+    """What happened, to which team, account and resource."""
+    remedy: str
+    """What to do; empty if nothing has to be done."""
+    link: str
+    """The execution in the AWS console: trigger, plan and every change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """One event, whatever its type."""
+
+    __pydantic_config__: ClassVar = _DOCUMENTED
+    detail_type: ClassVar[str]
+
+    id: str
+    """The same if the event comes again: ignore the second."""
+    message: Message
+    """The event for people."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeamReady(Notice):
+    """A team that was not ready has all that its record asks for, verified, and nothing else."""
+
+    detail_type = "Team Ready"
+
+    team: str
+    """The team."""
+    resources: int
+    """How many resources it has."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeamDegraded(Notice):
+    """Something of a team could not be done, or its record is wrong; again when the problems change."""
+
+    detail_type = "Team Degraded"
+
+    team: str
+    """The team."""
+    state: str
+    """`DEGRADED`, or `REJECTED` if the record is wrong."""
+    count: int
+    """How many problems there are."""
+    problems: tuple[str, ...]
+    """The first twenty, in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeamHeld(Notice):
+    """Revocations of a team wait for a person; again when they change."""
+
+    detail_type = "Team Held"
+
+    team: str
+    """The team."""
+    hash: str
+    """The plan that an approval names."""
+    since: str
+    """Since when they wait."""
+    count: int
+    """How many grants would be revoked."""
+    losses: tuple[str, ...]
+    """The first twenty, in words."""
+    approve: str
+    """The command that approves exactly this plan."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApprovalNeeded(TeamHeld):
+    """A sweep has found revocations of a team that still wait for a person: once a sweep, until they are approved."""
+
+    detail_type = "Approval Needed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccessRevoked(Notice):
+    """Access of a team's people or pods was revoked or restricted."""
+
+    detail_type = "Access Revoked"
+
+    team: str
+    """The team."""
+    count: int
+    """How many revocations the run made."""
+    revocations: tuple[str, ...]
+    """The first twenty, in words."""
+    trigger: str
+    """What started the run: `registry`, `organization`, `schedule`, `drift`, `sweep`, `manual` or `recovery`."""
+    by: str
+    """Who did, as the trigger says: an ARN, or empty."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftRepaired(Notice):
+    """Somebody changed a resource of podshare's, and podshare has changed it back."""
+
+    detail_type = "Drift Repaired"
+
+    team: str
+    """The team."""
+    call: str
+    """The call that CloudTrail reported; empty if a sweep found the drift."""
+    by: str
+    """Who made it, by CloudTrail: an ARN, or empty."""
+    count: int
+    """How many changes repaired it."""
+    changes: tuple[str, ...]
+    """The first twenty, in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnexpectedAccess(Notice):
+    """Somebody gets into a team's namespace or data whom no record lets in; again when the doors change."""
+
+    detail_type = "Unexpected Access"
+
+    team: str
+    """The team."""
+    count: int
+    """By how many doors."""
+    doors: tuple[str, ...]
+    """The first twenty, in words, each with the command that closes it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountWaiting(Notice):
+    """Nothing can be done in an account yet: what a team gets there waits."""
+
+    detail_type = "Account Waiting"
+
+    team: str
+    """The team."""
+    account: str
+    """The account's id."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccessReportFailed(Notice):
+    """A team's access report found access that podshare never granted."""
+
+    detail_type = "Proof Failed"
+
+    team: str
+    """The team."""
+    found: tuple[str, ...]
+    """The first twenty of what was found, in words."""
+    at: str
+    """When it was read."""
+    taken_away: bool
+    """Whether it was gone when the run ended."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccessEndsSoon(Notice):
+    """A team, a member or a grant ends within days."""
+
+    detail_type = "Access Ends Soon"
+
+    team: str
+    """The team."""
+    what: str
+    """What ends, in words."""
+    ends: str
+    """When."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepDone(Notice):
+    """A sweep has ended: every account was read, and every team reconciled."""
+
+    detail_type = "Sweep Done"
+
+    counts: Mapping[str, int]
+    """How many teams ended how, such as `in_sync`, `repaired`, `degraded`."""
+    failed: str
+    """What was mostly missed; empty if nothing was."""
+
+
+TYPES: tuple[type[Notice], ...] = (
+    TeamReady,
+    TeamDegraded,
+    TeamHeld,
+    ApprovalNeeded,
+    AccessRevoked,
+    AccessEndsSoon,
+    DriftRepaired,
+    UnexpectedAccess,
+    AccessReportFailed,
+    AccountWaiting,
+    SweepDone,
+)
+
+
+def detail_of(notice: Notice) -> dict[str, Any]:
+    """The ``detail`` of its event, in plain JSON."""
+    return asdict(notice)
+
+
+def identity(*parts: object) -> str:
+    """An event's id: the same for the same parts."""
+    return hashlib.sha256("\n".join(str(part) for part in parts).encode()).hexdigest()[:32]
+
+
+def message(subject: str, text: str, remedy: str, link: str) -> Message:
+    """What a person reads; subjects are of one line, in ASCII."""
+    line = " ".join(subject.encode("ascii", "replace").decode().split())
+    return Message(subject=line[:LONGEST_SUBJECT], text=text, remedy=remedy, link=link)
+
+
+def execution_link(execution: str) -> str:
+    """An execution in the console, by its ARN; empty for none."""
+    if not execution:
+        return ""
+    region = execution.split(":")[3]
+    return f"https://{region}.console.aws.amazon.com/states/home?region={region}#/v2/executions/details/{execution}"
+
+
+def listed(texts: Iterable[str]) -> tuple[str, ...]:
+    """The first texts of a list, none of them endless."""
+    return tuple(str(text)[:LONGEST_ITEM] for text in [*texts][:MOST_LISTED])
+
+
+# ---- what a run gives rise to ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A pass of a run that has ended: the run's ``event``, its outcome, and what the team's status said ``before``."""
+
+    event: Mapping[str, Any]
+    result: Outcome
+    results: Sequence[Mapping[str, Any]]
+    verification: Mapping[str, Any]
+    before: Mapping[str, Any]
+
+    @property
+    def team(self) -> str:
+        return str(self.event["team"])
+
+    @property
+    def trigger(self) -> Mapping[str, Any]:
+        return self.event.get("trigger") or {}
+
+    @property
+    def plan(self) -> Mapping[str, Any]:
+        return self.event.get("plan") or {}
+
+    @property
+    def done(self) -> list[Mapping[str, Any]]:
+        return [result for result in self.results if result["status"] == "done"]
+
+    def id(self, kind: type[Notice], *parts: object) -> str:
+        return identity(kind.detail_type, self.team, self.event["execution"], self.event["lease"]["fence"], *parts)
+
+    def message(self, subject: str, text: str, remedy: str = "") -> Message:
+        return message(subject, text, remedy, execution_link(str(self.event["execution"])))
+
+
+def notices(run: Pass) -> list[Notice]:
+    """The events of a pass that has ended: what the team's status said before it is no news."""
+    rules = (_ready, _degraded, _approval_needed, _revoked, _repaired, _unexpected, _waiting)
+    return [notice for rule in rules for notice in rule(run)]
+
+
+def _ready(run: Pass) -> Iterator[Notice]:
+    if run.result.state is not TeamState.READY or run.before.get("state") == TeamState.READY:
+        return
+    resources = int(run.verification.get("resources", 0))
+    sentence = f"Team {run.team} is READY: its {resources} resources are in place and verified."
+    for_people = run.message(f"Team {run.team} is ready", sentence)
+    yield TeamReady(id=run.id(TeamReady), message=for_people, team=run.team, resources=resources)
+
+
+def _degraded(run: Pass) -> Iterator[Notice]:
+    state, problems = run.result.state, run.result.problems
+    if state not in (TeamState.DEGRADED, TeamState.REJECTED):
+        return
+    texts = [_text(problem) for problem in problems]
+    known = listed(_text(problem) for problem in run.before.get("problems", ()))
+    if run.before.get("state") == state and known == listed(texts):
+        return
+    remedy = str(problems[0].get("remedy", "")) if problems else ""
+    for_people = run.message(f"Team {run.team} is {state.lower()}", f"Team {run.team} is {run.result.summary}", remedy)
+    yield TeamDegraded(
+        id=run.id(TeamDegraded),
+        message=for_people,
+        team=run.team,
+        state=state.value,
+        count=len(texts),
+        problems=listed(texts),
+    )
+
+
+def _approval_needed(run: Pass) -> Iterator[Notice]:
+    held = run.plan.get("held")
+    if not held or run.trigger.get("event") != "sweep" or (run.before.get("held") or {}).get("hash") != held["hash"]:
+        return
+    yield held_notice(ApprovalNeeded, run.team, held, run.id(ApprovalNeeded), str(run.event["execution"]))
+
+
+def held_notice(
+    kind: type[TeamHeld], team: str, held: Mapping[str, Any], notice_id: str, execution: str = ""
+) -> TeamHeld:
+    """That revocations wait for a person; ``held`` as a plan has it."""
+    approve = approval_command(team, str(held["hash"]))
+    sentence = f"{held['count']} grants of team {team} have been waiting for approval since {held['since']}."
+    remedy = f"If they should be revoked: {approve}. If not, restore the records."
+    for_people = message(f"Team {team}: revocations wait for approval", sentence, remedy, execution_link(execution))
+    return kind(
+        id=notice_id,
+        message=for_people,
+        team=team,
+        hash=held["hash"],
+        since=held["since"],
+        count=int(held["count"]),
+        losses=listed(held["losses"]),
+        approve=approve,
+    )
+
+
+def approval_command(team: str, plan_hash: str) -> str:
+    """What lets a team lose just what this plan revokes."""
+    return f"podshare approve {team} {plan_hash}"
+
+
+def ends_soon_notice(team: str, expiring: str, ends: str) -> AccessEndsSoon:
+    """That a team, a member or a grant ends within days."""
+    for_people = message(
+        f"Team {team}: access ends soon",
+        f"Team {team}: {expiring} ends at {ends}.",
+        "To keep it, set a later `until` in the record.",
+        "",
+    )
+    return AccessEndsSoon(
+        id=identity(AccessEndsSoon.detail_type, team, expiring, ends),
+        message=for_people,
+        team=team,
+        what=expiring,
+        ends=ends,
+    )
+
+
+def access_report_failed_notice(team: str, accesses: Sequence[str], at: str, *, taken_away: bool) -> AccessReportFailed:
+    """That access was found which podshare never granted."""
+    sentence = f"Team {team} had access that no record granted: {accesses[0]}"
+    now = "podshare has revoked it." if taken_away else "It is still there."
+    remedy = f"{now} Find out in CloudTrail who granted it; podshare access proof {team} shows what is there now."
+    return AccessReportFailed(
+        id=identity(AccessReportFailed.detail_type, team, at, *accesses),
+        message=message(f"Team {team}: access that nobody granted", sentence, remedy, ""),
+        team=team,
+        found=tuple(accesses),
+        at=at,
+        taken_away=taken_away,
+    )
+
+
+def _revoked(run: Pass) -> Iterator[Notice]:
+    texts = [_change(result) for result in run.done if _is_revocation(result)]
+    if not texts:
+        return
+    cause, by = str(run.trigger.get("event", "")), str(run.trigger.get("by") or "")
+    sentence = f"Team {run.team} has lost access: {texts[0]}{f' and {len(texts) - 1} more' if texts[1:] else ''}."
+    yield AccessRevoked(
+        id=run.id(AccessRevoked),
+        message=run.message(f"Team {run.team}: access was revoked", sentence),
+        team=run.team,
+        count=len(texts),
+        revocations=listed(texts),
+        trigger=cause,
+        by=by,
+    )
+
+
+def _is_revocation(result: Mapping[str, Any]) -> bool:
+    """Whether a change revoked access: of what lets people or pods in, not of what is deleted after it."""
+    return str(result.get("action")) in REVOKING and SHAPES[Key.parse(str(result["key"])).kind].is_access
+
+
+def _repaired(run: Pass) -> Iterator[Notice]:
+    was_ready = run.before.get("state") == TeamState.READY
+    if run.trigger.get("event") not in ("drift", "sweep") or not was_ready or not run.done:
+        return
+    texts = [_change(result) for result in run.done]
+    call, by = str(run.trigger.get("change") or ""), str(run.trigger.get("by") or "")
+    cause = f"{by or 'Somebody'} called {call}" if call else "A sweep found what no event had reported"
+    if run.trigger["event"] == "sweep":
+        by = ""  # who asked for the sweep has changed nothing
+    sentence = f"{cause}; podshare has changed it back: {texts[0]}{f' and {len(texts) - 1} more' if texts[1:] else ''}."
+    remedy = f"Find out in CloudTrail why; podshare drift {run.team} shows what differs now."
+    yield DriftRepaired(
+        id=run.id(DriftRepaired),
+        message=run.message(f"Team {run.team}: drift was repaired", sentence, remedy),
+        team=run.team,
+        call=call,
+        by=by,
+        count=len(texts),
+        changes=listed(texts),
+    )
+
+
+def _unexpected(run: Pass) -> Iterator[Notice]:
+    doors = [item for item in run.verification.get("violations", ()) if item["rule"] == RULE]
+    texts = [str(door["found"]) for door in doors]
+    known = " ".join(_text(problem) for problem in run.before.get("problems", ()))
+    if all(text[: LONGEST_ITEM // 2] in known for text in texts):
+        return
+    sentence = f"Somebody gets into team {run.team} whom no record lets in: {texts[0][:LONGEST_ITEM]}"
+    for_people = run.message(f"Team {run.team}: unexpected access", sentence, str(doors[0].get("remedy", "")))
+    yield UnexpectedAccess(
+        id=run.id(UnexpectedAccess), message=for_people, team=run.team, count=len(texts), doors=listed(texts)
+    )
+
+
+def _waiting(run: Pass) -> Iterator[Notice]:
+    known = {str(problem.get("account")) for problem in run.before.get("problems", ())}
+    waiting = {
+        str(blocker["account"]): blocker
+        for blocker in run.plan.get("obstacles", ())
+        if blocker.get("account") and blocker.get("waits")
+    }
+    for account in sorted(waiting.keys() - known):
+        sentence = f"Team {run.team} waits for account {account}: {waiting[account]['what']}"
+        remedy = str(waiting[account]["remedy"])
+        for_people = run.message(f"Team {run.team} waits for account {account}", sentence, remedy)
+        yield AccountWaiting(id=run.id(AccountWaiting, account), message=for_people, team=run.team, account=account)
+
+
+def _text(problem: Mapping[str, Any]) -> str:
+    """A problem of a record has field, value and rule, any other says what."""
+    if "what" in problem:
+        return str(problem["what"])
+    return ", ".join(str(problem[name]) for name in ("field", "value", "rule") if name in problem)
+
+
+def _change(result: Mapping[str, Any]) -> str:
+    kind = str(result.get("kind", "")).replace("_", " ")
+    return f"{result.get('action')} {kind} {result.get('name')} in account {result.get('account')}"
+
+
+def sweep_notice(sweep: str, execution: str, summary: Mapping[str, Any]) -> SweepDone:
+    """That a sweep has ended, from its summary."""
+    counts = {name: int(count) for name, count in summary["counts"].items() if count}
+    outcomes = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()) or "no teams"
+    failed = str(summary["failed"])
+    remedy = "podshare sweep --last shows each team with its reason." if failed or counts.get("degraded") else ""
+    for_people = message("The sweep is done", f"{outcomes}. {failed}".strip(), remedy, execution_link(execution))
+    return SweepDone(id=identity(SweepDone.detail_type, sweep), message=for_people, counts=counts, failed=failed)
