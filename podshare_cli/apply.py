@@ -35,8 +35,8 @@ def apply(
     The plan is shown first. If anybody would lose access, or a record is deleted, the command lists it, and asks; what
     you confirm is approved with the write. A saved plan is applied only if nothing that it rests on has changed.
 
-    Exit codes: 0 if every team is READY, ENDED or DELETED, or nothing changes; 1 if not, or if somebody else has
-    changed a record; 64 for invalid records.
+    Exit codes: 0 if every team of the files is READY, ENDED or DELETED; 1 if not, or if somebody else has changed a
+    record; 64 for invalid records.
     """
     from podshare_cli import confirming, plan, record_writes
     from podshare_cli.following import SETTLED, Runs, require
@@ -57,7 +57,7 @@ def apply(
         options.say(f"{change.record_id}: {change.result}")
     ended = runs.follow()
     _report(options, agreed, ended)
-    require({following.name: following.state for following in ended}, SETTLED)
+    require({**_standing(options, agreed), **{following.name: following.state for following in ended}}, SETTLED)
 
 
 def _plan(options: Options, plan_file: Path | None, files: Sequence[str], *, prune: bool) -> "RecordPlan":
@@ -74,6 +74,20 @@ def _plan(options: Options, plan_file: Path | None, files: Sequence[str], *, pru
             return record_plan.make_of_files(options.connection, files, prune=prune, planned=planned)
         saved = record_plan.RecordPlan.read_from(plan_file)
         return record_plan.make_again(options.connection, saved, planned)
+
+
+def _standing(options: Options, agreed: "RecordPlan") -> dict[str, str]:
+    """The states of the files' teams whose records stay as they are: an earlier apply may not have completed."""
+    from podshare_cli.admin_tables import State
+    from podshare_cli.record_changes import Effect
+
+    unchanged = {record.record_id for record in agreed.records if record.effect is Effect.UNCHANGED}
+    statuses = State(options.connection).statuses("team") if any(map(_is_team, unchanged)) else {}
+    return {team: str(status["state"]) for team, status in statuses.items() if f"team#{team}" in unchanged}
+
+
+def _is_team(record_id: str) -> bool:
+    return record_id.startswith("team#")
 
 
 def _report(options: Options, agreed: "RecordPlan", ended: "Sequence[Following]") -> None:

@@ -120,6 +120,19 @@ def test_what_is_there_already_is_not_applied(podshare: Podshare) -> None:
     assert json.loads(podshare("apply", "-f", "records", "--json")[1]) == {"records": [], "teams": []}
 
 
+def test_what_could_not_be_applied_is_told_again(podshare: Podshare, clone: Path) -> None:
+    """A rerun writes nothing, but does not say that all is well while a team of the files is not."""
+    before = (clone / "records" / "team-vision.yaml").read_text(encoding="utf-8")
+    edit(clone, "team-vision", quota={"resources": [{"instance_type": "ml.g5.12xlarge", "count": 4000}]})
+    assert podshare("apply", "-f", "records", "--auto-approve")[0] == 1
+    code, out, err = podshare("apply", "-f", "records")
+    assert code == 1
+    assert "Nothing to apply" in out
+    assert "vision is DEGRADED" in err
+    (clone / "records" / "team-vision.yaml").write_text(before, encoding="utf-8")
+    assert podshare("apply", "-f", "records", "--auto-approve")[0] == 0
+
+
 def test_an_applied_change_is_followed_to_its_end(podshare: Podshare, clone: Path, sandbox: Sandbox) -> None:
     """The plan, a line for each record and team, and a summary; nobody loses access, so that nobody is asked."""
     edit(clone, "team-vision", reason="Trains larger models")
