@@ -28,6 +28,7 @@ from podshare_cli import (
     sandbox,
     sweep,
     team,
+    usage,
     validate,
 )
 from podshare_cli.connect import command as connect
@@ -98,6 +99,15 @@ app.command(
         "podshare capacity --json | jq '.[].instance_types[] | {instance_type, free, unit}'",
     ),
 )(capacity.capacity)
+app.command(
+    "usage",
+    epilog=examples(
+        "podshare usage",
+        "podshare usage --month 2026-11 --by owner",
+        "podshare usage --month 2026-11 --by account --csv > usage.csv",
+        "podshare usage --json | jq '.rows[] | {team, instance_type, hours}'",
+    ),
+)(usage.usage)
 app.command(
     "doctor",
     epilog=examples(

@@ -4,7 +4,7 @@ import datetime
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -168,6 +168,27 @@ class History:
         """The objects of the runs of these days, of one team or of all."""
         days = [day for day in self.days() if since.date().isoformat() <= day <= until.date().isoformat()]
         return self.read(key for day in days for keys in self.of_day(day, team).values() for key in keys)
+
+    def runs_since(
+        self, since: datetime.datetime, until: datetime.datetime, is_enough: Callable[[Document], bool]
+    ) -> dict[str, list[Document]]:
+        """The runs of each team in a time, and before it back to the last one that is enough to begin with."""
+        runs_by_team: dict[str, list[Document]] = defaultdict(list)
+        for stored in self.between(since, until):
+            runs_by_team[stored.document["team"]].append(stored.document)
+        open_teams = {*State(self.connection).statuses("team")}
+        for day in reversed([day for day in self.days() if day < since.date().isoformat()]):
+            for name, keys in self.of_day(day).items():
+                if name not in open_teams:
+                    continue
+                for stored in map(self._one, reversed(keys)):
+                    runs_by_team[name].append(stored.document)
+                    if is_enough(stored.document):
+                        open_teams.discard(name)
+                        break
+            if not open_teams:
+                break
+        return runs_by_team
 
     def runs_read(self, until: datetime.datetime) -> list[Stored]:
         """The runs that have been read and ended by then: those of a time, and what answers for its beginning."""
