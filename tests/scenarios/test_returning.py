@@ -106,7 +106,8 @@ def test_a_role_that_was_left_behind_is_taken_over(world: World) -> None:
     with paused(world, account):
         world.move(account, PLATFORM)
         assert account not in world.sandbox.stack_set("podshare-member").instances
-    assert {thing["account"] for thing in world.status(team)["left_behind"]} == {account}
+    left = {(thing["account"], thing["what"].partition(" in ")[0]) for thing in world.status(team)["left_behind"]}
+    assert left == {(account, f"role {scientist}"), (account, f"ssm parameter /podshare/teams/{team}")}
     assert boundary(world, account, scientist) == before["Boundary"]
     world.move(account, SCIENCE)
 

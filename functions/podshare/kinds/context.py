@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from podshare.aws.errors import Terminal
@@ -25,6 +25,7 @@ class Context:
     """For whom and by which role a kind's functions work.
 
     ``run`` distinguishes one reconciliation's idempotency tokens from another's; ``desired`` names what stays.
+    ``seen`` are identities that were read just now, and that the inventory may not have yet.
     """
 
     installation: Installation
@@ -35,6 +36,7 @@ class Context:
     function_timeout: int
     run: str = ""
     desired: frozenset[Key] = frozenset()
+    seen: Mapping[Key, str] = field(default_factory=dict)
 
     def request_token(self, about: str) -> str:
         """The same for a request that is repeated in a run, another one in the next: 32 characters."""

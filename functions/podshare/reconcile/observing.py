@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 from podshare.aws.answers import Answers
 from podshare.aws.errors import NoMemberRole, reason_of
@@ -67,6 +68,8 @@ def observe_resources(
     wanted_in = {key.account for key in desired}
     clusters_in = {key.account for key in keys if key.kind is Kind.COMPUTE_QUOTA}
     roles_ahead = dict[str, Future[None]]()  # by account
+    seen = dict[Key, str]()
+    context = replace(context, seen=seen)
 
     def is_orphaned(key: Key) -> bool:
         return is_unreachable(accounts, key.account) and key not in desired
@@ -96,10 +99,16 @@ def observe_resources(
             names = {key.name for key in roles if key.account == account}
             path = context.installation.role_path
             roles_ahead[account] = pool.submit(read_roles_ahead, context.accounts, account, path, names)
-        observations = dict(zip(keys, pool.map(read, keys), strict=True))
+        later = [key for key in keys if key in desired and desired[key].mentions]  # whose identities are seen first
+        first = [key for key in keys if key not in later]
+        observations = dict(zip(first, pool.map(read, first), strict=True))
+        seen |= {
+            key: observation.identity for key, observation in observations.items() if isinstance(observation, Resource)
+        }
         inside = [
             foreign_subjects.key_in(key)
             for key, observation in observations.items()
             if isinstance(observation, Namespace)
         ]
-        return {**observations, **dict(zip(inside, pool.map(read, inside), strict=True))}
+        last = [*later, *inside]
+        return {**observations, **dict(zip(last, pool.map(read, last), strict=True))}

@@ -81,9 +81,11 @@ def _written(context: Context, parameter: SsmParameter) -> str:
 
 
 def _aliases(context: Context, parameter: SsmParameter) -> dict[str, str]:
-    """The aliases of the access points that are there, as the inventory remembers them."""
-    inventory = context.inventory
-    return {name: AccessPoint.alias_in(inventory.identity(point)) for name, point in parameter.points.items()}
+    """The aliases of the access points that are there, as they were just read or as the inventory remembers them."""
+    identities = {
+        name: context.seen.get(point) or context.inventory.identity(point) for name, point in parameter.points.items()
+    }
+    return {name: AccessPoint.alias_in(identity) for name, identity in identities.items()}
 
 
 def _value(written: str, aliases: dict[str, str]) -> Value:

@@ -27,7 +27,8 @@ class SsmParameter(Resource):
     """What one account's people need to use a team's clusters of one Region and their data; it holds no secret.
 
     ``value`` lacks the aliases of access points, which only S3 knows: ``points`` are the access points by
-    ``<cluster>/<dataset>``, and what is written and read has their aliases as the inventory remembers them.
+    ``<cluster>/<dataset>``, and what is written and read has their aliases, as they were just read or as the inventory
+    remembers them.
     """
 
     execution_role = ExecutionRole.IDENTITY
