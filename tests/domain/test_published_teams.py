@@ -62,7 +62,7 @@ def test_aliases_are_taken_out_where_they_are_the_right_ones() -> None:
     written = with_aliases(parameter.value, aliases)
     assert without_aliases(written, aliases) == parameter.value
     assert without_aliases(written, dict.fromkeys(aliases, "other-s3alias")) == written != parameter.value
-    assert without_aliases(parameter.value, aliases) != with_aliases(parameter.value, aliases)
+    assert without_aliases(parameter.value, aliases) != parameter.value  # none of them is published
 
 
 def test_it_is_written_after_the_access_points_that_it_mentions() -> None:

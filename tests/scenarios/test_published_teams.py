@@ -121,10 +121,9 @@ def test_a_new_alias_is_published_in_the_run_that_brings_it(vision: World) -> No
     assert made == []
 
 
-def test_an_alias_that_an_earlier_version_did_not_keep_is_learned(vision: World) -> None:
-    """Before, the inventory knew an access point by its date alone: the first run writes the alias all the same."""
-    before = published(vision, VISION)
-    table = vision.sandbox.client("dynamodb", HUB)
+def _forget_aliases(world: World) -> None:
+    """Let the inventory be as when a run ended before it had written down what it created."""
+    table = world.sandbox.client("dynamodb", HUB)
     rows = table.query(
         TableName="podshare-state",
         KeyConditionExpression="id = :id AND begins_with(part, :part)",
@@ -134,6 +133,24 @@ def test_an_alias_that_an_earlier_version_did_not_keep_is_learned(vision: World)
     for row in rows:
         former = {**row, "identity": {"S": row["identity"]["S"].partition(" ")[0]}}
         table.put_item(TableName="podshare-state", Item=former)
+
+
+def test_an_alias_that_is_missing_is_published_by_one_run(vision: World) -> None:
+    """What is published is compared with the access point itself: no run is READY while the alias is missing."""
+    ssm, before = vision.sandbox.client("ssm", VISION), published(vision, VISION)
+    assert before is not None
+    _forget_aliases(vision)
+    value = json.loads(json.dumps(before))
+    del value["clusters"][0]["datasets"]["imagenet"]["alias"]
+    ssm.put_parameter(Name=NAME, Value=json.dumps(value), Type="String", Overwrite=True)
+    assert vision.reconcile("vision")["state"] == "READY"
+    assert published(vision, VISION) == before
+
+
+def test_an_alias_that_an_earlier_version_did_not_keep_is_learned(vision: World) -> None:
+    """Before, the inventory knew an access point by its date alone: the first run writes the alias all the same."""
+    before = published(vision, VISION)
+    _forget_aliases(vision)
     vision.sandbox.client("ssm", VISION).delete_parameter(Name=NAME)
     assert vision.reconcile("vision")["state"] == "READY"
     assert published(vision, VISION) == before

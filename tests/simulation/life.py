@@ -238,7 +238,9 @@ class _Life:
         wrong = unfinished and status.get("state") == chapter.state_of(team) and not chapter.is_of_accounts
         if (wrong or not answered) and self._ended_well(team):
             what = "an edit" if answered else "a trigger"
-            yield f"at rest, and {what} of team {team} is forgotten: lease {lease}, status {status}"
+            differs = reality.differences(self._look().of(team), self.recording.ends[chapter.name].of(team))
+            told = f"{'; '.join(differs[:_MOST_TOLD])}; lease {lease}, status {status}"
+            yield f"at rest, and {what} of team {team} is forgotten: {told}"
 
     def _ended_well(self, team: str) -> bool:
         found = self.world.executions(team)

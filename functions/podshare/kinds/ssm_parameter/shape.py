@@ -197,7 +197,7 @@ def _with_aliases(cluster: Value, aliases: Mapping[str, str]) -> Value:
 
 
 def without_aliases(value: Value, aliases: Mapping[str, str]) -> Value:
-    """The reverse of ``with_aliases``: a value with any other aliases keeps them, and so differs from what is desired.
+    """The reverse of ``with_aliases``: a value with any other aliases, or without some, differs from what is desired.
 
     Raises LookupError, TypeError or AttributeError for a value that podshare has not written.
     """
@@ -214,4 +214,6 @@ def without_aliases(value: Value, aliases: Mapping[str, str]) -> Value:
             for cluster in value["clusters"]
         ],
     }
-    return stripped if with_aliases(stripped, aliases) == value else value
+    if with_aliases(stripped, aliases) == value:
+        return stripped
+    return value if value != stripped else {**value, "aliases": "missing"}
