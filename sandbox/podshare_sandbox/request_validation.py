@@ -59,6 +59,9 @@ _ONE_OF = {
 errors.COMMON_ERROR_CODES.extend({_JSON_UNREADABLE, *_UNREADABLE.values(), *_OWN_INVALID.values()})
 
 
+_TOPIC_ARN = re.compile(r"arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}(\.fifo)?(:[0-9a-f-]+)?")
+
+
 class InvalidRequestError(Exception):
     """A request does not fit its model: the service's error ``code``, and why in AWS's words."""
 
@@ -84,8 +87,21 @@ def valid_parameters(response: BaseResponse, operation: OperationModel) -> dict[
     one_of = _ONE_OF.get((operation.service_model.service_name, operation.name), ())
     if one_of and not any(name in read for name in one_of):
         raise InvalidRequestError(_invalid_code(operation), f"The request must name {' or '.join(one_of)}")
+    if operation.service_model.service_name == "sns" and (wrong := _no_topic(operation, read)):
+        raise InvalidRequestError("InvalidParameter", f"Invalid parameter: {wrong}")
     response.__dict__["_podshare_valid_parameters"] = read
     return read
+
+
+def _no_topic(operation: OperationModel, read: Mapping[str, Any]) -> str:
+    """What does not name a topic though it has to (SNS API reference, InvalidParameter); empty if nothing is wrong.
+
+    Messages to phones and to endpoints of mobile applications are not emulated.
+    """
+    topic = read.get("TopicArn", read.get("TargetArn"))
+    if topic is not None and not _TOPIC_ARN.fullmatch(str(topic)):
+        return "TopicArn"
+    return "TopicArn or TargetArn" if topic is None and operation.name == "Publish" else ""
 
 
 def incomplete_operation(response: BaseResponse) -> InvalidRequestError | None:

@@ -44,6 +44,9 @@ ELSEWHERE = {
     "podshare access probe": "needs pods that run, tests/scenarios/test_access_reports.py",
     "podshare team manifests vision --cluster main |": "for a cluster that podshare does not reach, test_by_hand.py",
     "podshare doctor --assume-role": "the role ReadOnly is yours",
+    "podshare audit verify evidence.zip --manifest": "the digest is one that you kept, tests/scenarios/test_who_had_access.py",
+    "podshare history show": "the run is an example, tests/scenarios/test_who_had_access.py",
+    "podshare connect": "typed by a scientist in their own account, tests/scenarios/test_connect.py",
     "podshare import hyperpod --out records": "writes into a directory without records: below",
 }
 BEFORE = {"podshare apply plan.json --auto-approve": "podshare plan -f records --out plan.json"}  # a plan ages
