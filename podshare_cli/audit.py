@@ -87,7 +87,7 @@ def verify(
     }
     options.show(
         whole,
-        lambda: "\\n".join(problems) or f"{file}: {counted(len(manifest_read['files']), 'file')} as exported",
+        lambda: "\n".join(problems) or f"{file}: {counted(len(manifest_read['files']), 'file')} as exported",
     )
     if problems:
         raise Failure(

@@ -244,7 +244,7 @@ class History:
 def _with_present(runs: list[Document], present: Document, moment: datetime.datetime) -> list[Document]:
     """The runs of a team around a moment, and what the state table knows where that is newer.
 
-    A run that runs_by_team nothing new added nothing to the history: it confirms the proof that says the same.
+    A run that found nothing new added nothing to the history: it confirms the proof that says the same.
     """
     last, read_at = answering(runs, moment), moment_of(present["proven_at"])
     if last and last["digest"] == present["digest"]:

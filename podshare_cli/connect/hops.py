@@ -24,7 +24,7 @@ _SERVED, _MADE = 200, 201
 
 @dataclass(frozen=True)
 class Hop:
-    """One step, tried: what it is, whether it works, what was detail, and what to do if it does not."""
+    """One step, tried: what it is, whether it works, what was seen, and what to do if it does not."""
 
     hop: str
     works: bool

@@ -189,6 +189,13 @@ def test_evidence_is_exported_and_verified(call: Call, story: dict[str, str], tm
     ended = tampered({**without, "manifest.json": json.dumps(manifest).encode()})
     assert ended.code == 1
     assert ended.data["problems"][0].startswith("manifest.json: it was changed")
+    lines = call("audit", "verify", str(path), "--manifest", "0" * 64).out.splitlines()
+    assert lines == [f"manifest.json: it was changed, its digest is {digest}"]
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("manifest.json", files["manifest.json"])
+    assert set(call("audit", "verify", str(other)).out.splitlines()) == {
+        f"{name}: missing" for name in files if name != "manifest.json"
+    }
 
 
 @pytest.mark.usefixtures("story")
