@@ -3,8 +3,6 @@
 import datetime
 import hashlib
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 from podshare_cli.failures import Failure, invalid
 from podshare_cli.history_objects import Stored
+from podshare_cli.whole_files import replaced
 
 MANIFEST, README = "manifest.json", "README.txt"
 SCHEMA = 1
@@ -50,15 +49,9 @@ def _write(path: Path, files: Mapping[str, bytes]) -> None:
     """Write the file whole or not at all."""
     if not path.absolute().parent.is_dir():
         raise invalid(f"There is no folder {path.absolute().parent}.", "Create it, or choose another --out.")
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.absolute().parent)  # mode 0600
-    try:
-        with os.fdopen(descriptor, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            for member, body in sorted(files.items()):
-                archive.writestr(zipfile.ZipInfo(member, (1980, 1, 1, 0, 0, 0)), body, zipfile.ZIP_DEFLATED)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with replaced(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member, body in sorted(files.items()):
+            archive.writestr(zipfile.ZipInfo(member, (1980, 1, 1, 0, 0, 0)), body, zipfile.ZIP_DEFLATED)
 
 
 def problems(path: Path, manifest_digest: str = "") -> tuple[dict[str, Any], list[str]]:

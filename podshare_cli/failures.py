@@ -38,7 +38,7 @@ def invalid(what: str, remedy: str = "", problems: Iterable[Mapping[str, Any]] =
 
 
 _ABSENT = frozenset({"ResourceNotFoundException", "StateMachineDoesNotExist"})
-_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _UNKNOWN_KEY = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "InvalidSignatureException"})
 _LOG_IN = "Log in again (for example with `aws sso login`), or use another profile with --profile."
@@ -77,7 +77,7 @@ def _explain_answer(answer: Mapping[str, Any], operation: str, prefix: str, plac
     if code in _ABSENT:
         what = f"podshare with the prefix {prefix} is not deployed in {place} ({operation}: {message or code})."
         return Failure(what, "Deploy podshare, or correct --region, --profile or --prefix.")
-    if code in _DENIED:
+    if code in DENIED:
         return _explain_refusal(message, operation, prefix, place, least)
     if code in _EXPIRED:
         return Failure(f"Your AWS credentials have expired ({operation} in {place}).", _LOG_IN)

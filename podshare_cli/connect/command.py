@@ -6,7 +6,8 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from podshare_cli.connect import files, job, profiles
-from podshare_cli.failures import Failure, invalid
+from podshare_cli.failures import DENIED, Failure, invalid
 from podshare_cli.options import Options, takes_options
 
 if TYPE_CHECKING:
@@ -90,12 +91,12 @@ def _check_modes(team: str | None, kind: str | None, **modes: bool) -> None:
 
 
 def _list(options: Options) -> None:
-    from podshare_cli.connect.published import DENIED, Caller, all_teams, state_of
+    from podshare_cli.connect.published import Caller, all_teams, state_of
 
     connection = options.connection
     now = datetime.datetime.now(datetime.UTC)
     caller = Caller(connection.caller)
-    with _explaining_denials(DENIED, caller):
+    with _explaining_denials(caller):
         teams = all_teams(connection)
     rows = []
     for team in teams:
@@ -129,23 +130,20 @@ def _table(rows: Sequence[Mapping[str, Any]], caller: "Caller", team_region: str
     return table
 
 
-class _explaining_denials:  # noqa: N801  # a context manager, named as functions are
+@contextmanager
+def _explaining_denials(caller: "Caller") -> Iterator[None]:
     """Turns SSM's refusal into what to do: to list needs a right that to connect does not."""
+    from botocore.exceptions import ClientError
 
-    def __init__(self, codes: frozenset[str], caller: "Caller") -> None:
-        self._codes, self._caller = codes, caller
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        from botocore.exceptions import ClientError
-
-        if isinstance(error, ClientError) and error.response["Error"]["Code"] in self._codes:
-            raise Failure(
-                f"{self._caller.arn} may not list what is published: {error.response['Error']['Message']}",
-                "Name your team instead: podshare connect TEAM. To list, ssm:GetParametersByPath is needed.",
-            ) from None
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in DENIED:
+            raise
+        raise Failure(
+            f"{caller.arn} may not list what is published: {error.response['Error']['Message']}",
+            "Name your team instead: podshare connect TEAM. To list, ssm:GetParametersByPath is needed.",
+        ) from None
 
 
 # ---- one team ----------------------------------------------------------------------------------------------------
@@ -187,7 +185,7 @@ class _Run:
             code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
             if code == "ParameterNotFound":
                 raise self._gone(region) from None
-            if code not in published.DENIED:
+            if code not in DENIED:
                 raise
             text = self._by_the_scientist_role(region, message)
         return published.team_of(text, self.name, self.caller.account, region)

@@ -2,12 +2,10 @@
 
 import os
 import stat
-import tempfile
 from pathlib import Path
 
 from podshare_cli.failures import Failure
-
-_OWN = 0o600  # of a new file: it says whom somebody may become
+from podshare_cli.whole_files import OWN, replaced
 
 
 def aws_config() -> Path:
@@ -42,16 +40,7 @@ def write(path: Path, text: str | None) -> None:
             real.unlink(missing_ok=True)
             return
         real.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        mode = stat.S_IMODE(real.stat().st_mode) if real.exists() else _OWN
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="", dir=real.parent, delete=False) as file:
-            try:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-                Path(file.name).chmod(mode)
-                Path(file.name).replace(real)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+        with replaced(real, stat.S_IMODE(real.stat().st_mode) if real.exists() else OWN) as file:
+            file.write(text.encode())
     except OSError as error:
         raise Failure(f"{path} cannot be written: {error.strerror}") from None

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from podshare_cli.connect import job
 from podshare_cli.connect.cluster import UNREACHABLE, Answer, Cluster
 from podshare_cli.connect.profiles import Memory
-from podshare_cli.connect.published import DENIED, Caller, Team, Way, state_of
+from podshare_cli.connect.published import Caller, Team, Way, state_of
+from podshare_cli.failures import DENIED
 
 if TYPE_CHECKING:
     import boto3

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from podshare_cli.connection import Connection
 
 SCHEMA = 1
-DENIED = frozenset({"AccessDenied", "AccessDeniedException"})
 _SESSION = re.compile(r"arn:[^:]+:sts::(?P<account>\d{12}):assumed-role/(?P<role>[^/]+)/(?P<session>.+)")
 _WHAT_NO_NAME_HOLDS = re.compile(r"[^\w+=,.@-]", re.ASCII)
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")

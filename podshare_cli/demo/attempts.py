@@ -24,13 +24,13 @@ from podshare.installation import Installation
 from podshare.kinds import names
 from podshare.registry.membership import Member, members
 from podshare.registry.records import Dataset, DatasetAccess, DatasetGrant, ServiceAccount, Team
+from podshare_cli.failures import DENIED
 from podshare_sandbox import Sandbox
 from podshare_sandbox.organization import EKS_CLUSTER, EKS_CLUSTER_ARN, HUB, HUB_REGION, OBJECTS
 from podshare_sandbox.services import pod_identity
 
 Keys = Mapping[str, Any]  # AccessKeyId, SecretAccessKey, SessionToken
 _POD = "podshare-demo"
-_DENIED = ("AccessDenied", "AccessDeniedException")
 _UNAUTHORIZED = 401
 _AWS_ITSELF = Config(ignore_configured_endpoint_urls=True)  # type: ignore[call-arg]  # the stubs lack it
 
@@ -321,7 +321,7 @@ def _refused(question: Question, claim: str, call: Callable[[], Any]) -> Check:
 
 
 def _is_denied(error: ClientError) -> bool:
-    return error.response["Error"]["Code"] in _DENIED
+    return error.response["Error"]["Code"] in DENIED
 
 
 def _error_text(error: ClientError) -> str:

@@ -1,7 +1,6 @@
 """``podshare report``: write the page, or serve it on this machine."""
 
 import json
-import tempfile
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +12,7 @@ import typer
 
 from podshare_cli.failures import invalid
 from podshare_cli.options import Options, takes_options
+from podshare_cli.whole_files import replaced
 
 if TYPE_CHECKING:
     from podshare_cli.connection import Connection
@@ -67,9 +67,8 @@ def _facts(connection: "Connection") -> dict[str, Any]:
 def write(path: Path, connection: "Connection") -> None:
     """Write the page whole or not at all; only its writer may read it, because it says who can reach what."""
     text = page(_facts(connection))
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.absolute().parent, delete=False) as file:
-        file.write(text)
-    Path(file.name).replace(path)
+    with replaced(path) as file:
+        file.write(text.encode())
 
 
 def _serve(options: Options, port: int) -> None:
