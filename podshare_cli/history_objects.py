@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from podshare.access.access_report import unpacked
+from podshare.access.access_report import kept_report, unpacked
 from podshare.access.history import RUNS, VERSIONS, access_rows, versions_of
 from podshare_cli.admin_tables import State
 from podshare_cli.connection import Connection
@@ -209,19 +209,17 @@ class History:
         state = State(self.connection)
         statuses = state.statuses("team")
         for name, row in state.access_reports().items():
-            if "document" not in row or (team and name != team):
+            report = kept_report(row)
+            if report is None or (team and name != team):
                 continue
-            document = unpacked(str(row["document"]))
-            lines = unpacked(str(row["grants"])) if "grants" in row else {"grants": [], "records": []}
-            report = {"document": document, "widened": row.get("widened") or {}, **lines}
-            status = statuses.get(name, {})
+            document, status = report["document"], statuses.get(name, {})
             yield (
                 name,
                 {
                     **{"team": name, "run": None, "execution": status.get("execution"), "changes": []},
                     **{"started_at": None, "recorded_at": document["read_at"], "proven_at": document["read_at"]},
                     **{"cause": {"event": "", "id": "", "happened_at": None}, "state": status.get("state")},
-                    **{"access": access_rows(report), "records": lines["records"], "drift": None},
+                    **{"access": access_rows(report), "records": report["records"], "drift": None},
                     "digest": status.get("proof"),
                 },
             )

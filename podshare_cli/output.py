@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from podshare.registry.sentences import sentence
+from podshare.registry.sentences import in_words
 from podshare_cli.failures import Failure, invalid
 
 STATE_STYLES = {
@@ -168,7 +168,7 @@ def problem_text(problem: Mapping[str, Any]) -> tuple[str, str]:
 
     No part of it is ever cut.
     """
-    what = str(problem.get("what") or sentence(problem))
+    what = in_words(problem)
     place = ":".join(str(problem[name]) for name in ("file", "line", "column") if name in problem)
     return f"{place} {what}" if place else what, str(problem.get("remedy", ""))
 

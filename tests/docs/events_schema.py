@@ -21,6 +21,8 @@ def page() -> str:
 def schema_of(kind: type[Notice]) -> dict[str, Any]:
     """The schema of a type's detail, in itself complete."""
     schema = TypeAdapter(kind).json_schema(ref_template="#/definitions/{model}")
-    inherited = TypeAdapter(Notice).json_schema()["properties"]  # pydantic describes a class's own fields alone
-    schema["properties"]["id"] |= {"description": inherited["id"]["description"]}
+    for base in kind.__mro__[1:]:  # pydantic describes a class's own fields alone
+        if issubclass(base, Notice):
+            for name, described in TypeAdapter(base).json_schema()["properties"].items():
+                schema["properties"][name] = {**described, **schema["properties"][name]}
     return {"$schema": _DRAFT, **{{"$defs": "definitions"}.get(name, name): value for name, value in schema.items()}}

@@ -135,6 +135,17 @@ def unpacked(text: str) -> Any:
     return json.loads(zlib.decompress(base64.b64decode(text)))
 
 
+def kept_report(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """An access report as its row keeps it, None for none.
+
+    ``document``, the ``grants`` of its lines and the ``records`` that they are from, and what was ``widened``.
+    """
+    if "document" not in row:
+        return None
+    lines = unpacked(str(row["grants"])) if "grants" in row else {"grants": [], "records": []}
+    return {"document": unpacked(str(row["document"])), "widened": row.get("widened") or {}, **lines}
+
+
 def accesses(document: Mapping[str, Any], *, granted: bool) -> frozenset[Access]:
     """The part of a proof's document that was granted, or that was not."""
     return frozenset(Access.of_dict(row) for row in document["access"] if row["granted"] is granted)

@@ -14,7 +14,7 @@ from podshare.access.doors import Door
 from podshare.access.effective_access import Access, account_of
 from podshare.registry.items import plain
 from podshare.registry.lines import lines_of, version_of
-from podshare.registry.sentences import sentence
+from podshare.registry.sentences import in_words
 
 SCHEMA_VERSION = 1
 RUNS, VERSIONS = "runs/v1/", "records/v1/"
@@ -75,22 +75,22 @@ def run_document(
             "hash": plan.get("hash"),
             "planned": int(plan.get("count", 0)),
             "postponed": int(plan.get("left", 0)),
-            "problems": _texts(plan.get("problems", ())),
-            "blockers": _texts(plan.get("obstacles", ())),
+            "problems": [in_words(problem) for problem in plan.get("problems", ())],
+            "blockers": [in_words(problem) for problem in plan.get("obstacles", ())],
             "notes": [str(note) for note in plan.get("notes", ())],
             "held": (plan.get("held") or {}).get("hash"),
         },
         "changes": _changes(results, event.get("planned", ())),
         "state": outcome["state"],
         "summary": outcome["summary"],
-        "problems": _texts(outcome["problems"]),
+        "problems": [in_words(problem) for problem in outcome["problems"]],
         "verified": bool((verification or {}).get("verified")),
         "proven_at": report["document"]["read_at"] if report else None,
         "digest": summary.get("digest"),
         "holds": summary.get("holds"),
         "records": [*report["records"]] if report else [],
         "access": access_rows(report) if report else None,
-        "unexpected": _texts(summary.get("broken", ())),
+        "unexpected": [in_words(problem) for problem in summary.get("broken", ())],
         "drift": _drift(report["widened"]) if report else None,
     }
 
@@ -185,10 +185,6 @@ def access_of(row: Mapping[str, Any]) -> Access:
 def _drift(drift: Mapping[str, Any]) -> Document | None:
     """What was found last that nobody granted, and when; it may be gone since."""
     return {"found": [str(access) for access in drift["found"]], "found_at": drift["at"]} if drift else None
-
-
-def _texts(problems: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [str(problem.get("what") or sentence(problem)) for problem in problems]
 
 
 def _name(text: object) -> str:

@@ -6,10 +6,10 @@ sweep writes it again (docs/decisions/0068).
 
 import datetime
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from podshare.access.access_report import digest, packed, unpacked
+from podshare.access.access_report import digest, kept_report, packed, unpacked
 from podshare.access.history import (
     OWN_CALLS,
     SCHEMA_VERSION,
@@ -22,11 +22,11 @@ from podshare.access.history import (
 )
 from podshare.aws.errors import reason_of
 from podshare.aws.history_bucket import HistoryBucket
-from podshare.aws.rows import UNWRITTEN, Item, from_item, moment
+from podshare.aws.rows import UNWRITTEN, from_item, moment
 from podshare.aws.settings import Settings
 from podshare.aws.tables import State
 from podshare.reconcile.access_reports import ACCESS_REPORTS
-from podshare.reconcile.outcome import Outcome
+from podshare.reconcile.outcome import Pass
 
 MOST_AT_ONCE = 500  # objects that one sweep makes up for
 WRITTEN, UNTAKEN, LOST = "written", "not written", "lost"
@@ -40,30 +40,32 @@ def bucket_of(settings: Settings) -> HistoryBucket:
 # ---- runs ------------------------------------------------------------------------------------------------------
 
 
-def marks(result: Outcome, plan: Mapping[str, Any], verification: Mapping[str, Any], fence: int) -> dict[str, Any]:
+def marks(ended: Pass) -> dict[str, Any]:
     """What a team's status keeps so that the next run knows whether it is news."""
-    access_report = verification.get("proof", {})
+    access_report = ended.verification.get("proof", {})
     said = {
-        "state": result.state.value,
-        "problems": [*result.problems],
-        "held": (plan.get("held") or {}).get("hash"),
+        "state": ended.result.state.value,
+        "problems": [*ended.result.problems],
+        "held": (ended.plan.get("held") or {}).get("hash"),
         "proof": access_report.get("digest"),
         "grants": access_report.get("grants"),
     }
-    return {"schema_version": SCHEMA_VERSION, "fence": fence, "said": digest(json.loads(json.dumps(said, default=str)))}
+    said_digest = digest(json.loads(json.dumps(said, default=str)))
+    return {"schema_version": SCHEMA_VERSION, "fence": ended.fence, "said": said_digest}
 
 
-def is_news(event: Mapping[str, Any], results: Sequence[Any], now: Mapping[str, Any], before: Item) -> bool:
-    """Whether a pass of a run has anything to report: what it changed, or that something is otherwise than ``before``.
+def is_news(ended: Pass, now: Mapping[str, Any]) -> bool:
+    """Whether a pass has anything to report: what it changed, or that something is otherwise than before.
 
     The first pass of a sweep's run always has, so that each night proves again who can reach what; that of a run after
     somebody's call, so that the history knows the call; and one that is repeated, because its first attempt may have
-    ended before it was written.
+    ended before it was written. ``now`` are its marks.
     """
-    if results or event.get("error"):
+    if ended.results or ended.event.get("error"):
         return True
-    if _is_evidence(event.get("trigger", {})) and not int(event.get("waits", 0)):
+    if _is_evidence(ended.trigger) and not int(ended.event.get("waits", 0)):
         return True
+    before = ended.before.get("history") or {}
     return before.get("said") != now["said"] or before.get("fence") == now["fence"] or "schema_version" not in before
 
 
@@ -72,40 +74,22 @@ def _is_evidence(trigger: Mapping[str, Any]) -> bool:
     return trigger.get("event") == "sweep" or (trigger.get("event") == "drift" and not own)
 
 
-def run_entry(
-    state: State,
-    event: Mapping[str, Any],
-    result: Outcome,
-    results: Sequence[Mapping[str, Any]],
-    verification: Mapping[str, Any],
-) -> Document:
+def run_entry(state: State, ended: Pass) -> Document:
     """The object of a pass, with the proof that it has left, if that is still the team's latest; empty for none."""
     try:
-        return _entry(state, event, result, results, verification)
+        report = _access_report(state, ended.team, ended.verification.get("proof", {}).get("digest"))
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+        result = ended.result
+        outcome = {"state": result.state.value, "summary": result.summary, "problems": result.problems}
+        return run_document(ended.event, outcome, ended.results, report, now)
     except Exception:  # whatever it is: the run goes on, and the next sweep proves again
         return {}
 
 
-def _entry(
-    state: State,
-    event: Mapping[str, Any],
-    result: Outcome,
-    results: Sequence[Mapping[str, Any]],
-    verification: Mapping[str, Any],
-) -> Document:
-    access_report = _access_report(state, str(event["team"]), verification.get("proof", {}).get("digest"))
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-    outcome = {"state": result.state.value, "summary": result.summary, "problems": result.problems}
-    return run_document(event, outcome, results, access_report, now)
-
-
 def _access_report(state: State, team: str, expected: str | None) -> dict[str, Any] | None:
     row = state.get(ACCESS_REPORTS, f"team#{team}") if expected else None
-    document = unpacked(str(row["document"])) if row and "document" in row else None
-    if not row or document is None or digest(document) != expected:
-        return None
-    lines = unpacked(str(row["grants"])) if "grants" in row else {"grants": [], "records": []}
-    return {"document": document, "widened": row.get("widened") or {}, **lines}
+    report = kept_report(row) if row else None
+    return report if report and digest(report["document"]) == expected else None
 
 
 def keep_run(settings: Settings, document: Document) -> str:

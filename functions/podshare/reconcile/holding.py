@@ -37,7 +37,7 @@ class Held:
             f"plan {self.hash} would revoke {len(self.losses)} grants of team {team}, after {self.limit} teams have "
             "lost access within an hour"
         )
-        remedy = f"If this is intended: {self.command(team)}. If not, restore the records."
+        remedy = f"If this is intended: {approval_command(team, self.hash)}. If not, restore the records."
         fields = {
             "hash": self.hash,
             "since": self.since,
@@ -45,10 +45,6 @@ class Held:
             "losses": [*self.losses[:MOST_LISTED]],
         }
         return {**fields, "what": problem, "remedy": remedy, "keys": [str(key) for key in self.keys[:MOST_SHOWN]]}
-
-    def command(self, team: str) -> str:
-        """What lets the team lose just this."""
-        return approval_command(team, self.hash)
 
     def announce(self, team: str) -> None:
         """Announce it on the hub's default bus."""

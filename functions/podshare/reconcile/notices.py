@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 from podshare.access.doors import RULE
 from podshare.kinds.base import Key
 from podshare.kinds.shapes import SHAPES
-from podshare.reconcile.outcome import Outcome, TeamState
+from podshare.reconcile.outcome import Pass, TeamState, change_text
 from podshare.reconcile.plan import REVOKING
+from podshare.registry.sentences import in_words
 
 MOST_LISTED = 20  # items of a list in an event; an entry has at most 256 KiB (EventBridge quotas, PutEvents)
 LONGEST_ITEM = 1000
@@ -51,25 +52,29 @@ class Notice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TeamReady(Notice):
+class TeamNotice(Notice):
+    """One event that is about a team."""
+
+    team: str
+    """The team."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeamReady(TeamNotice):
     """A team that was not ready has all that its record asks for, verified, and nothing else."""
 
     detail_type = "Team Ready"
 
-    team: str
-    """The team."""
     resources: int
     """How many resources it has."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TeamDegraded(Notice):
+class TeamDegraded(TeamNotice):
     """Something of a team could not be done, or its record is wrong; again when the problems change."""
 
     detail_type = "Team Degraded"
 
-    team: str
-    """The team."""
     state: str
     """`DEGRADED`, or `REJECTED` if the record is wrong."""
     count: int
@@ -79,13 +84,11 @@ class TeamDegraded(Notice):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TeamHeld(Notice):
+class TeamHeld(TeamNotice):
     """Revocations of a team wait for a person; again when they change."""
 
     detail_type = "Team Held"
 
-    team: str
-    """The team."""
     hash: str
     """The plan that an approval names."""
     since: str
@@ -106,13 +109,11 @@ class ApprovalNeeded(TeamHeld):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AccessRevoked(Notice):
+class AccessRevoked(TeamNotice):
     """Access of a team's people or pods was revoked or restricted."""
 
     detail_type = "Access Revoked"
 
-    team: str
-    """The team."""
     count: int
     """How many revocations the run made."""
     revocations: tuple[str, ...]
@@ -124,13 +125,11 @@ class AccessRevoked(Notice):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DriftRepaired(Notice):
+class DriftRepaired(TeamNotice):
     """Somebody changed a resource of podshare's, and podshare has changed it back."""
 
     detail_type = "Drift Repaired"
 
-    team: str
-    """The team."""
     call: str
     """The call that CloudTrail reported; empty if a sweep found the drift."""
     by: str
@@ -142,13 +141,11 @@ class DriftRepaired(Notice):
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnexpectedAccess(Notice):
+class UnexpectedAccess(TeamNotice):
     """Somebody gets into a team's namespace or data whom no record lets in; again when the doors change."""
 
     detail_type = "Unexpected Access"
 
-    team: str
-    """The team."""
     count: int
     """By how many doors."""
     doors: tuple[str, ...]
@@ -156,25 +153,21 @@ class UnexpectedAccess(Notice):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AccountWaiting(Notice):
+class AccountWaiting(TeamNotice):
     """Nothing can be done in an account yet: what a team gets there waits."""
 
     detail_type = "Account Waiting"
 
-    team: str
-    """The team."""
     account: str
     """The account's id."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class AccessReportFailed(Notice):
+class AccessReportFailed(TeamNotice):
     """A team's access report found access that podshare never granted."""
 
     detail_type = "Proof Failed"
 
-    team: str
-    """The team."""
     found: tuple[str, ...]
     """The first twenty of what was found, in words."""
     at: str
@@ -184,13 +177,11 @@ class AccessReportFailed(Notice):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AccessEndsSoon(Notice):
+class AccessEndsSoon(TeamNotice):
     """A team, a member or a grant ends within days."""
 
     detail_type = "Access Ends Soon"
 
-    team: str
-    """The team."""
     what: str
     """What ends, in words."""
     ends: str
@@ -256,37 +247,12 @@ def listed(texts: Iterable[str]) -> tuple[str, ...]:
 # ---- what a run gives rise to ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Pass:
-    """A pass of a run that has ended: the run's ``event``, its outcome, and what the team's status said ``before``."""
+def _id(run: Pass, kind: type[Notice], *parts: object) -> str:
+    return identity(kind.detail_type, run.team, run.event["execution"], run.fence, *parts)
 
-    event: Mapping[str, Any]
-    result: Outcome
-    results: Sequence[Mapping[str, Any]]
-    verification: Mapping[str, Any]
-    before: Mapping[str, Any]
 
-    @property
-    def team(self) -> str:
-        return str(self.event["team"])
-
-    @property
-    def trigger(self) -> Mapping[str, Any]:
-        return self.event.get("trigger") or {}
-
-    @property
-    def plan(self) -> Mapping[str, Any]:
-        return self.event.get("plan") or {}
-
-    @property
-    def done(self) -> list[Mapping[str, Any]]:
-        return [result for result in self.results if result["status"] == "done"]
-
-    def id(self, kind: type[Notice], *parts: object) -> str:
-        return identity(kind.detail_type, self.team, self.event["execution"], self.event["lease"]["fence"], *parts)
-
-    def message(self, subject: str, text: str, remedy: str = "") -> Message:
-        return message(subject, text, remedy, execution_link(str(self.event["execution"])))
+def _message(run: Pass, subject: str, text: str, remedy: str = "") -> Message:
+    return message(subject, text, remedy, execution_link(str(run.event["execution"])))
 
 
 def notices(run: Pass) -> list[Notice]:
@@ -300,22 +266,24 @@ def _ready(run: Pass) -> Iterator[Notice]:
         return
     resources = int(run.verification.get("resources", 0))
     sentence = f"Team {run.team} is READY: its {resources} resources are in place and verified."
-    for_people = run.message(f"Team {run.team} is ready", sentence)
-    yield TeamReady(id=run.id(TeamReady), message=for_people, team=run.team, resources=resources)
+    for_people = _message(run, f"Team {run.team} is ready", sentence)
+    yield TeamReady(id=_id(run, TeamReady), message=for_people, team=run.team, resources=resources)
 
 
 def _degraded(run: Pass) -> Iterator[Notice]:
     state, problems = run.result.state, run.result.problems
     if state not in (TeamState.DEGRADED, TeamState.REJECTED):
         return
-    texts = [_text(problem) for problem in problems]
-    known = listed(_text(problem) for problem in run.before.get("problems", ()))
+    texts = [in_words(problem) for problem in problems]
+    known = listed(in_words(problem) for problem in run.before.get("problems", ()))
     if run.before.get("state") == state and known == listed(texts):
         return
     remedy = str(problems[0].get("remedy", "")) if problems else ""
-    for_people = run.message(f"Team {run.team} is {state.lower()}", f"Team {run.team} is {run.result.summary}", remedy)
+    for_people = _message(
+        run, f"Team {run.team} is {state.lower()}", f"Team {run.team} is {run.result.summary}", remedy
+    )
     yield TeamDegraded(
-        id=run.id(TeamDegraded),
+        id=_id(run, TeamDegraded),
         message=for_people,
         team=run.team,
         state=state.value,
@@ -328,7 +296,7 @@ def _approval_needed(run: Pass) -> Iterator[Notice]:
     held = run.plan.get("held")
     if not held or run.trigger.get("event") != "sweep" or (run.before.get("held") or {}).get("hash") != held["hash"]:
         return
-    yield held_notice(ApprovalNeeded, run.team, held, run.id(ApprovalNeeded), str(run.event["execution"]))
+    yield held_notice(ApprovalNeeded, run.team, held, _id(run, ApprovalNeeded), str(run.event["execution"]))
 
 
 def held_notice(
@@ -389,20 +357,24 @@ def access_report_failed_notice(team: str, accesses: Sequence[str], at: str, *, 
 
 
 def _revoked(run: Pass) -> Iterator[Notice]:
-    texts = [_change(result) for result in run.done if _is_revocation(result)]
+    texts = [change_text(result) for result in run.done if _is_revocation(result)]
     if not texts:
         return
     cause, by = str(run.trigger.get("event", "")), str(run.trigger.get("by") or "")
-    sentence = f"Team {run.team} has lost access: {texts[0]}{f' and {len(texts) - 1} more' if texts[1:] else ''}."
+    sentence = f"Team {run.team} has lost access: {_summed_up(texts)}."
     yield AccessRevoked(
-        id=run.id(AccessRevoked),
-        message=run.message(f"Team {run.team}: access was revoked", sentence),
+        id=_id(run, AccessRevoked),
+        message=_message(run, f"Team {run.team}: access was revoked", sentence),
         team=run.team,
         count=len(texts),
         revocations=listed(texts),
         trigger=cause,
         by=by,
     )
+
+
+def _summed_up(texts: Sequence[str]) -> str:
+    return f"{texts[0]} and {len(texts) - 1} more" if texts[1:] else texts[0]
 
 
 def _is_revocation(result: Mapping[str, Any]) -> bool:
@@ -414,16 +386,16 @@ def _repaired(run: Pass) -> Iterator[Notice]:
     was_ready = run.before.get("state") == TeamState.READY
     if run.trigger.get("event") not in ("drift", "sweep") or not was_ready or not run.done:
         return
-    texts = [_change(result) for result in run.done]
+    texts = [change_text(result) for result in run.done]
     call, by = str(run.trigger.get("change") or ""), str(run.trigger.get("by") or "")
     cause = f"{by or 'Somebody'} called {call}" if call else "A sweep found what no event had reported"
     if run.trigger["event"] == "sweep":
         by = ""  # who asked for the sweep has changed nothing
-    sentence = f"{cause}; podshare has changed it back: {texts[0]}{f' and {len(texts) - 1} more' if texts[1:] else ''}."
+    sentence = f"{cause}; podshare has changed it back: {_summed_up(texts)}."
     remedy = f"Find out in CloudTrail why; podshare drift {run.team} shows what differs now."
     yield DriftRepaired(
-        id=run.id(DriftRepaired),
-        message=run.message(f"Team {run.team}: drift was repaired", sentence, remedy),
+        id=_id(run, DriftRepaired),
+        message=_message(run, f"Team {run.team}: drift was repaired", sentence, remedy),
         team=run.team,
         call=call,
         by=by,
@@ -435,13 +407,13 @@ def _repaired(run: Pass) -> Iterator[Notice]:
 def _unexpected(run: Pass) -> Iterator[Notice]:
     doors = [item for item in run.verification.get("violations", ()) if item["rule"] == RULE]
     texts = [str(door["found"]) for door in doors]
-    known = " ".join(_text(problem) for problem in run.before.get("problems", ()))
+    known = " ".join(in_words(problem) for problem in run.before.get("problems", ()))
     if all(text[: LONGEST_ITEM // 2] in known for text in texts):
         return
     sentence = f"Somebody gets into team {run.team} whom no record lets in: {texts[0][:LONGEST_ITEM]}"
-    for_people = run.message(f"Team {run.team}: unexpected access", sentence, str(doors[0].get("remedy", "")))
+    for_people = _message(run, f"Team {run.team}: unexpected access", sentence, str(doors[0].get("remedy", "")))
     yield UnexpectedAccess(
-        id=run.id(UnexpectedAccess), message=for_people, team=run.team, count=len(texts), doors=listed(texts)
+        id=_id(run, UnexpectedAccess), message=for_people, team=run.team, count=len(texts), doors=listed(texts)
     )
 
 
@@ -455,20 +427,8 @@ def _waiting(run: Pass) -> Iterator[Notice]:
     for account in sorted(waiting.keys() - known):
         sentence = f"Team {run.team} waits for account {account}: {waiting[account]['what']}"
         remedy = str(waiting[account]["remedy"])
-        for_people = run.message(f"Team {run.team} waits for account {account}", sentence, remedy)
-        yield AccountWaiting(id=run.id(AccountWaiting, account), message=for_people, team=run.team, account=account)
-
-
-def _text(problem: Mapping[str, Any]) -> str:
-    """A problem of a record has field, value and rule, any other says what."""
-    if "what" in problem:
-        return str(problem["what"])
-    return ", ".join(str(problem[name]) for name in ("field", "value", "rule") if name in problem)
-
-
-def _change(result: Mapping[str, Any]) -> str:
-    kind = str(result.get("kind", "")).replace("_", " ")
-    return f"{result.get('action')} {kind} {result.get('name')} in account {result.get('account')}"
+        for_people = _message(run, f"Team {run.team} waits for account {account}", sentence, remedy)
+        yield AccountWaiting(id=_id(run, AccountWaiting, account), message=for_people, team=run.team, account=account)
 
 
 def sweep_notice(sweep: str, execution: str, summary: Mapping[str, Any]) -> SweepDone:

@@ -69,6 +69,42 @@ class Outcome:
     may_pass: bool = False
 
 
+@dataclass(frozen=True)
+class Pass:
+    """A pass of a run that has ended: the run's ``event``, its outcome, and what the team's status said ``before``."""
+
+    event: Mapping[str, Any]
+    result: Outcome
+    results: list[Result]
+    verification: Mapping[str, Any]
+    before: Mapping[str, Any]
+
+    @property
+    def team(self) -> str:
+        """The team."""
+        return str(self.event["team"])
+
+    @property
+    def fence(self) -> int:
+        """What distinguishes it from other passes of the same run."""
+        return int(self.event["lease"]["fence"])
+
+    @property
+    def trigger(self) -> Mapping[str, Any]:
+        """What started the run."""
+        return self.event.get("trigger") or {}
+
+    @property
+    def plan(self) -> Mapping[str, Any]:
+        """What was planned; empty where planning failed."""
+        return self.event.get("plan") or {}
+
+    @property
+    def done(self) -> list[Result]:
+        """The changes that were made."""
+        return [result for result in self.results if result["status"] == "done"]
+
+
 def results_in(nested: Any) -> list[Result]:
     """The results of all changes, out of the state machine's nested lists."""
     if isinstance(nested, Mapping):
@@ -141,10 +177,14 @@ def _at_rest(plan: Mapping[str, Any], verification: Mapping[str, Any]) -> TeamSt
     return TeamState.READY
 
 
-def _failure(result: Result) -> dict[str, str]:
+def change_text(result: Result) -> str:
+    """A change in words."""
     resource = f"{result.get('kind', '')} {result.get('name', '')}".replace("_", " ").strip()
-    change = f"{result.get('action', 'apply')} {resource} in account {result.get('account', '?')}"
-    problem = f"{change}: {result.get('detail', '')}"
+    return f"{result.get('action', 'apply')} {resource} in account {result.get('account', '?')}"
+
+
+def _failure(result: Result) -> dict[str, str]:
+    problem = f"{change_text(result)}: {result.get('detail', '')}"
     return {"what": problem, "remedy": _remedy(problem), "account": str(result.get("account", ""))}
 
 

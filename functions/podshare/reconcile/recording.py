@@ -12,8 +12,8 @@ from podshare.aws.settings import Settings
 from podshare.aws.tables import MOST_WRITES, State, Write
 from podshare.reconcile.announcing import Entry, entry_of, untold
 from podshare.reconcile.history import is_news, keep_run, marks, run_entry
-from podshare.reconcile.notices import LONGEST_ITEM, MOST_LISTED, Pass, notices
-from podshare.reconcile.outcome import Outcome, outcome, results_in
+from podshare.reconcile.notices import LONGEST_ITEM, MOST_LISTED, notices
+from podshare.reconcile.outcome import Outcome, Pass, outcome, results_in
 
 FIRST_WAIT_SECONDS = 60
 LONGEST_WAIT_SECONDS = 3600
@@ -40,23 +40,23 @@ def record(settings: Settings, event: Mapping[str, Any], state: State, *, unless
     results = results_in(event.get("results", []))
     earlier = event.get("made", {})  # an execution that began before an upgrade has none
     result = outcome(plan, results, verification, _reason(event.get("error")), earlier)
-    marked = marks(result, plan, verification, hold.fence)
     before = plan.get("before")
     if before is None or before["has_untold"]:
         before = state.get(STATUSES, f"team#{team}") or {}
-    is_new = is_news(event, results, marked, before.get("history") or {}) or bool(before.get("untold"))
+    ended = Pass(event, result, results, verification, before)
+    marked = marks(ended)
+    is_new = is_news(ended, marked) or bool(before.get("untold"))
     if is_new and unless_news:
         return {}
-    ended = Pass(event, result, results, verification, before)
     left = untold(_entries(ended)) if is_new else []
     waits, status = int(event.get("waits", 0)), _status(state, ended, marked, left)
-    entry = run_entry(state, event, result, results, verification) if is_new else None
+    entry = run_entry(state, ended) if is_new else None
     try:
         if not (released := _write_and_release(leases, hold, state, status)):
             if leases.is_held(hold):
                 state.write_alone(status)
             elif entry is None:
-                entry = run_entry(state, event, result, results, verification)
+                entry = run_entry(state, ended)
             released = leases.release(hold)
     finally:
         history = "" if entry is None else keep_run(settings, entry)

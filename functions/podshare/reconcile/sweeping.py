@@ -18,7 +18,7 @@ from podshare.reconcile.outcome import TeamState
 from podshare.reconcile.triggers import start
 from podshare.registry.accounts import Account
 from podshare.registry.items import PAUSE_ID, is_name
-from podshare.registry.sentences import sentence
+from podshare.registry.sentences import in_words
 from podshare.registry.values import LONGEST_TEAM
 
 MOST_ITEMS = 2000  # names in one page: a state's output may have 256 KiB (Step Functions quotas)
@@ -155,9 +155,7 @@ def _reasons(status: Item, outcome: str) -> list[dict[str, str]]:
 
 
 def _reason(problem: Mapping[str, Any]) -> dict[str, str]:
-    """A problem of a record has field, value and rule, any other says what."""
-    text = problem.get("what") or sentence(problem)
-    return {"what": str(text)[:LONGEST_REASON], "remedy": str(problem.get("remedy", ""))}
+    return {"what": in_words(problem)[:LONGEST_REASON], "remedy": str(problem.get("remedy", ""))}
 
 
 def _since(status: Item, sweep: Mapping[str, str]) -> bool:

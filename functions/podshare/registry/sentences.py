@@ -14,3 +14,8 @@ def sentence(problem: Mapping[str, Any]) -> str:
     field, value, rule = (str(problem.get(name, "")) for name in ("field", "value", "rule"))
     is_reported = rule == UNKNOWN_FIELD or value in NO_VALUES or value.strip("'")[:LONGEST_SHOWN] in rule
     return f"{field}: {rule}" if is_reported else f"{field} = {value}: {rule}"
+
+
+def in_words(problem: Mapping[str, Any]) -> str:
+    """Any problem in a line: one of a record has field, value and rule, any other says what."""
+    return str(problem.get("what") or sentence(problem))
