@@ -23,6 +23,12 @@ class Ended:
         """What it printed as JSON."""
         return json.loads(self.out)
 
+    @property
+    def problems(self) -> list[dict[str, Any]]:
+        """What it reported as JSON of the records that were given."""
+        problems: list[dict[str, Any]] = json.loads(self.err)["error"]["problems"]
+        return problems
+
 
 def act_in_the_hub(patch: pytest.MonkeyPatch, access_key: str, secret_key: str) -> None:
     """Let the command of this process act with these keys in the hub's Region, and with nothing of whoever runs it."""

@@ -5,7 +5,6 @@ The files are in ``bad_records``; those in ``bad_records/good`` are written befo
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
 from podshare_sandbox.new_accounts import admin_credentials
 from podshare_sandbox.organization import HUB
-from tests.acting import act_in_the_hub
+from tests.acting import Ended, act_in_the_hub
 
 FILES = Path(__file__).with_name("bad_records")
 GOOD = sorted(str(path) for path in (FILES / "good").iterdir())
@@ -28,21 +27,6 @@ TRUST = {
     "Statement": [{"Effect": "Allow", "Principal": {"AWS": "444444444444"}, "Action": "sts:AssumeRole"}],
 }
 ACCESS = "service_accounts.0.datasets.0"
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a call of the command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def problems(self) -> list[dict[str, Any]]:
-        """What it told as JSON of the records that were given."""
-        found: list[dict[str, Any]] = json.loads(self.err)["error"]["problems"]
-        return found
 
 
 Command = Callable[..., Ended]

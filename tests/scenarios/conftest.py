@@ -9,7 +9,7 @@ import pytest
 from podshare_cli.application import main
 from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
-from tests.acting import act_in_the_hub
+from tests.acting import Ended, act_in_the_hub
 from tests.scenarios.world import CLUSTER, DATASETS, HUB, REGION, Item, World
 
 
@@ -57,10 +57,10 @@ def announced(world: World) -> Iterator[Any]:
 
 
 @pytest.fixture
-def audit(
+def call_as_auditor(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Callable[[int], Item]]:
-    """Calls the audit as somebody with no more than the policy for auditors; it must end with a code."""
+) -> Iterator[Callable[..., Ended]]:
+    """Calls the command as somebody with no more than the policy for auditors."""
     iam = world.sandbox.client("iam", HUB)
     if "auditor" not in {user["UserName"] for user in iam.list_users()["Users"]}:
         iam.create_user(UserName="auditor")
@@ -70,13 +70,24 @@ def audit(
     keys = iam.create_access_key(UserName="auditor")["AccessKey"]
     act_in_the_hub(monkeypatch, keys["AccessKeyId"], keys["SecretAccessKey"])
 
-    def call(code: int) -> Item:
+    def call(*words: str) -> Ended:
         capsys.readouterr()
-        assert main(["access", "audit", "vision", "--json"]) == code
-        found: Item = json.loads(capsys.readouterr().out)
-        assert main(["access", "audit"]) == code
-        assert ("nobody: " in capsys.readouterr().out) is bool(code)
-        return found
+        code = main([*words])
+        return Ended(code, *capsys.readouterr())
 
     yield call
     iam.delete_access_key(UserName="auditor", AccessKeyId=keys["AccessKeyId"])
+
+
+@pytest.fixture
+def audit(call_as_auditor: Callable[..., Ended]) -> Callable[[int], Item]:
+    """Calls the audit as an auditor; it must end with a code."""
+
+    def call(code: int) -> Item:
+        ended, shown = call_as_auditor("access", "audit", "vision", "--json"), call_as_auditor("access", "audit")
+        assert ended.code == shown.code == code
+        assert ("nobody: " in shown.out) is bool(code)
+        found: Item = ended.data
+        return found
+
+    return call

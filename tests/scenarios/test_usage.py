@@ -2,22 +2,21 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
 import pytest
 
-from podshare_cli.application import main
 from podshare_cli.connection import Connection
 from podshare_cli.history_objects import History
 from podshare_cli.quota_hours import ACCOUNT, OWNER, TEAM, hours, spans
 from podshare_cli.usage import read_spans
-from tests.acting import Ended, act_in_the_hub
+from tests.acting import Ended
 from tests.builders import a_team_item
 from tests.scenarios.test_history import objects, runs
-from tests.scenarios.world import HUB, LANGUAGE, VISION, Item, World
+from tests.scenarios.world import LANGUAGE, VISION, Item, World
 
 P5 = "ml.p5.48xlarge"
 Call = Callable[..., Ended]
@@ -40,26 +39,6 @@ def changing(world: World) -> list[Item]:
         for run in runs(world)
         if any((each["kind"], each["status"]) == ("compute_quota", "done") for each in run["changes"])
     ]
-
-
-@pytest.fixture
-def call(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
-    """Calls the command with the policy for auditors."""
-    iam = world.sandbox.client("iam", HUB)
-    if "auditor" not in {user["UserName"] for user in iam.list_users()["Users"]}:
-        iam.create_user(UserName="auditor")
-        policy = f"arn:aws:iam::{HUB}:policy/podshare-system/podshare-auditor"
-        iam.attach_user_policy(UserName="auditor", PolicyArn=policy)
-    keys = iam.create_access_key(UserName="auditor")["AccessKey"]
-    act_in_the_hub(monkeypatch, keys["AccessKeyId"], keys["SecretAccessKey"])
-
-    def ended(*words: str) -> Ended:
-        capsys.readouterr()
-        code = main([*words])
-        return Ended(code, *capsys.readouterr())
-
-    yield ended
-    iam.delete_access_key(UserName="auditor", AccessKeyId=keys["AccessKeyId"])
 
 
 def test_hours_follow_from_the_runs(world: World, changing: list[Item]) -> None:
@@ -87,7 +66,7 @@ def test_hours_follow_from_the_runs(world: World, changing: list[Item]) -> None:
     assert hours(known, ACCOUNT) == {(VISION, *what): 20 + 15, (LANGUAGE, *what): 15}
 
 
-def test_the_command_counts_the_same(call: Call, changing: list[Item], tmp_path: Any) -> None:
+def test_the_command_counts_the_same(call_as_auditor: Call, changing: list[Item], tmp_path: Any) -> None:
     """For auditors, from the bucket: the time between the runs, to the millisecond; costs by the file's prices."""
     created, changed, deleted = (datetime.fromisoformat(run["recorded_at"]) for run in changing)
     milliseconds = 2 * ((changed - created) // timedelta(milliseconds=1))
@@ -96,20 +75,22 @@ def test_the_command_counts_the_same(call: Call, changing: list[Item], tmp_path:
     prices = tmp_path / "prices.yaml"
     prices.write_text(f"{P5}: 1000000\n")
     month = f"{created:%Y-%m}"
-    answer = call("usage", "--month", month, "--prices", str(prices), "--json").data
+    answer = call_as_auditor("usage", "--month", month, "--prices", str(prices), "--json").data
     (row,) = answer["rows"]
     assert (row["team"], row["cluster"], row["unit"], row["hours"]) == ("vision", "main", "instances", expected)
     assert row["cost"] == pytest.approx(expected * 1_000_000, abs=0.01)
     assert answer["unknown"] == []
-    lines = list(csv.DictReader(io.StringIO(call("usage", "--month", month, "--by", "account", "--csv").out)))
+    lines = list(
+        csv.DictReader(io.StringIO(call_as_auditor("usage", "--month", month, "--by", "account", "--csv").out))
+    )
     assert {line["account"] for line in lines} == {VISION, LANGUAGE}
     assert {line["estimated"] for line in lines} == {"true"}
-    assert "ben@example.com" in call("usage", "--by", "owner", "--month", month).out
-    assert call("usage", "--month", "2020-01", "--json").data["rows"] == []
-    assert call("usage", "--csv", "--json").code == 64
+    assert "ben@example.com" in call_as_auditor("usage", "--by", "owner", "--month", month).out
+    assert call_as_auditor("usage", "--month", "2020-01", "--json").data["rows"] == []
+    assert call_as_auditor("usage", "--csv", "--json").code == 64
 
 
-@pytest.mark.usefixtures("call", "changing")
+@pytest.mark.usefixtures("call_as_auditor", "changing")
 def test_the_last_run_before_answers_for_the_beginning(world: World) -> None:
     """Of a time without runs: a team that is there has its quota all along, and one that was deleted has none."""
     world.put(a_team_item("lasting", members=[{"account": VISION}]))

@@ -5,16 +5,15 @@ import json
 import re
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
-from podshare_cli.application import main
 from podshare_sandbox import delivery
-from tests.acting import Ended, act_in_the_hub
+from tests.acting import Ended
 from tests.scenarios.test_history import ADA, BEN, bucket_denied, objects, runs, team
 from tests.scenarios.world import HISTORY, HUB, LANGUAGE, REGION, VISION, Item, World
 
@@ -49,118 +48,98 @@ def story(world: World) -> dict[str, str]:
     return moments
 
 
-@pytest.fixture
-def call(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
-    """Calls the command with the policy for auditors."""
-    iam = world.sandbox.client("iam", HUB)
-    if "auditor" not in {user["UserName"] for user in iam.list_users()["Users"]}:
-        iam.create_user(UserName="auditor")
-        policy = f"arn:aws:iam::{HUB}:policy/podshare-system/podshare-auditor"
-        iam.attach_user_policy(UserName="auditor", PolicyArn=policy)
-    keys = iam.create_access_key(UserName="auditor")["AccessKey"]
-    act_in_the_hub(monkeypatch, keys["AccessKeyId"], keys["SecretAccessKey"])
-
-    def ended(*words: str) -> Ended:
-        capsys.readouterr()
-        code = main([*words])
-        return Ended(code, *capsys.readouterr())
-
-    yield ended
-    iam.delete_access_key(UserName="auditor", AccessKeyId=keys["AccessKeyId"])
-
-
 def people(answer: Item) -> set[str]:
     """The accounts whose people could use the cluster."""
     return {one["who"].split(":")[4] for one in answer["access"] if ":eks:" in one["where"] and not one["door"]} - {""}
 
 
-def test_who_could_before_between_and_after(call: Call, story: dict[str, str]) -> None:
+def test_who_could_before_between_and_after(call_as_auditor: Call, story: dict[str, str]) -> None:
     """Each moment is answered by the proof before it; the account that was let in and out had access in between."""
     expected = {"before": {VISION}, "between": {VISION, LANGUAGE}, "after": {VISION}}
     for name, accounts in expected.items():
-        answer = call("access", "at", story[name], "of", "vision", "--json").data
+        answer = call_as_auditor("access", "at", story[name], "of", "vision", "--json").data
         assert people(answer) == accounts, name
         assert answer["answered_by"]["vision"]["proven_at"] == story[name]
     of_language = {
-        name: call("access", "at", story[name], "of", LANGUAGE, "--json").data["access"] for name in expected
+        name: call_as_auditor("access", "at", story[name], "of", LANGUAGE, "--json").data["access"] for name in expected
     }
     assert [bool(of_language[name]) for name in expected] == [False, True, False]
 
 
-def test_by_which_grant_by_whom_why_and_until_when(call: Call, story: dict[str, str]) -> None:
+def test_by_which_grant_by_whom_why_and_until_when(call_as_auditor: Call, story: dict[str, str]) -> None:
     """The line of the record, whoever wrote it, the reason and the end: exact for each, whoever wrote the record last."""
-    answer = call("access", "at", story["between"], "of", LANGUAGE, "--json").data
+    answer = call_as_auditor("access", "at", story["between"], "of", LANGUAGE, "--json").data
     grants = {grant["line"]: grant for one in answer["access"] for grant in one["grants"]}
     joined = grants[f"member {LANGUAGE}"]
     assert (joined["by"], joined["reason"], joined["version"]) == (BEN, "language helps", 2)
     assert (joined["record"], joined["until"], joined["exact"]) == ("team#vision", ENDS, True)
-    answer = call("access", "at", story["after"], "of", "team#vision", "--json").data
+    answer = call_as_auditor("access", "at", story["after"], "of", "team#vision", "--json").data
     grants = {grant["line"]: grant for one in answer["access"] for grant in one["grants"]}
     assert (grants[f"member {VISION}"]["reason"], grants[f"member {VISION}"]["version"]) == ("vision begins", 1)
-    shown = call("access", "at", story["between"], "of", LANGUAGE).out
+    shown = call_as_auditor("access", "at", story["between"], "of", LANGUAGE).out
     assert f"team#vision member {LANGUAGE} by {BEN}" in shown
     assert f"language helps, until {ENDS}" in shown
 
 
-def test_people_reach_data_by_pods_then_too(call: Call, story: dict[str, str]) -> None:
+def test_people_reach_data_by_pods_then_too(call_as_auditor: Call, story: dict[str, str]) -> None:
     """Who could read a dataset includes those who could make pods, with the grants of both."""
-    answer = call("access", "at", story["between"], "of", "dataset#imagenet", "--json").data
+    answer = call_as_auditor("access", "at", story["between"], "of", "dataset#imagenet", "--json").data
     assert LANGUAGE not in people(answer)
     lines = {grant["line"] for one in answer["access"] if ":s3:::" in one["where"] for grant in one["grants"]}
     assert any(line.startswith("dataset imagenet of service account") for line in lines)
-    of_account = call("access", "at", story["between"], "of", LANGUAGE, "--json").data["access"]
+    of_account = call_as_auditor("access", "at", story["between"], "of", LANGUAGE, "--json").data["access"]
     by_pods = [one for one in of_account if ":s3:::" in one["where"]]
     assert by_pods
     assert {f"member {LANGUAGE}"} < {grant["line"] for one in by_pods for grant in one["grants"]}
 
 
-def test_who_gained_and_who_lost(call: Call, story: dict[str, str]) -> None:
+def test_who_gained_and_who_lost(call_as_auditor: Call, story: dict[str, str]) -> None:
     """The changes from proof to proof have the run, and what started it."""
-    found = call("access", "changes", "--since", story["before"], "--of", LANGUAGE, "--json").data
+    found = call_as_auditor("access", "changes", "--since", story["before"], "--of", LANGUAGE, "--json").data
     in_cluster = [one for one in found if ":eks:" in one["where"]]
     assert [one["change"] for one in in_cluster] == ["gained"] * (len(in_cluster) // 2) + ["lost"] * (
         len(in_cluster) // 2
     )
     assert {one["at"] for one in in_cluster} == {story["between"], story["after"]}
     assert in_cluster[-1]["cause"]["reason"] == "language is done"
-    assert "lost" in call("access", "changes", "--since", "1d").out
+    assert "lost" in call_as_auditor("access", "changes", "--since", "1d").out
 
 
-def test_what_a_run_did(call: Call, world: World, story: dict[str, str]) -> None:
+def test_what_a_run_did(call_as_auditor: Call, world: World, story: dict[str, str]) -> None:
     """Cause, records, plan, changes from and to, outcome and evidence; by its name or its ARN."""
     run = next(one for one in runs(world) if one["proven_at"] == story["between"])
-    (shown,) = call("history", "show", run["run"], "--json").data
+    (shown,) = call_as_auditor("history", "show", run["run"], "--json").data
     assert (shown["cause"]["caller"], shown["cause"]["reason"]) == (BEN, "language helps")
     assert shown["plan"]["planned"] == len(shown["changes"]) > 0
     head = world.sandbox.client("s3").head_object(Bucket=HISTORY, Key=shown["object"]["key"])
     assert shown["object"]["version"] == head["VersionId"]
-    text = call("history", "show", run["execution"]).out
+    text = call_as_auditor("history", "show", run["execution"]).out
     for part in (shown["object"]["sha256"], run["execution"], "language helps"):
         assert part in text
     leaving = next(one for one in runs(world) if one["proven_at"] == story["after"])
     differs = [each for change in leaving["changes"] for each in change["differs"]]
     assert any(each["before"] != each["after"] for each in differs)
-    assert "→" in call("history", "show", leaving["run"]).out
-    assert call("history", "show", "vision-" + 32 * "0").code == 1
+    assert "→" in call_as_auditor("history", "show", leaving["run"]).out
+    assert call_as_auditor("history", "show", "vision-" + 32 * "0").code == 1
 
 
-def test_the_present_answers_where_it_is_newer(call: Call, world: World, story: dict[str, str]) -> None:
+def test_the_present_answers_where_it_is_newer(call_as_auditor: Call, world: World, story: dict[str, str]) -> None:
     """What no object has yet is read from the state table: the last proof, confirmed by runs without news."""
     time.sleep(1.1)
     world.reconcile("vision")
-    answer = call("access", "at", "now", "of", "vision", "--json").data
+    answer = call_as_auditor("access", "at", "now", "of", "vision", "--json").data
     proof = answer["answered_by"]["vision"]
     assert proof["proven_at"] == story["after"] < proof["confirmed_at"]
     assert answer["uncertain"] == {}
 
 
-def test_evidence_is_exported_and_verified(call: Call, story: dict[str, str], tmp_path: Path) -> None:
+def test_evidence_is_exported_and_verified(call_as_auditor: Call, story: dict[str, str], tmp_path: Path) -> None:
     """A pack is whole as it was exported; what is changed, added or missing is named, and the manifest is checked."""
     path, other = tmp_path / "evidence.zip", tmp_path / "other.zip"
-    exported = call("audit", "export", "--since", story["between"], "--out", str(path), "--json").data
+    exported = call_as_auditor("audit", "export", "--since", story["between"], "--out", str(path), "--json").data
     assert path.stat().st_mode & 0o077 == 0
     digest = exported["manifest"]
-    assert call("audit", "verify", str(path), "--manifest", digest).code == 0
+    assert call_as_auditor("audit", "verify", str(path), "--manifest", digest).code == 0
 
     with zipfile.ZipFile(path) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
@@ -175,7 +154,7 @@ def test_evidence_is_exported_and_verified(call: Call, story: dict[str, str], tm
         with zipfile.ZipFile(other, "w") as archive:
             for name, body in changed.items():
                 archive.writestr(name, body)
-        return call("audit", "verify", str(other), "--manifest", digest, "--json")
+        return call_as_auditor("audit", "verify", str(other), "--manifest", digest, "--json")
 
     without = {name: body for name, body in files.items() if name != proofs[0]}
     ended = tampered({**files, proofs[0]: files[proofs[0]].replace(VISION.encode(), b"999999999999")})
@@ -189,40 +168,42 @@ def test_evidence_is_exported_and_verified(call: Call, story: dict[str, str], tm
     ended = tampered({**without, "manifest.json": json.dumps(manifest).encode()})
     assert ended.code == 1
     assert ended.data["problems"][0].startswith("manifest.json: it was changed")
-    lines = call("audit", "verify", str(path), "--manifest", "0" * 64).out.splitlines()
+    lines = call_as_auditor("audit", "verify", str(path), "--manifest", "0" * 64).out.splitlines()
     assert lines == [f"manifest.json: it was changed, its digest is {digest}"]
     with zipfile.ZipFile(other, "w") as archive:
         archive.writestr("manifest.json", files["manifest.json"])
-    assert set(call("audit", "verify", str(other)).out.splitlines()) == {
+    assert set(call_as_auditor("audit", "verify", str(other)).out.splitlines()) == {
         f"{name}: missing" for name in files if name != "manifest.json"
     }
 
 
 @pytest.mark.usefixtures("story")
-def test_a_question_that_has_no_answer_is_refused(call: Call, tmp_path: Path) -> None:
+def test_a_question_that_has_no_answer_is_refused(call_as_auditor: Call, tmp_path: Path) -> None:
     """The future, a time that is none, a name that nobody has, and a file that is no pack are named."""
-    assert call("access", "at", "2999-01-01", "of", "vision").code == 64
-    assert call("access", "at", "yesterday", "of", "vision").code == 64
-    assert call("access", "at", "now", "for", "vision").code == 64
-    assert call("access", "at", "now", "of", "nobody").code == 64
-    assert call("access", "at", "2020-01-01", "of", "vision", "--json").data["access"] == []
-    assert call("access", "changes", "--since", "now", "--until", "1d").code == 64
+    assert call_as_auditor("access", "at", "2999-01-01", "of", "vision").code == 64
+    assert call_as_auditor("access", "at", "yesterday", "of", "vision").code == 64
+    assert call_as_auditor("access", "at", "now", "for", "vision").code == 64
+    assert call_as_auditor("access", "at", "now", "of", "nobody").code == 64
+    assert call_as_auditor("access", "at", "2020-01-01", "of", "vision", "--json").data["access"] == []
+    assert call_as_auditor("access", "changes", "--since", "now", "--until", "1d").code == 64
     (tmp_path / "none.zip").write_bytes(b"none")
-    assert call("audit", "verify", str(tmp_path / "none.zip")).code == 1
+    assert call_as_auditor("audit", "verify", str(tmp_path / "none.zip")).code == 1
 
 
 @pytest.mark.usefixtures("story")
-def test_what_the_bucket_has_not_taken_answers_too(call: Call, world: World) -> None:
+def test_what_the_bucket_has_not_taken_answers_too(call_as_auditor: Call, world: World) -> None:
     """While the bucket fails, the rows that wait for the sweep are part of the history."""
     with bucket_denied(world):
         world.put(team(VISION, LANGUAGE, by=BEN, version=4, reason="language again"))
-        answer = call("access", "at", "now", "of", LANGUAGE, "--json").data
+        answer = call_as_auditor("access", "at", "now", "of", LANGUAGE, "--json").data
     grants = {grant["line"]: grant for one in answer["access"] for grant in one["grants"]}
     assert (grants[f"member {LANGUAGE}"]["reason"], grants[f"member {LANGUAGE}"]["exact"]) == ("language again", True)
     world.sweep()
 
 
-def test_what_cloudtrail_reports_in_between_is_uncertain(call: Call, world: World, story: dict[str, str]) -> None:
+def test_what_cloudtrail_reports_in_between_is_uncertain(
+    call_as_auditor: Call, world: World, story: dict[str, str]
+) -> None:
     """A call after a proof is named until the next proof: access may have been different since."""
     time.sleep(1.1)
     called = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
@@ -233,10 +214,10 @@ def test_what_cloudtrail_reports_in_between_is_uncertain(call: Call, world: Worl
     world.sandbox.settle(240)
     assert runs(world)[-1]["cause"]["event"] == "drift"
     at = called.isoformat()
-    (text,) = call("access", "at", at, "of", "vision", "--json").data["uncertain"]["vision"]
+    (text,) = call_as_auditor("access", "at", at, "of", "vision", "--json").data["uncertain"]["vision"]
     assert event["detail"]["eventName"] in text
-    assert "? uncertain vision" in call("access", "at", at, "of", "vision").out
-    assert call("access", "at", story["after"], "of", "vision", "--json").data["uncertain"] == {}
+    assert "? uncertain vision" in call_as_auditor("access", "at", at, "of", "vision").out
+    assert call_as_auditor("access", "at", story["after"], "of", "vision", "--json").data["uncertain"] == {}
 
 
 # ---- queries ---------------------------------------------------------------------------------------------------
@@ -321,7 +302,7 @@ def queries(instead: dict[str, str]) -> list[str]:
     return [unnest.sub(structs, text) for text in texts]
 
 
-def test_the_queries_of_the_page_answer_alike(call: Call, tables: Any, story: dict[str, str]) -> None:
+def test_the_queries_of_the_page_answer_alike(call_as_auditor: Call, tables: Any, story: dict[str, str]) -> None:
     """Who could, by which line, who wrote it and what was revoked: as the command answers."""
     moment, day = story["between"], story["after"][:10]
     times = {"2026-11-01T12:00:00+00:00": moment, "2026-11-01": day, "2026-10-31": day}
@@ -329,7 +310,7 @@ def test_the_queries_of_the_page_answer_alike(call: Call, tables: Any, story: di
     who_could, who_wrote, revoked = queries({**times, **begins, "222222222222": LANGUAGE})
 
     rows = tables.execute(who_could).fetchall()
-    answer = call("access", "at", moment, "of", LANGUAGE, "--json").data["access"]
+    answer = call_as_auditor("access", "at", moment, "of", LANGUAGE, "--json").data["access"]
     direct = [one for one in answer if ":s3:::" not in one["where"]]
     assert {(row[1], row[3], row[7]) for row in rows} == {
         (one["who"], one["where"], grant["line"]) for one in direct for grant in one["grants"]
