@@ -55,15 +55,15 @@ def create(context: Context, wanted: Resource) -> None:
 
 
 def update(context: Context, observed: Resource, wanted: Resource) -> None:
-    """Write the value and the tags."""
+    """Write the tags, and then the value: it changes the identity by which podshare knows a parameter without tags."""
     old, new = as_kind(SsmParameter, observed), as_kind(SsmParameter, wanted)
     ssm = context.accounts.client("ssm", new.key.account, new.key.region)
-    if old.value != new.value:
-        ssm.put_parameter(Name=new.key.name, Value=_written(context, new), Type="String", Overwrite=True)
     if gone := sorted(old.tags.keys() - new.tags.keys()):
         ssm.remove_tags_from_resource(ResourceType="Parameter", ResourceId=new.key.name, TagKeys=gone)
     if old.tags != new.tags:
         ssm.add_tags_to_resource(ResourceType="Parameter", ResourceId=new.key.name, Tags=tag_list(new.tags))
+    if old.value != new.value:
+        ssm.put_parameter(Name=new.key.name, Value=_written(context, new), Type="String", Overwrite=True)
 
 
 def delete(context: Context, observed: Resource) -> None:
