@@ -221,6 +221,9 @@ class State:
             request["ExpressionAttributeValues"] = to_item({f":{name}": value for name, value in values.items()})
         return request
 
+    def refresh(self, item_id: str) -> None:
+        """Read the rows of an id again: here each row is read each time."""
+
     def later(self, write: Write) -> None:
         """Write a row together with others that are put off, if its condition holds: here nothing is put off."""
         self.write_alone(write)
@@ -258,6 +261,30 @@ class Fence:
     condition: Write
     place: tuple[str, str]
     check: Callable[[Item], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Remembering(State):
+    """The state, of which the rows of inventories are read once.
+
+    For those who make changes: what they read of other rows than those that they are changing was written before them.
+    """
+
+    _rows: dict[tuple[str, str], Item | None] = field(default_factory=dict, compare=False, repr=False)
+    _lock: Any = field(default_factory=threading.Lock, compare=False, repr=False)
+
+    def get(self, item_id: str, part: str) -> Item | None:
+        """See State."""
+        if not item_id.startswith("inventory#"):
+            return State.get(self, item_id, part)
+        with self._lock:
+            if (item_id, part) not in self._rows:
+                self._rows[item_id, part] = State.get(self, item_id, part)
+            return copy.deepcopy(self._rows[item_id, part])
+
+    def _forget(self, item_id: str, part: str) -> None:
+        """See State."""
+        self._rows.pop((item_id, part), None)
 
 
 @dataclass(slots=True)
@@ -299,6 +326,12 @@ class Snapshot(State):
     def guard(self, fence: Fence) -> None:
         """Write from now on only as far as ``fence`` allows it."""
         self._writes.fence = fence
+
+    def refresh(self, item_id: str) -> None:
+        """See State."""
+        self._queries.pop(item_id, None)
+        for place in [place for place in self._items if place[0] == item_id]:
+            del self._items[place]
 
     def check(self) -> None:
         """Ask the fence, unless it was asked a moment ago. Raises Superseded if it has fallen."""

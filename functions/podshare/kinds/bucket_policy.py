@@ -8,14 +8,13 @@ meaning and order.
 import datetime
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import ABSENT, Retryable, Terminal, Tolerated, code_of
 from podshare.aws.lease import document_lease
-from podshare.aws.tables import Snapshot, State, Write
+from podshare.aws.tables import State, Write
 from podshare.installation import Installation
 from podshare.kinds import names
 from podshare.kinds.base import ExecutionRole, Key
@@ -89,7 +88,8 @@ def asked_sids(context: Context, key: Key) -> frozenset[str]:
 def _write(context: Context, key: Key, *first: Write, without: str = "") -> None:
     """Write what all shares ask for, after ``first`` has been written with the taking of the bucket's lease."""
     with document_lease(context.state, _document(key), context.function_timeout, first) as check:
-        context = replace(context, state=Snapshot(context.state.table))
+        context.state.refresh(_document(key))  # others may have written until now
+        context.state.refresh(EDITS)
         read_ahead(context.state, key.container)
         asked = _asked(context, key, [row for row in _shares(context, key) if row["part"] != without])
         edit, written = _last_edit(context, key), windows(context, key)

@@ -45,7 +45,14 @@ from podshare.reconcile.preconditions import (
     reserved_names,
 )
 from podshare.reconcile.quota_fit import Fit, check_fit, forget_claim
-from podshare.reconcile.reading_ahead import decided_with, forget_reads, keep_reads, read_ahead, verified_with
+from podshare.reconcile.reading_ahead import (
+    decided_with,
+    forget_reads,
+    keep_reads,
+    new_on_clusters,
+    read_ahead,
+    verified_with,
+)
 from podshare.reconcile.recording import record, status_before
 from podshare.reconcile.settling import attempt_of, settled_and_settling, settling_blocker
 from podshare.reconcile.team_records import TeamRecords, desired_resources, read_records
@@ -66,7 +73,7 @@ def plan_team(settings: Settings, hold: Hold, event: Mapping[str, Any]) -> dict[
     state.guard(TeamLeases(State(settings.state), settings.function_timeout).fence(hold, event["execution"]))
     context = reading_context(settings, hold.team, state)
     read_ahead(settings, state, hold.team, plans=True)
-    records = read_records(settings, state, hold.team)
+    records = read_records(settings, state, hold.team, also=new_on_clusters)
     gathered = gather(context, records, lambda account: observe(settings, account))
     new = (key for key in gathered.desired if gathered.observed.get(key) is None)
     state.get_all(decided_with(hold.team, gathered.facts.values(), new))  # at once

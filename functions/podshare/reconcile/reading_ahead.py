@@ -15,6 +15,7 @@ from podshare.kinds.bucket_policy import EDITS
 from podshare.kinds.facts import ClusterFacts
 from podshare.reconcile.access_reports import ACCESS_REPORTS
 from podshare.reconcile.data_door_readers import first_reading
+from podshare.reconcile.team_records import TeamRecords
 from podshare.registry.records import Dataset
 
 _PART = "reads"  # of the team in the state table
@@ -53,6 +54,14 @@ def decided_with(team: str, clusters: Iterable[ClusterFacts], new: Iterable[Key]
     for facts in clusters:
         yield from ((f"capacity#{facts.hyperpod_arn.rpartition('/')[2]}", part) for part in ("record", "claims"))
     yield from ((f"freed#{team}", str(key)) for key in new if key.kind is Kind.NAMESPACE)
+
+
+def new_on_clusters(records: TeamRecords) -> Iterable[Place]:
+    """What deciding on a plan asks for, if it is the team's first on these clusters."""
+    clusters = () if records.accepted_before.get(f"team#{records.name}") else records.known_facts.values()
+    namespace = f"hyperpod-ns-{records.name}"
+    places = [(cluster.account, cluster.region, cluster.eks_cluster, namespace) for cluster in clusters]
+    return decided_with(records.name, clusters, (Key(Kind.NAMESPACE, *place) for place in places))
 
 
 def verified_with(

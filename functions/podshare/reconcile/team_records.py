@@ -1,6 +1,6 @@
 """What counts for a team now: its records, with what is wrong in them, and what follows from them."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import product
@@ -141,13 +141,18 @@ def desired_resources(
 
 
 def read_records(
-    settings: Settings, state: State, name: str, instead: Mapping[str, Item | None] | None = None
+    settings: Settings,
+    state: State,
+    name: str,
+    instead: Mapping[str, Item | None] | None = None,
+    also: Callable[[TeamRecords], Iterable[tuple[str, str]]] = lambda _: (),
 ) -> TeamRecords:
     """Read what counts for team ``name``.
 
-    ``instead`` replaces records of the registry for a dry run; None stands for a deleted one.
+    ``instead`` replaces records of the registry for a dry run; None stands for a deleted one. ``also`` names rows of
+    the state that the caller will ask for, to be read with the accounts.
     """
-    return _Reader(settings, Registry(settings.registry), state, instead or {}).team(name)
+    return _Reader(settings, Registry(settings.registry), state, instead or {}, also).team(name)
 
 
 def _accepted(kind: type[R], record: str, stored: Item | None) -> R | None:
@@ -173,6 +178,7 @@ class _Reader:
     registry: Registry
     state: State
     instead: Mapping[str, Item | None]
+    also: Callable[[TeamRecords], Iterable[tuple[str, str]]]
 
     def team(self, name: str) -> TeamRecords:
         enrollment = f"enrollment#{enrollment_and_account[0]}" if (enrollment_and_account := enrolled(name)) else None
@@ -249,8 +255,10 @@ class _Reader:
                 account.id for account in known.values() if any(line.selects(account) for line in lines)
             )
         needed = named | selected
-        written, rows = self._read(map(block_of, needed), map(place_of, needed - known.keys()))
-        accounts = with_blocks({**known, **accounts_in(rows)}, needed, written)
+        places = [*map(place_of, needed - known.keys())]
+        written, rows = self._read(map(block_of, needed), [*places, *self.also(records)])
+        read = accounts_in(row for row in rows if (row["id"], row["part"]) in places)
+        accounts = with_blocks({**known, **read}, needed, written)
         gone = [
             f"account {account} is {accounts[account].standing}: nobody has access from it or to its clusters, "
             "and its data is shared with nobody"
