@@ -1,13 +1,27 @@
-"""The sandbox's time: waits and asynchronous states run at a scale, timeouts of tasks do not.
+"""The sandbox's clock: pauses run at a scale, timeouts of tasks do not, and a test may let hours pass in an instant.
 
 ``scale`` is the share of real time that a pause takes: 1.0 is real time, 0.02 makes a wait of
 five seconds last a tenth of a second. One scale serves the whole process, as one clock does.
+
+:func:`advance` moves the clock of the whole process: ``datetime.now``, ``time.time`` and whatever else asks for the
+date, in moto, botocore and tests too, by way of time-machine. Until then nothing is patched. A pause ends as if the
+seconds had passed in real time. ``time.monotonic`` is not moved, since timeouts and real sockets go by it; what counts
+an advance as time that has passed asks :func:`monotonic`.
 """
 
+import threading
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+_LOOK_SECONDS = 0.1  # real seconds after which a pause looks whether the clock was moved
 
 _scale = 1.0
+_offset = 0.0  # seconds by which the clock is ahead of real time
+_travel: Any = None  # time-machine's, while the clock is ahead
+_traveller: Any = None
+_moving = threading.Lock()
+_never = threading.Event()
 
 
 def set_scale(scale: float) -> None:
@@ -24,13 +38,61 @@ def scaled(seconds: float) -> float:
 
 
 def now() -> datetime:
-    """The time, in UTC; the date is real, only pauses are scaled."""
+    """The time, in UTC; the date is real plus what it was advanced by, only pauses are scaled."""
     return datetime.now(UTC)
+
+
+def advance(seconds: float) -> None:
+    """Move the clock ahead, for all of the process. Raises ValueError where it would not go ahead."""
+    global _offset, _travel, _traveller  # noqa: PLW0603
+    if seconds <= 0:
+        raise ValueError(f"the clock goes ahead only, not by {seconds} seconds")
+    with _moving:
+        if _travel is None:
+            import time_machine  # noqa: PLC0415  # which imports pytest where that is installed
+
+            _travel = time_machine.travel(timedelta(seconds=seconds))
+            _traveller = _travel.start()
+            time.time()  # its time passes from the first look on
+        else:
+            _traveller.shift(timedelta(seconds=seconds))
+        _offset += seconds
+
+
+def reset() -> None:
+    """Go by real time again, as for a new sandbox."""
+    global _offset, _travel, _traveller  # noqa: PLW0603
+    with _moving:
+        if _travel is not None:
+            _travel.stop()
+        _travel = _traveller = None
+        _offset = 0.0
+
+
+def offset() -> float:
+    """The seconds by which the clock is ahead of real time."""
+    return _offset
+
+
+def monotonic() -> float:
+    """``time.monotonic``, and what the clock was advanced by: for durations that an advance makes pass."""
+    return time.monotonic() + _offset
+
+
+def wait(stop: threading.Event, seconds: float | None) -> bool:
+    """Wait until ``stop`` is set, or real or advanced ``seconds`` have passed if any are given; whether it is set."""
+    if seconds is None:
+        return stop.wait()
+    end = monotonic() + seconds
+    while (left := end - monotonic()) > 0:
+        if stop.wait(min(left, _LOOK_SECONDS)):
+            return True
+    return stop.is_set()
 
 
 def sleep(seconds: float) -> None:
     """Pause for ``seconds`` at the sandbox's scale."""
-    time.sleep(scaled(seconds))
+    wait(_never, scaled(seconds))
 
 
 def passed(since: datetime, seconds: float) -> bool:

@@ -239,6 +239,14 @@ def _import_libraries() -> None:
             importlib.import_module(name)
 
 
+def _import_time_machine() -> None:
+    """For functions whose clock is ahead; without pytest, which it imports for a fixture where that is installed."""
+    sys.modules["pytest"] = None  # type: ignore[assignment]  # documented: makes an import fail
+    with suppress(ImportError):
+        importlib.import_module("time_machine")
+    del sys.modules["pytest"]
+
+
 def _loader() -> Loader:
     """A loader that looks where those of boto3's sessions do."""
     loader = Loader()
@@ -346,6 +354,7 @@ def main() -> None:
     gc.set_threshold(20_000, 20, 20)  # forks too keep most of what they make: modules, models and clients
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the sandbox, which closes the socket
     _import_libraries()
+    _import_time_machine()
     _read_headers_quickly()
     _find_services()
     parsed = _parsed_models()

@@ -12,7 +12,6 @@ handles errors and retries with asynchronous invocation" in the AWS Lambda Devel
 
 import base64
 import http.server
-import importlib.util
 import io
 import json
 import logging
@@ -56,6 +55,8 @@ _ASYNC_RETRIES = 2
 _ASYNC_PAUSES = (60, 120)  # seconds before the first and the second retry
 _LONGEST_ASYNC_PAUSE = 300  # seconds between attempts of a throttled event
 _OLDEST_EVENT = 21600
+_BREAK = 60.0  # real seconds in which there must be a moment without an invocation
+_LONGEST_ADVANCE = 120.0  # seconds, after which an environment is not used any more
 _UNQUALIFIED_PARTS = 7  # arn:aws:lambda:<region>:<account>:function:<name>
 _PATIENCE = (
     0.3,
@@ -139,6 +140,16 @@ def in_flight() -> int:
     return _fleet.in_flight if _fleet else 0
 
 
+@contextmanager
+def at_rest() -> Iterator[None]:
+    """A time in which no function runs and none begins. Raises TimeoutError where they leave no break for a minute."""
+    if _fleet is None:
+        yield
+        return
+    with _fleet.at_rest():
+        yield
+
+
 def close() -> None:
     """End every process. Asynchronous invocations that still run are given up."""
     global _fleet  # noqa: PLW0603
@@ -213,6 +224,14 @@ class Fleet:
             self._events += 1
         threading.Thread(target=self._run_counted, args=(invocation,), daemon=True, name="lambda event").start()
 
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """See :func:`at_rest`."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: not any(pool.invocations for pool in self._pools.values()), _BREAK):
+                raise TimeoutError(f"functions ran without a break for {_BREAK} s")
+            yield
+
     def _run_counted(self, invocation: "_AsynchronousInvocation") -> None:
         try:
             invocation.run()
@@ -234,6 +253,7 @@ class Fleet:
         finally:
             with self._changed:
                 pool.invocations -= 1
+                self._changed.notify_all()
 
     @contextmanager
     def _environment(self, function: LambdaFunction, pool: "_Pool") -> "Iterator[ExecutionEnvironment]":
@@ -310,6 +330,7 @@ class ExecutionEnvironment:
             raise NotImplementedError(f"{function.function_arn} has layers, which the sandbox does not run")
         self._function = function
         self._version = _version_of(function)
+        self._clock_offset = clock.offset()
         self._credentials = _assume(function.role, function.function_name, function.region)
         self._log = _LogStream(function)
         self._runtime_api = _RuntimeApi(function.function_arn)
@@ -327,9 +348,14 @@ class ExecutionEnvironment:
         return not self._runtime_api.closed
 
     def serves(self, version: str) -> bool:
-        """Whether it is alive, runs this ``version`` of the function and its credentials last for a while yet."""
+        """Whether it is alive, runs this ``version`` of the function and its credentials last for a while yet.
+
+        Minutes that the clock was advanced by have not passed for what it keeps by ``time.monotonic``: Lambda, too,
+        ends environments that nobody uses for minutes.
+        """
         expiration: datetime = self._credentials.expiration
-        return self.alive and version == self._version and clock.now() < expiration - _RENEW_BEFORE
+        lasts = clock.now() < expiration - _RENEW_BEFORE and clock.offset() - self._clock_offset < _LONGEST_ADVANCE
+        return self.alive and version == self._version and lasts
 
     def invoke(self, payload: bytes) -> Outcome:
         """Run the handler on ``payload``. After a timeout, an exit or a failed start the environment is closed."""
@@ -379,7 +405,7 @@ class ExecutionEnvironment:
                 "AWS_SESSION_TOKEN": self._credentials.token,
                 "LAMBDA_TASK_ROOT": str(code),
                 "LAMBDA_RUNTIME_DIR": str(code),
-                "PYTHONPATH": os.pathsep.join([str(code), *_runtime_client_folder()]),
+                "PYTHONPATH": os.pathsep.join([str(code), str(Path(__file__).with_name("runtime_client"))]),
                 "TZ": ":UTC",
                 # a person's own profiles must not reach into a function
                 "AWS_CONFIG_FILE": os.devnull,
@@ -393,6 +419,7 @@ class _Invocation:
     request_id: str
     payload: bytes
     deadline: float  # seconds since the epoch
+    clock_offset: float = field(default_factory=clock.offset)
 
 
 @dataclass(frozen=True)
@@ -521,6 +548,7 @@ class _RuntimeApiConnection(http.server.BaseHTTPRequestHandler):
                 "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
                 "Lambda-Runtime-Deadline-Ms": str(int(invocation.deadline * 1000)),
                 "Lambda-Runtime-Invoked-Function-Arn": self.server.function_arn,
+                "Sandbox-Clock-Offset": repr(invocation.clock_offset),
                 "Lambda-Runtime-Trace-Id": f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Sampled=0",
             },
         )
@@ -808,9 +836,3 @@ def _error_message(payload: bytes) -> str:
     with suppress(ValueError, AttributeError):
         return str(json.loads(payload).get("errorMessage", ""))
     return ""
-
-
-def _runtime_client_folder() -> list[str]:
-    """The folder of the stand-in for awslambdaric's native module, where that is not installed."""
-    native = importlib.util.find_spec("runtime_client")
-    return [] if native else [str(Path(__file__).with_name("runtime_client"))]

@@ -133,6 +133,7 @@ class Sandbox:
         if botocore_stubber.enabled:
             raise RuntimeError("another sandbox (or moto) runs in this process already")
         _spare_the_collector()
+        clock.reset()
         clock.set_scale(self._time_scale)
         consistency.begin(None)
         self._moto = mock_aws(config={"stepfunctions": {"execute_state_machine": True}})
@@ -173,11 +174,24 @@ class Sandbox:
         self._stacks.clear()
         self._exports.clear()
         self._stack_sets = self._new_stack_sets()
+        clock.reset()
 
     def _stop_executions(self) -> None:
         for execution in state_machines.running():
             region, account = execution.split(":")[3:5]
             self.client("stepfunctions", account, region).stop_execution(executionArn=execution)
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock ahead, between two invocations; what is due by then has begun when this returns.
+
+        All of this process and the functions see the later time; other processes, such as the AWS CLI and kubectl, do
+        not. What was due at several moments in between comes at once, at the new time. Raises ValueError where the
+        clock would not go ahead, TimeoutError where functions run without a break.
+        """
+        with functions.at_rest():
+            clock.advance(seconds)
+        delivery.catch_up()
+        controllers.wake()
 
     # --- clients ----------------------------------------------------------------------------------------------
 

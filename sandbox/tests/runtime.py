@@ -135,6 +135,7 @@ def running_runtime() -> Iterator[Runtime]:
         front_door.stop()
         moto.stop()
         clock.set_scale(1.0)
+        clock.reset()
 
 
 def eventually(look: Any, seconds: float = 10.0) -> Any:

@@ -13,9 +13,9 @@ import time
 from podshare_sandbox import functions
 from podshare_sandbox.delivery import background, events, patterns, schedules, streams
 from podshare_sandbox.delivery.events import listen, put_event
-from podshare_sandbox.delivery.schedules import fire_schedule
+from podshare_sandbox.delivery.schedules import catch_up, fire_schedule
 
-__all__ = ["close", "fire_schedule", "in_flight", "install", "listen", "put_event", "settle"]
+__all__ = ["catch_up", "close", "fire_schedule", "in_flight", "install", "listen", "put_event", "settle"]
 
 _LOOK_PAUSE = 0.02  # real seconds between two looks
 _QUIET_LOOKS = 3

@@ -64,7 +64,7 @@ def run(what: str, work: Callable[[], None]) -> None:
 
 def pause(seconds: float) -> None:
     """Wait ``seconds`` at the sandbox's scale. Raises Closed when the sandbox ends meanwhile."""
-    if _local.shift.closed.wait(clock.scaled(seconds)):
+    if clock.wait(_local.shift.closed, clock.scaled(seconds)):
         raise Closed
 
 

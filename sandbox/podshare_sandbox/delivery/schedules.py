@@ -1,14 +1,16 @@
 """Schedules: EventBridge Scheduler's, and rules with a ``ScheduleExpression``.
 
-Those of one moment, ``at(...)``, fire at that moment, in real time; all others when they are told to. Source: the
-EventBridge Scheduler User Guide, "Schedule types" and "Deletion after schedule completion"; the grammar of expressions
-is that of "Cron expressions reference" and "Rate expressions" in the EventBridge User Guide.
+Those of one moment, ``at(...)``, fire at that moment by the sandbox's clock; all others when they are told to. Source:
+the EventBridge Scheduler User Guide, "Schedule types" and "Deletion after schedule completion"; the grammar of
+expressions is that of "Cron expressions reference" and "Rate expressions" in the EventBridge User Guide.
 """
 
 import json
 import re
 import threading
 import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -42,7 +44,18 @@ _CRON_FIELDS: tuple[tuple[int, int, dict[str, int], str], ...] = (
 )
 _DAY_OF_MONTH, _DAY_OF_WEEK = 2, 4
 
-_timers: dict[str, threading.Timer] = {}  # by the schedule's ARN
+
+@dataclass(frozen=True)
+class _Coming:
+    """A schedule's one moment, and what then happens: by ``timer``, or at once where the clock was moved past it."""
+
+    moment: datetime
+    fire: Callable[[], None]
+    timer: threading.Timer
+
+
+_coming: dict[str, _Coming] = {}  # by the schedule's ARN
+_lock = threading.Lock()
 
 
 def install() -> None:
@@ -54,8 +67,15 @@ def install() -> None:
 
 def forget() -> None:
     """Let no schedule fire any more."""
-    while _timers:
-        _timers.popitem()[1].cancel()
+    while _coming:
+        _coming.popitem()[1].timer.cancel()
+
+
+def catch_up() -> None:
+    """After the clock was moved: fire what is due by now, and await the rest for as much less."""
+    for arn, coming in list(_coming.items()):
+        coming.timer.cancel()
+        _at(arn, coming.moment, coming.fire)
 
 
 def is_rule_expression(expression: str) -> bool:
@@ -135,8 +155,8 @@ def _awaited(original: Any) -> Any:
 
 
 def _await(backend: EventBridgeSchedulerBackend, schedule: Schedule) -> None:
-    if former := _timers.pop(schedule.arn, None):
-        former.cancel()
+    if former := _coming.pop(schedule.arn, None):
+        former.timer.cancel()
     found = _ONE_MOMENT.fullmatch(schedule.schedule_expression)
     if not found:
         return
@@ -151,9 +171,28 @@ def _await(backend: EventBridgeSchedulerBackend, schedule: Schedule) -> None:
         if schedule.action_after_completion == "DELETE":
             backend.delete_schedule(schedule.group_name, schedule.name)
 
-    _timers[schedule.arn] = timer = threading.Timer(max(0.0, (moment - clock.now()).total_seconds()), fire)
-    timer.daemon = True
-    timer.start()
+    _at(schedule.arn, moment, fire)
+
+
+def _at(arn: str, moment: datetime, fire: Callable[[], None]) -> None:
+    """Await the moment; whichever of its timer and an advance comes first takes it out, and fires."""
+
+    def come() -> None:
+        with _lock:
+            if _coming.get(arn) is not coming:
+                return
+            del _coming[arn]
+        fire()
+
+    left = (moment - clock.now()).total_seconds()
+    coming = _Coming(moment, fire, threading.Timer(left, come))
+    coming.timer.daemon = True
+    with _lock:
+        _coming[arn] = coming
+    if left > 0:
+        coming.timer.start()
+    else:
+        come()
 
 
 def fire_schedule(name: str) -> None:

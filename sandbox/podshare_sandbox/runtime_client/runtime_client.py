@@ -1,12 +1,15 @@
 """The four calls of awslambdaric's native ``runtime_client`` module, in Python.
 
-awslambdaric has no wheel with the native module for every platform (none for macOS). There this directory goes on
-the Python path of a Lambda's process; awslambdaric then imports this file in the native module's place.
+This directory goes on the Python path of a Lambda's process, before what is installed, so that awslambdaric imports
+this file in the native module's place. The native module exists for Linux alone, and hands on no header of the
+sandbox's own: with each event comes by how many seconds the sandbox's clock is ahead, and this process follows it.
 """
 
 import http.client
 import json
 import os
+import time
+from datetime import timedelta
 from typing import Any
 
 _PREFIX = "/2018-06-01/runtime/invocation/"
@@ -29,7 +32,29 @@ class _RuntimeApi:
         return content, response.headers
 
 
+class _Clock:
+    """This process's clock, real until the sandbox's is ahead."""
+
+    def __init__(self) -> None:
+        self._offset = 0.0
+        self._traveller: Any = None
+
+    def follow(self, offset: float) -> None:
+        """Be ``offset`` seconds ahead of real time from now on."""
+        if offset == self._offset:
+            return
+        if self._traveller is None:
+            import time_machine  # noqa: PLC0415  # few need it
+
+            self._traveller = time_machine.travel(timedelta(seconds=offset)).start()
+            time.time()  # its time passes from the first look on
+        else:
+            self._traveller.shift(timedelta(seconds=offset - self._offset))
+        self._offset = offset
+
+
 _api: _RuntimeApi
+_clock = _Clock()
 
 
 def initialize_client(user_agent: str) -> None:
@@ -42,6 +67,7 @@ def next() -> tuple[bytes, dict[str, Any]]:  # noqa: A001  # the native module's
     """Wait for the next event; returns it with the headers that describe the invocation."""
     content, headers = _api.call("GET", "next")
     described: dict[str, Any] = {name.title(): value for name, value in headers.items()}
+    _clock.follow(float(described.pop("Sandbox-Clock-Offset")))
     described["Lambda-Runtime-Deadline-Ms"] = int(described["Lambda-Runtime-Deadline-Ms"])
     return content, described
 

@@ -208,7 +208,7 @@ class _Pod:
             return NOT_FOUND
 
         def pause(seconds: float | None) -> None:
-            if streams.gone.wait(seconds):
+            if clock.wait(streams.gone, seconds):
                 raise commands.Killed
 
         where = self._where(container, streams.write, pause, other)
@@ -246,7 +246,7 @@ class _Pod:
             return None
 
     def _pause(self, seconds: float | None) -> None:
-        if self._stopped.wait(seconds):
+        if clock.wait(self._stopped, seconds):
             raise commands.Killed
 
     def _tell(self, phase: str | None = None) -> None:

@@ -8,7 +8,7 @@ work, or a time has come, in one thread that ends when nothing is left to wait f
 from podshare_sandbox.services import kubernetes
 from podshare_sandbox.services.kubernetes.controllers import manager
 
-__all__ = ["busy", "close", "install"]
+__all__ = ["busy", "close", "install", "wake"]
 
 
 def install() -> None:
@@ -19,6 +19,12 @@ def install() -> None:
 def busy() -> list[str]:
     """The clusters whose controllers have not yet done what can be done now, in words."""
     return [f"controllers of {each.cluster_name}" for each in manager.managers() if each.is_busy]
+
+
+def wake() -> None:
+    """Look at every cluster again, as after the clock was moved."""
+    for each in manager.managers():
+        each.wake()
 
 
 def close() -> None:

@@ -1,7 +1,6 @@
 """What a controller does to the cluster, in its own name: admission sees it as on a real cluster."""
 
 import math
-import time
 from collections.abc import Hashable
 from typing import Any
 
@@ -84,7 +83,7 @@ class Timers:
     def passed(self, key: Hashable, seconds: float) -> bool:
         """Whether ``seconds`` have passed since ``key`` was first asked for; else its time is waited for."""
         self._asked.add(key)
-        left = self._since.setdefault(key, time.monotonic()) + clock.scaled(seconds) - time.monotonic()
+        left = self._since.setdefault(key, clock.monotonic()) + clock.scaled(seconds) - clock.monotonic()
         if left > 0:
             self._wait = min(self._wait, left)
         return left <= 0
