@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -76,6 +77,17 @@ class World:
         self.sandbox = sandbox
         self.outputs: dict[str, str] = {}
         self._ended: dict[tuple[Any, ...], Item] = {}
+
+    # ---- time ----
+
+    def advance(self, by: timedelta) -> None:
+        """Let time pass for podshare, AWS and this process, and wait until all that follows is done."""
+        self.sandbox.advance(by.total_seconds())
+        self.sandbox.settle(240)
+
+    def advance_to(self, moment: datetime) -> None:
+        """Let time pass until a second after ``moment``; all that follows is done then."""
+        self.advance(max(timedelta(), moment - datetime.now(UTC)) + timedelta(seconds=1))
 
     # ---- admins ----
 
