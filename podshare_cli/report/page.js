@@ -46,7 +46,7 @@ function table(caption, columns, rows) {
     fill([...rows].sort((one, other) => (key(one) < key(other) ? -down : key(one) > key(other) ? down : 0)));
   }));
   fill(rows);
-  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${caption}: table` },
     element("table", {}, element("caption", { class: "soft" }, rows.length === 1 ? "1 row" : `${rows.length} rows`), element("thead", {}, element("tr", {}, ...heads)), body));
 }
 

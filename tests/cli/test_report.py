@@ -1,11 +1,14 @@
 """The page that shows who can reach what: whole in one file, in a real browser, for two teams and for a thousand."""
 
+import html
 import http.client
+import json
 import re
 import shutil
 import subprocess
 import threading
 from http.server import ThreadingHTTPServer
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +56,11 @@ def facts(teams: int, **more: Any) -> dict[str, Any]:
     }
 
 
-def opened(text: str, folder: Path, fragment: str = "") -> tuple[str, str]:
+def opened(text: str, folder: Path, fragment: str = "", *more: str) -> tuple[str, str]:
     """The page as a browser has it once its script has run, and what the browser logged."""
     file = folder / "report.html"
     file.write_text(text, encoding="utf-8")
-    words = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"]
+    words = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom", *more]
     command = [str(CHROMIUM), *words, f"--user-data-dir={folder / 'profile'}", f"file://{file}{fragment}"]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  # the browser
     return ended.stdout, "\n".join(line for line in ended.stderr.splitlines() if "CONSOLE" in line)
@@ -96,6 +99,33 @@ def test_unexpected_access_is_first_with_what_closes_it(tmp_path: Path) -> None:
     assert 'class="some"' in dom
     assert "aws close it" in dom
     assert dom.index('id="unexpected"') < dom.index('id="picture"')
+
+
+def with_axe(text: str) -> str:
+    """The page with axe-core, which its own policy would not let run, and at the end what that found alone."""
+    axe = (files("axe_core_python") / "axe.min.js").read_text("utf-8")
+    show = """axe.run().then(({violations, passes}) => {
+        document.body.innerHTML = '<pre id="found"></pre>';
+        document.getElementById('found').textContent = JSON.stringify({violations, passes: passes.length});
+    })"""
+    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
+    return text.replace("</body>", f"<script>{axe.replace('</script>', '')}</script><script>{show}</script></body>")
+
+
+@in_a_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [500, 1400])
+def test_axe_finds_nothing(scheme: str, width: int, tmp_path: Path) -> None:
+    """No rule of axe-core is broken, in the light and in the dark, on a phone's width and on a screen's."""
+    door = {"team": "team-0", "who": "arn:aws:iam::9:root", "may": ["read"], "where": "arn", "what": "*"}
+    text = page(facts(6, unexpected=[{**door, "closed_by": "aws close it"}], unread=["team-1: no answer"]))
+    flags = ["--virtual-time-budget=60000", f"--window-size={width},900", *["--force-dark-mode"] * (scheme == "dark")]
+    dom, _ = opened(with_axe(text), tmp_path, "", *flags)
+    shown = re.search(r'<pre id="found">(.*?)</pre>', dom, re.DOTALL)
+    assert shown, "axe-core has not ended"
+    found = json.loads(html.unescape(shown[1]))
+    assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found["violations"]] == []
+    assert found["passes"] > 30
 
 
 @in_a_browser
