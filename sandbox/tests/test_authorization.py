@@ -15,7 +15,7 @@ from podshare_sandbox.authorization import policy as policies
 from podshare_sandbox.authorization.call import Call
 from podshare_sandbox.authorization.policy import Authority, PrincipalNames, Request, Verdict
 from podshare_sandbox.cloudformation import Stack
-from podshare_sandbox.services import access_points, buckets, eks, iam, sts
+from podshare_sandbox.services import access_points, buckets, eks, iam, kms, sts
 from sandbox.tests.iam_accounts import (
     DATA,
     HUB,
@@ -1417,12 +1417,13 @@ def test_a_queue_admits_another_account() -> None:
 @pytest.mark.usefixtures("accounts")
 def test_a_key_policy_decides_within_its_own_account() -> None:
     """KMS: without leave from the key's policy not even the account's administrators get in."""
-    kms = client("kms")
-    key = kms.create_key(
+    administrator = client("kms")
+    key = administrator.create_key(
         Policy=policy({**allow("kms:*"), "Principal": {"AWS": f"arn:aws:iam::{SCIENTIST}:root"}}),
         BypassPolicyLockoutSafetyCheck=True,
-    )
-    refused(kms.describe_key, "AccessDeniedException", KeyId=key["KeyMetadata"]["KeyId"])
+    )["KeyMetadata"]["KeyId"]
+    assert kms.find(HUB, REGION, key)
+    refused(administrator.describe_key, "AccessDeniedException", KeyId=key)
 
 
 # --- AWS services as callers -------------------------------------------------------------------------------------
