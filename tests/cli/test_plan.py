@@ -169,7 +169,8 @@ def test_a_saved_plan_keeps_what_was_read_from_the_registry(
     out = tmp_path / "plan.json"
     folder = records({"count: 4": "count: 6"})
     ended = podshare("plan", "-f", folder, "--out", str(out))
-    assert (ended.code, ended.err) == (0, f"The plan is in {out}.\n")
+    assert ended.code == 0
+    assert ended.err.endswith(f"The plan is in {out}.\n")  # after progress, where it took long
     plan = RecordPlan.read_from(out)
     (changed,) = plan.changes
     assert (changed.record_id, changed.effect) == ("team#vision", Effect.CHANGE)
