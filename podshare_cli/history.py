@@ -21,7 +21,7 @@ def show(
     options: Options,
     run: Annotated[str, typer.Argument(metavar="RUN", help="The run's name or its execution's ARN.")],
 ) -> None:
-    """Show what started a run, its plan, each change from and to, how it ended, how long it took, and the evidence.
+    """Show what started a run, its plan, each change from and to and how long it took, how it ended, and the evidence.
 
     The evidence is the execution's ARN, the object of the history with its version and digest, and the digest of the
     access report. `podshare team history` and `podshare access changes` show the names of runs. A run that found

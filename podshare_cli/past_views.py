@@ -132,7 +132,8 @@ def _change_text(change: Mapping[str, Any]) -> str:
     sign = "[green]✓[/]" if change["status"] == "done" else f"[bold red]{escape(change['status'])}[/]"
     detail = f": {escape(change['detail'])}" if change["detail"] else ""
     did = f"{words.action(change['action'])} {escape(words.resource(change))}"
-    return f"  {sign} {did} [dim]{escape(change['why'])}[/]{detail}"
+    took = "" if change.get("seconds") is None else f" [dim]{change['seconds']} s[/]"
+    return f"  {sign} {did} [dim]{escape(change['why'])}[/]{took}{detail}"
 
 
 def _table(*columns: str) -> Table:

@@ -111,10 +111,12 @@ def test_what_a_run_did(call_as_auditor: Call, world: World, story: dict[str, st
     (shown,) = call_as_auditor("history", "show", run["run"], "--json").data
     assert (shown["cause"]["caller"], shown["cause"]["reason"]) == (BEN, "language helps")
     assert shown["plan"]["planned"] == len(shown["changes"]) > 0
+    took = [change["seconds"] for change in shown["changes"]]
+    assert 0 <= min(took) <= max(took) < 600
     head = world.sandbox.client("s3").head_object(Bucket=HISTORY, Key=shown["object"]["key"])
     assert shown["object"]["version"] == head["VersionId"]
     text = call_as_auditor("history", "show", run["execution"]).out
-    for part in (shown["object"]["sha256"], run["execution"], "language helps"):
+    for part in (shown["object"]["sha256"], run["execution"], "language helps", f"{took[0]} s"):
         assert part in text
     leaving = next(one for one in runs(world) if one["proven_at"] == story["after"])
     differs = [each for change in leaving["changes"] for each in change["differs"]]
@@ -273,7 +275,7 @@ def duck_type(hive: str) -> str:
     if hive.startswith("struct<"):
         fields = [f'"{name}" {duck_type(kind)}' for name, kind in parts_of(hive)]
         return f"STRUCT({', '.join(fields)})"
-    return {"string": "VARCHAR", "int": "INTEGER", "boolean": "BOOLEAN"}[hive]
+    return {"string": "VARCHAR", "int": "INTEGER", "double": "DOUBLE", "boolean": "BOOLEAN"}[hive]
 
 
 @pytest.fixture(scope="module")

@@ -144,7 +144,8 @@ def _change(result: Mapping[str, Any]) -> Document:
         {"field": str(each.get("field")), "before": str(each.get("from")), "after": str(each.get("to"))}
         for each in result.get("differs", ())
     ]
-    return {**texts, "status": str(result["status"]), "detail": str(result.get("detail") or ""), "differs": differs}
+    outcome = {"status": str(result["status"]), "detail": str(result.get("detail") or "")}
+    return {**texts, **outcome, "differs": differs, "seconds": result.get("seconds")}
 
 
 def access_rows(report: Mapping[str, Any]) -> list[Document]:

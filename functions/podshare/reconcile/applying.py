@@ -215,14 +215,18 @@ def _end_alone(change: Report, hold: Hold, marks: _Marks) -> Report:
 
 
 def _attempt(settings: Settings, execution_role: str, hold: Hold, change: Report, marks: _Marks) -> Report:
-    """The change with what became of it: a final status, or ``again`` with when, how often, and why."""
+    """The change with what became of it: a final status, or ``again`` with when, how often, and why.
+
+    ``seconds`` count from the first attempt, pauses included.
+    """
     step = Step(hold, Action(change["action"]), Key.parse(change["key"]))
 
     def converge() -> tuple[str, str]:
         ask_guard()
         return _converge(settings, execution_role, step, marks)
 
-    return _reported(change, hold, converge)
+    began = float(change.get("began") or time.time())
+    return {**_reported(change, hold, converge), "began": began, "seconds": round(time.time() - began, 1)}
 
 
 def _reported(change: Report, hold: Hold, act: Callable[[], tuple[str, str]]) -> Report:
@@ -271,7 +275,7 @@ def _failed(change: Report, detail: str) -> Report:
     return {**change, "status": "failed", "detail": detail[:_LONGEST_DETAIL]}
 
 
-_KEPT = ("action", "kind", "account", "name", "key", "lane", "status", "detail")
+_KEPT = ("action", "kind", "account", "name", "key", "lane", "status", "detail", "seconds")
 
 
 def _result(change: Report) -> Report:
