@@ -40,6 +40,7 @@ from podshare_sandbox import (
     organization,
     service_clients,
     state_machines,
+    throttling,
     traffic,
     trail,
 )
@@ -68,13 +69,15 @@ from podshare_sandbox.services import (
     sts,
 )
 from podshare_sandbox.services.kubernetes import controllers
+from podshare_sandbox.throttling import Rate
 from podshare_sandbox.traffic import Asked
 
 # what no module of the sandbox does, beside the properties of templates that have no effect
 _LIMITS = (
     "Trails of CloudTrail, X-Ray and CloudWatch metrics of AWS services: not recorded",
     "KMS, DynamoDB and S3 encryption at rest: configured, not performed",
-    "Throttling and service quotas other than those of IAM, EKS, S3 access points and Lambda's concurrency",
+    "Service quotas other than those of IAM, EKS, S3 access points and Lambda's concurrency",
+    "Throttling by rate: off without rates; never of Step Functions' transitions and of its calls to other services",
 )
 
 # services whose operations only read and change moto's state: not Lambda, Step Functions and SQS, whose operations
@@ -91,7 +94,8 @@ class Sandbox:
     door listens on loopback (0: a free port). With a ``lag_seed`` changes become known as late as AWS's do, each by
     a delay that the seed draws, see :mod:`podshare_sandbox.consistency`; without, at once. Lambda code that is uploaded
     runs with ``run_uploaded_code`` alone. ``latencies`` are seconds by operation, at the same scale, after which
-    clients over the network get their answers, see :mod:`podshare_sandbox.traffic`.
+    clients over the network get their answers, see :mod:`podshare_sandbox.traffic`; ``rates`` are those beyond
+    which they are throttled, see :mod:`podshare_sandbox.throttling`.
     """
 
     def __init__(
@@ -102,8 +106,10 @@ class Sandbox:
         *,
         run_uploaded_code: bool = False,
         latencies: Mapping[str, float] | None = None,
+        rates: Mapping[str, Rate] | None = None,
     ) -> None:
         self._latencies = traffic.checked(latencies or {})
+        self._rates = throttling.checked(rates or {})
         self._time_scale = time_scale
         self._lag_seed = lag_seed
         self._port = port
@@ -143,7 +149,7 @@ class Sandbox:
             _install(self._front_door, run_uploaded_code=self._run_uploaded_code)
             organization.seed(self._admin_client)
             consistency.begin(self._lag_seed)
-            traffic.begin(self._latencies)
+            traffic.begin(self._latencies, self._rates)
             delivery.listen("aws.organizations", self._stack_sets.organization_changed)
             cloudformation.serve(self.stack, lambda: list(self._stacks.values()), self._stack_sets)
             authorization.clear_decisions()
@@ -358,10 +364,12 @@ class Sandbox:
         """The log of IAM decisions since the start."""
         return authorization.decisions()
 
-    def set_pace(self, latencies: Mapping[str, float], time_scale: float) -> None:
-        """Answer with other latencies, and at another scale, from now on; what was asked so far is forgotten."""
-        traffic.begin(traffic.checked(latencies))
+    def set_pace(
+        self, latencies: Mapping[str, float], time_scale: float, rates: Mapping[str, Rate] | None = None
+    ) -> None:
+        """Answer with other latencies, scale and rates from now on; what was asked so far is forgotten."""
         clock.set_scale(time_scale)
+        traffic.begin(traffic.checked(latencies), throttling.checked(rates or {}))
 
     @property
     def requests(self) -> list[Asked]:

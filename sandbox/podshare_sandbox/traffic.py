@@ -2,7 +2,8 @@
 
 Each request that comes through the front door is counted by what it asks for, and so are the invocations of functions
 and the states that executions enter. With latencies (``begin``) an answer is given no sooner than AWS would give it:
-what the sandbox needs for it is part of that time. Latencies are declared seconds, at the sandbox's scale.
+what the sandbox needs for it is part of that time. Latencies are declared seconds, at the sandbox's scale. With rates
+a request too many is refused, see :mod:`podshare_sandbox.throttling`.
 
 Names are ``<service>:<operation>`` as botocore spells them (``iam:CreateRole``), ``kubernetes:<method> <resource>`` for
 a cluster's API, ``lambda:Invoke`` for what an invocation takes beside the function's own work, ``states:EnterState``.
@@ -15,7 +16,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from podshare_sandbox import clock
+from podshare_sandbox import clock, throttling
+from podshare_sandbox.throttling import Rate
 
 INVOKE, ENTER_STATE = "lambda:Invoke", "states:EnterState"
 UNNAMED = "unknown:unknown"
@@ -27,11 +29,16 @@ _thread = threading.local()
 
 @dataclass(frozen=True)
 class Asked:
-    """One request: what was asked for, by whom (a role, a user, a Kubernetes user), and when (``time.monotonic``)."""
+    """One request: what was asked for, by whom (a role, a user, a Kubernetes user), and when (``time.monotonic``).
+
+    ``attempt`` counts from 1, as the SDK says; ``throttled`` tells that the rates refused it.
+    """
 
     name: str
     principal: str
     at: float
+    attempt: int = 1
+    throttled: bool = False
 
 
 _log: deque[Asked] = deque(maxlen=_LIMIT)
@@ -45,10 +52,14 @@ def checked(latencies: Mapping[str, float]) -> dict[str, float]:
     return dict(latencies)
 
 
-def begin(latencies: Mapping[str, float]) -> None:
-    """Forget what was asked, and answer from now on with these latencies: seconds by name, ``<service>:*`` or ``*``."""
+def begin(latencies: Mapping[str, float], rates: Mapping[str, Rate] | None = None) -> None:
+    """Forget what was asked, and answer from now on with these latencies: seconds by name, ``<service>:*`` or ``*``.
+
+    ``rates`` are those at which requests are taken; without, all are.
+    """
     _latencies.clear()
     _latencies.update(latencies)
+    throttling.begin(rates or {})
     _log.clear()
 
 
@@ -68,8 +79,22 @@ def named(name: str, principal: str) -> None:
 
     What a service asks of another one meanwhile, in this process, is no request of the client.
     """
-    if getattr(_thread, "asked", None) == "":
+    if _is_unnamed():
         _thread.asked, _thread.principal = name, principal
+
+
+def admitted(name: str, principal: str, account: str, region: str, attempt: int) -> bool:
+    """As ``named``, of an AWS service; whether its rates take the request. What no client has asked is taken."""
+    if not _is_unnamed():
+        return True
+    named(name, principal)
+    _thread.attempt, _thread.throttled = attempt, not throttling.take(name, account, region)
+    return not _thread.throttled
+
+
+def _is_unnamed() -> bool:
+    """Whether this thread answers a request of which nobody has said yet what it asks for."""
+    return getattr(_thread, "asked", None) == ""
 
 
 @contextmanager
@@ -77,12 +102,13 @@ def answering() -> Iterator[None]:
     """Count the request that is answered within this block, which lasts as long as its latency."""
     began = time.monotonic()
     _thread.asked = _thread.principal = ""
+    _thread.attempt, _thread.throttled = 1, False
     try:
         yield
     finally:
         name, principal = _thread.asked or UNNAMED, _thread.principal
         _thread.asked = None
-        _log.append(Asked(name, principal, began))
+        _log.append(Asked(name, principal, began, _thread.attempt, _thread.throttled))
         _wait_until(began + clock.scaled(latency(name)))
 
 

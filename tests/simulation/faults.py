@@ -23,6 +23,7 @@ from podshare_sandbox.authorization import Decision
 from podshare_sandbox.authorization.authorize import decisions  # type: ignore[attr-defined]  # the package has another
 from podshare_sandbox.delivery import background, events, streams
 from podshare_sandbox.front_door import FrontDoor, Request, Response
+from podshare_sandbox.throttling import REFUSALS
 
 PLAIN = ("throttled", "denied", "failed", "unavailable", "lost_before", "lost_after", "killed_before", "killed_after")
 """What AWS, the network and Lambda do: refused by throttling, by IAM, by two service errors; no reply and no effect;
@@ -313,7 +314,7 @@ def _item(request: Request) -> str:
 
 # ---- in each service's words -----------------------------------------------------------------------------------
 
-_THROTTLED = {"s3": (503, "SlowDown"), "iam": (400, "Throttling"), "sts": (400, "Throttling")}
+_NAMES = {"api": "sagemaker", "states": "stepfunctions"}  # botocore's, where hosts begin with another
 _XML = ("iam", "sts", "s3")
 
 
@@ -325,8 +326,9 @@ def _refusal(kind: str, request: Request) -> Response:
         body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "message": kind}
         return Response(status, {"Content-Type": "application/json"}, json.dumps(body).encode())
     xml = service in _XML
+    throttled = REFUSALS.get(_NAMES.get(service, service), REFUSALS["dynamodb"])
     status, code = {
-        "throttled": _THROTTLED.get(service, (400, "ThrottlingException")),
+        "throttled": (throttled.status, throttled.code),
         "denied": (403, "AccessDenied") if xml else (400, "AccessDeniedException"),
         "failed": (500, "InternalError" if service == "s3" else "ServiceFailure" if xml else "InternalFailure"),
         "unavailable": (503, "ServiceUnavailable"),

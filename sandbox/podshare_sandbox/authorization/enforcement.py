@@ -1,6 +1,7 @@
 """The hooks into moto: no request reaches a service before it is authenticated and authorized."""
 
 import copy
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlparse
@@ -19,7 +20,7 @@ from moto.s3.exceptions import S3ClientError
 from moto.s3.responses import S3Response
 from werkzeug.exceptions import NotFound
 
-from podshare_sandbox import request_validation, traffic
+from podshare_sandbox import request_validation, throttling, traffic
 from podshare_sandbox.authorization import (
     actions,
     authorize,
@@ -54,7 +55,9 @@ _REFUSALS = [
     *("InvalidClientTokenId", "UnrecognizedClientException", "ExpiredToken", "ExpiredTokenException"),
     *("MissingAuthenticationToken", "MissingAuthenticationTokenException"),
     *("SignatureDoesNotMatch", "InvalidSignatureException"),
+    *sorted({refusal.code for refusal in throttling.REFUSALS.values()}),
 ]
+_ATTEMPT = re.compile(r"attempt=(\d+)")
 
 _enforced = False
 _hooked = False
@@ -125,7 +128,8 @@ def _authorize_call(response: BaseResponse) -> None:
         if incomplete := request_validation.incomplete_operation(response):
             raise _error(incomplete.code, str(incomplete), _BAD_REQUEST)
         return  # no operation of the service: moto answers 404
-    traffic.named(f"{service}:{operation}", caller.identity_arn)
+    if not _is_admitted(response, f"{service}:{operation}", caller):
+        raise words.throttled()
     origin = global_keys.of_client(response.headers.get("User-Agent", ""))
     call = Call(service, operation, _parameters(response, operation), response.region, caller, origin)
     try:
@@ -167,6 +171,14 @@ def _authenticate(response: BaseResponse, words: "_Errors") -> Principal:
     return principal
 
 
+def _is_admitted(response: BaseResponse, name: str, caller: Principal) -> bool:
+    """Whether the rates let a request in; SDKs say which attempt it is (AWS SDKs Reference, "Retry behavior")."""
+    attempt = _ATTEMPT.search(response.headers.get("amz-sdk-request", ""))
+    return traffic.admitted(
+        name, caller.identity_arn, caller.account, response.region, int(attempt[1]) if attempt else 1
+    )
+
+
 def _is_signed(response: BaseResponse) -> bool:
     return "Authorization" in response.headers or "X-Amz-Credential" in response.querystring
 
@@ -188,6 +200,7 @@ class _Errors:
         model = get_service_model(service)
         protocol = model.metadata.get("protocol", "")
         self._own_code = _OWN_CODES.get(service)
+        self._service = service
         self._is_xml = protocol in ("query", "ec2", "rest-xml")
         # services that spoke the query protocol before kept its codes
         self._keeps_query_codes = "awsQueryCompatible" in model.metadata or service == "cloudwatch"
@@ -213,6 +226,11 @@ class _Errors:
         """The session is over."""
         code = "ExpiredToken" if self._is_xml or self._keeps_query_codes else "ExpiredTokenException"
         return _error(code, "The security token included in the request is expired", self._status)
+
+    def throttled(self) -> ServiceException:
+        """The account has asked too often."""
+        refusal = throttling.REFUSALS[self._service]
+        return _error(refusal.code, refusal.message, refusal.status)
 
     def unsigned(self) -> ServiceException:
         """Nobody signed the request."""
@@ -259,7 +277,9 @@ def _hook_s3() -> None:
 def _authorize_s3(response: S3Response, bucket: str, key: str) -> None:
     caller = _authenticate_s3(response)
     request = _data_request(response, bucket, key)
-    traffic.named(f"s3:{request.operation}", caller.identity_arn)
+    if not _is_admitted(response, f"s3:{request.operation}", caller):
+        refusal = throttling.REFUSALS["s3"]
+        raise _s3_error(refusal.code, refusal.message, refusal.status)
     try:
         request_validation.valid_parameters(response, get_service_model("s3").operation_model(request.operation))
     except request_validation.InvalidRequestError as invalid:
