@@ -1,22 +1,40 @@
 """What the inventory names is podshare's, whatever has become of its tags and labels; what somebody else made is not."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from podshare.kinds.base import Key, Kind
+from podshare.kinds.table import KINDS
 from podshare_sandbox.organization import FILE_SYSTEM
 from podshare_sandbox.services import kubernetes
 from tests.scenarios.marks import OBJECTS, TAGGED, Change, Tags, relabel, retag, tags_of
-from tests.scenarios.world import EKS_ARN, HUB, LANGUAGE, VISION, Item, World, refused
+from tests.scenarios.world import EKS_ARN, HUB, LANGUAGE, ROOT, VISION, Item, World, refused
 
 TEAM, NAMESPACE = "vision", "hyperpod-ns-vision"
 GROUP = f"podshare:{TEAM}:operators"
 MEMBERS = [{"account": VISION}, {"account": LANGUAGE}]
 RULE = {"api_groups": [""], "resources": ["configmaps"], "verbs": ["get"]}
 RECORD: Item = {"members": MEMBERS, "kubernetes_groups": [GROUP], "rbac": [{"group": GROUP, "rules": [RULE]}]}
+WIDE: Item = {
+    "members": [{"account": VISION}],
+    "service_accounts": [{"name": "trainer", "datasets": [{"dataset": "drafts", "access": "read_write"}]}],
+    "file_systems": [{"file_system": FILE_SYSTEM, "dataset": "drafts", "access": "read_write"}],
+    "rbac": [{"group": GROUP, "rules": [{**RULE, "verbs": ["get", "create"]}]}],
+    "kubernetes_groups": [GROUP],
+}
+NARROW: Item = {
+    **WIDE,
+    "access": "view",
+    "service_accounts": [{"name": "trainer", "datasets": [{"dataset": "drafts", "access": "read"}]}],
+    "file_systems": [{"file_system": FILE_SYSTEM, "dataset": "drafts", "access": "read"}],
+    "rbac": RECORD["rbac"],
+}
+TAGGING = sorted({action for kind in TAGGED for action in KINDS[kind].WRITES if re.search(":(Add)?Tag", action)})
+CONTROL_POLICY = "SERVICE_CONTROL_POLICY"
 ENTRY = "arn:aws:iam::111111111111:role/podshare/"
 
 LOST: Change = lambda _: {}  # noqa: E731  # each is a word for what becomes of tags
@@ -33,15 +51,18 @@ def inventory(world: World) -> list[Key]:
     return [Key.parse(row["key"]["S"]) for row in rows]
 
 
+def all_tags(world: World) -> dict[str, Tags]:
+    return {str(key): tags_of(world, key)[0] for key in inventory(world) if key.kind in TAGGED}
+
+
 def marks_of(world: World) -> dict[str, Tags]:
-    tagged = {str(key): tags_of(world, key)[0] for key in inventory(world) if key.kind in TAGGED}
     api = kubernetes.api_of(EKS_ARN)
     objects = {str(key): key for key in inventory(world) if key.kind in OBJECTS}
     labels = {
         text: (api.get(OBJECTS[key.kind], *key.name.split("/")) or {})["metadata"]["labels"]
         for text, key in objects.items()
     }
-    return {**tagged, **labels}
+    return {**all_tags(world), **labels}
 
 
 @pytest.fixture
@@ -106,29 +127,52 @@ def test_what_has_lost_its_tags_is_narrowed_at_once(world: World) -> None:
 
     Amazon FSx authorizes by the association's tags (accounts/member.yaml), and keeps exporting until it is told.
     """
-    wide = {
-        "members": [{"account": VISION}],
-        "service_accounts": [{"name": "trainer", "datasets": [{"dataset": "drafts", "access": "read_write"}]}],
-        "file_systems": [{"file_system": FILE_SYSTEM, "dataset": "drafts", "access": "read_write"}],
-        "rbac": [{"group": GROUP, "rules": [{**RULE, "verbs": ["get", "create"]}]}],
-        "kubernetes_groups": [GROUP],
-    }
-    narrow = {
-        **wide,
-        "access": "view",
-        "service_accounts": [{"name": "trainer", "datasets": [{"dataset": "drafts", "access": "read"}]}],
-        "file_systems": [{"file_system": FILE_SYSTEM, "dataset": "drafts", "access": "read"}],
-        "rbac": RECORD["rbac"],
-    }
-    assert world.put_team(TEAM, **wide)["state"] == "READY", world.status(TEAM)
+    assert world.put_team(TEAM, **WIDE)["state"] == "READY", world.status(TEAM)
     for key in inventory(world):
         if key.kind in TAGGED:
             retag(world, key, LOST)
     before = len(world.denied())
-    assert world.put_team(TEAM, **narrow)["state"] == "READY", world.status(TEAM)
+    assert world.put_team(TEAM, **NARROW)["state"] == "READY", world.status(TEAM)
     assert world.denied()[before:] == []
     world.delete(f"team#{TEAM}")
     assert (world.status(TEAM)["state"], world.leftovers()) == ("DELETED", []), world.status(TEAM)["problems"]
+
+
+def test_what_cannot_be_tagged_for_a_while_stays_podshares(world: World) -> None:
+    """Of every kind: while it may not be tagged, the identity by which podshare knows it without tags is kept.
+
+    A parameter's is the date of its last change (Systems Manager API Reference, Parameter: LastModifiedDate).
+    """
+    assert world.put_team(TEAM, **NARROW)["state"] == "READY", world.status(TEAM)
+    tags = all_tags(world)
+    world.organizations.enable_policy_type(RootId=ROOT, PolicyType=CONTROL_POLICY)
+    for number, action in enumerate(TAGGING):
+        for key in inventory(world):
+            if key.kind in TAGGED:
+                retag(world, key, LOST)
+        owner = f"owner-{number}@example.com"
+        policy = _forbid(world, action)
+        try:
+            assert world.put_team(TEAM, **NARROW, owner=owner)["state"] != "READY", action
+        finally:
+            world.organizations.detach_policy(PolicyId=policy, TargetId=ROOT)
+        assert world.reconcile(TEAM)["state"] == "READY", (action, world.status(TEAM)["problems"])
+        given = {text: {**each, "podshare:owner": owner} for text, each in tags.items()}
+        assert all_tags(world) == given, action
+    world.delete(f"team#{TEAM}")
+    assert (world.status(TEAM)["state"], world.leftovers()) == ("DELETED", []), world.status(TEAM)["problems"]
+
+
+def _forbid(world: World, action: str) -> str:
+    """The service control policy by which no account but the management account does this."""
+    statement = {"Effect": "Deny", "Action": action, "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    made = world.organizations.create_policy(
+        Content=document, Description="", Name=action.replace(":", "-"), Type=CONTROL_POLICY
+    )
+    policy: str = made["Policy"]["PolicySummary"]["Id"]
+    world.organizations.attach_policy(PolicyId=policy, TargetId=ROOT)
+    return policy
 
 
 def test_an_object_without_labels_is_told_and_goes_with_them(world: World, team: dict[str, Tags]) -> None:  # noqa: ARG001  # as above

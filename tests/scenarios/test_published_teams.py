@@ -8,9 +8,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from podshare.kinds.base import Key, Kind
-from tests.scenarios.marks import retag, tags_of
-from tests.scenarios.world import DATA, HUB, LANGUAGE, REGION, ROOT, VISION, World
+from tests.scenarios.world import DATA, HUB, LANGUAGE, REGION, VISION, World
 
 NAME = "/podshare/teams/vision"
 READER = [{"name": "trainer", "datasets": [{"dataset": "imagenet", "access": "read"}]}]
@@ -156,35 +154,6 @@ def test_an_alias_that_an_earlier_version_did_not_keep_is_learned(vision: World)
     vision.sandbox.client("ssm", VISION).delete_parameter(Name=NAME)
     assert vision.reconcile("vision")["state"] == "READY"
     assert published(vision, VISION) == before
-
-
-def test_a_parameter_without_tags_stays_podshares_until_it_has_them_again(vision: World) -> None:
-    """Tags that cannot be given back leave the value as it was, by whose date podshare knows the parameter for its own.
-
-    Source: Systems Manager API Reference, PutParameter and Parameter.LastModifiedDate ("the parameter was last updated").
-    """
-    key = Key(Kind.SSM_PARAMETER, VISION, REGION, "", NAME)
-    record = vision.record("team#vision")
-    vision.organizations.enable_policy_type(RootId=ROOT, PolicyType="SERVICE_CONTROL_POLICY")
-    deny = {"Effect": "Deny", "Action": "ssm:AddTagsToResource", "Resource": "*"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
-    made = vision.organizations.create_policy(
-        Content=document, Description="", Name="no-tags", Type="SERVICE_CONTROL_POLICY"
-    )
-    policy = made["Policy"]["PolicySummary"]["Id"]
-    retag(vision, key, lambda _: {})
-    vision.organizations.attach_policy(PolicyId=policy, TargetId=VISION)
-    try:
-        vision.put({**record, "owner": "omar@example.com"})
-        assert "AddTagsToResource" in vision.status("vision")["summary"]
-    finally:
-        vision.organizations.detach_policy(PolicyId=policy, TargetId=VISION)
-    assert vision.reconcile("vision")["state"] == "READY"
-    after = published(vision, VISION)
-    assert after is not None
-    assert after["owner"] == "omar@example.com"
-    assert tags_of(vision, key)[0]["podshare:team"] == "vision"
-    vision.put(record)
 
 
 def test_who_leaves_the_team_has_no_parameter_any_more(vision: World) -> None:
