@@ -59,6 +59,7 @@ def running_cluster(*services: ModuleType) -> Iterator[dict[str, Any]]:
             service.install()
         add_administrators()
         yield make_cluster()
+    clock.reset()
 
 
 def make_role(name: str, account: str = HUB, path: str = "/", trust: dict[str, Any] | None = None) -> str:

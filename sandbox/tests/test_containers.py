@@ -32,7 +32,7 @@ def cluster() -> Iterator[None]:
     """A cluster with the agent and a service account; IAM decides every call."""
     with running_cluster(sts, eks, pod_identity, kubernetes, containers, authorization):
         client("eks").create_addon(clusterName=CLUSTER, addonName=pod_identity.AGENT_ADDON)
-        time.sleep(clock.scaled(eks.ADDON_SECONDS))
+        clock.advance(eks.ADDON_SECONDS)
         api = kubernetes.api_of(CLUSTER_ARN)
         api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         api.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT, "namespace": NAMESPACE}})

@@ -1,7 +1,6 @@
 """Events, schedules and stream records reach their targets in the background, as AWS authorises and retries them."""
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -416,9 +415,7 @@ def test_a_write_does_not_wait_for_its_readers(aws: Runtime) -> None:
     """PutItem returns before the function runs, which gets the record as Lambda shapes it."""
     stream = Stream(aws, "shape")
     stream.read()
-    started = time.monotonic()
     stream.write("a", colour="red")
-    assert time.monotonic() - started < 0.15  # no process starts so fast
     assert any("stream shape" in one or ":shape" in one for one in delivery.in_flight())
     stream.write("a", colour="blue")
     delivery.settle(20)

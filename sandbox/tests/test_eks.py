@@ -1,7 +1,6 @@
 """Clusters, access entries, access policies, add-ons and tags answer, and refuse, as EKS does."""
 
 import base64
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,6 +35,7 @@ def accounts() -> Iterator[None]:
         eks.install()
         add_administrators()
         yield
+    clock.reset()
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_the_authentication_mode_goes_one_way() -> None:
     client("eks").create_cluster(
         name="old", roleArn=f"arn:aws:iam::{HUB}:role/r", resourcesVpcConfig={"subnetIds": ["subnet-1"]}
     )
-    clock.set_scale(0.02)
+    clock.set_scale(1)
     change = {"authenticationMode": "API_AND_CONFIG_MAP"}
     update = client("eks").update_cluster_config(name="old", accessConfig=change)["update"]
     assert (update["type"], update["status"]) == ("AccessConfigUpdate", "InProgress")
@@ -123,7 +123,7 @@ def test_the_authentication_mode_goes_one_way() -> None:
         client("eks").update_cluster_config, name="old", accessConfig={"authenticationMode": "API"}
     )
     assert (code, status) == ("ResourceInUseException", 409)
-    time.sleep(clock.scaled(eks.UPDATE_SECONDS))
+    clock.advance(eks.UPDATE_SECONDS)
     assert client("eks").describe_update(name="old", updateId=update["id"])["update"]["status"] == "Successful"
     assert client("eks").list_access_entries(clusterName="old")["accessEntries"] == [f"arn:aws:iam::{HUB}:user/admin"]
     code, _, message = refused(
@@ -402,15 +402,15 @@ def test_disassociating_what_is_not_associated_is_not_found(entry: str) -> None:
 @pytest.mark.usefixtures("cluster")
 def test_an_addon_takes_its_time() -> None:
     """CREATING, then ACTIVE; DELETING, then not found."""
-    clock.set_scale(0.02)
+    clock.set_scale(1)
     name = {"clusterName": CLUSTER, "addonName": "eks-pod-identity-agent"}
     assert client("eks").create_addon(**name)["addon"]["status"] == "CREATING"
-    time.sleep(clock.scaled(eks.ADDON_SECONDS))
+    clock.advance(eks.ADDON_SECONDS)
     described = client("eks").describe_addon(**name)["addon"]
     assert (described["status"], described["health"]) == ("ACTIVE", {"issues": []})
     assert client("eks").delete_addon(**name)["addon"]["status"] == "DELETING"
     assert client("eks").describe_addon(**name)["addon"]["status"] == "DELETING"
-    time.sleep(clock.scaled(eks.ADDON_SECONDS))
+    clock.advance(eks.ADDON_SECONDS)
     code, status, message = refused(client("eks").describe_addon, **name)
     assert (code, status) == ("ResourceNotFoundException", 404)
     assert message == f"No addon: eks-pod-identity-agent found in cluster: {CLUSTER}"

@@ -50,7 +50,6 @@ def cluster() -> Iterator[None]:
         for name in (NAMESPACE, OTHER):
             system().apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         yield
-        clock.reset()
 
 
 def system() -> kubernetes.KubernetesApi:

@@ -1,7 +1,6 @@
 """Pod identity associations, and the credentials that pods get by them, are EKS's."""
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,7 +43,7 @@ def cluster() -> Iterator[None]:
     """A cluster with the agent, whose namespace has a service account and a pod; IAM decides every call."""
     with running_cluster(sts, eks, pod_identity, kubernetes, authorization):
         client("eks").create_addon(clusterName=CLUSTER, addonName=pod_identity.AGENT_ADDON)
-        time.sleep(clock.scaled(eks.ADDON_SECONDS))
+        clock.advance(eks.ADDON_SECONDS)
         api = kubernetes.api_of(CLUSTER_ARN)
         api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         metadata = {"name": ACCOUNT, "namespace": NAMESPACE}

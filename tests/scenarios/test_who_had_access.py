@@ -3,7 +3,6 @@
 import datetime
 import json
 import re
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from tests.scenarios.test_history import ADA, BEN, bucket_denied, objects, runs,
 from tests.scenarios.world import HISTORY, HUB, LANGUAGE, REGION, VISION, Item, World
 
 ENDS = "2031-01-01T00:00:00Z"
+A_MINUTE = datetime.timedelta(minutes=1)
 PAGE = Path(__file__).parents[2] / "docs" / "who-had-access.md"
 DRIFT = Path(__file__).parents[2] / "events" / "drift-iam.json"
 
@@ -44,7 +44,7 @@ def story(world: World) -> dict[str, str]:
         world.put(record)
         assert world.status("vision")["state"] == "READY"
         moments[name] = str(runs(world)[-1]["proven_at"])
-        time.sleep(1.1)  # proofs have whole seconds
+        world.advance(A_MINUTE)  # proofs have whole seconds
     return moments
 
 
@@ -127,7 +127,7 @@ def test_what_a_run_did(call_as_auditor: Call, world: World, story: dict[str, st
 
 def test_the_present_answers_where_it_is_newer(call_as_auditor: Call, world: World, story: dict[str, str]) -> None:
     """What no object has yet is read from the state table: the last proof, confirmed by runs without news."""
-    time.sleep(1.1)
+    world.advance(A_MINUTE)
     world.reconcile("vision")
     answer = call_as_auditor("access", "at", "now", "of", "vision", "--json").data
     proof = answer["answered_by"]["vision"]
@@ -207,11 +207,11 @@ def test_what_cloudtrail_reports_in_between_is_uncertain(
     call_as_auditor: Call, world: World, story: dict[str, str]
 ) -> None:
     """A call after a proof is named until the next proof: access may have been different since."""
-    time.sleep(1.1)
+    world.advance(A_MINUTE)
     called = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     event = json.loads(DRIFT.read_text())
     event["time"] = called.isoformat()
-    time.sleep(1.1)
+    world.advance(A_MINUTE)
     delivery.put_event(HUB, REGION, event, bus="podshare-drift")
     world.sandbox.settle(240)
     assert runs(world)[-1]["cause"]["event"] == "drift"

@@ -18,7 +18,7 @@ from podshare.kinds.shapes import SHAPES
 from podshare.kinds.table import KINDS
 from podshare.policy import policies
 from podshare_cli.sandbox_deployment import deploy_podshare
-from podshare_sandbox import authorization, clock, delivery
+from podshare_sandbox import authorization, delivery
 from podshare_sandbox.authorization import catalog
 from podshare_sandbox.organization import (
     DATA,
@@ -831,7 +831,7 @@ def test_cluster_leaves_others_quotas_alone(sandbox: Sandbox) -> None:
     assert denied(sagemaker.create_compute_quota, **quota, **names[1])
     tags = [{"Key": "podshare:managed-by", "Value": MANAGER}]
     ours = sagemaker.create_compute_quota(**quota, **names[1], Tags=tags)["ComputeQuotaId"]
-    clock.sleep(30)
+    sandbox.advance(30)
     assert denied(sagemaker.delete_compute_quota, ComputeQuotaId=theirs)
     assert not denied(sagemaker.delete_compute_quota, ComputeQuotaId=ours)
 
@@ -842,17 +842,17 @@ def test_cluster_leaves_others_scheduler_configs_alone(sandbox: Sandbox) -> None
     cluster = admin.describe_cluster(ClusterName=HYPERPOD_CLUSTER)["ClusterArn"]
     config = {"ClusterArn": cluster, "SchedulerConfig": {"FairShare": "Enabled"}}
     theirs = admin.create_cluster_scheduler_config(Name="theirs", **config)["ClusterSchedulerConfigId"]
-    clock.sleep(30)
+    sandbox.advance(30)
     change = {"ClusterSchedulerConfigId": theirs, "TargetVersion": 1}
 
     assert denied(sagemaker.update_cluster_scheduler_config, **change)
     assert denied(sagemaker.delete_cluster_scheduler_config, ClusterSchedulerConfigId=theirs)
     admin.delete_cluster_scheduler_config(ClusterSchedulerConfigId=theirs)
-    clock.sleep(30)
+    sandbox.advance(30)
     assert denied(sagemaker.create_cluster_scheduler_config, Name="ours", **config)
     tags = [{"Key": "podshare:managed-by", "Value": MANAGER}]
     ours = sagemaker.create_cluster_scheduler_config(Name="ours", **config, Tags=tags)["ClusterSchedulerConfigId"]
-    clock.sleep(30)
+    sandbox.advance(30)
     assert not denied(sagemaker.delete_cluster_scheduler_config, ClusterSchedulerConfigId=ours)
 
 
