@@ -1,5 +1,6 @@
 """Bad input through the real stream, handlers and state machine: each is refused, and nobody else is held up."""
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -126,6 +127,25 @@ def test_the_sweep_ends_among_ugly_records(world: World) -> None:
     swept = world.sweep()
     assert swept["status"] == "SUCCEEDED"
     assert swept["counts"]["in_sync"] == len(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("question", "problem"),
+    [
+        ({}, "team: Field required"),
+        ({"team": 5}, "team: Input should be a valid string"),
+        ({"team": "good-one", "records": "all"}, "records: Input should be a valid list"),
+        ({"team": "good-one", "records": [{"owner": "me"}]}, "records.0.id: Field required"),
+    ],
+)
+def test_a_dry_run_says_what_it_is_to_be_asked(world: World, question: Item, problem: str) -> None:
+    """Whoever asks the function without the command is told the first mistake, and how to ask."""
+    client = world.sandbox.client("lambda", HUB)
+    answer = client.invoke(FunctionName="podshare-dry-run", Payload=json.dumps(question).encode())
+    failure = json.loads(answer["Payload"].read())
+    assert failure["errorType"] == "Terminal"
+    assert problem in failure["errorMessage"]
+    assert 'Ask {"team": NAME' in failure["errorMessage"]
 
 
 def set_aside(world: World) -> int:
