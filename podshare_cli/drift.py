@@ -2,7 +2,7 @@
 
 import datetime
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,7 +47,8 @@ def drift(
     with counting(options, "teams read") as planned:
         names = teams or record_plan.all_teams(options.connection)
         made = record_plan.make_of_teams(options.connection, names, planned=planned)
-    repaired = repairs(Executions(options.connection), began, teams)
+    with counting(options, "runs read") as read:
+        repaired = repairs(Executions(options.connection), began, teams, read)
     options.show({"drift": made.as_dict(), "repaired": [repair.as_dict() for repair in repaired]})
     if not options.as_json:
         plan.show(options, made, verbose=verbose)
@@ -74,9 +75,14 @@ class Repair:
         return {"team": self.team, **self.run.as_dict(), "changes": [*self.changes]}
 
 
-def repairs(executions: "Executions", since: datetime.datetime, teams: Sequence[str] | None = None) -> list[Repair]:
+def repairs(
+    executions: "Executions",
+    since: datetime.datetime,
+    teams: Sequence[str] | None,
+    read: Callable[[int, int], None],
+) -> list[Repair]:
     """The repairs since then, the newest first; of all teams, or of those named."""
-    repairing = (run for run in executions.since(since, teams) if _has_repaired(run))
+    repairing = (run for run in executions.since(since, teams, read) if _has_repaired(run))
     return [Repair(run, executions.changes_of(run.acting.arn)) for run in repairing]
 
 

@@ -5,7 +5,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice, takewhile
@@ -129,13 +129,16 @@ class Executions:
 
     def of(self, team: str, most: int) -> list[Execution]:
         """The latest runs of a team, the newest first, each with the run that it joined, if any."""
-        return self._all(islice(self._arns(team), most))
+        return self._all([*islice(self._arns(team), most)])
 
-    def _all(self, arns: Iterable[str]) -> list[Execution]:
+    def _all(self, arns: Sequence[str], read: Callable[[int, int], None] = lambda _done, _of: None) -> list[Execution]:
         """These runs, several read at once, each with the run that it joined, if any."""
         self.connection.client("stepfunctions")  # its making is not for several threads
         with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
-            runs = {run.arn: run for run in pool.map(self.describe, arns)}
+            runs = {}
+            for run in pool.map(self.describe, arns):
+                runs[run.arn] = run
+                read(len(runs), len(arns))
         return [replace(run, joined=self._joined(run, runs)) for run in runs.values()]
 
     def latest(self) -> Iterator[Execution]:
@@ -155,14 +158,22 @@ class Executions:
         except (client.exceptions.ExecutionDoesNotExist, client.exceptions.InvalidArn):
             return None
 
-    def since(self, moment: datetime.datetime, teams: Sequence[str] | None = None) -> list[Execution]:
-        """The runs that have begun since then, the newest first; of all teams, or of those named."""
+    def since(
+        self,
+        moment: datetime.datetime,
+        teams: Sequence[str] | None = None,
+        read: Callable[[int, int], None] = lambda _done, _of: None,
+    ) -> list[Execution]:
+        """The runs that have begun since then, the newest first; of all teams, or of those named.
+
+        ``read`` is called after each with how many have been read, and of how many.
+        """
         executions = self.connection.client("stepfunctions").get_paginator("list_executions")
         pages = executions.paginate(stateMachineArn=self.connection.machine)
         newest_first: Iterator[Mapping[str, Any]] = (item for page in pages for item in page["executions"])
         recent = takewhile(lambda item: item["startDate"] >= moment, newest_first)
         wanted = (item for item in recent if teams is None or any(_is_of(team, item["name"]) for team in teams))
-        return self._all(str(item["executionArn"]) for item in wanted)
+        return self._all([str(item["executionArn"]) for item in wanted], read)
 
     def changes_of(self, arn: str) -> list[Mapping[str, Any]]:
         """The changes that a run has made, as its history reports them."""

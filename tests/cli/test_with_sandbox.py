@@ -1,6 +1,7 @@
 """The command against podshare in a sandbox, as an admin who has no more than the policy for admins."""
 
 import dataclasses
+import datetime
 import json
 import os
 import re
@@ -17,6 +18,8 @@ import pytest
 from podshare.access.access_report import packed, unpacked
 from podshare.aws.rows import to_item
 from podshare_cli.application import main
+from podshare_cli.connection import Connection
+from podshare_cli.executions import Executions
 from podshare_cli.failures import Failure
 from podshare_cli.sandbox_control import Control, ask
 from podshare_cli.sandbox_deployment import deploy_podshare
@@ -401,6 +404,16 @@ def test_a_dry_run_shows_what_a_candidate_would_change_and_changes_nothing(podsh
         assert "update compute quota podshare-vision in 111111111111" in shown
         assert "~ team vision on cluster main: 4 x ml.p5.48xlarge → 6 x ml.p5.48xlarge" in shown
     assert podshare("team", "get", "vision", "--json").data["quota"]["resources"][0]["count"] == 4
+
+
+@pytest.mark.usefixtures("podshare")
+def test_who_reads_runs_hears_how_many_are_read() -> None:
+    """Of all the runs since a moment, each that has been read is counted, out of how many."""
+    heard: list[tuple[int, int]] = []
+    since = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    runs = Executions(Connection(region=HUB_REGION)).since(since, read=lambda done, of: heard.append((done, of)))
+    assert runs
+    assert heard == [(number, len(runs)) for number in range(1, len(runs) + 1)]
 
 
 def test_a_plan_of_a_deletion_cuts_access_first_and_the_namespace_last(podshare: Command) -> None:
