@@ -16,7 +16,15 @@ from botocore.model import ServiceModel
 from benchmarks import page as benchmarks_page
 from podshare.registry.parsing import parse
 from podshare_cli import application
-from tests.docs import command_page, decisions_page, events_schema, machine_graph, records_schema, registry_page
+from tests.docs import (
+    command_page,
+    decisions_page,
+    event_registry,
+    events_schema,
+    machine_graph,
+    records_schema,
+    registry_page,
+)
 from tests.docs.pages import ARCHITECTURE, DECISIONS, PAGES, README, ROOT, Page
 
 TARGETS = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
@@ -201,8 +209,8 @@ def test_decisions_are_numbered_in_order() -> None:
 
 @pytest.mark.parametrize(
     "rendered",
-    [command_page, decisions_page, registry_page, records_schema, events_schema, benchmarks_page],
-    ids=["command", "decisions", "registry", "schema", "events", "benchmarks"],
+    [command_page, decisions_page, registry_page, records_schema, events_schema, event_registry, benchmarks_page],
+    ids=["command", "decisions", "registry", "schema", "events", "event registry", "benchmarks"],
 )
 def test_generated_pages_are_what_the_code_says(rendered: ModuleType, request: pytest.FixtureRequest) -> None:
     """Pages that are generated differ in nothing from what they are generated from (make golden writes them anew)."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 
 from podshare_sandbox.services import kubernetes
 from tests.builders import a_team_item
@@ -15,6 +16,12 @@ from tests.docs.pages import ROOT
 from tests.scenarios.world import EKS_ARN, HUB, LANGUAGE, REGION, SCIENCE, VISION, Item, World
 
 SCHEMAS = json.loads((ROOT / "docs" / "podshare-events.json").read_text(encoding="utf-8"))["details"]
+REGISTRY = yaml.safe_load((ROOT / "examples" / "notifications" / "schema-registry.yaml").read_text(encoding="utf-8"))
+EVENTS = {
+    one["Properties"]["SchemaName"]: json.loads(one["Properties"]["Content"])
+    for one in REGISTRY["Resources"].values()
+    if one["Type"] == "AWS::EventSchemas::Schema"
+}
 BOTH, ONE = [{"account": VISION}, {"account": LANGUAGE}], [{"account": VISION}]
 RBAC = "rbac.authorization.k8s.io"
 ADA = f"arn:aws:iam::{HUB}:user/ada"
@@ -55,6 +62,8 @@ def events(world: World) -> Heard:
         found = _received(world, queue)
         for event in found:
             jsonschema.validate(event["detail"], SCHEMAS[event["detail-type"]], jsonschema.Draft4Validator)
+            registered = EVENTS[f"podshare@{event['detail-type'].replace(' ', '')}"]
+            jsonschema.validate(event, registered, jsonschema.Draft4Validator)
         return found
 
     return heard
