@@ -113,3 +113,33 @@ def test_only_reads_are_remembered() -> None:
     pages = [[*remembering.get_paginator("list_roles").paginate(PathPrefix=prefix)] for prefix in ("/a/", "/b/", "/a/")]
     assert pages == [[{"Roles": 1}, {"Roles": 2}]] * 3
     assert [name for name, _ in client.asked] == ["get", "get", "delete", "delete", "list", "list"]
+
+
+@pytest.mark.parametrize(
+    ("error", "may_come"),
+    [
+        (refusal("Throttling"), True),
+        (Retryable("cut off"), True),
+        (refusal("AccessDenied"), False),
+        (KeyError("x"), False),
+    ],
+)
+def test_an_answer_may_come_where_the_question_failed_for_now(error: Exception, may_come: bool) -> None:
+    """A question that AWS throttled stays open until it is answered; one that AWS refused is closed."""
+    answers = Answers()
+    assert not answers.may_come
+    with pytest.raises(type(error)):
+        answers.once("role", Counted(failing(error)))
+    assert answers.may_come is may_come
+    answers.once("another role", Counted(lambda _: None))
+    assert answers.may_come is may_come
+    answers.once("role", Counted(lambda _: None))
+    assert not answers.may_come
+
+
+def test_what_is_not_there_is_an_answer() -> None:
+    """Absence leaves no question open."""
+    answers = Answers()
+    with pytest.raises(ClientError):
+        answers.once("role", Counted(failing(refusal("NoSuchEntity"))))
+    assert not answers.may_come

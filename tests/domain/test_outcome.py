@@ -79,6 +79,32 @@ def test_a_fault_that_may_pass_is_told_from_one_that_needs_a_person(detail: str,
     assert outcome({}, [{**FAILED, "detail": detail}], HELD, "").may_pass is may_pass
 
 
+@pytest.mark.parametrize(
+    ("plan", "verification", "may_pass"),
+    [
+        ({"may_pass": True, "obstacles": [{"what": "w", "remedy": "r"}]}, HELD, True),
+        ({"may_pass": False, "obstacles": [{"what": "w", "remedy": "r"}]}, HELD, False),
+        ({}, {**HELD, "verified": False, "may_pass": True}, True),
+        ({"may_pass": True}, {**HELD, "may_pass": True}, False),
+        ({"may_pass": True, "deleted": True}, {**HELD, "resources": 0}, False),
+        ({"may_pass": True, "problems": [{"rule": "r"}]}, HELD, True),
+    ],
+)
+def test_what_could_not_be_read_for_now_is_read_again(plan: Any, verification: Any, may_pass: bool) -> None:
+    """What AWS throttled may pass as a change may, unless all is as it should be without it."""
+    assert outcome(plan, [DONE], verification, "").may_pass is may_pass
+
+
+def test_what_a_verification_could_not_read_is_told_once() -> None:
+    """A status names it, unless the plan could not read it either."""
+    unread = {"what": "role x cannot be read: throttled", "remedy": "r"}
+    verification = {**HELD, "verified": False, "unread": [unread]}
+    assert outcome({}, [DONE], verification, "").problems == (unread,)
+    assert outcome({"obstacles": [{**unread, "waits": False}]}, [DONE], verification, "").problems == (
+        {**unread, "waits": False},
+    )
+
+
 def test_what_waits_is_waited_for_whatever_else_failed() -> None:
     """A parked account does not end the wait for another one."""
     parked = {"what": "account 6 is parked", "remedy": "deploy", "waits": False}

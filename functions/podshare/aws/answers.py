@@ -6,16 +6,17 @@ absent is an answer. Whoever changes anything uses clients that do not remember,
 and after it is never older than the change. See decision record 0065.
 """
 
+import contextlib
 import copy
 import json
 import threading
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.errors import is_absent
+from podshare.aws.errors import is_absent, may_pass
 
 PAGES_OF = "pages of "  # and an operation: the question of its paginator
 _Answer = TypeVar("_Answer")
@@ -36,7 +37,24 @@ class Answers:
 
     def __init__(self) -> None:
         self._questions: dict[Hashable, _Question] = {}
+        self._refused: set[Hashable] = set()
         self._lock = threading.Lock()
+
+    @property
+    def may_come(self) -> bool:
+        """Whether a question has no answer although it may have one in a moment: AWS throttled it, or failed."""
+        return bool(self._refused)
+
+    @contextlib.contextmanager
+    def awaiting(self, question: Hashable) -> Iterator[None]:
+        """Note what becomes of a question that is asked within this block."""
+        try:
+            yield
+        except Exception as error:
+            if may_pass(error):
+                self._refused.add(question)
+            raise
+        self._refused.discard(question)
 
     def once(self, question: Hashable, ask: Callable[[], _Answer]) -> _Answer:
         """The answer to ``question``, a copy that is the caller's own. Raises what ``ask`` raises."""
@@ -45,7 +63,8 @@ class Answers:
         with asked.lock:
             if not asked.is_answered:
                 try:
-                    asked.answer = ask()
+                    with self.awaiting(question):
+                        asked.answer = ask()
                 except ClientError as error:
                     if not is_absent(error):
                         raise

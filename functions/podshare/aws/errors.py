@@ -140,10 +140,20 @@ def classify(error: Exception, about: str) -> Exception:
         return error
     text = f"{about}: {error}"
     if isinstance(error, ClientError):
-        return Retryable(text) if _may_pass(error) else Terminal(text)
+        return Retryable(text) if _is_transient(error) else Terminal(text)
     if isinstance(error, _NO_ANSWER):
         return Retryable(text)
     return error
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether the same call may succeed in a moment."""
+    return isinstance(classify(error, ""), Retryable)
+
+
+def remedy_for(error: Exception, remedy: str) -> str:
+    """What helps against an error: the ``remedy``, unless it may pass."""
+    return "podshare tries again." if may_pass(error) else remedy
 
 
 @contextlib.contextmanager
@@ -158,7 +168,7 @@ def classified(about: str) -> Iterator[None]:
         raise failure from error
 
 
-def _may_pass(error: ClientError) -> bool:
+def _is_transient(error: ClientError) -> bool:
     code, message = code_of(error), message_of(error)
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     eventual = any(part in message for part in _EVENTUAL.get(code, ()))

@@ -9,7 +9,7 @@ import contextlib
 import datetime
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import boto3
@@ -100,7 +100,8 @@ class Accounts:
 
         Raises NoMemberRole if the member role cannot be assumed, Retryable if STS could not answer.
         """
-        credentials = _credentials(self._installation, account, self._execution_role)
+        with self.awaiting(("sts", account)):
+            credentials = _credentials(self._installation, account, self._execution_role)
 
         def renew() -> dict[str, Any]:
             return _renewed(self._installation, account, self._execution_role, credentials)
@@ -112,6 +113,10 @@ class Accounts:
         operations: Mapping[str, str] = client.meta.method_to_api_mapping
         reads = {method for method, operation in operations.items() if operation.startswith(READING)}
         return Remembering(client, self.answers, (service, account, region), reads)
+
+    def awaiting(self, question: Hashable) -> contextlib.AbstractContextManager[None]:
+        """Note what becomes of a question that is asked within this block, and whose answer is not kept."""
+        return self.answers.awaiting(question) if self.answers is not None else contextlib.nullcontext()
 
     def keep_answer(self, service: str, account: str, region: str, call: str, answer: Any, **asked: str) -> None:
         """Keep the answer to a call that was learned in another way, unless it was made already."""

@@ -56,7 +56,8 @@ class Context:
         from podshare.aws import kubernetes  # noqa: PLC0415  # see above: only where it is needed
 
         place = (key.account, key.region, key.container)
-        return kubernetes.connect(self.accounts, self.execution_role, *place)
+        with self.accounts.awaiting(("kubernetes", *place)):
+            return kubernetes.connect(self.accounts, self.execution_role, *place)
 
     def member_policy(self, account: str, tag: str) -> str:
         """The ARN of the policy that the member stack of ``account`` names in ``tag``.

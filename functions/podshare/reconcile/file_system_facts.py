@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.errors import Terminal, code_of, reason_of
+from podshare.aws.errors import Terminal, code_of, reason_of, remedy_for
 from podshare.aws.tables import State
 from podshare.kinds import limits, names
 from podshare.kinds.base import Key, Kind, Resource
@@ -68,7 +68,8 @@ def inspect_file_systems(
         except Exception as error:  # whatever it is, it affects this alone
             if grant.file_system not in learned:  # what is known already was found before: its links report faults
                 problem = f"file system {grant.file_system} cannot be read in account {facts.account}, {facts.region}"
-                blockers.append(Blocker(f"{problem}: {reason_of(error)}"[:LONGEST_TEXT], _LIST_IT, only=only))
+                problem = f"{problem}: {reason_of(error)}"[:LONGEST_TEXT]
+                blockers.append(Blocker(problem, remedy_for(error, _LIST_IT), only=only))
             continue
         unfit = [replace(blocker, only=only) for blocker in _unfit(grant.file_system, described)]
         blockers += unfit
@@ -156,7 +157,8 @@ def unfit_links(context: Context, desired: Mapping[Key, Resource], adding: Colle
             present = associations(context, *place)
         except Exception as error:  # as above
             problem = f"the links of file system {place[2]} cannot be read: {reason_of(error)}"
-            yield from (Blocker(problem[:LONGEST_TEXT], _LIST_IT, only=str(link.key)) for link in mine)
+            remedy = remedy_for(error, _LIST_IT)
+            yield from (Blocker(problem[:LONGEST_TEXT], remedy, only=str(link.key)) for link in mine)
             continue
         yield from _crowded(place[2], present, [link for link in mine if link.key in adding])
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from podshare.aws.errors import reason_of
+from podshare.aws.errors import reason_of, remedy_for
 from podshare.aws.rows import Item
 from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.compute_quota import calls as compute_quota
@@ -85,7 +85,7 @@ def _with_unknown_accounts(
         except Exception as error:  # whatever it is, what is known of the other accounts counts
             problem = f"account {account} has never been read, and the organization cannot be read: {reason_of(error)}"
             remedy = "Deploy accounts/management.yaml, or make the hub a delegated administrator (docs/deploy.md)."
-            blockers.append(Blocker(problem[:LONGEST_TEXT], remedy))
+            blockers.append(Blocker(problem[:LONGEST_TEXT], remedy_for(error, remedy)))
             break
     if not blockers and unknown[MOST_UNKNOWN:]:
         problem = f"{len(unknown) - MOST_UNKNOWN} of the accounts that the record names have not been read yet"

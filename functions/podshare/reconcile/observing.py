@@ -47,6 +47,11 @@ def reading_context(settings: Settings, team: str, state: Snapshot) -> Context:
     )
 
 
+def answers_may_come(context: Context) -> bool:
+    """Whether something could not be read that may be read after a while: AWS throttled it, or failed."""
+    return context.accounts.answers is not None and context.accounts.answers.may_come
+
+
 def observe_resources(
     context: Context,
     desired: Mapping[Key, Resource],

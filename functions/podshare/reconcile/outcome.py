@@ -50,6 +50,7 @@ _REFUSED_BY = re.compile(rf"(?:explicit deny in (?:an?|the)|because no) ({'|'.jo
 _NO_GRANT = "because no identity-based policy allows the kms:CreateGrant action"
 # what begins the detail of a change that failed only for now: podshare's own word, and what Step Functions calls an
 # invocation that Lambda refused, did not finish or did not answer
+_AT_REST = (TeamState.READY, TeamState.ENDED, TeamState.DELETED)
 _MAY_PASS = ("Retryable:", "Lambda.", "Sandbox.Timedout:", "Runtime.ExitError:", "States.Timeout:")
 
 
@@ -146,12 +147,17 @@ def outcome(
         item for item in verification.get("proof", {}).get("broken", []) if reported.isdisjoint(item["keys"])
     ]
     problems += [_unexpected_access(item) for item in unexpected_access]
+    texts = {problem.get("what") for problem in problems}
+    problems += [item for item in verification.get("unread", []) if item["what"] not in texts]
     problems += [_difference(item) for item in verification.get("differences", []) if item["key"] not in unfinished]
     blockers = plan.get("obstacles", [])
     waits = bool(waiting) or any(blocker.get("waits") for blocker in blockers)
     blocked = not all(blocker.get("waits") for blocker in blockers)
     state = _state(plan, bool(error or failed or violations or unexpected_access or blocked), waits, verification)
-    may_pass = any(str(result.get("detail", "")).startswith(_MAY_PASS) for result in results)
+    may_pass = state not in _AT_REST and (
+        any(str(result.get("detail", "")).startswith(_MAY_PASS) for result in results)
+        or any(bool(reading.get("may_pass")) for reading in (plan, verification))
+    )
     return Outcome(state, _summary(state, made, problems), tuple(problems), made, waits, may_pass)
 
 

@@ -31,7 +31,7 @@ from podshare.reconcile.gathering import Clusters, Gathered, gather
 from podshare.reconcile.handed_over import end_handing_over, hand_over
 from podshare.reconcile.holding import hold_back, losses_reported
 from podshare.reconcile.keeping import keep
-from podshare.reconcile.observing import reading_context
+from podshare.reconcile.observing import answers_may_come, reading_context
 from podshare.reconcile.organization_accounts import is_listed, observe
 from podshare.reconcile.plan import Action, Plan, plan
 from podshare.reconcile.preconditions import (
@@ -91,6 +91,7 @@ def plan_team(settings: Settings, hold: Hold, event: Mapping[str, Any]) -> dict[
         more = verified_with(partition, hold.team, gathered.facts.values(), records.datasets.values())
         keep_reads(state, hold.team, more)
     planned["before"] = status_before(state, hold.team)
+    planned["may_pass"] = answers_may_come(context)
     if not planned["count"] and "made" in event:  # nor has it this; its machine records what was planned
         outcome = record(settings, {**event, "plan": planned}, state, unless_news=True)
         planned = {**planned, **({"outcome": outcome} if outcome else {})}

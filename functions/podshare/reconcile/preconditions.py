@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.errors import NoMemberRole, code_of, reason_of
+from podshare.aws.errors import NoMemberRole, code_of, reason_of, remedy_for
 from podshare.aws.settings import Settings
 from podshare.kinds import limits
 from podshare.kinds.base import ExecutionRole, Key, Kind, Resource
@@ -67,7 +67,8 @@ def inspect_cluster(context: Context, record: Cluster) -> ClusterCondition:
             f"cluster {record.name} cannot be read in account {record.account}, {record.region}: {reason_of(error)}"
         )
         remedy = f"Correct cluster#{record.name}, or {_DEPLOY[0].lower()}{_DEPLOY[1:]}"
-        return ClusterCondition(None, {}, (Blocker(problem[:LONGEST_TEXT], remedy, cluster=record.name),))
+        blocker = Blocker(problem[:LONGEST_TEXT], remedy_for(error, remedy), cluster=record.name)
+        return ClusterCondition(None, {}, (blocker,))
     cluster_blockers = tuple(replace(blocker, cluster=record.name) for blocker in blockers)
     return ClusterCondition(facts, nodes_by_group, cluster_blockers, subnets)
 
@@ -332,7 +333,7 @@ def _member_roles(context: Context, changes: Iterable[Change]) -> Iterator[Block
             tags = tag_map(iam.get_role(RoleName=name)["Role"].get("Tags", []))
         except Exception as error:  # as above
             problem = f"account {account}: member role for {execution_role}: {reason_of(error)}"
-            yield Blocker(problem[:LONGEST_TEXT], _DEPLOY, account=account)
+            yield Blocker(problem[:LONGEST_TEXT], remedy_for(error, _DEPLOY), account=account)
             continue
         if (version := tags.get(VERSION_TAG)) != MEMBER_VERSION:
             problem = f"account {account}: member role for {execution_role} has version {version}"

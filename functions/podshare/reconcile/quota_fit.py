@@ -61,7 +61,8 @@ def check_fit(
     for _ in range(MOST_TRIES):
         row = context.state.get(_claims_of(condition.facts), "claims") or {}
         try:
-            listed = _allocations(reading, condition.facts)
+            with context.accounts.awaiting(("compute quotas", cluster.name)):
+                listed = _allocations(reading, condition.facts)
             instances = _instances(context, condition, [*listed, *_claimed_quotas(row), wanted], wanted.types)
             guaranteed = _with_claims(listed, row, wanted.team, instances)
         except Exception as error:  # whatever it is, the rest of the team does not wait for it

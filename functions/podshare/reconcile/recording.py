@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import json
+import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,8 @@ from podshare.reconcile.history import is_news, keep_run, marks, run_entry
 from podshare.reconcile.notices import LONGEST_ITEM, MOST_LISTED, notices
 from podshare.reconcile.outcome import Outcome, Pass, outcome, results_in
 
-FIRST_WAIT_SECONDS = 60
+FIRST_WAIT_SECONDS = 60  # after which what was changed counts as settled, see `settling`
+LONGEST_RETRY_SECONDS = 600
 LONGEST_WAIT_SECONDS = 3600
 MOST_RETRIES = 10  # of what failed although it might have passed, such as a lease whose holder was killed
 _COMPARED = ("account", "field", "rule", "value", "what")  # of a problem
@@ -67,7 +69,7 @@ def record(settings: Settings, event: Mapping[str, Any], state: State, *, unless
         "summary": result.summary,
         "made": dict(result.made),
         "next": _next(result, released, int(plan.get("left", 0)), waits),
-        "wait_seconds": min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (waits // 10)),
+        "wait_seconds": _wait_seconds(result, waits),
     }
 
 
@@ -124,6 +126,14 @@ def _next(result: Outcome, released: bool, left: int, waits: int) -> str:
     if result.waits:
         return "wait" if waits < MOST_WAITS else "done"
     return "wait" if result.may_pass and waits < MOST_RETRIES else "done"
+
+
+def _wait_seconds(result: Outcome, waits: int) -> int:
+    """How long to wait for something outside, or for a fault to pass: then by chance, as teams fail together."""
+    if result.waits:
+        return min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS << waits // 10)
+    longest = min(LONGEST_RETRY_SECONDS, FIRST_WAIT_SECONDS << waits + 1)
+    return round(random.uniform(FIRST_WAIT_SECONDS, longest))  # noqa: S311  # no secret
 
 
 def _held(plan: dict[str, Any]) -> dict[str, Any] | None:

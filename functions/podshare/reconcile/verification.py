@@ -14,7 +14,7 @@ from podshare.kinds.observation import Observation, Unreadable
 from podshare.kinds.role.shape import member_principals
 from podshare.reconcile.access_reports import keep_access_report
 from podshare.reconcile.door_readers import doors
-from podshare.reconcile.observing import observe_resources, reading_context
+from podshare.reconcile.observing import answers_may_come, observe_resources, reading_context
 from podshare.reconcile.plan import plan
 from podshare.reconcile.reading_ahead import read_ahead
 from podshare.reconcile.team_records import TeamRecords, desired_resources, read_records
@@ -54,7 +54,8 @@ def verified(
     broken = violations(_boundaries(context, records, facts), existing, desired)
     read_doors = doors(context, records, facts, desired, observed)
     left = plan(desired, observed)
-    unread = any(isinstance(observation, Unreadable) for observation in observed.values())
+    unread = {key for key, observation in observed.items() if isinstance(observation, Unreadable)}
+    untold = plan({}, {key: observed[key] for key in unread}).blockers
     changes = [change.as_dict() for change in left.changes]
     return {
         "verified": not read_doors.violations and not broken and not changes and not left.blockers and not unread,
@@ -62,6 +63,8 @@ def verified(
         "resources": len(existing),
         "violations": [*read_doors.violations, *(violation.as_dict() for violation in broken)][:MOST_SHOWN],
         "differences": changes[:MOST_SHOWN],
+        "unread": [{"what": blocker.what, "remedy": blocker.remedy} for blocker in untold[:MOST_SHOWN]],
+        "may_pass": answers_may_come(context),
         **read_doors.as_dict(),
     }
 
