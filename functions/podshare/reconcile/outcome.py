@@ -48,9 +48,9 @@ _DENYING = {
 }
 _REFUSED_BY = re.compile(rf"(?:explicit deny in (?:an?|the)|because no) ({'|'.join(_DENYING)})")
 _NO_GRANT = "because no identity-based policy allows the kms:CreateGrant action"
+_AT_REST = (TeamState.READY, TeamState.ENDED, TeamState.DELETED)
 # what begins the detail of a change that failed only for now: podshare's own word, and what Step Functions calls an
 # invocation that Lambda refused, did not finish or did not answer
-_AT_REST = (TeamState.READY, TeamState.ENDED, TeamState.DELETED)
 _MAY_PASS = ("Retryable:", "Lambda.", "Sandbox.Timedout:", "Runtime.ExitError:", "States.Timeout:")
 
 
