@@ -31,8 +31,10 @@ class Place:
     times: int = 1
 
     def found_in(self, recording: Recording) -> Fault:
-        """The fault at that call. Raises StopIteration if the story makes no such call."""
-        call = next(call for call in sorted(recording.calls) if self._names(call))
+        """The fault at that call. Raises ValueError if the story makes no such call."""
+        call = next((call for call in sorted(recording.calls) if self._names(call)), None)
+        if call is None:
+            raise ValueError(f"the story makes no such call: {self}")
         return Fault(call, self.fault, self.times)
 
     def _names(self, call: Call) -> bool:
@@ -202,6 +204,13 @@ MUTANTS = (
         f"{_KINDS}/namespace/calls.py",
         (("    if left := _cleaned(context, key):\n", '    if left := "":\n'),),
         "DELETED, and work is left",
+    ),
+    Mutant(
+        "what the bucket does not take is lost to the history",
+        f"{_RECONCILE}/history.py",
+        (("            kept = _keep_for_the_sweep(settings, key, body, reason)\n", "            kept = UNTAKEN\n"),),
+        "history: the last access report of team",
+        (Place("denied", "change", "podshare-record-outcome", "s3:PutObject", "/team=alpha/", OUTLASTING),),
     ),
     Mutant(
         "the account of a cluster is forgotten",
