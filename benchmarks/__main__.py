@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import comparison, counts, figures, package, page, planning, results
+from benchmarks import comparison, counts, figures, package, page, planning, rates, results
 from benchmarks.results import Group, Value
 
 _EXAMPLES = """examples:
@@ -89,6 +89,10 @@ def _peers(given: argparse.Namespace, say: Callable[[str], None]) -> dict[str, G
     return comparison.measure(say, given.peers)
 
 
+def _rates(_given: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Group]:
+    return rates.measure(say)
+
+
 def _planning(_given: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Group]:
     say(f"{planning.TEAMS:,} teams are planned in memory")
     found = planning.measure()
@@ -108,6 +112,7 @@ def _package(_given: argparse.Namespace, say: Callable[[str], None]) -> dict[str
 _PARTS: dict[str, Callable[[argparse.Namespace, Callable[[str], None]], dict[str, Group]]] = {
     "counts": _counts,
     "peers": _peers,
+    "rates": _rates,
     "planning": _planning,
     "package": _package,
 }

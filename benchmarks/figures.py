@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from benchmarks import package, planning
 
 COUNTS, GROWTH, REVOCATION, PEERS, PATH = "counts", "growth", "revocation", "peers", "path"
+RATES = "rates"
 PLANNING, PACKAGE = "planning", "package"
 
 
@@ -152,6 +153,35 @@ _FIGURES = (
         "Before the first change podshare leases the team and reads everything, and after the last it verifies and "
         "records, calls one after the other. Needed: create the compute quota before the rest is read, read side by "
         "side, and verify while the quota is being created.",
+    ),
+    Figure(
+        "wrong",
+        RATES,
+        "with AWS's rates, teams come while others go: teams that do not end READY or DELETED by themselves",
+        0,
+        "A team waits for a trigger or the sweep although AWS has answered again: a defect.",
+    ),
+    Figure(
+        "throttled",
+        RATES,
+        "the same: calls that AWS throttles / all calls",
+        0.2,
+        "More is asked at once than AWS takes. Needed: ask the APIs in the table below less often.",
+    ),
+    Figure(
+        "given up",
+        RATES,
+        "the same: calls that the SDK gives up on / all calls",
+        0.03,
+        "A reading that is given up makes a run wait for a minute or more. Needed: as before.",
+    ),
+    Figure(
+        "first revocation",
+        RATES,
+        "the same: longest wait for a team's first revocation / the same without rates",
+        3,
+        "A plan makes no change before it has read everything, and each throttled reading takes seconds. Needed: "
+        "read less before what is deleted is revoked.",
     ),
     Figure(
         "planning/seconds",

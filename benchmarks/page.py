@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from benchmarks import comparison, costs, figures, results
+from benchmarks import comparison, costs, figures, rates, results
 from benchmarks.counts import COUNTED
 from benchmarks.figures import FIGURES, Figure
 from benchmarks.life import PHASES
@@ -169,6 +169,59 @@ def _time(group: Group, peer: str, teams: int, phase: str, mode: str) -> str:
     return f"{number(value.value)} ({_spread(value)})"
 
 
+def _rates(group: Group) -> str:
+    modes = [
+        _line(
+            mode,
+            number(story["calls"]),
+            f"{story['a second']:.0f}",
+            *(f"{story[what]:.0f}" for what in ("first revocation", "last revocation", "seconds")),
+        )
+        for mode, story in group.detail["modes"].items()
+    ]
+    throttled = [
+        _line(
+            f"`{row['api']}`", number(row["calls"]), number(row["throttled"]), f"{row['attempts']:.1f}",
+            number(row["given up"]), row["source"],
+        )
+        for row in group.detail["throttled"]
+    ]  # fmt: skip
+    many = [
+        _line(
+            f"`{row['api']}`", f"{row['per team']:.1f}", number(row["per second"]), f"{row['minutes']:.0f}",
+            row["source"],
+        )
+        for row in group.detail["many"]
+    ]  # fmt: skip
+    assumed = sum(rates.source(name) == "assumed" for name in rates.table())
+    return (
+        "## Rates\n\n"
+        f"{rates.TEAMS} teams are onboarded at once, and seconds later {rates.LEAVERS} others are deleted, while AWS "
+        "throttles as `benchmarks/rates.yaml` says, and again while it does not. "
+        f"**{assumed} of the {len(rates.table())} rates are assumed**, among them all of IAM, EKS, "
+        "SageMaker, buckets and access points, because AWS documents none. Of each rate and burst "
+        f"{rates.SHARE:.0%} is left for podshare: a thousand teams ask more at once than two cores can. Latencies are "
+        "those of `benchmarks/latencies.yaml`. Seconds, and how much is throttled, depend on the machine; that every "
+        "team ends READY or DELETED by itself does not.\n\n"
+        + _head(
+            "",
+            "calls",
+            "a second",
+            "s until each team has had its first revocation",
+            "until the last one",
+            "s in all",
+        )
+        + "".join(modes)
+        + "\n"
+        + _head("throttled API", "calls", "throttled", "attempts per call taken", "given up by the SDK", "rate")
+        + "".join(throttled)
+        + f"\nWhat the rates in full allow: the minutes that {rates.MANY:,} teams with the same two member accounts, "
+        "cluster and data account take at least to onboard at once, by the calls of the account that is asked most.\n\n"
+        + _head("API", "calls per team", "a second", "minutes at least", "rate")
+        + "".join(many)
+    )
+
+
 def _path(group: Group) -> str:
     calls = " → ".join(f"`{call}`" if ":" in call else call for call in group.detail["calls"])
     return f"## The critical path of an onboarding\n\n{calls}\n"
@@ -223,6 +276,7 @@ _SECTIONS = {
     figures.REVOCATION: _revocation,
     figures.PEERS: _peers,
     figures.PATH: _path,
+    figures.RATES: _rates,
 }
 
 

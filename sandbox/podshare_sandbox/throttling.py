@@ -18,7 +18,7 @@ errors", and in botocore's models.
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -112,7 +112,7 @@ def begin(rates: Mapping[str, Rate]) -> None:
 
 def take(operation: str, account: str, region: str) -> bool:
     """Whether a request for an operation is taken now, from an account in a Region."""
-    name = _name_of(operation)
+    name = name_of(operation, _rates)
     if name is None:
         return True
     rate = _rates[name]
@@ -125,11 +125,11 @@ def take(operation: str, account: str, region: str) -> bool:
         return _buckets[key].take(now)
 
 
-def _name_of(operation: str) -> str | None:
-    """The name in the rates that stands for an operation."""
-    if operation in _rates:
+def name_of(operation: str, names: Collection[str]) -> str | None:
+    """Which of the names stands for an operation: its own, or the longest that fits."""
+    if operation in names:
         return operation
-    fitting = [name for name in _rates if name.endswith("*") and operation.startswith(name[:-1])]
+    fitting = [name for name in names if name.endswith("*") and operation.startswith(name[:-1])]
     return max(fitting, key=len, default=None)
 
 

@@ -4,12 +4,14 @@ import math
 
 import pytest
 
-from benchmarks import costs, latencies, least, results
+from benchmarks import costs, latencies, least, rates, results
 from benchmarks.calls import kind_of
 from benchmarks.counts import exponent
 from benchmarks.figures import FIGURES, PACKAGE
 from benchmarks.life import record
 from benchmarks.planning import plan_all
+from podshare_sandbox import throttling
+from podshare_sandbox.traffic import Asked
 
 
 def test_every_operation_has_a_latency() -> None:
@@ -23,6 +25,29 @@ def test_every_latency_and_price_has_a_source() -> None:
     """A number in a table says where it comes from, or that it is assumed."""
     rows = [*latencies.table().values(), *costs.table()["prices"].values()]
     assert all(row["source"] for row in rows)
+
+
+def test_every_rate_has_a_source_that_says_how_much_it_is_worth() -> None:
+    """A rate is documented on a page, reported by somebody, or assumed; and the sandbox knows how to refuse beyond it."""
+    assert {rates.source(name) for name in rates.table()} == set(rates.SOURCES)
+    assert throttling.checked(rates.rates()).keys() == rates.table().keys()
+
+
+def test_a_share_of_the_rates_lets_each_call_through() -> None:
+    """A small share cuts rate and burst, and leaves room for one call."""
+    whole, half, least = (rates.rates(share)["iam:Get*"] for share in (1, 0.5, 0.001))
+    assert (half.per_second, half.burst, half.per) == (whole.per_second / 2, whole.burst / 2, whole.per)
+    assert least.burst == 1
+
+
+def test_a_thousand_teams_take_as_long_as_the_busiest_account() -> None:
+    """The account that is asked most for an operation decides, less what its bucket holds at first."""
+    hub, member = (f"arn:aws:sts::{account}:assumed-role/r/s" for account in ("111111111111", "222222222222"))
+    asked = [Asked("ssm:PutParameter", hub, 0.0)] * 4 + [Asked("ssm:PutParameter", member, 0.0)] * 2
+    (row,) = rates.least_minutes([*asked, Asked("dynamodb:GetItem", hub, 0.0)], teams=2)
+    rate = rates.table()["ssm:PutParameter"]
+    assert row["per team"] == 2
+    assert math.isclose(row["minutes"], (2 * rates.MANY - rate["burst"]) / rate["per_second"] / 60)
 
 
 def test_every_call_of_the_least_is_counted_as_what_it_is() -> None:
