@@ -55,7 +55,7 @@ def verified(
     read_doors = doors(context, records, facts, desired, observed)
     left = plan(desired, observed)
     unread = {key for key, observation in observed.items() if isinstance(observation, Unreadable)}
-    untold = plan({}, {key: observed[key] for key in unread}).blockers
+    untold = plan(desired, {key: observed[key] for key in unread}).blockers  # what lacks a member role is told once
     changes = [change.as_dict() for change in left.changes]
     return {
         "verified": not read_doors.violations and not broken and not changes and not left.blockers and not unread,
