@@ -19,7 +19,7 @@ from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox, alarms, clock, delivery, functions
 from podshare_sandbox.alarms import ALARM, OK
 from tests.builders import a_team_item
-from tests.scenarios.world import CLUSTER, DATASETS, HUB, MANAGEMENT, REGION, SCIENCE, VISION, World
+from tests.scenarios.world import CLUSTER, DATASETS, HUB, MANAGEMENT, REGION, SCIENCE, VISION, World, awaited
 
 SCALE = 0.005
 MACHINE = f"arn:aws:states:{REGION}:{HUB}:stateMachine:podshare-reconcile-team"
@@ -73,15 +73,6 @@ def has_fired(name: str, since: datetime, account: str = HUB, region: str = REGI
     found = any(alarms.state_of(name, account, region, since + step * look) == ALARM for look in range(looks))
     fired.update({name} if found else ())
     return found
-
-
-def until(holds: Callable[[], bool], act: Callable[[], object] = lambda: None, seconds: float = 60) -> None:
-    """Act until something holds."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to hold"
-        act()
-        time.sleep(0.1)
 
 
 def start(world: World, pause_seconds: int = 0) -> str:
@@ -154,7 +145,7 @@ def test_what_nobody_will_retry_calls_a_person(world: World, name: str) -> None:
 
 def test_executions_that_end_badly(world: World) -> None:
     """One run that was stopped is enough."""
-    until(lambda: alarms.state_of("podshare-executions") == OK)
+    awaited(lambda: alarms.state_of("podshare-executions") == OK)
     began = clock.now()
     abort(world)
     world.sandbox.settle(240)
@@ -177,11 +168,11 @@ FAILING: dict[str, tuple[str, Callable[[World], object]]] = {
 def test_functions_that_keep_failing(world: World, name: str) -> None:
     """A function that fails in each of three periods, and not one that fails once."""
     function, call = FAILING[name]
-    until(lambda: alarms.state_of(name) == OK)
+    awaited(lambda: alarms.state_of(name) == OK)
     began = clock.now()
     with denied(world, function, "dynamodb:*"):
         call(world)
-        until(lambda: has_fired(name, began), lambda: call(world))
+        awaited(lambda: call(world), lambda _: has_fired(name, began), pause=0.1)
     assert clock.now() - began > timedelta(seconds=clock.scaled(600))
 
 
@@ -197,13 +188,13 @@ def test_a_lease_that_is_held_for_too_long(world: World, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(functions.Fleet, "invoke", hanging)
     holder = start(world)
-    until(lambda: world.state("lease", "team#vision").get("holder") == holder)
+    awaited(lambda: world.state("lease", "team#vision").get("holder") == holder)
     start(world)
     assert not has_fired("podshare-lease-held", began)
     world.sandbox.advance(2 * 3600)
     began = clock.now()
     start(world)
-    until(lambda: has_fired("podshare-lease-held", began))
+    awaited(lambda: has_fired("podshare-lease-held", began))
     released.set()
     world.sandbox.settle(240)
     assert world.reconcile("vision")["state"] == "READY"
@@ -224,7 +215,7 @@ def test_a_sweep_that_is_overdue(world: World) -> None:
 
 def test_a_sweep_in_which_most_failed(world: World) -> None:
     """A sweep tolerates each item that fails; where most did its execution fails, and that calls a person."""
-    until(lambda: alarms.state_of("podshare-executions") == OK)
+    awaited(lambda: alarms.state_of("podshare-executions") == OK)
     began = clock.now()
     with denied(world, "sweep-team", "states:StartExecution"):
         assert world.sweep()["error"] == "MostNotSwept"
@@ -240,7 +231,7 @@ def test_an_account_that_is_waited_for_in_vain(world: World) -> None:
     (account,) = world.create_accounts("never-lab")
     world.sandbox.hold_stack_sets(account)
     world.move(account, SCIENCE, settle=False)
-    until(lambda: has_fired("podshare-accounts-parked", began))
+    awaited(lambda: has_fired("podshare-accounts-parked", began))
     world.sandbox.release_stack_sets(account)
     world.sandbox.settle(240)
     world.sweep()
@@ -259,7 +250,7 @@ def test_a_team_that_waits_for_a_person(world: World) -> None:
     states = {world.status(name)["state"] for name in ("one", "other")}
     assert states == {"DELETED", "HELD"}
     assert has_fired("podshare-teams-held", began)
-    until(lambda: alarms.state_of("podshare-teams-held") == OK)
+    awaited(lambda: alarms.state_of("podshare-teams-held") == OK)
     night = clock.now()
     world.sweep()
     assert has_fired("podshare-teams-held", night)
@@ -277,10 +268,10 @@ def test_somebody_whom_no_record_lets_in(world: World) -> None:
     scope = {"type": "namespace", "namespaces": ["hyperpod-ns-vision"]}
     eks.associate_access_policy(**eve, policyArn=policy, accessScope=scope)
     assert world.reconcile("vision")["state"] == "DEGRADED"
-    until(lambda: has_fired("podshare-unexpected-access", began))
+    awaited(lambda: has_fired("podshare-unexpected-access", began))
     eks.delete_access_entry(**eve)
     assert world.reconcile("vision")["state"] == "READY"
-    until(lambda: alarms.state_of("podshare-unexpected-access") == OK)
+    awaited(lambda: alarms.state_of("podshare-unexpected-access") == OK)
 
 
 def test_a_history_that_cannot_be_written(world: World) -> None:
@@ -291,9 +282,9 @@ def test_a_history_that_cannot_be_written(world: World) -> None:
     with denied(world, "record-outcome", "s3:PutObject"), denied(world, "summarize-sweep", "s3:PutObject"):
         world.put({**TEAM, "reason": "Trains models, unwritten"})
         assert world.sweep()["history"]["left"] > 0
-        until(lambda: has_fired("podshare-history-gaps", began))
+        awaited(lambda: has_fired("podshare-history-gaps", began))
     assert world.sweep()["history"]["left"] == 0
-    until(lambda: alarms.state_of("podshare-history-gaps") == OK)
+    awaited(lambda: alarms.state_of("podshare-history-gaps") == OK)
 
 
 @pytest.mark.usefixtures("world")

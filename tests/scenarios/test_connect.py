@@ -4,8 +4,7 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,12 @@ import yaml
 
 from podshare_sandbox.services import kubernetes
 from tests.checks.expanded_template import ROOT
-from tests.scenarios.world import CLUSTER, EKS_ARN, HUB, LANGUAGE, REGION, VISION, World
+from tests.scenarios.world import CLUSTER, EKS_ARN, HUB, LANGUAGE, REGION, VISION, World, awaited
 
 BIN = ROOT / ".venv-clients" / "bin"
 NAMESPACE, CONTEXT = "hyperpod-ns-vision", "podshare-vision@main"
 READER = [{"name": "trainer", "datasets": [{"dataset": "imagenet", "access": "read"}]}]
 TEAM: dict[str, Any] = {"members": [{"account": VISION, "expires": "2030-01-01T00:00:00Z"}], "service_accounts": READER}
-PATIENCE_SECONDS = 90
 
 pytestmark = pytest.mark.skipif(not BIN.exists(), reason="there is no .venv-clients: `make test` installs it")
 
@@ -93,16 +91,6 @@ def ada(vision: World, tmp_path: Path) -> Iterator[Scientist]:
             api.delete(kind, NAMESPACE, found["metadata"]["name"])
 
 
-def until(ask: Callable[[], Ended], holds: Callable[[Ended], bool]) -> Ended:
-    """The first answer that holds. Raises TimeoutError."""
-    ends = time.monotonic() + PATIENCE_SECONDS
-    while not holds(ended := ask()):
-        if time.monotonic() > ends:
-            raise TimeoutError(ended.stdout + ended.stderr)
-        time.sleep(0.2)
-    return ended
-
-
 # ---- the first job ---------------------------------------------------------------------------------------------
 
 
@@ -116,7 +104,7 @@ def test_the_first_job_takes_three_commands(ada: Scientist, kind: str) -> None:
     if kind == "Job":  # kubectl waits for its pod
         logs = ada(*show)
     else:
-        logs = until(lambda: ada(*show), lambda ended: ended.returncode == 0 and "Contents" in ended.stdout)
+        logs = awaited(lambda: ada(*show), lambda ended: ended.returncode == 0 and "Contents" in ended.stdout)
     assert logs.returncode == 0, logs.stderr
     assert {one["Key"].partition("/")[0] for one in json.loads(logs.stdout)["Contents"]} == {"imagenet"}
 
@@ -141,7 +129,7 @@ def test_a_job_beyond_the_quota_waits_and_says_so(ada: Scientist) -> None:
     container["resources"] = {name: {"nvidia.com/gpu": "1000"} for name in ("requests", "limits")}
     (ada.home / "job.yaml").write_text(yaml.safe_dump(job))
     assert ada("kubectl", "apply", "-f", "job.yaml").returncode == 0
-    waiting = until(
+    waiting = awaited(
         lambda: ada("kubectl", "get", "workloads", "-o", "json"),
         lambda ended: "QuotaReserved" in ended.stdout,
     )

@@ -4,7 +4,6 @@ Delays are those of ``podshare_sandbox.consistency``, at a fiftieth of real time
 """
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox, clock, consistency
-from tests.scenarios.world import CLUSTER, DATASETS, HUB, LANGUAGE, VISION, World, refused
+from tests.scenarios.world import CLUSTER, DATASETS, HUB, LANGUAGE, VISION, World, awaited, refused
 
 TRAINER = [{"name": "trainer", "datasets": [{"dataset": "imagenet", "access": "read"}]}]
 READER = [{"name": "reader", "datasets": [{"dataset": "crawl", "access": "read"}]}]
@@ -37,11 +36,8 @@ def a_late_world(time_scale: float) -> Iterator[World]:
 
 
 def soon(holds: Callable[[], bool]) -> bool:
-    """Whether something comes true once every delay is over, and the time of the calls themselves."""
-    deadline = time.monotonic() + clock.scaled(LONGEST_DELAY) + 20
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return holds()
+    """Whether something comes true by itself, once every delay is over."""
+    return awaited(holds)
 
 
 def inventory(world: World, team: str) -> list[str]:

@@ -17,7 +17,7 @@ from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox, delivery, trail
 from tests.builders import a_team_item
 from tests.scenarios.test_permissions import READER, TAMPERING, granted
-from tests.scenarios.world import CLUSTER, DATA, DATASETS, HUB, IMAGES, REGION, VISION, Item, World
+from tests.scenarios.world import CLUSTER, DATA, DATASETS, HUB, IMAGES, REGION, VISION, Item, World, awaited
 
 # one of each service: that a run mends every kind is test_permissions' matter, that it begins is this one's
 KINDS = (
@@ -86,14 +86,14 @@ def test_tampering_heals_by_itself(world: World, kind: str, record_property: Cal
 
 def healing(world: World, before: int) -> float:
     """When the last run that the tampering has started was over."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+
+    def is_over() -> bool:
         runs = [run for run in world.executions("vision") if not is_late(run)]
         started = [run for run in runs if json.loads(run["input"])["trigger"]["event"] == "drift"]
-        if len(started) > before and all(run["status"] != "RUNNING" for run in runs):
-            return time.monotonic()
-        time.sleep(0.1)
-    raise TimeoutError("no run has followed")
+        return len(started) > before and all(run["status"] != "RUNNING" for run in runs)
+
+    awaited(is_over)
+    return time.monotonic()
 
 
 def is_late(run: Item) -> bool:
@@ -171,9 +171,7 @@ def test_calls_without_end_keep_no_run_from_ending(world: World) -> None:
     try:
         asked = int(world.state("lease", "team#vision")["generation"])
         world.put(a_team_item("vision", members=[{"account": VISION}], service_accounts=[]), settle=False)
-        deadline = time.monotonic() + 60
-        while (status := world.status("vision"))["generation"] <= asked and time.monotonic() < deadline:
-            time.sleep(0.1)
+        status = awaited(lambda: world.status("vision"), lambda found: found["generation"] > asked)
         calls = len(of_others(world, "vision")) - before
     finally:
         is_over.set()

@@ -3,7 +3,6 @@
 The tests are one story, in their order: a team comes, is tampered with, narrowed, hindered, and goes.
 """
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from podshare_sandbox.organization import FILE_SYSTEM
 from podshare_sandbox.services import fsx, kubernetes
 from tests.builders import a_team_item
-from tests.scenarios.world import DATA, EKS_ARN, HUB, REGION, TEXT, VISION, World
+from tests.scenarios.world import DATA, EKS_ARN, HUB, REGION, TEXT, VISION, World, awaited
 
 MEMBERS: dict[str, Any] = {"members": [{"account": VISION}], "service_accounts": []}
 NAMESPACE = "hyperpod-ns-vision"
@@ -26,15 +25,6 @@ def grant(dataset: str, access: str = "read", **more: Any) -> dict[str, Any]:
 def put(world: World, *grants: dict[str, Any]) -> Any:
     """Write the team with these grants, and return its status."""
     return world.put_team("vision", **MEMBERS, file_systems=[*grants])
-
-
-def until(world: World, state: str) -> Any:
-    """The team's status once it is in ``state``."""
-    deadline = time.monotonic() + 60
-    while (status := world.status("vision")).get("state") != state:
-        assert time.monotonic() < deadline, status
-        time.sleep(0.1)
-    return status
 
 
 def held(under: str = "") -> set[str]:
@@ -128,7 +118,7 @@ def test_a_narrowed_grant_exports_no_more_while_its_pods_run(world: World, mount
     """From write to read the export ends at once; the claim, which nobody can change, is made anew after its pods."""
     narrowed = [grant("crawl"), grant("drafts")]
     world.put(a_team_item("vision", **MEMBERS, file_systems=narrowed), settle=False)
-    waiting = until(world, "WAITING")
+    waiting = awaited(lambda: world.status("vision"), lambda status: status.get("state") == "WAITING")
     assert any("goes once nothing uses it any more" in one["what"] for one in waiting["problems"])
     fsx.write(HUB, REGION, FILE_SYSTEM, f"{DRAFTS}late", b"x")
     assert "late" not in objects(world, "drafts/")

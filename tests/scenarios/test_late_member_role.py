@@ -1,14 +1,12 @@
 """Accounts whose member role is late, never comes, or may not be used: nobody else waits for them."""
 
 import json
-import time
-from collections.abc import Callable
 
 import pytest
 
 from podshare_sandbox.services import organizations
 from tests.builders import a_team_item
-from tests.scenarios.world import LANGUAGE, ROOT, SCIENCE, VISION, World
+from tests.scenarios.world import LANGUAGE, ROOT, SCIENCE, VISION, World, awaited
 
 LIMIT = 3600  # seconds; a test lets them pass
 POOL = {"account_tag": {"key": "pool", "value": "shared"}}
@@ -36,16 +34,8 @@ def late(world: World) -> str:
     (account,) = world.create_accounts("late-lab", tags=SHARED)
     world.sandbox.hold_stack_sets(account)
     world.move(account, SCIENCE, settle=False)
-    until(lambda: world.status("pool")["state"] == "WAITING")
+    awaited(lambda: world.status("pool")["state"] == "WAITING")
     return account
-
-
-def until(holds: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until something holds, while executions wait too."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to hold"
-        time.sleep(0.1)
 
 
 def test_a_late_member_role_is_waited_for_and_only_what_needs_it(world: World, late: str) -> None:
@@ -62,9 +52,9 @@ def test_a_late_member_role_is_waited_for_and_only_what_needs_it(world: World, l
 
 def test_no_lease_is_held_by_the_wait_and_it_ends_by_itself(world: World, late: str) -> None:
     """A change is made while the account waits; once the role is there the account is finished without an event."""
-    until(lambda: "holder" not in world.state("lease", "team#pool"))
+    awaited(lambda: "holder" not in world.state("lease", "team#pool"))
     world.put(a_team_item("pool", members=[{**POOL, "exclude_accounts": [LANGUAGE]}]), settle=False)
-    until(lambda: not world.works("pool", LANGUAGE))
+    awaited(lambda: not world.works("pool", LANGUAGE))
     world.sandbox.release_stack_sets(late)
     world.sandbox.settle(120)
     assert world.status("pool")["state"] == "READY"
@@ -85,9 +75,9 @@ def test_bad_accounts_keep_nobody_from_being_finished(world: World) -> None:
     world.organizations.tag_resource(ResourceId=denied, Tags=[{"Key": "pool", "Value": "shared"}])
     for account in (never, suspended, good):
         world.move(account, SCIENCE, settle=False)
-    until(lambda: world.works("pool", good))
+    awaited(lambda: world.works("pool", good))
     organizations.suspend(suspended)
-    until(lambda: "waiting_since" in world.state("organization", f"account#{never}"))
+    awaited(lambda: "waiting_since" in world.state("organization", f"account#{never}"))
     world.sandbox.advance(LIMIT)
     summary = world.sweep()
 

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from podshare_sandbox.services import organizations
 from tests.builders import a_team_item, an_enrollment_item
-from tests.scenarios.world import DATA, HUB, LANGUAGE, PLATFORM, REGION, SCIENCE, VISION, World, refused
+from tests.scenarios.world import DATA, HUB, LANGUAGE, PLATFORM, REGION, SCIENCE, VISION, World, awaited, refused
 
 TAGS = {"owner": "rosalind@example.com", "gpus": "2"}
 
@@ -78,8 +78,10 @@ def departures(world: World) -> dict[str, Departure]:
     for way, account in zip(WAYS, accounts, strict=True):
         found, began = gone[way], time.monotonic()
         WAYS[way](world, account)
-        found.cluster_seconds = _until(partial(_is_refused, world, found), began)
-        found.data_seconds = _until(partial(_no_data, found), began)
+        awaited(partial(_is_refused, world, found))
+        found.cluster_seconds = time.monotonic() - began
+        awaited(partial(_no_data, found))
+        found.data_seconds = time.monotonic() - began
     world.sandbox.settle(120)
     return gone
 
@@ -125,13 +127,6 @@ def test_what_cannot_be_cleaned_is_listed(world: World, departures: dict[str, De
 
 def _is_refused(world: World, found: Departure) -> bool:
     return refused(lambda: world.may_submit(found.scientist, found.team))
-
-
-def _until(holds: Callable[[], bool], began: float) -> float:
-    while not holds():
-        assert time.monotonic() - began < 60, "access did not end"
-        time.sleep(0.05)
-    return time.monotonic() - began
 
 
 def _no_data(found: Departure) -> bool:

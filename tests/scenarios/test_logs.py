@@ -1,7 +1,6 @@
 """The logs of a run: every line says which team, which account and which execution it is about, failures included."""
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 
 from podshare_sandbox import delivery
 from tests.builders import a_team_item
-from tests.scenarios.world import DATA, HUB, LANGUAGE, REGION, SCIENCE, VISION, World
+from tests.scenarios.world import DATA, HUB, LANGUAGE, REGION, SCIENCE, VISION, World, awaited
 
 TAMPERED = Path(__file__).parents[2] / "events" / "drift-iam.json"  # somebody opens the trust of vision's role
 OF_A_TEAM = {
@@ -43,9 +42,7 @@ def life(world: World) -> None:
     iam.put_role_policy(RoleName="podshare-data", PolicyName="fault", PolicyDocument=json.dumps(document))
     trainer = {"name": "trainer", "datasets": [{"dataset": "crawl", "access": "read"}]}
     world.put(a_team_item("vision", members=[{"account": VISION}], service_accounts=[trainer]), settle=False)
-    deadline = time.monotonic() + 60
-    while not failures(world) and time.monotonic() < deadline:
-        time.sleep(0.2)
+    awaited(lambda: failures(world))
     iam.delete_role_policy(RoleName="podshare-data", PolicyName="fault")
     machine = f"arn:aws:states:{REGION}:{HUB}:stateMachine:podshare-reconcile-team"
     states = world.sandbox.client("stepfunctions")

@@ -2,8 +2,7 @@
 
 import json
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,7 +11,7 @@ from podshare.kinds.table import KINDS
 from podshare_sandbox.organization import FILE_SYSTEM
 from podshare_sandbox.services import kubernetes
 from tests.scenarios.marks import OBJECTS, TAGGED, Change, Tags, relabel, retag, tags_of
-from tests.scenarios.world import EKS_ARN, HUB, LANGUAGE, ROOT, VISION, Item, World, refused
+from tests.scenarios.world import EKS_ARN, HUB, LANGUAGE, ROOT, VISION, Item, World, awaited, refused
 
 TEAM, NAMESPACE = "vision", "hyperpod-ns-vision"
 GROUP = f"podshare:{TEAM}:operators"
@@ -181,22 +180,14 @@ def test_an_object_without_labels_is_told_and_goes_with_them(world: World, team:
     relabel(key, LOST)
     world.delete(f"team#{TEAM}", settle=False)
     status = awaited(
-        world, lambda one: "podshare changes and deletes its own objects only" in json.dumps(one["problems"])
+        lambda: world.status(TEAM),
+        lambda one: "podshare changes and deletes its own objects only" in json.dumps(one["problems"]),
     )
     assert status["state"] != "DELETED"
     assert any("delete service account" in one["what"] and "trainer" in one["what"] for one in status["problems"])
     relabel(key, lambda _: {"podshare/team": TEAM, "podshare/managed-by": "podshare"})
     world.sandbox.settle(240)
     assert world.status(TEAM)["state"] == "DELETED"
-
-
-def awaited(world: World, holds: Callable[[Item], bool]) -> Item:
-    """The team's status once it is so."""
-    deadline = time.monotonic() + 120
-    while not holds(status := world.status(TEAM)):
-        assert time.monotonic() < deadline, status
-        time.sleep(0.05)
-    return status
 
 
 def test_what_others_made_under_its_name_stays_and_is_told(world: World, team: dict[str, Tags]) -> None:  # noqa: ARG001  # as above

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import time
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from podshare_sandbox.services import kubernetes
 from podshare_sandbox.services.kubernetes.controllers.client import ControllerClient
 from podshare_sandbox.services.kubernetes.errors import KubernetesError
 from tests.builders import a_team_item
-from tests.scenarios.world import EKS_ARN, HUB, VISION, World
+from tests.scenarios.world import EKS_ARN, HUB, VISION, World, awaited
 
 MEMBERS = [{"account": VISION}]
 
@@ -26,10 +25,7 @@ def team_of_others(world: World, team: str, name: str = "by-hand") -> str:
         ComputeQuotaConfig={"ComputeQuotaResources": [{"InstanceType": "ml.p5.48xlarge", "Count": 1}]},
         ComputeQuotaTarget={"TeamName": team},
     )
-    deadline = time.monotonic() + 60
-    while sagemaker.describe_compute_quota(ComputeQuotaId=made["ComputeQuotaId"])["Status"] != "Created":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    awaited(lambda: sagemaker.describe_compute_quota(ComputeQuotaId=made["ComputeQuotaId"])["Status"] == "Created")
     kubernetes.api_of(EKS_ARN).run_pod(f"hyperpod-ns-{team}", "theirs", "default")
     return str(made["ComputeQuotaId"])
 
@@ -39,11 +35,8 @@ def remove(world: World, quota: str, team: str) -> None:
     sagemaker = world.sandbox.client("sagemaker")
     kubernetes.api_of(EKS_ARN).delete("Namespace", None, f"hyperpod-ns-{team}")
     sagemaker.delete_compute_quota(ComputeQuotaId=quota)
-    deadline = time.monotonic() + 60
     with contextlib.suppress(sagemaker.exceptions.ResourceNotFound):
-        while sagemaker.describe_compute_quota(ComputeQuotaId=quota)["Status"] != "Deleted":
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        awaited(lambda: sagemaker.describe_compute_quota(ComputeQuotaId=quota)["Status"] == "Deleted")
 
 
 def entries(world: World) -> list[str]:
@@ -121,11 +114,10 @@ def left_by_a_team(kind: str) -> dict[str, Any]:
 def without_the_team(world: World) -> dict[str, Any]:
     """The team's status once its record was deleted and nothing more happens by itself."""
     world.delete("team#xray", settle=False)
-    deadline = time.monotonic() + 60
-    while (status := world.status("xray"))["state"] not in ("DELETED", "WAITING") or "compute quota" in str(status):
-        assert time.monotonic() < deadline, status
-        time.sleep(0.1)
-    return status
+    return awaited(
+        lambda: world.status("xray"),
+        lambda status: status["state"] in ("DELETED", "WAITING") and "compute quota" not in str(status),
+    )
 
 
 RUNS = ["CronJob", "Deployment", "HyperPodPyTorchJob", "Job", "PyTorchJob"]
@@ -164,10 +156,7 @@ def test_what_holds_data_holds_the_name(world: World, kind: str) -> None:
     (quota,) = api.objects("ResourceQuota", NAMESPACE)
     assert quota["status"]["used"][f"count/{plural}"] == "1"
     world.put(record, settle=False)
-    deadline = time.monotonic() + 60
-    while "is not empty yet" not in str(world.status("xray")):
-        assert time.monotonic() < deadline, world.status("xray")
-        time.sleep(0.1)
+    awaited(lambda: world.status("xray"), lambda status: "is not empty yet" in str(status))
     assert entries(world) == before
     api.delete(kind, NAMESPACE, "left")
     world.sandbox.settle(240)

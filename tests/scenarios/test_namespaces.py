@@ -18,7 +18,7 @@ from podshare.aws.sessions import changes_guarded_by
 from podshare_sandbox.front_door import FrontDoor, Request, Response
 from podshare_sandbox.services import kubernetes
 from tests.builders import a_team_item
-from tests.scenarios.world import EKS_ARN, HUB, REGION, World
+from tests.scenarios.world import EKS_ARN, HUB, REGION, Item, World, awaited
 
 TEAM = a_team_item("tango", members=[], service_accounts=[{"name": "trainer"}])
 NAMESPACE = "hyperpod-ns-tango"
@@ -41,14 +41,13 @@ def api(world: World) -> Iterator[Any]:
 
 def until(world: World, state: str, text: str) -> dict[str, Any]:
     """The team's problem with ``text`` in it, once the team is in ``state``."""
-    deadline = time.monotonic() + 60
-    while True:
-        status = world.status("tango")
-        found = [one for one in status.get("problems", []) if text in one["what"]]
-        if status.get("state") == state and found:
-            return dict(found[0])
-        assert time.monotonic() < deadline, status
-        time.sleep(0.1)
+
+    def found(status: Item) -> list[Item]:
+        return [one for one in status.get("problems", []) if text in one["what"]]
+
+    return found(awaited(lambda: world.status("tango"), lambda status: status.get("state") == state and found(status)))[
+        0
+    ]
 
 
 def held(api: Any) -> None:
@@ -124,10 +123,7 @@ def test_a_team_whose_namespace_was_deleted_goes_without_draining(world: World, 
 
 
 def until_deleted(world: World) -> None:
-    deadline = time.monotonic() + 100
-    while world.status("tango")["state"] != "DELETED":
-        assert time.monotonic() < deadline, world.status("tango")
-        time.sleep(0.1)
+    awaited(lambda: world.status("tango"), lambda status: status["state"] == "DELETED")
 
 
 def test_what_is_made_in_a_namespace_that_ends_is_pending(

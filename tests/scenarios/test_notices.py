@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ import yaml
 from podshare_sandbox.services import kubernetes
 from tests.builders import a_team_item
 from tests.docs.pages import ROOT
-from tests.scenarios.world import EKS_ARN, HUB, LANGUAGE, REGION, SCIENCE, VISION, Item, World
+from tests.scenarios.world import EKS_ARN, HUB, LANGUAGE, REGION, SCIENCE, VISION, Item, World, awaited
 
 SCHEMAS = json.loads((ROOT / "docs" / "podshare-events.json").read_text(encoding="utf-8"))["details"]
 REGISTRY = yaml.safe_load((ROOT / "examples" / "notifications" / "schema-registry.yaml").read_text(encoding="utf-8"))
@@ -202,10 +201,12 @@ def test_an_account_that_is_waited_for_is_told(world: World, events: Heard) -> N
     world.move(account, SCIENCE, settle=False)
     world.put(a_team_item("vision", members=[*ONE, {"account": account}]), settle=False)
     heard: list[Item] = []
-    patience_ends = time.monotonic() + 60
-    while not of(heard, "Account Waiting"):
-        assert time.monotonic() < patience_ends, heard
-        heard += _without_settling(world)
+
+    def hear() -> list[Item]:
+        heard.extend(_without_settling(world))
+        return of(heard, "Account Waiting")
+
+    awaited(hear)
     assert [detail["account"] for detail in of(heard, "Account Waiting")] == [account]
     world.sandbox.release_stack_sets(account)
     world.sandbox.settle(120)
@@ -218,7 +219,6 @@ def _without_settling(world: World) -> list[Item]:
     messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
     for message in messages:
         sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-    time.sleep(0.1)
     return [json.loads(message["Body"]) for message in messages]
 
 

@@ -1,15 +1,13 @@
 """A deleted team: everything is cut, then removed, and what others own means what it meant."""
 
 import json
-import threading
-import time
 
 import pytest
 from botocore.exceptions import ClientError
 
 from podshare_sandbox.services import kubernetes
 from tests.builders import a_team_item
-from tests.scenarios.world import EKS_ARN, IMAGES, LANGUAGE, VISION, World, refused
+from tests.scenarios.world import EKS_ARN, IMAGES, LANGUAGE, VISION, Item, World, awaited, refused
 
 MEMBERS = [{"account": VISION}, {"account": LANGUAGE}]
 GRANTS = [
@@ -62,11 +60,7 @@ def test_the_quota_stays_while_work_runs_and_access_does_not(world: World) -> No
     session = world.cluster_access("november", VISION)
     world.run_pod("november", "trainer")
     world.delete("team#november", settle=False)
-    for _ in range(200):
-        if world.status("november").get("state") == "WAITING":
-            break
-        time.sleep(0.1)
-    assert world.status("november")["state"] == "WAITING"
+    awaited(lambda: world.status("november"), lambda status: status.get("state") == "WAITING")
     assert "1 pods still run (worker-0)" in json.dumps(world.status("november")["problems"])
     assert refused(lambda: world.may_submit(session, "november"))
     assert world.leftovers() == ["podshare-november"]
@@ -86,10 +80,10 @@ def test_a_name_is_reserved_until_its_namespace_is_empty(world: World) -> None:
     former = (api.get("ServiceAccount", namespace, "default") or {})["metadata"]["uid"]
     world.delete("team#oscar", settle=False)
     told = "1 pods, 1 serviceaccounts"
-    assert awaited(world, "oscar", told), world.status("oscar")
+    awaited(lambda: world.status("oscar"), lambda status: waits(status, told))
     assert world.leftovers() == []
     world.put(a_team_item("oscar", members=MEMBERS[:1], service_accounts=[{"name": "trainer"}]), settle=False)
-    assert awaited(world, "oscar", "a team of this name was deleted"), world.status("oscar")
+    awaited(lambda: world.status("oscar"), lambda status: waits(status, "a team of this name was deleted"))
     published = "222222222222 /podshare/teams/oscar"
     assert world.leftovers() == ["arn:aws:iam::222222222222:role/podshare/podshare-oscar-scientist", published]
     assert api.get("ServiceAccount", namespace, "trainer") is None
@@ -103,15 +97,9 @@ def test_a_name_is_reserved_until_its_namespace_is_empty(world: World) -> None:
     assert "podshare/team" not in (api.get("Namespace", None, namespace) or {})["metadata"]["labels"]
 
 
-def awaited(world: World, team: str, text: str) -> bool:
-    """Whether a team comes to wait, with ``text`` among its problems."""
-    waiter = threading.Event()
-    for _ in range(300):
-        status = world.status(team)
-        if status.get("state") == "WAITING" and text in json.dumps(status["problems"]):
-            return True
-        waiter.wait(0.1)
-    return False
+def waits(status: Item, why: str) -> bool:
+    """Whether a team waits, with ``why`` among its problems."""
+    return status.get("state") == "WAITING" and why in json.dumps(status["problems"])
 
 
 def test_a_team_that_is_wanted_again_meanwhile_keeps_its_quota(world: World) -> None:
@@ -120,11 +108,7 @@ def test_a_team_that_is_wanted_again_meanwhile_keeps_its_quota(world: World) -> 
     quotas = world.sandbox.client("sagemaker").list_compute_quotas(NameContains="podshare-papa")
     world.run_pod("papa", "trainer")
     world.delete("team#papa", settle=False)
-    waiter = threading.Event()
-    for _ in range(200):
-        if world.status("papa").get("state") == "WAITING":
-            break
-        waiter.wait(0.1)
+    awaited(lambda: world.status("papa"), lambda status: status.get("state") == "WAITING")
     world.put_team("papa", members=MEMBERS[:1], service_accounts=[{"name": "trainer"}])
     assert world.status("papa")["state"] == "READY"
     assert world.may_submit(world.cluster_access("papa", VISION), "papa")

@@ -1,6 +1,5 @@
 """An execution that ended badly leaves its lease behind: the team is started again, and finished, by one run at a time."""
 
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
 from tests.builders import a_team_item
-from tests.scenarios.world import CLUSTER, DATASETS, VISION, World
+from tests.scenarios.world import CLUSTER, DATASETS, VISION, World, awaited
 
 TIMEOUT = 240
 
@@ -28,11 +27,7 @@ def world() -> Iterator[World]:
 def aborted(world: World, team: str) -> str:
     """Onboard a team, and stop its run once that holds the lease; the execution's ARN."""
     world.put(a_team_item(team, service_accounts=[]), settle=False)
-    waiter = threading.Event()
-    for _ in range(400):
-        if "holder" in (lease := world.state("lease", f"team#{team}")):
-            break
-        waiter.wait(0.05)
+    lease = awaited(lambda: world.state("lease", f"team#{team}"), lambda found: "holder" in found, pause=0.02)
     arn = str(lease["holder"])
     states(world).stop_execution(executionArn=arn)
     return arn

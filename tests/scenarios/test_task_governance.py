@@ -1,6 +1,5 @@
 """Task governance: quotas fit into the cluster they are of, and its scheduling policy is as its record says."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +9,7 @@ from podshare_sandbox import traffic
 from podshare_sandbox.front_door import FrontDoor, Request, Response
 from podshare_sandbox.services import sagemaker
 from tests.builders import a_team_item
-from tests.scenarios.world import CLUSTER, HUB, VISION, World
+from tests.scenarios.world import CLUSTER, HUB, VISION, World, awaited
 
 P5 = "ml.p5.48xlarge"
 MEMBER = [{"account": VISION}]
@@ -123,11 +122,9 @@ def test_a_quota_that_comes_while_a_plan_is_made_counts(world: World, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(FrontDoor, "handle", handle)
         plan = world.plan("bravo", a_team_item("bravo", **fields))
-    while client.describe_compute_quota(ComputeQuotaId=late["ComputeQuotaId"])["Status"] == "Creating":
-        time.sleep(0.02)
+    awaited(lambda: client.describe_compute_quota(ComputeQuotaId=late["ComputeQuotaId"])["Status"] != "Creating")
     client.delete_compute_quota(ComputeQuotaId=late["ComputeQuotaId"])
-    while "late" in quotas(world):
-        time.sleep(0.02)
+    awaited(lambda: "late" not in quotas(world))
     assert len(asked) == 2
     assert [one["only"].startswith("compute_quota|") for one in plan["obstacles"]] == [True]
     assert "late 2 instances" in str(plan["obstacles"])

@@ -1,8 +1,6 @@
 """A team's work on its cluster: submitted by a scientist, admitted to the team's quota, run in its role, and drained."""
 
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 
 import lightkube
@@ -15,7 +13,7 @@ from podshare_sandbox.services import kubernetes
 from podshare_sandbox.services.containers import IMAGE
 from podshare_sandbox.services.kubernetes.resources import BY_KIND
 from tests.builders import a_team_item
-from tests.scenarios.world import CLUSTER, EKS_ARN, VISION, World
+from tests.scenarios.world import CLUSTER, EKS_ARN, VISION, World, awaited
 
 Object = dict[str, Any]
 TEAM, NAMESPACE = "vision", "hyperpod-ns-vision"
@@ -35,15 +33,6 @@ def scientist(world: World) -> lightkube.Client:
     world.put({**CLUSTER, "namespace_hardening": "enforce"}, a_team_item(TEAM, members=MEMBERS))
     assert world.status(TEAM)["state"] == "READY"
     return world.kubernetes(world.cluster_access(TEAM, VISION))
-
-
-def awaited(look: Callable[[], Any], holds: Callable[[Any], Any]) -> Any:
-    """What there is to see once it is as told."""
-    deadline = time.monotonic() + 60
-    while not holds(found := look()):
-        assert time.monotonic() < deadline, found
-        time.sleep(0.02)
-    return found
 
 
 def ends(found: Object) -> list[str]:

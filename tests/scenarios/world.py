@@ -3,10 +3,10 @@
 import base64
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 import httpx2
@@ -68,6 +68,7 @@ MUTATING = (
 )
 
 Item = dict[str, Any]
+Seen = TypeVar("Seen")
 
 
 class World:
@@ -215,13 +216,11 @@ class World:
         return [self._created(one["CreateAccountStatus"]["Id"]) for one in asked]
 
     def _created(self, request: str) -> str:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            found = self.organizations.describe_create_account_status(CreateAccountRequestId=request)
-            if found["CreateAccountStatus"]["State"] == "SUCCEEDED":
-                return str(found["CreateAccountStatus"]["AccountId"])
-            time.sleep(0.05)
-        raise TimeoutError(f"{request} did not succeed")
+        created = awaited(
+            lambda: self.organizations.describe_create_account_status(CreateAccountRequestId=request),
+            lambda found: found["CreateAccountStatus"]["State"] == "SUCCEEDED",
+        )
+        return str(created["CreateAccountStatus"]["AccountId"])
 
     def move(self, account: str, to: str, settle: bool = True) -> None:
         """Move an account to another unit."""
@@ -436,6 +435,19 @@ def answered(kubectl: lightkube.Client, verb: str, group: str, resource: str, na
     except ApiError as error:
         raise PermissionError(error.status.message) from error
     return bool(review.status and review.status.allowed)
+
+
+def awaited(look: Callable[[], Seen], holds: Callable[[Seen], object] = bool, pause: float = 0.05) -> Seen:
+    """What there is to see once it is so, where executions go on and nothing settles.
+
+    Raises TimeoutError after five minutes, which no machine is too slow for.
+    """
+    deadline = time.monotonic() + 300
+    while not holds(seen := look()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"it did not come to hold: {seen}")
+        time.sleep(pause)
+    return seen
 
 
 def refused(call: Any) -> bool:
