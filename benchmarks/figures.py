@@ -60,8 +60,8 @@ _FIGURES = (
         COUNTS,
         "onboarding: podshare's own calls (tables, machines, functions)",
         60,
-        "The history of who had access and what is published in accounts cost ten of them. Needed: read rows of the "
-        "inventory and of a bucket once per change (seven fewer), and record the outcome where it was verified.",
+        "The history of who had access and what is published in accounts cost ten of them. Needed: record the "
+        "outcome where it was verified (two fewer).",
     ),
     Figure(
         "nothing to do/own",
