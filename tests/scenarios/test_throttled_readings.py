@@ -1,7 +1,6 @@
 """AWS refuses to answer for a while what podshare reads: nothing stays unread, and no access stays, for want of a run."""
 
 import itertools
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,7 +9,7 @@ import pytest
 from podshare_sandbox import throttling
 from podshare_sandbox.throttling import ACCOUNT, Rate
 from tests.builders import a_team_item
-from tests.scenarios.world import DATA, HUB, LANGUAGE, REGION, VISION, World
+from tests.scenarios.world import DATA, HUB, LANGUAGE, REGION, VISION, World, awaited
 
 SCALE = 0.02
 NEVER = 1e-9  # a second: an empty bucket stays empty
@@ -32,8 +31,7 @@ def throttled(world: World, *operations: str) -> Iterator[None]:
 
 def await_state(world: World, team: str, state: str) -> None:
     """Wait until a run has told this of the team; it may go on waiting by itself."""
-    while world.status(team).get("state") != state:
-        time.sleep(0.05)
+    awaited(lambda: world.status(team), lambda status: status.get("state") == state)
 
 
 @pytest.mark.parametrize("operation", ["s3:GetBucketLocation", "eks:DescribeAddon"])
