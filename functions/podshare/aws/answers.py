@@ -80,6 +80,11 @@ class Answers:
         with self._lock:
             self._questions.setdefault(question, _Question(is_answered=True, answer=answer))
 
+    def forget(self, question: Hashable) -> None:
+        """Ask again next time: what was the answer is being changed."""
+        with self._lock:
+            self._questions.pop(question, None)
+
 
 def question_of(place: tuple[str, ...], name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Hashable:
     """What distinguishes a question: of whom it is asked, the call, and with what."""

@@ -18,6 +18,7 @@ from typing import Any, TypeVar, cast
 
 from botocore.exceptions import ClientError
 
+from podshare.aws.answers import Answers
 from podshare.aws.errors import Retryable, Tolerated, code_of
 from podshare.aws.rows import Item, from_item, to_item
 from podshare.aws.sessions import hub_client
@@ -264,27 +265,23 @@ class Fence:
 
 
 @dataclass(frozen=True, slots=True)
-class Remembering(State):
-    """The state, of which the rows of inventories are read once.
+class InventoryReadOnce(State):
+    """The state, of which each row of an inventory is read once.
 
     For those who make changes: what they read of other rows than those that they are changing was written before them.
     """
 
-    _rows: dict[tuple[str, str], Item | None] = field(default_factory=dict, compare=False, repr=False)
-    _lock: Any = field(default_factory=threading.Lock, compare=False, repr=False)
+    _answers: Answers = field(default_factory=Answers, compare=False, repr=False)
 
     def get(self, item_id: str, part: str) -> Item | None:
         """See State."""
         if not item_id.startswith("inventory#"):
             return State.get(self, item_id, part)
-        with self._lock:
-            if (item_id, part) not in self._rows:
-                self._rows[item_id, part] = State.get(self, item_id, part)
-            return copy.deepcopy(self._rows[item_id, part])
+        return self._answers.once((item_id, part), lambda: State.get(self, item_id, part))
 
     def _forget(self, item_id: str, part: str) -> None:
         """See State."""
-        self._rows.pop((item_id, part), None)
+        self._answers.forget((item_id, part))
 
 
 @dataclass(slots=True)

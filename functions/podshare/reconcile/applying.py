@@ -34,7 +34,7 @@ from podshare.aws.errors import (
 from podshare.aws.lease import Hold, TeamLeases
 from podshare.aws.sessions import Accounts, ask_guard, changes_guarded_by
 from podshare.aws.settings import Settings
-from podshare.aws.tables import Remembering, Snapshot, State, Write
+from podshare.aws.tables import InventoryReadOnce, Snapshot, State, Write
 from podshare.kinds import bucket_policy
 from podshare.kinds.base import Key, Kind, Resource, same
 from podshare.kinds.context import Context
@@ -94,7 +94,7 @@ class _Marks:
     """
 
     def __init__(self, inventory: Inventory) -> None:
-        self.remembering = Remembering(inventory.state.table)  # for the kinds, which change none of these rows
+        self.read_once = InventoryReadOnce(inventory.state.table)  # for the kinds, which change none of these rows
         self._inventory = inventory
         self._begun: dict[Key, tuple[float, str]] = {}
         self._changed: set[Key] = set()
@@ -321,22 +321,22 @@ def _converge(settings: Settings, execution_role: str, step: Step, marks: _Marks
         wanted_again = step.key in desired
         return "done", "kept" if wanted_again else await_drain(context, step.key, settings.drain_seconds)
     wanted = desired.get(step.key)
-    context, now = dataclasses.replace(context, state=_state_of(settings, step.key, marks)), context
-    observed = _read(context, step.key, wanted)
+    making = dataclasses.replace(context, state=_state_of(settings, step.key, marks))
+    observed = _read(making, step.key, wanted)
     if isinstance(observed, Foreign):
         raise Terminal(f"{step.key.name} is not podshare's: {observed.found}. podshare leaves it unchanged.")
     target = target_state(step.action, wanted, observed)
     if same(observed, target):
-        if target is None and now.inventory.is_changing(step.key):
+        if target is None and context.inventory.is_changing(step.key):
             raise Waiting("it may just have been created, and not have settled yet")
         return _settled(marks, step.key, observed)
     try:
-        _change(context, step.key, observed, target, marks)
+        _change(making, step.key, observed, target, marks)
     except ClientError as error:
         if is_absent(error):  # what was made a moment ago may not be known everywhere yet
             raise Pending(f"not settled yet: {error}") from error
         raise
-    after = _read(context, step.key, wanted)
+    after = _read(making, step.key, wanted)
     if isinstance(after, Foreign) or not same(after, target):
         raise Pending("requested, and not read back yet")
     return _settled(marks, step.key, after)
@@ -345,7 +345,7 @@ def _converge(settings: Settings, execution_role: str, step: Step, marks: _Marks
 def _state_of(settings: Settings, key: Key, marks: _Marks) -> State:
     """The state as the kind of a resource reads it: what is kept of a bucket counts as of when its lease was taken."""
     if key.kind not in (Kind.BUCKET_DELEGATION, Kind.FILE_SYSTEM_DELEGATION):
-        return marks.remembering
+        return marks.read_once
     state = Snapshot(settings.state)
     bucket_policy.read_ahead(state, key.container)
     return state
