@@ -143,7 +143,7 @@ def plan(
 ) -> Plan:
     """What it takes to make ``observed`` equal ``desired``. ``blockers`` withhold additions, never a revocation."""
     environment = tuple(blockers)
-    all_blockers = (*environment, *_observed_blockers(desired, observed))
+    all_blockers = (*environment, *observed_blockers(desired, observed))
     withheld = _withheld(desired, observed, environment)
     revoking = [step for key in sorted(observed) for step in _revoking(desired.get(key), observed[key])]
     adding = [
@@ -279,7 +279,8 @@ def _mentioning(
             yield _change(resource, Action.UPDATE, resource.why)
 
 
-def _observed_blockers(desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]) -> Iterator[Blocker]:
+def observed_blockers(desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]) -> Iterator[Blocker]:
+    """What blocks additions of what was observed: it is not podshare's, or cannot be read."""
     for key, observation in observed.items():
         resource = f"{key.kind.replace('_', ' ')} {key.name} in account {key.account}"
         if isinstance(observation, Foreign) and key in desired:

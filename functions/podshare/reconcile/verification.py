@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from podshare.access.isolation import Boundaries, violations
@@ -15,7 +16,7 @@ from podshare.kinds.role.shape import member_principals
 from podshare.reconcile.access_reports import keep_access_report
 from podshare.reconcile.door_readers import doors
 from podshare.reconcile.observing import answers_may_come, observe_resources, reading_context
-from podshare.reconcile.plan import plan
+from podshare.reconcile.plan import observed_blockers, plan
 from podshare.reconcile.reading_ahead import read_ahead
 from podshare.reconcile.team_records import TeamRecords, desired_resources, read_records
 
@@ -54,8 +55,7 @@ def verified(
     broken = violations(_boundaries(context, records, facts), existing, desired)
     read_doors = doors(context, records, facts, desired, observed)
     left = plan(desired, observed)
-    unread = {key for key, observation in observed.items() if isinstance(observation, Unreadable)}
-    untold = plan(desired, {key: observed[key] for key in unread}).blockers  # what lacks a member role is told once
+    unread = {key: observation for key, observation in observed.items() if isinstance(observation, Unreadable)}
     changes = [change.as_dict() for change in left.changes]
     return {
         "verified": not read_doors.violations and not broken and not changes and not left.blockers and not unread,
@@ -63,7 +63,10 @@ def verified(
         "resources": len(existing),
         "violations": [*read_doors.violations, *(violation.as_dict() for violation in broken)][:MOST_SHOWN],
         "differences": changes[:MOST_SHOWN],
-        "unread": [{"what": blocker.what, "remedy": blocker.remedy} for blocker in untold[:MOST_SHOWN]],
+        "unread": [
+            {"what": blocker.what, "remedy": blocker.remedy}
+            for blocker in islice(observed_blockers(desired, unread), MOST_SHOWN)
+        ],
         "may_pass": answers_may_come(context),
         **read_doors.as_dict(),
     }
