@@ -3,7 +3,7 @@
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from podshare.aws.errors import Terminal
 from podshare.handlers.environment import as_handler, logger, settings
@@ -12,7 +12,7 @@ from podshare.reconcile.quota_fit import report
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(extra="ignore")  # the registry's own models say what is wrong in it
+    """What is wrong in its other fields the registry's own models say."""
 
     id: str
 

@@ -131,8 +131,8 @@ def _next(result: Outcome, released: bool, left: int, waits: int) -> str:
 def _wait_seconds(result: Outcome, waits: int) -> int:
     """How long to wait for something outside, or for a fault to pass: then by chance, as teams fail together."""
     if result.waits:
-        return min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS << waits // 10)
-    longest = min(LONGEST_RETRY_SECONDS, FIRST_WAIT_SECONDS << waits + 1)
+        return min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS << (waits // 10))
+    longest = min(LONGEST_RETRY_SECONDS, FIRST_WAIT_SECONDS << (waits + 1))
     return round(random.uniform(FIRST_WAIT_SECONDS, longest))  # noqa: S311  # no secret
 
 

@@ -255,7 +255,7 @@ class _Reader:
                 account.id for account in known.values() if any(line.selects(account) for line in lines)
             )
         needed = named | selected
-        places = [*map(place_of, needed - known.keys())]
+        places = {*map(place_of, needed - known.keys())}
         written, rows = self._read(map(block_of, needed), [*places, *self.also(records)])
         read = accounts_in(row for row in rows if (row["id"], row["part"]) in places)
         accounts = with_blocks({**known, **read}, needed, written)
