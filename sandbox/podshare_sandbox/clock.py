@@ -12,14 +12,13 @@ an advance as time that has passed asks :func:`monotonic`.
 import threading
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
+
+from podshare_sandbox.runtime_client.runtime_client import MovableClock
 
 _LOOK_SECONDS = 0.1  # real seconds after which a pause looks whether the clock was moved
 
 _scale = 1.0
-_offset = 0.0  # seconds by which the clock is ahead of real time
-_travel: Any = None  # time-machine's, while the clock is ahead
-_traveller: Any = None
+_movable = MovableClock()  # as the processes of functions have one
 _moving = threading.Lock()
 _never = threading.Event()
 
@@ -44,39 +43,26 @@ def now() -> datetime:
 
 def advance(seconds: float) -> None:
     """Move the clock ahead, for all of the process. Raises ValueError where it would not go ahead."""
-    global _offset, _travel, _traveller  # noqa: PLW0603
     if seconds <= 0:
         raise ValueError(f"the clock goes ahead only, not by {seconds} seconds")
     with _moving:
-        if _travel is None:
-            import time_machine  # noqa: PLC0415  # which imports pytest where that is installed
-
-            _travel = time_machine.travel(timedelta(seconds=seconds))
-            _traveller = _travel.start()
-            time.time()  # its time passes from the first look on
-        else:
-            _traveller.shift(timedelta(seconds=seconds))
-        _offset += seconds
+        _movable.follow(_movable.offset + seconds)
 
 
 def reset() -> None:
     """Go by real time again, as for a new sandbox."""
-    global _offset, _travel, _traveller  # noqa: PLW0603
     with _moving:
-        if _travel is not None:
-            _travel.stop()
-        _travel = _traveller = None
-        _offset = 0.0
+        _movable.follow(0)
 
 
 def offset() -> float:
     """The seconds by which the clock is ahead of real time."""
-    return _offset
+    return _movable.offset
 
 
 def monotonic() -> float:
     """``time.monotonic``, and what the clock was advanced by: for durations that an advance makes pass."""
-    return time.monotonic() + _offset
+    return time.monotonic() + offset()
 
 
 def wait(stop: threading.Event, seconds: float | None) -> bool:

@@ -32,29 +32,34 @@ class _RuntimeApi:
         return content, response.headers
 
 
-class _Clock:
-    """This process's clock, real until the sandbox's is ahead."""
+class MovableClock:
+    """A process's clock: real, unless it is ahead by way of time-machine. The sandbox's own process has one too."""
 
     def __init__(self) -> None:
-        self._offset = 0.0
+        self.offset = 0.0
+        """The seconds by which it is ahead of real time."""
+        self._travel: Any = None
         self._traveller: Any = None
 
     def follow(self, offset: float) -> None:
-        """Be ``offset`` seconds ahead of real time from now on."""
-        if offset == self._offset:
+        """Be ``offset`` seconds ahead of real time from now on; with 0 nothing is patched any more."""
+        if offset == self.offset:
             return
-        if self._traveller is None:
-            import time_machine  # noqa: PLC0415  # few need it
+        if not offset:
+            self._travel.stop()
+        elif not self.offset:
+            import time_machine  # noqa: PLC0415  # few need it, and it imports pytest where that is installed
 
-            self._traveller = time_machine.travel(timedelta(seconds=offset)).start()
+            self._travel = time_machine.travel(timedelta(seconds=offset))
+            self._traveller = self._travel.start()
             time.time()  # its time passes from the first look on
         else:
-            self._traveller.shift(timedelta(seconds=offset - self._offset))
-        self._offset = offset
+            self._traveller.shift(timedelta(seconds=offset - self.offset))
+        self.offset = offset
 
 
 _api: _RuntimeApi
-_clock = _Clock()
+_clock = MovableClock()
 
 
 def initialize_client(user_agent: str) -> None:
