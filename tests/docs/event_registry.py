@@ -1,7 +1,6 @@
 """Renders examples/notifications/schema-registry.yaml: the schemas of podshare's events for EventBridge's registry."""
 
 import json
-import re
 from typing import Any
 
 import yaml
@@ -14,8 +13,11 @@ PAGE = ROOT / "examples" / "notifications" / "schema-registry.yaml"
 _DESCRIPTION = "The schemas of podshare's events, for code bindings and validation. Deploy it in the hub's account."
 _TEXT = {"type": "string"}
 # Amazon EventBridge User Guide, "AWS service event metadata"
-_ENVELOPE = {**dict.fromkeys(("version", "id", "account", "region"), _TEXT)}
-_ENVELOPE |= {"time": {"type": "string", "format": "date-time"}, "resources": {"type": "array", "items": _TEXT}}
+_ENVELOPE: dict[str, Any] = {
+    **dict.fromkeys(("version", "id", "account", "region"), _TEXT),
+    "time": {"type": "string", "format": "date-time"},
+    "resources": {"type": "array", "items": _TEXT},
+}
 
 
 def page() -> str:
@@ -36,11 +38,16 @@ def _resource(kind: type[Notice]) -> dict[str, Any]:
     content = json.dumps(event_schema(kind), separators=(",", ":"))
     properties = {
         "RegistryName": "podshare",
-        "SchemaName": f"podshare@{re.sub(' ', '', kind.detail_type)}",  # as EventBridge names what it discovers
+        "SchemaName": schema_name(kind.detail_type),
         "Type": "JSONSchemaDraft4",
         "Content": content,
     }
     return {"Type": "AWS::EventSchemas::Schema", "DependsOn": "Registry", "Properties": properties}
+
+
+def schema_name(detail_type: str) -> str:
+    """The name of an event's schema, as EventBridge names what it discovers."""
+    return f"podshare@{detail_type.replace(' ', '')}"
 
 
 def event_schema(kind: type[Notice]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from podshare_sandbox.organization import FILE_SYSTEM
 from podshare_sandbox.services import fsx, kubernetes
 from tests.builders import a_team_item
-from tests.scenarios.world import DATA, EKS_ARN, HUB, REGION, TEXT, VISION, World, awaited
+from tests.scenarios.world import DATA, EKS_ARN, HUB, REGION, TEXT, VISION, World
 
 MEMBERS: dict[str, Any] = {"members": [{"account": VISION}], "service_accounts": []}
 NAMESPACE = "hyperpod-ns-vision"
@@ -118,7 +118,7 @@ def test_a_narrowed_grant_exports_no_more_while_its_pods_run(world: World, mount
     """From write to read the export ends at once; the claim, which nobody can change, is made anew after its pods."""
     narrowed = [grant("crawl"), grant("drafts")]
     world.put(a_team_item("vision", **MEMBERS, file_systems=narrowed), settle=False)
-    waiting = awaited(lambda: world.status("vision"), lambda status: status.get("state") == "WAITING")
+    waiting = world.await_state("vision", "WAITING")
     assert any("goes once nothing uses it any more" in one["what"] for one in waiting["problems"])
     fsx.write(HUB, REGION, FILE_SYSTEM, f"{DRAFTS}late", b"x")
     assert "late" not in objects(world, "drafts/")

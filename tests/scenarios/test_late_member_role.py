@@ -34,7 +34,7 @@ def late(world: World) -> str:
     (account,) = world.create_accounts("late-lab", tags=SHARED)
     world.sandbox.hold_stack_sets(account)
     world.move(account, SCIENCE, settle=False)
-    awaited(lambda: world.status("pool")["state"] == "WAITING")
+    world.await_state("pool", "WAITING")
     return account
 
 

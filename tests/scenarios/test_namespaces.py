@@ -45,9 +45,8 @@ def until(world: World, state: str, text: str) -> dict[str, Any]:
     def found(status: Item) -> list[Item]:
         return [one for one in status.get("problems", []) if text in one["what"]]
 
-    return found(awaited(lambda: world.status("tango"), lambda status: status.get("state") == state and found(status)))[
-        0
-    ]
+    status = awaited(lambda: world.status("tango"), lambda status: status.get("state") == state and found(status))
+    return found(status)[0]
 
 
 def held(api: Any) -> None:
@@ -116,14 +115,10 @@ def test_a_team_whose_namespace_was_deleted_goes_without_draining(world: World, 
     api.delete("Namespace", None, NAMESPACE)
     began = time.monotonic()
     world.delete("team#tango", settle=False)
-    until_deleted(world)
+    world.await_state("tango", "DELETED")
     assert time.monotonic() - began < 120
     world.sandbox.settle(240)
     assert world.leftovers() == []
-
-
-def until_deleted(world: World) -> None:
-    awaited(lambda: world.status("tango"), lambda status: status["state"] == "DELETED")
 
 
 def test_what_is_made_in_a_namespace_that_ends_is_pending(

@@ -11,6 +11,7 @@ import yaml
 
 from podshare_sandbox.services import kubernetes
 from tests.builders import a_team_item
+from tests.docs.event_registry import schema_name
 from tests.docs.pages import ROOT
 from tests.scenarios.world import EKS_ARN, HUB, LANGUAGE, REGION, SCIENCE, VISION, Item, World, awaited
 
@@ -61,8 +62,7 @@ def events(world: World) -> Heard:
         found = _received(world, queue)
         for event in found:
             jsonschema.validate(event["detail"], SCHEMAS[event["detail-type"]], jsonschema.Draft4Validator)
-            registered = EVENTS[f"podshare@{event['detail-type'].replace(' ', '')}"]
-            jsonschema.validate(event, registered, jsonschema.Draft4Validator)
+            jsonschema.validate(event, EVENTS[schema_name(event["detail-type"])], jsonschema.Draft4Validator)
         return found
 
     return heard

@@ -60,7 +60,7 @@ def test_the_quota_stays_while_work_runs_and_access_does_not(world: World) -> No
     session = world.cluster_access("november", VISION)
     world.run_pod("november", "trainer")
     world.delete("team#november", settle=False)
-    awaited(lambda: world.status("november"), lambda status: status.get("state") == "WAITING")
+    world.await_state("november", "WAITING")
     assert "1 pods still run (worker-0)" in json.dumps(world.status("november")["problems"])
     assert refused(lambda: world.may_submit(session, "november"))
     assert world.leftovers() == ["podshare-november"]
@@ -108,7 +108,7 @@ def test_a_team_that_is_wanted_again_meanwhile_keeps_its_quota(world: World) -> 
     quotas = world.sandbox.client("sagemaker").list_compute_quotas(NameContains="podshare-papa")
     world.run_pod("papa", "trainer")
     world.delete("team#papa", settle=False)
-    awaited(lambda: world.status("papa"), lambda status: status.get("state") == "WAITING")
+    world.await_state("papa", "WAITING")
     world.put_team("papa", members=MEMBERS[:1], service_accounts=[{"name": "trainer"}])
     assert world.status("papa")["state"] == "READY"
     assert world.may_submit(world.cluster_access("papa", VISION), "papa")

@@ -9,7 +9,7 @@ import pytest
 from podshare_sandbox import throttling
 from podshare_sandbox.throttling import ACCOUNT, Rate
 from tests.builders import a_team_item
-from tests.scenarios.world import DATA, HUB, LANGUAGE, REGION, VISION, World, awaited
+from tests.scenarios.world import DATA, HUB, LANGUAGE, REGION, VISION, World
 
 SCALE = 0.02
 NEVER = 1e-9  # a second: an empty bucket stays empty
@@ -29,18 +29,13 @@ def throttled(world: World, *operations: str) -> Iterator[None]:
         world.sandbox.set_pace({}, SCALE)
 
 
-def await_state(world: World, team: str, state: str) -> None:
-    """Wait until a run has told this of the team; it may go on waiting by itself."""
-    awaited(lambda: world.status(team), lambda status: status.get("state") == state)
-
-
 @pytest.mark.parametrize("operation", ["s3:GetBucketLocation", "eks:DescribeAddon"])
 def test_a_team_whose_readings_are_throttled_becomes_ready_by_itself(world: World, operation: str) -> None:
     """What keeps a plan from being made whole is tried again without a trigger, a person or the sweep."""
     name = operation.partition(":")[2].lower()[-16:]
     with throttled(world, operation):
         world.put(team(name), settle=False)
-        await_state(world, name, "DEGRADED")
+        world.await_state(name, "DEGRADED")
         assert world.status(name)["problems"][0]["remedy"] == "podshare tries again."
     world.sandbox.settle(240)
     assert world.status(name)["state"] == "READY"
@@ -52,7 +47,7 @@ def test_access_that_could_not_be_read_is_revoked_by_the_run_that_could_not(worl
     assert access_points(world, "vega")
     with throttled(world, "s3control:GetAccessPointPolicy", "s3control:GetAccessPoint"):
         world.put({**team("vega"), "service_accounts": []}, settle=False)
-        await_state(world, "vega", "DEGRADED")
+        world.await_state("vega", "DEGRADED")
         assert "cannot be read" in str(world.status("vega")["problems"])
         assert access_points(world, "vega")
     world.sandbox.settle(240)

@@ -130,6 +130,10 @@ class World:
         """What podshare says of a team."""
         return self.state("status", f"team#{team}")
 
+    def await_state(self, team: str, state: str) -> Item:
+        """A team's status once it is in ``state``, while runs go on. Raises TimeoutError, see ``awaited``."""
+        return awaited(lambda: self.status(team), lambda status: status.get("state") == state)
+
     def record(self, record_id: str) -> Item:
         """A record of the registry; empty if there is none."""
         found = self.sandbox.client("dynamodb").get_item(TableName="podshare-registry", Key={"id": {"S": record_id}})

@@ -280,9 +280,9 @@ def _parameters() -> Iterator[Found]:
     for account in (HUB, VISION, LANGUAGE, DATA, COMPUTE):
         backend: Any = ssm_backends[account][REGION]
         for name, versions in list(backend._parameters.items()):
-            if (
-                not name.startswith("/podshare/teams/") or not versions
-            ):  # moto keeps an empty list of what was asked for
+            if not name.startswith("/podshare/teams/"):
+                continue
+            if not versions:  # moto keeps an empty list of what was asked for
                 continue
             value = json.loads(portable(versions[-1].value))
             for cluster in value.get("clusters", ()):
