@@ -1,6 +1,5 @@
 """``podshare approve``: let teams lose what was held back because too many had lost access at once."""
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +11,6 @@ from podshare_cli.options import Options, Yes, takes_options
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from podshare_cli.connection import Connection
-
-Item = dict[str, Any]
 _Held = Mapping[str, Mapping[str, Any]]
 
 
@@ -62,28 +58,9 @@ def _agree(held: _Held, *, yes: bool) -> None:
         raise typer.Abort
 
 
-def approval(connection: "Connection", team: str, plan: str, reason: str) -> Item:
-    """The record by which the caller agrees that a team loses what a plan takes from it."""
-    return {"id": f"approval#{team}", "schema": 1, "plan": plan, "owner": owner_of(connection), "reason": reason}
-
-
-def owner_of(connection: "Connection") -> str:
-    """The caller as the owner of a record, which knows fewer characters than the name of a session."""
-    return re.sub(r"[^\w .:/=+\-@]", "_", connection.caller)[:256]
-
-
-def write(connection: "Connection", item: Item, refused: str = "") -> None:
-    """Write a record of the caller's own, signed with the caller's ARN. Raises Failure if it is invalid."""
-    from podshare.registry.parsing import problems_of
-    from podshare_cli import provenance, record_writes
-
-    if problems := problems_of(item):
-        what = refused or f"{item['id']} cannot be written."
-        raise invalid(what, problems=[problem.as_dict() for problem in problems])
-    record_writes.write_item(connection, item, provenance.of_files())
-
-
 def _write(options: Options, plans: Mapping[str, str], reason: str) -> None:
+    from podshare_cli.signed_records import approval, write
+
     approved = dict(sorted(plans.items()))
     for team, plan in approved.items():
         write(options.connection, approval(options.connection, team, plan, reason))

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from podshare.registry.items import PAUSE_ID
 from podshare_cli.admin_tables import Registry, State
-from podshare_cli.approve import owner_of, write
 from podshare_cli.confirming import ask
 from podshare_cli.options import Options
+from podshare_cli.signed_records import owner_of, write
 
 
 def block(options: Options, account: str, reason: str, *, yes: bool) -> None:

@@ -16,13 +16,13 @@ from podshare.kinds.base import Key
 from podshare.reconcile.blast_radius import digest, fingerprints
 from podshare.registry.records import MOST_LOSSES
 from podshare_cli.admin_tables import Registry, State
-from podshare_cli.approve import approval
 from podshare_cli.connection import Connection
 from podshare_cli.dry_runs import dry_runs
 from podshare_cli.failures import Failure, invalid
 from podshare_cli.options import Options
 from podshare_cli.output import say
 from podshare_cli.record_changes import Item, RecordChange, overwriting
+from podshare_cli.signed_records import approval
 
 _MOST_SHOWN = 20  # losses of one team
 _REASON = "Confirmed with the write"

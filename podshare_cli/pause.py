@@ -17,7 +17,7 @@ def pause(
     Requests during the pause are done after podshare resumes.
     """
     from podshare.registry.items import PAUSE_ID
-    from podshare_cli.approve import owner_of, write
+    from podshare_cli.signed_records import owner_of, write
 
     item = {"id": PAUSE_ID, "schema": 1, "reason": reason, "owner": owner_of(options.connection)}
     write(options.connection, item, "The reason is invalid.")

@@ -1,4 +1,4 @@
-"""How the doctor gets into an account: with the caller's own credentials, a profile, or a role that it assumes."""
+"""How the command gets into other accounts: with the caller's own credentials, a profile, or a role that it assumes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import boto3
 
 from podshare_cli.connection import Connection
-from podshare_cli.failures import Failure
+from podshare_cli.failures import Failure, invalid
 
 
 class Accounts:
@@ -47,3 +47,11 @@ class Accounts:
         )
         given = answer["Credentials"]
         return boto3.Session(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+
+
+def profiles(given: list[str]) -> dict[str, str]:
+    """The AWS profile of each account, from what --profile-of was given. Raises Failure for one that names none."""
+    pairs = [pair.partition("=") for pair in given]
+    if wrong := [account for account, _, profile in pairs if not profile]:
+        raise invalid(f"--profile-of {wrong[0]} names no profile.", "Write ID=PROFILE, such as 222222222222=vision.")
+    return {account: profile for account, _, profile in pairs}

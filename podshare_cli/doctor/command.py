@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from podshare_cli.failures import Failure, invalid
+from podshare_cli.failures import Failure
 from podshare_cli.options import Options, takes_options
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def doctor(
     AWS's ReadOnlyAccess suffice. What you may not read is `unknown`. The exit code is 1 if there is a
     problem; warnings and unknown findings leave it 0.
     """
-    from podshare_cli.doctor.account_access import Accounts
+    from podshare_cli.doctor.account_access import Accounts, profiles
     from podshare_cli.doctor.findings import Status
 
     accounts = Accounts(options.connection, assume_role, profiles(profile_of or []))
@@ -60,14 +60,6 @@ def doctor(
         raise Failure(
             f"{len(problems)} problems, the first: {first}", "Run the command in each finding, then run doctor again."
         )
-
-
-def profiles(given: list[str]) -> dict[str, str]:
-    """The AWS profile of each account, from what --profile-of was given. Raises Failure for one that names none."""
-    pairs = [pair.partition("=") for pair in given]
-    if wrong := [account for account, _, profile in pairs if not profile]:
-        raise invalid(f"--profile-of {wrong[0]} names no profile.", "Write ID=PROFILE, such as 222222222222=vision.")
-    return {account: profile for account, _, profile in pairs}
 
 
 def _findings(accounts: "Accounts", only: set[str]) -> Iterator["Finding"]:

@@ -48,8 +48,7 @@ def import_records(
     are listed, until you delete them.
     """
     from podshare_cli.admin_tables import Registry
-    from podshare_cli.doctor.account_access import Accounts
-    from podshare_cli.doctor.command import profiles
+    from podshare_cli.doctor.account_access import Accounts, profiles
     from podshare_cli.importing.describing import describe
     from podshare_cli.importing.reading import Reader
 
