@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 import typer.main
 
-from podshare_cli import (
+from podshare_cli.commands import (
     access,
     account,
     apply,
@@ -20,22 +20,23 @@ from podshare_cli import (
     drift,
     explain,
     export,
-    help_topics,
     history,
     pause,
     plan,
-    record_commands,
-    sandbox,
+    records,
     sweep,
     team,
     usage,
     validate,
 )
-from podshare_cli.connect import command as connect
-from podshare_cli.doctor import command as doctor
+from podshare_cli.commands import help as help_topics
+from podshare_cli.commands.connect import command as connect
+from podshare_cli.commands.doctor import command as doctor
+from podshare_cli.commands.importing import command as importing
+from podshare_cli.commands.report import command as report
+from podshare_cli.commands.sandbox import command as sandbox
 from podshare_cli.failures import INTERRUPTED, INVALID, Failure
 from podshare_cli.failures import explain as explain_failure
-from podshare_cli.importing import command as importing
 from podshare_cli.options import (
     Json,
     NoColor,
@@ -50,7 +51,6 @@ from podshare_cli.options import (
     in_force,
     set_in_force,
 )
-from podshare_cli.report import command as report
 from podshare_cli.terminal import use_plain_characters
 
 app = typer.Typer(
@@ -68,9 +68,9 @@ app = typer.Typer(
     ),
 )
 app.add_typer(team.app, name="team")
-app.add_typer(record_commands.dataset, name="dataset")
-app.add_typer(record_commands.cluster, name="cluster")
-app.add_typer(record_commands.enrollment, name="enrollment")
+app.add_typer(records.dataset, name="dataset")
+app.add_typer(records.cluster, name="cluster")
+app.add_typer(records.enrollment, name="enrollment")
 app.add_typer(account.app, name="account")
 app.add_typer(access.app, name="access")
 app.add_typer(history.app, name="history")

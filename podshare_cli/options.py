@@ -15,7 +15,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from podshare_cli.connection import Connection
+    from podshare_cli.aws.connection import Connection
 
 _PANEL = "Where and how"
 _OUTPUT = "Output"
@@ -74,7 +74,7 @@ class Options:
     @cached_property
     def connection(self) -> "Connection":
         """The installation that these options mean."""
-        from podshare_cli.connection import DEFAULT_PREFIX, Connection  # boto3 takes its time
+        from podshare_cli.aws.connection import DEFAULT_PREFIX, Connection  # boto3 takes its time
 
         return Connection(self.prefix or DEFAULT_PREFIX, self.profile, self.region)
 

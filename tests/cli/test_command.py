@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from podshare_cli.application import command, main
-from podshare_cli.help_topics import TOPICS
+from podshare_cli.commands.help import TOPICS
 from podshare_cli.options import in_force
 from tests.docs.pages import ROOT
 
@@ -71,7 +71,7 @@ def test_an_error_is_json_when_json_was_asked_for(capsys: pytest.CaptureFixture[
         ("main(['--version'])", "boto3 botocore pydantic yaml lightkube rich podshare podshare_sandbox moto"),
         ("main(['--help'])", "boto3 botocore pydantic yaml lightkube podshare podshare_sandbox moto"),
         ("main(['team', '--help'])", "boto3 botocore yaml lightkube podshare podshare_sandbox moto"),
-        ("import podshare_cli.team_views", "boto3 botocore pydantic yaml lightkube podshare_sandbox moto"),
+        ("import podshare_cli.views.team", "boto3 botocore pydantic yaml lightkube podshare_sandbox moto"),
     ],
 )
 def test_a_command_imports_what_it_needs(script: str, absent: str) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from podshare_cli.connect import files, kubeconfig, profiles
-from podshare_cli.connect.kubeconfig import Context
+from podshare_cli.commands.connect import files, kubeconfig, profiles
+from podshare_cli.commands.connect.kubeconfig import Context
 from podshare_cli.failures import Failure
 
 NAME = "podshare-vision@main"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from podshare_cli.connect import job
-from podshare_cli.connect.hops import gone
-from podshare_cli.connect.profiles import Memory
-from podshare_cli.connect.published import Caller, Team, parsed_value, state_of
+from podshare_cli.commands.connect import job
+from podshare_cli.commands.connect.hops import gone
+from podshare_cli.commands.connect.profiles import Memory
+from podshare_cli.commands.connect.published import Caller, Team, parsed_value, state_of
 
 B, A = "222222222222", "111111111111"
 MADE, OWN = f"arn:aws:iam::{B}:role/podshare/podshare-vision-scientist", f"arn:aws:iam::{B}:role/research/Researcher"

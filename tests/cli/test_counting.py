@@ -6,22 +6,22 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from podshare_cli import progress
 from podshare_cli.options import Options
+from podshare_cli.progress import live
 
 
 @pytest.fixture
 def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """What progress writes to a pipe; a call of the clock takes four seconds."""
     written, seconds = io.StringIO(), iter(range(0, 10_000, 4))
-    monkeypatch.setattr(progress, "stderr", lambda: Console(file=written, width=100))
-    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(seconds)))
+    monkeypatch.setattr(live, "stderr", lambda: Console(file=written, width=100))
+    monkeypatch.setattr(live.time, "monotonic", lambda: float(next(seconds)))
     yield written
 
 
 def test_what_takes_long_is_counted_now_and_then(pipe: io.StringIO) -> None:
     """In a pipe a line each ten seconds shows that it goes on."""
-    with progress.counting(Options(), "teams planned") as count:
+    with live.counting(Options(), "teams planned") as count:
         for done in range(1, 6):
             count(done, 5)
     assert pipe.getvalue().splitlines() == ["1 of 5 teams planned", "4 of 5 teams planned"]
@@ -30,6 +30,6 @@ def test_what_takes_long_is_counted_now_and_then(pipe: io.StringIO) -> None:
 @pytest.mark.parametrize("options", [Options(quiet=True), Options(as_json=True)])
 def test_who_wants_no_progress_gets_none(pipe: io.StringIO, options: Options) -> None:
     """Scripts, and whoever says --quiet, read results and errors alone."""
-    with progress.counting(options, "teams planned") as count:
+    with live.counting(options, "teams planned") as count:
         count(1, 2)
     assert pipe.getvalue() == ""

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import yaml
 
-from podshare_cli.importing.command import commented
-from podshare_cli.importing.describing import Description, describe
-from podshare_cli.importing.reading import AccessPoint, Association, ComputeQuota, Entry, HyperPod, Setup
+from podshare_cli.commands.importing.command import commented
+from podshare_cli.commands.importing.describing import Description, describe
+from podshare_cli.commands.importing.reading import AccessPoint, Association, ComputeQuota, Entry, HyperPod, Setup
 
 CLUSTER = HyperPod("arn:aws:sagemaker:us-west-2:111111111111:cluster/abcdefghijkl", "Shared", "eks")
 ROLE = "arn:aws:iam::222222222222:role/research/Ada"

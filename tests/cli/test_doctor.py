@@ -11,8 +11,8 @@ from moto.organizations.models import organizations_backends
 
 from podshare.aws.rows import to_item
 from podshare_cli.application import main
-from podshare_cli.connection import Connection
-from podshare_cli.doctor.findings import Place
+from podshare_cli.aws.connection import Connection
+from podshare_cli.commands.doctor.findings import Place
 from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
 from podshare_sandbox.new_accounts import admin_credentials

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from podshare_cli.application import main
-from podshare_cli.documents import WRITING_ORDER, read_records, to_yaml
 from podshare_cli.failures import Failure
+from podshare_cli.records.documents import WRITING_ORDER, read_records, to_yaml
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "registry"
 CLUSTER = """

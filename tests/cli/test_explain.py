@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 
 from podshare_cli.application import main
-from podshare_cli.documents import WRITING_ORDER, read_records
-from podshare_cli.record_fields import MODELS, RECORDS, fields_of
+from podshare_cli.records.documents import WRITING_ORDER, read_records
+from podshare_cli.records.fields import MODELS, RECORDS, fields_of
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples/registry").rglob("*.yaml"))
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from podshare_cli.executions import Execution
-from podshare_cli.team_views import history_table
+from podshare_cli.progress.executions import Execution
+from podshare_cli.views.team import history_table
 
 BY = "arn:aws:sts::222222222222:assumed-role/Admin/alice"
 BEGAN = datetime.datetime(2026, 11, 29, 12, 0, 0, tzinfo=datetime.UTC)

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from podshare_cli.application import main
-from podshare_cli.connection import Connection
-from podshare_cli.documents import WRITING_ORDER, Read, read_records
+from podshare_cli.aws.connection import Connection
 from podshare_cli.failures import INVALID, Failure
-from podshare_cli.record_changes import Effect
-from podshare_cli.record_plan import RecordPlan, make
+from podshare_cli.plans.record_plan import RecordPlan, make
+from podshare_cli.records.changes import Effect
+from podshare_cli.records.documents import WRITING_ORDER, Read, read_records
 from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
 from podshare_sandbox.organization import HUB, HUB_REGION

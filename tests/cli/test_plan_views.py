@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from rich.text import Text
 
-from podshare_cli.plan_markdown import LONGEST_COMMENT, markdown
-from podshare_cli.plan_views import View, text
-from podshare_cli.record_changes import Effect, RecordChange
-from podshare_cli.record_plan import RecordPlan
+from podshare_cli.plans.record_plan import RecordPlan
+from podshare_cli.records.changes import Effect, RecordChange
+from podshare_cli.views.plan import View, text
+from podshare_cli.views.plan_markdown import LONGEST_COMMENT, markdown
 
 INSTALLATION = {"account": "111111111111", "region": "us-west-2", "prefix": "podshare"}
 ENTRY = "arn:aws:iam::111111111111:role/podshare/podshare-vision-1a2b3c4d"

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from podshare_cli.application import main
-from podshare_cli.plan_views import View
-from podshare_cli.prices import read_prices
-from podshare_cli.record_plan import RecordPlan
+from podshare_cli.plans.prices import read_prices
+from podshare_cli.plans.record_plan import RecordPlan
+from podshare_cli.views.plan import View
 
 INSTALLATION = {"account": "111111111111", "region": "us-west-2", "prefix": "podshare"}
 PRICES = {"ml.p5.48xlarge": 98.5}

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from podshare_cli.failures import INVALID, Failure
-from podshare_cli.record_changes import Effect, RecordChange
-from podshare_cli.record_plan import RecordPlan, effects_of
+from podshare_cli.plans.record_plan import RecordPlan, effects_of
+from podshare_cli.records.changes import Effect, RecordChange
 
 INSTALLATION = {"account": "111111111111", "region": "us-west-2", "prefix": "podshare"}
 

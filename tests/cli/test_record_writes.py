@@ -9,12 +9,12 @@ import pytest
 
 from podshare.aws.rows import from_item, to_item
 from podshare.registry.parsing import parse
-from podshare_cli import provenance, record_writes
-from podshare_cli.connection import Connection
+from podshare_cli.aws.connection import Connection
 from podshare_cli.failures import Failure
-from podshare_cli.provenance import Provenance
-from podshare_cli.record_changes import deleting, overwriting
-from podshare_cli.writing import record_changes
+from podshare_cli.records import provenance, writes
+from podshare_cli.records.changes import deleting, overwriting
+from podshare_cli.records.provenance import Provenance
+from podshare_cli.records.references import record_changes
 from podshare_sandbox import Sandbox
 from podshare_sandbox.organization import HUB, HUB_REGION
 from tests.acting import act_in_the_hub
@@ -60,7 +60,7 @@ def put_by_hand(sandbox: Sandbox, item: dict[str, Any]) -> None:
 
 
 def write(connection: Connection, *items: dict[str, Any], reason: str = "") -> None:
-    record_writes.write(connection, record_changes(connection, items), Provenance(reason=reason))
+    writes.write(connection, record_changes(connection, items), Provenance(reason=reason))
 
 
 def test_a_record_carries_what_its_last_write_was(connection: Connection, sandbox: Sandbox) -> None:
@@ -99,7 +99,7 @@ def test_an_edit_by_hand_is_noticed(connection: Connection, sandbox: Sandbox, ed
     changes = record_changes(connection, [a_team_item("edited", owner="sam")])
     put_by_hand(sandbox, {**stored(sandbox, "team#edited"), **edit})
     with pytest.raises(Failure, match="has been changed since it was read, without this command") as refused:
-        record_writes.write(connection, changes, Provenance())
+        writes.write(connection, changes, Provenance())
     assert all(name in str(refused.value) for name in edit)
     assert "Nothing was written" in str(refused.value)
     assert stored(sandbox, "team#edited")["owner"] != "sam"
@@ -111,7 +111,7 @@ def test_the_write_of_another_is_reported_with_who_and_why(connection: Connectio
     changes = record_changes(connection, [a_team_item("raced", owner="sam")])
     write(connection, a_team_item("raced", owner="robin"), reason="Robin was first")
     with pytest.raises(Failure, match=r"by arn:aws:iam::111111111111:\S+ at 20\S+, reason: Robin was first"):
-        record_writes.write(connection, changes, Provenance())
+        writes.write(connection, changes, Provenance())
     assert stored(sandbox, "team#raced")["owner"] == "robin"
 
 
@@ -120,7 +120,7 @@ def test_one_that_came_meanwhile_is_not_overwritten(connection: Connection, sand
     changes = record_changes(connection, [a_team_item("absent", owner="sam")])
     put_by_hand(sandbox, a_team_item("absent", owner="robin"))
     with pytest.raises(Failure, match="team#absent has been created since it was read"):
-        record_writes.write(connection, changes, Provenance())
+        writes.write(connection, changes, Provenance())
     assert stored(sandbox, "team#absent")["owner"] == "robin"
 
 
@@ -130,11 +130,11 @@ def test_a_changed_record_is_not_deleted(connection: Connection, sandbox: Sandbo
     before = stored(sandbox, "team#deleted")
     write(connection, a_team_item("deleted", owner="robin"))
     with pytest.raises(Failure, match="team#deleted has been changed"):
-        record_writes.write(connection, [deleting(before)], Provenance())
-    record_writes.write(connection, [deleting(stored(sandbox, "team#deleted"))], Provenance())
+        writes.write(connection, [deleting(before)], Provenance())
+    writes.write(connection, [deleting(stored(sandbox, "team#deleted"))], Provenance())
     assert stored(sandbox, "team#deleted") == {}
     with pytest.raises(Failure, match="team#deleted has been deleted"):
-        record_writes.write(connection, [deleting(before)], Provenance())
+        writes.write(connection, [deleting(before)], Provenance())
 
 
 def test_all_records_are_written_or_none(connection: Connection, sandbox: Sandbox) -> None:
@@ -144,7 +144,7 @@ def test_all_records_are_written_or_none(connection: Connection, sandbox: Sandbo
     changes += record_changes(connection, [a_team_item("all-0", owner="sam")])
     put_by_hand(sandbox, a_team_item("all-0", owner="robin"))
     with pytest.raises(Failure, match="Nothing was written"):
-        record_writes.write(connection, changes, Provenance())
+        writes.write(connection, changes, Provenance())
     assert stored(sandbox, "team#all-1") == {}
 
 
@@ -155,7 +155,7 @@ def test_of_more_than_a_transaction_holds_it_is_reported_what_was_written(
     changes = record_changes(connection, [a_team_item(f"many-{number}") for number in range(101)])
     put_by_hand(sandbox, a_team_item("many-100", owner="robin"))
     with pytest.raises(Failure, match=r"Written before it: team#many-0, team#many-1, "):
-        record_writes.write(connection, changes, Provenance())
+        writes.write(connection, changes, Provenance())
     assert stored(sandbox, "team#many-99")["change"]["version"] == 1
 
 
@@ -173,7 +173,7 @@ def test_a_race_within_the_write_is_noticed(
     """An edit after the last reading, when only the transaction's condition can see it."""
     write(connection, a_team_item("late"))
     changes = record_changes(connection, [a_team_item("late", owner="sam")])
-    registry = record_writes.Registry
+    registry = writes.Registry
     transact = registry.transact
 
     def edited_before(self: Any, operations: Any) -> bool:
@@ -182,7 +182,7 @@ def test_a_race_within_the_write_is_noticed(
 
     monkeypatch.setattr(registry, "transact", edited_before)
     with pytest.raises(Failure, match=r"team#late has been changed .*expires"):
-        record_writes.write(connection, changes, Provenance())
+        writes.write(connection, changes, Provenance())
     assert stored(sandbox, "team#late")["owner"] != "sam"
 
 
@@ -190,7 +190,7 @@ def test_an_approval_is_written_again_by_whoever_asks(connection: Connection, sa
     """What is meant as a deed, not as a state, is written also if it says the same."""
     item = {"id": "pause#all", "schema": 1, "reason": "Moving", "owner": "sam"}
     for _ in range(2):
-        record_writes.write_item(connection, item, Provenance())
+        writes.write_item(connection, item, Provenance())
     assert stored(sandbox, "pause#all")["change"]["version"] == 2
     assert overwriting(item, item).result == "changed"
 
@@ -271,7 +271,7 @@ def test_what_is_declared_always_fits(connection: Connection, sandbox: Sandbox) 
     """No author, commit or path makes a record invalid; a reason that is too long is refused before."""
     origin = Provenance(reason="a\nb", author="x" * 999, commit="\x1b[31m", repository="r" * 999, root=Path("/"))
     changes = record_changes(connection, [a_team_item("fits")])
-    record_writes.write(connection, changes, origin, {"team#fits": origin.source("/" + "p/" * 999)})
+    writes.write(connection, changes, origin, {"team#fits": origin.source("/" + "p/" * 999)})
     change = stored(sandbox, "team#fits")["change"]
     assert (change["reason"], change["commit"], len(change["author"])) == ("a b", "[31m", 256)
     assert parse(stored(sandbox, "team#fits"))
@@ -282,8 +282,6 @@ def test_what_is_declared_always_fits(connection: Connection, sandbox: Sandbox) 
 def test_a_source_stays_with_a_write_by_hand(connection: Connection, sandbox: Sandbox) -> None:
     """`put` changes what a record says, not which file holds it."""
     source = {"repository": "github.com/example/records", "path": "teams/vision.yaml"}
-    record_writes.write(
-        connection, record_changes(connection, [a_team_item("kept")]), Provenance(), {"team#kept": source}
-    )
+    writes.write(connection, record_changes(connection, [a_team_item("kept")]), Provenance(), {"team#kept": source})
     write(connection, a_team_item("kept", owner="sam"))
     assert stored(sandbox, "team#kept")["change"]["source"] == source

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from podshare_cli.application import main
+from podshare_cli.commands.report.command import answering, page
 from podshare_cli.failures import INVALID
-from podshare_cli.report.command import answering, page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian's package chromium)")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.text import Text
 
-from podshare_cli.runs import Happening, Run, SweepRun
+from podshare_cli.progress.runs import Happening, Run, SweepRun
 
 BEGAN = datetime.datetime(2026, 11, 21, 12, 0, tzinfo=datetime.UTC)
 CHANGE = {

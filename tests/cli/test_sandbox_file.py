@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from podshare_cli.application import main
-from podshare_cli.sandbox_file import RunningSandbox, forget
+from podshare_cli.commands.sandbox.running import RunningSandbox, forget
 
 
 @pytest.fixture

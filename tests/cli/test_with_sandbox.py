@@ -18,12 +18,12 @@ import pytest
 from podshare.access.access_report import packed, unpacked
 from podshare.aws.rows import to_item
 from podshare_cli.application import main
-from podshare_cli.connection import Connection
-from podshare_cli.executions import Executions
+from podshare_cli.aws.connection import Connection
+from podshare_cli.commands.sandbox.control import Control, ask
+from podshare_cli.commands.sandbox.running import RunningSandbox
 from podshare_cli.failures import Failure
-from podshare_cli.sandbox_control import Control, ask
+from podshare_cli.progress.executions import Executions
 from podshare_cli.sandbox_deployment import deploy_podshare
-from podshare_cli.sandbox_file import RunningSandbox
 from podshare_sandbox import Sandbox
 from podshare_sandbox.new_accounts import admin_credentials
 from podshare_sandbox.organization import ACCOUNTS, EKS_CLUSTER_ARN, HUB, HUB_REGION, SCIENTISTS

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podshare_cli.documents import to_yaml
-from podshare_cli.record_changes import content
-from podshare_cli.strict_yaml import documents
-from podshare_cli.yaml_edits import with_record
+from podshare_cli.records.changes import content
+from podshare_cli.records.documents import to_yaml
+from podshare_cli.records.strict_yaml import documents
+from podshare_cli.records.yaml_edits import with_record
 
 TEXT = """\
 # The image models

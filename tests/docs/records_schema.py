@@ -2,7 +2,7 @@
 
 import json
 
-from podshare_cli.record_fields import schema_of_all
+from podshare_cli.records.fields import schema_of_all
 from tests.docs.pages import ROOT
 
 PAGE = ROOT / "docs" / "podshare-records.json"

@@ -5,7 +5,7 @@ import re
 from pydantic import BaseModel
 
 from podshare.registry import records
-from podshare_cli.record_fields import RECORDS, fields_of
+from podshare_cli.records.fields import RECORDS, fields_of
 from tests.docs.pages import ROOT
 
 PAGE = ROOT / "docs" / "registry.md"

@@ -179,7 +179,7 @@ def test_deployed_names_exist(page: Page) -> None:
 def test_environment_variables_exist(page: Page) -> None:
     """Every PODSHARE_… variable that is named is one that the functions get, or that the command reads."""
     given = re.findall(r"^ +(PODSHARE_\w+):", (ROOT / "template.yaml").read_text(encoding="utf-8"), re.MULTILINE)
-    for path in (ROOT / "podshare_cli").glob("*.py"):
+    for path in (ROOT / "podshare_cli").rglob("*.py"):
         given += re.findall(r'envvar="(PODSHARE_\w+)"', path.read_text(encoding="utf-8"))
 
     assert set(re.findall(r"PODSHARE_\w+", page.text)) <= set(given)

@@ -21,7 +21,7 @@ from podshare.reconcile.triggers import MOST_ATTEMPTS
 from podshare.registry import records
 from podshare.registry.accounts import Account
 from podshare.registry.templates import DISPLAY, FIGURES
-from podshare_cli.account import AccountState
+from podshare_cli.commands.account import AccountState
 from podshare_sandbox import new_accounts, organization
 from podshare_sandbox.cloudformation import template
 from tests.docs.pages import DEPLOY, LIMITS, OPERATIONS, README, REGISTRY, ROOT, SANDBOX, SECURITY, UPGRADE, code

@@ -13,7 +13,7 @@ from podshare.access.history import access_of, access_rows, run_document, versio
 from podshare.kinds.desired import desired
 from podshare.registry.lines import lines_of
 from podshare.registry.membership import members
-from podshare_cli.past_access import answering, changes, following, in_order, moment_of, origin, uncertain, ways
+from podshare_cli.history.past_access import answering, changes, following, in_order, moment_of, origin, uncertain, ways
 from tests.builders import (
     CLUSTER,
     INSTALLATION,

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from podshare.access.effective_access import Access
 from podshare.access.history import run_document, version_document
 from podshare.registry.lines import version_of
+from podshare_cli.commands.usage import period
 from podshare_cli.failures import Failure
-from podshare_cli.prices import Prices
-from podshare_cli.quota_hours import ACCOUNT, OWNER, TEAM, Hours, Span, VersionsOf, hours, settles, spans
-from podshare_cli.usage import period
-from podshare_cli.usage_views import csv_text, report
+from podshare_cli.history.quota_hours import ACCOUNT, OWNER, TEAM, Hours, Span, VersionsOf, hours, settles, spans
+from podshare_cli.plans.prices import Prices
+from podshare_cli.views.usage import csv_text, report
 from tests.builders import a_team_item
 
 Item = dict[str, Any]

@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from podshare_cli.application import main
-from podshare_cli.confirming import approvals, losses
-from podshare_cli.connection import Connection
-from podshare_cli.provenance import Provenance
-from podshare_cli.record_writes import write
+from podshare_cli.aws.connection import Connection
+from podshare_cli.plans.confirming import approvals, losses
+from podshare_cli.records.provenance import Provenance
+from podshare_cli.records.writes import write
 from podshare_sandbox.organization import HUB_REGION
 from tests.builders import a_team_item
 from tests.scenarios.world import HUB, LANGUAGE, VISION, Item, World, refused

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from podshare_cli.connection import Connection
-from podshare_cli.history_objects import History
-from podshare_cli.quota_hours import ACCOUNT, OWNER, TEAM, hours, spans
-from podshare_cli.usage import read_spans
+from podshare_cli.aws.connection import Connection
+from podshare_cli.commands.usage import read_spans
+from podshare_cli.history.objects import History
+from podshare_cli.history.quota_hours import ACCOUNT, OWNER, TEAM, hours, spans
 from tests.acting import Ended
 from tests.builders import a_team_item
 from tests.scenarios.test_history import objects, runs

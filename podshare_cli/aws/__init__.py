@@ -1,0 +1,1 @@
+"""podshare's account and others: credentials, Region, and the two tables."""

@@ -1,0 +1,107 @@
+"""``podshare apply``: make the registry say what files say, and follow podshare until that is provisioned."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from podshare_cli.commands.plan import Prune, RecordFiles, Verbose
+from podshare_cli.failures import counted, invalid
+from podshare_cli.options import Options, Reason, takes_options
+
+if TYPE_CHECKING:
+    from podshare_cli.plans.record_plan import RecordPlan
+    from podshare_cli.progress.executions import Following
+
+
+@takes_options
+def apply(
+    options: Options,
+    plan_file: Annotated[
+        Path | None, typer.Argument(metavar="[PLAN]", help="A plan that `podshare plan --out` has written.")
+    ] = None,
+    *,
+    files: RecordFiles = None,
+    prune: Prune = False,
+    auto_approve: Annotated[bool, typer.Option("--auto-approve", help="Do not ask for confirmation.")] = False,
+    reason: Reason = "",
+    verbose: Verbose = False,
+) -> None:
+    """Write the records of files that differ from the registry, all or none, and follow the teams that they affect.
+
+    The plan is shown first. If anybody would lose access, or a record is deleted, the command lists it, and asks; what
+    you confirm is approved with the write. A saved plan is applied only if nothing that it rests on has changed.
+
+    Exit codes: 0 if every team of the files is READY, ENDED or DELETED; 1 if not, or if somebody else has changed a
+    record; 64 for invalid records.
+    """
+    from podshare_cli.commands import plan
+    from podshare_cli.plans import confirming
+    from podshare_cli.progress.following import SETTLED, Runs, require
+    from podshare_cli.records import writes
+
+    options.connection.least = "admin"  # also for its plan: it is about to write
+    agreed = _plan(options, plan_file, files or [], prune=prune)
+    if not options.as_json:
+        plan.show(options, agreed, verbose=verbose)
+    deleted = [change.record_id for change in agreed.changes if change.item is None]
+    approvals = confirming.agree(
+        options, agreed.losses, deleted, yes=auto_approve, reason=reason, option="--auto-approve"
+    )
+    record_ids = [change.record_id for change in agreed.changes]
+    runs = Runs(options, dict.fromkeys((*agreed.teams, *agreed.failures), record_ids))
+    provenance = replace(agreed.provenance, reason=reason)
+    writes.write(options.connection, [*approvals, *agreed.changes], provenance, agreed.sources)
+    for change in agreed.changes:
+        options.say(f"{change.record_id}: {change.result}")
+    ended = runs.follow()
+    _report(options, agreed, ended)
+    require({**_standing(options, agreed), **{following.name: following.state for following in ended}}, SETTLED)
+
+
+def _plan(options: Options, plan_file: Path | None, files: Sequence[str], *, prune: bool) -> "RecordPlan":
+    """The plan to apply: of files, or a saved one that is as it was. Raises Failure."""
+    from podshare_cli.plans import record_plan
+    from podshare_cli.progress.live import counting
+
+    if bool(files) == bool(plan_file):
+        raise invalid("Give files with -f, or a saved plan.", "For example: podshare apply -f records/")
+    if prune and plan_file:
+        raise invalid("--prune takes files.", "Plan with it: podshare plan -f DIR --prune --out PLAN")
+    with counting(options, "teams planned") as planned:
+        if plan_file is None:
+            return record_plan.make_of_files(options.connection, files, prune=prune, planned=planned)
+        saved = record_plan.RecordPlan.read_from(plan_file)
+        return record_plan.make_again(options.connection, saved, planned)
+
+
+def _standing(options: Options, agreed: "RecordPlan") -> dict[str, str]:
+    """The states of the files' teams whose records stay as they are: an earlier apply may not have completed."""
+    from podshare_cli.aws.tables import State
+    from podshare_cli.records.changes import Effect
+
+    unchanged = {record.record_id for record in agreed.records if record.effect is Effect.UNCHANGED}
+    statuses = State(options.connection).statuses("team") if any(map(_is_team, unchanged)) else {}
+    return {team: str(status["state"]) for team, status in statuses.items() if f"team#{team}" in unchanged}
+
+
+def _is_team(record_id: str) -> bool:
+    return record_id.startswith("team#")
+
+
+def _report(options: Options, agreed: "RecordPlan", ended: "Sequence[Following]") -> None:
+    records = [{"id": change.record_id, "result": change.result} for change in agreed.changes]
+    options.show({"records": records, "teams": [following.as_dict() for following in ended]})
+    if not options.as_json:
+        typer.echo(_summary(Counter(change.result for change in agreed.changes), [team.state for team in ended]))
+
+
+def _summary(results: Mapping[str, int], states: Sequence[str | None]) -> str:
+    if not results:
+        return "Nothing to apply: the registry says what the files say."
+    written = ", ".join(f"{number} {result}" for result, number in results.items())
+    teams = ", ".join(f"{counted(number, 'team')} {state}" for state, number in Counter(states).items())
+    return f"Applied: {written}{f'; {teams}' if teams else ''}"

@@ -1,0 +1,88 @@
+"""``podshare approve``: let teams lose what was held back because too many had lost access at once."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from podshare_cli.failures import Failure, invalid
+from podshare_cli.options import Options, Yes, takes_options
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_Held = Mapping[str, Mapping[str, Any]]
+
+
+@takes_options
+def approve(
+    options: Options,
+    team: Annotated[str | None, typer.Argument(help="The team that may lose access.")] = None,
+    plan: Annotated[str | None, typer.Argument(help="The plan's hash, from the team's status.")] = None,
+    *,
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the audit.")] = "approved by hand",
+    every: Annotated[bool, typer.Option("--all", help="Approve all held plans.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Approve a held plan that revokes access. Without TEAM, list held plans.
+
+    An approval is for one plan of one team. podshare plans again, and applies the plan only if it is unchanged.
+    """
+    from podshare_cli.aws.tables import State
+
+    held = State(options.connection).held()
+    if every and team:
+        raise invalid("--all and a team exclude each other.", "Use one of them.")
+    if every:
+        _agree(held, yes=yes)
+        _write(options, {name: str(row["hash"]) for name, row in held.items()}, reason)
+    elif team is None:
+        _show(options, held)
+    else:
+        _write(options, {team: _checked(held, team, plan)}, reason)
+
+
+def _checked(held: _Held, team: str, plan: str | None) -> str:
+    if team not in held:
+        raise Failure(f"Team {team} has no plan awaiting approval.", "List held plans: podshare approve")
+    waiting = str(held[team]["hash"])
+    if plan != waiting:
+        told = f"Team {team} has plan {waiting} awaiting approval, not {plan or 'a plan without a hash'}."
+        raise invalid(told, f"Review it: podshare team status {team}")
+    return waiting
+
+
+def _agree(held: _Held, *, yes: bool) -> None:
+    told = f"{len(held)} teams would lose access: {', '.join(sorted(held)) or 'none'}."
+    if held and not yes and not typer.confirm(f"{told} Approve them all?", err=True):
+        raise typer.Abort
+
+
+def _write(options: Options, plans: Mapping[str, str], reason: str) -> None:
+    from podshare_cli.records.signed import approval, write
+
+    approved = dict(sorted(plans.items()))
+    for team, plan in approved.items():
+        write(options.connection, approval(options.connection, team, plan, reason))
+    options.show({"approved": approved})
+    for team, plan in approved.items():
+        options.say(f"approved: plan {plan} of team {team}")
+    if not plans:
+        options.say("no plan awaits approval")
+
+
+def _show(options: Options, held: _Held) -> None:
+    rows = [{"team": name, "plan": row["hash"], "since": row["since"]} for name, row in sorted(held.items())]
+    if rows or options.as_json:
+        options.show(rows, lambda: _table(rows))
+    else:
+        options.say("no plan awaits approval")
+
+
+def _table(rows: list[dict[str, Any]]) -> "Table":
+    from rich.table import Table
+
+    shown = Table("team", "plan", "held since", box=None, header_style="dim", pad_edge=False)
+    for row in rows:
+        shown.add_row(*row.values())
+    return shown

@@ -1,0 +1,138 @@
+"""``podshare doctor``: all checks in turn, as a table or as JSON."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from podshare_cli.failures import Failure
+from podshare_cli.options import Options, takes_options
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from podshare_cli.aws.accounts import Accounts
+    from podshare_cli.aws.connection import Connection
+    from podshare_cli.commands.doctor.findings import Finding
+    from podshare_cli.commands.doctor.members import Part
+
+_SIGNS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "problem": "[bold red]✗[/]", "unknown": "[dim]?[/]"}
+
+
+@takes_options
+def doctor(
+    options: Options,
+    assume_role: Annotated[
+        str | None,
+        typer.Option("--assume-role", metavar="NAME", help="The role to assume in every other account; it only reads."),
+    ] = None,
+    profile_of: Annotated[
+        list[str] | None,
+        typer.Option("--profile-of", metavar="ID=PROFILE", help="The AWS profile for one account; may be repeated."),
+    ] = None,
+    account: Annotated[
+        list[str] | None,
+        typer.Option("--account", metavar="ID", help="Check only these member accounts; may be repeated."),
+    ] = None,
+    all_findings: Annotated[bool, typer.Option("--all", help="Show findings that are ok, too.")] = False,
+) -> None:
+    """Check an environment and every account that takes part, before and after a deployment. Nothing is changed.
+
+    It checks the organization (features, trusted access, trail), the hub (tables, state machines, runtime,
+    concurrency, event buses, alarms and their subscribers, the last sweep, denials by policies), each cluster of the
+    registry (HyperPod and EKS status, authentication mode, Kubernetes version, endpoint, add-ons, access policies,
+    quotas), and each account (member stack's version and parameters, quotas, trails). Each finding says what to run.
+
+    In the hub's account it uses your credentials, in others --assume-role or --profile-of; read permissions such as
+    AWS's ReadOnlyAccess suffice. What you may not read is `unknown`. The exit code is 1 if there is a
+    problem; warnings and unknown findings leave it 0.
+    """
+    from podshare_cli.aws.accounts import Accounts, profiles
+    from podshare_cli.commands.doctor.findings import Status
+
+    accounts = Accounts(options.connection, assume_role, profiles(profile_of or []))
+    found = list(_with_status(_findings(accounts, set(account or ())), quiet=options.is_silent))
+    shown = [finding for finding in found if all_findings or finding.status is not Status.OK]
+    options.show([finding.as_dict() for finding in found], lambda: _drawn(shown, found))
+    problems = [finding for finding in found if finding.status is Status.PROBLEM]
+    if problems:
+        first = f"{problems[0].where}: {problems[0].what}"
+        raise Failure(
+            f"{len(problems)} problems, the first: {first}", "Run the command in each finding, then run doctor again."
+        )
+
+
+def _findings(accounts: "Accounts", only: set[str]) -> Iterator["Finding"]:
+    from podshare.resource_tags import parse
+    from podshare_cli.commands.doctor import clusters, hub, members, organization
+
+    connection = accounts.connection
+    environment = hub.environment(connection)
+    yield from hub.absent(connection) if environment is None else hub.findings(connection)
+    yield from organization.findings(accounts, environment or {})
+    if environment is None:
+        return
+    records = _records(connection)
+    for record in records["cluster"]:
+        yield from clusters.findings(accounts, record)
+    keys = parse(environment.get("PODSHARE_RESOURCE_TAGS", ""))
+    for part in _parts(connection, records, keys).values():
+        if not only or part.account in only:
+            yield from members.findings(accounts, part)
+
+
+def _records(connection: "Connection") -> dict[str, list[dict[str, Any]]]:
+    from podshare_cli.aws.tables import Registry
+
+    registry = Registry(connection)
+    return {kind: registry.all_of(kind) for kind in ("cluster", "dataset", "team")}
+
+
+def _parts(
+    connection: "Connection", records: Mapping[str, list[dict[str, Any]]], tag_keys: Collection[str]
+) -> dict[str, "Part"]:
+    """The accounts that records name, and those that podshare has something in for members that were selected."""
+    from podshare_cli.aws.tables import State
+    from podshare_cli.commands.doctor.members import parts
+
+    members_of_teams = [member for team in records["team"] for member in team.get("members", ())]
+    named = [str(member["account"]) for member in members_of_teams if "account" in member]
+    used = [account for account, _ in State(connection).uses()]
+    partition = connection.caller.split(":")[1]
+    others = {str(record["account"]) for kind in ("cluster", "dataset") for record in records[kind]}
+    members = sorted({*named, *(account for account in used if account not in others)})
+    found = parts(records["cluster"], records["dataset"], members, connection.account, partition)
+    for part in found.values():
+        part.needs["ResourceTagKeys"] = set(tag_keys)
+    return found
+
+
+def _with_status(findings: Iterable["Finding"], *, quiet: bool) -> Iterator["Finding"]:
+    """The findings as they come; stderr shows meanwhile what is checked."""
+    from podshare_cli.output import stderr
+
+    if quiet:
+        yield from findings
+        return
+    with stderr().status("Checking the hub") as status:
+        for finding in findings:
+            status.update(f"Checking {finding.where}: {finding.check}")
+            yield finding
+
+
+def _drawn(shown: list["Finding"], found: list["Finding"]) -> "RenderableType":
+    """A table of the findings to show, and how many of each status were found."""
+    from collections import Counter
+
+    from rich.console import Group
+    from rich.markup import escape
+
+    from podshare_cli.output import ListTable
+
+    table = ListTable("", "where", "check", "finding", "run", expendable=("check",))
+    for finding in shown:
+        row = (finding.where, finding.check, finding.what, finding.run)
+        table.add_row(_SIGNS[finding.status], *(escape(cell) for cell in row))
+    counts = Counter(str(finding.status) for finding in found)
+    summary = ", ".join(f"{counts[name]} {name}" for name in ("problem", "warning", "unknown", "ok"))
+    return Group(table, summary) if shown else summary

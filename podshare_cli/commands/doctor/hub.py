@@ -1,0 +1,223 @@
+"""The hub: whether podshare is deployed, can run, and is seen to when something goes wrong.
+
+Sources: Lambda developer guide, "Lambda runtimes" and "Lambda quotas"; EventBridge user guide, event buses.
+"""
+
+import datetime
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from podshare_cli.aws.connection import Connection
+from podshare_cli.aws.tables import State
+from podshare_cli.commands.doctor.findings import Finding, Place, existing
+
+_PLACE = Place("hub")
+# when AWS ends its support of a runtime ("Lambda runtimes")
+_RUNTIMES = {
+    "python3.11": datetime.date(2027, 6, 30),
+    "python3.12": datetime.date(2028, 10, 31),
+    "python3.13": datetime.date(2029, 6, 30),
+    "python3.14": datetime.date(2029, 6, 30),
+}
+_SOON = datetime.timedelta(days=180)
+COMFORTABLE = 100  # concurrent executions: a sweep beside several teams' runs
+_QUOTA = (
+    "aws service-quotas request-service-quota-increase --service-code lambda --quota-code L-B99A9384 "
+    "--desired-value 1000"
+)
+_ANYBODY = re.compile(r'"Principal": ("\*"|\{"AWS": "\*"\})')
+_OVERDUE = datetime.timedelta(hours=26)  # a night's sweep, and two hours
+_DEPLOY = "make build && .venv-sam/bin/sam deploy --guided"
+_POLICIES = ("service control policy", "resource control policy", "explicit deny")
+
+
+def environment(connection: Connection) -> dict[str, str] | None:
+    """What the hub's functions know of their deployment; None where podshare is not deployed. Raises ClientError."""
+    client = connection.client("lambda")
+    answer = existing(client.get_function_configuration, FunctionName=connection.plan_function)
+    return None if answer is None else dict(answer.get("Environment", {}).get("Variables", {}))
+
+
+def absent(connection: Connection) -> Iterator[Finding]:
+    """What is said of a hub that is not there, and whether one could run here."""
+    what = f"podshare is not deployed in account {connection.account}, {connection.region}"
+    yield _PLACE.unknown("deployment", what, _DEPLOY)
+    yield from _PLACE.made("concurrency", lambda: _concurrency(connection))
+
+
+def findings(connection: Connection) -> Iterator[Finding]:
+    """All checks of a hub that is deployed."""
+    yield from _PLACE.made("tables", lambda: _tables(connection))
+    yield from _PLACE.made("state machines", lambda: _machines(connection))
+    yield from _PLACE.made("functions", lambda: _functions(connection))
+    yield from _PLACE.made("runtime", lambda: _runtime(connection))
+    yield from _PLACE.made("concurrency", lambda: _concurrency(connection))
+    yield from _PLACE.made("event buses", lambda: _buses(connection))
+    yield from _PLACE.made("failures", lambda: _failures(connection))
+    yield from _PLACE.made("alarms", lambda: _alarms(connection))
+    yield from _PLACE.made("sweep", lambda: _sweep(connection))
+    yield from _PLACE.made("refusals", lambda: _refusals(connection))
+
+
+def _client(connection: Connection, service: str) -> Any:
+    session: Any = connection.session  # the stubs know a fixed set of literals only
+    return session.client(service)
+
+
+def _tables(connection: Connection) -> Iterator[Finding]:
+    for name in (connection.registry_table, connection.state_table):
+        table = _client(connection, "dynamodb").describe_table(TableName=name)["Table"]
+        if table["TableStatus"] not in ("ACTIVE", "UPDATING"):
+            yield _PLACE.problem("tables", f"table {name} is {table['TableStatus']}", _DEPLOY)
+        elif not table.get("DeletionProtectionEnabled"):
+            remedy = f"aws dynamodb update-table --table-name {name} --deletion-protection-enabled"
+            yield _PLACE.warning("tables", f"table {name} has no deletion protection", remedy)
+        else:
+            yield _PLACE.ok("tables", f"table {name} is {table['TableStatus']}")
+
+
+def _machines(connection: Connection) -> Iterator[Finding]:
+    for arn in (connection.machine, connection.sweep_machine):
+        status = connection.client("stepfunctions").describe_state_machine(stateMachineArn=arn)["status"]
+        name = arn.rpartition(":")[2]
+        if status == "ACTIVE":
+            yield _PLACE.ok("state machines", f"{name} is ACTIVE")
+        else:
+            yield _PLACE.problem("state machines", f"{name} is {status}", _DEPLOY)
+
+
+def _functions(connection: Connection) -> Iterator[Finding]:
+    name = connection.dry_run_function
+    if existing(connection.client("lambda").get_function_configuration, FunctionName=name) is None:
+        missing = f"function {name} is missing: the hub is of an earlier version than this command, which cannot plan"
+        yield _PLACE.problem("functions", missing, _DEPLOY)
+    else:
+        yield _PLACE.ok("functions", f"{name} answers dry runs")
+
+
+def _runtime(connection: Connection) -> Iterator[Finding]:
+    answer = connection.client("lambda").get_function_configuration(FunctionName=connection.plan_function)
+    runtime, today = str(answer.get("Runtime")), datetime.datetime.now(datetime.UTC).date()
+    ends = _RUNTIMES.get(runtime)
+    if ends is None:
+        yield _PLACE.warning("runtime", f"{runtime}: this version of podshare does not know when AWS ends its support")
+    elif ends - today < _SOON:
+        yield _PLACE.warning("runtime", f"AWS ends its support of {runtime} on {ends}", _DEPLOY)
+    else:
+        yield _PLACE.ok("runtime", f"{runtime}, supported until {ends}")
+
+
+def _concurrency(connection: Connection) -> Iterator[Finding]:
+    limits = connection.client("lambda").get_account_settings()["AccountLimit"]
+    free = limits["UnreservedConcurrentExecutions"]
+    if free < COMFORTABLE:
+        what = f"{free} functions may run concurrently in this account and Region: sweeps are slow, and runs wait"
+        yield _PLACE.warning("concurrency", what, _QUOTA)
+    else:
+        yield _PLACE.ok("concurrency", f"{free:,} functions may run concurrently")
+
+
+def _buses(connection: Connection) -> Iterator[Finding]:
+    variables = environment(connection) or {}
+    expected = {
+        f"{connection.prefix}-organization": variables.get("PODSHARE_MANAGEMENT_ACCOUNT", ""),
+        f"{connection.prefix}-drift": variables.get("PODSHARE_ORGANIZATION", ""),
+    }
+    for name, whose in expected.items():
+        policy = _client(connection, "events").describe_event_bus(Name=name).get("Policy") or "{}"
+        texts = [json.dumps(statement) for statement in _statements(policy) if statement["Effect"] == "Allow"]
+        if not any(whose in text for text in texts):
+            yield _PLACE.problem("event buses", f"the policy of bus {name} does not admit {whose}", _DEPLOY)
+        elif any(_ANYBODY.search(text) and "aws:PrincipalArn" not in text for text in texts):
+            what = f"the policy of bus {name} lets anybody put events, past every permissions boundary of this account"
+            yield _PLACE.problem("event buses", what, _DEPLOY)
+        else:
+            yield _PLACE.ok("event buses", f"bus {name} admits {whose}")
+
+
+def _statements(policy: str) -> list[Mapping[str, Any]]:
+    found = json.loads(policy).get("Statement", [])
+    return found if isinstance(found, list) else [found]
+
+
+def _failures(connection: Connection) -> Iterator[Finding]:
+    sqs = _client(connection, "sqs")
+    waiting = {}
+    for url in sqs.list_queues(QueueNamePrefix=f"{connection.prefix}-").get("QueueUrls", []):
+        names = ["ApproximateNumberOfMessages"]
+        count = int(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"][names[0]])
+        if count and url.endswith("-failures"):
+            waiting[url.rpartition("/")[2]] = count
+    for name, count in waiting.items():
+        what = f"{count} dead-lettered events in queue {name} were not followed"
+        yield _PLACE.warning("failures", what, "podshare sweep, then delete the messages")
+    if not waiting:
+        yield _PLACE.ok("failures", "no event was dead-lettered")
+
+
+def _alarms(connection: Connection) -> Iterator[Finding]:
+    pages = _client(connection, "cloudwatch").get_paginator("describe_alarms")
+    alarms = [
+        alarm
+        for page in pages.paginate(AlarmNamePrefix=f"{connection.prefix}-")
+        for alarm in (*page.get("MetricAlarms", []), *page.get("CompositeAlarms", []))
+    ]
+    ringing = sorted(alarm["AlarmName"] for alarm in alarms if alarm["StateValue"] == "ALARM")
+    for name in ringing:
+        yield _PLACE.warning("alarms", f"{name} is in ALARM", f"aws cloudwatch describe-alarms --alarm-names {name}")
+    if alarms and not ringing:
+        yield _PLACE.ok("alarms", f"{len(alarms)} alarms, none in ALARM")
+    if not alarms:
+        yield _PLACE.problem("alarms", "podshare's alarms are missing", _DEPLOY)
+    topics = {action for alarm in alarms for action in alarm.get("AlarmActions", []) if ":sns:" in action}
+    if not topics:
+        what = "no alarm is sent to anybody: AlarmTopicArn is empty"
+        yield _PLACE.warning("alarm topic", what, "sam deploy --parameter-overrides AlarmTopicArn=ARN")
+    for topic in sorted(topics):
+        yield from _subscriptions(connection, topic)
+
+
+def _subscriptions(connection: Connection, topic: str) -> Iterator[Finding]:
+    pages = _client(connection, "sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
+    arns = [each["SubscriptionArn"] for page in pages for each in page["Subscriptions"]]
+    confirmed = [arn for arn in arns if arn.startswith("arn:")]
+    if confirmed:
+        yield _PLACE.ok("alarm topic", f"{len(confirmed)} confirmed subscriptions of {topic}")
+    else:
+        pending = f", {len(arns)} pending" if arns else ""
+        remedy = f"aws sns subscribe --topic-arn {topic} --protocol email --notification-endpoint ADDRESS"
+        yield _PLACE.problem("alarm topic", f"alarms notify nobody: no confirmed subscription{pending}", remedy)
+
+
+def _sweep(connection: Connection) -> Iterator[Finding]:
+    found = State(connection).last_sweep()
+    if found is None:
+        yield _PLACE.warning("sweep", "No sweep has completed yet", "podshare sweep")
+        return
+    at = datetime.datetime.fromisoformat(str(found["at"]))
+    counts = {name: int(count) for name, count in found.get("counts", {}).items()}
+    bad = [f"{count} {name}" for name, count in counts.items() if count and name in ("degraded", "held", "rejected")]
+    completed = f"completed at {at.isoformat(timespec='minutes')}"
+    if datetime.datetime.now(datetime.UTC) - at > _OVERDUE:
+        yield _PLACE.warning("sweep", f"the last sweep {completed}", "podshare sweep")
+    elif bad:
+        yield _PLACE.warning("sweep", f"teams of the last sweep: {', '.join(bad)}", "podshare sweep --last")
+    else:
+        yield _PLACE.ok("sweep", f"{completed}, all teams in sync")
+
+
+def _refusals(connection: Connection) -> Iterator[Finding]:
+    """Teams that a policy of the organization keeps from being provided, such as one that asks for tags."""
+    refused = {
+        team: str(problem["what"])
+        for team, status in sorted(State(connection).statuses("team").items())
+        for problem in status.get("problems", [])
+        if any(word in str(problem.get("what", "")).lower() for word in _POLICIES)
+    }
+    for team, what in refused.items():
+        remedy = f"Exempt podshare's resources in the policy, then run: podshare team reconcile {team}"
+        yield _PLACE.problem("refusals", f"team {team}: {what}", remedy)
+    if not refused:
+        yield _PLACE.ok("refusals", "no team is denied by an organization policy")

@@ -1,0 +1,121 @@
+"""``podshare drift``: what differs in reality from the records, and what podshare has repaired lately."""
+
+import datetime
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from podshare_cli.commands.plan import DetailedExitCode, Verbose
+from podshare_cli.failures import invalid
+from podshare_cli.options import Options, takes_options
+
+if TYPE_CHECKING:
+    from podshare_cli.progress.executions import Execution, Executions
+
+_TRIGGERS = ("drift", "sweep")  # what finds that somebody else has changed something
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+_LONGEST = datetime.timedelta(days=90)  # Step Functions forgets executions then
+
+
+@takes_options
+def drift(
+    options: Options,
+    teams: Annotated[list[str] | None, typer.Argument(metavar="TEAM…", help="The teams; default: all teams.")] = None,
+    since: Annotated[
+        str, typer.Option("--since", metavar="TIME", help="How far back to report repairs: 90m, 24h or 7d.")
+    ] = "24h",
+    detailed: DetailedExitCode = False,
+    verbose: Verbose = False,
+) -> None:
+    """Show what differs in reality from the records, without repairing it, and what podshare has repaired since.
+
+    podshare repairs drift by itself within minutes of a change, or with the next sweep. What is shown to differ was
+    changed just now, waits for something, or is held.
+    """
+    from podshare_cli.commands import plan
+    from podshare_cli.commands.team import require_known
+    from podshare_cli.output import stdout
+    from podshare_cli.plans import record_plan
+    from podshare_cli.progress.executions import Executions
+    from podshare_cli.progress.live import counting
+
+    began = datetime.datetime.now(datetime.UTC) - _length(since)
+    for team in teams or ():
+        require_known(options, team)
+    with counting(options, "teams read") as planned:
+        names = teams or record_plan.all_teams(options.connection)
+        made = record_plan.make_of_teams(options.connection, names, planned=planned)
+    with counting(options, "runs read") as read:
+        repaired = repairs(Executions(options.connection), began, teams, read)
+    options.show({"drift": made.as_dict(), "repaired": [repair.as_dict() for repair in repaired]})
+    if not options.as_json:
+        plan.show(options, made, verbose=verbose)
+        console = stdout()
+        for line in repair_lines(repaired, since):
+            console.print(line, soft_wrap=True)
+    plan.end(made, detailed=detailed)
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A run that changed something because a call of somebody else, or a sweep, had shown that it differs."""
+
+    run: "Execution"
+    changes: Sequence[Mapping[str, Any]]
+
+    @property
+    def team(self) -> str:
+        """The team that was repaired."""
+        return str(self.run.acting.output.get("team", ""))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The repair for machines: when, what, and by the trigger which call of whom."""
+        return {"team": self.team, **self.run.as_dict(), "changes": [*self.changes]}
+
+
+def repairs(
+    executions: "Executions",
+    since: datetime.datetime,
+    teams: Sequence[str] | None,
+    read: Callable[[int, int], None],
+) -> list[Repair]:
+    """The repairs since then, the newest first; of all teams, or of those named."""
+    repairing = (run for run in executions.since(since, teams, read) if _has_repaired(run))
+    return [Repair(run, executions.changes_of(run.acting.arn)) for run in repairing]
+
+
+def _has_repaired(run: "Execution") -> bool:
+    """Whether a run repaired drift; podshare's own calls start runs too, and what such a run joined is no repair."""
+    from podshare.access.history import OWN_CALLS
+
+    own = str(run.trigger.get("id", "")).startswith(OWN_CALLS)
+    return run.trigger.get("event") in _TRIGGERS and run.has_changed and not (own and run.joined)
+
+
+def repair_lines(repaired: Iterable[Repair], since: str) -> Iterator[str]:
+    """The repairs in markup: when and why, and below it what was done."""
+    from rich.markup import escape
+
+    from podshare_cli import words
+    from podshare_cli.output import state_text
+    from podshare_cli.views.team import caller_text, trigger_text
+
+    listed = [*repaired]
+    yield f"[bold]Repaired in the last {escape(since)}[/]{'' if listed else ': nothing'}"
+    for repair in listed:
+        run = repair.run
+        when, caller = run.started.astimezone().strftime("%Y-%m-%d %H:%M:%S"), caller_text(run)
+        by = f" by {escape(caller)}" if caller else ""
+        yield f"  {when}  {escape(repair.team)}  {escape(trigger_text(run.trigger))}{by}: {state_text(run.outcome)}"
+        for change in repair.changes:
+            yield f"    {words.action(str(change['action']))} {escape(words.resource(change))}"
+
+
+def _length(text: str) -> datetime.timedelta:
+    match = re.fullmatch(r"([0-9]{1,6})([mhd])", text)
+    if not match:
+        raise invalid(f"--since {text} is no length of time.", "Write a number and m, h or d, such as 24h.")
+    return min(datetime.timedelta(**{_UNITS[match[2]]: int(match[1])}), _LONGEST)

@@ -1,0 +1,40 @@
+"""``podshare pause`` and ``podshare resume``: no new reconciliation while somebody works on the accounts."""
+
+from typing import Annotated
+
+import typer
+
+from podshare_cli.options import Options, takes_options
+
+
+@takes_options
+def pause(
+    options: Options,
+    reason: Annotated[str, typer.Option("--reason", help="The reason, shown in status.")],
+) -> None:
+    """Stop starting reconciliations; running ones finish.
+
+    Requests during the pause are done after podshare resumes.
+    """
+    from podshare.registry.items import PAUSE_ID
+    from podshare_cli.records.signed import owner_of, write
+
+    item = {"id": PAUSE_ID, "schema": 1, "reason": reason, "owner": owner_of(options.connection)}
+    write(options.connection, item, "The reason is invalid.")
+    _report(options, paused=True, told=f"podshare is paused: {reason} (resume with `podshare resume`)")
+
+
+@takes_options
+def resume(options: Options) -> None:
+    """Start reconciliations again, beginning with every team."""
+    from podshare.registry.items import PAUSE_ID
+    from podshare_cli.aws.tables import Registry
+
+    was_paused = Registry(options.connection).delete(PAUSE_ID)
+    told = "podshare has resumed and is reconciling every team" if was_paused else "podshare was not paused"
+    _report(options, paused=False, told=told)
+
+
+def _report(options: Options, *, paused: bool, told: str) -> None:
+    options.show({"paused": paused})
+    options.say(told)

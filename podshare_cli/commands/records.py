@@ -1,0 +1,239 @@
+"""``podshare cluster``, ``dataset`` and ``enrollment``: put, get, list and delete records of one kind."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from podshare_cli.options import Files, Options, Reason, Yaml, Yes, examples, group, takes_options
+from podshare_cli.records.known_names import completing, no_such
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from podshare_cli.records.changes import RecordChange
+
+
+def _name(kind: str) -> Any:
+    """The argument that names a record of a kind."""
+    return typer.Argument(metavar="NAME", help="The record's name.", autocompletion=completing(kind))
+
+
+def _group(
+    kind: str, about: str, fields: tuple[str, ...], example: str, file: str, *, writes: str, lists: str
+) -> typer.Typer:
+    """The commands of a kind, but for deletion.
+
+    ``fields`` are what a list shows; the help names the record ``example`` and the ``file``, and says what else a put
+    ``writes`` and a list ``lists``.
+    """
+    app = group(about)
+    one = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+    example_put = f"podshare {kind} put examples/registry/{file}"
+
+    @app.command("put", help=f"Write {kind} records{writes}", epilog=examples(example_put))
+    @takes_options
+    def put(options: Options, files: Files, reason: Reason = "", yes: Yes = False) -> None:
+        from podshare_cli.plans import confirming
+        from podshare_cli.records import provenance
+        from podshare_cli.records import writes as record_writes
+        from podshare_cli.records.documents import read_records
+        from podshare_cli.records.references import affected_teams, changed_items, check_references, record_changes
+
+        origin = provenance.of_files(files, reason)
+        read = read_records(files, [kind])
+        check_references(options.connection, read)
+        changes = record_changes(options.connection, read.items)
+        affected = affected_teams(options.connection, changed_items(changes))
+        losing = confirming.losses(options.connection, affected, read.items)
+        approvals = confirming.agree(options, losing, yes=yes, reason=reason)
+        record_writes.write(options.connection, [*approvals, *changes], origin)
+        records = []
+        for change in changes:
+            users = affected_teams(options.connection, changed_items([change]))
+            records.append({"id": change.record_id, "result": change.result, "reconciled": users})
+            options.say(f"{change.record_id}: {change.result}{_reconciled_text(users)}")
+        options.show({"records": records})
+
+    @app.command("get", help=f"Show {one}'s record.", epilog=examples(f"podshare {kind} get {example} --yaml"))
+    @takes_options
+    def get(options: Options, name: Annotated[str, _name(kind)], as_yaml: Yaml = False) -> None:
+        show_record(options, f"{kind}#{name}", as_yaml=as_yaml)
+
+    @app.command("list", help=f"List the {kind}s, and {lists}.", epilog=examples(f"podshare {kind} list"))
+    @takes_options
+    def list_records(options: Options) -> None:
+        from podshare.registry.items import name_of
+        from podshare_cli.aws.tables import Registry
+        from podshare_cli.records.references import teams_using
+
+        rows = [
+            {
+                kind: name_of(item),
+                **{name: item.get(name, "") for name in fields},
+                "teams": teams_using(options.connection, str(item["id"])),
+            }
+            for item in Registry(options.connection).all_of(kind)
+        ]
+        options.show(rows, lambda: _table(kind, fields, rows))
+
+    return app
+
+
+cluster = _group(
+    "cluster",
+    "Clusters: the HyperPod clusters that teams share.",
+    ("account", "region", "eks_cluster", "hyperpod_cluster"),
+    "main",
+    "cluster-main.yaml",
+    writes="; the teams that use them are reconciled. If anybody would lose access, the command asks.",
+    lists="the teams that use each",
+)
+dataset = _group(
+    "dataset",
+    "Datasets: buckets, or prefixes of buckets, that teams can be granted.",
+    ("account", "region", "bucket", "prefix"),
+    "imagenet",
+    "datasets.yaml",
+    writes="; the teams that use them are reconciled. If anybody would lose access, the command asks.",
+    lists="the teams that use each",
+)
+enrollment = _group(
+    "enrollment",
+    "Enrollments: one team per account in an OU, or with a tag, for as long as the account matches.",
+    ("organizational_unit", "account_tag", "exclude_accounts"),
+    "science",
+    "enrollment-science.yaml",
+    writes=": each selected account gets a team, and loses it when it no longer matches.\n\n"
+    "`podshare team plan FILE` shows beforehand what would change. If anybody would lose access, the command asks.",
+    lists="the teams that each creates",
+)
+
+
+@cluster.command("delete", epilog=examples("podshare cluster delete main"))
+@takes_options
+def delete_cluster(options: Options, name: Annotated[str, _name("cluster")], reason: Reason = "") -> None:
+    """Delete a cluster's record; refused while a team or an enrollment names it."""
+    from podshare_cli.records.changes import deleting
+    from podshare_cli.records.references import refuse_used_clusters
+
+    record = require(options, f"cluster#{name}")
+    refuse_used_clusters(options.connection, [deleting(record)])
+    _delete(options, record, [], [], reason)
+
+
+@dataset.command("delete", epilog=examples("podshare dataset delete drafts", "podshare dataset delete drafts --yes"))
+@takes_options
+def delete_dataset(
+    options: Options, name: Annotated[str, _name("dataset")], reason: Reason = "", yes: Yes = False
+) -> None:
+    """Delete a dataset's record: every team's access to it is revoked."""
+    _confirm_and_delete(options, f"dataset#{name}", f"These teams lose dataset {name}", reason, yes=yes)
+
+
+@enrollment.command(
+    "delete", epilog=examples("podshare enrollment delete science", "podshare enrollment delete science --yes")
+)
+@takes_options
+def delete_enrollment(
+    options: Options, name: Annotated[str, _name("enrollment")], reason: Reason = "", yes: Yes = False
+) -> None:
+    """Delete an enrollment's record: every team that it created is deleted, with all of its access."""
+    what = f"These teams are deleted with enrollment {name}"
+    _confirm_and_delete(options, f"enrollment#{name}", what, reason, yes=yes)
+
+
+def _confirm_and_delete(options: Options, record_id: str, what: str, reason: str, *, yes: bool) -> None:
+    from podshare_cli.plans import confirming
+    from podshare_cli.records.references import teams_using
+
+    record = require(options, record_id)
+    users = teams_using(options.connection, record_id)
+    losing = confirming.losses(options.connection, users, [{"id": record_id, "deleted": True}])
+    if users and not yes:
+        told = "\n".join([f"{what}: {', '.join(users)}.", *(line for one in losing for line in one.lines())])
+        confirming.ask(told, "Delete it?", "Nothing was deleted.")
+    _delete(options, record, users, confirming.approvals(options.connection, losing, reason), reason)
+
+
+def _delete(
+    options: Options, record: dict[str, Any], users: list[str], approvals: "list[RecordChange]", reason: str
+) -> None:
+    from podshare_cli.records import provenance
+    from podshare_cli.records import writes as record_writes
+    from podshare_cli.records.changes import deleting
+
+    record_writes.write(options.connection, [*approvals, deleting(record)], provenance.of_files(reason=reason))
+    options.show({"id": record["id"], "result": "deleted", "reconciled": users})
+    options.say(f"{record['id']}: deleted{_reconciled_text(users)}")
+
+
+# ---- what the commands share, with those of teams too ----------------------------------------------------------
+
+
+def show_record(options: Options, record_id: str, *, as_yaml: bool) -> None:
+    """Print a record: as YAML that can be put again, as JSON, or as YAML with who wrote it."""
+    item = require(options, record_id)
+    print_record(options, item, "" if as_yaml else signature_text(item))
+
+
+def signature_text(item: Mapping[str, Any]) -> str:
+    """Who wrote a record last, and why, as they declared it; empty where nothing is known."""
+    from podshare_cli.records.provenance import last_change
+
+    change, writer = last_change(item), item.get("changed_by")
+    written = " ".join(f"{word} {value}" for word, value in (("by", writer), ("at", change.get("at"))) if value)
+    details = [f"{name} {change[name]}" for name in ("version", "author", "commit") if change.get(name)]
+    reason = [f"reason: {change['reason']}"] if change.get("reason") else []
+    return ", ".join([f"last written {written}", *details, *reason]) if written else ""
+
+
+def print_record(options: Options, item: Mapping[str, object], remark: str) -> None:
+    """Print a record as JSON, or as YAML with a remark behind it."""
+    from podshare_cli.output import stdout
+    from podshare_cli.records.documents import to_yaml
+
+    options.show(item)
+    if options.as_json:
+        return
+    console = stdout()
+    console.out(to_yaml(item), end="", highlight=False)
+    if remark:
+        console.print(f"# {remark}", style="dim", soft_wrap=True, markup=False)
+
+
+def require(options: Options, record_id: str) -> dict[str, Any]:
+    """The record. Raises Failure if there is none."""
+    from podshare_cli.aws.tables import Registry
+
+    item = Registry(options.connection).get(record_id)
+    if item is None:
+        kind, _, name = record_id.partition("#")
+        raise no_such(options, kind, name)
+    return item
+
+
+def _reconciled_text(teams: list[str]) -> str:
+    return f"; reconciles {', '.join(teams)}" if teams else ""
+
+
+def _table(kind: str, fields: tuple[str, ...], rows: list[dict[str, object]]) -> "RenderableType":
+    from rich.markup import escape
+
+    from podshare_cli.output import ListTable
+
+    if not rows:
+        return f"No {kind}s. Write one: podshare {kind} put FILE"
+    names = (*fields, "teams")
+    headers = [name.replace("_", " ") for name in names]
+    table = ListTable(kind, *headers, expendable=headers[:-1])
+    for row in rows:
+        table.add_row(f"[bold]{escape(str(row[kind]))}[/]", *(escape(_cell(row[name])) for name in names))
+    return table
+
+
+def _cell(value: object) -> str:
+    """A field as a table shows it; the only one with parts is a tag."""
+    if isinstance(value, Mapping):
+        return f"{value.get('key')}={value.get('value')}"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,107 @@
+"""``podshare report``: write the page, or serve it on this machine."""
+
+import json
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from podshare_cli.failures import invalid
+from podshare_cli.options import Options, takes_options
+from podshare_cli.whole_files import replaced
+
+if TYPE_CHECKING:
+    from podshare_cli.aws.connection import Connection
+
+_FOLDER = Path(__file__).parent
+_RENEWED_SECONDS = 15  # a page that is younger is served again
+
+
+@takes_options
+def report(
+    options: Options,
+    *,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write the page.")] = Path(
+        "podshare-report.html"
+    ),
+    serve: Annotated[bool, typer.Option("--serve", help="Serve it on this machine until Ctrl-C instead.")] = False,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port to serve on; 0: any.")] = 0,
+) -> None:
+    """Write a page that shows who can reach what: one file that needs no network and no server.
+
+    It shows unexpected access first, then the organization as a picture, the teams, the access matrix, quotas against
+    capacity, expirations ahead and the latest changes. It shows what podshare read last; nothing is reconciled.
+    """
+    if serve:
+        _serve(options, port)
+        return
+    folder = out.absolute().parent
+    if not folder.is_dir():
+        raise invalid(f"There is no folder {folder}.", "Create it, or choose another --out.")
+    if out.is_dir():
+        raise invalid(f"{out} is a folder.", "Name a file in it with --out.")
+    write(out, options.connection)
+    options.show({"file": str(out)})
+    options.say(f"{out}: open it in a browser")
+
+
+def page(facts: dict[str, Any]) -> str:
+    """The page with these facts; no text in them can end its script."""
+    text = json.dumps(facts, default=str, separators=(",", ":")).replace("<", "\\u003c")
+    style, script = ((_FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    html = Template((_FOLDER / "page.html").read_text(encoding="utf-8"))
+    return html.substitute(style=style, script=script, facts=text)
+
+
+def _facts(connection: "Connection") -> dict[str, Any]:
+    from podshare_cli.commands.capacity import read_clusters
+    from podshare_cli.commands.report import facts
+
+    return facts.read(connection, read_clusters(connection))
+
+
+def write(path: Path, connection: "Connection") -> None:
+    """Write the page whole or not at all; only its writer may read it, because it says who can reach what."""
+    text = page(_facts(connection))
+    with replaced(path) as file:
+        file.write(text.encode())
+
+
+def _serve(options: Options, port: int) -> None:
+    made: dict[str, Any] = {"at": float("-inf"), "page": b""}
+
+    def current() -> bytes:
+        if time.monotonic() - made["at"] > _RENEWED_SECONDS:
+            made.update(page=page(_facts(options.connection)).encode(), at=time.monotonic())
+        return bytes(made["page"])
+
+    with ThreadingHTTPServer(("127.0.0.1", port), answering(current)) as server:
+        options.say(f"http://127.0.0.1:{server.server_port}/ shows the report, renewed at each load. Ctrl-C ends it.")
+        server.serve_forever()
+
+
+def answering(current: Callable[[], bytes]) -> type[BaseHTTPRequestHandler]:
+    """Answers the page to browsers of this machine that were sent to it by its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            host = self.headers.get("Host", "").rpartition(":")[0]
+            if host not in ("127.0.0.1", "localhost") or self.path != "/":  # a foreign name may resolve to this machine
+                self.send_error(404)
+                return
+            text = current()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Cache-Control", "no-store")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_: Any) -> None:
+            """Print nothing: the terminal is the user's."""
+
+    return Handler

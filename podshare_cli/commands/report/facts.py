@@ -1,0 +1,86 @@
+"""What the page shows, as one JSON document: what podshare has read and written down, and SageMaker's quotas."""
+
+import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from podshare.access.effective_access import account_of, in_bucket, in_cluster
+from podshare.registry.items import kind_of, name_of
+from podshare_cli.access import reports
+from podshare_cli.access.reports import Known, Line, Place
+from podshare_cli.aws.connection import Connection
+from podshare_cli.aws.tables import Item, Registry
+from podshare_cli.progress.executions import Execution, Executions
+from podshare_cli.views import account as account_views
+from podshare_cli.views import team as team_views
+
+MOST_RUNS = 60  # of all teams, the latest
+
+
+def read(connection: Connection, capacity: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Everything that the page shows; ``capacity`` are the reports of the clusters."""
+    known, places = reports.read(connection), reports.places(connection)
+    items = Registry(connection).all_of("team", "cluster", "dataset")
+    read_at = {team: report.document["read_at"] for team, report in known.access_reports.items()}
+    return {
+        "generated": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "installation": {name: getattr(connection, name) for name in ("account", "region", "prefix")},
+        "teams": [{**row, "read_at": read_at.get(row["team"])} for row in team_views.overview(connection)],
+        "accounts": account_views.overview(connection),
+        "places": [{"id": str(item["id"]), "account": item["account"]} for item in items if kind_of(item) != "team"],
+        "access": [*_accesses(known, places)],
+        "unexpected": [
+            line.as_dict() for line in reports.audit(known, sorted(known.access_reports)) if not line.record
+        ],
+        "unread": [text for _, report in sorted(known.access_reports.items()) for text in reports.unread(report)],
+        "capacity": [*capacity],
+        "runs": [_run(run) for run in _latest(Executions(connection))],
+        "expirations": sorted(_expirations(items), key=lambda expiration: str(expiration["at"])),
+    }
+
+
+def _accesses(known: Known, places: Mapping[str, Place]) -> Iterator[dict[str, Any]]:
+    """Who of which account may do what in which place of the registry, one entry for each."""
+    for team, report in sorted(known.access_reports.items()):
+        for line in report.lines:
+            if in_cluster(line.access) or in_bucket(line.access):
+                yield from _in_places(team, line, places)
+
+
+def _in_places(team: str, line: Line, places: Mapping[str, Place]) -> Iterator[dict[str, Any]]:
+    access = line.access
+    for name, place in places.items():
+        if place.reached_by(access):
+            yield {
+                **{"team": team, "who": access.who, "account": account_of(access.who), "place": name},
+                **{"may": [*access.may], "what": access.what, "granted": line.granted},
+            }
+
+
+def _latest(executions: Executions) -> Iterator[Execution]:
+    return islice(executions.latest(), MOST_RUNS)
+
+
+def _run(run: Execution) -> dict[str, Any]:
+    took = (run.stopped - run.started).total_seconds() if run.stopped else None
+    return {**run.as_dict(), "team": run.team, "seconds": took, "revoked": run.made("cut", "narrow", "delete")}
+
+
+def _expirations(items: Iterable[Item]) -> Iterator[dict[str, Any]]:
+    """What ends by itself: teams, members and grants, with the moment."""
+    for item in items:
+        if kind_of(item) != "team":
+            continue
+        team = name_of(item)
+        if at := item.get("expires"):
+            yield {"team": team, "what": "the whole team", "at": at}
+        for member in item.get("members", []):
+            if at := member.get("expires"):
+                who = member.get("account") or member.get("organizational_unit") or "accounts with a tag"
+                yield {"team": team, "what": f"member {who}", "at": at}
+        for account in item.get("service_accounts", []):
+            for grant in account.get("datasets", []):
+                if at := grant.get("expires"):
+                    access = f"{grant.get('access')} of {grant.get('dataset')} for {account.get('name')}"
+                    yield {"team": team, "what": access, "at": at}

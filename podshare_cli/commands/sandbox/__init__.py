@@ -1,0 +1,1 @@
+"""``podshare sandbox``: its commands, and how they reach the sandbox that runs."""

@@ -1,0 +1,98 @@
+"""``podshare validate``: whether files hold valid records, without AWS; for people, CI and code scanning."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from podshare_cli.failures import INVALID, counted
+from podshare_cli.options import Files, Options, takes_options
+
+_SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
+_RULE = "invalid-record"
+
+
+class Format(StrEnum):
+    """How problems are printed."""
+
+    TEXT = "text"
+    GITHUB = "github"
+    SARIF = "sarif"
+
+
+@takes_options
+def validate(
+    options: Options,
+    files: Files,
+    style: Annotated[
+        Format,
+        typer.Option("--format", help="github: annotations of a workflow's run; sarif: a file for code scanning."),
+    ] = Format.TEXT,
+) -> None:
+    """Check records in files, and print every problem of all of them. Nothing is written, and AWS is not asked.
+
+    What only AWS or other records can say (a bucket that does not exist, a dataset without a record) is checked by
+    `podshare team plan`.
+    """
+    from podshare_cli.output import print_json
+    from podshare_cli.records.documents import check_records
+    from podshare_cli.records.fields import RECORDS
+
+    read, problems = check_records(files, RECORDS)
+    if style is Format.SARIF:
+        print_json(sarif(problems))
+    elif options.as_json:
+        options.show({"records": sorted(read.written), "problems": problems})
+    elif style is Format.GITHUB:
+        for line in annotations(problems):
+            typer.echo(line)
+    else:
+        for line in _lines(len(read.written), problems):
+            typer.echo(line)
+    if problems:
+        raise typer.Exit(INVALID)
+
+
+def _lines(valid: int, problems: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    from podshare_cli.output import problem_text
+
+    yield from (". ".join(problem_text(problem)).rstrip() for problem in problems)
+    yield f"{counted(valid, 'valid record')}, {counted(len(problems), 'problem')}"
+
+
+def _message(problem: Mapping[str, Any]) -> str:
+    from podshare.registry.sentences import sentence
+
+    return f"{sentence(problem)}. {problem['remedy']}".strip()
+
+
+def annotations(problems: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Workflow commands of GitHub Actions ("Workflow commands for GitHub Actions", error messages)."""
+    for problem in problems:
+        properties = {
+            "file": problem["file"], "line": problem["line"], "col": problem["column"], "title": problem["record"]
+        }  # fmt: skip
+        listed = ",".join(f"{name}={_escaped(str(value), ':,')}" for name, value in properties.items())
+        yield f"::error {listed}::{_escaped(_message(problem))}"
+
+
+def _escaped(text: str, more: str = "") -> str:
+    return "".join(f"%{ord(character):02X}" if character in f"%\r\n{more}" else character for character in text)
+
+
+def sarif(problems: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The problems as a log of the Static Analysis Results Interchange Format, 2.1.0."""
+    rule = {"id": _RULE, "shortDescription": {"text": "A record that podshare refuses"}}
+    return {
+        "$schema": _SARIF,
+        "version": "2.1.0",
+        "runs": [{"tool": {"driver": {"name": "podshare", "rules": [rule]}}, "results": [*map(_result, problems)]}],
+    }
+
+
+def _result(problem: Mapping[str, Any]) -> dict[str, Any]:
+    region = {"startLine": problem["line"], "startColumn": problem["column"]}
+    place = {"artifactLocation": {"uri": str(problem["file"])}, "region": region}
+    message = {"text": f"{problem['record']}: {_message(problem)}"}
+    return {"ruleId": _RULE, "level": "error", "message": message, "locations": [{"physicalLocation": place}]}

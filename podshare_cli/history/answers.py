@@ -1,0 +1,263 @@
+"""Questions about the past, answered from the history: who could at a moment, what changed, and what a run did."""
+
+import datetime
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from podshare_cli.access.reports import Place, places
+from podshare_cli.aws.connection import Connection
+from podshare_cli.aws.tables import Registry, State
+from podshare_cli.failures import Failure, invalid
+from podshare_cli.history import past_access
+from podshare_cli.history.objects import History, Stored
+from podshare_cli.history.past_access import AccessChange, Way, moment_of
+from podshare_cli.progress.executions import Executions
+
+_NEXT_DAY = datetime.timedelta(days=1)
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a question is about: a team, an account, or a dataset. ``text`` is how it was asked."""
+
+    kind: str
+    name: str
+
+    @property
+    def text(self) -> str:
+        """The subject in words."""
+        return f"{self.kind} {self.name}"
+
+    @property
+    def team(self) -> str:
+        """The team, if it is one: nothing else has to be read then."""
+        return self.name if self.kind == "team" else ""
+
+
+def subject_of(connection: Connection, text: str) -> Subject:
+    """What is meant: an account's id, ``team#NAME`` or ``dataset#NAME``, or a name that only one of the two has.
+
+    Raises Failure for what is neither, or both.
+    """
+    if re.fullmatch(r"[0-9]{12}", text):
+        return Subject("account", text)
+    kind, _, name = text.partition("#")
+    if name and kind in ("team", "dataset", "account"):
+        return Subject(kind, name)
+    if name or not text:
+        raise invalid(
+            f"{text} is no account, team or dataset.", "Such as 222222222222, team#vision or dataset#imagenet."
+        )
+    is_team = text in State(connection).statuses("team")
+    is_dataset = bool(Registry(connection).get(f"dataset#{text}") or History(connection).versions(f"dataset#{text}"))
+    if is_team == is_dataset:
+        which = (
+            f"{text} is a team and a dataset" if is_team else f"There is no team or dataset {text}, and there was none"
+        )
+        raise invalid(f"{which}.", f"Write team#{text}, dataset#{text}, or an account's id.")
+    return Subject("team" if is_team else "dataset", text)
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A line of a record that gave an access, with its end and the version that wrote it, if that is known."""
+
+    record: str
+    line: str
+    until: str | None
+    by: str
+    author: str
+    reason: str
+    version: int | None
+    written_at: str | None
+    is_exact: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """The grant for machines."""
+        return {
+            **{"record": self.record, "line": self.line, "until": self.until, "by": self.by, "author": self.author},
+            **{"reason": self.reason, "version": self.version, "written_at": self.written_at, "exact": self.is_exact},
+        }
+
+
+@dataclass(frozen=True)
+class PastWay:
+    """Somebody who could do something, by which run's proof, and by which grants."""
+
+    run: Document
+    way: Way
+    grants: tuple[Grant, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The way in for machines."""
+        return {
+            **{"team": self.way.team, **self.way.access.as_dict(), "granted": self.way.granted, "door": self.way.door},
+            "grants": [grant.as_dict() for grant in self.grants],
+            "run": self.run["run"],
+        }
+
+
+@dataclass(frozen=True)
+class PastAccess:
+    """Who could reach what at a moment, by the proven_runs that answer for it, and what is uncertain of each team."""
+
+    at: datetime.datetime
+    proven_runs: Mapping[str, Document]
+    ways: tuple[PastWay, ...]
+    uncertain: Mapping[str, list[str]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The answer for machines."""
+        return {
+            "at": self.at.isoformat(timespec="seconds"),
+            "access": [way.as_dict() for way in self.ways],
+            "uncertain": {team: texts for team, texts in self.uncertain.items() if texts},
+            "answered_by": {
+                team: {
+                    **{name: run.get(name) for name in ("run", "execution", "proven_at", "confirmed_at", "digest")},
+                    "state": run.get("state"),
+                }
+                for team, run in sorted(self.proven_runs.items())
+            },
+        }
+
+
+@dataclass(frozen=True)
+class PastChange:
+    """What somebody gained or lost, and the grants that gave it."""
+
+    change: AccessChange
+    grants: tuple[Grant, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The change for machines."""
+        run, way = self.change.run, self.change.way
+        return {
+            **{"at": run["proven_at"], "change": "gained" if self.change.gained else "lost", "team": way.team},
+            **way.access.as_dict(),
+            **{"granted": way.granted, "grants": [grant.as_dict() for grant in self.grants]},
+            **{"run": run["run"], "cause": dict(run["cause"])},
+        }
+
+
+@dataclass
+class Past:
+    """What an installation's history answers; each object is read once."""
+
+    history: History
+
+    def access_at(self, at: datetime.datetime, subject: Subject | None) -> PastAccess:
+        """Who could reach what of a subject, or what the subject could reach, at a moment; without one, everybody."""
+        runs = self.history.around(at, subject.team if subject else "")
+        proven_runs = {team: run for team, known in runs.items() if (run := past_access.answering(known, at))}
+        ways = [
+            PastWay(proven_runs[way.team], way, self._grants(way, proven_runs[way.team]))
+            for run in proven_runs.values()
+            for way in self._of(subject, past_access.ways(run), at)
+        ]
+        ways.sort(key=lambda past: (past.way.team, past.way.access))
+        affected = {way.way.team for way in ways} | ({subject.team} if subject else set())
+        texts_by_team = {team: past_access.uncertain(known, at) for team, known in sorted(runs.items())}
+        if subject:  # of teams that had nothing to do with the subject, what names it
+            texts_by_team = {
+                team: [text for text in texts if team in affected or subject.name in text]
+                for team, texts in texts_by_team.items()
+            }
+        return PastAccess(at, proven_runs, tuple(ways), texts_by_team)
+
+    def changes(self, since: datetime.datetime, until: datetime.datetime, subject: Subject | None) -> list[PastChange]:
+        """What somebody gained or lost, in the order of time."""
+        team = subject.team if subject else ""
+        runs = self.history.around(since, team)
+        for stored in self.history.between(since, until + _NEXT_DAY, team):
+            document = stored.document
+            known = runs.setdefault(document["team"], [])
+            if not any(other["run"] == document["run"] and other.get("fence") == document["fence"] for other in known):
+                known.append(document)
+        access_changes = [change for known in runs.values() for change in past_access.changes(known, since, until)]
+        if subject:
+            access_changes = [
+                change
+                for change in access_changes
+                if [*self._of(subject, [change.way], moment_of(change.run["proven_at"]))]
+            ]
+        access_changes.sort(
+            key=lambda change: (moment_of(change.run["proven_at"]), change.run["team"], change.way.access)
+        )
+        return [PastChange(change, self._grants(change.way, self._granting(change))) for change in access_changes]
+
+    @staticmethod
+    def _granting(change: AccessChange) -> Document:
+        """The run by whose records a gained or lost access was granted: of a lost one that before the run."""
+        return change.run if change.gained else change.before
+
+    def _of(self, subject: Subject | None, ways: Iterable[Way], at: datetime.datetime) -> list[Way]:
+        if subject is None:
+            return list(ways)
+        if subject.kind == "account":
+            return past_access.of_account(ways, subject.name)
+        if subject.kind == "team":
+            return [way for way in ways if way.team == subject.name]
+        place = self._place(subject.name, at)
+        return [way for way in ways if place and place.reached_by(way.access)]
+
+    def _place(self, dataset: str, at: datetime.datetime) -> Place | None:
+        """Where a dataset was at a moment, or where it is."""
+        versions = past_access.in_order(stored.document for stored in self.history.versions(f"dataset#{dataset}"))
+        then = [version for version in versions if moment_of(version["written_at"]) <= at and version["content"]]
+        if then:
+            import json
+
+            content = json.loads(then[-1]["content"])
+            return Place(f"arn:aws:s3:::{content.get('bucket')}", f"{content.get('prefix') or ''}*")
+        return places(self.history.connection).get(f"dataset#{dataset}")
+
+    def _grants(self, way: Way, run: Document) -> tuple[Grant, ...]:
+        return tuple(self._grant(grant, run) for grant in way.grants)
+
+    def _grant(self, grant: Document, run: Document) -> Grant:
+        """A grant with who wrote its line: exactly, where the history has the record's versions."""
+        record, line = str(grant["record"]), str(grant["line"])
+        documents = [stored.document for stored in self.history.versions(record)]
+        origin = past_access.origin(documents, line, moment_of(run["proven_at"]))
+        exact = origin is not None and line in origin["added"]
+        if origin is None:  # the version that counted, whoever wrote the line
+            origin = next((version for version in run.get("records", ()) if version["id"] == record), {})
+        return Grant(
+            record=record,
+            line=line,
+            until=grant.get("until"),
+            by=str(origin.get("writer") or ""),
+            author=str(origin.get("author") or ""),
+            reason=str(origin.get("reason") or ""),
+            version=origin.get("version"),
+            written_at=origin.get("declared_at") or origin.get("written_at") or None,
+            is_exact=exact,
+        )
+
+    def run(self, text: str) -> list[Stored]:
+        """The objects of a run, by its name or ARN. Raises Failure if it has none."""
+        name = text.rpartition(":")[2]
+        passes = self.history.of_run(name, self._likely_days(name)) or self.history.of_run(
+            name, reversed(self.history.days())
+        )
+        if not passes:
+            problem = f"Run {name} has added nothing to the history: there is no such run, or it found nothing new."
+            raise Failure(problem, "Runs of the last 90 days: podshare team history NAME")
+        return passes
+
+    def _likely_days(self, name: str) -> list[str]:
+        """The days of a run that Step Functions still knows."""
+        executions = Executions(self.history.connection)
+        machine = self.history.connection.machine
+        client = self.history.connection.client("stepfunctions")
+        try:
+            run = executions.describe(f"{machine.replace(':stateMachine:', ':execution:')}:{name}")
+        except (client.exceptions.ExecutionDoesNotExist, client.exceptions.InvalidArn):
+            return []
+        began = run.started.astimezone(datetime.UTC).date()
+        return [(began + datetime.timedelta(days=days)).isoformat() for days in (0, 1)]

@@ -1,0 +1,117 @@
+"""Before a write that revokes access: show who loses what, ask, and approve it with the write.
+
+What is approved are the losses that were shown, team by team: what a run then finds beyond them counts as if nobody
+had been asked (docs/decisions/0043).
+"""
+
+import datetime
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+
+from podshare.kinds.base import Key
+from podshare.reconcile.blast_radius import digest, fingerprints
+from podshare.registry.records import MOST_LOSSES
+from podshare_cli.aws.connection import Connection
+from podshare_cli.aws.tables import Registry, State
+from podshare_cli.failures import Failure, invalid
+from podshare_cli.options import Options
+from podshare_cli.output import say
+from podshare_cli.plans.dry_runs import dry_runs
+from podshare_cli.records.changes import Item, RecordChange, overwriting
+from podshare_cli.records.signed import approval
+
+_MOST_SHOWN = 20  # losses of one team
+_REASON = "Confirmed with the write"
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What a team would lose for good by a write, in words and by its keys; or why that is not known."""
+
+    team: str
+    losses: Sequence[Mapping[str, str]] = ()
+    unknown: str = ""
+
+    def lines(self) -> Iterable[str]:
+        """The team's losses, one a line."""
+        if self.unknown:
+            yield f"Cannot determine what team {self.team} would lose: {self.unknown}"
+            return
+        yield f"Team {self.team} loses:"
+        yield from (f"  {loss['what']}" for loss in self.losses[:_MOST_SHOWN])
+        if more := self.losses[_MOST_SHOWN:]:
+            yield f"  and {len(more)} more: podshare team plan"
+
+
+def losses(connection: Connection, teams: Iterable[str], records: Sequence[Mapping[str, Any]]) -> list[Losses]:
+    """What each of ``teams`` would lose if the registry held ``records``; those that lose nothing are left out."""
+    connection.least = "admin"  # who asks is about to write
+    state = State(connection)
+    known = [team for team in sorted(set(teams)) if state.status(f"team#{team}")]  # of others nothing was ever made
+
+    planned = [losses_of(team, plan) for team, plan in dry_runs(connection, known, records).items()]
+    return [team_losses for team_losses in planned if team_losses.losses or team_losses.unknown]
+
+
+def losses_of(team: str, plan: Mapping[str, Any] | Failure) -> Losses:
+    """What a team would lose by its plan; unknown where there is none."""
+    if isinstance(plan, Failure):
+        return Losses(team, unknown=str(plan))
+    return Losses(team, plan.get("losses", ()))
+
+
+def agree(
+    options: Options,
+    losing: Sequence[Losses],
+    deleted: Sequence[str] = (),
+    *,
+    yes: bool,
+    reason: str = "",
+    option: str = "--yes",
+) -> list[RecordChange]:
+    """Show what teams would lose by a write, and the records it deletes, and ask; the ``option`` answers.
+
+    Returns the approvals, which belong to that write. Raises Failure on a no, and where nobody can be asked.
+    """
+    lines = [f"Deletes {record_id}." for record_id in deleted]
+    lines += [line for each in losing for line in each.lines()]
+    if lines and not yes:
+        require_terminal("\n".join(["This revokes access.", *lines]), option)
+    if not (yes and options.as_json):
+        for line in lines:
+            say(line)
+    if lines and not yes and not typer.confirm("Write it?", err=True):
+        raise Failure("Nothing was written.")
+    return approvals(options.connection, losing, reason)
+
+
+def ask(what: str, question: str, refused: str) -> None:
+    """Ask before ``what`` happens. Raises Failure on a no, and where nobody can be asked."""
+    require_terminal(what)
+    if not typer.confirm(f"{what}\n{question}", err=True):
+        raise Failure(refused)
+
+
+def require_terminal(what: str, option: str = "--yes") -> None:
+    """Raises Failure where nobody can be asked about ``what``."""
+    if not sys.stdin.isatty():
+        raise invalid(what, f"Not a terminal, so there is no prompt: add {option} to confirm.")
+
+
+def approvals(connection: Connection, losing: Iterable[Losses], reason: str = "") -> list[RecordChange]:
+    """The records by which the caller agrees to just these losses: to be written with what brings them."""
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    items = [item for each in losing for item in _approval(connection, each, now, reason or _REASON)]
+    known = Registry(connection).get_all(item["id"] for item in items)
+    return [overwriting(item, known.get(item["id"])) for item in items]
+
+
+def _approval(connection: Connection, losing: Losses, now: str, reason: str) -> Iterable[Item]:
+    keys = [Key.parse(loss["key"]) for loss in losing.losses]
+    if 0 < len(keys) <= MOST_LOSSES:
+        item = approval(connection, losing.team, digest(keys, now), reason)
+        yield {**item, "confirmed": now, "losses": sorted(fingerprints(keys))}

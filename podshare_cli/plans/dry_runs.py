@@ -1,0 +1,66 @@
+"""Dry runs: the plan that podshare itself makes, with candidates in the registry's place."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Any
+
+from podshare.registry.items import enrolled, kind_of
+from podshare_cli.aws.connection import Connection
+from podshare_cli.failures import Failure
+
+PLANS_AT_ONCE = 4  # half of what a new AWS account runs at once is left to podshare's own runs
+
+
+def dry_run(connection: Connection, team: str, records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The plan for a team if the registry held ``records``; ``{"id": …, "deleted": true}`` deletes one.
+
+    Raises Failure if the function that answers dry runs fails.
+    """
+    asked = {"team": team, "records": list(records)}
+    return ask(connection, asked, f"The plan for team {team} failed in")
+
+
+def dry_runs(
+    connection: Connection,
+    teams: Iterable[str],
+    records: Sequence[Mapping[str, Any]],
+    planned: Callable[[str], None] = lambda _: None,
+) -> dict[str, dict[str, Any] | Failure]:
+    """The plan of each team, or why there is none, several at once; ``planned`` is called as each is there."""
+    from botocore.exceptions import ReadTimeoutError
+
+    throttled = connection.client("lambda").exceptions.TooManyRequestsException  # makes the client before any thread
+
+    def plan_or_failure(team: str) -> dict[str, Any] | Failure:
+        try:
+            return dry_run(connection, team, _counting_for(team, records))
+        except Failure as failure:
+            return failure
+        except (ReadTimeoutError, throttled) as error:  # of one team; what is refused is refused for all
+            return Failure(f"The plan for team {team} was not made in time: {error}")
+
+    with ThreadPoolExecutor(PLANS_AT_ONCE) as pool:
+        running = {pool.submit(plan_or_failure, team): team for team in sorted(set(teams))}
+        for ended in as_completed(running):
+            planned(running[ended])
+        return {team: future.result() for future, team in running.items()}
+
+
+def _counting_for(team: str, records: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of ``records`` that may count for a team: all but other teams' own and other enrollments."""
+    made_by = enrolled(team)
+    own = {f"team#{team}", f"enrollment#{made_by[0] if made_by else ''}"}
+    return [record for record in records if record["id"] in own or kind_of(record) not in ("team", "enrollment")]
+
+
+def ask(connection: Connection, asked: Mapping[str, Any], failed: str) -> dict[str, Any]:
+    """The answer of the function that answers dry runs. Raises Failure, which begins with ``failed``, if it fails."""
+    answer = connection.client("lambda").invoke(
+        FunctionName=connection.dry_run_function, Payload=json.dumps(asked, default=str).encode()
+    )
+    parsed = json.loads(answer["Payload"].read())
+    if answer.get("FunctionError"):
+        what = f"{failed} {connection.dry_run_function}: {parsed.get('errorMessage', parsed)}"
+        raise Failure(what, f"Its log group is /aws/lambda/{connection.dry_run_function}.")
+    return dict(parsed)

@@ -1,0 +1,315 @@
+"""The reconciliations of teams, and sweeps, as executions of the state machines: start, find, follow."""
+
+import datetime
+import json
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice, takewhile
+from typing import Any
+
+from podshare.kinds import names
+from podshare_cli.aws.connection import Connection
+from podshare_cli.failures import Failure
+from podshare_cli.progress.runs import Happening, Run, SweepRun
+
+BEGIN_SECONDS = 90  # a stream's batch is delivered within seconds; the rest is patience
+_RECENT = 200
+_READ_AT_ONCE = 4
+_NEWS = 25  # events of one page: what has happened since the last look is few
+
+
+_PROVEN = frozenset({"drift", "organization"})  # started by events of CloudTrail, which knows who called
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One run of a team; one that found another run under way left its work to that run, which it ``joined``."""
+
+    arn: str
+    started: datetime.datetime
+    stopped: datetime.datetime | None
+    status: str
+    trigger: Mapping[str, Any]
+    output: Mapping[str, Any]
+    cause: str
+    joined: "Execution | None" = None
+
+    @property
+    def outcome(self) -> str:
+        """The state that the team came to, or how the execution stands."""
+        if self.joined:
+            return self.joined.outcome
+        match self.output.get("status"):
+            case "left":  # to a run that Step Functions has forgotten
+                return "JOINED"
+            case "paused":
+                return "PAUSED"
+            case _:
+                return str(self.output.get("state") or self.status)
+
+    @property
+    def summary(self) -> str:
+        """What the run did, over all its passes, or why it failed."""
+        return self.joined.summary if self.joined else str(self.output.get("summary") or self.cause)
+
+    @property
+    def team(self) -> str:
+        """The team, as far as the trigger or the execution's name says it."""
+        return str(self.output.get("team") or self.arn.rpartition(":")[2].rpartition("-")[0])
+
+    def made(self, *actions: str) -> int:
+        """How many changes of these actions the run made, in all its passes."""
+        counts = self.output.get("made") or {}
+        return sum(int(counts.get(action, 0)) for action in actions)
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether CloudTrail says who started it; of a record's writer podshare knows what the record declares."""
+        return self.trigger.get("event") in _PROVEN
+
+    @property
+    def acting(self) -> "Execution":
+        """The run that did the work: itself, or the one that it joined."""
+        return self.joined or self
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether anything was changed."""
+        return bool(self.acting.output.get("made"))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The run for machines."""
+        return {
+            "execution": self.arn,
+            "started": self.started,
+            "stopped": self.stopped,
+            "trigger": dict(self.trigger),
+            "proven": self.is_proven,
+            "outcome": self.outcome,
+            "summary": self.summary,
+            "joined": self.joined.arn if self.joined else None,
+        }
+
+
+@dataclass(frozen=True)
+class Executions:
+    """The executions of an installation's state machines."""
+
+    connection: Connection
+
+    def start(self, team: str) -> str:
+        """Reconcile a team now, in the caller's name; returns the execution's ARN."""
+        trigger = {
+            "event": "admin",
+            "record": f"team#{team}",
+            "change": "RECONCILE",
+            "by": self.connection.caller,
+            "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "id": str(uuid.uuid4()),
+        }
+        started = self.connection.client("stepfunctions").start_execution(
+            stateMachineArn=self.connection.machine,
+            name=names.execution(team, f"{trigger['id']}/0"),
+            input=json.dumps({"team": team, "trigger": trigger, "attempt": 0}, sort_keys=True),
+        )
+        return started["executionArn"]
+
+    def start_sweep(self) -> str:
+        """Sweep all accounts and teams now, in the caller's name; returns the execution's ARN."""
+        started = self.connection.client("stepfunctions").start_execution(
+            stateMachineArn=self.connection.sweep_machine,
+            name=names.execution("sweep", str(uuid.uuid4())),
+            input=json.dumps({"by": self.connection.caller}),
+        )
+        return started["executionArn"]
+
+    def of(self, team: str, most: int) -> list[Execution]:
+        """The latest runs of a team, the newest first, each with the run that it joined, if any."""
+        return self._all([*islice(self._arns(team), most)])
+
+    def _all(self, arns: Sequence[str], read: Callable[[int, int], None] = lambda _done, _of: None) -> list[Execution]:
+        """These runs, several read at once, each with the run that it joined, if any."""
+        self.connection.client("stepfunctions")  # its making is not for several threads
+        with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
+            runs = {}
+            for run in pool.map(self.describe, arns):
+                runs[run.arn] = run
+                read(len(runs), len(arns))
+        return [replace(run, joined=self._joined(run, runs)) for run in runs.values()]
+
+    def latest(self) -> Iterator[Execution]:
+        """The latest runs of all teams that did any work, the newest first; each costs a call."""
+        pages = self.connection.client("stepfunctions").get_paginator("list_executions")
+        for page in pages.paginate(stateMachineArn=self.connection.machine):
+            runs = (self.describe(item["executionArn"]) for item in page["executions"])
+            yield from (run for run in runs if run.output.get("status") != "left")
+
+    def _joined(self, run: Execution, known: Mapping[str, Execution]) -> Execution | None:
+        if run.output.get("status") != "left":
+            return None
+        holder = str(run.output.get("holder", ""))
+        client = self.connection.client("stepfunctions")
+        try:
+            return known.get(holder) or self.describe(holder)
+        except (client.exceptions.ExecutionDoesNotExist, client.exceptions.InvalidArn):
+            return None
+
+    def since(
+        self,
+        moment: datetime.datetime,
+        teams: Sequence[str] | None = None,
+        read: Callable[[int, int], None] = lambda _done, _of: None,
+    ) -> list[Execution]:
+        """The runs that have begun since then, the newest first; of all teams, or of those named.
+
+        ``read`` is called after each with how many have been read, and of how many.
+        """
+        executions = self.connection.client("stepfunctions").get_paginator("list_executions")
+        pages = executions.paginate(stateMachineArn=self.connection.machine)
+        newest_first: Iterator[Mapping[str, Any]] = (item for page in pages for item in page["executions"])
+        recent = takewhile(lambda item: item["startDate"] >= moment, newest_first)
+        wanted = (item for item in recent if teams is None or any(_is_of(team, item["name"]) for team in teams))
+        return self._all([str(item["executionArn"]) for item in wanted], read)
+
+    def changes_of(self, arn: str) -> list[Mapping[str, Any]]:
+        """The changes that a run has made, as its history reports them."""
+        run = Run("")
+        for _ in run.take(self.events_after(arn, 0)):
+            pass
+        return [change.description for change in run.changes if change.status == "done"]
+
+    def recent(self, team: str) -> set[str]:
+        """The ARNs of a team's runs among the machine's latest: what is not among them later has begun since."""
+        page = self.connection.client("stepfunctions").list_executions(
+            stateMachineArn=self.connection.machine, maxResults=_RECENT
+        )
+        return {item["executionArn"] for item in page["executions"] if _is_of(team, item["name"])}
+
+    def begun_by(self, record_ids: Iterable[str], team: str, known: set[str]) -> str | None:
+        """The run of a team, not among ``known``, that a change of one of the records has started."""
+        wanted = set(record_ids)
+        for arn in self.recent(team) - known:
+            if self.describe(arn).trigger.get("record") in wanted:
+                return arn
+        return None
+
+    def describe(self, arn: str) -> Execution:
+        """One execution, with its trigger and what came of it."""
+        execution = self.connection.client("stepfunctions").describe_execution(executionArn=arn)
+        return Execution(
+            arn=arn,
+            started=execution["startDate"],
+            stopped=execution.get("stopDate"),
+            status=execution["status"],
+            trigger=json.loads(execution.get("input", "{}")).get("trigger", {}),
+            output=json.loads(execution.get("output", "{}")),
+            cause=execution.get("cause", ""),
+        )
+
+    def events_after(self, arn: str, last: int) -> list[Mapping[str, Any]]:
+        """The events of an execution's history that came after number ``last``, in their order."""
+        history = self.connection.client("stepfunctions").get_paginator("get_execution_history")
+        pages = history.paginate(executionArn=arn, reverseOrder=True, PaginationConfig={"PageSize": _NEWS})
+        newest_first: Iterator[Mapping[str, Any]] = (event for page in pages for event in page["events"])
+        # by number: while events are added, a page may repeat what the one before it has shown
+        events = {int(event["id"]): event for event in takewhile(lambda event: int(event["id"]) > last, newest_first)}
+        return [events[number] for number in sorted(events)]
+
+    def _arns(self, team: str) -> Iterator[str]:
+        executions = self.connection.client("stepfunctions").get_paginator("list_executions")
+        for page in executions.paginate(stateMachineArn=self.connection.machine):
+            yield from (item["executionArn"] for item in page["executions"] if _is_of(team, item["name"]))
+
+
+class Followed:
+    """An execution that is watched from its beginning until it is over: a team's reconciliation, or a sweep."""
+
+    def __init__(self, executions: Executions, name: str, run: Run | SweepRun, arn: str | None) -> None:
+        self.name = name  # at the beginning of its lines
+        self.arn = arn
+        self.run = run
+        self._executions = executions
+
+    def poll(self) -> list[Happening]:
+        """Look once; what has happened since the last time."""
+        return list(self.run.take(self._executions.events_after(str(self.arn), self.run.last_event)))
+
+    @property
+    def doing(self) -> str:
+        """What is under way."""
+        return self.run.under_way
+
+    @property
+    def state(self) -> str | None:
+        """How it ended: the state that a team has come to."""
+        return self.run.state
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self.run.is_over
+
+
+class Following(Followed):
+    """A team's reconciliation, followed from the change of its record.
+
+    ``record_ids`` are the records whose change starts it, ``known`` the runs that were there before; or ``arn`` is
+    the run itself. A run that leaves its team to another one is followed there.
+    """
+
+    run: Run
+
+    def __init__(
+        self,
+        executions: Executions,
+        team: str,
+        *,
+        record_ids: Iterable[str] = (),
+        known: set[str] | None = None,
+        arn: str | None = None,
+    ) -> None:
+        super().__init__(executions, team, Run(team), arn)
+        self._record_ids = frozenset(record_ids)
+        self._known = known or set()
+        self._patience_ends = time.monotonic() + BEGIN_SECONDS
+
+    def poll(self) -> list[Happening]:
+        """Look once; what has happened since the last time. Raises Failure if no run begins."""
+        if self.arn is None:
+            self.arn = self._executions.begun_by(self._record_ids, self.name, self._known)
+            if self.arn is None:
+                self._lose_patience()
+                return []
+        happenings = super().poll()
+        if self.run.holder:
+            self.arn, self.run = self.run.holder, Run(self.name)
+        return happenings
+
+    def as_dict(self) -> dict[str, Any]:
+        """How it ended, for machines."""
+        return {"team": self.name, "state": self.state, "summary": self.run.summary, "execution": self.arn}
+
+    def _lose_patience(self) -> None:
+        if time.monotonic() > self._patience_ends:
+            function = f"{self._executions.connection.prefix}-registry-changed"
+            raise Failure(
+                f"Team {self.name}: the record was written, but no run started within {BEGIN_SECONDS} s.",
+                f"Check the logs and the dead-letter queue of the function {function}.",
+            )
+
+
+class FollowingSweep(Followed):
+    """A sweep, followed until it is over."""
+
+    run: SweepRun
+
+    def __init__(self, executions: Executions, arn: str) -> None:
+        super().__init__(executions, "sweep", SweepRun(), arn)
+
+
+def _is_of(team: str, name: str) -> bool:
+    return re.fullmatch(rf"{re.escape(team[:47])}-[0-9a-f]{{32}}", name) is not None

@@ -1,0 +1,57 @@
+"""Following the runs that a write has started, until all teams have come to a state."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from podshare_cli.failures import FAILED, INTERRUPTED, Failure
+from podshare_cli.options import Options
+from podshare_cli.progress.executions import Executions, Following
+
+SETTLED = ("READY", "ENDED", "DELETED")  # as the records say
+
+
+class Runs:
+    """The runs of teams that a write will start: those that are there before it are not among them."""
+
+    def __init__(self, options: Options, record_ids: Mapping[str, Collection[str]]) -> None:
+        """``record_ids`` are, for each team, the records of which any may start its run."""
+        self._options = options
+        self._executions = Executions(options.connection)
+        self._record_ids = record_ids
+        self._known = {team: self._executions.recent(team) for team in record_ids}
+
+    def follow(self) -> list[Following]:
+        """Follow them until all are over."""
+        return follow(
+            self._options,
+            [
+                Following(self._executions, team, record_ids=ids, known=self._known[team])
+                for team, ids in self._record_ids.items()
+            ],
+        )
+
+
+def follow(options: Options, followings: list[Following]) -> list[Following]:
+    """Follow until all are over; Ctrl-C leaves the reconciliations running."""
+    if followings:
+        from podshare_cli.output import stderr
+        from podshare_cli.progress.live import watch
+
+        try:
+            watch(None if options.is_silent else stderr(), followings)
+        except KeyboardInterrupt:
+            raise Failure(
+                "You stopped watching; podshare continues.", "See podshare team status.", INTERRUPTED
+            ) from None
+        for each in followings:
+            if each.run.state not in SETTLED:
+                options.say(f"{each.run.team}: {each.run.summary}")
+    return followings
+
+
+def require(states: Mapping[str, str | None], good: Sequence[str]) -> None:
+    """Raises Failure unless each team is in one of the ``good`` states."""
+    bad = {team: state for team, state in sorted(states.items()) if state not in good}
+    if bad:
+        teams = ", ".join(f"{team} is {state or 'not reconciled yet'}" for team, state in bad.items())
+        what = f"Not {' or '.join(good)}: {teams}."
+        raise Failure(what, f"See why: podshare team status {next(iter(bad))}", FAILED)

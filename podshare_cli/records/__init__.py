@@ -1,0 +1,1 @@
+"""Records: in files, as YAML, with the references between them, and how they are written."""

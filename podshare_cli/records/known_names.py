@@ -1,0 +1,51 @@
+"""The names of records that there are: for the shell to complete, and for what somebody has mistyped."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import typer
+
+from podshare_cli.failures import Failure
+from podshare_cli.options import Options
+
+if TYPE_CHECKING:
+    from podshare_cli.aws.connection import Connection
+
+
+def completing(kind: str) -> Callable[[typer.Context, str], list[str]]:
+    """What completes the names of a kind's records: those of the installation that the words before it mean."""
+
+    def names(context: typer.Context, incomplete: str) -> list[str]:
+        before, after = (
+            Options(params.get("profile"), params.get("region"), params.get("prefix"))
+            for params in (context.find_root().params, context.params)
+        )
+        options = before.overridden(after)
+        try:
+            return [name for name in names_of(options.connection, kind) if name.startswith(incomplete)]
+        except Exception:  # a shell that completes has no place for an error, and goes on without
+            return []
+
+    return names
+
+
+def names_of(connection: "Connection", kind: str) -> list[str]:
+    """The names of all records of a kind, and of teams the ones that enrollments have made."""
+    from podshare.registry.items import name_of
+    from podshare_cli.aws.tables import Registry, State
+
+    names = {name_of(item) for item in Registry(connection).all_of(kind)}
+    if kind == "team":
+        names |= {name for name, status in State(connection).statuses(kind).items() if status["state"] != "DELETED"}
+    return sorted(names)
+
+
+def no_such(options: Options, kind: str, name: str) -> Failure:
+    """There is no record of this name; the error names the one that was likely meant."""
+    from podshare.registry.wording import closest
+
+    likely = closest(name, names_of(options.connection, kind))
+    meant = f" Did you mean {likely}?" if likely else ""
+    table, account, region = options.connection.registry_table, options.connection.account, options.connection.region
+    what = f"There is no {kind} {name} in {table} (account {account}, {region}).{meant}"
+    return Failure(what, f"See `podshare {kind} list`.")

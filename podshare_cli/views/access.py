@@ -1,0 +1,187 @@
+"""Who reaches what, as tables."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from podshare.access.access_report import Refusal
+from podshare.access.effective_access import ANYBODY, ASSUME, Access, in_bucket, in_cluster, in_file_system
+from podshare_cli.access.reports import AccessReport, AuditLine, Line
+from podshare_cli.output import ago, stacked
+
+if TYPE_CHECKING:  # it imports lightkube, which takes its time
+    from podshare_cli.access.probing import Result
+
+_WORDS = {  # EKS user guide, "Review access policy permissions"; SageMaker AI developer guide, HyperPod with EKS
+    "AmazonSagemakerHyperpodTrainingPolicy": "training jobs, jobs and pods, and logs",
+    "AmazonSagemakerHyperpodInferencePolicy": "endpoints, Ray services, pods, and logs",
+    "AmazonSagemakerHyperpodSpacePolicy": "spaces",
+    "AmazonSagemakerHyperpodSpaceTemplatePolicy": "read templates of spaces",
+    "AmazonSagemakerHyperpodUserClusterPolicy": "see nodes, queues and namespaces",
+    "AmazonEKSViewPolicy": "read all but secrets",
+    "AmazonEKSEditPolicy": "change workloads, read secrets",
+    "AmazonEKSAdminPolicy": "change all, roles and their bindings too",
+    "AmazonEKSClusterAdminPolicy": "everything, everywhere",
+}
+
+
+def table(lines: Iterable[Line]) -> Table:
+    """One line for each way in."""
+    shown = _folding("team", "who", "may", "of", "through")
+    for line in lines:
+        shown.add_row(escape(line.team), *cells_of(line), style=_style(line))
+    return shown
+
+
+def _folding(*columns: str) -> Table:
+    """A table that shows long ARNs whole."""
+    shown = Table(box=None, show_header=any(columns), header_style="dim", pad_edge=False)
+    for column in columns:
+        shown.add_column(column, overflow="fold")
+    return shown
+
+
+def cells_of(line: Line) -> Iterator[str]:
+    """Who may do what where, and through what, in markup."""
+    access = line.access
+    return map(escape, (_who(access.who), _may(line), _place(access), _through(access)))
+
+
+def _style(line: Line) -> str:
+    return "" if line.granted else "bold red"
+
+
+def audit(lines: Iterable[AuditLine]) -> Table:
+    """One line for each door, with the record that grants it or the command that closes it."""
+    shown = _folding("team", "who", "may", "of", "through", "granted by")
+    for line in lines:
+        cells = (*cells_of(Line(line.team, line.access, bool(line.record))), line.record or f"nobody: {line.closed_by}")
+        shown.add_row(escape(line.team), *cells[:-1], escape(cells[-1]), style="" if line.record else "bold red")
+        if line.behind:
+            shown.add_row("", escape(f"behind it: {', '.join(map(_who, line.behind))}"), style="dim")
+    return shown
+
+
+def matrix(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
+    """Teams by places."""
+    found = list(rows)
+    if not found:
+        return Text("No team has access to anything, or no team has an access report yet.")
+    columns = sorted({place for row in found for place in row["may"]})
+    shown = Table("team", *map(escape, columns), box=None, header_style="dim", pad_edge=False)
+    for row in found:
+        cells = [
+            escape(", ".join(_short(may) for may in row["may"].get(place, []))) or "[dim]-[/]" for place in columns
+        ]
+        shown.add_row(f"[bold]{escape(row['team'])}[/]{'' if row['holds'] else ' [bold red]✗[/]'}", *cells)
+    return shown
+
+
+def access_report(found: AccessReport, others: Iterable[Refusal]) -> RenderableType:
+    """All that a team's proof says, and what it and the other teams' say of each other."""
+    document = found.document
+    verdict = "[bold green]as granted[/]" if document["holds"] else "[bold red]unexpected access[/]"
+    parts = [
+        f"[bold]{escape(found.team)}[/]  {verdict}, read {ago(document['read_at'])} ({document['read_at']})",
+        f"[dim]sha256:{found.digest}[/]",
+        *_problems(document),
+        *_section("people", [line for line in found.lines if in_cluster(line.access)]),
+        *_section("data", [line for line in found.lines if in_bucket(line.access)]),
+        *_section("file systems", [line for line in found.lines if in_file_system(line.access)]),
+        *_section("roles", [line for line in found.lines if line.access.may[:1] == (ASSUME,)]),
+        *_section("what the roles' own policies allow", [line for line in found.lines if not line.access.where]),
+        *_other_teams(list(others)),
+        *_drift(found.drift),
+    ]
+    return stacked(parts)
+
+
+def _section(heading: str, lines: list[Line]) -> Iterator[RenderableType]:
+    yield ""
+    yield f"[bold]{heading}[/]" if lines else f"[bold]{heading}[/]: nobody"
+    shown = _folding("", "", "", "")
+    for line in lines:
+        shown.add_row(*cells_of(line), style=_style(line))
+    if lines:
+        yield shown
+
+
+def _problems(document: Mapping[str, Any]) -> Iterator[str]:
+    yield from (f"[bold red]✗[/] {escape(one['what'])}" for one in document["broken"])
+    yield from (f"[yellow]?[/] not read: {escape(one)}" for one in document["unread"])
+    yield from (f"[yellow]?[/] not checked: {escape(one)}" for one in document.get("not_looked_at", ()))
+
+
+def _other_teams(others: list[Refusal]) -> Iterator[str]:
+    """Which teams have nothing of this one's and it nothing of theirs, and what is shared with the others."""
+    yield ""
+    yield f"[bold]other teams[/]{'' if others else ': no other team has access to anything'}"
+    for one in others:
+        for what in one.broken:
+            yield f"[bold red]✗[/] {escape(one.team)}: {escape(what)}"
+        if one.shared:
+            but = "no access between the teams, except for what both were granted:"
+            yield f"[green]✓[/] {escape(one.team)}: {but}" if not one.broken else "    shared, as both were granted:"
+            yield from (f"    {escape(what)}" for what in one.shared)
+    if apart := [one.team for one in others if not (one.shared or one.broken)]:
+        yield f"[green]✓[/] no access between the teams: {escape(', '.join(apart))}"
+
+
+def probed(results: "Iterable[Result]") -> RenderableType:
+    """What came of each check."""
+    shown = _folding("", "service account", "tried", "found")
+    for result in results:
+        mark = "[green]✓[/]" if result.holds else "[bold red]✗[/]"
+        shown.add_row(mark, escape(result.service_account), escape(result.check.what), escape(result.found))
+    return shown if shown.rows else Text("No service account of the team has data.")
+
+
+def _drift(drift: Mapping[str, Any]) -> Iterator[str]:
+    if not drift:
+        return
+    # what a run has just found is not reported as revoked before the run has looked again
+    done = "revoked" if drift.get("taken_away") else "[bold red]still there[/]"
+    yield ""
+    yield f"[bold]last unexpected access[/], {ago(drift['at'])}, {done}"
+    yield from (f"  {escape(str(one))}" for one in drift["found"])
+
+
+def _who(who: str) -> str:
+    """A principal without what all ARNs have, and an account's root as what it means."""
+    if who == "*":
+        return "anybody"
+    if who.startswith("arn:") and who.endswith(":root"):
+        return f"whom account {who.split(':')[4]} allows"
+    if who.startswith("system:serviceaccount:"):
+        namespace, name = who.split(":")[2:4]
+        return f"all pods in {namespace}" if name == ANYBODY else f"pods as {name} in {namespace}"
+    return f"{who.split(':')[4]} {who.split(':')[5]}" if who.startswith("arn:") and who.count(":") >= 5 else who
+
+
+def _may(line: Line) -> str:
+    told = ", ".join(_short(may) for may in line.access.may)
+    return told if line.granted else f"{told} (not granted by any record)"
+
+
+def _short(may: str) -> str:
+    name = may.removesuffix("!")
+    return _WORDS.get(name, name) + ("!" if may.endswith("!") else "")
+
+
+def _place(access: Access) -> str:
+    if in_bucket(access):
+        return f"s3://{access.where.rpartition(':')[2]}/{access.what}"
+    if in_file_system(access):
+        return f"{access.where.rpartition('/')[2]}:{access.what}"
+    if in_cluster(access):
+        cluster = access.where.rpartition("/")[2]
+        return f"all of {cluster}" if access.what == "*" else f"{access.what} on {cluster}"
+    return _who(access.where or access.what)
+
+
+def _through(access: Access) -> str:
+    return " → ".join(one.rpartition("/")[2] if one.startswith("arn:") else _who(one) for one in access.through)

@@ -1,0 +1,162 @@
+"""Answers about the past, for people."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from podshare_cli import words
+from podshare_cli.access.reports import Line
+from podshare_cli.history.answers import Grant, PastAccess, PastChange, Subject
+from podshare_cli.history.objects import Stored
+from podshare_cli.history.past_access import Way, moment_of
+from podshare_cli.output import facts, stacked, state_text
+from podshare_cli.views.access import cells_of
+from podshare_cli.views.team import trigger_text
+
+_SHOWN_DIGEST = 12
+
+
+def access_at(answer: PastAccess, subject: Subject) -> RenderableType:
+    """Who could, by which grant, and what is uncertain."""
+    when = answer.at.isoformat(timespec="seconds")
+    parts: list[RenderableType] = [f"[bold]{escape(subject.text)}[/] at {when}"]
+    if answer.ways:
+        shown = _table("team", "who", "may", "of", "through", "granted by")
+        for past in answer.ways:
+            style = "" if past.way.granted else "bold red"
+            shown.add_row(escape(past.way.team), *_cells(past.way), _grants_text(past.grants), style=style)
+        parts.append(shown)
+    else:
+        parts.append("Nobody had access, as far as the history goes.")
+    shown_teams = {past.way.team for past in answer.ways} | ({subject.team} if subject.team else set())
+    parts += [f"[dim]{escape(text)}[/]" for text in _proven_runs(answer, shown_teams)]
+    for team, texts in answer.uncertain.items():
+        parts += [f"[yellow]? uncertain[/] {escape(team)}: {escape(text)}" for text in texts]
+    return stacked(parts)
+
+
+def _proven_runs(answer: PastAccess, teams: Iterable[str]) -> Iterator[str]:
+    """Which run's proof answers for each team."""
+    for team in sorted(teams):
+        run = answer.proven_runs.get(team)
+        if run is None:
+            yield f"{team}: there is no proof from before that"
+            continue
+        by = f"run {run['run']}" if run["run"] else "the present, which no run has added to the history"
+        confirmed = f", confirmed at {run['confirmed_at']}" if run.get("confirmed_at") else ""
+        yield f"{team}: proven at {run['proven_at']} by {by}{confirmed}, sha256:{str(run['digest'])[:_SHOWN_DIGEST]}"
+
+
+def changes(past_changes: Iterable[PastChange]) -> RenderableType:
+    """One line for each access that was gained or lost."""
+    shown = _table("proven at", "", "team", "who", "may", "of", "through", "granted by", "cause")
+    listed = list(past_changes)
+    for past in listed:
+        change = past.change
+        sign = "[green]+ gained[/]" if change.gained else "[red]- lost[/]"
+        cause = escape(cause_text(change.run["cause"]))
+        cells = (*_cells(change.way), _grants_text(past.grants), cause)
+        shown.add_row(str(change.run["proven_at"]), sign, escape(change.way.team), *cells)
+    return shown if listed else "Nobody gained or lost access."
+
+
+def run(passes: Iterable[Stored]) -> RenderableType:
+    """All that the history has of a run, pass by pass."""
+    return stacked(part for stored in passes for part in _pass(stored))
+
+
+def _pass(stored: Stored) -> Iterator[RenderableType]:
+    document = stored.document
+    cause = document["cause"]
+    yield facts(
+        [
+            ("run", f"[bold]{escape(document['run'])}[/] of team {escape(document['team'])}"),
+            ("cause", escape(cause_text(cause))),
+            ("by", escape(str(cause["caller"] or "—"))),
+            ("records", escape(", ".join(map(_version_text, document["records"])) or "—")),
+            ("plan", _plan_text(document["plan"])),
+            ("outcome", f"{state_text(document['state'])}  {escape(document['summary'])}"),
+            ("took", _took(document)),
+            ("access proven", escape(str(document["proven_at"] or "no"))),
+        ]
+    )
+    for change in document["changes"]:
+        yield _change_text(change)
+        for each in change["differs"]:
+            yield f"    {escape(each['field'])}: {escape(each['before'])} [dim]→[/] {escape(each['after'])}"
+    yield from (f"[bold red]✗[/] {escape(problem)}" for problem in document["problems"])
+    yield from (f"[bold red]✗[/] {escape(text)}" for text in document["unexpected"])
+    yield facts(
+        [
+            ("execution", escape(document["execution"])),
+            ("object", escape(stored.key)),
+            ("version", escape(stored.version)),
+            ("sha256", stored.sha256),
+            ("access report", f"sha256:{document['digest']}" if document["digest"] else "—"),
+        ]
+    )
+
+
+def cause_text(cause: Mapping[str, Any]) -> str:
+    """What started a run, and why."""
+    return trigger_text({**cause, "commit": cause.get("commit_id")})
+
+
+def _version_text(version: Mapping[str, Any]) -> str:
+    number = f" version {version['version']}" if version["version"] else ""
+    writer = f" by {version['writer']}" if version["writer"] else ""
+    return f"{version['id']}{number}{writer}{_why(version)}"
+
+
+def _why(version: Mapping[str, Any]) -> str:
+    return f" ({version['reason']})" if version["reason"] else ""
+
+
+def _plan_text(plan: Mapping[str, Any]) -> str:
+    blockers = f", {len(plan['blockers'])} blocked" if plan["blockers"] else ""
+    held = f", held as {escape(plan['held'])}" if plan["held"] else ""
+    return f"{plan['planned']} changes{blockers}{held}, hash {escape(str(plan['hash'] or '—'))}"
+
+
+def _took(document: Mapping[str, Any]) -> str:
+    if not document["started_at"]:
+        return "—"
+    began, ended = moment_of(document["started_at"]), moment_of(document["recorded_at"])
+    return f"{(ended - began).total_seconds():.1f} s, from {document['started_at']}"
+
+
+def _change_text(change: Mapping[str, Any]) -> str:
+    sign = "[green]✓[/]" if change["status"] == "done" else f"[bold red]{escape(change['status'])}[/]"
+    detail = f": {escape(change['detail'])}" if change["detail"] else ""
+    did = f"{words.action(change['action'])} {escape(words.resource(change))}"
+    took = "" if change.get("seconds") is None else f" [dim]{change['seconds']} s[/]"
+    return f"  {sign} {did} [dim]{escape(change['why'])}[/]{took}{detail}"
+
+
+def _table(*columns: str) -> Table:
+    shown = Table(box=None, header_style="dim", pad_edge=False)
+    for column in columns:
+        shown.add_column(column, overflow="fold")
+    return shown
+
+
+def _cells(way: Way) -> Iterator[str]:
+    return cells_of(Line(way.team, way.access, way.granted))
+
+
+def _grants_text(grants: Iterable[Grant]) -> str:
+    return escape("\n".join(map(_grant_text, grants)) or "no record")
+
+
+def _grant_text(grant: Grant) -> str:
+    """A grant, who wrote it and why, and until when, in a line."""
+    by = f" by {grant.by}" if grant.by else ""
+    author = f" for {grant.author}" if grant.author else ""
+    at = f" at {grant.written_at}" if grant.written_at else ""
+    remark = "" if grant.is_exact or not grant.by else " (the version that counted)"
+    reason = f": {grant.reason}" if grant.reason else ""
+    until = f", until {grant.until}" if grant.until else ""
+    return f"{grant.record} {grant.line}{by}{author}{at}{remark}{reason}{until}"

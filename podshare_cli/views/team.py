@@ -1,0 +1,254 @@
+"""How teams stand, as data and as tables."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.text import Text
+from rich.tree import Tree
+
+from podshare.registry.items import clusters_of, datasets_of, enrolled, name_of
+from podshare_cli import words
+from podshare_cli.aws.connection import Connection
+from podshare_cli.aws.tables import Registry, State
+from podshare_cli.output import (
+    ListTable,
+    ago,
+    facts,
+    orphaned_text,
+    problem_text,
+    stacked,
+    state_text,
+    text_with_remedy,
+)
+from podshare_cli.progress.executions import Execution
+
+Row = dict[str, Any]
+
+
+def overview(connection: Connection) -> list[Row]:
+    """One row for each team that has a record, that an enrollment has made, or of which something may be left."""
+    state = State(connection)
+    records = {name_of(item): item for item in Registry(connection).all_of("team")}
+    statuses = state.statuses("team")
+    left = {name for name, status in statuses.items() if status["state"] != "DELETED" or status.get("left_behind")}
+    made = state.all_accepted("team") if any(map(enrolled, left)) else {}
+    items = {**{name: item for name, item in made.items() if enrolled(name)}, **records}
+    return [_row(name, items.get(name), statuses.get(name, {})) for name in sorted(records.keys() | left)]
+
+
+def status(connection: Connection, team: str) -> Row:
+    """All that is known of one team."""
+    from podshare_cli.access.ways_in import (
+        ways_in,  # it parses records with pydantic, which a list of teams does without
+    )
+
+    state, record_id = State(connection), f"team#{team}"
+    item = state.accepted(record_id) if enrolled(team) else Registry(connection).get(record_id)
+    found = state.status(record_id) or {}
+    return {
+        **_row(team, item, found),
+        "summary": found.get("summary"),
+        "problems": found.get("problems", []),
+        "notes": found.get("notes", []),
+        "execution": found.get("execution"),
+        "trigger": found.get("trigger"),
+        "proof": found.get("proof"),
+        "ways_in": ways_in(connection, item),
+        "access_points": state.access_points(team),
+        "resources": sorted(state.resources(team)),
+    }
+
+
+def _row(name: str, item: Mapping[str, Any] | None, status: Mapping[str, Any]) -> Row:
+    problems = status.get("problems", [])
+    made_by = enrolled(name)
+    return {
+        "team": name,
+        "state": status.get("state"),
+        "record": item is not None and not made_by,
+        "enrollment": made_by[0] if made_by else None,
+        "clusters": [*clusters_of(item or {})],
+        "members": [_member(member) for member in (item or {}).get("members", [])],
+        "quota": [*_quotas(item or {})],
+        "datasets": sorted(datasets_of(item or {})),
+        "at": status.get("at"),
+        "verified_at": status.get("verified_at"),
+        "reason": problem_text(problems[0])[0] if problems else None,
+        "held": status.get("held"),
+        "left_behind": status.get("left_behind", []),
+    }
+
+
+def _member(member: Mapping[str, Any]) -> str:
+    tag = member.get("account_tag") or {}
+    who = member.get("account") or member.get("organizational_unit") or f"{tag.get('key')}={tag.get('value')}"
+    kind = member.get("existing_role") or member.get("permission_set")
+    return f"{who}/{kind}" if kind else str(who)
+
+
+def _quotas(item: Mapping[str, Any]) -> Iterator[str]:
+    yield from map(words.quota_line, item.get("quota", {}).get("resources", []))
+    for row in item["cluster"] if isinstance(item.get("cluster"), list) else ():
+        yield from (
+            f"{row.get('cluster')}: {words.quota_line(line)}" for line in row.get("quota", {}).get("resources", [])
+        )
+
+
+# ---- for people ------------------------------------------------------------------------------------------------
+
+
+def table(rows: Iterable[Row]) -> RenderableType:
+    """One line for each team."""
+    found = list(rows)
+    if not found:
+        return Text("No teams. Write one: podshare team put FILE")
+    shown = ListTable(
+        *("team", "state", "clusters", "members", "quota", "datasets", "verified", "why not"),
+        expendable=("verified", "clusters", "datasets", "members", "quota"),
+    )
+    for row in found:
+        shown.add_row(
+            f"[bold]{escape(row['team'])}[/]",
+            f"{state_text(row['state'])}{_origin_text(row)}",
+            escape("\n".join(row["clusters"])),
+            escape(_members_text(row["members"])),
+            escape("\n".join(row["quota"])),
+            escape("\n".join(row["datasets"])),
+            ago(row["verified_at"]),
+            escape(_held_text(row) or row["reason"] or _orphaned_accounts_text(row["left_behind"])),
+        )
+    return shown
+
+
+def _origin_text(row: Row) -> str:
+    if row["enrollment"]:
+        return f" [dim](enrollment {escape(row['enrollment'])})[/]"
+    return "" if row["record"] else " [dim](no record)[/]"
+
+
+def _held_text(row: Row) -> str:
+    """Since when what a team would lose waits, what that is, and what lets it go."""
+    held = row["held"]
+    if not held:
+        return ""
+    more = int(held["count"]) - len(held["losses"])
+    losses = "; ".join([*held["losses"], *([f"{more} more"] if more else [])])
+    return f"held since {ago(held['since'])}: {losses}\npodshare approve {row['team']} {held['hash']}"
+
+
+def _members_text(found: Iterable[str]) -> str:
+    """How many members are named, and the selectors, which may mean many."""
+    lines = list(found)
+    selectors = [line for line in lines if not line[:12].isdigit()]
+    named = len(lines) - len(selectors)
+    return "\n".join([*([str(named)] if named or not selectors else []), *selectors])
+
+
+def _orphaned_accounts_text(resources: Iterable[Mapping[str, Any]]) -> str:
+    accounts = sorted({str(resource.get("account")) for resource in resources})
+    return f"orphaned resources in {', '.join(accounts)}" if accounts else ""
+
+
+def detail(found: Row) -> RenderableType:
+    """All that is known of one team."""
+    trigger = found["trigger"] or {}
+    rows = (
+        ("state", f"{state_text(found['state'])}{_origin_text(found)}"),
+        ("verified", ago(found["verified_at"])),
+        ("last run", f"{ago(found['at'])}, {escape(trigger_text(trigger))}" if found["at"] else "never"),
+        ("execution", escape(found["execution"] or "—")),
+        ("summary", escape(found["summary"] or "—")),
+        *((("held", escape(_held_text(found))),) if found["held"] else ()),
+        ("proof", f"sha256:{found['proof']}" if found["proof"] else "—"),
+    )
+    parts: list[RenderableType] = [f"[bold]{escape(found['team'])}[/]", facts(rows), *_problems(found["problems"])]
+    parts += [f"[yellow]![/] {escape(str(note))}" for note in found["notes"]]
+    parts += map(orphaned_text, found["left_behind"])
+    if found["ways_in"]:
+        parts.append(_ways_in_tree(found["ways_in"]))
+    if found["access_points"]:
+        parts.append(_access_points_tree(found["access_points"]))
+    parts.append(_resources(found["resources"]) if found["resources"] else "[dim]nothing is provisioned[/]")
+    return stacked(parts)
+
+
+def _problems(problems: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    for problem in problems:
+        what, remedy = problem_text(problem)
+        record = f"{problem['record']}: " if "record" in problem else ""
+        yield text_with_remedy(record + what, remedy)
+
+
+def _ways_in_tree(ways: Iterable[Mapping[str, str]]) -> Tree:
+    tree = Tree("[dim]scientists assume, from the role they work as[/]", guide_style="dim")
+    for way in ways:
+        by = f" [dim]by {escape(way['selector'])}[/]" if way["selector"] else ""
+        on = f" [dim]on {escape(way['cluster'])}[/]"
+        tree.add(f"{escape(way['role'])} → {escape(way['cluster_access_role'])}{on}{by}")
+    return tree
+
+
+def _access_points_tree(points: Iterable[Mapping[str, str]]) -> Tree:
+    tree = Tree("[dim]pods reach data by these names, in the place of a bucket's[/]", guide_style="dim")
+    for line in words.access_points(points):
+        tree.add(escape(line))
+    return tree
+
+
+def _resources(keys: Iterable[str]) -> Tree:
+    by_account: dict[str, list[str]] = defaultdict(list)
+    for key in keys:
+        by_account[key.split("|")[1]].append(words.resource_of_key(key).rpartition(" in ")[0])
+    tree = Tree(f"[dim]{sum(map(len, by_account.values()))} resources[/]", guide_style="dim")
+    for account, resources in sorted(by_account.items()):
+        branch = tree.add(f"account {account}")
+        for told in sorted(resources):
+            branch.add(escape(told))
+    return tree
+
+
+def history_table(executions: Iterable[Execution]) -> RenderableType:
+    """One line for each run."""
+    headers = ("when", "took", "what started it", "who", "outcome", "summary")
+    shown = ListTable(*headers, expendable=("took", "what started it", "who"))
+    for execution in executions:
+        took = "runs"
+        if execution.stopped:
+            took = f"{(execution.stopped - execution.started).total_seconds():.1f} s"
+        shown.add_row(
+            execution.started.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+            took,
+            escape(trigger_text(execution.trigger)),
+            escape(caller_text(execution)),
+            state_text(execution.outcome),
+            escape(_run_text(execution)),
+        )
+    return shown
+
+
+def caller_text(execution: Execution) -> str:
+    """Whoever started a run: name and account of their ARN, and whether CloudTrail or only the record says so."""
+    parts = str(execution.trigger.get("by", "")).split(":", 5)
+    if len(parts) < len(("arn", "partition", "service", "region", "account", "name")):
+        return parts[-1]
+    return f"{parts[5]} in {parts[4]}, {'by CloudTrail' if execution.is_proven else 'declared'}"
+
+
+def _run_text(execution: Execution) -> str:
+    """What a run did: of one that joined another, that run; a drift is repaired."""
+    summary = execution.summary.partition("\n")[0][:160]
+    if execution.joined:
+        return f"{summary}, by the run of {execution.joined.started.astimezone():%H:%M:%S}"
+    is_repaired = execution.trigger.get("event") == "drift" and execution.output.get("made")
+    return f"{summary}: the drift is repaired" if is_repaired else summary
+
+
+def trigger_text(trigger: Mapping[str, Any]) -> str:
+    """What started a run, and the reason of whoever wrote the record, in a few words."""
+    event = " ".join(str(trigger[name]) for name in ("event", "change", "record") if trigger.get(name))
+    commit = f"commit {str(trigger['commit'])[:12]}" if trigger.get("commit") else ""
+    why = ", ".join(filter(None, (str(trigger.get("reason", "")), commit)))
+    return f"{event}: {why}" if why else event
