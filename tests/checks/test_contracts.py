@@ -26,8 +26,10 @@ VIOLATIONS = {
     "sandbox/podshare_sandbox/planted_without_layer.py": "",
     "sandbox/podshare_sandbox/services/planted_first.py": "import podshare_sandbox.services.planted_second",
     "sandbox/podshare_sandbox/services/planted_second.py": "import podshare_sandbox.services.planted_first",
-    "podshare_cli/planted_first.py": "import podshare_cli.planted_second",
-    "podshare_cli/planted_second.py": "import podshare_cli.planted_first",
+    "podshare_cli/planted_without_layer.py": "",
+    "podshare_cli/views/planted_upwards.py": "import podshare_cli.commands",
+    "podshare_cli/access/planted_first.py": "import podshare_cli.access.planted_second",
+    "podshare_cli/access/planted_second.py": "import podshare_cli.access.planted_first",
 }
 
 
