@@ -5,6 +5,7 @@ import itertools
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -37,7 +38,9 @@ from podshare_cli.commands.report import command as report
 from podshare_cli.commands.sandbox import command as sandbox
 from podshare_cli.failures import INTERRUPTED, INVALID, Failure
 from podshare_cli.failures import explain as explain_failure
+from podshare_cli.json_option import Commands, RootGroup, hint_of_fields
 from podshare_cli.options import (
+    Jq,
     Json,
     NoColor,
     Options,
@@ -53,8 +56,9 @@ from podshare_cli.options import (
 )
 from podshare_cli.terminal import use_plain_characters
 
-app = typer.Typer(
+app = Commands(
     name="podshare",
+    cls=RootGroup,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -96,7 +100,7 @@ app.command(
     epilog=examples(
         "podshare capacity",
         "podshare capacity --cluster main",
-        "podshare capacity --json | jq '.[].instance_types[] | {instance_type, free, unit}'",
+        "podshare capacity --jq '.[].instance_types[] | {instance_type, free, unit}'",
     ),
 )(capacity.capacity)
 app.command(
@@ -105,7 +109,7 @@ app.command(
         "podshare usage",
         "podshare usage --month 2026-11 --by owner",
         "podshare usage --month 2026-11 --by account --csv > usage.csv",
-        "podshare usage --json | jq '.rows[] | {team, instance_type, hours}'",
+        "podshare usage --jq '.rows[] | {team, instance_type, hours}'",
     ),
 )(usage.usage)
 app.command(
@@ -114,7 +118,7 @@ app.command(
         "podshare doctor",
         "podshare doctor --assume-role ReadOnly --all",
         "podshare doctor --profile-of 999999999999=management --profile-of 333333333333=data",
-        "podshare doctor --assume-role ReadOnly --json | jq '.[] | select(.status == \"problem\")'",
+        "podshare doctor --assume-role ReadOnly --jq '.[] | select(.status == \"problem\")'",
     ),
 )(doctor.doctor)
 app.command(
@@ -183,8 +187,9 @@ def podshare(
     profile: Profile = None,
     region: Region = None,
     prefix: Prefix = None,
-    as_json: Json = False,
+    json_fields: Json = None,
     query: Query = None,
+    jq: Jq = None,
     quiet: Quiet = False,
     no_color: NoColor = False,
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
@@ -194,7 +199,8 @@ def podshare(
     It acts with the AWS credentials of the environment or of --profile, in podshare's account and Region. Exit codes:
     0 done, 1 it failed, 64 wrong usage or invalid input, 130 interrupted.
     """
-    set_in_force(in_force().overridden(Options(profile, region, prefix, as_json, query, quiet, no_color)))
+    set_in_force(in_force().overridden(Options(profile, region, prefix, json_fields, query, jq, quiet, no_color)))
+    in_force().require_valid()
 
 
 class _Parts(Mapping[str, Any]):
@@ -237,7 +243,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     # wrong usage is reported before the options are known; what follows `--` is another command's
     own = list(itertools.takewhile(lambda word: word != "--", given))
-    set_in_force(Options(as_json=any(word.startswith(("--json", "--query")) for word in own)))
+    is_of_json = any(word.startswith(("--json", "--query", "--jq")) for word in own)
+    set_in_force(Options(json_fields="" if is_of_json else None))
     try:
         return int(command()(given, standalone_mode=False, prog_name="podshare") or 0)
     except BrokenPipeError:  # the reader of the output has seen enough, as `head` does
@@ -245,18 +252,21 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         remedy = "What was written stays written, and podshare continues with it."
-        return _end(Failure("Interrupted.", remedy, INTERRUPTED))
+        return _end(Failure("Interrupted.", remedy, INTERRUPTED), own)
     except Exception as error:
-        return _end(error)
+        return _end(error, own)
 
 
-def _end(error: Exception) -> int:
+def _end(error: Exception, words: list[str]) -> int:
     from podshare_cli.output import print_failure  # only once it has gone wrong
 
     failure = error if isinstance(error, Failure) else _usage_failure(error) or _aws_failure(error)
     if failure is None:
         raise error
-    print_failure(failure, as_json=in_force().as_json)
+    options = in_force()
+    if not options.json_fields and (hint := hint_of_fields(words, failure.what)):
+        failure = replace(failure, remedy=f"{failure.remedy} {hint}".strip())
+    print_failure(failure, as_json=options.as_json)
     return failure.exit_code
 
 

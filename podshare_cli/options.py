@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from podshare_cli.json_option import Commands, completed_arguments
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from podshare_cli.aws.connection import Connection
+    from podshare_cli.selection import Printed
 
 _PANEL = "Where and how"
 _OUTPUT = "Output"
@@ -31,13 +34,31 @@ Prefix = Annotated[
     str | None,
     typer.Option("--prefix", help="The prefix of this installation's names (or podshare).", rich_help_panel=_PANEL),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print only JSON, for scripts.", rich_help_panel=_OUTPUT)]
+Json = Annotated[
+    str | None,
+    typer.Option(
+        "--json",
+        metavar="[=FIELDS]",
+        help="Print only JSON, for scripts; --json=team,state only these fields of each object.",
+        rich_help_panel=_OUTPUT,
+        autocompletion=completed_arguments,
+    ),
+]
 Query = Annotated[
     str | None,
     typer.Option(
         "--query",
         metavar="EXPRESSION",
         help="Print what a JMESPath expression selects from the JSON, as in the AWS CLI.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+Jq = Annotated[
+    str | None,
+    typer.Option(
+        "--jq",
+        metavar="EXPRESSION",
+        help="Print the results of a jq expression over the JSON, as in gh: one a line, strings without quotes.",
         rich_help_panel=_OUTPUT,
     ),
 ]
@@ -56,7 +77,7 @@ Reason = Annotated[
     str, typer.Option("--reason", help="Why, kept with the record and shown in the history of its team.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
-_OF_EVERY_COMMAND = (Profile, Region, Prefix, Json, Query, Quiet, NoColor)  # in the order of the fields of Options
+_OF_EVERY_COMMAND = (Profile, Region, Prefix, Json, Query, Jq, Quiet, NoColor)  # in the order of the fields of Options
 
 
 @dataclass(frozen=True)
@@ -66,8 +87,9 @@ class Options:
     profile: str | None = None
     region: str | None = None
     prefix: str | None = None
-    as_json: bool = False
+    json_fields: str | None = None  # empty: all fields; None: no JSON, unless query or jq is given
     query: str | None = None
+    jq: str | None = None
     quiet: bool = False
     no_color: bool = False
 
@@ -80,12 +102,34 @@ class Options:
 
     def show(self, data: object, view: "Callable[[], RenderableType] | None" = None) -> None:
         """Print what a command has found on stdout: as JSON, or as its view for people, if it has one for them."""
-        from podshare_cli.output import print_json, stdout  # rich takes its time
-
         if self.as_json:
-            print_json(data, self.query)
+            self.show_json(data)
         elif view:
+            from podshare_cli.output import stdout  # rich takes its time
+
             stdout().print(view())
+
+    def show_json(self, data: object) -> None:
+        """Print what a command has found as JSON, whether or not it was asked for: all of it, or what is selected."""
+        from podshare_cli.output import print_json  # rich takes its time
+
+        print_json(data, self._printed)
+
+    @cached_property
+    def _printed(self) -> "Printed":
+        from podshare_cli.selection import printed_by  # only where JSON is asked for
+
+        return printed_by(self.json_fields or "", self.query, self.jq)
+
+    def require_valid(self) -> None:
+        """Refuse what is wrong whatever the command will find. Raises Failure (exit code 64)."""
+        if self.as_json:
+            _ = self._printed
+
+    @property
+    def as_json(self) -> bool:
+        """Whether only JSON is printed; what is selected is selected of JSON."""
+        return self.json_fields is not None or bool(self.query or self.jq)
 
     def say(self, text: str) -> None:
         """Report progress on stderr, except to scripts and to those who want none."""
@@ -100,9 +144,9 @@ class Options:
         return self.as_json or self.quiet
 
     def overridden(self, later: "Options") -> "Options":
-        """These options, with those that were given again after the command's name; a query is of JSON."""
+        """These options, with those that were given again after the command's name."""
         options = replace(self, **{name: value for name, value in asdict(later).items() if value})
-        return replace(options, as_json=options.as_json or bool(options.query))
+        return options if later.json_fields is None else replace(options, json_fields=later.json_fields)
 
 
 _in_force = Options()
@@ -133,6 +177,7 @@ def takes_options(command: Callable[..., None]) -> Callable[..., None]:
     def with_options(*arguments: Any, **named: Any) -> None:
         given = {each.name: named.pop(each.name) for each in fields(Options)}
         set_in_force(in_force().overridden(Options(**given)))
+        in_force().require_valid()
         command(in_force(), *arguments, **named)
 
     parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
@@ -143,7 +188,7 @@ def takes_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def group(help_text: str) -> typer.Typer:
     """A group of commands, such as ``podshare team``."""
-    return typer.Typer(help=help_text, no_args_is_help=True, rich_markup_mode="rich", add_completion=False)
+    return Commands(help=help_text, no_args_is_help=True, rich_markup_mode="rich", add_completion=False)
 
 
 def examples(*lines: str) -> str:

@@ -17,7 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from podshare.registry.sentences import in_words
-from podshare_cli.failures import Failure, invalid
+from podshare_cli.failures import Failure
+from podshare_cli.selection import Printed
 
 STATE_STYLES = {
     "READY": "bold green",
@@ -88,26 +89,10 @@ def say(text: str) -> None:
     stderr().print(text, soft_wrap=True, markup=False)
 
 
-def print_json(data: object, query: str | None = None) -> None:
-    """One JSON document on stdout, or what a JMESPath ``query`` selects of it.
-
-    Raises Failure (exit code 64) for a query that is none, or that does not fit the data.
-    """
-    document = json.dumps(data, indent=2, default=_plain)
-    if query:
-        document = json.dumps(_selected(json.loads(document), query), indent=2)
-    print(document)  # noqa: T201  # rich would fold and color it
-
-
-def _selected(data: object, query: str) -> object:
-    import jmespath  # type: ignore[import-untyped]  # it has no types; it is seldom needed
-
-    try:
-        return jmespath.search(query, data)
-    except jmespath.exceptions.JMESPathError as error:
-        raise invalid(
-            f"--query: {' '.join(str(error).split())}", "See https://jmespath.org for the language."
-        ) from None
+def print_json(data: object, printed: Printed) -> None:
+    """What is ``printed`` of data as JSON, on stdout. Raises Failure where a selection does not fit the data."""
+    for text in printed(json.loads(json.dumps(data, default=_plain))):
+        print(text)  # noqa: T201  # rich would fold and color it
 
 
 def _plain(value: object) -> object:

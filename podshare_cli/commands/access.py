@@ -36,7 +36,7 @@ class Verb(StrEnum):
         "podshare access who-can read dataset#imagenet",
         "podshare access who-can write s3://curated-images-333333333333/imagenet/train/",
         "podshare access who-can use cluster#main",
-        "podshare access who-can read dataset#imagenet --json | jq -r '.access[].who' | sort -u",
+        "podshare access who-can read dataset#imagenet --jq '.access[].who' | sort -u",
     ),
 )
 @takes_options
@@ -131,7 +131,7 @@ def access_report(options: Options, team: Team) -> None:
     epilog=examples(
         "podshare access audit",
         "podshare access audit vision",
-        "podshare access audit --json | jq '.doors[] | select(.record == null)'",
+        "podshare access audit --jq '.doors[] | select(.record == null)'",
     ),
 )
 @takes_options
@@ -181,7 +181,7 @@ def audit(
     epilog=examples(
         "podshare access at 2026-11-01T12:00Z of 222222222222",
         "podshare access at 7d of team#vision",
-        "podshare access at 2026-11-01 of dataset#imagenet --json | jq '.access[] | {who, grants}'",
+        "podshare access at 2026-11-01 of dataset#imagenet --jq '.access[] | {who, grants}'",
     ),
 )
 @takes_options
@@ -220,7 +220,7 @@ def at(
     epilog=examples(
         "podshare access changes --since 7d",
         "podshare access changes --since 2026-10-01 --until 2026-11-01 --of 222222222222",
-        "podshare access changes --since 24h --json | jq '.[] | select(.change == \"lost\")'",
+        "podshare access changes --since 24h --jq '.[] | select(.change == \"lost\")'",
     ),
 )
 @takes_options

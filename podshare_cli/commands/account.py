@@ -28,7 +28,7 @@ class AccountState(StrEnum):
     epilog=examples(
         "podshare account list",
         "podshare account list --state suspended",
-        "podshare account list --team vision --json | jq -r '.[].account'",
+        "podshare account list --team vision --jq '.[].account'",
     ),
 )
 @takes_options

@@ -15,7 +15,7 @@ app = group("Audit: evidence of who had access, as a file that can be checked la
     "export",
     epilog=examples(
         "podshare audit export --since 2026-10-01 --out evidence.zip",
-        "podshare audit export --since 2026-10-01 --until 2026-11-01 --out october.zip --json | jq -r .manifest",
+        "podshare audit export --since 2026-10-01 --until 2026-11-01 --out october.zip --jq .manifest",
     ),
 )
 @takes_options

@@ -44,12 +44,11 @@ def schema(options: Options, kind: Kind = "") -> None:
 
     A YAML file names its schema for editors in a line: `# yaml-language-server: $schema=FILE`.
     """
-    from podshare_cli.output import print_json
     from podshare_cli.records.fields import schema_of, schema_of_all
 
     if kind:
         _model_of(kind)
-    print_json(schema_of(kind) if kind else schema_of_all(), options.query)  # JSON, however it is asked for
+    options.show_json(schema_of(kind) if kind else schema_of_all())
 
 
 def _at(path: str) -> "tuple[RecordField | None, tuple[type[BaseModel], ...]]":

@@ -43,15 +43,26 @@ TOPICS: "Mapping[str, tuple[str, str]]" = {
         Data go to stdout; progress, questions and errors go to stderr.
 
         --json               one JSON document on stdout, and JSON for errors on stderr: {"error": {"what", "remedy"}}
+        --json=FIELDS        only these fields of the object, or of each object of the list; with dots, fields in one
         --query EXPRESSION   what a JMESPath expression selects of the JSON, as in the AWS CLI; it implies --json
+        --jq EXPRESSION      each result of a jq expression over the JSON, strings without quotes; it implies --json
         --quiet              no progress
         --no-color           no colors
+
+        In a command that takes no arguments, --json FIELDS is the same as --json=FIELDS. In others, a word after --json
+        is an argument: `podshare team status --json vision` shows team vision. The error about an unknown field lists
+        the fields. --query and --jq exclude each other; both get the JSON with the fields that --json=FIELDS keeps.
+
+        A wrong expression ends with 64 before anything is done; a field that does not exist, or an expression that does
+        not fit the data, with 1 once the command has done its work. --jq needs a library: pip install 'podshare[jq]'
 
         A terminal with few columns gets tables without the least important columns; a pipe gets all of them. A
         terminal that is not UTF-8 gets plain characters.
 
           podshare team list --query "[?state != 'READY'].team"
-          podshare team list --json | jq -r '.[] | select(.state != "READY") | .team'
+          podshare team list --jq '.[] | select(.state != "READY") | .team'
+          podshare team list --json team,state
+          podshare plan -f records --json=revocations.who,quotas
         """,
     ),
     "gitops": (

@@ -13,7 +13,7 @@ app = group("History: what each run found and did, beyond the 90 days that Step 
     "show",
     epilog=examples(
         "podshare history show vision-0123456789abcdef0123456789abcdef",
-        "podshare history show vision-0123456789abcdef0123456789abcdef --json | jq '.[].changes[].differs'",
+        "podshare history show vision-0123456789abcdef0123456789abcdef --jq '.[].changes[].differs'",
     ),
 )
 @takes_options

@@ -109,11 +109,10 @@ def show(
     prices: "Prices | None" = None,
 ) -> None:
     """Print a plan: as JSON, or for people; ``named`` are teams that somebody asked for one by one."""
-    from podshare_cli.output import print_json, stdout
-
     if options.as_json or style is Format.JSON:
-        print_json(made.as_dict(), options.query)
+        options.show_json(made.as_dict())
         return
+    from podshare_cli.output import stdout
     from podshare_cli.views.plan import View, text
 
     view = View(made, verbose=verbose, named=named, prices=prices or {})

@@ -97,7 +97,10 @@ def get(options: Options, name: Name, as_yaml: Yaml = False) -> None:
         show_record(options, f"team#{name}", as_yaml=as_yaml)
 
 
-@app.command("list", epilog=examples("podshare team list", "podshare team list --json | jq -r '.[] | .team'"))
+@app.command(
+    "list",
+    epilog=examples("podshare team list", "podshare team list --json team,state", "podshare team list --jq '.[].team'"),
+)
 @takes_options
 def list_teams(options: Options) -> None:
     """List teams with state, compute and data, and the reason why one is not ready."""
@@ -148,7 +151,7 @@ def delete(options: Options, name: Name, wait: Wait = False, reason: Reason = ""
         "podshare team plan vision",
         "podshare team plan team-vision.yaml datasets.yaml",
         "podshare team plan vision --delete",
-        "podshare team plan vision --json | jq '.[0].revoke'",
+        "podshare team plan vision --jq '.[0].revoke'",
     )
 )
 @takes_options

@@ -35,13 +35,12 @@ def validate(
     What only AWS or other records can say (a bucket that does not exist, a dataset without a record) is checked by
     `podshare team plan`.
     """
-    from podshare_cli.output import print_json
     from podshare_cli.records.documents import check_records
     from podshare_cli.records.fields import RECORDS
 
     read, problems = check_records(files, RECORDS)
     if style is Format.SARIF:
-        print_json(sarif(problems))
+        options.show_json(sarif(problems))
     elif options.as_json:
         options.show({"records": sorted(read.written), "problems": problems})
     elif style is Format.GITHUB:

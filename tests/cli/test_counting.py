@@ -27,7 +27,7 @@ def test_what_takes_long_is_counted_now_and_then(pipe: io.StringIO) -> None:
     assert pipe.getvalue().splitlines() == ["1 of 5 teams planned", "4 of 5 teams planned"]
 
 
-@pytest.mark.parametrize("options", [Options(quiet=True), Options(as_json=True)])
+@pytest.mark.parametrize("options", [Options(quiet=True), Options(json_fields="")])
 def test_who_wants_no_progress_gets_none(pipe: io.StringIO, options: Options) -> None:
     """Scripts, and whoever says --quiet, read results and errors alone."""
     with live.counting(options, "teams planned") as count:

@@ -293,7 +293,14 @@ def test_a_mistyped_name_is_recognized(podshare: Command) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "names"), [("podshare dataset get im", ["imagenet"]), ("podshare --prefix absent dataset get im", [])]
+    ("words", "names"),
+    [
+        ("podshare dataset get im", ["imagenet"]),
+        ("podshare dataset get --json im", ["imagenet"]),
+        ("podshare dataset list --json im", []),
+        ("podshare dataset get --jq im", []),
+        ("podshare --prefix absent dataset get im", []),
+    ],
 )
 @pytest.mark.usefixtures("podshare")
 def test_the_shell_completes_names(
@@ -306,6 +313,20 @@ def test_the_shell_completes_names(
     with pytest.raises(SystemExit):
         main([])
     assert capsys.readouterr().out.split() == names
+
+
+def test_fields_and_jq_select_from_the_teams(podshare: Command) -> None:
+    """As in gh; a name behind --json is the team that it always was."""
+    assert podshare("team", "list", "--json", "team,state").data == [{"team": "vision", "state": "READY"}]
+    assert podshare("team", "list", "--jq", ".[].team").out == "vision\n"
+    assert podshare("team", "status", "--json", "vision").data == podshare("team", "status", "vision", "--json").data
+    ended = podshare("team", "list", "--json", "name,state")
+    assert ended.code == 1
+    assert json.loads(ended.err)["error"]["what"] == "--json: no field name."
+    assert json.loads(ended.err)["error"]["remedy"].startswith("Fields: team, state, record, ")
+    ended = podshare("team", "status", "--json", "team,state")
+    assert ended.code == 1
+    assert json.loads(ended.err)["error"]["remedy"].endswith("If these are fields of the JSON: --json=team,state")
 
 
 def test_a_page_is_written_for_who_would_rather_look(podshare: Command, tmp_path: Path) -> None:

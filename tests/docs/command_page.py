@@ -9,7 +9,7 @@ from podshare_cli import application
 from tests.docs.pages import ROOT
 
 PAGE = ROOT / "docs" / "command.md"
-COMMON = ("profile", "region", "prefix", "as_json", "query", "quiet", "no_color")  # what every command takes
+COMMON = ("profile", "region", "prefix", "json_fields", "query", "jq", "quiet", "no_color")  # what every command takes
 INTRODUCTION = """# The command
 
 Every command of `podshare`, as `--help` prints it. This page is written by `make golden` from the command itself.

@@ -1,5 +1,6 @@
 """Every command of the command that the pages print, typed as it stands on one sandbox."""
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -109,9 +110,9 @@ def _ended_wrongly(shell: Shell, command: str) -> str:
 
 def _as_admin(command: str) -> str:
     """In podshare's account; what comes after a pipe may be missing on this machine, and is no command of podshare's."""
-    first, pipe, then = command.partition(" | ")
-    if pipe and not shutil.which(then.split()[0]):
-        command = first
+    piped = re.fullmatch(r"((?:'[^']*'|[^'])*?) \| (.*)", command)  # a pipe in quotes is jq's
+    if piped and not shutil.which(piped[2].split()[0]):
+        command = piped[1]
     typed = f"AWS_CONFIG_FILE=$HOME/.aws/config; export AWS_CONFIG_FILE; {command}"  # exec keeps your profiles out
     return f"podshare sandbox exec --account 111111111111 -- /bin/sh -c {shlex.quote(typed)}"
 
