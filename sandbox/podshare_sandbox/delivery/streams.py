@@ -18,13 +18,14 @@ from botocore.exceptions import ClientError
 from moto.awslambda.exceptions import InvalidParameterValueException
 from moto.awslambda.models import EventSourceMapping, LambdaBackend
 from moto.awslambda.utils import get_backend as lambda_backend
-from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
+from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.table import StreamRecord, StreamShard
 from moto.dynamodb.models.utilities import dynamo_json_dump
 from moto.events.models import EventPattern
 
 from podshare_sandbox import clock, functions
-from podshare_sandbox.delivery import background
+from podshare_sandbox.delivery import background, item_writes
+from podshare_sandbox.delivery.item_writes import writing
 from podshare_sandbox.moto_repair import repair
 
 Record = dict[str, Any]
@@ -32,15 +33,13 @@ Record = dict[str, Any]
 _LONGEST_PAUSE = 60  # seconds between two attempts
 _ENDLESS = -1
 
-# held while a transaction writes, which may yet undo its records, and while the stream is read
-_writing = threading.RLock()
 _readers: dict[str, "_Reader"] = {}
 
 
 def install() -> None:
     """Deliver stream records in the background."""
     repair(StreamShard, "add", _appending_only)
-    repair(DynamoDBBackend, "transact_write_items", _in_one_piece)
+    item_writes.install()
     repair(LambdaBackend, "create_event_source_mapping", _starting_to_read)
     repair(LambdaBackend, "update_event_source_mapping", _reading_on)
     repair(LambdaBackend, "delete_event_source_mapping", _ceasing_to_read)
@@ -54,7 +53,9 @@ def forget() -> None:
 
 def _appending_only(_original: Any) -> Any:
     def add(self: StreamShard, old: Any, new: Any) -> None:
-        with _writing:
+        with writing:
+            if item_writes.only_puts_keys(self):
+                return
             before, after = (item.to_json() if item is not None else None for item in (old, new))
             if before == after:
                 return  # a write that changes nothing leaves no record
@@ -69,14 +70,6 @@ def _appending_only(_original: Any) -> Any:
                 reader.wake()
 
     return add
-
-
-def _in_one_piece(original: Any) -> Any:
-    def transact_write_items(self: DynamoDBBackend, *args: Any, **more: Any) -> Any:
-        with _writing:
-            return original(self, *args, **more)
-
-    return transact_write_items
 
 
 def _starting_to_read(original: Any) -> Any:
@@ -157,7 +150,7 @@ class _Reader:
         if not self.is_active:
             return
         with self._lock:
-            with _writing:
+            with writing:
                 new = self._items()[self._position :]
             self._position += len(new)
             records = [_as_event(one, self.mapping.event_source_arn) for one in new]
