@@ -9,7 +9,7 @@ import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -306,10 +306,22 @@ def _item(request: Request) -> str:
     if "//dynamodb." not in request.url:
         return ""
     body: dict[str, Any] = json.loads(request.body)
+    if "TransactItems" in body:
+        return _items_of_transaction(body["TransactItems"])
     key = body.get("Key") or body.get("Item") or {}
     told = [next(iter(key[name].values())) for name in ("id", "part") if name in key]
     told += [str(*one.values()) for one in (body.get("ExpressionAttributeValues", {}) if not key else {}).values()]
     return "".join(f" {one}" for one in told)
+
+
+def _items_of_transaction(operations: Sequence[Mapping[str, dict[str, Any]]]) -> str:
+    """All items, whatever their order; of an inventory no single ones: which are written together is left to chance."""
+    told = set()
+    for operation in (one for kinds in operations for one in kinds.values()):
+        key = operation.get("Key") or operation["Item"]
+        names = [next(iter(key[name].values())) for name in ("id", "part") if name in key]
+        told.add(" ".join(names[:1] if names[0].startswith("inventory#") else names))
+    return "".join(f" {one}" for one in sorted(told))
 
 
 # ---- in each service's words -----------------------------------------------------------------------------------

@@ -36,6 +36,8 @@ _DEPLOYED = ("template.yaml", "functions", "statemachines", "accounts")
 # a lease that is left behind is taken over after a function's timeout, in real time: less than an admin may choose
 _SHORTEST_TIMEOUT = re.compile(r"(FunctionTimeoutSeconds:\n    Type: Number\n    Default: \d+\n    MinValue:) \d+")
 _MACHINE = f"arn:aws:states:{REGION}:{HUB}:stateMachine:podshare-reconcile-team"
+_WRITES_OF_ROWS = frozenset(f"dynamodb:{name}Item" for name in ("Put", "Update", "Delete", "ConditionCheck"))
+_STATUS = re.compile(r" status team#(?P<team>\S+)")
 _SETTLE_SECONDS = 1200  # real ones: a machine with much else to do takes its time
 _NOT_ABOUT_ACCESS = ("dynamodb", "logs", "states", "lambda", "sqs", "sts")
 _MOST_TOLD = 8
@@ -133,6 +135,8 @@ class _Life:
         self._taken: list[str] = []  # names of access points that somebody else has now
         self._opened: dict[strangers.Opened, str] = {}  # since when, by somebody, until an admin closes it
         self._suspended = self._untold = False  # in this chapter
+        self._statuses: dict[str, dict[str, Any]] = {team: world.status(team) for team in TEAMS}
+        self._judged: set[str] = set()  # teams of which a status READY was held against the rules
         weather.on_call, weather.on_event = self._after_call, self._on_event
 
     def live(self, chapters: Iterable[Chapter] = CHAPTERS) -> None:
@@ -149,6 +153,12 @@ class _Life:
                 self.ends[chapter.name] = self._look()
                 self._held(self._remains(chapter))
             self.weather.chapter = ""
+        self._held(f"no status of team {team} was judged" for team in self._unjudged())
+
+    def _unjudged(self) -> set[str]:
+        """Teams whose writes of READY nobody saw: a rule that looks at none would be kept by all."""
+        ready = {team for team in TEAMS for chapter in CHAPTERS if chapter.state_of(team) == "READY"}
+        return ready - self._judged if self.recording else set()
 
     def _look(self) -> Reality:
         return reality.look(self._foreign)
@@ -309,15 +319,15 @@ class _Life:
 
     def _after_call(self, call: Call) -> None:
         service, _, name = call.action.partition(":")
-        is_status = name == "PutItem" and " status team#" in call.resource
+        written = _STATUS.search(call.resource) if call.action in _WRITES_OF_ROWS else None
         changes = name.startswith((*MUTATING, "PATCH", "POST", "DELETE")) and "selfsubject" not in call.resource
-        if not is_status and (service in _NOT_ABOUT_ACCESS or not changes):
+        if not written and (service in _NOT_ABOUT_ACCESS or not changes):
             return
         with self._looking:
             now = self._look()
             self._broken += self._at_every_moment(now, call)
-            if is_status:
-                self._broken += self._of_status(call.resource.rpartition("team#")[2], now)
+            if written:
+                self._broken += [f"after {call}, {one}" for one in self._of_status(written["team"], now)]
 
     def _at_every_moment(self, now: Reality, call: Call) -> Iterator[str]:
         for team in TEAMS:
@@ -364,10 +374,14 @@ class _Life:
     def _of_status(self, team: str, now: Reality) -> Iterator[str]:
         """READY tells the truth, and a verification's time that is not before the last change."""
         status = self.world.status(team)
+        if status == self._statuses.get(team):
+            return  # the write was refused
+        self._statuses[team] = status
         if (self._chapter.name, status.get("state")) in (("removal", "DELETED"), ("onboarding", "READY")):
             yield from (f"{status['state']}, and work is left: {one}" for one in strangers.work_left(team))
         if status.get("state") != "READY" or not self.recording:
             return
+        self._judged.add(team)
         ends = [self.recording.ends[one.name].untagged(team) for one in CHAPTERS if one.state_of(team) == "READY"]
         wanted = self.recording.ends[self._chapter.name].untagged(team)
         ends += self._before_return(wanted)
