@@ -346,7 +346,7 @@ class Sandbox:
 
     # --- observation ------------------------------------------------------------------------------------------
 
-    def settle(self, timeout: float = 60.0) -> None:
+    def settle(self, timeout: float = 600.0) -> None:
         """Wait until no event is being delivered, no execution runs, and no StackSet and no cluster has work to do.
 
         Pods go on running, and jobs that wait for quota go on waiting. ``timeout`` is in real seconds; TimeoutError

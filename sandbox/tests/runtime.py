@@ -4,9 +4,9 @@ import io
 import json
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -20,6 +20,7 @@ from podshare_sandbox.services import sts
 HUB = "111111111111"
 OTHER = "222222222222"
 REGION = "us-west-2"
+Seen = TypeVar("Seen")
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 
 
@@ -138,11 +139,11 @@ def running_runtime() -> Iterator[Runtime]:
         clock.reset()
 
 
-def eventually(look: Any, seconds: float = 10.0) -> Any:
-    """What ``look`` returns as soon as it is true. Raises AssertionError after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not (found := look()):
+def eventually(look: Callable[[], Seen], holds: Callable[[Seen], object] = bool) -> Seen:
+    """What there is to see as soon as it is so. Raises AssertionError after two minutes: no machine is so slow."""
+    deadline = time.monotonic() + 120
+    while not holds(found := look()):
         if time.monotonic() > deadline:
-            raise AssertionError("it never happened")
+            raise AssertionError(f"it never happened: {found}")
         time.sleep(0.01)
     return found

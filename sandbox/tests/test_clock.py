@@ -196,7 +196,7 @@ def test_a_wait_for_seconds_ends_when_they_have_passed(sandbox: Sandbox) -> None
         sandbox.advance(18000)  # again where the execution had not come to its state
         return status(sandbox, execution) == "SUCCEEDED"
 
-    eventually(is_over, 60)
+    eventually(is_over)
 
 
 def test_what_happens_in_the_background_pauses_by_the_clock(sandbox: Sandbox) -> None:
@@ -210,7 +210,7 @@ def test_what_happens_in_the_background_pauses_by_the_clock(sandbox: Sandbox) ->
         found = organizations.describe_create_account_status(CreateAccountRequestId=asked)
         return str(found["CreateAccountStatus"]["State"]) == "SUCCEEDED"
 
-    eventually(is_there, 60)
+    eventually(is_there)
     sandbox.set_pace({}, 0.5)
 
 

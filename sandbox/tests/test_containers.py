@@ -1,7 +1,6 @@
 """Containers run as their pod: the AWS CLI, and commands that are known; all others go on until it is deleted."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +19,7 @@ from sandbox.tests.eks_accounts import (
     make_role,
     running_cluster,
 )
+from sandbox.tests.runtime import eventually
 
 NAMESPACE, ACCOUNT = "hyperpod-ns-vision", "trainer"
 BUSYBOX = "public.ecr.aws/docker/library/busybox:stable"
@@ -57,13 +57,11 @@ def run(image: str, *commands: list[str]) -> dict[str, Any]:
 
 def until(condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """The pod's status once it is as told."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        found = kubernetes.api_of(CLUSTER_ARN).get("Pod", NAMESPACE, "probe")
-        if found and condition(found["status"]):
-            return dict(found["status"])
-        time.sleep(0.01)
-    raise AssertionError(found)
+    found = eventually(
+        lambda: kubernetes.api_of(CLUSTER_ARN).get("Pod", NAMESPACE, "probe"),
+        lambda pod: pod and condition(pod["status"]),
+    )
+    return dict((found or {})["status"])
 
 
 def codes(status: dict[str, Any]) -> list[int]:

@@ -84,7 +84,7 @@ def test_an_event_reaches_a_queue_whole(aws: Runtime) -> None:
     url, arn = _open_queue(aws, "whole", "whole")
     _rule(aws, "whole", {"Arn": arn})
     _put(aws, "whole", {"a": 1}, Resources=["arn:aws:x:::y"])
-    delivery.settle(10)
+    delivery.settle()
     (event,) = _bodies(aws, url)
     assert event.keys() == {
         "version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail"
@@ -99,7 +99,7 @@ def test_a_queue_without_a_policy_gets_nothing(aws: Runtime) -> None:
     dead_url, dead = _open_queue(aws, "closed-dead", "closed")
     rule = _rule(aws, "closed", {"Arn": arn, "DeadLetterConfig": {"Arn": dead}})
     _put(aws, "closed", {})
-    delivery.settle(10)
+    delivery.settle()
     assert _bodies(aws, url) == []
     (letter,) = aws.messages(dead_url)
     told = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
@@ -112,7 +112,7 @@ def test_another_rule_may_not_use_the_queues_permission(aws: Runtime) -> None:
     url, arn = _open_queue(aws, "tied", "tied")
     _rule(aws, "stranger", {"Arn": arn})
     _put(aws, "stranger", {})
-    delivery.settle(10)
+    delivery.settle()
     assert _bodies(aws, url) == []
 
 
@@ -150,7 +150,7 @@ def test_a_function_needs_its_own_permission(aws: Runtime) -> None:
     function = aws.function("invoked", ECHO, role, Environment={"Variables": {"QUEUE": url}})
     rule = _rule(aws, "invoked", {"Arn": function})
     _put(aws, "invoked", {"n": 1})
-    delivery.settle(10)
+    delivery.settle()
     assert _bodies(aws, url) == []
     aws.client("lambda").add_permission(
         FunctionName="invoked",
@@ -160,7 +160,7 @@ def test_a_function_needs_its_own_permission(aws: Runtime) -> None:
         SourceArn=rule,
     )
     _put(aws, "invoked", {"n": 2})
-    delivery.settle(10)
+    delivery.settle()
     assert [event["detail"] for event in _bodies(aws, url)] == [{"n": 2}]
 
 
@@ -170,7 +170,7 @@ def test_a_rule_starts_a_state_machine_in_its_role(aws: Runtime) -> None:
     starter = aws.role("starter", "events.amazonaws.com", ["states:StartExecution"])
     _rule(aws, "started", {"Arn": machine, "RoleArn": starter})
     _put(aws, "started", {"n": 1})
-    delivery.settle(10)
+    delivery.settle()
     (execution,) = aws.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"]
     told = aws.client("stepfunctions").describe_execution(executionArn=execution["executionArn"])
     assert json.loads(told["input"])["detail"] == {"n": 1}
@@ -183,7 +183,7 @@ def test_a_role_without_the_permission_starts_nothing(aws: Runtime) -> None:
     powerless = aws.role("powerless", "events.amazonaws.com")
     _rule(aws, "refused", {"Arn": machine, "RoleArn": powerless, "DeadLetterConfig": {"Arn": dead}})
     _put(aws, "refused", {})
-    delivery.settle(10)
+    delivery.settle()
     assert aws.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"] == []
     (letter,) = aws.messages(dead_url)
     assert letter["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "NO_PERMISSIONS"
@@ -211,7 +211,7 @@ def test_an_event_keeps_its_origin_on_another_accounts_bus(aws: Runtime) -> None
     delivery.put_event(
         OTHER, REGION, {"source": "abroad", "detail-type": "T", "resources": ["r"], "detail": {"n": 1}, "id": "1-2-3"}
     )
-    delivery.settle(10)
+    delivery.settle()
     (event,) = _bodies(aws, url)
     assert (event["account"], event["id"], event["resources"]) == (OTHER, "1-2-3", ["r"])
 
@@ -222,7 +222,7 @@ def test_a_bus_refuses_accounts_that_its_policy_does_not_name(aws: Runtime) -> N
     forwarder = aws.role("forwarder-2", "events.amazonaws.com", ["events:PutEvents"], account=OTHER)
     _rule(aws, "abroad-2", {"Arn": arn, "RoleArn": forwarder}, account=OTHER)
     delivery.put_event(OTHER, REGION, {"source": "abroad-2", "detail-type": "T", "detail": {}})
-    delivery.settle(10)
+    delivery.settle()
     assert _bodies(aws, url) == []
 
 
@@ -234,7 +234,7 @@ def test_a_bus_may_admit_one_source_alone(aws: Runtime) -> None:
     for source in ("wanted", "unwanted"):
         _rule(aws, source, {"Arn": arn, "RoleArn": forwarder}, account=OTHER)
         delivery.put_event(OTHER, REGION, {"source": source, "detail-type": "T", "detail": {}})
-    delivery.settle(10)
+    delivery.settle()
     assert [event["source"] for event in _bodies(aws, url)] == ["wanted"]
 
 
@@ -245,7 +245,7 @@ def test_a_bus_can_tell_forwarded_events_from_put_ones(aws: Runtime) -> None:
         forwarder = aws.role(f"forwarder-{forwarded}", "events.amazonaws.com", ["events:PutEvents"], account=OTHER)
         _rule(aws, f"abroad-{forwarded}", {"Arn": arn, "RoleArn": forwarder}, account=OTHER)
         delivery.put_event(OTHER, REGION, {"source": f"abroad-{forwarded}", "detail-type": "T", "detail": {}})
-        delivery.settle(10)
+        delivery.settle()
         assert len(_bodies(aws, url)) == (forwarded == "true")
         entry = {"Source": "mine", "DetailType": "T", "Detail": "{}", "EventBusName": arn}
         if forwarded == "true":
@@ -266,7 +266,7 @@ def test_an_event_from_another_account_goes_to_no_third(aws: Runtime) -> None:
     forwarder = aws.role("forwarder-4", "events.amazonaws.com", ["events:PutEvents"], account=OTHER)
     _rule(aws, "far", {"Arn": first, "RoleArn": forwarder}, account=OTHER)
     delivery.put_event(OTHER, REGION, {"source": "far", "detail-type": "T", "detail": {}})
-    delivery.settle(10)
+    delivery.settle()
     assert _bodies(aws, url, THIRD) == []
     assert [event["source"] for event in _bodies(aws, own_url)] == ["far"]
 
@@ -281,7 +281,7 @@ def test_an_event_goes_to_no_third_bus_of_an_account(aws: Runtime) -> None:
     _rule(aws, "chained", {"Arn": f"{bus}bus-2", "RoleArn": inner})
     _forward(aws, "bus-2", "on", f"{bus}bus-3", inner)
     delivery.put_event(HUB, REGION, {"source": "chained", "detail-type": "T", "detail": {}})
-    delivery.settle(10)
+    delivery.settle()
     assert [event["source"] for event in _bodies(aws, urls["bus-2"])] == ["chained"]
     assert _bodies(aws, urls["bus-3"]) == []
 
@@ -336,10 +336,10 @@ def test_a_scheduled_rule_fires_when_told(aws: Runtime) -> None:
     url, arn = _open_queue(aws, "nightly", "nightly")
     rule = _rule(aws, "nightly", {"Arn": arn}, ScheduleExpression="rate(1 day)")
     _put(aws, "anything", {})
-    delivery.settle(10)
+    delivery.settle()
     assert _bodies(aws, url) == []
     delivery.fire_schedule("nightly")
-    delivery.settle(10)
+    delivery.settle()
     (event,) = _bodies(aws, url)
     assert (event["detail-type"], event["source"], event["resources"]) == ("Scheduled Event", "aws.events", [rule])
 
@@ -355,7 +355,7 @@ def test_a_schedule_calls_its_target_in_its_role(aws: Runtime) -> None:
         Target={"Arn": arn, "RoleArn": role, "Input": '{"schedule": "<aws.scheduler.schedule-arn>"}'},
     )
     delivery.fire_schedule("tick")
-    delivery.settle(10)
+    delivery.settle()
     assert _bodies(aws, url) == [{"schedule": f"arn:aws:scheduler:{REGION}:{HUB}:schedule/default/tick"}]
 
 
@@ -404,7 +404,7 @@ class Stream:
 
     def batches(self) -> list[list[str]]:
         """The keys of each batch that the function saw, once all is quiet."""
-        delivery.settle(20)
+        delivery.settle()
         return [
             [record["dynamodb"]["Keys"]["id"]["S"] for record in event["Records"]]
             for event in _bodies(self.aws, self.url)
@@ -418,7 +418,7 @@ def test_a_write_does_not_wait_for_its_readers(aws: Runtime) -> None:
     stream.write("a", colour="red")
     assert any("stream shape" in one or ":shape" in one for one in delivery.in_flight())
     stream.write("a", colour="blue")
-    delivery.settle(20)
+    delivery.settle()
     records = [record for event in _bodies(aws, stream.url) for record in event["Records"]]
     assert [record["eventName"] for record in records] == ["INSERT", "MODIFY"]
     last = records[-1]
@@ -434,7 +434,7 @@ def test_the_stream_stays_readable(aws: Runtime) -> None:
     stream = Stream(aws, "kept")
     stream.read()
     stream.write("a", "a", "b")
-    delivery.settle(20)
+    delivery.settle()
     streams = aws.client("dynamodbstreams")
     shard = streams.describe_stream(StreamArn=stream.arn)["StreamDescription"]["Shards"][0]["ShardId"]
     iterator = streams.get_shard_iterator(StreamArn=stream.arn, ShardId=shard, ShardIteratorType="TRIM_HORIZON")
@@ -560,6 +560,6 @@ def test_settle_names_what_still_runs(aws: Runtime) -> None:
     aws.client("lambda").invoke(FunctionName="sleeper", InvocationType="Event", Payload=b"{}")
     with pytest.raises(TimeoutError, match="Lambda invocations"):
         delivery.settle(0.2)
-    delivery.settle(10)
+    delivery.settle()
     assert delivery.in_flight() == []
     assert LambdaFunction.invoke.__module__ == "podshare_sandbox.functions"

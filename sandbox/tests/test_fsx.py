@@ -1,7 +1,6 @@
 """FSx for Lustre: associations with AWS's limits and states, and buckets that decide what a file system reads and writes."""
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ from botocore.exceptions import ClientError
 from podshare_sandbox import Sandbox
 from podshare_sandbox.organization import DATA, FILE_SYSTEM, HUB, HUB_REGION, TEXT_BUCKET
 from podshare_sandbox.services import fsx
+from sandbox.tests.runtime import eventually
 
 EVERYTHING = {"Events": ["NEW", "CHANGED", "DELETED"]}
 BOTH = {"AutoImportPolicy": EVERYTHING, "AutoExportPolicy": EVERYTHING}
@@ -53,11 +53,7 @@ def link(client: Any, path: str = "/crawl", prefix: str = "crawl", **more: Any) 
 
 def settle(client: Any, condition: Any) -> list[Any]:
     """The associations once they are as ``condition`` says."""
-    deadline = time.monotonic() + 10
-    while not condition(there := client.describe_data_repository_associations()["Associations"]):
-        assert time.monotonic() < deadline, there
-        time.sleep(0.02)
-    return list(there)
+    return list(eventually(lambda: client.describe_data_repository_associations()["Associations"], condition))
 
 
 def available(there: list[Any]) -> bool:

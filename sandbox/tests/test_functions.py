@@ -123,7 +123,7 @@ def test_a_timeout_ends_the_process(aws: Runtime) -> None:
     told, error = _invoke(aws, "slow", {"sleep": 30})
     assert (error, told["errorType"]) == ("Unhandled", "Sandbox.Timedout")
     assert told["errorMessage"].endswith("Task timed out after 1.00 seconds")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert _invoke(aws, "slow", {})[0]["pid"] != first["pid"]
 
 
@@ -191,14 +191,16 @@ def test_registered_code_is_used_instead_of_the_package(aws: Runtime, tmp_path: 
 
 def test_a_warmed_function_has_started_before_its_first_invocation(aws: Runtime) -> None:
     """The process is there, but the handler has not run."""
-    arn = aws.function("warmed", SOURCE, _role("worker"))
+    arn, logs = aws.function("warmed", f"print('begun'){SOURCE}", _role("worker")), aws.client("logs")
+
+    def printed() -> list[str]:
+        return [event["message"] for event in logs.filter_log_events(logGroupName="/aws/lambda/warmed")["events"]]
+
     functions.warm(arn)
-    time.sleep(1)  # it starts in the background
+    eventually(printed)  # it starts in the background
     invoked = time.time()
     assert _invoke(aws, "warmed", {})[0]["started"] < invoked
-    logs = aws.client("logs")  # which a thread of its own writes
-    events = eventually(lambda: logs.filter_log_events(logGroupName="/aws/lambda/warmed")["events"])
-    assert len(events) == 1
+    assert eventually(printed, lambda lines: len(lines) > 1) == ["begun", "event {}"]
 
 
 def test_an_event_is_tried_three_times_and_then_reported(aws: Runtime) -> None:
@@ -212,7 +214,7 @@ def test_an_event_is_tried_three_times_and_then_reported(aws: Runtime) -> None:
     event = {"FunctionName": "failing", "Payload": b'{"raise": "KeyError"}'}
     answer = aws.client("lambda").invoke(InvocationType="Event", **event)
     assert answer["StatusCode"] == 202
-    delivery.settle(20)
+    delivery.settle()
     (report,) = (json.loads(message["Body"]) for message in aws.messages(failed_url))
     assert report["requestContext"]["condition"] == "RetriesExhausted"
     assert report["requestContext"]["approximateInvokeCount"] == 3

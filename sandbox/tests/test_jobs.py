@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -24,6 +23,7 @@ from lightkube.types import CascadeType, PatchType
 from podshare_sandbox import Sandbox
 from podshare_sandbox.services import containers
 from sandbox.tests.eks_accounts import CLUSTER, HUB
+from sandbox.tests.runtime import eventually
 from sandbox.tests.test_kubernetes import POLICY, make_token
 
 Object = dict[str, Any]
@@ -58,15 +58,7 @@ class World:
 
     def until(self, kind: str, name: str, condition: Callable[[Object], Any], namespace: str = VISION) -> Object:
         """An object once it is as told."""
-        return self.await_(lambda: self.get(kind, name, namespace), condition)
-
-    def await_(self, look: Callable[[], Any], condition: Callable[[Any], Any]) -> Any:
-        """What there is to see once it is as told; nothing here takes twenty seconds."""
-        deadline = time.monotonic() + 20
-        while not condition(found := look()):
-            assert time.monotonic() < deadline, found
-            time.sleep(0.01)
-        return found
+        return eventually(lambda: self.get(kind, name, namespace), condition)
 
     def pods(self, owner: str, namespace: str = VISION) -> list[Object]:
         """The pods that a job controls."""
@@ -87,7 +79,7 @@ class World:
             conditions = ((self.workload(job, namespace) or {}).get("status") or {}).get("conditions") or []
             return next((each for each in conditions if each["type"] == kind), {})
 
-        return dict(self.await_(look, bool))
+        return dict(eventually(look, bool))
 
     def delete(self, kind: str, name: str, namespace: str = VISION) -> None:
         """Delete as kubectl does."""
@@ -123,7 +115,7 @@ def world() -> Iterator[World]:
             )
         ]
         found = World(sandbox, *clients)
-        found.await_(lambda: [each.metadata.name for each in clients[0].list(Namespace)], lambda names: AUDIO in names)
+        eventually(lambda: [each.metadata.name for each in clients[0].list(Namespace)], lambda names: AUDIO in names)
         yield found
 
 
@@ -263,7 +255,7 @@ def test_a_job_is_suspended_and_resumed(world: World) -> None:
 def test_a_finished_job_goes_when_its_time_is_over(world: World) -> None:
     """ttlSecondsAfterFinished takes its pods along ("Automatic Cleanup for Finished Jobs")."""
     name = world.make(job("true", queued=False, ttlSecondsAfterFinished=10))
-    world.await_(
+    eventually(
         lambda: [each.metadata.name for each in world.admin.list(Job, namespace=VISION)],
         lambda names: name not in names,
     )
@@ -273,16 +265,16 @@ def test_a_finished_job_goes_when_its_time_is_over(world: World) -> None:
 def test_a_deleted_job_takes_its_pods_along(world: World) -> None:
     """The garbage collector deletes what a job owns, and their containers end ("Garbage Collection")."""
     name = world.make(job("sleep", "infinity", queued=False, completions=2, parallelism=2))
-    world.await_(lambda: world.pods(name), lambda found: len(found) == 2)
+    eventually(lambda: world.pods(name), lambda found: len(found) == 2)
     world.delete("Job", name)
-    world.await_(lambda: world.pods(name), lambda found: not found)
-    world.await_(containers.running, lambda found: not found)
+    eventually(lambda: world.pods(name), lambda found: not found)
+    eventually(containers.running, lambda found: not found)
 
 
 def test_a_pod_that_is_deleted_is_replaced(world: World) -> None:
     """It counts as a failure (Kubernetes documentation, "Pod failure", pod replacement policy TerminatingOrFailed)."""
     name = world.make(job("sleep", "infinity", queued=False))
-    [pod] = world.await_(lambda: world.pods(name), bool)
+    [pod] = eventually(lambda: world.pods(name), bool)
     world.delete("Pod", pod["metadata"]["name"])
     found = world.until("Job", name, lambda one: one["status"].get("failed") == 1 and one["status"].get("active") == 1)
     assert found["status"]["active"] == 1
@@ -333,9 +325,9 @@ def test_queued_work_waits_for_its_quota(world: World) -> None:
     assert world.pods(waiting) == []
     world.delete("Job", name)
     world.until("Job", waiting, condition("Complete"))
-    ended = world.await_(lambda: world.workload(waiting), lambda found: found and condition("Finished")(found))
+    ended = eventually(lambda: world.workload(waiting), lambda found: found and condition("Finished")(found))
     assert "finalizers" not in ended["metadata"]
-    world.await_(lambda: usage(world, VISION), lambda found: found == ("0", "0"))
+    eventually(lambda: usage(world, VISION), lambda found: found == ("0", "0"))
     assert world.workload(name) is None
 
 
@@ -437,7 +429,7 @@ def test_work_that_is_started_past_its_queue_is_held_back(world: World) -> None:
     assert world.reason(name, "QuotaReserved")["reason"] == "Pending"
     world.scientist.patch(Job, name, {"spec": {"suspend": False}}, namespace=VISION, patch_type=PatchType.MERGE)
     world.until("Job", name, lambda found: found["spec"]["suspend"])
-    world.await_(lambda: world.pods(name), lambda found: not found)
+    eventually(lambda: world.pods(name), lambda found: not found)
     world.delete("Job", name)
 
 
@@ -454,21 +446,19 @@ def test_without_quota_pending_work_stays_pending_and_running_work_goes_on(world
         },
         ComputeQuotaTarget={"TeamName": "short"},
     )
-    world.await_(lambda: [each.metadata.name for each in world.admin.list(Namespace)], lambda all_: namespace in all_)
+    eventually(lambda: [each.metadata.name for each in world.admin.list(Namespace)], lambda all_: namespace in all_)
     running = world.make(job("sleep", "infinity", gpus=4, namespace=namespace), world.admin)
     world.until("Job", running, lambda found: (found.get("status") or {}).get("active"), namespace)
     waiting = world.make(job("true", gpus=4, namespace=namespace), world.admin)
     assert "4 more needed" in world.reason(waiting, "QuotaReserved", namespace)["message"]
     sagemaker.delete_compute_quota(ComputeQuotaId=made["ComputeQuotaId"])
     told = f"LocalQueue {namespace}-localqueue doesn't exist"
-    world.await_(lambda: world.reason(waiting, "QuotaReserved", namespace)["message"], lambda found: found == told)
+    eventually(lambda: world.reason(waiting, "QuotaReserved", namespace)["message"], lambda found: found == told)
     assert world.get("Job", running, namespace)["status"]["active"] == 1
     assert world.get("Job", waiting, namespace)["spec"]["suspend"] is True
     world.admin.delete(Namespace, namespace)
-    world.await_(
-        lambda: [each.metadata.name for each in world.admin.list(Namespace)], lambda all_: namespace not in all_
-    )
-    world.await_(containers.running, lambda found: not found)
+    eventually(lambda: [each.metadata.name for each in world.admin.list(Namespace)], lambda all_: namespace not in all_)
+    eventually(containers.running, lambda found: not found)
 
 
 def test_a_quota_that_grows_starts_what_waits_for_it(world: World) -> None:
@@ -493,7 +483,7 @@ def resize_vision(world: World, instances: int) -> None:
         },
     )
     quota_id = quota["ComputeQuotaId"]
-    world.await_(
+    eventually(
         lambda: sagemaker.describe_compute_quota(ComputeQuotaId=quota_id), lambda found: found["Status"] == "Updated"
     )
 
@@ -524,13 +514,11 @@ def jobs_of(world: World, cron: str) -> list[Object]:
 def test_a_cron_job_makes_jobs_at_its_times(world: World) -> None:
     """Their names tell the minute, old ones are forgotten, and suspension stops it (Kubernetes documentation, "CronJob")."""
     name = world.make(cron_job("true", successfulJobsHistoryLimit=2), world.admin)
-    made = world.await_(
-        lambda: [each["metadata"]["name"] for each in jobs_of(world, name)], lambda all_: len(all_) == 2
-    )
+    made = eventually(lambda: [each["metadata"]["name"] for each in jobs_of(world, name)], lambda all_: len(all_) == 2)
     assert all(each.startswith(f"{name}-") for each in made)
     first, second = (int(each.rpartition("-")[2]) for each in sorted(made))
     assert second - first == 1
-    later = world.await_(
+    later = eventually(
         lambda: sorted(each["metadata"]["name"] for each in jobs_of(world, name)), lambda all_: min(all_) > max(made)
     )
     assert len(later) <= 3  # one may have just begun
@@ -539,13 +527,13 @@ def test_a_cron_job_makes_jobs_at_its_times(world: World) -> None:
     world.admin.patch(CronJob, name, patch, namespace=VISION, patch_type=PatchType.MERGE)
     world.until("CronJob", name, lambda found: found["spec"]["suspend"] and not found["status"].get("active"))
     world.admin.delete(CronJob, name, namespace=VISION, cascade=CascadeType.BACKGROUND)
-    world.await_(lambda: jobs_of(world, name), lambda found: not found)
+    eventually(lambda: jobs_of(world, name), lambda found: not found)
 
 
 def test_a_cron_job_that_forbids_concurrency_waits_for_its_job(world: World) -> None:
     """Replace ends the job that runs instead (Kubernetes documentation, "CronJob", concurrency policy)."""
     name = world.make(cron_job("sleep", "150", concurrencyPolicy="Forbid"), world.admin)
-    [one] = world.await_(lambda: jobs_of(world, name), bool)
+    [one] = eventually(lambda: jobs_of(world, name), bool)
     most = 1
     while not condition("Complete")(world.get("Job", one["metadata"]["name"])):
         most = max(most, sum(not condition("Complete")(each) for each in jobs_of(world, name)))
@@ -553,18 +541,18 @@ def test_a_cron_job_that_forbids_concurrency_waits_for_its_job(world: World) -> 
     patch = {"spec": {"concurrencyPolicy": "Replace"}}
     world.admin.patch(CronJob, name, patch, namespace=VISION, patch_type=PatchType.MERGE)
     running = {each["metadata"]["name"] for each in jobs_of(world, name) if not condition("Complete")(each)}
-    world.await_(
+    eventually(
         lambda: {each["metadata"]["name"] for each in jobs_of(world, name)}, lambda all_: not running & all_ and all_
     )
     world.admin.delete(CronJob, name, namespace=VISION, cascade=CascadeType.BACKGROUND)
-    world.await_(lambda: jobs_of(world, name), lambda found: not found)
+    eventually(lambda: jobs_of(world, name), lambda found: not found)
 
 
 def test_a_cron_jobs_jobs_go_through_the_queue(world: World) -> None:
     """The label stands in the job's template (Kueue documentation, "Run A CronJob")."""
     name = world.make(cron_job("true", queued=True), world.admin)
-    [made, *_] = world.await_(lambda: jobs_of(world, name), bool)
-    assert condition("Admitted")(world.await_(lambda: world.workload(made["metadata"]["name"]), bool))
+    [made, *_] = eventually(lambda: jobs_of(world, name), bool)
+    assert condition("Admitted")(eventually(lambda: world.workload(made["metadata"]["name"]), bool))
     world.admin.delete(CronJob, name, namespace=VISION, cascade=CascadeType.BACKGROUND)
 
 
@@ -614,7 +602,7 @@ def test_a_pytorch_job_trains_and_succeeds(world: World) -> None:
     assert not condition("Running")(done)
     assert "completionTime" in done["status"]
     assert "".join(world.admin.log(f"{name}-worker-1", namespace=VISION)) == f"2 of 3 at {name}-master-0:23456\n"
-    world.await_(lambda: world.workload(name), lambda found: condition("Finished")(found or {}))
+    eventually(lambda: world.workload(name), lambda found: condition("Finished")(found or {}))
 
 
 @pytest.mark.parametrize(
@@ -633,7 +621,7 @@ def test_a_pytorch_job_fails(world: World, command: tuple[str, ...], fields: Obj
     [told] = [each["message"] for each in failed["status"]["conditions"] if each["type"] == "Failed"]
     assert message in told
     world.delete("PyTorchJob", name)
-    world.await_(lambda: world.pods(name), lambda found: not found)
+    eventually(lambda: world.pods(name), lambda found: not found)
 
 
 # what the sandbox sets of the fields that hyp takes; any other makes `hyp list` fail (its model `Conditions`, 3.12.0)
@@ -658,7 +646,7 @@ def test_a_hyperpod_job_waits_runs_and_completes(world: World) -> None:
     true = [each["type"] for each in done["status"]["conditions"] if each["status"] == "True"]
     assert {field for each in done["status"]["conditions"] for field in each} == HYPERPOD_CONDITION
     assert true[-1] == "Completed"  # which the CLI shows as the job's status
-    world.await_(lambda: world.pods(name), lambda found: not found)  # cleanPodPolicy is All unless it is given
+    eventually(lambda: world.pods(name), lambda found: not found)  # cleanPodPolicy is All unless it is given
 
 
 def test_a_hyperpod_job_starts_again_as_often_as_it_may(world: World) -> None:
@@ -725,7 +713,7 @@ def test_controllers_that_have_nothing_to_do_do_not_run(world: World) -> None:
     name = world.make(job("true", gpus=9))
     world.reason(name, "QuotaReserved")
     world.sandbox.settle()
-    world.await_(
+    eventually(
         lambda: [each.name for each in threading.enumerate() if each.name.startswith(("controllers", "pod "))],
         lambda found: not found,
     )
@@ -735,6 +723,6 @@ def test_controllers_that_have_nothing_to_do_do_not_run(world: World) -> None:
 def test_settling_does_not_wait_for_work(world: World) -> None:
     """It waits for the controllers, not for pods."""
     name = world.make(job("sleep", "infinity", queued=False))
-    world.sandbox.settle(timeout=10)
+    world.sandbox.settle()
     assert world.get("Job", name)["status"]["active"] == 1
     world.delete("Job", name)

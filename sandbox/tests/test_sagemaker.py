@@ -1,7 +1,6 @@
 """HyperPod clusters and task governance answer, refuse and take their time as SageMaker does."""
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +13,7 @@ from podshare_sandbox import clock
 from podshare_sandbox.services import eks, kubernetes, sagemaker
 from sandbox.tests.eks_accounts import HUB, REGION, add_administrators
 from sandbox.tests.eks_accounts import client as client_of
+from sandbox.tests.runtime import eventually
 
 EKS_ARN = f"arn:aws:eks:{REGION}:{HUB}:cluster/hyperpod-eks"
 ROLE = f"arn:aws:iam::{HUB}:role/hyperpod-nodes"
@@ -62,15 +62,7 @@ def add_task_governance(eks_client: Any) -> None:
     """Install the add-on and wait until it is active."""
     addon = {"clusterName": "hyperpod-eks", "addonName": sagemaker.TASK_GOVERNANCE_ADDON}
     eks_client.create_addon(**addon)
-    until(lambda: eks_client.describe_addon(**addon)["addon"]["status"] == "ACTIVE")
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait, two real seconds at most, until something holds."""
-    deadline = time.monotonic() + 2
-    while not holds():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)
+    eventually(lambda: eks_client.describe_addon(**addon)["addon"]["status"] == "ACTIVE")
 
 
 def make_cluster(api: Any, name: str = "hyperpod", **more: Any) -> str:
@@ -97,7 +89,7 @@ def make_quota(api: Any, cluster: str, *arguments: Any, **more: Any) -> str:
 
 def settled(api: Any, quota_id: str) -> str:
     """Wait until no change of the quota is under way."""
-    until(lambda: not describe(api, quota_id)["Status"].endswith("ing"))
+    eventually(lambda: not describe(api, quota_id)["Status"].endswith("ing"))
     return quota_id
 
 
@@ -189,7 +181,7 @@ def test_a_cluster_with_quotas_stays(api: Any, cluster: str) -> None:
     quota_id = make_quota(api, cluster)
     assert refused(api.delete_cluster, ClusterName=cluster) == "ConflictException"
     api.delete_compute_quota(ComputeQuotaId=quota_id)
-    until(lambda: is_gone(lambda: describe(api, quota_id)))
+    eventually(lambda: is_gone(lambda: describe(api, quota_id)))
     assert api.delete_cluster(ClusterName=cluster)["ClusterArn"] == cluster
     assert api.list_clusters()["ClusterSummaries"] == []
 
@@ -218,7 +210,7 @@ def test_a_quota_is_created_updated_and_deleted_in_time(api: Any, cluster: str) 
 
     api.delete_compute_quota(ComputeQuotaId=quota_id)
     assert describe(api, quota_id)["Status"] == "Deleting"
-    until(lambda: is_gone(lambda: describe(api, quota_id)))
+    eventually(lambda: is_gone(lambda: describe(api, quota_id)))
 
 
 def test_a_quota_in_transition_cannot_be_changed(api: Any, cluster: str) -> None:
@@ -265,7 +257,7 @@ def test_without_the_add_on_a_quota_fails(client: ClientOf, api: Any, cluster: s
     """CreateFailed names the add-on; the quota keeps its name, refuses updates, and is deleted and made anew."""
     addon = {"clusterName": "hyperpod-eks", "addonName": sagemaker.TASK_GOVERNANCE_ADDON}
     client("eks").delete_addon(**addon)
-    until(lambda: addon["addonName"] not in client("eks").list_addons(clusterName="hyperpod-eks")["addons"])
+    eventually(lambda: addon["addonName"] not in client("eks").list_addons(clusterName="hyperpod-eks")["addons"])
     quota_id = make_quota(api, cluster)
     found = describe(api, quota_id)
     assert found["Status"] == "CreateFailed"
@@ -274,7 +266,7 @@ def test_without_the_add_on_a_quota_fails(client: ClientOf, api: Any, cluster: s
     assert refused(api.create_compute_quota, **quota(cluster)) == "ConflictException"
 
     api.delete_compute_quota(ComputeQuotaId=quota_id)
-    until(lambda: is_gone(lambda: describe(api, quota_id)))
+    eventually(lambda: is_gone(lambda: describe(api, quota_id)))
     add_task_governance(client("eks"))
     assert describe(api, make_quota(api, cluster))["Status"] == "Created"
 
@@ -305,7 +297,7 @@ def test_changes_fail_on_demand(api: Any, cluster: str) -> None:
     api.delete_compute_quota(ComputeQuotaId=quota_id)
     assert describe(api, settled(api, quota_id))["Status"] == "DeleteFailed"
     api.delete_compute_quota(ComputeQuotaId=quota_id)
-    until(lambda: is_gone(lambda: describe(api, quota_id)))
+    eventually(lambda: is_gone(lambda: describe(api, quota_id)))
 
 
 # --- compute quotas: content --------------------------------------------------------------------------
@@ -462,14 +454,14 @@ def test_a_created_quota_makes_namespace_and_queues(api: Any, cluster: str) -> N
 
     quota_id = api.create_compute_quota(**quota(cluster))["ComputeQuotaId"]
     assert present() == [False, False, False]
-    until(lambda: present() == [True, True, True])
+    eventually(lambda: present() == [True, True, True])
     assert describe(api, quota_id)["Status"] == "Created"
     local_queue = objects.get("LocalQueue", names[0], names[1])
     assert local_queue is not None
     assert local_queue["spec"] == {"clusterQueue": names[2]}
 
     api.delete_compute_quota(ComputeQuotaId=quota_id)
-    until(lambda: present() == [True, False, False])
+    eventually(lambda: present() == [True, False, False])
 
 
 # --- cluster scheduler configs ------------------------------------------------------------------------
@@ -481,7 +473,7 @@ def make_config(api: Any, cluster: str, **more: Any) -> str:
     """The id of a new scheduler config that is settled."""
     request = {"Name": "policy", "ClusterArn": cluster, "SchedulerConfig": {"PriorityClasses": CLASSES}} | more
     made = api.create_cluster_scheduler_config(**request)["ClusterSchedulerConfigId"]
-    until(lambda: config_status(api, made) not in ("Creating", "Updating"))
+    eventually(lambda: config_status(api, made) not in ("Creating", "Updating"))
     return str(made)
 
 
@@ -505,13 +497,13 @@ def test_a_scheduler_config_lives_like_a_quota(api: Any, cluster: str) -> None:
     change = {"SchedulerConfig": {"PriorityClasses": CLASSES[:1], "FairShare": "Disabled"}}
     updated = api.update_cluster_scheduler_config(**target, TargetVersion=1, **change)
     assert updated["ClusterSchedulerConfigVersion"] == 2
-    until(lambda: config_status(api, config_id) == "Updated")
+    eventually(lambda: config_status(api, config_id) == "Updated")
     stale = refused(api.update_cluster_scheduler_config, **target, TargetVersion=1, **change)
     assert stale == "ConflictException"
     listed = api.list_cluster_scheduler_configs(ClusterArn=cluster, NameContains="pol", MaxResults=1)
     assert [each["ClusterSchedulerConfigId"] for each in listed["ClusterSchedulerConfigSummaries"]] == [config_id]
     api.delete_cluster_scheduler_config(**target)
-    until(lambda: is_gone(lambda: api.describe_cluster_scheduler_config(**target)))
+    eventually(lambda: is_gone(lambda: api.describe_cluster_scheduler_config(**target)))
 
 
 def test_priority_classes_become_objects(api: Any, cluster: str) -> None:
@@ -526,9 +518,9 @@ def test_priority_classes_become_objects(api: Any, cluster: str) -> None:
     assert weights() == {"inference-priority": 100, "training-priority": 50}
     change = {"SchedulerConfig": {"PriorityClasses": [{"Name": "training", "Weight": 60}]}}
     api.update_cluster_scheduler_config(**target, TargetVersion=1, **change)
-    until(lambda: weights() == {"training-priority": 60})
+    eventually(lambda: weights() == {"training-priority": 60})
     api.delete_cluster_scheduler_config(**target)
-    until(lambda: weights() == {})
+    eventually(lambda: weights() == {})
 
 
 def test_refused_scheduler_configs_answer_their_codes(api: Any, cluster: str) -> None:

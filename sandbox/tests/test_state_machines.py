@@ -215,7 +215,7 @@ def test_an_exceptions_class_is_the_errors_name(aws: Runtime) -> None:
     states = {"A": {**echo({"raise": "Retryable"}, Retry=retry, Catch=catch), "End": True}, "Done": {"Type": "Succeed"}}
     started = time.monotonic()
     run = Run(aws, {"StartAt": "A", "States": states})
-    assert time.monotonic() - started < 5  # fifteen seconds of pauses, scaled
+    assert time.monotonic() - started < 15  # seconds of pauses, scaled
     assert run.output["Error"] == "Retryable"
     assert json.loads(run.output["Cause"])["errorMessage"] == "as told"
     assert [event["type"] for event in run.history()].count("TaskFailed") == 3
@@ -376,7 +376,7 @@ def test_a_task_starts_an_execution_and_does_not_wait(aws: Runtime) -> None:
     inner = create(aws, one(Type="Pass", Output="{% $states.input %}"))
     run = Run(aws, _starting(inner, "once"))
     assert run.output["ExecutionArn"] == inner.replace(":stateMachine:", ":execution:") + ":once"
-    delivery.settle(10)
+    delivery.settle()
     told = aws.client("stepfunctions").describe_execution(executionArn=run.output["ExecutionArn"])
     assert json.loads(told["output"]) == {"n": 1}
     assert Run(aws, _starting(inner, "once", n=2)).told["error"] == "StepFunctions.ExecutionAlreadyExistsException"
@@ -468,7 +468,7 @@ def test_starting_twice_is_one_execution_while_it_runs(aws: Runtime) -> None:
     assert _refusal(client.start_execution, stateMachineArn=machine, name="once", input='{"a": 1}') == (
         "ExecutionAlreadyExists"
     )
-    delivery.settle(10)
+    delivery.settle()
     assert _refusal(client.start_execution, stateMachineArn=machine, name="once", input="{}") == (
         "ExecutionAlreadyExists"
     )
@@ -511,7 +511,7 @@ def test_stopping_ends_an_execution_at_once(aws: Runtime) -> None:
     stopped = client.stop_execution(executionArn=arn, error="Halt", cause="because")["stopDate"]
     told = client.describe_execution(executionArn=arn)
     assert (told["status"], told["error"], told["cause"], told["stopDate"]) == ("ABORTED", "Halt", "because", stopped)
-    delivery.settle(10)
+    delivery.settle()
     assert client.describe_execution(executionArn=arn)["status"] == "ABORTED"
     assert client.get_execution_history(executionArn=arn)["events"][-1]["type"] == "ExecutionAborted"
 
@@ -568,7 +568,7 @@ def test_executions_are_listed_by_status_in_pages(aws: Runtime) -> None:
     client, machine = aws.client("stepfunctions"), create(aws, one(Type="Pass"))
     for number in range(3):
         client.start_execution(stateMachineArn=machine, name=f"run-{number}")
-        delivery.settle(10)
+        delivery.settle()
     pages = client.get_paginator("list_executions").paginate(
         stateMachineArn=machine, statusFilter="SUCCEEDED", PaginationConfig={"PageSize": 2}
     )
@@ -605,7 +605,7 @@ def test_status_changes_are_events_on_the_default_bus(aws: Runtime) -> None:
     events.put_targets(Rule="status", Targets=[{"Id": "one", "Arn": queue}])
     machine = create(aws, {"StartAt": "Only", "States": {"Only": {"Type": "Fail", "Error": "Oops", "Cause": "told"}}})
     arn = aws.client("stepfunctions").start_execution(stateMachineArn=machine, name="watched", input='{"a": 1}')
-    delivery.settle(10)
+    delivery.settle()
     told = [json.loads(message["Body"]) for message in aws.messages(url)]
     by_status = {event["detail"]["status"]: event for event in told}
     assert by_status.keys() == {"RUNNING", "FAILED"}

@@ -53,7 +53,7 @@ def sandbox() -> Iterator[Sandbox]:
         running.client("stepfunctions").start_execution(
             stateMachineArn=f"arn:aws:states:{HUB_REGION}:{HUB}:stateMachine:podshare-sweep-teams", input="{}"
         )
-        running.settle(120)
+        running.settle()
         keys = admin_credentials(HUB)
         act_in_the_hub(patch, keys.access_key, keys.secret_key)
         yield running
@@ -237,7 +237,7 @@ def _with_record(
             table.delete_item(TableName="podshare-registry", Key=to_item({"id": record["id"]}))
         else:
             table.put_item(TableName="podshare-registry", Item=to_item(before))
-        sandbox.settle(120)
+        sandbox.settle()
 
     return back
 

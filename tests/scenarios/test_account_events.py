@@ -37,7 +37,7 @@ def play(world: World, event: Item, account: str = MANAGEMENT) -> list[Item]:
     """Let CloudTrail tell an event in an account; the lifecycles that followed."""
     before = len(world.lifecycles())
     delivery.put_event(account, "us-east-1", copy.deepcopy(event))
-    world.sandbox.settle(60)
+    world.sandbox.settle()
     found = world.lifecycles()
     return found[: len(found) - before]
 
@@ -118,7 +118,7 @@ def test_events_of_member_accounts_are_taken_if_somebody_forwards_them(world: Wo
     event = an_event("LeaveOrganization", LANGUAGE, recipientAccountId=LANGUAGE, requestParameters=None, eventID="d")
     assert play(world, event, LANGUAGE) == []  # nobody forwards it by itself
     delivery.put_event(HUB, REGION, event, bus="podshare-organization")
-    world.sandbox.settle(60)
+    world.sandbox.settle()
     found = world.lifecycles()[0]
     assert [account["account"] for account in found["output"]["accounts"]] == [LANGUAGE]
 
@@ -133,7 +133,7 @@ def test_nobody_else_puts_events_on_the_bus(world: World, account: str) -> None:
         refused = client.put_events(Entries=[entry])["FailedEntryCount"] == 1
     except ClientError as error:
         refused = error.response["Error"]["Code"] in ("AccessDeniedException", "NotAuthorizedForSourceException")
-    world.sandbox.settle(30)
+    world.sandbox.settle()
     assert refused
     assert len(world.lifecycles()) == before
 

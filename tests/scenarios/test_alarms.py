@@ -61,7 +61,7 @@ def denied(world: World, role: str, action: str, account: str = HUB) -> Iterator
     iam.put_role_policy(RoleName=name, PolicyName="fault", PolicyDocument=document)
     try:
         yield
-        world.sandbox.settle(240)
+        world.sandbox.settle()
     finally:
         iam.delete_role_policy(RoleName=name, PolicyName="fault")
 
@@ -148,7 +148,7 @@ def test_executions_that_end_badly(world: World) -> None:
     awaited(lambda: alarms.state_of("podshare-executions") == OK)
     began = clock.now()
     abort(world)
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     assert has_fired("podshare-executions", began)
 
 
@@ -196,7 +196,7 @@ def test_a_lease_that_is_held_for_too_long(world: World, monkeypatch: pytest.Mon
     start(world)
     awaited(lambda: has_fired("podshare-lease-held", began))
     released.set()
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     assert world.reconcile("vision")["state"] == "READY"
 
 
@@ -233,7 +233,7 @@ def test_an_account_that_is_waited_for_in_vain(world: World) -> None:
     world.move(account, SCIENCE, settle=False)
     awaited(lambda: has_fired("podshare-accounts-parked", began))
     world.sandbox.release_stack_sets(account)
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     world.sweep()
     mended = clock.now()
     assert world.reconcile("unit")["state"] == "READY"

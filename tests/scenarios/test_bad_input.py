@@ -70,7 +70,7 @@ def made(world: World) -> list[str]:
         for item in [*UGLY[:18], GOOD[0], *UGLY[18:], GOOD[1]]:
             typed = {name: serialize(value) for name, value in item.items()}
             table.put_item(TableName="podshare-registry", Item=typed)
-        world.sandbox.settle(400)
+        world.sandbox.settle()
     return calls
 
 

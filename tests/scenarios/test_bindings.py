@@ -91,4 +91,4 @@ def test_a_pod_of_another_team_is_taken_out_when_the_team_is_deleted(world: Worl
     for name in ("pods", "everyone", "session"):
         assert not (api.get("RoleBinding", NAMESPACE, name) or {}).get("subjects"), name
         api.delete("RoleBinding", NAMESPACE, name)  # what is left in it keeps the team's name from being free
-    world.sandbox.settle(240)
+    world.sandbox.settle()

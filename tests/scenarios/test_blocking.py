@@ -36,7 +36,7 @@ def deployment() -> dict[str, str]:
 def at_work(world: World) -> Iterator[None]:
     """An account that is named, selected by its tag, and enrolled; the budget is used up, and a team of it is held."""
     world.organizations.tag_resource(ResourceId=LANGUAGE, Tags=[{"Key": "pool", "Value": "training"}])
-    world.sandbox.settle(120)
+    world.sandbox.settle()
     assert world.sweep()["status"] == "SUCCEEDED"
     world.put(a_team("shared", BOTH, READER), a_team("tagged", [BY_TAG]), a_team("held", BOTH), a_team("spent", BOTH))
     world.put(ENROLLMENT)
@@ -69,12 +69,12 @@ def quotas(world: World) -> set[str]:
 
 def block(world: World, account: str, *words: str) -> None:
     assert main(["account", "block", account, "--reason", "keys were stolen", "--yes", *words]) == 0
-    world.sandbox.settle(240)
+    world.sandbox.settle()
 
 
 def unblock(world: World, account: str) -> None:
     assert main(["account", "unblock", account]) == 0
-    world.sandbox.settle(240)
+    world.sandbox.settle()
 
 
 def test_a_block_names_what_it_cuts_and_asks(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,7 +145,7 @@ def test_what_joins_blocked_gets_no_team(world: World) -> None:
     (account,) = world.create_accounts("stolen-lab")
     block(world, account)
     world.organizations.tag_resource(ResourceId=account, Tags=[{"Key": "pool", "Value": "training"}])
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     assert f"podshare-own-{account}" not in quotas(world)
     assert not gets_in(world, "tagged", account)
 

@@ -24,7 +24,7 @@ def test_whoever_tags_an_account_cannot_have_other_teams_held(world: World) -> N
     """An account in three teams loses its tag: two let it go, the third is held, and another team has its room still."""
     pool = {"Key": "pool", "Value": "training"}
     world.organizations.tag_resource(ResourceId=LANGUAGE, Tags=[pool])
-    world.sandbox.settle(120)
+    world.sandbox.settle()
     assert world.sweep()["status"] == "SUCCEEDED"
     by_tag = {"account_tag": {"key": "pool", "value": "training"}}
     world.put(*(a_team(name, by_tag) for name in TAGGED), a_team("named", {"account": VISION}, {"account": LANGUAGE}))
@@ -32,7 +32,7 @@ def test_whoever_tags_an_account_cannot_have_other_teams_held(world: World) -> N
     sessions = {name: world.cluster_access(name, LANGUAGE) for name in TAGGED}
     session = world.cluster_access("named", LANGUAGE)
     world.organizations.untag_resource(ResourceId=LANGUAGE, TagKeys=["pool"])
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     held = [name for name in TAGGED if world.status(name)["state"] == "HELD"]
     assert len(held) == len(TAGGED) - LIMIT
     for name, one in sessions.items():

@@ -83,7 +83,7 @@ def test_a_confirmed_put_is_neither_held_nor_counted(world: World, tmp_path: Pat
     session = world.cluster_access("first", LANGUAGE)
     before = counted(world)
     assert main(["team", "put", a_file(tmp_path, a_team("first", ONE)), "--yes"]) == 0
-    world.sandbox.settle(120)
+    world.sandbox.settle()
     assert world.status("first")["state"] == "READY"
     assert refused(lambda: world.may_submit(session, "first"))
     assert counted(world) == before
@@ -113,7 +113,7 @@ def test_a_confirmed_deletion_is_carried_out(world: World) -> None:
     """A deletion that was confirmed ends the team, however many have lost access before it."""
     before = counted(world)
     assert main(["team", "delete", "third", "--yes"]) == 0
-    world.sandbox.settle(120)
+    world.sandbox.settle()
     assert world.status("third")["state"] == "DELETED"
     assert counted(world) == before
 
@@ -137,7 +137,7 @@ def test_a_deleted_dataset_is_confirmed_team_by_team(world: World, capsys: pytes
     assert "dataset drafts: every pod on cluster main" in told
     assert main(["dataset", "delete", "drafts", "--yes", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["reconciled"] == ["fifth", "sixth"]
-    world.sandbox.settle(120)
+    world.sandbox.settle()
     for name in ("fifth", "sixth"):
         assert world.status(name)["state"] == "READY"
         with pytest.raises(LookupError):

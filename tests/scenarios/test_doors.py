@@ -353,7 +353,7 @@ def test_a_cluster_administrator_of_the_record_is_expected(world: World) -> None
         TableName="podshare-registry",
         Item={**cluster, "administrators": {"L": [{"S": one} for one in (*creator, USER)]}},
     )
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     assert world.reconcile("vision")["state"] == "READY", world.status("vision")
     document = unpacked(world.state("proof", "team#vision")["document"])
     assert [door["principal"] for door in document["doors"] if door["expected"]] == sorted([*creator, USER])

@@ -77,7 +77,7 @@ def test_tampering_heals_by_itself(world: World, kind: str, record_property: Cal
     TAMPERING[kind](world)
     healed = healing(world, before)
     record_property("seconds from tampering to healed", round(healed - began, 1))
-    world.sandbox.settle(120)
+    world.sandbox.settle()
     assert len(of_others(world, "vision")) > before
     with world.calls() as made:
         assert world.reconcile("vision")["summary"] == "READY: nothing to change"
@@ -137,7 +137,7 @@ def test_a_hijacked_role_of_podshares_own_is_seen(world: World, onboarded: str) 
     before = world.sandbox.client("s3control", DATA).get_access_point_policy(AccountId=DATA, Name=name)["Policy"]
     s3control = hijacked(world, "podshare-data", DATA).client("s3control")
     s3control.delete_access_point_policy(AccountId=DATA, Name=name)
-    world.sandbox.settle(120)
+    world.sandbox.settle()
     found = triggers(world, onboarded)
     assert 1 <= len(found) <= 2  # the mending is a call of its own, perhaps beyond a boundary
     assert all(trigger["id"].startswith("own calls/") for trigger in found)
@@ -151,7 +151,7 @@ def test_a_long_name_is_found_by_what_an_access_point_has_room_for(world: World,
     """Somebody else's call on its access point starts the team whose whole name does not stand there."""
     name = world.access_point(onboarded, "crawl").rpartition("/")[2]
     world.sandbox.client("s3control", DATA).delete_access_point_policy(AccountId=DATA, Name=name)
-    world.sandbox.settle(120)
+    world.sandbox.settle()
     assert [trigger["change"] for trigger in of_others(world, onboarded)] == ["DeleteAccessPointPolicy"]
     assert world.reads(onboarded, "reader", "crawl")
 
@@ -178,7 +178,7 @@ def test_calls_without_end_keep_no_run_from_ending(world: World) -> None:
         caller.join()
     assert (status["state"], status["generation"]) == ("READY", asked + 1)
     assert calls
-    world.sandbox.settle(120)
+    world.sandbox.settle()
     assert world.reconcile("vision")["summary"] == "READY: nothing to change"
 
 
@@ -196,7 +196,7 @@ def test_what_is_not_podshares_leads_to_nothing(world: World) -> None:
     s3.put_bucket_policy(Bucket="payroll-333333333333", Policy=policy)
     with pytest.raises(ClientError):
         iam.delete_role(RoleName="podshare-vision-scientist")  # its policies are in the way
-    world.sandbox.settle(60)
+    world.sandbox.settle()
     assert len(triggers(world, "vision")) == before
     assert world.executions("nobody") == []
     assert set_aside(world) == 0
@@ -215,7 +215,7 @@ def test_a_redelivered_event_is_the_same_execution(world: World) -> None:
     event = {"source": "aws.iam", "detail-type": "AWS API Call via CloudTrail", "detail": detail}
     for _ in range(3):
         delivery.put_event(VISION, "us-east-1", event)
-    world.sandbox.settle(60)
+    world.sandbox.settle()
     assert len(triggers(world, "vision")) == before + 1
 
 
@@ -226,7 +226,7 @@ def test_an_account_of_no_interest_ends_quietly(world: World) -> None:
     detail |= {"awsRegion": REGION, "recipientAccountId": HUB}
     event = {"source": "aws.sagemaker", "detail-type": "AWS API Call via CloudTrail"}
     delivery.put_event(HUB, REGION, {**event, "detail": {**detail, "requestParameters": asked}})
-    world.sandbox.settle(60)
+    world.sandbox.settle()
     assert set_aside(world) == 0
 
 

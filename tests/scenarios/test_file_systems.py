@@ -124,7 +124,7 @@ def test_a_narrowed_grant_exports_no_more_while_its_pods_run(world: World, mount
     assert "late" not in objects(world, "drafts/")
     assert not [sid for sid in sids(world) if sid.endswith("Write")]
     mounted()
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     assert world.status("vision")["state"] == "READY"
     assert "ro" in volumes()["drafts"]["mountOptions"]
 

@@ -62,7 +62,7 @@ def test_what_pods_of_a_gone_cluster_read_is_revoked(world: World, go: Callable[
     role = role_of(world, account)
 
     go(world, account)
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     with world.calls() as made:
         for team in ("vision", "only"):
             world.reconcile(team)

@@ -46,10 +46,10 @@ def test_a_tag_brings_an_account_in_and_its_loss_takes_it_out(world: World) -> N
     account = world.join("cell-lab", tags=TAGS)
     assert not world.works("pool", account)
     world.organizations.tag_resource(ResourceId=account, Tags=[{"Key": "pool", "Value": "shared"}])
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     assert world.works("pool", account)
     world.organizations.untag_resource(ResourceId=account, TagKeys=["pool"])
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     assert not world.works("pool", account)
     assert world.works("pool", other)
 
@@ -84,7 +84,7 @@ def test_an_account_without_a_tag_that_the_template_needs_is_told(world: World) 
     assert f"account {account} has no tag" in status["problems"][0]["rule"]
     tags = [{"Key": key, "Value": value} for key, value in TAGS.items()]
     world.organizations.tag_resource(ResourceId=account, Tags=tags)
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     assert world.works(f"science-{account}", account)
 
 

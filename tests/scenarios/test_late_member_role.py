@@ -56,7 +56,7 @@ def test_no_lease_is_held_by_the_wait_and_it_ends_by_itself(world: World, late: 
     world.put(a_team_item("pool", members=[{**POOL, "exclude_accounts": [LANGUAGE]}]), settle=False)
     awaited(lambda: not world.works("pool", LANGUAGE))
     world.sandbox.release_stack_sets(late)
-    world.sandbox.settle(120)
+    world.sandbox.settle()
     assert world.status("pool")["state"] == "READY"
     assert "waiting_since" not in world.state("organization", f"account#{late}")
     assert world.works("pool", late)
@@ -97,7 +97,7 @@ def test_bad_accounts_keep_nobody_from_being_finished(world: World) -> None:
 
     world.sandbox.release_stack_sets(never)
     _allow_iam(world, denied)
-    world.sandbox.settle(60)
+    world.sandbox.settle()
     assert world.sweep()["counts"]["repaired"] == 1
     assert world.status("pool")["state"] == "READY"
     assert world.works("pool", never)

@@ -67,7 +67,7 @@ def departures(world: World) -> dict[str, Departure]:
     accounts = world.create_accounts(*(f"lab-{way}".replace("_", "-") for way in WAYS), tags=TAGS)
     for account in accounts:
         world.move(account, SCIENCE, settle=False)
-    world.sandbox.settle(120)
+    world.sandbox.settle()
     gone = {}
     for way, account in zip(WAYS, accounts, strict=True):
         team = f"science-{account}"
@@ -82,7 +82,7 @@ def departures(world: World) -> dict[str, Departure]:
         found.cluster_seconds = time.monotonic() - began
         awaited(partial(_no_data, found))
         found.data_seconds = time.monotonic() - began
-    world.sandbox.settle(120)
+    world.sandbox.settle()
     return gone
 
 

@@ -32,7 +32,7 @@ def life(world: World) -> None:
     """A team comes, is swept, tampered with, follows an account, is refused something, is stopped, and goes."""
     world.put_team("vision", members=[{"account": VISION}])
     delivery.put_event(HUB, REGION, json.loads(TAMPERED.read_text()), bus="podshare-drift")
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     world.sweep()
     world.plan("vision")
     world.put_team("unit", members=[{"organizational_unit": SCIENCE, "exclude_accounts": [VISION, LANGUAGE]}])
@@ -50,7 +50,7 @@ def life(world: World) -> None:
     given = {"team": "vision", "trigger": trigger, "pause_seconds": 600}  # it is stopped before it takes the lease
     started = states.start_execution(stateMachineArn=machine, input=json.dumps(given))
     states.stop_execution(executionArn=started["executionArn"])
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     world.delete("team#vision", "team#unit")
 
 

@@ -186,7 +186,7 @@ def test_an_object_without_labels_is_told_and_goes_with_them(world: World, team:
     assert status["state"] != "DELETED"
     assert any("delete service account" in one["what"] and "trainer" in one["what"] for one in status["problems"])
     relabel(key, lambda _: {"podshare/team": TEAM, "podshare/managed-by": "podshare"})
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     assert world.status(TEAM)["state"] == "DELETED"
 
 

@@ -152,7 +152,7 @@ def test_a_redelivered_event_is_the_same_execution(world: World) -> None:
     world.sandbox.client("lambda").invoke(
         FunctionName="podshare-registry-changed", Payload=json.dumps({"Records": [record]}).encode()
     )
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     assert len(world.executions("vision")) == before
 
 

@@ -159,7 +159,7 @@ def test_what_holds_data_holds_the_name(world: World, kind: str) -> None:
     awaited(lambda: world.status("xray"), lambda status: "is not empty yet" in str(status))
     assert entries(world) == before
     api.delete(kind, NAMESPACE, "left")
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     assert world.status("xray")["state"] == "READY", world.status("xray")
     assert world.denied() == []
     world.delete("team#xray")
@@ -179,7 +179,7 @@ def test_work_is_kept_where_the_record_says_so(world: World) -> None:
     with pytest.raises(KubernetesError, match=r"exceeded quota: podshare-cleanup, requested: count/jobs\.batch=1"):
         ControllerClient(api, "kube-system", "cronjob-controller").create(left_by_a_team("Job"))
     api.delete("CronJob", NAMESPACE, "left")
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     assert world.status("xray")["state"] == "DELETED", world.status("xray")
 
 

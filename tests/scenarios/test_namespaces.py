@@ -76,7 +76,7 @@ def test_a_namespace_that_somebody_deletes_is_waited_for_and_then_told(world: Wo
     assert "cluster-rbac" not in str(world.status("tango")["problems"])
     let_go(api)
     problem = until(world, "DEGRADED", f"its namespace {NAMESPACE} does not")
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     runs = len(world.executions("tango"))
     command = problem["remedy"].partition("with the next one. ")[2]
     assert shlex.split(command)[:3] == ["aws", "sagemaker", "delete-compute-quota"]
@@ -117,7 +117,7 @@ def test_a_team_whose_namespace_was_deleted_goes_without_draining(world: World, 
     world.delete("team#tango", settle=False)
     world.await_state("tango", "DELETED")
     assert time.monotonic() - began < 120
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     assert world.leftovers() == []
 
 

@@ -61,7 +61,7 @@ def test_many_records_at_once_are_all_made_true(world: World, monkeypatch: pytes
     eventually(lambda: throttles.count >= len(TEAMS), 60)
     concurrency.set_limit(HUB, REGION, NEW_ACCOUNT)
     writing.join()
-    world.sandbox.settle(300)
+    world.sandbox.settle()
     assert {world.status(name)["state"] for name in TEAMS} == {"READY"}
 
 
@@ -73,7 +73,7 @@ def test_a_revocation_is_made_during_a_sweep(world: World) -> None:
     sweep.start()
     world.delete("team#alpha")
     sweep.join()
-    world.sandbox.settle(300)
+    world.sandbox.settle()
     assert refused(lambda: world.may_submit(leaver, "alpha"))
     assert world.status("alpha")["state"] == "DELETED"
     assert world.sweep()["status"] == "SUCCEEDED"

@@ -209,7 +209,7 @@ def test_an_account_that_is_waited_for_is_told(world: World, events: Heard) -> N
     awaited(hear)
     assert [detail["account"] for detail in of(heard, "Account Waiting")] == [account]
     world.sandbox.release_stack_sets(account)
-    world.sandbox.settle(120)
+    world.sandbox.settle()
     assert not of(events(), "Account Waiting")
 
 

@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import threading
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from podshare.aws.tables import to_item
 from podshare.reconcile.handed_over import written
 from tests.builders import a_team_item
-from tests.scenarios.world import HUB, IMAGES, LANGUAGE, REGION, TEXT, VISION, World
+from tests.scenarios.world import HUB, IMAGES, LANGUAGE, REGION, TEXT, VISION, World, awaited
 
 MACHINE = f"arn:aws:states:{REGION}:{HUB}:stateMachine:podshare-reconcile-team"
 
@@ -40,7 +39,7 @@ def test_many_triggers_at_once_end_in_one_truth(world: World) -> None:
             settle=False,
         )
         start(world, "alpha", f"alpha-by-hand-{count}")
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     assert world.status("alpha")["state"] == "READY"
     sagemaker = world.sandbox.client("sagemaker")
     (quota,) = sagemaker.list_compute_quotas(NameContains="podshare-alpha")["ComputeQuotaSummaries"]
@@ -204,7 +203,7 @@ def test_shared_documents_lose_nothing(world: World) -> None:
     datasets = [{"dataset": "imagenet", "access": "read"}, {"dataset": "crawl", "access": "read"}]
     for name in names:
         world.put(a_team_item(name, members=[], service_accounts=[{"name": "r", "datasets": datasets}]), settle=False)
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     assert {world.status(name)["state"] for name in names} == {"READY"}
     assert [statement["Sid"] for statement in world.bucket_statements(IMAGES)] == [
         "OwnersAudit",
@@ -223,11 +222,7 @@ def test_an_edit_during_a_run_is_not_forgotten(world: World) -> None:
     """A member removed while the team is still being provisioned is gone in the end, and its account left clean."""
     members = [{"account": VISION}, {"account": LANGUAGE}]
     world.put(a_team_item("foxtrot", members=members, service_accounts=[]), settle=False)
-    waiter = threading.Event()
-    for _ in range(100):
-        if "holder" in world.state("lease", "team#foxtrot"):
-            break
-        waiter.wait(0.05)
+    awaited(lambda: "holder" in world.state("lease", "team#foxtrot"))
     world.put(a_team_item("foxtrot", members=members[:1], service_accounts=[]))
     assert world.status("foxtrot")["state"] == "READY"
     with pytest.raises(LookupError):

@@ -62,7 +62,7 @@ class History:
 
     def join(self) -> None:
         (self.account,) = self._world.create_accounts(f"lab-{os.urandom(4).hex()}")
-        self._world.sandbox.settle(20)
+        self._world.sandbox.settle()
 
     def move(self) -> None:
         self._world.move(self.account, SCIENCE, settle=False)
@@ -76,7 +76,7 @@ class History:
 
     def close(self) -> None:
         self._world.organizations.close_account(AccountId=self.account)
-        self._world.sandbox.settle(20)
+        self._world.sandbox.settle()
 
     def stay(self) -> None:
         """Nothing further happens to the account."""

@@ -416,7 +416,7 @@ def test_the_organization_and_the_night(world: World) -> None:
     account = world.join("genomics-lab")
     assert world.may_submit(world.cluster_access("unit", account), "unit")
     delivery.fire_schedule("podshare-nightly-sweep")
-    world.sandbox.settle(120)
+    world.sandbox.settle()
     assert world.state("sweep", "summary")["counts"]["in_sync"] == 1
 
 

@@ -66,7 +66,7 @@ def test_the_quota_stays_while_work_runs_and_access_does_not(world: World) -> No
     assert world.leftovers() == ["podshare-november"]
     assert "holder" not in world.state("lease", "team#november")
     kubernetes.api_of(EKS_ARN).delete("Pod", "hyperpod-ns-november", "worker-0")
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     assert world.status("november")["state"] == "DELETED"
     assert world.leftovers() == []
 
@@ -89,7 +89,7 @@ def test_a_name_is_reserved_until_its_namespace_is_empty(world: World) -> None:
     assert api.get("ServiceAccount", namespace, "trainer") is None
     world.end_pods("oscar")
     api.delete("ServiceAccount", namespace, "own")
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     assert world.status("oscar")["state"] == "READY"
     assert world.may_submit(world.cluster_access("oscar", VISION), "oscar")
     assert (api.get("ServiceAccount", namespace, "default") or {})["metadata"]["uid"] != former

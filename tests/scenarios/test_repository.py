@@ -57,7 +57,7 @@ def run(world: World, repository: Path) -> Iterator[As]:
         done = subprocess.run(  # noqa: S603  # our own command
             [str(COMMAND), *words], cwd=repository, env=environment, capture_output=True, text=True, check=False
         )
-        world.sandbox.settle(240)
+        world.sandbox.settle()
         assert done.returncode == code, f"{words}\n{done.stdout}\n{done.stderr}"
         return Ended(done.returncode, done.stdout, done.stderr)
 

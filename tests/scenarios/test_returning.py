@@ -45,7 +45,7 @@ def held(world: World, account: str) -> Iterator[None]:
     world.sandbox.hold_stack_sets(account)
     yield
     world.sandbox.release_stack_sets(account)
-    world.sandbox.settle(240)
+    world.sandbox.settle()
 
 
 def role(world: World, account: str, name: str) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def test_the_schedule_starts_a_sweep(world: World) -> None:
     states = world.sandbox.client("stepfunctions")
     before = len(states.list_executions(stateMachineArn=machine)["executions"])
     delivery.fire_schedule("podshare-nightly-sweep")
-    world.sandbox.settle(120)
+    world.sandbox.settle()
     executions = states.list_executions(stateMachineArn=machine)["executions"]
     assert len(executions) == before + 1
     assert executions[0]["status"] == "SUCCEEDED"
@@ -95,7 +95,7 @@ def test_an_account_that_vanished_is_found_by_its_absence(world: World, monkeypa
     with monkeypatch.context() as lost:
         lost.setattr(delivery.events, "_offer", lambda *_: None)
         world.organizations.remove_account_from_organization(AccountId=account)
-        world.sandbox.settle(60)
+        world.sandbox.settle()
     found = world.sweep()
     assert found["accounts"]["DEPARTED"] == 1
     assert world.state("organization", f"account#{account}")["state"] == "DEPARTED"

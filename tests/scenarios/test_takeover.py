@@ -49,7 +49,7 @@ def test_a_holder_that_died_is_taken_over(world: World) -> None:
     assert world.may_submit(world.cluster_access("golf", VISION), "golf")
     with world.calls() as made:
         states(world).redrive_execution(executionArn=former)
-        world.sandbox.settle(60)
+        world.sandbox.settle()
     assert states(world).describe_execution(executionArn=former)["status"] == "SUCCEEDED"
     assert made == []  # whoever is redriven once another has finished the work finds nothing to do
     assert "holder" not in world.state("lease", "team#golf")
@@ -60,7 +60,7 @@ def test_a_holder_that_is_redriven_keeps_its_lease(world: World) -> None:
     former = aborted(world, "hotel")
     fence = int(world.state("lease", "team#hotel")["fence"])
     states(world).redrive_execution(executionArn=former)
-    world.sandbox.settle(120)
+    world.sandbox.settle()
     assert world.status("hotel")["state"] == "READY"
     assert states(world).describe_execution(executionArn=former)["status"] == "SUCCEEDED"
     assert {run["status"] for run in world.executions("hotel")} == {"SUCCEEDED"}

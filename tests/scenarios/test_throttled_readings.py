@@ -37,7 +37,7 @@ def test_a_team_whose_readings_are_throttled_becomes_ready_by_itself(world: Worl
         world.put(team(name), settle=False)
         world.await_state(name, "DEGRADED")
         assert world.status(name)["problems"][0]["remedy"] == "podshare tries again."
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     assert world.status(name)["state"] == "READY"
 
 
@@ -50,7 +50,7 @@ def test_access_that_could_not_be_read_is_revoked_by_the_run_that_could_not(worl
         world.await_state("vega", "DEGRADED")
         assert "cannot be read" in str(world.status("vega")["problems"])
         assert access_points(world, "vega")
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     assert world.status("vega")["state"] == "READY"
     assert not access_points(world, "vega")
 

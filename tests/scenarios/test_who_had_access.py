@@ -213,7 +213,7 @@ def test_what_cloudtrail_reports_in_between_is_uncertain(
     event["time"] = called.isoformat()
     world.advance(A_MINUTE)
     delivery.put_event(HUB, REGION, event, bus="podshare-drift")
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     assert runs(world)[-1]["cause"]["event"] == "drift"
     at = called.isoformat()
     (text,) = call_as_auditor("access", "at", at, "of", "vision", "--json").data["uncertain"]["vision"]

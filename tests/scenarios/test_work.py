@@ -91,6 +91,6 @@ def test_running_work_is_waited_for_when_its_team_goes(world: World, scientist: 
     job = api.get("Job", NAMESPACE, "long") or {}
     assert ("Complete" in ends(job), "deletionTimestamp" in job["metadata"]) == (True, True)
     api.merge_patch(BY_KIND["Job"], NAMESPACE, "long", {"metadata": {"finalizers": None}}, "controller")
-    world.sandbox.settle(240)
+    world.sandbox.settle()
     assert world.status(TEAM)["state"] == "DELETED"
     assert world.leftovers() == []

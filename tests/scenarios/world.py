@@ -84,7 +84,7 @@ class World:
     def advance(self, by: timedelta) -> None:
         """Let time pass for podshare, AWS and this process, and wait until all that follows is done."""
         self.sandbox.advance(by.total_seconds())
-        self.sandbox.settle(240)
+        self.sandbox.settle()
 
     def advance_to(self, moment: datetime) -> None:
         """Let time pass until a second after ``moment``; all that follows is done then."""
@@ -97,7 +97,7 @@ class World:
         for item in items:
             self.sandbox.client("dynamodb").put_item(TableName="podshare-registry", Item=to_item(item))
         if settle:
-            self.sandbox.settle(240)
+            self.sandbox.settle()
 
     def put_team(self, name: str, **fields: Any) -> Item:
         """Write a team and return its status."""
@@ -112,7 +112,7 @@ class World:
         for record in ids:
             self.sandbox.client("dynamodb").delete_item(TableName="podshare-registry", Key={"id": {"S": record}})
         if settle:
-            self.sandbox.settle(240)
+            self.sandbox.settle()
 
     def reconcile(self, team: str) -> Item:
         """Start a reconciliation by hand and return the execution's output."""
@@ -121,7 +121,7 @@ class World:
         started = self.sandbox.client("stepfunctions").start_execution(
             stateMachineArn=machine, input=json.dumps({"team": team, "trigger": trigger})
         )
-        self.sandbox.settle(240)
+        self.sandbox.settle()
         found = self.sandbox.client("stepfunctions").describe_execution(executionArn=started["executionArn"])
         output: Item = json.loads(found.get("output", "{}"))
         return {**output, "status": found["status"], "executionArn": started["executionArn"]}
@@ -231,7 +231,7 @@ class World:
         parent = self.organizations.list_parents(ChildId=account)["Parents"][0]["Id"]
         self.organizations.move_account(AccountId=account, SourceParentId=parent, DestinationParentId=to)
         if settle:
-            self.sandbox.settle(240)
+            self.sandbox.settle()
 
     def join(self, name: str, unit: str = SCIENCE, tags: dict[str, str] | None = None) -> str:
         """A new account in a unit, once everything is quiet; its id."""
@@ -255,7 +255,7 @@ class World:
         machine = f"arn:aws:states:{REGION}:{HUB}:stateMachine:podshare-sweep-teams"
         states = self.sandbox.client("stepfunctions")
         started = states.start_execution(stateMachineArn=machine, input='{"by": "test"}')
-        self.sandbox.settle(240)
+        self.sandbox.settle()
         found = states.describe_execution(executionArn=started["executionArn"])
         output: Item = json.loads(found.get("output", "{}"))
         return {**output, **{name: found[name] for name in ("status", "error", "cause") if name in found}}

@@ -44,7 +44,7 @@ def in_flight() -> list[str]:
     return [*background.in_flight(), *([f"{invocations} Lambda invocations"] if invocations else [])]
 
 
-def settle(timeout: float = 60.0) -> None:
+def settle(timeout: float = 600.0) -> None:
     """Wait until nothing is in flight, and nothing that is watched (``background.watch``) runs.
 
     ``timeout`` is in real seconds; TimeoutError names what still runs then.
