@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import count
 from typing import Any
 
@@ -351,9 +352,19 @@ def test_a_team_borrows_what_others_do_not_use_and_gives_it_back(world: World) -
     assert "nodeSelector" not in found["spec"]["template"]["spec"]
     evicted = world.reason(borrower, "Evicted")
     assert (evicted["reason"], "due to reclamation within the cohort" in evicted["message"]) == ("Preempted", True)
+    assert_past_seconds(world.workload(borrower) or {})
     world.delete("Job", owner, AUDIO)
     world.until("Job", borrower, lambda one: one["status"].get("active") == 2)
     world.delete("Job", borrower)
+
+
+def assert_past_seconds(evicted: Object) -> None:
+    """Kueue adds up how long it was admitted before (Kueue API reference v1beta1, WorkloadStatus; spelled so)."""
+    [admitted] = [each for each in evicted["status"]["conditions"] if each["type"] == "Admitted"]
+    ended, created = admitted["lastTransitionTime"], evicted["metadata"]["creationTimestamp"]
+    longest = datetime.fromisoformat(ended) - datetime.fromisoformat(created)
+    assert admitted["status"] == "False"
+    assert 0 <= evicted["status"]["accumulatedPastExexcutionTimeSeconds"] <= longest.total_seconds()
 
 
 def test_more_than_the_cluster_may_give_waits_for_ever(world: World) -> None:

@@ -6,11 +6,13 @@ HyperPod's add-on runs it with ``manageJobsWithoutQueueName: false``, so that wo
 admission checks, topologies, partial admission, fair sharing by weights, and pods or deployments as work.
 """
 
+import datetime
 import hashlib
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
+from podshare_sandbox import clock
 from podshare_sandbox.json_copy import json_copy
 from podshare_sandbox.services.kubernetes import errors, quantities, selectors
 from podshare_sandbox.services.kubernetes.batch import TEMPLATE_LABELS
@@ -25,6 +27,7 @@ Object = dict[str, Any]
 NAMESPACE, SERVICE_ACCOUNT = "kueue-system", "kueue-controller-manager"
 QUEUE_NAME, PRIORITY_CLASS = "kueue.x-k8s.io/queue-name", "kueue.x-k8s.io/priority-class"
 JOB_UID, IN_USE = "kueue.x-k8s.io/job-uid", "kueue.x-k8s.io/resource-in-use"
+_PAST_SECONDS = "accumulatedPastExexcutionTimeSeconds"  # spelled so in v1beta1 (Kueue API reference, WorkloadStatus)
 _LONGEST_NAME = 253
 _HASHED = 5
 
@@ -334,6 +337,7 @@ class _Scheduler:
         )
         status = victim["status"]
         del status["admission"]
+        status[_PAST_SECONDS] = status.get(_PAST_SECONDS, 0) + _seconds_since(find(status["conditions"], "Admitted"))
         for kind, value, reason in (
             ("Evicted", "True", "Preempted"),
             ("Preempted", "True", "InClusterQueue" if why == _IN_QUEUE else "InCohortReclamation"),
@@ -399,6 +403,14 @@ class _Scheduler:
         if usage is not None:
             status |= {"flavorsReservation": usage, "flavorsUsage": usage}
         self._client.write({**queue, "status": status})
+
+
+def _seconds_since(admitted: Object | None) -> int:
+    """How long a workload has been admitted (Kueue, SyncAdmittedCondition)."""
+    if admitted is None:
+        return 0
+    since = datetime.datetime.fromisoformat(admitted["lastTransitionTime"])
+    return int((clock.now() - since).total_seconds())
 
 
 _IN_QUEUE, _IN_COHORT = "prioritization in the ClusterQueue", "reclamation within the cohort"
