@@ -27,7 +27,6 @@ from podshare_cli.commands import (
     records,
     sweep,
     team,
-    usage,
     validate,
 )
 from podshare_cli.commands import help as help_topics
@@ -36,6 +35,7 @@ from podshare_cli.commands.doctor import command as doctor
 from podshare_cli.commands.importing import command as importing
 from podshare_cli.commands.report import command as report
 from podshare_cli.commands.sandbox import command as sandbox
+from podshare_cli.commands.usage import command as usage
 from podshare_cli.failures import INTERRUPTED, INVALID, Failure
 from podshare_cli.failures import explain as explain_failure
 from podshare_cli.json_option import Commands, RootGroup, hint_of_fields
@@ -109,6 +109,7 @@ app.command(
         "podshare usage",
         "podshare usage --month 2026-11 --by owner",
         "podshare usage --month 2026-11 --by account --csv > usage.csv",
+        "podshare usage --month 2026-11 --used --prices prices.yaml",
         "podshare usage --jq '.rows[] | {team, instance_type, hours}'",
     ),
 )(usage.usage)

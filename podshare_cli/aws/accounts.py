@@ -1,4 +1,4 @@
-"""How the command gets into other accounts: with the caller's own credentials, a profile, or a role that it assumes."""
+"""How the command gets into accounts: with the caller's own credentials, a profile, or a role that it assumes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,10 +28,11 @@ class Accounts:
 
     def client(self, service: str, account: str, region: str) -> Any:
         """A client of ``service`` in an account and Region. Raises botocore's errors, Failure without a way in."""
-        session: Any = self._session(account)  # the stubs know a fixed set of literals only
+        session: Any = self.session(account)  # the stubs know a fixed set of literals only
         return session.client(service, region_name=region)
 
-    def _session(self, account: str) -> boto3.Session:
+    def session(self, account: str) -> boto3.Session:
+        """A session in an account. Raises botocore's errors, Failure without a way in."""
         if account not in self._sessions:
             self._sessions[account] = self._new_session(account)
         return self._sessions[account]

@@ -24,7 +24,7 @@ Hours = dict[tuple[str, str, str, str], Fraction]  # by whose they are, cluster,
 
 INSTANCES = "instances"
 UNITS = {"count": INSTANCES, "accelerators": "accelerators", "vcpu": "vCPU", "memory_gib": "GiB"}
-TEAM, ACCOUNT, OWNER = "team", "account", "owner"
+TEAM, ACCOUNT, OWNER, MEMBER = "team", "account", "owner", "member"
 _GONE = ("DELETED", "ENDED")  # nothing of such a team is left
 _MICROSECOND, _MICROSECONDS_OF_AN_HOUR = datetime.timedelta(microseconds=1), 3_600_000_000
 
@@ -56,7 +56,18 @@ class Span:
     @property
     def hours(self) -> Fraction:
         """How long it was."""
-        return Fraction((self.until - self.since) // _MICROSECOND, _MICROSECONDS_OF_AN_HOUR)
+        return length(self.since, self.until)
+
+    def whose(self, by: str) -> list[str]:
+        """Whose hours are counted, in equal shares: the team's, its owner's, or its accounts'; of none is ``""``."""
+        if by == ACCOUNT:
+            return sorted(self.accounts) or [""]
+        return [self.owner if by == OWNER else self.team]
+
+
+def length(since: datetime.datetime, until: datetime.datetime) -> Fraction:
+    """The hours between two moments."""
+    return Fraction((until - since) // _MICROSECOND, _MICROSECONDS_OF_AN_HOUR)
 
 
 def settles(run: Document) -> bool:
@@ -85,16 +96,10 @@ def hours(counted: Iterable[Span], by: str) -> Hours:
     sums: Hours = defaultdict(Fraction)
     for span in counted:
         for line in span.lines or ():
-            shares = _shares(span, by)
+            shares = span.whose(by)
             for share in shares:
                 sums[share, span.cluster, line.instance_type, line.unit] += span.hours * line.amount / len(shares)
     return dict(sums)
-
-
-def _shares(span: Span, by: str) -> list[str]:
-    if by == ACCOUNT:
-        return sorted(span.accounts) or [""]
-    return [span.owner if by == OWNER else span.team]
 
 
 # ---- what is in force ------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Quota-hours as a report: for machines, as CSV, and for people."""
+"""Quota-hours and used hours as a report: for machines, as CSV, and for people."""
 
 import csv
 import datetime
@@ -11,39 +11,57 @@ from typing import Any
 from rich.console import RenderableType
 from rich.markup import escape
 
+from podshare_cli.history.cluster_work import Measured
 from podshare_cli.history.quota_hours import ACCOUNT, INSTANCES, Hours, Span
+from podshare_cli.history.used_hours import ACCELERATORS, Used
 from podshare_cli.output import ListTable, stacked
 from podshare_cli.plans.prices import Prices
 
 Report = Mapping[str, Any]
+Period = tuple[datetime.datetime, datetime.datetime]
+_NO_CONTENT = Used()
 
 
 def report(
     sums: Hours,
     spans: Iterable[Span],
     by: str,
-    period: tuple[datetime.datetime, datetime.datetime],
+    period: Period,
     prices: Prices,
+    *,
+    measured: Measured | None = None,
 ) -> Report:
-    """The hours with what they cost, their totals, and of which teams the history does not say what they had."""
+    """The hours with what they cost, their totals, and of which teams the history does not say what they had.
+
+    With ``measured``, also what was used.
+    """
     since, until = (moment.isoformat(timespec="seconds") for moment in period)
-    rows = [
-        {
-            **{by: who, "cluster": cluster, "instance_type": instance_type, "unit": unit, "hours": float(amount)},
-            **{"cost": _cost(prices, instance_type, unit, amount), "estimated": by == ACCOUNT},
+    counts = measured.accelerators if measured else {}
+
+    def figures(amount: Fraction, was_used: Used, instance_type: str, unit: str) -> dict[str, Any]:
+        cost = _cost(prices, counts, instance_type, unit, amount)
+        shown = {"instance_type": instance_type, "unit": unit, "hours": float(amount), "cost": cost}
+        if measured is None:
+            return shown
+        return {
+            **shown,
+            **{"used": float(was_used.hours), "borrowed": float(was_used.borrowed)},
+            **{"undetermined": float(was_used.undetermined), "used_estimated": True},
+            "used_cost": _cost(prices, counts, instance_type, unit, was_used.hours),
         }
-        for (who, cluster, instance_type, unit), amount in sorted(sums.items())
-    ]
-    totals: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
-    for (_, _, instance_type, unit), amount in sums.items():
-        totals[instance_type, unit] += amount
-    total_rows = [
-        {
-            **{"instance_type": instance_type, "unit": unit, "hours": float(amount)},
-            "cost": _cost(prices, instance_type, unit, amount),
-        }
-        for (instance_type, unit), amount in sorted(totals.items())
-    ]
+
+    known = measured.hours if measured else {}
+    rows = []
+    guaranteed_totals: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
+    used_totals: dict[tuple[str, str], Used] = defaultdict(Used)
+    for key in sorted({*sums, *known}):
+        who, cluster, instance_type, unit = key
+        amount, was_used = sums.get(key, Fraction()), known.get(key, _NO_CONTENT)
+        guaranteed_totals[instance_type, unit] += amount
+        used_totals[instance_type, unit] += was_used
+        named = {by: who, "cluster": cluster}
+        rows.append({**named, **figures(amount, was_used, instance_type, unit), "estimated": by == ACCOUNT})
+    totals = [figures(amount, used_totals[key], *key) for key, amount in sorted(guaranteed_totals.items())]
     unknown = [
         {
             **{"team": span.team, "cluster": span.cluster},
@@ -53,53 +71,72 @@ def report(
         for span in spans
         if span.lines is None
     ]
-    return {"since": since, "until": until, "by": by, "rows": rows, "totals": total_rows, "unknown": unknown}
+    shown = {"since": since, "until": until, "by": by, "rows": rows, "totals": totals, "unknown": unknown}
+    return {**shown, "remarks": [*measured.remarks]} if measured else shown
 
 
-def _cost(prices: Prices, instance_type: str, unit: str, amount: Fraction) -> float | None:
-    """What instance-hours cost; None for parts of instances, and without a price."""
-    if unit != INSTANCES or instance_type not in prices:
+def _cost(
+    prices: Prices, accelerators: Mapping[str, int], instance_type: str, unit: str, amount: Fraction
+) -> float | None:
+    """What hours cost; None without a price, and for parts of instances unless it is known what part they are."""
+    of_instance = {INSTANCES: 1, ACCELERATORS: accelerators.get(instance_type, 0)}.get(unit, 0)
+    if instance_type not in prices or not of_instance:
         return None
-    return round(float(amount * Fraction(str(prices[instance_type]))), 2)
+    return round(float(amount * Fraction(str(prices[instance_type])) / of_instance), 2)
 
 
 def csv_text(made: Report) -> str:
     """The rows as CSV, with the period in each; a ``'`` keeps a spreadsheet from taking a name for a formula."""
     fields = ["since", "until", made["by"], *("cluster", "instance_type", "unit", "hours", "cost", "estimated")]
+    if "remarks" in made:
+        fields += ["used", "borrowed", "undetermined", "used_cost", "used_estimated"]
     text = io.StringIO()
     writer = csv.DictWriter(text, fields, lineterminator="\n")
     writer.writeheader()
     for row in made["rows"]:
-        values = {**row, "since": made["since"], "until": made["until"], "estimated": str(row["estimated"]).lower()}
+        values = {**row, "since": made["since"], "until": made["until"]}
         writer.writerow({name: _cell(value) for name, value in values.items()})
     return text.getvalue()
 
 
 def _cell(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
 
 
 def table(made: Report) -> RenderableType:
-    """The rows, the totals by instance type, and what is unknown."""
-    by = made["by"]
-    priced = any(row["cost"] is not None for row in made["rows"])
+    """The rows, the totals by instance type, what is unknown, and what is to be known about what was used."""
+    by, has_used = made["by"], "remarks" in made
+    rows, totals = made["rows"], made["totals"]
+    priced = [name for name in ("cost", "used_cost") if any(row.get(name) is not None for row in rows)]
+    undetermined = any(row.get("undetermined") for row in rows)
     estimated = ", estimated: equal shares of the accounts with access" if by == ACCOUNT else ""
-    parts: list[RenderableType] = [f"[bold]Guaranteed[/] {made['since']} to {made['until']}[dim]{estimated}[/]"]
-    shown = ListTable(by, "cluster", "instance type", "hours", "of", *(["cost"] if priced else []))
-    for row in made["rows"]:
-        shown.add_row(escape(row[by] or "no account"), escape(row["cluster"]), *_figures(row, priced=priced))
-    for row in made["totals"]:
-        shown.add_row("[bold]total[/]", "", *_figures(row, priced=priced))
-    parts.append(shown if made["rows"] else "Nothing was guaranteed, as far as the history goes.")
+    heading = "Guaranteed and used" if has_used else "Guaranteed"
+    parts: list[RenderableType] = [f"[bold]{heading}[/] {made['since']} to {made['until']}[dim]{estimated}[/]"]
+    names = [
+        *(["guaranteed", "used", "borrowed"] if has_used else ["hours"]),
+        *(["undetermined"] if undetermined else []),
+    ]
+    heads = (*names, "of", *(name.replace("_", " ") for name in priced))
+    shown = ListTable(by, "cluster", "instance type", *heads)
+    columns = ["hours", *names[1:]]
+    for row in rows:
+        shown.add_row(escape(row[by] or f"no {by}"), escape(row["cluster"]), *_figures(row, columns, priced))
+    for row in totals:
+        shown.add_row("[bold]total[/]", "", *_figures(row, columns, priced))
+    nothing = "Nothing was guaranteed, as far as the history goes"
+    parts.append(shown if rows else f"{nothing}{', or used' if has_used else ''}.")
     for gap in made["unknown"]:
         where = f" on {escape(gap['cluster'])}" if gap["cluster"] else ""
         parts.append(
             f"[yellow]? unknown[/] {escape(gap['team'])}{where}, {gap['since']} to {gap['until']}: not counted"
         )
+    parts += [f"[dim]{escape(remark)}[/]" for remark in made.get("remarks", ())]
     return stacked(parts)
 
 
-def _figures(row: Mapping[str, Any], *, priced: bool) -> list[str]:
-    cost = "[dim]-[/]" if row["cost"] is None else f"{row['cost']:,.2f}"
-    figures = [escape(row["instance_type"]), f"{row['hours']:,.2f}", escape(row["unit"])]
-    return [*figures, *([cost] if priced else [])]
+def _figures(row: Mapping[str, Any], columns: Iterable[str], priced: Iterable[str]) -> list[str]:
+    hours = [f"{row[name]:,.2f}" for name in columns]
+    costs = ["[dim]-[/]" if row[name] is None else f"{row[name]:,.2f}" for name in priced]
+    return [escape(row["instance_type"] or "unknown type"), *hours, escape(row["unit"]), *costs]

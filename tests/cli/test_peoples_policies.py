@@ -88,7 +88,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "team put": [("{team} --dry-run", PLANNER), ("{team} --yes", ADMIN)],
     "team reconcile": [("vision", OPERATOR)],
     "team status": [("vision", AUDITOR)],
-    "usage": [("", HISTORIAN)],
+    "usage": [("", HISTORIAN), ("--used", NONE_OF_THEM)],
 }
 QUOTA = {"resources": [{"instance_type": "ml.g5.12xlarge", "count": 1}]}
 SPARE_TEAM = {

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from podshare.access.effective_access import Access
 from podshare.access.history import run_document, version_document
 from podshare.registry.lines import version_of
-from podshare_cli.commands.usage import period
+from podshare_cli.commands.usage.command import period
 from podshare_cli.failures import Failure
 from podshare_cli.history.quota_hours import ACCOUNT, OWNER, TEAM, Hours, Span, VersionsOf, hours, settles, spans
 from podshare_cli.plans.prices import Prices

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from podshare_cli.aws.connection import Connection
-from podshare_cli.commands.usage import read_spans
+from podshare_cli.commands.usage.command import read_spans
 from podshare_cli.history.objects import History
 from podshare_cli.history.quota_hours import ACCOUNT, OWNER, TEAM, hours, spans
 from tests.acting import Ended

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from podshare_cli.aws.kubernetes import UNREACHABLE, Answer, Cluster
 from podshare_cli.commands.connect import job
-from podshare_cli.commands.connect.cluster import UNREACHABLE, Answer, Cluster
 from podshare_cli.commands.connect.profiles import Memory
 from podshare_cli.commands.connect.published import Caller, Team, Way, state_of
 from podshare_cli.failures import DENIED

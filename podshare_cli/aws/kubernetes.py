@@ -1,4 +1,4 @@
-"""A cluster's Kubernetes API, asked with a scientist's own token; only what ``connect`` asks."""
+"""A cluster's Kubernetes API, asked with a person's own token; only what ``connect`` and ``usage`` ask."""
 
 import base64
 import http.client

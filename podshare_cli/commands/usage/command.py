@@ -1,0 +1,148 @@
+"""``podshare usage``: the hours of compute that were guaranteed in a month, what they cost, and what was used."""
+
+import datetime
+import re
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from podshare_cli.failures import Failure, invalid
+from podshare_cli.options import Options, takes_options
+
+if TYPE_CHECKING:
+    from podshare_cli.history.cluster_work import Reading
+    from podshare_cli.history.objects import History
+    from podshare_cli.history.quota_hours import Span
+
+
+class By(StrEnum):
+    """Whose hours are added up."""
+
+    TEAM = "team"
+    ACCOUNT = "account"
+    OWNER = "owner"
+
+
+@takes_options
+def usage(
+    options: Options,
+    *,
+    month: Annotated[
+        str, typer.Option("--month", metavar="YYYY-MM", help="The month, in UTC; default: the present one, up to now.")
+    ] = "",
+    by: Annotated[
+        By, typer.Option("--by", help="Whose hours: a team's, an owner's, or (estimated) an account's.")
+    ] = By.TEAM,
+    used: Annotated[
+        bool, typer.Option("--used", help="Read the clusters too, and show what was used and borrowed (estimated).")
+    ] = False,
+    cluster: Annotated[
+        list[str] | None,
+        typer.Option("--cluster", metavar="NAME", help="With --used: read only this cluster; may be repeated."),
+    ] = None,
+    profile_of: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--profile-of",
+            metavar="ID=PROFILE",
+            help="With --used: the AWS profile for clusters in another account; may be repeated.",
+        ),
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    prices: Annotated[
+        Path | None,
+        typer.Option("--prices", metavar="FILE", help="YAML with the price of an hour by instance type."),
+    ] = None,
+) -> None:
+    """Show the quota-hours that were guaranteed to each team in a month, and with --used what was used and borrowed.
+
+    Guaranteed hours are exact, from the history of who had access: a quota is in force from the run that created or
+    changed it to the run that changed or deleted it. An account's hours are an estimate: its equal share among the
+    accounts that had access at the time.
+
+    With --used, your own credentials read Kueue's workloads, pods and nodes of each cluster. Used hours are an
+    estimate: what the cluster no longer has is not counted. The exit code is 1 if a cluster cannot be read.
+    """
+    from podshare_cli.aws.tables import State
+    from podshare_cli.history.cluster_work import measure
+    from podshare_cli.history.objects import History
+    from podshare_cli.history.quota_hours import hours
+    from podshare_cli.plans.prices import read_prices
+    from podshare_cli.views import usage as usage_views
+
+    if as_csv and options.as_json:
+        raise invalid("--csv and --json exclude each other.", "Give one of them.")
+    if not used and (cluster or profile_of):
+        raise invalid("--cluster and --profile-of are about what --used reads.", "Add --used.")
+    since, until = period(month, datetime.datetime.now(datetime.UTC))
+    known_prices = read_prices(prices) if prices else {}
+    readings = _readings(options, cluster or [], profile_of or []) if used else None
+    counted = read_spans(History(options.connection), since, until)
+    measured = None
+    if readings is not None:
+        teams = {span.team for span in counted} | {*State(options.connection).statuses("team")}
+        measured = measure(readings, teams, counted, (since, until), by)
+        counted = measured.spans
+    report = usage_views.report(hours(counted, by), counted, by, (since, until), known_prices, measured=measured)
+    if as_csv:
+        typer.echo(usage_views.csv_text(report), nl=False)
+    else:
+        options.show(report, lambda: usage_views.table(report))
+    if problems := _problems(readings or ()):
+        raise Failure(f"Not every cluster was read. {problems}", "Used hours there are not counted.")
+
+
+def _readings(options: Options, names: Sequence[str], profile_of: list[str]) -> "list[Reading]":
+    """What is read of the clusters. Raises Failure if none can be."""
+    from podshare.registry.items import name_of
+    from podshare_cli.aws.accounts import Accounts, profiles
+    from podshare_cli.aws.tables import Registry
+    from podshare_cli.commands.usage.cluster_reading import read_clusters
+    from podshare_cli.progress.live import counting
+
+    accounts = Accounts(options.connection, None, profiles(profile_of))
+    records = {name_of(item): item for item in Registry(options.connection).all_of("cluster")}
+    if unknown := [name for name in names if name not in records]:
+        raise invalid(f"There is no cluster {unknown[0]}.", "podshare cluster list shows them.")
+    chosen = [record for name, record in sorted(records.items()) if not names or name in names]
+    with counting(options, "clusters read") as count:
+        readings = read_clusters(accounts, chosen, count)
+    if readings and all(reading.problem for reading in readings):
+        remedy = "You need eks:DescribeCluster and an access entry that reads workloads, pods and nodes: docs/usage.md."
+        raise Failure(f"No cluster can be read. {_problems(readings)}", remedy)
+    return readings
+
+
+def _problems(readings: "Iterable[Reading]") -> str:
+    return " ".join(f"{reading.cluster}: {reading.problem}." for reading in readings if reading.problem)
+
+
+def period(month: str, now: datetime.datetime) -> tuple[datetime.datetime, datetime.datetime]:
+    """When a month begins and ends, or is now; an empty one is the present. Raises Failure (exit code 64) otherwise."""
+    text = month or f"{now:%Y-%m}"
+    match = re.fullmatch(r"([0-9]{4})-(0[1-9]|1[0-2])", text)
+    if not match or match[1] == "0000":
+        raise invalid(f"--month: {text} is no month.", "Write a month such as 2026-11.")
+    since = datetime.datetime(int(match[1]), int(match[2]), 1, tzinfo=datetime.UTC)
+    if since > now:
+        raise invalid(f"--month: {text} is in the future.", "Write a month that has begun.")
+    next_month = (since + datetime.timedelta(days=31)).replace(day=1)
+    return since, min(next_month, now)
+
+
+def read_spans(history: "History", since: datetime.datetime, until: datetime.datetime) -> "list[Span]":
+    """What was in force of all teams in a time, by the history."""
+    from podshare_cli.history.quota_hours import settles, spans
+
+    @cache
+    def versions_of(record: str) -> list[dict[str, Any]]:
+        return [stored.document for stored in history.versions(record)]
+
+    runs_by_team = history.runs_since(since, until, settles)
+    return [
+        span for team, runs in sorted(runs_by_team.items()) for span in spans(team, runs, versions_of, since, until)
+    ]

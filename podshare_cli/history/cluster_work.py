@@ -1,0 +1,293 @@
+"""What work held of a cluster, as Kubernetes' objects show: pure, from what was read before.
+
+A workload of Kueue holds what it was admitted with, from its admission until it finished or was evicted; a pod for
+which no workload stands holds what its containers ask for, from its start to its end. Kueue keeps the last admission
+alone: of earlier ones it keeps how long they were together, and they count as if they had ended at the last change.
+
+Sources: Kueue API reference, v1beta1 and v1beta2, WorkloadStatus and PodSetAssignment; Kueue, "Topology Aware
+Scheduling", for the label of pods; Kubernetes API reference, PodStatus and NodeStatus.
+"""
+
+import datetime
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from podshare.kinds.subjects import TEAM_NAMESPACES
+from podshare_cli.history.quota_hours import TEAM, Span
+from podshare_cli.history.used_hours import ACCELERATORS, Use, UsedHours, in_accelerators, used_hours
+
+Object = Mapping[str, Any]
+Moment = datetime.datetime
+Amounts = dict[tuple[str, str], Fraction]  # by instance type and unit
+
+INSTANCE_TYPE = "node.kubernetes.io/instance-type"
+_NEURON_CORE = "aws.amazon.com/neuroncore"
+_WHOLE = ("nvidia.com/gpu", "aws.amazon.com/neurondevice", "aws.amazon.com/neuron")  # whole accelerators
+_PARTITION = "nvidia.com/mig-"
+# by these Kueue marks the pods of its workloads
+_MARKS = ("kueue.x-k8s.io/podset", "kueue.x-k8s.io/managed", "kueue.x-k8s.io/pod-group-name")
+_ENDED = ("Succeeded", "Failed")
+_SUFFIXES = {"m": Fraction(1, 1000), "": Fraction(1), "k": Fraction(1000), "M": Fraction(1000**2)}
+_SUFFIXES |= {"G": Fraction(1000**3), "Ki": Fraction(1024), "Mi": Fraction(1024**2), "Gi": Fraction(1024**3)}
+
+
+@dataclass(frozen=True)
+class Objects:
+    """What was read from a cluster."""
+
+    workloads: Sequence[Object] = ()
+    flavors: Sequence[Object] = ()
+    pods: Sequence[Object] = ()
+    nodes: Sequence[Object] = ()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read from the cluster of a record; ``problem`` says why nothing was."""
+
+    cluster: str
+    objects: Objects = Objects()
+    has_kueue: bool = True
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was used in a time, by the grouping that was asked for, and the guarantees in accelerators."""
+
+    hours: UsedHours
+    spans: list[Span]
+    accelerators: Mapping[str, int]  # of an instance, by its type
+    remarks: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Held:
+    """A use; ``queued`` if Kueue knows it."""
+
+    use: Use
+    queued: bool
+
+
+def measure(
+    readings: Sequence[Reading], teams: Iterable[str], spans: Iterable[Span], period: tuple[Moment, Moment], by: str
+) -> Measured:
+    """What was used of the clusters that were read, beside what was guaranteed at the time."""
+    counts = accelerators(node for reading in readings for node in reading.objects.nodes)
+    turned = in_accelerators(spans, counts)
+    all_held = [each for reading in readings for each in held(reading.objects, reading.cluster, teams, period[1])]
+    hours = used_hours((each.use for each in all_held), turned, *period, by)
+    outside = used_hours((each.use for each in all_held if not each.queued), turned, *period, TEAM)
+    remarks = ["Used hours are estimated: only of workloads and pods that the clusters still have."]
+    remarks += [f"Cluster {each.cluster} was not read: {each.problem}." for each in readings if each.problem]
+    remarks += [f"Cluster {each.cluster} has no Kueue: only its pods count." for each in readings if not each.has_kueue]
+    if total := sum((used.hours for used in outside.values()), Fraction()):
+        remarks.append(
+            f"{float(total):,.2f} of the used hours are of pods that do not queue, which Kueue does not count."
+        )
+    return Measured(hours, turned, counts, remarks)
+
+
+def held(objects: Objects, cluster: str, teams: Iterable[str], now: Moment) -> list[Held]:
+    """What the work of these teams held of a cluster until now."""
+    return [*_Reader(objects, cluster, frozenset(teams), now).held()]
+
+
+def accelerators(nodes: Iterable[Object]) -> dict[str, int]:
+    """How many accelerators a node of each type has, where a node shows it; one that is partitioned does not."""
+    counts: dict[str, int] = {}
+    for node in nodes:
+        capacity = node.get("status", {}).get("capacity", {})
+        count = max((int(quantity(capacity[name])) for name in _WHOLE if name in capacity), default=0)
+        if count or not any(name.startswith(_PARTITION) for name in capacity):
+            counts[_type_of(node)] = max(count, counts.get(_type_of(node), 0))
+    return {name: count for name, count in counts.items() if name}
+
+
+def quantity(text: object) -> Fraction:
+    """A quantity of Kubernetes, such as ``8`` or ``1500m``. Raises ValueError for anything else."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]*)?)([A-Za-z]*)", str(text))
+    if not match or match[2] not in _SUFFIXES:
+        raise ValueError(f"{text} is no quantity")
+    return Fraction(match[1]) * _SUFFIXES[match[2]]
+
+
+def _moment(text: object) -> Moment:
+    return datetime.datetime.fromisoformat(str(text))
+
+
+def _type_of(node: Object) -> str:
+    return str(node["metadata"].get("labels", {}).get(INSTANCE_TYPE, ""))
+
+
+@dataclass
+class _Reader:
+    """One cluster's objects."""
+
+    objects: Objects
+    cluster: str
+    teams: frozenset[str]
+    now: Moment
+    _types: dict[str, str] = field(init=False)  # of nodes, by their names
+    _flavors: dict[str, str] = field(init=False)  # the types of flavors, by their names
+    _devices_of_a_core: dict[str, Fraction] = field(init=False)  # by type
+
+    def __post_init__(self) -> None:
+        self._types = {str(node["metadata"]["name"]): _type_of(node) for node in self.objects.nodes}
+        self._flavors = {
+            str(flavor["metadata"]["name"]): str(flavor.get("spec", {}).get("nodeLabels", {}).get(INSTANCE_TYPE, ""))
+            for flavor in self.objects.flavors
+        }
+        known = accelerators(self.objects.nodes)
+        cores = {_type_of(node): node.get("status", {}).get("capacity", {}) for node in self.objects.nodes}
+        self._devices_of_a_core = {
+            name: Fraction(known[name]) / quantity(capacity[_NEURON_CORE])
+            for name, capacity in cores.items()
+            if known.get(name) and quantity(capacity.get(_NEURON_CORE, 0))
+        }
+
+    def held(self) -> Iterator[Held]:
+        for workload in self.objects.workloads:
+            team = self._team(workload)
+            if team:
+                amounts = self._of_workload(workload)
+                for since, until in self._admitted(workload):
+                    yield from self._held(team, amounts, since, until, queued=True)
+        owned = {reference["uid"] for each in self.objects.workloads for reference in _owners(each)}
+        for pod in self.objects.pods:
+            team = self._team(pod)
+            if team and not self._is_of_kueue(pod, owned):
+                for since, until in self._ran(pod):
+                    yield from self._held(team, self._of_pod(pod), since, until, queued=False)
+
+    def _team(self, namespaced: Object) -> str:
+        namespace = str(namespaced["metadata"]["namespace"])
+        team = namespace.removeprefix(TEAM_NAMESPACES)
+        return team if namespace.startswith(TEAM_NAMESPACES) and team in self.teams else ""
+
+    def _held(self, team: str, amounts: Amounts, since: Moment, until: Moment, *, queued: bool) -> Iterator[Held]:
+        for (instance_type, unit), amount in amounts.items():
+            if amount and since < until:
+                yield Held(Use(team, self.cluster, instance_type, unit, amount, since, until), queued)
+
+    # ---- workloads ----
+
+    def _admitted(self, workload: Object) -> Iterator[tuple[Moment, Moment]]:
+        """When it was admitted, the times before the last admission as one."""
+        status = workload.get("status", {})
+        conditions = {each["type"]: each for each in status.get("conditions", ())}
+        if not (admitted := conditions.get("Admitted")):
+            return
+        changed = _moment(admitted["lastTransitionTime"])
+        # v1beta1 spells it so
+        past = status.get("accumulatedPastExecutionTimeSeconds") or status.get("accumulatedPastExexcutionTimeSeconds")
+        if past:
+            created = _moment(workload["metadata"]["creationTimestamp"])
+            yield max(created, changed - datetime.timedelta(seconds=int(past))), changed
+        if admitted["status"] == "True":
+            finished = conditions.get("Finished", {})
+            yield changed, _moment(finished["lastTransitionTime"]) if finished.get("status") == "True" else self.now
+
+    def _of_workload(self, workload: Object) -> Amounts:
+        """What it is admitted with, or asks for where it is admitted no more."""
+        asked = {
+            pod_set.get("name", "main"): (
+                self._of_containers(pod_set["template"].get("spec", {})),
+                Fraction(pod_set.get("count", 1)),
+                pod_set["template"].get("spec", {}).get("nodeSelector", {}).get(INSTANCE_TYPE, ""),
+            )
+            for pod_set in workload.get("spec", {}).get("podSets", ())
+        }
+        assignments = (workload.get("status", {}).get("admission") or {}).get("podSetAssignments")
+        amounts: Amounts = {}
+        if assignments is None:
+            for resources, count, instance_type in asked.values():
+                self._add(amounts, {name: amount * count for name, amount in resources.items()}, instance_type)
+            return amounts
+        for assignment in assignments:
+            usage = {name: quantity(amount) for name, amount in assignment.get("resourceUsage", {}).items()}
+            if not usage:
+                resources, count, _ = asked.get(assignment.get("name", "main"), ({}, Fraction(), ""))
+                usage = {name: amount * assignment.get("count", count) for name, amount in resources.items()}
+            for name, amount in usage.items():
+                flavor = str(assignment.get("flavors", {}).get(name, ""))
+                self._add(amounts, {name: amount}, self._flavors.get(flavor) or (flavor if "." in flavor else ""))
+        return amounts
+
+    # ---- pods ----
+
+    def _is_of_kueue(self, pod: Object, owned: set[str]) -> bool:
+        """Whether a workload stands for a pod: its job's, its own, or one further up."""
+        metadata = pod["metadata"]
+        uids = {metadata["uid"], *(reference["uid"] for reference in _owners(pod))}
+        return bool(uids & owned) or any(mark in metadata.get("labels", {}) for mark in _MARKS)
+
+    def _ran(self, pod: Object) -> Iterator[tuple[Moment, Moment]]:
+        status = pod.get("status", {})
+        if not status.get("startTime"):
+            return
+        if status.get("phase") not in _ENDED:
+            yield _moment(status["startTime"]), self.now
+            return
+        ends = [each.get("state", {}).get("terminated", {}) for each in status.get("containerStatuses", ())]
+        texts = [end["finishedAt"] for end in ends if end.get("finishedAt")]
+        texts = texts or [each["lastTransitionTime"] for each in status.get("conditions", ())]
+        yield _moment(status["startTime"]), max(map(_moment, texts), default=_moment(status["startTime"]))
+
+    def _of_pod(self, pod: Object) -> Amounts:
+        spec = pod.get("spec", {})
+        amounts: Amounts = {}
+        wanted = str(spec.get("nodeSelector", {}).get(INSTANCE_TYPE, ""))
+        self._add(amounts, self._of_containers(spec), self._types.get(str(spec.get("nodeName", ""))) or wanted)
+        return amounts
+
+    # ---- amounts ----
+
+    @staticmethod
+    def _of_containers(spec: Object) -> dict[str, Fraction]:
+        """What the containers of a pod ask for: their sum, or the largest of those that run before them."""
+        amounts: dict[str, Fraction] = {}
+        for container in spec.get("containers", ()):
+            for name, amount in _asked(container).items():
+                amounts[name] = amounts.get(name, Fraction()) + amount
+        for container in spec.get("initContainers", ()):
+            for name, amount in _asked(container).items():
+                amounts[name] = max(amounts.get(name, Fraction()), amount)
+        return amounts
+
+    def _add(self, amounts: Amounts, resources: Mapping[str, Fraction], instance_type: str) -> None:
+        for name, amount in resources.items():
+            unit, of_one = self._unit(name, instance_type)
+            if unit:
+                key = instance_type, unit
+                amounts[key] = amounts.get(key, Fraction()) + amount * of_one
+
+    def _unit(self, resource: str, instance_type: str) -> tuple[str, Fraction]:
+        """In what a resource counts, and how much of it one is; nothing that is no accelerator counts."""
+        if resource in _WHOLE:
+            return ACCELERATORS, Fraction(1)
+        if resource.startswith(_PARTITION):
+            return resource.removeprefix("nvidia.com/"), Fraction(1)
+        if resource == _NEURON_CORE:
+            share = self._devices_of_a_core.get(instance_type)
+            return (ACCELERATORS, share) if share else ("Neuron cores", Fraction(1))
+        return "", Fraction()
+
+
+def _asked(container: Object) -> dict[str, Fraction]:
+    """The accelerators that a container asks for: its limits, which requests cannot differ from."""
+    resources = container.get("resources", {})
+    asked = {**resources.get("limits", {}), **resources.get("requests", {})}
+    return {
+        name: quantity(amount)
+        for name, amount in asked.items()
+        if name in _WHOLE or name == _NEURON_CORE or name.startswith(_PARTITION)
+    }
+
+
+def _owners(each: Object) -> Sequence[Object]:
+    owners: Sequence[Object] = each["metadata"].get("ownerReferences", ())
+    return owners
