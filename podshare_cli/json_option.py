@@ -67,7 +67,9 @@ def hint_of_fields(words: Sequence[str], error: str) -> str:
 
 
 def completed_arguments(context: typer.Context, incomplete: str) -> list[str]:
-    """What completes the word after ``--json``: an argument, where the command takes one."""
+    """What completes the word after ``--json``: an argument, where the command takes one; of fields, nothing."""
+    if context.params.get("json_fields") is None:  # the word is the rest of ``--json=``
+        return []
     arguments = (each for each in context.command.params if each.param_type_name == "argument")
     first: Any = next((each for each in arguments if each.nargs == -1 or not context.params.get(each.name)), None)
     return [item.value for item in first.shell_complete(context, incomplete)] if first else []

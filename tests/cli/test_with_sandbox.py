@@ -297,6 +297,7 @@ def test_a_mistyped_name_is_recognized(podshare: Command) -> None:
     [
         ("podshare dataset get im", ["imagenet"]),
         ("podshare dataset get --json im", ["imagenet"]),
+        ("podshare dataset get --json=im", []),
         ("podshare dataset list --json im", []),
         ("podshare dataset get --jq im", []),
         ("podshare --prefix absent dataset get im", []),
