@@ -30,17 +30,19 @@ def deploy_podshare(
         "ManagementAccountId": MANAGEMENT,
         "LambdaConcurrency": concurrency.limit(HUB, HUB_REGION),
     }
-    given: dict[str, Any] = {**its_own, **(parameters or {})}
+    hub_parameters: dict[str, Any] = {**its_own, **(parameters or {})}
     pure = "podshare.registry podshare.access"  # with what they import, see the contracts in pyproject.toml
     functions.preload(pure, PROJECT / "functions")
-    outputs = sandbox.deploy(PROJECT / "template.yaml", HUB, HUB_REGION, "podshare", given)
+    outputs = sandbox.deploy(PROJECT / "template.yaml", HUB, HUB_REGION, "podshare", hub_parameters)
     for function in sandbox.client("lambda").list_functions()["Functions"]:
         functions.warm(function["FunctionArn"])  # on the core that the member stacks leave idle
     accounts = PROJECT / "accounts"
-    shared: dict[str, Any] = {name: given[name] for name in ("OrganizationId", "Prefix") if name in given}
+    shared: dict[str, Any] = {
+        name: hub_parameters[name] for name in ("OrganizationId", "Prefix") if name in hub_parameters
+    }
     shared["HubAccountId"] = HUB
     management = {**shared, "HubRegion": HUB_REGION}
-    members = {**shared, "ResourceTagKeys": _keys(given.get("ResourceTags", ""))}
+    members = {**shared, "ResourceTagKeys": _keys(hub_parameters.get("ResourceTags", ""))}
     # where AWS Organizations reports its events
     sandbox.deploy(accounts / "management.yaml", MANAGEMENT, "us-east-1", "podshare-management", management)
     for account, own in _member_parameters(sandbox).items():

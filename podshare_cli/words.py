@@ -35,22 +35,22 @@ def resource(change: Mapping[str, Any]) -> str:
     called = kind.replace("_", " ").replace("ssm ", "SSM ")
     match kind:
         case "access_entry":  # its name is the ARN of the role that it admits
-            told = f"{called} of {name.rpartition('/')[2]}"
+            described = f"{called} of {name.rpartition('/')[2]}"
         case "compute_quota" | "cluster_scheduler_config":  # its name begins with the HyperPod cluster's id
-            told = f"{called} {name.rpartition('/')[2]}"
+            described = f"{called} {name.rpartition('/')[2]}"
         case "bucket_delegation":
-            told = f"delegation in bucket {inside} to {name}"
+            described = f"delegation in bucket {inside} to {name}"
         case "file_system_delegation":  # its name ends with the file system
-            told = f"delegation in bucket {inside} to {name.rpartition('/')[2]} for {name.rpartition('/')[0]}"
+            described = f"delegation in bucket {inside} to {name.rpartition('/')[2]} for {name.rpartition('/')[0]}"
         case "data_repository_association":
-            told = f"{called} of {name} in {inside}"
+            described = f"{called} of {name} in {inside}"
         case "kms_grant":  # its name begins with the installation and the team
-            told = f"grant of key {inside} for {' '.join(name.split('/')[-2:])}"
+            described = f"grant of key {inside} for {' '.join(name.split('/')[-2:])}"
         case "role_attachment":
-            told = f"attachment of policy {name} to role {inside}"
+            described = f"attachment of policy {name} to role {inside}"
         case _:
-            told = f"{called} {name}"
-    return f"{told} in {change['account']}"
+            described = f"{called} {name}"
+    return f"{described} in {change['account']}"
 
 
 def resource_of_key(key: str) -> str:

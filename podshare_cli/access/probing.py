@@ -58,8 +58,8 @@ class Result:
     def as_dict(self) -> dict[str, Any]:
         """The result for machines."""
         wanted = "refused" if self.check.refused else "allowed"
-        told = {"what": self.check.what, "wanted": wanted, "found": self.found, "holds": self.holds}
-        return {"service_account": self.service_account, **told}
+        outcome = {"what": self.check.what, "wanted": wanted, "found": self.found, "holds": self.holds}
+        return {"service_account": self.service_account, **outcome}
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,11 @@ class _Ended:
 
 def service_accounts(known: Known, team: str) -> dict[str, list[Line]]:
     """What each service account of a team was granted in buckets, by its name in the cluster."""
-    found: dict[str, list[Line]] = {}
+    grants: dict[str, list[Line]] = {}
     for line in known.access_reports[team].lines:
         if line.granted and in_bucket(line.access) and _is_of_one_account(line.access):
-            found.setdefault(line.access.who.rpartition(":")[2], []).append(line)
-    return found
+            grants.setdefault(line.access.who.rpartition(":")[2], []).append(line)
+    return grants
 
 
 def _is_of_one_account(access: Access) -> bool:
@@ -94,11 +94,11 @@ def probe(connection: Connection, known: Known, team: str, name: str, image: str
     cluster = _Cluster(connection, place)
     listing = [*_listings(lines), *_elsewhere(lines), *_of_strangers(known, team, lines)]
     ended = cluster.run(name, image, [check.command for check in listing])
-    results = [Result(name, check, _judged(one)) for check, one in zip(listing, ended, strict=True)]
+    results = [Result(name, check, _judged(container)) for check, container in zip(listing, ended, strict=True)]
     reading = [*_readings(lines, listing, ended)]
     if reading:
         ended = cluster.run(name, image, [check.command for check in reading])
-        results += [Result(name, check, _judged(one)) for check, one in zip(reading, ended, strict=True)]
+        results += [Result(name, check, _judged(container)) for check, container in zip(reading, ended, strict=True)]
     return results
 
 
@@ -128,27 +128,29 @@ def _elsewhere(lines: Sequence[Line]) -> Iterator[Check]:
 def _of_strangers(known: Known, team: str, lines: Iterable[Line]) -> Iterator[Check]:
     """The access points of other teams are refused, and buckets that they reach without one, shared datasets too."""
     others = [line for name, report in sorted(known.access_reports.items()) if name != team for line in report.lines]
-    by_roles = [one for one in others if in_bucket(one.access) and not one.access.who.endswith(ANYBODY)]
+    by_roles = [line for line in others if in_bucket(line.access) and not line.access.who.endswith(ANYBODY)]
     granted = [line.access for line in lines if not _has_point(line.access)]
     strange = [role for role in by_roles if _has_point(role.access) or not any(map(role.access.touches, granted))]
-    found = {(_door(one.access), one) for one in strange if one.access.through}
-    doors = dict(sorted(found, key=lambda pair: (pair[1].team, pair[1].access)))
-    for door, one in list(doors.items())[:MOST_STRANGERS]:
-        way = "through team {}'s access point" if _has_point(one.access) else "itself, which team {} reads"
-        what = f"list {_url(one.access)} {way.format(one.team)}"
-        yield Check(what, _list(door, one.access.what.removesuffix("*")), True)
+    by_door = {(_door(line.access), line) for line in strange if line.access.through}
+    doors = dict(sorted(by_door, key=lambda pair: (pair[1].team, pair[1].access)))
+    for door, line in list(doors.items())[:MOST_STRANGERS]:
+        way = "through team {}'s access point" if _has_point(line.access) else "itself, which team {} reads"
+        attempt = f"list {_url(line.access)} {way.format(line.team)}"
+        yield Check(attempt, _list(door, line.access.what.removesuffix("*")), True)
 
 
 def _readings(lines: Iterable[Line], listing: Sequence[Check], ended: Sequence[_Ended]) -> Iterator[Check]:
     """The first object of each prefix that could be listed is read."""
-    printed = {check.command: one.printed for check, one in zip(listing, ended, strict=True) if not one.code}
+    printed = {
+        check.command: container.printed for check, container in zip(listing, ended, strict=True) if not container.code
+    }
     for line in lines:
         command = _list(_door(line.access), line.access.what.removesuffix("*"))
-        keys = [str(found["Key"]) for found in json.loads(printed.get(command) or "{}").get("Contents", [])]
+        keys = [str(listed["Key"]) for listed in json.loads(printed.get(command) or "{}").get("Contents", [])]
         if "read" in line.access.may and (objects := [key for key in keys if not key.endswith("/")]):
             way = " through its access point" if _has_point(line.access) else ""
-            what = f"read {objects[0]} of {_bucket(line.access)}{way}"
-            yield Check(what, _get(_door(line.access), objects[0]), False)
+            attempt = f"read {objects[0]} of {_bucket(line.access)}{way}"
+            yield Check(attempt, _get(_door(line.access), objects[0]), False)
 
 
 _LIST = ("s3api", "list-objects-v2", "--output", "json", "--max-keys", "10")
@@ -194,7 +196,7 @@ def _short(door: str) -> str:
 def _judged(ended: _Ended) -> str:
     if ended.code == 0:
         return "allowed"
-    if any(one in ended.printed for one in _REFUSALS):
+    if any(refusal in ended.printed for refusal in _REFUSALS):
         return "refused"
     lines = ended.printed.strip().splitlines()
     return lines[-1] if lines else f"exit code {ended.code}, and nothing was printed"
@@ -214,7 +216,7 @@ class _Cluster:
 
     def __init__(self, connection: Connection, place: Key) -> None:
         session, self.namespace = connection.session, place.name.partition("/")[0]
-        found = _described(connection, place)
+        described = _described(connection, place)
         frozen = session.get_credentials().get_frozen_credentials()  # type: ignore[union-attr]  # it has just called
         keys = {"AccessKeyId": str(frozen.access_key), "SecretAccessKey": str(frozen.secret_key)}
         if frozen.token:
@@ -224,7 +226,9 @@ class _Cluster:
             config=SingleConfig(
                 context_name=place.container,
                 context=Context(cluster=place.container, user="podshare"),
-                cluster=Cluster(server=found["endpoint"], certificate_auth_data=found["certificateAuthority"]["data"]),
+                cluster=Cluster(
+                    server=described["endpoint"], certificate_auth_data=described["certificateAuthority"]["data"]
+                ),
                 user=User(token=token(keys, place.region, place.container)),
             ),
             timeout=httpx2.Timeout(20),
@@ -251,8 +255,8 @@ class _Cluster:
         try:
             yield
         except ApiError as error:
-            what = f"{self._caller} cannot run a pod in {self.namespace} of {self._name}: {error.status.message}"
-            raise Failure(what, "You need an access entry that may create, read and delete pods there.") from error
+            message = f"{self._caller} cannot run a pod in {self.namespace} of {self._name}: {error.status.message}"
+            raise Failure(message, "You need an access entry that may create, read and delete pods there.") from error
         except httpx2.HTTPError as error:
             raise Failure(f"Cluster {self._name} cannot be reached: {error!r}") from error
 
@@ -277,13 +281,15 @@ def _described(connection: Connection, place: Key) -> Mapping[str, Any]:
         eks = connection.session.client("eks", region_name=place.region)
         return eks.describe_cluster(name=place.container)["cluster"]
     except ClientError as error:
-        what = f"Cluster {place.container} of account {place.account} cannot be described: {error}"
-        raise Failure(what, "Use credentials of that account that may call eks:DescribeCluster.") from error
+        message = f"Cluster {place.container} of account {place.account} cannot be described: {error}"
+        raise Failure(message, "Use credentials of that account that may call eks:DescribeCluster.") from error
 
 
 def _exit_codes(status: Mapping[str, Any]) -> dict[str, int]:
-    found = status.get("containerStatuses", [])
-    codes = {one["name"]: int(one["state"].get("terminated", {}).get("exitCode", -1)) for one in found}
+    statuses = status.get("containerStatuses", [])
+    codes = {
+        container["name"]: int(container["state"].get("terminated", {}).get("exitCode", -1)) for container in statuses
+    }
     if not codes:
         raise Failure(f"The pod failed before its containers ran: {'; '.join(_reasons(status)) or status}")
     return dict(sorted(codes.items()))
@@ -293,8 +299,8 @@ def _reasons(status: Mapping[str, Any]) -> Iterator[str]:
     """Why a pod waits or has failed: its own word, its conditions' and its containers'."""
     yield from (str(status[name]) for name in ("reason", "message") if name in status)
     yield from (str(condition["message"]) for condition in status.get("conditions", []) if condition.get("message"))
-    for one in status.get("containerStatuses", []):
-        waiting = one["state"].get("waiting", {})
+    for container in status.get("containerStatuses", []):
+        waiting = container["state"].get("waiting", {})
         yield from (str(waiting[name]) for name in ("reason", "message") if name in waiting)
 
 

@@ -54,7 +54,7 @@ class AccessReport:
     @cached_property
     def lines(self) -> tuple[Line, ...]:
         """Everybody who may do anything."""
-        return tuple(Line(self.team, Access.of_dict(one), bool(one["granted"])) for one in self.document["access"])
+        return tuple(Line(self.team, Access.of_dict(row), bool(row["granted"])) for row in self.document["access"])
 
     @property
     def digest(self) -> str:
@@ -92,12 +92,12 @@ def read(connection: Connection) -> Known:
     """Every team's proof."""
     state = State(connection)
     kept = {team: item for team, item in state.access_reports().items() if "document" in item}
-    found = {
+    reports = {
         team: AccessReport(team, unpacked(str(item["document"])), item.get("widened") or {})
         for team, item in kept.items()
     }
-    there = {team for team, status in state.statuses("team").items() if status.get("state") not in _GONE}
-    return Known(found, tuple(sorted(there - found.keys())))
+    teams = {team for team, status in state.statuses("team").items() if status.get("state") not in _GONE}
+    return Known(reports, tuple(sorted(teams - reports.keys())))
 
 
 def refusals(known: Known, team: str) -> tuple[Refusal, ...]:
@@ -144,29 +144,31 @@ def audit(known: Known, teams: Iterable[str]) -> list[AuditLine]:
 
 def unread(report: AccessReport) -> list[str]:
     """What could not be read of a team's doors and resources."""
-    rules = [one["what"] for one in report.document["broken"] if one["what"].startswith(f"{UNREAD}: ")]
-    return [f"{report.team}: {one}" for one in (*report.document["unread"], *rules)]
+    rules = [
+        violation["what"] for violation in report.document["broken"] if violation["what"].startswith(f"{UNREAD}: ")
+    ]
+    return [f"{report.team}: {reason}" for reason in (*report.document["unread"], *rules)]
 
 
 def not_checked(report: AccessReport) -> list[str]:
     """What may let somebody in and is not among the doors; an earlier version's access report does not have it."""
-    return [f"{report.team}: {one}" for one in report.document.get("not_looked_at", ())]
+    return [f"{report.team}: {reason}" for reason in report.document.get("not_looked_at", ())]
 
 
 def _audited(report: AccessReport) -> Iterator[AuditLine]:
-    doors = [(Door.of_dict(one), one) for one in report.document.get("doors", ())]
-    told = {door.access: door for door, one in doors if not one["expected"]}
+    doors = [(Door.of_dict(row), row) for row in report.document.get("doors", ())]
+    unexpected = {door.access: door for door, row in doors if not row["expected"]}
     for line in report.lines:
-        door = told.get(line.access)
+        door = unexpected.get(line.access)
         if line.granted:
             yield AuditLine(report.team, line.access, f"team#{report.team}", (), "")
         elif door is None:
             yield AuditLine(report.team, line.access, "", (), f"podshare team reconcile {report.team}")
         else:
             yield AuditLine(report.team, line.access, "", door.behind, door.closed_by)
-    for door, one in doors:
-        if one["expected"]:
-            record = one.get("record") or f"team#{report.team}"  # an earlier version's proof does not tell it
+    for door, row in doors:
+        if row["expected"]:
+            record = row.get("record") or f"team#{report.team}"  # an earlier version's proof does not tell it
             yield AuditLine(report.team, door.access, record, door.behind, door.closed_by)
 
 
@@ -183,14 +185,14 @@ def place_of_url(url: str) -> Place:
 
 def places(connection: Connection) -> dict[str, Place]:
     """Each cluster and dataset of the registry, by its id."""
-    found = {}
+    places_by_id = {}
     for item in Registry(connection).all_of("cluster", "dataset"):
         if item["id"].startswith("cluster#"):
             arn = f"arn:aws:eks:{item.get('region')}:{item.get('account')}:cluster/{item.get('eks_cluster')}"
-            found[str(item["id"])] = Place(arn, ANYBODY)
+            places_by_id[str(item["id"])] = Place(arn, ANYBODY)
         else:
-            found[str(item["id"])] = Place(f"arn:aws:s3:::{item.get('bucket')}", f"{item.get('prefix', '')}*")
-    return found
+            places_by_id[str(item["id"])] = Place(f"arn:aws:s3:::{item.get('bucket')}", f"{item.get('prefix', '')}*")
+    return places_by_id
 
 
 # ---- questions -------------------------------------------------------------------------------------------------
@@ -198,12 +200,12 @@ def places(connection: Connection) -> dict[str, Place]:
 
 def who_can(known: Known, verb: str, place: Place) -> list[Line]:
     """Everybody who can do this there, people by their pods too."""
-    found: list[Line] = []
+    lines: list[Line] = []
     for report in known.access_reports.values():
         here = [line for line in report.lines if place.reached_by(line.access) and _is(line.access, verb)]
-        found += here
-        found += report.with_pods((line for line in report.lines if in_cluster(line.access)), here)
-    return sorted(found, key=lambda line: (line.team, line.access))
+        lines += here
+        lines += report.with_pods((line for line in report.lines if in_cluster(line.access)), here)
+    return sorted(lines, key=lambda line: (line.team, line.access))
 
 
 def _is(access: Access, verb: str) -> bool:
@@ -220,12 +222,12 @@ def _is_every_teams(access: Access) -> bool:
 
 def of(known: Known, principal: str) -> list[Line]:
     """All that a principal reaches, or whoever is in it: in clusters, of data, and by its own policies."""
-    found: list[Line] = []
+    lines: list[Line] = []
     for report in known.access_reports.values():
         own = [line for line in report.lines if _means(line.access, principal)]
-        found += own
-        found += report.with_pods(own, (line for line in report.lines if in_bucket(line.access)))
-    return sorted(found, key=lambda line: (line.team, line.access))
+        lines += own
+        lines += report.with_pods(own, (line for line in report.lines if in_bucket(line.access)))
+    return sorted(lines, key=lambda line: (line.team, line.access))
 
 
 def _means(access: Access, principal: str) -> bool:

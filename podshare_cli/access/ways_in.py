@@ -35,7 +35,7 @@ def ways_in(connection: Connection, item: Mapping[str, Any] | None) -> list[dict
     own = Installation(connection.prefix, "aws", connection.account, connection.region, "", connection.region)
     accounts = {account.id: account for account in map(Account.of_row, state.accounts())}
     blocks = Registry(connection).blocks(member.account for member in members(team.members, accounts))
-    there = state.seen(team.name)
+    seen = state.seen(team.name)
     ways = [
         (member, cluster, _cluster_access_role(own, team, cluster, member))
         for cluster in clusters
@@ -52,7 +52,7 @@ def ways_in(connection: Connection, item: Mapping[str, Any] | None) -> list[dict
             "cluster_access_role": role,
         }
         for member, cluster, role in ways
-        if str(Key(Kind.ACCESS_ENTRY, cluster.account, cluster.region, cluster.eks_cluster, role)) in there
+        if str(Key(Kind.ACCESS_ENTRY, cluster.account, cluster.region, cluster.eks_cluster, role)) in seen
     ]
 
 

@@ -46,13 +46,13 @@ class Accounts:
         answer = self.connection.client("sts").assume_role(
             RoleArn=f"arn:{partition}:iam::{account}:role/{self._role}", RoleSessionName="podshare-doctor"
         )
-        given = answer["Credentials"]
-        return boto3.Session(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+        credentials = answer["Credentials"]
+        return boto3.Session(credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"])
 
 
-def profiles(given: list[str]) -> dict[str, str]:
+def profiles(arguments: list[str]) -> dict[str, str]:
     """The AWS profile of each account, from what --profile-of was given. Raises Failure for one that names none."""
-    pairs = [pair.partition("=") for pair in given]
+    pairs = [pair.partition("=") for pair in arguments]
     if wrong := [account for account, _, profile in pairs if not profile]:
         raise invalid(f"--profile-of {wrong[0]} names no profile.", "Write ID=PROFILE, such as 222222222222=vision.")
     return {account: profile for account, _, profile in pairs}

@@ -37,7 +37,9 @@ class Registry:
         while wanted:
             asked, wanted = wanted[:_MOST_KEYS], wanted[_MOST_KEYS:]
             answer = self._client.batch_get_item(
-                RequestItems={self._table: {"Keys": [{"id": {"S": one}} for one in asked], "ConsistentRead": True}}
+                RequestItems={
+                    self._table: {"Keys": [{"id": {"S": record_id}} for record_id in asked], "ConsistentRead": True}
+                }
             )
             stored |= {str(item["id"]["S"]): item for item in answer["Responses"].get(self._table, [])}
             left = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
@@ -46,8 +48,8 @@ class Registry:
 
     def blocks(self, accounts: Iterable[str]) -> dict[str, Item]:
         """Those of these accounts that are blocked, with the record that says why and by whom."""
-        found = self.get_all(f"block#{account}" for account in accounts)
-        return {record_id.partition("#")[2]: item for record_id, item in found.items()}
+        records = self.get_all(f"block#{account}" for account in accounts)
+        return {record_id.partition("#")[2]: item for record_id, item in records.items()}
 
     def all_of(self, *kinds: str) -> list[Item]:
         """Every record of some kinds, by id."""
@@ -113,14 +115,14 @@ class State:
 
     def accepted(self, record_id: str) -> Item | None:
         """The record that counts, as podshare last accepted it: the only one that an enrollment's team has."""
-        found = self._get(record_id, "accepted")
-        return _accepted_record(found) if found else None
+        row = self._get(record_id, "accepted")
+        return _accepted_record(row) if row else None
 
     def statuses(self, kind: str) -> dict[str, Item]:
         """The statuses of all records of a kind, by name."""
         former = {str(item["id"]): item for item in self._scan(kind, "status")}  # as before 0045
-        found = {str(row["part"]): row for item_id in (RECORDS, STATUSES) for row in self._query(item_id, f"{kind}#")}
-        return {record_id.partition("#")[2]: item for record_id, item in (former | found).items()}
+        rows = {str(row["part"]): row for item_id in (RECORDS, STATUSES) for row in self._query(item_id, f"{kind}#")}
+        return {record_id.partition("#")[2]: item for record_id, item in (former | rows).items()}
 
     def all_accepted(self, kind: str) -> dict[str, Item]:
         """The records of a kind that count, by name."""
@@ -153,8 +155,8 @@ class State:
 
     def listed_at(self) -> str | None:
         """When the organization was last listed as a whole."""
-        found = self._get(ORGANIZATION, "listed")
-        return str(found["at"]) if found else None
+        row = self._get(ORGANIZATION, "listed")
+        return str(row["at"]) if row else None
 
     def access_points(self, team: str) -> list[Item]:
         """A team's access points, as podshare last read them."""

@@ -43,7 +43,7 @@ class Verb(StrEnum):
 def who_can(
     options: Options,
     verb: Annotated[Verb, typer.Argument(metavar="list|read|write|use")],
-    what: Annotated[str, typer.Argument(metavar="WHAT", help="dataset#NAME, s3://BUCKET/KEY or cluster#NAME.")],
+    place_name: Annotated[str, typer.Argument(metavar="WHAT", help="dataset#NAME, s3://BUCKET/KEY or cluster#NAME.")],
 ) -> None:
     """Show who can list, read or write data, or use a cluster.
 
@@ -53,13 +53,14 @@ def who_can(
     """
     from podshare_cli.access import reports
 
-    if (verb is Verb.USE) != what.startswith("cluster#"):
+    if (verb is Verb.USE) != place_name.startswith("cluster#"):
         raise invalid(
-            f"{verb} cannot be used with {what}.", "Use list, read and write with data, and use with cluster#NAME."
+            f"{verb} cannot be used with {place_name}.",
+            "Use list, read and write with data, and use with cluster#NAME.",
         )
-    place = _place(options, what)
+    place = _place(options, place_name)
     known = reports.read(options.connection)
-    _show(options, known, reports.who_can(known, verb, place), f"Nobody can {verb} {what}.")
+    _show(options, known, reports.who_can(known, verb, place), f"Nobody can {verb} {place_name}.")
 
 
 @app.command(
@@ -86,8 +87,8 @@ def of(
 
     is_account = len(principal) == 12 and principal.isdigit()
     if not (is_account or principal.startswith(("arn:", "system:serviceaccount:"))):
-        what = f"{principal} is no account, ARN or service account."
-        raise invalid(what, "Such as 222222222222, or system:serviceaccount:hyperpod-ns-vision:trainer.")
+        message = f"{principal} is no account, ARN or service account."
+        raise invalid(message, "Such as 222222222222, or system:serviceaccount:hyperpod-ns-vision:trainer.")
     known = reports.read(options.connection)
     _show(options, known, reports.of(known, principal), f"{principal} reaches nothing by podshare.")
 
@@ -120,9 +121,9 @@ def access_report(options: Options, team: Team) -> None:
     from podshare_cli.views import access as access_views
 
     known = _read(options, team)
-    found = known.access_reports[team]
-    options.show(found.as_dict(), lambda: access_views.access_report(found, reports.refusals(known, team)))
-    if not found.document["holds"]:
+    report = known.access_reports[team]
+    options.show(report.as_dict(), lambda: access_views.access_report(report, reports.refusals(known, team)))
+    if not report.document["holds"]:
         raise Failure(f"Team {team} has unexpected access.", "See docs/operations.md, Unexpected access.")
 
 
@@ -156,15 +157,15 @@ def audit(
     known = _read(options, team)
     teams = [team] if team else sorted(known.access_reports)
     lines = reports.audit(known, teams)
-    unread = [one for name in teams for one in reports.unread(known.access_reports[name])]
-    unseen = [one for name in teams for one in reports.not_checked(known.access_reports[name])]
+    unread = [reason for name in teams for reason in reports.unread(known.access_reports[name])]
+    unseen = [reason for name in teams for reason in reports.not_checked(known.access_reports[name])]
     remarks = {"unread": unread, "not_looked_at": unseen}
     options.show(
         {**known.ages(), "doors": [line.as_dict() for line in lines], **remarks},
         lambda: access_views.audit(lines) if lines else "No doors.",
     )
     if not options.as_json:
-        for remark in (*(f"not read: {one}" for one in unread), *(f"not checked: {one}" for one in unseen)):
+        for remark in (*(f"not read: {reason}" for reason in unread), *(f"not checked: {reason}" for reason in unseen)):
             stdout().print(remark, markup=False, soft_wrap=True)
     _print_age(options, known)
     if bad := [line for line in lines if not line.record]:
@@ -279,8 +280,8 @@ def probe(
     if service_account and service_account not in names:
         raise Failure(f"Service account {service_account} of team {team} has no data.", f"podshare access proof {team}")
     chosen = [service_account] if service_account else sorted(names)
-    results = [one for name in chosen for one in probing.probe(options.connection, known, team, name, image)]
-    options.show([one.as_dict() for one in results], lambda: access_views.probed(results))
+    results = [result for name in chosen for result in probing.probe(options.connection, known, team, name, image)]
+    options.show([result.as_dict() for result in results], lambda: access_views.probed(results))
     if bad := [result.check.what for result in results if not result.holds]:
         raise Failure(
             f"{len(bad)} of {len(results)} attempts had an unexpected result; the first: {bad[0]}",
@@ -293,18 +294,18 @@ def _refuse_future(moment: datetime.datetime) -> None:
         raise invalid(f"{moment.isoformat(timespec='seconds')} is in the future.", "Write a time that has passed.")
 
 
-def _place(options: Options, what: str) -> "Place":
+def _place(options: Options, place_name: str) -> "Place":
     from podshare_cli.access import reports
 
-    if what.startswith("s3://"):
-        return reports.place_of_url(what)
-    if not what.startswith(("dataset#", "cluster#")):
+    if place_name.startswith("s3://"):
+        return reports.place_of_url(place_name)
+    if not place_name.startswith(("dataset#", "cluster#")):
         raise invalid(
-            f"{what} is not a dataset, cluster or S3 URL.", "Write dataset#NAME, cluster#NAME or s3://BUCKET/."
+            f"{place_name} is not a dataset, cluster or S3 URL.", "Write dataset#NAME, cluster#NAME or s3://BUCKET/."
         )
-    place = reports.places(options.connection).get(what)
+    place = reports.places(options.connection).get(place_name)
     if place is None:
-        kind, _, name = what.partition("#")
+        kind, _, name = place_name.partition("#")
         raise no_such(options, kind, name)
     return place
 
@@ -322,8 +323,8 @@ def _read(options: Options, team: str | None) -> "Known":
 def _show(options: Options, known: "Known", lines: "list[Line]", nobody: str) -> None:
     from podshare_cli.views import access as access_views
 
-    found = {**known.ages(), "access": [line.as_dict() for line in lines]}
-    options.show(found, lambda: access_views.table(lines) if lines else nobody)
+    document = {**known.ages(), "access": [line.as_dict() for line in lines]}
+    options.show(document, lambda: access_views.table(lines) if lines else nobody)
     _print_age(options, known)
 
 
@@ -335,8 +336,8 @@ def _print_age(options: Options, known: "Known") -> None:
         return
     ages = known.ages()
     if moments := sorted(ages["read_at"].values()):
-        told = f"Read back from AWS and Kubernetes; oldest reading {ago(moments[0])}."
-        stderr().print(told, style="dim", soft_wrap=True)
+        age = f"Read back from AWS and Kubernetes; oldest reading {ago(moments[0])}."
+        stderr().print(age, style="dim", soft_wrap=True)
     unseen = "Organization control policies may deny access that is shown here; to try it: podshare access probe TEAM"
     stderr().print(unseen, style="dim", soft_wrap=True)
     if known.missing:

@@ -98,10 +98,10 @@ def get_account(options: Options, account: Id) -> None:
     """
     from podshare_cli.views import account as account_views
 
-    found = account_views.whole(options.connection, _checked(account))
-    if found is None:
+    row = account_views.whole(options.connection, _checked(account))
+    if row is None:
         raise Failure(
             f"podshare has not seen account {account} in the organization ({options.connection.place}).",
             "If it exists, read the organization again: podshare sweep",
         )
-    options.show(found, lambda: account_views.detail(found))
+    options.show(row, lambda: account_views.detail(row))

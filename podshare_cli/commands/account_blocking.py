@@ -22,8 +22,8 @@ def block(options: Options, account: str, reason: str, *, yes: bool) -> None:
 def unblock(options: Options, account: str) -> None:
     """Take the record away; whatever records and tags give the account now, it has again."""
     was_blocked = Registry(options.connection).delete(f"block#{account}")
-    told = f"account {account} is unblocked" if was_blocked else f"account {account} was not blocked"
-    _report(options, account, blocked=False, lines=[told])
+    message = f"account {account} is unblocked" if was_blocked else f"account {account} was not blocked"
+    _report(options, account, blocked=False, lines=[message])
 
 
 def _affected_lines(options: Options, account: str) -> Iterator[str]:

@@ -47,14 +47,14 @@ def _checked(held: _Held, team: str, plan: str | None) -> str:
         raise Failure(f"Team {team} has no plan awaiting approval.", "List held plans: podshare approve")
     waiting = str(held[team]["hash"])
     if plan != waiting:
-        told = f"Team {team} has plan {waiting} awaiting approval, not {plan or 'a plan without a hash'}."
-        raise invalid(told, f"Review it: podshare team status {team}")
+        message = f"Team {team} has plan {waiting} awaiting approval, not {plan or 'a plan without a hash'}."
+        raise invalid(message, f"Review it: podshare team status {team}")
     return waiting
 
 
 def _agree(held: _Held, *, yes: bool) -> None:
-    told = f"{len(held)} teams would lose access: {', '.join(sorted(held)) or 'none'}."
-    if held and not yes and not typer.confirm(f"{told} Approve them all?", err=True):
+    message = f"{len(held)} teams would lose access: {', '.join(sorted(held)) or 'none'}."
+    if held and not yes and not typer.confirm(f"{message} Approve them all?", err=True):
         raise typer.Abort
 
 

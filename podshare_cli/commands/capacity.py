@@ -79,17 +79,21 @@ def _cluster(report: Report) -> Iterator["RenderableType"]:
         yield from _remarks(instance_type)
 
 
-def _heading(one: Report) -> str:
+def _heading(instance_type: Report) -> str:
     from rich.markup import escape
 
-    nodes = one["nodes"]
+    nodes = instance_type["nodes"]
     asked = f", {nodes['target']} requested" if nodes["target"] != nodes["current"] else ""
-    sums = f"{one['guaranteed']:g} of {one['capacity']:g} {one['unit']} guaranteed"
-    over = f" [bold red]over-committed by {one['over_committed']:g}[/]" if one["over_committed"] else ""
-    return f"[bold]{escape(one['instance_type'])}[/]  {nodes['current']} nodes{asked}  {sums}{over}"
+    sums = f"{instance_type['guaranteed']:g} of {instance_type['capacity']:g} {instance_type['unit']} guaranteed"
+    over = (
+        f" [bold red]over-committed by {instance_type['over_committed']:g}[/]"
+        if instance_type["over_committed"]
+        else ""
+    )
+    return f"[bold]{escape(instance_type['instance_type'])}[/]  {nodes['current']} nodes{asked}  {sums}{over}"
 
 
-def _bars(one: Report) -> "RenderableType":
+def _bars(instance_type: Report) -> "RenderableType":
     """Each team's part of the whole: the bars together fill what is guaranteed."""
     from rich.bar import Bar
     from rich.markup import escape
@@ -98,10 +102,10 @@ def _bars(one: Report) -> "RenderableType":
 
     heads = ("team", "", "guaranteed", "lends", "may borrow", "quota")
     shown = ListTable(*heads, expendable=("quota", "lends", "may borrow"))
-    size, begin = max(one["capacity"], one["guaranteed"], 1), 0.0
-    for team in one["teams"]:
+    size, begin = max(instance_type["capacity"], instance_type["guaranteed"], 1), 0.0
+    for team in instance_type["teams"]:
         end = min(size, begin + team["guaranteed"])
-        color = "red" if end > one["capacity"] else "green"
+        color = "red" if end > instance_type["capacity"] else "green"
         shown.add_row(
             escape(team["team"]),
             Bar(size, begin, end, width=_WIDTH, color=color),
@@ -111,23 +115,27 @@ def _bars(one: Report) -> "RenderableType":
             escape(", ".join(team["quota"])),
         )
         begin = end
-    shown.add_row("[dim]free[/]", Bar(size, begin, begin + one["free"], width=_WIDTH, color="blue"), f"{one['free']:g}")
+    shown.add_row(
+        "[dim]free[/]",
+        Bar(size, begin, begin + instance_type["free"], width=_WIDTH, color="blue"),
+        f"{instance_type['free']:g}",
+    )
     return shown
 
 
-def _amount(found: float) -> str:
-    return f"{found:g}" if found else "[dim]-[/]"
+def _amount(quantity: float) -> str:
+    return f"{quantity:g}" if quantity else "[dim]-[/]"
 
 
-def _remarks(one: Report) -> Iterator[str]:
+def _remarks(instance_type: Report) -> Iterator[str]:
     from rich.markup import escape
 
-    for each in one["partitions"]:
+    for each in instance_type["partitions"]:
         more = "unknown how many more fit" if each["free"] is None else f"{each['free']} more would fit"
         teams = ", ".join(f"{team} {count}" for team, count in _most_first(each["teams"].items()))
         yield f"  {escape(each['type'])}: {escape(teams)}; {more}"
-    if one["uncounted"]:
-        teams = escape(", ".join(one["uncounted"]))
+    if instance_type["uncounted"]:
+        teams = escape(", ".join(instance_type["uncounted"]))
         yield f"  [yellow]unknown:[/] parts of instances of {teams}: EC2 publishes no data about this type"
 
 

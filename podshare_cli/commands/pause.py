@@ -21,7 +21,7 @@ def pause(
 
     item = {"id": PAUSE_ID, "schema": 1, "reason": reason, "owner": owner_of(options.connection)}
     write(options.connection, item, "The reason is invalid.")
-    _report(options, paused=True, told=f"podshare is paused: {reason} (resume with `podshare resume`)")
+    _report(options, paused=True, message=f"podshare is paused: {reason} (resume with `podshare resume`)")
 
 
 @takes_options
@@ -31,10 +31,10 @@ def resume(options: Options) -> None:
     from podshare_cli.aws.tables import Registry
 
     was_paused = Registry(options.connection).delete(PAUSE_ID)
-    told = "podshare has resumed and is reconciling every team" if was_paused else "podshare was not paused"
-    _report(options, paused=False, told=told)
+    message = "podshare has resumed and is reconciling every team" if was_paused else "podshare was not paused"
+    _report(options, paused=False, message=message)
 
 
-def _report(options: Options, *, paused: bool, told: str) -> None:
+def _report(options: Options, *, paused: bool, message: str) -> None:
     options.show({"paused": paused})
-    options.say(told)
+    options.say(message)

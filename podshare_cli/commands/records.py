@@ -28,7 +28,7 @@ def _group(
     ``writes`` and a list ``lists``.
     """
     app = group(about)
-    one = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+    a_kind = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
     example_put = f"podshare {kind} put examples/registry/{file}"
 
     @app.command("put", help=f"Write {kind} records{writes}", epilog=examples(example_put))
@@ -55,7 +55,7 @@ def _group(
             options.say(f"{change.record_id}: {change.result}{_reconciled_text(users)}")
         options.show({"records": records})
 
-    @app.command("get", help=f"Show {one}'s record.", epilog=examples(f"podshare {kind} get {example} --yaml"))
+    @app.command("get", help=f"Show {a_kind}'s record.", epilog=examples(f"podshare {kind} get {example} --yaml"))
     @takes_options
     def get(options: Options, name: Annotated[str, _name(kind)], as_yaml: Yaml = False) -> None:
         show_record(options, f"{kind}#{name}", as_yaml=as_yaml)
@@ -139,11 +139,11 @@ def delete_enrollment(
     options: Options, name: Annotated[str, _name("enrollment")], reason: Reason = "", yes: Yes = False
 ) -> None:
     """Delete an enrollment's record: every team that it created is deleted, with all of its access."""
-    what = f"These teams are deleted with enrollment {name}"
-    _confirm_and_delete(options, f"enrollment#{name}", what, reason, yes=yes)
+    consequence = f"These teams are deleted with enrollment {name}"
+    _confirm_and_delete(options, f"enrollment#{name}", consequence, reason, yes=yes)
 
 
-def _confirm_and_delete(options: Options, record_id: str, what: str, reason: str, *, yes: bool) -> None:
+def _confirm_and_delete(options: Options, record_id: str, consequence: str, reason: str, *, yes: bool) -> None:
     from podshare_cli.plans import confirming
     from podshare_cli.records.references import teams_using
 
@@ -151,8 +151,10 @@ def _confirm_and_delete(options: Options, record_id: str, what: str, reason: str
     users = teams_using(options.connection, record_id)
     losing = confirming.losses(options.connection, users, [{"id": record_id, "deleted": True}])
     if users and not yes:
-        told = "\n".join([f"{what}: {', '.join(users)}.", *(line for one in losing for line in one.lines())])
-        confirming.ask(told, "Delete it?", "Nothing was deleted.")
+        warning = "\n".join(
+            [f"{consequence}: {', '.join(users)}.", *(line for losses in losing for line in losses.lines())]
+        )
+        confirming.ask(warning, "Delete it?", "Nothing was deleted.")
     _delete(options, record, users, confirming.approvals(options.connection, losing, reason), reason)
 
 

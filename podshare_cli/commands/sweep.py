@@ -46,10 +46,10 @@ def sweep(
 def _last(options: Options) -> Mapping[str, Any]:
     from podshare_cli.aws.tables import State
 
-    found = State(options.connection).last_sweep()
-    if found is None:
+    sweep = State(options.connection).last_sweep()
+    if sweep is None:
         raise Failure(f"No sweep has completed yet ({options.connection.place}).", "Start one: podshare sweep")
-    return {name: value for name, value in found.items() if name not in ("id", "part")}
+    return {name: value for name, value in sweep.items() if name not in ("id", "part")}
 
 
 def _follow(options: Options, following: "FollowingSweep") -> None:
@@ -63,10 +63,10 @@ def _follow(options: Options, following: "FollowingSweep") -> None:
         raise Failure("You stopped watching; the sweep continues.", "See podshare sweep --last.", INTERRUPTED) from None
     run = following.run
     if run.state == "PAUSED":
-        raise Failure(f"The sweep was skipped: {run.told}", "End the pause: podshare resume")
+        raise Failure(f"The sweep was skipped: {run.reason}", "End the pause: podshare resume")
     if run.state == "FAILED":
         remedy = f"See the execution {following.arn}, and the last summary: podshare sweep --last"
-        raise Failure(f"The sweep failed: {run.told}", remedy)
+        raise Failure(f"The sweep failed: {run.reason}", remedy)
 
 
 def _show(options: Options, summary: Mapping[str, Any]) -> None:

@@ -131,9 +131,9 @@ def delete(options: Options, name: Name, wait: Wait = False, reason: Reason = ""
         raise no_such(options, "team", name)
     losing = confirming.losses(options.connection, [name], [{"id": f"team#{name}", "deleted": True}])
     if not yes:
-        told = f"Deletes team {name} and revokes everything it can access."
-        confirming.require_terminal(told)
-        for line in (told, *(line for one in losing for line in one.lines())):
+        warning = f"Deletes team {name} and revokes everything it can access."
+        confirming.require_terminal(warning)
+        for line in (warning, *(line for losses in losing for line in losses.lines())):
             say(line)
         if typer.prompt(f"Type {name} to go on", default="", show_default=False, err=True).strip() != name:
             raise Failure("The name does not match: nothing was deleted.")
@@ -157,7 +157,7 @@ def delete(options: Options, name: Name, wait: Wait = False, reason: Reason = ""
 @takes_options
 def plan(
     options: Options,
-    what: Annotated[
+    teams_or_files: Annotated[
         list[str],
         typer.Argument(
             metavar="NAME|FILE…",
@@ -174,8 +174,8 @@ def plan(
     from podshare_cli.records import references
     from podshare_cli.records.documents import WRITING_ORDER, read_records
 
-    files = [each for each in what if _is_file(each)]
-    if files and len(files) != len(what):
+    files = [each for each in teams_or_files if _is_file(each)]
+    if files and len(files) != len(teams_or_files):
         raise invalid("Give names of teams or files, not both.", f"These are files: {', '.join(files)}")
     if files and deleting:
         raise invalid("--delete takes names of teams.", "Name the teams instead of files.")
@@ -184,11 +184,15 @@ def plan(
         references.check_references(options.connection, read)
         _show_plans(options, read.items, references.affected_teams(options.connection, read.items))
         return
-    for name in what:
+    for name in teams_or_files:
         require_known(options, name)
         if deleting:
             _refuse_enrolled(options, name)
-    _show_plans(options, [{"id": f"team#{name}", "deleted": True} for name in what] if deleting else [], what)
+    _show_plans(
+        options,
+        [{"id": f"team#{name}", "deleted": True} for name in teams_or_files] if deleting else [],
+        teams_or_files,
+    )
 
 
 @app.command(
@@ -222,14 +226,14 @@ def manifests(
     if cluster is None and len(by_cluster) > 1:
         where = ", ".join(sorted(by_cluster))
         raise Failure(f"Team {name} has objects in several clusters: {where}.", "Choose one with --cluster.")
-    found = by_cluster.get(cluster or next(iter(by_cluster), ""), [])
+    manifests = by_cluster.get(cluster or next(iter(by_cluster), ""), [])
     points = answer["access_points"]
     if options.as_json:
-        options.show({"manifests": found, "access_points": points})
-    elif found:
+        options.show({"manifests": manifests, "access_points": points})
+    elif manifests:
         for line in words.access_points(points):
             typer.echo(f"# {line}")
-        typer.echo(yaml.safe_dump_all(found, sort_keys=False), nl=False)
+        typer.echo(yaml.safe_dump_all(manifests, sort_keys=False), nl=False)
     else:
         say(f"There is nothing to apply for team {name}: podshare does it by itself, or the team has no cluster.")
 
@@ -288,10 +292,10 @@ def history(
     from podshare_cli.progress.executions import Executions
     from podshare_cli.views import team as team_views
 
-    found = Executions(options.connection).of(name, last)
-    if not found:
+    executions = Executions(options.connection).of(name, last)
+    if not executions:
         require_known(options, name)
-    options.show([execution.as_dict() for execution in found], lambda: team_views.history_table(found))
+    options.show([execution.as_dict() for execution in executions], lambda: team_views.history_table(executions))
 
 
 # ---- what the commands share ---------------------------------------------------------------------------------
@@ -312,8 +316,8 @@ def _records_of_teams(options: Options, items: "list[dict[str, Any]]") -> dict[s
 def _state(options: Options, team: str) -> str | None:
     from podshare_cli.aws.tables import State
 
-    found = State(options.connection).status(f"team#{team}")
-    return str(found["state"]) if found else None
+    status = State(options.connection).status(f"team#{team}")
+    return str(status["state"]) if status else None
 
 
 def require_known(options: Options, name: str) -> None:
@@ -328,8 +332,8 @@ def _enrollment_of(name: str) -> str | None:
     """The enrollment that makes the teams of such a name, or None."""
     from podshare.registry.items import enrolled
 
-    found = enrolled(name)
-    return found[0] if found else None
+    origin = enrolled(name)
+    return origin[0] if origin else None
 
 
 def _refuse_enrolled(options: Options, name: str) -> None:
@@ -337,14 +341,14 @@ def _refuse_enrolled(options: Options, name: str) -> None:
     from podshare.registry.items import enrolled
     from podshare_cli.aws.tables import Registry
 
-    found = enrolled(name)
-    if found and Registry(options.connection).get(f"enrollment#{found[0]}"):
-        enrollment, account = found
-        what = f"Team {name} has no record of its own: enrollment {enrollment} makes it for account {account}."
+    origin = enrolled(name)
+    if origin and Registry(options.connection).get(f"enrollment#{origin[0]}"):
+        enrollment, account = origin
+        message = f"Team {name} has no record of its own: enrollment {enrollment} makes it for account {account}."
         remedy = (
             f"Put {account} among its exclude_accounts, or delete it whole: podshare enrollment delete {enrollment}"
         )
-        raise Failure(what, remedy)
+        raise Failure(message, remedy)
 
 
 def _is_wanted(options: Options, name: str) -> bool:
@@ -380,8 +384,8 @@ def _status(options: Options, name: str | None) -> "tuple[Any, Callable[[], Rend
     from podshare_cli.views import team as team_views
 
     if name:
-        found = team_views.status(options.connection, name)
-        return found, lambda: team_views.detail(found)
+        status = team_views.status(options.connection, name)
+        return status, lambda: team_views.detail(status)
     rows = team_views.overview(options.connection)
     return rows, lambda: team_views.table(rows)
 

@@ -135,7 +135,7 @@ class History:
             for name, keys in self.of_day(day, team).items():
                 if answering(runs_by_team[name], moment):
                     continue
-                for stored in map(self._one, reversed(keys)):
+                for stored in map(self._object, reversed(keys)):
                     runs_by_team[name].append(stored.document)
                     if answering(runs_by_team[name], moment):
                         break
@@ -147,7 +147,7 @@ class History:
     ) -> None:
         for day in days:
             for name, keys in self.of_day(day, team).items():
-                for stored in map(self._one, keys):
+                for stored in map(self._object, keys):
                     if following(runs_by_team[name], moment):
                         break
                     if stored.document not in runs_by_team[name]:
@@ -161,7 +161,7 @@ class History:
         last = answering(known, moment)
         return following(known, moment) is not None or (last is not None and last["state"] in _GONE)
 
-    def _one(self, key: str) -> Stored:
+    def _object(self, key: str) -> Stored:
         return self.read([key])[0]
 
     def between(self, since: datetime.datetime, until: datetime.datetime, team: str = "") -> list[Stored]:
@@ -181,7 +181,7 @@ class History:
             for name, keys in self.of_day(day).items():
                 if name not in open_teams:
                     continue
-                for stored in map(self._one, reversed(keys)):
+                for stored in map(self._object, reversed(keys)):
                     runs_by_team[name].append(stored.document)
                     if is_enough(stored.document):
                         open_teams.discard(name)

@@ -89,17 +89,17 @@ def agree(
     return approvals(options.connection, losing, reason)
 
 
-def ask(what: str, question: str, refused: str) -> None:
-    """Ask before ``what`` happens. Raises Failure on a no, and where nobody can be asked."""
-    require_terminal(what)
-    if not typer.confirm(f"{what}\n{question}", err=True):
+def ask(consequence: str, question: str, refused: str) -> None:
+    """Ask before ``consequence``. Raises Failure on a no, and where nobody can be asked."""
+    require_terminal(consequence)
+    if not typer.confirm(f"{consequence}\n{question}", err=True):
         raise Failure(refused)
 
 
-def require_terminal(what: str, option: str = "--yes") -> None:
-    """Raises Failure where nobody can be asked about ``what``."""
+def require_terminal(consequence: str, option: str = "--yes") -> None:
+    """Raises Failure where nobody can be asked about ``consequence``."""
     if not sys.stdin.isatty():
-        raise invalid(what, f"Not a terminal, so there is no prompt: add {option} to confirm.")
+        raise invalid(consequence, f"Not a terminal, so there is no prompt: add {option} to confirm.")
 
 
 def approvals(connection: Connection, losing: Iterable[Losses], reason: str = "") -> list[RecordChange]:

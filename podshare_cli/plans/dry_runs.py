@@ -61,6 +61,6 @@ def ask(connection: Connection, asked: Mapping[str, Any], failed: str) -> dict[s
     )
     parsed = json.loads(answer["Payload"].read())
     if answer.get("FunctionError"):
-        what = f"{failed} {connection.dry_run_function}: {parsed.get('errorMessage', parsed)}"
-        raise Failure(what, f"Its log group is /aws/lambda/{connection.dry_run_function}.")
+        message = f"{failed} {connection.dry_run_function}: {parsed.get('errorMessage', parsed)}"
+        raise Failure(message, f"Its log group is /aws/lambda/{connection.dry_run_function}.")
     return dict(parsed)

@@ -23,10 +23,10 @@ def deletions(connection: Connection, files: Sequence[str], read: Read, provenan
     records = Registry(connection).all_of(*WRITING_ORDER)
     gone = [item["id"] for item in records if item["id"] not in read.written and _is_of(item, places, provenance)]
     if gone and not read.written:
-        what = (
+        message = (
             f"{', '.join(files)} hold no record, and --prune would delete all {counted(len(gone), 'record')} of them."
         )
-        raise invalid(what, "If that is meant, delete the records one by one.")
+        raise invalid(message, "If that is meant, delete the records one by one.")
     return gone
 
 
@@ -40,8 +40,8 @@ def tracked(change: RecordChange, source: Mapping[str, str] | None) -> RecordCha
 def _place(file: str, provenance: Provenance) -> str:
     path = None if file == STDIN else provenance.path(file)
     if path is None or not provenance.repository:
-        what = f"--prune cannot know which records are from {file}: it is in no git repository with a remote origin."
-        raise invalid(what, "Apply files of a clone, or without --prune.")
+        message = f"--prune cannot know which records are from {file}: it is in no git repository with a remote origin."
+        raise invalid(message, "Apply files of a clone, or without --prune.")
     return path
 
 

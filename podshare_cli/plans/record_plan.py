@@ -113,8 +113,8 @@ class RecordPlan:
     def of_dict(cls, document: Mapping[str, Any]) -> Self:
         """The reverse of ``as_dict``. Raises Failure for a document of another schema."""
         if document.get("schema") != SCHEMA:
-            what = f"The plan has schema {document.get('schema')}; this command reads schema {SCHEMA}."
-            raise invalid(what, "Make the plan again with this command.")
+            message = f"The plan has schema {document.get('schema')}; this command reads schema {SCHEMA}."
+            raise invalid(message, "Make the plan again with this command.")
         return cls(
             installation=dict(document["installation"]),
             at=str(document["at"]),

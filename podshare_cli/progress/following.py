@@ -53,5 +53,5 @@ def require(states: Mapping[str, str | None], good: Sequence[str]) -> None:
     bad = {team: state for team, state in sorted(states.items()) if state not in good}
     if bad:
         teams = ", ".join(f"{team} is {state or 'not reconciled yet'}" for team, state in bad.items())
-        what = f"Not {' or '.join(good)}: {teams}."
-        raise Failure(what, f"See why: podshare team status {next(iter(bad))}", FAILED)
+        message = f"Not {' or '.join(good)}: {teams}."
+        raise Failure(message, f"See why: podshare team status {next(iter(bad))}", FAILED)

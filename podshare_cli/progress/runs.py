@@ -133,8 +133,8 @@ class Run:
         elif name == "VerifyTeam" and "verified" in data:
             # without a violation nobody reaches what they may not: something is still to come
             mark = "[green]✓[/]" if data["verified"] else "[red]✗[/]" if data.get("violations") else "[yellow]…[/]"
-            told = "verified" if data["verified"] else "not verified"
-            yield Happening(at, mark, f"{told}: read back {data.get('resources', 0)} resources")
+            verdict = "verified" if data["verified"] else "not verified"
+            yield Happening(at, mark, f"{verdict}: read back {data.get('resources', 0)} resources")
         elif name == "RecordOutcome":
             yield from self._recorded(at, data)
 
@@ -195,7 +195,7 @@ class SweepRun:
     last_event: int = 0
     under_way: str = ""
     state: str | None = None  # SWEPT, PAUSED or FAILED
-    told: str = ""  # why it is not SWEPT
+    reason: str = ""  # why it is not SWEPT
     summary: Mapping[str, Any] = field(default_factory=dict)
     is_over: bool = False
     _at: str = ""  # the state that it is in
@@ -218,8 +218,8 @@ class SweepRun:
         if self._at in _SWEEP_FOUND and page.get("items"):
             count = len(page["items"])
             more = ", and more to come" if page.get("after") else ""
-            told = f"{count} {_SWEEP_FOUND[self._at]}{'' if count == 1 else 's'} to process{more}"
-            yield Happening(at, "[cyan]•[/]", told)
+            message = f"{count} {_SWEEP_FOUND[self._at]}{'' if count == 1 else 's'} to process{more}"
+            yield Happening(at, "[cyan]•[/]", message)
 
     def _succeeded(self, data: Mapping[str, Any]) -> None:
         if data.get("paused"):
@@ -228,8 +228,8 @@ class SweepRun:
             self.summary = data
             self._end("SWEPT", "")
 
-    def _end(self, state: str, told: str) -> None:
-        self.state, self.told, self.is_over, self.under_way = state, told, True, ""
+    def _end(self, state: str, reason: str) -> None:
+        self.state, self.reason, self.is_over, self.under_way = state, reason, True, ""
 
 
 def _data(text: str | None) -> Mapping[str, Any]:
@@ -248,16 +248,16 @@ def _identity(change: Mapping[str, Any]) -> str:
 def _plan_text(plan: Mapping[str, Any]) -> str:
     count = int(plan.get("count", 0))
     revoked = sum(len(stage["changes"]) for stage in plan.get("revoke", []))
-    told = [f"{count} change{'' if count == 1 else 's'} planned" if count else "nothing to change"]
-    told += [f"{revoked} revoke{'s' if revoked == 1 else ''} access"] if revoked else []
+    parts = [f"{count} change{'' if count == 1 else 's'} planned" if count else "nothing to change"]
+    parts += [f"{revoked} revoke{'s' if revoked == 1 else ''} access"] if revoked else []
     for name, many in (("problems", "invalid in the record"), ("obstacles", "blocked")):
-        told += [f"[yellow]{len(plan[name])} {many}[/]"] if plan.get(name) else []
-    return ", ".join(told)
+        parts += [f"[yellow]{len(plan[name])} {many}[/]"] if plan.get(name) else []
+    return ", ".join(parts)
 
 
 def _end_text(kind: str, details: Mapping[str, Any]) -> str:
-    told = f"the execution {kind.removeprefix('Execution').lower()}: {details.get('error', '')}"
-    return f"{told} {_cause_text(details.get('cause', ''))}".strip()
+    message = f"the execution {kind.removeprefix('Execution').lower()}: {details.get('error', '')}"
+    return f"{message} {_cause_text(details.get('cause', ''))}".strip()
 
 
 def _cause_text(cause: str) -> str:

@@ -216,7 +216,7 @@ def _refused_id(record_id: object, file: str, kinds: tuple[str, ...]) -> Problem
     if kind in kinds:
         return None
     likely = closest(kind, kinds)
-    names = " or ".join(f"{one}#NAME" for one in kinds)
+    names = " or ".join(f"{kind}#NAME" for kind in kinds)
     remedy = f"Did you mean {likely}#{name}?" if likely else f"Use {names}."
     return Problem(record_id, "id", record_id, "cannot be written by this command", remedy)
 

@@ -47,5 +47,5 @@ def no_such(options: Options, kind: str, name: str) -> Failure:
     likely = closest(name, names_of(options.connection, kind))
     meant = f" Did you mean {likely}?" if likely else ""
     table, account, region = options.connection.registry_table, options.connection.account, options.connection.region
-    what = f"There is no {kind} {name} in {table} (account {account}, {region}).{meant}"
-    return Failure(what, f"See `podshare {kind} list`.")
+    message = f"There is no {kind} {name} in {table} (account {account}, {region}).{meant}"
+    return Failure(message, f"See `podshare {kind} list`.")

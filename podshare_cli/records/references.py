@@ -69,8 +69,8 @@ def check_references(connection: Connection, read: Read, deletions: Iterable[str
     """
     naming = [item for item in read.items if kind_of(item) in ("team", "enrollment")]
     records = _Known(connection, {item["id"]: item for item in read.items}, naming, {*deletions})
-    found = [*_same_clusters(connection, read), *(problem for item in naming for problem in records.problems(item))]
-    problems = read.located(found)
+    unlocated = [*_same_clusters(connection, read), *(problem for item in naming for problem in records.problems(item))]
+    problems = read.located(unlocated)
     if problems:
         many = counted(len(problems), "problem")
         raise invalid(f"{many} in these records; nothing was written", problems=problems)
@@ -78,9 +78,9 @@ def check_references(connection: Connection, read: Read, deletions: Iterable[str
 
 def _same_clusters(connection: Connection, read: Read) -> Iterator[Problem]:
     candidates = {item["id"]: item for item in read.items if kind_of(item) == "cluster"}
-    there = {item["id"]: item for item in Registry(connection).all_of("cluster")} if candidates else {}
-    known = [one for one in map(_parsed, {**there, **candidates}.values()) if isinstance(one, Cluster)]
-    for record in (one for one in known if f"cluster#{one.name}" in candidates):
+    registered = {item["id"]: item for item in Registry(connection).all_of("cluster")} if candidates else {}
+    known = [cluster for cluster in map(_parsed, {**registered, **candidates}.values()) if isinstance(cluster, Cluster)]
+    for record in (cluster for cluster in known if f"cluster#{cluster.name}" in candidates):
         for other in known:
             if other.name != record.name and other.is_same_as(record):
                 rule = f"is the EKS cluster of cluster#{other.name} too; a cluster has one record"
@@ -158,10 +158,10 @@ class _Known:
         self._own_paths = (f"/{connection.prefix}/", f"/{connection.prefix}-system/")
         wanted = {record_id for item in naming for record_id in _references(item)}
         absent, registry = wanted - candidates.keys(), Registry(connection)
-        there = registry.get_all(absent) if absent else {}
-        if absent - there.keys():  # something like it may have been meant
-            there = {item["id"]: item for item in registry.all_of("cluster", "dataset")}
-        left = {record_id: item for record_id, item in there.items() if record_id not in deleted}
+        registered = registry.get_all(absent) if absent else {}
+        if absent - registered.keys():  # something like it may have been meant
+            registered = {item["id"]: item for item in registry.all_of("cluster", "dataset")}
+        left = {record_id: item for record_id, item in registered.items() if record_id not in deleted}
         self._records = {**left, **candidates}
 
     def problems(self, item: Item) -> tuple[Problem, ...]:
@@ -170,14 +170,14 @@ class _Known:
         datasets = {name: self._dataset(name) for name in self._names("dataset", _datasets(item))}
         if kind_of(item) == "team":
             return accept_team(item, None, clusters, datasets, self._own_paths, prefix=self._prefix).problems
-        found = accept_team(_some_team(item), None, clusters, datasets, self._own_paths).problems
-        return tuple(_of_template(problem, item["id"]) for problem in found)
+        problems = accept_team(_some_team(item), None, clusters, datasets, self._own_paths).problems
+        return tuple(_of_template(problem, item["id"]) for problem in problems)
 
     def _names(self, kind: str, named: Iterable[str]) -> set[str]:
         """The records of a kind that there are, or were, as far as they are named or could have been meant."""
-        there = {name_of(item) for item in self._records.values() if kind_of(item) == kind}
-        absent = (name for name in {*named} - there if f"{kind}#{name}" not in self._deleted)
-        return there | {name for name in absent if self._state.was_accepted(f"{kind}#{name}")}
+        existing = {name_of(item) for item in self._records.values() if kind_of(item) == kind}
+        absent = (name for name in {*named} - existing if f"{kind}#{name}" not in self._deleted)
+        return existing | {name for name in absent if self._state.was_accepted(f"{kind}#{name}")}
 
     def _dataset(self, name: str) -> Dataset | None:
         record = _parsed(self._records.get(f"dataset#{name}", {}))

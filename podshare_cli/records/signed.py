@@ -24,6 +24,6 @@ def owner_of(connection: Connection) -> str:
 def write(connection: Connection, item: Item, refused: str = "") -> None:
     """Write a record of the caller's own, signed with the caller's ARN. Raises Failure if it is invalid."""
     if problems := problems_of(item):
-        what = refused or f"{item['id']} cannot be written."
-        raise invalid(what, problems=[problem.as_dict() for problem in problems])
+        message = refused or f"{item['id']} cannot be written."
+        raise invalid(message, problems=[problem.as_dict() for problem in problems])
     writes.write_item(connection, item, provenance.of_files())

@@ -139,7 +139,7 @@ def _value(loader: _Loader, document: Document, node: yaml.Node, path: str) -> A
     if isinstance(node, yaml.MappingNode):
         return _mapping(loader, document, node, path)
     if isinstance(node, yaml.SequenceNode):
-        return [_value(loader, document, one, _inside(path, row)) for row, one in enumerate(node.value)]
+        return [_value(loader, document, item, _inside(path, row)) for row, item in enumerate(node.value)]
     if isinstance(node, yaml.ScalarNode) and node.style is None:
         document.unquoted[path] = node.value
     return _scalar(node)
@@ -162,12 +162,12 @@ def _scalar(node: yaml.Node) -> Any:
 def _mapping(loader: _Loader, document: Document, node: yaml.MappingNode, path: str) -> dict[str, Any]:
     _refuse_twice(node, path)
     loader.flatten_mapping(node)
-    found: dict[str, Any] = {}
+    mapping: dict[str, Any] = {}
     for key, value in node.value:
         inside = _inside(path, key.value)
         document.fields[inside] = _mark(key.start_mark)
-        found[key.value] = _value(loader, document, value, inside)
-    return found
+        mapping[key.value] = _value(loader, document, value, inside)
+    return mapping
 
 
 def _refuse_twice(node: yaml.MappingNode, path: str) -> None:
@@ -216,5 +216,5 @@ def _explained(text: str, error: yaml.YAMLError, *, in_flow: bool) -> NotReadabl
         mark = Mark(line, tab.start(1) - tab.start() + 1)
         return NotReadableError(mark, f"tabs cannot indent YAML, line {line}", "Indent with spaces.")
     at = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    told = " ".join(filter(None, (getattr(error, "context", ""), getattr(error, "problem", ""))))
-    return NotReadableError(_mark(at) if at else Mark(1, 1), told or str(error), "Fix the text before it.")
+    message = " ".join(filter(None, (getattr(error, "context", ""), getattr(error, "problem", ""))))
+    return NotReadableError(_mark(at) if at else Mark(1, 1), message or str(error), "Fix the text before it.")

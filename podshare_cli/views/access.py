@@ -68,12 +68,12 @@ def audit(lines: Iterable[AuditLine]) -> Table:
 
 def matrix(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
     """Teams by places."""
-    found = list(rows)
-    if not found:
+    shown_rows = list(rows)
+    if not shown_rows:
         return Text("No team has access to anything, or no team has an access report yet.")
-    columns = sorted({place for row in found for place in row["may"]})
+    columns = sorted({place for row in shown_rows for place in row["may"]})
     shown = Table("team", *map(escape, columns), box=None, header_style="dim", pad_edge=False)
-    for row in found:
+    for row in shown_rows:
         cells = [
             escape(", ".join(_short(may) for may in row["may"].get(place, []))) or "[dim]-[/]" for place in columns
         ]
@@ -81,21 +81,21 @@ def matrix(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
     return shown
 
 
-def access_report(found: AccessReport, others: Iterable[Refusal]) -> RenderableType:
+def access_report(report: AccessReport, others: Iterable[Refusal]) -> RenderableType:
     """All that a team's proof says, and what it and the other teams' say of each other."""
-    document = found.document
+    document = report.document
     verdict = "[bold green]as granted[/]" if document["holds"] else "[bold red]unexpected access[/]"
     parts = [
-        f"[bold]{escape(found.team)}[/]  {verdict}, read {ago(document['read_at'])} ({document['read_at']})",
-        f"[dim]sha256:{found.digest}[/]",
+        f"[bold]{escape(report.team)}[/]  {verdict}, read {ago(document['read_at'])} ({document['read_at']})",
+        f"[dim]sha256:{report.digest}[/]",
         *_problems(document),
-        *_section("people", [line for line in found.lines if in_cluster(line.access)]),
-        *_section("data", [line for line in found.lines if in_bucket(line.access)]),
-        *_section("file systems", [line for line in found.lines if in_file_system(line.access)]),
-        *_section("roles", [line for line in found.lines if line.access.may[:1] == (ASSUME,)]),
-        *_section("what the roles' own policies allow", [line for line in found.lines if not line.access.where]),
+        *_section("people", [line for line in report.lines if in_cluster(line.access)]),
+        *_section("data", [line for line in report.lines if in_bucket(line.access)]),
+        *_section("file systems", [line for line in report.lines if in_file_system(line.access)]),
+        *_section("roles", [line for line in report.lines if line.access.may[:1] == (ASSUME,)]),
+        *_section("what the roles' own policies allow", [line for line in report.lines if not line.access.where]),
         *_other_teams(list(others)),
-        *_drift(found.drift),
+        *_drift(report.drift),
     ]
     return stacked(parts)
 
@@ -111,23 +111,27 @@ def _section(heading: str, lines: list[Line]) -> Iterator[RenderableType]:
 
 
 def _problems(document: Mapping[str, Any]) -> Iterator[str]:
-    yield from (f"[bold red]✗[/] {escape(one['what'])}" for one in document["broken"])
-    yield from (f"[yellow]?[/] not read: {escape(one)}" for one in document["unread"])
-    yield from (f"[yellow]?[/] not checked: {escape(one)}" for one in document.get("not_looked_at", ()))
+    yield from (f"[bold red]✗[/] {escape(violation['what'])}" for violation in document["broken"])
+    yield from (f"[yellow]?[/] not read: {escape(reason)}" for reason in document["unread"])
+    yield from (f"[yellow]?[/] not checked: {escape(reason)}" for reason in document.get("not_looked_at", ()))
 
 
 def _other_teams(others: list[Refusal]) -> Iterator[str]:
     """Which teams have nothing of this one's and it nothing of theirs, and what is shared with the others."""
     yield ""
     yield f"[bold]other teams[/]{'' if others else ': no other team has access to anything'}"
-    for one in others:
-        for what in one.broken:
-            yield f"[bold red]✗[/] {escape(one.team)}: {escape(what)}"
-        if one.shared:
+    for refusal in others:
+        for violation in refusal.broken:
+            yield f"[bold red]✗[/] {escape(refusal.team)}: {escape(violation)}"
+        if refusal.shared:
             but = "no access between the teams, except for what both were granted:"
-            yield f"[green]✓[/] {escape(one.team)}: {but}" if not one.broken else "    shared, as both were granted:"
-            yield from (f"    {escape(what)}" for what in one.shared)
-    if apart := [one.team for one in others if not (one.shared or one.broken)]:
+            yield (
+                f"[green]✓[/] {escape(refusal.team)}: {but}"
+                if not refusal.broken
+                else "    shared, as both were granted:"
+            )
+            yield from (f"    {escape(access)}" for access in refusal.shared)
+    if apart := [refusal.team for refusal in others if not (refusal.shared or refusal.broken)]:
         yield f"[green]✓[/] no access between the teams: {escape(', '.join(apart))}"
 
 
@@ -147,7 +151,7 @@ def _drift(drift: Mapping[str, Any]) -> Iterator[str]:
     done = "revoked" if drift.get("taken_away") else "[bold red]still there[/]"
     yield ""
     yield f"[bold]last unexpected access[/], {ago(drift['at'])}, {done}"
-    yield from (f"  {escape(str(one))}" for one in drift["found"])
+    yield from (f"  {escape(str(access))}" for access in drift["found"])
 
 
 def _who(who: str) -> str:
@@ -163,8 +167,8 @@ def _who(who: str) -> str:
 
 
 def _may(line: Line) -> str:
-    told = ", ".join(_short(may) for may in line.access.may)
-    return told if line.granted else f"{told} (not granted by any record)"
+    actions = ", ".join(_short(may) for may in line.access.may)
+    return actions if line.granted else f"{actions} (not granted by any record)"
 
 
 def _short(may: str) -> str:
@@ -184,4 +188,7 @@ def _place(access: Access) -> str:
 
 
 def _through(access: Access) -> str:
-    return " → ".join(one.rpartition("/")[2] if one.startswith("arn:") else _who(one) for one in access.through)
+    return " → ".join(
+        principal.rpartition("/")[2] if principal.startswith("arn:") else _who(principal)
+        for principal in access.through
+    )

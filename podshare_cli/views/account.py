@@ -79,13 +79,13 @@ def _team(account: str, team: str, status: Mapping[str, Any]) -> Row:
 
 def table(rows: Iterable[Row], listed_at: str | None) -> RenderableType:
     """One line for each account, and how old the list is."""
-    found = list(rows)
+    accounts = list(rows)
     listed = f"The organization was last listed {ago(listed_at)}." if listed_at else _NEVER_LISTED
-    if not found:
+    if not accounts:
         return Text(f"No such accounts. {listed}")
     headers = ("account", "name", "state", "path", "teams", "waiting since")
     shown = ListTable(*headers, expendable=("path", "name", "waiting since"))
-    for row in found:
+    for row in accounts:
         shown.add_row(
             f"[bold]{escape(row['account'])}[/]",
             escape(row["name"] or ""),
@@ -97,19 +97,19 @@ def table(rows: Iterable[Row], listed_at: str | None) -> RenderableType:
     return Group(shown, Text(listed, style="dim"))
 
 
-def detail(found: Row) -> RenderableType:
+def detail(row: Row) -> RenderableType:
     """All that is known of one account."""
-    waiting = f"since {ago(found['waiting_since'])}" if found["waiting_since"] else "no"
+    waiting = f"since {ago(row['waiting_since'])}" if row["waiting_since"] else "no"
     rows = (
-        ("name", escape(found["name"] or "—")),
-        ("state", f"{state_text(found['state'])}{_block_text(found)}"),
-        ("path", escape("/".join(found["path"]) or "—")),
-        ("tags", escape("\n".join(f"{key}={value}" for key, value in sorted(found["tags"].items())) or "—")),
-        ("read", ago(found["at"])),
+        ("name", escape(row["name"] or "—")),
+        ("state", f"{state_text(row['state'])}{_block_text(row)}"),
+        ("path", escape("/".join(row["path"]) or "—")),
+        ("tags", escape("\n".join(f"{key}={value}" for key, value in sorted(row["tags"].items())) or "—")),
+        ("read", ago(row["at"])),
         ("waiting for its member role", waiting),
     )
-    teams = _teams(found["teams"]) if found["teams"] else "[dim]no team has resources in it[/]"
-    return stacked([f"[bold]{escape(found['account'])}[/]", facts(rows), teams])
+    teams = _teams(row["teams"]) if row["teams"] else "[dim]no team has resources in it[/]"
+    return stacked([f"[bold]{escape(row['account'])}[/]", facts(rows), teams])
 
 
 def _block_text(row: Row) -> str:

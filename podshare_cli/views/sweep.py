@@ -21,16 +21,16 @@ _STYLES = {
 }
 
 
-def summary(found: Mapping[str, Any]) -> RenderableType:
+def summary(sweep: Mapping[str, Any]) -> RenderableType:
     """How many teams and accounts stand how, and the reason of each team that is not in sync."""
     rows = (
-        ("sweep of", escape(str(found.get("at", "—")))),
-        ("teams", _counts_text(found.get("counts", {})) or "none"),
-        ("accounts", _counts_text(found.get("accounts", {})) or "none"),
-        *_gaps(found.get("history", {})),
+        ("sweep of", escape(str(sweep.get("at", "—")))),
+        ("teams", _counts_text(sweep.get("counts", {})) or "none"),
+        ("accounts", _counts_text(sweep.get("accounts", {})) or "none"),
+        *_gaps(sweep.get("history", {})),
     )
     parts: list[RenderableType] = [facts(rows)]
-    if reasons := found.get("reasons", []):
+    if reasons := sweep.get("reasons", []):
         shown = Table("team", "state", "why", "what to do", box=None, header_style="dim", pad_edge=False)
         for reason in reasons:
             shown.add_row(

@@ -47,15 +47,15 @@ def status(connection: Connection, team: str) -> Row:
 
     state, record_id = State(connection), f"team#{team}"
     item = state.accepted(record_id) if enrolled(team) else Registry(connection).get(record_id)
-    found = state.status(record_id) or {}
+    team_status = state.status(record_id) or {}
     return {
-        **_row(team, item, found),
-        "summary": found.get("summary"),
-        "problems": found.get("problems", []),
-        "notes": found.get("notes", []),
-        "execution": found.get("execution"),
-        "trigger": found.get("trigger"),
-        "proof": found.get("proof"),
+        **_row(team, item, team_status),
+        "summary": team_status.get("summary"),
+        "problems": team_status.get("problems", []),
+        "notes": team_status.get("notes", []),
+        "execution": team_status.get("execution"),
+        "trigger": team_status.get("trigger"),
+        "proof": team_status.get("proof"),
         "ways_in": ways_in(connection, item),
         "access_points": state.access_points(team),
         "resources": sorted(state.resources(team)),
@@ -102,14 +102,14 @@ def _quotas(item: Mapping[str, Any]) -> Iterator[str]:
 
 def table(rows: Iterable[Row]) -> RenderableType:
     """One line for each team."""
-    found = list(rows)
-    if not found:
+    teams = list(rows)
+    if not teams:
         return Text("No teams. Write one: podshare team put FILE")
     shown = ListTable(
         *("team", "state", "clusters", "members", "quota", "datasets", "verified", "why not"),
         expendable=("verified", "clusters", "datasets", "members", "quota"),
     )
-    for row in found:
+    for row in teams:
         shown.add_row(
             f"[bold]{escape(row['team'])}[/]",
             f"{state_text(row['state'])}{_origin_text(row)}",
@@ -139,9 +139,9 @@ def _held_text(row: Row) -> str:
     return f"held since {ago(held['since'])}: {losses}\npodshare approve {row['team']} {held['hash']}"
 
 
-def _members_text(found: Iterable[str]) -> str:
+def _members_text(members: Iterable[str]) -> str:
     """How many members are named, and the selectors, which may mean many."""
-    lines = list(found)
+    lines = list(members)
     selectors = [line for line in lines if not line[:12].isdigit()]
     named = len(lines) - len(selectors)
     return "\n".join([*([str(named)] if named or not selectors else []), *selectors])
@@ -152,34 +152,34 @@ def _orphaned_accounts_text(resources: Iterable[Mapping[str, Any]]) -> str:
     return f"orphaned resources in {', '.join(accounts)}" if accounts else ""
 
 
-def detail(found: Row) -> RenderableType:
+def detail(row: Row) -> RenderableType:
     """All that is known of one team."""
-    trigger = found["trigger"] or {}
+    trigger = row["trigger"] or {}
     rows = (
-        ("state", f"{state_text(found['state'])}{_origin_text(found)}"),
-        ("verified", ago(found["verified_at"])),
-        ("last run", f"{ago(found['at'])}, {escape(trigger_text(trigger))}" if found["at"] else "never"),
-        ("execution", escape(found["execution"] or "—")),
-        ("summary", escape(found["summary"] or "—")),
-        *((("held", escape(_held_text(found))),) if found["held"] else ()),
-        ("proof", f"sha256:{found['proof']}" if found["proof"] else "—"),
+        ("state", f"{state_text(row['state'])}{_origin_text(row)}"),
+        ("verified", ago(row["verified_at"])),
+        ("last run", f"{ago(row['at'])}, {escape(trigger_text(trigger))}" if row["at"] else "never"),
+        ("execution", escape(row["execution"] or "—")),
+        ("summary", escape(row["summary"] or "—")),
+        *((("held", escape(_held_text(row))),) if row["held"] else ()),
+        ("proof", f"sha256:{row['proof']}" if row["proof"] else "—"),
     )
-    parts: list[RenderableType] = [f"[bold]{escape(found['team'])}[/]", facts(rows), *_problems(found["problems"])]
-    parts += [f"[yellow]![/] {escape(str(note))}" for note in found["notes"]]
-    parts += map(orphaned_text, found["left_behind"])
-    if found["ways_in"]:
-        parts.append(_ways_in_tree(found["ways_in"]))
-    if found["access_points"]:
-        parts.append(_access_points_tree(found["access_points"]))
-    parts.append(_resources(found["resources"]) if found["resources"] else "[dim]nothing is provisioned[/]")
+    parts: list[RenderableType] = [f"[bold]{escape(row['team'])}[/]", facts(rows), *_problems(row["problems"])]
+    parts += [f"[yellow]![/] {escape(str(note))}" for note in row["notes"]]
+    parts += map(orphaned_text, row["left_behind"])
+    if row["ways_in"]:
+        parts.append(_ways_in_tree(row["ways_in"]))
+    if row["access_points"]:
+        parts.append(_access_points_tree(row["access_points"]))
+    parts.append(_resources(row["resources"]) if row["resources"] else "[dim]nothing is provisioned[/]")
     return stacked(parts)
 
 
 def _problems(problems: Iterable[Mapping[str, Any]]) -> Iterable[str]:
     for problem in problems:
-        what, remedy = problem_text(problem)
+        message, remedy = problem_text(problem)
         record = f"{problem['record']}: " if "record" in problem else ""
-        yield text_with_remedy(record + what, remedy)
+        yield text_with_remedy(record + message, remedy)
 
 
 def _ways_in_tree(ways: Iterable[Mapping[str, str]]) -> Tree:
@@ -205,8 +205,8 @@ def _resources(keys: Iterable[str]) -> Tree:
     tree = Tree(f"[dim]{sum(map(len, by_account.values()))} resources[/]", guide_style="dim")
     for account, resources in sorted(by_account.items()):
         branch = tree.add(f"account {account}")
-        for told in sorted(resources):
-            branch.add(escape(told))
+        for resource in sorted(resources):
+            branch.add(escape(resource))
     return tree
 
 

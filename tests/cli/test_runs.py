@@ -174,7 +174,7 @@ def test_a_sweep_during_a_pause_sweeps_nothing() -> None:
     history, run = _History(), SweepRun()
     history.add("ExecutionSucceeded", executionSucceededEventDetails={"output": '{"paused": "podshare is paused: m"}'})
     assert list(run.take(history.events)) == []
-    assert (run.state, run.told, run.summary) == ("PAUSED", "podshare is paused: m", {})
+    assert (run.state, run.reason, run.summary) == ("PAUSED", "podshare is paused: m", {})
 
 
 def test_a_sweep_that_fails_is_told_by_its_cause() -> None:
@@ -183,4 +183,4 @@ def test_a_sweep_that_fails_is_told_by_its_cause() -> None:
     details = {"error": "AccountsNotListed", "cause": '{"errorMessage": "no access"}'}
     history.add("ExecutionFailed", executionFailedEventDetails=details)
     assert list(run.take(history.events)) == []
-    assert (run.state, run.told) == ("FAILED", "the execution failed: AccountsNotListed no access")
+    assert (run.state, run.reason) == ("FAILED", "the execution failed: AccountsNotListed no access")

@@ -180,7 +180,7 @@ class Checker:
         title = (
             f"{account.name} → {grant.dataset}: s3://{dataset.bucket}/{prefix} ({'read, write' if writes else 'read'})"
         )
-        granted = tuple(one.prefix or dataset.prefix for one in account.datasets if one.dataset == grant.dataset)
+        granted = tuple(held.prefix or dataset.prefix for held in account.datasets if held.dataset == grant.dataset)
         outside = next(key for key in OBJECTS[dataset.bucket] if not key.startswith(granted))
         checks = self._checks_of_grant(team, dataset, prefix, outside, keys, writes=writes)
         return CheckedAccess(title, tuple(checks))

@@ -34,16 +34,16 @@ def leftovers_of(sandbox: Sandbox, team: str, prefix: str) -> Iterator[str]:
     associations = _listed(
         eks, "list_pod_identity_associations", "associations", clusterName=EKS_CLUSTER, namespace=namespace
     )
-    yield from (f"pod identity association of {found['serviceAccount']}" for found in associations)
+    yield from (f"pod identity association of {association['serviceAccount']}" for association in associations)
     for quota in _listed(sandbox.client("sagemaker", HUB), "list_compute_quotas", "ComputeQuotaSummaries"):
         if quota["Name"] == f"{prefix}-{team}":
             yield f"compute quota {quota['Name']}"
     for point in _listed(sandbox.client("s3control", DATA), "list_access_points", "AccessPointList", AccountId=DATA):
         if point["Name"].startswith(begins):
             yield f"access point {point['Name']}"
-    for found in kubernetes.api_of(EKS_CLUSTER_ARN).objects("ServiceAccount", namespace):
-        if found["metadata"]["name"] != "default":  # Kubernetes makes that one in every namespace
-            yield f"service account {found['metadata']['name']}"
+    for service_account in kubernetes.api_of(EKS_CLUSTER_ARN).objects("ServiceAccount", namespace):
+        if service_account["metadata"]["name"] != "default":  # Kubernetes makes that one in every namespace
+            yield f"service account {service_account['metadata']['name']}"
 
 
 def accounts_own(sandbox: Sandbox) -> Iterator[Check]:

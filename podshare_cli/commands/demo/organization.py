@@ -95,20 +95,20 @@ class FollowingAccount(Following):
     def _unreported(self) -> "list[ExecutionListItemTypeDef]":
         """The executions that have ended since the last look, the oldest first."""
         page = self._states.list_executions(stateMachineArn=self._machine)
-        found = [execution for execution in page["executions"] if execution["status"] != "RUNNING"]
-        return [one for one in reversed(found) if one["executionArn"] not in self._reported]
+        ended = [execution for execution in page["executions"] if execution["status"] != "RUNNING"]
+        return [execution for execution in reversed(ended) if execution["executionArn"] not in self._reported]
 
     def _event(self, execution: "ExecutionListItemTypeDef") -> Happening:
         self._reported.add(execution["executionArn"])
-        found = self._states.describe_execution(executionArn=execution["executionArn"])
-        output = json.loads(found.get("output", "{}"))
+        described = self._states.describe_execution(executionArn=execution["executionArn"])
+        output = json.loads(described.get("output", "{}"))
         for team in output.get("teams", ()):
             if team["team"] == self.name:
                 self.arn = self.arn or team["execution"]
         teams = ", ".join(team["team"] for team in output.get("teams", ()))
-        name = json.loads(found["input"])["event"]["detail"]["eventName"]
+        name = json.loads(described["input"])["event"]["detail"]["eventName"]
         note = output.get("reason") or f"concerns {teams}"
-        return Happening(found["stopDate"], "[cyan]•[/]", f"the organization reports {name}", note)
+        return Happening(described["stopDate"], "[cyan]•[/]", f"the organization reports {name}", note)
 
     @property
     def _states(self) -> "SFNClient":

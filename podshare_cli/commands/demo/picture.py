@@ -18,9 +18,9 @@ def access_tree(team: Team, people: Iterable[CheckedAccess], pods: Iterable[Chec
     """A team with everything that its people and its pods reach, each claim with its proof."""
     quota = ", ".join(_quota(team))
     tree = Tree(f"[bold]{escape(team.name)}[/]  [dim]on cluster {escape(', '.join(team.quotas))}, {escape(quota)}[/]")
-    for title, found in (("people", people), ("pods", pods)):
+    for title, accesses in (("people", people), ("pods", pods)):
         branch = tree.add(f"[dim]{title}[/]")
-        for access in found:
+        for access in accesses:
             branch.add(escape(access.title)).add(_row_of(access.checks))
     return tree
 

@@ -218,9 +218,9 @@ class _Story:
         return team_name(self._enrollment, self._newcomer)
 
     def _all_are(self, followings: Sequence[Following], state: str) -> bool:
-        bad = [one for one in followings if one.run.state != state]
-        for one in bad:
-            self._console.print(f"[bold red]✗ {one.run.team}: {escape(one.run.summary)}[/]", soft_wrap=True)
+        bad = [following for following in followings if following.run.state != state]
+        for following in bad:
+            self._console.print(f"[bold red]✗ {following.run.team}: {escape(following.run.summary)}[/]", soft_wrap=True)
         return not bad
 
     def _checked_access(self, team: Team) -> tuple[list[CheckedAccess], list[CheckedAccess]]:
@@ -237,9 +237,9 @@ class _Story:
     def _orphaned(self) -> Check:
         role = names.scientist_role(self._checker.installation, self._newcomers_team)
         status = State(self._connection).status(f"team#{self._newcomers_team}") or {}
-        told = [resource["what"] for resource in status.get("left_behind", ())]
+        orphaned = [resource["what"] for resource in status.get("left_behind", ())]
         claim = f"role {role}, which nobody can clean any more in {self._newcomer}, is listed as orphaned"
-        return Check(Question.LEFTOVERS, claim, any(role in what for what in told), str(told))
+        return Check(Question.LEFTOVERS, claim, any(role in resource for resource in orphaned), str(orphaned))
 
     def _others_notice_nothing(self, gone: Collection[Team]) -> Iterable[Check]:
         for team in self._teams.values():

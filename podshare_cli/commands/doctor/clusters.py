@@ -22,8 +22,8 @@ def findings(accounts: Accounts, record: dict[str, Any]) -> Iterator[Finding]:
     account, region = str(record["account"]), str(record["region"])
     place = Place(f"cluster {str(record['id']).partition('#')[2]}")
     if not accounts.reaches(account):
-        what = f"account {account} was not checked"
-        yield place.unknown("account", what, "podshare doctor --assume-role NAME")
+        message = f"account {account} was not checked"
+        yield place.unknown("account", message, "podshare doctor --assume-role NAME")
         return
     eks = accounts.client("eks", account, region)
     sagemaker = accounts.client("sagemaker", account, region)
@@ -48,8 +48,8 @@ def _hyperpod(place: Place, sagemaker: Any, record: dict[str, Any]) -> Iterator[
         yield place.problem("HyperPod cluster", f"{name} is {cluster['ClusterStatus']}, not InService")
     arn = cluster.get("Orchestrator", {}).get("Eks", {}).get("ClusterArn", "")
     if not arn.endswith(f"cluster/{record['eks_cluster']}"):
-        what = f"{name} runs on {arn or 'no EKS cluster'}, not on {record['eks_cluster']}"
-        yield place.problem("HyperPod cluster", what, f"Correct eks_cluster in {record['id']}")
+        message = f"{name} runs on {arn or 'no EKS cluster'}, not on {record['eks_cluster']}"
+        yield place.problem("HyperPod cluster", message, f"Correct eks_cluster in {record['id']}")
     sagemaker.list_compute_quotas(ClusterArn=cluster["ClusterArn"], MaxResults=1)
     yield place.ok("compute quotas", "task governance is available in this Region")
 
@@ -69,11 +69,11 @@ def _eks(place: Place, eks: Any, name: str) -> Iterator[Finding]:
     network = cluster.get("resourcesVpcConfig", {})
     ranges = network.get("publicAccessCidrs", ["0.0.0.0/0"])
     if not network.get("endpointPublicAccess", True):
-        what = "the endpoint is private: podshare's functions do not reach the Kubernetes API"
-        yield place.warning("endpoint", what, "Set `kubernetes_api: false`, and see docs/operations.md")
+        message = "the endpoint is private: podshare's functions do not reach the Kubernetes API"
+        yield place.warning("endpoint", message, "Set `kubernetes_api: false`, and see docs/operations.md")
     elif "0.0.0.0/0" not in ranges:
-        what = f"the endpoint admits {', '.join(ranges)} only, and Lambda has no fixed addresses"
-        yield place.warning("endpoint", what, "Set `kubernetes_api: false`, and see docs/operations.md")
+        message = f"the endpoint admits {', '.join(ranges)} only, and Lambda has no fixed addresses"
+        yield place.warning("endpoint", message, "Set `kubernetes_api: false`, and see docs/operations.md")
     else:
         yield place.ok("endpoint", f"{cluster.get('endpoint', '')} is public")
 
@@ -83,8 +83,8 @@ def _version(place: Place, version: str) -> Iterator[Finding]:
     if numbers >= _OLDEST_KUBERNETES:
         yield place.ok("Kubernetes version", version)
     else:
-        what = f"Kubernetes {version or 'of unknown version'}: task governance needs 1.30 or newer"
-        yield place.problem("Kubernetes version", what, "aws eks update-cluster-version")
+        message = f"Kubernetes {version or 'of unknown version'}: task governance needs 1.30 or newer"
+        yield place.problem("Kubernetes version", message, "aws eks update-cluster-version")
 
 
 def _add_ons(place: Place, eks: Any, name: str) -> Iterator[Finding]:

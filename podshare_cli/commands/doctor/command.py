@@ -51,10 +51,10 @@ def doctor(
     from podshare_cli.commands.doctor.findings import Status
 
     accounts = Accounts(options.connection, assume_role, profiles(profile_of or []))
-    found = list(_with_status(_findings(accounts, set(account or ())), quiet=options.is_silent))
-    shown = [finding for finding in found if all_findings or finding.status is not Status.OK]
-    options.show([finding.as_dict() for finding in found], lambda: _drawn(shown, found))
-    problems = [finding for finding in found if finding.status is Status.PROBLEM]
+    results = list(_with_status(_findings(accounts, set(account or ())), quiet=options.is_silent))
+    shown = [finding for finding in results if all_findings or finding.status is not Status.OK]
+    options.show([finding.as_dict() for finding in results], lambda: _drawn(shown, results))
+    problems = [finding for finding in results if finding.status is Status.PROBLEM]
     if problems:
         first = f"{problems[0].where}: {problems[0].what}"
         raise Failure(
@@ -101,10 +101,10 @@ def _parts(
     partition = connection.caller.split(":")[1]
     others = {str(record["account"]) for kind in ("cluster", "dataset") for record in records[kind]}
     members = sorted({*named, *(account for account in used if account not in others)})
-    found = parts(records["cluster"], records["dataset"], members, connection.account, partition)
-    for part in found.values():
+    parts_by_account = parts(records["cluster"], records["dataset"], members, connection.account, partition)
+    for part in parts_by_account.values():
         part.needs["ResourceTagKeys"] = set(tag_keys)
-    return found
+    return parts_by_account
 
 
 def _with_status(findings: Iterable["Finding"], *, quiet: bool) -> Iterator["Finding"]:
@@ -120,7 +120,7 @@ def _with_status(findings: Iterable["Finding"], *, quiet: bool) -> Iterator["Fin
             yield finding
 
 
-def _drawn(shown: list["Finding"], found: list["Finding"]) -> "RenderableType":
+def _drawn(shown: list["Finding"], results: list["Finding"]) -> "RenderableType":
     """A table of the findings to show, and how many of each status were found."""
     from collections import Counter
 
@@ -133,6 +133,6 @@ def _drawn(shown: list["Finding"], found: list["Finding"]) -> "RenderableType":
     for finding in shown:
         row = (finding.where, finding.check, finding.what, finding.run)
         table.add_row(_SIGNS[finding.status], *(escape(cell) for cell in row))
-    counts = Counter(str(finding.status) for finding in found)
+    counts = Counter(str(finding.status) for finding in results)
     summary = ", ".join(f"{counts[name]} {name}" for name in ("problem", "warning", "unknown", "ok"))
     return Group(table, summary) if shown else summary

@@ -57,28 +57,28 @@ class Place:
 
     name: str
 
-    def ok(self, check: str, what: str) -> Finding:
+    def ok(self, check: str, message: str) -> Finding:
         """All is well."""
-        return Finding(self.name, check, Status.OK, what)
+        return Finding(self.name, check, Status.OK, message)
 
-    def warning(self, check: str, what: str, run: str = "") -> Finding:
+    def warning(self, check: str, message: str, run: str = "") -> Finding:
         """Podshare works, and something should be checked."""
-        return Finding(self.name, check, Status.WARNING, what, run)
+        return Finding(self.name, check, Status.WARNING, message, run)
 
-    def problem(self, check: str, what: str, run: str = "") -> Finding:
+    def problem(self, check: str, message: str, run: str = "") -> Finding:
         """Podshare does not work here until it is fixed."""
-        return Finding(self.name, check, Status.PROBLEM, what, run)
+        return Finding(self.name, check, Status.PROBLEM, message, run)
 
-    def unknown(self, check: str, what: str, run: str = "") -> Finding:
+    def unknown(self, check: str, message: str, run: str = "") -> Finding:
         """It could not be checked."""
-        return Finding(self.name, check, Status.UNKNOWN, what, run)
+        return Finding(self.name, check, Status.UNKNOWN, message, run)
 
     def room(self, check: str, present: int, most: int, remedy: str) -> Finding:
         """How much of a quota is in use: a warning from 80 percent, a problem where nothing is left."""
-        told = f"{present:,} of {most:,} in use"
+        usage = f"{present:,} of {most:,} in use"
         if present >= most:
-            return self.problem(check, told, remedy)
-        return self.warning(check, told, remedy) if present >= WARN_FROM * most else self.ok(check, told)
+            return self.problem(check, usage, remedy)
+        return self.warning(check, usage, remedy) if present >= WARN_FROM * most else self.ok(check, usage)
 
     def made(self, check: str, read: Check) -> Iterator[Finding]:
         """The findings of a check; one that AWS refuses is UNKNOWN, and stops no other."""

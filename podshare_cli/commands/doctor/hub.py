@@ -42,8 +42,8 @@ def environment(connection: Connection) -> dict[str, str] | None:
 
 def absent(connection: Connection) -> Iterator[Finding]:
     """What is said of a hub that is not there, and whether one could run here."""
-    what = f"podshare is not deployed in account {connection.account}, {connection.region}"
-    yield _PLACE.unknown("deployment", what, _DEPLOY)
+    message = f"podshare is not deployed in account {connection.account}, {connection.region}"
+    yield _PLACE.unknown("deployment", message, _DEPLOY)
     yield from _PLACE.made("concurrency", lambda: _concurrency(connection))
 
 
@@ -113,8 +113,8 @@ def _concurrency(connection: Connection) -> Iterator[Finding]:
     limits = connection.client("lambda").get_account_settings()["AccountLimit"]
     free = limits["UnreservedConcurrentExecutions"]
     if free < COMFORTABLE:
-        what = f"{free} functions may run concurrently in this account and Region: sweeps are slow, and runs wait"
-        yield _PLACE.warning("concurrency", what, _QUOTA)
+        message = f"{free} functions may run concurrently in this account and Region: sweeps are slow, and runs wait"
+        yield _PLACE.warning("concurrency", message, _QUOTA)
     else:
         yield _PLACE.ok("concurrency", f"{free:,} functions may run concurrently")
 
@@ -131,15 +131,17 @@ def _buses(connection: Connection) -> Iterator[Finding]:
         if not any(whose in text for text in texts):
             yield _PLACE.problem("event buses", f"the policy of bus {name} does not admit {whose}", _DEPLOY)
         elif any(_ANYBODY.search(text) and "aws:PrincipalArn" not in text for text in texts):
-            what = f"the policy of bus {name} lets anybody put events, past every permissions boundary of this account"
-            yield _PLACE.problem("event buses", what, _DEPLOY)
+            message = (
+                f"the policy of bus {name} lets anybody put events, past every permissions boundary of this account"
+            )
+            yield _PLACE.problem("event buses", message, _DEPLOY)
         else:
             yield _PLACE.ok("event buses", f"bus {name} admits {whose}")
 
 
 def _statements(policy: str) -> list[Mapping[str, Any]]:
-    found = json.loads(policy).get("Statement", [])
-    return found if isinstance(found, list) else [found]
+    statements = json.loads(policy).get("Statement", [])
+    return statements if isinstance(statements, list) else [statements]
 
 
 def _failures(connection: Connection) -> Iterator[Finding]:
@@ -151,8 +153,8 @@ def _failures(connection: Connection) -> Iterator[Finding]:
         if count and url.endswith("-failures"):
             waiting[url.rpartition("/")[2]] = count
     for name, count in waiting.items():
-        what = f"{count} dead-lettered events in queue {name} were not followed"
-        yield _PLACE.warning("failures", what, "podshare sweep, then delete the messages")
+        message = f"{count} dead-lettered events in queue {name} were not followed"
+        yield _PLACE.warning("failures", message, "podshare sweep, then delete the messages")
     if not waiting:
         yield _PLACE.ok("failures", "no event was dead-lettered")
 
@@ -173,8 +175,8 @@ def _alarms(connection: Connection) -> Iterator[Finding]:
         yield _PLACE.problem("alarms", "podshare's alarms are missing", _DEPLOY)
     topics = {action for alarm in alarms for action in alarm.get("AlarmActions", []) if ":sns:" in action}
     if not topics:
-        what = "no alarm is sent to anybody: AlarmTopicArn is empty"
-        yield _PLACE.warning("alarm topic", what, "sam deploy --parameter-overrides AlarmTopicArn=ARN")
+        message = "no alarm is sent to anybody: AlarmTopicArn is empty"
+        yield _PLACE.warning("alarm topic", message, "sam deploy --parameter-overrides AlarmTopicArn=ARN")
     for topic in sorted(topics):
         yield from _subscriptions(connection, topic)
 
@@ -192,12 +194,12 @@ def _subscriptions(connection: Connection, topic: str) -> Iterator[Finding]:
 
 
 def _sweep(connection: Connection) -> Iterator[Finding]:
-    found = State(connection).last_sweep()
-    if found is None:
+    sweep = State(connection).last_sweep()
+    if sweep is None:
         yield _PLACE.warning("sweep", "No sweep has completed yet", "podshare sweep")
         return
-    at = datetime.datetime.fromisoformat(str(found["at"]))
-    counts = {name: int(count) for name, count in found.get("counts", {}).items()}
+    at = datetime.datetime.fromisoformat(str(sweep["at"]))
+    counts = {name: int(count) for name, count in sweep.get("counts", {}).items()}
     bad = [f"{count} {name}" for name, count in counts.items() if count and name in ("degraded", "held", "rejected")]
     completed = f"completed at {at.isoformat(timespec='minutes')}"
     if datetime.datetime.now(datetime.UTC) - at > _OVERDUE:
@@ -216,8 +218,8 @@ def _refusals(connection: Connection) -> Iterator[Finding]:
         for problem in status.get("problems", [])
         if any(word in str(problem.get("what", "")).lower() for word in _POLICIES)
     }
-    for team, what in refused.items():
+    for team, reason in refused.items():
         remedy = f"Exempt podshare's resources in the policy, then run: podshare team reconcile {team}"
-        yield _PLACE.problem("refusals", f"team {team}: {what}", remedy)
+        yield _PLACE.problem("refusals", f"team {team}: {reason}", remedy)
     if not refused:
         yield _PLACE.ok("refusals", "no team is denied by an organization policy")

@@ -36,10 +36,10 @@ def parts(
     partition: str,
 ) -> dict[str, Part]:
     """Each account that takes part, by its id, with what the records ask of its member stack."""
-    found: dict[str, Part] = {}
+    parts_by_account: dict[str, Part] = {}
 
     def of(account: str) -> Part:
-        return found.setdefault(account, Part(account))
+        return parts_by_account.setdefault(account, Part(account))
 
     cluster_accounts, cluster_regions = set[str](), set[str]()
     for record in clusters:
@@ -60,15 +60,15 @@ def parts(
         part.regions |= cluster_regions
         for cluster_account in cluster_accounts - {hub}:
             part.needs.setdefault("ClusterAccountIds", set()).add(cluster_account)
-    return found
+    return parts_by_account
 
 
 def findings(accounts: Accounts, part: Part) -> Iterator[Finding]:
     """All checks of one account."""
     place = Place(f"account {part.account}")
     if not accounts.reaches(part.account):
-        what = "not checked: no credentials for the account"
-        yield place.unknown("account", what, "podshare doctor --assume-role NAME")
+        message = "not checked: no credentials for the account"
+        yield place.unknown("account", message, "podshare doctor --assume-role NAME")
         return
     region = next(iter(sorted(part.regions)), accounts.connection.region)
     iam = accounts.client("iam", part.account, region)
@@ -99,8 +99,8 @@ def _roles(accounts: Accounts, place: Place, iam: Any, part: Part) -> Iterator[F
         tags = {tag["Key"]: tag["Value"] for tag in answer["Role"].get("Tags", [])}
         if tags.get(VERSION_TAG) != MEMBER_VERSION:
             wrong = True
-            what = f"{name} has version {tags.get(VERSION_TAG, 'none')}, this version needs {MEMBER_VERSION}"
-            yield place.problem("member stack", what, f"{_STACK} or {_SET}")
+            message = f"{name} has version {tags.get(VERSION_TAG, 'none')}, this version needs {MEMBER_VERSION}"
+            yield place.problem("member stack", message, f"{_STACK} or {_SET}")
     if not wrong:
         yield place.ok("member stack", f"{len(execution_roles)} member roles of version {MEMBER_VERSION}")
 
@@ -111,15 +111,15 @@ def _parameters(accounts: Accounts, place: Place, part: Part) -> Iterator[Findin
     if stack is None:
         yield place.unknown("parameters", "no member stack was found in the checked Regions", _STACK)
         return
-    given = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
+    parameters = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
     expected = {"HubAccountId": {accounts.connection.account}, "Prefix": {accounts.connection.prefix}, **part.needs}
     wrong = False
     for parameter, values in expected.items():
-        missing = sorted(values - {value.strip() for value in given.get(parameter, "").split(",")})
+        missing = sorted(values - {value.strip() for value in parameters.get(parameter, "").split(",")})
         if missing:
             wrong = True
-            what = f"{parameter} of stack {stack['StackName']} lacks {', '.join(missing)}"
-            yield place.problem("parameters", what, f"{_STACK} {parameter}=…")
+            message = f"{parameter} of stack {stack['StackName']} lacks {', '.join(missing)}"
+            yield place.problem("parameters", message, f"{_STACK} {parameter}=…")
     if not wrong:
         yield place.ok("parameters", f"stack {stack['StackName']} has what the records need")
 

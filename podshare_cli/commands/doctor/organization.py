@@ -41,15 +41,15 @@ def _features(organization: dict[str, Any], hub: dict[str, str]) -> Iterator[Fin
     if organization["FeatureSet"] == "ALL":
         yield _PLACE.ok("features", f"{organization['Id']} has all features")
     else:
-        what = f"{organization['Id']} has only consolidated billing: StackSets and policies do not work"
-        yield _PLACE.problem("features", what, "aws organizations enable-all-features")
+        message = f"{organization['Id']} has only consolidated billing: StackSets and policies do not work"
+        yield _PLACE.problem("features", message, "aws organizations enable-all-features")
     for variable, parameter, actual in (
         ("PODSHARE_ORGANIZATION", "OrganizationId", organization["Id"]),
         ("PODSHARE_MANAGEMENT_ACCOUNT", "ManagementAccountId", organization["MasterAccountId"]),
     ):
         if hub.get(variable, actual) != actual:
-            what = f"the hub was deployed for {parameter} {hub[variable]}, and this is {actual}"
-            yield _PLACE.problem(parameter, what, f"sam deploy --parameter-overrides {parameter}={actual}")
+            message = f"the hub was deployed for {parameter} {hub[variable]}, and this is {actual}"
+            yield _PLACE.problem(parameter, message, f"sam deploy --parameter-overrides {parameter}={actual}")
 
 
 def _administrator(accounts: Accounts, client: Any, hub: dict[str, str]) -> Iterator[Finding]:
@@ -62,8 +62,8 @@ def _administrator(accounts: Accounts, client: Any, hub: dict[str, str]) -> Iter
         if any(each["Id"] == account for page in pages for each in page["DelegatedAdministrators"]):
             yield _PLACE.ok("delegated administrator", f"the hub's account {account} is one")
         else:
-            what = f"the hub reads the organization by itself, and account {account} is no delegated administrator"
-            yield _PLACE.problem("delegated administrator", what, _DELEGATE.format(account))
+            message = f"the hub reads the organization by itself, and account {account} is no delegated administrator"
+            yield _PLACE.problem("delegated administrator", message, _DELEGATE.format(account))
 
     yield from _PLACE.made("delegated administrator", delegation)
 
@@ -71,8 +71,8 @@ def _administrator(accounts: Accounts, client: Any, hub: dict[str, str]) -> Iter
 def _management(accounts: Accounts, management: str, hub: dict[str, str]) -> Iterator[Finding]:
     place = Place(f"account {management}")
     if not accounts.reaches(management):
-        what = "the management account was not checked: trusted access, trail and forwarding role are unknown"
-        yield place.unknown("management account", what, "podshare doctor --assume-role NAME")
+        message = "the management account was not checked: trusted access, trail and forwarding role are unknown"
+        yield place.unknown("management account", message, "podshare doctor --assume-role NAME")
         return
 
     def trusted() -> Iterator[Finding]:
@@ -100,22 +100,22 @@ def _management(accounts: Accounts, management: str, hub: dict[str, str]) -> Ite
 def trail(accounts: Accounts, place: Place, account: str, region: str, *, needed: bool) -> Iterator[Finding]:
     """Whether a trail logs management events of a Region; without one EventBridge hears of no call there."""
     client = accounts.client("cloudtrail", account, region)
-    for found in client.describe_trails(includeShadowTrails=True)["trailList"]:
-        here = found.get("IsMultiRegionTrail") or found.get("HomeRegion") == region
-        name = found.get("TrailARN", found["Name"])
-        if here and found.get("IsOrganizationTrail") and f":{account}:" not in name:
+    for trail in client.describe_trails(includeShadowTrails=True)["trailList"]:
+        here = trail.get("IsMultiRegionTrail") or trail.get("HomeRegion") == region
+        name = trail.get("TrailARN", trail["Name"])
+        if here and trail.get("IsOrganizationTrail") and f":{account}:" not in name:
             # that member accounts may ask for its status is not documented; the management account is asked
-            yield place.ok(f"trail in {region}", f"the organization's trail {found['Name']} covers it")
+            yield place.ok(f"trail in {region}", f"the organization's trail {trail['Name']} covers it")
             return
         if here and client.get_trail_status(Name=name)["IsLogging"] and _logs_management(client, name):
-            yield place.ok(f"trail in {region}", f"{found['Name']} logs management events")
+            yield place.ok(f"trail in {region}", f"{trail['Name']} logs management events")
             return
-    what = f"no trail logs management events of {region}: EventBridge hears of no call there"
+    message = f"no trail logs management events of {region}: EventBridge hears of no call there"
     remedy = "aws cloudtrail create-trail --name management-events --is-multi-region-trail --s3-bucket-name BUCKET"
     if needed:
-        yield place.problem(f"trail in {region}", what, remedy)
+        yield place.problem(f"trail in {region}", message, remedy)
     else:
-        yield place.warning(f"trail in {region}", f"{what}, so only the sweep finds drift", remedy)
+        yield place.warning(f"trail in {region}", f"{message}, so only the sweep finds drift", remedy)
 
 
 def _logs_management(client: Any, name: str) -> bool:

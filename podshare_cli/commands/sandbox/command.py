@@ -109,7 +109,7 @@ def execute(
     name: Name = "sandbox",
 ) -> None:
     """Run any command as the administrator of one of the sandbox's accounts. Its exit code is the command's."""
-    running = _found(name)
+    running = _running_sandbox(name)
     environment = running.environment_of(_key_of(running, account), region or in_force().region or running.region)
     try:
         os.execvpe(command[0], command, environment)  # noqa: S606  # the user's own command, without a shell
@@ -139,7 +139,7 @@ def send(
     from podshare_cli.commands.sandbox.control import ask
 
     sample = _sample(file)
-    answer = ask(_found(name), {"sample": sample, "name": file.stem})
+    answer = ask(_running_sandbox(name), {"sample": sample, "name": file.stem})
     in_force().show(answer, lambda: _followed(answer))
     if answer["still"]:
         raise Failure(f"podshare is still running: {answer['still']}", "See podshare team status, in sandbox exec.")
@@ -161,7 +161,7 @@ def demo(
         raise Failure("Not everything was as expected: see the lines marked ✗ above.")
 
 
-def _found(name: str) -> "RunningSandbox":
+def _running_sandbox(name: str) -> "RunningSandbox":
     from podshare_cli.commands.sandbox.running import MAIN, RunningSandbox
 
     running = RunningSandbox.find(name)
@@ -180,8 +180,8 @@ def _key_of(running: "RunningSandbox", account: str) -> tuple[str, str]:
     try:
         access_key, secret_key = ask(running, {"keys_of": account})["keys"]
     except Failure as failure:
-        told = f"Those that it began with are {', '.join(sorted(running.keys))}."
-        raise invalid(failure.what, told) from None
+        remedy = f"Those that it began with are {', '.join(sorted(running.keys))}."
+        raise invalid(failure.what, remedy) from None
     return access_key, secret_key
 
 
@@ -239,8 +239,8 @@ def _deployed(time_scale: float, port: int, *, run_uploaded_code: bool) -> "Iter
             try:
                 sandbox.start()
             except OSError as error:
-                what = f"The sandbox cannot listen on port {port}: {error.strerror}."
-                raise Failure(what, "Choose another --port.") from None
+                message = f"The sandbox cannot listen on port {port}: {error.strerror}."
+                raise Failure(message, "Choose another --port.") from None
             deploy_podshare(sandbox)
         yield sandbox
     finally:

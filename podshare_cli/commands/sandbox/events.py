@@ -29,9 +29,12 @@ def play(sandbox: "Sandbox", sample: Sample, name: str) -> dict[str, Any]:
         sandbox.settle(PATIENCE)
     except TimeoutError as error:
         still = str(error)
-    begun = [found for found in _executions(sandbox) if found["executionArn"] not in before]
-    told = [_execution_report(sandbox, found) for found in sorted(begun, key=lambda found: found["startDate"])]
-    return {"happened": happened, "executions": told, "still": still}
+    begun = [execution for execution in _executions(sandbox) if execution["executionArn"] not in before]
+    reports = [
+        _execution_report(sandbox, execution)
+        for execution in sorted(begun, key=lambda execution: execution["startDate"])
+    ]
+    return {"happened": happened, "executions": reports, "still": still}
 
 
 def keys_of(account: str) -> tuple[str, str]:
@@ -87,10 +90,10 @@ def _schedule(sandbox: "Sandbox", sample: Sample, name: str) -> str:
     from podshare_sandbox import delivery
 
     scheduler = sandbox.client("scheduler")
-    found = [each for each in scheduler.list_schedules()["Schedules"] if each["Name"].endswith(f"-{name}")]
-    if len(found) != 1:
+    schedules = [each for each in scheduler.list_schedules()["Schedules"] if each["Name"].endswith(f"-{name}")]
+    if len(schedules) != 1:
         raise invalid(f"{name} holds no event, no records of a stream, and names no schedule.", _REMEDY)
-    schedule = scheduler.get_schedule(Name=found[0]["Name"])
+    schedule = scheduler.get_schedule(Name=schedules[0]["Name"])
     if json.loads(schedule["Target"].get("Input", "{}")) != sample:
         raise invalid(
             f"The schedule {schedule['Name']} sends {schedule['Target'].get('Input')}, not what {name} holds."
@@ -110,16 +113,16 @@ def _executions(sandbox: "Sandbox") -> Iterator[dict[str, Any]]:
 
 def _execution_report(sandbox: "Sandbox", execution: Mapping[str, Any]) -> dict[str, Any]:
     """One execution and what came of it, in the words of its own output."""
-    found = sandbox.client("stepfunctions").describe_execution(executionArn=execution["executionArn"])
-    output = json.loads(found.get("output") or "{}")
+    described = sandbox.client("stepfunctions").describe_execution(executionArn=execution["executionArn"])
+    output = json.loads(described.get("output") or "{}")
     came = [str(output[name]) for name in ("summary", "reason", "paused") if output.get(name)]
     if output.get("status") == "left":
         came = ["left to the execution that has the team"]
-    stopped: datetime.datetime | None = found.get("stopDate")
+    stopped: datetime.datetime | None = described.get("stopDate")
     return {
-        "machine": found["stateMachineArn"].rpartition(":")[2],
-        "execution": found["executionArn"],
-        "status": found["status"],
-        "seconds": round((stopped - found["startDate"]).total_seconds(), 1) if stopped else None,
-        "outcome": came[0] if came else str(found.get("cause") or ""),
+        "machine": described["stateMachineArn"].rpartition(":")[2],
+        "execution": described["executionArn"],
+        "status": described["status"],
+        "seconds": round((stopped - described["startDate"]).total_seconds(), 1) if stopped else None,
+        "outcome": came[0] if came else str(described.get("cause") or ""),
     }

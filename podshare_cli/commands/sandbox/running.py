@@ -65,8 +65,8 @@ class RunningSandbox:
     def find(cls, name: str = MAIN) -> Self | None:
         """The sandbox of this name that runs now, or None."""
         for directory in _directories():
-            if (found := cls._read(directory / f"{name}.json")) and found.answers:
-                return found
+            if (running := cls._read(directory / f"{name}.json")) and running.answers:
+                return running
         return None
 
     @classmethod
