@@ -31,6 +31,7 @@ from podshare_cli.commands import (
 )
 from podshare_cli.commands import help as help_topics
 from podshare_cli.commands.connect import command as connect
+from podshare_cli.commands.demo import command as demo
 from podshare_cli.commands.doctor import command as doctor
 from podshare_cli.commands.importing import command as importing
 from podshare_cli.commands.report import command as report
@@ -170,7 +171,7 @@ app.command(
 app.command("report", epilog=examples("podshare report --out report.html", "podshare report --serve"))(report.report)
 app.command("help", epilog=examples("podshare help", "podshare help exit-codes"))(help_topics.show_topic)
 app.add_typer(sandbox.app, name="sandbox")
-app.command("demo", epilog=examples("podshare demo", "podshare demo --verbose"))(sandbox.demo)
+app.command("demo", epilog=examples("podshare demo", "podshare demo --verbose"))(demo.demo)
 
 
 def _version(asked: bool) -> None:

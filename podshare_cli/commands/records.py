@@ -36,9 +36,9 @@ def _group(
     def put(options: Options, files: Files, reason: Reason = "", yes: Yes = False) -> None:
         from podshare_cli.plans import confirming
         from podshare_cli.records import provenance
-        from podshare_cli.records import writes as record_writes
         from podshare_cli.records.documents import read_records
         from podshare_cli.records.references import affected_teams, changed_items, check_references, record_changes
+        from podshare_cli.records.writes import write
 
         origin = provenance.of_files(files, reason)
         read = read_records(files, [kind])
@@ -47,7 +47,7 @@ def _group(
         affected = affected_teams(options.connection, changed_items(changes))
         losing = confirming.losses(options.connection, affected, read.items)
         approvals = confirming.agree(options, losing, yes=yes, reason=reason)
-        record_writes.write(options.connection, [*approvals, *changes], origin)
+        write(options.connection, [*approvals, *changes], origin)
         records = []
         for change in changes:
             users = affected_teams(options.connection, changed_items([change]))
@@ -162,10 +162,10 @@ def _delete(
     options: Options, record: dict[str, Any], users: list[str], approvals: "list[RecordChange]", reason: str
 ) -> None:
     from podshare_cli.records import provenance
-    from podshare_cli.records import writes as record_writes
     from podshare_cli.records.changes import deleting
+    from podshare_cli.records.writes import write
 
-    record_writes.write(options.connection, [*approvals, deleting(record)], provenance.of_files(reason=reason))
+    write(options.connection, [*approvals, deleting(record)], provenance.of_files(reason=reason))
     options.show({"id": record["id"], "result": "deleted", "reconciled": users})
     options.say(f"{record['id']}: deleted{_reconciled_text(users)}")
 

@@ -1,4 +1,4 @@
-"""``podshare sandbox`` and ``podshare demo``: an AWS organization on this machine, with podshare deployed."""
+"""``podshare sandbox``: an AWS organization on this machine, with podshare deployed."""
 
 import importlib.util
 import json
@@ -7,7 +7,6 @@ import re
 import signal
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,10 +66,10 @@ def up(
 
     Each sandbox has its own keys, in a file that only you can read.
     """
-    from podshare_cli.commands.sandbox import running as sandbox_file
     from podshare_cli.commands.sandbox.control import Control
+    from podshare_cli.commands.sandbox.running import RunningSandbox, forget
 
-    if running := sandbox_file.RunningSandbox.find(name):
+    if running := RunningSandbox.find(name):
         raise Failure(
             f"A sandbox runs already, as process {running.process} at http://{running.host}:{running.port}.",
             "Use it with `podshare sandbox exec`, end it first, or start another beside it with --name.",
@@ -89,7 +88,7 @@ def up(
             while not stopped.wait(1.0):  # in short waits, so that a signal is seen on every platform
                 pass
         finally:
-            sandbox_file.forget(path)
+            forget(path)
 
 
 @app.command(
@@ -143,22 +142,6 @@ def send(
     in_force().show(answer, lambda: _followed(answer))
     if answer["still"]:
         raise Failure(f"podshare is still running: {answer['still']}", "See podshare team status, in sandbox exec.")
-
-
-@flowing
-def demo(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print each step, and each attempt.")] = False,
-) -> None:
-    """Run the end-to-end demo: onboard two teams and an account, verify access, offboard one of each.
-
-    It takes half a minute and needs neither AWS nor Docker. The exit code is 0 only if everything was as expected.
-    """
-    began = time.monotonic()
-    require_sandbox()
-    from podshare_cli.commands.demo.story import run_demo
-
-    if not run_demo(began, verbose=verbose):
-        raise Failure("Not everything was as expected: see the lines marked ✗ above.")
 
 
 def _running_sandbox(name: str) -> "RunningSandbox":
