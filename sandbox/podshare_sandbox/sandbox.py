@@ -63,6 +63,7 @@ from podshare_sandbox.services import (
     iam,
     kms,
     kubernetes,
+    logs,
     organizations,
     pod_identity,
     sagemaker,
@@ -409,7 +410,8 @@ def _install(front_door: FrontDoor, *, run_uploaded_code: bool) -> None:
         access_points,
         buckets,
     )
-    for service in (*services, dynamodb, dynamodb_streams, kms, fsx, cloudformation, cloudtrail, state_machines):
+    others = (dynamodb, dynamodb_streams, kms, fsx, cloudformation, cloudtrail, logs, state_machines)
+    for service in (*services, *others):
         service.install()
     kubernetes.publish(front_door)
     functions.install(front_door, run_uploaded_code=run_uploaded_code)

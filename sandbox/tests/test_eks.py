@@ -78,6 +78,23 @@ def test_a_clusters_creator_becomes_its_administrator_by_an_entry() -> None:
 
 
 @pytest.mark.usefixtures("cluster")
+def test_logs_are_off_until_they_are_switched_on() -> None:
+    """DescribeCluster shows which types are on; no change is refused (EKS API reference, Logging)."""
+    types = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
+    off = {"clusterLogging": [{"types": types, "enabled": False}]}
+    assert client("eks").describe_cluster(name=CLUSTER)["cluster"]["logging"] == off
+    wanted = {"clusterLogging": [{"types": ["audit"], "enabled": True}]}
+    update = client("eks").update_cluster_config(name=CLUSTER, logging=wanted)["update"]
+    assert (update["type"], update["params"][0]["type"]) == ("LoggingUpdate", "ClusterLogging")
+    clock.advance(eks.UPDATE_SECONDS)
+    shown = client("eks").describe_cluster(name=CLUSTER)["cluster"]["logging"]["clusterLogging"]
+    assert shown[0] == {"types": ["audit"], "enabled": True}
+    assert "audit" not in shown[1]["types"]
+    code, _, message = refused(client("eks").update_cluster_config, name=CLUSTER, logging=wanted)
+    assert (code, message) == ("InvalidParameterException", "No changes needed for the logging config provided")
+
+
+@pytest.mark.usefixtures("cluster")
 def test_a_cluster_is_created_once() -> None:
     """A second cluster of the name is ResourceInUseException 409, other names and accounts are free."""
     code, status, message = refused(make_cluster)

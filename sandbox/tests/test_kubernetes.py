@@ -249,6 +249,31 @@ def test_the_config_map_counts_only_where_the_mode_says_so() -> None:
     assert who_is(user) == {}
 
 
+def audited() -> list[dict[str, Any]]:
+    """The events of the cluster's audit log; none where it has none."""
+    logs, group = client("logs"), f"/aws/eks/{CLUSTER}/cluster"
+    if group not in {each["logGroupName"] for each in logs.describe_log_groups()["logGroups"]}:
+        return []
+    return [json.loads(each["message"]) for each in logs.filter_log_events(logGroupName=group)["events"]]
+
+
+def test_requests_are_in_the_audit_log_while_it_is_on(admin: Call) -> None:
+    """By whom, what, and how it was answered (Kubernetes documentation, "kube-apiserver Audit Configuration (v1)")."""
+    assert admin("POST", ACCOUNTS, account("before"))[0] == 201
+    wanted = {"clusterLogging": [{"types": ["audit"], "enabled": True}]}
+    client("eks").update_cluster_config(name=CLUSTER, logging=wanted)
+    assert admin("POST", ACCOUNTS, account())[0] == 201
+    assert admin("POST", ACCOUNTS, account())[0] == 409
+    assert admin("POST", ACCOUNTS, account("tried"), Impersonate_User="ben")[0] == 403
+    created, conflict, tried = audited()
+    assert created["user"]["username"] == f"arn:aws:sts::{HUB}:assumed-role/platform/ana-example.com"
+    assert (created["verb"], created["stage"], created["requestURI"]) == ("create", "ResponseComplete", ACCOUNTS)
+    reference = {"resource": "serviceaccounts", "namespace": NAMESPACE, "name": "trainer", "apiVersion": "v1"}
+    assert created["objectRef"] == reference
+    assert [each["responseStatus"]["code"] for each in (created, conflict, tried)] == [201, 409, 403]
+    assert (tried["user"], tried["impersonatedUser"]["username"]) == (created["user"], "ben")
+
+
 def bad_tokens() -> list[tuple[str, Callable[[Credentials], str]]]:
     """Ways to spoil a token."""
     foreign = Credentials(f"AKIA{HUB}0000", "not the secret")

@@ -9,6 +9,7 @@ What belongs to a cluster hangs on moto's cluster object and goes with it.
 # operations take their parameters by AWS's names
 
 import base64
+import json
 import re
 import uuid
 from collections.abc import Callable, Iterator
@@ -76,6 +77,7 @@ _NODE_USERNAMES = {
     "HYPERPOD_LINUX": "system:node:{{SessionName}}",
 }
 _RESERVED_PREFIXES = ("system:", "eks:", "aws:", "amazon:", "iam:")
+_LOGS = frozenset({"api", "audit", "authenticator", "controllerManager", "scheduler"})  # EKS API reference, LogSetup
 _MODES = ("CONFIG_MAP", "API_AND_CONFIG_MAP", "API")  # each leads only to those behind it
 
 Resource = TypeVar("Resource", bound="ClusterResource")
@@ -396,7 +398,7 @@ def _described(cluster: Cluster) -> dict[str, Any]:
         "roleArn": cluster.role_arn,
         "resourcesVpcConfig": {**_OPEN_ENDPOINT, **cluster.resources_vpc_config},
         "kubernetesNetworkConfig": cluster.kubernetes_network_config,
-        "logging": cluster.logging,
+        "logging": _logging(cluster),
         "identity": cluster.identity,
         "status": "UPDATING" if extension.running_update else cluster.status,
         "certificateAuthority": cluster.certificate_authority,
@@ -409,15 +411,55 @@ def _described(cluster: Cluster) -> dict[str, Any]:
     }
 
 
+def enabled_logs(cluster: Cluster) -> frozenset[str]:
+    """The types of control plane logs that a cluster writes."""
+    enabled: set[str] = set()
+    setups: list[dict[str, Any]] = (cluster.logging or {}).get("clusterLogging") or []
+    for setup in setups:
+        types = set(setup.get("types") or ())
+        enabled = enabled | types if setup.get("enabled") else enabled - types
+    return frozenset(enabled)
+
+
+def _logging(cluster: Cluster) -> dict[str, Any]:
+    """Which logs are on and which are off (EKS API reference, Logging and LogSetup)."""
+    enabled = enabled_logs(cluster)
+    parts: list[tuple[bool, list[str]]] = [(True, sorted(enabled)), (False, sorted(_LOGS - enabled))]
+    return {"clusterLogging": [{"types": types, "enabled": is_on} for is_on, types in parts if types]}
+
+
+def _change_logging(cluster: Cluster, change: dict[str, Any]) -> Update:
+    extension, before = ClusterExtension.of(cluster), enabled_logs(cluster)
+    if running := extension.running_update:
+        message = f"Cannot LoggingUpdate because cluster {cluster.name} currently has update {running.id} in progress"
+        raise error("ResourceInUse", message, clusterName=cluster.name)
+    setups = [*_logging(cluster)["clusterLogging"], *(change.get("clusterLogging") or ())]
+    former, cluster.logging = cluster.logging, {"clusterLogging": setups}
+    if enabled_logs(cluster) == before:
+        cluster.logging = former
+        message = "No changes needed for the logging config provided"
+        raise error("InvalidParameter", message, clusterName=cluster.name)
+    update = Update("LoggingUpdate", {"ClusterLogging": json.dumps(_logging(cluster))})
+    extension.updates[update.id] = update
+    return update
+
+
 @operation
 def update_cluster_config(
-    caller: Caller, name: str, accessConfig: dict[str, Any] | None = None, **others: Any
+    caller: Caller,
+    name: str,
+    accessConfig: dict[str, Any] | None = None,
+    logging: dict[str, Any] | None = None,
+    **others: Any,
 ) -> dict[str, Any]:
-    """UpdateClusterConfig for ``accessConfig``; moto's changes of other settings answer in a wrong shape."""
+    """UpdateClusterConfig for ``accessConfig`` or ``logging``; moto's other changes answer in a wrong shape."""
     cluster = find_cluster(caller, name)
     extension = ClusterExtension.of(cluster)
-    if accessConfig is None or set(others) - {"clientRequestToken"}:
-        raise error("InvalidParameter", "The sandbox changes the accessConfig of a cluster, and nothing else")
+    if (accessConfig is None) is (logging is None) or set(others) - {"clientRequestToken"}:
+        what = "The sandbox changes either the accessConfig or the logging of a cluster, and nothing else"
+        raise error("InvalidParameter", what)
+    if logging is not None or accessConfig is None:
+        return {"update": _change_logging(cluster, logging or {}).described()}
     mode = accessConfig.get("authenticationMode")
     current = extension.access_config["authenticationMode"]
     if running := extension.running_update:

@@ -8,6 +8,7 @@ import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, parse_qsl, unquote, urlsplit, urlunsplit
 
@@ -15,7 +16,7 @@ import trustme
 import yaml
 from moto.eks.models import Cluster
 
-from podshare_sandbox import traffic
+from podshare_sandbox import clock, traffic
 from podshare_sandbox.front_door import Request, Response
 from podshare_sandbox.services import eks, sagemaker
 from podshare_sandbox.services.eks import ClusterExtension
@@ -42,6 +43,7 @@ from podshare_sandbox.services.kubernetes import (
 )
 from podshare_sandbox.services.kubernetes.admission_request import AdmissionRequest
 from podshare_sandbox.services.kubernetes.api import Check, KubernetesApi
+from podshare_sandbox.services.kubernetes.audit import Answered, AuditLog
 from podshare_sandbox.services.kubernetes.authentication import ANONYMOUS_USER, KubernetesUser, authenticate
 from podshare_sandbox.services.kubernetes.authorizer import Attributes, authorize
 from podshare_sandbox.services.kubernetes.decoding import decode, decode_apply, decode_patch
@@ -54,6 +56,7 @@ Object = dict[str, Any]
 
 _WHOLE = ("application/json", "application/yaml", protobuf.MEDIA_TYPE)  # the formats of whole objects
 _OF_NAMESPACES = ("status", "finalize")  # subresources of a namespace, not resources in it
+_CREATED, _METHOD_NOT_ALLOWED = 201, 405
 _READY_PATHS = ("/healthz", "/livez", "/readyz")
 
 
@@ -143,6 +146,7 @@ class KubernetesEndpoint:
     def __init__(self, cluster: Cluster, api: KubernetesApi) -> None:
         self._cluster = cluster
         self._api = api
+        self._audit_log = AuditLog(cluster)
 
     @property
     def certificate_authority(self) -> trustme.CA:
@@ -174,6 +178,7 @@ class KubernetesEndpoint:
             user = ANONYMOUS_USER
         else:
             user = authenticate(self._cluster, request.headers.get("Authorization", ""), self._aws_auth)
+        person = user
         user = impersonation.impersonated(user, request.headers, self._require)
         target = _target(path)
         traffic.named(f"kubernetes:{request.method} {target.plural if target else path}", user.username)
@@ -184,8 +189,29 @@ class KubernetesEndpoint:
         call = _Call(
             user, request.method, target, query, request.headers, request.body, representation, parts, warnings
         )
+        received = clock.now()
+        try:
+            response = self._objects(call)
+        except KubernetesError as error:
+            self._audit(call, person, error.code, received)
+            raise
+        self._audit(call, person, response.status, received)
+        return response
+
+    def _audit(self, call: _Call, person: KubernetesUser, code: int, received: datetime) -> None:
+        """Note an answer in the audit log, if it is on; ``person`` is who may have been somebody else."""
+        if code == _METHOD_NOT_ALLOWED or not self._audit_log.is_on or _verb(call) == "watch":
+            return
+        attributes = call.target.attributes(_verb(call))
+        name = call.given_name if code == _CREATED and not attributes.name else attributes.name
+        acted_as = None if call.user is person else call.user
+        attributes = replace(attributes, name=name)
+        self._audit_log.write(Answered(person, acted_as, attributes, call.target.version, call.path, code, received))
+
+    def _objects(self, call: _Call) -> Response:
+        target = call.target
         if (target.group, target.plural) in reviews.REVIEWS and target.version == "v1":
-            return representation.response(*self._review(call))
+            return call.representation.response(*self._review(call))
         return self._resource(call)
 
     def _aws_auth(self) -> Mapping[str, str]:

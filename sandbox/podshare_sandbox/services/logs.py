@@ -1,0 +1,55 @@
+"""JSON filter patterns of CloudWatch Logs, which moto takes for patterns that match everything.
+
+Source: CloudWatch Logs User Guide, "Using filter patterns to match terms in JSON log events". Emulated are strings and
+numbers that are equal to a field, strings with ``*`` for anything, joined by ``&&``; all else is refused.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from moto.logs.exceptions import InvalidParameterException
+from moto.logs.utils import EventMessageFilter
+
+from podshare_sandbox.moto_repair import repair
+
+_TERM = re.compile(r'\$\.([A-Za-z0-9_.]+) *= *(?:"([^"]*)"|([0-9]+))')
+
+
+@cache
+def install() -> None:
+    """Go by such patterns. Raises RuntimeError where moto has lost a symbol."""
+    repair(EventMessageFilter, "matches", _by_json_too)
+
+
+def _by_json_too(original: Any) -> Any:
+    def matches(event_filter: EventMessageFilter, message: str) -> bool:
+        pattern = str(event_filter.filter_type.term).strip()
+        return _matches(pattern, message) if pattern.startswith("{") else bool(original(event_filter, message))
+
+    return matches
+
+
+def _matches(pattern: str, message: str) -> bool:
+    terms = [_TERM.fullmatch(term.strip()) for term in pattern[1:-1].split("&&")]
+    if not pattern.endswith("}") or not all(terms):
+        raise InvalidParameterException(f"Invalid filter pattern, or one that the sandbox does not know: {pattern}")
+    try:
+        event = json.loads(message)
+    except ValueError:
+        return False
+    return all(_holds(event, *term.groups()) for term in terms if term)
+
+
+def _holds(event: Any, path: str, text: str | None, number: str | None) -> bool:
+    """Whether a field is there and has a value, of which each ``*`` stands for anything."""
+    for name in path.split("."):
+        if not isinstance(event, Mapping) or name not in event:
+            return False
+        event = event[name]
+    if number is not None:
+        return isinstance(event, int) and event == int(number)
+    anything = ".*".join(map(re.escape, (text or "").split("*")))
+    return isinstance(event, str) and re.fullmatch(anything, event, re.DOTALL) is not None
