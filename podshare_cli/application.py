@@ -111,6 +111,7 @@ app.command(
         "podshare usage --month 2026-11 --by owner",
         "podshare usage --month 2026-11 --by account --csv > usage.csv",
         "podshare usage --month 2026-11 --used --prices prices.yaml",
+        "podshare usage --month 2026-11 --used --by member",
         "podshare usage --jq '.rows[] | {team, instance_type, hours}'",
     ),
 )(usage.usage)

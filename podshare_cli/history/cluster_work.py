@@ -11,11 +11,12 @@ Scheduling", for the label of pods; Kubernetes API reference, PodStatus and Node
 import datetime
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 from podshare.kinds.subjects import TEAM_NAMESPACES
+from podshare_cli.history.creations import Creations, Origin, creator
 from podshare_cli.history.quota_hours import TEAM, Span
 from podshare_cli.history.used_hours import ACCELERATORS, Use, UsedHours, in_accelerators, used_hours
 
@@ -46,12 +47,17 @@ class Objects:
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read from the cluster of a record; ``problem`` says why nothing was."""
+    """What was read from the cluster of a record; ``problem`` says why nothing was.
+
+    ``creations`` are those of its audit log; ``without_log`` says why it has none.
+    """
 
     cluster: str
     objects: Objects = Objects()
     has_kueue: bool = True
     problem: str = ""
+    creations: Creations = field(default_factory=dict)
+    without_log: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,9 +72,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class Held:
-    """A use; ``queued`` if Kueue knows it."""
+    """A use, and what was created for it; ``queued`` if Kueue knows it."""
 
     use: Use
+    origin: Origin
     queued: bool
 
 
@@ -78,17 +85,35 @@ def measure(
     """What was used of the clusters that were read, beside what was guaranteed at the time."""
     counts = accelerators(node for reading in readings for node in reading.objects.nodes)
     turned = in_accelerators(spans, counts)
-    all_held = [each for reading in readings for each in held(reading.objects, reading.cluster, teams, period[1])]
+    all_held = [
+        replace(each, use=replace(each.use, member=creator(each.origin, reading.creations)))
+        for reading in readings
+        for each in held(reading.objects, reading.cluster, teams, period[1])
+    ]
     hours = used_hours((each.use for each in all_held), turned, *period, by)
     outside = used_hours((each.use for each in all_held if not each.queued), turned, *period, TEAM)
     remarks = ["Used hours are estimated: only of workloads and pods that the clusters still have."]
     remarks += [f"Cluster {each.cluster} was not read: {each.problem}." for each in readings if each.problem]
     remarks += [f"Cluster {each.cluster} has no Kueue: only its pods count." for each in readings if not each.has_kueue]
+    remarks += [
+        f"Members of cluster {each.cluster} are unknown: {each.without_log}." for each in readings if each.without_log
+    ]
     if total := sum((used.hours for used in outside.values()), Fraction()):
         remarks.append(
             f"{float(total):,.2f} of the used hours are of pods that do not queue, which Kueue does not count."
         )
     return Measured(hours, turned, counts, remarks)
+
+
+def oldest(reading: Reading, period: tuple[Moment, Moment]) -> Moment | None:
+    """When the oldest work of teams that held anything in a time was created; None if nothing did."""
+    objects = (*reading.objects.workloads, *reading.objects.pods)
+    teams = {str(each["metadata"]["namespace"]).removeprefix(TEAM_NAMESPACES) for each in objects}
+    since, until = period
+    of_teams = held(reading.objects, reading.cluster, teams, until)
+    return min(
+        (each.origin.created for each in of_teams if each.use.until > since and each.use.since < until), default=None
+    )
 
 
 def held(objects: Objects, cluster: str, teams: Iterable[str], now: Moment) -> list[Held]:
@@ -153,25 +178,26 @@ class _Reader:
         for workload in self.objects.workloads:
             team = self._team(workload)
             if team:
-                amounts = self._of_workload(workload)
-                for since, until in self._admitted(workload):
-                    yield from self._held(team, amounts, since, until, queued=True)
+                amounts, times = self._of_workload(workload), self._admitted(workload)
+                yield from self._held(team, amounts, times, _origin(workload), queued=True)
         owned = {reference["uid"] for each in self.objects.workloads for reference in _owners(each)}
         for pod in self.objects.pods:
             team = self._team(pod)
             if team and not self._is_of_kueue(pod, owned):
-                for since, until in self._ran(pod):
-                    yield from self._held(team, self._of_pod(pod), since, until, queued=False)
+                yield from self._held(team, self._of_pod(pod), self._ran(pod), _origin(pod), queued=False)
 
     def _team(self, namespaced: Object) -> str:
         namespace = str(namespaced["metadata"]["namespace"])
         team = namespace.removeprefix(TEAM_NAMESPACES)
         return team if namespace.startswith(TEAM_NAMESPACES) and team in self.teams else ""
 
-    def _held(self, team: str, amounts: Amounts, since: Moment, until: Moment, *, queued: bool) -> Iterator[Held]:
-        for (instance_type, unit), amount in amounts.items():
-            if amount and since < until:
-                yield Held(Use(team, self.cluster, instance_type, unit, amount, since, until), queued)
+    def _held(
+        self, team: str, amounts: Amounts, times: Iterable[tuple[Moment, Moment]], origin: Origin, *, queued: bool
+    ) -> Iterator[Held]:
+        for since, until in times:
+            for (instance_type, unit), amount in amounts.items():
+                if amount and since < until:
+                    yield Held(Use(team, self.cluster, instance_type, unit, amount, since, until), origin, queued)
 
     # ---- workloads ----
 
@@ -291,3 +317,12 @@ def _asked(container: Object) -> dict[str, Fraction]:
 def _owners(each: Object) -> Sequence[Object]:
     owners: Sequence[Object] = each["metadata"].get("ownerReferences", ())
     return owners
+
+
+def _origin(each: Object) -> Origin:
+    """What controls an object, or itself."""
+    metadata, owners = each["metadata"], _owners(each)
+    owner = next((owner for owner in owners if owner.get("controller")), next(iter(owners), None))
+    kind, name = (owner["kind"], owner["name"]) if owner else ("Pod", metadata["name"])
+    created = _moment(metadata["creationTimestamp"])
+    return Origin(f"{str(kind).lower()}s", str(metadata["namespace"]), str(name), created)

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 
 from podshare_cli.history.cluster_work import Measured
-from podshare_cli.history.quota_hours import ACCOUNT, INSTANCES, Hours, Span
+from podshare_cli.history.quota_hours import ACCOUNT, INSTANCES, MEMBER, Hours, Span
 from podshare_cli.history.used_hours import ACCELERATORS, Used
 from podshare_cli.output import ListTable, stacked
 from podshare_cli.plans.prices import Prices
@@ -41,6 +41,8 @@ def report(
     def figures(amount: Fraction, was_used: Used, instance_type: str, unit: str) -> dict[str, Any]:
         cost = _cost(prices, counts, instance_type, unit, amount)
         shown = {"instance_type": instance_type, "unit": unit, "hours": float(amount), "cost": cost}
+        if by == MEMBER:  # nothing is guaranteed to members
+            shown |= {"hours": None, "cost": None}
         if measured is None:
             return shown
         return {
@@ -110,21 +112,19 @@ def table(made: Report) -> RenderableType:
     by, has_used = made["by"], "remarks" in made
     rows, totals = made["rows"], made["totals"]
     priced = [name for name in ("cost", "used_cost") if any(row.get(name) is not None for row in rows)]
-    undetermined = any(row.get("undetermined") for row in rows)
     estimated = ", estimated: equal shares of the accounts with access" if by == ACCOUNT else ""
-    heading = "Guaranteed and used" if has_used else "Guaranteed"
+    heading = "Used" if by == MEMBER else "Guaranteed and used" if has_used else "Guaranteed"
     parts: list[RenderableType] = [f"[bold]{heading}[/] {made['since']} to {made['until']}[dim]{estimated}[/]"]
-    names = [
-        *(["guaranteed", "used", "borrowed"] if has_used else ["hours"]),
-        *(["undetermined"] if undetermined else []),
-    ]
-    heads = (*names, "of", *(name.replace("_", " ") for name in priced))
+    columns = {"guaranteed" if has_used else "hours": "hours"} if by != MEMBER else {}
+    columns |= {name: name for name in ("used", "borrowed") if has_used}
+    columns |= {name: name for name in ("undetermined",) if any(row.get(name) for row in rows)}
+    nobody = "unknown member" if by == MEMBER else f"no {by}"
+    heads = (*columns, "of", *(name.replace("_", " ") for name in priced))
     shown = ListTable(by, "cluster", "instance type", *heads)
-    columns = ["hours", *names[1:]]
     for row in rows:
-        shown.add_row(escape(row[by] or f"no {by}"), escape(row["cluster"]), *_figures(row, columns, priced))
+        shown.add_row(escape(row[by] or nobody), escape(row["cluster"]), *_figures(row, columns.values(), priced))
     for row in totals:
-        shown.add_row("[bold]total[/]", "", *_figures(row, columns, priced))
+        shown.add_row("[bold]total[/]", "", *_figures(row, columns.values(), priced))
     nothing = "Nothing was guaranteed, as far as the history goes"
     parts.append(shown if rows else f"{nothing}{', or used' if has_used else ''}.")
     for gap in made["unknown"]:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from podshare_cli.history.cluster_work import Objects, Reading, accelerators, held, measure, quantity
-from podshare_cli.history.quota_hours import INSTANCES, TEAM, Line, Span
+from podshare_cli.history.cluster_work import Objects, Reading, accelerators, held, measure, oldest, quantity
+from podshare_cli.history.creations import Origin, creations, creator
+from podshare_cli.history.quota_hours import INSTANCES, MEMBER, TEAM, Line, Span
 from podshare_cli.history.used_hours import Use, Used
 from podshare_cli.views.usage import csv_text, report
 
@@ -207,3 +208,77 @@ def test_the_report_has_what_was_used_beside_what_was_guaranteed() -> None:
     head, line = csv_text(made).splitlines()
     assert head.endswith(",hours,cost,estimated,used,borrowed,undetermined,used_cost,used_estimated")
     assert line.endswith(",0.0,226.67,true")
+
+
+# ---- who has created it ------------------------------------------------------------------------------------------
+
+
+def event(minute: float, user: str, name: str = "train", **more: Any) -> Item:
+    """A creation as the API server notes it (Kubernetes documentation, "kube-apiserver Audit Configuration (v1)")."""
+    moment_text = (BEGIN + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return {
+        **{"kind": "Event", "verb": "create", "user": {"username": user}, "requestURI": "/apis/batch/v1/namespaces"},
+        "objectRef": {"resource": "jobs", "namespace": NAMESPACE, **({"name": name} if name else {})},
+        **{"responseStatus": {"code": 201}, "requestReceivedTimestamp": moment_text},
+        **more,
+    }
+
+
+def member_of(*events: Item, created: int = 10) -> str:
+    return creator(Origin("jobs", NAMESPACE, "train", moment(created)), creations(events))
+
+
+def test_whoever_created_an_object_last_is_its_member() -> None:
+    """Before it was there: an object of the name that came later is another one."""
+    assert member_of(event(1, "ada"), event(9, "ben"), event(20, "eve")) == "ben"
+    assert member_of(event(10.01, "ada")) == "ada"  # within the second that the object has
+    assert member_of(event(20, "eve")) == ""
+
+
+@pytest.mark.parametrize(
+    "passing",
+    [
+        {"requestURI": "/apis/batch/v1/namespaces?dryRun=All"},
+        {"responseStatus": {"code": 409}},
+        {"verb": "update"},
+        {"objectRef": {"resource": "jobs", "namespace": NAMESPACE, "name": "train", "subresource": "status"}},
+        {"objectRef": {"resource": "pods", "namespace": NAMESPACE, "name": "train"}},
+        {"objectRef": {"resource": "jobs", "namespace": "hyperpod-ns-other", "name": "train"}},
+    ],
+)
+def test_what_created_nothing_does_not_count(passing: Item) -> None:
+    """A dry run, a refusal, a change, a subresource, and objects of another kind or namespace."""
+    assert member_of(event(1, "ada"), event(5, "eve", **passing)) == "ada"
+
+
+def test_an_apply_creates_and_a_generated_name_is_in_the_answer() -> None:
+    """A server-side apply is a patch, and answers 201 if the object was not there."""
+    assert member_of(event(1, "ada", verb="patch")) == "ada"
+    assert member_of(event(1, "ada", name="", responseObject={"metadata": {"name": "train"}})) == "ada"
+
+
+def test_a_member_has_used_what_their_job_held() -> None:
+    """A job's hours are of whoever created the job, a pod's of whoever created the pod; others' are unknown."""
+    pods = {"objectRef": {"resource": "pods", "namespace": NAMESPACE, "name": "alone"}}
+    known = creations([event(0, "ada"), event(0, "ben", **pods)])
+    objects = Objects([workload(("Admitted", "True", 0))], (), [pod(), pod("unknown")], [node()])
+    reading = Reading("main", objects, creations=known, without_log="")
+    measured = measure([reading], ["vision"], [], (moment(0), moment(60)), MEMBER)
+    assert {key[0]: used.hours for key, used in measured.hours.items()} == {
+        **{"ada": 16, "ben": Fraction(8 * 50, 60)},
+        "": Fraction(8 * 50, 60),
+    }
+    made = report({}, [], MEMBER, (moment(0), moment(60)), {}, measured=measured)
+    assert {(row["member"], row["hours"], row["cost"]) for row in made["rows"]} == {
+        (name, None, None) for name in ("", "ada", "ben")
+    }
+
+
+def test_the_oldest_work_says_from_when_the_log_is_needed() -> None:
+    """Of what held anything in the time alone."""
+    old, running = workload(("Admitted", "True", 5), ("Finished", "True", 10)), workload(("Admitted", "True", 20))
+    running["metadata"]["creationTimestamp"] = at(15)
+    reading = Reading("main", Objects([old, running]))
+    assert oldest(reading, (moment(30), moment(60))) == moment(15)
+    assert oldest(reading, (moment(0), moment(60))) == moment(0)
+    assert oldest(Reading("main"), (moment(0), moment(60))) is None

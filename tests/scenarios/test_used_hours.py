@@ -16,7 +16,7 @@ from podshare_sandbox.services import kubernetes
 from tests.acting import Ended, act_in_the_hub
 from tests.builders import a_team_item
 from tests.checks.expanded_template import ROOT
-from tests.scenarios.world import EKS_ARN, HUB, LANGUAGE, VISION, Item, World, awaited
+from tests.scenarios.world import EKS_ARN, HUB, LANGUAGE, REGION, VISION, Item, World, awaited
 
 Call = Callable[..., Ended]
 G5 = "ml.g5.12xlarge"  # 4 GPUs
@@ -56,8 +56,12 @@ def keys(world: World) -> tuple[str, str]:
     iam, eks = world.sandbox.client("iam", HUB), world.sandbox.client("eks", HUB)
     arn = iam.create_user(UserName="reader")["User"]["Arn"]
     iam.attach_user_policy(UserName="reader", PolicyArn=f"arn:aws:iam::{HUB}:policy/podshare-system/podshare-auditor")
-    statement = {"Effect": "Allow", "Action": "eks:DescribeCluster", "Resource": EKS_ARN}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    log = f"arn:aws:logs:{REGION}:{HUB}:log-group:/aws/eks/hyperpod-eks/cluster:*"
+    statements = [
+        {"Effect": "Allow", "Action": "eks:DescribeCluster", "Resource": EKS_ARN},
+        {"Effect": "Allow", "Action": "logs:FilterLogEvents", "Resource": log},
+    ]
+    document = json.dumps({"Version": "2012-10-17", "Statement": statements})
     iam.put_user_policy(UserName="reader", PolicyName="describe", PolicyDocument=document)
     made = [*manifests()]
     for manifest in made:
@@ -95,12 +99,21 @@ def begun(world: World, keys: tuple[str, str]) -> datetime:
     assert world.status("vision")["state"] == "READY", world.status("vision")
     scientist = world.kubernetes(world.cluster_access("vision", VISION))
     for name in ("within", "borrowing"):
+        if name == "borrowing":
+            log_requests(world)
         scientist.create(job(name, 4))
         awaited(lambda: len(admitted(scientist)), lambda count, name=name: count == 1 + (name == "borrowing"))
     metadata = {"name": "alone", "namespace": NAMESPACE}
     spec = pod(2, nodeSelector={"node.kubernetes.io/instance-type": G5})
     scientist.create(from_dict({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}))
     return datetime.now(UTC)
+
+
+def log_requests(world: World) -> None:
+    """Switch the cluster's audit log on."""
+    wanted = {"clusterLogging": [{"types": ["audit"], "enabled": True}]}
+    world.sandbox.client("eks", HUB).update_cluster_config(name="hyperpod-eks", logging=wanted)
+    world.sandbox.settle(240)
 
 
 def admitted(client: lightkube.Client) -> list[str]:
@@ -122,7 +135,7 @@ def rows(call: Call, *words: str, by: str = "team") -> dict[tuple[str, str], Ite
         assert answer.code == 0, answer.err
         for row in answer.data["rows"]:
             key = row[by], row["instance_type"]
-            added = {name: row[name] + found.get(key, {}).get(name, 0) for name in FIGURES}
+            added = {name: (row[name] or 0) + found.get(key, {}).get(name, 0) for name in FIGURES}
             found[key] = {**row, **added}
     return found
 
@@ -144,6 +157,31 @@ def test_used_and_borrowed_hours_are_those_of_the_jobs(world: World, begun: date
     shown = call_as_reader("usage", "--used")
     assert "only of workloads and pods that the clusters still have" in " ".join(shown.out.split())
     assert "pods that do not queue" in " ".join(shown.out.split())
+
+
+def test_the_audit_log_says_who_used_what(world: World, begun: datetime, call_as_reader: Call) -> None:
+    """The job and the pod that were created after it was switched on are ada's; whose the first job is is unknown."""
+    assert begun
+    by_team = rows(call_as_reader)["vision", G5]["used"]
+    by_member = rows(call_as_reader, by="member")
+    role = world.cluster_access_role("vision", VISION).rpartition("/")[2]
+    ada = f"arn:aws:sts::{HUB}:assumed-role/{role}/ada"
+    assert by_member[ada, G5]["used"] == pytest.approx(by_team * 6 / 10, abs=0.5)
+    assert by_member["", G5]["used"] == pytest.approx(by_team * 4 / 10, abs=0.5)
+    shown = call_as_reader("usage", "--used", "--by", "member").out
+    assert ("unknown member" in shown, "guaranteed" in shown) == (True, False)
+    assert call_as_reader("usage", "--by", "member").code == 64
+
+
+def test_without_its_log_members_are_unknown(world: World, begun: datetime, call_as_reader: Call) -> None:
+    """A remark says why."""
+    assert begun
+    eks = world.sandbox.client("eks", HUB)
+    off = {"clusterLogging": [{"types": ["audit"], "enabled": False}]}
+    eks.update_cluster_config(name="hyperpod-eks", logging=off)
+    answer = call_as_reader("usage", "--used", "--by", "member", "--json").data
+    assert {row["member"] for row in answer["rows"]} == {""}
+    assert "Members of cluster main are unknown: its audit log is off." in answer["remarks"]
 
 
 def test_what_was_evicted_has_been_used(world: World, begun: datetime, call_as_reader: Call) -> None:

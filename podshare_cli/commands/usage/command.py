@@ -14,9 +14,13 @@ from podshare_cli.failures import Failure, invalid
 from podshare_cli.options import Options, takes_options
 
 if TYPE_CHECKING:
+    from podshare_cli.aws.accounts import Accounts
     from podshare_cli.history.cluster_work import Reading
     from podshare_cli.history.objects import History
     from podshare_cli.history.quota_hours import Span
+
+
+Period = tuple[datetime.datetime, datetime.datetime]
 
 
 class By(StrEnum):
@@ -25,6 +29,7 @@ class By(StrEnum):
     TEAM = "team"
     ACCOUNT = "account"
     OWNER = "owner"
+    MEMBER = "member"
 
 
 @takes_options
@@ -35,7 +40,10 @@ def usage(
         str, typer.Option("--month", metavar="YYYY-MM", help="The month, in UTC; default: the present one, up to now.")
     ] = "",
     by: Annotated[
-        By, typer.Option("--by", help="Whose hours: a team's, an owner's, or (estimated) an account's.")
+        By,
+        typer.Option(
+            "--by", help="Whose hours: a team's, an owner's, (estimated) an account's, or with --used a member's."
+        ),
     ] = By.TEAM,
     used: Annotated[
         bool, typer.Option("--used", help="Read the clusters too, and show what was used and borrowed (estimated).")
@@ -65,7 +73,8 @@ def usage(
     accounts that had access at the time.
 
     With --used, your own credentials read Kueue's workloads, pods and nodes of each cluster. Used hours are an
-    estimate: what the cluster no longer has is not counted. The exit code is 1 if a cluster cannot be read.
+    estimate: what the cluster no longer has is not counted. The exit code is 1 if a cluster cannot be read. With --by
+    member, the clusters' audit logs say who created the work.
     """
     from podshare_cli.aws.tables import State
     from podshare_cli.history.cluster_work import measure
@@ -78,16 +87,24 @@ def usage(
         raise invalid("--csv and --json exclude each other.", "Give one of them.")
     if not used and (cluster or profile_of):
         raise invalid("--cluster and --profile-of are about what --used reads.", "Add --used.")
+    if not used and by == By.MEMBER:
+        raise invalid("--by member: quotas are guaranteed to teams, not to members.", "Add --used for what they used.")
     since, until = period(month, datetime.datetime.now(datetime.UTC))
     known_prices = read_prices(prices) if prices else {}
-    readings = _readings(options, cluster or [], profile_of or []) if used else None
+    readings = None
+    if used:
+        from podshare_cli.aws.accounts import Accounts, profiles
+
+        accounts = Accounts(options.connection, None, profiles(profile_of or []))
+        readings = _readings(options, accounts, cluster or [], (since, until) if by == By.MEMBER else None)
     counted = read_spans(History(options.connection), since, until)
     measured = None
     if readings is not None:
         teams = {span.team for span in counted} | {*State(options.connection).statuses("team")}
         measured = measure(readings, teams, counted, (since, until), by)
         counted = measured.spans
-    report = usage_views.report(hours(counted, by), counted, by, (since, until), known_prices, measured=measured)
+    guaranteed = {} if by == By.MEMBER else hours(counted, by)
+    report = usage_views.report(guaranteed, counted, by, (since, until), known_prices, measured=measured)
     if as_csv:
         typer.echo(usage_views.csv_text(report), nl=False)
     else:
@@ -96,15 +113,19 @@ def usage(
         raise Failure(f"Not every cluster was read. {problems}", "Used hours there are not counted.")
 
 
-def _readings(options: Options, names: Sequence[str], profile_of: list[str]) -> "list[Reading]":
-    """What is read of the clusters. Raises Failure if none can be."""
+def _readings(
+    options: Options, accounts: "Accounts", names: Sequence[str], of_members: Period | None
+) -> "list[Reading]":
+    """What is read of the clusters, with their audit logs of a time where members are asked for.
+
+    Raises Failure if no cluster can be read.
+    """
     from podshare.registry.items import name_of
-    from podshare_cli.aws.accounts import Accounts, profiles
     from podshare_cli.aws.tables import Registry
+    from podshare_cli.commands.usage.audit_log import with_creations
     from podshare_cli.commands.usage.cluster_reading import read_clusters
     from podshare_cli.progress.live import counting
 
-    accounts = Accounts(options.connection, None, profiles(profile_of))
     records = {name_of(item): item for item in Registry(options.connection).all_of("cluster")}
     if unknown := [name for name in names if name not in records]:
         raise invalid(f"There is no cluster {unknown[0]}.", "podshare cluster list shows them.")
@@ -114,14 +135,17 @@ def _readings(options: Options, names: Sequence[str], profile_of: list[str]) -> 
     if readings and all(reading.problem for reading in readings):
         remedy = "You need eks:DescribeCluster and an access entry that reads workloads, pods and nodes: docs/usage.md."
         raise Failure(f"No cluster can be read. {_problems(readings)}", remedy)
-    return readings
+    if of_members is None:
+        return readings
+    with counting(options, "days of an audit log read") as count:
+        return [with_creations(accounts, records[reading.cluster], reading, of_members, count) for reading in readings]
 
 
 def _problems(readings: "Iterable[Reading]") -> str:
     return " ".join(f"{reading.cluster}: {reading.problem}." for reading in readings if reading.problem)
 
 
-def period(month: str, now: datetime.datetime) -> tuple[datetime.datetime, datetime.datetime]:
+def period(month: str, now: datetime.datetime) -> Period:
     """When a month begins and ends, or is now; an empty one is the present. Raises Failure (exit code 64) otherwise."""
     text = month or f"{now:%Y-%m}"
     match = re.fullmatch(r"([0-9]{4})-(0[1-9]|1[0-2])", text)
