@@ -10,15 +10,23 @@ Scheduling", for the label of pods; Kubernetes API reference, PodStatus and Node
 
 import datetime
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 from podshare.kinds.subjects import TEAM_NAMESPACES
+from podshare_cli.history.aws_report import SummaryReport, reported_hours
 from podshare_cli.history.creations import Creations, Origin, creator
 from podshare_cli.history.quota_hours import TEAM, Span
-from podshare_cli.history.used_hours import ACCELERATORS, Use, UsedHours, in_accelerators, used_hours
+from podshare_cli.history.used_hours import (
+    ACCELERATORS,
+    NEURON_CORES,
+    Use,
+    UsedHours,
+    in_accelerators,
+    used_hours,
+)
 
 Object = Mapping[str, Any]
 Moment = datetime.datetime
@@ -80,9 +88,19 @@ class Held:
 
 
 def measure(
-    readings: Sequence[Reading], teams: Iterable[str], spans: Iterable[Span], period: tuple[Moment, Moment], by: str
+    readings: Sequence[Reading],
+    teams: Collection[str],
+    spans: Iterable[Span],
+    period: tuple[Moment, Moment],
+    by: str,
+    *,
+    reports: Mapping[str, SummaryReport],
 ) -> Measured:
-    """What was used of the clusters that were read, beside what was guaranteed at the time."""
+    """What was used of clusters, beside what was guaranteed at the time; AWS's ``reports`` of clusters by their names.
+
+    Of a cluster with a report only the nodes count that were read of it.
+    """
+    readings = [_nodes_of(each) if each.cluster in reports else each for each in readings]
     counts = accelerators(node for reading in readings for node in reading.objects.nodes)
     turned = in_accelerators(spans, counts)
     all_held = [
@@ -92,7 +110,15 @@ def measure(
     ]
     hours = used_hours((each.use for each in all_held), turned, *period, by)
     outside = used_hours((each.use for each in all_held if not each.queued), turned, *period, TEAM)
-    remarks = ["Used hours are estimated: only of workloads and pods that the clusters still have."]
+    for cluster, report in sorted(reports.items()):
+        days = [day for day in report.days if day.team in teams]
+        hours |= reported_hours(days, cluster, turned, period, by)
+    remarks = [
+        f"Used hours of cluster {cluster} are of AWS's usage report, which lacks the data of {report.missing} periods."
+        for cluster, report in sorted(reports.items())
+    ]
+    if {each.cluster for each in readings} - {*reports}:
+        remarks.append("Used hours are estimated: only of workloads and pods that the clusters still have.")
     remarks += [f"Cluster {each.cluster} was not read: {each.problem}." for each in readings if each.problem]
     remarks += [f"Cluster {each.cluster} has no Kueue: only its pods count." for each in readings if not each.has_kueue]
     remarks += [
@@ -103,6 +129,10 @@ def measure(
             f"{float(total):,.2f} of the used hours are of pods that do not queue, which Kueue does not count."
         )
     return Measured(hours, turned, counts, remarks)
+
+
+def _nodes_of(reading: Reading) -> Reading:
+    return Reading(reading.cluster, Objects(nodes=reading.objects.nodes))
 
 
 def oldest(reading: Reading, period: tuple[Moment, Moment]) -> Moment | None:
@@ -299,7 +329,7 @@ class _Reader:
             return resource.removeprefix("nvidia.com/"), Fraction(1)
         if resource == _NEURON_CORE:
             share = self._devices_of_a_core.get(instance_type)
-            return (ACCELERATORS, share) if share else ("Neuron cores", Fraction(1))
+            return (ACCELERATORS, share) if share else (NEURON_CORES, Fraction(1))
         return "", Fraction()
 
 

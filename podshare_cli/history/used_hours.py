@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from podshare_cli.history.quota_hours import INSTANCES, MEMBER, TEAM, UNITS, Line, Span, length
 
-ACCELERATORS = UNITS["accelerators"]
+ACCELERATORS, NEURON_CORES = UNITS["accelerators"], "Neuron cores"
 Moment = datetime.datetime
 Place = tuple[str, str, str, str]  # team, cluster, instance type, unit
 
@@ -86,7 +86,7 @@ def used_hours(uses: Iterable[Use], spans: Iterable[Span], since: Moment, until:
     sums: dict[tuple[str, str, str, str], Used] = defaultdict(Used)
     for place, held in uses_by_place.items():
         for used, in_force, amounts in _pieces(place, held, spans_by_cluster[place[:2]], since, until):
-            for who, share in _shares(place[0], in_force, amounts, by).items():
+            for who, share in shares(place[0], in_force, amounts, by).items():
                 sums[(who, *place[1:])] += used.part(share)
     return dict(sums)
 
@@ -134,7 +134,8 @@ def _used(amount: Fraction, guaranteed: Fraction | None) -> Used:
     return Used(within, amount - within)
 
 
-def _shares(team: str, span: Span | None, amounts: Mapping[str, Fraction], by: str) -> Mapping[str, Fraction]:
+def shares(team: str, span: Span | None, amounts: Mapping[str, Fraction], by: str) -> Mapping[str, Fraction]:
+    """Whose hours they are, in which parts: by the quota in force, or for members by what each held."""
     if by == MEMBER:
         total = sum(amounts.values(), Fraction())
         return {member: amount / total for member, amount in amounts.items()}

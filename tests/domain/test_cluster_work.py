@@ -193,7 +193,7 @@ def test_the_report_has_what_was_used_beside_what_was_guaranteed() -> None:
     reading = Reading("main", Objects([workload(("Admitted", "True", 0))], (), [pod()], [node()]))
     unread = Reading("east", problem="it cannot be reached: no route")
     period = (moment(0), moment(60))
-    measured = measure([reading, unread], ["vision"], [span], period, TEAM)
+    measured = measure([reading, unread], ["vision"], [span], period, TEAM, reports={})
     sums = {("vision", "main", P5, "accelerators"): Fraction(8)}
     assert measured.hours == {("vision", "main", P5, "accelerators"): Used(Fraction(8), Fraction(8 * 60 + 8 * 50, 60))}
     made = report(sums, measured.spans, TEAM, period, {P5: 80}, measured=measured)
@@ -263,7 +263,7 @@ def test_a_member_has_used_what_their_job_held() -> None:
     known = creations([event(0, "ada"), event(0, "ben", **pods)])
     objects = Objects([workload(("Admitted", "True", 0))], (), [pod(), pod("unknown")], [node()])
     reading = Reading("main", objects, creations=known, without_log="")
-    measured = measure([reading], ["vision"], [], (moment(0), moment(60)), MEMBER)
+    measured = measure([reading], ["vision"], [], (moment(0), moment(60)), MEMBER, reports={})
     assert {key[0]: used.hours for key, used in measured.hours.items()} == {
         **{"ada": 16, "ben": Fraction(8 * 50, 60)},
         "": Fraction(8 * 50, 60),

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import lightkube
@@ -16,6 +17,7 @@ from podshare_sandbox.services import kubernetes
 from tests.acting import Ended, act_in_the_hub
 from tests.builders import a_team_item
 from tests.checks.expanded_template import ROOT
+from tests.domain.test_aws_report import REPORT
 from tests.scenarios.world import EKS_ARN, HUB, LANGUAGE, REGION, VISION, Item, World, awaited
 
 Call = Callable[..., Ended]
@@ -218,3 +220,18 @@ def test_a_cluster_of_another_account_needs_a_profile(world: World, call_as_read
     assert f"--profile-of {LANGUAGE}=PROFILE" in ended.err
     assert call_as_reader("usage", "--used", "--cluster", "main").code == 0
     world.delete("cluster#east")
+
+
+def test_awss_report_says_what_was_used_of_its_cluster(begun: datetime, call_as_auditor: Call, tmp_path: Path) -> None:
+    """Without a way into the cluster; a report of another cluster, or a file of another kind, is refused."""
+    file, today = tmp_path / "summary.csv", begun.strftime("%Y-%m-%d")
+    line = f"{today},{NAMESPACE},vision,{G5},0.00,0.00,0.00,10.00,4.00,6.00,0.00,0.00,0.00"
+    file.write_text("\n".join([*REPORT.splitlines()[:10], line]))
+    month = ("--month", f"{begun:%Y-%m}")
+    answer = call_as_auditor("usage", *month, "--report", str(file), "--json")
+    (row,) = (row for row in answer.data["rows"] if row["used"])
+    assert (row["team"], row["unit"], row["used"], row["borrowed"]) == ("vision", "accelerators", 10, 6)
+    file.write_text(REPORT.replace("Cluster Name: hyperpod", "Cluster Name: other"))
+    assert call_as_auditor("usage", *month, "--report", str(file)).code == 64
+    file.write_text("team,hours\n")
+    assert call_as_auditor("usage", *month, "--report", str(file)).code == 64

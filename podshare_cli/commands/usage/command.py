@@ -14,7 +14,7 @@ from podshare_cli.failures import Failure, invalid
 from podshare_cli.options import Options, takes_options
 
 if TYPE_CHECKING:
-    from podshare_cli.aws.accounts import Accounts
+    from podshare_cli.history.aws_report import SummaryReport
     from podshare_cli.history.cluster_work import Reading
     from podshare_cli.history.objects import History
     from podshare_cli.history.quota_hours import Span
@@ -60,6 +60,14 @@ def usage(
             help="With --used: the AWS profile for clusters in another account; may be repeated.",
         ),
     ] = None,
+    report_file: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="AWS's summary usage report of a cluster (CSV), for what was used there; may be repeated.",
+        ),
+    ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     prices: Annotated[
         Path | None,
@@ -74,7 +82,8 @@ def usage(
 
     With --used, your own credentials read Kueue's workloads, pods and nodes of each cluster. Used hours are an
     estimate: what the cluster no longer has is not counted. The exit code is 1 if a cluster cannot be read. With --by
-    member, the clusters' audit logs say who created the work.
+    member, the clusters' audit logs say who created the work. With --report, AWS's own usage report says what was used
+    of a cluster.
     """
     from podshare_cli.aws.tables import State
     from podshare_cli.history.cluster_work import measure
@@ -89,43 +98,64 @@ def usage(
         raise invalid("--cluster and --profile-of are about what --used reads.", "Add --used.")
     if not used and by == By.MEMBER:
         raise invalid("--by member: quotas are guaranteed to teams, not to members.", "Add --used for what they used.")
-    since, until = period(month, datetime.datetime.now(datetime.UTC))
+    times = period(month, datetime.datetime.now(datetime.UTC))
     known_prices = read_prices(prices) if prices else {}
-    readings = None
-    if used:
-        from podshare_cli.aws.accounts import Accounts, profiles
-
-        accounts = Accounts(options.connection, None, profiles(profile_of or []))
-        readings = _readings(options, accounts, cluster or [], (since, until) if by == By.MEMBER else None)
-    counted = read_spans(History(options.connection), since, until)
+    reports = _reports(options, report_file or [])
+    readings = _readings(options, cluster or [], profile_of or [], times if by == By.MEMBER else None) if used else []
+    counted = read_spans(History(options.connection), *times)
     measured = None
-    if readings is not None:
+    if used or reports:
         teams = {span.team for span in counted} | {*State(options.connection).statuses("team")}
-        measured = measure(readings, teams, counted, (since, until), by)
+        measured = measure(readings, teams, counted, times, by, reports=reports)
         counted = measured.spans
     guaranteed = {} if by == By.MEMBER else hours(counted, by)
-    report = usage_views.report(guaranteed, counted, by, (since, until), known_prices, measured=measured)
+    report = usage_views.report(guaranteed, counted, by, times, known_prices, measured=measured)
     if as_csv:
         typer.echo(usage_views.csv_text(report), nl=False)
     else:
         options.show(report, lambda: usage_views.table(report))
-    if problems := _problems(readings or ()):
+    if problems := _problems(reading for reading in readings if reading.cluster not in reports):
         raise Failure(f"Not every cluster was read. {problems}", "Used hours there are not counted.")
 
 
+def _reports(options: Options, files: Iterable[Path]) -> "dict[str, SummaryReport]":
+    """AWS's usage reports in files, by the name of the cluster. Raises Failure (exit code 64) for anything else."""
+    from podshare.registry.items import name_of
+    from podshare_cli.aws.tables import Registry
+    from podshare_cli.history.aws_report import ReportError, parsed
+
+    reports: dict[str, SummaryReport] = {}
+    for file in files:
+        try:
+            report = parsed(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, ReportError) as error:
+            raise invalid(f"--report {file}: {error}", "Write one: run.py --type summary --format csv.") from None
+        records = Registry(options.connection).all_of("cluster")
+        names = [name_of(item) for item in records if report.is_of(str(item["hyperpod_cluster"]))]
+        if len(names) != 1 or names[0] in reports:
+            problem = f"--report {file} is of the HyperPod cluster {report.hyperpod_cluster}"
+            raise invalid(
+                f"{problem}: one report for each cluster that has a record is needed.", "podshare cluster list"
+            )
+        reports[names[0]] = report
+    return reports
+
+
 def _readings(
-    options: Options, accounts: "Accounts", names: Sequence[str], of_members: Period | None
+    options: Options, names: Sequence[str], profile_of: list[str], of_members: Period | None
 ) -> "list[Reading]":
     """What is read of the clusters, with their audit logs of a time where members are asked for.
 
     Raises Failure if no cluster can be read.
     """
     from podshare.registry.items import name_of
+    from podshare_cli.aws.accounts import Accounts, profiles
     from podshare_cli.aws.tables import Registry
     from podshare_cli.commands.usage.audit_log import with_creations
     from podshare_cli.commands.usage.cluster_reading import read_clusters
     from podshare_cli.progress.live import counting
 
+    accounts = Accounts(options.connection, None, profiles(profile_of))
     records = {name_of(item): item for item in Registry(options.connection).all_of("cluster")}
     if unknown := [name for name in names if name not in records]:
         raise invalid(f"There is no cluster {unknown[0]}.", "podshare cluster list shows them.")
