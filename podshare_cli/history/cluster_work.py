@@ -264,8 +264,9 @@ class _Reader:
                 self._add(amounts, {name: amount * count for name, amount in resources.items()}, instance_type)
             return amounts
         for assignment in assignments:
-            usage = {name: quantity(amount) for name, amount in assignment.get("resourceUsage", {}).items()}
-            if not usage:
+            if assignment.get("resourceUsage"):
+                usage = _accelerators(assignment["resourceUsage"])
+            else:
                 resources, count, _ = asked.get(assignment.get("name", "main"), ({}, Fraction(), ""))
                 usage = {name: amount * assignment.get("count", count) for name, amount in resources.items()}
             for name, amount in usage.items():
@@ -317,29 +318,29 @@ class _Reader:
     def _add(self, amounts: Amounts, resources: Mapping[str, Fraction], instance_type: str) -> None:
         for name, amount in resources.items():
             unit, of_one = self._unit(name, instance_type)
-            if unit:
-                key = instance_type, unit
-                amounts[key] = amounts.get(key, Fraction()) + amount * of_one
+            amounts[instance_type, unit] = amounts.get((instance_type, unit), Fraction()) + amount * of_one
 
     def _unit(self, resource: str, instance_type: str) -> tuple[str, Fraction]:
-        """In what a resource counts, and how much of it one is; nothing that is no accelerator counts."""
+        """In what a resource counts, and how much of it one is."""
         if resource in _WHOLE:
             return ACCELERATORS, Fraction(1)
         if resource.startswith(_PARTITION):
             return resource.removeprefix("nvidia.com/"), Fraction(1)
-        if resource == _NEURON_CORE:
-            share = self._devices_of_a_core.get(instance_type)
-            return (ACCELERATORS, share) if share else (NEURON_CORES, Fraction(1))
-        return "", Fraction()
+        share = self._devices_of_a_core.get(instance_type)
+        return (ACCELERATORS, share) if share else (NEURON_CORES, Fraction(1))
 
 
 def _asked(container: Object) -> dict[str, Fraction]:
     """The accelerators that a container asks for: its limits, which requests cannot differ from."""
     resources = container.get("resources", {})
-    asked = {**resources.get("limits", {}), **resources.get("requests", {})}
+    return _accelerators({**resources.get("limits", {}), **resources.get("requests", {})})
+
+
+def _accelerators(resources: Mapping[str, Any]) -> dict[str, Fraction]:
+    """Those of the resources that count."""
     return {
         name: quantity(amount)
-        for name, amount in asked.items()
+        for name, amount in resources.items()
         if name in _WHOLE or name == _NEURON_CORE or name.startswith(_PARTITION)
     }
 

@@ -162,6 +162,9 @@ def test_accelerators_count_in_their_units() -> None:
     parts = workload(("Admitted", "True", 5), resource="nvidia.com/mig-1g.10gb")
     assert [use.unit for use in uses(workloads=[parts])] == ["mig-1g.10gb"]
     assert uses(workloads=[workload(("Admitted", "True", 5), resource="cpu")]) == []
+    beside = workload(("Admitted", "True", 5))
+    beside["status"]["admission"]["podSetAssignments"][0]["resourceUsage"] |= {"memory": "1e3Pi", "cpu": "1u"}
+    assert [use.amount for use in uses(workloads=[beside])] == [16]
 
 
 def test_an_init_container_asks_for_what_the_others_do_not() -> None:

@@ -13,6 +13,7 @@ from lightkube.codecs import from_dict
 from lightkube.generic_resource import create_namespaced_resource
 
 from podshare_cli.application import main
+from podshare_cli.commands.usage import cluster_reading
 from podshare_sandbox.services import kubernetes
 from tests.acting import Ended, act_in_the_hub
 from tests.builders import a_team_item
@@ -142,7 +143,9 @@ def rows(call: Call, *words: str, by: str = "team") -> dict[tuple[str, str], Ite
     return found
 
 
-def test_used_and_borrowed_hours_are_those_of_the_jobs(world: World, begun: datetime, call_as_reader: Call) -> None:
+def test_used_and_borrowed_hours_are_those_of_the_jobs(
+    world: World, begun: datetime, call_as_reader: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After three hours: 4 + 4 + 2 GPUs for that long, of which all but the quota's 4 are borrowed."""
     world.advance(timedelta(hours=3))
     passed = (datetime.now(UTC) - begun) / timedelta(hours=1)
@@ -156,6 +159,8 @@ def test_used_and_borrowed_hours_are_those_of_the_jobs(world: World, begun: date
     by_account = rows(call_as_reader, by="account")[VISION, G5]
     for other in (by_owner, by_account):
         assert other["used"] == pytest.approx(row["used"], abs=0.5)
+    monkeypatch.setattr(cluster_reading, "_PAGE", 1)
+    assert rows(call_as_reader)["vision", G5]["used"] == pytest.approx(row["used"], abs=0.5)  # page by page
     shown = call_as_reader("usage", "--used")
     assert "only of workloads and pods that the clusters still have" in " ".join(shown.out.split())
     assert "pods that do not queue" in " ".join(shown.out.split())
