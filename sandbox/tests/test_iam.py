@@ -475,3 +475,17 @@ def test_an_account_is_read_page_by_page() -> None:
         document = admin.get_role_policy(RoleName=name, PolicyName="p")["PolicyDocument"]
         assert detail["RolePolicyList"] == [{"PolicyName": "p", "PolicyDocument": document}]
         assert detail["AttachedManagedPolicies"] == []
+
+
+def test_an_account_has_no_more_roles_than_its_quota() -> None:
+    """A role too many is refused, and told by the summary, until AWS raises the quota; linked roles go beyond it."""
+    here = client("iam", HUB)
+    taken = here.get_account_summary()["SummaryMap"]["Roles"]
+    iam.allow_roles(HUB, taken + 1)
+    here.create_role(RoleName="last", AssumeRolePolicyDocument=TRUST)
+    one_more = {"RoleName": "one-too-many", "AssumeRolePolicyDocument": TRUST}
+    refused(here.create_role, "LimitExceeded", 409, f"RolesPerAccount: {taken + 1}", **one_more)
+    here.create_service_linked_role(AWSServiceName="eks.amazonaws.com")
+    iam.allow_roles(HUB, taken + 3)
+    here.create_role(**one_more)
+    assert here.get_account_summary()["SummaryMap"]["RolesQuota"] == taken + 3

@@ -38,7 +38,7 @@ from podshare_sandbox.moto_extension import broken_constraints, operation_model
 from podshare_sandbox.moto_repair import replace
 from podshare_sandbox.services import service_principals
 
-# quotas, by their default values; AWS raises the first to 8,192 on request
+# quotas, by their default values; AWS raises the first to 8,192 on request, and that of roles (``allow_roles``)
 LONGEST_TRUST_POLICY = 2048  # characters, white space included
 LONGEST_INLINE_POLICIES = {Role: 10240, User: 2048, Group: 5120}  # characters of all together, no white space
 LONGEST_MANAGED_POLICY = 6144  # characters, no white space
@@ -149,6 +149,17 @@ def _checked(check: Callable[[str], grammar.Document], text: str) -> grammar.Doc
 # --- roles --------------------------------------------------------------------------------------------------
 
 
+def allow_roles(account: str, roles: int) -> None:
+    """Let an account have so many roles, as AWS does on request, instead of 1,000: a sandbox control."""
+    iam_backends[account][PARTITION].account_summary._roles_quota = roles
+
+
+def _check_number_of_roles(backend: IAMBackend) -> None:
+    quota = backend.account_summary._roles_quota
+    if len(backend.roles) >= quota:
+        raise LimitExceededException(f"Cannot exceed quota for RolesPerAccount: {quota}")
+
+
 def _roles(backend: IAMBackend) -> list[Role]:
     """moto gives its dictionary's own view away, and whoever walks it may meet a role that is just being made."""
     return list(backend.roles.values())
@@ -181,8 +192,9 @@ def _repair_roles() -> None:
         if any(role.name.lower() == role_name.lower() for role in backend.get_roles()):
             raise EntityAlreadyExists(f"Role with name {role_name} already exists.")
         _check_boundary(backend, permissions_boundary)
-        if not linked_service:  # AWS writes the trust of its own roles
+        if not linked_service:  # AWS writes the trust of its own roles, which may go beyond the quota
             _check_trust(assume_role_policy_document)
+            _check_number_of_roles(backend)
         role: Role = stock_create(
             backend,
             role_name,
