@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.stepfunctions.parser.backend.execution import Execution
 
-from podshare_sandbox import delivery
+from podshare_sandbox import delivery, state_machines
 from podshare_sandbox.state_machines import expressions
 from podshare_sandbox.state_machines.tasks import java_name
 from sandbox.tests.runtime import HUB, REGION, Runtime, document, eventually, running_runtime
@@ -618,3 +619,23 @@ def test_status_changes_are_events_on_the_default_bus(aws: Runtime) -> None:
     detail = failed["detail"]
     assert (detail["error"], detail["cause"], json.loads(detail["input"])) == ("Oops", "told", {"a": 1})
     assert detail["stopDate"] >= detail["startDate"] > 1_000_000_000_000
+
+
+def test_what_has_ended_is_looked_at_no_more(aws: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An execution runs until it ends, and again once it is redriven; who asks what runs looks through no other."""
+    states = aws.client("stepfunctions")
+    machine = create(aws, one(Type="Wait", Seconds=3600))
+    arn = states.start_execution(stateMachineArn=machine)["executionArn"]
+    assert arn in state_machines.running()
+    states.stop_execution(executionArn=arn)
+    assert arn not in state_machines.running()
+    states.redrive_execution(executionArn=arn)
+    assert arn in state_machines.running()
+    states.stop_execution(executionArn=arn)
+    assert arn not in state_machines.running()
+    looked_at: list[str] = []
+    monkeypatch.setattr(
+        Execution, "exec_status", property(lambda execution: looked_at.append(execution.name)), raising=False
+    )
+    state_machines.running()
+    assert looked_at == []

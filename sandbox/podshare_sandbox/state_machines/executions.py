@@ -17,7 +17,7 @@ from moto.core.responses import ActionResult
 from moto.stepfunctions.exceptions import InvalidExecutionInput, NameTooLongException, ValidationException
 from moto.stepfunctions.parser.api import ExecutionStatus, HistoryEventType
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution
-from moto.stepfunctions.parser.models import StepFunctionsParserBackend, stepfunctions_parser_backends
+from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from moto.stepfunctions.responses import StepFunctionResponse
 
 from podshare_sandbox import clock, delivery
@@ -34,6 +34,9 @@ _LARGEST_PAGE = 1000
 _EXECUTION_DATA = {"input", "output", "parameters", "result", "assignedVariables"}
 
 _starting = threading.Lock()
+_looking = threading.Lock()
+_under_way: dict[str, Execution] = {}
+"""By their ARNs, those that were started or redriven and had not ended when somebody looked last."""
 
 
 class InvalidName(AWSError):  # noqa: N818  # the name on the wire
@@ -47,6 +50,8 @@ class InvalidName(AWSError):  # noqa: N818  # the name on the wire
 
 def install() -> None:
     """Repair the operations on executions and emit their events."""
+    with _looking:
+        _under_way.clear()
     repair(StepFunctionsParserBackend, "start_execution", _starting_once)
     repair(BaseExecutionWorkerCommunication, "terminated", _ending_once)
     repair(StepFunctionResponse, "describe_execution", _describing)
@@ -58,14 +63,12 @@ def install() -> None:
 
 
 def running() -> list[str]:
-    """The ARNs of all executions that have not ended."""
-    return [
-        execution.execution_arn
-        for _, _, backend in list(stepfunctions_parser_backends.iter_backends())
-        for machine in list(backend.state_machines)  # type: ignore[attr-defined]  # moto types the iterator loosely
-        for execution in list(machine.executions)
-        if execution.exec_status == ExecutionStatus.RUNNING
-    ]
+    """The ARNs of all executions that have not ended; those that had when somebody looked are looked at no more."""
+    with _looking:
+        for arn, execution in list(_under_way.items()):
+            if execution.exec_status != ExecutionStatus.RUNNING:
+                del _under_way[arn]
+        return list(_under_way)
 
 
 def _starting_once(original: Any) -> Any:
@@ -248,6 +251,9 @@ def _without_data(event: dict[str, Any]) -> dict[str, Any]:
 
 def _emit(execution: Any, status: str) -> None:
     """Put a ``Step Functions Execution Status Change`` event on the account's default bus."""
+    if status == ExecutionStatus.RUNNING:
+        with _looking:
+            _under_way[execution.execution_arn] = execution
     output = _output(execution) if status == ExecutionStatus.SUCCEEDED else None
     attempts = redriving.attempts_of(execution)
     is_small = len(execution.execution_input.encode()) + len((output or "").encode()) <= _LARGEST_EVENT_DATA
