@@ -1,6 +1,5 @@
 """``podshare access``: who reaches what, by the proofs that podshare works out from what AWS and Kubernetes say."""
 
-import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -203,14 +202,13 @@ def at(
     the line of the record, as the record declares.
     """
     from podshare_cli.history.answers import Past, subject_of
-    from podshare_cli.history.moments import moment as parsed
+    from podshare_cli.history.moments import past_moment
     from podshare_cli.history.objects import History
     from podshare_cli.views import past as past_views
 
     if of != "of":
         raise invalid(f"{of} is not expected here.", f"Write podshare access at {moment} of {subject}.")
-    then = parsed(moment, "TIME")
-    _refuse_future(then)
+    then = past_moment(moment, "TIME")
     about = subject_of(options.connection, subject)
     answer = Past(History(options.connection)).access_at(then, about)
     options.show({"of": about.text, **answer.as_dict()}, lambda: past_views.access_at(answer, about))
@@ -287,11 +285,6 @@ def probe(
             f"{len(bad)} of {len(results)} attempts had an unexpected result; the first: {bad[0]}",
             "See the table above.",
         )
-
-
-def _refuse_future(moment: datetime.datetime) -> None:
-    if moment > datetime.datetime.now(datetime.UTC):
-        raise invalid(f"{moment.isoformat(timespec='seconds')} is in the future.", "Write a time that has passed.")
 
 
 def _place(options: Options, place_name: str) -> "Place":

@@ -38,28 +38,39 @@ class Subject:
         return self.name if self.kind == "team" else ""
 
 
+_NAMED = ("team", "dataset")
+
+
 def subject_of(connection: Connection, text: str) -> Subject:
     """What is meant: an account's id, ``team#NAME`` or ``dataset#NAME``, or a name that only one of the two has.
 
-    Raises Failure for what is neither, or both.
+    Raises Failure for what is neither, or both: that nobody had access to it would be a misleading answer.
     """
-    if re.fullmatch(r"[0-9]{12}", text):
-        return Subject("account", text)
+    if match := re.fullmatch(r"(account#)?([0-9]{12})", text):
+        return Subject("account", match[2])
     kind, _, name = text.partition("#")
-    if name and kind in ("team", "dataset", "account"):
-        return Subject(kind, name)
-    if name or not text:
+    if (name and kind not in _NAMED) or not text:
         raise invalid(
             f"{text} is no account, team or dataset.", "Such as 222222222222, team#vision or dataset#imagenet."
         )
-    is_team = text in State(connection).statuses("team")
-    is_dataset = bool(Registry(connection).get(f"dataset#{text}") or History(connection).versions(f"dataset#{text}"))
-    if is_team == is_dataset:
-        which = (
-            f"{text} is a team and a dataset" if is_team else f"There is no team or dataset {text}, and there was none"
+    named = name or text
+    known = [each for each in ([kind] if name else _NAMED) if _was_there(connection, each, named)]
+    if not known:
+        raise invalid(
+            f"There is no {kind if name else 'team or dataset'} {named}, and there was none.",
+            "Names that are there: podshare team list, podshare dataset list. An account is named by its id.",
         )
-        raise invalid(f"{which}.", f"Write team#{text}, dataset#{text}, or an account's id.")
-    return Subject("team" if is_team else "dataset", text)
+    if len(known) > 1:
+        raise invalid(f"{text} is a team and a dataset.", f"Write team#{text} or dataset#{text}.")
+    return Subject(known[0], named)
+
+
+def _was_there(connection: Connection, kind: str, name: str) -> bool:
+    """Whether there is or was a record of the name, or a team of an enrollment, which has none."""
+    if kind == "team" and name in State(connection).statuses("team"):
+        return True
+    record = f"{kind}#{name}"
+    return bool(Registry(connection).get(record) or History(connection).versions(record))
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,17 @@ def moment(text: str, option: str) -> datetime.datetime:
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=datetime.UTC)
 
 
+def past_moment(text: str, option: str) -> datetime.datetime:
+    """As ``moment``. Raises Failure (exit code 64) for the future as well, of which nobody knows anything."""
+    parsed = moment(text, option)
+    if parsed > datetime.datetime.now(datetime.UTC):
+        raise invalid(f"{option}: {text} is in the future.", "Write a time that has passed.")
+    return parsed
+
+
 def span(since: str, until: str) -> tuple[datetime.datetime, datetime.datetime]:
-    """From when until when. Raises Failure (exit code 64) unless the first is before the second."""
-    began, ended = moment(since, "--since"), moment(until, "--until")
+    """From when until when. Raises Failure (exit code 64) unless the first is before the second, and both have been."""
+    began, ended = past_moment(since, "--since"), past_moment(until, "--until")
     if began >= ended:
         raise invalid(f"--since {since} is not before --until {until}.", "Give the earlier time to --since.")
     return began, ended

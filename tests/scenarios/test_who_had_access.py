@@ -185,9 +185,14 @@ def test_a_question_that_has_no_answer_is_refused(call_as_auditor: Call, tmp_pat
     assert call_as_auditor("access", "at", "2999-01-01", "of", "vision").code == 64
     assert call_as_auditor("access", "at", "yesterday", "of", "vision").code == 64
     assert call_as_auditor("access", "at", "now", "for", "vision").code == 64
-    assert call_as_auditor("access", "at", "now", "of", "nobody").code == 64
+    for nobody in ("nobody", "team#nobody", "dataset#nobody", "account#nobody", "cluster#main", "22222222222"):
+        assert call_as_auditor("access", "at", "now", "of", nobody).code == 64, nobody
+        assert call_as_auditor("access", "changes", "--of", nobody).code == 64, nobody
     assert call_as_auditor("access", "at", "2020-01-01", "of", "vision", "--json").data["access"] == []
     assert call_as_auditor("access", "changes", "--since", "now", "--until", "1d").code == 64
+    out = str(tmp_path / "none.zip")
+    assert call_as_auditor("access", "changes", "--since", "1d", "--until", "2999-01-01").code == 64
+    assert call_as_auditor("audit", "export", "--since", "1d", "--until", "2999-01-01", "--out", out).code == 64
     (tmp_path / "none.zip").write_bytes(b"none")
     assert call_as_auditor("audit", "verify", str(tmp_path / "none.zip")).code == 1
 
