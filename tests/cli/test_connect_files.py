@@ -81,6 +81,15 @@ def test_what_comes_after_a_block_stays() -> None:
     assert profiles.without_block(one, NAME) == "[default]\n[profile mine]\nregion = x\n"
 
 
+@pytest.mark.parametrize("text", CONFIGS.values(), ids=CONFIGS)
+def test_blocks_of_several_teams_go_in_any_order(text: str | None) -> None:
+    """Whichever is undone first, after the last one the config is as it was."""
+    other = "podshare-b@main"
+    both = profiles.with_block(profiles.with_block(text, NAME, MEMORY, SECTIONS), other, MEMORY, {other: {"a": "b"}})
+    for first, last in ((NAME, other), (other, NAME)):
+        assert profiles.without_block(profiles.without_block(both, first) or "", last) == text
+
+
 def test_a_profile_of_somebody_elses_is_not_replaced() -> None:
     """A name that is taken is reported, and nothing is written."""
     with pytest.raises(Failure, match=f"The profile {NAME} exists already"):
@@ -113,16 +122,19 @@ def test_comments_and_order_stay(name: str) -> None:
     assert all(line in lines for line in kept)
 
 
-def test_contexts_of_several_teams_go_in_any_order() -> None:
-    """Whichever is undone first, the rest stays whole, and the current context is one that is there."""
-    both = kubeconfig.with_context(kubeconfig.with_context(BLOCK, CONTEXT), OTHER)
+@pytest.mark.parametrize("name", ["lists with lines", "no end", "JSON"])
+def test_contexts_of_several_teams_go_in_any_order(name: str) -> None:
+    """Whichever is undone first, the other stays as it is, and after the last one the file is as it was."""
+    text = KUBECONFIGS[name] or ""
+    both = kubeconfig.with_context(kubeconfig.with_context(text, CONTEXT), OTHER)
     left = kubeconfig.without_context(both, NAME) or ""
     assert yaml.safe_load(left)["current-context"] == OTHER.name
-    last = yaml.safe_load(kubeconfig.without_context(left, OTHER.name) or "")
-    assert last["current-context"] == ""
-    assert [one["name"] for one in last["contexts"]] == ["one"]
+    assert [one["name"] for one in yaml.safe_load(left)["contexts"]][-1:] == [OTHER.name]
+    assert yaml.safe_load(kubeconfig.without_context(left, OTHER.name) or "") == yaml.safe_load(text)
+    if name == "lists with lines":
+        assert kubeconfig.without_context(left, OTHER.name) == text
     other = kubeconfig.without_context(both, OTHER.name)
-    assert other == kubeconfig.with_context(BLOCK, CONTEXT)
+    assert other == kubeconfig.with_context(text, CONTEXT)
 
 
 def test_a_current_context_that_a_person_chose_since_stays() -> None:

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
 from podshare_cli.commands.connect import job
 from podshare_cli.commands.connect.hops import gone
@@ -114,6 +115,22 @@ def test_a_first_job_asks_for_no_more_than_is_guaranteed(found: dict[str, Any] |
     assert job.requests(found) == asked
 
 
+@pytest.mark.parametrize(
+    ("names", "values", "chosen"),
+    [
+        (("inference-priority", "training-priority"), {"inference-priority": 90, "training-priority": 60, "x": 1}, 1),
+        (("training-priority", "inference-priority"), {"inference-priority": 90, "training-priority": 60}, 0),
+        (("inference-priority", "training-priority"), None, 0),
+        (("inference-priority",), {"x": 1}, 0),
+    ],
+)
+def test_a_first_job_preempts_nobody(names: tuple[str, ...], values: dict[str, int] | None, chosen: int) -> None:
+    """It has the lowest of the team's priority classes, where the cluster shows their values."""
+    items = [{"metadata": {"name": name}, "value": value} for name, value in (values or {}).items()]
+    assert job.priority(names, None if values is None else {"items": items}) == names[chosen]
+    assert not job.priority((), {"items": items})
+
+
 @pytest.mark.parametrize("kind", job.KINDS)
 def test_each_kind_of_job_carries_the_labels(kind: str) -> None:
     """Queue and priority are on the job, where Kueue looks, and the service account in its pods."""
@@ -122,7 +139,9 @@ def test_each_kind_of_job_carries_the_labels(kind: str) -> None:
         "datasets": {"imagenet": {"region": "us-east-1", "arn": "arn:…", "alias": "x-s3alias"}},
         "service_accounts": {"trainer": [{"dataset": "imagenet", "access": "read", "prefix": "cats/"}]},
     }
-    manifest = job.manifest(kind, "hyperpod-ns-vision", cluster, {"cpu": "1"}, [*job.sources(cluster)])
+    data = [*job.sources(cluster)]
+    manifest = job.manifest(kind, "hyperpod-ns-vision", cluster, {"cpu": "1"}, data, priority_class="training-priority")
+    assert "&id" not in yaml.safe_dump(manifest)
     assert manifest["metadata"]["labels"] == {
         "kueue.x-k8s.io/queue-name": "hyperpod-ns-vision-localqueue",
         "kueue.x-k8s.io/priority-class": "training-priority",

@@ -204,6 +204,7 @@ def test_undo_leaves_the_files_as_they_were(ada: Scientist) -> None:
     assert ada.config.read_bytes().startswith(before)
     ada.connect("vision")  # again, which changes nothing
     assert ada.config.read_text().count("# >>> ") == 1
+    assert ada.connect("vision", "--undo", "--cluster", "other")["removed"] == []
     told = ada.connect("vision", "--undo")
     assert told["removed"] == [CONTEXT]
     assert (ada.config.read_bytes(), ada.kubeconfig.exists()) == (before, False)
@@ -272,6 +273,9 @@ def test_a_role_of_ones_own_is_the_way_in(vision: World, tmp_path: Path) -> None
         (("vision", "--print", "--undo"), "--print excludes --undo"),
         (("vision", "--kind", "CronJob"), "--kind CronJob is not known"),
         (("Vision]",), "is no team's name"),
+        (("vision", "--check", "--write-job", "job.yaml"), "--check excludes --write-job"),
+        (("vision", "--undo", "--write-job", "job.yaml"), "--undo excludes --write-job"),
+        (("vision", "--write-job", "jbos/job.yaml"), "There is no folder"),
     ],
 )
 def test_wrong_usage_is_told(ada: Scientist, words: tuple[str, ...], what: str) -> None:
@@ -313,6 +317,16 @@ def test_a_role_that_does_not_let_one_in_is_told(vision: World, tmp_path: Path) 
     told = reader.refused("vision", "--check")
     assert "scientist role: " in told
     assert f"Your own policies must allow sts:AssumeRole on it: ask who manages account {VISION}." in told
+
+
+def test_another_account_than_that_of_before_is_told(vision: World, ada: Scientist, tmp_path: Path) -> None:
+    """Whoever connected with one profile, and checks with another, is told which account they joined the team in."""
+    ada.connect("vision")
+    (home := tmp_path / "other").mkdir()
+    stranger = Scientist(vision, LANGUAGE, home)
+    stranger.config.write_text(f"{stranger.config.read_text()}\n# >>> {ada.config.read_text().partition('# >>> ')[2]}")
+    told = stranger.refused("vision", "--check")
+    assert f"You are in account {LANGUAGE}; you joined team vision in account {VISION}." in told
 
 
 def test_a_lost_entry_is_told_by_the_cluster(vision: World, ada: Scientist) -> None:

@@ -57,10 +57,11 @@ def connect(
     what else is in these files stays as it is. A hop that fails says why, and whom to ask. --region is the cluster's.
     """
     _check_modes(team, kind, list=list_teams, print=print_only, undo=undo, check=check, shell=shell)
+    _check_file(write_job, list=list_teams, print=print_only, undo=undo, check=check)
     if team is None:
         _list(options)
     elif undo:
-        _undo(options, team)
+        _undo(options, team, cluster)
     else:
         run = _Run(options, team, cluster, kind)
         if print_only:
@@ -85,6 +86,16 @@ def _check_modes(team: str | None, kind: str | None, **modes: bool) -> None:
         raise invalid(f"{team!r} is no team's name.", "Names are lowercase letters, digits and hyphens.")
     if kind is not None and kind not in job.KINDS:
         raise invalid(f"--kind {kind} is not known.", f"It is one of {', '.join(job.KINDS)}.")
+
+
+def _check_file(write_job: Path | None, **writing_nothing: bool) -> None:
+    """Raises Failure where no job would be written, or into no folder."""
+    if write_job is None:
+        return
+    if chosen := [name for name in _MODES if writing_nothing.get(name)]:
+        raise invalid(f"--{chosen[0]} excludes --write-job.")
+    if not write_job.absolute().parent.is_dir():
+        raise invalid(f"There is no folder {write_job.absolute().parent}.", "Create it, or name another file.")
 
 
 # ---- the teams -------------------------------------------------------------------------------------------------
@@ -209,6 +220,8 @@ class _Run:
             if error.response["Error"]["Code"] == "ParameterNotFound":
                 raise self._gone(region) from None
             memory = self._memory()
+            if memory and memory.account != account:
+                raise self._gone(region) from None
             whom = f"ask {memory.owner}, or " if memory else ""
             raise Failure(
                 f"{self.caller.arn} may neither read what is published of team {self.name} ({message}) nor assume "
@@ -444,13 +457,15 @@ def _kubeconfig_with(context: str) -> Path | None:
     return next((path for path in files.kubeconfigs() if kubeconfig.former_of(files.read(path), context)), None)
 
 
-def _undo(options: Options, team: str) -> None:
-    """Remove the team's blocks and contexts; needs no credentials."""
+def _undo(options: Options, team: str, cluster: str | None) -> None:
+    """Remove the team's blocks and contexts, or those of one of its clusters; needs no credentials."""
     from podshare_cli.commands.connect import kubeconfig
 
     config = files.aws_config()
     text = files.read(config)
-    names = [name for name, memory in profiles.memories(text) if memory.team == team]
+    names = [
+        name for name, memory in profiles.memories(text) if memory.team == team and cluster in (None, memory.cluster)
+    ]
     removed = []
     for name in names:
         text = profiles.without_block(text or "", name)
@@ -460,5 +475,6 @@ def _undo(options: Options, team: str) -> None:
     if names:
         files.write(config, text)
         removed.append(str(config))
+    of = f" on cluster {cluster}" if cluster else ""
     options.show({"team": team, "removed": names, "files": sorted({*removed})})
-    options.say(f"Removed {', '.join(names)}." if names else f"Nothing was written for team {team}.")
+    options.say(f"Removed {', '.join(names)}." if names else f"Nothing was written for team {team}{of}.")

@@ -49,6 +49,7 @@ class Path:
     authority: str = ""
     kind: str = ""  # of a first job
     asked: Mapping[str, str] = field(default_factory=dict)  # by a first job
+    priority: str = ""  # of a first job
     _keys: "boto3.Session | None" = None
     _api: Cluster | None = None
 
@@ -199,6 +200,7 @@ class Path:
             remedy = f"The team's compute quota is being made, or removed: ask {self.team.owner}."
             return Hop("queue", False, f"there is no queue {name}", remedy)
         if answer.status == _FORBIDDEN:
+            self.priority = job.priority(self.cluster["priorities"], None)
             return Hop("queue", True, f"{name}: your access does not show it")
         if answer.status != _SERVED:
             return self._failed("queue", answer)
@@ -209,6 +211,8 @@ class Path:
             return Hop("queue", False, f"queue {name} admits nothing: {stopped.get('message', '')}", remedy)
         whole = self._ask().get(f"/apis/{version}/clusterqueues/{answer.body['spec']['clusterQueue']}")
         self.asked = job.requests(whole.body if whole.status == _SERVED else None)
+        classes = self._ask().get(f"/apis/{version}/workloadpriorityclasses")
+        self.priority = job.priority(self.cluster["priorities"], classes.body if classes.status == _SERVED else None)
         pending = answer.body.get("status", {}).get("pendingWorkloads", 0)
         return Hop("queue", True, f"{name}, {pending} waiting")
 
@@ -227,7 +231,9 @@ class Path:
     def manifest(self) -> job.Object:
         """A first job of the kind that the cluster serves."""
         data = [*job.sources(self.cluster)]
-        return job.manifest(self.kind, self.team.namespace, self.cluster, self.asked, data)
+        return job.manifest(
+            self.kind, self.team.namespace, self.cluster, self.asked, data, priority_class=self.priority
+        )
 
     def _data(self) -> Hop:
         """Data is for pods: that their service account is there is all that a person can try."""
@@ -239,7 +245,9 @@ class Path:
             if answer.status == _NOT_FOUND:
                 remedy = f"It is being made, or a person has to apply it: ask {self.team.owner}."
                 return Hop("data", False, f"there is no service account {account}, by which pods read the data", remedy)
-        return Hop("data", True, f"{', '.join(source.path for source in data)}: the first job lists it")
+        first = job.listed(data)
+        paths = ", ".join(source.path for source in data)
+        return Hop("data", True, f"{paths}; the first job lists {first.dataset if first else 'none'}")
 
 
 def gone(team: str, caller: Caller, region: str, memory: Memory | None) -> tuple[str, str]:

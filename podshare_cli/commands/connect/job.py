@@ -1,7 +1,7 @@
 """A first job that fits a team's queue: it lists the data that its service account may read, and ends."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,15 +77,34 @@ def quantity(text: str) -> float:
         return 0.0
 
 
+def listed(data: Iterable[Source]) -> Source | None:
+    """The data that the job lists: the first that may only be read, because that has something in it."""
+    return min(data, key=lambda source: source.access != "read", default=None)
+
+
+def priority(names: Sequence[str], classes: Mapping[str, Any] | None) -> str:
+    """The lowest of the priority classes, so that a first job preempts nobody; the first where no value is known.
+
+    ``classes`` is the cluster's list of WorkloadPriorityClasses, if the person may read it.
+    """
+    values = {each["metadata"]["name"]: each.get("value", 0) for each in (classes or {}).get("items", ())}
+    return min((name for name in names if name in values), key=lambda name: values[name], default=[*names, ""][0])
+
+
 def manifest(
-    kind: str, namespace: str, cluster: Mapping[str, Any], asked: Mapping[str, str], data: list[Source]
+    kind: str,
+    namespace: str,
+    cluster: Mapping[str, Any],
+    asked: Mapping[str, str],
+    data: list[Source],
+    *,
+    priority_class: str = "",
 ) -> Object:
     """The job."""
     labels = {_QUEUE: cluster["queue"]}
-    if cluster["priorities"]:
-        labels[_PRIORITY] = cluster["priorities"][0]
-    # what may only be read has something in it
-    first = min(data, key=lambda source: source.access != "read", default=None)
+    if priority_class:
+        labels[_PRIORITY] = priority_class
+    first = listed(data)
     account = first.service_account if first else next(iter(sorted(cluster["service_accounts"])), None)
     container = {
         "name": "pytorch",
@@ -104,7 +123,7 @@ def manifest(
         "kind": kind,
         "metadata": {"name": NAME, "namespace": namespace, "labels": labels},
     }
-    template = {"metadata": {"labels": labels}, "spec": pod}
+    template = {"metadata": {"labels": {**labels}}, "spec": pod}  # a copy, or YAML has an anchor and an alias
     if kind == "Job":
         return {**made, "spec": {"backoffLimit": 0, "template": template}}
     if kind == "PyTorchJob":

@@ -6,7 +6,7 @@ so that it can be put back.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,8 +94,9 @@ def without_context(text: str, name: str) -> str | None:
         return former[_NEW] or None
     for part in LISTS:
         file.remove(part, name, former.get(part, "[]"))
+    before = former.get(_CURRENT, '""')
+    file.hand_down(name, before)
     if file.value(_CURRENT) == name:
-        before = former.get(_CURRENT, '""')
         file.restore(_CURRENT, before if _names_one_of(before, file, name) else '""')
     restored = file.applied()
     return restored.removesuffix("\n") if "end" in former else restored
@@ -103,20 +104,38 @@ def without_context(text: str, name: str) -> str | None:
 
 def _names_one_of(raw: str, file: "_File", gone: str) -> bool:
     """Whether the former current context is none, or one that is there."""
-    value = yaml.safe_load(raw) if raw else None
+    value = _value(raw)
     return not value or (value != gone and value in file.names("contexts"))
 
 
 def former_of(text: str | None, name: str) -> dict[str, str] | None:
     """What was in the place of what the context replaced; None if podshare wrote no context of this name."""
-    document = _File(text or "").document
+    return next((former for owner, former in _formers(_File(text or "").document) if owner == name), None)
+
+
+def _formers(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
+    """What each context of podshare's has replaced, by the context's name."""
     for item in document.get("contexts") or ():
-        context = item.get("context") or {} if isinstance(item, dict) and item.get("name") == name else {}
+        context = item.get("context") or {} if isinstance(item, dict) else {}
         for extension in context.get("extensions") or ():
             if extension.get("name") == _EXTENSION:
-                former: dict[str, str] = json.loads(extension["extension"]["former"])
-                return former
-    return None
+                yield str(item.get("name")), json.loads(extension["extension"]["former"])
+
+
+def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    """Every single value in a node."""
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _scalars(item)
+    elif isinstance(node, yaml.MappingNode):
+        for _, value in node.value:
+            yield from _scalars(value)
+
+
+def _value(raw: str) -> Any:
+    return yaml.safe_load(raw) if raw.strip() else None
 
 
 def _dumped(value: Any) -> str:
@@ -217,6 +236,27 @@ class _File:
             self._edits.append((start, end, blank + value))
         else:
             self._append(f"{key}: {value}\n")
+
+    def hand_down(self, gone: str, before: str) -> None:
+        """Let contexts that were written while ``gone`` was the current one restore what was the current one before."""
+        for owner, former in _formers(self.document):
+            if owner == gone or _value(former.get(_CURRENT, "")) != gone:
+                continue
+            was, becomes = (json.dumps(each, sort_keys=True) for each in (former, {**former, _CURRENT: before}))
+            if self._is_json:
+                self._replace_former(owner, becomes)
+                continue
+            for node in _scalars(self._nodes["contexts"][1]):
+                if node.value == was:
+                    text = _dumped(becomes).removesuffix("\n").removesuffix("\n...")
+                    self._edits.append((node.start_mark.index, node.end_mark.index, text))
+
+    def _replace_former(self, owner: str, text: str) -> None:
+        for item in self.document["contexts"]:
+            if item.get("name") == owner:
+                for extension in item["context"]["extensions"]:
+                    if extension.get("name") == _EXTENSION:
+                        extension["extension"]["former"] = text
 
     def restore(self, key: str, raw: str) -> None:
         """Write a value as ``raw`` has it, or remove its line."""

@@ -75,6 +75,8 @@ def without_block(text: str, name: str) -> str | None:
     before, after = text[: match.start()], text[match.end() :]
     if match["note"] == _NOT_ENDED and not after:
         before = before.removesuffix("\n")
+    elif match["note"] and (following := _BEGIN.match(after)) and not following["note"]:  # it has what was said here
+        after = after.replace(" by podshare connect\n", f" by podshare connect{match['note']}\n", 1)
     return None if match["note"] == _NEW and not before + after else before + after
 
 
