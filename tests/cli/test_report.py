@@ -16,6 +16,7 @@ import pytest
 
 from podshare_cli.application import main
 from podshare_cli.commands.report.command import answering, page
+from podshare_cli.commands.report.facts import expirations
 from podshare_cli.failures import INVALID
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -47,7 +48,10 @@ def facts(teams: int, **more: Any) -> dict[str, Any]:
         | {"read_at": AT, "reason": None}
         for name in names
     ]
-    listed = [{"account": account, "name": f"lab-{account}", "teams": names[:1]} for account in accounts]
+    listed = [
+        {"account": account, "name": f"lab-{account}", "teams": names[:1], "path": ["r-root", f"ou-{number % 3}"]}
+        for number, account in enumerate(accounts)
+    ]
     return {
         **{"generated": AT, "installation": {"account": accounts[0], "region": "us-west-2", "prefix": "podshare"}},
         **{"teams": rows, "accounts": listed, "places": places, "access": access, "unexpected": [], "unread": []},
@@ -99,6 +103,69 @@ def test_unexpected_access_is_first_with_what_closes_it(tmp_path: Path) -> None:
     assert 'class="some"' in dom
     assert "aws close it" in dom
     assert dom.index('id="unexpected"') < dom.index('id="picture"')
+
+
+@in_a_browser
+def test_units_are_in_the_picture(tmp_path: Path) -> None:
+    """The organizational unit of each account that reaches a cluster is drawn, and is found by the filter."""
+    dom, _ = opened(page(facts(6)), tmp_path)
+    assert re.findall(r'aria-label="(ou-\d)"', dom) == ["ou-0", "ou-1", "ou-2"]
+    assert rows_of(opened(page(facts(6)), tmp_path, "#ou-2")[0], "teams") == 1
+
+
+@in_a_browser
+def test_what_was_never_read_does_not_pass_for_proven(tmp_path: Path) -> None:
+    """A team without an access report is named where there is no unexpected access, and so is that there is no team."""
+    unread = facts(2)
+    unread["teams"][1]["read_at"] = None
+    dom, _ = opened(page(unread), tmp_path)
+    assert "No access report yet, so that nothing is known of: team-1" in dom
+    assert ">None: every door" not in dom
+    assert ">None: every door" not in opened(page(facts(2) | {"teams": [], "access": []}), tmp_path)[0]
+
+
+@in_a_browser
+def test_an_address_that_is_no_text_is_taken_as_it_is(tmp_path: Path) -> None:
+    """Half a percent sign in the address does not leave the page empty."""
+    dom, logged = opened(page(facts(2)), tmp_path, "#%")
+    assert ("0 of 2 teams" in dom, logged) == (True, "")
+
+
+def test_all_that_ends_is_ahead() -> None:
+    """Teams, members and grants of datasets and file systems, of enrollments too."""
+    at = "2030-01-01T00:00:00Z"
+    grants = [{"dataset": "d", "access": "read", "expires": at}, {"dataset": "e", "access": "read"}]
+    accounts = [{"name": "a", "datasets": grants}]
+    mounts = [{"file_system": "fs-1", **grant} for grant in grants]
+    team = {"members": [{"account": "1", "expires": at}], "service_accounts": accounts, "file_systems": mounts}
+    items = [
+        {"id": "cluster#main"},
+        {"id": "enrollment#labs", "team": {"service_accounts": accounts}},
+        {"id": "team#x", "expires": at, **team},
+    ]
+    assert [(each["team"], each["what"]) for each in expirations(items)] == [
+        ("enrollment#labs", "read of d for a"),
+        *(("x", what) for what in ("the whole team", "member 1", "read of d for a", "read of d by fs-1")),
+    ]
+
+
+def test_a_port_that_is_taken_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    """With what to do, and without a traceback."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), answering(lambda: b"page")) as server:
+        assert main(["report", "--serve", "--port", str(server.server_port)]) == 1
+    assert "Choose another --port" in capsys.readouterr().err
+
+
+def test_a_page_that_cannot_be_made_says_why() -> None:
+    """Credentials that end while it is served are an answer, not a broken connection."""
+
+    def fail() -> bytes:
+        raise RuntimeError("the token has expired")
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), answering(fail)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert _status(server.server_port, "localhost", "/") == 503
+        server.shutdown()
 
 
 def with_axe(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from podshare_cli.failures import invalid
+from podshare_cli.failures import Failure, invalid
 from podshare_cli.options import Options, takes_options
 from podshare_cli.whole_files import replaced
 
@@ -79,9 +79,16 @@ def _serve(options: Options, port: int) -> None:
             made.update(page=page(_facts(options.connection)).encode(), at=time.monotonic())
         return bytes(made["page"])
 
-    with ThreadingHTTPServer(("127.0.0.1", port), answering(current)) as server:
+    with _server(port, current) as server:
         options.say(f"http://127.0.0.1:{server.server_port}/ shows the report, renewed at each load. Ctrl-C ends it.")
         server.serve_forever()
+
+
+def _server(port: int, current: Callable[[], bytes]) -> ThreadingHTTPServer:
+    try:
+        return ThreadingHTTPServer(("127.0.0.1", port), answering(current))
+    except OSError as error:
+        raise Failure(f"Port {port} cannot be served: {error.strerror}", "Choose another --port, or none.") from None
 
 
 def answering(current: Callable[[], bytes]) -> type[BaseHTTPRequestHandler]:
@@ -93,9 +100,12 @@ def answering(current: Callable[[], bytes]) -> type[BaseHTTPRequestHandler]:
             if host not in ("127.0.0.1", "localhost") or self.path != "/":  # a foreign name may resolve to this machine
                 self.send_error(404)
                 return
-            text = current()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
+            try:
+                status, kind, text = 200, "text/html", current()
+            except Exception as error:  # the next load may be better: credentials end, and AWS throttles
+                status, kind, text = 503, "text/plain", f"The report cannot be made: {error}\n".encode()
+            self.send_response(status)
+            self.send_header("Content-Type", f"{kind}; charset=utf-8")
             self.send_header("Cache-Control", "no-store")
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()

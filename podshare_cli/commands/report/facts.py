@@ -15,20 +15,21 @@ from podshare_cli.progress.executions import Execution, Executions
 from podshare_cli.views import account as account_views
 from podshare_cli.views import team as team_views
 
+_PLACES = ("cluster", "dataset")
 MOST_RUNS = 60  # of all teams, the latest
 
 
 def read(connection: Connection, capacity: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Everything that the page shows; ``capacity`` are the reports of the clusters."""
     known, places = reports.read(connection), reports.places(connection)
-    items = Registry(connection).all_of("team", "cluster", "dataset")
+    items = Registry(connection).all_of("team", "cluster", "dataset", "enrollment")
     read_at = {team: report.document["read_at"] for team, report in known.access_reports.items()}
     return {
         "generated": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "installation": {name: getattr(connection, name) for name in ("account", "region", "prefix")},
         "teams": [{**row, "read_at": read_at.get(row["team"])} for row in team_views.overview(connection)],
         "accounts": account_views.overview(connection),
-        "places": [{"id": str(item["id"]), "account": item["account"]} for item in items if kind_of(item) != "team"],
+        "places": [{"id": str(item["id"]), "account": item["account"]} for item in items if kind_of(item) in _PLACES],
         "access": [*_accesses(known, places)],
         "unexpected": [
             line.as_dict() for line in reports.audit(known, sorted(known.access_reports)) if not line.record
@@ -36,7 +37,7 @@ def read(connection: Connection, capacity: Iterable[Mapping[str, Any]]) -> dict[
         "unread": [text for _, report in sorted(known.access_reports.items()) for text in reports.unread(report)],
         "capacity": [*capacity],
         "runs": [_run(run) for run in _latest(Executions(connection))],
-        "expirations": sorted(_expirations(items), key=lambda expiration: str(expiration["at"])),
+        "expirations": sorted(expirations(items), key=lambda expiration: str(expiration["at"])),
     }
 
 
@@ -67,20 +68,29 @@ def _run(run: Execution) -> dict[str, Any]:
     return {**run.as_dict(), "team": run.team, "seconds": took, "revoked": run.made("cut", "narrow", "delete")}
 
 
-def _expirations(items: Iterable[Item]) -> Iterator[dict[str, Any]]:
-    """What ends by itself: teams, members and grants, with the moment."""
+def expirations(items: Iterable[Item]) -> Iterator[dict[str, Any]]:
+    """What ends by itself: teams, members and grants, of records and of enrollments, with the moment."""
     for item in items:
-        if kind_of(item) != "team":
+        if kind_of(item) in _PLACES:
             continue
-        team = name_of(item)
-        if at := item.get("expires"):
-            yield {"team": team, "what": "the whole team", "at": at}
-        for member in item.get("members", []):
-            if at := member.get("expires"):
-                who = member.get("account") or member.get("organizational_unit") or "accounts with a tag"
-                yield {"team": team, "what": f"member {who}", "at": at}
-        for account in item.get("service_accounts", []):
-            for grant in account.get("datasets", []):
-                if at := grant.get("expires"):
-                    access = f"{grant.get('access')} of {grant.get('dataset')} for {account.get('name')}"
-                    yield {"team": team, "what": access, "at": at}
+        is_team = kind_of(item) == "team"
+        team = name_of(item) if is_team else str(item["id"])
+        for ending, at in _ends(item if is_team else item.get("team", {})):
+            yield {"team": team, "what": ending, "at": at}
+
+
+def _ends(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What ends, and when, of a team's record or of an enrollment's template."""
+    if at := content.get("expires"):
+        yield "the whole team", at
+    for member in content.get("members", []):
+        if at := member.get("expires"):
+            who = member.get("account") or member.get("organizational_unit") or "accounts with a tag"
+            yield f"member {who}", at
+    for account in content.get("service_accounts", []):
+        for grant in account.get("datasets", []):
+            if at := grant.get("expires"):
+                yield f"{grant.get('access')} of {grant.get('dataset')} for {account.get('name')}", at
+    for grant in content.get("file_systems", []):
+        if at := grant.get("expires"):
+            yield f"{grant.get('access')} of {grant.get('dataset')} by {grant.get('file_system')}", at

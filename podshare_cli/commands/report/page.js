@@ -62,6 +62,8 @@ function showUnexpected(seen) {
   const doors = facts.unexpected.filter(door => seen(door.team, door.who));
   const unread = facts.unread.filter(text => seen(text.split(":")[0], ""));
   const parts = unread.map(text => element("p", { class: "wait" }, `Not read: ${text}`));
+  const unproven = facts.teams.filter(row => !row.read_at && seen(row.team, row.members.join(" "))).map(row => row.team);
+  if (unproven.length) parts.push(element("p", { class: "wait" }, `No access report yet, so that nothing is known of: ${unproven.join(", ")}`));
   if (doors.length) parts.unshift(table("Unexpected access", [
     { title: "team", show: door => door.team },
     { title: "who", show: door => door.who },
@@ -69,7 +71,7 @@ function showUnexpected(seen) {
     { title: "of", show: door => `${door.where} ${door.what}` },
     { title: "close it with", show: door => element("code", {}, door.closed_by || "") },
   ], doors));
-  section("unexpected", "None: every door into a team's namespace and data is granted by a record.", ...parts)
+  section("unexpected", !facts.teams.length ? "No teams: nothing was read." : "None: every door into a team's namespace and data is granted by a record.", ...parts)
     .classList.toggle("some", doors.length > 0);
 }
 
@@ -147,35 +149,39 @@ function showRuns(seen) {
   ], runs)] : []));
 }
 
-// ---- the picture: accounts, teams, clusters and data ------------------------------------------------------------
+// ---- the picture: units, accounts, teams, clusters and data ------------------------------------------------------------
 
 function showPicture(teams) {
   const names = new Set(teams.slice(0, MOST_DRAWN).map(row => row.team));
   const accounts = new Map(facts.accounts.map(each => [each.account, each.name || each.account]));
+  const units = new Map(facts.accounts.map(each => [each.account, (each.path || []).join("/")]));
   const edges = new Map();
   const link = (from, to, granted) => edges.set(`${from} ${to}`, { from, to, granted: granted && (edges.get(`${from} ${to}`) || { granted: true }).granted });
   for (const access of facts.access) {
     if (!names.has(access.team)) continue;
-    if (access.place.startsWith("cluster#") && access.account) link(`a:${access.account}`, `t:${access.team}`, access.granted);
+    if (access.place.startsWith("cluster#") && access.account) {
+      link(`a:${access.account}`, `t:${access.team}`, access.granted);
+      if (units.get(access.account)) link(`u:${units.get(access.account)}`, `a:${access.account}`, true);
+    }
     link(`t:${access.team}`, `p:${access.place}`, access.granted);
   }
   const used = new Set([...edges.values()].flatMap(edge => [edge.from, edge.to]));
   for (const name of names) used.add(`t:${name}`);
-  const columns = ["a", "t", "p"].map(kind => [...used].filter(id => id.startsWith(`${kind}:`)).sort());
+  const columns = ["u", "a", "t", "p"].map(kind => [...used].filter(id => id.startsWith(`${kind}:`)).sort());
   const height = 40 + 26 * Math.max(...columns.map(column => column.length), 1);
   const at = new Map();
   columns.forEach((column, number) => column.forEach((id, row) =>
-    at.set(id, { x: 20 + number * 340, y: 34 + (row + .5) * (height - 40) / column.length })));
+    at.set(id, { x: 20 + number * 300, y: 34 + (row + .5) * (height - 40) / column.length })));
   const bad = new Set([...edges.values()].filter(edge => !edge.granted).flatMap(edge => [edge.from, edge.to]));
-  const svg = drawn("svg", { viewBox: `0 0 940 ${height}`, role: "group", "aria-label": "Accounts, teams, and the clusters and data that they reach" });
-  ["accounts", "teams", "clusters and data"].forEach((title, number) => svg.append(drawn("text", { x: 20 + number * 340, y: 16 }, title)));
+  const svg = drawn("svg", { viewBox: `0 0 1160 ${height}`, role: "group", "aria-label": "Units, accounts, teams, and the clusters and data that they reach" });
+  ["units", "accounts", "teams", "clusters and data"].forEach((title, number) => svg.append(drawn("text", { x: 20 + number * 300, y: 16 }, title)));
   const paths = [...edges.values()].map(edge => {
     const [from, to] = [at.get(edge.from), at.get(edge.to)];
     const path = drawn("path", { d: `M${from.x + 220},${from.y} C${from.x + 290},${from.y} ${to.x - 70},${to.y} ${to.x},${to.y}`, class: edge.granted ? "" : "unexpected" });
     svg.append(path);
     return { ...edge, path };
   });
-  const title = id => id.startsWith("a:") ? `${accounts.get(id.slice(2)) || ""} ${id.slice(2)}`.trim() : place(id.slice(2));
+  const title = id => id.startsWith("u:") ? id.slice(2).split("/").pop() : id.startsWith("a:") ? `${accounts.get(id.slice(2)) || ""} ${id.slice(2)}`.trim() : place(id.slice(2));
   const nodes = [...at].map(([id, { x, y }]) => {
     const node = drawn("g", { class: `node${bad.has(id) ? " bad" : ""}`, tabindex: "0", role: "button", "aria-pressed": "false", "aria-label": title(id) },
       drawn("rect", { x, y: y - 10, width: 220, height: 20, rx: 4 }), drawn("text", { x: x + 8, y: y + 4 }, title(id).slice(0, 34)));
@@ -209,7 +215,7 @@ function show() {
   const within = new Set();
   if (wanted) for (const access of facts.access)
     if (`${access.who} ${access.account}`.toLowerCase().includes(wanted)) within.add(access.team);
-  const named = new Set(facts.accounts.filter(each => (each.name || "").toLowerCase().includes(wanted)).flatMap(each => each.teams));
+  const named = new Set(facts.accounts.filter(each => `${each.name || ""} ${(each.path || []).join("/")}`.toLowerCase().includes(wanted)).flatMap(each => each.teams));
   const seen = (team, text) => !wanted || team.toLowerCase().includes(wanted) || text.toLowerCase().includes(wanted) || within.has(team) || named.has(team);
   const teams = facts.teams.filter(row => seen(row.team, row.members.join(" ")));
   document.getElementById("count").textContent = wanted ? `${teams.length} of ${facts.teams.length} teams` : `${facts.teams.length} teams`;
@@ -227,5 +233,5 @@ search.addEventListener("input", () => {
   clearTimeout(pending);
   pending = setTimeout(show, 120);
 });
-search.value = decodeURIComponent(location.hash.slice(1));
+try { search.value = decodeURIComponent(location.hash.slice(1)); } catch { search.value = location.hash.slice(1); }
 show();
