@@ -16,7 +16,8 @@ from podshare.kinds.subjects import TEAM_NAMESPACES
 from podshare_cli.history.quota_hours import Span
 from podshare_cli.history.used_hours import ACCELERATORS, NEURON_CORES, Used, UsedHours, shares
 
-_CLUSTER, _MISSING = "Cluster Name: ", "Missing data periods"
+_CLUSTER, _RANGE, _MISSING = "Cluster Name: ", "Report Date Range (UTC): ", "Missing data periods"
+_ONE_CELL = (_CLUSTER, _RANGE, _MISSING)  # whoever saves a report from a spreadsheet has empty cells behind it
 _HEAD = ["Date", "Namespace", "Team", "Type", *["Total", "Allocated", "Borrowed"] * 3]  # Neuron cores, GPUs, vCPUs
 _UNITS = ((NEURON_CORES, 5), (ACCELERATORS, 8))  # with the column of what was allocated; borrowed is behind it
 _DAY = datetime.timedelta(days=1)
@@ -39,11 +40,17 @@ class Day:
 
 @dataclass(frozen=True)
 class SummaryReport:
-    """A report: of which HyperPod cluster, by its name, and of how many periods the data is missing."""
+    """A report: of which HyperPod cluster, by its name, of which days, and of how many periods the data is missing."""
 
     hyperpod_cluster: str
     days: Sequence[Day]
     missing: int
+    first: datetime.date
+    last: datetime.date
+
+    def covers(self, since: datetime.datetime, until: datetime.datetime) -> bool:
+        """Whether the report is about every day of a time."""
+        return self.first <= since.date() and (until - datetime.timedelta(microseconds=1)).date() <= self.last
 
     def is_of(self, hyperpod_cluster: str) -> bool:
         """Whether a record's cluster is that of the report; a record may name its ARN."""
@@ -52,7 +59,7 @@ class SummaryReport:
 
 def parsed(text: str) -> SummaryReport:
     """A summary report. Raises ReportError for anything else."""
-    lines = [line.strip() for line in text.splitlines()]
+    lines = [line.strip().rstrip(",") if line.startswith(_ONE_CELL) else line.strip() for line in text.splitlines()]
     name = next((line.removeprefix(_CLUSTER) for line in lines if line.startswith(_CLUSTER)), "")
     rows = list(csv.reader(lines))
     head = next((number for number, row in enumerate(rows) if [cell.split(" ")[0] for cell in row] == _HEAD), None)
@@ -60,8 +67,17 @@ def parsed(text: str) -> SummaryReport:
         raise ReportError("it is no summary report of AWS's in CSV")
     missing = lines.index(_MISSING) + 1 if _MISSING in lines else head
     periods = [line for line in lines[missing:head] if " to " in line]
-    days = [day for row in rows[head + 1 :] if row and row != ["No Results"] for day in _days(row)]
-    return SummaryReport(name, days, len(periods))
+    days = [day for row in rows[head + 1 :] if row and row[0] != "No Results" for day in _days(row)]
+    return SummaryReport(name, days, len(periods), *_range(lines))
+
+
+def _range(lines: Iterable[str]) -> tuple[datetime.date, datetime.date]:
+    text = next((line.removeprefix(_RANGE) for line in lines if line.startswith(_RANGE)), "")
+    first, _, last = text.partition(" to ")
+    try:
+        return datetime.date.fromisoformat(first), datetime.date.fromisoformat(last)
+    except ValueError:
+        raise ReportError(f"its range of days cannot be read: {text or 'there is none'}") from None
 
 
 def _days(row: Sequence[str]) -> Iterator[Day]:
@@ -69,11 +85,17 @@ def _days(row: Sequence[str]) -> Iterator[Day]:
     try:
         begin = datetime.datetime.strptime(row[0], "%Y-%m-%d").replace(tzinfo=datetime.UTC)
         for unit, column in _UNITS:
-            used = Used(Fraction(row[column]), Fraction(row[column + 1]))
+            used = Used(_hours(row[column]), _hours(row[column + 1]))
             if used.hours and row[1].startswith(TEAM_NAMESPACES):
                 yield Day(row[1].removeprefix(TEAM_NAMESPACES), row[3], unit, begin, used)
     except (ValueError, IndexError, ZeroDivisionError) as error:
         raise ReportError(f"its line {','.join(row)} cannot be read: {error}") from None
+
+
+def _hours(text: str) -> Fraction:
+    if (hours := Fraction(text)) < 0:
+        raise ValueError(f"{text} hours")
+    return hours
 
 
 def reported_hours(

@@ -117,6 +117,11 @@ def measure(
         f"Used hours of cluster {cluster} are of AWS's usage report, which lacks the data of {report.missing} periods."
         for cluster, report in sorted(reports.items())
     ]
+    remarks += [
+        f"The report of cluster {cluster} is of {report.first} to {report.last}: other days are not counted."
+        for cluster, report in sorted(reports.items())
+        if not report.covers(*period)
+    ]
     if {each.cluster for each in readings} - {*reports}:
         remarks.append("Used hours are estimated: only of workloads and pods that the clusters still have.")
     remarks += [f"Cluster {each.cluster} was not read: {each.problem}." for each in readings if each.problem]

@@ -126,7 +126,8 @@ def table(made: Report) -> RenderableType:
     for row in totals:
         shown.add_row("[bold]total[/]", "", *_figures(row, columns.values(), priced))
     nothing = "Nothing was guaranteed, as far as the history goes"
-    parts.append(shown if rows else f"{nothing}{', or used' if has_used else ''}.")
+    nothing = "Nothing was used" if by == MEMBER else f"{nothing}{', or used' if has_used else ''}"
+    parts.append(shown if rows else f"{nothing}.")
     for gap in made["unknown"]:
         where = f" on {escape(gap['cluster'])}" if gap["cluster"] else ""
         parts.append(

@@ -79,6 +79,25 @@ def test_a_report_takes_the_place_of_what_was_read() -> None:
     assert measure([], {"language"}, [], PERIOD, TEAM, reports={"main": parsed(REPORT)}).hours == {}
 
 
+def test_days_that_a_report_is_not_about_are_told() -> None:
+    """A report of part of the month, or of another one, must not pass for all that was used."""
+    remark = "The report of cluster main is of 2026-11-01 to 2026-11-30: other days are not counted."
+    for since, until, told in (
+        (*PERIOD, False),
+        (datetime(2026, 11, 3, tzinfo=UTC), datetime(2026, 11, 30, 9, tzinfo=UTC), False),
+        (datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC), True),
+        (datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, 1, tzinfo=UTC), True),
+    ):
+        measured = measure([], {"vision"}, [], (since, until), TEAM, reports={"main": parsed(REPORT)})
+        assert (remark in measured.remarks) == told, (since, until)
+
+
+def test_a_report_that_a_spreadsheet_has_saved_is_read() -> None:
+    """Empty cells behind the lines of the head change nothing."""
+    saved = "\r\n".join(line + "," * (12 - line.count(",")) for line in REPORT.splitlines())
+    assert parsed(saved) == parsed(REPORT)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -86,6 +105,8 @@ def test_a_report_takes_the_place_of_what_was_read() -> None:
         "team,cluster\nvision,main\n",
         REPORT.replace("Cluster Name: ", "Name: "),
         REPORT.replace("24.50,20.00", "24.50,twenty"),
+        REPORT.replace("24.50,20.00", "24.50,-20.00"),
+        REPORT.replace("Report Date Range (UTC): ", "Range: "),
         REPORT.replace("2026-11-02", "2 November"),
     ],
 )

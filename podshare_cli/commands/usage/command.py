@@ -127,7 +127,7 @@ def _reports(options: Options, files: Iterable[Path]) -> "dict[str, SummaryRepor
     reports: dict[str, SummaryReport] = {}
     for file in files:
         try:
-            report = parsed(file.read_text(encoding="utf-8"))
+            report = parsed(file.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError, ReportError) as error:
             raise invalid(f"--report {file}: {error}", "Write one: run.py --type summary --format csv.") from None
         records = Registry(options.connection).all_of("cluster")
