@@ -298,6 +298,7 @@ class _Life:
                 told = [str(sorted(map(str, one ^ other))) for one, other in zip(found, expected, strict=True)]
                 yield f"tried: people {told[0]}, pods {told[1]}, everybody {told[2]}"
                 return
+            time.sleep(_LAG_SECONDS / 20)  # another try costs a second of the processor
 
     def _foreign_changed(self, now: Reality) -> list[str]:
         """What became of others' things; a door may be closed, which its own rule is about."""
