@@ -55,3 +55,16 @@ def test_what_is_not_emulated_is_refused(logs: Any, pattern: str) -> None:
     """As an invalid pattern is, so that none matches by accident."""
     with pytest.raises(ClientError, match="Invalid filter pattern"):
         logs.filter_log_events(logGroupName="group", filterPattern=pattern)
+
+
+@pytest.mark.parametrize(("prefix", "count"), [("str", 4), ("stream", 4), ("other", 0)])
+def test_a_prefix_chooses_the_streams(logs: Any, prefix: str, count: int) -> None:
+    """Only events of streams that begin with it; none where no stream does (API Reference, FilterLogEvents)."""
+    answer = logs.filter_log_events(logGroupName="group", logStreamNamePrefix=prefix)
+    assert len(answer["events"]) == count
+
+
+def test_names_and_a_prefix_exclude_each_other(logs: Any) -> None:
+    """Both are an InvalidParameterException (API Reference, FilterLogEvents)."""
+    with pytest.raises(ClientError, match="InvalidParameterException"):
+        logs.filter_log_events(logGroupName="group", logStreamNamePrefix="stream", logStreamNames=["stream"])

@@ -70,6 +70,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     for name in ("datasets", "team-vision"):
         shutil.copy(ROOT / "examples" / "registry" / f"{name}.yaml", clone)
     shutil.copy(ROOT / "examples" / "registry" / "cluster-main.yaml", clone / "cluster.yaml")
+    shutil.copy(ROOT / "examples" / "usage" / "prices.yaml", clone)
     (clone / "my_boto3_script.py").write_text("import boto3\nprint(boto3.client('s3').list_buckets()['Buckets'])\n")
     for words in (["init", "-q"], ["remote", "add", "origin", "https://git.example.com/platform/records.git"]):
         subprocess.run(["git", *words], cwd=clone, check=True)  # noqa: S603, S607  # a clone with a remote

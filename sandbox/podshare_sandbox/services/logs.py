@@ -1,7 +1,8 @@
-"""JSON filter patterns of CloudWatch Logs, which moto takes for patterns that match everything.
+"""JSON filter patterns of CloudWatch Logs, which moto takes for patterns that match everything, and stream prefixes.
 
-Source: CloudWatch Logs User Guide, "Using filter patterns to match terms in JSON log events". Emulated are strings and
-numbers that are equal to a field, strings with ``*`` for anything, joined by ``&&``; all else is refused.
+Source: CloudWatch Logs User Guide, "Using filter patterns to match terms in JSON log events", and API Reference,
+FilterLogEvents. Emulated are strings and numbers that are equal to a field, strings with ``*`` for anything, joined by
+``&&``; all else is refused.
 """
 
 import json
@@ -11,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from moto.logs.exceptions import InvalidParameterException
+from moto.logs.responses import LogsResponse
 from moto.logs.utils import EventMessageFilter
 
 from podshare_sandbox.moto_repair import repair
@@ -22,6 +24,7 @@ _TERM = re.compile(r'\$\.([A-Za-z0-9_.]+) *= *(?:"([^"]*)"|([0-9]+))')
 def install() -> None:
     """Go by such patterns. Raises RuntimeError where moto has lost a symbol."""
     repair(EventMessageFilter, "matches", _by_json_too)
+    repair(LogsResponse, "filter_log_events", _by_prefix_too)
 
 
 def _by_json_too(original: Any) -> Any:
@@ -30,6 +33,23 @@ def _by_json_too(original: Any) -> Any:
         return _matches(pattern, message) if pattern.startswith("{") else bool(original(event_filter, message))
 
     return matches
+
+
+def _by_prefix_too(original: Any) -> Any:
+    def filter_log_events(response: LogsResponse) -> str:
+        asked = json.loads(response.body)
+        prefix, group = asked.pop("logStreamNamePrefix", None), response.logs_backend.groups.get(asked["logGroupName"])
+        if prefix is None or group is None:
+            return str(original(response))
+        if asked.get("logStreamNames"):
+            raise InvalidParameterException("logStreamNamePrefix and logStreamNames exclude each other.")
+        names = [name for name in group.streams if name.startswith(prefix)]
+        if not names:  # moto takes no names for all
+            return json.dumps({"events": [], "searchedLogStreams": []})
+        response.body = json.dumps({**asked, "logStreamNames": names})
+        return str(original(response))
+
+    return filter_log_events
 
 
 def _matches(pattern: str, message: str) -> bool:
