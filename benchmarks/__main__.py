@@ -6,17 +6,20 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import comparison, counts, figures, package, page, planning, rates, results
+from benchmarks import comparison, counts, figures, large_organization, package, page, planning, rates, results
 from benchmarks.results import Group, Value
 
 _EXAMPLES = """examples:
   python -m benchmarks                           measure everything and write docs/benchmarks.md
   python -m benchmarks --only counts --teams 1   one team's calls alone: half a minute
   python -m benchmarks --only counts --teams 1,4,16,64
+  python -m benchmarks --only organization       1,000 teams in 500 accounts: more than an hour
+  python -m benchmarks --only organization --teams 60
   python -m benchmarks --json --only planning    the results as JSON
   python -m benchmarks --page                    write the page again from the results of the last run
 
-A part that is not measured keeps its last results, with the date and commit of their own.
+A part that is not measured keeps its last results, with the date and commit of their own. Part organization is
+measured only where it is named.
 """
 
 
@@ -25,7 +28,7 @@ def main() -> int:
     given = _arguments()
     os.environ["PYTHONWARNINGS"] = "ignore"
     measured, committed = results.kept(), results.committed()
-    for name in given.only or ([] if given.page else _PARTS):
+    for name in given.only or ([] if given.page else _USUAL):
         say, began = _progress(name, quiet=given.json), time.monotonic()
         say("begins")
         circumstances = results.circumstances()
@@ -48,9 +51,10 @@ def _arguments() -> argparse.Namespace:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    names = f"{', '.join(_PARTS)}; may be repeated"
+    names = f"{', '.join(_PARTS)}; may be repeated. Without it all but organization, which takes an hour"
     parser.add_argument("--only", action="append", choices=list(_PARTS), metavar="NAME", help=names)
-    parser.add_argument("--teams", default=[1, 4, 16], type=_sizes, help="numbers of teams to count calls of (1,4,16)")
+    teams = f"numbers of teams to count calls of (1,4,16); the size of the organization ({large_organization.TEAMS})"
+    parser.add_argument("--teams", default=[], type=_sizes, help=teams)
     parser.add_argument("--peers", default=[1, 10], type=_sizes, help="numbers of teams to compare with peers (1,10)")
     parser.add_argument("--json", action="store_true", help="print the results as JSON, and the progress to stderr")
     parser.add_argument("--page", action="store_true", help="measure nothing, write the page from the last results")
@@ -82,7 +86,7 @@ def _print(text: str) -> None:
 
 
 def _counts(given: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Group]:
-    return counts.measure(say, given.teams)
+    return counts.measure(say, given.teams or [1, 4, 16])
 
 
 def _peers(given: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Group]:
@@ -91,6 +95,10 @@ def _peers(given: argparse.Namespace, say: Callable[[str], None]) -> dict[str, G
 
 def _rates(_given: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Group]:
     return rates.measure(say)
+
+
+def _organization(given: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Group]:
+    return large_organization.measure(say, max(given.teams, default=large_organization.TEAMS))
 
 
 def _planning(_given: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Group]:
@@ -115,7 +123,9 @@ _PARTS: dict[str, Callable[[argparse.Namespace, Callable[[str], None]], dict[str
     "rates": _rates,
     "planning": _planning,
     "package": _package,
+    "organization": _organization,
 }
+_USUAL = [name for name in _PARTS if name != "organization"]
 
 if __name__ == "__main__":
     sys.exit(main())

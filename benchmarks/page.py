@@ -1,8 +1,9 @@
 """Renders docs/benchmarks.md from what was measured last, and from the words in ``figures``."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-from benchmarks import comparison, costs, figures, rates, results
+from benchmarks import comparison, costs, figures, large_organization, rates, results
 from benchmarks.counts import COUNTED
 from benchmarks.figures import FIGURES, Figure
 from benchmarks.life import PHASES
@@ -222,6 +223,75 @@ def _rates(group: Group) -> str:
     )
 
 
+def _organization(group: Group) -> str:
+    size, phases = group.detail["size"], group.detail["phases"]
+    rows = [
+        _line(
+            phase["phase"], number(phase["teams"]), f"{phase['seconds']:,.0f}", f"{phase['teams a minute']:.0f}",
+            *(f"{phase[what]:.1f}" for what in ("median", "largest", "lease")),
+            _revoked(phase), *(f"{phase[f'{whose} megabytes']:,.0f}" for whose in ("sandbox", "function")),
+        )
+        for phase in phases
+    ]  # fmt: skip
+    called = [
+        _line(
+            phase["phase"],
+            *(f"{phase[what] / phase['teams']:.1f}" for what in ("reads", "writes", "sessions", "own")),
+            f"{phase['reads'] / group.detail['resources']:.2f}" if phase["teams"] == size["teams"] else "-",
+            number(phase["throttled"]),
+            number(phase["retried"]),
+        )
+        for phase in phases
+    ]
+    operations = [
+        _line(phase["phase"], ", ".join(f"{count:,} `{name}`" for name, count in phase["operations"].items()))
+        for phase in phases
+    ]
+    needs = [
+        _line(what, number(needed), f"{large_organization.QUOTAS[what][0]:,}", large_organization.QUOTAS[what][1])
+        for what, needed in group.detail["needs"].items()
+    ]
+    return (
+        "## A large organization\n\n"
+        f"**{size['teams']:,} teams** in {size['accounts']:,} accounts of scientists, with {size['datasets']:,} "
+        f"datasets in {size['buckets']:,} buckets, on {size['clusters']} clusters in two accounts; "
+        f"{group.detail['resources']:,} resources. One account is a member of all teams whose records are written "
+        f"({size['teams'] - size['enrolled']:,}), one bucket is shared by {size['sharing']:,}, and "
+        f"{size['enrolled']:,} teams come from an enrollment, one for each account of a unit. `make bench` leaves this "
+        "part out: `.venv/bin/python -m benchmarks --only organization --teams N` measures it, for "
+        f"{large_organization.TEAMS:,} teams in more than an hour.\n\n"
+        "Records are written in the batches of `podshare apply`. Before the second sweep somebody changes a resource "
+        f"of {size['drifting']:,} teams: a policy of a role, a trust policy, the policy of an access point. Then all "
+        "accounts of the unit move to another one, and the dataset of the shared bucket is deleted. Waits are "
+        "shortened to 2 % (sweeps: 20 %), answers come without latencies, functions may take ten minutes, because many "
+        "wait for few cores, and the rates of `benchmarks/rates.yaml` hold in seconds of the machine. So it is the "
+        "sandbox that bounds how many teams are done in a minute, and how long one waits for its lease.\n\n"
+        + _head(
+            "phase", "teams", "s", "teams a minute", "s from trigger to end, median", "longest",
+            "longest wait for a lease", "s to the first revocation, last", "MB of the sandbox by then",
+            "of the largest function",
+        )
+        + "".join(rows)
+        + "\nCalls per team, and how many calls of all were throttled or were repetitions by the SDK:\n\n"
+        + _head(
+            "phase", "reads", "writes", "sessions", "podshare's own", "reads per resource", "throttled", "repeated"
+        )
+        + "".join(called)
+        + "\n"
+        + _head("phase", "the most frequent operations")
+        + "".join(operations)
+        + "\nWhat the teams take of AWS's quotas, where most is taken:\n\n"
+        + _head("quota", "taken", "AWS's default", "")
+        + "".join(needs)
+    )  # fmt: skip
+
+
+def _revoked(phase: Mapping[str, Any]) -> str:
+    if phase["phase"] not in large_organization.REVOKING_PHASES:
+        return "-"
+    return f"{phase['first revocation']:.1f}, {phase['last revocation']:.1f}"
+
+
 def _path(group: Group) -> str:
     calls = " → ".join(f"`{call}`" if ":" in call else call for call in group.detail["calls"])
     return f"## The critical path of an onboarding\n\n{calls}\n"
@@ -277,6 +347,7 @@ _SECTIONS = {
     figures.PEERS: _peers,
     figures.PATH: _path,
     figures.RATES: _rates,
+    figures.LARGE: _organization,
 }
 
 

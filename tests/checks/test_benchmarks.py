@@ -1,13 +1,16 @@
 """The benchmarks' tables fit what they measure, and what was measured last."""
 
+import datetime
+import json
 import math
 
 import pytest
 
-from benchmarks import costs, latencies, least, rates, results
+from benchmarks import costs, large_organization, latencies, least, page, rates, results
 from benchmarks.calls import kind_of
 from benchmarks.counts import exponent
 from benchmarks.figures import FIGURES, PACKAGE
+from benchmarks.large_organization import Size, meaning, run_of
 from benchmarks.life import record
 from benchmarks.planning import plan_all
 from podshare_sandbox import throttling
@@ -89,3 +92,43 @@ def test_the_critical_path_is_the_longest_chain() -> None:
 def test_teams_of_the_planning_benchmark_have_nothing_to_do() -> None:
     """Its records are accepted, and their resources as they are there need no change."""
     assert plan_all(teams=20)["seconds"] > 0
+
+
+def test_an_organization_scales_with_its_teams() -> None:
+    """At its usual size it has what the page says; a small one has at least one of each."""
+    usual, small = Size(large_organization.TEAMS), Size(5)
+    assert (usual.written, usual.enrolled, usual.accounts) == (900, 100, 500)
+    assert (usual.datasets, usual.sharing, usual.drifting) == (200, 300, 50)
+    assert min(small.enrolled, small.sharing, small.drifting, small.buckets - 1, small.accounts - small.enrolled) >= 1
+    assert small.drifting <= small.written
+
+
+def test_a_run_waits_for_its_lease_until_it_has_it() -> None:
+    """A lease that another run has is not yet had: the wait ends with the answer that it is held."""
+    began = datetime.datetime(2026, 11, 30, tzinfo=datetime.UTC)
+
+    def event(seconds: int, kind: str, **details: object) -> dict[str, object]:
+        return {"type": kind, "timestamp": began + datetime.timedelta(seconds=seconds), **details}
+
+    def left(seconds: int, status: str) -> dict[str, object]:
+        details = {"name": "LeaseTeam", "output": json.dumps({"status": status})}
+        return event(seconds, "TaskStateExited", stateExitedEventDetails=details)
+
+    started = event(0, "ExecutionStarted", executionStartedEventDetails={"input": '{"team": "vision"}'})
+    listed = {"startDate": began, "stopDate": began + datetime.timedelta(seconds=9)}
+    assert run_of(listed, [started, left(2, "busy"), left(5, "held")]).lease == 5
+    assert run_of(listed, [started, left(2, "left")]).lease is None
+
+
+def test_a_policy_is_the_same_in_each_spelling() -> None:
+    """The order of values, one value beside a list of one, and the case of keys do not matter; values do."""
+    before = {"Statement": [{"Effect": "Allow", "Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}}]}
+    after = {"Statement": {"Condition": {"StringEquals": {"aws:principalorgid": ["o-1"]}}, "Effect": "Allow"}}
+    wider = {"Statement": {"Condition": {"StringEquals": {"aws:principalorgid": ["o-1", "o-2"]}}, "Effect": "Allow"}}
+    assert meaning(before) == meaning(after) != meaning(wider)
+
+
+def test_what_a_large_organization_needs_has_a_quota() -> None:
+    """Each of AWS's quotas that were counted stands in the table that names its limit."""
+    assert results.kept()["organization"].detail["needs"].keys() == large_organization.QUOTAS.keys()
+    assert "## A large organization" in page.page()
