@@ -244,7 +244,7 @@ class Past:
             until=grant.get("until"),
             by=str(origin.get("writer") or ""),
             author=str(origin.get("author") or ""),
-            reason=str(origin.get("reason") or ""),
+            reason=past_access.reason_of(origin),
             version=origin.get("version"),
             written_at=origin.get("declared_at") or origin.get("written_at") or None,
             is_exact=exact,

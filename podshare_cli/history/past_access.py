@@ -5,6 +5,7 @@ CloudTrail reported, unexpected access that the next proof found, runs that were
 proof.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -169,6 +170,15 @@ def origin(versions: Iterable[Document], line: str, moment: datetime) -> Documen
         elif writer is None or line in version["added"]:
             writer = version
     return writer
+
+
+def reason_of(version: Document) -> str:
+    """Why a version was written, as its writer declared; else why its record says that the team has what it has."""
+    if version.get("reason"):
+        return str(version["reason"])
+    record = json.loads(version.get("content") or "{}")
+    team = record.get("team")  # of an enrollment, the record of its teams
+    return str((team if isinstance(team, dict) else record).get("reason") or "")
 
 
 # ---- changes ---------------------------------------------------------------------------------------------------

@@ -184,7 +184,7 @@ def _place(access: Access) -> str:
     if in_cluster(access):
         cluster = access.where.rpartition("/")[2]
         return f"all of {cluster}" if access.what == "*" else f"{access.what} on {cluster}"
-    return _who(access.where or access.what)
+    return "every resource" if (access.where or access.what) == ANYBODY else _who(access.where or access.what)
 
 
 def _through(access: Access) -> str:

@@ -5,11 +5,12 @@ from typing import Any
 
 from rich.console import RenderableType
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from podshare_cli import words
 from podshare_cli.access.reports import Line
-from podshare_cli.history.answers import Grant, PastAccess, PastChange, Subject
+from podshare_cli.history.answers import Grant, PastAccess, PastChange, PastWay, Subject
 from podshare_cli.history.objects import Stored
 from podshare_cli.history.past_access import Way, moment_of
 from podshare_cli.output import facts, stacked, state_text
@@ -23,19 +24,39 @@ def access_at(answer: PastAccess, subject: Subject) -> RenderableType:
     """Who could, by which grant, and what is uncertain."""
     when = answer.at.isoformat(timespec="seconds")
     parts: list[RenderableType] = [f"[bold]{escape(subject.text)}[/] at {when}"]
-    if answer.ways:
-        shown = _table("team", "who", "may", "of", "through", "granted by")
-        for past in answer.ways:
-            style = "" if past.way.granted else "bold red"
-            shown.add_row(escape(past.way.team), *_cells(past.way), _grants_text(past.grants), style=style)
-        parts.append(shown)
-    else:
+    for who, past_ways in _by_whom(answer.ways):
+        parts += [who, *_ways_in(past_ways)]
+    if not answer.ways:
         parts.append("Nobody had access, as far as the history goes.")
     shown_teams = {past.way.team for past in answer.ways} | ({subject.team} if subject.team else set())
     parts += [f"[dim]{escape(text)}[/]" for text in _proven_runs(answer, shown_teams)]
     for team, texts in answer.uncertain.items():
         parts += [f"[yellow]? uncertain[/] {escape(team)}: {escape(text)}" for text in texts]
     return stacked(parts)
+
+
+def _by_whom(ways: Iterable[PastWay]) -> Iterator[tuple[str, list[PastWay]]]:
+    """A heading for each team and who got in, with their ways in."""
+    grouped: dict[tuple[str, str], list[PastWay]] = {}
+    for past in ways:
+        grouped.setdefault((past.way.team, past.way.access.who), []).append(past)
+    for (team, _), past_ways in grouped.items():
+        who, *_ = _cells(past_ways[0].way)
+        yield f"\n[bold]{escape(team)}[/]  {who}", past_ways
+
+
+def _ways_in(past_ways: Iterable[PastWay]) -> Iterator[RenderableType]:
+    """What somebody could do: the ways in that have the same grants as one table below these grants."""
+    by_grants: dict[tuple[Grant, ...], list[PastWay]] = {}
+    for past in past_ways:
+        by_grants.setdefault(past.grants, []).append(past)
+    for grants, ways in by_grants.items():
+        yield Padding(f"[dim]granted by[/] {_grants_text(grants)}", (0, 0, 0, 2))
+        shown = _table("may", "of", "through")
+        for past in ways:
+            _, *cells = _cells(past.way)
+            shown.add_row(*cells, style="" if past.way.granted else "bold red")
+        yield Padding(shown, (0, 0, 0, 4))
 
 
 def _proven_runs(answer: PastAccess, teams: Iterable[str]) -> Iterator[str]:

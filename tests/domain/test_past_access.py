@@ -13,7 +13,17 @@ from podshare.access.history import access_of, access_rows, run_document, versio
 from podshare.kinds.desired import desired
 from podshare.registry.lines import lines_of
 from podshare.registry.membership import members
-from podshare_cli.history.past_access import answering, changes, following, in_order, moment_of, origin, uncertain, ways
+from podshare_cli.history.past_access import (
+    answering,
+    changes,
+    following,
+    in_order,
+    moment_of,
+    origin,
+    reason_of,
+    uncertain,
+    ways,
+)
 from tests.builders import (
     CLUSTER,
     INSTALLATION,
@@ -251,3 +261,18 @@ def test_an_access_keeps_its_form() -> None:
     (row,) = access_rows(report)
     assert access_of(row) == access
     assert access_of(row).by == access.by
+
+
+@pytest.mark.parametrize(
+    ("version", "reason"),
+    [
+        ({"reason": "ben joins", "content": '{"reason": "image models"}'}, "ben joins"),
+        ({"reason": "", "content": '{"id": "team#vision", "reason": "image models"}'}, "image models"),
+        ({"reason": "", "content": '{"id": "enrollment#labs", "team": {"reason": "to explore"}}'}, "to explore"),
+        ({"reason": "", "content": '{"id": "cluster#main"}'}, ""),
+        ({"version": 3}, ""),
+    ],
+)
+def test_why_is_answered_without_a_reason_of_the_writer(version: dict[str, Any], reason: str) -> None:
+    """Whoever wrote a record without --reason has said in the record why the team has what it has."""
+    assert reason_of(version) == reason
