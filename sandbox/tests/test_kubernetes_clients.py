@@ -10,7 +10,7 @@ from requests.structures import CaseInsensitiveDict
 
 from podshare_sandbox.front_door import Request, Response
 from podshare_sandbox.services import eks, kubernetes, sagemaker, sts
-from podshare_sandbox.services.kubernetes import custom_resources, definitions, journal
+from podshare_sandbox.services.kubernetes import custom_resources, definitions, journal, tables
 from podshare_sandbox.services.kubernetes.resources import RESOURCES
 from sandbox.tests.eks_accounts import CLUSTER_ARN, client, running_cluster
 from sandbox.tests.test_kubernetes import ADMIN, make_member, make_token, session_of
@@ -145,6 +145,16 @@ def test_tables_have_the_columns_that_kubectl_prints(api: Client) -> None:
     assert (row["object"]["kind"], row["object"]["metadata"]["name"]) == ("PartialObjectMetadata", "train")
     _, whole = api.ask("GET", f"{JOBS}/train?includeObject=Object", Accept=TABLE)
     assert whole["rows"][0]["object"]["spec"]["suspend"] is True
+
+
+def test_workloads_have_kueues_columns() -> None:
+    """Whether a workload is admitted and has finished is printed as its conditions say (Kueue, workload_types.go)."""
+    resource = next(each for each in RESOURCES if each.kind == "Workload")
+    body = {"metadata": {"name": "job-a"}, "spec": {"queueName": "queue"}}
+    conditions = [{"type": "QuotaReserved", "status": "True"}, {"type": "Admitted", "status": "True"}]
+    admitted = {**body, "status": {"admission": {"clusterQueue": "team"}, "conditions": conditions}}
+    assert tables.table(resource, body, "None")["rows"][0]["cells"][:-1] == ["job-a", "queue", "", "", ""]
+    assert tables.table(resource, admitted, "None")["rows"][0]["cells"][:-1] == ["job-a", "queue", "team", "True", ""]
 
 
 def test_metadata_alone_is_a_view_too(api: Client) -> None:

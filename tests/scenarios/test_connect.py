@@ -137,6 +137,10 @@ def test_a_job_beyond_the_quota_waits_and_says_so(ada: Scientist) -> None:
     (reserved,) = [one for one in conditions if one["type"] == "QuotaReserved"]
     assert (reserved["status"], reserved["reason"]) == ("False", "Pending")
     assert "insufficient quota" in reserved["message"]
+    shown = ada("kubectl", "get", "workloads").stdout.splitlines()
+    assert shown[0].split() == ["NAME", "QUEUE", "RESERVED", "IN", "ADMITTED", "FINISHED", "AGE"]
+    (row,) = (row for row in shown[1:] if row.startswith("job-too-much"))
+    assert "True" not in row
     assert json.loads(ada("kubectl", "get", "job", "too-much", "-o", "json").stdout)["spec"]["suspend"] is True
 
 

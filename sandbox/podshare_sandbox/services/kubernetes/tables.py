@@ -1,6 +1,7 @@
 """Objects as Tables, whose rows ``kubectl get`` prints: the columns of ``pkg/printers/internalversion`` of Kubernetes.
 
-Of what has none here, custom resources among them, they are name and age.
+Kueue's Workloads have those of its definition (``additionalPrinterColumns``). Of what has none here, other custom
+resources among them, they are name and age.
 """
 
 import math
@@ -134,6 +135,16 @@ def _condition(each: Object, *types: str) -> str | None:
     return next((kind for kind in types if kind in holding), None)
 
 
+def _status_of(name: str) -> Callable[[Object], str]:
+    """The status of a condition, as a definition's ``.status.conditions[?(@.type=="…")].status``; empty without it."""
+
+    def read(each: Object) -> str:
+        conditions = (each.get("status") or {}).get("conditions") or ()
+        return next((str(condition["status"]) for condition in conditions if condition["type"] == name), "")
+
+    return read
+
+
 def _job_status(job: Object) -> str:
     """``printJob``: the condition that holds, else Running."""
     found = _condition(job, "Complete", "Failed", "Suspended", "FailureTarget", "SuccessCriteriaMet")
@@ -250,6 +261,13 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         ("Status", _job_status),
         ("Completions", _job_completions),
         ("Duration", _job_duration),
+        _AGE,
+    ),
+    "Workload": (
+        ("Queue", field(".spec.queueName")),
+        ("Reserved in", field(".status.admission.clusterQueue")),
+        ("Admitted", _status_of("Admitted")),
+        ("Finished", _status_of("Finished")),
         _AGE,
     ),
     "CronJob": (
