@@ -11,9 +11,13 @@ import pytest
 
 from tests.docs.newcomer import UP, Shell, served
 from tests.docs.pages import OPERATIONS, README, ROOT, Page
+from tests.domain.test_aws_report import REPORT
 
 PAGES = [
-    *(Page(ROOT / "docs" / f"{name}.md") for name in ("command", "records-in-git", "importing", "deploy")),
+    *(
+        Page(ROOT / "docs" / f"{name}.md")
+        for name in ("command", "records-in-git", "importing", "deploy", "who-had-access", "usage")
+    ),
     README,
     OPERATIONS,
 ]
@@ -34,6 +38,8 @@ ENDS = {
     ),
     # nothing was set up by hand here: tests/scenarios/test_import.py imports and adopts what was
     "podshare import hyperpod --adopt vision": (REFUSED, "no team vision that was set up by hand"),
+    # the digest is an example: the printed one is checked in tests/scenarios/test_who_had_access.py
+    f"podshare audit verify october.zip --manifest {'3f2a9c01b7de' * 5}3f2a": (REFUSED, "it was changed"),
     "podshare enrollment delete science --yes": (REFUSED, "no enrollment science"),  # the example before has deleted it
 }
 # what is not typed, by how it begins, and why
@@ -71,6 +77,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
         shutil.copy(ROOT / "examples" / "registry" / f"{name}.yaml", clone)
     shutil.copy(ROOT / "examples" / "registry" / "cluster-main.yaml", clone / "cluster.yaml")
     shutil.copy(ROOT / "examples" / "usage" / "prices.yaml", clone)
+    (clone / "summary.csv").write_text(REPORT)
     (clone / "my_boto3_script.py").write_text("import boto3\nprint(boto3.client('s3').list_buckets()['Buckets'])\n")
     for words in (["init", "-q"], ["remote", "add", "origin", "https://git.example.com/platform/records.git"]):
         subprocess.run(["git", *words], cwd=clone, check=True)  # noqa: S603, S607  # a clone with a remote
@@ -127,7 +134,8 @@ def _profiles(shell: Shell) -> None:
     """The profiles that examples name, with the keys of the sandbox's accounts."""
     config = Path(shell.environment["HOME"]) / ".aws" / "config"
     config.parent.mkdir(exist_ok=True)
-    for name, account in (("platform", "111111111111"), ("management", "999999999999"), ("data", "333333333333")):
+    accounts = {"platform": "111111111111", "management": "999999999999", "data": "333333333333"}
+    for name, account in {**accounts, "clusters": "444444444444"}.items():
         printed = shell.type(f"podshare sandbox exec --account {account} -- env").out
         keys = dict(line.split("=", 1) for line in printed.splitlines() if line.startswith("AWS_"))
         lines = [f"[profile {name}]", *(f"{key.lower()} = {value}" for key, value in keys.items() if "_KEY" in key)]
