@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import threading
+from datetime import UTC, datetime, timedelta
 from http.server import ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
@@ -56,6 +57,17 @@ def facts(teams: int, **more: Any) -> dict[str, Any]:
         **{"generated": AT, "installation": {"account": accounts[0], "region": "us-west-2", "prefix": "podshare"}},
         **{"teams": rows, "accounts": listed, "places": places, "access": access, "unexpected": [], "unread": []},
         **{"capacity": [], "runs": [], "expirations": []},
+        **more,
+    }
+
+
+def run(team: str, minute: int, seconds: float | None = 4.2, **more: Any) -> dict[str, Any]:
+    """A run of a team that began in a minute of an hour, and has ended if it took any seconds."""
+    begin = datetime(2026, 11, 29, 11, minute, tzinfo=UTC)
+    stopped = None if seconds is None else str(begin + timedelta(seconds=seconds))
+    return {
+        **{"team": team, "started": str(begin), "stopped": stopped, "seconds": seconds, "revoked": 0},
+        **{"outcome": "READY", "summary": "provisioned", "trigger": {"event": "registry", "by": "ada"}},
         **more,
     }
 
@@ -131,6 +143,68 @@ def test_an_address_that_is_no_text_is_taken_as_it_is(tmp_path: Path) -> None:
     assert ("0 of 2 teams" in dom, logged) == (True, "")
 
 
+@in_a_browser
+def test_each_run_is_a_mark_in_the_row_of_its_team(tmp_path: Path) -> None:
+    """A revocation has a shape of its own and says how long it took; the table has the same runs."""
+    text = page(facts(3, runs=[run("team-1", 30, None), run("team-0", 20, 8.04, revoked=1), run("team-1", 10)]))
+    dom, logged = opened(text, tmp_path)
+    marks = re.findall(r'<g class="(mark[^"]*)" role="img"[^>]* aria-label="([^"]*)".*?<(circle|polygon)', dom)
+    assert marks == [
+        ("mark", "team-1, 2026-11-29 11:10:00 UTC: READY in 4.2 s", "circle"),
+        ("mark running", "team-1, 2026-11-29 11:30:00 UTC: still running", "circle"),
+        ("mark revoked", "team-0, 2026-11-29 11:20:00 UTC: READY in 8.0 s, 1 revocation", "polygon"),
+    ]
+    assert (rows_of(dom, "runs"), logged) == (3, "")
+
+
+@in_a_browser
+def test_the_timeline_has_the_teams_that_ran_last_and_the_filter_chooses_others(tmp_path: Path) -> None:
+    """Of many teams some have a row, and it says so; a filter applies to it as to the table."""
+    text = page(facts(200, runs=[run(f"team-{number}", 59 - number) for number in range(60)]))
+    dom, _ = opened(text, tmp_path)
+    assert "40 of 60 teams with runs are in the timeline" in dom
+    assert (dom.count('<g class="mark"'), rows_of(dom, "runs")) == (40, 60)
+    assert 'aria-label="team-59, ' not in dom
+    dom, _ = opened(text, tmp_path, "#team-59")
+    assert re.findall(r'<g class="mark".*?aria-label="(team-\d+), ', dom) == ["team-59"]
+
+
+@in_a_browser
+def test_moments_are_shown_in_utc(tmp_path: Path) -> None:
+    """A run's moment may have the offset of the machine that has read it: the page has one time for all."""
+    here = {"started": "2026-11-29 23:30:00.250000-05:00", "stopped": "2026-11-29 23:30:04.450000-05:00"}
+    dom, _ = opened(page(facts(2, runs=[run("team-0", 0, **here)])), tmp_path)
+    assert '<th scope="row">2026-11-30 04:30:00</th>' in dom
+    assert "team-0, 2026-11-30 04:30:00 UTC" in dom
+
+
+@in_a_browser
+def test_the_arrow_keys_move_from_run_to_run(tmp_path: Path) -> None:
+    """The timeline is one stop of the tab key; within it the keys go along a team's row, and from row to row."""
+    runs = [run("team-0", 50), run("team-1", 41), run("team-0", 40), run("team-1", 5)]
+    press = """const at = () => document.activeElement.getAttribute("aria-label").slice(0, 25);
+        document.querySelector("svg.timeline [tabindex='0']").focus();
+        const walked = [at()];
+        for (const key of ["ArrowLeft", "End", "ArrowUp", "ArrowUp", "Home", "ArrowRight", "ArrowDown", "ArrowLeft"]) {
+            document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+            walked.push(at());
+        }
+        const stops = document.querySelectorAll("svg.timeline [tabindex='0']").length;
+        document.body.innerHTML = '<pre id="found"></pre>';
+        document.getElementById("found").textContent = JSON.stringify([stops, walked]);"""
+    text = page(facts(2, runs=runs)).replace("</body>", f"<script>{press}</script></body>")
+    dom, logged = opened(text, tmp_path)
+    found = re.search(r'<pre id="found">(.*?)</pre>', dom, re.DOTALL)
+    assert found, logged
+    stops, walked = json.loads(html.unescape(found[1]))
+    walk = [re.findall(r"team-(\d), \S+ \d\d:(\d\d)", each)[0] for each in walked]
+    assert stops == 1
+    assert walk == [
+        *[("0", "40"), ("0", "40"), ("1", "41"), ("0", "40"), ("0", "40"), ("0", "40")],
+        *[("0", "50"), ("1", "41"), ("1", "05")],
+    ]
+
+
 def test_all_that_ends_is_ahead() -> None:
     """Teams, members and grants of datasets and file systems, of enrollments too."""
     at = "2030-01-01T00:00:00Z"
@@ -185,7 +259,9 @@ def with_axe(text: str) -> str:
 def test_axe_finds_nothing(scheme: str, width: int, tmp_path: Path) -> None:
     """No rule of axe-core is broken, in the light and in the dark, on a phone's width and on a screen's."""
     door = {"team": "team-0", "who": "arn:aws:iam::9:root", "may": ["read"], "where": "arn", "what": "*"}
-    text = page(facts(6, unexpected=[{**door, "closed_by": "aws close it"}], unread=["team-1: no answer"]))
+    runs = [run("team-0", 30, None), run("team-1", 20, revoked=2), run("team-1", 10)]
+    seen = {"unexpected": [{**door, "closed_by": "aws close it"}], "unread": ["team-1: no answer"], "runs": runs}
+    text = page(facts(6, **seen))
     flags = ["--virtual-time-budget=60000", f"--window-size={width},900", *["--force-dark-mode"] * (scheme == "dark")]
     dom, _ = opened(with_axe(text), tmp_path, "", *flags)
     shown = re.search(r'<pre id="found">(.*?)</pre>', dom, re.DOTALL)

@@ -34,7 +34,8 @@ def report(
     """Write a page that shows who can reach what: one file that needs no network and no server.
 
     It shows unexpected access first, then the organization as a picture, the teams, the access matrix, quotas against
-    capacity, expirations ahead and the latest changes. It shows what podshare read last; nothing is reconciled.
+    capacity, expirations ahead, and the latest changes as a timeline with revocations and as a table. It shows what
+    podshare read last; nothing is reconciled.
     """
     if serve:
         _serve(options, port)

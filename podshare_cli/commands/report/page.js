@@ -1,6 +1,8 @@
 "use strict";
 const facts = JSON.parse(document.getElementById("facts").textContent);
 const MOST_DRAWN = 250; // teams in the picture at once; the filter chooses others
+const MOST_ROWS = 40; // teams in the timeline at once, those with the latest runs
+const STEPS = [1, 5, 15, 30, 60, 300, 900, 1800, 3600, 10800, 21600, 43200, 86400, 172800, 604800, 1209600, 2592000]; // seconds between ticks
 const STATE = { READY: "good", DELETED: "good", ENDED: "good", WAITING: "wait", HELD: "wait", PAUSED: "wait" };
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -25,6 +27,10 @@ function ago(moment) {
     if (Math.abs(seconds) >= length) return `${Math.floor(Math.abs(seconds) / length)} ${unit}${seconds < 0 ? "" : " ago"}`;
   return `${Math.max(0, Math.floor(seconds))} s ago`;
 }
+
+// a moment as JSON or Python writes it, with whatever offset
+const instant = moment => Date.parse(moment.replace(" ", "T"));
+const utc = milliseconds => new Date(milliseconds).toISOString().replace("T", " ").slice(0, 19);
 
 const state = text => element("span", { class: STATE[text] || "bad" }, text || "not reconciled yet");
 const lines = values => values.flatMap((value, place) => (place ? [element("br"), value] : [value]));
@@ -138,8 +144,8 @@ function showExpirations(seen) {
 
 function showRuns(seen) {
   const runs = facts.runs.filter(run => seen(run.team, run.trigger.by || ""));
-  section("runs", "No runs.", ...(runs.length ? [table("Latest changes", [
-    { title: "when", show: run => run.started.replace("T", " ").slice(0, 19) },
+  section("runs", "No runs.", ...(runs.length ? [...timeline(runs, document.getElementById("runs").clientWidth - 2), table("Latest changes", [
+    { title: "when", show: run => utc(instant(run.started)) },
     { title: "team", show: run => run.team },
     { title: "outcome", show: run => state(run.outcome) },
     { title: "what", show: run => run.summary || "" },
@@ -147,6 +153,77 @@ function showRuns(seen) {
     { title: "seconds", show: run => (run.seconds === null ? "runs" : run.seconds.toFixed(1)), sort: run => run.seconds || 0 },
     { title: "started by", show: run => `${run.trigger.event} ${run.trigger.change || ""} ${run.trigger.by || ""}` },
   ], runs)] : []));
+}
+
+// ---- the timeline: a row for each team, a mark for each run -------------------------------------------------------
+
+function described(run) {
+  const revoked = run.revoked ? `, ${run.revoked} revocation${run.revoked === 1 ? "" : "s"}` : "";
+  return `${run.team}, ${utc(instant(run.started))} UTC: ` + (run.seconds === null ? "still running" : `${run.outcome} in ${run.seconds.toFixed(1)} s`) + revoked;
+}
+
+function ticks(begin, end, most) {
+  const step = 1000 * (STEPS.find(seconds => (end - begin) / 1000 / seconds <= most) || STEPS.at(-1));
+  const moments = [];
+  for (let at = Math.ceil(begin / step) * step; at <= end; at += step) moments.push(at);
+  if (!moments.length) moments.push(begin);
+  const time = at => (step < 60000 ? utc(at).slice(11) : step < 86400000 ? utc(at).slice(11, 16) : "");
+  return moments.map((at, place) => {
+    const day = utc(at).slice(5, 10);
+    return { at, text: place && time(at) && utc(moments[place - 1]).slice(5, 10) === day ? time(at) : `${day} ${time(at)}`.trim() };
+  });
+}
+
+function timeline(runs, room) {
+  const width = Math.max(room, 320);
+  const [left, right, top, line] = [Math.min(200, width * .3), width - 50, 30, 22];
+  const teams = [...new Set(runs.map(run => run.team))];
+  const rows = teams.slice(0, MOST_ROWS);
+  const shown = runs.filter(run => rows.includes(run.team));
+  const begins = run => instant(run.started);
+  const ends = run => Math.max(begins(run), instant(run.stopped || facts.generated));
+  const [first, last] = [Math.min(...shown.map(begins)), Math.max(...shown.map(ends))];
+  const x = moment => left + 10 + (right - left - 10) * (moment - first) / Math.max(last - first, 1000);
+  const y = row => top + (row + .5) * line;
+  const svg = drawn("svg", { class: "timeline", viewBox: `0 0 ${width} ${y(rows.length)}`, role: "group", "aria-label": "Timeline of the latest runs, a row for each team. Arrow keys move from run to run." });
+  for (const { at, text } of ticks(first, last, Math.max(2, Math.floor((right - left) / 110))))
+    svg.append(drawn("line", { x1: x(at), x2: x(at), y1: top - 8, y2: y(rows.length) }), drawn("text", { x: x(at), y: 14, "text-anchor": "middle" }, text));
+  const most = Math.floor(left / 7); // letters that fit
+  rows.forEach((team, row) => svg.append(drawn("line", { x1: 0, x2: width, y1: y(row) + line / 2, y2: y(row) + line / 2 }),
+    drawn("text", { x: 4, y: y(row) + 4 }, team.length > most ? `${team.slice(0, most - 1)}…` : team)));
+  const reading = element("p", { class: "soft" }, "Point at a mark, or move to it with the arrow keys, to read what it is.");
+  const marks = shown.map(run => {
+    const [row, text, from, to] = [rows.indexOf(run.team), described(run), x(begins(run)), x(ends(run))];
+    const mark = drawn("g", { class: `mark${run.revoked ? " revoked" : ""}${run.seconds === null ? " running" : ""}`, role: "img", tabindex: "-1", "aria-label": text },
+      drawn("title", {}, text), drawn("rect", { x: from, y: y(row) - 2, width: to - from, height: 4 }),
+      run.revoked ? drawn("polygon", { points: `${from - 8},${y(row)} ${from},${y(row) - 8} ${from + 8},${y(row)} ${from},${y(row) + 8}` })
+        : drawn("circle", { cx: from, cy: y(row), r: 5 }));
+    for (const event of ["focus", "mouseenter", "click"]) mark.addEventListener(event, () => reading.replaceChildren(text));
+    return { mark, row, from, revoked: run.revoked };
+  }).sort((one, other) => one.row - other.row || one.from - other.from);
+  // a revocation lies above the other runs of its moment
+  svg.append(...[...marks].sort((one, other) => Math.min(one.revoked, 1) - Math.min(other.revoked, 1)).map(({ mark }) => mark));
+  let current = 0;
+  const move = to => {
+    marks[current].mark.setAttribute("tabindex", "-1");
+    marks[current = to].mark.setAttribute("tabindex", "0");
+  };
+  const beside = row => marks.reduce((best, { from, row: its }, at) =>
+    its === row && (best < 0 || Math.abs(from - marks[current].from) < Math.abs(marks[best].from - marks[current].from)) ? at : best, -1);
+  const keys = { ArrowLeft: () => current - 1, ArrowRight: () => current + 1, ArrowUp: () => beside(marks[current].row - 1),
+    ArrowDown: () => beside(marks[current].row + 1), Home: () => 0, End: () => marks.length - 1 };
+  move(0);
+  marks.forEach(({ mark }, at) => mark.addEventListener("focus", () => move(at)));
+  svg.addEventListener("keydown", event => {
+    if (!keys[event.key]) return;
+    event.preventDefault();
+    const to = keys[event.key]();
+    if (marks[to]) marks[to].mark.focus();
+  });
+  const legend = element("p", { class: "soft" }, element("span", { class: "plain" }, "●"), " run, ", element("span", { class: "bad" }, "◆"),
+    " run that revoked access, ○ or ◇ still running. The line behind a mark is as long as the run took.");
+  const more = teams.length > rows.length ? [element("p", { class: "soft" }, `${rows.length} of ${teams.length} teams with runs are in the timeline: filter to see others.`)] : [];
+  return [legend, ...more, element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Timeline" }, svg), reading];
 }
 
 // ---- the picture: units, accounts, teams, clusters and data ------------------------------------------------------------
