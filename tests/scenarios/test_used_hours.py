@@ -240,3 +240,16 @@ def test_awss_report_says_what_was_used_of_its_cluster(begun: datetime, call_as_
     assert call_as_auditor("usage", *month, "--report", str(file)).code == 64
     file.write_text("team,hours\n")
     assert call_as_auditor("usage", *month, "--report", str(file)).code == 64
+
+
+@pytest.mark.parametrize("first", [0, 1], ids=["with its title", "without its title"])
+def test_awss_report_with_a_byte_order_mark_is_read(
+    first: int, begun: datetime, call_as_auditor: Call, tmp_path: Path
+) -> None:
+    """As a spreadsheet saves CSV in UTF-8: the mark is no part of the first line, whichever that is."""
+    file = tmp_path / "summary.csv"
+    line = f"{begun:%Y-%m-%d},{NAMESPACE},vision,{G5},0.00,0.00,0.00,10.00,4.00,6.00,0.00,0.00,0.00"
+    file.write_text("\n".join([*REPORT.splitlines()[first:10], line]), encoding="utf-8-sig")
+    assert file.read_bytes().startswith(b"\xef\xbb\xbf")
+    answer = call_as_auditor("usage", "--month", f"{begun:%Y-%m}", "--report", str(file), "--json")
+    assert [(row["team"], row["used"]) for row in answer.data["rows"] if row["used"]] == [("vision", 10)]
