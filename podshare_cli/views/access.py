@@ -159,7 +159,7 @@ def _who(who: str) -> str:
     if who == "*":
         return "anybody"
     if who.startswith("arn:") and who.endswith(":root"):
-        return f"whom account {who.split(':')[4]} allows"
+        return f"anyone account {who.split(':')[4]} lets assume it"
     if who.startswith("system:serviceaccount:"):
         namespace, name = who.split(":")[2:4]
         return f"all pods in {namespace}" if name == ANYBODY else f"pods as {name} in {namespace}"
