@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from podshare_sandbox.services import kubernetes
-from tests.checks.expanded_template import ROOT
+from tests.docs.pages import ROOT, Page
 from tests.scenarios.world import CLUSTER, EKS_ARN, HUB, LANGUAGE, REGION, VISION, World, awaited
 
+CONNECT = Page(ROOT / "docs" / "connect.md")
 BIN = ROOT / ".venv-clients" / "bin"
 NAMESPACE, CONTEXT = "hyperpod-ns-vision", "podshare-vision@main"
 READER = [{"name": "trainer", "datasets": [{"dataset": "imagenet", "access": "read"}]}]
@@ -101,10 +102,11 @@ def test_the_first_job_takes_three_commands(ada: Scientist, kind: str) -> None:
     apply, show = (command.split() for command in told["next"])
     applied = ada(*apply)
     assert applied.returncode == 0, applied.stderr
-    if kind == "Job":  # kubectl waits for its pod
-        logs = ada(*show)
-    else:
-        logs = awaited(lambda: ada(*show), lambda ended: ended.returncode == 0 and "Contents" in ended.stdout)
+    if kind != "Job":  # of a Job, kubectl logs waits for the pod
+        (wait,) = (command for command in CONNECT.commands if command.startswith("kubectl wait"))
+        waited = ada("/bin/sh", "-c", wait.replace("podshare-first-job-worker-0", show[-1]))
+        assert waited.returncode == 0, waited.stderr
+    logs = ada(*show)
     assert logs.returncode == 0, logs.stderr
     assert {one["Key"].partition("/")[0] for one in json.loads(logs.stdout)["Contents"]} == {"imagenet"}
 
