@@ -51,12 +51,12 @@ def _ways_in(past_ways: Iterable[PastWay]) -> Iterator[RenderableType]:
     for past in past_ways:
         by_grants.setdefault(past.grants, []).append(past)
     for grants, ways in by_grants.items():
-        yield Padding(f"[dim]granted by[/] {_grants_text(grants)}", (0, 0, 0, 2))
+        yield Padding(f"[dim]granted by[/] {_grants_text(grants)}", (0, 0, 0, 2), expand=False)
         shown = _table("may", "of", "through")
         for past in ways:
             _, *cells = _cells(past.way)
             shown.add_row(*cells, style="" if past.way.granted else "bold red")
-        yield Padding(shown, (0, 0, 0, 4))
+        yield Padding(shown, (0, 0, 0, 4), expand=False)
 
 
 def _proven_runs(answer: PastAccess, teams: Iterable[str]) -> Iterator[str]:

@@ -179,7 +179,8 @@ class Fleet:
         self._pools: dict[str, _Pool] = defaultdict(_Pool)
         self._changed = threading.Condition()
         self._processes = Processes()
-        self._packages = tempfile.TemporaryDirectory(prefix="podshare-lambda-")
+        # a process that was killed at work may still write there
+        self._packages = tempfile.TemporaryDirectory(prefix="podshare-lambda-", ignore_cleanup_errors=True)
 
     @property
     def in_flight(self) -> int:

@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from podshare_sandbox import Sandbox
+from podshare_sandbox.organization import HUB
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,21 @@ def test_a_prefix_chooses_the_streams(logs: Any, prefix: str, count: int) -> Non
     assert len(answer["events"]) == count
 
 
-def test_names_and_a_prefix_exclude_each_other(logs: Any) -> None:
-    """Both are an InvalidParameterException (API Reference, FilterLogEvents)."""
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"logGroupName": "group", "logStreamNamePrefix": "stream", "logStreamNames": ["stream"]},
+        {"logGroupName": "group", "logGroupIdentifier": "group"},
+        {},
+    ],
+)
+def test_what_excludes_each_other_is_refused(logs: Any, asked: dict[str, Any]) -> None:
+    """Names and a prefix of streams, a group's name and identifier, and neither (API Reference, FilterLogEvents)."""
     with pytest.raises(ClientError, match="InvalidParameterException"):
-        logs.filter_log_events(logGroupName="group", logStreamNamePrefix="stream", logStreamNames=["stream"])
+        logs.filter_log_events(**asked)
+
+
+@pytest.mark.parametrize("identifier", ["group", f"arn:aws:logs:us-west-2:{HUB}:log-group:group"])
+def test_a_group_may_be_named_by_its_identifier(logs: Any, identifier: str) -> None:
+    """Its name or its ARN (API Reference, FilterLogEvents)."""
+    assert len(logs.filter_log_events(logGroupIdentifier=identifier)["events"]) == 4

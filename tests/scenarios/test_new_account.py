@@ -58,7 +58,7 @@ def test_many_records_at_once_are_all_made_true(world: World, monkeypatch: pytes
     records = [a_team_item(name, members=MEMBERS, service_accounts=[]) for name in TEAMS]
     writing = threading.Thread(target=world.put, args=records)
     writing.start()
-    eventually(lambda: throttles.count >= len(TEAMS), 60)
+    eventually(lambda: throttles.count >= len(TEAMS))
     concurrency.set_limit(HUB, REGION, NEW_ACCOUNT)
     writing.join()
     world.sandbox.settle()

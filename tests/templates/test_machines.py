@@ -123,7 +123,7 @@ class Machines:
                 note.unlink()
         machine = self._arns["ReconcileTeamMachine"].replace("reconcile-team", name)
         arn = self._client.start_execution(stateMachineArn=machine, input=json.dumps(data))["executionArn"]
-        told: dict[str, Any] = eventually(lambda: self._ended(arn), 20)
+        told: dict[str, Any] = eventually(lambda: self._ended(arn))
         return told
 
     def follow(self, **event: Any) -> dict[str, Any]:

@@ -330,6 +330,8 @@ def _logs(call: Call) -> Named:
         return _one("any", arn)
     identifiers = call.parameters.get("logGroupNames") or call.parameters.get("logGroupIdentifiers") or []
     group = call.first("logGroupName", "logGroupIdentifier")
+    if call.operation == "FilterLogEvents":
+        group = group or UNKNOWN  # which the service refuses
     groups = [_log_group_arn(call, name) for name in ([group] if group else identifiers)]
     stream = call.first("logStreamName")
     if stream and groups:

@@ -17,6 +17,7 @@ from moto.logs.utils import EventMessageFilter
 
 from podshare_sandbox.moto_repair import repair
 
+_GROUP = ("logGroupName", "logGroupIdentifier")
 _TERM = re.compile(r'\$\.([A-Za-z0-9_.]+) *= *(?:"([^"]*)"|([0-9]+))')
 
 
@@ -38,15 +39,16 @@ def _by_json_too(original: Any) -> Any:
 def _by_prefix_too(original: Any) -> Any:
     def filter_log_events(response: LogsResponse) -> str:
         asked = json.loads(response.body)
-        prefix, group = asked.pop("logStreamNamePrefix", None), response.logs_backend.groups.get(asked["logGroupName"])
-        if prefix is None or group is None:
-            return str(original(response))
-        if asked.get("logStreamNames"):
-            raise InvalidParameterException("logStreamNamePrefix and logStreamNames exclude each other.")
-        names = [name for name in group.streams if name.startswith(prefix)]
-        if not names:  # moto takes no names for all
-            return json.dumps({"events": [], "searchedLogStreams": []})
-        response.body = json.dumps({**asked, "logStreamNames": names})
+        named = [asked.pop(parameter) for parameter in _GROUP if asked.get(parameter)]
+        if len(named) != 1 or (asked.get("logStreamNames") and "logStreamNamePrefix" in asked):
+            raise InvalidParameterException(f"One of {' and '.join(_GROUP)}, and of names and prefix of streams one.")
+        name = named[0].rpartition(":log-group:")[2]
+        group, prefix = response.logs_backend.groups.get(name), asked.pop("logStreamNamePrefix", None)
+        if group and prefix:
+            asked["logStreamNames"] = [stream for stream in group.streams if stream.startswith(prefix)]
+            if not asked["logStreamNames"]:  # moto takes no names for all
+                return json.dumps({"events": [], "searchedLogStreams": []})
+        response.body = json.dumps({**asked, "logGroupName": name})
         return str(original(response))
 
     return filter_log_events
