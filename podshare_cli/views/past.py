@@ -72,16 +72,22 @@ def _proven_runs(answer: PastAccess, teams: Iterable[str]) -> Iterator[str]:
 
 
 def changes(past_changes: Iterable[PastChange]) -> RenderableType:
-    """One line for each access that was gained or lost."""
-    shown = _table("proven at", "", "team", "who", "may", "of", "through", "granted by", "cause")
-    listed = list(past_changes)
-    for past in listed:
-        change = past.change
-        sign = "[green]+ gained[/]" if change.gained else "[red]- lost[/]"
-        cause = escape(cause_text(change.run["cause"]))
-        cells = (*_cells(change.way), _grants_text(past.grants), cause)
-        shown.add_row(str(change.run["proven_at"]), sign, escape(change.way.team), *cells)
-    return shown if listed else "Nobody gained or lost access."
+    """What was gained or lost, run by run."""
+    by_run: dict[tuple[str, str], list[PastChange]] = {}
+    for past in past_changes:
+        by_run.setdefault((past.change.way.team, str(past.change.run["proven_at"])), []).append(past)
+    parts: list[RenderableType] = []
+    for (team, proven_at), past_ones in by_run.items():
+        proven = past_ones[0].change.run
+        name = f"run {escape(str(proven['run']))}" if proven["run"] else "the present"
+        parts.append(f"\n[bold]{escape(team)}[/]  {proven_at}  {name}")
+        parts.append(Padding(f"[dim]cause[/] {escape(cause_text(proven['cause']))}", (0, 0, 0, 2), expand=False))
+        shown = _table("", "who", "may", "of", "through", "granted by")
+        for past in past_ones:
+            sign = "[green]+ gained[/]" if past.change.gained else "[red]- lost[/]"
+            shown.add_row(sign, *_cells(past.change.way), _grants_text(past.grants))
+        parts.append(Padding(shown, (0, 0, 0, 2), expand=False))
+    return stacked(parts) if parts else "Nobody gained or lost access."
 
 
 def run(passes: Iterable[Stored]) -> RenderableType:

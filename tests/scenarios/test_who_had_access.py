@@ -102,7 +102,9 @@ def test_who_gained_and_who_lost(call_as_auditor: Call, story: dict[str, str]) -
     )
     assert {one["at"] for one in in_cluster} == {story["between"], story["after"]}
     assert in_cluster[-1]["cause"]["reason"] == "language is done"
-    assert "lost" in call_as_auditor("access", "changes", "--since", "1d").out
+    shown = call_as_auditor("access", "changes", "--since", "1d").out
+    assert "lost" in shown
+    assert [one["run"] for one in found if one["run"] not in shown] == []
 
 
 def test_what_a_run_did(call_as_auditor: Call, world: World, story: dict[str, str]) -> None:
