@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks import figures
 from benchmarks.calls import Calls
 from benchmarks.counts import REVOKING
-from benchmarks.life import Record, Say
+from benchmarks.life import MACHINE, SCALE, Record, Say, start_run
 from benchmarks.rates import rates
 from benchmarks.results import Group, Value
 from podshare.aws.rows import from_item, to_item
@@ -39,13 +39,11 @@ BATCH = 100
 SHARED = "imagenet"
 """The dataset that three tenths of the teams use, the only one of its bucket."""
 MOST_API_ROWS = 10
-_SCALE = 0.02  # of waits
 _SWEEP_SCALE = 0.2  # a sweep counts a team as unfinished after ten minutes, which it must not take here
 _LOOK = 20.0  # seconds between two reports of progress
 _PATIENCE = (900.0, 30.0)  # seconds without regard to the number of teams, and for each team
 _PER_BUCKET = 10  # datasets
 _DRIFT = 0.05
-_MACHINE = f"arn:aws:states:{REGION}:{HUB}:stateMachine:podshare-reconcile-team"
 _SWEEPER = f"arn:aws:states:{REGION}:{HUB}:stateMachine:podshare-sweep-teams"
 _MEMBER_STACK = PROJECT / "accounts" / "member.yaml"
 _PARAMETERS = {
@@ -167,7 +165,7 @@ def measure(say: Say, teams: int) -> dict[str, Group]:
     Raises SystemExit where a team does not end well, and says how it ended.
     """
     size = Size(teams)
-    with Sandbox(time_scale=_SCALE) as sandbox:
+    with Sandbox(time_scale=SCALE) as sandbox:
         here = LargeOrganization(sandbox, size, say)
         phases = [phase.detail() for phase in here.phases()]
         needs = here.needs()
@@ -307,7 +305,7 @@ class LargeOrganization:
     # ---- phases --------------------------------------------------------------------------------------------------
 
     def _phase(
-        self, name: str, teams: Sequence[str], act: Callable[[], Mapping[str, float]], scale: float = _SCALE
+        self, name: str, teams: Sequence[str], act: Callable[[], Mapping[str, float]], scale: float = SCALE
     ) -> Phase:
         """Act, which returns when each team was triggered, and wait until everything is quiet."""
         self._say(f"{name}: {len(teams)} teams")
@@ -350,10 +348,8 @@ class LargeOrganization:
         triggered: dict[str, float] = {}
         for first in range(0, len(teams), BATCH):
             for team in teams[first : first + BATCH]:
-                trigger = {"event": "admin", "record": f"team#{team}", "change": "", "by": "", "at": "", "id": ""}
-                given = json.dumps({"team": team, "trigger": trigger})
                 triggered[team] = time.time()
-                self.sandbox.client("stepfunctions").start_execution(stateMachineArn=_MACHINE, input=given)
+                start_run(self.sandbox, team)
             self._settle("nothing to do")
         return triggered
 
@@ -493,7 +489,7 @@ class LargeOrganization:
     def _runs(self, since: float) -> Iterator[Run]:
         """The executions of teams that began in the phase; no more than one history is in memory at once."""
         states = self.sandbox.client("stepfunctions")
-        for page in states.get_paginator("list_executions").paginate(stateMachineArn=_MACHINE):
+        for page in states.get_paginator("list_executions").paginate(stateMachineArn=MACHINE):
             for listed in page["executions"]:
                 if listed["startDate"].timestamp() < since - 1:
                     return
