@@ -25,7 +25,7 @@ _TERM = re.compile(r'\$\.([A-Za-z0-9_.]+) *= *(?:"([^"]*)"|([0-9]+))')
 def install() -> None:
     """Go by such patterns. Raises RuntimeError where moto has lost a symbol."""
     repair(EventMessageFilter, "matches", _by_json_too)
-    repair(LogsResponse, "filter_log_events", _by_prefix_too)
+    repair(LogsResponse, "filter_log_events", _by_group_and_prefix)
 
 
 def _by_json_too(original: Any) -> Any:
@@ -36,12 +36,15 @@ def _by_json_too(original: Any) -> Any:
     return matches
 
 
-def _by_prefix_too(original: Any) -> Any:
+def _by_group_and_prefix(original: Any) -> Any:
     def filter_log_events(response: LogsResponse) -> str:
         asked = json.loads(response.body)
         named = [asked.pop(parameter) for parameter in _GROUP if asked.get(parameter)]
         if len(named) != 1 or (asked.get("logStreamNames") and "logStreamNamePrefix" in asked):
-            raise InvalidParameterException(f"One of {' and '.join(_GROUP)}, and of names and prefix of streams one.")
+            message = (
+                f"Specify either {' or '.join(_GROUP)}, and at most one of logStreamNames and logStreamNamePrefix."
+            )
+            raise InvalidParameterException(message)
         name = named[0].rpartition(":log-group:")[2]
         group, prefix = response.logs_backend.groups.get(name), asked.pop("logStreamNamePrefix", None)
         if group and prefix:
