@@ -117,6 +117,23 @@ def stage(project: Path, seed: int) -> Iterator[Stage]:
         yield Stage(story.opened(sandbox))
 
 
+def before_return(account: str, wanted: Mapping[str, Facts], left: Mapping[str, Facts]) -> dict[str, Facts]:
+    """What a team has while an account counts as closed that is back: nothing elsewhere that lets its people in.
+
+    In the account is what was ``left`` there: what is published in it may name what others have made anew since.
+    """
+    inside = f"|{account}|"
+    roles = {
+        key.rpartition("|")[2]
+        for key, facts in wanted.items()
+        if key.startswith("role|") and inside not in key and account in json.dumps(facts, default=str)
+    }
+    elsewhere = {
+        key: facts for key, facts in wanted.items() if inside not in key and re.split(r"[|/]", key)[-1] not in roles
+    }
+    return elsewhere | {key: facts for key, facts in left.items() if inside in key}
+
+
 class _Life:
     """The story once."""
 
@@ -359,18 +376,13 @@ class _Life:
         former = self.recording.ends[names[place - 1]] if place else self.recording.before
         return former.of(team), self.recording.ends[self._chapter.name].of(team)
 
-    def _before_return(self, wanted: Mapping[str, Facts]) -> Iterator[dict[str, Facts]]:
-        """What a team has while podshare has not heard that an account is back: all but what lets its people in.
+    def _before_return(self, team: str, wanted: Mapping[str, Facts]) -> Iterator[dict[str, Facts]]:
+        """What a team may have while podshare has not heard that an account is back: each comes by an event of its own.
 
-        Each account comes back by an event of its own. That nothing stays so is a rule of the end of the chapter.
+        That nothing stays so is a rule of the end of the chapter.
         """
-        for account in self._chapter.reinstated:
-            roles = {
-                key.rpartition("|")[2]
-                for key, facts in wanted.items()
-                if key.startswith("role|") and f"|{account}|" not in key and account in json.dumps(facts, default=str)
-            }
-            yield {key: facts for key, facts in wanted.items() if re.split(r"[|/]", key)[-1] not in roles}
+        left = self.ends[CHAPTERS[CHAPTERS.index(self._chapter) - 1].name].untagged(team)
+        return (before_return(account, wanted, left) for account in self._chapter.reinstated)
 
     def _of_status(self, team: str, now: Reality) -> Iterator[str]:
         """READY tells the truth, and a verification's time that is not before the last change."""
@@ -385,7 +397,7 @@ class _Life:
         self._judged.add(team)
         ends = [self.recording.ends[one.name].untagged(team) for one in CHAPTERS if one.state_of(team) == "READY"]
         wanted = self.recording.ends[self._chapter.name].untagged(team)
-        ends += self._before_return(wanted)
+        ends += self._before_return(team, wanted)
         if now.untagged(team) not in ends and not self._suspended:
             yield f"READY, and untrue: {'; '.join(reality.differences(now.untagged(team), wanted))}"
         verified = datetime.datetime.fromisoformat(status.get("verified_at") or "0001-01-01T00:00:00+00:00")

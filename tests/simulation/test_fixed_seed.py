@@ -6,7 +6,7 @@ import pytest
 
 from tests.scenarios.world import HUB
 from tests.simulation.faults import BUS, DELIVERIES, PLAIN, Call, Fault
-from tests.simulation.life import Violation, copied, stage
+from tests.simulation.life import Violation, before_return, copied, stage
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.reality import Reality, differences, people
 from tests.simulation.schedules import Coverage, dealt, every_fault, promised, schedules
@@ -112,6 +112,25 @@ def test_what_a_class_of_calls_lacks_is_owed_by_a_call_that_is_made() -> None:
     assert {fault.call for fault in owed} == {same}
     coverage.add(made, [(fault.call, fault) for fault in owed])
     assert coverage.missing(faults) == []
+
+
+def test_what_is_published_in_an_account_that_counts_as_closed_is_as_it_was_left() -> None:
+    """While podshare has not heard that an account is back, nothing lets its people in, and nothing changes in it."""
+    access, own = f"role|{HUB}|||podshare-beta-1", "role|444444444444|||podshare-beta-scientist"
+    entry = f"access_entry|{HUB}|us-west-2|main|arn:aws:iam::{HUB}:role/podshare/podshare-beta-1"
+    published, point = (
+        "ssm_parameter|444444444444|us-west-2||/podshare/teams/beta",
+        f"access_point|{HUB}|us-west-2||beta",
+    )
+    trusted: dict[str, dict[str, str]] = {
+        access: {"trust": "arn:aws:iam::444444444444:root"},
+        entry: {},
+        own: {},
+        point: {},
+    }
+    left = {own: {}, published: {"alias": "of a point that has gone since"}}
+    heard = before_return("444444444444", {**trusted, published: {"alias": "of the point"}}, left)
+    assert heard == {own: {}, point: {}, published: {"alias": "of a point that has gone since"}}
 
 
 def test_events_get_lost_and_calls_do_not() -> None:
