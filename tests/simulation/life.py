@@ -117,6 +117,14 @@ def stage(project: Path, seed: int) -> Iterator[Stage]:
         yield Stage(story.opened(sandbox))
 
 
+def told_by(rule: Callable[[], Iterable[str]]) -> list[str]:
+    """What a rule tells, also that it cannot be asked: where it is, an error would be one of the sandbox's answers."""
+    try:
+        return [*rule()]
+    except Exception as error:  # whatever it is, nothing was judged
+        return [f"a rule cannot be asked: {type(error).__name__}: {error}"]
+
+
 def before_return(account: str, wanted: Mapping[str, Facts], left: Mapping[str, Facts]) -> dict[str, Facts]:
     """What a team has while an account counts as closed that is back: nothing elsewhere that lets its people in.
 
@@ -342,10 +350,14 @@ class _Life:
         if not written and (service in _NOT_ABOUT_ACCESS or not changes):
             return
         with self._looking:
-            now = self._look()
-            self._broken += self._at_every_moment(now, call)
-            if written:
-                self._broken += [f"after {call}, {one}" for one in self._of_status(written["team"], now)]
+            self._broken += told_by(lambda: self._after_change(call, written["team"] if written else ""))
+
+    def _after_change(self, call: Call, team: str) -> Iterator[str]:
+        """What is wrong after a call; ``team`` is the one whose status it wrote, if any."""
+        now = self._look()
+        yield from self._at_every_moment(now, call)
+        if team:
+            yield from (f"after {call}, {one}" for one in self._of_status(team, now))
 
     def _at_every_moment(self, now: Reality, call: Call) -> Iterator[str]:
         for team in TEAMS:
@@ -381,8 +393,9 @@ class _Life:
 
         That nothing stays so is a rule of the end of the chapter.
         """
-        left = self.ends[CHAPTERS[CHAPTERS.index(self._chapter) - 1].name].untagged(team)
-        return (before_return(account, wanted, left) for account in self._chapter.reinstated)
+        for account in self._chapter.reinstated:
+            left = self.ends[CHAPTERS[CHAPTERS.index(self._chapter) - 1].name].untagged(team)
+            yield before_return(account, wanted, left)
 
     def _of_status(self, team: str, now: Reality) -> Iterator[str]:
         """READY tells the truth, and a verification's time that is not before the last change."""

@@ -1,12 +1,13 @@
 """The simulator itself: what it plays can be played again, it leaves out no call, and it sees what it is there to see."""
 
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
 from tests.scenarios.world import HUB
 from tests.simulation.faults import BUS, DELIVERIES, PLAIN, Call, Fault
-from tests.simulation.life import Violation, before_return, copied, stage
+from tests.simulation.life import Violation, before_return, copied, stage, told_by
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.reality import Reality, differences, people
 from tests.simulation.schedules import Coverage, dealt, every_fault, promised, schedules
@@ -131,6 +132,17 @@ def test_what_is_published_in_an_account_that_counts_as_closed_is_as_it_was_left
     left = {own: {}, published: {"alias": "of a point that has gone since"}}
     heard = before_return("444444444444", {**trusted, published: {"alias": "of the point"}}, left)
     assert heard == {own: {}, point: {}, published: {"alias": "of a point that has gone since"}}
+
+
+def test_a_rule_that_cannot_be_asked_is_broken() -> None:
+    """An error while a rule is asked is told as a broken rule, and not answered to whoever called AWS."""
+
+    def rule() -> Iterator[str]:
+        yield "an orphan"
+        raise KeyError("removal")
+
+    assert told_by(lambda: ["an orphan"]) == ["an orphan"]
+    assert told_by(rule) == ["a rule cannot be asked: KeyError: 'removal'"]
 
 
 def test_events_get_lost_and_calls_do_not() -> None:
