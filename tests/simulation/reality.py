@@ -9,6 +9,7 @@ import itertools
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +65,8 @@ _OBJECTS = {
     "PersistentVolumeClaim": "persistent_volume_claim",
 }
 
+_LOOKS = 5  # until what cannot be read is an error
+
 Facts = dict[str, Any]
 Grant = tuple[str, ...]
 
@@ -99,7 +102,17 @@ def _is_of(key: str, team: str) -> bool:
 
 
 def look(others: Collection[str] | None = None) -> Reality:
-    """Everything in all accounts as it is now; ``others`` are the keys of what others made, by default of everything."""
+    """Everything in all accounts as it is now; ``others`` are the keys of what others made, by default of everything.
+
+    While somebody looks others go on, so that what is listed may have gone before it is read: then all is read again.
+    """
+    for _ in range(_LOOKS - 1):
+        with suppress(Exception):
+            return _look(others)
+    return _look(others)
+
+
+def _look(others: Collection[str] | None) -> Reality:
     owned: dict[str, Facts] = {}
     foreign: dict[str, Facts] = {}
     found = (*_roles(), *_clusters(), *_quotas(), *_scheduler(), *_schedules(), *_data(), *_links(), *_parameters())

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.scenarios.world import HUB
+from tests.simulation import reality
 from tests.simulation.faults import BUS, DELIVERIES, PLAIN, Call, Fault
 from tests.simulation.life import Violation, before_return, copied, stage, told_by
 from tests.simulation.mutants import MUTANTS, Mutant
@@ -143,6 +144,23 @@ def test_a_rule_that_cannot_be_asked_is_broken() -> None:
 
     assert told_by(lambda: ["an orphan"]) == ["an orphan"]
     assert told_by(rule) == ["a rule cannot be asked: KeyError: 'removal'"]
+
+
+def test_what_goes_while_somebody_looks_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look that meets what has just gone is repeated; one that fails each time is an error."""
+    failing = iter([True, True, False])
+
+    def parameters() -> Iterator[tuple[str, dict[str, str]]]:
+        if next(failing, True):
+            raise KeyError("gone")
+        yield "ssm_parameter|222222222222|us-west-2||/podshare/teams/beta", {}
+
+    for name in ("_roles", "_clusters", "_quotas", "_scheduler", "_schedules", "_data", "_links"):
+        monkeypatch.setattr(reality, name, lambda: ())
+    monkeypatch.setattr(reality, "_parameters", parameters)
+    assert [*reality.look(()).owned] == ["ssm_parameter|222222222222|us-west-2||/podshare/teams/beta"]
+    with pytest.raises(KeyError):
+        reality.look()
 
 
 def test_events_get_lost_and_calls_do_not() -> None:
