@@ -7,13 +7,15 @@ import copy
 import datetime
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.markup import escape
-from rich.table import Table
+from rich.padding import Padding
+from rich.table import Column, Table
 from rich.text import Text
 
 from podshare.registry.sentences import in_words
@@ -51,20 +53,46 @@ class ListTable(Table):
     """
 
     def __init__(self, *headers: str, expendable: Sequence[str] = ()) -> None:
-        super().__init__(*headers, box=None, header_style="dim", pad_edge=False)
+        columns = (Column(header, overflow="fold") for header in headers)
+        super().__init__(*columns, box=None, header_style="dim", pad_edge=False)
         self._expendable = expendable
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         fitting = copy.copy(self)
         for header in self._expendable:
-            if fitting._needed_width() <= options.max_width:
+            if _needed_width(fitting) <= options.max_width:
                 break
-            fitting.columns = [column for column in fitting.columns if column.header != header]
+            kept = (column for column in fitting.columns if column.header != header)
+            # the index says which column is the last one, which has no padding
+            fitting.columns = [replace(column, _index=index) for index, column in enumerate(kept)]
         return Table.__rich_console__(fitting, console, options)
 
-    def _needed_width(self) -> int:
-        """With each cell of a column that is not too long on one line."""
-        return sum(min(_WIDE_CELL, max(map(_width, [column.header, *column.cells]))) + 2 for column in self.columns)
+
+class WholeTable(Table):
+    """A table without lines whose every column matters; where they do not fit, each row becomes a block of lines."""
+
+    def __init__(self, *headers: str) -> None:
+        super().__init__(box=None, show_header=any(headers), header_style="dim", pad_edge=False)
+        for header in headers:
+            self.add_column(header, overflow="fold")
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if _needed_width(self) <= options.max_width:
+            yield from Table.__rich_console__(self, console, options)
+            return
+        for row, cells in zip(self.rows, zip(*(column.cells for column in self.columns), strict=True), strict=True):
+            title, *others = cells
+            if title:
+                yield Text.from_markup(str(title), style=console.get_style(row.style or ""))
+            labelled = zip((str(column.header) for column in self.columns[1:]), map(str, others), strict=True)
+            block = facts((label, cell) for label, cell in labelled if cell)
+            block.style = row.style or ""
+            yield Padding(block, (0, 0, 0, 2))
+
+
+def _needed_width(table: Table) -> int:
+    """With each cell of a column that is not too long on one line."""
+    return sum(min(_WIDE_CELL, max(map(_width, [column.header, *column.cells]))) + 2 for column in table.columns)
 
 
 def _width(cell: RenderableType) -> int:

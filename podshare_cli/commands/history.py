@@ -24,16 +24,21 @@ def show(
     """Show what started a run, its plan, each change from and to and how long it took, how it ended, and the evidence.
 
     The evidence is the execution's ARN, the object of the history with its version and digest, and the digest of the
-    access report. `podshare team history` and `podshare access changes` show the names of runs. A run that found
-    nothing new is not in the history; the next sweep's run is.
+    access report. A deletion is by whoever confirmed it. `podshare team history` and `podshare access changes` show the
+    names of runs. A run that found nothing new is not in the history; the next sweep's run is.
     """
     from podshare_cli.history.answers import Past
     from podshare_cli.history.objects import History
     from podshare_cli.views import past as past_views
 
-    passes = Past(History(options.connection)).run(run)
+    past = Past(History(options.connection))
+    passes = [(stored, past.confirmation(stored.document)) for stored in past.run(run)]
     documents = [
-        {**stored.document, "object": {"key": stored.key, "version": stored.version, "sha256": stored.sha256}}
-        for stored in passes
+        {
+            **stored.document,
+            "confirmed": confirmation.as_dict() if confirmation else None,
+            "object": {"key": stored.key, "version": stored.version, "sha256": stored.sha256},
+        }
+        for stored, confirmation in passes
     ]
     options.show(documents, lambda: past_views.run(passes))

@@ -10,7 +10,8 @@ from podshare_cli.access.reports import Place, places
 from podshare_cli.aws.connection import Connection
 from podshare_cli.aws.tables import Registry, State
 from podshare_cli.failures import Failure, invalid
-from podshare_cli.history import past_access
+from podshare_cli.history import confirmations, past_access
+from podshare_cli.history.confirmations import Confirmation
 from podshare_cli.history.objects import History, Stored
 from podshare_cli.history.past_access import AccessChange, Way, moment_of
 from podshare_cli.progress.executions import Executions
@@ -139,10 +140,11 @@ class PastAccess:
 
 @dataclass(frozen=True)
 class PastChange:
-    """What somebody gained or lost, and the grants that gave it."""
+    """What somebody gained or lost, the grants that gave it, and who confirmed the deletion that took it."""
 
     change: AccessChange
     grants: tuple[Grant, ...]
+    confirmation: Confirmation | None = None  # of the deletion that started the run
 
     def as_dict(self) -> dict[str, Any]:
         """The change for machines."""
@@ -152,6 +154,7 @@ class PastChange:
             **way.access.as_dict(),
             **{"granted": way.granted, "grants": [grant.as_dict() for grant in self.grants]},
             **{"run": run["run"], "cause": dict(run["cause"])},
+            "confirmed": self.confirmation.as_dict() if self.confirmation else None,
         }
 
 
@@ -199,7 +202,19 @@ class Past:
         access_changes.sort(
             key=lambda change: (moment_of(change.run["proven_at"]), change.run["team"], change.way.access)
         )
-        return [PastChange(change, self._grants(change.way, self._granting(change))) for change in access_changes]
+        return [
+            PastChange(change, self._grants(change.way, self._granting(change)), self.confirmation(change.run))
+            for change in access_changes
+        ]
+
+    def confirmation(self, run: Document) -> Confirmation | None:
+        """Who confirmed the deletion that started a run, if one did."""
+        cause = run["cause"]
+        if confirmations.is_deletion(cause):
+            versions = self.history.versions(f"approval#{run['team']}")
+            known = [Confirmation.of_version(stored.document) for stored in versions]
+            return confirmations.of_deletion(cause, cause["happened_at"], known)
+        return None
 
     @staticmethod
     def _granting(change: AccessChange) -> Document:

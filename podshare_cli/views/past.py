@@ -6,14 +6,14 @@ from typing import Any
 from rich.console import RenderableType
 from rich.markup import escape
 from rich.padding import Padding
-from rich.table import Table
 
 from podshare_cli import words
 from podshare_cli.access.reports import Line
 from podshare_cli.history.answers import Grant, PastAccess, PastChange, PastWay, Subject
+from podshare_cli.history.confirmations import Confirmation
 from podshare_cli.history.objects import Stored
 from podshare_cli.history.past_access import Way, moment_of
-from podshare_cli.output import facts, stacked, state_text
+from podshare_cli.output import WholeTable, facts, stacked, state_text
 from podshare_cli.views.access import cells_of
 from podshare_cli.views.team import trigger_text
 
@@ -52,7 +52,7 @@ def _ways_in(past_ways: Iterable[PastWay]) -> Iterator[RenderableType]:
         by_grants.setdefault(past.grants, []).append(past)
     for grants, ways in by_grants.items():
         yield Padding(f"[dim]granted by[/] {_grants_text(grants)}", (0, 0, 0, 2), expand=False)
-        shown = _table("may", "of", "through")
+        shown = WholeTable("may", "of", "through")
         for past in ways:
             _, *cells = _cells(past.way)
             shown.add_row(*cells, style="" if past.way.granted else "bold red")
@@ -81,8 +81,11 @@ def changes(past_changes: Iterable[PastChange]) -> RenderableType:
         proven = past_ones[0].change.run
         name = f"run {escape(str(proven['run']))}" if proven["run"] else "the present"
         parts.append(f"\n[bold]{escape(team)}[/]  {proven_at}  {name}")
-        parts.append(Padding(f"[dim]cause[/] {escape(cause_text(proven['cause']))}", (0, 0, 0, 2), expand=False))
-        shown = _table("", "who", "may", "of", "through", "granted by")
+        cause, confirmation = proven["cause"], past_ones[0].confirmation
+        by = caller_text(cause, confirmation)
+        cause_line = f"[dim]cause[/] {escape(cause_text(cause, confirmation))}{f', by {escape(by)}' if by else ''}"
+        parts.append(Padding(cause_line, (0, 0, 0, 2), expand=False))
+        shown = WholeTable("", "who", "may", "of", "through", "granted by")
         for past in past_ones:
             sign = "[green]+ gained[/]" if past.change.gained else "[red]- lost[/]"
             shown.add_row(sign, *_cells(past.change.way), _grants_text(past.grants))
@@ -90,19 +93,19 @@ def changes(past_changes: Iterable[PastChange]) -> RenderableType:
     return stacked(parts) if parts else "Nobody gained or lost access."
 
 
-def run(passes: Iterable[Stored]) -> RenderableType:
+def run(passes: Iterable[tuple[Stored, Confirmation | None]]) -> RenderableType:
     """All that the history has of a run, pass by pass."""
-    return stacked(part for stored in passes for part in _pass(stored))
+    return stacked(part for stored, confirmation in passes for part in _pass(stored, confirmation))
 
 
-def _pass(stored: Stored) -> Iterator[RenderableType]:
+def _pass(stored: Stored, confirmation: Confirmation | None) -> Iterator[RenderableType]:
     document = stored.document
     cause = document["cause"]
     yield facts(
         [
             ("run", f"[bold]{escape(document['run'])}[/] of team {escape(document['team'])}"),
-            ("cause", escape(cause_text(cause))),
-            ("by", escape(str(cause["caller"] or "—"))),
+            ("cause", escape(cause_text(cause, confirmation))),
+            ("by", escape(caller_text(cause, confirmation) or "—")),
             ("records", escape(", ".join(map(_version_text, document["records"])) or "—")),
             ("plan", _plan_text(document["plan"])),
             ("outcome", f"{state_text(document['state'])}  {escape(document['summary'])}"),
@@ -127,9 +130,21 @@ def _pass(stored: Stored) -> Iterator[RenderableType]:
     )
 
 
-def cause_text(cause: Mapping[str, Any]) -> str:
+def cause_text(cause: Mapping[str, Any], confirmation: Confirmation | None = None) -> str:
     """What started a run, and why."""
-    return trigger_text({**cause, "commit": cause.get("commit_id")})
+    why = {"commit": cause.get("commit_id")}
+    if confirmation:
+        why = {"commit": confirmation.commit, "reason": confirmation.reason}
+    return trigger_text({**cause, **why})
+
+
+def caller_text(cause: Mapping[str, Any], confirmation: Confirmation | None = None) -> str:
+    """Who started a run; of a deletion, whoever confirmed what it takes, as the approval declares."""
+    if not confirmation:
+        return str(cause.get("caller") or "")
+    author = f" for {confirmation.author}" if confirmation.author else ""
+    number = f" version {confirmation.version}" if confirmation.version else ""
+    return f"{confirmation.by}{author}, as {confirmation.record}{number} declares"
 
 
 def _version_text(version: Mapping[str, Any]) -> str:
@@ -161,13 +176,6 @@ def _change_text(change: Mapping[str, Any]) -> str:
     did = f"{words.action(change['action'])} {escape(words.resource(change))}"
     took = "" if change.get("seconds") is None else f" [dim]{change['seconds']} s[/]"
     return f"  {sign} {did} [dim]{escape(change['why'])}[/]{took}{detail}"
-
-
-def _table(*columns: str) -> Table:
-    shown = Table(box=None, header_style="dim", pad_edge=False)
-    for column in columns:
-        shown.add_column(column, overflow="fold")
-    return shown
 
 
 def _cells(way: Way) -> Iterator[str]:

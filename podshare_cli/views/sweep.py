@@ -5,10 +5,9 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
-from podshare_cli.output import facts
+from podshare_cli.output import WholeTable, facts
 
 _STYLES = {
     "in_sync": "green",
@@ -31,7 +30,7 @@ def summary(sweep: Mapping[str, Any]) -> RenderableType:
     )
     parts: list[RenderableType] = [facts(rows)]
     if reasons := sweep.get("reasons", []):
-        shown = Table("team", "state", "why", "what to do", box=None, header_style="dim", pad_edge=False)
+        shown = WholeTable("team", "state", "why", "what to do")
         for reason in reasons:
             shown.add_row(
                 f"[bold]{escape(str(reason['team']))}[/]",

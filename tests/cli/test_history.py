@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from podshare_cli.history.confirmations import Confirmation, of_deletion
 from podshare_cli.progress.executions import Execution
 from podshare_cli.views.team import history_table
 
@@ -52,3 +53,25 @@ def test_a_repaired_drift_says_so() -> None:
     """Only where something was changed: a change that podshare does not undo is no repair."""
     assert "the drift is repaired" in row(run("drift", READY))
     assert "repaired" not in row(run("drift", {**READY, "made": {}}))
+
+
+@pytest.mark.parametrize(
+    ("cause", "seconds", "is_found"),
+    [
+        ({"event": "registry", "change": "REMOVE"}, 0, True),
+        ({"event": "registry", "change": "REMOVE"}, -1, True),
+        ({"event": "registry", "change": "REMOVE"}, 60, False),
+        ({"event": "registry", "change": "MODIFY"}, 0, False),
+        ({"event": "drift", "change": "REMOVE"}, 0, False),
+    ],
+)
+def test_a_deletion_is_by_whoever_confirmed_it_then(cause: dict[str, str], seconds: int, is_found: bool) -> None:
+    """Not by whoever confirmed another write before or after it, and of no other cause than a deletion."""
+
+    def confirmed(at: datetime.datetime) -> Confirmation:
+        return Confirmation("approval#vision", 2, BY, "alice@example.com", "It has ended", "1c32fce", at.isoformat())
+
+    then = confirmed(BEGAN + datetime.timedelta(seconds=seconds))
+    others = [None, confirmed(BEGAN - datetime.timedelta(hours=1)), confirmed(BEGAN + datetime.timedelta(hours=1))]
+    assert of_deletion(cause, BEGAN.isoformat(), [*others, then]) == (then if is_found else None)
+    assert of_deletion(cause, None, [then]) is None

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from podshare_cli.output import ListTable
+from podshare_cli.output import ListTable, WholeTable
 
 HEADERS = ("team", "state", "members", "why not")
 
@@ -35,3 +35,32 @@ def test_columns_that_matter_least_are_left_out_first(width: int, headers: tuple
     lines = printed(width)
     assert [header for header in HEADERS if header in lines[0]] == list(headers)
     assert max(map(len, lines)) <= width
+
+
+def test_no_cell_is_cut_where_columns_are_left_out() -> None:
+    """The columns that stay have their whole width, also where one in the middle is left out."""
+    table = ListTable("account", "path", "teams", "since", expendable=("path",))
+    table.add_row("111111111111", "Root/Science/Platform/Clusters", "theirs\nvision", "3 min ago")
+    console = Console(file=io.StringIO(), width=40, force_terminal=True, color_system=None)
+    console.print(table)
+    lines = [line.split() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]  # a StringIO
+    assert lines == [["account", "teams", "since"], ["111111111111", "theirs", "3", "min", "ago"], ["vision"]]
+
+
+def test_a_table_of_which_all_matters_becomes_blocks_where_it_does_not_fit() -> None:
+    """No account's id and no name is broken over lines of a narrow column, and nothing is left out."""
+    role = "222222222222 role/podshare-vision-scientist"
+    for width, is_table in ((200, True), (60, False)):
+        table = WholeTable("team", "who", "may", "through", "granted by")
+        table.add_row(
+            "[bold]vision[/]", role, "training jobs, jobs and pods, and logs", "", "team#vision member 222222222222"
+        )
+        table.add_row("", "behind it: 444444444444 role/Analyst", style="dim")
+        console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+        console.print(table)
+        lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]  # a StringIO
+        assert max(map(len, lines)) <= width
+        assert any(role in line and (is_table or "who" in line) for line in lines)
+        assert ("granted by" in lines[0]) is is_table
+        assert [line.split() for line in lines if "through" in line] == ([lines[0].split()] if is_table else [])
+        assert any("behind it: 444444444444 role/Analyst" in line for line in lines)
