@@ -37,7 +37,7 @@ from podshare_cli.commands.importing import command as importing
 from podshare_cli.commands.report import command as report
 from podshare_cli.commands.sandbox import command as sandbox
 from podshare_cli.commands.usage import command as usage
-from podshare_cli.failures import INTERRUPTED, INVALID, Failure
+from podshare_cli.failures import FAILED, INTERRUPTED, INVALID, Failure, interrupted
 from podshare_cli.failures import explain as explain_failure
 from podshare_cli.json_option import Commands, RootGroup, hint_of_fields
 from podshare_cli.options import (
@@ -200,7 +200,8 @@ def podshare(
     """Share one SageMaker HyperPod cluster among the teams and AWS accounts of an organization.
 
     It acts with the AWS credentials of the environment or of --profile, in podshare's account and Region. Exit codes:
-    0 done, 1 it failed, 64 wrong usage or invalid input, 130 interrupted.
+    0 done, 1 it failed, 2 changes are pending (with --detailed-exitcode), 64 wrong usage or invalid input,
+    130 interrupted.
     """
     set_in_force(in_force().overridden(Options(profile, region, prefix, json_fields, query, jq, quiet, no_color)))
     in_force().require_valid()
@@ -254,8 +255,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        remedy = "What was written stays written, and podshare continues with it."
-        return _end(Failure("Interrupted.", remedy, INTERRUPTED), own)
+        return _end(interrupted(), own)
     except Exception as error:
         return _end(error, own)
 
@@ -274,8 +274,9 @@ def _end(error: Exception, words: list[str]) -> int:
 
 
 def _usage_failure(error: Exception) -> Failure | None:
-    if isinstance(error, typer.Abort):
-        return Failure("Interrupted: nothing was done.")
+    if isinstance(error, typer.Abort):  # at a question: by Ctrl-C, or because the input has ended
+        is_interrupted = isinstance(error.__context__, KeyboardInterrupt)
+        return Failure("Not confirmed: nothing was done.", exit_code=INTERRUPTED if is_interrupted else FAILED)
     if not hasattr(error, "format_message"):  # what typer raises for wrong usage is reported by its message alone
         return None
     context = getattr(error, "ctx", None)

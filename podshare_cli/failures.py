@@ -37,6 +37,11 @@ def invalid(what: str, remedy: str = "", problems: Iterable[Mapping[str, Any]] =
     return Failure(what, remedy, INVALID, tuple(problems))
 
 
+def interrupted() -> Failure:
+    """The person at the command has pressed Ctrl-C."""
+    return Failure("Interrupted.", "What was written stays written, and podshare continues with it.", INTERRUPTED)
+
+
 _ABSENT = frozenset({"ResourceNotFoundException", "StateMachineDoesNotExist"})
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})

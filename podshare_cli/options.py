@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from podshare_cli.failures import interrupted
 from podshare_cli.json_option import Commands, completed_arguments
 
 if TYPE_CHECKING:
@@ -178,7 +179,10 @@ def takes_options(command: Callable[..., None]) -> Callable[..., None]:
         given = {each.name: named.pop(each.name) for each in fields(Options)}
         set_in_force(in_force().overridden(Options(**given)))
         in_force().require_valid()
-        command(in_force(), *arguments, **named)
+        try:
+            command(in_force(), *arguments, **named)
+        except KeyboardInterrupt:  # typer would end without a word
+            raise interrupted() from None
 
     parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
     with_options.__signature__ = inspect.Signature([*parameters, *shared])  # type: ignore[attr-defined]  # of functions

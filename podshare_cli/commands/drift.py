@@ -32,8 +32,8 @@ def drift(
 ) -> None:
     """Show what differs in reality from the records, without repairing it, and what podshare has repaired since.
 
-    podshare repairs drift by itself within minutes of a change, or with the next sweep. What is shown to differ was
-    changed just now, waits for something, or is held.
+    podshare repairs drift by itself: within minutes where CloudTrail reports calls to it, else with the next sweep.
+    What is shown to differ was changed just now, waits for something, or is held.
     """
     from podshare_cli.commands import plan
     from podshare_cli.commands.team import require_known

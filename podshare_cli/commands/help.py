@@ -56,8 +56,8 @@ TOPICS: "Mapping[str, tuple[str, str]]" = {
         A wrong expression ends with 64 before anything is done; a field that does not exist, or an expression that does
         not fit the data, with 1 once the command has done its work. --jq needs a library: pip install 'podshare[jq]'
 
-        A terminal with few columns gets tables without the least important columns; a pipe gets all of them. A
-        terminal that is not UTF-8 gets plain characters.
+        A terminal with few columns gets tables without the least important columns, or rows as blocks of lines; a pipe
+        gets all of them. A terminal that is not UTF-8, or of the locale C (LANG=C), gets plain characters.
 
           podshare team list --query "[?state != 'READY'].team"
           podshare team list --jq '.[] | select(.state != "READY") | .team'
@@ -82,7 +82,7 @@ TOPICS: "Mapping[str, tuple[str, str]]" = {
 """Each topic's title and text, of at most 119 characters a line."""
 
 Topic = Annotated[
-    str, typer.Argument(metavar="[TOPIC]", help="environment, exit-codes or formatting; default: a list.")
+    str, typer.Argument(metavar="[TOPIC]", help="environment, exit-codes, formatting or gitops; default: a list.")
 ]
 
 

@@ -26,12 +26,16 @@ def pause(
 
 @takes_options
 def resume(options: Options) -> None:
-    """Start reconciliations again, beginning with every team."""
+    """Start reconciliations again, beginning with every team that one was requested for during the pause.
+
+    What was changed by hand meanwhile, and no event has reported, is found by the next sweep: `podshare sweep`.
+    """
     from podshare.registry.items import PAUSE_ID
     from podshare_cli.aws.tables import Registry
 
     was_paused = Registry(options.connection).delete(PAUSE_ID)
-    message = "podshare has resumed and is reconciling every team" if was_paused else "podshare was not paused"
+    resumed = "podshare has resumed, and reconciles the teams that a reconciliation was requested for meanwhile"
+    message = resumed if was_paused else "podshare was not paused"
     _report(options, paused=False, message=message)
 
 

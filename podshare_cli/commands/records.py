@@ -112,8 +112,13 @@ enrollment = _group(
 
 @cluster.command("delete", epilog=examples("podshare cluster delete main"))
 @takes_options
-def delete_cluster(options: Options, name: Annotated[str, _name("cluster")], reason: Reason = "") -> None:
-    """Delete a cluster's record; refused while a team or an enrollment names it."""
+def delete_cluster(
+    options: Options,
+    name: Annotated[str, _name("cluster")],
+    reason: Reason = "",
+    yes: Yes = False,  # noqa: ARG001  # as every delete has it; nobody loses access by this one
+) -> None:
+    """Delete a cluster's record; refused while a team or an enrollment names it, so that nobody is asked."""
     from podshare_cli.records.changes import deleting
     from podshare_cli.records.references import refuse_used_clusters
 

@@ -19,6 +19,7 @@ class Format(StrEnum):
     TEXT = "text"
     GITHUB = "github"
     SARIF = "sarif"
+    JSON = "json"
 
 
 @takes_options
@@ -27,7 +28,10 @@ def validate(
     files: Files,
     style: Annotated[
         Format,
-        typer.Option("--format", help="github: annotations of a workflow's run; sarif: a file for code scanning."),
+        typer.Option(
+            "--format",
+            help="github: annotations of a workflow's run; sarif: a file for code scanning; json: as --json.",
+        ),
     ] = Format.TEXT,
 ) -> None:
     """Check records in files, and print every problem of all of them. Nothing is written, and AWS is not asked.
@@ -41,8 +45,8 @@ def validate(
     read, problems = check_records(files, RECORDS)
     if style is Format.SARIF:
         options.show_json(sarif(problems))
-    elif options.as_json:
-        options.show({"records": sorted(read.written), "problems": problems})
+    elif options.as_json or style is Format.JSON:
+        options.show_json({"records": sorted(read.written), "problems": problems})
     elif style is Format.GITHUB:
         for line in annotations(problems):
             typer.echo(line)

@@ -56,7 +56,7 @@ class RecordField:
 
     def as_dict(self) -> dict[str, Any]:
         """The field in plain JSON, its texts without markup."""
-        default = {} if self.required else {"default": plain(self.default).strip("`")}
+        default = {} if self.required else {"default": _value(plain(self.default))}
         return {"field": self.name, "required": self.required, **default, "type": self.holds, "meaning": self.text}
 
     @property
@@ -186,6 +186,11 @@ def _schema(model: type[BaseModel]) -> Schema:
                 described["description"] = meaning
     tidied: Schema = _tidied(schema)
     return tidied
+
+
+def _value(text: str) -> str:
+    """A default without the marks of code, if it is nothing but a value."""
+    return text.strip("`") if re.fullmatch("`[^`]*`", text) else text
 
 
 def plain(markdown: str) -> str:

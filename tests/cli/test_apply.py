@@ -4,6 +4,7 @@ import io
 import json
 import os
 import subprocess
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,13 @@ class Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
+
+
+class Interrupted(Terminal):
+    """Somebody who answers with Ctrl-C."""
+
+    def readline(self, _size: int | None = -1, /) -> str:  # type: ignore[override]  # as in typeshed
+        raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +165,10 @@ def test_who_would_lose_access_is_asked_about(
     monkeypatch.setattr("sys.stdin", Terminal("n\n"))
     code, _, err = podshare("apply", "-f", "records")
     assert (code, "Nothing was written." in err) == (1, True)
+    for answer, code in ((Terminal(""), 1), (Interrupted(), 130)):
+        monkeypatch.setattr("sys.stdin", answer)
+        ended, _, err = podshare("apply", "-f", "records")
+        assert (ended, "Not confirmed: nothing was done." in err) == (code, True)
     assert record(sandbox, "team#vision")["members"] == members
     assert podshare("apply", "-f", "records", "--auto-approve", "--reason", "They left")[0] == 0
     assert record(sandbox, "team#vision")["members"] == members[:1]
@@ -387,10 +399,49 @@ def test_a_pruned_team_is_followed_until_it_is_deleted(podshare: Podshare, clone
     for path in (clone / "records").iterdir():
         if path.name != "datasets.yaml":
             path.unlink()
-    code, out, _ = podshare("apply", "-f", "records", "--prune", "--auto-approve")
+    git(clone, "commit", "-q", "-a", "-m", "End")
+    why = ("--reason", "The project has ended")
+    code, out, _ = podshare("apply", "-f", "records", "--prune", "--auto-approve", *why)
     assert code == 0
     assert out.splitlines()[-1] == "Applied: 2 deleted; 1 team DELETED"
     assert record(sandbox, "team#vision") == record(sandbox, "cluster#main") == {}
+
+
+def test_an_auditor_sees_who_deleted_what_and_why(podshare: Podshare, clone: Path) -> None:
+    """The record is gone; its deletion's approval answers, in the team's history, the run's, and what was lost by it."""
+    by, commit = f"arn:aws:iam::{HUB}:user/operator", git(clone, "rev-parse", "HEAD")
+    why = f"registry REMOVE team#vision: The project has ended, commit {commit[:12]}"
+    (run,) = [run for run in history(podshare, "vision") if run["trigger"]["change"] == "REMOVE"]
+    assert (run["trigger"]["by"], run["trigger"]["declared_in"]) == (by, "approval#vision")
+    (line,) = [line for line in podshare("team", "history", "vision")[1].splitlines() if "REMOVE" in line]
+    assert why in line
+    assert f"user/operator in {HUB}, declared" in line
+    name = run["execution"].rpartition(":")[2]
+    (shown,) = json.loads(podshare("history", "show", name, "--json")[1])
+    declared = {"by": by, "author": "robin@example.com", "reason": "The project has ended", "commit": commit}
+    assert {**shown["confirmed"], **declared} == shown["confirmed"]
+    text = podshare("history", "show", name)[1]
+    assert why in text
+    assert f"{by} for robin@example.com, as approval#vision version" in text
+    lost = [
+        change
+        for change in json.loads(podshare("access", "changes", "--since", "1d", "--json")[1])
+        if change["run"] == name
+    ]
+    assert {change["change"] for change in lost} == {"lost"}
+    assert all(change["confirmed"] == shown["confirmed"] for change in lost)
+    assert f"{why}, by {by} for robin@example.com" in podshare("access", "changes", "--since", "1d")[1]
+    assert podshare("audit", "export", "--since", "1d", "--out", "evidence.zip")[0] == 0
+    with zipfile.ZipFile(clone / "evidence.zip") as archive:
+        answers = json.loads(archive.read("answers/access-changes.json"))
+        assert [answer for answer in answers if answer["run"] == name] == lost
+        assert any("kind=approval/name=vision" in entry for entry in archive.namelist())
+
+
+def history(podshare: Podshare, team: str) -> list[dict[str, Any]]:
+    """A team's runs."""
+    runs: list[dict[str, Any]] = json.loads(podshare("team", "history", team, "--json")[1])
+    return runs
 
 
 def test_files_or_a_plan(podshare: Podshare, clone: Path) -> None:

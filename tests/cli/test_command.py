@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -154,6 +155,44 @@ def test_a_terminal_without_utf_8_gets_plain_characters() -> None:
     assert ended.returncode == 64
     assert b"a -> b" in ended.stdout
     assert ended.stderr.startswith(b"x Missing argument 'NAME'.")
+
+
+@pytest.mark.parametrize(
+    ("locale", "arrow"),
+    [
+        ({"LANG": "C"}, "->"),
+        ({"LANG": "en_US.UTF-8", "LC_ALL": "C"}, "->"),
+        ({"LANG": "POSIX"}, "->"),
+        ({"LANG": "C", "PYTHONIOENCODING": "utf-8"}, "→"),
+        ({"LANG": "C.UTF-8"}, "→"),
+        ({}, "→"),
+    ],
+)
+def test_a_terminal_of_the_locale_c_gets_plain_characters(locale: dict[str, str], arrow: str) -> None:
+    """Where somebody has set the locale C, and not where none is set, or Python's encoding is."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG", "PYTHON"))}
+    terminal, its_end = pty.openpty()
+    program = "from podshare_cli.terminal import use_plain_characters; use_plain_characters(); print('a → b')"
+    ended = subprocess.run(  # noqa: S603  # our own
+        [sys.executable, "-c", program], stdout=its_end, check=True, env={**others, **locale}
+    )
+    assert ended.returncode == 0
+    assert os.read(terminal, 100).decode().strip() == f"a {arrow} b"
+    os.close(terminal)
+    os.close(its_end)
+
+
+def test_whoever_interrupts_is_told_what_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C ends any command with 130 and a sentence."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("podshare_cli.records.documents.check_records", interrupt)
+    assert main(["validate", "records"]) == 130
+    assert "podshare continues with it" in capsys.readouterr().err
 
 
 def test_the_short_option_for_help_is_the_long_one(capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,6 +65,7 @@ def test_one_file_hides_no_other(folder: Path, capsys: pytest.CaptureFixture[str
     found = json.loads(validated(capsys, str(folder), "--json"))
     assert found["records"] == ["cluster#main"]
     assert {Path(problem["file"]).name for problem in found["problems"]} == {"broken.yaml", "robots.yml"}
+    assert json.loads(validated(capsys, str(folder), "--format", "json")) == found
 
 
 def test_github_shows_problems_at_their_lines(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
