@@ -1,6 +1,6 @@
 """The command as a whole: its groups, and how it ends."""
 
-import copy
+import importlib
 import itertools
 import os
 import sys
@@ -11,32 +11,6 @@ from typing import Annotated, Any
 import typer
 import typer.main
 
-from podshare_cli.commands import (
-    access,
-    account,
-    apply,
-    approve,
-    audit,
-    capacity,
-    drift,
-    explain,
-    export,
-    history,
-    pause,
-    plan,
-    records,
-    sweep,
-    team,
-    validate,
-)
-from podshare_cli.commands import help as help_topics
-from podshare_cli.commands.connect import command as connect
-from podshare_cli.commands.demo import command as demo
-from podshare_cli.commands.doctor import command as doctor
-from podshare_cli.commands.importing import command as importing
-from podshare_cli.commands.report import command as report
-from podshare_cli.commands.sandbox import command as sandbox
-from podshare_cli.commands.usage import command as usage
 from podshare_cli.failures import FAILED, INTERRUPTED, INVALID, Failure, interrupted
 from podshare_cli.failures import explain as explain_failure
 from podshare_cli.json_option import Commands, RootGroup, hint_of_fields
@@ -57,6 +31,40 @@ from podshare_cli.options import (
 )
 from podshare_cli.terminal import use_plain_characters
 
+# modules of podshare_cli.commands by the commands that they declare, and by groups, in the order of the help
+_COMMANDS = {
+    "plan": "plan",
+    "drift": "drift",
+    "sweep": "sweep",
+    "capacity": "capacity",
+    "usage": "usage.command",
+    "doctor": "doctor.command",
+    "approve": "approve",
+    "export": "export",
+    "apply": "apply",
+    "connect": "connect.command",
+    "pause": "pause",
+    "resume": "pause",
+    "explain": "explain",
+    "schema": "explain",
+    "validate": "validate",
+    "import": "importing.command",
+    "report": "report.command",
+    "help": "help",
+    "demo": "demo.command",
+}
+_GROUPS = {
+    "team": "team:app",
+    "dataset": "records:dataset",
+    "cluster": "records:cluster",
+    "enrollment": "records:enrollment",
+    "account": "account:app",
+    "access": "access:app",
+    "history": "history:app",
+    "audit": "audit:app",
+    "sandbox": "sandbox.command:app",
+}
+
 app = Commands(
     name="podshare",
     cls=RootGroup,
@@ -72,107 +80,6 @@ app = Commands(
         "podshare demo",
     ),
 )
-app.add_typer(team.app, name="team")
-app.add_typer(records.dataset, name="dataset")
-app.add_typer(records.cluster, name="cluster")
-app.add_typer(records.enrollment, name="enrollment")
-app.add_typer(account.app, name="account")
-app.add_typer(access.app, name="access")
-app.add_typer(history.app, name="history")
-app.add_typer(audit.app, name="audit")
-app.command(
-    "plan",
-    epilog=examples(
-        "podshare plan",
-        "podshare plan -f records --detailed-exitcode",
-        "podshare plan -f records --out plan.json --format markdown > comment.md",
-        "podshare plan -f team-vision.yaml --query 'losses[].what'",
-    ),
-)(plan.plan)
-app.command(
-    "drift",
-    epilog=examples("podshare drift", "podshare drift vision --since 7d", "podshare drift --detailed-exitcode --quiet"),
-)(drift.drift)
-app.command("sweep", epilog=examples("podshare sweep", "podshare sweep --no-wait", "podshare sweep --last --json"))(
-    sweep.sweep
-)
-app.command(
-    "capacity",
-    epilog=examples(
-        "podshare capacity",
-        "podshare capacity --cluster main",
-        "podshare capacity --jq '.[].instance_types[] | {instance_type, free, unit}'",
-    ),
-)(capacity.capacity)
-app.command(
-    "usage",
-    epilog=examples(
-        "podshare usage",
-        "podshare usage --month 2026-11 --by owner",
-        "podshare usage --month 2026-11 --by account --csv > usage.csv",
-        "podshare usage --month 2026-11 --used --prices prices.yaml",
-        "podshare usage --month 2026-11 --used --by member",
-        "podshare usage --jq '.rows[] | {team, instance_type, hours}'",
-    ),
-)(usage.usage)
-app.command(
-    "doctor",
-    epilog=examples(
-        "podshare doctor",
-        "podshare doctor --assume-role ReadOnly --all",
-        "podshare doctor --profile-of 999999999999=management --profile-of 333333333333=data",
-        "podshare doctor --assume-role ReadOnly --jq '.[] | select(.status == \"problem\")'",
-    ),
-)(doctor.doctor)
-app.command(
-    "approve",
-    epilog=examples("podshare approve", "podshare approve vision 3f2a9c01b7de", "podshare approve --all --yes"),
-)(approve.approve)
-app.command("export", epilog=examples("podshare export records", "podshare export records --json"))(export.export)
-app.command(
-    "apply",
-    epilog=examples(
-        "podshare apply -f records",
-        "podshare apply -f records --prune --reason 'Q3 quotas'",
-        "podshare apply plan.json --auto-approve",
-    ),
-)(apply.apply)
-app.command(
-    "connect",
-    epilog=examples(
-        "podshare connect --list",
-        "podshare connect vision --write-job first-job.yaml",
-        "podshare connect vision --check",
-        "podshare connect vision --undo",
-    ),
-)(connect.connect)
-app.command("pause", epilog=examples('podshare pause --reason "moving the data account"'))(pause.pause)
-app.command("resume", epilog=examples("podshare resume"))(pause.resume)
-app.command(
-    "explain",
-    epilog=examples("podshare explain", "podshare explain team.quota.sharing", "podshare explain dataset --json"),
-)(explain.explain)
-app.command("schema", epilog=examples("podshare schema > records.json", "podshare schema team"))(explain.schema)
-app.command(
-    "validate",
-    epilog=examples(
-        "podshare validate examples/registry",
-        "podshare validate records --format github",
-        "podshare validate records --format sarif > podshare.sarif",
-    ),
-)(validate.validate)
-app.command(
-    "import",
-    epilog=examples(
-        "podshare import hyperpod",
-        "podshare import hyperpod --out records --owner platform@example.com --assume-role ReadOnly",
-        "podshare import hyperpod --adopt vision",
-    ),
-)(importing.import_records)
-app.command("report", epilog=examples("podshare report --out report.html", "podshare report --serve"))(report.report)
-app.command("help", epilog=examples("podshare help", "podshare help exit-codes"))(help_topics.show_topic)
-app.add_typer(sandbox.app, name="sandbox")
-app.command("demo", epilog=examples("podshare demo", "podshare demo --verbose"))(demo.demo)
 
 
 def _version(asked: bool) -> None:
@@ -208,35 +115,38 @@ def podshare(
 
 
 class _Parts(Mapping[str, Any]):
-    """The commands and groups by their names, each built when it is asked for."""
+    """The commands and groups by their names, each imported and built when it is asked for."""
 
     def __init__(self) -> None:
-        self._groups = {group.name: group for group in app.registered_groups}
-        self._commands = {single.name: single for single in app.registered_commands}
         self._built: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._built:
-            alone = typer.Typer(rich_markup_mode="rich")
-            if name in self._groups:
-                alone.registered_groups.append(self._groups[name])
-            else:
-                alone.registered_commands.append(self._commands[name])
-            self._built[name] = typer.main.get_group(alone).commands[name]
+            self._built[name] = typer.main.get_group(_declared(name)).commands[name]
         return self._built[name]
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name in (*self._commands, *self._groups) if name)
+        return iter((*_COMMANDS, *_GROUPS))
 
     def __len__(self) -> int:
-        return len(self._commands) + len(self._groups)
+        return len(_COMMANDS) + len(_GROUPS)
+
+
+def _declared(name: str) -> typer.Typer:
+    """What declares a command or a group of this name."""
+    module, _, group = (_COMMANDS.get(name) or _GROUPS[name]).partition(":")
+    loaded = importlib.import_module(f"podshare_cli.commands.{module}")
+    if not group:
+        declared: typer.Typer = loaded.app
+        return declared
+    alone = Commands()
+    alone.add_typer(getattr(loaded, group), name=name)
+    return alone
 
 
 def command() -> Any:
-    """The whole command. To build every part of it would take longer than to build and run one."""
-    own = copy.copy(app)
-    own.registered_groups, own.registered_commands = [], []
-    built: Any = typer.main.get_command(own)
+    """The whole command. To import and build every part of it would take longer than to run one."""
+    built: Any = typer.main.get_command(app)
     built.commands = _Parts()
     return built
 

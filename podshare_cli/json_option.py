@@ -6,20 +6,21 @@ arguments, where it can be nothing else.
 
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 _OPTION = "--json"
+_Declared = TypeVar("_Declared", bound=Callable[..., Any])
 
 
 class Commands(typer.Typer):
     """Commands that may have this option."""
 
-    def command(self, *arguments: Any, **settings: Any) -> Any:
+    def command(self, *arguments: Any, **settings: Any) -> Callable[[_Declared], _Declared]:
         """Declare a command, as typer does."""
         return super().command(*arguments, cls=_Command, **settings)
 

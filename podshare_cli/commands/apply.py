@@ -10,13 +10,24 @@ import typer
 
 from podshare_cli.commands.plan import Prune, RecordFiles, Verbose
 from podshare_cli.failures import counted, invalid
-from podshare_cli.options import Options, Reason, takes_options
+from podshare_cli.json_option import Commands
+from podshare_cli.options import Options, Reason, examples, takes_options
 
 if TYPE_CHECKING:
     from podshare_cli.plans.record_plan import RecordPlan
     from podshare_cli.progress.executions import Following
 
+app = Commands()
 
+
+@app.command(
+    "apply",
+    epilog=examples(
+        "podshare apply -f records",
+        "podshare apply -f records --prune --reason 'Q3 quotas'",
+        "podshare apply plan.json --auto-approve",
+    ),
+)
 @takes_options
 def apply(
     options: Options,

@@ -6,14 +6,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from podshare_cli.failures import Failure, invalid
-from podshare_cli.options import Options, Yes, takes_options
+from podshare_cli.json_option import Commands
+from podshare_cli.options import Options, Yes, examples, takes_options
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+app = Commands()
+
 _Held = Mapping[str, Mapping[str, Any]]
 
 
+@app.command(
+    "approve",
+    epilog=examples("podshare approve", "podshare approve vision 3f2a9c01b7de", "podshare approve --all --yes"),
+)
 @takes_options
 def approve(
     options: Options,

@@ -6,17 +6,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from podshare_cli.failures import Failure
-from podshare_cli.options import Options, takes_options
+from podshare_cli.json_option import Commands
+from podshare_cli.options import Options, examples, takes_options
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from podshare_cli.aws.connection import Connection
 
+app = Commands()
+
 _WIDTH = 40  # of a bar
 Report = Mapping[str, Any]
 
 
+@app.command(
+    "capacity",
+    epilog=examples(
+        "podshare capacity",
+        "podshare capacity --cluster main",
+        "podshare capacity --jq '.[].instance_types[] | {instance_type, free, unit}'",
+    ),
+)
 @takes_options
 def capacity(
     options: Options,

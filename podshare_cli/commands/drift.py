@@ -10,16 +10,23 @@ import typer
 
 from podshare_cli.commands.plan import DetailedExitCode, Verbose
 from podshare_cli.failures import invalid
-from podshare_cli.options import Options, takes_options
+from podshare_cli.json_option import Commands
+from podshare_cli.options import Options, examples, takes_options
 
 if TYPE_CHECKING:
     from podshare_cli.progress.executions import Execution, Executions
+
+app = Commands()
 
 _TRIGGERS = ("drift", "sweep")  # what finds that somebody else has changed something
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _LONGEST = datetime.timedelta(days=90)  # Step Functions forgets executions then
 
 
+@app.command(
+    "drift",
+    epilog=examples("podshare drift", "podshare drift vision --since 7d", "podshare drift --detailed-exitcode --quiet"),
+)
 @takes_options
 def drift(
     options: Options,

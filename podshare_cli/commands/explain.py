@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from podshare_cli.failures import Failure
-from podshare_cli.options import Options, takes_options
+from podshare_cli.json_option import Commands
+from podshare_cli.options import Options, examples, takes_options
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -14,10 +15,16 @@ if TYPE_CHECKING:
 
     from podshare_cli.records.fields import RecordField
 
+app = Commands()
+
 Path = Annotated[str, typer.Argument(metavar="[KIND[.FIELD]...]", help="Such as team.quota.sharing.")]
 Kind = Annotated[str, typer.Argument(metavar="[KIND]", help="One kind of record. Without it, of all kinds.")]
 
 
+@app.command(
+    "explain",
+    epilog=examples("podshare explain", "podshare explain team.quota.sharing", "podshare explain dataset --json"),
+)
 @takes_options
 def explain(options: Options, path: Path = "") -> None:
     """Explain a kind of record, or one of its fields: meaning, type, default, and the fields in it.
@@ -38,6 +45,7 @@ def explain(options: Options, path: Path = "") -> None:
     )
 
 
+@app.command("schema", epilog=examples("podshare schema > records.json", "podshare schema team"))
 @takes_options
 def schema(options: Options, kind: Kind = "") -> None:
     """Print the JSON Schema of records, for editors and checks.

@@ -8,7 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from podshare_cli.failures import Failure, counted, invalid
-from podshare_cli.options import Options, takes_options
+from podshare_cli.json_option import Commands
+from podshare_cli.options import Options, examples, takes_options
+
+app = Commands()
 
 Item = dict[str, Any]
 Directory = Annotated[
@@ -16,6 +19,7 @@ Directory = Annotated[
 ]
 
 
+@app.command("export", epilog=examples("podshare export records", "podshare export records --json"))
 @takes_options
 def export(options: Options, directory: Directory) -> None:
     """Write all clusters, datasets, enrollments and teams of the registry to files in a directory.

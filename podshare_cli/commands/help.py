@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from podshare_cli.failures import invalid
-from podshare_cli.options import Options, takes_options
+from podshare_cli.json_option import Commands
+from podshare_cli.options import Options, examples, takes_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+app = Commands()
 
 TOPICS: "Mapping[str, tuple[str, str]]" = {
     "environment": (
@@ -86,6 +89,7 @@ Topic = Annotated[
 ]
 
 
+@app.command("help", epilog=examples("podshare help", "podshare help exit-codes"))
 @takes_options
 def show_topic(options: Options, topic: Topic = "") -> None:
     """Explain what holds for all commands: the environment, exit codes, and output for scripts."""

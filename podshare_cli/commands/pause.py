@@ -4,9 +4,13 @@ from typing import Annotated
 
 import typer
 
-from podshare_cli.options import Options, takes_options
+from podshare_cli.json_option import Commands
+from podshare_cli.options import Options, examples, takes_options
+
+app = Commands()
 
 
+@app.command("pause", epilog=examples('podshare pause --reason "moving the data account"'))
 @takes_options
 def pause(
     options: Options,
@@ -24,6 +28,7 @@ def pause(
     _report(options, paused=True, message=f"podshare is paused: {reason} (resume with `podshare resume`)")
 
 
+@app.command("resume", epilog=examples("podshare resume"))
 @takes_options
 def resume(options: Options) -> None:
     """Start reconciliations again, beginning with every team that one was requested for during the pause.

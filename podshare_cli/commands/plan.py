@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from podshare_cli.failures import PENDING, Failure, invalid
-from podshare_cli.options import Options, takes_options
+from podshare_cli.json_option import Commands
+from podshare_cli.options import Options, examples, takes_options
 
 if TYPE_CHECKING:
     from podshare_cli.plans.prices import Prices
     from podshare_cli.plans.record_plan import RecordPlan
+
+app = Commands()
 
 _MOST_REASONS = 3  # of a plan that is blocked, in the error at its end
 
@@ -46,6 +49,15 @@ class Format(StrEnum):
     JSON = "json"
 
 
+@app.command(
+    "plan",
+    epilog=examples(
+        "podshare plan",
+        "podshare plan -f records --detailed-exitcode",
+        "podshare plan -f records --out plan.json --format markdown > comment.md",
+        "podshare plan -f team-vision.yaml --query 'losses[].what'",
+    ),
+)
 @takes_options
 def plan(
     options: Options,

@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from podshare_cli.failures import INTERRUPTED, Failure, invalid
-from podshare_cli.options import Options, takes_options
+from podshare_cli.json_option import Commands
+from podshare_cli.options import Options, examples, takes_options
 
 if TYPE_CHECKING:
     from podshare_cli.progress.executions import FollowingSweep
 
+app = Commands()
+
 _BAD = ("degraded", "held", "rejected", "unfinished")
 
 
+@app.command("sweep", epilog=examples("podshare sweep", "podshare sweep --no-wait", "podshare sweep --last --json"))
 @takes_options
 def sweep(
     options: Options,

@@ -7,7 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from podshare_cli.failures import INVALID, counted
-from podshare_cli.options import Files, Options, takes_options
+from podshare_cli.json_option import Commands
+from podshare_cli.options import Files, Options, examples, takes_options
+
+app = Commands()
 
 _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 _RULE = "invalid-record"
@@ -22,6 +25,14 @@ class Format(StrEnum):
     JSON = "json"
 
 
+@app.command(
+    "validate",
+    epilog=examples(
+        "podshare validate examples/registry",
+        "podshare validate records --format github",
+        "podshare validate records --format sarif > podshare.sarif",
+    ),
+)
 @takes_options
 def validate(
     options: Options,

@@ -16,7 +16,8 @@ import typer
 
 from podshare_cli.commands.connect import files, job, profiles
 from podshare_cli.failures import DENIED, Failure, invalid
-from podshare_cli.options import Options, takes_options
+from podshare_cli.json_option import Commands
+from podshare_cli.options import Options, examples, takes_options
 
 if TYPE_CHECKING:
     import boto3
@@ -25,10 +26,21 @@ if TYPE_CHECKING:
     from podshare_cli.commands.connect.hops import Path as Way
     from podshare_cli.commands.connect.published import Caller, Team
 
+app = Commands()
+
 _SOURCES = {"env": "Environment", "container-role": "EcsContainer", "iam-role": "Ec2InstanceMetadata"}
 _MODES = ("list", "print", "undo", "check", "shell")
 
 
+@app.command(
+    "connect",
+    epilog=examples(
+        "podshare connect --list",
+        "podshare connect vision --write-job first-job.yaml",
+        "podshare connect vision --check",
+        "podshare connect vision --undo",
+    ),
+)
 @takes_options
 def connect(
     options: Options,

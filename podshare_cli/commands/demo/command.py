@@ -7,9 +7,13 @@ import typer
 
 from podshare_cli.commands.sandbox.command import require_sandbox
 from podshare_cli.failures import Failure
-from podshare_cli.options import flowing
+from podshare_cli.json_option import Commands
+from podshare_cli.options import examples, flowing
+
+app = Commands()
 
 
+@app.command("demo", epilog=examples("podshare demo", "podshare demo --verbose"))
 @flowing
 def demo(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print each step, and each attempt.")] = False,

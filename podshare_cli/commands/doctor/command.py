@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from podshare_cli.failures import Failure
-from podshare_cli.options import Options, takes_options
+from podshare_cli.json_option import Commands
+from podshare_cli.options import Options, examples, takes_options
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -16,9 +17,20 @@ if TYPE_CHECKING:
     from podshare_cli.commands.doctor.findings import Finding
     from podshare_cli.commands.doctor.members import Part
 
+app = Commands()
+
 _SIGNS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "problem": "[bold red]✗[/]", "unknown": "[dim]?[/]"}
 
 
+@app.command(
+    "doctor",
+    epilog=examples(
+        "podshare doctor",
+        "podshare doctor --assume-role ReadOnly --all",
+        "podshare doctor --profile-of 999999999999=management --profile-of 333333333333=data",
+        "podshare doctor --assume-role ReadOnly --jq '.[] | select(.status == \"problem\")'",
+    ),
+)
 @takes_options
 def doctor(
     options: Options,

@@ -7,13 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from podshare_cli.failures import Failure, invalid
-from podshare_cli.options import Options, Yes, takes_options
+from podshare_cli.json_option import Commands
+from podshare_cli.options import Options, Yes, examples, takes_options
 
 if TYPE_CHECKING:
     from podshare_cli.commands.importing.describing import Description, Remark
     from podshare_cli.commands.importing.reading import Reader, Setup
 
+app = Commands()
 
+
+@app.command(
+    "import",
+    epilog=examples(
+        "podshare import hyperpod",
+        "podshare import hyperpod --out records --owner platform@example.com --assume-role ReadOnly",
+        "podshare import hyperpod --adopt vision",
+    ),
+)
 @takes_options
 def import_records(
     options: Options,

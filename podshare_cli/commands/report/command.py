@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from podshare_cli.failures import Failure, invalid
-from podshare_cli.options import Options, takes_options
+from podshare_cli.json_option import Commands
+from podshare_cli.options import Options, examples, takes_options
 from podshare_cli.whole_files import replaced
 
 if TYPE_CHECKING:
     from podshare_cli.aws.connection import Connection
 
+app = Commands()
+
 _FOLDER = Path(__file__).parent
 _RENEWED_SECONDS = 15  # a page that is younger is served again
 
 
+@app.command("report", epilog=examples("podshare report --out report.html", "podshare report --serve"))
 @takes_options
 def report(
     options: Options,

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from podshare_cli.failures import Failure, invalid
-from podshare_cli.options import Options, takes_options
+from podshare_cli.json_option import Commands
+from podshare_cli.options import Options, examples, takes_options
 
 if TYPE_CHECKING:
     from podshare_cli.history.aws_report import SummaryReport
     from podshare_cli.history.cluster_work import Reading
     from podshare_cli.history.objects import History
     from podshare_cli.history.quota_hours import Span
+
+app = Commands()
 
 
 Period = tuple[datetime.datetime, datetime.datetime]
@@ -32,6 +35,17 @@ class By(StrEnum):
     MEMBER = "member"
 
 
+@app.command(
+    "usage",
+    epilog=examples(
+        "podshare usage",
+        "podshare usage --month 2026-11 --by owner",
+        "podshare usage --month 2026-11 --by account --csv > usage.csv",
+        "podshare usage --month 2026-11 --used --prices prices.yaml",
+        "podshare usage --month 2026-11 --used --by member",
+        "podshare usage --jq '.rows[] | {team, instance_type, hours}'",
+    ),
+)
 @takes_options
 def usage(
     options: Options,
