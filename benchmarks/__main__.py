@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import comparison, counts, figures, large_organization, package, page, planning, rates, results
+from benchmarks import comparison, counts, figures, large_organization, package, page, planning, rates, results, start
 from benchmarks.results import Group, Value
 
 _EXAMPLES = """examples:
@@ -117,12 +117,17 @@ def _package(_given: argparse.Namespace, say: Callable[[str], None]) -> dict[str
     return {figures.PACKAGE: Group({"package/bytes": Value(found["bytes"])})}
 
 
+def _start(_given: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Group]:
+    return {figures.START: Group({"start/ratio": start.measure(say)})}
+
+
 _PARTS: dict[str, Callable[[argparse.Namespace, Callable[[str], None]], dict[str, Group]]] = {
     "counts": _counts,
     "peers": _peers,
     "rates": _rates,
     "planning": _planning,
     "package": _package,
+    "start": _start,
     "organization": _organization,
 }
 _USUAL = [name for name in _PARTS if name != "organization"]
