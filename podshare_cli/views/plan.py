@@ -7,6 +7,7 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import Any
 
 from rich.markup import escape
@@ -27,6 +28,7 @@ _ACTION_MARKS = {
 _EFFECT_MARKS = {Effect.CREATE: ADDED, Effect.CHANGE: CHANGED, Effect.DELETE: REMOVED, Effect.TRACK: PLAIN}
 _MOST_NAMED = 12  # accounts or teams of one line, verbs of a Kubernetes group; -v names all
 _LONGEST_VALUE = 60  # of a field whose old and new value share a line
+_PART = ", "  # between the parts of a value in words
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,7 @@ class View:
             f"{counts[effect]} to {effect}" for effect in ("create", "change", "delete", "track") if counts[effect]
         ]
         unchanged = [f"{counts['unchanged']} unchanged"] if counts["unchanged"] else []
-        lines = [line for record in self.plan.changes for line in _record_lines(record)]
+        lines = [line for record in self.plan.changes for line in _record_lines(record, whole=self.verbose)]
         if self.verbose:
             unchanged_records = (record for record in self.plan.records if record.effect is Effect.UNCHANGED)
             lines += [Line(record.record_id) for record in unchanged_records]
@@ -232,10 +234,13 @@ class View:
         yield Line(f"{name} {words.resource(change)}{reason}", _ACTION_MARKS.get(action, CHANGED), depth=3)
         if action not in ("narrow", "update"):  # what is created or deleted is all of it
             return
+        fields = defaultdict[str, tuple[list[str], list[str]]](lambda: ([], []))
         for field in plan.get("fields", {}).get(change["key"], ()):
-            removed = () if action == "update" and change["key"] in restricted else field["removed"]
-            added = () if action == "narrow" and _is_updated(plan, change["key"]) else field["added"]
-            yield from _field_lines(field["field"], removed, added)
+            removed, added = fields[field["field"]]
+            removed += () if action == "update" and change["key"] in restricted else field["removed"]
+            added += () if action == "narrow" and _is_updated(plan, change["key"]) else field["added"]
+        for name, (removed, added) in fields.items():
+            yield from _field_lines(name, removed, added, whole=self.verbose)
 
 
 def text(view: View) -> Iterator[str]:
@@ -256,22 +261,40 @@ def _text_of(section: Section) -> Iterator[str]:
         yield f"{'  ' * line.depth}{f'[{style}]{marked}[/]' if style else marked}"
 
 
-def _record_lines(record: RecordChange) -> Iterator[Line]:
+def _record_lines(record: RecordChange, *, whole: bool) -> Iterator[Line]:
     yield Line(record.record_id, _EFFECT_MARKS[record.effect])
     if record.item and record.before:
         for field in changed_fields(content(record.before), content(record.item)):
-            yield from _field_lines(field.field, field.removed, field.added, depth=1)
+            yield from _field_lines(field.field, field.removed, field.added, depth=1, whole=whole)
 
 
-def _field_lines(path: str, removed: Sequence[str], added: Sequence[str], depth: int = 5) -> Iterator[Line]:
-    """A field with a short old and new value is a line, any other has what goes and what comes below it."""
+def _field_lines(
+    path: str, removed: Sequence[str], added: Sequence[str], depth: int = 5, *, whole: bool
+) -> Iterator[Line]:
+    """A field with a short old and new value is a line, any other has what goes and what comes below it.
+
+    Of a long value in the place of another one only the parts that differ are shown, unless it is to be ``whole``.
+    """
     name = path.replace("arn:aws:eks::aws:cluster-access-policy/", "")
+    if len(removed) == len(added) == 1 and not whole and max(map(len, (*removed, *added))) > _LONGEST_VALUE:
+        removed, added = _differing(removed[0], added[0])
     if len(removed) == len(added) == 1 and max(map(len, (*removed, *added))) <= _LONGEST_VALUE:
         yield Line(f"{name}: {removed[0]} → {added[0]}", CHANGED, depth)
     elif removed or added:
         yield Line(f"{name}:", depth=depth)
         yield from (Line(value, REMOVED, depth + 1) for value in removed)
         yield from (Line(value, ADDED, depth + 1) for value in added)
+
+
+def _differing(old: str, new: str) -> tuple[Sequence[str], Sequence[str]]:
+    """The parts of two values that only one of them has, in their order; both whole where they share none."""
+    parts = old.split(_PART), new.split(_PART)
+    blocks = SequenceMatcher(None, *parts, autojunk=False).get_opcodes()
+    if all(kind != "equal" for kind, *_ in blocks):
+        return (old,), (new,)
+    removed = [_PART.join(parts[0][begin:end]) for kind, begin, end, _, _ in blocks if kind != "equal" and begin < end]
+    added = [_PART.join(parts[1][begin:end]) for kind, _, _, begin, end in blocks if kind != "equal" and begin < end]
+    return tuple(f"… {text} …" for text in removed), tuple(f"… {text} …" for text in added)
 
 
 def _is_updated(plan: TeamPlan, key: str) -> bool:

@@ -222,6 +222,30 @@ def test_what_is_restricted_and_extended_shows_each_part_where_it_happens() -> N
     assert sum("aaaa" in line for line in shown) == sum("bbbb" in line for line in shown) == 1
 
 
+def test_a_long_value_shows_the_parts_that_differ() -> None:
+    """A document that changes in one number is that number, not the document twice; -v shows all of it."""
+    role = change("update", "published_team", "/podshare/teams/vision")
+    same = ", ".join(
+        f"arn arn:aws:s3:us-west-2:333333333333:accesspoint/podshare-vision-{number}" for number in range(9)
+    )
+    old, new = (f"{same}, quota count {count}, region us-west-2" for count in (4, 3))
+    fields = {role["key"]: [{"field": "value.clusters", "removed": [old], "added": [new]}]}
+    plan = team_plan(grant=providing(role), fields=fields)
+    shown = [line.strip() for line in lines(plan)]
+    assert shown[-1] == "~ value.clusters: … quota count 4 … → … quota count 3 …"
+    assert [f"- {old}", f"+ {new}"] == [line.strip() for line in lines(plan, verbose=True)][-2:]
+    other = {role["key"]: [{"field": "value", "removed": ["a" * 70], "added": ["b" * 70]}]}
+    assert lines(team_plan(grant=providing(role), fields=other))[-1].strip() == f"+ {'b' * 70}"
+
+
+def test_a_field_is_named_once_with_all_that_goes_and_comes() -> None:
+    """Each of its statements is a line below it."""
+    role = change("update", "role", "podshare-v")
+    parts = [{"field": "policies.data", "removed": [f"Sid {sid}"], "added": []} for sid in ("Use", "Read")]
+    shown = lines(team_plan(grant=providing(role), fields={role["key"]: parts}))
+    assert [line.strip() for line in shown[-3:]] == ["policies.data:", "- Sid Use", "- Sid Read"]
+
+
 def test_records_show_what_differs_from_the_registry() -> None:
     """Who edited the registry by hand sees it here: the file says otherwise."""
     before = {"id": "team#vision", "owner": "sam", "changed_by": "arn"}
@@ -286,3 +310,13 @@ def test_a_summary_that_is_too_long_is_left_out_whole_too() -> None:
     assert len(comment.encode()) < LONGEST_COMMENT
     assert "**Plan: 1 to add" in comment
     assert "Left out, because a comment holds 65,536 characters: Loses access." in comment
+
+
+def test_the_names_of_unchanged_teams_do_not_fill_the_comment() -> None:
+    """With -v they are named where there is room, and counted where there is none."""
+    for teams in (3, 5000):
+        unchanged = [team_plan(f"team-of-the-account-{number}") for number in range(teams)]
+        comment = markdown(view(team_plan(grant=providing(ROLE)), *unchanged, verbose=True))
+        assert len(comment.encode()) < LONGEST_COMMENT
+        assert ("unchanged: team-of-the-account-0, " in comment) is (teams == 3)
+        assert f"{teams} teams unchanged" in comment
