@@ -1,6 +1,8 @@
 """``podshare explain`` and ``podshare schema``: what records may say, without AWS."""
 
 import inspect
+import json
+import textwrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,7 +29,7 @@ Kind = Annotated[str, typer.Argument(metavar="[KIND]", help="One kind of record.
 )
 @takes_options
 def explain(options: Options, path: Path = "") -> None:
-    """Explain a kind of record, or one of its fields: meaning, type, default, and the fields in it.
+    """Explain a kind of record, or one of its fields: meaning, type, default, an example, and the fields in it.
 
     Without an argument, list the kinds of records.
     """
@@ -105,6 +107,7 @@ def _view(path: str, about: dict[str, Any], inner: "list[RecordField]") -> "Rend
     facts = [f"[bold]{escape(path)}[/]: {escape(about['meaning'])}"]
     if "type" in about:
         facts += [f"type: {escape(about['type'])}", f"default: {escape(about.get('default', 'none: it is required'))}"]
+        facts.append(f"example:{escape(_example(path, about['example']))}")
     rows = [
         {
             "field": field.name,
@@ -114,6 +117,15 @@ def _view(path: str, about: dict[str, Any], inner: "list[RecordField]") -> "Rend
         for field in inner
     ]
     return Group(*facts, *([_table(rows)] if rows else []))
+
+
+def _example(path: str, value: Any) -> str:
+    """A value on its line, anything with parts as YAML below the field's name."""
+    from podshare_cli.records.documents import dumped
+
+    if not isinstance(value, list | dict):
+        return f" {json.dumps(value, ensure_ascii=False)}"
+    return f"\n{textwrap.indent(dumped({path.rpartition('.')[2]: value}), '  ')}".rstrip()
 
 
 def _table(rows: list[dict[str, Any]]) -> "RenderableType":

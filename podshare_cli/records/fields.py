@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from podshare.registry import records
+from podshare_cli.records.example_records import EXAMPLES
 
 RECORDS: Mapping[str, type[BaseModel]] = {
     "cluster": records.Cluster,
@@ -44,9 +45,10 @@ class RecordField:
     """One field of a record, or of a part of one.
 
     ``meaning`` is Markdown, as is ``default``, which is empty for a required field. ``holds`` is its type in
-    words, ``parts`` are the models of what it holds, if that is more than a value.
+    words, ``parts`` are the models of what it holds, if that is more than a value. ``owner`` is the model's name.
     """
 
+    owner: str
     name: str
     required: bool
     default: str
@@ -57,7 +59,13 @@ class RecordField:
     def as_dict(self) -> dict[str, Any]:
         """The field in plain JSON, its texts without markup."""
         default = {} if self.required else {"default": _value(plain(self.default))}
-        return {"field": self.name, "required": self.required, **default, "type": self.holds, "meaning": self.text}
+        about = {"type": self.holds, "meaning": self.text, "example": self.example}
+        return {"field": self.name, "required": self.required, **default, **about}
+
+    @property
+    def example(self) -> Any:
+        """What it says in a record."""
+        return _examples()[self.owner, self.name]
 
     @property
     def text(self) -> str:
@@ -79,6 +87,7 @@ def _field(model: type[BaseModel], key: str, field: FieldInfo, schema: Schema) -
     name, parts = field.alias or key, dict[str, type[BaseModel]]()
     meaning, _, default = documentation(model, key).partition("\n\nDefault: ")
     return RecordField(
+        owner=model.__name__,
         name=name,
         required=field.is_required(),
         default=default or _default(field),
@@ -140,13 +149,35 @@ def _documented(owner: ast.ClassDef) -> Iterator[tuple[str, str]]:
                 yield name, inspect.cleandoc(docstring)
 
 
+@cache
+def _examples() -> Mapping[tuple[str, str], Any]:
+    """An example of each field, by the name of its model and its own."""
+    examples: dict[tuple[str, str], Any] = {}
+    for kind, items in EXAMPLES.items():
+        for item in items:
+            _add_examples(examples, RECORDS[kind], item)
+    return examples
+
+
+def _add_examples(examples: dict[tuple[str, str], Any], model: type[BaseModel], item: Mapping[str, Any]) -> None:
+    for field in fields_of(model):
+        if field.name not in item:
+            continue
+        example = item[field.name]
+        examples.setdefault((field.owner, field.name), example)
+        inner = example if isinstance(example, list) else [example]
+        for part, value in ((part, value) for value in inner if isinstance(value, Mapping) for part in field.parts):
+            if value.keys() <= {inner_field.name for inner_field in fields_of(part)}:
+                _add_examples(examples, part, value)
+
+
 # ---- JSON Schema -----------------------------------------------------------------------------------------------
 
 
 def schema_of(kind: str) -> Schema:
     """The JSON Schema of the records of a kind, as they are in a file: with an id, and no name beside it."""
     model = RECORDS[kind]
-    schema = _schema(model)
+    schema = _with_examples(model, _schema(model))
     name = schema["properties"].pop("name")
     pattern = str(name.get("pattern", f"^{name.get('const', '.+')}$")).removeprefix("^")
     record_id = {"type": "string", "pattern": f"^{kind}#{pattern}", "description": f"{kind}#NAME"}
@@ -186,6 +217,15 @@ def _schema(model: type[BaseModel]) -> Schema:
                 described["description"] = meaning
     tidied: Schema = _tidied(schema)
     return tidied
+
+
+def _with_examples(model: type[BaseModel], schema: Schema) -> Schema:
+    """With an example of each field that has no fields of its own."""
+    for name, part in {**schema.get("$defs", {}), model.__name__: schema}.items():
+        for field in fields_of(MODELS[name]) if name in MODELS else ():
+            if not field.parts:
+                part["properties"][field.name]["examples"] = [field.example]
+    return schema
 
 
 def _value(text: str) -> str:

@@ -7,8 +7,10 @@ from typing import Any
 import jsonschema
 import pytest
 
+from podshare.registry.parsing import problems_of
 from podshare_cli.application import main
 from podshare_cli.records.documents import WRITING_ORDER, read_records
+from podshare_cli.records.example_records import EXAMPLES as EXAMPLE_RECORDS
 from podshare_cli.records.fields import MODELS, RECORDS, fields_of
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples/registry").rglob("*.yaml"))
@@ -42,11 +44,40 @@ def test_every_field_can_be_explained(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_a_field_is_explained_in_words(capsys: pytest.CaptureFixture[str]) -> None:
-    """Its meaning, its type with limits, and its default."""
+    """Its meaning, its type with limits, its default, and an example."""
     assert main(["explain", "team.quota.sharing.borrow_limit"]) == 0
     told = capsys.readouterr().out.splitlines()
     assert told[0].startswith("team.quota.sharing.borrow_limit: 0 to 10,000 percent")
-    assert told[1:] == ["type: integer, at least 0, at most 10,000", "default: none"]
+    assert told[1:] == ["type: integer, at least 0, at most 10,000", "default: none", "example: 50"]
+    assert main(["explain", "team.quota.sharing"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[2:6] == [
+        "default: `LendAndBorrow` with `borrow_limit` 50",
+        "example:",
+        "  sharing:",
+        "    strategy: LendAndBorrow",
+    ]
+
+
+@pytest.mark.parametrize(
+    "item", [item for items in EXAMPLE_RECORDS.values() for item in items], ids=lambda item: item["id"]
+)
+def test_examples_are_valid_records(item: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """What an explanation shows is taken by podshare, and by the schema that editors have."""
+    assert [problem.as_dict() for problem in problems_of(item)] == []
+    jsonschema.validate(item, asked(capsys, "schema", item["id"].partition("#")[0]))
+
+
+def test_every_field_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    """In explanations, and in the schema where a field has no fields of its own."""
+    paths = [*RECORDS]
+    while paths:
+        for field in asked(capsys, "explain", path := paths.pop())["fields"]:
+            assert field["example"] is not None, path
+            paths.append(f"{path}.{field['field']}")
+    schema = asked(capsys, "schema", "team")["$defs"]
+    assert schema["Sharing"]["properties"]["borrow_limit"]["examples"] == [50]
+    assert "examples" not in schema["Quota"]["properties"]["sharing"]
 
 
 def test_a_required_field_says_so(capsys: pytest.CaptureFixture[str]) -> None:
