@@ -42,7 +42,14 @@ class Verb(StrEnum):
 def who_can(
     options: Options,
     verb: Annotated[Verb, typer.Argument(metavar="list|read|write|use")],
-    place_name: Annotated[str, typer.Argument(metavar="WHAT", help="dataset#NAME, s3://BUCKET/KEY or cluster#NAME.")],
+    place_name: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help="dataset#NAME, s3://BUCKET/KEY or cluster#NAME.",
+            autocompletion=completing("dataset", "cluster"),
+        ),
+    ],
 ) -> None:
     """Show who can list, read or write data, or use a cluster.
 
@@ -75,7 +82,11 @@ def of(
     options: Options,
     principal: Annotated[
         str,
-        typer.Argument(metavar="PRINCIPAL", help="An account's id, an ARN, or a service account's user name."),
+        typer.Argument(
+            metavar="PRINCIPAL",
+            help="An account's id, an ARN, or a service account's user name.",
+            autocompletion=completing("account"),
+        ),
     ],
 ) -> None:
     """Show everything that an account's principals, a role, a user or a service account can reach.
@@ -139,7 +150,9 @@ def audit(
     options: Options,
     team: Annotated[
         str | None,
-        typer.Argument(metavar="[TEAM]", help="The team, such as vision; default: all teams."),
+        typer.Argument(
+            metavar="[TEAM]", help="The team, such as vision; default: all teams.", autocompletion=completing("team")
+        ),
     ] = None,
 ) -> None:
     """Show every door into a team's namespace and data, who is behind it, and which record grants it.
@@ -192,7 +205,12 @@ def at(
     ],
     of: Annotated[str, typer.Argument(metavar="of")],
     subject: Annotated[
-        str, typer.Argument(metavar="ACCOUNT|TEAM|DATASET", help="222222222222, vision, or dataset#imagenet.")
+        str,
+        typer.Argument(
+            metavar="ACCOUNT|TEAM|DATASET",
+            help="222222222222, vision, or dataset#imagenet.",
+            autocompletion=completing("account", "team", "dataset"),
+        ),
     ],
 ) -> None:
     """Show who could reach a team or a dataset at a moment, or what an account could, by which grant, by whom and why.
@@ -230,7 +248,12 @@ def changes(
     until: Annotated[str, typer.Option("--until", metavar="TIME", help="Until when; default: now.")] = "now",
     subject: Annotated[
         str | None,
-        typer.Option("--of", metavar="ACCOUNT|TEAM|DATASET", help="Only of this account, team or dataset."),
+        typer.Option(
+            "--of",
+            metavar="ACCOUNT|TEAM|DATASET",
+            help="Only of this account, team or dataset.",
+            autocompletion=completing("account", "team", "dataset"),
+        ),
     ] = None,
 ) -> None:
     """Show who gained and who lost which access, when, by which run, and what started it.

@@ -8,6 +8,7 @@ import typer
 
 from podshare_cli.failures import Failure, invalid
 from podshare_cli.options import Options, Yes, examples, group, takes_options
+from podshare_cli.records.known_names import completing
 
 app = group("Accounts: their state and OU, and the teams with resources in them.")
 
@@ -38,7 +39,13 @@ def list_accounts(
         AccountState | None, typer.Option("--state", case_sensitive=False, help="Only accounts in this state.")
     ] = None,
     team: Annotated[
-        str | None, typer.Option("--team", metavar="NAME", help="Only accounts with resources of this team.")
+        str | None,
+        typer.Option(
+            "--team",
+            metavar="NAME",
+            help="Only accounts with resources of this team.",
+            autocompletion=completing("team"),
+        ),
     ] = None,
 ) -> None:
     """List the organization's accounts: state, OU, teams, and missing member roles.
@@ -54,7 +61,9 @@ def list_accounts(
 
 
 Reason = Annotated[str, typer.Option("--reason", help="The reason, shown in status and audit.")]
-Id = Annotated[str, typer.Argument(metavar="ID", help="The account's id, 12 digits.")]
+Id = Annotated[
+    str, typer.Argument(metavar="ID", help="The account's id, 12 digits.", autocompletion=completing("account"))
+]
 
 
 @app.command(

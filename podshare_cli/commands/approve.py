@@ -8,6 +8,7 @@ import typer
 from podshare_cli.failures import Failure, invalid
 from podshare_cli.json_option import Commands
 from podshare_cli.options import Options, Yes, examples, takes_options
+from podshare_cli.records.known_names import completing
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,7 +25,9 @@ _Held = Mapping[str, Mapping[str, Any]]
 @takes_options
 def approve(
     options: Options,
-    team: Annotated[str | None, typer.Argument(help="The team that may lose access.")] = None,
+    team: Annotated[
+        str | None, typer.Argument(help="The team that may lose access.", autocompletion=completing("team"))
+    ] = None,
     plan: Annotated[str | None, typer.Argument(help="The plan's hash, from the team's status.")] = None,
     *,
     reason: Annotated[str, typer.Option("--reason", help="Why, for the audit.")] = "approved by hand",

@@ -8,6 +8,7 @@ import typer
 from podshare_cli.failures import Failure
 from podshare_cli.json_option import Commands
 from podshare_cli.options import Options, examples, takes_options
+from podshare_cli.records.known_names import completing
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -32,7 +33,13 @@ Report = Mapping[str, Any]
 def capacity(
     options: Options,
     cluster: Annotated[
-        list[str] | None, typer.Option("--cluster", metavar="NAME", help="Only this cluster; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--cluster",
+            metavar="NAME",
+            help="Only this cluster; may be repeated.",
+            autocompletion=completing("cluster"),
+        ),
     ] = None,
 ) -> None:
     """Show each cluster's capacity: guaranteed to which team, lent, borrowed, and free.

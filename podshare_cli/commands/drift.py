@@ -12,6 +12,7 @@ from podshare_cli.commands.plan import DetailedExitCode, Verbose
 from podshare_cli.failures import invalid
 from podshare_cli.json_option import Commands
 from podshare_cli.options import Options, examples, takes_options
+from podshare_cli.records.known_names import completing
 
 if TYPE_CHECKING:
     from podshare_cli.progress.executions import Execution, Executions
@@ -30,7 +31,10 @@ _LONGEST = datetime.timedelta(days=90)  # Step Functions forgets executions then
 @takes_options
 def drift(
     options: Options,
-    teams: Annotated[list[str] | None, typer.Argument(metavar="TEAM…", help="The teams; default: all teams.")] = None,
+    teams: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TEAM…", help="The teams; default: all teams.", autocompletion=completing("team")),
+    ] = None,
     since: Annotated[
         str, typer.Option("--since", metavar="TIME", help="How far back to report repairs: 90m, 24h or 7d.")
     ] = "24h",

@@ -19,8 +19,33 @@ if TYPE_CHECKING:
 
 app = Commands()
 
-Path = Annotated[str, typer.Argument(metavar="[KIND[.FIELD]...]", help="Such as team.quota.sharing.")]
-Kind = Annotated[str, typer.Argument(metavar="[KIND]", help="One kind of record. Without it, of all kinds.")]
+
+def _paths(incomplete: str) -> list[str]:
+    """The kinds of records, or the fields at a path, that begin so."""
+    from podshare_cli.records.fields import RECORDS, fields_of
+
+    at, dot, begun = incomplete.rpartition(".")
+    try:
+        parts = _at(at)[1] if dot else ()
+    except Failure:
+        return []
+    names = [field.name for part in parts for field in fields_of(part)] if dot else [*RECORDS]
+    return [f"{at}{dot}{name}" for name in dict.fromkeys(names) if name.startswith(begun)]
+
+
+def _kinds(incomplete: str) -> list[str]:
+    from podshare_cli.records.fields import RECORDS
+
+    return [kind for kind in RECORDS if kind.startswith(incomplete)]
+
+
+Path = Annotated[
+    str,
+    typer.Argument(metavar="[KIND[.FIELD]...]", help="Such as team.quota.sharing.", autocompletion=_paths),
+]
+Kind = Annotated[
+    str, typer.Argument(metavar="[KIND]", help="One kind of record. Without it, of all kinds.", autocompletion=_kinds)
+]
 
 
 @app.command(

@@ -85,7 +85,12 @@ TOPICS: "Mapping[str, tuple[str, str]]" = {
 """Each topic's title and text, of at most 119 characters a line."""
 
 Topic = Annotated[
-    str, typer.Argument(metavar="[TOPIC]", help="environment, exit-codes, formatting or gitops; default: a list.")
+    str,
+    typer.Argument(
+        metavar="[TOPIC]",
+        help="environment, exit-codes, formatting or gitops; default: a list.",
+        autocompletion=lambda incomplete: [topic for topic in TOPICS if topic.startswith(incomplete)],
+    ),
 ]
 
 

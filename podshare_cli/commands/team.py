@@ -164,6 +164,7 @@ def plan(
         typer.Argument(
             metavar="NAME|FILE…",
             help="Teams, or YAML files with candidates; a directory of them is named with a slash.",
+            autocompletion=completing("team"),
         ),
     ],
     deleting: Annotated[bool, typer.Option("--delete", help="Show what deleting the teams would do.")] = False,
@@ -208,7 +209,13 @@ def manifests(
     options: Options,
     name: Name,
     cluster: Annotated[
-        str | None, typer.Option("--cluster", metavar="NAME", help="The cluster; required if the team has several.")
+        str | None,
+        typer.Option(
+            "--cluster",
+            metavar="NAME",
+            help="The cluster; required if the team has several.",
+            autocompletion=completing("cluster"),
+        ),
     ] = None,
 ) -> None:
     """Print the manifests that a person applies for a team where a cluster's record says `kubernetes_api: false`.

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from podshare_cli.aws.connection import Connection
 
 
-def completing(kind: str) -> Callable[[typer.Context, str], list[str]]:
-    """What completes the names of a kind's records: those of the installation that the words before it mean."""
+def completing(*kinds: str) -> Callable[[typer.Context, str], list[str]]:
+    """What completes the names of a kind's records: those of the installation that the words before it mean.
+
+    Of several kinds, names are completed with their kind before them, but for the ids of accounts.
+    """
 
     def names(context: typer.Context, incomplete: str) -> list[str]:
         before, after = (
@@ -22,18 +25,25 @@ def completing(kind: str) -> Callable[[typer.Context, str], list[str]]:
         )
         options = before.overridden(after)
         try:
-            return [name for name in names_of(options.connection, kind) if name.startswith(incomplete)]
+            names = [name for kind in kinds for name in _shown(kind, names_of(options.connection, kind), len(kinds))]
+            return [name for name in names if name.startswith(incomplete)]
         except Exception:  # a shell that completes has no place for an error, and goes on without
             return []
 
     return names
 
 
+def _shown(kind: str, names: list[str], kinds: int) -> list[str]:
+    return names if kinds == 1 or kind == "account" else [f"{kind}#{name}" for name in names]
+
+
 def names_of(connection: "Connection", kind: str) -> list[str]:
-    """The names of all records of a kind, and of teams the ones that enrollments have made."""
+    """The names of all records of a kind, of teams with those that enrollments have made; or the ids of accounts."""
     from podshare.registry.items import name_of
     from podshare_cli.aws.tables import Registry, State
 
+    if kind == "account":
+        return sorted(str(row["account"]) for row in State(connection).accounts())
     names = {name_of(item) for item in Registry(connection).all_of(kind)}
     if kind == "team":
         names |= {name for name, status in State(connection).statuses(kind).items() if status["state"] != "DELETED"}

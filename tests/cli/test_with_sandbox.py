@@ -301,6 +301,16 @@ def test_a_mistyped_name_is_recognized(podshare: Command) -> None:
         ("podshare dataset list --json im", []),
         ("podshare dataset get --jq im", []),
         ("podshare --prefix absent dataset get im", []),
+        ("podshare drift vi", ["vision"]),
+        ("podshare capacity --cluster ma", ["main"]),
+        ("podshare account get 3333", ["333333333333"]),
+        ("podshare access who-can read dataset#im", ["dataset#imagenet"]),
+        ("podshare access at 1d of team#vi", ["team#vision"]),
+        ("podshare access changes --of 3333", ["333333333333"]),
+        ("podshare explain team.quota.sh", ["team.quota.sharing"]),
+        ("podshare explain team.absent.na", []),
+        ("podshare schema data", ["dataset"]),
+        ("podshare help git", ["gitops"]),
     ],
 )
 @pytest.mark.usefixtures("podshare")

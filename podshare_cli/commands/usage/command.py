@@ -13,6 +13,7 @@ import typer
 from podshare_cli.failures import Failure, invalid
 from podshare_cli.json_option import Commands
 from podshare_cli.options import Options, examples, takes_options
+from podshare_cli.records.known_names import completing
 
 if TYPE_CHECKING:
     from podshare_cli.history.aws_report import SummaryReport
@@ -64,7 +65,12 @@ def usage(
     ] = False,
     cluster: Annotated[
         list[str] | None,
-        typer.Option("--cluster", metavar="NAME", help="With --used: read only this cluster; may be repeated."),
+        typer.Option(
+            "--cluster",
+            metavar="NAME",
+            help="With --used: read only this cluster; may be repeated.",
+            autocompletion=completing("cluster"),
+        ),
     ] = None,
     profile_of: Annotated[
         list[str] | None,
