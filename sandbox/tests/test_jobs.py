@@ -34,6 +34,7 @@ BUSYBOX = "public.ecr.aws/docker/library/busybox:stable"
 _KUEUE = ("kueue.x-k8s.io", "v1beta1")
 Workload = create_namespaced_resource(*_KUEUE, "Workload", "workloads")
 ClusterQueue = create_global_resource(*_KUEUE, "ClusterQueue", "clusterqueues")
+LocalQueue = create_namespaced_resource(*_KUEUE, "LocalQueue", "localqueues")
 PyTorchJob = create_namespaced_resource("kubeflow.org", "v1", "PyTorchJob", "pytorchjobs")
 HyperPodJob = create_namespaced_resource("sagemaker.amazonaws.com", "v1", "HyperPodPyTorchJob", "hyperpodpytorchjobs")
 _KINDS = {"Job": Job, "CronJob": CronJob, "Pod": Pod, "PyTorchJob": PyTorchJob, "HyperPodPyTorchJob": HyperPodJob}
@@ -185,6 +186,59 @@ def condition(kind: str) -> Callable[[Object], bool]:
 
 
 # ---- jobs --------------------------------------------------------------------------------------------------------
+
+
+def states(world: World) -> list[tuple[str, str, str]]:
+    """The condition Active of a team's two queues."""
+    queues = (
+        world.admin.get(ClusterQueue, f"{AUDIO}-clusterqueue"),
+        world.admin.get(LocalQueue, f"{AUDIO}-localqueue", namespace=AUDIO),
+    )
+    return [
+        (each["status"], each["reason"], each["message"])
+        for queue in queues
+        for each in (queue.to_dict().get("status") or {}).get("conditions") or ()
+        if each["type"] == "Active"
+    ]
+
+
+@pytest.mark.parametrize("work", [False, True], ids=["without work", "with work"])
+def test_a_queue_that_is_stopped_says_so(world: World, work: bool) -> None:
+    """Kueue reports on each queue as it changes, whether there is work or not: this test is the first of all.
+
+    Reasons and messages are those of Kueue's clusterQueue.inactiveReason and LocalQueueReconciler.Reconcile.
+
+    The resources of ``flavorsUsage`` are in the order of their names (Cache.getUsage).
+    """
+    name = world.make(job("sleep", "infinity")) if work else ""
+    sagemaker = world.sandbox.client("sagemaker")
+    [quota] = [each for each in sagemaker.list_compute_quotas()["ComputeQuotaSummaries"] if each["Name"] == "audio"]
+
+    def activate(state: str) -> None:
+        version = sagemaker.describe_compute_quota(ComputeQuotaId=quota["ComputeQuotaId"])["ComputeQuotaVersion"]
+        sagemaker.update_compute_quota(
+            ComputeQuotaId=quota["ComputeQuotaId"], TargetVersion=version, ActivationState=state
+        )
+
+    ready = [
+        ("True", "Ready", "Can admit new workloads"),
+        ("True", "Ready", "Can submit new workloads to localQueue"),
+    ]
+    eventually(lambda: states(world), lambda found: found == ready)
+    status = world.admin.get(ClusterQueue, f"{AUDIO}-clusterqueue").to_dict()["status"]
+    counted = status["flavorsUsage"][0]["resources"]
+    assert [each["name"] for each in counted] == sorted(each["name"] for each in counted)
+    assert {(each["total"], each["borrowed"]) for each in counted} == {("0", "0")}
+    activate("Disabled")
+    stopped = [
+        ("False", "Stopped", "Can't admit new workloads: is stopped."),
+        ("False", "ClusterQueueIsInactive", "Can't submit new workloads to clusterQueue"),
+    ]
+    eventually(lambda: states(world), lambda found: found == stopped)
+    activate("Enabled")
+    eventually(lambda: states(world), lambda found: found == ready)
+    if name:
+        world.delete("Job", name)
 
 
 def test_a_job_starts_runs_and_ends(world: World) -> None:

@@ -1,5 +1,6 @@
 """Quantities and quotas: what of a cohort's resources a queue may take (Kueue documentation, "Cluster Queue")."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -16,6 +17,12 @@ def queue(name: str, nominal: int, *, borrowing: int | None = None, lending: int
     """A queue with one resource in one flavor."""
     limits = (None if each is None else Fraction(each) for each in (borrowing, lending))
     return Queue(name, "all", [(["gpu"], ["a10"])], {GPU: Quota(Fraction(nominal), *limits)}, {GPU: Fraction(used)})
+
+
+def test_a_queue_in_no_cohort_borrows_nothing() -> None:
+    """Its usage may exceed a quota that has shrunk (Kueue, Cache.getUsage: no parent, ``borrowed`` 0)."""
+    mine = queue("mine", 4, used=6)
+    assert (mine.borrowed(GPU), replace(mine, cohort=None).borrowed(GPU)) == (2, 0)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ admission checks, topologies, partial admission, fair sharing by weights, and po
 
 import datetime
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -23,6 +23,8 @@ from podshare_sandbox.services.kubernetes.controllers.quota import Amounts, Assi
 from podshare_sandbox.services.kubernetes.resources import BY_KIND, Resource
 
 Object = dict[str, Any]
+Name = tuple[str, str, str]  # of an object: its kind, namespace and name
+State = tuple[str, str, str]  # of a condition: its status, reason and message
 
 NAMESPACE, SERVICE_ACCOUNT = "kueue-system", "kueue-controller-manager"
 QUEUE_NAME, PRIORITY_CLASS = "kueue.x-k8s.io/queue-name", "kueue.x-k8s.io/priority-class"
@@ -248,7 +250,7 @@ class _Scheduler:
         found = self._cluster_queues.get(cluster_queue)
         if found is None:
             return f"ClusterQueue {cluster_queue} doesn't exist"
-        if found["spec"].get("stopPolicy", "None") != "None":
+        if _is_stopped(found):
             return f"ClusterQueue {cluster_queue} is inactive"
         namespace = self._client.get("Namespace", None, workload["metadata"]["namespace"])
         labels = ((namespace or {}).get("metadata") or {}).get("labels") or {}
@@ -379,30 +381,68 @@ class _Scheduler:
     def _report(self) -> None:
         for name, cluster_queue in self._cluster_queues.items():
             mine = [each for each in self._workloads if (_holder(each) or self._queue_of(each)) == name]
-            queue = self._queues[name]
-            usage = [
-                {"name": flavor, "resources": [_used(queue, flavor, resource) for resource in resources]}
-                for resources, flavors in queue.groups
-                for flavor in flavors
-            ]
-            self._tell(cluster_queue, mine, "Can admit new workloads", usage)
+            _tell(self._client, cluster_queue, mine, _state_of(cluster_queue), self._queues[name])
         for (namespace, name), local_queue in self._local_queues.items():
             mine = [
                 each
                 for each in self._workloads
                 if (each["metadata"]["namespace"], each["spec"]["queueName"]) == (namespace, name)
             ]
-            self._tell(local_queue, mine, "Can submit new workloads to localQueue", None)
+            state = _state_of_local(self._cluster_queues.get(local_queue["spec"]["clusterQueue"]))
+            _tell(self._client, local_queue, mine, state)
 
-    def _tell(self, queue: Object, mine: list[Object], message: str, usage: list[Object] | None) -> None:
-        status = json_copy(queue.get("status") or {})
-        set_condition(status.setdefault("conditions", []), "Active", "True", reason="Ready", message=message)
-        reserving = sum(is_true(each, "QuotaReserved") for each in mine)
-        status |= {"pendingWorkloads": len(mine) - reserving, "reservingWorkloads": reserving}
-        status["admittedWorkloads"] = sum(is_true(each, "Admitted") for each in mine)
-        if usage is not None:
-            status |= {"flavorsReservation": usage, "flavorsUsage": usage}
-        self._client.write({**queue, "status": status})
+
+def count(client: ControllerClient, changed: Iterable[Name]) -> None:
+    """What Kueue reports of queues that have changed while there is no work."""
+    for kind, namespace, name in changed:
+        queue = client.get(kind, namespace or None, name)
+        if kind == "LocalQueue" and queue is not None:
+            cluster_queue = client.get("ClusterQueue", None, queue["spec"]["clusterQueue"])
+            _tell(client, queue, [], _state_of_local(cluster_queue))
+        elif kind == "ClusterQueue":
+            before = find(((queue or {}).get("status") or {}).get("conditions") or [], "Active")
+            if queue is not None:
+                _tell(client, queue, [], _state_of(queue), _queue(queue))
+            if queue is None or before is None or before["status"] != _state_of(queue)[0]:
+                for each in client.list("LocalQueue"):
+                    if each["spec"]["clusterQueue"] == name:
+                        _tell(client, each, [], _state_of_local(queue))
+
+
+def _tell(
+    client: ControllerClient, queue: Object, mine: list[Object], state: State, counted: Queue | None = None
+) -> None:
+    """Write a queue's status; of a ClusterQueue with what is ``counted`` of its flavors."""
+    status = json_copy(queue.get("status") or {})
+    active, reason, message = state
+    set_condition(status.setdefault("conditions", []), "Active", active, reason=reason, message=message)
+    reserving = sum(is_true(each, "QuotaReserved") for each in mine)
+    status |= {"pendingWorkloads": len(mine) - reserving, "reservingWorkloads": reserving}
+    status["admittedWorkloads"] = sum(is_true(each, "Admitted") for each in mine)
+    if counted is not None:
+        usage = [
+            {"name": flavor, "resources": [_used(counted, flavor, resource) for resource in sorted(resources)]}
+            for resources, flavors in counted.groups
+            for flavor in flavors
+        ]
+        status |= {"flavorsReservation": usage, "flavorsUsage": usage}
+    client.write({**queue, "status": status})
+
+
+def _state_of(cluster_queue: Object) -> State:
+    """The condition Active with reason and message (Kueue, clusterQueue.inactiveReason)."""
+    if _is_stopped(cluster_queue):
+        return "False", "Stopped", "Can't admit new workloads: is stopped."
+    return "True", "Ready", "Can admit new workloads"
+
+
+def _state_of_local(cluster_queue: Object | None) -> State:
+    """The condition Active of a ClusterQueue's LocalQueue (Kueue, LocalQueueReconciler.Reconcile)."""
+    if cluster_queue is None:
+        return "False", "ClusterQueueDoesNotExist", "Can't submit new workloads to clusterQueue"
+    if _is_stopped(cluster_queue):
+        return "False", "ClusterQueueIsInactive", "Can't submit new workloads to clusterQueue"
+    return "True", "Ready", "Can submit new workloads to localQueue"
 
 
 def _seconds_since(admitted: Object | None) -> int:
@@ -414,6 +454,10 @@ def _seconds_since(admitted: Object | None) -> int:
 
 
 _IN_QUEUE, _IN_COHORT = "prioritization in the ClusterQueue", "reclamation within the cohort"
+
+
+def _is_stopped(queue: Object) -> bool:
+    return bool(queue["spec"].get("stopPolicy", "None") != "None")
 
 
 def _holder(workload: Object) -> str:

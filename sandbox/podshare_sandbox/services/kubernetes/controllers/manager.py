@@ -15,6 +15,7 @@ from podshare_sandbox.services.kubernetes.resources import Resource
 _WORK = {"Job", "CronJob", "PyTorchJob", "HyperPodPyTorchJob", "Workload"}
 # what work that waits may wait for
 _CIRCUMSTANCES = {"LocalQueue", "ClusterQueue", "ResourceFlavor", "WorkloadPriorityClass", "Namespace"}
+_QUEUES = {"LocalQueue", "ClusterQueue"}  # on which Kueue reports without any work, too
 _managers: list["ControllerManager"] = []
 
 
@@ -30,6 +31,7 @@ class ControllerManager:
         self._lock = threading.Lock()
         self._woken = threading.Event()
         self._thread: threading.Thread | None = None
+        self._changed_queues: set[kueue.Name] = set()  # while there was no work
         self._has_work = self._is_acting = self._is_closed = False
         self._clients = {
             who: ControllerClient(api, *who)
@@ -48,12 +50,16 @@ class ControllerManager:
         return self._thread is not None and (self._is_acting or self._woken.is_set())
 
     def notice(self, change: Change) -> None:
-        """Look at the cluster again if a change concerns work."""
+        """Look at the cluster again if a change concerns work, or what Kueue reports."""
         kind = change.resource.kind
         if kind in _WORK or (kind == "Pod" and _is_of_work(change.object)):
             self._has_work = True
             self.wake()
         elif kind in _CIRCUMSTANCES and self._has_work:
+            self.wake()
+        elif kind in _QUEUES:
+            metadata = change.object["metadata"]
+            self._changed_queues.add((kind, metadata.get("namespace", ""), metadata["name"]))
             self.wake()
 
     def quotas_change(self, eks_cluster_arn: str) -> None:
@@ -115,8 +121,11 @@ class ControllerManager:
         with self._api.lock:
             self._timers.begin()
             self._cron_jobs.reconcile(client[cron_jobs.NAMESPACE, cron_jobs.SERVICE_ACCOUNT], self._timers)
-            if has_kueue:
+            changed, self._changed_queues = self._changed_queues, set()
+            if has_kueue and self._has_work:
                 kueue.reconcile(client[kueue.NAMESPACE, kueue.SERVICE_ACCOUNT])
+            elif has_kueue:
+                kueue.count(client[kueue.NAMESPACE, kueue.SERVICE_ACCOUNT], changed)
             jobs.reconcile(client[jobs.NAMESPACE, jobs.SERVICE_ACCOUNT], self._timers)
             training.reconcile_pytorch(client[training.KUBEFLOW], self._timers)
             training.reconcile_hyperpod(client[training.HYPERPOD], self._timers)

@@ -56,8 +56,9 @@ class Queue:
         return self.usage.get(what, Fraction(0))
 
     def borrowed(self, what: FlavorResource) -> Fraction:
-        """What is in use beyond the nominal quota."""
-        return max(Fraction(0), self.used(what) - self.quotas[what].nominal)
+        """What is in use beyond the nominal quota; nothing in no cohort (Kueue, Cache.getUsage)."""
+        beyond = self.used(what) - self.quotas[what].nominal
+        return max(Fraction(0), beyond) if self.cohort else Fraction(0)
 
     def take(self, amounts: Mapping[FlavorResource, Fraction], sign: int = 1) -> None:
         """Count amounts as used, or with sign -1 as given back."""
