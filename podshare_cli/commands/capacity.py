@@ -45,8 +45,8 @@ def capacity(
     """Show each cluster's capacity: guaranteed to which team, lent, borrowed, and free.
 
     It compares SageMaker's current compute quotas, including those that podshare does not manage, with the cluster's
-    nodes. A team lends what it leaves idle, and borrows up to its limit; only Kueue knows what is lent at the moment.
-    The exit code is 1 if a cluster cannot be read.
+    nodes. A team lends what it leaves idle, and borrows up to its limit; what is lent at the moment is in podshare
+    report. The exit code is 1 if a cluster cannot be read.
     """
     reports = read_clusters(options.connection, cluster)
     options.show(reports, lambda: _drawn(reports))

@@ -175,6 +175,23 @@ def quantity(text: object) -> Fraction:
     return Fraction(match[1]) * _SUFFIXES[match[2]]
 
 
+def unit_of(resource: str) -> str:
+    """In what a resource of Kubernetes counts; empty for one that is no accelerator."""
+    if resource in _WHOLE:
+        return ACCELERATORS
+    if resource.startswith(_PARTITION):
+        return resource.removeprefix("nvidia.com/")
+    return NEURON_CORES if resource == _NEURON_CORE else ""
+
+
+def instance_types(flavors: Iterable[Object]) -> dict[str, str]:
+    """The instance type of each flavor, by its name; empty where its nodes are chosen otherwise."""
+    return {
+        str(flavor["metadata"]["name"]): str((flavor.get("spec", {}).get("nodeLabels") or {}).get(INSTANCE_TYPE, ""))
+        for flavor in flavors
+    }
+
+
 def _moment(text: object) -> Moment:
     return datetime.datetime.fromisoformat(str(text))
 
@@ -197,10 +214,7 @@ class _Reader:
 
     def __post_init__(self) -> None:
         self._types = {str(node["metadata"]["name"]): _type_of(node) for node in self.objects.nodes}
-        self._flavors = {
-            str(flavor["metadata"]["name"]): str(flavor.get("spec", {}).get("nodeLabels", {}).get(INSTANCE_TYPE, ""))
-            for flavor in self.objects.flavors
-        }
+        self._flavors = instance_types(self.objects.flavors)
         known = accelerators(self.objects.nodes)
         cores = {_type_of(node): node.get("status", {}).get("capacity", {}) for node in self.objects.nodes}
         self._devices_of_a_core = {
@@ -327,12 +341,9 @@ class _Reader:
 
     def _unit(self, resource: str, instance_type: str) -> tuple[str, Fraction]:
         """In what a resource counts, and how much of it one is."""
-        if resource in _WHOLE:
-            return ACCELERATORS, Fraction(1)
-        if resource.startswith(_PARTITION):
-            return resource.removeprefix("nvidia.com/"), Fraction(1)
-        share = self._devices_of_a_core.get(instance_type)
-        return (ACCELERATORS, share) if share else (NEURON_CORES, Fraction(1))
+        unit = unit_of(resource)
+        share = self._devices_of_a_core.get(instance_type) if unit == NEURON_CORES else None
+        return (ACCELERATORS, share) if share else (unit, Fraction(1))
 
 
 def _asked(container: Object) -> dict[str, Fraction]:
@@ -343,11 +354,7 @@ def _asked(container: Object) -> dict[str, Fraction]:
 
 def _accelerators(resources: Mapping[str, Any]) -> dict[str, Fraction]:
     """Those of the resources that count."""
-    return {
-        name: quantity(amount)
-        for name, amount in resources.items()
-        if name in _WHOLE or name == _NEURON_CORE or name.startswith(_PARTITION)
-    }
+    return {name: quantity(amount) for name, amount in resources.items() if unit_of(name)}
 
 
 def _owners(each: Object) -> Sequence[Object]:

@@ -1,5 +1,6 @@
 """The demo holds: what `make demo` shows is so."""
 
+import json
 import os
 import re
 import subprocess
@@ -48,3 +49,7 @@ def test_the_demo_proves_everything_that_it_shows() -> None:
     (shown,) = re.findall(r"```text\n( .*?)```", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     others = {"", "podshare demo --verbose shows each step and each attempt"}  # which is no news in this run
     assert set(without_figures(shown)) - others <= set(without_figures(ended.stdout))
+    (written,) = re.findall(r"--out (\S+report\.html)", ended.stdout)
+    facts = Path(written).read_text(encoding="utf-8").partition('type="application/json">')[2].partition("</script>")[0]
+    [lending] = json.loads(facts)["lending"]  # by a token for the sandbox's own cluster
+    assert {row["team"] for row in lending["teams"]} == {"vision", "language", "science-555555555555"}

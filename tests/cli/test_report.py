@@ -56,7 +56,7 @@ def facts(teams: int, **more: Any) -> dict[str, Any]:
     return {
         **{"generated": AT, "installation": {"account": accounts[0], "region": "us-west-2", "prefix": "podshare"}},
         **{"teams": rows, "accounts": listed, "places": places, "access": access, "unexpected": [], "unread": []},
-        **{"capacity": [], "runs": [], "expirations": []},
+        **{"capacity": [], "lending": [], "runs": [], "expirations": []},
         **more,
     }
 
@@ -169,6 +169,56 @@ def test_the_timeline_has_the_teams_that_ran_last_and_the_filter_chooses_others(
     assert re.findall(r'<g class="mark".*?aria-label="(team-\d+), ', dom) == ["team-59"]
 
 
+def of_a_cluster(**lending: Any) -> dict[str, Any]:
+    """A cluster of 12 accelerators with two teams, and what was read of who lends."""
+    vision = {"team": "team-0", "guaranteed": 4, "lends": 4, "borrow_limit": 4, "quota": ["1 instances"]}
+    kind = {"instance_type": "ml.g5.12xlarge", "unit": "accelerators", "capacity": 12, "guaranteed": 8}
+    teams = [vision, {**vision, "team": "team-1", "borrow_limit": 0}]
+    report = {"cluster": "main", "instance_types": [{**kind, "over_committed": 0, "teams": teams}]}
+    return {"capacity": [report], "lending": [{"cluster": "main", **lending}]}
+
+
+def lending_row(team: str, used: float, borrowed: float, least: float, most: float) -> dict[str, Any]:
+    """What a team uses, borrows and lends."""
+    row = {"team": team, "instance_type": "ml.g5.12xlarge", "unit": "accelerators", "used": used, "borrowed": borrowed}
+    return {**row, "lent_at_least": least, "lent_at_most": most}
+
+
+BORROWED = [lending_row("team-0", 6, 2, 0, 0), lending_row("team-1", 1, 0, 1, 2)]
+
+
+@in_a_browser
+def test_quotas_are_bars_with_what_is_lent_and_borrowed_now(tmp_path: Path) -> None:
+    """In words for who cannot see the bars, in the bars for who can: own, lent, idle and borrowed."""
+    dom, logged = opened(page(facts(2, **of_a_cluster(read_at=AT, teams=BORROWED))), tmp_path)
+    bars = re.findall(r'aria-label="(team-\d: [^"]*)">(.*?)</span>', dom)
+    limits = "4 of 12 accelerators guaranteed, lends up to 4"
+    assert ([label for label, _ in bars], logged) == (
+        [
+            f"team-0: {limits}, borrows up to 4; now 6 accelerators in use, of these 2 borrowed",
+            f"team-1: {limits}; now 1 accelerators in use, 1 to 2 lent",
+        ],
+        "",
+    )
+    parts = [re.findall(r'class="(\w+)" style="width: ?([\d.]+)%', bar) for _, bar in bars]
+    assert [[(kind, round(float(width) * 12 / 100)) for kind, width in each] for each in parts] == [
+        [("own", 4), ("lent", 0), ("idle", 0), ("borrowed", 2)],
+        [("own", 1), ("lent", 1), ("idle", 2), ("borrowed", 0)],
+    ]
+    assert "By Kueue at 2026-11-29 12:00:00 UTC" in dom
+
+
+@in_a_browser
+def test_what_is_lent_is_unknown_with_the_reason_where_a_cluster_was_not_read(tmp_path: Path) -> None:
+    """Then the bars have what may be lent; of a team without a queue it is unknown by itself."""
+    dom, logged = opened(page(facts(2, **of_a_cluster(problem="it cannot be reached: no route"))), tmp_path)
+    assert "What is lent and borrowed now is unknown: it cannot be reached: no route." in dom
+    assert "; now unknown: it cannot be reached: no route" in dom
+    assert (dom.count('<i class="lends"'), logged) == (2, "")
+    dom, _ = opened(page(facts(2, **of_a_cluster(read_at=AT, teams=BORROWED[:1]))), tmp_path)
+    assert "now: unknown: Kueue has no queue of it for this type" in dom
+
+
 @in_a_browser
 def test_moments_are_shown_in_utc(tmp_path: Path) -> None:
     """A run's moment may have the offset of the machine that has read it: the page has one time for all."""
@@ -261,6 +311,7 @@ def test_axe_finds_nothing(scheme: str, width: int, tmp_path: Path) -> None:
     door = {"team": "team-0", "who": "arn:aws:iam::9:root", "may": ["read"], "where": "arn", "what": "*"}
     runs = [run("team-0", 30, None), run("team-1", 20, revoked=2), run("team-1", 10)]
     seen = {"unexpected": [{**door, "closed_by": "aws close it"}], "unread": ["team-1: no answer"], "runs": runs}
+    seen |= of_a_cluster(read_at=AT, teams=BORROWED)
     text = page(facts(6, **seen))
     flags = ["--virtual-time-budget=60000", f"--window-size={width},900", *["--force-dark-mode"] * (scheme == "dark")]
     dom, _ = opened(with_axe(text), tmp_path, "", *flags)

@@ -1,6 +1,7 @@
 """Used hours: scientists' jobs within their quota, on borrowed compute, evicted and beside the queue, as a reader sees."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from lightkube.codecs import from_dict
 from lightkube.generic_resource import create_namespaced_resource
 
 from podshare_cli.application import main
-from podshare_cli.commands.usage import cluster_reading
+from podshare_cli.aws import clusters
 from podshare_sandbox.services import kubernetes
 from tests.acting import Ended, act_in_the_hub
 from tests.builders import a_team_item
@@ -159,11 +160,43 @@ def test_used_and_borrowed_hours_are_those_of_the_jobs(
     by_account = rows(call_as_reader, by="account")[VISION, G5]
     for other in (by_owner, by_account):
         assert other["used"] == pytest.approx(row["used"], abs=0.5)
-    monkeypatch.setattr(cluster_reading, "_PAGE", 1)
+    monkeypatch.setattr(clusters, "PAGE", 1)
     assert rows(call_as_reader)["vision", G5]["used"] == pytest.approx(row["used"], abs=0.5)  # page by page
     shown = call_as_reader("usage", "--used")
     assert "only of workloads and pods that the clusters still have" in " ".join(shown.out.split())
     assert "pods that do not queue" in " ".join(shown.out.split())
+
+
+def lending(call: Call, page: Path) -> Item:
+    """What the page of whoever calls has of the cluster's lending."""
+    ended = call("report", "--out", str(page))
+    assert ended.code == 0, ended.err
+    facts = re.search(r'<script id="facts" type="application/json">(.*?)</script>', page.read_text(), re.DOTALL)
+    assert facts
+    [found] = json.loads(facts[1])["lending"]
+    assert found["cluster"] == "main"
+    return dict(found)
+
+
+def test_the_report_shows_what_is_lent_and_borrowed_now(
+    world: World, begun: datetime, keys: tuple[str, str], call_as_reader: Call, tmp_path: Path
+) -> None:
+    """Of 8 GPUs in queues vision has borrowed 4, which language has lent; the pod beside the queue Kueue does not count.
+
+    For the page it takes the policy for planners, who may read quotas.
+    """
+    assert begun
+    assert keys
+    policy = f"arn:aws:iam::{HUB}:policy/podshare-system/podshare-planner"
+    world.sandbox.client("iam", HUB).attach_user_policy(UserName="reader", PolicyArn=policy)
+    found = lending(call_as_reader, tmp_path / "report.html")
+    assert "problem" not in found, found
+    common = {"instance_type": G5, "unit": "accelerators"}
+    assert found["teams"] == [
+        {"team": "language", **common, "used": 0, "borrowed": 0, "lent_at_least": 4, "lent_at_most": 4},
+        {"team": "vision", **common, "used": 8, "borrowed": 4, "lent_at_least": 0, "lent_at_most": 0},
+    ]
+    assert abs(datetime.fromisoformat(found["read_at"]) - datetime.now(UTC)) < timedelta(minutes=5)
 
 
 def test_the_audit_log_says_who_used_what(world: World, begun: datetime, call_as_reader: Call) -> None:
@@ -214,6 +247,18 @@ def test_who_may_not_read_a_cluster_is_told_what_is_missing(call_as_auditor: Cal
     assert call_as_auditor("usage", "--cluster", "main").code == 64
     assert call_as_auditor("usage", "--used", "--cluster", "nowhere").code == 64
     assert call_as_auditor("usage").code == 0
+
+
+def test_who_may_not_read_a_cluster_sees_in_the_report_why_its_lending_is_unknown(
+    world: World, begun: datetime, call_as_auditor: Call, tmp_path: Path
+) -> None:
+    """The page is written all the same."""
+    assert begun
+    policy = f"arn:aws:iam::{HUB}:policy/podshare-system/podshare-planner"
+    world.sandbox.client("iam", HUB).attach_user_policy(UserName="auditor", PolicyArn=policy)
+    found = lending(call_as_auditor, tmp_path / "report.html")
+    assert ("teams" in found, "eks:DescribeCluster" in found["problem"]) == (False, True)
+    world.sandbox.client("iam", HUB).detach_user_policy(UserName="auditor", PolicyArn=policy)
 
 
 def test_a_cluster_of_another_account_needs_a_profile(world: World, call_as_reader: Call) -> None:

@@ -1,9 +1,10 @@
 """The demo's story: two teams come, and an account that gets its own; all are put to the test, and two of them go."""
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -64,6 +65,19 @@ def run_demo(began: float, *, verbose: bool) -> bool:
     if held and not verbose:
         console.print("podshare demo --verbose shows each step and each attempt")
     return held
+
+
+@contextmanager
+def _clusters_by(url: str) -> Iterator[None]:
+    """Reach the sandbox's clusters as a person does."""
+    before = os.environ.get("HTTPS_PROXY")
+    os.environ["HTTPS_PROXY"] = url
+    try:
+        yield
+    finally:
+        del os.environ["HTTPS_PROXY"]
+        if before is not None:
+            os.environ["HTTPS_PROXY"] = before
 
 
 class _Story:
@@ -153,7 +167,8 @@ class _Story:
     def _report(self) -> None:
         """Write the page of this moment, which outlives the sandbox."""
         file = Path(tempfile.mkdtemp(prefix="podshare-demo-")) / "report.html"
-        report.write(file, self._connection)
+        with _clusters_by(self._sandbox.url):
+            report.write(file, self._connection, {})
         self._act(f"podshare report --out {file}: open it in a browser")
 
     def _offboard(self) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from string import Template
@@ -34,22 +34,34 @@ def report(
     ),
     serve: Annotated[bool, typer.Option("--serve", help="Serve it on this machine until Ctrl-C instead.")] = False,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port to serve on; 0: any.")] = 0,
+    profile_of: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--profile-of",
+            metavar="ID=PROFILE",
+            help="The AWS profile for clusters in another account; may be repeated.",
+        ),
+    ] = None,
 ) -> None:
     """Write a page that shows who can reach what: one file that needs no network and no server.
 
     It shows unexpected access first, then the organization as a picture, the teams, the access matrix, quotas against
     capacity, expirations ahead, and the latest changes as a timeline with revocations and as a table. It shows what
-    podshare read last; nothing is reconciled.
+    podshare read last; nothing is reconciled. What is in use, borrowed and lent at the moment it reads of each cluster
+    with your own credentials, and says why where it may not.
     """
+    from podshare_cli.aws.accounts import profiles
+
+    profile_by_account = profiles(profile_of or [])
     if serve:
-        _serve(options, port)
+        _serve(options, profile_by_account, port)
         return
     folder = out.absolute().parent
     if not folder.is_dir():
         raise invalid(f"There is no folder {folder}.", "Create it, or choose another --out.")
     if out.is_dir():
         raise invalid(f"{out} is a folder.", "Name a file in it with --out.")
-    write(out, options.connection)
+    write(out, options.connection, profile_by_account)
     options.show({"file": str(out)})
     options.say(f"{out}: open it in a browser")
 
@@ -62,26 +74,33 @@ def page(facts: dict[str, Any]) -> str:
     return html.substitute(style=style, script=script, facts=text)
 
 
-def _facts(connection: "Connection") -> dict[str, Any]:
+def _facts(connection: "Connection", profiles: Mapping[str, str]) -> dict[str, Any]:
+    from podshare_cli.aws.accounts import Accounts
+    from podshare_cli.aws.tables import Registry
     from podshare_cli.commands.capacity import read_clusters
     from podshare_cli.commands.report import facts
+    from podshare_cli.commands.report.queues import read_lending
 
-    return facts.read(connection, read_clusters(connection))
+    lending = read_lending(Accounts(connection, None, profiles), Registry(connection).all_of("cluster"))
+    return facts.read(connection, read_clusters(connection), lending)
 
 
-def write(path: Path, connection: "Connection") -> None:
-    """Write the page whole or not at all; only its writer may read it, because it says who can reach what."""
-    text = page(_facts(connection))
+def write(path: Path, connection: "Connection", profiles: Mapping[str, str]) -> None:
+    """Write the page whole or not at all; only its writer may read it, because it says who can reach what.
+
+    ``profiles`` are of the accounts of clusters.
+    """
+    text = page(_facts(connection, profiles))
     with replaced(path) as file:
         file.write(text.encode())
 
 
-def _serve(options: Options, port: int) -> None:
+def _serve(options: Options, profiles: Mapping[str, str], port: int) -> None:
     made: dict[str, Any] = {"at": float("-inf"), "page": b""}
 
     def current() -> bytes:
         if time.monotonic() - made["at"] > _RENEWED_SECONDS:
-            made.update(page=page(_facts(options.connection)).encode(), at=time.monotonic())
+            made.update(page=page(_facts(options.connection, profiles)).encode(), at=time.monotonic())
         return bytes(made["page"])
 
     with _server(port, current) as server:

@@ -1,4 +1,4 @@
-"""What the page shows, as one JSON document: what podshare has read and written down, and SageMaker's quotas."""
+"""What the page shows, as one JSON document: what podshare has read, SageMaker's quotas, and Kueue's use of them."""
 
 import datetime
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,8 +19,10 @@ _PLACES = ("cluster", "dataset")
 MOST_RUNS = 60  # of all teams, the latest
 
 
-def read(connection: Connection, capacity: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Everything that the page shows; ``capacity`` are the reports of the clusters."""
+def read(
+    connection: Connection, capacity: Iterable[Mapping[str, Any]], lending: Iterable[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Everything that the page shows; ``capacity`` are the reports of the clusters, ``lending`` what is lent there."""
     known, places = reports.read(connection), reports.places(connection)
     items = Registry(connection).all_of("team", "cluster", "dataset", "enrollment")
     read_at = {team: report.document["read_at"] for team, report in known.access_reports.items()}
@@ -36,6 +38,7 @@ def read(connection: Connection, capacity: Iterable[Mapping[str, Any]]) -> dict[
         ],
         "unread": [text for _, report in sorted(known.access_reports.items()) for text in reports.unread(report)],
         "capacity": [*capacity],
+        "lending": [*lending],
         "runs": [_run(run) for run in _latest(Executions(connection))],
         "expirations": sorted(expirations(items), key=lambda expiration: str(expiration["at"])),
     }

@@ -107,25 +107,43 @@ function showMatrix(teams) {
   ], teams)] : []));
 }
 
+// what a team uses, borrows and lends at the moment, in words
+function now(row) {
+  const [least, most] = [row.lent_at_least, row.lent_at_most];
+  return `${row.used} ${row.unit} in use` + (row.borrowed ? `, of these ${row.borrowed} borrowed` : "") +
+    (most ? `, ${least === most ? most : `${least} to ${most}`} lent` : "");
+}
+
 function showCapacity(seen) {
   const parts = [];
   for (const cluster of facts.capacity) {
     if (cluster.problem) { parts.push(element("p", { class: "bad" }, `${cluster.cluster}: ${cluster.problem}`)); continue; }
+    const lending = facts.lending.find(each => each.cluster === cluster.cluster) || { problem: "it was not read" };
     for (const type of cluster.instance_types) {
-      const whole = Math.max(type.capacity, type.guaranteed, 1);
+      const rowsOf = name => (lending.teams || []).filter(row => row.team === name && row.instance_type === type.instance_type);
+      const barOf = name => rowsOf(name).find(row => row.unit === type.unit);
+      const whole = Math.max(type.capacity, type.guaranteed, ...type.teams.map(team => team.guaranteed + ((barOf(team.team) || {}).borrowed || 0)), 1);
       const rows = type.teams.filter(team => seen(team.team, "")).flatMap(team => {
         const lends = Math.min(team.lends || 0, team.guaranteed);
+        const moment = lending.problem ? "" : rowsOf(team.team).map(now).join("; ") || "unknown: Kueue has no queue of it for this type";
         const label = `${team.team}: ${team.guaranteed} of ${type.capacity} ${type.unit} guaranteed` + (lends ? `, lends up to ${lends}` : "") +
-          (team.borrow_limit ? `, borrows up to ${team.borrow_limit}` : "");
+          (team.borrow_limit ? `, borrows up to ${team.borrow_limit}` : "") + `; now ${moment || `unknown: ${lending.problem}`}`;
+        const part = (kind, amount) => element("i", { class: kind, style: `width:${100 * Math.max(0, amount) / whole}%` });
+        const row = barOf(team.team);
+        const own = row ? Math.min(row.used - row.borrowed, team.guaranteed) : 0;
+        const lent = row ? Math.min(row.lent_at_least, team.guaranteed - own) : 0;
         return [element("span", {}, team.team),
           element("span", { class: "bar", role: "img", "aria-label": label },
-            element("i", { style: `width:${100 * (team.guaranteed - lends) / whole}%` }),
-            element("i", { class: "lent", style: `width:${100 * lends / whole}%` })),
-          element("span", { class: "soft" }, `${team.guaranteed} ${type.unit}` + (team.borrow_limit ? `, +${team.borrow_limit}` : ""))];
+            ...(row ? [part("own", own), part("lent", lent), part("idle", team.guaranteed - own - lent), part("borrowed", row.borrowed)]
+              : [part("own", team.guaranteed - lends), part("lends", lends)])),
+          element("span", { class: "soft" }, `${team.guaranteed} ${type.unit}` + (lends ? `, lends up to ${lends}` : "") + (team.borrow_limit ? `, borrows up to ${team.borrow_limit}` : ""),
+            ...(moment ? [element("br"), `now: ${moment}`] : []))];
       });
       parts.push(element("h3", {}, `${cluster.cluster}: ${type.instance_type}`),
         element("p", { class: type.over_committed ? "bad" : "soft" }, `${type.guaranteed} of ${type.capacity} ${type.unit} guaranteed` +
-          (type.over_committed ? `, over-committed by ${type.over_committed}` : "") + ". Purple: lent while idle."),
+          (type.over_committed ? `, over-committed by ${type.over_committed}` : "") + "."),
+        lending.problem ? element("p", { class: "wait" }, `What is lent and borrowed now is unknown: ${lending.problem}. Purple: may be lent while idle.`)
+          : element("p", { class: "soft" }, `By Kueue at ${utc(instant(lending.read_at))} UTC. Blue: own, in use. Purple: lent. Pale: idle. Amber: borrowed.`),
         element("div", { class: "bars" }, ...rows));
     }
   }
