@@ -12,6 +12,8 @@ from podshare_sandbox.organization import HUB, HUB_REGION, MANAGEMENT
 from podshare_sandbox.services import kubernetes
 
 PROJECT = Path(__file__).resolve().parents[1]
+# all of podshare but the handlers: it reads its environment when it is called, and not when it is imported
+_IMPORTED_ONCE = "podshare.registry podshare.access podshare.policy podshare.kinds podshare.aws podshare.reconcile"
 _SCIENCE = next(unit.id for unit in organization.UNITS if unit.name == "Science")
 
 
@@ -31,8 +33,7 @@ def deploy_podshare(
         "LambdaConcurrency": concurrency.limit(HUB, HUB_REGION),
     }
     hub_parameters: dict[str, Any] = {**its_own, **(parameters or {})}
-    pure = "podshare.registry podshare.access"  # with what they import, see the contracts in pyproject.toml
-    functions.preload(pure, PROJECT / "functions")
+    functions.preload(_IMPORTED_ONCE, PROJECT / "functions")
     outputs = sandbox.deploy(PROJECT / "template.yaml", HUB, HUB_REGION, "podshare", hub_parameters)
     for function in sandbox.client("lambda").list_functions()["Functions"]:
         functions.warm(function["FunctionArn"])  # on the core that the member stacks leave idle

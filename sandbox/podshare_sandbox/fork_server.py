@@ -54,6 +54,7 @@ _LIBRARIES = (
 _SERVICES = (
     "dynamodb",
     "eks",
+    "events",
     "iam",
     "lambda",
     "organizations",
@@ -61,6 +62,7 @@ _SERVICES = (
     "s3control",
     "sagemaker",
     "sqs",
+    "ssm",
     "stepfunctions",
     "sts",
 )

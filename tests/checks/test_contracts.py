@@ -129,6 +129,20 @@ def test_pure_modules_read_no_clock() -> None:
     assert calls == []
 
 
+def test_the_environment_is_read_in_one_place() -> None:
+    """What many functions import once before they begin reads no variables: Settings does, when a handler asks."""
+    readers = [
+        str(path.relative_to(ROOT / "functions/podshare"))
+        for path in PRODUCT
+        if any(
+            isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv")
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        )
+    ]
+
+    assert readers == ["aws/settings.py"]
+
+
 def test_buckets_are_used_with_their_owner() -> None:
     """Whoever takes over a bucket's name in another account is neither read nor written: S3 is told whose it must be."""
     calls = [
