@@ -247,17 +247,20 @@ def test_a_name_that_no_record_can_have_is_remarked() -> None:
     assert any(remark.team == "Robots_1" and "Robots_1" in remark.text for remark in found.remarks)
 
 
-def test_records_that_exist_keep_their_names() -> None:
-    """A cluster, or a bucket as a whole, is described once."""
+def test_records_that_exist_stay_as_they_are() -> None:
+    """A bucket as a whole is described once; a cluster's record says what it said, without who wrote it."""
     where = {"account": "111111111111", "region": "us-west-2", "eks_cluster": "eks", "hyperpod_cluster": "Shared"}
+    decided = {"namespace_hardening": "enforce", "scheduler": {"fair_share": False}}
+    written = {"changed_by": "arn:aws:iam::111111111111:user/ada", "change": {"version": 3}}
     bucket = {"account": "333333333333", "region": "us-west-2", "bucket": "pictures"}
     points = {POINT: AccessPoint(POINT, "pictures")}
     found = described(
-        known=({"id": "cluster#main", **where}, {"id": "dataset#images", **bucket}),
+        known=({"id": "cluster#main", **where, **decided, **written}, {"id": "dataset#images", **bucket}),
         associations=[pods(f"{POINT}/object/*")],
         access_points=points,
     )
     assert [item["id"] for item in found.records] == ["cluster#main", "team#robots"]
+    assert record(found, "cluster") == {"id": "cluster#main", "schema": 1, **where, **decided}
     assert record(found)["cluster"] == "main"
     assert record(found)["service_accounts"][0]["datasets"][0]["dataset"] == "images"
 

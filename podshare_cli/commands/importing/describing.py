@@ -23,6 +23,7 @@ from podshare_cli.commands.importing.reading import (
     Statement,
     access_points_in,
 )
+from podshare_cli.records.changes import content
 
 Item = dict[str, Any]
 _LEVELS = {policy: str(level) for level, policy in NAMESPACE_POLICIES.items()}
@@ -61,8 +62,8 @@ class Description:
 def describe(setup: Setup, known: Iterable[Item], owner: str) -> Description:
     """The records of a cluster, of its teams, and of the data that their pods reach through access points.
 
-    ``known`` are the registry's records: a cluster or bucket that one of them describes keeps its name, and no other
-    gets it. ``owner`` is written into the teams' records, which need one.
+    ``known`` are the registry's records: a cluster that one of them describes keeps its record, a bucket its name, and
+    no other gets the name. ``owner`` is written into the teams' records, which need one.
     """
     remarks = [Remark("", f"not read: {text}") for text in setup.unread]
     names = _Names(known)
@@ -90,6 +91,7 @@ class _Names:
 
     def __init__(self, known: Iterable[Item]) -> None:
         self.clusters: dict[tuple[Any, ...], str] = {}
+        self.described: dict[str, Item] = {}  # clusters, by name
         self.datasets: dict[str, Item] = {}
         self.taken = set[str]()  # ids: what has another's name would replace its record
         for item in known:
@@ -97,6 +99,7 @@ class _Names:
             self.taken.add(str(item["id"]))
             if kind == "cluster":
                 self.clusters[item.get("account"), item.get("region"), item.get("eks_cluster")] = name
+                self.described[name] = content(item)
             elif kind == "dataset" and not item.get("prefix"):
                 self.datasets[str(item.get("bucket"))] = item
 
@@ -109,8 +112,11 @@ class _Names:
 
 
 def _cluster(cluster: HyperPod, names: _Names) -> Item:
+    """The cluster's record: the registry's own, if it has one, or writing it would undo what somebody decided there."""
     place = (cluster.account, cluster.region, cluster.eks_cluster)
-    name = names.clusters.get(place) or names.free("cluster", cluster.name.lower())
+    if place in names.clusters:
+        return names.described[names.clusters[place]]
+    name = names.free("cluster", cluster.name.lower())
     names.clusters[place] = name
     where = {"account": cluster.account, "region": cluster.region}
     return {
