@@ -222,13 +222,15 @@ def at(
     from podshare_cli.history.answers import Past, subject_of
     from podshare_cli.history.moments import past_moment
     from podshare_cli.history.objects import History
+    from podshare_cli.progress.live import waiting
     from podshare_cli.views import past as past_views
 
     if of != "of":
         raise invalid(f"{of} is not expected here.", f"Write podshare access at {moment} of {subject}.")
     then = past_moment(moment, "TIME")
     about = subject_of(options.connection, subject)
-    answer = Past(History(options.connection)).access_at(then, about)
+    with waiting(options, "reading the history"):
+        answer = Past(History(options.connection)).access_at(then, about)
     options.show({"of": about.text, **answer.as_dict()}, lambda: past_views.access_at(answer, about))
 
 
@@ -263,11 +265,13 @@ def changes(
     from podshare_cli.history.answers import Past, subject_of
     from podshare_cli.history.moments import span
     from podshare_cli.history.objects import History
+    from podshare_cli.progress.live import waiting
     from podshare_cli.views import past as past_views
 
     began, ended = span(since, until)
     about = subject_of(options.connection, subject) if subject else None
-    past_changes = Past(History(options.connection)).changes(began, ended, about)
+    with waiting(options, "reading the history"):
+        past_changes = Past(History(options.connection)).changes(began, ended, about)
     options.show([change.as_dict() for change in past_changes], lambda: past_views.changes(past_changes))
 
 

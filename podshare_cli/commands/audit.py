@@ -36,17 +36,19 @@ def export(
     from podshare_cli.history.answers import Past
     from podshare_cli.history.moments import span
     from podshare_cli.history.objects import History
+    from podshare_cli.progress.live import waiting
 
     if out.is_dir():
         raise invalid(f"{out} is a folder.", "Name a file in it with --out.")
     began, ended = span(since, until)
     history = History(options.connection)
     past = Past(history)
-    answers = {
-        "access-at-the-end": past.access_at(ended, None).as_dict(),
-        "access-changes": [change.as_dict() for change in past.changes(began, ended, None)],
-    }
-    objects = {stored.key: stored for stored in (*history.runs_read(ended), *history.all_versions(ended))}
+    with waiting(options, "reading the history"):
+        answers = {
+            "access-at-the-end": past.access_at(ended, None).as_dict(),
+            "access-changes": [change.as_dict() for change in past.changes(began, ended, None)],
+        }
+        objects = {stored.key: stored for stored in (*history.runs_read(ended), *history.all_versions(ended))}
     about = evidence.about(history.bucket, options.connection.caller, began, ended)
     manifest = evidence.pack(out, about, objects.values(), answers)
     shown = {"file": str(out), "manifest": manifest["manifest"], "objects": len(objects)}

@@ -29,10 +29,12 @@ def show(
     """
     from podshare_cli.history.answers import Past
     from podshare_cli.history.objects import History
+    from podshare_cli.progress.live import waiting
     from podshare_cli.views import past as past_views
 
     past = Past(History(options.connection))
-    passes = [(stored, past.confirmation(stored.document)) for stored in past.run(run)]
+    with waiting(options, "looking for the run in the history"):
+        passes = [(stored, past.confirmation(stored.document)) for stored in past.run(run)]
     documents = [
         {
             **stored.document,

@@ -1,6 +1,7 @@
 """Executions as a person watches them: a line for each step as it happens, and what is under way below."""
 
 import datetime
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -18,7 +19,7 @@ from podshare_cli.progress.executions import Followed
 from podshare_cli.progress.runs import Happening
 
 F = TypeVar("F", bound=Followed)
-_SHOWN_AFTER = 2.0  # seconds: what is over by then needs no progress
+_SHOWN_AFTER = 1.0  # seconds: what is over by then needs no progress
 _SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -48,40 +49,59 @@ def watch(
 @contextmanager
 def counting(options: Options, doing: str) -> Iterator[Callable[[int, int], None]]:
     """Report how many of several are done, if it takes long: a line that moves, or one now and then in a pipe."""
-    counter = _Counter(None if options.is_silent else stderr(), doing)
+    console = None if options.is_silent else stderr()
+    with _moving(console, f"0 {doing}") as status:
+        yield _Counter(console, status, doing).count
+
+
+@contextmanager
+def waiting(options: Options, what_for: str) -> Iterator[None]:
+    """Say what the command waits for, if it takes long and somebody watches."""
+    with _moving(None if options.is_silent else stderr(), what_for):
+        yield
+
+
+@contextmanager
+def _moving(console: Console | None, text: str) -> Iterator[Status | None]:
+    """A line that moves on a terminal until the end, once a second has passed."""
+    if console is None or not console.is_terminal:
+        yield None
+        return
+    status, lock, is_over = console.status(escape(text)), threading.Lock(), threading.Event()
+
+    def begin() -> None:
+        with lock:
+            if not is_over.is_set():
+                status.start()
+
+    timer = threading.Timer(_SHOWN_AFTER, begin)
+    timer.daemon = True
+    timer.start()
     try:
-        yield counter.count
+        yield status
     finally:
-        counter.stop()
+        timer.cancel()
+        with lock:
+            is_over.set()
+            status.stop()
 
 
 class _Counter:
     """How many of several are done."""
 
-    def __init__(self, console: Console | None, doing: str) -> None:
-        self._console = console
+    def __init__(self, console: Console | None, status: Status | None, doing: str) -> None:
+        self._console, self._status = console, status
         self._doing = doing
         self._due = time.monotonic() + _SHOWN_AFTER
-        self._status: Status | None = None
 
     def count(self, done: int, of: int) -> None:
         """Take note of how many are done, out of all."""
-        if self._console is None or time.monotonic() < self._due:
-            return
         text = f"{done} of {of} {self._doing}"
-        if not self._console.is_terminal:
+        if self._status:
+            self._status.update(text)
+        elif self._console and time.monotonic() >= self._due:
             self._console.print(text)
             self._due = time.monotonic() + _SECONDS_BETWEEN_LINES
-        elif self._status:
-            self._status.update(text)
-        else:
-            self._status = self._console.status(text)
-            self._status.start()
-
-    def stop(self) -> None:
-        """Leave nothing that moves behind."""
-        if self._status:
-            self._status.stop()
 
 
 class Watching:

@@ -1,6 +1,7 @@
 """How many of several are done, as progress reports it."""
 
 import io
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -25,6 +26,21 @@ def test_what_takes_long_is_counted_now_and_then(pipe: io.StringIO) -> None:
         for done in range(1, 6):
             count(done, 5)
     assert pipe.getvalue().splitlines() == ["1 of 5 teams planned", "4 of 5 teams planned"]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0])
+def test_a_terminal_shows_what_is_waited_for_before_anything_is_done(
+    monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """Also while the only one of several is under way; what is over soon leaves nothing."""
+    screen = io.StringIO()
+    monkeypatch.setattr(live, "stderr", lambda: Console(file=screen, width=100, force_terminal=True))
+    monkeypatch.setattr(live, "_SHOWN_AFTER", seconds)
+    shown = threading.Event()
+    monkeypatch.setattr(live.Status, "start", lambda _: shown.set())
+    with live.counting(Options(), "teams planned"), live.waiting(Options(), "reading the history"):
+        assert shown.wait(60) if seconds == 0 else not shown.is_set()
+    assert shown.is_set() is (seconds == 0)
 
 
 @pytest.mark.parametrize("options", [Options(quiet=True), Options(json_fields="")])

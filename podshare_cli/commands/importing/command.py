@@ -62,11 +62,13 @@ def import_records(
     from podshare_cli.aws.tables import Registry
     from podshare_cli.commands.importing.describing import describe
     from podshare_cli.commands.importing.reading import Reader
+    from podshare_cli.progress.live import waiting
 
     connection = options.connection
     accounts = Accounts(connection, assume_role, profiles(profile_of or []))
     reader = Reader(accounts, account or connection.account, cluster_region or connection.region)
-    setup = reader.read(cluster)
+    with waiting(options, f"reading what was set up on cluster {cluster}"):
+        setup = reader.read(cluster)
     description = describe(setup, Registry(connection).all_of("cluster", "dataset", "team"), owner)
     if adopt:
         _adopt(options, reader, setup, description, adopt, yes=yes)

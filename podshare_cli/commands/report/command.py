@@ -61,7 +61,10 @@ def report(
         raise invalid(f"There is no folder {folder}.", "Create it, or choose another --out.")
     if out.is_dir():
         raise invalid(f"{out} is a folder.", "Name a file in it with --out.")
-    write(out, options.connection, profile_by_account)
+    from podshare_cli.progress.live import waiting
+
+    with waiting(options, "reading who can reach what, and the clusters' quotas"):
+        write(out, options.connection, profile_by_account)
     options.show({"file": str(out)})
     options.say(f"{out}: open it in a browser")
 
