@@ -76,12 +76,14 @@ def read_records(files: Sequence[str], kinds: Iterable[str]) -> Read:
 def check_records(files: Sequence[str], kinds: Iterable[str]) -> tuple[Read, list[LocatedProblem]]:
     """The valid records of all files, and every problem of the others. A directory is read with all below it.
 
+    A file that is named twice, or by itself and with its directory, is read once.
+
     Raises Failure (exit code 64) for a file that cannot be read.
     """
     allowed = tuple(kinds)
     problems: list[LocatedProblem] = []
     read = Read()
-    for written in _written([path for file in files for path in _files_of(file)], problems):
+    for written in _written(_each_once(path for file in files for path in _files_of(file)), problems):
         record_problems = [*_problems(written, allowed, read)]
         problems += map(written.located, record_problems)
         if not record_problems:
@@ -125,6 +127,13 @@ def _written(files: Sequence[str], problems: list[LocatedProblem]) -> Iterator[W
         else:
             if is_empty:
                 _report_empty(file)
+
+
+def _each_once(paths: Iterable[str]) -> list[str]:
+    each: dict[str, str] = {}
+    for path in paths:
+        each.setdefault(path if path == STDIN else str(Path(path).resolve()), path)
+    return [*each.values()]
 
 
 def _report_empty(file: str) -> None:

@@ -86,6 +86,13 @@ def test_a_record_that_is_written_twice_is_an_error(tmp_path: Path) -> None:
     assert problem["rule"] == f"cluster#main is also in {one}, line 2"
 
 
+def test_a_file_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
+    """By itself, with its directory, or on the way through another one."""
+    file = _written(tmp_path, CLUSTER)
+    read = read_records([file, str(tmp_path), f"{tmp_path}/../{tmp_path.name}/records.yaml"], WRITING_ORDER)
+    assert [item["id"] for item in read.items] == ["cluster#main"]
+
+
 def test_a_record_of_another_kind_is_refused(tmp_path: Path) -> None:
     """`podshare dataset put` writes no clusters."""
     (problem,) = _refused(_written(tmp_path, CLUSTER), kinds=("dataset",)).problems
