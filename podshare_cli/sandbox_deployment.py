@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from podshare_sandbox import Sandbox, concurrency, functions, organization, trail
+from podshare_sandbox.cloudformation.template import SafeLoader
 from podshare_sandbox.organization import HUB, HUB_REGION, MANAGEMENT
 from podshare_sandbox.services import kubernetes
 
@@ -120,5 +121,5 @@ def _open_cluster(sandbox: Sandbox, cluster_arn: str) -> None:
     sandbox.deploy(PROJECT / "accounts" / "cluster.yaml", account, region, f"podshare-cluster-{name}", parameters)
     api = kubernetes.api_of(cluster_arn)
     manifests = (PROJECT / "accounts" / "cluster-rbac.yaml").read_text(encoding="utf-8")
-    for manifest in yaml.safe_load_all(re.sub("podshare(?!/)", prefix, manifests)):
+    for manifest in yaml.load_all(re.sub("podshare(?!/)", prefix, manifests), SafeLoader):
         api.apply(manifest)
