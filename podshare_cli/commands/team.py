@@ -140,7 +140,7 @@ def delete(options: Options, name: Name, wait: Wait = False, reason: Reason = ""
         if typer.prompt(f"Type {name} to go on", default="", show_default=False, err=True).strip() != name:
             raise Failure("The name does not match: nothing was deleted.")
     runs = Runs(options, {name: [f"team#{name}"]} if wait else {})
-    approvals = confirming.approvals(options.connection, losing, reason)
+    approvals = confirming.approvals(options.connection, losing, reason, [name])
     writes.write(options.connection, [*approvals, deleting(record)], provenance.of_files(reason=reason))
     options.say(f"team#{name}: deleted")
     ended = runs.follow()

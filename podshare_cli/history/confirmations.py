@@ -1,8 +1,8 @@
 """Who deleted a record, and why: the record is gone and declares nobody, but the approval written with it does.
 
 Whoever deletes a record with the command confirms what each team loses by that, in the same transaction. The approval
-is found by its team and its moment. It is declared, as every record's writer is; a deletion by which nobody loses
-access, or with another tool, has none.
+is found by its team and its moment. It is declared, as every record's writer is. The deletion of another record than a
+team's by which nobody loses access has none, nor has one with another tool.
 """
 
 import json

@@ -86,7 +86,8 @@ def agree(
             say(line)
     if lines and not yes and not typer.confirm("Write it?", err=True):
         raise Failure("Nothing was written.")
-    return approvals(options.connection, losing, reason)
+    teams = [record_id.removeprefix("team#") for record_id in deleted if record_id.startswith("team#")]
+    return approvals(options.connection, losing, reason, teams)
 
 
 def ask(consequence: str, question: str, refused: str) -> None:
@@ -102,10 +103,17 @@ def require_terminal(consequence: str, option: str = "--yes") -> None:
         raise invalid(consequence, f"Not a terminal, so there is no prompt: add {option} to confirm.")
 
 
-def approvals(connection: Connection, losing: Iterable[Losses], reason: str = "") -> list[RecordChange]:
-    """The records by which the caller agrees to just these losses: to be written with what brings them."""
+def approvals(
+    connection: Connection, losing: Sequence[Losses], reason: str = "", deleted: Iterable[str] = ()
+) -> list[RecordChange]:
+    """The records by which the caller agrees to just these losses: to be written with what brings them.
+
+    A team that is ``deleted`` and loses nothing gets one too: a record that is gone says neither who nor why.
+    """
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     items = [item for each in losing for item in _approval(connection, each, now, reason or _REASON)]
+    others = {*deleted} - {each.team for each in losing}
+    items += [_deletion(connection, team, now, reason or _REASON) for team in sorted(others)]
     known = Registry(connection).get_all(item["id"] for item in items)
     return [overwriting(item, known.get(item["id"])) for item in items]
 
@@ -115,3 +123,9 @@ def _approval(connection: Connection, losing: Losses, now: str, reason: str) -> 
     if 0 < len(keys) <= MOST_LOSSES:
         item = approval(connection, losing.team, digest(keys, now), reason)
         yield {**item, "confirmed": now, "losses": sorted(fingerprints(keys))}
+
+
+def _deletion(connection: Connection, team: str, now: str, reason: str) -> Item:
+    """An approval of a deletion alone: no loss has its hash, so that it approves none."""
+    itself = digest((), f"deletion of {team} {now}")
+    return {**approval(connection, team, itself, reason), "confirmed": now, "losses": [itself]}

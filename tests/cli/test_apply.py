@@ -438,6 +438,21 @@ def test_an_auditor_sees_who_deleted_what_and_why(podshare: Podshare, clone: Pat
         assert any("kind=approval/name=vision" in entry for entry in archive.namelist())
 
 
+def test_a_deletion_by_which_nobody_loses_access_says_so_too(podshare: Podshare, clone: Path, sandbox: Sandbox) -> None:
+    """Whoever deletes a team without members is found as well, and what they confirm approves no loss."""
+    bare = {"cluster": "main", "owner": "robin@example.com", "reason": "Begins next year", "members": []}
+    quota = {"resources": [{"instance_type": "ml.g5.12xlarge", "accelerators": 1}]}
+    cluster = yaml.safe_load((EXAMPLES / "cluster-main.yaml").read_text(encoding="utf-8"))
+    put_by_hand(sandbox, cluster)
+    (clone / "bare.yaml").write_text(yaml.safe_dump({"id": "team#bare", "schema": 1, **bare, "quota": quota}))
+    assert podshare("team", "put", "bare.yaml", "--wait")[0] == 0
+    assert podshare("team", "delete", "bare", "--yes", "--wait", "--reason", "Never began")[0] == 0
+    (run,) = [run for run in history(podshare, "bare") if run["trigger"]["change"] == "REMOVE"]
+    assert (run["trigger"]["by"], run["trigger"]["reason"]) == (f"arn:aws:iam::{HUB}:user/operator", "Never began")
+    approval = record(sandbox, "approval#bare")
+    assert (len(approval["losses"]), approval["plan"]) == (1, approval["losses"][0])
+
+
 def history(podshare: Podshare, team: str) -> list[dict[str, Any]]:
     """A team's runs."""
     runs: list[dict[str, Any]] = json.loads(podshare("team", "history", team, "--json")[1])
