@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.text import Text
 from rich.tree import Tree
 
-from podshare.registry.items import clusters_of, datasets_of, enrolled, name_of
+from podshare.registry.items import PAUSE_ID, clusters_of, datasets_of, enrolled, name_of
 from podshare_cli import words
 from podshare_cli.aws.connection import Connection
 from podshare_cli.aws.tables import Registry, State
@@ -45,11 +45,13 @@ def status(connection: Connection, team: str) -> Row:
         ways_in,  # it parses records with pydantic, which a list of teams does without
     )
 
-    state, record_id = State(connection), f"team#{team}"
-    item = state.accepted(record_id) if enrolled(team) else Registry(connection).get(record_id)
+    state, registry, record_id = State(connection), Registry(connection), f"team#{team}"
+    item = state.accepted(record_id) if enrolled(team) else registry.get(record_id)
+    pause = registry.get(PAUSE_ID)
     team_status = state.status(record_id) or {}
     return {
         **_row(team, item, team_status),
+        "paused": {name: pause.get(name) for name in ("reason", "owner")} if pause else None,
         "summary": team_status.get("summary"),
         "problems": team_status.get("problems", []),
         "notes": team_status.get("notes", []),
@@ -139,6 +141,12 @@ def _held_text(row: Row) -> str:
     return f"held since {ago(held['since'])}: {losses}\npodshare approve {row['team']} {held['hash']}"
 
 
+def _paused_text(pause: Mapping[str, Any]) -> str:
+    """Why nothing is done, and what ends that."""
+    owner, reason = escape(str(pause["owner"])), escape(str(pause["reason"]))
+    return f"[yellow]podshare is paused[/] by {owner}: {reason}\npodshare resume"
+
+
 def _members_text(members: Iterable[str]) -> str:
     """How many members are named, and the selectors, which may mean many."""
     lines = list(members)
@@ -157,6 +165,7 @@ def detail(row: Row) -> RenderableType:
     trigger = row["trigger"] or {}
     rows = (
         ("state", f"{state_text(row['state'])}{_origin_text(row)}"),
+        *((("paused", _paused_text(row["paused"])),) if row["paused"] else ()),
         ("verified", ago(row["verified_at"])),
         ("last run", f"{ago(row['at'])}, {escape(trigger_text(trigger))}" if row["at"] else "never"),
         ("execution", escape(row["execution"] or "—")),

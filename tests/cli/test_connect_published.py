@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from podshare_cli.commands.connect import job
-from podshare_cli.commands.connect.hops import gone
+from podshare_cli.commands.connect.hops import gone, networks
 from podshare_cli.commands.connect.profiles import Memory
 from podshare_cli.commands.connect.published import Caller, Team, parsed_value, state_of
 
@@ -169,6 +169,27 @@ def test_what_is_gone_is_told_by_what_was_known(memory: Memory | None, account: 
     outcome, remedy = gone("vision", Caller(f"arn:aws:iam::{account}:user/ada"), "us-west-2", memory)
     assert told in outcome
     assert remedy
+    assert ("podshare may be paused or hold a plan: ask who added you" in remedy) == (memory is None)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "told"),
+    [
+        (
+            {"endpointPublicAccess": False, "publicAccessCidrs": ["0.0.0.0/0"]},
+            "is private: connect to its network (VPN)",
+        ),
+        (
+            {"endpointPublicAccess": True, "publicAccessCidrs": ["203.0.113.0/24", "198.51.100.7/32"]},
+            "is open to 203.0.113.0/24, 198.51.100.7/32 alone: connect from there (VPN)",
+        ),
+        ({"endpointPublicAccess": True, "publicAccessCidrs": ["0.0.0.0/0", "::/0"]}, "is public: look for a proxy"),
+        ({}, "is public: look for a proxy"),
+    ],
+)
+def test_an_endpoint_says_from_where_it_is_reached(endpoint: dict[str, Any], told: str) -> None:
+    """As EKS reports it (EKS API reference, VpcConfigResponse)."""
+    assert told in networks(endpoint)
 
 
 def test_a_member_ends_at_its_moment() -> None:

@@ -340,6 +340,18 @@ def test_fields_and_jq_select_from_the_teams(podshare: Command) -> None:
     assert json.loads(ended.err)["error"]["remedy"].endswith("If these are fields of the JSON: --json=team,state")
 
 
+def test_a_teams_status_says_that_podshare_is_paused(podshare: Command) -> None:
+    """Whoever asks why a record is not carried out reads by whom, why, and what ends it."""
+    assert podshare("team", "status", "vision", "--json").data["paused"] is None
+    assert podshare("pause", "--reason", "moving the data account").code == 0
+    shown = " ".join(podshare("team", "status", "vision").out.split())
+    paused = podshare("team", "status", "vision", "--json").data["paused"]
+    assert podshare("resume").code == 0
+    assert f"podshare is paused by {paused['owner']}: moving the data account podshare resume" in shown
+    assert paused["reason"] == "moving the data account"
+    assert "paused" not in podshare("team", "status", "vision").out
+
+
 def test_a_page_is_written_for_who_would_rather_look(podshare: Command, tmp_path: Path) -> None:
     """The page has the teams, what they reach, quotas and runs; only its writer may read it."""
     file = tmp_path / "report.html"

@@ -250,6 +250,46 @@ def test_a_shell_acts_as_the_team(ada: Scientist) -> None:
     assert context == CONTEXT
 
 
+def test_what_is_in_the_environment_does_not_take_the_shells_place(ada: Scientist) -> None:
+    """Neither another profile nor another Region of the person's own."""
+    program = ada.home / "shell"
+    program.write_text("#!/bin/sh\necho $AWS_DEFAULT_REGION\naws sts get-caller-identity --query Arn --output text\n")
+    program.chmod(0o755)
+    others = {"AWS_DEFAULT_PROFILE": "work", "AWS_DEFAULT_REGION": "eu-west-1"}
+    words = ("podshare", "connect", "vision", "--shell", "--quiet", "--region", REGION)
+    ended = ada(*words, SHELL=str(program), **others)
+    region, arn = ended.stdout.split()
+    assert region == REGION
+    assert arn.startswith(f"arn:aws:sts::{HUB}:assumed-role/podshare-vision-")
+
+
+def test_a_shell_with_keys_in_its_environment_says_what_aws_needs(ada: Scientist) -> None:
+    """They begin the chain, so that they stay, and aws prefers them to a profile that it is not told to use."""
+    program = ada.home / "shell"
+    program.write_text(
+        "#!/bin/sh\naws sts get-caller-identity --query Arn --output text\n"
+        f"aws --profile {CONTEXT} sts get-caller-identity --query Arn --output text\n"
+        "kubectl auth can-i create jobs.batch\n"
+    )
+    program.chmod(0o755)
+    lines = (ada.home / ".aws" / "credentials").read_text().splitlines()
+    keys = {name.strip().upper(): value.strip() for name, _, value in (line.partition("=") for line in lines[1:])}
+    del ada.environment["AWS_PROFILE"]
+    ended = ada("podshare", "connect", "vision", "--shell", "--region", REGION, SHELL=str(program), **keys)
+    own, of_the_team, allowed = ended.stdout.split()
+    assert own.startswith(f"arn:aws:iam::{VISION}:user/")
+    assert of_the_team.startswith(f"arn:aws:sts::{HUB}:assumed-role/podshare-vision-")
+    assert allowed == "yes"
+    assert f"take precedence over profiles: use aws --profile {CONTEXT}" in " ".join(ended.stderr.split())
+
+
+def test_a_shell_that_does_not_exist_is_told_before_anything_is_written(ada: Scientist) -> None:
+    """Wrong usage, and no traceback."""
+    ended = ada("podshare", "connect", "vision", "--shell", SHELL="/bin/absent")
+    assert (ended.returncode, ada.kubeconfig.exists()) == (64, False)
+    assert "SHELL is /bin/absent, which is no program." in " ".join(ended.stderr.split())
+
+
 def test_a_role_of_ones_own_is_the_way_in(vision: World, tmp_path: Path) -> None:
     """A profile that assumes the existing role is chained once more, and no role in between is assumed."""
     trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{LANGUAGE}:root"}, "Action": "sts:AssumeRole"}
@@ -351,7 +391,7 @@ def test_an_unreachable_cluster_is_told(ada: Scientist) -> None:
     """Its name and address, and what may be between."""
     told = ada.refused("vision", "--check", NO_PROXY=".eks.amazonaws.com", no_proxy=".eks.amazonaws.com")
     assert "cluster main cannot be reached at https://" in told
-    assert "Its endpoint may be private" in told
+    assert "Its endpoint is public: look for a proxy or firewall in between, or ask priya@example.com." in told
 
 
 def test_who_is_removed_is_told_so(vision: World, tmp_path: Path) -> None:

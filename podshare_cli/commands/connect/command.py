@@ -222,7 +222,7 @@ class _Run:
     def _by_the_scientist_role(self, region: str, message: str) -> str:
         from botocore.exceptions import ClientError
 
-        from podshare_cli.commands.connect.hops import assumed
+        from podshare_cli.commands.connect.hops import ADDED_LATELY, assumed
 
         prefix, account = self.connection.prefix, self.caller.account
         role = f"arn:{self.caller.partition}:iam::{account}:role/{prefix}/{prefix}-{self.name}-scientist"
@@ -238,7 +238,8 @@ class _Run:
             raise Failure(
                 f"{self.caller.arn} may neither read what is published of team {self.name} ({message}) nor assume "
                 f"{role} ({error.response['Error']['Message']}).",
-                f"If you are in the team, {whom}ask who manages account {account}; if you were, your access has ended.",
+                f"If you are in the team, {whom}ask who manages account {account}; if you were, your access has ended. "
+                f"{ADDED_LATELY}",
             ) from None
 
     def _gone(self, region: str) -> Failure:
@@ -378,6 +379,8 @@ class _Run:
 
     def connect(self, job_file: Path | None, *, shell: bool) -> None:
         """Try each hop, write the profiles and the context, and try them as kubectl does."""
+        if shell:
+            _shell()
         hops = self._tried()
         texts = self._texts()
         manifest = self._job(job_file) if job_file else ""
@@ -452,14 +455,27 @@ class _Run:
         return Hop("kubectl", True, f"context {self.context}, namespace {self.team.namespace}")
 
     def _open_shell(self) -> None:
-        """A shell whose aws acts as the team's; where keys in the environment begin the chain, these stay."""
-        environment = {**os.environ, "AWS_PROFILE": self.context, "AWS_REGION": self.team.region}
-        if "credential_source" not in self._source():
-            for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
-                environment.pop(name, None)
-        program = os.environ.get("SHELL") or "/bin/sh"
-        self.options.say(f"{program} as {self.context}; exit ends it.")
+        """A shell whose aws acts as the team's; where keys in the environment begin the chain, these stay, and win."""
+        region = self.team.region
+        environment = {**os.environ, "AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+        hint = ""
+        if self._source().get("credential_source") == _SOURCES["env"]:
+            hint = f" The keys in its environment take precedence over profiles: use aws --profile {self.context}."
+        else:
+            for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_PROFILE"):
+                environment.pop(name, None)  # each of them would take precedence
+            environment["AWS_PROFILE"] = self.context
+        program = _shell()
+        self.options.say(f"{program} as {self.context}; exit ends it.{hint}")
         os.execvpe(program, [program], environment)  # noqa: S606  # the user's own shell
+
+
+def _shell() -> str:
+    """The user's shell. Raises Failure if there is no such program."""
+    program = os.environ.get("SHELL") or "/bin/sh"
+    if shutil.which(program) is None:
+        raise invalid(f"SHELL is {program}, which is no program.", "Set SHELL, or leave out --shell.")
+    return program
 
 
 def _kubeconfig_with(context: str) -> Path | None:

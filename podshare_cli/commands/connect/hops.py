@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
 _SERVED, _MADE = 200, 201
+ADDED_LATELY = "If you were added lately, podshare may be paused or hold a plan: ask who added you."
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Path:
     session: "boto3.Session"
     endpoint: str = ""
     authority: str = ""
+    networks: str = ""  # in words, from which the endpoint is reached
     kind: str = ""  # of a first job
     asked: Mapping[str, str] = field(default_factory=dict)  # by a first job
     priority: str = ""  # of a first job
@@ -103,9 +105,10 @@ class Path:
     def _ended(self) -> str:
         """What it means that the way is published, and does not lead in."""
         return (
-            "What is published still has you in the team: it is being changed at this moment, or podshare is paused or "
-            f"holds a plan, or the cluster's account is blocked. Try again in a minute, then ask {self.team.owner} "
-            f"(`podshare team status {self.team.name}` says which)."
+            "What is published still has you in the team: it is being changed at this moment, or somebody else removed "
+            "it, or podshare is paused or holds a plan, or the cluster's account is blocked. Try again in a minute, "
+            f"then ask {self.team.owner} (`podshare team status {self.team.name}` says which; `podshare drift` what "
+            "was removed)."
         )
 
     def _refused(self, hop: str, error: "ClientError", subject: str, remedy: str) -> Hop:
@@ -131,6 +134,7 @@ class Path:
             return self._refused("cluster", error, f"EKS cluster {name}", self._ended())
         self.endpoint = str(description["cluster"]["endpoint"])
         self.authority = str(description["cluster"]["certificateAuthority"]["data"])
+        self.networks = networks(description["cluster"].get("resourcesVpcConfig", {}))
         return Hop("cluster", True, f"{self.cluster['name']} at {self.endpoint}")
 
     @property
@@ -179,10 +183,7 @@ class Path:
     def _failed(self, hop: str, answer: Answer) -> Hop:
         name = self.cluster["name"]
         if answer.status == UNREACHABLE:
-            remedy = (
-                "Its endpoint may be private: connect to its network (VPN), or ask "
-                f"{self.team.owner}. If nobody reaches it, it is down."
-            )
+            remedy = f"{self.networks}, or ask {self.team.owner}. If nobody reaches it, it is down."
             return Hop(hop, False, f"cluster {name} cannot be reached at {self.endpoint}: {answer.message}", remedy)
         if answer.status == _UNAUTHORIZED:
             return Hop(
@@ -250,13 +251,23 @@ class Path:
         return Hop("data", True, f"{paths}; the first job lists {first.dataset if first else 'none'}")
 
 
+def networks(endpoint: Mapping[str, Any]) -> str:
+    """What to do to reach a cluster's endpoint (EKS API reference, VpcConfigResponse)."""
+    if endpoint.get("endpointPublicAccess") is False:
+        return "Its endpoint is private: connect to its network (VPN)"
+    blocks = [str(block) for block in endpoint.get("publicAccessCidrs") or ()]
+    if blocks and not {"0.0.0.0/0", "::/0"} & {*blocks}:
+        return f"Its endpoint is open to {', '.join(blocks)} alone: connect from there (VPN)"
+    return "Its endpoint is public: look for a proxy or firewall in between"
+
+
 def gone(team: str, caller: Caller, region: str, memory: Memory | None) -> tuple[str, str]:
     """What it means that nothing is published of a team any more, and what to do."""
     if memory is None:
         outcome = f"No team {team} is published in account {caller.account}, {region}."
         return (
             outcome,
-            "Check account, --region (that of the cluster) and --prefix; `podshare connect --list` shows your teams.",
+            f"Check account, --region (that of the cluster) and --prefix (`podshare connect --list`). {ADDED_LATELY}",
         )
     if memory.account != caller.account:
         outcome = f"You are in account {caller.account}; you joined team {team} in account {memory.account}."
