@@ -78,7 +78,7 @@ def _read(directory: Path) -> tuple[dict[Path, str], dict[str, Path]]:
             raise invalid(f"{path} cannot be read: {error}") from None
         except NotReadableError as error:
             raise invalid(f"{path}:{error.mark.line}:{error.mark.column} {error.rule}", error.remedy) from None
-        for record_id in (str(record.get("id")) for record in records if isinstance(record, Mapping)):
+        for record_id in (str(record["id"]) for record in records if isinstance(record, Mapping) and "id" in record):
             if record_id in places:
                 raise invalid(f"{record_id} is twice: in {places[record_id]} and {path}", "Keep one of the records.")
             places[record_id] = path

@@ -36,7 +36,7 @@ def with_record(text: str, item: Mapping[str, Any]) -> str:
     if _meaning(old) == target[place]:
         return text
     new = {name: value for name, value in target[place].items() if name in old or name != "schema"}
-    for edits in (_mapping(text, node, old, new), [_whole(node, item)]):
+    for edits in (_mapping(text, node, old, new), [_whole(text, node, item)]):
         edited = _applied(text, edits)
         if _meanings(edited) == target:
             return edited
@@ -64,8 +64,8 @@ def _applied(text: str, edits: Iterator[_Edit] | Sequence[_Edit]) -> str:
     return text
 
 
-def _whole(node: yaml.Node, item: Mapping[str, Any]) -> _Edit:
-    return _Edit(node.start_mark.index, _end(node), to_yaml(item).rstrip("\n"))
+def _whole(text: str, node: yaml.Node, item: Mapping[str, Any]) -> _Edit:
+    return _Edit(node.start_mark.index, _end(text, node), to_yaml(item).rstrip("\n"))
 
 
 def _mapping(text: str, node: yaml.Node, old: Item, new: Item) -> Iterator[_Edit]:
@@ -74,12 +74,12 @@ def _mapping(text: str, node: yaml.Node, old: Item, new: Item) -> Iterator[_Edit
     for key, value in node.value:
         name = key.value
         if name not in new and name not in SIGNATURE:
-            yield _Edit(_line_start(text, key.start_mark.index), _line_end(text, _end(value)), "")
+            yield _Edit(_line_start(text, key.start_mark.index), _line_end(text, _end(text, value)), "")
         elif name in new and old[name] != new[name]:
             yield from _field(text, key, value, old[name], new[name])
     added = {name: value for name, value in new.items() if name not in old}
     if added:
-        end = _line_end(text, _end(node))
+        end = _line_end(text, _end(text, node))
         yield _Edit(end, end, _on_new_line(text, end, _indented(dumped(added), column)))
 
 
@@ -90,7 +90,7 @@ def _field(text: str, key: yaml.Node, node: yaml.Node, old: Any, new: Any) -> It
         yield from _sequence(text, node, old, new)
     else:
         lines = _indented(dumped({key.value: new}), key.start_mark.column)
-        yield _Edit(key.start_mark.index, _end(node), lines.strip())
+        yield _Edit(key.start_mark.index, _end(text, node), lines.strip())
 
 
 def _sequence(text: str, node: yaml.Node, old: Sequence[Any], new: Sequence[Any]) -> Iterator[_Edit]:
@@ -102,11 +102,11 @@ def _sequence(text: str, node: yaml.Node, old: Sequence[Any], new: Sequence[Any]
                 yield from _element(text, node, number, old[number], value)
         elif operation != "equal":
             for gone in node.value[first:last]:
-                yield _Edit(_line_start(text, gone.start_mark.index), _line_end(text, _end(gone)), "")
+                yield _Edit(_line_start(text, gone.start_mark.index), _line_end(text, _end(text, gone)), "")
             at = (
                 _line_start(text, node.value[first].start_mark.index)
                 if first < len(old)
-                else _line_end(text, _end(node))
+                else _line_end(text, _end(text, node))
             )
             lines = "".join(_item_lines(value, node.start_mark.column) for value in new[new_first:new_last])
             yield from [_Edit(at, at, _on_new_line(text, at, lines))] if lines else []
@@ -118,7 +118,7 @@ def _element(text: str, node: yaml.Node, number: int, old: Any, new: Any) -> Ite
         yield from _mapping(text, element, old, dict(new))
     else:
         start = _line_start(text, element.start_mark.index)
-        yield _Edit(start, _end(element), _item_lines(new, node.start_mark.column).rstrip("\n"))
+        yield _Edit(start, _end(text, element), _item_lines(new, node.start_mark.column).rstrip("\n"))
 
 
 def _item_lines(value: Any, column: int) -> str:
@@ -142,12 +142,15 @@ def _on_new_line(text: str, at: int, lines: str) -> str:
     return lines if at == 0 or text[at - 1] == "\n" else f"\n{lines}"
 
 
-def _end(node: yaml.Node) -> int:
+def _end(text: str, node: yaml.Node) -> int:
     """Where what a node says ends: PyYAML counts the comments and blank lines behind a block to it."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
-        return _end(last[1] if isinstance(last, tuple) else last)
-    return int(node.end_mark.index)
+        return _end(text, last[1] if isinstance(last, tuple) else last)
+    end = int(node.end_mark.index)
+    if isinstance(node, yaml.ScalarNode) and node.style in ("|", ">"):  # it ends where the next line begins
+        return len(text[:end].rstrip())
+    return end
 
 
 def _line_start(text: str, at: int) -> int:

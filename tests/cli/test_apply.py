@@ -292,7 +292,7 @@ def test_an_export_changes_the_lines_that_differ(podshare: Podshare, clone: Path
     path = clone / "records" / "cluster-main.yaml"
     path.write_text(f"# ours\n{path.read_text(encoding='utf-8')}# the end\n", encoding="utf-8")
     before = path.read_text(encoding="utf-8")
-    (clone / "records" / "more.yaml").write_text("id: dataset#more\n", encoding="utf-8")
+    (clone / "records" / "more.yaml").write_text("id: dataset#more\n---\nx: 1\n", encoding="utf-8")
     code, out, _ = podshare("export", "records", "--json")
     assert code == 0
     assert json.loads(out)["others"] == {"dataset#more": "records/more.yaml"}

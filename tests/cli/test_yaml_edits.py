@@ -95,6 +95,21 @@ def test_of_a_list_only_what_differs_is_written_again() -> None:
     assert changed_lines(item) == (["    access: [view, edit]"], ["    access:", "    - admin"])
 
 
+@pytest.mark.parametrize("style", [">-", ">", "|", "|-", "|+"])
+def test_a_text_of_several_lines_is_replaced_alone(style: str) -> None:
+    """Comments behind other fields stay, whether it is the last field or is followed by others."""
+    before = "id: team#vision  # the team\nowner: priya  # who\n"
+    text = f"reason: {style}\n  Trains\n  models\n"
+    for spelled in (f"{before}{text}cluster: main  # where\n", f"{before}cluster: main  # where\n{text}"):
+        edited = with_record(spelled, {"id": "team#vision", "owner": "priya", "cluster": "main", "reason": "Ends"})
+        assert {*edited.splitlines()} == {*f"{before}cluster: main  # where\nreason: Ends".splitlines()}
+        gone = with_record(spelled, {"id": "team#vision", "owner": "priya", "cluster": "main"})
+        assert gone == f"{before}cluster: main  # where\n"
+        more = with_record(edited, {**content(next(documents(edited)).value), "reason": "Ends", "access": "view"})
+        assert "# the team" in more
+        assert "access: view\n" in more
+
+
 def test_what_is_in_braces_is_replaced_whole() -> None:
     """A mapping in braces becomes one in lines."""
     item = vision()
