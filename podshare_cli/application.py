@@ -199,4 +199,6 @@ def _aws_failure(error: Exception) -> Failure | None:
     prefix = options.prefix or "podshare"
     if "connection" not in options.__dict__:
         return explain_failure(error, prefix, "this account")
-    return explain_failure(error, prefix, options.connection.place, options.connection.least)
+    connection = options.connection
+    who = connection.known_caller() if hasattr(error, "response") else ""  # AWS has answered
+    return explain_failure(error, prefix, connection.place, connection.least, who)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 FAILED, INVALID, INTERRUPTED = 1, 64, 130
@@ -62,16 +62,18 @@ _REFUSED = re.compile(
 )
 
 
-def explain(error: Exception, prefix: str, place: str, least: str = "") -> Failure | None:
+def explain(error: Exception, prefix: str, place: str, least: str = "", who: str = "") -> Failure | None:
     """What an error of boto3 means to the command's user; None for an error that is not of AWS's making.
 
     ``place`` names the account and Region that were asked; ``least`` the managed policy that is needed for what the
-    command was doing, where that is more than what was refused.
+    command was doing, where that is more than what was refused; ``who`` is the ARN of whoever asked, where it is known.
     """
     from botocore.exceptions import BotoCoreError, ClientError  # only once it has gone wrong
 
     if isinstance(error, ClientError):
-        return _explain_answer(error.response.get("Error", {}), error.operation_name, prefix, place, least)
+        failure = _explain_answer(error.response.get("Error", {}), error.operation_name, prefix, place, least)
+        is_named = not who or who in failure.what
+        return failure if is_named else replace(failure, what=f"{failure.what.rstrip('.')}. You are {who}.")
     if isinstance(error, BotoCoreError):
         return _explain_no_answer(error, place)
     return None
@@ -81,7 +83,8 @@ def _explain_answer(answer: Mapping[str, Any], operation: str, prefix: str, plac
     code, message = str(answer.get("Code", "")), str(answer.get("Message", ""))
     if code in _ABSENT:
         what = f"podshare with the prefix {prefix} is not deployed in {place} ({operation}: {message or code})."
-        return Failure(what, "Deploy podshare, or correct --region, --profile or --prefix.")
+        remedy = "If it is deployed elsewhere, correct --region, --profile (the hub's account) or --prefix."
+        return Failure(what, remedy)
     if code in DENIED:
         return _explain_refusal(message, operation, prefix, place, least)
     if code in _EXPIRED:

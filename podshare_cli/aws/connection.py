@@ -63,6 +63,15 @@ class Connection:
         """The ARN of whoever calls."""
         return str(self.client("sts").get_caller_identity()["Arn"])
 
+    def known_caller(self) -> str:
+        """The ARN of whoever calls; empty where AWS does not say it either."""
+        from botocore.exceptions import BotoCoreError, ClientError  # only once something has gone wrong
+
+        try:
+            return self.caller
+        except (BotoCoreError, ClientError):
+            return ""
+
     @property
     def account(self) -> str:
         """The account that the caller belongs to, which is the hub."""

@@ -199,7 +199,7 @@ class History:
         """The objects of a run, one for each of its passes, on the first of these days that has any."""
         team = run[:-33] if len(run) > 33 else ""  # a name ends with a hyphen and 32 digits
         for day in days:
-            keys = [key for keys in self.of_day(day, team).values() for key in keys if f"-{run}-" in key]
+            keys = [key for keys in self.of_day(day, team).values() for key in keys if _run_of(key) == run]
             if keys:
                 return self.read(keys)
         return []
@@ -237,6 +237,11 @@ class History:
         """The versions of all records until a moment."""
         stored = self.read(self.keys(VERSIONS))
         return [version for version in stored if moment_of(version.document["written_at"]) <= until]
+
+
+def _run_of(key: str) -> str:
+    """The run of an object, whose name is between the moment and the number of its pass."""
+    return key.rpartition("/")[2].partition("-")[2].rpartition("-")[0]
 
 
 def _with_present(runs: list[Document], present: Document, moment: datetime.datetime) -> list[Document]:

@@ -420,6 +420,8 @@ def test_an_auditor_sees_who_deleted_what_and_why(podshare: Podshare, clone: Pat
     (shown,) = json.loads(podshare("history", "show", name, "--json")[1])
     declared = {"by": by, "author": "robin@example.com", "reason": "The project has ended", "commit": commit}
     assert {**shown["confirmed"], **declared} == shown["confirmed"]
+    code, _, err = podshare("history", "show", "vision")
+    assert (code, "Run vision has added nothing" in err) == (1, True)
     text = podshare("history", "show", name)[1]
     assert why in text
     assert f"{by} for robin@example.com, as approval#vision version" in text

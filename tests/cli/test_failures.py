@@ -82,6 +82,19 @@ def test_what_is_not_deployed_is_told_as_such(code: str) -> None:
     assert all(option in failure.remedy for option in ("--region", "--profile", "--prefix"))
 
 
+def test_an_answer_names_who_asked_once() -> None:
+    """Whoever has several profiles sees by the account and the identity which one was used."""
+    absent = explain(_answer("ResourceNotFoundException", "Scan", "No table"), "podshare", PLACE, "", SAM)
+    assert absent is not None
+    assert absent.what == (
+        f"podshare with the prefix podshare is not deployed in {PLACE} (Scan: No table). You are {SAM}."
+    )
+    message = f"User: {SAM} is not authorized to perform: dynamodb:Scan on resource: arn:aws:x {NO_POLICY}"
+    refused = explain(_answer("AccessDeniedException", "Scan", message), "podshare", PLACE, "", SAM)
+    assert refused is not None
+    assert refused.what.count(SAM) == 1
+
+
 @pytest.mark.parametrize("error", [NoCredentialsError(), _answer("ExpiredTokenException", "Scan")])
 def test_who_has_no_credentials_is_told_to_log_in(error: Exception) -> None:
     """Absent and expired credentials have the same remedy."""

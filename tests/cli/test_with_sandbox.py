@@ -743,6 +743,8 @@ def test_where_nothing_is_deployed_the_remedy_names_what_chooses_the_place(
     assert (operators.code, administrators.code) == (1, 1)
     assert "not deployed" in administrators.err
     assert "the prefix other" in administrators.err
+    assert f"in account {HUB}, {HUB_REGION}" in administrators.err
+    assert f"You are arn:aws:iam::{HUB}:user/admin." in administrators.err
     assert all("--region" in ended.err for ended in (operators, administrators))
 
 
