@@ -52,6 +52,7 @@ from podshare_sandbox.moto_repair import repair
 from podshare_sandbox.organization import HUB, HUB_REGION, MANAGEMENT
 from podshare_sandbox.services import (
     access_points,
+    athena,
     buckets,
     cloudformation,
     cloudtrail,
@@ -410,7 +411,7 @@ def _install(front_door: FrontDoor, *, run_uploaded_code: bool) -> None:
         access_points,
         buckets,
     )
-    others = (dynamodb, dynamodb_streams, kms, fsx, cloudformation, cloudtrail, logs, state_machines)
+    others = (dynamodb, dynamodb_streams, kms, fsx, cloudformation, cloudtrail, logs, athena, state_machines)
     for service in (*services, *others):
         service.install()
     kubernetes.publish(front_door)

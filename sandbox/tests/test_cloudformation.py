@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from podshare_sandbox.cloudformation import Export, Stack, StackError, TemplateError
 from podshare_sandbox.cloudformation.resources import RESOURCE_TYPES
-from podshare_sandbox.services import iam
+from podshare_sandbox.services import athena, iam
 
 ACCOUNT = "123456789012"  # moto's default, which its own credentials belong to
 REGION = "us-west-2"
@@ -259,15 +259,18 @@ def test_tables_and_workgroups_are_there_until_the_stack_goes(deployer: Deployer
     """A Glue table has its columns, its partition and where its data is; a deleted stack leaves no catalog."""
     stack = deployer.stack()
     stack.deploy(EVERYTHING, {"Protect": "false"})
-    glue, athena = deployer.client("glue"), deployer.client("athena")
+    glue, queries = deployer.client("glue"), deployer.client("athena")
     table = glue.get_table(DatabaseName="demo", Name="lines")["Table"]
     assert table["StorageDescriptor"]["Columns"] == [{"Name": "id", "Type": "string"}]
     assert table["StorageDescriptor"]["Location"] == "s3://demo-locked/"
     assert table["PartitionKeys"] == [{"Name": "date", "Type": "string"}]
-    assert "demo" in [group["Name"] for group in athena.list_work_groups()["WorkGroups"]]
+    assert "demo" in [group["Name"] for group in queries.list_work_groups()["WorkGroups"]]
+    athena.install()
+    with pytest.raises(NotImplementedError, match="runs no queries"):  # moto makes their results up
+        queries.start_query_execution(WorkGroup="demo", QueryString="SELECT 1")
     stack.delete()
     assert glue.get_databases()["DatabaseList"] == []
-    assert "demo" not in [group["Name"] for group in athena.list_work_groups()["WorkGroups"]]
+    assert "demo" not in [group["Name"] for group in queries.list_work_groups()["WorkGroups"]]
 
 
 def test_function_runs_from_its_code_folder(everything: tuple[Deployer, Stack]) -> None:

@@ -134,6 +134,13 @@ def test_the_environment_is_the_accounts_and_nobody_elses(
 
 
 @pytest.mark.usefixtures("home")
+def test_a_parameter_without_a_value_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is started."""
+    assert main(["sandbox", "up", "--parameter", "Notifications"]) == 64
+    assert "Write NAME=VALUE, such as Notifications=on." in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("home")
 def test_exec_without_a_sandbox_says_how_to_start_one(capsys: pytest.CaptureFixture[str]) -> None:
     """There is nothing to run the command against."""
     assert main(["sandbox", "exec", "--account", "111111111111", "--", "true"]) == 1

@@ -778,6 +778,7 @@ def test_a_sandbox_is_served_found_and_forgotten(tmp_path: Path) -> None:
     """`sandbox up` tells how to reach it, `sandbox exec` acts in any account of it, Ctrl-C ends it without a trace."""
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
     up = [sys.executable, "-m", "podshare_cli", "sandbox", "up", "--time-scale", "0.02"]
+    up += ["--parameter", "Notifications=on"]
     with subprocess.Popen(up, env=environment, stdout=subprocess.PIPE, text=True, cwd=PROJECT) as serving:  # noqa: S603  # our own
         try:
             file = _wait_for(tmp_path / "podshare" / "sandbox.json", serving)
@@ -785,6 +786,9 @@ def test_a_sandbox_is_served_found_and_forgotten(tmp_path: Path) -> None:
             script = "import boto3; print(boto3.client('sts').get_caller_identity()['Arn'])"
             command = ["sandbox", "exec", "--account", account, "--", sys.executable, "-c", script]
             assert _run(command, environment).strip() == f"arn:aws:iam::{account}:user/admin"
+            script = "import boto3; print([t['TopicArn'] for t in boto3.client('sns').list_topics()['Topics']])"
+            command = ["sandbox", "exec", "--account", HUB, "--", sys.executable, "-c", script]
+            assert f":{HUB}:podshare-notifications" in _run(command, environment)
         finally:
             serving.send_signal(signal.SIGINT)
             told = serving.communicate(timeout=30)[0]

@@ -1,5 +1,6 @@
 """Whatever the documentation names exists: commands, options, files, links, names of deployed things."""
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from botocore import xform_name
@@ -90,6 +92,7 @@ def test_commands_and_options_exist(page: Page) -> None:
 
 # what the AWS CLI adds to the API: commands, and options of every command
 AWS_CLI_COMMANDS = {
+    ("sns", "subscribe"): {"topic-arn", "protocol", "notification-endpoint"},  # the API calls it Endpoint
     ("cloudformation", "deploy"): {"stack-name", "template-file", "capabilities", "parameter-overrides"},
     ("eks", "update-kubeconfig"): {"name", "role-arn", "alias"},
     ("sso", "login"): set(),
@@ -218,6 +221,25 @@ def test_generated_pages_are_what_the_code_says(rendered: ModuleType, request: p
     if request.config.getoption("--update-golden"):
         rendered.PAGE.write_text(text, encoding="utf-8")
     assert rendered.PAGE.read_text(encoding="utf-8") == text
+
+
+def test_the_schema_registry_is_what_eventbridge_takes() -> None:
+    """Each schema is valid JSON Schema Draft 4, no longer and of no other type than the API reference allows.
+
+    Beyond that the template is checked by cfn-lint alone (`make templates`): the sandbox has no schema registry.
+    """
+    model = ServiceModel(Loader().load_service_model("schemas", "service-2"))
+    limits = model.operation_model("CreateSchema").input_shape
+    resources = yaml.safe_load(event_registry.PAGE.read_text(encoding="utf-8"))["Resources"]
+    schemas = [each["Properties"] for each in resources.values() if each["Type"] == "AWS::EventSchemas::Schema"]
+    names = {each["SchemaName"] for each in schemas}
+    assert len(names) == len(schemas) == len(resources) - 1
+    for schema in schemas:
+        assert set(schema) <= set(limits.members)
+        assert schema["Type"] in limits.members["Type"].enum
+        assert len(schema["Content"]) <= limits.members["Content"].metadata["max"]
+        assert re.fullmatch(r"[0-9A-Za-z_.@-]+", schema["SchemaName"])
+        jsonschema.Draft4Validator.check_schema(json.loads(schema["Content"]))
 
 
 def test_the_graph_of_the_machine_is_its_definition(request: pytest.FixtureRequest) -> None:

@@ -7,7 +7,7 @@ import re
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -47,6 +47,7 @@ app = group("The sandbox: an AWS organization on this machine, with podshare dep
         "podshare sandbox up",
         "podshare sandbox up --port 4567 --time-scale 1",
         "podshare sandbox up --name second",
+        "podshare sandbox up --parameter Notifications=on --parameter HistoryQueries=on",
     )
 )
 @flowing
@@ -61,6 +62,10 @@ def up(
         bool,
         typer.Option("--run-uploaded-code", help="Also run uploaded Lambda code, under your user."),
     ] = False,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", metavar="NAME=VALUE", help="A parameter of the hub's stack; may be repeated."),
+    ] = None,
 ) -> None:
     """Serve the sandbox until Ctrl-C, and print how to reach it. It listens on loopback only.
 
@@ -69,6 +74,7 @@ def up(
     from podshare_cli.commands.sandbox.control import Control
     from podshare_cli.commands.sandbox.running import RunningSandbox, forget
 
+    parameters = _parameters(parameter or [])
     if running := RunningSandbox.find(name):
         raise Failure(
             f"A sandbox runs already, as process {running.process} at http://{running.host}:{running.port}.",
@@ -78,7 +84,7 @@ def up(
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, lambda *_: stopped.set())
     with (
-        _deployed(time_scale, port, run_uploaded_code=run_uploaded_code) as sandbox,
+        _deployed(time_scale, port, parameters, run_uploaded_code=run_uploaded_code) as sandbox,
         Control(sandbox) as control,
         tempfile.TemporaryDirectory(prefix="podshare-sandbox-") as folder,
     ):
@@ -209,12 +215,23 @@ def require_sandbox() -> None:
         raise Failure("The sandbox is not installed.", f"Run: pip install --editable '{checkout}[sandbox]'")
 
 
+def _parameters(texts: list[str]) -> dict[str, str]:
+    """What --parameter was given. Raises Failure for anything else."""
+    pairs = [text.partition("=") for text in texts]
+    if wrong := [name for name, separator, _ in pairs if not (name and separator)]:
+        raise invalid(f"--parameter {wrong[0]} has no value.", "Write NAME=VALUE, such as Notifications=on.")
+    return {name: value for name, _, value in pairs}
+
+
 @contextmanager
-def _deployed(time_scale: float, port: int, *, run_uploaded_code: bool) -> "Iterator[Sandbox]":
+def _deployed(
+    time_scale: float, port: int, parameters: Mapping[str, str], *, run_uploaded_code: bool
+) -> "Iterator[Sandbox]":
     require_sandbox()
     from podshare_cli.output import stderr
     from podshare_cli.sandbox_deployment import deploy_podshare
     from podshare_sandbox import Sandbox
+    from podshare_sandbox.cloudformation.errors import TemplateError
 
     sandbox = Sandbox(time_scale=time_scale, port=port, run_uploaded_code=run_uploaded_code)
     try:
@@ -224,7 +241,10 @@ def _deployed(time_scale: float, port: int, *, run_uploaded_code: bool) -> "Iter
             except OSError as error:
                 message = f"The sandbox cannot listen on port {port}: {error.strerror}."
                 raise Failure(message, "Choose another --port.") from None
-            deploy_podshare(sandbox)
+            try:
+                deploy_podshare(sandbox, parameters)
+            except TemplateError as error:
+                raise Failure(f"--parameter: {error}", "docs/deploy.md has the hub's parameters.") from None
         yield sandbox
     finally:
         sandbox.stop()
