@@ -3,7 +3,6 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,8 +13,6 @@ from podshare_cli.records.known_names import completing, no_such
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-    from podshare_cli.progress.executions import Execution
 
 app = group("Teams: write their records, plan changes, follow reconciliations.")
 
@@ -298,36 +295,17 @@ def history(
     last: Annotated[int, typer.Option("--last", min=1, max=1000, help="How many runs, newest first.")] = 20,
 ) -> None:
     """List a team's reconciliations: when, what triggered them, who, and how they ended."""
+    from podshare_cli.history.confirmations import with_confirmations
     from podshare_cli.progress.executions import Executions
     from podshare_cli.views import team as team_views
 
-    executions = _with_confirmation(options, name, Executions(options.connection).of(name, last))
+    executions = with_confirmations(options.connection, Executions(options.connection).of(name, last))
     if not executions:
         require_known(options, name)
     options.show([execution.as_dict() for execution in executions], lambda: team_views.history_table(executions))
 
 
 # ---- what the commands share ---------------------------------------------------------------------------------
-
-
-def _with_confirmation(options: Options, team: str, executions: "list[Execution]") -> "list[Execution]":
-    """Runs of a team, with who deleted a record and why: of the last deletion that somebody confirmed."""
-    from podshare_cli.aws.tables import Registry
-    from podshare_cli.history.confirmations import Confirmation, is_deletion, of_deletion
-
-    if not any(is_deletion(execution.trigger) for execution in executions):
-        return executions
-    approval = Registry(options.connection).get(f"approval#{team}")
-    last = [Confirmation.of_record(approval)] if approval else []
-
-    def confirmed(execution: "Execution") -> "Execution":
-        confirmation = of_deletion(execution.trigger, execution.trigger.get("at"), last)
-        if not confirmation:
-            return execution
-        declared = {"by": confirmation.by, "reason": confirmation.reason, "commit": confirmation.commit}
-        return replace(execution, trigger={**execution.trigger, **declared, "declared_in": confirmation.record})
-
-    return [*map(confirmed, executions)]
 
 
 def _records_of_teams(options: Options, items: "list[dict[str, Any]]") -> dict[str, str]:

@@ -7,10 +7,13 @@ team's by which nobody loses access has none, nor has one with another tool.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
+from podshare_cli.aws.connection import Connection
+from podshare_cli.aws.tables import Registry
+from podshare_cli.progress.executions import Execution
 from podshare_cli.records.provenance import last_change
 
 _CLOSE = timedelta(seconds=2)  # DynamoDB tells the moment of a transaction in whole seconds
@@ -81,3 +84,23 @@ def of_deletion(
     then = datetime.fromisoformat(str(happened_at))
     apart = [(abs(datetime.fromisoformat(each.at) - then), each) for each in confirmations if each]
     return min((each for each in apart if each[0] <= _CLOSE), key=lambda each: each[0], default=(None, None))[1]
+
+
+def with_confirmations(connection: Connection, executions: Iterable[Execution]) -> list[Execution]:
+    """Runs, with who deleted a record and why in their triggers: of each team's last deletion that somebody confirmed.
+
+    It goes by the registry, which more people may read than the history.
+    """
+    runs = [*executions]
+    names = {f"approval#{run.team}" for run in runs if is_deletion(run.trigger)}
+    approvals = Registry(connection).get_all(names) if names else {}
+    last = {name: Confirmation.of_record(item) for name, item in approvals.items()}
+    return [_with_confirmation(run, last.get(f"approval#{run.team}")) for run in runs]
+
+
+def _with_confirmation(run: Execution, last: Confirmation | None) -> Execution:
+    confirmation = of_deletion(run.trigger, run.trigger.get("at"), [last])
+    if not confirmation:
+        return run
+    declared = {"by": confirmation.by, "reason": confirmation.reason, "commit": confirmation.commit}
+    return replace(run, trigger={**run.trigger, **declared, "declared_in": confirmation.record})

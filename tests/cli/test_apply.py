@@ -416,6 +416,10 @@ def test_an_auditor_sees_who_deleted_what_and_why(podshare: Podshare, clone: Pat
     (line,) = [line for line in podshare("team", "history", "vision")[1].splitlines() if "REMOVE" in line]
     assert why in line
     assert f"user/operator in {HUB}, declared" in line
+    assert podshare("report", "--out", "report.html")[0] == 0
+    page = (clone / "report.html").read_text(encoding="utf-8")
+    facts = json.loads(page.partition('type="application/json">')[2].partition("</script>")[0])
+    assert [each["trigger"] for each in facts["runs"] if each["execution"] == run["execution"]] == [run["trigger"]]
     name = run["execution"].rpartition(":")[2]
     (shown,) = json.loads(podshare("history", "show", name, "--json")[1])
     declared = {"by": by, "author": "robin@example.com", "reason": "The project has ended", "commit": commit}

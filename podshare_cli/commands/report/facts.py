@@ -11,6 +11,7 @@ from podshare_cli.access import reports
 from podshare_cli.access.reports import Known, Line, Place
 from podshare_cli.aws.connection import Connection
 from podshare_cli.aws.tables import Item, Registry
+from podshare_cli.history.confirmations import with_confirmations
 from podshare_cli.progress.executions import Execution, Executions
 from podshare_cli.views import account as account_views
 from podshare_cli.views import team as team_views
@@ -39,7 +40,7 @@ def read(
         "unread": [text for _, report in sorted(known.access_reports.items()) for text in reports.unread(report)],
         "capacity": [*capacity],
         "lending": [*lending],
-        "runs": [_run(run) for run in _latest(Executions(connection))],
+        "runs": [_run(run) for run in with_confirmations(connection, _latest(Executions(connection)))],
         "expirations": sorted(expirations(items), key=lambda expiration: str(expiration["at"])),
     }
 
