@@ -44,6 +44,7 @@ STATE_STYLES = {
 
 _PIPE_WIDTH = 10_000  # wider than any line
 _WIDE_CELL = 24  # what is longer may be folded
+_DEEPER = 4  # of what a long line goes on with
 
 
 class ListTable(Table):
@@ -110,6 +111,20 @@ def stdout() -> Console:
 def stderr() -> Console:
     """Where progress and errors go."""
     return Console(stderr=True, highlight=False, emoji=False)
+
+
+def print_lines(console: Console, lines: Iterable[str]) -> None:
+    """Lines of markup: on a terminal one that is too long goes on below, deeper than it begins, between two words."""
+    for line in lines:
+        whole = Text.from_markup(line)
+        depth = len(whole.plain) - len(whole.plain.lstrip(" "))
+        if not console.is_terminal or cell_len(whole.plain) <= console.width:
+            console.print(whole, soft_wrap=True)
+            continue
+        parts = whole[depth:].wrap(console, max(_WIDE_CELL, console.width - depth - _DEEPER))
+        for number, part in enumerate(parts):
+            part.rstrip()
+            console.print(Text(" " * (depth + (_DEEPER if number else 0))) + part, soft_wrap=True)
 
 
 def say(text: str) -> None:

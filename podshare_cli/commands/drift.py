@@ -48,7 +48,7 @@ def drift(
     """
     from podshare_cli.commands import plan
     from podshare_cli.commands.team import require_known
-    from podshare_cli.output import stdout
+    from podshare_cli.output import print_lines, stdout
     from podshare_cli.plans import record_plan
     from podshare_cli.progress.executions import Executions
     from podshare_cli.progress.live import counting
@@ -64,9 +64,7 @@ def drift(
     options.show({"drift": made.as_dict(), "repaired": [repair.as_dict() for repair in repaired]})
     if not options.as_json:
         plan.show(options, made, verbose=verbose)
-        console = stdout()
-        for line in repair_lines(repaired, since):
-            console.print(line, soft_wrap=True)
+        print_lines(stdout(), repair_lines(repaired, since))
     plan.end(made, detailed=detailed)
 
 

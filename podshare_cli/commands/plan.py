@@ -124,7 +124,7 @@ def show(
     if options.as_json or style is Format.JSON:
         options.show_json(made.as_dict())
         return
-    from podshare_cli.output import stdout
+    from podshare_cli.output import print_lines, stdout
     from podshare_cli.views.plan import View, text
 
     view = View(made, verbose=verbose, named=named, prices=prices or {})
@@ -133,9 +133,7 @@ def show(
 
         typer.echo(markdown(view), nl=False)
         return
-    console = stdout()
-    for line in text(view):
-        console.print(line, soft_wrap=True)
+    print_lines(stdout(), text(view))
 
 
 def end(made: "RecordPlan", *, detailed: bool = False) -> None:

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from podshare_cli.output import ListTable, WholeTable
+from podshare_cli.output import ListTable, WholeTable, print_lines
 
 HEADERS = ("team", "state", "members", "why not")
 
@@ -64,3 +64,20 @@ def test_a_table_of_which_all_matters_becomes_blocks_where_it_does_not_fit() -> 
         assert ("granted by" in lines[0]) is is_table
         assert [line.split() for line in lines if "through" in line] == ([lines[0].split()] if is_table else [])
         assert any("behind it: 444444444444 role/Analyst" in line for line in lines)
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_long_line_goes_on_below_between_two_words(is_terminal: bool) -> None:
+    """A field's path or a resource's name is whole; a pipe gets the line as it is."""
+    line = "    [yellow]~ value.clusters.main.quota.resources: count 4, instance_type ml.p5.48xlarge → count 3[/]"
+    console = Console(file=io.StringIO(), width=60, force_terminal=is_terminal, color_system=None)
+    print_lines(console, [line, "[bold]short[/]"])
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]  # a StringIO
+    if is_terminal:
+        assert lines == [
+            "    ~ value.clusters.main.quota.resources: count 4,",
+            "        instance_type ml.p5.48xlarge → count 3",
+            "short",
+        ]
+    else:
+        assert lines == [line.replace("[yellow]", "").replace("[/]", ""), "short"]
