@@ -19,6 +19,7 @@ from podshare_cli.application import main
 from podshare_cli.commands.report.command import answering, page
 from podshare_cli.commands.report.facts import expirations
 from podshare_cli.failures import INVALID
+from tests.docs.pages import OPERATIONS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian's package chromium)")
@@ -329,6 +330,16 @@ def test_no_text_becomes_code(tmp_path: Path) -> None:
     assert "<title>podshare: who can reach what</title>" in dom
     assert "&lt;/script&gt;" in dom
     assert logged == ""
+
+
+def test_the_pages_facts_are_taken_out_as_the_documentation_says(tmp_path: Path) -> None:
+    """What the page shows of lending is JSON for scripts."""
+    (command,) = (command for command in OPERATIONS.commands if command.startswith("sed "))
+    known = facts(2, **of_a_cluster(read_at=AT, teams=BORROWED))
+    (tmp_path / "report.html").write_text(page(known), encoding="utf-8")
+    words = ["/bin/sh", "-c", command.partition(" | jq")[0]]
+    taken = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: S603  # the page's
+    assert json.loads(taken.stdout)["lending"] == known["lending"]
 
 
 def test_the_page_is_whole() -> None:

@@ -40,11 +40,11 @@ class Shell:
 
 
 @contextmanager
-def served(home: Path, folder: Path) -> Iterator[Shell]:
+def served(home: Path, folder: Path, command: str = UP) -> Iterator[Shell]:
     """Serve a sandbox for a newcomer whose home is ``home`` and who works in ``folder``; end it again."""
     path = os.pathsep.join([str(Path(sys.executable).parent), str(Path(client("aws")).parent), os.environ["PATH"]])
     environment = {"HOME": str(home), "XDG_RUNTIME_DIR": str(home), "PATH": path, "NO_COLOR": "1"}
-    up = [*shlex.split(UP), "--time-scale", "0.02"]
+    up = [*shlex.split(command), "--time-scale", "0.02"]
     with subprocess.Popen(up, env=environment, cwd=folder, stdout=subprocess.DEVNULL) as serving:  # noqa: S603  # ours
         try:
             file, patience_ends = home / "podshare" / "sandbox.json", time.monotonic() + _PATIENCE_SECONDS
