@@ -1040,6 +1040,19 @@ def test_a_retained_version_is_not_deleted() -> None:
 
 
 @pytest.mark.usefixtures("accounts")
+def test_the_default_retention_changes_and_goes_while_there_are_objects() -> None:
+    """It is for new objects; those that are there stay retained (S3 User Guide, "Locking objects with Object Lock")."""
+    s3, version = locked_object()
+    for days in (7, None):
+        rule = {"Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": days}}} if days else {}
+        lock: dict[str, Any] = {"ObjectLockEnabled": "Enabled", **rule}
+        s3.put_object_lock_configuration(Bucket="locked", ObjectLockConfiguration=lock)
+        kept = s3.get_object_lock_configuration(Bucket="locked")["ObjectLockConfiguration"]
+        assert kept.get("Rule", {}).get("DefaultRetention", {}).get("Days") == days
+    refused(s3.delete_object, "AccessDenied", **version)
+
+
+@pytest.mark.usefixtures("accounts")
 def test_governance_is_bypassed_by_header_and_permission_together() -> None:
     """ "To use this header, you must have the s3:BypassGovernanceRetention permission" (API reference, DeleteObject)."""
     s3, version = locked_object()

@@ -13,6 +13,7 @@ from podshare.aws.rows import to_item
 from podshare_cli.application import main
 from podshare_cli.aws.connection import Connection
 from podshare_cli.commands.doctor.findings import Place
+from podshare_cli.history.objects import History
 from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
 from podshare_sandbox.new_accounts import admin_credentials
@@ -34,6 +35,7 @@ READS = [
     *("iam:Get*", "sagemaker:Describe*", "sagemaker:List*", "s3:ListAccessPoints"),
 ]
 TOPIC = f"arn:aws:sns:{HUB_REGION}:{HUB}:platform-alarms"
+NOTIFICATIONS = f"arn:aws:sns:{HUB_REGION}:{HUB}:podshare-notifications"
 TODAY = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 Doctor = Callable[..., tuple[int, list[dict[str, str]]]]
 
@@ -44,7 +46,8 @@ def sandbox() -> Iterator[Sandbox]:
     with Sandbox(time_scale=0.02) as running, pytest.MonkeyPatch.context() as patch:
         running.client("sns").create_topic(Name="platform-alarms")
         running.client("sns").subscribe(TopicArn=TOPIC, Protocol="email", Endpoint="ops@example.com")
-        deploy_podshare(running, {"AlarmTopicArn": TOPIC})
+        deploy_podshare(running, {"AlarmTopicArn": TOPIC, "Notifications": "on"})
+        running.client("sns").subscribe(TopicArn=NOTIFICATIONS, Protocol="email", Endpoint="ops@example.com")
         for account in (MANAGEMENT, *SCIENTISTS, DATA):
             _make_role(running, account)
         for record in (*CLUSTER_AND_DATA, a_team_item("vision", members=[{"account": VISION}], service_accounts=[])):
@@ -226,6 +229,26 @@ def refused_by_policy(sandbox: Sandbox, _: pytest.MonkeyPatch) -> Callable[[], o
     return _with_state(sandbox, "status", "team#vision", "problems", [{"what": what, "remedy": ""}])
 
 
+def nobody_is_notified(sandbox: Sandbox, _: pytest.MonkeyPatch) -> Callable[[], object]:
+    api = sandbox.client("sns")
+    (subscription,) = api.list_subscriptions_by_topic(TopicArn=NOTIFICATIONS)["Subscriptions"]
+    api.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
+    return lambda: api.subscribe(TopicArn=NOTIFICATIONS, Protocol="email", Endpoint="ops@example.com")
+
+
+def nothing_is_retained(sandbox: Sandbox, _: pytest.MonkeyPatch) -> Callable[[], object]:
+    api, bucket = sandbox.client("s3"), f"podshare-history-{HUB}-{HUB_REGION}"
+    before = api.get_object_lock_configuration(Bucket=bucket)["ObjectLockConfiguration"]
+    none = {"ObjectLockEnabled": "Enabled"}
+    api.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=none)
+    return lambda: api.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=before)
+
+
+def no_history(_: Sandbox, patch: pytest.MonkeyPatch) -> Callable[[], object]:
+    patch.setattr(History, "bucket", f"podshare-history-{HUB}-eu-west-1")
+    return lambda: None
+
+
 def _with_record(
     sandbox: Sandbox, record: dict[str, Any], before: dict[str, Any] | None = None
 ) -> Callable[[], object]:
@@ -262,6 +285,9 @@ FAULTS: dict[str, tuple[Fault, tuple[str, str, str]]] = {
     "hub of an earlier version": (hub_of_an_earlier_version, ("hub", "functions", "problem")),
     "unlisted bucket": (dataset_of_another_bucket, (f"account {DATA}", "parameters", "problem")),
     "alarms notify nobody": (nobody_hears, ("hub", "alarm topic", "problem")),
+    "nobody is notified": (nobody_is_notified, ("hub", "notifications", "warning")),
+    "nothing is retained": (nothing_is_retained, ("hub", "history", "problem")),
+    "no history": (no_history, ("hub", "history", "problem")),
     "bus without policy": (bus_without_policy, ("hub", "event buses", "problem")),
     "bus open to everybody": (bus_open_to_everybody, ("hub", "event buses", "problem")),
     "dead letter": (dead_letter, ("hub", "failures", "warning")),

@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 WARN_FROM = 0.8  # of a quota that cannot be raised at once
 
-_NO_RESOURCE = ("NoSuchEntity", "ResourceNotFound", "ResourceNotFoundException")
+_NO_RESOURCE = ("NoSuchEntity", "NotFound", "ResourceNotFound", "ResourceNotFoundException")
 _ABSENT = (*_NO_RESOURCE, "StateMachineDoesNotExist", "TrailNotFoundException")
 
 

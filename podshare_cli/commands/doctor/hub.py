@@ -6,12 +6,15 @@ Sources: Lambda developer guide, "Lambda runtimes" and "Lambda quotas"; EventBri
 import datetime
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from botocore.exceptions import ClientError
 
 from podshare_cli.aws.connection import Connection
 from podshare_cli.aws.tables import State
 from podshare_cli.commands.doctor.findings import Finding, Place, existing
+from podshare_cli.history.objects import History
 
 _PLACE = Place("hub")
 # when AWS ends its support of a runtime ("Lambda runtimes")
@@ -57,6 +60,8 @@ def findings(connection: Connection) -> Iterator[Finding]:
     yield from _PLACE.made("event buses", lambda: _buses(connection))
     yield from _PLACE.made("failures", lambda: _failures(connection))
     yield from _PLACE.made("alarms", lambda: _alarms(connection))
+    yield from _PLACE.made("notifications", lambda: _notifications(connection))
+    yield from _PLACE.made("history", lambda: _history(connection))
     yield from _PLACE.made("sweep", lambda: _sweep(connection))
     yield from _PLACE.made("refusals", lambda: _refusals(connection))
 
@@ -178,19 +183,51 @@ def _alarms(connection: Connection) -> Iterator[Finding]:
         message = "no alarm is sent to anybody: AlarmTopicArn is empty"
         yield _PLACE.warning("alarm topic", message, "sam deploy --parameter-overrides AlarmTopicArn=ARN")
     for topic in sorted(topics):
-        yield from _subscriptions(connection, topic)
+        yield from _subscriptions(connection, "alarm topic", topic, _PLACE.problem)
 
 
-def _subscriptions(connection: Connection, topic: str) -> Iterator[Finding]:
+def _notifications(connection: Connection) -> Iterator[Finding]:
+    """Whether somebody hears of events, where the parameter Notifications is on."""
+    partition = connection.caller.split(":")[1]
+    topic = f"arn:{partition}:sns:{connection.region}:{connection.account}:{connection.prefix}-notifications"
+    if existing(_client(connection, "sns").get_topic_attributes, TopicArn=topic) is None:
+        yield _PLACE.ok("notifications", "off: there is no topic")
+    else:
+        yield from _subscriptions(connection, "notifications", topic, _PLACE.warning)
+
+
+def _subscriptions(
+    connection: Connection, check: str, topic: str, finding: Callable[[str, str, str], Finding]
+) -> Iterator[Finding]:
+    """Who hears of a topic; ``finding`` is how bad it is if nobody does."""
     pages = _client(connection, "sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
     arns = [each["SubscriptionArn"] for page in pages for each in page["Subscriptions"]]
     confirmed = [arn for arn in arns if arn.startswith("arn:")]
     if confirmed:
-        yield _PLACE.ok("alarm topic", f"{len(confirmed)} confirmed subscriptions of {topic}")
+        yield _PLACE.ok(check, f"{len(confirmed)} confirmed subscriptions of {topic}")
     else:
         pending = f", {len(arns)} pending" if arns else ""
         remedy = f"aws sns subscribe --topic-arn {topic} --protocol email --notification-endpoint ADDRESS"
-        yield _PLACE.problem("alarm topic", f"alarms notify nobody: no confirmed subscription{pending}", remedy)
+        yield finding(check, f"topic {topic} notifies nobody: no confirmed subscription{pending}", remedy)
+
+
+def _history(connection: Connection) -> Iterator[Finding]:
+    """Whether the bucket retains what is added to it."""
+    s3, bucket = _client(connection, "s3"), History(connection).bucket
+    try:
+        lock = s3.get_object_lock_configuration(Bucket=bucket)["ObjectLockConfiguration"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchBucket":
+            raise
+        yield _PLACE.problem("history", f"there is no bucket {bucket}: who had access when is not kept", _DEPLOY)
+        return
+    retention = lock.get("Rule", {}).get("DefaultRetention")
+    if retention:
+        days = f"{retention['Days']} days" if retention.get("Days") else f"{retention['Years']} years"
+        yield _PLACE.ok("history", f"bucket {bucket} retains each object for {days} ({retention['Mode']})")
+    else:
+        message = f"bucket {bucket} retains nothing: its default retention was removed"
+        yield _PLACE.problem("history", message, "sam deploy with HistoryLockMode and HistoryRetentionDays")
 
 
 def _sweep(connection: Connection) -> Iterator[Finding]:

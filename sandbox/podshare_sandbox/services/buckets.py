@@ -606,6 +606,8 @@ def _honour_expected_owner() -> None:
 def _keep_versions_of_locked_buckets() -> None:
     """Versioning stays on where Object Lock is, and only the header's ``true`` passes by governance mode.
 
+    The default retention is changed and removed at any time; moto takes it in empty buckets alone.
+
     S3 User Guide, "Locking objects with Object Lock", considerations: versioning cannot be suspended. S3 API Reference,
     DeleteObject: ``x-amz-bypass-governance-retention`` is a boolean; ``authorization`` asks for its permission.
     """
@@ -623,5 +625,13 @@ def _keep_versions_of_locked_buckets() -> None:
         bypasses = bypass is True or str(bypass).lower() == "true"
         return delete_any(backend, bucket_name, key_name, version_id=version_id, bypass=bypasses)
 
+    def put_lock(backend: S3Backend, bucket_name: str, lock_enabled: bool, *retention: Any) -> None:
+        bucket = backend.get_bucket(bucket_name)
+        if not (bucket.object_lock_enabled and lock_enabled):
+            put_first_lock(backend, bucket_name, lock_enabled, *retention)
+        mode, days, years = (*retention, None, None, None)[:3]
+        bucket.default_lock_mode, bucket.default_lock_days, bucket.default_lock_years = mode, days or 0, years or 0
+
+    put_first_lock = replace(S3Backend, "put_object_lock_configuration", put_lock)
     put = replace(S3Backend, "put_bucket_versioning", put_versioning)
     delete_any = replace(S3Backend, "delete_object", delete)
