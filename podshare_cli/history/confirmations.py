@@ -14,6 +14,7 @@ from typing import Any, Self
 from podshare_cli.aws.connection import Connection
 from podshare_cli.aws.tables import Registry
 from podshare_cli.progress.executions import Execution
+from podshare_cli.records.documents import WRITING_ORDER
 from podshare_cli.records.provenance import last_change
 
 _CLOSE = timedelta(seconds=2)  # DynamoDB tells the moment of a transaction in whole seconds
@@ -68,8 +69,9 @@ class Confirmation:
 
 
 def is_deletion(cause: Mapping[str, Any]) -> bool:
-    """Whether the cause of a run, or its trigger, is that a record was deleted."""
-    return (cause.get("event"), cause.get("change")) == ("registry", "REMOVE")
+    """Whether the cause of a run, or its trigger, is that a record was deleted: no pause, block or approval."""
+    kind = str(cause.get("record", "")).partition("#")[0]
+    return (cause.get("event"), cause.get("change")) == ("registry", "REMOVE") and kind in WRITING_ORDER
 
 
 def of_deletion(

@@ -13,6 +13,7 @@ from podshare_cli.views.team import history_table
 
 BY = "arn:aws:sts::222222222222:assumed-role/Admin/alice"
 BEGAN = datetime.datetime(2026, 11, 29, 12, 0, 0, tzinfo=datetime.UTC)
+DELETION = {"event": "registry", "change": "REMOVE"}
 READY = {"state": "READY", "summary": "READY: 16 create", "made": {"create": 16}}
 
 
@@ -58,11 +59,12 @@ def test_a_repaired_drift_says_so() -> None:
 @pytest.mark.parametrize(
     ("cause", "seconds", "is_found"),
     [
-        ({"event": "registry", "change": "REMOVE"}, 0, True),
-        ({"event": "registry", "change": "REMOVE"}, -1, True),
-        ({"event": "registry", "change": "REMOVE"}, 60, False),
-        ({"event": "registry", "change": "MODIFY"}, 0, False),
-        ({"event": "drift", "change": "REMOVE"}, 0, False),
+        ({**DELETION, "record": "dataset#imagenet"}, 0, True),
+        ({**DELETION, "record": "team#vision"}, -1, True),
+        ({**DELETION, "record": "team#vision"}, 60, False),
+        ({**DELETION, "record": "pause#all"}, 0, False),
+        ({**DELETION, "record": "team#vision", "change": "MODIFY"}, 0, False),
+        ({**DELETION, "record": "team#vision", "event": "drift"}, 0, False),
     ],
 )
 def test_a_deletion_is_by_whoever_confirmed_it_then(cause: dict[str, str], seconds: int, is_found: bool) -> None:
