@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -109,6 +110,17 @@ def test_the_first_job_takes_three_commands(ada: Scientist, kind: str) -> None:
     logs = ada(*show)
     assert logs.returncode == 0, logs.stderr
     assert {one["Key"].partition("/")[0] for one in json.loads(logs.stdout)["Contents"]} == {"imagenet"}
+
+
+def test_every_command_of_the_page_works(vision: World, tmp_path: Path) -> None:
+    """What sets up, lists, prints, checks and removes, and the job's submission, as they stand and in their order."""
+    scientist = Scientist(vision, VISION, tmp_path, ("sts:AssumeRole", "ssm:GetParametersByPath"))
+    commands = [each for each in CONNECT.commands if each.startswith(("podshare connect ", "kubectl apply "))]
+    assert len(commands) > 7
+    for command in commands:
+        ended = scientist("/bin/sh", "-c", command, SHELL="/bin/true")
+        assert ended.returncode == 0, f"{command}\n{ended.stdout}{ended.stderr}"
+    assert not scientist.kubeconfig.exists() or CONTEXT not in scientist.kubeconfig.read_text()
 
 
 def test_a_file_of_ones_own_is_not_replaced(ada: Scientist) -> None:
@@ -385,6 +397,22 @@ def test_a_lost_entry_is_told_by_the_cluster(vision: World, ada: Scientist) -> N
     assert "podshare is paused or holds a plan" in told
     assert "priya@example.com" in told
     assert vision.reconcile("vision")["state"] == "READY"
+
+
+def test_credentials_of_an_earlier_role_are_told(ada: Scientist) -> None:
+    """The AWS CLI keeps sessions for an hour: if kubectl's token comes from such a one, connect and --check say so."""
+    ada.connect("vision")
+    cache = ada.home / ".aws" / "cli" / "cache"
+    for file in cache.iterdir():
+        kept = json.loads(file.read_text())
+        kept["Credentials"]["AccessKeyId"] = "ASIA" + "Q" * 16
+        file.write_text(json.dumps(kept))
+    for words in (("vision", "--check"), ("vision",)):
+        told = ada.refused(*words)
+        assert "cluster main refuses the token that kubectl gets (401)" in told
+        assert "delete the folder ~/.aws/cli/cache" in told
+    shutil.rmtree(cache)
+    assert ada.connect("vision", "--check")["hops"][-1]["hop"] == "kubectl"
 
 
 def test_an_unreachable_cluster_is_told(ada: Scientist) -> None:

@@ -357,9 +357,14 @@ class _Run:
             self.options.say(f"✓ {hop.hop}: {hop.detail}")
 
     def check(self) -> None:
-        """Try each hop, and write nothing."""
+        """Try each hop, and what was written, and write nothing."""
         hops = self._tried()
+        if self.context in {name for name, _ in profiles.memories(files.read(files.aws_config()))}:
+            hops.append(self._by_kubectl())
+            self._report(hops[-1])
         self.options.show(self._described(hops))
+        if not hops[-1].works:
+            raise Failure(f"{hops[-1].hop}: {hops[-1].detail}.", hops[-1].remedy)
 
     def show(self) -> None:
         """Print what would be written."""
@@ -452,6 +457,13 @@ class _Run:
         if ended.returncode:
             reported = " ".join(ended.stderr.split())[:300]
             return Hop("kubectl", False, f"`{shlex.join(command)}` failed: {reported}", "Correct what it reports.")
+        if not self.path.lets_in(ended.stdout):
+            detail = f"cluster {self.path.cluster['name']} refuses the token that kubectl gets (401)"
+            remedy = (
+                "The AWS CLI keeps credentials for up to an hour, here those of an earlier role: delete the folder "
+                "~/.aws/cli/cache, and run this again."
+            )
+            return Hop("kubectl", False, detail, remedy)
         return Hop("kubectl", True, f"context {self.context}, namespace {self.team.namespace}")
 
     def _open_shell(self) -> None:

@@ -5,6 +5,7 @@ a plan, is not among it: where both are possible, the owner of the record is nam
 """
 
 import datetime
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -122,6 +123,12 @@ class Path:
         return self._keys
 
     # ---- the cluster ---------------------------------------------------------------------------------------
+
+    def lets_in(self, credential: str) -> bool:
+        """Whether the cluster takes the token of an ExecCredential, as kubectl gets it."""
+        token = str(json.loads(credential)["status"]["token"])
+        answer = Cluster(self.endpoint, self.authority, token).get("/version")
+        return answer.status != _UNAUTHORIZED
 
     def _address(self) -> Hop:
         name = self.eks_name
