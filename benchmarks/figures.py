@@ -192,6 +192,15 @@ _FIGURES = (
         "Drift that the sweep does not find stays: a defect.",
     ),
     Figure(
+        "sweep/reads",
+        LARGE,
+        "a large organization, a sweep: calls that read in other accounts / resources",
+        1.1,
+        "What teams share is read once for twenty of them. Of each team Kubernetes is asked for its namespace, its "
+        "network policies, its service account and its bindings, and EKS for its associations. Needed: list these "
+        "once for a cluster, for which podshare's cluster role has to allow it.",
+    ),
+    Figure(
         "planning/seconds",
         PLANNING,
         f"planning {planning.TEAMS:,} teams with nothing to do: seconds of the CPU",

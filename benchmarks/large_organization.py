@@ -148,8 +148,8 @@ class Phase:
             "throttled": sum(one.throttled for one in asked),
             "retried": sum(one.attempt > 1 for one in asked),
             "executions": len(self.runs),
-            "median": statistics.median(self.ready),
-            "largest": max(self.ready),
+            "median": statistics.median(self.ready) if self.ready else None,
+            "largest": max(self.ready, default=None),
             "lease": max((run.lease for run in self.runs if run.lease is not None), default=0.0),
             "sandbox megabytes": self.sandbox_megabytes,
             "function megabytes": self.function_megabytes,
@@ -169,9 +169,13 @@ def measure(say: Say, teams: int) -> dict[str, Group]:
         here = LargeOrganization(sandbox, size, say)
         phases = [phase.detail() for phase in here.phases()]
         needs = here.needs()
+    (sweep,) = (phase for phase in phases if phase["phase"] == "sweep")
     return {
         figures.LARGE: Group(
-            {"drift not repaired": Value(here.unrepaired, beside=f"{here.unrepaired} of {size.drifting}")},
+            {
+                "drift not repaired": Value(here.unrepaired, beside=f"{here.unrepaired} of {size.drifting}"),
+                "sweep/reads": Value(sweep["reads"] / here.resources, beside=f"{sweep['reads']} / {here.resources}"),
+            },
             {"size": here.table(), "resources": here.resources, "phases": phases, "needs": needs},
         )
     }
@@ -211,9 +215,9 @@ class LargeOrganization:
         self._needs = self._count_needs()
         yield self._phase("nothing to do", teams, lambda: self._reconcile(teams))
         self._expect(teams, "READY")
-        yield self._phase("sweep", teams, self._sweep, scale=_SWEEP_SCALE)
+        yield self._phase("sweep", teams, self._sweep, scale=_SWEEP_SCALE, with_runs=())
         before = self._drift()
-        yield self._phase("sweep after drift", teams, self._sweep, scale=_SWEEP_SCALE)
+        yield self._phase("sweep after drift", teams, self._sweep, scale=_SWEEP_SCALE, with_runs=())
         self.unrepaired = sum(not as_before() for as_before in before)
         if self._repaired != len(before):
             raise SystemExit(f"the sweep repaired {self._repaired} teams, and {len(before)} had drifted")
@@ -305,9 +309,17 @@ class LargeOrganization:
     # ---- phases --------------------------------------------------------------------------------------------------
 
     def _phase(
-        self, name: str, teams: Sequence[str], act: Callable[[], Mapping[str, float]], scale: float = SCALE
+        self,
+        name: str,
+        teams: Sequence[str],
+        act: Callable[[], Mapping[str, float]],
+        scale: float = SCALE,
+        with_runs: Sequence[str] | None = None,
     ) -> Phase:
-        """Act, which returns when each team was triggered, and wait until everything is quiet."""
+        """Act, which returns when each team was triggered, and wait until everything is quiet.
+
+        Of all teams a run is expected, or of those ``with_runs``.
+        """
         self._say(f"{name}: {len(teams)} teams")
         as_machine_seconds = {name: replace(rate, per_second=rate.per_second * scale) for name, rate in rates().items()}
         self.sandbox.set_pace({}, scale, as_machine_seconds)
@@ -321,11 +333,12 @@ class LargeOrganization:
         for run in runs:
             ended[run.team] = max(ended.get(run.team, 0.0), run.ended)
             triggered = {**triggered, run.team: run.began} if run.team not in triggered else triggered
-        self._expect_executions(name, teams, ended)
+        self._expect_executions(name, teams if with_runs is None else with_runs, ended)
         revocations = [asked.at - clock for asked in requests if asked.name in REVOKING]
+        ready = tuple(ended[team] - triggered[team] for team in teams if team in ended)
         return Phase(
-            name, len(teams), seconds, requests, runs, tuple(ended[team] - triggered[team] for team in teams),
-            *_megabytes(), min(revocations, default=None), max(revocations, default=None),
+            name, len(teams), seconds, requests, runs, ready, *_megabytes(),
+            min(revocations, default=None), max(revocations, default=None),
         )  # fmt: skip
 
     def _onboard(self) -> dict[str, float]:

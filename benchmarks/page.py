@@ -228,7 +228,7 @@ def _organization(group: Group) -> str:
     rows = [
         _line(
             phase["phase"], number(phase["teams"]), f"{phase['seconds']:,.0f}", f"{phase['teams a minute']:.0f}",
-            *(f"{phase[what]:.1f}" for what in ("median", "largest", "lease")),
+            number(phase["executions"]), *(_seconds(phase[what]) for what in ("median", "largest", "lease")),
             _revoked(phase), *(f"{phase[f'{whose} megabytes']:,.0f}" for whose in ("sandbox", "function")),
         )
         for phase in phases
@@ -267,7 +267,7 @@ def _organization(group: Group) -> str:
         "wait for few cores, and the rates of `benchmarks/rates.yaml` hold in seconds of the machine. So it is the "
         "sandbox that bounds how many teams are done in a minute, and how long one waits for its lease.\n\n"
         + _head(
-            "phase", "teams", "s", "teams a minute", "s from trigger to end, median", "longest",
+            "phase", "teams", "s", "teams a minute", "runs", "s from trigger to end, median", "longest",
             "longest wait for a lease", "s to the first revocation, last", "MB of the sandbox by then",
             "of the largest function",
         )
@@ -284,6 +284,10 @@ def _organization(group: Group) -> str:
         + _head("quota", "taken", "AWS's default", "")
         + "".join(needs)
     )  # fmt: skip
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
 
 
 def _revoked(phase: Mapping[str, Any]) -> str:

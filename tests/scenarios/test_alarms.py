@@ -217,7 +217,7 @@ def test_a_sweep_in_which_most_failed(world: World) -> None:
     """A sweep tolerates each item that fails; where most did its execution fails, and that calls a person."""
     awaited(lambda: alarms.state_of("podshare-executions") == OK)
     began = clock.now()
-    with denied(world, "sweep-team", "states:StartExecution"):
+    with denied(world, "compare-teams", "dynamodb:*"), denied(world, "sweep-team", "states:StartExecution"):
         assert world.sweep()["error"] == "MostNotSwept"
     assert has_fired("podshare-executions", began)
 

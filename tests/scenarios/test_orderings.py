@@ -5,6 +5,7 @@ each account is, which teams are to be reconciled, and what each of them should 
 out is the other scenarios' matter.
 """
 
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,7 +89,7 @@ class History:
     def sweep(self) -> None:
         for account in page(SETTINGS, "accounts", "")["items"]:
             account_read(SETTINGS, account)
-        for team in {*page(SETTINGS, "teams", "")["items"], *self.applied}:
+        for team in {*itertools.chain(*page(SETTINGS, "teams", "")["items"]), *self.applied}:
             self._apply(team)
 
     def _apply(self, team: str) -> None:

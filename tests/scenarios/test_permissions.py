@@ -7,6 +7,7 @@ made against what the stacks grant.
 import json
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import zip_longest
 from typing import Any
 
@@ -415,9 +416,11 @@ def test_the_organization_and_the_night(world: World) -> None:
     assert world.put_team("unit", members=[unit], service_accounts=READER)["state"] == "READY"
     account = world.join("genomics-lab")
     assert world.may_submit(world.cluster_access("unit", account), "unit")
+    world.advance(timedelta(minutes=1))  # what was reconciled a moment ago is not compared
     delivery.fire_schedule("podshare-nightly-sweep")
     world.sandbox.settle()
     assert world.state("sweep", "summary")["counts"]["in_sync"] == 1
+    assert "podshare-sweep-teams" in world.status("unit")["execution"]
 
 
 def granted(world: World, account: str, role: str) -> set[str]:

@@ -1,9 +1,9 @@
 """The life that every schedule lives through: two teams come, one narrows while the other widens, and both go.
 
-A third has the name of a HyperPod team that somebody made by hand, and lets nobody in. Between, an account with members
-and one with a cluster of beta's are closed, which events tell, and reinstated, which only a sweep finds, while an admin
-blocks another. Somebody takes the tags away from all that the teams have, before one loses a member, or gives them to
-the other team, before both go.
+A third has the name of a HyperPod team that somebody made by hand, and lets nobody in. Between, a night passes in which
+a sweep finds all as it should be; an account with members and one with a cluster of beta's are closed, which events
+tell, and reinstated, which only a sweep finds, while an admin blocks another. Somebody takes the tags away from all
+that the teams have, before one loses a member, or gives them to the other team, before both go.
 What each chapter should give is written down by hand too, so that the run without faults is held to something.
 """
 
@@ -80,7 +80,7 @@ class Chapter:
     ``people`` are (account, role name, team, access policy); ``pods`` are (cluster, team, service account, access, prefix).
     ``rival`` names the chapter whose records a second admin writes where two are at odds. ``marks`` is what becomes of
     the tags of all that the teams have before: ``lost``, or ``changed`` to the other team's; ``leaving_work`` that their
-    members leave some in the namespaces.
+    members leave some in the namespaces. ``is_night``: nobody does anything, and the sweep finds all as it should be.
     """
 
     name: str
@@ -93,6 +93,7 @@ class Chapter:
     rival: str = ""
     marks: str = ""
     leaving_work: bool = False
+    is_night: bool = False
     state: str = "READY"
     states: Mapping[str, str] = field(default_factory=dict)
 
@@ -191,6 +192,8 @@ CHANGE = Chapter(
     ),
 )
 
+NIGHT = Chapter(name="night", is_night=True, people=CHANGE.people, pods=CHANGE.pods)
+
 ABSENCE = Chapter(
     name="absence",
     closed=(LANGUAGE, COMPUTE),
@@ -220,7 +223,7 @@ REMOVAL = Chapter(
     pods=frozenset(),
 )
 
-CHAPTERS = (ONBOARDING, CHANGE, ABSENCE, RETURN, REMOVAL)
+CHAPTERS = (ONBOARDING, CHANGE, NIGHT, ABSENCE, RETURN, REMOVAL)
 
 
 def able(person: tuple[str, str, str, str]) -> tuple[str, str, str, str]:
@@ -268,7 +271,7 @@ def write(world: World, chapter: Chapter, owned: Iterable[str]) -> None:
     world.delete(*chapter.deleted, settle=False)
     for account in chapter.closed:
         world.organizations.close_account(AccountId=account)
-    if chapter.reinstated:
+    if chapter.reinstated or chapter.is_night:
         begin_sweep(world)
 
 

@@ -36,7 +36,16 @@ def handler(event, context):
         raise Terminal("the organization cannot be read")
     number = int(event["after"] or 0)
     after = str(number + 1) if number + 1 < len(pages) else ""
-    return {"items": pages[number], "after": after, "paused": script.get("paused", "")}
+    page = pages[number]
+    items = [page] if page and event["what"] == "teams" else page
+    return {"items": items, "count": len(page), "after": after, "paused": script.get("paused", "")}
+"""
+COMPARE_TEAMS = """
+class Terminal(Exception): pass
+def handler(event, context):
+    if "unreadable" in event["teams"]:
+        raise Terminal("nothing can be compared")
+    return {"differing": [team for team in event["teams"] if not team.startswith("same")]}
 """
 SWEEP_TEAM = """
 import json, os, pathlib
@@ -98,6 +107,7 @@ class Machines:
         sources = {
             "ReadAccountFunction": READ_ACCOUNT,
             "ListSweepFunction": LIST_SWEEP,
+            "CompareTeamsFunction": COMPARE_TEAMS,
             "SweepTeamFunction": SWEEP_TEAM,
             "SummarizeSweepFunction": SUMMARIZE_SWEEP,
             "LeaseTeamFunction": 'def handler(event, context):\n    return {"status": "held"}',
@@ -352,12 +362,12 @@ def _invocations(machine: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def test_a_sweep_looks_at_every_account_and_every_team(machines: Machines) -> None:
-    """All pages are read, a pending team is looked at until it is done, and the output is the summary."""
-    told = machines.sweep([["111", "222"], ["333"]], [["vision"], ["slow", "language"]])
+    """All pages are read, a team that differs is looked at until it is done, and the output is the summary."""
+    told = machines.sweep([["111", "222"], ["333"]], [["vision"], ["slow", "same", "language"]])
 
     summary = json.loads(told["output"])
     sweep = summary["summary of"]
-    assert summary["listed"] == {"accounts": 3, "teams": 3}
+    assert summary["listed"] == {"accounts": 3, "teams": 4}
     assert machines.notes == {"111", "222", "333", "vision-0", "language-0", "slow-0", "slow-1", "slow-2"}
     assert sweep["id"] == told["name"]
     assert sweep["at"].startswith(f"{told['startDate'].astimezone():%Y-}")
@@ -378,10 +388,18 @@ def test_what_fails_in_a_sweep_stops_no_other(machines: Machines) -> None:
     assert machines.notes == {"broken", "222", "broken-0", "vision-0"}
 
 
+def test_a_group_that_cannot_be_compared_is_swept_team_by_team(machines: Machines) -> None:
+    """Whoever cannot be told from others as they were gets a run; the group's others, and other groups, go on."""
+    told = machines.sweep([[]], [["unreadable", "same-as-ever"], ["same", "vision"]])
+
+    assert told["status"] == "SUCCEEDED"
+    assert machines.notes == {"unreadable-0", "same-as-ever-0", "vision-0"}
+
+
 def test_a_team_that_takes_too_long_does_not_hold_up_the_sweep(machines: Machines) -> None:
     """After fourteen looks, ten minutes, the sweep goes on without it."""
-    assert machines.sweep([[]], [["endless"]])["status"] == "SUCCEEDED"
-    assert len(machines.notes) == 14
+    assert machines.sweep([[]], [["endless", "vision"]])["status"] == "SUCCEEDED"
+    assert len(machines.notes) == 15
 
 
 def test_a_pause_ends_a_sweep_quietly(machines: Machines) -> None:

@@ -44,12 +44,13 @@ FUNCTIONS = (
     *("registry-changed", "execution-ended", "lease-team", "plan-team", "verify-team", "record-outcome"),
     *("apply-identity", "apply-cluster", "apply-data", "apply-kubernetes"),
     *("organization-changed", "read-account", "list-sweep", "sweep-team", "summarize-sweep"),
-    *("resource-changed", "dry-run"),
+    *("resource-changed", "dry-run", "compare-teams"),
 )
 MACHINES = ("reconcile-team", "account-lifecycle", "sweep-teams")
 MAY_ASSUME = {
     ("plan-team", "read"),
     ("dry-run", "read"),
+    ("compare-teams", "read"),
     ("verify-team", "read"),
     ("resource-changed", "read"),
     ("apply-identity", "identity"),
@@ -58,6 +59,7 @@ MAY_ASSUME = {
     ("apply-kubernetes", "kubernetes"),
     ("plan-team", "organization"),
     ("dry-run", "organization"),
+    ("compare-teams", "organization"),
     ("read-account", "organization"),
     ("list-sweep", "organization"),
 }
@@ -447,9 +449,10 @@ def test_no_function_writes_the_registry(sandbox: Sandbox, name: str) -> None:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_add_to_the_history_and_no_more(sandbox: Sandbox, name: str) -> None:
-    """Three functions add objects, each below its prefix; none reads, lists, hides, deletes or unlocks any."""
+    """Four functions add objects, each below its prefix; none reads, lists, hides, deletes or unlocks any."""
     s3, bucket = function(sandbox, name)("s3"), {"Bucket": f"podshare-history-{HUB}-{HUB_REGION}"}
-    adding = {"record-outcome": {"runs/v1/"}, "registry-changed": {"records/v1/"}}
+    adding = {adder: {"runs/v1/"} for adder in ("record-outcome", "compare-teams")}
+    adding["registry-changed"] = {"records/v1/"}
     adding["summarize-sweep"] = {"runs/v1/", "records/v1/"}
     may = {
         prefix for prefix in ("runs/v1/", "records/v1/", "") if not denied(s3.put_object, **bucket, Key=f"{prefix}a")

@@ -11,8 +11,9 @@ from podshare_sandbox.sandbox import Sandbox
 from tests.templates.test_permissions import FUNCTIONS, MAY_ASSUME, denied, function
 
 APPLYING = frozenset({"apply-identity", "apply-cluster", "apply-data", "apply-kubernetes"})
-WORKING_OUT = APPLYING | {"plan-team", "dry-run", "verify-team"}  # what a team is to have
-PLANNING = frozenset({"plan-team", "dry-run"})
+WORKING_OUT = APPLYING | {"plan-team", "dry-run", "compare-teams", "verify-team"}  # what a team is to have
+PLANNING = frozenset({"plan-team", "dry-run", "compare-teams"})
+READING = frozenset({"dry-run", "compare-teams"})  # what planners read, and write down nothing that others work by
 ONE_FUNCTION = frozenset({"plan-team"})
 NOBODY = frozenset[str]()
 
@@ -59,7 +60,7 @@ STATE = {
     "proof": Rows(
         "proofs, their outlines, and who spanned a cluster at first",
         frozenset({"plan-team", "verify-team", "record-outcome"}) | PLANNING,
-        frozenset({"plan-team", "verify-team"}),
+        frozenset({"plan-team", "verify-team", "compare-teams"}),
     ),
     "bucket#": Rows(
         "the teams' shares in a bucket's policy, and who writes it",
@@ -91,8 +92,9 @@ STATE = {
     ),
     "status": Rows(
         "how a team's last run ended",
-        frozenset({"lease-team", "plan-team", "record-outcome", "list-sweep", "sweep-team", "summarize-sweep"}),
-        frozenset({"plan-team", "record-outcome"}),
+        frozenset({"lease-team", "plan-team", "record-outcome", "list-sweep", "sweep-team", "summarize-sweep"})
+        | {"compare-teams"},
+        frozenset({"plan-team", "record-outcome", "compare-teams"}),
     ),
     "record": Rows("whether a record is acceptable", NOBODY, frozenset({"registry-changed"})),
     "pause#": Rows(
@@ -106,7 +108,7 @@ STATE = {
     "unwritten": Rows(
         "what the history's bucket has not taken yet",
         frozenset({"summarize-sweep"}),
-        frozenset({"record-outcome", "registry-changed"}),
+        frozenset({"record-outcome", "registry-changed", "compare-teams"}),
         frozenset({"summarize-sweep"}),
     ),
     "other#": Rows("nothing that podshare knows"),
@@ -201,9 +203,13 @@ def test_no_function_writes_the_registry(sandbox: Sandbox, name: str) -> None:
 
 
 def test_who_writes_facts_about_the_organization_reads_it() -> None:
-    """Accounts with their tags and units are written by the functions that ask Organizations; a dry run writes nothing."""
-    assert STATE["organization"].writing == {name for name, work in MAY_ASSUME if work == "organization"} - {"dry-run"}
-    assert not [kind for kind, rows in STATE.items() if "dry-run" in rows.writing | rows.deleting]
+    """Accounts with their tags and units are written by the functions that ask Organizations, but for those that compare.
+
+    A dry run writes nothing, and a comparison only that a team is as it was.
+    """
+    assert STATE["organization"].writing == {name for name, work in MAY_ASSUME if work == "organization"} - READING
+    written = {name: {kind for kind, rows in STATE.items() if name in rows.writing | rows.deleting} for name in READING}
+    assert written == {"dry-run": set(), "compare-teams": {"proof", "status", "unwritten"}}
 
 
 def test_who_applies_writes_nothing_that_lets_somebody_in() -> None:

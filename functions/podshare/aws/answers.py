@@ -8,6 +8,7 @@ and after it is never older than the change. See decision record 0065.
 
 import contextlib
 import copy
+import datetime
 import json
 import threading
 from collections.abc import Callable, Collection, Hashable, Iterator
@@ -33,9 +34,13 @@ class _Question:
 
 
 class Answers:
-    """The answers of one invocation. Threads that ask the same wait for one answer."""
+    """The answers of one invocation. Threads that ask the same wait for one answer.
 
-    def __init__(self) -> None:
+    ``as_of`` is from when the oldest may be, where they serve more than one team.
+    """
+
+    def __init__(self, as_of: datetime.datetime | None = None) -> None:
+        self.as_of = as_of
         self._questions: dict[Hashable, _Question] = {}
         self._refused: set[Hashable] = set()
         self._lock = threading.Lock()

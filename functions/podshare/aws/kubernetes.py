@@ -32,6 +32,7 @@ from lightkube.resources.rbac_authorization_v1 import ClusterRoleBinding, Role, 
 from lightkube.types import CascadeType, PatchType
 
 from podshare.aws.answers import Remembering
+from podshare.aws.clusters_ahead import read_objects_ahead
 from podshare.aws.eks_token import token
 from podshare.aws.errors import Pending, Retryable, Terminal
 from podshare.aws.served_kinds import ServedKind, served_kinds
@@ -76,7 +77,10 @@ def connect(accounts: Accounts, execution_role: str, account: str, region: str, 
             _connections[name] = (time.monotonic(), known)
     if accounts.answers is None:
         return known
-    return cast(Kubernetes, Remembering(known, accounts.answers, ("kubernetes", *name), _READS))
+    place = ("kubernetes", *name)
+    if accounts.answers.as_of:
+        read_objects_ahead(accounts.answers, known, place)
+    return cast(Kubernetes, Remembering(known, accounts.answers, place, _READS))
 
 
 class Kubernetes:
@@ -146,6 +150,19 @@ class Kubernetes:
     def namespace(self, name: str) -> dict[str, Any] | None:
         """A namespace as it is, or None if there is none."""
         return self._get(Namespace, f"namespace {name}", "", name)
+
+    def namespaces(self) -> list[dict[str, Any]]:
+        """All namespaces."""
+        return self._ask(
+            "each namespace", lambda client: [dict(manifest.to_dict()) for manifest in client.list(Namespace)]
+        )
+
+    def everywhere(self, kind: str) -> list[dict[str, Any]]:
+        """All objects of a kind, in whichever namespace."""
+        return self._ask(
+            f"each {kind}",
+            lambda client: [dict(manifest.to_dict()) for manifest in client.list(_KINDS[kind], namespace="*")],
+        )
 
     def label_namespace(self, name: str, labels: Mapping[str, str | None]) -> None:
         """Set labels of a namespace, and remove those that are None. Raises Pending if it does not exist yet."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 READS = frozenset({"iam:GetAccountAuthorizationDetails", "iam:ListRoles"})
 PAGE = 100  # roles, each with all of its policies: about half a megabyte, and the default of both calls
+MOST_PAGES = 50  # of an account that is read whole: IAM's quota of roles can be raised to as many
 _ALL = ("Path", "RoleName", "RoleId", "Arn", "CreateDate", "AssumeRolePolicyDocument", "Tags")
 _POLICIES = ("RolePolicyList", "AttachedManagedPolicies")
 _role_by_role: set[str] = set()  # accounts in which reading ahead was of no use, for as long as the function is warm
@@ -30,42 +31,54 @@ def read_roles_ahead(accounts: Accounts, account: str, path: str, names: Collect
     """Read ahead ``names``, roles of podshare's ``path`` that are probably there, and the account's member roles.
 
     A role needs four calls by itself, so a page is read for each at most: an account with thousands of other roles is
-    not read whole, and is not tried again where its first pages have none of them. Whatever fails is left out.
+    not read whole, and is not tried again where its first pages have none of them. Where answers serve many teams, all
+    roles are read, once. Whatever fails is left out.
     """
     if accounts.answers is None or account in _role_by_role or not names:
         return
     with contextlib.suppress(Exception):  # whoever reads a role asks for it, and reports what it meets
-        iam = accounts.as_of_now().client("iam", account)
-        try:
-            details = {role["RoleName"]: role for role in _pages_of_roles(iam, account, path, names)}
-        except ClientError as error:
-            if code_of(error) == "AccessDenied":  # a member stack of an earlier version
-                _role_by_role.add(account)
-            raise
-        count = sum(role["Path"] == path for role in details.values())
-        durations = _session_durations(iam, path, count) if count > 1 else {}
-        for role in details.values():
-            _keep(accounts, account, role, durations, is_own=role["Path"] == path)
+        if accounts.answers.as_of:
+            accounts.answers.once(("iam", account, "all roles"), lambda: _read_ahead(accounts, account, path, None))
+        else:
+            _read_ahead(accounts, account, path, names)
 
 
-def _pages_of_roles(iam: "IAMClient", account: str, path: str, names: Collection[str]) -> Iterator[Mapping[str, Any]]:
+def _read_ahead(accounts: Accounts, account: str, path: str, names: Collection[str] | None) -> None:
+    """Read roles of these names, or all."""
+    iam = accounts.as_of_now().client("iam", account)
+    try:
+        details = {role["RoleName"]: role for role in _pages_of_roles(iam, account, path, names)}
+    except ClientError as error:
+        if code_of(error) == "AccessDenied":  # a member stack of an earlier version
+            _role_by_role.add(account)
+        raise
+    count = sum(role["Path"] == path for role in details.values())
+    durations = _session_durations(iam, path, count) if count > 1 else {}
+    for role in details.values():
+        _keep(accounts, account, role, durations, is_own=role["Path"] == path)
+
+
+def _pages_of_roles(
+    iam: "IAMClient", account: str, path: str, names: Collection[str] | None
+) -> Iterator[Mapping[str, Any]]:
     """Those of ``names``, and member roles, that are in the pages: as many pages as names, or fewer if these have all.
 
-    What a page has of others is not kept: a team may have hundreds of accounts.
+    What a page has of others is not kept: a team may have hundreds of accounts. Without names all of podshare's are.
     """
-    missing, page = {*names}, dict[str, Any]()
+    missing, page = {*(names or ())}, dict[str, Any]()
     begin = path.removesuffix("/")  # the path of member roles begins so, too
-    for _ in names:
+    for _ in range(MOST_PAGES) if names is None else names:
         marker = {"Marker": page["Marker"]} if page else {}
         page = dict(iam.get_account_authorization_details(Filter=["Role"], **marker))
         missing -= {role["RoleName"] for role in page["RoleDetailList"]}
         for role in page["RoleDetailList"]:
-            is_wanted = role["RoleName"] in names if role["Path"] == path else role["Path"].startswith(begin)
+            is_named = names is None or role["RoleName"] in names
+            is_wanted = is_named if role["Path"] == path else role["Path"].startswith(begin)
             if is_wanted and all(field in role for field in (*_ALL, *_POLICIES)):
                 yield role
-        if not page["IsTruncated"] or not missing:
+        if not page["IsTruncated"] or (names is not None and not missing):
             return
-    if len(missing) == len(names):
+    if names is not None and len(missing) == len(names):
         _role_by_role.add(account)
 
 

@@ -244,6 +244,9 @@ class State:
         with _CONDITION_FAILED:
             {"Put": dynamodb.put_item, "Update": dynamodb.update_item, "Delete": dynamodb.delete_item}[kind](**request)
 
+    def check(self) -> None:
+        """Called before anything is done that is no row's: a snapshot asks its fence."""
+
     def _begin_write(self, item_id: str, part: str) -> None:
         """Every write of one row calls it first: a snapshot asks its fence."""
         self._forget(item_id, part)
@@ -435,6 +438,27 @@ class Snapshot(State):
         """See State."""
         self._items.pop((item_id, part), None)
         self._written[item_id].add(part)
+
+
+class WouldWrite(Exception):  # noqa: N818  # it is no error: who only reads has seen that there is something to do
+    """Something would be written, or announced, by somebody who only reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOnlySnapshot(Snapshot):
+    """The state for whoever only reads: what is put off is the caller's to write, anything else raises WouldWrite."""
+
+    def check(self) -> None:
+        """See State."""
+        raise WouldWrite("something would be announced, or written elsewhere")
+
+    def flush(self) -> None:
+        """See State."""
+        raise WouldWrite(f"rows would be written: {sorted(self._writes.put_off)}")
+
+    def _begin_write(self, item_id: str, part: str) -> None:
+        """See State."""
+        raise WouldWrite(f"a row would be written: {item_id} {part}")
 
 
 def _batch_get(wanted: list[tuple[str, Any]]) -> dict[str, list[Item]]:

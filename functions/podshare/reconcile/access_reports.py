@@ -152,6 +152,7 @@ def _announced(
         return last
     reported = announced[:MOST_REPORTED]
     news = {"found": reported, "at": report.read_at, "taken_away": not current}
+    context.state.check()
     announce([access_report_failed_notice(context.team, reported, report.read_at, taken_away=not current)])
     return {**news, "announced": True}
 

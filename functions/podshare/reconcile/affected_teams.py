@@ -43,11 +43,23 @@ def teams_of_account(settings: Settings, account: Account) -> list[str]:
     return sorted(teams)
 
 
-def all_teams(settings: Settings) -> set[str]:
-    """Every team that has a record, or that an enrollment makes now."""
+def clusters_by_team(settings: Settings) -> dict[str, str]:
+    """Every team that has a record, or that an enrollment makes now, with the names of its clusters."""
     items = list(Registry(settings.registry).scan())
-    enrollments = {_name(item) for item in items if _is(item, "enrollment")}
-    return {_name(item) for item in items if _is(item, "team")} | {*_enrolled_by(items, enrollments, settings)}
+    enrollments = {_name(item): _clusters(item.get("team")) for item in items if _is(item, "enrollment")}
+    enrolled_teams = _enrolled_by(items, {*enrollments}, settings)
+    own = {_name(item): _clusters(item) for item in items if _is(item, "team")}
+    return {**{team: enrollments.get(_enrollment(team), "") for team in enrolled_teams}, **own}
+
+
+def _clusters(fields: Any) -> str:
+    return " ".join(sorted(clusters_of(fields))) if isinstance(fields, Mapping) else ""
+
+
+def _enrollment(team: str) -> str:
+    """The enrollment that makes a team."""
+    made_by = enrolled(team)
+    return made_by[0] if made_by else ""
 
 
 def _enrolled_by(items: Iterable[Item], enrollments: set[str], settings: Settings) -> Iterator[str]:

@@ -34,19 +34,25 @@ def keep_expirations(settings: Settings, state: State, records: TeamRecords) -> 
     moment = expiry.next_moment(records.team, records.as_of) if records.team else None
     scheduled = str(row.get("scheduled", ""))
     if moment and (scheduled != moment.isoformat() or moment <= records.as_of):
+        state.check()
         _schedule(settings, records.name, moment)
     elif scheduled and not moment:
+        state.check()
         _unschedule(settings, records.name)
     soon = expiry.ending(records.team, records.as_of) if records.team else ()
     announced = frozenset(row.get("announced", ()))
     news = [expiration for expiration in soon if str(expiration) not in announced]
-    announce(ends_soon_notice(records.name, expiration.what, expiration.at) for expiration in news)
+    if news:
+        state.check()
+        announce(ends_soon_notice(records.name, expiration.what, expiration.at) for expiration in news)
     if expirations:
         kept = {
             "terms": [_plain(expiration) for expiration in expirations],
             "announced": [str(expiration) for expiration in soon],
+            "scheduled": moment.isoformat() if moment else "",
         }
-        state.later(state.putting(*part, **kept, scheduled=moment.isoformat() if moment else ""))
+        if {name: row.get(name) for name in kept} != kept:
+            state.later(state.putting(*part, **kept))
     else:
         state.later(state.deleting(*part))
     return known

@@ -40,7 +40,10 @@ def known_file_systems(state: State, cluster: str, team: Team) -> tuple[FileSyst
 def keep_file_systems(state: State, facts: ClusterFacts) -> None:
     """Keep what was learned: the functions that apply a change read from it what to mount."""
     for file_system in facts.file_systems:
-        state.put(f"cluster#{facts.name}", _part(file_system.file_system), **file_system.as_dict())
+        place, learned = (f"cluster#{facts.name}", _part(file_system.file_system)), file_system.as_dict()
+        row = state.get(*place) or {}
+        if {name: row.get(name) for name in learned} != learned:
+            state.put(*place, **learned)
 
 
 def _part(file_system: str) -> str:

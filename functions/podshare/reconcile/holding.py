@@ -85,6 +85,7 @@ def hold_back(
     keys = tuple({change.key for change in proposed.changes} - {change.key for change in kept.changes})
     held = Held(digest, since, limit, tuple(blast_radius.loss_text(key, observed[key]) for key in losses), keys)
     if row is None or row["hash"] != digest:  # news: told before it is written down, twice rather than never
+        state.check()
         held.announce(team)
         state.later(state.putting(f"team#{team}", "held", since=since, hash=digest))
     return kept, held

@@ -105,10 +105,12 @@ def _keep_accounts(settings: Settings, context: Context, gathered: Gathered, for
         if isinstance(observation, Unreadable) and observation.no_role
     }
     for account in sorted(silent):
+        context.state.check()
         begin_waiting(settings, account)
     answering = {
         key.account for key, observation in observed.items() if not isinstance(observation, Unreadable | Orphaned)
     }
     for account in sorted(answering - silent):
         if account in records.accounts and records.accounts[account].waiting_since:
+            context.state.check()
             end_waiting(settings, account)

@@ -31,17 +31,17 @@ _NO_API = "podshare does not use the cluster's API any more (kubernetes_api: fal
 _BY_HAND = "It is yours now: keep it as `podshare team manifests` prints it, or delete it with kubectl."
 
 
-def reading_context(settings: Settings, team: str, state: Snapshot) -> Context:
+def reading_context(settings: Settings, team: str, state: Snapshot, answers: Answers | None = None) -> Context:
     """A context that can read everywhere, and change nothing, for one invocation: whatever it reads, it reads once.
 
-    It has read the rows that are the team's alone.
+    It has read the rows that are the team's alone. ``answers`` are those that were given for other teams already.
     """
     state.query(f"team#{team}")
     return Context(
         installation=settings.installation,
         team=team,
         execution_role="read",
-        accounts=Accounts(settings.installation, "read", Answers()),
+        accounts=Accounts(settings.installation, "read", answers or Answers()),
         state=state,
         function_timeout=settings.function_timeout,
     )

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from podshare.aws.lease import Hold, TeamLeases
-from podshare.aws.rows import STATUSES
+from podshare.aws.rows import LEASES, STATUSES, from_item
 from podshare.aws.settings import Settings
-from podshare.aws.tables import MOST_WRITES, State, Write
+from podshare.aws.tables import MOST_WRITES, ReadOnlySnapshot, State, WouldWrite, Write
+from podshare.reconcile.access_reports import ACCESS_REPORTS
 from podshare.reconcile.announcing import Entry, entry_of, untold
 from podshare.reconcile.history import is_news, keep_run, marks, run_entry
 from podshare.reconcile.notices import LONGEST_ITEM, MOST_LISTED, notices
@@ -20,6 +21,10 @@ FIRST_WAIT_SECONDS = 60  # after which what was changed counts as settled, see `
 LONGEST_RETRY_SECONDS = 600
 LONGEST_WAIT_SECONDS = 3600
 MOST_RETRIES = 10  # of what failed although it might have passed, such as a lease whose holder was killed
+_AT_REST = (
+    "fence = :fence AND generation = :generation AND attribute_not_exists(holder) AND attribute_not_exists(look_again)"
+)
+_AS_BEFORE = ("state", "generation", "problems", "held", "left_behind", "untold")
 _COMPARED = ("account", "field", "rule", "value", "what")  # of a problem
 MOST_WAITS = 240  # of one execution: eight days in all, more than a drain may take (template.yaml, DrainSeconds)
 
@@ -71,6 +76,44 @@ def record(settings: Settings, event: Mapping[str, Any], state: State, *, unless
         "next": _next(result, released, int(plan.get("left", 0)), waits),
         "wait_seconds": _wait_seconds(result, waits),
     }
+
+
+def confirm(settings: Settings, event: Mapping[str, Any], state: ReadOnlySnapshot) -> str:
+    """Write down that a team is as its last run left it, with the proof that ``state`` has put off; for a sweep.
+
+    Returns what became of the history, in which each night proves again who can reach what. Raises WouldWrite if
+    anything is otherwise, or if a run has begun since the lease of ``event`` was read.
+    """
+    team, plan, lease = event["team"], event["plan"], event["lease"]
+    before, verification = state.get(STATUSES, f"team#{team}") or {}, plan["verification"]
+    ended = Pass(event, outcome(plan, [], verification, ""), [], verification, before)
+    marked = marks(ended)
+    status = _status(state, ended, marked, [])
+    row = from_item(status["Put"]["Item"])
+    if entries := _entries(ended):
+        raise WouldWrite(f"there is something to report: {', '.join(entry['type'] for entry in entries)}")
+    if different := [name for name in _AS_BEFORE if row.get(name) != before.get(name)]:
+        raise WouldWrite(f"the status is otherwise: {', '.join(different)}")
+    writes = state.take_put_off()
+    if others := sorted({_id_of(write) for write in writes} - {ACCESS_REPORTS}):
+        raise WouldWrite(f"rows would be written: {', '.join(others)}")
+    numbers = {"fence": int(lease["fence"]), "generation": int(lease["generation"])}
+    at_rest = state.checking(LEASES, f"team#{team}", _AT_REST, **numbers)
+    if not state.write_together([at_rest, *writes, status]):
+        raise WouldWrite("a run has begun since")
+    entry = run_entry(State(settings.state), ended)
+    return keep_run(settings, entry)
+
+
+def trigger_of_sweep(sweep: Mapping[str, str], team: str) -> dict[str, str]:
+    """What a sweep's runs say of what started them."""
+    trigger = {"event": "sweep", "record": f"team#{team}", "change": "", "by": sweep.get("by", "")}
+    return {**trigger, "at": sweep["at"], "id": f"sweep/{sweep['id']}"}
+
+
+def _id_of(write: Write) -> str:
+    [(kind, request)] = write.items()
+    return str(request["Item" if kind == "Put" else "Key"]["id"]["S"])
 
 
 def status_before(state: State, team: str) -> dict[str, Any]:

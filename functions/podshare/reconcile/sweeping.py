@@ -2,19 +2,20 @@
 
 import datetime
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from podshare.aws import organizations
 from podshare.aws.rows import LEASES, STATUSES, SWEEP, Item
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Registry, State
-from podshare.reconcile.affected_teams import all_teams
+from podshare.reconcile.affected_teams import clusters_by_team
 from podshare.reconcile.announcing import announce
 from podshare.reconcile.history import make_up
 from podshare.reconcile.notices import sweep_notice
 from podshare.reconcile.organization_accounts import ORGANIZATION, all_known_accounts, all_users, mark_listed
 from podshare.reconcile.outcome import TeamState
+from podshare.reconcile.recording import trigger_of_sweep
 from podshare.reconcile.triggers import start
 from podshare.registry.accounts import Account
 from podshare.registry.items import PAUSE_ID, is_name
@@ -22,6 +23,7 @@ from podshare.registry.sentences import in_words
 from podshare.registry.values import LONGEST_TEAM
 
 MOST_ITEMS = 2000  # names in one page: a state's output may have 256 KiB (Step Functions quotas)
+GROUP = 20  # teams that are compared by one reading: a function's time has to do for them
 MOST_REASONS = 200
 LONGEST_REASON = 300
 
@@ -29,18 +31,31 @@ Summary = dict[str, Any]
 
 
 def page(settings: Settings, listed_kind: str, after: str, *, listed: bool = False) -> dict[str, Any]:
-    """The next accounts or teams to sweep, those behind ``after`` in order; ``paused`` says why there are none.
+    """The next accounts, or groups of teams, to sweep, those behind ``after`` in order; ``count`` says how many.
 
-    ``listed``: the organization has been listed by now, so that selectors mean what they say.
+    ``paused`` says why there are none. ``listed``: the organization has been listed by now, so that selectors mean
+    what they say.
     """
     if pause := Registry(settings.registry).get([PAUSE_ID]).get(PAUSE_ID):
-        return {"items": [], "after": "", "paused": f"podshare is paused: {pause.get('reason', '')}"}
-    ids = _accounts(settings) if listed_kind == "accounts" else _teams(settings)
-    items = [name for name in sorted(ids) if name > after]
-    more = len(items) > MOST_ITEMS
+        return {"items": [], "count": 0, "after": "", "paused": f"podshare is paused: {pause.get('reason', '')}"}
+    clusters = dict.fromkeys(_accounts(settings), "") if listed_kind == "accounts" else _teams(settings)
+    names = [name for name in sorted(clusters) if name > after]
+    more = len(names) > MOST_ITEMS
     if listed and not after:
         mark_listed(settings)
-    return {"items": items[:MOST_ITEMS], "after": items[MOST_ITEMS - 1] if more else "", "paused": ""}
+    some = names[:MOST_ITEMS]
+    return {
+        "items": some if listed_kind == "accounts" else _groups(some, clusters),
+        "count": len(some),
+        "after": some[-1] if more else "",
+        "paused": "",
+    }
+
+
+def _groups(teams: Iterable[str], clusters: Mapping[str, str]) -> list[list[str]]:
+    """Teams of the same clusters together: these are most of what teams share."""
+    ordered = sorted(teams, key=lambda team: (clusters[team], team))
+    return [ordered[start : start + GROUP] for start in range(0, len(ordered), GROUP)]
 
 
 def _accounts(settings: Settings) -> set[str]:
@@ -48,14 +63,14 @@ def _accounts(settings: Settings) -> set[str]:
     return {*organizations.list_accounts(settings), *all_known_accounts(State(settings.state))}
 
 
-def _teams(settings: Settings) -> set[str]:
-    """Those that should be, and those of which something is left, whether or not a run has reported it."""
+def _teams(settings: Settings) -> dict[str, str]:
+    """Those that should be, with their clusters, and those of which something is left, reported by a run or not."""
     left = {
         _team(status)
         for status in _statuses(settings)
         if status.get("state") != TeamState.DELETED or status.get("left_behind")
     }
-    return all_teams(settings) | all_users(settings) | left
+    return {**dict.fromkeys({*left, *all_users(settings)}, ""), **clusters_by_team(settings)}
 
 
 def _statuses(settings: Settings) -> list[Item]:
@@ -73,8 +88,7 @@ def sweep_team(settings: Settings, team: str, sweep: Mapping[str, str], checks: 
     It is over when a run that began after the sweep did has written the team's status, and nothing newer is asked for.
     """
     if not checks:
-        trigger = {"event": "sweep", "record": f"team#{team}", "change": "", "by": sweep.get("by", "")}
-        start(settings, team, {**trigger, "at": sweep["at"], "id": f"sweep/{sweep['id']}"})
+        start(settings, team, trigger_of_sweep(sweep, team))
         return {"team": team, "status": "pending", "outcome": ""}
     state = State(settings.state)
     status, lease = state.get(STATUSES, f"team#{team}") or {}, state.get(LEASES, f"team#{team}") or {}

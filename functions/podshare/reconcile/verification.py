@@ -59,7 +59,7 @@ def verified(
     changes = [change.as_dict() for change in left.changes]
     return {
         "verified": not read_doors.violations and not broken and not changes and not left.blockers and not unread,
-        "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "at": _read_at(context).isoformat(timespec="seconds"),
         "resources": len(existing),
         "violations": [*read_doors.violations, *(violation.as_dict() for violation in broken)][:MOST_SHOWN],
         "differences": changes[:MOST_SHOWN],
@@ -70,6 +70,12 @@ def verified(
         "may_pass": answers_may_come(context),
         **read_doors.as_dict(),
     }
+
+
+def _read_at(context: Context) -> datetime.datetime:
+    """From when what was read is: now, unless it was read for other teams already."""
+    answers = context.accounts.answers
+    return (answers.as_of if answers else None) or datetime.datetime.now(datetime.UTC)
 
 
 def _boundaries(context: Context, records: TeamRecords, facts: Mapping[str, ClusterFacts]) -> Boundaries:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from podshare.aws.clusters_ahead import read_associations_ahead
 from podshare.aws.errors import Tolerated
 from podshare.kinds.base import Key, Resource, calls_of
 from podshare.kinds.context import Context, as_kind
@@ -94,6 +95,8 @@ def _find(context: Context, key: Key) -> Mapping[str, Any] | None:
 
 def in_namespace(context: Context, cluster: Key, namespace: str) -> list[Mapping[str, Any]]:
     """The summaries of all associations in a namespace, whoever made them, of the cluster that a key is in."""
+    if context.accounts.answers and context.accounts.answers.as_of:
+        read_associations_ahead(context.accounts, cluster.account, cluster.region, cluster.container, namespace)
     eks = context.accounts.client("eks", cluster.account, cluster.region)
     pages = eks.get_paginator("list_pod_identity_associations").paginate(
         clusterName=cluster.container, namespace=namespace
