@@ -5,6 +5,8 @@ from typing import Any
 
 from rich.markup import escape
 
+from podshare.reconcile.outcome import ACTIONS
+
 STAGES = {
     "cluster_access": "cluster access",
     "data_access": "data access",
@@ -16,7 +18,6 @@ STAGES = {
     "compute": "compute quota",
     "namespace": "the namespace, once it is empty",
 }
-ACTIONS = {"cut": "revoke", "narrow": "restrict"}  # where the word for people is another one
 _ACTION_STYLES = {
     "cut": "red",
     "narrow": "red",

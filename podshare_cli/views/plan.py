@@ -13,6 +13,7 @@ from typing import Any
 from rich.markup import escape
 
 from podshare.reconcile.field_changes import changed_fields
+from podshare.reconcile.outcome import ACTIONS
 from podshare.registry.sentences import sentence
 from podshare_cli import words
 from podshare_cli.failures import counted
@@ -230,7 +231,7 @@ class View:
     def _change(self, plan: TeamPlan, change: Mapping[str, Any], restricted: set[str]) -> Iterator[Line]:
         reason = f" — {change['why']}" if self.verbose and change.get("why") else ""
         action = change["action"]
-        name = words.ACTIONS.get(action, action)
+        name = ACTIONS.get(action, action)
         yield Line(f"{name} {words.resource(change)}{reason}", _ACTION_MARKS.get(action, CHANGED), depth=3)
         if action not in ("narrow", "update"):  # what is created or deleted is all of it
             return

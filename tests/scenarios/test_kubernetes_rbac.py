@@ -108,7 +108,7 @@ def test_a_teams_own_rights_come_change_heal_and_go(world: World) -> None:
     api.apply({**binding, "subjects": [*binding["subjects"], outsider]})
     assert rights() == {"create configmaps", "list secrets", "list leases"}
     healed = world.reconcile("vision")
-    assert (healed["state"], healed["summary"].startswith("READY: 2 narrow")) == ("READY", True), healed
+    assert (healed["state"], healed["summary"].startswith("READY: 2 restrict")) == ("READY", True), healed
     assert rights() == {"list leases"}
     assert len((api.get("RoleBinding", NAMESPACE, "podshare-operators") or {})["subjects"]) == 1
 

@@ -134,7 +134,12 @@ def test_what_is_revoked_is_told_with_who_did_it(world: World, events: Heard, ma
         "access entry" in line and world.cluster_access_role("vision", VISION) not in line
         for line in told["revocations"]
     )
-    assert "Team vision: access was revoked" in {one["Subject"] for one in mail()}
+    (message,) = (one["Message"] for one in mail() if one["Subject"] == "Team vision: access was revoked")
+    assert f"Started by {ADA}." in message
+    # each loss is one line, in the words of a plan for people, although what is revoked is deleted afterwards
+    assert len(set(told["revocations"])) == told["count"] == len(told["revocations"])
+    assert all(line.startswith(("revoke ", "restrict ", "delete ")) for line in told["revocations"])
+    assert sum("access point" in line for line in told["revocations"]) <= 1
 
 
 def test_what_a_sweep_repairs_is_told_as_drift(world: World, events: Heard) -> None:

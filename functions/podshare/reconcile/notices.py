@@ -357,11 +357,15 @@ def access_report_failed_notice(team: str, accesses: Sequence[str], at: str, *, 
 
 
 def _revoked(run: Pass) -> Iterator[Notice]:
-    texts = [change_text(result) for result in run.done if _is_revocation(result)]
+    first = {str(result["key"]): result for result in reversed(run.done) if _is_revocation(result)}
+    # what was revoked is deleted later: it is one loss, told as what came first
+    texts = [change_text(result) for result in run.done if result in first.values()]
     if not texts:
         return
     cause, by = str(run.trigger.get("event", "")), str(run.trigger.get("by") or "")
-    sentence = f"Team {run.team} has lost access: {_summed_up(texts)}."
+    reason = str(run.trigger.get("reason") or "")
+    why = f" Reason given: {reason}" if reason else ""
+    sentence = f"Team {run.team} has lost access: {_summed_up(texts)}. Started by {by or cause or 'an event'}.{why}"
     yield AccessRevoked(
         id=_id(run, AccessRevoked),
         message=_message(run, f"Team {run.team}: access was revoked", sentence),

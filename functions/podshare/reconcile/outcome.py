@@ -48,6 +48,7 @@ _DENYING = {
 }
 _REFUSED_BY = re.compile(rf"(?:explicit deny in (?:an?|the)|because no) ({'|'.join(_DENYING)})")
 _NO_GRANT = "because no identity-based policy allows the kms:CreateGrant action"
+ACTIONS = {"cut": "revoke", "narrow": "restrict"}  # where the word for people is another one than a plan's
 _AT_REST = (TeamState.READY, TeamState.ENDED, TeamState.DELETED)
 # what begins the detail of a change that failed only for now: podshare's own word, and what Step Functions calls an
 # invocation that Lambda refused, did not finish or did not answer
@@ -186,7 +187,8 @@ def _at_rest(plan: Mapping[str, Any], verification: Mapping[str, Any]) -> TeamSt
 def change_text(result: Result) -> str:
     """A change in words."""
     resource = f"{result.get('kind', '')} {result.get('name', '')}".replace("_", " ").strip()
-    return f"{result.get('action', 'apply')} {resource} in account {result.get('account', '?')}"
+    action = str(result.get("action", "apply"))
+    return f"{ACTIONS.get(action, action)} {resource} in account {result.get('account', '?')}"
 
 
 def _failure(result: Result) -> dict[str, str]:
@@ -232,7 +234,7 @@ def _made(results: list[Result], earlier: Mapping[str, int]) -> dict[str, int]:
 
 
 def _summary(state: TeamState, made: Mapping[str, int], problems: list[Mapping[str, Any]]) -> str:
-    did = ", ".join(f"{count} {action}" for action, count in made.items()) or "nothing to change"
+    did = ", ".join(f"{count} {ACTIONS.get(action, action)}" for action, count in made.items()) or "nothing to change"
     if not problems:
         return f"{state}: {did}"
     return f"{state}: {did}; {problems[0].get('what') or problems[0].get('rule', '')}"[:500]
