@@ -42,8 +42,9 @@ class Losses:
             yield f"Cannot determine what team {self.team} would lose: {self.unknown}"
             return
         yield f"Team {self.team} loses:"
-        yield from (f"  {loss['what']}" for loss in self.losses[:_MOST_SHOWN])
-        if more := self.losses[_MOST_SHOWN:]:
+        texts = [*dict.fromkeys(loss["what"] for loss in self.losses)]  # two roles of a service account are one loss
+        yield from (f"  {text}" for text in texts[:_MOST_SHOWN])
+        if more := texts[_MOST_SHOWN:]:
             yield f"  and {len(more)} more: podshare team plan"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from rich.text import Text
 
+from podshare_cli.plans.confirming import Losses
 from podshare_cli.plans.record_plan import RecordPlan
 from podshare_cli.records.changes import Effect, RecordChange
 from podshare_cli.views.plan import View, text
@@ -320,3 +321,11 @@ def test_the_names_of_unchanged_teams_do_not_fill_the_comment() -> None:
         assert len(comment.encode()) < LONGEST_COMMENT
         assert ("unchanged: team-of-the-account-0, " in comment) is (teams == 3)
         assert f"{teams} teams unchanged" in comment
+
+
+def test_a_loss_by_two_roles_is_shown_once() -> None:
+    """A service account has a role for each way to its data: who confirms reads what is lost, once."""
+    lost = [{"key": key, "what": "service account trainer: its data"} for key in ("role|1", "role|2")]
+    other = {"key": "role|3", "what": "member 222222222222: access"}
+    lines = [*Losses("vision", [*lost, other]).lines()]
+    assert lines == ["Team vision loses:", "  service account trainer: its data", "  member 222222222222: access"]

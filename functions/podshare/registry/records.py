@@ -952,7 +952,7 @@ class Block(_Record):
 
 
 class Pause(_Record):
-    """``pause#all``: while it exists no new reconciliation begins; deleting it starts them all."""
+    """``pause#all``: while it exists no new reconciliation begins; deleting it starts what was asked for meanwhile."""
 
     name: Literal["all"]
     reason: Reason
