@@ -196,7 +196,7 @@ _FIGURES = (
         LARGE,
         "a large organization, a sweep: calls that read in other accounts / resources",
         1.1,
-        "What lists tell is read once for twenty teams. Of each team no list tells its access entries and their "
+        "What lists return is read once for twenty teams. Of each team no list returns its access entries and their "
         "policies, the role of its association, the policies of its access points, its parameters, nor the tags of "
         "quota, points and parameters. In a small organization groups are small, and what they share weighs more. "
         "Needed: tags of many resources in one call, which the tagging API has only as of a while ago.",
