@@ -1,7 +1,8 @@
 """Read what a cluster has of all teams at once, where answers serve many of them.
 
 What is listed is kept as the answers to the calls for one team, or one object: whoever reads asks as ever. That an
-object is absent only its own call says; a namespace without bindings or associations is an answer. See decision 0075.
+object is absent, or a namespace has no associations, only its own call says; that it has no bindings is an answer. See
+decision 0075.
 """
 
 import contextlib
@@ -16,14 +17,23 @@ READS = frozenset({"eks:ListPodIdentityAssociations"})
 _OBJECTS = ("NetworkPolicy", "ServiceAccount")  # of which each is read by its name
 
 
-def read_associations_ahead(accounts: Accounts, account: str, region: str, cluster: str, namespace: str) -> None:
-    """List all associations of a cluster, so that those of a ``namespace`` need not be. What fails is left out."""
+def read_associations_ahead(accounts: Accounts, account: str, region: str, cluster: str) -> None:
+    """List a cluster's associations, once, so that those of each namespace need not be. What fails is left out."""
+    if accounts.answers is None or not accounts.answers.as_of:
+        return
     with contextlib.suppress(Exception):  # whoever reads asks for it, and reports what it meets
-        client = accounts.client("eks", account, region)
-        pages = client.get_paginator("list_pod_identity_associations").paginate(clusterName=cluster)
-        associations = [each for page in pages for each in page["associations"] if each["namespace"] == namespace]
+        question = ("eks", account, region, cluster, "all associations")
+        accounts.answers.once(question, lambda: _read_associations(accounts, account, region, cluster))
+
+
+def _read_associations(accounts: Accounts, account: str, region: str, cluster: str) -> None:
+    client, associations = accounts.as_of_now().client("eks", account, region), defaultdict[str, list[Any]](list)
+    for page in client.get_paginator("list_pod_identity_associations").paginate(clusterName=cluster):
+        for association in page["associations"]:
+            associations[association["namespace"]].append(association)
+    for namespace, those in associations.items():
         call, asked = PAGES_OF + "list_pod_identity_associations", {"clusterName": cluster, "namespace": namespace}
-        accounts.keep_answer("eks", account, region, call, [{"associations": associations}], **asked)
+        accounts.keep_answer("eks", account, region, call, [{"associations": those}], **asked)
 
 
 def read_objects_ahead(answers: Answers, kubernetes: Any, place: tuple[str, ...]) -> None:

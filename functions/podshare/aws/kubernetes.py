@@ -138,12 +138,7 @@ class Kubernetes:
         """All objects of a kind in a namespace, or of one that lies in none; none where there is no such namespace."""
         about = f"each {kind}{f' of {namespace}' if namespace else ''}"
         try:
-            return self._ask(
-                about,
-                lambda client: [
-                    dict(manifest.to_dict()) for manifest in client.list(_KINDS[kind], namespace=namespace or None)
-                ],
-            )
+            return self._list(about, _KINDS[kind], namespace or None)
         except _Absent:
             return []
 
@@ -153,16 +148,11 @@ class Kubernetes:
 
     def namespaces(self) -> list[dict[str, Any]]:
         """All namespaces."""
-        return self._ask(
-            "each namespace", lambda client: [dict(manifest.to_dict()) for manifest in client.list(Namespace)]
-        )
+        return self._list("each namespace", Namespace)
 
     def everywhere(self, kind: str) -> list[dict[str, Any]]:
         """All objects of a kind, in whichever namespace."""
-        return self._ask(
-            f"each {kind}",
-            lambda client: [dict(manifest.to_dict()) for manifest in client.list(_KINDS[kind], namespace="*")],
-        )
+        return self._list(f"each {kind}", _KINDS[kind], "*")
 
     def label_namespace(self, name: str, labels: Mapping[str, str | None]) -> None:
         """Set labels of a namespace, and remove those that are None. Raises Pending if it does not exist yet."""
@@ -245,6 +235,11 @@ class Kubernetes:
             return self._ask(about, read)
         except _Absent:
             return None
+
+    def _list(self, about: str, kind: Any, namespace: str | None = None) -> list[dict[str, Any]]:
+        return self._ask(
+            about, lambda client: [dict(manifest.to_dict()) for manifest in client.list(kind, namespace=namespace)]
+        )
 
     def _ask(self, about: str, ask: Callable[[lightkube.Client], _Answer]) -> _Answer:
         """The answer; of the cluster that has the name by now, where another one was asked. Raises _Absent on a 404."""

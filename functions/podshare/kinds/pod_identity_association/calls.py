@@ -95,8 +95,7 @@ def _find(context: Context, key: Key) -> Mapping[str, Any] | None:
 
 def in_namespace(context: Context, cluster: Key, namespace: str) -> list[Mapping[str, Any]]:
     """The summaries of all associations in a namespace, whoever made them, of the cluster that a key is in."""
-    if context.accounts.answers and context.accounts.answers.as_of:
-        read_associations_ahead(context.accounts, cluster.account, cluster.region, cluster.container, namespace)
+    read_associations_ahead(context.accounts, cluster.account, cluster.region, cluster.container)
     eks = context.accounts.client("eks", cluster.account, cluster.region)
     pages = eks.get_paginator("list_pod_identity_associations").paginate(
         clusterName=cluster.container, namespace=namespace
