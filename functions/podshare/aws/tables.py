@@ -196,7 +196,7 @@ class State:
         ``writes`` are of different rows, and ``MOST_WRITES`` at most.
         """
         for write in writes:
-            self._forget(**_key_of(write))
+            self._forget(**key_of(write))
         for tries_left in reversed(range(_TRIES)):
             try:
                 hub_client("dynamodb").transact_write_items(TransactItems=cast("Any", [*writes]))
@@ -239,7 +239,7 @@ class State:
     def write_alone(self, write: Write) -> None:
         """Write one row, unless its condition does not hold."""
         [(kind, request)] = write.items()
-        self._begin_write(**_key_of(write))
+        self._begin_write(**key_of(write))
         dynamodb: Any = hub_client("dynamodb")
         with _CONDITION_FAILED:
             {"Put": dynamodb.put_item, "Update": dynamodb.update_item, "Delete": dynamodb.delete_item}[kind](**request)
@@ -342,7 +342,7 @@ class Snapshot(State):
 
     def later(self, write: Write) -> None:
         """See State."""
-        key = _key_of(write)
+        key = key_of(write)
         self._flush_before(key["item_id"], key["part"])
         self._forget(**key)
         self._writes.put_off[key["item_id"], key["part"]] = write
@@ -498,7 +498,8 @@ def _wait_for_transactions() -> None:
     time.sleep(random.uniform(0, 2 * _CONFLICT_SECONDS))  # noqa: S311  # no secret
 
 
-def _key_of(write: Write) -> dict[str, str]:
+def key_of(write: Write) -> dict[str, str]:
+    """The ``item_id`` and the ``part`` of the row that a write is about."""
     [(kind, request)] = write.items()
     row = request["Item" if kind == "Put" else "Key"]
     return {"item_id": row["id"]["S"], "part": row["part"]["S"]}

@@ -21,8 +21,9 @@ from podshare.reconcile.observing import reading_context
 from podshare.reconcile.outcome import TeamState
 from podshare.reconcile.planning import decide, persist
 from podshare.reconcile.reading_ahead import decided_with, read_ahead
-from podshare.reconcile.recording import confirm, trigger_of_sweep
+from podshare.reconcile.recording import confirm
 from podshare.reconcile.team_records import read_records
+from podshare.reconcile.triggers import trigger_of_sweep
 
 _LEAST_SHARE = 1 / 4  # of a function's time, which has to be left to begin with one more team
 _UNANSWERED = ("holder", "look_again")

@@ -10,7 +10,7 @@ from typing import Any
 from podshare.aws.lease import Hold, TeamLeases
 from podshare.aws.rows import LEASES, STATUSES, from_item
 from podshare.aws.settings import Settings
-from podshare.aws.tables import MOST_WRITES, ReadOnlySnapshot, State, WouldWrite, Write
+from podshare.aws.tables import MOST_WRITES, ReadOnlySnapshot, State, WouldWrite, Write, key_of
 from podshare.reconcile.access_reports import ACCESS_REPORTS
 from podshare.reconcile.announcing import Entry, entry_of, untold
 from podshare.reconcile.history import is_news, keep_run, marks, run_entry
@@ -95,7 +95,7 @@ def confirm(settings: Settings, event: Mapping[str, Any], state: ReadOnlySnapsho
     if different := [name for name in _AS_BEFORE if row.get(name) != before.get(name)]:
         raise WouldWrite(f"the status is otherwise: {', '.join(different)}")
     writes = state.take_put_off()
-    if others := sorted({_id_of(write) for write in writes} - {ACCESS_REPORTS}):
+    if others := sorted({key_of(write)["item_id"] for write in writes} - {ACCESS_REPORTS}):
         raise WouldWrite(f"rows would be written: {', '.join(others)}")
     numbers = {"fence": int(lease["fence"]), "generation": int(lease["generation"])}
     at_rest = state.checking(LEASES, f"team#{team}", _AT_REST, **numbers)
@@ -103,17 +103,6 @@ def confirm(settings: Settings, event: Mapping[str, Any], state: ReadOnlySnapsho
         raise WouldWrite("a run has begun since")
     entry = run_entry(State(settings.state), ended)
     return keep_run(settings, entry)
-
-
-def trigger_of_sweep(sweep: Mapping[str, str], team: str) -> dict[str, str]:
-    """What a sweep's runs say of what started them."""
-    trigger = {"event": "sweep", "record": f"team#{team}", "change": "", "by": sweep.get("by", "")}
-    return {**trigger, "at": sweep["at"], "id": f"sweep/{sweep['id']}"}
-
-
-def _id_of(write: Write) -> str:
-    [(kind, request)] = write.items()
-    return str(request["Item" if kind == "Put" else "Key"]["id"]["S"])
 
 
 def status_before(state: State, team: str) -> dict[str, Any]:

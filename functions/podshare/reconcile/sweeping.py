@@ -15,8 +15,7 @@ from podshare.reconcile.history import make_up
 from podshare.reconcile.notices import sweep_notice
 from podshare.reconcile.organization_accounts import ORGANIZATION, all_known_accounts, all_users, mark_listed
 from podshare.reconcile.outcome import TeamState
-from podshare.reconcile.recording import trigger_of_sweep
-from podshare.reconcile.triggers import start
+from podshare.reconcile.triggers import start, trigger_of_sweep
 from podshare.registry.accounts import Account
 from podshare.registry.items import PAUSE_ID, is_name
 from podshare.registry.sentences import in_words

@@ -96,6 +96,12 @@ def trigger_of(event: Mapping[str, Any], kind: str, record: str) -> dict[str, An
     }
 
 
+def trigger_of_sweep(sweep: Mapping[str, str], team: str) -> dict[str, str]:
+    """What a sweep's runs say of what started them."""
+    trigger = {"event": "sweep", "record": f"team#{team}", "change": "", "by": sweep.get("by", "")}
+    return {**trigger, "at": sweep["at"], "id": f"sweep/{sweep['id']}"}
+
+
 def event_id(event: Mapping[str, Any]) -> str:
     """CloudTrail's own id of an event, which stays the same when the event comes again."""
     return str(event["detail"].get("eventID") or event["id"])
