@@ -251,8 +251,7 @@ class _Life:
         if sweeping and (chapter.is_of_accounts or self._suspended or self._untold):
             story.begin_sweep(self.world)
             return
-        for team in teams:
-            self.world.reconcile(team)
+        self._trigger(teams)
 
     def _is_suspended(self) -> bool:
         return bool(organizations.state_of(VISION) != "ACTIVE")
@@ -446,8 +445,8 @@ class _Life:
     def _leave_untold(self) -> None:
         self._untold = True
 
-    def _trigger(self) -> None:
-        for team in TEAMS:
+    def _trigger(self, teams: Iterable[str] = TEAMS) -> None:
+        for team in teams:
             given = {"event": "admin", "record": f"team#{team}", "change": "", "by": "", "at": "", "id": ""}
             self._states.start_execution(stateMachineArn=_MACHINE, input=json.dumps({"team": team, "trigger": given}))
 

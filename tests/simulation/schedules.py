@@ -172,13 +172,17 @@ class Coverage:
     def missing(self, faults: Iterable[Fault]) -> list[Fault]:
         """Those of ``faults`` without which a promise is not kept, at the first of the same calls.
 
-        What a class of calls lacks is owed by the one of its calls that was made most often.
+        What a class of calls lacks is owed by those of its calls that were made most often, one fault by each: at one
+        call, each would take a schedule of its own.
         """
         unmet = self.calls - self.of_calls
         owed = {Fault(one.call.first, one.kind) for one in faults if one.call.first in unmet}
         pairs = self.classes - self.of_classes - {(one.call.kind, one.kind) for one in owed}
         members = _classes(self.calls)
-        owed |= {Fault(max(members[kind], key=lambda call: self._times[call]), fault) for kind, fault in pairs}
+        for kind, lacking in itertools.groupby(sorted(pairs), key=lambda pair: pair[0]):
+            most = max(self._times[call] for call in members[kind])
+            often = itertools.cycle(call for call in members[kind] if self._times[call] == most)
+            owed |= {Fault(call, fault) for call, (_, fault) in zip(often, lacking, strict=False)}
         return sorted(owed)
 
     def table(self) -> list[tuple[str, str, str]]:

@@ -3,11 +3,12 @@
 A schedule that breaks a rule is shortened, fault by fault, as long as it still breaks one.
 """
 
+import copy
 import itertools
 import multiprocessing
 import multiprocessing.connection
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +18,8 @@ from tests.simulation.faults import Call, Fault
 from tests.simulation.life import Played, copied, stage
 from tests.simulation.schedules import Coverage, Schedule, dealt, promised, schedules
 
-STAGES = 2  # sandboxes side by side: as many as CI has cores
-_MOST_FOLLOW_UPS = 3  # rounds for faults that did not strike, because this time a call was not made
+STAGES = 3  # sandboxes side by side: one more than CI has cores, since each waits a quarter of its time
+_MOST_FOLLOW_UPS = 12  # schedules for faults that did not strike, because this time a call was not made
 
 Progress = Callable[[str], None]
 Connection = Any  # multiprocessing's own is generic only since Python 3.12
@@ -69,45 +70,73 @@ def simulate(seed: int, runs: int, say: Progress) -> Report:
         report = Report(Coverage(frozenset(calls)), sum(calls.values()))
         kinds = len({call.kind for call in calls})
         say(f"seed {seed}: {len(calls)} different calls of {kinds} classes, {report.made} in all")
-        if runs:
-            _play(itertools.islice(schedules(calls, seed), runs), open_stages, report, say)
-        else:
-            faults = promised(calls, seed)
-            # where nothing fails, what is new is given only once all of the old is cut: one life is for that rule
-            _play(itertools.chain([Schedule(())], dealt(faults, calls, seed)), open_stages, report, say)
-            _leave_out_chance(report.coverage, faults, say)
-            for _ in range(_MOST_FOLLOW_UPS):
-                if report.broken or not (left := report.coverage.missing(faults)):
-                    break
-                _play(dealt(left, (), seed), open_stages, report, say)
-                # few faults were to strike: what has not come about then is no matter of other faults
-                _leave_out_chance(report.coverage, faults, say, least=1)
-            report.missing = [str(fault) for fault in report.coverage.missing(faults)]
+        faults = [] if runs else promised(calls, seed)
+        # where nothing fails, what is new is given only once all of the old is cut: one life is for that rule
+        first = itertools.chain([Schedule(())], dealt(faults, calls, seed))
+        asked_for = itertools.islice(schedules(calls, seed), runs) if runs else first
+        _play(Agenda([*asked_for], faults, seed, report, say), open_stages)
+        report.missing = [str(fault) for fault in report.coverage.missing(faults)] if faults else []
     report.seconds = time.monotonic() - began
     return report
 
 
-def _leave_out_chance(coverage: Coverage, faults: Iterable[Fault], say: Progress, least: float = 0.5) -> None:
-    for call in sorted(coverage.leave_out_chance(faults, least)):
-        say(f"made by chance, and promised nothing: {call}")
+@dataclass
+class Agenda:
+    """What is yet to be played: what was asked for, and after it what of ``faults`` did not strike."""
+
+    waiting: list[Schedule]
+    faults: list[Fault]
+    seed: int
+    report: Report
+    say: Progress
+    _under_way: list[Schedule] = field(default_factory=list)
+    _follow_ups: list[Schedule] = field(default_factory=list)
+
+    def next(self) -> Schedule | None:
+        """The next schedule to play; none while nothing is left but what may come of those that are under way."""
+        if self.report.broken:
+            return None
+        schedule = self.waiting.pop(0) if self.waiting else self._follow_up()
+        self._under_way += [schedule] if schedule else []
+        return schedule
+
+    def _follow_up(self) -> Schedule | None:
+        if not self.faults or len(self._follow_ups) == _MOST_FOLLOW_UPS:
+            return None
+        hoped_for = copy.deepcopy(self.report.coverage)
+        for schedule in self._under_way:
+            hoped_for.add((), [(fault.call, fault) for fault in schedule.faults])
+        owed = hoped_for.missing(self.faults)
+        if owed:
+            self._follow_ups.append(max(dealt(owed, (), self.seed), key=lambda one: len(one.faults)))
+        return self._follow_ups[-1] if owed else None
+
+    def add(self, played: Played) -> None:
+        """What came of one. Of few faults, a call that is not made is no matter of others: it is made by chance."""
+        self._under_way.remove(played.schedule)
+        self.report.add(played)
+        self.say(f"schedule {self.report.schedules}: {len(played.struck)} faults, {played.seconds:.0f} s")
+        if not self.faults or self.waiting or any(one not in self._follow_ups for one in self._under_way):
+            return
+        least = 1 if played.schedule in self._follow_ups else 0.5
+        for call in sorted(self.report.coverage.leave_out_chance(self.faults, least)):
+            self.say(f"made by chance, and promised nothing: {call}")
 
 
-def _play(waiting: Iterator[Schedule], open_stages: list[Connection], report: Report, say: Progress) -> None:
+def _play(agenda: Agenda, open_stages: list[Connection]) -> None:
     """Hand schedules to whichever stage is free. A stage on which a rule was broken plays no more."""
     free, busy = [*open_stages], list[Connection]()
-    while busy or not report.broken:
-        while free and not report.broken and (schedule := next(waiting, None)):
+    while True:
+        while free and (schedule := agenda.next()):
             busy.append(free.pop())
             busy[-1].send(schedule)
         if not busy:
             return
         ready: list[Any] = multiprocessing.connection.wait(busy)
         for connection in ready:
-            played: Played = connection.recv()
+            agenda.add(connection.recv())
             free.append(connection)
             busy.remove(connection)
-            report.add(played)
-            say(f"schedule {report.schedules}: {len(played.struck)} faults, {played.seconds:.0f} s")
 
 
 @contextmanager

@@ -34,7 +34,7 @@ PARAMETERS = {
     "MemberRoleWaitSeconds": "2",
     "MostTeamsLosingAccess": "10000",
 }
-TIME_SCALE = 0.005
+TIME_SCALE = 0.002
 
 _READ_IMAGES = {"dataset": "imagenet", "access": "read"}
 _READ_CRAWL = {"dataset": "crawl", "access": "read"}

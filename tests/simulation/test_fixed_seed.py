@@ -8,10 +8,11 @@ import pytest
 from tests.scenarios.world import HUB
 from tests.simulation import reality
 from tests.simulation.faults import BUS, DELIVERIES, PLAIN, Call, Fault
-from tests.simulation.life import Violation, before_return, copied, stage, told_by
+from tests.simulation.life import Played, Violation, before_return, copied, stage, told_by
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.reality import Reality, differences, people
 from tests.simulation.schedules import Coverage, dealt, every_fault, promised, schedules
+from tests.simulation.simulator import Agenda, Report
 
 CALLS = {
     Call(chapter, "podshare-identity", f"iam:{action}", f"arn:aws:iam::{HUB}:role/podshare/podshare-alpha-{number}"): 2
@@ -114,6 +115,38 @@ def test_what_a_class_of_calls_lacks_is_owed_by_a_call_that_is_made() -> None:
     assert {fault.call for fault in owed} == {same}
     coverage.add(made, [(fault.call, fault) for fault in owed])
     assert coverage.missing(faults) == []
+
+
+def test_what_a_class_of_calls_lacks_is_owed_by_many_of_its_calls() -> None:
+    """Faults that a class lacks are met at different calls, so that one schedule has them all."""
+    faults = promised(CALLS, 7)
+    coverage = Coverage(frozenset(CALLS))
+    coverage.add(CALLS, [(fault.call, fault) for fault in faults if fault.kind not in ("denied", "throttled")])
+    coverage.add(CALLS, [(call, Fault(call, "failed")) for call in CALLS])
+    owed = coverage.missing(faults)
+    assert {fault.kind for fault in owed} == {"denied", "throttled"}
+    assert len([*dealt(owed, (), 7)]) == 1
+
+
+def test_what_did_not_strike_is_played_as_soon_as_a_stage_is_free() -> None:
+    """A follow-up has what is owed without what is under way, which may yet strike; it waits for no other schedule."""
+    faults, report = promised(CALLS, 7), Report(Coverage(frozenset(CALLS)))
+    agenda = Agenda([*dealt(faults, (), 7, size=40)], faults, 7, report, lambda _: None)
+    first, second = (agenda.next() for _ in range(2))
+    assert first
+    assert second
+    while agenda.waiting:
+        played = agenda.waiting.pop()
+        report.coverage.add(CALLS, [(fault.call, fault) for fault in played.faults])
+    assert agenda.next() is None
+    agenda.add(Played(first, frozenset(CALLS), (), most_reconciliations=0, seconds=0))
+    owed = agenda.next()
+    assert owed
+    assert {fault.call.first for fault in owed.faults} <= {fault.call.first for fault in first.faults}
+    agenda.add(Played(second, frozenset(CALLS), tuple((one.call, one) for one in second.faults), 0, 0))
+    agenda.add(Played(owed, frozenset(CALLS), tuple((one.call, one) for one in owed.faults), 0, 0))
+    assert agenda.next() is None
+    assert report.coverage.missing(faults) == []
 
 
 def test_what_is_published_in_an_account_that_counts_as_closed_is_as_it_was_left() -> None:
