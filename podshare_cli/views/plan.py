@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from podshare.reconcile.field_changes import changed_fields
+from podshare.reconcile.field_changes import FieldChange, changed_fields
 from podshare.reconcile.outcome import ACTIONS
 from podshare.registry.sentences import sentence
 from podshare_cli import words
@@ -29,6 +29,7 @@ _ACTION_MARKS = {
 _EFFECT_MARKS = {Effect.CREATE: ADDED, Effect.CHANGE: CHANGED, Effect.DELETE: REMOVED, Effect.TRACK: PLAIN}
 _MOST_NAMED = 12  # accounts or teams of one line, verbs of a Kubernetes group; -v names all
 _LONGEST_VALUE = 60  # of a field whose old and new value share a line
+_SERVICE_ACCOUNTS, _TEAM = "service_accounts", "team"
 _PART = ", "  # between the parts of a value in words
 
 
@@ -265,8 +266,37 @@ def _text_of(section: Section) -> Iterator[str]:
 def _record_lines(record: RecordChange, *, whole: bool) -> Iterator[Line]:
     yield Line(record.record_id, _EFFECT_MARKS[record.effect])
     if record.item and record.before:
-        for field in changed_fields(content(record.before), content(record.item)):
+        for field in sorted(
+            _changed_in_record(content(record.before), content(record.item)), key=lambda each: each.field
+        ):
             yield from _field_lines(field.field, field.removed, field.added, depth=1, whole=whole)
+
+
+def _changed_in_record(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> Iterator[FieldChange]:
+    """The changed fields of a record, or of an enrollment's team.
+
+    A service account that stays is compared with itself, so that each of its grants is shown whole.
+    """
+    if isinstance(old.get(_TEAM), Mapping) and isinstance(new.get(_TEAM), Mapping):
+        yield from _changed_in_record(old[_TEAM], new[_TEAM], f"{_TEAM}.")
+        old, new = ({**record, _TEAM: None} for record in (old, new))
+    before, after = _service_accounts(old), _service_accounts(new)
+    stay = before.keys() & after.keys()
+    for name in stay:
+        yield from changed_fields(before[name], after[name], f"{path}{_SERVICE_ACCOUNTS}.{name}.")
+    if stay:
+        old = {**old, _SERVICE_ACCOUNTS: [each for name, each in before.items() if name not in stay]}
+        new = {**new, _SERVICE_ACCOUNTS: [each for name, each in after.items() if name not in stay]}
+    yield from changed_fields(old, new, path)
+
+
+def _service_accounts(record: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """Those of a record by their names; none where another tool has written something else."""
+    accounts = record.get(_SERVICE_ACCOUNTS)
+    if not isinstance(accounts, list) or not all(isinstance(each, Mapping) for each in accounts):
+        return {}
+    by_name = {str(each.get("name")): each for each in accounts}
+    return by_name if len(by_name) == len(accounts) else {}
 
 
 def _field_lines(

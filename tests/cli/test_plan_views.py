@@ -264,6 +264,33 @@ def test_records_show_what_differs_from_the_registry() -> None:
     ]
 
 
+@pytest.mark.parametrize("path", ["", "team."])
+def test_a_records_grants_are_shown_whole(path: str) -> None:
+    """A line is never made of parts of two grants, in a team's record as in an enrollment's."""
+    image, text_, web = (
+        {"dataset": name, "access": access, "prefix": f"{name}/of/the/whole/organization/"}
+        for name, access in (("images", "read"), ("texts", "read_write"), ("web", "read"))
+    )
+
+    def record(*grants: dict[str, str], **more: Any) -> dict[str, Any]:
+        team = {"service_accounts": [{"name": "trainer", "datasets": [*grants]}, *more.pop("others", ())], **more}
+        return {"id": "enrollment#e", "team": team} if path else {"id": "team#vision", **team}
+
+    def shown(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+        printed = lines(records=[RecordChange(before["id"], Effect.CHANGE, after, before)])
+        return [line.strip() for line in printed[printed.index("Records: 1 to change") + 2 :]]
+
+    grant = "access read, dataset web, prefix web/of/the/whole/organization/"
+    added = [f"{path}service_accounts.trainer.datasets:", f"+ {grant}"]
+    assert shown(record(image, text_), record(image, web, text_)) == added
+    assert shown(record(image, text_), record(image, web, text_, others=[{"name": "late"}])) == [
+        *(f"{path}service_accounts:", "+ name late"),
+        *added,
+    ]
+    malformed = record(image, others=[{"name": "trainer"}])  # as no record may be, but another tool may write
+    assert shown(malformed, record(image)) == [f"{path}service_accounts:", "- name trainer"]
+
+
 def test_what_a_record_says_does_nothing_to_the_terminal_of_its_reviewer() -> None:
     """Escape sequences, line breaks and characters that turn the direction of text are spelled out."""
     plan = team_plan(grant=providing(ROLE), notes=["a\x1b[2Jb\nc\u202ed [red]e"])
