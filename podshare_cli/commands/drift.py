@@ -63,7 +63,11 @@ def drift(
         repaired = repairs(Executions(options.connection), began, teams, read)
     options.show({"drift": made.as_dict(), "repaired": [repair.as_dict() for repair in repaired]})
     if not options.as_json:
+        if not made.is_empty:
+            print_lines(stdout(), ["[bold]Reality differs from the records. Repairing it would change:[/]", ""])
         plan.show(options, made, verbose=verbose)
+        if not made.is_empty:
+            print_lines(stdout(), [""])
         print_lines(stdout(), repair_lines(repaired, since))
     plan.end(made, detailed=detailed)
 

@@ -251,6 +251,7 @@ def test_drift_that_was_not_repaired_yet_is_shown_and_ends_with_2_on_demand(
         assert ended.code == 2, ended.err
         assert "role podshare-vision-scientist on cluster main as team vision (training)" in ended.out
         assert "Plan: 1 to add, 0 to change, 0 to revoke" in ended.out
+        assert ended.out.startswith("Gains access" if words == ["plan"] else "Reality differs from the records.")
     assert podshare("resume").code == 0
     sandbox.settle()
     assert podshare("drift", "--detailed-exitcode").code == 0
