@@ -1,12 +1,14 @@
 """What all tests share: golden files and the way to update them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from tests.docs.outputs import Outputs
 
 # no test depends on how fast the machine is: Hypothesis gives each example 200 ms otherwise
 settings.register_profile("podshare", deadline=None)
@@ -36,6 +38,14 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, Any], None]:
         assert path.read_text() == text, f"{path.name} differs; if that is right, run `make golden` and review the diff"
 
     return compare
+
+
+@pytest.fixture
+def outputs(request: pytest.FixtureRequest) -> Iterator[Outputs]:
+    """What the pages show whose commands this test types: it has to compare all of it."""
+    shown = Outputs(request.node.nodeid, renews=request.config.getoption("--update-golden"))
+    yield shown
+    shown.check()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

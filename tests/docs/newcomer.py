@@ -1,13 +1,15 @@
 """A newcomer's shell: a sandbox served in another process, no configuration of AWS, the command and `aws` on PATH."""
 
 import os
+import pty
 import shlex
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,35 @@ from tests.acting import Ended
 
 UP = "podshare sandbox up"
 _PATIENCE_SECONDS = 120
+# a terminal that can neither color nor move its cursor prints plain lines, and folds them at this width
+_TERMINAL = {"TERM": "dumb", "COLUMNS": "100", "LINES": "50"}
+
+
+def on_terminal(command: str, environment: Mapping[str, str], folder: Path) -> Ended:
+    """Run one command in a shell of its own, with nobody to ask; what a person sees of it is its output."""
+    ours, theirs = pty.openpty()
+    flags = termios.tcgetattr(theirs)
+    flags[1] &= ~termios.OPOST  # lines end as they are printed, without a carriage return
+    termios.tcsetattr(theirs, termios.TCSANOW, flags)
+    with subprocess.Popen(  # noqa: S603  # what a page prints
+        ["/bin/sh", "-c", command],
+        env={**environment, **_TERMINAL},
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        seen = b"".join(_read(ours))
+    os.close(ours)
+    return Ended(process.returncode, seen.decode(), "")
+
+
+def _read(terminal: int) -> Iterator[bytes]:
+    """What is printed, until nobody has the terminal open."""
+    with suppress(OSError):  # so does Linux end
+        while part := os.read(terminal, 65536):
+            yield part
 
 
 @dataclass(frozen=True)
@@ -37,6 +68,10 @@ class Shell:
             stdin=subprocess.DEVNULL,
         )
         return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+    def see(self, command: str) -> Ended:
+        """Run one command as ``type`` does, on a terminal."""
+        return on_terminal(command, self.environment, self.folder)
 
 
 @contextmanager

@@ -9,9 +9,18 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 _FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+_SHOWN = re.compile(r"^```sh\n((?:(?!```).*\n)*)```\n\n```text\n((?:(?!```).*\n)*)```$", re.MULTILINE)
 _SPAN = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a page shows below a shell block: what the block's last command prints."""
+
+    command: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -59,9 +68,18 @@ class Page:
     def commands(self) -> Iterator[str]:
         """The lines of shell blocks, continued ones joined, comments left out."""
         for block in self.blocks("sh"):
-            for line in block.replace("\\\n", " ").splitlines():
-                if command := line.partition(" #")[0].strip():
-                    yield command
+            yield from _commands(block)
+
+    @property
+    def outputs(self) -> list[Output]:
+        """What the page shows below its commands."""
+        return [Output([*_commands(typed)][-1], text) for typed, text in _SHOWN.findall(self.text)]
+
+    def renew(self, output: Output, text: str) -> None:
+        """Show another text below a command, in the file as it is by now."""
+        now = self.path.read_text(encoding="utf-8")
+        (place,) = (each.span(2) for each in _SHOWN.finditer(now) if [*_commands(each[1])][-1] == output.command)
+        self.path.write_text(now[: place[0]] + text + now[place[1] :], encoding="utf-8")
 
     def section(self, heading: str) -> str:
         """The text below a heading, to the next one of any level."""
@@ -78,6 +96,13 @@ class Page:
     def table(self, heading: str) -> list[list[str]]:
         """The first table below a heading."""
         return self.tables(heading)[0]
+
+
+def _commands(block: str) -> Iterator[str]:
+    """The lines of a shell block, continued ones joined, comments left out."""
+    for line in block.replace("\\\n", " ").splitlines():
+        if command := line.partition(" #")[0].strip():
+            yield command
 
 
 def _cells(line: str) -> list[str]:

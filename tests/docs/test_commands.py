@@ -4,23 +4,28 @@ import re
 import shlex
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.docs.newcomer import UP, Shell, served
+from tests.docs.outputs import Outputs
 from tests.docs.pages import OPERATIONS, README, ROOT, Page
 from tests.domain.test_aws_report import REPORT
 
 PAGES = [
     *(
         Page(ROOT / "docs" / f"{name}.md")
-        for name in ("command", "records-in-git", "importing", "deploy", "who-had-access", "usage")
+        for name in ("command", "records-in-git", "importing", "deploy", "who-had-access", "usage", "data-from-pods")
     ),
     README,
     OPERATIONS,
 ]
+RECORDS_IN_GIT = Page(ROOT / "docs" / "records-in-git.md")
+PLAN = "podshare plan -f records --out plan.json"
+DRIFT = "podshare drift --detailed-exitcode"
 REFUSED, PENDING, ASKS = 1, 2, 64
 # what ends otherwise than with 0, and why
 ENDS = {
@@ -36,6 +41,7 @@ ENDS = {
         PENDING,
         "plan.json",
     ),
+    DRIFT: (PENDING, "Reality differs from the records"),
     # nothing was set up by hand here: tests/scenarios/test_import.py imports and adopts what was
     "podshare import hyperpod --adopt vision": (REFUSED, "no team vision that was set up by hand"),
     # the digest is an example: the printed one is checked in tests/scenarios/test_who_had_access.py
@@ -56,7 +62,15 @@ ELSEWHERE = {
     "podshare connect": "typed by a scientist in their own account, tests/scenarios/test_connect.py",
     "podshare import hyperpod --out records": "writes into a directory without records: below",
 }
-BEFORE = {"podshare apply plan.json --auto-approve": "podshare plan -f records --out plan.json"}  # a plan ages
+BEFORE = {
+    # a plan ages
+    "podshare apply plan.json --auto-approve": PLAN,
+    'podshare apply plan.json --auto-approve --reason "Quotas of the third quarter"': PLAN,
+    DRIFT: (
+        "aws eks delete-access-entry --cluster-name hyperpod-eks"
+        " --principal-arn arn:aws:iam::111111111111:role/podshare/podshare-vision-f738d0b5"
+    ),
+}
 LAST = ("delete", "unblock")  # what takes away what the other examples show
 
 
@@ -85,15 +99,27 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
         yield typing
 
 
-def test_every_printed_command_works(shell: Shell) -> None:
-    """Each ends as the page says, with 0 unless a reason is given here; none ends in a traceback."""
+def test_every_printed_command_works(shell: Shell, outputs: Outputs) -> None:
+    """Each ends as the page says, with 0 unless a reason is given here, and prints what the page shows below it.
+
+    None ends in a traceback. Those come first whose output is shown, while nothing else has changed the records.
+    """
     _type(shell, "podshare team put examples/registry/*.yaml --wait")
+    a_minute_later = time.monotonic() + 60
     _profiles(shell)
     _type(shell, "podshare export records")
+    _edit(shell, RECORDS_IN_GIT)
     commands = _commands()
     assert len(commands) > 100
-    wrong = [told for command in commands if (told := _ended_wrongly(shell, command))]
-    assert not wrong, "\n\n".join(wrong)
+    wrong = []
+    for command in (command for command in commands if command in outputs):
+        if " at 1m " in command:
+            time.sleep(max(0, a_minute_later - time.monotonic()))
+        wrong.append(_ended_wrongly(shell, command, outputs))
+    _edit(shell, RECORDS_IN_GIT, "--reverse")
+    _type(shell, "podshare team put examples/registry/*.yaml --wait --yes")
+    wrong += [_ended_wrongly(shell, command, outputs) for command in commands if command not in outputs]
+    assert not any(wrong), "\n\n".join(filter(None, wrong))
 
 
 def test_what_is_not_typed_is_printed_somewhere() -> None:
@@ -103,14 +129,15 @@ def test_what_is_not_typed_is_printed_somewhere() -> None:
     assert not ENDS.keys() - {*printed}
 
 
-def _ended_wrongly(shell: Shell, command: str) -> str:
+def _ended_wrongly(shell: Shell, command: str, outputs: Outputs) -> str:
     """What is wrong with how a command ended; empty if nothing is."""
     code, words = ENDS.get(command, (0, ""))
     if command in BEFORE:
         _type(shell, BEFORE[command])
     typed = command if command.startswith("podshare sandbox") else _as_admin(command)
-    ended = shell.type(typed)
+    ended = shell.see(typed) if command in outputs else shell.type(typed)
     printed = ended.out + ended.err
+    outputs.compare(command, printed)
     if ended.code == code and words in printed and "Traceback" not in printed:
         return ""
     return f"{command}\nexit code {ended.code} instead of {code} {words}\n{printed[-1500:]}"
@@ -123,6 +150,12 @@ def _as_admin(command: str) -> str:
         command = piped[1]
     typed = f"AWS_CONFIG_FILE=$HOME/.aws/config; export AWS_CONFIG_FILE; {command}"  # exec keeps your profiles out
     return f"podshare sandbox exec --account 111111111111 -- /bin/sh -c {shlex.quote(typed)}"
+
+
+def _edit(shell: Shell, page: Page, *options: str) -> None:
+    """Change the records as the page's diffs do."""
+    for diff in page.blocks("diff"):
+        subprocess.run(["git", "apply", *options], input=diff, text=True, cwd=shell.folder, check=True)  # noqa: S603, S607  # git
 
 
 def _type(shell: Shell, command: str) -> None:

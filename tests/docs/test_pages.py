@@ -27,6 +27,7 @@ from tests.docs import (
     records_schema,
     registry_page,
 )
+from tests.docs.outputs import COMPARED_BY, excerpt, steady
 from tests.docs.pages import ARCHITECTURE, DECISIONS, PAGES, README, ROOT, Page
 
 TARGETS = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
@@ -249,6 +250,52 @@ def test_the_graph_of_the_machine_is_its_definition(request: pytest.FixtureReque
         path, text = ARCHITECTURE.path, ARCHITECTURE.text
         path.write_text(text.replace(drawn, machine_graph.graph()), encoding="utf-8")
     assert Page(ARCHITECTURE.path).blocks("mermaid") == [machine_graph.graph()]
+
+
+def test_every_output_that_a_page_shows_is_compared() -> None:
+    """A text block is what the last command of the shell block above it prints, and the test that types it says so."""
+    showing = [page for page in PAGES if page.blocks("text") and page != README]  # tests/cli/test_demo.py compares that
+    assert sorted(map(str, showing)) == sorted(name for names in COMPARED_BY.values() for name in names)
+    for page in showing:
+        assert len({output.command for output in page.outputs}) == len(page.blocks("text")), page
+        assert max(len(output.text.splitlines()) for output in page.outputs) <= 20, page
+    for test in COMPARED_BY:
+        path, _, name = test.partition("::")
+        assert re.search(
+            rf"^def {name}\(.*\boutputs: Outputs\b", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE
+        )
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown", "now"),
+    [
+        ("a\nb\n", "old\n", "a\nb\n"),
+        ("a 1.0 s\nb\nc\n", "x\n…\n", "a 1.0 s\n…\n"),
+        ("a\nb\nc\n", "…\nx\n", "…\nc\n"),
+        ("a\nb 1.0 s\nnew\nc\n", "…\nb 2.0 s\nold\n…\n", "…\nb 1.0 s\nnew\n…\n"),
+        ("a\nb\n", "…\nb\na\n…\n", "…\na\nb\n…\n"),
+    ],
+)
+def test_an_excerpt_keeps_the_places_that_a_page_has_chosen(printed: str, shown: str, now: str) -> None:
+    """First and last lines stay first and last, and lines in between are found again though time has passed."""
+    assert excerpt(printed, shown) == now
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "are_alike"),
+    [
+        ("   1.5 s  vision  = READY", "  12.0 s  vision  = READY", True),
+        ("verified 2 s ago", "verified 3 min ago", True),
+        ("at 2026-11-30T15:41:07Z", "at 2026-12-01T00:00:00Z", True),
+        (f"run vision-{'0a' * 16}", f"run vision-{'1b' * 16}", True),
+        ("Plan: 2 to add", "Plan: 3 to add", False),
+        ("role podshare-vision-f738d0b5", "role podshare-vision-149d0418", False),
+        ("read back 18 resources", "read back 17 resources", False),
+    ],
+)
+def test_what_another_run_prints_alike_is_steady(one: str, other: str, are_alike: bool) -> None:
+    """Only what is another in each run does not count; counts and names do."""
+    assert (steady(one) == steady(other)) == are_alike
 
 
 def test_the_readme_is_a_door() -> None:

@@ -13,6 +13,8 @@ import pytest
 import yaml
 
 from podshare_sandbox.services import kubernetes
+from tests.docs.newcomer import on_terminal
+from tests.docs.outputs import Outputs
 from tests.docs.pages import ROOT, Page
 from tests.scenarios.world import CLUSTER, EKS_ARN, HUB, LANGUAGE, REGION, VISION, World, awaited
 
@@ -30,8 +32,10 @@ Ended = subprocess.CompletedProcess[str]
 class Scientist:
     """A person's terminal: an AWS profile with keys of their own, and home, config and kubeconfig of their own."""
 
-    def __init__(self, world: World, account: str, home: Path, actions: tuple[str, ...] = ("sts:AssumeRole",)) -> None:
-        iam, user = world.sandbox.client("iam", account), f"ada-{home.name[-20:]}"
+    def __init__(
+        self, world: World, account: str, home: Path, actions: tuple[str, ...] = ("sts:AssumeRole",), user: str = ""
+    ) -> None:
+        iam, user = world.sandbox.client("iam", account), user or f"ada-{home.name[-20:]}"
         iam.create_user(UserName=user)
         statement = {"Effect": "Allow", "Action": [*actions], "Resource": "*"}
         document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
@@ -112,14 +116,15 @@ def test_the_first_job_takes_three_commands(ada: Scientist, kind: str) -> None:
     assert {one["Key"].partition("/")[0] for one in json.loads(logs.stdout)["Contents"]} == {"imagenet"}
 
 
-def test_every_command_of_the_page_works(vision: World, tmp_path: Path) -> None:
+def test_every_command_of_the_page_works(vision: World, tmp_path: Path, outputs: Outputs) -> None:
     """What sets up, lists, prints, checks and removes, and the job's submission, as they stand and in their order."""
-    scientist = Scientist(vision, VISION, tmp_path, ("sts:AssumeRole", "ssm:GetParametersByPath"))
+    scientist = Scientist(vision, VISION, tmp_path, ("sts:AssumeRole", "ssm:GetParametersByPath"), user="ada")
     commands = [each for each in CONNECT.commands if each.startswith(("podshare connect ", "kubectl apply "))]
     assert len(commands) > 7
     for command in commands:
-        ended = scientist("/bin/sh", "-c", command, SHELL="/bin/true")
-        assert ended.returncode == 0, f"{command}\n{ended.stdout}{ended.stderr}"
+        ended = on_terminal(command, {**scientist.environment, "SHELL": "/bin/true"}, scientist.home)
+        assert ended.code == 0, f"{command}\n{ended.out}"
+        outputs.compare(command, ended.out)
     assert not scientist.kubeconfig.exists() or CONTEXT not in scientist.kubeconfig.read_text()
 
 

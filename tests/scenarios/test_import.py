@@ -1,6 +1,8 @@
 """What was set up by hand after AWS's post is described by records, and handed over without anybody losing access."""
 
 import json
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -15,8 +17,12 @@ from benchmarks.peers.running import Boto3Script, environment_of
 from podshare_cli.application import main
 from podshare_sandbox.organization import DATA, EKS_CLUSTER, HUB_REGION, HYPERPOD_CLUSTER, IMAGES_BUCKET, SCIENTISTS
 from podshare_sandbox.services import kubernetes
+from tests.docs.newcomer import on_terminal
+from tests.docs.outputs import Outputs
+from tests.docs.pages import ROOT, Page
 from tests.scenarios.world import EKS_ARN, HUB, Item, World, refused
 
+IMPORTING = Page(ROOT / "docs" / "importing.md")
 TEAM = "robots"
 B1, B2 = SCIENTISTS[0], SCIENTISTS[1]
 DATASET = IMAGES_BUCKET  # a bucket that no record describes as a whole is a dataset of its own
@@ -105,6 +111,19 @@ def test_records_describe_what_was_set_up(capsys: pytest.CaptureFixture[str], tm
     assert imported(capsys, "--out", str(tmp_path / "records"), code=64)["error"]["what"].startswith(
         "These files exist"
     )
+
+
+def test_the_pages_command_prints_what_the_page_shows(world: World, tmp_path: Path, outputs: Outputs) -> None:
+    """The files of the records, and what to do next."""
+    (command,) = (each for each in IMPORTING.commands if each.startswith("podshare import hyperpod --out"))
+    keys = {name.lower(): value for name, value in world.sandbox.environment(DATA).items() if "_KEY" in name}
+    lines = [f"{name} = {value}\n" for name, value in {**keys, "region": HUB_REGION}.items()]
+    (config := tmp_path / "config").write_text(f"[profile data]\n{''.join(lines)}")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**world.sandbox.environment(HUB, HUB_REGION), "PATH": path, "AWS_CONFIG_FILE": str(config)}
+    ended = on_terminal(command, environment, tmp_path)
+    assert ended.code == 0, ended.out
+    outputs.compare(command, ended.out)
 
 
 def test_an_account_that_cannot_be_read_is_remarked(capsys: pytest.CaptureFixture[str]) -> None:
