@@ -70,7 +70,10 @@ class ListTable(Table):
 
 
 class WholeTable(Table):
-    """A table without lines whose every column matters; where they do not fit, each row becomes a block of lines."""
+    """A table without lines whose every column matters.
+
+    Where they do not fit without breaking a name in two, each row becomes a block of lines.
+    """
 
     def __init__(self, *headers: str) -> None:
         super().__init__(box=None, show_header=any(headers), header_style="dim", pad_edge=False)
@@ -78,8 +81,10 @@ class WholeTable(Table):
             self.add_column(header, overflow="fold")
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if _needed_width(self) <= options.max_width:
-            yield from Table.__rich_console__(self, console, options)
+        if widths := _widths_for_words(self, options.max_width):
+            fitting = copy.copy(self)
+            fitting.columns = [replace(column, width=width) for column, width in zip(self.columns, widths, strict=True)]
+            yield from Table.__rich_console__(fitting, console, options)
             return
         for row, cells in zip(self.rows, zip(*(column.cells for column in self.columns), strict=True), strict=True):
             title, *others = cells
@@ -94,6 +99,28 @@ class WholeTable(Table):
 def _needed_width(table: Table) -> int:
     """With each cell of a column that is not too long on one line."""
     return sum(min(_WIDE_CELL, max(map(_width, [column.header, *column.cells]))) + 2 for column in table.columns)
+
+
+def _widths_for_words(table: Table, whole: int) -> Sequence[int]:
+    """The widths at which no word of a column is broken, and as much more as there is; none if they do not fit."""
+    cells = [[column.header, *column.cells] for column in table.columns]
+    longest = [max(map(_width, column)) for column in cells]
+    words = [max(map(_word_width, column)) for column in cells]
+    widths = [max(word, min(_WIDE_CELL, most)) for word, most in zip(words, longest, strict=True)]
+    spare = whole - sum(widths) - 2 * len(widths)
+    if spare < 0:
+        return ()
+    # the columns that lack least get it all, and leave the rest to the others
+    order = sorted(range(len(widths)), key=lambda index: longest[index] - widths[index])
+    for place, index in enumerate(order):
+        more = min(longest[index] - widths[index], spare // (len(order) - place))
+        widths[index] += more
+        spare -= more
+    return widths
+
+
+def _word_width(cell: RenderableType) -> int:
+    return max(map(cell_len, Text.from_markup(cell).plain.split()), default=0) if isinstance(cell, str) else 0
 
 
 def _width(cell: RenderableType) -> int:

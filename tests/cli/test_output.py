@@ -66,6 +66,21 @@ def test_a_table_of_which_all_matters_becomes_blocks_where_it_does_not_fit() -> 
         assert any("behind it: 444444444444 role/Analyst" in line for line in lines)
 
 
+@pytest.mark.parametrize(("width", "is_table"), [(200, True), (90, True), (80, False), (60, False)])
+def test_a_name_is_not_broken_in_two_to_make_room_for_a_column(width: int, is_table: bool) -> None:
+    """Whoever copies it has all of it: a column is as wide as its longest word, or the row is a block."""
+    name, data = "podshare-vision-f738d0b5-of-an-account", "s3://images/imagenet/*"
+    table = WholeTable("may", "of", "through")
+    table.add_row("list, read and write", data, f"{name} and pods as trainer")
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    with console.capture() as capture:
+        console.print(table)
+    lines = capture.get().splitlines()
+    assert lines[0].split() == ["may", "of", "through"] if is_table else lines[0] == "list, read and write"
+    assert any(name in line for line in lines)
+    assert any(data in line for line in lines)
+
+
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_a_long_line_goes_on_below_between_two_words(is_terminal: bool) -> None:
     """A field's path or a resource's name is whole; a pipe gets the line as it is."""
