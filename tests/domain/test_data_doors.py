@@ -21,6 +21,10 @@ def root(account: str) -> str:
     return f"arn:aws:iam::{account}:root"
 
 
+def everybody(account: str) -> str:
+    return f"arn:aws:iam::{account}:*"
+
+
 def allow(**elements: Any) -> dict[str, Any]:
     """A policy that lets another account read all of the bucket, unless told otherwise."""
     read = {"Sid": "Mine", "Effect": "Allow", "Principal": {"AWS": root(OTHER)}, "Action": "s3:GetObject"}
@@ -34,16 +38,26 @@ def who(policy: dict[str, Any]) -> set[str]:
 # ---- whom a document lets in -------------------------------------------------------------------------------
 
 
+# patterns that may mean somebody of any account: a ``*`` spans colons, and the path of a role may have some
+WIDE = (f"arn:aws:iam::{OTHER}*", "*:role/eve", f"*{OTHER}*", "arn:aws:iam::*", f"arn:*:iam::{OTHER}:role/eve")
 NAMED = [
     ({"AWS": OTHER}, {}, {root(OTHER)}),
     ({"AWS": [ROLE, root(THIRD)]}, {}, {ROLE, root(THIRD)}),
     ({"Service": "logging.s3.amazonaws.com"}, {}, {"service:logging.s3.amazonaws.com"}),
     ("*", {}, {ANYBODY}),
-    ({"AWS": "*"}, {"StringEquals": {"aws:PrincipalAccount": [OTHER]}}, {root(OTHER)}),
+    ({"AWS": "*"}, {"StringEquals": {"aws:PrincipalAccount": [OTHER]}}, {everybody(OTHER)}),
+    ("*", {"StringLike": {"aws:PrincipalAccount": [f"{OTHER[:4]}*"]}}, {ANYBODY}),
     ("*", {"ArnLike": {"aws:PrincipalArn": [ROLE]}}, {ROLE}),
     ("*", {"ArnLike": {"aws:PrincipalArn": ["arn:aws:iam::*:role/reader"]}}, {ANYBODY}),
     ({"AWS": root(OTHER)}, {"ArnLike": {"aws:PrincipalArn": [ROLE, f"{root(THIRD)}"]}}, {ROLE}),
     ({"AWS": root(OTHER)}, {"ArnLike": {"aws:PrincipalArn": ["arn:aws:iam::*:role/reader"]}}, {root(OTHER)}),
+    *(({"AWS": root(OTHER)}, {"StringLike": {"aws:PrincipalArn": wide}}, {root(OTHER)}) for wide in WIDE),
+    *(("*", {"StringLike": {"aws:PrincipalArn": wide}}, {ANYBODY}) for wide in WIDE),
+    (
+        {"AWS": root(OTHER)},
+        {"StringLike": {"aws:PrincipalArn": f"arn:aws:iam::{OTHER}:role/${{aws:PrincipalTag/team}}"}},
+        {f"arn:aws:iam::{OTHER}:role/*"},
+    ),
     ({"AWS": ROLE}, {"StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3"}}, {ROLE}),
     ("*", {"StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3"}}, {"anybody with aws:principalorgid o-a1b2c3"}),
     ("*", {"StringEquals": {"aws:SourceVpce": "vpce-1"}}, {"anybody with aws:sourcevpce vpce-1"}),
@@ -154,7 +168,7 @@ def test_a_keys_policy_lets_in_who_may_decrypt(actions: Any, may: tuple[str, ...
 def test_a_keys_policy_may_name_the_callers_account() -> None:
     """kms:CallerAccount narrows anybody to an account (KMS developer guide, "Condition keys")."""
     policy = allow(Principal="*", Action="kms:Decrypt", Condition={"StringEquals": {"kms:CallerAccount": OTHER}})
-    assert [one.who for one in data_doors.of_key(policy)] == [root(OTHER)]
+    assert [one.who for one in data_doors.of_key(policy)] == [everybody(OTHER)]
 
 
 def test_a_grant_lets_in_its_grantee() -> None:
@@ -203,6 +217,21 @@ def test_the_owners_account_is_expected() -> None:
     """What the owner's account lets its own principals do it could let them by IAM policies that nobody sees."""
     for principal in (root(OWNER), f"arn:aws:iam::{OWNER}:role/pipeline", f"arn:aws:s3:*:{OWNER}:accesspoint/*"):
         assert expected(dataclasses.replace(DOOR, principal=principal)) == f"account {OWNER}, which owns it"
+
+
+def test_everybody_in_the_owners_account_is_nobody_of_its_own() -> None:
+    """A statement for all of the owner's account lets podshare's roles there in by itself; its root lets nobody in."""
+    door, delegated = (dataclasses.replace(DOOR, principal=one) for one in (everybody(OWNER), root(OWNER)))
+    assert expected(door) == expected(door, first=(delegated, door)) == ""
+    assert expected(door, shares=[Share("imagenet", "imagenet/*", (root(OWNER),))]) == "dataset#imagenet"
+    assert kept_at_first([door, delegated], OWN_ROLES) == kept_at_first([delegated], OWN_ROLES)
+
+
+def test_everybody_in_another_account_may_have_been_there_first() -> None:
+    """What is for all of another account lets in none of podshare's roles there: their own policies do not allow it."""
+    door = dataclasses.replace(DOOR, principal=everybody(OTHER))
+    assert len(kept_at_first([door], OWN_ROLES)) == 1
+    assert expected(door, first=(door,)) == AT_FIRST
 
 
 def test_what_was_there_first_is_expected_and_no_more() -> None:

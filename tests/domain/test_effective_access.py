@@ -423,8 +423,21 @@ def test_within_an_account_role_and_access_point_add_up() -> None:
                 "Resource": BUCKET,
                 "Condition": {"StringLike": {"s3:prefix": ["a/*", "a/", "b/"]}},
             },
-            [(("list",), "a/*"), (("list",), "b/")],
+            [(("list",), "a/*"), (("list",), "b/*")],
         ),
+        (
+            {
+                "Action": ["s3:ListBucket"],
+                "Resource": BUCKET,
+                "Condition": {"StringLike": {"s3:prefix": ["${aws:PrincipalTag/team}/*"]}},
+            },
+            [(("list",), "*/*")],
+        ),
+        (
+            {"Action": ["s3:ListBucket"], "Resource": BUCKET, "Condition": {"StringEquals": {"s3:prefix": ["", "a"]}}},
+            [(("list",), "*")],
+        ),
+        ({"Action": ["s3:GetObject"], "Resource": f"{BUCKET}/${{aws:PrincipalTag/team}}/*"}, [(("read",), "*/*")]),
         ({"Action": ["s3:GetObjectTagging"], "Resource": f"{BUCKET}/a/*"}, [(("s3:GetObjectTagging",), "a/*")]),
         ({"Action": ["s3:PutBucketPolicy"], "Resource": BUCKET}, [(("s3:PutBucketPolicy",), "*")]),
         ({"Action": ["iam:PassRole"], "Resource": BUCKET}, []),

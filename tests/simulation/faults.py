@@ -38,14 +38,17 @@ EVENTS = (
     "returned",
     "published",
     "shared",
+    "masked",
+    "targeted",
     "suspended",
     "aborted",
     "redriven",
 )
 """What else happens meanwhile: one more trigger; the records deleted and written again; other records written by a
 second admin, and these again at once; access taken away by hand; a name taken by somebody else; everybody, or another
-team's members, bound in a namespace, a bucket made public or shared with an account, until podshare closes the door or
-an admin the one that is told; an account suspended, and reinstated later; the runs stopped while their functions go on, and in addition redriven."""
+team's members, bound in a namespace, a bucket made public or shared with an account (by itself, under a pattern that may mean
+anybody, or a bucket that pods use by a target role), until podshare closes the door or an admin the one that is told; an
+account suspended, and reinstated later; the runs stopped while their functions go on, and in addition redriven."""
 DELIVERIES = ("twice", "late", "never")
 """What becomes of an event on its way to podshare."""
 AFTER = frozenset({"lost_after", "killed_after"})

@@ -434,6 +434,8 @@ class _Life:
             "returned": lambda: self._open(strangers.bind_members),
             "published": lambda: self._open(strangers.publish),
             "shared": lambda: self._open(strangers.share),
+            "masked": lambda: self._open(strangers.share_by_pattern),
+            "targeted": lambda: self._open(strangers.share_what_target_roles_reach),
             "suspended": self._suspend,
             "aborted": self._abort,
             "redriven": self._redrive,

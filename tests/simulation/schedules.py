@@ -63,7 +63,7 @@ def schedules(calls: Mapping[Call, int], seed: int, size: int = FAULTS_AT_ONCE) 
 def dealt(faults: Iterable[Fault], calls: Iterable[Call], seed: int, size: int = FAULTS_AT_ONCE) -> Iterator[Schedule]:
     """Schedules of ``size`` faults, at each call one at most, with something else that happens meanwhile.
 
-    All have about as many. What ends a run without its lease, which is waited for, happens in every third.
+    All have about as many, and together everything else that may happen. What ends a run without its lease, which is waited for, happens in every third.
     """
     waiting = sorted(faults, key=lambda one: _chance(seed, one).random())
     rounds = max([-(-len(waiting) // size), *Counter(one.call.first for one in waiting).values()], default=0)
@@ -72,12 +72,22 @@ def dealt(faults: Iterable[Fault], calls: Iterable[Call], seed: int, size: int =
         open_hands = [hand for hand in hands if fault.call.first not in hand]
         min(open_hands, key=len)[fault.call.first] = fault
     places = sorted(call for call in calls if call.chapter in _CONCERNING_TEAMS and call.faults is PLAIN)
-    for number, hand in enumerate(hands):
-        chance = _chance(seed, number)
-        kinds = [_QUICK_EVENTS[number % len(_QUICK_EVENTS)]]
-        kinds += [_SLOW_EVENTS[number // 3 % 2]] if number % 3 == 1 else []
-        others = [Fault(chance.choice(free), kind) for kind in kinds if (free := _places(kind, places, hand))]
+    for hand, others in zip(hands, _others(hands, places, seed), strict=True):
         yield Schedule((*others, *hand.values()))
+
+
+def _others(hands: Sequence[Mapping[Call, Fault]], places: Sequence[Call], seed: int) -> list[list[Fault]]:
+    """What else happens in each of the schedules: everything in one of them, where there is a place for it."""
+    others: list[list[Fault]] = [[] for _ in hands]
+    turns = [*enumerate(_QUICK_EVENTS)] if hands else []
+    turns += [(number, _SLOW_EVENTS[number // 3 % 2]) for number in range(1, len(hands), 3)]
+    for turn, event in turns:
+        chance = _chance(seed, turn, event)
+        for number in sorted(range(len(hands)), key=lambda one: (one - turn) % len(hands)):
+            if free := _places(event, places, hands[number]):
+                others[number].append(Fault(chance.choice(free), event))
+                break
+    return others
 
 
 def _places(event: str, calls: Iterable[Call], taken: Mapping[Call, Fault]) -> list[Call]:
@@ -87,7 +97,7 @@ def _places(event: str, calls: Iterable[Call], taken: Mapping[Call, Fault]) -> l
     whoever looks at it; a name is taken just before it is needed.
     """
     free = [call for call in calls if call not in taken]
-    if event in ("tampered", "bound", "returned", "shared"):
+    if event in ("tampered", "bound", "returned", "shared", "masked", "targeted"):
         return [
             one
             for one in free

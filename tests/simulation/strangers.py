@@ -8,7 +8,7 @@ from typing import Any
 from podshare.kinds.base import Key
 from podshare_sandbox.services import kubernetes
 from tests.scenarios.marks import OBJECTS, TAGGED, Change, Tags, relabel, retag
-from tests.scenarios.world import DATA, EKS_ARN, HUB, MANAGEMENT, REGION, TEXT, World
+from tests.scenarios.world import DATA, EKS_ARN, HUB, MANAGEMENT, REGION, SCANS, TEXT, World
 from tests.simulation import trials
 from tests.simulation.reality import CLUSTERS
 
@@ -95,7 +95,8 @@ def publish(world: World) -> Opened:
     """Let the owner of team alpha's data let everybody read one of its buckets."""
     s3 = world.sandbox.client("s3", DATA)
     s3.delete_public_access_block(Bucket=TEXT)
-    opened = _shared(world, "Everybody", "*", "everybody reads its data", f"the policy of bucket {TEXT} is public")
+    told = f"the policy of bucket {TEXT} is public"
+    opened = _shared(world, "Everybody", "everybody reads its data", told, Principal="*")
 
     def close() -> None:
         opened.close()
@@ -107,29 +108,51 @@ def publish(world: World) -> Opened:
 
 def share(world: World) -> Opened:
     """Let the owner of team alpha's data let an account without any record read one of its buckets."""
-    who = {"AWS": f"arn:aws:iam::{MANAGEMENT}:root"}
-    return _shared(world, "Partner", who, f"account {MANAGEMENT} reads its data", f"arn:aws:iam::{MANAGEMENT}:root")
+    return _shared_with_partner(world, "Partner")
 
 
-def _shared(world: World, sid: str, who: Any, what: str, told: str) -> Opened:
-    s3 = world.sandbox.client("s3", DATA)
-    statement = {"Sid": sid, "Effect": "Allow", "Principal": who, "Action": "s3:GetObject"}
-    statement["Resource"] = f"arn:aws:s3:::{TEXT}/*"
-    _put_statements(s3, [*world.bucket_statements(TEXT), statement])
+def share_by_pattern(world: World) -> Opened:
+    """The same, by a condition whose pattern names the account and is of none: its ``*`` may stand for colons."""
+    pattern = {"StringLike": {"aws:PrincipalArn": f"arn:aws:iam::{MANAGEMENT}*"}}
+    return _shared_with_partner(world, "PartnersPeople", Condition=pattern)
+
+
+def share_what_target_roles_reach(world: World) -> Opened:
+    """The same of a bucket that pods of team alpha use by a role in the account of its owner."""
+    return _shared_with_partner(world, "PartnersReports", SCANS)
+
+
+def _shared_with_partner(world: World, sid: str, bucket: str = TEXT, **elements: Any) -> Opened:
+    root = f"arn:aws:iam::{MANAGEMENT}:root"
+    what = f"account {MANAGEMENT} reads its data in {bucket} by statement {sid}"
+    return _shared(world, sid, what, root, bucket=bucket, Principal={"AWS": root}, **elements)
+
+
+def _shared(world: World, sid: str, what: str, told: str, *, bucket: str = TEXT, **elements: Any) -> Opened:
+    """Let the principals of ``elements`` read a bucket by a statement of that Sid."""
+    allow = {"Sid": sid, "Effect": "Allow", "Action": "s3:GetObject"}
+    added = {**allow, "Resource": f"arn:aws:s3:::{bucket}/*", **elements}
+    _put_statements(world, bucket, [*world.bucket_statements(bucket), added])
+
+    def close() -> None:
+        kept = [one for one in world.bucket_statements(bucket) if one.get("Sid") != sid]
+        _put_statements(world, bucket, kept)
+
     return Opened(
-        key=f"statement|{DATA}|{REGION}|{TEXT}|{sid}",
+        key=f"statement|{DATA}|{REGION}|{bucket}|{sid}",
         what=what,
         told=told,
         lets_in=lambda: bool(trials.outsiders(world)),
-        close=lambda: _put_statements(s3, [one for one in world.bucket_statements(TEXT) if one.get("Sid") != sid]),
+        close=close,
     )
 
 
-def _put_statements(s3: Any, statements: list[Any]) -> None:
+def _put_statements(world: World, bucket: str, statements: list[Any]) -> None:
+    s3 = world.sandbox.client("s3", DATA)
     if statements:
-        s3.put_bucket_policy(Bucket=TEXT, Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}))
+        s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}))
     else:
-        s3.delete_bucket_policy(Bucket=TEXT)
+        s3.delete_bucket_policy(Bucket=bucket)
 
 
 # ---- work that a team leaves in its namespace ------------------------------------------------------------------

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.scenarios.world import HUB
+from tests.scenarios.world import HUB, TEXT
 from tests.simulation import reality
-from tests.simulation.faults import BUS, DELIVERIES, PLAIN, Call, Fault
+from tests.simulation.faults import BUS, DELIVERIES, EVENTS, PLAIN, Call, Fault
 from tests.simulation.life import Played, Violation, before_return, copied, stage, told_by
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.reality import Reality, differences, people
@@ -200,6 +200,22 @@ def test_events_get_lost_and_calls_do_not() -> None:
     """What is brought to podshare comes twice, late or never; what podshare asks for is refused or not answered."""
     event = Call("absence", BUS, "deliver", "podshare-organization CloseAccountResult")
     assert {fault.kind for fault in promised({event: 1}, 7)} == set(DELIVERIES)
+
+
+def test_whatever_else_may_happen_happens() -> None:
+    """The schedules of one seed have each event once at least."""
+    placed = {
+        "dynamodb:Query": "inventory#alpha resource#",
+        "s3:CreateAccessPoint": "point",
+        "s3:GetBucketPolicyStatus": TEXT,
+    }
+    calls = {
+        Call("change", "podshare-verify-team", action, f"{number} {resource}"): 1
+        for action, resource in placed.items()
+        for number in range(20)
+    }
+    happened = {fault.kind for schedule in dealt(promised(calls, 7), calls, 7, size=10) for fault in schedule.faults}
+    assert happened >= set(EVENTS)
 
 
 def test_a_schedule_has_one_fault_at_each_call() -> None:

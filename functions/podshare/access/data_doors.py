@@ -5,6 +5,7 @@ that is not understood could only restrict. See decision record "Doors into data
 and grant".
 """
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,10 @@ AT_FIRST = "there when podshare first looked"
 # they bind a statement for anybody (S3 user guide, "The meaning of 'public'"); of a network only a narrow one counts
 _BINDING = ("aws:principalorgid", "aws:sourcevpce", "aws:sourcevpc", "aws:sourceaccount", "aws:sourceowner")
 _BINDING_TOO = ("aws:sourcearn", "aws:userid", "aws:sourceip")
+# StringLike knows no parts of an ARN: its ``*`` may stand for colons, which the path of a role may have (IAM API
+# reference, CreateRole, "Path"), so that a pattern is of one account only if nothing before that is open. The name of
+# an access point has no colons.
+_OF_ONE_ACCOUNT = re.compile(r"arn:[^:*?$]+:((iam|sts)::|s3:[^:]*:)\d{12}:.*")
 # of a bucket's settings and a key's; whoever has them reads no object and lets nobody in
 _HARMLESS = ("s3:getbucket*", "s3:get*configuration")
 # whoever may do one of these with a key decrypts by it, or lets others
@@ -139,12 +144,17 @@ def _restricted(who: str, conditions: Mapping[str, list[str]]) -> Iterable[str]:
     points = conditions.get("s3:dataaccesspointarn") or [
         f"arn:aws:s3:*:{account}:accesspoint/*" for account in conditions.get("s3:dataaccesspointaccount", [])
     ]
-    for named in (arns, [_root(account) for account in accounts], points):
+    for named in (arns, [_everybody_in(account) for account in accounts], points):
         if named and not any(is_public(principal) for principal in named):
             return named
     bound = ((key, conditions[key]) for key in (*_BINDING, *_BINDING_TOO) if key in conditions)
     fixed = ([f"anybody with {key} {value}" for value in values] for key, values in bound if not _is_open(values))
     return next(fixed, [ANYBODY])
+
+
+def _everybody_in(account: str) -> str:
+    """All principals of an account by themselves: to its root, a statement only lets the account's policies decide."""
+    return f"arn:aws:iam::{account}:*"
 
 
 def _is_open(values: Iterable[str]) -> bool:
@@ -153,7 +163,7 @@ def _is_open(values: Iterable[str]) -> bool:
 
 def is_public(who: str) -> bool:
     """Whether it may be anybody, of any account."""
-    return who == ANYBODY or _is_open([account_of(who)])
+    return _is_open([who]) and not _OF_ONE_ACCOUNT.fullmatch(who)
 
 
 def _opening(who: str, uses: Iterable[Use], name: str, number: int) -> Iterator[Opening]:
@@ -216,9 +226,7 @@ class Share:
 
 def kept_at_first(doors: Iterable[Door], own_roles: Collection[str]) -> list[dict[str, Any]]:
     """What ``expected_by`` is to take for the owner's own from now on, in plain JSON."""
-    accesses = {
-        door.access for door in doors if not is_public(door.principal) and not _may_be(door.principal, own_roles)
-    }
+    accesses = {door.access for door in doors if not is_public(door.principal) and not _may_be_own(door, own_roles)}
     return [access.as_dict() for access in sorted(accesses)]
 
 
@@ -229,11 +237,12 @@ def expected_by(door: Door, shares: Iterable[Share], at_first: Iterable[Access],
     podshare's roles there (``own_roles``, patterns), which are those of teams. Of the datasets that a door leads to
     each has to expect it: by name, or where it names nobody, by what was there first.
     """
-    if account_of(door.principal) == door.account and not _may_be(door.principal, own_roles):
+    may_be_own = _may_be_own(door, own_roles)
+    if account_of(door.principal) == door.account and not may_be_own:
         return OWNER.format(door.account)
     if is_public(door.principal):
         return ""
-    there_first = any(access.covers(door.access) for access in at_first)
+    there_first = not may_be_own and any(access.covers(door.access) for access in at_first)
     led_to = [share for share in shares if policies.overlap(share.what, door.what)] or [Share("", ANYBODY)]
     if not all(_names(share, door.principal) if share.others else there_first for share in led_to):
         return ""
@@ -241,8 +250,15 @@ def expected_by(door: Door, shares: Iterable[Share], at_first: Iterable[Access],
     return ", ".join(named) or AT_FIRST
 
 
-def _may_be(principal: str, roles: Iterable[str]) -> bool:
-    return any(policies.overlap(principal, role) for role in roles)
+def _may_be_own(door: Door, own_roles: Iterable[str]) -> bool:
+    """Whether one of podshare's roles gets in by it: of another account, no statement for all lets them in.
+
+    Their own policies would have to allow it as well (IAM user guide, "Cross-account policy evaluation logic").
+    """
+    account = account_of(door.principal)
+    if account != door.account and door.principal == _everybody_in(account):
+        return False
+    return any(policies.overlap(door.principal, role) for role in own_roles)
 
 
 def _names(share: Share, principal: str) -> bool:

@@ -43,6 +43,7 @@ MAKE_NO_PODS = frozenset(
 _VERBS = {"list": ("s3:ListBucket",), "read": policies.READ_OBJECTS, "write": policies.WRITE_OBJECTS}
 _PODS = "pods.eks.amazonaws.com"
 _OBJECT = "/object/"
+_VARIABLE = re.compile(r"\$\{[^}]*\}")  # IAM user guide, "IAM policy elements: Variables and tags"
 _DELETED = re.compile(r"A[A-Z]{3}[A-Z0-9]{12,}")  # IAM user guide, "IAM identifiers", unique identifiers
 
 
@@ -382,8 +383,13 @@ def _allowed(documents: Iterable[policies.Document | None]) -> list[Statement]:
 
 
 def _listed(statement: Statement, element: str) -> list[str]:
-    """What ``element`` lists; everything where it is left out or turned round (``NotAction``)."""
-    return list(statement.get(element, [ANYBODY]))
+    """What ``element`` lists, as patterns; everything where it is left out or turned round (``NotAction``)."""
+    return _patterns(statement.get(element, [ANYBODY]))
+
+
+def _patterns(values: Iterable[str]) -> list[str]:
+    """A policy variable stands for whatever the caller brings, such as a tag of their own role."""
+    return [_VARIABLE.sub(ANYBODY, value) for value in values]
 
 
 def _by_resource(statements: Iterable[Statement]) -> Mapping[str, list[Statement]]:
@@ -436,10 +442,10 @@ def _pods(conditions: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str]]
 
 
 def keys_of(statement: Statement) -> dict[str, list[str]]:
-    """What a statement's conditions compare positively and strictly, by key."""
+    """What a statement's conditions compare positively and strictly, by key, as patterns."""
     strict = ("StringEquals", "StringLike", "ArnEquals", "ArnLike")
     compared = (statement.get("Condition", {}).get(operator, {}) for operator in strict)
-    return {key: values for operands in compared for key, values in operands.items()}
+    return {key: _patterns(values) for operands in compared for key, values in operands.items()}
 
 
 Use = tuple[str, str]  # a verb, and the pattern of keys
@@ -490,8 +496,8 @@ def _is_a_verb(action: str) -> bool:
 
 
 def _listed_prefixes(statement: Statement) -> set[str]:
-    """The prefixes that may be listed: the ``imagenet/`` beside ``imagenet/*`` says nothing more."""
-    prefixes = keys_of(statement).get("s3:prefix", [ANYBODY])
+    """The keys that may be listed: all that begin with a prefix that may be asked for."""
+    prefixes = {f"{prefix.rstrip(ANYBODY)}{ANYBODY}" for prefix in keys_of(statement).get("s3:prefix", [ANYBODY])}
     return {
         prefix
         for prefix in prefixes

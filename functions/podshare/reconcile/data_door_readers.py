@@ -155,26 +155,20 @@ def bucket_readings(
 
 def _is_begun(reading: BucketReading) -> bool:
     """Whether anything of the team exists, or its existence cannot be determined."""
-    about = (
-        key
-        for key, resource in {**reading.desired, **_resources(reading)}.items()
-        if reading.bucket in _buckets_of(key, resource)
-    )
+    there_or_wanted = (*reading.desired.values(), *reading.observed.values())
+    resources = (resource for resource in there_or_wanted if isinstance(resource, Resource))
+    about = (resource.key for resource in resources if reading.bucket in _buckets_of(resource))
     return any(not isinstance(reading.observed.get(key), Orphaned | None) for key in about)
 
 
-def _resources(reading: BucketReading) -> dict[Key, Resource]:
-    return {key: observation for key, observation in reading.observed.items() if isinstance(observation, Resource)}
-
-
-def _buckets_of(key: Key, resource: Resource) -> Collection[str]:
+def _buckets_of(resource: Resource) -> Collection[str]:
     match resource:
         case AccessPoint():
             return (resource.bucket,)
-        case Role():
+        case Role():  # only of one that is desired it is known
             return {bucket for bucket, _, _ in resource.buckets}
         case _:
-            return (key.container,)
+            return (resource.key.container,)
 
 
 # ---- judgement ---------------------------------------------------------------------------------------------
