@@ -4,13 +4,22 @@ import dataclasses
 
 import pytest
 
-from podshare.access.doors import Door, is_stranger, spans_as_stranger, unexpected
+from podshare.access.doors import (
+    Administrators,
+    Door,
+    is_stranger,
+    kept_at_first,
+    principal_of,
+    spans_as_stranger,
+    unexpected,
+)
 from podshare.access.effective_access import ANYBODY, Access
 from podshare.kinds.subjects import team_of
 
 CLUSTER = "arn:aws:eks:us-west-2:111111111111:cluster/hyperpod-eks"
 ROLE = "arn:aws:iam::111111111111:role/podshare/podshare-vision-0123abcd"
 SCIENTIST = "arn:aws:iam::222222222222:role/podshare/podshare-vision-scientist"
+NOBODY = Administrators()
 GRANTED = [Access(SCIENTIST, ("AmazonEKSEditPolicy",), CLUSTER, "hyperpod-ns-vision", through=(ROLE,))]
 DOOR = Door(
     kind="access entry",
@@ -28,7 +37,8 @@ DOOR = Door(
 
 def test_what_no_record_grants_is_unexpected() -> None:
     """A principal that nothing desired lets in is unexpected, and told with account, place, door and command."""
-    (found,) = unexpected([DOOR], GRANTED)
+    found = unexpected(DOOR, GRANTED, NOBODY)
+    assert found == DOOR
     told = found.violation()["found"]
     assert all(part in told for part in ("account 111111111111", "user/eve", "hyperpod-ns-vision", CLUSTER, "Close it"))
     assert Door.of_dict(found.as_dict()) == found
@@ -38,17 +48,78 @@ def test_what_no_record_grants_is_unexpected() -> None:
 def test_what_is_desired_is_granted(principal: str) -> None:
     """A role of the team's, and who is in it, may have what the desired entry gives, and no more and nowhere else."""
     door = dataclasses.replace(DOOR, principal=principal)
-    assert unexpected([door], GRANTED) == []
+    assert unexpected(door, GRANTED, NOBODY) is None
     for more in ({"gives": ("AmazonEKSAdminPolicy",)}, {"what": ANYBODY}, {"where": f"{CLUSTER}-2"}):
         wider = dataclasses.replace(door, **more)  # type: ignore[arg-type]  # each is the field's type
-        assert unexpected([wider], GRANTED) == [wider]
+        assert unexpected(wider, GRANTED, NOBODY) == wider
 
 
 def test_an_administrator_is_expected_for_the_whole_cluster_alone() -> None:
     """Who may span the cluster is no reason for a scope that names the team's namespace."""
-    wide = dataclasses.replace(DOOR, what=ANYBODY)
-    assert unexpected([wide], GRANTED, [DOOR.principal]) == []
-    assert unexpected([DOOR], GRANTED, [DOOR.principal]) == [DOOR]
+    wide, administrators = dataclasses.replace(DOOR, what=ANYBODY), Administrators([DOOR.principal])
+    assert unexpected(wide, GRANTED, administrators) is None
+    assert unexpected(DOOR, GRANTED, administrators) == DOOR
+
+
+def bound(who: str, role: str, *behind: str) -> Door:
+    """A binding in the whole cluster."""
+    kind = {"kind": "cluster role binding", "written_at": role, "what": ANYBODY, "behind": behind}
+    return dataclasses.replace(DOOR, principal=who, gives=(f"ClusterRole {role}",), **kind)  # type: ignore[arg-type]
+
+
+def entered(who: str, policy: str, *behind: str) -> Door:
+    """An access entry for the whole cluster."""
+    return dataclasses.replace(DOOR, principal=who, gives=(policy,), what=ANYBODY, behind=behind)
+
+
+@pytest.mark.parametrize(
+    ("door", "strange"),
+    [
+        (entered("arn:viewer", "AmazonEKSViewPolicy"), None),
+        (entered("arn:viewer", "AmazonEKSAdminPolicy"), ()),
+        (entered("arn:viewer", "AmazonEKSViewPolicy", "arn:aws:iam::222222222222:root"), None),
+        (entered("arn:root", "AmazonEKSAdminPolicy"), None),
+        (bound("ops", "edit", "arn:ada (arn:b may assume it)"), None),
+        (bound("ops", "edit", "arn:ada", "arn:root (by ConfigMap aws-auth)"), None),
+        (bound("ops", "edit", "arn:ada", "arn:eve (arn:b may assume it)"), ("arn:eve (arn:b may assume it)",)),
+        (bound("ops", "edit", "every principal of account 1"), ("every principal of account 1",)),
+        (bound("ops", "admin", "arn:ada"), ("arn:ada",)),
+        (bound("Group arn:root", "admin"), ()),
+        (bound("devs", "edit"), ()),
+    ],
+)
+def test_whoever_was_there_first_has_no_more_than_then(door: Door, strange: tuple[str, ...] | None) -> None:
+    """A principal has what it had, a group or user name lets in who had it, and who could do everything still can."""
+    first = [
+        entered("arn:viewer", "AmazonEKSViewPolicy"),
+        entered("arn:root", "AmazonEKSClusterAdminPolicy"),
+        bound("ops", "edit", "arn:ada (arn:b may assume it)"),
+        DOOR,
+    ]
+    found = unexpected(door, (), Administrators((), kept_at_first(first)))
+    assert (found and found.behind) == strange
+
+
+@pytest.mark.parametrize(
+    ("door", "strange"),
+    [
+        (bound("ops", "admin", "arn:ada", "arn:root"), None),
+        (bound("ops", "admin", "arn:ada", "arn:eve"), ("arn:eve",)),
+        (bound("devs", "view", "arn:ada"), ("arn:ada",)),
+    ],
+)
+def test_a_name_in_the_record_lets_in_who_had_it_first(door: Door, strange: tuple[str, ...] | None) -> None:
+    """A group that the record names counts for those behind it at the first reading, and those whom it names too."""
+    first = [bound("ops", "edit", "arn:ada"), bound("devs", "view", "arn:ada")]
+    found = unexpected(door, (), Administrators(("ops", "arn:root"), kept_at_first(first)))
+    assert (found and found.behind) == strange
+
+
+def test_a_group_is_nobody_elses_name() -> None:
+    """A group whose name could be an ARN, or another subject's, is told as a group."""
+    names = ("Group arn:aws:iam::111111111111:user/admin", "Group User eve", "Group a b", "User eve")
+    assert [*map(principal_of, names)] == [*names]
+    assert principal_of("Group platform-admins") == "platform-admins"
 
 
 def test_bindings_in_a_namespace_name_the_teams_own() -> None:

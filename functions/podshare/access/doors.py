@@ -6,7 +6,7 @@ verification reads every door, not only labelled resources".
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from podshare.access.effective_access import ANYBODY, Access
@@ -24,6 +24,8 @@ _ANYBODYS = ("system:authenticated", "system:unauthenticated", "system:serviceac
 DISCOVERY = frozenset(
     {"system:basic-user", "system:discovery", "system:public-info-viewer", "system:service-account-issuer-discovery"}
 )
+# whoever has one of these may do everything in a cluster already
+_EVERYTHING = frozenset({"AmazonEKSClusterAdminPolicy", "ClusterRole cluster-admin", "group system:masters"})
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -55,6 +57,11 @@ class Door:
         return "|".join((self.kind.replace(" ", "_"), self.account, self.region, self.container, self.written_at))
 
     @property
+    def is_binding(self) -> bool:
+        """Whether it names a group or a user, which others give to principals."""
+        return self.kind.endswith("binding")
+
+    @property
     def access(self) -> Access:
         """The effective access that it gives, as a proof has it."""
         return Access(self.principal, self.gives, self.where, self.what, by=(self.key,))
@@ -62,8 +69,7 @@ class Door:
     def __str__(self) -> str:
         place = self.where if self.what == ANYBODY else f"{self.what} of {self.where}"
         roles = ", ".join(self.behind)
-        is_bound = self.kind.endswith("binding")
-        behind = f", given by access entries of {roles}," if is_bound else f", which {roles} may assume,"
+        behind = f", given by access entries of {roles}," if self.is_binding else f", which {roles} may assume,"
         return (
             f"account {self.account}: {self.principal}{behind if roles else ''} has {', '.join(self.gives)} in {place} "
             f"by {self.kind} {self.written_at}"
@@ -84,18 +90,68 @@ class Door:
         return {"key": self.key, "rule": RULE, "found": f"{self}. Close it: {self.closed_by}", "remedy": self.closed_by}
 
 
-def unexpected(doors: Iterable[Door], granted: Collection[Access], expected: Collection[str] = ()) -> list[Door]:
-    """The doors that no record grants, in order.
+@dataclass(frozen=True, slots=True)
+class Administrators:
+    """Who may span a cluster: whom its record names, or, if it names nobody, who did at podshare's first reading.
 
-    ``granted`` is what ``effective_access`` computes from what is desired. ``expected`` are the principals that may
-    span a cluster: its administrators.
+    ``named`` are principals as doors have them. ``at_first`` are the doors of the first reading as ``kept_at_first``
+    returns them: whoever was there first has no more than then. A group or a user name lets in whoever an entry gives
+    it to, so that it counts for those who had it at the first reading, and for other administrators.
     """
-    return sorted(door for door in {*doors} if not _is_expected(door, expected) and not is_granted(door, granted))
+
+    named: Collection[str] = ()
+    at_first: Collection[Access] = ()
+
+    def beyond(self, door: Door) -> Door | None:
+        """What is unexpected of a door that spans the cluster: itself, or it for some of those behind it; or None."""
+        if not (door.principal in self.named if self.named else self._had(door.principal, door.gives)):
+            return door
+        if not door.is_binding:
+            return None
+        had = {who for access in self.at_first if access.who == door.principal for who in access.through}
+        behind = tuple(
+            who for who in door.behind if _holder(who) not in had and not self._may_do_everything(_holder(who))
+        )
+        return replace(door, behind=behind) if behind else None
+
+    def _may_do_everything(self, principal: str) -> bool:
+        return principal in self.named if self.named else self._had(principal, ())
+
+    def _had(self, principal: str, gives: Collection[str]) -> bool:
+        had = {verb for access in self.at_first if access.who == principal for verb in access.may}
+        return bool(had & _EVERYTHING) or (bool(gives) and {*gives} <= had)
 
 
-def _is_expected(door: Door, expected: Collection[str]) -> bool:
-    """An administrator is expected where a door spans the cluster; in a team's namespace alone nobody is."""
-    return ":eks:" in door.where and door.what == ANYBODY and door.principal in expected
+def kept_at_first(doors: Iterable[Door]) -> list[Access]:
+    """What ``Administrators`` takes for what was there at the first reading of a cluster, with who was behind it."""
+    return sorted(
+        {
+            replace(door.access, through=tuple(sorted(map(_holder, door.behind))) if door.is_binding else (), by=())
+            for door in doors
+            if spans(door)
+        }
+    )
+
+
+def _holder(who: str) -> str:
+    """The principal in what a door says of whoever is behind a binding: an ARN has no spaces."""
+    return who.partition(" (")[0]
+
+
+def spans(door: Door) -> bool:
+    """Whether a door leads everywhere in a cluster."""
+    return ":eks:" in door.where and door.what == ANYBODY
+
+
+def unexpected(door: Door, granted: Collection[Access], administrators: Administrators) -> Door | None:
+    """What of a door no record grants; None if all of it is granted or expected.
+
+    ``granted`` is what ``effective_access`` computes from what is desired. Administrators are expected where a door
+    spans the cluster; in a team's namespace alone nobody is.
+    """
+    if is_granted(door, granted):
+        return None
+    return administrators.beyond(door) if spans(door) else door
 
 
 def is_granted(door: Door, granted: Collection[Access]) -> bool:
@@ -110,6 +166,12 @@ def is_granted(door: Door, granted: Collection[Access]) -> bool:
         )
         for access in granted
     )
+
+
+def principal_of(subject: str) -> str:
+    """A binding's subject as a door names it: a group by its name, unless that may be somebody else's."""
+    name = subject.removeprefix("Group ")
+    return subject if name.startswith("arn:") or " " in name else name
 
 
 def is_stranger(subject: str, namespace: str, own_groups: str) -> bool:

@@ -12,7 +12,7 @@ before must not be reported, and one that was opened must.
 
 import re
 import shlex
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,8 +21,17 @@ from typing import Any, TypeVar
 from botocore.exceptions import ClientError
 
 from podshare.access import aws_auth
-from podshare.access.access_report import packed
-from podshare.access.doors import UNREAD, Door, is_stranger, spans_as_stranger, unexpected
+from podshare.access.access_report import packed, unpacked
+from podshare.access.doors import (
+    UNREAD,
+    Administrators,
+    Door,
+    is_stranger,
+    kept_at_first,
+    principal_of,
+    spans_as_stranger,
+    unexpected,
+)
 from podshare.access.effective_access import ANYBODY, Access, account_of, effective_access
 from podshare.aws.errors import is_absent, reason_of
 from podshare.kinds.access_entry import calls as access_entry
@@ -62,6 +71,7 @@ Unread = Mapping[str, str]  # a rule that does not hold, as a violation is repor
 L = TypeVar("L")
 _HASH = 9  # characters at the end of a role's name, after the team's
 _ROLES_IN_CLUSTERS = ("kubernetes", "read")  # whose member roles have entries, made by accounts/cluster.yaml
+_EVERYBODY = "every principal of account "  # and its id: a line of mapAccounts
 _STANDARD = "STANDARD"  # the other types are nodes', which have no access policies and groups of Kubernetes' own
 
 
@@ -129,12 +139,12 @@ class ClusterReading:
 class Found:
     """All doors, each with why it is expected or ``""``, and what could not be read.
 
-    ``spanning`` is who spans each cluster (by its ARN), ``at_first`` who reaches buckets and keys at the first look,
+    ``spanning`` is who spans clusters (by their ARN), ``at_first`` who reaches buckets and keys at the first look,
     ``not_checked`` what may lead into clusters and has no reader there.
     """
 
     doors: Mapping[Door, str]
-    spanning: Mapping[str, tuple[str, ...]]
+    spanning: Mapping[str, list[dict[str, Any]]]
     at_first: Mapping[str, list[dict[str, Any]]]
     unread: tuple[Unread, ...]
     not_checked: tuple[str, ...] = ()
@@ -149,8 +159,7 @@ class Found:
         reported = [
             {**door.as_dict(), "expected": bool(why), "record": why} for door, why in sorted(self.doors.items())
         ]
-        spanning = {arn: [*who] for arn, who in self.spanning.items()}
-        first_readings = {"spanning": spanning, "at_first": {**self.at_first}}
+        first_readings = {"spanning": {**self.spanning}, "at_first": {**self.at_first}}
         return {"doors": reported, **first_readings, "not_looked_at": [*self.not_checked]}
 
     @property
@@ -183,7 +192,7 @@ def _together(parts: Iterable[Found]) -> Found:
     every = [*parts]
     return Found(
         {door: why for part in every for door, why in part.doors.items()},
-        {arn: who for part in every for arn, who in part.spanning.items()},
+        {arn: first for part in every for arn, first in part.spanning.items()},
         {arn: first for part in every for arn, first in part.at_first.items()},
         tuple(unread for part in every for unread in part.unread),
         tuple(sentence for part in every for sentence in part.not_checked),
@@ -207,16 +216,30 @@ def _in_clusters(  # noqa: PLR0917  # whose doors, and what to compare them with
             continue
         reading = ClusterReading(context, desired, observed, cluster)
         read_doors, failed = _read(reading, IN_CLUSTERS, f"cluster {cluster.name}")
-        spanning = tuple(sorted({door.principal for door in read_doors if door.what == ANYBODY}))
-        at_first = _at_first(context, cluster)
-        record = records.clusters.get(cluster.name)
-        administrators = (record.administrators if record else ()) or (spanning if at_first is None else at_first)
-        strange = {*unexpected(read_doors, granted, administrators)}
-        expected = {door: _why(context, door) for door in {*read_doors} - strange}
         arn = cluster.eks_arn(context.installation.partition)
-        doors = {**expected, **dict.fromkeys(strange, "")}
-        first = {} if failed or at_first is not None else {arn: spanning}
+        at_first, known = _at_first(context, arn, read_doors)
+        record = records.clusters.get(cluster.name)
+        administrators = Administrators(record.administrators if record else (), at_first)
+        first = {} if failed or known else {arn: [access.as_dict() for access in at_first]}
+        doors = dict(_judged(reading, read_doors, granted, administrators))
         yield Found(doors, first, {}, tuple(failed), tuple(_not_checked(reading)))
+
+
+def _judged(
+    reading: ClusterReading, read_doors: Iterable[Door], granted: Collection[Access], administrators: Administrators
+) -> Iterator[tuple[Door, str]]:
+    """Each door with why it is expected or ``""``; a binding that is expected for some of those behind it is two."""
+    for door in {*read_doors}:
+        strange = unexpected(door, granted, administrators)
+        if strange is None:
+            yield door, _why(reading.context, door)
+        elif strange is door:
+            yield door, ""
+        else:
+            commands = [_letting_in_no_more(reading, who) for who in strange.behind]
+            yield replace(strange, closed_by=" && ".join(commands)), ""
+            others = tuple(who for who in door.behind if who not in strange.behind)
+            yield replace(door, behind=others), _why(reading.context, door)
 
 
 def _not_checked(reading: ClusterReading) -> Iterator[str]:
@@ -246,7 +269,7 @@ def _in_data(readings: Iterable[BucketReading], granted: Collection[Access]) -> 
 
 
 def keep_first_reading(
-    context: Context, spanning: Mapping[str, Collection[str]], at_first: Mapping[str, list[dict[str, Any]]]
+    context: Context, spanning: Mapping[str, list[dict[str, Any]]], at_first: Mapping[str, list[dict[str, Any]]]
 ) -> None:
     """Keep who spans a cluster, and who reaches a bucket or a key, when podshare first looks.
 
@@ -258,18 +281,28 @@ def keep_first_reading(
         context.state.update(ACCESS_REPORTS, first_reading(arn), "SET doors = :doors", condition, doors=packed(doors))
 
 
-def _keep_administrators(context: Context, spanning: Mapping[str, Collection[str]]) -> None:
-    for arn, principals in spanning.items():
-        condition = "attribute_not_exists(principals)"
+def _keep_administrators(context: Context, spanning: Mapping[str, list[dict[str, Any]]]) -> None:
+    for arn, doors in spanning.items():
         context.state.update(
-            ACCESS_REPORTS, f"cluster#{arn}", "SET principals = :principals", condition, principals=[*principals]
+            ACCESS_REPORTS,
+            f"cluster#{arn}",
+            "SET doors = :doors, principals = if_not_exists(principals, :principals)",
+            "attribute_not_exists(doors)",
+            doors=packed(doors),
+            principals=sorted({door["who"] for door in doors}),  # what earlier versions read
         )
 
 
-def _at_first(context: Context, cluster: ClusterFacts) -> Sequence[str] | None:
-    """Who spanned a cluster when podshare first looked; None if it has not looked yet."""
-    row = context.state.get(ACCESS_REPORTS, f"cluster#{cluster.eks_arn(context.installation.partition)}")
-    return row["principals"] if row else None
+def _at_first(context: Context, arn: str, read_doors: Collection[Door]) -> tuple[list[Access], bool]:
+    """Who spanned a cluster, and how, when podshare first looked, and whether that is known.
+
+    If it is not, it is what was just read; where an earlier version has kept names alone, of these.
+    """
+    row = context.state.get(ACCESS_REPORTS, f"cluster#{arn}") or {}
+    if "doors" in row:
+        return [Access.of_dict(access) for access in unpacked(str(row["doors"]))], True
+    names = row.get("principals")
+    return kept_at_first(door for door in read_doors if names is None or door.principal in names), False
 
 
 def _read(reading: L, readers: Iterable[Callable[[L], Iterator[Door]]], place: str) -> tuple[list[Door], list[Unread]]:
@@ -451,7 +484,7 @@ def _in_namespace(reading: ClusterReading) -> Iterator[tuple[str, Door]]:
         command = f"kubectl delete rolebinding {shlex.quote(name)} --namespace {reading.namespace}"
         for subject in _subjects(binding):
             if is_stranger(subject, reading.namespace, own_groups):
-                gives, who = (_bound(binding),), subject.removeprefix("Group ")
+                gives, who = (_bound(binding),), principal_of(subject)
                 by = (f"{reading.namespace}/{name}", command)
                 yield subject, reading.door("role binding", who, gives, reading.namespace, by)
 
@@ -464,7 +497,7 @@ def _in_cluster(reading: ClusterReading) -> Iterator[tuple[str, Door]]:
         command = f"kubectl delete clusterrolebinding {shlex.quote(name)}"
         for subject in _subjects(binding):
             if spans_as_stranger(subject, binding["roleRef"]["name"], reading.context.installation.prefix):
-                gives, who = (_bound(binding),), subject.removeprefix("Group ")
+                gives, who = (_bound(binding),), principal_of(subject)
                 yield subject, reading.door("cluster role binding", who, gives, ANYBODY, (name, command))
 
 
@@ -484,10 +517,21 @@ class _Entry:
         return kind == "User" and policies.covers(re.sub(r"\{\{\w+\}\}", ANYBODY, self.username), name)
 
 
+def _letting_in_no_more(reading: ClusterReading, who: str) -> str:
+    """The command after which somebody who is behind a binding does not get in any more."""
+    principal, _, way = who.partition(" (")
+    if aws_auth.NAME not in way:
+        return reading.eks_command("delete-access-entry", "--principal-arn", principal)
+    everybody, _, account = principal.partition(_EVERYBODY)
+    line = ("--arn", everybody, "--all") if everybody else ("--account", account)
+    place = ("--region", reading.facts.region, "--cluster", reading.facts.eks_cluster)
+    return shlex.join(("eksctl", "delete", "iamidentitymapping", *place, *line))
+
+
 def _mapped(reading: ClusterReading) -> Iterator[_Entry]:
     """As whom each line of the ConfigMap aws-auth lets its principal in."""
     for line in reading.aws_auth:
-        who = f"every principal of account {line.account}" if line.account else line.principal
+        who = f"{_EVERYBODY}{line.account}" if line.account else line.principal
         yield _Entry(line.username, line.groups, f"{who} (by ConfigMap {aws_auth.NAME})")
 
 

@@ -1,0 +1,173 @@
+"""Whoever spans a cluster without being its administrator is told, also where it looks like the cluster's own."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from lightkube.core.exceptions import ApiError
+from lightkube.resources.core_v1 import Pod
+
+from podshare.access.access_report import unpacked
+from podshare.aws.rows import to_item
+from podshare_sandbox.services import kubernetes
+from tests.builders import a_team_item
+from tests.scenarios.test_doors import map_principals, run
+from tests.scenarios.world import EKS_ARN, HUB, LANGUAGE, REGION, VISION, Item, World
+
+NAMESPACE = "hyperpod-ns-vision"
+RBAC = "rbac.authorization.k8s.io"
+EVE, WATCHER, ADMIN = (f"arn:aws:iam::{HUB}:{name}" for name in ("role/eve", "role/watcher", "user/admin"))
+Audit = Callable[[int], Item]
+
+
+def subject(kind: str, name: str) -> Item:
+    """A user or a group, as a binding names it."""
+    return {"apiGroup": RBAC, "kind": kind, "name": name}
+
+
+def bind(kind: str, name: str, role: str, *subjects: Item, namespace: str = "") -> None:
+    """Make a binding by hand, as the cluster's admin."""
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    reference = {"apiGroup": RBAC, "kind": "ClusterRole", "name": role}
+    manifest = {"apiVersion": f"{RBAC}/v1", "kind": kind, "metadata": metadata, "roleRef": reference}
+    kubernetes.api_of(EKS_ARN).apply({**manifest, "subjects": [*subjects]})
+
+
+def give(world: World, policy: str) -> None:
+    """Give an access policy on the whole cluster to a role that was there first."""
+    world.sandbox.client("eks", HUB).associate_access_policy(
+        clusterName="hyperpod-eks",
+        principalArn=WATCHER,
+        policyArn=f"arn:aws:eks::aws:cluster-access-policy/{policy}",
+        accessScope={"type": "cluster"},
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def teams(world: World) -> None:
+    """Two teams on a cluster whose administrators come by a group, and a role that may look at nodes alone."""
+    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    for name in ("eve", "watcher"):
+        world.sandbox.client("iam", HUB).create_role(RoleName=name, AssumeRolePolicyDocument=document)
+    world.sandbox.client("eks", HUB).create_access_entry(clusterName="hyperpod-eks", principalArn=WATCHER)
+    give(world, "AmazonSagemakerHyperpodUserClusterPolicy")
+    bind("ClusterRoleBinding", "scrape", "system:discovery", subject("User", "scraper"))
+    bind("ClusterRoleBinding", "platform", "cluster-admin", subject("Group", "platform-admins"))
+    bind("ClusterRoleBinding", "reserved", "cluster-admin", subject("Group", "aws:ops"))
+    bind("ClusterRoleBinding", "on-call", "cluster-admin", subject("User", "on-call"))
+    world.put(
+        a_team_item("vision", members=[{"account": VISION}]),
+        a_team_item("language", members=[{"account": LANGUAGE}], access="edit"),
+    )
+    for team in ("vision", "language"):
+        assert world.status(team)["state"] == "READY", world.status(team)
+
+
+@pytest.fixture(autouse=True)
+def closed(world: World) -> Iterator[None]:
+    """Each test ends without what it made by hand."""
+    yield
+    eks, api = world.sandbox.client("eks", HUB), kubernetes.api_of(EKS_ARN)
+    if EVE in eks.list_access_entries(clusterName="hyperpod-eks")["accessEntries"]:
+        eks.delete_access_entry(clusterName="hyperpod-eks", principalArn=EVE)
+    map_principals(mapRoles=[])
+    if api.get("ClusterRoleBinding", "", "helpers"):
+        api.delete("ClusterRoleBinding", "", "helpers")
+    assert world.reconcile("vision")["state"] == "READY", world.status("vision")
+
+
+def let_in(world: World, **entry: Any) -> None:
+    """Make an access entry by hand."""
+    world.sandbox.client("eks", HUB).create_access_entry(clusterName="hyperpod-eks", principalArn=EVE, **entry)
+
+
+def eve(world: World) -> Any:
+    """The kubectl of whoever is in the role that no record names."""
+    return world.kubernetes(world.session(EVE, world.sandbox.session(HUB, REGION), "on-call"))
+
+
+def lists_pods(kubectl: Any, acting_as: str = "") -> bool:
+    """Whether the pods of the team's namespace are listed, acting as another user where one is named."""
+    kubectl._client._client.headers["Impersonate-User"] = acting_as  # lightkube has no way to act as somebody else
+    if not acting_as:
+        del kubectl._client._client.headers["Impersonate-User"]
+    try:
+        [*kubectl.list(Pod, namespace=NAMESPACE)]
+    except ApiError:
+        return False
+    return True
+
+
+def is_told(world: World, audit: Audit) -> None:
+    """The team is not READY, the audit fails, and the told commands end it."""
+    assert world.reconcile("vision")["state"] == "DEGRADED"
+    assert any(line["record"] is None for line in audit(1)["doors"])
+    for problem in world.status("vision")["problems"]:
+        assert problem["what"].startswith("unexpected access: ")
+        run(world, problem["remedy"])
+    assert world.reconcile("vision")["state"] == "READY", world.status("vision")
+
+
+def test_a_new_member_of_an_administrators_group_is_told(world: World, audit: Audit) -> None:
+    """Cluster-wide access that is added later is unexpected, also where it comes by a group that was there first."""
+    let_in(world, kubernetesGroups=["platform-admins"])
+    assert lists_pods(eve(world))
+    is_told(world, audit)
+    assert kubernetes.api_of(EKS_ARN).get("ClusterRoleBinding", "", "platform")
+
+
+def test_whoever_gets_an_administrators_user_name_is_told(world: World, audit: Audit) -> None:
+    """The same for a user name that an access entry gives."""
+    let_in(world, username="on-call")
+    assert lists_pods(eve(world))
+    is_told(world, audit)
+
+
+def test_a_line_that_gives_an_administrators_group_is_told(world: World, audit: Audit) -> None:
+    """The same for a line of the ConfigMap aws-auth."""
+    map_principals(mapRoles=[{"rolearn": EVE, "username": "eve", "groups": ["platform-admins"]}])
+    assert lists_pods(eve(world))
+    is_told(world, audit)
+
+
+def test_a_group_with_an_administrators_name_is_told(world: World, audit: Audit) -> None:
+    """A group is nobody's ARN, whatever it is called."""
+    bind("ClusterRoleBinding", "helpers", "cluster-admin", subject("Group", ADMIN))
+    let_in(world, kubernetesGroups=[ADMIN])
+    assert lists_pods(eve(world))
+    is_told(world, audit)
+
+
+def test_whoever_was_there_first_has_no_more_than_then(world: World, audit: Audit) -> None:
+    """Who could look at nodes when podshare first looked is expected to do that, and not to be an administrator."""
+    kubectl = world.kubernetes(world.session(WATCHER, world.sandbox.session(HUB, REGION)))
+    assert not lists_pods(kubectl)
+    give(world, "AmazonEKSClusterAdminPolicy")
+    assert lists_pods(kubectl)
+    is_told(world, audit)
+
+
+def test_a_user_that_was_bound_first_has_no_more_than_then(world: World, audit: Audit) -> None:
+    """The same for whom a binding named."""
+    bind("ClusterRoleBinding", "helpers", "cluster-admin", subject("User", "scraper"))
+    let_in(world, username="scraper")
+    assert lists_pods(eve(world))
+    is_told(world, audit)
+
+
+def test_names_that_an_earlier_version_kept_count_for_what_they_have_by_now(world: World) -> None:
+    """The first reading of this version keeps what those have whom an earlier version kept by name, and nobody else."""
+    part = f"cluster#{EKS_ARN}"
+    principals = [one for one in world.state("proof", part)["principals"] if one != "User on-call"]
+    earlier = to_item({"id": "proof", "part": part, "principals": principals})
+    world.sandbox.client("dynamodb").put_item(TableName="podshare-state", Item=earlier)
+    let_in(world, kubernetesGroups=["platform-admins"])
+    assert world.reconcile("vision")["state"] == "DEGRADED"
+    (problem,) = world.status("vision")["problems"]
+    assert "User on-call has ClusterRole cluster-admin" in problem["what"]
+    kept = unpacked(world.state("proof", part)["doors"])
+    assert {row["who"] for row in kept} == {*principals}
+    assert [row["through"] for row in kept if row["who"] == "platform-admins"] == [[EVE]]
+    run(world, problem["remedy"])
