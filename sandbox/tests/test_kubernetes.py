@@ -229,6 +229,18 @@ def test_whoever_has_no_entry_gets_in_by_the_config_map() -> None:
     assert may(visitor, "create", "kube-system", resource="secrets")
 
 
+def test_a_line_names_its_fields_in_any_case_and_groups_by_placeholders() -> None:
+    """The name of a field counts in any case, and a group's name may have placeholders.
+
+    aws-iam-authenticator, pkg/mapper/configmap/configmap.go (ParseMap: YAML to JSON, then Go's encoding/json, Unmarshal:
+    "accepting case-insensitive matches"), pkg/config/types.go ("Each group name can include placeholders").
+    """
+    role = make_role("visitor")
+    mapped(mapRoles=[{"RoleARN": role, "Username": "ana", "Groups": ["of:{{SessionName}}"]}])
+    user = who_is(as_role(role))
+    assert (user["username"], user["groups"]) == ("ana", ["of:ana-example.com", "system:authenticated"])
+
+
 def test_an_entry_comes_before_the_config_map() -> None:
     """Whoever has an entry comes by that alone (EKS user guide, "Change authentication mode to use access entries")."""
     role = make_member()

@@ -36,6 +36,10 @@ def test_every_part_counts() -> None:
         ("eve", ["friends", "system:authenticated"], ()),
         ("system:node:{{EC2PrivateDNSName}}", ["system:bootstrappers", "system:nodes"], ()),
         ("system:node:{{SessionName}}", [], ("user system:node:{{SessionName}}",)),
+        ("eve", ["aws:ops", "amazon:ops", "iam:ops"], ("group amazon:ops", "group aws:ops", "group iam:ops")),
+        ("{{SessionName}}", ["{{SessionName}}:masters"], ("group {{SessionName}}:masters",)),
+        ("{{AccountID}}:{{SessionName}}", ["{{SessionName}}"], ()),
+        ("arn:aws:sts::{{AccountID}}:assumed-role/eve/{{SessionName}}", [], ()),
         (
             "system:kube-scheduler",
             ["eks:service-operations"],
@@ -60,9 +64,17 @@ def test_what_is_reserved_leads_everywhere_but_for_nodes(
         {"mapUsers": '[{"rolearn": "x"}]'},
         {"mapUsers": '[{"userarn": "x", "groups": [{"a": 1}]}]'},
         {"mapUsers": '[{"userarn": ["x"]}]'},
+        {"mapUsers": '[{"userarn": "x", "groups": ["a"], "Groups": ["b"]}]'},
     ],
 )
 def test_what_nobody_understands_is_an_error(data: dict[str, str]) -> None:
     """Nobody knows whom such a line lets in."""
     with pytest.raises(ValueError, match="ConfigMap aws-auth"):
         [*aws_auth.lines(data, "aws")]
+
+
+@pytest.mark.parametrize("line", [{"rolearn": ROLE, "Groups": ["system:masters"]}, {"RoleARN": ROLE, "groups": ["x"]}])
+def test_fields_count_in_any_case(line: dict[str, object]) -> None:
+    """The authenticator takes a field's name in any case (Go, encoding/json, Unmarshal): so does whoever reads it."""
+    (found,) = lines(mapRoles=[line])
+    assert (found.principal, bool(found.groups)) == (ROLE, True)

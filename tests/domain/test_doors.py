@@ -9,6 +9,7 @@ from podshare.access.doors import (
     Door,
     is_stranger,
     kept_at_first,
+    namespace_of_controller,
     principal_of,
     spans_as_stranger,
     unexpected,
@@ -142,6 +143,61 @@ def test_what_spans_a_cluster_is_told_by_its_subject() -> None:
     assert all(spans_as_stranger(subject, "view", "podshare") for subject in strangers)
     assert spans_as_stranger("Group system:authenticated", "view", "podshare")
     assert not spans_as_stranger("Group system:authenticated", "system:discovery", "podshare")
+    assert spans_as_stranger("User podshare:read", "view", "podshare")
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "ServiceAccount hyperpod-ns-language/default",
+        "User system:serviceaccount:hyperpod-ns-language:default",
+        "Group system:serviceaccounts:hyperpod-ns-language",
+    ],
+)
+def test_pods_of_a_team_are_told_by_each_of_their_names(subject: str) -> None:
+    """A service account is a user and in a group, by which a binding may know it; no reading makes it administrator."""
+    assert spans_as_stranger(subject, "edit", "podshare")
+    door = bound(principal_of(subject), "edit")
+    assert unexpected(door, (), Administrators((), kept_at_first([door]))) == door
+
+
+@pytest.mark.parametrize("who", ["system:authenticated", "system:serviceaccounts", "User system:anonymous"])
+def test_everybody_is_no_administrator(who: str) -> None:
+    """Who was there first does not include everybody, whom a record names with what they have alone."""
+    door, named = (
+        bound(who, "calico-tiered-policy-passthrough"),
+        f"{who} has ClusterRole calico-tiered-policy-passthrough",
+    )
+    assert unexpected(door, (), Administrators((), kept_at_first([door]))) == door
+    assert unexpected(door, (), Administrators([who])) == door
+    assert unexpected(door, (), Administrators([named])) is None
+    assert unexpected(bound(who, "edit"), (), Administrators([named])) is not None
+
+
+def test_what_services_bring_is_expected() -> None:
+    """SageMaker's user is its service-linked role's, whenever its charts are installed; whoever else gets it is not."""
+    service = "User hyperpod-service-linked-role"
+    assert unexpected(bound(service, "hyperpod-patching"), (), NOBODY) is None
+    assert unexpected(bound(service, "hyperpod-patching", "arn:eve"), (), NOBODY) is not None
+    authenticated = "Group system:authenticated"  # of clusters that had pod security policies
+    assert not spans_as_stranger(authenticated, "eks:podsecuritypolicy:privileged", "podshare")
+
+
+@pytest.mark.parametrize(
+    ("subject", "namespace"),
+    [
+        ("ServiceAccount kube-system/job-controller", "kube-system"),
+        ("User system:serviceaccount:kueue-system:manager", "kueue-system"),
+        ("Group system:serviceaccounts:flux-system", "flux-system"),
+        ("ServiceAccount hyperpod-ns-vision/trainer", ""),
+        ("Group system:serviceaccounts", ""),
+        ("User eve", ""),
+    ],
+)
+def test_the_namespace_of_a_controller_is_told_by_each_of_its_names(subject: str, namespace: str) -> None:
+    """Whoever acts as one of these service accounts is what a binding of the whole cluster makes it."""
+    assert namespace_of_controller(subject, "edit") == namespace
+    assert namespace_of_controller(subject, "system:service-account-issuer-discovery") == ""
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from tests.scenarios.world import EKS_ARN, HUB, LANGUAGE, REGION, VISION, Item, 
 NAMESPACE = "hyperpod-ns-vision"
 RBAC = "rbac.authorization.k8s.io"
 EVE, WATCHER, ADMIN = (f"arn:aws:iam::{HUB}:{name}" for name in ("role/eve", "role/watcher", "user/admin"))
+CONTROLLER = "system:serviceaccount:kube-system:job-controller"  # bound by Kubernetes itself in the whole cluster
 Audit = Callable[[int], Item]
 
 
@@ -45,8 +46,11 @@ def give(world: World, policy: str) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def teams(world: World) -> None:
-    """Two teams on a cluster whose administrators come by a group, and a role that may look at nodes alone."""
+def at_first(world: World) -> Item:
+    """Two teams on a cluster whose administrators come by a group, and a role that may look at nodes alone.
+
+    The first team's status while everybody, and the other team's pods, were bound in the whole cluster; that ends.
+    """
     trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     for name in ("eve", "watcher"):
@@ -57,12 +61,18 @@ def teams(world: World) -> None:
     bind("ClusterRoleBinding", "platform", "cluster-admin", subject("Group", "platform-admins"))
     bind("ClusterRoleBinding", "reserved", "cluster-admin", subject("Group", "aws:ops"))
     bind("ClusterRoleBinding", "on-call", "cluster-admin", subject("User", "on-call"))
+    bind("ClusterRoleBinding", "everybody", "edit", subject("Group", "system:authenticated"))
+    bind("ClusterRoleBinding", "pods", "edit", subject("Group", "system:serviceaccounts:hyperpod-ns-language"))
     world.put(
         a_team_item("vision", members=[{"account": VISION}]),
         a_team_item("language", members=[{"account": LANGUAGE}], access="edit"),
     )
+    status = world.status("vision")
+    for name in ("everybody", "pods"):
+        kubernetes.api_of(EKS_ARN).delete("ClusterRoleBinding", "", name)
     for team in ("vision", "language"):
-        assert world.status(team)["state"] == "READY", world.status(team)
+        assert world.reconcile(team)["state"] == "READY", world.status(team)
+    return status
 
 
 @pytest.fixture(autouse=True)
@@ -155,6 +165,57 @@ def test_a_user_that_was_bound_first_has_no_more_than_then(world: World, audit: 
     let_in(world, username="scraper")
     assert lists_pods(eve(world))
     is_told(world, audit)
+
+
+def test_everybody_is_no_administrator(at_first: Item) -> None:
+    """What lets all members, or all pods, of another team in is unexpected, also if it was there before podshare."""
+    assert at_first["state"] == "DEGRADED"
+    told = " ".join(problem["what"] for problem in at_first["problems"])
+    assert "unexpected access: account" in told
+    assert all(f"{who} has ClusterRole edit" in told for who in ("system:authenticated", "hyperpod-ns-language"))
+
+
+def test_a_service_account_bound_by_its_user_name_is_told(world: World, audit: Audit) -> None:
+    """Pods of another team get in by a service account, by whichever of its names a binding knows it."""
+    pods = "system:serviceaccount:hyperpod-ns-language:default"
+    kubectl = world.kubernetes(world.cluster_access("language", LANGUAGE))
+    assert not lists_pods(kubectl, pods)
+    bind("ClusterRoleBinding", "helpers", "edit", subject("User", pods))
+    assert lists_pods(kubectl, pods)
+    is_told(world, audit)
+
+
+@pytest.mark.parametrize("group", ["aws:ops", "iam:ops"])
+def test_a_line_that_gives_a_reserved_group_is_told(world: World, audit: Audit, group: str) -> None:
+    """The ConfigMap aws-auth gives groups such as no access entry can give."""
+    if group == "iam:ops":
+        bind("ClusterRoleBinding", "helpers", "cluster-admin", subject("Group", group))
+    map_principals(mapRoles=[{"rolearn": EVE, "username": "eve", "Groups": [group]}])
+    assert lists_pods(eve(world))
+    is_told(world, audit)
+
+
+def test_who_may_be_a_controller_is_told(world: World, audit: Audit) -> None:
+    """A scope with a service account of a controller leads wherever that controller is bound."""
+    let_in(world)
+    world.sandbox.client("eks", HUB).associate_access_policy(
+        clusterName="hyperpod-eks",
+        principalArn=EVE,
+        policyArn="arn:aws:eks::aws:cluster-access-policy/AmazonEKSEditPolicy",
+        accessScope={"type": "namespace", "namespaces": ["kube-system"]},
+    )
+    assert lists_pods(eve(world), CONTROLLER)
+    is_told(world, audit)
+
+
+def test_a_binding_beside_a_controller_is_told(world: World, audit: Audit) -> None:
+    """The same for a binding by which another team's people may be a controller, but for one that lets them read."""
+    bind("RoleBinding", "readers", "view", subject("Group", "developers"), namespace="kube-system")
+    assert world.reconcile("vision")["state"] == "READY", world.status("vision")
+    bind("RoleBinding", "helpers", "edit", subject("Group", "system:authenticated"), namespace="kube-system")
+    assert lists_pods(world.kubernetes(world.cluster_access("language", LANGUAGE)), CONTROLLER)
+    is_told(world, audit)
+    kubernetes.api_of(EKS_ARN).delete("RoleBinding", "kube-system", "readers")
 
 
 def test_names_that_an_earlier_version_kept_count_for_what_they_have_by_now(world: World) -> None:

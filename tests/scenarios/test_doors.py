@@ -135,8 +135,9 @@ def run(world: World, command: str) -> None:
     if words[0] == "kubectl":
         kinds = {"rolebinding": "RoleBinding", "clusterrolebinding": "ClusterRoleBinding"}
         _, delete, kind, name, *rest = words
-        assert (delete, rest) == ("delete", ["--namespace", NAMESPACE] if kind == "rolebinding" else [])
-        kubernetes.api_of(EKS_ARN).delete(kinds[kind], NAMESPACE if kind == "rolebinding" else "", name)
+        namespace = rest.pop() if kind == "rolebinding" else ""
+        assert (delete, rest) == ("delete", ["--namespace"] if kind == "rolebinding" else [])
+        kubernetes.api_of(EKS_ARN).delete(kinds[kind], namespace, name)
         return
     if words[0] == "eksctl":
         unmap(words)

@@ -195,7 +195,7 @@ MUTANTS = (
     Mutant(
         "bindings are not looked at",
         f"{_RECONCILE}/door_readers.py",
-        (("associations, bindings, config_map)", "associations, config_map)"),),
+        (("associations, bindings, controllers, config_map)", "associations, controllers, config_map)"),),
         "is let in",
         (Place("bound", "change", *_VERIFYING),),
     ),

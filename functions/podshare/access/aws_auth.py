@@ -2,21 +2,24 @@
 
 It counts in the authentication modes ``CONFIG_MAP`` and ``API_AND_CONFIG_MAP``. Unlike an access entry it can give any
 group and user name, those that Kubernetes reserves too, and names principals of any account (aws-iam-authenticator,
-"Full configuration format"; EKS user guide, "Grant IAM users access to Kubernetes with a ConfigMap").
+"Full configuration format"; EKS user guide, "Grant IAM users access to Kubernetes with a ConfigMap"). It decodes its
+lines by Go's encoding/json, which takes the name of a field in any case (pkg/mapper/configmap/configmap.go, ParseMap).
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
+from podshare.access.doors import RESERVED
 from podshare.access.effective_access import ANYBODY
 
 NAMESPACE, NAME = "kube-system", "aws-auth"
-_RESERVED = ("system:", "eks:")
 # what nodes come as, whom Kubernetes' node authorizer holds to their own pods (EKS user guide, "EKS node IAM role")
 _NODES = frozenset({"system:bootstrappers", "system:nodes", "system:node-proxier", "eks:kube-proxy-windows"})
+_PLACEHOLDER = re.compile(r"\{\{\w+\}\}")
 _NODE_NAME = "system:node:"
 _EVERYBODYS = "system:authenticated"  # whoever gets in is in it
 
@@ -43,7 +46,16 @@ class Line:
 
 
 def _is_reserved(name: str) -> bool:
-    return name.startswith(_RESERVED) and name != _EVERYBODYS
+    """Whether a name is reserved, or may turn out to be: what stands for a session's name has no colon."""
+    begin, colon, _ = name.partition(":")
+    pieces = _PLACEHOLDER.split(begin.replace("{{AccountID}}", "0" * 12))
+    pattern = "[^:]*".join(map(re.escape, pieces))
+    return bool(colon) and name != _EVERYBODYS and any(re.fullmatch(pattern, prefix[:-1]) for prefix in RESERVED)
+
+
+def pattern_of(template: str) -> str:
+    """What a user name, or a group, in which placeholders may stand for parts of it can turn out to be."""
+    return _PLACEHOLDER.sub(ANYBODY, template)
 
 
 def lines(data: Mapping[str, str], partition: str) -> Iterator[Line]:
@@ -52,7 +64,7 @@ def lines(data: Mapping[str, str], partition: str) -> Iterator[Line]:
         for line in _listed(data, part):
             try:
                 yield _line(line, arn)
-            except (LookupError, TypeError) as error:
+            except (AttributeError, LookupError, TypeError) as error:
                 raise ValueError(f"{part} of ConfigMap {NAME} has a line that gives nobody access") from error
     for number in _listed(data, "mapAccounts"):
         account = str(number).zfill(12) if isinstance(number, int | str) else ""
@@ -61,7 +73,11 @@ def lines(data: Mapping[str, str], partition: str) -> Iterator[Line]:
 
 
 def _line(line: Mapping[str, Any], arn: str) -> Line:
-    principal, username, groups = line[arn], line.get("username") or "", line.get("groups") or []
+    fields = dict[str, Any]()
+    for name, value in line.items():
+        if fields.setdefault(name.casefold(), value) is not value:
+            raise TypeError(f"{name} in two ways")
+    principal, username, groups = fields[arn], fields.get("username") or "", fields.get("groups") or []
     if not all(isinstance(value, str) for value in (principal, username, *groups)):
         raise TypeError("not a text")
     return Line(principal, username, frozenset(groups))

@@ -5,24 +5,43 @@ be, podshare's: nobody's record lets anybody in by it, unless what is desired gi
 verification reads every door, not only labelled resources".
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from podshare.access.effective_access import ANYBODY, Access
-from podshare.kinds.subjects import TEAM_NAMESPACES
+from podshare.kinds.subjects import TEAM_NAMESPACES, team_of
 from podshare.policy import policies
 
 RULE = "unexpected access"
 UNREAD = "all doors are read"
 # User names and groups with these prefixes are Kubernetes' and EKS' own: no access entry can give them (EKS user guide,
-# "Create access entries": username and group names)
-_RESERVED = ("system:", "eks:", "aws:", "amazon:", "iam:")
+# "Create access entries": username and group names), but a line of the ConfigMap aws-auth can
+RESERVED = ("system:", "eks:", "aws:", "amazon:", "iam:")
 # all of these stand for people or for pods of teams, although their names begin with system:
 _ANYBODYS = ("system:authenticated", "system:unauthenticated", "system:serviceaccounts", "system:anonymous")
 # what Kubernetes gives to everybody (Kubernetes documentation, "Using RBAC Authorization", API discovery roles)
+# and EKS, in clusters that were made when it had pod security policies (EKS user guide, "Pod security policy")
 DISCOVERY = frozenset(
-    {"system:basic-user", "system:discovery", "system:public-info-viewer", "system:service-account-issuer-discovery"}
+    {
+        "eks:podsecuritypolicy:privileged",
+        "system:basic-user",
+        "system:discovery",
+        "system:public-info-viewer",
+        "system:service-account-issuer-discovery",
+    }
+)
+# they stand for everybody, or for pods of teams: no reading makes them administrators
+_NEVER_EXPECTED = re.compile(
+    rf"system:(authenticated|unauthenticated|serviceaccounts(:{TEAM_NAMESPACES}.*)?)|User system:anonymous|"
+    rf"ServiceAccount {TEAM_NAMESPACES}.*|User system:serviceaccount:{TEAM_NAMESPACES}.*"
+)
+# SageMaker's own, whose service-linked role alone comes by this name unless an entry gives it to others (charts
+# hyperpod-patching and job-auto-restart of aws/sagemaker-hyperpod-cli)
+_SERVICES = frozenset({"User hyperpod-service-linked-role"})
+_SERVICE_ACCOUNTS = re.compile(
+    r"ServiceAccount ([^/]+)/.*|User system:serviceaccount:([^:]+):.*|Group system:serviceaccounts:(.+)"
 )
 # whoever has one of these may do everything in a cluster already
 _EVERYTHING = frozenset({"AmazonEKSClusterAdminPolicy", "ClusterRole cluster-admin", "group system:masters"})
@@ -94,9 +113,10 @@ class Door:
 class Administrators:
     """Who may span a cluster: whom its record names, or, if it names nobody, who did at podshare's first reading.
 
-    ``named`` are principals as doors have them. ``at_first`` are the doors of the first reading as ``kept_at_first``
-    returns them: whoever was there first has no more than then. A group or a user name lets in whoever an entry gives
-    it to, so that it counts for those who had it at the first reading, and for other administrators.
+    ``named`` are principals as doors have them, and such as stand for everybody or for pods with what they have.
+    ``at_first`` are the doors of the first reading as ``kept_at_first`` returns them: whoever was there first has no
+    more than then. A group or a user name lets in whoever an entry gives it to, so that it counts for those who had it
+    at the first reading, and for other administrators.
     """
 
     named: Collection[str] = ()
@@ -104,7 +124,7 @@ class Administrators:
 
     def beyond(self, door: Door) -> Door | None:
         """What is unexpected of a door that spans the cluster: itself, or it for some of those behind it; or None."""
-        if not (door.principal in self.named if self.named else self._had(door.principal, door.gives)):
+        if not self._is_one(door.principal, door.gives):
             return door
         if not door.is_binding:
             return None
@@ -113,6 +133,13 @@ class Administrators:
             who for who in door.behind if _holder(who) not in had and not self._may_do_everything(_holder(who))
         )
         return replace(door, behind=behind) if behind else None
+
+    def _is_one(self, principal: str, gives: Collection[str]) -> bool:
+        if _NEVER_EXPECTED.fullmatch(principal):
+            return {f"{principal} has {may}" for may in gives} <= {*self.named}
+        if principal in _SERVICES:
+            return True
+        return principal in self.named if self.named else self._had(principal, gives)
 
     def _may_do_everything(self, principal: str) -> bool:
         return principal in self.named if self.named else self._had(principal, ())
@@ -128,7 +155,7 @@ def kept_at_first(doors: Iterable[Door]) -> list[Access]:
         {
             replace(door.access, through=tuple(sorted(map(_holder, door.behind))) if door.is_binding else (), by=())
             for door in doors
-            if spans(door)
+            if spans(door) and not _NEVER_EXPECTED.fullmatch(door.principal)
         }
     )
 
@@ -189,8 +216,15 @@ def spans_as_stranger(subject: str, role: str, prefix: str) -> bool:
     namespaces), are not; nor are podshare's own two groups, nor what lets everybody discover the API.
     """
     kind, _, name = subject.partition(" ")
-    if kind == "ServiceAccount":
-        return name.startswith(TEAM_NAMESPACES)
     if name.startswith(_ANYBODYS):
         return role not in DISCOVERY
-    return not name.startswith(_RESERVED) and name not in (f"{prefix}:kubernetes", f"{prefix}:read")
+    if kind == "ServiceAccount" or name.startswith(RESERVED):
+        return bool(team_of(subject, prefix))
+    return subject not in (f"Group {prefix}:kubernetes", f"Group {prefix}:read")
+
+
+def namespace_of_controller(subject: str, role: str) -> str:
+    """The namespace of the service accounts outside of teams' namespaces that a ClusterRoleBinding names, if any."""
+    match = _SERVICE_ACCOUNTS.fullmatch(subject)
+    namespace = match[match.lastindex or 0] if match else ""
+    return "" if role in DISCOVERY or namespace.startswith(TEAM_NAMESPACES) else namespace

@@ -40,7 +40,7 @@ from podshare.aws.sessions import Accounts, ask_guard
 
 _RENEW_AFTER = 600
 _DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-_READS = frozenset({"get", "names", "namespace", "objects"})  # of the methods below
+_READS = frozenset({"everywhere", "get", "names", "namespace", "objects"})  # of the methods below
 _OVER = frozenset({"Succeeded", "Failed"})
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER_FAULT = 401, 403, 404, 409, 429, 500
 _TERMINATING = "NamespaceTerminating"  # a cause, of the API server's admission plugin NamespaceLifecycle

@@ -10,7 +10,6 @@ What the comparison has read of a resource in this invocation counts here too, a
 before must not be reported, and one that was opened must.
 """
 
-import re
 import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -28,23 +27,25 @@ from podshare.access.doors import (
     Door,
     is_stranger,
     kept_at_first,
+    namespace_of_controller,
     principal_of,
     spans_as_stranger,
     unexpected,
 )
-from podshare.access.effective_access import ANYBODY, Access, account_of, effective_access
+from podshare.access.effective_access import ANYBODY, MAKE_NO_PODS, Access, account_of, effective_access
 from podshare.aws.errors import is_absent, reason_of
 from podshare.kinds.access_entry import calls as access_entry
 from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.context import Context
 from podshare.kinds.facts import ClusterFacts
+from podshare.kinds.foreign_subjects import calls as foreign_subjects
 from podshare.kinds.inventory import in_inventories
 from podshare.kinds.observation import Foreign, Observation, Orphaned
 from podshare.kinds.pod_identity_association import calls as pod_identity_association
 from podshare.kinds.role.shape import Role
 from podshare.kinds.shapes import SHAPES
 from podshare.kinds.subjects import subject_of
-from podshare.policy import policies
+from podshare.policy import policies, rbac
 from podshare.reconcile.data_door_readers import (
     ACCESS_REPORTS,
     IN_DATA,
@@ -72,6 +73,8 @@ L = TypeVar("L")
 _HASH = 9  # characters at the end of a role's name, after the team's
 _ROLES_IN_CLUSTERS = ("kubernetes", "read")  # whose member roles have entries, made by accounts/cluster.yaml
 _EVERYBODY = "every principal of account "  # and its id: a line of mapAccounts
+# whoever has one of these in a namespace may neither make pods, impersonate, nor read tokens there
+_ACT_AS_NOBODY = MAKE_NO_PODS - {"AmazonEKSAdminViewPolicy", "AmazonEKSSecretReaderPolicy"}
 _STANDARD = "STANDARD"  # the other types are nodes', which have no access policies and groups of Kubernetes' own
 
 
@@ -119,6 +122,15 @@ class ClusterReading:
         eks = self.context.accounts.client("eks", self.facts.account, self.facts.region)
         cluster = eks.describe_cluster(name=self.facts.eks_cluster)["cluster"]
         return str(cluster["accessConfig"]["authenticationMode"])
+
+    @cached_property
+    def cluster_bindings(self) -> list[dict[str, Any]]:
+        """Every ClusterRoleBinding."""
+        return self.context.kubernetes(self.key(Kind.NAMESPACE, self.namespace)).objects("ClusterRoleBinding")
+
+    def bindings_in(self, namespace: str) -> list[dict[str, Any]]:
+        """The RoleBindings in a namespace."""
+        return foreign_subjects.bindings_in(self.context, self.key(Kind.NAMESPACE, namespace), namespace)
 
     @cached_property
     def aws_auth(self) -> tuple[aws_auth.Line, ...]:
@@ -323,16 +335,19 @@ def _read(reading: L, readers: Iterable[Callable[[L], Iterator[Door]]], place: s
 
 def access_entries(reading: ClusterReading) -> Iterator[Door]:
     """Every access entry whose scopes or groups reach the team's namespace."""
+    with ThreadPoolExecutor(READERS) as pool:
+        for entry_doors in pool.map(lambda arn: [*_entry(reading, arn)], _strangers(reading)):
+            yield from entry_doors
+
+
+def _strangers(reading: ClusterReading) -> list[str]:
+    """Whose entries no team's verification compares with what is desired."""
     facts = reading.facts
     eks = reading.context.accounts.client("eks", facts.account, facts.region)
     pages = eks.get_paginator("list_access_entries").paginate(clusterName=facts.eks_cluster)
     strangers = [arn for page in pages for arn in page["accessEntries"] if not _is_known(reading, arn)]
     others = _in_inventories(reading, strangers)
-    with ThreadPoolExecutor(READERS) as pool:
-        for entry_doors in pool.map(
-            lambda arn: [*_entry(reading, arn)], [arn for arn in strangers if arn not in others]
-        ):
-            yield from entry_doors
+    return [arn for arn in strangers if arn not in others]
 
 
 def _is_known(reading: ClusterReading, arn: str) -> bool:
@@ -400,12 +415,12 @@ def _own_groups(reading: ClusterReading, arn: str, groups: Iterable[str]) -> Ite
     """Those of the groups that podshare binds, each with what it gives and where; its own two are its member roles'."""
     installation, account = reading.context.installation, reading.facts.account
     for group in sorted(groups):
-        if group.startswith(f"{installation.prefix}:{reading.context.team}:"):
+        pattern = aws_auth.pattern_of(group)
+        if policies.overlap(pattern, f"{installation.prefix}:{reading.context.team}:{ANYBODY}"):
             yield group, ("what RBAC grants", f"group {group}")
         for execution_role in _ROLES_IN_CLUSTERS:
-            if group == f"{installation.prefix}:{execution_role}" and arn != installation.member_role_arn(
-                account, execution_role
-            ):
+            member_role = installation.member_role_arn(account, execution_role)
+            if policies.covers(pattern, f"{installation.prefix}:{execution_role}") and arn != member_role:
                 yield group, (f"group {group}", ANYBODY)
 
 
@@ -467,7 +482,7 @@ def bindings(reading: ClusterReading) -> Iterator[Door]:
     facts = reading.facts
     if not facts.kubernetes_api:
         return
-    binding_doors = [*_in_namespace(reading), *_in_cluster(reading)]
+    binding_doors = [*_in_namespace(reading), *_in_cluster(reading), *_beside_controllers(reading)]
     entries = [*_entries(reading), *_mapped(reading)] if binding_doors else []
     for subject, door in binding_doors:
         yield replace(door, behind=tuple(entry.who for entry in entries if entry.is_subject(subject)))
@@ -476,8 +491,7 @@ def bindings(reading: ClusterReading) -> Iterator[Door]:
 def _in_namespace(reading: ClusterReading) -> Iterator[tuple[str, Door]]:
     """Whom RoleBindings in the namespace name, each with the door."""
     own_groups = f"{reading.context.installation.prefix}:{reading.context.team}:"
-    kubernetes = reading.context.kubernetes(reading.key(Kind.NAMESPACE, reading.namespace))
-    for binding in kubernetes.objects("RoleBinding", reading.namespace):
+    for binding in reading.bindings_in(reading.namespace):
         name = binding["metadata"]["name"]
         if reading.key(Kind.KUBERNETES_ROLE_BINDING, f"{reading.namespace}/{name}") in reading.own:
             continue
@@ -491,14 +505,71 @@ def _in_namespace(reading: ClusterReading) -> Iterator[tuple[str, Door]]:
 
 def _in_cluster(reading: ClusterReading) -> Iterator[tuple[str, Door]]:
     """Whom ClusterRoleBindings name, each with the door."""
-    kubernetes = reading.context.kubernetes(reading.key(Kind.NAMESPACE, reading.namespace))
-    for binding in kubernetes.objects("ClusterRoleBinding"):
+    for binding in reading.cluster_bindings:
         name = binding["metadata"]["name"]
         command = f"kubectl delete clusterrolebinding {shlex.quote(name)}"
         for subject in _subjects(binding):
             if spans_as_stranger(subject, binding["roleRef"]["name"], reading.context.installation.prefix):
                 gives, who = (_bound(binding),), principal_of(subject)
                 yield subject, reading.door("cluster role binding", who, gives, ANYBODY, (name, command))
+
+
+# ---- who may act as a controller: a service account that is bound in the whole cluster, and no team's -----------
+
+
+def controllers(reading: ClusterReading) -> Iterator[Door]:
+    """Every access entry by whose scopes somebody may act as a controller, which leads wherever that one is bound."""
+    namespaces = _namespaces_of_controllers(reading)
+    for arn in _strangers(reading) if namespaces else ():
+        described = access_entry.described(reading.context, reading.key(Kind.ACCESS_ENTRY, arn))
+        if described is None or described[0]["type"] != _STANDARD:
+            continue
+        behind = _behind(reading, arn) if described[1] else ()
+        for association in described[1]:
+            policy = str(association["policyArn"])
+            command = reading.eks_command("disassociate-access-policy", "--principal-arn", arn, "--policy-arn", policy)
+            for scope in association["accessScope"].get("namespaces") or ():
+                acts = policy.rpartition("/")[2] not in _ACT_AS_NOBODY
+                if acts and any(policies.overlap(scope, namespace) for namespace in namespaces):
+                    gives = (f"{policy.rpartition('/')[2]} in {scope}",)
+                    yield replace(reading.door("access entry", arn, gives, ANYBODY, (arn, command)), behind=behind)
+
+
+def _namespaces_of_controllers(reading: ClusterReading) -> list[str]:
+    if not reading.facts.kubernetes_api:
+        return []
+    named = (
+        namespace_of_controller(subject, binding["roleRef"]["name"])
+        for binding in reading.cluster_bindings
+        for subject in _subjects(binding)
+    )
+    return sorted({namespace for namespace in named if namespace})
+
+
+def _beside_controllers(reading: ClusterReading) -> Iterator[tuple[str, Door]]:
+    """Whom RoleBindings name by which somebody may act as a controller, each with the door."""
+    for namespace in _namespaces_of_controllers(reading):
+        for binding in reading.bindings_in(namespace):
+            name, role = binding["metadata"]["name"], binding["roleRef"]
+            command = f"kubectl delete rolebinding {shlex.quote(name)} --namespace {namespace}"
+            for subject in _subjects(binding):
+                if not spans_as_stranger(subject, role["name"], reading.context.installation.prefix):
+                    continue
+                if _acts_as_nobody(reading, namespace, role):
+                    break
+                gives, by = (f"{_bound(binding)} in {namespace}",), (f"{namespace}/{name}", command)
+                yield subject, reading.door("role binding", principal_of(subject), gives, ANYBODY, by)
+
+
+def _acts_as_nobody(reading: ClusterReading, namespace: str, role: Mapping[str, Any]) -> bool:
+    """Whether whoever has a role only reads, and no secrets, which may be tokens of service accounts."""
+    if role["kind"] == "ClusterRole":
+        return bool(role["name"] == "view")
+    kubernetes = reading.context.kubernetes(reading.key(Kind.NAMESPACE, namespace))
+    rules = (kubernetes.get("Role", namespace, role["name"]) or {}).get("rules") or ()
+    return all(
+        {*rule["verbs"]} <= rbac.READING and {"*", "secrets"}.isdisjoint(rule.get("resources") or ()) for rule in rules
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -513,8 +584,8 @@ class _Entry:
         """Whether a binding that names ``subject`` is for whoever comes by the entry."""
         kind, _, name = subject.partition(" ")
         if kind == "Group":
-            return name in self.groups
-        return kind == "User" and policies.covers(re.sub(r"\{\{\w+\}\}", ANYBODY, self.username), name)
+            return any(policies.covers(aws_auth.pattern_of(group), name) for group in self.groups)
+        return kind == "User" and policies.covers(aws_auth.pattern_of(self.username), name)
 
 
 def _letting_in_no_more(reading: ClusterReading, who: str) -> str:
@@ -577,4 +648,4 @@ def config_map(reading: ClusterReading) -> Iterator[Door]:
 
 
 Reader = Callable[[ClusterReading], Iterator[Door]]
-IN_CLUSTERS: tuple[Reader, ...] = (access_entries, roles, associations, bindings, config_map)
+IN_CLUSTERS: tuple[Reader, ...] = (access_entries, roles, associations, bindings, controllers, config_map)

@@ -25,13 +25,25 @@ def key_in(namespace: Key) -> Key:
 
 def read(context: Context, key: Key, wanted: Resource | None) -> ForeignSubjects | None:
     """Each of them, with the binding and its role; None if no binding names any."""
-    bindings = context.kubernetes(key).objects("RoleBinding", key.name)
+    bindings = bindings_in(context, key, key.name)
     bound = frozenset(
         (binding["metadata"]["name"], _role(binding), subject_of(subject))
         for binding in bindings
         for subject in _foreign(context, binding)
     )
     return ForeignSubjects(key=key, bound=bound) if bound else None
+
+
+def bindings_in(context: Context, key: Key, namespace: str) -> list[dict[str, Any]]:
+    """The RoleBindings in a namespace of a cluster.
+
+    Whoever reads for one team lists those of all namespaces, once, because doors are in several. Where answers serve
+    many teams, those of each namespace are an answer already.
+    """
+    api, answers = context.kubernetes(key), context.accounts.answers
+    if answers is None or answers.as_of:
+        return api.objects("RoleBinding", namespace)
+    return [binding for binding in api.everywhere("RoleBinding") if binding["metadata"]["namespace"] == namespace]
 
 
 def create(context: Context, wanted: Resource) -> None:

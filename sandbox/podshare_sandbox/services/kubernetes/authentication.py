@@ -192,10 +192,16 @@ def _lines(data: Mapping[str, str]) -> Iterator[_Line]:
     """Every line; a part that is no YAML list is left out whole, as the authenticator does with what it cannot read."""
     for part, arn in (("mapRoles", "rolearn"), ("mapUsers", "userarn")):
         for line in _listed(data.get(part)):
-            if isinstance(line, dict) and line.get(arn):
-                groups = tuple(str(group) for group in line.get("groups") or ())
-                yield _Line(str(line[arn]), str(line.get("username") or ""), groups)
+            fields = _fields(line) if isinstance(line, dict) else {}
+            if fields.get(arn):
+                groups = tuple(str(group) for group in fields.get("groups") or ())
+                yield _Line(str(fields[arn]), str(fields.get("username") or ""), groups)
     yield from (_Line(str(account), "", ()) for account in _listed(data.get("mapAccounts")))
+
+
+def _fields(line: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a line: a name counts in any case (Go, encoding/json, Unmarshal), the last in order of two."""
+    return {str(name).casefold(): line[name] for name in sorted(line, key=str) if line[name] is not None}
 
 
 def _listed(text: str | None) -> list[Any]:
@@ -241,10 +247,14 @@ def _known_as(
     unique_id = caller.user_id.split(":")[0]
     raw_session = caller.session_name or ""
     session = raw_session.replace("@", "-")
-    username = template.replace("{{SessionNameRaw}}", raw_session).replace("{{SessionName}}", session)
+
+    def rendered(name: str) -> str:
+        name = name.replace("{{SessionNameRaw}}", raw_session).replace("{{SessionName}}", session)
+        return name.replace("{{AccountID}}", caller.account)
+
     return KubernetesUser(
-        username=username.replace("{{AccountID}}", caller.account),
-        groups=(*groups, AUTHENTICATED),
+        username=rendered(template),
+        groups=(*map(rendered, groups), AUTHENTICATED),
         uid=f"aws-iam-authenticator:{caller.account}:{unique_id}",
         extra={
             "accessKeyId": [access_key],
