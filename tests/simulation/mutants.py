@@ -200,6 +200,30 @@ MUTANTS = (
         (Place("bound", "change", *_VERIFYING),),
     ),
     Mutant(
+        "buckets behind target roles are not read for doors",
+        f"{_RECONCILE}/data_door_readers.py",
+        (
+            (
+                "            return {bucket for bucket, _, _ in resource.buckets}\n",
+                "            return ()\n",
+            ),
+        ),
+        "READY, verified at",
+        (Place("targeted", "onboarding", *_VERIFYING),),
+    ),
+    Mutant(
+        "a pattern means nobody but the account that it begins with",
+        "functions/podshare/access/data_doors.py",
+        (
+            (
+                "    return _is_open([who]) and not _OF_ONE_ACCOUNT.fullmatch(who)\n",
+                "    return who == ANYBODY or _is_open([account_of(who)])\n",
+            ),
+        ),
+        "READY, verified at",
+        (Place("masked", "change", "podshare-plan-team", "dynamodb:Query", "inventory#alpha resource#"),),
+    ),
+    Mutant(
         "work that a team leaves is not looked for",
         f"{_KINDS}/namespace/calls.py",
         (("    if left := _cleaned(context, key):\n", '    if left := "":\n'),),

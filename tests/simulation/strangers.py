@@ -118,8 +118,13 @@ def share_by_pattern(world: World) -> Opened:
 
 
 def share_what_target_roles_reach(world: World) -> Opened:
-    """The same of a bucket that pods of team alpha use by a role in the account of its owner."""
-    return _shared_with_partner(world, "PartnersReports", SCANS)
+    """The same of a bucket that pods of team alpha use by a role in the account of its owner.
+
+    Its objects are encrypted by a key that is not shared, so that the account sees their names alone.
+    """
+    listing = {"Action": "s3:ListBucket", "Resource": f"arn:aws:s3:::{SCANS}"}
+    opened = _shared_with_partner(world, "PartnersReports", SCANS, **listing)
+    return replace(opened, lets_in=lambda: trials.lists(world, MANAGEMENT, SCANS))
 
 
 def _shared_with_partner(world: World, sid: str, bucket: str = TEXT, **elements: Any) -> Opened:

@@ -118,6 +118,11 @@ def outsiders(world: World) -> frozenset[str]:
     return frozenset(prefix for door, prefix in _doors() if _reads(s3, door, prefix))
 
 
+def lists(world: World, account: str, bucket: str) -> bool:
+    """Whether somebody in an account sees what is in a bucket."""
+    return _succeeds(partial(world.sandbox.client("s3", account).list_objects_v2, Bucket=bucket))
+
+
 ALL = (people, pods, outsiders)
 
 
