@@ -160,7 +160,7 @@ def audit(
     A door is anything that gives somebody access: access entries, role trusts, bindings, pod identity associations,
     access points and policies, whoever created them. They were read at the team's last verification: after its last
     run, at the latest by the last sweep. `podshare team reconcile TEAM --wait` reads them again. The exit code is 1 if
-    no record grants a door, or if doors could not be read.
+    no record grants a door, if doors could not be read, or if a team has no access report yet.
     """
     from podshare_cli.access import reports
     from podshare_cli.output import stdout
@@ -187,6 +187,11 @@ def audit(
         )
     if unread:
         raise Failure(f"Not all doors were read; the first: {unread[0]}", "podshare team reconcile TEAM --wait")
+    if known.missing and not team:
+        message = (
+            f"No doors were read of {len(known.missing)} teams without an access report; the first: {known.missing[0]}"
+        )
+        raise Failure(message, f"podshare team reconcile {known.missing[0]} --wait")
 
 
 @app.command(

@@ -101,6 +101,18 @@ def widen_access_point(world: World) -> None:
     s3control.put_access_point_policy(AccountId=DATA, Name=name, Policy=json.dumps(policy))
 
 
+def test_an_audit_of_all_teams_misses_none(world: World, call_as_auditor: Any) -> None:
+    """Of a team without a proof nobody knows the doors: the audit of all teams ends with 1, that of another with 0."""
+    assert call_as_auditor("access", "audit").code == 0
+    table, key = world.sandbox.client("dynamodb"), {"id": {"S": "proof"}, "part": {"S": "team#language"}}
+    row = table.delete_item(TableName="podshare-state", Key=key, ReturnValues="ALL_OLD")["Attributes"]
+    ended = call_as_auditor("access", "audit")
+    assert ended.code == 1
+    assert "language" in ended.err
+    assert call_as_auditor("access", "audit", "vision").code == 0
+    table.put_item(TableName="podshare-state", Item=row)
+
+
 def test_what_was_widened_by_hand_is_told_and_taken_away(world: World, announced: Any) -> None:
     """A trust, an entry and an access point: each way in is named, an event tells of it, and the team is READY again."""
     before = proof(world, "vision")
