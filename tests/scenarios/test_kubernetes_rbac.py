@@ -125,6 +125,27 @@ def test_a_teams_own_rights_come_change_heal_and_go(world: World) -> None:
     assert world.leftovers() == []
 
 
+def test_a_binding_gives_a_group_no_more_than_its_rules(world: World) -> None:
+    """What a group with rules gets by a binding of others is told; without rules an administrator may bind it."""
+    api, group = kubernetes.api_of(EKS_ARN), "rbac.authorization.k8s.io"
+    binding = {
+        "apiVersion": f"{group}/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "more", "namespace": NAMESPACE},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "admin"},
+        "subjects": [{"apiGroup": group, "kind": "Group", "name": GROUP}],
+    }
+    assert put(world, access="view", kubernetes_groups=[GROUP], rbac=[])["state"] == "READY"
+    api.apply(binding)
+    assert world.reconcile("vision")["state"] == "READY", world.status("vision")
+    assert put(world, access="view", **rbac(CONFIG))["state"] == "DEGRADED"
+    (problem,) = world.status("vision")["problems"]
+    assert f"{GROUP}, given by access entries of" in problem["what"]
+    assert problem["remedy"] == f"kubectl delete rolebinding more --namespace {NAMESPACE}"
+    assert put(world, access="admin", **rbac(CONFIG))["state"] == "READY"
+    api.delete("RoleBinding", NAMESPACE, "more")
+
+
 def test_a_namespace_is_reported_on_then_enforced_then_let_go(world: World) -> None:
     """The cluster's record decides; what others change is healed, and with the record's field podshare's things go."""
     api = kubernetes.api_of(EKS_ARN)

@@ -35,11 +35,13 @@ from podshare.access.doors import (
 from podshare.access.effective_access import ANYBODY, MAKE_NO_PODS, Access, account_of, effective_access
 from podshare.aws.errors import is_absent, reason_of
 from podshare.kinds.access_entry import calls as access_entry
+from podshare.kinds.access_entry.shape import AccessEntry
 from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.context import Context
 from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.foreign_subjects import calls as foreign_subjects
 from podshare.kinds.inventory import in_inventories
+from podshare.kinds.kubernetes_role_binding.shape import KubernetesRoleBinding
 from podshare.kinds.observation import Foreign, Observation, Orphaned
 from podshare.kinds.pod_identity_association import calls as pod_identity_association
 from podshare.kinds.role.shape import Role
@@ -122,6 +124,16 @@ class ClusterReading:
         eks = self.context.accounts.client("eks", self.facts.account, self.facts.region)
         cluster = eks.describe_cluster(name=self.facts.eks_cluster)["cluster"]
         return str(cluster["accessConfig"]["authenticationMode"])
+
+    @cached_property
+    def ruled_groups(self) -> Collection[str]:
+        """The team's groups of which the record says what they may do, unless its members may bind them themselves."""
+        wanted = self.desired.values()
+        entries = (resource for resource in wanted if isinstance(resource, AccessEntry))
+        access = {policy.rpartition("/")[2] for entry in entries for policy in entry.policies}
+        bindings = (resource for resource in wanted if isinstance(resource, KubernetesRoleBinding))
+        ruled = {subject for binding in bindings for subject in binding.subjects}
+        return () if "AmazonEKSAdminPolicy" in access else ruled
 
     @cached_property
     def cluster_bindings(self) -> list[dict[str, Any]]:
@@ -493,11 +505,13 @@ def _in_namespace(reading: ClusterReading) -> Iterator[tuple[str, Door]]:
     own_groups = f"{reading.context.installation.prefix}:{reading.context.team}:"
     for binding in reading.bindings_in(reading.namespace):
         name = binding["metadata"]["name"]
-        if reading.key(Kind.KUBERNETES_ROLE_BINDING, f"{reading.namespace}/{name}") in reading.own:
+        key = reading.key(Kind.KUBERNETES_ROLE_BINDING, f"{reading.namespace}/{name}")
+        if key in reading.own:
             continue
+        ruled = () if key in reading.desired else reading.ruled_groups
         command = f"kubectl delete rolebinding {shlex.quote(name)} --namespace {reading.namespace}"
         for subject in _subjects(binding):
-            if is_stranger(subject, reading.namespace, own_groups):
+            if is_stranger(subject, reading.namespace, own_groups) or subject in ruled:
                 gives, who = (_bound(binding),), principal_of(subject)
                 by = (f"{reading.namespace}/{name}", command)
                 yield subject, reading.door("role binding", who, gives, reading.namespace, by)
