@@ -218,14 +218,14 @@ def test_a_bucket_that_is_used_without_an_access_point_is_remarked() -> None:
 
 
 def test_the_quota_is_what_sagemaker_has() -> None:
-    """In the record's fields, without what SageMaker filled in, by the quota's own name."""
+    """In the record's fields, with all that it has, by the quota's own name."""
     sharing = {"Strategy": "LendAndBorrow", "BorrowLimit": 30, "AbsoluteBorrowLimits": []}
     parts = [{"InstanceType": "ml.g5.12xlarge", "Accelerators": 2, "VCpu": 24.0, "MemoryInGiB": 96.0}]
     config = {"ComputeQuotaResources": parts, "ResourceSharingConfig": sharing, "PreemptTeamTasks": "Never"}
     found = described(quotas=[quota(ComputeQuotaConfig=config, Description="Robots", ActivationState="Disabled")])
     assert record(found)["quota"] == {
         "name": "quota-of-robots",
-        "resources": [{"instance_type": "ml.g5.12xlarge", "accelerators": 2}],
+        "resources": [{"instance_type": "ml.g5.12xlarge", "accelerators": 2, "vcpu": 24, "memory_gib": 96}],
         "fair_share_weight": 7,
         "preempt_team_tasks": "Never",
         "description": "Robots",
@@ -233,6 +233,14 @@ def test_the_quota_is_what_sagemaker_has() -> None:
         "sharing": {"strategy": "LendAndBorrow", "borrow_limit": 30},
     }
     assert record(described())["quota"]["resources"] == [{"instance_type": "ml.p5.48xlarge", "count": 1}]
+
+
+def test_a_quota_of_processors_stays_one() -> None:
+    """AWS answers with a zero for what was not asked for: a zero takes the place of nothing."""
+    parts = [{"InstanceType": "ml.c5.xlarge", "Count": 0, "Accelerators": 0, "VCpu": 1.0, "MemoryInGiB": 10.67}]
+    found = described(quotas=[quota(ComputeQuotaConfig={"ComputeQuotaResources": parts})])
+    resources = [{"instance_type": "ml.c5.xlarge", "vcpu": 1, "memory_gib": 10.67}]
+    assert record(found)["quota"]["resources"] == resources
 
 
 def test_podshares_own_teams_are_left_out() -> None:

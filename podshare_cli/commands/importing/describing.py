@@ -331,13 +331,18 @@ def _member(account: str, role: str) -> Item:
 
 
 def _line(line: Mapping[str, Any]) -> Item:
-    fields: Item = {ours: line[theirs] for theirs, ours in _LINE.items() if line.get(theirs) is not None}
-    fields |= {ours: _number(line[theirs]) for theirs, ours in _QUANTITIES.items() if line.get(theirs) is not None}
+    """A line of a quota with all that it has: what was asked for and what SageMaker filled in pro rata look the same.
+
+    Whole instances are all of them; a zero is what was not asked for.
+    """
+    fields: Item = {ours: line[theirs] for theirs, ours in _LINE.items() if line.get(theirs)}
+    if "count" in fields:
+        return {name: fields[name] for name in ("instance_type", "count")}
+    fields |= {ours: _number(line[theirs]) for theirs, ours in _QUANTITIES.items() if line.get(theirs)}
     if partition := line.get("AcceleratorPartition"):
+        fields.pop("accelerators", None)  # it says how many
         fields["accelerator_partition"] = {"type": partition["Type"], "count": partition["Count"]}
-    # SageMaker fills in the rest pro rata
-    asked = next((name for name in ("count", "accelerators", "accelerator_partition") if name in fields), None)
-    return {name: fields[name] for name in ("instance_type", asked)} if asked else fields
+    return fields
 
 
 def _number(value: float) -> float | int:
