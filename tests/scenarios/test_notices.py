@@ -191,12 +191,13 @@ def test_a_wrong_record_is_told(world: World, events: Heard) -> None:
 
 
 def test_what_ends_soon_is_told(world: World, events: Heard) -> None:
-    """A member whose time ends within days is told with the moment."""
+    """A member whose time ends within days is told with the moment, and the field that changes it."""
     ends = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=2)
     world.put(a_team_item("language", members=[{"account": LANGUAGE, "expires": f"{ends:%Y-%m-%dT%H:%M:%SZ}"}]))
     (told,) = of(events(), "Access Ends Soon")
     assert (told["team"], told["message"]["subject"]) == ("language", "Team language: access ends soon")
     assert told["ends"] in told["message"]["text"]
+    assert "set a later `expires`" in json.dumps(told["message"])
 
 
 def test_an_account_that_is_waited_for_is_told(world: World, events: Heard) -> None:

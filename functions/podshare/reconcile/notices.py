@@ -329,7 +329,7 @@ def ends_soon_notice(team: str, expiring: str, ends: str) -> AccessEndsSoon:
     for_people = message(
         f"Team {team}: access ends soon",
         f"Team {team}: {expiring} ends at {ends}.",
-        "To keep it, set a later `until` in the record.",
+        "To keep it, set a later `expires` in the record.",
         "",
     )
     return AccessEndsSoon(
