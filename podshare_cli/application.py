@@ -191,7 +191,8 @@ def _usage_failure(error: Exception) -> Failure | None:
         return None
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "podshare"
-    return Failure(error.format_message(), f"See `{path} --help`.", INVALID)
+    # without a command typer prints the help, and raises an error that says nothing
+    return Failure(error.format_message() or "No command was given.", f"See `{path} --help`.", INVALID)
 
 
 def _aws_failure(error: Exception) -> Failure | None:

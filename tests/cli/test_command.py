@@ -58,6 +58,15 @@ def test_wrong_usage_ends_with_64(capsys: pytest.CaptureFixture[str]) -> None:
     assert "podshare team list --help" in captured.err
 
 
+@pytest.mark.parametrize("words", [[], ["team"]])
+def test_without_a_command_there_is_help_and_an_error(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever names no command sees which there are, and why the exit code is 64."""
+    assert main(words) == 64
+    printed = capsys.readouterr()
+    assert "Usage" in printed.out
+    assert "No command was given." in printed.err
+
+
 def test_an_error_is_json_when_json_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     """With --json a machine reads the failure from stderr, and stdout stays empty."""
     assert main(["team", "get", "--json"]) == 64
