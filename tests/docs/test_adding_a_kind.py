@@ -35,8 +35,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what is deployed, and what the page adds to it."""
     folder = tmp_path_factory.mktemp("project")
     for name in COPIED:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
+        if (ROOT / name).is_dir():  # in which others may compile modules at this moment
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.pyc.*"))
+        else:
+            shutil.copy(ROOT / name, folder / name)
     for diff in PAGE.blocks("diff"):
         apply(folder, diff)
     for source in PAGE.blocks("python"):

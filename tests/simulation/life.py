@@ -102,8 +102,10 @@ def copied(project: Path = PROJECT) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="podshare-simulated-") as folder:
         for name in _DEPLOYED:
             source = project / name
-            copy = shutil.copytree if source.is_dir() else shutil.copy
-            copy(source, Path(folder) / name)
+            if source.is_dir():  # in which others may compile modules at this moment
+                shutil.copytree(source, Path(folder) / name, ignore=shutil.ignore_patterns("*.pyc.*"))
+            else:
+                shutil.copy(source, Path(folder) / name)
         template = Path(folder) / "template.yaml"
         template.write_text(_SHORTEST_TIMEOUT.sub(r"\1 1", template.read_text(encoding="utf-8")), encoding="utf-8")
         yield Path(folder)
