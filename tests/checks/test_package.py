@@ -1,11 +1,12 @@
 """What `pip install .` gives."""
 
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+
+from tests.copying import copy
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,8 +54,7 @@ def test_the_sandbox_is_a_distribution_of_its_own(tmp_path: Path) -> None:
 def test_the_command_alone_says_that_the_sandbox_needs_a_checkout(tmp_path: Path) -> None:
     """Where only the command is installed, `podshare sandbox up` says what is missing instead of ending in a trace."""
     for package in ("podshare_cli", "functions/podshare"):
-        # whoever else runs compiles modules there at this moment
-        shutil.copytree(ROOT / package, tmp_path / Path(package).name, ignore=shutil.ignore_patterns("*.pyc.*"))
+        copy(ROOT / package, tmp_path / Path(package).name)
     ended = subprocess.run(  # our own
         [sys.executable, "-P", "-c", "from podshare_cli.__main__ import run; run()", "sandbox", "up"],
         # no sandbox of somebody on this machine is found

@@ -1,6 +1,5 @@
 """The walk through adding a kind works as it is printed."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
+from tests.copying import copy
 from tests.docs.pages import ROOT, Page
 from tests.scenarios.world import CLUSTER, DATASETS, HUB, REGION, VISION, World
 
@@ -35,10 +35,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what is deployed, and what the page adds to it."""
     folder = tmp_path_factory.mktemp("project")
     for name in COPIED:
-        if (ROOT / name).is_dir():  # in which others may compile modules at this moment
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.pyc.*"))
-        else:
-            shutil.copy(ROOT / name, folder / name)
+        copy(ROOT / name, folder / name)
     for diff in PAGE.blocks("diff"):
         apply(folder, diff)
     for source in PAGE.blocks("python"):

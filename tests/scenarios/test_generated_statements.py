@@ -20,6 +20,7 @@ from podshare.access.data_doors import Opening, Share
 from podshare.access.doors import Door
 from podshare.access.effective_access import includes_principal
 from podshare.policy import policies
+from tests.domain.test_data_doors import OWN_ROLES
 from tests.scenarios.world import DATA, IMAGES, KMS_KEY, LANGUAGE, MANAGEMENT, REGION, Item, World
 
 BUCKET, KEY = f"arn:aws:s3:::{IMAGES}", "imagenet/generated"
@@ -27,7 +28,6 @@ STRANGER, OTHER_TEAM = f"arn:aws:iam::{LANGUAGE}:role/eve", f"arn:aws:iam::{DATA
 # of a key in another account, once the call is allowed: the sandbox decrypts in the key's own account alone
 _AUTHORIZED = "NotFoundException"
 SHARES = [Share("imagenet", "imagenet/*")]
-OWN_ROLES = ("arn:aws:iam::*:role/podshare/*", "arn:aws:sts::*:assumed-role/podshare-*")
 
 ACCOUNTS = (LANGUAGE, DATA, MANAGEMENT)
 ARNS = (

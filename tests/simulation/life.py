@@ -8,7 +8,6 @@ import datetime
 import itertools
 import json
 import re
-import shutil
 import tempfile
 import threading
 import time
@@ -24,6 +23,7 @@ from botocore.exceptions import ClientError
 from podshare_cli.sandbox_deployment import PROJECT
 from podshare_sandbox import Sandbox
 from podshare_sandbox.services import organizations
+from tests.copying import copy
 from tests.scenarios.world import DATA, HUB, IMAGES, MUTATING, REGION, VISION, World
 from tests.simulation import reality, story, strangers, trials
 from tests.simulation.faults import Call, Fault, Functions, Weather
@@ -101,11 +101,7 @@ def copied(project: Path = PROJECT) -> Iterator[Path]:
     """A copy of all that is deployed: who edits podshare meanwhile does not edit what is simulated."""
     with tempfile.TemporaryDirectory(prefix="podshare-simulated-") as folder:
         for name in _DEPLOYED:
-            source = project / name
-            if source.is_dir():  # in which others may compile modules at this moment
-                shutil.copytree(source, Path(folder) / name, ignore=shutil.ignore_patterns("*.pyc.*"))
-            else:
-                shutil.copy(source, Path(folder) / name)
+            copy(project / name, Path(folder) / name)
         template = Path(folder) / "template.yaml"
         template.write_text(_SHORTEST_TIMEOUT.sub(r"\1 1", template.read_text(encoding="utf-8")), encoding="utf-8")
         yield Path(folder)

@@ -63,7 +63,8 @@ def schedules(calls: Mapping[Call, int], seed: int, size: int = FAULTS_AT_ONCE) 
 def dealt(faults: Iterable[Fault], calls: Iterable[Call], seed: int, size: int = FAULTS_AT_ONCE) -> Iterator[Schedule]:
     """Schedules of ``size`` faults, at each call one at most, with something else that happens meanwhile.
 
-    All have about as many, and together everything else that may happen. What ends a run without its lease, which is waited for, happens in every third.
+    All have about as many, and together everything else that may happen. What ends a run without its lease, which is
+    waited for, happens in every third.
     """
     waiting = sorted(faults, key=lambda one: _chance(seed, one).random())
     rounds = max([-(-len(waiting) // size), *Counter(one.call.first for one in waiting).values()], default=0)
