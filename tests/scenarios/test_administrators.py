@@ -19,6 +19,10 @@ NAMESPACE = "hyperpod-ns-vision"
 RBAC = "rbac.authorization.k8s.io"
 EVE, WATCHER, ADMIN = (f"arn:aws:iam::{HUB}:{name}" for name in ("role/eve", "role/watcher", "user/admin"))
 CONTROLLER = "system:serviceaccount:kube-system:job-controller"  # bound by Kubernetes itself in the whole cluster
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}],
+}
 Audit = Callable[[int], Item]
 
 
@@ -51,10 +55,8 @@ def at_first(world: World) -> Item:
 
     The first team's status while everybody, and the other team's pods, were bound in the whole cluster; that ends.
     """
-    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     for name in ("eve", "watcher"):
-        world.sandbox.client("iam", HUB).create_role(RoleName=name, AssumeRolePolicyDocument=document)
+        world.sandbox.client("iam", HUB).create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
     world.sandbox.client("eks", HUB).create_access_entry(clusterName="hyperpod-eks", principalArn=WATCHER)
     give(world, "AmazonSagemakerHyperpodUserClusterPolicy")
     bind("ClusterRoleBinding", "scrape", "system:discovery", subject("User", "scraper"))
@@ -193,6 +195,28 @@ def test_a_line_that_gives_a_reserved_group_is_told(world: World, audit: Audit, 
     map_principals(mapRoles=[{"rolearn": EVE, "username": "eve", "Groups": [group]}])
     assert lists_pods(eve(world))
     is_told(world, audit)
+
+
+@pytest.mark.parametrize("kind", ["user", "role"])
+def test_a_path_like_a_services_hides_nobody(world: World, audit: Audit, kind: str) -> None:
+    """A path may have colons (IAM API reference, CreateUser, "Path"), and so look like that of a service-linked role."""
+    iam, path = world.sandbox.client("iam", HUB), "/of:role/aws-service-role/"
+    if kind == "user":
+        iam.create_user(UserName="mallory", Path=path)
+    else:
+        iam.create_role(RoleName="mallory", Path=path, AssumeRolePolicyDocument=json.dumps(TRUST))
+    arn, eks = f"arn:aws:iam::{HUB}:{kind}{path}mallory", world.sandbox.client("eks", HUB)
+    eks.create_access_entry(clusterName="hyperpod-eks", principalArn=arn, kubernetesGroups=["platform-admins"])
+    is_told(world, audit)
+    eks.create_access_entry(clusterName="hyperpod-eks", principalArn=arn)
+    eks.associate_access_policy(
+        clusterName="hyperpod-eks",
+        principalArn=arn,
+        policyArn="arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy",
+        accessScope={"type": "cluster"},
+    )
+    is_told(world, audit)
+    eks.delete_access_entry(clusterName="hyperpod-eks", principalArn=arn)
 
 
 def test_who_may_be_a_controller_is_told(world: World, audit: Audit) -> None:

@@ -44,6 +44,8 @@ _VERBS = {"list": ("s3:ListBucket",), "read": policies.READ_OBJECTS, "write": po
 _PODS = "pods.eks.amazonaws.com"
 _OBJECT = "/object/"
 _VARIABLE = re.compile(r"\$\{[^}]*\}")  # IAM user guide, "IAM policy elements: Variables and tags"
+# only services make roles there; a path that others choose may have colons (IAM API reference, CreateRole, "Path")
+_SERVICE_LINKED = re.compile(r"arn:[^:]+:iam::[0-9]{12}:role/aws-service-role/.+")
 _DELETED = re.compile(r"A[A-Z]{3}[A-Z0-9]{12,}")  # IAM user guide, "IAM identifiers", unique identifiers
 
 
@@ -108,6 +110,11 @@ def includes_principal(outer: str, inner: str) -> bool:
 def account_of(principal: str) -> str:
     """The account in a principal's ARN; empty for anybody else."""
     return principal.split(":")[4] if principal.startswith("arn:") and principal.count(":") >= 5 else ""
+
+
+def is_service_linked(principal: str) -> bool:
+    """Whether it is a service-linked role, which its service alone can assume (IAM user guide)."""
+    return _SERVICE_LINKED.fullmatch(principal) is not None
 
 
 def service_account_user(namespace: str, name: str) -> str:

@@ -19,6 +19,7 @@ from podshare.access.effective_access import (
     in_cluster,
     in_file_system,
     in_order,
+    is_service_linked,
 )
 from podshare.installation import Installation
 from podshare.kinds.access_entry.shape import CLUSTER_POLICY, NAMESPACE_POLICIES, TEMPLATE_POLICY
@@ -94,7 +95,7 @@ class _Names:
 
     def is_on_the_way(self, access: Access) -> bool:
         """Whether it is a role's that only stands between: one of podshare's for pods, or Amazon FSx' own."""
-        return in_bucket(access) and (access.who in self._roles or ":role/aws-service-role/" in access.who)
+        return in_bucket(access) and (access.who in self._roles or is_service_linked(access.who))
 
     @cached_property
     def _roles(self) -> frozenset[str]:

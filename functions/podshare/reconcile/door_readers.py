@@ -32,7 +32,14 @@ from podshare.access.doors import (
     spans_as_stranger,
     unexpected,
 )
-from podshare.access.effective_access import ANYBODY, MAKE_NO_PODS, Access, account_of, effective_access
+from podshare.access.effective_access import (
+    ANYBODY,
+    MAKE_NO_PODS,
+    Access,
+    account_of,
+    effective_access,
+    is_service_linked,
+)
 from podshare.aws.errors import is_absent, reason_of
 from podshare.kinds.access_entry import calls as access_entry
 from podshare.kinds.access_entry.shape import AccessEntry
@@ -363,8 +370,8 @@ def _strangers(reading: ClusterReading) -> list[str]:
 
 
 def _is_known(reading: ClusterReading, arn: str) -> bool:
-    """What is the team's own, or a service's: nobody can assume a service-linked role (IAM user guide)."""
-    return reading.key(Kind.ACCESS_ENTRY, arn) in reading.own or ":role/aws-service-role/" in arn
+    """What is the team's own, or a service's."""
+    return reading.key(Kind.ACCESS_ENTRY, arn) in reading.own or is_service_linked(arn)
 
 
 def _team_in(reading: ClusterReading, arn: str) -> str:
@@ -625,7 +632,7 @@ def _entries(reading: ClusterReading) -> list[_Entry]:
     facts = reading.facts
     eks = reading.context.accounts.client("eks", facts.account, facts.region)
     pages = eks.get_paginator("list_access_entries").paginate(clusterName=facts.eks_cluster)
-    arns = [arn for page in pages for arn in page["accessEntries"] if ":role/aws-service-role/" not in arn]
+    arns = [arn for page in pages for arn in page["accessEntries"] if not is_service_linked(arn)]
     with ThreadPoolExecutor(READERS) as pool:
         entry_subjects = pool.map(lambda arn: _subjects_of(reading, arn), arns)
     return [entry for entry in entry_subjects if entry]

@@ -4,6 +4,8 @@ Source: AWS Organizations User Guide, "Resource control policies (RCPs)": the li
 "Resources and entities not restricted by RCPs".
 """
 
+import re
+
 from moto.kms.models import kms_backends
 
 from podshare_sandbox.authorization import accounts
@@ -24,16 +26,20 @@ _SERVICES = frozenset(
 )
 _NO_RESOURCE = "*"
 _EXEMPT_ACTIONS = {"kms:RetireGrant"}
-_SERVICE_LINKED_ROLE = ":role/aws-service-role/"
+_SERVICE_LINKED_ROLE = re.compile(r"arn:[^:]+:iam::\d{12}:role/aws-service-role/")
 _AWS_ALIASES = "alias/aws/"
 
 
 def policies_for(action: str, resource: str, owner: str) -> tuple[Policy, ...]:
     """The policies above ``owner``, the account of ``resource``; none where they do not limit ``action`` on it."""
-    is_exempt = action in _EXEMPT_ACTIONS or resource == _NO_RESOURCE or _SERVICE_LINKED_ROLE in resource
+    is_exempt = action in _EXEMPT_ACTIONS or resource == _NO_RESOURCE or _is_service_linked(resource)
     if action.partition(":")[0] not in _SERVICES or is_exempt or _is_aws_managed_key(resource):
         return ()
     return accounts.resource_control_policies(owner)
+
+
+def _is_service_linked(arn: str) -> bool:
+    return _SERVICE_LINKED_ROLE.match(arn) is not None
 
 
 def _is_aws_managed_key(arn: str) -> bool:
