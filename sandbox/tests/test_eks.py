@@ -244,7 +244,10 @@ def test_what_an_entry_cannot_be(wrong: dict[str, Any]) -> None:
 
 @pytest.mark.usefixtures("cluster")
 def test_a_node_entry_needs_a_role_of_the_clusters_account() -> None:
-    """Types other than STANDARD take roles of the cluster's account, and no access policy."""
+    """Types other than STANDARD take roles of the cluster's account, and but for EC2 no access policy.
+
+    CDK API reference, GrantAccessOptions: EC2 for the node roles of EKS Auto Mode, with AmazonEKSAutoNodePolicy.
+    """
     foreign = make_role("nodes", SCIENTIST)
     own = make_role("nodes")
     code, _, _ = refused(
@@ -255,6 +258,11 @@ def test_a_node_entry_needs_a_role_of_the_clusters_account() -> None:
     assert entry["accessEntry"]["username"] == "system:node:{{SessionName}}"
     code, _, _ = refused(associate, own)
     assert code == "InvalidParameterException"
+    auto = make_role("auto-nodes")
+    client("eks").create_access_entry(clusterName=CLUSTER, principalArn=auto, type="EC2")
+    associate(auto)
+    listed = client("eks").list_associated_access_policies(clusterName=CLUSTER, principalArn=auto)
+    assert len(listed["associatedAccessPolicies"]) == 1
 
 
 @pytest.mark.usefixtures("cluster")

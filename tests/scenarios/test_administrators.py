@@ -219,6 +219,28 @@ def test_a_path_like_a_services_hides_nobody(world: World, audit: Audit, kind: s
     eks.delete_access_entry(clusterName="hyperpod-eks", principalArn=arn)
 
 
+def test_a_node_of_auto_mode_has_its_own_policy_alone(world: World, audit: Audit) -> None:
+    """An entry for nodes may have access policies too (type EC2): but for the nodes' own each is told."""
+    trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    world.sandbox.client("iam", HUB).create_role(RoleName="auto-nodes", AssumeRolePolicyDocument=document)
+    eks, nodes = world.sandbox.client("eks", HUB), f"arn:aws:iam::{HUB}:role/auto-nodes"
+    entry = {"clusterName": "hyperpod-eks", "principalArn": nodes}
+    eks.create_access_entry(**entry, type="EC2")
+    for name, scope in (
+        ("AmazonEKSAutoNodePolicy", {"type": "cluster"}),
+        ("AmazonEKSClusterAdminPolicy", {"type": "cluster"}),
+        ("AmazonEKSEditPolicy", {"type": "namespace", "namespaces": ["kube-system"]}),
+        ("AmazonEKSViewPolicy", {"type": "namespace", "namespaces": [NAMESPACE]}),
+    ):
+        policy = f"arn:aws:eks::aws:cluster-access-policy/{name}"
+        eks.associate_access_policy(**entry, policyArn=policy, accessScope=scope)
+    is_told(world, audit)
+    (left,) = eks.list_associated_access_policies(**entry)["associatedAccessPolicies"]
+    assert left["policyArn"].endswith("AmazonEKSAutoNodePolicy")
+    eks.delete_access_entry(**entry)
+
+
 def test_who_may_be_a_controller_is_told(world: World, audit: Audit) -> None:
     """A scope with a service account of a controller leads wherever that controller is bound."""
     let_in(world)

@@ -84,7 +84,10 @@ _ROLES_IN_CLUSTERS = ("kubernetes", "read")  # whose member roles have entries, 
 _EVERYBODY = "every principal of account "  # and its id: a line of mapAccounts
 # whoever has one of these in a namespace may neither make pods, impersonate, nor read tokens there
 _ACT_AS_NOBODY = MAKE_NO_PODS - {"AmazonEKSAdminViewPolicy", "AmazonEKSSecretReaderPolicy"}
-_STANDARD = "STANDARD"  # the other types are nodes', which have no access policies and groups of Kubernetes' own
+_STANDARD = "STANDARD"  # the other types are nodes', which come under names and groups that Kubernetes reserves
+# what nodes of EKS Auto Mode need, whose entries may have any other access policy as well (CDK API reference,
+# GrantAccessOptions: of the nodes' types EC2 alone takes policies)
+_AUTO_MODE_NODES = ("EC2", "AmazonEKSAutoNodePolicy")
 
 
 @dataclass(frozen=True)
@@ -395,20 +398,22 @@ def _entry(reading: ClusterReading, arn: str) -> Iterator[Door]:
     if described is None:
         return
     entry, associated = described
-    if entry["type"] != _STANDARD:
-        return
     entry_doors = [
-        *_by_policies(reading, arn, associated),
+        *_by_policies(reading, arn, entry["type"], associated),
         *_by_groups(reading, arn, entry.get("kubernetesGroups", [])),
     ]
     behind = _behind(reading, arn) if entry_doors else ()
     yield from (replace(door, behind=behind) for door in entry_doors)
 
 
-def _by_policies(reading: ClusterReading, arn: str, associated: Iterable[Mapping[str, Any]]) -> Iterator[Door]:
+def _by_policies(
+    reading: ClusterReading, arn: str, entry_type: str, associated: Iterable[Mapping[str, Any]]
+) -> Iterator[Door]:
     named = _team_in(reading, arn) == reading.context.team
     for association in associated:
         policy = str(association["policyArn"])
+        if (entry_type, policy.rpartition("/")[2]) == _AUTO_MODE_NODES:
+            continue
         command = reading.eks_command("disassociate-access-policy", "--principal-arn", arn, "--policy-arn", policy)
         for scope in association["accessScope"].get("namespaces") or [ANYBODY]:
             # where a role of the team's name leads, nobody else looks
@@ -543,7 +548,7 @@ def controllers(reading: ClusterReading) -> Iterator[Door]:
     namespaces = _namespaces_of_controllers(reading)
     for arn in _strangers(reading) if namespaces else ():
         described = access_entry.described(reading.context, reading.key(Kind.ACCESS_ENTRY, arn))
-        if described is None or described[0]["type"] != _STANDARD:
+        if described is None:
             continue
         behind = _behind(reading, arn) if described[1] else ()
         for association in described[1]:

@@ -3,7 +3,8 @@
 EKS has no API that tells the rules. Those of the ``AmazonEKS…`` policies are the tables of the user guide's page
 "Review access policy permissions"; those of the ``AmazonSagemakerHyperpod…`` policies are described in the
 SageMaker AI developer guide, "Setting up an Amazon EKS cluster in Studio", where full access means get, list,
-watch, create, update, patch and delete. Policies that only AWS's own components use are left out.
+watch, create, update, patch and delete. Policies that only AWS's own components use are left out, but for that of EKS
+Auto Mode's nodes, of which the guide says in words alone what it allows: here that is nothing.
 """
 
 from dataclasses import dataclass
@@ -149,6 +150,7 @@ _USER_CLUSTER = (
 _POLICIES = (
     AccessPolicy("AmazonEKSAdminPolicy", _ADMIN),
     AccessPolicy("AmazonEKSAdminViewPolicy", (Rule(("*",), ("*",), READ),)),
+    AccessPolicy("AmazonEKSAutoNodePolicy", ()),
     AccessPolicy("AmazonEKSClusterAdminPolicy", _CLUSTER_ADMIN),
     AccessPolicy("AmazonEKSEditPolicy", _EDIT),
     AccessPolicy("AmazonEKSSecretReaderPolicy", (_rule("", "secrets", READ),)),

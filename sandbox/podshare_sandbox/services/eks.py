@@ -76,6 +76,8 @@ _NODE_USERNAMES = {
     "HYBRID_LINUX": "system:node:{{SessionName}}",
     "HYPERPOD_LINUX": "system:node:{{SessionName}}",
 }
+# CDK API reference, GrantAccessOptions (accessEntryType); the user guide and the API reference name the first alone
+_TAKE_POLICIES = ("STANDARD", "EC2")
 _RESERVED_PREFIXES = ("system:", "eks:", "aws:", "amazon:", "iam:")
 _LOGS = frozenset({"api", "audit", "authenticator", "controllerManager", "scheduler"})  # EKS API reference, LogSetup
 _MODES = ("CONFIG_MAP", "API_AND_CONFIG_MAP", "API")  # each leads only to those behind it
@@ -680,7 +682,7 @@ def associate_access_policy(
 ) -> dict[str, Any]:
     """AssociateAccessPolicy; a policy that is associated already gets the new scope."""
     entry = _entry(_cluster_with_entries(caller, clusterName, changes=True), principalArn, to_change=True)
-    if entry.type != "STANDARD":
+    if entry.type not in _TAKE_POLICIES:
         message = f"Access policies can't be associated to access entries of type {entry.type}"
         raise error("InvalidParameter", message, clusterName=clusterName)
     if policyArn not in ACCESS_POLICIES:
