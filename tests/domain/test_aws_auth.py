@@ -55,6 +55,14 @@ def test_what_is_reserved_leads_everywhere_but_for_nodes(
     assert line.reserved == reserved
 
 
+def test_no_node_is_a_user() -> None:
+    """What nodes need is theirs where a line names a role; of a user it is reserved as anything else."""
+    come = {"username": "system:node:ip-10-0-0-1", "groups": ["system:nodes"]}
+    (role,), (user,) = lines(mapRoles=[{"rolearn": ROLE, **come}]), lines(mapUsers=[{"userarn": "arn:x", **come}])
+    assert (role.reserved, role.of_nodes) == ((), ("group system:nodes",))
+    assert (user.reserved, user.of_nodes) == (("group system:nodes", "user system:node:ip-10-0-0-1"), ())
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import yaml
 from lightkube.core.exceptions import ApiError
+from lightkube.resources.authentication_v1 import SelfSubjectReview
 from lightkube.resources.core_v1 import Pod
 
 from podshare.access.access_report import unpacked
@@ -219,12 +221,64 @@ def test_a_path_like_a_services_hides_nobody(world: World, audit: Audit, kind: s
     eks.delete_access_entry(clusterName="hyperpod-eks", principalArn=arn)
 
 
+def make_role_of_nodes(world: World, name: str, *more: Item) -> str:
+    """A role that instances have, with whoever else may assume it by ``more`` statements."""
+    trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust, *more]})
+    return str(
+        world.sandbox.client("iam", HUB).create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    )
+
+
+def comes_as(kubectl: Any) -> str:
+    """As whom the cluster knows whoever uses ``kubectl``."""
+    return str(kubectl.create(SelfSubjectReview()).status.userInfo.username)
+
+
+def test_whoever_comes_as_a_node_is_told(world: World, audit: Audit) -> None:
+    """A role of nodes that people may assume lets them be any node, which gets tokens of the pods there.
+
+    Kubernetes documentation, "Using Node Authorization"; the session's name is theirs to choose.
+    """
+    let_in(world, type="HYPERPOD_LINUX")
+    assert comes_as(eve(world)) == "system:node:on-call"
+    is_told(world, audit)
+    people = [{"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sts:AssumeRole"}]
+    nodes = make_role_of_nodes(world, "nodes", *people)
+    entry = {"clusterName": "hyperpod-eks", "principalArn": nodes}
+    world.sandbox.client("eks", HUB).create_access_entry(**entry, type="EC2_LINUX")
+    is_told(world, audit)
+    world.sandbox.client("eks", HUB).delete_access_entry(**entry)
+
+
+@pytest.mark.parametrize(
+    ("part", "arn", "principal"),
+    [
+        ("mapUsers", "userarn", f"arn:aws:iam::{HUB}:user/guest"),
+        ("mapRoles", "rolearn", EVE),
+        ("mapRoles", "rolearn", f"arn:aws:iam::{LANGUAGE}:role/nodes"),
+    ],
+)
+def test_a_line_by_which_others_come_as_nodes_is_told(
+    world: World, audit: Audit, part: str, arn: str, principal: str
+) -> None:
+    """The same for a line of the ConfigMap aws-auth: no node is a user, or of another account."""
+    groups = ["system:bootstrappers", "system:nodes"]
+    nodes = {"rolearn": f"arn:aws:iam::{HUB}:role/auto-nodes", "username": "system:node:{{EC2PrivateDNSName}}"}
+    name = "system:node:ip-10-0-0-1" if part == "mapUsers" else "system:node:{{SessionName}}"
+    lines = {"mapRoles": [{**nodes, "groups": groups}]}
+    lines[part] = [*lines.get(part, []), {arn: principal, "username": name, "groups": groups}]
+    map_principals(**lines)
+    if principal == EVE:
+        assert comes_as(eve(world)) == "system:node:on-call"
+    is_told(world, audit)
+    data = kubernetes.api_of(EKS_ARN).get("ConfigMap", "kube-system", "aws-auth")["data"]
+    assert yaml.safe_load(data["mapRoles"]) == [{**nodes, "groups": groups}]
+
+
 def test_a_node_of_auto_mode_has_its_own_policy_alone(world: World, audit: Audit) -> None:
     """An entry for nodes may have access policies too (type EC2): but for the nodes' own each is told."""
-    trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    world.sandbox.client("iam", HUB).create_role(RoleName="auto-nodes", AssumeRolePolicyDocument=document)
-    eks, nodes = world.sandbox.client("eks", HUB), f"arn:aws:iam::{HUB}:role/auto-nodes"
+    eks, nodes = world.sandbox.client("eks", HUB), make_role_of_nodes(world, "auto-nodes")
     entry = {"clusterName": "hyperpod-eks", "principalArn": nodes}
     eks.create_access_entry(**entry, type="EC2")
     for name, scope in (

@@ -1,6 +1,7 @@
 """Whoever gets into a team's namespace without a record is told, whatever made the door, until the door is closed."""
 
 import json
+import re
 import shlex
 from collections.abc import Callable
 from typing import Any
@@ -131,6 +132,10 @@ def association_by_hand(world: World) -> str:
 
 def run(world: World, command: str) -> None:
     """Run the command that was told, as an admin of the cluster's account."""
+    read, _, rest = command.partition(" | ")
+    if rest:
+        write_trust(world, read, rest)
+        return
     words = shlex.split(command)
     if words[0] == "kubectl":
         kinds = {"rolebinding": "RoleBinding", "clusterrolebinding": "ClusterRoleBinding"}
@@ -155,6 +160,25 @@ def run(world: World, command: str) -> None:
     if service == "iam":
         request = {name[0].upper() + name[1:]: value for name, value in request.items()}
     getattr(world.sandbox.client(service, HUB), operation.replace("-", "_"))(**request)
+
+
+def write_trust(world: World, read: str, rest: str) -> None:
+    """What the commands do that take principals out of a role's trust: by boto3, and jq's filter in Python."""
+    iam, name = world.sandbox.client("iam", HUB), shlex.split(read)[4]
+    assert read == f"aws iam get-role --role-name {name} --query Role.AssumeRolePolicyDocument"
+    jq, _, write = rest.partition(" > trust.json && ")
+    policy = "--policy-document file://trust.json"
+    assert write == f"aws iam update-assume-role-policy --role-name {name} {policy}"
+    found = re.fullmatch(r"del\((.+)\)", shlex.split(jq)[1])
+    assert found
+    document = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
+    statements = dict(enumerate(document["Statement"]))
+    for path in found[1].split(", "):
+        parts = re.fullmatch(r"\.Statement\[(\d+)\](\.Principal\.(\w+))?", path)
+        assert parts
+        _ = statements[int(parts[1])]["Principal"].pop(parts[3]) if parts[3] else statements.pop(int(parts[1]))
+    left = {**document, "Statement": [*statements.values()]}
+    iam.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(left))
 
 
 def unmap(words: list[str]) -> None:

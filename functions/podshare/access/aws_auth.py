@@ -18,7 +18,9 @@ from podshare.access.effective_access import ANYBODY
 
 NAMESPACE, NAME = "kube-system", "aws-auth"
 # what nodes come as, whom Kubernetes' node authorizer holds to their own pods (EKS user guide, "EKS node IAM role")
-_NODES = frozenset({"system:bootstrappers", "system:nodes", "system:node-proxier", "eks:kube-proxy-windows"})
+OF_NODES = "system:nodes"
+_NODES = frozenset({"system:bootstrappers", OF_NODES, "system:node-proxier", "eks:kube-proxy-windows"})
+_A_ROLE = re.compile(r"arn:[^:]+:iam::\d{12}:role/.+")  # no node comes as a user
 _PLACEHOLDER = re.compile(r"\{\{\w+\}\}")
 _NODE_NAME = "system:node:"
 _EVERYBODYS = "system:authenticated"  # whoever gets in is in it
@@ -36,13 +38,18 @@ class Line:
     @property
     def reserved(self) -> tuple[str, ...]:
         """What it gives that Kubernetes or EKS reserves, and no node needs: it leads everywhere that these do."""
-        groups = [f"group {group}" for group in sorted(self.groups - _NODES) if _is_reserved(group)]
+        groups = [f"group {group}" for group in sorted(self.groups) if _is_reserved(group)]
         user = [f"user {self.username}"] if _is_reserved(self.username) and not self._is_node else []
-        return (*groups, *user)
+        return (*(group for group in groups if group not in self.of_nodes), *user)
+
+    @property
+    def of_nodes(self) -> tuple[str, ...]:
+        """What it gives that nodes need; a user gets it as anything else."""
+        return tuple(f"group {group}" for group in sorted(self.groups & _NODES) if _A_ROLE.fullmatch(self.principal))
 
     @property
     def _is_node(self) -> bool:
-        return self.username.startswith(_NODE_NAME) and bool(self.groups & _NODES)
+        return self.username.startswith(_NODE_NAME) and bool(self.of_nodes)
 
 
 def _is_reserved(name: str) -> bool:

@@ -17,9 +17,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
-from botocore.exceptions import ClientError
-
-from podshare.access import aws_auth
+from podshare.access import aws_auth, node_roles
 from podshare.access.access_report import packed, unpacked
 from podshare.access.doors import (
     UNREAD,
@@ -40,7 +38,7 @@ from podshare.access.effective_access import (
     effective_access,
     is_service_linked,
 )
-from podshare.aws.errors import is_absent, reason_of
+from podshare.aws.errors import Tolerated, reason_of
 from podshare.kinds.access_entry import calls as access_entry
 from podshare.kinds.access_entry.shape import AccessEntry
 from podshare.kinds.base import Key, Kind, Resource
@@ -55,6 +53,7 @@ from podshare.kinds.role.shape import Role
 from podshare.kinds.shapes import SHAPES
 from podshare.kinds.subjects import subject_of
 from podshare.policy import policies, rbac
+from podshare.policy.policies import Document
 from podshare.reconcile.data_door_readers import (
     ACCESS_REPORTS,
     IN_DATA,
@@ -404,6 +403,8 @@ def _entry(reading: ClusterReading, arn: str) -> Iterator[Door]:
     ]
     behind = _behind(reading, arn) if entry_doors else ()
     yield from (replace(door, behind=behind) for door in entry_doors)
+    if entry["type"] != _STANDARD:
+        yield from _by_nodes(reading, arn)
 
 
 def _by_policies(
@@ -448,19 +449,40 @@ def _own_groups(reading: ClusterReading, arn: str, groups: Iterable[str]) -> Ite
                 yield group, (f"group {group}", ANYBODY)
 
 
+def _by_nodes(reading: ClusterReading, arn: str) -> Iterator[Door]:
+    """By the role of nodes: whoever else may assume it comes as a node, too."""
+    trust = _trust_of(reading, arn) or {}
+    if behind := node_roles.strangers(trust):
+        command = _without_strangers(trust, arn) or reading.eks_command("delete-access-entry", "--principal-arn", arn)
+        door = reading.door("access entry", arn, (f"group {aws_auth.OF_NODES}",), ANYBODY, (arn, command))
+        yield replace(door, behind=behind)
+
+
+def _without_strangers(trust: Document, arn: str) -> str:
+    """The command after which services alone may assume a role of nodes; empty if it is none."""
+    place, document = ("--role-name", arn.rpartition("/")[2]), ("--policy-document", "file://trust.json")
+    read = ("aws", "iam", "get-role", *place, "--query", "Role.AssumeRolePolicyDocument")
+    write = shlex.join(("aws", "iam", "update-assume-role-policy", *place, *document))
+    jq = node_roles.filter_without_strangers(trust)
+    return f"{shlex.join(read)} | {shlex.join(('jq', jq))} > trust.json && {write}" if jq else ""
+
+
 def _behind(reading: ClusterReading, arn: str) -> tuple[str, ...]:
     """Who may assume the role of an entry, as its trust names them; nobody for a user."""
-    if ":role/" not in arn or account_of(arn) != reading.facts.account:  # a ConfigMap names those of other accounts too
-        return ()
-    try:
-        role = reading.context.accounts.client("iam", reading.facts.account).get_role(RoleName=arn.rpartition("/")[2])[
-            "Role"
-        ]
-    except ClientError as error:
-        if is_absent(error):
-            return ()
-        raise
-    return _trusted_by(role["AssumeRolePolicyDocument"])
+    trust = _trust_of(reading, arn)
+    return _trusted_by(trust) if trust else ()
+
+
+def _trust_of(reading: ClusterReading, arn: str) -> Document | None:
+    """The trust of a role in the cluster's account; None for anybody else, whom a ConfigMap may name, too."""
+    if account_of(arn) != reading.facts.account or not arn.split(":", 5)[5].startswith("role/"):
+        return None
+    iam = reading.context.accounts.client("iam", reading.facts.account)
+    with Tolerated():
+        role = iam.get_role(RoleName=arn.rpartition("/")[2])["Role"]
+        trust: Any = role["AssumeRolePolicyDocument"]  # boto3 decodes it; the stubs say str
+        return dict(trust)
+    return None
 
 
 def _trusted_by(trust: Any) -> tuple[str, ...]:
@@ -671,6 +693,17 @@ def config_map(reading: ClusterReading) -> Iterator[Door]:
         for gives, scope in (*own, *((reserved, ANYBODY) for reserved in line.reserved)):
             door = reading.door("config map", line.principal, (gives,), scope, by)
             yield replace(door, behind=_behind(reading, line.principal))
+        if line.of_nodes:
+            yield from _mapped_nodes(reading, line, by)
+
+
+def _mapped_nodes(reading: ClusterReading, line: aws_auth.Line, by: tuple[str, str]) -> Iterator[Door]:
+    """Who may assume the role of a line for nodes beside them; a role of another account is no nodes'."""
+    trust = _trust_of(reading, line.principal) or {}
+    behind = node_roles.strangers(trust)
+    if behind or account_of(line.principal) != reading.facts.account:
+        closing = (by[0], _without_strangers(trust, line.principal) or by[1])
+        yield replace(reading.door("config map", line.principal, line.of_nodes, ANYBODY, closing), behind=behind)
 
 
 Reader = Callable[[ClusterReading], Iterator[Door]]
