@@ -318,6 +318,25 @@ def test_a_binding_beside_a_controller_is_told(world: World, audit: Audit) -> No
     kubernetes.api_of(EKS_ARN).delete("RoleBinding", "kube-system", "readers")
 
 
+def test_who_may_be_what_may_be_a_controller_is_told(world: World, audit: Audit) -> None:
+    """The same for a scope with a service account that a binding beside a controller names."""
+    kubernetes.api_of(EKS_ARN).apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "dev"}})
+    helper = {"kind": "ServiceAccount", "name": "helper", "namespace": "dev"}
+    bind("RoleBinding", "helpers", "edit", helper, namespace="kube-system")
+    assert world.reconcile("vision")["state"] == "READY", world.status("vision")
+    let_in(world)
+    world.sandbox.client("eks", HUB).associate_access_policy(
+        clusterName="hyperpod-eks",
+        principalArn=EVE,
+        policyArn="arn:aws:eks::aws:cluster-access-policy/AmazonEKSEditPolicy",
+        accessScope={"type": "namespace", "namespaces": ["dev"]},
+    )
+    is_told(world, audit)
+    bind("RoleBinding", "friends", "edit", subject("User", "friend"), namespace="dev")
+    is_told(world, audit)
+    kubernetes.api_of(EKS_ARN).delete("RoleBinding", "kube-system", "helpers")
+
+
 def test_names_that_an_earlier_version_kept_count_for_what_they_have_by_now(world: World) -> None:
     """The first reading of this version keeps what those have whom an earlier version kept by name, and nobody else."""
     part = f"cluster#{EKS_ARN}"

@@ -149,6 +149,22 @@ class ClusterReading:
         """Every ClusterRoleBinding."""
         return self.context.kubernetes(self.key(Kind.NAMESPACE, self.namespace)).objects("ClusterRoleBinding")
 
+    @cached_property
+    def namespaces_of_controllers(self) -> list[str]:
+        """Those with a service account that is bound in the whole cluster, or may act as one of these in any way."""
+        if not self.facts.kubernetes_api:
+            return []
+        known = {name for binding in self.cluster_bindings for name in _namespaces_of_service_accounts(binding)}
+        to_read = [*known]
+        while to_read:
+            namespace = to_read.pop()
+            for binding in self.bindings_in(namespace):
+                more = _namespaces_of_service_accounts(binding) - known
+                if more and not _acts_as_nobody(self, namespace, binding["roleRef"]):
+                    known |= more
+                    to_read += more
+        return sorted(known)
+
     def bindings_in(self, namespace: str) -> list[dict[str, Any]]:
         """The RoleBindings in a namespace."""
         return foreign_subjects.bindings_in(self.context, self.key(Kind.NAMESPACE, namespace), namespace)
@@ -567,7 +583,7 @@ def _in_cluster(reading: ClusterReading) -> Iterator[tuple[str, Door]]:
 
 def controllers(reading: ClusterReading) -> Iterator[Door]:
     """Every access entry by whose scopes somebody may act as a controller, which leads wherever that one is bound."""
-    namespaces = _namespaces_of_controllers(reading)
+    namespaces = reading.namespaces_of_controllers
     for arn in _strangers(reading) if namespaces else ():
         described = access_entry.described(reading.context, reading.key(Kind.ACCESS_ENTRY, arn))
         if described is None:
@@ -583,20 +599,13 @@ def controllers(reading: ClusterReading) -> Iterator[Door]:
                     yield replace(reading.door("access entry", arn, gives, ANYBODY, (arn, command)), behind=behind)
 
 
-def _namespaces_of_controllers(reading: ClusterReading) -> list[str]:
-    if not reading.facts.kubernetes_api:
-        return []
-    named = (
-        namespace_of_controller(subject, binding["roleRef"]["name"])
-        for binding in reading.cluster_bindings
-        for subject in _subjects(binding)
-    )
-    return sorted({namespace for namespace in named if namespace})
+def _namespaces_of_service_accounts(binding: Mapping[str, Any]) -> set[str]:
+    return {namespace_of_controller(subject, binding["roleRef"]["name"]) for subject in _subjects(binding)} - {""}
 
 
 def _beside_controllers(reading: ClusterReading) -> Iterator[tuple[str, Door]]:
     """Whom RoleBindings name by which somebody may act as a controller, each with the door."""
-    for namespace in _namespaces_of_controllers(reading):
+    for namespace in reading.namespaces_of_controllers:
         for binding in reading.bindings_in(namespace):
             name, role = binding["metadata"]["name"], binding["roleRef"]
             command = f"kubectl delete rolebinding {shlex.quote(name)} --namespace {namespace}"
