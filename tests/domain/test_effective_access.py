@@ -232,12 +232,20 @@ def test_access_is_about_what_its_place_is(where: str, found: tuple[bool, bool, 
         (("AmazonEKSViewPolicy", "AmazonEKSEditPolicy"), True),
         (("get pods", "watch pods"), False),
         (("get configmaps named a, b",), False),
+        (("get pods/log",), False),
+        (("get pods/exec",), True),
+        (("get pods/attach named a, b",), True),
+        (("list *",), True),
+        (("AmazonEKSAdminViewPolicy",), True),
         (("get pods", "create jobs"), True),
         (("what RBAC grants",), True),
     ],
 )
 def test_whoever_may_write_in_a_namespace_may_make_pods(may: tuple[str, ...], makes: bool) -> None:
-    """Only who is known to read alone makes no pods; the others reach what the namespace's service accounts do, by them."""
+    """Only who is known to read alone makes no pods; the others reach what the namespace's service accounts do, by them.
+
+    Before Kubernetes 1.35 whoever may get pods/exec runs commands in pods, over a WebSocket.
+    """
     reader = Access(f"arn:aws:iam::{HUB}:role/Reader", ("read",), BUCKET, "a/*", ("first",))
     person = Access("person", may, CLUSTER, "hyperpod-ns-vision", ("entry role",))
     data = Access(TRAINER, ("list", "read"), BUCKET, "a/*", ("data role", POINT), ("why",))

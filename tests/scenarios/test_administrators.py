@@ -33,10 +33,10 @@ def subject(kind: str, name: str) -> Item:
     return {"apiGroup": RBAC, "kind": kind, "name": name}
 
 
-def bind(kind: str, name: str, role: str, *subjects: Item, namespace: str = "") -> None:
+def bind(kind: str, name: str, role: str, *subjects: Item, namespace: str = "", of: str = "ClusterRole") -> None:
     """Make a binding by hand, as the cluster's admin."""
     metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
-    reference = {"apiGroup": RBAC, "kind": "ClusterRole", "name": role}
+    reference = {"apiGroup": RBAC, "kind": of, "name": role}
     manifest = {"apiVersion": f"{RBAC}/v1", "kind": kind, "metadata": metadata, "roleRef": reference}
     kubernetes.api_of(EKS_ARN).apply({**manifest, "subjects": [*subjects]})
 
@@ -316,6 +316,19 @@ def test_a_binding_beside_a_controller_is_told(world: World, audit: Audit) -> No
     assert lists_pods(world.kubernetes(world.cluster_access("language", LANGUAGE)), CONTROLLER)
     is_told(world, audit)
     kubernetes.api_of(EKS_ARN).delete("RoleBinding", "kube-system", "readers")
+
+
+def test_who_may_act_in_a_controllers_pods_is_told(world: World, audit: Audit) -> None:
+    """Who may get pods/exec beside a controller runs commands in its pods, before Kubernetes 1.35: that is no reading."""
+    for name, resource in (("logs", "pods/log"), ("exec", "pods/exec")):
+        rules = [{"apiGroups": [""], "resources": [resource], "verbs": ["get"]}]
+        role = {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": {"name": name, "namespace": "kube-system"}}
+        kubernetes.api_of(EKS_ARN).apply({**role, "rules": rules})
+    bind("RoleBinding", "logs", "logs", subject("User", "friend"), namespace="kube-system", of="Role")
+    assert world.reconcile("vision")["state"] == "READY", world.status("vision")
+    bind("RoleBinding", "exec", "exec", subject("User", "friend"), namespace="kube-system", of="Role")
+    is_told(world, audit)
+    assert kubernetes.api_of(EKS_ARN).get("RoleBinding", "kube-system", "logs")
 
 
 def test_who_may_be_what_may_be_a_controller_is_told(world: World, audit: Audit) -> None:

@@ -29,11 +29,10 @@ from podshare.policy.policies import Statement
 ANYBODY = "*"
 ASSUME = "assume"
 FROM_OUTSIDE = "from outside of the organization"
-# access policies that let nobody make pods (EKS user guide, "Review access policy permissions"; SageMaker AI developer
-# guide, "Setting up an Amazon EKS cluster in Studio")
+# access policies that let nobody make pods, or act in one (EKS user guide, "Review access policy permissions";
+# SageMaker AI developer guide, "Setting up an Amazon EKS cluster in Studio")
 MAKE_NO_PODS = frozenset(
     {
-        "AmazonEKSAdminViewPolicy",
         "AmazonEKSSecretReaderPolicy",
         "AmazonEKSViewPolicy",
         "AmazonSagemakerHyperpodSpaceTemplatePolicy",
@@ -138,7 +137,7 @@ def in_file_system(access: Access) -> bool:
 
 
 def by_pods(people: Iterable[Access], data: Collection[Access]) -> Iterator[Access]:
-    """What people reach by pods: whoever may make pods in a namespace may use its service accounts.
+    """What people reach by pods: whoever may make pods in a namespace, or act in them, may use its service accounts.
 
     ``data`` is what service accounts reach. An access policy that is not known to do less may make pods, and so may
     whoever may write anything by a Role.
@@ -153,7 +152,8 @@ def by_pods(people: Iterable[Access], data: Collection[Access]) -> Iterator[Acce
 
 
 def _makes_no_pods(may: str) -> bool:
-    return may in MAKE_NO_PODS or may.partition(" ")[0] in rbac.READING
+    verb, _, resource = may.partition(" ")
+    return may in MAKE_NO_PODS or rbac.only_reads(verb, resource.partition(" ")[0])
 
 
 def effective_access(

@@ -19,6 +19,8 @@ READ_ONLY_GROUPS = frozenset({"rbac.authorization.k8s.io", "kueue.x-k8s.io"})
 READ_ONLY_RESOURCES = frozenset(
     {"namespaces", "resourcequotas", "limitranges", "networkpolicies", "endpoints", "endpointslices"}
 )
+# whoever may get one of these acts in a pod: before Kubernetes 1.35 that is all a WebSocket takes (its changelog)
+ACTING_SUBRESOURCES = frozenset({"attach", "exec", "portforward", "proxy"})
 REFUSED_SUBRESOURCES = frozenset({"token", "proxy", "finalize"})
 
 
@@ -38,6 +40,11 @@ class KubernetesRule:
             return False
         lists = ("api_groups", "resources", "verbs", "non_resource_urls")
         return all({*getattr(other, name)} <= {*getattr(self, name)} for name in lists)
+
+
+def only_reads(verb: str, resource: str) -> bool:
+    """Whether a verb on a resource, a subresource or all of them (``*``) changes nothing and runs nothing."""
+    return verb in READING and resource.rpartition("/")[2] not in ACTING_SUBRESOURCES | {"*"}
 
 
 def refusal(

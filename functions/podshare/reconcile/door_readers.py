@@ -82,7 +82,7 @@ _HASH = 9  # characters at the end of a role's name, after the team's
 _ROLES_IN_CLUSTERS = ("kubernetes", "read")  # whose member roles have entries, made by accounts/cluster.yaml
 _EVERYBODY = "every principal of account "  # and its id: a line of mapAccounts
 # whoever has one of these in a namespace may neither make pods, impersonate, nor read tokens there
-_ACT_AS_NOBODY = MAKE_NO_PODS - {"AmazonEKSAdminViewPolicy", "AmazonEKSSecretReaderPolicy"}
+_ACT_AS_NOBODY = MAKE_NO_PODS - {"AmazonEKSSecretReaderPolicy"}
 _STANDARD = "STANDARD"  # the other types are nodes', which come under names and groups that Kubernetes reserves
 # what nodes of EKS Auto Mode need, whose entries may have any other access policy as well (CDK API reference,
 # GrantAccessOptions: of the nodes' types EC2 alone takes policies)
@@ -624,9 +624,8 @@ def _acts_as_nobody(reading: ClusterReading, namespace: str, role: Mapping[str, 
         return bool(role["name"] == "view")
     kubernetes = reading.context.kubernetes(reading.key(Kind.NAMESPACE, namespace))
     rules = (kubernetes.get("Role", namespace, role["name"]) or {}).get("rules") or ()
-    return all(
-        {*rule["verbs"]} <= rbac.READING and {"*", "secrets"}.isdisjoint(rule.get("resources") or ()) for rule in rules
-    )
+    asked = [(verb, resource) for rule in rules for verb in rule["verbs"] for resource in rule.get("resources") or ()]
+    return all(rbac.only_reads(verb, resource) and resource != "secrets" for verb, resource in asked)
 
 
 @dataclass(frozen=True, slots=True)
