@@ -96,20 +96,35 @@ class Agenda:
         """The next schedule to play; none while nothing is left but what may come of those that are under way."""
         if self.report.broken:
             return None
-        schedule = self.waiting.pop(0) if self.waiting else self._follow_up()
+        schedule = self._with_owed(self.waiting.pop(0)) if self.waiting else self._follow_up()
         self._under_way += [schedule] if schedule else []
         return schedule
 
+    def _with_owed(self, schedule: Schedule) -> Schedule:
+        """With what did not strike in those before, where its calls have no fault yet: a life less at the end."""
+        calls, owed = {fault.call.first for fault in schedule.faults}, []
+        for fault in self._owed(but=schedule) if schedule.faults else ():
+            if fault.call not in calls:
+                calls.add(fault.call)
+                owed.append(fault)
+        return Schedule((*schedule.faults, *owed))
+
     def _follow_up(self) -> Schedule | None:
-        if not self.faults or len(self._follow_ups) == _MOST_FOLLOW_UPS:
+        if len(self._follow_ups) == _MOST_FOLLOW_UPS:
             return None
-        hoped_for = copy.deepcopy(self.report.coverage)
-        for schedule in self._under_way:
-            hoped_for.add((), [(fault.call, fault) for fault in schedule.faults])
-        owed = hoped_for.missing(self.faults)
+        owed = self._owed()
         if owed:
             self._follow_ups.append(max(dealt(owed, (), self.seed), key=lambda one: len(one.faults)))
         return self._follow_ups[-1] if owed else None
+
+    def _owed(self, but: Schedule | None = None) -> list[Fault]:
+        """What has not struck, and is in none that may yet strike it."""
+        if not self.faults:
+            return []
+        hoped_for = copy.deepcopy(self.report.coverage)
+        for schedule in (*self._under_way, *self.waiting, *([but] if but else [])):
+            hoped_for.add((), [(fault.call, fault) for fault in schedule.faults])
+        return hoped_for.missing(self.faults)
 
     def add(self, played: Played) -> None:
         """What came of one. Of few faults, a call that is not made is no matter of others: it is made by chance."""

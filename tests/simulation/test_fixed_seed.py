@@ -149,6 +149,21 @@ def test_what_did_not_strike_is_played_as_soon_as_a_stage_is_free() -> None:
     assert report.coverage.missing(faults) == []
 
 
+def test_what_did_not_strike_strikes_in_a_schedule_that_waits() -> None:
+    """A schedule takes along what those before it owe, at calls at which it has no fault of its own."""
+    faults, report = promised(CALLS, 7), Report(Coverage(frozenset(CALLS)))
+    agenda = Agenda([*dealt(faults, (), 7, size=40)], faults, 7, report, lambda _: None)
+    first = agenda.next()
+    assert first
+    missed = {fault.call.first for fault in first.faults}
+    agenda.add(Played(first, frozenset(CALLS), (), most_reconciliations=0, seconds=0))
+    own, second = {*agenda.waiting[0].faults}, agenda.next()
+    assert second
+    assert own < {*second.faults}
+    assert {fault.call.first for fault in {*second.faults} - own} <= missed
+    assert len({fault.call.first for fault in second.faults}) == len(second.faults)
+
+
 def test_what_is_published_in_an_account_that_counts_as_closed_is_as_it_was_left() -> None:
     """While podshare has not heard that an account is back, nothing lets its people in, and nothing changes in it."""
     access, own = f"role|{HUB}|||podshare-beta-1", "role|444444444444|||podshare-beta-scientist"
