@@ -47,11 +47,19 @@ def dry_runs(
         return {team: future.result() for future, team in running.items()}
 
 
-def _counting_for(team: str, records: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Those of ``records`` that may count for a team: all but other teams' own and other enrollments."""
+def _counting_for(team: str, records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of ``records`` that may count for a team: all but other enrollments; of other teams, their quotas."""
     made_by = enrolled(team)
     own = {f"team#{team}", f"enrollment#{made_by[0] if made_by else ''}"}
-    return [record for record in records if record["id"] in own or kind_of(record) not in ("team", "enrollment")]
+    counting = [record for record in records if record["id"] in own or kind_of(record) not in ("team", "enrollment")]
+    others = (record for record in records if record["id"] not in own and kind_of(record) == "team")
+    return [*counting, *map(_quota_alone, others)]
+
+
+def _quota_alone(team: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A valid record that asks for the quota and nothing else: a request has at most 6 MB (Lambda quotas)."""
+    kept = ("id", "cluster", "quota", "owner", "reason", "deleted")
+    return {"members": [], **{name: team[name] for name in kept if name in team}}
 
 
 def ask(connection: Connection, asked: Mapping[str, Any], failed: str) -> dict[str, Any]:

@@ -101,6 +101,23 @@ def test_one_plan_covers_all_records_and_the_teams_that_they_affect(podshare: Co
     assert "~ dataset#imagenet\n  ~ prefix: imagenet/ → imagenet/train/" in shown
 
 
+def test_what_new_teams_ask_for_together_is_counted_together(podshare: Command, tmp_path: Path) -> None:
+    """Two new teams of which either would fit, and not both, are blocked in one plan, and either alone is not."""
+    vision = FILES[0].read_text(encoding="utf-8")
+    (free,) = (
+        row["free"] for row in podshare("capacity", "--json").data[0]["instance_types"] if "p5." in row["instance_type"]
+    )
+    asked = f"count: {int(free) // 8 // 2 + 1}"
+    for name in ("audio", "robots"):
+        text = vision.replace("vision", name).replace("count: 4", asked)
+        (tmp_path / f"team-{name}.yaml").write_text(text, encoding="utf-8")
+    assert podshare("plan", "-f", str(tmp_path / "team-audio.yaml")).code == 0
+    ended = podshare("plan", "-f", str(tmp_path))
+    assert ended.code == 1
+    assert "the quota of audio would over-commit the cluster" in ended.out
+    assert "the quota of robots would over-commit the cluster" in ended.out
+
+
 def test_pending_changes_end_with_2_on_demand_only(podshare: Command, records: Records) -> None:
     """CI tells nothing to do, changes and failures apart by the exit code; a person is not told of a failure."""
     folder = records({"count: 4": "count: 6"})

@@ -1,6 +1,6 @@
 """Plan a team: gather what counts and what is there, decide what has to change, keep what is known of it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from podshare.policy import policies
 from podshare.reconcile import buckets
 from podshare.reconcile.access_changes import AccessChanges, access_changes
 from podshare.reconcile.access_reports import keep_access_report, watch
+from podshare.reconcile.capacity import Allocation
 from podshare.reconcile.cluster_records import of_other_records
 from podshare.reconcile.expirations import keep_expirations
 from podshare.reconcile.field_changes import changed_resources
@@ -44,7 +45,7 @@ from podshare.reconcile.preconditions import (
     renamed_quotas,
     reserved_names,
 )
-from podshare.reconcile.quota_fit import Fit, check_fit, forget_claim
+from podshare.reconcile.quota_fit import Fit, asked_for_beside, check_fit, forget_claim
 from podshare.reconcile.reading_ahead import (
     decided_with,
     forget_reads,
@@ -107,11 +108,12 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, A
     ``fields`` what changes within each resource that stays, ``gains``, ``revocations`` and ``quotas`` what becomes of
     everybody's access.
     """
-    instead = {str(item["id"]): None if item.get("deleted") is True else item for item in items}
+    records_asked = [*items]
+    instead = {str(item["id"]): None if item.get("deleted") is True else item for item in records_asked}
     context = reading_context(settings, team, Snapshot(settings.state))
     written = read_records(settings, context.state, team, instead)
     gathered = gather(context, written, lambda account: describe(settings, account))
-    decided = decide(settings, context, gathered, None)
+    decided = decide(settings, context, gathered, None, asked_for_beside(team, records_asked))
     records = gathered.records
     existing = {key: resource for key, resource in gathered.observed.items() if isinstance(resource, Resource)}
     points = [existing.get(key, resource) for key, resource in gathered.desired.items()]
@@ -156,11 +158,18 @@ class Decided:
     settling: frozenset[Key]
 
 
-def decide(settings: Settings, context: Context, gathered: Gathered, attempt: str | None) -> Decided:
+def decide(
+    settings: Settings,
+    context: Context,
+    gathered: Gathered,
+    attempt: str | None,
+    beside: Mapping[str, Sequence[Allocation]] | None = None,
+) -> Decided:
     """The plan, and its blockers.
 
     ``attempt`` is None for a dry run. A run claims what only one team, or one record, may have: nodes of a cluster
-    that others are planned for at the same time, and the cluster for its record.
+    that others are planned for at the same time, and the cluster for its record. ``beside`` is what other teams are to
+    have of each cluster by the records of the same dry run.
     """
     records, desired, observed, claim = gathered.records, gathered.desired, gathered.observed, attempt is not None
     clusters = {
@@ -174,7 +183,7 @@ def decide(settings: Settings, context: Context, gathered: Gathered, attempt: st
             blockers.append(Blocker(problem, "Run `podshare sweep` once after the deployment."))
         blockers += [*_not_in_the_organization(records), *_on_gone_clusters(records)]
         blockers += late_member_roles(settings, records.accounts, desired, observed)
-        fits = [*_fits(context, records, clusters, desired, claim=claim)]
+        fits = [*_fits(context, records, clusters, desired, beside or {}, claim=claim)]
         blockers += [blocker for fit in fits for blocker in fit.blockers]
         blockers += other_teams(context, desired, observed)
         blockers += other_namespaces(context, desired, observed, gathered.known)
@@ -240,11 +249,17 @@ def _by_hand(
 
 
 def _fits(
-    context: Context, records: TeamRecords, clusters: Clusters, desired: Mapping[Key, Resource], *, claim: bool
+    context: Context,
+    records: TeamRecords,
+    clusters: Clusters,
+    desired: Mapping[Key, Resource],
+    beside: Mapping[str, Sequence[Allocation]],
+    *,
+    claim: bool,
 ) -> Iterator[Fit]:
     """Whether the team's quota on each cluster fits there; a cluster without one is left to others."""
     for name, cluster in clusters.items():
-        yield check_fit(context, records.clusters[name], cluster, desired, claim=claim)
+        yield check_fit(context, records.clusters[name], cluster, desired, beside.get(name, ()), claim=claim)
     for name, facts in records.known_facts.items() if claim else ():
         if name not in clusters and not any(resource.cluster == name for resource in desired.values()):
             forget_claim(context, facts, records.name)

@@ -9,7 +9,7 @@ from podshare.aws.errors import Retryable, reason_of
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Registry, Snapshot
 from podshare.kinds.base import Key, Resource
-from podshare.kinds.compute_quota.shape import ComputeQuota
+from podshare.kinds.compute_quota.shape import ComputeQuota, quota_lines
 from podshare.kinds.context import Context
 from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.observation import LONGEST_TEXT, Blocker
@@ -19,6 +19,8 @@ from podshare.reconcile.instance_types import Instance, Instances
 from podshare.reconcile.observing import reading_context
 from podshare.reconcile.preconditions import ClusterCondition, inspect_cluster
 from podshare.reconcile.published_types import published
+from podshare.registry.items import kind_of, name_of
+from podshare.registry.parsing import parse_team
 from podshare.registry.problems import InvalidRecord
 from podshare.registry.records import Cluster
 
@@ -36,13 +38,19 @@ class Fit:
 
 
 def check_fit(
-    context: Context, cluster: Cluster, condition: ClusterCondition, desired: Mapping[Key, Resource], *, claim: bool
+    context: Context,
+    cluster: Cluster,
+    condition: ClusterCondition,
+    desired: Mapping[Key, Resource],
+    others: Iterable[Allocation] = (),
+    *,
+    claim: bool,
 ) -> Fit:
     """Hold the quota in ``desired`` against the cluster's nodes and all other quotas there.
 
     Where over-commitment is refused, what is let through is claimed, so that teams that are planned at the same time
-    do not get the same nodes: ``claim`` is False for a dry run, which only heeds the claims of others.
-    Raises Retryable if others keep claiming in between.
+    do not get the same nodes: ``claim`` is False for a dry run, which only heeds the claims of others, and what
+    ``others`` ask for by the same records. Raises Retryable if others keep claiming in between.
     """
     quota = next(
         (
@@ -63,8 +71,9 @@ def check_fit(
         try:
             with context.accounts.awaiting(("compute quotas", cluster.name)):
                 listed = _allocations(reading, condition.facts)
-            instances = _instances(context, condition, [*listed, *_claimed_quotas(row), wanted], wanted.types)
-            guaranteed = _with_claims(listed, row, wanted.team, instances)
+            claimed = [*others, *_claimed_quotas(row)]
+            instances = _instances(context, condition, [*listed, *claimed, wanted], wanted.types)
+            guaranteed = _with_claims(listed, claimed, wanted.team, instances)
         except Exception as error:  # whatever it is, the rest of the team does not wait for it
             return _unreadable(cluster, quota, error)
         lacking = wanted.types - condition.nodes.keys()  # `before_adding` reports what is raised there
@@ -89,6 +98,22 @@ def check_fit(
                 ),
             )
     raise Retryable(f"cluster {cluster.name}: gave up after {MOST_TRIES} concurrent plans of other teams")
+
+
+def asked_for_beside(team: str, items: Iterable[Mapping[str, Any]]) -> dict[str, list[Allocation]]:
+    """What the records of other teams among ``items`` ask of each cluster; invalid ones ask for nothing."""
+    allocations: dict[str, list[Allocation]] = {}
+    for item in items:
+        if kind_of(item) != "team" or name_of(item) == team or item.get("deleted") is True:
+            continue
+        try:
+            other = parse_team(item)
+        except InvalidRecord:  # its own plan says so
+            continue
+        for cluster, quota in other.quotas.items():
+            lines = quota_lines(quota.resources) if quota.active else ()
+            allocations.setdefault(cluster, []).append(Allocation(other.name, lines, {}))
+    return allocations
 
 
 def forget_claim(context: Context, facts: ClusterFacts, team: str) -> None:
@@ -211,10 +236,12 @@ def _claims_of(facts: ClusterFacts) -> str:
     return f"capacity#{facts.hyperpod_arn.rpartition('/')[2]}"
 
 
-def _with_claims(listed: list[Allocation], row: Mapping[str, Any], team: str, instances: Instances) -> list[Allocation]:
+def _with_claims(
+    listed: list[Allocation], claims: Iterable[Allocation], team: str, instances: Instances
+) -> list[Allocation]:
     """What is guaranteed, and what was let through for other teams and is not there yet."""
     by_team = {each.team: each for each in listed}
-    for claimed in _claimed_quotas(row):
+    for claimed in claims:
         if claimed.team != team and _is_raised(claimed, listed, instances):
             sharing = by_team[claimed.team].sharing if claimed.team in by_team else {}
             by_team[claimed.team] = replace(claimed, sharing=sharing)
