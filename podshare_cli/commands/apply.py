@@ -43,8 +43,10 @@ def apply(
 ) -> None:
     """Write the records of files that differ from the registry, all or none, and follow the teams that they affect.
 
-    The plan is shown first. If anybody would lose access, or a record is deleted, the command lists it, and asks; what
-    you confirm is approved with the write. A saved plan is applied only if nothing that it rests on has changed.
+    The plan is shown first. If anybody would lose access, a record is deleted, or something blocks a part of the plan,
+    the command lists it, and asks; what you confirm is approved with the write. What is blocked is written too, and
+    waits: what a record takes away never waits for what it adds. A saved plan is applied only if nothing that it rests
+    on has changed.
 
     Exit codes: 0 if every team of the files is READY, ENDED or DELETED; 1 if not, or if somebody else has changed a
     record; 64 for invalid records.
@@ -59,8 +61,9 @@ def apply(
     if not options.as_json:
         plan.show(options, agreed, verbose=verbose)
     deleted = [change.record_id for change in agreed.changes if change.item is None]
+    blocked = plan.blockers(agreed) if agreed.changes else []
     approvals = confirming.agree(
-        options, agreed.losses, deleted, yes=auto_approve, reason=reason, option="--auto-approve"
+        options, agreed.losses, deleted, blocked, yes=auto_approve, reason=reason, option="--auto-approve"
     )
     record_ids = [change.record_id for change in agreed.changes]
     runs = Runs(options, dict.fromkeys((*agreed.teams, *agreed.failures), record_ids))

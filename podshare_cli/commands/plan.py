@@ -136,10 +136,14 @@ def show(
     print_lines(stdout(), text(view))
 
 
+def blockers(made: "RecordPlan") -> list[str]:
+    """What blocks the plan, each blocker once, with its team."""
+    return [*dict.fromkeys(f"{blocker['team']}: {blocker['what']}" for blocker in made.blocked)]
+
+
 def end(made: "RecordPlan", *, detailed: bool = False) -> None:
     """Raise Failure if anything but a wait blocks the plan; with ``detailed`` end with another code if it changes."""
-    if made.blocked:
-        reasons = [*dict.fromkeys(f"{blocker['team']}: {blocker['what']}" for blocker in made.blocked)]
+    if reasons := blockers(made):
         more = f"; and {len(reasons) - _MOST_REASONS} more" if len(reasons) > _MOST_REASONS else ""
         first = "; ".join(reasons[:_MOST_REASONS])
         raise Failure(f"Blocked: not all of the plan would be applied: {first}{more}", "The plan lists every blocker.")

@@ -69,19 +69,27 @@ def agree(
     options: Options,
     losing: Sequence[Losses],
     deleted: Sequence[str] = (),
+    blocked: Sequence[str] = (),
     *,
     yes: bool,
     reason: str = "",
     option: str = "--yes",
 ) -> list[RecordChange]:
-    """Show what teams would lose by a write, and the records it deletes, and ask; the ``option`` answers.
+    """Show what teams would lose by a write, the records it deletes and what of it is blocked, and ask.
 
-    Returns the approvals, which belong to that write. Raises Failure on a no, and where nobody can be asked.
+    The ``option`` answers. Returns the approvals, which belong to that write. Raises Failure on a no, and where nobody
+    can be asked.
     """
-    lines = [f"Deletes {record_id}." for record_id in deleted]
-    lines += [line for each in losing for line in each.lines()]
+    revoked = [f"Deletes {record_id}." for record_id in deleted]
+    revoked += [line for each in losing for line in each.lines()]
+    waiting = [
+        "Not all of this can be applied; what is blocked waits until you fix it:",
+        *(f"  {line}" for line in blocked),
+    ]
+    lines = [*revoked, *(waiting if blocked else ())]
     if lines and not yes:
-        require_terminal("\n".join(["This revokes access.", *lines]), option)
+        heading = ["This revokes access."] if revoked else []
+        require_terminal("\n".join([*heading, *lines]), option)
     if not (yes and options.as_json):
         for line in lines:
             say(line)

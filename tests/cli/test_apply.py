@@ -141,6 +141,22 @@ def test_what_could_not_be_applied_is_told_again(podshare: Podshare, clone: Path
     assert podshare("apply", "-f", "records", "--auto-approve")[0] == 0
 
 
+def test_what_is_blocked_is_asked_about(
+    podshare: Podshare, clone: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan that cannot be applied whole is written only by somebody who agrees, and then ends with 1."""
+    before = (clone / "records" / "team-vision.yaml").read_text(encoding="utf-8")
+    edit(clone, "team-vision", quota={"resources": [{"instance_type": "ml.g5.12xlarge", "count": 4000}]})
+    for code in (podshare("apply", "-f", "records"), podshare("apply", "-f", "records", "--json")):
+        assert (code[0], "vision: the quota of vision would over-commit" in code[2]) == (INVALID, True)
+        assert "add --auto-approve" in code[2]
+        assert "revokes" not in code[2]
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    assert podshare("apply", "-f", "records")[0] == 1
+    assert record(sandbox, "team#vision")["quota"]["resources"][0]["instance_type"] == "ml.p5.48xlarge"
+    (clone / "records" / "team-vision.yaml").write_text(before, encoding="utf-8")
+
+
 def test_an_applied_change_is_followed_to_its_end(podshare: Podshare, clone: Path, sandbox: Sandbox) -> None:
     """The plan, a line for each record and team, and a summary; nobody loses access, so that nobody is asked."""
     edit(clone, "team-vision", reason="Trains larger models")
