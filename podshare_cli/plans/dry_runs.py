@@ -12,12 +12,15 @@ from podshare_cli.failures import Failure
 PLANS_AT_ONCE = 4  # half of what a new AWS account runs at once is left to podshare's own runs
 
 
-def dry_run(connection: Connection, team: str, records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def dry_run(
+    connection: Connection, team: str, records: Iterable[Mapping[str, Any]], *, adopting: bool = False
+) -> dict[str, Any]:
     """The plan for a team if the registry held ``records``; ``{"id": …, "deleted": true}`` deletes one.
 
-    Raises Failure if the function that answers dry runs fails.
+    ``adopting``: if the team's compute quotas were handed over besides. Raises Failure if the function that answers
+    dry runs fails.
     """
-    asked = {"team": team, "records": list(records)}
+    asked = {"team": team, "records": list(records), **({"adopting": True} if adopting else {})}
     return ask(connection, asked, f"The plan for team {team} failed in")
 
 
@@ -26,6 +29,8 @@ def dry_runs(
     teams: Iterable[str],
     records: Sequence[Mapping[str, Any]],
     planned: Callable[[str], None] = lambda _: None,
+    *,
+    adopting: bool = False,
 ) -> dict[str, dict[str, Any] | Failure]:
     """The plan of each team, or why there is none, several at once; ``planned`` is called as each is there."""
     from botocore.exceptions import ReadTimeoutError
@@ -34,7 +39,7 @@ def dry_runs(
 
     def plan_or_failure(team: str) -> dict[str, Any] | Failure:
         try:
-            return dry_run(connection, team, _counting_for(team, records))
+            return dry_run(connection, team, _counting_for(team, records), adopting=adopting)
         except Failure as failure:
             return failure
         except (ReadTimeoutError, throttled) as error:  # of one team; what is refused is refused for all

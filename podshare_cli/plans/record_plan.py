@@ -247,6 +247,16 @@ def make_of_teams(
     return _with_teams(connection, (), candidates, teams, planned)
 
 
+def make_as_adopted(
+    connection: Connection,
+    teams: Iterable[str],
+    candidates: Sequence[Mapping[str, Any]],
+    planned: Callable[[int, int], None] = lambda _done, _of: None,
+) -> RecordPlan:
+    """What podshare would do if the registry held ``candidates``, and the teams' compute quotas were handed over."""
+    return _with_teams(connection, (), candidates, teams, planned, adopting=True)
+
+
 def all_teams(connection: Connection) -> list[str]:
     """Every team that a record or an enrollment asks for, or of which something may be left."""
     records = {item["id"].partition("#")[2] for item in Registry(connection).all_of("team")}
@@ -309,6 +319,8 @@ def _with_teams(
     candidates: Sequence[Mapping[str, Any]],
     teams: Iterable[str],
     planned: Callable[[int, int], None],
+    *,
+    adopting: bool = False,
 ) -> RecordPlan:
     names, done = sorted(set(teams)), Counter[str]()
 
@@ -316,7 +328,7 @@ def _with_teams(
         done[team] += 1
         planned(len(done), len(names))
 
-    answers = dry_runs(connection, names, candidates, count)
+    answers = dry_runs(connection, names, candidates, count, adopting=adopting)
     return RecordPlan(
         installation=_installation(connection),
         at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

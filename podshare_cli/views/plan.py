@@ -247,12 +247,17 @@ class View:
 
 def text(view: View) -> Iterator[str]:
     """The whole plan as lines of markup."""
-    for section in filter(lambda section: section.lines, view.summary()):
-        yield from _text_of(section)
-    yield from (f"[bold]{escape(line)}[/]" for line in view.conclusion())
+    yield from brief_text(view)
     for section in view.details():
         if section.lines or view.verbose or view.named:
             yield from ("", *_text_of(section))
+
+
+def brief_text(view: View) -> Iterator[str]:
+    """What matters and how much it is, as lines of markup."""
+    for section in filter(lambda section: section.lines, view.summary()):
+        yield from _text_of(section)
+    yield from (f"[bold]{escape(line)}[/]" for line in view.conclusion())
 
 
 def _text_of(section: Section) -> Iterator[str]:

@@ -137,7 +137,13 @@ def test_an_account_that_cannot_be_read_is_remarked(capsys: pytest.CaptureFixtur
 
 def test_a_team_is_handed_over_and_nobody_loses_access(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """The record of a team that podshare does not own waits; handed over, podshare's access comes beside what was there."""
-    records = imported(capsys, "--owner", "ada@example.com")["records"]
+    description = imported(capsys, "--owner", "ada@example.com")
+    records, planned = description["records"], description["plan"]
+    assert [row["what"].partition(" hyperpod-ns-robots/trainer")[0] for row in planned["blocked"]] == [
+        "pod identity association",
+        "service account",
+    ]
+    assert planned["quotas"] == []
     quota_before = quota(world)
     with Scientists(world) as scientists:
         world.put(*records)
@@ -146,6 +152,7 @@ def test_a_team_is_handed_over_and_nobody_loses_access(world: World, capsys: pyt
         assert "podshare import" in status["problems"][0]["remedy"]
         found = imported(capsys, "--adopt", TEAM, "--yes")["adopted"][TEAM]
         assert found["others"][0].startswith("access entry of")
+        assert planned["teams"][0]["count"] == team_plan(capsys)["count"] > 0  # import says beforehand what follows
         world.reconcile(TEAM)
     assert (scientists.refusals, scientists.tries > 0) == ([], True)
     assert quota(world)["ComputeQuotaId"] == quota_before["ComputeQuotaId"]
@@ -181,6 +188,14 @@ def delete_what_was_made_by_hand(world: World) -> None:
     control.delete_access_point_policy(AccountId=DATA, Name=TEAM)
     control.delete_access_point(AccountId=DATA, Name=TEAM)
     kubernetes.api_of(EKS_ARN).delete("ServiceAccount", NAMESPACE, "trainer")
+
+
+def team_plan(capsys: pytest.CaptureFixture[str]) -> Item:
+    """What podshare would do for the team now."""
+    capsys.readouterr()
+    assert main(["team", "plan", TEAM, "--json"]) == 1  # what was made by hand is in the place of the pods' access
+    plan: Item = json.loads(capsys.readouterr().out)[0]
+    return plan
 
 
 def quota(world: World) -> Item:

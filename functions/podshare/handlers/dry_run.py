@@ -20,18 +20,19 @@ class _Record(BaseModel):
 class _Question(BaseModel):
     team: str
     records: list[_Record] = []
+    adopting: bool = False
 
 
 @as_handler
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """``{team, records}`` → the plan if the registry held ``records``; ``{capacity: cluster}`` → who has what.
 
-    Raises Terminal for any other question: people ask this function themselves.
+    ``adopting``: if the team's compute quotas, which somebody else made, were podshare's besides. Raises Terminal for any other question: people ask this function themselves.
     """
     if "capacity" in event:
         return report(settings, str(event["capacity"]))
     _check(event)
-    plan = dry_run(settings, event["team"], event.get("records", []))
+    plan = dry_run(settings, event["team"], event.get("records", []), adopting=event.get("adopting", False))
     logger.info("dry run", extra={"changes": plan["count"], "obstacles": plan["obstacles"]})
     return plan
 

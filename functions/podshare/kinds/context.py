@@ -9,7 +9,7 @@ from podshare.aws.errors import Terminal
 from podshare.aws.sessions import Accounts
 from podshare.aws.tables import State
 from podshare.installation import MANAGED_BY_TAG, TEAM_TAG, Installation
-from podshare.kinds.base import Key, Resource
+from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.inventory import Inventory
 from podshare.kinds.observation import Foreign
 from podshare.kinds.remedies import give_marks_back
@@ -37,6 +37,7 @@ class Context:
     run: str = ""
     desired: frozenset[Key] = frozenset()
     seen: Mapping[Key, str] = field(default_factory=dict)
+    adopting: bool = False  # what would be if the team's compute quotas were handed over: for a plan alone
 
     def request_token(self, about: str) -> str:
         """The same for a request that is repeated in a run, another one in the next: 32 characters."""
@@ -78,6 +79,8 @@ class Context:
         Tags may be lost or changed. ``identity`` distinguishes the resource from one that somebody created later under
         its name.
         """
+        if self.adopting and key.kind is Kind.COMPUTE_QUOTA and TEAM_TAG not in tags:
+            return True
         return not self.missing_marks(tags) or self.remembers(key, identity)
 
     def missing_marks(self, tags: Mapping[str, str]) -> dict[str, str]:

@@ -199,7 +199,10 @@ def _subject(access: Access) -> str:
 
 def _quotas(before: Iterable[Resource], after: Iterable[Resource]) -> list[dict[str, Any]]:
     """The quota lines that change, by cluster and instance type."""
-    had, has = _lines(before), _lines(after)
+    before, after = [*before], [*after]
+    # one that was made by hand does not say of which record's cluster it is, the one that is to be in its place does
+    names = {quota.key: quota.tags[CLUSTER_TAG] for quota in (*before, *after) if CLUSTER_TAG in quota.tags}
+    had, has = _lines(before, names), _lines(after, names)
     return [
         {"cluster": cluster, "instance_type": instance_type, "before": had.get(line), "after": has.get(line)}
         for line in sorted(had.keys() | has.keys())
@@ -208,12 +211,12 @@ def _quotas(before: Iterable[Resource], after: Iterable[Resource]) -> list[dict[
     ]
 
 
-def _lines(resources: Iterable[Resource]) -> dict[tuple[str, str, str], dict[str, Any]]:
+def _lines(resources: Iterable[Resource], names: Mapping[Key, str]) -> dict[tuple[str, str, str], dict[str, Any]]:
     """Each line of the quotas in the fields of records; a type may have one whole and one partitioned."""
     lines = {}
     for quota in resources:
         if isinstance(quota, ComputeQuota):
-            cluster = quota.tags.get(CLUSTER_TAG) or quota.cluster
+            cluster = names.get(quota.key, quota.cluster)
             for line in quota.resources:
                 partition = line.get("AcceleratorPartition") or {}
                 amounts = {field: line[name] for name, field in _QUOTA_FIELDS.items() if name in line}

@@ -100,8 +100,8 @@ def plan_team(settings: Settings, hold: Hold, event: Mapping[str, Any]) -> dict[
     return planned
 
 
-def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, Any]:
-    """The plan for a team if the registry held ``items``; nothing is written.
+def dry_run(settings: Settings, team: str, items: Iterable[Item], *, adopting: bool = False) -> dict[str, Any]:
+    """The plan for a team if the registry held ``items``, and were handed its quotas if ``adopting``; writes nothing.
 
     An item ``{"id": …, "deleted": true}`` stands for a record's deletion. ``manifests`` are the objects that a person
     has to apply, by the cluster whose API podshare does not use; ``access_points`` the names by which pods reach data;
@@ -110,7 +110,7 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item]) -> dict[str, A
     """
     records_asked = [*items]
     instead = {str(item["id"]): None if item.get("deleted") is True else item for item in records_asked}
-    context = reading_context(settings, team, Snapshot(settings.state))
+    context = replace(reading_context(settings, team, Snapshot(settings.state)), adopting=adopting)
     written = read_records(settings, context.state, team, instead)
     gathered = gather(context, written, lambda account: describe(settings, account))
     decided = decide(settings, context, gathered, None, asked_for_beside(team, records_asked))

@@ -13,6 +13,7 @@ from podshare_cli.options import Options, Yes, examples, takes_options
 if TYPE_CHECKING:
     from podshare_cli.commands.importing.describing import Description, Remark
     from podshare_cli.commands.importing.reading import Reader, Setup
+    from podshare_cli.plans.record_plan import RecordPlan
 
 app = Commands()
 
@@ -54,15 +55,16 @@ def import_records(
     """Describe a cluster that was set up by hand: its teams, people and data, as records to review and apply.
 
     It reads compute quotas, access entries with their roles, pod identity associations and access points, and prints
-    what records cannot express. Nothing is changed without --adopt, which marks a team's compute quota as podshare's:
-    the team's record can then be applied. Nobody loses access: roles, entries and access points that exist stay, and
+    what records cannot express, and what podshare would change once it has each team. Nothing is changed without
+    --adopt, which marks a team's compute quota as podshare's: the team's record can then be applied. Nobody loses access: roles, entries and access points that exist stay, and
     are listed, until you delete them.
     """
     from podshare_cli.aws.accounts import Accounts, profiles
     from podshare_cli.aws.tables import Registry
     from podshare_cli.commands.importing.describing import describe
     from podshare_cli.commands.importing.reading import Reader
-    from podshare_cli.progress.live import waiting
+    from podshare_cli.plans import record_plan
+    from podshare_cli.progress.live import counting, waiting
 
     connection = options.connection
     accounts = Accounts(connection, assume_role, profiles(profile_of or []))
@@ -73,12 +75,15 @@ def import_records(
     if adopt:
         _adopt(options, reader, setup, description, adopt, yes=yes)
         return
+    with counting(options, "teams planned") as planned:
+        plan = record_plan.make_as_adopted(connection, description.others, description.records, planned)
     files = _write(out, description) if out else []
     records = list(description.records)
     remarks = [remark.as_dict() for remark in description.remarks]
-    options.show({"records": records, "remarks": remarks, "others": description.others, "files": files})
+    described = {"records": records, "remarks": remarks, "others": description.others, "files": files}
+    options.show({**described, "plan": plan.as_dict()})
     if not options.as_json:
-        _print(description, files, out)
+        _print(description, plan, files, out)
 
 
 def _write(folder: Path, description: "Description") -> list[str]:
@@ -104,8 +109,10 @@ def commented(remarks: Iterable["Remark"], item: Mapping[str, object]) -> str:
     return "".join([*(f"# {line}\n" for line in lines), to_yaml(item)])
 
 
-def _print(description: "Description", files: Iterable[str], folder: Path | None) -> None:
+def _print(description: "Description", plan: "RecordPlan", files: Iterable[str], folder: Path | None) -> None:
+    from podshare_cli.output import print_lines, stderr
     from podshare_cli.records.documents import to_yaml
+    from podshare_cli.views.plan import View, brief_text
 
     for path in files:
         typer.echo(path)
@@ -113,6 +120,9 @@ def _print(description: "Description", files: Iterable[str], folder: Path | None
         typer.echo("---\n".join(map(to_yaml, description.records)), nl=False)
     for remark in description.remarks:
         typer.echo(f"{remark.team or 'cluster'}: {remark.text}", err=True)
+    if plan.teams or plan.failures:
+        typer.echo("Once handed over and applied, podshare would do this:", err=True)
+        print_lines(stderr(), brief_text(View(plan)))
     where = folder or "the files"
     typer.echo(f"Review the records, then: podshare plan -f {where}", err=True)
 
