@@ -45,7 +45,7 @@ def apply(
 
     The plan is shown first. If anybody would lose access, a record is deleted, or something blocks a part of the plan,
     the command lists it, and asks; what you confirm is approved with the write. What is blocked is written too, and
-    waits: what a record takes away never waits for what it adds. A saved plan is applied only if nothing that it rests
+    waits: a revocation never waits for what a record adds. A saved plan is applied only if nothing that it rests
     on has changed.
 
     Exit codes: 0 if every team of the files is READY, ENDED or DELETED; 1 if not, or if somebody else has changed a

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 app = Commands()
 
-_TRIGGERS = ("drift", "sweep")  # what finds that somebody else has changed something
+_TRIGGERS = ("drift", "sweep", "admin")  # what finds that somebody else has changed something
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _LONGEST = datetime.timedelta(days=90)  # Step Functions forgets executions then
 
@@ -74,7 +74,7 @@ def drift(
 
 @dataclass(frozen=True)
 class Repair:
-    """A run that changed something because a call of somebody else, or a sweep, had shown that it differs."""
+    """A run that changed something because a call of somebody else, a sweep or a person had shown that it differs."""
 
     run: "Execution"
     changes: Sequence[Mapping[str, Any]]

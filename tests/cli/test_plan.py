@@ -245,6 +245,14 @@ def test_drift_is_shown_with_what_was_repaired_and_who_had_changed_it(podshare: 
     assert f"role {role} in {MEMBER}" in shown
 
 
+def test_what_somebody_had_reconciled_is_among_the_repairs(podshare: Command, sandbox: Sandbox) -> None:
+    """A run that a person asked for has repaired what it changed, although no event had reported it."""
+    sandbox.client("ssm", MEMBER).delete_parameter(Name="/podshare/teams/vision")
+    assert podshare("team", "reconcile", "vision", "--wait").code == 0
+    assert podshare("drift", "vision", "--json").data["repaired"][0]["trigger"]["event"] == "admin"
+    assert "vision  admin RECONCILE team#vision" in podshare("drift", "vision").out
+
+
 def _wait_for_repair(podshare: Command, sandbox: Sandbox) -> dict[str, Any]:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

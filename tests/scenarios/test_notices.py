@@ -155,6 +155,17 @@ def test_what_a_sweep_repairs_is_told_as_drift(world: World, events: Heard) -> N
     assert done["counts"]["repaired"] == 1
 
 
+def test_what_a_person_has_repaired_is_told_as_drift(world: World, events: Heard) -> None:
+    """Who asks for a reconciliation has not changed what it changes back, and is not said to."""
+    eks, role = world.sandbox.client("eks"), world.cluster_access_role("vision", VISION)
+    events()
+    eks.delete_access_entry(clusterName="hyperpod-eks", principalArn=role)
+    world.reconcile("vision")
+    (told,) = of(events(), "Drift Repaired")
+    assert (told["team"], told["by"], told["call"]) == ("vision", "", "")
+    assert any(role in line for line in told["changes"])
+
+
 def test_a_door_that_no_record_grants_is_told_until_it_is_closed(world: World, events: Heard) -> None:
     """Everybody bound in a namespace is told once with the command that closes it, and so is the team's state."""
     api = kubernetes.api_of(EKS_ARN)

@@ -27,7 +27,8 @@ class _Question(BaseModel):
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """``{team, records}`` → the plan if the registry held ``records``; ``{capacity: cluster}`` → who has what.
 
-    ``adopting``: if the team's compute quotas, which somebody else made, were podshare's besides. Raises Terminal for any other question: people ask this function themselves.
+    ``adopting``: if the team's compute quotas, which somebody else made, were podshare's besides. Raises Terminal for
+    any other question: people ask this function themselves.
     """
     if "capacity" in event:
         return report(settings, str(event["capacity"]))

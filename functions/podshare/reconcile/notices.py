@@ -386,15 +386,20 @@ def _is_revocation(result: Mapping[str, Any]) -> bool:
     return str(result.get("action")) in REVOKING and SHAPES[Key.parse(str(result["key"])).kind].is_access
 
 
+# by the event of a run's trigger; of a call of somebody else the trigger says which, and whose
+_FINDS_DRIFT = {"drift": "", "sweep": "A sweep", "admin": "A reconciliation that a person asked for"}
+
+
 def _repaired(run: Pass) -> Iterator[Notice]:
     was_ready = run.before.get("state") == TeamState.READY
-    if run.trigger.get("event") not in ("drift", "sweep") or not was_ready or not run.done:
+    if run.trigger.get("event") not in _FINDS_DRIFT or not was_ready or not run.done:
         return
     texts = [change_text(result) for result in run.done]
     call, by = str(run.trigger.get("change") or ""), str(run.trigger.get("by") or "")
-    cause = f"{by or 'Somebody'} called {call}" if call else "A sweep found what no event had reported"
-    if run.trigger["event"] == "sweep":
-        by = ""  # who asked for the sweep has changed nothing
+    cause = f"{by or 'Somebody'} called {call}"
+    if searched := _FINDS_DRIFT[run.trigger["event"]]:
+        call = by = ""  # who asked for it has changed nothing
+        cause = f"{searched} found what no event had reported"
     sentence = f"{cause}; podshare has changed it back: {_summed_up(texts)}."
     remedy = f"Find out in CloudTrail why; podshare drift {run.team} shows what differs now."
     yield DriftRepaired(
