@@ -7,6 +7,7 @@ from rich.markup import escape
 
 from podshare.reconcile.outcome import ACTIONS
 
+BY_NOBODY_KNOWN = "an unknown author, outside of podshare"  # of a record that declares nobody for what it says
 STAGES = {
     "cluster_access": "cluster access",
     "data_access": "data access",

@@ -29,6 +29,7 @@ def show(
     """
     from podshare_cli.history.answers import Past
     from podshare_cli.history.objects import History
+    from podshare_cli.progress.callers import is_proven
     from podshare_cli.progress.live import waiting
     from podshare_cli.views import past as past_views
 
@@ -39,6 +40,7 @@ def show(
         {
             **stored.document,
             "confirmed": confirmation.as_dict() if confirmation else None,
+            "proven": is_proven(stored.document["cause"]["event"]),
             "object": {"key": stored.key, "version": stored.version, "sha256": stored.sha256},
         }
         for stored, confirmation in passes

@@ -185,14 +185,17 @@ def show_record(options: Options, record_id: str, *, as_yaml: bool) -> None:
 
 
 def signature_text(item: Mapping[str, Any]) -> str:
-    """Who wrote a record last, and why, as they declared it; empty where nothing is known."""
-    from podshare_cli.records.provenance import last_change
+    """Who wrote a record last, and why, as they declared it; empty where nobody ever did."""
+    from podshare.registry.declared import declaration_of
+    from podshare_cli.words import BY_NOBODY_KNOWN
 
-    change, writer = last_change(item), item.get("changed_by")
-    written = " ".join(f"{word} {value}" for word, value in (("by", writer), ("at", change.get("at"))) if value)
-    details = [f"{name} {change[name]}" for name in ("version", "author", "commit") if change.get(name)]
-    reason = [f"reason: {change['reason']}"] if change.get("reason") else []
-    return ", ".join([f"last written {written}", *details, *reason]) if written else ""
+    declared = declaration_of(item)
+    written = " ".join(f"{name} {declared[name]}" for name in ("by", "at") if name in declared)
+    details = [f"{name} {declared[name]}" for name in ("version", "author", "commit") if name in declared]
+    reason = [f"reason: {declared['reason']}"] if "reason" in declared else []
+    if not written:
+        return f"last changed by {BY_NOBODY_KNOWN}" if item.get("change") else ""
+    return ", ".join([f"last written {written}", *details, *reason])
 
 
 def print_record(options: Options, item: Mapping[str, object], remark: str) -> None:

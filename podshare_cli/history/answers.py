@@ -14,6 +14,7 @@ from podshare_cli.history import confirmations, past_access
 from podshare_cli.history.confirmations import Confirmation
 from podshare_cli.history.objects import History, Stored
 from podshare_cli.history.past_access import AccessChange, Way, moment_of
+from podshare_cli.progress.callers import is_proven
 from podshare_cli.progress.executions import Executions
 
 _NEXT_DAY = datetime.timedelta(days=1)
@@ -154,7 +155,8 @@ class PastChange:
             **way.access.as_dict(),
             **{"granted": way.granted, "grants": [grant.as_dict() for grant in self.grants]},
             **{"run": run["run"], "cause": dict(run["cause"])},
-            "confirmed": self.confirmation.as_dict() if self.confirmation else None,
+            **{"confirmed": self.confirmation.as_dict() if self.confirmation else None},
+            "proven": is_proven(str(run["cause"]["event"])),
         }
 
 

@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
+from podshare.registry.declared import declaration_of
 from podshare_cli.aws.connection import Connection
 from podshare_cli.aws.tables import Registry
 from podshare_cli.progress.executions import Execution
 from podshare_cli.records.documents import WRITING_ORDER
-from podshare_cli.records.provenance import last_change
 
 _CLOSE = timedelta(seconds=2)  # DynamoDB tells the moment of a transaction in whole seconds
 
@@ -54,16 +54,16 @@ class Confirmation:
     @classmethod
     def of_record(cls, item: Mapping[str, Any]) -> Self | None:
         """As the registry has it; None for an approval of a held plan."""
-        change = last_change(item)
+        declared = declaration_of(item)
         if not item.get("confirmed"):
             return None
         return cls(
             record=str(item["id"]),
-            version=change.get("version"),
-            by=str(item.get("changed_by") or ""),
-            author=str(change.get("author") or ""),
-            reason=str(change.get("reason") or ""),
-            commit=str(change.get("commit") or ""),
+            version=declared.get("version"),
+            by=declared.get("by", ""),
+            author=declared.get("author", ""),
+            reason=declared.get("reason", ""),
+            commit=declared.get("commit", ""),
             at=str(item["confirmed"]),
         )
 

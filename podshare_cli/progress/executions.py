@@ -14,15 +14,13 @@ from typing import Any
 from podshare.kinds import names
 from podshare_cli.aws.connection import Connection
 from podshare_cli.failures import Failure
+from podshare_cli.progress.callers import is_proven
 from podshare_cli.progress.runs import Happening, Run, SweepRun
 
 BEGIN_SECONDS = 90  # a stream's batch is delivered within seconds; the rest is patience
 _RECENT = 200
 _READ_AT_ONCE = 4
 _NEWS = 25  # events of one page: what has happened since the last look is few
-
-
-_PROVEN = frozenset({"drift", "organization"})  # started by events of CloudTrail, which knows who called
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ class Execution:
     @property
     def is_proven(self) -> bool:
         """Whether CloudTrail says who started it; of a record's writer podshare knows what the record declares."""
-        return self.trigger.get("event") in _PROVEN
+        return is_proven(str(self.trigger.get("event")))
 
     @property
     def acting(self) -> "Execution":

@@ -19,6 +19,7 @@ _WRITTEN: Item = {
         "author": "priya@example.com",
         "commit": "1c32fcea5632c2cc7d2a78d391a5cc97ed9fcf2c",
         "source": {"repository": "github.com/example/records", "path": "records/team-vision.yaml"},
+        "digest": "9f2c7d51c1f0b6a4e8d3b27a5c90e4f16a83d0b5e7c2914f38ad6b0c5e19f742",
     },
 }
 _QUOTA: Item = {

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from podshare.aws.rows import from_item, to_item
+from podshare.registry.declared import digest_of
 from podshare.registry.parsing import understood
 from podshare.registry.records import MOST_VERSIONS, ChangeSource, LastChange
 from podshare_cli.failures import invalid
@@ -55,13 +57,16 @@ class Provenance:
         """The reverse of ``as_dict``."""
         return cls(author=str(document["author"]), commit=str(document["commit"]))
 
-    def change(self, before: Mapping[str, Any] | None, source: Mapping[str, str] | None) -> dict[str, Any]:
-        """The field ``change`` of a record that was ``before``; without a source of its own it keeps the former."""
+    def change(
+        self, item: Mapping[str, Any], before: Mapping[str, Any] | None, source: Mapping[str, str] | None
+    ) -> dict[str, Any]:
+        """The field ``change`` of ``item`` that was ``before``; without a source of its own it keeps the former."""
         former = last_change(before)
         change = LastChange(
             version=min(_version(former) + 1, MOST_VERSIONS),
             at=datetime.now(UTC).replace(microsecond=0),
             source=understood(ChangeSource, source or former.get("source")),
+            digest=digest_of(from_item(to_item(item))),  # of the numbers as the table returns them
             **{name: _printable(name, getattr(self, name)) for name in ("reason", "author", "commit")},
         )
         return change.model_dump(mode="json", exclude_defaults=True)

@@ -96,8 +96,8 @@ def _written_text(written: Sequence[str]) -> str:
 
 
 def _signed(connection: Connection, item: Item, before: Item | None, provenance: Provenance, sources: Sources) -> Item:
-    change = provenance.change(before, sources.get(item["id"]))
-    return {**content(item), "changed_by": connection.caller, "change": change}
+    signed = {**content(item), "changed_by": connection.caller}
+    return {**signed, "change": provenance.change(signed, before, sources.get(item["id"]))}
 
 
 def _batches(changes: Sequence[RecordChange]) -> Iterator[list[RecordChange]]:

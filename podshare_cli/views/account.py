@@ -9,6 +9,8 @@ from rich.markup import escape
 from rich.text import Text
 from rich.tree import Tree
 
+from podshare.registry.declared import declaration_of
+from podshare_cli import words
 from podshare_cli.aws.connection import Connection
 from podshare_cli.aws.tables import Registry, State
 from podshare_cli.output import (
@@ -61,7 +63,7 @@ def _row(item: Mapping[str, Any], teams: Iterable[str], block: Mapping[str, Any]
         "path": item.get("path", []),
         "teams": sorted(teams),
         "waiting_since": item.get("waiting_since"),
-        "blocked": {"reason": block.get("reason"), "by": block.get("changed_by")} if block else None,
+        "blocked": {"reason": block.get("reason"), "by": declaration_of(block).get("by")} if block else None,
     }
 
 
@@ -114,7 +116,10 @@ def detail(row: Row) -> RenderableType:
 
 def _block_text(row: Row) -> str:
     block = row["blocked"]
-    return f" [bold red]blocked[/] {escape(str(block['reason']))}, by {escape(str(block['by']))}" if block else ""
+    if not block:
+        return ""
+    by = block["by"] or words.BY_NOBODY_KNOWN
+    return f" [bold red]blocked[/] {escape(str(block['reason']))}, by {escape(str(by))}"
 
 
 def _teams(teams: Iterable[Row]) -> Tree:

@@ -14,6 +14,7 @@ from podshare_cli.history.confirmations import Confirmation
 from podshare_cli.history.objects import Stored
 from podshare_cli.history.past_access import Way, moment_of
 from podshare_cli.output import WholeTable, facts, stacked, state_text
+from podshare_cli.progress import callers
 from podshare_cli.views.access import cells_of
 from podshare_cli.views.team import trigger_text
 
@@ -105,7 +106,7 @@ def _pass(stored: Stored, confirmation: Confirmation | None) -> Iterator[Rendera
         [
             ("run", f"[bold]{escape(document['run'])}[/] of team {escape(document['team'])}"),
             ("cause", escape(cause_text(cause, confirmation))),
-            ("by", escape(caller_text(cause, confirmation) or "—")),
+            ("by", escape(_caller_and_hint(cause, confirmation) or "—")),
             ("records", escape(", ".join(map(_version_text, document["records"])) or "—")),
             ("plan", _plan_text(document["plan"])),
             ("outcome", f"{state_text(document['state'])}  {escape(document['summary'])}"),
@@ -141,16 +142,24 @@ def cause_text(cause: Mapping[str, Any], confirmation: Confirmation | None = Non
 def caller_text(cause: Mapping[str, Any], confirmation: Confirmation | None = None) -> str:
     """Who started a run; of a deletion, whoever confirmed what it takes, as the approval declares."""
     if not confirmation:
-        return str(cause.get("caller") or "")
+        event, caller = str(cause["event"]), str(cause.get("caller") or "")
+        return f"{caller}, {callers.known_by(event)}" if caller else callers.unknown(event, str(cause["change"]))
     author = f" for {confirmation.author}" if confirmation.author else ""
     number = f" version {confirmation.version}" if confirmation.version else ""
     return f"{confirmation.by}{author}, as {confirmation.record}{number} declares"
 
 
+def _caller_and_hint(cause: Mapping[str, Any], confirmation: Confirmation | None) -> str:
+    """Who started a run; of a record that declares nobody, also where that is recorded."""
+    text = caller_text(cause, confirmation)
+    is_unknown = text and not (confirmation or cause.get("caller"))
+    return f"{text} ({callers.EVIDENCE})" if is_unknown else text
+
+
 def _version_text(version: Mapping[str, Any]) -> str:
     number = f" version {version['version']}" if version["version"] else ""
-    writer = f" by {version['writer']}" if version["writer"] else ""
-    return f"{version['id']}{number}{writer}{_why(version)}"
+    writer = f"{version['writer']}, declared" if version["writer"] else words.BY_NOBODY_KNOWN
+    return f"{version['id']}{number} by {writer}{_why(version)}"
 
 
 def _why(version: Mapping[str, Any]) -> str:
@@ -188,7 +197,7 @@ def _grants_text(grants: Iterable[Grant]) -> str:
 
 def _grant_text(grant: Grant) -> str:
     """A grant, who wrote it and why, and until when, in a line."""
-    by = f" by {grant.by}" if grant.by else ""
+    by = f" by {grant.by or words.BY_NOBODY_KNOWN}" if grant.by or grant.is_exact else ""
     author = f" for {grant.author}" if grant.author else ""
     at = f" at {grant.written_at}" if grant.written_at else ""
     remark = "" if grant.is_exact or not grant.by else " (the version that counted)"

@@ -23,6 +23,7 @@ from podshare_cli.output import (
     state_text,
     text_with_remedy,
 )
+from podshare_cli.progress import callers
 from podshare_cli.progress.executions import Execution
 
 Row = dict[str, Any]
@@ -240,10 +241,11 @@ def history_table(executions: Iterable[Execution]) -> RenderableType:
 
 def caller_text(execution: Execution) -> str:
     """Whoever started a run: name and account of their ARN, and whether CloudTrail or only the record says so."""
-    parts = str(execution.trigger.get("by", "")).split(":", 5)
+    event, change, by = (str(execution.trigger.get(name, "")) for name in ("event", "change", "by"))
+    parts = by.split(":", 5)
     if len(parts) < len(("arn", "partition", "service", "region", "account", "name")):
-        return parts[-1]
-    return f"{parts[5]} in {parts[4]}, {'by CloudTrail' if execution.is_proven else 'declared'}"
+        return parts[-1] or callers.unknown(event, change)
+    return f"{parts[5]} in {parts[4]}, {callers.known_by(event)}"
 
 
 def _run_text(execution: Execution) -> str:

@@ -102,10 +102,11 @@ def version_document(record: Mapping[str, Any], before: Mapping[str, Any], chang
     ``record`` holds the id alone: who did it is not declared anywhere.
     """
     now, then = _lines(record), _lines(before)
+    version = version_of(record, before)
     return {
         "schema_version": SCHEMA_VERSION,
-        **version_of(record),
-        "declared_at": version_of(record)["written_at"] or None,
+        **version,
+        "declared_at": version["written_at"] or None,
         "written_at": change["time"],
         "sequence": str(change["sequence"]),
         "change": _CHANGES.get(str(change["kind"]), str(change["kind"])),

@@ -11,6 +11,7 @@ from podshare.aws.settings import Settings
 from podshare.aws.tables import Registry, State
 from podshare.kinds.observation import LONGEST_TEXT
 from podshare.registry.accounts import DEPARTED, Account
+from podshare.registry.declared import declaration_of
 from podshare.registry.items import block_of
 
 ORGANIZATION = "organization"
@@ -112,7 +113,7 @@ def standing_accounts(settings: Settings, accounts: Iterable[str]) -> dict[str, 
 
 
 def _why(item: Item) -> str:
-    by = item.get("changed_by") or item.get("owner") or "somebody"
+    by = declaration_of(item).get("by") or item.get("owner") or "somebody"
     return f"{item.get('reason') or 'no reason given'}, by {by}"[:LONGEST_TEXT]
 
 

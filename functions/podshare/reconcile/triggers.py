@@ -2,20 +2,20 @@
 
 import datetime
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import code_of
-from podshare.aws.rows import LONGEST_PART, RECORDS, Item, moment
+from podshare.aws.rows import LONGEST_PART, RECORDS, Item, from_item, moment
 from podshare.aws.sessions import hub_client
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Registry, State
 from podshare.kinds import names
 from podshare.reconcile.affected_teams import teams_of_account, teams_of_record
 from podshare.reconcile.organization_accounts import last_seen
+from podshare.registry.declared import declaration_of
 from podshare.registry.items import PAUSE_ID, is_name
 from podshare.registry.parsing import parse
 from podshare.registry.problems import InvalidRecord
@@ -25,6 +25,7 @@ from podshare.registry.values import LONGEST_TEAM
 MOST_ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 30
 LONGEST_SIGNED = 2048  # characters of what a trigger repeats from a record
+_TRIGGERS_REPEAT = ("by", "reason", "commit", "version")
 
 
 def registry_changed(settings: Settings, record: Mapping[str, Any]) -> list[str]:
@@ -52,7 +53,7 @@ def registry_changed(settings: Settings, record: Mapping[str, Any]) -> list[str]
         "event": "registry",
         "record": record_id,
         "change": record["eventName"],
-        **_signature(image or {}),
+        **_declared(change),
         "at": moment(change.get("ApproximateCreationDateTime")),
         "id": record["eventID"],
     }
@@ -165,18 +166,20 @@ def _judge(state: State, record_id: str, item: Item | None) -> None:
     state.put(RECORDS, part, state="ACCEPTED", at=now, problems=[])
 
 
-def _signature(image: Item) -> Item:
-    """Who wrote a record, which version and why, as its writer declared it: of the image, whatever else is in it.
+def _declared(change: Mapping[str, Any]) -> Item:
+    """Who wrote a record, which version and why, as the writer declared it with this write; nobody for an edit by hand.
 
     As far as it can be that: an execution's input has at most 256 KiB (Step Functions quotas).
     """
-    change = image.get("change", {}).get("M", {})
-    texts = {"by": image.get("changed_by"), "reason": change.get("reason"), "commit": change.get("commit")}
-    version = change.get("version", {}).get("N", "")
-    return {
-        "by": "",
-        **{
-            name: attribute["S"][:LONGEST_SIGNED] for name, attribute in texts.items() if attribute and "S" in attribute
-        },
-        **({"version": int(version)} if re.fullmatch(r"[0-9]{1,8}", version) else {}),
-    }
+    image, before = (_readable(change.get(name) or {}) for name in ("NewImage", "OldImage"))
+    declared = {"by": "", **declaration_of(image, before)}
+    fields = {name: declared[name] for name in _TRIGGERS_REPEAT if name in declared}
+    return {name: value[:LONGEST_SIGNED] if isinstance(value, str) else value for name, value in fields.items()}
+
+
+def _readable(image: Item) -> Item:
+    """An image of the stream in plain values; of binary values, which the command never writes, there are none."""
+    try:
+        return from_item(image)
+    except TypeError:
+        return {}

@@ -1,11 +1,10 @@
 """What a record gives, line by line, and which version of it says so: the words by which the history finds a grant."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from podshare.registry.declared import declaration_of, digest_of
 from podshare.registry.items import clusters_of, plain
 
 TEAM = "the team"
@@ -46,23 +45,21 @@ def lines_of(record: Mapping[str, Any]) -> tuple[Line, ...]:
     return tuple({line.text: line for line in lines}.values())
 
 
-def version_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Which version of a record this is: who wrote it and why, as its writer declared, and a digest of what it says."""
-    fields = plain(record)
-    change = fields.get("change")
-    declared = change if isinstance(change, Mapping) else {}
-    content = json.dumps(
-        {name: value for name, value in fields.items() if name != "change"}, sort_keys=True, default=repr
-    )
+def version_of(record: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Which version of a record this is: who wrote it and why, as its writer declared, and a digest of what it says.
+
+    Of what somebody changed without declaring it, the digest alone is known. ``before`` is what the record was before.
+    """
+    declared = declaration_of(record, before)
     return {
-        "id": _text(fields.get("id")),
-        "version": declared.get("version") if isinstance(declared.get("version"), int) else None,
-        "writer": _text(fields.get("changed_by")),
-        "author": _text(declared.get("author")),
-        "reason": _text(declared.get("reason")),
-        "commit_id": _text(declared.get("commit")),
-        "written_at": _text(declared.get("at")),
-        "digest": hashlib.sha256(content.encode()).hexdigest(),
+        "id": _text(plain(record).get("id")),
+        "version": declared.get("version"),
+        "writer": declared.get("by", ""),
+        "author": declared.get("author", ""),
+        "reason": declared.get("reason", ""),
+        "commit_id": declared.get("commit", ""),
+        "written_at": declared.get("at", ""),
+        "digest": digest_of(record),
     }
 
 

@@ -117,6 +117,10 @@ class LastChange(_Part):
     """the commit of the files, at most 64 characters; it ends with `-dirty` if they had uncommitted changes"""
     source: ChangeSource | None = None
     """[the file](#source) that the record was last applied from, by which pruning finds it"""
+    digest: Annotated[str, text(r"^[0-9a-f]{64}$", 64, 64, meaning="a digest has 64 hexadecimal digits")] | None = None
+    """SHA-256 of what the command wrote. What says something else was changed outside of podshare since, by an unknown
+    author
+    """
 
 
 class _Record(_Part):
