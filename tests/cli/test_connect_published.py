@@ -151,7 +151,7 @@ def test_each_kind_of_job_carries_the_labels(kind: str) -> None:
     assert json.dumps(listing.split()) in json.dumps(manifest)
 
 
-MEMORY = Memory("vision", B, "us-west-2", "main", "priya@example.com")
+MEMORY = Memory("vision", B, "us-west-2", "main", "priya@example.com", read_on="2026-11-29")
 
 
 @pytest.mark.parametrize(
@@ -159,13 +159,19 @@ MEMORY = Memory("vision", B, "us-west-2", "main", "priya@example.com")
     [
         (None, B, "No team vision is published"),
         (MEMORY, "444444444444", f"you joined team vision in account {B}"),
+        (Memory(**{**vars(MEMORY), "region": "us-east-1"}), B, "you joined it in us-east-1"),
         (Memory(**{**vars(MEMORY), "until": "2020-01-01T00:00:00Z"}), B, "ended at 2020-01-01T00:00:00Z"),
-        (Memory(**{**vars(MEMORY), "selector": "account tag team=x"}), B, "selects accounts by account tag team=x"),
-        (MEMORY, B, "it was removed from the record, or the team was deleted, or the account is blocked"),
+        (Memory(**{**vars(MEMORY), "selector": "account tag team=x"}), B, "it lost the account tag team=x"),
+        (
+            Memory(**{**vars(MEMORY), "selector": "organizational unit ou-1"}),
+            B,
+            "it was moved out of organizational unit ou-1",
+        ),
+        (MEMORY, B, "it was removed from the record, or its access was given an end after 2026-11-29 that has passed"),
     ],
 )
 def test_what_is_gone_is_told_by_what_was_known(memory: Memory | None, account: str, told: str) -> None:
-    """Expired, moved, removed, another account, or never there: each is a sentence of its own."""
+    """Expired, moved, removed, another account or Region, or never there: each is a sentence of its own."""
     outcome, remedy = gone("vision", Caller(f"arn:aws:iam::{account}:user/ada"), "us-west-2", memory)
     assert told in outcome
     assert remedy

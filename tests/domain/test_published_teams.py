@@ -7,14 +7,18 @@ import pytest
 from podshare.kinds.base import Kind, Resource
 from podshare.kinds.desired import desired
 from podshare.kinds.ssm_parameter.shape import MOST_BYTES, SsmParameter, text, with_aliases, without_aliases
-from tests.builders import CLUSTER, INSTALLATION, a_dataset, a_team
+from podshare.registry.accounts import Account
+from tests.builders import CLUSTER, INSTALLATION, SCIENCE, a_dataset, a_team, an_account
 
 MEMBER = {"account": "222222222222"}
 
 
-def parameters(team: Any, datasets: dict[str, Any] | None = None) -> list[SsmParameter]:
+def parameters(
+    team: Any, datasets: dict[str, Any] | None = None, accounts: dict[str, Account] | None = None, selected_by: str = ""
+) -> list[SsmParameter]:
     known = {"imagenet": a_dataset()} if datasets is None else datasets
-    found: list[Resource] = [*desired(team, [CLUSTER], known, {}, INSTALLATION).values()]
+    wanted = desired(team, [CLUSTER], known, accounts or {}, INSTALLATION, selected_by=selected_by)
+    found: list[Resource] = [*wanted.values()]
     return [resource for resource in found if isinstance(resource, SsmParameter)]
 
 
@@ -39,6 +43,17 @@ def test_the_earlier_of_two_ends_counts() -> None:
     line = {**MEMBER, "expires": "2027-02-01T00:00:00Z"}
     (parameter,) = parameters(a_team(members=[line], expires="2027-01-01T00:00:00Z"))
     assert parameter.value["members"][0]["until"] == "2027-01-01T00:00:00Z"
+
+
+def test_what_selected_the_account_is_published() -> None:
+    """The unit or tag by which a line, or an enrollment, brought it in: of an account that is named there is none."""
+    selected = a_team(members=[{"organizational_unit": SCIENCE}])
+    (parameter,) = parameters(selected, accounts={"555555555555": an_account()})
+    assert parameter.value["members"][0]["selector"] == f"organizational unit {SCIENCE}"
+    assert "selector" not in parameters(a_team(members=[MEMBER]))[0].value["members"][0]
+    enrolled = a_team(members=[MEMBER])
+    (parameter,) = parameters(enrolled, selected_by="account tag cost-center=research")
+    assert parameter.value["members"][0]["selector"] == "account tag cost-center=research"
 
 
 def test_what_exceeds_a_standard_parameter_is_left_out_and_named() -> None:

@@ -42,6 +42,7 @@ def desired(
     installation: Installation,
     *,
     suspended: Collection[str] = (),
+    selected_by: str = "",
 ) -> dict[Key, Resource]:
     """Everything that should be there for ``team`` on those of its clusters that are known.
 
@@ -49,7 +50,7 @@ def desired(
     data of an account that takes no part any more. ``accounts`` is what is known of the organization's accounts.
     On the clusters in ``suspended`` the team has its quota, and nobody has access; on those in accounts that have gone
     it has nothing. Objects of a cluster whose API podshare
-    does not use are ``by_hand``.
+    does not use are ``by_hand``. ``selected_by`` is what the enrollment that makes the team selects accounts by.
     """
     granted = {name: datasets[name] for name in team.datasets if name in datasets}
     present = {name: dataset for name, dataset in granted.items() if not is_gone(accounts, dataset.account)}
@@ -59,7 +60,8 @@ def desired(
         quota = team.quotas.get(cluster.name)
         if quota and not is_unreachable(accounts, cluster.account):
             here = nobody if cluster.name in suspended else team
-            on = TeamOnCluster(here, quota, members(here.members, accounts), cluster, present, installation)
+            people = members(here.members, accounts)
+            on = TeamOnCluster(here, quota, people, cluster, present, installation, selected_by)
             for resource in _on_one_cluster(on):
                 if not is_by_hand(cluster, resource.key):
                     resources[resource.key] = _shared(resources.get(resource.key), resource)

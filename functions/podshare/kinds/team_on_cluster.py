@@ -29,6 +29,7 @@ class TeamOnCluster:
     cluster: ClusterFacts
     datasets: Mapping[str, Dataset]
     installation: Installation
+    selected_by: str = ""  # what the enrollment that makes the team selects accounts by, in words
 
     @cached_property
     def eks_arn(self) -> str:

@@ -63,6 +63,7 @@ class TeamRecords:
     as_of: datetime
     accepted_before: Mapping[str, Item]
     versions: tuple[Mapping[str, Any], ...] = ()
+    selected_by: str = ""  # what the enrollment that makes the team selects accounts by, in words
 
     @property
     def in_force(self) -> Team | None:
@@ -137,7 +138,11 @@ def desired_resources(
     if team is None:
         return {}
     suspended = records.suspended | records.shut_clusters
-    return desired(team, facts.values(), records.datasets, records.accounts, installation, suspended=suspended)
+    return desired(
+        *(team, facts.values(), records.datasets, records.accounts, installation),
+        suspended=suspended,
+        selected_by=records.selected_by,
+    )
 
 
 def read_records(
@@ -229,6 +234,7 @@ class _Reader:
             as_of=now,
             accepted_before={**team_before, **accepted_before},
             versions=tuple(version_of(item) for item in {**own, **written}.values()),
+            selected_by=derived.selector if derived else "",
         )
         return self._with_accounts(records)
 

@@ -16,10 +16,14 @@ Item = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """The item of an account's team (None: the account has none) and what keeps it from being granted anything."""
+    """The item of an account's team (None: the account has none) and what keeps it from being granted anything.
+
+    ``selector`` is what the enrollment selects accounts by, in words.
+    """
 
     item: dict[str, Any] | None
     problems: tuple[Problem, ...] = ()
+    selector: str = ""
 
 
 def team_name(enrollment: str, account: str) -> str:
@@ -50,11 +54,11 @@ def team_of(enrollment: Item, account: Account) -> Enrolled:
     item |= {key: value for key, value in fields.items() if key != "member"}
     item["members"] = [{**role, "account": account.id}] if isinstance(role, Mapping) else []
     try:
-        return Enrolled(_filled(item, account), problems)
+        return Enrolled(_filled(item, account), problems, selection.selector)
     except MissingTag as missing:
         remedy = "Tag the account in AWS Organizations, or exclude it."
         problem = Problem(str(enrollment["id"]), "team", "a placeholder", str(missing), remedy)
-        return Enrolled(item, bounded((problem, *problems)))
+        return Enrolled(item, bounded((problem, *problems)), selection.selector)
 
 
 def _selection(enrollment: Item) -> Selection | None:

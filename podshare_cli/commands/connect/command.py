@@ -6,8 +6,8 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,9 +22,10 @@ from podshare_cli.options import Options, examples, takes_options
 if TYPE_CHECKING:
     import boto3
 
+    from podshare_cli.aws.connection import Connection
     from podshare_cli.commands.connect.hops import Hop
-    from podshare_cli.commands.connect.hops import Path as Way
-    from podshare_cli.commands.connect.published import Caller, Team
+    from podshare_cli.commands.connect.hops import Path as PathIntoCluster
+    from podshare_cli.commands.connect.published import Caller, Team, Way
 
 app = Commands()
 
@@ -121,6 +122,7 @@ def _list(options: Options) -> None:
     caller = Caller(connection.caller)
     with _explaining_denials(caller):
         teams = all_teams(connection)
+    _remember(connection, [(team, way) for team in teams if (way := team.way_of(caller))])
     rows = []
     for team in teams:
         way = team.way_of(caller)
@@ -167,6 +169,37 @@ def _explaining_denials(caller: "Caller") -> Iterator[None]:
             f"{caller.arn} may not list what is published: {error.response['Error']['Message']}",
             "Name your team instead: podshare connect TEAM. To list, ssm:GetParametersByPath is needed.",
         ) from None
+
+
+# ---- what is remembered ------------------------------------------------------------------------------------------
+
+
+def _memories(connection: "Connection", team: str) -> list[tuple[str, profiles.Memory]]:
+    """What was published of a team when it was last read, by the blocks that have it."""
+    known = profiles.memories(files.read(files.aws_config()))
+    return [(name, memory) for name, memory in known if name.startswith(f"{connection.prefix}-{team}@")]
+
+
+def _memory_of(team: "Team", way: "Way", cluster: str) -> profiles.Memory:
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    selector = str(way.member.get("selector", ""))
+    return profiles.Memory(team.name, team.account, team.region, cluster, team.owner, way.until, selector, today)
+
+
+def _remember(connection: "Connection", ways: "Iterable[tuple[Team, Way]]") -> None:
+    """Renew what blocks remember of teams, as these are published now: later it says why access has ended.
+
+    Where the file cannot be written, it stays as it is: that is no reason to answer nothing.
+    """
+    config = files.aws_config()
+    before = after = files.read(config) or ""
+    for team, way in ways:
+        for name, memory in _memories(connection, team.name):
+            if (memory.account, memory.region) == (team.account, team.region):
+                after = profiles.with_memory(after, name, _memory_of(team, way, memory.cluster))
+    if after != before:
+        with suppress(Failure):
+            files.write(config, after)
 
 
 # ---- one team ----------------------------------------------------------------------------------------------------
@@ -231,29 +264,28 @@ class _Run:
         except ClientError as error:
             if error.response["Error"]["Code"] == "ParameterNotFound":
                 raise self._gone(region) from None
-            memory = self._memory()
-            if memory and memory.account != account:
-                raise self._gone(region) from None
-            whom = f"ask {memory.owner}, or " if memory else ""
+            if self._memory(region):
+                raise self._gone(region, f"If it is not, you need the right to assume {role}.") from None
             raise Failure(
                 f"{self.caller.arn} may neither read what is published of team {self.name} ({message}) nor assume "
                 f"{role} ({error.response['Error']['Message']}).",
-                f"If you are in the team, {whom}ask who manages account {account}; if you were, your access has ended. "
+                f"If you are in the team, ask who manages account {account}; if you were, your access has ended. "
                 f"{ADDED_LATELY}",
             ) from None
 
-    def _gone(self, region: str) -> Failure:
+    def _gone(self, region: str, otherwise: str = "") -> Failure:
         from podshare_cli.commands.connect.hops import gone
 
-        outcome, remedy = gone(self.name, self.caller, region, self._memory())
-        return Failure(outcome, remedy)
+        outcome, remedy = gone(self.name, self.caller, region, self._memory(region))
+        return Failure(outcome, f"{remedy} {otherwise}".strip())
 
-    def _memory(self) -> profiles.Memory | None:
-        known = profiles.memories(files.read(files.aws_config()))
-        return next((memory for _, memory in known if memory.team == self.name), None)
+    def _memory(self, region: str) -> profiles.Memory | None:
+        """What was published of the team when it was last read, best in this Region."""
+        known = [memory for _, memory in _memories(self.connection, self.name)]
+        return next((memory for memory in known if memory.region == region), known[0] if known else None)
 
-    def _path(self, cluster: str | None) -> "Way":
-        from podshare_cli.commands.connect.hops import Path as Way
+    def _path(self, cluster: str | None) -> "PathIntoCluster":
+        from podshare_cli.commands.connect.hops import Path as PathIntoCluster
 
         way = self.team.way_of(self.caller)
         if way is None:
@@ -267,7 +299,7 @@ class _Run:
         if chosen is None:
             names = ", ".join(each["name"] for each in clusters)
             raise invalid(f"Team {self.name} has no cluster {cluster} in {self.team.region}.", f"It has {names}.")
-        return Way(self.team, way, self.caller, chosen, self.connection.session)
+        return PathIntoCluster(self.team, way, self.caller, chosen, self.connection.session)
 
     # ---- what is written -----------------------------------------------------------------------------------
 
@@ -286,16 +318,7 @@ class _Run:
             sections[scientist] = {"role_arn": self.path.way.role, **source, **settings}
             source = {"source_profile": scientist}
         sections[self.context] = {"role_arn": str(self.path.cluster["role"]), **source, **settings}
-        memory = profiles.Memory(
-            self.name,
-            self.caller.account,
-            self.team.region,
-            str(self.path.cluster["name"]),
-            self.team.owner,
-            self.path.way.until,
-            str(self.path.way.member.get("selector", "")),
-        )
-        return Written(self.context, memory, sections)
+        return Written(self.context, _memory_of(self.team, self.path.way, str(self.path.cluster["name"])), sections)
 
     def _source(self) -> dict[str, str]:
         """Where the chain begins: the profile that was used, or where the credentials came from without one."""
@@ -357,7 +380,8 @@ class _Run:
             self.options.say(f"✓ {hop.hop}: {hop.detail}")
 
     def check(self) -> None:
-        """Try each hop, and what was written, and write nothing."""
+        """Try each hop, and what was written; what is remembered of the team is renewed, and nothing else written."""
+        _remember(self.connection, [(self.team, self.path.way)])
         hops = self._tried()
         if self.context in {name for name, _ in profiles.memories(files.read(files.aws_config()))}:
             hops.append(self._by_kubectl())
@@ -386,6 +410,7 @@ class _Run:
         """Try each hop, write the profiles and the context, and try them as kubectl does."""
         if shell:
             _shell()
+        _remember(self.connection, [(self.team, self.path.way)])  # also where a hop fails, and nothing is written
         hops = self._tried()
         texts = self._texts()
         manifest = self._job(job_file) if job_file else ""

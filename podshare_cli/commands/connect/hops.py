@@ -279,15 +279,27 @@ def gone(team: str, caller: Caller, region: str, memory: Memory | None) -> tuple
     if memory.account != caller.account:
         outcome = f"You are in account {caller.account}; you joined team {team} in account {memory.account}."
         return outcome, "Use the profile that you connected with (--profile)."
-    now = datetime.datetime.now(datetime.UTC)
+    if memory.region != region:
+        outcome = f"No team {team} is published in account {caller.account}, {region}; you joined it in "
+        return f"{outcome}{memory.region}.", f"Name that Region: --region {memory.region}."
+    now, read_on = datetime.datetime.now(datetime.UTC), memory.read_on or "the day you connected"
     if state_of(memory.until, now) == "ENDED":
-        return f"Your access to team {team} ended at {memory.until}.", f"Ask {memory.owner} for more time."
-    detail = f"Account {caller.account} is no longer in team {team}"
-    if memory.selector:
-        outcome = f"{detail}: its record selects accounts by {memory.selector}, and one of the two has changed."
-        return outcome, f"Ask {memory.owner}."
-    outcome = f"{detail}: it was removed from the record, or the team was deleted, or the account is blocked."
-    return outcome, f"Ask {memory.owner}."
+        outcome = f"Your access to team {team} ended at {memory.until}, as its record said on {read_on}."
+        return outcome, f"Ask {memory.owner} for more time."
+    reasons = [
+        _no_longer_selected(memory.selector) if memory.selector else "it was removed from the record",
+        f"its access was given an end after {read_on} that has passed",
+        *("the team was deleted", "the account is blocked"),
+    ]
+    outcome = f"Account {caller.account} is no longer in team {team}: {', or '.join(reasons)}."
+    return outcome, f"Nothing that you may read says which of these: ask {memory.owner}."
+
+
+def _no_longer_selected(selector: str) -> str:
+    """What has become of an account that a unit or a tag brought in."""
+    if selector.startswith("organizational unit"):
+        return f"it was moved out of {selector}, by which the record selects accounts, or left the organization"
+    return f"it lost the {selector}, by which the record selects accounts, or left the organization"
 
 
 def assumed(session: "boto3.Session", role: str, name: str, region: str) -> "boto3.Session":

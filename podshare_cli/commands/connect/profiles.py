@@ -1,7 +1,7 @@
 """The AWS profiles that ``connect`` writes, as a block of its own in the AWS CLI's config file.
 
 Everything else in the file stays as it is. The block begins and ends with a comment, and holds in one what was
-published when it was written: by that ``--check`` knows what has ended.
+published when that was last read: by that ``--check`` knows what has ended.
 """
 
 import json
@@ -26,7 +26,7 @@ _SECTION = re.compile(r"^\[\s*(?:profile\s+)?(?P<quote>[\"']?)(?P<name>[^\]\"']+
 
 @dataclass(frozen=True)
 class Memory:
-    """What was published when a block was written."""
+    """What was published of a team when it was last read, on the day ``read_on``."""
 
     team: str
     account: str
@@ -35,6 +35,7 @@ class Memory:
     owner: str
     until: str = ""
     selector: str = ""
+    read_on: str = ""
 
 
 Sections = Mapping[str, Mapping[str, str]]
@@ -61,10 +62,22 @@ def with_block(text: str | None, name: str, memory: Memory, sections: Sections) 
 
 
 def _block(name: str, note: str, memory: Memory, sections: Sections) -> str:
-    lines = [f"# >>> {name} by podshare connect{note}", f"# {json.dumps(asdict(memory), ensure_ascii=True)}"]
+    lines = [f"# >>> {name} by podshare connect{note}", f"# {_line(memory)}"]
     for profile, settings in sections.items():
         lines += [f"[profile {profile}]", *(f"{key} = {value}" for key, value in settings.items())]
     return "\n".join([*lines, f"# <<< {name}", ""])
+
+
+def _line(memory: Memory) -> str:
+    return json.dumps(asdict(memory), ensure_ascii=True)
+
+
+def with_memory(text: str, name: str, memory: Memory) -> str:
+    """The file with another memory in the block ``name``; all else of it stays."""
+    match = next((match for match in _BEGIN.finditer(text) if match["name"] == name), None)
+    if match is None:
+        return text
+    return text[: match.start("memory")] + _line(memory) + text[match.end("memory") :]
 
 
 def without_block(text: str, name: str) -> str | None:

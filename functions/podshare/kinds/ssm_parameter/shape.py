@@ -91,9 +91,10 @@ def _member(on: TeamOnCluster, member: Member, access_role: Key) -> Value:
         scientist = names.scientist_role(installation, on.team.name)
         who = {"scientist_role": installation.role_arn(member.account, scientist)}
     ends = [moment for moment in (on.team.expires, member.expires) if moment]
+    selector = member.selector or on.selected_by
     return {
         **who,
-        **({"selector": member.selector} if member.selector else {}),
+        **({"selector": selector} if selector else {}),
         **({"until": _moment(min(ends))} if ends else {}),
         "roles": {on.cluster.name: installation.role_arn(access_role.account, access_role.name)},
     }
