@@ -266,6 +266,23 @@ def test_a_node_entry_needs_a_role_of_the_clusters_account() -> None:
 
 
 @pytest.mark.usefixtures("cluster")
+def test_a_cluster_has_one_identity_provider() -> None:
+    """One OpenID Connect provider at a time (EKS user guide, "Grant users access with an external OIDC provider")."""
+    oidc = {"identityProviderConfigName": "corp", "issuerUrl": "https://id.example.com", "clientId": "kubernetes"}
+    client("eks").associate_identity_provider_config(clusterName=CLUSTER, oidc=oidc)
+    code, status, _ = refused(
+        client("eks").associate_identity_provider_config,
+        clusterName=CLUSTER,
+        oidc={**oidc, "identityProviderConfigName": "two"},
+    )
+    assert (code, status) == ("ResourceInUseException", 409)
+    corp = {"type": "oidc", "name": "corp"}
+    assert client("eks").list_identity_provider_configs(clusterName=CLUSTER)["identityProviderConfigs"] == [corp]
+    client("eks").disassociate_identity_provider_config(clusterName=CLUSTER, identityProviderConfig=corp)
+    assert client("eks").list_identity_provider_configs(clusterName=CLUSTER)["identityProviderConfigs"] == []
+
+
+@pytest.mark.usefixtures("cluster")
 def test_entries_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """The entry beyond the limit (3,000 per cluster) is ResourceLimitExceededException."""
     assert eks.MAX_ACCESS_ENTRIES == 3000

@@ -318,6 +318,18 @@ def test_a_binding_beside_a_controller_is_told(world: World, audit: Audit) -> No
     kubernetes.api_of(EKS_ARN).delete("RoleBinding", "kube-system", "readers")
 
 
+def test_an_identity_provider_is_told(world: World, audit: Audit) -> None:
+    """An OpenID Connect provider gives any group, the team's too: it is an administrator, or told.
+
+    EKS user guide, "Grant users access to Kubernetes with an external OIDC provider". The sandbox takes no such token.
+    """
+    oidc = {"identityProviderConfigName": "corp", "issuerUrl": "https://id.example.com", "clientId": "kubernetes"}
+    eks = world.sandbox.client("eks", HUB)
+    eks.associate_identity_provider_config(clusterName="hyperpod-eks", oidc={**oidc, "groupsClaim": "groups"})
+    is_told(world, audit)
+    assert eks.list_identity_provider_configs(clusterName="hyperpod-eks")["identityProviderConfigs"] == []
+
+
 def test_who_may_act_in_a_controllers_pods_is_told(world: World, audit: Audit) -> None:
     """Who may get pods/exec beside a controller runs commands in its pods, before Kubernetes 1.35: that is no reading."""
     for name, resource in (("logs", "pods/log"), ("exec", "pods/exec")):

@@ -199,6 +199,8 @@ def _camel(option: str) -> str:
 def _value(option: str, values: list[str]) -> Any:
     if option == "--tags":
         return [dict(part.split("=", 1) for part in value.split(",", 1)) for value in values]
+    if option == "--identity-provider-config":
+        return dict(part.split("=", 1) for part in values[0].split(","))
     if option == "--kubernetes-groups":
         return [] if values == ["[]"] else values
     (value,) = values

@@ -67,6 +67,7 @@ from podshare.reconcile.team_records import TeamRecords
 READS = frozenset(
     {
         "eks:ListAccessEntries",
+        "eks:ListIdentityProviderConfigs",
         "eks:DescribeAccessEntry",
         "eks:ListAssociatedAccessPolicies",
         "eks:ListPodIdentityAssociations",
@@ -714,5 +715,24 @@ def _mapped_nodes(reading: ClusterReading, line: aws_auth.Line, by: tuple[str, s
         yield replace(reading.door("config map", line.principal, line.of_nodes, ANYBODY, closing), behind=behind)
 
 
+def identity_providers(reading: ClusterReading) -> Iterator[Door]:
+    """Every OpenID Connect provider: it gives whom it wants any user name and group, but for those with ``system:``."""
+    eks = reading.context.accounts.client("eks", reading.facts.account, reading.facts.region)
+    pages = eks.get_paginator("list_identity_provider_configs").paginate(clusterName=reading.facts.eks_cluster)
+    for config in (config for page in pages for config in page["identityProviderConfigs"]):
+        named = f"type={config['type']},name={config['name']}"
+        command = reading.eks_command("disassociate-identity-provider-config", "--identity-provider-config", named)
+        who, gives = f"{config['type']} {config['name']}", ("users and groups of its choice",)
+        yield reading.door("identity provider", who, gives, ANYBODY, (config["name"], command))
+
+
 Reader = Callable[[ClusterReading], Iterator[Door]]
-IN_CLUSTERS: tuple[Reader, ...] = (access_entries, roles, associations, bindings, controllers, config_map)
+IN_CLUSTERS: tuple[Reader, ...] = (
+    access_entries,
+    roles,
+    associations,
+    bindings,
+    controllers,
+    config_map,
+    identity_providers,
+)

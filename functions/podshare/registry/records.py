@@ -190,7 +190,8 @@ class Cluster(_Record):
     """
     administrators: Annotated[tuple[Administrator, ...], Field(max_length=100)] = ()
     """up to 100 principals that may access [every namespace of the cluster](security.md#doors): ARNs of access entries,
-    and `User NAME` or a group's name in cluster role bindings (`Group NAME` if it has a space or begins with `arn:`).
+    `oidc NAME` of an identity provider, and `User NAME` or a group's name in cluster role bindings (`Group NAME` if it
+    has a space or begins with `arn:`).
     When set, only this list counts. A user or group counts for whoever had it at podshare's first reading; name others
     who have it too
 

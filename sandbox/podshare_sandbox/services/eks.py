@@ -57,6 +57,8 @@ _extension = ServiceExtension(
         f"{_CLUSTER}/access-entries/(?P<entry>.+)$",
         f"{_CLUSTER}/addons$",
         f"{_CLUSTER}/addons/(?P<addonName>[^/]+)$",
+        f"{_CLUSTER}/identity-provider-configs$",
+        f"{_CLUSTER}/identity-provider-configs/(associate|disassociate)$",
         f"{_CLUSTER}/updates$",
         f"{_CLUSTER}/updates/(?P<updateId>[^/]+)$",
         f"{_CLUSTER}/pod-identity-associations$",
@@ -166,6 +168,13 @@ class Addon(ClusterResource):
             "owner": "aws",
             **self.optional,
         }
+
+
+@dataclass(kw_only=True)
+class IdentityProvider(ClusterResource):
+    """An OpenID Connect provider of a cluster. Nobody comes by its tokens here: the sandbox takes none."""
+
+    name: str
 
 
 @dataclass
@@ -822,6 +831,51 @@ def list_addons(
     return {"addons": listed, "nextToken": token}
 
 
+# --- identity providers -------------------------------------------------------------------------------------
+
+
+@operation
+def associate_identity_provider_config(
+    caller: Caller, clusterName: str, oidc: dict[str, Any], tags: dict[str, str] | None = None, **_: Any
+) -> dict[str, Any]:
+    """AssociateIdentityProviderConfig: one for each cluster (EKS user guide, "Grant users access with an external OIDC
+    provider").
+    """
+    cluster = find_cluster(caller, clusterName)
+    providers = ClusterExtension.of(cluster).resources(IdentityProvider)
+    if providers:
+        raise error("ResourceInUse", "Identity provider config is already associated", clusterName=clusterName)
+    check_tags(tags or {})
+    name = oidc["identityProviderConfigName"]
+    arn = f"{cluster.arn.replace(':cluster/', ':identityproviderconfig/')}/oidc/{name}/{uuid.uuid4()}"
+    providers[name] = IdentityProvider(arn=arn, tags=dict(tags or {}), name=name)
+    update = Update("AssociateIdentityProviderConfig", {"IdentityProviderConfig": json.dumps([oidc])})
+    return {"update": update.described(), "tags": tags or {}}
+
+
+@operation
+def disassociate_identity_provider_config(
+    caller: Caller, clusterName: str, identityProviderConfig: dict[str, str], **_: Any
+) -> dict[str, Any]:
+    """DisassociateIdentityProviderConfig."""
+    providers = ClusterExtension.of(find_cluster(caller, clusterName)).resources(IdentityProvider)
+    if providers.pop(identityProviderConfig["name"], None) is None:
+        raise error("ResourceNotFound", "Identity provider config is not associated", clusterName=clusterName)
+    config = json.dumps([identityProviderConfig])
+    return {"update": Update("DisassociateIdentityProviderConfig", {"IdentityProviderConfig": config}).described()}
+
+
+@operation
+def list_identity_provider_configs(
+    caller: Caller, clusterName: str, maxResults: int | None = None, nextToken: str | None = None
+) -> dict[str, Any]:
+    """ListIdentityProviderConfigs."""
+    providers = ClusterExtension.of(find_cluster(caller, clusterName)).resources(IdentityProvider)
+    configs = [{"type": "oidc", "name": name} for name in providers]
+    listed, token = one_page(configs, maxResults, nextToken)
+    return {"identityProviderConfigs": listed, "nextToken": token}
+
+
 # --- tags ---------------------------------------------------------------------------------------------------
 
 
@@ -867,15 +921,18 @@ def _extension_in(call: Call, cluster_name: str) -> ClusterExtension | None:
 
 
 def _arns(call: Call) -> dict[str, tuple[str, ...]]:
-    """The ARN, with its UUID, of an access entry or add-on that exists."""
+    """The ARN, with its UUID, of an access entry, add-on or identity provider that exists."""
     extension = _extension_in(call, call.first("clusterName", "name"))
     if extension is None:
         return {}
     entry = extension.resources(AccessEntry).get(call.first("principalArn"))
     addon = extension.resources(Addon).get(call.first("addonName"))
+    named = call.parameters.get("identityProviderConfig")
+    provider = extension.resources(IdentityProvider).get(named["name"]) if named else None
     return {
         **({"access-entry": (entry.arn,)} if entry else {}),
         **({"addon": (addon.arn,)} if addon else {}),
+        **({"identityproviderconfig": (provider.arn,)} if provider else {}),
     }
 
 
