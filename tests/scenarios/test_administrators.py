@@ -318,6 +318,19 @@ def test_a_binding_beside_a_controller_is_told(world: World, audit: Audit) -> No
     kubernetes.api_of(EKS_ARN).delete("RoleBinding", "kube-system", "readers")
 
 
+@pytest.mark.parametrize("role", ["kubernetes", "read"])
+def test_whoever_else_may_act_as_podshare_is_told(world: World, audit: Audit, role: str) -> None:
+    """A member role that has an entry lets in the hub's functions; by any other statement of its trust somebody gets in."""
+    iam, name = world.sandbox.client("iam", HUB), f"podshare-{role}"
+    deployed = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
+    organization = {"StringEquals": {"aws:PrincipalOrgID": "o-podshare01"}}
+    for more in ({"Principal": {"AWS": f"arn:aws:iam::{LANGUAGE}:root"}}, {"Condition": organization}):
+        document = {**deployed, "Statement": [*deployed["Statement"], {**deployed["Statement"][0], **more}]}
+        iam.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(document))
+        is_told(world, audit)
+        assert iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"] == deployed
+
+
 def test_an_identity_provider_is_told(world: World, audit: Audit) -> None:
     """An OpenID Connect provider gives any group, the team's too: it is an administrator, or told.
 

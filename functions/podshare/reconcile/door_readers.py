@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
-from podshare.access import aws_auth, node_roles
+from podshare.access import aws_auth, member_roles, node_roles
 from podshare.access.access_report import packed, unpacked
 from podshare.access.doors import (
     UNREAD,
@@ -422,6 +422,9 @@ def _entry(reading: ClusterReading, arn: str) -> Iterator[Door]:
     yield from (replace(door, behind=behind) for door in entry_doors)
     if entry["type"] != _STANDARD:
         yield from _by_nodes(reading, arn)
+    installation, account = reading.context.installation, reading.facts.account
+    if arn in {installation.member_role_arn(account, role) for role in _ROLES_IN_CLUSTERS}:
+        yield from _by_member_role(reading, arn, entry.get("kubernetesGroups", []))
 
 
 def _by_policies(
@@ -470,17 +473,27 @@ def _by_nodes(reading: ClusterReading, arn: str) -> Iterator[Door]:
     """By the role of nodes: whoever else may assume it comes as a node, too."""
     trust = _trust_of(reading, arn) or {}
     if behind := node_roles.strangers(trust):
-        command = _without_strangers(trust, arn) or reading.eks_command("delete-access-entry", "--principal-arn", arn)
+        command = _without(arn, node_roles.filter_without_strangers(trust))
+        command = command or reading.eks_command("delete-access-entry", "--principal-arn", arn)
         door = reading.door("access entry", arn, (f"group {aws_auth.OF_NODES}",), ANYBODY, (arn, command))
         yield replace(door, behind=behind)
 
 
-def _without_strangers(trust: Document, arn: str) -> str:
-    """The command after which services alone may assume a role of nodes; empty if it is none."""
+def _by_member_role(reading: ClusterReading, arn: str, groups: Iterable[str]) -> Iterator[Door]:
+    """By a member role that lets in others than the hub's functions."""
+    installation, trust = reading.context.installation, _trust_of(reading, arn) or {}
+    if behind := member_roles.strangers(installation, trust):
+        command = _without(arn, member_roles.filter_without_strangers(installation, trust))
+        command = command or reading.eks_command("delete-access-entry", "--principal-arn", arn)
+        gives = [f"group {group}" for group in sorted(groups)]
+        yield replace(reading.door("access entry", arn, gives, ANYBODY, (arn, command)), behind=behind)
+
+
+def _without(arn: str, jq: str) -> str:
+    """The command that takes out of a role's trust what a filter of jq deletes; empty without one."""
     place, document = ("--role-name", arn.rpartition("/")[2]), ("--policy-document", "file://trust.json")
     read = ("aws", "iam", "get-role", *place, "--query", "Role.AssumeRolePolicyDocument")
     write = shlex.join(("aws", "iam", "update-assume-role-policy", *place, *document))
-    jq = node_roles.filter_without_strangers(trust)
     return f"{shlex.join(read)} | {shlex.join(('jq', jq))} > trust.json && {write}" if jq else ""
 
 
@@ -711,7 +724,7 @@ def _mapped_nodes(reading: ClusterReading, line: aws_auth.Line, by: tuple[str, s
     trust = _trust_of(reading, line.principal) or {}
     behind = node_roles.strangers(trust)
     if behind or account_of(line.principal) != reading.facts.account:
-        closing = (by[0], _without_strangers(trust, line.principal) or by[1])
+        closing = (by[0], _without(line.principal, node_roles.filter_without_strangers(trust)) or by[1])
         yield replace(reading.door("config map", line.principal, line.of_nodes, ANYBODY, closing), behind=behind)
 
 
