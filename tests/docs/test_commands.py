@@ -1,11 +1,11 @@
 """Every command of the command that the pages print, typed as it stands on one sandbox."""
 
 import re
-import shlex
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,15 +99,23 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
         yield typing
 
 
-def test_every_printed_command_works(shell: Shell, outputs: Outputs) -> None:
+@pytest.fixture(scope="module")
+def admin(shell: Shell) -> Shell:
+    """Their shell in podshare's account, opened once with ``podshare sandbox exec``, with profiles of their own."""
+    config = Path(shell.environment["HOME"]) / ".aws" / "config"
+    opened = _environment(shell, "111111111111")
+    return replace(shell, environment={**opened, "AWS_CONFIG_FILE": str(config)})  # exec keeps your profiles out
+
+
+def test_every_printed_command_works(shell: Shell, admin: Shell, outputs: Outputs) -> None:
     """Each ends as the page says, with 0 unless a reason is given here, and prints what the page shows below it.
 
     None ends in a traceback. Those come first whose output is shown, while nothing else has changed the records.
     """
-    _type(shell, "podshare team put examples/registry/*.yaml --wait")
+    _type(admin, "podshare team put examples/registry/*.yaml --wait")
     a_minute_later = time.monotonic() + 60
     _profiles(shell)
-    _type(shell, "podshare export records")
+    _type(admin, "podshare export records")
     _edit(shell, RECORDS_IN_GIT)
     commands = _commands()
     assert len(commands) > 100
@@ -115,10 +123,10 @@ def test_every_printed_command_works(shell: Shell, outputs: Outputs) -> None:
     for command in (command for command in commands if command in outputs):
         if " at 1m " in command:
             time.sleep(max(0, a_minute_later - time.monotonic()))
-        wrong.append(_ended_wrongly(shell, command, outputs))
+        wrong.append(_ended_wrongly(shell, admin, command, outputs))
     _edit(shell, RECORDS_IN_GIT, "--reverse")
-    _type(shell, "podshare team put examples/registry/*.yaml --wait --yes")
-    wrong += [_ended_wrongly(shell, command, outputs) for command in commands if command not in outputs]
+    _type(admin, "podshare team put examples/registry/*.yaml --wait --yes")
+    wrong += [_ended_wrongly(shell, admin, command, outputs) for command in commands if command not in outputs]
     assert not any(wrong), "\n\n".join(filter(None, wrong))
 
 
@@ -129,13 +137,14 @@ def test_what_is_not_typed_is_printed_somewhere() -> None:
     assert not ENDS.keys() - {*printed}
 
 
-def _ended_wrongly(shell: Shell, command: str, outputs: Outputs) -> str:
+def _ended_wrongly(shell: Shell, admin: Shell, command: str, outputs: Outputs) -> str:
     """What is wrong with how a command ended; empty if nothing is."""
     code, words = ENDS.get(command, (0, ""))
     if command in BEFORE:
-        _type(shell, BEFORE[command])
-    typed = command if command.startswith("podshare sandbox") else _as_admin(command)
-    ended = shell.see(typed) if command in outputs else shell.type(typed)
+        _type(admin, BEFORE[command])
+    typing = shell if command.startswith("podshare sandbox") else admin
+    typed = _without_missing_tools(command)
+    ended = typing.see(typed) if command in outputs else typing.type(typed)
     printed = ended.out + ended.err
     outputs.compare(command, printed)
     if ended.code == code and words in printed and "Traceback" not in printed:
@@ -143,13 +152,12 @@ def _ended_wrongly(shell: Shell, command: str, outputs: Outputs) -> str:
     return f"{command}\nexit code {ended.code} instead of {code} {words}\n{printed[-1500:]}"
 
 
-def _as_admin(command: str) -> str:
-    """In podshare's account; what comes after a pipe may be missing on this machine, and is no command of podshare's."""
+def _without_missing_tools(command: str) -> str:
+    """What comes after a pipe may be missing on this machine, and is no command of podshare's."""
     piped = re.fullmatch(r"((?:'[^']*'|[^'])*?) \| (.*)", command)  # a pipe in quotes is jq's
     if piped and not shutil.which(piped[2].split()[0]):
-        command = piped[1]
-    typed = f"AWS_CONFIG_FILE=$HOME/.aws/config; export AWS_CONFIG_FILE; {command}"  # exec keeps your profiles out
-    return f"podshare sandbox exec --account 111111111111 -- /bin/sh -c {shlex.quote(typed)}"
+        return piped[1]
+    return command
 
 
 def _edit(shell: Shell, page: Page, *options: str) -> None:
@@ -159,8 +167,13 @@ def _edit(shell: Shell, page: Page, *options: str) -> None:
 
 
 def _type(shell: Shell, command: str) -> None:
-    ended = shell.type(_as_admin(command))
+    ended = shell.type(command)
     assert ended.code == 0, f"{command}\n{ended.out}\n{ended.err}"
+
+
+def _environment(shell: Shell, account: str) -> dict[str, str]:
+    printed = shell.type(f"podshare sandbox exec --account {account} -- env").out
+    return dict(line.split("=", 1) for line in printed.splitlines() if "=" in line)
 
 
 def _profiles(shell: Shell) -> None:
@@ -169,9 +182,9 @@ def _profiles(shell: Shell) -> None:
     config.parent.mkdir(exist_ok=True)
     accounts = {"platform": "111111111111", "management": "999999999999", "data": "333333333333"}
     for name, account in {**accounts, "clusters": "444444444444"}.items():
-        printed = shell.type(f"podshare sandbox exec --account {account} -- env").out
-        keys = dict(line.split("=", 1) for line in printed.splitlines() if line.startswith("AWS_"))
-        lines = [f"[profile {name}]", *(f"{key.lower()} = {value}" for key, value in keys.items() if "_KEY" in key)]
+        opened = _environment(shell, account)
+        keys = {key.lower(): value for key, value in opened.items() if key.startswith("AWS_") and "_KEY" in key}
+        lines = [f"[profile {name}]", *(f"{key} = {value}" for key, value in keys.items())]
         lines += ["region = us-west-2", ""]
         with config.open("a", encoding="utf-8") as file:
             file.write("\n".join(lines))
