@@ -159,10 +159,14 @@ def test_drift_is_told_until_it_is_repaired(run: As, world: World) -> None:
 
 
 def test_a_team_that_was_made_by_hand_comes_into_the_repository(run: As, world: World, repository: Path) -> None:
-    """import writes its records, --adopt hands it over, apply makes podshare's access beside what was there."""
+    """import writes its records, --adopt hands it over, apply makes podshare's access beside what was there.
+
+    The team keeps the compute quota that it had, to the last field.
+    """
     with environment_of(world.sandbox, SCIENTISTS[0], 0.02) as environment:
         Boto3Script().run("onboard", [BY_HAND], environment)
         own = {"AWS_CONFIG_FILE": environment["AWS_CONFIG_FILE"]}
+        quota = quota_of(world, BY_HAND)
         words = ("import", HYPERPOD_CLUSTER, "--owner", "ada@example.com", "--profile-of", f"{DATA}=c")
         run("somebody", *words, "--out", "imported", **own)
         imported = {path.name: path for path in (repository / "imported").iterdir()}
@@ -171,9 +175,23 @@ def test_a_team_that_was_made_by_hand_comes_into_the_repository(run: As, world: 
         run("somebody", *words, "--adopt", BY_HAND, "--yes", **own)
     blocked = run("admin", "apply", "-f", "records", "--auto-approve", code=FAILED)
     assert BY_HAND in blocked.err + blocked.out
+    assert quota_of(world, BY_HAND) == quota
     scientist = world.scientist(BY_HAND, VISION, f"{BY_HAND}-scientist")
     member = f"{VISION}/role/{BY_HAND}-scientist"
     assert world.may_submit(world.session(world.cluster_access_role(BY_HAND, member), scientist), BY_HAND)
+
+
+def quota_of(world: World, team: str) -> Item:
+    """What the team's compute quota guarantees, and its id; podshare writes a description of its own."""
+    client = world.sandbox.client("sagemaker", HUB)
+    (listed,) = (
+        each
+        for each in client.list_compute_quotas()["ComputeQuotaSummaries"]
+        if each["ComputeQuotaTarget"]["TeamName"] == team
+    )
+    described = client.describe_compute_quota(ComputeQuotaId=listed["ComputeQuotaId"])
+    kept = ("ComputeQuotaId", "Name", "ComputeQuotaConfig", "ComputeQuotaTarget", "ActivationState")
+    return {field: described.get(field) for field in kept}
 
 
 def test_the_registry_comes_back_as_it_was_written(run: As, repository: Path) -> None:
