@@ -106,9 +106,11 @@ class Options:
         if self.as_json:
             self.show_json(data)
         elif view:
-            from podshare_cli.output import stdout  # rich takes its time
+            from podshare_cli.folding import text  # rich takes its time
+            from podshare_cli.output import stdout
 
-            stdout().print(view())
+            shown = view()
+            stdout().print(text(shown) if isinstance(shown, str) else shown, crop=False)  # long words are whole
 
     def show_json(self, data: object) -> None:
         """Print what a command has found as JSON, whether or not it was asked for: all of it, or what is selected."""

@@ -12,14 +12,21 @@ from decimal import Decimal
 from typing import Any
 
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import (
+    Console,
+    ConsoleOptions,
+    Group,
+    RenderableType,
+    RenderResult,
+)
 from rich.markup import escape
-from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
 from podshare.registry.sentences import in_words
+from podshare_cli import folding
 from podshare_cli.failures import Failure
+from podshare_cli.folding import folded, trimming
 from podshare_cli.selection import Printed
 
 STATE_STYLES = {
@@ -44,18 +51,18 @@ STATE_STYLES = {
 
 _PIPE_WIDTH = 10_000  # wider than any line
 _WIDE_CELL = 24  # what is longer may be folded
-_DEEPER = 4  # of what a long line goes on with
 
 
 class ListTable(Table):
     """A table without lines; where it does not fit into a terminal, the columns that matter least are left out.
 
-    ``expendable`` are the headers of those columns, the first to go first.
+    ``expendable`` are the headers of those columns, the first to go first. Where the others do not fit without
+    breaking a name in two, each row becomes a block of lines.
     """
 
     def __init__(self, *headers: str, expendable: Sequence[str] = ()) -> None:
         columns = (Column(header, overflow="fold") for header in headers)
-        super().__init__(*columns, box=None, header_style="dim", pad_edge=False)
+        super().__init__(*columns, box=None, show_header=any(headers), header_style="dim", pad_edge=False)
         self._expendable = expendable
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -66,34 +73,25 @@ class ListTable(Table):
             kept = (column for column in fitting.columns if column.header != header)
             # the index says which column is the last one, which has no padding
             fitting.columns = [replace(column, _index=index) for index, column in enumerate(kept)]
+        if all(isinstance(cell, str) for column in fitting.columns for cell in column.cells):  # no bar among them
+            widths = _widths_for_words(fitting, options.max_width)
+            if not widths:
+                return _blocks(fitting)
+            columns = zip(fitting.columns, widths, strict=True)
+            fitting.columns = [replace(column, width=width) for column, width in columns]
         return Table.__rich_console__(fitting, console, options)
 
 
-class WholeTable(Table):
-    """A table without lines whose every column matters.
-
-    Where they do not fit without breaking a name in two, each row becomes a block of lines.
-    """
-
-    def __init__(self, *headers: str) -> None:
-        super().__init__(box=None, show_header=any(headers), header_style="dim", pad_edge=False)
-        for header in headers:
-            self.add_column(header, overflow="fold")
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if widths := _widths_for_words(self, options.max_width):
-            fitting = copy.copy(self)
-            fitting.columns = [replace(column, width=width) for column, width in zip(self.columns, widths, strict=True)]
-            yield from Table.__rich_console__(fitting, console, options)
-            return
-        for row, cells in zip(self.rows, zip(*(column.cells for column in self.columns), strict=True), strict=True):
-            title, *others = cells
-            if title:
-                yield Text.from_markup(str(title), style=console.get_style(row.style or ""))
-            labelled = zip((str(column.header) for column in self.columns[1:]), map(str, others), strict=True)
-            block = facts((label, cell) for label, cell in labelled if cell)
-            block.style = row.style or ""
-            yield Padding(block, (0, 0, 0, 2))
+def _blocks(table: Table) -> RenderResult:
+    """Each row as a block of lines, below its first cell, or its first two where that is a mark."""
+    headers = [str(column.header) for column in table.columns]
+    titles = 2 if any(headers) and not headers[0] else 1
+    for row, cells in zip(table.rows, zip(*(column.cells for column in table.columns), strict=True), strict=True):
+        style = str(row.style or "")
+        if title := " ".join(map(str, filter(None, cells[:titles]))):
+            yield folding.text(f"[{style}]{title}[/]" if style else title)
+        labelled = zip(headers[titles:], map(str, cells[titles:]), strict=True)
+        yield folding.facts(((label, cell) for label, cell in labelled if cell), indent=2, style=style)
 
 
 def _needed_width(table: Table) -> int:
@@ -132,31 +130,30 @@ def _width(cell: RenderableType) -> int:
 def stdout() -> Console:
     """Where data goes. Long lines are folded in a terminal and left whole in a pipe."""
     console = Console(highlight=False, emoji=False)
-    return console if console.is_terminal else Console(highlight=False, emoji=False, width=_PIPE_WIDTH)
+    return trimming(console if console.is_terminal else Console(highlight=False, emoji=False, width=_PIPE_WIDTH))
 
 
 def stderr() -> Console:
     """Where progress and errors go."""
-    return Console(stderr=True, highlight=False, emoji=False)
+    return trimming(Console(stderr=True, highlight=False, emoji=False))
 
 
-def print_lines(console: Console, lines: Iterable[str]) -> None:
-    """Lines of markup: on a terminal one that is too long goes on below, deeper than it begins, between two words."""
+def print_lines(console: Console, lines: Iterable[str | Text]) -> None:
+    """Lines of markup, folded in a terminal and left whole in a pipe."""
     for line in lines:
-        whole = Text.from_markup(line)
-        depth = len(whole.plain) - len(whole.plain.lstrip(" "))
-        if not console.is_terminal or cell_len(whole.plain) <= console.width:
-            console.print(whole, soft_wrap=True)
-            continue
-        parts = whole[depth:].wrap(console, max(_WIDE_CELL, console.width - depth - _DEEPER))
-        for number, part in enumerate(parts):
-            part.rstrip()
-            console.print(Text(" " * (depth + (_DEEPER if number else 0))) + part, soft_wrap=True)
+        text = Text.from_markup(line) if isinstance(line, str) else line
+        for part in folded(text, console.width) if console.is_terminal else [text]:
+            console.print(part, soft_wrap=True)
+
+
+def plain_lines(text: str) -> Iterable[Text]:
+    """The lines of a text without markup."""
+    return map(Text, text.splitlines() or [""])
 
 
 def say(text: str) -> None:
-    """A line of plain text on stderr."""
-    stderr().print(text, soft_wrap=True, markup=False)
+    """Plain text on stderr."""
+    print_lines(stderr(), plain_lines(text))
 
 
 def print_json(data: object, printed: Printed) -> None:
@@ -183,27 +180,16 @@ def print_failure(failure: Failure, *, as_json: bool) -> None:
     if as_json:
         console.out(json.dumps(failure.as_dict()), highlight=False)
         return
-    console.print(f"[bold red]✗[/] {escape(failure.what)}", soft_wrap=True)
-    for problem in failure.problems:
-        what, remedy = problem_text(problem)
-        console.print(f"  {escape(what)}. {escape(remedy)}", soft_wrap=True)
-    if failure.remedy:
-        console.print(f"  {escape(failure.remedy)}", soft_wrap=True)
-
-
-def facts(rows: Iterable[tuple[str, str]]) -> Table:
-    """Labels and what each is about, in markup."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim")
-    table.add_column(overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    return table
+    first, *others = failure.what.splitlines() or [""]
+    lines = [f"[bold red]✗[/] {escape(first)}", *(f"  {escape(line)}" for line in others)]
+    lines += [f"  {escape('. '.join(problem_text(problem)).rstrip())}" for problem in failure.problems]
+    lines += [f"  {escape(line)}" for line in failure.remedy.splitlines()]
+    print_lines(console, lines)
 
 
 def stacked(parts: Iterable[RenderableType]) -> Group:
     """Parts one below the other; text is markup."""
-    return Group(*(Text.from_markup(part) if isinstance(part, str) else part for part in parts))
+    return Group(*(folding.text(part) if isinstance(part, str) else part for part in parts))
 
 
 def text_with_remedy(what: str, remedy: str) -> str:

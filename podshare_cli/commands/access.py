@@ -163,7 +163,7 @@ def audit(
     no record grants a door, if doors could not be read, or if a team has no access report yet.
     """
     from podshare_cli.access import reports
-    from podshare_cli.output import stdout
+    from podshare_cli.output import plain_lines, print_lines, stdout
     from podshare_cli.views import access as access_views
 
     known = _read(options, team)
@@ -178,7 +178,7 @@ def audit(
     )
     if not options.as_json:
         for remark in (*(f"not read: {reason}" for reason in unread), *(f"not checked: {reason}" for reason in unseen)):
-            stdout().print(remark, markup=False, soft_wrap=True)
+            print_lines(stdout(), plain_lines(remark))
     _print_age(options, known)
     if bad := [line for line in lines if not line.record]:
         command = bad[0].closed_by
@@ -355,15 +355,18 @@ def _show(options: Options, known: "Known", lines: "list[Line]", nobody: str) ->
 
 def _print_age(options: Options, known: "Known") -> None:
     """Report to people how old the oldest of the facts are, and of which teams there are none."""
-    from podshare_cli.output import ago, stderr
+    from rich.text import Text
+
+    from podshare_cli.output import ago, print_lines, stderr
 
     if options.is_silent:
         return
-    ages = known.ages()
+    ages, lines = known.ages(), list[Text]()
     if moments := sorted(ages["read_at"].values()):
         age = f"Read back from AWS and Kubernetes; oldest reading {ago(moments[0])}."
-        stderr().print(age, style="dim", soft_wrap=True)
+        lines.append(Text(age, style="dim"))
     unseen = "Organization control policies may deny access that is shown here; to try it: podshare access probe TEAM"
-    stderr().print(unseen, style="dim", soft_wrap=True)
+    lines.append(Text(unseen, style="dim"))
     if known.missing:
-        stderr().print(f"No access report yet for: {', '.join(known.missing)}", style="yellow", soft_wrap=True)
+        lines.append(Text(f"No access report yet for: {', '.join(known.missing)}", style="yellow"))
+    print_lines(stderr(), lines)

@@ -126,8 +126,9 @@ def _about(model: "type[BaseModel]") -> str:
 
 
 def _view(path: str, about: dict[str, Any], inner: "list[RecordField]") -> "RenderableType":
-    from rich.console import Group
     from rich.markup import escape
+
+    from podshare_cli.output import stacked
 
     facts = [f"[bold]{escape(path)}[/]: {escape(about['meaning'])}"]
     if "type" in about:
@@ -141,7 +142,7 @@ def _view(path: str, about: dict[str, Any], inner: "list[RecordField]") -> "Rend
         }
         for field in inner
     ]
-    return Group(*facts, *([_table(rows)] if rows else []))
+    return stacked([*facts, *([_table(rows)] if rows else [])])
 
 
 def _example(path: str, value: Any) -> str:

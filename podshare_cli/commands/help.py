@@ -1,6 +1,7 @@
 """``podshare help TOPIC``: what holds for all commands, a page each."""
 
 import inspect
+import itertools
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,7 @@ from podshare_cli.json_option import Commands
 from podshare_cli.options import Options, examples, takes_options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 app = Commands()
 
@@ -111,5 +112,25 @@ def show_topic(options: Options, topic: Topic = "") -> None:
 
 
 def _print(options: Options, text: str) -> None:
-    if not options.as_json:
-        typer.echo(text)
+    if options.as_json:
+        return
+    from rich.text import Text
+
+    from podshare_cli.folding import Folded
+    from podshare_cli.output import stdout
+
+    console = stdout()
+    lines = _flowing(text.splitlines()) if console.is_terminal else text.splitlines()
+    console.print(Folded((Text(line), Text() if _is_prose(line) else None) for line in lines), crop=False)
+
+
+def _flowing(lines: "Iterable[str]") -> "Iterable[str]":
+    """The lines with those of a paragraph in one."""
+    for is_prose, group in itertools.groupby(lines, _is_prose):
+        lines_of_kind = [*group]
+        yield from [" ".join(lines_of_kind)] if is_prose else lines_of_kind
+
+
+def _is_prose(line: str) -> bool:
+    """Whether a line is neither empty, nor an example or a row of columns."""
+    return bool(line) and not line.startswith(" ") and "  " not in line

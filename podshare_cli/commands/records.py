@@ -200,7 +200,9 @@ def signature_text(item: Mapping[str, Any]) -> str:
 
 def print_record(options: Options, item: Mapping[str, object], remark: str) -> None:
     """Print a record as JSON, or as YAML with a remark behind it."""
-    from podshare_cli.output import stdout
+    from rich.text import Text
+
+    from podshare_cli.output import print_lines, stdout
     from podshare_cli.records.documents import to_yaml
 
     options.show(item)
@@ -209,7 +211,7 @@ def print_record(options: Options, item: Mapping[str, object], remark: str) -> N
     console = stdout()
     console.out(to_yaml(item), end="", highlight=False)
     if remark:
-        console.print(f"# {remark}", style="dim", soft_wrap=True, markup=False)
+        print_lines(console, [Text(f"# {remark}", style="dim")])
 
 
 def require(options: Options, record_id: str) -> dict[str, Any]:

@@ -62,8 +62,10 @@ def validate(
         for line in annotations(problems):
             typer.echo(line)
     else:
+        from podshare_cli.output import plain_lines, print_lines, stdout
+
         for line in _lines(len(read.written), problems):
-            typer.echo(line)
+            print_lines(stdout(), plain_lines(line))
     if problems:
         raise typer.Exit(INVALID)
 

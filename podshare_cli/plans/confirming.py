@@ -102,7 +102,8 @@ def agree(
 def ask(consequence: str, question: str, refused: str) -> None:
     """Ask before ``consequence``. Raises Failure on a no, and where nobody can be asked."""
     require_terminal(consequence)
-    if not typer.confirm(f"{consequence}\n{question}", err=True):
+    say(consequence)
+    if not typer.confirm(question, err=True):
         raise Failure(refused)
 
 

@@ -14,7 +14,7 @@ from rich.status import Status
 from rich.table import Column
 
 from podshare_cli.options import Options
-from podshare_cli.output import state_text, stderr
+from podshare_cli.output import print_lines, state_text, stderr
 from podshare_cli.progress.executions import Followed
 from podshare_cli.progress.runs import Happening
 
@@ -145,7 +145,7 @@ class Watching:
         seconds = max(0.0, (happening.at - self._started).total_seconds())
         note = f"  [dim]{escape(happening.note)}[/]" if happening.note else ""
         line = f"[dim]{seconds:6.1f} s[/]  {name.ljust(self._width)}  {happening.mark} {happening.text}{note}"
-        self._console.print(line, soft_wrap=True)
+        print_lines(self._console, [line])
 
     def _show(self, following: Followed) -> None:
         task = self._tasks[following.name]

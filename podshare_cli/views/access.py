@@ -11,7 +11,7 @@ from rich.text import Text
 from podshare.access.access_report import Refusal
 from podshare.access.effective_access import ANYBODY, ASSUME, Access, in_bucket, in_cluster, in_file_system
 from podshare_cli.access.reports import AccessReport, AuditLine, Line
-from podshare_cli.output import WholeTable, ago, stacked
+from podshare_cli.output import ListTable, ago, stacked
 
 if TYPE_CHECKING:  # it imports lightkube, which takes its time
     from podshare_cli.access.probing import Result
@@ -31,7 +31,7 @@ _WORDS = {  # EKS user guide, "Review access policy permissions"; SageMaker AI d
 
 def table(lines: Iterable[Line]) -> Table:
     """One line for each way in."""
-    shown = WholeTable("team", "who", "may", "of", "through")
+    shown = ListTable("team", "who", "may", "of", "through")
     for line in lines:
         shown.add_row(escape(line.team), *cells_of(line), style=_style(line))
     return shown
@@ -49,7 +49,7 @@ def _style(line: Line) -> str:
 
 def audit(lines: Iterable[AuditLine]) -> Table:
     """One line for each door, with the record that grants it or the command that closes it."""
-    shown = WholeTable("team", "who", "may", "of", "through", "granted by")
+    shown = ListTable("team", "who", "may", "of", "through", "granted by")
     for line in lines:
         cells = (*cells_of(Line(line.team, line.access, bool(line.record))), line.record or f"nobody: {line.closed_by}")
         shown.add_row(escape(line.team), *cells[:-1], escape(cells[-1]), style="" if line.record else "bold red")
@@ -64,7 +64,7 @@ def matrix(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
     if not shown_rows:
         return Text("No team has access to anything, or no team has an access report yet.")
     columns = sorted({place for row in shown_rows for place in row["may"]})
-    shown = WholeTable("team", *map(escape, columns))
+    shown = ListTable("team", *map(escape, columns))
     for row in shown_rows:
         cells = [
             escape(", ".join(_short(may) for may in row["may"].get(place, []))) or "[dim]-[/]" for place in columns
@@ -95,7 +95,7 @@ def access_report(report: AccessReport, others: Iterable[Refusal]) -> Renderable
 def _section(heading: str, lines: list[Line]) -> Iterator[RenderableType]:
     yield ""
     yield f"[bold]{heading}[/]" if lines else f"[bold]{heading}[/]: nobody"
-    shown = WholeTable("", "", "", "")
+    shown = ListTable("", "", "", "")
     for line in lines:
         shown.add_row(*cells_of(line), style=_style(line))
     if lines:
@@ -129,7 +129,7 @@ def _other_teams(others: list[Refusal]) -> Iterator[str]:
 
 def probed(results: "Iterable[Result]") -> RenderableType:
     """What came of each check."""
-    shown = WholeTable("", "service account", "tried", "found")
+    shown = ListTable("", "service account", "tried", "found")
     for result in results:
         mark = "[green]✓[/]" if result.holds else "[bold red]✗[/]"
         shown.add_row(mark, escape(result.service_account), escape(result.check.what), escape(result.found))

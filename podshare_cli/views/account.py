@@ -7,16 +7,15 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.text import Text
-from rich.tree import Tree
 
 from podshare.registry.declared import declaration_of
 from podshare_cli import words
 from podshare_cli.aws.connection import Connection
 from podshare_cli.aws.tables import Registry, State
+from podshare_cli.folding import Folded, facts, tree
 from podshare_cli.output import (
     ListTable,
     ago,
-    facts,
     orphaned_text,
     problem_text,
     stacked,
@@ -122,12 +121,10 @@ def _block_text(row: Row) -> str:
     return f" [bold red]blocked[/] {escape(str(block['reason']))}, by {escape(str(by))}"
 
 
-def _teams(teams: Iterable[Row]) -> Tree:
-    tree = Tree("[dim]teams that have something in it[/]", guide_style="dim")
+def _teams(teams: Iterable[Row]) -> Folded:
+    branches = []
     for team in teams:
-        branch = tree.add(f"[bold]{escape(team['team'])}[/] {state_text(team['state'])}")
-        for problem in team["problems"]:
-            branch.add(text_with_remedy(*problem_text(problem)))
-        for resource in team["left_behind"]:
-            branch.add(orphaned_text(resource))
-    return tree
+        problems = [text_with_remedy(*problem_text(problem)) for problem in team["problems"]]
+        name = f"[bold]{escape(team['team'])}[/] {state_text(team['state'])}"
+        branches.append((name, [*problems, *map(orphaned_text, team["left_behind"])]))
+    return tree("[dim]teams that have something in it[/]", branches)

@@ -9,11 +9,12 @@ from rich.padding import Padding
 
 from podshare_cli import words
 from podshare_cli.access.reports import Line
+from podshare_cli.folding import facts
 from podshare_cli.history.answers import Grant, PastAccess, PastChange, PastWay, Subject
 from podshare_cli.history.confirmations import Confirmation
 from podshare_cli.history.objects import Stored
 from podshare_cli.history.past_access import Way, moment_of
-from podshare_cli.output import WholeTable, facts, stacked, state_text
+from podshare_cli.output import ListTable, stacked, state_text
 from podshare_cli.progress import callers
 from podshare_cli.views.access import cells_of
 from podshare_cli.views.team import trigger_text
@@ -53,7 +54,7 @@ def _ways_in(past_ways: Iterable[PastWay]) -> Iterator[RenderableType]:
         by_grants.setdefault(past.grants, []).append(past)
     for grants, ways in by_grants.items():
         yield Padding(f"[dim]granted by[/] {_grants_text(grants)}", (0, 0, 0, 2), expand=False)
-        shown = WholeTable("may", "of", "through")
+        shown = ListTable("may", "of", "through")
         for past in ways:
             _, *cells = _cells(past.way)
             shown.add_row(*cells, style="" if past.way.granted else "bold red")
@@ -86,7 +87,7 @@ def changes(past_changes: Iterable[PastChange]) -> RenderableType:
         by = caller_text(cause, confirmation)
         cause_line = f"[dim]cause[/] {escape(cause_text(cause, confirmation))}{f', by {escape(by)}' if by else ''}"
         parts.append(Padding(cause_line, (0, 0, 0, 2), expand=False))
-        shown = WholeTable("", "who", "may", "of", "through", "granted by")
+        shown = ListTable("", "who", "may", "of", "through", "granted by")
         for past in past_ones:
             sign = "[green]+ gained[/]" if past.change.gained else "[red]- lost[/]"
             shown.add_row(sign, *_cells(past.change.way), _grants_text(past.grants))

@@ -7,7 +7,8 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.text import Text
 
-from podshare_cli.output import WholeTable, facts
+from podshare_cli.folding import facts
+from podshare_cli.output import ListTable
 
 _STYLES = {
     "in_sync": "green",
@@ -30,7 +31,7 @@ def summary(sweep: Mapping[str, Any]) -> RenderableType:
     )
     parts: list[RenderableType] = [facts(rows)]
     if reasons := sweep.get("reasons", []):
-        shown = WholeTable("team", "state", "why", "what to do")
+        shown = ListTable("team", "state", "why", "what to do")
         for reason in reasons:
             shown.add_row(
                 f"[bold]{escape(str(reason['team']))}[/]",

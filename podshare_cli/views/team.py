@@ -7,16 +7,15 @@ from typing import Any
 from rich.console import RenderableType
 from rich.markup import escape
 from rich.text import Text
-from rich.tree import Tree
 
 from podshare.registry.items import PAUSE_ID, clusters_of, datasets_of, enrolled, name_of
 from podshare_cli import words
 from podshare_cli.aws.connection import Connection
 from podshare_cli.aws.tables import Registry, State
+from podshare_cli.folding import Folded, facts, tree
 from podshare_cli.output import (
     ListTable,
     ago,
-    facts,
     orphaned_text,
     problem_text,
     stacked,
@@ -192,32 +191,26 @@ def _problems(problems: Iterable[Mapping[str, Any]]) -> Iterable[str]:
         yield text_with_remedy(record + message, remedy)
 
 
-def _ways_in_tree(ways: Iterable[Mapping[str, str]]) -> Tree:
-    tree = Tree("[dim]scientists assume, from the role they work as[/]", guide_style="dim")
+def _ways_in_tree(ways: Iterable[Mapping[str, str]]) -> Folded:
+    branches = []
     for way in ways:
         by = f" [dim]by {escape(way['selector'])}[/]" if way["selector"] else ""
         on = f" [dim]on {escape(way['cluster'])}[/]"
-        tree.add(f"{escape(way['role'])} → {escape(way['cluster_access_role'])}{on}{by}")
-    return tree
+        branches.append((f"{escape(way['role'])} → {escape(way['cluster_access_role'])}{on}{by}", ()))
+    return tree("[dim]scientists assume, from the role they work as[/]", branches)
 
 
-def _access_points_tree(points: Iterable[Mapping[str, str]]) -> Tree:
-    tree = Tree("[dim]pods reach data by these names, in the place of a bucket's[/]", guide_style="dim")
-    for line in words.access_points(points):
-        tree.add(escape(line))
-    return tree
+def _access_points_tree(points: Iterable[Mapping[str, str]]) -> Folded:
+    lines = [(escape(line), ()) for line in words.access_points(points)]
+    return tree("[dim]pods reach data by these names, in the place of a bucket's[/]", lines)
 
 
-def _resources(keys: Iterable[str]) -> Tree:
+def _resources(keys: Iterable[str]) -> Folded:
     by_account: dict[str, list[str]] = defaultdict(list)
     for key in keys:
         by_account[key.split("|")[1]].append(words.resource_of_key(key).rpartition(" in ")[0])
-    tree = Tree(f"[dim]{sum(map(len, by_account.values()))} resources[/]", guide_style="dim")
-    for account, resources in sorted(by_account.items()):
-        branch = tree.add(f"account {account}")
-        for resource in sorted(resources):
-            branch.add(escape(resource))
-    return tree
+    branches = [(f"account {account}", [*map(escape, sorted(names))]) for account, names in sorted(by_account.items())]
+    return tree(f"[dim]{sum(map(len, by_account.values()))} resources[/]", branches)
 
 
 def history_table(executions: Iterable[Execution]) -> RenderableType:

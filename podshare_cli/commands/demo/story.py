@@ -23,7 +23,7 @@ from podshare_cli.commands.demo.leftovers import accounts_own, leftovers_of
 from podshare_cli.commands.demo.organization import FollowingAccount
 from podshare_cli.commands.demo.revocation import Attempts
 from podshare_cli.commands.report import command as report
-from podshare_cli.output import stdout
+from podshare_cli.output import print_lines, stdout
 from podshare_cli.progress.executions import Executions, Following, FollowingSweep
 from podshare_cli.progress.live import watch
 from podshare_cli.records import references, writes
@@ -235,7 +235,7 @@ class _Story:
     def _all_are(self, followings: Sequence[Following], state: str) -> bool:
         bad = [following for following in followings if following.run.state != state]
         for following in bad:
-            self._console.print(f"[bold red]✗ {following.run.team}: {escape(following.run.summary)}[/]", soft_wrap=True)
+            print_lines(self._console, [f"[bold red]✗ {following.run.team}: {escape(following.run.summary)}[/]"])
         return not bad
 
     def _checked_access(self, team: Team) -> tuple[list[CheckedAccess], list[CheckedAccess]]:
@@ -265,8 +265,8 @@ class _Story:
                 yield Check(Question.OTHERS_KEEP, claim, not failed, str(failed))
 
     def _act(self, text: str) -> None:
-        self._console.print(f"[dim]{time.monotonic() - self._began:5.1f} s[/]  {escape(text)}", soft_wrap=True)
+        print_lines(self._console, [f"[dim]{time.monotonic() - self._began:5.1f} s[/]  {escape(text)}"])
 
     def _detail(self, text: str) -> None:
         if self._details:
-            self._details.print(f"[dim]{escape(text)}[/]", soft_wrap=True)
+            print_lines(self._details, [f"[dim]{escape(text)}[/]"])

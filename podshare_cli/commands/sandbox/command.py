@@ -278,26 +278,29 @@ def _running(sandbox: "Sandbox", control: "Control", name: str, folder: Path) ->
 
 
 def _print_how_to_connect(sandbox: "Sandbox", name: str) -> None:
+    from rich.text import Text
+
     from podshare_cli.commands.sandbox.running import MAIN
-    from podshare_cli.output import stdout
+    from podshare_cli.output import print_lines, stdout
     from podshare_sandbox.organization import HUB, HUB_REGION
+
+    def show(text: str, style: str = "") -> None:
+        print_lines(console, (Text.from_markup(line, style=style) for line in text.split("\n")))
 
     console = stdout()
     bundle = sandbox.environment(HUB, HUB_REGION)["AWS_CA_BUNDLE"]
-    console.print(
-        f"[bold green]✓[/] The sandbox is up at [bold]{sandbox.url}[/], with podshare deployed. Ctrl-C ends it.\n"
-    )
-    console.print("Any command, as an account's administrator:")
+    show(f"[bold green]✓[/] The sandbox is up at [bold]{sandbox.url}[/], with podshare deployed. Ctrl-C ends it.\n")
+    show("Any command, as an account's administrator:")
     which = "" if name == MAIN else f"--name {name} "
-    console.print(f"  podshare sandbox exec {which}--account {HUB} -- podshare team list\n", style="cyan")
-    console.print("Any AWS SDK, with an access key from below:")
-    console.print(f"  export AWS_ENDPOINT_URL={sandbox.endpoint} AWS_REGION={HUB_REGION}\n", style="cyan")
-    console.print("As an HTTPS proxy, which also serves access points and the cluster's Kubernetes API by their names:")
-    console.print(f"  export HTTPS_PROXY={sandbox.url} AWS_CA_BUNDLE={bundle} AWS_REGION={HUB_REGION}\n", style="cyan")
+    show(f"  podshare sandbox exec {which}--account {HUB} -- podshare team list\n", "cyan")
+    show("Any AWS SDK, with an access key from below:")
+    show(f"  export AWS_ENDPOINT_URL={sandbox.endpoint} AWS_REGION={HUB_REGION}\n", "cyan")
+    show("As an HTTPS proxy, which also serves access points and the cluster's Kubernetes API by their names:")
+    show(f"  export HTTPS_PROXY={sandbox.url} AWS_CA_BUNDLE={bundle} AWS_REGION={HUB_REGION}\n", "cyan")
     console.print(_accounts())
-    console.print("\n[dim]Not emulated:[/]")
+    show("\n[dim]Not emulated:[/]")
     for limit in sandbox.not_emulated:
-        console.print(f"  [dim]- {limit}[/]")
+        show(f"  [dim]- {limit}[/]")
 
 
 def _accounts() -> Any:
