@@ -1,10 +1,12 @@
 """How changes are called when a person reads them: the same words in a plan, in progress and in a status."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.markup import escape
 
+from podshare.kinds.hardening import isolation_of
 from podshare.reconcile.outcome import ACTIONS
 
 BY_NOBODY_KNOWN = "an unknown author, outside of podshare"  # of a record that declares nobody for what it says
@@ -85,3 +87,19 @@ def quota_line(line: Mapping[str, Any]) -> str:
     if partition := line.get("accelerator_partition"):
         parts.append(f"{partition.get('count')} x {partition.get('type')}")
     return f"{', '.join(parts)} of {instance_type}"
+
+
+def isolation(notes: Iterable[str]) -> tuple[str, list[str]]:
+    """How far isolation goes where it does not go all the way, in words, and the other notes: they may be news."""
+    clusters, others = defaultdict[str, list[str]](list), []
+    for note in dict.fromkeys(notes):
+        if known := isolation_of(note):
+            cluster, hardening = known
+            clusters[hardening].append(cluster)
+        else:
+            others.append(note)
+    parts = [
+        f"{hardening} on cluster{'s' if len(names) > 1 else ''} {', '.join(sorted(names))}"
+        for hardening, names in sorted(clusters.items())
+    ]
+    return "; ".join(parts), others

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from podshare.reconcile.field_changes import FieldChange, changed_fields
+from podshare.reconcile.field_changes import LONGEST, changed_fields
 from podshare.reconcile.outcome import ACTIONS
 from podshare.registry.sentences import sentence
 from podshare_cli import words
@@ -28,8 +28,6 @@ _ACTION_MARKS = {
 }  # fmt: skip
 _EFFECT_MARKS = {Effect.CREATE: ADDED, Effect.CHANGE: CHANGED, Effect.DELETE: REMOVED, Effect.TRACK: PLAIN}
 _MOST_NAMED = 12  # accounts or teams of one line, verbs of a Kubernetes group; -v names all
-_LONGEST_VALUE = 60  # of a field whose old and new value share a line
-_SERVICE_ACCOUNTS, _TEAM = "service_accounts", "team"
 _PART = ", "  # between the parts of a value in words
 
 
@@ -72,6 +70,12 @@ class View:
         """The teams whose plan is shown one by one."""
         every = self.verbose or self.named
         return [team_plan for team_plan in self.plan.teams.values() if every or count_of(team_plan)]
+
+    @property
+    def isolation(self) -> str:
+        """How far the isolation of the teams goes that are shown, where it does not go all the way; else empty."""
+        known, _ = words.isolation(note for plan in self.shown for note in plan.get("notes", ()))
+        return f"isolation: {known}" if known else ""
 
     def summary(self) -> Iterator[Section]:
         """What matters, before how much it is."""
@@ -172,7 +176,7 @@ class View:
         """Each note once; one that holds for all teams needs no names."""
         teams = defaultdict[str, list[str]](list)
         for plan in self.shown:
-            for note in plan.get("notes", ()):
+            for note in words.isolation(plan.get("notes", ()))[1]:
                 teams[note].append(plan["team"])
         for note, names in teams.items():
             of_all = len(names) == len(self.shown)
@@ -234,7 +238,7 @@ class View:
         action = change["action"]
         name = ACTIONS.get(action, action)
         yield Line(f"{name} {words.resource(change)}{reason}", _ACTION_MARKS.get(action, CHANGED), depth=3)
-        if action not in ("narrow", "update"):  # what is created or deleted is all of it
+        if action not in ("narrow", "update") and not (action == "create" and self.verbose):  # it is all of it
             return
         fields = defaultdict[str, tuple[list[str], list[str]]](lambda: ([], []))
         for field in plan.get("fields", {}).get(change["key"], ()):
@@ -255,6 +259,7 @@ def text(view: View) -> Iterator[str]:
 
 def brief_text(view: View) -> Iterator[str]:
     """What matters and how much it is, as lines of markup."""
+    yield from [f"[dim]{escape(view.isolation)}[/]"] if view.isolation else []
     for section in filter(lambda section: section.lines, view.summary()):
         yield from _text_of(section)
     yield from (f"[bold]{escape(line)}[/]" for line in view.conclusion())
@@ -271,37 +276,8 @@ def _text_of(section: Section) -> Iterator[str]:
 def _record_lines(record: RecordChange, *, whole: bool) -> Iterator[Line]:
     yield Line(record.record_id, _EFFECT_MARKS[record.effect])
     if record.item and record.before:
-        for field in sorted(
-            _changed_in_record(content(record.before), content(record.item)), key=lambda each: each.field
-        ):
+        for field in sorted(changed_fields(content(record.before), content(record.item)), key=lambda each: each.field):
             yield from _field_lines(field.field, field.removed, field.added, depth=1, whole=whole)
-
-
-def _changed_in_record(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> Iterator[FieldChange]:
-    """The changed fields of a record, or of an enrollment's team.
-
-    A service account that stays is compared with itself, so that each of its grants is shown whole.
-    """
-    if isinstance(old.get(_TEAM), Mapping) and isinstance(new.get(_TEAM), Mapping):
-        yield from _changed_in_record(old[_TEAM], new[_TEAM], f"{_TEAM}.")
-        old, new = ({**record, _TEAM: None} for record in (old, new))
-    before, after = _service_accounts(old), _service_accounts(new)
-    stay = before.keys() & after.keys()
-    for name in stay:
-        yield from changed_fields(before[name], after[name], f"{path}{_SERVICE_ACCOUNTS}.{name}.")
-    if stay:
-        old = {**old, _SERVICE_ACCOUNTS: [each for name, each in before.items() if name not in stay]}
-        new = {**new, _SERVICE_ACCOUNTS: [each for name, each in after.items() if name not in stay]}
-    yield from changed_fields(old, new, path)
-
-
-def _service_accounts(record: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    """Those of a record by their names; none where another tool has written something else."""
-    accounts = record.get(_SERVICE_ACCOUNTS)
-    if not isinstance(accounts, list) or not all(isinstance(each, Mapping) for each in accounts):
-        return {}
-    by_name = {str(each.get("name")): each for each in accounts}
-    return by_name if len(by_name) == len(accounts) else {}
 
 
 def _field_lines(
@@ -312,10 +288,12 @@ def _field_lines(
     Of a long value in the place of another one only the parts that differ are shown, unless it is to be ``whole``.
     """
     name = path.replace("arn:aws:eks::aws:cluster-access-policy/", "")
-    if len(removed) == len(added) == 1 and not whole and max(map(len, (*removed, *added))) > _LONGEST_VALUE:
+    if len(removed) == len(added) == 1 and not whole and max(map(len, (*removed, *added))) > LONGEST:
         removed, added = _differing(removed[0], added[0])
-    if len(removed) == len(added) == 1 and max(map(len, (*removed, *added))) <= _LONGEST_VALUE:
+    if len(removed) == len(added) == 1 and max(map(len, (*removed, *added))) <= LONGEST:
         yield Line(f"{name}: {removed[0]} → {added[0]}", CHANGED, depth)
+    elif len(removed) + len(added) == 1 and len([*removed, *added][0]) <= LONGEST:
+        yield Line(f"{name}: {[*removed, *added][0]}", REMOVED if removed else ADDED, depth)
     elif removed or added:
         yield Line(f"{name}:", depth=depth)
         yield from (Line(value, REMOVED, depth + 1) for value in removed)

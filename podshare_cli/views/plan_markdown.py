@@ -16,7 +16,8 @@ def markdown(view: View) -> str:
     installation = view.plan.installation
     place = f"{installation['prefix']} in account {installation['account']}, {installation['region']}"
     conclusion, *others = view.conclusion()
-    parts = [f"### podshare plan\n\n**{conclusion}** ({place})\n"]
+    header = "; ".join(filter(None, (place, view.isolation)))
+    parts = [f"### podshare plan\n\n**{conclusion}** ({header})\n"]
     size, left_out = _size("".join(parts)), list[str]()
     for title, part in (*((line, f"{line}\n") for line in others), *_parts(view)):
         if size + _size(part) > LONGEST_COMMENT - _RESERVED:

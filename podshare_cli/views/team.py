@@ -163,10 +163,12 @@ def _orphaned_accounts_text(resources: Iterable[Mapping[str, Any]]) -> str:
 def detail(row: Row) -> RenderableType:
     """All that is known of one team."""
     trigger = row["trigger"] or {}
+    isolation, notes = words.isolation(map(str, row["notes"]))
     rows = (
         ("state", f"{state_text(row['state'])}{_origin_text(row)}"),
         *((("paused", _paused_text(row["paused"])),) if row["paused"] else ()),
         ("verified", ago(row["verified_at"])),
+        *((("isolation", escape(isolation)),) if isolation else ()),
         ("last run", f"{ago(row['at'])}, {escape(trigger_text(trigger))}" if row["at"] else "never"),
         ("execution", escape(row["execution"] or "—")),
         ("summary", escape(row["summary"] or "—")),
@@ -174,7 +176,7 @@ def detail(row: Row) -> RenderableType:
         ("proof", f"sha256:{row['proof']}" if row["proof"] else "—"),
     )
     parts: list[RenderableType] = [f"[bold]{escape(row['team'])}[/]", facts(rows), *_problems(row["problems"])]
-    parts += [f"[yellow]![/] {escape(str(note))}" for note in row["notes"]]
+    parts += [f"[yellow]![/] {escape(note)}" for note in notes]
     parts += map(orphaned_text, row["left_behind"])
     if row["ways_in"]:
         parts.append(_ways_in_tree(row["ways_in"]))

@@ -266,7 +266,7 @@ def test_records_show_what_differs_from_the_registry() -> None:
 
 @pytest.mark.parametrize("path", ["", "team."])
 def test_a_records_grants_are_shown_whole(path: str) -> None:
-    """A line is never made of parts of two grants, in a team's record as in an enrollment's."""
+    """Each line names the grant that it is a part of, in a team's record as in an enrollment's."""
     image, text_, web = (
         {"dataset": name, "access": access, "prefix": f"{name}/of/the/whole/organization/"}
         for name, access in (("images", "read"), ("texts", "read_write"), ("web", "read"))
@@ -280,15 +280,39 @@ def test_a_records_grants_are_shown_whole(path: str) -> None:
         printed = lines(records=[RecordChange(before["id"], Effect.CHANGE, after, before)])
         return [line.strip() for line in printed[printed.index("Records: 1 to change") + 2 :]]
 
-    grant = "access read, dataset web, prefix web/of/the/whole/organization/"
-    added = [f"{path}service_accounts.trainer.datasets:", f"+ {grant}"]
+    web_grant = f"+ {path}service_accounts[trainer].datasets[web]"
+    added = [f"{web_grant}.access: read", f"{web_grant}.prefix: web/of/the/whole/organization/"]
     assert shown(record(image, text_), record(image, web, text_)) == added
     assert shown(record(image, text_), record(image, web, text_, others=[{"name": "late"}])) == [
-        *(f"{path}service_accounts:", "+ name late"),
+        f"+ {path}service_accounts: name late",
         *added,
     ]
     malformed = record(image, others=[{"name": "trainer"}])  # as no record may be, but another tool may write
-    assert shown(malformed, record(image)) == [f"{path}service_accounts:", "- name trainer"]
+    assert shown(malformed, record(image)) == [f"- {path}service_accounts: name trainer"]
+
+
+def test_isolation_is_said_once_at_the_beginning() -> None:
+    """It always holds: a line of the header, and no paragraph below every plan; other notes are as they were."""
+    note = "isolation is not verified: namespace_hardening of cluster main is off, so that a pod may take it"
+    plan = team_plan(grant=providing(ROLE), notes=[note, "dataset#x was deleted: its grants are revoked"])
+    shown = lines(plan)
+    assert shown[0] == "isolation: off on cluster main"
+    assert not [line for line in shown if "is not verified" in line]
+    assert "  dataset#x was deleted: its grants are revoked" in shown
+    assert "us-west-2; isolation: off on cluster main)" in markdown(view(plan))
+
+
+def test_what_is_created_has_its_attributes_in_the_verbose_plan() -> None:
+    """One a line by its path, as in terraform; the plan without -v names the resource alone."""
+    key, fields = ROLE["key"], [
+        {"field": "max_session_seconds", "removed": [], "added": ["3600"]},
+        {"field": "tags.podshare:team", "removed": [], "added": ["vision"]},
+    ]  # fmt: skip
+    plan = team_plan(grant=providing(ROLE), fields={key: fields})
+    shown = [line.strip() for line in lines(plan, verbose=True)]
+    begin = next(number for number, line in enumerate(shown) if line.startswith("+ create role"))
+    assert shown[begin + 1 : begin + 3] == ["+ max_session_seconds: 3600", "+ tags.podshare:team: vision"]
+    assert not [line for line in lines(plan) if "max_session_seconds" in line]
 
 
 def test_what_a_record_says_does_nothing_to_the_terminal_of_its_reviewer() -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from podshare.kinds.hardening import not_verified
 from podshare_cli import words
 
 
@@ -20,6 +21,16 @@ def test_things_are_called_by_what_a_person_knows_them_by() -> None:
         words.resource_of_key(attachment["key"])
         == "attachment of policy podshare-assume-cluster-access to role research/Researcher in 111111111111"
     )
+
+
+def test_isolation_is_read_from_the_notes_that_say_how_far_it_goes() -> None:
+    """What always holds is a line of the header: a note for each cluster, whatever says it, and no other note."""
+    levels = {"b": "off", "a": "off", "c": "report", "d": "enforce"}
+    notes = [not_verified(cluster, level, kubernetes_api=True) for cluster, level in levels.items()]
+    notes += [not_verified("e", "enforce", kubernetes_api=False), "dataset#x was deleted: its grants are revoked"]
+    told, others = words.isolation(filter(None, notes))
+    assert told == "off on clusters a, b; report on cluster c; unknown (kubernetes_api: false) on cluster e"
+    assert others == notes[-1:]
 
 
 def test_a_quota_is_told_as_its_record_has_it() -> None:

@@ -73,12 +73,45 @@ def test_a_policy_that_is_absent_has_no_statements() -> None:
     assert changed(None, [statement(Sid="Read", Action=["a"])]) == [("it", (), ("Sid Read, Effect Allow, Action a",))]
 
 
-def test_only_resources_that_stay_have_changed_fields() -> None:
-    """What is created or deleted as a whole is told by its action."""
+def test_elements_with_a_name_change_attribute_by_attribute() -> None:
+    """A cluster's quota that changes is one line by its path, whatever else the list says of the cluster."""
+    quota = {"resources": [{"count": 4, "instance_type": "p5"}]}
+    main, spare = {"name": "main", "arn": "a" * 60, "quota": quota}, {"name": "spare", "region": "r"}
+    less = {**main, "quota": {"resources": [{"count": 3, "instance_type": "p5"}]}}
+    assert changed([main, spare], [spare, less]) == [("it[main].quota.resources[p5].count", ("4",), ("3",))]
+    assert changed([spare], [spare, main]) == [
+        ("it[main].arn", (), ("a" * 60,)),
+        ("it[main].quota.resources", (), ("count 4, instance_type p5",)),
+    ]
+    assert changed([main, spare], [main]) == [("it", ("name spare, region r",), ())]
+
+
+def test_elements_of_the_same_name_go_and_come_as_a_whole() -> None:
+    """Nothing tells them apart, so that no attribute is shown as if it were of another one."""
+    old, new = [{"name": "a", "x": 1}, {"name": "a", "x": 2}], [{"name": "a", "x": 1}, {"name": "a", "x": 3}]
+    assert changed(old, new) == [("it", ("name a, x 2",), ("name a, x 3",))]
+
+
+def test_a_long_statement_comes_element_by_element() -> None:
+    """A policy with many prefixes is no text to scroll sideways."""
+    resources = [f"arn:aws:s3:::bucket/{number}/*" for number in range(3)]
+    assert changed([], [statement(Sid="Read", Action=["a"], Resource=resources)]) == [
+        ("it.Read.Action", (), ("a",)),
+        ("it.Read.Effect", (), ("Allow",)),
+        ("it.Read.Resource", (), tuple(resources)),
+    ]
+
+
+def test_resources_that_stay_have_changed_fields_and_new_ones_all() -> None:
+    """What is deleted is told by its action."""
     before, after = (
         desired(team, [CLUSTER], {"imagenet": a_dataset()}, {}, INSTALLATION)
         for team in (a_team(), a_team(members=[{"account": "222222222222"}], access="view"))
     )
+    (new,) = (key for key in before if key.kind is Kind.COMPUTE_QUOTA)
+    fields = {change["field"]: change["added"] for change in changed_resources([new], before, {})[str(new)]}
+    assert fields["resources"] == ("Count 2, InstanceType ml.p5.48xlarge",)
+    assert fields["sharing.Strategy"] == ("LendAndBorrow",)
     changes = changed_resources([*before, *after], after, before)
     assert {key.partition("|")[0] for key, fields in changes.items() if fields} == {"access_entry", "ssm_parameter"}
     gone = [key for key in before if key.kind is Kind.ACCESS_ENTRY and key not in after]

@@ -3,12 +3,18 @@
 The labels say how far: Kubernetes goes by its own, the admission policies in accounts/cluster-rbac.yaml by podshare's.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from podshare.installation import TEAM_LABEL
 
 HARDENING_LABEL = "podshare/hardening"
+_NO_API = "kubernetes_api: false"
+_NOT_VERIFIED = re.compile(
+    rf"isolation is not verified: (?:podshare does not look into cluster (?P<unread>\S+) \({_NO_API}\)"
+    r"|namespace_hardening of cluster (?P<cluster>\S+) is (?P<hardening>\S+), .*)"
+)
 _POD_SECURITY = "pod-security.kubernetes.io/"
 POD_SECURITY_LABELS = tuple(f"{_POD_SECURITY}{mode}" for mode in ("audit", "enforce", "warn"))
 LABELS = frozenset({TEAM_LABEL, HARDENING_LABEL, *POD_SECURITY_LABELS})
@@ -43,8 +49,16 @@ def network_policy(hardening: str) -> Mapping[str, Any] | None:
 def not_verified(cluster: str, hardening: str, *, kubernetes_api: bool) -> str | None:
     """What a team has to know where nothing keeps its pods from reaching further; None if something does."""
     if not kubernetes_api:
-        return f"isolation is not verified: podshare does not look into cluster {cluster} (kubernetes_api: false)"
+        return f"isolation is not verified: podshare does not look into cluster {cluster} ({_NO_API})"
     if hardening == "enforce":
         return None
     why = "a pod may take the role of its node, and dodge the quota"
     return f"isolation is not verified: namespace_hardening of cluster {cluster} is {hardening}, so that {why}"
+
+
+def isolation_of(note: str) -> tuple[str, str] | None:
+    """The cluster that such a note is about, and how far its isolation goes; None for any other note."""
+    match = _NOT_VERIFIED.fullmatch(note)
+    if not match:
+        return None
+    return (match["cluster"], match["hardening"]) if match["cluster"] else (match["unread"], f"unknown ({_NO_API})")

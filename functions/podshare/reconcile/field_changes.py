@@ -12,6 +12,9 @@ from podshare.kinds.base import Key, Resource
 from podshare.kinds.observation import Observation
 
 _EFFECT, _SID = "Effect", "Sid"
+LONGEST = 60  # characters of a value that is shown in a line: of a longer one with parts, each part has its own
+# what tells the elements of a list apart
+_NAMES = ("name", "cluster", "account", "dataset", "instance_type", "InstanceType")
 _ELEMENTS = (_SID, _EFFECT, "Principal", "Action", "Resource", "Condition")  # in the order in which they are read
 
 
@@ -34,12 +37,12 @@ class FieldChange:
 def changed_resources(
     keys: Iterable[Key], desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]
 ) -> dict[str, list[dict[str, Any]]]:
-    """The changed fields of those of ``keys`` that are there and stay, by key."""
+    """The changed fields of those of ``keys`` that are there and stay, and all fields of those that come, by key."""
     both = ((key, observed.get(key), desired.get(key)) for key in dict.fromkeys(keys))
     return {
-        str(key): [change.as_dict() for change in changed_fields(old.facts(), new.facts())]
+        str(key): [change.as_dict() for change in changed_fields(old.facts() if old else {}, new.facts())]
         for key, old, new in both
-        if isinstance(old, Resource) and new
+        if (old is None or isinstance(old, Resource)) and new
     }
 
 
@@ -57,7 +60,7 @@ def _changed(path: str, old: Any, new: Any) -> Iterator[FieldChange]:
     elif _all_are(list, old, new) and any(map(_is_statement, (*(old or ()), *(new or ())))):
         yield from _changed_statements(path, old or (), new or ())
     elif _all_are(list, old, new):
-        yield FieldChange(path, _beyond(old or (), new or ()), _beyond(new or (), old or ()))
+        yield from _changed_elements(path, old or (), new or ())
     else:
         yield FieldChange(path, _values(old), _values(new))
 
@@ -70,6 +73,42 @@ def _is_statement(value: Any) -> bool:
     return isinstance(value, Mapping) and _EFFECT in value
 
 
+def _changed_elements(path: str, old: Sequence[Any], new: Sequence[Any]) -> Iterator[FieldChange]:
+    """What changes in elements of the same name; others go and come: in a line each, or part by part."""
+    name = next((name for name in _NAMES if _tells_apart(name, old) and _tells_apart(name, new)), None)
+    if name is None:
+        yield FieldChange(path, *(tuple(map(_text, values)) for values in (_beyond(old, new), _beyond(new, old))))
+        return
+    former, latter = ({each[name]: each for each in elements} for elements in (old, new))
+    for key in latter.keys() & former.keys():
+        yield from changed_fields(former[key], latter[key], f"{path}[{key}].")
+    gone, come = _beyond([*former], [*latter]), _beyond([*latter], [*former])
+    yield from _gone_and_come(path, name, [former[key] for key in gone], [latter[key] for key in come])
+
+
+def _tells_apart(name: str, elements: Sequence[Any]) -> bool:
+    """Whether all are mappings with a text of this name, each another one."""
+    texts = [each.get(name) for each in elements if isinstance(each, Mapping)]
+    return len(elements) == len(texts) == len({*map(str, texts)}) and all(isinstance(text, str) for text in texts)
+
+
+def _gone_and_come(path: str, name: str, gone: Sequence[Any], come: Sequence[Any]) -> Iterator[FieldChange]:
+    """Short elements in a line each, of others each part; ``name`` is the field that tells them apart."""
+    short = [[_text(value) for value in values if not _has_parts(value)] for values in (gone, come)]
+    if any(short):
+        yield FieldChange(path, *map(tuple, short))
+    for values, is_new in ((gone, False), (come, True)):
+        for value in filter(_has_parts, values):
+            parts = {field: part for field, part in value.items() if field != name}
+            before, after = ({}, parts) if is_new else (parts, {})
+            yield from changed_fields(before, after, f"{path}[{value[name]}].")
+
+
+def _has_parts(value: Any) -> bool:
+    """Whether a value is a mapping that is too long for a line."""
+    return isinstance(value, Mapping) and len(_text(value)) > LONGEST
+
+
 def _changed_statements(
     path: str, old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]
 ) -> Iterator[FieldChange]:
@@ -79,11 +118,22 @@ def _changed_statements(
     for statement in come:
         former = _former(statement, gone)
         if former is None:
-            yield FieldChange(path, (), (_text(statement),))
+            yield from _statement(path, statement, is_new=True)
         else:
             gone.remove(former)
             yield from changed_fields(former, statement, f"{path}.{_name(statement)}.")
-    yield from (FieldChange(path, (_text(statement),), ()) for statement in gone)
+    for statement in gone:
+        yield from _statement(path, statement, is_new=False)
+
+
+def _statement(path: str, statement: Mapping[str, Any], *, is_new: bool) -> Iterator[FieldChange]:
+    """A whole statement that comes or goes: in a line, or element by element."""
+    if _has_parts(statement):
+        elements = {name: value for name, value in statement.items() if name != _SID}
+        before, after = ({}, elements) if is_new else (elements, {})
+        yield from changed_fields(before, after, f"{path}.{_name(statement)}.")
+    else:
+        yield FieldChange(path, *(((), (_text(statement),)) if is_new else ((_text(statement),), ())))
 
 
 def _former(statement: Mapping[str, Any], candidates: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
@@ -108,8 +158,8 @@ def _name(statement: Mapping[str, Any]) -> str:
     return str(statement.get(_SID) or "+".join(action.rpartition(":")[2] for action in actions[:2]))
 
 
-def _beyond(values: Sequence[Any], others: Sequence[Any]) -> tuple[str, ...]:
-    return tuple(_text(value) for value in values if value not in others)
+def _beyond(values: Sequence[Any], others: Sequence[Any]) -> list[Any]:
+    return [value for value in values if value not in others]
 
 
 def _values(value: Any) -> tuple[str, ...]:
@@ -125,4 +175,4 @@ def _text(value: Any) -> str:
         return ", ".join(f"{name} {_text(value[name])}" for name in names if value[name] not in (None, [], {}))
     if isinstance(value, list):
         return " ".join(map(_text, value))
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if value and isinstance(value, str) else json.dumps(value)

@@ -105,8 +105,8 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item], *, adopting: b
 
     An item ``{"id": …, "deleted": true}`` stands for a record's deletion. ``manifests`` are the objects that a person
     has to apply, by the cluster whose API podshare does not use; ``access_points`` the names by which pods reach data;
-    ``fields`` what changes within each resource that stays, ``gains``, ``revocations`` and ``quotas`` what becomes of
-    everybody's access.
+    ``fields`` what changes within each resource that stays, and all of each that comes; ``gains``, ``revocations`` and
+    ``quotas`` what becomes of everybody's access.
     """
     records_asked = [*items]
     instead = {str(item["id"]): None if item.get("deleted") is True else item for item in records_asked}
