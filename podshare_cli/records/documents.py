@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from podshare.registry.items import SIGNATURE, kind_of
-from podshare.registry.parsing import problems_of
+from podshare.registry.parsing import MODELS, problems_of
 from podshare.registry.problems import Problem
 from podshare.registry.sentences import ABSENT, UNKNOWN_FIELD
 from podshare.registry.wording import closest
@@ -22,6 +22,7 @@ Item = dict[str, Any]
 LocatedProblem = dict[str, Any]
 WRITING_ORDER = ("cluster", "dataset", "enrollment", "team")  # what is referred to comes first
 STDIN = "-"
+_EXAMPLE_NAMES = {"team": "vision", "cluster": "main", "dataset": "imagenet", "enrollment": "science"}
 _ACCOUNT_ID = re.compile(r"[0-9]{12}")
 _OF_ACCOUNTS = re.compile(r"(.+\.)?(account|exclude_accounts\.[0-9]+)")
 
@@ -201,9 +202,10 @@ def _at_mark(problem: Problem, file: str, mark: Mark) -> LocatedProblem:
 def _problems(written: Written, kinds: tuple[str, ...], read: Read) -> Iterator[Problem]:
     record = written.document.value
     if not isinstance(record, dict):
-        yield Problem(written.file, "record", ABSENT, "is no record", f"Write fields, `id: {kinds[-1]}#NAME` first.")
+        remedy = f"Write fields, such as `id: {_example_id(kinds)}` first."
+        yield Problem(written.file, "record", ABSENT, f"is {_described(record)}, not fields with values", remedy)
         return
-    if refused := _refused_id(record.get("id", ABSENT), written.file, kinds):
+    if refused := _refused_id(record, written.file, kinds):
         yield refused
         return
     if other := read.written.get(record["id"]):
@@ -213,21 +215,52 @@ def _problems(written: Written, kinds: tuple[str, ...], read: Read) -> Iterator[
     yield from problems_of(record)
 
 
-def _refused_id(record_id: object, file: str, kinds: tuple[str, ...]) -> Problem | None:
+def _refused_id(record: Item, file: str, kinds: tuple[str, ...]) -> Problem | None:
     """What is wrong with an id before the rest of the record counts."""
-    remedy = f"Use {kinds[-1]}#NAME."
-    if not isinstance(record_id, str) or record_id == ABSENT:
-        return Problem(file, "id", ascii(record_id), "is not a record id", remedy)
+    record_id, likely = record.get("id"), _likely_kind(record, kinds)
+    remedy = f"Write KIND#NAME, such as {_example_id((likely,) if likely else kinds)}."
+    if "id" not in record:
+        return Problem(file, "id", ABSENT, "is missing: each record needs an id", remedy)
+    if not isinstance(record_id, str):
+        return Problem(file, "id", ABSENT, f"is {_described(record_id)}, not the id of a record", remedy)
     kind, hash_sign, name = record_id.partition("#")
     if not hash_sign:
-        remedy = f"Did you mean {kinds[-1]}#{record_id}?"
-        return Problem(file, "id", record_id, f"is not a record id; use {kinds[-1]}#NAME", remedy)
+        remedy = f"Did you mean {likely}#{record_id}?" if likely else remedy
+        return Problem(file, "id", record_id, "has no kind: an id is KIND#NAME", remedy)
     if kind in kinds:
         return None
-    likely = closest(kind, kinds)
+    close = closest(kind, kinds)
     names = " or ".join(f"{kind}#NAME" for kind in kinds)
-    remedy = f"Did you mean {likely}#{name}?" if likely else f"Use {names}."
-    return Problem(record_id, "id", record_id, "cannot be written by this command", remedy)
+    remedy = f"Did you mean {close}#{name}?" if close else f"Use {names}."
+    rule = "cannot be written by this command" if kind in MODELS else f'"{kind}" is no kind of record'
+    return Problem(record_id, "id", record_id, rule, remedy)
+
+
+def _likely_kind(record: Item, kinds: tuple[str, ...]) -> str:
+    """The kind of record that has most of these fields; empty where several have as many."""
+    known = {kind: len(record.keys() & MODELS[kind].model_fields.keys()) for kind in kinds}
+    most = [kind for kind, number in known.items() if number == max(known.values())]
+    return most[0] if len(most) == 1 else ""
+
+
+def _example_id(kinds: tuple[str, ...]) -> str:
+    kind = "team" if "team" in kinds else kinds[0]
+    return f"{kind}#{_EXAMPLE_NAMES.get(kind, 'NAME')}"
+
+
+def _described(value: object) -> str:
+    """What a value is that should be something else."""
+    match value:
+        case None:
+            return "empty"
+        case list():
+            return "a list"
+        case dict():
+            return "fields with values"
+        case str():
+            return f'the text "{value}"'
+        case _:
+            return f"the value {value}"
 
 
 def _unquoted_accounts(record: str, document: Document) -> Iterator[Problem]:

@@ -103,10 +103,14 @@ def test_a_record_of_another_kind_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("- a list", "is no record"),
-        ("account: '111111111111'", "is not a record id"),
-        ("id: teem#vision", "cannot be written by this command"),
-        ("id: [team, vision]", "is not a record id"),
+        ("- a list", "is a list, not fields with values"),
+        ("hello", 'is the text "hello", not fields with values'),
+        ("7", "is the value 7, not fields with values"),
+        ("account: '111111111111'", "is missing: each record needs an id"),
+        ("id:\nschema: 1", "is empty, not the id of a record"),
+        ("id: vision\nmembers: []", "has no kind: an id is KIND#NAME"),
+        ("id: teem#vision", '"teem" is no kind of record'),
+        ("id: [team, vision]", "is a list, not the id of a record"),
         ("id: pause#all\nreason: x\nowner: y", "cannot be written by this command"),
     ],
 )
@@ -116,6 +120,24 @@ def test_what_is_no_record_is_told_with_its_place(tmp_path: Path, text: str, tol
     (problem,) = _refused(file).problems
     assert problem["rule"] == told
     assert (problem["file"], problem["line"]) == (file, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("schema: 1\nmembers: []", "1:1 id: is missing: each record needs an id. Write KIND#NAME, such as team#vision."),
+        ("bucket: b\nregion: r\nid: photos", "3:5 id = photos: has no kind: an id is KIND#NAME. Did you mean dataset#photos?"),
+        ("schema: 1\nid: [team]", "2:5 id: is a list, not the id of a record. Write KIND#NAME, such as team#vision."),
+        ("- x", "1:1 record: is a list, not fields with values. Write fields, such as `id: team#vision` first."),
+    ],
+)  # fmt: skip
+def test_a_record_without_a_usable_id_is_told_what_ids_look_like(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, printed: str
+) -> None:
+    """With file, line and column, and an id as the record's other fields suggest it."""
+    file = _written(tmp_path, text)
+    assert main(["validate", file]) == 64
+    assert capsys.readouterr().out.splitlines()[0] == f"{file}:{printed}"
 
 
 def test_a_broken_file_hides_no_problem_of_another(tmp_path: Path) -> None:
