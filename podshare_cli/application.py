@@ -165,7 +165,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        return _end(interrupted(), own)
+        return _end(interrupted(has_written=in_force().has_written), own)
     except Exception as error:
         return _end(error, own)
 

@@ -37,9 +37,10 @@ def invalid(what: str, remedy: str = "", problems: Iterable[Mapping[str, Any]] =
     return Failure(what, remedy, INVALID, tuple(problems))
 
 
-def interrupted() -> Failure:
-    """The person at the command has pressed Ctrl-C."""
-    return Failure("Interrupted.", "What was written stays written, and podshare continues with it.", INTERRUPTED)
+def interrupted(*, has_written: bool) -> Failure:
+    """The person at the command has pressed Ctrl-C, before or after it has written anything."""
+    remedy = "What was written stays written, and podshare continues with it." if has_written else ""
+    return Failure("Interrupted." if has_written else "Interrupted. No record was written.", remedy, INTERRUPTED)
 
 
 _ABSENT = frozenset({"ResourceNotFoundException", "StateMachineDoesNotExist"})

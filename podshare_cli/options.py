@@ -101,6 +101,11 @@ class Options:
 
         return Connection(self.prefix or DEFAULT_PREFIX, self.profile, self.region)
 
+    @property
+    def has_written(self) -> bool:
+        """Whether the command may have changed anything."""
+        return "connection" in self.__dict__ and self.connection.has_written
+
     def show(self, data: object, view: "Callable[[], RenderableType] | None" = None) -> None:
         """Print what a command has found on stdout: as JSON, or as its view for people, if it has one for them."""
         if self.as_json:
@@ -184,7 +189,7 @@ def takes_options(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(in_force(), *arguments, **named)
         except KeyboardInterrupt:  # typer would end without a word
-            raise interrupted() from None
+            raise interrupted(has_written=in_force().has_written) from None
 
     parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
     with_options.__signature__ = inspect.Signature([*parameters, *shared])  # type: ignore[attr-defined]  # of functions

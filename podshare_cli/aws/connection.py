@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from botocore.config import Config
 
 DEFAULT_PREFIX = "podshare"
+# the calls by which commands change something: records, and what podshare is asked to do
+_WRITES = {"dynamodb": ("TransactWriteItems", "PutItem", "DeleteItem"), "stepfunctions": ("StartExecution",)}
 
 
 class Connection:
@@ -35,6 +37,7 @@ class Connection:
         self.dry_run_function = f"{prefix}-dry-run"  # of people
         # the least managed policy for what is under way, where it is more than single calls need
         self.least = ""
+        self.has_written = False  # or may have: AWS was asked to
         self._profile = profile
         # boto3 reads AWS_DEFAULT_REGION only; the AWS CLI and Lambda go by AWS_REGION
         self._region = region or os.environ.get("AWS_REGION")
@@ -55,8 +58,14 @@ class Connection:
         def client(self, service: str) -> Any:
             """The client of a service, made once."""
             if service not in self._clients:
-                self._clients[service] = self.session.client(service, config=_config())
+                client = self.session.client(service, config=_config())
+                for operation in _WRITES.get(service, ()):
+                    client.meta.events.register(f"before-send.{service}.{operation}", self._writing)
+                self._clients[service] = client
             return self._clients[service]
+
+    def _writing(self, **_: object) -> None:
+        self.has_written = True
 
     @cached_property
     def caller(self) -> str:

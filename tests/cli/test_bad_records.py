@@ -79,7 +79,7 @@ def _registry(sandbox: Sandbox) -> list[dict[str, Any]]:
         ("09-access-enum.yaml", (15, 17, f"{ACCESS}.access"), '"write" is not a valid access; valid are read, read_write'),
         ("10-cluster-unknown.yaml", (2, 10, "cluster"), "no cluster hpp. Did you mean hp?"),
         ("12-upper.yaml", (1, 5, "id"), "a name has lowercase letters"),
-        ("13-id-no-kind.yaml", (1, 5, "id"), "use team#NAME. Did you mean team#robots?"),
+        ("13-id-no-kind.yaml", (1, 5, "id"), "an id is KIND#NAME. Did you mean team#robots?"),
         ("17-tab.yaml", (3, 1, "YAML"), "tabs cannot indent YAML, line 3"),
         ("19-no-quota.yaml", (1, 1, "quota"), "is missing: a team needs quota.resources"),
         ("23-unquoted.yaml", (6, 14, MEMBERS), 'account ids belong in quotes: YAML readers take 444444444444 for a number. Write "444444444444".'),

@@ -194,14 +194,14 @@ def test_a_terminal_of_the_locale_c_gets_plain_characters(locale: dict[str, str]
 def test_whoever_interrupts_is_told_what_goes_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Ctrl-C ends any command with 130 and a sentence."""
+    """Ctrl-C ends any command with 130 and a sentence: of what was written only where something was."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("podshare_cli.records.documents.check_records", interrupt)
     assert main(["validate", "records"]) == 130
-    assert "podshare continues with it" in capsys.readouterr().err
+    assert capsys.readouterr().err == "✗ Interrupted. No record was written.\n"
 
 
 def test_the_short_option_for_help_is_the_long_one(capsys: pytest.CaptureFixture[str]) -> None:

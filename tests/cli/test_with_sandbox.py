@@ -352,6 +352,29 @@ def test_a_teams_status_says_that_podshare_is_paused(podshare: Command) -> None:
     assert "paused" not in podshare("team", "status", "vision").out
 
 
+@pytest.mark.parametrize(
+    ("words", "at", "told"),
+    [
+        (["plan"], "podshare_cli.commands.plan.show", "Interrupted. No record was written.\n"),
+        (["account", "block", "888888888888", "--reason", "r"], "podshare_cli.plans.confirming.ask", "No record was written"),
+        (["pause", "--reason", "r"], "podshare_cli.commands.pause._report", "What was written stays written"),
+    ],
+)  # fmt: skip
+def test_ctrl_c_says_what_stays_written_only_where_something_was(
+    podshare: Command, monkeypatch: pytest.MonkeyPatch, words: list[str], at: str, told: str
+) -> None:
+    """A command that reads has changed nothing, nor has one before its first write."""
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(at, interrupt)
+        ended = podshare(*words)
+    assert (ended.code, told in ended.err) == (130, True)
+    podshare("resume")
+
+
 def test_a_page_is_written_for_who_would_rather_look(podshare: Command, tmp_path: Path) -> None:
     """The page has the teams, what they reach, quotas and runs; only its writer may read it."""
     file = tmp_path / "report.html"
