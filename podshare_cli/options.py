@@ -78,6 +78,11 @@ Reason = Annotated[
     str, typer.Option("--reason", help="Why, kept with the record and shown in the history of its team.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until the team is READY, DEGRADED, REJECTED or WAITING.")]
+WaitForAll = Annotated[
+    bool, typer.Option("--wait", help="Wait until the runs of all teams that this affects are over.")
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Leave nothing out: all columns, names and losses.")]
 _OF_EVERY_COMMAND = (Profile, Region, Prefix, Json, Query, Jq, Quiet, NoColor)  # in the order of the fields of Options
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from podshare.aws.rows import RECORDS, STATUSES, SWEEP, UNWRITTEN, from_item
+from podshare.registry.items import PAUSE_ID
 from podshare_cli.aws.connection import Connection
 
 Item = dict[str, Any]
@@ -131,6 +132,10 @@ class State:
     def held(self) -> dict[str, Item]:
         """What each team that is held back waits for: the plan's ``hash``, and ``since`` when."""
         return {str(item["id"]).partition("#")[2]: item for item in self._scan("team", "held")}
+
+    def waiting_for_resume(self) -> list[str]:
+        """The teams that a reconciliation was requested for while podshare is paused."""
+        return [str(row["team"]) for row in self._query(PAUSE_ID, "waiting#")]
 
     def resources(self, team: str) -> Iterator[str]:
         """The keys of everything that podshare may have made for a team: ``kind|account|region|container|name``."""

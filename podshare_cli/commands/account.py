@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from podshare_cli.failures import Failure, invalid
-from podshare_cli.options import Options, Yes, examples, group, takes_options
+from podshare_cli.options import Options, Verbose, WaitForAll, Yes, examples, group, takes_options
 from podshare_cli.records.known_names import completing
 
 app = group("Accounts: their state and OU, and the teams with resources in them.")
@@ -47,6 +47,7 @@ def list_accounts(
             autocompletion=completing("team"),
         ),
     ] = None,
+    verbose: Verbose = False,
 ) -> None:
     """List the organization's accounts: state, OU, teams, and missing member roles.
 
@@ -57,7 +58,7 @@ def list_accounts(
 
     rows = account_views.overview(options.connection)
     rows = [row for row in rows if state in (None, row["state"]) and (team is None or team in row["teams"])]
-    options.show(rows, lambda: account_views.table(rows, State(options.connection).listed_at()))
+    options.show(rows, lambda: account_views.table(rows, State(options.connection).listed_at(), whole=verbose))
 
 
 Reason = Annotated[str, typer.Option("--reason", help="The reason, shown in status and audit.")]
@@ -73,14 +74,14 @@ Id = Annotated[
     )
 )
 @takes_options
-def block(options: Options, account: Id, reason: Reason, yes: Yes = False) -> None:
+def block(options: Options, account: Id, reason: Reason, wait: WaitForAll = False, yes: Yes = False) -> None:
     """Block an account: revoke all access of its people, and to its data and clusters, in every team at once.
 
     Records do not change. Only `podshare account unblock` restores access: no tag, move or other record does.
     """
     from podshare_cli.commands import account_blocking
 
-    account_blocking.block(options, _checked(account), reason, yes=yes)
+    account_blocking.block(options, _checked(account), reason, wait=wait, yes=yes)
 
 
 @app.command(epilog=examples("podshare account unblock 222222222222"))

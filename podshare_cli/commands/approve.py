@@ -7,7 +7,7 @@ import typer
 
 from podshare_cli.failures import Failure, invalid
 from podshare_cli.json_option import Commands
-from podshare_cli.options import Options, Yes, examples, takes_options
+from podshare_cli.options import Options, Verbose, WaitForAll, Yes, examples, takes_options
 from podshare_cli.records.known_names import completing
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ def approve(
     *,
     reason: Annotated[str, typer.Option("--reason", help="Why, for the audit.")] = "approved by hand",
     every: Annotated[bool, typer.Option("--all", help="Approve all held plans.")] = False,
+    wait: WaitForAll = False,
     yes: Yes = False,
+    verbose: Verbose = False,
 ) -> None:
     """Approve a held plan that revokes access. Without TEAM, list held plans.
 
@@ -45,11 +47,11 @@ def approve(
         raise invalid("--all and a team exclude each other.", "Use one of them.")
     if every:
         _agree(held, yes=yes)
-        _write(options, {name: str(row["hash"]) for name, row in held.items()}, reason)
+        _write(options, {name: str(row["hash"]) for name, row in held.items()}, reason, wait=wait)
     elif team is None:
-        _show(options, held)
+        _show(options, held, verbose=verbose)
     else:
-        _write(options, {team: _checked(held, team, plan)}, reason)
+        _write(options, {team: _checked(held, team, plan)}, reason, wait=wait)
 
 
 def _checked(held: _Held, team: str, plan: str | None) -> str:
@@ -68,31 +70,41 @@ def _agree(held: _Held, *, yes: bool) -> None:
         raise typer.Abort
 
 
-def _write(options: Options, plans: Mapping[str, str], reason: str) -> None:
+def _write(options: Options, plans: Mapping[str, str], reason: str, *, wait: bool) -> None:
+    from podshare_cli.progress.following import Runs, require_settled
     from podshare_cli.records.signed import approval, write
 
     approved = dict(sorted(plans.items()))
+    runs = Runs(options, {team: [f"approval#{team}"] for team in approved if wait})
     for team, plan in approved.items():
         write(options.connection, approval(options.connection, team, plan, reason))
-    options.show({"approved": approved})
     for team, plan in approved.items():
         options.say(f"approved: plan {plan} of team {team}")
     if not plans:
         options.say("no plan awaits approval")
+    ended = runs.follow()
+    options.show({"approved": approved, "teams": [following.as_dict() for following in ended]})
+    require_settled(ended)
 
 
-def _show(options: Options, held: _Held) -> None:
-    rows = [{"team": name, "plan": row["hash"], "since": row["since"]} for name, row in sorted(held.items())]
+def _show(options: Options, held: _Held, *, verbose: bool) -> None:
+    rows = [
+        {"team": name, "plan": row["hash"], "since": row["since"], "losses": [*row.get("losses", ())]}
+        for name, row in sorted(held.items())
+    ]
     if rows or options.as_json:
-        options.show(rows, lambda: _table(rows))
+        options.show(rows, lambda: _table(rows, whole=verbose))
     else:
         options.say("no plan awaits approval")
 
 
-def _table(rows: list[dict[str, Any]]) -> "Table":
-    from rich.table import Table
+def _table(rows: list[dict[str, Any]], *, whole: bool) -> "Table":
+    from rich.markup import escape
 
-    shown = Table("team", "plan", "held since", box=None, header_style="dim", pad_edge=False)
+    from podshare_cli.output import ListTable
+
+    shown = ListTable("team", "plan", "held since", *(("would lose",) if whole else ()))
     for row in rows:
-        shown.add_row(*row.values())
+        losses = [escape("\n".join(row["losses"]))] if whole else []
+        shown.add_row(escape(row["team"]), row["plan"], row["since"], *losses)
     return shown

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from podshare_cli.json_option import Commands
-from podshare_cli.options import Options, examples, takes_options
+from podshare_cli.options import Options, WaitForAll, examples, takes_options
 
 app = Commands()
 
@@ -25,25 +25,27 @@ def pause(
 
     item = {"id": PAUSE_ID, "schema": 1, "reason": reason, "owner": owner_of(options.connection)}
     write(options.connection, item, "The reason is invalid.")
-    _report(options, paused=True, message=f"podshare is paused: {reason} (resume with `podshare resume`)")
+    options.show({"paused": True})
+    options.say(f"podshare is paused: {reason} (resume with `podshare resume`)")
 
 
 @app.command("resume", epilog=examples("podshare resume"))
 @takes_options
-def resume(options: Options) -> None:
+def resume(options: Options, wait: WaitForAll = False) -> None:
     """Start reconciliations again, beginning with every team that one was requested for during the pause.
 
     What was changed by hand meanwhile, and no event has reported, is found by the next sweep: `podshare sweep`.
     """
     from podshare.registry.items import PAUSE_ID
-    from podshare_cli.aws.tables import Registry
+    from podshare_cli.aws.tables import Registry, State
+    from podshare_cli.progress.following import Runs, require_settled
 
+    waiting = State(options.connection).waiting_for_resume() if wait else []
+    runs = Runs(options, {team: [PAUSE_ID] for team in waiting})
     was_paused = Registry(options.connection).delete(PAUSE_ID)
     resumed = "podshare has resumed, and reconciles the teams that a reconciliation was requested for meanwhile"
     message = resumed if was_paused else "podshare was not paused"
-    _report(options, paused=False, message=message)
-
-
-def _report(options: Options, *, paused: bool, message: str) -> None:
-    options.show({"paused": paused})
     options.say(message)
+    ended = runs.follow()
+    options.show({"paused": False, "teams": [following.as_dict() for following in ended]})
+    require_settled(ended)

@@ -1,17 +1,29 @@
 """``podshare cluster``, ``dataset`` and ``enrollment``: put, get, list and delete records of one kind."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from podshare_cli.options import Files, Options, Reason, Yaml, Yes, examples, group, takes_options
+from podshare_cli.options import (
+    Files,
+    Options,
+    Reason,
+    Verbose,
+    WaitForAll,
+    Yaml,
+    Yes,
+    examples,
+    group,
+    takes_options,
+)
 from podshare_cli.records.known_names import completing, no_such
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from podshare_cli.records.changes import RecordChange
+    from podshare_cli.plans.confirming import Losses
 
 
 def _name(kind: str) -> Any:
@@ -33,8 +45,17 @@ def _group(
 
     @app.command("put", help=f"Write {kind} records{writes}", epilog=examples(example_put))
     @takes_options
-    def put(options: Options, files: Files, reason: Reason = "", yes: Yes = False) -> None:
+    def put(
+        options: Options,
+        files: Files,
+        *,
+        wait: WaitForAll = False,
+        reason: Reason = "",
+        yes: Yes = False,
+        verbose: Verbose = False,
+    ) -> None:
         from podshare_cli.plans import confirming
+        from podshare_cli.progress.following import Runs, require_settled
         from podshare_cli.records import provenance
         from podshare_cli.records.documents import read_records
         from podshare_cli.records.references import affected_teams, changed_items, check_references, record_changes
@@ -44,16 +65,20 @@ def _group(
         read = read_records(files, [kind])
         check_references(options.connection, read)
         changes = record_changes(options.connection, read.items)
-        affected = affected_teams(options.connection, changed_items(changes))
-        losing = confirming.losses(options.connection, affected, read.items)
-        approvals = confirming.agree(options, losing, yes=yes, reason=reason)
+        changed = changed_items(changes)
+        affected = affected_teams(options.connection, changed)
+        losing = confirming.losses_counted(options, affected, read.items)
+        approvals = confirming.agree(options, losing, yes=yes, reason=reason, whole=verbose)
+        runs = Runs(options, {team: [item["id"] for item in changed] for team in affected if wait})
         write(options.connection, [*approvals, *changes], origin)
         records = []
         for change in changes:
             users = affected_teams(options.connection, changed_items([change]))
             records.append({"id": change.record_id, "result": change.result, "reconciled": users})
             options.say(f"{change.record_id}: {change.result}{_reconciled_text(users)}")
-        options.show({"records": records})
+        ended = runs.follow()
+        options.show({"records": records, "teams": [following.as_dict() for following in ended]})
+        require_settled(ended)
 
     @app.command("get", help=f"Show {a_kind}'s record.", epilog=examples(f"podshare {kind} get {example} --yaml"))
     @takes_options
@@ -62,7 +87,7 @@ def _group(
 
     @app.command("list", help=f"List the {kind}s, and {lists}.", epilog=examples(f"podshare {kind} list"))
     @takes_options
-    def list_records(options: Options) -> None:
+    def list_records(options: Options, verbose: Verbose = False) -> None:
         from podshare.registry.items import name_of
         from podshare_cli.aws.tables import Registry
         from podshare_cli.records.references import teams_using
@@ -75,7 +100,7 @@ def _group(
             }
             for item in Registry(options.connection).all_of(kind)
         ]
-        options.show(rows, lambda: _table(kind, fields, rows))
+        options.show(rows, lambda: _table(kind, fields, rows, whole=verbose))
 
     return app
 
@@ -124,16 +149,23 @@ def delete_cluster(
 
     record = require(options, f"cluster#{name}")
     refuse_used_clusters(options.connection, [deleting(record)])
-    _delete(options, record, [], [], reason)
+    _delete(options, _Deletion(record), reason)
 
 
 @dataset.command("delete", epilog=examples("podshare dataset delete drafts", "podshare dataset delete drafts --yes"))
 @takes_options
 def delete_dataset(
-    options: Options, name: Annotated[str, _name("dataset")], reason: Reason = "", yes: Yes = False
+    options: Options,
+    name: Annotated[str, _name("dataset")],
+    *,
+    wait: WaitForAll = False,
+    reason: Reason = "",
+    yes: Yes = False,
+    verbose: Verbose = False,
 ) -> None:
     """Delete a dataset's record: every team's access to it is revoked."""
-    _confirm_and_delete(options, f"dataset#{name}", f"These teams lose dataset {name}", reason, yes=yes)
+    losing = _confirmed(options, f"dataset#{name}", f"These teams lose dataset {name}", yes=yes, verbose=verbose)
+    _delete(options, losing, reason, wait=wait)
 
 
 @enrollment.command(
@@ -141,38 +173,58 @@ def delete_dataset(
 )
 @takes_options
 def delete_enrollment(
-    options: Options, name: Annotated[str, _name("enrollment")], reason: Reason = "", yes: Yes = False
+    options: Options,
+    name: Annotated[str, _name("enrollment")],
+    *,
+    wait: WaitForAll = False,
+    reason: Reason = "",
+    yes: Yes = False,
+    verbose: Verbose = False,
 ) -> None:
     """Delete an enrollment's record: every team that it created is deleted, with all of its access."""
     consequence = f"These teams are deleted with enrollment {name}"
-    _confirm_and_delete(options, f"enrollment#{name}", consequence, reason, yes=yes)
+    losing = _confirmed(options, f"enrollment#{name}", consequence, yes=yes, verbose=verbose)
+    _delete(options, losing, reason, wait=wait)
 
 
-def _confirm_and_delete(options: Options, record_id: str, consequence: str, reason: str, *, yes: bool) -> None:
+@dataclass(frozen=True)
+class _Deletion:
+    """A record to delete, the teams that use it, and what they lose."""
+
+    record: dict[str, Any]
+    users: Sequence[str] = ()
+    losses: "Sequence[Losses]" = ()
+
+
+def _confirmed(options: Options, record_id: str, consequence: str, *, yes: bool, verbose: bool) -> _Deletion:
     from podshare_cli.plans import confirming
     from podshare_cli.records.references import teams_using
 
     record = require(options, record_id)
     users = teams_using(options.connection, record_id)
-    losing = confirming.losses(options.connection, users, [{"id": record_id, "deleted": True}])
+    losing = confirming.losses_counted(options, users, [{"id": record_id, "deleted": True}])
     if users and not yes:
-        warning = "\n".join(
-            [f"{consequence}: {', '.join(users)}.", *(line for losses in losing for line in losses.lines())]
-        )
-        confirming.ask(warning, "Delete it?", "Nothing was deleted.")
-    _delete(options, record, users, confirming.approvals(options.connection, losing, reason), reason)
+        lost = (line for losses in losing for line in losses.lines(whole=verbose))
+        confirming.ask("\n".join([f"{consequence}: {', '.join(users)}.", *lost]), "Delete it?", "Nothing was deleted.")
+    return _Deletion(record, users, losing)
 
 
-def _delete(
-    options: Options, record: dict[str, Any], users: list[str], approvals: "list[RecordChange]", reason: str
-) -> None:
+def _delete(options: Options, deletion: _Deletion, reason: str, *, wait: bool = False) -> None:
+    from podshare_cli.plans import confirming
+    from podshare_cli.progress.following import Runs, require_settled
     from podshare_cli.records import provenance
     from podshare_cli.records.changes import deleting
     from podshare_cli.records.writes import write
 
-    write(options.connection, [*approvals, deleting(record)], provenance.of_files(reason=reason))
-    options.show({"id": record["id"], "result": "deleted", "reconciled": users})
-    options.say(f"{record['id']}: deleted{_reconciled_text(users)}")
+    record_id, users = deletion.record["id"], [*deletion.users]
+    approvals = confirming.approvals(options.connection, deletion.losses, reason)
+    runs = Runs(options, {team: [record_id] for team in users if wait})
+    write(options.connection, [*approvals, deleting(deletion.record)], provenance.of_files(reason=reason))
+    options.say(f"{record_id}: deleted{_reconciled_text(users)}")
+    ended = runs.follow()
+    teams = [following.as_dict() for following in ended]
+    options.show({"id": record_id, "result": "deleted", "reconciled": users, "teams": teams})
+    require_settled(ended)
 
 
 # ---- what the commands share, with those of teams too ----------------------------------------------------------
@@ -229,7 +281,9 @@ def _reconciled_text(teams: list[str]) -> str:
     return f"; reconciles {', '.join(teams)}" if teams else ""
 
 
-def _table(kind: str, fields: tuple[str, ...], rows: list[dict[str, object]]) -> "RenderableType":
+def _table(
+    kind: str, fields: tuple[str, ...], rows: list[dict[str, object]], *, whole: bool = False
+) -> "RenderableType":
     from rich.markup import escape
 
     from podshare_cli.output import ListTable
@@ -238,7 +292,7 @@ def _table(kind: str, fields: tuple[str, ...], rows: list[dict[str, object]]) ->
         return f"No {kind}s. Write one: podshare {kind} put FILE"
     names = (*fields, "teams")
     headers = [name.replace("_", " ") for name in names]
-    table = ListTable(kind, *headers, expendable=headers[:-1])
+    table = ListTable(kind, *headers, expendable=() if whole else headers[:-1])
     for row in rows:
         table.add_row(f"[bold]{escape(str(row[kind]))}[/]", *(escape(_cell(row[name])) for name in names))
     return table

@@ -21,7 +21,9 @@ _BAD = ("degraded", "held", "rejected", "unfinished")
 @takes_options
 def sweep(
     options: Options,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Start a sweep and return at once.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Wait until the sweep is over, or start it and return at once.")
+    ] = True,
     last: Annotated[bool, typer.Option("--last", help="Show the summary of the last sweep; start none.")] = False,
 ) -> None:
     """Read every account of the organization, reconcile every team, and print one summary.
@@ -29,7 +31,7 @@ def sweep(
     It finds and repairs changes that no event reported; podshare runs it automatically every night. The exit code is 1
     if a team is DEGRADED, HELD or REJECTED, or was not finished.
     """
-    if last and no_wait:
+    if last and not wait:
         raise invalid("--last and --no-wait exclude each other.", "--last starts no sweep.")
     if last:
         _show(options, _last(options))
@@ -39,7 +41,7 @@ def sweep(
     executions = Executions(options.connection)
     arn = executions.start_sweep()
     options.say(f"sweeping ({arn})")
-    if not no_wait:
+    if wait:
         following = FollowingSweep(executions, arn)
         _follow(options, following)
         _show(options, {**following.run.summary, "execution": arn})

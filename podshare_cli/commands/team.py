@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from podshare_cli.failures import Failure, invalid
-from podshare_cli.options import Files, Options, Reason, Yaml, Yes, examples, group, takes_options
+from podshare_cli.options import Files, Options, Reason, Verbose, Wait, Yaml, Yes, examples, group, takes_options
 from podshare_cli.records.known_names import completing, no_such
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ _WATCH_SECONDS = 2
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="The team's name, such as vision.", autocompletion=completing("team"))
 ]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait until the team is READY, DEGRADED, REJECTED or WAITING.")]
 
 
 @app.command(
@@ -39,6 +38,7 @@ def put(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show what would change.")] = False,
     reason: Reason = "",
     yes: Yes = False,
+    verbose: Verbose = False,
 ) -> None:
     """Write the records of teams, of enrollments, and of the clusters and datasets that they name.
 
@@ -56,12 +56,12 @@ def put(
     references.check_references(options.connection, read)
     items = read.items
     if dry_run:
-        _show_plans(options, items, references.affected_teams(options.connection, items))
+        _show_plans(options, items, references.affected_teams(options.connection, items), verbose=verbose)
         return
     changes = references.record_changes(options.connection, items)
     affected = references.affected_teams(options.connection, references.changed_items(changes))
-    losing = confirming.losses(options.connection, affected, items)
-    approvals = confirming.agree(options, losing, yes=yes, reason=reason)
+    losing = confirming.losses_counted(options, affected, items)
+    approvals = confirming.agree(options, losing, yes=yes, reason=reason, whole=verbose)
     new = {item["id"] for item in references.changed_items(changes)}
     records = _records_of_teams(options, items) if wait else {}
     runs = Runs(options, {team: [record_id] for team, record_id in records.items() if record_id in new})
@@ -101,9 +101,9 @@ def get(options: Options, name: Name, as_yaml: Yaml = False) -> None:
     epilog=examples("podshare team list", "podshare team list --json team,state", "podshare team list --jq '.[].team'"),
 )
 @takes_options
-def list_teams(options: Options) -> None:
+def list_teams(options: Options, verbose: Verbose = False) -> None:
     """List teams with state, compute and data, and the reason why one is not ready."""
-    _show_status(options, None)
+    _show_status(options, None, verbose=verbose)
 
 
 @app.command(
@@ -112,7 +112,15 @@ def list_teams(options: Options) -> None:
     )
 )
 @takes_options
-def delete(options: Options, name: Name, wait: Wait = False, reason: Reason = "", yes: Yes = False) -> None:
+def delete(
+    options: Options,
+    name: Name,
+    *,
+    wait: Wait = False,
+    reason: Reason = "",
+    yes: Yes = False,
+    verbose: Verbose = False,
+) -> None:
     """Delete a team's record: revoke its access at once, drain its running work, then delete all of its resources.
 
     With --wait the exit code is 1 unless the team becomes DELETED.
@@ -128,11 +136,11 @@ def delete(options: Options, name: Name, wait: Wait = False, reason: Reason = ""
     record = Registry(options.connection).get(f"team#{name}")
     if record is None:
         raise no_such(options, "team", name)
-    losing = confirming.losses(options.connection, [name], [{"id": f"team#{name}", "deleted": True}])
+    losing = confirming.losses_counted(options, [name], [{"id": f"team#{name}", "deleted": True}])
     if not yes:
         warning = f"Deletes team {name} and revokes everything it can access."
         confirming.require_terminal(warning)
-        for line in (warning, *(line for losses in losing for line in losses.lines())):
+        for line in (warning, *(line for losses in losing for line in losses.lines(whole=verbose))):
             say(line)
         if typer.prompt(f"Type {name} to go on", default="", show_default=False, err=True).strip() != name:
             raise Failure("The name does not match: nothing was deleted.")
@@ -165,6 +173,7 @@ def plan(
         ),
     ],
     deleting: Annotated[bool, typer.Option("--delete", help="Show what deleting the teams would do.")] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Show what a reconciliation would change, in order. Changes nothing.
 
@@ -182,7 +191,7 @@ def plan(
     if files:
         read = read_records(files, WRITING_ORDER)
         references.check_references(options.connection, read)
-        _show_plans(options, read.items, references.affected_teams(options.connection, read.items))
+        _show_plans(options, read.items, references.affected_teams(options.connection, read.items), verbose=verbose)
         return
     for name in teams_or_files:
         require_known(options, name)
@@ -192,6 +201,7 @@ def plan(
         options,
         [{"id": f"team#{name}", "deleted": True} for name in teams_or_files] if deleting else [],
         teams_or_files,
+        verbose=verbose,
     )
 
 
@@ -255,6 +265,7 @@ def status(
         typer.Argument(metavar="[NAME]", help="The team; default: all teams.", autocompletion=completing("team")),
     ] = None,
     watching: Annotated[bool, typer.Option("--watch", help="Show it live until Ctrl-C.")] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Show the status of teams: state, verification, problems with remedies, last execution, resources."""
     if watching and options.as_json:
@@ -262,9 +273,9 @@ def status(
     if name:
         require_known(options, name)
     if watching:
-        _watch_status(options, name)
+        _watch_status(options, name, verbose=verbose)
     else:
-        _show_status(options, name)
+        _show_status(options, name, verbose=verbose)
 
 
 @app.command(epilog=examples("podshare team reconcile vision", "podshare team reconcile vision --wait"))
@@ -293,6 +304,7 @@ def history(
     options: Options,
     name: Name,
     last: Annotated[int, typer.Option("--last", min=1, max=1000, help="How many runs, newest first.")] = 20,
+    verbose: Verbose = False,
 ) -> None:
     """List a team's reconciliations: when, what triggered them, who, and how they ended."""
     from podshare_cli.history.confirmations import with_confirmations
@@ -302,7 +314,9 @@ def history(
     executions = with_confirmations(options.connection, Executions(options.connection).of(name, last))
     if not executions:
         require_known(options, name)
-    options.show([execution.as_dict() for execution in executions], lambda: team_views.history_table(executions))
+    options.show(
+        [execution.as_dict() for execution in executions], lambda: team_views.history_table(executions, whole=verbose)
+    )
 
 
 # ---- what the commands share ---------------------------------------------------------------------------------
@@ -372,7 +386,7 @@ def _is_file(name: str) -> bool:
     return name == "-" or "." in name or "/" in name
 
 
-def _show_plans(options: Options, records: "list[dict[str, Any]]", teams: "Iterable[str]") -> None:
+def _show_plans(options: Options, records: "list[dict[str, Any]]", teams: "Iterable[str]", *, verbose: bool) -> None:
     from podshare_cli.commands import plan as planning
     from podshare_cli.plans import record_plan
     from podshare_cli.progress.live import counting
@@ -382,32 +396,32 @@ def _show_plans(options: Options, records: "list[dict[str, Any]]", teams: "Itera
     if options.as_json:
         options.show([*made.teams.values()])
     else:
-        planning.show(options, made, named=True)
+        planning.show(options, made, named=True, verbose=verbose)
     planning.end(made)
 
 
-def _status(options: Options, name: str | None) -> "tuple[Any, Callable[[], RenderableType]]":
+def _status(options: Options, name: str | None, *, verbose: bool) -> "tuple[Any, Callable[[], RenderableType]]":
     """The status of a team, or of all, and how it is drawn."""
     from podshare_cli.views import team as team_views
 
     if name:
         status = team_views.status(options.connection, name)
-        return status, lambda: team_views.detail(status)
+        return status, lambda: team_views.detail(status, whole=verbose)
     rows = team_views.overview(options.connection)
-    return rows, lambda: team_views.table(rows)
+    return rows, lambda: team_views.table(rows, whole=verbose)
 
 
-def _show_status(options: Options, name: str | None) -> None:
-    options.show(*_status(options, name))
+def _show_status(options: Options, name: str | None, *, verbose: bool = False) -> None:
+    options.show(*_status(options, name, verbose=verbose))
 
 
-def _watch_status(options: Options, name: str | None) -> None:
+def _watch_status(options: Options, name: str | None, *, verbose: bool) -> None:
     from rich.live import Live
 
     from podshare_cli.output import stdout
 
     def view() -> "RenderableType":
-        _, drawn = _status(options, name)
+        _, drawn = _status(options, name, verbose=verbose)
         return drawn()
 
     with Live(view(), console=stdout(), auto_refresh=False) as live, contextlib.suppress(KeyboardInterrupt):

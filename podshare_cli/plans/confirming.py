@@ -5,8 +5,9 @@ had been asked (docs/decisions/0043).
 """
 
 import datetime
+import itertools
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from podshare_cli.failures import Failure, invalid
 from podshare_cli.options import Options
 from podshare_cli.output import say
 from podshare_cli.plans.dry_runs import dry_runs
+from podshare_cli.progress.live import counting
 from podshare_cli.records.changes import Item, RecordChange, overwriting
 from podshare_cli.records.signed import approval
 
@@ -36,26 +38,42 @@ class Losses:
     losses: Sequence[Mapping[str, str]] = ()
     unknown: str = ""
 
-    def lines(self) -> Iterable[str]:
-        """The team's losses, one a line."""
+    def lines(self, *, whole: bool = False) -> Iterable[str]:
+        """The team's losses, one a line: the first of many, or the ``whole`` of them."""
         if self.unknown:
             yield f"Cannot determine what team {self.team} would lose: {self.unknown}"
             return
         yield f"Team {self.team} loses:"
         texts = [*dict.fromkeys(loss["what"] for loss in self.losses)]  # two roles of a service account are one loss
-        yield from (f"  {text}" for text in texts[:_MOST_SHOWN])
-        if more := texts[_MOST_SHOWN:]:
-            yield f"  and {len(more)} more: podshare team plan"
+        shown = texts if whole else texts[:_MOST_SHOWN]
+        yield from (f"  {text}" for text in shown)
+        if more := texts[len(shown) :]:
+            yield f"  and {len(more)} more: -v names them"
 
 
-def losses(connection: Connection, teams: Iterable[str], records: Sequence[Mapping[str, Any]]) -> list[Losses]:
-    """What each of ``teams`` would lose if the registry held ``records``; those that lose nothing are left out."""
+def losses(
+    connection: Connection,
+    teams: Iterable[str],
+    records: Sequence[Mapping[str, Any]],
+    counted: Callable[[int, int], None] = lambda _done, _of: None,
+) -> list[Losses]:
+    """What each of ``teams`` would lose if the registry held ``records``; those that lose nothing are left out.
+
+    ``counted`` is called with how many teams are planned, and of how many.
+    """
     connection.least = "admin"  # who asks is about to write
     state = State(connection)
     known = [team for team in sorted(set(teams)) if state.status(f"team#{team}")]  # of others nothing was ever made
-
-    planned = [losses_of(team, plan) for team, plan in dry_runs(connection, known, records).items()]
+    done = itertools.count(1)
+    plans = dry_runs(connection, known, records, lambda _team: counted(next(done), len(known)))
+    planned = [losses_of(team, plan) for team, plan in plans.items()]
     return [team_losses for team_losses in planned if team_losses.losses or team_losses.unknown]
+
+
+def losses_counted(options: Options, teams: Iterable[str], records: Sequence[Mapping[str, Any]]) -> list[Losses]:
+    """The same, while progress counts the teams."""
+    with counting(options, "teams planned") as counted:
+        return losses(options.connection, teams, records, counted)
 
 
 def losses_of(team: str, plan: Mapping[str, Any] | Failure) -> Losses:
@@ -74,14 +92,15 @@ def agree(
     yes: bool,
     reason: str = "",
     option: str = "--yes",
+    whole: bool = False,
 ) -> list[RecordChange]:
     """Show what teams would lose by a write, the records it deletes and what of it is blocked, and ask.
 
-    The ``option`` answers. Returns the approvals, which belong to that write. Raises Failure on a no, and where nobody
-    can be asked.
+    The ``option`` answers; ``whole`` names all losses. Returns the approvals, which belong to that write. Raises
+    Failure on a no, and where nobody can be asked.
     """
     revoked = [f"Deletes {record_id}." for record_id in deleted]
-    revoked += [line for each in losing for line in each.lines()]
+    revoked += [line for each in losing for line in each.lines(whole=whole)]
     waiting = [
         "Not all of this can be applied; what is blocked waits until you fix it:",
         *(f"  {line}" for line in blocked),

@@ -30,6 +30,11 @@ class Runs:
         )
 
 
+def require_settled(followings: Sequence[Following], good: Sequence[str] = SETTLED) -> None:
+    """Raises Failure unless each team that was followed is in one of the ``good`` states."""
+    require({following.name: following.state for following in followings}, good)
+
+
 def follow(options: Options, followings: list[Following]) -> list[Following]:
     """Follow until all are over; Ctrl-C leaves the reconciliations running."""
     if followings:

@@ -78,14 +78,14 @@ def _team(account: str, team: str, status: Mapping[str, Any]) -> Row:
 # ---- for people ------------------------------------------------------------------------------------------------
 
 
-def table(rows: Iterable[Row], listed_at: str | None) -> RenderableType:
-    """One line for each account, and how old the list is."""
+def table(rows: Iterable[Row], listed_at: str | None, *, whole: bool = False) -> RenderableType:
+    """One line for each account, and how old the list is; the ``whole`` with all columns."""
     accounts = list(rows)
     listed = f"The organization was last listed {ago(listed_at)}." if listed_at else _NEVER_LISTED
     if not accounts:
         return Text(f"No such accounts. {listed}")
     headers = ("account", "name", "state", "path", "teams", "waiting since")
-    shown = ListTable(*headers, expendable=("path", "name", "waiting since"))
+    shown = ListTable(*headers, expendable=() if whole else ("path", "name", "waiting since"))
     for row in accounts:
         shown.add_row(
             f"[bold]{escape(row['account'])}[/]",

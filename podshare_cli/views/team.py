@@ -102,21 +102,21 @@ def _quotas(item: Mapping[str, Any]) -> Iterator[str]:
 # ---- for people ------------------------------------------------------------------------------------------------
 
 
-def table(rows: Iterable[Row]) -> RenderableType:
-    """One line for each team."""
+def table(rows: Iterable[Row], *, whole: bool = False) -> RenderableType:
+    """One line for each team: the ``whole`` with all columns, and each member by name."""
     teams = list(rows)
     if not teams:
         return Text("No teams. Write one: podshare team put FILE")
     shown = ListTable(
         *("team", "state", "clusters", "members", "quota", "datasets", "verified", "why not"),
-        expendable=("verified", "clusters", "datasets", "members", "quota"),
+        expendable=() if whole else ("verified", "clusters", "datasets", "members", "quota"),
     )
     for row in teams:
         shown.add_row(
             f"[bold]{escape(row['team'])}[/]",
             f"{state_text(row['state'])}{_origin_text(row)}",
             escape("\n".join(row["clusters"])),
-            escape(_members_text(row["members"])),
+            escape("\n".join(row["members"]) if whole else _members_text(row["members"])),
             escape("\n".join(row["quota"])),
             escape("\n".join(row["datasets"])),
             ago(row["verified_at"]),
@@ -160,8 +160,8 @@ def _orphaned_accounts_text(resources: Iterable[Mapping[str, Any]]) -> str:
     return f"orphaned resources in {', '.join(accounts)}" if accounts else ""
 
 
-def detail(row: Row) -> RenderableType:
-    """All that is known of one team."""
+def detail(row: Row, *, whole: bool = False) -> RenderableType:
+    """All that is known of one team; the ``whole`` with the key of each resource."""
     trigger = row["trigger"] or {}
     isolation, notes = words.isolation(map(str, row["notes"]))
     rows = (
@@ -182,7 +182,7 @@ def detail(row: Row) -> RenderableType:
         parts.append(_ways_in_tree(row["ways_in"]))
     if row["access_points"]:
         parts.append(_access_points_tree(row["access_points"]))
-    parts.append(_resources(row["resources"]) if row["resources"] else "[dim]nothing is provisioned[/]")
+    parts.append(_resources(row["resources"], whole=whole) if row["resources"] else "[dim]nothing is provisioned[/]")
     return stacked(parts)
 
 
@@ -207,18 +207,19 @@ def _access_points_tree(points: Iterable[Mapping[str, str]]) -> Folded:
     return tree("[dim]pods reach data by these names, in the place of a bucket's[/]", lines)
 
 
-def _resources(keys: Iterable[str]) -> Folded:
+def _resources(keys: Iterable[str], *, whole: bool) -> Folded:
     by_account: dict[str, list[str]] = defaultdict(list)
     for key in keys:
-        by_account[key.split("|")[1]].append(words.resource_of_key(key).rpartition(" in ")[0])
+        name = words.resource_of_key(key).rpartition(" in ")[0]
+        by_account[key.split("|")[1]].append(f"{name}  {key}" if whole else name)
     branches = [(f"account {account}", [*map(escape, sorted(names))]) for account, names in sorted(by_account.items())]
     return tree(f"[dim]{sum(map(len, by_account.values()))} resources[/]", branches)
 
 
-def history_table(executions: Iterable[Execution]) -> RenderableType:
-    """One line for each run."""
+def history_table(executions: Iterable[Execution], *, whole: bool = False) -> RenderableType:
+    """One line for each run: the ``whole`` with all columns and summaries."""
     headers = ("when", "took", "what started it", "who", "outcome", "summary")
-    shown = ListTable(*headers, expendable=("took", "what started it", "who"))
+    shown = ListTable(*headers, expendable=() if whole else ("took", "what started it", "who"))
     for execution in executions:
         took = "runs"
         if execution.stopped:
@@ -229,7 +230,7 @@ def history_table(executions: Iterable[Execution]) -> RenderableType:
             escape(trigger_text(execution.trigger)),
             escape(caller_text(execution)),
             state_text(execution.outcome),
-            escape(_run_text(execution)),
+            escape(_run_text(execution, whole=whole)),
         )
     return shown
 
@@ -243,9 +244,9 @@ def caller_text(execution: Execution) -> str:
     return f"{parts[5]} in {parts[4]}, {callers.known_by(event)}"
 
 
-def _run_text(execution: Execution) -> str:
+def _run_text(execution: Execution, *, whole: bool) -> str:
     """What a run did: of one that joined another, that run; a drift is repaired."""
-    summary = execution.summary.partition("\n")[0][:160]
+    summary = execution.summary if whole else execution.summary.partition("\n")[0][:160]
     if execution.joined:
         return f"{summary}, by the run of {execution.joined.started.astimezone():%H:%M:%S}"
     is_repaired = execution.trigger.get("event") == "drift" and execution.output.get("made")

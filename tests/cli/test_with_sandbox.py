@@ -352,12 +352,53 @@ def test_a_teams_status_says_that_podshare_is_paused(podshare: Command) -> None:
     assert "paused" not in podshare("team", "status", "vision").out
 
 
+def test_whoever_writes_a_dataset_or_blocks_an_account_can_wait_for_the_teams(
+    podshare: Command, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """--wait ends when the runs of all affected teams are over, and with 1 unless they are as the records say."""
+    text = (EXAMPLES / "datasets.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "datasets.yaml"
+    path.write_text(text.replace("prefix: imagenet/", "prefix: imagenet/train/"), encoding="utf-8")
+    for file in (path, EXAMPLES / "datasets.yaml"):
+        ended = podshare("dataset", "put", str(file), "--yes", "--wait", "--json")
+        assert (ended.code, [(team["team"], team["state"]) for team in ended.data["teams"]]) == (
+            0,
+            [("vision", "READY")],
+        )
+    ended = podshare("account", "block", "444444444444", "--reason", "tried", "--yes", "--wait", "--json")
+    assert [team["team"] for team in ended.data["ended"]] == ["vision"]
+    assert podshare("account", "unblock", "444444444444").code == 0
+    sandbox.settle()
+
+
+def test_whoever_resumes_can_wait_for_what_was_requested(podshare: Command, sandbox: Sandbox) -> None:
+    """The teams that a reconciliation was requested for during the pause are followed."""
+    assert podshare("pause", "--reason", "tried").code == 0
+    assert podshare("team", "reconcile", "vision", "--wait").code == 1
+    ended = podshare("resume", "--wait", "--json")
+    assert (ended.code, [(team["team"], team["state"]) for team in ended.data["teams"]]) == (0, [("vision", "READY")])
+    sandbox.settle()
+
+
+def test_verbose_leaves_nothing_out(podshare: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Members by name and resources by key, on a narrow terminal too; a plan with its hash."""
+    assert "444444444444" in podshare("team", "list", "-v").out
+    assert "444444444444" not in podshare("team", "list").out
+    assert "|333333333333|us-west-2|" in podshare("team", "status", "vision", "-v").out
+    assert re.search(r"nothing would change \([0-9a-f]{16}\)", podshare("team", "plan", "vision", "-v").out)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("LINES", "50")
+    assert "curated-images-333333333333" in podshare("dataset", "list", "-v").out
+    assert "curated-images-333333333333" not in podshare("dataset", "list").out
+
+
 @pytest.mark.parametrize(
     ("words", "at", "told"),
     [
         (["plan"], "podshare_cli.commands.plan.show", "Interrupted. No record was written.\n"),
-        (["account", "block", "888888888888", "--reason", "r"], "podshare_cli.plans.confirming.ask", "No record was written"),
-        (["pause", "--reason", "r"], "podshare_cli.commands.pause._report", "What was written stays written"),
+        (["account", "block", "888888888888", "--reason", "r"], "podshare_cli.commands.account_blocking.ask", "No record was written"),
+        (["pause", "--reason", "r"], "podshare_cli.options.Options.show", "What was written stays written"),
     ],
 )  # fmt: skip
 def test_ctrl_c_says_what_stays_written_only_where_something_was(
