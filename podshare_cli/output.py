@@ -181,7 +181,7 @@ def print_failure(failure: Failure, *, as_json: bool) -> None:
         console.out(json.dumps(failure.as_dict()), highlight=False)
         return
     first, *others = failure.what.splitlines() or [""]
-    lines = [f"[bold red]✗[/] {escape(first)}", *(f"  {escape(line)}" for line in others)]
+    lines = [f"[bold red]✗[/] {escape(first)}", *map(escape, others)]
     lines += [f"  {escape('. '.join(problem_text(problem)).rstrip())}" for problem in failure.problems]
     lines += [f"  {escape(line)}" for line in failure.remedy.splitlines()]
     print_lines(console, lines)

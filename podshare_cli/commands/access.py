@@ -303,6 +303,7 @@ def probe(
     exit code is 1 if any attempt has an unexpected result.
     """
     from podshare_cli.access import probing
+    from podshare_cli.progress.live import counting
     from podshare_cli.views import access as access_views
 
     known = _read(options, team)
@@ -310,7 +311,11 @@ def probe(
     if service_account and service_account not in names:
         raise Failure(f"Service account {service_account} of team {team} has no data.", f"podshare access proof {team}")
     chosen = [service_account] if service_account else sorted(names)
-    results = [result for name in chosen for result in probing.probe(options.connection, known, team, name, image)]
+    results = []
+    with counting(options, "service accounts tried") as count:
+        for number, name in enumerate(chosen):
+            count(number, len(chosen))
+            results += probing.probe(options.connection, known, team, name, image)
     options.show([result.as_dict() for result in results], lambda: access_views.probed(results))
     if bad := [result.check.what for result in results if not result.holds]:
         raise Failure(

@@ -64,6 +64,7 @@ def losses(
     connection.least = "admin"  # who asks is about to write
     state = State(connection)
     known = [team for team in sorted(set(teams)) if state.status(f"team#{team}")]  # of others nothing was ever made
+    counted(0, len(known))
     done = itertools.count(1)
     plans = dry_runs(connection, known, records, lambda _team: counted(next(done), len(known)))
     planned = [losses_of(team, plan) for team, plan in plans.items()]

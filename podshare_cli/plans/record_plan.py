@@ -328,6 +328,7 @@ def _with_teams(
         done[team] += 1
         planned(len(done), len(names))
 
+    planned(0, len(names))
     answers = dry_runs(connection, names, candidates, count, adopting=adopting)
     return RecordPlan(
         installation=_installation(connection),

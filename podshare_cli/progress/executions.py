@@ -134,6 +134,7 @@ class Executions:
         self.connection.client("stepfunctions")  # its making is not for several threads
         with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
             runs = {}
+            read(0, len(arns))
             for run in pool.map(self.describe, arns):
                 runs[run.arn] = run
                 read(len(runs), len(arns))

@@ -123,13 +123,21 @@ class Watching:
             disable=not console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._total: TaskID | None = None
+        self._over = 0
 
     def __enter__(self) -> "Watching":
         self._progress.start()
+        self._total = self._progress.add_task("", total=None, doing=f"{self._count} are over") if self._count else None
         for following in self._followings:
             name = following.name
             self._tasks[name] = self._progress.add_task(name.ljust(self._width), total=None, doing="has been requested")
         return self
+
+    @property
+    def _count(self) -> str:
+        """How many of several are over; empty of a single one."""
+        return f"{self._over} of {len(self._followings)}" if len(self._followings) > 1 else ""
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
@@ -151,7 +159,10 @@ class Watching:
         task = self._tasks[following.name]
         if following.is_over:
             now = datetime.datetime.now(datetime.UTC)
-            self._print(following.name, Happening(now, "[bold]=[/]", state_text(following.state)))
+            self._over += 1
+            self._print(following.name, Happening(now, "[bold]=[/]", state_text(following.state), self._count))
             self._progress.remove_task(task)
+            if self._total is not None:
+                self._progress.update(self._total, doing=f"{self._count} are over")
             return
         self._progress.update(task, doing=escape(following.doing))

@@ -86,8 +86,8 @@ class Run:
     @property
     def under_way(self) -> str:
         """What is under way, in words."""
-        planned = f"{len(self.changes)} of {self.planned} changes" if self.planned else ""
-        return "; ".join(self.doing.values()) or planned
+        done = f"{min(len(self.changes), self.planned)} of {self.planned} changes" if self.planned else ""
+        return ": ".join(filter(None, (done, "; ".join(self.doing.values()))))
 
     def take(self, events: Iterable[Mapping[str, Any]]) -> Iterator[Happening]:
         """Take further events; yields what is worth showing."""

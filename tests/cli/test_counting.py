@@ -43,6 +43,29 @@ def test_a_terminal_shows_what_is_waited_for_before_anything_is_done(
     assert shown.is_set() is (seconds == 0)
 
 
+class _Over:
+    """An execution that is over at the first look."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.state, self.doing, self.is_over = name, "READY", "", False
+
+    def poll(self) -> list[live.Happening]:
+        self.is_over = True
+        return []
+
+
+def test_of_several_teams_it_is_counted_how_many_are_over() -> None:
+    """Whoever waits for 48 teams sees how far it is, in a pipe at each end; a single one is not counted."""
+    for names, counts in ((("audio", "text", "vision"), ["1 of 3", "2 of 3", "3 of 3"]), (("vision",), [""])):
+        written = io.StringIO()
+        live.watch(Console(file=written, width=100), [_Over(name) for name in names], 0)  # type: ignore[type-var]  # all that is asked of one
+        assert [line.partition("READY")[2].strip() for line in written.getvalue().splitlines() if line] == counts
+    screen = io.StringIO()
+    with live.Watching(Console(file=screen, width=60, force_terminal=True), [_Over("a"), _Over("b")]):  # type: ignore[list-item]  # as above
+        pass
+    assert "0 of 2 are over" in screen.getvalue()
+
+
 @pytest.mark.parametrize("options", [Options(quiet=True), Options(json_fields="")])
 def test_who_wants_no_progress_gets_none(pipe: io.StringIO, options: Options) -> None:
     """Scripts, and whoever says --quiet, read results and errors alone."""

@@ -63,6 +63,15 @@ def test_a_run_tells_its_plan_its_changes_and_its_end() -> None:
     assert (run.state, run.is_over, run.steps["PlanTeam"].seconds, run.changes[0].seconds) == ("READY", True, 1.0, 1.0)
 
 
+def test_what_is_under_way_is_said_with_how_far_it_is() -> None:
+    """The plan says how many changes there are, so that each is one of so many."""
+    history, run = _History(), Run("vision")
+    history.leave("PlanTeam", {"count": 2, "revoke": []})
+    history.enter("ApplyProvision", {"work": "identity", "changes": [CHANGE]})
+    assert [*run.take(history.events)]
+    assert run.under_way == "0 of 2 changes: create role podshare-vision-scientist in 222222222222"
+
+
 def test_a_team_that_is_not_whole_yet_is_told_from_one_that_breaks_a_rule() -> None:
     """What is still to come is no alarm; a broken isolation rule is."""
     history, run = _History(), Run("vision")
