@@ -95,7 +95,7 @@ def test_one_plan_covers_all_records_and_the_teams_that_they_affect(podshare: Co
     assert [(row["team"], row["keeps"]) for row in plan["revocations"]] == [("vision", ["imagenet/train/*"])]
     shown = podshare("plan", "-f", str(tmp_path)).out
     assert shown.startswith(
-        "Loses access\n- dataset imagenet: team vision, service account trainer: list, read imagenet/* "
+        "isolation: report on cluster main\nLoses access\n- dataset imagenet: team vision, service account trainer: list, read imagenet/* "
         "(keeps imagenet/train/*)\nGains access"
     )
     assert "~ dataset#imagenet\n  ~ prefix: imagenet/ → imagenet/train/" in shown
@@ -276,7 +276,11 @@ def test_drift_that_was_not_repaired_yet_is_shown_and_ends_with_2_on_demand(
         assert ended.code == 2, ended.err
         assert "role podshare-vision-scientist on cluster main as team vision (training)" in ended.out
         assert "Plan: 1 to add, 0 to change, 0 to revoke" in ended.out
-        assert ended.out.startswith("Gains access" if words == ["plan"] else "Reality differs from the records.")
+        assert ended.out.startswith(
+            "isolation: report on cluster main\nGains access"
+            if words == ["plan"]
+            else "Reality differs from the records."
+        )
     assert podshare("resume").code == 0
     sandbox.settle()
     assert podshare("drift", "--detailed-exitcode").code == 0

@@ -79,7 +79,7 @@ def test_commands_and_options_exist(page: Page) -> None:
     """Every `podshare` command that is named exists and has the options that it is called with."""
     for arguments in calls(page, "podshare"):
         command: Any = whole_command()
-        options = {option for parameter in command.params for option in parameter.opts}
+        options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         for place, word in enumerate(arguments):
             if word == "--":  # what follows is another command's
                 break
@@ -88,7 +88,9 @@ def test_commands_and_options_exist(page: Page) -> None:
             elif hasattr(command, "commands"):
                 assert word in command.commands, f"podshare {' '.join(arguments[: place + 1])}: no such command"
                 command = command.commands[word]
-                options |= {option for parameter in command.params for option in parameter.opts}
+                options |= {
+                    option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
+                }
 
 
 # what the AWS CLI adds to the API: commands, and options of every command

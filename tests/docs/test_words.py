@@ -84,7 +84,7 @@ MOST_VAGUE = {  # per room, how many names still do not say what they hold: lowe
     "functions/podshare/kinds": 2,
     "functions/podshare/reconcile": 3,  # two of them are fields of events that others match
     "functions/podshare/registry": 2,
-    "podshare_cli": 15,  # most are fields that JSON has by these names
+    "podshare_cli": 14,  # most are fields that JSON has by these names
 }
 _PRIVATE = re.compile(rf"\b({'|'.join(f'(?:{word})' for word in PRIVATE)})\b", re.IGNORECASE)
 _QUOTED = re.compile(r"``[^`]*``|`[^`\n]+`|\]\([^)]*\)|\"[^\"\n]*\"")  # names, links and titles of others

@@ -13,7 +13,7 @@ from podshare.kinds.observation import Observation
 
 _EFFECT, _SID = "Effect", "Sid"
 LONGEST = 60  # characters of a value that is shown in a line: of a longer one with parts, each part has its own
-# what tells the elements of a list apart
+# what identifies the elements of a list
 _NAMES = ("name", "cluster", "account", "dataset", "instance_type", "InstanceType")
 _ELEMENTS = (_SID, _EFFECT, "Principal", "Action", "Resource", "Condition")  # in the order in which they are read
 
@@ -75,7 +75,7 @@ def _is_statement(value: Any) -> bool:
 
 def _changed_elements(path: str, old: Sequence[Any], new: Sequence[Any]) -> Iterator[FieldChange]:
     """What changes in elements of the same name; others go and come: in a line each, or part by part."""
-    name = next((name for name in _NAMES if _tells_apart(name, old) and _tells_apart(name, new)), None)
+    name = next((name for name in _NAMES if _is_unique(name, old) and _is_unique(name, new)), None)
     if name is None:
         yield FieldChange(path, *(tuple(map(_text, values)) for values in (_beyond(old, new), _beyond(new, old))))
         return
@@ -86,14 +86,14 @@ def _changed_elements(path: str, old: Sequence[Any], new: Sequence[Any]) -> Iter
     yield from _gone_and_come(path, name, [former[key] for key in gone], [latter[key] for key in come])
 
 
-def _tells_apart(name: str, elements: Sequence[Any]) -> bool:
+def _is_unique(name: str, elements: Sequence[Any]) -> bool:
     """Whether all are mappings with a text of this name, each another one."""
     texts = [each.get(name) for each in elements if isinstance(each, Mapping)]
     return len(elements) == len(texts) == len({*map(str, texts)}) and all(isinstance(text, str) for text in texts)
 
 
 def _gone_and_come(path: str, name: str, gone: Sequence[Any], come: Sequence[Any]) -> Iterator[FieldChange]:
-    """Short elements in a line each, of others each part; ``name`` is the field that tells them apart."""
+    """Short elements in a line each, of others each part; ``name`` is the field that identifies them."""
     short = [[_text(value) for value in values if not _has_parts(value)] for values in (gone, come)]
     if any(short):
         yield FieldChange(path, *map(tuple, short))
