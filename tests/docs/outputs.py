@@ -24,6 +24,7 @@ _CHANGING = (
     (r"\bsha256:[0-9a-f]{12}\b", "HASH"),
     (r"\b[0-9a-z]{34}-s3alias\b", "ALIAS"),
     (r"\bcluster/[0-9a-z]{12}\b", "CLUSTER"),
+    (r"(?<=READY)  \d+ of \d+$", ""),
     (r"\s+", " "),
 )
 
@@ -31,7 +32,7 @@ _CHANGING = (
 def steady(line: str) -> str:
     """A line without what is another in each run, so that a page can show what one run has printed.
 
-    The moments and durations are the run's own, and so are the quota-hours of a sandbox that has been up for minutes.
+    Which of several teams is ready first is chance. The moments and durations are the run's own, and so are the quota-hours of a sandbox that has been up for minutes.
     AWS, or the sandbox in its place, draws at random what an access point's alias ends with, a HyperPod cluster's id
     and the address of an EKS cluster. The names of executions, S3's ETags and the digests of access reports follow
     from all these. Where they are longer or shorter, columns move; so the number of spaces does not count.
