@@ -32,10 +32,12 @@ _ACTION_STYLES = {
 
 
 def resource(change: Mapping[str, Any]) -> str:
-    """What a change is about: kind, name and place. It needs ``kind``, ``name``, ``account`` and ``key``."""
+    """What a change is about: kind, name and place. It needs ``kind``, ``name``, ``account`` and ``key``.
+
+    Objects of the history that are older than their ``key`` do not say what the resource is in.
+    """
     kind, name = str(change["kind"]), str(change["name"])
-    container = str(change.get("key", "")).split("|")[3:4]
-    inside = container[0] if container else ""
+    inside = str(change.get("key") or "||||").split("|")[3] or "(not recorded)"
     called = kind.replace("_", " ").replace("ssm ", "SSM ")
     match kind:
         case "access_entry":  # its name is the ARN of the role that it admits

@@ -33,6 +33,13 @@ def test_isolation_is_read_from_the_notes_that_say_how_far_it_goes() -> None:
     assert others == notes[-1:]
 
 
+def test_what_the_history_did_not_record_is_said_so() -> None:
+    """A change without a key, as older objects of the history have it, is no delegation in a bucket without a name."""
+    delegation = _change("delete", "bucket_delegation", "vision/imagenet", "curated-images")
+    del delegation["key"]
+    assert words.resource(delegation) == "delegation in bucket (not recorded) to vision/imagenet in 111111111111"
+
+
 def test_a_quota_is_told_as_its_record_has_it() -> None:
     """Whole instances by their count, parts of one by their units, and partitions of accelerators by their type."""
     assert words.quota_line({"instance_type": "ml.p5.48xlarge", "count": 4}) == "4 x ml.p5.48xlarge"

@@ -14,7 +14,7 @@ import pytest
 from podshare_sandbox import delivery
 from tests.acting import Ended
 from tests.scenarios.test_history import ADA, BEN, bucket_denied, objects, runs, team
-from tests.scenarios.world import HISTORY, HUB, LANGUAGE, REGION, VISION, Item, World
+from tests.scenarios.world import HISTORY, HUB, IMAGES, LANGUAGE, REGION, VISION, Item, World
 
 ENDS = "2031-01-01T00:00:00Z"
 A_MINUTE = datetime.timedelta(minutes=1)
@@ -120,6 +120,12 @@ def test_what_a_run_did(call_as_auditor: Call, world: World, story: dict[str, st
     text = call_as_auditor("history", "show", run["execution"]).out
     for part in (shown["object"]["sha256"], run["execution"], "language helps", f"{took[0]} s"):
         assert part in text
+    (first,) = (one for one in runs(world) if one["proven_at"] == story["before"])
+    text = call_as_auditor("history", "show", first["run"]).out
+    assert f"create delegation in bucket {IMAGES} to " in text
+    assert {change["key"].split("|")[3] for change in first["changes"] if change["kind"] == "bucket_delegation"} == {
+        IMAGES
+    }
     leaving = next(one for one in runs(world) if one["proven_at"] == story["after"])
     differs = [each for change in leaving["changes"] for each in change["differs"]]
     assert any(each["before"] != each["after"] for each in differs)

@@ -146,7 +146,8 @@ def _change(result: Mapping[str, Any]) -> Document:
         for each in result.get("differs", ())
     ]
     outcome = {"status": str(result["status"]), "detail": str(result.get("detail") or "")}
-    return {**texts, **outcome, "differs": differs, "seconds": result.get("seconds")}
+    key = str(result.get("key") or "")  # kind, account, region, what it is in, name
+    return {**texts, **outcome, "differs": differs, "seconds": result.get("seconds"), "key": key}
 
 
 def access_rows(report: Mapping[str, Any]) -> list[Document]:
