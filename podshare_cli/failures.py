@@ -27,11 +27,6 @@ class Failure(Exception):  # noqa: N818  # it reports errors, and refusals that 
         return {"error": told}
 
 
-def counted(number: int, noun: str) -> str:
-    """So many of something, such as "1 problem"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def invalid(what: str, remedy: str = "", problems: Iterable[Mapping[str, Any]] = ()) -> Failure:
     """Something that was given is wrong; nothing was done."""
     return Failure(what, remedy, INVALID, tuple(problems))

@@ -18,7 +18,7 @@ _VALUE = re.compile(r"[A-Za-z0-9 _.:/=+@-]{0,256}")
 def parse(text: str) -> dict[str, str]:
     """The tags in ``Key=value,Key=value``; none in an empty text. Raises ValueError with what is wrong."""
     if len(text) > LONGEST:
-        raise ValueError(f"ResourceTags has {len(text)} characters, {LONGEST} at most")
+        raise ValueError(f"ResourceTags has {len(text):,} characters, {LONGEST:,} at most")
     tags: dict[str, str] = {}
     for pair in text.split(",") if text else ():
         key, equals, value = pair.partition("=")
@@ -29,7 +29,7 @@ def parse(text: str) -> dict[str, str]:
             raise ValueError(f"ResourceTags: key {key!r} is there twice")
         tags[key] = value
     if len(tags) > MOST:
-        raise ValueError(f"ResourceTags has {len(tags)} tags, {MOST} at most")
+        raise ValueError(f"ResourceTags has {len(tags):,} tags, {MOST:,} at most")
     return tags
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from podshare.registry.sentences import counted
 from podshare_cli.failures import Failure, invalid
 from podshare_cli.options import Options, examples, group, takes_options
 from podshare_cli.records.known_names import completing, no_such
@@ -188,9 +189,8 @@ def audit(
     if unread:
         raise Failure(f"Not all doors were read; the first: {unread[0]}", "podshare team reconcile TEAM --wait")
     if known.missing and not team:
-        message = (
-            f"No doors were read of {len(known.missing)} teams without an access report; the first: {known.missing[0]}"
-        )
+        missing = counted(len(known.missing), "team")
+        message = f"No doors were read of {missing} without an access report; the first: {known.missing[0]}"
         raise Failure(message, f"podshare team reconcile {known.missing[0]} --wait")
 
 

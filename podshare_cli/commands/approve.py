@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from podshare.registry.sentences import counted
 from podshare_cli.failures import Failure, invalid
 from podshare_cli.json_option import Commands
 from podshare_cli.options import Options, Verbose, WaitForAll, Yes, examples, takes_options
@@ -65,7 +66,7 @@ def _checked(held: _Held, team: str, plan: str | None) -> str:
 
 
 def _agree(held: _Held, *, yes: bool) -> None:
-    message = f"{len(held)} teams would lose access: {', '.join(sorted(held)) or 'none'}."
+    message = f"{counted(len(held), 'team')} would lose access: {', '.join(sorted(held)) or 'none'}."
     if held and not yes and not typer.confirm(f"{message} Approve them all?", err=True):
         raise typer.Abort
 

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from podshare_cli.failures import Failure, counted, invalid
+from podshare.registry.sentences import counted
+from podshare_cli.failures import Failure, invalid
 from podshare_cli.options import Options, examples, group, takes_options
 
 app = group("Audit: evidence of who had access, as a file that can be checked later.")

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from podshare_cli.failures import Failure, counted, invalid
+from podshare.registry.sentences import counted
+from podshare_cli.failures import Failure, invalid
 from podshare_cli.json_option import Commands
 from podshare_cli.options import Options, examples, takes_options
 

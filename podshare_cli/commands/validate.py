@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from podshare_cli.failures import INVALID, counted
+from podshare.registry.sentences import counted
+from podshare_cli.failures import INVALID
 from podshare_cli.json_option import Commands
 from podshare_cli.options import Files, Options, examples, takes_options
 

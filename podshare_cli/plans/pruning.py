@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from podshare.registry.sentences import counted
 from podshare_cli.aws.connection import Connection
 from podshare_cli.aws.tables import Registry
-from podshare_cli.failures import counted, invalid
+from podshare_cli.failures import invalid
 from podshare_cli.records.changes import Effect, RecordChange
 from podshare_cli.records.documents import STDIN, WRITING_ORDER, Read
 from podshare_cli.records.provenance import Provenance, last_change

@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.markup import escape
 
+from podshare.registry.sentences import counted
 from podshare_cli import words
 
 STEPS = (
@@ -134,7 +135,7 @@ class Run:
             # without a violation nobody reaches what they may not: something is still to come
             mark = "[green]✓[/]" if data["verified"] else "[red]✗[/]" if data.get("violations") else "[yellow]…[/]"
             verdict = "verified" if data["verified"] else "not verified"
-            yield Happening(at, mark, f"{verdict}: read back {data.get('resources', 0)} resources")
+            yield Happening(at, mark, f"{verdict}: read back {counted(data.get('resources', 0), 'resource')}")
         elif name == "RecordOutcome":
             yield from self._recorded(at, data)
 
@@ -218,7 +219,7 @@ class SweepRun:
         if self._at in _SWEEP_FOUND and page.get("items"):
             count = len(page["items"])
             more = ", and more to come" if page.get("after") else ""
-            message = f"{count} {_SWEEP_FOUND[self._at]}{'' if count == 1 else 's'} to process{more}"
+            message = f"{counted(count, _SWEEP_FOUND[self._at])} to process{more}"
             yield Happening(at, "[cyan]•[/]", message)
 
     def _succeeded(self, data: Mapping[str, Any]) -> None:
@@ -248,7 +249,7 @@ def _identity(change: Mapping[str, Any]) -> str:
 def _plan_text(plan: Mapping[str, Any]) -> str:
     count = int(plan.get("count", 0))
     revoked = sum(len(stage["changes"]) for stage in plan.get("revoke", []))
-    parts = [f"{count} change{'' if count == 1 else 's'} planned" if count else "nothing to change"]
+    parts = [f"{counted(count, 'change')} planned" if count else "nothing to change"]
     parts += [f"{revoked} revoke{'s' if revoked == 1 else ''} access"] if revoked else []
     for name, many in (("problems", "invalid in the record"), ("obstacles", "blocked")):
         parts += [f"[yellow]{len(plan[name])} {many}[/]"] if plan.get(name) else []

@@ -13,9 +13,9 @@ import yaml
 from podshare.registry.items import SIGNATURE, kind_of
 from podshare.registry.parsing import MODELS, problems_of
 from podshare.registry.problems import Problem
-from podshare.registry.sentences import ABSENT, UNKNOWN_FIELD
+from podshare.registry.sentences import ABSENT, UNKNOWN_FIELD, counted
 from podshare.registry.wording import closest
-from podshare_cli.failures import counted, invalid
+from podshare_cli.failures import invalid
 from podshare_cli.records.strict_yaml import Document, Mark, NotReadableError, documents
 
 Item = dict[str, Any]

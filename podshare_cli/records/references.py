@@ -11,10 +11,11 @@ from podshare.registry.items import clusters_of, datasets_of, enrolled, kind_of,
 from podshare.registry.parsing import Record, parse
 from podshare.registry.problems import InvalidRecord, Problem
 from podshare.registry.records import Cluster, Dataset
+from podshare.registry.sentences import counted
 from podshare.registry.templates import rendered
 from podshare_cli.aws.connection import Connection
 from podshare_cli.aws.tables import Registry, State
-from podshare_cli.failures import Failure, counted, invalid
+from podshare_cli.failures import Failure, invalid
 from podshare_cli.records.changes import RecordChange, deleting, writing
 from podshare_cli.records.documents import WRITING_ORDER, Item, Read
 

@@ -7,6 +7,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.padding import Padding
 
+from podshare.registry.sentences import counted
 from podshare_cli import words
 from podshare_cli.access.reports import Line
 from podshare_cli.folding import facts
@@ -170,7 +171,7 @@ def _why(version: Mapping[str, Any]) -> str:
 def _plan_text(plan: Mapping[str, Any]) -> str:
     blockers = f", {len(plan['blockers'])} blocked" if plan["blockers"] else ""
     held = f", held as {escape(plan['held'])}" if plan["held"] else ""
-    return f"{plan['planned']} changes{blockers}{held}, hash {escape(str(plan['hash'] or '—'))}"
+    return f"{counted(plan['planned'], 'change')}{blockers}{held}, hash {escape(str(plan['hash'] or '—'))}"
 
 
 def _took(document: Mapping[str, Any]) -> str:

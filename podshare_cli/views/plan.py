@@ -14,9 +14,8 @@ from rich.markup import escape
 
 from podshare.reconcile.field_changes import LONGEST, changed_fields
 from podshare.reconcile.outcome import ACTIONS
-from podshare.registry.sentences import sentence
+from podshare.registry.sentences import counted, sentence
 from podshare_cli import words
-from podshare_cli.failures import counted
 from podshare_cli.plans.prices import Prices, hourly
 from podshare_cli.plans.record_plan import RecordPlan, TeamPlan, count_of, effects_of
 from podshare_cli.records.changes import Effect, RecordChange, content

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.text import Text
 
+from podshare.registry.sentences import counted
 from podshare_cli.folding import facts
 from podshare_cli.output import ListTable
 
@@ -48,7 +49,8 @@ def _gaps(history: Mapping[str, Any]) -> list[tuple[str, str]]:
     if not history.get("gaps"):
         return []
     made_up = int(history["gaps"]) - int(history["left"])
-    return [("history", f"[bold red]{history['left']} objects are missing[/], {made_up} were made up for")]
+    missing = counted(int(history["left"]), "object")
+    return [("history", f"[bold red]{missing} missing[/], {made_up} made up for")]
 
 
 def _counts_text(counts: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from podshare.registry.items import PAUSE_ID, clusters_of, datasets_of, enrolled, name_of
+from podshare.registry.sentences import counted
 from podshare_cli import words
 from podshare_cli.aws.connection import Connection
 from podshare_cli.aws.tables import Registry, State
@@ -213,7 +214,8 @@ def _resources(keys: Iterable[str], *, whole: bool) -> Folded:
         name = words.resource_of_key(key).rpartition(" in ")[0]
         by_account[key.split("|")[1]].append(f"{name}  {key}" if whole else name)
     branches = [(f"account {account}", [*map(escape, sorted(names))]) for account, names in sorted(by_account.items())]
-    return tree(f"[dim]{sum(map(len, by_account.values()))} resources[/]", branches)
+    number = sum(map(len, by_account.values()))
+    return tree(f"[dim]{counted(number, 'resource')}[/]", branches)
 
 
 def history_table(executions: Iterable[Execution], *, whole: bool = False) -> RenderableType:

@@ -699,7 +699,7 @@ def test_a_sample_is_played_and_what_followed_is_told(podshare: Command) -> None
 def test_records_and_schedules_are_played_too(podshare: Command) -> None:
     """A stream's batch is written, so that the table tells of it; a schedule is found by the sample's name."""
     records = podshare("sandbox", "send", str(PROJECT / "events" / "registry-changed.json"))
-    assert "4 changes were written to podshare-registry" in records.out
+    assert "wrote 4 changes to podshare-registry" in records.out
     assert "podshare-reconcile-team" in records.out
     sweep = podshare("sandbox", "send", str(PROJECT / "events" / "nightly-sweep.json"))
     assert "the schedule podshare-nightly-sweep fired" in sweep.out

@@ -217,6 +217,25 @@ def test_a_private_word_in_a_name_is_noticed(name: str, noticed: list[str]) -> N
     assert private_names([name]) == noticed
 
 
+def _uncounted(source: Path) -> Iterator[str]:
+    """Lengths and sums before a noun that stays plural for one of it; "3 of 4 changes" does so rightly, and "1,024 tags"."""
+    for text in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        parts = text.values if isinstance(text, ast.JoinedStr) else []
+        for before, number, after in zip([None, *parts], parts, parts[1:], strict=False):
+            code = ast.unparse(number.value) if isinstance(number, ast.FormattedValue) else ""
+            noun = re.match(r" [a-z]+s\b", str(after.value)) if isinstance(after, ast.Constant) else None
+            is_part = isinstance(before, ast.Constant) and str(before.value).endswith(" of ")
+            is_great = isinstance(number, ast.FormattedValue) and number.format_spec
+            if noun and code.startswith(("len(", "sum(")) and not is_part and not is_great:
+                yield f"{code}{noun[0]}"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_count_agrees_with_its_noun(source: Path) -> None:
+    """One of something is no plural: `counted` writes a number with its noun."""
+    assert [*_uncounted(source)] == []
+
+
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_descriptions_in_templates_have_no_private_words(template: Path) -> None:
     """An alarm wakes somebody up who reads its description and nothing else."""

@@ -204,7 +204,7 @@ def test_a_cluster_whose_api_is_out_of_reach_is_a_persons_to_look_after(world: W
     plan = world.plan("private", private, a_team_item("private", service_accounts=DATA_READER, **private_rbac()))
     kinds = [one["kind"] for one in plan["manifests"]["main"]]
     assert kinds == ["Namespace", "NetworkPolicy", "Role", "RoleBinding", "ServiceAccount"]
-    assert any("5 objects have to be applied by a person" in note for note in plan["notes"])
+    assert any("a person has to apply 5 objects" in note for note in plan["notes"])
     api = kubernetes.api_of(EKS_ARN)
     world.delete("team#vision")
     with unreachable():

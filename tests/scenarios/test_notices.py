@@ -119,7 +119,7 @@ def test_a_team_that_becomes_ready_is_told_once(world: World, events: Heard, rea
 def test_a_notification_says_what_happened_and_what_to_do(ready: Any) -> None:
     """A message has its subject, the sentence and the link, and attributes by which a subscription filters."""
     message = next(one for one in ready[1] if one["Subject"] == "Team vision is ready")
-    assert message["Message"].startswith("Team vision is READY: its ")
+    assert message["Message"].startswith("Team vision is READY: ")
     assert "https://us-west-2.console.aws.amazon.com/states/" in message["Message"]
     assert message["MessageAttributes"]["detail_type"]["Value"] == "Team Ready"
     assert message["MessageAttributes"]["team"]["Value"] == "vision"

@@ -61,7 +61,7 @@ def test_the_quota_stays_while_work_runs_and_access_does_not(world: World) -> No
     world.run_pod("november", "trainer")
     world.delete("team#november", settle=False)
     world.await_state("november", "WAITING")
-    assert "1 pods still run (worker-0)" in json.dumps(world.status("november")["problems"])
+    assert "1 pod still running (worker-0)" in json.dumps(world.status("november")["problems"])
     assert refused(lambda: world.may_submit(session, "november"))
     assert world.leftovers() == ["podshare-november"]
     assert "holder" not in world.state("lease", "team#november")

@@ -85,7 +85,7 @@ def test_running_work_is_waited_for_when_its_team_goes(world: World, scientist: 
     client = world.sandbox.client("dynamodb")
     client.delete_item(TableName="podshare-registry", Key={"id": {"S": f"team#{TEAM}"}})
     told = awaited(lambda: world.status(TEAM), lambda status: status.get("state") in ("WAITING", "DELETED"))
-    assert (told["state"], "1 pods still run" in json.dumps(told["problems"])) == ("WAITING", True)
+    assert (told["state"], "1 pod still running" in json.dumps(told["problems"])) == ("WAITING", True)
     awaited(lambda: str(world.status(TEAM).get("problems")), lambda problems: "not empty: 1 jobs.batch" in problems)
     api = kubernetes.api_of(EKS_ARN)
     job = api.get("Job", NAMESPACE, "long") or {}

@@ -7,6 +7,7 @@ from podshare.aws.errors import Retryable, Terminal, Waiting
 from podshare.kinds.base import Key, Kind
 from podshare.kinds.context import Context
 from podshare.registry.records import DELETE_WORK
+from podshare.registry.sentences import counted
 
 
 def await_drain(context: Context, quota: Key, drain_seconds: int) -> str:
@@ -21,13 +22,13 @@ def await_drain(context: Context, quota: Key, drain_seconds: int) -> str:
     running = _running(context, quota, namespace)
     if running and seconds > 0:
         raise Waiting(
-            f"namespace {namespace}: {len(running)} pods still run ({', '.join(running[:3])}); "
+            f"namespace {namespace}: {counted(len(running), 'pod')} still running ({', '.join(running[:3])}); "
             f"the compute quota stays for them for up to {round(seconds)} s"
         )
     left = Key(Kind.NAMESPACE, quota.account, quota.region, quota.container, namespace)
     context.inventory.vacate(left, now.isoformat(), _on_delete(context))
     context.inventory.end_drain(quota, context.run)
-    return f"{len(running)} pods left running after {drain_seconds} s" if running else "no pods run"
+    return f"{counted(len(running), 'pod')} left running after {drain_seconds} s" if running else "no pods run"
 
 
 def _on_delete(context: Context) -> str:

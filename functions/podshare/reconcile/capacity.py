@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Any
 
 from podshare.reconcile.instance_types import Instance, Instances
+from podshare.registry.sentences import counted
 
 Line = Mapping[str, Any]
 
@@ -94,11 +95,11 @@ def _accelerators(line: Line, instance: Instance) -> tuple[float, float] | None:
 def in_words(line: Line) -> str:
     """A line as a person would say it, without what SageMaker filled in."""
     if "Count" in line:
-        return f"{line['Count']} instances"
+        return counted(line["Count"], "instance")
     if partition := line.get("AcceleratorPartition"):
         return f"{partition['Count']} {partition['Type']}"
     if accelerators := line.get("Accelerators"):
-        return f"{accelerators} accelerators"
+        return counted(accelerators, "accelerator")
     parts = [f"{line['VCpu']:g} vCPUs"] if "VCpu" in line else []
     parts += [f"{line['MemoryInGiB']:g} GiB"] if "MemoryInGiB" in line else []
     return " and ".join(parts) or "0 accelerators"

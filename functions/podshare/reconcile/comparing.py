@@ -24,6 +24,7 @@ from podshare.reconcile.reading_ahead import decided_with, read_ahead
 from podshare.reconcile.recording import confirm
 from podshare.reconcile.team_records import read_records
 from podshare.reconcile.triggers import trigger_of_sweep
+from podshare.registry.sentences import counted
 
 _LEAST_SHARE = 1 / 4  # of a function's time, which has to be left to begin with one more team
 _UNANSWERED = ("holder", "look_again")
@@ -78,7 +79,7 @@ class _Comparison:
         state.get_all(decided_with(team, gathered.facts.values(), new))  # at once
         planned = persist(settings, context, gathered, decide(settings, context, gathered, None), "")
         if planned["count"]:
-            raise WouldWrite(f"{planned['count']} changes are planned")
+            raise WouldWrite(f"{counted(planned['count'], 'change')} planned")
         event = {"team": team, "execution": self._execution, "trigger": trigger_of_sweep(self._sweep, team)}
         confirm(settings, {**event, "lease": lease, "plan": planned}, state)
 

@@ -17,6 +17,7 @@ from podshare.reconcile.notices import MOST_LISTED, TeamHeld, approval_command, 
 from podshare.reconcile.organization_accounts import ORGANIZATION, all_users, standing_accounts
 from podshare.reconcile.plan import Plan
 from podshare.registry.records import Membership
+from podshare.registry.sentences import counted
 
 MOST_SHOWN = 100  # keys of what is held back, in the execution's history
 
@@ -34,8 +35,8 @@ class Held:
     def as_dict(self, team: str) -> dict[str, Any]:
         """What the status and the audit show."""
         problem = (
-            f"plan {self.hash} would revoke {len(self.losses)} grants of team {team}, after {self.limit} teams have "
-            "lost access within an hour"
+            f"plan {self.hash} would revoke {counted(len(self.losses), 'grant')} of team {team}, after "
+            f"{counted(self.limit, 'team')} lost access within an hour"
         )
         remedy = f"If this is intended: {approval_command(team, self.hash)}. If not, restore the records."
         fields = {

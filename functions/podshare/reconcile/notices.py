@@ -14,7 +14,7 @@ from podshare.kinds.base import Key
 from podshare.kinds.shapes import SHAPES
 from podshare.reconcile.outcome import Pass, TeamState, change_text
 from podshare.reconcile.plan import REVOKING
-from podshare.registry.sentences import in_words
+from podshare.registry.sentences import counted, in_words
 
 MOST_LISTED = 20  # items of a list in an event; an entry has at most 256 KiB (EventBridge quotas, PutEvents)
 LONGEST_ITEM = 1000
@@ -265,7 +265,7 @@ def _ready(run: Pass) -> Iterator[Notice]:
     if run.result.state is not TeamState.READY or run.before.get("state") == TeamState.READY:
         return
     resources = int(run.verification.get("resources", 0))
-    sentence = f"Team {run.team} is READY: its {resources} resources are in place and verified."
+    sentence = f"Team {run.team} is READY: {counted(resources, 'resource')} in place and verified."
     for_people = _message(run, f"Team {run.team} is ready", sentence)
     yield TeamReady(id=_id(run, TeamReady), message=for_people, team=run.team, resources=resources)
 
@@ -304,7 +304,8 @@ def held_notice(
 ) -> TeamHeld:
     """That revocations wait for a person; ``held`` as a plan has it."""
     approve = approval_command(team, str(held["hash"]))
-    sentence = f"{held['count']} grants of team {team} have been waiting for approval since {held['since']}."
+    grants = counted(int(held["count"]), "grant")
+    sentence = f"Team {team} waits for approval of a plan that revokes {grants}, since {held['since']}."
     remedy = f"If they should be revoked: {approve}. If not, restore the records."
     for_people = message(f"Team {team}: revocations wait for approval", sentence, remedy, execution_link(execution))
     return kind(

@@ -60,6 +60,7 @@ from podshare.reconcile.team_records import TeamRecords, desired_resources, read
 from podshare.reconcile.verification import verified
 from podshare.registry.accounts import DEPARTED, is_blocked, is_gone
 from podshare.registry.records import Cluster
+from podshare.registry.sentences import counted
 
 
 def plan_team(settings: Settings, hold: Hold, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,7 +235,7 @@ def _cluster_notes(
                 yield note
     for name, objects in _by_hand(records, facts, installation).items():
         command = f"podshare team manifests {records.name} --cluster {name} | kubectl apply --server-side -f -"
-        yield f"{len(objects)} objects have to be applied by a person (kubernetes_api: false): {command}"
+        yield f"a person has to apply {counted(len(objects), 'object')} (kubernetes_api: false): {command}"
 
 
 def _by_hand(

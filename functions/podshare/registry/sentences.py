@@ -1,4 +1,4 @@
-"""A problem of a record in a line. The command prints such lines, and does not import pydantic for them."""
+"""Numbers with their nouns, and a problem of a record in a line: the command prints them without importing pydantic."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +7,11 @@ UNKNOWN_FIELD = "unknown field"
 ABSENT, FIELDS, LIST = "absent", "fields", "a list"
 NO_VALUES = frozenset({ABSENT, FIELDS, LIST})
 LONGEST_SHOWN = 60  # characters of a value inside a sentence
+
+
+def counted(number: int, noun: str) -> str:
+    """So many of something, such as "1 problem"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def sentence(problem: Mapping[str, Any]) -> str:

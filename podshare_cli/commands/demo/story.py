@@ -15,6 +15,7 @@ from podshare.kinds import names
 from podshare.registry.enrollments import team_name
 from podshare.registry.parsing import parse, parse_team
 from podshare.registry.records import Dataset, Enrollment, Team
+from podshare.registry.sentences import counted
 from podshare_cli.aws.connection import DEFAULT_PREFIX, Connection
 from podshare_cli.aws.tables import Registry, State
 from podshare_cli.commands.demo import organization, picture
@@ -135,7 +136,7 @@ class _Story:
         known = {team: self._executions.recent(team) for team in self._teams}
         changes = references.record_changes(self._connection, self._read.items)
         writes.write(self._connection, changes, Provenance())
-        self._act(f"podshare team put examples/registry/*.yaml: {len(changes)} records written")
+        self._act(f"podshare team put examples/registry/*.yaml: {counted(len(changes), 'record')} written")
         coming = [Following(self._executions, team, record_ids=[f"team#{team}"], known=known[team]) for team in known]
         # its StackSet is slower than podshare, as on AWS, however busy this machine is
         self._sandbox.hold_stack_sets(account)
@@ -160,7 +161,8 @@ class _Story:
                 self._details.print(picture.access_tree(team, people, pods))
         scientists = sum(len(people) for people, _ in shown)
         grants = sum(len(pods) for _, pods in shown)
-        self._act(f"{scientists} scientists, and pods with {grants} grants, tried {len(self._checks)} calls")
+        who = f"{counted(scientists, 'scientist')}, and pods with {counted(grants, 'grant')}"
+        self._act(f"{who}, tried {counted(len(self._checks), 'call')}")
         self._report()
         return True
 
@@ -222,7 +224,7 @@ class _Story:
         run = following.run
         accounts = {str(change.description["account"]) for change in run.changes}
         state = end if run.state in ("READY", "DELETED") else str(run.state)
-        changes = f"{len(run.changes)} changes in {len(accounts)} accounts"
+        changes = f"{counted(len(run.changes), 'change')} in {counted(len(accounts), 'account')}"
         return f"team {run.team} {state} in {seconds:.1f} s: {changes}"
 
     def _following_newcomer(self, waits: Callable[[], None] | None = None) -> FollowingAccount:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from podshare.registry.sentences import counted
 from podshare_cli.failures import Failure
 from podshare_cli.json_option import Commands
 from podshare_cli.options import Options, examples, takes_options
@@ -68,9 +69,10 @@ def doctor(
     options.show([finding.as_dict() for finding in results], lambda: _drawn(shown, results))
     problems = [finding for finding in results if finding.status is Status.PROBLEM]
     if problems:
-        first = f"{problems[0].where}: {problems[0].what}"
+        many, first = counted(len(problems), "problem"), f"{problems[0].where}: {problems[0].what}"
         raise Failure(
-            f"{len(problems)} problems, the first: {first}", "Run the command in each finding, then run doctor again."
+            f"{many}, the first: {first}",
+            "Run the command in each finding, then run doctor again.",
         )
 
 

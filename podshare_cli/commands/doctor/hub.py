@@ -11,6 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from podshare.registry.sentences import counted
 from podshare_cli.aws.connection import Connection
 from podshare_cli.aws.tables import State
 from podshare_cli.commands.doctor.findings import Finding, Place, existing
@@ -175,7 +176,7 @@ def _alarms(connection: Connection) -> Iterator[Finding]:
     for name in ringing:
         yield _PLACE.warning("alarms", f"{name} is in ALARM", f"aws cloudwatch describe-alarms --alarm-names {name}")
     if alarms and not ringing:
-        yield _PLACE.ok("alarms", f"{len(alarms)} alarms, none in ALARM")
+        yield _PLACE.ok("alarms", f"{counted(len(alarms), 'alarm')}, none in ALARM")
     if not alarms:
         yield _PLACE.problem("alarms", "podshare's alarms are missing", _DEPLOY)
     topics = {action for alarm in alarms for action in alarm.get("AlarmActions", []) if ":sns:" in action}

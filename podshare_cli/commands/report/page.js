@@ -33,6 +33,7 @@ const instant = moment => Date.parse(moment.replace(" ", "T"));
 const utc = milliseconds => new Date(milliseconds).toISOString().replace("T", " ").slice(0, 19);
 
 const state = text => element("span", { class: STATE[text] || "bad" }, text || "not reconciled yet");
+const counted = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 const lines = values => values.flatMap((value, place) => (place ? [element("br"), value] : [value]));
 const place = id => id.replace(/^(cluster|dataset)#/, "");
 
@@ -53,7 +54,7 @@ function table(caption, columns, rows) {
   }));
   fill(rows);
   return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${caption}: table` },
-    element("table", {}, element("caption", { class: "soft" }, rows.length === 1 ? "1 row" : `${rows.length} rows`), element("thead", {}, element("tr", {}, ...heads)), body));
+    element("table", {}, element("caption", { class: "soft" }, counted(rows.length, "row")), element("thead", {}, element("tr", {}, ...heads)), body));
 }
 
 function section(id, none, ...parts) {
@@ -176,7 +177,7 @@ function showRuns(seen) {
 // ---- the timeline: a row for each team, a mark for each run -------------------------------------------------------
 
 function described(run) {
-  const revoked = run.revoked ? `, ${run.revoked} revocation${run.revoked === 1 ? "" : "s"}` : "";
+  const revoked = run.revoked ? `, ${counted(run.revoked, "revocation")}` : "";
   return `${run.team}, ${utc(instant(run.started))} UTC: ` + (run.seconds === null ? "still running" : `${run.outcome} in ${run.seconds.toFixed(1)} s`) + revoked;
 }
 
@@ -313,7 +314,7 @@ function show() {
   const named = new Set(facts.accounts.filter(each => `${each.name || ""} ${(each.path || []).join("/")}`.toLowerCase().includes(wanted)).flatMap(each => each.teams));
   const seen = (team, text) => !wanted || team.toLowerCase().includes(wanted) || text.toLowerCase().includes(wanted) || within.has(team) || named.has(team);
   const teams = facts.teams.filter(row => seen(row.team, row.members.join(" ")));
-  document.getElementById("count").textContent = wanted ? `${teams.length} of ${facts.teams.length} teams` : `${facts.teams.length} teams`;
+  document.getElementById("count").textContent = (wanted ? `${teams.length} of ` : "") + counted(facts.teams.length, "team");
   showUnexpected(seen); showPicture(teams); showTeams(teams); showMatrix(teams); showCapacity(seen); showExpirations(seen); showRuns(seen);
 }
 

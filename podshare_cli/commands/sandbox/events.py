@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from podshare.registry.sentences import counted
 from podshare_cli.failures import invalid
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def _records(sandbox: "Sandbox", records: list[Sample]) -> str:
             client.put_item(TableName=table, Item=change["NewImage"])
         else:
             client.delete_item(TableName=table, Key=change["Keys"])
-    return f"{len(records)} changes were written to {', '.join(sorted({_table_of(record)[2] for record in records}))}"
+    tables = ", ".join(sorted({_table_of(record)[2] for record in records}))
+    return f"wrote {counted(len(records), 'change')} to {tables}"
 
 
 def _table_of(record: Sample) -> tuple[str, str, str]:

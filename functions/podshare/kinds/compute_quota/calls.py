@@ -143,7 +143,8 @@ def delete(context: Context, observed: Resource) -> None:
     if not context.inventory.is_drained(key, context.run):
         raise Waiting(f"compute quota {key.name} stays until the team's running work has ended")
     if left := _access_left(context, key):
-        raise Waiting(f"compute quota {key.name} stays until {len(left)} accesses of the team are revoked: {left[0]}")
+        more = f" and {len(left) - 1} more" if left[1:] else ""
+        raise Waiting(f"compute quota {key.name} stays until the team's access is revoked: {left[0]}{more}")
     client = context.accounts.client("sagemaker", key.account, key.region)
     quota = _find(context, client, key)
     if quota is None:
