@@ -151,6 +151,9 @@ def test_a_current_context_that_a_person_chose_since_stays() -> None:
         ("clusters: [{name: a}]\n", "in one line"),
         ("a: [", "no YAML"),
         ("- a\n", "no mapping"),
+        ("kind: Pod\n", "its kind is 'Pod' instead of Config"),
+        ("clusters: main\n", "its clusters are no list"),
+        ("users:\n- name: 1\n  user: {}\n", "its users have an item that is no user with a name"),
     ],
 )
 def test_a_kubeconfig_that_cannot_take_it_is_left_alone(text: str, what: str) -> None:

@@ -255,6 +255,47 @@ def test_the_places_of_files_are_those_of_the_environment(ada: Scientist) -> Non
     assert allowed.stdout.strip() == "yes", allowed.stderr
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "clusters: [\n",
+        "- a\n",
+        "clusters: main\n",
+        "contexts: {a: b}\n",
+        "users: [a]\n",
+        "apiVersion: v1\nkind: Pod\n",
+        "clusters:\n- name: 1\n  cluster: {server: x}\n",
+        "contexts:\n- name: a\n  context: {extensions: x}\n",
+        "users:\n- name: a\n  user: {exec: [x]}\n",
+    ],
+)
+def test_a_kubeconfig_that_kubectl_does_not_read_is_refused(ada: Scientist, text: str) -> None:
+    """The sentence names the file, which of several it may be, and neither file is touched."""
+    ada.kubeconfig.parent.mkdir()
+    ada.kubeconfig.write_text(text)
+    before = ada.config.read_bytes()
+    for path in (str(ada.kubeconfig), f"{ada.home / 'new'}{os.pathsep}{ada.kubeconfig}"):
+        told = ada.refused("vision", KUBECONFIG=path)
+        assert str(ada.kubeconfig) in told
+        assert "Nothing was written." in told
+    assert (ada.config.read_bytes(), ada.kubeconfig.read_text()) == (before, text)
+    assert not (ada.home / "new").exists()
+
+
+def test_a_kubeconfig_that_broke_later_is_told_by_check(ada: Scientist) -> None:
+    """What kubectl does not read, or no longer has, is no working hop."""
+    ada.connect("vision")
+    written = ada.kubeconfig.read_text()
+    ada.kubeconfig.write_text(f"{written}preferences: x\n")
+    told = ada.refused("vision", "--check")
+    assert "kubectl: " in told
+    assert str(ada.kubeconfig) in told
+    ada.kubeconfig.write_text("kind: Config\n")
+    told = ada.refused("vision", "--check")
+    assert f"no kubeconfig has the context {CONTEXT}" in told
+    assert "podshare connect vision" in told
+
+
 def test_a_shell_acts_as_the_team(ada: Scientist) -> None:
     """aws and kubectl of the shell are the team's."""
     program = ada.home / "shell"

@@ -359,7 +359,10 @@ class _Run:
         config, own = files.aws_config(), self.written()
         profile_text = profiles.with_block(files.read(config), own.name, own.memory, own.sections)
         place = _kubeconfig_with(self.context) or files.kubeconfigs()[0]
-        return [(config, profile_text), (place, kubeconfig.with_context(files.read(place), self._context()))]
+        context_text = kubeconfig.with_context(files.read(place), self._context(), place)
+        if reported := _unread_by_kubectl():
+            raise kubeconfig.not_read(f"kubectl does not read the configuration that is there: {reported}.")
+        return [(config, profile_text), (place, context_text)]
 
     # ---- the modes -----------------------------------------------------------------------------------------
 
@@ -474,6 +477,11 @@ class _Run:
         """The command in the kubeconfig, run as kubectl would run it."""
         from podshare_cli.commands.connect.hops import Hop
 
+        if reported := _unread_by_kubectl():
+            return Hop("kubectl", False, f"kubectl does not read its configuration: {reported}", "Correct that file.")
+        if _kubeconfig_with(self.context) is None:
+            remedy = f"Write it again: podshare connect {self.name}"
+            return Hop("kubectl", False, f"no kubeconfig has the context {self.context}", remedy)
         command = self._context().command
         if shutil.which(command[0]) is None:
             remedy = "Install it: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
@@ -519,7 +527,21 @@ def _kubeconfig_with(context: str) -> Path | None:
     """The file in which podshare wrote the context."""
     from podshare_cli.commands.connect import kubeconfig
 
-    return next((path for path in files.kubeconfigs() if kubeconfig.former_of(files.read(path), context)), None)
+    paths = files.kubeconfigs()
+    return next((path for path in paths if kubeconfig.former_of(files.read(path), context, path)), None)
+
+
+def _unread_by_kubectl() -> str:
+    """Why kubectl does not read the kubeconfigs that are there, with the file's name; empty if it does.
+
+    One that it does not read makes it refuse all of them, also a context in another file.
+    """
+    program = shutil.which("kubectl")
+    if program is None:
+        return ""
+    command = [program, "config", "get-contexts", "--output", "name"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own words
+    return " ".join(ended.stderr.split())[:300] if ended.returncode else ""
 
 
 def _undo(options: Options, team: str, cluster: str | None) -> None:
@@ -535,7 +557,7 @@ def _undo(options: Options, team: str, cluster: str | None) -> None:
     for name in names:
         text = profiles.without_block(text or "", name)
         if place := _kubeconfig_with(name):
-            files.write(place, kubeconfig.without_context(files.read(place) or "", name))
+            files.write(place, kubeconfig.without_context(files.read(place) or "", name, place))
             removed.append(str(place))
     if names:
         files.write(config, text)

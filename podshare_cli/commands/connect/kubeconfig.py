@@ -8,6 +8,7 @@ so that it can be put back.
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -19,6 +20,7 @@ _CURRENT = "current-context"
 _EXTENSION = "podshare.connect"
 _SKELETON = "apiVersion: v1\nkind: Config\n"
 _NEW = "new"  # the file was not there, or was empty
+_SOME = Path("kubeconfig")
 
 
 @dataclass(frozen=True)
@@ -55,18 +57,18 @@ class Context:
         }
 
 
-def with_context(text: str | None, context: Context) -> str:
+def with_context(text: str | None, context: Context, path: Path = _SOME) -> str:
     """The file with the context, and with it as the current one.
 
     Raises Failure where somebody else has something of its name, or where the file is no kubeconfig.
     """
-    known = former_of(text, context.name)
-    text = without_context(text, context.name) if known is not None and text else text
-    file = _File(text or "")
+    known = former_of(text, context.name, path)
+    text = without_context(text, context.name, path) if known is not None and text else text
+    file = _File(text or "", path)
     for part in LISTS:
         if context.name in file.names(part):
             raise Failure(
-                f"The kubeconfig has {part[:-1]} {context.name} already, and podshare did not write it.",
+                f"{path} has {part[:-1]} {context.name} already, and podshare did not write it.",
                 f"Rename or delete it: kubectl config delete-{part[:-1]} {context.name}. Nothing was written.",
             )
     if not (text or "").strip():
@@ -84,12 +86,12 @@ def with_context(text: str | None, context: Context) -> str:
     return file.applied()
 
 
-def without_context(text: str, name: str) -> str | None:
+def without_context(text: str, name: str, path: Path = _SOME) -> str | None:
     """The file as it would be had the context never been written; None for one that it was alone in."""
-    former = former_of(text, name)
+    former = former_of(text, name, path)
     if former is None:
         return text
-    file = _File(text)
+    file = _File(text, path)
     if _NEW in former and all(file.names(part) == [name] for part in LISTS):
         return former[_NEW] or None
     for part in LISTS:
@@ -108,9 +110,12 @@ def _names_one_of(raw: str, file: "_File", gone: str) -> bool:
     return not value or (value != gone and value in file.names("contexts"))
 
 
-def former_of(text: str | None, name: str) -> dict[str, str] | None:
-    """What was in the place of what the context replaced; None if podshare wrote no context of this name."""
-    return next((former for owner, former in _formers(_File(text or "").document) if owner == name), None)
+def former_of(text: str | None, name: str, path: Path = _SOME) -> dict[str, str] | None:
+    """What was in the place of what the context replaced; None if podshare wrote no context of this name.
+
+    Raises Failure where the file is no kubeconfig.
+    """
+    return next((former for owner, former in _formers(_File(text or "", path).document) if owner == name), None)
 
 
 def _formers(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -118,7 +123,7 @@ def _formers(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]
     for item in document.get("contexts") or ():
         context = item.get("context") or {} if isinstance(item, dict) else {}
         for extension in context.get("extensions") or ():
-            if extension.get("name") == _EXTENSION:
+            if isinstance(extension, dict) and extension.get("name") == _EXTENSION:
                 yield str(item.get("name")), json.loads(extension["extension"]["former"])
 
 
@@ -143,20 +148,47 @@ def _dumped(value: Any) -> str:
     return text
 
 
+def not_read(message: str) -> Failure:
+    """That kubectl reads no such kubeconfig: a context in it would not help."""
+    return Failure(message, "Correct it, or name another file by KUBECONFIG. Nothing was written.")
+
+
+def _problem(document: object) -> str:
+    """Why a document is no kubeconfig, as far as that matters here; empty if it is one, or nothing at all."""
+    if document is None:
+        return ""
+    if not isinstance(document, dict):
+        return "it is no mapping"
+    for field, expected in (("apiVersion", "v1"), ("kind", "Config")):
+        if document.get(field) not in (None, "", expected):
+            return f"its {field} is {document[field]!r} instead of {expected}"
+    for part in LISTS:
+        items = document.get(part) or []
+        if not isinstance(items, list):
+            return f"its {part} are no list"
+        if not all(map(_is_named, items)):
+            return f"its {part} have an item that is no {part[:-1]} with a name"
+    return ""
+
+
+def _is_named(item: object) -> bool:
+    """Whether something of a list has what kubectl takes as its name."""
+    return item is None or (isinstance(item, dict) and isinstance(item.get("name") or "", str))
+
+
 class _File:
     """A kubeconfig's text, and edits of it by the places of its nodes."""
 
-    def __init__(self, text: str) -> None:
-        self.text = text
+    def __init__(self, text: str, path: Path) -> None:
+        self.text, self._path = text, path
         try:
-            root = yaml.compose(text, Loader=yaml.SafeLoader)
+            composed = yaml.compose(text, Loader=yaml.SafeLoader)
             document = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise Failure(
-                f"The kubeconfig is no YAML: {' '.join(str(error).split())}", "Nothing was written."
-            ) from None
-        if root is not None and not isinstance(root, yaml.MappingNode):
-            raise Failure("The kubeconfig is no mapping.", "Nothing was written.")
+            raise not_read(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+        if problem := _problem(document):
+            raise not_read(f"{path} is no kubeconfig: {problem}.")
+        root = composed if isinstance(composed, yaml.MappingNode) else None
         self.document: dict[str, Any] = document or {}
         self._is_json = root is not None and bool(root.flow_style)
         self._nodes = {key.value: (key, value) for key, value in root.value} if root is not None else {}
@@ -199,7 +231,7 @@ class _File:
             end = self._after(node.value[-1])
             self._edits.append((end, end, self._ended(end) + _indented([item], node.start_mark.column)))
         elif self.document.get(part):
-            raise Failure(f"The kubeconfig's {part} are written in one line.", "Write them line by line, then connect.")
+            raise Failure(f"{self._path} has its {part} in one line.", "Write them line by line, then connect.")
         else:
             start, end = self._span(part)
             comment = self.text[start:end].partition("#")
