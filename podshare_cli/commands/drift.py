@@ -1,7 +1,6 @@
 """``podshare drift``: what differs in reality from the records, and what podshare has repaired lately."""
 
 import datetime
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from podshare_cli.commands.plan import DetailedExitCode, Verbose
-from podshare_cli.failures import invalid
 from podshare_cli.json_option import Commands
 from podshare_cli.options import Options, examples, takes_options
 from podshare_cli.records.known_names import completing
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 app = Commands()
 
 _TRIGGERS = ("drift", "sweep", "admin")  # what finds that somebody else has changed something
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _LONGEST = datetime.timedelta(days=90)  # Step Functions forgets executions then
 
 
@@ -36,7 +33,7 @@ def drift(
         typer.Argument(metavar="TEAM…", help="The teams; default: all teams.", autocompletion=completing("team")),
     ] = None,
     since: Annotated[
-        str, typer.Option("--since", metavar="TIME", help="How far back to report repairs: 90m, 24h or 7d.")
+        str, typer.Option("--since", metavar="TIME", help="Report repairs since then: 2026-11-01, 90m, 24h or 7d.")
     ] = "24h",
     detailed: DetailedExitCode = False,
     verbose: Verbose = False,
@@ -48,12 +45,13 @@ def drift(
     """
     from podshare_cli.commands import plan
     from podshare_cli.commands.team import require_known
+    from podshare_cli.history.moments import past_moment
     from podshare_cli.output import print_lines, stdout
     from podshare_cli.plans import record_plan
     from podshare_cli.progress.executions import Executions
     from podshare_cli.progress.live import counting
 
-    began = datetime.datetime.now(datetime.UTC) - _length(since)
+    began = max(past_moment(since, "--since"), datetime.datetime.now(datetime.UTC) - _LONGEST)
     for team in teams or ():
         require_known(options, team)
     with counting(options, "teams read") as planned:
@@ -113,11 +111,12 @@ def repair_lines(repaired: Iterable[Repair], since: str) -> Iterator[str]:
     from rich.markup import escape
 
     from podshare_cli import words
+    from podshare_cli.history.moments import since_text
     from podshare_cli.output import state_text
     from podshare_cli.views.team import caller_text, trigger_text
 
     listed = [*repaired]
-    yield f"[bold]Repaired in the last {escape(since)}[/]{'' if listed else ': nothing'}"
+    yield f"[bold]Repaired {escape(since_text(since))}[/]{'' if listed else ': nothing'}"
     for repair in listed:
         run = repair.run
         when, caller = run.started.astimezone().strftime("%Y-%m-%d %H:%M:%S"), caller_text(run)
@@ -125,10 +124,3 @@ def repair_lines(repaired: Iterable[Repair], since: str) -> Iterator[str]:
         yield f"  {when}  {escape(repair.team)}  {escape(trigger_text(run.trigger))}{by}: {state_text(run.outcome)}"
         for change in repair.changes:
             yield f"    {words.action(str(change['action']))} {escape(words.resource(change))}"
-
-
-def _length(text: str) -> datetime.timedelta:
-    match = re.fullmatch(r"([0-9]{1,6})([mhd])", text)
-    if not match:
-        raise invalid(f"--since {text} is no length of time.", "Write a number and m, h or d, such as 24h.")
-    return min(datetime.timedelta(**{_UNITS[match[2]]: int(match[1])}), _LONGEST)

@@ -5,7 +5,9 @@ import re
 
 from podshare_cli.failures import invalid
 
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+_LENGTH = re.compile(r"([0-9]{1,6})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_FORMS = "Write a time such as 2026-11-01T12:00Z, a day such as 2026-11-01, now, or how long ago: 5s, 90m, 24h or 7d."
 
 
 def moment(text: str, option: str) -> datetime.datetime:
@@ -16,16 +18,18 @@ def moment(text: str, option: str) -> datetime.datetime:
     now = datetime.datetime.now(datetime.UTC)
     if text == "now":
         return now
-    if match := re.fullmatch(r"([0-9]{1,6})([mhd])", text):
-        return now - datetime.timedelta(**{_UNITS[match[2]]: int(match[1])})
     try:
+        if match := _LENGTH.fullmatch(text):
+            return now - datetime.timedelta(**{_UNITS[match[2]]: int(match[1])})
         parsed = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        remedy = (
-            "Write a time such as 2026-11-01T12:00Z, a day such as 2026-11-01, now, or how long ago: 90m, 24h or 7d."
-        )
-        raise invalid(f"{option}: {text} is no time.", remedy) from None
+    except (ValueError, OverflowError):
+        raise invalid(f"{option}: {text!r} is no time.", _FORMS) from None
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=datetime.UTC)
+
+
+def since_text(text: str) -> str:
+    """A time that ``moment`` takes, as the beginning of a time until now."""
+    return f"in the last {text}" if _LENGTH.fullmatch(text) else f"since {text}"
 
 
 def past_moment(text: str, option: str) -> datetime.datetime:

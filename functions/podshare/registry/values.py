@@ -76,7 +76,8 @@ def _moment(value: object) -> object:
         return datetime.fromisoformat(value).astimezone(UTC)
     if isinstance(value, datetime) and value.tzinfo:
         return value.astimezone(UTC)
-    raise ValueError("must be a timestamp like 2027-01-31T18:00:00Z, or with an offset like +01:00 instead of Z")
+    rule = "must be a timestamp like 2027-01-31T18:00:00Z, or with an offset like +01:00 instead of Z"
+    raise ValueError(f"{rule}; a length of time such as 7d is none")
 
 
 def _no_alias(value: object) -> object:
