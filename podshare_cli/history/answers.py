@@ -3,9 +3,14 @@
 import datetime
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from podshare.registry.accounts import Account
+from podshare.registry.items import enrolled
+from podshare.registry.templates import MissingTag, facts_of, rendered
 from podshare_cli.access.reports import Place, places
 from podshare_cli.aws.connection import Connection
 from podshare_cli.aws.tables import Registry, State
@@ -261,11 +266,26 @@ class Past:
             until=grant.get("until"),
             by=str(origin.get("writer") or ""),
             author=str(origin.get("author") or ""),
-            reason=past_access.reason_of(origin),
+            reason=self._reason(origin, str(run["team"])),
             version=origin.get("version"),
             written_at=origin.get("declared_at") or origin.get("written_at") or None,
             is_exact=exact,
         )
+
+    def _reason(self, version: Document, team: str) -> str:
+        """Why a version was written, or why the team has what it has; an enrollment says that of each account."""
+        reason, own = past_access.reason_of(version), enrolled(team)
+        if version.get("reason") or not own or "${" not in reason:
+            return reason
+        with suppress(MissingTag):
+            return str(rendered(reason, facts_of(self._accounts.get(own[1], Account(own[1])))))
+        return reason
+
+    @cached_property
+    def _accounts(self) -> dict[str, Account]:
+        """The organization's accounts, with the names and tags that they have now, which fill in placeholders."""
+        rows = State(self.history.connection).accounts()
+        return {account.id: account for account in map(Account.of_row, rows)}
 
     def run(self, text: str) -> list[Stored]:
         """The objects of a run, by its name or ARN. Raises Failure if it has none."""

@@ -1,16 +1,17 @@
 """The history of who had access: what each run found and did, in a bucket that nobody can take it out of."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.builders import a_team_item
+from tests.acting import Ended
+from tests.builders import a_team_item, an_enrollment_item
 from tests.scenarios.world import HISTORY as BUCKET
-from tests.scenarios.world import HUB, LANGUAGE, VISION, Item, World
+from tests.scenarios.world import HUB, LANGUAGE, SCIENCE, VISION, Item, World
 
 ADA, BEN = f"arn:aws:iam::{HUB}:user/ada", f"arn:aws:iam::{HUB}:user/ben"
 
@@ -131,3 +132,18 @@ def test_a_write_that_fails_delays_nothing_and_is_made_up_for(world: World) -> N
     assert (version["writer"], version["removed"]) == (BEN, [f"member {LANGUAGE}"])
     leaving = next(one for one in made_up.values() if one.get("cause", {}).get("reason") == "language leaves")
     assert accounts_with_access(leaving) == {VISION}
+
+
+def test_why_an_enrolled_account_has_access_is_said_of_that_account(
+    call_as_auditor: Callable[..., Ended], world: World
+) -> None:
+    """The line, its writer and the reason are the enrollment's, and placeholders are filled in as in the team's record."""
+    world.sweep()
+    change = {"version": 1, "at": "2026-11-29T00:00:00Z"}
+    world.put(an_enrollment_item(exclude_accounts=[VISION, LANGUAGE], changed_by=ADA, change=change))
+    account = world.join("genomics-lab", tags={"owner": "rosalind@example.com", "gpus": "4"})
+    answer = call_as_auditor("access", "at", "now", "of", account, "--json").data
+    grants = [grant for one in answer["access"] for grant in one["grants"] if grant["record"] == "enrollment#science"]
+    assert {grant["reason"] for grant in grants} == {"The people of genomics-lab"}
+    assert f"member organizational unit {SCIENCE}" in {grant["line"] for grant in grants}
+    assert {(grant["by"], grant["version"], grant["exact"]) for grant in grants} == {(ADA, 1, True)}

@@ -110,7 +110,10 @@ def keep_access_report(
 def _lines(
     context: Context, records: TeamRecords, desired: Mapping[Key, Resource], report: AccessReport
 ) -> dict[str, Any]:
-    """Which lines of the team's record give each access of a report, in its order, and the versions of the records."""
+    """Which lines of the team's record give each access of a report, in its order, and the versions of the records.
+
+    Of a team that an enrollment makes they are the enrollment's own.
+    """
     team = records.in_force
     whys = {str(key): resource.why for key, resource in desired.items()}
     lines = lines_of(team.model_dump(mode="json", by_alias=True)) if team else ()
@@ -118,9 +121,10 @@ def _lines(
     places = {
         name: (f"arn:{partition}:s3:::{dataset.bucket}", dataset.prefix) for name, dataset in records.datasets.items()
     }
-    grants = [
-        as_dicts(records.grants_by, grants_of(access, whys, lines, records.members, places)) for access in report.access
-    ]
+    granting = [grants_of(access, whys, lines, records.members, places) for access in report.access]
+    if records.selected_by:
+        granting = [tuple(line.in_enrollment(records.selected_by) for line in given_by) for given_by in granting]
+    grants = [as_dicts(records.grants_by, given_by) for given_by in granting]
     return {"grants": grants, "records": [*records.versions]}
 
 

@@ -1,7 +1,7 @@
 """What a record gives, line by line, and which version of it says so: the words by which the history finds a grant."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from podshare.registry.declared import declaration_of, digest_of
@@ -26,6 +26,13 @@ class Line:
     prefix: str = ""
     service_account: str = ""
     file_system: str = ""
+
+    def in_enrollment(self, selector: str) -> "Line":
+        """The line of an enrollment from which an account's own team has this one: there the selector lets it in."""
+        if not self.account:
+            return self
+        text = self.text.replace(f"member {self.account}", f"member {selector}", 1)
+        return replace(self, text=text, account="", selector=selector)
 
 
 def lines_of(record: Mapping[str, Any]) -> tuple[Line, ...]:
