@@ -109,7 +109,7 @@ def _pass(stored: Stored, confirmation: Confirmation | None) -> Iterator[Rendera
             ("run", f"[bold]{escape(document['run'])}[/] of team {escape(document['team'])}"),
             ("cause", escape(cause_text(cause, confirmation))),
             ("by", escape(_caller_and_hint(cause, confirmation) or "—")),
-            ("records", escape(", ".join(map(_version_text, document["records"])) or "—")),
+            ("records", escape("\n".join(map(_version_text, document["records"])) or "—")),
             ("plan", _plan_text(document["plan"])),
             ("outcome", f"{state_text(document['state'])}  {escape(document['summary'])}"),
             ("took", _took(document)),
@@ -160,8 +160,8 @@ def _caller_and_hint(cause: Mapping[str, Any], confirmation: Confirmation | None
 
 def _version_text(version: Mapping[str, Any]) -> str:
     number = f" version {version['version']}" if version["version"] else ""
-    writer = f"{version['writer']}, declared" if version["writer"] else words.BY_NOBODY_KNOWN
-    return f"{version['id']}{number} by {writer}{_why(version)}"
+    writer = f"declared by {version['writer']}" if version["writer"] else f"by {words.BY_NOBODY_KNOWN}"
+    return f"{version['id']}{number}, {writer}{_why(version)}"
 
 
 def _why(version: Mapping[str, Any]) -> str:

@@ -49,7 +49,7 @@ def test_the_run_of_a_hand_edit_has_no_author(call_as_auditor: Call, by_hand: It
     assert (record["writer"], record["reason"], record["version"]) == ("", "", None)
     shown = " ".join(call_as_auditor("history", "show", by_hand["run"]).out.split())
     assert f"{UNKNOWN} ({EVIDENCE})" in shown
-    assert f"team#vision by {UNKNOWN}" in shown
+    assert f"team#vision, by {UNKNOWN}" in shown
     assert REASON not in shown
     assert "user/admin" not in shown.partition("records")[0]
 
