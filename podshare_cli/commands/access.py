@@ -8,7 +8,7 @@ import typer
 from podshare.registry.sentences import counted
 from podshare_cli.failures import Failure, invalid
 from podshare_cli.options import Options, examples, group, takes_options
-from podshare_cli.records.known_names import completing, no_such
+from podshare_cli.records.known_names import completing, likely_meant, names_of, no_such
 
 if TYPE_CHECKING:
     from podshare_cli.access.reports import Known, Line, Place
@@ -60,6 +60,7 @@ def who_can(
     """
     from podshare_cli.access import reports
 
+    _refuse_other_forms(options, place_name, "cluster" if verb is Verb.USE else "dataset")
     if (verb is Verb.USE) != place_name.startswith("cluster#"):
         raise invalid(
             f"{verb} cannot be used with {place_name}.",
@@ -324,15 +325,19 @@ def probe(
         )
 
 
+def _refuse_other_forms(options: Options, place_name: str, kind: str) -> None:
+    """Raises Failure for what is no place; ``kind`` is the kind of record that is likely meant."""
+    if not place_name.startswith(("s3://", "dataset#", "cluster#")):
+        meant = likely_meant(options.connection, place_name, kind)
+        message = f"{place_name} is no dataset, cluster or S3 URL.{meant}"
+        raise invalid(message, "Write dataset#NAME, cluster#NAME or s3://BUCKET/.")
+
+
 def _place(options: Options, place_name: str) -> "Place":
     from podshare_cli.access import reports
 
     if place_name.startswith("s3://"):
         return reports.place_of_url(place_name)
-    if not place_name.startswith(("dataset#", "cluster#")):
-        raise invalid(
-            f"{place_name} is not a dataset, cluster or S3 URL.", "Write dataset#NAME, cluster#NAME or s3://BUCKET/."
-        )
     place = reports.places(options.connection).get(place_name)
     if place is None:
         kind, _, name = place_name.partition("#")
@@ -346,6 +351,8 @@ def _read(options: Options, team: str | None) -> "Known":
 
     known = reports.read(options.connection)
     if team is not None and team not in known.access_reports:
+        if team not in names_of(options.connection, "team"):
+            raise no_such(options, "team", team)
         raise Failure(f"Team {team} has no access report yet.", f"podshare team reconcile {team} --wait")
     return known
 

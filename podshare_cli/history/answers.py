@@ -21,6 +21,7 @@ from podshare_cli.history.objects import History, Stored
 from podshare_cli.history.past_access import AccessChange, Way, moment_of
 from podshare_cli.progress.callers import is_proven
 from podshare_cli.progress.executions import Executions
+from podshare_cli.records.known_names import likely_meant
 
 _NEXT_DAY = datetime.timedelta(days=1)
 
@@ -63,8 +64,9 @@ def subject_of(connection: Connection, text: str) -> Subject:
     named = name or text
     known = [each for each in ([kind] if name else _NAMED) if _was_there(connection, each, named)]
     if not known:
+        meant = likely_meant(connection, text, *_NAMED)
         raise invalid(
-            f"There is no {kind if name else 'team or dataset'} {named}, and there was none.",
+            f"There is no {kind if name else 'team or dataset'} {named}, and there was none.{meant}",
             "Names that are there: podshare team list, podshare dataset list. An account is named by its id.",
         )
     if len(known) > 1:

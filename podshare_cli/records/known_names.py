@@ -50,6 +50,17 @@ def names_of(connection: "Connection", kind: str) -> list[str]:
     return sorted(names)
 
 
+def likely_meant(connection: "Connection", text: str, *kinds: str) -> str:
+    """What somebody who wrote a record's id, or its name alone, likely meant, as a question; empty if none is near."""
+    from podshare.registry.wording import closest
+
+    kind, _, name = text.replace("/", "#", 1).rpartition("#")
+    asked = [closest(kind, kinds)] if kind else [*kinds]
+    kind_by_name = {known: each for each in filter(None, asked) for known in names_of(connection, each)}
+    likely = closest(name, kind_by_name)
+    return f" Did you mean {kind_by_name[likely]}#{likely}?" if likely else ""
+
+
 def no_such(options: Options, kind: str, name: str) -> Failure:
     """There is no record of this name; the error names the one that was likely meant."""
     from podshare.registry.wording import closest

@@ -293,6 +293,38 @@ def test_a_mistyped_name_is_recognized(podshare: Command) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("access who-can read imagenet", "dataset#imagenet"),
+        ("access who-can read imagnet", "dataset#imagenet"),
+        ("access who-can read dataset/imagenet", "dataset#imagenet"),
+        ("access who-can read datset#imagenet", "dataset#imagenet"),
+        ("access who-can read dataset#imagnet", "imagenet"),
+        ("access who-can use mian", "cluster#main"),
+        ("access at 1m of imagnet", "dataset#imagenet"),
+        ("access at 1m of team#visoin", "team#vision"),
+        ("access changes --of visoin", "team#vision"),
+        ("access proof visoin", "vision"),
+        ("access probe visoin", "vision"),
+        ("access audit visoin", "vision"),
+    ],
+)
+def test_a_mistyped_place_or_team_is_recognized_in_questions(podshare: Command, words: str, meant: str) -> None:
+    """A name without its kind, or beside one that is near, is not taken for one that nobody has access to."""
+    ended = podshare(*words.split())
+    assert ended.code in (1, 64)
+    assert f"Did you mean {meant}?" in " ".join(ended.err.split())
+
+
+def test_a_name_that_is_near_none_is_no_question(podshare: Command) -> None:
+    """Where nothing is near, the forms of a name are said alone."""
+    ended = podshare("access", "who-can", "read", "zzzzzzz")
+    assert ended.code == 64
+    assert "zzzzzzz is no dataset, cluster or S3 URL. Write" in " ".join(ended.err.split())
+    assert "Did you mean" not in ended.err
+
+
+@pytest.mark.parametrize(
     ("words", "names"),
     [
         ("podshare dataset get im", ["imagenet"]),
