@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice, takewhile
 from typing import Any
 
@@ -98,6 +98,7 @@ class Executions:
     """The executions of an installation's state machines."""
 
     connection: Connection
+    _succeeded: dict[str, Execution] = field(default_factory=dict, compare=False)  # these stay as they are
 
     def start(self, team: str) -> str:
         """Reconcile a team now, in the caller's name; returns the execution's ARN."""
@@ -198,8 +199,10 @@ class Executions:
 
     def describe(self, arn: str) -> Execution:
         """One execution, with its trigger and what came of it."""
+        if arn in self._succeeded:
+            return self._succeeded[arn]
         execution = self.connection.client("stepfunctions").describe_execution(executionArn=arn)
-        return Execution(
+        run = Execution(
             arn=arn,
             started=execution["startDate"],
             stopped=execution.get("stopDate"),
@@ -208,6 +211,9 @@ class Executions:
             output=json.loads(execution.get("output", "{}")),
             cause=execution.get("cause", ""),
         )
+        if run.status == "SUCCEEDED":  # no redrive revives it
+            self._succeeded[arn] = run
+        return run
 
     def events_after(self, arn: str, last: int) -> list[Mapping[str, Any]]:
         """The events of an execution's history that came after number ``last``, in their order."""

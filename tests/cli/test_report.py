@@ -7,17 +7,21 @@ import re
 import shutil
 import subprocess
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from podshare_cli.application import main
-from podshare_cli.commands.report.command import answering, page
 from podshare_cli.commands.report.facts import expirations
+from podshare_cli.commands.report.page import page
+from podshare_cli.commands.report.serving import Served, answering
 from podshare_cli.failures import INVALID
 from tests.docs.pages import OPERATIONS
 
@@ -69,6 +73,7 @@ def run(team: str, minute: int, seconds: float | None = 4.2, **more: Any) -> dic
     return {
         **{"team": team, "started": str(begin), "stopped": stopped, "seconds": seconds, "revoked": 0},
         **{"outcome": "READY", "summary": "provisioned", "trigger": {"event": "registry", "by": "ada"}},
+        "who": "ada, declared",
         **more,
     }
 
@@ -77,10 +82,24 @@ def opened(text: str, folder: Path, fragment: str = "", *more: str) -> tuple[str
     """The page as a browser has it once its script has run, and what the browser logged."""
     file = folder / "report.html"
     file.write_text(text, encoding="utf-8")
+    return browsed(f"file://{file}{fragment}", folder, *more)
+
+
+def browsed(address: str, folder: Path, *more: str) -> tuple[str, str]:
+    """What is at an address as a browser has it once its script has run, and what the browser logged."""
     words = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom", *more]
-    command = [str(CHROMIUM), *words, f"--user-data-dir={folder / 'profile'}", f"file://{file}{fragment}"]
+    command = [str(CHROMIUM), *words, f"--user-data-dir={folder / 'profile'}", address]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  # the browser
     return ended.stdout, "\n".join(line for line in ended.stderr.splitlines() if "CONSOLE" in line)
+
+
+@contextmanager
+def serving(served: Served) -> Iterator[str]:
+    """Meanwhile the page is served; its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), answering(served)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
 
 
 def rows_of(dom: str, section: str) -> int:
@@ -197,7 +216,7 @@ def test_quotas_are_bars_with_what_is_lent_and_borrowed_now(tmp_path: Path) -> N
     assert ([label for label, _ in bars], logged) == (
         [
             f"team-0: {limits}, borrows up to 4; now 6 accelerators in use, of these 2 borrowed",
-            f"team-1: {limits}; now 1 accelerators in use, 1 to 2 lent",
+            f"team-1: {limits}; now 1 accelerator in use, 1 to 2 lent",
         ],
         "",
     )
@@ -256,6 +275,95 @@ def test_the_arrow_keys_move_from_run_to_run(tmp_path: Path) -> None:
     ]
 
 
+@in_a_browser
+def test_a_renewed_page_keeps_what_somebody_chose(tmp_path: Path) -> None:
+    """Filter, sorting, the node that was followed, the focus and how far each part was scrolled stay as they were."""
+    before, after = facts(40), facts(41, runs=[run("team-1", 10)])
+    act = """{
+        const style = document.createElement("style");
+        style.textContent = "#teams .scroll { max-height: 60px }";
+        document.head.append(style);
+        const head = () => document.querySelector("#teams thead button");
+        const list = () => document.querySelector("#teams .scroll");
+        const seen = () => [search.value, document.getElementById("count").textContent,
+            document.querySelector("#teams tbody th").textContent, document.activeElement === head(),
+            document.querySelector("#picture [aria-pressed=true]").getAttribute("aria-label"),
+            list().scrollTop, scrollY, document.querySelectorAll(".mark").length];
+        search.value = "team-1"; show();
+        head().click(); head().click(); head().focus();
+        document.querySelector('#picture .node[aria-label="team-12"]').dispatchEvent(new Event("click"));
+        list().scrollTo(0, 30); scrollTo(0, 200);
+        const all = [seen()];
+        renew(AFTER);
+        all.push(seen());
+        document.body.innerHTML = '<pre id="found"></pre>';
+        document.getElementById("found").textContent = JSON.stringify(all);
+    }""".replace("AFTER", json.dumps(after))
+    text = page(before).replace("</body>", f"<script>{act}</script></body>")
+    dom, logged = opened(text, tmp_path, "", "--window-size=900,500")
+    assert logged == ""
+    found = re.search(r'<pre id="found">(.*?)</pre>', dom, re.DOTALL)
+    assert found
+    first, second = json.loads(html.unescape(found[1]))
+    assert first == ["team-1", "11 of 40 teams", "team-19", True, "team-12", 30, 200, 0]
+    assert second == ["team-1", "11 of 41 teams", "team-19", True, "team-12", 30, 200, 1]
+
+
+@in_a_browser
+def test_the_served_page_renews_itself(tmp_path: Path) -> None:
+    """What came since is in the open page, by its filter, without anybody loading it again."""
+    readings = iter([facts(2), *[facts(5)] * 50])
+    with serving(Served(lambda: next(readings), renewed_seconds=0)) as address:
+        dom, logged = browsed(f"{address}#team-4", tmp_path, "--virtual-time-budget=20000")
+    assert ("1 of 5 teams" in dom, rows_of(dom, "teams"), logged) == (True, 1, "")
+    assert "Renews itself; read again at 12:00:00 UTC." in dom
+
+
+@in_a_browser
+def test_a_served_page_that_cannot_be_renewed_says_why_and_stays(tmp_path: Path) -> None:
+    """Credentials that end leave what was read before, with the reason beside it."""
+    readings = iter([facts(2)])
+
+    def read() -> dict[str, Any]:
+        for reading in readings:
+            return reading
+        raise RuntimeError("the token has expired")
+
+    with serving(Served(read, renewed_seconds=0)) as address:
+        dom, _ = browsed(address, tmp_path, "--virtual-time-budget=20000")
+    assert rows_of(dom, "teams") == 2
+    assert "Not renewed since it was made: The report cannot be made: the token has expired" in dom
+
+
+def test_the_file_renews_nothing() -> None:
+    """What asks again is in the served page alone, whose own policy lets it ask the machine that serves it."""
+    text, (_, served) = page(facts(2)), Served(lambda: facts(2)).page()
+    assert "fetch(" not in text
+    assert "connect-src" not in text
+    assert "fetch(" in served.decode()
+    assert "connect-src 'self'" in served.decode()
+
+
+def test_a_load_reads_again_and_pages_that_are_open_share_a_reading() -> None:
+    """Each load shows the present; whoever only asks whether there is news gets it once it is, and nothing else."""
+    readings = iter(
+        facts(
+            teams, generated=f"2026-11-29T12:00:0{second}+00:00", **of_a_cluster(read_at=f"12:00:0{second}", teams=[])
+        )
+        for second, teams in enumerate([2, 2, 3])
+    )
+    served = Served(lambda: next(readings), renewed_seconds=60)
+    (_, first), (_, second) = served.page(), served.page()
+    digests = [re.findall('data-digest="([0-9a-f]+)"', text.decode())[0] for text in (first, second)]
+    assert digests[0] == digests[1]  # when it was read is no news
+    news = json.loads(served.news(digests[0])[1])
+    assert news == {"digest": digests[0], "generated": "2026-11-29T12:00:01+00:00"}
+    served.page()
+    news = json.loads(served.news(digests[0])[1])
+    assert news["digest"] != digests[0]
+    assert len(news["facts"]["teams"]) == 3
+
+
 def test_all_that_ends_is_ahead() -> None:
     """Teams, members and grants of datasets and file systems, of enrollments too."""
     at = "2030-01-01T00:00:00Z"
@@ -276,7 +384,7 @@ def test_all_that_ends_is_ahead() -> None:
 
 def test_a_port_that_is_taken_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     """With what to do, and without a traceback."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), answering(lambda: b"page")) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), answering(Served(lambda: facts(2)))) as server:
         assert main(["report", "--serve", "--port", str(server.server_port)]) == 1
     assert "Choose another --port" in capsys.readouterr().err
 
@@ -284,13 +392,11 @@ def test_a_port_that_is_taken_is_reported(capsys: pytest.CaptureFixture[str]) ->
 def test_a_page_that_cannot_be_made_says_why() -> None:
     """Credentials that end while it is served are an answer, not a broken connection."""
 
-    def fail() -> bytes:
+    def fail() -> dict[str, Any]:
         raise RuntimeError("the token has expired")
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), answering(fail)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        assert _status(server.server_port, "localhost", "/") == 503
-        server.shutdown()
+    with serving(Served(fail)) as address:
+        assert _status(address, "localhost", "/") == 503
 
 
 def with_axe(text: str) -> str:
@@ -306,14 +412,14 @@ def with_axe(text: str) -> str:
 
 @in_a_browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [500, 1400])
-def test_axe_finds_nothing(scheme: str, width: int, tmp_path: Path) -> None:
-    """No rule of axe-core is broken, in the light and in the dark, on a phone's width and on a screen's."""
+@pytest.mark.parametrize(("width", "digest"), [(500, ""), (1400, ""), (1400, "0" * 64)])
+def test_axe_finds_nothing(scheme: str, width: int, digest: str, tmp_path: Path) -> None:
+    """No rule of axe-core is broken, in the light and in the dark, on a phone's width and a screen's, served or not."""
     door = {"team": "team-0", "who": "arn:aws:iam::9:root", "may": ["read"], "where": "arn", "what": "*"}
     runs = [run("team-0", 30, None), run("team-1", 20, revoked=2), run("team-1", 10)]
     seen = {"unexpected": [{**door, "closed_by": "aws close it"}], "unread": ["team-1: no answer"], "runs": runs}
     seen |= of_a_cluster(read_at=AT, teams=BORROWED)
-    text = page(facts(6, **seen))
+    text = page(facts(6, **seen), digest)
     flags = ["--virtual-time-budget=60000", f"--window-size={width},900", *["--force-dark-mode"] * (scheme == "dark")]
     dom, _ = opened(with_axe(text), tmp_path, "", *flags)
     shown = re.search(r'<pre id="found">(.*?)</pre>', dom, re.DOTALL)
@@ -372,18 +478,19 @@ def test_where_no_page_can_be_is_said_before_it_is_made(tmp_path: Path, capsys: 
 
 def test_the_served_page_answers_this_machine_alone() -> None:
     """A page of another site, whose name resolves to this machine, gets nothing; nor does any other path."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), answering(lambda: b"page")) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        answers = {
-            (host, path): _status(server.server_port, host, path)
-            for host in ("127.0.0.1", "localhost", "evil.example")
-            for path in ("/", "/other")
-        }
-        server.shutdown()
-    assert {key for key, status in answers.items() if status == 200} == {("127.0.0.1", "/"), ("localhost", "/")}
+    own = {(host, path) for host in ("127.0.0.1", "localhost") for path in ("/", "/facts?digest=x")}
+    others = {
+        ("127.0.0.1", "/other"),
+        ("localhost", "/facts/"),
+        ("evil.example", "/"),
+        ("evil.example", "/facts?digest=x"),
+    }
+    with serving(Served(lambda: facts(2))) as address:
+        assert {key for key in own | others if _status(address, *key) == 200} == own
 
 
-def _status(port: int, host: str, path: str) -> int:
+def _status(address: str, host: str, path: str) -> int:
+    port = urlsplit(address).port
     connection = http.client.HTTPConnection("127.0.0.1", port)
     connection.request("GET", path, headers={"Host": f"{host}:{port}"})
     return connection.getresponse().status

@@ -1,11 +1,8 @@
 """``podshare report``: write the page, or serve it on this machine."""
 
-import json
-import time
-from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,11 +14,10 @@ from podshare_cli.whole_files import replaced
 
 if TYPE_CHECKING:
     from podshare_cli.aws.connection import Connection
+    from podshare_cli.commands.report.serving import Served
+    from podshare_cli.progress.executions import Executions
 
 app = Commands()
-
-_FOLDER = Path(__file__).parent
-_RENEWED_SECONDS = 15  # a page that is younger is served again
 
 
 @app.command("report", epilog=examples("podshare report --out report.html", "podshare report --serve"))
@@ -32,7 +28,7 @@ def report(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write the page.")] = Path(
         "podshare-report.html"
     ),
-    serve: Annotated[bool, typer.Option("--serve", help="Serve it on this machine until Ctrl-C instead.")] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="Serve it on this machine, renewed, until Ctrl-C.")] = False,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port to serve on; 0: any.")] = 0,
     profile_of: Annotated[
         list[str] | None,
@@ -69,23 +65,16 @@ def report(
     options.say(f"{out}: open it in a browser")
 
 
-def page(facts: dict[str, Any]) -> str:
-    """The page with these facts; no text in them can end its script."""
-    text = json.dumps(facts, default=str, separators=(",", ":")).replace("<", "\\u003c")
-    style, script = ((_FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    html = Template((_FOLDER / "page.html").read_text(encoding="utf-8"))
-    return html.substitute(style=style, script=script, facts=text)
-
-
-def _facts(connection: "Connection", profiles: Mapping[str, str]) -> dict[str, Any]:
+def _facts(executions: "Executions", profiles: Mapping[str, str]) -> dict[str, Any]:
     from podshare_cli.aws.accounts import Accounts
     from podshare_cli.aws.tables import Registry
     from podshare_cli.commands.capacity import read_clusters
     from podshare_cli.commands.report import facts
     from podshare_cli.commands.report.queues import read_lending
 
+    connection = executions.connection
     lending = read_lending(Accounts(connection, None, profiles), Registry(connection).all_of("cluster"))
-    return facts.read(connection, read_clusters(connection), lending)
+    return facts.read(executions, read_clusters(connection), lending)
 
 
 def write(path: Path, connection: "Connection", profiles: Mapping[str, str]) -> None:
@@ -93,52 +82,28 @@ def write(path: Path, connection: "Connection", profiles: Mapping[str, str]) -> 
 
     ``profiles`` are of the accounts of clusters.
     """
-    text = page(_facts(connection, profiles))
+    from podshare_cli.commands.report.page import page
+    from podshare_cli.progress.executions import Executions
+
+    text = page(_facts(Executions(connection), profiles))
     with replaced(path) as file:
         file.write(text.encode())
 
 
 def _serve(options: Options, profiles: Mapping[str, str], port: int) -> None:
-    made: dict[str, Any] = {"at": float("-inf"), "page": b""}
+    from podshare_cli.commands.report.serving import Served
+    from podshare_cli.progress.executions import Executions
 
-    def current() -> bytes:
-        if time.monotonic() - made["at"] > _RENEWED_SECONDS:
-            made.update(page=page(_facts(options.connection, profiles)).encode(), at=time.monotonic())
-        return bytes(made["page"])
-
-    with _server(port, current) as server:
-        options.say(f"http://127.0.0.1:{server.server_port}/ shows the report, renewed at each load. Ctrl-C ends it.")
+    executions = Executions(options.connection)
+    with _server(port, Served(lambda: _facts(executions, profiles))) as server:
+        options.say(f"http://127.0.0.1:{server.server_port}/ shows the report, and renews it. Ctrl-C ends it.")
         server.serve_forever()
 
 
-def _server(port: int, current: Callable[[], bytes]) -> ThreadingHTTPServer:
+def _server(port: int, served: "Served") -> ThreadingHTTPServer:
+    from podshare_cli.commands.report.serving import answering
+
     try:
-        return ThreadingHTTPServer(("127.0.0.1", port), answering(current))
+        return ThreadingHTTPServer(("127.0.0.1", port), answering(served))
     except OSError as error:
         raise Failure(f"Port {port} cannot be served: {error.strerror}", "Choose another --port, or none.") from None
-
-
-def answering(current: Callable[[], bytes]) -> type[BaseHTTPRequestHandler]:
-    """Answers the page to browsers of this machine that were sent to it by its address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            host = self.headers.get("Host", "").rpartition(":")[0]
-            if host not in ("127.0.0.1", "localhost") or self.path != "/":  # a foreign name may resolve to this machine
-                self.send_error(404)
-                return
-            try:
-                status, kind, text = 200, "text/html", current()
-            except Exception as error:  # the next load may be better: credentials end, and AWS throttles
-                status, kind, text = 503, "text/plain", f"The report cannot be made: {error}\n".encode()
-            self.send_response(status)
-            self.send_header("Content-Type", f"{kind}; charset=utf-8")
-            self.send_header("Cache-Control", "no-store")
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        def log_message(self, *_: Any) -> None:
-            """Print nothing: the terminal is the user's."""
-
-    return Handler

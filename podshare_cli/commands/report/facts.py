@@ -9,7 +9,6 @@ from podshare.access.effective_access import account_of, in_bucket, in_cluster
 from podshare.registry.items import kind_of, name_of
 from podshare_cli.access import reports
 from podshare_cli.access.reports import Known, Line, Place
-from podshare_cli.aws.connection import Connection
 from podshare_cli.aws.tables import Item, Registry
 from podshare_cli.history.confirmations import with_confirmations
 from podshare_cli.progress.executions import Execution, Executions
@@ -21,9 +20,10 @@ MOST_RUNS = 60  # of all teams, the latest
 
 
 def read(
-    connection: Connection, capacity: Iterable[Mapping[str, Any]], lending: Iterable[Mapping[str, Any]]
+    executions: Executions, capacity: Iterable[Mapping[str, Any]], lending: Iterable[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Everything that the page shows; ``capacity`` are the reports of the clusters, ``lending`` what is lent there."""
+    connection = executions.connection
     known, places = reports.read(connection), reports.places(connection)
     items = Registry(connection).all_of("team", "cluster", "dataset", "enrollment")
     read_at = {team: report.document["read_at"] for team, report in known.access_reports.items()}
@@ -40,7 +40,7 @@ def read(
         "unread": [text for _, report in sorted(known.access_reports.items()) for text in reports.unread(report)],
         "capacity": [*capacity],
         "lending": [*lending],
-        "runs": [_run(run) for run in with_confirmations(connection, _latest(Executions(connection)))],
+        "runs": [_run(run) for run in with_confirmations(connection, _latest(executions))],
         "expirations": sorted(expirations(items), key=lambda expiration: str(expiration["at"])),
     }
 
@@ -69,7 +69,11 @@ def _latest(executions: Executions) -> Iterator[Execution]:
 
 def _run(run: Execution) -> dict[str, Any]:
     took = (run.stopped - run.started).total_seconds() if run.stopped else None
-    return {**run.as_dict(), "team": run.team, "seconds": took, "revoked": run.made("cut", "narrow", "delete")}
+    revoked = run.made("cut", "narrow", "delete")
+    return {
+        **run.as_dict(),
+        **{"team": run.team, "seconds": took, "revoked": revoked, "who": team_views.caller_text(run)},
+    }
 
 
 def expirations(items: Iterable[Item]) -> Iterator[dict[str, Any]]:

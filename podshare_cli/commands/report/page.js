@@ -1,5 +1,5 @@
 "use strict";
-const facts = JSON.parse(document.getElementById("facts").textContent);
+let facts = JSON.parse(document.getElementById("facts").textContent);
 const MOST_DRAWN = 250; // teams in the picture at once; the filter chooses others
 const MOST_ROWS = 40; // teams in the timeline at once, those with the latest runs
 const STEPS = [1, 5, 15, 30, 60, 300, 900, 1800, 3600, 10800, 21600, 43200, 86400, 172800, 604800, 1209600, 2592000]; // seconds between ticks
@@ -34,26 +34,51 @@ const utc = milliseconds => new Date(milliseconds).toISOString().replace("T", " 
 
 const state = text => element("span", { class: STATE[text] || "bad" }, text || "not reconciled yet");
 const counted = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+const amount = (number, units) => counted(number, units.replace(/s$/, ""));
 const lines = values => values.flatMap((value, place) => (place ? [element("br"), value] : [value]));
 const place = id => id.replace(/^(cluster|dataset)#/, "");
+
+// ---- what somebody has chosen stays, whatever is shown again ------------------------------------------------------
+
+const sorting = new Map(); // by a table's caption, the column by which it is sorted, and whether down
+let followed = ""; // the node of the picture whose ways are followed
+const keyed = key => document.querySelector(`[data-key="${CSS.escape(key)}"]`);
+
+// notes the focus and how far each part is scrolled; returns what puts both back
+function held() {
+  const focus = document.activeElement && document.activeElement.dataset.key;
+  const parts = [...document.querySelectorAll(".scroll")].map(part => [part.dataset.key, part.scrollLeft, part.scrollTop]);
+  const [left, top] = [scrollX, scrollY];
+  return () => {
+    for (const [key, partLeft, partTop] of parts) if (keyed(key)) keyed(key).scrollTo(partLeft, partTop);
+    if (focus && keyed(focus)) keyed(focus).focus({ preventScroll: true });
+    scrollTo(left, top);
+  };
+}
+
+const scrolling = (name, ...parts) => element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": name, "data-key": name }, ...parts);
 
 // ---- a table whose columns sort -------------------------------------------------------------------------------
 
 function table(caption, columns, rows) {
   const body = element("tbody");
-  const heads = columns.map(column => element("th", { scope: "col" }, element("button", { type: "button" }, column.title)));
+  const heads = columns.map(column => element("th", { scope: "col" }, element("button", { type: "button", "data-key": `${caption}: ${column.title}` }, column.title)));
   const shown = row => element("tr", {}, ...columns.map((column, at) =>
     element(at ? "td" : "th", at ? {} : { scope: "row" }, ...[column.show(row)].flat())));
   const fill = ordered => body.replaceChildren(...ordered.map(shown));
-  heads.forEach((head, at) => head.firstChild.addEventListener("click", () => {
-    const down = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+  const sort = (at, down) => {
     heads.forEach(other => other.removeAttribute("aria-sort"));
-    head.setAttribute("aria-sort", down > 0 ? "ascending" : "descending");
+    heads[at].setAttribute("aria-sort", down > 0 ? "ascending" : "descending");
     const key = row => columns[at].sort ? columns[at].sort(row) : [columns[at].show(row)].flat().map(part => part.textContent || part).join();
     fill([...rows].sort((one, other) => (key(one) < key(other) ? -down : key(one) > key(other) ? down : 0)));
-  }));
-  fill(rows);
-  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${caption}: table` },
+    sorting.set(caption, { title: columns[at].title, down });
+  };
+  heads.forEach((head, at) => head.firstChild.addEventListener("click", () =>
+    sort(at, head.getAttribute("aria-sort") === "ascending" ? -1 : 1)));
+  const { title, down } = sorting.get(caption) || {};
+  const by = columns.findIndex(column => column.title === title);
+  if (by < 0) fill(rows); else sort(by, down);
+  return scrolling(`${caption}: table`,
     element("table", {}, element("caption", { class: "soft" }, counted(rows.length, "row")), element("thead", {}, element("tr", {}, ...heads)), body));
 }
 
@@ -111,7 +136,7 @@ function showMatrix(teams) {
 // what a team uses, borrows and lends at the moment, in words
 function now(row) {
   const [least, most] = [row.lent_at_least, row.lent_at_most];
-  return `${row.used} ${row.unit} in use` + (row.borrowed ? `, of these ${row.borrowed} borrowed` : "") +
+  return `${amount(row.used, row.unit)} in use` + (row.borrowed ? `, of these ${row.borrowed} borrowed` : "") +
     (most ? `, ${least === most ? most : `${least} to ${most}`} lent` : "");
 }
 
@@ -137,7 +162,7 @@ function showCapacity(seen) {
           element("span", { class: "bar", role: "img", "aria-label": label },
             ...(row ? [part("own", own), part("lent", lent), part("idle", team.guaranteed - own - lent), part("borrowed", row.borrowed)]
               : [part("own", team.guaranteed - lends), part("lends", lends)])),
-          element("span", { class: "soft" }, `${team.guaranteed} ${type.unit}` + (lends ? `, lends up to ${lends}` : "") + (team.borrow_limit ? `, borrows up to ${team.borrow_limit}` : ""),
+          element("span", { class: "soft" }, amount(team.guaranteed, type.unit) + (lends ? `, lends up to ${lends}` : "") + (team.borrow_limit ? `, borrows up to ${team.borrow_limit}` : ""),
             ...(moment ? [element("br"), `now: ${moment}`] : []))];
       });
       parts.push(element("h3", {}, `${cluster.cluster}: ${type.instance_type}`),
@@ -170,7 +195,7 @@ function showRuns(seen) {
     { title: "what", show: run => run.summary || "" },
     { title: "revoked", show: run => String(run.revoked), sort: run => run.revoked },
     { title: "seconds", show: run => (run.seconds === null ? "runs" : run.seconds.toFixed(1)), sort: run => run.seconds || 0 },
-    { title: "started by", show: run => `${run.trigger.event} ${run.trigger.change || ""} ${run.trigger.by || ""}` },
+    { title: "started by", show: run => `${run.trigger.event} ${run.trigger.change || ""} ${run.who}` },
   ], runs)] : []));
 }
 
@@ -213,7 +238,7 @@ function timeline(runs, room) {
   const reading = element("p", { class: "soft" }, "Point at a mark, or move to it with the arrow keys, to read what it is.");
   const marks = shown.map(run => {
     const [row, text, from, to] = [rows.indexOf(run.team), described(run), x(begins(run)), x(ends(run))];
-    const mark = drawn("g", { class: `mark${run.revoked ? " revoked" : ""}${run.seconds === null ? " running" : ""}`, role: "img", tabindex: "-1", "aria-label": text },
+    const mark = drawn("g", { class: `mark${run.revoked ? " revoked" : ""}${run.seconds === null ? " running" : ""}`, role: "img", tabindex: "-1", "aria-label": text, "data-key": `${run.team} ${run.started}` },
       drawn("title", {}, text), drawn("rect", { x: from, y: y(row) - 2, width: to - from, height: 4 }),
       run.revoked ? drawn("polygon", { points: `${from - 8},${y(row)} ${from},${y(row) - 8} ${from + 8},${y(row)} ${from},${y(row) + 8}` })
         : drawn("circle", { cx: from, cy: y(row), r: 5 }));
@@ -242,7 +267,7 @@ function timeline(runs, room) {
   const legend = element("p", { class: "soft" }, element("span", { class: "plain" }, "●"), " run, ", element("span", { class: "bad" }, "◆"),
     " run that revoked access, ○ or ◇ still running. The line behind a mark is as long as the run took.");
   const more = teams.length > rows.length ? [element("p", { class: "soft" }, `${rows.length} of ${teams.length} teams with runs are in the timeline: filter to see others.`)] : [];
-  return [legend, ...more, element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Timeline" }, svg), reading];
+  return [legend, ...more, scrolling("Timeline", svg), reading];
 }
 
 // ---- the picture: units, accounts, teams, clusters and data ------------------------------------------------------------
@@ -279,29 +304,30 @@ function showPicture(teams) {
   });
   const title = id => id.startsWith("u:") ? id.slice(2).split("/").pop() : id.startsWith("a:") ? `${accounts.get(id.slice(2)) || ""} ${id.slice(2)}`.trim() : place(id.slice(2));
   const nodes = [...at].map(([id, { x, y }]) => {
-    const node = drawn("g", { class: `node${bad.has(id) ? " bad" : ""}`, tabindex: "0", role: "button", "aria-pressed": "false", "aria-label": title(id) },
+    const node = drawn("g", { class: `node${bad.has(id) ? " bad" : ""}`, tabindex: "0", role: "button", "aria-pressed": "false", "aria-label": title(id), "data-key": id },
       drawn("rect", { x, y: y - 10, width: 220, height: 20, rx: 4 }), drawn("text", { x: x + 8, y: y + 4 }, title(id).slice(0, 34)));
     svg.append(node);
     return { id, node };
   });
-  const choose = chosen => {
-    const again = svg.dataset.chosen === chosen;
-    svg.dataset.chosen = again ? "" : chosen;
-    svg.classList.toggle("chosen", !again);
+  const follow = () => {
+    const chosen = at.has(followed) ? followed : "";
+    svg.classList.toggle("chosen", Boolean(chosen));
     const near = new Set([chosen]);
     for (const edge of paths) if (edge.from === chosen || edge.to === chosen) near.add(edge.from).add(edge.to);
-    for (const edge of paths) edge.path.classList.toggle("near", !again && (edge.from === chosen || edge.to === chosen));
+    for (const edge of paths) edge.path.classList.toggle("near", edge.from === chosen || edge.to === chosen);
     for (const { id, node } of nodes) {
-      node.classList.toggle("near", !again && near.has(id));
-      node.setAttribute("aria-pressed", String(!again && id === chosen));
+      node.classList.toggle("near", near.has(id));
+      node.setAttribute("aria-pressed", String(id === chosen));
     }
   };
+  const choose = id => { followed = followed === id ? "" : id; follow(); };
+  follow();
   for (const { id, node } of nodes) {
     node.addEventListener("click", () => choose(id));
     node.addEventListener("keydown", event => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); choose(id); } });
   }
   const more = teams.length > names.size ? [element("p", { class: "soft" }, `${names.size} of ${teams.length} teams are drawn: filter to see others.`)] : [];
-  section("picture", "Nothing to draw.", ...more, ...(used.size ? [element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Picture" }, svg)] : []));
+  section("picture", "Nothing to draw.", ...more, ...(used.size ? [scrolling("Picture", svg)] : []));
 }
 
 // ---- all of it ----------------------------------------------------------------------------------------------------
@@ -315,13 +341,24 @@ function show() {
   const seen = (team, text) => !wanted || team.toLowerCase().includes(wanted) || text.toLowerCase().includes(wanted) || within.has(team) || named.has(team);
   const teams = facts.teams.filter(row => seen(row.team, row.members.join(" ")));
   document.getElementById("count").textContent = (wanted ? `${teams.length} of ` : "") + counted(facts.teams.length, "team");
+  const put = held();
   showUnexpected(seen); showPicture(teams); showTeams(teams); showMatrix(teams); showCapacity(seen); showExpirations(seen); showRuns(seen);
+  put();
 }
 
-const oldest = facts.teams.map(row => row.read_at).filter(Boolean).sort()[0];
-document.getElementById("about").textContent = `podshare in account ${facts.installation.account}, ${facts.installation.region}; ` +
-  `made ${facts.generated.replace("T", " ").slice(0, 19)} UTC from access that was read back from AWS and Kubernetes` +
-  (oldest ? `; the oldest reading is from ${oldest.replace("T", " ").slice(0, 19)} UTC` : "") + ".";
+function about() {
+  const oldest = facts.teams.map(row => row.read_at).filter(Boolean).sort()[0];
+  document.getElementById("about").textContent = `podshare in account ${facts.installation.account}, ${facts.installation.region}; ` +
+    `made ${facts.generated.replace("T", " ").slice(0, 19)} UTC from access that was read back from AWS and Kubernetes` +
+    (oldest ? `; the oldest reading is from ${oldest.replace("T", " ").slice(0, 19)} UTC` : "") + ".";
+}
+
+function renew(others) {
+  facts = others;
+  about();
+  show();
+}
+
 const search = document.getElementById("search");
 let pending = 0;
 search.addEventListener("input", () => {
@@ -330,4 +367,4 @@ search.addEventListener("input", () => {
   pending = setTimeout(show, 120);
 });
 try { search.value = decodeURIComponent(location.hash.slice(1)); } catch { search.value = location.hash.slice(1); }
-show();
+renew(facts);
