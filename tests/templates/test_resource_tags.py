@@ -83,7 +83,10 @@ def test_tags_are_read_as_they_are_written(text: str, tags: dict[str, str]) -> N
         (f"A={'v' * 257}", "the value of A is not up to 256"),
         ("CostCenter=1,B=2,costcenter=3", "key 'costcenter' is there twice"),
         (f"{FULL},more=1", "has 11 tags, 10 at most"),
-        (f"A={'v' * 250},B={'v' * 250},C={'v' * 250},D={'v' * 250},E={'v' * 11}", "has 1025 characters, 1024 at most"),
+        (
+            f"A={'v' * 250},B={'v' * 250},C={'v' * 250},D={'v' * 250},E={'v' * 11}",
+            "has 1,025 characters, 1,024 at most",
+        ),
     ],
 )
 def test_a_mistake_is_told_by_its_key(text: str, told: str) -> None:
