@@ -108,8 +108,8 @@ def _allowing(policy: Document | None) -> Iterator[tuple[int, str, Statement]]:
     """Each statement that allows, with its place in the document and its name."""
     for number, statement in enumerate(policies.statements(policy)):
         if statement["Effect"] == "Allow":
-            (meaning,) = policies.canonical(policies.document(statement))
-            yield number, str(statement.get("Sid") or f"statement {number + 1}"), meaning
+            name = str(statement.get("Sid") or f"statement {number + 1}")
+            yield number, name, policies.canonical_statement(statement)
 
 
 def who_of(statement: Statement) -> frozenset[str]:

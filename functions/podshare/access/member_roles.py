@@ -7,23 +7,21 @@ from podshare.policy.policies import Document, Statement
 
 def strangers(installation: Installation, trust: Document) -> tuple[str, ...]:
     """Whom the trust of a member role lets in by statements that are not as deployed."""
-    meanings = (_meaning(statement) for statement in policies.statements(trust))
-    strange = (meaning for meaning in meanings if not _is_deployed(installation, meaning))
-    named = (meaning.get("Principal", {"AWS": ["*"]}) for meaning in strange)
+    named = (meaning.get("Principal", {"AWS": ["*"]}) for meaning in _strange(installation, trust).values())
     return tuple(sorted({who for principals in named for listed in principals.values() for who in listed}))
 
 
 def filter_without_strangers(installation: Installation, trust: Document) -> str:
     """The filter of jq that takes these statements out; empty if none would be left."""
-    meanings = [_meaning(statement) for statement in policies.statements(trust)]
-    strange = [number for number, meaning in enumerate(meanings) if not _is_deployed(installation, meaning)]
+    strange = _strange(installation, trust)
     paths = ", ".join(f".Statement[{number}]" for number in strange)
-    return f"del({paths})" if len(strange) < len(meanings) else ""
+    return f"del({paths})" if len(strange) < len(policies.statements(trust)) else ""
 
 
-def _meaning(statement: Statement) -> Statement:
-    (meaning,) = policies.canonical(policies.document(statement))
-    return meaning
+def _strange(installation: Installation, trust: Document) -> dict[int, Statement]:
+    """The statements that are not as deployed, in canonical form, by their places in the trust."""
+    meanings = enumerate(map(policies.canonical_statement, policies.statements(trust)))
+    return {number: meaning for number, meaning in meanings if not _is_deployed(installation, meaning)}
 
 
 def _is_deployed(installation: Installation, meaning: Statement) -> bool:

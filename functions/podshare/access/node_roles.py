@@ -13,7 +13,7 @@ SERVICES = "Service"  # they give the role to nodes
 
 def strangers(trust: Document) -> tuple[str, ...]:
     """Whom a trust lets in but services."""
-    allowed = (statement for statement in policies.canonical(trust) if statement["Effect"] == "Allow")
+    allowed = (statement for statement in policies.statements(trust) if statement["Effect"] == "Allow")
     named = (_principals(statement) for statement in allowed)
     return tuple(sorted({who for by in named for kind, listed in by.items() if kind != SERVICES for who in listed}))
 
@@ -32,6 +32,5 @@ def filter_without_strangers(trust: Document) -> str:
 
 
 def _principals(statement: Statement) -> dict[str, list[str]]:
-    (meaning,) = policies.canonical(policies.document(statement))
-    principals: dict[str, list[str]] = meaning.get("Principal", {"AWS": ["*"]})
+    principals: dict[str, list[str]] = policies.canonical_statement(statement).get("Principal", {"AWS": ["*"]})
     return principals

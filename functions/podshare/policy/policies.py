@@ -308,10 +308,11 @@ def dead_principals(policy: Document | None) -> Iterator[str]:
 
 def canonical(policy: Document | None) -> list[Statement]:
     """The document's meaning: equal for equal documents, whatever their order and spelling."""
-    return sorted((_canonical_statement(statement) for statement in statements(policy)), key=json.dumps)
+    return sorted((canonical_statement(statement) for statement in statements(policy)), key=json.dumps)
 
 
-def _canonical_statement(statement: Statement) -> Statement:
+def canonical_statement(statement: Statement) -> Statement:
+    """A statement's meaning, in the same way."""
     result: Statement = {}
     for element in sorted(statement):
         value = statement[element]
