@@ -420,11 +420,7 @@ def _entry(reading: ClusterReading, arn: str) -> Iterator[Door]:
     ]
     behind = _behind(reading, arn) if entry_doors else ()
     yield from (replace(door, behind=behind) for door in entry_doors)
-    if entry["type"] != _STANDARD:
-        yield from _by_nodes(reading, arn)
-    installation, account = reading.context.installation, reading.facts.account
-    if arn in {installation.member_role_arn(account, role) for role in _ROLES_IN_CLUSTERS}:
-        yield from _by_member_role(reading, arn, entry.get("kubernetesGroups", []))
+    yield from _by_trust(reading, arn, entry)
 
 
 def _by_policies(
@@ -469,23 +465,21 @@ def _own_groups(reading: ClusterReading, arn: str, groups: Iterable[str]) -> Ite
                 yield group, (f"group {group}", ANYBODY)
 
 
-def _by_nodes(reading: ClusterReading, arn: str) -> Iterator[Door]:
-    """By the role of nodes: whoever else may assume it comes as a node, too."""
-    trust = _trust_of(reading, arn) or {}
-    if behind := node_roles.strangers(trust):
-        command = _without(arn, node_roles.filter_without_strangers(trust))
-        command = command or reading.eks_command("delete-access-entry", "--principal-arn", arn)
-        door = reading.door("access entry", arn, (f"group {aws_auth.OF_NODES}",), ANYBODY, (arn, command))
-        yield replace(door, behind=behind)
-
-
-def _by_member_role(reading: ClusterReading, arn: str, groups: Iterable[str]) -> Iterator[Door]:
-    """By a member role that lets in others than the hub's functions."""
-    installation, trust = reading.context.installation, _trust_of(reading, arn) or {}
-    if behind := member_roles.strangers(installation, trust):
-        command = _without(arn, member_roles.filter_without_strangers(installation, trust))
-        command = command or reading.eks_command("delete-access-entry", "--principal-arn", arn)
-        gives = [f"group {group}" for group in sorted(groups)]
+def _by_trust(reading: ClusterReading, arn: str, entry: Mapping[str, Any]) -> Iterator[Door]:
+    """By the role of nodes, or a member role, that lets in others than services, or the hub's functions."""
+    installation, account = reading.context.installation, reading.facts.account
+    if entry["type"] != _STANDARD:
+        trust, groups = _trust_of(reading, arn) or {}, [aws_auth.OF_NODES]
+        behind, jq = node_roles.strangers(trust), node_roles.filter_without_strangers(trust)
+    elif arn in {installation.member_role_arn(account, role) for role in _ROLES_IN_CLUSTERS}:
+        trust, groups = _trust_of(reading, arn) or {}, sorted(entry.get("kubernetesGroups", []))
+        behind = member_roles.strangers(installation, trust)
+        jq = member_roles.filter_without_strangers(installation, trust)
+    else:
+        return
+    if behind:
+        command = _without(arn, jq) or reading.eks_command("delete-access-entry", "--principal-arn", arn)
+        gives = [f"group {group}" for group in groups]
         yield replace(reading.door("access entry", arn, gives, ANYBODY, (arn, command)), behind=behind)
 
 
