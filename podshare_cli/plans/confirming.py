@@ -5,7 +5,6 @@ had been asked (docs/decisions/0043).
 """
 
 import datetime
-import itertools
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,10 +63,7 @@ def losses(
     connection.least = "admin"  # who asks is about to write
     state = State(connection)
     known = [team for team in sorted(set(teams)) if state.status(f"team#{team}")]  # of others nothing was ever made
-    counted(0, len(known))
-    done = itertools.count(1)
-    plans = dry_runs(connection, known, records, lambda _team: counted(next(done), len(known)))
-    planned = [losses_of(team, plan) for team, plan in plans.items()]
+    planned = [losses_of(team, plan) for team, plan in dry_runs(connection, known, records, counted).items()]
     return [team_losses for team_losses in planned if team_losses.losses or team_losses.unknown]
 
 

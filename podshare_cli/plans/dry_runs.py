@@ -28,11 +28,14 @@ def dry_runs(
     connection: Connection,
     teams: Iterable[str],
     records: Sequence[Mapping[str, Any]],
-    planned: Callable[[str], None] = lambda _: None,
+    planned: Callable[[int, int], None] = lambda _done, _of: None,
     *,
     adopting: bool = False,
 ) -> dict[str, dict[str, Any] | Failure]:
-    """The plan of each team, or why there is none, several at once; ``planned`` is called as each is there."""
+    """The plan of each team, or why there is none, several at once.
+
+    ``planned`` is called at the beginning and as each is there, with how many teams are planned, and of how many.
+    """
     from botocore.exceptions import ReadTimeoutError
 
     throttled = connection.client("lambda").exceptions.TooManyRequestsException  # makes the client before any thread
@@ -47,8 +50,9 @@ def dry_runs(
 
     with ThreadPoolExecutor(PLANS_AT_ONCE) as pool:
         running = {pool.submit(plan_or_failure, team): team for team in sorted(set(teams))}
-        for ended in as_completed(running):
-            planned(running[ended])
+        planned(0, len(running))
+        for done, _ in enumerate(as_completed(running), 1):
+            planned(done, len(running))
         return {team: future.result() for future, team in running.items()}
 
 

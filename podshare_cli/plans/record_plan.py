@@ -322,14 +322,7 @@ def _with_teams(
     *,
     adopting: bool = False,
 ) -> RecordPlan:
-    names, done = sorted(set(teams)), Counter[str]()
-
-    def count(team: str) -> None:
-        done[team] += 1
-        planned(len(done), len(names))
-
-    planned(0, len(names))
-    answers = dry_runs(connection, names, candidates, count, adopting=adopting)
+    answers = dry_runs(connection, teams, candidates, planned, adopting=adopting)
     return RecordPlan(
         installation=_installation(connection),
         at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
