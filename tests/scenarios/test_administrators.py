@@ -97,6 +97,17 @@ def let_in(world: World, **entry: Any) -> None:
     world.sandbox.client("eks", HUB).create_access_entry(clusterName="hyperpod-eks", principalArn=EVE, **entry)
 
 
+def let_edit(world: World, namespace: str) -> None:
+    """Make an access entry by hand that lets its role edit in a namespace."""
+    let_in(world)
+    world.sandbox.client("eks", HUB).associate_access_policy(
+        clusterName="hyperpod-eks",
+        principalArn=EVE,
+        policyArn="arn:aws:eks::aws:cluster-access-policy/AmazonEKSEditPolicy",
+        accessScope={"type": "namespace", "namespaces": [namespace]},
+    )
+
+
 def eve(world: World) -> Any:
     """The kubectl of whoever is in the role that no record names."""
     return world.kubernetes(world.session(EVE, world.sandbox.session(HUB, REGION), "on-call"))
@@ -297,13 +308,7 @@ def test_a_node_of_auto_mode_has_its_own_policy_alone(world: World, audit: Audit
 
 def test_who_may_be_a_controller_is_told(world: World, audit: Audit) -> None:
     """A scope with a service account of a controller leads wherever that controller is bound."""
-    let_in(world)
-    world.sandbox.client("eks", HUB).associate_access_policy(
-        clusterName="hyperpod-eks",
-        principalArn=EVE,
-        policyArn="arn:aws:eks::aws:cluster-access-policy/AmazonEKSEditPolicy",
-        accessScope={"type": "namespace", "namespaces": ["kube-system"]},
-    )
+    let_edit(world, "kube-system")
     assert lists_pods(eve(world), CONTROLLER)
     is_told(world, audit)
 
@@ -362,13 +367,7 @@ def test_who_may_be_what_may_be_a_controller_is_told(world: World, audit: Audit)
     helper = {"kind": "ServiceAccount", "name": "helper", "namespace": "dev"}
     bind("RoleBinding", "helpers", "edit", helper, namespace="kube-system")
     assert world.reconcile("vision")["state"] == "READY", world.status("vision")
-    let_in(world)
-    world.sandbox.client("eks", HUB).associate_access_policy(
-        clusterName="hyperpod-eks",
-        principalArn=EVE,
-        policyArn="arn:aws:eks::aws:cluster-access-policy/AmazonEKSEditPolicy",
-        accessScope={"type": "namespace", "namespaces": ["dev"]},
-    )
+    let_edit(world, "dev")
     is_told(world, audit)
     bind("RoleBinding", "friends", "edit", subject("User", "friend"), namespace="dev")
     is_told(world, audit)
