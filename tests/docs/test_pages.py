@@ -213,6 +213,16 @@ def test_decisions_are_numbered_in_order() -> None:
         assert re.search(r"^Decided: ", page.text, re.MULTILINE), page
 
 
+@pytest.mark.parametrize(("newer", "older"), [("supersedes", "Superseded"), ("amends", "Amended")])
+def test_decisions_name_each_other(newer: str, older: str) -> None:
+    """A decision that supersedes or amends another one is named there, and names it."""
+    link = "[{0:.4}]({0})".format
+    stated = {(link(page.path.name), at) for page in DECISIONS for at in decisions_page.predecessors(page, newer)}
+    answered = {(at, link(page.path.name)) for page in DECISIONS for at in decisions_page.successors(page, older)}
+    assert stated
+    assert stated == answered
+
+
 @pytest.mark.parametrize(
     "rendered",
     [command_page, decisions_page, registry_page, records_schema, events_schema, event_registry, benchmarks_page],

@@ -1,5 +1,6 @@
 """Which function may do what with which rows of podshare's tables: every function is tried on every kind of row."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox.sandbox import Sandbox
+from tests.docs.pages import ROOT, Page, code
 from tests.templates.test_permissions import FUNCTIONS, MAY_ASSUME, denied, function
 
 APPLYING = frozenset({"apply-identity", "apply-cluster", "apply-data", "apply-kubernetes"})
@@ -114,6 +116,20 @@ STATE = {
     "other#": Rows("nothing that podshare knows"),
 }
 REGISTRY = WORKING_OUT | {"registry-changed", "lease-team", "read-account", "list-sweep"}
+
+
+def test_the_decision_lists_who_writes_which_rows() -> None:
+    """The table of the decision about these rights has every kind of row that is written, and by whom."""
+    reported: dict[str, set[str]] = {}
+    for ids, _, writers in Page(ROOT / "docs/decisions/0045-rights-by-rows.md").table("Decision"):
+        who = set(re.findall(r"[a-z]+-[a-z]+", re.sub(r"\(.*?\)\)?", "", writers))) | (
+            APPLYING if "the four that apply" in writers else NOBODY
+        )
+        for item_id in code(ids):
+            own = STATE[kind_of(item_id)].writing if writers == "the one that changes it" else who
+            reported[kind_of(item_id)] = {*own}
+
+    assert reported == {item_id: {*rows.writing, *rows.deleting} for item_id, rows in STATE.items() if rows.writing}
 
 
 @pytest.fixture(scope="module")
