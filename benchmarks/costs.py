@@ -119,8 +119,8 @@ _QUOTAS = (
     Quota(
         "concurrent functions, during a sweep",
         1_000,
-        lambda teams: min(10, teams) * 25,
-        "A sweep runs ten teams at once at most, each with 25 functions at most; what is throttled is retried.",
+        lambda teams: min(10, teams) * 20,
+        "A sweep runs ten teams at once at most, each with 20 functions at most; what is throttled is retried.",
         "Lambda, can be raised",
     ),
     Quota(

@@ -1,6 +1,7 @@
 """The reference tables say what the code says: fields, states, events, alarms, parameters, functions, roles, limits."""
 
 import ast
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ import pytest
 import yaml
 
 from podshare.access import isolation
-from podshare.kinds import limits
+from podshare.installation import Installation
+from podshare.kinds import limits, names
 from podshare.kinds.access_entry.shape import NAMESPACE_POLICIES
 from podshare.kinds.base import Stage
+from podshare.reconcile import applying
 from podshare.reconcile.gathering import MOST_UNKNOWN
 from podshare.reconcile.outcome import TeamState
 from podshare.reconcile.plan import MOST_CHANGES, MOST_ORPHANED
@@ -32,6 +35,7 @@ MEMBER = template.read(ROOT / "accounts/member.yaml")
 CLUSTER = template.read(ROOT / "accounts/cluster.yaml")
 MANAGEMENT = template.read(ROOT / "accounts/management.yaml")
 DRIFT = template.read(ROOT / "accounts/drift.yaml")
+INSTALLATION = Installation("podshare", "aws", "111111111111", "us-west-2", "o-example", "us-east-1")
 # parsed, because importing it takes longer than all of these tests
 SANDBOX_MODULE = ast.parse((ROOT / "sandbox/podshare_sandbox/sandbox.py").read_text(encoding="utf-8"))
 
@@ -303,6 +307,43 @@ def test_limits_are_told() -> None:
     for beginning, number in numbers:
         (told,) = (value for what, value in cells.items() if what.startswith(beginning))
         assert told.split(" ")[0] == f"{number:,}", beginning
+
+
+def test_what_runs_at_once_is_what_the_machines_calculate() -> None:
+    """The table of concurrency has what the Maps' expressions give for each of its values."""
+    of_a_team = (ROOT / "statemachines/reconcile_team.asl.yaml").read_text(encoding="utf-8")
+    sweep = (ROOT / "statemachines/sweep_teams.asl.yaml").read_text(encoding="utf-8")
+    (revocations,) = re.findall(
+        r'revocations: "\{% \$min\(\[(\d+), \$floor\(\$\{LambdaConcurrency\} / (\d+)\)', of_a_team
+    )
+    (chains,) = re.findall(r'lanes: "\{% \$min\(\[(\d+), \$floor\(\$sqrt\(\$\{LambdaConcurrency\} / (\d+)', of_a_team)
+    accounts, teams = re.findall(r"MaxConcurrency: .*\$min\(\[(\d+), \$floor\(\$\{LambdaConcurrency\} / (\d+)\)", sweep)
+    (listing,) = re.findall(r"appliers:\n((?: +\w+: .*\n){2,}?) {4}\w", of_a_team)
+    functions = len(listing.splitlines())  # each gets one batch of a stage, or of a batch of a chain
+
+    def at_once(concurrency: int) -> list[int]:
+        side_by_side = min(int(chains[0]), math.isqrt(concurrency // int(chains[1])))
+        return [
+            min(functions, int(revocations[0]), concurrency // int(revocations[1])),
+            side_by_side * min(functions, side_by_side),
+            max(1, min(int(accounts[0]), concurrency // int(accounts[1]))),
+            max(1, min(int(teams[0]), concurrency // int(teams[1]))),
+        ]
+
+    rows = OPERATIONS.table("Lambda concurrency")
+    assert functions == 4
+    for column, concurrency in enumerate((10, 50, 500), start=1):
+        assert [int(row[column]) for row in rows] == at_once(concurrency), concurrency
+    assert "up to eight changes at once" in OPERATIONS.section("Lambda concurrency")
+    assert applying._AT_ONCE == 8  # the page says it in a word
+
+
+def test_statements_of_bucket_policies_are_told() -> None:
+    """Whoever deletes podshare's statements by hand finds all of their Sids."""
+    own = names.delegation_sid(INSTALLATION), names.file_system_sid(INSTALLATION, "111111111111", "fs-1")[:-8] + "…"
+
+    for section in (OPERATIONS.section("Orphaned resources"), SECURITY.section("The member roles")):
+        assert {*own} <= {*code(section)}
 
 
 def test_how_much_is_told_of_what_is_left_behind() -> None:

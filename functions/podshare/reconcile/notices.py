@@ -119,7 +119,7 @@ class AccessRevoked(TeamNotice):
     revocations: tuple[str, ...]
     """The first twenty, in words."""
     trigger: str
-    """What started the run: `registry`, `organization`, `schedule`, `drift`, `sweep`, `manual` or `recovery`."""
+    """What started the run: `registry`, `organization`, `schedule`, `drift`, `sweep`, `admin` or `recovery`."""
     by: str
     """Who did, as the trigger says: an ARN, or empty."""
 
