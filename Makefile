@@ -15,7 +15,7 @@ export UV_SYSTEM_CERTS := true
 .PHONY: help setup demo test bench conformance simulate mutants mutation check lint types contracts templates build docs golden lock clean
 
 help: ## Print this help
-	@echo 'podshare: shares one SageMaker HyperPod cluster among teams and accounts'
+	@echo 'podshare: shares SageMaker HyperPod clusters among teams and accounts'
 	@echo
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 

@@ -104,7 +104,7 @@ def podshare(
     no_color: NoColor = False,
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
-    """Share one SageMaker HyperPod cluster among the teams and AWS accounts of an organization.
+    """Share SageMaker HyperPod clusters among the teams and AWS accounts of an organization.
 
     It acts with the AWS credentials of the environment or of --profile, in podshare's account and Region. Exit codes:
     0 done, 1 it failed, 2 changes are pending (with --detailed-exitcode), 64 wrong usage or invalid input,

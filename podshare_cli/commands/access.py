@@ -221,9 +221,9 @@ def at(
 ) -> None:
     """Show who could reach a team or a dataset at a moment, or what an account could, by which grant, by whom and why.
 
-    It reads the history of who had access, and the present where that is newer. The proof of a team's last run before
-    the moment answers; what may have been different in between is listed as uncertain. "granted by" is whoever wrote
-    the line of the record, as the record declares.
+    It reads the history of who had access, and the present where that is newer. The access report of a team's last run
+    before the moment answers; what may have been different in between is listed as uncertain. "granted by" is whoever
+    wrote the line of the record, as the record declares.
     """
     from podshare_cli.history.answers import Past, subject_of
     from podshare_cli.history.moments import past_moment
@@ -266,7 +266,7 @@ def changes(
 ) -> None:
     """Show who gained and who lost which access, when, by which run, and what started it.
 
-    It compares each proof of the history with the one before it.
+    It compares each access report of the history with the one before it.
     """
     from podshare_cli.history.answers import Past, subject_of
     from podshare_cli.history.moments import span

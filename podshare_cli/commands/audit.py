@@ -29,9 +29,9 @@ def export(
 ) -> None:
     """Write the history of a time into a ZIP file, with a manifest of digests.
 
-    It has the objects of all runs of that time and the proofs that answer for its beginning, all versions of records
-    until its end, and what follows from them: who had access at the end, who gained and lost access. Keep the digest of
-    the manifest elsewhere than the file: with it `podshare audit verify` notices any change.
+    It has the objects of all runs of that time and the access reports that answer for its beginning, all versions of
+    records until its end, and what follows from them: who had access at the end, who gained and lost access. Keep the
+    digest of the manifest elsewhere than the file: with it `podshare audit verify` notices any change.
     """
     from podshare_cli.history import evidence
     from podshare_cli.history.answers import Past

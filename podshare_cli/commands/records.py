@@ -143,7 +143,7 @@ def delete_cluster(
     reason: Reason = "",
     yes: Yes = False,  # noqa: ARG001  # as every delete has it; nobody loses access by this one
 ) -> None:
-    """Delete a cluster's record; refused while a team or an enrollment names it, so that nobody is asked."""
+    """Delete a cluster's record; refused while a team or an enrollment names it. There is no prompt."""
     from podshare_cli.records.changes import deleting
     from podshare_cli.records.references import refuse_used_clusters
 
