@@ -249,6 +249,23 @@ def test_a_huge_plan_is_cut_off_and_cuts_come_first() -> None:
     assert min(found.revoke) is Stage.CLUSTER_ACCESS
 
 
+def test_a_cut_off_plan_has_the_stages_that_end_access_soonest() -> None:
+    """What a run leaves for the next is of later stages than all that it does, whatever its resources are called."""
+    names = [f"d{number:02}" for number in range(50)]
+    grants = [{"dataset": name, "access": "read"} for name in names]
+    team = a_team(
+        members=[{"account": f"{number:012}"} for number in range(1, 90)],
+        service_accounts=[{"name": "reader", "datasets": grants}],
+    )
+    there = wanted(team, **{name: a_dataset(name) for name in names})
+    cut_off = plan({}, there)
+    assert cut_off.left > 0
+    begun = {change.key for change in cut_off.changes}
+    for key, resource in there.items():
+        first = resource.revoke_stage if resource.revoked() else resource.remove_stage
+        assert key in begun or first >= max(cut_off.revoke)
+
+
 def test_a_plan_fits_into_a_state() -> None:
     """However long its differences are, a plan stays under the 256 KiB of a state's input, and says what is left."""
     old = wanted(a_team(members=[{"account": f"{number:012}"} for number in range(1, 300)], access="admin"))

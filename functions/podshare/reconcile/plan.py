@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import zip_longest
+from operator import itemgetter
 from typing import Any
 
 from podshare.kinds.base import ExecutionRole, Key, Kind, Resource, Stage, same
@@ -146,6 +147,7 @@ def plan(
     all_blockers = (*environment, *observed_blockers(desired, observed))
     withheld = _withheld(desired, observed, environment)
     revoking = [step for key in sorted(observed) for step in _revoking(desired.get(key), observed[key])]
+    revoking.sort(key=itemgetter(0))  # what does not fit is of the last stages
     adding = [
         change
         for key, resource in desired.items()
