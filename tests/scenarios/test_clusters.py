@@ -85,6 +85,29 @@ def test_a_cluster_that_cannot_be_read_holds_up_no_other(world: World, east: str
     assert sorted(one["serviceAccount"] for one in listed["associations"]) == ["reader", "writer"]
 
 
+@pytest.mark.parametrize("account", ["333333333333", "999999999998"], ids=["without the cluster", "of nobody"])
+def test_a_move_to_a_cluster_that_was_never_read_ends_access_on_the_old(world: World, east: str, account: str) -> None:
+    """Nobody has access by a record that no longer asks for it; the quotas stay until the new cluster is read."""
+    world.put(on(*TWO))
+    assert world.status("vision")["state"] == "READY"
+    world.put({**CLUSTER, "id": "cluster#mistyped", "account": account})
+    world.put(on({**TWO[0], "cluster": "mistyped"}))
+    status = world.status("vision")
+    assert status["state"] == "DEGRADED"
+    assert f"account {account}" in str(status["problems"])
+    assert "compute quota podshare-vision stays on cluster" in str(status["problems"])
+    assert entries(world, HUB, "us-west-2", "hyperpod-eks") == entries(world, east, EAST, "east-eks") == []
+    for place in (HUB, east, VISION):
+        assert world.sandbox.client("iam", place).list_roles(PathPrefix="/podshare/")["Roles"] == []
+    points = world.sandbox.client("s3control", "333333333333").list_access_points(AccountId="333333333333")
+    assert points["AccessPointList"] == []
+    assert quotas(world, HUB, "us-west-2") == quotas(world, east, EAST) == ["podshare-vision"]
+    assert world.reconcile("vision")["state"] == "DEGRADED"
+    world.put(on(*TWO))
+    assert world.status("vision")["state"] == "READY"
+    world.delete("cluster#mistyped")
+
+
 def test_a_typo_in_one_clusters_name_closes_that_one(world: World, east: str) -> None:
     """A bad record that no longer names a cluster ends access there alone; the quota there stays until it is mended."""
     scientist = world.scientist("vision", VISION)

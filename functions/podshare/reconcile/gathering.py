@@ -27,8 +27,9 @@ MOST_UNKNOWN = 20  # accounts that one plan reads from the organization, within 
 class Gathered:
     """What counts, what is desired, what is there, and what the inventory knew of it.
 
-    All but the records is empty where the team is not placed: where nothing is known yet of its cluster, which says
-    where its resources would be. ``changing`` are the inventory's rows of what was not read back after its last change.
+    ``is_located`` is false where nothing is known yet of any cluster that the record names: then nothing is desired,
+    and what is observed is what the team has elsewhere. ``changing`` are the inventory's rows of what was not read
+    back after its last change.
     """
 
     records: TeamRecords
@@ -53,9 +54,6 @@ def gather(context: Context, written: TeamRecords, read: Callable[[str], Account
         **records.known_facts,
         **{name: condition.facts for name, condition in clusters.items() if condition.facts},
     }
-    if records.in_force and not facts.keys() & records.in_force.quotas.keys():
-        # to plan now would be to revoke everything: nothing is known of where it should be
-        return Gathered(records, clusters, (*blockers, *linked), is_located=False)
     desired = desired_resources(records, facts, context.installation)
     known = context.inventory.identities()
     for key in (key for key in desired if key.kind is Kind.COMPUTE_QUOTA):
@@ -70,6 +68,7 @@ def gather(context: Context, written: TeamRecords, read: Callable[[str], Account
         observed=observed,
         known=known,
         changing=context.inventory.changing(),
+        is_located=not records.in_force or bool(facts.keys() & records.in_force.quotas.keys()),
     )
 
 

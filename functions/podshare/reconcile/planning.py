@@ -38,12 +38,14 @@ from podshare.reconcile.plan import Action, Plan, plan
 from podshare.reconcile.preconditions import (
     ClusterCondition,
     before_adding,
+    kept_until_located,
     late_member_roles,
     lost_namespaces,
     other_namespaces,
     other_teams,
     renamed_quotas,
     reserved_names,
+    unlocated_compute,
 )
 from podshare.reconcile.quota_fit import Fit, asked_for_beside, check_fit, forget_claim
 from podshare.reconcile.reading_ahead import (
@@ -177,12 +179,11 @@ def decide(
         name: _of_one_record(settings, context, records.clusters[name], condition, claim=claim)
         for name, condition in gathered.clusters.items()
     }
-    blockers, notes = [*gathered.blockers], list[str]()
+    blockers, notes = [*gathered.blockers, *_not_in_the_organization(records), *_on_gone_clusters(records)], list[str]()
     if gathered.is_located:
         if records.selects and not is_listed(settings):
             problem = "the organization has not been listed yet, so selectors select no account"
             blockers.append(Blocker(problem, "Run `podshare sweep` once after the deployment."))
-        blockers += [*_not_in_the_organization(records), *_on_gone_clusters(records)]
         blockers += late_member_roles(settings, records.accounts, desired, observed)
         fits = [*_fits(context, records, clusters, desired, beside or {}, claim=claim)]
         blockers += [blocker for fit in fits for blocker in fit.blockers]
@@ -199,7 +200,9 @@ def decide(
         settled_and_settling(gathered.changing, desired, observed, attempt) if attempt else (frozenset(), frozenset())
     )
     blockers += map(settling_blocker, sorted(settling))
-    kept = renamed_quotas(desired, observed)  # deleting them would end the team's work for a name
+    # deleting them would end the team's work for a name, or for a cluster's record with a typo
+    kept = renamed_quotas(desired, observed) if gathered.is_located else unlocated_compute(observed)
+    blockers += () if gathered.is_located else kept_until_located(kept)
     changing = replace(gathered, observed={key: observed[key] for key in observed if key not in kept})
     return Decided(_plan(context, changing, clusters, blockers), tuple(notes), settled, settling)
 

@@ -259,6 +259,26 @@ def renamed_quotas(desired: Mapping[Key, Resource], observed: Mapping[Key, Obser
     }
 
 
+def unlocated_compute(observed: Mapping[Key, Observation]) -> set[Key]:
+    """The compute quotas and namespaces of a team whose record names only clusters that were never read."""
+    return {
+        key
+        for key, observation in observed.items()
+        if key.kind in (Kind.COMPUTE_QUOTA, Kind.NAMESPACE) and isinstance(observation, Resource)
+    }
+
+
+def kept_until_located(compute: Iterable[Key]) -> Iterator[Blocker]:
+    """One blocker for each of them: access is revoked, and what runs there is ended once the new cluster is read."""
+    for key in sorted(compute):
+        problem = (
+            f"{key.kind.replace('_', ' ')} {key.name.rpartition('/')[2]} stays on cluster {key.container}, without "
+            "access to it: none of the clusters that the team's record names has been read yet"
+        )
+        remedy = "Correct the record's cluster, or the cluster's record. It is deleted once a new cluster is read."
+        yield Blocker(problem[:LONGEST_TEXT], remedy, only=str(key))
+
+
 def _hyperpod_of(quota: Key) -> tuple[str, str, str]:
     return quota.account, quota.region, quota.name.partition("/")[0]
 
