@@ -16,6 +16,7 @@ from podshare.kinds.access_entry.shape import NAMESPACE_POLICIES
 from podshare.kinds.base import Stage
 from podshare.reconcile import applying
 from podshare.reconcile.gathering import MOST_UNKNOWN
+from podshare.reconcile.lifecycle import MOST_TEAMS
 from podshare.reconcile.outcome import TeamState
 from podshare.reconcile.plan import MOST_CHANGES, MOST_ORPHANED
 from podshare.reconcile.recording import MOST_WAITS
@@ -301,6 +302,7 @@ def test_limits_are_told() -> None:
         ("changes of one run", MOST_CHANGES),
         ("accounts that one plan reads", MOST_UNKNOWN),
         ("accounts and teams of one page", MOST_ITEMS),
+        ("teams of one page of an account's event", MOST_TEAMS),
         ("times that one execution waits", MOST_WAITS),
         ("runs in a row after failures", MOST_ATTEMPTS),
     )

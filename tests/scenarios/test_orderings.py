@@ -6,6 +6,7 @@ out is the other scenarios' matter.
 """
 
 import itertools
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,6 +128,29 @@ def world() -> Iterator[World]:
         for item in (CLUSTER, *DATASETS, pool, an_enrollment_item(exclude_accounts=[VISION, LANGUAGE])):
             found.put(item, settle=False)
         yield found
+
+
+@pytest.mark.usefixtures("world")
+def test_any_number_of_teams_of_an_account_is_reconciled() -> None:
+    """What one answer names fits into a state's 256 KiB, however many teams use the account; pages name each once."""
+    state, account = State(SETTINGS.state), "888888888888"
+    teams = [f"{'used-by-a-team-with-a-long-name':-<36}{number:04}" for number in range(1000)]
+    for team in teams:
+        keep_uses(state, team, (), [account])
+    caller = f"arn:aws:iam::{MANAGEMENT}:user/{'division/' * 50}{'x' * 64}"
+    detail = {"eventName": "CloseAccount", "requestParameters": {"accountId": account}, "eventID": "0" * 36}
+    event = {"account": MANAGEMENT, "detail": {**detail, "userIdentity": {"arn": caller}}}
+
+    named, after = list[str](), ""
+    while True:
+        answer = account_changed(SETTINGS, event, after)
+        assert len(json.dumps(answer).encode()) < 256 * 1024
+        named += [reconciliation["team"] for reconciliation in answer["teams"]]
+        if not (after := answer["after"]):
+            break
+    assert named == teams
+    for team in teams:
+        keep_uses(state, team, [account], ())
 
 
 STEPS = st.permutations(["move", "tag"]).flatmap(

@@ -24,7 +24,10 @@ def handler(event, context):
         pathlib.Path(os.environ["FOLDER"], event["account"]).touch()
     if told.get("account") == "broken":
         raise Terminal("no such account")
-    return {"reason": told.get("reason", ""), "accounts": [], "teams": told.get("teams", [])}
+    pages = told.get("pages", [told.get("teams", [])])
+    page = int(event.get("after") or 0)
+    after = str(page + 1) if page + 1 < len(pages) else ""
+    return {"reason": told.get("reason", ""), "accounts": [], "teams": pages[page], "after": after}
 """
 LIST_SWEEP = """
 import json, os, pathlib
@@ -154,6 +157,10 @@ class Machines:
         recorded: dict[str, Any] = json.loads(told["output"])
         return recorded
 
+    def has_run(self, execution: str) -> bool:
+        """Whether there is an execution of this ARN."""
+        return bool(self._client.describe_execution(executionArn=execution))
+
     @property
     def notes(self) -> set[str]:
         """The accounts that were read, and the teams that were swept with the number of the look."""
@@ -226,6 +233,29 @@ def test_the_teams_of_an_account_are_reconciled(machines: Machines) -> None:
         {"team": "language", "status": "started", "execution": f"{prefix}language-1"},
     ]
     assert second == first
+
+
+def test_teams_of_an_account_come_page_by_page(machines: Machines) -> None:
+    """Each page is started before the next is read, and one that has become empty ends it; all teams are counted."""
+    pages = [[team(f"{page}-{number}", f"{page}-{number}-1") for number in range(60)] for page in "abc"]
+    outputs = [json.loads(machines.follow(pages=asked)["output"]) for asked in (pages, [*pages[:1], []])]
+
+    assert [output["count"] for output in outputs] == [180, 60]
+    started = [item["team"] for page in pages for item in page]
+    assert [item["team"] for item in outputs[0]["teams"]] == started[:100]
+    assert [item["team"] for item in outputs[1]["teams"]] == started[:60]
+    prefix = f"arn:aws:states:us-west-2:{HUB}:execution:reconcile-team:"
+    assert all(machines.has_run(f"{prefix}{item['name']}") for page in pages for item in page)
+
+
+def test_one_page_that_cannot_be_started_holds_up_no_other(machines: Machines) -> None:
+    """The pages behind it are started, and the execution fails with what could not be, as far as a cause has room."""
+    pages = [[team(f"odd-{number}", "odd" * 30) for number in range(21)], [team("even", "even-2")]]
+    told = machines.follow(pages=pages)
+
+    assert (told["status"], told["error"]) == ("FAILED", "TeamsNotReconciled")
+    assert len(json.loads(told["cause"])) == 20
+    assert machines.has_run(f"arn:aws:states:us-west-2:{HUB}:execution:reconcile-team:even-2")
 
 
 def test_an_account_may_be_named_without_an_event(machines: Machines) -> None:
