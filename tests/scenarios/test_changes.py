@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+from podshare.aws.rows import to_item
 from podshare.kinds.team_on_cluster import ALL_MEMBERS
 from tests.scenarios.world import (
+    CLUSTER,
     DATA,
     DATASETS,
     HUB,
@@ -109,6 +111,42 @@ def test_a_deleted_dataset_is_a_revocation(world: World) -> None:
     with pytest.raises(LookupError):
         world.access_point("echo", "temporary")
     assert s3.list_objects_v2(Bucket=world.access_point("echo", "crawl"), Prefix="crawl/")["Contents"]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_deleted_dataset_does_not_come_back_by_an_invalid_record(world: World, late: bool) -> None:
+    """After its deletion an invalid record of its name grants nothing, also if a plan kept what it had read before."""
+    record, name = {**DATASETS[0], "id": "dataset#temporary"}, f"foxtrot-{late}".lower()
+    grants = [{"dataset": "temporary", "access": "read"}]
+    world.put(record)
+    world.put_team(name, members=[], service_accounts=[{"name": "reader", "datasets": grants}])
+    world.put({**record, "color": "red"})
+    assert world.access_point(name, "temporary")  # a record that is invalid, and was not deleted, revokes nothing
+    accepted = world.state("dataset#temporary", "accepted")
+    world.delete("dataset#temporary")
+    if late:
+        world.sandbox.client("dynamodb").put_item(TableName="podshare-state", Item=to_item(accepted))
+        world.reconcile(name)
+    world.put({**record, "color": "red"})
+    assert world.state("record", "dataset#temporary")["state"] == "REJECTED"
+    with pytest.raises(LookupError):
+        world.access_point(name, "temporary")
+    world.put(record)
+    assert world.access_point(name, "temporary")
+    world.delete(f"team#{name}", "dataset#temporary")
+
+
+def test_a_deleted_cluster_takes_no_new_team(world: World) -> None:
+    """It stays in force for the teams that are on it; a team that names it from then on is told that it is gone."""
+    world.put({**CLUSTER, "id": "cluster#temporary"})
+    assert world.put_team("golf", cluster="temporary", members=[], service_accounts=[])["state"] != "REJECTED"
+    world.delete("cluster#temporary")
+    world.reconcile("golf")
+    assert world.status("golf")["state"] != "REJECTED"
+    status = world.put_team("hotel", cluster="temporary", members=[], service_accounts=[])
+    assert status["state"] == "REJECTED"
+    assert "no cluster temporary" in json.dumps(status["problems"])
+    world.delete("team#golf", "team#hotel")
 
 
 def test_an_existing_role_keeps_all_of_its_own(world: World) -> None:

@@ -20,6 +20,7 @@ STATUSES = "status"  # how each team's last run ended: part team#NAME
 RECORDS = "record"  # whether a record that is no team's is acceptable: part its id
 SWEEP = "sweep"  # what the last sweep found: part summary
 UNWRITTEN = "unwritten"  # what the history's bucket has not taken yet: part an object's key
+DELETED_RECORD = {"deleted": True}  # in place of a record that was accepted: an invalid one of its name keeps nothing
 LONGEST_PART = 1024  # bytes of a sort key (DynamoDB quotas)
 
 

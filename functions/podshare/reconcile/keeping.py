@@ -5,6 +5,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
+from podshare.aws.rows import DELETED_RECORD
 from podshare.aws.settings import Settings
 from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.compute_quota.shape import ComputeQuota
@@ -51,6 +52,8 @@ def _keep_accepted(context: Context, records: TeamRecords, clusters: Clusters) -
             keep_file_systems(context.state, cluster.facts)
     for name, dataset in records.datasets.items():
         _accept(context, records, f"dataset#{name}", record=dataset.model_dump_json(by_alias=True))
+    for record in sorted(records.deleted_datasets):
+        _accept(context, records, record, **DELETED_RECORD)
     return former
 
 

@@ -71,6 +71,13 @@ class TeamRecords:
         return expiry.in_force(self.team, self.as_of) if self.team else None
 
     @property
+    def deleted_datasets(self) -> frozenset[str]:
+        """The ids of those datasets that the records name, were accepted once, and are no longer written."""
+        written = {version["id"] for version in self.versions}
+        known = {record for record in self.accepted_before if record.startswith("dataset#")}
+        return frozenset(known - written)
+
+    @property
     def grants_by(self) -> str:
         """The id of the record that gives the team what it has: its own, or its enrollment's."""
         own = enrolled(self.name)
@@ -161,12 +168,12 @@ def read_records(
 
 
 def _accepted(kind: type[R], record: str, stored: Item | None) -> R | None:
-    """The record that was accepted last, as the state table keeps it.
+    """The record that was accepted last, as the state table keeps it; None if it was deleted since.
 
     Raises Terminal if this version of podshare would not accept it any more: what it gives is not known then, and
     neither revoked nor added to.
     """
-    if stored is None:
+    if stored is None or "record" not in stored:
         return None
     try:
         return kind.model_validate_json(str(stored["record"]))
@@ -205,6 +212,11 @@ class _Reader:
         referred = {f"dataset#{dataset}" for dataset in names} | {f"cluster#{name}" for name in named}
         written, accepted_before = self._with_accepted(referred, referred)
         clusters, facts, cluster_notes = _clusters(named, written, accepted_before)
+        used_clusters = last.quotas.keys() if last else ()
+        # a deleted cluster stays in force for the teams that are on it, and takes no other
+        clusters = {
+            name: cluster for name, cluster in clusters.items() if name in used_clusters or f"cluster#{name}" in written
+        }
         datasets, dataset_notes = _datasets(names, written, accepted_before)
         prefix = self.settings.installation.prefix
         own_paths = (self.settings.installation.role_path, self.settings.installation.system_path)
@@ -336,10 +348,9 @@ def _datasets(
         item = written.get(record)
         accepted = accept_dataset(item, None)
         if accepted.record is None:  # only what is gone or bad needs what was accepted before
-            last = _accepted(Dataset, record, accepted_before.get(record))
-            accepted = accept_dataset(item, last)
-            if item is None and last is None:
+            if item is None and record not in accepted_before:
                 continue
+            accepted = accept_dataset(item, _accepted(Dataset, record, accepted_before.get(record)))
             if item is None:
                 notes.append(f"{record} was deleted: its grants are revoked")
         notes += [f"{record} is invalid: {problem}" for problem in accepted.problems]

@@ -8,7 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from podshare.aws.errors import code_of
-from podshare.aws.rows import LONGEST_PART, RECORDS, Item, from_item, moment
+from podshare.aws.rows import DELETED_RECORD, LONGEST_PART, RECORDS, Item, from_item, moment
 from podshare.aws.sessions import hub_client
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Registry, State
@@ -48,7 +48,8 @@ def registry_changed(settings: Settings, record: Mapping[str, Any]) -> list[str]
     elif record_id == PAUSE_ID and not image:
         teams = _paused_teams(State(settings.state))
     if kind != "team" or not teams:  # a team is judged by its reconciliation
-        _judge(State(settings.state), record_id, Registry(settings.registry).get([record_id]).get(record_id))
+        item = Registry(settings.registry).get([record_id]).get(record_id)
+        _judge(State(settings.state), record_id, item, is_new=record["eventName"] != "MODIFY")
     trigger = {
         "event": "registry",
         "record": record_id,
@@ -144,26 +145,25 @@ def _execution_subject(team: str) -> str:
     return "".join(character if character.isascii() and character.isalnum() else "-" for character in team) or "team"
 
 
-def _judge(state: State, record_id: str, item: Item | None) -> None:
-    """Write whether a record is acceptable, and keep it if it is."""
+def _judge(state: State, record_id: str, item: Item | None, *, is_new: bool) -> None:
+    """Write whether a record is acceptable, and keep it if it is.
+
+    ``is_new``: it is written for the first time, or again, or was deleted. A dataset's former record bounds no new one.
+    """
+    state_of_record, problems, record = "DELETED", list[dict[str, str]](), None
+    if item is not None:
+        try:
+            state_of_record, record = "ACCEPTED", parse(item)
+        except InvalidRecord as error:
+            state_of_record, problems = "REJECTED", [problem.as_dict() for problem in error.problems]
+    if isinstance(record, Dataset):  # a cluster is kept by the planner, which knows its HyperPod cluster's ARN
+        state.put(record_id, "accepted", record=record.model_dump_json(by_alias=True))
+    elif is_new and record_id.startswith("dataset#"):
+        state.put(record_id, "accepted", **DELETED_RECORD)
     # an id may be longer than a part
     part = record_id.encode()[:LONGEST_PART].decode(errors="ignore")
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    if item is None:
-        state.put(RECORDS, part, state="DELETED", at=now, problems=[])
-        return
-    try:
-        record = parse(item)
-    except InvalidRecord as error:
-        problems = [problem.as_dict() for problem in error.problems]
-        state.put(RECORDS, part, state="REJECTED", at=now, problems=problems)
-        return
-    match record:
-        case Dataset():
-            state.put(record_id, "accepted", record=record.model_dump_json(by_alias=True))
-        case _:
-            pass  # a cluster is kept by the planner, which knows its HyperPod cluster's ARN
-    state.put(RECORDS, part, state="ACCEPTED", at=now, problems=[])
+    state.put(RECORDS, part, state=state_of_record, at=now, problems=problems)
 
 
 def _declared(change: Mapping[str, Any]) -> Item:
