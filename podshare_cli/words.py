@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from podshare.kinds.hardening import isolation_of
 from podshare.reconcile.outcome import ACTIONS
+from podshare.registry.items import part
 
 BY_NOBODY_KNOWN = "an unknown author, outside of podshare"  # of a record that declares nobody for what it says
 STAGES = {
@@ -86,7 +87,7 @@ def quota_line(line: Mapping[str, Any]) -> str:
     if "count" in line:
         return f"{line['count']} x {instance_type}"
     parts = [f"{line[name]} {unit}" for name, unit in _UNITS.items() if name in line]
-    if partition := line.get("accelerator_partition"):
+    if partition := part(line, "accelerator_partition"):
         parts.append(f"{partition.get('count')} x {partition.get('type')}")
     return f"{', '.join(parts)} of {instance_type}"
 

@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 from podshare.aws.eks_token import token
+from podshare.registry.parsing import problems_of
 from podshare_cli.aws.accounts import Accounts
 from podshare_cli.aws.kubernetes import UNREACHABLE, Answer, Cluster
 
@@ -20,6 +21,8 @@ class UnreadableError(Exception):
 
 def opened(accounts: Accounts, record: Object) -> Cluster:
     """The API of the cluster of a record. Raises botocore's errors and UnreadableError."""
+    if problems := problems_of(record):
+        raise UnreadableError(f"its record is invalid: {problems[0]}")
     account, region, name = str(record["account"]), str(record["region"]), str(record["eks_cluster"])
     if not accounts.reaches(account):
         raise UnreadableError(f"it is in account {account} (--profile-of {account}=PROFILE)")

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.text import Text
 
-from podshare.registry.items import PAUSE_ID, clusters_of, datasets_of, enrolled, name_of
+from podshare.registry.items import PAUSE_ID, clusters_of, datasets_of, enrolled, name_of, part, rows
 from podshare.registry.sentences import counted
 from podshare_cli import words
 from podshare_cli.aws.connection import Connection
@@ -74,7 +74,7 @@ def _row(name: str, item: Mapping[str, Any] | None, status: Mapping[str, Any]) -
         "record": item is not None and not made_by,
         "enrollment": made_by[0] if made_by else None,
         "clusters": [*clusters_of(item or {})],
-        "members": [_member(member) for member in (item or {}).get("members", [])],
+        "members": [_member(member) for member in rows((item or {}).get("members"))],
         "quota": [*_quotas(item or {})],
         "datasets": sorted(datasets_of(item or {})),
         "at": status.get("at"),
@@ -86,18 +86,20 @@ def _row(name: str, item: Mapping[str, Any] | None, status: Mapping[str, Any]) -
 
 
 def _member(member: Mapping[str, Any]) -> str:
-    tag = member.get("account_tag") or {}
+    tag = part(member, "account_tag")
     who = member.get("account") or member.get("organizational_unit") or f"{tag.get('key')}={tag.get('value')}"
     kind = member.get("existing_role") or member.get("permission_set")
     return f"{who}/{kind}" if kind else str(who)
 
 
 def _quotas(item: Mapping[str, Any]) -> Iterator[str]:
-    yield from map(words.quota_line, item.get("quota", {}).get("resources", []))
-    for row in item["cluster"] if isinstance(item.get("cluster"), list) else ():
-        yield from (
-            f"{row.get('cluster')}: {words.quota_line(line)}" for line in row.get("quota", {}).get("resources", [])
-        )
+    yield from map(words.quota_line, _lines(item))
+    for row in rows(item.get("cluster")):
+        yield from (f"{row.get('cluster')}: {words.quota_line(line)}" for line in _lines(row))
+
+
+def _lines(fields: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return rows(part(fields, "quota").get("resources"))
 
 
 # ---- for people ------------------------------------------------------------------------------------------------

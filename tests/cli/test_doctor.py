@@ -327,6 +327,42 @@ def test_what_may_not_be_looked_at_is_unknown(capsys: pytest.CaptureFixture[str]
     assert "--assume-role" in unknown[f"account {DATA}"]
 
 
+@pytest.mark.parametrize("account", [MANAGEMENT, VISION, DATA])
+def test_an_account_that_refuses_the_role_is_unknown(doctor: Doctor, sandbox: Sandbox, account: str) -> None:
+    """Where the role cannot be assumed the account and its clusters are unknown, and all else is checked as before."""
+    elsewhere = {**CLUSTER, "id": "cluster#elsewhere", "account": account, "eks_cluster": "e", "hyperpod_cluster": "h"}
+    forget = _with_record(sandbox, elsewhere)
+    sandbox.client("iam", account).delete_role_policy(RoleName=ROLE, PolicyName="read")
+    sandbox.client("iam", account).delete_role(RoleName=ROLE)
+    try:
+        _, findings = doctor()
+    finally:
+        forget()
+        _make_role(sandbox, account)
+
+    missing = {finding for finding in told(findings) if finding[1] == "parameters"}  # of the other accounts' stacks
+    assert told(findings).keys() - missing == {(f"account {account}", "account"), ("cluster elsewhere", "account")}
+    assert {each["where"] for each in findings} >= {"hub", "organization", "cluster main"}
+    assert sum(each["where"].startswith("account ") and each["status"] == "ok" for each in findings) > 1
+
+
+def test_whoever_may_read_nothing_is_told_so_of_each_check(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A caller without any right sees that the hub, the organization and the registry are unknown; nothing fails."""
+    iam = sandbox.client("iam")
+    iam.create_user(UserName="nobody")
+    key = iam.create_access_key(UserName="nobody")["AccessKey"]
+    act_in_the_hub(monkeypatch, key["AccessKeyId"], key["SecretAccessKey"])
+    code = main(["doctor", "--json"])
+
+    findings = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert {each["status"] for each in findings} == {"unknown"}
+    unknown = {(each["where"], each["check"]) for each in findings}
+    assert unknown >= {("hub", "deployment"), ("hub", "tables"), ("hub", "registry"), ("organization", "membership")}
+
+
 @pytest.mark.usefixtures("sandbox")
 def test_before_a_deployment_the_hub_is_told_as_missing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -30,7 +30,7 @@ from podshare.policy import policies
 from podshare.registry.acceptance import accept_dataset, accept_team
 from podshare.registry.accounts import Account
 from podshare.registry.enrollments import Enrolled, team_of
-from podshare.registry.items import plain
+from podshare.registry.items import datasets_of, plain
 from podshare.registry.membership import members
 from podshare.registry.parsing import MODELS, MOST_BYTES, Record, parse, parse_team
 from podshare.registry.problems import MOST_PROBLEMS, InvalidRecord, Problem
@@ -785,6 +785,12 @@ def test_binaries_and_sets_are_no_texts() -> None:
     assert judged(a_team_item(service_accounts={Binary(b"x"), Binary(b"y")})) is None
     line = {"organizational_unit": SCIENCE, "exclude_accounts": {"666666666666", "555555555555"}}
     assert isinstance(judged(a_team_item(members=[line])), Team)
+
+
+def test_a_binary_can_be_spelled() -> None:
+    """boto3's binary has no text; as bytes it is named in messages, and holds up no other team's plan."""
+    grants = [{"dataset": Binary(b"x")}]
+    assert datasets_of(plain(a_team_item(service_accounts=[{"datasets": grants}], file_systems=grants))) == {"b'x'"}
 
 
 def test_what_nests_without_end_is_refused() -> None:

@@ -44,24 +44,29 @@ def enrolled(team: str) -> tuple[str, str] | None:
 def clusters_of(fields: Mapping[str, Any]) -> tuple[str, ...]:
     """The clusters that a team's record names, however wrong the rest of it is."""
     written = fields.get("cluster")
-    named = (
-        [row.get("cluster") for row in written if isinstance(row, Mapping)] if isinstance(written, list) else [written]
-    )
+    named = [row.get("cluster") for row in rows(written)] if isinstance(written, list) else [written]
     return tuple(dict.fromkeys(str(name) for name in named if is_name(name)))
 
 
 def datasets_of(fields: Mapping[str, Any]) -> set[str]:
     """The datasets that a team's record names, however wrong the rest of it is."""
-    grants = [grant for row in _rows(fields.get("service_accounts")) for grant in _rows(row.get("datasets"))]
-    return {str(row["dataset"]) for row in (*_rows(fields.get("file_systems")), *grants) if "dataset" in row}
+    grants = [grant for row in rows(fields.get("service_accounts")) for grant in rows(row.get("datasets"))]
+    return {str(row["dataset"]) for row in (*rows(fields.get("file_systems")), *grants) if "dataset" in row}
 
 
-def _rows(value: object) -> list[Mapping[str, Any]]:
+def rows(value: object) -> list[Mapping[str, Any]]:
+    """The lines of a list in a record, such as its members; none where nobody knows what it is."""
     return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
 
 
+def part(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A part of a record that has fields of its own, such as its quota; empty where nobody knows what it is."""
+    value = fields.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
 def plain(value: Any, depth: int = 0) -> Any:
-    """An item as DynamoDB returns it, with ordinary numbers and sorted sets: 2, 2.0 and Decimal('2.00') alike.
+    """An item as DynamoDB returns it, with ordinary numbers, bytes and sorted sets: 2, 2.0 and Decimal('2.00') alike.
 
     What no item can hold, a number without end or a value below the deepest level, becomes what no field takes.
     """
@@ -76,8 +81,8 @@ def plain(value: Any, depth: int = 0) -> Any:
             return sorted((plain(item, depth + 1) for item in value), key=repr)  # binaries have no order of their own
         case list() | tuple():
             return [plain(item, depth + 1) for item in value]
-        case _:
-            return value
+        case _:  # boto3's Binary is no bytes, and str() of it is an error
+            return bytes(value) if hasattr(value, "__bytes__") else value
 
 
 def _number_or_text(value: Decimal | int) -> int | float | str:

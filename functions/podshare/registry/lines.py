@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from podshare.registry.declared import declaration_of, digest_of
-from podshare.registry.items import clusters_of, plain
+from podshare.registry.items import clusters_of, part, plain, rows
 
 TEAM = "the team"
 
@@ -42,13 +42,12 @@ def lines_of(record: Mapping[str, Any]) -> tuple[Line, ...]:
     lines = [Line(TEAM, _text(team.get("expires")))] if "cluster" in team else []
     lines += [Line(f"cluster {name}") for name in clusters_of(team)]
     if team is not fields:  # an enrollment selects the accounts, and says by which role their people work
-        member = team.get("member")
-        lines += _member({**(member if isinstance(member, Mapping) else {}), **fields})
-    for row in _rows(team.get("members")):
+        lines += _member({**part(team, "member"), **fields})
+    for row in rows(team.get("members")):
         lines += _member(row)
-    for account in _rows(team.get("service_accounts")):
-        lines += [_of_service_account(_text(account.get("name")), row) for row in _rows(account.get("datasets"))]
-    lines += [_in_file_system(row) for row in _rows(team.get("file_systems"))]
+    for account in rows(team.get("service_accounts")):
+        lines += [_of_service_account(_text(account.get("name")), row) for row in rows(account.get("datasets"))]
+    lines += [_in_file_system(row) for row in rows(team.get("file_systems"))]
     return tuple({line.text: line for line in lines}.values())
 
 
@@ -110,10 +109,6 @@ def _prefix(row: Mapping[str, Any]) -> str:
     """A prefix as a record counts it: with its final slash."""
     prefix = _text(row.get("prefix"))
     return prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
-
-
-def _rows(value: object) -> list[Mapping[str, Any]]:
-    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
 
 
 def _text(value: object) -> str:

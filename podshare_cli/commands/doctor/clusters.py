@@ -10,6 +10,7 @@ from typing import Any
 from podshare.kinds import limits
 from podshare.kinds.access_entry.shape import NAMESPACE_POLICIES
 from podshare.reconcile.preconditions import ADD_ONS
+from podshare.registry.items import name_of
 from podshare_cli.aws.accounts import Accounts
 from podshare_cli.commands.doctor.findings import Finding, Place, existing
 
@@ -20,10 +21,9 @@ _FIXED = "EKS fixes this number: use another cluster, or fewer members or servic
 def findings(accounts: Accounts, record: dict[str, Any]) -> Iterator[Finding]:
     """All checks of one cluster record."""
     account, region = str(record["account"]), str(record["region"])
-    place = Place(f"cluster {str(record['id']).partition('#')[2]}")
-    if not accounts.reaches(account):
-        message = f"account {account} was not checked"
-        yield place.unknown("account", message, "podshare doctor --assume-role NAME")
+    place = Place(f"cluster {name_of(record)}")
+    if refusal := place.refusal(accounts, account):
+        yield refusal
         return
     eks = accounts.client("eks", account, region)
     sagemaker = accounts.client("sagemaker", account, region)

@@ -76,30 +76,44 @@ def doctor(
         )
 
 
-def _findings(accounts: "Accounts", only: set[str]) -> Iterator["Finding"]:
+def _findings(accounts: "Accounts", only: Collection[str]) -> Iterator["Finding"]:
     from podshare.resource_tags import parse
-    from podshare_cli.commands.doctor import clusters, hub, members, organization
+    from podshare_cli.commands.doctor import hub, organization
 
     connection = accounts.connection
-    environment = hub.environment(connection)
-    yield from hub.absent(connection) if environment is None else hub.findings(connection)
+    environment: dict[str, str] | None = {}  # whoever may not read it sees what else there is
+
+    def deployment() -> Iterator["Finding"]:
+        nonlocal environment
+        environment = hub.environment(connection)
+        yield from hub.absent(connection) if environment is None else ()
+
+    yield from hub.PLACE.made("deployment", deployment)
+    yield from () if environment is None else hub.findings(connection)
     yield from organization.findings(accounts, environment or {})
-    if environment is None:
-        return
-    records = _records(connection)
-    for record in records["cluster"]:
+    if environment is not None:
+        keys = parse(environment.get("PODSHARE_RESOURCE_TAGS", ""))
+        yield from hub.PLACE.made("registry", lambda: _of_records(accounts, keys, only))
+
+
+def _of_records(accounts: "Accounts", tag_keys: Collection[str], only: Collection[str]) -> Iterator["Finding"]:
+    """The checks of the registry's records, and of the clusters and accounts that those that are valid name."""
+    from podshare.registry.items import kind_of, name_of
+    from podshare.registry.parsing import problems_of
+    from podshare_cli.aws.tables import Registry
+    from podshare_cli.commands.doctor import clusters, hub, members
+
+    valid: dict[str, list[dict[str, Any]]] = {"cluster": [], "dataset": [], "team": []}
+    for record in Registry(accounts.connection).all_of(*valid):
+        if problems := problems_of(record):
+            yield hub.PLACE.warning("records", str(problems[0]), f"podshare {kind_of(record)} get {name_of(record)}")
+        else:
+            valid[kind_of(record)].append(record)
+    for record in valid["cluster"]:
         yield from clusters.findings(accounts, record)
-    keys = parse(environment.get("PODSHARE_RESOURCE_TAGS", ""))
-    for part in _parts(connection, records, keys).values():
+    for part in _parts(accounts.connection, valid, tag_keys).values():
         if not only or part.account in only:
             yield from members.findings(accounts, part)
-
-
-def _records(connection: "Connection") -> dict[str, list[dict[str, Any]]]:
-    from podshare_cli.aws.tables import Registry
-
-    registry = Registry(connection)
-    return {kind: registry.all_of(kind) for kind in ("cluster", "dataset", "team")}
 
 
 def _parts(
@@ -109,8 +123,7 @@ def _parts(
     from podshare_cli.aws.tables import State
     from podshare_cli.commands.doctor.members import parts
 
-    members_of_teams = [member for team in records["team"] for member in team.get("members", ())]
-    named = [str(member["account"]) for member in members_of_teams if "account" in member]
+    named = [str(member["account"]) for team in records["team"] for member in team["members"] if "account" in member]
     used = [account for account, _ in State(connection).uses()]
     partition = connection.caller.split(":")[1]
     others = {str(record["account"]) for kind in ("cluster", "dataset") for record in records[kind]}

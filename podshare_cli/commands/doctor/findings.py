@@ -7,10 +7,12 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from podshare_cli.aws.accounts import Accounts
+
 WARN_FROM = 0.8  # of a quota that cannot be raised at once
 
 _NO_RESOURCE = ("NoSuchEntity", "NotFound", "ResourceNotFound", "ResourceNotFoundException")
-_ABSENT = (*_NO_RESOURCE, "StateMachineDoesNotExist", "TrailNotFoundException")
+_ABSENT = (*_NO_RESOURCE, "StateMachineDoesNotExist", "TrailNotFoundException", "AWSOrganizationsNotInUseException")
 
 
 class Status(StrEnum):
@@ -79,6 +81,18 @@ class Place:
         if present >= most:
             return self.problem(check, usage, remedy)
         return self.warning(check, usage, remedy) if present >= WARN_FROM * most else self.ok(check, usage)
+
+    def refusal(self, accounts: Accounts, account: str) -> Finding | None:
+        """Why nothing of an account can be checked; None where the caller gets into it."""
+        if not accounts.reaches(account):
+            message = f"not checked: no credentials for account {account}"
+            return self.unknown("account", message, "podshare doctor --assume-role NAME")
+
+        def enter() -> Iterable[Finding]:
+            accounts.session(account)
+            return ()
+
+        return next(self.made("account", enter), None)
 
     def made(self, check: str, read: Check) -> Iterator[Finding]:
         """The findings of a check; one that AWS refuses is UNKNOWN, and stops no other."""

@@ -17,7 +17,7 @@ from podshare_cli.aws.tables import State
 from podshare_cli.commands.doctor.findings import Finding, Place, existing
 from podshare_cli.history.objects import History
 
-_PLACE = Place("hub")
+PLACE = Place("hub")
 # when AWS ends its support of a runtime ("Lambda runtimes")
 _RUNTIMES = {
     "python3.11": datetime.date(2027, 6, 30),
@@ -47,24 +47,24 @@ def environment(connection: Connection) -> dict[str, str] | None:
 def absent(connection: Connection) -> Iterator[Finding]:
     """What is said of a hub that is not there, and whether one could run here."""
     message = f"podshare is not deployed in account {connection.account}, {connection.region}"
-    yield _PLACE.unknown("deployment", message, _DEPLOY)
-    yield from _PLACE.made("concurrency", lambda: _concurrency(connection))
+    yield PLACE.unknown("deployment", message, _DEPLOY)
+    yield from PLACE.made("concurrency", lambda: _concurrency(connection))
 
 
 def findings(connection: Connection) -> Iterator[Finding]:
     """All checks of a hub that is deployed."""
-    yield from _PLACE.made("tables", lambda: _tables(connection))
-    yield from _PLACE.made("state machines", lambda: _machines(connection))
-    yield from _PLACE.made("functions", lambda: _functions(connection))
-    yield from _PLACE.made("runtime", lambda: _runtime(connection))
-    yield from _PLACE.made("concurrency", lambda: _concurrency(connection))
-    yield from _PLACE.made("event buses", lambda: _buses(connection))
-    yield from _PLACE.made("failures", lambda: _failures(connection))
-    yield from _PLACE.made("alarms", lambda: _alarms(connection))
-    yield from _PLACE.made("notifications", lambda: _notifications(connection))
-    yield from _PLACE.made("history", lambda: _history(connection))
-    yield from _PLACE.made("sweep", lambda: _sweep(connection))
-    yield from _PLACE.made("refusals", lambda: _refusals(connection))
+    yield from PLACE.made("tables", lambda: _tables(connection))
+    yield from PLACE.made("state machines", lambda: _machines(connection))
+    yield from PLACE.made("functions", lambda: _functions(connection))
+    yield from PLACE.made("runtime", lambda: _runtime(connection))
+    yield from PLACE.made("concurrency", lambda: _concurrency(connection))
+    yield from PLACE.made("event buses", lambda: _buses(connection))
+    yield from PLACE.made("failures", lambda: _failures(connection))
+    yield from PLACE.made("alarms", lambda: _alarms(connection))
+    yield from PLACE.made("notifications", lambda: _notifications(connection))
+    yield from PLACE.made("history", lambda: _history(connection))
+    yield from PLACE.made("sweep", lambda: _sweep(connection))
+    yield from PLACE.made("refusals", lambda: _refusals(connection))
 
 
 def _client(connection: Connection, service: str) -> Any:
@@ -76,12 +76,12 @@ def _tables(connection: Connection) -> Iterator[Finding]:
     for name in (connection.registry_table, connection.state_table):
         table = _client(connection, "dynamodb").describe_table(TableName=name)["Table"]
         if table["TableStatus"] not in ("ACTIVE", "UPDATING"):
-            yield _PLACE.problem("tables", f"table {name} is {table['TableStatus']}", _DEPLOY)
+            yield PLACE.problem("tables", f"table {name} is {table['TableStatus']}", _DEPLOY)
         elif not table.get("DeletionProtectionEnabled"):
             remedy = f"aws dynamodb update-table --table-name {name} --deletion-protection-enabled"
-            yield _PLACE.warning("tables", f"table {name} has no deletion protection", remedy)
+            yield PLACE.warning("tables", f"table {name} has no deletion protection", remedy)
         else:
-            yield _PLACE.ok("tables", f"table {name} is {table['TableStatus']}")
+            yield PLACE.ok("tables", f"table {name} is {table['TableStatus']}")
 
 
 def _machines(connection: Connection) -> Iterator[Finding]:
@@ -89,18 +89,18 @@ def _machines(connection: Connection) -> Iterator[Finding]:
         status = connection.client("stepfunctions").describe_state_machine(stateMachineArn=arn)["status"]
         name = arn.rpartition(":")[2]
         if status == "ACTIVE":
-            yield _PLACE.ok("state machines", f"{name} is ACTIVE")
+            yield PLACE.ok("state machines", f"{name} is ACTIVE")
         else:
-            yield _PLACE.problem("state machines", f"{name} is {status}", _DEPLOY)
+            yield PLACE.problem("state machines", f"{name} is {status}", _DEPLOY)
 
 
 def _functions(connection: Connection) -> Iterator[Finding]:
     name = connection.dry_run_function
     if existing(connection.client("lambda").get_function_configuration, FunctionName=name) is None:
         missing = f"function {name} is missing: the hub is of an earlier version than this command, which cannot plan"
-        yield _PLACE.problem("functions", missing, _DEPLOY)
+        yield PLACE.problem("functions", missing, _DEPLOY)
     else:
-        yield _PLACE.ok("functions", f"{name} answers dry runs")
+        yield PLACE.ok("functions", f"{name} answers dry runs")
 
 
 def _runtime(connection: Connection) -> Iterator[Finding]:
@@ -108,11 +108,11 @@ def _runtime(connection: Connection) -> Iterator[Finding]:
     runtime, today = str(answer.get("Runtime")), datetime.datetime.now(datetime.UTC).date()
     ends = _RUNTIMES.get(runtime)
     if ends is None:
-        yield _PLACE.warning("runtime", f"{runtime}: this version of podshare does not know when AWS ends its support")
+        yield PLACE.warning("runtime", f"{runtime}: this version of podshare does not know when AWS ends its support")
     elif ends - today < _SOON:
-        yield _PLACE.warning("runtime", f"AWS ends its support of {runtime} on {ends}", _DEPLOY)
+        yield PLACE.warning("runtime", f"AWS ends its support of {runtime} on {ends}", _DEPLOY)
     else:
-        yield _PLACE.ok("runtime", f"{runtime}, supported until {ends}")
+        yield PLACE.ok("runtime", f"{runtime}, supported until {ends}")
 
 
 def _concurrency(connection: Connection) -> Iterator[Finding]:
@@ -120,9 +120,9 @@ def _concurrency(connection: Connection) -> Iterator[Finding]:
     free = limits["UnreservedConcurrentExecutions"]
     if free < COMFORTABLE:
         message = f"{free} functions may run concurrently in this account and Region: sweeps are slow, and runs wait"
-        yield _PLACE.warning("concurrency", message, _QUOTA)
+        yield PLACE.warning("concurrency", message, _QUOTA)
     else:
-        yield _PLACE.ok("concurrency", f"{free:,} functions may run concurrently")
+        yield PLACE.ok("concurrency", f"{free:,} functions may run concurrently")
 
 
 def _buses(connection: Connection) -> Iterator[Finding]:
@@ -135,14 +135,14 @@ def _buses(connection: Connection) -> Iterator[Finding]:
         policy = _client(connection, "events").describe_event_bus(Name=name).get("Policy") or "{}"
         texts = [json.dumps(statement) for statement in _statements(policy) if statement["Effect"] == "Allow"]
         if not any(whose in text for text in texts):
-            yield _PLACE.problem("event buses", f"the policy of bus {name} does not admit {whose}", _DEPLOY)
+            yield PLACE.problem("event buses", f"the policy of bus {name} does not admit {whose}", _DEPLOY)
         elif any(_ANYBODY.search(text) and "aws:PrincipalArn" not in text for text in texts):
             message = (
                 f"the policy of bus {name} lets anybody put events, past every permissions boundary of this account"
             )
-            yield _PLACE.problem("event buses", message, _DEPLOY)
+            yield PLACE.problem("event buses", message, _DEPLOY)
         else:
-            yield _PLACE.ok("event buses", f"bus {name} admits {whose}")
+            yield PLACE.ok("event buses", f"bus {name} admits {whose}")
 
 
 def _statements(policy: str) -> list[Mapping[str, Any]]:
@@ -160,9 +160,9 @@ def _failures(connection: Connection) -> Iterator[Finding]:
             waiting[url.rpartition("/")[2]] = count
     for name, count in waiting.items():
         message = f"{count} dead-lettered events in queue {name} were not followed"
-        yield _PLACE.warning("failures", message, "podshare sweep, then delete the messages")
+        yield PLACE.warning("failures", message, "podshare sweep, then delete the messages")
     if not waiting:
-        yield _PLACE.ok("failures", "no event was dead-lettered")
+        yield PLACE.ok("failures", "no event was dead-lettered")
 
 
 def _alarms(connection: Connection) -> Iterator[Finding]:
@@ -174,17 +174,17 @@ def _alarms(connection: Connection) -> Iterator[Finding]:
     ]
     ringing = sorted(alarm["AlarmName"] for alarm in alarms if alarm["StateValue"] == "ALARM")
     for name in ringing:
-        yield _PLACE.warning("alarms", f"{name} is in ALARM", f"aws cloudwatch describe-alarms --alarm-names {name}")
+        yield PLACE.warning("alarms", f"{name} is in ALARM", f"aws cloudwatch describe-alarms --alarm-names {name}")
     if alarms and not ringing:
-        yield _PLACE.ok("alarms", f"{counted(len(alarms), 'alarm')}, none in ALARM")
+        yield PLACE.ok("alarms", f"{counted(len(alarms), 'alarm')}, none in ALARM")
     if not alarms:
-        yield _PLACE.problem("alarms", "podshare's alarms are missing", _DEPLOY)
+        yield PLACE.problem("alarms", "podshare's alarms are missing", _DEPLOY)
     topics = {action for alarm in alarms for action in alarm.get("AlarmActions", []) if ":sns:" in action}
     if not topics:
         message = "no alarm is sent to anybody: AlarmTopicArn is empty"
-        yield _PLACE.warning("alarm topic", message, "sam deploy --parameter-overrides AlarmTopicArn=ARN")
+        yield PLACE.warning("alarm topic", message, "sam deploy --parameter-overrides AlarmTopicArn=ARN")
     for topic in sorted(topics):
-        yield from _subscriptions(connection, "alarm topic", topic, _PLACE.problem)
+        yield from _subscriptions(connection, "alarm topic", topic, PLACE.problem)
 
 
 def _notifications(connection: Connection) -> Iterator[Finding]:
@@ -192,9 +192,9 @@ def _notifications(connection: Connection) -> Iterator[Finding]:
     partition = connection.caller.split(":")[1]
     topic = f"arn:{partition}:sns:{connection.region}:{connection.account}:{connection.prefix}-notifications"
     if existing(_client(connection, "sns").get_topic_attributes, TopicArn=topic) is None:
-        yield _PLACE.ok("notifications", "off: there is no topic")
+        yield PLACE.ok("notifications", "off: there is no topic")
     else:
-        yield from _subscriptions(connection, "notifications", topic, _PLACE.warning)
+        yield from _subscriptions(connection, "notifications", topic, PLACE.warning)
 
 
 def _subscriptions(
@@ -205,7 +205,7 @@ def _subscriptions(
     arns = [each["SubscriptionArn"] for page in pages for each in page["Subscriptions"]]
     confirmed = [arn for arn in arns if arn.startswith("arn:")]
     if confirmed:
-        yield _PLACE.ok(check, f"{len(confirmed)} confirmed subscriptions of {topic}")
+        yield PLACE.ok(check, f"{len(confirmed)} confirmed subscriptions of {topic}")
     else:
         pending = f", {len(arns)} pending" if arns else ""
         remedy = f"aws sns subscribe --topic-arn {topic} --protocol email --notification-endpoint ADDRESS"
@@ -220,32 +220,32 @@ def _history(connection: Connection) -> Iterator[Finding]:
     except ClientError as error:
         if error.response["Error"]["Code"] != "NoSuchBucket":
             raise
-        yield _PLACE.problem("history", f"there is no bucket {bucket}: who had access when is not kept", _DEPLOY)
+        yield PLACE.problem("history", f"there is no bucket {bucket}: who had access when is not kept", _DEPLOY)
         return
     retention = lock.get("Rule", {}).get("DefaultRetention")
     if retention:
         days = f"{retention['Days']} days" if retention.get("Days") else f"{retention['Years']} years"
-        yield _PLACE.ok("history", f"bucket {bucket} retains each object for {days} ({retention['Mode']})")
+        yield PLACE.ok("history", f"bucket {bucket} retains each object for {days} ({retention['Mode']})")
     else:
         message = f"bucket {bucket} retains nothing: its default retention was removed"
-        yield _PLACE.problem("history", message, "sam deploy with HistoryLockMode and HistoryRetentionDays")
+        yield PLACE.problem("history", message, "sam deploy with HistoryLockMode and HistoryRetentionDays")
 
 
 def _sweep(connection: Connection) -> Iterator[Finding]:
     sweep = State(connection).last_sweep()
     if sweep is None:
-        yield _PLACE.warning("sweep", "No sweep has completed yet", "podshare sweep")
+        yield PLACE.warning("sweep", "No sweep has completed yet", "podshare sweep")
         return
     at = datetime.datetime.fromisoformat(str(sweep["at"]))
     counts = {name: int(count) for name, count in sweep.get("counts", {}).items()}
     bad = [f"{count} {name}" for name, count in counts.items() if count and name in ("degraded", "held", "rejected")]
     completed = f"completed at {at.isoformat(timespec='minutes')}"
     if datetime.datetime.now(datetime.UTC) - at > _OVERDUE:
-        yield _PLACE.warning("sweep", f"the last sweep {completed}", "podshare sweep")
+        yield PLACE.warning("sweep", f"the last sweep {completed}", "podshare sweep")
     elif bad:
-        yield _PLACE.warning("sweep", f"teams of the last sweep: {', '.join(bad)}", "podshare sweep --last")
+        yield PLACE.warning("sweep", f"teams of the last sweep: {', '.join(bad)}", "podshare sweep --last")
     else:
-        yield _PLACE.ok("sweep", f"{completed}, all teams in sync")
+        yield PLACE.ok("sweep", f"{completed}, all teams in sync")
 
 
 def _refusals(connection: Connection) -> Iterator[Finding]:
@@ -258,6 +258,6 @@ def _refusals(connection: Connection) -> Iterator[Finding]:
     }
     for team, reason in refused.items():
         remedy = f"Exempt podshare's resources in the policy, then run: podshare team reconcile {team}"
-        yield _PLACE.problem("refusals", f"team {team}: {reason}", remedy)
+        yield PLACE.problem("refusals", f"team {team}: {reason}", remedy)
     if not refused:
-        yield _PLACE.ok("refusals", "no team is denied by an organization policy")
+        yield PLACE.ok("refusals", "no team is denied by an organization policy")

@@ -66,9 +66,8 @@ def parts(
 def findings(accounts: Accounts, part: Part) -> Iterator[Finding]:
     """All checks of one account."""
     place = Place(f"account {part.account}")
-    if not accounts.reaches(part.account):
-        message = "not checked: no credentials for the account"
-        yield place.unknown("account", message, "podshare doctor --assume-role NAME")
+    if refusal := place.refusal(accounts, part.account):
+        yield refusal
         return
     region = next(iter(sorted(part.regions)), accounts.connection.region)
     iam = accounts.client("iam", part.account, region)

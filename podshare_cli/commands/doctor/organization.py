@@ -6,10 +6,8 @@ Sources: AWS Organizations user guide; "Events from AWS services via CloudTrail"
 from collections.abc import Iterator
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from podshare_cli.aws.accounts import Accounts
-from podshare_cli.commands.doctor.findings import Finding, Place
+from podshare_cli.commands.doctor.findings import Finding, Place, existing
 
 _PLACE = Place("organization")
 EVENTS_REGION = "us-east-1"  # the only Region in which Organizations reports its events
@@ -21,17 +19,17 @@ _DELEGATE = (
 
 def findings(accounts: Accounts, hub: dict[str, str]) -> Iterator[Finding]:
     """All checks of the organization; ``hub`` is the environment of the hub's functions, empty before a deployment."""
+    yield from _PLACE.made("membership", lambda: _checked(accounts, hub))
+
+
+def _checked(accounts: Accounts, hub: dict[str, str]) -> Iterator[Finding]:
     client = accounts.client("organizations", accounts.connection.account, EVENTS_REGION)
-    try:
-        organization = client.describe_organization()["Organization"]
-    except ClientError as error:
-        code = error.response["Error"]["Code"]
-        if code == "AWSOrganizationsNotInUseException":
-            remedy = "aws organizations create-organization --feature-set ALL"
-            yield _PLACE.problem("membership", "the hub's account is not in an organization", remedy)
-        else:
-            yield _PLACE.unknown("membership", f"DescribeOrganization returned {code}")
+    answer = existing(client.describe_organization)
+    if answer is None:
+        remedy = "aws organizations create-organization --feature-set ALL"
+        yield _PLACE.problem("membership", "the hub's account is not in an organization", remedy)
         return
+    organization = answer["Organization"]
     yield from _features(organization, hub)
     yield from _administrator(accounts, client, hub)
     yield from _management(accounts, organization["MasterAccountId"], hub)
@@ -70,9 +68,8 @@ def _administrator(accounts: Accounts, client: Any, hub: dict[str, str]) -> Iter
 
 def _management(accounts: Accounts, management: str, hub: dict[str, str]) -> Iterator[Finding]:
     place = Place(f"account {management}")
-    if not accounts.reaches(management):
-        message = "the management account was not checked: trusted access, trail and forwarding role are unknown"
-        yield place.unknown("management account", message, "podshare doctor --assume-role NAME")
+    if refusal := place.refusal(accounts, management):
+        yield refusal
         return
 
     def trusted() -> Iterator[Finding]:

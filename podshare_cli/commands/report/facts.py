@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from podshare.access.effective_access import account_of, in_bucket, in_cluster
-from podshare.registry.items import kind_of, name_of
+from podshare.registry.items import kind_of, name_of, part, rows
 from podshare_cli.access import reports
 from podshare_cli.access.reports import Known, Line, Place
 from podshare_cli.aws.tables import Item, Registry
@@ -32,7 +32,9 @@ def read(
         "installation": {name: getattr(connection, name) for name in ("account", "region", "prefix")},
         "teams": [{**row, "read_at": read_at.get(row["team"])} for row in team_views.overview(connection)],
         "accounts": account_views.overview(connection),
-        "places": [{"id": str(item["id"]), "account": item["account"]} for item in items if kind_of(item) in _PLACES],
+        "places": [
+            {"id": str(item["id"]), "account": item.get("account")} for item in items if kind_of(item) in _PLACES
+        ],
         "access": [*_accesses(known, places)],
         "unexpected": [
             line.as_dict() for line in reports.audit(known, sorted(known.access_reports)) if not line.record
@@ -83,7 +85,7 @@ def expirations(items: Iterable[Item]) -> Iterator[dict[str, Any]]:
             continue
         is_team = kind_of(item) == "team"
         team = name_of(item) if is_team else str(item["id"])
-        for ending, at in _ends(item if is_team else item.get("team", {})):
+        for ending, at in _ends(item if is_team else part(item, "team")):
             yield {"team": team, "what": ending, "at": at}
 
 
@@ -91,14 +93,14 @@ def _ends(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What ends, and when, of a team's record or of an enrollment's template."""
     if at := content.get("expires"):
         yield "the whole team", at
-    for member in content.get("members", []):
+    for member in rows(content.get("members")):
         if at := member.get("expires"):
             who = member.get("account") or member.get("organizational_unit") or "accounts with a tag"
             yield f"member {who}", at
-    for account in content.get("service_accounts", []):
-        for grant in account.get("datasets", []):
+    for account in rows(content.get("service_accounts")):
+        for grant in rows(account.get("datasets")):
             if at := grant.get("expires"):
                 yield f"{grant.get('access')} of {grant.get('dataset')} for {account.get('name')}", at
-    for grant in content.get("file_systems", []):
+    for grant in rows(content.get("file_systems")):
         if at := grant.get("expires"):
             yield f"{grant.get('access')} of {grant.get('dataset')} by {grant.get('file_system')}", at

@@ -151,7 +151,7 @@ def _reports(options: Options, files: Iterable[Path]) -> "dict[str, SummaryRepor
         except (OSError, ValueError, ReportError) as error:
             raise invalid(f"--report {file}: {error}", "Write one: run.py --type summary --format csv.") from None
         records = Registry(options.connection).all_of("cluster")
-        names = [name_of(item) for item in records if report.is_of(str(item["hyperpod_cluster"]))]
+        names = [name_of(item) for item in records if report.is_of(str(item.get("hyperpod_cluster")))]
         if len(names) != 1 or names[0] in reports:
             problem = f"--report {file} is of the HyperPod cluster {report.hyperpod_cluster}"
             raise invalid(
