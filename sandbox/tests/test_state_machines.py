@@ -578,6 +578,21 @@ def test_executions_are_listed_by_status_in_pages(aws: Runtime) -> None:
     assert client.list_executions(stateMachineArn=machine, statusFilter="FAILED")["executions"] == []
 
 
+def test_an_execution_that_is_listed_has_a_status(aws: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever lists executions while another one is being started sees it RUNNING (ListExecutions)."""
+    client, stock = aws.client("stepfunctions"), Execution.start
+    seen: list[str] = []
+
+    def start(self: Execution) -> None:
+        seen.append(self.status)
+        stock(self)
+
+    monkeypatch.setattr(Execution, "start", start)
+    machine = create(aws, {"StartAt": "End", "States": {"End": {"Type": "Succeed"}}})
+    client.start_execution(stateMachineArn=machine)
+    assert seen == ["RUNNING"]
+
+
 def test_the_history_can_be_paged_reversed_and_stripped(aws: Runtime) -> None:
     """What an audit needs: every event once, in order, with or without data."""
     run = Run(aws, one(**echo({"secret": 1})))

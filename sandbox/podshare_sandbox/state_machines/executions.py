@@ -53,6 +53,7 @@ def install() -> None:
     with _looking:
         _under_way.clear()
     repair(StepFunctionsParserBackend, "start_execution", _starting_once)
+    repair(Execution, "status", _status)
     repair(BaseExecutionWorkerCommunication, "terminated", _ending_once)
     repair(StepFunctionResponse, "describe_execution", _describing)
     repair(StepFunctionResponse, "list_executions", _listing)
@@ -106,6 +107,11 @@ def _check_name(name: str) -> None:
         raise NameTooLongException(name)
     if _ILLEGAL_IN_NAMES.search(name):
         raise InvalidName(name)
+
+
+def _status(_original: Any) -> Any:
+    """An execution runs from its beginning: moto lists it a moment before it says so."""
+    return property(lambda self: str((self.exec_status or ExecutionStatus.RUNNING).value))
 
 
 def _ending_once(original: Any) -> Any:
