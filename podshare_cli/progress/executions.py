@@ -5,21 +5,22 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice, takewhile
 from typing import Any
 
 from podshare.kinds import names
 from podshare_cli.aws.connection import Connection
-from podshare_cli.failures import Failure
 from podshare_cli.progress.callers import is_proven
 from podshare_cli.progress.runs import Happening, Run, SweepRun
 
 BEGIN_SECONDS = 90  # a stream's batch is delivered within seconds; the rest is patience
-_RECENT = 200
 _READ_AT_ONCE = 4
+_LISTED = 1_000  # executions of one page, the most (ListExecutions)
+_SKEW = datetime.timedelta(minutes=1)  # between the clocks by which AWS says when executions began
 _NEWS = 25  # events of one page: what has happened since the last look is few
 
 
@@ -143,10 +144,8 @@ class Executions:
 
     def latest(self) -> Iterator[Execution]:
         """The latest runs of all teams that did any work, the newest first; each costs a call."""
-        pages = self.connection.client("stepfunctions").get_paginator("list_executions")
-        for page in pages.paginate(stateMachineArn=self.connection.machine):
-            runs = (self.describe(item["executionArn"]) for item in page["executions"])
-            yield from (run for run in runs if run.output.get("status") != "left")
+        runs = (self.describe(item["executionArn"]) for item in self.listed())
+        yield from (run for run in runs if run.output.get("status") != "left")
 
     def _joined(self, run: Execution, known: Mapping[str, Execution]) -> Execution | None:
         if run.output.get("status") != "left":
@@ -168,12 +167,15 @@ class Executions:
 
         ``read`` is called after each with how many have been read, and of how many.
         """
-        executions = self.connection.client("stepfunctions").get_paginator("list_executions")
-        pages = executions.paginate(stateMachineArn=self.connection.machine)
-        newest_first: Iterator[Mapping[str, Any]] = (item for page in pages for item in page["executions"])
-        recent = takewhile(lambda item: item["startDate"] >= moment, newest_first)
+        recent = takewhile(lambda item: item["startDate"] >= moment, self.listed())
         wanted = (item for item in recent if teams is None or any(_is_of(team, item["name"]) for team in teams))
         return self._all([str(item["executionArn"]) for item in wanted], read)
+
+    def listed(self) -> Iterator[Mapping[str, Any]]:
+        """The executions of all teams as Step Functions lists them, the newest first, a page at a time."""
+        pages = self.connection.client("stepfunctions").get_paginator("list_executions")
+        for page in pages.paginate(stateMachineArn=self.connection.machine, PaginationConfig={"PageSize": _LISTED}):
+            yield from page["executions"]
 
     def changes_of(self, arn: str) -> list[Mapping[str, Any]]:
         """The changes that a run has made, as its history reports them."""
@@ -181,21 +183,6 @@ class Executions:
         for _ in run.take(self.events_after(arn, 0)):
             pass
         return [change.description for change in run.changes if change.status == "done"]
-
-    def recent(self, team: str) -> set[str]:
-        """The ARNs of a team's runs among the machine's latest: what is not among them later has begun since."""
-        page = self.connection.client("stepfunctions").list_executions(
-            stateMachineArn=self.connection.machine, maxResults=_RECENT
-        )
-        return {item["executionArn"] for item in page["executions"] if _is_of(team, item["name"])}
-
-    def begun_by(self, record_ids: Iterable[str], team: str, known: set[str]) -> str | None:
-        """The run of a team, not among ``known``, that a change of one of the records has started."""
-        wanted = set(record_ids)
-        for arn in self.recent(team) - known:
-            if self.describe(arn).trigger.get("record") in wanted:
-                return arn
-        return None
 
     def describe(self, arn: str) -> Execution:
         """One execution, with its trigger and what came of it."""
@@ -225,9 +212,41 @@ class Executions:
         return [events[number] for number in sorted(events)]
 
     def _arns(self, team: str) -> Iterator[str]:
-        executions = self.connection.client("stepfunctions").get_paginator("list_executions")
-        for page in executions.paginate(stateMachineArn=self.connection.machine):
-            yield from (item["executionArn"] for item in page["executions"] if _is_of(team, item["name"]))
+        return (item["executionArn"] for item in self.listed() if _is_of(team, item["name"]))
+
+
+class Beginnings:
+    """The runs that begin from now on: each listing serves all teams that wait for theirs."""
+
+    def __init__(self, executions: Executions) -> None:
+        self._executions = executions
+        newest = next(executions.listed(), None)
+        self._since = newest["startDate"] - _SKEW if newest else datetime.datetime.min.replace(tzinfo=datetime.UTC)
+        self._before = {str(item["executionArn"]) for item in self._recent()}
+        self._begun: dict[str, list[str]] = {}  # ARNs by what the names of a team's runs begin with
+        self._listings = 0
+        self._seen: dict[str, int] = {}  # the listing that a team has seen last
+
+    def of(self, team: str, record_ids: Collection[str]) -> str | None:
+        """The run of a team that a change of one of the records has started; None if it has not begun yet."""
+        if self._seen.get(team, 0) == self._listings:
+            self._list()
+        self._seen[team] = self._listings
+        runs = map(self._executions.describe, self._begun.get(_beginning(team), ()))
+        return next((run.arn for run in runs if run.trigger.get("record") in record_ids), None)
+
+    def following(self, team: str, record_ids: Collection[str]) -> "Following":
+        """Follows the run of a team that a change of one of the records is about to start."""
+        return Following(self._executions, team, begins=partial(self.of, team, record_ids))
+
+    def _list(self) -> None:
+        self._begun, self._listings = {}, self._listings + 1
+        for item in self._recent():
+            if item["executionArn"] not in self._before:
+                self._begun.setdefault(item["name"].rpartition("-")[0], []).append(item["executionArn"])
+
+    def _recent(self) -> Iterator[Mapping[str, Any]]:
+        return takewhile(lambda item: item["startDate"] >= self._since, self._executions.listed())
 
 
 class Followed:
@@ -262,8 +281,8 @@ class Followed:
 class Following(Followed):
     """A team's reconciliation, followed from the change of its record.
 
-    ``record_ids`` are the records whose change starts it, ``known`` the runs that were there before; or ``arn`` is
-    the run itself. A run that leaves its team to another one is followed there.
+    ``begins`` says which run it is, once that has begun; or ``arn`` is the run itself. A run that leaves its team to
+    another one is followed there. A run that does not begin is over without a state, and its summary says so.
     """
 
     run: Run
@@ -273,22 +292,20 @@ class Following(Followed):
         executions: Executions,
         team: str,
         *,
-        record_ids: Iterable[str] = (),
-        known: set[str] | None = None,
+        begins: Callable[[], str | None] = lambda: None,
         arn: str | None = None,
     ) -> None:
         super().__init__(executions, team, Run(team), arn)
-        self._record_ids = frozenset(record_ids)
-        self._known = known or set()
+        self._begins = begins
         self._patience_ends = time.monotonic() + BEGIN_SECONDS
 
     def poll(self) -> list[Happening]:
-        """Look once; what has happened since the last time. Raises Failure if no run begins."""
+        """Look once; what has happened since the last time."""
         if self.arn is None:
-            self.arn = self._executions.begun_by(self._record_ids, self.name, self._known)
-            if self.arn is None:
-                self._lose_patience()
-                return []
+            self.arn = self._begins()
+        if self.arn is None:
+            self._lose_patience()
+            return []
         happenings = super().poll()
         if self.run.holder:
             self.arn, self.run = self.run.holder, Run(self.name)
@@ -301,9 +318,12 @@ class Following(Followed):
     def _lose_patience(self) -> None:
         if time.monotonic() > self._patience_ends:
             function = f"{self._executions.connection.prefix}-registry-changed"
-            raise Failure(
-                f"Team {self.name}: the record was written, but no run started within {BEGIN_SECONDS} s.",
-                f"Check the logs and the dead-letter queue of the function {function}.",
+            self.run.is_over, self.run.summary = (
+                True,
+                (
+                    f"the record was written, but no run started within {BEGIN_SECONDS} s: check the logs and the "
+                    f"dead-letter queue of the function {function}"
+                ),
             )
 
 
@@ -317,4 +337,9 @@ class FollowingSweep(Followed):
 
 
 def _is_of(team: str, name: str) -> bool:
-    return re.fullmatch(rf"{re.escape(team[:47])}-[0-9a-f]{{32}}", name) is not None
+    return re.fullmatch(rf"{re.escape(_beginning(team))}-[0-9a-f]{{32}}", name) is not None
+
+
+def _beginning(team: str) -> str:
+    """What the names of a team's runs begin with, before the hyphen and the hash of what started them."""
+    return names.execution(team, "").rpartition("-")[0]

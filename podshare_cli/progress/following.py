@@ -4,30 +4,25 @@ from collections.abc import Collection, Mapping, Sequence
 
 from podshare_cli.failures import FAILED, INTERRUPTED, Failure
 from podshare_cli.options import Options
-from podshare_cli.progress.executions import Executions, Following
+from podshare_cli.progress.executions import Beginnings, Executions, Following
 
 SETTLED = ("READY", "ENDED", "DELETED")  # as the records say
 
 
 class Runs:
-    """The runs of teams that a write will start: those that are there before it are not among them."""
+    """The runs of teams that a write will start: those that began before it are not among them."""
 
     def __init__(self, options: Options, record_ids: Mapping[str, Collection[str]]) -> None:
         """``record_ids`` are, for each team, the records of which any may start its run."""
         self._options = options
-        self._executions = Executions(options.connection)
-        self._record_ids = record_ids
-        self._known = {team: self._executions.recent(team) for team in record_ids}
+        self._followings: list[Following] = []
+        if record_ids:
+            beginnings = Beginnings(Executions(options.connection))
+            self._followings = [beginnings.following(team, ids) for team, ids in record_ids.items()]
 
     def follow(self) -> list[Following]:
         """Follow them until all are over."""
-        return follow(
-            self._options,
-            [
-                Following(self._executions, team, record_ids=ids, known=self._known[team])
-                for team, ids in self._record_ids.items()
-            ],
-        )
+        return follow(self._options, self._followings)
 
 
 def require_settled(followings: Sequence[Following], good: Sequence[str] = SETTLED) -> None:

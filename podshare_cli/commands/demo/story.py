@@ -25,7 +25,7 @@ from podshare_cli.commands.demo.organization import FollowingAccount
 from podshare_cli.commands.demo.revocation import Attempts
 from podshare_cli.commands.report import command as report
 from podshare_cli.output import print_lines, stdout
-from podshare_cli.progress.executions import Executions, Following, FollowingSweep
+from podshare_cli.progress.executions import Beginnings, Executions, Following, FollowingSweep
 from podshare_cli.progress.live import watch
 from podshare_cli.records import references, writes
 from podshare_cli.records.documents import WRITING_ORDER, read_records
@@ -133,11 +133,11 @@ class _Story:
         unit, account = organization.SCIENCE, self._newcomer
         began = time.monotonic()
         references.check_references(self._connection, self._read)
-        known = {team: self._executions.recent(team) for team in self._teams}
+        beginnings = Beginnings(self._executions)
         changes = references.record_changes(self._connection, self._read.items)
         writes.write(self._connection, changes, Provenance())
         self._act(f"podshare team put examples/registry/*.yaml: {counted(len(changes), 'record')} written")
-        coming = [Following(self._executions, team, record_ids=[f"team#{team}"], known=known[team]) for team in known]
+        coming = [beginnings.following(team, [f"team#{team}"]) for team in self._teams]
         # its StackSet is slower than podshare, as on AWS, however busy this machine is
         self._sandbox.hold_stack_sets(account)
         joining = self._following_newcomer(lambda: self._sandbox.release_stack_sets(account))
@@ -147,7 +147,7 @@ class _Story:
         )
         self._watch([*coming, joining], began, "ready")
         coming.append(joining)
-        self._runs += zip([f"{name} comes" for name in (*known, JOINING)], coming, strict=True)
+        self._runs += zip([f"{name} comes" for name in (*self._teams, JOINING)], coming, strict=True)
         return self._all_are(coming, "READY")
 
     def _try_access(self) -> bool:
@@ -176,7 +176,7 @@ class _Story:
     def _offboard(self) -> bool:
         going = [self._teams[LEAVING], self._teams[self._newcomers_team]]
         sessions = [session for team in going for session in self._checker.open_sessions(team)]
-        known = self._executions.recent(LEAVING)
+        deleting = Beginnings(self._executions).following(LEAVING, [f"team#{LEAVING}"])
         leaving = self._following_newcomer()
         triggered: dict[str, float] = {}
         with Attempts(sessions) as attempts:
@@ -186,7 +186,6 @@ class _Story:
             triggered[LEAVING] = time.monotonic()
             Registry(self._connection).delete(f"team#{LEAVING}")
             self._act(f"podshare team delete {LEAVING}")
-            deleting = Following(self._executions, LEAVING, record_ids=[f"team#{LEAVING}"], known=known)
             self._watch([deleting, leaving], triggered[self._newcomers_team], "deleted")
         self._runs += [(f"{LEAVING} goes", deleting), (f"{JOINING} goes", leaving)]
         checks = [
