@@ -93,18 +93,14 @@ def _plan(options: Options, plan_file: Path | None, files: Sequence[str], *, pru
         return record_plan.make_again(options.connection, saved, planned)
 
 
-def _standing(options: Options, agreed: "RecordPlan") -> dict[str, str]:
-    """The states of the files' teams whose records stay as they are: an earlier apply may not have completed."""
+def _standing(options: Options, agreed: "RecordPlan") -> dict[str, str | None]:
+    """The states of the files' teams whose records say the same: an earlier apply may not have completed."""
     from podshare_cli.aws.tables import State
-    from podshare_cli.records.changes import Effect
 
-    unchanged = {record.record_id for record in agreed.records if record.effect is Effect.UNCHANGED}
-    statuses = State(options.connection).statuses("team") if any(map(_is_team, unchanged)) else {}
-    return {team: str(status["state"]) for team, status in statuses.items() if f"team#{team}" in unchanged}
-
-
-def _is_team(record_id: str) -> bool:
-    return record_id.startswith("team#")
+    kept = [record.record_id for record in agreed.records if not record.is_news]
+    teams = [record_id.removeprefix("team#") for record_id in kept if record_id.startswith("team#")]
+    statuses = State(options.connection).statuses("team") if teams else {}
+    return {team: statuses.get(team, {}).get("state") for team in teams}
 
 
 def _report(options: Options, agreed: "RecordPlan", ended: "Sequence[Following]") -> None:

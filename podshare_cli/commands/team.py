@@ -43,11 +43,11 @@ def put(
     """Write the records of teams, of enrollments, and of the clusters and datasets that they name.
 
     All records are checked first; if one is invalid, none is written. If anybody would lose access, the command lists
-    who, and asks; what you confirm is approved with the write. With --wait the exit code is 1 unless every team becomes
-    READY, including those of enrollments.
+    who, and asks; what you confirm is approved with the write. With --wait the exit code is 1 unless every team of the
+    files becomes READY, including those of enrollments, and every other that they affect READY, ENDED or DELETED.
     """
     from podshare_cli.plans import confirming
-    from podshare_cli.progress.following import Runs, require
+    from podshare_cli.progress.following import SETTLED, Runs, require
     from podshare_cli.records import provenance, references, writes
     from podshare_cli.records.documents import WRITING_ORDER, read_records
 
@@ -59,24 +59,26 @@ def put(
         _show_plans(options, items, references.affected_teams(options.connection, items), verbose=verbose)
         return
     changes = references.record_changes(options.connection, items)
-    affected = references.affected_teams(options.connection, references.changed_items(changes))
+    changed = references.changed_items(changes)
+    affected = references.affected_teams(options.connection, changed)
     losing = confirming.losses_counted(options, affected, items)
     approvals = confirming.agree(options, losing, yes=yes, reason=reason, whole=verbose)
-    new = {item["id"] for item in references.changed_items(changes)}
-    records = _records_of_teams(options, items) if wait else {}
-    runs = Runs(options, {team: [record_id] for team, record_id in records.items() if record_id in new})
+    teams = _teams_of(options, items) if wait else set()
+    record_ids = [item["id"] for item in changed]
+    runs = Runs(options, {team: record_ids for team in affected if wait})
     writes.write(options.connection, [*approvals, *changes], origin)
     for change in changes:
         options.say(f"{change.record_id}: {change.result}")
     ended = runs.follow()
     shown = [{"id": change.record_id, "result": change.result} for change in changes]
     options.show({"records": shown, "teams": [following.as_dict() for following in ended]})
-    unchanged = sorted(team for team, record_id in records.items() if record_id not in new)
-    if not options.as_json:
-        for team in unchanged:
+    states = {following.name: following.state for following in ended}
+    for team in sorted(teams - states.keys()):
+        states[team] = _state(options, team)
+        if not options.as_json:
             _show_status(options, team)
-    settled = {team: _state(options, team) for team in unchanged}
-    require({**settled, **{following.name: following.state for following in ended}}, ["READY"])
+    require({team: states[team] for team in teams}, ["READY"])
+    require(states, SETTLED)  # with the teams that the files affect only by a cluster, a dataset or an enrollment
 
 
 @app.command(epilog=examples("podshare team get vision", "podshare team get vision --yaml > team-vision.yaml"))
@@ -322,16 +324,14 @@ def history(
 # ---- what the commands share ---------------------------------------------------------------------------------
 
 
-def _records_of_teams(options: Options, items: "list[dict[str, Any]]") -> dict[str, str]:
-    """Each team that records ask for, with the id of the record: its own, or the enrollment that makes it."""
+def _teams_of(options: Options, items: "list[dict[str, Any]]") -> set[str]:
+    """The teams that records ask for: by their own, or by the enrollments that make them."""
     from podshare.registry.items import kind_of, name_of
     from podshare_cli.records import references
 
-    records = {name_of(item): str(item["id"]) for item in items if kind_of(item) == "team"}
-    for item in items:
-        if kind_of(item) == "enrollment":
-            records |= dict.fromkeys(references.enrolled_by(options.connection, item), str(item["id"]))
-    return records
+    enrollments = [item for item in items if kind_of(item) == "enrollment"]
+    made = (references.enrolled_by(options.connection, item) for item in enrollments)
+    return {name_of(item) for item in items if kind_of(item) == "team"}.union(*made)
 
 
 def _state(options: Options, team: str) -> str | None:

@@ -378,6 +378,24 @@ def test_what_the_files_hold_is_tracked(podshare: Podshare, clone: Path, sandbox
     assert record(sandbox, "dataset#by-hand") == {}
 
 
+def test_a_tracked_team_that_is_not_ready_is_told(podshare: Podshare, clone: Path, sandbox: Sandbox) -> None:
+    """What is written with its file alone starts no run: the team's state counts, and that it has none."""
+    table, key = sandbox.client("dynamodb"), to_item({"id": "status", "part": "team#vision"})
+    ready = table.get_item(TableName="podshare-state", Key=key)["Item"]
+    for state in ("DEGRADED", None):
+        put_by_hand(sandbox, {**record(sandbox, "team#vision"), "change": None, "changed_by": None})
+        sandbox.settle()
+        table.delete_item(TableName="podshare-state", Key=key)
+        if state:
+            table.put_item(TableName="podshare-state", Item={**ready, "state": {"S": state}})
+        code, out, err = podshare("apply", "-f", "records", "--prune")
+        assert "tracked" in out
+        assert (code, f"vision is {state or 'not reconciled yet'}" in err) == (1, True)
+        sandbox.settle()
+    table.put_item(TableName="podshare-state", Item=ready)
+    assert git(clone, "status", "--porcelain") == ""
+
+
 def test_pruning_needs_to_know_what_is_whose(podshare: Podshare, clone: Path, tmp_path: Path, sandbox: Sandbox) -> None:
     """Not of files outside of a repository, of a directory without records, and of a cluster that is used."""
     (tmp_path / "dataset.yaml").write_text((clone / "exported" / "dataset-drafts.yaml").read_text(encoding="utf-8"))

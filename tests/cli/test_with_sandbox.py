@@ -565,6 +565,17 @@ def test_a_plan_of_a_deletion_cuts_access_first_and_the_namespace_last(podshare:
     assert shown.index("1. cluster access") < shown.index("compute quota")
 
 
+def test_an_unchanged_team_is_followed_with_the_dataset_that_changes(podshare: Command, tmp_path: Path) -> None:
+    """`team put --wait` waits for every run that it starts, also of a team whose own record stays as it is."""
+    path = tmp_path / "datasets.yaml"
+    path.write_text((EXAMPLES / "datasets.yaml").read_text().replace("prefix: imagenet/", "prefix: imagenet/train/"))
+    ended = podshare("team", "put", FILES[0], str(path), "--yes", "--wait", "--json")
+    (vision,) = ended.data["teams"]
+    assert (ended.code, vision["team"], vision["state"]) == (0, "vision", "READY")
+    (back,) = podshare("team", "put", *FILES, "--yes", "--wait", "--json").data["teams"]
+    assert back["execution"] not in (None, vision["execution"])
+
+
 def test_a_plan_with_nothing_to_do_says_so(podshare: Command) -> None:
     """A provisioned team needs nothing."""
     assert "nothing would change" in podshare("team", "plan", "vision").out
