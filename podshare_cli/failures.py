@@ -77,7 +77,7 @@ def explain(error: Exception, prefix: str, place: str, least: str = "", who: str
 
 def _explain_answer(answer: Mapping[str, Any], operation: str, prefix: str, place: str, least: str) -> Failure:
     code, message = str(answer.get("Code", "")), str(answer.get("Message", ""))
-    if code in _ABSENT:
+    if code in _ABSENT and operation in _LEAST:  # of podshare's own tables, functions and state machines
         what = f"podshare with the prefix {prefix} is not deployed in {place} ({operation}: {message or code})."
         remedy = "If it is deployed elsewhere, correct --region, --profile (the hub's account) or --prefix."
         return Failure(what, remedy)

@@ -84,22 +84,24 @@ def _is_of_one_account(access: Access) -> bool:
     return access.who.startswith("system:serviceaccount:") and not access.who.endswith(ANYBODY)
 
 
-def probe(connection: Connection, known: Known, team: str, name: str, image: str) -> list[Result]:
+def probe(connection: Connection, known: Known, team: str, name: str, image: str) -> Iterator[Result]:
     """Let a pod try what a service account shall reach and what it shall not; the pods are deleted, whatever happens.
 
-    Raises Failure if a pod cannot be made or does not end.
+    Yields what each pod has tried once that has ended. Raises Failure if a pod cannot be made or does not end.
     """
     lines = service_accounts(known, team)[name]
     place = _association(lines)
     cluster = _Cluster(connection, place)
     listing = [*_listings(lines), *_elsewhere(lines), *_of_strangers(known, team, lines)]
     ended = cluster.run(name, image, [check.command for check in listing])
-    results = [Result(name, check, _judged(container)) for check, container in zip(listing, ended, strict=True)]
+    yield from _results(name, listing, ended)
     reading = [*_readings(lines, listing, ended)]
     if reading:
-        ended = cluster.run(name, image, [check.command for check in reading])
-        results += [Result(name, check, _judged(container)) for check, container in zip(reading, ended, strict=True)]
-    return results
+        yield from _results(name, reading, cluster.run(name, image, [check.command for check in reading]))
+
+
+def _results(name: str, checks: Sequence[Check], ended: Sequence[_Ended]) -> Iterator[Result]:
+    return (Result(name, check, _judged(container)) for check, container in zip(checks, ended, strict=True))
 
 
 # ---- what is tried ---------------------------------------------------------------------------------------------

@@ -312,12 +312,19 @@ def probe(
     if service_account and service_account not in names:
         raise Failure(f"Service account {service_account} of team {team} has no data.", f"podshare access proof {team}")
     chosen = [service_account] if service_account else sorted(names)
-    results = []
+    results, failures = [], {}
     with counting(options, "service accounts tried") as count:
         for number, name in enumerate(chosen):
             count(number, len(chosen))
-            results += probing.probe(options.connection, known, team, name, image)
+            try:
+                for result in probing.probe(options.connection, known, team, name, image):
+                    results.append(result)  # which stay if a later pod fails
+            except Failure as failure:
+                failures[name] = failure
     options.show([result.as_dict() for result in results], lambda: access_views.probed(results))
+    if failures:
+        reasons = " ".join(f"{name}: {failure}" for name, failure in failures.items())
+        raise Failure(f"Not every service account could be tried. {reasons}", next(iter(failures.values())).remedy)
     if bad := [result.check.what for result in results if not result.holds]:
         raise Failure(
             f"{len(bad)} of {len(results)} attempts had an unexpected result; the first: {bad[0]}",

@@ -77,9 +77,8 @@ def _write(options: Options, plans: Mapping[str, str], reason: str, *, wait: boo
 
     approved = dict(sorted(plans.items()))
     runs = Runs(options, {team: [f"approval#{team}"] for team in approved if wait})
-    for team, plan in approved.items():
+    for team, plan in approved.items():  # each said at once: a later one may be refused
         write(options.connection, approval(options.connection, team, plan, reason))
-    for team, plan in approved.items():
         options.say(f"approved: plan {plan} of team {team}")
     if not plans:
         options.say("no plan awaits approval")

@@ -56,13 +56,16 @@ def capacity(
 
 def read_clusters(connection: "Connection", names: Iterable[str] | None = None) -> list[Report]:
     """The capacity of these clusters, by default of all; ``problem`` says why one cannot be read."""
+    return [_read(connection, name) for name in names or _clusters(connection)]
+
+
+def _read(connection: "Connection", name: str) -> Report:
     from podshare_cli.plans.dry_runs import ask
 
-    # the function of dry runs may look into any cluster's account
-    return [
-        ask(connection, {"capacity": name}, f"Cluster {name} could not be read by")
-        for name in names or _clusters(connection)
-    ]
+    try:  # the function of dry runs may look into any cluster's account
+        return ask(connection, {"capacity": name}, "the cluster could not be read by")
+    except Failure as failure:
+        return {"cluster": name, "problem": f"{failure} {failure.remedy}".strip()}
 
 
 def _clusters(connection: "Connection") -> list[str]:

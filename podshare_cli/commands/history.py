@@ -24,8 +24,8 @@ def show(
     """Show what started a run, its plan, each change from and to and how long it took, how it ended, and the evidence.
 
     The evidence is the execution's ARN, the object of the history with its version and digest, and the digest of the
-    access report. A deletion is by whoever confirmed it. `podshare team history` and `podshare access changes` show the
-    names of runs. A run that found nothing new is not in the history; the next sweep's run is.
+    access report. A deletion is by whoever confirmed it. `podshare team history TEAM --verbose` and `podshare access
+    changes` show the names of runs. A run that found nothing new is not in the history; the next sweep's run is.
     """
     from podshare_cli.history.answers import Past
     from podshare_cli.history.objects import History

@@ -90,15 +90,13 @@ def _group(
     def list_records(options: Options, verbose: Verbose = False) -> None:
         from podshare.registry.items import name_of
         from podshare_cli.aws.tables import Registry
-        from podshare_cli.records.references import teams_using
+        from podshare_cli.records.references import teams_by_record
 
+        items = Registry(options.connection).all_of(kind)
+        teams = teams_by_record(options.connection, [str(item["id"]) for item in items])
         rows = [
-            {
-                kind: name_of(item),
-                **{name: item.get(name, "") for name in fields},
-                "teams": teams_using(options.connection, str(item["id"])),
-            }
-            for item in Registry(options.connection).all_of(kind)
+            {kind: name_of(item), **{name: item.get(name, "") for name in fields}, "teams": teams[str(item["id"])]}
+            for item in items
         ]
         options.show(rows, lambda: _table(kind, fields, rows, whole=verbose))
 

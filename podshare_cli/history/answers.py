@@ -297,7 +297,7 @@ class Past:
         )
         if not passes:
             problem = f"Run {name} has added nothing to the history: there is no such run, or it found nothing new."
-            raise Failure(problem, "Runs of the last 90 days: podshare team history NAME")
+            raise Failure(problem, "Runs of the last 90 days: podshare team history NAME --verbose")
         return passes
 
     def _likely_days(self, name: str) -> list[str]:

@@ -218,7 +218,10 @@ class History:
                 {
                     **{"team": name, "run": None, "execution": status.get("execution"), "changes": []},
                     **{"started_at": None, "recorded_at": document["read_at"], "proven_at": document["read_at"]},
-                    **{"cause": {"event": "", "id": "", "happened_at": None}, "state": status.get("state")},
+                    **{
+                        "cause": {"event": "", "change": "", "id": "", "happened_at": None},
+                        "state": status.get("state"),
+                    },
                     **{"access": access_rows(report), "records": report["records"], "drift": None},
                     "digest": status.get("proof"),
                 },

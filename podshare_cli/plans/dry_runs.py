@@ -36,17 +36,13 @@ def dry_runs(
 
     ``planned`` is called at the beginning and as each is there, with how many teams are planned, and of how many.
     """
-    from botocore.exceptions import ReadTimeoutError
-
-    throttled = connection.client("lambda").exceptions.TooManyRequestsException  # makes the client before any thread
+    connection.client("lambda")  # its making is not for several threads
 
     def plan_or_failure(team: str) -> dict[str, Any] | Failure:
         try:
             return dry_run(connection, team, _counting_for(team, records), adopting=adopting)
-        except Failure as failure:
+        except Failure as failure:  # of one team; what is refused is refused for all
             return failure
-        except (ReadTimeoutError, throttled) as error:  # of one team; what is refused is refused for all
-            return Failure(f"The plan for team {team} was not made in time: {error}")
 
     with ThreadPoolExecutor(PLANS_AT_ONCE) as pool:
         running = {pool.submit(plan_or_failure, team): team for team in sorted(set(teams))}
@@ -72,10 +68,17 @@ def _quota_alone(team: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def ask(connection: Connection, asked: Mapping[str, Any], failed: str) -> dict[str, Any]:
-    """The answer of the function that answers dry runs. Raises Failure, which begins with ``failed``, if it fails."""
-    answer = connection.client("lambda").invoke(
-        FunctionName=connection.dry_run_function, Payload=json.dumps(asked, default=str).encode()
-    )
+    """The answer of the function that answers dry runs.
+
+    Raises Failure, which begins with ``failed``, if it fails, or does not answer in time.
+    """
+    from botocore.exceptions import ReadTimeoutError
+
+    client, payload = connection.client("lambda"), json.dumps(asked, default=str).encode()
+    try:
+        answer = client.invoke(FunctionName=connection.dry_run_function, Payload=payload)
+    except (ReadTimeoutError, client.exceptions.TooManyRequestsException) as error:
+        raise Failure(f"{failed} {connection.dry_run_function} in time: {error}") from error
     parsed = json.loads(answer["Payload"].read())
     if answer.get("FunctionError"):
         message = f"{failed} {connection.dry_run_function}: {parsed.get('errorMessage', parsed)}"

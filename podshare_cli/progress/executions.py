@@ -56,9 +56,14 @@ class Execution:
         return self.joined.summary if self.joined else str(self.output.get("summary") or self.cause)
 
     @property
+    def name(self) -> str:
+        """Its name, by which the history knows it."""
+        return self.arn.rpartition(":")[2]
+
+    @property
     def team(self) -> str:
         """The team, as far as the trigger or the execution's name says it."""
-        return str(self.output.get("team") or self.arn.rpartition(":")[2].rpartition("-")[0])
+        return str(self.output.get("team") or self.name.rpartition("-")[0])
 
     def made(self, *actions: str) -> int:
         """How many changes of these actions the run made, in all its passes."""
@@ -142,10 +147,10 @@ class Executions:
                 read(len(runs), len(arns))
         return [replace(run, joined=self._joined(run, runs)) for run in runs.values()]
 
-    def latest(self) -> Iterator[Execution]:
-        """The latest runs of all teams that did any work, the newest first; each costs a call."""
-        runs = (self.describe(item["executionArn"]) for item in self.listed())
-        yield from (run for run in runs if run.output.get("status") != "left")
+    def latest_changes(self, most: int) -> list[Execution]:
+        """Those of so many latest runs, the newest first, that changed something, run or failed; each costs a call."""
+        runs = self._all([item["executionArn"] for item in islice(self.listed(), most)])
+        return [run for run in runs if run.output.get("made") or run.status != "SUCCEEDED"]
 
     def _joined(self, run: Execution, known: Mapping[str, Execution]) -> Execution | None:
         if run.output.get("status") != "left":

@@ -116,12 +116,21 @@ def _names_of(kind: str, ids: Iterable[str]) -> set[str]:
 
 def teams_using(connection: Connection, record_id: str) -> list[str]:
     """The teams whose record, or whose enrollment's, names a cluster or dataset, or that an enrollment has made."""
-    if record_id.startswith("enrollment#"):
-        return teams_enrolled(connection, [record_id.removeprefix("enrollment#")])
-    naming = [item for item in _all_naming(connection, [record_id]) if record_id in _references(item)]
-    teams = [name_of(item) for item in naming if kind_of(item) == "team"]
-    enrollments = [name_of(item) for item in naming if kind_of(item) == "enrollment"]
-    return sorted([*teams, *teams_enrolled(connection, enrollments)])
+    return teams_by_record(connection, [record_id])[record_id]
+
+
+def teams_by_record(connection: Connection, record_ids: Collection[str]) -> dict[str, list[str]]:
+    """The teams that use each of some clusters, datasets or enrollments, by one reading of them all."""
+    naming = {str(item["id"]): _references(item) for item in _all_naming(connection, record_ids)}
+    naming |= {record_id: {record_id} for record_id in record_ids if record_id.startswith("enrollment#")}
+    teams = {record_id: [record_id.removeprefix("team#")] for record_id in naming if record_id.startswith("team#")}
+    for team in teams_enrolled(connection, _names_of("enrollment", naming)):
+        if made_by := enrolled(team):
+            teams.setdefault(f"enrollment#{made_by[0]}", []).append(team)
+    return {
+        record_id: sorted(team for user, named in naming.items() if record_id in named for team in teams.get(user, ()))
+        for record_id in record_ids
+    }
 
 
 def enrolled_by(connection: Connection, enrollment: Item) -> list[str]:

@@ -221,8 +221,8 @@ def _resources(keys: Iterable[str], *, whole: bool) -> Folded:
 
 
 def history_table(executions: Iterable[Execution], *, whole: bool = False) -> RenderableType:
-    """One line for each run: the ``whole`` with all columns and summaries."""
-    headers = ("when", "took", "what started it", "who", "outcome", "summary")
+    """One line for each run: the ``whole`` with all columns, summaries and names."""
+    headers = ("when", "took", "what started it", "who", "outcome", "summary", *(("run",) if whole else ()))
     shown = ListTable(*headers, expendable=() if whole else ("took", "what started it", "who"))
     for execution in executions:
         took = "runs"
@@ -235,6 +235,7 @@ def history_table(executions: Iterable[Execution], *, whole: bool = False) -> Re
             escape(caller_text(execution)),
             state_text(execution.outcome),
             escape(_run_text(execution, whole=whole)),
+            *((execution.name,) if whole else ()),
         )
     return shown
 

@@ -7,6 +7,9 @@ import pytest
 
 from podshare.aws.rows import from_item, to_item
 from podshare_cli.application import main
+from podshare_cli.aws.connection import Connection
+from podshare_cli.failures import Failure
+from podshare_cli.records import signed
 from podshare_sandbox import Sandbox
 from podshare_sandbox.organization import HUB, HUB_REGION
 
@@ -58,6 +61,23 @@ def test_another_hash_approves_nothing(sandbox: Sandbox, capsys: pytest.CaptureF
     assert "has plan 0123456789ab awaiting approval" in capsys.readouterr().err
     assert main(["approve", "robots", "ffffffffffff"]) == 1
     assert approval(sandbox, "vision") == {}
+
+
+def test_what_was_approved_is_said_before_the_next_is_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever approves all, and is refused at one, sees which are approved."""
+    stock = signed.write
+
+    def refusing(connection: Connection, item: dict[str, object]) -> None:
+        if item["id"] == "approval#vision":
+            raise Failure("refused")
+        stock(connection, item)
+
+    monkeypatch.setattr(signed, "write", refusing)
+    assert main(["approve", "--all", "--yes"]) == 1
+    told = capsys.readouterr()
+    assert "approved: plan ba9876543210 of team language" in told.out + told.err
 
 
 def test_an_approval_is_a_record(sandbox: Sandbox) -> None:

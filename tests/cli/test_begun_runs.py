@@ -1,16 +1,19 @@
 """The runs that a write starts, found among all others of the state machine: Step Functions itself, without podshare."""
 
+import io
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from podshare.kinds import names
 from podshare_cli.aws.connection import Connection
 from podshare_cli.progress import executions as module
 from podshare_cli.progress.executions import Beginnings, Executions
 from podshare_cli.progress.live import watch
+from podshare_cli.views.team import history_table
 from podshare_sandbox import Sandbox
 from podshare_sandbox.new_accounts import admin_credentials
 from podshare_sandbox.organization import HUB
@@ -82,3 +85,28 @@ def test_a_team_whose_run_does_not_begin_ends_no_other(executions: Executions, m
     assert late.is_over
     assert (lost.is_over, lost.arn, lost.state) == (True, None, None)
     assert "podshare-registry-changed" in lost.as_dict()["summary"]
+
+
+def test_runs_that_changed_nothing_push_out_no_change(executions: Executions) -> None:
+    """However often a team is tried again in vain, the latest changes are still among those that are shown."""
+    client, machine = executions.connection.client("stepfunctions"), executions.connection.machine
+
+    def run(number: int, **output: Any) -> str:
+        data = {"team": "vision", "status": "done", "state": "DEGRADED", **output}
+        name = names.execution("vision", f"run {number}")
+        return client.start_execution(stateMachineArn=machine, name=name, input=json.dumps(data))["executionArn"]
+
+    changed = run(0, made={"cut": 1})
+    for number in range(1, 100):
+        run(number, made={})
+    run(100, status="left", holder=changed)
+    assert [each.arn for each in executions.latest_changes(300) if each.team == "vision"] == [changed]
+
+
+def test_the_names_of_runs_are_shown_where_all_is(executions: Executions) -> None:
+    """`podshare history show` takes a run by its name, which a team's history lists with --verbose."""
+    name = start(executions, "named", RECORD, "named").rpartition(":")[2]
+    (run,) = executions.of("named", 5)
+    console = Console(width=400, record=True, file=io.StringIO())
+    console.print(history_table([run], whole=True))
+    assert name in console.export_text()

@@ -82,6 +82,13 @@ def test_what_is_not_deployed_is_told_as_such(code: str) -> None:
     assert all(option in failure.remedy for option in ("--region", "--profile", "--prefix"))
 
 
+@pytest.mark.parametrize("operation", ["DescribeComputeQuota", "DescribeAddon", "DescribePodIdentityAssociation"])
+def test_what_is_gone_elsewhere_says_nothing_of_the_deployment(operation: str) -> None:
+    """Only podshare's own tables, functions and state machines show whether it is deployed."""
+    failure = _explained(_answer("ResourceNotFoundException", operation, "No such quota"))
+    assert failure.what == f"{operation} in {PLACE} failed: ResourceNotFoundException: No such quota"
+
+
 def test_an_answer_names_who_asked_once() -> None:
     """Whoever has several profiles sees by the account and the identity which one was used."""
     absent = explain(_answer("ResourceNotFoundException", "Scan", "No table"), "podshare", PLACE, "", SAM)

@@ -1,13 +1,16 @@
 """Commands that read, in a registry full of records that nobody has checked: anybody with PutItem may write them."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from boto3.dynamodb.types import Binary, TypeSerializer
+from botocore.client import BaseClient
 
 from podshare_cli.application import main
+from podshare_cli.history.objects import History
 from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
 from podshare_sandbox.new_accounts import admin_credentials
@@ -132,6 +135,47 @@ def test_no_record_ends_a_command_that_reads(words: str, tmp_path: Path, capsys:
     for form in ([], ["--json"]):
         code = main([*words.format(folder=tmp_path).split(), *form])
         assert code == 0 or words.startswith(says_what_is_wrong), capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("sandbox")
+@pytest.mark.parametrize("kind", ["cluster", "dataset", "enrollment"])
+def test_a_list_reads_each_table_once(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many records it lists, and teams use them, it asks no more often than for one."""
+    scanned: list[str] = []
+    stock = BaseClient._make_api_call
+
+    def call(client: BaseClient, operation: str, request: dict[str, Any]) -> Any:
+        scanned.extend([request["TableName"]] if operation == "Scan" else [])
+        return stock(client, operation, request)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", call)
+    assert main([kind, "list", "--json"]) == 0
+    assert scanned.count("podshare-registry") <= 2  # for the records, and for those that name them
+    assert scanned.count("podshare-state") <= 1
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_cluster_that_cannot_be_read_hides_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the function that reads a cluster fails, the other clusters are shown, and that one with the reason."""
+    names = ["main", "no such cluster", "main"]
+    assert main(["capacity", "--json", *(word for name in names for word in ("--cluster", name))]) == 1
+    shown = json.loads(capsys.readouterr().out)
+    assert [report["cluster"] for report in shown] == names
+    assert ["problem" in report for report in shown] == [False, True, False]
+
+
+def test_without_a_history_the_present_answers(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an upgrade, before the first sweep, the state table alone says who has access."""
+    sandbox.client("s3").create_bucket(
+        Bucket="empty-history", CreateBucketConfiguration={"LocationConstraint": sandbox.client("s3").meta.region_name}
+    )
+    monkeypatch.setattr(History, "bucket", "empty-history")
+    for words in ("access changes", "access at now of vision", f"access at now of {VISION}"):
+        for form in ([], ["--json"]):
+            assert main([*words.split(), *form]) == 0, words
+            assert "vision" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("sandbox")

@@ -2,7 +2,6 @@
 
 import datetime
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
 from typing import Any
 
 from podshare.access.effective_access import account_of, in_bucket, in_cluster
@@ -16,7 +15,8 @@ from podshare_cli.views import account as account_views
 from podshare_cli.views import team as team_views
 
 _PLACES = ("cluster", "dataset")
-MOST_RUNS = 60  # of all teams, the latest
+MOST_RUNS = 60  # of all teams, the latest that changed something
+_READ_RUNS = 300  # the latest, of which many may be retries that changed nothing
 
 
 def read(
@@ -26,6 +26,7 @@ def read(
     connection = executions.connection
     known, places = reports.read(connection), reports.places(connection)
     items = Registry(connection).all_of("team", "cluster", "dataset", "enrollment")
+    latest = executions.latest_changes(_READ_RUNS)[:MOST_RUNS]
     read_at = {team: report.document["read_at"] for team, report in known.access_reports.items()}
     return {
         "generated": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -42,7 +43,7 @@ def read(
         "unread": [text for _, report in sorted(known.access_reports.items()) for text in reports.unread(report)],
         "capacity": [*capacity],
         "lending": [*lending],
-        "runs": [_run(run) for run in with_confirmations(connection, _latest(executions))],
+        "runs": [_run(run) for run in with_confirmations(connection, latest)],
         "expirations": sorted(expirations(items), key=lambda expiration: str(expiration["at"])),
     }
 
@@ -63,10 +64,6 @@ def _in_places(team: str, line: Line, places: Mapping[str, Place]) -> Iterator[d
                 **{"team": team, "who": access.who, "account": account_of(access.who), "place": name},
                 **{"may": [*access.may], "what": access.what, "granted": line.granted},
             }
-
-
-def _latest(executions: Executions) -> Iterator[Execution]:
-    return islice(executions.latest(), MOST_RUNS)
 
 
 def _run(run: Execution) -> dict[str, Any]:
