@@ -136,6 +136,19 @@ def test_a_deleted_dataset_does_not_come_back_by_an_invalid_record(world: World,
     world.delete(f"team#{name}", "dataset#temporary")
 
 
+def test_a_protected_team_without_a_record_loses_a_deleted_dataset(world: World) -> None:
+    """The registry has nothing that names the dataset any more: the team is started all the same, without a sweep."""
+    world.put({**DATASETS[0], "id": "dataset#temporary"})
+    grants = [{"dataset": "temporary", "access": "read"}]
+    reader = [{"name": "reader", "datasets": grants}]
+    world.put_team("india", members=[], service_accounts=reader, deletion_protection=True)
+    world.delete("team#india")
+    assert world.access_point("india", "temporary")
+    world.delete("dataset#temporary")
+    with pytest.raises(LookupError):
+        world.access_point("india", "temporary")
+
+
 def test_a_deleted_cluster_takes_no_new_team(world: World) -> None:
     """It stays in force for the teams that are on it; a team that names it from then on is told that it is gone."""
     world.put({**CLUSTER, "id": "cluster#temporary"})

@@ -23,6 +23,8 @@ def teams_of_record(settings: Settings, kind: str, name: str) -> list[str]:
     enrollments = {name} if kind == "enrollment" else {_name(item) for item in using if _is(item, "enrollment")}
     if enrollments:
         teams |= {*_enrolled_by(items, enrollments, settings), *_made_by(all_users(settings), enrollments)}
+    if kind != "enrollment":
+        teams |= _without_record(items, settings)
     return sorted(teams)
 
 
@@ -67,6 +69,18 @@ def _enrolled_by(items: Iterable[Item], enrollments: set[str], settings: Setting
     for item in items:
         if _is(item, "enrollment") and _name(item) in enrollments:
             yield from (team_name(_name(item), account.id) for account in accounts.values() if _selects(item, account))
+
+
+def _without_record(items: Iterable[Item], settings: Settings) -> set[str]:
+    """The teams that have something, and no record or enrollment: what their last accepted record named is not read.
+
+    Deletion protection keeps such a team as it was.
+    """
+    teams = all_users(settings) - {_name(item) for item in items if _is(item, "team")}
+    if teams:
+        enrollments = {_name(item) for item in items if _is(item, "enrollment")}
+        teams -= {*_enrolled_by(items, enrollments, settings)}
+    return teams
 
 
 def _made_by(teams: Iterable[str], enrollments: set[str]) -> Iterator[str]:
