@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from podshare.handlers.environment import as_handler, logger, settings
 from podshare.reconcile.history import WRITTEN, keep_versions
-from podshare.reconcile.triggers import execution, registry_changed
+from podshare.reconcile.triggers import registry_changed
 
 processor = BatchProcessor(event_type=EventType.DynamoDBStreams)
 
@@ -19,9 +19,8 @@ def started(record: DynamoDBRecord) -> None:
     teams = registry_changed(settings, record.raw_event)
     fields = {"event": record.event_id, "record": record.raw_event["dynamodb"]["Keys"]["id"]["S"]}
     logger.info("registry changed", extra={**fields, "teams": len(teams)})
-    for team in teams:
-        started_as, _ = execution(team, {"id": record.event_id})
-        logger.info("reconciliation started", extra={**fields, "team": team, "execution": started_as})
+    for team, execution in teams.items():
+        logger.info("reconciliation started", extra={**fields, "team": team, "execution": execution})
 
 
 @as_handler

@@ -20,7 +20,7 @@ def lease(settings: Settings, team: str, execution: str, *, asks_for: AsksFor, w
     if asks_for != "nothing new":
         state, places = State(settings.state), TeamLeases.places(team)
         rows, written = state.get_with_records(places, Registry(settings.registry), [PAUSE_ID])
-        if PAUSE_ID in written and (pause := _pause(settings, team)):
+        if PAUSE_ID in written and (pause := _pause(settings, team, execution)):
             return {"status": "paused", "reason": str(pause.get("reason", "")), "by": str(pause.get("owner", ""))}
         is_new = not rows
     if waited and (other := _taken_over_by(settings, team, execution)):
@@ -42,10 +42,10 @@ def _taken_over_by(settings: Settings, team: str, execution: str) -> str | None:
     return last if last and execution not in (last, holder) else None
 
 
-def _pause(settings: Settings, team: str) -> Item | None:
+def _pause(settings: Settings, team: str, execution: str) -> Item | None:
     """The record that pauses podshare, after writing down that this team waits for its end.
 
     It is read again after that: a pause that ended in between may have missed the team.
     """
-    State(settings.state).put(PAUSE_ID, f"waiting#{team}", team=team)
+    State(settings.state).put(PAUSE_ID, f"waiting#{team}", team=team, requested_by=execution)
     return Registry(settings.registry).get([PAUSE_ID]).get(PAUSE_ID)

@@ -28,8 +28,8 @@ LONGEST_SIGNED = 2048  # characters of what a trigger repeats from a record
 _TRIGGERS_REPEAT = ("by", "reason", "commit", "version")
 
 
-def registry_changed(settings: Settings, record: Mapping[str, Any]) -> list[str]:
-    """Start the reconciliations that one record of the registry's stream asks for; returns the teams.
+def registry_changed(settings: Settings, record: Mapping[str, Any]) -> dict[str, str]:
+    """Start the reconciliations that one record of the registry's stream asks for; returns their names by team.
 
     A record that is no team's is also judged, so that its writer sees what is wrong with it before a team uses it.
     """
@@ -45,8 +45,6 @@ def registry_changed(settings: Settings, record: Mapping[str, Any]) -> list[str]
         teams = teams_of_record(settings, kind, name)
     elif kind == "block":
         teams = teams_of_account(settings, last_seen(settings, name))
-    elif record_id == PAUSE_ID and not image:
-        teams = _paused_teams(State(settings.state))
     if kind != "team" or not teams:  # a team is judged by its reconciliation
         item = Registry(settings.registry).get([record_id]).get(record_id)
         _judge(State(settings.state), record_id, item, is_new=record["eventName"] != "MODIFY")
@@ -58,22 +56,34 @@ def registry_changed(settings: Settings, record: Mapping[str, Any]) -> list[str]
         "at": moment(change.get("ApproximateCreationDateTime")),
         "id": record["eventID"],
     }
-    for team in teams:
-        start(settings, team, trigger)
-        if record_id == PAUSE_ID:
-            State(settings.state).delete(PAUSE_ID, f"waiting#{team}")
-    return teams
+    if record_id == PAUSE_ID and not image:
+        return _start_waiting(settings, trigger)
+    return {team: start(settings, team, trigger) for team in teams}
 
 
-def _paused_teams(state: State) -> list[str]:
-    """The teams for which something was asked during the pause, deleted ones too."""
-    return [str(row["team"]) for row in state.query(PAUSE_ID, "waiting#")]
+def _start_waiting(settings: Settings, trigger: Mapping[str, Any]) -> dict[str, str]:
+    """Start the teams for which something was asked during the pause, deleted ones too.
+
+    Each request has an execution of its own, and is forgotten unless there is a newer one: the end of a pause may be
+    delivered again when the next pause has begun, and what was asked for in that one waits for its end.
+    """
+    state, started = State(settings.state), dict[str, str]()
+    for row in state.query(PAUSE_ID, "waiting#"):
+        team, request = str(row["team"]), str(row.get("requested_by", ""))
+        name, execution_input = execution(team, {**trigger, "id": f"{trigger['id']}/{request}"})
+        start_once(settings.machine, name, {**execution_input, "trigger": dict(trigger)})
+        is_same = "requested_by = :request" if request else "attribute_not_exists(requested_by)"
+        values = {"request": request} if request else {}
+        state.write_alone(state.deleting(PAUSE_ID, str(row["part"]), is_same, **values))
+        started[team] = name
+    return started
 
 
-def start(settings: Settings, team: str, trigger: Mapping[str, Any], attempt: int = 0) -> None:
-    """Start a team's reconciliation; the same trigger is the same execution. Each further attempt pauses longer."""
+def start(settings: Settings, team: str, trigger: Mapping[str, Any], attempt: int = 0) -> str:
+    """Start a team's reconciliation and return its name: the same trigger has the same. Attempts pause ever longer."""
     name, execution_input = execution(team, trigger, attempt)
     start_once(settings.machine, name, execution_input)
+    return name
 
 
 def execution(team: str, trigger: Mapping[str, Any], attempt: int = 0) -> tuple[str, dict[str, Any]]:
