@@ -3,8 +3,14 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
+from podshare.aws.tables import Snapshot
+from podshare.reconcile.expirations import keep_expirations
+from podshare.reconcile.team_records import read_records
 from tests.builders import a_team_item
-from tests.scenarios.world import LANGUAGE, VISION, Item, World, refused
+from tests.scenarios.test_orderings import SETTINGS
+from tests.scenarios.world import HUB, LANGUAGE, REGION, VISION, Item, World, refused
 
 LATER = "2033-01-31T18:00:00Z"
 
@@ -99,6 +105,32 @@ def test_a_lost_schedule_is_no_more_than_a_late_one(world: World) -> None:
     world.sweep()
     assert refused(lambda: world.may_submit(session, "delta"))
     assert world.denied() == []
+
+
+def test_a_schedule_that_fired_before_its_moment_is_made_again(world: World) -> None:
+    """Scheduler's clock and a function's differ: a run shortly before the moment leaves a schedule for after it."""
+    world.put_team("echo", members=[{"account": VISION}], service_accounts=[])
+    session = world.cluster_access("echo", VISION)
+    end = soon()
+    world.put_team("echo", members=[{"account": VISION, "expires": written(end)}], service_accounts=[])
+    world.advance_to(end - timedelta(seconds=50))
+    world.sandbox.client("scheduler").delete_schedule(Name="podshare-team-echo")  # as it is once it has fired
+    world.reconcile("echo")
+    world.advance_to(end + timedelta(minutes=3))
+    assert refused(lambda: world.may_submit(session, "echo"))
+
+
+def test_a_plan_that_keeps_nothing_loses_no_schedule(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan unschedules what an edit let last, and is superseded as the edit is reverted: the next one schedules it."""
+    world.put_team("foxtrot", members=[], service_accounts=[], expires=LATER)
+    for name, value in world.sandbox.environment(HUB, REGION).items():
+        monkeypatch.setenv(name, value)
+    snapshot = Snapshot(SETTINGS.state)
+    edited = a_team_item("foxtrot", members=[], service_accounts=[])
+    keep_expirations(SETTINGS, snapshot, read_records(SETTINGS, snapshot, "foxtrot", {"team#foxtrot": edited}))
+    assert "podshare-team-foxtrot" not in schedules(world)
+    world.reconcile("foxtrot")
+    assert schedules(world)["podshare-team-foxtrot"] == "at(2033-01-28T18:00:00)"
 
 
 def test_what_is_granted_for_this_is_used(world: World) -> None:

@@ -19,11 +19,15 @@ from podshare.reconcile.team_records import TeamRecords
 from podshare.registry import expiry
 from podshare.registry.expiry import Expiration
 
+_CLOCKS_DIFFER = datetime.timedelta(minutes=1)  # at most: Scheduler's and a function's
+_CHANGING = "changing"  # in place of the moment for which the schedule is made
+
 
 def keep_expirations(settings: Settings, state: State, records: TeamRecords) -> frozenset[Expiration]:
     """Schedule the team's next moment, and announce what ends soon; returns the terms that were known before.
 
-    A schedule that has fired is made again if it is still needed: Scheduler's clock and ours are not the same.
+    Scheduler's clock and ours are not the same: one that has fired shortly before its moment is made again. The row
+    says that the schedule changes before it does: if this plan is superseded, the next one makes it as it should be.
     """
     part = (f"team#{records.name}", "terms")
     row = state.get(*part) or {}
@@ -33,11 +37,14 @@ def keep_expirations(settings: Settings, state: State, records: TeamRecords) -> 
         return known
     moment = expiry.next_moment(records.team, records.as_of) if records.team else None
     scheduled = str(row.get("scheduled", ""))
-    if moment and (scheduled != moment.isoformat() or moment <= records.as_of):
-        state.check()
+    if moment and scheduled != moment.isoformat():
+        _mark_changing(state, row)
         _schedule(settings, records.name, moment)
-    elif scheduled and not moment:
+    elif moment and moment - records.as_of <= _CLOCKS_DIFFER:
         state.check()
+        _create_schedule(_schedule_of(settings, records.name, moment, moment + _CLOCKS_DIFFER))
+    elif scheduled and not moment:
+        _mark_changing(state, row)
         _unschedule(settings, records.name)
     soon = expiry.ending(records.team, records.as_of) if records.team else ()
     announced = frozenset(row.get("announced", ()))
@@ -69,14 +76,40 @@ def _plain(expiration: Expiration) -> Mapping[str, str]:
     return {"what": expiration.what, "ends": expiration.at}
 
 
+def _mark_changing(state: State, row: Item) -> None:
+    """Write down that the schedule is not known, unless nothing is known of it anyway."""
+    if row:
+        fields = {name: value for name, value in row.items() if name not in ("id", "part")}
+        state.put(row["id"], row["part"], **{**fields, "scheduled": _CHANGING})
+    else:
+        state.check()
+
+
 def _schedule(settings: Settings, team: str, moment: datetime.datetime) -> None:
     """Let the team be reconciled at ``moment``; Scheduler may take a minute longer (its guide, "Schedule types")."""
+    schedule = _schedule_of(settings, team, moment, moment)
+    if not _create_schedule(schedule):
+        hub_client("scheduler").update_schedule(**schedule)
+
+
+def _create_schedule(schedule: Any) -> bool:
+    """Make a schedule unless there is one of its name; whether there was none."""
+    try:
+        hub_client("scheduler").create_schedule(**schedule)
+    except ClientError as error:
+        if code_of(error) != "ConflictException":
+            raise
+        return False
+    return True
+
+
+def _schedule_of(settings: Settings, team: str, moment: datetime.datetime, at: datetime.datetime) -> dict[str, Any]:
+    """What lets the team be reconciled ``at`` a time because of what ends, or is announced, at ``moment``."""
     trigger = {"event": "schedule", "record": f"team#{team}", "change": "", "by": ""}
     trigger |= {"at": moment.isoformat(), "id": f"ends/{moment.isoformat()}"}
-    scheduler = hub_client("scheduler")
-    schedule: Any = {
+    return {
         "Name": names.schedule(settings.installation, team),
-        "ScheduleExpression": f"at({moment:%Y-%m-%dT%H:%M:%S})",
+        "ScheduleExpression": f"at({at:%Y-%m-%dT%H:%M:%S})",
         "FlexibleTimeWindow": {"Mode": "OFF"},
         "ActionAfterCompletion": "DELETE",
         "Target": {
@@ -85,12 +118,6 @@ def _schedule(settings: Settings, team: str, moment: datetime.datetime) -> None:
             "Input": json.dumps({"team": team, "trigger": trigger}),
         },
     }
-    try:
-        scheduler.create_schedule(**schedule)
-    except ClientError as error:
-        if code_of(error) != "ConflictException":
-            raise
-        scheduler.update_schedule(**schedule)
 
 
 def _unschedule(settings: Settings, team: str) -> None:
