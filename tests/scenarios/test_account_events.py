@@ -68,6 +68,15 @@ def test_where_no_path_is_told_the_parents_are_asked(world: World, monkeypatch: 
     assert found["output"]["accounts"][0]["path"] == [ROOT, SCIENCE]
 
 
+def test_an_answer_without_a_state_takes_no_account_for_gone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such an answer is asked for again, and never written down: its people keep their access."""
+    with monkeypatch.context() as broken:
+        broken.setattr(units, "state_of", lambda _: "")
+        (found,) = play(world, an_event("MoveAccount", requestParameters={"accountId": VISION}, eventID="no state"))
+    assert (found["status"], world.works("science", VISION)) == ("FAILED", True)
+    assert world.state("organization", f"account#{VISION}")["state"] == "ACTIVE"
+
+
 def test_a_redelivered_event_is_the_same_execution(world: World) -> None:
     """CloudTrail delivers at least once: the second delivery, in another envelope, starts nothing."""
     event = an_event("CloseAccount", requestParameters={"accountId": LANGUAGE})

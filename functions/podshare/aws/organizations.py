@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.errors import Terminal, code_of
+from podshare.aws.errors import Retryable, Terminal, code_of
 from podshare.aws.sessions import Accounts, hub_client
 from podshare.aws.settings import OrganizationAccess, Settings
 from podshare.registry.accounts import DEPARTED, Account
@@ -21,8 +21,9 @@ _MOST_LEVELS = 6  # root, five levels of OUs (AWS Organizations quotas)
 def describe(settings: Settings, account: str) -> Account:
     """The account as the organization describes it now; DEPARTED if it has none of this id.
 
-    Raises NoMemberRole if the organization may not be read, ClientError if Organizations could not answer. Source:
-    Organizations API reference, DescribeAccount and ListTagsForResource.
+    Raises NoMemberRole if the organization may not be read, ClientError if Organizations could not answer, Retryable
+    if its answer lacks the account's state. Source: Organizations API reference, DescribeAccount and
+    ListTagsForResource.
     """
     organizations = _client(settings)
     try:
@@ -35,11 +36,14 @@ def describe(settings: Settings, account: str) -> Account:
         if code_of(error) in ("AccountNotFoundException", "TargetNotFoundException", "ChildNotFoundException"):
             return Account(account, state=DEPARTED)
         raise
+    # Status is what there was before State, and was retired on 2026-09-09 (Organizations API reference, Account)
+    state = described.get("State") or described.get("Status")
+    if not state:  # without one the account would count as gone, and lose all access
+        raise Retryable(f"account {account}: Organizations answered without its state")
     return Account(
         id=account,
         name=described.get("Name", ""),
-        # Status is what there was before State, and was retired on 2026-09-09 (Organizations API reference, Account)
-        state=str(described.get("State") or described.get("Status") or ""),
+        state=str(state),
         path=path,
         tags=tags,
         management=_management(described) == account,
