@@ -7,10 +7,15 @@ import pytest
 from podshare.aws.errors import Superseded
 from podshare.aws.lease import Hold, TeamLeases
 from podshare.aws.tables import Registry, Snapshot, State
+from podshare.reconcile.cluster_records import of_other_records
+from podshare.reconcile.observing import reading_context
+from podshare.registry.parsing import parse
+from podshare.registry.records import Cluster
 from podshare_sandbox import Sandbox
 from podshare_sandbox.organization import ORGANIZATION_ID
-from tests.scenarios.test_orderings import TEMPLATE
-from tests.scenarios.world import HUB, MANAGEMENT, REGION, World
+from tests.builders import CLUSTER as FACTS
+from tests.scenarios.test_orderings import SETTINGS, TEMPLATE
+from tests.scenarios.world import CLUSTER, HUB, MANAGEMENT, REGION, World
 
 Requests = Callable[[], list[str]]
 TEAM, STATE = "team#vision", "podshare-state"
@@ -208,3 +213,16 @@ def test_what_is_read_ahead_is_not_asked_for_again(state: State, requests: Reque
     assert snapshot.asked == ([(TEAM, "accepted"), (TEAM, "held")], [TEAM])
     snapshot.read_ahead([(TEAM, "terms")], Registry("none"), ["team#other"])
     assert snapshot.get(TEAM, "terms") == state.get(TEAM, "terms")
+
+
+def test_of_two_records_of_a_cluster_at_once_the_first_claim_counts(world: World) -> None:
+    """The plan that had read that nobody claims it, and claims it later, adds nothing for its record."""
+    items = [CLUSTER, {**CLUSTER, "id": "cluster#twin"}]
+    world.put(*items)
+    first, second = (Cluster.model_validate(parse(item)) for item in items)
+    contexts = [reading_context(SETTINGS, team, Snapshot(STATE)) for team in ("vision", "language")]
+    for context in contexts:
+        assert context.state.get(f"capacity#{FACTS.hyperpod_arn.rpartition('/')[2]}", "record") is None
+    assert [*of_other_records(SETTINGS, contexts[0], first, FACTS, claim=True)] == []
+    (blocker,) = of_other_records(SETTINGS, contexts[1], second, FACTS, claim=True)
+    assert "cluster#twin and cluster#main are two records of one EKS cluster" in blocker.what
