@@ -341,6 +341,14 @@ def test_a_function_that_fails_as_a_whole_fails_its_changes(machines: Machines, 
     }
 
 
+def test_a_plan_that_exceeds_a_state_is_recorded_as_a_failure(machines: Machines) -> None:
+    """No team keeps the status of the run before: RecordFailure says that the run has failed, and by what."""
+    machines.folder.joinpath("script").write_text(json.dumps({"plan": {"count": 1, "notes": ["x" * 256 * 1024]}}))
+    told = machines.run("reconcile_team", {"team": "vision", "trigger": {"event": "admin"}})
+    assert (told["status"], told["error"]) == ("FAILED", "ReconciliationFailed")
+    assert "States.DataLimitExceeded" in told["cause"]
+
+
 def test_what_is_throttled_is_waited_out(machines: Machines) -> None:
     """An account that runs one function at once gets all done, cuts and grants alike."""
     concurrency.set_limit(HUB, REGION, 1)
