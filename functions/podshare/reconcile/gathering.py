@@ -1,7 +1,7 @@
 """Gather what a plan is made from: what counts, and what is there. Nothing is written but what is known of accounts."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from podshare.aws.errors import reason_of, remedy_for
 from podshare.aws.rows import Item
@@ -27,20 +27,25 @@ MOST_UNKNOWN = 20  # accounts that one plan reads from the organization, within 
 class Gathered:
     """What counts, what is desired, what is there, and what the inventory knew of it.
 
-    ``is_located`` is false where nothing is known yet of any cluster that the record names: then nothing is desired,
-    and what is observed is what the team has elsewhere. ``changing`` are the inventory's rows of what was not read
-    back after its last change.
+    ``changing`` are the inventory's rows of what was not read back after its last change.
     """
 
     records: TeamRecords
     clusters: Clusters
     blockers: tuple[Blocker, ...]
-    facts: Mapping[str, ClusterFacts] = field(default_factory=dict)
-    desired: Mapping[Key, Resource] = field(default_factory=dict)
-    observed: Mapping[Key, Observation] = field(default_factory=dict)
-    known: Mapping[Key, str] = field(default_factory=dict)
-    changing: Mapping[Key, Item] = field(default_factory=dict)
-    is_located: bool = True
+    facts: Mapping[str, ClusterFacts]
+    desired: Mapping[Key, Resource]
+    observed: Mapping[Key, Observation]
+    known: Mapping[Key, str]
+    changing: Mapping[Key, Item]
+
+    @property
+    def is_located(self) -> bool:
+        """Whether anything is known of a cluster that the record names: else nothing is desired.
+
+        What is observed then is what the team has elsewhere.
+        """
+        return not self.records.in_force or bool(self.facts.keys() & self.records.in_force.quotas.keys())
 
 
 def gather(context: Context, written: TeamRecords, read: Callable[[str], Account]) -> Gathered:
@@ -68,7 +73,6 @@ def gather(context: Context, written: TeamRecords, read: Callable[[str], Account
         observed=observed,
         known=known,
         changing=context.inventory.changing(),
-        is_located=not records.in_force or bool(facts.keys() & records.in_force.quotas.keys()),
     )
 
 
