@@ -128,7 +128,7 @@ def reading() -> Iterator[str]:
 
 
 @pytest.mark.usefixtures("sandbox")
-@pytest.mark.parametrize("words", reading())
+@pytest.mark.parametrize("words", [*reading()])
 def test_no_record_ends_a_command_that_reads(words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever others have written, a command answers about everything else, for people and as JSON."""
     says_what_is_wrong = ("doctor", "plan", "usage --used", "export")
