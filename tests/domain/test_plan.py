@@ -275,6 +275,18 @@ def test_a_plan_fits_into_a_state() -> None:
     assert len(json.dumps(found.as_dict())) < 200_000
 
 
+def test_a_plan_fits_into_a_state_although_nothing_can_be_read() -> None:
+    """Of very many blockers the first are listed, and how many more there are; a revocation waits for none of them."""
+    there = wanted(a_team(members=[{"account": f"{number:012}"} for number in range(1, 400)]))
+    entries = {key: resource for key, resource in there.items() if key.kind is Kind.ACCESS_ENTRY}
+    silent = {key: Unreadable(key, "x" * LONGEST_TEXT) for key in there if key not in entries}
+    blocked = plan({}, {**entries, **silent})
+    assert len(json.dumps(blocked.as_dict())) < 200_000
+    assert blocked.as_dict()["obstacles"][-1]["what"] == f"{len(silent) - 49} more resources are blocked"
+    assert {change.key for change in blocked.changes} <= entries.keys()
+    assert blocked.changes
+
+
 def test_a_tampered_role_is_narrowed_at_once() -> None:
     """A trust that was widened and a policy that was attached are taken away in the revoking stage."""
     there = wanted(a_team())

@@ -21,6 +21,7 @@ from podshare.kinds.shapes import SHAPES
 MOST_CHANGES = 250
 MOST_BYTES = 120_000
 LONGEST_VALUE = 240
+MOST_BLOCKERS = 50  # reported of one team, those that cover the most first
 MOST_ORPHANED = 50  # told of one team; the inventory names them all
 
 
@@ -115,9 +116,18 @@ class Plan:
             "allocate": [_side_by_side({number: chain}) for number, chain in enumerate(self.allocate)],
             # each function is asked once a wave. What needs the namespace stays alone: a compute quota may take minutes
             "grant": [_side_by_side(dict(enumerate(self.grant, len(self.allocate))))] if self.grant else [],
-            "obstacles": [blocker.as_dict() for blocker in self.blockers],
+            "obstacles": [blocker.as_dict() for blocker in _reported(self.blockers)],
             "left_behind": [resource.as_dict() for resource in self.orphaned[:MOST_ORPHANED]],
         }
+
+
+def _reported(blockers: tuple[Blocker, ...]) -> tuple[Blocker, ...]:
+    """The first MOST_BLOCKERS; of more the last says how many."""
+    if len(blockers) <= MOST_BLOCKERS:
+        return blockers
+    listed, rest = blockers[: MOST_BLOCKERS - 1], blockers[MOST_BLOCKERS - 1 :]
+    waits = all(blocker.waits for blocker in rest)
+    return (*listed, Blocker(f"{len(rest)} more resources are blocked", "Fix what is listed first.", waits=waits))
 
 
 def _side_by_side(chains: Mapping[int, Chain]) -> dict[str, Any]:
