@@ -1,8 +1,10 @@
 """What becomes of a change that is not over: how often it is looked at, or tried again, and what is told at last."""
 
+import json
 from typing import Any
 
 from podshare.reconcile.applying import CHECK_INTERVAL_SECONDS, MOST_CHECKS, MOST_RETRIES, check_again, retry
+from podshare.reconcile.plan import MOST_CHANGES
 
 CHANGE: dict[str, Any] = {"action": "create", "key": "role|222222222222|||podshare-vision", "account": "222222222222"}
 
@@ -35,3 +37,14 @@ def test_a_change_that_may_succeed_in_a_moment_is_tried_again() -> None:
     assert all(0 <= pause <= min(20, 2**number) for number, pause in enumerate(pauses, 1))
     ended = retry(change, "Throttling")
     assert (ended["status"], ended["detail"]) == ("failed", "Retryable: Throttling")
+
+
+def test_results_of_a_whole_plan_fit_into_a_state() -> None:
+    """Whatever AWS says of each change, the results fit; its beginning and its end are kept, where a denial's cause is."""
+    change = {**CHANGE, "name": "x" * 300, "retries": MOST_RETRIES}
+    text = f"AccessDenied: {'x' * 5000} with an explicit deny in a service control policy"
+    failed = retry(change, text)
+    assert failed["status"] == "failed"
+    assert failed["detail"].startswith("Retryable: AccessDenied")
+    assert failed["detail"].endswith("explicit deny in a service control policy")
+    assert len(json.dumps([failed] * MOST_CHANGES)) < 256 * 1024

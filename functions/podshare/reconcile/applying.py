@@ -52,7 +52,7 @@ MOST_RETRIES = 10  # of one change that may succeed in a moment
 CHECK_INTERVAL_SECONDS = 3
 _LONGEST_PAUSE = 20.0  # between two retries
 _AT_ONCE = 8
-_LONGEST_DETAIL = 1000
+_LONGEST_DETAIL = 500  # of each of a plan's changes: together they fit into a state (256 KiB, Step Functions quotas)
 _CHECK_SECONDS = 1.0
 _MARK_SECONDS = 5.0  # by which a row may be marked before its change begins; a plan takes it for settled after a minute
 _known: dict[Hold, Planned] = {}  # of one hold at most
@@ -256,7 +256,7 @@ def check_again(change: Report, detail: str, failure: str) -> Report:
     checks, reason = int(change.get("looks", 0)) + 1, failure or str(change.get("reason", ""))
     if checks >= MOST_CHECKS:
         return _failed(change, f"did not settle: {reason or detail}")
-    seen = {"looks": checks, "reason": reason[:_LONGEST_DETAIL], "detail": detail[:_LONGEST_DETAIL]}
+    seen = {"looks": checks, "reason": _bounded(reason), "detail": _bounded(detail)}
     return {**change, **seen, "status": "again", "wait_seconds": CHECK_INTERVAL_SECONDS}
 
 
@@ -267,12 +267,18 @@ def retry(change: Report, detail: str) -> Report:
         return _failed(change, f"Retryable: {detail}")
     # full jitter, as Step Functions has it; chance keeps teams apart that met the same limit
     pause = round(random.uniform(0, min(_LONGEST_PAUSE, 2.0**retries)))  # noqa: S311  # no secret
-    seen = {"retries": retries, "detail": detail[:_LONGEST_DETAIL]}
+    seen = {"retries": retries, "detail": _bounded(detail)}
     return {**change, **seen, "status": "again", "wait_seconds": pause}
 
 
 def _failed(change: Report, detail: str) -> Report:
-    return {**change, "status": "failed", "detail": detail[:_LONGEST_DETAIL]}
+    return {**change, "status": "failed", "detail": _bounded(detail)}
+
+
+def _bounded(detail: str) -> str:
+    """Beginning and end of what AWS says: the end of a denial names the kind of its policy."""
+    half = _LONGEST_DETAIL // 2
+    return detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:half]}…{detail[1 - half :]}"
 
 
 _KEPT = ("action", "kind", "account", "name", "key", "lane", "status", "detail", "seconds")
