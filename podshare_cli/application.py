@@ -4,9 +4,10 @@ import importlib
 import itertools
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 import typer.main
@@ -154,20 +155,39 @@ def command() -> Any:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and report errors in its own words; returns the exit code."""
     use_plain_characters()
-    given = sys.argv[1:] if arguments is None else arguments
+    streams = (sys.stdout, sys.stderr)
+    try:
+        code = _ran(sys.argv[1:] if arguments is None else arguments)
+    except (BrokenPipeError, SystemExit) as error:
+        if BrokenPipeError not in (type(error), type(error.__context__)):
+            raise
+        code = 0  # the reader of the output has seen enough, as `head` does; rich and typer make it an exit
+    _flush(streams)
+    return code
+
+
+def _ran(words: list[str]) -> int:
     # wrong usage is reported before the options are known; what follows `--` is another command's
-    own = list(itertools.takewhile(lambda word: word != "--", given))
+    own = list(itertools.takewhile(lambda word: word != "--", words))
     is_of_json = any(word.startswith(("--json", "--query", "--jq")) for word in own)
     set_in_force(Options(json_fields="" if is_of_json else None))
     try:
-        return int(command()(given, standalone_mode=False, prog_name="podshare") or 0)
-    except BrokenPipeError:  # the reader of the output has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return int(command()(words, standalone_mode=False, prog_name="podshare") or 0)
+    except BrokenPipeError:
+        raise
     except KeyboardInterrupt:
         return _end(interrupted(has_written=in_force().has_written), own)
     except Exception as error:
         return _end(error, own)
+
+
+def _flush(streams: Iterable[TextIO]) -> None:
+    """Write what is not yet written, to nobody where a pipe has lost its reader: at its end, Python would fail."""
+    for stream in streams:
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _end(error: Exception, words: list[str]) -> int:
@@ -179,7 +199,8 @@ def _end(error: Exception, words: list[str]) -> int:
     options = in_force()
     if not options.json_fields and (hint := hint_of_fields(words, failure.what)):
         failure = replace(failure, remedy=f"{failure.remedy} {hint}".strip())
-    print_failure(failure, as_json=options.as_json)
+    with suppress(BrokenPipeError, SystemExit):  # nobody reads it
+        print_failure(failure, as_json=options.as_json)
     return failure.exit_code
 
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,3 +40,12 @@ def act_in_the_hub(patch: pytest.MonkeyPatch, access_key: str, secret_key: str) 
     patch.setenv("AWS_REGION", HUB_REGION)
     patch.setenv("AWS_ACCESS_KEY_ID", access_key)
     patch.setenv("AWS_SECRET_ACCESS_KEY", secret_key)
+
+
+@contextmanager
+def unread_stdout() -> Iterator[None]:
+    """Make stdout a pipe whose reader has gone, as `head` does; it has nothing left to write at the end."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream, redirect_stdout(stream):
+        yield

@@ -13,6 +13,7 @@ import pytest
 from podshare_cli.application import command, main
 from podshare_cli.commands.help import TOPICS
 from podshare_cli.options import in_force
+from tests.acting import unread_stdout
 from tests.docs.pages import ROOT
 
 
@@ -26,6 +27,7 @@ def _commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, .
 
 
 COMMANDS = sorted(_commands(command()))
+READS_NOTHING = ["--version", "explain", "explain team", "explain --json", "help", "help environment", "schema"]
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
@@ -229,3 +231,21 @@ def test_quiet_and_no_color_hold_wherever_they_stand(monkeypatch: pytest.MonkeyP
         os.environ["NO_COLOR"] = ""
         assert main(words) == 0
         assert (in_force().quiet, in_force().no_color, os.environ["NO_COLOR"]) == (True, True, "1")
+
+
+@pytest.mark.parametrize("words", [*(f"{' '.join(path)} --help" for path in COMMANDS), *READS_NOTHING])
+def test_a_reader_that_has_seen_enough_is_no_error(words: str) -> None:
+    """Whatever prints ends with 0 where nobody reads on, and nothing is left that Python could not write at its end."""
+    with unread_stdout():
+        assert main(words.split()) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "ends"),
+    [("schema --json | true", "0 0"), ("colours 2>&1 | true", "64 0"), ("team get --json 2>&1 | true", "64 0")],
+)
+def test_a_failure_that_nobody_reads_keeps_its_exit_code(words: str, ends: str) -> None:
+    """The shell gets the code of what went wrong, also from a pipe that has lost its reader."""
+    script = f"{sys.executable} -m podshare_cli {words}; echo ${{PIPESTATUS[*]}}"
+    ended = subprocess.run(["/bin/bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603  # fixed words
+    assert (ended.stdout.split("\n")[-2], ended.stderr) == (ends, "")

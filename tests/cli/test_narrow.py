@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from podshare_cli.sandbox_deployment import deploy_podshare
 from podshare_sandbox import Sandbox
 from podshare_sandbox.new_accounts import admin_credentials
 from podshare_sandbox.organization import HUB
-from tests.acting import Ended, act_in_the_hub
+from tests.acting import Ended, act_in_the_hub, unread_stdout
 from tests.cli.test_peoples_policies import SPARE_CLUSTER, SPARE_DATASET, leaves
 from tests.docs.pages import ROOT
 
@@ -174,6 +175,17 @@ def test_no_line_in_a_pipe_ends_with_blanks(folder: Path, capsys: pytest.Capture
         if lines := [line for line in (captured.out + captured.err).splitlines() if line != line.rstrip()]:
             padded[call] = lines
     assert padded == {}
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
+    """Every command that ends with 0 does so where nobody reads what it prints."""
+    codes = {}
+    for call in (f"{path} {words}".format(folder=folder) for path, calls in READING.items() for words in calls):
+        with redirect_stdout(io.StringIO()):
+            whole = main(call.split())
+        with unread_stdout():
+            codes[call] = (whole, main(call.split()))
+    assert {call: code for call, (whole, code) in codes.items() if code not in (0, whole)} == {}
 
 
 def test_every_output_fits_into_a_narrow_terminal(folder: Path, on_terminal: Callable[..., Ended]) -> None:
