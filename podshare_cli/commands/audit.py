@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from podshare.registry.sentences import counted
-from podshare_cli.failures import Failure, invalid
+from podshare_cli.failures import Failure
 from podshare_cli.options import Options, examples, group, takes_options
+from podshare_cli.whole_files import writable
 
 app = group("Audit: evidence of who had access, as a file that can be checked later.")
 
@@ -25,7 +26,7 @@ def export(
     *,
     since: Annotated[str, typer.Option("--since", metavar="TIME", help="From when: 2026-10-01, or 30d.")],
     until: Annotated[str, typer.Option("--until", metavar="TIME", help="Until when; default: now.")] = "now",
-    out: Annotated[Path, typer.Option("--out", metavar="FILE.zip", help="Where to write the file.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.zip", callback=writable, help="Where to write the file.")],
 ) -> None:
     """Write the history of a time into a ZIP file, with a manifest of digests.
 
@@ -39,8 +40,6 @@ def export(
     from podshare_cli.history.objects import History
     from podshare_cli.progress.live import waiting
 
-    if out.is_dir():
-        raise invalid(f"{out} is a folder.", "Name a file in it with --out.")
     began, ended = span(since, until)
     history = History(options.connection)
     past = Past(history)

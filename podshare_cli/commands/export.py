@@ -1,6 +1,5 @@
 """``podshare export``: the registry as YAML files, one for each record, as ``podshare apply`` takes them back."""
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,12 +10,18 @@ from podshare.registry.sentences import counted
 from podshare_cli.failures import Failure, invalid
 from podshare_cli.json_option import Commands
 from podshare_cli.options import Options, examples, takes_options
+from podshare_cli.whole_files import writable_folder, write
 
 app = Commands()
 
 Item = dict[str, Any]
 Directory = Annotated[
-    Path, typer.Argument(metavar="DIR", help="The directory. Files in it that hold a record already are updated.")
+    Path,
+    typer.Argument(
+        metavar="DIR",
+        callback=writable_folder,
+        help="The directory. Files in it that hold a record already are updated.",
+    ),
 ]
 
 
@@ -36,10 +41,7 @@ def export(options: Options, directory: Directory) -> None:
     texts, places = _read(directory)
     edited = _edited(directory, texts, places, valid)
     for path, text in edited.items():
-        try:
-            _write(path, text)
-        except OSError as error:
-            raise invalid(f"{path} cannot be written: {error}", "Choose another directory.") from None
+        write(path, text)
     others = {record_id: str(path) for record_id, path in places.items() if record_id not in valid.keys() | refused}
     options.show({"records": len(valid), "written": sorted(map(str, edited)), "others": others, "invalid": refused})
     for path in sorted(edited):
@@ -108,15 +110,3 @@ def _edited(
         if not path.resolve().is_relative_to(directory.resolve()):
             raise invalid(f"{path} is a link to a file outside of {directory}.", "Replace the link by the file.")
     return edited
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a file whole, so that nobody reads half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    whole = path.resolve()
-    partial = whole.with_name(f".{whole.name}.{os.getpid()}.partial")
-    with partial.open("x", encoding="utf-8", newline="") as file:
-        file.write(text)
-    if whole.exists():
-        partial.chmod(whole.stat().st_mode)
-    partial.replace(whole)

@@ -10,6 +10,7 @@ import typer
 from podshare_cli.failures import PENDING, Failure, invalid
 from podshare_cli.json_option import Commands
 from podshare_cli.options import Options, examples, takes_options
+from podshare_cli.whole_files import writable, write
 
 if TYPE_CHECKING:
     from podshare_cli.plans.prices import Prices
@@ -65,7 +66,8 @@ def plan(
     files: RecordFiles = None,
     prune: Prune = False,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="PLAN", help="Also write the plan to this file, as JSON.")
+        Path | None,
+        typer.Option("--out", metavar="PLAN", callback=writable, help="Also write the plan to this file, as JSON."),
     ] = None,
     style: Annotated[
         Format, typer.Option("--format", help="markdown: a comment of a pull request, within GitHub's limit.")
@@ -98,17 +100,10 @@ def plan(
             teams = record_plan.all_teams(options.connection)
             made = record_plan.make_of_teams(options.connection, teams, planned=planned)
     if out:
-        _save(made, out)
+        write(out, json.dumps(made.as_dict(), indent=2) + "\n")
         options.say(f"The plan is in {out}.")
     show(options, made, style, verbose=verbose, prices=known_prices)
     end(made, detailed=detailed)
-
-
-def _save(made: "RecordPlan", out: Path) -> None:
-    try:
-        out.write_text(json.dumps(made.as_dict(), indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise invalid(f"{out} cannot be written: {error}", "Name another file with --out.") from None
 
 
 def show(

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from podshare_cli.failures import Failure, invalid
+from podshare_cli.failures import Failure
 from podshare_cli.history.objects import Stored
 from podshare_cli.whole_files import replaced
 
@@ -48,8 +48,6 @@ def pack(path: Path, about: Mapping[str, Any], objects: Iterable[Stored], answer
 
 def _write(path: Path, files: Mapping[str, bytes]) -> None:
     """Write the file whole or not at all."""
-    if not path.absolute().parent.is_dir():
-        raise invalid(f"There is no folder {path.absolute().parent}.", "Create it, or choose another --out.")
     with replaced(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for member, body in sorted(files.items()):
             archive.writestr(zipfile.ZipInfo(member, (1980, 1, 1, 0, 0, 0)), body, zipfile.ZIP_DEFLATED)

@@ -381,7 +381,7 @@ def test_a_role_of_ones_own_is_the_way_in(vision: World, tmp_path: Path) -> None
         (("Vision]",), "is no team's name"),
         (("vision", "--check", "--write-job", "job.yaml"), "--check excludes --write-job"),
         (("vision", "--undo", "--write-job", "job.yaml"), "--undo excludes --write-job"),
-        (("vision", "--write-job", "jbos/job.yaml"), "There is no folder"),
+        (("vision", "--write-job", "jbos/job.yaml"), "jbos/job.yaml cannot be written: No such file"),
     ],
 )
 def test_wrong_usage_is_told(ada: Scientist, words: tuple[str, ...], what: str) -> None:

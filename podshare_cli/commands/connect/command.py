@@ -18,6 +18,7 @@ from podshare_cli.commands.connect import files, job, profiles
 from podshare_cli.failures import DENIED, Failure, invalid
 from podshare_cli.json_option import Commands
 from podshare_cli.options import Options, examples, takes_options
+from podshare_cli.whole_files import writable
 
 if TYPE_CHECKING:
     import boto3
@@ -56,7 +57,7 @@ def connect(
     check: Annotated[bool, typer.Option("--check", help="Only try each hop, and say what a failure means.")] = False,
     write_job: Annotated[
         Path | None,
-        typer.Option("--write-job", metavar="FILE", help="Write a first job that fits, to apply."),
+        typer.Option("--write-job", metavar="FILE", callback=writable, help="Write a first job that fits, to apply."),
     ] = None,
     kind: Annotated[
         str | None, typer.Option("--kind", help=f"The job's kind: {', '.join(job.KINDS)}; default: what is served.")
@@ -102,13 +103,11 @@ def _check_modes(team: str | None, kind: str | None, **modes: bool) -> None:
 
 
 def _check_file(write_job: Path | None, **writing_nothing: bool) -> None:
-    """Raises Failure where no job would be written, or into no folder."""
+    """Raises Failure where no job would be written."""
     if write_job is None:
         return
     if chosen := [name for name in _MODES if writing_nothing.get(name)]:
         raise invalid(f"--{chosen[0]} excludes --write-job.")
-    if not write_job.absolute().parent.is_dir():
-        raise invalid(f"There is no folder {write_job.absolute().parent}.", "Create it, or name another file.")
 
 
 # ---- the teams -------------------------------------------------------------------------------------------------

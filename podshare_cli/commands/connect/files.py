@@ -1,11 +1,10 @@
 """Files of other tools: read as they are, and written whole or not at all, with the mode that they have."""
 
 import os
-import stat
 from pathlib import Path
 
 from podshare_cli.failures import Failure
-from podshare_cli.whole_files import OWN, replaced
+from podshare_cli.whole_files import replaced
 
 
 def aws_config() -> Path:
@@ -40,7 +39,7 @@ def write(path: Path, text: str | None) -> None:
             real.unlink(missing_ok=True)
             return
         real.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with replaced(real, stat.S_IMODE(real.stat().st_mode) if real.exists() else OWN) as file:
-            file.write(text.encode())
     except OSError as error:
         raise Failure(f"{path} cannot be written: {error.strerror}") from None
+    with replaced(path, keeps_mode=True) as file:
+        file.write(text.encode())

@@ -9,6 +9,7 @@ import typer
 from podshare_cli.failures import Failure, invalid
 from podshare_cli.json_option import Commands
 from podshare_cli.options import Options, Yes, examples, takes_options
+from podshare_cli.whole_files import writable_folder, write
 
 if TYPE_CHECKING:
     from podshare_cli.commands.importing.describing import Description, Remark
@@ -37,7 +38,10 @@ def import_records(
     cluster_region: Annotated[
         str | None, typer.Option("--cluster-region", metavar="REGION", help="Its Region; default: podshare's.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write a file for each record.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", callback=writable_folder, help="Write a file for each record."),
+    ] = None,
     owner: Annotated[str, typer.Option("--owner", help="The owner to write into the teams' records.")] = "unknown",
     adopt: Annotated[
         list[str] | None,
@@ -95,9 +99,8 @@ def _write(folder: Path, description: "Description") -> list[str]:
         texts[folder / f"{kind}-{name}.yaml"] = commented(remarks, item)
     if present := [str(path) for path in texts if path.exists()]:
         raise invalid(f"These files exist already: {', '.join(present)}", "Choose another --out, or move them.")
-    folder.mkdir(parents=True, exist_ok=True)
     for path, text in texts.items():
-        path.write_text(text, encoding="utf-8")
+        write(path, text)
     return [str(path) for path in texts]
 
 

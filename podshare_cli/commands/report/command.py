@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from podshare_cli.failures import Failure, invalid
+from podshare_cli.failures import Failure
 from podshare_cli.json_option import Commands
 from podshare_cli.options import Options, examples, takes_options
-from podshare_cli.whole_files import replaced
+from podshare_cli.whole_files import replaced, writable
 
 if TYPE_CHECKING:
     from podshare_cli.aws.connection import Connection
@@ -19,15 +19,18 @@ if TYPE_CHECKING:
 
 app = Commands()
 
+_FILE = Path("podshare-report.html")
+
 
 @app.command("report", epilog=examples("podshare report --out report.html", "podshare report --serve"))
 @takes_options
 def report(
     options: Options,
     *,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write the page.")] = Path(
-        "podshare-report.html"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", callback=writable, help=f"Where to write the page; default: {_FILE}."),
+    ] = None,
     serve: Annotated[bool, typer.Option("--serve", help="Serve it on this machine, renewed, until Ctrl-C.")] = False,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port to serve on; 0: any.")] = 0,
     profile_of: Annotated[
@@ -47,22 +50,17 @@ def report(
     with your own credentials, and says why where it may not.
     """
     from podshare_cli.aws.accounts import profiles
+    from podshare_cli.progress.live import waiting
 
     profile_by_account = profiles(profile_of or [])
     if serve:
         _serve(options, profile_by_account, port)
         return
-    folder = out.absolute().parent
-    if not folder.is_dir():
-        raise invalid(f"There is no folder {folder}.", "Create it, or choose another --out.")
-    if out.is_dir():
-        raise invalid(f"{out} is a folder.", "Name a file in it with --out.")
-    from podshare_cli.progress.live import waiting
-
+    file = out or writable(_FILE)
     with waiting(options, "reading who can reach what, and the clusters' quotas"):
-        write(out, options.connection, profile_by_account)
-    options.show({"file": str(out)})
-    options.say(f"{out}: open it in a browser")
+        write(file, options.connection, profile_by_account)
+    options.show({"file": str(file)})
+    options.say(f"{file}: open it in a browser")
 
 
 def _facts(executions: "Executions", profiles: Mapping[str, str]) -> dict[str, Any]:
