@@ -83,7 +83,16 @@ def expirations(items: Iterable[Item]) -> Iterator[dict[str, Any]]:
         is_team = kind_of(item) == "team"
         team = name_of(item) if is_team else str(item["id"])
         for ending, at in _ends(item if is_team else part(item, "team")):
-            yield {"team": team, "what": ending, "at": at}
+            if moment := _in_utc(at):
+                yield {"team": team, "what": ending, "at": moment}
+
+
+def _in_utc(moment: object) -> str:
+    """A record's moment as all the page's are, so that they compare as text; empty for one that is none."""
+    try:
+        return datetime.datetime.fromisoformat(str(moment)).astimezone(datetime.UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError):
+        return ""
 
 
 def _ends(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
