@@ -84,11 +84,14 @@ def of_files(files: Iterable[str] = (), reason: str = "") -> Provenance:
     paths = [Path(file) for file in files if file != STDIN]
     folder = next((path if path.is_dir() else path.parent for path in paths), None)
     root = _git(folder, "rev-parse", "--show-toplevel") or _variable("GITHUB_WORKSPACE", "CI_PROJECT_DIR")
+    ci, cloned = _ci_repository(), repository_of(_git(folder, "remote", "get-url", "origin"))
+    # a job may check out other repositories than its own, whose commit no variable has
+    is_of_ci = not cloned or cloned.casefold() == ci.casefold()
     return Provenance(
         reason=reason,
         author=_variable("GITHUB_ACTOR", "GITLAB_USER_LOGIN") or _git(folder, "config", "user.email"),
-        commit=_variable("GITHUB_SHA", "CI_COMMIT_SHA") or _commit(folder, paths),
-        repository=_repository(folder),
+        commit=(is_of_ci and _variable("GITHUB_SHA", "CI_COMMIT_SHA")) or _commit(folder, paths),
+        repository=cloned or ci,
         root=Path(root).resolve() if root else None,
     )
 
@@ -99,13 +102,8 @@ def _refuse_long(reason: str) -> None:
         raise invalid(f"The reason has {len(reason):,} characters, the limit is {_LIMITS['reason']:,}.", "Shorten it.")
 
 
-def _repository(folder: Path | None) -> str:
-    """``HOST/OWNER/NAME``, the same from CI and from a clone, without a user's name or password.
-
-    A job may check out other repositories than its own: what is in a clone is of the repository that was cloned.
-    """
-    if cloned := repository_of(_git(folder, "remote", "get-url", "origin")):
-        return cloned
+def _ci_repository() -> str:
+    """The repository that a CI job is of, as :func:`repository_of` names it."""
     if name := _variable("GITHUB_REPOSITORY"):
         return f"{urlsplit(_variable('GITHUB_SERVER_URL') or 'https://github.com').hostname}/{name}"
     if name := _variable("CI_PROJECT_PATH"):
@@ -114,7 +112,10 @@ def _repository(folder: Path | None) -> str:
 
 
 def repository_of(remote: str) -> str:
-    """A repository's name by the URL of a clone, also as SSH writes it (git-clone, "GIT URLS")."""
+    """``HOST/OWNER/NAME``, without a user's name or password, by the URL of a clone.
+
+    Also as SSH writes it (git-clone, "GIT URLS").
+    """
     address = remote if "://" in remote else f"ssh://{remote.replace(':', '/', 1)}"
     parts = urlsplit(address)
     path = parts.path.strip("/").removesuffix(".git")

@@ -243,13 +243,18 @@ def test_ci_says_who_and_from_where(
     variables: dict[str, str],
     repository: str,
 ) -> None:
-    """In CI its variables count; of a clone its remote says the repository, which need not be that of the job."""
+    """In CI its variables count; a clone of another repository than the job's has a name and a commit of its own."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     origin = provenance.of_files([str(tmp_path)])  # no clone
     assert (origin.author, origin.commit, origin.repository) == ("robin", "0a1b", repository)
     cloned = provenance.of_files([str(a_repository(tmp_path, "git@git.example.com:example/others.git"))])
     assert (cloned.author, cloned.repository) == ("robin", "git.example.com/example/others")
+    assert len(cloned.commit) == 40
+    config = tmp_path / ".git" / "config"
+    config.write_text(config.read_text().replace("git@git.example.com:example/others", f"https://t:s@{repository}"))
+    own = provenance.of_files([str(tmp_path)])
+    assert (own.commit, own.repository) == ("0a1b", repository)
 
 
 @pytest.mark.parametrize(
