@@ -134,7 +134,9 @@ def access_report(options: Options, team: Team) -> None:
 
     known = _read(options, team)
     report = known.access_reports[team]
-    options.show(report.as_dict(), lambda: access_views.access_report(report, reports.refusals(known, team)))
+    refusals = reports.refusals(known, team)
+    shown = {**report.as_dict(), "latest_refusals": [refusal.as_dict() for refusal in refusals]}
+    options.show(shown, lambda: access_views.access_report(report, refusals))
     if not report.document["holds"]:
         raise Failure(f"Team {team} has unexpected access.", "See docs/operations.md, Unexpected access.")
 

@@ -58,7 +58,9 @@ def list_accounts(
 
     rows = account_views.overview(options.connection)
     rows = [row for row in rows if state in (None, row["state"]) and (team is None or team in row["teams"])]
-    options.show(rows, lambda: account_views.table(rows, State(options.connection).listed_at(), whole=verbose))
+    listed_at = State(options.connection).listed_at()
+    shown = [{**row, "listed_at": listed_at} for row in rows]
+    options.show(shown, lambda: account_views.table(rows, listed_at, whole=verbose))
 
 
 Reason = Annotated[str, typer.Option("--reason", help="The reason, shown in status and audit.")]

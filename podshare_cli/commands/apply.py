@@ -105,7 +105,7 @@ def _standing(options: Options, agreed: "RecordPlan") -> dict[str, str | None]:
 
 def _report(options: Options, agreed: "RecordPlan", ended: "Sequence[Following]") -> None:
     records = [{"id": change.record_id, "result": change.result} for change in agreed.changes]
-    options.show({"records": records, "teams": [following.as_dict() for following in ended]})
+    options.show({"plan": agreed.as_dict(), "records": records, "teams": [following.as_dict() for following in ended]})
     if not options.as_json:
         typer.echo(_summary(Counter(change.result for change in agreed.changes), [team.state for team in ended]))
 

@@ -23,6 +23,12 @@ _GONE = ("DELETED", "ENDED")  # nothing is proven of such a team any more
 
 Document = Mapping[str, Any]
 
+# of what no run has added to the history: the fields of a run's, without what they say
+_NO_CAUSE = {
+    **dict.fromkeys(("event", "record", "change", "caller", "reason", "commit_id", "id"), ""),
+    **dict.fromkeys(("version", "happened_at")),
+}
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -218,10 +224,7 @@ class History:
                 {
                     **{"team": name, "run": None, "execution": status.get("execution"), "changes": []},
                     **{"started_at": None, "recorded_at": document["read_at"], "proven_at": document["read_at"]},
-                    **{
-                        "cause": {"event": "", "change": "", "id": "", "happened_at": None},
-                        "state": status.get("state"),
-                    },
+                    **{"cause": _NO_CAUSE, "state": status.get("state")},
                     **{"access": access_rows(report), "records": report["records"], "drift": None},
                     "digest": status.get("proof"),
                 },

@@ -4,7 +4,7 @@ import csv
 import datetime
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -128,13 +128,15 @@ def table(made: Report) -> RenderableType:
     nothing = "Nothing was guaranteed, as far as the history goes"
     nothing = "Nothing was used" if by == MEMBER else f"{nothing}{', or used' if has_used else ''}"
     parts.append(shown if rows else f"{nothing}.")
+    return stacked([*parts, *remarks(made)])
+
+
+def remarks(made: Report) -> Iterator[str]:
+    """What is not counted, and what else is to be known about the rows, in markup."""
     for gap in made["unknown"]:
         where = f" on {escape(gap['cluster'])}" if gap["cluster"] else ""
-        parts.append(
-            f"[yellow]? unknown[/] {escape(gap['team'])}{where}, {gap['since']} to {gap['until']}: not counted"
-        )
-    parts += [f"[dim]{escape(remark)}[/]" for remark in made.get("remarks", ())]
-    return stacked(parts)
+        yield f"[yellow]? unknown[/] {escape(gap['team'])}{where}, {gap['since']} to {gap['until']}: not counted"
+    yield from (f"[dim]{escape(remark)}[/]" for remark in made.get("remarks", ()))
 
 
 def _figures(row: Mapping[str, Any], columns: Iterable[str], priced: Iterable[str]) -> list[str]:

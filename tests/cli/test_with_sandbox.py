@@ -274,10 +274,27 @@ def test_the_matrix_has_each_team_and_place(podshare: Command) -> None:
     assert "dataset#imagenet" in podshare("access", "matrix").out
 
 
+def test_changes_that_no_run_has_added_to_the_history_are_shown(podshare: Command, sandbox: Sandbox) -> None:
+    """After an upgrade the state table has reports of teams of which the history has nothing: to people too."""
+    state = sandbox.client("dynamodb")
+    key = to_item({"id": "proof", "part": "team#vision"})
+    row = state.get_item(TableName="podshare-state", Key=key)["Item"]
+    unseen = {**row, **to_item({"part": "team#unseen"})}
+    state.put_item(TableName="podshare-state", Item=unseen)
+    try:
+        shown = podshare("access", "changes", "--since", "1d")
+        found = podshare("access", "changes", "--since", "1d", "--json").data
+    finally:
+        state.delete_item(TableName="podshare-state", Key=to_item({"id": "proof", "part": "team#unseen"}))
+    assert (shown.code, "unseen" in shown.out) == (0, True)
+    causes = {frozenset(change["cause"]) for change in found}
+    assert len(causes) == 1, causes
+
+
 def test_a_proof_is_shown_with_its_time_and_hash(podshare: Command) -> None:
     """People, data and other teams; the hash is that of the team's last run."""
     found = podshare("access", "proof", "vision", "--json").data
-    assert (found["holds"], found["broken"]) == (True, [])
+    assert (found["holds"], found["broken"], found["latest_refusals"]) == (True, [], [])
     shown = podshare("access", "proof", "vision")
     assert shown.code == 0
     assert all(word in shown.out for word in ("as granted", found["digest"], "ago", "people", "data", "other teams"))

@@ -16,7 +16,7 @@ from podshare_cli.commands.usage.command import period
 from podshare_cli.failures import Failure
 from podshare_cli.history.quota_hours import ACCOUNT, OWNER, TEAM, Hours, Span, VersionsOf, hours, settles, spans
 from podshare_cli.plans.prices import Prices
-from podshare_cli.views.usage import csv_text, report
+from podshare_cli.views.usage import csv_text, remarks, report
 from tests.builders import a_team_item
 
 Item = dict[str, Any]
@@ -268,6 +268,8 @@ def test_what_the_history_does_not_have_is_unknown() -> None:
     assert (span.lines, span.since, span.until) == (None, at(60), at(120))
     made = report({}, [span], TEAM, (at(0), at(120)), {})
     assert [gap["team"] for gap in made["unknown"]] == ["vision"]
+    (remark,) = remarks({**made, "remarks": []})
+    assert remark.endswith("vision, 2026-11-01T01:00:00+00:00 to 2026-11-01T02:00:00+00:00: not counted")
 
 
 def test_prices_multiply_instance_hours() -> None:
