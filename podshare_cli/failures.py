@@ -32,6 +32,12 @@ def invalid(what: str, remedy: str = "", problems: Iterable[Mapping[str, Any]] =
     return Failure(what, remedy, INVALID, tuple(problems))
 
 
+def exclusive(*options: tuple[str, object]) -> None:
+    """Options of which at most one may be given. Raises Failure for two."""
+    if len(used := [name for name, value in options if value]) > 1:
+        raise invalid(f"{used[0]} and {used[1]} exclude each other.", "Give one of them.")
+
+
 def interrupted(*, has_written: bool) -> Failure:
     """The person at the command has pressed Ctrl-C, before or after it has written anything."""
     remedy = "What was written stays written, and podshare continues with it." if has_written else ""

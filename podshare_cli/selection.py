@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from podshare_cli.failures import Failure, invalid
+from podshare_cli.failures import Failure, exclusive, invalid
 
 Printed = Callable[[Any], Iterator[str]]
 """The texts that are printed of a document."""
@@ -18,8 +18,7 @@ Fields = dict[str, "Fields"]
 
 def printed_by(fields: str, query: str | None, jq: str | None) -> Printed:
     """What prints a document. Raises Failure (exit code 64) for an expression that is wrong by itself."""
-    if query and jq:
-        raise invalid("--query and --jq exclude each other.", "Give one of them.")
+    exclusive(("--query", query), ("--jq", jq))
     kept = _fields(fields)
     results = _of_query(query) if query else _of_jq(jq) if jq else _of_document
     return lambda document: results(selected(document, kept))

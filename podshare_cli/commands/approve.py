@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from podshare.registry.sentences import counted
-from podshare_cli.failures import Failure, invalid
+from podshare_cli.failures import Failure, exclusive, invalid
 from podshare_cli.json_option import Commands
 from podshare_cli.options import Options, Verbose, WaitForAll, Yes, examples, takes_options
 from podshare_cli.records.known_names import completing
@@ -43,11 +43,11 @@ def approve(
     """
     from podshare_cli.aws.tables import State
 
+    exclusive(("--all", every), ("TEAM", team))
     held = State(options.connection).held()
-    if every and team:
-        raise invalid("--all and a team exclude each other.", "Use one of them.")
     if every:
-        _agree(held, yes=yes)
+        if held and not yes:
+            _agree(held)
         _write(options, {name: str(row["hash"]) for name, row in held.items()}, reason, wait=wait)
     elif team is None:
         _show(options, held, verbose=verbose)
@@ -65,10 +65,14 @@ def _checked(held: _Held, team: str, plan: str | None) -> str:
     return waiting
 
 
-def _agree(held: _Held, *, yes: bool) -> None:
-    message = f"{counted(len(held), 'team')} would lose access: {', '.join(sorted(held)) or 'none'}."
-    if held and not yes and not typer.confirm(f"{message} Approve them all?", err=True):
-        raise typer.Abort
+def _agree(held: _Held) -> None:
+    from podshare_cli.plans.confirming import Losses, ask
+
+    lines = [f"{counted(len(held), 'team')} would lose access:"]
+    for name, row in sorted(held.items()):
+        losses = [{"what": str(what)} for what in row.get("losses", ())]
+        lines += Losses(name, losses).lines() if losses else [f"Team {name} has plan {row['hash']}."]
+    ask("\n".join(lines), "Approve them all?", "Nothing was approved.")
 
 
 def _write(options: Options, plans: Mapping[str, str], reason: str, *, wait: bool) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from podshare_cli.failures import INTERRUPTED, Failure, invalid
+from podshare_cli.failures import INTERRUPTED, Failure, exclusive
 from podshare_cli.json_option import Commands
 from podshare_cli.options import Options, examples, takes_options
 
@@ -31,8 +31,7 @@ def sweep(
     It finds and repairs changes that no event reported; podshare runs it automatically every night. The exit code is 1
     if a team is DEGRADED, HELD or REJECTED, or was not finished.
     """
-    if last and not wait:
-        raise invalid("--last and --no-wait exclude each other.", "--last starts no sweep.")
+    exclusive(("--last", last), ("--no-wait", not wait))
     if last:
         _show(options, _last(options))
         return

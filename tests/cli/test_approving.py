@@ -1,5 +1,6 @@
 """`podshare approve`: what it shows, what it writes, and what it refuses."""
 
+import io
 import json
 from collections.abc import Iterator
 
@@ -30,6 +31,7 @@ def sandbox() -> Iterator[Sandbox]:
             )
         for team, digest in {"vision": "0123456789ab", "language": "ba9876543210"}.items():
             row = {"id": f"team#{team}", "part": "held", "hash": digest, "since": "2026-11-22T10:00:00+00:00"}
+            row |= {"losses": ["role x in account 222222222222"]}
             client.put_item(TableName="podshare-state", Item=to_item(row))
         yield found
 
@@ -88,7 +90,14 @@ def test_an_approval_is_a_record(sandbox: Sandbox) -> None:
     assert str(found["changed_by"]).endswith(":user/admin")
 
 
-def test_all_at_once_needs_a_yes(sandbox: Sandbox) -> None:
-    """--all approves what every team waits for, once it is confirmed."""
+def test_all_at_once_needs_a_yes(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--all says who would lose what, takes no answer from a pipe, and approves it all once it is confirmed."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert main(["approve", "--all"]) == 64
+    refused = capsys.readouterr().err
+    assert all(text in refused for text in ("Team language loses:", "role x in account 222222222222", "add --yes"))
+    assert approval(sandbox, "language") == {}
     assert main(["approve", "--all", "--yes"]) == 0
     assert approval(sandbox, "language")["plan"] == "ba9876543210"

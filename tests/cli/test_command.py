@@ -6,6 +6,7 @@ import pty
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,6 +50,34 @@ def test_every_command_of_an_installation_takes_the_common_options(
     assert all(
         option in text for option in ("--profile", "--region", "--prefix", "--json", "--query", "--quiet", "--no-color")
     )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "team list --query [] --jq .",
+        "report --serve --out x.html",
+        "import hyperpod --adopt vision --out records",
+        "usage --csv --json",
+        "sweep --last --no-wait",
+        "approve vision --all",
+        "connect vision --print --undo",
+        "connect --list --cluster main",
+        "connect --list --kind Job",
+        "connect vision --undo --kind Job",
+        "connect vision --check --write-job job.yaml",
+    ],
+)
+def test_what_would_be_ignored_is_refused(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of two options that exclude each other none is used, and the error names both."""
+    monkeypatch.chdir(tmp_path)
+    assert main(words.split()) == 64
+    err = capsys.readouterr().err
+    assert "exclude each other" in err
+    named = [word for word in words.split() if word.startswith("--")]
+    assert all(word in err for word in named)
 
 
 def test_wrong_usage_ends_with_64(capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ from podshare_cli.application import main
 from podshare_cli.commands.report.facts import expirations
 from podshare_cli.commands.report.page import page
 from podshare_cli.commands.report.serving import Served, answering
-from podshare_cli.failures import INVALID
+from podshare_cli.failures import INTERRUPTED, INVALID
 from tests.docs.pages import OPERATIONS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -382,6 +382,20 @@ def test_all_that_ends_is_ahead() -> None:
     ]
 
 
+def test_what_ends_is_in_utc_whatever_zone_a_record_names() -> None:
+    """The page compares moments as text; one that is none is no end."""
+    ends = {
+        "a": "2026-11-29T18:00:00+05:00",
+        "b": "2026-11-29T10:00:00-08:00",
+        "c": "2026-11-29T14:00:00Z",
+        "d": "soon",
+    }
+    found = expirations({"id": f"team#{team}", "expires": at} for team, at in ends.items())
+    assert {each["team"]: each["at"] for each in found} == {
+        **{"a": "2026-11-29T13:00:00+00:00", "b": "2026-11-29T18:00:00+00:00", "c": "2026-11-29T14:00:00+00:00"},
+    }
+
+
 def test_a_port_that_is_taken_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     """With what to do, and without a traceback."""
     with ThreadingHTTPServer(("127.0.0.1", 0), answering(Served(lambda: facts(2)))) as server:
@@ -487,6 +501,36 @@ def test_the_served_page_answers_this_machine_alone() -> None:
     }
     with serving(Served(lambda: facts(2))) as address:
         assert {key for key in own | others if _status(address, *key) == 200} == own
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        *((host, 200) for host in ("127.0.0.1", "localhost", "LOCALHOST:80", "127.0.0.1:80")),
+        *((host, 404) for host in ("", "[", "evil.example", "127.0.0.1.evil.example", "evil.example:127")),
+    ],
+)
+def test_a_browser_leaves_out_the_port_80(header: str, status: int) -> None:
+    """An address without a port is one of this machine too, and nothing else is."""
+    with serving(Served(lambda: facts(2))) as address:
+        connection = http.client.HTTPConnection("127.0.0.1", urlsplit(address).port)
+        connection.request("GET", "/", headers={"Host": header})
+        assert connection.getresponse().status == status
+
+
+@pytest.mark.parametrize("words", [[], ["--quiet"], ["--json"]])
+def test_where_it_is_served_is_said_to_everybody(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The port is any that is free: who wants no progress, or JSON, has to know it too."""
+
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", interrupt)
+    assert main(["report", "--serve", *words]) == INTERRUPTED
+    printed = capsys.readouterr()
+    assert re.search(r"http://127\.0\.0\.1:[0-9]+/", printed.out if words == ["--json"] else printed.err)
 
 
 def _status(address: str, host: str, path: str) -> int:

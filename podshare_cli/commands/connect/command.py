@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from podshare_cli.commands.connect import files, job, profiles
-from podshare_cli.failures import DENIED, Failure, invalid
+from podshare_cli.failures import DENIED, Failure, exclusive, invalid
 from podshare_cli.json_option import Commands
 from podshare_cli.options import Options, examples, takes_options
 from podshare_cli.whole_files import writable
@@ -31,7 +31,13 @@ if TYPE_CHECKING:
 app = Commands()
 
 _SOURCES = {"env": "Environment", "container-role": "EcsContainer", "iam-role": "Ec2InstanceMetadata"}
-_MODES = ("list", "print", "undo", "check", "shell")
+# what each mode would not read
+_IGNORED = {
+    "--list": ("--cluster", "--kind", "--write-job"),
+    "--print": ("--write-job",),
+    "--undo": ("--kind", "--write-job"),
+    "--check": ("--write-job",),
+}
 
 
 @app.command(
@@ -70,8 +76,9 @@ def connect(
     team. It adds AWS profiles to ~/.aws/config (or AWS_CONFIG_FILE) and a context to ~/.kube/config (or KUBECONFIG);
     what else is in these files stays as it is. A hop that fails says why, and whom to ask. --region is the cluster's.
     """
-    _check_modes(team, kind, list=list_teams, print=print_only, undo=undo, check=check, shell=shell)
-    _check_file(write_job, list=list_teams, print=print_only, undo=undo, check=check)
+    modes = {"--list": list_teams, "--print": print_only, "--undo": undo, "--check": check, "--shell": shell}
+    _check_modes(modes, {"--cluster": cluster, "--kind": kind, "--write-job": write_job})
+    _check_names(team, kind, list_teams=list_teams)
     if team is None:
         _list(options)
     elif undo:
@@ -86,12 +93,17 @@ def connect(
             run.connect(write_job, shell=shell)
 
 
-def _check_modes(team: str | None, kind: str | None, **modes: bool) -> None:
-    """Raises Failure for what does not go together."""
-    chosen = [name for name in _MODES if modes[name]]
-    if len(chosen) > 1:
-        raise invalid(f"--{chosen[0]} excludes --{chosen[1]}.")
-    if modes["list"] == (team is not None):
+def _check_modes(modes: Mapping[str, bool], only_with: Mapping[str, object]) -> None:
+    """Raises Failure for what does not go together: modes, and a mode with an option that it would not read."""
+    exclusive(*modes.items())
+    for mode, options in _IGNORED.items():
+        for option in options:
+            exclusive((mode, modes[mode]), (option, only_with[option]))
+
+
+def _check_names(team: str | None, kind: str | None, *, list_teams: bool) -> None:
+    """Raises Failure for a team or a kind that cannot be."""
+    if list_teams == (team is not None):
         raise invalid(
             "--list takes no team." if team else "Name a team, or list those that you are in.",
             "" if team else "podshare connect --list",
@@ -100,14 +112,6 @@ def _check_modes(team: str | None, kind: str | None, **modes: bool) -> None:
         raise invalid(f"{team!r} is no team's name.", "Names are lowercase letters, digits and hyphens.")
     if kind is not None and kind not in job.KINDS:
         raise invalid(f"--kind {kind} is not known.", f"It is one of {', '.join(job.KINDS)}.")
-
-
-def _check_file(write_job: Path | None, **writing_nothing: bool) -> None:
-    """Raises Failure where no job would be written."""
-    if write_job is None:
-        return
-    if chosen := [name for name in _MODES if writing_nothing.get(name)]:
-        raise invalid(f"--{chosen[0]} excludes --write-job.")
 
 
 # ---- the teams -------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from podshare_cli.failures import Failure, invalid
+from podshare_cli.failures import Failure, exclusive, invalid
 from podshare_cli.json_option import Commands
 from podshare_cli.options import Options, Yes, examples, takes_options
 from podshare_cli.whole_files import writable_folder, write
@@ -70,6 +70,7 @@ def import_records(
     from podshare_cli.plans import record_plan
     from podshare_cli.progress.live import counting, waiting
 
+    exclusive(("--adopt", adopt), ("--out", out))
     connection = options.connection
     accounts = Accounts(connection, assume_role, profiles(profile_of or []))
     reader = Reader(accounts, account or connection.account, cluster_region or connection.region)

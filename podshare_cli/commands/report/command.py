@@ -1,5 +1,6 @@
 """``podshare report``: write the page, or serve it on this machine."""
 
+import sys
 from collections.abc import Mapping
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from podshare_cli.failures import Failure
+from podshare_cli.failures import Failure, exclusive, invalid
 from podshare_cli.json_option import Commands
 from podshare_cli.options import Options, examples, takes_options
 from podshare_cli.whole_files import replaced, writable
@@ -52,6 +53,9 @@ def report(
     from podshare_cli.aws.accounts import profiles
     from podshare_cli.progress.live import waiting
 
+    exclusive(("--serve", serve), ("--out", out))
+    if port and not serve:
+        raise invalid("--port is where --serve serves.", "Add --serve.")
     profile_by_account = profiles(profile_of or [])
     if serve:
         _serve(options, profile_by_account, port)
@@ -90,11 +94,17 @@ def write(path: Path, connection: "Connection", profiles: Mapping[str, str]) -> 
 
 def _serve(options: Options, profiles: Mapping[str, str], port: int) -> None:
     from podshare_cli.commands.report.serving import Served
+    from podshare_cli.output import say
     from podshare_cli.progress.executions import Executions
 
     executions = Executions(options.connection)
     with _server(port, Served(lambda: _facts(executions, profiles))) as server:
-        options.say(f"http://127.0.0.1:{server.server_port}/ shows the report, and renews it. Ctrl-C ends it.")
+        address = f"http://127.0.0.1:{server.server_port}/"
+        if options.as_json:
+            options.show_json({"address": address})
+            sys.stdout.flush()  # whoever reads it waits for it
+        else:
+            say(f"{address} shows the report, and renews it. Ctrl-C ends it.")
         server.serve_forever()
 
 

@@ -63,8 +63,11 @@ def answering(served: Served) -> type[BaseHTTPRequestHandler]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            host, asked = self.headers.get("Host", "").rpartition(":")[0], urlsplit(self.path)
-            if host not in _HOSTS or asked.path not in ("/", "/facts"):  # a foreign name may resolve to this machine
+            asked = urlsplit(self.path)
+            if _host_in(self.headers.get("Host", "")) not in _HOSTS or asked.path not in (
+                "/",
+                "/facts",
+            ):  # a foreign name may resolve to this machine
                 self.send_error(404)
                 return
             try:
@@ -84,6 +87,14 @@ def answering(served: Served) -> type[BaseHTTPRequestHandler]:
             """Print nothing: the terminal is the user's."""
 
     return Handler
+
+
+def _host_in(header: str) -> str | None:
+    """The host's name, also where a browser leaves out the port: of port 80."""
+    try:
+        return urlsplit(f"//{header}").hostname
+    except ValueError:
+        return None
 
 
 def _digest_in(query: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from podshare_cli.failures import Failure, invalid
+from podshare_cli.failures import Failure, exclusive, invalid
 from podshare_cli.json_option import Commands
 from podshare_cli.options import Options, examples, takes_options
 from podshare_cli.records.known_names import completing
@@ -88,7 +88,7 @@ def usage(
             help="AWS's summary usage report of a cluster (CSV), for what was used there; may be repeated.",
         ),
     ] = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, and on stderr what is not counted.")] = False,
     prices: Annotated[
         Path | None,
         typer.Option("--prices", metavar="FILE", help="YAML with the price of an hour by instance type."),
@@ -109,11 +109,11 @@ def usage(
     from podshare_cli.history.cluster_work import measure
     from podshare_cli.history.objects import History
     from podshare_cli.history.quota_hours import hours
+    from podshare_cli.output import print_lines, stderr
     from podshare_cli.plans.prices import read_prices
     from podshare_cli.views import usage as usage_views
 
-    if as_csv and options.as_json:
-        raise invalid("--csv and --json exclude each other.", "Give one of them.")
+    exclusive(("--csv", as_csv), ("--json", options.as_json))
     if not used and (cluster or profile_of):
         raise invalid("--cluster and --profile-of are about what --used reads.", "Add --used.")
     if not used and by == By.MEMBER:
@@ -132,6 +132,7 @@ def usage(
     report = usage_views.report(guaranteed, counted, by, times, known_prices, measured=measured)
     if as_csv:
         typer.echo(usage_views.csv_text(report), nl=False)
+        print_lines(stderr(), usage_views.remarks(report))
     else:
         options.show(report, lambda: usage_views.table(report))
     if problems := _problems(reading for reading in readings if reading.cluster not in reports):
