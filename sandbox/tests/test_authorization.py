@@ -633,6 +633,31 @@ def test_an_administrator_is_limited_by_an_explicit_deny() -> None:
     refused(worker.list_roles, "AccessDenied", match="with an explicit deny in an identity-based policy")
 
 
+@pytest.mark.parametrize("present", [True, False])
+@pytest.mark.usefixtures("accounts")
+def test_iam_refuses_a_role_by_its_name_whatever_its_path(*, present: bool) -> None:
+    """A refusal says ``role NAME``, with or without such a role, so that nothing follows from it; creation has an ARN.
+
+    As seen on AWS, of roles with a path: org-formation/aws-resource-providers#66, fivexl/terraform-aws-sso-elevator#21;
+    with an explicit deny: terraform-aws-modules/terraform-aws-eks#2517.
+    """
+    if present:
+        make_role("r", Path="/podshare/")
+    denied = {"Effect": "Deny", "Action": "iam:DeleteRole", "Resource": "*"}
+    worker = session_of(allow("iam:*", f"arn:aws:iam::{HUB}:role/other/*"), denied)
+    message = refused(worker.list_role_policies, "AccessDenied", 403, RoleName="r")
+    assert message.endswith(
+        "iam:ListRolePolicies on resource: role r "
+        "because no identity-based policy allows the iam:ListRolePolicies action"
+    )
+    message = refused(worker.delete_role, "AccessDenied", 403, RoleName="r")
+    assert message.endswith("on resource: role r with an explicit deny in an identity-based policy")
+    request: dict[str, Any] = {"RoleName": "made", "AssumeRolePolicyDocument": trusting({"AWS": HUB})}
+    refused(
+        worker.create_role, "AccessDenied", 403, f"arn:aws:iam::{HUB}:role/podshare/made", Path="/podshare/", **request
+    )
+
+
 @pytest.mark.usefixtures("accounts")
 def test_creating_roles_can_be_bound_to_path_and_boundary() -> None:
     """iam:PermissionsBoundary is the requested boundary on creation and the present one afterwards."""

@@ -179,7 +179,7 @@ def test_iam_still_reads_a_role_that_is_gone(sandbox: Sandbox, readers: Readers)
 
 
 def test_who_may_act_on_a_path_is_denied_a_role_that_iam_does_not_know_yet(sandbox: Sandbox, readers: Readers) -> None:
-    """IAM tells the path of a role that it knows; a permission that names the path covers no other."""
+    """A permission that names the path does not cover it, and the refusal is that of a role that is known."""
     iam = sandbox.client("iam")
     allowed = document({"Effect": "Allow", "Action": "iam:*", "Resource": f"arn:aws:iam::{HUB}:role/team/*"})
     keeper = a_role(sandbox, "keeper")
@@ -188,7 +188,7 @@ def test_who_may_act_on_a_path_is_denied_a_role_that_iam_does_not_know_yet(sandb
     readers.miss("role", "iam")
     own.create_role(RoleName="fresh", Path="/team/", AssumeRolePolicyDocument=document(TRUST))
     code, _, message = refused(own.list_role_policies, RoleName="fresh")
-    assert (code, ":role/fresh " in message) == ("AccessDenied", True)
+    assert (code, "on resource: role fresh because no" in message) == ("AccessDenied", True)
     readers.learn()
     assert own.list_role_policies(RoleName="fresh")["PolicyNames"] == []
 

@@ -11,6 +11,7 @@ The state machine retries and catches by these names.
 """
 
 import contextlib
+import datetime
 from collections.abc import Iterator
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -97,6 +98,7 @@ _EVENTUAL = {
     "ResourceNotFoundException": ("principalArn",),
     "InvalidRequestException": ("UPDATING",),
 }
+KNOWN_EVERYWHERE = datetime.timedelta(minutes=1)  # after which AWS tells what was changed; usually it is 5 to 15 s
 _SERVER_FAULT = 500
 # no answer, or one that is not AWS's, from something on the way
 _NO_ANSWER = (BotoCoreError, ResponseParserError, OSError)
@@ -115,6 +117,11 @@ def message_of(error: ClientError) -> str:
 def is_absent(error: ClientError) -> bool:
     """Whether AWS says that there is no such resource."""
     return code_of(error) in ABSENT
+
+
+def is_explicitly_denied(error: ClientError) -> bool:
+    """Whether a policy says no, which no waiting changes (IAM User Guide, "Troubleshoot access denied errors")."""
+    return "explicit deny" in message_of(error)
 
 
 class Tolerated(contextlib.AbstractContextManager[None, bool]):

@@ -8,11 +8,10 @@ would be called as it was, and be READY.
 import datetime
 from collections.abc import Mapping
 
+from podshare.aws.errors import KNOWN_EVERYWHERE
 from podshare.aws.rows import Item
 from podshare.kinds.base import Key, Resource, same
 from podshare.kinds.observation import Blocker, Observation
-
-KNOWN_EVERYWHERE = datetime.timedelta(minutes=1)  # usually it is 5 to 15 s
 
 
 def settled_and_settling(

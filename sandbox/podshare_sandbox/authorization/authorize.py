@@ -1,5 +1,6 @@
 """The decisions themselves: may this principal, or this service, do this here and now? Each is recorded."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,6 +29,10 @@ from podshare_sandbox.authorization.sessions import Session, SessionRequest, liv
 _SERVICE_SESSION = timedelta(hours=6)
 # EKS makes its session tags transitive (EKS User Guide, "Grant Pods access to AWS resources based on tags")
 _TRANSITIVE_TAGS = {"pods.eks.amazonaws.com"}
+# what IAM's refusals name by kind and name alone, whatever its path; by its ARN what is to be made, passed or tagged
+# (org-formation/aws-resource-providers#66, fivexl/terraform-aws-sso-elevator#21, terraform-aws-eks#2517)
+_IAM_ENTITY = re.compile(r"arn:aws:iam::\d{12}:(role|user|group)/(?:.*/)?([^/]+)")
+_BY_ARN = ("iam:Create", "iam:PassRole", "iam:Tag")
 
 
 class AccessDenied(Exception):  # noqa: N818  # AWS's own name
@@ -91,11 +96,20 @@ def settle(principal: Principal, request: Request, outcome: Outcome) -> None:
 
 
 def _sentence(arn: str, request: Request, outcome: Outcome) -> str:
-    """AWS's words: STS does not say why it refuses silently, S3 puts the resource in quotation marks."""
-    resource = f'"{request.resource}"' if request.action.startswith("s3:") else request.resource
-    sentence = f"User: {arn} is not authorized to perform: {request.action} on resource: {resource}"
+    """AWS's words: STS does not say why it refuses silently."""
+    sentence = f"User: {arn} is not authorized to perform: {request.action} on resource: {_resource_in_words(request)}"
     silent = request.action.startswith("sts:") and outcome.reason.startswith("because")
     return sentence if silent else f"{sentence} {outcome.reason}"
+
+
+def _resource_in_words(request: Request) -> str:
+    """S3 puts the resource in quotation marks, IAM leaves the path of its entities out."""
+    if request.action.startswith("s3:"):
+        return f'"{request.resource}"'
+    entity = _IAM_ENTITY.fullmatch(request.resource)
+    if entity and request.action.startswith("iam:") and not request.action.startswith(_BY_ARN):
+        return f"{entity[1]} {entity[2]}"
+    return request.resource
 
 
 def _record(who: str, request: Request, outcome: Outcome) -> None:

@@ -1,12 +1,13 @@
 """IAM roles under podshare's path: cluster access, data scientist and data access roles."""
 
+import datetime
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from botocore.exceptions import ClientError
 
-from podshare.aws.errors import Pending, code_of, is_absent, message_of
+from podshare.aws.errors import KNOWN_EVERYWHERE, Pending, Tolerated, code_of, is_absent, is_explicitly_denied
 from podshare.kinds.base import Key, Resource, calls_of
 from podshare.kinds.context import Context, as_kind, tag_list, tag_map
 from podshare.kinds.observation import Foreign
@@ -30,11 +31,12 @@ def read(context: Context, key: Key, wanted: Resource | None) -> Role | Foreign 
         tags = tag_map(role.get("Tags", []))
         if role["Path"] != context.installation.role_path or not context.owns(key, tags, role["RoleId"]):
             return context.foreign(key, tags)
-        names = iam.list_role_policies(RoleName=key.name)["PolicyNames"]
-        inline = {name: iam.get_role_policy(RoleName=key.name, PolicyName=name)["PolicyDocument"] for name in names}
-        attached = iam.list_attached_role_policies(RoleName=key.name)["AttachedPolicies"]
+        with _absence_from_get_role(context, key):
+            names = iam.list_role_policies(RoleName=key.name)["PolicyNames"]
+            inline = {name: iam.get_role_policy(RoleName=key.name, PolicyName=name)["PolicyDocument"] for name in names}
+            attached = iam.list_attached_role_policies(RoleName=key.name)["AttachedPolicies"]
     except ClientError as error:
-        if is_absent(error) or _is_unknown(error, key):
+        if is_absent(error):
             return None
         raise
     boundary = role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", "")
@@ -70,14 +72,14 @@ def create(context: Context, wanted: Resource) -> None:
         if code_of(error) != "EntityAlreadyExists":  # a reply was lost: what is there is read again, and fixed
             raise
         return
-    with _patient(role.key):
+    with _absence_from_get_role(context, role.key):
         for name, policy in role.policies.items():
             iam.put_role_policy(RoleName=role.key.name, PolicyName=name, PolicyDocument=policies.text(policy))
 
 
 def update(context: Context, observed: Resource, wanted: Resource) -> None:
     """Write what differs, the trust first: a revocation is about it."""
-    with _patient(wanted.key):
+    with _absence_from_get_role(context, wanted.key):
         _update(context, as_kind(Role, observed), as_kind(Role, wanted))
 
 
@@ -107,35 +109,31 @@ def delete(context: Context, observed: Resource) -> None:
     """Remove the role's permissions, then the role (IAM refuses to delete one that has policies)."""
     role = as_kind(Role, observed)
     iam, name = context.accounts.client("iam", role.key.account), role.key.name
-    try:
+    with Tolerated(), _absence_from_get_role(context, role.key):
         for arn in sorted(role.attached):
             iam.detach_role_policy(RoleName=name, PolicyArn=arn)
         for policy in sorted(role.policies):
             iam.delete_role_policy(RoleName=name, PolicyName=policy)
         iam.delete_role(RoleName=name)
-    except ClientError as error:
-        if not (is_absent(error) or _is_unknown(error, role.key)):
-            raise
 
 
 @contextmanager
-def _patient(key: Key) -> Iterator[None]:
-    """Raise Pending where IAM does not know the role yet."""
+def _absence_from_get_role(context: Context, key: Key) -> Iterator[None]:
+    """Let GetRole alone say that the role is absent: it may be asked for any role, and raises NoSuchEntity.
+
+    Most else is allowed on podshare's path, and what IAM does not know has none: it denies where it could say that
+    there is no such role, in the same words. An explicit deny means what it says. Raises Pending for a denial of what
+    was created so lately that IAM may not know it everywhere.
+    """
     try:
         yield
     except ClientError as error:
-        if is_absent(error) or _is_unknown(error, key):
-            raise Pending(f"role {key.name} is not known everywhere yet") from error
+        if code_of(error) != "AccessDenied" or is_explicitly_denied(error):
+            raise
+        role = context.accounts.as_of_now().client("iam", key.account).get_role(RoleName=key.name)["Role"]
+        if datetime.datetime.now(datetime.UTC) - role["CreateDate"] < KNOWN_EVERYWHERE:
+            raise Pending(f"role {key.name} may not be known everywhere yet: {error}") from error
         raise
-
-
-def _is_unknown(error: ClientError, key: Key) -> bool:
-    """Whether IAM refuses because it does not know the role, not yet or not any more.
-
-    Only a role that it knows has a path for it, and the member role may act on podshare's path alone.
-    """
-    by_name = rf"on resource: (\S+:)?role[/ ]{re.escape(key.name)}(\s|$)"
-    return code_of(error) == "AccessDenied" and re.search(by_name, message_of(error)) is not None
 
 
 def _description(context: Context, role: Role) -> str:
