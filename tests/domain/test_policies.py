@@ -3,6 +3,7 @@
 from itertools import product
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -114,3 +115,33 @@ def test_nothing_in_common_is_none() -> None:
     """Documents for different principals share nothing."""
     one, other = (policies.trust_pod_identity("1", "c", "ns", name) for name in ("a", "b"))
     assert policies.intersection(one, other) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "within"),
+    [
+        ({}, True),
+        ({"Action": ["s3:GetObject", "s3:PutObject"]}, False),
+        ({"Action": "s3:Get*"}, False),
+        ({"Resource": ["arn:aws:s3:::b/a/x*"]}, True),
+        ({"Resource": "*"}, False),
+        ({"Principal": "*"}, False),
+        ({"Principal": {"AWS": ["arn:aws:iam::111111111111:root", "arn:aws:iam::222222222222:root"]}}, False),
+        ({"Condition": {}}, False),
+        ({"Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-2"}}}, False),
+        ({"Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-1"}, "Bool": {"aws:SecureTransport": "true"}}}, True),
+        ({"NotAction": "s3:PutObject"}, False),
+        ({"Effect": "Deny", "Principal": "*"}, True),
+    ],
+)
+def test_a_statement_is_within_another_only_if_it_allows_no_more(change: dict[str, Any], within: bool) -> None:
+    """What cannot be proven to be narrower is wider; a denial allows nothing."""
+    own = {
+        "Sid": "Own",
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::111111111111:root"},
+        "Action": ["s3:GetObject"],
+        "Resource": ["arn:aws:s3:::b/a/*"],
+        "Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-1"}},
+    }
+    assert policies.is_within({**own, **change}, own) is within

@@ -59,18 +59,36 @@ def drop_share(context: Context, key: Key) -> None:
     _write(context, key, without=_part(key))
 
 
-def is_written(context: Context, key: Key, sid: str) -> bool:
-    """Whether those statements whose Sids begin with ``sid`` say what all shares together ask for.
+def written(context: Context, key: Key, sid: str) -> tuple[bool, Document | None]:
+    """Whether those statements whose Sids begin with ``sid`` say what all shares ask for, and those that allow more.
 
     They do not count as written while an edit that podshare overwrote is yet to be put back.
     """
-    if is_overwritten(context, key):
-        return False
-    present, asked = policies.statements(policy_of(context, key)), _asked(context, key, _shares(context, key))
-    own = (
-        [statement for statement in side if str(statement.get("Sid", "")).startswith(sid)] for side in (present, asked)
+    overwritten, asked = is_overwritten(context, key), asked_statements(context, key)
+    present, own = (
+        [statement for statement in side if str(statement.get("Sid", "")).startswith(sid)]
+        for side in (policies.statements(policy_of(context, key)), asked)
     )
-    return policies.same(*(policies.document(*statements) for statements in own))
+    if policies.same(policies.document(*present), policies.document(*own)):
+        return not overwritten, None
+    drift = beyond_asked(context, key, present, asked)
+    return False, policies.document(*drift) if drift else None
+
+
+def beyond_asked(
+    context: Context, key: Key, present: Iterable[Statement], asked: Iterable[Statement]
+) -> list[Statement]:
+    """Those of podshare's own statements that allow more than all shares ask for: somebody has widened them.
+
+    ``asked`` was read before the policy. Another team may ask for more, or for less, while that is being read.
+    """
+    drift = [statement for statement in present if not _is_asked(statement, asked)]
+    now = asked_statements(context.as_of_now(), key) if drift else []
+    return [statement for statement in drift if not _is_asked(statement, now)]
+
+
+def _is_asked(statement: Statement, asked: Iterable[Statement]) -> bool:
+    return any(own["Sid"] == statement.get("Sid") and policies.is_within(statement, own) for own in asked)
 
 
 def preview(context: Context, key: Key, share: Share) -> tuple[Document | None, Document]:
@@ -80,9 +98,9 @@ def preview(context: Context, key: Key, share: Share) -> tuple[Document | None, 
     return before, _merged(context, before, _asked(context, key, [*others, share]))
 
 
-def asked_sids(context: Context, key: Key) -> frozenset[str]:
-    """The Sids of what all teams together ask for in the bucket's policy."""
-    return frozenset(statement["Sid"] for statement in _asked(context, key, _shares(context, key)))
+def asked_statements(context: Context, key: Key) -> list[Statement]:
+    """What all teams together ask for in the bucket's policy."""
+    return _asked(context, key, _shares(context, key))
 
 
 def _write(context: Context, key: Key, *first: Write, without: str = "") -> None:

@@ -355,6 +355,11 @@ def intersection(left: Document | None, right: Document | None) -> Document | No
     return document(*_without_repeats([*shared, *denied]))
 
 
+def is_within(inner: Statement, outer: Statement) -> bool:
+    """Whether ``inner`` allows nothing that ``outer`` does not; where that cannot be proven it does."""
+    return inner["Effect"] == "Deny" or same(intersection(document(inner), document(outer)), document(inner))
+
+
 def _both(mine: Statement, theirs: Statement) -> Statement | None:
     if mine == theirs:
         return theirs

@@ -19,6 +19,7 @@ from podshare.access.access_report import (
     refusals,
     unpacked,
 )
+from podshare.access.data_doors import of_drift
 from podshare.access.doors import Door
 from podshare.access.effective_access import Access, effective_access
 from podshare.access.grants import as_dicts, grants_of
@@ -41,15 +42,18 @@ def watch(context: Context, desired: Mapping[Key, Resource], observed: Mapping[K
     """Write down what somebody gave behind podshare's back, before the run revokes it, and what it is to grant.
 
     It is announced with the next proof, so that no revocation waits for an event to be accepted. Without a row nothing
-    is known of what was granted, and nothing is found.
+    is known of what was granted, and nothing is found. What somebody gave by a statement of podshare's in a bucket's
+    policy is a door for the proof, which would come too late for what the run takes back.
     """
     actual, wanted = _actual_and_desired_access(context, desired, observed)
+    existing = (observation for observation in observed.values() if isinstance(observation, Resource))
+    in_statements = of_drift(existing, context.installation.partition)
     row = context.state.get(ACCESS_REPORTS, _part(context.team))
     known = _granted(row) if row else frozenset({*actual, *wanted})
     changed: dict[str, Any] = {}
     if row is None or beyond(wanted, known):
         changed["granted"] = _packed({*known, *wanted})
-    if drift := _text(beyond(actual, {*known, *wanted})):
+    if drift := _text(beyond((*actual, *in_statements), {*known, *wanted})):
         news = {"found": drift[:MOST_REPORTED], "at": read_at, "announced": False}
         changed["widened"] = news
     if changed:

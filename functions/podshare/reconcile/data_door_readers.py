@@ -81,23 +81,25 @@ class BucketReading:
     @property
     def policy(self) -> Document | None:
         """The bucket's policy."""
-        return self._policy_and_sids[0]
+        return self._policy_and_own[0]
 
     @property
-    def asked_sids(self) -> frozenset[str]:
-        """The Sids of the statements that teams ask for in the bucket's policy."""
-        return self._policy_and_sids[1]
+    def own_statements(self) -> frozenset[int]:
+        """The places in the bucket's policy of the statements that say no more than teams ask for."""
+        return self._policy_and_own[1]
 
     @cached_property
-    def _policy_and_sids(self) -> tuple[Document | None, frozenset[str]]:
-        """Read once; another team may ask for a statement, or give it back, while the policy is being read."""
+    def _policy_and_own(self) -> tuple[Document | None, frozenset[int]]:
         key = self.key(Kind.BUCKET_DELEGATION, self.bucket)
-        before = bucket_policy.asked_sids(self.context, key)
+        asked = bucket_policy.asked_statements(self.context, key)
         policy = bucket_policy.policy_of(self.context, key)
-        sids = {str(statement.get("Sid", "")) for statement in policies.statements(policy)}
-        if before >= {sid for sid in sids if names.is_own_sid(self.context.installation, sid)}:
-            return policy, before
-        return policy, before | bucket_policy.asked_sids(self.context.as_of_now(), key)
+        own = {
+            number: statement
+            for number, statement in enumerate(policies.statements(policy))
+            if names.is_own_sid(self.context.installation, str(statement.get("Sid", "")))
+        }
+        drift = bucket_policy.beyond_asked(self.context, key, own.values(), asked)
+        return policy, frozenset(number for number, statement in own.items() if statement not in drift)
 
     def key(self, kind: Kind, container: str, name: str = "") -> Key:
         """The key of something where the bucket is."""
@@ -284,10 +286,10 @@ def _listed(reading: BucketReading) -> Iterator[str]:
 
 
 def bucket_statements(reading: BucketReading) -> Iterator[Door]:
-    """Whom each statement of the bucket's policy lets in, but for those that a team's share asks for."""
+    """Whom each statement of the bucket's policy lets in, but for those that say no more than teams' shares ask for."""
     statements = policies.statements(reading.policy)
     for opening in data_doors.of_bucket(reading.policy, reading.arn):
-        if opening.name not in reading.asked_sids:
+        if opening.number not in reading.own_statements:
             yield reading.door("bucket statement", opening, reading.arn, _without(reading, opening, len(statements)))
 
 

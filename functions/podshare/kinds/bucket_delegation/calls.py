@@ -15,8 +15,8 @@ def read(context: Context, key: Key, wanted: Resource | None) -> BucketDelegatio
     share = bucket_policy.share(context, key)
     if share is None:
         return None
-    in_policy = bucket_policy.is_written(context, key, names.delegation_sid(context.installation))
-    return BucketDelegation(key=key, write=bool(share["write"]), in_policy=in_policy)
+    in_policy, drift = bucket_policy.written(context, key, names.delegation_sid(context.installation))
+    return BucketDelegation(key=key, write=bool(share["write"]), in_policy=in_policy, drift=drift)
 
 
 def create(context: Context, wanted: Resource) -> None:

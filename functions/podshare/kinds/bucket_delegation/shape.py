@@ -1,23 +1,22 @@
 """A team's share in the statement by which a bucket lets access points decide."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
-from podshare.kinds.base import ExecutionRole, Key, Kind, Resource, Stage, calls_of
+from podshare.kinds.base import ExecutionRole, Key, Kind, Stage, calls_of
+from podshare.kinds.bucket_share import BucketShare
 from podshare.kinds.data_access import Users
 from podshare.kinds.team_on_cluster import TeamOnCluster
 from podshare.registry.records import Dataset, DatasetAccess
 
 
 @dataclass(frozen=True, kw_only=True)
-class BucketDelegation(Resource):
-    """A team's share in the statement by which a bucket delegates to podshare's access points.
-
-    ``in_policy`` says whether the bucket's statement says what all current grants together ask for.
-    """
+class BucketDelegation(BucketShare):
+    """A team's share in the statement by which a bucket delegates to podshare's access points."""
 
     execution_role = ExecutionRole.DATA
-    revoke_stage = remove_stage = Stage.REMAINS
+    revoke_stage = Stage.DATA_ACCESS
+    remove_stage = Stage.REMAINS
     gives = False  # it lets access points decide, and each access point is checked
     in_bucket = in_turn = True
     reported_by = calls_of(
@@ -26,10 +25,9 @@ class BucketDelegation(Resource):
     )
 
     write: bool
-    in_policy: bool = True
 
     def intersection(self, desired: Self) -> Self | None:
-        return replace(self, write=self.write and desired.write)
+        return self.rewritten(write=self.write and desired.write)
 
 
 def bucket_delegation(on: TeamOnCluster, dataset: Dataset, users: Users) -> BucketDelegation:

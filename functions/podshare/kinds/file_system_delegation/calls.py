@@ -19,6 +19,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> FileSystemDeleg
         return None
     account, file_system = str(share["account"]), str(share["file_system"])
     sid = names.file_system_sid(context.installation, account, file_system)
+    in_policy, drift = bucket_policy.written(context, key, sid)
     return FileSystemDelegation(
         key=key,
         account=account,
@@ -26,7 +27,8 @@ def read(context: Context, key: Key, wanted: Resource | None) -> FileSystemDeleg
         prefix=str(share["prefix"]),
         read=bool(share["read"]),
         write=bool(share["write"]),
-        in_policy=bucket_policy.is_written(context, key, sid),
+        in_policy=in_policy,
+        drift=drift,
     )
 
 

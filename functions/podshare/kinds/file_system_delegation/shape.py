@@ -1,17 +1,17 @@
 """A team's share in the statements by which a bucket admits a file system."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
-from podshare.kinds.base import ExecutionRole, Resource, Stage, calls_of
+from podshare.kinds.base import ExecutionRole, Stage, calls_of
+from podshare.kinds.bucket_share import BucketShare
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileSystemDelegation(Resource):
+class FileSystemDelegation(BucketShare):
     """A team's share in the statements by which a bucket admits the service-linked role of a file system.
 
     Cut, it leaves what Amazon FSx needs of the bucket itself, and no object: the association goes after the access.
-    ``in_policy`` is as a bucket delegation's.
     """
 
     execution_role = ExecutionRole.DATA
@@ -25,12 +25,11 @@ class FileSystemDelegation(Resource):
     prefix: str
     read: bool = True
     write: bool
-    in_policy: bool = True
 
     def intersection(self, desired: Self) -> Self | None:
         if (self.account, self.prefix) != (desired.account, desired.prefix):
             return None
-        return replace(self, read=self.read and desired.read, write=self.write and desired.write)
+        return self.rewritten(read=self.read and desired.read, write=self.write and desired.write)
 
     def revoked(self) -> Self | None:
-        return replace(self, read=False, write=False)
+        return self.rewritten(read=False, write=False)
