@@ -50,6 +50,7 @@ DELAYS: dict[str, dict[str, tuple[float, float]]] = {
     "access-point-policy": {"requests": (0, 8)},
     "bucket-policy": {"requests": (0, 8)},
 }
+SHORT_PAGES = 0.2  # the share of IAM's pages that are shorter than asked for
 FAILURES = 0.2  # the share of new compute quotas that end as CreateFailed, never twice running
 
 Thing = TypeVar("Thing")
@@ -153,6 +154,12 @@ def fails(name: str) -> bool:
         fails_now = not failed and _chance("failure", name, count).random() < FAILURES
         _state.failed[name] = (count + 1, fails_now)
         return fails_now
+
+
+def shortened(most: int, *about: object) -> int:
+    """How many items a page has that may have so many: some have fewer, although there are more."""
+    chance = _chance("page", *about)
+    return chance.randint(1, most) if is_on() and chance.random() < SHORT_PAGES else most
 
 
 def _chance(*about: object) -> random.Random:

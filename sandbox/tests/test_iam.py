@@ -446,6 +446,67 @@ def test_a_user_is_deleted_bare_only() -> None:
     refused(admin.get_user, "NoSuchEntity", 404, UserName="ann")
 
 
+# --- pages -------------------------------------------------------------------------------------------------------
+
+LISTS: list[tuple[str, dict[str, str], str]] = [
+    ("list_role_policies", {"RoleName": "r"}, "PolicyNames"),
+    ("list_attached_role_policies", {"RoleName": "r"}, "AttachedPolicies"),
+    ("list_role_tags", {"RoleName": "r"}, "Tags"),
+    ("list_roles", {"PathPrefix": "/many/"}, "Roles"),
+    ("list_instance_profiles_for_role", {"RoleName": "r"}, "InstanceProfiles"),
+    ("list_instance_profiles", {}, "InstanceProfiles"),
+    ("list_policies", {"Scope": "Local"}, "Policies"),
+    ("list_user_policies", {"UserName": "u"}, "PolicyNames"),
+    ("list_users", {"PathPrefix": "/many/"}, "Users"),
+    ("list_groups", {}, "Groups"),
+]
+
+
+@pytest.fixture
+def three_of_each() -> None:
+    """A role and a user with three of whatever is listed."""
+    admin, document = client("iam"), policy(allow("s3:GetObject"))
+    make_role("r", Path="/many/", Tags=[{"Key": name, "Value": ""} for name in "abc"])
+    admin.create_user(UserName="u", Path="/many/")
+    for name in "abc":
+        admin.put_role_policy(RoleName="r", PolicyName=name, PolicyDocument=document)
+        arn = admin.create_policy(PolicyName=name, PolicyDocument=document)["Policy"]["Arn"]
+        admin.attach_role_policy(RoleName="r", PolicyArn=arn)
+        admin.create_instance_profile(InstanceProfileName=name)
+        admin.add_role_to_instance_profile(InstanceProfileName=name, RoleName="r")
+        admin.put_user_policy(UserName="u", PolicyName=name, PolicyDocument=document)
+        admin.create_group(GroupName=name)
+    for name in "de":
+        make_role(name, Path="/many/")
+        admin.create_user(UserName=name, Path="/many/")
+
+
+@pytest.mark.usefixtures("three_of_each")
+@pytest.mark.parametrize(("call", "request_", "kind"), LISTS, ids=[row[0] for row in LISTS])
+def test_a_list_has_pages(call: str, request_: dict[str, str], kind: str) -> None:
+    """A page has MaxItems at most, and may have fewer although there are more: only IsTruncated says that it is the last.
+
+    IAM API Reference, each of these operations: MaxItems, IsTruncated and Marker.
+    """
+    ask, pages = getattr(client("iam"), call), list[dict[str, Any]]()
+    whole = ask(**request_)
+    assert (len(whole[kind]), whole["IsTruncated"], "Marker" in whole) == (3, False, False)
+    while not pages or pages[-1]["IsTruncated"]:
+        marker = {"Marker": pages[-1]["Marker"]} if pages else {}
+        pages.append(ask(**request_, MaxItems=2, **marker))
+    assert [len(page[kind]) for page in pages] == [2, 1]
+    with iam.short_pages(1):
+        first = ask(**request_)
+        assert (len(first[kind]), first["IsTruncated"]) == (1, True)
+        every = (
+            client("iam").get_paginator(call).paginate(**request_).build_full_result()
+            if call != "list_role_tags"
+            else whole
+        )
+    assert every[kind] == [item for page in pages for item in page[kind]] == whole[kind]
+    refused(ask, "ValidationError", 400, "Invalid Marker", **request_, Marker="x")
+
+
 # --- all of an account at once -----------------------------------------------------------------------------------
 
 

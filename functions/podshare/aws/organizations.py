@@ -76,7 +76,9 @@ def _parents(organizations: Any, account: str) -> Iterator[str]:
     """The same, asked for level by level: for answers without ``Paths``. Raises Terminal without a root."""
     child, path = account, list[str]()
     for _ in range(_MOST_LEVELS):
-        parent = organizations.list_parents(ChildId=child)["Parents"][0]
+        pages = organizations.get_paginator("list_parents").paginate(ChildId=child)
+        parents = [parent for page in pages for parent in page["Parents"]]  # an empty page need not be the last
+        parent = parents[0]
         path.insert(0, parent["Id"])
         if parent["Type"] == "ROOT":
             return iter(path)

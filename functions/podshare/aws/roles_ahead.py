@@ -113,8 +113,7 @@ def _keep(
 
     if not is_own or "MaxSessionDuration" in described:
         keep("get_role", {"Role": described})
-    keep("list_role_policies", {"PolicyNames": [*inline], "IsTruncated": False})
-    keep("list_attached_role_policies", attached)
+    keep(PAGES_OF + "list_role_policies", [{"PolicyNames": [*inline], "IsTruncated": False}])
     keep(PAGES_OF + "list_attached_role_policies", [attached])
     for policy, document in inline.items():
         answer = {"RoleName": name, "PolicyName": policy, "PolicyDocument": document}

@@ -15,6 +15,8 @@ from podshare.kinds.observation import Foreign
 from podshare.kinds.remedies import give_marks_back
 
 if TYPE_CHECKING:  # importing it costs half a second, and few functions talk to Kubernetes
+    from types_boto3_sagemaker import SageMakerClient
+
     from podshare.aws.kubernetes import Kubernetes
 
 Shape = TypeVar("Shape", bound=Resource)
@@ -109,6 +111,12 @@ def tag_list(tags: Mapping[str, str]) -> list[Any]:
 def tag_map(tags: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """The reverse of ``tag_list``."""
     return {str(tag["Key"]): str(tag["Value"]) for tag in tags}
+
+
+def tags_of(sagemaker: "SageMakerClient", arn: str) -> dict[str, str]:
+    """The tags of a resource of SageMaker's."""
+    pages = sagemaker.get_paginator("list_tags").paginate(ResourceArn=arn)
+    return tag_map(tag for page in pages for tag in page["Tags"])
 
 
 def as_kind(shape: type[Shape], resource: Resource) -> Shape:

@@ -145,8 +145,11 @@ class Reader:
             for summary in page["ComputeQuotaSummaries"]:
                 if summary["Status"] not in ("Deleting", "Deleted"):
                     described = self._sagemaker.describe_compute_quota(ComputeQuotaId=summary["ComputeQuotaId"])
-                    tags = self._sagemaker.list_tags(ResourceArn=summary["ComputeQuotaArn"])["Tags"]
-                    yield ComputeQuota(described, {tag["Key"]: tag["Value"] for tag in tags})
+                    tag_pages = self._sagemaker.get_paginator("list_tags").paginate(
+                        ResourceArn=summary["ComputeQuotaArn"]
+                    )
+                    tags = {tag["Key"]: tag["Value"] for tag_page in tag_pages for tag in tag_page["Tags"]}
+                    yield ComputeQuota(described, tags)
 
     def _entries(self, cluster: HyperPod) -> Iterator[Entry]:
         for page in self._eks.get_paginator("list_access_entries").paginate(clusterName=cluster.eks_cluster):

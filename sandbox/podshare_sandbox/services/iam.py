@@ -10,12 +10,15 @@ import copy
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
+from botocore import xform_name
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse
+from moto.core.utils import get_service_model
 from moto.iam.exceptions import (
     DeleteConflictException,
     EntityAlreadyExists,
@@ -470,24 +473,70 @@ def _copied(role: Role) -> Role:
     return former
 
 
-# --- all of an account at once ------------------------------------------------------------------------------
+# --- pages --------------------------------------------------------------------------------------------------
 
-_DETAILS = ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")
+PAGE = 100  # items, unless MaxItems says otherwise
+_WHOLE = 10_000_000  # more than an account has of anything
+_shortened = [_WHOLE]
 
 
-def _page_authorization_details() -> None:
-    def get_account_authorization_details(response: IamResponse) -> ActionResult:
-        """All kinds together, 100 a page unless MaxItems says otherwise (IAM API Reference)."""
-        every = stock(response).result
-        items = [(kind, item) for kind in _DETAILS for item in every[kind]]
-        start = int(response._get_param("Marker", "0"))
-        end = start + int(response._get_param("MaxItems", 100))
+@contextmanager
+def short_pages(most: int) -> Iterator[None]:
+    """Meanwhile no page has more than ``most`` items, whatever is asked for: a sandbox control.
+
+    "IAM might return fewer results, even when there are more results available. In that case, the IsTruncated response
+    element returns true" (IAM API Reference, ListRolePolicies, MaxItems). With a ``lag_seed`` some pages are short.
+    """
+    before, _shortened[0] = _shortened[0], most
+    try:
+        yield
+    finally:
+        _shortened[0] = before
+
+
+def _page_lists() -> None:
+    """All that IAM pages, in moto's order; what moto pages by itself is read whole and paged like everything else."""
+    model = get_service_model("iam")
+    for operation in model.operation_names:
+        asked, answer = (getattr(model.operation_model(operation), f"{side}_shape") for side in ("input", "output"))
+        method = xform_name(operation)
+        if asked and "Marker" in asked.members and hasattr(IamResponse, method):
+            kinds = [name for name, member in answer.members.items() if member.type_name == "list"]
+            _page_list(operation, method, kinds)
+
+
+def _page_list(operation: str, method: str, kinds: list[str]) -> None:
+    def paged(response: IamResponse) -> ActionResult:
+        every = _whole(response)
+        items = [(kind, item) for kind in kinds for item in every.get(kind) or ()]
+        start = _start(response._get_param("Marker"))
+        size = min(int(response._get_param("MaxItems") or PAGE), _shortened[0])
+        end = start + consistency.shortened(size, operation, start, len(items))
         shown = items[start:end]
-        page: dict[str, Any] = {kind: [item for of, item in shown if of == kind] for kind in _DETAILS}
-        page["IsTruncated"] = end < len(items)
-        return ActionResult({**page, "Marker": str(end)} if page["IsTruncated"] else page)
+        page = {**every, **{kind: [item for of, item in shown if of == kind] for kind in kinds}}
+        page |= {"IsTruncated": end < len(items), "Marker": str(end) if end < len(items) else None}
+        return ActionResult({name: value for name, value in page.items() if value is not None})
 
-    stock = replace(IamResponse, "get_account_authorization_details", get_account_authorization_details)
+    def _whole(response: IamResponse) -> dict[str, Any]:
+        def parameter(name: str, if_none: Any = None) -> Any:
+            whole = {"Marker": if_none, "MaxItems": _WHOLE}
+            return whole[name] if name in whole else asked(name, if_none)
+
+        asked = response._get_param
+        response._get_param = parameter  # type: ignore[assignment, method-assign]  # for moto, which pages some lists
+        try:
+            result: dict[str, Any] = stock(response).result
+        finally:
+            del response._get_param
+        return result
+
+    stock = replace(IamResponse, method, paged)
+
+
+def _start(marker: str | None) -> int:
+    if marker and not marker.isdigit():
+        raise ValidationError("Invalid Marker.")
+    return int(marker or 0)
 
 
 # --- parameters ---------------------------------------------------------------------------------------------
@@ -524,6 +573,6 @@ def install() -> None:
     _repair_linked_roles()
     _repair_managed_policies()
     _repair_users()
-    _page_authorization_details()
+    _page_lists()
     _hold_parameters_against_the_model()
     _make_changes_of_roles_known()

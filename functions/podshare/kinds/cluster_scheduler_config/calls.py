@@ -16,7 +16,7 @@ from podshare.installation import MANAGED_BY_TAG
 from podshare.kinds.base import Key, Resource, calls_of
 from podshare.kinds.cluster_scheduler_config.shape import ClusterSchedulerConfig
 from podshare.kinds.compute_quota.calls import MOVING, cluster_arn, status_of, write_tags
-from podshare.kinds.context import Context, as_kind, tag_list, tag_map
+from podshare.kinds.context import Context, as_kind, tag_list, tags_of
 from podshare.kinds.observation import Foreign
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _described(client: "SageMakerClient", config: str) -> Mapping[str, Any] | No
 
 
 def _tags(client: "SageMakerClient", described: Mapping[str, Any] | None) -> dict[str, str]:
-    return tag_map(client.list_tags(ResourceArn=described["ClusterSchedulerConfigArn"])["Tags"]) if described else {}
+    return tags_of(client, described["ClusterSchedulerConfigArn"]) if described else {}
 
 
 def _owned(context: Context, tags: Mapping[str, str]) -> bool:

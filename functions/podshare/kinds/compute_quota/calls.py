@@ -14,7 +14,7 @@ from podshare.aws.answers import PAGES_OF
 from podshare.aws.errors import Failed, Pending, Tolerated, Waiting, is_absent
 from podshare.kinds.base import Key, Resource, Stage, calls_of
 from podshare.kinds.compute_quota.shape import ComputeQuota
-from podshare.kinds.context import Context, as_kind, tag_list, tag_map
+from podshare.kinds.context import Context, as_kind, tag_list, tags_of
 from podshare.kinds.observation import Foreign
 from podshare.kinds.shapes import SHAPES
 
@@ -34,7 +34,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> ComputeQuota | 
     quota = _find(context, client, key)
     if quota is None:
         return None
-    tags = tag_map(client.list_tags(ResourceArn=quota["ComputeQuotaArn"])["Tags"])
+    tags = tags_of(client, quota["ComputeQuotaArn"])
     if not context.owns(key, tags, quota["ComputeQuotaId"]):
         return context.foreign(key, tags)
     config, target = quota.get("ComputeQuotaConfig", {}), quota.get("ComputeQuotaTarget", {})

@@ -2,8 +2,9 @@
 
 import datetime
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -32,9 +33,10 @@ def read(context: Context, key: Key, wanted: Resource | None) -> Role | Foreign 
         if role["Path"] != context.installation.role_path or not context.owns(key, tags, role["RoleId"]):
             return context.foreign(key, tags)
         with _absence_from_get_role(context, key):
-            names = iam.list_role_policies(RoleName=key.name)["PolicyNames"]
+            names = _listed(iam.get_paginator("list_role_policies").paginate(RoleName=key.name), "PolicyNames")
             inline = {name: iam.get_role_policy(RoleName=key.name, PolicyName=name)["PolicyDocument"] for name in names}
-            attached = iam.list_attached_role_policies(RoleName=key.name)["AttachedPolicies"]
+            pages = iam.get_paginator("list_attached_role_policies").paginate(RoleName=key.name)
+            attached = _listed(pages, "AttachedPolicies")
     except ClientError as error:
         if is_absent(error):
             return None
@@ -52,6 +54,10 @@ def read(context: Context, key: Key, wanted: Resource | None) -> Role | Foreign 
         boundary=_boundary(context, key.account, boundary) if wanted else boundary,
         max_session_seconds=role["MaxSessionDuration"],
     )
+
+
+def _listed(pages: Iterable[Mapping[str, Any]], field: str) -> list[Any]:
+    return [item for page in pages for item in page[field]]
 
 
 def create(context: Context, wanted: Resource) -> None:
