@@ -78,7 +78,7 @@ def ask(connection: Connection, asked: Mapping[str, Any], failed: str) -> dict[s
     try:
         answer = client.invoke(FunctionName=connection.dry_run_function, Payload=payload)
     except (ReadTimeoutError, client.exceptions.TooManyRequestsException) as error:
-        raise Failure(f"{failed} {connection.dry_run_function} in time: {error}") from error
+        raise Failure(f"{failed} {connection.dry_run_function}, which did not answer in time: {error}") from error
     parsed = json.loads(answer["Payload"].read())
     if answer.get("FunctionError"):
         message = f"{failed} {connection.dry_run_function}: {parsed.get('errorMessage', parsed)}"

@@ -65,23 +65,6 @@ def test_another_hash_approves_nothing(sandbox: Sandbox, capsys: pytest.CaptureF
     assert approval(sandbox, "vision") == {}
 
 
-def test_what_was_approved_is_said_before_the_next_is_written(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Whoever approves all, and is refused at one, sees which are approved."""
-    stock = signed.write
-
-    def refusing(connection: Connection, item: dict[str, object]) -> None:
-        if item["id"] == "approval#vision":
-            raise Failure("refused")
-        stock(connection, item)
-
-    monkeypatch.setattr(signed, "write", refusing)
-    assert main(["approve", "--all", "--yes"]) == 1
-    told = capsys.readouterr()
-    assert "approved: plan ba9876543210 of team language" in told.out + told.err
-
-
 def test_an_approval_is_a_record(sandbox: Sandbox) -> None:
     """The approval stands in the registry with the plan, who gave it and why."""
     assert main(["approve", "vision", "0123456789ab", "--reason", "The team has ended"]) == 0
@@ -101,3 +84,20 @@ def test_all_at_once_needs_a_yes(
     assert approval(sandbox, "language") == {}
     assert main(["approve", "--all", "--yes"]) == 0
     assert approval(sandbox, "language")["plan"] == "ba9876543210"
+
+
+def test_what_was_approved_is_said_before_the_next_is_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever approves all, and is refused at one, sees which are approved."""
+    stock = signed.write
+
+    def refusing(connection: Connection, item: dict[str, object]) -> None:
+        if item["id"] == "approval#vision":
+            raise Failure("refused")
+        stock(connection, item)
+
+    monkeypatch.setattr(signed, "write", refusing)
+    assert main(["approve", "--all", "--yes"]) == 1
+    told = capsys.readouterr()
+    assert "approved: plan ba9876543210 of team language" in told.out + told.err

@@ -216,7 +216,7 @@ def test_a_team_whose_plan_is_not_made_blocks_and_stops_no_other(podshare: Comma
     assert ended.code == 1
     assert [*ended.data["failures"]] == ["vision"]
     assert ended.data["counts"]["teams"] == {"changed": 0, "unchanged": 0, "failed": 1}
-    assert "The plan for team vision was not made in time" in ended.data["blocked"][0]["what"]
+    assert "podshare-dry-run, which did not answer in time" in ended.data["blocked"][0]["what"]
 
 
 def test_without_files_every_team_is_planned_as_it_is(podshare: Command) -> None:

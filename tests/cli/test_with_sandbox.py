@@ -659,6 +659,7 @@ def test_accounts_are_listed_with_their_place_and_their_teams(podshare: Command)
     """Each account of the organization is a line; filters leave those that are asked for."""
     rows = {row["account"]: row for row in podshare("account", "list", "--json").data}
     assert rows.keys() == set(ACCOUNTS)
+    assert {bool(row.pop("listed_at")) for row in rows.values()} == {True}
     assert rows[SCIENTISTS[0]] == {
         "account": SCIENTISTS[0],
         "name": "vision-lab",
