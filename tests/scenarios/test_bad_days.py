@@ -203,10 +203,10 @@ def test_a_pause_stops_new_runs_and_forgets_nothing(world: World) -> None:
 
 def test_an_end_of_a_pause_that_comes_again_takes_nothing_from_the_next(world: World) -> None:
     """What was asked for in the next pause waits for its end, also where the end of the former is delivered once more."""
-    world.put_team("quebec", members=MEMBERS[:1], service_accounts=[])
-    leaver = world.cluster_access("quebec", VISION)
+    world.put_team("yankee", members=MEMBERS[:1], service_accounts=[])
+    leaver = world.cluster_access("yankee", VISION)
     world.put({"id": "pause#all", "reason": "moving house", "owner": "priya@example.com"})
-    world.put_team("quebec", members=[], service_accounts=[])
+    world.put_team("yankee", members=[], service_accounts=[])
     image = {"Keys": {"id": {"S": "pause#all"}}, "SequenceNumber": "1", "ApproximateCreationDateTime": 1}
     ended = {"eventID": "the end", "eventName": "REMOVE", "eventSource": "aws:dynamodb", "dynamodb": image}
     for _ in range(2):
@@ -214,9 +214,9 @@ def test_an_end_of_a_pause_that_comes_again_takes_nothing_from_the_next(world: W
         answer = world.sandbox.client("lambda").invoke(FunctionName="podshare-registry-changed", Payload=payload)
         assert json.load(answer["Payload"]) == {"batchItemFailures": []}
         world.sandbox.settle()
-    assert world.may_submit(leaver, "quebec")
+    assert world.may_submit(leaver, "yankee")
     world.delete("pause#all")
-    assert refused(lambda: world.may_submit(leaver, "quebec"))
+    assert refused(lambda: world.may_submit(leaver, "yankee"))
 
 
 def test_a_quota_that_cannot_be_made_is_told(world: World) -> None:
