@@ -124,7 +124,7 @@ def reading() -> Iterator[str]:
         for words, least in calls:
             if least in (AUDITOR, HISTORIAN, PLANNER) and "{" not in words:
                 yield f"{path} {words}".strip()
-    yield from ("doctor", "usage --used", "report --out {folder}/page.html", "export {folder}/exported")
+    yield from ("usage --used", "report --out {folder}/page.html", "export {folder}/exported")
 
 
 @pytest.mark.usefixtures("sandbox")

@@ -201,8 +201,11 @@ def decide(
     )
     blockers += map(settling_blocker, sorted(settling))
     # deleting them would end the team's work for a name, or for a cluster's record with a typo
-    kept = renamed_quotas(desired, observed) if gathered.is_located else unlocated_compute(observed)
-    blockers += () if gathered.is_located else kept_until_located(kept)
+    if gathered.is_located:
+        kept = renamed_quotas(desired, observed)
+    else:
+        kept = unlocated_compute(observed)
+        blockers += kept_until_located(kept)
     changing = replace(gathered, observed={key: observed[key] for key in observed if key not in kept})
     return Decided(_plan(context, changing, clusters, blockers), tuple(notes), settled, settling)
 

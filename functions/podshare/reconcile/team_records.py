@@ -29,7 +29,7 @@ from podshare.registry.acceptance import accept_dataset, accept_team
 from podshare.registry.accounts import Account, is_blocked, is_gone, is_unreachable
 from podshare.registry.enrollments import Enrolled, team_of
 from podshare.registry.expiry import Expiration
-from podshare.registry.items import block_of, clusters_of, enrolled, is_name, plain
+from podshare.registry.items import block_of, clusters_of, enrolled, is_name, plain, rows
 from podshare.registry.lines import version_of
 from podshare.registry.membership import Member, members
 from podshare.registry.parsing import parse
@@ -389,9 +389,5 @@ def _expirations(team: Team | None, now: datetime) -> Iterator[str]:
 def _datasets_of(item: Item | None) -> set[str]:
     """The datasets that a record names, however wrong the rest of it is."""
     fields = plain(item or {})
-    lists = [fields.get("file_systems"), *(row.get("datasets") for row in _rows(fields.get("service_accounts")))]
-    return {grant["dataset"] for grants in lists for grant in _rows(grants) if is_name(grant.get("dataset"))}
-
-
-def _rows(value: object) -> list[dict[str, Any]]:
-    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+    lists = [fields.get("file_systems"), *(row.get("datasets") for row in rows(fields.get("service_accounts")))]
+    return {grant["dataset"] for grants in lists for grant in rows(grants) if is_name(grant.get("dataset"))}

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from podshare.registry.enrollments import Enrolled
-from podshare.registry.items import clusters_of, plain
+from podshare.registry.items import clusters_of, plain, rows
 from podshare.registry.parsing import parse, parse_team, understood
 from podshare.registry.problems import InvalidRecord, Problem, bounded
 from podshare.registry.records import (
@@ -278,8 +278,7 @@ def _trust_intersection(
 def _restricted_accounts(
     last: Team, written: object, datasets: Mapping[str, Dataset | None]
 ) -> Iterable[ServiceAccount]:
-    rows = [row for row in written if isinstance(row, Mapping)] if isinstance(written, list) else []
-    by_name = {name: row for row in rows if isinstance(name := row.get("name"), str)}
+    by_name = {name: row for row in rows(written) if isinstance(name := row.get("name"), str)}
     for account in last.service_accounts:
         if row := by_name.get(account.name):
             grants = _restricted_grants(account.datasets, _elements(DatasetGrant, row.get("datasets")), datasets)
@@ -339,9 +338,8 @@ def _restricted_groups(last: Team, written: Mapping[str, Any]) -> dict[str, Any]
     """The groups in both records, and of what they may do the rules that lie within one of the written ones."""
     named = written.get("kubernetes_groups")
     groups = tuple(group for group in last.kubernetes_groups if isinstance(named, list) and group in named)
-    rows = [row for row in _listed(written.get("rbac")) if isinstance(row, Mapping)]
     allowed: dict[str, list[RbacRule]] = {}
-    for row in rows:
+    for row in rows(written.get("rbac")):
         if isinstance(group := row.get("group"), str):
             allowed.setdefault(group, []).extend(_elements(RbacRule, row.get("rules")))
     lines = [_restricted_rules(line, allowed.get(line.group, [])) for line in last.rbac_lines if line.group in groups]
@@ -361,12 +359,8 @@ def _restricted_rules(last: GroupRules, allowed: Iterable[RbacRule]) -> GroupRul
     )
 
 
-def _listed(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _elements(part: type[P], rows: object) -> list[P]:
-    elements = rows if isinstance(rows, list) else []
+def _elements(part: type[P], written: object) -> list[P]:
+    elements = written if isinstance(written, list) else []
     return [element for row in elements if (element := understood(part, row)) is not None]
 
 

@@ -7,6 +7,7 @@ import datetime
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -53,18 +54,22 @@ def absent(connection: Connection) -> Iterator[Finding]:
 
 def findings(connection: Connection) -> Iterator[Finding]:
     """All checks of a hub that is deployed."""
-    yield from PLACE.made("tables", lambda: _tables(connection))
-    yield from PLACE.made("state machines", lambda: _machines(connection))
-    yield from PLACE.made("functions", lambda: _functions(connection))
-    yield from PLACE.made("runtime", lambda: _runtime(connection))
-    yield from PLACE.made("concurrency", lambda: _concurrency(connection))
-    yield from PLACE.made("event buses", lambda: _buses(connection))
-    yield from PLACE.made("failures", lambda: _failures(connection))
-    yield from PLACE.made("alarms", lambda: _alarms(connection))
-    yield from PLACE.made("notifications", lambda: _notifications(connection))
-    yield from PLACE.made("history", lambda: _history(connection))
-    yield from PLACE.made("sweep", lambda: _sweep(connection))
-    yield from PLACE.made("refusals", lambda: _refusals(connection))
+    checks: dict[str, Callable[[Connection], Iterator[Finding]]] = {
+        "tables": _tables,
+        "state machines": _machines,
+        "functions": _functions,
+        "runtime": _runtime,
+        "concurrency": _concurrency,
+        "event buses": _buses,
+        "failures": _failures,
+        "alarms": _alarms,
+        "notifications": _notifications,
+        "history": _history,
+        "sweep": _sweep,
+        "refusals": _refusals,
+    }
+    for name, check in checks.items():
+        yield from PLACE.made(name, partial(check, connection))
 
 
 def _client(connection: Connection, service: str) -> Any:
