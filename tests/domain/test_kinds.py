@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from podshare import kinds
+from podshare.kinds import hardening
 from podshare.kinds.access_entry.shape import AccessEntry
 from podshare.kinds.access_point.shape import AccessPoint
 from podshare.kinds.base import Key, Kind, Resource, calls_of, same
@@ -77,6 +78,11 @@ BINDING = KubernetesRoleBinding(**OWN, role="Role r", subjects=frozenset({"Group
 QUOTA = ComputeQuota(
     **OWN, team="vision", resources=(), sharing={}, fair_share_weight=1, preempt_team_tasks="Never", active=True
 )
+ENFORCED = Namespace(
+    key=KEY, tags=hardening.labels("vision", "enforce"), network_policy=hardening.network_policy("enforce")
+)
+LOOSE = {"podshare/hardening": "report", "pod-security.kubernetes.io/enforce": "privileged"}
+RESTRICTED = {**ENFORCED.tags, "pod-security.kubernetes.io/enforce": "restricted"}
 OLD_TAGS = {"tags": {"podshare:team": "vision", "podshare:owner": "former"}}
 
 
@@ -141,6 +147,12 @@ INTERSECTIONS: list[tuple[str, Any, Any, Any]] = [
     ("a share in a scheduler config", ClusterSchedulerConfig(**OWN, config={}), ClusterSchedulerConfig(**OWN, config={"a": 1}), ClusterSchedulerConfig(**OWN, config={})),
     ("a service account", ServiceAccount(**OWN), ServiceAccount(key=KEY), ServiceAccount(**OWN)),
     ("a namespace", Namespace(**OWN), Namespace(key=KEY), Namespace(**OWN)),
+    ("a namespace whose labels were loosened", replace(ENFORCED, tags={**ENFORCED.tags, **LOOSE}), ENFORCED, ENFORCED),
+    ("a namespace whose labels were removed", replace(ENFORCED, tags={}), ENFORCED, ENFORCED),
+    ("a namespace whose labels hold more", replace(ENFORCED, tags=RESTRICTED), ENFORCED, replace(ENFORCED, tags=RESTRICTED)),
+    ("a namespace whose network policy was removed", replace(ENFORCED, network_policy=None), ENFORCED, ENFORCED),
+    ("a namespace whose network policy was edited", replace(ENFORCED, network_policy={}), ENFORCED, ENFORCED),
+    ("a namespace that is no longer held", ENFORCED, Namespace(key=KEY, tags=hardening.labels("vision", "off")), ENFORCED),
     ("a namespace that is vacating", Namespace(**OWN, vacating=True), Namespace(**OWN), None),
     ("a parameter, which gives nothing", SsmParameter(**OWN, value={"team": "a"}), SsmParameter(**OWN, value={"team": "b"}), SsmParameter(**OWN, value={"team": "a"})),
     ("a parameter of another type", SsmParameter(**OWN, value={}, type="SecureString"), SsmParameter(**OWN, value={}), None),

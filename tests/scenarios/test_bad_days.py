@@ -173,16 +173,11 @@ def test_a_permission_that_is_taken_away_is_named(world: World) -> None:
 
 def test_a_cluster_that_is_not_ready_is_waited_for(world: World) -> None:
     """An add-on that is missing is told with its remedy, and no quota is asked for that could only fail."""
-    eks = world.sandbox.client("eks", HUB)
-    eks.delete_addon(clusterName="hyperpod-eks", addonName="eks-pod-identity-agent")
-    with world.calls() as made:
+    with world.without_an_add_on(), world.calls() as made:
         status = world.put_team("india", members=MEMBERS[:1], service_accounts=[])
     assert status["state"] == "DEGRADED"
     assert "eks-pod-identity-agent" in what(status)
     assert made == []
-    addon = {"clusterName": "hyperpod-eks", "addonName": "eks-pod-identity-agent"}
-    eks.create_addon(**addon)
-    eks.get_waiter("addon_active").wait(**addon, WaiterConfig={"Delay": 0.05, "MaxAttempts": 200})
 
 
 def test_a_pause_stops_new_runs_and_forgets_nothing(world: World) -> None:

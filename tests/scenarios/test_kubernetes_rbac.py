@@ -188,7 +188,7 @@ def test_a_namespace_is_reported_on_then_enforced_then_let_go(world: World) -> N
     namespace = api.get("Namespace", None, NAMESPACE) or {}
     lifted = {**namespace["metadata"]["labels"], "podshare/hardening": "off"}
     api.apply({**namespace, "metadata": {**namespace["metadata"], "labels": lifted}})
-    assert world.reconcile("vision")["summary"] == "READY: 1 update"
+    assert world.reconcile("vision")["summary"] == "READY: 1 restrict"
     assert not submits()
     assert api.objects("NetworkPolicy", NAMESPACE)[0]["spec"] == policy["spec"]
 
@@ -196,6 +196,25 @@ def test_a_namespace_is_reported_on_then_enforced_then_let_go(world: World) -> N
     assert labels() == {"team": "vision"}
     assert api.objects("NetworkPolicy", NAMESPACE) == []
     assert submits()
+
+
+def test_what_holds_pods_is_put_back_whatever_withholds_additions(world: World) -> None:
+    """A removed network policy or hardening label returns at once, also while an add-on of the cluster is missing."""
+    api = kubernetes.api_of(EKS_ARN)
+    world.put({**CLUSTER, "namespace_hardening": "enforce"})
+    assert put(world)["state"] == "READY"
+    (policy,) = api.objects("NetworkPolicy", NAMESPACE)
+    labels = (api.get("Namespace", None, NAMESPACE) or {})["metadata"]["labels"]
+    with world.without_an_add_on():
+        api.delete("NetworkPolicy", NAMESPACE, policy["metadata"]["name"])
+        namespace = api.get("Namespace", None, NAMESPACE) or {}
+        lifted = {**namespace["metadata"]["labels"], "podshare/hardening": "off"}
+        api.apply({**namespace, "metadata": {**namespace["metadata"], "labels": lifted}})
+        assert world.reconcile("vision")["state"] == "DEGRADED"
+        assert api.objects("NetworkPolicy", NAMESPACE)[0]["spec"] == policy["spec"]
+        assert (api.get("Namespace", None, NAMESPACE) or {})["metadata"]["labels"] == labels
+        assert "add-on" in world.status("vision")["problems"][0]["what"]
+    assert world.reconcile("vision")["state"] == "READY"
 
 
 def test_a_cluster_whose_api_is_out_of_reach_is_a_persons_to_look_after(world: World) -> None:

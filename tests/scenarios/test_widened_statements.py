@@ -79,16 +79,6 @@ def no_policy_written(world: World) -> Iterator[None]:
         iam.delete_role_policy(RoleName="podshare-data", PolicyName="deny")
 
 
-@contextmanager
-def blocked(world: World) -> Iterator[None]:
-    """An add-on of the team's only cluster is missing, which withholds whatever would be added."""
-    eks, addon = world.sandbox.client("eks"), {"clusterName": "hyperpod-eks", "addonName": "eks-pod-identity-agent"}
-    eks.delete_addon(**addon)
-    yield
-    eks.create_addon(**addon)
-    eks.get_waiter("addon_active").wait(**addon, WaiterConfig={"Delay": 0.05, "MaxAttempts": 200})
-
-
 @pytest.mark.parametrize(("change", "ending"), [(to_an_outsider, "AccessPoints"), (to_its_account, "Read")])
 def test_a_widened_statement_is_narrowed_and_told(world: World, announced: Any, change: Change, ending: str) -> None:
     """It says again what teams ask for, and the event names who could reach the data until then."""
@@ -106,7 +96,7 @@ def test_a_widened_statement_is_narrowed_and_told(world: World, announced: Any, 
 def test_nothing_withholds_what_takes_it_back(world: World, change: Change, ending: str) -> None:
     """What the team waits for withholds additions, and this is a revocation."""
     before = world.bucket_statements(IMAGES)
-    with blocked(world):
+    with world.without_an_add_on():
         widen(world, change, ending)
         assert world.reconcile("vision")["state"] != "READY"
         assert world.bucket_statements(IMAGES) == before
@@ -117,7 +107,7 @@ def test_a_statement_that_is_missing_waits_like_any_addition(world: World) -> No
     """To take podshare's statement away gives nobody anything, so that writing it again adds."""
     before = world.bucket_statements(IMAGES)
     without = [one for one in before if one["Sid"] != TO_POINTS]
-    with blocked(world):
+    with world.without_an_add_on():
         write(world, without)
         assert world.reconcile("vision")["state"] != "READY"
         assert world.bucket_statements(IMAGES) == without

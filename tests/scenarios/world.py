@@ -176,6 +176,16 @@ class World:
         return found
 
     @contextmanager
+    def without_an_add_on(self) -> Iterator[None]:
+        """An add-on of cluster ``main`` is missing meanwhile, which withholds whatever would be added there."""
+        eks = self.sandbox.client("eks", CLUSTER["account"], REGION)
+        add_on = {"clusterName": CLUSTER["eks_cluster"], "addonName": "eks-pod-identity-agent"}
+        eks.delete_addon(**add_on)
+        yield
+        eks.create_addon(**add_on)
+        eks.get_waiter("addon_active").wait(**add_on, WaiterConfig={"Delay": 0.05, "MaxAttempts": 200})
+
+    @contextmanager
     def calls(self) -> Iterator[list[str]]:
         """The mutating calls outside of podshare's own table that are made meanwhile, as ``principal action``.
 

@@ -17,6 +17,8 @@ _NOT_VERIFIED = re.compile(
 )
 _POD_SECURITY = "pod-security.kubernetes.io/"
 POD_SECURITY_LABELS = tuple(f"{_POD_SECURITY}{mode}" for mode in ("audit", "enforce", "warn"))
+# Kubernetes documentation, "Pod Security Standards"; and the levels of podshare's own label
+_STRICTNESS = {"privileged": 0, "baseline": 1, "restricted": 2, "off": 0, "report": 1, "enforce": 2}
 LABELS = frozenset({TEAM_LABEL, HARDENING_LABEL, *POD_SECURITY_LABELS})
 
 # Amazon EC2 User Guide, "Access instance metadata for an EC2 instance". EKS Pod Identity's agent has other addresses
@@ -29,6 +31,16 @@ def labels(team: str, hardening: str) -> dict[str, str]:
     modes = {"off": (), "report": ("audit", "warn"), "enforce": ("audit", "enforce", "warn")}[hardening]
     hardening_label = {HARDENING_LABEL: hardening} if modes else {}
     return {TEAM_LABEL: team, **hardening_label, **{f"{_POD_SECURITY}{mode}": "baseline" for mode in modes}}
+
+
+def stricter(observed: Mapping[str, str], desired: Mapping[str, str]) -> dict[str, str]:
+    """Labels that allow no more than either of these do."""
+    stays = {
+        label
+        for label, value in observed.items()
+        if _STRICTNESS.get(value, 0) > _STRICTNESS.get(desired.get(label, ""), 0)
+    }
+    return {**observed, **{label: value for label, value in desired.items() if label not in stays}}
 
 
 def network_policy(hardening: str) -> Mapping[str, Any] | None:

@@ -1,7 +1,7 @@
 """A team's namespace."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from podshare.installation import TEAM_LABEL, Installation
@@ -31,7 +31,11 @@ class Namespace(Resource):
     ending: str = field(default="", compare=False)
 
     def intersection(self, desired: Self) -> Self | None:
-        return None if self.vacating else self  # what holds a team is no access: it is changed in place
+        """With the barriers of both: what keeps pods in is put back first, whatever withholds additions."""
+        if self.vacating:
+            return None
+        tags = hardening.stricter(self.tags, desired.tags)
+        return replace(self, tags=tags, network_policy=desired.network_policy or self.network_policy)
 
     def manifest(self) -> Manifest:
         metadata = {"name": self.key.name, "labels": dict(sorted(self.tags.items()))}
