@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -110,6 +112,12 @@ def sarif(problems: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _result(problem: Mapping[str, Any]) -> dict[str, Any]:
     region = {"startLine": problem["line"], "startColumn": problem["column"]}
-    place = {"artifactLocation": {"uri": str(problem["file"])}, "region": region}
+    place = {"artifactLocation": {"uri": _uri(str(problem["file"]))}, "region": region}
     message = {"text": f"{problem['record']}: {_message(problem)}"}
     return {"ruleId": _RULE, "level": "error", "message": message, "locations": [{"physicalLocation": place}]}
+
+
+def _uri(file: str) -> str:
+    """A file as code scanning finds it: relative to the working directory, the root of a repository (SARIF, 3.4.3)."""
+    path = Path(file).absolute()
+    return quote(path.relative_to(Path.cwd()).as_posix()) if path.is_relative_to(Path.cwd()) else path.as_uri()

@@ -79,7 +79,7 @@ def check_records(files: Sequence[str], kinds: Iterable[str]) -> tuple[Read, lis
 
     A file that is named twice, or by itself and with its directory, is read once.
 
-    Raises Failure (exit code 64) for a file that cannot be read.
+    Raises Failure (exit code 64) for a file that is not there.
     """
     allowed = tuple(kinds)
     problems: list[LocatedProblem] = []
@@ -187,8 +187,14 @@ def _target(path: Path) -> str:
 def _text(file: str) -> str:
     try:
         return sys.stdin.read() if file == STDIN else Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise invalid(f"{file} cannot be read: {error}") from None
+    except FileNotFoundError as error:  # most likely a mistyped path
+        raise invalid(f"{file} cannot be read: {error.strerror}") from None
+    except OSError as error:
+        rule = f"cannot be read: {error.strerror}"
+        raise NotReadableError(Mark(1, 1), rule, "Let whoever runs this read the file.", "file") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise NotReadableError(Mark(line, 1), "is not text in UTF-8", "Save the file as UTF-8.", "file") from None
 
 
 def _shown(file: str) -> str:

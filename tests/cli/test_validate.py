@@ -60,11 +60,14 @@ def test_valid_records_are_counted(folder: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_one_file_hides_no_other(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Problems of all files are told in one go, one file's YAML that cannot be read among them."""
+    """Problems of all files are told in one go, files that are no YAML and no text among them."""
     (folder / "broken.yaml").write_text("id: [")
+    (folder / "latin.yaml").write_bytes("id: team#vision\nowner: José\n".encode("latin-1"))
     found = json.loads(validated(capsys, str(folder), "--json"))
     assert found["records"] == ["cluster#main"]
-    assert {Path(problem["file"]).name for problem in found["problems"]} == {"broken.yaml", "robots.yml"}
+    assert {Path(problem["file"]).name for problem in found["problems"]} == {"broken.yaml", "latin.yaml", "robots.yml"}
+    (latin,) = (problem for problem in found["problems"] if problem["file"].endswith("latin.yaml"))
+    assert (latin["line"], latin["rule"]) == (2, "is not text in UTF-8")
     assert json.loads(validated(capsys, str(folder), "--format", "json")) == found
 
 
@@ -94,6 +97,26 @@ def test_code_scanning_gets_a_log(folder: Path, capsys: pytest.CaptureFixture[st
     assert all(result["message"]["text"].startswith("team#robots: ") for result in run["results"])
     clean = json.loads(validated(capsys, str(folder / "cluster.yaml"), "--format", "sarif", code=0))
     assert clean["runs"][0]["results"] == []
+
+
+def test_code_scanning_finds_the_files(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Names of files are URIs, relative to the working directory where they lie below it.
+
+    OASIS, "Static Analysis Results Interchange Format (SARIF) Version 2.1.0", 3.4.3 and 3.4.4.
+    """
+    (folder / "teams" / "robots.yml").rename(folder / "teams" / "a b#c.yml")
+
+    def files() -> set[str]:
+        log = json.loads(validated(capsys, str(folder), "--format", "sarif"))
+        places = [result["locations"][0]["physicalLocation"] for result in log["runs"][0]["results"]]
+        return {place["artifactLocation"]["uri"] for place in places}
+
+    monkeypatch.chdir(folder)
+    assert files() == {"teams/a%20b%23c.yml"}
+    monkeypatch.chdir(folder / ".git")
+    assert files() == {(folder / "teams" / "a b#c.yml").as_uri()}
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
