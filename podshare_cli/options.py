@@ -78,7 +78,7 @@ Reason = Annotated[
     str, typer.Option("--reason", help="Why, kept with the record and shown in the history of its team.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait until the team is READY, DEGRADED, REJECTED or WAITING.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until the run is over, and print how it left the team.")]
 WaitForAll = Annotated[
     bool, typer.Option("--wait", help="Wait until the runs of all teams that this affects are over.")
 ]

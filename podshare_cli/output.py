@@ -219,6 +219,11 @@ def orphaned_text(resource: Mapping[str, Any]) -> str:
     return f"[yellow]-[/] {escape(str(resource['what']))}\n  [dim]→[/] {escape(str(resource.get('remedy', '')))}"
 
 
+def utc_text(moment: datetime.datetime) -> str:
+    """A moment for a table, to the second, in UTC as everywhere."""
+    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
 def ago(moment: str | None) -> str:
     """How long ago something was, in one unit."""
     if not moment:

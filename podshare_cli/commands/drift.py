@@ -46,12 +46,15 @@ def drift(
     from podshare_cli.commands import plan
     from podshare_cli.commands.team import require_known
     from podshare_cli.history.moments import past_moment
-    from podshare_cli.output import print_lines, stdout
+    from podshare_cli.output import print_lines, say, stdout
     from podshare_cli.plans import record_plan
     from podshare_cli.progress.executions import Executions
     from podshare_cli.progress.live import counting
 
-    began = max(past_moment(since, "--since"), datetime.datetime.now(datetime.UTC) - _LONGEST)
+    began, earliest = past_moment(since, "--since"), datetime.datetime.now(datetime.UTC) - _LONGEST
+    if began < earliest:
+        say("Step Functions keeps runs for 90 days. Earlier repairs: `podshare access changes --since TIME`.")
+        began, since = earliest, "90d"
     for team in teams or ():
         require_known(options, team)
     with counting(options, "teams read") as planned:
@@ -112,14 +115,14 @@ def repair_lines(repaired: Iterable[Repair], since: str) -> Iterator[str]:
 
     from podshare_cli import words
     from podshare_cli.history.moments import since_text
-    from podshare_cli.output import state_text
+    from podshare_cli.output import state_text, utc_text
     from podshare_cli.views.team import caller_text, trigger_text
 
     listed = [*repaired]
     yield f"[bold]Repaired {escape(since_text(since))}[/]{'' if listed else ': nothing'}"
     for repair in listed:
         run = repair.run
-        when, caller = run.started.astimezone().strftime("%Y-%m-%d %H:%M:%S"), caller_text(run)
+        when, caller = utc_text(run.started), caller_text(run)
         by = f" by {escape(caller)}" if caller else ""
         yield f"  {when}  {escape(repair.team)}  {escape(trigger_text(run.trigger))}{by}: {state_text(run.outcome)}"
         for change in repair.changes:

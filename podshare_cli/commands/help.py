@@ -23,8 +23,13 @@ TOPICS: "Mapping[str, tuple[str, str]]" = {
         AWS_REGION, AWS_DEFAULT_REGION        the Region that podshare is deployed in (or --region)
         AWS_ENDPOINT_URL, AWS_CA_BUNDLE       another place than AWS, such as the sandbox
         HTTPS_PROXY, NO_PROXY                 a proxy on the way to AWS
+        AWS_CONFIG_FILE, KUBECONFIG           the files that `podshare connect` writes
+        SHELL                                 the shell that `podshare connect --shell` opens
+        PODSHARE_SANDBOX                      the sandbox that `podshare sandbox` means (or --name)
         NO_COLOR                              any value: no colors (or --no-color)
         COLUMNS                               the width to print for, instead of the terminal's
+        LC_ALL, LC_CTYPE, LANG                plain characters in the locale C
+        GITHUB_*, CI_*, GITLAB_USER_LOGIN     who writes a record, from which repository and commit, in a workflow
 
         The prefix of the installation is not read from the environment: name it with --prefix.
         """,

@@ -1,6 +1,6 @@
 """The names of records that there are: for the shell to complete, and for what somebody has mistyped."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import typer
@@ -17,20 +17,27 @@ def completing(*kinds: str) -> Callable[[typer.Context, str], list[str]]:
 
     Of several kinds, names are completed with their kind before them, but for the ids of accounts.
     """
+    return completing_from(
+        lambda options: [
+            name for kind in kinds for name in _shown(kind, names_of(options.connection, kind), len(kinds))
+        ]
+    )
 
-    def names(context: typer.Context, incomplete: str) -> list[str]:
+
+def completing_from(names: Callable[[Options], Iterable[str]]) -> Callable[[typer.Context, str], list[str]]:
+    """What completes the names that ``names`` finds with the options of the words before it."""
+
+    def complete(context: typer.Context, incomplete: str) -> list[str]:
         before, after = (
             Options(params.get("profile"), params.get("region"), params.get("prefix"))
             for params in (context.find_root().params, context.params)
         )
-        options = before.overridden(after)
         try:
-            names = [name for kind in kinds for name in _shown(kind, names_of(options.connection, kind), len(kinds))]
-            return [name for name in names if name.startswith(incomplete)]
+            return [name for name in names(before.overridden(after)) if name.startswith(incomplete)]
         except Exception:  # a shell that completes has no place for an error, and goes on without
             return []
 
-    return names
+    return complete
 
 
 def _shown(kind: str, names: list[str], kinds: int) -> list[str]:

@@ -22,6 +22,7 @@ from podshare_cli.output import (
     stacked,
     state_text,
     text_with_remedy,
+    utc_text,
 )
 from podshare_cli.progress import callers
 from podshare_cli.progress.executions import Execution
@@ -229,7 +230,7 @@ def history_table(executions: Iterable[Execution], *, whole: bool = False) -> Re
         if execution.stopped:
             took = f"{(execution.stopped - execution.started).total_seconds():.1f} s"
         shown.add_row(
-            execution.started.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+            utc_text(execution.started),
             took,
             escape(trigger_text(execution.trigger)),
             escape(caller_text(execution)),
@@ -253,7 +254,7 @@ def _run_text(execution: Execution, *, whole: bool) -> str:
     """What a run did: of one that joined another, that run; a drift is repaired."""
     summary = execution.summary if whole else execution.summary.partition("\n")[0][:160]
     if execution.joined:
-        return f"{summary}, by the run of {execution.joined.started.astimezone():%H:%M:%S}"
+        return f"{summary}, by the run of {utc_text(execution.joined.started)}"
     is_repaired = execution.trigger.get("event") == "drift" and execution.output.get("made")
     return f"{summary}: the drift is repaired" if is_repaired else summary
 

@@ -2,6 +2,7 @@
 
 import datetime
 import io
+import time
 from typing import Any
 
 import pytest
@@ -48,6 +49,18 @@ def test_a_run_that_joined_another_reports_what_that_one_did() -> None:
     assert (joined.outcome, joined.as_dict()["joined"]) == ("READY", "arn:of:run")
     assert "READY: 16 create, by the run of " in row(joined)
     assert run("registry", {"status": "left"}).outcome == "JOINED"
+
+
+def test_runs_are_listed_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the command runs, a run has one time: that of records, logs and access reports."""
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    time.tzset()
+    joined = run("registry", {"status": "left", "holder": "arn:of:run"}, run("registry", READY))
+    shown = row(joined)
+    monkeypatch.undo()
+    time.tzset()
+    assert shown.startswith("2026-11-29 12:00:00Z")
+    assert "by the run of 2026-11-29 12:00:00Z" in shown
 
 
 def test_a_repaired_drift_says_so() -> None:

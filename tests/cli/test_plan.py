@@ -271,6 +271,9 @@ def test_drift_that_was_not_repaired_yet_is_shown_and_ends_with_2_on_demand(
     entries = eks.list_access_entries(clusterName="hyperpod-eks")["accessEntries"]
     entry = next(arn for arn in entries if "/podshare-vision-" in arn)
     eks.delete_access_entry(clusterName="hyperpod-eks", principalArn=entry)
+    clipped = podshare("drift", "vision", "--since", "200d")
+    assert "Repaired in the last 90d" in clipped.out
+    assert "podshare access changes" in clipped.err
     for words in (["drift"], ["drift", "vision"], ["plan"]):
         ended = podshare(*words, "--detailed-exitcode")
         assert ended.code == 2, ended.err

@@ -353,6 +353,7 @@ def test_a_name_that_is_near_none_is_no_question(podshare: Command) -> None:
         ("podshare drift vi", ["vision"]),
         ("podshare capacity --cluster ma", ["main"]),
         ("podshare account get 3333", ["333333333333"]),
+        ("podshare doctor --account 3333", ["333333333333"]),
         ("podshare access who-can read dataset#im", ["dataset#imagenet"]),
         ("podshare access at 1d of team#vi", ["team#vision"]),
         ("podshare access changes --of 3333", ["333333333333"]),

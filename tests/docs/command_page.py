@@ -14,7 +14,7 @@ INTRODUCTION = """# The command
 
 Every command of `podshare`, as `--help` prints it. This page is written by `make golden` from the command itself.
 
-Every command also takes the options of `podshare` below, before or after its name. Exit codes: 0 done, 1 it failed, 64 wrong usage or invalid input, 130 interrupted.
+Every command also takes the options of `podshare` below, before or after its name. Exit codes: 0 done, 1 it failed or a change is blocked, 2 changes are pending (with `--detailed-exitcode`), 64 wrong usage or invalid input, 130 interrupted.
 """
 
 

@@ -99,6 +99,17 @@ def ada(vision: World, tmp_path: Path) -> Iterator[Scientist]:
             api.delete(kind, NAMESPACE, found["metadata"]["name"])
 
 
+@pytest.mark.parametrize(
+    ("words", "name"), [("podshare connect vi", "vision"), ("podshare connect vision --cluster ma", "main")]
+)
+def test_a_scientists_shell_completes_what_is_published(vision: World, tmp_path: Path, words: str, name: str) -> None:
+    """Teams and their clusters come from the parameters that the scientist may read, not from the hub."""
+    ada = Scientist(vision, VISION, tmp_path, ("ssm:GetParametersByPath",))
+    at = str(len(words.split()) - 1)
+    completed = ada("podshare", _PODSHARE_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=at)
+    assert completed.stdout.split() == [name], completed.stderr
+
+
 # ---- the first job ---------------------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from podshare_cli.commands.connect import files, job, profiles
 from podshare_cli.failures import DENIED, Failure, exclusive, invalid
 from podshare_cli.json_option import Commands
 from podshare_cli.options import Options, examples, takes_options
+from podshare_cli.records.known_names import completing_from
 from podshare_cli.whole_files import writable
 
 if TYPE_CHECKING:
@@ -40,6 +41,21 @@ _IGNORED = {
 }
 
 
+def _team_names(options: Options) -> list[str]:
+    from podshare_cli.commands.connect.published import all_teams
+
+    return [team.name for team in all_teams(options.connection)]
+
+
+def _cluster_names(options: Options) -> list[str]:
+    """The clusters of all published teams: with an option that has no value yet, the team before it is not known."""
+    from podshare_cli.commands.connect.published import all_teams
+
+    return sorted(
+        {str(cluster["name"]) for team in all_teams(options.connection) for cluster in team.value["clusters"]}
+    )
+
+
 @app.command(
     "connect",
     epilog=examples(
@@ -52,11 +68,20 @@ _IGNORED = {
 @takes_options
 def connect(
     options: Options,
-    team: Annotated[str | None, typer.Argument(metavar="TEAM", help="The team, such as vision.")] = None,
+    team: Annotated[
+        str | None,
+        typer.Argument(metavar="TEAM", help="The team, such as vision.", autocompletion=completing_from(_team_names)),
+    ] = None,
     *,
     list_teams: Annotated[bool, typer.Option("--list", help="List the teams that your account is in.")] = False,
     cluster: Annotated[
-        str | None, typer.Option("--cluster", metavar="NAME", help="Which of the team's clusters, if it has several.")
+        str | None,
+        typer.Option(
+            "--cluster",
+            metavar="NAME",
+            help="Which of the team's clusters, if it has several.",
+            autocompletion=completing_from(_cluster_names),
+        ),
     ] = None,
     print_only: Annotated[bool, typer.Option("--print", help="Print what would be written; write nothing.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Remove what this command wrote for the team.")] = False,

@@ -9,6 +9,7 @@ from podshare.registry.sentences import counted
 from podshare_cli.failures import Failure
 from podshare_cli.json_option import Commands
 from podshare_cli.options import Options, examples, takes_options
+from podshare_cli.records.known_names import completing
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -45,7 +46,12 @@ def doctor(
     ] = None,
     account: Annotated[
         list[str] | None,
-        typer.Option("--account", metavar="ID", help="Check only these member accounts; may be repeated."),
+        typer.Option(
+            "--account",
+            metavar="ID",
+            help="Check only these member accounts; may be repeated.",
+            autocompletion=completing("account"),
+        ),
     ] = None,
     all_findings: Annotated[bool, typer.Option("--all", help="Show findings that are ok, too.")] = False,
 ) -> None:
