@@ -20,10 +20,10 @@ from lightkube.core.exceptions import ApiError
 from lightkube.resources.core_v1 import Pod
 
 from podshare.access.effective_access import ANYBODY, Access, in_bucket
-from podshare.aws.eks_token import token
 from podshare.kinds.base import Key, Kind
 from podshare_cli.access.reports import Known, Line
 from podshare_cli.aws.connection import Connection
+from podshare_cli.aws.kubernetes import token_of
 from podshare_cli.failures import Failure
 
 SECONDS = 180  # for a pod to start and to end; then it ends itself
@@ -217,12 +217,8 @@ class _Cluster:
     """A namespace of a cluster, as the caller sees it."""
 
     def __init__(self, connection: Connection, place: Key) -> None:
-        session, self.namespace = connection.session, place.name.partition("/")[0]
+        self.namespace = place.name.partition("/")[0]
         described = _described(connection, place)
-        frozen = session.get_credentials().get_frozen_credentials()  # type: ignore[union-attr]  # it has just called
-        keys = {"AccessKeyId": str(frozen.access_key), "SecretAccessKey": str(frozen.secret_key)}
-        if frozen.token:
-            keys["SessionToken"] = frozen.token
         self._caller, self._name = connection.caller, place.container
         self._client = lightkube.Client(
             config=SingleConfig(
@@ -231,7 +227,7 @@ class _Cluster:
                 cluster=Cluster(
                     server=described["endpoint"], certificate_auth_data=described["certificateAuthority"]["data"]
                 ),
-                user=User(token=token(keys, place.region, place.container)),
+                user=User(token=token_of(connection.session, place.region, place.container)),
             ),
             timeout=httpx2.Timeout(20),
         )

@@ -44,7 +44,7 @@ class Accounts:
             raise Failure(f"No credentials for account {account}.", "Pass a role: --assume-role NAME.")
         partition = self.connection.caller.split(":")[1]
         answer = self.connection.client("sts").assume_role(
-            RoleArn=f"arn:{partition}:iam::{account}:role/{self._role}", RoleSessionName="podshare-doctor"
+            RoleArn=f"arn:{partition}:iam::{account}:role/{self._role}", RoleSessionName="podshare-command"
         )
         credentials = answer["Credentials"]
         return boto3.Session(credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"])

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from podshare.aws.eks_token import token
 from podshare.registry.parsing import problems_of
 from podshare_cli.aws.accounts import Accounts
-from podshare_cli.aws.kubernetes import UNREACHABLE, Answer, Cluster
+from podshare_cli.aws.kubernetes import UNREACHABLE, Answer, Cluster, token_of
 
 Object = Mapping[str, Any]
 PAGE = 500  # objects of one answer
@@ -27,13 +26,8 @@ def opened(accounts: Accounts, record: Object) -> Cluster:
     if not accounts.reaches(account):
         raise UnreadableError(f"it is in account {account} (--profile-of {account}=PROFILE)")
     described = accounts.client("eks", account, region).describe_cluster(name=name)["cluster"]
-    credentials = accounts.session(account).get_credentials()
-    if credentials is None:
-        raise TypeError("they have just been used")
-    keys = credentials.get_frozen_credentials()
-    made = {"AccessKeyId": str(keys.access_key), "SecretAccessKey": str(keys.secret_key)}
-    made |= {"SessionToken": str(keys.token)} if keys.token else {}
-    return Cluster(described["endpoint"], described["certificateAuthority"]["data"], token(made, region, name))
+    bearer = token_of(accounts.session(account), region, name)
+    return Cluster(described["endpoint"], described["certificateAuthority"]["data"], bearer)
 
 
 def kueue_path(cluster: Cluster) -> str:

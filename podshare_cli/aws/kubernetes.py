@@ -8,10 +8,25 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import boto3
 
 _SECONDS = 10
 UNREACHABLE = 0  # in the place of a status: nothing answered
+
+
+def token_of(session: "boto3.Session", region: str, cluster: str) -> str:
+    """The token by which an EKS cluster knows whoever a session acts as."""
+    from podshare.aws.eks_token import token  # botocore takes its time
+
+    credentials = session.get_credentials()
+    if credentials is None:
+        raise TypeError("a session that has called AWS has credentials")
+    keys = credentials.get_frozen_credentials()
+    named = {"AccessKeyId": keys.access_key, "SecretAccessKey": keys.secret_key, "SessionToken": keys.token}
+    return token({name: str(value) for name, value in named.items() if value}, region, cluster)
 
 
 @dataclass(frozen=True)

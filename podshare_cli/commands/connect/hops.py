@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from podshare_cli.aws.kubernetes import UNREACHABLE, Answer, Cluster
+from podshare_cli.aws.kubernetes import UNREACHABLE, Answer, Cluster, token_of
 from podshare_cli.commands.connect import job
 from podshare_cli.commands.connect.profiles import Memory
 from podshare_cli.commands.connect.published import Caller, Team, Way, state_of
@@ -150,15 +150,8 @@ class Path:
         return str(self.cluster["arn"]).rpartition("/")[2]
 
     def _token(self) -> Hop:
-        from podshare.aws.eks_token import token
-
-        credentials = self._session().get_credentials()
-        if credentials is None:
-            raise TypeError("a role was assumed without credentials")
-        keys = credentials.get_frozen_credentials()
-        made = {"AccessKeyId": str(keys.access_key), "SecretAccessKey": str(keys.secret_key)}
-        made["SessionToken"] = str(keys.token)
-        self._api = Cluster(self.endpoint, self.authority, token(made, str(self.cluster["region"]), self.eks_name))
+        bearer = token_of(self._session(), str(self.cluster["region"]), self.eks_name)
+        self._api = Cluster(self.endpoint, self.authority, bearer)
         return Hop("token", True, "an EKS token for 15 minutes")
 
     def _ask(self) -> Cluster:
