@@ -16,6 +16,7 @@ from lightkube.config.client_adapter import Client as PlainClient
 from lightkube.config.client_adapter import ConnectionParams
 from lightkube.config.kubeconfig import SingleConfig
 from lightkube.config.models import Cluster, Context, User
+from lightkube.core.decoders import decode_list, decode_status
 from lightkube.core.exceptions import ApiError
 from lightkube.generic_resource import create_namespaced_resource
 from lightkube.resources.core_v1 import (
@@ -58,10 +59,32 @@ _SERVED = (
     ServiceAccount,
 )
 _KINDS: Mapping[str, Any] = {kind.__name__: kind for kind in _SERVED}
+_decoding = threading.Lock()
 
 _Answer = TypeVar("_Answer")
 _connections: dict[tuple[str, str, str, str], tuple[float, "Kubernetes"]] = {}
 _lock = threading.Lock()
+
+
+def decodable(kind: Any) -> Any:
+    """A kind of lightkube's whose answers several threads may decode.
+
+    msgspec (0.22.0, StructInfo_Convert) prepares a type as it decodes the first answer of it: a thread that decodes
+    another one meanwhile reads memory that is not written yet, and the process ends by a segmentation fault.
+    """
+    with _decoding:
+        decode_list(b'{"items": []}', kind)
+    return kind
+
+
+def resource_of(kind: ServedKind) -> Any:
+    """lightkube's class for a kind that discovery lists."""
+    return decodable(create_namespaced_resource(kind.group, kind.version, kind.kind, kind.plural))
+
+
+for _kind in (*_SERVED, Namespace, Pod):
+    decodable(_kind)
+decode_status(b"{}")  # of what is refused
 
 
 def connect(accounts: Accounts, execution_role: str, account: str, region: str, cluster: str) -> "Kubernetes":
@@ -208,7 +231,7 @@ class Kubernetes:
 
     def names_of(self, kind: ServedKind, namespace: str) -> list[str]:
         """The names of all objects of a kind that discovery lists."""
-        resource: Any = create_namespaced_resource(kind.group, kind.version, kind.kind, kind.plural)
+        resource = resource_of(kind)
         return self._ask(
             f"each {kind.kind} of {namespace}",
             lambda client: [_name(manifest) for manifest in client.list(resource, namespace=namespace)],
@@ -217,7 +240,7 @@ class Kubernetes:
     def delete_all(self, kind: ServedKind, namespace: str) -> None:
         """Delete all objects of a kind in a namespace, with what they own."""
         ask_guard()
-        resource: Any = create_namespaced_resource(kind.group, kind.version, kind.kind, kind.plural)
+        resource = resource_of(kind)
         with contextlib.suppress(_Absent):
             self._ask(
                 f"each {kind.kind} of {namespace}",
