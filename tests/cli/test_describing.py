@@ -7,7 +7,15 @@ import yaml
 
 from podshare_cli.commands.importing.command import commented
 from podshare_cli.commands.importing.describing import Description, describe
-from podshare_cli.commands.importing.reading import AccessPoint, Association, ComputeQuota, Entry, HyperPod, Setup
+from podshare_cli.commands.importing.reading import (
+    AccessPoint,
+    Association,
+    Binding,
+    ComputeQuota,
+    Entry,
+    HyperPod,
+    Setup,
+)
 
 CLUSTER = HyperPod("arn:aws:sagemaker:us-west-2:111111111111:cluster/abcdefghijkl", "Shared", "eks")
 ROLE = "arn:aws:iam::222222222222:role/research/Ada"
@@ -324,3 +332,40 @@ def test_no_remark_becomes_a_field() -> None:
     text = commented(found.remarks, {"id": "dataset#x"})
     assert "owner: eve@example.com" in text
     assert yaml.safe_load(text) == {"id": "dataset#x", "schema": 1}
+
+
+@pytest.mark.parametrize(
+    ("condition", "is_named"),
+    [
+        ({"StringEquals": {"s3:DataAccessPointAccount": "333333333333"}}, True),
+        ({"ArnLike": {"s3:DataAccessPointArn": ["arn:aws:s3:*:333333333333:accesspoint/im*"]}}, True),
+        ({"StringEquals": {"s3:DataAccessPointAccount": ["444444444444"]}}, False),
+        ({"Bool": {"aws:SecureTransport": "false"}}, False),
+        ({}, False),
+    ],
+    ids=["account", "pattern", "another account", "another condition", "none"],
+)
+def test_the_statements_that_leave_access_to_a_point_are_named(condition: dict[str, Any], is_named: bool) -> None:
+    """By their Sid, or their number where they have none; those that are about something else are nobody's to delete."""
+    other = {"Sid": "Other", "Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": "*"}
+    policy = ({**other, "Sid": "ToPoints", "Condition": condition}, {**other, "Condition": condition, "Sid": ""}, other)
+    found = described(
+        associations=[pods(f"{POINT}/object/*")], access_points={POINT: AccessPoint(POINT, "images", policy=policy)}
+    )
+    statements = [line for line in found.others["robots"] if "policy of bucket" in line]
+    named = ["statement ToPoints of the policy of bucket images", "statement number 2 of the policy of bucket images"]
+    assert statements == (named if is_named else [])
+
+
+def test_what_stands_in_the_namespace_is_remarked() -> None:
+    """Bindings, labels of Pod Security, and a namespace that is not there; without the cluster's API nothing is known."""
+    binding = Binding("hyperpod-ns-robots", "debug", "ClusterRole edit", ("Group debuggers", "User ada"))
+    labels = {"kubernetes.io/metadata.name": "hyperpod-ns-robots", "pod-security.kubernetes.io/enforce": "restricted"}
+    found = described(bindings=[binding], namespaces={"hyperpod-ns-robots": labels})
+    bound, held = (remark.text for remark in found.remarks)
+    assert bound == "RoleBinding debug gives ClusterRole edit to Group debuggers, User ada: see `rbac`"
+    assert "has pod-security.kubernetes.io/enforce=restricted: see `namespace_hardening` of the cluster" in held
+    assert found.others["robots"] == ("RoleBinding hyperpod-ns-robots/debug of ClusterRole edit",)
+    (absent,) = described(namespaces={"default": {}}).remarks
+    assert absent.text.startswith("the cluster has no namespace hyperpod-ns-robots")
+    assert described(namespaces=None).remarks == ()

@@ -135,6 +135,29 @@ def test_an_account_that_cannot_be_read_is_remarked(capsys: pytest.CaptureFixtur
     assert f"accesspoint/{TEAM}: No credentials for account {DATA}" in remark["what"]
 
 
+def test_objects_of_the_cluster_and_statements_of_the_bucket_are_read(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who is bound in the namespace, and which statements let the access point in; a cluster that refuses is remarked."""
+    api = kubernetes.api_of(EKS_ARN)
+    binding: Item = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding"}
+    binding["metadata"] = {"name": "debug", "namespace": NAMESPACE}
+    binding["roleRef"] = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
+    binding["subjects"] = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "debuggers"}]
+    api.apply(binding)
+    found = imported(capsys)
+    assert "RoleBinding debug gives ClusterRole view to Group debuggers: see `rbac`" in str(found["remarks"])
+    policy = json.loads(world.sandbox.client("s3", DATA).get_bucket_policy(Bucket=DATASET)["Policy"])
+    sids = {statement["Sid"] for statement in policy["Statement"] if "DataAccessPointAccount" in str(statement)}
+    assert {f"statement {sid} of the policy of bucket {DATASET}" for sid in sids} < {*found["others"][TEAM]}
+    assert f"RoleBinding {NAMESPACE}/debug of ClusterRole view" in found["others"][TEAM]
+    api.delete("RoleBinding", NAMESPACE, "debug")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kubernetes.KubernetesEndpoint, "serves", lambda *_: False)
+        (remark,) = imported(capsys)["remarks"]
+    assert remark["what"].startswith(f"not read: namespaces and RoleBindings of EKS cluster {EKS_CLUSTER}: ")
+
+
 def test_a_team_is_handed_over_and_nobody_loses_access(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """The record of a team that podshare does not own waits; handed over, podshare's access comes beside what was there."""
     description = imported(capsys, "--owner", "ada@example.com")

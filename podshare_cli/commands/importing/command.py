@@ -58,10 +58,11 @@ def import_records(
 ) -> None:
     """Describe a cluster that was set up by hand: its teams, people and data, as records to review and apply.
 
-    It reads compute quotas, access entries with their roles, pod identity associations and access points, and
-    prints what records cannot express, and what podshare would change once it has each team. Nothing is changed
-    without --adopt, which marks a team's compute quota as podshare's: the team's record can then be applied. Nobody
-    loses access: roles, entries and access points that exist stay, and are listed, until you delete them.
+    It reads compute quotas, access entries with their roles, pod identity associations, access points with their
+    buckets' policies, and namespaces with their RoleBindings. It prints what records cannot express, and what podshare
+    would change once it has each team. Nothing is changed without --adopt, which marks a team's compute quota as
+    podshare's: the team's record can then be applied. Nobody loses access: roles, entries and access points that exist
+    stay, and are listed, until you delete them.
     """
     from podshare_cli.aws.accounts import Accounts, profiles
     from podshare_cli.aws.tables import Registry

@@ -5,15 +5,17 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from podshare.installation import MANAGED_BY_TAG
 from podshare.kinds.access_entry.shape import CLUSTER_POLICY, NAMESPACE_POLICIES
+from podshare.kinds.hardening import POD_SECURITY_LABELS
+from podshare.kinds.subjects import TEAM_NAMESPACES
 from podshare.registry.parsing import parse
 from podshare.registry.problems import InvalidRecord
 from podshare.registry.sentences import sentence
 from podshare_cli.commands.importing.reading import (
-    NAMESPACE_PREFIX,
     AccessPoint,
     Association,
     ComputeQuota,
@@ -35,6 +37,8 @@ _SSO_ROLE = re.compile(r"(?:aws-reserved/sso\.amazonaws\.com/(?:[a-z0-9-]+/)?)?A
 _NAMING = {"StringEquals", "ArnEquals", "StringLike", "ArnLike"}
 _WRITES = ("s3:put", "s3:delete", "s3:*", "*")
 _READS = {"s3:getobject", "s3:getobject*", "s3:get*", "s3:*", "*"}
+# Amazon S3 User Guide, "Delegating access control to access points"
+_OF_ACCESS_POINTS = {"s3:dataaccesspointaccount", "s3:dataaccesspointarn"}
 _EXPRESSED = {"aws:principalarn", "aws:principalorgid"}  # conditions of a trust policy that podshare's have too
 
 
@@ -130,9 +134,10 @@ class _Team:
 
     def __init__(self, setup: Setup, quota: ComputeQuota, names: _Names) -> None:
         self._setup, self._quota, self._names = setup, quota, names
-        self._namespace = f"{NAMESPACE_PREFIX}{quota.team}"
+        self._namespace = f"{TEAM_NAMESPACES}{quota.team}"
         self._entries = [entry for entry in setup.entries if entry.reaches(self._namespace)]
         self._associations = [each for each in setup.associations if each.namespace == self._namespace]
+        self._bindings = [each for each in setup.bindings if each.namespace == self._namespace]
         self.remarks: list[Remark] = []
 
     def record(self, owner: str, datasets: dict[str, Item]) -> Item:
@@ -140,6 +145,7 @@ class _Team:
         cluster = self._setup.cluster
         if f"team#{self._quota.team}" in self._names.taken:
             self._remark(f"team#{self._quota.team} is in the registry, and this record would replace it")
+        self._remark_objects()
         place = (cluster.account, cluster.region, cluster.eks_cluster)
         return {
             **{"id": f"team#{self._quota.team}", "schema": 1, "cluster": self._names.clusters[place], "owner": owner},
@@ -155,12 +161,32 @@ class _Team:
         for each in self._associations:
             yield f"pod identity association {each.namespace}/{each.service_account}, and role {each.role}"
         points = {arn for each in self._associations for line in each.access or () for arn in access_points_in(line)}
-        yield from (f"access point {arn}, and the statements in its bucket's policy" for arn in sorted(points))
+        for arn in sorted(points):
+            yield f"access point {arn}"
+            if point := self._setup.access_points.get(arn):
+                yield from (f"{sid} of the policy of bucket {point.bucket}" for sid in _statements_for(point))
+        for binding in self._bindings:
+            yield f"RoleBinding {binding.namespace}/{binding.name} of {binding.role}"
 
     def _remark(self, text: str) -> None:
         remark = Remark(self._quota.team, text)
         if remark not in self.remarks:
             self.remarks.append(remark)
+
+    def _remark_objects(self) -> None:
+        """Say what is in the namespace that the record leaves out, and that there is none."""
+        for binding in self._bindings:
+            subjects = ", ".join(binding.subjects) or "nobody"
+            self._remark(f"RoleBinding {binding.name} gives {binding.role} to {subjects}: see `rbac`")
+        if self._setup.namespaces is None:
+            return
+        labels = self._setup.namespaces.get(self._namespace)
+        if labels is None:
+            self._remark(f"the cluster has no namespace {self._namespace}: SageMaker creates it with the compute quota")
+        elif modes := sorted(f"{label}={labels[label]}" for label in labels if label in POD_SECURITY_LABELS):
+            self._remark(
+                f"namespace {self._namespace} has {', '.join(modes)}: see `namespace_hardening` of the cluster"
+            )
 
     def _access(self) -> str | list[str]:
         """What every entry of the team gives: a record says it once for all members."""
@@ -307,6 +333,22 @@ class _Team:
             f"{association.role} names objects by {pattern}, and a record's prefix ends with a slash: grant one by hand"
         )
         return None
+
+
+def _statements_for(point: AccessPoint) -> Iterator[str]:
+    """The statements of a bucket's policy that leave access to this access point, or to those of its account."""
+    account = point.arn.split(":")[4]
+    for number, statement in enumerate(point.policy, 1):
+        conditions = (each for keys in statement.get("Condition", {}).values() for each in keys.items())
+        for key, values in conditions:
+            named = [values] if isinstance(values, str) else values
+            if key.lower() in _OF_ACCESS_POINTS and any(_matches(value, account, point.arn) for value in named):
+                yield f"statement {statement['Sid']}" if statement.get("Sid") else f"statement number {number}"
+                break
+
+
+def _matches(pattern: str, *values: str) -> bool:
+    return any(fnmatchcase(value, pattern.replace("[", "[[]")) for value in values)
 
 
 def _data_in(statement: Statement) -> list[str]:

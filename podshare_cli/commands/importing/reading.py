@@ -3,6 +3,7 @@
 Only what gives a HyperPod team compute, people or data is read: see docs/importing.md for the calls.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,11 +11,13 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from podshare.kinds.subjects import TEAM_NAMESPACES, subject_of
 from podshare.policy.policies import canonical, parse
 from podshare_cli.aws.accounts import Accounts
+from podshare_cli.aws.clusters import UnreadableError, listed, opened
 from podshare_cli.failures import Failure
 
-NAMESPACE_PREFIX = "hyperpod-ns-"  # SageMaker's, of the namespace that it makes with a compute quota
+_ROLE_BINDINGS = "/apis/rbac.authorization.k8s.io/v1/rolebindings"
 Statement = Mapping[str, Any]
 
 
@@ -84,22 +87,41 @@ class Association:
 
 @dataclass(frozen=True)
 class AccessPoint:
-    """An access point's bucket and the ARN of the key by which the bucket is encrypted; empty for S3's own."""
+    """An access point's bucket and the ARN of the key by which the bucket is encrypted; empty for S3's own.
+
+    ``policy`` are the statements of the bucket's policy; none if they cannot be read.
+    """
 
     arn: str
     bucket: str
     kms_key: str = ""
+    policy: tuple[Statement, ...] = ()
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A RoleBinding: its role and its subjects, each by kind and name."""
+
+    namespace: str
+    name: str
+    role: str
+    subjects: tuple[str, ...]
 
 
 @dataclass
 class Setup:
-    """All that was read of a cluster; ``unread`` says what could not be, and why."""
+    """All that was read of a cluster; ``unread`` says what could not be, and why.
+
+    ``namespaces`` have their labels; None if the cluster's API lets nobody read them.
+    """
 
     cluster: HyperPod
     quotas: Sequence[ComputeQuota] = ()
     entries: Sequence[Entry] = ()
     associations: Sequence[Association] = ()
     access_points: Mapping[str, AccessPoint] = field(default_factory=dict)
+    bindings: Sequence[Binding] = ()
+    namespaces: Mapping[str, Mapping[str, str]] | None = None
     unread: list[str] = field(default_factory=list)
 
 
@@ -117,9 +139,16 @@ class Reader:
         statements = [statement for each in associations for statement in each.access or ()]
         arns = sorted({point for statement in statements for point in access_points_in(statement)})
         points = {arn: point for arn in arns if (point := self._access_point(arn))}
-        return Setup(
-            cluster, list(self._quotas(cluster)), list(self._entries(cluster)), associations, points, self._unread
+        setup = Setup(
+            cluster,
+            list(self._quotas(cluster)),
+            list(self._entries(cluster)),
+            associations,
+            points,
+            unread=self._unread,
         )
+        self._read_objects(setup)
+        return setup
 
     def tag_quota(self, quota: ComputeQuota, tags: Mapping[str, str]) -> None:
         """Give tags to a compute quota."""
@@ -207,12 +236,29 @@ class Reader:
                 asked = {"PolicyArn": policy["PolicyArn"], "VersionId": version}
                 yield self._iam.get_policy_version(**asked)["PolicyVersion"]["Document"]
 
+    def _read_objects(self, setup: Setup) -> None:
+        """Add what the cluster's own API says: its namespaces, and the bindings in those of teams."""
+        cluster = setup.cluster
+        record = {"id": f"cluster#{cluster.name.lower()}", "account": cluster.account, "region": cluster.region}
+        record |= {"eks_cluster": cluster.eks_cluster, "hyperpod_cluster": cluster.name}
+        try:
+            api = opened(self._accounts, record)
+            namespaces, bindings = listed(api, "/api/v1/namespaces"), listed(api, _ROLE_BINDINGS)
+        except (UnreadableError, ClientError, BotoCoreError) as error:
+            self._unread.append(f"namespaces and RoleBindings of EKS cluster {cluster.eks_cluster}: {error}")
+            return
+        setup.namespaces = {each["metadata"]["name"]: each["metadata"].get("labels") or {} for each in namespaces}
+        in_teams = (each for each in bindings if each["metadata"]["namespace"].startswith(TEAM_NAMESPACES))
+        setup.bindings = [*map(_binding, in_teams)]
+
     def _access_point(self, arn: str) -> AccessPoint | None:
         _, _, _, region, account, name = arn.split(":", 5)
         try:
             control = self._accounts.client("s3control", account, region)
             bucket = control.get_access_point(AccountId=account, Name=name.partition("/")[2])["Bucket"]
-            return AccessPoint(arn, bucket, self._key_of(bucket, account, region))
+            return AccessPoint(
+                arn, bucket, self._key_of(bucket, account, region), self._policy_of(bucket, account, region)
+            )
         except (ClientError, BotoCoreError, Failure) as error:
             self._unread.append(f"access point {arn}: {error}")
             return None
@@ -226,6 +272,15 @@ class Reader:
             return ""
         return str(rules[0].get("ApplyServerSideEncryptionByDefault", {}).get("KMSMasterKeyID", ""))
 
+    def _policy_of(self, bucket: str, account: str, region: str) -> tuple[Statement, ...]:
+        try:
+            text = self._accounts.client("s3", account, region).get_bucket_policy(Bucket=bucket)["Policy"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchBucketPolicy":
+                self._unread.append(f"the policy of bucket {bucket}: {error}")
+            return ()
+        return tuple(listed_statements(json.loads(text)))
+
     @cached_property
     def _sagemaker(self) -> Any:
         return self._accounts.client("sagemaker", self._account, self._region)
@@ -237,6 +292,18 @@ class Reader:
     @cached_property
     def _iam(self) -> Any:
         return self._accounts.client("iam", self._account, self._region)
+
+
+def listed_statements(document: Mapping[str, Any]) -> Sequence[Statement]:
+    """The statements of a policy with their Sids; a policy may have a single one in the place of a list."""
+    statements = document.get("Statement", [])
+    return [statements] if isinstance(statements, Mapping) else statements
+
+
+def _binding(manifest: Mapping[str, Any]) -> Binding:
+    role, metadata = manifest["roleRef"], manifest["metadata"]
+    subjects = tuple(subject_of(subject) for subject in manifest.get("subjects") or ())
+    return Binding(metadata["namespace"], metadata["name"], f"{role['kind']} {role['name']}", subjects)
 
 
 def access_points_in(statement: Statement) -> set[str]:
