@@ -590,6 +590,8 @@ def test_texts_of_others_are_bounded() -> None:
     long = replace(a_point().key, name="x" * 1000)
     (obstacle,) = plan({}, {long: Foreign(long, "")}).blockers
     assert len(obstacle.remedy) == LONGEST_TEXT
+    blocker = Blocker("x" * 5000, "y" * 5000).as_dict()
+    assert (blocker["what"], blocker["remedy"]) == ("x" * LONGEST_TEXT, "y" * LONGEST_TEXT)
 
 
 def test_lanes_keep_together_what_needs_each_other() -> None:

@@ -48,7 +48,7 @@ class Blocker:
 
     It covers everything of the team, or of one account, or of one bucket, or the grants of one KMS key (its ARN), or
     what is for one cluster alone, or all that lies in one namespace (its key), or ``only`` the resource with this key.
-    ``waits`` says that it is expected to pass.
+    ``waits`` says that it is expected to pass. Both texts are cut to what a status has room for.
     """
 
     what: str
@@ -60,6 +60,10 @@ class Blocker:
     cluster: str = ""
     kms_key: str = ""
     namespace: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("what", "remedy"):  # it is frozen
+            object.__setattr__(self, name, getattr(self, name)[:LONGEST_TEXT])
 
     def covers(self, resource: Resource) -> bool:
         """Whether ``resource`` has to wait for this."""

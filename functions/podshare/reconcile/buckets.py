@@ -116,7 +116,7 @@ def _bucket(context: Context, bucket: str, account: str, region: str) -> Iterato
             return
         remedy = "Correct the dataset's record, or list the bucket in BucketNames of accounts/member.yaml."
         problem = f"bucket {bucket} of account {account} cannot be read: {reason_of(error)}"
-        yield Blocker(problem[:LONGEST_TEXT], remedy_for(error, remedy), account, bucket)
+        yield Blocker(problem, remedy_for(error, remedy), account, bucket)
         return
     if status.get("IsPublic"):
         remedy = "Remove the public statement: access points can share the bucket without it."
@@ -191,7 +191,7 @@ def _encryption(  # noqa: PLR0917  # a place, and for whom
             return
         problem = f"the encryption of bucket {bucket} of account {account} cannot be read: {reason_of(error)}"
         remedy = remedy_for(error, "Deploy accounts/member.yaml of this version there.")
-        yield Blocker(problem[:LONGEST_TEXT], remedy, account, bucket)
+        yield Blocker(problem, remedy, account, bucket)
         return
     for default in (rule.get("ApplyServerSideEncryptionByDefault") for rule in rules):
         if default is None or not default["SSEAlgorithm"].startswith("aws:kms"):
@@ -218,7 +218,7 @@ def _kms_key(context: Context, account: str, region: str, key: str) -> Iterator[
         remedy = (
             "Add it to KmsKeyArns of accounts/member.yaml; its key policy must delegate to the account's IAM policies."
         )
-        yield Blocker(problem[:LONGEST_TEXT], remedy_for(error, remedy), account, kms_key=arn)
+        yield Blocker(problem, remedy_for(error, remedy), account, kms_key=arn)
         return
     if key_metadata.get("KeyState") != "Enabled":
         remedy = "Enable it, or correct kms_key in the dataset's record."

@@ -7,7 +7,7 @@ from podshare.aws.settings import Settings
 from podshare.aws.tables import Registry
 from podshare.kinds.context import Context
 from podshare.kinds.facts import ClusterFacts
-from podshare.kinds.observation import LONGEST_TEXT, Blocker
+from podshare.kinds.observation import Blocker
 from podshare.registry.problems import InvalidRecord
 from podshare.registry.records import Cluster
 
@@ -32,7 +32,7 @@ def of_other_records(
             f"account {record.account}, {record.region}: podshare adds nothing for cluster#{record.name}"
         )
         remedy = f"Name cluster {first} in the teams, then delete cluster#{record.name}."
-        yield Blocker(problem[:LONGEST_TEXT], remedy, cluster=record.name)
+        yield Blocker(problem, remedy, cluster=record.name)
 
 
 def _first_record(settings: Settings, context: Context, place: str, record: Cluster, *, claim: bool) -> str:

@@ -71,8 +71,7 @@ def inspect_file_systems(
         except Exception as error:  # whatever it is, it affects this alone
             if grant.file_system not in learned:  # what is known already was found before: its links report faults
                 problem = f"file system {grant.file_system} cannot be read in account {facts.account}, {facts.region}"
-                problem = f"{problem}: {reason_of(error)}"[:LONGEST_TEXT]
-                blockers.append(Blocker(problem, remedy_for(error, _LIST_IT), only=only))
+                blockers.append(Blocker(f"{problem}: {reason_of(error)}", remedy_for(error, _LIST_IT), only=only))
             continue
         unfit = [replace(blocker, only=only) for blocker in _unfit(grant.file_system, described)]
         blockers += unfit
@@ -161,7 +160,7 @@ def unfit_links(context: Context, desired: Mapping[Key, Resource], adding: Colle
         except Exception as error:  # as above
             problem = f"the links of file system {place[2]} cannot be read: {reason_of(error)}"
             remedy = remedy_for(error, _LIST_IT)
-            yield from (Blocker(problem[:LONGEST_TEXT], remedy, only=str(link.key)) for link in mine)
+            yield from (Blocker(problem, remedy, only=str(link.key)) for link in mine)
             continue
         yield from _crowded(place[2], present, [link for link in mine if link.key in adding])
 
@@ -179,9 +178,9 @@ def _crowded(
         if room < 0:
             problem = f"file system {file_system} has no room for another link besides {', '.join(sorted(present))}"
             remedy = f"Amazon FSx allows {limits.DATA_REPOSITORY_ASSOCIATIONS}: use another file system."
-            yield Blocker(problem[:LONGEST_TEXT], remedy, only=str(association.key))
+            yield Blocker(problem, remedy, only=str(association.key))
         for path, repository in present.items():
             if overlap(association.key.name, path) or overlap(association.repository, repository):
                 problem = f"file system {file_system} already links {path} to {repository}, and links must not overlap"
                 remedy = "Use another file system, or let the pods use the access point."
-                yield Blocker(f"{problem}: {association.repository}"[:LONGEST_TEXT], remedy, only=str(association.key))
+                yield Blocker(f"{problem}: {association.repository}", remedy, only=str(association.key))

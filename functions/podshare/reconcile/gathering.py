@@ -9,7 +9,7 @@ from podshare.kinds.base import Key, Kind, Resource
 from podshare.kinds.compute_quota import calls as compute_quota
 from podshare.kinds.context import Context
 from podshare.kinds.facts import ClusterFacts
-from podshare.kinds.observation import LONGEST_TEXT, Blocker, Observation
+from podshare.kinds.observation import Blocker, Observation
 from podshare.reconcile.file_system_facts import inspect_file_systems
 from podshare.reconcile.observing import observe_resources
 from podshare.reconcile.preconditions import (
@@ -88,7 +88,7 @@ def _with_unknown_accounts(
         except Exception as error:  # whatever it is, what is known of the other accounts counts
             problem = f"account {account} has never been read, and the organization cannot be read: {reason_of(error)}"
             remedy = "Deploy accounts/management.yaml, or make the hub a delegated administrator (docs/deploy.md)."
-            blockers.append(Blocker(problem[:LONGEST_TEXT], remedy_for(error, remedy)))
+            blockers.append(Blocker(problem, remedy_for(error, remedy)))
             break
     if not blockers and unknown[MOST_UNKNOWN:]:
         problem = f"{len(unknown) - MOST_UNKNOWN} of the accounts that the record names have not been read yet"

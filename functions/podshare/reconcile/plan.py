@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import Any
 
 from podshare.kinds.base import ExecutionRole, Key, Kind, Resource, Stage, same
-from podshare.kinds.observation import LONGEST_TEXT, Blocker, Foreign, Observation, Orphaned, Unreadable
+from podshare.kinds.observation import Blocker, Foreign, Observation, Orphaned, Unreadable
 from podshare.kinds.shapes import SHAPES
 
 # of one run: a state's input may have 256 KiB (Step Functions quotas); what does not fit is done by the next run
@@ -296,15 +296,15 @@ def observed_blockers(desired: Mapping[Key, Resource], observed: Mapping[Key, Ob
     for key, observation in observed.items():
         resource = f"{key.kind.replace('_', ' ')} {key.name} in account {key.account}"
         if isinstance(observation, Foreign) and key in desired:
-            yield Blocker(f"{resource} is not podshare's: {observation.found}"[:LONGEST_TEXT], observation.remedy)
+            yield Blocker(f"{resource} is not podshare's: {observation.found}", observation.remedy)
         elif isinstance(observation, Foreign):
             problem = f"{resource} is no longer wanted, but podshare may not delete it: {observation.found}"
             remedy = f"Check who uses it. If nobody needs it, delete it: {SHAPES[key.kind].deletion(key)}"
-            yield Blocker(problem[:LONGEST_TEXT], remedy[:LONGEST_TEXT], account=key.account)
+            yield Blocker(problem, remedy, account=key.account)
         elif isinstance(observation, Unreadable) and not (observation.no_role and key in desired):
             # what lacks a member role is reported once per account
             remedy = "podshare leaves it unchanged; the next reconciliation tries again."
-            yield Blocker(f"{resource} cannot be read: {observation.reason}"[:LONGEST_TEXT], remedy)
+            yield Blocker(f"{resource} cannot be read: {observation.reason}", remedy)
 
 
 def _withheld(

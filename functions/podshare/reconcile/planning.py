@@ -17,7 +17,7 @@ from podshare.kinds.context import Context
 from podshare.kinds.desired import by_hand, manifests
 from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.hardening import not_verified
-from podshare.kinds.observation import LONGEST_TEXT, Blocker
+from podshare.kinds.observation import Blocker
 from podshare.kinds.role.shape import Role
 from podshare.kinds.team_on_cluster import ALL_MEMBERS
 from podshare.policy import policies
@@ -290,7 +290,7 @@ def _on_gone_clusters(records: TeamRecords) -> Iterator[Blocker]:
             continue
         standing = records.accounts[account].standing
         problem = f"cluster {name} is in account {account}, which is {standing}: its access is revoked"
-        yield Blocker(problem[:LONGEST_TEXT], _back(records, account), cluster=name)
+        yield Blocker(problem, _back(records, account), cluster=name)
 
 
 def _back(records: TeamRecords, account: str) -> str:

@@ -18,7 +18,7 @@ from podshare.kinds.context import Context, tag_map
 from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.namespace import calls as namespace
 from podshare.kinds.namespace.shape import Namespace
-from podshare.kinds.observation import LONGEST_TEXT, Blocker, Foreign, Observation, Unreadable
+from podshare.kinds.observation import Blocker, Foreign, Observation, Unreadable
 from podshare.kinds.role_attachment import calls as role_attachment
 from podshare.reconcile.buckets import unfit_data
 from podshare.reconcile.capacity import Nodes, nodes
@@ -67,7 +67,7 @@ def inspect_cluster(context: Context, record: Cluster) -> ClusterCondition:
             f"cluster {record.name} cannot be read in account {record.account}, {record.region}: {reason_of(error)}"
         )
         remedy = f"Correct cluster#{record.name}, or {_DEPLOY[0].lower()}{_DEPLOY[1:]}"
-        blocker = Blocker(problem[:LONGEST_TEXT], remedy_for(error, remedy), cluster=record.name)
+        blocker = Blocker(problem, remedy_for(error, remedy), cluster=record.name)
         return ClusterCondition(None, {}, (blocker,))
     cluster_blockers = tuple(replace(blocker, cluster=record.name) for blocker in blockers)
     return ClusterCondition(facts, nodes_by_group, cluster_blockers, subnets)
@@ -185,7 +185,7 @@ def late_member_roles(
         else:
             problem = f"account {account} has had no member role since {since_when}, podshare gave up waiting: {reason}"
             remedy = f"{_DEPLOY} The sweep tries again."
-        yield Blocker(problem[:LONGEST_TEXT], remedy, account=account, waits=patient)
+        yield Blocker(problem, remedy, account=account, waits=patient)
 
 
 def reserved_names(desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]) -> Iterator[Blocker]:
@@ -221,7 +221,7 @@ def other_teams(
             )
             remedy = "The next reconciliation tries again."
             # late_member_roles says how long a member role has been waited for
-            yield Blocker(problem[:LONGEST_TEXT], remedy, cluster=cluster, waits=isinstance(error, NoMemberRole))
+            yield Blocker(problem, remedy, cluster=cluster, waits=isinstance(error, NoMemberRole))
             continue
         if own := renamed.get(_hyperpod_of(quota.key)):
             problem = (
@@ -229,7 +229,7 @@ def other_teams(
                 f"{quota.key.name.partition('/')[2]}"
             )
             remedy = f"Write quota.name: {own} again. For a quota of another name, delete the team first."
-            yield Blocker(problem[:LONGEST_TEXT], remedy, cluster=cluster)
+            yield Blocker(problem, remedy, cluster=cluster)
             others = [name for name in others if name != own]
         if isinstance(observed.get(quota.key), Foreign):
             others.append(quota.key.name.partition("/")[2])
@@ -242,7 +242,7 @@ def other_teams(
                 "Hand it over (podshare import, option --adopt), choose another name for the team, or delete that "
                 "quota and the contents of the namespace."
             )
-            yield Blocker(problem[:LONGEST_TEXT], remedy, cluster=cluster)
+            yield Blocker(problem, remedy, cluster=cluster)
 
 
 def renamed_quotas(desired: Mapping[Key, Resource], observed: Mapping[Key, Observation]) -> set[Key]:
@@ -276,7 +276,7 @@ def kept_until_located(compute: Iterable[Key]) -> Iterator[Blocker]:
             "access to it: none of the clusters that the team's record names has been read yet"
         )
         remedy = "Correct the record's cluster, or the cluster's record. It is deleted once a new cluster is read."
-        yield Blocker(problem[:LONGEST_TEXT], remedy, only=str(key))
+        yield Blocker(problem, remedy, only=str(key))
 
 
 def _hyperpod_of(quota: Key) -> tuple[str, str, str]:
@@ -315,7 +315,7 @@ def lost_namespaces(
             remedy = (
                 f"Wait until it is deleted. The deletion is blocked by {observation.ending}: finish that, or remove it."
             )
-            yield Blocker(problem, remedy[:LONGEST_TEXT], waits=True, namespace=str(key))
+            yield Blocker(problem, remedy, waits=True, namespace=str(key))
             continue
         quota = next((need for need in map(observed.get, desired[key].needs) if isinstance(need, ComputeQuota)), None)
         now = context.as_of_now()  # after the quota was read: SageMaker may just have made the namespace
@@ -353,7 +353,7 @@ def _member_roles(context: Context, changes: Iterable[Change]) -> Iterator[Block
             tags = tag_map(iam.get_role(RoleName=name)["Role"].get("Tags", []))
         except Exception as error:  # as above
             problem = f"account {account}: member role for {execution_role}: {reason_of(error)}"
-            yield Blocker(problem[:LONGEST_TEXT], remedy_for(error, _DEPLOY), account=account)
+            yield Blocker(problem, remedy_for(error, _DEPLOY), account=account)
             continue
         if (version := tags.get(VERSION_TAG)) != MEMBER_VERSION:
             problem = f"account {account}: member role for {execution_role} has version {version}"
@@ -365,7 +365,7 @@ def _member_roles(context: Context, changes: Iterable[Change]) -> Iterator[Block
             problem = f"account {account}: member role for {execution_role} may not set the tags {', '.join(missing)}"
             keys = ",".join(context.installation.resource_tags)
             remedy = f"Deploy accounts/member.yaml there with the hub's keys: ResourceTagKeys={keys}"
-            yield Blocker(problem[:LONGEST_TEXT], remedy[:LONGEST_TEXT], account=account)
+            yield Blocker(problem, remedy, account=account)
 
 
 def _missing_roles(context: Context, changes: Iterable[Change]) -> Iterator[Blocker]:
@@ -375,13 +375,13 @@ def _missing_roles(context: Context, changes: Iterable[Change]) -> Iterator[Bloc
             role_path_and_name = role_attachment.path_and_name(context, key)
         except Exception as error:  # as above
             problem = f"account {key.account}: cannot check whether the role {key.container} exists: {reason_of(error)}"
-            yield Blocker(problem[:LONGEST_TEXT], "The next reconciliation tries again.", only=str(key))
+            yield Blocker(problem, "The next reconciliation tries again.", only=str(key))
             continue
         if role_path_and_name != key.container:
             likely = f"Did you mean {role_path_and_name}? Else create" if role_path_and_name else "Create"
             remedy = f"{likely} it, or correct existing_role (with its path) in the team's record."
             problem = f"account {key.account} has no role {key.container}"
-            yield Blocker(problem[:LONGEST_TEXT], remedy[:LONGEST_TEXT], only=str(key))
+            yield Blocker(problem, remedy, only=str(key))
 
 
 def _crowded(
@@ -394,7 +394,7 @@ def _crowded(
         ((kind, account, _),) = creating
         problem = f"account {account}: cannot check the quota for a {kind.replace('_', ' ')}"
         remedy = "The next reconciliation tries again."
-        return [Blocker(f"{problem}: {reason_of(error)}"[:LONGEST_TEXT], remedy, account=account)]
+        return [Blocker(f"{problem}: {reason_of(error)}", remedy, account=account)]
 
 
 def _rooms(

@@ -191,7 +191,7 @@ def _blocker(cluster: Cluster, quota: ComputeQuota, over_commitment: OverCommitm
             f"Lower a quota, add nodes, or set `over_commitment: warn` in cluster#{cluster.name}; then reconcile. "
             "The rest of the team is provisioned, and its existing quota stays unchanged."
         )
-    return Blocker(problem[:LONGEST_TEXT], remedy, waits=commitment.will_fit, only=str(quota.key))
+    return Blocker(problem, remedy, waits=commitment.will_fit, only=str(quota.key))
 
 
 def _note(over_commitment: OverCommitment) -> str:
@@ -226,7 +226,7 @@ def _unreadable(cluster: Cluster, quota: ComputeQuota, error: Exception) -> Fit:
     if cluster.over_commitment == "warn":
         return Fit(notes=(problem[:LONGEST_TEXT],))
     remedy = "The quota stays unchanged; the next reconciliation tries again."
-    return Fit((Blocker(problem[:LONGEST_TEXT], remedy, only=str(quota.key)),))
+    return Fit((Blocker(problem, remedy, only=str(quota.key)),))
 
 
 # ---- claims -------------------------------------------------------------------------------------------------------
