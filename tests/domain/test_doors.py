@@ -15,7 +15,7 @@ from podshare.access.doors import (
     unexpected,
 )
 from podshare.access.effective_access import ANYBODY, Access
-from podshare.kinds.subjects import team_of
+from podshare.kinds.subjects import service_accounts_in, team_of
 
 CLUSTER = "arn:aws:eks:us-west-2:111111111111:cluster/hyperpod-eks"
 ROLE = "arn:aws:iam::111111111111:role/podshare/podshare-vision-0123abcd"
@@ -198,6 +198,26 @@ def test_the_namespace_of_a_controller_is_told_by_each_of_its_names(subject: str
     """Whoever acts as one of these service accounts is what a binding of the whole cluster makes it."""
     assert namespace_of_controller(subject, "edit") == namespace
     assert namespace_of_controller(subject, "system:service-account-issuer-discovery") == ""
+
+
+@pytest.mark.parametrize(
+    ("subject", "namespace"),
+    [
+        ("ServiceAccount hyperpod-ns-vision/trainer", "hyperpod-ns-vision"),
+        ("User system:serviceaccount:kueue-system:manager", "kueue-system"),
+        ("Group system:serviceaccounts:flux-system", "flux-system"),
+        ("User system:serviceaccounts:flux-system", ""),
+        ("Group system:serviceaccounts", ""),
+        ("User eve", ""),
+    ],
+)
+def test_service_accounts_are_named_alike_by_bindings_and_doors(subject: str, namespace: str) -> None:
+    """A binding's subject and the principal of its door name the same service accounts, and the same team's pods."""
+    for spelling in (subject, principal_of(subject)):
+        assert service_accounts_in(spelling) == namespace
+        assert team_of(spelling, "podshare") == ("vision" if namespace == "hyperpod-ns-vision" else "")
+    group = "Group system:serviceaccounts:hyperpod-ns-vision"
+    assert team_of(principal_of(group), "podshare") == team_of(group, "podshare") == "vision"
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,12 @@ be, podshare's: nobody's record lets anybody in by it, unless what is desired gi
 verification reads every door, not only labelled resources".
 """
 
-import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from podshare.access.effective_access import ANYBODY, Access
-from podshare.kinds.subjects import TEAM_NAMESPACES, team_of
+from podshare.kinds.subjects import TEAM_NAMESPACES, service_accounts_in, team_of
 from podshare.policy import policies
 
 RULE = "unexpected access"
@@ -32,17 +31,12 @@ DISCOVERY = frozenset(
         "system:service-account-issuer-discovery",
     }
 )
-# they stand for everybody, or for pods of teams: no reading makes them administrators
-_NEVER_EXPECTED = re.compile(
-    rf"system:(authenticated|unauthenticated|serviceaccounts(:{TEAM_NAMESPACES}.*)?)|User system:anonymous|"
-    rf"ServiceAccount {TEAM_NAMESPACES}.*|User system:serviceaccount:{TEAM_NAMESPACES}.*"
+_EVERYBODY = frozenset(
+    {"system:authenticated", "system:unauthenticated", "system:serviceaccounts", "User system:anonymous"}
 )
 # SageMaker's own, whose service-linked role alone comes by this name unless an entry gives it to others (charts
 # hyperpod-patching and job-auto-restart of aws/sagemaker-hyperpod-cli)
 _SERVICES = frozenset({"User hyperpod-service-linked-role"})
-_SERVICE_ACCOUNTS = re.compile(
-    r"ServiceAccount ([^/]+)/.*|User system:serviceaccount:([^:]+):.*|Group system:serviceaccounts:(.+)"
-)
 # whoever has one of these may do everything in a cluster already
 _EVERYTHING = frozenset({"AmazonEKSClusterAdminPolicy", "ClusterRole cluster-admin", "group system:masters"})
 
@@ -135,7 +129,7 @@ class Administrators:
         return replace(door, behind=behind) if behind else None
 
     def _is_one(self, principal: str, gives: Collection[str]) -> bool:
-        if _NEVER_EXPECTED.fullmatch(principal):
+        if _is_never_expected(principal):
             return {f"{principal} has {may}" for may in gives} <= {*self.named}
         if principal in _SERVICES:
             return True
@@ -155,9 +149,14 @@ def kept_at_first(doors: Iterable[Door]) -> list[Access]:
         {
             replace(door.access, through=tuple(sorted(map(_holder, door.behind))) if door.is_binding else (), by=())
             for door in doors
-            if spans(door) and not _NEVER_EXPECTED.fullmatch(door.principal)
+            if spans(door) and not _is_never_expected(door.principal)
         }
     )
+
+
+def _is_never_expected(principal: str) -> bool:
+    """Whether it stands for everybody, or for pods of teams: no reading makes them administrators."""
+    return principal in _EVERYBODY or service_accounts_in(principal).startswith(TEAM_NAMESPACES)
 
 
 def _holder(who: str) -> str:
@@ -225,6 +224,5 @@ def spans_as_stranger(subject: str, role: str, prefix: str) -> bool:
 
 def namespace_of_controller(subject: str, role: str) -> str:
     """The namespace of the service accounts outside of teams' namespaces that a ClusterRoleBinding names, if any."""
-    match = _SERVICE_ACCOUNTS.fullmatch(subject)
-    namespace = match[match.lastindex or 0] if match else ""
+    namespace = service_accounts_in(subject)
     return "" if role in DISCOVERY or namespace.startswith(TEAM_NAMESPACES) else namespace
