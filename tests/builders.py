@@ -83,7 +83,7 @@ def own_boundaries(team: Team) -> Boundaries:
     return Boundaries(
         team=team.name,
         namespace=team.namespace,
-        cluster_arns=frozenset({CLUSTER.eks_arn("aws")}),
+        cluster_arns=frozenset({CLUSTER.eks_arn(INSTALLATION)}),
         member_principals={
             member.account: frozenset(member_principals(INSTALLATION, team.name, member)) for member in team.members
         },

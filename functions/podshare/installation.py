@@ -55,6 +55,18 @@ class Installation:
         """The ARN of a role that podshare makes in ``account``."""
         return f"arn:{self.partition}:iam::{account}:role{self.role_path}{name}"
 
+    def bucket_arn(self, bucket: str) -> str:
+        """The ARN of a bucket, whosever it is."""
+        return f"arn:{self.partition}:s3:::{bucket}"
+
+    def access_point_arn(self, account: str, region: str, name: str) -> str:
+        """The ARN of an access point, whosever it is."""
+        return f"arn:{self.partition}:s3:{region}:{account}:accesspoint/{name}"
+
+    def eks_arn(self, account: str, region: str, name: str) -> str:
+        """The ARN of an EKS cluster."""
+        return f"arn:{self.partition}:eks:{region}:{account}:cluster/{name}"
+
     def member_role_arn(self, account: str, execution_role: str) -> str:
         """The ARN of the member role of ``account`` for one kind of work (read, identity, cluster or data)."""
         return f"arn:{self.partition}:iam::{account}:role{self.system_path}{self.prefix}-{execution_role}"

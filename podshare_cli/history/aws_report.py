@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from podshare.kinds.subjects import TEAM_NAMESPACES
+from podshare.registry.items import TEAM_NAMESPACES
 from podshare_cli.history.quota_hours import Span
 from podshare_cli.history.used_hours import ACCELERATORS, NEURON_CORES, Used, UsedHours, shares
 

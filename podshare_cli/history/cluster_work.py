@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
-from podshare.kinds.subjects import TEAM_NAMESPACES
+from podshare.registry.items import TEAM_NAMESPACES
 from podshare_cli.history.aws_report import SummaryReport, reported_hours
 from podshare_cli.history.creations import Creations, Origin, creator
 from podshare_cli.history.quota_hours import TEAM, Span

@@ -27,7 +27,7 @@ def changes(after: Team | None, before: Team | None = None) -> AccessChanges:
 
 
 def changes_of(want: dict[Key, Resource], there: dict[Key, Observation]) -> AccessChanges:
-    names = {CLUSTER.eks_arn("aws"): "main"}
+    names = {CLUSTER.eks_arn(INSTALLATION): "main"}
     return access_changes(want, there, {"imagenet": a_dataset()}, names, INSTALLATION)
 
 

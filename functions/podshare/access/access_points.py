@@ -4,13 +4,8 @@ from collections.abc import Iterable
 
 from podshare.installation import Installation
 from podshare.kinds.access_point.shape import AccessPoint
-from podshare.kinds.base import Key, Resource
+from podshare.kinds.base import Resource
 from podshare.kinds.team_on_cluster import CLUSTER_TAG, DATASET_TAG
-
-
-def arn_of(installation: Installation, key: Key) -> str:
-    """The ARN of an access point."""
-    return f"arn:{installation.partition}:s3:{key.region}:{key.account}:accesspoint/{key.name}"
 
 
 def described(installation: Installation, resources: Iterable[Resource]) -> list[dict[str, str]]:
@@ -24,7 +19,7 @@ def described(installation: Installation, resources: Iterable[Resource]) -> list
             "dataset": point.tags.get(DATASET_TAG, ""),
             "cluster": point.tags.get(CLUSTER_TAG, ""),
             "bucket": point.bucket,
-            "arn": arn_of(installation, point.key),
+            "arn": installation.access_point_arn(point.key.account, point.key.region, point.key.name),
             "alias": point.alias,
         }
         for point in points

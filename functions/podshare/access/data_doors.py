@@ -23,6 +23,7 @@ from podshare.access.effective_access import (
     principals_of,
     uses_of,
 )
+from podshare.installation import Installation
 from podshare.kinds.base import Resource
 from podshare.kinds.bucket_share import BucketShare
 from podshare.policy import policies
@@ -68,14 +69,14 @@ def of_bucket(policy: Document | None, bucket_arn: str) -> Iterator[Opening]:
             yield from _opening(who, uses, name, number)
 
 
-def of_drift(resources: Iterable[Resource], partition: str) -> Iterator[Access]:
+def of_drift(resources: Iterable[Resource], installation: Installation) -> Iterator[Access]:
     """What podshare's own statements give to whom they shall not, because somebody has widened them.
 
     Access points of the bucket's own account are left out: each of them is read by itself.
     """
     for share in resources:
         if isinstance(share, BucketShare) and share.drift:
-            bucket_arn = f"arn:{partition}:s3:::{share.key.container}"
+            bucket_arn = installation.bucket_arn(share.key.container)
             for opening in of_bucket(share.drift, bucket_arn):
                 if not (":accesspoint/" in opening.who and account_of(opening.who) == share.key.account):
                     yield Access(opening.who, opening.may, bucket_arn, opening.what, by=(str(share.key),))

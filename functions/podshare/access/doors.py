@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from podshare.access.effective_access import ANYBODY, Access
-from podshare.kinds.subjects import TEAM_NAMESPACES, service_accounts_in, team_of
+from podshare.kinds.subjects import service_accounts_in, team_of
 from podshare.policy import policies
+from podshare.registry.items import TEAM_NAMESPACES
 
 RULE = "unexpected access"
 UNREAD = "all doors are read"

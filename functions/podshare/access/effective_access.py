@@ -210,10 +210,10 @@ class _TeamResources:
         return self.installation.role_arn(key.account, key.name)
 
     def _point_arn(self, key: Key) -> str:
-        return f"arn:{self.installation.partition}:s3:{key.region}:{key.account}:accesspoint/{key.name}"
+        return self.installation.access_point_arn(key.account, key.region, key.name)
 
     def _cluster_arn(self, key: Key) -> str:
-        return f"arn:{self.installation.partition}:eks:{key.region}:{key.account}:cluster/{key.container}"
+        return self.installation.eks_arn(key.account, key.region, key.container)
 
     # ---- who enters a role ----
 
@@ -281,7 +281,7 @@ class _TeamResources:
     def _bucket_in(self, resource: str) -> str:
         """The ARN of the bucket that a policy's resource is about; empty for anything else, a pattern of them too."""
         bucket = resource.partition("/")[0]
-        is_bucket = bucket.startswith(f"arn:{self.installation.partition}:s3:::") and not _is_pattern(bucket)
+        is_bucket = bucket.startswith(self.installation.bucket_arn("")) and not _is_pattern(bucket)
         return bucket if is_bucket else ""
 
     def _by_policies(self, role: Role) -> Iterator[_Gift]:
@@ -324,7 +324,7 @@ class _TeamResources:
         for delegation in self.delegations:
             may = (*(["list", "read"] if delegation.read else []), *(["write"] if delegation.write else []))
             who = self.installation.file_system_role_arn(delegation.account, delegation.file_system)
-            bucket = f"arn:{self.installation.partition}:s3:::{delegation.key.container}"
+            bucket = self.installation.bucket_arn(delegation.key.container)
             if may:
                 yield Access(who, may, bucket, f"{delegation.prefix}{ANYBODY}", by=(str(delegation.key),))
 
@@ -344,7 +344,7 @@ class _TeamResources:
                 ):
                     bucket, _, prefix = link.repository.removeprefix("s3://").partition("/")
                     exported = may if link.exports else may[:2]
-                    where = f"arn:{self.installation.partition}:s3:::{bucket}"
+                    where = self.installation.bucket_arn(bucket)
                     yield Access(user, exported, where, f"{prefix}{ANYBODY}", through, (*by, str(link.key)))
 
     def _file_system_arn(self, volume: PersistentVolume) -> str:
@@ -353,7 +353,7 @@ class _TeamResources:
 
     def _merged(self, arn: str, point: AccessPoint, uses: Collection["Use"]) -> Iterator[_Gift]:
         """The uses of an access point, those of the same keys in one."""
-        bucket = f"arn:{self.installation.partition}:s3:::{point.bucket}"
+        bucket = self.installation.bucket_arn(point.bucket)
         return _gifts(uses, bucket, (arn,), (str(point.key),))
 
 

@@ -233,9 +233,9 @@ def _asked(context: Context, key: Key, shares: Iterable[Share]) -> list[Statemen
 def _to_access_points(installation: Installation, key: Key, shares: Iterable[Share]) -> Statement:
     return policies.delegation(
         names.delegation_sid(installation),
-        f"arn:{installation.partition}:s3:::{key.container}",
+        installation.bucket_arn(key.container),
         key.account,
-        f"arn:{installation.partition}:s3:{key.region}:{key.account}:accesspoint/{installation.prefix}-*",
+        installation.access_point_arn(key.account, key.region, f"{installation.prefix}-*"),
         organization=installation.organization,
         write=any(share["write"] for share in shares),
     )
@@ -247,7 +247,7 @@ def _to_file_system(
     rows = list(shares)
     return policies.file_system_delegation(
         names.file_system_sid(installation, account, file_system),
-        f"arn:{installation.partition}:s3:::{key.container}",
+        installation.bucket_arn(key.container),
         root_arn=installation.root_arn(account),
         role_arn=installation.file_system_role_arn(account, file_system),
         caller_arn=installation.member_role_arn(account, ExecutionRole.CLUSTER),

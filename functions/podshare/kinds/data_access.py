@@ -16,7 +16,7 @@ def statements(
 ) -> Iterator[policies.Statement]:
     """What a service account's grants of a dataset give together; a grant that ends keeps nothing of the others."""
     granted = [(grant.prefix or dataset.prefix, grant.access is DatasetAccess.READ_WRITE) for grant in grants]
-    point, bucket = access_point_arn(on, dataset), f"arn:{on.installation.partition}:s3:::{dataset.bucket}"
+    point, bucket = access_point_arn(on, dataset), on.installation.bucket_arn(dataset.bucket)
     return policies.data_statements(
         *((bucket, bucket) if dataset.data_role == "target" else (point, f"{point}/object")),
         reads=[prefix for prefix, _ in granted],
@@ -51,5 +51,4 @@ def access_point_key(on: TeamOnCluster, dataset: Dataset) -> Key:
 
 def access_point_arn(on: TeamOnCluster, dataset: Dataset) -> str:
     """The ARN of the team's access point for the dataset."""
-    name = access_point_name(on, dataset)
-    return f"arn:{on.installation.partition}:s3:{dataset.region}:{dataset.account}:accesspoint/{name}"
+    return on.installation.access_point_arn(dataset.account, dataset.region, access_point_name(on, dataset))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from podshare.installation import Installation
 from podshare.registry.records import Scheduler
 
 
@@ -40,6 +41,6 @@ class ClusterFacts:
     kubernetes_api: bool = True
     file_systems: tuple[FileSystemFacts, ...] = ()
 
-    def eks_arn(self, partition: str) -> str:
+    def eks_arn(self, installation: Installation) -> str:
         """The ARN of the EKS cluster."""
-        return f"arn:{partition}:eks:{self.region}:{self.account}:cluster/{self.eks_cluster}"
+        return installation.eks_arn(self.account, self.region, self.eks_cluster)

@@ -14,8 +14,7 @@ from urllib.parse import unquote
 from podshare.installation import Installation
 from podshare.kinds import names
 from podshare.kinds.base import ExecutionRole
-
-NAMESPACE = "hyperpod-ns-"  # SageMaker names a team's namespace so
+from podshare.registry.items import TEAM_NAMESPACES
 
 # lower case without separators; documents that are passed along, such as policies, name others too and are left out
 _NAMING = frozenset(
@@ -123,8 +122,8 @@ def _teams(
     ours: list[tuple[str, str]],
 ) -> Iterator[str]:
     for key, word in words:
-        if word.startswith(NAMESPACE):
-            yield word.removeprefix(NAMESPACE)
+        if word.startswith(TEAM_NAMESPACES):
+            yield word.removeprefix(TEAM_NAMESPACES)
         elif key == "teamname":
             yield word
     for text in texts if source == "ssm" else ():

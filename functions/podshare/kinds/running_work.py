@@ -6,6 +6,7 @@ import json
 from podshare.aws.errors import Retryable, Terminal, Waiting
 from podshare.kinds.base import Key, Kind
 from podshare.kinds.context import Context
+from podshare.registry.items import namespace_of
 from podshare.registry.records import DELETE_WORK
 from podshare.registry.sentences import counted
 
@@ -15,7 +16,7 @@ def await_drain(context: Context, quota: Key, drain_seconds: int) -> str:
 
     The time counts from the first call for this deletion, which the inventory remembers.
     """
-    namespace = f"hyperpod-ns-{context.team}"
+    namespace = namespace_of(context.team)
     now = datetime.datetime.now(datetime.UTC)
     since = context.inventory.begin_drain(quota, now)
     seconds = drain_seconds - (now - since).total_seconds()

@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-TEAM_NAMESPACES = "hyperpod-ns-"
+from podshare.registry.items import TEAM_NAMESPACES
+
 _OF_TEAMS = (
     r"Group {prefix}:([^:]+):.*",
     r"User arn:[^:]+:sts::[0-9]{{12}}:assumed-role/{prefix}-(.+)-[0-9a-f]{{8}}/.*",

@@ -34,7 +34,7 @@ class TeamOnCluster:
     @cached_property
     def eks_arn(self) -> str:
         """The ARN of the EKS cluster."""
-        return self.cluster.eks_arn(self.installation.partition)
+        return self.cluster.eks_arn(self.installation)
 
     def tags(self, **more: str) -> dict[str, str]:
         """The organization's own; ownership and cost allocation: whose, by whom, for which part of the record."""

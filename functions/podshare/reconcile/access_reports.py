@@ -47,7 +47,7 @@ def watch(context: Context, desired: Mapping[Key, Resource], observed: Mapping[K
     """
     actual, wanted = _actual_and_desired_access(context, desired, observed)
     existing = (observation for observation in observed.values() if isinstance(observation, Resource))
-    in_statements = of_drift(existing, context.installation.partition)
+    in_statements = of_drift(existing, context.installation)
     row = context.state.get(ACCESS_REPORTS, _part(context.team))
     known = _granted(row) if row else frozenset({*actual, *wanted})
     changed: dict[str, Any] = {}
@@ -121,10 +121,8 @@ def _lines(
     team = records.in_force
     whys = {str(key): resource.why for key, resource in desired.items()}
     lines = lines_of(team.model_dump(mode="json", by_alias=True)) if team else ()
-    partition = context.installation.partition
-    places = {
-        name: (f"arn:{partition}:s3:::{dataset.bucket}", dataset.prefix) for name, dataset in records.datasets.items()
-    }
+    arn_of = context.installation.bucket_arn
+    places = {name: (arn_of(dataset.bucket), dataset.prefix) for name, dataset in records.datasets.items()}
     granting = [grants_of(access, whys, lines, records.members, places) for access in report.access]
     if records.selected_by:
         granting = [tuple(line.in_enrollment(records.selected_by) for line in given_by) for given_by in granting]

@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import Any
 
 from podshare.access import data_doors
-from podshare.access.access_points import arn_of
 from podshare.access.access_report import unpacked
 from podshare.access.data_doors import Opening, Share
 from podshare.access.doors import Door, is_granted
@@ -57,7 +56,7 @@ class BucketReading:
     @property
     def arn(self) -> str:
         """The bucket's ARN."""
-        return f"arn:{self.context.installation.partition}:s3:::{self.bucket}"
+        return self.context.installation.bucket_arn(self.bucket)
 
     @property
     def shares(self) -> list[Share]:
@@ -147,7 +146,7 @@ def bucket_readings(
         dict[tuple[str, str, str], list[Dataset]](),
     )
     for dataset in records.datasets.values():
-        if f"arn:{context.installation.partition}:s3:::{dataset.bucket}" in wheres:
+        if context.installation.bucket_arn(dataset.bucket) in wheres:
             buckets.setdefault((dataset.account, dataset.region, dataset.bucket), []).append(dataset)
     bucket_list = [
         BucketReading(context, *place, tuple(of), desired, observed) for place, of in sorted(buckets.items())
@@ -247,7 +246,7 @@ def access_points(reading: BucketReading) -> Iterator[Door]:
     for key, policy in zip(strange, read_policies, strict=True):
         place = ("--account-id", key.account, "--name", key.name)
         command = reading.command("s3control", "delete-access-point-policy", *place)
-        arn = arn_of(reading.context.installation, key)
+        arn = reading.context.installation.access_point_arn(key.account, key.region, key.name)
         for opening in data_doors.of_access_point(policy, arn, reading.policy, reading.arn):
             yield reading.door("access point", replace(opening, name=key.name), reading.arn, command)
 

@@ -63,6 +63,7 @@ from podshare.reconcile.data_door_readers import (
     judged,
 )
 from podshare.reconcile.team_records import TeamRecords
+from podshare.registry.items import namespace_of
 
 READS = frozenset(
     {
@@ -107,7 +108,7 @@ class ClusterReading:
     @property
     def namespace(self) -> str:
         """The team's namespace in every cluster."""
-        return f"hyperpod-ns-{self.context.team}"
+        return namespace_of(self.context.team)
 
     def key(self, kind: Kind, name: str) -> Key:
         """The key of something in the cluster."""
@@ -122,7 +123,7 @@ class ClusterReading:
             container=self.facts.eks_cluster,
             principal=principal,
             gives=tuple(gives),
-            where=self.facts.eks_arn(self.context.installation.partition),
+            where=self.facts.eks_arn(self.context.installation),
             what=scope,
             written_at=by[0],
             closed_by=by[1],
@@ -230,8 +231,8 @@ def doors(
     A cluster in which the team has nothing, and shall have nothing, is not checked.
     """
     granted = effective_access([*desired.values()], desired.keys(), context.installation)
-    places = [f"cluster#{cluster.eks_arn(context.installation.partition)}" for cluster in facts.values()]
-    buckets = [f"arn:{context.installation.partition}:s3:::{dataset.bucket}" for dataset in records.datasets.values()]
+    places = [f"cluster#{cluster.eks_arn(context.installation)}" for cluster in facts.values()]
+    buckets = [context.installation.bucket_arn(dataset.bucket) for dataset in records.datasets.values()]
     context.state.get_parts(ACCESS_REPORTS, [f"team#{context.team}", *places, *map(first_reading, buckets)])  # at once
     in_clusters = _in_clusters(context, records, facts, desired, observed, granted)
     return _together((*in_clusters, *_in_data(bucket_readings(context, records, desired, observed, granted), granted)))
@@ -266,7 +267,7 @@ def _in_clusters(  # noqa: PLR0917  # whose doors, and what to compare them with
             continue
         reading = ClusterReading(context, desired, observed, cluster)
         read_doors, failed = _read(reading, IN_CLUSTERS, f"cluster {cluster.name}")
-        arn = cluster.eks_arn(context.installation.partition)
+        arn = cluster.eks_arn(context.installation)
         at_first, known = _at_first(context, arn, read_doors)
         record = records.clusters.get(cluster.name)
         administrators = Administrators(record.administrators if record else (), at_first)

@@ -20,9 +20,10 @@ from podshare.kinds import bucket_policy
 from podshare.kinds.base import Kind
 from podshare.kinds.bucket_edits import edit_in
 from podshare.kinds.inventory import Inventory
-from podshare.kinds.resource_events import NAMESPACE, Touched, access_point_stem, touched
+from podshare.kinds.resource_events import Touched, access_point_stem, touched
 from podshare.reconcile.organization_accounts import users_of
 from podshare.reconcile.triggers import execution, start_once, trigger_of
+from podshare.registry.items import TEAM_NAMESPACES
 
 WINDOW_SECONDS = 300
 
@@ -83,7 +84,7 @@ def _of_associations(settings: Settings, candidate: Touched) -> Iterator[str]:
         try:
             eks = Accounts(settings.installation, "read").client("eks", candidate.account, candidate.region)
             about = eks.describe_pod_identity_association(clusterName=cluster, associationId=association)
-            yield about["association"]["namespace"].removeprefix(NAMESPACE)
+            yield about["association"]["namespace"].removeprefix(TEAM_NAMESPACES)
         except (ClientError, NoMemberRole) as error:
             _pass_if_gone(error)
 

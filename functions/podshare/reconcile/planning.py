@@ -91,8 +91,8 @@ def plan_team(settings: Settings, hold: Hold, event: Mapping[str, Any]) -> dict[
         end_handing_over(state, hold.team)
         forget_reads(state, hold.team)
     if not planned["deleted"]:
-        records, partition = gathered.records, context.installation.partition
-        more = verified_with(partition, hold.team, gathered.facts.values(), records.datasets.values())
+        facts, datasets = gathered.facts.values(), gathered.records.datasets.values()
+        more = verified_with(context.installation, hold.team, facts, datasets)
         keep_reads(state, hold.team, more)
     planned["before"] = status_before(state, hold.team)
     planned["may_pass"] = answers_may_come(context)
@@ -140,7 +140,7 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item], *, adopting: b
 
 def _access_changes(context: Context, gathered: Gathered) -> AccessChanges:
     """What everybody's access becomes, with all that waits for something else."""
-    names = {cluster.eks_arn(context.installation.partition): name for name, cluster in gathered.facts.items()}
+    names = {cluster.eks_arn(context.installation): name for name, cluster in gathered.facts.items()}
     return access_changes(gathered.desired, gathered.observed, gathered.records.datasets, names, context.installation)
 
 

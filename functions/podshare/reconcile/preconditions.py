@@ -26,6 +26,7 @@ from podshare.reconcile.file_system_facts import unfit_links
 from podshare.reconcile.plan import Action, Change
 from podshare.reconcile.team_records import cluster_facts
 from podshare.registry.accounts import Account
+from podshare.registry.items import namespace_of
 from podshare.registry.records import Cluster
 from podshare.resource_tags import not_allowed
 
@@ -91,7 +92,7 @@ def _hyperpod(context: Context, record: Cluster, status: str, orchestrator: str)
         problem = f"HyperPod cluster {record.hyperpod_cluster} is {status}, not InService"
         remedy = "Wait until it is, or repair it; then reconcile."
         yield Blocker(problem, remedy, waits=status in _MOVING)
-    expected = f"arn:{context.installation.partition}:eks:{record.region}:{record.account}:cluster/{record.eks_cluster}"
+    expected = context.installation.eks_arn(record.account, record.region, record.eks_cluster)
     if orchestrator != expected:
         problem = (
             f"HyperPod cluster {record.hyperpod_cluster} runs on {orchestrator or 'no EKS cluster'}, not on {expected}"
@@ -236,7 +237,7 @@ def other_teams(
         if others:
             problem = (
                 f"cluster {quota.cluster} has a HyperPod team {quota.team} that podshare did not create: compute quota "
-                f"{', '.join(sorted(others))} created its namespace hyperpod-ns-{quota.team}"
+                f"{', '.join(sorted(others))} created its namespace {namespace_of(quota.team)}"
             )
             remedy = (
                 "Hand it over (podshare import, option --adopt), choose another name for the team, or delete that "

@@ -10,12 +10,14 @@ from collections.abc import Iterable
 from podshare.aws.rows import STATUSES
 from podshare.aws.settings import Settings
 from podshare.aws.tables import Registry, Snapshot
+from podshare.installation import Installation
 from podshare.kinds.base import Key, Kind
 from podshare.kinds.bucket_policy import EDITS
 from podshare.kinds.facts import ClusterFacts
 from podshare.reconcile.access_reports import ACCESS_REPORTS
 from podshare.reconcile.data_door_readers import first_reading
 from podshare.reconcile.team_records import TeamRecords
+from podshare.registry.items import namespace_of
 from podshare.registry.records import Dataset
 
 _PART = "reads"  # of the team in the state table
@@ -59,18 +61,18 @@ def decided_with(team: str, clusters: Iterable[ClusterFacts], new: Iterable[Key]
 def new_on_clusters(records: TeamRecords) -> Iterable[Place]:
     """What deciding on a plan asks for, if it is the team's first on these clusters."""
     clusters = () if records.accepted_before.get(f"team#{records.name}") else records.known_facts.values()
-    namespace = f"hyperpod-ns-{records.name}"
+    namespace = namespace_of(records.name)
     places = [(cluster.account, cluster.region, cluster.eks_cluster, namespace) for cluster in clusters]
     return decided_with(records.name, clusters, (Key(Kind.NAMESPACE, *place) for place in places))
 
 
 def verified_with(
-    partition: str, team: str, facts: Iterable[ClusterFacts], datasets: Iterable[Dataset]
+    installation: Installation, team: str, facts: Iterable[ClusterFacts], datasets: Iterable[Dataset]
 ) -> Iterable[Place]:
     """What verifying a team and recording the outcome ask for, which a plan with changes does not."""
     yield STATUSES, f"team#{team}"
     yield ACCESS_REPORTS, f"team#{team}"
-    yield from ((ACCESS_REPORTS, f"cluster#{cluster.eks_arn(partition)}") for cluster in facts)
+    yield from ((ACCESS_REPORTS, f"cluster#{cluster.eks_arn(installation)}") for cluster in facts)
     for bucket in {dataset.bucket for dataset in datasets}:
-        yield ACCESS_REPORTS, first_reading(f"arn:{partition}:s3:::{bucket}")
+        yield ACCESS_REPORTS, first_reading(installation.bucket_arn(bucket))
         yield EDITS, bucket

@@ -19,6 +19,7 @@ from podshare.reconcile.observing import answers_may_come, observe_resources, re
 from podshare.reconcile.plan import observed_blockers, plan
 from podshare.reconcile.reading_ahead import read_ahead
 from podshare.reconcile.team_records import TeamRecords, desired_resources, read_records
+from podshare.registry.items import namespace_of
 
 MOST_SHOWN = 20  # violations and differences in the execution's history; a status names them all by their number
 
@@ -85,8 +86,8 @@ def _boundaries(context: Context, records: TeamRecords, facts: Mapping[str, Clus
         principals[member.account] = principals.get(member.account, frozenset()) | {*own}
     return Boundaries(
         team=records.name,
-        namespace=f"hyperpod-ns-{records.name}",
-        cluster_arns=frozenset(cluster.eks_arn(context.installation.partition) for cluster in facts.values()),
+        namespace=namespace_of(records.name),
+        cluster_arns=frozenset(cluster.eks_arn(context.installation) for cluster in facts.values()),
         member_principals=principals,
         installation=context.installation,
     )

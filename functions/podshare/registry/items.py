@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+TEAM_NAMESPACES = "hyperpod-ns-"  # what SageMaker names the namespace of a compute quota's team by
 PAUSE_ID = "pause#all"
 SIGNATURE = frozenset({"changed_by", "change"})  # the fields that say who wrote a record, not what it says
 DEEPEST = 32  # levels of an attribute (DynamoDB quotas)
@@ -28,6 +29,11 @@ def name_of(item: Mapping[str, Any]) -> str:
 def is_name(name: object, longest: int = 63) -> bool:
     """Whether a record can have this name, a team's with ``longest`` 40; of any other there is nothing to look for."""
     return isinstance(name, str) and len(name) <= longest and bool(NAME.fullmatch(name))
+
+
+def namespace_of(team: str) -> str:
+    """The namespace that SageMaker makes for a team's compute quota, on each of its clusters."""
+    return f"{TEAM_NAMESPACES}{team}"
 
 
 def block_of(account: str) -> str:

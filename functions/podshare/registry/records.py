@@ -26,7 +26,7 @@ from pydantic_core import PydanticCustomError
 from podshare.policy import rbac
 from podshare.policy.rbac import KubernetesRule
 from podshare.registry.accounts import Account
-from podshare.registry.items import NAME
+from podshare.registry.items import NAME, namespace_of
 from podshare.registry.problems import refuse_twice, wrong
 from podshare.registry.templates import DISPLAY, FIGURES, refuse_unknown, rendered
 from podshare.registry.values import (
@@ -854,8 +854,8 @@ class Team(_Record):
 
     @property
     def namespace(self) -> str:
-        """The namespace that SageMaker makes for the team's compute quota, on each of its clusters."""
-        return f"hyperpod-ns-{self.name}"
+        """The team's namespace, on each of its clusters."""
+        return namespace_of(self.name)
 
     @property
     def datasets(self) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from podshare.registry.items import namespace_of
 from podshare_cli.commands.demo.attempts import Check, Question
 from podshare_sandbox import Sandbox
 from podshare_sandbox.organization import (
@@ -19,7 +20,7 @@ from podshare_sandbox.services import kubernetes
 
 def leftovers_of(sandbox: Sandbox, team: str, prefix: str) -> Iterator[str]:
     """Everything of a team's that still exists, in words."""
-    begins, namespace = f"{prefix}-{team}-", f"hyperpod-ns-{team}"
+    begins, namespace = f"{prefix}-{team}-", namespace_of(team)
     for account in ACCOUNTS:
         for role in _listed(sandbox.client("iam", account), "list_roles", "Roles", PathPrefix=f"/{prefix}/"):
             if role["RoleName"].startswith(begins):

@@ -11,7 +11,7 @@ from typing import Any
 from podshare.installation import MANAGED_BY_TAG
 from podshare.kinds.access_entry.shape import CLUSTER_POLICY, NAMESPACE_POLICIES
 from podshare.kinds.hardening import POD_SECURITY_LABELS
-from podshare.kinds.subjects import TEAM_NAMESPACES
+from podshare.registry.items import namespace_of
 from podshare.registry.parsing import parse
 from podshare.registry.problems import InvalidRecord
 from podshare.registry.sentences import sentence
@@ -134,7 +134,7 @@ class _Team:
 
     def __init__(self, setup: Setup, quota: ComputeQuota, names: _Names) -> None:
         self._setup, self._quota, self._names = setup, quota, names
-        self._namespace = f"{TEAM_NAMESPACES}{quota.team}"
+        self._namespace = namespace_of(quota.team)
         self._entries = [entry for entry in setup.entries if entry.reaches(self._namespace)]
         self._associations = [each for each in setup.associations if each.namespace == self._namespace]
         self._bindings = [each for each in setup.bindings if each.namespace == self._namespace]

@@ -11,8 +11,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from podshare.kinds.subjects import TEAM_NAMESPACES, subject_of
+from podshare.kinds.subjects import subject_of
 from podshare.policy.policies import canonical, parse
+from podshare.registry.items import TEAM_NAMESPACES
 from podshare_cli.aws.accounts import Accounts
 from podshare_cli.aws.clusters import UnreadableError, listed, opened
 from podshare_cli.failures import Failure

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from podshare.kinds.subjects import TEAM_NAMESPACES
+from podshare.registry.items import TEAM_NAMESPACES
 from podshare_cli.history.cluster_work import instance_types, quantity, unit_of
 from podshare_cli.history.quota_hours import UNITS
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from podshare.kinds.subjects import TEAM_NAMESPACES
+from podshare.registry.items import TEAM_NAMESPACES
 from podshare_cli.aws.accounts import Accounts
 from podshare_cli.failures import Failure
 from podshare_cli.history.cluster_work import Reading, oldest

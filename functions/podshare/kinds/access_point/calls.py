@@ -117,4 +117,4 @@ def _put_policy(context: Context, key: Key, policy: Document | None) -> None:
 
 
 def _arn(context: Context, key: Key) -> str:
-    return f"arn:{context.installation.partition}:s3:{key.region}:{key.account}:accesspoint/{key.name}"
+    return context.installation.access_point_arn(key.account, key.region, key.name)

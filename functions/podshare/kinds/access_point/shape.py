@@ -65,7 +65,7 @@ class AccessPoint(Resource):
     @classmethod
     def marking(cls, installation: Installation, key: Key, marks: Mapping[str, str]) -> str:
         where = f"--region {key.region} --account-id {key.account}"
-        arn = f"arn:{installation.partition}:s3:{key.region}:{key.account}:accesspoint/{key.name}"
+        arn = installation.access_point_arn(key.account, key.region, key.name)
         return f"aws s3control tag-resource {where} --resource-arn {arn} --tags {listed(marks)}"
 
 
