@@ -9,6 +9,7 @@ from podshare.access import access_report as domain
 from podshare.access.access_report import Refusal, digest, unpacked
 from podshare.access.doors import UNREAD, Door
 from podshare.access.effective_access import ANYBODY, Access, account_of, by_pods, in_bucket, in_cluster
+from podshare.installation import Installation
 from podshare.kinds.access_entry.shape import CLUSTER_POLICY
 from podshare.policy import policies
 from podshare_cli.aws.connection import Connection
@@ -175,23 +176,24 @@ def _audited(report: AccessReport) -> Iterator[AuditLine]:
 # ---- places ----------------------------------------------------------------------------------------------------
 
 
-def place_of_url(url: str) -> Place:
+def place_of_url(installation: Installation, url: str) -> Place:
     """A key, or all below a prefix that ends with a slash. Raises Failure for what is no ``s3://BUCKET/…``."""
     bucket, _, key = url.removeprefix("s3://").partition("/")
     if not bucket or "*" in url or "?" in url:
         raise invalid(f"{url} has no bucket, or has wildcards.", "Write s3://BUCKET/KEY, or s3://BUCKET/PREFIX/.")
-    return Place(f"arn:aws:s3:::{bucket}", key if key and not key.endswith("/") else f"{key}*")
+    return Place(installation.bucket_arn(bucket), key if key and not key.endswith("/") else f"{key}*")
 
 
 def places(connection: Connection) -> dict[str, Place]:
     """Each cluster and dataset of the registry, by its id."""
-    places_by_id = {}
+    places_by_id, installation = {}, connection.installation
     for item in Registry(connection).all_of("cluster", "dataset"):
         if item["id"].startswith("cluster#"):
-            arn = f"arn:aws:eks:{item.get('region')}:{item.get('account')}:cluster/{item.get('eks_cluster')}"
+            arn = installation.eks_arn(*(str(item.get(name)) for name in ("account", "region", "eks_cluster")))
             places_by_id[str(item["id"])] = Place(arn, ANYBODY)
         else:
-            places_by_id[str(item["id"])] = Place(f"arn:aws:s3:::{item.get('bucket')}", f"{item.get('prefix', '')}*")
+            bucket_arn = installation.bucket_arn(str(item.get("bucket")))
+            places_by_id[str(item["id"])] = Place(bucket_arn, f"{item.get('prefix', '')}*")
     return places_by_id
 
 

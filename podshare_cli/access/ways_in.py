@@ -31,8 +31,7 @@ def ways_in(connection: Connection, item: Mapping[str, Any] | None) -> list[dict
         return []
     if not team.access_kinds:
         return []
-    # names and ARNs follow from the prefix alone; the organization is no part of them
-    own = Installation(connection.prefix, "aws", connection.account, connection.region, "", connection.region)
+    own = connection.installation
     accounts = {account.id: account for account in map(Account.of_row, state.accounts())}
     blocks = Registry(connection).blocks(member.account for member in members(team.members, accounts))
     seen = state.seen(team.name)
@@ -57,9 +56,6 @@ def ways_in(connection: Connection, item: Mapping[str, Any] | None) -> list[dict
 
 
 def _cluster_access_role(own: Installation, team: Team, cluster: Cluster, member: Member) -> str:
-    name = names.cluster_access_role(own, team.name, _eks_arn(cluster), role_holder(team, member))
+    eks_arn = own.eks_arn(cluster.account, cluster.region, cluster.eks_cluster)
+    name = names.cluster_access_role(own, team.name, eks_arn, role_holder(team, member))
     return own.role_arn(cluster.account, name)
-
-
-def _eks_arn(cluster: Cluster) -> str:
-    return f"arn:aws:eks:{cluster.region}:{cluster.account}:cluster/{cluster.eks_cluster}"

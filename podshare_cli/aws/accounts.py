@@ -42,7 +42,7 @@ class Accounts:
             return boto3.Session(profile_name=profile)
         if self._role is None:
             raise Failure(f"No credentials for account {account}.", "Pass a role: --assume-role NAME.")
-        partition = self.connection.caller.split(":")[1]
+        partition = self.connection.installation.partition
         answer = self.connection.client("sts").assume_role(
             RoleArn=f"arn:{partition}:iam::{account}:role/{self._role}", RoleSessionName="podshare-command"
         )

@@ -8,6 +8,8 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from podshare.installation import Installation
+
 if TYPE_CHECKING:
     import boto3
     from botocore.config import Config
@@ -86,6 +88,12 @@ class Connection:
         """The account that the caller belongs to, which is the hub."""
         return self.caller.split(":")[4]
 
+    @cached_property
+    def installation(self) -> Installation:
+        """What the names and ARNs of the hub follow from; not its organization, nor Identity Center's own Region."""
+        _, partition, _, _, account, *_ = self.caller.split(":")
+        return Installation(self.prefix, partition, account, self.region, "", self.region)
+
     @property
     def region(self) -> str:
         """The Region of the hub; empty if none is known."""
@@ -102,8 +110,9 @@ class Connection:
         return self._machine("sweep-teams")
 
     def _machine(self, name: str) -> str:
-        partition = self.caller.split(":")[1]
-        return f"arn:{partition}:states:{self.region}:{self.account}:stateMachine:{self.prefix}-{name}"
+        return (
+            f"arn:{self.installation.partition}:states:{self.region}:{self.account}:stateMachine:{self.prefix}-{name}"
+        )
 
     @property
     def place(self) -> str:

@@ -346,7 +346,7 @@ def _place(options: Options, place_name: str) -> "Place":
     from podshare_cli.access import reports
 
     if place_name.startswith("s3://"):
-        return reports.place_of_url(place_name)
+        return reports.place_of_url(options.connection.installation, place_name)
     place = reports.places(options.connection).get(place_name)
     if place is None:
         kind, _, name = place_name.partition("#")

@@ -248,7 +248,8 @@ class Past:
             import json
 
             content = json.loads(then[-1]["content"])
-            return Place(f"arn:aws:s3:::{content.get('bucket')}", f"{content.get('prefix') or ''}*")
+            bucket_arn = self.history.connection.installation.bucket_arn(content.get("bucket"))
+            return Place(bucket_arn, f"{content.get('prefix') or ''}*")
         return places(self.history.connection).get(f"dataset#{dataset}")
 
     def _grants(self, way: Way, run: Document) -> tuple[Grant, ...]:

@@ -4,6 +4,7 @@ It is put together once, as sections of marked lines; here they become text, in 
 """
 
 import dataclasses
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from rich.markup import escape
 
 from podshare.reconcile.field_changes import LONGEST, changed_fields
 from podshare.reconcile.outcome import ACTIONS
+from podshare.registry.items import namespace_of
 from podshare.registry.sentences import counted, sentence
 from podshare_cli import words
 from podshare_cli.plans.prices import Prices, hourly
@@ -126,7 +128,7 @@ class View:
     def _access_text(self, team: str, row: Mapping[str, Any]) -> str:
         may = self._several(row["may"])
         if row["of"] == "cluster":
-            within = "" if row["within"] in ("", f"hyperpod-ns-{team}") else f" in namespace {row['within']}"
+            within = "" if row["within"] in ("", namespace_of(team)) else f" in namespace {row['within']}"
             return f"{row['who']} on cluster {row['where']} as team {team}{within} ({may})"
         subject = f"{row['of'].replace('_', ' ').replace('data', 'dataset')} {row['where']}"
         keeps = f" (keeps {self._several(row['keeps'])})" if row.get("keeps") else ""
@@ -286,7 +288,7 @@ def _field_lines(
 
     Of a long value in the place of another one only the parts that differ are shown, unless it is to be ``whole``.
     """
-    name = path.replace("arn:aws:eks::aws:cluster-access-policy/", "")
+    name = re.sub("arn:[^:]+:eks::aws:cluster-access-policy/", "", path)
     if len(removed) == len(added) == 1 and not whole and max(map(len, (*removed, *added))) > LONGEST:
         removed, added = _differing(removed[0], added[0])
     if len(removed) == len(added) == 1 and max(map(len, (*removed, *added))) <= LONGEST:

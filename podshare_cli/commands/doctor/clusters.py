@@ -114,9 +114,9 @@ def _access_policies(place: Place, eks: Any, region: str) -> Iterator[Finding]:
 
 
 def _own_entries(accounts: Accounts, place: Place, eks: Any, account: str, name: str) -> Iterator[Finding]:
-    prefix, partition = accounts.connection.prefix, accounts.connection.caller.split(":")[1]
-    for role in (f"{prefix}-kubernetes", f"{prefix}-read"):
-        arn = f"arn:{partition}:iam::{account}:role/{prefix}-system/{role}"
+    for execution_role in ("kubernetes", "read"):
+        arn = accounts.connection.installation.member_role_arn(account, execution_role)
+        role = arn.rpartition("/")[2]
         if existing(eks.describe_access_entry, clusterName=name, principalArn=arn):
             yield place.ok("own entries", f"{role} has its access entry")
         else:

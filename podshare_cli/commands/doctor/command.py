@@ -131,10 +131,9 @@ def _parts(
 
     named = [str(member["account"]) for team in records["team"] for member in team["members"] if "account" in member]
     used = [account for account, _ in State(connection).uses()]
-    partition = connection.caller.split(":")[1]
     others = {str(record["account"]) for kind in ("cluster", "dataset") for record in records[kind]}
     members = sorted({*named, *(account for account in used if account not in others)})
-    parts_by_account = parts(records["cluster"], records["dataset"], members, connection.account, partition)
+    parts_by_account = parts(records["cluster"], records["dataset"], members, connection.installation)
     for part in parts_by_account.values():
         part.needs["ResourceTagKeys"] = set(tag_keys)
     return parts_by_account

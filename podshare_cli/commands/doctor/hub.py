@@ -194,7 +194,7 @@ def _alarms(connection: Connection) -> Iterator[Finding]:
 
 def _notifications(connection: Connection) -> Iterator[Finding]:
     """Whether somebody hears of events, where the parameter Notifications is on."""
-    partition = connection.caller.split(":")[1]
+    partition = connection.installation.partition
     topic = f"arn:{partition}:sns:{connection.region}:{connection.account}:{connection.prefix}-notifications"
     if existing(_client(connection, "sns").get_topic_attributes, TopicArn=topic) is None:
         yield PLACE.ok("notifications", "off: there is no topic")

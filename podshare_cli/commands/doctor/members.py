@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from podshare.installation import Installation
 from podshare.kinds import limits
 from podshare.reconcile.preconditions import MEMBER_VERSION, VERSION_TAG
 from podshare_cli.aws.accounts import Accounts
@@ -32,8 +33,7 @@ def parts(
     clusters: Iterable[Mapping[str, Any]],
     datasets: Iterable[Mapping[str, Any]],
     members: Iterable[str],
-    hub: str,
-    partition: str,
+    installation: Installation,
 ) -> dict[str, Part]:
     """Each account that takes part, by its id, with what the records ask of its member stack."""
     parts_by_account: dict[str, Part] = {}
@@ -44,7 +44,7 @@ def parts(
     cluster_accounts, cluster_regions = set[str](), set[str]()
     for record in clusters:
         account, region = str(record["account"]), str(record["region"])
-        arn = f"arn:{partition}:eks:{region}:{account}:cluster/{record['eks_cluster']}"
+        arn = installation.eks_arn(account, region, str(record["eks_cluster"]))
         of(account).need("EksClusterArns", arn, region)
         cluster_accounts.add(account)
         cluster_regions.add(region)
@@ -58,7 +58,7 @@ def parts(
     for account in members:
         part = of(account)
         part.regions |= cluster_regions
-        for cluster_account in cluster_accounts - {hub}:
+        for cluster_account in cluster_accounts - {installation.account}:
             part.needs.setdefault("ClusterAccountIds", set()).add(cluster_account)
     return parts_by_account
 

@@ -135,12 +135,11 @@ def _print(description: "Description", plan: "RecordPlan", files: Iterable[str],
 def _adopt(
     options: Options, reader: "Reader", setup: "Setup", description: "Description", teams: Iterable[str], *, yes: bool
 ) -> None:
-    from podshare.installation import MANAGED_BY_TAG, TEAM_TAG, Installation
+    from podshare.installation import MANAGED_BY_TAG, TEAM_TAG
     from podshare_cli.plans import confirming
 
     connection = options.connection
-    place = (connection.account, connection.region)
-    manager = Installation(connection.prefix, "aws", *place, "", connection.region).manager
+    manager = connection.installation.manager
     quotas = {quota.team: quota for quota in setup.quotas if quota.team in description.others}
     adopted = {
         team: {"quota": quotas[team].name, "others": list(description.others[team])} for team in _known(teams, quotas)
