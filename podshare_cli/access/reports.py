@@ -13,10 +13,8 @@ from podshare.installation import Installation
 from podshare.kinds.access_entry.shape import CLUSTER_POLICY
 from podshare.policy import policies
 from podshare_cli.aws.connection import Connection
-from podshare_cli.aws.tables import Registry, State
+from podshare_cli.aws.tables import GONE, Registry, State
 from podshare_cli.failures import invalid
-
-_GONE = frozenset({"DELETED", "ENDED"})
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ def read(connection: Connection) -> Known:
         team: AccessReport(team, unpacked(str(item["document"])), item.get("widened") or {})
         for team, item in kept.items()
     }
-    teams = {team for team, status in state.statuses("team").items() if status.get("state") not in _GONE}
+    teams = {team for team, status in state.statuses("team").items() if status.get("state") not in GONE}
     return Known(reports, tuple(sorted(teams - reports.keys())))
 
 

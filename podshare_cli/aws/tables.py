@@ -10,6 +10,7 @@ from podshare.registry.items import PAUSE_ID
 from podshare_cli.aws.connection import Connection
 
 Item = dict[str, Any]
+GONE = ("DELETED", "ENDED")  # a team in one of these states has nothing left
 ORGANIZATION = "organization"  # the id of all rows about accounts
 _MOST_KEYS = 100  # of one BatchGetItem (DynamoDB quotas)
 _OPERATED = ("approval#", "block#", "pause#")  # the records that operators write

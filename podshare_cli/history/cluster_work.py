@@ -9,13 +9,13 @@ Scheduling", for the label of pods; Kubernetes API reference, PodStatus and Node
 """
 
 import datetime
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 from podshare.registry.items import TEAM_NAMESPACES
+from podshare_cli.aws.quantities import quantity
 from podshare_cli.history.aws_report import SummaryReport, reported_hours
 from podshare_cli.history.creations import Creations, Origin, creator
 from podshare_cli.history.quota_hours import TEAM, Span
@@ -39,8 +39,6 @@ _PARTITION = "nvidia.com/mig-"
 # by these Kueue marks the pods of its workloads
 _MARKS = ("kueue.x-k8s.io/podset", "kueue.x-k8s.io/managed", "kueue.x-k8s.io/pod-group-name")
 _ENDED = ("Succeeded", "Failed")
-_SUFFIXES = {"m": Fraction(1, 1000), "": Fraction(1), "k": Fraction(1000), "M": Fraction(1000**2)}
-_SUFFIXES |= {"G": Fraction(1000**3), "Ki": Fraction(1024), "Mi": Fraction(1024**2), "Gi": Fraction(1024**3)}
 
 
 @dataclass(frozen=True)
@@ -165,14 +163,6 @@ def accelerators(nodes: Iterable[Object]) -> dict[str, int]:
         if count or not any(name.startswith(_PARTITION) for name in capacity):
             counts[_type_of(node)] = max(count, counts.get(_type_of(node), 0))
     return {name: count for name, count in counts.items() if name}
-
-
-def quantity(text: object) -> Fraction:
-    """A quantity of Kubernetes, such as ``8`` or ``1500m``. Raises ValueError for anything else."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]*)?)([A-Za-z]*)", str(text))
-    if not match or match[2] not in _SUFFIXES:
-        raise ValueError(f"{text} is no quantity")
-    return Fraction(match[1]) * _SUFFIXES[match[2]]
 
 
 def unit_of(resource: str) -> str:

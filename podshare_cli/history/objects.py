@@ -13,13 +13,12 @@ from typing import Any
 from podshare.access.access_report import kept_report, unpacked
 from podshare.access.history import RUNS, VERSIONS, access_rows, versions_of
 from podshare_cli.aws.connection import Connection
-from podshare_cli.aws.tables import State
+from podshare_cli.aws.tables import GONE, State
 from podshare_cli.failures import Failure
 from podshare_cli.history.past_access import answering, following, moment_of
 
 _READ_AT_ONCE = 16
 _DAYS_AFTER = 7  # within which the next proof is looked for: each sweep proves every team again
-_GONE = ("DELETED", "ENDED")  # nothing is proven of such a team any more
 
 Document = Mapping[str, Any]
 
@@ -165,7 +164,7 @@ class History:
     def _is_over(runs: Iterable[Document], moment: datetime.datetime) -> bool:
         known = list(runs)
         last = answering(known, moment)
-        return following(known, moment) is not None or (last is not None and last["state"] in _GONE)
+        return following(known, moment) is not None or (last is not None and last["state"] in GONE)
 
     def _object(self, key: str) -> Stored:
         return self.read([key])[0]

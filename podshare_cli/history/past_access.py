@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from podshare.access.effective_access import ANYBODY, Access, by_pods, in_bucket, in_cluster
+from podshare.access.effective_access import ANYBODY, Access, account_of, by_pods, in_bucket, in_cluster
 from podshare.access.history import OWN_CALLS, access_of
 
 Document = Mapping[str, Any]
@@ -135,11 +135,7 @@ def _by_pods(person: Way, data: Way) -> Iterator[Way]:
 
 def of_account(candidates: Iterable[Way], account: str) -> list[Way]:
     """What the principals of an account could reach, with what anybody could."""
-    return [way for way in candidates if way.access.who == ANYBODY or _account(way.access.who) == account]
-
-
-def _account(principal: str) -> str:
-    return principal.split(":")[4] if principal.startswith("arn:") and principal.count(":") >= 5 else ""
+    return [way for way in candidates if way.access.who == ANYBODY or account_of(way.access.who) == account]
 
 
 # ---- granted by whom -------------------------------------------------------------------------------------------

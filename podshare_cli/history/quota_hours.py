@@ -15,6 +15,7 @@ from typing import Any
 
 from podshare.registry.items import enrolled
 from podshare.registry.templates import rendered
+from podshare_cli.aws.tables import GONE
 from podshare_cli.history.past_access import in_order, is_proven, moment_of
 
 Document = Mapping[str, Any]
@@ -25,7 +26,6 @@ Hours = dict[tuple[str, str, str, str], Fraction]  # by whose they are, cluster,
 INSTANCES = "instances"
 UNITS = {"count": INSTANCES, "accelerators": "accelerators", "vcpu": "vCPU", "memory_gib": "GiB"}
 TEAM, ACCOUNT, OWNER, MEMBER = "team", "account", "owner", "member"
-_GONE = ("DELETED", "ENDED")  # nothing of such a team is left
 _MICROSECOND, _MICROSECONDS_OF_AN_HOUR = datetime.timedelta(microseconds=1), 3_600_000_000
 
 
@@ -72,7 +72,7 @@ def length(since: datetime.datetime, until: datetime.datetime) -> Fraction:
 
 def settles(run: Document) -> bool:
     """Whether nothing before a run matters for what is in force after it."""
-    return run["state"] in _GONE or (run["state"] == "READY" and is_proven(run))
+    return run["state"] in GONE or (run["state"] == "READY" and is_proven(run))
 
 
 def spans(
@@ -122,7 +122,7 @@ class _InForce:
 
     def after(self, run: Document, versions_of: VersionsOf) -> "_InForce":
         """What is in force once a run has ended."""
-        if run["state"] in _GONE:
+        if run["state"] in GONE:
             return _InForce(self.team)
         accounts = _accounts(run) if is_proven(run) else self.accounts
         is_named, content = _record(self.team, run, versions_of)

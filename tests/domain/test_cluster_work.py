@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from podshare_cli.history.cluster_work import Objects, Reading, accelerators, held, measure, oldest, quantity
+from podshare_cli.history.cluster_work import Objects, Reading, accelerators, held, measure, oldest
 from podshare_cli.history.creations import Origin, creations, creator
 from podshare_cli.history.quota_hours import INSTANCES, MEMBER, TEAM, Line, Span
 from podshare_cli.history.used_hours import Use, Used
@@ -180,14 +180,6 @@ def test_nodes_tell_how_many_accelerators_a_type_has() -> None:
     assert accelerators([node(), node(TRN, aws_amazon_com__neuron="16")]) == {P5: 8, TRN: 16}
     assert accelerators([node(P5, **{"nvidia_com__mig-1g.10gb": "56", "nvidia_com__gpu": "0"})]) == {}
     assert accelerators([node("ml.m5.xlarge", cpu="4")]) == {"ml.m5.xlarge": 0}
-
-
-@pytest.mark.parametrize(("text", "amount"), [("8", 8), ("1500m", Fraction(3, 2)), ("1k", 1000), ("2Gi", 2 * 1024**3)])
-def test_quantities_are_read(text: str, amount: int) -> None:
-    """As Kubernetes writes them (Kubernetes API reference, Quantity)."""
-    assert quantity(text) == amount
-    with pytest.raises(ValueError, match="no quantity"):
-        quantity(f"{text} apples")
 
 
 def test_the_report_has_what_was_used_beside_what_was_guaranteed() -> None:

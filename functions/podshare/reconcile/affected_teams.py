@@ -9,7 +9,7 @@ from podshare.aws.tables import Registry, State
 from podshare.reconcile.organization_accounts import all_known_accounts, all_users, users_of
 from podshare.registry.accounts import Account
 from podshare.registry.enrollments import team_name
-from podshare.registry.items import clusters_of, enrolled, is_name, plain
+from podshare.registry.items import clusters_of, enrolled, is_name, name_of, plain
 from podshare.registry.parsing import understood
 from podshare.registry.records import Membership, Selection
 from podshare.registry.values import LONGEST_TEAM
@@ -19,8 +19,8 @@ def teams_of_record(settings: Settings, kind: str, name: str) -> list[str]:
     """The teams that a cluster, dataset or enrollment affects, also by records that are not acceptable."""
     items = list(Registry(settings.registry).scan())
     using = [item for item in items if _uses(item, kind, name)] if kind != "enrollment" else []
-    teams = {_name(item) for item in using if _is(item, "team")}
-    enrollments = {name} if kind == "enrollment" else {_name(item) for item in using if _is(item, "enrollment")}
+    teams = {name_of(item) for item in using if _is(item, "team")}
+    enrollments = {name} if kind == "enrollment" else {name_of(item) for item in using if _is(item, "enrollment")}
     if enrollments:
         teams |= {*_enrolled_by(items, enrollments, settings), *_made_by(all_users(settings), enrollments)}
     if kind != "enrollment":
@@ -32,25 +32,25 @@ def teams_of_account(settings: Settings, account: Account) -> list[str]:
     """The teams that an account affects: those that have something for it, and those that name or select it now."""
     items = list(Registry(settings.registry).scan())
     places = [item for item in items if str(item.get("account")) == account.id]
-    datasets = {_name(item) for item in places if _is(item, "dataset")}
-    clusters = {_name(item) for item in places if _is(item, "cluster")}
+    datasets = {name_of(item) for item in places if _is(item, "dataset")}
+    clusters = {name_of(item) for item in places if _is(item, "cluster")}
     teams = users_of(settings, account.id)
     for item in items:
         touched = _selects(item, account) or any(_mentions(item, dataset) for dataset in datasets)
         touched = touched or any(_uses(item, "cluster", cluster) for cluster in clusters)
         if touched and _is(item, "team"):
-            teams.add(_name(item))
+            teams.add(name_of(item))
         elif _is(item, "enrollment") and _selects(item, account):
-            teams.add(team_name(_name(item), account.id))
+            teams.add(team_name(name_of(item), account.id))
     return sorted(teams)
 
 
 def clusters_by_team(settings: Settings) -> dict[str, str]:
     """Every team that has a record, or that an enrollment makes now, with the names of its clusters."""
     items = list(Registry(settings.registry).scan())
-    enrollments = {_name(item): _clusters(item.get("team")) for item in items if _is(item, "enrollment")}
+    enrollments = {name_of(item): _clusters(item.get("team")) for item in items if _is(item, "enrollment")}
     enrolled_teams = _enrolled_by(items, {*enrollments}, settings)
-    own = {_name(item): _clusters(item) for item in items if _is(item, "team")}
+    own = {name_of(item): _clusters(item) for item in items if _is(item, "team")}
     return {**{team: enrollments.get(_enrollment(team), "") for team in enrolled_teams}, **own}
 
 
@@ -67,8 +67,10 @@ def _enrollment(team: str) -> str:
 def _enrolled_by(items: Iterable[Item], enrollments: set[str], settings: Settings) -> Iterator[str]:
     accounts = all_known_accounts(State(settings.state))
     for item in items:
-        if _is(item, "enrollment") and _name(item) in enrollments:
-            yield from (team_name(_name(item), account.id) for account in accounts.values() if _selects(item, account))
+        if _is(item, "enrollment") and name_of(item) in enrollments:
+            yield from (
+                team_name(name_of(item), account.id) for account in accounts.values() if _selects(item, account)
+            )
 
 
 def _without_record(items: Iterable[Item], settings: Settings) -> set[str]:
@@ -76,9 +78,9 @@ def _without_record(items: Iterable[Item], settings: Settings) -> set[str]:
 
     Deletion protection keeps such a team as it was.
     """
-    teams = all_users(settings) - {_name(item) for item in items if _is(item, "team")}
+    teams = all_users(settings) - {name_of(item) for item in items if _is(item, "team")}
     if teams:
-        enrollments = {_name(item) for item in items if _is(item, "enrollment")}
+        enrollments = {name_of(item) for item in items if _is(item, "enrollment")}
         teams -= {*_enrolled_by(items, enrollments, settings)}
     return teams
 
@@ -119,7 +121,3 @@ def _is(item: Item, kind: str) -> bool:
     """Whether a record is of this kind; one that is called as no team can be is none."""
     record_kind, _, name = str(item["id"]).partition("#")
     return record_kind == kind and (kind != "team" or is_name(name, LONGEST_TEAM))
-
-
-def _name(item: Item) -> str:
-    return str(item["id"]).partition("#")[2]

@@ -3,7 +3,10 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
+
+from podshare_cli.aws.quantities import quantity
 
 IMAGE = "public.ecr.aws/aws-cli/aws-cli"
 NAME = "podshare-first-job"
@@ -16,8 +19,6 @@ KINDS = {  # the first that the cluster serves is written
 _DEVICES = ("nvidia.com/gpu", "aws.amazon.com/neurondevice", "aws.amazon.com/neuroncore")
 _SMALL = {"cpu": "1", "memory": "1Gi"}
 _QUEUE, _PRIORITY = "kueue.x-k8s.io/queue-name", "kueue.x-k8s.io/priority-class"
-_UNITS = {"": 1.0, "m": 0.001, "k": 1e3, "Ki": 2.0**10, "M": 1e6, "Mi": 2.0**20, "G": 1e9, "Gi": 2.0**30}
-_UNITS |= {"T": 1e12, "Ti": 2.0**40}
 
 Object = dict[str, Any]
 
@@ -55,10 +56,10 @@ def requests(queue: Mapping[str, Any] | None) -> dict[str, str]:
     """What the job asks for, within what its ClusterQueue guarantees; the least where that is not known."""
     if queue is None:
         return dict(_SMALL)
-    guaranteed: dict[str, float] = {}
+    guaranteed: dict[str, Fraction] = {}
     for flavor in _flavors(queue)[:1]:  # a pod runs on one
         for resource in flavor.get("resources", ()):
-            guaranteed[resource["name"]] = quantity(str(resource.get("nominalQuota", "0")))
+            guaranteed[resource["name"]] = quantity(resource.get("nominalQuota", 0))
     fitting = {name: amount for name, amount in _SMALL.items() if guaranteed.get(name, 0) >= quantity(amount)}
     device = next((name for name in _DEVICES if guaranteed.get(name, 0) >= 1), None)
     return {**fitting, **({device: "1"} if device else {})}
@@ -66,15 +67,6 @@ def requests(queue: Mapping[str, Any] | None) -> dict[str, str]:
 
 def _flavors(queue: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [flavor for group in queue.get("spec", {}).get("resourceGroups", ()) for flavor in group.get("flavors", ())]
-
-
-def quantity(text: str) -> float:
-    """A quantity of Kubernetes, as a number; 0 for one that is not understood."""
-    number = text.rstrip("kKMGTmi")
-    try:
-        return float(number) * _UNITS[text[len(number) :]]
-    except (ValueError, KeyError):
-        return 0.0
 
 
 def listed(data: Iterable[Source]) -> Source | None:

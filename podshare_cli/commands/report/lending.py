@@ -15,7 +15,8 @@ from fractions import Fraction
 from typing import Any
 
 from podshare.registry.items import TEAM_NAMESPACES
-from podshare_cli.history.cluster_work import instance_types, quantity, unit_of
+from podshare_cli.aws.quantities import quantity
+from podshare_cli.history.cluster_work import instance_types, unit_of
 from podshare_cli.history.quota_hours import UNITS
 
 Object = Mapping[str, Any]
