@@ -1,4 +1,4 @@
-"""Change clusters: access entries, pod identity associations and compute quotas."""
+"""Change clusters by AWS's APIs: every kind whose ``execution_role`` is CLUSTER."""
 
 from podshare.handlers.apply import handler_of
 from podshare.kinds.base import ExecutionRole

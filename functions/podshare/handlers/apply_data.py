@@ -1,4 +1,4 @@
-"""Change data accounts: access points, their policies, and the delegation in bucket policies."""
+"""Change data accounts: every kind whose ``execution_role`` is DATA."""
 
 from podshare.handlers.apply import handler_of
 from podshare.kinds.base import ExecutionRole

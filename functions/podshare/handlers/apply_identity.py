@@ -1,4 +1,4 @@
-"""Change IAM: roles under podshare's path, and its one policy on roles of others."""
+"""Change accounts of people: every kind whose ``execution_role`` is IDENTITY."""
 
 from podshare.handlers.apply import handler_of
 from podshare.kinds.base import ExecutionRole

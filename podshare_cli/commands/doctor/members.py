@@ -12,7 +12,7 @@ from podshare_cli.commands.doctor.findings import Finding, Place, existing
 from podshare_cli.commands.doctor.organization import EVENTS_REGION, trail
 
 _STACK = "aws cloudformation deploy --stack-name podshare-member --template-file accounts/member.yaml …"
-_SET = "aws cloudformation update-stack-set --stack-set-name podshare-member … (README, Upgrade)"
+_SET = "aws cloudformation update-stack-set --stack-set-name podshare-member … (docs/upgrade.md)"
 
 
 @dataclass
