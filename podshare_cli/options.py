@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property, wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -82,7 +83,36 @@ Wait = Annotated[bool, typer.Option("--wait", help="Wait until the run is over, 
 WaitForAll = Annotated[
     bool, typer.Option("--wait", help="Wait until the runs of all teams that this affects are over.")
 ]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Leave nothing out: all columns, names and losses.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Leave nothing out: every team, column, name, reason and loss.")
+]
+RecordFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="FILE|DIR",
+        help="A YAML file with records, or a directory of them; - reads standard input. May be repeated.",
+    ),
+]
+Prune = Annotated[
+    bool,
+    typer.Option("--prune", help="Also delete the records that were applied from these files before, and are gone."),
+]
+DetailedExitCode = Annotated[
+    bool,
+    typer.Option("--detailed-exitcode", help="Exit with 2 where something would change, with 0 where nothing would."),
+]
+PriceFile = Annotated[
+    Path | None, typer.Option("--prices", metavar="FILE", help="YAML with the price of an hour by instance type.")
+]
+ProfileOf = Annotated[
+    list[str] | None,
+    typer.Option("--profile-of", metavar="ID=PROFILE", help="The AWS profile for one account; may be repeated."),
+]
+AssumeRole = Annotated[
+    str | None, typer.Option("--assume-role", metavar="NAME", help="The role to assume in every other account.")
+]
 _OF_EVERY_COMMAND = (Profile, Region, Prefix, Json, Query, Jq, Quiet, NoColor)  # in the order of the fields of Options
 
 

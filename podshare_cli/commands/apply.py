@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from podshare.registry.sentences import counted
-from podshare_cli.commands.plan import Prune, RecordFiles, Verbose
 from podshare_cli.failures import invalid
 from podshare_cli.json_option import Commands
-from podshare_cli.options import Options, Reason, examples, takes_options
+from podshare_cli.options import Options, Prune, Reason, RecordFiles, Verbose, examples, takes_options
 
 if TYPE_CHECKING:
     from podshare_cli.plans.record_plan import RecordPlan

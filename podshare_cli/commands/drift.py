@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from podshare_cli.commands.plan import DetailedExitCode, Verbose
 from podshare_cli.json_option import Commands
-from podshare_cli.options import Options, examples, takes_options
+from podshare_cli.options import DetailedExitCode, Options, Verbose, examples, takes_options
 from podshare_cli.records.known_names import completing
 
 if TYPE_CHECKING:

@@ -9,7 +9,16 @@ import typer
 
 from podshare_cli.failures import PENDING, Failure, invalid
 from podshare_cli.json_option import Commands
-from podshare_cli.options import Options, examples, takes_options
+from podshare_cli.options import (
+    DetailedExitCode,
+    Options,
+    PriceFile,
+    Prune,
+    RecordFiles,
+    Verbose,
+    examples,
+    takes_options,
+)
 from podshare_cli.whole_files import writable, write
 
 if TYPE_CHECKING:
@@ -19,27 +28,6 @@ if TYPE_CHECKING:
 app = Commands()
 
 _MOST_REASONS = 3  # of a plan that is blocked, in the error at its end
-
-RecordFiles = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--file",
-        "-f",
-        metavar="FILE|DIR",
-        help="A YAML file with records, or a directory of them; - reads standard input. May be repeated.",
-    ),
-]
-Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Leave nothing out: unchanged teams, reasons, names and hashes.")
-]
-Prune = Annotated[
-    bool,
-    typer.Option("--prune", help="Also delete the records that were applied from these files before, and are gone."),
-]
-DetailedExitCode = Annotated[
-    bool,
-    typer.Option("--detailed-exitcode", help="Exit with 2 where something would change, with 0 where nothing would."),
-]
 
 
 class Format(StrEnum):
@@ -72,10 +60,7 @@ def plan(
     style: Annotated[
         Format, typer.Option("--format", help="markdown: a comment of a pull request, within GitHub's limit.")
     ] = Format.TEXT,
-    prices: Annotated[
-        Path | None,
-        typer.Option("--prices", metavar="FILE", help="YAML with the price of an hour by instance type."),
-    ] = None,
+    prices: PriceFile = None,
     detailed: DetailedExitCode = False,
     verbose: Verbose = False,
 ) -> None:

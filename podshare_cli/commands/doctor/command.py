@@ -8,7 +8,7 @@ import typer
 from podshare.registry.sentences import counted
 from podshare_cli.failures import Failure
 from podshare_cli.json_option import Commands
-from podshare_cli.options import Options, examples, takes_options
+from podshare_cli.options import AssumeRole, Options, ProfileOf, examples, takes_options
 from podshare_cli.records.known_names import completing
 
 if TYPE_CHECKING:
@@ -36,14 +36,8 @@ _SIGNS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "problem": "[bold re
 @takes_options
 def doctor(
     options: Options,
-    assume_role: Annotated[
-        str | None,
-        typer.Option("--assume-role", metavar="NAME", help="The role to assume in every other account; it only reads."),
-    ] = None,
-    profile_of: Annotated[
-        list[str] | None,
-        typer.Option("--profile-of", metavar="ID=PROFILE", help="The AWS profile for one account; may be repeated."),
-    ] = None,
+    assume_role: AssumeRole = None,
+    profile_of: ProfileOf = None,
     account: Annotated[
         list[str] | None,
         typer.Option(

@@ -8,7 +8,7 @@ import typer
 
 from podshare_cli.failures import Failure, exclusive, invalid
 from podshare_cli.json_option import Commands
-from podshare_cli.options import Options, Yes, examples, takes_options
+from podshare_cli.options import AssumeRole, Options, ProfileOf, Yes, examples, takes_options
 from podshare_cli.whole_files import writable_folder, write
 
 if TYPE_CHECKING:
@@ -47,13 +47,8 @@ def import_records(
         list[str] | None,
         typer.Option("--adopt", metavar="TEAM", help="Hand this team's compute quota over to podshare; repeatable."),
     ] = None,
-    assume_role: Annotated[
-        str | None, typer.Option("--assume-role", metavar="NAME", help="The role to assume in every other account.")
-    ] = None,
-    profile_of: Annotated[
-        list[str] | None,
-        typer.Option("--profile-of", metavar="ID=PROFILE", help="The AWS profile for one account; may be repeated."),
-    ] = None,
+    assume_role: AssumeRole = None,
+    profile_of: ProfileOf = None,
     yes: Yes = False,
 ) -> None:
     """Describe a cluster that was set up by hand: its teams, people and data, as records to review and apply.

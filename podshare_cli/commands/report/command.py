@@ -10,7 +10,7 @@ import typer
 
 from podshare_cli.failures import Failure, exclusive, invalid
 from podshare_cli.json_option import Commands
-from podshare_cli.options import Options, examples, takes_options
+from podshare_cli.options import Options, ProfileOf, examples, takes_options
 from podshare_cli.whole_files import replaced, writable
 
 if TYPE_CHECKING:
@@ -34,21 +34,14 @@ def report(
     ] = None,
     serve: Annotated[bool, typer.Option("--serve", help="Serve it on this machine, renewed, until Ctrl-C.")] = False,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port to serve on; 0: any.")] = 0,
-    profile_of: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--profile-of",
-            metavar="ID=PROFILE",
-            help="The AWS profile for clusters in another account; may be repeated.",
-        ),
-    ] = None,
+    profile_of: ProfileOf = None,
 ) -> None:
     """Write a page that shows who can reach what: one file that needs no network and no server.
 
     It shows unexpected access first, then the organization as a picture, the teams, the access matrix, quotas against
     capacity, expirations ahead, and the latest changes as a timeline with revocations and as a table. It shows what
-    podshare read last; nothing is reconciled. What is in use, borrowed and lent at the moment it reads of each cluster
-    with your own credentials, and says why where it may not.
+    podshare read last; nothing is reconciled. What is in use, borrowed and lent at the moment it reads of each
+    cluster with your own credentials, or those of --profile-of, and says why where it may not.
     """
     from podshare_cli.aws.accounts import profiles
     from podshare_cli.progress.live import waiting

@@ -12,7 +12,7 @@ import typer
 
 from podshare_cli.failures import Failure, exclusive, invalid
 from podshare_cli.json_option import Commands
-from podshare_cli.options import Options, examples, takes_options
+from podshare_cli.options import Options, PriceFile, ProfileOf, examples, takes_options
 from podshare_cli.records.known_names import completing
 
 if TYPE_CHECKING:
@@ -72,14 +72,7 @@ def usage(
             autocompletion=completing("cluster"),
         ),
     ] = None,
-    profile_of: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--profile-of",
-            metavar="ID=PROFILE",
-            help="With --used: the AWS profile for clusters in another account; may be repeated.",
-        ),
-    ] = None,
+    profile_of: ProfileOf = None,
     report_file: Annotated[
         list[Path] | None,
         typer.Option(
@@ -89,10 +82,7 @@ def usage(
         ),
     ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, and on stderr what is not counted.")] = False,
-    prices: Annotated[
-        Path | None,
-        typer.Option("--prices", metavar="FILE", help="YAML with the price of an hour by instance type."),
-    ] = None,
+    prices: PriceFile = None,
 ) -> None:
     """Show the quota-hours that were guaranteed to each team in a month, and with --used what was used and borrowed.
 
@@ -100,10 +90,10 @@ def usage(
     changed it to the run that changed or deleted it. An account's hours are an estimate: its equal share among the
     accounts that had access at the time.
 
-    With --used, your own credentials read Kueue's workloads, pods and nodes of each cluster. Used hours are an
-    estimate: what the cluster no longer has is not counted. The exit code is 1 if a cluster cannot be read. With --by
-    member, the clusters' audit logs say who created the work. With --report, AWS's own usage report says what was used
-    of a cluster.
+    With --used, your own credentials, or those of --profile-of, read Kueue's workloads, pods and nodes of each
+    cluster. Used hours are an estimate: what the cluster no longer has is not counted. The exit code is 1 if a
+    cluster cannot be read. With --by member, the clusters' audit logs say who created the work. With --report, AWS's
+    own usage report says what was used of a cluster.
     """
     from podshare_cli.aws.tables import State
     from podshare_cli.history.cluster_work import measure
