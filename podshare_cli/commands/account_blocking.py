@@ -7,7 +7,7 @@ from podshare.registry.items import PAUSE_ID
 from podshare_cli.aws.tables import Registry, State
 from podshare_cli.options import Options
 from podshare_cli.plans.confirming import ask
-from podshare_cli.progress.following import Runs, require_settled
+from podshare_cli.progress.following import Runs
 from podshare_cli.records.signed import owner_of, write
 
 
@@ -21,8 +21,8 @@ def block(options: Options, account: str, reason: str, *, wait: bool, yes: bool)
     write(connection, {"id": record_id, "schema": 1, "reason": reason, "owner": owner_of(connection)})
     _say(options, [*lines, f"account {account} is blocked; unblock it: podshare account unblock {account}"])
     ended = runs.follow()
-    _show(options, account, blocked=True, teams=[following.as_dict() for following in ended])
-    require_settled(ended)
+    _show(options, account, blocked=True, teams=ended.as_dicts)
+    ended.require()
 
 
 def unblock(options: Options, account: str) -> None:

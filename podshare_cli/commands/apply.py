@@ -1,7 +1,7 @@
 """``podshare apply``: make the registry say what files say, and follow podshare until that is provisioned."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +15,7 @@ from podshare_cli.options import Options, Prune, Reason, RecordFiles, Verbose, e
 
 if TYPE_CHECKING:
     from podshare_cli.plans.record_plan import RecordPlan
-    from podshare_cli.progress.executions import Following
+    from podshare_cli.progress.following import Ended
 
 app = Commands()
 
@@ -73,7 +73,7 @@ def apply(
         options.say(f"{change.record_id}: {change.result}")
     ended = runs.follow()
     _report(options, agreed, ended)
-    require({**_standing(options, agreed), **{following.name: following.state for following in ended}}, SETTLED)
+    require({**_standing(options, agreed), **ended.states}, SETTLED)
 
 
 def _plan(options: Options, plan_file: Path | None, files: Sequence[str], *, prune: bool) -> "RecordPlan":
@@ -102,14 +102,14 @@ def _standing(options: Options, agreed: "RecordPlan") -> dict[str, str | None]:
     return {team: statuses.get(team, {}).get("state") for team in teams}
 
 
-def _report(options: Options, agreed: "RecordPlan", ended: "Sequence[Following]") -> None:
-    records = [{"id": change.record_id, "result": change.result} for change in agreed.changes]
-    options.show({"plan": agreed.as_dict(), "records": records, "teams": [following.as_dict() for following in ended]})
+def _report(options: Options, agreed: "RecordPlan", ended: "Ended") -> None:
+    records = [change.outcome for change in agreed.changes]
+    options.show({"plan": agreed.as_dict(), "records": records, "teams": ended.as_dicts})
     if not options.as_json:
-        typer.echo(_summary(Counter(change.result for change in agreed.changes), [team.state for team in ended]))
+        typer.echo(_summary(Counter(change.result for change in agreed.changes), ended.states.values()))
 
 
-def _summary(results: Mapping[str, int], states: Sequence[str | None]) -> str:
+def _summary(results: Mapping[str, int], states: Iterable[str | None]) -> str:
     if not results:
         return "Nothing to apply: the registry says what the files say."
     written = ", ".join(f"{number} {result}" for result, number in results.items())

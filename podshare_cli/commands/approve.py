@@ -76,7 +76,7 @@ def _agree(held: _Held) -> None:
 
 
 def _write(options: Options, plans: Mapping[str, str], reason: str, *, wait: bool) -> None:
-    from podshare_cli.progress.following import Runs, require_settled
+    from podshare_cli.progress.following import Runs
     from podshare_cli.records.signed import approval, write
 
     approved = dict(sorted(plans.items()))
@@ -87,8 +87,8 @@ def _write(options: Options, plans: Mapping[str, str], reason: str, *, wait: boo
     if not plans:
         options.say("no plan awaits approval")
     ended = runs.follow()
-    options.show({"approved": approved, "teams": [following.as_dict() for following in ended]})
-    require_settled(ended)
+    options.show({"approved": approved, "teams": ended.as_dicts})
+    ended.require()
 
 
 def _show(options: Options, held: _Held, *, verbose: bool) -> None:

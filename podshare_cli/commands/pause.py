@@ -38,7 +38,7 @@ def resume(options: Options, wait: WaitForAll = False) -> None:
     """
     from podshare.registry.items import PAUSE_ID
     from podshare_cli.aws.tables import Registry, State
-    from podshare_cli.progress.following import Runs, require_settled
+    from podshare_cli.progress.following import Runs
 
     waiting = State(options.connection).waiting_for_resume() if wait else []
     runs = Runs(options, {team: [PAUSE_ID] for team in waiting})
@@ -47,5 +47,5 @@ def resume(options: Options, wait: WaitForAll = False) -> None:
     message = resumed if was_paused else "podshare was not paused"
     options.say(message)
     ended = runs.follow()
-    options.show({"paused": False, "teams": [following.as_dict() for following in ended]})
-    require_settled(ended)
+    options.show({"paused": False, "teams": ended.as_dicts})
+    ended.require()

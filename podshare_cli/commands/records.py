@@ -54,31 +54,19 @@ def _group(
         yes: Yes = False,
         verbose: Verbose = False,
     ) -> None:
-        from podshare_cli.plans import confirming
-        from podshare_cli.progress.following import Runs, require_settled
-        from podshare_cli.records import provenance
-        from podshare_cli.records.documents import read_records
-        from podshare_cli.records.references import affected_teams, changed_items, check_references, record_changes
-        from podshare_cli.records.writes import write
+        from podshare_cli.plans import writing
+        from podshare_cli.records.references import affected_teams, changed_items
 
-        origin = provenance.of_files(files, reason)
-        read = read_records(files, [kind])
-        check_references(options.connection, read)
-        changes = record_changes(options.connection, read.items)
-        changed = changed_items(changes)
-        affected = affected_teams(options.connection, changed)
-        losing = confirming.losses_counted(options, affected, read.items)
-        approvals = confirming.agree(options, losing, yes=yes, reason=reason, whole=verbose)
-        runs = Runs(options, {team: [item["id"] for item in changed] for team in affected if wait})
-        write(options.connection, [*approvals, *changes], origin)
+        read = writing.read_to_write(options, files, [kind])
+        changes, runs = writing.put(options, files, read, wait=wait, reason=reason, yes=yes, whole=verbose)
         records = []
         for change in changes:
             users = affected_teams(options.connection, changed_items([change]))
-            records.append({"id": change.record_id, "result": change.result, "reconciled": users})
+            records.append({**change.outcome, "reconciled": users})
             options.say(f"{change.record_id}: {change.result}{_reconciled_text(users)}")
         ended = runs.follow()
-        options.show({"records": records, "teams": [following.as_dict() for following in ended]})
-        require_settled(ended)
+        options.show({"records": records, "teams": ended.as_dicts})
+        ended.require()
 
     @app.command("get", help=f"Show {a_kind}'s record.", epilog=examples(f"podshare {kind} get {example} --yaml"))
     @takes_options
@@ -209,7 +197,7 @@ def _confirmed(options: Options, record_id: str, consequence: str, *, yes: bool,
 
 def _delete(options: Options, deletion: _Deletion, reason: str, *, wait: bool = False) -> None:
     from podshare_cli.plans import confirming
-    from podshare_cli.progress.following import Runs, require_settled
+    from podshare_cli.progress.following import Runs
     from podshare_cli.records import provenance
     from podshare_cli.records.changes import deleting
     from podshare_cli.records.writes import write
@@ -220,9 +208,8 @@ def _delete(options: Options, deletion: _Deletion, reason: str, *, wait: bool = 
     write(options.connection, [*approvals, deleting(deletion.record)], provenance.of_files(reason=reason))
     options.say(f"{record_id}: deleted{_reconciled_text(users)}")
     ended = runs.follow()
-    teams = [following.as_dict() for following in ended]
-    options.show({"id": record_id, "result": "deleted", "reconciled": users, "teams": teams})
-    require_settled(ended)
+    options.show({"id": record_id, "result": "deleted", "reconciled": users, "teams": ended.as_dicts})
+    ended.require()
 
 
 # ---- what the commands share, with those of teams too ----------------------------------------------------------

@@ -46,33 +46,22 @@ def put(
     who, and asks; what you confirm is approved with the write. With --wait the exit code is 1 unless every team of the
     files becomes READY, including those of enrollments, and every other that they affect READY, ENDED or DELETED.
     """
-    from podshare_cli.plans import confirming
-    from podshare_cli.progress.following import SETTLED, Runs, require
-    from podshare_cli.records import provenance, references, writes
-    from podshare_cli.records.documents import WRITING_ORDER, read_records
+    from podshare_cli.plans import writing
+    from podshare_cli.progress.following import SETTLED, require
+    from podshare_cli.records.documents import WRITING_ORDER
+    from podshare_cli.records.references import affected_teams
 
-    origin = provenance.of_files(files, reason)
-    read = read_records(files, WRITING_ORDER)
-    references.check_references(options.connection, read)
-    items = read.items
+    read = writing.read_to_write(options, files, WRITING_ORDER)
     if dry_run:
-        _show_plans(options, items, references.affected_teams(options.connection, items), verbose=verbose)
+        _show_plans(options, read.items, affected_teams(options.connection, read.items), verbose=verbose)
         return
-    changes = references.record_changes(options.connection, items)
-    changed = references.changed_items(changes)
-    affected = references.affected_teams(options.connection, changed)
-    losing = confirming.losses_counted(options, affected, items)
-    approvals = confirming.agree(options, losing, yes=yes, reason=reason, whole=verbose)
-    teams = _teams_of(options, items) if wait else set()
-    record_ids = [item["id"] for item in changed]
-    runs = Runs(options, {team: record_ids for team in affected if wait})
-    writes.write(options.connection, [*approvals, *changes], origin)
+    teams = _teams_of(options, read.items) if wait else set()
+    changes, runs = writing.put(options, files, read, wait=wait, reason=reason, yes=yes, whole=verbose)
     for change in changes:
         options.say(f"{change.record_id}: {change.result}")
     ended = runs.follow()
-    shown = [{"id": change.record_id, "result": change.result} for change in changes]
-    options.show({"records": shown, "teams": [following.as_dict() for following in ended]})
-    states = {following.name: following.state for following in ended}
+    options.show({"records": [change.outcome for change in changes], "teams": ended.as_dicts})
+    states = ended.states
     for team in sorted(teams - states.keys()):
         states[team] = _state(options, team)
         if not options.as_json:
@@ -130,7 +119,7 @@ def delete(
     from podshare_cli.aws.tables import Registry
     from podshare_cli.output import say
     from podshare_cli.plans import confirming
-    from podshare_cli.progress.following import Runs, require
+    from podshare_cli.progress.following import Runs
     from podshare_cli.records import provenance, writes
     from podshare_cli.records.changes import deleting
 
@@ -151,8 +140,8 @@ def delete(
     writes.write(options.connection, [*approvals, deleting(record)], provenance.of_files(reason=reason))
     options.say(f"team#{name}: deleted")
     ended = runs.follow()
-    options.show({"id": f"team#{name}", "result": "deleted", "teams": [following.as_dict() for following in ended]})
-    require({following.name: following.state for following in ended}, ["DELETED"])
+    options.show({"id": f"team#{name}", "result": "deleted", "teams": ended.as_dicts})
+    ended.require(["DELETED"])
 
 
 @app.command(
@@ -182,8 +171,9 @@ def plan(
     With files: what it would change if their records were in the registry, for all affected teams. The exit code is 1
     if anything blocks the plan, except what podshare waits for; it is 64 if a record in a file is invalid.
     """
-    from podshare_cli.records import references
-    from podshare_cli.records.documents import WRITING_ORDER, read_records
+    from podshare_cli.plans.writing import read_to_write
+    from podshare_cli.records.documents import WRITING_ORDER
+    from podshare_cli.records.references import affected_teams
 
     files = [each for each in teams_or_files if _is_file(each)]
     if files and len(files) != len(teams_or_files):
@@ -191,9 +181,8 @@ def plan(
     if files and deleting:
         raise invalid("--delete takes names of teams.", "Name the teams instead of files.")
     if files:
-        read = read_records(files, WRITING_ORDER)
-        references.check_references(options.connection, read)
-        _show_plans(options, read.items, references.affected_teams(options.connection, read.items), verbose=verbose)
+        read = read_to_write(options, files, WRITING_ORDER)
+        _show_plans(options, read.items, affected_teams(options.connection, read.items), verbose=verbose)
         return
     for name in teams_or_files:
         require_known(options, name)
@@ -288,16 +277,16 @@ def reconcile(options: Options, name: Name, wait: Wait = False) -> None:
     With --wait the exit code is 1 unless the team becomes READY, or DELETED if no record or enrollment wants it.
     """
     from podshare_cli.progress.executions import Executions, Following
-    from podshare_cli.progress.following import follow, require
+    from podshare_cli.progress.following import follow
 
     require_known(options, name)
     executions = Executions(options.connection)
     arn = executions.start(name)
     options.say(f"team#{name}: reconciling ({arn})")
     ended = follow(options, [Following(executions, name, arn=arn)] if wait else [])
-    options.show({"team": name, "execution": arn, "teams": [following.as_dict() for following in ended]})
-    good = "READY" if not ended or _is_wanted(options, name) else "DELETED"
-    require({following.name: following.state for following in ended}, [good])
+    options.show({"team": name, "execution": arn, "teams": ended.as_dicts})
+    good = "READY" if not wait or _is_wanted(options, name) else "DELETED"
+    ended.require([good])
 
 
 @app.command(epilog=examples("podshare team history vision", "podshare team history vision --last 100 --json"))

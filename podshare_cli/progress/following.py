@@ -1,6 +1,8 @@
 """Following the runs that a write has started, until all teams have come to a state."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from podshare_cli.failures import FAILED, INTERRUPTED, Failure
 from podshare_cli.options import Options
@@ -20,17 +22,33 @@ class Runs:
             beginnings = Beginnings(Executions(options.connection))
             self._followings = [beginnings.following(team, ids) for team, ids in record_ids.items()]
 
-    def follow(self) -> list[Following]:
+    def follow(self) -> "Ended":
         """Follow them until all are over."""
         return follow(self._options, self._followings)
 
 
-def require_settled(followings: Sequence[Following], good: Sequence[str] = SETTLED) -> None:
-    """Raises Failure unless each team that was followed is in one of the ``good`` states."""
-    require({following.name: following.state for following in followings}, good)
+@dataclass(frozen=True)
+class Ended:
+    """Runs that are over."""
+
+    followings: Sequence[Following]
+
+    @property
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """How each ended, for machines."""
+        return [following.as_dict() for following in self.followings]
+
+    @property
+    def states(self) -> dict[str, str | None]:
+        """The states that they left their teams in."""
+        return {following.name: following.state for following in self.followings}
+
+    def require(self, good: Sequence[str] = SETTLED) -> None:
+        """Raises Failure unless each team is in one of the ``good`` states."""
+        require(self.states, good)
 
 
-def follow(options: Options, followings: list[Following]) -> list[Following]:
+def follow(options: Options, followings: list[Following]) -> Ended:
     """Follow until all are over; Ctrl-C leaves the reconciliations running."""
     if followings:
         from podshare_cli.output import stderr
@@ -45,7 +63,7 @@ def follow(options: Options, followings: list[Following]) -> list[Following]:
         for each in followings:
             if each.run.state not in SETTLED:
                 options.say(f"{each.run.team}: {each.run.summary}")
-    return followings
+    return Ended(followings)
 
 
 def require(states: Mapping[str, str | None], good: Sequence[str]) -> None:

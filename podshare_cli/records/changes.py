@@ -44,6 +44,11 @@ class RecordChange:
         return {"id": self.record_id, "effect": self.effect.value, "item": self.item, "before": self.before}
 
     @property
+    def outcome(self) -> dict[str, Any]:
+        """What became of which record, for machines."""
+        return {"id": self.record_id, "result": self.result}
+
+    @property
     def is_news(self) -> bool:
         """Whether the registry then says something else."""
         return self.effect not in (Effect.TRACK, Effect.UNCHANGED)
