@@ -20,7 +20,6 @@ from podshare.access.access_report import (
     unpacked,
 )
 from podshare.access.data_doors import of_drift
-from podshare.access.doors import Door
 from podshare.access.effective_access import Access, effective_access
 from podshare.access.grants import as_dicts, grants_of
 from podshare.aws.rows import Item
@@ -28,7 +27,7 @@ from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context
 from podshare.kinds.observation import Observation, Unreadable
 from podshare.reconcile.announcing import announce
-from podshare.reconcile.door_readers import keep_first_reading
+from podshare.reconcile.door_readers import Found, keep_first_reading
 from podshare.reconcile.notices import access_report_failed_notice
 from podshare.reconcile.team_records import TeamRecords
 from podshare.registry.lines import lines_of
@@ -61,12 +60,13 @@ def watch(context: Context, desired: Mapping[Key, Resource], observed: Mapping[K
         context.state.later(context.state.updating(ACCESS_REPORTS, _part(context.team), expression, None, **changed))
 
 
-def keep_access_report(
+def keep_access_report(  # noqa: PLR0917  # what was verified, and of what
     context: Context,
     records: TeamRecords,
     desired: Mapping[Key, Resource],
     observed: Mapping[Key, Observation],
     verification: Mapping[str, Any],
+    read_doors: Found,
 ) -> dict[str, Any]:
     """Keep the proof of what was just read; returns the verification with the proof's summary.
 
@@ -76,18 +76,16 @@ def keep_access_report(
     actual, wanted = _actual_and_desired_access(context, desired, observed)
     row = context.state.get(ACCESS_REPORTS, _part(context.team)) or {}
     unexpected_access = beyond(actual, wanted)
-    verification = dict(verification)
-    read_doors, not_checked = verification.pop("doors"), verification.pop("not_looked_at")
-    keep_first_reading(context, verification.pop("spanning"), verification.pop("at_first"))
-    doors = [Door.of_dict(item) for item in read_doors if not item["expected"]]
+    keep_first_reading(context, read_doors.spanning, read_doors.at_first)
+    doors = read_doors.unexpected
     entered = frozenset(door.access for door in doors)
     report = AccessReport(
         team=context.team,
         read_at=str(verification["at"]),
         access=tuple(sorted({*actual, *entered})),
         unexpected_access=unexpected_access | entered,
-        doors=tuple(read_doors),
-        not_checked=tuple(not_checked),
+        doors=tuple(read_doors.reported),
+        not_checked=read_doors.not_checked,
         violations=tuple(verification["violations"]),
         unread=tuple(f"{key}: {item.reason}" for key, item in observed.items() if isinstance(item, Unreadable)),
         refusals=refusals(

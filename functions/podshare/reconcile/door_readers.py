@@ -205,13 +205,10 @@ class Found:
         """The doors that no record grants."""
         return sorted(door for door, why in self.doors.items() if not why)
 
-    def as_dict(self) -> dict[str, Any]:
-        """What ``keep_access_report`` keeps of it, in plain JSON."""
-        reported = [
-            {**door.as_dict(), "expected": bool(why), "record": why} for door, why in sorted(self.doors.items())
-        ]
-        first_readings = {"spanning": {**self.spanning}, "at_first": {**self.at_first}}
-        return {"doors": reported, **first_readings, "not_looked_at": [*self.not_checked]}
+    @property
+    def reported(self) -> list[dict[str, Any]]:
+        """Each door with whether it is expected, and why, in plain JSON."""
+        return [{**door.as_dict(), "expected": bool(why), "record": why} for door, why in sorted(self.doors.items())]
 
     @property
     def violations(self) -> list[dict[str, str]]:

@@ -122,8 +122,12 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item], *, adopting: b
     points = [existing.get(key, resource) for key, resource in gathered.desired.items()]
     blockers = (*decided.plan.blockers, *_likely_mistyped(settings, records, decided.plan))
     foreseen = replace(decided.plan, blockers=blockers)
+    verification: dict[str, Any] = {}
+    if not foreseen.changes:
+        verification, doors = verified(context, records, gathered.facts, gathered.desired, gathered.observed)
+        verification |= {"doors": doors.reported, "not_looked_at": [*doors.not_checked]}
     return {
-        **_described(context, gathered, foreseen, decided.notes),
+        **_described(context, gathered, foreseen, decided.notes, verification),
         "manifests": _by_hand(records, gathered.facts, context.installation),
         "access_points": described(context.installation, points),
         "fields": changed_resources((change.key for change in foreseen.changes), gathered.desired, gathered.observed),
@@ -359,21 +363,20 @@ def persist(settings: Settings, context: Context, gathered: Gathered, decided: D
         gone_clusters=records.gone_clusters | records.shut_clusters,
         lines=records.team.members if records.team else (),
     )
-    described_plan = _described(context, gathered, final_plan, decided.notes)
-    if gathered.is_located and not final_plan.changes:
-        described_plan = {
-            **described_plan,
-            "verification": keep_access_report(context, records, desired, observed, described_plan["verification"]),
-        }
+    verification: dict[str, Any] = {}
+    if not final_plan.changes:
+        verification, doors = verified(context, records, gathered.facts, desired, observed)
+        if gathered.is_located:
+            verification = keep_access_report(context, records, desired, observed, verification, doors)
+    described_plan = _described(context, gathered, final_plan, decided.notes, verification)
     return {**described_plan, **({"held": held.as_dict(records.name)} if held else {})}
 
 
-def _described(context: Context, gathered: Gathered, proposed: Plan, notes: Iterable[str]) -> dict[str, Any]:
+def _described(
+    context: Context, gathered: Gathered, proposed: Plan, notes: Iterable[str], verification: Mapping[str, Any]
+) -> dict[str, Any]:
     records = gathered.records
     created = [change.key for change in proposed.changes if change.action is Action.CREATE]
-    verification = (
-        {} if proposed.changes else verified(context, records, gathered.facts, gathered.desired, gathered.observed)
-    )
     return {
         "team": records.name,
         "deleted": not records.written,

@@ -14,7 +14,7 @@ from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.observation import Observation, Unreadable
 from podshare.kinds.role.shape import member_principals
 from podshare.reconcile.access_reports import keep_access_report
-from podshare.reconcile.door_readers import doors
+from podshare.reconcile.door_readers import Found, doors
 from podshare.reconcile.observing import answers_may_come, observe_resources, reading_context
 from podshare.reconcile.plan import observed_blockers, plan
 from podshare.reconcile.reading_ahead import read_ahead
@@ -33,9 +33,8 @@ def verify_team(settings: Settings, team: str) -> dict[str, Any]:
     desired = desired_resources(records, records.known_facts, settings.installation)
     known = context.inventory.keys()
     observed = observe_resources(context, desired, known, named=records.accounts, facts=records.known_facts)
-    verification = keep_access_report(
-        context, records, desired, observed, verified(context, records, records.known_facts, desired, observed)
-    )
+    verification, read_doors = verified(context, records, records.known_facts, desired, observed)
+    verification = keep_access_report(context, records, desired, observed, verification, read_doors)
     state.flush()
     return verification
 
@@ -46,19 +45,15 @@ def verified(
     facts: Mapping[str, ClusterFacts],
     desired: Mapping[Key, Resource],
     observed: Mapping[Key, Observation],
-) -> dict[str, Any]:
-    """Whether what is there is what is desired and keeps teams apart, and all that is not so.
-
-    ``doors`` are all that podshare does not know as its own, those that no record grants and those that are expected;
-    ``spanning`` and ``at_first`` are who reaches clusters and data at first: ``keep_access_report`` keeps them.
-    """
+) -> tuple[dict[str, Any], Found]:
+    """Whether what is there is what is desired and keeps teams apart, and all that is not so; and the doors."""
     existing = [observation for observation in observed.values() if isinstance(observation, Resource)]
     broken = violations(_boundaries(context, records, facts), existing, desired)
     read_doors = doors(context, records, facts, desired, observed)
     left = plan(desired, observed)
     unread = {key: observation for key, observation in observed.items() if isinstance(observation, Unreadable)}
     changes = [change.as_dict() for change in left.changes]
-    return {
+    verification = {
         "verified": not read_doors.violations and not broken and not changes and not left.blockers and not unread,
         "at": _read_at(context).isoformat(timespec="seconds"),
         "resources": len(existing),
@@ -69,8 +64,8 @@ def verified(
             for blocker in islice(observed_blockers(desired, unread), MOST_SHOWN)
         ],
         "may_pass": answers_may_come(context),
-        **read_doors.as_dict(),
     }
+    return verification, read_doors
 
 
 def _read_at(context: Context) -> datetime.datetime:
