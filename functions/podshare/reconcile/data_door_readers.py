@@ -275,13 +275,7 @@ def _stem(reading: BucketReading, key: Key) -> str:
 
 def _listed(reading: BucketReading) -> Iterator[str]:
     s3control = reading.context.accounts.client("s3control", reading.account, reading.region)
-    asked: Any = {"AccountId": reading.account, "Bucket": reading.bucket, "MaxResults": 1000}
-    while True:
-        page = s3control.list_access_points(**asked)
-        yield from (point["Name"] for point in page["AccessPointList"])
-        if not page.get("NextToken"):
-            return
-        asked["NextToken"] = page["NextToken"]
+    return access_point.all_names(s3control, reading.account, reading.bucket)
 
 
 def bucket_statements(reading: BucketReading) -> Iterator[Door]:

@@ -380,8 +380,7 @@ def _strangers(reading: ClusterReading) -> list[str]:
     """Whose entries no team's verification compares with what is desired."""
     facts = reading.facts
     eks = reading.context.accounts.client("eks", facts.account, facts.region)
-    pages = eks.get_paginator("list_access_entries").paginate(clusterName=facts.eks_cluster)
-    strangers = [arn for page in pages for arn in page["accessEntries"] if not _is_known(reading, arn)]
+    strangers = [arn for arn in access_entry.all_principals(eks, facts.eks_cluster) if not _is_known(reading, arn)]
     others = _in_inventories(reading, strangers)
     return [arn for arn in strangers if arn not in others]
 
@@ -672,8 +671,7 @@ def _entries(reading: ClusterReading) -> list[_Entry]:
     """All entries of the cluster but those of nodes and services."""
     facts = reading.facts
     eks = reading.context.accounts.client("eks", facts.account, facts.region)
-    pages = eks.get_paginator("list_access_entries").paginate(clusterName=facts.eks_cluster)
-    arns = [arn for page in pages for arn in page["accessEntries"] if not is_service_linked(arn)]
+    arns = [arn for arn in access_entry.all_principals(eks, facts.eks_cluster) if not is_service_linked(arn)]
     with ThreadPoolExecutor(READERS) as pool:
         entry_subjects = pool.map(lambda arn: _subjects_of(reading, arn), arns)
     return [entry for entry in entry_subjects if entry]

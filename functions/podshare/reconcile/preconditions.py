@@ -11,6 +11,8 @@ from botocore.exceptions import ClientError
 from podshare.aws.errors import NoMemberRole, code_of, reason_of, remedy_for
 from podshare.aws.settings import Settings
 from podshare.kinds import limits
+from podshare.kinds.access_entry import calls as access_entry
+from podshare.kinds.access_point import calls as access_point
 from podshare.kinds.base import ExecutionRole, Key, Kind, Resource
 from podshare.kinds.compute_quota import calls as compute_quota
 from podshare.kinds.compute_quota.shape import ComputeQuota
@@ -19,6 +21,7 @@ from podshare.kinds.facts import ClusterFacts
 from podshare.kinds.namespace import calls as namespace
 from podshare.kinds.namespace.shape import Namespace
 from podshare.kinds.observation import Blocker, Foreign, Observation, Unreadable
+from podshare.kinds.pod_identity_association import calls as pod_identity_association
 from podshare.kinds.role_attachment import calls as role_attachment
 from podshare.reconcile.buckets import unfit_data
 from podshare.reconcile.capacity import Nodes, nodes
@@ -409,41 +412,27 @@ def _rooms(
                 remedy = "Ask AWS to raise the IAM quota `Roles per account`."
                 yield limits.Room(kind, account, region, summary["Roles"], summary["RolesQuota"], remedy)
             case Kind.ACCESS_ENTRY:
-                clusters = _containers(desired, kind, account, region)
-                present = max(_count_entries(context, account, region, name) for name in clusters)
+                eks, clusters = (
+                    context.accounts.client("eks", account, region),
+                    _containers(desired, kind, account, region),
+                )
+                present = max(len(access_entry.all_principals(eks, name)) for name in clusters)
                 remedy = "EKS does not raise this quota: select fewer accounts, or use another cluster."
                 yield limits.Room(kind, account, region, present, limits.ACCESS_ENTRIES, remedy)
             case Kind.POD_IDENTITY_ASSOCIATION:
-                clusters = _containers(desired, kind, account, region)
-                present = max(_count_associations(context, account, region, name) for name in clusters)
+                eks, clusters = (
+                    context.accounts.client("eks", account, region),
+                    _containers(desired, kind, account, region),
+                )
+                present = max(pod_identity_association.count(eks, name) for name in clusters)
                 remedy = "EKS does not raise this quota: use fewer service accounts."
                 yield limits.Room(kind, account, region, present, limits.POD_IDENTITY_ASSOCIATIONS, remedy)
             case Kind.ACCESS_POINT:
                 remedy = "Ask AWS to raise the S3 quota `Access points`."
-                present = _count_access_points(context, account, region)
+                s3control = context.accounts.client("s3control", account, region)
+                present = sum(1 for _ in access_point.all_names(s3control, account))
                 yield limits.Room(kind, account, region, present, limits.ACCESS_POINTS, remedy)
 
 
 def _containers(desired: Mapping[Key, Resource], kind: Kind, account: str, region: str) -> set[str]:
     return {key.container for key in desired if (key.kind, key.account, key.region) == (kind, account, region)}
-
-
-def _count_entries(context: Context, account: str, region: str, cluster: str) -> int:
-    pages = context.accounts.client("eks", account, region).get_paginator("list_access_entries")
-    return sum(len(page["accessEntries"]) for page in pages.paginate(clusterName=cluster))
-
-
-def _count_associations(context: Context, account: str, region: str, cluster: str) -> int:
-    pages = context.accounts.client("eks", account, region).get_paginator("list_pod_identity_associations")
-    return sum(len(page["associations"]) for page in pages.paginate(clusterName=cluster))
-
-
-def _count_access_points(context: Context, account: str, region: str) -> int:
-    """botocore has no paginator for ListAccessPoints."""
-    s3control = context.accounts.client("s3control", account, region)
-    page = s3control.list_access_points(AccountId=account, MaxResults=1000)
-    count = len(page["AccessPointList"])
-    while token := page.get("NextToken"):
-        page = s3control.list_access_points(AccountId=account, MaxResults=1000, NextToken=token)
-        count += len(page["AccessPointList"])
-    return count

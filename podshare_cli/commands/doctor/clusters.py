@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from podshare.kinds import limits
+from podshare.kinds.access_entry import calls as access_entry
 from podshare.kinds.access_entry.shape import NAMESPACE_POLICIES
+from podshare.kinds.pod_identity_association import calls as pod_identity_association
 from podshare.reconcile.preconditions import ADD_ONS
 from podshare.registry.items import name_of
 from podshare_cli.aws.accounts import Accounts
@@ -125,9 +127,7 @@ def _own_entries(accounts: Accounts, place: Place, eks: Any, account: str, name:
 
 
 def _room(place: Place, eks: Any, name: str) -> Iterator[Finding]:
-    entries = eks.get_paginator("list_access_entries").paginate(clusterName=name)
-    present = sum(len(page["accessEntries"]) for page in entries)
+    present = len(access_entry.all_principals(eks, name))
     yield place.room("access entries", present, limits.ACCESS_ENTRIES, _FIXED)
-    associations = eks.get_paginator("list_pod_identity_associations").paginate(clusterName=name)
-    present = sum(len(page["associations"]) for page in associations)
+    present = pod_identity_association.count(eks, name)
     yield place.room("pod identity associations", present, limits.POD_IDENTITY_ASSOCIATIONS, _FIXED)

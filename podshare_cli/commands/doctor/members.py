@@ -6,6 +6,7 @@ from typing import Any
 
 from podshare.installation import Installation
 from podshare.kinds import limits
+from podshare.kinds.access_point import calls as access_point
 from podshare.reconcile.preconditions import MEMBER_VERSION, VERSION_TAG
 from podshare_cli.aws.accounts import Accounts
 from podshare_cli.commands.doctor.findings import Finding, Place, existing
@@ -142,10 +143,6 @@ def _access_points(accounts: Accounts, place: Place, part: Part, region: str) ->
     if "BucketNames" not in part.needs:
         return
     client = accounts.client("s3control", part.account, region)
-    page = client.list_access_points(AccountId=part.account, MaxResults=1000)
-    present = len(page["AccessPointList"])
-    while token := page.get("NextToken"):
-        page = client.list_access_points(AccountId=part.account, MaxResults=1000, NextToken=token)
-        present += len(page["AccessPointList"])
+    present = sum(1 for _ in access_point.all_names(client, part.account))
     remedy = "Ask AWS to raise the S3 quota `Access points`"
     yield place.room(f"access points in {region}", present, limits.ACCESS_POINTS, remedy)

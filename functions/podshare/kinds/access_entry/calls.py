@@ -5,7 +5,7 @@ only its access entry ends the Kubernetes access of a live session.
 """
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -14,6 +14,9 @@ from podshare.kinds.access_entry.shape import AccessEntry
 from podshare.kinds.base import Key, Resource, calls_of
 from podshare.kinds.context import Context, as_kind
 from podshare.kinds.observation import Foreign
+
+if TYPE_CHECKING:
+    from types_boto3_eks import EKSClient
 
 READS = calls_of("eks", "DescribeAccessEntry ListAssociatedAccessPolicies") | {"iam:GetRole"}
 WRITES = calls_of(
@@ -44,6 +47,12 @@ def read(context: Context, key: Key, wanted: Resource | None) -> AccessEntry | F
         type=entry["type"],
         alive=_alive(context, key, entry["createdAt"].timestamp()),
     )
+
+
+def all_principals(eks: "EKSClient", cluster: str) -> list[str]:
+    """The principals of all entries of a cluster, whoever made them."""
+    pages = eks.get_paginator("list_access_entries").paginate(clusterName=cluster)
+    return [arn for page in pages for arn in page["accessEntries"]]
 
 
 def described(context: Context, key: Key) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]] | None:

@@ -1,6 +1,7 @@
 """S3 access points in data accounts: one per team and dataset, so that grants never share a policy."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -11,6 +12,9 @@ from podshare.kinds.context import Context, as_kind, tag_list, tag_map
 from podshare.kinds.observation import Foreign
 from podshare.policy import policies
 from podshare.policy.policies import Document
+
+if TYPE_CHECKING:
+    from types_boto3_s3control import S3ControlClient
 
 READS = calls_of("s3", "GetAccessPoint GetAccessPointPolicy ListTagsForResource")
 WRITES = calls_of(
@@ -97,6 +101,17 @@ def delete(context: Context, observed: Resource) -> None:
     s3control = context.accounts.client("s3control", key.account, key.region)
     with Tolerated():
         s3control.delete_access_point(AccountId=key.account, Name=key.name)
+
+
+def all_names(s3control: "S3ControlClient", account: str, bucket: str = "") -> Iterator[str]:
+    """The names of all access points of an account in a Region, or of a bucket; botocore has no paginator."""
+    asked: Any = {"AccountId": account, "MaxResults": 1000, **({"Bucket": bucket} if bucket else {})}
+    while True:
+        page = s3control.list_access_points(**asked)
+        yield from (point["Name"] for point in page["AccessPointList"])
+        if not page.get("NextToken"):
+            return
+        asked["NextToken"] = page["NextToken"]
 
 
 def policy_of(context: Context, key: Key) -> Document | None:

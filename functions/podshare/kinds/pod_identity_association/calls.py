@@ -1,7 +1,7 @@
 """EKS Pod Identity associations: the role that pods of a service account get."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from podshare.aws.clusters_ahead import read_associations_ahead
 from podshare.aws.errors import Tolerated
@@ -9,6 +9,9 @@ from podshare.kinds.base import Key, Resource, calls_of
 from podshare.kinds.context import Context, as_kind
 from podshare.kinds.observation import Foreign
 from podshare.kinds.pod_identity_association.shape import PodIdentityAssociation
+
+if TYPE_CHECKING:
+    from types_boto3_eks import EKSClient
 
 READS = calls_of("eks", "ListPodIdentityAssociations DescribePodIdentityAssociation")
 WRITES = calls_of("eks", "CreatePodIdentityAssociation DeletePodIdentityAssociation TagResource UntagResource") | {
@@ -91,6 +94,12 @@ def _find(context: Context, key: Key) -> Mapping[str, Any] | None:
                     clusterName=key.container, associationId=summary["associationId"]
                 )["association"]
     return None
+
+
+def count(eks: "EKSClient", cluster: str) -> int:
+    """How many associations a cluster has, whoever made them."""
+    pages = eks.get_paginator("list_pod_identity_associations").paginate(clusterName=cluster)
+    return sum(len(page["associations"]) for page in pages)
 
 
 def in_namespace(context: Context, cluster: Key, namespace: str) -> list[Mapping[str, Any]]:
