@@ -18,7 +18,7 @@ from podshare.reconcile.blast_radius import (
     losses,
     without_losses,
 )
-from podshare.reconcile.plan import Action, Change, Plan, plan
+from podshare.reconcile.plan import Action, Change, Plan, carried, plan
 from podshare.registry.parsing import parse_team
 from podshare.registry.records import Team
 from tests.builders import CLUSTER, EAST, INSTALLATION, a_dataset, a_team, a_team_item, a_team_item_on, an_account
@@ -137,11 +137,22 @@ def test_a_blocked_account_is_no_mistake_and_nothing_of_it_is_held_back() -> Non
     assert losses("vision", {}, there, blocked, gone_clusters={"main"}) == ()
 
 
+def test_what_is_held_back_takes_no_place_of_what_is_not() -> None:
+    """Of a plan that one run cannot carry, what goes with a blocked account goes at once, and nothing else is left."""
+    there = wanted(a_team(members=[{"account": f"{number:012}"} for number in range(1, 300)], service_accounts=[]))
+    entries = [key for key in there if key.kind is Kind.ACCESS_ENTRY]
+    for last in (min(entries), max(entries)):
+        account = there[last].tags["podshare:member"][:12]
+        gone = departed("vision", there, {account: an_account(account, blocked="keys were stolen, by ada")})
+        run = carried(without_losses(plan({}, there), {}, gone))
+        assert ({change.key for change in run.changes}, run.left) == (gone, 0)
+
+
 def test_all_losses_are_named_however_few_changes_a_run_can_carry() -> None:
     """A run that cannot carry all changes is cut off: what a person agrees to is the whole."""
     members = [{"account": f"{number:012d}"} for number in range(1, 201)]
     there = wanted(a_team(members=members, service_accounts=[]))
-    assert plan({}, there).left
+    assert carried(plan({}, there)).left
     assert len(losses("vision", {}, there, {})) == 200
 
 

@@ -69,7 +69,8 @@ def handler(event, context):
 PLAN_TEAM = """
 import json, os, pathlib
 def handler(event, context):
-    return json.loads(pathlib.Path(os.environ["FOLDER"], "script").read_text())["plan"]
+    plan = json.loads(pathlib.Path(os.environ["FOLDER"], "script").read_text())["plan"]
+    return {**plan, "failed before": event["failed"]}
 """
 APPLY = """
 import json, os, pathlib, time
@@ -96,7 +97,8 @@ def made_of(change):
 """
 RECORD_OUTCOME = """
 def handler(event, context):
-    return {**event, "next": "done"}
+    again = event["plan"].get("left") and not event["failed"]
+    return {**event, **({"failed": ["0123456789ab"], "next": "again"} if again else {"next": "done"})}
 """
 
 
@@ -339,6 +341,13 @@ def test_a_function_that_fails_as_a_whole_fails_its_changes(machines: Machines, 
         "entry": failed,
         "role": "done: as desired",
     }
+
+
+def test_the_next_pass_knows_what_has_failed_in_the_run(machines: Machines) -> None:
+    """A plan that one pass cannot carry is planned again, and its planner and recorder are told what was tried."""
+    recorded = machines.reconcile(left=1, grant=[a_lane(["never"])])
+    assert (recorded["plan"]["failed before"], recorded["failed"]) == (["0123456789ab"], ["0123456789ab"])
+    assert machines.reconcile(left=0)["plan"]["failed before"] == []
 
 
 def test_a_plan_that_exceeds_a_state_is_recorded_as_a_failure(machines: Machines) -> None:

@@ -4,9 +4,7 @@ A record that went by mistake looks like one that went on purpose, and an emptie
 podshare repairs, restricts or moves does not count: only resources that give access and that no record wants any more.
 """
 
-import hashlib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 
 from podshare.kinds.access_point.shape import AccessPoint
 from podshare.kinds.base import Key, Kind, Resource
@@ -14,7 +12,7 @@ from podshare.kinds.bucket_delegation.shape import BucketDelegation
 from podshare.kinds.observation import Observation
 from podshare.kinds.role.shape import Role
 from podshare.kinds.ssm_parameter.shape import SsmParameter
-from podshare.reconcile.plan import Action, Chain, Change, Plan
+from podshare.reconcile.plan import Action, Change, Plan, fingerprint, only
 from podshare.registry.accounts import Account, is_gone
 from podshare.registry.items import enrolled
 from podshare.registry.records import Membership
@@ -76,19 +74,7 @@ def without_losses(proposed: Plan, desired: Mapping[Key, Resource], gone: Collec
             return False
         return _goes(change, desired) or (change.action in _CHANGES and _serves_others(desired[change.key]))
 
-    def rest(chains: Iterable[Chain]) -> tuple[Chain, ...]:
-        kept = ((tuple(change for change in batch if not waits(change)) for batch in chain) for chain in chains)
-        return tuple(chain for chain in (tuple(filter(None, batches)) for batches in kept) if chain)
-
-    revoke = {
-        stage: tuple(change for change in changes if not waits(change)) for stage, changes in proposed.revoke.items()
-    }
-    return replace(
-        proposed,
-        revoke={stage: changes for stage, changes in revoke.items() if changes},
-        allocate=rest(proposed.allocate),
-        grant=rest(proposed.grant),
-    )
+    return only(proposed, lambda change: not waits(change))
 
 
 def _serves_others(resource: Resource) -> bool:
@@ -117,12 +103,12 @@ def cause(
 
 def digest(keys: Iterable[Key], since: str) -> str:
     """What an approval names: these losses, held back or shown to a person then. It stands for no later ones."""
-    return _hash("\n".join([since, *sorted(map(str, keys))]))
+    return fingerprint("\n".join([since, *sorted(map(str, keys))]))
 
 
 def fingerprints(keys: Iterable[Key]) -> frozenset[str]:
     """Each loss by itself, as an approval lists them: what a run that was cut off has left is among them."""
-    return frozenset(_hash(str(key)) for key in keys)
+    return frozenset(fingerprint(str(key)) for key in keys)
 
 
 def loss_text(key: Key, resource: Observation) -> str:
@@ -136,10 +122,6 @@ def loss_text(key: Key, resource: Observation) -> str:
     if "podshare:service-account" in tags:
         return f"service account {tags['podshare:service-account']}: its data{where}"
     return f"{key.kind.replace('_', ' ')} {key.name} in account {key.account}"
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _goes(change: Change, desired: Mapping[Key, Resource]) -> bool:

@@ -77,7 +77,7 @@ class _Comparison:
             raise WouldWrite(f"what was changed has not been read back: {_listed(gathered.changing)}")
         new = (key for key in gathered.desired if gathered.observed.get(key) is None)
         state.get_all(decided_with(team, gathered.facts.values(), new))  # at once
-        planned = persist(settings, context, gathered, decide(settings, context, gathered, None), "")
+        planned = persist(settings, context, gathered, decide(settings, context, gathered, None), "", failed=())
         if planned["count"]:
             raise WouldWrite(f"{counted(planned['count'], 'change')} planned")
         event = {"team": team, "execution": self._execution, "trigger": trigger_of_sweep(self._sweep, team)}

@@ -6,8 +6,8 @@ wait for each other. A dry run shows this very plan, unexecuted.
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import zip_longest
 from operator import itemgetter
@@ -62,6 +62,11 @@ class Change:
     why: str
     differs: tuple[Difference, ...] = ()
 
+    @property
+    def fingerprint(self) -> str:
+        """What stands for it where many are listed."""
+        return change_fingerprint({"action": self.action.value, "key": str(self.key)})
+
     def as_dict(self) -> dict[str, Any]:
         return {
             "action": self.action.value,
@@ -82,7 +87,7 @@ Chain = tuple[Batch, ...]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All changes: revoking ones by stage, providing ones in lanes of waves; ``left`` counts those cut off."""
+    """All changes: revoking ones by stage, providing ones in lanes of waves; ``left`` counts those of later runs."""
 
     revoke: Mapping[Stage, Batch] = field(default_factory=dict)
     allocate: tuple[Chain, ...] = ()
@@ -152,12 +157,15 @@ def plan(
     observed: Mapping[Key, Observation],
     blockers: Iterable[Blocker] = (),
 ) -> Plan:
-    """What it takes to make ``observed`` equal ``desired``. ``blockers`` withhold additions, never a revocation."""
+    """What it takes to make ``observed`` equal ``desired``. ``blockers`` withhold additions, never a revocation.
+
+    It may be more than one run can carry: see :func:`carried`.
+    """
     environment = tuple(blockers)
     all_blockers = (*environment, *observed_blockers(desired, observed))
     withheld = _withheld(desired, observed, environment)
     revoking = [step for key in sorted(observed) for step in _revoking(desired.get(key), observed[key])]
-    revoking.sort(key=itemgetter(0))  # what does not fit is of the last stages
+    revoking.sort(key=itemgetter(0))
     adding = [
         change
         for key, resource in desired.items()
@@ -165,17 +173,55 @@ def plan(
     ]
     made = {change.key for change in adding if change.action is Action.CREATE}
     adding += _mentioning(desired, observed, made, withheld)
-    fitting = _fitting([*(change for _, change in revoking), *adding])
-    kept_revoking, kept_adding = revoking[:fitting], adding[: max(0, fitting - len(revoking))]
-    chains = _chains(kept_adding, desired)
+    chains = _chains(adding, desired)
     return Plan(
-        revoke=_by_stage(kept_revoking),
+        revoke=_by_stage(revoking),
         allocate=tuple(chain for chain in chains if _needs_namespace(chain)),
         grant=tuple(chain for chain in chains if not _needs_namespace(chain)),
         blockers=all_blockers,
         orphaned=tuple(observation for observation in observed.values() if isinstance(observation, Orphaned)),
-        left=len(revoking) + len(adding) - len(kept_revoking) - len(kept_adding),
     )
+
+
+def carried(proposed: Plan, failed: Collection[str] = ()) -> Plan:
+    """What one run can carry of a plan: revocations first, in the order of their stages.
+
+    Those whose fingerprints are among ``failed`` have been tried in this run, and come last: whatever refuses them
+    keeps nothing else waiting.
+    """
+    revoking = [change for stage in sorted(proposed.revoke) for change in proposed.revoke[stage]]
+    again = [change for change in revoking if change.fingerprint in failed]
+    first = [change for change in revoking if change.fingerprint not in failed]
+    providing = proposed.changes[len(revoking) :]
+    ordered = [*first, *providing, *again]
+    fitting = frozenset(ordered[: _fitting(ordered)])
+    return replace(only(proposed, fitting.__contains__), left=len(ordered) - len(fitting))
+
+
+def only(proposed: Plan, stays: Callable[[Change], bool]) -> Plan:
+    """The plan without the changes that do not stay."""
+
+    def rest(chains: Iterable[Chain]) -> tuple[Chain, ...]:
+        kept = (tuple(filter(None, (tuple(filter(stays, batch)) for batch in chain))) for chain in chains)
+        return tuple(filter(None, kept))
+
+    revoke = {stage: tuple(filter(stays, changes)) for stage, changes in proposed.revoke.items()}
+    return replace(
+        proposed,
+        revoke={stage: changes for stage, changes in revoke.items() if changes},
+        allocate=rest(proposed.allocate),
+        grant=rest(proposed.grant),
+    )
+
+
+def fingerprint(text: str) -> str:
+    """What stands for a key, or a change, where many are listed."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def change_fingerprint(change: Mapping[str, Any]) -> str:
+    """That of a change, or of a result of one, as a plan's dict has it."""
+    return fingerprint(f"{change.get('action')} {change.get('key')}")
 
 
 def _fitting(changes: Iterable[Change]) -> int:

@@ -1,6 +1,6 @@
 """Plan a team: gather what counts and what is there, decide what has to change, keep what is known of it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,7 +34,7 @@ from podshare.reconcile.holding import hold_back, losses_reported
 from podshare.reconcile.keeping import keep
 from podshare.reconcile.observing import answers_may_come, reading_context
 from podshare.reconcile.organization_accounts import is_listed, observe
-from podshare.reconcile.plan import Action, Plan, plan
+from podshare.reconcile.plan import Action, Plan, carried, plan
 from podshare.reconcile.preconditions import (
     ClusterCondition,
     before_adding,
@@ -84,7 +84,8 @@ def plan_team(settings: Settings, hold: Hold, event: Mapping[str, Any]) -> dict[
     decided = decide(settings, context, gathered, attempt)
     if decided.plan.changes:  # some of what follows is announced, or counted for the hour
         state.check()
-    planned = persist(settings, context, gathered, decided, attempt)
+    failed = event.get("failed", ())  # an execution that began before an upgrade has none
+    planned = persist(settings, context, gathered, decided, attempt, failed=failed)
     if planned["count"]:
         hand_over(state, hold, gathered.desired, gathered.records.as_of)
     elif planned["deleted"]:
@@ -121,7 +122,7 @@ def dry_run(settings: Settings, team: str, items: Iterable[Item], *, adopting: b
     existing = {key: resource for key, resource in gathered.observed.items() if isinstance(resource, Resource)}
     points = [existing.get(key, resource) for key, resource in gathered.desired.items()]
     blockers = (*decided.plan.blockers, *_likely_mistyped(settings, records, decided.plan))
-    foreseen = replace(decided.plan, blockers=blockers)
+    foreseen = carried(replace(decided.plan, blockers=blockers))
     verification: dict[str, Any] = {}
     if not foreseen.changes:
         verification, doors = verified(context, records, gathered.facts, gathered.desired, gathered.observed)
@@ -334,8 +335,16 @@ def _alone_or_each(clusters: Clusters) -> Clusters:
     }
 
 
-def persist(settings: Settings, context: Context, gathered: Gathered, decided: Decided, attempt: str) -> dict[str, Any]:
-    """Keep what is known of the team now, and return its plan.
+def persist(
+    settings: Settings,
+    context: Context,
+    gathered: Gathered,
+    decided: Decided,
+    attempt: str,
+    *,
+    failed: Collection[str],
+) -> dict[str, Any]:
+    """Keep what is known of the team now, and return its plan, as far as one run can carry it.
 
     What counts of the records is kept, what is known to be gone is forgotten, an account whose member role is late is
     marked as waiting, and what takes access from more teams than may lose it in an hour is held back. A plan with
@@ -354,7 +363,7 @@ def persist(settings: Settings, context: Context, gathered: Gathered, decided: D
     asked = (
         desired_resources(records, gathered.facts, context.installation, but=expirations) if expirations else desired
     )
-    final_plan, held = hold_back(
+    allowed, held = hold_back(
         settings,
         context,
         decided.plan,
@@ -363,6 +372,8 @@ def persist(settings: Settings, context: Context, gathered: Gathered, decided: D
         gone_clusters=records.gone_clusters | records.shut_clusters,
         lines=records.team.members if records.team else (),
     )
+    # what is held back takes no place of what is not
+    final_plan = carried(allowed, failed)
     verification: dict[str, Any] = {}
     if not final_plan.changes:
         verification, doors = verified(context, records, gathered.facts, desired, observed)

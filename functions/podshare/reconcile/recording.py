@@ -16,6 +16,7 @@ from podshare.reconcile.announcing import Entry, entry_of, untold
 from podshare.reconcile.history import is_news, keep_run, marks, run_entry
 from podshare.reconcile.notices import LONGEST_ITEM, MOST_LISTED, notices
 from podshare.reconcile.outcome import Outcome, Pass, outcome, results_in
+from podshare.reconcile.plan import change_fingerprint
 
 FIRST_WAIT_SECONDS = 60  # after which what was changed counts as settled, see `settling`
 LONGEST_RETRY_SECONDS = 600
@@ -32,8 +33,9 @@ MOST_WAITS = 240  # of one execution: eight days in all, more than a drain may t
 def record(settings: Settings, event: Mapping[str, Any], state: State, *, unless_news: bool = False) -> dict[str, Any]:
     """Write the team's status, with what ``state`` has put off, and give the lease back.
 
-    The result's ``next`` is ``done``, ``again`` (something newer was asked for, or the plan was cut off) or ``wait``
-    (for something outside, or for a fault to pass).
+    The result's ``next`` is ``done``, ``again`` (something newer was asked for, or the run could not carry the whole
+    plan) or ``wait`` (for something outside, or for a fault to pass). ``failed`` are the fingerprints of what has not
+    been done in this run, for the plan of the next pass to leave to the end.
     The status is written before the lease is given back, so that no later run's status is overwritten by this one.
     The history is written after that, so that nothing waits for it; ``history`` says what became of it, if there was
     news. What happened is announced before; what the bus does not take the status keeps for the next run, so that
@@ -56,6 +58,8 @@ def record(settings: Settings, event: Mapping[str, Any], state: State, *, unless
     if is_new and unless_news:
         return {}
     left = untold(_entries(ended)) if is_new else []
+    tried = frozenset(event.get("failed", ()))
+    failed = tried | {change_fingerprint(each) for each in results if each["status"] != "done"}
     waits, status = int(event.get("waits", 0)), _status(state, ended, marked, left)
     entry = run_entry(state, ended) if is_new else None
     try:
@@ -73,7 +77,8 @@ def record(settings: Settings, event: Mapping[str, Any], state: State, *, unless
         "state": result.state.value,
         "summary": result.summary,
         "made": dict(result.made),
-        "next": _next(result, released, int(plan.get("left", 0)), waits),
+        "failed": sorted(failed) if plan.get("left") else [],
+        "next": _next(result, released, waits, left=bool(plan.get("left")), goes_on=bool(ended.done) or failed > tried),
         "wait_seconds": _wait_seconds(result, waits),
     }
 
@@ -152,12 +157,13 @@ def _reason(error: dict[str, str] | None) -> str:
     return f"{error.get('Error', 'failure')}: {cause}"
 
 
-def _next(result: Outcome, released: bool, left: int, waits: int) -> str:
-    if not released or left:
+def _next(result: Outcome, released: bool, waits: int, *, left: bool, goes_on: bool) -> str:
+    """``left``: one run could not carry the whole plan; ``goes_on``: it has done, or tried for the first time, some."""
+    if not released or (left and goes_on):
         return "again"
     if result.waits:
         return "wait" if waits < MOST_WAITS else "done"
-    return "wait" if result.may_pass and waits < MOST_RETRIES else "done"
+    return "wait" if (left or result.may_pass) and waits < MOST_RETRIES else "done"
 
 
 def _wait_seconds(result: Outcome, waits: int) -> int:

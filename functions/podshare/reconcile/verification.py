@@ -16,7 +16,7 @@ from podshare.kinds.role.shape import member_principals
 from podshare.reconcile.access_reports import keep_access_report
 from podshare.reconcile.door_readers import Found, doors
 from podshare.reconcile.observing import answers_may_come, observe_resources, reading_context
-from podshare.reconcile.plan import observed_blockers, plan
+from podshare.reconcile.plan import carried, observed_blockers, plan
 from podshare.reconcile.reading_ahead import read_ahead
 from podshare.reconcile.team_records import TeamRecords, desired_resources, read_records
 from podshare.registry.items import namespace_of
@@ -50,7 +50,7 @@ def verified(
     existing = [observation for observation in observed.values() if isinstance(observation, Resource)]
     broken = violations(_boundaries(context, records, facts), existing, desired)
     read_doors = doors(context, records, facts, desired, observed)
-    left = plan(desired, observed)
+    left = carried(plan(desired, observed))
     unread = {key: observation for key, observation in observed.items() if isinstance(observation, Unreadable)}
     changes = [change.as_dict() for change in left.changes]
     verification = {
