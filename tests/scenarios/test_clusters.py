@@ -108,6 +108,21 @@ def test_a_move_to_a_cluster_that_was_never_read_ends_access_on_the_old(world: W
     world.delete("cluster#mistyped")
 
 
+def test_a_cluster_record_that_names_another_cluster_ends_access_on_the_old(world: World, east: str) -> None:
+    """What was learned of one place is not said of another: the old cluster has nobody, while the new is not readable."""
+    world.put(on(TWO[0]))
+    assert world.status("vision")["state"] == "READY"
+    world.put({**CLUSTER, "account": "333333333333"})  # which has no such cluster
+    assert world.status("vision")["state"] == "DEGRADED"
+    assert entries(world, HUB, "us-west-2", "hyperpod-eks") == []
+    assert world.sandbox.client("iam", VISION).list_roles(PathPrefix="/podshare/")["Roles"] == []
+    assert quotas(world, HUB, "us-west-2") == ["podshare-vision"]
+    world.put(CLUSTER)
+    assert world.status("vision")["state"] == "READY"
+    world.put(on(*TWO))
+    assert east
+
+
 def test_a_typo_in_one_clusters_name_closes_that_one(world: World, east: str) -> None:
     """A bad record that no longer names a cluster ends access there alone; the quota there stays until it is mended."""
     scientist = world.scientist("vision", VISION)

@@ -324,7 +324,10 @@ def _clusters(
 
 
 def _cluster(name: str, item: Item | None, stored: Item | None) -> tuple[Cluster | None, ClusterFacts | None, str]:
-    """The cluster that counts: a bad or deleted record of one that is in use changes nothing."""
+    """The cluster that counts: a bad or deleted record of one that is in use changes nothing.
+
+    What was learned of it is of the place that it was in: nothing is known of a record that names another.
+    """
     last = _accepted(Cluster, name, stored)
     facts = cluster_facts(last, str(stored["hyperpod_arn"])) if stored and last and "hyperpod_arn" in stored else None
     if item is None:
@@ -334,7 +337,10 @@ def _cluster(name: str, item: Item | None, stored: Item | None) -> tuple[Cluster
         record = parse(item)
     except InvalidRecord as error:
         return last, facts, f"{name} is invalid: {error}"
-    return (record if isinstance(record, Cluster) else None), facts, ""
+    if not isinstance(record, Cluster):
+        return None, facts, ""
+    moved = last and (not record.is_same_as(last) or record.hyperpod_cluster != last.hyperpod_cluster)
+    return record, None if moved else facts, ""
 
 
 def _datasets(
