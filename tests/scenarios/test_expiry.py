@@ -1,5 +1,8 @@
 """Access that ends by itself: at its moment, by a schedule of its own, and announced before."""
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -105,6 +108,52 @@ def test_a_lost_schedule_is_no_more_than_a_late_one(world: World) -> None:
     world.sweep()
     assert refused(lambda: world.may_submit(session, "delta"))
     assert world.denied() == []
+
+
+@contextmanager
+def denied(world: World, action: str) -> Iterator[None]:
+    """The planner may not call an action, as by an organization's policy."""
+    iam, role = world.sandbox.client("iam"), "podshare-plan-team"
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": action, "Resource": "*"}]}
+    iam.put_role_policy(RoleName=role, PolicyName="deny", PolicyDocument=json.dumps(document))
+    yield
+    iam.delete_role_policy(RoleName=role, PolicyName="deny")
+
+
+def test_no_revocation_waits_for_a_schedule(world: World) -> None:
+    """With Scheduler denied a removed member is out, the team says what is wrong, and the next run makes the schedule."""
+    world.put_team("golf", members=[{"account": VISION}, {"account": LANGUAGE}], service_accounts=[])
+    leaver = world.cluster_access("golf", VISION)
+    with denied(world, "scheduler:*"):
+        status = world.put_team("golf", members=[{"account": LANGUAGE, "expires": LATER}], service_accounts=[])
+        assert refused(lambda: world.may_submit(leaver, "golf"))
+        assert status["state"] == "DEGRADED"
+        assert "the schedule for what ends next in team golf cannot be kept" in status["problems"][0]["what"]
+    assert world.reconcile("golf")["state"] == "READY"
+    assert schedules(world)["podshare-team-golf"] == "at(2033-01-28T18:00:00)"
+    last = world.cluster_access("golf", LANGUAGE)
+    with denied(world, "scheduler:*"):
+        world.delete("team#golf")
+        assert refused(lambda: world.may_submit(last, "golf"))
+    world.reconcile("golf")
+    assert "podshare-team-golf" not in schedules(world)
+    assert world.status("golf")["state"] == "DELETED"
+
+
+def test_no_revocation_waits_for_an_announcement(world: World, announced: Any) -> None:
+    """With the bus denied a removed member is out, and what ends soon is announced by the next run, once."""
+    world.put_team("hotel", members=[{"account": VISION}, {"account": LANGUAGE}], service_accounts=[])
+    leaver = world.cluster_access("hotel", VISION)
+    announced()
+    with denied(world, "events:PutEvents"):
+        ending = [{"account": LANGUAGE, "expires": written(soon())}]
+        assert world.put_team("hotel", members=ending, service_accounts=[])["state"] == "READY"
+        assert refused(lambda: world.may_submit(leaver, "hotel"))
+        assert announced() == []
+    world.reconcile("hotel")
+    assert [event["what"] for event in announced()] == [f"member {LANGUAGE}"]
+    world.reconcile("hotel")
+    assert announced() == []
 
 
 def test_a_schedule_that_fired_before_its_moment_is_made_again(world: World) -> None:

@@ -2,10 +2,10 @@
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from podshare.aws.errors import code_of
 from podshare.aws.rows import Item
@@ -13,19 +13,28 @@ from podshare.aws.sessions import hub_client
 from podshare.aws.settings import Settings
 from podshare.aws.tables import State
 from podshare.kinds import names
-from podshare.reconcile.announcing import announce
+from podshare.kinds.observation import Blocker
+from podshare.reconcile.announcing import entry_of, untold
 from podshare.reconcile.notices import ends_soon_notice
 from podshare.reconcile.team_records import TeamRecords
 from podshare.registry import expiry
 from podshare.registry.expiry import Expiration
 
 _CLOCKS_DIFFER = datetime.timedelta(minutes=1)  # at most: Scheduler's and a function's
+_REMEDY = (
+    "Let podshare-plan-team create, update and delete schedules; the next reconciliation tries again. Until then what "
+    "ends is revoked by the team's next run, the nightly sweep's at the latest."
+)
 _CHANGING = "changing"  # in place of the moment for which the schedule is made
 
 
-def keep_expirations(settings: Settings, state: State, records: TeamRecords) -> frozenset[Expiration]:
-    """Schedule the team's next moment, and announce what ends soon; returns the terms that were known before.
+def keep_expirations(
+    settings: Settings, state: State, records: TeamRecords
+) -> tuple[frozenset[Expiration], tuple[Blocker, ...]]:
+    """Schedule the team's next moment, and announce what ends soon.
 
+    Returns the terms that were known before, and a blocker, which covers nothing, if the schedule cannot be kept: no
+    revocation waits for Scheduler or for the event bus, and the next plan tries again.
     Scheduler's clock and ours are not the same: one that has fired shortly before its moment is made again. The row
     says that the schedule changes before it does: if this plan is superseded, the next one makes it as it should be.
     """
@@ -34,8 +43,33 @@ def keep_expirations(settings: Settings, state: State, records: TeamRecords) -> 
     known = _known(row)
     expirations = expiry.expirations(records.team) if records.team else ()
     if not expirations and not row:
-        return known
+        return known, ()
     moment = expiry.next_moment(records.team, records.as_of) if records.team else None
+    blockers = tuple(_blockers(records.name, lambda: _keep_schedule(settings, state, records, row, moment)))
+    soon = expiry.ending(records.team, records.as_of) if records.team else ()
+    announced = {*row.get("announced", ())}
+    news = [expiration for expiration in soon if str(expiration) not in announced]
+    if news:
+        state.check()
+        entries = {str(each): entry_of(ends_soon_notice(records.name, each.what, each.at)) for each in news}
+        left = untold(entries.values())
+        announced |= {text for text, entry in entries.items() if entry not in left}
+    if expirations or blockers:
+        kept = {
+            "terms": [_plain(expiration) for expiration in expirations],
+            "announced": [str(expiration) for expiration in soon if str(expiration) in announced],
+            "scheduled": _CHANGING if blockers else moment.isoformat() if moment else "",
+        }
+        if {name: row.get(name) for name in kept} != kept:
+            state.later(state.putting(*part, **kept))
+    else:
+        state.later(state.deleting(*part))
+    return known, blockers
+
+
+def _keep_schedule(
+    settings: Settings, state: State, records: TeamRecords, row: Item, moment: datetime.datetime | None
+) -> None:
     scheduled = str(row.get("scheduled", ""))
     if moment and scheduled != moment.isoformat():
         _mark_changing(state, row)
@@ -46,23 +80,14 @@ def keep_expirations(settings: Settings, state: State, records: TeamRecords) -> 
     elif scheduled and not moment:
         _mark_changing(state, row)
         _unschedule(settings, records.name)
-    soon = expiry.ending(records.team, records.as_of) if records.team else ()
-    announced = frozenset(row.get("announced", ()))
-    news = [expiration for expiration in soon if str(expiration) not in announced]
-    if news:
-        state.check()
-        announce(ends_soon_notice(records.name, expiration.what, expiration.at) for expiration in news)
-    if expirations:
-        kept = {
-            "terms": [_plain(expiration) for expiration in expirations],
-            "announced": [str(expiration) for expiration in soon],
-            "scheduled": moment.isoformat() if moment else "",
-        }
-        if {name: row.get(name) for name in kept} != kept:
-            state.later(state.putting(*part, **kept))
-    else:
-        state.later(state.deleting(*part))
-    return known
+
+
+def _blockers(team: str, keep_schedule: Callable[[], None]) -> Iterator[Blocker]:
+    try:
+        keep_schedule()
+    except (ClientError, BotoCoreError) as error:
+        problem = f"the schedule for what ends next in team {team} cannot be kept: {error}"
+        yield Blocker(problem, _REMEDY, only=f"schedule of {team}")
 
 
 def _known(row: Item) -> frozenset[Expiration]:

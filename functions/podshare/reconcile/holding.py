@@ -11,7 +11,7 @@ from podshare.kinds.base import Key, Resource
 from podshare.kinds.context import Context
 from podshare.kinds.observation import Observation
 from podshare.reconcile import approvals, blast_radius
-from podshare.reconcile.announcing import announce
+from podshare.reconcile.announcing import entry_of, untold
 from podshare.reconcile.approvals import Approvals
 from podshare.reconcile.notices import MOST_LISTED, TeamHeld, approval_command, held_notice, identity
 from podshare.reconcile.organization_accounts import ORGANIZATION, all_users, standing_accounts
@@ -47,9 +47,9 @@ class Held:
         }
         return {**fields, "what": problem, "remedy": remedy, "keys": [str(key) for key in self.keys[:MOST_SHOWN]]}
 
-    def announce(self, team: str) -> None:
-        """Announce it on the hub's default bus."""
-        announce([held_notice(TeamHeld, team, self.as_dict(team), identity(team, self.hash))])
+    def is_announced(self, team: str) -> bool:
+        """Announce it on the hub's default bus; whether the bus has taken it."""
+        return not untold([entry_of(held_notice(TeamHeld, team, self.as_dict(team), identity(team, self.hash)))])
 
 
 def hold_back(
@@ -85,10 +85,10 @@ def hold_back(
     kept = blast_radius.without_losses(proposed, desired, gone)
     keys = tuple({change.key for change in proposed.changes} - {change.key for change in kept.changes})
     held = Held(digest, since, limit, tuple(blast_radius.loss_text(key, observed[key]) for key in losses), keys)
-    if row is None or row["hash"] != digest:  # news: told before it is written down, twice rather than never
+    if row is None or row["hash"] != digest or row.get("untold"):  # announced before it is written down
         state.check()
-        held.announce(team)
-        state.later(state.putting(f"team#{team}", "held", since=since, hash=digest))
+        is_untold = not held.is_announced(team)  # nothing that may go waits for the bus: the next plan tries again
+        state.later(state.putting(f"team#{team}", "held", since=since, hash=digest, untold=is_untold))
     return kept, held
 
 

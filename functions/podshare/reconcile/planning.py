@@ -359,7 +359,7 @@ def persist(
     if gathered.is_located:
         watch(context, desired, observed, records.as_of.isoformat(timespec="seconds"))
     # what ends by the clock is no mistake of a record's; what a record lets end in the past may be
-    expirations = keep_expirations(settings, context.state, records)
+    expirations, unscheduled = keep_expirations(settings, context.state, records)
     asked = (
         desired_resources(records, gathered.facts, context.installation, but=expirations) if expirations else desired
     )
@@ -373,7 +373,7 @@ def persist(
         lines=records.team.members if records.team else (),
     )
     # what is held back takes no place of what is not
-    final_plan = carried(allowed, failed)
+    final_plan = carried(replace(allowed, blockers=(*allowed.blockers, *unscheduled)), failed)
     verification: dict[str, Any] = {}
     if not final_plan.changes:
         verification, doors = verified(context, records, gathered.facts, desired, observed)
