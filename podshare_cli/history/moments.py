@@ -11,7 +11,7 @@ _FORMS = "Write a time such as 2026-11-01T12:00Z, a day such as 2026-11-01, now,
 
 
 def moment(text: str, option: str) -> datetime.datetime:
-    """``2026-11-01T12:00Z``, ``2026-11-01``, ``now`` or ``7d`` (ago), in UTC unless it says otherwise.
+    """``2026-11-01T12:00Z``, ``2026-11-01``, ``now`` or ``7d`` (ago), as a moment in UTC; without a zone it is UTC's.
 
     Raises Failure (exit code 64) for anything else; ``option`` names it.
     """
@@ -22,9 +22,10 @@ def moment(text: str, option: str) -> datetime.datetime:
         if match := _LENGTH.fullmatch(text):
             return now - datetime.timedelta(**{_UNITS[match[2]]: int(match[1])})
         parsed = datetime.datetime.fromisoformat(text)
+        parsed = parsed if parsed.tzinfo else parsed.replace(tzinfo=datetime.UTC)
+        return parsed.astimezone(datetime.UTC)
     except (ValueError, OverflowError):
         raise invalid(f"{option}: {text!r} is no time.", _FORMS) from None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=datetime.UTC)
 
 
 def since_text(text: str) -> str:

@@ -22,14 +22,15 @@ def test_how_long_ago_is_a_number_and_a_unit(text: str, seconds: int) -> None:
 
 
 def test_a_time_and_a_day_are_in_utc_unless_they_say_otherwise() -> None:
-    """With a zone it is that zone's, and a day begins at midnight."""
+    """With a zone it is that zone's, turned into UTC, and a day begins at midnight."""
     noon = datetime.datetime(2026, 11, 1, 12, tzinfo=datetime.UTC)
     for text in ("2026-11-01T12:00Z", "2026-11-01T13:00+01:00", "2026-11-01 12:00"):
         assert moment(text, "TIME") == noon
+        assert moment(text, "TIME").utcoffset() == datetime.timedelta()  # days of the history are in UTC
     assert moment("2026-11-01", "TIME") == noon - datetime.timedelta(hours=12)
 
 
-@pytest.mark.parametrize("text", ["yesterday", "5", "5 s", "-5s", "1w", "5S", "", "2026-13-01", "999999d"])
+@pytest.mark.parametrize("text", ["yesterday", "5", "5 s", "-5s", "1w", "5S", "", "2026-13-01", "999999d", "0001-01-01T00:00+14:00"])
 def test_what_is_no_time_is_refused_with_all_that_is_one(text: str) -> None:
     """The sentence names the option, what was written, and every form; a time before the calendar is none either."""
     with pytest.raises(Failure) as refused:
