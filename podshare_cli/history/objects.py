@@ -18,6 +18,7 @@ from podshare_cli.failures import Failure
 from podshare_cli.history.past_access import answering, following, moment_of
 
 _READ_AT_ONCE = 16
+_LONGEST_RUN = datetime.timedelta(days=9)  # waits of eight days in all (recording.MOST_WAITS), and passes between them
 _DAYS_AFTER = 7  # within which the next proof is looked for: each sweep proves every team again
 
 Document = Mapping[str, Any]
@@ -201,13 +202,16 @@ class History:
         return [stored for stored in runs if moment_of(stored.document["recorded_at"]) <= until]
 
     def of_run(self, run: str, days: Iterable[str]) -> list[Stored]:
-        """The objects of a run, one for each of its passes, on the first of these days that has any."""
-        team = run[:-33] if len(run) > 33 else ""  # a name ends with a hyphen and 32 digits
+        """The objects of a run, one for each of its passes: around the first of these days that has any."""
         for day in days:
-            keys = [key for keys in self.of_day(day, team).values() for key in keys if _run_of(key) == run]
-            if keys:
-                return self.read(keys)
+            if self._keys_of_run(run, day):
+                near = [other for other in self.days() if abs(_date(other) - _date(day)) <= _LONGEST_RUN]
+                return self.read(key for other in near for key in self._keys_of_run(run, other))
         return []
+
+    def _keys_of_run(self, run: str, day: str) -> list[str]:
+        team = run[:-33] if len(run) > 33 else ""  # a name ends with a hyphen and 32 digits
+        return [key for keys in self.of_day(day, team).values() for key in keys if _run_of(key) == run]
 
     def _present(self, team: str) -> Iterator[tuple[str, Document]]:
         """What the state table knows of who can reach what now; its runs may have added nothing to the history."""
@@ -242,6 +246,10 @@ class History:
         """The versions of all records until a moment."""
         stored = self.read(self.keys(VERSIONS))
         return [version for version in stored if moment_of(version.document["written_at"]) <= until]
+
+
+def _date(day: str) -> datetime.date:
+    return datetime.date.fromisoformat(day)
 
 
 def _run_of(key: str) -> str:

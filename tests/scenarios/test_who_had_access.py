@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from podshare.access.history import body_of, run_key
 from podshare_sandbox import delivery
 from tests.acting import Ended
 from tests.scenarios.test_history import ADA, BEN, bucket_denied, objects, runs, team
@@ -131,6 +132,26 @@ def test_what_a_run_did(call_as_auditor: Call, world: World, story: dict[str, st
     assert any(each["before"] != each["after"] for each in differs)
     assert "→" in call_as_auditor("history", "show", leaving["run"]).out
     assert call_as_auditor("history", "show", "vision-" + 32 * "0").code == 1
+
+
+def add_pass(world: World, like: Item, day: str, **fields: Any) -> None:
+    """A pass of a run on a day, in the bucket."""
+    document = {**like, "recorded_at": f"{day}T23:59:00+00:00", "access": None, "proven_at": None, **fields}
+    world.sandbox.client("s3").put_object(Bucket=HISTORY, Key=run_key(document), Body=body_of(document).encode())
+
+
+def test_a_run_of_several_days_is_shown_whole(call_as_auditor: Call, world: World, story: dict[str, str]) -> None:
+    """All passes of a run are shown in their order, whether Step Functions knows it or has forgotten it."""
+    run = next(one for one in runs(world) if one["proven_at"] == story["before"])
+    began = datetime.datetime.fromisoformat(story["before"]) - datetime.timedelta(days=3)
+    add_pass(world, run, began.date().isoformat(), fence=run["fence"] - 1, state="WAITING")
+    forgotten = f"vision-{32 * 'a'}"
+    for number, day in enumerate(("2026-01-02", "2026-01-05", "2026-01-10")):
+        add_pass(world, run, day, run=forgotten, fence=number, state=f"PASS {number}")
+    shown = call_as_auditor("history", "show", run["run"], "--json").data
+    assert [one["state"] for one in shown] == ["WAITING", "READY"]
+    shown = call_as_auditor("history", "show", forgotten, "--json").data
+    assert [one["state"] for one in shown] == ["PASS 0", "PASS 1", "PASS 2"]
 
 
 def test_the_present_answers_where_it_is_newer(call_as_auditor: Call, world: World, story: dict[str, str]) -> None:
