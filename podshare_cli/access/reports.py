@@ -8,10 +8,12 @@ from typing import Any
 from podshare.access import access_report as domain
 from podshare.access.access_report import Refusal, digest, unpacked
 from podshare.access.doors import UNREAD, Door
-from podshare.access.effective_access import ANYBODY, Access, account_of, by_pods, in_bucket, in_cluster
+from podshare.access.effective_access import ANYBODY, Access, by_pods, in_bucket, in_cluster
+from podshare.access.history import behind_unexpected
 from podshare.installation import Installation
 from podshare.kinds.access_entry.shape import CLUSTER_POLICY
 from podshare.policy import policies
+from podshare_cli.access.accounts import may_be_of
 from podshare_cli.aws.connection import Connection
 from podshare_cli.aws.tables import GONE, Registry, State
 from podshare_cli.failures import invalid
@@ -36,6 +38,7 @@ class Line:
     team: str
     access: Access
     granted: bool
+    behind: tuple[str, ...] = ()  # who comes by the name of a group, a user or a role that no record lets in
 
     def as_dict(self) -> dict[str, Any]:
         """The line for machines."""
@@ -53,7 +56,11 @@ class AccessReport:
     @cached_property
     def lines(self) -> tuple[Line, ...]:
         """Everybody who may do anything."""
-        return tuple(Line(self.team, Access.of_dict(row), bool(row["granted"])) for row in self.document["access"])
+        behind = behind_unexpected(self.document)
+        accesses = ((Access.of_dict(row), bool(row["granted"])) for row in self.document["access"])
+        return tuple(
+            Line(self.team, access, granted, () if granted else behind.get(access, ())) for access, granted in accesses
+        )
 
     @property
     def digest(self) -> str:
@@ -69,7 +76,7 @@ class AccessReport:
         reached = {line.access: line.granted for line in data}
         for person in people:
             for access in by_pods([person.access], list(reached)):
-                yield Line(self.team, access, person.granted)
+                yield Line(self.team, access, person.granted, person.behind)
 
 
 @dataclass(frozen=True)
@@ -224,17 +231,18 @@ def of(known: Known, principal: str) -> list[Line]:
     """All that a principal reaches, or whoever is in it: in clusters, of data, and by its own policies."""
     lines: list[Line] = []
     for report in known.access_reports.values():
-        own = [line for line in report.lines if _means(line.access, principal)]
+        own = [line for line in report.lines if _means(line, principal)]
         lines += own
         lines += report.with_pods(own, (line for line in report.lines if in_bucket(line.access)))
     return sorted(lines, key=lambda line: (line.team, line.access))
 
 
-def _means(access: Access, principal: str) -> bool:
+def _means(line: Line, principal: str) -> bool:
+    access = line.access
     if access.who == ANYBODY:
         return True
     if principal.isdigit():
-        return account_of(access.who) == principal
+        return may_be_of(principal, access.who, line.behind)
     return access.is_of(principal) or principal in access.through[:1]
 
 

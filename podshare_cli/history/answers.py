@@ -2,7 +2,7 @@
 
 import datetime
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +11,7 @@ from typing import Any
 from podshare.registry.accounts import Account
 from podshare.registry.items import enrolled
 from podshare.registry.templates import MissingTag, facts_of, rendered
+from podshare_cli.access.accounts import may_be_anybodys, may_be_of
 from podshare_cli.access.reports import Place, places
 from podshare_cli.aws.connection import Connection
 from podshare_cli.aws.tables import Registry, State
@@ -167,6 +168,10 @@ class PastChange:
         }
 
 
+def _is_open_to(account: str, who: str) -> bool:
+    return may_be_anybodys(who) or may_be_of(account, who)
+
+
 @dataclass
 class Past:
     """What an installation's history answers; each object is read once."""
@@ -183,13 +188,12 @@ class Past:
             for way in self._of(subject, past_access.ways(run), at)
         ]
         ways.sort(key=lambda past: (past.way.team, past.way.access))
+        is_affected = self._affecting(subject, at)
         affected = {way.way.team for way in ways} | ({subject.team} if subject else set())
-        texts_by_team = {team: past_access.uncertain(known, at) for team, known in sorted(runs.items())}
-        if subject:  # of teams that had nothing to do with the subject, what names it
-            texts_by_team = {
-                team: [text for text in texts if team in affected or subject.name in text]
-                for team, texts in texts_by_team.items()
-            }
+        texts_by_team = {
+            team: past_access.uncertain(known, at, past_access.any_access if team in affected else is_affected)
+            for team, known in sorted(runs.items())
+        }
         return PastAccess(at, proven_runs, tuple(ways), texts_by_team)
 
     def changes(self, since: datetime.datetime, until: datetime.datetime, subject: Subject | None) -> list[PastChange]:
@@ -224,6 +228,16 @@ class Past:
             known = [Confirmation.of_version(stored.document) for stored in versions]
             return confirmations.of_deletion(cause, cause["happened_at"], known)
         return None
+
+    def _affecting(self, subject: Subject | None, at: datetime.datetime) -> Callable[[str], bool]:
+        """Whether an access in words may be of or in a subject; what leaves that open may be."""
+        if subject is None or subject.team:
+            return past_access.any_access
+        name = subject.name
+        if subject.kind == "account":
+            return lambda access: name in access or _is_open_to(name, access.partition(" may ")[0])
+        place = self._place(name, at)
+        return lambda access: name in access or (place is not None and place.where in access)
 
     @staticmethod
     def _granting(change: AccessChange) -> Document:

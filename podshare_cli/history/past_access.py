@@ -6,13 +6,14 @@ proof.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from podshare.access.effective_access import ANYBODY, Access, account_of, by_pods, in_bucket, in_cluster
+from podshare.access.effective_access import Access, by_pods, in_bucket, in_cluster
 from podshare.access.history import OWN_CALLS, access_of
+from podshare_cli.access.accounts import may_be_of
 
 Document = Mapping[str, Any]
 _BEFORE = "it may have been there before"
@@ -47,8 +48,16 @@ def _order(run: Document) -> tuple[datetime, datetime]:
     return moment_of(run["proven_at"]), moment_of(run["recorded_at"])
 
 
-def uncertain(runs: Iterable[Document], moment: datetime) -> list[str]:
-    """What may have been otherwise at a moment than the proof that answers for it says, in words and in order."""
+def any_access(_access: str) -> bool:
+    """Each of them."""
+    return True
+
+
+def uncertain(runs: Iterable[Document], moment: datetime, is_affected: Callable[[str], bool] = any_access) -> list[str]:
+    """What may have been otherwise at a moment than the proof that answers for it says, in words and in order.
+
+    Of what the next proof found, only the access that ``is_affected`` takes; the rest may affect anybody.
+    """
     known = sorted(runs, key=lambda run: moment_of(run["recorded_at"]))
     before, after = answering(known, moment), following(known, moment)
     since = moment_of(before["proven_at"]) if before else None
@@ -57,7 +66,7 @@ def uncertain(runs: Iterable[Document], moment: datetime) -> list[str]:
         *_reported_calls(known, since, moment),
         *_unproven_runs(known, since, moment),
         *(_changes_under_way(after, moment) if after else ()),
-        *(_unexpected_since(after, since) if after and since else ()),
+        *(_unexpected_since(after, since, is_affected) if after and since else ()),
     ]
     proven = f"the next proof is of {until.isoformat(timespec='seconds')}" if until else "there is no later proof yet"
     return [f"{text}; {proven}" for text in dict.fromkeys(texts)]
@@ -87,15 +96,20 @@ def _changes_under_way(after: Document, moment: datetime) -> Iterator[str]:
         yield f"{after['started_at']}: run {after['run']} had begun, and was changing access"
 
 
-def _unexpected_since(after: Document, since: datetime) -> Iterator[str]:
+def _unexpected_since(after: Document, since: datetime, is_affected: Callable[[str], bool]) -> Iterator[str]:
     """What the next proof found that nobody granted may have been there at the moment; nothing says since when."""
     drift = after.get("drift") or {}
-    if drift.get("found_at") and moment_of(drift["found_at"]) > since:
-        for access in drift["found"]:
-            yield f"{drift['found_at']}: {access}, which nobody granted, was found; {_BEFORE}"
-    for row in after["access"]:
-        if not row["granted"]:
-            yield f"{after['proven_at']}: {access_of(row)}, which nobody granted, was found; {_BEFORE}"
+    unexpected = [(drift["found_at"], access) for access in drift.get("found", ()) if drift.get("found_at")]
+    unexpected = unexpected if unexpected and moment_of(drift["found_at"]) > since else []
+    unexpected += [(after["proven_at"], _with_behind(row)) for row in after["access"] if not row["granted"]]
+    for found_at, access in unexpected:
+        if is_affected(access):
+            yield f"{found_at}: {access}, which nobody granted, was found; {_BEFORE}"
+
+
+def _with_behind(row: Document) -> str:
+    behind = ", ".join(row.get("behind") or ())  # rows of earlier versions have none
+    return f"{access_of(row)}{f' (behind it: {behind})' if behind else ''}"
 
 
 def _is_between(since: datetime | None, at: datetime, moment: datetime) -> bool:
@@ -114,12 +128,20 @@ class Way:
     granted: bool
     door: bool
     grants: tuple[Document, ...]
+    behind: tuple[str, ...] = ()  # who comes by the name of a group, a user or a role
 
 
 def ways(run: Document) -> list[Way]:
     """Every way in that a proof shows, and what people reach by the pods that they may make."""
     direct = [
-        Way(run["team"], access_of(row), bool(row["granted"]), bool(row["door"]), tuple(row["grants"]))
+        Way(
+            run["team"],
+            access_of(row),
+            bool(row["granted"]),
+            bool(row["door"]),
+            tuple(row["grants"]),
+            tuple(row.get("behind") or ()),
+        )
         for row in run["access"]
     ]
     people = [way for way in direct if in_cluster(way.access) and not way.door]
@@ -130,12 +152,12 @@ def ways(run: Document) -> list[Way]:
 def _by_pods(person: Way, data: Way) -> Iterator[Way]:
     for access in by_pods([person.access], [data.access]):
         grants = tuple({str(sorted(grant.items())): grant for grant in (*person.grants, *data.grants)}.values())
-        yield Way(data.team, access, person.granted and data.granted, door=False, grants=grants)
+        yield Way(data.team, access, person.granted and data.granted, door=False, grants=grants, behind=person.behind)
 
 
 def of_account(candidates: Iterable[Way], account: str) -> list[Way]:
-    """What the principals of an account could reach, with what anybody could."""
-    return [way for way in candidates if way.access.who == ANYBODY or account_of(way.access.who) == account]
+    """What the principals of an account could reach, with what anybody could, and what they could by another name."""
+    return [way for way in candidates if may_be_of(account, way.access.who, way.behind)]
 
 
 # ---- granted by whom -------------------------------------------------------------------------------------------

@@ -29,7 +29,9 @@ def access_at(answer: PastAccess, subject: Subject) -> RenderableType:
     parts: list[RenderableType] = [f"[bold]{escape(subject.text)}[/] at {when}"]
     for who, past_ways in _by_whom(answer.ways):
         parts += [who, *_ways_in(past_ways)]
-    if not answer.ways:
+    if not answer.proven_runs and not subject.team:
+        parts.append("Nothing is known: there is no proof of any team from before that.")
+    elif not answer.ways:
         parts.append("Nobody had access, as far as the history goes.")
     shown_teams = {past.way.team for past in answer.ways} | ({subject.team} if subject.team else set())
     parts += [f"[dim]{escape(text)}[/]" for text in _proven_runs(answer, shown_teams)]

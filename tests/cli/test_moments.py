@@ -30,7 +30,9 @@ def test_a_time_and_a_day_are_in_utc_unless_they_say_otherwise() -> None:
     assert moment("2026-11-01", "TIME") == noon - datetime.timedelta(hours=12)
 
 
-@pytest.mark.parametrize("text", ["yesterday", "5", "5 s", "-5s", "1w", "5S", "", "2026-13-01", "999999d", "0001-01-01T00:00+14:00"])
+@pytest.mark.parametrize(
+    "text", ["yesterday", "5", "5 s", "-5s", "1w", "5S", "", "2026-13-01", "999999d", "0001-01-01T00:00+14:00"]
+)
 def test_what_is_no_time_is_refused_with_all_that_is_one(text: str) -> None:
     """The sentence names the option, what was written, and every form; a time before the calendar is none either."""
     with pytest.raises(Failure) as refused:

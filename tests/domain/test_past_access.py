@@ -13,12 +13,16 @@ from podshare.access.history import access_of, access_rows, run_document, versio
 from podshare.kinds.desired import desired
 from podshare.registry.lines import lines_of
 from podshare.registry.membership import members
+from podshare_cli.access.accounts import may_be_of
+from podshare_cli.access.reports import AccessReport, Known
+from podshare_cli.access.reports import of as reached_by
 from podshare_cli.history.past_access import (
     answering,
     changes,
     following,
     in_order,
     moment_of,
+    of_account,
     origin,
     reason_of,
     uncertain,
@@ -160,6 +164,46 @@ def test_a_run_that_was_changing_or_failed_is_uncertain() -> None:
     assert "had begun" in uncertain([run(0, frozenset()), changing], at(5))[0]
     assert uncertain([run(0, frozenset()), changing], at(3)) == []
     assert "without a proof" in uncertain([run(0, frozenset()), run(3, None, state="DEGRADED")], at(5))[0]
+
+
+@pytest.mark.parametrize(
+    ("who", "behind", "may_be"),
+    [
+        ("arn:aws:iam::222222222222:role/scientist", (), True),
+        ("arn:aws:iam::444444444444:role/scientist", (), False),
+        ("arn:aws:iam::*:role/scientist", (), True),
+        ("*", (), True),
+        ("anybody with aws:principalorgid o-abc", (), True),
+        ("system:authenticated", (), True),
+        ("system:serviceaccount:hyperpod-ns-vision:trainer", (), False),
+        ("hackers", (), False),
+        ("hackers", ("arn:aws:iam::222222222222:role/scientist",), True),
+        ("hackers", ("arn:aws:iam::444444444444:role/x (arn:aws:iam::222222222222:root may assume it)",), True),
+        ("hackers", ("every principal of account 222222222222 (by ConfigMap aws-auth)",), True),
+        ("hackers", ("arn:aws:iam::444444444444:role/scientist",), False),
+        ("arn:aws:iam::444444444444:role/x", ("222222222222",), True),
+        ("arn:aws:iam::444444444444:role/x", ("*",), True),
+    ],
+)
+def test_an_account_gets_in_by_other_names_too(who: str, behind: tuple[str, ...], may_be: bool) -> None:
+    """By the organization, by what everybody is, by a group or a name that its entries give, by a role that trusts it."""
+    access, door = (
+        Access(who, ("use",), CLUSTER_ARN, "hyperpod-ns-vision", by=("d|1|r|c|e",)),
+        {
+            **{"kind": "d", "account": "1", "region": "r", "container": "c", "principal": who, "gives": ["use"]},
+            **{"where": CLUSTER_ARN, "what": "hyperpod-ns-vision", "written_at": "e", "closed_by": "x"},
+            "behind": [*behind],
+        },
+    )
+    document: Item = {"team": "vision", "access": [{**access.as_dict(), "granted": False}]}
+    document["doors"] = [{**door, "expected": False}]
+    rows = access_rows({"document": document, "grants": [[]]})
+    assert bool(of_account(ways({"team": "vision", "access": rows}), "222222222222")) is may_be
+    kept = access_rows({"document": {**document, "access": [], "doors": [{**door, "expected": True}]}, "grants": []})
+    assert bool(of_account(ways({"team": "vision", "access": kept}), "222222222222")) is may_be
+    known = Known({"vision": AccessReport("vision", document, {})}, ())
+    assert bool(reached_by(known, "222222222222")) is may_be
+    assert may_be_of("222222222222", who, behind) is may_be
 
 
 # ---- who wrote a line ----------------------------------------------------------------------------------------------

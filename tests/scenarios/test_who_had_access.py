@@ -256,6 +256,47 @@ def test_what_cloudtrail_reports_in_between_is_uncertain(
     assert call_as_auditor("access", "at", story["after"], "of", "vision", "--json").data["uncertain"] == {}
 
 
+STRANGER = "999999999999"
+
+
+def test_what_names_nobody_is_uncertain_for_everybody(
+    call_as_auditor: Call, world: World, story: dict[str, str]
+) -> None:
+    """A call, a run under way and one without a proof may have let in any account, into any team's data."""
+    (first,) = (one for one in runs(world) if one["proven_at"] == story["before"])
+    ghost = {**first, "team": "ghost", "access": [], "changes": [], "cause": {**first["cause"], "event": "sweep"}}
+
+    def add(second: int, **fields: Any) -> None:
+        moment, name = f"2025-06-01T12:00:{second:02}+00:00", f"ghost-{second:032}"
+        document = {**ghost, "run": name, "fence": second, "recorded_at": moment, "proven_at": moment, **fields}
+        world.sandbox.client("s3").put_object(Bucket=HISTORY, Key=run_key(document), Body=body_of(document).encode())
+
+    drift = {"event": "drift", "change": "CreateAccessEntry", "id": "1", "happened_at": "2025-06-01T12:00:10+00:00"}
+    row = {**first["access"][0], "who": f"arn:aws:iam::{STRANGER}:role/eve", "account": STRANGER, "granted": False}
+    add(0)
+    add(20, access=None, proven_at=None, state="DEGRADED")
+    add(
+        50, cause={**first["cause"], **drift}, access=[row], changes=first["changes"], started_at="2025-06-01T12:00:25Z"
+    )
+    shown = {}
+    for subject in (STRANGER, LANGUAGE, "dataset#imagenet"):
+        answer = call_as_auditor("access", "at", "2025-06-01T12:00:30Z", "of", subject, "--json").data
+        assert answer["access"] == []
+        shown[subject] = answer["uncertain"]["ghost"]
+        for text in ("CreateAccessEntry", "without a proof", "was changing access"):
+            assert any(text in each for each in shown[subject]), (subject, text)
+    assert any("role/eve" in each for each in shown[STRANGER])
+    assert not any("role/eve" in each for each in (*shown[LANGUAGE], *shown["dataset#imagenet"]))
+
+
+def test_before_the_history_nothing_is_known(call_as_auditor: Call, story: dict[str, str]) -> None:
+    """Where no proof is as old, the answer says so, and not that nobody had access."""
+    assert story
+    shown = call_as_auditor("access", "at", "2020-01-01", "of", LANGUAGE).out
+    assert "there is no proof of any team from before that" in " ".join(shown.split())
+    assert "Nobody had access" not in shown
+
+
 # ---- queries ---------------------------------------------------------------------------------------------------
 
 

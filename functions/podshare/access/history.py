@@ -154,17 +154,30 @@ def access_rows(report: Mapping[str, Any]) -> list[Document]:
     """Who could do what, and by which lines of which record; then the doors that an owner keeps open."""
     document = report["document"]
     grants = report["grants"] if len(report["grants"]) == len(document["access"]) else [[] for _ in document["access"]]
-    rows = [
-        _row(Access.of_dict(access), lines if access["granted"] else [], granted=bool(access["granted"]))
-        for access, lines in zip(document["access"], grants, strict=True)
-    ]
-    doors = [(Door.of_dict(door).access, door) for door in document.get("doors", ()) if door["expected"]]
+    behind = behind_unexpected(document)
+    rows = []
+    for access_document, lines in zip(document["access"], grants, strict=True):
+        access, granted = Access.of_dict(access_document), bool(access_document["granted"])
+        rows.append(_row(access, lines if granted else [], () if granted else behind.get(access, ()), granted=granted))
     team = f"team#{document['team']}"
-    owners = [{"record": door.get("record") or team, "line": door["kind"], "until": None} for _, door in doors]
-    return rows + [{**_row(access, [grant]), "door": True} for (access, _), grant in zip(doors, owners, strict=True)]
+    for row in document.get("doors", ()):
+        if row["expected"]:
+            door, grant = Door.of_dict(row), {"record": row.get("record") or team, "line": row["kind"], "until": None}
+            rows.append({**_row(door.access, [grant], door.behind), "door": True})
+    return rows
 
 
-def _row(access: Access, grants: Sequence[Mapping[str, Any]], *, granted: bool = True) -> Document:
+def behind_unexpected(document: Mapping[str, Any]) -> dict[Access, tuple[str, ...]]:
+    """Who is behind the principals of the doors that no record grants."""
+    behind: dict[Access, tuple[str, ...]] = {}
+    for door in (Door.of_dict(row) for row in document.get("doors", ()) if not row["expected"]):
+        behind[door.access] = tuple(sorted({*behind.get(door.access, ()), *door.behind}))
+    return behind
+
+
+def _row(
+    access: Access, grants: Sequence[Mapping[str, Any]], behind: Sequence[str] = (), *, granted: bool = True
+) -> Document:
     return {
         "who": access.who,
         "account": account_of(access.who),
@@ -176,6 +189,7 @@ def _row(access: Access, grants: Sequence[Mapping[str, Any]], *, granted: bool =
         "granted": granted,
         "door": False,
         "grants": [dict(grant) for grant in grants],
+        "behind": [*behind],
     }
 
 
