@@ -1,6 +1,7 @@
 """Questions about the past, answered from the history: who could at a moment, what changed, and what a run did."""
 
 import datetime
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -185,7 +186,7 @@ class Past:
         ways = [
             PastWay(proven_runs[way.team], way, self._grants(way, proven_runs[way.team]))
             for run in proven_runs.values()
-            for way in self._of(subject, past_access.ways(run), at)
+            for way in self._of(subject, past_access.ways(run), run, at)
         ]
         ways.sort(key=lambda past: (past.way.team, past.way.access))
         is_affected = self._affecting(subject, at)
@@ -210,7 +211,7 @@ class Past:
             access_changes = [
                 change
                 for change in access_changes
-                if [*self._of(subject, [change.way], moment_of(change.run["proven_at"]))]
+                if self._of(subject, [change.way], granting := self._granting(change), moment_of(granting["proven_at"]))
             ]
         access_changes.sort(
             key=lambda change: (moment_of(change.run["proven_at"]), change.run["team"], change.way.access)
@@ -236,35 +237,54 @@ class Past:
         name = subject.name
         if subject.kind == "account":
             return lambda access: name in access or _is_open_to(name, access.partition(" may ")[0])
-        place = self._place(name, at)
-        return lambda access: name in access or (place is not None and place.where in access)
+        buckets = {place.where for place in (*self._places(name, at, {}), *self._former_places(name, at))}
+        return lambda access: name in access or any(bucket in access for bucket in buckets)
 
     @staticmethod
     def _granting(change: AccessChange) -> Document:
         """The run by whose records a gained or lost access was granted: of a lost one that before the run."""
         return change.run if change.gained else change.before
 
-    def _of(self, subject: Subject | None, ways: Iterable[Way], at: datetime.datetime) -> list[Way]:
+    def _of(self, subject: Subject | None, ways: Iterable[Way], run: Document, at: datetime.datetime) -> list[Way]:
+        """What of a run's proof is of a subject, as it was by the records of the run and at a moment."""
         if subject is None:
             return list(ways)
         if subject.kind == "account":
             return past_access.of_account(ways, subject.name)
         if subject.kind == "team":
             return [way for way in ways if way.team == subject.name]
-        place = self._place(subject.name, at)
-        return [way for way in ways if place and place.reached_by(way.access)]
+        in_force, former = self._places(subject.name, at, run), self._former_places(subject.name, at)
+        return [
+            way
+            for way in ways
+            if any(place.reached_by(way.access) for place in (*in_force, *(() if way.granted else former)))
+        ]
 
-    def _place(self, dataset: str, at: datetime.datetime) -> Place | None:
-        """Where a dataset was at a moment, or where it is."""
-        versions = past_access.in_order(stored.document for stored in self.history.versions(f"dataset#{dataset}"))
-        then = [version for version in versions if moment_of(version["written_at"]) <= at and version["content"]]
-        if then:
-            import json
+    def _places(self, dataset: str, at: datetime.datetime, run: Document) -> list[Place]:
+        """Where a dataset was at a moment, and by the version that counted in a run; else where it is."""
+        versions = self._dataset_versions(dataset)
+        digests = [version["digest"] for version in run.get("records", ()) if version["id"] == f"dataset#{dataset}"]
+        counted = [version for version in versions if version["digest"] in digests]
+        then = [version for version in versions if moment_of(version["written_at"]) <= at]
+        current = places(self.history.connection).get(f"dataset#{dataset}")
+        return [*map(self._place_of, (*counted[-1:], *then[-1:]))] or ([current] if current else [])
 
-            content = json.loads(then[-1]["content"])
-            bucket_arn = self.history.connection.installation.bucket_arn(content.get("bucket"))
-            return Place(bucket_arn, f"{content.get('prefix') or ''}*")
-        return places(self.history.connection).get(f"dataset#{dataset}")
+    def _former_places(self, dataset: str, at: datetime.datetime) -> list[Place]:
+        """Wherever a dataset had been until a moment: what no record grants any more may be left of any of these."""
+        return [
+            self._place_of(version)
+            for version in self._dataset_versions(dataset)
+            if moment_of(version["written_at"]) <= at
+        ]
+
+    def _dataset_versions(self, dataset: str) -> list[Document]:
+        documents = (stored.document for stored in self.history.versions(f"dataset#{dataset}"))
+        return [version for version in past_access.in_order(documents) if version["content"]]
+
+    def _place_of(self, version: Document) -> Place:
+        content = json.loads(version["content"])
+        bucket_arn = self.history.connection.installation.bucket_arn(content.get("bucket"))
+        return Place(bucket_arn, f"{content.get('prefix') or ''}*")
 
     def _grants(self, way: Way, run: Document) -> tuple[Grant, ...]:
         return tuple(self._grant(grant, run) for grant in way.grants)

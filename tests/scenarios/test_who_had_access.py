@@ -15,7 +15,7 @@ from podshare.access.history import body_of, run_key
 from podshare_sandbox import delivery
 from tests.acting import Ended
 from tests.scenarios.test_history import ADA, BEN, bucket_denied, objects, runs, team
-from tests.scenarios.world import HISTORY, HUB, IMAGES, LANGUAGE, REGION, VISION, Item, World
+from tests.scenarios.world import DATASETS, HISTORY, HUB, IMAGES, LANGUAGE, REGION, TEXT, VISION, Item, World
 
 ENDS = "2031-01-01T00:00:00Z"
 A_MINUTE = datetime.timedelta(minutes=1)
@@ -254,6 +254,26 @@ def test_what_cloudtrail_reports_in_between_is_uncertain(
     assert event["detail"]["eventName"] in text
     assert "? uncertain vision" in call_as_auditor("access", "at", at, "of", "vision").out
     assert call_as_auditor("access", "at", story["after"], "of", "vision", "--json").data["uncertain"] == {}
+
+
+def test_a_dataset_that_moved_is_where_a_run_had_it(call_as_auditor: Call, world: World, story: dict[str, str]) -> None:
+    """Until a run has revoked the old place it is the dataset's too; what was lost there is among its changes."""
+    world.advance(A_MINUTE)
+    moved = {**next(one for one in DATASETS if one["id"] == "dataset#imagenet"), "bucket": TEXT}
+    old, new = f"arn:aws:s3:::{IMAGES}", f"arn:aws:s3:::{TEXT}"
+    assert story
+    world.put({"id": "pause#all", "reason": "a look at it first", "owner": "priya@example.com"})
+    world.put(moved)
+    world.advance(A_MINUTE)
+    answer = call_as_auditor("access", "at", "now", "of", "dataset#imagenet", "--json").data
+    world.delete("pause#all")
+    assert {one["where"] for one in answer["access"]} == {old}
+    world.sandbox.settle()
+    changes = call_as_auditor("access", "changes", "--since", "1h", "--of", "dataset#imagenet", "--json").data
+    last = [(one["change"], one["where"]) for one in changes if one["at"] == changes[-1]["at"]]
+    assert {*last} == {("gained", new), ("lost", old)}
+    answer = call_as_auditor("access", "at", "now", "of", "dataset#imagenet", "--json").data
+    assert {one["where"] for one in answer["access"]} == {new}
 
 
 STRANGER = "999999999999"
