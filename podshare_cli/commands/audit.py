@@ -34,6 +34,8 @@ def export(
     records until its end, and what follows from them: who had access at the end, who gained and lost access. Keep the
     digest of the manifest elsewhere than the file: with it `podshare audit verify` notices any change.
     """
+    from rich.markup import escape
+
     from podshare_cli.history import evidence
     from podshare_cli.history.answers import Past
     from podshare_cli.history.moments import span
@@ -54,7 +56,9 @@ def export(
     shown = {"file": str(out), "manifest": manifest["manifest"], "objects": len(objects)}
     options.show(
         {**shown, **about},
-        lambda: f"{out}: {counted(len(objects), 'object')} of the history\nmanifest sha256:{manifest['manifest']}",
+        lambda: escape(
+            f"{out}: {counted(len(objects), 'object')} of the history\nmanifest sha256:{manifest['manifest']}"
+        ),
     )
 
 
@@ -78,6 +82,8 @@ def verify(
     Without --manifest whoever changed the file may have changed its manifest too. It reads the file alone. The exit
     code is 1 if anything is not as it was.
     """
+    from rich.markup import escape
+
     from podshare_cli.history import evidence
 
     manifest_read, problems = evidence.problems(file, manifest)
@@ -89,7 +95,7 @@ def verify(
     }
     options.show(
         whole,
-        lambda: "\n".join(problems) or f"{file}: {counted(len(manifest_read['files']), 'file')} as exported",
+        lambda: escape("\n".join(problems) or f"{file}: {counted(len(manifest_read['files']), 'file')} as exported"),
     )
     if problems:
         raise Failure(

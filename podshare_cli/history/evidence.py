@@ -69,19 +69,21 @@ def problems(path: Path, manifest_digest: str = "") -> tuple[dict[str, Any], lis
         raise Failure(
             f"{path} cannot be read as a ZIP file: {error}", "Export it again: podshare audit export"
         ) from None
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise Failure(f"{path} has no manifest of podshare's.", "Export it again: podshare audit export") from None
-    problems_found = [
-        f"{name}: it is there twice" for name in sorted({name for name in names if names.count(name) > 1})
-    ]
+    twice = {name for name in names if names.count(name) > 1}
+    problems_found = [f"{_printable(name)}: it is there twice" for name in sorted(twice)]
     if manifest_digest and _digest(text) != manifest_digest.removeprefix("sha256:"):
         problems_found.append(f"{MANIFEST}: it was changed, its digest is {_digest(text)}")
-    problems_found += [f"{name}: missing" for name in sorted(expected.keys() - bodies.keys())]
+    problems_found += [f"{_printable(name)}: missing" for name in sorted(expected.keys() - bodies.keys())]
     problems_found += [
-        f"{name}: added, the manifest does not name it" for name in sorted(bodies.keys() - expected.keys() - {MANIFEST})
+        f"{_printable(name)}: added, the manifest does not name it"
+        for name in sorted(bodies.keys() - expected.keys() - {MANIFEST})
     ]
     changed = (name for name in expected.keys() & bodies.keys() if _digest(bodies[name]) != expected[name])
-    return {**manifest, "manifest": _digest(text)}, problems_found + [f"{name}: changed" for name in sorted(changed)]
+    return {**manifest, "manifest": _digest(text)}, problems_found + [
+        f"{_printable(name)}: changed" for name in sorted(changed)
+    ]
 
 
 def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -90,6 +92,11 @@ def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
         return archive.read(name)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):  # the last: it is encrypted
         return b""
+
+
+def _printable(name: str) -> str:
+    """A name as a terminal can show it: whoever adds a file to a pack chooses its name."""
+    return name if name.isprintable() else repr(name)[1:-1]
 
 
 def about(bucket: str, by: str, since: datetime.datetime, until: datetime.datetime) -> dict[str, Any]:

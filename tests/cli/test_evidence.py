@@ -50,3 +50,34 @@ def test_a_truncated_pack_is_refused(kept: int, pack: Path, capsys: pytest.Captu
     pack.write_bytes(pack.read_bytes()[:kept])
     assert main(["audit", "verify", str(pack)]) == 1
     assert "cannot be read as a ZIP file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["[/foo]", "[red]hidden[/red]", "a\x1b[2Jb", "../../etc/passwd"])
+def test_an_added_file_is_named_as_text(name: str, pack: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever its name is, it is neither markup nor a command to the terminal, on stdout or stderr."""
+    renamed = pack.rename(pack.with_name("pack[v1].zip"))
+    with zipfile.ZipFile(renamed, "a") as archive:
+        archive.writestr(name, b"x")
+    assert main(["audit", "verify", str(renamed)]) == 1
+    shown = capsys.readouterr()
+    printable = name.replace("\x1b", "\\x1b")
+    assert f"{printable}: added, the manifest does not name it" in shown.out
+    assert printable in shown.err.replace("\n", "")
+    assert "pack[v1].zip" in shown.err.replace("\n", "")
+    assert "\x1b" not in shown.out + shown.err
+
+
+def test_a_whole_pack_is_named_as_text(pack: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The file's own name is no markup."""
+    renamed = pack.rename(pack.with_name("pack[v1].zip"))
+    assert main(["audit", "verify", str(renamed)]) == 0
+    assert "pack[v1].zip: 3 files as exported" in capsys.readouterr().out.replace("\n", "")
+
+
+def test_a_manifest_that_is_nested_too_deep_is_no_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What Python does not read ends with the sentence for a file without a manifest."""
+    path = tmp_path / "deep.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(evidence.MANIFEST, "[" * 100_000)
+    assert main(["audit", "verify", str(path)]) == 1
+    assert "has no manifest of podshare's" in capsys.readouterr().err
