@@ -80,6 +80,30 @@ def test_a_namespace_of_somebody_elses_keeps_who_is_in_it(world: World) -> None:
     assert world.status("whiskey")["state"] == "DELETED", str(world.status("whiskey")["problems"])
 
 
+def test_a_namespace_of_somebody_elses_that_ends_lets_nobody_in(world: World) -> None:
+    """One that is being deleted is as little the team's as before, whatever holds it; once it has gone the team works.
+
+    Kubernetes documentation, "Finalizers": an object with a finalizer stays, with a deletionTimestamp.
+    """
+    api = kubernetes.api_of(EKS_ARN)
+    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hyperpod-ns-whiskey"}})
+    held: Any = {"apiVersion": "v1", "kind": "ConfigMap"}
+    held["metadata"] = {"name": "held", "namespace": "hyperpod-ns-whiskey", "finalizers": ["example.com/backup"]}
+    api.apply(held)
+    api.delete("Namespace", None, "hyperpod-ns-whiskey")
+    before = entries(world)
+    planned = world.plan("whiskey", a_team_item("whiskey", members=MEMBERS, service_accounts=[]))
+    assert planned["count"] == 0, planned
+    status = world.put_team("whiskey", members=MEMBERS, service_accounts=[])
+    assert (status["state"] != "READY", entries(world)) == (True, before), status
+    labels = (api.get("Namespace", None, "hyperpod-ns-whiskey") or {})["metadata"]["labels"]
+    assert not [name for name in labels if name.startswith("podshare/")]
+    api.apply({**held, "metadata": {**held["metadata"], "finalizers": []}})
+    assert world.reconcile("whiskey")["state"] == "READY"
+    world.delete("team#whiskey")
+    assert world.status("whiskey")["state"] == "DELETED", str(world.status("whiskey")["problems"])
+
+
 def test_other_teams_of_the_cluster_are_in_nobodys_way(world: World) -> None:
     """A HyperPod team of another name keeps nothing waiting, whatever its quota is called."""
     quota = team_of_others(world, "whiskey-two", "whiskey")

@@ -42,7 +42,7 @@ def read(context: Context, key: Key, wanted: Resource | None) -> Namespace | For
     if taken := _labels_of_others(labels, wanted.tags if wanted else {}):
         return Foreign(key, f"it has labels of others: {', '.join(taken)}", _OF_OTHERS)
     policy = context.kubernetes(key).get("NetworkPolicy", key.name, names.network_policy(context.installation))
-    if team is None and policy is None and not ending and not known:
+    if team is None and policy is None and not known:
         return None
     own = LABELS if HARDENING_LABEL in labels else {TEAM_LABEL}
     return Namespace(
