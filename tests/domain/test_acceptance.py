@@ -405,6 +405,27 @@ def test_a_bad_dataset_that_is_elsewhere_ends_the_last_one(field: str, value: st
     assert [problem.field for problem in found.problems] == ["oops"]
 
 
+PARTNER, STRANGER = (f"arn:aws:iam::{account}:root" for account in ("777777777777", "666666666666"))
+
+
+@pytest.mark.parametrize(
+    ("last", "written", "expected"),
+    [
+        ([PARTNER], [PARTNER, STRANGER], [PARTNER]),
+        ([PARTNER, STRANGER], [PARTNER], [PARTNER]),
+        ([PARTNER], [], [PARTNER]),
+        ([PARTNER], [STRANGER], [PARTNER]),
+        ([], [STRANGER], []),
+    ],
+    ids=["added", "removed", "missing, as by a typo", "exchanged", "added to none"],
+)
+def test_nobody_is_expected_in_data_by_a_bad_record(last: list[str], written: list[str], expected: list[str]) -> None:
+    """What it adds waits, what it removes is removed, and an empty list, which expects whoever was there first, waits."""
+    found = accept_dataset(dataset_item(oops=1, other_principals=written), a_dataset(other_principals=last)).record
+    assert found
+    assert [*found.other_principals] == expected
+
+
 def test_a_good_dataset_counts_as_written() -> None:
     """An acceptable dataset counts whatever counted before; a bad one that was never accepted does not."""
     moved = dataset_item(bucket="elsewhere")

@@ -103,6 +103,17 @@ def test_nothing_withholds_what_takes_it_back(world: World, change: Change, endi
     assert world.reconcile("vision")["state"] == "READY", world.status("vision")
 
 
+def test_a_statement_whose_sid_only_begins_like_podshares_is_the_owners(world: World) -> None:
+    """It stays, is not narrowed, and keeps the team READY: podshare's own are known by their whole Sids."""
+    before = world.bucket_statements(IMAGES)
+    archive = {"Sid": f"{TO_POINTS}Archive", "Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{DATA}:root"}}
+    archive |= {"Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{IMAGES}/archive/*"}
+    write(world, [*before, archive])
+    assert world.reconcile("vision")["summary"] == "READY: nothing to change"
+    assert archive in world.bucket_statements(IMAGES)
+    write(world, before)
+
+
 def test_a_statement_that_is_missing_waits_like_any_addition(world: World) -> None:
     """To take podshare's statement away gives nobody anything, so that writing it again adds."""
     before = world.bucket_statements(IMAGES)

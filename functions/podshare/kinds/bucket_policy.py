@@ -60,15 +60,17 @@ def drop_share(context: Context, key: Key) -> None:
 
 
 def written(context: Context, key: Key, sid: str) -> tuple[bool, Document | None]:
-    """Whether those statements whose Sids begin with ``sid`` say what all shares ask for, and those that allow more.
+    """Whether podshare's statements with Sids that begin so say what all shares ask for, and those that allow more.
 
     They do not count as written while an edit that podshare overwrote is yet to be put back.
     """
     overwritten, asked = is_overwritten(context, key), asked_statements(context, key)
-    present, own = (
-        [statement for statement in side if str(statement.get("Sid", "")).startswith(sid)]
-        for side in (policies.statements(policy_of(context, key)), asked)
-    )
+
+    def is_of(statement: Statement) -> bool:
+        own = str(statement.get("Sid", ""))
+        return own.startswith(sid) and names.is_own_sid(context.installation, own)  # an owner's may begin alike
+
+    present, own = ([*filter(is_of, side)] for side in (policies.statements(policy_of(context, key)), asked))
     if policies.same(policies.document(*present), policies.document(*own)):
         return not overwritten, None
     drift = beyond_asked(context, key, present, asked)

@@ -76,7 +76,9 @@ def _restricted_dataset(item: Item, last: Dataset | None) -> Dataset | None:
     if any(getattr(written, name) != getattr(last, name) for name in fixed):
         return None
     if written.prefix.startswith(last.prefix):
-        return written
+        # nobody is expected by a bad record; without any, whoever was there first would be
+        both = tuple(each for each in last.other_principals if each in written.other_principals)
+        return written.model_copy(update={"other_principals": both or last.other_principals})
     return last if last.prefix.startswith(written.prefix) else None
 
 
