@@ -68,12 +68,16 @@ class Reading:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was used in a time, by the grouping that was asked for, and the guarantees in accelerators."""
+    """What was used in a time, by the grouping that was asked for, and the guarantees in accelerators.
+
+    ``clusters`` are those of which it is known: what was used of others is unknown.
+    """
 
     hours: UsedHours
     spans: list[Span]
     accelerators: Mapping[str, int]  # of an instance, by its type
     remarks: Sequence[str]
+    clusters: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,14 @@ def measure(
         for cluster, report in sorted(reports.items())
         if not report.covers(*period)
     ]
+    known = frozenset({*reports, *(each.cluster for each in readings if not each.problem)})
+    guaranteed = {span.cluster for span in turned if span.lines}
+    remarks += [
+        f"Used hours of cluster {cluster} are unknown: it was not read."
+        for cluster in sorted(guaranteed - known - {each.cluster for each in readings})
+    ]
+    if guaranteed - known:
+        remarks.append("Totals of used hours are of the clusters that were read.")
     if {each.cluster for each in readings} - {*reports}:
         remarks.append("Used hours are estimated: only of workloads and pods that the clusters still have.")
     remarks += [f"Cluster {each.cluster} was not read: {each.problem}." for each in readings if each.problem]
@@ -131,7 +143,7 @@ def measure(
         remarks.append(
             f"{float(total):,.2f} of the used hours are of pods that do not queue, which Kueue does not count."
         )
-    return Measured(hours, turned, counts, remarks)
+    return Measured(hours, turned, counts, remarks, known)
 
 
 def _nodes_of(reading: Reading) -> Reading:

@@ -4,7 +4,7 @@ import csv
 import datetime
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -33,12 +33,12 @@ def report(
 ) -> Report:
     """The hours with what they cost, their totals, and of which teams the history does not say what they had.
 
-    With ``measured``, also what was used.
+    With ``measured``, also what was used: None where the cluster was not read.
     """
     since, until = (moment.isoformat(timespec="seconds") for moment in period)
     counts = measured.accelerators if measured else {}
 
-    def figures(amount: Fraction, was_used: Used, instance_type: str, unit: str) -> dict[str, Any]:
+    def figures(amount: Fraction, was_used: Used | None, instance_type: str, unit: str) -> dict[str, Any]:
         cost = _cost(prices, counts, instance_type, unit, amount)
         shown = {"instance_type": instance_type, "unit": unit, "hours": float(amount), "cost": cost}
         if by == MEMBER:  # nothing is guaranteed to members
@@ -47,23 +47,25 @@ def report(
             return shown
         return {
             **shown,
-            **{"used": float(was_used.hours), "borrowed": float(was_used.borrowed)},
-            **{"undetermined": float(was_used.undetermined), "used_estimated": True},
-            "used_cost": _cost(prices, counts, instance_type, unit, was_used.hours),
+            **_used_figures(was_used),
+            "used_cost": _cost(prices, counts, instance_type, unit, was_used.hours) if was_used else None,
         }
 
     known = measured.hours if measured else {}
     rows = []
     guaranteed_totals: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
-    used_totals: dict[tuple[str, str], Used] = defaultdict(Used)
+    used_totals: dict[tuple[str, str], Used] = {}
     for key in sorted({*sums, *known}):
         who, cluster, instance_type, unit = key
-        amount, was_used = sums.get(key, Fraction()), known.get(key, _NO_CONTENT)
+        amount, was_used = sums.get(key, Fraction()), known.get(key)
+        if was_used is None and measured and cluster in measured.clusters:
+            was_used = _NO_CONTENT
         guaranteed_totals[instance_type, unit] += amount
-        used_totals[instance_type, unit] += was_used
+        if was_used:
+            used_totals[instance_type, unit] = used_totals.get((instance_type, unit), _NO_CONTENT) + was_used
         named = {by: who, "cluster": cluster}
         rows.append({**named, **figures(amount, was_used, instance_type, unit), "estimated": by == ACCOUNT})
-    totals = [figures(amount, used_totals[key], *key) for key, amount in sorted(guaranteed_totals.items())]
+    totals = [figures(amount, used_totals.get(key), *key) for key, amount in sorted(guaranteed_totals.items())]
     unknown = [
         {
             **{"team": span.team, "cluster": span.cluster},
@@ -75,6 +77,12 @@ def report(
     ]
     shown = {"since": since, "until": until, "by": by, "rows": rows, "totals": totals, "unknown": unknown}
     return {**shown, "remarks": [*measured.remarks]} if measured else shown
+
+
+def _used_figures(was_used: Used | None) -> dict[str, Any]:
+    hours = (was_used.hours, was_used.borrowed, was_used.undetermined) if was_used else (None, None, None)
+    figures = (None if each is None else float(each) for each in hours)
+    return {**dict(zip(("used", "borrowed", "undetermined"), figures, strict=True)), "used_estimated": True}
 
 
 def _cost(
@@ -139,7 +147,7 @@ def remarks(made: Report) -> Iterator[str]:
     yield from (f"[dim]{escape(remark)}[/]" for remark in made.get("remarks", ()))
 
 
-def _figures(row: Mapping[str, Any], columns: Iterable[str], priced: Iterable[str]) -> list[str]:
-    hours = [f"{row[name]:,.2f}" for name in columns]
-    costs = ["[dim]-[/]" if row[name] is None else f"{row[name]:,.2f}" for name in priced]
+def _figures(row: Mapping[str, Any], columns: Collection[str], priced: Collection[str]) -> list[str]:
+    figures = {name: "[dim]-[/]" if row[name] is None else f"{row[name]:,.2f}" for name in (*columns, *priced)}
+    hours, costs = ([figures[name] for name in names] for names in (columns, priced))
     return [escape(row["instance_type"] or "unknown type"), *hours, escape(row["unit"]), *costs]

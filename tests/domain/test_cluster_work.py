@@ -8,9 +8,9 @@ import pytest
 
 from podshare_cli.history.cluster_work import Objects, Reading, accelerators, held, measure, oldest
 from podshare_cli.history.creations import Origin, creations, creator
-from podshare_cli.history.quota_hours import INSTANCES, MEMBER, TEAM, Line, Span
-from podshare_cli.history.used_hours import Use, Used
-from podshare_cli.views.usage import csv_text, report
+from podshare_cli.history.quota_hours import INSTANCES, MEMBER, TEAM, Line, Span, hours
+from podshare_cli.history.used_hours import ACCELERATORS, Use, Used
+from podshare_cli.views.usage import csv_text, report, table
 
 Item = dict[str, Any]
 BEGIN, NAMESPACE = datetime(2026, 11, 1, tzinfo=UTC), "hyperpod-ns-vision"
@@ -180,6 +180,37 @@ def test_nodes_tell_how_many_accelerators_a_type_has() -> None:
     assert accelerators([node(), node(TRN, aws_amazon_com__neuron="16")]) == {P5: 8, TRN: 16}
     assert accelerators([node(P5, **{"nvidia_com__mig-1g.10gb": "56", "nvidia_com__gpu": "0"})]) == {}
     assert accelerators([node("ml.m5.xlarge", cpu="4")]) == {"ml.m5.xlarge": 0}
+
+
+def test_what_was_used_of_a_cluster_that_was_not_read_is_unknown() -> None:
+    """It is not zero, costs nothing that is known, is no part of the totals, and a remark names the cluster."""
+    lines = (Line(P5, ACCELERATORS, Fraction(8)),)
+    spans = [
+        Span("vision", name, moment(0), moment(60), lines, "ada", frozenset()) for name in ("main", "east", "west")
+    ]
+    readings = [
+        Reading("main", Objects(workloads=[workload(("Admitted", "True", 0))], nodes=[node()])),
+        Reading("west", problem="it cannot be reached: no route"),
+    ]
+    period = (moment(0), moment(60))
+    measured = measure(readings, ["vision"], spans, period, TEAM, reports={})
+    made = report(hours(measured.spans, TEAM), measured.spans, TEAM, period, {P5: 80}, measured=measured)
+    used = {
+        row["cluster"]: (row["used"], row["borrowed"], row["undetermined"], row["used_cost"]) for row in made["rows"]
+    }
+    assert used["east"] == used["west"] == (None, None, None, None)
+    assert used["main"] == (16, 8, 0, 160)
+    assert "Used hours of cluster east are unknown: it was not read." in made["remarks"]
+    assert [text for text in made["remarks"] if "west" in text] == [
+        "Cluster west was not read: it cannot be reached: no route."
+    ]
+    assert "Totals of used hours are of the clusters that were read." in made["remarks"]
+    assert [(row["hours"], row["used"]) for row in made["totals"]] == [(24, 16)]
+    assert ",east,ml.p5.48xlarge,accelerators,8.0,80.0,false,,,,," in csv_text(made)
+    assert table(made)
+    of_unread = measure([], ["vision"], spans, period, TEAM, reports={})
+    made = report(hours(spans, TEAM), spans, TEAM, period, {}, measured=of_unread)
+    assert [row["used"] for row in made["totals"]] == [None]
 
 
 def test_the_report_has_what_was_used_beside_what_was_guaranteed() -> None:
