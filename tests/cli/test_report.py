@@ -127,6 +127,32 @@ def test_the_address_filters(tmp_path: Path) -> None:
     assert 0 < rows_of(dom, "teams") < 30
 
 
+def text_of(dom: str, section: str) -> str:
+    """What a section says."""
+    found = re.search(rf'<section id="{section}".*?</section>', dom, re.DOTALL)
+    assert found
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", found[0])).split())
+
+
+@in_a_browser
+@pytest.mark.parametrize("fragment", ["#team-7", "#zzz"])
+def test_a_filtered_page_says_nothing_of_the_rest(fragment: str, tmp_path: Path) -> None:
+    """Without a match it claims neither that nothing is unexpected nor that nothing ends; it counts what is outside."""
+    door = {"team": "team-0", "who": "arn:aws:iam::9:root", "may": ["read"], "where": "arn", "what": "*"}
+    ends = [{"team": "team-0", "what": "the whole team", "at": "2026-12-01T00:00:00+00:00"}]
+    known = facts(30, unexpected=[door], unread=["team-0: a bucket"], expirations=ends, runs=[run("team-0", 1)])
+    dom, logged = opened(page(known), tmp_path, fragment)
+    expected = {
+        "unexpected": "None among what the filter shows. Outside of the filter: 1 unexpected door. "
+        "Outside of the filter: 1 missing reading.",
+        "expirations": "Nothing of what the filter shows ends by itself. Outside of the filter: 1 expiration.",
+        "runs": "No runs of what the filter shows. Outside of the filter: 1 run.",
+    }
+    assert {name: text_of(dom, name).endswith(said) for name, said in expected.items()} == dict.fromkeys(expected, True)
+    assert f"by the filter “{fragment[1:]}”" in dom  # beside the number of teams, which is printed too
+    assert logged == ""
+
+
 @in_a_browser
 def test_unexpected_access_is_first_with_what_closes_it(tmp_path: Path) -> None:
     """Before all else: who, what, and the command."""
@@ -305,8 +331,8 @@ def test_a_renewed_page_keeps_what_somebody_chose(tmp_path: Path) -> None:
     found = re.search(r'<pre id="found">(.*?)</pre>', dom, re.DOTALL)
     assert found
     first, second = json.loads(html.unescape(found[1]))
-    assert first == ["team-1", "11 of 40 teams", "team-19", True, "team-12", 30, 200, 0]
-    assert second == ["team-1", "11 of 41 teams", "team-19", True, "team-12", 30, 200, 1]
+    assert first == ["team-1", "11 of 40 teams, by the filter “team-1”", "team-19", True, "team-12", 30, 200, 0]
+    assert second == ["team-1", "11 of 41 teams, by the filter “team-1”", "team-19", True, "team-12", 30, 200, 1]
 
 
 @in_a_browser

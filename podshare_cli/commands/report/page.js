@@ -82,6 +82,11 @@ function table(caption, columns, rows) {
     element("table", {}, element("caption", { class: "soft" }, counted(rows.length, "row")), element("thead", {}, element("tr", {}, ...heads)), body));
 }
 
+let wanted = ""; // the filter, in lower case
+// what a section without content says; with a filter it says nothing of the rest
+const without = (sentence, filtered) => (wanted ? filtered : sentence);
+const outside = (number, noun, look) => (number ? [element("p", { class: look }, `Outside of the filter: ${counted(number, noun)}.`)] : []);
+
 function section(id, none, ...parts) {
   const into = document.getElementById(id);
   into.replaceChildren(into.querySelector("h2"), ...(parts.length ? parts : [element("p", { class: "soft" }, none)]));
@@ -103,12 +108,15 @@ function showUnexpected(seen) {
     { title: "of", show: door => `${door.where} ${door.what}` },
     { title: "close it with", show: door => element("code", {}, door.closed_by || "") },
   ], doors));
-  section("unexpected", !facts.teams.length ? "No teams: nothing was read." : "None: every door into a team's namespace and data is granted by a record.", ...parts)
-    .classList.toggle("some", doors.length > 0);
+  const none = without("None: every door into a team's namespace and data is granted by a record.", "None among what the filter shows.");
+  const into = section("unexpected", facts.teams.length ? none : "No teams: nothing was read.", ...parts);
+  const unknown = facts.unread.length - unread.length + facts.teams.filter(row => !row.read_at).length - unproven.length;
+  into.append(...outside(facts.unexpected.length - doors.length, "unexpected door", "bad"), ...outside(unknown, "missing reading", "wait"));
+  into.classList.toggle("some", facts.unexpected.length > 0);
 }
 
 function showTeams(teams) {
-  section("teams", "No teams.", ...(teams.length ? [table("Teams", [
+  section("teams", without("No teams.", "No team matches the filter."), ...(teams.length ? [table("Teams", [
     { title: "team", show: row => row.team },
     { title: "state", show: row => state(row.state) },
     { title: "members", show: row => lines(row.members) },
@@ -127,7 +135,7 @@ function showMatrix(teams) {
     if (!cells.has(key)) cells.set(key, new Set());
     for (const may of access.may) cells.get(key).add(access.granted ? may.replace(/^AmazonSagemakerHyperpod|^AmazonEKS|Policy$/g, "") : `${may} (unexpected)`);
   }
-  section("matrix", "No team has access to anything.", ...(teams.length && columns.length ? [table("Teams by clusters and datasets", [
+  section("matrix", without("No team has access to anything.", "No team of the filter has access to anything."), ...(teams.length && columns.length ? [table("Teams by clusters and datasets", [
     { title: "team", show: row => row.team },
     ...columns.map(id => ({ title: place(id), show: row => [...(cells.get(`${row.team} ${id}`) || ["–"])].sort().join(", ") })),
   ], teams)] : []));
@@ -177,18 +185,19 @@ function showCapacity(seen) {
 }
 
 function showExpirations(seen) {
-  const ahead = facts.expirations.filter(each => seen(each.team, each.what) && each.at >= facts.generated);
-  section("expirations", "Nothing ends by itself.", ...(ahead.length ? [table("Expirations", [
+  const all = facts.expirations.filter(each => each.at >= facts.generated);
+  const ahead = all.filter(each => seen(each.team, each.what));
+  section("expirations", without("Nothing ends by itself.", "Nothing of what the filter shows ends by itself."), ...(ahead.length ? [table("Expirations", [
     { title: "when", show: each => each.at },
     { title: "in", show: each => ago(each.at), sort: each => each.at },
     { title: "team", show: each => each.team },
     { title: "what ends", show: each => each.what },
-  ], ahead)] : []));
+  ], ahead)] : [])).append(...outside(all.length - ahead.length, "expiration", "soft"));
 }
 
 function showRuns(seen) {
   const runs = facts.runs.filter(run => seen(run.team, run.trigger.by || ""));
-  section("runs", "No runs.", ...(runs.length ? [...timeline(runs, document.getElementById("runs").clientWidth - 2), table("Latest changes", [
+  section("runs", without("No runs.", "No runs of what the filter shows."), ...(runs.length ? [...timeline(runs, document.getElementById("runs").clientWidth - 2), table("Latest changes", [
     { title: "when", show: run => utc(instant(run.started)) },
     { title: "team", show: run => run.team },
     { title: "outcome", show: run => state(run.outcome) },
@@ -196,7 +205,7 @@ function showRuns(seen) {
     { title: "revoked", show: run => String(run.revoked), sort: run => run.revoked },
     { title: "seconds", show: run => (run.seconds === null ? "runs" : run.seconds.toFixed(1)), sort: run => run.seconds || 0 },
     { title: "started by", show: run => `${run.trigger.event} ${run.trigger.change || ""} ${run.who}` },
-  ], runs)] : []));
+  ], runs)] : [])).append(...outside(facts.runs.length - runs.length, "run", "soft"));
 }
 
 // ---- the timeline: a row for each team, a mark for each run -------------------------------------------------------
@@ -333,14 +342,14 @@ function showPicture(teams) {
 // ---- all of it ----------------------------------------------------------------------------------------------------
 
 function show() {
-  const wanted = document.getElementById("search").value.trim().toLowerCase();
+  wanted = document.getElementById("search").value.trim().toLowerCase();
   const within = new Set();
   if (wanted) for (const access of facts.access)
     if (`${access.who} ${access.account}`.toLowerCase().includes(wanted)) within.add(access.team);
   const named = new Set(facts.accounts.filter(each => `${each.name || ""} ${(each.path || []).join("/")}`.toLowerCase().includes(wanted)).flatMap(each => each.teams));
   const seen = (team, text) => !wanted || team.toLowerCase().includes(wanted) || text.toLowerCase().includes(wanted) || within.has(team) || named.has(team);
   const teams = facts.teams.filter(row => seen(row.team, row.members.join(" ")));
-  document.getElementById("count").textContent = (wanted ? `${teams.length} of ` : "") + counted(facts.teams.length, "team");
+  document.getElementById("count").textContent = (wanted ? `${teams.length} of ` : "") + counted(facts.teams.length, "team") + (wanted ? `, by the filter “${wanted}”` : "");
   const put = held();
   showUnexpected(seen); showPicture(teams); showTeams(teams); showMatrix(teams); showCapacity(seen); showExpirations(seen); showRuns(seen);
   put();
