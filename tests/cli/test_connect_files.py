@@ -3,11 +3,13 @@
 import configparser
 import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from podshare_cli.application import main
 from podshare_cli.commands.connect import files, kubeconfig, profiles
 from podshare_cli.commands.connect.kubeconfig import Context
 from podshare_cli.failures import Failure
@@ -190,3 +192,49 @@ def test_a_file_that_cannot_be_written_is_left_as_it_was(tmp_path: Path, monkeyp
     with pytest.raises(Failure, match="No space left"):
         files.write(path, "after")
     assert (path.read_text(), [*tmp_path.iterdir()]) == ("before", [path])
+
+
+@pytest.fixture(name="home")
+def a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Somebody's own folder, without credentials, with what connecting to two installations' teams has written."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("AWS_CONFIG_FILE", "KUBECONFIG", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    config: str | None = None
+    contexts: str | None = None
+    for name in (NAME, "other-vision@main"):
+        config = profiles.with_block(config, name, MEMORY, {name: {"role_arn": "arn:aws:iam::1:role/x"}})
+        contexts = kubeconfig.with_context(contexts, replace(CONTEXT, name=name))
+    files.write(files.aws_config(), config)
+    files.write(files.kubeconfigs()[0], contexts)
+    return tmp_path
+
+
+def test_undone_another_installations_team_stays(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A team of the same name, of an installation with another prefix, keeps its block and its context."""
+    assert main(["connect", "vision", "--undo"]) == 0
+    assert f"Removed {NAME}." in capsys.readouterr().err
+    assert [name for name, _ in profiles.memories((home / ".aws/config").read_text())] == ["other-vision@main"]
+    contexts = yaml.safe_load((home / ".kube/config").read_text())
+    assert [one["name"] for one in contexts["contexts"]] == ["other-vision@main"]
+
+
+@pytest.mark.parametrize("config", ["", "[default]\nregion = us-west-2\n"])
+def test_a_context_is_undone_without_its_block(config: str, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the block was deleted by hand, or is in another file, the context that podshare wrote is removed all the same."""
+    (home / ".aws/config").write_text(config)
+    assert main(["connect", "vision", "--cluster", "other", "--undo"]) == 0
+    assert "Nothing was written for team vision on cluster other." in capsys.readouterr().err
+    assert main(["connect", "vision", "--cluster", "main", "--undo"]) == 0
+    assert f"Removed {NAME}." in capsys.readouterr().err
+    contexts = yaml.safe_load((home / ".kube/config").read_text())
+    assert [one["name"] for one in contexts["contexts"]] == ["other-vision@main"]
+    assert (home / ".aws/config").read_text() == config
+
+
+def test_a_block_whose_lines_end_otherwise_is_undone(home: Path) -> None:
+    """An editor may have written the file with carriage returns."""
+    text = profiles.with_block("[default]\n", NAME, MEMORY, SECTIONS).replace("\n", "\r\n")
+    files.write(home / ".aws/config", text)
+    assert main(["connect", "vision", "--undo"]) == 0
+    assert files.read(home / ".aws/config") == "[default]\r\n"

@@ -573,23 +573,29 @@ def _unread_by_kubectl() -> str:
 
 
 def _undo(options: Options, team: str, cluster: str | None) -> None:
-    """Remove the team's blocks and contexts, or those of one of its clusters; needs no credentials."""
+    """Remove the team's blocks and contexts, or those of one of its clusters; needs no credentials.
+
+    A context may have no block any more: somebody deleted that, or it is in another file.
+    """
     from podshare_cli.commands.connect import kubeconfig
+
+    def is_meant(name: str) -> bool:
+        of_team, _, of_cluster = name.partition("@")
+        return of_team == f"{options.connection.prefix}-{team}" and cluster in (None, of_cluster)
 
     config = files.aws_config()
     text = files.read(config)
-    names = [
-        name for name, memory in profiles.memories(text) if memory.team == team and cluster in (None, memory.cluster)
-    ]
-    removed = []
-    for name in names:
-        text = profiles.without_block(text or "", name)
-        if place := _kubeconfig_with(name):
-            files.write(place, kubeconfig.without_context(files.read(place) or "", name, place))
-            removed.append(str(place))
-    if names:
-        files.write(config, text)
-        removed.append(str(config))
+    changed, removed = {}, set()
+    for name in [name for name, _ in profiles.memories(text) if is_meant(name)]:
+        text = changed[config] = profiles.without_block(text or "", name)
+        removed.add(name)
+    for path in files.kubeconfigs():
+        contexts = files.read(path)
+        for name in filter(is_meant, kubeconfig.contexts_of(contexts, path)):
+            contexts = changed[path] = kubeconfig.without_context(contexts or "", name, path)
+            removed.add(name)
+    for path, content in changed.items():
+        files.write(path, content)
     of = f" on cluster {cluster}" if cluster else ""
-    options.show({"team": team, "removed": names, "files": sorted({*removed})})
-    options.say(f"Removed {', '.join(names)}." if names else f"Nothing was written for team {team}{of}.")
+    options.show({"team": team, "removed": sorted(removed), "files": sorted(map(str, changed))})
+    options.say(f"Removed {', '.join(sorted(removed))}." if removed else f"Nothing was written for team {team}{of}.")

@@ -118,6 +118,11 @@ def former_of(text: str | None, name: str, path: Path = _SOME) -> dict[str, str]
     return next((former for owner, former in _formers(_File(text or "", path).document) if owner == name), None)
 
 
+def contexts_of(text: str | None, path: Path = _SOME) -> list[str]:
+    """The names of the contexts that podshare wrote. Raises Failure where the file is no kubeconfig."""
+    return [name for name, _ in _formers(_File(text or "", path).document)]
+
+
 def _formers(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
     """What each context of podshare's has replaced, by the context's name."""
     for item in document.get("contexts") or ():

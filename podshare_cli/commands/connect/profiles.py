@@ -16,9 +16,9 @@ _NOT_ENDED = " (the line before had no end)"
 _NEW = " (the file is new)"
 _BEGIN = re.compile(
     r"^# >>> (?P<name>\S+) by podshare connect"
-    rf"(?P<note>{re.escape(_NOT_ENDED)}|{re.escape(_NEW)})?\n"
-    r"# (?P<memory>\{.*\})\n"
-    r"(?:.*\n)*?# <<< (?P=name)\n",
+    rf"(?P<note>{re.escape(_NOT_ENDED)}|{re.escape(_NEW)})?\r?\n"
+    r"# (?P<memory>\{.*\})\r?\n"
+    r"(?:.*\n)*?# <<< (?P=name)\r?\n",  # an editor may have changed how lines end
     re.MULTILINE,
 )
 _SECTION = re.compile(r"^\[\s*(?:profile\s+)?(?P<quote>[\"']?)(?P<name>[^\]\"']+)(?P=quote)\s*\]", re.MULTILINE)
