@@ -108,19 +108,21 @@ def test_a_move_to_a_cluster_that_was_never_read_ends_access_on_the_old(world: W
     world.delete("cluster#mistyped")
 
 
-def test_a_cluster_record_that_names_another_cluster_ends_access_on_the_old(world: World, east: str) -> None:
-    """What was learned of one place is not said of another: the old cluster has nobody, while the new is not readable."""
-    world.put(on(TWO[0]))
-    assert world.status("vision")["state"] == "READY"
-    world.put({**CLUSTER, "account": "333333333333"})  # which has no such cluster
-    assert world.status("vision")["state"] == "DEGRADED"
-    assert entries(world, HUB, "us-west-2", "hyperpod-eks") == []
-    assert world.sandbox.client("iam", VISION).list_roles(PathPrefix="/podshare/")["Roles"] == []
-    assert quotas(world, HUB, "us-west-2") == ["podshare-vision"]
-    world.put(CLUSTER)
-    assert world.status("vision")["state"] == "READY"
+def test_a_block_counts_where_a_cluster_was_before_its_record_named_another(world: World, east: str) -> None:
+    """A record that names a place that cannot be read keeps who is on the old cluster, but for an account that is blocked."""
     world.put(on(*TWO))
-    assert east
+    (there,) = entries(world, east, EAST, "east-eks")
+    place = {"region": EAST, "eks_cluster": "east-eks", "hyperpod_cluster": "east", "id": "cluster#east"}
+    world.put({**CLUSTER, **place, "account": "333333333333"})  # which has no such cluster
+    assert world.status("vision")["state"] == "DEGRADED"
+    assert entries(world, east, EAST, "east-eks") == [there]
+    block = {"id": f"block#{east}", "schema": 1, "reason": "keys were stolen", "owner": "priya@example.com"}
+    world.put(block)
+    assert entries(world, east, EAST, "east-eks") == []
+    assert world.may_submit(world.cluster_access("vision", VISION), "vision")
+    world.delete(block["id"])
+    world.put({**CLUSTER, **place, "account": east})
+    assert world.status("vision")["state"] == "READY", world.status("vision")
 
 
 def test_a_typo_in_one_clusters_name_closes_that_one(world: World, east: str) -> None:

@@ -272,7 +272,7 @@ class _Reader:
             selected = frozenset(
                 account.id for account in known.values() if any(line.selects(account) for line in lines)
             )
-        needed = named | selected
+        needed = named | selected | {facts.account for facts in records.known_facts.values()}
         places = {*map(place_of, needed - known.keys())}
         written, rows = self._read(map(block_of, needed), [*places, *self.also(records)])
         read = accounts_in(row for row in rows if (row["id"], row["part"]) in places)
@@ -283,7 +283,14 @@ class _Reader:
             for account in sorted(needed)
             if is_gone(accounts, account) and (account in records.named_accounts or accounts[account].blocked)
         ]
-        records = replace(records, accounts=accounts)
+        # a record may name another place since, which cannot be read: then what was learned of the former one counts
+        standing = {
+            name: facts
+            for name, facts in records.known_facts.items()
+            if not is_gone(accounts, facts.account)
+            or (name in records.clusters and records.clusters[name].account == facts.account)
+        }
+        records = replace(records, accounts=accounts, known_facts=standing)
         idle = (f"{selector} selects no account now" for selector in records.idle_selectors)
         return replace(records, notes=(*records.notes, *gone, *idle))
 
@@ -324,10 +331,7 @@ def _clusters(
 
 
 def _cluster(name: str, item: Item | None, stored: Item | None) -> tuple[Cluster | None, ClusterFacts | None, str]:
-    """The cluster that counts: a bad or deleted record of one that is in use changes nothing.
-
-    What was learned of it is of the place that it was in: nothing is known of a record that names another.
-    """
+    """The cluster that counts: a bad or deleted record of one that is in use changes nothing."""
     last = _accepted(Cluster, name, stored)
     facts = cluster_facts(last, str(stored["hyperpod_arn"])) if stored and last and "hyperpod_arn" in stored else None
     if item is None:
@@ -337,10 +341,7 @@ def _cluster(name: str, item: Item | None, stored: Item | None) -> tuple[Cluster
         record = parse(item)
     except InvalidRecord as error:
         return last, facts, f"{name} is invalid: {error}"
-    if not isinstance(record, Cluster):
-        return None, facts, ""
-    moved = last and (not record.is_same_as(last) or record.hyperpod_cluster != last.hyperpod_cluster)
-    return record, None if moved else facts, ""
+    return (record if isinstance(record, Cluster) else None), facts, ""
 
 
 def _datasets(
