@@ -5,12 +5,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 from podshare.installation import MANAGED_BY_TAG
 from podshare.kinds.access_entry.shape import CLUSTER_POLICY, NAMESPACE_POLICIES
 from podshare.kinds.hardening import POD_SECURITY_LABELS
+from podshare.policy.policies import overlap
 from podshare.registry.items import namespace_of
 from podshare.registry.parsing import parse
 from podshare.registry.problems import InvalidRecord
@@ -337,18 +337,15 @@ class _Team:
 
 def _statements_for(point: AccessPoint) -> Iterator[str]:
     """The statements of a bucket's policy that leave access to this access point, or to those of its account."""
-    account = point.arn.split(":")[4]
+    names = (point.arn.split(":")[4], point.arn)
     for number, statement in enumerate(point.policy, 1):
         conditions = (each for keys in statement.get("Condition", {}).values() for each in keys.items())
         for key, values in conditions:
-            named = [values] if isinstance(values, str) else values
-            if key.lower() in _OF_ACCESS_POINTS and any(_matches(value, account, point.arn) for value in named):
+            patterns = [values] if isinstance(values, str) else values
+            is_meant = any(overlap(pattern, name) for pattern in patterns for name in names)
+            if key.lower() in _OF_ACCESS_POINTS and is_meant:
                 yield f"statement {statement['Sid']}" if statement.get("Sid") else f"statement number {number}"
                 break
-
-
-def _matches(pattern: str, *values: str) -> bool:
-    return any(fnmatchcase(value, pattern.replace("[", "[[]")) for value in values)
 
 
 def _data_in(statement: Statement) -> list[str]:

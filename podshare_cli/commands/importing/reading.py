@@ -3,7 +3,6 @@
 Only what gives a HyperPod team compute, people or data is read: see docs/importing.md for the calls.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,7 +11,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from podshare.kinds.subjects import subject_of
-from podshare.policy.policies import canonical, parse
+from podshare.policy.policies import canonical, parse, statements
 from podshare.registry.items import TEAM_NAMESPACES
 from podshare_cli.aws.accounts import Accounts
 from podshare_cli.aws.clusters import UnreadableError, listed, opened
@@ -137,8 +136,7 @@ class Reader:
         """Everything of the HyperPod cluster ``name``. Raises Failure if there is none that runs on EKS."""
         cluster = self._hyperpod(name)
         associations = list(self._associations(cluster))
-        statements = [statement for each in associations for statement in each.access or ()]
-        arns = sorted({point for statement in statements for point in access_points_in(statement)})
+        arns = sorted({arn for each in associations for line in each.access or () for arn in access_points_in(line)})
         points = {arn: point for arn in arns if (point := self._access_point(arn))}
         setup = Setup(
             cluster,
@@ -280,7 +278,7 @@ class Reader:
             if error.response["Error"]["Code"] != "NoSuchBucketPolicy":
                 self._unread.append(f"the policy of bucket {bucket}: {error}")
             return ()
-        return tuple(listed_statements(json.loads(text)))
+        return tuple(statements(parse(text)))
 
     @cached_property
     def _sagemaker(self) -> Any:
@@ -293,12 +291,6 @@ class Reader:
     @cached_property
     def _iam(self) -> Any:
         return self._accounts.client("iam", self._account, self._region)
-
-
-def listed_statements(document: Mapping[str, Any]) -> Sequence[Statement]:
-    """The statements of a policy with their Sids; a policy may have a single one in the place of a list."""
-    statements = document.get("Statement", [])
-    return [statements] if isinstance(statements, Mapping) else statements
 
 
 def _binding(manifest: Mapping[str, Any]) -> Binding:
