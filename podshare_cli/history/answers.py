@@ -266,8 +266,9 @@ class Past:
         digests = [version["digest"] for version in run.get("records", ()) if version["id"] == f"dataset#{dataset}"]
         counted = [version for version in versions if version["digest"] in digests]
         then = [version for version in versions if moment_of(version["written_at"]) <= at]
-        current = places(self.history.connection).get(f"dataset#{dataset}")
-        return [*map(self._place_of, (*counted[-1:], *then[-1:]))] or ([current] if current else [])
+        placed = [*map(self._place_of, (*counted[-1:], *then[-1:]))]
+        current = None if placed else self._current_places.get(f"dataset#{dataset}")
+        return [current] if current else placed
 
     def _former_places(self, dataset: str, at: datetime.datetime) -> list[Place]:
         """Wherever a dataset had been until a moment: what no record grants any more may be left of any of these."""
@@ -317,6 +318,10 @@ class Past:
         with suppress(MissingTag):
             return str(rendered(reason, facts_of(self._accounts.get(own[1], Account(own[1])))))
         return reason
+
+    @cached_property
+    def _current_places(self) -> dict[str, Place]:
+        return places(self.history.connection)
 
     @cached_property
     def _accounts(self) -> dict[str, Account]:
