@@ -2,7 +2,8 @@
 
 import datetime
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -45,7 +46,7 @@ def keep_expirations(
     if not expirations and not row:
         return known, ()
     moment = expiry.next_moment(records.team, records.as_of) if records.team else None
-    blockers = tuple(_blockers(records.name, lambda: _keep_schedule(settings, state, records, row, moment)))
+    blockers = _keep_schedule(settings, state, records, row, moment)
     soon = expiry.ending(records.team, records.as_of) if records.team else ()
     announced = {*row.get("announced", ())}
     news = [expiration for expiration in soon if str(expiration) not in announced]
@@ -69,25 +70,27 @@ def keep_expirations(
 
 def _keep_schedule(
     settings: Settings, state: State, records: TeamRecords, row: Item, moment: datetime.datetime | None
-) -> None:
-    scheduled = str(row.get("scheduled", ""))
+) -> tuple[Blocker, ...]:
+    """Change the schedule where it is not for ``moment``; a blocker if Scheduler refuses, whatever it says."""
+    scheduled, team = str(row.get("scheduled", "")), records.name
+    change: Callable[[], object]
     if moment and scheduled != moment.isoformat():
         _mark_changing(state, row)
-        _schedule(settings, records.name, moment)
+        change = partial(_schedule, settings, team, moment)
     elif moment and moment - records.as_of <= _CLOCKS_DIFFER:
         state.check()
-        _create_schedule(_schedule_of(settings, records.name, moment, moment + _CLOCKS_DIFFER))
+        change = partial(_create_schedule, _schedule_of(settings, team, moment, moment + _CLOCKS_DIFFER))
     elif scheduled and not moment:
         _mark_changing(state, row)
-        _unschedule(settings, records.name)
-
-
-def _blockers(team: str, keep_schedule: Callable[[], None]) -> Iterator[Blocker]:
+        change = partial(_unschedule, settings, team)
+    else:
+        return ()
     try:
-        keep_schedule()
+        change()
     except (ClientError, BotoCoreError) as error:
         problem = f"the schedule for what ends next in team {team} cannot be kept: {error}"
-        yield Blocker(problem, _REMEDY, only=f"schedule of {team}")
+        return (Blocker(problem, _REMEDY, only=f"schedule of {team}"),)
+    return ()
 
 
 def _known(row: Item) -> frozenset[Expiration]:
