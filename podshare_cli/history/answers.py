@@ -266,9 +266,9 @@ class Past:
         digests = [version["digest"] for version in run.get("records", ()) if version["id"] == f"dataset#{dataset}"]
         counted = [version for version in versions if version["digest"] in digests]
         then = [version for version in versions if moment_of(version["written_at"]) <= at]
-        placed = [*map(self._place_of, (*counted[-1:], *then[-1:]))]
-        current = None if placed else self._current_places.get(f"dataset#{dataset}")
-        return [current] if current else placed
+        located = [*map(self._place_of, (*counted[-1:], *then[-1:]))]
+        current = None if located else self._current_places.get(f"dataset#{dataset}")
+        return [current] if current else located
 
     def _former_places(self, dataset: str, at: datetime.datetime) -> list[Place]:
         """Wherever a dataset had been until a moment: what no record grants any more may be left of any of these."""
