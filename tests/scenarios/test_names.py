@@ -86,22 +86,22 @@ def test_a_namespace_of_somebody_elses_that_ends_lets_nobody_in(world: World) ->
     Kubernetes documentation, "Finalizers": an object with a finalizer stays, with a deletionTimestamp.
     """
     api = kubernetes.api_of(EKS_ARN)
-    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hyperpod-ns-whiskey"}})
+    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hyperpod-ns-victor"}})
     held: Any = {"apiVersion": "v1", "kind": "ConfigMap"}
-    held["metadata"] = {"name": "held", "namespace": "hyperpod-ns-whiskey", "finalizers": ["example.com/backup"]}
+    held["metadata"] = {"name": "held", "namespace": "hyperpod-ns-victor", "finalizers": ["example.com/backup"]}
     api.apply(held)
-    api.delete("Namespace", None, "hyperpod-ns-whiskey")
+    api.delete("Namespace", None, "hyperpod-ns-victor")
     before = entries(world)
-    planned = world.plan("whiskey", a_team_item("whiskey", members=MEMBERS, service_accounts=[]))
+    planned = world.plan("victor", a_team_item("victor", members=MEMBERS, service_accounts=[]))
     assert planned["count"] == 0, planned
-    status = world.put_team("whiskey", members=MEMBERS, service_accounts=[])
+    status = world.put_team("victor", members=MEMBERS, service_accounts=[])
     assert (status["state"] != "READY", entries(world)) == (True, before), status
-    labels = (api.get("Namespace", None, "hyperpod-ns-whiskey") or {})["metadata"]["labels"]
+    labels = (api.get("Namespace", None, "hyperpod-ns-victor") or {})["metadata"]["labels"]
     assert not [name for name in labels if name.startswith("podshare/")]
     api.apply({**held, "metadata": {**held["metadata"], "finalizers": []}})
-    assert world.reconcile("whiskey")["state"] == "READY"
-    world.delete("team#whiskey")
-    assert world.status("whiskey")["state"] == "DELETED", str(world.status("whiskey")["problems"])
+    assert world.reconcile("victor")["state"] == "READY"
+    world.delete("team#victor")
+    assert world.status("victor")["state"] == "DELETED", str(world.status("victor")["problems"])
 
 
 def test_other_teams_of_the_cluster_are_in_nobodys_way(world: World) -> None:
